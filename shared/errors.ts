@@ -1,0 +1,121 @@
+/**
+ * The one error class that crosses the wire, and the list of its codes. Nobody matches on the text;
+ * a code, once published, keeps its meaning.
+ *
+ * @module
+ */
+
+/**
+ * Every code, with what it means and whether the request is known not to have happened (so that a
+ * client may safely send it again).
+ */
+export const ERROR_CODES = {
+  /** The request is malformed: not JSON, unknown type, wrong or missing field, bad key. */
+  bad_request: { retry: false, text: "the request is malformed" },
+  /** No such key. */
+  not_found: { retry: false, text: "there is no such key" },
+  /** The key is there and must not be. */
+  exists: { retry: false, text: "the key exists" },
+  /** The key's version is another one. */
+  version_mismatch: { retry: false, text: "the key has another version" },
+  /** The node is not the partition's primary; `detail.primary` says who is, where known. */
+  not_primary: { retry: true, text: "this node is not the primary of the key's partition" },
+  /** Nobody can serve the request now; it did not happen. */
+  unavailable: { retry: true, text: "the partition cannot be served now" },
+  /** The request may or may not have happened. */
+  outcome_unknown: { retry: false, text: "the write may or may not have happened" },
+  /** Fewer in-sync copies than `minInSync`. */
+  not_enough_replicas: { retry: true, text: "too few copies are in sync" },
+  /** A queue is full; the request did not happen. */
+  overloaded: { retry: true, text: "too much work is queued" },
+  /** The deadline passed before the request was carried out; it did not happen. */
+  timeout: { retry: false, text: "the deadline passed" },
+  /** A frame is longer than the limit. The connection is closed. */
+  frame_too_large: { retry: false, text: "the message is longer than the limit" },
+  /** The key is longer than the limit. */
+  key_too_large: { retry: false, text: "the key is longer than the limit" },
+  /** The value is longer than the limit. */
+  value_too_large: { retry: false, text: "the value is longer than the limit" },
+  /** What is on disk is damaged, and no other copy is left. */
+  corrupt: { retry: false, text: "the stored data is damaged" },
+  /** The disk refused a read or write (full, failing). */
+  storage_failed: { retry: false, text: "the disk failed" },
+  /** Credentials are missing or wrong. */
+  unauthorized: { retry: false, text: "credentials are missing or wrong" },
+  /** The credentials do not allow this. */
+  forbidden: { retry: false, text: "the credentials do not allow this" },
+  /** A node with this id is running, or its folder is an old copy. */
+  stale_incarnation: { retry: false, text: "another run of this node is newer" },
+  /** The data folder or peer belongs to another cluster. */
+  wrong_cluster: { retry: false, text: "this belongs to another cluster" },
+  /** The peer speaks a protocol version that is not supported. */
+  wrong_version: { retry: false, text: "the version is not supported" },
+  /** Another process holds the data folder. */
+  folder_in_use: { retry: false, text: "another process holds the folder" },
+  /** Another process listens on the address. */
+  address_in_use: { retry: false, text: "another process listens on the address" },
+  /** A flag, environment variable or configuration file is wrong. */
+  bad_config: { retry: false, text: "the configuration is wrong" },
+  /** A mistake of ours. */
+  internal: { retry: false, text: "an internal error" },
+} as const satisfies Record<string, { retry: boolean; text: string }>;
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Options of a {@linkcode KvError}. */
+export interface KvErrorOptions extends ErrorOptions {
+  /** Machine-readable facts that go over the wire with the error, such as the right primary. */
+  detail?: Record<string, unknown>;
+}
+
+/** An error with a stable code. */
+export class KvError extends Error {
+  override readonly name = "KvError";
+  readonly code: ErrorCode;
+  readonly detail: Record<string, unknown> | undefined;
+
+  /** @param message what was attempted, what was required, what was found */
+  constructor(code: ErrorCode, message: string, options: KvErrorOptions = {}) {
+    super(message, options);
+    this.code = code;
+    this.detail = options.detail;
+  }
+
+  /** True where the request is known not to have happened and may be tried again. */
+  get retryable(): boolean {
+    return ERROR_CODES[this.code].retry;
+  }
+}
+
+/** Whether a text is one of the codes. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, text);
+}
+
+/** Any thrown thing as a KvError: itself, or `internal` with it as the cause. */
+export function toKvError(error: unknown): KvError {
+  if (error instanceof KvError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new KvError("internal", message, { cause: error });
+}
+
+/** A condition of ours does not hold: a defect. The process must not go on. */
+export class InvariantError extends Error {
+  override readonly name = "InvariantError";
+}
+
+/**
+ * Checks what our own code guarantees. Never for what a peer sent.
+ *
+ * @throws {InvariantError} with the values, where the condition is false
+ */
+export function invariant(
+  condition: boolean,
+  what: string,
+  values?: Record<string, unknown>,
+): asserts condition {
+  if (!condition) {
+    throw new InvariantError(values === undefined ? what : `${what}: ${JSON.stringify(values)}`);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Every bound of the system, with its unit, and the relations between them, asserted on import.
+ * Those that an operator may change are defaults here and settings in `config`.
+ *
+ * @module
+ */
+import { invariant } from "./errors.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Sizes of what a client may send. */
+export const KEY_BYTES_MAX = 1 * KIB;
+export const VALUE_BYTES_MAX = 8 * MIB;
+/** A frame holds one value as base64 or as an escaped string that is not longer, and its envelope. */
+export const FRAME_BYTES_MAX = 16 * MIB;
+export const DATAGRAM_BYTES_MAX = 1_200;
+
+/** Connections. */
+export const CONNECTIONS_MAX = 10_000;
+/** Requests of one connection that have been read and not been answered; beyond it reading pauses. */
+export const REQUESTS_PER_CONNECTION_MAX = 4_096;
+/** Replies that a client has not read: beyond the first, reading pauses; at the second it is cut off. */
+export const REPLY_BYTES_PAUSE = 1 * MIB;
+export const REPLY_BYTES_MAX = 64 * MIB;
+/** A frame that has begun must be complete after so long. */
+export const FRAME_TIMEOUT_MS = 30_000;
+/** A connection whose client takes none of its replies for so long is cut off. */
+export const WRITE_STALL_TIMEOUT_MS = 30_000;
+export const CONNECT_TIMEOUT_MS = 1_000;
+/** Default deadline of a client's request: longer than a failover. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+export const REQUEST_TIMEOUT_MS_MAX = 600_000;
+
+/** Cluster. */
+export const PARTITIONS_DEFAULT = 256;
+export const PARTITIONS_MAX = 65_536;
+export const REPLICATION_FACTOR_DEFAULT = 3;
+export const REPLICATION_FACTOR_MAX = 16;
+export const NODES_MAX = 1_000;
+export const VNODES_DEFAULT = 150;
+/** A node's share of copies is at most this times its weighted average, rounded up. */
+export const BALANCE_BOUND = 1.15;
+
+/** Membership. */
+export const HEARTBEAT_INTERVAL_MS = 500;
+export const LEASE_MS = 1_500;
+export const FAILURE_TIMEOUT_MS = 2_500;
+/** After a failure, how long missing copies wait for the node to come back before others get them. */
+export const REPAIR_DELAY_MS = 5_000;
+/** Clocks of two processes drift apart by at most so many parts of one. */
+export const CLOCK_DRIFT_MAX = 0.05;
+
+/** Replication. */
+export const REPLICA_ACK_TIMEOUT_MS = 1_000;
+/** Writes of one partition that are not committed. */
+export const IN_FLIGHT_ENTRIES_MAX = 16_384;
+/** Requests that wait in one partition for a write, a lease or a primary. */
+export const WAITING_REQUESTS_MAX = 16_384;
+/** Bytes of entries handed to a peer's stream and not acknowledged, beyond which its alignments wait. */
+export const PEER_QUEUE_BYTES_PAUSE = 8 * MIB;
+/** Beyond this the peer is cut off, and reported. */
+export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
+export const ALIGN_CHUNK_BYTES = 256 * KIB;
+export const ALIGN_CHUNK_ROWS = 1_000;
+/** Keys that a copy may list as suspect; with more of them it asks for everything. */
+export const ALIGN_SUSPECTS_MAX = 4_096;
+/** Alignments into one node at a time. */
+export const MOVES_PER_NODE_MAX = 8;
+/** Recent writes of which a primary keeps the keys, so that a short difference needs no scan. */
+export const RECENT_WRITES_MAX = 1_024;
+export const HANDOVER_TIMEOUT_MS = 2_000;
+
+/** Storage. */
+export const BATCH_BYTES_MAX = 4 * MIB;
+export const BATCH_ENTRIES_MAX = 10_000;
+export const RECORD_CACHE_BYTES_DEFAULT = 64 * MIB;
+/** How long a tombstone is kept before a copy may drop it. */
+export const TOMBSTONE_KEEP_MS = 3_600_000;
+/** How long a node keeps the data of a partition that it does not hold any more. */
+export const SURPLUS_KEEP_MS = 60_000;
+
+invariant(
+  FRAME_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 + 64 * KIB,
+  "a frame holds a value as base64",
+);
+invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
+invariant(
+  LEASE_MS * (1 + CLOCK_DRIFT_MAX) < FAILURE_TIMEOUT_MS * (1 - CLOCK_DRIFT_MAX),
+  "a lease has run out before its node is declared failed, for any allowed drift",
+);
+invariant(
+  REQUEST_TIMEOUT_MS > FAILURE_TIMEOUT_MS + REPLICA_ACK_TIMEOUT_MS,
+  "a request outlives a failover",
+);
+invariant(
+  REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
+  "a client that reads one large reply is not cut off",
+);
+invariant(PEER_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX, "a peer's queue holds a large frame");

@@ -1,0 +1,374 @@
+/**
+ * Every message of the JSON wire, in one append-only table: name, fields, direction, since which
+ * protocol version. The types that the code uses are derived from the table, and so are the checks
+ * that a received object must pass. Unknown fields are ignored; a field is never renamed or reused.
+ *
+ * @module
+ */
+import type { ClusterMap, ClusterMapDelta, PartitionConfig } from "./cluster_map.ts";
+
+/** The version of the wire that this code speaks. */
+export const PROTOCOL_VERSION = 1;
+
+/** A check of one field, carrying the type that it lets through. */
+export interface Field<T> {
+  /** What is required, for the error text. */
+  readonly requires: string;
+  readonly optional: boolean;
+  is(value: unknown): boolean;
+  /** Only for the type system. */
+  readonly type?: T;
+}
+
+function field<T>(requires: string, is: (value: unknown) => boolean): Field<T> {
+  return { requires, optional: false, is };
+}
+
+function optional<T>(of: Field<T>): Field<T | undefined> {
+  return { requires: of.requires, optional: true, is: of.is };
+}
+
+const isUint = (v: unknown) => typeof v === "number" && Number.isSafeInteger(v) && v >= 0;
+
+const text = field<string>("a string", (v) => typeof v === "string");
+const uint = field<number>("a whole number from 0", isUint);
+const number = field<number>("a number", (v) => typeof v === "number");
+const flag = field<boolean>("true or false", (v) => typeof v === "boolean");
+const array = <T>() => field<readonly T[]>("an array", Array.isArray);
+const object = <T>() =>
+  field<T>("an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v));
+const any = field<unknown>("any JSON value", (v) => v !== undefined);
+
+function oneOf<const T extends string>(...names: T[]): Field<T> {
+  return field<T>(
+    `one of ${names.join(", ")}`,
+    (v) => typeof v === "string" && (names as string[]).includes(v),
+  );
+}
+
+/** How a write is acknowledged: by all in-sync copies, or by the primary's own disk alone. */
+export type Acks = "all" | "primary";
+/** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
+export type Consistency = "strong" | "replica" | "cached";
+
+/**
+ * An entry on the wire: key, seq, term, flags, timestamp, expiry, value as text, and, where the
+ * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "".
+ */
+export type WireEntry =
+  | readonly [string, number, number, number, number, number, string]
+  | readonly [string, number, number, number, number, number, string, string];
+
+/** What a node's disk holds of one partition: partition, term, last seq, 1 where it is damaged. */
+export type HeldPartition = readonly [
+  partition: number,
+  term: number,
+  lastSeq: number,
+  damaged: 0 | 1,
+];
+
+const key = { key: text };
+/** Every client request may name its deadline, and says when it was passed on by a node. */
+const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
+const writeOptions = { ...requestOptions, acks: optional(oneOf("all", "primary")) };
+const valueFields = { value: optional(text), value64: optional(text) };
+const readOptions = {
+  ...requestOptions,
+  consistency: optional(oneOf("strong", "replica", "cached")),
+};
+
+/** Who sends a message to whom. */
+export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
+
+interface MessageSpec {
+  since: number;
+  direction: Direction;
+  fields: Record<string, Field<unknown>>;
+}
+
+function message<F extends Record<string, Field<unknown>>>(
+  since: number,
+  direction: Direction,
+  fields: F,
+): { since: number; direction: Direction; fields: F } {
+  return { since, direction, fields };
+}
+
+/** The table. Add at the end of a group; never remove. */
+export const MESSAGES = {
+  // Any peer, first.
+  hello: message(1, "request", {
+    protocol: uint,
+    role: oneOf("client", "node", "gateway", "coordinator"),
+    node: optional(text),
+    cluster_id: optional(text),
+    secret: optional(text),
+  }),
+  ping: message(1, "request", {}),
+
+  // Data.
+  put: message(1, "request", { ...key, ...valueFields, ...writeOptions }),
+  update: message(1, "request", { ...key, ...valueFields, ...writeOptions }),
+  create: message(1, "request", { ...key, ...valueFields, ...writeOptions }),
+  delete: message(1, "request", { ...key, ...writeOptions }),
+  get: message(1, "request", { ...key, ...readOptions }),
+  exists: message(1, "request", { ...key, ...readOptions }),
+
+  // Directory.
+  get_map: message(1, "request", { epoch: optional(uint) }),
+  list_nodes: message(1, "request", {}),
+  get_nodes_for_key: message(1, "request", key),
+  stats: message(1, "request", {}),
+  /** The keys of one partition, in key order, after `after`; for export. Asked of its primary. */
+  scan_partition: message(1, "request", {
+    partition: uint,
+    after: optional(text),
+    limit: optional(uint),
+    ...requestOptions,
+  }),
+
+  // Replies. `message` is ancestor A's name for what comes back.
+  ack: message(1, "reply", { message: optional(text), version: optional(uint) }),
+  data: message(1, "reply", {
+    message: optional(text),
+    value64: optional(text),
+    version: optional(uint),
+    timestamp: optional(uint),
+    expires_at: optional(uint),
+  }),
+  error: message(1, "reply", { code: text, message: text, detail: optional(object<unknown>()) }),
+  /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
+  result: message(1, "reply", { result: any }),
+  map: message(1, "reply", { map: object<ClusterMap>() }),
+  entries: message(1, "reply", {
+    entries: array<WireEntry>(),
+    /** Absent when the end was reached; else what to pass as `after`. */
+    next: optional(text),
+  }),
+
+  // Between nodes: replication. `p` is a partition; see docs/replication.md.
+  /** Asks a copy where it stands; carries the configuration, which the copy adopts if newer. */
+  align_query: message(1, "peer", {
+    p: uint,
+    config: object<PartitionConfig>(),
+    epoch: uint,
+    stream: uint,
+  }),
+  align_info: message(1, "peer", {
+    p: uint,
+    term: uint,
+    stream: uint,
+    last_term: uint,
+    commit: uint,
+    last: uint,
+    /** Keys written beyond `commit`; absent where there are too many to list: send everything. */
+    suspects: optional(array<string>()),
+  }),
+  /** Opens the stream: live writes from `next` on follow in it. */
+  align_begin: message(1, "peer", { p: uint, term: uint, stream: uint, next: uint, full: flag }),
+  /**
+   * A piece of the partition. With `full`, everything between `after` (exclusive; absent: the
+   * beginning) and `upto` (inclusive; absent: the end), as of `seq`; else the entries alone.
+   */
+  align_chunk: message(1, "peer", {
+    p: uint,
+    term: uint,
+    stream: uint,
+    seq: uint,
+    after: optional(text),
+    upto: optional(text),
+    full: flag,
+    entries: array<WireEntry>(),
+    /** Keys that the primary does not have. */
+    absent: optional(array<string>()),
+  }),
+  align_end: message(1, "peer", {
+    p: uint,
+    term: uint,
+    stream: uint,
+    last: uint,
+    commit: uint,
+    horizon: uint,
+  }),
+  /** A new configuration of the same primary, for a copy whose stream stands. */
+  new_term: message(1, "peer", {
+    p: uint,
+    config: object<PartitionConfig>(),
+    epoch: uint,
+    stream: uint,
+  }),
+  /** Live writes: several partitions in one frame. */
+  append: message(1, "peer", {
+    parts: array<
+      readonly [
+        partition: number,
+        term: number,
+        stream: number,
+        commit: number,
+        entries: readonly WireEntry[],
+      ]
+    >(),
+  }),
+  /** On disk at the copy, up to seq. */
+  appended: message(1, "peer", {
+    acks: array<readonly [partition: number, term: number, stream: number, seq: number]>(),
+  }),
+  /** The copy cannot follow this stream (gap, other term): the primary asks anew. */
+  stream_refused: message(1, "peer", { p: uint, term: uint, stream: uint, reason: text }),
+  /** A read without a lease: do you still know me as primary of these terms? */
+  confirm: message(1, "peer", {
+    round: uint,
+    parts: array<readonly [partition: number, term: number]>(),
+  }),
+  confirmed: message(1, "peer", { round: uint, refused: array<number>() }),
+  /** Same seq, same content? Sent when nothing is in flight. */
+  digest: message(1, "peer", {
+    p: uint,
+    term: uint,
+    stream: uint,
+    seq: uint,
+    count: uint,
+    digest: uint,
+  }),
+  digest_differs: message(1, "peer", {
+    p: uint,
+    term: uint,
+    stream: uint,
+    count: uint,
+    digest: uint,
+  }),
+
+  // Between a node and the coordinator.
+  register: message(1, "member", {
+    node: text,
+    /** Random per process; tells two processes with one folder apart. */
+    instance: text,
+    incarnation: uint,
+    host: text,
+    port: uint,
+    http_port: uint,
+    zone: text,
+    weight: number,
+    /** Absent for a folder that belongs to no cluster yet. */
+    cluster_id: optional(text),
+    memory: optional(flag),
+    held: array<HeldPartition>(),
+  }),
+  registered: message(1, "member", { map: object<ClusterMap>(), heartbeat_port: uint }),
+  map_delta: message(1, "push", { delta: object<ClusterMapDelta>() }),
+  caught_up: message(1, "member", { p: uint, term: uint, node: text }),
+  lagging: message(1, "member", { p: uint, term: uint, node: text, reason: text }),
+  /** The copy found its own data damaged: take it out and fill it anew. */
+  damaged: message(1, "member", { p: uint, term: uint }),
+  handover: message(1, "push", { p: uint, term: uint, to: text }),
+  drained: message(1, "member", { p: uint, term: uint }),
+  /** The node wishes to go: empty it of primaries and copies. Answered by `left` when it holds none that matter. */
+  leave: message(1, "member", {}),
+  left: message(1, "push", {}),
+  /** The coordinator does not know this node as a live member: register again. */
+  register_again: message(1, "push", {}),
+
+  // Datagrams; the first two also travel over the TCP session where UDP is blocked.
+  heartbeat: message(1, "datagram", {
+    node: text,
+    incarnation: uint,
+    instance: text,
+    sent: number,
+    epoch: uint,
+  }),
+  heartbeat_ack: message(1, "datagram", { node: text, instance: text, sent: number, epoch: uint }),
+  discover: message(1, "datagram", { cluster: optional(text) }),
+  discovered: message(1, "datagram", { cluster: text, host: text, port: uint }),
+
+  // A gateway's cache.
+  /** A read whose reader wants to be told when the key changes. */
+  watch_get: message(1, "request", { ...key, ...requestOptions }),
+  invalidate: message(1, "push", { keys: array<string>() }),
+} as const satisfies Record<string, MessageSpec>;
+
+/** The name of a message. */
+export type MessageType = keyof typeof MESSAGES;
+
+type Fields<M extends MessageType> = (typeof MESSAGES)[M]["fields"];
+type FieldValue<F> = F extends Field<infer T> ? T : never;
+type OptionalNames<F> = {
+  [N in keyof F]: undefined extends FieldValue<F[N]> ? N : never;
+}[keyof F];
+
+/** A message of one type, as an object of the wire. */
+export type Message<M extends MessageType = MessageType> = M extends MessageType ?
+    & { req_type: M; id?: number | string | undefined }
+    & { [N in Exclude<keyof Fields<M>, OptionalNames<Fields<M>>>]: FieldValue<Fields<M>[N]> }
+    & {
+      [N in Extract<keyof Fields<M>, OptionalNames<Fields<M>>>]?: FieldValue<Fields<M>[N]>;
+    }
+  : never;
+
+/** What a server answers a request with. */
+export type Reply = Message<"ack" | "data" | "error" | "result" | "map" | "entries">;
+
+/** What a client may ask. */
+export type Request = Message<
+  | "hello"
+  | "ping"
+  | "put"
+  | "update"
+  | "create"
+  | "delete"
+  | "get"
+  | "exists"
+  | "get_map"
+  | "list_nodes"
+  | "get_nodes_for_key"
+  | "stats"
+  | "scan_partition"
+  | "watch_get"
+>;
+
+/** A read or write of one key. */
+export type KeyRequest = Message<
+  "put" | "update" | "create" | "delete" | "get" | "exists" | "watch_get"
+>;
+
+/** Messages between nodes about one partition, `append` and `appended` taken apart. */
+export type PeerMessage = Message<
+  | "align_query"
+  | "align_info"
+  | "align_begin"
+  | "align_chunk"
+  | "align_end"
+  | "new_term"
+  | "stream_refused"
+  | "digest"
+  | "digest_differs"
+>;
+
+/**
+ * Why an object is not a message of the table, as an English clause, or undefined where it is one.
+ * JSON null counts as absent only for an optional field.
+ */
+export function whyInvalid(message: Record<string, unknown>): string | undefined {
+  const type = message.req_type;
+  if (typeof type !== "string") return `"req_type" must be a string`;
+  const spec: MessageSpec | undefined = Object.hasOwn(MESSAGES, type)
+    ? MESSAGES[type as MessageType]
+    : undefined;
+  if (spec === undefined) return `unknown req_type ${JSON.stringify(type.slice(0, 64))}`;
+  const { id } = message;
+  if (id !== undefined && id !== null && typeof id !== "number" && typeof id !== "string") {
+    return `${type}: "id" must be a number or a string`;
+  }
+  for (const name in spec.fields) {
+    const wanted = spec.fields[name];
+    const value = message[name];
+    if (wanted === undefined || (wanted.optional && (value === undefined || value === null))) {
+      continue;
+    }
+    if (!wanted.is(value)) {
+      return value === undefined
+        ? `${type}: "${name}" is missing; it must be ${wanted.requires}`
+        : `${type}: "${name}" must be ${wanted.requires}`;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,47 @@
+/**
+ * The disk, as a node sees it: an ordered map of byte strings with atomic, durable batches. It knows
+ * nothing of partitions or records; those are `node/partition_store.ts`. Real versions:
+ * `node/level_storage.ts` and `node/memory_storage.ts`; the simulator has one that forgets, tears
+ * and garbles.
+ *
+ * @module
+ */
+
+/** One change of a batch; a missing value deletes the key. */
+export interface StorageChange {
+  key: Uint8Array;
+  value?: Uint8Array;
+}
+
+/** A row of a range. */
+export type StorageRow = [key: Uint8Array, value: Uint8Array];
+
+/** Which rows {@linkcode Storage.range} gives. Keys compare as unsigned bytes. */
+export interface StorageRange {
+  /** First key, inclusive. */
+  from: Uint8Array;
+  /** End, exclusive. */
+  to: Uint8Array;
+  /** At most so many rows. */
+  rowsMax: number;
+  /** Stops after the row with which so many bytes (keys and values) are reached. */
+  bytesMax: number;
+  /** From the end to the beginning. Default false. */
+  reverse?: boolean;
+}
+
+/** An ordered, durable map. */
+export interface Storage {
+  /** The value of a key, as of the last write that was begun and finished; from memory or disk, synchronously. */
+  get(key: Uint8Array): Uint8Array | undefined;
+  /**
+   * Writes all of the changes or none. When `sync` is true they are on disk when `done` is called
+   * without an error. `done` is never called from inside this call. Batches finish in the order in
+   * which they were written.
+   */
+  write(changes: StorageChange[], sync: boolean, done: (error: Error | undefined) => void): void;
+  /** A consistent picture of a range, as of the last finished write at the time of the call. */
+  range(range: StorageRange): Promise<StorageRow[]>;
+  /** Ends it; waits for writes under way. */
+  close(): Promise<void>;
+}

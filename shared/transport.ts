@@ -1,0 +1,89 @@
+/**
+ * The network, as coordinator, node and client see it: streams (reliable, in order, may break) and
+ * datagrams (may be lost, late, doubled or out of order). `deno_transport.ts` is the real one; the
+ * simulator has its own. Everything is by callback: a promise per read or write would cost more
+ * than the rest of a request.
+ *
+ * @module
+ */
+
+/** Where a listener or socket stands. */
+export interface Address {
+  /** Host name or IP address. */
+  host: string;
+  /** Port, 0 to 65535; 0 asks the system to choose one. */
+  port: number;
+}
+
+/** What a stream calls. Set once, with {@linkcode Stream.start}. */
+export interface StreamHandlers {
+  /** Bytes have come. The array is only valid during the call: copy what must outlive it. */
+  onData(bytes: Uint8Array): void;
+  /** The stream has ended, by either side. Called exactly once, and never before `start`. */
+  onClose(reason: Error | undefined): void;
+  /** What was queued has fallen below the low-water mark after {@linkcode Stream.queuedBytes} had exceeded the high one. */
+  onDrain?(): void;
+}
+
+/** A two-way byte stream. */
+export interface Stream {
+  readonly remote: Address;
+  /** Bytes given to `write` that the system has not taken yet. */
+  readonly queuedBytes: number;
+  /** Begins reading. Data that came earlier is kept until then. */
+  start(handlers: StreamHandlers): void;
+  /** Queues bytes. The stream owns the array from now on. Ignored once closed. */
+  write(bytes: Uint8Array): void;
+  /** Stops calling `onData` (so that the other side feels back-pressure) until `resume`. */
+  pause(): void;
+  resume(): void;
+  /**
+   * Ends the stream; `onClose` follows, never from inside this call. What was queued is still sent
+   * where `flush` is true (bounded in time), and dropped otherwise.
+   */
+  close(flush?: boolean): void;
+}
+
+/** Something that accepts streams. */
+export interface Listener {
+  /** The real address, with the port that was chosen where 0 was asked for. */
+  readonly address: Address;
+  /** Stops accepting. Streams that were accepted live on. */
+  close(): void;
+}
+
+/** Something that sends and receives datagrams. */
+export interface DatagramSocket {
+  readonly address: Address;
+  /** Sends one datagram; losing it is not an error. */
+  send(bytes: Uint8Array, to: Address): void;
+  close(): void;
+}
+
+/** A way to reach others. */
+export interface Transport {
+  /** @throws {KvError} `address_in_use`, or `unavailable` where the address cannot be bound. */
+  listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener>;
+  /**
+   * Opens a stream; exactly one of the two callbacks is called, later. Gives up after `timeoutMs`.
+   * Returns a function that abandons the attempt (then neither is called).
+   */
+  connect(
+    address: Address,
+    timeoutMs: number,
+    onOpen: (stream: Stream) => void,
+    onFail: (reason: Error) => void,
+  ): () => void;
+  /** @throws {KvError} `address_in_use`, or `unavailable` where the address cannot be bound. */
+  bindDatagram(
+    address: Address,
+    onDatagram: (bytes: Uint8Array, from: Address) => void,
+  ): Promise<DatagramSocket>;
+}
+
+/** `host:port`, with brackets round an IPv6 address. */
+export function formatAddress(address: Address): string {
+  return address.host.includes(":")
+    ? `[${address.host}]:${address.port}`
+    : `${address.host}:${address.port}`;
+}
