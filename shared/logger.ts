@@ -1,0 +1,22 @@
+/**
+ * What coordinator, node and client need of a log: an event in a few words, and named facts. Where
+ * it goes is `log.ts` (LogTape); tests and the simulator pass their own.
+ *
+ * @module
+ */
+
+/** Facts of a record, printed as `name=value` or as JSON. */
+export type LogFields = Record<string, unknown>;
+
+/** A place to write to. */
+export interface Logger {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+}
+
+const nothing = () => {};
+
+/** A log that keeps nothing. */
+export const NO_LOG: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
