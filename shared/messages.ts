@@ -263,7 +263,14 @@ export const MESSAGES = {
   handover: message(1, "push", { p: uint, term: uint, to: text }),
   drained: message(1, "member", { p: uint, term: uint }),
   /** The node wishes to go: empty it of primaries and copies. Answered by `left` when it holds none that matter. */
-  leave: message(1, "member", {}),
+  leave: message(1, "member", {
+    /**
+     * The process ends but will come back to its data: hand over its primaries only, leave its
+     * copies where they are, keep it in the node list. `left` follows when it is primary of nothing,
+     * or of nothing that another in-sync copy could take. Registering again ends this.
+     */
+    stopping: optional(flag),
+  }),
   left: message(1, "push", {}),
   /** The coordinator does not know this node as a live member: register again. */
   register_again: message(1, "push", {}),
