@@ -230,6 +230,8 @@ export const MESSAGES = {
     count: uint,
     digest: uint,
   }),
+  /** The copy has written so many chunks of the stream: the primary may send more. */
+  align_progress: message(1, "peer", { p: uint, term: uint, stream: uint, chunks: uint }),
   digest_differs: message(1, "peer", {
     p: uint,
     term: uint,
@@ -262,6 +264,11 @@ export const MESSAGES = {
   damaged: message(1, "member", { p: uint, term: uint }),
   handover: message(1, "push", { p: uint, term: uint, to: text }),
   drained: message(1, "member", { p: uint, term: uint }),
+  /**
+   * The primary drained, heard nothing and serves again, asking its copies for each read. The
+   * coordinator answers with a new term for the same primary, after which its lease counts again.
+   */
+  resumed: message(1, "member", { p: uint, term: uint }),
   /** The node wishes to go: empty it of primaries and copies. Answered by `left` when it holds none that matter. */
   leave: message(1, "member", {
     /**
@@ -346,6 +353,7 @@ export type PeerMessage = Message<
   | "align_end"
   | "new_term"
   | "stream_refused"
+  | "align_progress"
   | "digest"
   | "digest_differs"
 >;

@@ -1,0 +1,64 @@
+/**
+ * What a partition's state machine may call: its disk, its peers, the coordinator, time. The node
+ * core implements it; tests and the simulator see everything that a replica does through it.
+ *
+ * @module
+ */
+import type { NodeId } from "../shared/cluster_map.ts";
+import type { Logger } from "../shared/logger.ts";
+import type { HeldPartition, Message, PeerMessage } from "../shared/messages.ts";
+
+/** The primary's way to its copies: one ordered stream of messages per peer. */
+export interface Downstream {
+  /** Whether messages to the node would leave now. A message to a node that is down is dropped. */
+  isUp(node: NodeId): boolean;
+  send(node: NodeId, message: PeerMessage): void;
+  /** Adds a live write, as JSON of a WireEntry, to the next `append` frame; in order with `send`. */
+  append(
+    node: NodeId,
+    partition: number,
+    term: number,
+    stream: number,
+    commitSeq: number,
+    entryJson: string,
+  ): void;
+  /** Tells the commit seq alone. */
+  commit(node: NodeId, partition: number, term: number, stream: number, commitSeq: number): void;
+}
+
+/** A copy's way back to its primary, valid while that connection lasts. */
+export interface Upstream {
+  /** Who is at the other end. */
+  readonly node: NodeId;
+  readonly closed: boolean;
+  send(message: PeerMessage): void;
+  /** Says that everything up to `seq` is on disk; gathered with others into one frame. */
+  ack(partition: number, term: number, stream: number, seq: number): void;
+}
+
+/** A report to the coordinator that is repeated until the partition's term is past the report's. */
+export type Report = Message<"caught_up" | "lagging" | "damaged" | "drained" | "resumed">;
+
+/** Everything a replica may call. */
+export interface ReplicaPorts {
+  readonly self: NodeId;
+  readonly log: Logger;
+  readonly downstream: Downstream;
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** The date, for timestamps and expiry. */
+  wallMs(): number;
+  /** Whether this node may answer reads without asking anybody. */
+  hasLease(): boolean;
+  /** A number for a new stream, never used before by this process. */
+  nextStream(): number;
+  report(report: Report): void;
+  /** A newer configuration came from a peer: the node decides what this replica becomes. */
+  confirmReads(partition: number): void;
+  /** A key's committed value has changed. */
+  committed(partition: number, key: string): void;
+  /** Runs `then` when `bytes` of a transfer may be sent. */
+  paceTransfer(bytes: number, then: () => void): void;
+}
+
+export type { HeldPartition };
