@@ -70,15 +70,60 @@ export const MOVES_PER_NODE_MAX = 8;
 /** Recent writes of which a primary keeps the keys, so that a short difference needs no scan. */
 export const RECENT_WRITES_MAX = 1_024;
 export const HANDOVER_TIMEOUT_MS = 2_000;
+/** How long a node that is told to stop tries to hand its primaries over. */
+export const DRAIN_TIMEOUT_MS = 10_000;
+
+/** A node's session with the coordinator: delays between attempts, and until one is given up. */
+export const SESSION_BACKOFF_MS = 100;
+export const SESSION_BACKOFF_MS_MAX = 2_000;
+/** The answer to `register` or `get_map` takes at most so long. */
+export const SESSION_REPLY_TIMEOUT_MS = 5_000;
+/** A session over which nothing at all came for so long is dead: heartbeats are answered far more often. */
+export const SESSION_SILENCE_MS = 5_000;
+/** Heartbeats whose acknowledgement is still recognised. */
+export const HEARTBEATS_REMEMBERED = 32;
+
+/** Keys of which gateways want to be told when they change. */
+export const WATCHES_PER_CONNECTION_MAX = 65_536;
+export const WATCHES_MAX = 262_144;
+/** Keys of one `invalidate`: a frame holds so many of the longest. */
+export const INVALIDATE_KEYS_MAX = 1_000;
 
 /** Storage. */
 export const BATCH_BYTES_MAX = 4 * MIB;
 export const BATCH_ENTRIES_MAX = 10_000;
 export const RECORD_CACHE_BYTES_DEFAULT = 64 * MIB;
+/** With `--fsync interval`: a write is on disk at most so long after it was acknowledged. */
+export const FSYNC_INTERVAL_MS = 100;
+/** After the disk refused a batch, the same batch is tried again at this interval. */
+export const STORAGE_RETRY_MS = 1_000;
+/** A commit seq that no write carries to disk is written after so long. */
+export const STATE_WRITE_DELAY_MS = 1_000;
+/** Of so many latest batches, the database can tell that one is missing. */
+export const BATCH_MARKS = 4_096;
+/** Full passes over a partition (suspects, scrub, clearing) take so much at a time. */
+export const PASS_PAGE_ROWS = 1_000;
+export const PASS_PAGE_BYTES = 1 * MIB;
 /** How long a tombstone is kept before a copy may drop it. */
 export const TOMBSTONE_KEEP_MS = 3_600_000;
 /** How long a node keeps the data of a partition that it does not hold any more. */
 export const SURPLUS_KEEP_MS = 60_000;
+
+/** The client's import: records on their way at once, and their bytes. */
+export const IMPORT_IN_FLIGHT_MAX = 256;
+export const IMPORT_BYTES_IN_FLIGHT_MAX = 32 * MIB;
+/** Longest line (JSON lines) or record (CSV) of a file. */
+export const IMPORT_RECORD_BYTES_MAX = 32 * MIB;
+/** How long one record is tried before it counts as failed. */
+export const IMPORT_GIVE_UP_MS = 60_000;
+export const IMPORT_BACKOFF_MS = 50;
+export const IMPORT_BACKOFF_MS_MAX = 1_000;
+/** Of so many rejected records, and repeated keys, the summary says which they were. */
+export const IMPORT_LISTED_MAX = 1_000;
+/** Distinct keys that an import can count (12 to 24 bytes of memory each). */
+export const IMPORT_KEYS_COUNTED_MAX = 2 ** 24;
+/** The client's export writes so much at a time. */
+export const EXPORT_CHUNK_BYTES = 64 * KIB;
 
 invariant(
   FRAME_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 + 64 * KIB,
@@ -92,6 +137,14 @@ invariant(
 invariant(
   REQUEST_TIMEOUT_MS > FAILURE_TIMEOUT_MS + REPLICA_ACK_TIMEOUT_MS,
   "a request outlives a failover",
+);
+invariant(
+  INVALIDATE_KEYS_MAX * KEY_BYTES_MAX * 6 < FRAME_BYTES_MAX,
+  "a frame holds an invalidation, every byte of its keys escaped",
+);
+invariant(
+  SESSION_SILENCE_MS > FAILURE_TIMEOUT_MS,
+  "a session outlives what the coordinator may be silent for before it declares a failure",
 );
 invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
