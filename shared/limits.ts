@@ -27,10 +27,36 @@ export const REPLY_BYTES_MAX = 64 * MIB;
 export const FRAME_TIMEOUT_MS = 30_000;
 /** A connection whose client takes none of its replies for so long is cut off. */
 export const WRITE_STALL_TIMEOUT_MS = 30_000;
+/** A stream tells its owner to go on once what is queued has fallen from above the first to the second. */
+export const STREAM_HIGH_WATER_BYTES = REPLY_BYTES_PAUSE;
+export const STREAM_LOW_WATER_BYTES = 256 * KIB;
+/** Streams join small writes into one of about so many bytes. */
+export const WRITE_JOIN_BYTES = 256 * KIB;
+export const READ_BUFFER_BYTES_MIN = 4 * KIB;
+export const READ_BUFFER_BYTES_MAX = 64 * KIB;
+/** A stream that is closed with a flush has so long to send what is queued, ... */
+export const CLOSE_FLUSH_TIMEOUT_MS = 10_000;
+/** ... and then so long to see the other side's end, so that a last error reply is not lost. */
+export const CLOSE_LINGER_MS = 1_000;
 export const CONNECT_TIMEOUT_MS = 1_000;
+/** Pauses between attempts to connect, doubling from the first to the second. */
+export const RECONNECT_MS_MIN = 50;
+export const RECONNECT_MS_MAX = 1_000;
+/** How often the deadlines of what is in flight are looked at. */
+export const DEADLINE_SCAN_MS = 25;
+/** Requests that wait for one connection to be opened. */
+export const CONNECTING_REQUESTS_MAX = 16_384;
 /** Default deadline of a client's request: longer than a failover. */
 export const REQUEST_TIMEOUT_MS = 10_000;
 export const REQUEST_TIMEOUT_MS_MAX = 600_000;
+
+/** Routing: pauses before a retry, doubling from the first to the second. */
+export const RETRY_MS_MIN = 20;
+export const RETRY_MS_MAX = 250;
+/** A read that is not answered for so long is tried elsewhere, with a new map. */
+export const READ_ATTEMPT_TIMEOUT_MS = 1_000;
+/** A request for the cluster map is given up after so long, and another node is asked. */
+export const MAP_REQUEST_TIMEOUT_MS = 1_000;
 
 /** Cluster. */
 export const PARTITIONS_DEFAULT = 256;
@@ -39,6 +65,10 @@ export const REPLICATION_FACTOR_DEFAULT = 3;
 export const REPLICATION_FACTOR_MAX = 16;
 export const NODES_MAX = 1_000;
 export const VNODES_DEFAULT = 150;
+/** Relative capacity of a node: the range in which placement uses it. */
+export const WEIGHT_DEFAULT = 1;
+export const WEIGHT_MIN = 0.01;
+export const WEIGHT_MAX = 100;
 /** A node's share of copies is at most this times its weighted average, rounded up. */
 export const BALANCE_BOUND = 1.15;
 
@@ -149,5 +179,11 @@ invariant(
 invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
   "a client that reads one large reply is not cut off",
+);
+invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual node");
+invariant(STREAM_LOW_WATER_BYTES < STREAM_HIGH_WATER_BYTES, "a stream drains before it fills");
+invariant(
+  READ_ATTEMPT_TIMEOUT_MS < REQUEST_TIMEOUT_MS,
+  "a read has time for a second attempt",
 );
 invariant(PEER_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX, "a peer's queue holds a large frame");
