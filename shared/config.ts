@@ -1,0 +1,300 @@
+/**
+ * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and
+ * checks all follow from it. A value comes from the flag, else the environment, else the YAML file
+ * (`--config FILE`), else the default. Nothing here touches the process: arguments, environment and
+ * a file reader are passed in; `program.ts` passes the real ones.
+ *
+ * Invariant: what {@linkcode loadConfig} gives has every setting of the table, each within its bounds.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { loadAll } from "js-yaml";
+import { KvError } from "./errors.ts";
+import { nearest } from "./near_miss.ts";
+import { flagOf, type Setting } from "./setting.ts";
+
+/** Settings by their name in code, in camel case: `leaseMs` has the flag `--lease-ms`. */
+export type Settings = Record<string, Setting<unknown>>;
+
+/** The values of a table of settings. */
+export type Values<S extends Settings> = {
+  readonly [N in keyof S]: S[N] extends Setting<infer T> ? T : never;
+};
+
+/** What a program's command line looks like. */
+export interface CommandLine {
+  /** As the user types it: `kv-node`. */
+  readonly name: string;
+  /** One line that says what it is. */
+  readonly summary: string;
+  /** Its forms, without the name: `[host] [port] [flags]`. */
+  readonly usage: readonly string[];
+  readonly settings: Settings;
+  /**
+   * Names of settings that stand for arguments without a flag, one list for each form. The first
+   * form with the right number of arguments whose values are all valid is taken.
+   */
+  readonly positionals?: readonly (readonly string[])[];
+  /** Whether other arguments are handed over in `rest`; else they are an error. Default false. */
+  readonly rest?: boolean;
+  /** Lines after the flags in `--help`: examples, commands. */
+  readonly notes?: readonly string[];
+}
+
+/** A command line with the types of its settings. */
+export interface Program<S extends Settings> extends CommandLine {
+  readonly settings: S;
+  readonly positionals?: readonly (readonly (keyof S & string)[])[];
+  /** Relations between settings. Gives what is wrong and what to do, or undefined. */
+  readonly check?: (values: Values<S>) => string | undefined;
+}
+
+/** Where a value came from. */
+export type Source = "argument" | "flag" | "environment" | "file" | "default";
+
+/** The world as {@linkcode loadConfig} sees it. */
+export interface ConfigInput {
+  readonly args: readonly string[];
+  readonly env: (name: string) => string | undefined;
+  /** @throws where the file cannot be read */
+  readonly readFile: (path: string) => string;
+}
+
+/** A configuration, or what the user asked to see instead of a run. */
+export type Loaded<S extends Settings> =
+  | {
+    readonly kind: "run";
+    readonly values: Values<S>;
+    readonly sources: { readonly [N in keyof S]: Source };
+    readonly rest: readonly string[];
+  }
+  | { readonly kind: "help" }
+  | { readonly kind: "version" };
+
+/** The environment variable of a setting: `KV_LEASE_MS`. */
+export function envOf(name: string): string {
+  return `KV_${flagOf(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** A value as somebody wrote it, and how to name the place in an error. */
+interface Given {
+  readonly source: Source;
+  readonly text: unknown;
+  readonly place: string;
+}
+
+/**
+ * Reads a program's settings.
+ *
+ * @throws {KvError} `bad_config` with one line: what is wrong, where, and what to do
+ */
+export function loadConfig<S extends Settings>(
+  program: Program<S>,
+  input: ConfigInput,
+): Loaded<S> {
+  const line = parseLine(program, input.args);
+  if (line.help) return { kind: "help" };
+  if (line.version) return { kind: "version" };
+  refuseUnknown(program, line.unknown);
+  const { given, rest } = placePositionals(program, line.rest);
+  for (const [name, value] of line.given) given.set(name, value);
+  const file = readFileSettings(program, line.config ?? input.env("KV_CONFIG"), input);
+
+  const values: Record<string, unknown> = {};
+  const sources: Record<string, Source> = {};
+  for (const [name, setting] of Object.entries(program.settings)) {
+    const found = given.get(name) ?? fromEnv(name, input) ?? file.get(name);
+    values[name] = found === undefined ? setting.fallback : parseGiven(setting, found);
+    sources[name] = found?.source ?? "default";
+  }
+  const wrong = program.check?.(values as Values<S>);
+  if (wrong !== undefined) throw badConfig(wrong);
+  return {
+    kind: "run",
+    values: values as Values<S>,
+    sources: sources as { [N in keyof S]: Source },
+    rest,
+  };
+}
+
+function badConfig(text: string, cause?: unknown): KvError {
+  return new KvError("bad_config", text, { cause });
+}
+
+interface Line {
+  readonly help: boolean;
+  readonly version: boolean;
+  readonly config: string | undefined;
+  readonly given: Map<string, Given>;
+  readonly rest: string[];
+  readonly unknown: string[];
+}
+
+function parseLine(program: CommandLine, args: readonly string[]): Line {
+  const names = Object.entries(program.settings);
+  const withValue = names.filter(([, setting]) => setting.takesValue);
+  const unknown: string[] = [];
+  const parsed: Record<string, unknown> = parseArgs([...args], {
+    string: ["_", "config", ...withValue.map(([name]) => flagOf(name))],
+    boolean: [
+      "help",
+      "h",
+      "version",
+      ...names.filter(([, setting]) => !setting.takesValue).map(([name]) => flagOf(name)),
+    ],
+    collect: withValue.filter(([, setting]) => setting.repeats).map(([name]) => flagOf(name)),
+    unknown: (arg: string, key?: string) => {
+      if (key === undefined) return true;
+      unknown.push(arg);
+      return false;
+    },
+  });
+  const given = new Map<string, Given>();
+  for (const [name, setting] of names) {
+    const flag = flagOf(name);
+    const text = parsed[flag];
+    // A flag without a value is false, and one that repeats is empty, where it is not on the line.
+    if (text === undefined || (Array.isArray(text) && text.length === 0)) continue;
+    if (!setting.takesValue && !isOnLine(args, flag)) continue;
+    given.set(name, { source: "flag", text, place: `--${flag}` });
+  }
+  const config = parsed.config;
+  if (config === "") throw badConfig("--config needs a file: --config kv.yaml");
+  return {
+    help: parsed.help === true || parsed.h === true,
+    version: parsed.version === true,
+    config: typeof config === "string" ? config : undefined,
+    given,
+    rest: Array.isArray(parsed._) ? parsed._.map(String) : [],
+    unknown,
+  };
+}
+
+function isOnLine(args: readonly string[], flag: string): boolean {
+  const end = args.indexOf("--");
+  const flags = end < 0 ? args : args.slice(0, end);
+  return flags.some((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`));
+}
+
+function refuseUnknown(program: CommandLine, unknown: readonly string[]): void {
+  const first = unknown[0];
+  if (first === undefined) return;
+  const name = first.split("=")[0] ?? first;
+  const known = [...Object.keys(program.settings).map(flagOf), "config", "help", "version"];
+  const near = nearest(name.replace(/^-+/, ""), known);
+  const hint = near === undefined ? "" : `did you mean --${near}? `;
+  const dashes = program.rest && /^-[^-]/.test(name)
+    ? "Put -- before arguments that begin with a dash. "
+    : "";
+  throw badConfig(
+    `unknown flag ${name}; ${hint}${dashes}${program.name} --help lists all flags`,
+  );
+}
+
+/** Gives the arguments without a flag to the settings that they stand for. */
+function placePositionals(
+  program: CommandLine,
+  args: readonly string[],
+): { given: Map<string, Given>; rest: readonly string[] } {
+  const given = new Map<string, Given>();
+  if (args.length === 0) return { given, rest: [] };
+  const forms = (program.positionals ?? []).filter((form) => form.length === args.length);
+  let problem: unknown;
+  for (const form of forms) {
+    try {
+      form.forEach((name, i) => {
+        const setting = program.settings[name];
+        const value: Given = {
+          source: "argument",
+          text: args[i] ?? "",
+          place: `[${flagOf(name)}]`,
+        };
+        if (setting !== undefined) parseGiven(setting, value);
+        given.set(name, value);
+      });
+      return { given, rest: [] };
+    } catch (error) {
+      given.clear();
+      problem = error;
+    }
+  }
+  if (program.rest) return { given, rest: args };
+  if (problem !== undefined) throw problem;
+  throw badConfig(
+    `too many arguments: ${args.map((arg) => JSON.stringify(arg)).join(" ")}; usage: ${
+      program.usage.map((form) => `${program.name} ${form}`).join(" or ")
+    }`,
+  );
+}
+
+function fromEnv(name: string, input: ConfigInput): Given | undefined {
+  const place = envOf(name);
+  const text = input.env(place);
+  // An empty variable counts as not set: that is how shells and containers unset one.
+  return text === undefined || text === "" ? undefined : { source: "environment", text, place };
+}
+
+function readFileSettings(
+  program: CommandLine,
+  path: string | undefined,
+  input: ConfigInput,
+): Map<string, Given> {
+  const found = new Map<string, Given>();
+  if (path === undefined || path === "") return found;
+  const document = parseFile(path, input);
+  if (document === null || document === undefined) return found;
+  if (typeof document !== "object" || Array.isArray(document)) {
+    throw badConfig(`${path}: expected a mapping of settings to values, such as "port: 8080"`);
+  }
+  const names = new Map(Object.keys(program.settings).map((name) => [flagOf(name), name]));
+  for (const [key, text] of Object.entries(document)) {
+    const name = names.get(key);
+    if (name === undefined) {
+      const near = nearest(key, [...names.keys()]);
+      throw badConfig(
+        `${path}: unknown setting ${JSON.stringify(key)}; ${
+          near === undefined ? "" : `did you mean ${JSON.stringify(near)}? `
+        }Keys are the flags of ${program.name} --help without the dashes`,
+      );
+    }
+    if (text !== null) found.set(name, { source: "file", text, place: `${path}: ${key}` });
+  }
+  return found;
+}
+
+function parseFile(path: string, input: ConfigInput): unknown {
+  let text: string;
+  try {
+    text = input.readFile(path);
+  } catch (error) {
+    throw badConfig(
+      `cannot read the configuration file ${path} (${reasonOf(error)}); check the path of --config`,
+      error,
+    );
+  }
+  try {
+    return loadAll(text)[0];
+  } catch (error) {
+    throw badConfig(`${path} is not YAML: ${reasonOf(error)}`, error);
+  }
+}
+
+/** An error's first line. */
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return (text.split("\n")[0] ?? text).replace(/:$/, "");
+}
+
+function parseGiven(setting: Setting<unknown>, given: Given): unknown {
+  if (given.text === "" && given.source === "flag") {
+    throw badConfig(`${given.place} needs a value: ${setting.requires}`);
+  }
+  const value = setting.parse(given.text);
+  if (value === undefined) {
+    throw badConfig(
+      `${given.place} must be ${setting.requires}; got ${JSON.stringify(given.text)}`,
+    );
+  }
+  return value;
+}
