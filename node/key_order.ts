@@ -1,0 +1,33 @@
+/**
+ * The order of keys: that of their UTF-8 bytes, which is the order of the rows on disk. JavaScript's
+ * own order of strings differs where characters beyond U+FFFF meet ones from U+E000 to U+FFFF.
+ *
+ * @module
+ */
+
+/** Negative, 0 or positive as `a` comes before, is, or comes after `b`. */
+export function compareKeys(a: string, b: string): number {
+  if (a === b) return 0;
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return rank(x) - rank(y);
+  }
+  return a.length - b.length;
+}
+
+/** Moves the surrogates (0xD800 to 0xDFFF), which stand for U+10000 and up, behind all the rest. */
+function rank(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+}
+
+/** Compares byte strings, as unsigned bytes. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}

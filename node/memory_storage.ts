@@ -1,0 +1,179 @@
+/**
+ * Storage in memory, for `--storage memory` and for tests: everything is gone when the process ends.
+ *
+ * Rows lie in buckets by the first two bytes of their key, each a hash table, so that `get` and
+ * `write` take O(1) time. Order is only made when a range is asked for: a bucket keeps its keys
+ * sorted as of the last range, and merges those that came since. So a range costs O(n log n) of what
+ * came since and O(n) of the bucket, where that is not empty.
+ *
+ * @module
+ */
+import type { Clock } from "../shared/clock.ts";
+import { KvError } from "../shared/errors.ts";
+import type { Storage, StorageChange, StorageRange, StorageRow } from "../shared/storage.ts";
+
+/** Keys as strings of one character for each byte: strings compare as the bytes do. */
+class Bucket {
+  readonly rows = new Map<string, StorageRow>();
+  /** Keys in order; some may be gone from `rows`. */
+  #sorted: string[] = [];
+  /** Keys that are not in `#sorted`. */
+  #fresh: string[] = [];
+  /** Keys in `#sorted` or `#fresh` that are gone. One that comes again meanwhile is not fresh. */
+  readonly #gone = new Set<string>();
+
+  set(key: string, row: StorageRow): void {
+    const before = this.rows.size;
+    this.rows.set(key, row);
+    if (this.rows.size !== before && !this.#gone.delete(key)) this.#fresh.push(key);
+  }
+
+  delete(key: string): void {
+    if (this.rows.delete(key)) this.#gone.add(key);
+  }
+
+  /** All keys in order, some of which may be gone. */
+  sorted(): readonly string[] {
+    if (this.#gone.size > 64 && this.#gone.size * 2 > this.#sorted.length + this.#fresh.length) {
+      this.#sorted = this.#sorted.filter((key) => this.rows.has(key));
+      this.#fresh = this.#fresh.filter((key) => this.rows.has(key));
+      this.#gone.clear();
+    }
+    if (this.#fresh.length > 0) {
+      this.#sorted = merge(this.#sorted, this.#fresh.sort(compare));
+      this.#fresh = [];
+    }
+    return this.#sorted;
+  }
+}
+
+/** An ordered map in memory. */
+export class MemoryStorage implements Storage {
+  readonly #clock: Clock;
+  readonly #buckets = new Map<string, Bucket>();
+  #names: string[] | undefined = [];
+  #underWay = 0;
+  #closed = false;
+  #onIdle: (() => void) | undefined;
+
+  /** @param clock defers the call of `done` */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    const text = textOf(key);
+    return this.#buckets.get(text.slice(0, 2))?.rows.get(text)?.[1];
+  }
+
+  write(
+    changes: StorageChange[],
+    _sync: boolean,
+    done: (error: Error | undefined) => void,
+  ): void {
+    if (this.#closed) {
+      const error = new KvError("storage_failed", "write: the storage is closed");
+      this.#clock.defer(() => done(error));
+      return;
+    }
+    for (const { key, value } of changes) {
+      const text = textOf(key);
+      const bucket = this.#bucket(text.slice(0, 2));
+      if (value === undefined) bucket.delete(text);
+      else bucket.set(text, [key, value]);
+    }
+    this.#underWay++;
+    this.#clock.defer(() => {
+      this.#underWay--;
+      done(undefined);
+      if (this.#underWay === 0) this.#onIdle?.();
+    });
+  }
+
+  range(range: StorageRange): Promise<StorageRow[]> {
+    const from = textOf(range.from);
+    const to = textOf(range.to);
+    const found: StorageRow[] = [];
+    let bytes = 0;
+    const names = this.#sortedNames().filter((name) => name >= from.slice(0, 2) && name < to);
+    if (range.reverse) names.reverse();
+    for (const name of names) {
+      const bucket = this.#buckets.get(name);
+      if (bucket === undefined) continue;
+      const keys = bucket.sorted();
+      const begin = lowerBound(keys, from);
+      const end = lowerBound(keys, to);
+      for (let i = begin; i < end; i++) {
+        if (found.length >= range.rowsMax || bytes >= range.bytesMax) return settled(found);
+        const row = bucket.rows.get(keys[range.reverse ? begin + end - 1 - i : i] ?? "");
+        if (row === undefined) continue;
+        found.push(row);
+        bytes += row[0].length + row[1].length;
+      }
+    }
+    return settled(found);
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    if (this.#underWay === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle = resolve);
+  }
+
+  #bucket(name: string): Bucket {
+    let bucket = this.#buckets.get(name);
+    if (bucket === undefined) {
+      bucket = new Bucket();
+      this.#buckets.set(name, bucket);
+      this.#names = undefined;
+    }
+    return bucket;
+  }
+
+  #sortedNames(): string[] {
+    this.#names ??= [...this.#buckets.keys()].sort(compare);
+    return this.#names;
+  }
+}
+
+function settled(rows: StorageRow[]): Promise<StorageRow[]> {
+  return Promise.resolve(rows);
+}
+
+function textOf(bytes: Uint8Array): string {
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The index of the first key that is not less. */
+function lowerBound(keys: readonly string[], key: string): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] ?? "") < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function merge(a: readonly string[], b: readonly string[]): string[] {
+  const merged: string[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    const x = a[i];
+    const y = b[j];
+    if (y === undefined || (x !== undefined && x < y)) {
+      if (x !== undefined) merged.push(x);
+      i++;
+    } else {
+      merged.push(y);
+      j++;
+    }
+  }
+  return merged;
+}

@@ -1,0 +1,394 @@
+/**
+ * One partition's data on this node: its newest entries, whether they are on disk yet or not, and
+ * its state. It knows nothing of replication: what is written when, and what may be read by whom, is
+ * the replica's business.
+ *
+ * A read looks first at the writes under way, then in the cache, then on disk. Every record that
+ * comes from disk has its checksum checked.
+ *
+ * Invariants
+ * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out.
+ * - The state record on disk and the entries on disk fit each other after any crash (`disk_queue.ts`).
+ *
+ * The caller's duty: `apply`, `remove` and the `setState` that belongs to them happen in one turn
+ * (without an await between them).
+ *
+ * @module
+ */
+import { type Entry, isTombstone } from "../shared/entry.ts";
+import { invariant, KvError } from "../shared/errors.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
+import type { StorageChange, StorageRow } from "../shared/storage.ts";
+import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
+import { compareKeys } from "./key_order.ts";
+import {
+  decodeRecord,
+  digestOf,
+  encodeRecord,
+  recordCrc,
+  recordKey,
+  rowsEnd,
+  rowsFrom,
+} from "./record.ts";
+import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
+import { encodeState, NO_STATE, type PartitionState, stateKey } from "./state_record.ts";
+
+export { DiskQueue, type DiskQueueOptions, type FsyncMode } from "./disk_queue.ts";
+export { NO_STATE, type PartitionState } from "./state_record.ts";
+export { OpenedPartitions, openPartitionStores } from "./partition_open.ts";
+export type { ScanPage } from "./scan_page.ts";
+
+/** What {@linkcode PartitionStore.scan} gives. */
+export interface ScanOptions {
+  /** Looks at no more rows than this. Fewer entries come back where `beyondSeq` leaves some out. */
+  rowsMax: number;
+  /** Stops after the row with which so many bytes have been looked at. */
+  bytesMax: number;
+  /** Only entries with a greater seq. */
+  beyondSeq?: number;
+  /** The last key of interest, inclusive. */
+  upto?: string;
+}
+
+/** A pass over the whole partition that counts while writes go on. */
+interface Pass {
+  /** Keys up to this one have been counted; undefined before the first. */
+  counted: string | undefined;
+  count: number;
+  digest: number;
+  /** What was written since the page was taken that is being waited for. */
+  journal: { key: string; count: number; digest: number }[];
+}
+
+/** A partition's data. One store for each partition at a time. */
+export class PartitionStore {
+  readonly partition: number;
+  readonly #queue: DiskQueue;
+  readonly #state: PartitionState;
+  readonly #member: QueueMember;
+  /** Writes that are not known to be on disk: of each key the newest. */
+  readonly #pending = new Map<string, PendingWrite>();
+  readonly #passes = new Set<Pass>();
+  /** CRC of the state record that was last given to a batch. */
+  #stateCrc: number | undefined;
+  #generation = 0;
+  #clearing: "no" | "rows" | "state" = "no";
+
+  /**
+   * @param state as `openPartitionStores` found it, or `NO_STATE`
+   * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
+   */
+  constructor(
+    queue: DiskQueue,
+    partition: number,
+    state: Readonly<PartitionState>,
+    onSynced: (lastSeq: number, term: number) => void,
+  ) {
+    this.partition = partition;
+    this.#queue = queue;
+    this.#state = { ...state };
+    const onDisk = queue.storage.get(stateKey(partition));
+    this.#stateCrc = onDisk === undefined ? undefined : recordCrc(onDisk);
+    this.#member = {
+      takeStateRecord: () => this.#takeStateRecord(),
+      written: (write) => this.#written(write),
+      synced: onSynced,
+    };
+  }
+
+  /** As of the last call, ahead of the disk. */
+  get state(): Readonly<PartitionState> {
+    return this.#state;
+  }
+
+  /**
+   * The newest entry of a key, on disk or on its way there, tombstones included.
+   *
+   * @throws {KvError} `corrupt` where the record on disk is damaged; `storage_failed` where it cannot be read
+   */
+  get(key: string): Entry | undefined {
+    return this.#current(key, true)?.entry;
+  }
+
+  /**
+   * Queues an entry for the next batch, in place of any older one of its key. Changes nothing where
+   * it throws. Does not touch `lastSeq`, `term` or `commitSeq`.
+   *
+   * @throws {KvError} `corrupt` where the key's record on disk is damaged; `storage_failed`,
+   * `unavailable` as {@linkcode DiskQueue.checkWritable}
+   */
+  apply(entry: Entry): void {
+    this.#checkWritable();
+    const old = this.#current(entry.key, false);
+    const { key, value, crc } = encodeRecord(this.partition, entry);
+    this.#put(entry.key, { key, value }, entry, crc);
+    this.#account(entry.key, old, isTombstone(entry) ? undefined : crc);
+    const state = this.#state;
+    if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
+  }
+
+  /**
+   * Takes a key's record away, without a tombstone. Nothing happens where there is none.
+   *
+   * @throws {KvError} as {@linkcode PartitionStore.apply}
+   */
+  remove(key: string): void {
+    this.#checkWritable();
+    const old = this.#current(key, false);
+    if (old === undefined) return;
+    this.#put(key, { key: recordKey(this.partition, key) }, undefined, 0);
+    this.#account(key, old, undefined);
+  }
+
+  /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
+  setState(
+    change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "horizon">>,
+  ): void {
+    Object.assign(this.#state, change);
+    if (this.#clearing === "no") this.#queue.touchLater(this.#member);
+  }
+
+  /** Makes sure that the state of now goes to disk with the next batch; `onSynced` follows. */
+  flush(): void {
+    if (this.#clearing === "no") this.#queue.touch(this.#member);
+  }
+
+  /** Calls back when everything that was written before this call is on disk. Not at all if the disk fails for good. */
+  whenWritten(callback: () => void): void {
+    this.#queue.whenWritten((error) => {
+      if (error === undefined) callback();
+    });
+  }
+
+  /** Notes on disk that the data is damaged, which stays so until it is cleared. */
+  markDamaged(): void {
+    this.#state.damaged = true;
+    this.flush();
+  }
+
+  /**
+   * A page of entries in key order, behind `after`, tombstones included. `asOfSeq`: every write up
+   * to this seq is reflected in the page (as are some later ones, perhaps). `next`: what to give as
+   * `after` for the next page; undefined at the end.
+   *
+   * @throws {KvError} `corrupt`
+   */
+  async scan(after: string | undefined, options: ScanOptions): Promise<ScanPage> {
+    const { rowsMax, bytesMax, upto } = options;
+    const asOfSeq = this.#state.lastSeq;
+    // Both pictures are taken in this turn: of what is under way, and, by `range`, of the disk. A
+    // batch that ends meanwhile is in the first, and may be in the second too, saying the same.
+    const pending = this.#pendingWithin(after, upto);
+    const rows = await this.#rows(after, upto, rowsMax, bytesMax);
+    return scanPage(rows, pending, { ...options, asOfSeq });
+  }
+
+  /**
+   * The keys of all entries with a seq beyond `seq`, or undefined where there are more than `max`.
+   *
+   * @throws {KvError} `corrupt`
+   */
+  async keysBeyond(seq: number, max: number): Promise<string[] | undefined> {
+    const keys: string[] = [];
+    if ((this.#state.highSeq ?? this.#state.lastSeq) <= seq) return keys;
+    const options = { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES, beyondSeq: seq };
+    let after: string | undefined;
+    do {
+      const page = await this.scan(after, options);
+      for (const entry of page.entries) keys.push(entry.key);
+      if (keys.length > max) return undefined;
+      after = page.next;
+    } while (after !== undefined);
+    return keys;
+  }
+
+  /**
+   * Deletes everything of the partition, its state included, in pieces. A crash in between leaves
+   * a mark, with which the next start finishes it. Until the promise is fulfilled nothing else may
+   * be called; afterwards the store stands at `NO_STATE`.
+   *
+   * @throws {KvError} `storage_failed` where the node is closed before it is done
+   */
+  async clear(): Promise<void> {
+    invariant(this.#clearing === "no", "a partition is cleared once at a time", {
+      partition: this.partition,
+    });
+    this.#clearing = "rows";
+    this.#generation++;
+    Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
+    // First of all the state record says that the rest is void, so that nobody takes a part for
+    // the whole. What is still under way goes to disk before that, and is deleted with the rest.
+    this.#queue.touch(this.#member);
+    await this.#allWritten();
+    for (;;) {
+      const rows = await this.#rows(undefined, undefined, PASS_PAGE_ROWS, PASS_PAGE_BYTES);
+      if (rows.length === 0) break;
+      this.#queue.putUnseen(rows.map(([key]) => ({ key })));
+      await this.#allWritten();
+    }
+    this.#clearing = "state";
+    this.#queue.touch(this.#member);
+    await this.#allWritten();
+    this.#clearing = "no";
+  }
+
+  /**
+   * Reads the whole partition from disk: whether every checksum is right, and count and digest are
+   * those of the state. Writes may go on meanwhile.
+   *
+   * @throws {KvError} `storage_failed`, `wrong_version`
+   */
+  async verify(): Promise<boolean> {
+    const pass: Pass = { counted: undefined, count: 0, digest: 0, journal: [] };
+    this.#passes.add(pass);
+    try {
+      let next: string | undefined;
+      do {
+        pass.journal = [];
+        const page = await this.scan(pass.counted, {
+          rowsMax: PASS_PAGE_ROWS,
+          bytesMax: PASS_PAGE_BYTES,
+        });
+        next = page.next;
+        pass.counted = next;
+        this.#countPage(pass, page);
+      } while (next !== undefined);
+      return pass.count === this.#state.count && pass.digest === this.#state.digest;
+    } catch (error) {
+      if (error instanceof KvError && error.code === "corrupt") return false;
+      throw error;
+    } finally {
+      this.#passes.delete(pass);
+    }
+  }
+
+  #checkWritable(): void {
+    this.#queue.checkWritable();
+    invariant(this.#clearing === "no", "nothing is written to a partition that is being cleared", {
+      partition: this.partition,
+    });
+  }
+
+  /** @param keep whether a record that comes from disk is worth a place in the cache */
+  #current(key: string, keep: boolean): PendingWrite | CachedRecord | undefined {
+    if (this.#clearing !== "no") return undefined;
+    const write = this.#pending.get(key);
+    if (write !== undefined) return write.entry === undefined ? undefined : write;
+    const { cache } = this.#queue;
+    const cached = cache?.get(key);
+    if (
+      cached !== undefined && cached.member === this.#member &&
+      cached.generation === this.#generation
+    ) return cached;
+    const rowKey = recordKey(this.partition, key);
+    const bytes = this.#queue.storage.get(rowKey);
+    if (bytes === undefined) return undefined;
+    const entry = decodeRecord(rowKey, bytes, key);
+    const record = this.#record(entry, recordCrc(bytes));
+    if (keep) cache?.set(key, record);
+    return record;
+  }
+
+  #record(entry: Entry, crc: number): CachedRecord {
+    return { member: this.#member, generation: this.#generation, entry, crc };
+  }
+
+  #put(key: string, change: StorageChange, entry: Entry | undefined, crc: number): void {
+    const newest = this.#pending.get(key);
+    const write = this.#queue.put(this.#member, key, change, entry, crc, newest);
+    if (write !== newest) this.#pending.set(key, write);
+  }
+
+  /** Keeps count and digest: the old record goes, the new one, if it is live, comes. */
+  #account(
+    key: string,
+    old: PendingWrite | CachedRecord | undefined,
+    newCrc: number | undefined,
+  ): void {
+    let count = 0;
+    let digest = 0;
+    if (old?.entry !== undefined && !isTombstone(old.entry)) {
+      count--;
+      digest -= digestOf(old.crc);
+    }
+    if (newCrc !== undefined) {
+      count++;
+      digest += digestOf(newCrc);
+    }
+    this.#state.count += count;
+    this.#state.digest = (this.#state.digest + digest) >>> 0;
+    for (const pass of this.#passes) pass.journal.push({ key, count, digest });
+  }
+
+  #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
+    const { lastSeq, term } = this.#state;
+    const replacedCrc = this.#stateCrc;
+    if (this.#clearing === "state") {
+      this.#stateCrc = undefined;
+      const change = { key: stateKey(this.partition) };
+      return { change, replacedCrc, crc: undefined, lastSeq, term };
+    }
+    const { key, value, crc } = encodeState(
+      this.partition,
+      this.#state,
+      this.#clearing === "rows",
+    );
+    this.#stateCrc = crc;
+    return { change: { key, value }, replacedCrc, crc, lastSeq, term };
+  }
+
+  #written(write: PendingWrite): void {
+    const { key, entry, crc } = write;
+    if (this.#pending.get(key) !== write) return;
+    this.#pending.delete(key);
+    const { cache } = this.#queue;
+    if (cache === undefined) return;
+    if (entry === undefined || this.#clearing !== "no") cache.delete(key);
+    else cache.set(key, this.#record(entry, crc));
+  }
+
+  /** The writes under way of keys in (after, upto], in key order. */
+  #pendingWithin(
+    after: string | undefined,
+    upto: string | undefined,
+  ): PendingRow[] {
+    const found: PendingRow[] = [];
+    for (const [key, { entry, crc }] of this.#pending) {
+      if (after !== undefined && compareKeys(key, after) <= 0) continue;
+      if (upto !== undefined && compareKeys(key, upto) > 0) continue;
+      // A copy: the write itself may be replaced in place while the rows are on their way.
+      found.push({ key, entry, crc });
+    }
+    return found.sort((a, b) => compareKeys(a.key, b.key));
+  }
+
+  #rows(
+    after: string | undefined,
+    upto: string | undefined,
+    rowsMax: number,
+    bytesMax: number,
+  ): Promise<StorageRow[]> {
+    const from = rowsFrom(this.partition, after);
+    const to = rowsEnd(this.partition, upto);
+    return this.#queue.storage.range({ from, to, rowsMax, bytesMax });
+  }
+
+  #allWritten(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queue.whenWritten((error) => error === undefined ? resolve() : reject(error));
+    });
+  }
+
+  #countPage(pass: Pass, page: ScanPage): void {
+    pass.count += page.liveCount;
+    pass.digest += page.liveDigest;
+    // What was written while the page was under way is not in it, but is in the state. Later pages
+    // show what concerns the keys behind this one.
+    for (const { key, count, digest } of pass.journal) {
+      if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
+      pass.count += count;
+      pass.digest += digest;
+    }
+    pass.digest >>>= 0;
+  }
+}

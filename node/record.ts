@@ -1,0 +1,189 @@
+/**
+ * One entry as a row of the database. All numbers are big-endian.
+ *
+ * Row key: partition (2 bytes), then the key in UTF-8. A key is never empty, and the byte 0xFF is
+ * never part of UTF-8, so that every row of a partition lies from `recordKey + 0x00` to before
+ * `partition + 0xFF`, its state record (key: the two bytes alone; `state_record.ts`) before them.
+ *
+ * Row value:
+ *
+ *      0  CRC32C of the row key and of everything after these four bytes
+ *      4  flags (1 byte)          5  format (1 byte), 1
+ *      6  length of the extra block (2 bytes), 0 now; a reader skips what it finds there
+ *      8  term (4 bytes)         12  seq (8)      20  timestamp (8)      28  expiry (8)
+ *     36  extra block, then the value up to the end
+ *
+ * The CRC covers the row key too, so that a row which was moved or whose key was damaged is noticed.
+ *
+ * @module
+ */
+import { crc32c } from "../shared/crc32c.ts";
+import { type Entry, NO_VALUE } from "../shared/entry.ts";
+import { KvError } from "../shared/errors.ts";
+
+/** The format that this code writes, and the newest that it reads. */
+export const RECORD_FORMAT = 1;
+const HEADER_BYTES = 36;
+
+/** An entry as a row. */
+export interface EncodedRecord {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly crc: number;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The row key of a partition's key; of the partition's state record where `key` is empty. */
+export function recordKey(partition: number, key: string): Uint8Array {
+  const { length } = key;
+  const bytes = new Uint8Array(2 + length);
+  bytes[0] = partition >>> 8;
+  bytes[1] = partition;
+  for (let i = 0; i < length; i++) {
+    const unit = key.charCodeAt(i);
+    if (unit > 0x7f) return recordKeyBeyondAscii(partition, key);
+    bytes[2 + i] = unit;
+  }
+  return bytes;
+}
+
+function recordKeyBeyondAscii(partition: number, key: string): Uint8Array {
+  const utf8 = encoder.encode(key);
+  const bytes = new Uint8Array(2 + utf8.length);
+  bytes[0] = partition >>> 8;
+  bytes[1] = partition;
+  bytes.set(utf8, 2);
+  return bytes;
+}
+
+/** The key that a row key holds. @throws {KvError} `corrupt` where it is not UTF-8 */
+export function keyOfRecordKey(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes.subarray(2));
+  } catch (cause) {
+    throw new KvError("corrupt", `a row key is not UTF-8: ${hex(bytes)}`, { cause });
+  }
+}
+
+/** Where a partition's rows begin: before every key, or, with `after`, behind that key. */
+export function rowsFrom(partition: number, after: string | undefined): Uint8Array {
+  const key = recordKey(partition, after ?? "");
+  const bytes = new Uint8Array(key.length + 1);
+  bytes.set(key);
+  return bytes;
+}
+
+/** Where a partition's rows end, exclusive: behind `upto`, or behind every key. */
+export function rowsEnd(partition: number, upto: string | undefined): Uint8Array {
+  if (upto !== undefined) return rowsFrom(partition, upto);
+  return new Uint8Array([partition >>> 8, partition, 0xff]);
+}
+
+/** The row of an entry. */
+export function encodeRecord(partition: number, entry: Entry): EncodedRecord {
+  const key = recordKey(partition, entry.key);
+  const value = new Uint8Array(HEADER_BYTES + entry.value.length);
+  value[4] = entry.flags;
+  value[5] = RECORD_FORMAT;
+  putUint32(value, 8, entry.term);
+  putUint64(value, 12, entry.seq);
+  putUint64(value, 20, entry.timestampMs);
+  putUint64(value, 28, entry.expiresAtMs);
+  value.set(entry.value, HEADER_BYTES);
+  const crc = crc32c(value, crc32c(key), 4);
+  putUint32(value, 0, crc);
+  return { key, value, crc };
+}
+
+/**
+ * The entry of a row. Its value is a part of `bytes`, not a copy.
+ *
+ * @param key the key, where it is known; else it is read from `rowKey`
+ * @throws {KvError} `corrupt` where the row is damaged; `wrong_version` where a newer program wrote it
+ */
+export function decodeRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
+  checkRow(rowKey, bytes, HEADER_BYTES);
+  const valueAt = HEADER_BYTES + ((bytes[6] ?? 0) << 8 | (bytes[7] ?? 0));
+  if (valueAt > bytes.length) throw damaged(rowKey, "its extra block is longer than the row");
+  return {
+    key: key ?? keyOfRecordKey(rowKey),
+    seq: getUint64(bytes, 12),
+    term: getUint32(bytes, 8),
+    flags: bytes[4] ?? 0,
+    timestampMs: getUint64(bytes, 20),
+    expiresAtMs: getUint64(bytes, 28),
+    value: valueAt === bytes.length ? NO_VALUE : bytes.subarray(valueAt),
+  };
+}
+
+/**
+ * Checks length, CRC and format of a row, in this order: only a row whose CRC is right says what
+ * its format is.
+ *
+ * @throws {KvError} `corrupt`, `wrong_version`
+ */
+export function checkRow(rowKey: Uint8Array, bytes: Uint8Array, bytesMin: number): void {
+  if (bytes.length < bytesMin) {
+    throw damaged(rowKey, `it has ${bytes.length} bytes and must have at least ${bytesMin}`);
+  }
+  if (crc32c(bytes, crc32c(rowKey), 4) !== getUint32(bytes, 0)) {
+    throw damaged(rowKey, "its checksum is wrong");
+  }
+  const format = bytes[5] ?? 0;
+  if (format !== RECORD_FORMAT) {
+    throw new KvError(
+      "wrong_version",
+      `row ${hex(rowKey)} has format ${format}; this program reads format ${RECORD_FORMAT}: ` +
+        "run the program version that wrote it",
+    );
+  }
+}
+
+/** The checksum of a row that was checked before. */
+export function recordCrc(bytes: Uint8Array): number {
+  return getUint32(bytes, 0);
+}
+
+/**
+ * What a row with this CRC adds to a sum over rows (mod 2^32). The CRCs are mixed first (the
+ * finalizer of MurmurHash3 by Austin Appleby), since sums of bare CRCs would cancel too easily.
+ */
+export function digestOf(crc: number): number {
+  let h = crc;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+export function putUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+export function getUint32(bytes: Uint8Array, at: number): number {
+  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) |
+    ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0;
+}
+
+/** @param value a whole number up to 2^53-1 */
+export function putUint64(bytes: Uint8Array, at: number, value: number): void {
+  putUint32(bytes, at, Math.floor(value / 2 ** 32));
+  putUint32(bytes, at + 4, value >>> 0);
+}
+
+export function getUint64(bytes: Uint8Array, at: number): number {
+  return getUint32(bytes, at) * 2 ** 32 + getUint32(bytes, at + 4);
+}
+
+function damaged(rowKey: Uint8Array, what: string): KvError {
+  return new KvError("corrupt", `row ${hex(rowKey)} is damaged: ${what}`);
+}
+
+function hex(bytes: Uint8Array): string {
+  const text = Array.from(bytes.subarray(0, 64), (b) => b.toString(16).padStart(2, "0")).join("");
+  return bytes.length > 64 ? `${text}…` : text;
+}

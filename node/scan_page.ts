@@ -1,0 +1,96 @@
+/**
+ * A page of a partition in key order, made of a page of rows from disk and the writes under way,
+ * which win. A pure function, so that its edges can be tested by themselves.
+ *
+ * @module
+ */
+import { type Entry, isTombstone } from "../shared/entry.ts";
+import type { StorageRow } from "../shared/storage.ts";
+import { compareKeys } from "./key_order.ts";
+import { decodeRecord, digestOf, keyOfRecordKey, recordCrc } from "./record.ts";
+
+/** A page of entries. */
+export interface ScanPage {
+  entries: Entry[];
+  /** The next page begins behind this key; undefined: there is nothing more. */
+  next: string | undefined;
+  /** Every write up to this seq is reflected. */
+  asOfSeq: number;
+  /** How many of the entries are not tombstones, and the sum of their digests. */
+  liveCount: number;
+  liveDigest: number;
+}
+
+/** A write under way; without an entry: the record is removed. */
+export interface PendingRow {
+  readonly key: string;
+  readonly entry: Entry | undefined;
+  readonly crc: number;
+}
+
+/**
+ * @param rows what lies behind the last page's end, `rowsMax` rows or `bytesMax` bytes of it
+ * @param pending writes under way in the same range, in key order
+ * @throws {KvError} `corrupt`
+ */
+export function scanPage(
+  rows: readonly StorageRow[],
+  pending: readonly PendingRow[],
+  options: { rowsMax: number; bytesMax: number; beyondSeq?: number; asOfSeq: number },
+): ScanPage {
+  const { rowsMax, bytesMax, asOfSeq } = options;
+  const beyondSeq = options.beyondSeq ?? -1;
+  const entries: Entry[] = [];
+  const rowsEnded = isLastPage(rows, rowsMax, bytesMax);
+  let looked = 0;
+  let bytes = 0;
+  let liveCount = 0;
+  let liveDigest = 0;
+  let last: string | undefined;
+  let r = 0;
+  let p = 0;
+  for (;;) {
+    const row = rows[r];
+    const write = pending[p];
+    if (row === undefined && (write === undefined || !rowsEnded)) break;
+    if (looked >= rowsMax || bytes >= bytesMax) break;
+    looked++;
+    const rowKey = row === undefined ? undefined : keyOfRecordKey(row[0]);
+    const order = rowKey === undefined
+      ? 1
+      : write === undefined
+      ? -1
+      : compareKeys(rowKey, write.key);
+    let crc = 0;
+    let entry: Entry | undefined;
+    if (row !== undefined && rowKey !== undefined && order <= 0) {
+      r++;
+      last = rowKey;
+      bytes += row[0].length + row[1].length;
+      // Decoded, and so checked, even where a newer write wins: damage is to be found.
+      entry = decodeRecord(row[0], row[1], rowKey);
+      crc = recordCrc(row[1]);
+    }
+    if (write !== undefined && order >= 0) {
+      p++;
+      last = write.key;
+      entry = write.entry;
+      crc = write.crc;
+      bytes += last.length + (entry?.value.length ?? 0);
+    }
+    if (entry === undefined || entry.seq <= beyondSeq) continue;
+    entries.push(entry);
+    if (isTombstone(entry)) continue;
+    liveCount++;
+    liveDigest = (liveDigest + digestOf(crc)) >>> 0;
+  }
+  const ended = rowsEnded && r === rows.length && p === pending.length;
+  return { entries, next: ended ? undefined : last, asOfSeq, liveCount, liveDigest };
+}
+
+function isLastPage(rows: readonly StorageRow[], rowsMax: number, bytesMax: number): boolean {
+  if (rows.length >= rowsMax) return false;
+  let bytes = 0;
+  for (const [key, value] of rows) bytes += key.length + value.length;
+  return bytes < bytesMax;
+}

@@ -1,0 +1,184 @@
+/**
+ * What a database says about itself: a state record per partition, and the records of the database
+ * as a whole. All numbers are big-endian; the first eight bytes are those of every row
+ * (`record.ts`): CRC, flags, format, two bytes 0.
+ *
+ * State record, under the partition's two bytes:
+ *
+ *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone horizon (8)
+ *     36  highest seq ever applied (8)          44  live entries (8)   52  digest (4)
+ *     flags: 1 being cleared, 2 found damaged
+ *
+ * Records of the database, under FF FF FF and one more byte. No row of a partition can have such a
+ * key, since 0xFF never occurs in UTF-8:
+ *
+ *     00          identity: at 8 the database's id, in UTF-8
+ *     01          head:  8  number of the last batch (8)   16  number of the first one that left a mark (8)
+ *                       24  sum of digestOf(CRC) of all state records (4)
+ *     02 ss ss    mark of a batch, in slot (number mod BATCH_MARKS):   8  its number (8)
+ *
+ * @module
+ */
+import { BATCH_MARKS } from "../shared/limits.ts";
+import {
+  checkRow,
+  getUint32,
+  getUint64,
+  putUint32,
+  putUint64,
+  RECORD_FORMAT,
+  recordKey,
+} from "./record.ts";
+import { crc32c } from "../shared/crc32c.ts";
+
+/** Where a partition stands, on this node. */
+export interface PartitionState {
+  /** The partition's last known term. */
+  term: number;
+  /** Every write up to this is known to be committed. */
+  commitSeq: number;
+  /** The last write that was taken. */
+  lastSeq: number;
+  /** The highest seq of a tombstone that was dropped. */
+  horizon: number;
+  /** How many entries there are, not counting tombstones. */
+  count: number;
+  /** Sum of `digestOf(crc)` of those, mod 2^32. */
+  digest: number;
+  /** The highest seq that any entry here ever had; absent: not above `lastSeq`. */
+  highSeq?: number;
+  /** The data was found damaged, and is so until the partition is cleared. */
+  damaged?: boolean;
+}
+
+/** The state of a partition of which nothing is held yet. */
+export const NO_STATE: Readonly<PartitionState> = Object.freeze({
+  term: 0,
+  commitSeq: 0,
+  lastSeq: 0,
+  horizon: 0,
+  count: 0,
+  digest: 0,
+});
+
+const CLEARING = 1;
+const DAMAGED = 2;
+const STATE_BYTES = 56;
+const HEAD_BYTES = 28;
+const MARK_BYTES = 16;
+
+/** A row of fixed length with its CRC. */
+export interface EncodedRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly crc: number;
+}
+
+export const IDENTITY_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 0]);
+export const HEAD_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
+/** All marks lie from the first to before the second. */
+export const MARKS_FROM: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 2]);
+export const MARKS_END: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 3]);
+
+/** The row key of a partition's state record. */
+export function stateKey(partition: number): Uint8Array {
+  return recordKey(partition, "");
+}
+
+export function encodeState(
+  partition: number,
+  state: PartitionState,
+  clearing = false,
+): EncodedRow {
+  const value = new Uint8Array(STATE_BYTES);
+  value[4] = (clearing ? CLEARING : 0) | (state.damaged ? DAMAGED : 0);
+  putUint32(value, 8, state.term);
+  putUint64(value, 12, state.commitSeq);
+  putUint64(value, 20, state.lastSeq);
+  putUint64(value, 28, state.horizon);
+  putUint64(value, 36, state.highSeq ?? state.lastSeq);
+  putUint64(value, 44, state.count);
+  putUint32(value, 52, state.digest);
+  return seal(stateKey(partition), value);
+}
+
+/** @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeState(
+  key: Uint8Array,
+  bytes: Uint8Array,
+): { state: PartitionState; clearing: boolean } {
+  checkRow(key, bytes, STATE_BYTES);
+  const flags = bytes[4] ?? 0;
+  const state: PartitionState = {
+    term: getUint32(bytes, 8),
+    commitSeq: getUint64(bytes, 12),
+    lastSeq: getUint64(bytes, 20),
+    horizon: getUint64(bytes, 28),
+    count: getUint64(bytes, 44),
+    digest: getUint32(bytes, 52),
+    highSeq: getUint64(bytes, 36),
+  };
+  if ((flags & DAMAGED) !== 0) state.damaged = true;
+  return { state, clearing: (flags & CLEARING) !== 0 };
+}
+
+/** What is known of the batches that were written. */
+export interface Head {
+  /** The last batch; 0 where there was none. */
+  batch: number;
+  /** The first batch whose mark is expected to be there. */
+  firstMark: number;
+  /** Sum of `digestOf(crc)` of all state records, mod 2^32. */
+  stateSum: number;
+}
+
+export function encodeHead(head: Head): EncodedRow {
+  const value = new Uint8Array(HEAD_BYTES);
+  putUint64(value, 8, head.batch);
+  putUint64(value, 16, head.firstMark);
+  putUint32(value, 24, head.stateSum);
+  return seal(HEAD_KEY, value);
+}
+
+/** @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeHead(bytes: Uint8Array): Head {
+  checkRow(HEAD_KEY, bytes, HEAD_BYTES);
+  return {
+    batch: getUint64(bytes, 8),
+    firstMark: getUint64(bytes, 16),
+    stateSum: getUint32(bytes, 24),
+  };
+}
+
+export function encodeMark(batch: number): EncodedRow {
+  const slot = batch % BATCH_MARKS;
+  const value = new Uint8Array(MARK_BYTES);
+  putUint64(value, 8, batch);
+  return seal(new Uint8Array([0xff, 0xff, 0xff, 2, slot >>> 8, slot]), value);
+}
+
+/** The number of a mark's batch. @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeMark(key: Uint8Array, bytes: Uint8Array): number {
+  checkRow(key, bytes, MARK_BYTES);
+  return getUint64(bytes, 8);
+}
+
+export function encodeIdentity(id: string): EncodedRow {
+  const text = new TextEncoder().encode(id);
+  const value = new Uint8Array(8 + text.length);
+  value.set(text, 8);
+  return seal(IDENTITY_KEY, value);
+}
+
+/** The database's id. @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeIdentity(bytes: Uint8Array): string {
+  checkRow(IDENTITY_KEY, bytes, 8);
+  return new TextDecoder().decode(bytes.subarray(8));
+}
+
+function seal(key: Uint8Array, value: Uint8Array): EncodedRow {
+  value[5] = RECORD_FORMAT;
+  const crc = crc32c(value, crc32c(key), 4);
+  putUint32(value, 0, crc);
+  return { key, value, crc };
+}
