@@ -1,0 +1,312 @@
+/**
+ * A primary's view of one other copy of its partition: asks where the copy stands, brings it level,
+ * and from then on follows what it has on disk. One stream is one unbroken, ordered run of messages;
+ * when it breaks, a new one begins with the question. It does not decide who is in sync or when a
+ * write is committed: `primary.ts` does.
+ *
+ * Invariant: between `align_begin` and the end of the stream, the copy is sent every live write,
+ * in order, and its pieces of the partition are newer than every live write sent before them.
+ *
+ * @module
+ */
+import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
+import type { Entry } from "../shared/entry.ts";
+import { ALIGN_CHUNK_BYTES, ALIGN_CHUNK_ROWS } from "../shared/limits.ts";
+import type { Message, PeerMessage } from "../shared/messages.ts";
+import { toWireEntry } from "../shared/value_codec.ts";
+import type { PartitionStore } from "./partition_store.ts";
+import type { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts } from "./replica_ports.ts";
+
+/** Pieces that may be under way before the copy has said that one is written. */
+const CHUNKS_UNDER_WAY_MAX = 4;
+
+/** Where the stream stands. */
+export type StreamState = "down" | "querying" | "aligning" | "level";
+
+/** What a primary tells its streams. */
+export interface StreamOwner {
+  readonly partition: number;
+  readonly config: PartitionConfig;
+  readonly epoch: number;
+  readonly store: PartitionStore;
+  readonly recent: RecentWrites;
+  readonly ports: ReplicaPorts;
+  /** The copy acknowledged more, or has become level. */
+  onStreamAdvanced(stream: CopyStream): void;
+  /** Reading this node's own data failed. */
+  onReadFailed(error: unknown): void;
+}
+
+/** One other copy, as its primary sees it. */
+export class CopyStream {
+  readonly node: NodeId;
+  state: StreamState = "down";
+  /** Everything up to here is on the copy's disk. */
+  ackedSeq = 0;
+  /** Commits wait for this copy: it is in sync, or about to be. */
+  mustAck = false;
+  /** A level learner that was reported as caught up. */
+  promoting = false;
+  /** Send everything, whatever the copy says of itself. */
+  forceFull = false;
+  sentCommitSeq = 0;
+  /** When the copy last showed a sign of progress, or had nothing to do. */
+  progressMs: number;
+  /** When the stream that runs now began. */
+  startedMs = 0;
+  /** Entries sent by alignment, for `stats`. */
+  alignedEntries = 0;
+  #owner: StreamOwner;
+  #stream = 0;
+  #lastSentSeq = 0;
+  #chunksSent = 0;
+  #chunksDone = 0;
+  #resume: (() => void) | undefined;
+
+  constructor(owner: StreamOwner, node: NodeId) {
+    this.#owner = owner;
+    this.node = node;
+    this.progressMs = owner.ports.nowMs();
+  }
+
+  /** The number of the stream that runs now. */
+  get stream(): number {
+    return this.#stream;
+  }
+
+  /** Whether it has been sent writes that it has not acknowledged. */
+  get behind(): boolean {
+    return this.state !== "level" || this.ackedSeq < this.#lastSentSeq;
+  }
+
+  /** Begins anew, with the question where the copy stands. */
+  start(): void {
+    const { ports, partition, config, epoch } = this.#owner;
+    if (!this.behind) this.progressMs = ports.nowMs();
+    this.startedMs = ports.nowMs();
+    this.#stream = ports.nextStream();
+    this.#resume = undefined;
+    this.ackedSeq = 0;
+    this.#lastSentSeq = 0;
+    if (!ports.downstream.isUp(this.node)) {
+      this.state = "down";
+      return;
+    }
+    this.state = "querying";
+    this.#send({ req_type: "align_query", p: partition, config, epoch, stream: this.#stream });
+  }
+
+  /** The connection is gone, or the copy left the configuration. */
+  stop(): void {
+    if (!this.behind) this.progressMs = this.#owner.ports.nowMs();
+    this.state = "down";
+    this.#resume = undefined;
+    this.ackedSeq = 0;
+  }
+
+  /** A new term of the same primary. A stream that stands goes on; a question is asked again. */
+  onNewTerm(): void {
+    const { partition, config, epoch } = this.#owner;
+    if (this.state === "querying" || this.state === "down") this.start();
+    else {
+      this.#send({ req_type: "new_term", p: partition, config, epoch, stream: this.#stream });
+    }
+  }
+
+  /** Sends a live write, if the stream is open. */
+  append(entry: Entry, json: string, commitSeq: number): void {
+    if (this.state !== "aligning" && this.state !== "level") return;
+    const { ports, partition, config } = this.#owner;
+    if (!this.behind) this.progressMs = ports.nowMs();
+    this.#lastSentSeq = entry.seq;
+    this.sentCommitSeq = commitSeq;
+    ports.downstream.append(this.node, partition, config.term, this.#stream, commitSeq, json);
+  }
+
+  /** Tells the commit seq where no write carried it. */
+  tellCommit(commitSeq: number): void {
+    if (this.state !== "level" || this.sentCommitSeq >= commitSeq) return;
+    this.sentCommitSeq = commitSeq;
+    const { ports, partition, config } = this.#owner;
+    ports.downstream.commit(this.node, partition, config.term, this.#stream, commitSeq);
+  }
+
+  /** The copy has everything up to `seq` on disk. */
+  onAppended(stream: number, seq: number): void {
+    if (stream !== this.#stream || (this.state !== "aligning" && this.state !== "level")) return;
+    this.progressMs = this.#owner.ports.nowMs();
+    this.state = "level";
+    this.forceFull = false;
+    if (seq > this.ackedSeq) this.ackedSeq = seq;
+    this.#owner.onStreamAdvanced(this);
+  }
+
+  /** The copy cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
+  onRefused(stream: number): void {
+    if (stream === this.#stream) this.stop();
+  }
+
+  onProgress(message: Message<"align_progress">): void {
+    if (message.stream !== this.#stream) return;
+    this.progressMs = this.#owner.ports.nowMs();
+    this.#chunksDone = message.chunks;
+    const resume = this.#resume;
+    if (resume !== undefined && this.#windowOpen()) {
+      this.#resume = undefined;
+      resume();
+    }
+  }
+
+  /** The copy's answer to the question: decides what it lacks, and opens the stream. */
+  onInfo(info: Message<"align_info">): void {
+    if (info.stream !== this.#stream || this.state !== "querying") return;
+    const { ports, partition, store, recent, config } = this.#owner;
+    const { lastSeq, horizon } = store.state;
+    const empty = info.last_term === 0 && info.last === 0 && info.suspects?.length === 0;
+    const full = !empty &&
+      (this.forceFull || info.suspects === undefined || info.commit < horizon ||
+        info.commit > lastSeq);
+    this.state = "aligning";
+    this.progressMs = ports.nowMs();
+    this.#lastSentSeq = lastSeq;
+    this.#chunksSent = 0;
+    this.#chunksDone = 0;
+    this.sentCommitSeq = 0;
+    this.#send({
+      req_type: "align_begin",
+      p: partition,
+      term: config.term,
+      stream: this.#stream,
+      next: lastSeq + 1,
+      full,
+    });
+    try {
+      if (full) {
+        this.#sendFrom(undefined, 0, true);
+        return;
+      }
+      const keys = recent.since(info.commit);
+      const suspects = info.suspects ?? [];
+      if (keys !== undefined) {
+        for (const key of suspects) keys.add(key);
+        this.#sendKeys([...keys], () => this.#end());
+      } else {
+        this.#sendKeys(suspects, () => this.#sendFrom(undefined, info.commit, false));
+      }
+    } catch (error) {
+      this.#owner.onReadFailed(error);
+    }
+  }
+
+  /** Sends what this node has, or has not, of the given keys; then goes on. */
+  #sendKeys(keys: readonly string[], then: () => void): void {
+    const { store } = this.#owner;
+    let entries: Entry[] = [];
+    let absent: string[] = [];
+    let bytes = 0;
+    const flush = () => {
+      if (entries.length + absent.length === 0) return;
+      this.#sendChunk({ entries, absent, full: false, asOfSeq: store.state.lastSeq });
+      entries = [];
+      absent = [];
+      bytes = 0;
+    };
+    for (const key of keys) {
+      const entry = store.get(key);
+      if (entry === undefined) absent.push(key);
+      else entries.push(entry);
+      bytes += key.length + (entry?.value.length ?? 0);
+      if (bytes >= ALIGN_CHUNK_BYTES || entries.length + absent.length >= ALIGN_CHUNK_ROWS) flush();
+    }
+    flush();
+    then();
+  }
+
+  /** Sends the partition in key order from `after` on: all of it, or what is beyond `seq`. */
+  #sendFrom(after: string | undefined, beyondSeq: number, full: boolean): void {
+    const stream = this.#stream;
+    const { store } = this.#owner;
+    const options = { rowsMax: ALIGN_CHUNK_ROWS, bytesMax: ALIGN_CHUNK_BYTES };
+    store.scan(after, full ? options : { ...options, beyondSeq }).then(
+      ({ entries, next, asOfSeq }) => {
+        if (stream !== this.#stream || this.state !== "aligning") return;
+        this.progressMs = this.#owner.ports.nowMs();
+        if (full || entries.length > 0) {
+          this.#sendChunk({ entries, absent: [], full, asOfSeq, after, upto: next });
+        }
+        if (next === undefined) this.#end();
+        else this.#paced(entries, () => this.#sendFrom(next, beyondSeq, full));
+      },
+      (error) => this.#owner.onReadFailed(error),
+    );
+  }
+
+  /** Goes on when few enough pieces are under way and, unless writes wait for it, the rate allows. */
+  #paced(entries: readonly Entry[], then: () => void): void {
+    const stream = this.#stream;
+    const go = () => {
+      if (stream === this.#stream && this.state === "aligning") then();
+    };
+    const whenWindowOpen = () => {
+      if (this.#windowOpen()) go();
+      else this.#resume = go;
+    };
+    if (this.mustAck) whenWindowOpen();
+    else {
+      const bytes = entries.reduce((sum, entry) => sum + entry.key.length + entry.value.length, 0);
+      this.#owner.ports.paceTransfer(bytes, whenWindowOpen);
+    }
+  }
+
+  #windowOpen(): boolean {
+    return this.#chunksSent - this.#chunksDone < CHUNKS_UNDER_WAY_MAX;
+  }
+
+  #sendChunk(
+    chunk: {
+      entries: readonly Entry[];
+      absent: readonly string[];
+      full: boolean;
+      asOfSeq: number;
+      after?: string | undefined;
+      upto?: string | undefined;
+    },
+  ): void {
+    const { partition, config } = this.#owner;
+    this.#chunksSent++;
+    this.alignedEntries += chunk.entries.length + chunk.absent.length;
+    const message: Message<"align_chunk"> = {
+      req_type: "align_chunk",
+      p: partition,
+      term: config.term,
+      stream: this.#stream,
+      seq: chunk.asOfSeq,
+      full: chunk.full,
+      entries: chunk.entries.map(toWireEntry),
+    };
+    if (chunk.absent.length > 0) message.absent = chunk.absent;
+    if (chunk.after !== undefined) message.after = chunk.after;
+    if (chunk.upto !== undefined) message.upto = chunk.upto;
+    this.#send(message);
+  }
+
+  #end(): void {
+    const { partition, config, store } = this.#owner;
+    const { commitSeq, horizon } = store.state;
+    this.sentCommitSeq = commitSeq;
+    this.#send({
+      req_type: "align_end",
+      p: partition,
+      term: config.term,
+      stream: this.#stream,
+      last: store.state.lastSeq,
+      commit: commitSeq,
+      horizon,
+    });
+  }
+
+  #send(message: PeerMessage): void {
+    this.#owner.ports.downstream.send(this.node, message);
+  }
+}

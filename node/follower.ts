@@ -1,0 +1,433 @@
+/**
+ * The other half of a partition's state machine: a copy that follows a primary, in sync or being
+ * filled. It says where it stands, lets itself be made equal, then takes writes in order and
+ * acknowledges what is on its disk.
+ *
+ * Invariants: writes of a stream are taken without a gap or not at all; nothing is acknowledged that
+ * is not on disk, nor before the copy is level; an entry that it holds is dropped only when the
+ * primary's truth for its key is at hand. Until a copy is level its state record keeps the commit seq
+ * that it had before, so that an interrupted alignment is begun again from there.
+ *
+ * @module
+ */
+import type { NodeId } from "../shared/cluster_map.ts";
+import type { Entry } from "../shared/entry.ts";
+import { KvError, toKvError } from "../shared/errors.ts";
+import { ALIGN_CHUNK_BYTES, ALIGN_CHUNK_ROWS, ALIGN_SUSPECTS_MAX } from "../shared/limits.ts";
+import type { Message, WireEntry } from "../shared/messages.ts";
+import { fromWireEntry } from "../shared/value_codec.ts";
+import type { PartitionStore } from "./partition_store.ts";
+import type { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+
+/** A stream from the primary. */
+interface Stream {
+  readonly upstream: Upstream;
+  readonly id: number;
+  state: "asked" | "aligning" | "level";
+  /** The term in which it was opened: entries of that term or later came from this primary. */
+  readonly beganTerm: number;
+  term: number;
+  nextSeq: number;
+  full: boolean;
+  /** Keys whose entry here may never have been acknowledged, and is not replaced yet. */
+  readonly suspects: Set<string>;
+  /** Pieces and the end, in order; they wait while an earlier one reads this copy's rows. */
+  readonly work: (Message<"align_chunk"> | Message<"align_end">)[];
+  working: boolean;
+  chunksDone: number;
+  toldChunks: number;
+  /** Everything that made it level is on disk: from now on it acknowledges. */
+  durable: boolean;
+}
+
+/** What a copy does with what its primary sends. */
+export class Follower {
+  readonly partition: number;
+  readonly #ports: ReplicaPorts;
+  readonly #store: PartitionStore;
+  readonly #recent: RecentWrites;
+  #stream: Stream | undefined;
+  /**
+   * Writes that were taken and are not known to be committed, oldest first; undefined where only
+   * the disk knows (after a start, or an alignment that was not finished).
+   */
+  #uncommitted: { seq: number; key: string }[] | undefined;
+  /** The last seq in the newest batch that is on disk. */
+  #syncedSeq = 0;
+  /** The data is damaged: everything must be sent. */
+  damaged = false;
+  /** Told when the copy finds its own data damaged. */
+  onDamaged: (error: unknown) => void = () => {};
+
+  /** @param clean whether everything in the store is committed (an empty one, or a former primary's) */
+  constructor(
+    ports: ReplicaPorts,
+    store: PartitionStore,
+    recent: RecentWrites,
+    clean: boolean,
+  ) {
+    this.partition = store.partition;
+    this.#ports = ports;
+    this.#store = store;
+    this.#recent = recent;
+    this.#uncommitted = clean ? [] : undefined;
+  }
+
+  /** Whether it holds all that its primary has sent. */
+  get level(): boolean {
+    return this.#stream?.state === "level";
+  }
+
+  /** What `stats` shows of it. */
+  get state(): "idle" | "asked" | "aligning" | "level" {
+    return this.#stream?.state ?? "idle";
+  }
+
+  /** Another primary, or the connection is gone. */
+  breakStream(): void {
+    if (this.#stream?.state === "aligning") this.#uncommitted = undefined;
+    this.#stream = undefined;
+  }
+
+  /** This node was the primary until now: what it had not committed is suspect. */
+  afterPrimary(): void {
+    this.#uncommitted = undefined;
+    this.#forgetCommitted();
+  }
+
+  onUpstreamClosed(upstream: Upstream): void {
+    if (this.#stream?.upstream === upstream) this.breakStream();
+  }
+
+  /** Who sends the stream that stands. */
+  get primary(): NodeId | undefined {
+    return this.#stream?.upstream.node;
+  }
+
+  /** The primary's question; its configuration has been adopted. */
+  onQuery(message: Message<"align_query">, upstream: Upstream): void {
+    this.breakStream();
+    const stream: Stream = {
+      upstream,
+      id: message.stream,
+      state: "asked",
+      beganTerm: message.config.term,
+      term: message.config.term,
+      nextSeq: 0,
+      full: false,
+      suspects: new Set(),
+      work: [],
+      working: false,
+      chunksDone: 0,
+      toldChunks: 0,
+      durable: false,
+    };
+    this.#stream = stream;
+    const { commitSeq } = this.#store.state;
+    if (this.damaged) {
+      // A member of the set keeps what it has until it is out of it; then it begins with nothing.
+      if (message.config.inSync.includes(this.#ports.self)) return;
+      this.#store.clear().then(
+        () => {
+          if (this.#stream !== stream) return;
+          this.damaged = false;
+          this.#uncommitted = [];
+          this.#recent.reset(0);
+          this.#sayInfo(stream, []);
+        },
+        (error) => this.#fail(error),
+      );
+    } else if (this.#uncommitted !== undefined) {
+      const keys = new Set(this.#uncommitted.map(({ key }) => key));
+      this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
+    } else {
+      this.#store.keysBeyond(commitSeq, ALIGN_SUSPECTS_MAX).then(
+        (keys) => {
+          if (this.#stream === stream) this.#sayInfo(stream, keys);
+        },
+        (error) => this.#fail(error),
+      );
+    }
+  }
+
+  #sayInfo(stream: Stream, suspects: readonly string[] | undefined): void {
+    const { term, commitSeq, lastSeq } = this.#store.state;
+    const info: Message<"align_info"> = {
+      req_type: "align_info",
+      p: this.partition,
+      term: stream.term,
+      stream: stream.id,
+      last_term: term,
+      commit: commitSeq,
+      last: lastSeq,
+    };
+    if (suspects !== undefined) {
+      for (const key of suspects) stream.suspects.add(key);
+      info.suspects = suspects;
+    }
+    stream.upstream.send(info);
+  }
+
+  onBegin(message: Message<"align_begin">, upstream: Upstream): void {
+    const stream = this.#current(upstream, message.stream);
+    if (stream === undefined || stream.state !== "asked") return;
+    stream.state = "aligning";
+    stream.nextSeq = message.next;
+    stream.full = message.full;
+    this.#uncommitted = undefined;
+  }
+
+  /** A term of the same primary; the configuration has been adopted. */
+  onNewTerm(message: Message<"new_term">, upstream: Upstream): void {
+    const stream = this.#current(upstream, message.stream);
+    if (stream === undefined) return;
+    stream.term = message.config.term;
+    if (stream.state === "level") this.#store.setState({ term: stream.term });
+  }
+
+  /** Live writes. */
+  onAppend(
+    streamId: number,
+    commitSeq: number,
+    entries: readonly WireEntry[],
+    upstream: Upstream,
+  ): void {
+    const stream = this.#current(upstream, streamId);
+    if (stream === undefined || stream.state === "asked") return;
+    try {
+      for (const wire of entries) {
+        const entry = fromWireEntry(wire);
+        if (entry.seq !== stream.nextSeq) {
+          this.#refuse(stream, `seq ${entry.seq} came where ${stream.nextSeq} was due`);
+          return;
+        }
+        this.#store.apply(entry);
+        stream.nextSeq++;
+        stream.suspects.delete(entry.key);
+        if (stream.state === "level") {
+          this.#store.setState({ lastSeq: entry.seq });
+          this.#recent.push(entry.seq, entry.key);
+          this.#uncommitted?.push({ seq: entry.seq, key: entry.key });
+        } else if (entry.seq > this.#store.state.lastSeq) {
+          this.#store.setState({ lastSeq: entry.seq });
+        }
+      }
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (stream.state === "level") this.#committed(commitSeq);
+  }
+
+  #committed(commitSeq: number): void {
+    const { state } = this.#store;
+    const upto = Math.min(commitSeq, state.lastSeq);
+    if (upto <= state.commitSeq) return;
+    this.#store.setState({ commitSeq: upto });
+    this.#forgetCommitted();
+  }
+
+  /** Trims the list of writes that are not known to be committed; begins one when there are none. */
+  #forgetCommitted(): void {
+    const { commitSeq, lastSeq } = this.#store.state;
+    const uncommitted = this.#uncommitted;
+    if (uncommitted === undefined) {
+      if (commitSeq === lastSeq) this.#uncommitted = [];
+      return;
+    }
+    let count = 0;
+    for (const { seq } of uncommitted) {
+      if (seq > commitSeq) break;
+      count++;
+    }
+    uncommitted.splice(0, count);
+  }
+
+  /** A piece of the partition, or the end of them. */
+  onAlignWork(
+    message: Message<"align_chunk"> | Message<"align_end">,
+    upstream: Upstream,
+  ): void {
+    const stream = this.#current(upstream, message.stream);
+    if (stream === undefined || stream.state !== "aligning") return;
+    stream.work.push(message);
+    this.#work(stream);
+  }
+
+  #work(stream: Stream): void {
+    while (!stream.working && this.#stream === stream) {
+      const message = stream.work.shift();
+      if (message === undefined) return;
+      try {
+        if (message.req_type === "align_end") this.#end(stream, message);
+        else if (message.full) this.#takeFullChunk(stream, message);
+        else this.#takeChunk(stream, message);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+    }
+  }
+
+  /** Some entries, each newer than what is here or the truth for a suspect. */
+  #takeChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+    for (const wire of chunk.entries) {
+      const entry = fromWireEntry(wire);
+      const here = this.#store.get(entry.key);
+      if (here === undefined || here.seq < entry.seq || stream.suspects.has(entry.key)) {
+        this.#take(entry);
+      }
+      stream.suspects.delete(entry.key);
+    }
+    for (const key of chunk.absent ?? []) {
+      if (stream.suspects.delete(key)) this.#store.remove(key);
+    }
+    this.#chunkTaken(stream);
+  }
+
+  /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */
+  #takeFullChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+    const truth = new Set<string>();
+    const writtenSince = (here: Entry, seq: number) =>
+      here.term >= stream.beganTerm && here.seq > seq;
+    for (const wire of chunk.entries) {
+      const entry = fromWireEntry(wire);
+      truth.add(entry.key);
+      const here = this.#store.get(entry.key);
+      if (here === undefined || !writtenSince(here, entry.seq - 1)) this.#take(entry);
+    }
+    stream.working = true;
+    const sweep = (after: string | undefined) => {
+      const options = { rowsMax: ALIGN_CHUNK_ROWS, bytesMax: ALIGN_CHUNK_BYTES };
+      this.#store.scan(
+        after,
+        chunk.upto === undefined ? options : { ...options, upto: chunk.upto },
+      ).then(({ entries, next }) => {
+        if (this.#stream !== stream) return;
+        for (const { key } of entries) {
+          if (truth.has(key)) continue;
+          const here = this.#store.get(key);
+          if (here !== undefined && !writtenSince(here, chunk.seq)) this.#store.remove(key);
+        }
+        if (next !== undefined) {
+          sweep(next);
+          return;
+        }
+        stream.working = false;
+        this.#chunkTaken(stream);
+        this.#work(stream);
+      }).catch((error) => this.#fail(error));
+    };
+    sweep(chunk.after);
+  }
+
+  /** An entry of an alignment. The last seq never falls below what is on disk: see docs/replication.md. */
+  #take(entry: Entry): void {
+    this.#store.apply(entry);
+    if (entry.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: entry.seq });
+  }
+
+  #chunkTaken(stream: Stream): void {
+    stream.chunksDone++;
+    this.#store.flush();
+  }
+
+  #end(stream: Stream, end: Message<"align_end">): void {
+    const lastSeq = stream.nextSeq - 1;
+    const { commitSeq, horizon } = this.#store.state;
+    stream.state = "level";
+    this.damaged = false;
+    this.#store.setState({
+      term: stream.term,
+      lastSeq,
+      commitSeq: Math.min(Math.max(commitSeq, end.commit), lastSeq),
+      horizon: stream.full ? end.horizon : horizon,
+    });
+    this.#recent.reset(lastSeq);
+    this.#forgetCommitted();
+    this.#store.flush();
+    this.#store.whenWritten(() => {
+      stream.durable = true;
+      if (this.#stream === stream) this.#ack(stream);
+    });
+  }
+
+  /** This copy's disk has everything up to `lastSeq`. */
+  onSynced(lastSeq: number): void {
+    this.#syncedSeq = lastSeq;
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    if (stream.chunksDone > stream.toldChunks) {
+      stream.toldChunks = stream.chunksDone;
+      stream.upstream.send({
+        req_type: "align_progress",
+        p: this.partition,
+        term: stream.term,
+        stream: stream.id,
+        chunks: stream.chunksDone,
+      });
+    }
+    if (stream.durable) this.#ack(stream);
+  }
+
+  #ack(stream: Stream): void {
+    const seq = Math.min(this.#syncedSeq, stream.nextSeq - 1);
+    stream.upstream.ack(this.partition, stream.term, stream.id, seq);
+  }
+
+  /** Same seq, same content? */
+  onDigest(message: Message<"digest">, upstream: Upstream): void {
+    const stream = this.#current(upstream, message.stream);
+    const { state } = this.#store;
+    if (stream?.state !== "level" || state.lastSeq !== message.seq) return;
+    if (state.count === message.count && state.digest === message.digest) return;
+    const { count, digest } = state;
+    const { partition } = this;
+    this.#ports.log.error("this copy differs from its primary", { partition, seq: message.seq });
+    // Whose fault is it? A copy that does not agree with itself is filled anew; else the primary looks.
+    this.#store.verify().then((sound) => {
+      if (this.#stream !== stream) return;
+      if (!sound) this.#fail(new KvError("corrupt", "the copy does not agree with its own digest"));
+      else {
+        upstream.send({
+          req_type: "digest_differs",
+          p: partition,
+          term: stream.term,
+          stream: stream.id,
+          count,
+          digest,
+        });
+      }
+    }, (error) => this.#fail(error));
+  }
+
+  #current(upstream: Upstream, id: number): Stream | undefined {
+    const stream = this.#stream;
+    return stream !== undefined && stream.upstream === upstream && stream.id === id
+      ? stream
+      : undefined;
+  }
+
+  #refuse(stream: Stream, reason: string): void {
+    this.#ports.log.warn("stream refused", { partition: this.partition, reason });
+    stream.upstream.send({
+      req_type: "stream_refused",
+      p: this.partition,
+      term: stream.term,
+      stream: stream.id,
+      reason,
+    });
+    this.breakStream();
+  }
+
+  #fail(error: unknown): void {
+    const failure = toKvError(error);
+    if (failure.code === "corrupt") {
+      this.damaged = true;
+      this.onDamaged(error);
+    }
+    const stream = this.#stream;
+    if (stream !== undefined) this.#refuse(stream, failure.message);
+  }
+}

@@ -1,0 +1,614 @@
+/**
+ * The primary's half of a partition's state machine: takes requests, orders writes, commits what
+ * every copy that must have it has on disk, answers reads from committed state. Messages and time in,
+ * calls on its ports out; no await, no clock, no I/O of its own. The argument why this is safe is
+ * docs/replication.md.
+ *
+ * Invariants: seqs are given without a gap; an entry is committed only when it is on this node's disk
+ * and acknowledged by every copy that must acknowledge (in sync, or reported as caught up); writes
+ * commit in the order of their seqs; nothing is answered from an entry that is not committed.
+ *
+ * @module
+ */
+import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
+import type { Entry } from "../shared/entry.ts";
+import { invariant, KvError, toKvError } from "../shared/errors.ts";
+import {
+  HANDOVER_TIMEOUT_MS,
+  IN_FLIGHT_ENTRIES_MAX,
+  REPLICA_ACK_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  WAITING_REQUESTS_MAX,
+} from "../shared/limits.ts";
+import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
+import { toWireEntry } from "../shared/value_codec.ts";
+import { CopyStream, type StreamOwner } from "./copy_stream.ts";
+import {
+  errorReply,
+  evaluate,
+  isConditional,
+  isWrite,
+  type ReadRequest,
+  readReply,
+  type Write,
+  writeReply,
+  type WriteRequest,
+} from "./operations.ts";
+import type { PartitionStore } from "./partition_store.ts";
+import type { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts } from "./replica_ports.ts";
+
+/** A stream that was refused begins again after so long. */
+const STREAM_RETRY_MS = 100;
+
+/** Takes the one reply to a request. */
+export type ReplyTo = (reply: Reply) => void;
+
+/**
+ * `aligning`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
+ * over, finishes what is in flight; `drained`: has said so; `stopped`: its data is damaged, or it is
+ * not primary any more. Requests wait in all but `serving`.
+ */
+export type Phase = "aligning" | "serving" | "draining" | "drained" | "stopped";
+
+/** Something that waits for a write to be committed: a read of its key, or a refusal based on it. */
+interface Waiter {
+  run(entry: Entry): void;
+  fail(reply: Reply): void;
+}
+
+/** A write that is not committed. */
+interface InFlight {
+  readonly entry: Entry;
+  /** Undefined once answered. */
+  reply: ReplyTo | undefined;
+  /** To be answered when it is on this node's disk. */
+  readonly early: boolean;
+  readonly deadlineMs: number;
+  waiters: Waiter[] | undefined;
+}
+
+/** A request that cannot be looked at yet. */
+interface Waiting {
+  readonly deadlineMs: number;
+  run(): void;
+  fail(reply: Reply): void;
+}
+
+/** A partition, at its primary. */
+export class Primary implements StreamOwner {
+  readonly partition: number;
+  readonly store: PartitionStore;
+  readonly recent: RecentWrites;
+  readonly ports: ReplicaPorts;
+  config: PartitionConfig;
+  epoch: number;
+  phase: Phase = "aligning";
+  /** After a drain: the lease does not count until the term has changed. */
+  leaseBarred = false;
+  /** Set by the owner: this node found its data damaged. */
+  onDamaged: (error: unknown) => boolean = () => false;
+  #streams: CopyStream[] = [];
+  #inFlight: InFlight[] = [];
+  /** Index in `#inFlight` of the first that is not on this node's disk. */
+  #undurable = 0;
+  #newest = new Map<string, InFlight>();
+  /** Requests that came while not serving. */
+  #waiting: Waiting[] = [];
+  /** Reads that wait for a confirmation: those of the round under way, and those for the next. */
+  #confirming: Waiting[] = [];
+  #unconfirmed: Waiting[] = [];
+  #durableSeq = 0;
+  /** What was here when it became primary, and its term, are on disk. */
+  #startedOnDisk = false;
+  #drainBeganMs = 0;
+
+  constructor(
+    ports: ReplicaPorts,
+    store: PartitionStore,
+    recent: RecentWrites,
+    config: PartitionConfig,
+    epoch: number,
+  ) {
+    invariant(config.primary === ports.self, "this node is the primary", { config });
+    this.partition = store.partition;
+    this.ports = ports;
+    this.store = store;
+    this.recent = recent;
+    this.config = config;
+    this.epoch = epoch;
+    store.setState({ term: config.term });
+    this.#updateStreams();
+    store.flush();
+    store.whenWritten(() => {
+      this.#startedOnDisk = true;
+      this.#advance();
+    });
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlight.length;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length + this.#confirming.length + this.#unconfirmed.length;
+  }
+
+  get streams(): readonly CopyStream[] {
+    return this.#streams;
+  }
+
+  /** A newer configuration with this node still primary. */
+  onConfig(config: PartitionConfig, epoch: number): void {
+    const newTerm = config.term > this.config.term;
+    this.config = config;
+    this.epoch = epoch;
+    if (newTerm) {
+      this.store.setState({ term: config.term });
+      this.leaseBarred = false;
+      if (this.phase === "draining" || this.phase === "drained") this.#resumeServing();
+    }
+    const known = this.#streams;
+    this.#updateStreams();
+    if (newTerm) {
+      for (const stream of this.#streams) {
+        if (!known.includes(stream)) continue;
+        stream.onNewTerm();
+        if (stream.promoting) this.#reportCaughtUp(stream);
+      }
+    }
+    this.#advance();
+  }
+
+  /** The configuration names another primary, or none. Everything that waits is answered. */
+  stepDown(notPrimary: Reply): void {
+    this.phase = "stopped";
+    for (const stream of this.#streams) stream.stop();
+    this.#streams = [];
+    const inFlight = this.#inFlight;
+    this.#inFlight = [];
+    this.#newest.clear();
+    for (const { entry, reply, waiters } of inFlight) {
+      reply?.(errorReply(
+        "outcome_unknown",
+        `the node stopped being primary before the write ${entry.seq} was committed`,
+      ));
+      for (const waiter of waiters ?? []) waiter.fail(notPrimary);
+    }
+    this.#failAll(notPrimary);
+  }
+
+  /** A request for a key of this partition. */
+  execute(request: KeyRequest, reply: ReplyTo): void {
+    if (this.phase !== "serving") {
+      this.#wait(this.#waiting, request, reply, () => this.execute(request, reply));
+    } else if (isWrite(request)) {
+      this.#write(request, reply);
+    } else {
+      this.#whenReadable(request, reply, () => this.#read(request, reply));
+    }
+  }
+
+  /** Runs `then` with the partition readable and everything up to now committed; for scans. */
+  whenStable(request: { timeout_ms?: number | undefined }, reply: ReplyTo, then: () => void): void {
+    const again = () => this.whenStable(request, reply, then);
+    if (this.phase !== "serving") {
+      this.#wait(this.#waiting, request, reply, again);
+      return;
+    }
+    this.#whenReadable(request, reply, () => {
+      const last = this.#inFlight.at(-1);
+      if (last === undefined) then();
+      else (last.waiters ??= []).push({ run: then, fail: reply });
+    });
+  }
+
+  // Writes.
+
+  #write(request: WriteRequest, reply: ReplyTo): void {
+    const { config, ports, store } = this;
+    if (config.inSync.length < this.minInSync) {
+      reply(errorReply(
+        "not_enough_replicas",
+        `${request.req_type}: ${config.inSync.length} copies are in sync, ${this.minInSync} are required`,
+      ));
+      return;
+    }
+    if (this.#inFlight.length >= IN_FLIGHT_ENTRIES_MAX) {
+      reply(errorReply("overloaded", `${request.req_type}: the partition's queue of writes is full`));
+      return;
+    }
+    const wallMs = ports.wallMs();
+    let outcome;
+    try {
+      const current = isConditional(request) ? store.get(request.key) : undefined;
+      outcome = evaluate(request, current, wallMs);
+    } catch (error) {
+      this.#readFailed(error, request, reply);
+      return;
+    }
+    if ("write" in outcome) {
+      this.#propose(request, outcome.write, wallMs, reply);
+      return;
+    }
+    // A refusal tells what the key holds: it may leave when that is committed, and known to be current.
+    const { refusal } = outcome;
+    const newest = this.#newest.get(request.key);
+    if (newest !== undefined) {
+      (newest.waiters ??= []).push({ run: () => reply(refusal), fail: reply });
+    } else this.#whenReadable(request, reply, () => reply(refusal));
+  }
+
+  /** Set by the owner from the cluster's settings. */
+  minInSync = 1;
+
+  #propose(request: WriteRequest, write: Write, wallMs: number, reply: ReplyTo): void {
+    const { config, store, ports } = this;
+    const entry: Entry = {
+      key: request.key,
+      seq: store.state.lastSeq + 1,
+      term: config.term,
+      flags: write.flags,
+      timestampMs: wallMs,
+      expiresAtMs: write.expiresAtMs,
+      value: write.value,
+    };
+    try {
+      store.apply(entry);
+    } catch (error) {
+      this.#readFailed(error, request, reply);
+      return;
+    }
+    store.setState({ lastSeq: entry.seq });
+    this.recent.push(entry.seq, entry.key);
+    const inFlight: InFlight = {
+      entry,
+      reply,
+      early: request.acks === "primary",
+      deadlineMs: ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS),
+      waiters: undefined,
+    };
+    this.#inFlight.push(inFlight);
+    this.#newest.set(entry.key, inFlight);
+    if (this.#streams.length > 0) {
+      const json = JSON.stringify(toWireEntry(entry));
+      for (const stream of this.#streams) stream.append(entry, json, store.state.commitSeq);
+    }
+  }
+
+  /** This node's disk has everything up to `lastSeq`. */
+  onSynced(lastSeq: number): void {
+    if (lastSeq > this.#durableSeq) this.#durableSeq = lastSeq;
+    while (this.#undurable < this.#inFlight.length) {
+      const write = this.#inFlight[this.#undurable];
+      if (write === undefined || write.entry.seq > lastSeq) break;
+      this.#undurable++;
+      if (write.early) this.#answer(write);
+    }
+    this.#advance();
+  }
+
+  onStreamAdvanced(stream: CopyStream): void {
+    if (!stream.mustAck && this.config.learners.includes(stream.node)) {
+      stream.mustAck = true;
+      stream.promoting = true;
+      this.#reportCaughtUp(stream);
+    }
+    this.#advance();
+  }
+
+  /** Commits what may be committed. */
+  #advance(): void {
+    if (this.phase === "stopped" || !this.#startedOnDisk) return;
+    let upto = this.#durableSeq;
+    for (const stream of this.#streams) {
+      if (!stream.mustAck) continue;
+      if (stream.state !== "level") return;
+      if (stream.ackedSeq < upto) upto = stream.ackedSeq;
+    }
+    const { state } = this.store;
+    if (this.phase === "aligning") {
+      // What a new primary found on its disk is committed as a whole, when all copies are equal.
+      if (upto < state.lastSeq) return;
+      this.store.setState({ commitSeq: state.lastSeq });
+      this.ports.log.debug("partition served", { partition: this.partition, term: this.config.term });
+      this.#resumeServing();
+      return;
+    }
+    if (upto <= state.commitSeq) return;
+    this.store.setState({ commitSeq: upto });
+    let count = 0;
+    for (const write of this.#inFlight) {
+      if (write.entry.seq > upto) break;
+      count++;
+    }
+    const committed = this.#inFlight.splice(0, count);
+    this.#undurable -= count;
+    for (const write of committed) {
+      const { entry, waiters } = write;
+      if (this.#newest.get(entry.key) === write) this.#newest.delete(entry.key);
+      this.ports.committed(this.partition, entry.key);
+      this.#answer(write);
+      if (waiters !== undefined) { for (const waiter of waiters) waiter.run(entry); }
+    }
+    if (this.phase === "draining" && this.#inFlight.length === 0) this.#reportDrained();
+  }
+
+  #answer(write: InFlight): void {
+    const { reply } = write;
+    if (reply === undefined) return;
+    write.reply = undefined;
+    reply(writeReply(write.entry.seq));
+  }
+
+  // Reads.
+
+  #read(request: ReadRequest, reply: ReplyTo): void {
+    const wallMs = this.ports.wallMs();
+    const newest = this.#newest.get(request.key);
+    if (newest !== undefined) {
+      (newest.waiters ??= []).push({
+        run: (entry) => reply(readReply(request, entry, wallMs)),
+        fail: reply,
+      });
+      return;
+    }
+    let entry;
+    try {
+      entry = this.store.get(request.key);
+    } catch (error) {
+      this.#readFailed(error, request, reply);
+      return;
+    }
+    reply(readReply(request, entry, wallMs));
+  }
+
+  /** Runs `then` once this node is known to be the primary at a time after the request came. */
+  #whenReadable(
+    request: { timeout_ms?: number | undefined },
+    reply: ReplyTo,
+    then: () => void,
+  ): void {
+    if ((this.ports.hasLease() && !this.leaseBarred) || this.confirmTargets().length === 0) {
+      then();
+      return;
+    }
+    this.#wait(this.#unconfirmed, request, reply, then);
+    this.ports.confirmReads(this.partition);
+  }
+
+  /** Whose confirmation makes a read safe without a lease. */
+  confirmTargets(): NodeId[] {
+    return this.#streams.filter((stream) => stream.mustAck).map((stream) => stream.node);
+  }
+
+  /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
+  beginConfirmation(): boolean {
+    this.#confirming.push(...this.#unconfirmed);
+    this.#unconfirmed = [];
+    return this.#confirming.length > 0;
+  }
+
+  /** All have confirmed (or somebody has not): the reads of the round go on, or to the next round. */
+  endConfirmation(confirmed: boolean): void {
+    const reads = this.#confirming;
+    this.#confirming = [];
+    if (!confirmed || this.phase === "stopped") {
+      this.#unconfirmed = [...reads, ...this.#unconfirmed];
+    } else {
+      for (const read of reads) read.run();
+      if (this.#unconfirmed.length > 0) this.ports.confirmReads(this.partition);
+    }
+  }
+
+  // Hand-over.
+
+  /** The coordinator wishes another primary: finish what is in flight, take nothing new. */
+  drain(term: number, to: NodeId): void {
+    if (term !== this.config.term || this.phase !== "serving") return;
+    const target = this.#streams.find((stream) => stream.node === to);
+    if (target === undefined || target.state !== "level") return;
+    this.phase = "draining";
+    this.#drainBeganMs = this.ports.nowMs();
+    if (this.#inFlight.length === 0) this.#reportDrained();
+  }
+
+  #reportDrained(): void {
+    this.phase = "drained";
+    this.leaseBarred = true;
+    this.ports.report({ req_type: "drained", p: this.partition, term: this.config.term });
+  }
+
+  #resumeServing(): void {
+    this.phase = "serving";
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const request of waiting) request.run();
+  }
+
+  // Time.
+
+  /** Looks after deadlines and silent copies. Called every 100 ms or so. */
+  tick(nowMs: number): void {
+    this.#expire(nowMs);
+    if (
+      (this.phase === "draining" || this.phase === "drained") &&
+      nowMs - this.#drainBeganMs > HANDOVER_TIMEOUT_MS
+    ) {
+      if (this.phase === "drained") {
+        this.ports.report({ req_type: "resumed", p: this.partition, term: this.config.term });
+      }
+      this.#resumeServing();
+    }
+    const { commitSeq } = this.store.state;
+    for (const stream of this.#streams) {
+      stream.tellCommit(commitSeq);
+      if (stream.state === "down" && nowMs - stream.startedMs >= STREAM_RETRY_MS) stream.start();
+      if (!stream.behind || nowMs - stream.progressMs <= REPLICA_ACK_TIMEOUT_MS) continue;
+      if (stream.mustAck) {
+        this.ports.report({
+          req_type: "lagging",
+          p: this.partition,
+          term: this.config.term,
+          node: stream.node,
+          reason: stream.state,
+        });
+      }
+      if (stream.state === "querying" && nowMs - stream.startedMs > 3 * REPLICA_ACK_TIMEOUT_MS) {
+        stream.start();
+      }
+    }
+    if (this.#unconfirmed.length > 0) this.ports.confirmReads(this.partition);
+  }
+
+  /** This process did not run for a while: nobody else is to blame for that time. */
+  forgive(lostMs: number): void {
+    for (const stream of this.#streams) {
+      stream.progressMs += lostMs;
+      stream.startedMs += lostMs;
+    }
+    this.#drainBeganMs += lostMs;
+  }
+
+  #expire(nowMs: number): void {
+    for (const write of this.#inFlight) {
+      if (write.deadlineMs > nowMs || write.reply === undefined) continue;
+      const { reply } = write;
+      write.reply = undefined;
+      reply(errorReply("outcome_unknown", "the deadline passed before all copies had the write"));
+    }
+    const timeout = errorReply("timeout", "the deadline passed while the partition could not serve");
+    const keep = (list: Waiting[]) =>
+      list.filter((request) => {
+        if (request.deadlineMs > nowMs) return true;
+        request.fail(timeout);
+        return false;
+      });
+    if (this.#waiting.length > 0) this.#waiting = keep(this.#waiting);
+    if (this.#unconfirmed.length > 0) this.#unconfirmed = keep(this.#unconfirmed);
+    if (this.#confirming.length > 0) this.#confirming = keep(this.#confirming);
+  }
+
+  #wait(
+    list: Waiting[],
+    request: { timeout_ms?: number | undefined },
+    reply: ReplyTo,
+    run: () => void,
+  ): void {
+    if (list.length >= WAITING_REQUESTS_MAX) {
+      reply(errorReply("overloaded", "too many requests wait for this partition"));
+      return;
+    }
+    const deadlineMs = this.ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
+    list.push({ deadlineMs, run, fail: reply });
+  }
+
+  // Copies.
+
+  /** Whether an answer that carries this stream's number is of a stream that still stands. */
+  stream(node: NodeId): CopyStream | undefined {
+    return this.#streams.find((stream) => stream.node === node);
+  }
+
+  onPeerUp(node: NodeId): void {
+    this.stream(node)?.start();
+  }
+
+  onPeerDown(node: NodeId): void {
+    this.stream(node)?.stop();
+  }
+
+  #updateStreams(): void {
+    const { inSync, learners } = this.config;
+    const next: CopyStream[] = [];
+    for (const node of [...inSync, ...learners]) {
+      if (node === this.ports.self) continue;
+      const stream = this.stream(node) ?? new CopyStream(this, node);
+      if (inSync.includes(node)) {
+        stream.mustAck = true;
+        stream.promoting = false;
+      }
+      next.push(stream);
+    }
+    const before = this.#streams;
+    this.#streams = next;
+    for (const stream of before) if (!next.includes(stream)) stream.stop();
+    for (const stream of next) if (!before.includes(stream)) stream.start();
+  }
+
+  #reportCaughtUp(stream: CopyStream): void {
+    this.ports.report({
+      req_type: "caught_up",
+      p: this.partition,
+      term: this.config.term,
+      node: stream.node,
+    });
+  }
+
+  /** A copy says that its content differs at the same seq: it is sent everything. */
+  onDigestDiffers(message: Message<"digest_differs">, from: NodeId): void {
+    const stream = this.stream(from);
+    if (stream === undefined || stream.stream !== message.stream) return;
+    const { count, digest } = this.store.state;
+    this.ports.log.error("copies differ", {
+      partition: this.partition,
+      node: from,
+      theirs: { count: message.count, digest: message.digest },
+      ours: { count, digest },
+    });
+    this.divergences++;
+    this.store.verify().then((sound) => {
+      if (this.phase === "stopped") return;
+      if (!sound) {
+        this.onDamaged(new KvError("corrupt", "the copy does not agree with its own digest"));
+        return;
+      }
+      stream.forceFull = true;
+      stream.start();
+    }, (error) => this.onReadFailed(error));
+  }
+
+  /** How often a copy was found to differ. */
+  divergences = 0;
+
+  /** Asks level copies to compare, when nothing is in flight. */
+  compareDigests(): void {
+    const { lastSeq, commitSeq, count, digest } = this.store.state;
+    if (this.phase !== "serving" || lastSeq !== commitSeq) return;
+    for (const stream of this.#streams) {
+      if (stream.behind) continue;
+      this.ports.downstream.send(stream.node, {
+        req_type: "digest",
+        p: this.partition,
+        term: this.config.term,
+        stream: stream.stream,
+        seq: lastSeq,
+        count,
+        digest,
+      });
+    }
+  }
+
+  onReadFailed(error: unknown): void {
+    this.onDamaged(error);
+  }
+
+  /** A read of this node's own data failed: others take over where there are any. */
+  #readFailed(error: unknown, request: KeyRequest, reply: ReplyTo): void {
+    const failure = toKvError(error);
+    if (failure.code === "corrupt" && this.onDamaged(error)) {
+      this.phase = "stopped";
+      this.#wait(this.#waiting, request, reply, () => this.execute(request, reply));
+      return;
+    }
+    reply(errorReply(failure.code, `${request.req_type}: ${failure.message}`));
+  }
+
+  #failAll(reply: Reply): void {
+    const all = [...this.#waiting, ...this.#confirming, ...this.#unconfirmed];
+    this.#waiting = [];
+    this.#confirming = [];
+    this.#unconfirmed = [];
+    for (const request of all) request.fail(reply);
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * One partition on one node: holds its store, and is its primary, a copy that follows, or neither,
+ * as the newest configuration says that it has seen, whether that came with the map or from a peer.
+ *
+ * Invariant: configurations are adopted in the order of (term, epoch), never back.
+ *
+ * @module
+ */
+import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
+import { isLive } from "../shared/entry.ts";
+import { invariant, toKvError } from "../shared/errors.ts";
+import type { KeyRequest, Message, PeerMessage, Reply, WireEntry } from "../shared/messages.ts";
+import { toWireEntry } from "../shared/value_codec.ts";
+import { Follower } from "./follower.ts";
+import { errorReply, readReply } from "./operations.ts";
+import type { PartitionStore } from "./partition_store.ts";
+import { Primary, type ReplyTo } from "./primary.ts";
+import { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+
+/** What a node adds to the ports of its replicas. */
+export interface ReplicaOwner extends ReplicaPorts {
+  /** The reply that sends a client to the right node. */
+  notPrimary(partition: number): Reply;
+  readonly minInSync: number;
+}
+
+/** A partition on this node. */
+export class Replica {
+  readonly partition: number;
+  readonly store: PartitionStore;
+  config: PartitionConfig | undefined;
+  epoch = 0;
+  primary: Primary | undefined;
+  readonly follower: Follower;
+  readonly #owner: ReplicaOwner;
+  readonly #recent: RecentWrites;
+
+  /** @param damaged whether the store was found damaged when it was opened */
+  constructor(owner: ReplicaOwner, store: PartitionStore, damaged: boolean) {
+    this.partition = store.partition;
+    this.store = store;
+    this.#owner = owner;
+    this.#recent = new RecentWrites(store.state.lastSeq);
+    const clean = store.state.lastSeq === store.state.commitSeq;
+    this.follower = new Follower(owner, store, this.#recent, clean);
+    this.follower.onDamaged = (error) => this.#onDamaged(error);
+    this.follower.damaged = damaged;
+  }
+
+  /** Whether this node found its data of the partition damaged, until it is filled anew. */
+  get damaged(): boolean {
+    return this.follower.damaged;
+  }
+
+  /** Whether the newest configuration names this node. */
+  get isMember(): boolean {
+    const { self } = this.#owner;
+    return this.config !== undefined &&
+      (this.config.inSync.includes(self) || this.config.learners.includes(self));
+  }
+
+  /** Whether this node holds every acknowledged write of the partition. */
+  get isInSync(): boolean {
+    return this.config?.inSync.includes(this.#owner.self) ?? false;
+  }
+
+  /** A configuration, from the map or from a peer. Older ones are ignored. */
+  onConfig(config: PartitionConfig, epoch: number): void {
+    const before = this.config;
+    if (before !== undefined) {
+      if (config.term < before.term) return;
+      if (config.term === before.term && epoch <= this.epoch) return;
+    }
+    this.config = config;
+    this.epoch = epoch;
+    const { self } = this.#owner;
+    if (config.primary === self) {
+      if (this.primary !== undefined) {
+        this.primary.onConfig(config, epoch);
+        return;
+      }
+      this.follower.breakStream();
+      if (this.damaged) {
+        this.#reportDamaged();
+        return;
+      }
+      this.#owner.log.info("primary of a partition", {
+        partition: this.partition,
+        term: config.term,
+      });
+      const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
+      primary.minInSync = this.#owner.minInSync;
+      primary.onDamaged = (error) => this.#onDamaged(error);
+      this.primary = primary;
+      return;
+    }
+    const stepping = this.primary;
+    if (stepping !== undefined) {
+      this.primary = undefined;
+      stepping.stepDown(this.#owner.notPrimary(this.partition));
+      this.follower.afterPrimary();
+    }
+    if (this.follower.primary !== undefined && this.follower.primary !== config.primary) {
+      this.follower.breakStream();
+    }
+    if (this.damaged && this.isInSync && config.term !== before?.term) this.#reportDamaged();
+  }
+
+  /** A request for a key of this partition. */
+  execute(request: KeyRequest, reply: ReplyTo): void {
+    if (this.primary !== undefined) this.primary.execute(request, reply);
+    else if (
+      (request.req_type === "get" || request.req_type === "exists") &&
+      request.consistency === "replica"
+    ) this.#readCopy(request, reply);
+    else reply(this.#owner.notPrimary(this.partition));
+  }
+
+  /** A read that may be a moment old, from this copy; passed on where the copy cannot tell. */
+  #readCopy(
+    request: Message<"get" | "exists">,
+    reply: ReplyTo,
+  ): void {
+    if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease()) {
+      try {
+        const entry = this.store.get(request.key);
+        if (entry === undefined || entry.seq <= this.store.state.commitSeq) {
+          reply(readReply(request, entry, this.#owner.wallMs()));
+          return;
+        }
+      } catch (error) {
+        this.#onDamaged(error);
+      }
+    }
+    reply(this.#owner.notPrimary(this.partition));
+  }
+
+  /** The live entries of the partition in key order, committed ones only. */
+  scan(request: Message<"scan_partition">, rowsMax: number, bytesMax: number, reply: ReplyTo): void {
+    const { primary } = this;
+    if (primary === undefined) {
+      reply(this.#owner.notPrimary(this.partition));
+      return;
+    }
+    const options = { rowsMax: Math.min(request.limit ?? rowsMax, rowsMax), bytesMax };
+    primary.whenStable(request, reply, () => {
+      this.store.scan(request.after, options).then(
+        // What the scan saw may have been written since: it leaves when that is committed as well.
+        (page) => {
+          if (this.primary !== primary) {
+            reply(this.#owner.notPrimary(this.partition));
+            return;
+          }
+          primary.whenStable(request, reply, () => {
+            const wallMs = this.#owner.wallMs();
+            const live = page.entries.filter((entry) => isLive(entry, wallMs));
+            const entries = live.map(toWireEntry);
+            reply(
+              page.next === undefined
+                ? { req_type: "entries", entries }
+                : { req_type: "entries", entries, next: page.next },
+            );
+          });
+        },
+        (error) => {
+          const failure = toKvError(error);
+          if (failure.code === "corrupt") this.#onDamaged(error);
+          reply(errorReply(failure.code, `scan_partition: ${failure.message}`));
+        },
+      );
+    });
+  }
+
+  /** A message of a peer about this partition, from the connection that this node accepted. */
+  onPeerRequest(message: PeerMessage, upstream: Upstream): void {
+    switch (message.req_type) {
+      case "align_query":
+      case "new_term": {
+        this.onConfig(message.config, message.epoch);
+        const mine = this.config;
+        if (mine === undefined || mine.primary !== upstream.node || this.primary !== undefined) {
+          upstream.send({
+            req_type: "stream_refused",
+            p: this.partition,
+            term: mine?.term ?? 0,
+            stream: message.stream,
+            reason: "this copy knows another primary",
+          });
+        } else if (message.req_type === "align_query") this.follower.onQuery(message, upstream);
+        else this.follower.onNewTerm(message, upstream);
+        return;
+      }
+      case "align_begin":
+        this.follower.onBegin(message, upstream);
+        return;
+      case "align_chunk":
+      case "align_end":
+        this.follower.onAlignWork(message, upstream);
+        return;
+      case "digest":
+        this.follower.onDigest(message, upstream);
+        return;
+      default:
+        invariant(false, "a request of a peer", { type: message.req_type });
+    }
+  }
+
+  /** Live writes from the primary. */
+  onAppend(
+    stream: number,
+    commitSeq: number,
+    entries: readonly WireEntry[],
+    upstream: Upstream,
+  ): void {
+    this.follower.onAppend(stream, commitSeq, entries, upstream);
+  }
+
+  /** An answer of a copy, over the connection that this node opened. */
+  onPeerAnswer(message: PeerMessage, from: NodeId): void {
+    const stream = this.primary?.stream(from);
+    if (this.primary === undefined || stream === undefined) return;
+    switch (message.req_type) {
+      case "align_info":
+        stream.onInfo(message);
+        return;
+      case "align_progress":
+        stream.onProgress(message);
+        return;
+      case "stream_refused":
+        stream.onRefused(message.stream);
+        return;
+      case "digest_differs":
+        this.primary.onDigestDiffers(message, from);
+        return;
+      default:
+        invariant(false, "an answer of a peer", { type: message.req_type });
+    }
+  }
+
+  onAppended(stream: number, seq: number, from: NodeId): void {
+    this.primary?.stream(from)?.onAppended(stream, seq);
+  }
+
+  /** Whether a node that asks is still the primary, as far as this copy knows. */
+  confirms(node: NodeId, term: number): boolean {
+    return this.config !== undefined && this.config.primary === node && this.config.term >= term;
+  }
+
+  /** A batch of this node's disk is written. */
+  onSynced(lastSeq: number): void {
+    if (this.primary !== undefined) this.primary.onSynced(lastSeq);
+    else this.follower.onSynced(lastSeq);
+  }
+
+  /**
+   * The data of this copy is damaged. True where other copies will take over, so that requests
+   * should wait; false where this one is the last, and goes on with what can be read.
+   */
+  #onDamaged(error: unknown): boolean {
+    const { config } = this;
+    const { self, log } = this.#owner;
+    log.error("data of a partition is damaged", {
+      partition: this.partition,
+      error: toKvError(error).message,
+    });
+    const others = config?.inSync.some((node) => node !== self) ?? false;
+    if (this.primary !== undefined && !others) return false;
+    this.follower.damaged = true;
+    if (this.isInSync) this.#reportDamaged();
+    return true;
+  }
+
+  #reportDamaged(): void {
+    const term = this.config?.term ?? 0;
+    this.#owner.report({ req_type: "damaged", p: this.partition, term });
+  }
+}
