@@ -119,6 +119,27 @@ export const WATCHES_MAX = 262_144;
 /** Keys of one `invalidate`: a frame holds so many of the longest. */
 export const INVALIDATE_KEYS_MAX = 1_000;
 
+/** A question whether a node is still primary is asked anew after so long. */
+export const CONFIRM_TIMEOUT_MS = 1_000;
+/** Bytes of live writes in one frame to a peer, about. */
+export const PEER_FRAME_BYTES = 1 * MIB;
+/** A link to a peer asks for a sign of life so often, and is closed after so long without one. */
+export const PEER_PING_MS = 1_000;
+export const PEER_SILENCE_MS_MAX = 3_000;
+export const PEER_RECONNECT_MS_MIN = 50;
+export const PEER_RECONNECT_MS_MAX = 1_000;
+/** How often a node looks after deadlines, silent copies and commit seqs that nobody was told. */
+export const NODE_TICK_MS = 100;
+/** How often a report that the coordinator has not acted on is repeated. */
+export const REPORT_REPEAT_MS = 1_000;
+/** How often copies compare their digests. */
+export const DIGEST_INTERVAL_MS = 10_000;
+/** Transfers to copies that nobody waits for, all together. */
+export const TRANSFER_BYTES_PER_SECOND_DEFAULT = 64 * MIB;
+/** Rows and bytes of one page of a scan that a client asked for. */
+export const SCAN_ROWS_MAX = 1_000;
+export const SCAN_BYTES_MAX = 1 * MIB;
+
 /** Storage. */
 export const BATCH_BYTES_MAX = 4 * MIB;
 export const BATCH_ENTRIES_MAX = 10_000;

@@ -19,6 +19,11 @@ export interface Address {
 export interface StreamHandlers {
   /** Bytes have come. The array is only valid during the call: copy what must outlive it. */
   onData(bytes: Uint8Array): void;
+  /**
+   * The other side will send no more, but may still read (half-close). The stream lives on until
+   * `close`. Without this handler it closes by itself once what was queued is sent.
+   */
+  onEnd?(): void;
   /** The stream has ended, by either side. Called exactly once, and never before `start`. */
   onClose(reason: Error | undefined): void;
   /** What was queued has fallen below the low-water mark after {@linkcode Stream.queuedBytes} had exceeded the high one. */
@@ -30,7 +35,7 @@ export interface Stream {
   readonly remote: Address;
   /** Bytes given to `write` that the system has not taken yet. */
   readonly queuedBytes: number;
-  /** Begins reading. Data that came earlier is kept until then. */
+  /** Begins reading. Data that came earlier is kept until then. Nothing is called from inside this call. */
   start(handlers: StreamHandlers): void;
   /** Queues bytes. The stream owns the array from now on. Ignored once closed. */
   write(bytes: Uint8Array): void;

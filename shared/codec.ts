@@ -1,0 +1,121 @@
+/**
+ * One line of the JSON wire as a message of the table, and messages as lines. Framing is
+ * `framing.ts`, sizes of keys and values are `request_checks.ts`.
+ *
+ * Invariant: a message that comes out has the fields and types that the table names; an optional
+ * field is absent or has its type, never null.
+ *
+ * @module
+ */
+import { KvError } from "./errors.ts";
+import type { Message, MessageType, Reply } from "./messages.ts";
+import { MESSAGES, whyInvalid } from "./messages.ts";
+
+/** What a request and its reply have in common. */
+export type MessageId = number | string;
+
+/**
+ * The message of a line, or undefined after calling `onInvalid` with what is wrong and the id, where
+ * the line has one.
+ */
+export function decodeMessage(
+  line: string,
+  onInvalid: (error: KvError, id: MessageId | undefined) => void,
+): Message | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(line);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    onInvalid(badRequest(`a message must be one JSON object a line: ${why}`, cause), undefined);
+    return undefined;
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    onInvalid(badRequest("a message must be a JSON object"), undefined);
+    return undefined;
+  }
+  const message = parsed as Record<string, unknown>;
+  if (isPlainRequest(message)) return message as Message;
+  const { id } = message;
+  if (id === null) delete message.id;
+  const why = typeof id === "number" && !Number.isFinite(id)
+    ? `"id" must be a number that JSON can carry back`
+    : whyInvalid(message);
+  if (why !== undefined) {
+    onInvalid(badRequest(why), isId(id) ? id : undefined);
+    return undefined;
+  }
+  dropNulls(message);
+  return message as Message;
+}
+
+/** A message as a line, without the newline. `id` takes the place of the message's own. */
+export function encodeWithId(message: object & { id?: unknown }, id: MessageId): string {
+  if (message.id !== undefined) return JSON.stringify({ ...message, id });
+  const text = JSON.stringify(message);
+  // The id is put before the first field: cheaper than a copy of the object.
+  return text.length === 2 ? `{"id":${idText(id)}}` : `{"id":${idText(id)},` + text.slice(1);
+}
+
+/** A reply as a line, without the newline. The commonest ones are put together by hand. */
+export function encodeReply(reply: Reply, id: MessageId | undefined): string {
+  if (id === undefined) return JSON.stringify(reply.id === undefined ? reply : without(reply));
+  if (reply.req_type === "ack" && reply.message === "success" && reply.version !== undefined) {
+    return `{"id":${idText(id)},"req_type":"ack","message":"success","version":${reply.version}}`;
+  }
+  return encodeWithId(reply, id);
+}
+
+function without(reply: Reply): Reply {
+  return { ...reply, id: undefined };
+}
+
+function idText(id: MessageId): string {
+  return typeof id === "number" ? String(id) : JSON.stringify(id);
+}
+
+function isId(id: unknown): id is MessageId {
+  return typeof id === "string" || (typeof id === "number" && Number.isFinite(id));
+}
+
+function badRequest(message: string, cause?: unknown): KvError {
+  return new KvError("bad_request", message, cause === undefined ? {} : { cause });
+}
+
+/**
+ * The commonest requests in their commonest form, told without a walk through the table. False only
+ * means that the table must be asked.
+ */
+function isPlainRequest(message: Record<string, unknown>): boolean {
+  const { id } = message;
+  if (
+    !(typeof id === "number" && Number.isFinite(id)) && typeof id !== "string" && id !== undefined
+  ) {
+    return false;
+  }
+  switch (message.req_type) {
+    case "get":
+      return typeof message.key === "string" && message.timeout_ms === undefined &&
+        message.forwarded === undefined && message.consistency === undefined;
+    case "put":
+      return typeof message.key === "string" && typeof message.value === "string" &&
+        message.value64 === undefined && message.timeout_ms === undefined &&
+        message.forwarded === undefined && message.acks === undefined;
+    case "ping":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** An optional field that is null is absent, so that nobody else needs to look for null. */
+function dropNulls(message: Record<string, unknown>): void {
+  const { fields } = MESSAGES[message.req_type as MessageType];
+  for (const name in fields) {
+    if (
+      message[name] === null && (fields as Record<string, { optional: boolean }>)[name]?.optional
+    ) {
+      delete message[name];
+    }
+  }
+}

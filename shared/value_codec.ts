@@ -1,0 +1,142 @@
+/**
+ * Values and entries as the JSON wire carries them. A value is bytes; on the wire it is text where
+ * it is valid UTF-8 and the JSON text is not longer than base64, and base64 otherwise.
+ *
+ * Invariant: what is decoded is, byte for byte, what was encoded; nothing is ever replaced.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { Entry } from "./entry.ts";
+import { NO_VALUE } from "./entry.ts";
+import { KvError } from "./errors.ts";
+import type { WireEntry } from "./messages.ts";
+
+// A byte order mark at the head of a value is part of the value.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** Up to here, and without a byte beyond ASCII, the decoder's fixed cost is the larger one. */
+const ASCII_SHORT_BYTES = 64;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+/** Control characters with an escape of two characters: backspace, tab, newline, form feed, return. */
+const SHORT_ESCAPES = (1 << 8) | (1 << 9) | (1 << 10) | (1 << 12) | (1 << 13);
+
+/** A value as the fields of a message. */
+export function encodeValue(value: Uint8Array): { value: string } | { value64: string } {
+  const text = asText(value);
+  return text === undefined ? { value64: toBase64(value) } : { value: text };
+}
+
+/**
+ * The value of a message, or undefined where it has none.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function decodeValue(
+  fields: { value?: string | undefined; value64?: string | undefined },
+): Uint8Array | undefined {
+  const { value, value64 } = fields;
+  if (value === undefined) return value64 === undefined ? undefined : fromBase64(value64);
+  if (value64 !== undefined) {
+    throw new KvError("bad_request", `a message carries "value" or "value64", not both`);
+  }
+  return textBytes(value);
+}
+
+/** An entry as an array of the wire. */
+export function toWireEntry(entry: Entry): WireEntry {
+  const { key, seq, term, flags, timestampMs, expiresAtMs, value } = entry;
+  const text = asText(value);
+  return text === undefined
+    ? [key, seq, term, flags, timestampMs, expiresAtMs, "", toBase64(value)]
+    : [key, seq, term, flags, timestampMs, expiresAtMs, text];
+}
+
+/**
+ * An entry from an array of the wire.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function fromWireEntry(wire: WireEntry): Entry {
+  if (!Array.isArray(wire)) throw badEntry("it is not an array");
+  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64] = wire;
+  if (typeof key !== "string" || key === "" || !key.isWellFormed()) throw badEntry("key");
+  if (!isUint(seq) || seq === 0) throw badEntry("seq");
+  if (!isUint(term)) throw badEntry("term");
+  if (!isUint(flags) || flags > 255) throw badEntry("flags");
+  if (!isUint(timestampMs)) throw badEntry("timestamp");
+  if (!isUint(expiresAtMs)) throw badEntry("expiry");
+  if (typeof text !== "string") throw badEntry("value");
+  if (base64 !== undefined && (typeof base64 !== "string" || text !== "")) throw badEntry("base64");
+  const value = base64 === undefined ? textBytes(text) : fromBase64(base64);
+  return { key, seq, term, flags, timestampMs, expiresAtMs, value };
+}
+
+function badEntry(what: string): KvError {
+  return new KvError(
+    "bad_request",
+    `an entry must be [key, seq, term, flags, timestamp, expiry, text, base64?]; wrong: ${what}`,
+  );
+}
+
+function isUint(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** The value as text, or undefined where it is not valid UTF-8 or base64 is shorter. */
+function asText(value: Uint8Array): string | undefined {
+  const bytes = value.length;
+  if (bytes === 0) return "";
+  // JSON escapes make a text longer; base64 allows for a third.
+  let room = Math.ceil(bytes / 3) * 4 - bytes;
+  let high = 0;
+  for (let i = 0; i < bytes; i++) {
+    const byte = value[i] ?? 0;
+    high |= byte;
+    if (byte < SPACE) {
+      room -= ((SHORT_ESCAPES >> byte) & 1) === 1 ? 1 : 5;
+      if (room < 0) return undefined;
+    } else if (byte === QUOTE || byte === BACKSLASH) {
+      if (--room < 0) return undefined;
+    }
+  }
+  if (high < 0x80 && bytes <= ASCII_SHORT_BYTES) {
+    // Any array-like will do for `apply`; spreading costs five times as much.
+    return String.fromCharCode.apply(null, value as unknown as number[]);
+  }
+  try {
+    return decoder.decode(value);
+  } catch {
+    return undefined;
+  }
+}
+
+function textBytes(text: string): Uint8Array {
+  if (text === "") return NO_VALUE;
+  // Half of a surrogate pair has no UTF-8 form: encoding would silently put another character.
+  if (!text.isWellFormed()) {
+    throw new KvError(
+      "bad_request",
+      `"value" has half of a surrogate pair, which is not Unicode text; use "value64" for bytes`,
+    );
+  }
+  return encoder.encode(text);
+}
+
+function toBase64(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
+}
+
+/** Standard base64 with padding, nothing else; the platform's decoder would skip over mistakes. */
+function fromBase64(text: string): Uint8Array {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const digits = padding === 0 ? text : text.slice(0, text.length - padding);
+  if (text.length % 4 !== 0 || /[^A-Za-z0-9+/]/.test(digits)) {
+    throw new KvError("bad_request", `"value64" must be standard base64 with padding`);
+  }
+  const bytes = Buffer.from(text, "base64");
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
