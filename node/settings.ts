@@ -1,0 +1,144 @@
+/**
+ * What `kv-node` can be told: its flags, environment variables, YAML keys and `--help`, in one
+ * table. It reads nothing by itself.
+ *
+ * @module
+ */
+import type { Program, Values } from "../shared/config.ts";
+import {
+  DRAIN_TIMEOUT_MS,
+  PARTITIONS_DEFAULT,
+  PARTITIONS_MAX,
+  RECORD_CACHE_BYTES_DEFAULT,
+} from "../shared/limits.ts";
+import { bytes, choice, decimal, flag, integer, optionalText, text } from "../shared/setting.ts";
+
+/** The port of a node that is given none. */
+export const NODE_PORT_DEFAULT = 8081;
+/** So many ports after the default are tried, where no port was asked for. */
+export const NODE_PORTS_TRIED = 100;
+
+/** The table. */
+export const NODE_SETTINGS = {
+  host: text({ help: "The address to listen on.", default: "127.0.0.1", placeholder: "HOST" }),
+  port: integer({
+    help:
+      "The TCP port; 0 lets the system choose one. Where none is given and 8081 is taken, the " +
+      `next free one of the following ${NODE_PORTS_TRIED} is used.`,
+    min: 0,
+    max: 65_535,
+    default: NODE_PORT_DEFAULT,
+    placeholder: "PORT",
+  }),
+  advertiseHost: optionalText({
+    help:
+      "The address by which clients and other nodes reach this node; by default that of --host.",
+    placeholder: "HOST",
+  }),
+  coordinator: optionalText({
+    help:
+      "The coordinator, as host or host:port. Without it: cs_config.txt in the working folder, " +
+      "discovery, then 127.0.0.1:8080.",
+    placeholder: "HOST:PORT",
+  }),
+  data: optionalText({
+    help:
+      "The data folder; it is made where there is none. By default .kv-node-PORT in the working " +
+      "folder.",
+    placeholder: "FOLDER",
+  }),
+  storage: choice(["leveldb", "memory"], {
+    help:
+      "Where data lives: on disk, or in memory alone (a restart then begins empty, as a new node).",
+    default: "leveldb",
+  }),
+  fsync: choice(["always", "interval", "never"], {
+    help: "When a write must survive a power cut: before it is acknowledged, within a moment, or " +
+      "when the operating system sees fit. The death of the process alone loses nothing.",
+    default: "always",
+  }),
+  cacheBytes: bytes({
+    help: "Memory for records that were read or written lately.",
+    default: RECORD_CACHE_BYTES_DEFAULT,
+    min: 0,
+    max: 2 ** 40,
+  }),
+  zone: optionalText({
+    help: "The failure domain, such as a rack: copies of a key avoid sharing one. By default the " +
+      "host.",
+    placeholder: "ZONE",
+  }),
+  weight: decimal({
+    help: "The node's capacity, relative to others.",
+    min: 0.01,
+    max: 100,
+    default: 1,
+  }),
+  standalone: flag({ help: "Be a cluster of one node, without a coordinator." }),
+  partitions: integer({
+    help: "With --standalone: partitions of a new data folder, a power of two.",
+    min: 1,
+    max: PARTITIONS_MAX,
+    default: PARTITIONS_DEFAULT,
+  }),
+  rebuild: flag({
+    help: "Throw away the data of a damaged folder, and get it from the other nodes again.",
+  }),
+  drainTimeoutMs: integer({
+    help: "How long to hand primaries over, when told to stop.",
+    min: 0,
+    max: 3_600_000,
+    unit: "ms",
+    default: DRAIN_TIMEOUT_MS,
+  }),
+};
+
+/** The values of the table. */
+export type NodeSettings = Values<typeof NODE_SETTINGS>;
+
+/** Everything about the command line. */
+export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
+  name: "kv-node",
+  summary: "a node of the key-value store",
+  usage: ["[host] [port] [flags]", "[port] [flags]"],
+  settings: NODE_SETTINGS,
+  positionals: [["port"], ["host"], ["host", "port"]],
+  check: whyWrong,
+  notes: [
+    "Signals: SIGTERM and SIGINT hand this node's partitions over to the other copies and stop; its",
+    "data stays, and it takes its place again when it is started again. A second one stops at once.",
+    "SIGUSR1 leaves the cluster for good: everything is moved to other nodes first, however long that",
+    "takes.",
+    "",
+    "Examples:",
+    "  kv-node --standalone                        one node, no coordinator, 127.0.0.1:8081",
+    "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1",
+    "  kv-node 8083 --data /var/lib/kv --zone rack-2",
+  ],
+};
+
+function whyWrong(values: NodeSettings): string | undefined {
+  const { host, partitions, port } = values;
+  if ((partitions & (partitions - 1)) !== 0) {
+    return `--partitions must be a power of two; got ${partitions}`;
+  }
+  if (values.standalone && values.rebuild) {
+    return "--rebuild gets the data from other nodes, and a --standalone node has none; to begin " +
+      "empty, name another --data folder";
+  }
+  if (values.standalone && values.coordinator !== undefined) {
+    return "--standalone and --coordinator exclude each other; leave one out";
+  }
+  if (values.storage === "leveldb" && port === 0 && values.data === undefined) {
+    return "--port 0 needs a --data folder (its default is named after the port), or --storage memory";
+  }
+  if (isWildcard(host) && values.advertiseHost === undefined && !values.standalone) {
+    return `nobody can be told to connect to ${host}; add --advertise-host with this machine's address`;
+  }
+  return undefined;
+}
+
+/** Whether a host means "every interface", which is nowhere to connect to. */
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::" || host === "[::]";
+}
