@@ -1,0 +1,129 @@
+/**
+ * Checks who imports whom, so that the layers stay layers:
+ *
+ * - `shared/` imports no role; a role imports its own folder and `shared/`, no other role.
+ * - Nothing imports a `main.ts`, a test, or a file of `tools/` or `bench/`; `tests/` may import
+ *   everything else, `tools/` and `bench/` import everything but tests.
+ * - A file `_private.ts` is imported from its own folder only.
+ * - A package is imported by its name in deno.json, never by `npm:` or `jsr:`; `std/` stands alone.
+ * - Only files whose work it is touch the real world (see {@linkcode REAL_FILES}): all others get
+ *   time, chance, network and disk passed in, so that the simulator can run them.
+ *
+ * @module
+ */
+import { dirname, join, normalize } from "node:path/posix";
+
+const ROLES = ["coordinator", "node", "client"] as const;
+const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
+
+/** Files that may touch the real world, by path. */
+const REAL_FILES: readonly RegExp[] = [
+  /\/main\.ts$/,
+  /\/(deno|file|level)_\w+\.ts$/,
+  /^shared\/(clock|random|log|program)\.ts$/,
+  /^(std|tests|tools|bench)\//,
+];
+
+/** How the real world is touched. */
+const REAL_WORLD: readonly RegExp[] = [
+  /\bDeno\.(?!inspect\b)\w+/,
+  /\bDate\.now\b|\bnew Date\(\)|\bperformance\./,
+  /\bMath\.random\b|\bcrypto\.(getRandomValues|randomUUID)\b/,
+  /\b(setTimeout|setInterval|setImmediate|queueMicrotask|fetch)\(/,
+];
+
+/** What breaks a rule. */
+export interface Breach {
+  readonly file: string;
+  readonly what: string;
+}
+
+/** The text without its comments; strings that look like one do not matter here. */
+function withoutComments(source: string): string {
+  return source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+}
+
+/** What a source text imports or exports from, types included. */
+export function importsOf(source: string): string[] {
+  const code = withoutComments(source);
+  const found: string[] = [];
+  const pattern =
+    /(?:^|[\s;}])(?:import|export)\s[^;'"`]*?from\s*["']([^"']+)["']|(?:^|[\s;}])import\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']/g;
+  for (const [, from, bare, dynamic] of code.matchAll(pattern)) {
+    const specifier = from ?? bare ?? dynamic;
+    if (specifier !== undefined) found.push(specifier);
+  }
+  return found;
+}
+
+/** Why a file may not import a specifier, or undefined where it may. */
+export function whyForbidden(file: string, specifier: string): string | undefined {
+  const from = file.split("/")[0] ?? "";
+  if (/^(npm|jsr|https?):/.test(specifier)) {
+    return `imports ${specifier}: name it in "imports" of deno.json`;
+  }
+  if (!specifier.startsWith(".")) return undefined;
+  const target = normalize(join(dirname(file), specifier));
+  if (target.startsWith("..")) return `imports ${specifier}, outside of the project`;
+  const to = target.split("/")[0] ?? "";
+  const name = target.split("/").at(-1) ?? "";
+
+  if (name === "main.ts") return `imports ${target}: nothing imports a main.ts`;
+  if (name.endsWith("_test.ts")) return `imports ${target}: nothing imports a test`;
+  if (name.startsWith("_") && dirname(target) !== dirname(file)) {
+    return `imports ${target}, which is private to its folder`;
+  }
+  if (from === to) return undefined;
+  if (to === "tests") return `imports ${target}: only tests import from tests/`;
+  if (to === "std") return `imports ${target}: import the package by its name`;
+  if (from === "tests" || from === "tools" || from === "bench") return undefined;
+  if (to === "shared" && from !== "std") return undefined;
+  return `imports ${target}: ${from}/ imports only ${from === "std" ? "itself" : "shared/"}`;
+}
+
+/** All breaches of the rules in one file. */
+export function checkFile(file: string, source: string): Breach[] {
+  const imports = importsOf(source).flatMap((specifier) => whyForbidden(file, specifier) ?? []);
+  return [...imports, ...realWorldOf(file, source)].map((what) => ({ file, what }));
+}
+
+/** Where a file that may not touch the real world does. */
+export function realWorldOf(file: string, source: string): string[] {
+  if (REAL_FILES.some((pattern) => pattern.test(file))) return [];
+  const code = withoutComments(source);
+  return REAL_WORLD.flatMap((pattern) => {
+    const found = pattern.exec(code)?.[0];
+    return found === undefined ? [] : `uses ${found}: take it as a parameter (see REAL_FILES)`;
+  });
+}
+
+async function* sourceFiles(folder: string): AsyncGenerator<string> {
+  const entries: Deno.DirEntry[] = [];
+  try {
+    for await (const entry of Deno.readDir(folder)) entries.push(entry);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  for (const entry of entries.toSorted((a, b) => a.name < b.name ? -1 : 1)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) yield* sourceFiles(path);
+    else if (/\.tsx?$/.test(entry.name)) yield path;
+  }
+}
+
+async function main(): Promise<number> {
+  const breaches: Breach[] = [];
+  let files = 0;
+  for (const folder of FOLDERS) {
+    for await (const file of sourceFiles(folder)) {
+      files++;
+      breaches.push(...checkFile(file, await Deno.readTextFile(file)));
+    }
+  }
+  for (const { file, what } of breaches) console.error(`${file} ${what}`);
+  console.log(`${files} files, ${breaches.length} breaches`);
+  return breaches.length === 0 && files > 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,47 @@
+/**
+ * Everything that CI runs, in the order in which it finds mistakes fastest: formatting, lint, types,
+ * import rules, tests. All of it runs even where an early part fails; the exit code is 1 then.
+ *
+ *     deno task ok [--no-tests]
+ *
+ * @module
+ */
+
+interface Part {
+  readonly name: string;
+  /** Arguments of deno. */
+  readonly args: readonly string[];
+}
+
+const CHECKS: readonly Part[] = [
+  { name: "formatting", args: ["fmt", "--check", "--quiet"] },
+  { name: "lint", args: ["lint", "--quiet"] },
+  { name: "types", args: ["check", "--quiet", "."] },
+  { name: "import rules", args: ["run", "--allow-read", "tools/check_imports.ts"] },
+];
+const TESTS: Part = {
+  name: "tests",
+  args: ["run", "--allow-read", "--allow-run", "--allow-env", "tools/test.ts"],
+};
+
+async function passes(part: Part): Promise<boolean> {
+  console.log(`=== ${part.name}`);
+  const { success } = await new Deno.Command(Deno.execPath(), { args: [...part.args] })
+    .spawn().status;
+  return success;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.some((arg) => arg !== "--no-tests")) {
+    console.error(`unknown argument ${args.join(" ")}; usage: deno task ok [--no-tests]`);
+    return 2;
+  }
+  const failed: string[] = [];
+  for (const part of args.length > 0 ? CHECKS : [...CHECKS, TESTS]) {
+    if (!await passes(part)) failed.push(part.name);
+  }
+  console.log(failed.length === 0 ? "ok" : `not ok: ${failed.join(", ")}`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,160 @@
+/**
+ * Runs all tests, group by group, each with the permissions it needs and no others: the unit tests
+ * have none, which proves that they do no I/O. Ends with one line that sums everything up,
+ * `N passed, N failed`, and with exit code 1 where any test failed or none ran.
+ *
+ *     deno task test [GROUP…] [-- FLAGS OF deno test]
+ *
+ * @module
+ */
+
+const WITH_FILES = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-ffi"];
+const WITH_PROCESSES = [...WITH_FILES, "--allow-net", "--allow-run"];
+
+/** Groups in the order in which they run: folder of `tests/`, and flags for `deno test`. */
+const GROUPS: readonly { readonly name: string; readonly flags: readonly string[] }[] = [
+  { name: "unit", flags: ["--parallel"] },
+  { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
+  { name: "regression", flags: WITH_PROCESSES },
+  { name: "integration", flags: WITH_PROCESSES },
+  { name: "simulation", flags: [] },
+];
+
+/** A group that takes longer hangs: it is ended, and counts as failed. */
+const GROUP_TIMEOUT_MS = 280_000;
+
+interface Result {
+  passed: number;
+  failed: number;
+  ignored: number;
+}
+
+/** What `deno test` says at its end: `ok | 3 passed (1 step) | 0 failed | 1 ignored (5ms)`. */
+export function parseSummary(output: string): Result | undefined {
+  const lines = output.match(/^(?:ok|FAILED) \| .*$/gm);
+  const summary = lines?.at(-1);
+  if (summary === undefined) return undefined;
+  const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(summary)?.[1] ?? 0);
+  return { passed: count("passed"), failed: count("failed"), ignored: count("ignored") };
+}
+
+async function hasTests(folder: string): Promise<boolean> {
+  try {
+    for await (const entry of Deno.readDir(folder)) {
+      if (entry.isDirectory && await hasTests(`${folder}/${entry.name}`)) return true;
+      if (entry.isFile && entry.name.endsWith("_test.ts")) return true;
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return false;
+}
+
+/** Copies a stream to ours as it comes, and gives all of it as text. */
+async function echo(
+  from: ReadableStream<Uint8Array<ArrayBuffer>>,
+  to: { writeSync(bytes: Uint8Array): number },
+) {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const bytes of from) {
+    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+    text += decoder.decode(bytes, { stream: true });
+  }
+  return text;
+}
+
+async function runGroup(
+  name: string,
+  flags: readonly string[],
+  extra: readonly string[],
+): Promise<Result> {
+  // A process group of its own, so that nothing that a test started outlives it.
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "--no-prompt",
+      "--sanitize-ops",
+      "--sanitize-resources",
+      ...flags,
+      ...extra,
+      `tests/${name}`,
+    ],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+  }).spawn();
+  const endGroup = () => {
+    try {
+      Deno.kill(-child.pid, "SIGKILL");
+    } catch {
+      // All of it has ended.
+    }
+  };
+  const interrupt = () => {
+    endGroup();
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  Deno.addSignalListener("SIGTERM", interrupt);
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    endGroup();
+  }, GROUP_TIMEOUT_MS);
+  const [status, output] = await Promise.all([
+    child.status,
+    echo(child.stdout, Deno.stdout),
+    echo(child.stderr, Deno.stderr),
+  ]);
+  clearTimeout(timer);
+  endGroup();
+  Deno.removeSignalListener("SIGINT", interrupt);
+  Deno.removeSignalListener("SIGTERM", interrupt);
+
+  const result = parseSummary(output) ?? { passed: 0, failed: 0, ignored: 0 };
+  if (!status.success && result.failed === 0) {
+    const reason = timedOut
+      ? `did not end within ${GROUP_TIMEOUT_MS / 1000} s`
+      : `ended with exit code ${status.code} before or after its tests (see above)`;
+    console.error(`${name}: deno test ${reason}; counted as one failure`);
+    result.failed = 1;
+  }
+  return result;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const end = args.indexOf("--");
+  const wanted = end < 0 ? args : args.slice(0, end);
+  const extra = end < 0 ? [] : args.slice(end + 1);
+  const unknown = wanted.filter((name) => !GROUPS.some((group) => group.name === name));
+  if (unknown.length > 0) {
+    const names = GROUPS.map((group) => group.name).join(", ");
+    console.error(`unknown group of tests: ${unknown.join(", ")}; there are ${names}`);
+    return 2;
+  }
+
+  const total: Result = { passed: 0, failed: 0, ignored: 0 };
+  for (const { name, flags } of GROUPS) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (!await hasTests(`tests/${name}`)) {
+      console.log(`--- ${name}: no tests`);
+      continue;
+    }
+    console.log(`--- ${name}`);
+    const startMs = performance.now();
+    const result = await runGroup(name, flags, extra);
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+    console.log(`--- ${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
+    total.passed += result.passed;
+    total.failed += result.failed;
+    total.ignored += result.ignored;
+  }
+  if (total.ignored > 0) console.log(`${total.ignored} ignored`);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
