@@ -159,8 +159,8 @@ class Placer {
 
   /**
    * Where every node that may take a copy is full, and those with room may not: one with room takes
-   * over a copy of an earlier partition, and the one that gave it takes this copy. Happens only
-   * where zones are few and of unequal size.
+   * over a copy of an earlier partition, and the one that gave it takes this copy. Needed only
+   * where zones are of unequal size.
    */
   #exchange(holders: number[], partition: number): boolean {
     const end = Math.max(0, partition - EXCHANGE_PARTITIONS_MAX);

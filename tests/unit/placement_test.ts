@@ -226,19 +226,18 @@ Deno.test("place: keeps its promises for random nodes, weights, zones and sizes"
 });
 
 Deno.test("place: zones of unequal size keep to the bound by exchanging copies", () => {
-  // Found by search: without exchanges, nodes would go over their bound by up to a third.
-  const sizes = [1, 1, 2, 2, 2, 2, 3, 3];
-  for (let seed = 0; seed < 30; seed++) {
-    const zones = sizes.flatMap((size, zone) => new Array<string>(size).fill(`zone${zone}`));
-    const nodes = nodesOf(zones.length, seed).map((node, i) => ({ ...node, zone: zones[i] ?? "" }));
-    const table = place(nodes, 128, 5);
-    checkTable(table, nodes, 5);
+  // Without exchanges most of these go over the bound: the small zones are full at the end.
+  const zones = [0, 1, 2, 2, 3, 3, 3, 3];
+  // The large zone may not have two copies of a partition, so the small ones share the two others.
+  const fair = [0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25];
+  for (let seed = 0; seed < 20; seed++) {
+    const nodes = nodesOf(zones.length, seed).map((node, i) => ({ ...node, zone: `z${zones[i]}` }));
+    const table = place(nodes, 512, 3);
+    checkTable(table, nodes, 3);
     const held = countBy(table.flat());
-    // Eight zones share five copies by size, none getting more than one of a partition.
-    const perNode = 5 / nodes.length;
-    assert(3 * perNode < 1);
-    for (const copies of held.values()) {
-      assert(copies <= Math.ceil(BALANCE_BOUND * 128 * perNode - 1e-9), `seed ${seed}: ${copies}`);
-    }
+    nodes.forEach((node, i) => {
+      const most = Math.ceil(BALANCE_BOUND * 512 * (fair[i] ?? 0) - 1e-9);
+      assert((held.get(node.id) ?? 0) <= most, `seed ${seed}: ${held.get(node.id)} of ${most}`);
+    });
   }
 });
