@@ -55,13 +55,13 @@ export class CopyStream {
   progressMs: number;
   /** When the stream that runs now began. */
   startedMs = 0;
-  /** Entries sent by alignment, for `stats`. */
-  alignedEntries = 0;
   #owner: StreamOwner;
   #stream = 0;
   #lastSentSeq = 0;
   #chunksSent = 0;
   #chunksDone = 0;
+  #entriesSent = 0;
+  #full = false;
   #resume: (() => void) | undefined;
 
   constructor(owner: StreamOwner, node: NodeId) {
@@ -136,8 +136,11 @@ export class CopyStream {
   onAppended(stream: number, seq: number): void {
     if (stream !== this.#stream || (this.state !== "aligning" && this.state !== "level")) return;
     this.progressMs = this.#owner.ports.nowMs();
-    this.state = "level";
-    this.forceFull = false;
+    if (this.state !== "level") {
+      this.state = "level";
+      this.forceFull = false;
+      this.#owner.ports.aligned(this.node, this.#entriesSent, this.#full);
+    }
     if (seq > this.ackedSeq) this.ackedSeq = seq;
     this.#owner.onStreamAdvanced(this);
   }
@@ -172,6 +175,8 @@ export class CopyStream {
     this.#lastSentSeq = lastSeq;
     this.#chunksSent = 0;
     this.#chunksDone = 0;
+    this.#entriesSent = 0;
+    this.#full = full;
     this.sentCommitSeq = 0;
     this.#send({
       req_type: "align_begin",
@@ -275,7 +280,7 @@ export class CopyStream {
   ): void {
     const { partition, config } = this.#owner;
     this.#chunksSent++;
-    this.alignedEntries += chunk.entries.length + chunk.absent.length;
+    this.#entriesSent += chunk.entries.length + chunk.absent.length;
     const message: Message<"align_chunk"> = {
       req_type: "align_chunk",
       p: partition,

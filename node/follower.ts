@@ -57,6 +57,7 @@ export class Follower {
   #syncedSeq = 0;
   /** The data is damaged: everything must be sent. */
   damaged = false;
+  #clearing = false;
   /** Told when the copy finds its own data damaged. */
   onDamaged: (error: unknown) => void = () => {};
 
@@ -128,16 +129,7 @@ export class Follower {
     if (this.damaged) {
       // A member of the set keeps what it has until it is out of it; then it begins with nothing.
       if (message.config.inSync.includes(this.#ports.self)) return;
-      this.#store.clear().then(
-        () => {
-          if (this.#stream !== stream) return;
-          this.damaged = false;
-          this.#uncommitted = [];
-          this.#recent.reset(0);
-          this.#sayInfo(stream, []);
-        },
-        (error) => this.#fail(error),
-      );
+      this.#beginWithNothing();
     } else if (this.#uncommitted !== undefined) {
       const keys = new Set(this.#uncommitted.map(({ key }) => key));
       this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
@@ -149,6 +141,25 @@ export class Follower {
         (error) => this.#fail(error),
       );
     }
+  }
+
+  /** Deletes everything, then answers whatever question stands. */
+  #beginWithNothing(): void {
+    if (this.#clearing) return;
+    this.#clearing = true;
+    this.#store.clear().then(
+      () => {
+        this.#clearing = false;
+        this.damaged = false;
+        this.#uncommitted = [];
+        this.#recent.reset(0);
+        if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
+      },
+      (error) => {
+        this.#clearing = false;
+        this.#fail(error);
+      },
+    );
   }
 
   #sayInfo(stream: Stream, suspects: readonly string[] | undefined): void {

@@ -28,8 +28,8 @@ import {
   evaluate,
   isConditional,
   isWrite,
-  type ReadRequest,
   readReply,
+  type ReadRequest,
   type Write,
   writeReply,
   type WriteRequest,
@@ -215,7 +215,9 @@ export class Primary implements StreamOwner {
       return;
     }
     if (this.#inFlight.length >= IN_FLIGHT_ENTRIES_MAX) {
-      reply(errorReply("overloaded", `${request.req_type}: the partition's queue of writes is full`));
+      reply(
+        errorReply("overloaded", `${request.req_type}: the partition's queue of writes is full`),
+      );
       return;
     }
     const wallMs = ports.wallMs();
@@ -311,7 +313,10 @@ export class Primary implements StreamOwner {
       // What a new primary found on its disk is committed as a whole, when all copies are equal.
       if (upto < state.lastSeq) return;
       this.store.setState({ commitSeq: state.lastSeq });
-      this.ports.log.debug("partition served", { partition: this.partition, term: this.config.term });
+      this.ports.log.debug("partition served", {
+        partition: this.partition,
+        term: this.config.term,
+      });
       this.#resumeServing();
       return;
     }
@@ -477,7 +482,10 @@ export class Primary implements StreamOwner {
       write.reply = undefined;
       reply(errorReply("outcome_unknown", "the deadline passed before all copies had the write"));
     }
-    const timeout = errorReply("timeout", "the deadline passed while the partition could not serve");
+    const timeout = errorReply(
+      "timeout",
+      "the deadline passed while the partition could not serve",
+    );
     const keep = (list: Waiting[]) =>
       list.filter((request) => {
         if (request.deadlineMs > nowMs) return true;

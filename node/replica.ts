@@ -137,7 +137,12 @@ export class Replica {
   }
 
   /** The live entries of the partition in key order, committed ones only. */
-  scan(request: Message<"scan_partition">, rowsMax: number, bytesMax: number, reply: ReplyTo): void {
+  scan(
+    request: Message<"scan_partition">,
+    rowsMax: number,
+    bytesMax: number,
+    reply: ReplyTo,
+  ): void {
     const { primary } = this;
     if (primary === undefined) {
       reply(this.#owner.notPrimary(this.partition));
@@ -266,6 +271,7 @@ export class Replica {
     });
     const others = config?.inSync.some((node) => node !== self) ?? false;
     if (this.primary !== undefined && !others) return false;
+    if (!this.damaged) this.store.markDamaged();
     this.follower.damaged = true;
     if (this.isInSync) this.#reportDamaged();
     return true;

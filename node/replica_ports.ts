@@ -6,7 +6,7 @@
  */
 import type { NodeId } from "../shared/cluster_map.ts";
 import type { Logger } from "../shared/logger.ts";
-import type { HeldPartition, Message, PeerMessage } from "../shared/messages.ts";
+import type { Message, PeerMessage } from "../shared/messages.ts";
 
 /** The primary's way to its copies: one ordered stream of messages per peer. */
 export interface Downstream {
@@ -53,12 +53,12 @@ export interface ReplicaPorts {
   /** A number for a new stream, never used before by this process. */
   nextStream(): number;
   report(report: Report): void;
-  /** A newer configuration came from a peer: the node decides what this replica becomes. */
+  /** Reads of the partition wait until its copies have confirmed this node as primary. */
   confirmReads(partition: number): void;
   /** A key's committed value has changed. */
   committed(partition: number, key: string): void;
+  /** A copy has been brought level, by so many entries. */
+  aligned(node: NodeId, entries: number, full: boolean): void;
   /** Runs `then` when `bytes` of a transfer may be sent. */
   paceTransfer(bytes: number, then: () => void): void;
 }
-
-export type { HeldPartition };

@@ -1,0 +1,549 @@
+/**
+ * The core of a node: its replicas, its lease, its map, its links to peers, put together. Clients,
+ * the coordinator's session and the clock's heartbeat are around it (`server.ts`,
+ * `coordinator_session.ts`, `heartbeat_sender.ts`); the rules of replication are below it
+ * (`replica.ts`). It has no socket and no file of its own.
+ *
+ * @module
+ */
+import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
+import {
+  type ClusterMap,
+  findNode,
+  type NodeId,
+  type PartitionConfig,
+} from "../shared/cluster_map.ts";
+import type { Connection } from "../shared/connection.ts";
+import { invariant, toKvError } from "../shared/errors.ts";
+import {
+  DIGEST_INTERVAL_MS,
+  NODE_TICK_MS,
+  REPORT_REPEAT_MS,
+  SCAN_BYTES_MAX,
+  SCAN_ROWS_MAX,
+  SURPLUS_KEEP_MS,
+  TRANSFER_BYTES_PER_SECOND_DEFAULT,
+} from "../shared/limits.ts";
+import type { Logger } from "../shared/logger.ts";
+import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messages.ts";
+import { partitionOf } from "../shared/position.ts";
+import type { Random } from "../shared/random.ts";
+import type { Transport } from "../shared/transport.ts";
+import { Lease } from "./lease.ts";
+import { errorReply } from "./operations.ts";
+import { type DiskQueue, NO_STATE, PartitionStore } from "./partition_store.ts";
+import type { OpenedPartitions } from "./partition_store.ts";
+import { PeerLink } from "./peer_link.ts";
+import type { Primary, ReplyTo } from "./primary.ts";
+import { ReadConfirmations } from "./read_confirmations.ts";
+import { Replica, type ReplicaOwner } from "./replica.ts";
+import { ReportOutbox } from "./report_outbox.ts";
+import { TransferPacer } from "./transfer_pacer.ts";
+import { ConnectionUpstream } from "./upstreams.ts";
+
+/** What a node is given. */
+export interface NodeDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly log: Logger;
+  readonly queue: DiskQueue;
+  /** What the disk held when it was opened. */
+  readonly opened: OpenedPartitions;
+}
+
+/** Who a node is. */
+export interface NodeOptions {
+  readonly nodeId: NodeId;
+  /** A one-node cluster without a coordinator: its lease never ends. */
+  readonly standalone?: boolean;
+  /** Default `TRANSFER_BYTES_PER_SECOND_DEFAULT`. */
+  readonly transferBytesPerSecond?: number;
+}
+
+/** The way to the coordinator; what is sent while it is down is dropped. */
+export interface CoordinatorLink {
+  send(message: object): void;
+}
+
+/** The core of a node. */
+export class Node {
+  readonly nodeId: NodeId;
+  coordinator: CoordinatorLink | undefined;
+  /** Told of each committed change of a key. */
+  onCommitted: (partition: number, key: string) => void = () => {};
+  /** Told when this node has stopped being the primary of a partition. */
+  onPrimaryLost: (partition: number) => void = () => {};
+  readonly #deps: NodeDeps;
+  readonly #standalone: boolean;
+  readonly #owner: ReplicaOwner;
+  readonly #lease: Lease;
+  readonly #replicas = new Map<number, Replica>();
+  readonly #links = new Map<NodeId, PeerLink>();
+  readonly #upstreams = new Map<Connection, ConnectionUpstream>();
+  readonly #confirmations: ReadConfirmations;
+  readonly #outbox: ReportOutbox;
+  readonly #pacer: TransferPacer;
+  /** Since when a replica here has not been a member. */
+  readonly #surplusSinceMs = new Map<number, number>();
+  readonly #clearing = new Set<number>();
+  readonly #aligned = new Map<NodeId, { copies: number; entries: number; full: number }>();
+  readonly #totals = { alignedCopies: 0, alignedEntries: 0, alignedFull: 0 };
+  readonly #timers: Timer[] = [];
+  #map: ClusterMap | undefined;
+  #lastStream = 0;
+  #lastTickMs: number;
+  #digestCursor = 0;
+
+  constructor(deps: NodeDeps, options: NodeOptions) {
+    const { clock, log } = deps;
+    this.#deps = deps;
+    this.nodeId = options.nodeId;
+    this.#standalone = options.standalone ?? false;
+    this.#lease = new Lease(() => this.#map?.settings.leaseMs ?? 0);
+    this.#outbox = new ReportOutbox((report) => this.coordinator?.send(report));
+    this.#pacer = new TransferPacer(
+      clock,
+      options.transferBytesPerSecond ?? TRANSFER_BYTES_PER_SECOND_DEFAULT,
+    );
+    this.#confirmations = new ReadConfirmations({
+      nowMs: () => clock.monotonicMs(),
+      defer: (callback) => clock.defer(callback),
+      primary: (partition) => this.#replicas.get(partition)?.primary,
+      ask: (node, message) => this.#links.get(node)?.send(message),
+    });
+    const minInSync = () => this.#map?.settings.minInSync ?? 1;
+    this.#owner = {
+      self: options.nodeId,
+      log,
+      get minInSync() {
+        return minInSync();
+      },
+      downstream: {
+        isUp: (node) => this.#links.get(node)?.isUp ?? false,
+        send: (node, message) => this.#links.get(node)?.send(message),
+        append: (node, partition, term, stream, commitSeq, json) =>
+          this.#links.get(node)?.append(partition, term, stream, commitSeq, json),
+        commit: (node, partition, term, stream, commitSeq) =>
+          this.#links.get(node)?.append(partition, term, stream, commitSeq, undefined),
+      },
+      nowMs: () => clock.monotonicMs(),
+      wallMs: () => clock.wallMs(),
+      hasLease: () => this.hasLease,
+      nextStream: () => ++this.#lastStream,
+      report: (report) => this.#outbox.add(report),
+      confirmReads: (partition) => this.#confirmations.want(partition),
+      committed: (partition, key) => this.onCommitted(partition, key),
+      aligned: (node, entries, full) => this.#noteAligned(node, entries, full),
+      paceTransfer: (bytes, then) => this.#pacer.pace(bytes, then),
+      notPrimary: (partition) => this.#notPrimary(partition),
+    };
+    this.#lastTickMs = clock.monotonicMs();
+    this.#timers.push(
+      setPeriodic(clock, NODE_TICK_MS, () => this.#tick()),
+      setPeriodic(clock, REPORT_REPEAT_MS, () => {
+        this.#outbox.repeat();
+        this.#clearSurplus();
+      }),
+    );
+  }
+
+  /** The newest whole map that this node has seen. */
+  map(): ClusterMap | undefined {
+    return this.#map;
+  }
+
+  /** Whether this node may answer reads of what it holds without asking anybody. */
+  get hasLease(): boolean {
+    return this.#standalone ||
+      this.#lease.isValid(this.#deps.clock.monotonicMs(), this.#map?.epoch ?? -1);
+  }
+
+  // The coordinator.
+
+  /** A whole map. One that is not newer is ignored. */
+  applyMap(map: ClusterMap): void {
+    const before = this.#map;
+    if (before !== undefined && map.epoch <= before.epoch) return;
+    this.#map = map;
+    map.partitions.forEach((config, partition) => {
+      if (config !== before?.partitions[partition]) this.#adopt(partition, config, map.epoch);
+    });
+    this.#updateLinks();
+  }
+
+  /** A heartbeat of this node, sent at `sentMs`, was acknowledged. */
+  onHeartbeatAck(sentMs: number, epoch: number): void {
+    this.#lease.renew(sentMs, epoch);
+  }
+
+  /** (Re)registered: what was reported and not acted on is said again. */
+  onCoordinatorUp(): void {
+    this.#outbox.repeat();
+  }
+
+  onHandover(partition: number, term: number, to: NodeId): void {
+    this.#replicas.get(partition)?.primary?.drain(term, to);
+  }
+
+  /** What this node's disk holds, for registration. */
+  held(): HeldPartition[] {
+    const held: HeldPartition[] = [];
+    const seen = new Set<number>();
+    for (const { partition, store, damaged } of this.#replicas.values()) {
+      seen.add(partition);
+      const { term, lastSeq } = store.state;
+      if (term > 0 || lastSeq > 0 || damaged) {
+        held.push([partition, term, lastSeq, damaged ? 1 : 0]);
+      }
+    }
+    for (const [partition, { term, lastSeq }] of this.#deps.opened) {
+      if (seen.has(partition)) continue;
+      held.push([partition, term, lastSeq, this.#deps.opened.damaged.has(partition) ? 1 : 0]);
+    }
+    return held;
+  }
+
+  // Clients.
+
+  /** A request for a key, answered here if this node's copy can; else `not_primary`. */
+  execute(request: KeyRequest, reply: ReplyTo): void {
+    const map = this.#map;
+    if (map === undefined) {
+      reply(
+        errorReply("unavailable", `${request.req_type}: this node has not joined its cluster yet`),
+      );
+      return;
+    }
+    const partition = partitionOf(request.key, map.settings.partitionCount);
+    const replica = this.#replicas.get(partition);
+    if (replica === undefined) reply(this.#notPrimary(partition));
+    else replica.execute(request, reply);
+  }
+
+  /** A page of a partition's entries, in key order. */
+  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void {
+    const count = this.#map?.settings.partitionCount;
+    if (count === undefined) {
+      reply(errorReply("unavailable", "scan_partition: this node has not joined its cluster yet"));
+    } else if (request.partition >= count) {
+      reply(errorReply(
+        "bad_request",
+        `scan_partition: "partition" is ${request.partition}, the cluster has 0 to ${count - 1}`,
+      ));
+    } else {
+      const replica = this.#replicas.get(request.partition);
+      if (replica === undefined) reply(this.#notPrimary(request.partition));
+      else replica.scan(request, SCAN_ROWS_MAX, SCAN_BYTES_MAX, reply);
+    }
+  }
+
+  #notPrimary(partition: number): Reply {
+    const map = this.#map;
+    const config = map?.partitions[partition];
+    const primary = map === undefined ? undefined : findNode(map, config?.primary);
+    if (map === undefined || primary === undefined) {
+      return errorReply("unavailable", `partition ${partition} has no primary now`, { partition });
+    }
+    return errorReply("not_primary", `partition ${partition} is served by ${primary.id}`, {
+      partition,
+      primary: primary.id,
+      host: primary.host,
+      port: primary.port,
+      epoch: map.epoch,
+    });
+  }
+
+  // Peers.
+
+  /** A message of another node over a connection that it opened; its hello has named it. */
+  onPeerMessage(message: Message, from: NodeId, connection: Connection): void {
+    let upstream = this.#upstreams.get(connection);
+    if (upstream === undefined) {
+      upstream = new ConnectionUpstream(from, connection, this.#deps.clock);
+      this.#upstreams.set(connection, upstream);
+    }
+    switch (message.req_type) {
+      case "append":
+        for (const [partition, , stream, commitSeq, entries] of message.parts) {
+          this.#replicas.get(partition)?.onAppend(stream, commitSeq, entries, upstream);
+        }
+        return;
+      case "confirm": {
+        const refused: number[] = [];
+        for (const [partition, term] of message.parts) {
+          if (!(this.#replicas.get(partition)?.confirms(from, term) ?? false)) {
+            refused.push(partition);
+          }
+        }
+        connection.send({ req_type: "confirmed", round: message.round, refused });
+        return;
+      }
+      case "align_query":
+      case "new_term":
+      case "align_begin":
+      case "align_chunk":
+      case "align_end":
+      case "digest": {
+        if (this.#clearing.has(message.p)) return;
+        const known = this.#replicas.get(message.p);
+        const replica = known ??
+          (message.req_type === "align_query" ? this.#openReplica(message.p) : undefined);
+        replica?.onPeerRequest(message, upstream);
+        return;
+      }
+      default:
+        this.#deps.log.warn("a peer sent what no peer sends", { type: message.req_type, from });
+    }
+  }
+
+  onPeerConnectionClosed(connection: Connection): void {
+    const upstream = this.#upstreams.get(connection);
+    if (upstream === undefined) return;
+    this.#upstreams.delete(connection);
+    for (const replica of this.#replicas.values()) replica.follower.onUpstreamClosed(upstream);
+  }
+
+  /** An answer over a link that this node opened. */
+  #onPeerAnswer(message: Message, from: NodeId): void {
+    switch (message.req_type) {
+      case "appended":
+        for (const [partition, , stream, seq] of message.acks) {
+          this.#replicas.get(partition)?.onAppended(stream, seq, from);
+        }
+        return;
+      case "confirmed":
+        this.#confirmations.onConfirmed(message, from);
+        return;
+      case "align_info":
+      case "align_progress":
+      case "stream_refused":
+      case "digest_differs":
+        this.#replicas.get(message.p)?.onPeerAnswer(message, from);
+        return;
+      default:
+        this.#deps.log.warn("a peer answered what no peer answers", {
+          type: message.req_type,
+          from,
+        });
+    }
+  }
+
+  /** Opens links to the nodes that hold copies of what this node is primary of, closes the others. */
+  #updateLinks(): void {
+    const map = this.#map;
+    if (map === undefined) return;
+    const wanted = new Set<NodeId>();
+    for (const { primary } of this.#replicas.values()) {
+      if (primary !== undefined) { for (const { node } of primary.streams) wanted.add(node); }
+    }
+    for (const [node, link] of this.#links) {
+      if (wanted.has(node)) continue;
+      this.#links.delete(node);
+      link.close();
+    }
+    for (const node of wanted) {
+      const info = findNode(map, node);
+      if (info === undefined) continue;
+      const address = { host: info.host, port: info.port };
+      const link = this.#links.get(node);
+      if (link === undefined) this.#links.set(node, this.#openLink(node, address));
+      else link.setAddress(address);
+    }
+  }
+
+  #openLink(node: NodeId, address: { host: string; port: number }): PeerLink {
+    const { clock, random, transport, log } = this.#deps;
+    const clusterId = () => this.#map?.settings.clusterId;
+    return new PeerLink(
+      { clock, random, transport, log, self: this.nodeId, clusterId },
+      node,
+      address,
+      {
+        onUp: (node) => this.#eachPrimary((primary) => primary.onPeerUp(node)),
+        onDown: (node) => this.#eachPrimary((primary) => primary.onPeerDown(node)),
+        onMessage: (message, node) => this.#onPeerAnswer(message, node),
+      },
+    );
+  }
+
+  #eachPrimary(visit: (primary: Primary) => void): void {
+    for (const { primary } of this.#replicas.values()) if (primary !== undefined) visit(primary);
+  }
+
+  // Replicas.
+
+  #adopt(partition: number, config: PartitionConfig, epoch: number): void {
+    const { nodeId } = this;
+    this.#outbox.onTerm(partition, config.term);
+    if (this.#clearing.has(partition)) return;
+    const member = config.inSync.includes(nodeId) || config.learners.includes(nodeId);
+    const known = this.#replicas.get(partition);
+    if (known === undefined && !member && !this.#deps.opened.has(partition)) return;
+    const replica = known ?? this.#openReplica(partition);
+    const wasPrimary = replica.primary !== undefined;
+    replica.onConfig(config, epoch);
+    if (wasPrimary && replica.primary === undefined) this.onPrimaryLost(partition);
+    if (replica.isMember) this.#surplusSinceMs.delete(partition);
+    else if (!this.#surplusSinceMs.has(partition)) {
+      this.#surplusSinceMs.set(partition, this.#deps.clock.monotonicMs());
+    }
+  }
+
+  #openReplica(partition: number): Replica {
+    invariant(!this.#replicas.has(partition), "a partition is opened once", { partition });
+    const { queue, opened } = this.#deps;
+    const state = opened.get(partition) ?? NO_STATE;
+    const store: PartitionStore = new PartitionStore(
+      queue,
+      partition,
+      state,
+      (lastSeq) => replica.onSynced(lastSeq),
+    );
+    const replica: Replica = new Replica(this.#owner, store, opened.damaged.has(partition));
+    opened.delete(partition);
+    opened.damaged.delete(partition);
+    this.#replicas.set(partition, replica);
+    return replica;
+  }
+
+  /** Deletes what this node has not been a member of for a while. */
+  #clearSurplus(): void {
+    if (!this.hasLease) return;
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const [partition, sinceMs] of this.#surplusSinceMs) {
+      if (nowMs - sinceMs < SURPLUS_KEEP_MS) continue;
+      this.#surplusSinceMs.delete(partition);
+      const replica = this.#replicas.get(partition);
+      if (replica === undefined || replica.isMember) continue;
+      replica.follower.breakStream();
+      this.#replicas.delete(partition);
+      this.#clearing.add(partition);
+      const done = () => {
+        this.#clearing.delete(partition);
+        const map = this.#map;
+        const config = map?.partitions[partition];
+        if (map !== undefined && config !== undefined) this.#adopt(partition, config, map.epoch);
+        this.#updateLinks();
+      };
+      replica.store.clear().then(done, (error) => {
+        this.#deps.log.error("a surplus copy could not be deleted", {
+          partition,
+          error: toKvError(error).message,
+        });
+      });
+    }
+  }
+
+  // Time.
+
+  #tick(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const lostMs = nowMs - this.#lastTickMs - NODE_TICK_MS;
+    this.#lastTickMs = nowMs;
+    const stalled = lostMs > 2 * NODE_TICK_MS;
+    this.#eachPrimary((primary) => {
+      if (stalled) primary.forgive(lostMs);
+      primary.tick(nowMs);
+    });
+    this.#confirmations.tick(nowMs);
+    this.#compareDigests();
+    this.#logAligned();
+  }
+
+  /** A few partitions each tick, so that each has its turn in DIGEST_INTERVAL_MS. */
+  #compareDigests(): void {
+    const count = this.#map?.partitions.length ?? 0;
+    const share = Math.ceil((count * NODE_TICK_MS) / DIGEST_INTERVAL_MS);
+    for (let i = 0; i < share; i++) {
+      this.#replicas.get(this.#digestCursor)?.primary?.compareDigests();
+      this.#digestCursor = (this.#digestCursor + 1) % count;
+    }
+  }
+
+  #noteAligned(node: NodeId, entries: number, full: boolean): void {
+    const totals = this.#totals;
+    totals.alignedCopies++;
+    totals.alignedEntries += entries;
+    if (full) totals.alignedFull++;
+    const tally = this.#aligned.get(node) ?? { copies: 0, entries: 0, full: 0 };
+    tally.copies++;
+    tally.entries += entries;
+    if (full) tally.full++;
+    this.#aligned.set(node, tally);
+  }
+
+  /** One line for all the copies that a peer got, once none is under way. */
+  #logAligned(): void {
+    for (const [node, tally] of this.#aligned) {
+      let busy = false;
+      this.#eachPrimary((primary) => {
+        const state = primary.stream(node)?.state;
+        if (state === "querying" || state === "aligning") busy = true;
+      });
+      if (busy) continue;
+      this.#aligned.delete(node);
+      this.#deps.log.info("copies level", { node, ...tally });
+    }
+  }
+
+  /** What `stats` shows. */
+  stats(): Record<string, unknown> {
+    let own = 0;
+    let prev = 0;
+    let learners = 0;
+    let entries = 0;
+    let inFlight = 0;
+    let waiting = 0;
+    let divergences = 0;
+    let damaged = 0;
+    for (const replica of this.#replicas.values()) {
+      const { primary, config, store } = replica;
+      if (primary !== undefined) {
+        own++;
+        inFlight += primary.inFlightCount;
+        waiting += primary.waitingCount;
+        divergences += primary.divergences;
+      } else if (replica.isInSync) prev++;
+      else if (config?.learners.includes(this.nodeId)) learners++;
+      if (replica.isMember) entries += store.state.count;
+      if (replica.damaged) damaged++;
+    }
+    return {
+      node: this.nodeId,
+      epoch: this.#map?.epoch ?? 0,
+      lease: this.hasLease,
+      own,
+      prev,
+      learners,
+      entries,
+      in_flight: inFlight,
+      waiting,
+      damaged,
+      divergences,
+      aligned_copies: this.#totals.alignedCopies,
+      aligned_entries: this.#totals.alignedEntries,
+      aligned_full: this.#totals.alignedFull,
+      reports: this.#outbox.size,
+      peers: [...this.#links.values()].map(({ node, isUp, queuedBytes }) => ({
+        node,
+        up: isUp,
+        queued_bytes: queuedBytes,
+      })),
+      storage_failure: this.#deps.queue.failure?.message,
+    };
+  }
+
+  /** One partition's state on this node, for tests and for `stats` of a partition. */
+  partition(partition: number): Replica | undefined {
+    return this.#replicas.get(partition);
+  }
+
+  /** Ends it: links, timers, and what waits for the disk. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) timer.cancel();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    await this.#deps.queue.close();
+  }
+}

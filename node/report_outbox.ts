@@ -1,0 +1,47 @@
+/**
+ * What this node has to tell the coordinator: each report is repeated, also over a new session, until
+ * the partition's term shows that it was acted on or has become old news.
+ *
+ * @module
+ */
+import type { Report } from "./replica_ports.ts";
+
+/** The reports that have not been acted on. */
+export class ReportOutbox {
+  readonly #reports = new Map<string, Report>();
+  readonly #send: (report: Report) => void;
+
+  constructor(send: (report: Report) => void) {
+    this.#send = send;
+  }
+
+  get size(): number {
+    return this.#reports.size;
+  }
+
+  /** Sends a report, once until it is repeated. */
+  add(report: Report): void {
+    const key = keyOf(report);
+    if (this.#reports.get(key)?.term === report.term) return;
+    this.#reports.set(key, report);
+    this.#send(report);
+  }
+
+  /** The partition has reached a term: what was said of earlier ones is done with. */
+  onTerm(partition: number, term: number): void {
+    for (const [key, report] of this.#reports) {
+      if (report.p === partition && report.term < term) this.#reports.delete(key);
+    }
+  }
+
+  /** Says everything again. */
+  repeat(): void {
+    for (const report of this.#reports.values()) this.#send(report);
+  }
+}
+
+function keyOf(report: Report): string {
+  return "node" in report
+    ? `${report.req_type} ${report.p} ${report.node}`
+    : `${report.req_type} ${report.p}`;
+}
