@@ -1,0 +1,123 @@
+/**
+ * Makes `dist/kv-coordinator`, `dist/kv-node` and `dist/kv-client`: standalone executables by
+ * `deno compile`, or, where Deno cannot download its runtime stub, self-extracting files with the
+ * Deno binary and the bundled program inside (see `self_extracting.ts`). Says which kind it made.
+ *
+ *     deno task build [--target TRIPLE] [--out dist] [--self-extracting]
+ *
+ * `--target` is passed to `deno compile`; `DENORT_BIN` in the environment names a runtime stub.
+ * Uses no package: it must run before anything can be downloaded.
+ *
+ * @module
+ */
+import { PROGRAMS, type ProgramSpec } from "./programs.ts";
+import { buildSelfExtracting } from "./self_extracting.ts";
+
+interface Options {
+  readonly target: string | undefined;
+  readonly out: string;
+  readonly selfExtracting: boolean;
+}
+
+const USAGE = "usage: deno task build [--target TRIPLE] [--out FOLDER] [--self-extracting]";
+
+function parseOptions(args: readonly string[]): Options | undefined {
+  const options = { target: undefined as string | undefined, out: "dist", selfExtracting: false };
+  for (let i = 0; i < args.length; i++) {
+    const [name, inline] = splitOnce(args[i] ?? "");
+    if (name === "--self-extracting" && inline === undefined) {
+      options.selfExtracting = true;
+      continue;
+    }
+    const value = inline ?? args[++i];
+    if (value === undefined || value === "") return undefined;
+    if (name === "--target") options.target = value;
+    else if (name === "--out") options.out = value;
+    else return undefined;
+  }
+  return options;
+}
+
+function splitOnce(arg: string): [name: string, value: string | undefined] {
+  const at = arg.indexOf("=");
+  return at < 0 ? [arg, undefined] : [arg.slice(0, at), arg.slice(at + 1)];
+}
+
+/** What became of `deno compile`. `no-stub`: it could not get the runtime to put the program on. */
+type Compiled = "made" | "no-stub" | "failed";
+
+async function compile(program: ProgramSpec, options: Options): Promise<Compiled> {
+  const output = `${options.out}/${program.name}`;
+  // Older versions of Deno refuse to overwrite what they did not compile.
+  await Deno.remove(output).catch(() => {});
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "compile",
+      "--quiet",
+      "--no-prompt",
+      ...lockFlags(),
+      ...program.permissions,
+      ...(options.target === undefined ? [] : ["--target", options.target]),
+      "--output",
+      output,
+      program.entry,
+    ],
+    env: { NO_COLOR: "1" },
+    stdout: "inherit",
+    stderr: "piped",
+  }).output();
+  if (success) return "made";
+  const text = new TextDecoder().decode(stderr);
+  const noStub = Deno.env.get("DENORT_BIN") === undefined &&
+    /Setting up base binary|dl\.deno\.land/.test(text);
+  if (noStub) return "no-stub";
+  console.error(text.trimEnd());
+  return "failed";
+}
+
+/** The lock file is of the supported version of Deno; an older one cannot read it. */
+function lockFlags(): string[] {
+  const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
+  return major > 2 || (major === 2 && minor >= 9) ? [] : ["--no-lock"];
+}
+
+async function tell(program: ProgramSpec, out: string, kind: string): Promise<void> {
+  const path = `${out}/${program.name}`;
+  const { size } = await Deno.stat(path).catch(() => Deno.stat(`${path}.exe`));
+  console.log(`${path}  ${(size / 2 ** 20).toFixed(1)} MiB  ${kind}`);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (options === undefined) {
+    console.error(USAGE);
+    return 2;
+  }
+  await Deno.mkdir(options.out, { recursive: true });
+
+  let selfExtracting = options.selfExtracting;
+  for (const program of PROGRAMS) {
+    if (!selfExtracting) {
+      const compiled = await compile(program, options);
+      if (compiled === "failed") return 1;
+      if (compiled === "made") {
+        await tell(program, options.out, "compiled");
+        continue;
+      }
+      console.log("Deno's runtime stub cannot be downloaded; making self-extracting executables");
+      selfExtracting = true;
+    }
+    if (options.target !== undefined && options.target !== Deno.build.target) {
+      console.error(
+        `cannot make a self-extracting executable for ${options.target} on ${Deno.build.target}: ` +
+          `it holds this machine's Deno; build on such a machine, or name a stub in DENORT_BIN`,
+      );
+      return 1;
+    }
+    await buildSelfExtracting(program, `${options.out}/${program.name}`, lockFlags());
+    await tell(program, options.out, "self-extracting");
+  }
+  return 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

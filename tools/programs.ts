@@ -1,0 +1,54 @@
+/**
+ * The three programs: where each begins, and the least permissions that it runs with. One list for
+ * `deno task build`, `deno task up` and the tests; the tasks of deno.json repeat it.
+ *
+ * @module
+ */
+
+/** One of the programs. */
+export interface ProgramSpec {
+  readonly name: "kv-coordinator" | "kv-node" | "kv-client";
+  /** Its main module, from the project's root. */
+  readonly entry: string;
+  /** Flags for `deno run` and `deno compile`. */
+  readonly permissions: readonly string[];
+  /** Whether it loads the native addon of `classic-level`. */
+  readonly hasAddon: boolean;
+}
+
+/** Read by the loader of the native addon. */
+const ADDON_ENV = "PREBUILDS_ONLY,ELECTRON_RUN_AS_NODE,LIBC,ARM_VERSION,npm_config_*";
+
+export const COORDINATOR: ProgramSpec = {
+  name: "kv-coordinator",
+  entry: "coordinator/main.ts",
+  permissions: ["--allow-net", "--allow-read", "--allow-write", "--allow-env=KV_*"],
+  hasAddon: false,
+};
+
+export const NODE: ProgramSpec = {
+  name: "kv-node",
+  entry: "node/main.ts",
+  permissions: [
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+    "--allow-ffi",
+    `--allow-env=KV_*,${ADDON_ENV}`,
+  ],
+  hasAddon: true,
+};
+
+export const CLIENT: ProgramSpec = {
+  name: "kv-client",
+  entry: "client/main.ts",
+  permissions: [
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env=KV_*,HOME,TERM,NO_COLOR,FORCE_COLOR,NODE_*",
+  ],
+  hasAddon: false,
+};
+
+export const PROGRAMS: readonly ProgramSpec[] = [COORDINATOR, NODE, CLIENT];
