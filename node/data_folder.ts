@@ -20,7 +20,7 @@ import { FileDocumentStore } from "../shared/file_document_store.ts";
 import { folderError, FolderLock } from "../shared/folder_lock.ts";
 import { type Random, randomId } from "../shared/random.ts";
 import type { Storage } from "../shared/storage.ts";
-import { LevelStorage, rebuildAdvice } from "./level_storage.ts";
+import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "./state_record.ts";
 
 /** The format of the folder that this code writes, and the newest that it reads. */
@@ -165,7 +165,7 @@ async function readDocument(path: string, store: DocumentStore): Promise<NodeDoc
     document = await store.read();
   } catch (error) {
     if (!(error instanceof KvError) || error.code !== "corrupt") throw error;
-    throw new KvError("corrupt", `${error.message}; ${rebuildAdvice(path)}`, { cause: error });
+    throw new KvError("corrupt", `${error.message}; ${REBUILD_ADVICE}`, { cause: error });
   }
   if (document === undefined) return undefined;
   const format = (document as { format?: unknown } | null)?.format;
@@ -179,7 +179,7 @@ async function readDocument(path: string, store: DocumentStore): Promise<NodeDoc
   if (!isNodeDocument(document)) {
     throw new KvError(
       "corrupt",
-      `file ${path}/node.json has missing or wrong fields; ${rebuildAdvice(path)}`,
+      `file ${path}/node.json has missing or wrong fields; ${REBUILD_ADVICE}`,
     );
   }
   return document;
@@ -203,7 +203,7 @@ async function newDocument(path: string, random: Random): Promise<NodeDocument> 
     throw new KvError(
       "corrupt",
       `folder ${path} holds a database but no node.json, so that nobody knows which node it is ` +
-        `of; ${rebuildAdvice(path)}`,
+        `of; ${REBUILD_ADVICE}`,
     );
   }
   return {
@@ -222,7 +222,7 @@ function checkIdentity(path: string, storage: Storage, databaseId: string): void
     "corrupt",
     `the database in ${path}/db ${
       bytes === undefined ? "has lost what was in it" : "is not the one that node.json tells of"
-    }; ${rebuildAdvice(path)}`,
+    }; ${REBUILD_ADVICE}`,
   );
 }
 

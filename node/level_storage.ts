@@ -195,11 +195,10 @@ export class LevelStorage implements Storage {
   }
 }
 
-/** The command that makes a node anew from the other copies. */
-export function rebuildAdvice(folder: string): string {
-  return `start it with \`kv-node --rebuild\`, which moves the damaged folder (${folder}) aside and ` +
-    "fills the node again from its replicas";
-}
+/** What to do about a damaged folder. */
+export const REBUILD_ADVICE: string =
+  "start the node with --rebuild, which moves its data folder aside and fills the node again from " +
+  "the other copies";
 
 function causeOf(error: unknown): { code: string; message: string } {
   let code = "";
@@ -230,7 +229,7 @@ function openError(path: string, error: unknown): KvError {
   if (isDamage(code, message)) {
     return new KvError(
       "corrupt",
-      `cannot open the database in ${path}: it is damaged (${message}); ${rebuildAdvice(path)}`,
+      `cannot open the database in ${path}: it is damaged (${message}); ${REBUILD_ADVICE}`,
       { cause: error },
     );
   }
