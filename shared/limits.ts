@@ -39,6 +39,8 @@ export const CLOSE_FLUSH_TIMEOUT_MS = 10_000;
 /** ... and then so long to see the other side's end, so that a last error reply is not lost. */
 export const CLOSE_LINGER_MS = 1_000;
 export const CONNECT_TIMEOUT_MS = 1_000;
+/** A server that took the connection must answer `hello` within so long. */
+export const HELLO_TIMEOUT_MS = 2_000;
 /** Pauses between attempts to connect, doubling from the first to the second. */
 export const RECONNECT_MS_MIN = 50;
 export const RECONNECT_MS_MAX = 1_000;
@@ -46,6 +48,12 @@ export const RECONNECT_MS_MAX = 1_000;
 export const DEADLINE_SCAN_MS = 25;
 /** Requests that wait for one connection to be opened. */
 export const CONNECTING_REQUESTS_MAX = 16_384;
+/** Requests that a connection has not taken yet; beyond it a request is refused as `overloaded`. */
+export const REQUEST_QUEUE_BYTES_MAX = 64 * MIB;
+/** A connection that owes replies and says nothing for so long is pinged, ... */
+export const RPC_PING_MS = 1_000;
+/** ... and taken for dead after so long. */
+export const RPC_SILENCE_MS_MAX = 5_000;
 /** Default deadline of a client's request: longer than a failover. */
 export const REQUEST_TIMEOUT_MS = 10_000;
 export const REQUEST_TIMEOUT_MS_MAX = 600_000;
@@ -53,10 +61,14 @@ export const REQUEST_TIMEOUT_MS_MAX = 600_000;
 /** Routing: pauses before a retry, doubling from the first to the second. */
 export const RETRY_MS_MIN = 20;
 export const RETRY_MS_MAX = 250;
-/** A read that is not answered for so long is tried elsewhere, with a new map. */
-export const READ_ATTEMPT_TIMEOUT_MS = 1_000;
+/** How often the requests that wait for a retry are looked at. */
+export const RETRY_SCAN_MS = 10;
+/** A read that is not answered for so long is sent again, perhaps elsewhere. */
+export const READ_ATTEMPT_TIMEOUT_MS = 2_000;
 /** A request for the cluster map is given up after so long, and another node is asked. */
 export const MAP_REQUEST_TIMEOUT_MS = 1_000;
+/** From the end of one map refresh to the beginning of the next. */
+export const MAP_REFRESH_GAP_MS = 50;
 
 /** Cluster. */
 export const PARTITIONS_DEFAULT = 256;
@@ -202,6 +214,15 @@ invariant(
   "a client that reads one large reply is not cut off",
 );
 invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual node");
+invariant(
+  REPLY_BYTES_PAUSE >= STREAM_HIGH_WATER_BYTES,
+  "a server that paused for unread replies hears when they are read",
+);
+invariant(RPC_SILENCE_MS_MAX > 2 * RPC_PING_MS, "a pinged connection has time to answer");
+invariant(
+  REQUEST_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX,
+  "a queue of requests holds a large frame",
+);
 invariant(STREAM_LOW_WATER_BYTES < STREAM_HIGH_WATER_BYTES, "a stream drains before it fills");
 invariant(
   READ_ATTEMPT_TIMEOUT_MS < REQUEST_TIMEOUT_MS,

@@ -1,0 +1,132 @@
+/**
+ * What a request for a key must keep to beyond its fields' types: sizes and forms that no table of
+ * types can say. Node and gateway ask here, before anything else, so that they answer alike.
+ *
+ * @module
+ */
+import { KvError } from "./errors.ts";
+import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS_MAX, VALUE_BYTES_MAX } from "./limits.ts";
+import type { KeyRequest } from "./messages.ts";
+import { decodeValue } from "./value_codec.ts";
+
+/** Sizes, where they are not the defaults of `limits.ts`. */
+export interface RequestLimits {
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+}
+
+const DEFAULT_LIMITS: RequestLimits = {
+  keyBytesMax: KEY_BYTES_MAX,
+  valueBytesMax: VALUE_BYTES_MAX,
+};
+
+/** UTF-8 takes at most so many bytes for one unit of a JavaScript string. */
+const UTF8_BYTES_PER_UNIT_MAX = 3;
+
+/**
+ * Checks a request's key, value and deadline. A value's base64 is only checked when it is decoded.
+ *
+ * @throws {KvError} `bad_request`, `key_too_large`, `value_too_large`
+ */
+export function checkKeyRequest(
+  request: KeyRequest,
+  limits: RequestLimits = DEFAULT_LIMITS,
+): void {
+  const { req_type: what } = request;
+  checkKey(request.key, limits, what);
+  const { timeout_ms: timeoutMs } = request;
+  if (timeoutMs !== undefined && (timeoutMs === 0 || timeoutMs > REQUEST_TIMEOUT_MS_MAX)) {
+    throw new KvError(
+      "bad_request",
+      `${what}: "timeout_ms" must be 1 to ${REQUEST_TIMEOUT_MS_MAX}, and is ${timeoutMs}`,
+    );
+  }
+  if (what === "put" || what === "update" || what === "create") {
+    checkValue(request, limits, what);
+  }
+}
+
+/**
+ * Checks a key alone. `what` heads the error's text.
+ *
+ * @throws {KvError} `bad_request`, `key_too_large`
+ */
+export function checkKey(
+  key: string,
+  limits: RequestLimits = DEFAULT_LIMITS,
+  what = "key",
+): void {
+  if (key === "") throw new KvError("bad_request", `${what}: a key must not be empty`);
+  if (isLongerThan(key, limits.keyBytesMax)) {
+    throw new KvError(
+      "key_too_large",
+      `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${utf8Bytes(key)}`,
+    );
+  }
+  if (!key.isWellFormed()) {
+    throw new KvError(
+      "bad_request",
+      `${what}: the key has half of a surrogate pair, which is not Unicode text`,
+    );
+  }
+}
+
+/**
+ * The value of a write, in bytes.
+ *
+ * @throws {KvError} `bad_request` where there is none or its base64 is wrong, `value_too_large`
+ */
+export function requestValue(
+  request: KeyRequest & { value?: string | undefined; value64?: string | undefined },
+): Uint8Array {
+  const value = decodeValue(request);
+  if (value === undefined) throw valueMissing(request.req_type);
+  return value;
+}
+
+function checkValue(
+  request: { value?: string | undefined; value64?: string | undefined },
+  limits: RequestLimits,
+  what: string,
+): void {
+  const { value, value64 } = request;
+  if (value === undefined && value64 === undefined) throw valueMissing(what);
+  if (value !== undefined && value64 !== undefined) {
+    throw new KvError("bad_request", `${what}: give "value" or "value64", not both`);
+  }
+  const tooLong = value === undefined
+    ? base64Bytes(value64 ?? "") > limits.valueBytesMax
+    : isLongerThan(value, limits.valueBytesMax);
+  if (tooLong) {
+    const bytes = value === undefined ? base64Bytes(value64 ?? "") : utf8Bytes(value);
+    throw new KvError(
+      "value_too_large",
+      `${what}: a value may have ${limits.valueBytesMax} bytes, and this one has ${bytes}`,
+    );
+  }
+}
+
+function valueMissing(what: string): KvError {
+  return new KvError("bad_request", `${what}: "value" is missing; it must be a string`);
+}
+
+/** Most texts are told by their length alone. */
+function isLongerThan(text: string, bytesMax: number): boolean {
+  if (text.length > bytesMax) return true;
+  return text.length * UTF8_BYTES_PER_UNIT_MAX > bytesMax && utf8Bytes(text) > bytesMax;
+}
+
+function utf8Bytes(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // Each half of a surrogate pair stands for two of the four bytes.
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3;
+  }
+  return bytes;
+}
+
+function base64Bytes(text: string): number {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return Math.floor(text.length / 4) * 3 - padding;
+}
