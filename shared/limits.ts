@@ -90,6 +90,16 @@ export const LEASE_MS = 1_500;
 export const FAILURE_TIMEOUT_MS = 2_500;
 /** After a failure, how long missing copies wait for the node to come back before others get them. */
 export const REPAIR_DELAY_MS = 5_000;
+/** A copy that did not follow is filled again after so long, doubling from the first to the second. */
+export const REPAIR_BACKOFF_MS = 1_000;
+export const REPAIR_BACKOFF_MS_MAX = 30_000;
+/** A node that is down and holds nothing is taken off the list after so long. */
+export const FORGET_DOWN_MS = 3_600_000;
+/** How often the coordinator looks at what time alone brings about. */
+export const COORDINATOR_TICK_MS = 50;
+/** The gateway's cache of values, by default and in bytes. */
+export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
+export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
 /** Clocks of two processes drift apart by at most so many parts of one. */
 export const CLOCK_DRIFT_MAX = 0.05;
 
