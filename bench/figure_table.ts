@@ -1,0 +1,74 @@
+/**
+ * Figures as a table for people, and with the machine that they hold for as a JSON document.
+ *
+ * @module
+ */
+import type { Figure } from "./figure.ts";
+
+const COLUMNS = ["workload", "median", "spread", "p50 ms", "p99 ms", "max ms", "server µs/request"];
+
+/** One line a figure, as soon as it is there. */
+export function tableHead(group: string): string {
+  return `\n${row([group, ...COLUMNS.slice(1)])}\n${"-".repeat(WIDTHS.reduce((a, b) => a + b, 0))}`;
+}
+
+const WIDTHS = [44, 18, 10, 10, 10, 10, 20] as const;
+
+function row(cells: readonly string[]): string {
+  return cells.map((cell, i) => i === 0 ? cell.padEnd(WIDTHS[0]) : cell.padStart(WIDTHS[i] ?? 0))
+    .join("").trimEnd();
+}
+
+/** One figure. The spread is the distance between best and worst round, relative to the median. */
+export function tableRow(figure: Figure): string {
+  const { median, rounds, latencyMs, serverCpuUsPerRequest, errors, firstError } = figure;
+  const spread = (Math.max(...rounds) - Math.min(...rounds)) / median;
+  const cells = [
+    figure.name,
+    `${grouped(median, figure.unit === "ns/op" && median < 100 ? 1 : 0)} ${
+      figure.unit === "ns/op" ? "ns" : "/s"
+    }`,
+    `${Math.round(spread * 100)} %`,
+    ...(latencyMs === undefined
+      ? []
+      : [latencyMs.p50, latencyMs.p99, latencyMs.max].map((ms) => ms.toFixed(2))),
+    ...(serverCpuUsPerRequest === undefined ? [] : [serverCpuUsPerRequest.toFixed(1)]),
+  ];
+  const trouble = errors === undefined || errors === 0
+    ? ""
+    : `\n  ${errors} replies were errors; the first: ${firstError}`;
+  return row(cells) + trouble;
+}
+
+function grouped(value: number, digits: number): string {
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+/** What was measured, where and how. */
+export function figureDocument(figures: readonly Figure[], settings: object): object {
+  const cpus = navigator.hardwareConcurrency;
+  return {
+    date: new Date().toISOString(),
+    machine: {
+      os: Deno.build.os,
+      arch: Deno.build.arch,
+      release: Deno.osRelease(),
+      cpus,
+      cpu: cpuName(),
+    },
+    deno: Deno.version.deno,
+    settings,
+    figures,
+  };
+}
+
+function cpuName(): string | undefined {
+  try {
+    return /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The benchmark, `deno task bench`. It measures and never judges: nothing here decides a test.
+ *
+ * Workloads, by group:
+ *
+ * | group | what |
+ * |---|---|
+ * | codec | framing, decoding and encoding of the JSON wire, values, entries, checksums |
+ * | ring | position of a key, AVL tree, walk on the ring, placement, LRU cache |
+ * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
+ * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
+ * | cluster | three nodes, three copies of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
+ *
+ * Keys have 16 bytes and values 100, keys are drawn at random from 50,000, writes are synced at every
+ * copy before they are acknowledged (`--fsync` says otherwise). Each figure is the median of several
+ * rounds after a warm-up. Servers are processes of their own; the load generator is a worker in this
+ * one, and shares the processors with them: on two cores a cluster of three nodes is measured
+ * together with that.
+ *
+ *     deno task bench [GROUP…] [flags]
+ *
+ * @module
+ */
+import { loadConfig, type Program, type Values } from "../shared/config.ts";
+import { helpText } from "../shared/help_text.ts";
+import { choice, flag, integer, optionalText } from "../shared/setting.ts";
+import { measureCodec } from "./codec_workloads.ts";
+import type { Effort, Figure, Report } from "./figure.ts";
+import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
+import { type Servers, startCluster, startNode } from "./processes.ts";
+import { measureRing } from "./ring_workloads.ts";
+import { DIRECT_WORKLOADS, FORWARDED_WORKLOADS, measureServers } from "./server_workloads.ts";
+import { measureStorage } from "./storage_workloads.ts";
+
+const GROUPS = ["codec", "ring", "storage", "node", "cluster"] as const;
+type Group = (typeof GROUPS)[number];
+
+const CLUSTER_NODES = 3;
+
+const SETTINGS = {
+  rounds: integer({ help: "Rounds of each workload.", min: 1, max: 100, default: 5 }),
+  roundMs: integer({
+    help: "How long a round of a server workload lasts; others take a tenth of it.",
+    min: 100,
+    max: 600_000,
+    unit: "ms",
+    default: 2_000,
+  }),
+  connections: integer({
+    help: "Connections of all clients together.",
+    min: 1,
+    max: 5_000,
+    default: 50,
+  }),
+  storage: choice(["leveldb", "memory"], { help: "The servers' storage.", default: "leveldb" }),
+  fsync: choice(["always", "interval", "never"], {
+    help: "The servers' --fsync.",
+    default: "always",
+  }),
+  quick: flag({ help: "One short round of everything: to see that it runs, not to quote." }),
+  data: optionalText({
+    help: "A folder on the disk to measure; by default the system's temporary folder.",
+    placeholder: "FOLDER",
+  }),
+  json: optionalText({
+    help: "Where to write the figures; by default bench/results/DATE.json.",
+    placeholder: "FILE",
+  }),
+};
+
+const PROGRAM: Program<typeof SETTINGS> = {
+  name: "bench",
+  summary: "measures codec, ring, storage, one node and a three-node cluster",
+  usage: [`[${GROUPS.join("|")}]… [flags]`],
+  settings: SETTINGS,
+  rest: true,
+};
+
+type BenchSettings = Values<typeof SETTINGS>;
+
+async function measureGroup(
+  group: Group,
+  settings: BenchSettings,
+  folder: string,
+  report: Report,
+): Promise<void> {
+  const effort: Effort = settings.quick ? { rounds: 1, roundMs: 500 } : settings;
+  const flags = ["--storage", settings.storage];
+  switch (group) {
+    case "codec":
+      return await measureCodec(effort, report);
+    case "ring":
+      return await measureRing(effort, report);
+    case "storage":
+      return await measureStorage(effort, `${folder}/storage`, report);
+    case "node":
+      return await withServers(
+        await startNode(`${folder}/node`, [...flags, "--fsync", settings.fsync]),
+        (servers) =>
+          measureServers(group, servers, DIRECT_WORKLOADS, settings.connections, effort, report),
+      );
+    case "cluster":
+      return await withServers(
+        await startCluster(CLUSTER_NODES, `${folder}/cluster`, flags, settings.fsync),
+        (servers) => {
+          const workloads = [...DIRECT_WORKLOADS, ...FORWARDED_WORKLOADS];
+          return measureServers(group, servers, workloads, settings.connections, effort, report);
+        },
+      );
+  }
+}
+
+async function withServers(servers: Servers, work: (servers: Servers) => Promise<void>) {
+  try {
+    await work(servers);
+  } finally {
+    await servers.stop();
+  }
+}
+
+async function run(groups: readonly Group[], settings: BenchSettings): Promise<void> {
+  const figures: Figure[] = [];
+  const folder = await Deno.makeTempDir({
+    prefix: "kv-bench-",
+    ...(settings.data === undefined ? {} : { dir: settings.data }),
+  });
+  try {
+    for (const group of groups) {
+      console.log(tableHead(group));
+      await measureGroup(group, settings, folder, (figure) => {
+        figures.push(figure);
+        console.log(tableRow(figure));
+      });
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+    if (figures.length > 0) writeDocument(figures, settings);
+  }
+}
+
+function writeDocument(figures: readonly Figure[], settings: BenchSettings): void {
+  const results = new URL("results/", import.meta.url);
+  Deno.mkdirSync(results, { recursive: true });
+  const date = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  const file = settings.json ?? new URL(`${date}.json`, results);
+  const document = figureDocument(figures, settings);
+  Deno.writeTextFileSync(file, `${JSON.stringify(document, undefined, 2)}\n`);
+  console.log(`\nWritten to ${file instanceof URL ? file.pathname : file}`);
+}
+
+async function main(): Promise<number> {
+  try {
+    const loaded = loadConfig(PROGRAM, {
+      args: Deno.args,
+      env: () => undefined,
+      readFile: Deno.readTextFileSync,
+    });
+    if (loaded.kind !== "run") {
+      console.log(helpText(PROGRAM));
+      return 0;
+    }
+    const wanted = loaded.rest.length === 0 ? GROUPS : loaded.rest;
+    const unknown = wanted.find((name) => !(GROUPS as readonly string[]).includes(name));
+    if (unknown !== undefined) {
+      console.error(`bench: unknown group ${unknown}; there are ${GROUPS.join(", ")}`);
+      return 2;
+    }
+    await run(GROUPS.filter((group) => wanted.includes(group)), loaded.values);
+    return 0;
+  } catch (error) {
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,184 @@
+/**
+ * Real servers under the load generator: one node, and a cluster whose clients send each key to its
+ * primary, or to any node. Values have 100 bytes, writes are acknowledged when they are on disk at
+ * every copy.
+ *
+ * @module
+ */
+import type { ClusterMap } from "../shared/cluster_map.ts";
+import { partitionOf } from "../shared/position.ts";
+import { randomBelow, SeededRandom } from "../shared/random.ts";
+import { type Effort, type Figure, median, type Report } from "./figure.ts";
+import { LatencyCounts } from "./latency.ts";
+import { LoadGenerator, type LoadOrder, type LoadResult, type LoadTarget } from "./load.ts";
+import { type NodeAddress, processorTimeUs, type Servers } from "./processes.ts";
+import { sampleKeys, textOfBytes } from "./sample_data.ts";
+
+const KEYS = 50_000;
+const VALUE_BYTES = 100;
+/** Requests that each connection goes through, over and over. */
+const SCRIPT_REQUESTS = 20_000;
+const LOAD_DEPTH = 16;
+/** A reply may be as long as a map of very many partitions. */
+const MAP_TIMEOUT_MS = 10_000;
+
+/** What to send. */
+export type Operation = "put" | "get";
+
+/** How to send it. */
+export interface ServerWorkload {
+  readonly name: string;
+  readonly operation: Operation;
+  readonly depth: number;
+  /** To each key's primary, as the client library does; or to any node, which passes it on. */
+  readonly route: "primary" | "any";
+}
+
+/** Closed loop and pipelined, to the primaries. */
+export const DIRECT_WORKLOADS: readonly ServerWorkload[] = [
+  { name: "put, 1 outstanding", operation: "put", depth: 1, route: "primary" },
+  { name: "get, 1 outstanding", operation: "get", depth: 1, route: "primary" },
+  { name: "put, 16 outstanding", operation: "put", depth: 16, route: "primary" },
+  { name: "get, 16 outstanding", operation: "get", depth: 16, route: "primary" },
+];
+
+/** Through nodes that pass requests on. */
+export const FORWARDED_WORKLOADS: readonly ServerWorkload[] = [
+  { name: "put at any node, 16 outstanding", operation: "put", depth: 16, route: "any" },
+  { name: "get at any node, 16 outstanding", operation: "get", depth: 16, route: "any" },
+];
+
+/** Loads the keys and measures the workloads. */
+export async function measureServers(
+  group: string,
+  servers: Servers,
+  workloads: readonly ServerWorkload[],
+  connections: number,
+  effort: Effort,
+  report: Report,
+): Promise<void> {
+  const generator = new LoadGenerator();
+  try {
+    const keys = sampleKeys(KEYS);
+    const keysOf = await keysOfNodes(servers.nodes, keys);
+    const targets = (workload: Omit<ServerWorkload, "name">, pick: Pick): LoadTarget[] =>
+      servers.nodes.map((node, i) => ({
+        ...node,
+        connections: Math.ceil((connections - i) / servers.nodes.length),
+        requests: pick(workload.route === "any" ? keys : keysOf[i] ?? []).map((key, id) =>
+          request(workload.operation, key, id)
+        ),
+      }));
+    const load = targets({ operation: "put", depth: LOAD_DEPTH, route: "primary" }, (all) => all);
+    const loaded = await generator.run({ targets: load, depth: LOAD_DEPTH });
+    if (loaded.errors > 0) {
+      throw new Error(`loading ${KEYS} keys: ${loaded.errors} errors, first ${loaded.firstError}`);
+    }
+    for (const workload of workloads) {
+      const order = { targets: targets(workload, someOf), depth: workload.depth };
+      report(await measureOne(group, workload.name, order, generator, servers, effort));
+    }
+  } finally {
+    generator.close();
+  }
+}
+
+type Pick = (keys: readonly string[]) => readonly string[];
+
+/** Keys in random order, again and again, the same ones in each run. */
+function someOf(keys: readonly string[]): string[] {
+  const random = new SeededRandom(keys.length);
+  return Array.from(
+    { length: SCRIPT_REQUESTS },
+    () => keys[randomBelow(random, keys.length)] ?? "",
+  );
+}
+
+const VALUE = textOfBytes(VALUE_BYTES);
+
+function request(operation: Operation, key: string, id: number): string {
+  return operation === "get"
+    ? `{"id":${id},"req_type":"get","key":"${key}"}`
+    : `{"id":${id},"req_type":"put","key":"${key}","value":"${VALUE}"}`;
+}
+
+async function measureOne(
+  group: string,
+  name: string,
+  order: LoadOrder,
+  generator: LoadGenerator,
+  servers: Servers,
+  effort: Effort,
+): Promise<Figure> {
+  await generator.run({ ...order, durationMs: effort.roundMs / 2 });
+  const rates: number[] = [];
+  const costs: number[] = [];
+  const latencies = new LatencyCounts();
+  let errors = 0;
+  let firstError: string | undefined;
+  for (let i = 0; i < effort.rounds; i++) {
+    const before = processorTimeUs(servers.pids);
+    const result: LoadResult = await generator.run({ ...order, durationMs: effort.roundMs });
+    const after = processorTimeUs(servers.pids);
+    if (before !== undefined && after !== undefined) costs.push((after - before) / result.requests);
+    rates.push(result.requests * 1_000 / result.elapsedMs);
+    latencies.addAll(new LatencyCounts(result.latencies));
+    errors += result.errors;
+    firstError ??= result.firstError;
+  }
+  return {
+    group,
+    name,
+    unit: "requests/s",
+    median: median(rates),
+    rounds: rates,
+    latencyMs: {
+      p50: latencies.percentileMs(0.5),
+      p99: latencies.percentileMs(0.99),
+      max: latencies.percentileMs(1),
+    },
+    errors,
+    ...(costs.length === 0 ? {} : { serverCpuUsPerRequest: median(costs) }),
+    ...(firstError === undefined ? {} : { firstError }),
+  };
+}
+
+/** The keys of which each node is primary, as the cluster's own map says. */
+async function keysOfNodes(
+  nodes: readonly NodeAddress[],
+  keys: readonly string[],
+): Promise<string[][]> {
+  const [first] = nodes;
+  if (first === undefined) throw new Error("no node has said where it listens");
+  const map = await fetchMap(first);
+  const indexOf = new Map<string, number>();
+  for (const { id, host, port } of map.nodes) {
+    indexOf.set(id, nodes.findIndex((node) => node.host === host && node.port === port));
+  }
+  const keysOf: string[][] = nodes.map(() => []);
+  for (const key of keys) {
+    const primary = map.partitions[partitionOf(key, map.partitions.length)]?.primary;
+    // One node by itself may say nothing of where it listens.
+    const index = indexOf.get(primary ?? "") ?? -1;
+    keysOf[nodes.length === 1 ? 0 : index]?.push(key);
+  }
+  return keysOf;
+}
+
+async function fetchMap(node: NodeAddress): Promise<ClusterMap> {
+  const conn = await Deno.connect({ hostname: node.host, port: node.port });
+  const timer = setTimeout(() => conn.close(), MAP_TIMEOUT_MS);
+  try {
+    await conn.write(new TextEncoder().encode(`{"req_type":"get_map"}\n`));
+    let text = "";
+    for await (const piece of conn.readable.pipeThrough(new TextDecoderStream())) {
+      text += piece;
+      if (text.endsWith("\n")) break;
+    }
+    const reply: { map?: ClusterMap } = JSON.parse(text);
+    if (reply.map === undefined) throw new Error(`asked for the map, a node said ${text.trim()}`);
+    return reply.map;
+  } finally {
+    clearTimeout(timer);
+  }
+}

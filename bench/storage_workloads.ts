@@ -1,0 +1,128 @@
+/**
+ * A node's storage without network and replication: partition stores on LevelDB, group commit.
+ *
+ * @module
+ */
+import { DiskQueue } from "../node/disk_queue.ts";
+import { LevelStorage } from "../node/level_storage.ts";
+import { openPartitionStores } from "../node/partition_open.ts";
+import { NO_STATE, PartitionStore } from "../node/partition_store.ts";
+import { SystemClock } from "../shared/clock.ts";
+import type { Entry } from "../shared/entry.ts";
+import { partitionOf } from "../shared/position.ts";
+import { type Effort, measure, type Report } from "./figure.ts";
+import { sampleKeys, textOfBytes } from "./sample_data.ts";
+
+const GROUP = "storage";
+const PARTITIONS = 256;
+const KEYS = 20_000;
+const PAGE_ROWS = 1_000;
+
+/** Measures them, in a folder that is empty. */
+export async function measureStorage(
+  effort: Effort,
+  folder: string,
+  report: Report,
+): Promise<void> {
+  const run = async (
+    name: string,
+    work: (times: number) => unknown | Promise<unknown>,
+    operations = 1,
+  ) => report(await measure(GROUP, name, effort, work, operations));
+  const keys = sampleKeys(KEYS);
+  const keyAt = (i: number) => keys[(i * 7_919) % KEYS] ?? "";
+
+  for (const [mode, cacheBytes] of [["cached", 64 * 1024 * 1024], ["not cached", 0]] as const) {
+    const bench = await openStores(`${folder}/${cacheBytes}`, cacheBytes);
+    try {
+      for (let i = 0; i < KEYS; i += PAGE_ROWS) {
+        for (let j = i; j < i + PAGE_ROWS; j++) bench.put(keys[j] ?? "");
+        await bench.written();
+      }
+      await run(`get of 100 B, ${mode}`, (times) => {
+        let size = 0;
+        for (let i = 0; i < times; i++) size += bench.get(keyAt(i))?.value.length ?? 0;
+        return size;
+      });
+      if (cacheBytes === 0) continue;
+      for (const batch of [1, 100, 1_000]) {
+        let next = 0;
+        await run(`put of 100 B, synced, ${batch} a batch`, async (times) => {
+          for (let i = 0; i < times; i++) {
+            for (let j = 0; j < batch; j++) bench.put(keyAt(next++));
+            await bench.written();
+          }
+        }, batch);
+      }
+      await run(`scan, ${PAGE_ROWS} rows a page (per row)`, (times) => bench.scanRows(times));
+    } finally {
+      await bench.close();
+    }
+  }
+}
+
+/** The stores of all partitions on one database, as a node has them. */
+interface Stores {
+  put(key: string): void;
+  get(key: string): Entry | undefined;
+  /** When all that was put is on disk. */
+  written(): Promise<void>;
+  /** Reads so many rows, or a few more, partition by partition. */
+  scanRows(rows: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+async function openStores(folder: string, cacheBytes: number): Promise<Stores> {
+  const clock = new SystemClock();
+  const storage = await LevelStorage.open(folder);
+  await openPartitionStores(storage, PARTITIONS);
+  const queue = new DiskQueue(storage, clock, {
+    fsync: "always",
+    cacheBytes,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const stores = Array.from(
+    { length: PARTITIONS },
+    (_, partition) => new PartitionStore(queue, partition, NO_STATE, () => {}),
+  );
+  const storeOf = (key: string) => {
+    const store = stores[partitionOf(key, PARTITIONS)];
+    if (store === undefined) throw new Error(`no partition for the key ${key}`);
+    return store;
+  };
+  const value = new TextEncoder().encode(textOfBytes(100));
+  let partition = 0;
+  return {
+    put(key) {
+      const store = storeOf(key);
+      const seq = store.state.lastSeq + 1;
+      const timestampMs = clock.wallMs();
+      store.apply({ key, seq, term: 1, flags: 0, timestampMs, expiresAtMs: 0, value });
+      store.setState({ lastSeq: seq, commitSeq: seq });
+    },
+    get: (key) => storeOf(key).get(key),
+    written: () =>
+      new Promise((resolve, reject) =>
+        queue.whenWritten((error) => error === undefined ? resolve() : reject(error))
+      ),
+    async scanRows(rows) {
+      let seen = 0;
+      while (seen < rows) {
+        const store = stores[partition++ % PARTITIONS];
+        let after: string | undefined;
+        do {
+          const page = await store?.scan(after, { rowsMax: PAGE_ROWS, bytesMax: 1024 * 1024 });
+          seen += page?.entries.length ?? 0;
+          after = page?.next;
+        } while (after !== undefined && seen < rows);
+      }
+      return seen;
+    },
+    async close() {
+      await queue.close();
+      await storage.close();
+    },
+  };
+}
