@@ -1,0 +1,32 @@
+/**
+ * What is missing until a cluster is whole, seen in its map: every wanted node is up, and every
+ * partition has a primary and all its copies in sync.
+ *
+ * @module
+ */
+import type { ClusterMap } from "../shared/cluster_map.ts";
+import type { Address } from "../shared/transport.ts";
+import { askJson } from "./json_probe.ts";
+
+/** The map, as a server has it; undefined where it has none yet. */
+export async function fetchMap(server: Address): Promise<ClusterMap | undefined> {
+  const reply = await askJson(server, { req_type: "get_map" });
+  return reply.req_type === "map" ? reply.map as ClusterMap : undefined;
+}
+
+/**
+ * What is missing, as an English clause, or undefined where the cluster is whole.
+ *
+ * @param nodeCount nodes that must be up
+ */
+export function whatIsMissing(map: ClusterMap | undefined, nodeCount: number): string | undefined {
+  if (map === undefined) return "no cluster map";
+  const up = new Set(map.nodes.filter((node) => node.state === "up").map((node) => node.id));
+  if (up.size < nodeCount) return `${up.size} of ${nodeCount} nodes are up`;
+  const copies = Math.min(map.settings.replicationFactor, up.size);
+  const whole = map.partitions.filter(({ primary, inSync }) =>
+    primary !== undefined && inSync.length >= copies && inSync.every((id) => up.has(id))
+  );
+  if (whole.length === map.partitions.length && whole.length > 0) return undefined;
+  return `${whole.length} of ${map.partitions.length} partitions have their ${copies} copies`;
+}
