@@ -326,7 +326,7 @@ export class DiskQueue {
         this.#finish(batch);
       } else {
         // What was to be synced with this batch still is to be.
-        this.#syncDue = sync && fsync === "interval";
+        if (sync && fsync === "interval") this.#syncDue = true;
         this.#fail(batch, error);
       }
     };
@@ -375,9 +375,8 @@ export class DiskQueue {
   }
 
   #finishClosing(): void {
-    if (this.#turnEndScheduled || !this.#filling.isEmpty) return;
-    this.#syncTimer?.cancel();
-    this.#closing?.resolve();
+    if (this.#closing === undefined || this.#turnEndScheduled) return;
+    this.#closing.resolve();
     this.#closing = undefined;
   }
 

@@ -121,8 +121,9 @@ export class PartitionStore {
     this.#checkWritable();
     const old = this.#current(entry.key, false);
     const { key, value, crc } = encodeRecord(this.partition, entry);
-    this.#put(entry.key, { key, value }, entry, crc);
+    // First the account: the old write may be one under way, which `#put` replaces in place.
     this.#account(entry.key, old, isTombstone(entry) ? undefined : crc);
+    this.#put(entry.key, { key, value }, entry, crc);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
   }
@@ -136,8 +137,8 @@ export class PartitionStore {
     this.#checkWritable();
     const old = this.#current(key, false);
     if (old === undefined) return;
-    this.#put(key, { key: recordKey(this.partition, key) }, undefined, 0);
     this.#account(key, old, undefined);
+    this.#put(key, { key: recordKey(this.partition, key) }, undefined, 0);
   }
 
   /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
