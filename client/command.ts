@@ -1,0 +1,181 @@
+/**
+ * What a command is: one row of the table from which one-shot use, the shell, help and completion
+ * are made; and how the words of a line become its arguments and options. The commands themselves
+ * are in `commands.ts`.
+ *
+ * @module
+ */
+import type { Clock } from "../shared/clock.ts";
+import { KvError } from "../shared/errors.ts";
+import type { Acks, Consistency } from "../shared/messages.ts";
+import type { Random } from "../shared/random.ts";
+import { flagOf, type Setting } from "../shared/setting.ts";
+import type { ParsedLine, Word, Words } from "./command_line.ts";
+import type { KvClient } from "./kv_client.ts";
+
+/** The settings that a command may use; a line's options go over those of the program. */
+export interface CommandSettings {
+  readonly json: boolean;
+  readonly raw: boolean;
+  readonly timeoutMs: number;
+  readonly consistency: Consistency;
+  readonly acks: Acks;
+  readonly keyColumn: string | undefined;
+  readonly format: "auto" | "csv" | "jsonl";
+  readonly giveUpAfterMs: number;
+}
+
+/** The table of settings, as far as a line's options are concerned. */
+export type OptionTable = { readonly [N in keyof CommandSettings]: Setting<CommandSettings[N]> };
+
+/** A file being written. */
+export interface OutputFile {
+  write(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A bar on the terminal. */
+export interface Progress {
+  /** @param done bytes, where the total is known */
+  update(done: number, text: string): void;
+  stop(): void;
+}
+
+/** The terminal and the files, as commands see them. */
+export interface CommandIo {
+  /** To standard output. */
+  write(data: string | Uint8Array): Promise<void>;
+  /** A line to standard error. */
+  note(text: string): void;
+  /** Standard input, or undefined where the commands themselves come from there. */
+  readonly input: AsyncIterable<Uint8Array> | undefined;
+  /** @throws {Error} where it cannot be read */
+  openRead(path: string): Promise<{ chunks: AsyncIterable<Uint8Array>; bytes: number | undefined }>;
+  /** @throws {Error} where it cannot be written */
+  create(path: string): Promise<OutputFile>;
+  /** Undefined where nobody watches. */
+  progress(totalBytes: number | undefined): Progress | undefined;
+}
+
+/** What a command works with. */
+export interface CommandContext {
+  /** Connects at the first call. @throws {KvError} `unavailable` */
+  client(): Promise<KvClient>;
+  readonly io: CommandIo;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: CommandSettings;
+  /** Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** An argument of a command. */
+export interface Argument {
+  readonly name: string;
+  readonly optional?: boolean;
+  /** The last one may be all the rest of a line of the shell; `-` is standard input. */
+  readonly value?: boolean;
+}
+
+/** A row of the table. */
+export interface Command {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly arguments: readonly Argument[];
+  /** Settings that a line may give as options. */
+  readonly options: readonly (keyof CommandSettings)[];
+  readonly help: string;
+  readonly shellOnly?: boolean;
+  /** @returns the exit code @throws {KvError} */
+  run(args: readonly Word[], context: CommandContext): Promise<number>;
+}
+
+/** `put KEY VALUE`. */
+export function commandSummary(command: Command): string {
+  const args = command.arguments.map(({ name, optional }) => optional ? `[${name}]` : name);
+  return [command.name, ...args].join(" ");
+}
+
+/** A line's arguments and the settings that it runs with. */
+export interface Invocation {
+  args: Word[];
+  settings: CommandSettings;
+}
+
+/**
+ * Sorts the words of a line into arguments and options.
+ *
+ * @throws {KvError} `bad_request` where they do not fit the command
+ */
+export function takeArguments(
+  command: Command,
+  line: ParsedLine,
+  options: OptionTable,
+  settings: CommandSettings,
+): Invocation {
+  const args: Word[] = [];
+  let result = settings;
+  let takesOptions = line.options;
+  for (let word = line.words.next(); word !== undefined; word = line.words.next()) {
+    if (takesOptions && !word.quoted && word.text === "--") {
+      takesOptions = false;
+    } else if (takesOptions && !word.quoted && word.text.startsWith("--")) {
+      result = { ...result, ...readOption(command, word.text, line.words, options) };
+    } else {
+      args.push(word);
+      const argument = command.arguments[args.length - 1];
+      if (argument?.value === true) line.words.extendToEnd(word);
+      // After --, a dash alone is a dash and not standard input.
+      if (line.options && !takesOptions) word.quoted = true;
+    }
+  }
+  checkCount(command, args.length);
+  return { args, settings: result };
+}
+
+function readOption(
+  command: Command,
+  text: string,
+  words: Words,
+  options: OptionTable,
+): Partial<CommandSettings> {
+  const [flag = "", ...parts] = text.slice(2).split("=");
+  const name = command.options.find((option) => flagOf(option) === flag);
+  if (name === undefined) {
+    const known = command.options.map((option) => `--${flagOf(option)}`).join(", ");
+    throw new KvError(
+      "bad_request",
+      `${command.name}: unknown option --${flag}; it takes ${known || "none"} ` +
+        "(quote a key or value that begins with dashes)",
+    );
+  }
+  const setting: Setting<unknown> = options[name];
+  const given = parts.length > 0
+    ? parts.join("=")
+    : setting.takesValue
+    ? words.next()?.text
+    : "true";
+  const value = given === undefined ? undefined : setting.parse(given);
+  if (value === undefined) {
+    throw new KvError(
+      "bad_request",
+      `${command.name}: --${flag} must be ${setting.requires}; got ${
+        given === undefined ? "nothing" : JSON.stringify(given)
+      }`,
+    );
+  }
+  return { [name]: value };
+}
+
+function checkCount(command: Command, count: number): void {
+  const least = command.arguments.filter(({ optional }) => optional !== true).length;
+  const most = command.arguments.length;
+  if (count >= least && count <= most) return;
+  const wanted = least === most ? `${most}` : `${least} to ${most}`;
+  const hint = count > most ? "; quote a key or value with spaces" : "";
+  throw new KvError(
+    "bad_request",
+    `${command.name}: required ${wanted} argument${wanted === "1" ? "" : "s"}, given ${count}: ` +
+      `${commandSummary(command)}${hint}`,
+  );
+}

@@ -1,0 +1,119 @@
+/**
+ * Makes a client with the machine's own clock, chance and network: finds the coordinator, fetches the
+ * cluster map, and says what was tried where nobody answers.
+ *
+ * @module
+ */
+import { SystemClock } from "../shared/clock.ts";
+import type { ClusterMap } from "../shared/cluster_map.ts";
+import {
+  type CoordinatorAddress,
+  describeSearch,
+  findCoordinator,
+  parseAddress,
+} from "../shared/coordinator_address.ts";
+import { DenoTransport } from "../shared/deno_transport.ts";
+import { KvError, toKvError } from "../shared/errors.ts";
+import { type Message, PROTOCOL_VERSION } from "../shared/messages.ts";
+import { SystemRandom } from "../shared/random.ts";
+import { Router } from "../shared/router.ts";
+import { RpcClient } from "../shared/rpc_client.ts";
+import { type Address, formatAddress } from "../shared/transport.ts";
+import { KvClient, type KvClientOptions } from "./kv_client.ts";
+
+/** How to reach a cluster, and the defaults of the client's calls. */
+export interface ConnectOptions extends KvClientOptions {
+  /**
+   * The coordinator, `host:port`; any node's address will do as well. Default: `KV_COORDINATOR` of
+   * the environment, else `cs_config.txt` in the working folder, else 127.0.0.1:8080.
+   */
+  coordinator?: string | undefined;
+  /** Further nodes, `host:port`, that are asked where the coordinator does not answer. */
+  seeds?: readonly string[] | undefined;
+}
+
+/**
+ * Connects to a cluster.
+ *
+ * @throws {KvError} `unavailable` where nobody answers, with what was tried; `bad_config` where an
+ * address is not one
+ *
+ * @example
+ * ```ts
+ * import { connect } from "./client/mod.ts";
+ *
+ * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
+ * const version = await kv.put("username", "alice");
+ * console.log(version, await kv.getText("username"));
+ * ```
+ */
+export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
+  const found = await findCoordinator({
+    flag: options.coordinator,
+    environment: options.coordinator === undefined ? environment("KV_COORDINATOR") : undefined,
+    readTextFile: readTextFileIfThere,
+  });
+  const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "seeds"));
+  return await connectTo(found, seeds, options);
+}
+
+/** As {@linkcode connect}, once it is known where. */
+export async function connectTo(
+  found: CoordinatorAddress,
+  seeds: readonly Address[],
+  options: KvClientOptions,
+): Promise<KvClient> {
+  const clock = new SystemClock();
+  const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
+  const hello: Message<"hello"> = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" };
+  const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
+  const map = await firstMap(router, found, seeds);
+  const { host, port } = found.address;
+  // A node's address will do to find the cluster, but it does not make the node a coordinator.
+  const isNode = map.nodes.some((node) => node.host === host && node.port === port);
+  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello);
+  return new KvClient({ clock, router, coordinator }, options);
+}
+
+async function firstMap(
+  router: Router,
+  found: CoordinatorAddress,
+  seeds: readonly Address[],
+): Promise<ClusterMap> {
+  try {
+    return await router.refresh();
+  } catch (cause) {
+    router.close();
+    const error = toKvError(cause);
+    const asked = [found.address, ...seeds].map(formatAddress).join(", ");
+    throw new KvError(
+      error.code,
+      `cannot reach the cluster at ${asked}: ${error.message} (how the coordinator was looked for: ` +
+        `${describeSearch(found)}); start one, or say where it is with --coordinator HOST:PORT`,
+      { cause },
+    );
+  }
+}
+
+/** The text of a file, or undefined where there is none or it may not be read. */
+export async function readTextFileIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || isDenied(error)) return undefined;
+    throw error;
+  }
+}
+
+function environment(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (isDenied(error)) return undefined;
+    throw error;
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
+}

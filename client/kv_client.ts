@@ -1,0 +1,536 @@
+/**
+ * The client of a cluster: typed calls over a router that knows who holds which key. It opens no
+ * sockets, sets no timers and reads no clock of its own; `connect.ts` gives it the real ones. Each
+ * call ends exactly once: with its result, with a {@linkcode KvError}, or with the reason of the
+ * caller's signal.
+ *
+ * @module
+ */
+import { type ClusterMap, findNode, type NodeId } from "../shared/cluster_map.ts";
+import { isLive } from "../shared/entry.ts";
+import { fromErrorReply } from "../shared/error_reply.ts";
+import { KvError } from "../shared/errors.ts";
+import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
+import type { Acks, Consistency, KeyRequest, Reply } from "../shared/messages.ts";
+import type { Clock } from "../shared/clock.ts";
+import { decodeValue, encodeValue, fromWireEntry } from "../shared/value_codec.ts";
+import {
+  type KeyLocation,
+  locateKey,
+  type NodeListing,
+  nodeListings,
+} from "../shared/directory.ts";
+
+/** Sends requests to the right node. The real one is `shared/router.ts`; tests have their own. */
+export interface KeyRouter {
+  map(): ClusterMap | undefined;
+  refresh(): Promise<ClusterMap>;
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void;
+  request(node: NodeId, message: object, timeoutMs: number, done: (reply: Reply) => void): void;
+  close(): void;
+}
+
+/** One address that answers requests: the coordinator. */
+export interface RequestTarget {
+  request(message: object, timeoutMs: number, done: (reply: Reply) => void): void;
+  close(): void;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Deadline of the call, its retries included. Default: that of the client (10,000). */
+  timeoutMs?: number | undefined;
+  /** Ends the call early with the signal's reason. A write may then still happen. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a read takes. */
+export interface ReadOptions extends CallOptions {
+  /** `strong` (the default) is linearizable; `replica` may be a moment old. */
+  consistency?: Consistency | undefined;
+}
+
+/** What a write takes. */
+export interface WriteOptions extends CallOptions {
+  /** Answer when `all` in-sync copies have it on disk (the default), or the `primary` alone. */
+  acks?: Acks | undefined;
+}
+
+/** A value with what is known about it. */
+export interface KvEntry {
+  key: string;
+  value: Uint8Array;
+  /** Grows with every write to the key; not by one. */
+  version: number;
+  /** When it was written: milliseconds since 1970-01-01 UTC. */
+  timestampMs: number;
+  /** When it expires, likewise; undefined for never. */
+  expiresAtMs: number | undefined;
+}
+
+/** A process and its counters, or why it did not answer. */
+export interface ProcessStats {
+  /** The node's id, or `coordinator`. */
+  id: string;
+  stats?: unknown;
+  error?: KvError;
+}
+
+/** What {@linkcode KvClient.ping} found out about a process. */
+export interface PingResult {
+  /** The node's id, or `coordinator`. */
+  id: string;
+  /** Round trip, where it answered. */
+  elapsedMs?: number;
+  error?: KvError;
+}
+
+/** What a client is made of. */
+export interface KvClientDeps {
+  clock: Clock;
+  router: KeyRouter;
+  coordinator?: RequestTarget | undefined;
+}
+
+/** Defaults of a client's calls. */
+export interface KvClientOptions {
+  /** Default 10,000. */
+  timeoutMs?: number | undefined;
+  /** Default `strong`. */
+  consistency?: Consistency | undefined;
+  /** Default `all`. */
+  acks?: Acks | undefined;
+  /** Longest key, in bytes of UTF-8. Default 1,024; raise it where the cluster's limit was raised. */
+  keyBytesMax?: number | undefined;
+  /** Longest value, in bytes. Default 8 MiB; likewise. */
+  valueBytesMax?: number | undefined;
+}
+
+const utf8 = new TextEncoder();
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Talks to a cluster. Made by `connect`; calls may overlap, and those to one node share one
+ * connection. An open client keeps the process alive until it is closed.
+ */
+export class KvClient implements AsyncDisposable {
+  readonly #clock: Clock;
+  readonly #router: KeyRouter;
+  readonly #coordinator: RequestTarget | undefined;
+  readonly #options: KvClientOptions;
+  #closed = false;
+
+  constructor(deps: KvClientDeps, options: KvClientOptions = {}) {
+    this.#clock = deps.clock;
+    this.#router = deps.router;
+    this.#coordinator = deps.coordinator;
+    this.#options = options;
+  }
+
+  /**
+   * Creates or replaces a key.
+   *
+   * @returns the key's new version
+   * @throws {KvError} `outcome_unknown` where the answer was lost and the write may have happened;
+   * `unavailable` or `timeout` where it did not happen; `key_too_large`, `value_too_large`,
+   * `bad_request`, `not_enough_replicas`, …
+   */
+  put(key: string, value: string | Uint8Array, options: WriteOptions = {}): Promise<number> {
+    return this.#write("put", key, value, options);
+  }
+
+  /**
+   * Replaces a key that is there.
+   *
+   * @returns the key's new version
+   * @throws {KvError} `not_found` where it is not there; otherwise as {@linkcode put}
+   */
+  update(key: string, value: string | Uint8Array, options: WriteOptions = {}): Promise<number> {
+    return this.#write("update", key, value, options);
+  }
+
+  /**
+   * Creates a key that is not there.
+   *
+   * @returns the key's new version
+   * @throws {KvError} `exists` where it is there; otherwise as {@linkcode put}
+   */
+  create(key: string, value: string | Uint8Array, options: WriteOptions = {}): Promise<number> {
+    return this.#write("create", key, value, options);
+  }
+
+  /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} where it has none */
+  async putJson(key: string, value: unknown, options: WriteOptions = {}): Promise<number> {
+    const text: string | undefined = JSON.stringify(value);
+    if (text === undefined) throw new TypeError("putJson: the value cannot be written as JSON");
+    return await this.put(key, text, options);
+  }
+
+  /** Deletes a key. @returns whether it was there @throws {KvError} as {@linkcode put} */
+  async delete(key: string, options: WriteOptions = {}): Promise<boolean> {
+    this.#checkKey("delete", key);
+    const acks = options.acks ?? this.#options.acks;
+    const reply = await this.#execute(
+      { req_type: "delete", key, ...(acks === undefined ? {} : { acks }) },
+      options,
+    );
+    if (isNotFound(reply)) return false;
+    expectReply(reply, "ack", "delete");
+    return true;
+  }
+
+  /**
+   * The value of a key, or undefined where there is no such key.
+   *
+   * @throws {KvError} `unavailable`, `timeout`, `corrupt`, `bad_request`, …
+   */
+  async get(key: string, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
+    return (await this.getEntry(key, options))?.value;
+  }
+
+  /**
+   * As {@linkcode get}, as text.
+   *
+   * @throws {KvError} `bad_request` where the value is not valid UTF-8
+   */
+  async getText(key: string, options: ReadOptions = {}): Promise<string | undefined> {
+    const value = await this.get(key, options);
+    if (value === undefined) return undefined;
+    try {
+      return strictUtf8.decode(value);
+    } catch (cause) {
+      const text = `getText: the value of ${quote(key)} is not valid UTF-8; read it with get()`;
+      throw new KvError("bad_request", text, { cause });
+    }
+  }
+
+  /**
+   * As {@linkcode get}, parsed as JSON.
+   *
+   * @throws {KvError} `bad_request` where the value is not JSON
+   */
+  async getJson(key: string, options: ReadOptions = {}): Promise<unknown> {
+    const text = await this.getText(key, options);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      const text = `getJson: the value of ${quote(key)} is not JSON; read it with get()`;
+      throw new KvError("bad_request", text, { cause });
+    }
+  }
+
+  /** As {@linkcode get}, with version and times. */
+  async getEntry(key: string, options: ReadOptions = {}): Promise<KvEntry | undefined> {
+    this.#checkKey("get", key);
+    const consistency = options.consistency ?? this.#options.consistency;
+    const reply = await this.#execute(
+      { req_type: "get", key, ...(consistency === undefined ? {} : { consistency }) },
+      options,
+    );
+    if (isNotFound(reply)) return undefined;
+    const data = expectReply(reply, "data", "get");
+    const value = decodeValue(
+      data.value64 === undefined || data.value64 === null
+        ? { value: data.message ?? "" }
+        : { value64: data.value64 },
+    );
+    const expires = data.expires_at ?? 0;
+    return {
+      key,
+      value: value ?? new Uint8Array(0),
+      version: data.version ?? 0,
+      timestampMs: data.timestamp ?? 0,
+      expiresAtMs: expires === 0 ? undefined : expires,
+    };
+  }
+
+  /** Whether the key is there. */
+  async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
+    this.#checkKey("exists", key);
+    const consistency = options.consistency ?? this.#options.consistency;
+    const reply = await this.#execute(
+      { req_type: "exists", key, ...(consistency === undefined ? {} : { consistency }) },
+      options,
+    );
+    return expectReply(reply, "result", "exists").result === true;
+  }
+
+  /** The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable` */
+  async clusterMap(): Promise<ClusterMap> {
+    this.#checkOpen();
+    return await this.#router.refresh();
+  }
+
+  /** The members of the cluster, and what each holds. @throws {KvError} `unavailable` */
+  async listNodes(): Promise<NodeListing[]> {
+    return nodeListings(await this.clusterMap());
+  }
+
+  /** Who holds a key. @throws {KvError} `unavailable`, `bad_request` */
+  async nodesForKey(key: string): Promise<KeyLocation> {
+    this.#checkKey("nodesForKey", key);
+    return locateKey(await this.clusterMap(), key);
+  }
+
+  /** The counters of the coordinator and of each node; asks all of them at once. */
+  async stats(options: CallOptions = {}): Promise<ProcessStats[]> {
+    return await this.#askAll({ req_type: "stats" }, options, (id, reply) => {
+      if (reply.req_type === "result") return { id, stats: reply.result };
+      return { id, error: replyError(reply, "stats") };
+    });
+  }
+
+  /** Asks the coordinator and each node whether they are there. */
+  async ping(options: CallOptions = {}): Promise<PingResult[]> {
+    const begin = this.#clock.monotonicMs();
+    return await this.#askAll({ req_type: "ping" }, options, (id, reply) => {
+      if (reply.req_type === "ack") return { id, elapsedMs: this.#clock.monotonicMs() - begin };
+      return { id, error: replyError(reply, "ping") };
+    });
+  }
+
+  /**
+   * Every key of the cluster, partition by partition and in key order within one. Each partition is
+   * read at its primary; a failure is ridden through and reading goes on after the last key. Not a
+   * snapshot: what is written meanwhile may be there or not, and what is there throughout is given
+   * exactly once.
+   *
+   * `options.timeoutMs` bounds the time without progress.
+   */
+  async *entries(options: CallOptions = {}): AsyncGenerator<KvEntry, void, void> {
+    this.#checkOpen();
+    const { settings } = this.#router.map() ?? await this.#router.refresh();
+    for (let partition = 0; partition < settings.partitionCount; partition++) {
+      let after: string | undefined;
+      do {
+        const page = await this.#scanPage(partition, after, options);
+        const now = this.#clock.wallMs();
+        for (const wire of page.entries) {
+          const entry = fromWireEntry(wire);
+          if (!isLive(entry, now)) continue;
+          yield {
+            key: entry.key,
+            value: entry.value,
+            version: entry.seq,
+            timestampMs: entry.timestampMs,
+            expiresAtMs: entry.expiresAtMs === 0 ? undefined : entry.expiresAtMs,
+          };
+        }
+        after = page.next;
+      } while (after !== undefined);
+    }
+  }
+
+  /** Ends the client and its connections. Calls under way end with an error. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#router.close();
+    this.#coordinator?.close();
+  }
+
+  /** As {@linkcode close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  async #write(
+    type: "put" | "update" | "create",
+    key: string,
+    value: string | Uint8Array,
+    options: WriteOptions,
+  ): Promise<number> {
+    this.#checkKey(type, key);
+    if (typeof value === "string" && !value.isWellFormed()) {
+      throw new KvError(
+        "bad_request",
+        `${type}: the value of ${quote(key)} has half of a surrogate pair, which is not Unicode ` +
+          "text; give bytes instead",
+      );
+    }
+    const bytes = typeof value === "string" ? utf8.encode(value) : value;
+    const bytesMax = this.#options.valueBytesMax ?? VALUE_BYTES_MAX;
+    if (bytes.length > bytesMax) {
+      throw new KvError(
+        "value_too_large",
+        `${type}: the value of ${quote(key)} has ${bytes.length} bytes; at most ${bytesMax} are ` +
+          "allowed",
+      );
+    }
+    const acks = options.acks ?? this.#options.acks;
+    const reply = await this.#execute(
+      { req_type: type, key, ...encodeValue(bytes), ...(acks === undefined ? {} : { acks }) },
+      options,
+    );
+    return expectReply(reply, "ack", type).version ?? 0;
+  }
+
+  #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
+    this.#checkOpen();
+    const timeoutMs = this.#timeoutMs(options);
+    return withSignal(
+      options.signal,
+      (done) => this.#router.execute({ ...request, timeout_ms: timeoutMs }, timeoutMs, done),
+    );
+  }
+
+  async #askAll<T>(
+    message: object,
+    options: CallOptions,
+    read: (id: string, reply: Reply) => T,
+  ): Promise<T[]> {
+    const map = await this.clusterMap();
+    const timeoutMs = this.#timeoutMs(options);
+    const coordinator = this.#coordinator;
+    const ask = (id: string, send: (done: (reply: Reply) => void) => void) =>
+      withSignal<Reply>(options.signal, (done) => {
+        send(done);
+        return () => {};
+      }).then((reply) => read(id, reply));
+    const calls = map.nodes.map((node) =>
+      ask(node.id, (done) => this.#router.request(node.id, message, timeoutMs, done))
+    );
+    if (coordinator !== undefined) {
+      calls.unshift(ask("coordinator", (done) => coordinator.request(message, timeoutMs, done)));
+    }
+    return await Promise.all(calls);
+  }
+
+  /** One page, whoever is primary, until `timeoutMs` have passed in vain. */
+  async #scanPage(partition: number, after: string | undefined, options: CallOptions) {
+    const deadline = this.#clock.monotonicMs() + this.#timeoutMs(options);
+    for (let attempt = 0;; attempt++) {
+      const left = deadline - this.#clock.monotonicMs();
+      const reply = await this.#askPrimary(partition, after, left, options.signal);
+      if (reply.req_type === "entries") return reply;
+      const error = replyError(reply, `scan of partition ${partition}`);
+      const backoffMs = Math.min(SCAN_BACKOFF_MS * 2 ** attempt, SCAN_BACKOFF_MS_MAX);
+      const tryAgain = error.retryable || error.code === "outcome_unknown" ||
+        error.code === "timeout";
+      if (!tryAgain || this.#clock.monotonicMs() + backoffMs >= deadline) throw error;
+      await withSignal<void>(options.signal, (done) => {
+        const timer = this.#clock.setTimer(backoffMs, done);
+        return () => timer.cancel();
+      });
+      // Where nobody answers, the map at hand is as good as any.
+      await this.#router.refresh().catch(() => {});
+    }
+  }
+
+  #askPrimary(
+    partition: number,
+    after: string | undefined,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Reply> {
+    this.#checkOpen();
+    return withSignal(signal, (done) => {
+      const map = this.#router.map();
+      const primary = map && findNode(map, map.partitions[partition]?.primary);
+      if (primary === undefined) {
+        const text = `partition ${partition} has no primary now`;
+        done({ req_type: "error", code: "unavailable", message: text });
+        return () => {};
+      }
+      // A node that hangs must not use up the whole time: its successor is asked afresh.
+      const attemptMs = Math.max(1, Math.ceil(Math.min(timeoutMs, SCAN_ATTEMPT_MS)));
+      const message = {
+        req_type: "scan_partition",
+        partition,
+        timeout_ms: attemptMs,
+        ...(after === undefined ? {} : { after }),
+      };
+      this.#router.request(primary.id, message, attemptMs, done);
+      return () => {};
+    });
+  }
+
+  #timeoutMs(options: CallOptions): number {
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? REQUEST_TIMEOUT_MS;
+    if (!(timeoutMs > 0)) {
+      throw new KvError("bad_request", `timeoutMs must be more than 0, given ${timeoutMs}`);
+    }
+    return Math.ceil(timeoutMs);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new KvError("unavailable", "the client has been closed");
+  }
+
+  #checkKey(what: string, key: string): void {
+    if (typeof key !== "string" || key === "" || !key.isWellFormed()) {
+      const given = typeof key === "string" ? quote(key) : typeof key;
+      throw new KvError(
+        "bad_request",
+        `${what}: a key must be a non-empty, well-formed string, given ${given}`,
+      );
+    }
+    const bytesMax = this.#options.keyBytesMax ?? KEY_BYTES_MAX;
+    // At most three bytes a UTF-16 unit: only long keys need counting.
+    if (key.length * 3 > bytesMax && utf8.encode(key).length > bytesMax) {
+      throw new KvError(
+        "key_too_large",
+        `${what}: the key ${quote(key)} is longer than ${bytesMax} bytes`,
+      );
+    }
+  }
+}
+
+const SCAN_BACKOFF_MS = 50;
+const SCAN_BACKOFF_MS_MAX = 500;
+const SCAN_ATTEMPT_MS = 2_000;
+
+/**
+ * Turns a call with a callback into a promise that the signal can end. The listener goes when the
+ * call ends: a listener left on an `AbortSignal.timeout()` would keep the process alive.
+ */
+export function withSignal<T>(
+  signal: AbortSignal | undefined,
+  begin: (done: (result: T) => void) => () => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal === undefined) {
+      begin(resolve);
+      return;
+    }
+    signal.throwIfAborted();
+    let ended = false;
+    let cancel = () => {};
+    const onAbort = () => {
+      ended = true;
+      cancel();
+      reject(signal.reason);
+    };
+    cancel = begin((result) => {
+      if (ended) return;
+      ended = true;
+      signal.removeEventListener("abort", onAbort);
+      resolve(result);
+    });
+    if (!ended) signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+function isNotFound(reply: Reply): boolean {
+  return reply.req_type === "error" && reply.code === "not_found";
+}
+
+/** An `error` reply as the error that it stands for; any other as `internal`. */
+function replyError(reply: Reply, what: string): KvError {
+  return reply.req_type === "error"
+    ? fromErrorReply(reply)
+    : new KvError("internal", `${what}: unexpected reply of type ${reply.req_type}`);
+}
+
+type ReplyOf<T extends Reply["req_type"]> = Extract<Reply, { req_type: T }>;
+
+function expectReply<T extends Reply["req_type"]>(reply: Reply, type: T, what: string): ReplyOf<T> {
+  if (reply.req_type !== type) throw replyError(reply, what);
+  return reply as ReplyOf<T>;
+}
+
+function quote(key: string): string {
+  return JSON.stringify(key.length > 64 ? key.slice(0, 63) + "…" : key);
+}

@@ -1,0 +1,100 @@
+/**
+ * `kv-client`: reads the command line, connects, runs one command, a script or the shell, and exits.
+ *
+ * @module
+ */
+import { SystemClock } from "../shared/clock.ts";
+import { findCoordinator, parseAddress } from "../shared/coordinator_address.ts";
+import { KvError, toKvError } from "../shared/errors.ts";
+import { type Run, runProgram } from "../shared/program.ts";
+import { SystemRandom } from "../shared/random.ts";
+import { VERSION } from "../shared/version.ts";
+import { connectTo, readTextFileIfThere } from "./connect.ts";
+import { denoIo, inputLines } from "./deno_io.ts";
+import { EXIT, exitCodeOf } from "./exit_code.ts";
+import type { KvClient } from "./kv_client.ts";
+import { errorDocument, errorLine } from "./output.ts";
+import { type LineResult, Session } from "./session.ts";
+import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./settings.ts";
+import { runScript, runShell } from "./shell.ts";
+
+if (import.meta.main) await runProgram(CLIENT_PROGRAM, main);
+
+type ClientRun = Run<typeof CLIENT_SETTINGS>;
+
+async function main(run: ClientRun): Promise<number> {
+  const { config, rest } = run;
+  try {
+    return await runClient(run);
+  } catch (thrown) {
+    // The reader of our output has gone, as `head` does: nothing is left to say, nor anybody.
+    if (thrown instanceof Deno.errors.BrokenPipe) return EXIT.error;
+    const error = toKvError(thrown);
+    if (error.code === "internal") throw thrown;
+    if (config.json) console.log(JSON.stringify(errorDocument(error)));
+    else {console.error(
+        `kv-client${rest[0] === undefined ? "" : ` ${rest[0]}`}: ${errorLine(error)}`,
+      );}
+    return exitCodeOf(error.code);
+  }
+}
+
+async function runClient(run: ClientRun): Promise<number> {
+  const { config, rest } = run;
+  const [name] = rest;
+  if (name !== undefined && config.command !== undefined) {
+    const text = `give a command as arguments or with --command, not both: ${JSON.stringify(name)}`;
+    throw new KvError("bad_config", text);
+  }
+  const isScript = name === undefined && config.command === undefined;
+  const io = denoIo(isScript);
+  let connecting: Promise<KvClient> | undefined;
+  const client = () => connecting ??= connectAs(run);
+  const session = new Session({
+    client,
+    io,
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    options: CLIENT_SETTINGS,
+    settings: config,
+  });
+  try {
+    if (config.command !== undefined) return await runOnce(session.runLine(config.command, NEVER));
+    if (!isScript) return await runOnce(session.runWords(rest, NEVER));
+    // A script that reaches nobody fails once, and not on every line.
+    const { settings, nodes } = await (await client()).clusterMap();
+    if (!Deno.stdin.isTerminal()) return await runScript(inputLines(), session, io);
+    await io.write(
+      `kv-client ${VERSION}, cluster ${settings.clusterName} with ${nodes.length} ` +
+        `node${nodes.length === 1 ? "" : "s"}. "help" lists the commands, "exit" leaves.\n`,
+    );
+    return await runShell(session, io);
+  } finally {
+    // Where connecting failed, that has been said.
+    await connecting?.then((opened) => opened.close(), () => {});
+  }
+}
+
+/** Ctrl-C ends a one-shot command together with its process. */
+const NEVER = new AbortController().signal;
+
+async function runOnce(line: Promise<LineResult>): Promise<number> {
+  return (await line).exitCode;
+}
+
+async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
+  const source = sources.coordinator;
+  const named = (where: typeof source) => source === where ? config.coordinator : undefined;
+  const found = await findCoordinator({
+    flag: named("flag"),
+    environment: named("environment"),
+    configFile: named("file"),
+    readTextFile: readTextFileIfThere,
+  });
+  const seeds = config.seeds.map((seed) => parseAddress(seed, "--seeds"));
+  return await connectTo(found, seeds, {
+    timeoutMs: config.timeoutMs,
+    consistency: config.consistency,
+    acks: config.acks,
+  });
+}

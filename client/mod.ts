@@ -1,0 +1,55 @@
+/**
+ * The client library of the key-value store.
+ *
+ * ```ts
+ * import { connect, KvError } from "./client/mod.ts";
+ *
+ * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
+ *
+ * await kv.put("username", "alice"); // text or bytes; resolves to the key's new version
+ * await kv.getText("username"); // "alice"; undefined where there is no such key
+ * await kv.putJson("user:7", { name: "Zoë" });
+ * await kv.getJson("user:7"); // { name: "Zoë" }
+ *
+ * try {
+ *   await kv.create("username", "bob", { timeoutMs: 2_000 });
+ * } catch (error) {
+ *   if (error instanceof KvError && error.code === "exists") console.log("taken");
+ *   else throw error;
+ * }
+ * ```
+ *
+ * Reads and writes of one key are linearizable by default. A call retries by itself, until its
+ * deadline, what is known not to have happened; where a write's answer was lost it ends with
+ * `outcome_unknown`, and whether to repeat it is the caller's to decide. An open client keeps the
+ * process alive: close it, or bind it with `await using`.
+ *
+ * @module
+ */
+export { connect } from "./connect.ts";
+export type { ConnectOptions } from "./connect.ts";
+export { KvClient } from "./kv_client.ts";
+export type {
+  CallOptions,
+  KeyRouter,
+  KvClientDeps,
+  KvClientOptions,
+  KvEntry,
+  PingResult,
+  ProcessStats,
+  ReadOptions,
+  RequestTarget,
+  WriteOptions,
+} from "./kv_client.ts";
+export { ERROR_CODES, KvError } from "../shared/errors.ts";
+export type { ErrorCode, KvErrorOptions } from "../shared/errors.ts";
+export type { CopyRole, KeyHolder, KeyLocation, NodeListing } from "../shared/directory.ts";
+export type {
+  ClusterMap,
+  ClusterSettings,
+  NodeId,
+  NodeInfo,
+  NodeState,
+  PartitionConfig,
+} from "../shared/cluster_map.ts";
+export type { Acks, Consistency } from "../shared/messages.ts";

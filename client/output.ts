@@ -1,0 +1,134 @@
+/**
+ * How results look: tables and lists for people, JSON for programs. Pure.
+ *
+ * @module
+ */
+import { KvError, toKvError } from "../shared/errors.ts";
+import { encodeValue } from "../shared/value_codec.ts";
+import type { ImportSummary } from "./import.ts";
+import type { KvEntry } from "./kv_client.ts";
+
+/** Columns as wide as they must be, two spaces between; numbers to the right. */
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
+  const widths = header.map((name, i) =>
+    Math.max(name.length, ...rows.map((row) => String(row[i] ?? "").length))
+  );
+  const line = (cells: readonly (string | number)[]) =>
+    cells.map((cell, i) => {
+      const width = widths[i] ?? 0;
+      return typeof cell === "number" ? String(cell).padStart(width) : cell.padEnd(width);
+    }).join("  ").trimEnd();
+  const isNumber = header.map((_, i) => typeof rows[0]?.[i] === "number");
+  const head = header.map((name, i) => isNumber[i] ? name.padStart(widths[i] ?? 0) : name);
+  return [line(head), ...rows.map(line)].map((text) => text + "\n").join("");
+}
+
+/** A document as indented `name: value` lines; small lists and objects on one line. */
+export function formatDocument(value: unknown, indent = ""): string {
+  if (typeof value !== "object" || value === null) return `${indent}${scalar(value)}\n`;
+  return Object.entries(value).map(([name, member]) => {
+    if (typeof member !== "object" || member === null) {
+      return `${indent}${name}: ${scalar(member)}\n`;
+    }
+    const short = JSON.stringify(member);
+    return short.length <= 60
+      ? `${indent}${name}: ${short}\n`
+      : `${indent}${name}:\n${formatDocument(member, indent + "  ")}`;
+  }).join("");
+}
+
+function scalar(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value) ?? "";
+}
+
+/** An entry as the JSON of `get --json`. */
+export function entryDocument(entry: KvEntry): Record<string, unknown> {
+  return {
+    key: entry.key,
+    ...encodeValue(entry.value),
+    version: entry.version,
+    timestamp: entry.timestampMs,
+    ...(entry.expiresAtMs === undefined ? {} : { expires_at: entry.expiresAtMs }),
+  };
+}
+
+/** An error for people: code and text. */
+export function errorLine(error: KvError): string {
+  return `${error.code}: ${error.message}`;
+}
+
+/** An error for programs. */
+export function errorDocument(error: KvError): Record<string, unknown> {
+  const { code, message, detail } = error;
+  return { error: { code, message, ...(detail === undefined ? {} : { detail }) } };
+}
+
+/** What a command threw, as an error with a code. */
+export function commandError(thrown: unknown): KvError {
+  if (thrown instanceof Error && thrown.name === "AbortError") {
+    return new KvError("outcome_unknown", "interrupted; a write may or may not have happened", {
+      cause: thrown,
+    });
+  }
+  return toKvError(thrown);
+}
+
+/** Of so many rejected records the text names each. */
+const LISTED_LINES = 20;
+
+/** An import's summary for people. */
+export function importText(file: string, summary: ImportSummary): string {
+  const lines = [
+    `import of ${file}: ${summary.stopped === undefined ? "done" : "stopped"}`,
+    `  records        ${count(summary.records)}`,
+    `  keys           ${count(summary.keys)}`,
+    `  repeated keys  ${count(summary.repeatedKeys)}${
+      listed(summary.repeated, summary.repeatedKeys, (r) => `${r.key} (line ${r.line})`)
+    }`,
+    `  written        ${count(summary.written)}`,
+    `  rejected       ${count(summary.rejected)}`,
+    ...summary.rejectedRecords.slice(0, LISTED_LINES).map(rejectedLine),
+    ...(summary.rejected > LISTED_LINES
+      ? [`    … and ${count(summary.rejected - LISTED_LINES)} more (--json lists 1,000)`]
+      : []),
+    `  retries        ${count(summary.retries)}`,
+    `  time           ${(summary.elapsedMs / 1_000).toFixed(1)} s, ` +
+    `${count(summary.recordsPerSecond)} records/s`,
+    ...(summary.stopped === undefined ? [] : [`  stopped: ${summary.stopped}`]),
+  ];
+  return lines.join("\n") + "\n";
+}
+
+function rejectedLine(record: ImportSummary["rejectedRecords"][number]): string {
+  const key = record.key === undefined ? "" : ` (key ${JSON.stringify(record.key)})`;
+  const code = record.code === undefined ? "" : `${record.code}: `;
+  return `    line ${record.line}${key}: ${code}${record.reason}`;
+}
+
+/** The first few of a list in brackets. */
+function listed<T>(items: readonly T[], total: number, text: (item: T) => string): string {
+  if (items.length === 0) return "";
+  const shown = items.slice(0, 5).map(text).join(", ");
+  return total > 5 ? `  ${shown}, …` : `  ${shown}`;
+}
+
+/** `32,530`. */
+export function count(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** `4.1 MiB`. */
+export function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = -1;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${units[unit]}`;
+}

@@ -1,0 +1,27 @@
+/**
+ * A progress bar on standard error (cli-progress). Without a total it only counts.
+ *
+ * @module
+ */
+import cliProgress from "cli-progress";
+import type { Progress } from "./command.ts";
+
+const UPDATES_PER_SECOND = 10;
+
+/** Shows a bar until it is stopped. */
+export function startProgressBar(totalBytes: number | undefined): Progress {
+  const known = totalBytes !== undefined && totalBytes > 0;
+  const bar = new cliProgress.SingleBar({
+    format: known
+      ? "[{bar}] {percentage}% | {duration_formatted} | {text}"
+      : "{duration_formatted} | {text}",
+    fps: UPDATES_PER_SECOND,
+    hideCursor: false,
+    clearOnComplete: false,
+  }, cliProgress.Presets.legacy);
+  bar.start(totalBytes ?? 0, 0, { text: "" });
+  return {
+    update: (done, text) => bar.update(known ? Math.min(done, totalBytes) : 0, { text }),
+    stop: () => bar.stop(),
+  };
+}

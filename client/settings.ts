@@ -1,0 +1,88 @@
+/**
+ * The settings of `kv-client`: flags, environment and file follow from this table. The shell's
+ * commands take some of them as options of one line.
+ *
+ * @module
+ */
+import type { Program, Values } from "../shared/config.ts";
+import { IMPORT_GIVE_UP_MS, REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../shared/limits.ts";
+import { choice, flag, integer, optionalText, texts } from "../shared/setting.ts";
+import { commandSummary } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { EXIT_CODE_HELP } from "./exit_code.ts";
+
+export const CLIENT_SETTINGS = {
+  coordinator: optionalText({
+    help: "Where the coordinator is. Without it: cs_config.txt in the working folder, then " +
+      "127.0.0.1:8080. A node's address will do as well.",
+    placeholder: "HOST:PORT",
+  }),
+  seeds: texts({
+    help:
+      "Further nodes that may be asked who is in the cluster, for when the coordinator is away.",
+    placeholder: "HOST:PORT,…",
+  }),
+  command: optionalText({
+    help: 'Run one line of the shell\'s language and exit: --command "GET k".',
+    placeholder: "LINE",
+  }),
+  json: flag({ help: "Print one JSON document a command, errors included." }),
+  raw: flag({ help: "get: print the value's bytes and nothing after them." }),
+  timeoutMs: integer({
+    help: "Deadline of a request, its retries included.",
+    default: REQUEST_TIMEOUT_MS,
+    min: 1,
+    max: REQUEST_TIMEOUT_MS_MAX,
+    unit: "ms",
+  }),
+  consistency: choice(["strong", "replica", "cached"], {
+    help: "How fresh a read is: strong is linearizable, the others may be a moment old.",
+    default: "strong",
+  }),
+  acks: choice(["all", "primary"], {
+    help: "Who has a write on disk when it is acknowledged: all in-sync copies or the primary.",
+    default: "all",
+  }),
+  keyColumn: optionalText({ help: "import of CSV: the column with the key.", placeholder: "NAME" }),
+  format: choice(["auto", "csv", "jsonl"], {
+    help: "import: the file's format; auto goes by its name (.csv, .jsonl, .ndjson).",
+    default: "auto",
+  }),
+  giveUpAfterMs: integer({
+    help: "import: how long one record is tried while nodes are away.",
+    default: IMPORT_GIVE_UP_MS,
+    min: 0,
+    max: 86_400_000,
+    unit: "ms",
+  }),
+};
+
+/** A run's settings. */
+export type ClientSettings = Values<typeof CLIENT_SETTINGS>;
+
+/** The command line of `kv-client`. */
+export const CLIENT_PROGRAM: Program<typeof CLIENT_SETTINGS> = {
+  name: "kv-client",
+  summary: "the shell and the command line of a key-value cluster",
+  usage: ["[flags]", "[flags] COMMAND [arguments]", '--command "LINE" [flags]'],
+  settings: CLIENT_SETTINGS,
+  rest: true,
+  notes: notes(),
+};
+
+function notes(): string[] {
+  const commands = [...COMMANDS.values()].filter((command) => !command.shellOnly);
+  const width = Math.max(...commands.map((command) => commandSummary(command).length));
+  return [
+    "Commands:",
+    ...commands.map((command) => `  ${commandSummary(command).padEnd(width)}  ${command.help}`),
+    "",
+    "Without a command: the interactive shell, or, where standard input is not a terminal, a script",
+    "with one command a line (it goes on after an error; the exit code is that of the first one).",
+    "A VALUE of - is read from standard input, byte for byte. Put -- before a key or value that",
+    "begins with a dash.",
+    "",
+    "Exit codes:",
+    ...EXIT_CODE_HELP.map(([code, meaning]) => `  ${code}  ${meaning}`),
+  ];
+}

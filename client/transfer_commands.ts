@@ -1,0 +1,163 @@
+/**
+ * The commands that move files in and out: `import` and `export`.
+ *
+ * @module
+ */
+import { KvError } from "../shared/errors.ts";
+import type { Command, CommandContext } from "./command.ts";
+import type { Word } from "./command_line.ts";
+import { EXIT } from "./exit_code.ts";
+import { runExport } from "./export.ts";
+import { type ImportSummary, runImport } from "./import.ts";
+import { formatOfPath, type ImportFormat, readCsv, readJsonLines } from "./import_format.ts";
+import { count, importText, size } from "./output.ts";
+
+/** The rows of the table. */
+export const TRANSFER_COMMANDS: readonly Command[] = [
+  {
+    name: "import",
+    arguments: [{ name: "FILE" }],
+    options: ["keyColumn", "format", "giveUpAfterMs", "json", "acks"],
+    help:
+      "write a CSV file (--key-column NAME) or JSON lines into the cluster; - is standard input",
+    run: importFile,
+  },
+  {
+    name: "export",
+    arguments: [{ name: "FILE", optional: true }],
+    options: ["json", "timeoutMs"],
+    help: "write all keys as JSON lines to a file or standard output",
+    run: exportFile,
+  },
+];
+
+/** All bytes of a stream. */
+export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    pieces.push(chunk.slice());
+    bytes += chunk.length;
+  }
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+async function importFile(args: readonly Word[], context: CommandContext): Promise<number> {
+  const path = args[0]?.text ?? "";
+  const { io, settings, signal } = context;
+  const format = importFormat(path, settings.format);
+  const file = await openInput(path, context);
+  const client = await context.client();
+  const progress = io.progress(file.bytes);
+  let bytesRead = 0;
+  const chunks = counted(file.chunks, (bytes) => bytesRead += bytes);
+  const items = format === "csv" ? readCsv(chunks, settings.keyColumn) : readJsonLines(chunks);
+  const target = {
+    put: (key: string, value: Uint8Array) =>
+      client.put(key, value, { acks: settings.acks, timeoutMs: settings.timeoutMs, signal }),
+  };
+  let summary: ImportSummary;
+  try {
+    summary = await runImport(items, target, context, {
+      giveUpAfterMs: settings.giveUpAfterMs,
+      signal,
+      onProgress: ({ written, rejected }) =>
+        progress?.update(bytesRead, `${count(written)} written, ${count(rejected)} rejected`),
+    });
+  } finally {
+    progress?.stop();
+  }
+  await io.write(
+    settings.json ? JSON.stringify({ file: path, ...summary }) + "\n" : importText(path, summary),
+  );
+  if (summary.stopped !== undefined) return EXIT.unavailable;
+  return summary.rejected > 0 ? EXIT.error : EXIT.ok;
+}
+
+function importFormat(path: string, asked: "auto" | ImportFormat): ImportFormat {
+  const format = asked === "auto" ? formatOfPath(path) : asked;
+  if (format !== undefined) return format;
+  throw new KvError(
+    "bad_request",
+    `import: the name ${JSON.stringify(path)} does not end in .csv, .jsonl or .ndjson; say ` +
+      "--format csv or --format jsonl",
+  );
+}
+
+async function openInput(path: string, { io }: CommandContext) {
+  if (path === "-") {
+    if (io.input !== undefined) return { chunks: io.input, bytes: undefined };
+    throw new KvError(
+      "bad_request",
+      "import: - is standard input, where the commands come from now; name a file",
+    );
+  }
+  try {
+    return await io.openRead(path);
+  } catch (cause) {
+    throw new KvError("bad_request", `import: cannot read ${path} (${reasonOf(cause)})`, { cause });
+  }
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const chunk of chunks) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+async function exportFile(args: readonly Word[], context: CommandContext): Promise<number> {
+  const path = args[0]?.text ?? "-";
+  const { clock, io, settings, signal } = context;
+  const client = await context.client();
+  const begin = clock.monotonicMs();
+  const entries = client.entries({ timeoutMs: settings.timeoutMs, signal });
+  const file = path === "-"
+    ? { write: (bytes: Uint8Array) => io.write(bytes), close: () => Promise.resolve() }
+    : await openOutput(path, context);
+  const progress = path === "-" ? undefined : io.progress(undefined);
+  let summary;
+  try {
+    summary = await runExport(
+      entries,
+      (bytes) => file.write(bytes),
+      ({ keys, bytes }) => progress?.update(0, `${count(keys)} keys, ${size(bytes)}`),
+    );
+  } catch (error) {
+    if (path !== "-") io.note(`export: ${path} is not complete`);
+    throw error;
+  } finally {
+    progress?.stop();
+    await file.close();
+  }
+  const seconds = (clock.monotonicMs() - begin) / 1_000;
+  const text = settings.json
+    ? JSON.stringify({ file: path, ...summary, elapsedMs: seconds * 1_000 })
+    : `export: ${count(summary.keys)} keys, ${size(summary.bytes)} in ${seconds.toFixed(1)} s`;
+  if (path === "-") io.note(text);
+  else await io.write(text + "\n");
+  return EXIT.ok;
+}
+
+async function openOutput(path: string, { io }: CommandContext) {
+  try {
+    return await io.create(path);
+  } catch (cause) {
+    throw new KvError("bad_request", `export: cannot write ${path} (${reasonOf(cause)})`, {
+      cause,
+    });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

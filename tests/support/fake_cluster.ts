@@ -1,0 +1,148 @@
+/**
+ * A cluster in one object, for tests of the client: a router that answers from a map in memory, and
+ * fails on demand. It has no network, no time and no replication.
+ *
+ * @module
+ */
+import type { KeyRouter } from "../../client/kv_client.ts";
+import type { ClusterMap } from "../../shared/cluster_map.ts";
+import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
+import { partitionOf } from "../../shared/position.ts";
+import { decodeValue, encodeValue, toWireEntry } from "../../shared/value_codec.ts";
+
+const PARTITIONS = 8;
+const NODES = ["00000000000000a1", "00000000000000a2"];
+
+/** A map of two nodes and eight partitions, all in sync. */
+export function fakeMap(): ClusterMap {
+  return {
+    epoch: 3,
+    settings: {
+      clusterId: "c",
+      clusterName: "test",
+      partitionCount: PARTITIONS,
+      replicationFactor: 2,
+      minInSync: 1,
+      leaseMs: 1_500,
+      heartbeatIntervalMs: 500,
+      failureTimeoutMs: 2_500,
+    },
+    nodes: NODES.map((id, i) => ({
+      id,
+      host: "127.0.0.1",
+      port: 8081 + i,
+      httpPort: 9081 + i,
+      zone: `zone-${i}`,
+      weight: 1,
+      incarnation: 1,
+      state: "up" as const,
+    })),
+    partitions: Array.from({ length: PARTITIONS }, (_, p) => {
+      const order = p % 2 === 0 ? NODES : NODES.toReversed();
+      return { term: 1, primary: order[0], inSync: order, learners: [] };
+    }),
+  };
+}
+
+/** The router of a cluster that is a `Map`. */
+export class FakeCluster implements KeyRouter {
+  readonly values = new Map<string, { value: Uint8Array; version: number }>();
+  /** Every key request, in order. */
+  readonly requests: KeyRequest[] = [];
+  /** Where it gives a reply, the request does not happen and that is the answer. */
+  fault: ((request: KeyRequest | Message<"scan_partition">) => Reply | undefined) | undefined;
+  /** While set, key requests are not answered; call them to answer. */
+  held: (() => void)[] | undefined;
+  cancelled = 0;
+  closed = false;
+  refreshes = 0;
+  /** Rows of a page of a scan. */
+  pageRows = 3;
+  readonly #map = fakeMap();
+  #version = 0;
+
+  map(): ClusterMap {
+    return this.#map;
+  }
+
+  refresh(): Promise<ClusterMap> {
+    this.refreshes++;
+    return Promise.resolve(this.#map);
+  }
+
+  execute(request: KeyRequest, _timeoutMs: number, done: (reply: Reply) => void): () => void {
+    this.requests.push(request);
+    const answer = () => done(this.fault?.(request) ?? this.apply(request));
+    if (this.held !== undefined) this.held.push(answer);
+    else queueMicrotask(answer);
+    return () => {
+      this.cancelled++;
+    };
+  }
+
+  request(node: string, message: object, _timeoutMs: number, done: (reply: Reply) => void): void {
+    const request = message as Message<"scan_partition" | "stats" | "ping">;
+    queueMicrotask(() => {
+      if (request.req_type === "stats") done({ req_type: "result", result: { node, writes: 7 } });
+      else if (request.req_type === "ping") done({ req_type: "ack", message: "pong" });
+      else done(this.fault?.(request) ?? this.#scan(request));
+    });
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** Carries out a request. */
+  apply(request: KeyRequest): Reply {
+    const { key } = request;
+    const found = this.values.get(key);
+    const missing: Reply = {
+      req_type: "error",
+      code: "not_found",
+      message: `${request.req_type}: no such key ${JSON.stringify(key)}`,
+    };
+    switch (request.req_type) {
+      case "get":
+      case "watch_get": {
+        if (found === undefined) return missing;
+        const value = encodeValue(found.value);
+        const data = "value" in value ? { message: value.value } : { message: "", ...value };
+        return { req_type: "data", ...data, version: found.version, timestamp: 1_000 };
+      }
+      case "exists":
+        return { req_type: "result", result: found !== undefined };
+      case "delete":
+        if (!this.values.delete(key)) return missing;
+        return { req_type: "ack", message: "success", version: ++this.#version };
+      case "create":
+        if (found !== undefined) {
+          return { req_type: "error", code: "exists", message: "create: the key exists" };
+        }
+        break;
+      case "update":
+        if (found === undefined) return missing;
+        break;
+      case "put":
+    }
+    const { value, value64 } = request;
+    const bytes = decodeValue({ value, value64 }) ?? new Uint8Array(0);
+    this.values.set(key, { value: bytes, version: ++this.#version });
+    return { req_type: "ack", message: "success", version: this.#version };
+  }
+
+  #scan({ partition, after }: Message<"scan_partition">): Reply {
+    const keys = [...this.values.keys()]
+      .filter((key) => partitionOf(key, PARTITIONS) === partition)
+      .filter((key) => after === undefined || key > after)
+      .sort();
+    const page = keys.slice(0, this.pageRows);
+    const entries = page.map((key) => {
+      const { value = new Uint8Array(0), version = 1 } = this.values.get(key) ?? {};
+      const times = { timestampMs: 1_000, expiresAtMs: 0 };
+      return toWireEntry({ key, seq: version, term: 1, flags: 0, ...times, value });
+    });
+    const next = keys.length > page.length ? page.at(-1) : undefined;
+    return { req_type: "entries", entries, ...(next === undefined ? {} : { next }) };
+  }
+}

@@ -1,0 +1,315 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { CommandIo, CommandSettings } from "../../client/command.ts";
+import { COMMANDS } from "../../client/commands.ts";
+import { KvClient } from "../../client/kv_client.ts";
+import { Session } from "../../client/session.ts";
+import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../client/settings.ts";
+import { completeLine, runScript } from "../../client/shell.ts";
+import { helpText } from "../../shared/help_text.ts";
+import { SeededRandom } from "../../shared/random.ts";
+import { FakeCluster } from "../support/fake_cluster.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+
+const decoder = new TextDecoder();
+const { signal } = new AbortController();
+
+const DEFAULTS: CommandSettings = {
+  json: false,
+  raw: false,
+  timeoutMs: 1_000,
+  consistency: "strong",
+  acks: "all",
+  keyColumn: undefined,
+  format: "auto",
+  giveUpAfterMs: 1_000,
+};
+
+/** A session on a fake cluster, with files in memory. */
+class Bench {
+  readonly cluster = new FakeCluster();
+  readonly files = new Map<string, string>();
+  readonly session: Session;
+  readonly io: CommandIo;
+  out = "";
+  err = "";
+  connects = 0;
+
+  constructor(settings: Partial<CommandSettings> = {}, input?: string) {
+    const clock = new ManualClock();
+    const client = new KvClient({ clock, router: this.cluster });
+    this.io = {
+      write: (data) => {
+        this.out += typeof data === "string" ? data : decoder.decode(data);
+        return Promise.resolve();
+      },
+      note: (text) => void (this.err += text + "\n"),
+      input: input === undefined ? undefined : chunks(input),
+      openRead: (path) => {
+        const text = this.files.get(path);
+        if (text === undefined) return Promise.reject(new Error("No such file"));
+        return Promise.resolve({ chunks: chunks(text), bytes: text.length });
+      },
+      create: (path) => {
+        this.files.set(path, "");
+        return Promise.resolve({
+          write: (bytes) => {
+            this.files.set(path, (this.files.get(path) ?? "") + decoder.decode(bytes));
+            return Promise.resolve();
+          },
+          close: () => Promise.resolve(),
+        });
+      },
+      progress: () => undefined,
+    };
+    this.session = new Session({
+      client: () => {
+        this.connects++;
+        return Promise.resolve(client);
+      },
+      io: this.io,
+      clock,
+      random: new SeededRandom(1),
+      options: CLIENT_SETTINGS,
+      settings: { ...DEFAULTS, ...settings },
+    });
+  }
+
+  /** Runs a line: exit code, and what it printed on both streams. */
+  async line(text: string): Promise<[exitCode: number, printed: string]> {
+    this.out = this.err = "";
+    const { exitCode } = await this.session.runLine(text, signal);
+    return [exitCode, this.out + this.err];
+  }
+
+  async words(...words: string[]): Promise<[exitCode: number, printed: string]> {
+    this.out = this.err = "";
+    const { exitCode } = await this.session.runWords(words, signal);
+    return [exitCode, this.out + this.err];
+  }
+}
+
+async function* chunks(text: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(text);
+}
+
+async function* lines(...list: string[]): AsyncGenerator<string> {
+  yield* list;
+}
+
+Deno.test("Session runs each data command and says how it ended", async () => {
+  const bench = new Bench();
+  const table: [line: string, exitCode: number, printed: string | RegExp][] = [
+    ["put:username:alice", 0, "success (version 1)\n"],
+    ["GET username", 0, "alice\n"],
+    ["get --raw username", 0, "alice"],
+    ["UPDATE username bob", 0, "success (version 2)\n"],
+    ["update email x", 3, 'not_found: update: no such key "email"\n'],
+    ["CREATE username x", 6, /^exists: /],
+    ["exists username", 0, "true\n"],
+    ["exists email", 3, "false\n"],
+    ["get email", 3, 'not_found: get: no such key "email"\n'],
+    ["DELETE username", 0, "deleted\n"],
+    ["DEL username", 3, 'not_found: delete: no such key "username"\n'],
+    ["", 0, ""],
+    ["# a comment", 0, ""],
+    ["nodes_for_key k", 0, /^partition \d, term 1\nnode .*\n0.* primary +up\n/],
+    [
+      "list-nodes",
+      0,
+      /^node +address .*\n00000000000000a1 +127\.0\.0\.1:8081 +zone-0 +up +4 +4 +0/,
+    ],
+    ["ping", 0, /^00000000000000a1: pong in 0\.0 ms\n/],
+    ["stats", 0, /^00000000000000a1\n {2}node: 00000000000000a1\n {2}writes: 7\n/],
+  ];
+  for (const [line, exitCode, printed] of table) {
+    const [code, text] = await bench.line(line);
+    if (typeof printed === "string") assertEquals(text, printed, line);
+    else assertMatch(text, printed, line);
+    assertEquals(code, exitCode, line);
+  }
+});
+
+Deno.test("Session takes values with spaces, quotes and JSON as they stand", async () => {
+  const bench = new Bench();
+  const table: [line: string, value: string][] = [
+    ["PUT k hello  big world ", "hello  big world"],
+    ['PUT k {"a": 1, "b": [2]}', '{"a": 1, "b": [2]}'],
+    ['PUT k "a b"', "a b"],
+    [String.raw`PUT k "line\nline"`, "line\nline"],
+    ['put:k:{"a": "x:y"}', '{"a": "x:y"}'],
+    ["put:k: padded ", " padded "],
+    ["PUT k ''", ""],
+    ["PUT k -- --json", "--json"],
+    ['PUT k "--json"', "--json"],
+    ['PUT k "-"', "-"],
+    ["PUT k it's", "it's"],
+    ["PUT k значение 🎉", "значение 🎉"],
+    ["PUT k v --acks primary", "v"],
+  ];
+  for (const [line, value] of table) {
+    const [code, printed] = await bench.line(line);
+    assertEquals([code, printed.split(" ")[0]], [0, "success"], line);
+    assertEquals(await bench.line("get k"), [0, value + "\n"], line);
+  }
+  assertEquals(bench.cluster.requests.at(-2), {
+    req_type: "put",
+    key: "k",
+    value: "v",
+    acks: "primary",
+    timeout_ms: 1_000,
+  });
+});
+
+Deno.test("Session refuses wrong lines with exit code 2, and sends nothing", async () => {
+  const bench = new Bench();
+  const table: [line: string, text: string][] = [
+    ["nosuch k", 'unknown command "nosuch"'],
+    ["gett k", "did you mean get?"],
+    ["get", "required 1 argument, given 0: get KEY"],
+    ["get a b", "quote a key or value with spaces"],
+    ["put k", "required 2 arguments, given 1: put KEY VALUE"],
+    ["put:k", "required 2 arguments, given 1"],
+    ['PUT k "a', "is not closed"],
+    ['PUT k "a" b', "required 2 arguments, given 3"],
+    ["get k --nosuch", "unknown option --nosuch; it takes --json"],
+    ["get k --consistency weak", "must be one of strong, replica, cached"],
+    ["get k --timeout-ms", "got nothing"],
+    ["put k -", "standard input"],
+    ["import x.csv extra", "required 1 argument"],
+    ["import x.txt", "--format csv or --format jsonl"],
+    ["import x.csv", "cannot read x.csv (No such file)"],
+    ["import -", "does not end in"],
+    ["help nosuch", "unknown command"],
+  ];
+  for (const [line, text] of table) {
+    const [code, printed] = await bench.line(line);
+    assertEquals(code, 2, `${line}: ${printed}`);
+    assertStringIncludes(printed, text, line);
+    assertMatch(printed, /^bad_request: .*\n$/, line);
+  }
+  assertEquals([bench.cluster.requests.length, bench.connects], [0, 0]);
+});
+
+Deno.test("Session.runWords takes words as they are, and - for standard input", async () => {
+  const bench = new Bench({}, "from\nstdin\n");
+  assertEquals(await bench.words("put", "my key", "a  b"), [0, "success (version 1)\n"]);
+  assertEquals(await bench.words("PUT", "k:1", '"quoted"'), [0, "success (version 2)\n"]);
+  assertEquals(await bench.words("put", "in", "-"), [0, "success (version 3)\n"]);
+  assertEquals(await bench.words("get", "my key"), [0, "a  b\n"]);
+  assertEquals(await bench.words("get", "k:1"), [0, '"quoted"\n']);
+  assertEquals(await bench.words("get", "in"), [0, "from\nstdin\n\n"]);
+  assertEquals((await bench.words("put", "a", "b", "c"))[0], 2);
+});
+
+Deno.test("Session prints one JSON document a command with --json, errors included", async () => {
+  const bench = new Bench({ json: true });
+  bench.cluster.values.set("bytes", { value: Uint8Array.of(255), version: 9 });
+  const table: [line: string, exitCode: number, document: unknown][] = [
+    ["put k v", 0, { key: "k", version: 1 }],
+    ["get k", 0, { key: "k", value: "v", version: 1, timestamp: 1_000 }],
+    ["get bytes", 0, { key: "bytes", value64: "/w==", version: 9, timestamp: 1_000 }],
+    ["get x", 3, { error: { code: "not_found", message: 'get: no such key "x"' } }],
+    ["exists x", 3, { key: "x", exists: false }],
+    ["delete k", 0, { key: "k", deleted: true }],
+  ];
+  for (const [line, exitCode, document] of table) {
+    const [code, printed] = await bench.line(line);
+    assertEquals([code, JSON.parse(printed)], [exitCode, document], line);
+  }
+  assertEquals(JSON.parse((await bench.line("list-nodes"))[1])[1].port, 8082);
+  assertEquals(JSON.parse((await bench.line("stats"))[1])[0].stats.writes, 7);
+  assertEquals(JSON.parse((await bench.line("nodes-for-key k"))[1]).nodes[0].role, "primary");
+  assert(JSON.parse((await bench.line("nosuch"))[1]).error.code === "bad_request");
+});
+
+Deno.test("Session maps each kind of error to its exit code", async () => {
+  const table: [code: string, exitCode: number][] = [
+    ["unavailable", 4],
+    ["timeout", 4],
+    ["not_enough_replicas", 4],
+    ["outcome_unknown", 5],
+    ["version_mismatch", 6],
+    ["value_too_large", 2],
+    ["corrupt", 1],
+    ["internal", 1],
+  ];
+  const bench = new Bench();
+  for (const [code, exitCode] of table) {
+    bench.cluster.fault = () => ({ req_type: "error", code, message: "said so" });
+    assertEquals(await bench.line("put k v"), [exitCode, `${code}: said so\n`]);
+  }
+});
+
+Deno.test("Session imports CSV and exports JSON lines that it imports again", async () => {
+  const bench = new Bench();
+  const rows = Array.from({ length: 50 }, (_, i) => `k${i},"v ${i}\nx"\n`);
+  bench.files.set("in.csv", `id,v\n${rows.join("")}k7,last\nk8\n`);
+  const [code, printed] = await bench.line("import in.csv --key-column id");
+  assertEquals(code, 1);
+  for (
+    const text of [
+      "records        51\n",
+      "keys           50\n",
+      "repeated keys  1  k7 (line 102)\n",
+      "written        51\n",
+      "rejected       1\n",
+      "line 103: 2 columns are required, 1 were found\n",
+    ]
+  ) assertStringIncludes(printed, text);
+  assertEquals(await bench.line("get k7"), [0, '{"id":"k7","v":"last"}\n']);
+  bench.cluster.values.set("bytes", { value: Uint8Array.of(255, 0), version: 9 });
+
+  assertMatch((await bench.line("export out.jsonl"))[1], /^export: 51 keys, /);
+  const exported = bench.files.get("out.jsonl") ?? "";
+  assertStringIncludes(exported, '{"key":"bytes","value64":"/wA="}\n');
+  const [exitCode, streamed] = await bench.line("export");
+  assertEquals([exitCode, bench.out, streamed === bench.out + bench.err], [0, exported, true]);
+  assertMatch(bench.err, /^export: 51 keys/);
+
+  const copy = new Bench({ json: true });
+  copy.files.set("out.jsonl", exported);
+  const summary = JSON.parse((await copy.line("import out.jsonl"))[1]);
+  assertEquals([summary.records, summary.written, summary.rejected], [51, 51, 0]);
+  const values = (from: Bench) =>
+    [...from.cluster.values].map(([k, { value }]) => [k, value]).sort();
+  assertEquals(values(copy), values(bench));
+});
+
+Deno.test("runScript goes on after an error, and gives the first one's exit code", async () => {
+  const bench = new Bench();
+  const script = lines("put:k:v", "get nosuch", "nosuch", "", "GET k", "exit", "get k");
+  assertEquals(await runScript(script, bench.session, bench.io), 3);
+  assertEquals(bench.out, "success (version 1)\nv\nTATA!!!!\n");
+  assertMatch(bench.err, /^not_found: .*\nbad_request: .*\n$/);
+  bench.out = "";
+  assertEquals(await runScript(lines("get k"), bench.session, bench.io), 0);
+  assertEquals(bench.out, "v\n");
+});
+
+Deno.test("completeLine offers commands, and the options of a command", () => {
+  const table: [line: string, candidates: string[], part: string][] = [
+    ["ex", ["exists ", "exit ", "export "], "ex"],
+    ["PU", ["PUT "], "PU"],
+    ["LIST_", ["LIST_NODES "], "LIST_"],
+    ["help q", ["quit "], "q"],
+    ["get k --c", ["--consistency "], "--c"],
+    ["get k", [], "k"],
+    ["nosuch --", [], "--"],
+  ];
+  for (const [line, candidates, part] of table) {
+    assertEquals(completeLine(line), [candidates, part], line);
+  }
+  assert(completeLine("")[0].length > COMMANDS.size);
+});
+
+Deno.test("help and --help show every command", async () => {
+  const bench = new Bench();
+  const [code, help] = await bench.line("help");
+  assertEquals([code, bench.connects], [0, 0]);
+  const usage = helpText(CLIENT_PROGRAM);
+  for (const command of COMMANDS.values()) {
+    assertStringIncludes(help, command.name);
+    if (command.shellOnly !== true) assertStringIncludes(usage, `  ${command.name}`);
+  }
+  assertStringIncludes((await bench.line("help import"))[1], "--key-column");
+});
