@@ -59,8 +59,10 @@ async function runClient(run: ClientRun): Promise<number> {
     settings: config,
   });
   try {
-    if (config.command !== undefined) return await runOnce(session.runLine(config.command, NEVER));
-    if (!isScript) return await runOnce(session.runWords(rest, NEVER));
+    // Ctrl-C ends a one-shot command together with its process.
+    const never = new AbortController().signal;
+    if (config.command !== undefined) return await runOnce(session.runLine(config.command, never));
+    if (!isScript) return await runOnce(session.runWords(rest, never));
     // A script that reaches nobody fails once, and not on every line.
     const { settings, nodes } = await (await client()).clusterMap();
     if (!Deno.stdin.isTerminal()) return await runScript(inputLines(), session, io);
@@ -74,9 +76,6 @@ async function runClient(run: ClientRun): Promise<number> {
     await connecting?.then((opened) => opened.close(), () => {});
   }
 }
-
-/** Ctrl-C ends a one-shot command together with its process. */
-const NEVER = new AbortController().signal;
 
 async function runOnce(line: Promise<LineResult>): Promise<number> {
   return (await line).exitCode;
