@@ -5,29 +5,40 @@
  */
 import type { Figure } from "./figure.ts";
 
-const COLUMNS = ["workload", "median", "spread", "p50 ms", "p99 ms", "max ms", "server µs/request"];
+const COLUMNS = [
+  "workload",
+  "median",
+  "best",
+  "spread",
+  "p50 ms",
+  "p99 ms",
+  "max ms",
+  "server µs/request",
+];
 
 /** One line a figure, as soon as it is there. */
 export function tableHead(group: string): string {
   return `\n${row([group, ...COLUMNS.slice(1)])}\n${"-".repeat(WIDTHS.reduce((a, b) => a + b, 0))}`;
 }
 
-const WIDTHS = [44, 18, 10, 10, 10, 10, 20] as const;
+const WIDTHS = [42, 16, 16, 9, 9, 9, 9, 20] as const;
 
 function row(cells: readonly string[]): string {
   return cells.map((cell, i) => i === 0 ? cell.padEnd(WIDTHS[0]) : cell.padStart(WIDTHS[i] ?? 0))
     .join("").trimEnd();
 }
 
-/** One figure. The spread is the distance between best and worst round, relative to the median. */
+/**
+ * One figure. The spread is the distance between best and worst round, relative to the median. Where
+ * it is large the machine was busy with something else, and the best round tells more.
+ */
 export function tableRow(figure: Figure): string {
   const { median, rounds, latencyMs, serverCpuUsPerRequest, errors, firstError } = figure;
   const spread = (Math.max(...rounds) - Math.min(...rounds)) / median;
   const cells = [
     figure.name,
-    `${grouped(median, figure.unit === "ns/op" && median < 100 ? 1 : 0)} ${
-      figure.unit === "ns/op" ? "ns" : "/s"
-    }`,
+    amount(figure, median),
+    amount(figure, figure.unit === "ns/op" ? Math.min(...rounds) : Math.max(...rounds)),
     `${Math.round(spread * 100)} %`,
     ...(latencyMs === undefined
       ? []
@@ -40,11 +51,13 @@ export function tableRow(figure: Figure): string {
   return row(cells) + trouble;
 }
 
-function grouped(value: number, digits: number): string {
-  return value.toLocaleString("en-US", {
+function amount({ unit }: Figure, value: number): string {
+  const digits = unit === "ns/op" && value < 100 ? 1 : 0;
+  const text = value.toLocaleString("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
+  return `${text} ${unit === "ns/op" ? "ns" : "/s"}`;
 }
 
 /** What was measured, where and how. */
