@@ -1,0 +1,268 @@
+/**
+ * A local cluster from source: one coordinator and some nodes as child processes, and the client's
+ * shell in front where there is a terminal. Prints one line a process, then `ready` when every
+ * partition has all its copies in sync. Ctrl-C, SIGTERM or the shell's `exit` end all of it cleanly;
+ * the data stays in the folder for the next time. A child that dies is reported, not restarted.
+ *
+ *     deno task up [--nodes 3] [--base-port 8080] [--data .kv] …
+ *
+ * Invariant: whatever happens after the first child was started, all children are gone at the end.
+ *
+ * @module
+ */
+import type { Program, Values } from "../shared/config.ts";
+import { KvError } from "../shared/errors.ts";
+import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/limits.ts";
+import { type Run, runProgram } from "../shared/program.ts";
+import { choice, flag, integer, text } from "../shared/setting.ts";
+import { type Address, formatAddress } from "../shared/transport.ts";
+import { fetchMap, whatIsMissing } from "./cluster_state.ts";
+import { CLIENT, COORDINATOR, NODE, type ProgramSpec } from "./programs.ts";
+import { howEnded, ServerProcess } from "./server_process.ts";
+
+const UP_SETTINGS = {
+  nodes: integer({ help: "How many nodes.", default: 3, min: 1, max: 100 }),
+  basePort: integer({
+    help: "The coordinator's TCP port; the nodes have the following ones. Where it is given, the " +
+      "UDP port of the heartbeats is the same (else 3769). With 0 the system chooses all ports.",
+    default: 8080,
+    min: 0,
+    max: 65_000,
+    placeholder: "PORT",
+  }),
+  data: text({
+    help: "The folder of all data and logs.",
+    default: ".kv",
+    placeholder: "FOLDER",
+  }),
+  replicationFactor: integer({
+    help: "Copies of each key.",
+    default: REPLICATION_FACTOR_DEFAULT,
+    min: 1,
+    max: REPLICATION_FACTOR_MAX,
+  }),
+  storage: choice(["leveldb", "memory"], {
+    help: "Where data lives: on disk, or in memory until the end.",
+    default: "leveldb",
+  }),
+  noShell: flag({ help: "Open no shell: wait for Ctrl-C or SIGTERM." }),
+};
+
+const UP_PROGRAM: Program<typeof UP_SETTINGS> = {
+  name: "deno task up",
+  summary: "a local cluster",
+  usage: ["[flags]"],
+  settings: UP_SETTINGS,
+};
+
+const HEARTBEAT_PORT_DEFAULT = 3769;
+/** Between two looks at the cluster's map while it becomes whole. */
+const POLL_MS = 100;
+/** After so long, what is still missing is said, and then each time so long again. */
+const TELL_MISSING_MS = 5_000;
+
+if (import.meta.main) await runProgram(UP_PROGRAM, main);
+
+async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<number> {
+  const given = sources.basePort !== "default";
+  const cluster = new LocalCluster(config, given ? config.basePort : HEARTBEAT_PORT_DEFAULT);
+  const ending = onSignals(cluster);
+  try {
+    await Promise.race([cluster.start(), aborted(ending.signal)]);
+    await cluster.untilWhole(ending.signal);
+    if (ending.signal.aborted) return 0;
+    console.log("ready");
+    if (!config.noShell && Deno.stdin.isTerminal()) {
+      ending.ignoreInterrupts = true;
+      await Promise.race([cluster.runShell(), aborted(ending.signal)]);
+      return 0;
+    }
+    await Promise.race([aborted(ending.signal), cluster.allGone()]);
+    return ending.signal.aborted ? 0 : 1;
+  } catch (error) {
+    // A child that a signal of ours ended while it was starting is no failure.
+    if (ending.signal.aborted) return 0;
+    throw error;
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** What the signals have asked for. */
+interface Ending {
+  readonly signal: AbortSignal;
+  /** The shell reads Ctrl-C by itself. */
+  ignoreInterrupts: boolean;
+}
+
+/** The first SIGINT or SIGTERM asks for the end; a second one enforces it. */
+function onSignals(cluster: LocalCluster): Ending {
+  const controller = new AbortController();
+  const ending: Ending = { signal: controller.signal, ignoreInterrupts: false };
+  const onSignal = () => {
+    if (controller.signal.aborted) cluster.kill();
+    else controller.abort();
+  };
+  Deno.addSignalListener("SIGTERM", onSignal);
+  Deno.addSignalListener("SIGINT", () => {
+    if (!ending.ignoreInterrupts) onSignal();
+  });
+  return ending;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** The child processes. */
+class LocalCluster {
+  readonly #settings: Values<typeof UP_SETTINGS>;
+  readonly #heartbeatPort: number;
+  /** Coordinator first. */
+  readonly #servers: ServerProcess[] = [];
+  readonly #logs: Deno.FsFile[] = [];
+  #shell: Deno.ChildProcess | undefined;
+  #coordinator: Address | undefined;
+  #stopping = false;
+
+  constructor(settings: Values<typeof UP_SETTINGS>, heartbeatPort: number) {
+    this.#settings = settings;
+    this.#heartbeatPort = heartbeatPort;
+  }
+
+  /** Starts everything, and prints each ready line. @throws {KvError} where a child does not start */
+  async start(): Promise<void> {
+    const { nodes, basePort, data, replicationFactor, storage } = this.#settings;
+    const coordinatorFolder = await this.#prepareFolders();
+    this.#coordinator = await this.#startServer(COORDINATOR, "coordinator", [
+      "--host=127.0.0.1",
+      `--port=${basePort}`,
+      `--heartbeat-port=${this.#heartbeatPort}`,
+      `--data=${coordinatorFolder}`,
+      `--replication-factor=${replicationFactor}`,
+      `--expect-nodes=${nodes}`,
+    ]);
+    const coordinator = formatAddress(this.#coordinator);
+    for (let i = 1; i <= nodes && !this.#stopping; i++) {
+      await this.#startServer(NODE, `node-${i}`, [
+        "--host=127.0.0.1",
+        `--port=${basePort === 0 ? 0 : basePort + i}`,
+        `--coordinator=${coordinator}`,
+        `--storage=${storage}`,
+        `--data=${data}/node-${i}`,
+      ]);
+    }
+  }
+
+  /** Makes the folders. @returns the coordinator's */
+  async #prepareFolders(): Promise<string> {
+    const { data, storage } = this.#settings;
+    // Nodes in memory begin empty each time; a map of the last time would wait for what is gone.
+    const memory = storage === "memory";
+    const folder = memory ? `${data}/coordinator-memory` : `${data}/coordinator`;
+    try {
+      if (memory) await Deno.remove(folder, { recursive: true }).catch(ignoreNotFound);
+      await Deno.mkdir(`${data}/logs`, { recursive: true });
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new KvError("storage_failed", `cannot use the folder ${data}: ${reason}`, { cause });
+    }
+    return folder;
+  }
+
+  async #startServer(program: ProgramSpec, name: string, args: string[]): Promise<Address> {
+    const logPath = `${this.#settings.data}/logs/${name}.log`;
+    const log = await Deno.open(logPath, { create: true, append: true });
+    this.#logs.push(log);
+    const encoder = new TextEncoder();
+    const server = ServerProcess.start(program, args, {
+      onLog: (line) => void log.writeSync(encoder.encode(`${line}\n`)),
+    });
+    this.#servers.push(server);
+    const { text, host, port } = await server.ready.catch(async () => {
+      const how = howEnded(await server.status);
+      throw new KvError("unavailable", `${name} ${how}: ${server.lastWords()}`);
+    });
+    console.log(text);
+    server.status.then((status) => {
+      if (this.#stopping) return;
+      console.error(
+        `${program.name} ${host}:${port} (pid ${server.pid}) ${
+          howEnded(status)
+        }: ${server.lastWords()}\n  It is not restarted; its log is ${logPath}`,
+      );
+    });
+    return { host, port };
+  }
+
+  /** Waits until every partition has all its copies in sync. @throws where a child dies meanwhile */
+  async untilWhole(signal: AbortSignal): Promise<void> {
+    const coordinator = this.#coordinator;
+    if (coordinator === undefined) return;
+    let tellMs = performance.now() + TELL_MISSING_MS;
+    while (!signal.aborted) {
+      if (this.#servers.some((server) => server.ended)) {
+        throw new KvError("unavailable", "a process died before the cluster was whole (see above)");
+      }
+      const missing = await fetchMap(coordinator)
+        .then((map) => whatIsMissing(map, this.#settings.nodes))
+        .catch((error) => `the coordinator does not answer (${error.message})`);
+      if (missing === undefined) return;
+      if (performance.now() > tellMs) {
+        console.error(`waiting: ${missing}`);
+        tellMs += TELL_MISSING_MS;
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** The client's shell, on our terminal, to its end. */
+  async runShell(): Promise<void> {
+    const { host, port } = this.#coordinator ?? { host: "127.0.0.1", port: 0 };
+    this.#shell = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        ...CLIENT.permissions,
+        new URL(`../${CLIENT.entry}`, import.meta.url).pathname,
+        `--coordinator=${formatAddress({ host, port })}`,
+      ],
+    }).spawn();
+    await this.#shell.status;
+    this.#shell = undefined;
+  }
+
+  /** Resolves when no server is left. */
+  async allGone(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.status));
+  }
+
+  /**
+   * Ends all children. The coordinator goes first: a node that finds it gone does not hand over its
+   * partitions to others that are about to end too.
+   */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    try {
+      this.#shell?.kill("SIGTERM");
+    } catch {
+      // It ended a moment ago.
+    }
+    const [coordinator, ...nodes] = this.#servers;
+    await coordinator?.stop();
+    await Promise.all(nodes.map((node) => node.stop()));
+    for (const log of this.#logs) log.close();
+  }
+
+  /** Ends all children at once. */
+  kill(): void {
+    for (const server of this.#servers) server.signal("SIGKILL");
+  }
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
