@@ -27,9 +27,9 @@ import { choice, flag, integer, optionalText } from "../shared/setting.ts";
 import { measureCodec } from "./codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
-import { type Servers, startCluster, startNode } from "./processes.ts";
 import { measureRing } from "./ring_workloads.ts";
 import { DIRECT_WORKLOADS, FORWARDED_WORKLOADS, measureServers } from "./server_workloads.ts";
+import { type Servers, startCluster, startNode } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
 
 const GROUPS = ["codec", "ring", "storage", "node", "cluster"] as const;
@@ -85,7 +85,7 @@ async function measureGroup(
   report: Report,
 ): Promise<void> {
   const effort: Effort = settings.quick ? { rounds: 1, roundMs: 500 } : settings;
-  const flags = ["--storage", settings.storage];
+  const flags = [`--storage=${settings.storage}`, `--fsync=${settings.fsync}`];
   switch (group) {
     case "codec":
       return await measureCodec(effort, report);
@@ -95,13 +95,13 @@ async function measureGroup(
       return await measureStorage(effort, `${folder}/storage`, report);
     case "node":
       return await withServers(
-        await startNode(`${folder}/node`, [...flags, "--fsync", settings.fsync]),
+        await startNode(`${folder}/node`, flags),
         (servers) =>
           measureServers(group, servers, DIRECT_WORKLOADS, settings.connections, effort, report),
       );
     case "cluster":
       return await withServers(
-        await startCluster(CLUSTER_NODES, `${folder}/cluster`, flags, settings.fsync),
+        await startCluster(CLUSTER_NODES, `${folder}/cluster`, flags),
         (servers) => {
           const workloads = [...DIRECT_WORKLOADS, ...FORWARDED_WORKLOADS];
           return measureServers(group, servers, workloads, settings.connections, effort, report);

@@ -5,22 +5,21 @@
  *
  * @module
  */
-import type { ClusterMap } from "../shared/cluster_map.ts";
 import { partitionOf } from "../shared/position.ts";
 import { randomBelow, SeededRandom } from "../shared/random.ts";
+import type { Address } from "../shared/transport.ts";
+import { fetchMap } from "../tools/cluster_state.ts";
 import { type Effort, type Figure, median, type Report } from "./figure.ts";
 import { LatencyCounts } from "./latency.ts";
 import { LoadGenerator, type LoadOrder, type LoadResult, type LoadTarget } from "./load.ts";
-import { type NodeAddress, processorTimeUs, type Servers } from "./processes.ts";
 import { sampleKeys, textOfBytes } from "./sample_data.ts";
+import { processorTimeUs, type Servers } from "./servers.ts";
 
 const KEYS = 50_000;
 const VALUE_BYTES = 100;
 /** Requests that each connection goes through, over and over. */
 const SCRIPT_REQUESTS = 20_000;
 const LOAD_DEPTH = 16;
-/** A reply may be as long as a map of very many partitions. */
-const MAP_TIMEOUT_MS = 10_000;
 
 /** What to send. */
 export type Operation = "put" | "get";
@@ -62,8 +61,9 @@ export async function measureServers(
     const keys = sampleKeys(KEYS);
     const keysOf = await keysOfNodes(servers.nodes, keys);
     const targets = (workload: Omit<ServerWorkload, "name">, pick: Pick): LoadTarget[] =>
-      servers.nodes.map((node, i) => ({
-        ...node,
+      servers.nodes.map(({ host, port }, i) => ({
+        host,
+        port,
         connections: Math.ceil((connections - i) / servers.nodes.length),
         requests: pick(workload.route === "any" ? keys : keysOf[i] ?? []).map((key, id) =>
           request(workload.operation, key, id)
@@ -145,12 +145,13 @@ async function measureOne(
 
 /** The keys of which each node is primary, as the cluster's own map says. */
 async function keysOfNodes(
-  nodes: readonly NodeAddress[],
+  nodes: readonly Address[],
   keys: readonly string[],
 ): Promise<string[][]> {
   const [first] = nodes;
   if (first === undefined) throw new Error("no node has said where it listens");
   const map = await fetchMap(first);
+  if (map === undefined) throw new Error("the servers have no cluster map");
   const indexOf = new Map<string, number>();
   for (const { id, host, port } of map.nodes) {
     indexOf.set(id, nodes.findIndex((node) => node.host === host && node.port === port));
@@ -163,22 +164,4 @@ async function keysOfNodes(
     keysOf[nodes.length === 1 ? 0 : index]?.push(key);
   }
   return keysOf;
-}
-
-async function fetchMap(node: NodeAddress): Promise<ClusterMap> {
-  const conn = await Deno.connect({ hostname: node.host, port: node.port });
-  const timer = setTimeout(() => conn.close(), MAP_TIMEOUT_MS);
-  try {
-    await conn.write(new TextEncoder().encode(`{"req_type":"get_map"}\n`));
-    let text = "";
-    for await (const piece of conn.readable.pipeThrough(new TextDecoderStream())) {
-      text += piece;
-      if (text.endsWith("\n")) break;
-    }
-    const reply: { map?: ClusterMap } = JSON.parse(text);
-    if (reply.map === undefined) throw new Error(`asked for the map, a node said ${text.trim()}`);
-    return reply.map;
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,0 +1,117 @@
+/**
+ * The real programs, started for a measurement: one node by itself, or a coordinator and some nodes.
+ * Also the processor time that they have used.
+ *
+ * @module
+ */
+import type { Address } from "../shared/transport.ts";
+import { fetchMap, whatIsMissing } from "../tools/cluster_state.ts";
+import { COORDINATOR, NODE, type ProgramSpec } from "../tools/programs.ts";
+import { type ReadyLine, ServerProcess } from "../tools/server_process.ts";
+
+/** Servers that are ready. */
+export interface Servers {
+  readonly nodes: readonly Address[];
+  /** Of all of them, the coordinator included. */
+  readonly pids: readonly number[];
+  stop(): Promise<void>;
+}
+
+const WHOLE_TIMEOUT_MS = 60_000;
+const POLL_MS = 100;
+
+/** A node without a coordinator, on a new folder. */
+export async function startNode(folder: string, flags: readonly string[]): Promise<Servers> {
+  const started = new Started();
+  try {
+    const node = await started.add(NODE, ["--standalone", `--data=${folder}`, ...flags]);
+    await started.untilWhole(node, 1);
+    return started.servers([node]);
+  } catch (error) {
+    await started.stop();
+    throw error;
+  }
+}
+
+/** A coordinator and so many nodes, on new folders, when every partition has all its copies. */
+export async function startCluster(
+  nodeCount: number,
+  folder: string,
+  flags: readonly string[],
+): Promise<Servers> {
+  const started = new Started();
+  try {
+    const coordinator = await started.add(COORDINATOR, [
+      "--heartbeat-port=0",
+      `--data=${folder}/coordinator`,
+      `--expect-nodes=${nodeCount}`,
+    ]);
+    const nodes: Address[] = [];
+    for (let i = 1; i <= nodeCount; i++) {
+      nodes.push(
+        await started.add(NODE, [
+          `--coordinator=${coordinator.host}:${coordinator.port}`,
+          `--data=${folder}/node-${i}`,
+          ...flags,
+        ]),
+      );
+    }
+    await started.untilWhole(coordinator, nodeCount);
+    return started.servers(nodes);
+  } catch (error) {
+    await started.stop();
+    throw error;
+  }
+}
+
+/** Processes that were started; the coordinator, if any, first. */
+class Started {
+  readonly #processes: ServerProcess[] = [];
+
+  add(program: ProgramSpec, args: readonly string[]): Promise<ReadyLine> {
+    const child = ServerProcess.start(program, ["--host=127.0.0.1", "--port=0", ...args]);
+    this.#processes.push(child);
+    return child.ready;
+  }
+
+  async untilWhole(server: Address, nodeCount: number): Promise<void> {
+    for (let waitedMs = 0;; waitedMs += POLL_MS) {
+      const missing = await fetchMap(server).then((map) => whatIsMissing(map, nodeCount))
+        .catch((error) => `no answer (${error.message})`);
+      if (missing === undefined) return;
+      if (waitedMs >= WHOLE_TIMEOUT_MS) throw new Error(`the servers are not ready: ${missing}`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  servers(nodes: readonly Address[]): Servers {
+    return { nodes, pids: this.#processes.map(({ pid }) => pid), stop: () => this.stop() };
+  }
+
+  /** The coordinator goes first, lest nodes hand over to others that are about to end too. */
+  async stop(): Promise<void> {
+    const [first, ...others] = this.#processes;
+    await first?.stop();
+    await Promise.all(others.map((process) => process.stop()));
+  }
+}
+
+/** Linux counts processor time in hundredths of a second. */
+const TICKS_PER_SECOND = 100;
+
+/** Processor time of processes, all their threads, in µs; undefined on a system without /proc. */
+export function processorTimeUs(pids: readonly number[]): number | undefined {
+  let ticks = 0;
+  for (const pid of pids) {
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+      // The name, in parentheses, may hold anything; user and system time are the 12th and 13th
+      // fields behind it.
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      return undefined;
+    }
+  }
+  return ticks * 1e6 / TICKS_PER_SECOND;
+}
