@@ -1,8 +1,10 @@
 /**
  * Values and entries as the JSON wire carries them. A value is bytes; on the wire it is text where
- * it is valid UTF-8 and the JSON text is not longer than base64, and base64 otherwise.
+ * it is valid UTF-8, so that people can read it, and base64 otherwise. A long text full of
+ * characters that JSON escapes goes as base64 too, or it would outgrow the frame.
  *
- * Invariant: what is decoded is, byte for byte, what was encoded; nothing is ever replaced.
+ * Invariant: what is decoded is, byte for byte, what was encoded; nothing is ever replaced. What is
+ * encoded takes at most a third more than the value, or 384 KiB.
  *
  * @module
  */
@@ -18,6 +20,8 @@ const encoder = new TextEncoder();
 
 /** Up to here, and without a byte beyond ASCII, the decoder's fixed cost is the larger one. */
 const ASCII_SHORT_BYTES = 64;
+/** Up to here a text goes as text, however many escapes (of up to six characters) it needs. */
+const TEXT_ALWAYS_BYTES = 65_536;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const SPACE = 0x20;
@@ -86,32 +90,35 @@ function isUint(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** The value as text, or undefined where it is not valid UTF-8 or base64 is shorter. */
+/** The value as text, or undefined where base64 is to be used. */
 function asText(value: Uint8Array): string | undefined {
-  const bytes = value.length;
-  if (bytes === 0) return "";
-  // JSON escapes make a text longer; base64 allows for a third.
-  let room = Math.ceil(bytes / 3) * 4 - bytes;
-  let high = 0;
-  for (let i = 0; i < bytes; i++) {
-    const byte = value[i] ?? 0;
-    high |= byte;
-    if (byte < SPACE) {
-      room -= ((SHORT_ESCAPES >> byte) & 1) === 1 ? 1 : 5;
-      if (room < 0) return undefined;
-    } else if (byte === QUOTE || byte === BACKSLASH) {
-      if (--room < 0) return undefined;
-    }
-  }
-  if (high < 0x80 && bytes <= ASCII_SHORT_BYTES) {
+  if (value.length <= ASCII_SHORT_BYTES && isAscii(value)) {
     // Any array-like will do for `apply`; spreading costs five times as much.
     return String.fromCharCode.apply(null, value as unknown as number[]);
   }
+  if (value.length > TEXT_ALWAYS_BYTES && isShorterAsBase64(value)) return undefined;
   try {
     return decoder.decode(value);
   } catch {
     return undefined;
   }
+}
+
+function isAscii(value: Uint8Array): boolean {
+  let all = 0;
+  for (let i = 0; i < value.length; i++) all |= value[i] ?? 0;
+  return all < 0x80;
+}
+
+/** JSON's escapes make a text longer; base64 adds a third. */
+function isShorterAsBase64(value: Uint8Array): boolean {
+  let room = Math.ceil(value.length / 3) * 4 - value.length;
+  for (let i = 0; i < value.length && room >= 0; i++) {
+    const byte = value[i] ?? 0;
+    if (byte < SPACE) room -= ((SHORT_ESCAPES >> byte) & 1) === 1 ? 1 : 5;
+    else if (byte === QUOTE || byte === BACKSLASH) room--;
+  }
+  return room < 0;
 }
 
 function textBytes(text: string): Uint8Array {

@@ -1,0 +1,142 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { decodeMessage, encodeReply, encodeWithId } from "../../shared/codec.ts";
+import type { Message, Reply } from "../../shared/messages.ts";
+import { MESSAGES } from "../../shared/messages.ts";
+import { randomBelow, SeededRandom } from "../../shared/random.ts";
+
+function decode(
+  line: string,
+): { message?: Message; code?: string; text?: string; id?: string | number | undefined } {
+  let outcome = {};
+  const message = decodeMessage(line, (error, id) => {
+    outcome = { code: error.code, text: error.message, id };
+  });
+  return message === undefined ? outcome : { message };
+}
+
+Deno.test("decodeMessage takes good messages as they are", () => {
+  const lines = [
+    '{"req_type":"ping"}',
+    '{"id":1,"req_type":"get","key":"k"}',
+    '{"id":"a","req_type":"put","key":"k","value":"v"}',
+    '{"id":2,"req_type":"put","key":"k","value64":"AA==","acks":"primary","timeout_ms":5}',
+    '{"req_type":"hello","protocol":1,"role":"client"}',
+    '{"id":1,"req_type":"error","code":"not_found","message":"m","detail":{"a":1}}',
+  ];
+  for (const line of lines) assertEquals(decode(line).message, JSON.parse(line));
+});
+
+Deno.test("decodeMessage says what is wrong, and with which message", () => {
+  const cases: [line: string, text: string, id: unknown][] = [
+    ["{", "one JSON object a line", undefined],
+    ["hello", "one JSON object a line", undefined],
+    ["[1]", "must be a JSON object", undefined],
+    ["null", "must be a JSON object", undefined],
+    ["7", "must be a JSON object", undefined],
+    ['{"id":1}', '"req_type" must be a string', 1],
+    ['{"id":1,"req_type":"fly"}', 'unknown req_type "fly"', 1],
+    ['{"id":1,"req_type":"__proto__"}', "unknown req_type", 1],
+    ['{"id":1,"req_type":"toString"}', "unknown req_type", 1],
+    ['{"id":1,"req_type":"get"}', 'get: "key" is missing', 1],
+    ['{"id":"x","req_type":"get","key":7}', 'get: "key" must be a string', "x"],
+    ['{"id":1,"req_type":"put","key":"k","value":5}', 'put: "value" must be a string', 1],
+    ['{"id":1,"req_type":"put","key":"k","value":"v","acks":"some"}', '"acks" must be one of', 1],
+    ['{"id":1,"req_type":"get","key":"k","timeout_ms":-1}', '"timeout_ms" must be', 1],
+    ['{"id":{},"req_type":"ping"}', '"id" must be a number or a string', undefined],
+    ['{"id":true,"req_type":"get","key":"k"}', '"id" must be a number or a string', undefined],
+    ['{"id":1e999,"req_type":"ping"}', '"id" must be a number that JSON can carry', undefined],
+  ];
+  for (const [line, text, id] of cases) {
+    const outcome = decode(line);
+    assertEquals(outcome.code, "bad_request", line);
+    assertStringIncludes(outcome.text ?? "", text);
+    assertEquals(outcome.id, id, line);
+  }
+});
+
+Deno.test("decodeMessage takes null for absent, in optional fields and the id alone", () => {
+  const { message } = decode(
+    '{"id":null,"req_type":"put","key":"k","value":"v","acks":null,"value64":null}',
+  );
+  assertEquals(message, { req_type: "put", key: "k", value: "v" });
+  assertEquals(decode('{"req_type":"get","key":null}').code, "bad_request");
+});
+
+Deno.test("decodeMessage ignores unknown fields", () => {
+  assertEquals(decode('{"req_type":"ping","x":1}').code, undefined);
+});
+
+Deno.test("decodeMessage never throws, whatever is done to a line", () => {
+  const random = new SeededRandom(4);
+  const lines = [
+    '{"id":1,"req_type":"put","key":"k","value":"v","acks":"all"}',
+    '{"req_type":"append","parts":[[1,2,3,4,[["k",1,1,0,0,0,"v"]]]]}',
+  ];
+  for (let round = 0; round < 5_000; round++) {
+    const line = [...(lines[round % 2] ?? "")];
+    for (let i = 0; i <= randomBelow(random, 3); i++) {
+      const at = randomBelow(random, line.length);
+      line.splice(at, randomBelow(random, 3), String.fromCharCode(32 + randomBelow(random, 95)));
+    }
+    decode(line.join(""));
+  }
+  decode("[".repeat(200_000));
+});
+
+Deno.test("the shortcuts of decodeMessage let nothing through that the table refuses", () => {
+  const values = ["undefined", "null", '"t"', "1", "-1", "true", "[]", "{}"];
+  for (const type of ["get", "put", "ping"] as const) {
+    for (const name of [...Object.keys(MESSAGES[type].fields), "id"]) {
+      for (const value of values) {
+        const fields = new Map([["key", '"k"'], ["value", '"v"']]);
+        if (value === "undefined") fields.delete(name);
+        else fields.set(name, value);
+        const head = [...fields].map(([field, text]) => `"${field}":${text}`).join(",");
+        // `create` has the fields of `put` and no shortcut.
+        const slow = type === "put" ? "create" : type === "get" ? "exists" : "list_nodes";
+        const one = decode(`{${head},"req_type":"${type}"}`);
+        const other = decode(`{${head},"req_type":"${slow}"}`);
+        assertEquals(one.code, other.code, `${type} ${name}=${value}`);
+        if (one.message !== undefined) {
+          assertEquals({ ...one.message, req_type: "" }, { ...other.message, req_type: "" });
+        }
+      }
+    }
+  }
+});
+
+Deno.test("encodeWithId puts the id in, in place of one that is there", () => {
+  const cases: [object, string | number][] = [
+    [{}, 1],
+    [{ req_type: "ping" }, 2],
+    [{ req_type: "ping", id: undefined }, 3],
+    [{ id: 9, req_type: "ping" }, 4],
+    [{ req_type: "ping" }, 'a"b'],
+    [{ req_type: "get", key: "ž" }, "č"],
+  ];
+  for (const [message, id] of cases) {
+    assertEquals(
+      JSON.parse(encodeWithId(message, id)),
+      JSON.parse(JSON.stringify({ ...message, id })),
+    );
+  }
+});
+
+Deno.test("encodeReply gives a reply the request's id, or none", () => {
+  const replies: Reply[] = [
+    { req_type: "ack", message: "success", version: 7 },
+    { req_type: "ack", message: "success" },
+    { req_type: "ack", message: "pong", id: 5 },
+    { req_type: "data", message: 'q"\n', version: 1 },
+    { req_type: "ack", message: "success", version: 8, id: 5 },
+    { req_type: "error", code: "not_found", message: "m" },
+  ];
+  for (const reply of replies) {
+    for (const id of [undefined, 0, -1.5, "x", 'q"']) {
+      const { id: _, ...rest } = reply;
+      const wanted = id === undefined ? rest : { ...rest, id };
+      assertEquals(JSON.parse(encodeReply(reply, id)), wanted);
+      assertEquals(encodeReply(reply, id).includes("\n"), false);
+    }
+  }
+});
