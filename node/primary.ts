@@ -157,6 +157,7 @@ export class Primary implements StreamOwner {
         if (stream.promoting) this.#reportCaughtUp(stream);
       }
     }
+    for (const stream of this.#streams) this.#promoteIfLevel(stream);
     this.#advance();
   }
 
@@ -291,12 +292,16 @@ export class Primary implements StreamOwner {
   }
 
   onStreamAdvanced(stream: CopyStream): void {
-    if (!stream.mustAck && this.config.learners.includes(stream.node)) {
-      stream.mustAck = true;
-      stream.promoting = true;
-      this.#reportCaughtUp(stream);
-    }
+    this.#promoteIfLevel(stream);
     this.#advance();
+  }
+
+  /** A learner that is level: writes wait for it from here on, and then the coordinator is told. */
+  #promoteIfLevel(stream: CopyStream): void {
+    if (stream.mustAck || stream.state !== "level") return;
+    stream.mustAck = true;
+    stream.promoting = true;
+    this.#reportCaughtUp(stream);
   }
 
   /** Commits what may be committed. */
@@ -535,6 +540,9 @@ export class Primary implements StreamOwner {
       if (inSync.includes(node)) {
         stream.mustAck = true;
         stream.promoting = false;
+      } else if (!stream.promoting) {
+        // A learner now, whatever it was: it must earn its place again.
+        stream.mustAck = false;
       }
       next.push(stream);
     }
