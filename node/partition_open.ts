@@ -25,7 +25,6 @@
  * @module
  */
 import { KvError } from "../shared/errors.ts";
-import { isTombstone } from "../shared/entry.ts";
 import { BATCH_MARKS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { Storage, StorageChange, StorageRow } from "../shared/storage.ts";
 import { crc32c } from "../shared/crc32c.ts";
@@ -45,6 +44,7 @@ import {
   NO_STATE,
   type PartitionState,
   stateKey,
+  Tally,
 } from "./state_record.ts";
 
 /** The partitions that a database holds something of. */
@@ -180,20 +180,17 @@ async function rowsFitState(
   partition: number,
   state: PartitionState,
 ): Promise<boolean> {
-  let count = 0;
-  let digest = 0;
+  const tally = new Tally();
   let from = rowsFrom(partition, undefined);
   for (;;) {
     const rows = await readRows(storage, partition, from, PASS_PAGE_ROWS);
     for (const [key, value] of rows) {
       const entry = decodeOrUndefined(() => decodeRecord(key, value));
       if (entry === undefined) return false;
-      if (isTombstone(entry)) continue;
-      count++;
-      digest = (digest + digestOf(recordCrc(value))) >>> 0;
+      tally.add(entry, recordCrc(value), 1);
     }
     const last = rows.at(-1);
-    if (last === undefined) return count === state.count && digest === state.digest;
+    if (last === undefined) return tally.fits(state);
     from = new Uint8Array(last[0].length + 1);
     from.set(last[0]);
   }

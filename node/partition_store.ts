@@ -7,7 +7,8 @@
  * comes from disk has its checksum checked.
  *
  * Invariants
- * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out.
+ * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out;
+ *   `state.tombstones` and `state.tombstoneDigest` those of the tombstones.
  * - The state record on disk and the entries on disk fit each other after any crash (`disk_queue.ts`).
  *
  * The caller's duty: `apply`, `remove` and the `setState` that belongs to them happen in one turn
@@ -15,23 +16,15 @@
  *
  * @module
  */
-import { type Entry, isTombstone } from "../shared/entry.ts";
+import type { Entry } from "../shared/entry.ts";
 import { invariant, KvError } from "../shared/errors.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { StorageChange, StorageRow } from "../shared/storage.ts";
 import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
 import { compareKeys } from "./key_order.ts";
-import {
-  decodeRecord,
-  digestOf,
-  encodeRecord,
-  recordCrc,
-  recordKey,
-  rowsEnd,
-  rowsFrom,
-} from "./record.ts";
+import { decodeRecord, encodeRecord, recordCrc, recordKey, rowsEnd, rowsFrom } from "./record.ts";
 import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
-import { encodeState, NO_STATE, type PartitionState, stateKey } from "./state_record.ts";
+import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
 
 export { DiskQueue, type DiskQueueOptions, type FsyncMode } from "./disk_queue.ts";
 export { NO_STATE, type PartitionState } from "./state_record.ts";
@@ -54,10 +47,9 @@ export interface ScanOptions {
 interface Pass {
   /** Keys up to this one have been counted; undefined before the first. */
   counted: string | undefined;
-  count: number;
-  digest: number;
+  tally: Tally;
   /** What was written since the page was taken that is being waited for. */
-  journal: { key: string; count: number; digest: number }[];
+  journal: { key: string; entry: Entry; crc: number; sign: 1 | -1 }[];
 }
 
 /** A partition's data. One store for each partition at a time. */
@@ -71,6 +63,8 @@ export class PartitionStore {
   readonly #passes = new Set<Pass>();
   /** CRC of the state record that was last given to a batch. */
   #stateCrc: number | undefined;
+  /** What `#state` says of the rows. */
+  #tally: Tally;
   #generation = 0;
   #clearing: "no" | "rows" | "state" = "no";
 
@@ -87,6 +81,7 @@ export class PartitionStore {
     this.partition = partition;
     this.#queue = queue;
     this.#state = { ...state };
+    this.#tally = Tally.of(state);
     const onDisk = queue.storage.get(stateKey(partition));
     this.#stateCrc = onDisk === undefined ? undefined : recordCrc(onDisk);
     this.#member = {
@@ -122,7 +117,8 @@ export class PartitionStore {
     const old = this.#current(entry.key, false);
     const { key, value, crc } = encodeRecord(this.partition, entry);
     // First the account: the old write may be one under way, which `#put` replaces in place.
-    this.#account(entry.key, old, isTombstone(entry) ? undefined : crc);
+    if (old?.entry !== undefined) this.#account(old.entry, old.crc, -1);
+    this.#account(entry, crc, 1);
     this.#put(entry.key, { key, value }, entry, crc);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
@@ -136,8 +132,8 @@ export class PartitionStore {
   remove(key: string): void {
     this.#checkWritable();
     const old = this.#current(key, false);
-    if (old === undefined) return;
-    this.#account(key, old, undefined);
+    if (old?.entry === undefined) return;
+    this.#account(old.entry, old.crc, -1);
     this.#put(key, { key: recordKey(this.partition, key) }, undefined, 0);
   }
 
@@ -217,6 +213,8 @@ export class PartitionStore {
     this.#clearing = "rows";
     this.#generation++;
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
+    this.#tally = new Tally();
+    this.#tally.copyTo(this.#state);
     // First of all the state record says that the rest is void, so that nobody takes a part for
     // the whole. What is still under way goes to disk before that, and is deleted with the rest.
     this.#queue.touch(this.#member);
@@ -240,7 +238,7 @@ export class PartitionStore {
    * @throws {KvError} `storage_failed`, `wrong_version`
    */
   async verify(): Promise<boolean> {
-    const pass: Pass = { counted: undefined, count: 0, digest: 0, journal: [] };
+    const pass: Pass = { counted: undefined, tally: new Tally(), journal: [] };
     this.#passes.add(pass);
     try {
       let next: string | undefined;
@@ -254,7 +252,7 @@ export class PartitionStore {
         pass.counted = next;
         this.#countPage(pass, page);
       } while (next !== undefined);
-      return pass.count === this.#state.count && pass.digest === this.#state.digest;
+      return pass.tally.fits(this.#state);
     } catch (error) {
       if (error instanceof KvError && error.code === "corrupt") return false;
       throw error;
@@ -300,25 +298,11 @@ export class PartitionStore {
     if (write !== newest) this.#pending.set(key, write);
   }
 
-  /** Keeps count and digest: the old record goes, the new one, if it is live, comes. */
-  #account(
-    key: string,
-    old: PendingWrite | CachedRecord | undefined,
-    newCrc: number | undefined,
-  ): void {
-    let count = 0;
-    let digest = 0;
-    if (old?.entry !== undefined && !isTombstone(old.entry)) {
-      count--;
-      digest -= digestOf(old.crc);
-    }
-    if (newCrc !== undefined) {
-      count++;
-      digest += digestOf(newCrc);
-    }
-    this.#state.count += count;
-    this.#state.digest = (this.#state.digest + digest) >>> 0;
-    for (const pass of this.#passes) pass.journal.push({ key, count, digest });
+  /** Keeps count and digest, also for those who are counting now. */
+  #account(entry: Entry, crc: number, sign: 1 | -1): void {
+    this.#tally.add(entry, crc, sign);
+    this.#tally.copyTo(this.#state);
+    for (const pass of this.#passes) pass.journal.push({ key: entry.key, entry, crc, sign });
   }
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
@@ -381,15 +365,12 @@ export class PartitionStore {
   }
 
   #countPage(pass: Pass, page: ScanPage): void {
-    pass.count += page.liveCount;
-    pass.digest += page.liveDigest;
+    pass.tally.addAll(page.tally);
     // What was written while the page was under way is not in it, but is in the state. Later pages
     // show what concerns the keys behind this one.
-    for (const { key, count, digest } of pass.journal) {
+    for (const { key, entry, crc, sign } of pass.journal) {
       if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
-      pass.count += count;
-      pass.digest += digest;
+      pass.tally.add(entry, crc, sign);
     }
-    pass.digest >>>= 0;
   }
 }

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { type Entry, isTombstone } from "../shared/entry.ts";
+import type { Entry } from "../shared/entry.ts";
 import type { StorageRow } from "../shared/storage.ts";
 import { compareKeys } from "./key_order.ts";
-import { decodeRecord, digestOf, keyOfRecordKey, recordCrc } from "./record.ts";
+import { decodeRecord, keyOfRecordKey, recordCrc } from "./record.ts";
+import { Tally } from "./state_record.ts";
 
 /** A page of entries. */
 export interface ScanPage {
@@ -16,9 +17,8 @@ export interface ScanPage {
   next: string | undefined;
   /** Every write up to this seq is reflected. */
   asOfSeq: number;
-  /** How many of the entries are not tombstones, and the sum of their digests. */
-  liveCount: number;
-  liveDigest: number;
+  /** Count and digest of the entries. */
+  tally: Tally;
 }
 
 /** A write under way; without an entry: the record is removed. */
@@ -44,8 +44,7 @@ export function scanPage(
   const rowsEnded = isLastPage(rows, rowsMax, bytesMax);
   let looked = 0;
   let bytes = 0;
-  let liveCount = 0;
-  let liveDigest = 0;
+  const tally = new Tally();
   let last: string | undefined;
   let r = 0;
   let p = 0;
@@ -80,12 +79,10 @@ export function scanPage(
     }
     if (entry === undefined || entry.seq <= beyondSeq) continue;
     entries.push(entry);
-    if (isTombstone(entry)) continue;
-    liveCount++;
-    liveDigest = (liveDigest + digestOf(crc)) >>> 0;
+    tally.add(entry, crc, 1);
   }
   const ended = rowsEnded && r === rows.length && p === pending.length;
-  return { entries, next: ended ? undefined : last, asOfSeq, liveCount, liveDigest };
+  return { entries, next: ended ? undefined : last, asOfSeq, tally };
 }
 
 function isLastPage(rows: readonly StorageRow[], rowsMax: number, bytesMax: number): boolean {

@@ -7,6 +7,7 @@
  *
  *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone horizon (8)
  *     36  highest seq ever applied (8)          44  live entries (8)   52  digest (4)
+ *     56  tombstones (8)   64  digest of the tombstones (4)
  *     flags: 1 being cleared, 2 found damaged
  *
  * Records of the database, under FF FF FF and one more byte. No row of a partition can have such a
@@ -19,9 +20,12 @@
  *
  * @module
  */
+import { crc32c } from "../shared/crc32c.ts";
+import { type Entry, isTombstone } from "../shared/entry.ts";
 import { BATCH_MARKS } from "../shared/limits.ts";
 import {
   checkRow,
+  digestOf,
   getUint32,
   getUint64,
   putUint32,
@@ -29,7 +33,6 @@ import {
   RECORD_FORMAT,
   recordKey,
 } from "./record.ts";
-import { crc32c } from "../shared/crc32c.ts";
 
 /** Where a partition stands, on this node. */
 export interface PartitionState {
@@ -47,8 +50,62 @@ export interface PartitionState {
   digest: number;
   /** The highest seq that any entry here ever had; absent: not above `lastSeq`. */
   highSeq?: number;
+  /** How many tombstones there are, and their digest; this copy's alone. Absent: 0. */
+  tombstones?: number;
+  tombstoneDigest?: number;
   /** The data was found damaged, and is so until the partition is cleared. */
   damaged?: boolean;
+}
+
+/** What a state record says of the rows: all of it is this copy's, `count` and `digest` compare with others'. */
+export class Tally {
+  count = 0;
+  digest = 0;
+  tombstones = 0;
+  tombstoneDigest = 0;
+
+  static of(state: Readonly<PartitionState>): Tally {
+    const tally = new Tally();
+    tally.count = state.count;
+    tally.digest = state.digest;
+    tally.tombstones = state.tombstones ?? 0;
+    tally.tombstoneDigest = state.tombstoneDigest ?? 0;
+    return tally;
+  }
+
+  copyTo(state: PartitionState): void {
+    state.count = this.count;
+    state.digest = this.digest;
+    state.tombstones = this.tombstones;
+    state.tombstoneDigest = this.tombstoneDigest;
+  }
+
+  /** Counts an entry in, or out. @param crc that of its row */
+  add(entry: Entry, crc: number, sign: 1 | -1): void {
+    const digest = sign * digestOf(crc);
+    if (isTombstone(entry)) {
+      this.tombstones += sign;
+      this.tombstoneDigest = (this.tombstoneDigest + digest) >>> 0;
+    } else {
+      this.count += sign;
+      this.digest = (this.digest + digest) >>> 0;
+    }
+  }
+
+  /** Counts what another has counted. */
+  addAll(other: Tally): void {
+    this.count += other.count;
+    this.tombstones += other.tombstones;
+    this.digest = (this.digest + other.digest) >>> 0;
+    this.tombstoneDigest = (this.tombstoneDigest + other.tombstoneDigest) >>> 0;
+  }
+
+  /** Whether the state says the same. */
+  fits(state: Readonly<PartitionState>): boolean {
+    return this.count === state.count && this.digest === state.digest &&
+      this.tombstones === (state.tombstones ?? 0) &&
+      this.tombstoneDigest === (state.tombstoneDigest ?? 0);
+  }
 }
 
 /** The state of a partition of which nothing is held yet. */
@@ -63,7 +120,7 @@ export const NO_STATE: Readonly<PartitionState> = Object.freeze({
 
 const CLEARING = 1;
 const DAMAGED = 2;
-const STATE_BYTES = 56;
+const STATE_BYTES = 68;
 const HEAD_BYTES = 28;
 const MARK_BYTES = 16;
 
@@ -99,6 +156,8 @@ export function encodeState(
   putUint64(value, 36, state.highSeq ?? state.lastSeq);
   putUint64(value, 44, state.count);
   putUint32(value, 52, state.digest);
+  putUint64(value, 56, state.tombstones ?? 0);
+  putUint32(value, 64, state.tombstoneDigest ?? 0);
   return seal(stateKey(partition), value);
 }
 
@@ -117,6 +176,8 @@ export function decodeState(
     count: getUint64(bytes, 44),
     digest: getUint32(bytes, 52),
     highSeq: getUint64(bytes, 36),
+    tombstones: getUint64(bytes, 56),
+    tombstoneDigest: getUint32(bytes, 64),
   };
   if ((flags & DAMAGED) !== 0) state.damaged = true;
   return { state, clearing: (flags & CLEARING) !== 0 };

@@ -141,9 +141,10 @@ Deno.test("rowsFrom and rowsEnd enclose all keys of a partition and nothing else
 
 Deno.test("the database's own records come back as they were", () => {
   const state = { term: 1, commitSeq: 2 ** 40, lastSeq: 2 ** 41, horizon: 5, count: 6, digest: 7 };
-  const row = encodeState(65_535, { ...state, damaged: true }, true);
+  const tombstones = { tombstones: 2 ** 34, tombstoneDigest: 8 };
+  const row = encodeState(65_535, { ...state, ...tombstones, damaged: true }, true);
   assertEquals(decodeState(row.key, row.value), {
-    state: { ...state, highSeq: state.lastSeq, damaged: true },
+    state: { ...state, ...tombstones, highSeq: state.lastSeq, damaged: true },
     clearing: true,
   });
   const head = { batch: 2 ** 33, firstMark: 9, stateSum: 0xfffffff0 };

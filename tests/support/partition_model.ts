@@ -1,0 +1,74 @@
+/**
+ * What a partition must hold, in the plainest way: a map. And a random life for one, as a replica
+ * would lead it. For tests of the partition store.
+ *
+ * @module
+ */
+import type { PartitionStore } from "../../node/partition_store.ts";
+import { compareKeys } from "../../node/key_order.ts";
+import { digestOf, encodeRecord } from "../../node/record.ts";
+import { type Entry, isTombstone, NO_VALUE, TOMBSTONE } from "../../shared/entry.ts";
+import { type Random, randomBelow } from "../../shared/random.ts";
+
+/** An entry of few words. */
+export function entryOf(key: string, seq: number, value: string | undefined, term = 1): Entry {
+  return {
+    key,
+    seq,
+    term,
+    flags: value === undefined ? TOMBSTONE : 0,
+    timestampMs: 1_000 + seq,
+    expiresAtMs: 0,
+    value: value === undefined ? NO_VALUE : new TextEncoder().encode(value),
+  };
+}
+
+/** A partition as a map. */
+export class PartitionModel {
+  readonly entries = new Map<string, Entry>();
+
+  constructor(readonly partition: number) {}
+
+  /** All entries, in key order. */
+  sorted(): Entry[] {
+    return [...this.entries.values()].sort((a, b) => compareKeys(a.key, b.key));
+  }
+
+  /** Count and digest from scratch. */
+  summary(): { count: number; digest: number } {
+    let count = 0;
+    let digest = 0;
+    for (const entry of this.entries.values()) {
+      if (isTombstone(entry)) continue;
+      count++;
+      digest = (digest + digestOf(encodeRecord(this.partition, entry).crc)) >>> 0;
+    }
+    return { count, digest };
+  }
+}
+
+const LETTERS = ["a", "b", "ö", "\ue000", "\u{1f600}"];
+
+/** One turn of a replica: some writes, deletes and removals, and the state that belongs to them. */
+export function randomTurn(random: Random, store: PartitionStore, model: PartitionModel): void {
+  const writes = 1 + randomBelow(random, 3);
+  for (let i = 0; i < writes; i++) {
+    const key = Array.from(
+      { length: 1 + randomBelow(random, 2) },
+      () => LETTERS[randomBelow(random, LETTERS.length)],
+    ).join("");
+    const seq = store.state.lastSeq + 1;
+    const choice = randomBelow(random, 10);
+    if (choice === 0) {
+      store.remove(key);
+      model.entries.delete(key);
+      continue;
+    }
+    const value = choice < 3 ? undefined : `${seq}`.repeat(randomBelow(random, 20));
+    const entry = entryOf(key, seq, value);
+    store.apply(entry);
+    model.entries.set(key, entry);
+    store.setState({ lastSeq: seq, term: 1 });
+  }
+  if (randomBelow(random, 3) === 0) store.setState({ commitSeq: store.state.lastSeq });
+}
