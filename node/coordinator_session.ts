@@ -62,8 +62,6 @@ export interface SessionOptions {
   joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
   /** A newer map, to be given to the node core and to whoever else wants it. */
   onMap(map: ClusterMap): void;
-  /** Told to register again: what earlier acknowledged heartbeats granted does not count any more. */
-  onRegisterAgain(): void;
   /** Registered: heartbeats go to this address. */
   onRegistered(heartbeats: Address, intervalMs: number): void;
   /** Heartbeats must not go on: they would renew a lease that this node must not have. */
@@ -258,7 +256,6 @@ export class CoordinatorSession {
         return this.#options.onHeartbeatAck(message);
       case "register_again":
         this.#deps.log.warn("the coordinator asks this node to register again");
-        this.#options.onRegisterAgain();
         if (this.#connection !== undefined) this.#register(this.#connection, false);
         return;
       case "left":

@@ -115,6 +115,14 @@ export class HeartbeatSender {
     });
   }
 
+  /** Sends none until {@linkcode start}. */
+  pause(): void {
+    this.#beats?.cancel();
+    this.#beats = undefined;
+    // What is under way must not renew anything either.
+    this.#sent = [];
+  }
+
   /** Ends it; no callback follows. */
   stop(): void {
     this.#stopped = true;

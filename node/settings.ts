@@ -7,9 +7,11 @@
 import type { Program, Values } from "../shared/config.ts";
 import {
   DRAIN_TIMEOUT_MS,
+  KEY_BYTES_MAX,
   PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
   RECORD_CACHE_BYTES_DEFAULT,
+  VALUE_BYTES_MAX,
 } from "../shared/limits.ts";
 import { bytes, choice, decimal, flag, integer, optionalText, text } from "../shared/setting.ts";
 
@@ -62,6 +64,18 @@ export const NODE_SETTINGS = {
     default: RECORD_CACHE_BYTES_DEFAULT,
     min: 0,
     max: 2 ** 40,
+  }),
+  keyBytesMax: bytes({
+    help: "The longest key that is taken.",
+    default: KEY_BYTES_MAX,
+    min: 1,
+    max: KEY_BYTES_MAX,
+  }),
+  valueBytesMax: bytes({
+    help: "The longest value that is taken.",
+    default: VALUE_BYTES_MAX,
+    min: 1,
+    max: VALUE_BYTES_MAX,
   }),
   zone: optionalText({
     help: "The failure domain, such as a rack: copies of a key avoid sharing one. By default the " +

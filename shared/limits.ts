@@ -124,6 +124,9 @@ export const RECENT_WRITES_MAX = 1_024;
 export const HANDOVER_TIMEOUT_MS = 2_000;
 /** How long a node that is told to stop tries to hand its primaries over. */
 export const DRAIN_TIMEOUT_MS = 10_000;
+/** How long it then still answers requests that it has begun. */
+export const STOP_GRACE_MS = 1_000;
+export const STOP_POLL_MS = 10;
 
 /** A node's session with the coordinator: delays between attempts, and until one is given up. */
 export const SESSION_BACKOFF_MS = 100;

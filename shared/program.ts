@@ -15,6 +15,8 @@ import { VERSION } from "./version.ts";
 /** Exit codes of the programs; scripts rely on them. */
 export const EXIT_FAILED = 1;
 export const EXIT_BAD_CONFIG = 2;
+/** A mistake of ours: the state of the process cannot be relied on (`EX_SOFTWARE` of sysexits.h). */
+export const EXIT_DEFECT = 70;
 
 /** A program's own settings and those that every program has. */
 export type WithLogSettings<S extends Settings> = S & typeof LOG_SETTINGS;
@@ -89,6 +91,26 @@ function report(name: string, error: unknown, debug: boolean): number {
   if (expected) console.error(`${name}: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`);
   if (!expected || debug) console.error(error);
   return expected && error.code === "bad_config" ? EXIT_BAD_CONFIG : EXIT_FAILED;
+}
+
+/**
+ * Ends the process with {@linkcode EXIT_DEFECT} and a stack trace at any error that nobody caught.
+ * For programs that serve: going on with a state that nobody has thought of could lose data.
+ */
+export function exitOnDefect(name: string): void {
+  const exit = (error: unknown) => {
+    console.error(`${name}: internal error, stopping; please report this:`);
+    console.error(error);
+    Deno.exit(EXIT_DEFECT);
+  };
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    exit(event.error);
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    exit(event.reason);
+  });
 }
 
 /** The first SIGTERM or SIGINT. A second one ends the process at once, with the shell's exit code. */

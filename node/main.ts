@@ -1,0 +1,125 @@
+/**
+ * The program `kv-node`: reads its settings, gives the node the machine's own clock, chance, network
+ * and disk, and ends it when it is told to. Nothing imports it.
+ *
+ * @module
+ */
+import { SystemClock } from "../shared/clock.ts";
+import type { Source } from "../shared/config.ts";
+import { CS_CONFIG_FILE, describeSearch, findCoordinator } from "../shared/coordinator_address.ts";
+import { DenoTransport } from "../shared/deno_transport.ts";
+import { KvError, toKvError } from "../shared/errors.ts";
+import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
+import { SystemRandom } from "../shared/random.ts";
+import { type Address, formatAddress } from "../shared/transport.ts";
+import { DataFolder } from "./data_folder.ts";
+import { MemoryFolder } from "./memory_folder.ts";
+import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
+
+/** HTTP ports are this much above TCP ports. */
+const HTTP_PORT_OFFSET = 1_000;
+
+type NodeRun = Run<typeof NODE_SETTINGS>;
+
+async function main(run: NodeRun): Promise<void> {
+  exitOnDefect(NODE_PROGRAM.name);
+  const { config, logger } = run;
+  const deps = {
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport: new DenoTransport(),
+    logger,
+  };
+  const ended = Promise.race([untilSignal(), untilToldToLeave()]);
+  const runtime = await NodeRuntime.start(deps, {
+    listen: addresses(config.host, config.port, run.sources.port),
+    advertiseHost: config.advertiseHost,
+    openFolder: async (port): Promise<NodeFolder> => {
+      if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
+      const path = config.data ?? `.kv-node-${port}`;
+      const folder = await DataFolder.open(path, { random: deps.random, rebuild: config.rebuild });
+      if (folder.movedTo !== undefined) {
+        logger("storage").warn("the damaged data was put aside; begins as a new node", {
+          old_data: folder.movedTo,
+        });
+      }
+      return folder;
+    },
+    memory: config.storage === "memory",
+    fsync: config.fsync,
+    cacheBytes: config.cacheBytes,
+    zone: config.zone,
+    weight: config.weight,
+    limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
+    cluster: clusterOf(run),
+  });
+  console.log(readyLine(config.host, runtime.address.port));
+
+  const end = await Promise.race([ended, runtime.failed]);
+  if (end instanceof KvError) {
+    await runtime.close();
+    throw end;
+  }
+  logger("node").info(`${end}: stopping`);
+  if (end === "SIGUSR1") await runtime.leave();
+  else await runtime.stop(config.drainTimeoutMs);
+}
+
+/** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */
+function readyLine(host: string, port: number): string {
+  const address = formatAddress({ host, port });
+  return `${NODE_PROGRAM.name} ${address} http=${port + HTTP_PORT_OFFSET} pid=${Deno.pid}`;
+}
+
+/** Where to listen: a port that was asked for, or the first free one from the default on. */
+function addresses(host: string, port: number, source: Source): Address[] {
+  const count = source === "default" ? NODE_PORTS_TRIED + 1 : 1;
+  return Array.from({ length: count }, (_, i) => ({ host, port: port + i }));
+}
+
+function clusterOf({ config, sources, logger }: NodeRun): NodeRuntimeOptions["cluster"] {
+  if (config.standalone) {
+    const partitionCount = sources.partitions === "default" ? undefined : config.partitions;
+    return { standalone: true, partitionCount };
+  }
+  const from = (source: Source) => sources.coordinator === source ? config.coordinator : undefined;
+  let said = "";
+  return {
+    locate(use, fail) {
+      // Asked anew before each attempt: the coordinator may have moved, and written so.
+      findCoordinator({
+        flag: from("flag"),
+        environment: from("environment"),
+        configFile: from("file"),
+        readTextFile,
+      }).then(
+        (found) => {
+          const search = describeSearch(found);
+          if (search !== said) logger("session").info("looking for the coordinator", { search });
+          said = search;
+          use(found.address);
+        },
+        (error) => fail(toKvError(error)),
+      );
+    },
+  };
+}
+
+async function readTextFile(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new KvError("bad_config", `cannot read ${CS_CONFIG_FILE}: ${error}`, { cause: error });
+  }
+}
+
+function untilToldToLeave(): Promise<"SIGUSR1"> {
+  return new Promise((resolve) => {
+    if (Deno.build.os === "windows") return;
+    Deno.addSignalListener("SIGUSR1", () => resolve("SIGUSR1"));
+  });
+}
+
+if (import.meta.main) await runProgram(NODE_PROGRAM, main);

@@ -1,0 +1,337 @@
+/**
+ * A whole node put together: folder, core, server, router, session with the coordinator, heartbeats.
+ * It is all of `kv-node` but for the process: `main.ts` gives it the real clock, network and folder,
+ * the simulator its own. It has no rules of its own.
+ *
+ * @module
+ */
+import type { Clock } from "../shared/clock.ts";
+import { sleep } from "../shared/clock.ts";
+import type { ClusterMap, NodeId } from "../shared/cluster_map.ts";
+import { KvError, toKvError } from "../shared/errors.ts";
+import { STOP_GRACE_MS, STOP_POLL_MS } from "../shared/limits.ts";
+import type { Logger } from "../shared/logger.ts";
+import { type Random, randomId } from "../shared/random.ts";
+import type { RequestLimits } from "../shared/request_checks.ts";
+import { Router } from "../shared/router.ts";
+import type { Storage } from "../shared/storage.ts";
+import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
+import { CoordinatorSession, type SessionOptions } from "./coordinator_session.ts";
+import { HeartbeatSender } from "./heartbeat_sender.ts";
+import { Node } from "./node.ts";
+import { DiskQueue, type FsyncMode, openPartitionStores } from "./partition_store.ts";
+import { NodeServer } from "./server.ts";
+import { joinStandalone, refuseStandaloneFolder, standaloneMap } from "./standalone.ts";
+
+/** Where a node keeps its identity and its data; `data_folder.ts`, or `memory_folder.ts`. */
+export interface NodeFolder {
+  readonly nodeId: NodeId;
+  readonly incarnation: number;
+  readonly clusterId: string | undefined;
+  readonly partitionCount: number | undefined;
+  readonly storage: Storage;
+  /** Notes durably which cluster the data is of, before any of it is written. */
+  joinCluster(clusterId: string, partitionCount: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The world, as a node sees it. */
+export interface NodeRuntimeDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  /** The log of one part. */
+  logger(category: string): Logger;
+}
+
+/** What a node is told. */
+export interface NodeRuntimeOptions {
+  /** Where to listen: the first that is free. */
+  readonly listen: readonly Address[];
+  /** How others reach it, where not by the host of `listen`. */
+  readonly advertiseHost?: string | undefined;
+  /** Opens the folder; the port is for its default name. */
+  openFolder(port: number): Promise<NodeFolder>;
+  /** The data is gone with the process, and so is the node's id. */
+  readonly memory: boolean;
+  readonly fsync: FsyncMode;
+  readonly cacheBytes: number;
+  /** Default: the host. */
+  readonly zone?: string | undefined;
+  readonly weight: number;
+  readonly limits?: RequestLimits | undefined;
+  /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
+  readonly cluster:
+    | { locate(use: (address: Address) => void, fail: (error: KvError) => void): void }
+    | { standalone: true; partitionCount: number | undefined };
+}
+
+/** A running node. */
+export class NodeRuntime {
+  /** Where it listens. */
+  readonly address: Address;
+  readonly node: Node;
+  readonly server: NodeServer;
+  /** Settles when the node cannot go on: another run of it is newer, its cluster is another one. */
+  readonly failed: Promise<KvError>;
+  readonly #deps: NodeRuntimeDeps;
+  readonly #log: Logger;
+  readonly #listener: Listener;
+  readonly #folder: NodeFolder;
+  readonly #router: Router;
+  readonly #session: CoordinatorSession | undefined;
+  readonly #heartbeats: HeartbeatSender | undefined;
+  readonly #left: Promise<void>;
+  /** Tells this process from another one with the same folder. */
+  readonly #instance: string;
+  #onLeft: () => void = () => {};
+  #onFailed: (error: KvError) => void = () => {};
+
+  /**
+   * Listens, opens the folder, and begins to serve and to look for its cluster.
+   *
+   * @throws {KvError} `address_in_use`, or what the folder says
+   */
+  static async start(deps: NodeRuntimeDeps, options: NodeRuntimeOptions): Promise<NodeRuntime> {
+    // The port is taken first, since the folder may be named after it. Who connects meanwhile waits.
+    const early: Stream[] = [];
+    let accept = (stream: Stream): void => {
+      early.push(stream);
+    };
+    const listener = await listenOnFirstFree(deps, options.listen, (stream) => accept(stream));
+    let folder: NodeFolder | undefined;
+    try {
+      folder = await options.openFolder(listener.address.port);
+      if ("standalone" in options.cluster) {
+        await joinStandalone(folder, deps.random, options.cluster.partitionCount);
+      } else {
+        refuseStandaloneFolder(folder);
+      }
+      const opened = await openPartitionStores(folder.storage, folder.partitionCount ?? 0);
+      if (opened.damaged.size > 0) {
+        deps.logger("storage").error("damaged partitions", {
+          count: opened.damaged.size,
+          first: [...opened.damaged].slice(0, 3).map(([p, why]) => `${p}: ${why}`).join("; "),
+        });
+      }
+      const log = deps.logger("storage");
+      const queue = new DiskQueue(folder.storage, deps.clock, {
+        fsync: options.fsync,
+        cacheBytes: options.cacheBytes,
+        onError: (error) => log.error("the disk refused a write", { error: error.message }),
+        onRecovered: () => log.info("the disk takes writes again"),
+      });
+      const { clock, random, transport } = deps;
+      const node = new Node(
+        { clock, random, transport, log: deps.logger("node"), queue, opened },
+        { nodeId: folder.nodeId, standalone: "standalone" in options.cluster },
+      );
+      const runtime = new NodeRuntime(deps, options, listener, folder, node);
+      accept = (stream) => runtime.server.accept(stream);
+      for (const stream of early.splice(0)) accept(stream);
+      runtime.#begin(options);
+      return runtime;
+    } catch (error) {
+      listener.close();
+      for (const stream of early) stream.close();
+      await folder?.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    deps: NodeRuntimeDeps,
+    options: NodeRuntimeOptions,
+    listener: Listener,
+    folder: NodeFolder,
+    node: Node,
+  ) {
+    this.#deps = deps;
+    this.#log = deps.logger("node");
+    this.#listener = listener;
+    this.#folder = folder;
+    this.address = listener.address;
+    this.node = node;
+    this.#instance = randomId(deps.random);
+    this.failed = new Promise((resolve) => this.#onFailed = resolve);
+    this.#left = new Promise((resolve) => this.#onLeft = resolve);
+    const { clock, random, transport } = deps;
+    this.#router = new Router({ clock, random, transport }, {
+      role: "node",
+      hello: { node: folder.nodeId },
+      local: { nodeId: folder.nodeId, execute: (request, reply) => node.execute(request, reply) },
+      // Another node may know more than the coordinator has told this one yet.
+      onMap: (map) => {
+        node.applyMap(map);
+        this.server.adoptMap(map);
+      },
+    });
+    this.server = new NodeServer({ clock, log: deps.logger("server") }, {
+      node,
+      forwarder: this.#router,
+      clusterId: () => folder.clusterId,
+      limits: options.limits,
+    });
+    node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
+    if ("standalone" in options.cluster) return;
+    this.#heartbeats = this.#makeHeartbeats();
+    this.#session = this.#makeSession(options, options.cluster.locate, this.#heartbeats);
+  }
+
+  /** Whether the node is registered with its coordinator, or needs none. */
+  get up(): boolean {
+    return this.#session?.up ?? true;
+  }
+
+  /**
+   * Ends it in good order: hands its primaries over where there is somebody to take them, within
+   * `drainTimeoutMs`, answers what it is still doing, and closes the folder.
+   */
+  async stop(drainTimeoutMs: number): Promise<void> {
+    const session = this.#session;
+    if (session?.up && drainTimeoutMs > 0) {
+      session.leave(true);
+      let timer = { cancel() {} };
+      const timeout = new Promise<"late">((resolve) => {
+        timer = this.#deps.clock.setTimer(drainTimeoutMs, () => resolve("late"));
+      });
+      const end = await Promise.race([this.#left, timeout]);
+      timer.cancel();
+      if (end === "late") {
+        this.#log.warn("not all partitions could be handed over; stopping", { drainTimeoutMs });
+      }
+    }
+    await this.close();
+  }
+
+  /** Asks to leave the cluster for good, waits for as long as that takes, then ends. */
+  async leave(): Promise<void> {
+    if (this.#session !== undefined) {
+      this.#session.leave(false);
+      await this.#left;
+    }
+    await this.close();
+  }
+
+  /** Ends it without handing anything over; everything acknowledged is on disk. */
+  async close(): Promise<void> {
+    this.#listener.close();
+    const { clock } = this.#deps;
+    const untilMs = clock.monotonicMs() + STOP_GRACE_MS;
+    while (this.server.outstanding > 0 && clock.monotonicMs() < untilMs) {
+      await sleep(clock, STOP_POLL_MS);
+    }
+    this.#heartbeats?.stop();
+    this.#session?.close();
+    this.#router.close();
+    this.server.close();
+    await this.node.close();
+    await this.#folder.close();
+  }
+
+  #begin(options: NodeRuntimeOptions): void {
+    if (this.#session !== undefined) {
+      this.#session.start();
+      return;
+    }
+    const { nodeId, incarnation, clusterId = "", partitionCount = 0 } = this.#folder;
+    this.#adopt(standaloneMap({
+      clusterId,
+      partitionCount,
+      node: {
+        id: nodeId,
+        ...this.#advertised(options),
+        httpPort: 0,
+        weight: options.weight,
+        incarnation,
+        state: "up",
+      },
+    }));
+  }
+
+  #advertised(options: NodeRuntimeOptions): { host: string; port: number; zone: string } {
+    const { host: listening, port } = this.address;
+    const host = options.advertiseHost ?? options.listen[0]?.host ?? listening;
+    return { host, port, zone: options.zone ?? host };
+  }
+
+  #adopt(map: ClusterMap): void {
+    this.node.applyMap(map);
+    this.server.adoptMap(this.node.map() ?? map);
+    this.#router.adopt(map);
+  }
+
+  #makeHeartbeats(): HeartbeatSender {
+    const { clock, transport, logger } = this.#deps;
+    const { nodeId, incarnation } = this.#folder;
+    return new HeartbeatSender({ clock, transport, log: logger("heartbeat") }, {
+      node: nodeId,
+      instance: this.#instance,
+      incarnation,
+      epoch: () => this.node.map()?.epoch ?? 0,
+      sendOverSession: (message) => this.#session?.send(message) ?? false,
+      onAck: (sentMs, epoch) => {
+        this.node.onHeartbeatAck(sentMs, epoch);
+        this.#session?.noteAck(epoch);
+      },
+    });
+  }
+
+  #makeSession(
+    options: NodeRuntimeOptions,
+    locate: SessionOptions["locate"],
+    heartbeats: HeartbeatSender,
+  ): CoordinatorSession {
+    const { clock, random, transport, logger } = this.#deps;
+    const folder = this.#folder;
+    const session = new CoordinatorSession(
+      { clock, random, transport, log: logger("session") },
+      {
+        identity: {
+          node: folder.nodeId,
+          instance: this.#instance,
+          incarnation: folder.incarnation,
+          ...this.#advertised(options),
+          httpPort: 0,
+          weight: options.weight,
+          memory: options.memory,
+        },
+        node: this.node,
+        locate,
+        clusterId: () => folder.clusterId,
+        joinCluster: ({ settings }, done) => {
+          folder.joinCluster(settings.clusterId, settings.partitionCount).then(
+            () => done(undefined),
+            (error) => done(toKvError(error)),
+          );
+        },
+        onMap: (map) => this.#adopt(map),
+        onRegistered: (to, intervalMs) => heartbeats.start(to, intervalMs),
+        onMistrust: () => heartbeats.pause(),
+        onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
+        onLeft: () => this.#onLeft(),
+        onFatal: (error) => this.#onFailed(error),
+      },
+    );
+    this.node.coordinator = { send: (message) => void session.send(message) };
+    return session;
+  }
+}
+
+/** @throws {KvError} the last reason, where none is free */
+async function listenOnFirstFree(
+  { transport }: NodeRuntimeDeps,
+  addresses: readonly Address[],
+  onStream: (stream: Stream) => void,
+): Promise<Listener> {
+  let inUse: KvError | undefined;
+  for (const address of addresses) {
+    try {
+      return await transport.listen(address, onStream);
+    } catch (error) {
+      inUse = toKvError(error);
+      if (inUse.code !== "address_in_use") throw inUse;
+    }
+  }
+  throw inUse ?? new KvError("bad_config", "no address to listen on was given");
+}

@@ -1,0 +1,287 @@
+/**
+ * The node's front: accepted streams in, each request to whom it concerns. A request for a key is
+ * tried on this node's own copy first, and passed on to the right node where that cannot answer;
+ * messages of other nodes go to the node core. What a request means is not known here.
+ *
+ * Invariants: a request that another node has passed on is never passed on again; a message of a
+ * peer is believed only on a connection whose `hello` named a node of the same cluster; a watched
+ * read is answered by this node or not at all, since only its own commits are pushed.
+ *
+ * @module
+ */
+import { Acceptor } from "../shared/acceptor.ts";
+import type { Clock } from "../shared/clock.ts";
+import { type ClusterMap, findNode, type NodeId } from "../shared/cluster_map.ts";
+import type { Connection } from "../shared/connection.ts";
+import { locateKey, nodeListings } from "../shared/directory.ts";
+import { KvError } from "../shared/errors.ts";
+import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
+import type { Logger } from "../shared/logger.ts";
+import {
+  type KeyRequest,
+  type Message,
+  MESSAGES,
+  PROTOCOL_VERSION,
+  type Reply,
+  type Request,
+} from "../shared/messages.ts";
+import { partitionOf } from "../shared/position.ts";
+import { checkKey, checkKeyRequest, type RequestLimits } from "../shared/request_checks.ts";
+import { RequestServer } from "../shared/request_server.ts";
+import type { Stream } from "../shared/transport.ts";
+import { Watchers } from "./watchers.ts";
+
+type ReplyTo = (reply: Reply) => void;
+
+/** What the server needs of the node core. */
+export interface ServerNode {
+  readonly nodeId: NodeId;
+  map(): ClusterMap | undefined;
+  execute(request: KeyRequest, reply: ReplyTo): void;
+  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
+  onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
+  onPeerConnectionClosed(connection: Connection): void;
+  stats(): Record<string, unknown>;
+}
+
+/** The way to other nodes: a router that knows this node's copies as its own. */
+export interface Forwarder {
+  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void;
+  request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void;
+}
+
+/** What a server is given. */
+export interface NodeServerOptions {
+  readonly node: ServerNode;
+  readonly forwarder: Forwarder;
+  /** The cluster that the data folder belongs to; undefined before the first one. */
+  clusterId(): string | undefined;
+  readonly limits?: RequestLimits | undefined;
+  /** Default `CONNECTIONS_MAX`. */
+  readonly connectionsMax?: number;
+}
+
+/** Who is at the other end, as its `hello` said. */
+class Peer {
+  readonly role: Message<"hello">["role"];
+  readonly node: NodeId | undefined;
+
+  constructor(hello: Message<"hello">) {
+    this.role = hello.role;
+    this.node = hello.node;
+  }
+}
+
+/** Serves the JSON wire on every stream that it is given. */
+export class NodeServer {
+  readonly watchers: Watchers;
+  readonly #deps: { clock: Clock; log: Logger };
+  readonly #options: NodeServerOptions;
+  readonly #node: ServerNode;
+  readonly #acceptor: Acceptor;
+  readonly #servers = new Set<RequestServer>();
+  readonly #counts = { requests: 0, forwarded: 0 };
+
+  constructor(deps: { clock: Clock; log: Logger }, options: NodeServerOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#node = options.node;
+    this.watchers = new Watchers(deps.clock);
+    this.#acceptor = new Acceptor(
+      { json: (stream) => this.#serve(stream) },
+      options.connectionsMax,
+    );
+  }
+
+  /** Requests that are not answered yet. */
+  get outstanding(): number {
+    let sum = 0;
+    for (const server of this.#servers) sum += server.outstanding;
+    return sum;
+  }
+
+  /** Takes a stream from a listener. */
+  accept(stream: Stream): void {
+    this.#acceptor.accept(stream);
+  }
+
+  /** A map was adopted: what gateways cached of partitions that went elsewhere is not covered. */
+  adoptMap(map: ClusterMap): void {
+    this.watchers.adoptMap(map, this.#node.nodeId);
+  }
+
+  /** Closes every connection, after what was sent is out. */
+  close(): void {
+    this.#acceptor.closeAll(true);
+  }
+
+  #serve(stream: Stream): void {
+    const server = new RequestServer(stream, this.#deps, {
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onOther: (message, connection) => this.#onOther(message, connection),
+      onClose: (_reason, connection) => {
+        this.#servers.delete(server);
+        this.watchers.forget(connection);
+        if (connection.peer instanceof Peer && connection.peer.node !== undefined) {
+          this.#node.onPeerConnectionClosed(connection);
+        }
+      },
+    });
+    this.#servers.add(server);
+  }
+
+  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
+    this.#counts.requests++;
+    switch (request.req_type) {
+      case "get":
+      case "put":
+      case "exists":
+      case "update":
+      case "create":
+      case "delete":
+        checkKeyRequest(request, this.#options.limits);
+        return this.#executeKey(request, reply);
+      case "watch_get":
+        checkKeyRequest(request, this.#options.limits);
+        return this.#watchedRead(request, reply, connection);
+      case "scan_partition":
+        return this.#scan(request, reply);
+      case "ping":
+        return reply({ req_type: "ack", message: "pong" });
+      case "hello":
+        return this.#onHello(request, reply, connection);
+      case "get_map":
+        return reply({ req_type: "map", map: this.#map(request.req_type) });
+      case "list_nodes":
+        return reply({ req_type: "result", result: nodeListings(this.#map(request.req_type)) });
+      case "get_nodes_for_key": {
+        checkKey(request.key, this.#options.limits, request.req_type);
+        const location = locateKey(this.#map(request.req_type), request.key);
+        return reply({ req_type: "result", result: location });
+      }
+      case "stats":
+        return reply({ req_type: "result", result: this.#stats() });
+    }
+  }
+
+  #executeKey(request: KeyRequest, reply: ReplyTo): void {
+    if (request.forwarded === true) {
+      this.#node.execute(request, reply);
+      return;
+    }
+    const beganMs = this.#deps.clock.monotonicMs();
+    this.#node.execute(request, (result) => {
+      if (mayServeElsewhere(result)) this.#forward(request, beganMs, reply);
+      else reply(result);
+    });
+  }
+
+  #forward(request: KeyRequest, beganMs: number, reply: ReplyTo): void {
+    const timeoutMs = request.timeout_ms ?? REQUEST_TIMEOUT_MS;
+    const leftMs = beganMs + timeoutMs - this.#deps.clock.monotonicMs();
+    this.#counts.forwarded++;
+    this.#options.forwarder.execute(request, Math.max(1, leftMs), reply);
+  }
+
+  #watchedRead(request: Message<"watch_get">, reply: ReplyTo, connection: Connection): void {
+    const { partitionCount } = this.#map(request.req_type).settings;
+    const partition = partitionOf(request.key, partitionCount);
+    const watch = this.watchers.beginRead(connection, partition, request.key);
+    try {
+      this.#node.execute(request, (result) => {
+        reply(result);
+        this.watchers.endRead(watch, tellsOfTheKey(result));
+      });
+    } catch (error) {
+      this.watchers.endRead(watch, false);
+      throw error;
+    }
+  }
+
+  #scan(request: Message<"scan_partition">, reply: ReplyTo): void {
+    const map = this.#map(request.req_type);
+    const primary = findNode(map, map.partitions[request.partition]?.primary);
+    if (request.forwarded === true || primary === undefined || primary.id === this.#node.nodeId) {
+      this.#node.scanPartition(request, reply);
+      return;
+    }
+    this.#counts.forwarded++;
+    const { id: _, ...message } = request;
+    this.#options.forwarder.request(
+      primary.id,
+      { ...message, forwarded: true },
+      request.timeout_ms ?? REQUEST_TIMEOUT_MS,
+      reply,
+    );
+  }
+
+  #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      throw new KvError(
+        "wrong_version",
+        `hello: this node speaks protocol version ${PROTOCOL_VERSION}, the caller ${hello.protocol}; upgrade the older of the two`,
+      );
+    }
+    const ours = this.#options.clusterId();
+    if (ours !== undefined && hello.cluster_id !== undefined && hello.cluster_id !== ours) {
+      throw new KvError(
+        "wrong_cluster",
+        `hello: this node belongs to cluster ${ours}, the caller to ${hello.cluster_id}`,
+      );
+    }
+    if (hello.role === "node") {
+      // Data of a cluster must not reach a folder that is not noted down to belong to it.
+      if (ours === undefined) {
+        throw new KvError("unavailable", "hello: this node has not joined its cluster yet");
+      }
+      if (hello.node === undefined) {
+        throw new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
+      }
+    }
+    connection.peer = new Peer(hello);
+    reply({ req_type: "ack", message: "hello" });
+  }
+
+  #onOther(message: Message, connection: Connection): void {
+    const { peer } = connection;
+    const isPeers = MESSAGES[message.req_type].direction === "peer";
+    if (!isPeers || !(peer instanceof Peer) || peer.role !== "node" || peer.node === undefined) {
+      throw new KvError(
+        "bad_request",
+        isPeers
+          ? `${message.req_type}: only for nodes, after a hello that says so`
+          : `${message.req_type}: not a request`,
+      );
+    }
+    this.#node.onPeerMessage(message, peer.node, connection);
+  }
+
+  #map(what: string): ClusterMap {
+    const map = this.#node.map();
+    if (map === undefined) {
+      throw new KvError("unavailable", `${what}: this node has not joined its cluster yet`);
+    }
+    return map;
+  }
+
+  #stats(): Record<string, unknown> {
+    return {
+      ...this.#node.stats(),
+      connections: this.#acceptor.open,
+      requests: this.#counts.requests,
+      forwarded: this.#counts.forwarded,
+      watched_keys: this.watchers.size,
+    };
+  }
+}
+
+/** Whether the request is known not to have happened, and another node (or this one, later) can. */
+function mayServeElsewhere(reply: Reply): boolean {
+  return reply.req_type === "error" &&
+    (reply.code === "not_primary" || reply.code === "unavailable");
+}
+
+/** Whether the answer to a read says something about the key that may be cached. */
+function tellsOfTheKey(reply: Reply): boolean {
+  return reply.req_type === "data" || (reply.req_type === "error" && reply.code === "not_found");
+}
