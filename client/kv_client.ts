@@ -80,7 +80,7 @@ export interface ProcessStats {
 export interface PingResult {
   /** The node's id, or `coordinator`. */
   id: string;
-  /** Round trip, where it answered. */
+  /** How long its answer took, opening a connection included. */
   elapsedMs?: number;
   error?: KvError;
 }
@@ -283,9 +283,8 @@ export class KvClient implements AsyncDisposable {
 
   /** Asks the coordinator and each node whether they are there. */
   async ping(options: CallOptions = {}): Promise<PingResult[]> {
-    const begin = this.#clock.monotonicMs();
-    return await this.#askAll({ req_type: "ping" }, options, (id, reply) => {
-      if (reply.req_type === "ack") return { id, elapsedMs: this.#clock.monotonicMs() - begin };
+    return await this.#askAll({ req_type: "ping" }, options, (id, reply, elapsedMs) => {
+      if (reply.req_type === "ack") return { id, elapsedMs };
       return { id, error: replyError(reply, "ping") };
     });
   }
@@ -379,16 +378,17 @@ export class KvClient implements AsyncDisposable {
   async #askAll<T>(
     message: object,
     options: CallOptions,
-    read: (id: string, reply: Reply) => T,
+    read: (id: string, reply: Reply, elapsedMs: number) => T,
   ): Promise<T[]> {
     const map = await this.clusterMap();
     const timeoutMs = this.#timeoutMs(options);
     const coordinator = this.#coordinator;
+    const begin = this.#clock.monotonicMs();
     const ask = (id: string, send: (done: (reply: Reply) => void) => void) =>
       withSignal<Reply>(options.signal, (done) => {
         send(done);
         return () => {};
-      }).then((reply) => read(id, reply));
+      }).then((reply) => read(id, reply, this.#clock.monotonicMs() - begin));
     const calls = map.nodes.map((node) =>
       ask(node.id, (done) => this.#router.request(node.id, message, timeoutMs, done))
     );

@@ -17,6 +17,8 @@ export function startProgressBar(totalBytes: number | undefined): Progress {
       : "{duration_formatted} | {text}",
     fps: UPDATES_PER_SECOND,
     hideCursor: false,
+    // The terminal is left as it is, so that nothing needs to be undone where the process is killed.
+    linewrap: true,
     clearOnComplete: false,
   }, cliProgress.Presets.legacy);
   bar.start(totalBytes ?? 0, 0, { text: "" });

@@ -139,10 +139,12 @@ async function exportFile(args: readonly Word[], context: CommandContext): Promi
     progress?.stop();
     await file.close();
   }
-  const seconds = (clock.monotonicMs() - begin) / 1_000;
+  const elapsedMs = Math.round(clock.monotonicMs() - begin);
   const text = settings.json
-    ? JSON.stringify({ file: path, ...summary, elapsedMs: seconds * 1_000 })
-    : `export: ${count(summary.keys)} keys, ${size(summary.bytes)} in ${seconds.toFixed(1)} s`;
+    ? JSON.stringify({ file: path, ...summary, elapsedMs })
+    : `export: ${count(summary.keys)} keys, ${size(summary.bytes)} in ${
+      (elapsedMs / 1_000).toFixed(1)
+    } s`;
   if (path === "-") io.note(text);
   else await io.write(text + "\n");
   return EXIT.ok;
