@@ -4,6 +4,7 @@
  * @module
  */
 import type { Figure } from "./figure.ts";
+import { processorName } from "./servers.ts";
 
 const COLUMNS = [
   "workload",
@@ -70,18 +71,10 @@ export function figureDocument(figures: readonly Figure[], settings: object): ob
       arch: Deno.build.arch,
       release: Deno.osRelease(),
       cpus,
-      cpu: cpuName(),
+      cpu: processorName(),
     },
     deno: Deno.version.deno,
     settings,
     figures,
   };
-}
-
-function cpuName(): string | undefined {
-  try {
-    return /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
-  } catch {
-    return undefined;
-  }
 }

@@ -101,17 +101,29 @@ const TICKS_PER_SECOND = 100;
 
 /** Processor time of processes, all their threads, in µs; undefined on a system without /proc. */
 export function processorTimeUs(pids: readonly number[]): number | undefined {
+  const stats = readProc(pids.map((pid) => `/proc/${pid}/stat`));
+  if (stats === undefined) return undefined;
   let ticks = 0;
-  for (const pid of pids) {
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-      // The name, in parentheses, may hold anything; user and system time are the 12th and 13th
-      // fields behind it.
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      ticks += Number(fields[11]) + Number(fields[12]);
-    } catch {
-      return undefined;
-    }
+  for (const stat of stats.trim().split("\n")) {
+    // The name, in parentheses, may hold anything; user and system time are the 12th and 13th
+    // fields behind it.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    ticks += Number(fields[11]) + Number(fields[12]);
   }
   return ticks * 1e6 / TICKS_PER_SECOND;
+}
+
+/** The processor's name, where the system tells it. */
+export function processorName(): string | undefined {
+  return /^model name\s*: (.*)$/m.exec(readProc(["/proc/cpuinfo"]) ?? "")?.[1];
+}
+
+/** Files of /proc; Deno itself reads them only with all permissions there are. */
+function readProc(paths: readonly string[]): string | undefined {
+  try {
+    const { success, stdout } = new Deno.Command("cat", { args: [...paths] }).outputSync();
+    return success ? new TextDecoder().decode(stdout) : undefined;
+  } catch {
+    return undefined;
+  }
 }
