@@ -8,10 +8,11 @@ import { KvError } from "../shared/errors.ts";
 import { nearest } from "../shared/near_miss.ts";
 import { flagOf } from "../shared/setting.ts";
 import { formatAddress } from "../shared/transport.ts";
+import type { CallOptions, ReadOptions, WriteOptions } from "./call.ts";
 import { type Command, type CommandContext, commandSummary } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
-import type { CallOptions, KvClient, ReadOptions, WriteOptions } from "./kv_client.ts";
+import type { KvClient } from "./kv_client.ts";
 import { entryDocument, errorLine, formatDocument, formatTable } from "./output.ts";
 import { readAll, TRANSFER_COMMANDS } from "./transfer_commands.ts";
 

@@ -19,7 +19,8 @@ import { SystemRandom } from "../shared/random.ts";
 import { Router } from "../shared/router.ts";
 import { RpcClient } from "../shared/rpc_client.ts";
 import { type Address, formatAddress } from "../shared/transport.ts";
-import { KvClient, type KvClientOptions } from "./kv_client.ts";
+import type { KvClientOptions } from "./call.ts";
+import { KvClient } from "./kv_client.ts";
 
 /** How to reach a cluster, and the defaults of the client's calls. */
 export interface ConnectOptions extends KvClientOptions {

@@ -7,7 +7,7 @@
  */
 import { EXPORT_CHUNK_BYTES } from "../shared/limits.ts";
 import { encodeValue } from "../shared/value_codec.ts";
-import type { KvEntry } from "./kv_client.ts";
+import type { KvEntry } from "./call.ts";
 
 /** What an export came to. */
 export interface ExportSummary {

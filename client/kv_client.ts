@@ -6,105 +6,33 @@
  *
  * @module
  */
-import { type ClusterMap, findNode, type NodeId } from "../shared/cluster_map.ts";
-import { isLive } from "../shared/entry.ts";
-import { fromErrorReply } from "../shared/error_reply.ts";
-import { KvError } from "../shared/errors.ts";
-import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
-import type { Acks, Consistency, KeyRequest, Reply } from "../shared/messages.ts";
 import type { Clock } from "../shared/clock.ts";
-import { decodeValue, encodeValue, fromWireEntry } from "../shared/value_codec.ts";
+import type { ClusterMap } from "../shared/cluster_map.ts";
 import {
   type KeyLocation,
   locateKey,
   type NodeListing,
   nodeListings,
 } from "../shared/directory.ts";
-
-/** Sends requests to the right node. The real one is `shared/router.ts`; tests have their own. */
-export interface KeyRouter {
-  map(): ClusterMap | undefined;
-  refresh(): Promise<ClusterMap>;
-  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void;
-  request(node: NodeId, message: object, timeoutMs: number, done: (reply: Reply) => void): void;
-  close(): void;
-}
-
-/** One address that answers requests: the coordinator. */
-export interface RequestTarget {
-  request(message: object, timeoutMs: number, done: (reply: Reply) => void): void;
-  close(): void;
-}
-
-/** What every call takes. */
-export interface CallOptions {
-  /** Deadline of the call, its retries included. Default: that of the client (10,000). */
-  timeoutMs?: number | undefined;
-  /** Ends the call early with the signal's reason. A write may then still happen. */
-  signal?: AbortSignal | undefined;
-}
-
-/** What a read takes. */
-export interface ReadOptions extends CallOptions {
-  /** `strong` (the default) is linearizable; `replica` may be a moment old. */
-  consistency?: Consistency | undefined;
-}
-
-/** What a write takes. */
-export interface WriteOptions extends CallOptions {
-  /** Answer when `all` in-sync copies have it on disk (the default), or the `primary` alone. */
-  acks?: Acks | undefined;
-}
-
-/** A value with what is known about it. */
-export interface KvEntry {
-  key: string;
-  value: Uint8Array;
-  /** Grows with every write to the key; not by one. */
-  version: number;
-  /** When it was written: milliseconds since 1970-01-01 UTC. */
-  timestampMs: number;
-  /** When it expires, likewise; undefined for never. */
-  expiresAtMs: number | undefined;
-}
-
-/** A process and its counters, or why it did not answer. */
-export interface ProcessStats {
-  /** The node's id, or `coordinator`. */
-  id: string;
-  stats?: unknown;
-  error?: KvError;
-}
-
-/** What {@linkcode KvClient.ping} found out about a process. */
-export interface PingResult {
-  /** The node's id, or `coordinator`. */
-  id: string;
-  /** How long its answer took, opening a connection included. */
-  elapsedMs?: number;
-  error?: KvError;
-}
-
-/** What a client is made of. */
-export interface KvClientDeps {
-  clock: Clock;
-  router: KeyRouter;
-  coordinator?: RequestTarget | undefined;
-}
-
-/** Defaults of a client's calls. */
-export interface KvClientOptions {
-  /** Default 10,000. */
-  timeoutMs?: number | undefined;
-  /** Default `strong`. */
-  consistency?: Consistency | undefined;
-  /** Default `all`. */
-  acks?: Acks | undefined;
-  /** Longest key, in bytes of UTF-8. Default 1,024; raise it where the cluster's limit was raised. */
-  keyBytesMax?: number | undefined;
-  /** Longest value, in bytes. Default 8 MiB; likewise. */
-  valueBytesMax?: number | undefined;
-}
+import { KvError } from "../shared/errors.ts";
+import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
+import type { KeyRequest, Reply } from "../shared/messages.ts";
+import { decodeValue, encodeValue } from "../shared/value_codec.ts";
+import {
+  type CallOptions,
+  type KeyRouter,
+  type KvClientDeps,
+  type KvClientOptions,
+  type KvEntry,
+  type PingResult,
+  type ProcessStats,
+  type ReadOptions,
+  replyError,
+  type RequestTarget,
+  withSignal,
+  type WriteOptions,
+} from "./call.ts";
+import { scanCluster } from "./scan.ts";
 
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -299,26 +227,13 @@ export class KvClient implements AsyncDisposable {
    */
   async *entries(options: CallOptions = {}): AsyncGenerator<KvEntry, void, void> {
     this.#checkOpen();
-    const { settings } = this.#router.map() ?? await this.#router.refresh();
-    for (let partition = 0; partition < settings.partitionCount; partition++) {
-      let after: string | undefined;
-      do {
-        const page = await this.#scanPage(partition, after, options);
-        const now = this.#clock.wallMs();
-        for (const wire of page.entries) {
-          const entry = fromWireEntry(wire);
-          if (!isLive(entry, now)) continue;
-          yield {
-            key: entry.key,
-            value: entry.value,
-            version: entry.seq,
-            timestampMs: entry.timestampMs,
-            expiresAtMs: entry.expiresAtMs === 0 ? undefined : entry.expiresAtMs,
-          };
-        }
-        after = page.next;
-      } while (after !== undefined);
-    }
+    yield* scanCluster({
+      clock: this.#clock,
+      router: this.#router,
+      timeoutMs: this.#timeoutMs(options),
+      signal: options.signal,
+      checkOpen: () => this.#checkOpen(),
+    });
   }
 
   /** Ends the client and its connections. Calls under way end with an error. */
@@ -398,55 +313,6 @@ export class KvClient implements AsyncDisposable {
     return await Promise.all(calls);
   }
 
-  /** One page, whoever is primary, until `timeoutMs` have passed in vain. */
-  async #scanPage(partition: number, after: string | undefined, options: CallOptions) {
-    const deadline = this.#clock.monotonicMs() + this.#timeoutMs(options);
-    for (let attempt = 0;; attempt++) {
-      const left = deadline - this.#clock.monotonicMs();
-      const reply = await this.#askPrimary(partition, after, left, options.signal);
-      if (reply.req_type === "entries") return reply;
-      const error = replyError(reply, `scan of partition ${partition}`);
-      const backoffMs = Math.min(SCAN_BACKOFF_MS * 2 ** attempt, SCAN_BACKOFF_MS_MAX);
-      const tryAgain = error.retryable || error.code === "outcome_unknown" ||
-        error.code === "timeout";
-      if (!tryAgain || this.#clock.monotonicMs() + backoffMs >= deadline) throw error;
-      await withSignal<void>(options.signal, (done) => {
-        const timer = this.#clock.setTimer(backoffMs, done);
-        return () => timer.cancel();
-      });
-      // Where nobody answers, the map at hand is as good as any.
-      await this.#router.refresh().catch(() => {});
-    }
-  }
-
-  #askPrimary(
-    partition: number,
-    after: string | undefined,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Reply> {
-    this.#checkOpen();
-    return withSignal(signal, (done) => {
-      const map = this.#router.map();
-      const primary = map && findNode(map, map.partitions[partition]?.primary);
-      if (primary === undefined) {
-        const text = `partition ${partition} has no primary now`;
-        done({ req_type: "error", code: "unavailable", message: text });
-        return () => {};
-      }
-      // A node that hangs must not use up the whole time: its successor is asked afresh.
-      const attemptMs = Math.max(1, Math.ceil(Math.min(timeoutMs, SCAN_ATTEMPT_MS)));
-      const message = {
-        req_type: "scan_partition",
-        partition,
-        timeout_ms: attemptMs,
-        ...(after === undefined ? {} : { after }),
-      };
-      this.#router.request(primary.id, message, attemptMs, done);
-      return () => {};
-    });
-  }
-
   #timeoutMs(options: CallOptions): number {
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? REQUEST_TIMEOUT_MS;
     if (!(timeoutMs > 0)) {
@@ -478,50 +344,8 @@ export class KvClient implements AsyncDisposable {
   }
 }
 
-const SCAN_BACKOFF_MS = 50;
-const SCAN_BACKOFF_MS_MAX = 500;
-const SCAN_ATTEMPT_MS = 2_000;
-
-/**
- * Turns a call with a callback into a promise that the signal can end. The listener goes when the
- * call ends: a listener left on an `AbortSignal.timeout()` would keep the process alive.
- */
-export function withSignal<T>(
-  signal: AbortSignal | undefined,
-  begin: (done: (result: T) => void) => () => void,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal === undefined) {
-      begin(resolve);
-      return;
-    }
-    signal.throwIfAborted();
-    let ended = false;
-    let cancel = () => {};
-    const onAbort = () => {
-      ended = true;
-      cancel();
-      reject(signal.reason);
-    };
-    cancel = begin((result) => {
-      if (ended) return;
-      ended = true;
-      signal.removeEventListener("abort", onAbort);
-      resolve(result);
-    });
-    if (!ended) signal.addEventListener("abort", onAbort, { once: true });
-  });
-}
-
 function isNotFound(reply: Reply): boolean {
   return reply.req_type === "error" && reply.code === "not_found";
-}
-
-/** An `error` reply as the error that it stands for; any other as `internal`. */
-function replyError(reply: Reply, what: string): KvError {
-  return reply.req_type === "error"
-    ? fromErrorReply(reply)
-    : new KvError("internal", `${what}: unexpected reply of type ${reply.req_type}`);
 }
 
 type ReplyOf<T extends Reply["req_type"]> = Extract<Reply, { req_type: T }>;

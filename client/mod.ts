@@ -40,7 +40,7 @@ export type {
   ReadOptions,
   RequestTarget,
   WriteOptions,
-} from "./kv_client.ts";
+} from "./call.ts";
 export { ERROR_CODES, KvError } from "../shared/errors.ts";
 export type { ErrorCode, KvErrorOptions } from "../shared/errors.ts";
 export type { CopyRole, KeyHolder, KeyLocation, NodeListing } from "../shared/directory.ts";

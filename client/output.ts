@@ -6,7 +6,7 @@
 import { KvError, toKvError } from "../shared/errors.ts";
 import { encodeValue } from "../shared/value_codec.ts";
 import type { ImportSummary } from "./import.ts";
-import type { KvEntry } from "./kv_client.ts";
+import type { KvEntry } from "./call.ts";
 
 /** Columns as wide as they must be, two spaces between; numbers to the right. */
 export function formatTable(

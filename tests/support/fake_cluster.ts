@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { KeyRouter } from "../../client/kv_client.ts";
+import type { KeyRouter } from "../../client/call.ts";
 import type { ClusterMap } from "../../shared/cluster_map.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
 import { partitionOf } from "../../shared/position.ts";

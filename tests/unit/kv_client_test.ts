@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { KvClient, type KvEntry } from "../../client/kv_client.ts";
+import type { KvEntry } from "../../client/call.ts";
+import { KvClient } from "../../client/kv_client.ts";
 import { KvError } from "../../shared/errors.ts";
 import type { Reply } from "../../shared/messages.ts";
 import { FakeCluster } from "../support/fake_cluster.ts";
