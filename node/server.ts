@@ -216,6 +216,9 @@ export class NodeServer {
   }
 
   #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
+    if (connection.peer !== undefined) {
+      throw new KvError("bad_request", "hello: said already on this connection");
+    }
     if (hello.protocol !== PROTOCOL_VERSION) {
       throw new KvError(
         "wrong_version",
