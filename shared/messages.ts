@@ -281,6 +281,12 @@ export const MESSAGES = {
   left: message(1, "push", {}),
   /** The coordinator does not know this node as a live member: register again. */
   register_again: message(1, "push", {}),
+  /**
+   * An operator's order to the coordinator: make a copy primary although it may lack acknowledged
+   * writes. Of every partition that nobody can serve, or of one; the named node's copy, or the best.
+   * Answered by `result` with a list of `{partition, node}`.
+   */
+  force: message(1, "member", { partition: optional(uint), node: optional(text) }),
 
   // Datagrams; the first two also travel over the TCP session where UDP is blocked.
   heartbeat: message(1, "datagram", {
