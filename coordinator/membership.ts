@@ -816,7 +816,8 @@ export class Membership {
           count: size,
           partitions: some.join(" "),
           holders: [...holders].sort().join(" "),
-          remedy: "start these nodes again, or, at the price of lost writes, kv-coordinator force",
+          remedy:
+            "start these nodes again, or, at the price of lost writes, kv-coordinator --force",
         },
       );
     } else if (size === 0) this.#log.info("every partition can be served again");

@@ -1,0 +1,355 @@
+/**
+ * The coordinator at work: sockets, timers and the disk round the state machine of `membership.ts`,
+ * and the requests of clients. Everything that it touches is given to it, so that the simulator can
+ * run it as it is. It decides nothing about the cluster.
+ *
+ * @module
+ */
+import { Acceptor } from "../shared/acceptor.ts";
+import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
+import type { ClusterMap } from "../shared/cluster_map.ts";
+import type { Connection } from "../shared/connection.ts";
+import { locateKey, nodeListings } from "../shared/directory.ts";
+import type { DocumentStore } from "../shared/document_store.ts";
+import { KvError, toKvError } from "../shared/errors.ts";
+import { COORDINATOR_TICK_MS } from "../shared/limits.ts";
+import type { Logger } from "../shared/logger.ts";
+import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../shared/messages.ts";
+import { type Random, randomId } from "../shared/random.ts";
+import { checkKey } from "../shared/request_checks.ts";
+import { RequestServer } from "../shared/request_server.ts";
+import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
+import { clusterSettings, type WantedSettings } from "./cluster_settings.ts";
+import { Gateway } from "./gateway.ts";
+import { HeartbeatListener } from "./heartbeat_listener.ts";
+import type { Effects } from "./map_publisher.ts";
+import type { SessionId } from "./member.ts";
+import { Membership } from "./membership.ts";
+import { place } from "./placement.ts";
+import { newCluster, parseStoredCluster, type StoredCluster } from "./stored_cluster.ts";
+
+/** The world, as the coordinator sees it. */
+export interface CoordinatorDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  /** Where the cluster map is kept. */
+  readonly store: DocumentStore;
+  /** The log of one part, such as `membership`. */
+  logger(category: string): Logger;
+}
+
+/** What a coordinator is told. */
+export interface CoordinatorOptions {
+  readonly listen: Address;
+  readonly heartbeats: Address;
+  readonly settings: WantedSettings;
+  readonly repairDelayMs: number;
+  readonly expectNodes: number;
+  readonly cacheEntries: number;
+}
+
+/** Who is at the other end, as its `hello` said. */
+class Peer {
+  readonly role: Message<"hello">["role"];
+
+  constructor(hello: Message<"hello">) {
+    this.role = hello.role;
+  }
+}
+
+type ReplyTo = (reply: Reply) => void;
+
+/** A running coordinator. */
+export class Coordinator {
+  readonly #deps: CoordinatorDeps;
+  readonly #log: Logger;
+  readonly #membership: Membership;
+  readonly #gateway: Gateway;
+  readonly #acceptor: Acceptor;
+  readonly #sessions = new Map<Connection, SessionId>();
+  readonly #connections = new Map<SessionId, Connection>();
+  #sessionNext = 1;
+  #listener: Listener | undefined;
+  #heartbeats: HeartbeatListener | undefined;
+  #ticks: Timer | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #closed = false;
+  /** The last whole map as text: many sessions may be sent the same one. */
+  #mapText: { map: ClusterMap; text: string } | undefined;
+  #requests = 0;
+  /** The map is on disk as it is. */
+  #mapShown: boolean;
+
+  /**
+   * Reads the map, or makes a new cluster, and listens.
+   *
+   * @throws {KvError} `bad_config`, `address_in_use`, `corrupt`, `wrong_version`, `storage_failed`
+   */
+  static async start(deps: CoordinatorDeps, options: CoordinatorOptions): Promise<Coordinator> {
+    const document = await deps.store.read();
+    const found = document === undefined ? undefined : parseStoredCluster(document);
+    const before = found?.map.settings;
+    const settings = clusterSettings(options.settings, before, randomId(deps.random));
+    const stored = found === undefined
+      ? newCluster(settings)
+      : { ...found, map: { ...found.map, settings } };
+    const changed = before === undefined || JSON.stringify(before) !== JSON.stringify(settings);
+    const coordinator = new Coordinator(deps, options, {
+      stored,
+      changed,
+      formerLeaseMs: before?.leaseMs ?? 0,
+    });
+    try {
+      await coordinator.#listen(options);
+    } catch (error) {
+      await coordinator.close();
+      throw error;
+    }
+    return coordinator;
+  }
+
+  private constructor(
+    deps: CoordinatorDeps,
+    options: CoordinatorOptions,
+    cluster: { stored: StoredCluster; changed: boolean; formerLeaseMs: number },
+  ) {
+    const { clusterId } = cluster.stored.map.settings;
+    this.#deps = deps;
+    this.#log = deps.logger("coordinator");
+    this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
+    this.#acceptor = new Acceptor({ json: (stream) => this.#serve(stream) });
+    this.#membership = new Membership({
+      ...cluster,
+      effects: this.#effects(),
+      log: deps.logger("membership"),
+      place,
+      repairDelayMs: options.repairDelayMs,
+      expectNodes: options.expectNodes,
+      heartbeatPort: () => this.heartbeatPort,
+    }, deps.clock.monotonicMs());
+    this.#mapShown = !cluster.changed;
+    if (this.#mapShown) this.#gateway.adopt(this.#membership.published);
+  }
+
+  /** Where clients and nodes reach it. */
+  get address(): Address {
+    return this.#listener?.address ?? { host: "", port: 0 };
+  }
+
+  get heartbeatPort(): number {
+    return this.#heartbeats?.address.port ?? 0;
+  }
+
+  /** The published map. */
+  get map(): ClusterMap {
+    return this.#membership.published;
+  }
+
+  /** The state of the cluster and of the gateway; what `stats` answers. */
+  stats(): Record<string, unknown> {
+    const { clusterId, clusterName, replicationFactor } = this.map.settings;
+    return {
+      role: "coordinator",
+      cluster_id: clusterId,
+      cluster_name: clusterName,
+      replication_factor: replicationFactor,
+      ...this.#membership.stats(),
+      connections: this.#acceptor.open,
+      requests: this.#requests,
+      cache: this.#gateway.stats(),
+    };
+  }
+
+  /** Stops listening, ends all connections, and waits for a write of the map that is under way. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#ticks?.cancel();
+    this.#listener?.close();
+    this.#heartbeats?.close();
+    this.#gateway.close();
+    this.#acceptor.closeAll(true);
+    await this.#writing;
+  }
+
+  async #listen({ listen, heartbeats }: CoordinatorOptions): Promise<void> {
+    const { clock, transport } = this.#deps;
+    // The one that is more often in use first, so that the message is about that.
+    this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
+    this.#heartbeats = await HeartbeatListener.open(
+      transport,
+      heartbeats,
+      (message) =>
+        this.#closed ? undefined : this.#membership.heartbeat(message, undefined, this.#now()),
+    );
+    this.#membership.start(this.#now());
+    this.#ticks = setPeriodic(
+      clock,
+      COORDINATOR_TICK_MS,
+      () => this.#membership.tick(this.#now()),
+    );
+  }
+
+  #now(): number {
+    return this.#deps.clock.monotonicMs();
+  }
+
+  #effects(): Effects {
+    return {
+      persist: (cluster) => this.#persist(cluster),
+      send: (sessions, message) => {
+        const text = this.#encode(message);
+        for (const session of sessions) this.#connections.get(session)?.sendText(text);
+      },
+      close: (session) => this.#connections.get(session)?.close(true),
+      published: (map) => {
+        this.#mapShown = true;
+        this.#gateway.adopt(map);
+        this.#log.debug("published a map", { epoch: map.epoch });
+      },
+    };
+  }
+
+  #persist(cluster: StoredCluster): void {
+    const { epoch } = cluster.map;
+    // Both ends are called later, and what they throw is a defect that must end the process.
+    this.#writing = this.#deps.store.write(cluster).then(
+      () => {
+        if (!this.#closed) this.#membership.persisted(epoch, this.#now());
+      },
+      (error) => {
+        if (!this.#closed) this.#membership.persistFailed(epoch, toKvError(error), this.#now());
+      },
+    );
+  }
+
+  #encode(message: Message): string {
+    if (message.req_type !== "registered") return JSON.stringify(message);
+    const { map, ...rest } = message;
+    if (this.#mapText?.map !== map) this.#mapText = { map, text: JSON.stringify(map) };
+    return `${JSON.stringify(rest).slice(0, -1)},"map":${this.#mapText.text}}`;
+  }
+
+  #serve(stream: Stream): void {
+    new RequestServer(stream, { clock: this.#deps.clock, log: this.#log }, {
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onOther: (message, connection) => this.#onOther(message, connection),
+      onClose: (_reason, connection) => {
+        const session = this.#sessions.get(connection);
+        if (session === undefined) return;
+        this.#sessions.delete(connection);
+        this.#connections.delete(session);
+        if (!this.#closed) this.#membership.sessionClosed(session, this.#now());
+      },
+    });
+  }
+
+  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
+    this.#requests++;
+    switch (request.req_type) {
+      case "get":
+      case "put":
+      case "exists":
+      case "update":
+      case "create":
+      case "delete":
+      case "watch_get":
+        return this.#gateway.execute(request, reply);
+      case "scan_partition":
+        return this.#gateway.scanPartition(request, reply);
+      case "ping":
+        return reply({ req_type: "ack", message: "pong" });
+      case "hello":
+        return this.#onHello(request, reply, connection);
+      case "get_map":
+        return reply({ req_type: "map", map: this.#publishedMap(request.req_type) });
+      case "list_nodes": {
+        const map = this.#publishedMap(request.req_type);
+        return reply({ req_type: "result", result: nodeListings(map) });
+      }
+      case "get_nodes_for_key": {
+        checkKey(request.key, undefined, request.req_type);
+        const map = this.#publishedMap(request.req_type);
+        return reply({ req_type: "result", result: locateKey(map, request.key) });
+      }
+      case "stats":
+        return reply({ req_type: "result", result: this.stats() });
+    }
+  }
+
+  #publishedMap(what: string): ClusterMap {
+    if (this.#mapShown) return this.map;
+    throw new KvError("unavailable", `${what}: the cluster's map is not on disk yet`);
+  }
+
+  #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      throw new KvError(
+        "wrong_version",
+        `hello: this coordinator speaks protocol version ${PROTOCOL_VERSION}, the caller ` +
+          `${hello.protocol}; upgrade the older of the two`,
+      );
+    }
+    const { clusterId } = this.map.settings;
+    // JSON null stands for an absent field.
+    if (typeof hello.cluster_id === "string" && hello.cluster_id !== clusterId) {
+      throw new KvError(
+        "wrong_cluster",
+        `hello: this coordinator leads cluster ${clusterId}, the caller belongs to ` +
+          `${hello.cluster_id}; name its coordinator, or use another data folder`,
+      );
+    }
+    connection.peer = new Peer(hello);
+    reply({ req_type: "ack", message: "hello" });
+  }
+
+  /** A message of a node, or of an operator. @throws {KvError} which is answered */
+  #onOther(message: Message, connection: Connection): void {
+    if (message.req_type === "force") {
+      const node = message.node ?? undefined;
+      const result = this.#membership.force(message.partition ?? undefined, node, this.#now());
+      connection.send({ req_type: "result", id: message.id, result });
+      return;
+    }
+    if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
+      throw new KvError(
+        "bad_request",
+        `${message.req_type}: only for nodes, after a hello that says so`,
+      );
+    }
+    const session = this.#sessionOf(connection);
+    switch (message.req_type) {
+      case "register": {
+        const refusal = this.#membership.register(session, message, this.#now());
+        if (refusal !== undefined) throw refusal;
+        return;
+      }
+      case "heartbeat": {
+        const ack = this.#membership.heartbeat(message, session, this.#now());
+        if (ack !== undefined) connection.send(ack);
+        return;
+      }
+      case "caught_up":
+      case "lagging":
+      case "damaged":
+      case "drained":
+      case "resumed":
+        this.#membership.report(session, message, this.#now());
+        return;
+      case "leave":
+        this.#membership.leave(session, message.stopping === true, this.#now());
+        return;
+      default:
+        throw new KvError("bad_request", `${message.req_type}: not for a coordinator`);
+    }
+  }
+
+  #sessionOf(connection: Connection): SessionId {
+    const known = this.#sessions.get(connection);
+    if (known !== undefined) return known;
+    const session = this.#sessionNext++;
+    this.#sessions.set(connection, session);
+    this.#connections.set(session, connection);
+    return session;
+  }
+}

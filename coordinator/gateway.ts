@@ -1,0 +1,143 @@
+/**
+ * The gateway: takes the requests of simple clients at the coordinator and passes them on to the
+ * nodes that have the keys, with a cache of values in front for reads that ask for it by
+ * `consistency: "cached"`. All others, those that say nothing included, go past the cache.
+ *
+ * Invariant: what `value_cache.ts` says of a value in the cache. A cached read may be as old as an
+ * invalidation that is on its way; nothing more is promised of it.
+ *
+ * @module
+ */
+import { type ClusterMap, partitionConfig } from "../shared/cluster_map.ts";
+import { KvError } from "../shared/errors.ts";
+import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
+import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
+import { partitionOf } from "../shared/position.ts";
+import { checkKeyRequest } from "../shared/request_checks.ts";
+import { Router } from "../shared/router.ts";
+import type { RpcClientDeps } from "../shared/rpc_client.ts";
+import { ValueCache } from "./value_cache.ts";
+
+type ReplyTo = (reply: Reply) => void;
+
+/** Passes requests on. */
+export class Gateway {
+  readonly #deps: RpcClientDeps;
+  readonly #router: Router;
+  readonly #cache: ValueCache;
+  #map: ClusterMap | undefined;
+
+  constructor(deps: RpcClientDeps, options: { clusterId: string; cacheEntries: number }) {
+    this.#deps = deps;
+    this.#cache = new ValueCache(options.cacheEntries, GATEWAY_CACHE_BYTES_MAX);
+    this.#router = new Router(deps, {
+      role: "gateway",
+      hello: { cluster_id: options.clusterId },
+      // The newest map is always given to it; asking for one gives what there is.
+      mapSource: () =>
+        this.#map === undefined
+          ? Promise.reject(new KvError("unavailable", "the cluster has no map yet"))
+          : Promise.resolve(this.#map),
+      onPush: (message) => {
+        if (message.req_type !== "invalidate") return;
+        for (const key of message.keys) this.#cache.invalidate(key);
+      },
+      onNodeDown: (node) => this.#cache.dropNode(node),
+    });
+  }
+
+  /** A map was published. */
+  adopt(map: ClusterMap): void {
+    this.#cache.adoptMap(this.#map, map);
+    this.#map = map;
+    this.#router.adopt(map);
+  }
+
+  /** A request for a key. @throws {KvError} where it is malformed */
+  execute(request: KeyRequest, reply: ReplyTo): void {
+    if (request.req_type === "watch_get") {
+      throw new KvError(
+        "bad_request",
+        "watch_get: ask the key's primary; a gateway watches itself",
+      );
+    }
+    checkKeyRequest(request);
+    const { id: _, ...rest } = request;
+    const { timeout_ms: timeoutMs = REQUEST_TIMEOUT_MS } = request;
+    if (rest.req_type === "get" && rest.consistency === "cached") {
+      this.#cachedRead(rest, timeoutMs, reply);
+      return;
+    }
+    if (rest.req_type === "get" || rest.req_type === "exists") {
+      this.#router.execute(rest, timeoutMs, reply);
+      return;
+    }
+    // The primary will say that the key has changed. A reader that was answered here sees it sooner.
+    this.#cache.invalidate(rest.key);
+    this.#router.execute(rest, timeoutMs, (result) => {
+      this.#cache.invalidate(rest.key);
+      reply(result);
+    });
+  }
+
+  /** A piece of a partition, from its primary. */
+  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void {
+    const map = this.#map;
+    const primary = map?.partitions[request.partition]?.primary;
+    if (map !== undefined && request.partition >= map.settings.partitionCount) {
+      throw new KvError(
+        "bad_request",
+        `scan_partition: "partition" must be less than ${map.settings.partitionCount}`,
+      );
+    }
+    if (primary === undefined) {
+      throw new KvError("unavailable", `scan_partition: nobody serves it now; try again`);
+    }
+    const { id: _, ...rest } = request;
+    this.#router.request(primary, rest, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
+  }
+
+  stats(): Record<string, unknown> {
+    return this.#cache.stats();
+  }
+
+  close(): void {
+    this.#router.close();
+  }
+
+  #cachedRead(request: Message<"get">, timeoutMs: number, reply: ReplyTo): void {
+    const { key } = request;
+    const cached = this.#cache.get(key, this.#deps.clock.wallMs());
+    if (cached !== undefined) {
+      // A copy: the server puts the request's id into what it is given.
+      reply({ ...cached });
+      return;
+    }
+    const strong: Message<"get"> = { ...request, consistency: "strong" };
+    const partition = this.#map && partitionOf(key, this.#map.settings.partitionCount);
+    const primary = this.#map && partition !== undefined
+      ? partitionConfig(this.#map, partition).primary
+      : undefined;
+    if (!this.#cache.enabled || partition === undefined || primary === undefined) {
+      this.#router.execute(strong, timeoutMs, reply);
+      return;
+    }
+    const startMs = this.#deps.clock.monotonicMs();
+    const read = this.#cache.beginRead(key, partition, primary);
+    const watched = { req_type: "watch_get", key, timeout_ms: timeoutMs };
+    this.#router.request(primary, watched, timeoutMs, (result) => {
+      if (result.req_type === "data") {
+        const { id: _, ...value } = result;
+        this.#cache.endRead(read, value);
+        reply(result);
+        return;
+      }
+      this.#cache.endRead(read, undefined);
+      const final = result.req_type !== "error" || result.code === "not_found";
+      const leftMs = startMs + timeoutMs - this.#deps.clock.monotonicMs();
+      // It may have moved meanwhile: the router finds out where to.
+      if (final || leftMs <= 0) reply(result);
+      else this.#router.execute(strong, leftMs, reply);
+    });
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The program `kv-coordinator`: reads its settings, gives the coordinator the machine's own clock,
+ * chance, network and disk, and ends it when it is told to. Nothing imports it.
+ *
+ * @module
+ */
+import { SystemClock } from "../shared/clock.ts";
+import { CS_CONFIG_FILE, formatCsConfig } from "../shared/coordinator_address.ts";
+import { DenoTransport } from "../shared/deno_transport.ts";
+import { fromErrorReply } from "../shared/error_reply.ts";
+import { FileDocumentStore } from "../shared/file_document_store.ts";
+import { FolderLock } from "../shared/folder_lock.ts";
+import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
+import type { Logger } from "../shared/logger.ts";
+import { PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
+import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
+import { SystemRandom } from "../shared/random.ts";
+import { RpcClient } from "../shared/rpc_client.ts";
+import { type Address, formatAddress } from "../shared/transport.ts";
+import { Coordinator } from "./coordinator.ts";
+import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
+
+/** HTTP ports are this much above TCP ports. */
+const HTTP_PORT_OFFSET = 1_000;
+const MAP_FILE = "cluster_map.json";
+
+type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
+
+async function main(run: CoordinatorRun): Promise<void> {
+  exitOnDefect(COORDINATOR_PROGRAM.name);
+  const { config } = run;
+  if (config.force) await force(run);
+  else await serve(run);
+}
+
+async function serve({ config, logger }: CoordinatorRun): Promise<void> {
+  const ended = untilSignal();
+  const lock = await FolderLock.acquire(config.data);
+  try {
+    const coordinator = await Coordinator.start({
+      clock: new SystemClock(),
+      random: new SystemRandom(),
+      transport: new DenoTransport(),
+      store: new FileDocumentStore(`${config.data}/${MAP_FILE}`),
+      logger,
+    }, {
+      listen: { host: config.host, port: config.port },
+      heartbeats: { host: config.host, port: config.heartbeatPort },
+      settings: wantedOf(config),
+      repairDelayMs: config.repairDelayMs,
+      expectNodes: config.expectNodes,
+      cacheEntries: config.cacheEntries,
+    });
+    const { port } = coordinator.address;
+    if (!config.noCsConfig) {
+      const host = config.advertiseHost ?? reachable(config.host);
+      await writeCsConfig({ host, port }, logger("coordinator"));
+    }
+    console.log(readyLine(config.host, port, coordinator.heartbeatPort));
+    logger("coordinator").info(`${await ended}: stopping`);
+    await coordinator.close();
+  } finally {
+    lock.release();
+  }
+}
+
+/** `kv-coordinator 127.0.0.1:8080 heartbeat=3769 http=9080 pid=4242` */
+function readyLine(host: string, port: number, heartbeatPort: number): string {
+  return `${COORDINATOR_PROGRAM.name} ${formatAddress({ host, port })} ` +
+    `heartbeat=${heartbeatPort} http=${port + HTTP_PORT_OFFSET} pid=${Deno.pid}`;
+}
+
+/** Nobody can connect to "any address". */
+function reachable(host: string): string {
+  return host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+}
+
+/** As ancestor A did. A folder that cannot be written is no reason not to serve. */
+async function writeCsConfig(address: Address, log: Logger): Promise<void> {
+  try {
+    await Deno.writeTextFile(CS_CONFIG_FILE, formatCsConfig(address));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn(`cannot write ${CS_CONFIG_FILE}; nodes and clients need --coordinator`, { reason });
+  }
+}
+
+/** Sends the order to the coordinator that runs, and prints what it did. */
+async function force({ config }: CoordinatorRun): Promise<void> {
+  const deps = {
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport: new DenoTransport(),
+  };
+  const address = { host: reachable(config.host), port: config.port };
+  const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" } as const;
+  const client = new RpcClient(deps, address, hello);
+  const order = {
+    req_type: "force",
+    ...(config.forcePartition === undefined ? {} : { partition: config.forcePartition }),
+    ...(config.forceNode === undefined ? {} : { node: config.forceNode }),
+  };
+  const reply = await new Promise<Reply>((resolve) =>
+    client.request(order, REQUEST_TIMEOUT_MS, resolve)
+  );
+  client.close();
+  if (reply.req_type === "error") throw fromErrorReply(reply);
+  const forced = reply.req_type === "result" && Array.isArray(reply.result) ? reply.result : [];
+  for (const { partition, node } of forced) console.log(`partition ${partition}: node ${node}`);
+  if (forced.length === 0) console.log("every partition is served; nothing was done");
+}
+
+if (import.meta.main) await runProgram(COORDINATOR_PROGRAM, main);

@@ -1,0 +1,169 @@
+/**
+ * What `kv-coordinator` can be told: its flags, environment variables, YAML keys and `--help`, in one
+ * table. It reads nothing by itself.
+ *
+ * @module
+ */
+import type { Program, Values } from "../shared/config.ts";
+import { COORDINATOR_PORT_DEFAULT, CS_CONFIG_FILE } from "../shared/coordinator_address.ts";
+import {
+  FAILURE_TIMEOUT_MS,
+  GATEWAY_CACHE_ENTRIES_DEFAULT,
+  HEARTBEAT_INTERVAL_MS,
+  LEASE_MS,
+  NODES_MAX,
+  PARTITIONS_DEFAULT,
+  PARTITIONS_MAX,
+  REPAIR_DELAY_MS,
+  REPLICATION_FACTOR_DEFAULT,
+  REPLICATION_FACTOR_MAX,
+} from "../shared/limits.ts";
+import { flag, integer, optionalInteger, optionalText, text } from "../shared/setting.ts";
+import type { WantedSettings } from "./cluster_settings.ts";
+
+const HEARTBEAT_PORT_DEFAULT = 3769;
+const DURATION_MS_MAX = 600_000;
+
+/** The table. Settings of the cluster have no default here: left out, a cluster keeps its own. */
+export const COORDINATOR_SETTINGS = {
+  host: text({ help: "The address to listen on.", default: "127.0.0.1", placeholder: "HOST" }),
+  port: integer({
+    help: "The TCP port; 0 lets the system choose one.",
+    min: 0,
+    max: 65_535,
+    default: COORDINATOR_PORT_DEFAULT,
+    placeholder: "PORT",
+  }),
+  advertiseHost: optionalText({
+    help: `The address that ${CS_CONFIG_FILE} names; by default that of --host.`,
+    placeholder: "HOST",
+  }),
+  heartbeatPort: integer({
+    help: "The UDP port for the nodes' heartbeats; 0 lets the system choose one.",
+    min: 0,
+    max: 65_535,
+    default: HEARTBEAT_PORT_DEFAULT,
+    placeholder: "PORT",
+  }),
+  data: text({
+    help: "The folder of the cluster map; it is made where there is none.",
+    default: ".kv-coordinator",
+    placeholder: "FOLDER",
+  }),
+  clusterName: optionalText({
+    help: 'A name for people, fixed when the cluster is created ("kv" where none is given).',
+    placeholder: "NAME",
+  }),
+  partitions: optionalInteger({
+    help: "Partitions, a power of two, fixed when the cluster is created " +
+      `(${PARTITIONS_DEFAULT} where none is given).`,
+    min: 1,
+    max: PARTITIONS_MAX,
+  }),
+  replicationFactor: optionalInteger({
+    help: `Copies of each key (${REPLICATION_FACTOR_DEFAULT} in a new cluster).`,
+    min: 1,
+    max: REPLICATION_FACTOR_MAX,
+  }),
+  minInSync: optionalInteger({
+    help: "Writes are refused where fewer copies are in sync (1 in a new cluster).",
+    min: 1,
+    max: REPLICATION_FACTOR_MAX,
+  }),
+  leaseMs: optionalInteger({
+    help: "How long after its last acknowledged heartbeat a node may answer reads alone " +
+      `(${LEASE_MS} in a new cluster).`,
+    min: 10,
+    max: DURATION_MS_MAX,
+    unit: "ms",
+  }),
+  heartbeatIntervalMs: optionalInteger({
+    help: `How often nodes send a heartbeat (${HEARTBEAT_INTERVAL_MS} in a new cluster).`,
+    min: 1,
+    max: DURATION_MS_MAX,
+    unit: "ms",
+  }),
+  failureTimeoutMs: optionalInteger({
+    help: "A node not heard of for so long is declared failed. Must outlast a lease with its " +
+      `allowance for clock drift (${FAILURE_TIMEOUT_MS} in a new cluster).`,
+    min: 10,
+    max: DURATION_MS_MAX,
+    unit: "ms",
+  }),
+  repairDelayMs: integer({
+    help: "How long a failed node is waited for before others get copies in its place.",
+    min: 0,
+    max: 86_400_000,
+    unit: "ms",
+    default: REPAIR_DELAY_MS,
+  }),
+  expectNodes: integer({
+    help: "A new cluster is laid out when so many nodes are there.",
+    min: 1,
+    max: NODES_MAX,
+    default: 1,
+  }),
+  cacheEntries: integer({
+    help: "Values that the gateway keeps for cached reads; 0 for none.",
+    min: 0,
+    max: 1_000_000,
+    default: GATEWAY_CACHE_ENTRIES_DEFAULT,
+  }),
+  noCsConfig: flag({ help: `Do not write ${CS_CONFIG_FILE} into the working folder.` }),
+  force: flag({
+    help:
+      "Order the coordinator that runs at [host] [port] to serve again what nobody can serve, " +
+      "from copies that may lack acknowledged writes, and exit.",
+  }),
+  forcePartition: optionalInteger({
+    help: "With --force: this partition alone.",
+    min: 0,
+    max: PARTITIONS_MAX - 1,
+  }),
+  forceNode: optionalText({
+    help: "With --force: this node's copy, in place of the one that holds most.",
+    placeholder: "NODE-ID",
+  }),
+};
+
+/** The values of the table. */
+export type CoordinatorSettings = Values<typeof COORDINATOR_SETTINGS>;
+
+/** Everything about the command line. */
+export const COORDINATOR_PROGRAM: Program<typeof COORDINATOR_SETTINGS> = {
+  name: "kv-coordinator",
+  summary: "keeps the list of nodes and who holds what; a gateway for simple clients",
+  usage: ["[host] [port] [flags]", "[port] [flags]"],
+  settings: COORDINATOR_SETTINGS,
+  positionals: [["port"], ["host"], ["host", "port"]],
+  check: whyWrong,
+  notes: [
+    "Examples:",
+    "  kv-coordinator                              127.0.0.1:8080, data in .kv-coordinator",
+    "  kv-coordinator 0.0.0.0 8080 --advertise-host 10.0.0.1 --data /var/lib/kv-coordinator",
+    "  kv-coordinator 10.0.0.1 8080 --force        after a disaster: serve what is left",
+  ],
+};
+
+/** What these settings want of the cluster. */
+export function wantedOf(settings: CoordinatorSettings): WantedSettings {
+  const { clusterName, partitions, replicationFactor, minInSync } = settings;
+  const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = settings;
+  return {
+    clusterName,
+    partitionCount: partitions,
+    replicationFactor,
+    minInSync,
+    leaseMs,
+    heartbeatIntervalMs,
+    failureTimeoutMs,
+  };
+}
+
+function whyWrong(settings: CoordinatorSettings): string | undefined {
+  const { force, forcePartition, forceNode } = settings;
+  if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
+    return "--force-partition and --force-node need --force";
+  }
+  return undefined;
+}
