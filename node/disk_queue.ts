@@ -135,6 +135,8 @@ export class DiskQueue {
   #pendingBytes = 0;
   #closing: { resolve(): void; reject(error: KvError): void } | undefined;
   #closed = false;
+  /** Closed, and everything is written: what comes now is forgotten. */
+  #ended = false;
 
   /**
    * @param storage open, and checked by `openPartitionStores` since it was opened
@@ -208,6 +210,7 @@ export class DiskQueue {
 
   /** Takes changes that no reader has to see before they are on disk. */
   putUnseen(changes: StorageChange[]): void {
+    if (this.#ended) return;
     for (const change of changes) {
       this.#filling.changes.push(change);
       this.#grow(this.#filling, change.key.length + (change.value?.length ?? 0));
@@ -217,13 +220,14 @@ export class DiskQueue {
 
   /** Makes sure that the member's state record is in the batch that is filling. */
   touch(member: QueueMember): void {
+    if (this.#ended) return;
     this.#filling.members.add(member);
     this.#scheduleTurnEnd();
   }
 
   /** The same, at leisure: with the member's next write, or STATE_WRITE_DELAY_MS from now. */
   touchLater(member: QueueMember): void {
-    if (this.#filling.members.has(member)) return;
+    if (this.#closed || this.#filling.members.has(member)) return;
     this.#later.add(member);
     this.#laterTimer ??= this.#clock.setTimer(STATE_WRITE_DELAY_MS, () => {
       this.#laterTimer = undefined;
@@ -236,7 +240,10 @@ export class DiskQueue {
     const batch = !this.#filling.isEmpty
       ? this.#filling
       : this.#sealed.at(-1) ?? this.#writing ?? undefined;
-    if (batch === undefined) this.#clock.defer(() => callback(undefined));
+    if (this.#ended) {
+      const error = new KvError("unavailable", "write: the node has closed its storage");
+      this.#clock.defer(() => callback(error));
+    } else if (batch === undefined) this.#clock.defer(() => callback(undefined));
     else batch.callbacks.push(callback);
   }
 
@@ -376,6 +383,7 @@ export class DiskQueue {
 
   #finishClosing(): void {
     if (this.#closing === undefined || this.#turnEndScheduled) return;
+    this.#ended = true;
     this.#closing.resolve();
     this.#closing = undefined;
   }
@@ -385,6 +393,7 @@ export class DiskQueue {
     for (const batch of [this.#writing, ...this.#sealed, this.#filling]) {
       for (const callback of batch?.callbacks ?? []) callback(error);
     }
+    this.#ended = true;
     this.#closing?.reject(error);
     this.#closing = undefined;
   }
