@@ -68,6 +68,8 @@ export interface SessionOptions {
   onMistrust(): void;
   /** A heartbeat was acknowledged over this session. */
   onHeartbeatAck(ack: HeartbeatAck): void;
+  /** The session has broken; it tries to get another one. */
+  onDown(): void;
   /** The coordinator has let the node go. */
   onLeft(): void;
   /** It makes no sense to go on: another run of this node, another cluster, another version. */
@@ -410,8 +412,10 @@ export class CoordinatorSession {
 
   #failed(reason: Error): void {
     if (this.#state === "closed") return;
+    const wasUp = this.#state === "registered";
     this.#state = "waiting";
     this.#cancelTimers();
+    if (wasUp) this.#options.onDown();
     if (!this.#complained) {
       this.#complained = true;
       this.#deps.log.warn("no session with the coordinator; trying again until there is one", {

@@ -85,6 +85,7 @@ export class NodeRuntime {
   /** Tells this process from another one with the same folder. */
   readonly #instance: string;
   #onLeft: () => void = () => {};
+  #onSessionDown: () => void = () => {};
   #onFailed: (error: KvError) => void = () => {};
 
   /**
@@ -191,14 +192,15 @@ export class NodeRuntime {
     const session = this.#session;
     if (session?.up && drainTimeoutMs > 0) {
       session.leave(true);
-      let timer = { cancel() {} };
-      const timeout = new Promise<"late">((resolve) => {
-        timer = this.#deps.clock.setTimer(drainTimeoutMs, () => resolve("late"));
-      });
-      const end = await Promise.race([this.#left, timeout]);
-      timer.cancel();
-      if (end === "late") {
-        this.#log.warn("not all partitions could be handed over; stopping", { drainTimeoutMs });
+      const end = await Promise.race([
+        this.#left,
+        new Promise<string>((resolve) => {
+          this.#onSessionDown = () => resolve("the coordinator is gone");
+        }),
+        sleep(this.#deps.clock, drainTimeoutMs).then(() => `${drainTimeoutMs} ms have passed`),
+      ]);
+      if (typeof end === "string") {
+        this.#log.warn("not all partitions were handed over; stopping", { reason: end });
       }
     }
     await this.close();
@@ -309,6 +311,7 @@ export class NodeRuntime {
         onRegistered: (to, intervalMs) => heartbeats.start(to, intervalMs),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
+        onDown: () => this.#onSessionDown(),
         onLeft: () => this.#onLeft(),
         onFatal: (error) => this.#onFailed(error),
       },

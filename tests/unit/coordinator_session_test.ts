@@ -111,6 +111,7 @@ class Bench {
         void this.events.push(`heartbeats ${to.host}:${to.port} ${intervalMs}`),
       onMistrust: () => void this.events.push("mistrust"),
       onHeartbeatAck: (message) => void this.events.push(`ack ${message.sent}`),
+      onDown: () => void this.events.push("down"),
       onLeft: () => void this.events.push("left"),
       onFatal: (error) => void this.fatal.push(error),
     });
@@ -310,6 +311,7 @@ Deno.test("CoordinatorSession connects anew after a break, and keeps trying", as
   bench.network.reset("node", "coordinator");
   await bench.clock.run(30_000);
   assertEquals(bench.session.up, false);
+  assertEquals(bench.events.filter((event) => event === "down").length, 1);
   await bench.listen();
   await bench.clock.run(2_100);
   assert(bench.session.up);

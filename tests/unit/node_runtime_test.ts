@@ -225,6 +225,22 @@ Deno.test("NodeRuntime.stop does not wait for a coordinator that is not there", 
   assert(endMs - startMs < 100);
 });
 
+Deno.test("NodeRuntime.stop ends where the coordinator dies meanwhile", async () => {
+  const world = new World();
+  const coordinator = new ScriptedCoordinator(world);
+  coordinator.letsGo = false;
+  await coordinator.start();
+  const runtime = await world.start(CLUSTER);
+  const startMs = world.clock.monotonicMs();
+  let endMs = 0;
+  const stopping = runtime.stop(10_000).then(() => endMs = world.clock.monotonicMs());
+  await world.clock.run(500);
+  world.network.crash("coordinator");
+  await world.clock.run(20_000);
+  await stopping;
+  assert(endMs - startMs < 600);
+});
+
 Deno.test("NodeRuntime.leave asks to go for good", async () => {
   const world = new World();
   const coordinator = new ScriptedCoordinator(world);

@@ -1,0 +1,120 @@
+/**
+ * Real nodes in a real cluster: stopping, leaving for good, passing requests on, refusing what does
+ * not belong together.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { NODE } from "../../tools/programs.ts";
+import { ServerProcess } from "../../tools/server_process.ts";
+import { TestCluster } from "../support/cluster.ts";
+
+/** Puts keys through one node while `during` runs, and gives every reply that was no success. */
+async function writeDuring(
+  cluster: TestCluster,
+  node: number,
+  during: () => Promise<void>,
+): Promise<{ written: number; failures: unknown[] }> {
+  let running = true;
+  const failures: unknown[] = [];
+  const writing = (async () => {
+    let written = 0;
+    while (running) {
+      const key = `during-${written++}`;
+      const reply = await cluster.ask(node, { req_type: "put", key, value: key }, 15_000);
+      if (reply.message !== "success") failures.push(reply);
+    }
+    return written;
+  })();
+  await during();
+  running = false;
+  return { written: await writing, failures };
+}
+
+Deno.test("kv-node passes on what is not its own, and says who is right where that was done already", async () => {
+  await using cluster = await TestCluster.start({ nodes: 2, replicationFactor: 1 });
+  for (let i = 0; i < 40; i++) {
+    const reply = await cluster.ask(i % 2, { req_type: "put", key: `k${i}`, value: `v${i}` });
+    assertEquals(reply.message, "success");
+  }
+  for (let i = 0; i < 40; i++) {
+    const reply = await cluster.ask((i + 1) % 2, { req_type: "get", key: `k${i}` });
+    assertEquals(reply.message, `v${i}`);
+  }
+  const primary = await cluster.primaryOf("k0");
+  const request = { req_type: "get", key: "k0", forwarded: true };
+  const reply = await cluster.ask(1 - primary, request);
+  assertEquals(reply.code, "not_primary");
+  const detail = reply.detail as Record<string, unknown>;
+  assertEquals(detail.port, cluster.nodeAddress(primary).port);
+  const stats = (await cluster.ask(0, { req_type: "stats" })).result as Record<string, number>;
+  assert((stats.forwarded ?? 0) > 0);
+});
+
+Deno.test("kv-node hands its primaries over on SIGTERM, and takes its place again on its folder", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3 });
+  await cluster.ask(0, { req_type: "put", key: "kept", value: "1" });
+  const before = (await cluster.map()).nodes.map(({ id }) => id);
+  const { written, failures } = await writeDuring(cluster, 1, async () => {
+    assertEquals((await cluster.node(0).stop()).code, 0);
+  });
+  assert(written > 0);
+  assertEquals(failures, []);
+  const log = cluster.node(0).log.join("\n");
+  assert(!log.includes("not all partitions were handed over"), log);
+  const map = await cluster.map();
+  assertEquals(map.nodes.map(({ id }) => id), before, "a stop is no departure");
+
+  await cluster.restart(0);
+  await cluster.whole({ nodes: 3 });
+  assertEquals((await cluster.ask(0, { req_type: "get", key: "kept" })).message, "1");
+  const last = await cluster.ask(0, { req_type: "get", key: `during-${written - 1}` });
+  assertEquals(last.message, `during-${written - 1}`);
+});
+
+Deno.test("kv-node leaves for good on SIGUSR1, and its data is elsewhere before it goes", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3, replicationFactor: 2 });
+  for (let i = 0; i < 50; i++) {
+    await cluster.ask(0, { req_type: "put", key: `k${i}`, value: `v${i}` });
+  }
+  const leaver = cluster.node(2);
+  leaver.signal("SIGUSR1");
+  const { code } = await leaver.status;
+  assertEquals(code, 0);
+  const map = await cluster.whole({ nodes: 2 });
+  assertEquals(map.nodes.length, 2);
+  for (let i = 0; i < 50; i++) {
+    assertEquals((await cluster.ask(i % 2, { req_type: "get", key: `k${i}` })).message, `v${i}`);
+  }
+});
+
+Deno.test("kv-node stops on its own where no coordinator is there to ask", async () => {
+  await using cluster = await TestCluster.start({ nodes: 1 });
+  await cluster.ask(0, { req_type: "put", key: "a", value: "1" });
+  await cluster.coordinatorProcess.crash();
+  assertEquals((await cluster.node(0).stop()).code, 0);
+  await cluster.restartCoordinator();
+  await cluster.restart(0);
+  await cluster.whole({ nodes: 1 });
+  assertEquals((await cluster.ask(0, { req_type: "get", key: "a" })).message, "1");
+});
+
+Deno.test("kv-node refuses to join another cluster, or none, with a cluster's folder", async () => {
+  await using cluster = await TestCluster.start({ nodes: 1 });
+  await using other = await TestCluster.start({ nodes: 1 });
+  await cluster.node(0).stop();
+  const { host, port } = other.coordinatorAddress;
+  const cases = [["--standalone"], [`--coordinator=${host}:${port}`]];
+  for (const flags of cases) {
+    const process = ServerProcess.start(NODE, [
+      "--port=0",
+      `--data=${cluster.nodeFolder(0)}`,
+      ...flags,
+    ]);
+    const { code } = await process.status;
+    assertEquals(code, 1);
+    assertStringIncludes(process.lastWords(), "cluster");
+    assert(!process.log.some((line) => /^\s+at /.test(line)), "no stack trace");
+  }
+  assertEquals((await other.map()).nodes.length, 1);
+});
