@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { KvError } from "../shared/errors.ts";
 import type { CommandIo, OutputFile, Progress } from "./command.ts";
+import { readTextFileIfThere } from "./connect.ts";
 import { startProgressBar } from "./progress_bar.ts";
 
 const encoder = new TextEncoder();
@@ -35,15 +37,38 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
   };
 }
 
-/** The lines of standard input. */
+/** The lines of standard input. @throws {KvError} `bad_request` where they are not UTF-8 */
 export async function* inputLines(): AsyncGenerator<string, void, void> {
+  // A lenient decoder would write other values than those that stand there.
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let rest = "";
-  for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
+  for await (const bytes of Deno.stdin.readable) {
+    const lines = (rest + decodeStrictly(decoder, bytes)).split("\n");
     rest = lines.pop() ?? "";
     yield* lines;
   }
+  rest += decodeStrictly(decoder);
   if (rest !== "") yield rest;
+}
+
+function decodeStrictly(decoder: TextDecoder, bytes?: Uint8Array<ArrayBuffer>): string {
+  try {
+    return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+  } catch (cause) {
+    const text = "the commands on standard input are not valid UTF-8; nothing after it was run";
+    throw new KvError("bad_request", text, { cause });
+  }
+}
+
+/** The shell's history, newest line first; empty where there is none yet. */
+export async function loadHistory(path: string): Promise<string[]> {
+  const text = await readTextFileIfThere(path) ?? "";
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** Keeps the shell's history where only its owner reads it, since values may be secrets. */
+export async function saveHistory(path: string, lines: readonly string[]): Promise<void> {
+  await Deno.writeTextFile(path, lines.map((line) => line + "\n").join(""), { mode: 0o600 });
 }
 
 async function writeAll(

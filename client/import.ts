@@ -147,6 +147,7 @@ class Import {
     }
     while (this.#inFlight > 0) await new Promise<void>((wake) => this.#wake = wake);
     this.#options.signal?.throwIfAborted();
+    summary.rejectedRecords.sort((a, b) => a.line - b.line);
     summary.elapsedMs = Math.round(this.#clock.monotonicMs() - begin);
     summary.recordsPerSecond = summary.elapsedMs > 0
       ? Math.round(summary.written / summary.elapsedMs * 1_000)

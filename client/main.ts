@@ -10,7 +10,7 @@ import { type Run, runProgram } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
 import { VERSION } from "../shared/version.ts";
 import { connectTo, readTextFileIfThere } from "./connect.ts";
-import { denoIo, inputLines } from "./deno_io.ts";
+import { denoIo, inputLines, loadHistory, saveHistory } from "./deno_io.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
 import type { KvClient } from "./kv_client.ts";
 import { errorDocument, errorLine } from "./output.ts";
@@ -70,7 +70,11 @@ async function runClient(run: ClientRun): Promise<number> {
       `kv-client ${VERSION}, cluster ${settings.clusterName} with ${nodes.length} ` +
         `node${nodes.length === 1 ? "" : "s"}. "help" lists the commands, "exit" leaves.\n`,
     );
-    return await runShell(session, io);
+    const { historyFile } = config;
+    const history = { lines: historyFile === undefined ? [] : await loadHistory(historyFile) };
+    const exitCode = await runShell(session, io, history);
+    if (historyFile !== undefined) await saveHistory(historyFile, history.lines);
+    return exitCode;
   } finally {
     // Where connecting failed, that has been said.
     await connecting?.then((opened) => opened.close(), () => {});

@@ -7,6 +7,7 @@
 import type { Clock } from "../shared/clock.ts";
 import { findNode } from "../shared/cluster_map.ts";
 import { isLive } from "../shared/entry.ts";
+import { KvError } from "../shared/errors.ts";
 import type { Message, Reply } from "../shared/messages.ts";
 import { fromWireEntry } from "../shared/value_codec.ts";
 import { type KeyRouter, type KvEntry, replyError, withSignal } from "./call.ts";
@@ -68,7 +69,13 @@ async function readPage(
     const backoffMs = Math.min(BACKOFF_MS * 2 ** attempt, BACKOFF_MS_MAX);
     const tryAgain = error.retryable || error.code === "outcome_unknown" ||
       error.code === "timeout";
-    if (!tryAgain || clock.monotonicMs() + backoffMs >= deadlineMs) throw error;
+    if (!tryAgain) throw error;
+    if (clock.monotonicMs() + backoffMs >= deadlineMs) {
+      // Of a read, that the outcome is not known says only that no answer came.
+      const code = error.code === "outcome_unknown" ? "timeout" : error.code;
+      const text = `gave up reading partition ${partition} after ${timeoutMs} ms without progress`;
+      throw new KvError(code, `${text}; last: ${error.message}`, { cause: error });
+    }
     await withSignal<void>(signal, (done) => {
       const timer = clock.setTimer(backoffMs, done);
       return () => timer.cancel();

@@ -28,6 +28,10 @@ export const CLIENT_SETTINGS = {
   }),
   json: flag({ help: "Print one JSON document a command, errors included." }),
   raw: flag({ help: "get: print the value's bytes and nothing after them." }),
+  historyFile: optionalText({
+    help: "Keep the interactive shell's history in this file from one run to the next.",
+    placeholder: "FILE",
+  }),
   timeoutMs: integer({
     help: "Deadline of a request, its retries included.",
     default: REQUEST_TIMEOUT_MS,

@@ -38,16 +38,22 @@ export async function runScript(
   return firstFailure;
 }
 
+/** The lines of earlier runs, newest first; holds this run's as well in the end. */
+export interface History {
+  lines: readonly string[];
+}
+
 /**
  * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or
  * empties the line.
  */
-export function runShell(session: Session, io: CommandIo): Promise<number> {
+export function runShell(session: Session, io: CommandIo, history: History): Promise<number> {
   return new Promise((resolve) => {
     const terminal = readline.createInterface({
       input: process.stdin,
       output: process.stdout,
       prompt: PROMPT,
+      history: [...history.lines],
       historySize: HISTORY_LINES,
       removeHistoryDuplicates: true,
       completer: completeLine,
@@ -74,6 +80,7 @@ export function runShell(session: Session, io: CommandIo): Promise<number> {
       if (!left) terminal.prompt();
     };
 
+    terminal.on("history", (lines) => history.lines = [...lines]);
     terminal.on("line", (line) => {
       waiting.push(line);
       void runNext();
