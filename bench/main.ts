@@ -29,7 +29,7 @@ import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
 import { measureRing } from "./ring_workloads.ts";
 import { DIRECT_WORKLOADS, FORWARDED_WORKLOADS, measureServers } from "./server_workloads.ts";
-import { type Servers, startCluster, startNode } from "./servers.ts";
+import { ServerStarter } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
 
 const GROUPS = ["codec", "ring", "storage", "node", "cluster"] as const;
@@ -82,10 +82,12 @@ async function measureGroup(
   group: Group,
   settings: BenchSettings,
   folder: string,
+  starter: ServerStarter,
   report: Report,
 ): Promise<void> {
   const effort: Effort = settings.quick ? { rounds: 1, roundMs: 500 } : settings;
-  const flags = [`--storage=${settings.storage}`, `--fsync=${settings.fsync}`];
+  const { connections, storage, fsync } = settings;
+  const flags = [`--storage=${storage}`, `--fsync=${fsync}`];
   switch (group) {
     case "codec":
       return await measureCodec(effort, report);
@@ -93,47 +95,48 @@ async function measureGroup(
       return await measureRing(effort, report);
     case "storage":
       return await measureStorage(effort, `${folder}/storage`, report);
-    case "node":
-      return await withServers(
-        await startNode(`${folder}/node`, flags),
-        (servers) =>
-          measureServers(group, servers, DIRECT_WORKLOADS, settings.connections, effort, report),
-      );
-    case "cluster":
-      return await withServers(
-        await startCluster(CLUSTER_NODES, `${folder}/cluster`, flags),
-        (servers) => {
-          const workloads = [...DIRECT_WORKLOADS, ...FORWARDED_WORKLOADS];
-          return measureServers(group, servers, workloads, settings.connections, effort, report);
-        },
-      );
-  }
-}
-
-async function withServers(servers: Servers, work: (servers: Servers) => Promise<void>) {
-  try {
-    await work(servers);
-  } finally {
-    await servers.stop();
+    case "node": {
+      const node = await starter.startNode(`${folder}/node`, flags);
+      return await measureServers(group, node, DIRECT_WORKLOADS, connections, effort, report);
+    }
+    case "cluster": {
+      const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/cluster`, flags);
+      const workloads = [...DIRECT_WORKLOADS, ...FORWARDED_WORKLOADS];
+      return await measureServers(group, cluster, workloads, connections, effort, report);
+    }
   }
 }
 
 async function run(groups: readonly Group[], settings: BenchSettings): Promise<void> {
   const figures: Figure[] = [];
+  const starter = new ServerStarter();
   const folder = await Deno.makeTempDir({
     prefix: "kv-bench-",
     ...(settings.data === undefined ? {} : { dir: settings.data }),
   });
+  const cleanUp = async () => {
+    await starter.stopAll();
+    await Deno.remove(folder, { recursive: true });
+  };
+  // The servers are in process groups of their own: a Ctrl-C does not reach them.
+  let interruption: Promise<void> | undefined;
+  const onSignal = () => {
+    interruption ??= cleanUp().finally(() => Deno.exit(130));
+  };
+  Deno.addSignalListener("SIGINT", onSignal);
+  Deno.addSignalListener("SIGTERM", onSignal);
   try {
     for (const group of groups) {
       console.log(tableHead(group));
-      await measureGroup(group, settings, folder, (figure) => {
+      await measureGroup(group, settings, folder, starter, (figure) => {
         figures.push(figure);
         console.log(tableRow(figure));
       });
+      await starter.stopAll();
     }
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    // Where the user has interrupted it, the measurement fails for that reason alone.
+    await (interruption ?? cleanUp());
     if (figures.length > 0) writeDocument(figures, settings);
   }
 }
@@ -152,7 +155,7 @@ async function main(): Promise<number> {
   try {
     const loaded = loadConfig(PROGRAM, {
       args: Deno.args,
-      env: () => undefined,
+      env: (name) => Deno.env.get(name),
       readFile: Deno.readTextFileSync,
     });
     if (loaded.kind !== "run") {

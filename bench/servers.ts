@@ -14,34 +14,29 @@ export interface Servers {
   readonly nodes: readonly Address[];
   /** Of all of them, the coordinator included. */
   readonly pids: readonly number[];
-  stop(): Promise<void>;
 }
 
 const WHOLE_TIMEOUT_MS = 60_000;
 const POLL_MS = 100;
 
-/** A node without a coordinator, on a new folder. */
-export async function startNode(folder: string, flags: readonly string[]): Promise<Servers> {
-  const started = new Started();
-  try {
-    const node = await started.add(NODE, ["--standalone", `--data=${folder}`, ...flags]);
-    await started.untilWhole(node, 1);
-    return started.servers([node]);
-  } catch (error) {
-    await started.stop();
-    throw error;
-  }
-}
+/** Starts servers, one node or cluster at a time, and ends what it has started. */
+export class ServerStarter {
+  readonly #processes: ServerProcess[] = [];
 
-/** A coordinator and so many nodes, on new folders, when every partition has all its copies. */
-export async function startCluster(
-  nodeCount: number,
-  folder: string,
-  flags: readonly string[],
-): Promise<Servers> {
-  const started = new Started();
-  try {
-    const coordinator = await started.add(COORDINATOR, [
+  /** A node without a coordinator, on a new folder. */
+  async startNode(folder: string, flags: readonly string[]): Promise<Servers> {
+    const node = await this.#start(NODE, ["--standalone", `--data=${folder}`, ...flags]);
+    await untilWhole(node, 1);
+    return this.#servers([node]);
+  }
+
+  /** A coordinator and so many nodes, on new folders, when every partition has all its copies. */
+  async startCluster(
+    nodeCount: number,
+    folder: string,
+    flags: readonly string[],
+  ): Promise<Servers> {
+    const coordinator = await this.#start(COORDINATOR, [
       "--heartbeat-port=0",
       `--data=${folder}/coordinator`,
       `--expect-nodes=${nodeCount}`,
@@ -49,50 +44,43 @@ export async function startCluster(
     const nodes: Address[] = [];
     for (let i = 1; i <= nodeCount; i++) {
       nodes.push(
-        await started.add(NODE, [
+        await this.#start(NODE, [
           `--coordinator=${coordinator.host}:${coordinator.port}`,
           `--data=${folder}/node-${i}`,
           ...flags,
         ]),
       );
     }
-    await started.untilWhole(coordinator, nodeCount);
-    return started.servers(nodes);
-  } catch (error) {
-    await started.stop();
-    throw error;
+    await untilWhole(coordinator, nodeCount);
+    return this.#servers(nodes);
   }
-}
 
-/** Processes that were started; the coordinator, if any, first. */
-class Started {
-  readonly #processes: ServerProcess[] = [];
+  /** The coordinator goes first, lest nodes hand over to others that are about to end too. */
+  async stopAll(): Promise<void> {
+    const [first, ...others] = this.#processes;
+    await first?.stop();
+    await Promise.all(others.map((process) => process.stop()));
+    this.#processes.length = 0;
+  }
 
-  add(program: ProgramSpec, args: readonly string[]): Promise<ReadyLine> {
+  #start(program: ProgramSpec, args: readonly string[]): Promise<ReadyLine> {
     const child = ServerProcess.start(program, ["--host=127.0.0.1", "--port=0", ...args]);
     this.#processes.push(child);
     return child.ready;
   }
 
-  async untilWhole(server: Address, nodeCount: number): Promise<void> {
-    for (let waitedMs = 0;; waitedMs += POLL_MS) {
-      const missing = await fetchMap(server).then((map) => whatIsMissing(map, nodeCount))
-        .catch((error) => `no answer (${error.message})`);
-      if (missing === undefined) return;
-      if (waitedMs >= WHOLE_TIMEOUT_MS) throw new Error(`the servers are not ready: ${missing}`);
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+  #servers(nodes: readonly Address[]): Servers {
+    return { nodes, pids: this.#processes.map(({ pid }) => pid) };
   }
+}
 
-  servers(nodes: readonly Address[]): Servers {
-    return { nodes, pids: this.#processes.map(({ pid }) => pid), stop: () => this.stop() };
-  }
-
-  /** The coordinator goes first, lest nodes hand over to others that are about to end too. */
-  async stop(): Promise<void> {
-    const [first, ...others] = this.#processes;
-    await first?.stop();
-    await Promise.all(others.map((process) => process.stop()));
+async function untilWhole(server: Address, nodeCount: number): Promise<void> {
+  for (let waitedMs = 0;; waitedMs += POLL_MS) {
+    const missing = await fetchMap(server).then((map) => whatIsMissing(map, nodeCount))
+      .catch((error) => `no answer (${error.message})`);
+    if (missing === undefined) return;
+    if (waitedMs >= WHOLE_TIMEOUT_MS) throw new Error(`the servers are not ready: ${missing}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
