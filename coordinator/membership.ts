@@ -36,6 +36,9 @@ import { orderCopies } from "./rebalance.ts";
 import { checkRegistration } from "./registration.ts";
 import { STORED_FORMAT, type StoredCluster } from "./stored_cluster.ts";
 
+/** Reports of copies that do not follow are logged once in so long. */
+const LAG_LOG_MS = 1_000;
+
 /** A node's word about a partition. */
 export type Report = Message<"caught_up" | "lagging" | "damaged" | "drained" | "resumed">;
 
@@ -102,6 +105,7 @@ export class Membership {
   #freshEpoch: number;
   readonly #lost = new Set<number>();
   #lostLogged = 0;
+  #lagLoggedMs = -Infinity;
   /** Processes that were told `left`; what they still send is not answered. */
   readonly #dismissed = new Set<SessionId>();
   #nodes: NodeInfo[] | undefined;
@@ -594,12 +598,7 @@ export class Membership {
         if (config.learners.includes(message.node)) {
           this.#dropLearner(p, config, message.node, nowMs);
         } else if (config.inSync.includes(message.node)) {
-          this.#log.warn("a copy does not follow", {
-            partition: p,
-            node: message.node,
-            primary: primary.id,
-            reason: message.reason,
-          });
+          this.#logLagging(primary, message, nowMs);
           this.#accuse(p, message.node);
           this.#mover.backOff(p, message.node, nowMs);
         }
@@ -616,6 +615,15 @@ export class Membership {
         this.#table.reconfigure(p, config, { newTerm: true });
         return;
     }
+  }
+
+  /** One line for all the partitions that two nodes share. */
+  #logLagging(primary: Member, { p, node, reason }: Message<"lagging">, nowMs: number): void {
+    const fields = { partition: p, node, primary: primary.id, reason };
+    this.#log.debug("a copy does not follow", fields);
+    if (nowMs < this.#lagLoggedMs + LAG_LOG_MS) return;
+    this.#lagLoggedMs = nowMs;
+    this.#log.warn("copies do not follow their primaries; for example", fields);
   }
 
   #onCaughtUp(p: number, config: PartitionConfig, id: NodeId): void {
