@@ -1,9 +1,10 @@
 /**
  * Storage in memory, for `--storage memory` and for tests: everything is gone when the process ends.
  *
- * Rows lie in buckets by the first two bytes of their key, each a hash table, so that `get` and
- * `write` take O(1) time. Order is only made when a range is asked for: a bucket keeps its keys
- * sorted as of the last range, and merges those that came since. So a range costs O(n log n) of what
+ * The rows' bytes lie in an arena (`memory_arena.ts`). Where, is known to buckets, one for each two
+ * bytes that keys begin with, each a hash table: `get` and `write` take O(1) time. Order is only made
+ * when a range is asked for: a bucket keeps its keys sorted as of the last range, and merges those
+ * that came since. So a range costs O(n log n) of what
  * came since and O(n) of the bucket, where that is not empty.
  *
  * @module
@@ -11,10 +12,12 @@
 import type { Clock } from "../shared/clock.ts";
 import { KvError } from "../shared/errors.ts";
 import type { Storage, StorageChange, StorageRange, StorageRow } from "../shared/storage.ts";
+import { MemoryArena } from "./memory_arena.ts";
 
 /** Keys as strings of one character for each byte: strings compare as the bytes do. */
 class Bucket {
-  readonly rows = new Map<string, StorageRow>();
+  /** Positions in the arena. */
+  readonly rows = new Map<string, number>();
   /** Keys in order; some may be gone from `rows`. */
   #sorted: string[] = [];
   /** Keys that are not in `#sorted`. */
@@ -22,14 +25,21 @@ class Bucket {
   /** Keys in `#sorted` or `#fresh` that are gone. One that comes again meanwhile is not fresh. */
   readonly #gone = new Set<string>();
 
-  set(key: string, row: StorageRow): void {
-    const before = this.rows.size;
-    this.rows.set(key, row);
-    if (this.rows.size !== before && !this.#gone.delete(key)) this.#fresh.push(key);
+  /** Returns the position before. */
+  set(key: string, position: number): number | undefined {
+    const before = this.rows.get(key);
+    this.rows.set(key, position);
+    if (before === undefined && !this.#gone.delete(key)) this.#fresh.push(key);
+    return before;
   }
 
-  delete(key: string): void {
-    if (this.rows.delete(key)) this.#gone.add(key);
+  /** Returns the position before. */
+  delete(key: string): number | undefined {
+    const before = this.rows.get(key);
+    if (before === undefined) return undefined;
+    this.rows.delete(key);
+    this.#gone.add(key);
+    return before;
   }
 
   /** All keys in order, some of which may be gone. */
@@ -51,6 +61,7 @@ class Bucket {
 export class MemoryStorage implements Storage {
   readonly #clock: Clock;
   readonly #buckets = new Map<string, Bucket>();
+  readonly #arena = new MemoryArena();
   #names: string[] | undefined = [];
   #underWay = 0;
   #closed = false;
@@ -63,7 +74,8 @@ export class MemoryStorage implements Storage {
 
   get(key: Uint8Array): Uint8Array | undefined {
     const text = textOf(key);
-    return this.#buckets.get(text.slice(0, 2))?.rows.get(text)?.[1];
+    const position = this.#buckets.get(text.slice(0, 2))?.rows.get(text);
+    return position === undefined ? undefined : this.#arena.value(position);
   }
 
   write(
@@ -79,8 +91,10 @@ export class MemoryStorage implements Storage {
     for (const { key, value } of changes) {
       const text = textOf(key);
       const bucket = this.#bucket(text.slice(0, 2));
-      if (value === undefined) bucket.delete(text);
-      else bucket.set(text, [key, value]);
+      const before = value === undefined
+        ? bucket.delete(text)
+        : bucket.set(text, this.#arena.add(key, value));
+      if (before !== undefined) this.#arena.free(before, this.#move);
     }
     this.#underWay++;
     this.#clock.defer(() => {
@@ -105,8 +119,9 @@ export class MemoryStorage implements Storage {
       const end = lowerBound(keys, to);
       for (let i = begin; i < end; i++) {
         if (found.length >= range.rowsMax || bytes >= range.bytesMax) return settled(found);
-        const row = bucket.rows.get(keys[range.reverse ? begin + end - 1 - i : i] ?? "");
-        if (row === undefined) continue;
+        const position = bucket.rows.get(keys[range.reverse ? begin + end - 1 - i : i] ?? "");
+        if (position === undefined) continue;
+        const row: StorageRow = [this.#arena.key(position), this.#arena.value(position)];
         found.push(row);
         bytes += row[0].length + row[1].length;
       }
@@ -119,6 +134,15 @@ export class MemoryStorage implements Storage {
     if (this.#underWay === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle = resolve);
   }
+
+  /** Moves a record within the arena, if it is one that is still held. */
+  readonly #move = (position: number): void => {
+    const key = this.#arena.key(position);
+    const text = textOf(key);
+    const bucket = this.#buckets.get(text.slice(0, 2));
+    if (bucket?.rows.get(text) !== position) return;
+    bucket.rows.set(text, this.#arena.add(key, this.#arena.value(position)));
+  };
 
   #bucket(name: string): Bucket {
     let bucket = this.#buckets.get(name);
