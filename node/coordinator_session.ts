@@ -50,12 +50,22 @@ export interface SessionIdentity {
   readonly memory: boolean;
 }
 
+/**
+ * Finds the coordinator, of a given cluster where the node belongs to one already, and calls one of
+ * the two.
+ */
+export type Locate = (
+  use: (address: Address) => void,
+  fail: (error: KvError) => void,
+  clusterId: string | undefined,
+) => void;
+
 /** What the session calls. */
 export interface SessionOptions {
   readonly identity: SessionIdentity;
   readonly node: SessionNode;
   /** Says where the coordinator is; asked before each attempt. */
-  locate(use: (address: Address) => void, fail: (error: KvError) => void): void;
+  readonly locate: Locate;
   /** The cluster that the data folder belongs to; undefined for none yet. */
   clusterId(): string | undefined;
   /** Notes down that the folder belongs to this map's cluster, before the first map is used. */
@@ -175,6 +185,7 @@ export class CoordinatorSession {
     this.#options.locate(
       (address) => this.#connect(address),
       (error) => this.#failed(error),
+      this.#options.clusterId(),
     );
   }
 

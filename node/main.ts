@@ -4,14 +4,15 @@
  *
  * @module
  */
-import { SystemClock } from "../shared/clock.ts";
+import { type Clock, SystemClock } from "../shared/clock.ts";
 import type { Source } from "../shared/config.ts";
 import { CS_CONFIG_FILE, describeSearch, findCoordinator } from "../shared/coordinator_address.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
+import { discover } from "../shared/discovery.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
-import { type Address, formatAddress } from "../shared/transport.ts";
+import { type Address, formatAddress, type Transport } from "../shared/transport.ts";
 import { DataFolder } from "./data_folder.ts";
 import { MemoryFolder } from "./memory_folder.ts";
 import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
@@ -52,7 +53,7 @@ async function main(run: NodeRun): Promise<void> {
     zone: config.zone,
     weight: config.weight,
     limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
-    cluster: clusterOf(run),
+    cluster: clusterOf(run, deps),
   });
   console.log(readyLine(config.host, runtime.address.port));
 
@@ -78,7 +79,10 @@ function addresses(host: string, port: number, source: Source): Address[] {
   return Array.from({ length: count }, (_, i) => ({ host, port: port + i }));
 }
 
-function clusterOf({ config, sources, logger }: NodeRun): NodeRuntimeOptions["cluster"] {
+function clusterOf(
+  { config, sources, logger }: NodeRun,
+  deps: { clock: Clock; transport: Transport },
+): NodeRuntimeOptions["cluster"] {
   if (config.standalone) {
     const partitionCount = sources.partitions === "default" ? undefined : config.partitions;
     return { standalone: true, partitionCount };
@@ -86,13 +90,14 @@ function clusterOf({ config, sources, logger }: NodeRun): NodeRuntimeOptions["cl
   const from = (source: Source) => sources.coordinator === source ? config.coordinator : undefined;
   let said = "";
   return {
-    locate(use, fail) {
+    locate(use, fail, cluster) {
       // Asked anew before each attempt: the coordinator may have moved, and written so.
       findCoordinator({
         flag: from("flag"),
         environment: from("environment"),
         configFile: from("file"),
         readTextFile,
+        discover: () => discover(deps, { cluster }),
       }).then(
         (found) => {
           const search = describeSearch(found);

@@ -16,7 +16,7 @@ import type { RequestLimits } from "../shared/request_checks.ts";
 import { Router } from "../shared/router.ts";
 import type { Storage } from "../shared/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
-import { CoordinatorSession, type SessionOptions } from "./coordinator_session.ts";
+import { CoordinatorSession, type Locate } from "./coordinator_session.ts";
 import { HeartbeatSender } from "./heartbeat_sender.ts";
 import { Node } from "./node.ts";
 import { DiskQueue, type FsyncMode, openPartitionStores } from "./partition_store.ts";
@@ -62,7 +62,7 @@ export interface NodeRuntimeOptions {
   readonly limits?: RequestLimits | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
   readonly cluster:
-    | { locate(use: (address: Address) => void, fail: (error: KvError) => void): void }
+    | { locate: Locate }
     | { standalone: true; partitionCount: number | undefined };
 }
 
@@ -281,7 +281,7 @@ export class NodeRuntime {
 
   #makeSession(
     options: NodeRuntimeOptions,
-    locate: SessionOptions["locate"],
+    locate: Locate,
     heartbeats: HeartbeatSender,
   ): CoordinatorSession {
     const { clock, random, transport, logger } = this.#deps;

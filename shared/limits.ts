@@ -138,6 +138,10 @@ export const SESSION_SILENCE_MS = 5_000;
 /** Heartbeats whose acknowledgement is still recognised. */
 export const HEARTBEATS_REMEMBERED = 32;
 
+/** Discovery: how long a question waits for answers, and after how much of that it is asked again. */
+export const DISCOVERY_WAIT_MS = 600;
+export const DISCOVERY_REPEAT_MS = 200;
+
 /** Keys of which gateways want to be told when they change. */
 export const WATCHES_PER_CONNECTION_MAX = 65_536;
 export const WATCHES_MAX = 262_144;
