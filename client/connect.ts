@@ -20,6 +20,7 @@ import { Router } from "../shared/router.ts";
 import { RpcClient } from "../shared/rpc_client.ts";
 import { type Address, formatAddress } from "../shared/transport.ts";
 import type { KvClientOptions } from "./call.ts";
+import { environment, readTextFileIfThere } from "./deno_environment.ts";
 import { KvClient } from "./kv_client.ts";
 
 /** How to reach a cluster, and the defaults of the client's calls. */
@@ -94,27 +95,4 @@ async function firstMap(
       { cause },
     );
   }
-}
-
-/** The text of a file, or undefined where there is none or it may not be read. */
-export async function readTextFileIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || isDenied(error)) return undefined;
-    throw error;
-  }
-}
-
-function environment(name: string): string | undefined {
-  try {
-    return Deno.env.get(name);
-  } catch (error) {
-    if (isDenied(error)) return undefined;
-    throw error;
-  }
-}
-
-function isDenied(error: unknown): boolean {
-  return error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
 }

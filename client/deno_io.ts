@@ -5,7 +5,7 @@
  */
 import { KvError } from "../shared/errors.ts";
 import type { CommandIo, OutputFile, Progress } from "./command.ts";
-import { readTextFileIfThere } from "./connect.ts";
+import { readTextFileIfThere } from "./deno_environment.ts";
 import { startProgressBar } from "./progress_bar.ts";
 
 const encoder = new TextEncoder();
