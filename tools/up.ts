@@ -61,8 +61,6 @@ const POLL_MS = 100;
 /** After so long, what is still missing is said, and then each time so long again. */
 const TELL_MISSING_MS = 5_000;
 
-if (import.meta.main) await runProgram(UP_PROGRAM, main);
-
 async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<number> {
   const given = sources.basePort !== "default";
   const cluster = new LocalCluster(config, given ? config.basePort : HEARTBEAT_PORT_DEFAULT);
@@ -266,3 +264,5 @@ class LocalCluster {
 function ignoreNotFound(error: unknown): void {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
+
+if (import.meta.main) await runProgram(UP_PROGRAM, main);
