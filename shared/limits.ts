@@ -34,6 +34,8 @@ export const STREAM_LOW_WATER_BYTES = 256 * KIB;
 export const WRITE_JOIN_BYTES = 256 * KIB;
 export const READ_BUFFER_BYTES_MIN = 4 * KIB;
 export const READ_BUFFER_BYTES_MAX = 64 * KIB;
+/** After so many bytes of one stream the others get their turn. */
+export const READ_TURN_BYTES = 128 * KIB;
 /** A stream that is closed with a flush has so long to send what is queued, ... */
 export const CLOSE_FLUSH_TIMEOUT_MS = 10_000;
 /** ... and then so long to see the other side's end, so that a last error reply is not lost. */
@@ -246,3 +248,4 @@ invariant(
   "a read has time for a second attempt",
 );
 invariant(PEER_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX, "a peer's queue holds a large frame");
+invariant(BATCH_MARKS <= 65_536, "a batch mark's slot is two bytes", { BATCH_MARKS });
