@@ -50,7 +50,7 @@ export interface Case {
   copy(id: NodeId): CopyStanding;
   /** Some primary that is not in the configuration any more may hold a lease until then. */
   readonly leaseUntilMs: number;
-  /** No node is known to have adopted the partition's first configuration. */
+  /** No node is known to have served the partition, ever. */
   readonly fresh: boolean;
   readonly failureTimeoutMs: number;
   /** Nobody counts as missing before; the coordinator may not have been able to hear. */

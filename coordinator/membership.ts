@@ -758,10 +758,11 @@ export class Membership {
     this.#log.info("a new cluster is placed", { nodes: live, partitions: this.#table.size });
   }
 
-  /** The node has adopted the first configurations: from now on its disk can tell what it holds. */
+  /** The node has adopted the map: from now on its disk can tell what it is primary of. */
   #noteAdopted(member: Member, nowMs: number): void {
     let changed = false;
     for (const partition of this.#table.heldBy(member.id)) {
+      if (this.#table.get(partition).primary !== member.id) continue;
       changed = this.#fresh.delete(partition) || changed;
     }
     if (!changed) return;

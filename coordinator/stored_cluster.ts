@@ -31,7 +31,7 @@ export interface StoredCluster {
   readonly format: typeof STORED_FORMAT;
   readonly map: ClusterMap;
   readonly members: readonly StoredMember[];
-  /** Partitions of which no node is known to have adopted the first configuration. */
+  /** Partitions that no node is known to have served yet. */
   readonly fresh: readonly number[];
 }
 

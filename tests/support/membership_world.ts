@@ -392,7 +392,7 @@ export function settled(count: number, options: WorldOptions = {}): [World, ...P
     { length: count },
     (_, i) => world.start(String.fromCharCode(97 + i)),
   );
-  world.advance(1_000);
+  world.advance(2_000);
   world.map.partitions.forEach(({ inSync }) =>
     assertEquals(inSync.length, Math.min(count, world.map.settings.replicationFactor))
   );
