@@ -187,10 +187,10 @@ class LocalCluster {
     console.log(text);
     server.status.then((status) => {
       if (this.#stopping) return;
+      const said = status.signal === null ? `: ${server.lastWords()}` : "";
       console.error(
-        `${program.name} ${host}:${port} (pid ${server.pid}) ${
-          howEnded(status)
-        }: ${server.lastWords()}\n  It is not restarted; its log is ${logPath}`,
+        `${program.name} ${host}:${port} (pid ${server.pid}) ${howEnded(status)}${said}\n` +
+          `  It is not restarted; its log is ${logPath}`,
       );
     });
     return { host, port };
