@@ -14,6 +14,7 @@ import type { Clock } from "../shared/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../shared/cluster_map.ts";
 import type { Connection } from "../shared/connection.ts";
 import { locateKey, nodeListings } from "../shared/directory.ts";
+import { toErrorReply } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -216,33 +217,42 @@ export class NodeServer {
   }
 
   #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
-    if (connection.peer !== undefined) {
-      throw new KvError("bad_request", "hello: said already on this connection");
+    const refusal = connection.peer === undefined
+      ? this.#whyRefused(hello)
+      : new KvError("bad_request", "hello: said already on this connection");
+    if (refusal !== undefined) {
+      reply(toErrorReply(refusal));
+      // Whatever it sends behind its hello was meant for somebody else.
+      connection.close(true);
+      return;
     }
+    connection.peer = new Peer(hello);
+    reply({ req_type: "ack", message: "hello" });
+  }
+
+  #whyRefused(hello: Message<"hello">): KvError | undefined {
     if (hello.protocol !== PROTOCOL_VERSION) {
-      throw new KvError(
+      return new KvError(
         "wrong_version",
         `hello: this node speaks protocol version ${PROTOCOL_VERSION}, the caller ${hello.protocol}; upgrade the older of the two`,
       );
     }
     const ours = this.#options.clusterId();
     if (ours !== undefined && hello.cluster_id !== undefined && hello.cluster_id !== ours) {
-      throw new KvError(
+      return new KvError(
         "wrong_cluster",
         `hello: this node belongs to cluster ${ours}, the caller to ${hello.cluster_id}`,
       );
     }
-    if (hello.role === "node") {
-      // Data of a cluster must not reach a folder that is not noted down to belong to it.
-      if (ours === undefined) {
-        throw new KvError("unavailable", "hello: this node has not joined its cluster yet");
-      }
-      if (hello.node === undefined) {
-        throw new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
-      }
+    if (hello.role !== "node") return undefined;
+    // Data of a cluster must not reach a folder that is not noted down to belong to it.
+    if (ours === undefined) {
+      return new KvError("unavailable", "hello: this node has not joined its cluster yet");
     }
-    connection.peer = new Peer(hello);
-    reply({ req_type: "ack", message: "hello" });
+    if (hello.node === undefined) {
+      return new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
+    }
+    return undefined;
   }
 
   #onOther(message: Message, connection: Connection): void {

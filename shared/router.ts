@@ -79,6 +79,7 @@ export class Router {
   readonly #local: LocalNode | undefined;
   readonly #pool: NodePool;
   readonly #refresh: MapRefresh;
+  readonly #hello: Message<"hello">;
   #map: ClusterMap | undefined;
   /** Tasks that wait for a retry or a map. */
   readonly #waiting = new Set<Task>();
@@ -92,7 +93,7 @@ export class Router {
     this.#random = deps.random;
     this.#options = options;
     this.#local = options.local;
-    const hello: Message<"hello"> = {
+    const hello = this.#hello = {
       req_type: "hello",
       protocol: PROTOCOL_VERSION,
       role: options.role,
@@ -131,6 +132,8 @@ export class Router {
       if (map.settings.clusterId !== before.settings.clusterId) return;
     }
     this.#map = map;
+    // Where a node was, one of another cluster may be by now: it must not take our requests.
+    this.#hello.cluster_id ??= map.settings.clusterId;
     this.#pool.adopt(map);
     this.#options.onMap?.(map);
     for (const task of [...this.#waiting]) {

@@ -118,3 +118,48 @@ Deno.test("kv-node refuses to join another cluster, or none, with a cluster's fo
   }
   assertEquals((await other.map()).nodes.length, 1);
 });
+
+Deno.test("kv-node that was paused for longer than its lease finds its place again", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3 });
+  const paused = await cluster.primaryOf("k");
+  const others = [0, 1, 2].filter((index) => index !== paused);
+  const [other = 0] = others;
+  await cluster.ask(other, { req_type: "put", key: "k", value: "before" });
+  const process = cluster.node(paused);
+  process.signal("SIGSTOP");
+  await cluster.poll("a write at the new primary", async () => {
+    const reply = await cluster.ask(other, { req_type: "put", key: "k", value: "after" }, 15_000);
+    // What was sent to the paused one has an unknown outcome; that it be said so is the promise.
+    if (reply.message === "success") return true;
+    assertEquals(reply.code, "outcome_unknown");
+    return undefined;
+  });
+  process.signal("SIGCONT");
+  // It must not answer from what it held when it was primary.
+  const read = await cluster.ask(paused, { req_type: "get", key: "k" }, 15_000);
+  assertEquals(read.message, "after");
+  await cluster.whole({ nodes: 3 });
+});
+
+Deno.test("kv-node keeps serving without its coordinator, and registers with the next run of it", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3 });
+  const before = await cluster.map();
+  await cluster.coordinatorProcess.crash();
+  // Longer than a lease: reads must not depend on it.
+  const endMs = performance.now() + 2 * before.settings.leaseMs;
+  for (let i = 0; performance.now() < endMs; i++) {
+    const written = await cluster.ask(i % 3, { req_type: "put", key: "k", value: `${i}` });
+    assertEquals(written.message, "success");
+    const read = await cluster.ask((i + 1) % 3, { req_type: "get", key: "k" });
+    assertEquals(read.message, `${i}`);
+  }
+  await cluster.restartCoordinator();
+  const after = await cluster.whole({ nodes: 3 });
+  await cluster.poll("every node registered", async () => {
+    const stats = await Promise.all([0, 1, 2].map((i) => cluster.ask(i, { req_type: "stats" })));
+    const leases = stats.map(({ result }) => (result as { lease: boolean }).lease);
+    return leases.every((lease) => lease) ? true : undefined;
+  });
+  const primaries = (map: typeof before) => map.partitions.map(({ primary }) => primary);
+  assertEquals(primaries(after), primaries(before), "no partition moves without need");
+});

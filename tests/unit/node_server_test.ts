@@ -241,19 +241,28 @@ Deno.test("NodeServer passes a scan on to the partition's primary, once", async 
 
 const HELLO = { id: 1, req_type: "hello", protocol: PROTOCOL_VERSION };
 
-Deno.test("NodeServer takes a hello, and refuses other versions and clusters", async () => {
+Deno.test("NodeServer takes a hello, and closes a connection that is not meant for it", async () => {
   const bench = new Bench();
-  const client = await bench.client();
-  assertEquals(
-    (await client.ask({ ...HELLO, role: "client", protocol: 99 })).code,
-    "wrong_version",
-  );
-  const foreign = { ...HELLO, role: "node", node: "n2", cluster_id: "c2" };
-  assertEquals((await client.ask(foreign)).code, "wrong_cluster");
-  assertEquals((await client.ask({ ...HELLO, role: "node" })).code, "bad_request");
-  assertEquals((await client.ask({ ...HELLO, role: "client" })).req_type, "ack");
+  const good = await bench.client();
+  assertEquals((await good.ask({ ...HELLO, role: "client", cluster_id: "c1" })).req_type, "ack");
+  assertEquals((await good.ask({ req_type: "ping" })).message, "pong");
+  const cases: [hello: object, code: string][] = [
+    [{ ...HELLO, role: "client", protocol: 99 }, "wrong_version"],
+    [{ ...HELLO, role: "node", node: "n2", cluster_id: "c2" }, "wrong_cluster"],
+    [{ ...HELLO, role: "client", cluster_id: "c2" }, "wrong_cluster"],
+    [{ ...HELLO, role: "node" }, "bad_request"],
+  ];
+  for (const [hello, code] of cases) {
+    const client = await bench.client();
+    client.send(hello);
+    client.send({ id: 2, req_type: "put", key: "a", value: "1" });
+    await bench.clock.run(10);
+    assertEquals(client.received.map((reply) => "code" in reply && reply.code), [code]);
+    assert(client.closed);
+  }
+  assertEquals(bench.executed, [], "what came behind the hello was not carried out");
   const again = { ...HELLO, role: "node", node: "n2" };
-  assertEquals((await client.ask(again)).code, "bad_request", "who is there does not change");
+  assertEquals((await good.ask(again)).code, "bad_request", "who is there does not change");
 });
 
 Deno.test("NodeServer refuses peers as long as its folder belongs to no cluster", async () => {
