@@ -5,7 +5,8 @@
  *
  *     deno task build [--target TRIPLE] [--out dist] [--self-extracting]
  *
- * `--target` is passed to `deno compile`; `DENORT_BIN` in the environment names a runtime stub.
+ * `--target` is passed to `deno compile`; `DENORT_BIN` in the environment names a runtime stub. An
+ * older version of Deno than the supported one should not touch the lock file: `task --no-lock build`.
  * Uses no package: it must run before anything can be downloaded.
  *
  * @module
@@ -55,7 +56,8 @@ async function compile(program: ProgramSpec, options: Options): Promise<Compiled
       "compile",
       "--quiet",
       "--no-prompt",
-      ...lockFlags(),
+      ...LOCK_FLAGS,
+      ...CHECK_FLAGS,
       ...program.permissions,
       ...(options.target === undefined ? [] : ["--target", options.target]),
       "--output",
@@ -75,11 +77,14 @@ async function compile(program: ProgramSpec, options: Options): Promise<Compiled
   return "failed";
 }
 
-/** The lock file is of the supported version of Deno; an older one cannot read it. */
-function lockFlags(): string[] {
+/** Lock file and types are those of the supported version of Deno; an older one reads neither. */
+function isSupported(): boolean {
   const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
-  return major > 2 || (major === 2 && minor >= 9) ? [] : ["--no-lock"];
+  return major > 2 || (major === 2 && minor >= 9);
 }
+
+const LOCK_FLAGS: readonly string[] = isSupported() ? [] : ["--no-lock"];
+const CHECK_FLAGS: readonly string[] = isSupported() ? [] : ["--no-check"];
 
 async function tell(program: ProgramSpec, out: string, kind: string): Promise<void> {
   const path = `${out}/${program.name}`;
@@ -114,7 +119,7 @@ async function main(args: readonly string[]): Promise<number> {
       );
       return 1;
     }
-    await buildSelfExtracting(program, `${options.out}/${program.name}`, lockFlags());
+    await buildSelfExtracting(program, `${options.out}/${program.name}`, LOCK_FLAGS);
     await tell(program, options.out, "self-extracting");
   }
   return 0;
