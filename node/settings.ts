@@ -146,7 +146,7 @@ function whyWrong(values: NodeSettings): string | undefined {
   if (values.storage === "leveldb" && port === 0 && values.data === undefined) {
     return "--port 0 needs a --data folder (its default is named after the port), or --storage memory";
   }
-  if (isWildcard(host) && values.advertiseHost === undefined && !values.standalone) {
+  if (isWildcard(host) && values.advertiseHost === undefined) {
     return `nobody can be told to connect to ${host}; add --advertise-host with this machine's address`;
   }
   return undefined;
