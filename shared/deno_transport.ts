@@ -14,6 +14,7 @@ import {
   CLOSE_LINGER_MS,
   READ_BUFFER_BYTES_MAX,
   READ_BUFFER_BYTES_MIN,
+  READ_TURN_BYTES,
   STREAM_HIGH_WATER_BYTES,
   STREAM_LOW_WATER_BYTES,
   WRITE_JOIN_BYTES,
@@ -30,6 +31,9 @@ import { formatAddress } from "./transport.ts";
 
 /** After a failed accept or receive, so that a lasting failure does not take the processor. */
 const RETRY_PAUSE_MS = 50;
+/** After so many accepted connections or received datagrams others get their turn. */
+const ACCEPTS_PER_TURN = 64;
+const DATAGRAMS_PER_TURN = 256;
 /** A buffer shrinks after so many reads in a row that filled less than an eighth of it. */
 const SMALL_READS_MAX = 16;
 
@@ -134,7 +138,8 @@ async function acceptAll(
   state: { closed: boolean },
   onStream: (stream: Stream) => void,
 ): Promise<void> {
-  while (!state.closed) {
+  for (let count = 1; !state.closed; count++) {
+    if (count % ACCEPTS_PER_TURN === 0) await nextTurn();
     let conn: Deno.TcpConn;
     try {
       conn = await listener.accept();
@@ -154,7 +159,8 @@ async function receiveAll(
   onDatagram: (bytes: Uint8Array, from: Address) => void,
 ): Promise<void> {
   const buffer = new Uint8Array(READ_BUFFER_BYTES_MAX);
-  while (!state.closed) {
+  for (let count = 1; !state.closed; count++) {
+    if (count % DATAGRAMS_PER_TURN === 0) await nextTurn();
     let bytes: Uint8Array;
     let from: Deno.Addr;
     try {
@@ -244,6 +250,7 @@ class DenoStream implements Stream {
   async #readAll(): Promise<void> {
     let buffer = new Uint8Array(READ_BUFFER_BYTES_MIN);
     let smallReads = 0;
+    let turnBytes = 0;
     while (this.#state !== "closed") {
       if (this.#paused && this.#state === "open") await this.#resumed();
       let count: number | null;
@@ -260,6 +267,11 @@ class DenoStream implements Stream {
       }
       // What a handler throws is a defect of ours: it must not be taken for a broken connection.
       if (this.#state === "open") this.#handlers?.onData(buffer.subarray(0, count));
+      turnBytes += count;
+      if (turnBytes >= READ_TURN_BYTES) {
+        turnBytes = 0;
+        await nextTurn();
+      }
       smallReads = count < buffer.length / 8 ? smallReads + 1 : 0;
       const size = nextBufferSize(buffer.length, count, smallReads);
       if (size !== buffer.length) {
@@ -381,6 +393,16 @@ function nextBufferSize(size: number, filled: number, smallReads: number): numbe
 
 function fromDeno(address: Deno.NetAddr): Address {
   return { host: address.hostname, port: address.port };
+}
+
+/**
+ * Lets the event loop look at all sockets. Reads, accepts and receives that find something waiting
+ * come back without that, and a peer that sends faster than we work would keep all others out. A
+ * shorter way round (a microtask, `setImmediate`) does not do: while there is any work left the
+ * loop looks for news on sockets at every 61st turn only.
+ */
+function nextTurn(): Promise<void> {
+  return pauseMs(0);
 }
 
 function pauseMs(ms: number): Promise<void> {

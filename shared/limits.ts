@@ -35,7 +35,7 @@ export const WRITE_JOIN_BYTES = 256 * KIB;
 export const READ_BUFFER_BYTES_MIN = 4 * KIB;
 export const READ_BUFFER_BYTES_MAX = 64 * KIB;
 /** After so many bytes of one stream the others get their turn. */
-export const READ_TURN_BYTES = 128 * KIB;
+export const READ_TURN_BYTES = 512 * KIB;
 /** A stream that is closed with a flush has so long to send what is queued, ... */
 export const CLOSE_FLUSH_TIMEOUT_MS = 10_000;
 /** ... and then so long to see the other side's end, so that a last error reply is not lost. */

@@ -1,0 +1,68 @@
+/**
+ * A read that finds data waiting comes back without the event loop looking at any other socket. A
+ * client that sent without a pause therefore held every other connection up, by 0.1 s or more for
+ * each message, as long as it went on.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { SystemClock } from "../../shared/clock.ts";
+import { DenoTransport } from "../../shared/deno_transport.ts";
+import { NO_LOG } from "../../shared/logger.ts";
+import { RequestServer } from "../../shared/request_server.ts";
+
+const PING = '{"id":1,"req_type":"ping"}\n';
+const PINGS = 400;
+
+/** Sends pings without a pause for 20 s, reading all the replies, and says so at the beginning. */
+const FLOOD = `
+const conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(Deno.args[0]) });
+const bytes = new TextEncoder().encode(${JSON.stringify(PING)}.repeat(5_000));
+const buffer = new Uint8Array(65_536);
+await conn.write(bytes);
+await conn.read(buffer);
+console.log("flooding");
+setTimeout(() => Deno.exit(0), 20_000);
+(async () => {
+  for (;;) for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+})();
+for (;;) await conn.read(buffer);
+`;
+
+Deno.test("DenoTransport serves others while one client sends without a pause", async () => {
+  const clock = new SystemClock();
+  const deps = { clock, log: NO_LOG };
+  const listener = await new DenoTransport().listen({ host: "127.0.0.1", port: 0 }, (stream) => {
+    new RequestServer(stream, deps, {
+      onRequest: (_, reply) => reply({ req_type: "ack", message: "pong" }),
+    });
+  });
+  const { port } = listener.address;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", FLOOD, String(port)],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let flooding = true;
+  const ended = child.status.then(() => flooding = false);
+  const output = child.stdout.getReader();
+  await output.read();
+
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const buffer = new Uint8Array(1_000);
+  let answered = 0;
+  for (; answered < PINGS && flooding; answered++) {
+    await conn.write(new TextEncoder().encode(PING));
+    await conn.read(buffer);
+  }
+  assertEquals(answered, PINGS, "answered while the other client went on");
+
+  child.kill("SIGKILL");
+  await ended;
+  await output.cancel();
+  listener.close();
+  // The server's end of it follows; then nothing of the test is left open.
+  await conn.closeWrite();
+  await conn.read(buffer);
+  conn.close();
+});
