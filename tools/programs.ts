@@ -46,7 +46,7 @@ export const CLIENT: ProgramSpec = {
     "--allow-net",
     "--allow-read",
     "--allow-write",
-    "--allow-env=KV_*,HOME,TERM,NO_COLOR,FORCE_COLOR,NODE_*",
+    "--allow-env=KV_*",
   ],
   hasAddon: false,
 };

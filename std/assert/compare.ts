@@ -34,14 +34,6 @@ export function assertStrictEquals<T>(
   );
 }
 
-/** Not the same by `Object.is`. @throws {AssertionError} */
-export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void {
-  if (!Object.is(actual, expected)) return;
-  throw new AssertionError(
-    `Expected "actual" to not be strictly equal to: ${format(actual)}${suffixOf(msg)}`,
-  );
-}
-
 /**
  * Two numbers differ by no more than `tolerance`, by default one part in ten million of `expected`.
  *
@@ -77,11 +69,6 @@ export function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): v
 /** actual < expected. @throws {AssertionError} */
 export function assertLess<T>(actual: T, expected: T, msg?: string): void {
   if (!(actual < expected)) throw unordered(actual, "<", expected, msg);
-}
-
-/** actual <= expected. @throws {AssertionError} */
-export function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void {
-  if (!(actual <= expected)) throw unordered(actual, "<=", expected, msg);
 }
 
 function unordered(actual: unknown, sign: string, expected: unknown, msg: string | undefined) {

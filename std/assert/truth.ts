@@ -6,14 +6,6 @@ export function assert(expr: unknown, msg = ""): asserts expr {
   if (!expr) throw new AssertionError(msg);
 }
 
-/** What is falsy. */
-export type Falsy = false | 0 | 0n | "" | null | undefined;
-
-/** `expr` is falsy. @throws {AssertionError} */
-export function assertFalse(expr: unknown, msg = ""): asserts expr is Falsy {
-  if (expr) throw new AssertionError(msg);
-}
-
 /** Neither null nor undefined. @throws {AssertionError} */
 export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
   if (actual !== undefined && actual !== null) return;
@@ -27,14 +19,6 @@ export function assertMatch(actual: string, expected: RegExp, msg?: string): voi
   if (expected.test(actual)) return;
   throw new AssertionError(
     `Expected actual: "${actual}" to match: "${expected}"${suffixOf(msg)}`,
-  );
-}
-
-/** The text does not match. @throws {AssertionError} */
-export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void {
-  if (!expected.test(actual)) return;
-  throw new AssertionError(
-    `Expected actual: "${actual}" to not match: "${expected}"${suffixOf(msg)}`,
   );
 }
 

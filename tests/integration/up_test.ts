@@ -1,0 +1,159 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { askJson } from "../../tools/json_probe.ts";
+import { parseReadyLine, type ReadyLine } from "../../tools/server_process.ts";
+
+const UP = new URL("../../tools/up.ts", import.meta.url).pathname;
+const WAIT_BOUND_MS = 60_000;
+
+/** `deno task up`, as a process. */
+class Up implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #finished: Promise<unknown>;
+  readonly #changed = new EventTarget();
+  stdout = "";
+  stderr = "";
+
+  constructor(folder: string, ...flags: string[]) {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", UP, "--base-port=0", "--no-shell", "--data=data", ...flags],
+      cwd: folder,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#finished = Promise.all([
+      this.#collect(this.#child.stdout, (text) => this.stdout += text),
+      this.#collect(this.#child.stderr, (text) => this.stderr += text),
+    ]);
+  }
+
+  async #collect(from: ReadableStream<Uint8Array<ArrayBuffer>>, add: (text: string) => void) {
+    for await (const text of from.pipeThrough(new TextDecoderStream())) {
+      add(text);
+      this.#changed.dispatchEvent(new Event("output"));
+    }
+  }
+
+  /** The servers' ready lines, coordinator first. */
+  get servers(): ReadyLine[] {
+    return this.stdout.split("\n").flatMap((line) => parseReadyLine(line) ?? []);
+  }
+
+  /** Waits until its output fulfils a condition. */
+  async until(what: string, condition: () => boolean): Promise<void> {
+    const endMs = performance.now() + WAIT_BOUND_MS;
+    while (!condition()) {
+      const leftMs = endMs - performance.now();
+      if (leftMs <= 0) {
+        throw new Error(`no ${what}; stdout: ${this.stdout}\nstderr: ${this.stderr}`);
+      }
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, leftMs);
+        this.#changed.addEventListener("output", () => resolve(), { once: true });
+      });
+      clearTimeout(timer);
+    }
+  }
+
+  async ready(): Promise<void> {
+    await this.until("ready line", () => this.stdout.split("\n").includes("ready"));
+  }
+
+  async end(signal: Deno.Signal): Promise<Deno.CommandStatus> {
+    this.#child.kill(signal);
+    return await this.ended();
+  }
+
+  async ended(): Promise<Deno.CommandStatus> {
+    const status = await this.#child.status;
+    await this.#finished;
+    return status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // SIGTERM lets it end its children; the second one makes it hurry.
+    try {
+      this.#child.kill("SIGTERM");
+      this.#child.kill("SIGTERM");
+    } catch {
+      // It has ended.
+    }
+    await this.ended();
+  }
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "kv-up-" });
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    // SIGURG is ignored by default, and tells whether there is anybody.
+    Deno.kill(pid, "SIGURG");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("up: is ready with all copies, ends cleanly, and brings the data back", async () => {
+  await withFolder(async (folder) => {
+    await using first = new Up(folder, "--nodes=2");
+    await first.ready();
+    const [coordinator, ...nodes] = first.servers;
+    assertEquals(coordinator?.program, "kv-coordinator");
+    assertEquals(nodes.map(({ program }) => program), ["kv-node", "kv-node"]);
+    for (const node of nodes) assertEquals(node.facts.http, node.port + 1000);
+    const [node] = nodes;
+    if (node === undefined) throw new Error("no node");
+    const put = await askJson(node, { req_type: "put", key: "k", value: "v" });
+    assertEquals(put.req_type, "ack", JSON.stringify(put));
+    const { code } = await first.end("SIGTERM");
+    assertEquals([code, first.stderr], [0, ""]);
+    assertEquals(first.servers.filter(({ facts }) => isRunning(facts.pid ?? 0)), []);
+
+    // One more node than before, and the other signal.
+    await using second = new Up(folder, "--nodes=3");
+    await second.ready();
+    const third = second.servers[3];
+    if (third === undefined) throw new Error("no third node");
+    const get = await askJson(third, { req_type: "get", key: "k" });
+    assertEquals([get.req_type, get.message], ["data", "v"]);
+    assertEquals((await second.end("SIGINT")).code, 0);
+    assertEquals(second.servers.filter(({ facts }) => isRunning(facts.pid ?? 0)), []);
+  });
+});
+
+Deno.test("up: reports a child that dies, and goes on without it", async () => {
+  await withFolder(async (folder) => {
+    await using up = new Up(folder, "--nodes=2", "--storage=memory");
+    await up.ready();
+    const [coordinator, , victim] = up.servers;
+    if (coordinator === undefined || victim === undefined) throw new Error("too few servers");
+    Deno.kill(victim.facts.pid ?? 0, "SIGKILL");
+    await up.until("report", () => up.stderr.includes("not restarted"));
+    assertStringIncludes(up.stderr, `kv-node 127.0.0.1:${victim.port} (pid ${victim.facts.pid})`);
+    assertStringIncludes(up.stderr, "SIGKILL");
+    assertEquals((await askJson(coordinator, { req_type: "ping" })).req_type, "ack");
+    assertEquals((await up.end("SIGTERM")).code, 0);
+  });
+});
+
+Deno.test("up: says in one line why it cannot start, and leaves nothing behind", async () => {
+  await withFolder(async (folder) => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    await using busy = new Up(folder, `--base-port=${port}`);
+    assertEquals((await busy.ended()).code, 1);
+    assertMatch(busy.stderr, /^deno task up: coordinator .*another process has this port.*\n$/);
+    await using wrong = new Up(folder, "--node=3");
+    assertEquals((await wrong.ended()).code, 2);
+    assertMatch(wrong.stderr, /^deno task up: unknown flag --node; did you mean --nodes\?.*\n$/);
+  });
+});
