@@ -51,8 +51,11 @@ interface Handover {
 }
 
 interface Backoff {
-  count: number;
-  untilMs: number;
+  readonly partition: number;
+  readonly count: number;
+  readonly untilMs: number;
+  /** It ended, and the partition was looked at again. */
+  over: boolean;
 }
 
 const NOBODY: readonly NodeId[] = [];
@@ -75,7 +78,6 @@ export class Mover {
   /** Wait for their configuration to be published. */
   readonly #unpublished = new Set<number>();
   readonly #backoffs = new Map<string, Backoff>();
-  readonly #retryAt = new Map<number, number>();
   #nowMs = 0;
   #planning = 0;
   readonly #readiness: Readiness;
@@ -144,8 +146,7 @@ export class Mover {
     const before = this.#backoffs.get(key);
     const count = before === undefined ? 0 : before.count + 1;
     const untilMs = nowMs + Math.min(REPAIR_BACKOFF_MS_MAX, REPAIR_BACKOFF_MS * 2 ** count);
-    this.#backoffs.set(key, { count, untilMs });
-    this.#retryAt.set(partition, untilMs);
+    this.#backoffs.set(key, { partition, count, untilMs, over: false });
   }
 
   /** Whom an old primary that has drained hands over to, if that is still in order. */
@@ -165,13 +166,11 @@ export class Mover {
       this.backOff(partition, LEADER, nowMs);
       this.#unplanned.add(partition);
     }
-    for (const [partition, atMs] of this.#retryAt) {
-      if (nowMs < atMs) continue;
-      this.#retryAt.delete(partition);
-      this.#unplanned.add(partition);
-    }
-    for (const [key, { untilMs }] of this.#backoffs) {
-      if (nowMs > untilMs + 2 * REPAIR_BACKOFF_MS_MAX) this.#backoffs.delete(key);
+    for (const [key, backoff] of this.#backoffs) {
+      if (nowMs < backoff.untilMs) continue;
+      if (!backoff.over) this.#unplanned.add(backoff.partition);
+      backoff.over = true;
+      if (nowMs > backoff.untilMs + 2 * REPAIR_BACKOFF_MS_MAX) this.#backoffs.delete(key);
     }
     for (const { presence, downSinceMs } of this.#ports.members.values()) {
       if (presence === "down" && nowMs >= downSinceMs + this.#ports.repairDelayMs) {

@@ -49,6 +49,9 @@ export interface Process {
   alive: boolean;
   /** Heartbeats reach the coordinator. */
   heard: boolean;
+  /** What comes over its session is held up. */
+  deaf: boolean;
+  heldUp: Message[];
   map: ClusterMap | undefined;
   registered: boolean;
   /** What acknowledgements of the coordinator give it, on the shared clock. */
@@ -138,6 +141,7 @@ export class World {
     assertExists(this.disk);
     this.writing = undefined;
     for (const process of this.processes.values()) process.registered = false;
+    this.closed = [];
     this.#start(parseStoredCluster(JSON.parse(JSON.stringify(this.disk))), false);
   }
 
@@ -213,15 +217,27 @@ export class World {
     }
     for (const process of this.processes.values()) {
       if (process.session !== session || !process.alive) continue;
-      process.inbox.push(message);
-      this.#receive(process, message);
+      if (process.deaf) process.heldUp.push(message);
+      else this.#hear(process, message);
     }
+  }
+
+  /** What was held up comes through. */
+  undeafen(process: Process): void {
+    process.deaf = false;
+    for (const message of process.heldUp.splice(0)) this.#hear(process, message);
+  }
+
+  #hear(process: Process, message: Message): void {
+    process.inbox.push(message);
+    this.#receive(process, message);
   }
 
   #receive(process: Process, message: Message): void {
     if (message.req_type === "registered") {
       const own = message.map.nodes.find((node) => node.id === process.node);
-      assertEquals(own?.incarnation, process.incarnation, "registered with a map that knows it");
+      // A node that asked to leave may be off the list already.
+      if (own !== undefined) assertEquals(own.incarnation, process.incarnation);
       process.map = message.map;
       process.registered = true;
     } else if (message.req_type === "map_delta") {
@@ -254,6 +270,8 @@ export class World {
       session: 0,
       alive: true,
       heard: true,
+      deaf: false,
+      heldUp: [],
       map: undefined,
       registered: false,
       leaseUntilMs: 0,
@@ -272,6 +290,7 @@ export class World {
     options: { held?: HeldPartition[]; memory?: boolean; zone?: string } = {},
   ): KvError | undefined {
     process.session = ++this.#sessions;
+    process.heldUp = [];
     const refusal = this.membership.register(process.session, {
       req_type: "register",
       node: process.node,
