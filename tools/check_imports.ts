@@ -20,7 +20,8 @@ const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
 const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
-  /^shared\/(clock|random|log|program)\.ts$/,
+  /^shared\/(clock|folder_lock|log|program|random)\.ts$/,
+  /^node\/data_folder\.ts$/,
   /^(std|tests|tools|bench)\//,
 ];
 

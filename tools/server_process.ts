@@ -94,7 +94,13 @@ export class ServerProcess {
     args: readonly string[],
     options: StartOptions = {},
   ): ServerProcess {
-    const fromSource = ["run", "--no-prompt", ...program.permissions, ROOT + program.entry];
+    const fromSource = [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      ...program.permissions,
+      ROOT + program.entry,
+    ];
     const child = new Deno.Command(options.executable ?? Deno.execPath(), {
       args: [...(options.executable === undefined ? fromSource : []), ...args],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -223,6 +223,7 @@ class LocalCluster {
     this.#shell = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
+        "--quiet",
         "--no-prompt",
         ...CLIENT.permissions,
         new URL(`../${CLIENT.entry}`, import.meta.url).pathname,

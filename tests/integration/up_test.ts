@@ -15,7 +15,7 @@ class Up implements AsyncDisposable {
 
   constructor(folder: string, ...flags: string[]) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", UP, "--base-port=0", "--no-shell", "--data=data", ...flags],
+      args: ["run", "--quiet", "-A", UP, "--base-port=0", "--no-shell", "--data=data", ...flags],
       cwd: folder,
       stdin: "null",
       stdout: "piped",

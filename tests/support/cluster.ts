@@ -204,6 +204,7 @@ export class TestCluster implements AsyncDisposable {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
+        "--quiet",
         "--no-prompt",
         ...CLIENT.permissions,
         new URL(`../../${CLIENT.entry}`, import.meta.url).pathname,
