@@ -17,6 +17,7 @@ import type { Connection } from "../shared/connection.ts";
 import { invariant, toKvError } from "../shared/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
+  HOUSEKEEPING_INTERVAL_MS,
   NODE_TICK_MS,
   REPORT_REPEAT_MS,
   SCAN_BYTES_MAX,
@@ -29,6 +30,7 @@ import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messag
 import { partitionOf } from "../shared/position.ts";
 import type { Random } from "../shared/random.ts";
 import type { Transport } from "../shared/transport.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { Lease } from "./lease.ts";
 import { errorReply } from "./operations.ts";
 import { type DiskQueue, NO_STATE, PartitionStore } from "./partition_store.ts";
@@ -89,11 +91,13 @@ export class Node {
   readonly #clearing = new Set<number>();
   readonly #aligned = new Map<NodeId, { copies: number; entries: number; full: number }>();
   readonly #totals = { alignedCopies: 0, alignedEntries: 0, alignedFull: 0 };
+  readonly #housekeeping: Housekeeping;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
   #lastStream = 0;
   #lastTickMs: number;
   #digestCursor = 0;
+  #housekeepingCursor = 0;
 
   constructor(deps: NodeDeps, options: NodeOptions) {
     const { clock, log } = deps;
@@ -138,8 +142,10 @@ export class Node {
       paceTransfer: (bytes, then) => this.#pacer.pace(bytes, then),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
+    this.#housekeeping = new Housekeeping({ log, wallMs: () => clock.wallMs() });
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
+      setPeriodic(clock, HOUSEKEEPING_INTERVAL_MS, () => this.#keepHouse()),
       setPeriodic(clock, NODE_TICK_MS, () => this.#tick()),
       setPeriodic(clock, REPORT_REPEAT_MS, () => {
         this.#outbox.repeat();
@@ -244,6 +250,11 @@ export class Node {
     const primary = map === undefined ? undefined : findNode(map, config?.primary);
     if (map === undefined || primary === undefined) {
       return errorReply("unavailable", `partition ${partition} has no primary now`, { partition });
+    }
+    if (primary.id === this.nodeId) {
+      return errorReply("unavailable", `partition ${partition} is damaged on this node`, {
+        partition,
+      });
     }
     return errorReply("not_primary", `partition ${partition} is served by ${primary.id}`, {
       partition,
@@ -461,6 +472,19 @@ export class Node {
     }
   }
 
+  /** The next partition that has its turn. */
+  #keepHouse(): void {
+    const count = this.#map?.partitions.length ?? 0;
+    for (let looked = 0; looked < count; looked++) {
+      const replica = this.#replicas.get(this.#housekeepingCursor);
+      this.#housekeepingCursor = (this.#housekeepingCursor + 1) % count;
+      if (replica?.isMember) {
+        this.#housekeeping.visit(replica);
+        return;
+      }
+    }
+  }
+
   #noteAligned(node: NodeId, entries: number, full: boolean): void {
     const totals = this.#totals;
     totals.alignedCopies++;
@@ -524,6 +548,8 @@ export class Node {
       aligned_copies: this.#totals.alignedCopies,
       aligned_entries: this.#totals.alignedEntries,
       aligned_full: this.#totals.alignedFull,
+      scrubbed: this.#housekeeping.scrubbed,
+      tombstones_dropped: this.#housekeeping.tombstonesDropped,
       reports: this.#outbox.size,
       peers: [...this.#links.values()].map(({ node, isUp, queuedBytes }) => ({
         node,

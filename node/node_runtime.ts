@@ -118,7 +118,8 @@ export class NodeRuntime {
       const log = deps.logger("storage");
       const queue = new DiskQueue(folder.storage, deps.clock, {
         fsync: options.fsync,
-        cacheBytes: options.cacheBytes,
+        // In memory there is nothing to be faster than.
+        cacheBytes: options.memory ? 0 : options.cacheBytes,
         onError: (error) => log.error("the disk refused a write", { error: error.message }),
         onRecovered: () => log.info("the disk takes writes again"),
       });

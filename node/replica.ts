@@ -44,7 +44,7 @@ export class Replica {
     this.#recent = new RecentWrites(store.state.lastSeq);
     const clean = store.state.lastSeq === store.state.commitSeq;
     this.follower = new Follower(owner, store, this.#recent, clean);
-    this.follower.onDamaged = (error) => this.#onDamaged(error);
+    this.follower.onDamaged = (error) => this.onDamaged(error);
     this.follower.damaged = damaged;
   }
 
@@ -58,6 +58,14 @@ export class Replica {
     const { self } = this.#owner;
     return this.config !== undefined &&
       (this.config.inSync.includes(self) || this.config.learners.includes(self));
+  }
+
+  /** Whether nothing is being done to the copy as a whole: it serves, or follows and is level. */
+  get isSettled(): boolean {
+    if (this.damaged) return false;
+    return this.primary === undefined
+      ? this.isMember && this.follower.level
+      : this.primary.phase === "serving";
   }
 
   /** Whether this node holds every acknowledged write of the partition. */
@@ -81,17 +89,18 @@ export class Replica {
         return;
       }
       this.follower.breakStream();
-      if (this.damaged) {
+      // The last copy serves what can be read of it, and says `corrupt` of the rest.
+      if (this.damaged && config.inSync.length > 1) {
         this.#reportDamaged();
         return;
       }
-      this.#owner.log.info("primary of a partition", {
+      this.#owner.log.debug("primary of a partition", {
         partition: this.partition,
         term: config.term,
       });
       const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
       primary.minInSync = this.#owner.minInSync;
-      primary.onDamaged = (error) => this.#onDamaged(error);
+      primary.onDamaged = (error) => this.onDamaged(error);
       this.primary = primary;
       return;
     }
@@ -130,7 +139,7 @@ export class Replica {
           return;
         }
       } catch (error) {
-        this.#onDamaged(error);
+        this.onDamaged(error);
       }
     }
     reply(this.#owner.notPrimary(this.partition));
@@ -170,7 +179,7 @@ export class Replica {
         },
         (error) => {
           const failure = toKvError(error);
-          if (failure.code === "corrupt") this.#onDamaged(error);
+          if (failure.code === "corrupt") this.onDamaged(error);
           reply(errorReply(failure.code, `scan_partition: ${failure.message}`));
         },
       );
@@ -262,7 +271,7 @@ export class Replica {
    * The data of this copy is damaged. True where other copies will take over, so that requests
    * should wait; false where this one is the last, and goes on with what can be read.
    */
-  #onDamaged(error: unknown): boolean {
+  onDamaged(error: unknown): boolean {
     const { config } = this;
     const { self, log } = this.#owner;
     log.error("data of a partition is damaged", {

@@ -165,6 +165,8 @@ export const NODE_TICK_MS = 100;
 export const REPORT_REPEAT_MS = 1_000;
 /** How often copies compare their digests. */
 export const DIGEST_INTERVAL_MS = 10_000;
+/** How often a node reads one of its partitions through. */
+export const HOUSEKEEPING_INTERVAL_MS = 5_000;
 /** Transfers to copies that nobody waits for, all together. */
 export const TRANSFER_BYTES_PER_SECOND_DEFAULT = 64 * MIB;
 /** Rows and bytes of one page of a scan that a client asked for. */
