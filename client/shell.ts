@@ -45,7 +45,7 @@ export interface History {
 
 /**
  * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or
- * empties the line.
+ * empties the line; where there is neither, it ends the shell.
  */
 export function runShell(session: Session, io: CommandIo, history: History): Promise<number> {
   return new Promise((resolve) => {
@@ -88,6 +88,8 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
     terminal.on("SIGINT", () => {
       waiting.length = 0;
       if (running !== undefined) return running.abort();
+      // Nothing to stop and nothing to discard: the user wants to go.
+      if (terminal.line === "") return terminal.close();
       process.stdout.write("\n");
       // Kill the line as Ctrl-E Ctrl-U would, and begin anew.
       terminal.write(null, { ctrl: true, name: "e" });
