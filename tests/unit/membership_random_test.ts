@@ -20,6 +20,9 @@ interface Copy {
 /** What a process knows beyond the coordinator's view of it. */
 interface NodeModel {
   readonly process: Process;
+  disk: Map<number, Copy>;
+  /** Answers reads, but its disk is another process's now. */
+  zombie: boolean;
   readonly letter: string;
   /** Newest configuration, from the map or from a primary. */
   readonly configs: Map<number, PartitionConfig>;
@@ -78,6 +81,8 @@ class Model {
     const process = this.world.start(letter, { held: this.held(id), register: false });
     this.nodes.push({
       process,
+      disk: this.disk(id),
+      zombie: false,
       letter,
       configs: new Map(),
       aligned: new Map(),
@@ -91,6 +96,7 @@ class Model {
   work(): void {
     for (const node of this.alive) {
       const { process } = node;
+      if (node.zombie && process.leaseUntilMs < this.world.nowMs) process.alive = false;
       const mine = this.world.closed.includes(process.session);
       const told = process.inbox.some((m) => m.req_type === "register_again");
       if ((mine || told || !process.registered && process.session === 0) && process.heard) {
@@ -114,7 +120,8 @@ class Model {
     node.configs.set(p, config);
   }
 
-  orders({ process, drained, configs }: NodeModel): void {
+  orders({ process, drained, configs, zombie }: NodeModel): void {
+    if (zombie) return;
     for (const message of process.inbox.splice(0)) {
       if (message.req_type === "handover") {
         const { p, term } = message;
@@ -137,22 +144,23 @@ class Model {
 
   /** A copy refuses what is older than it knows, or than an earlier process has written down. */
   termOf(node: NodeModel, p: number): number {
-    const onDisk = this.disk(node.process.node).get(p)?.term ?? 0;
+    const onDisk = node.disk.get(p)?.term ?? 0;
     return Math.max(onDisk, node.configs.get(p)?.term ?? 0);
   }
 
   /** The living process of a node that answers its peers. */
   peer(id: NodeId): NodeModel | undefined {
-    return this.alive.findLast(({ process }) => process.node === id);
+    return this.alive.findLast(({ process, zombie }) => process.node === id && !zombie);
   }
 
   lead(node: NodeModel, p: number): void {
     const config = node.configs.get(p);
     const { process } = node;
+    if (node.zombie) return;
     // Only a process that the map was given to acts on it.
     if (config?.primary !== process.node || process.map === undefined) return;
     if (this.termOf(node, p) > config.term) return;
-    const disk = this.disk(process.node);
+    const disk = node.disk;
     if (node.aligned.get(p) !== config.term) {
       const mine = disk.get(p) ?? { term: 0, seq: 0 };
       disk.set(p, { term: config.term, seq: mine.seq });
@@ -167,7 +175,7 @@ class Model {
       for (const peer of peers) {
         assertExists(peer);
         this.adopt(peer, p, config);
-        this.disk(peer.process.node).set(p, { term: config.term, seq: mine.seq });
+        peer.disk.set(p, { term: config.term, seq: mine.seq });
       }
       node.aligned.set(p, config.term);
       this.trace.push(`${process.node[0]} leads ${p} term ${config.term} seq ${mine.seq}`);
@@ -182,14 +190,14 @@ class Model {
     if (levelled.get(p)?.term !== config.term) {
       levelled.set(p, { term: config.term, ids: new Set() });
     }
-    const mine = this.disk(process.node).get(p);
+    const mine = node.disk.get(p);
     assertExists(mine);
     for (const id of config.learners) {
       const peer = this.peer(id);
       if (peer === undefined || this.below(3) > 0) continue;
       if (this.termOf(peer, p) > config.term) continue;
       this.adopt(peer, p, config);
-      this.disk(id).set(p, { ...mine });
+      peer.disk.set(p, { ...mine });
       levelled.get(p)?.ids.add(id);
       if (process.heard && !process.deaf) {
         this.world.report(process, { req_type: "caught_up", p, term: config.term, node: id });
@@ -198,19 +206,19 @@ class Model {
   }
 
   write(node: NodeModel, p: number, config: PartitionConfig): void {
-    const mine = this.disk(node.process.node).get(p);
+    const mine = node.disk.get(p);
     assertExists(mine);
     const seq = mine.seq + 1;
-    this.disk(node.process.node).set(p, { term: config.term, seq });
+    node.disk.set(p, { term: config.term, seq });
     const waited = new Set([...config.inSync, ...(node.levelled.get(p)?.ids ?? [])]);
     waited.delete(node.process.node);
     let missing: NodeId | undefined;
     for (const id of waited) {
       const peer = this.peer(id);
       const takes = peer !== undefined && peer.configs.get(p)?.term === config.term &&
-        this.disk(id).get(p)?.seq === mine.seq;
+        peer.disk.get(p)?.seq === mine.seq;
       if (takes && (this.peace || this.below(30) > 0)) {
-        this.disk(id).set(p, { term: config.term, seq });
+        peer.disk.set(p, { term: config.term, seq });
       } else missing = id;
     }
     if (missing === undefined) {
@@ -240,7 +248,7 @@ class Model {
         const config = node.configs.get(p);
         if (config?.primary !== process.node || node.aligned.get(p) !== config.term) continue;
         if (node.drained.get(p)?.term === config.term) continue;
-        const seq = this.disk(process.node).get(p)?.seq ?? 0;
+        const seq = node.disk.get(p)?.seq ?? 0;
         assert(
           seq >= (this.acked.get(p) ?? 0),
           `partition ${p}: ${process.node} may read stale data under its lease`,
@@ -273,10 +281,12 @@ class Model {
         if (empty) this.disks.delete(idOf(letter));
         this.start(letter);
       }
-    } else if (dice < 34 && node !== undefined) {
-      // A second process on the same folder, while the first one lives on, cut off from its disk.
-      this.trace.push(`restart ${node.letter}`);
-      world.kill(node.process);
+    } else if (dice < 34 && node !== undefined && !node.zombie) {
+      // Sometimes the old process lives on for a while, cut off from its disk.
+      node.zombie = this.below(2) === 0;
+      this.trace.push(`restart ${node.letter}${node.zombie ? ", old one lives on" : ""}`);
+      if (!node.zombie) world.kill(node.process);
+      else node.disk = new Map(node.disk);
       this.start(node.letter);
     } else if (dice < 44 && node !== undefined) {
       this.trace.push(`${node.process.heard ? "mute" : "unmute"} ${node.letter}`);

@@ -6,9 +6,12 @@ import {
   assertLess,
   assertThrows,
 } from "@std/assert";
+import { Membership } from "../../coordinator/membership.ts";
+import { place } from "../../coordinator/placement.ts";
 import type { NodeId } from "../../shared/cluster_map.ts";
 import { KvError } from "../../shared/errors.ts";
 import { MOVES_PER_NODE_MAX } from "../../shared/limits.ts";
+import { NO_LOG } from "../../shared/logger.ts";
 import type { Message } from "../../shared/messages.ts";
 import {
   idOf,
@@ -38,6 +41,21 @@ function processOf(world: World, id: NodeId | undefined): Process {
   const process = [...world.processes.values()].find((p) => p.node === id && p.alive);
   assertExists(process);
   return process;
+}
+
+function registration(process: Process): Message<"register"> {
+  return {
+    req_type: "register",
+    node: process.node,
+    instance: process.instance,
+    incarnation: process.incarnation,
+    host: "h",
+    port: 1,
+    http_port: 0,
+    zone: "z",
+    weight: 1,
+    held: [],
+  };
 }
 
 function lagging(p: number, term: number, node: NodeId): Message<"lagging"> {
@@ -127,18 +145,7 @@ Deno.test("Membership: a failed write is tried again with another epoch, and sho
 
 Deno.test("Membership.register: refuses what is malformed, foreign or too old", () => {
   const { world, a } = three();
-  const base: Message<"register"> = {
-    req_type: "register",
-    node: a.node,
-    instance: a.instance,
-    incarnation: 1,
-    host: "h",
-    port: 1,
-    http_port: 0,
-    zone: "z",
-    weight: 1,
-    held: [],
-  };
+  const base = registration(a);
   const rows: [Partial<Message<"register">>, string][] = [
     [{ node: "x" }, "bad_request"],
     [{ node: idOf("A") }, "bad_request"],
@@ -169,18 +176,7 @@ Deno.test("Membership.register: one connection is one node's", () => {
   const { world, a } = three();
   const d = world.start("d", { register: false });
   d.session = a.session;
-  const refusal = world.membership.register(a.session, {
-    req_type: "register",
-    node: d.node,
-    instance: d.instance,
-    incarnation: 1,
-    host: "h",
-    port: 1,
-    http_port: 0,
-    zone: "z",
-    weight: 1,
-    held: [],
-  }, world.nowMs);
+  const refusal = world.membership.register(a.session, registration(d), world.nowMs);
   assertEquals(refusal?.code, "bad_request");
 });
 
@@ -844,4 +840,61 @@ Deno.test("Membership.force: refuses what is served, unknown or down", () => {
     assertEquals(error.code, "bad_request");
   }
   assertEquals(world.membership.force(undefined, a.node, world.nowMs), []);
+});
+
+Deno.test("Membership: after its restart it waits for leases that it does not know of", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node);
+  world.beat(a);
+  const held = world.heldOf(a);
+  world.kill(a);
+  world.start("a", { held });
+  assertEquals(world.config(p).primary, undefined);
+  // Whose lease the partition waits for is forgotten with this.
+  world.restartCoordinator();
+  for (const process of world.processes.values()) if (process.alive) world.register(process);
+  world.advance(1_500);
+  assertEquals(world.config(p).primary, undefined);
+  world.advance(200);
+  assertExists(world.config(p).primary);
+});
+
+Deno.test("Membership: after its restart, leases of the former settings are waited for", () => {
+  const { world } = three();
+  const stored = world.disk;
+  assertExists(stored);
+  const effects = {
+    persist: () => {},
+    send: () => {},
+    close: () => {},
+    published: () => {},
+  };
+  const settings = { ...stored.map.settings, leaseMs: 1_100 };
+  const membership = new Membership({
+    effects,
+    log: NO_LOG,
+    place,
+    stored: {
+      ...stored,
+      map: {
+        ...stored.map,
+        settings,
+        partitions: stored.map.partitions.map((c) => ({ ...c, primary: undefined })),
+      },
+    },
+    changed: true,
+    formerLeaseMs: 2_000,
+    repairDelayMs: 0,
+    expectNodes: 1,
+    heartbeatPort: () => 0,
+  }, 0);
+  membership.start(0);
+  for (const process of world.processes.values()) {
+    process.session += 100;
+    membership.register(process.session, registration(process), 10);
+  }
+  for (let ms = 50; ms < 2_100; ms += 50) membership.tick(ms);
+  assertEquals(membership.stats().unavailable_partitions, 16);
+  membership.tick(2_150);
+  assertEquals(membership.stats().unavailable_partitions, 0);
 });
