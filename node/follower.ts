@@ -58,6 +58,8 @@ export class Follower {
   /** The data is damaged: everything must be sent. */
   damaged = false;
   #clearing = false;
+  /** No alignment was begun and not ended: the recent writes are those of the data. */
+  #whole = true;
   /** Told when the copy finds its own data damaged. */
   onDamaged: (error: unknown) => void = () => {};
 
@@ -78,6 +80,11 @@ export class Follower {
   /** Whether it holds all that its primary has sent. */
   get level(): boolean {
     return this.#stream?.state === "level";
+  }
+
+  /** Whether the list of recent writes tells what the data is; not in the middle of an alignment. */
+  get isWhole(): boolean {
+    return this.#whole;
   }
 
   /** What `stats` shows of it. */
@@ -187,6 +194,7 @@ export class Follower {
     stream.nextSeq = message.next;
     stream.full = message.full;
     this.#uncommitted = undefined;
+    this.#whole = false;
   }
 
   /** A term of the same primary; the configuration has been adopted. */
@@ -356,6 +364,7 @@ export class Follower {
       horizon: stream.full ? end.horizon : horizon,
     });
     this.#recent.reset(lastSeq);
+    this.#whole = true;
     this.#forgetCommitted();
     this.#store.flush();
     this.#store.whenWritten(() => {

@@ -22,6 +22,11 @@ export class RecentWrites {
     this.#last = lastSeq;
   }
 
+  /** The seq of the last write that was noted. */
+  get lastSeq(): number {
+    return this.#last;
+  }
+
   /** Notes the write that follows the last one. */
   push(seq: number, key: string): void {
     invariant(seq === this.#last + 1, "writes are noted in order", { seq, last: this.#last });

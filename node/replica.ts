@@ -98,6 +98,8 @@ export class Replica {
         partition: this.partition,
         term: config.term,
       });
+      const { lastSeq } = this.store.state;
+      if (!this.follower.isWhole || this.#recent.lastSeq !== lastSeq) this.#recent.reset(lastSeq);
       const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
       primary.minInSync = this.#owner.minInSync;
       primary.onDamaged = (error) => this.onDamaged(error);

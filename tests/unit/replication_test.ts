@@ -219,3 +219,24 @@ Deno.test("replication: everything stopped and started again is all there", asyn
   assertEquals((await cluster.ask("n3", put("k0", "x"))).req_type, "ack");
   assertEquals(await cluster.contents("n1"), await cluster.contents("n3"));
 });
+
+Deno.test("replication: a copy that is made primary in the middle of its alignment serves what it has", async () => {
+  const cluster = await startCluster({ nodes: 3, copies: 2 });
+  for (let i = 0; i < 12_000; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});
+  await cluster.run(200);
+  cluster.addLearner("n3");
+  const store = () => cluster.node("n3").partition(0)?.store;
+  for (let i = 0; i < 1_000 && (store()?.state.count ?? 0) === 0; i++) await cluster.run(1);
+  const { term } = cluster.config(0);
+  cluster.crash("n1");
+  cluster.crash("n2");
+  // An operator's order: nobody else would take a copy that is not in sync.
+  cluster.configure(0, { term: term + 1, primary: "n3", inSync: ["n3"], learners: [] });
+  assert((store()?.state.count ?? 0) < 12_000);
+  assertEquals((await cluster.ask("n3", put("after", "1"))).req_type, "ack");
+  await cluster.start("n2");
+  cluster.addLearner("n2");
+  await cluster.run(5_000);
+  assertEquals(cluster.config(0).inSync, ["n3", "n2"]);
+  assertEquals(await cluster.contents("n2"), await cluster.contents("n3"));
+});
