@@ -87,7 +87,7 @@ export class Coordinator {
    * @throws {KvError} `bad_config`, `address_in_use`, `corrupt`, `wrong_version`, `storage_failed`
    */
   static async start(deps: CoordinatorDeps, options: CoordinatorOptions): Promise<Coordinator> {
-    const document = await deps.store.read();
+    const document = await readMap(deps.store);
     const found = document === undefined ? undefined : parseStoredCluster(document);
     const before = found?.map.settings;
     const settings = clusterSettings(options.settings, before, randomId(deps.random));
@@ -351,5 +351,21 @@ export class Coordinator {
     this.#sessions.set(connection, session);
     this.#connections.set(session, connection);
     return session;
+  }
+}
+
+async function readMap(store: DocumentStore): Promise<unknown | undefined> {
+  try {
+    return await store.read();
+  } catch (error) {
+    const { code, message } = toKvError(error);
+    if (code !== "corrupt") throw error;
+    throw new KvError(
+      code,
+      `the cluster map is damaged: ${message}; put back a copy of its folder`,
+      {
+        cause: error,
+      },
+    );
   }
 }

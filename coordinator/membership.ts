@@ -469,7 +469,7 @@ export class Membership {
     const held = new Map<number, HeldCopy>();
     for (const [partition, term, lastSeq, damaged] of message.held) {
       held.set(partition, { term, lastSeq });
-      if (damaged === 1 && this.#table.heldBy(member.id).has(partition)) {
+      if (damaged === 1 && this.#table.get(partition).inSync.includes(member.id)) {
         member.damaged.add(partition);
       }
     }
