@@ -114,12 +114,12 @@ export class CopyStream {
     }
   }
 
-  /** Sends a live write, if the stream is open. */
-  append(entry: Entry, json: string, commitSeq: number): void {
+  /** Sends live writes that belong together, the last of which is `lastSeq`, if the stream is open. */
+  append(lastSeq: number, json: string, commitSeq: number): void {
     if (this.state !== "aligning" && this.state !== "level") return;
     const { ports, partition, config } = this.#owner;
     if (!this.behind) this.progressMs = ports.nowMs();
-    this.#lastSentSeq = entry.seq;
+    this.#lastSentSeq = lastSeq;
     this.sentCommitSeq = commitSeq;
     ports.downstream.append(this.node, partition, config.term, this.#stream, commitSeq, json);
   }

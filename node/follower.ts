@@ -215,8 +215,8 @@ export class Follower {
     const stream = this.#current(upstream, streamId);
     if (stream === undefined || stream.state === "asked") return;
     try {
-      for (const wire of entries) {
-        const entry = fromWireEntry(wire);
+      // Writes that belong together come in one frame: all of them are taken, or none.
+      for (const entry of entries.map(fromWireEntry)) {
         if (entry.seq !== stream.nextSeq) {
           this.#refuse(stream, `seq ${entry.seq} came where ${stream.nextSeq} was due`);
           return;

@@ -30,9 +30,10 @@ import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messag
 import { partitionOf } from "../shared/position.ts";
 import type { Random } from "../shared/random.ts";
 import type { Transport } from "../shared/transport.ts";
+import { ExpirySweep } from "./expiry_sweep.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Lease } from "./lease.ts";
-import { errorReply } from "./operations.ts";
+import { errorReply } from "../shared/operations/operation.ts";
 import { type DiskQueue, NO_STATE, PartitionStore } from "./partition_store.ts";
 import type { OpenedPartitions } from "./partition_store.ts";
 import { PeerLink } from "./peer_link.ts";
@@ -92,6 +93,7 @@ export class Node {
   readonly #aligned = new Map<NodeId, { copies: number; entries: number; full: number }>();
   readonly #totals = { alignedCopies: 0, alignedEntries: 0, alignedFull: 0 };
   readonly #housekeeping: Housekeeping;
+  readonly #expiry: ExpirySweep;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
   #lastStream = 0;
@@ -143,6 +145,7 @@ export class Node {
       notPrimary: (partition) => this.#notPrimary(partition),
     };
     this.#housekeeping = new Housekeeping({ log, wallMs: () => clock.wallMs() });
+    this.#expiry = new ExpirySweep(log, () => clock.monotonicMs(), () => clock.wallMs());
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
       setPeriodic(clock, HOUSEKEEPING_INTERVAL_MS, () => this.#keepHouse()),
@@ -378,6 +381,10 @@ export class Node {
     );
   }
 
+  *#primaries(): Generator<Primary, void, void> {
+    for (const { primary } of this.#replicas.values()) if (primary !== undefined) yield primary;
+  }
+
   #eachPrimary(visit: (primary: Primary) => void): void {
     for (const { primary } of this.#replicas.values()) if (primary !== undefined) visit(primary);
   }
@@ -459,6 +466,7 @@ export class Node {
     });
     this.#confirmations.tick(nowMs);
     this.#compareDigests();
+    this.#expiry.step(() => this.#primaries());
     this.#logAligned();
   }
 
@@ -548,6 +556,7 @@ export class Node {
       aligned_copies: this.#totals.alignedCopies,
       aligned_entries: this.#totals.alignedEntries,
       aligned_full: this.#totals.alignedFull,
+      expired: this.#expiry.expired,
       scrubbed: this.#housekeeping.scrubbed,
       tombstones_dropped: this.#housekeeping.tombstonesDropped,
       reports: this.#outbox.size,

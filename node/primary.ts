@@ -12,28 +12,31 @@
  */
 import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
 import type { Entry } from "../shared/entry.ts";
+import { isTombstone } from "../shared/entry.ts";
 import { invariant, KvError, toKvError } from "../shared/errors.ts";
 import {
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   REPLICA_ACK_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
+  VALUE_BYTES_MAX,
   WAITING_REQUESTS_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { CopyStream, type StreamOwner } from "./copy_stream.ts";
+import { laneEntryValue, laneKey, rememberedReply } from "./lanes.ts";
 import {
+  DELETION,
   errorReply,
-  evaluate,
-  isConditional,
-  isWrite,
-  readReply,
-  type ReadRequest,
+  liveEntry,
+  type Operation,
+  type Outcome,
   type Write,
+  type WriteOperation,
   writeReply,
-  type WriteRequest,
-} from "./operations.ts";
+} from "../shared/operations/operation.ts";
+import { OPERATIONS } from "../shared/operations/table.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
@@ -57,11 +60,18 @@ interface Waiter {
   fail(reply: Reply): void;
 }
 
+/** One change of a key, decided and not yet given a seq. */
+interface Change {
+  readonly key: string;
+  readonly write: Write;
+}
+
 /** A write that is not committed. */
 interface InFlight {
   readonly entry: Entry;
-  /** Undefined once answered. */
+  /** Undefined once answered, and in a group for all but the last. */
   reply: ReplyTo | undefined;
+  readonly answer: Reply;
   /** To be answered when it is on this node's disk. */
   readonly early: boolean;
   readonly deadlineMs: number;
@@ -183,10 +193,14 @@ export class Primary implements StreamOwner {
   execute(request: KeyRequest, reply: ReplyTo): void {
     if (this.phase !== "serving") {
       this.#wait(this.#waiting, request, reply, () => this.execute(request, reply));
-    } else if (isWrite(request)) {
-      this.#write(request, reply);
-    } else {
-      this.#whenReadable(request, reply, () => this.#read(request, reply));
+      return;
+    }
+    const operation: Operation = OPERATIONS[request.req_type];
+    if (operation.kind === "write") this.#write(request, operation, reply);
+    else {
+      this.#whenReadable(request, reply, () => {
+        this.#read(request, reply, (entry) => operation.read(request, entry));
+      });
     }
   }
 
@@ -206,77 +220,132 @@ export class Primary implements StreamOwner {
 
   // Writes.
 
-  #write(request: WriteRequest, reply: ReplyTo): void {
-    const { config, ports, store } = this;
-    if (config.inSync.length < this.minInSync) {
-      reply(errorReply(
-        "not_enough_replicas",
-        `${request.req_type}: ${config.inSync.length} copies are in sync, ${this.minInSync} are required`,
-      ));
+  #write(request: KeyRequest, operation: WriteOperation, reply: ReplyTo): void {
+    const refused = this.#whyNoWrite(request.req_type);
+    if (refused !== undefined) {
+      reply(refused);
       return;
     }
-    if (this.#inFlight.length >= IN_FLIGHT_ENTRIES_MAX) {
-      reply(
-        errorReply("overloaded", `${request.req_type}: the partition's queue of writes is full`),
-      );
-      return;
-    }
-    const wallMs = ports.wallMs();
-    let outcome;
+    const { store } = this;
+    const wallMs = this.ports.wallMs();
+    const { key } = request;
+    const lane = laneKey(request);
+    let outcome: Outcome;
+    let found: Entry | undefined;
     try {
-      const current = isConditional(request) ? store.get(request.key) : undefined;
-      outcome = evaluate(request, current, wallMs);
+      if (lane !== undefined) {
+        const remembered = rememberedReply(request, store.get(lane));
+        if (remembered !== undefined) {
+          this.#answerAsOf(lane, request, remembered, reply);
+          return;
+        }
+      }
+      found = operation.needsCurrent(request) ? store.get(key) : undefined;
+      const context = { wallMs, valueBytesMax: this.valueBytesMax };
+      outcome = operation.evaluate(request, liveEntry(found, wallMs), context);
     } catch (error) {
       this.#readFailed(error, request, reply);
       return;
     }
     if ("write" in outcome) {
-      this.#propose(request, outcome.write, wallMs, reply);
+      const version = store.state.lastSeq + 1;
+      const answer = outcome.reply?.(version) ?? writeReply(version);
+      const changes: Change[] = [{ key, write: outcome.write }];
+      if (lane !== undefined) {
+        changes.push({ key: lane, write: laneEntryValue(request, answer, wallMs) });
+      }
+      this.#propose(request, changes, wallMs, answer, reply);
       return;
     }
-    // A refusal tells what the key holds: it may leave when that is committed, and known to be current.
-    const { refusal } = outcome;
-    const newest = this.#newest.get(request.key);
+    // An answer without a write tells what the key holds: it may leave when that is committed, and
+    // known to be current. That a key has expired is decided for all copies by deleting it.
+    if (found !== undefined && !isTombstone(found) && liveEntry(found, wallMs) === undefined) {
+      this.#propose(request, [{ key, write: DELETION }], wallMs, outcome.answer, reply);
+    } else this.#answerAsOf(key, request, outcome.answer, reply);
+  }
+
+  /** Answers with what the newest entry of a key says, when that entry is committed and current. */
+  #answerAsOf(key: string, request: KeyRequest, answer: Reply, reply: ReplyTo): void {
+    const newest = this.#newest.get(key);
     if (newest !== undefined) {
-      (newest.waiters ??= []).push({ run: () => reply(refusal), fail: reply });
-    } else this.#whenReadable(request, reply, () => reply(refusal));
+      (newest.waiters ??= []).push({ run: () => reply(answer), fail: reply });
+    } else this.#whenReadable(request, reply, () => reply(answer));
+  }
+
+  #whyNoWrite(what: string): Reply | undefined {
+    const { inSync } = this.config;
+    if (inSync.length < this.minInSync) {
+      return errorReply(
+        "not_enough_replicas",
+        `${what}: ${inSync.length} copies are in sync, ${this.minInSync} are required`,
+      );
+    }
+    if (this.#inFlight.length >= IN_FLIGHT_ENTRIES_MAX) {
+      return errorReply("overloaded", `${what}: the partition's queue of writes is full`);
+    }
+    return undefined;
   }
 
   /** Set by the owner from the cluster's settings. */
   minInSync = 1;
+  /** What a value may grow to. */
+  valueBytesMax = VALUE_BYTES_MAX;
 
-  #propose(request: WriteRequest, write: Write, wallMs: number, reply: ReplyTo): void {
+  /**
+   * Gives the changes their seqs and sends them on their way, all in one turn: they reach the disk in
+   * one batch, and each copy in one frame, so that a copy holds all of them or none.
+   */
+  #propose(
+    request: KeyRequest,
+    changes: readonly Change[],
+    wallMs: number,
+    answer: Reply,
+    reply: ReplyTo,
+  ): void {
     const { config, store, ports } = this;
-    const entry: Entry = {
-      key: request.key,
-      seq: store.state.lastSeq + 1,
-      term: config.term,
-      flags: write.flags,
-      timestampMs: wallMs,
-      expiresAtMs: write.expiresAtMs,
-      value: write.value,
-    };
-    try {
-      store.apply(entry);
-    } catch (error) {
-      this.#readFailed(error, request, reply);
-      return;
+    const { commitSeq } = store.state;
+    const json: string[] = [];
+    const deadlineMs = ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
+    const early = "acks" in request && request.acks === "primary";
+    const last = changes.length - 1;
+    for (const [i, { key, write }] of changes.entries()) {
+      const entry: Entry = {
+        key,
+        seq: store.state.lastSeq + 1,
+        term: config.term,
+        flags: write.flags,
+        timestampMs: wallMs,
+        expiresAtMs: write.expiresAtMs,
+        value: write.value,
+      };
+      try {
+        store.apply(entry);
+      } catch (error) {
+        // Only the first can be refused: what it needs to read, the others of a group have read.
+        invariant(i === 0, "a group of writes is applied whole", { key });
+        this.#readFailed(error, request, reply);
+        return;
+      }
+      store.setState({ lastSeq: entry.seq });
+      this.recent.push(entry.seq, key);
+      if (entry.expiresAtMs !== 0 && entry.expiresAtMs < this.nextExpiryMs) {
+        this.nextExpiryMs = entry.expiresAtMs;
+      }
+      const inFlight: InFlight = {
+        entry,
+        reply: i === last ? reply : undefined,
+        answer,
+        early,
+        deadlineMs,
+        waiters: undefined,
+      };
+      this.#inFlight.push(inFlight);
+      this.#newest.set(key, inFlight);
+      if (this.#streams.length > 0) json.push(JSON.stringify(toWireEntry(entry)));
     }
-    store.setState({ lastSeq: entry.seq });
-    this.recent.push(entry.seq, entry.key);
-    const inFlight: InFlight = {
-      entry,
-      reply,
-      early: request.acks === "primary",
-      deadlineMs: ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS),
-      waiters: undefined,
-    };
-    this.#inFlight.push(inFlight);
-    this.#newest.set(entry.key, inFlight);
-    if (this.#streams.length > 0) {
-      const json = JSON.stringify(toWireEntry(entry));
-      for (const stream of this.#streams) stream.append(entry, json, store.state.commitSeq);
-    }
+    if (json.length === 0) return;
+    const text = json.length === 1 ? json[0] ?? "" : json.join(",");
+    for (const stream of this.#streams) stream.append(store.state.lastSeq, text, commitSeq);
   }
 
   /** This node's disk has everything up to `lastSeq`. */
@@ -348,29 +417,35 @@ export class Primary implements StreamOwner {
     const { reply } = write;
     if (reply === undefined) return;
     write.reply = undefined;
-    reply(writeReply(write.entry.seq));
+    reply(write.answer);
   }
 
   // Reads.
 
-  #read(request: ReadRequest, reply: ReplyTo): void {
+  #read(
+    request: KeyRequest,
+    reply: ReplyTo,
+    answer: (entry: Entry | undefined) => Reply,
+  ): void {
+    const { key } = request;
     const wallMs = this.ports.wallMs();
-    const newest = this.#newest.get(request.key);
-    if (newest !== undefined) {
-      (newest.waiters ??= []).push({
-        run: (entry) => reply(readReply(request, entry, wallMs)),
-        fail: reply,
-      });
-      return;
-    }
-    let entry;
+    const newest = this.#newest.get(key);
+    let entry: Entry | undefined;
     try {
-      entry = this.store.get(request.key);
+      entry = newest?.entry ?? this.store.get(key);
     } catch (error) {
       this.#readFailed(error, request, reply);
       return;
     }
-    reply(readReply(request, entry, wallMs));
+    const live = liveEntry(entry, wallMs);
+    if (entry !== undefined && live === undefined && !isTombstone(entry)) {
+      // Expired: decided once, for all copies and later primaries, by deleting it.
+      const gone = answer(undefined);
+      if (this.#whyNoWrite(request.req_type) !== undefined) reply(gone);
+      else this.#propose(request, [{ key, write: DELETION }], wallMs, gone, reply);
+    } else if (newest !== undefined) {
+      (newest.waiters ??= []).push({ run: () => reply(answer(live)), fail: reply });
+    } else reply(answer(live));
   }
 
   /** Runs `then` once this node is known to be the primary at a time after the request came. */
@@ -582,6 +657,20 @@ export class Primary implements StreamOwner {
       stream.forceFull = true;
       stream.start();
     }, (error) => this.onReadFailed(error));
+  }
+
+  /** No entry expires before this date, as far as is known; see `expiry_sweep.ts`. */
+  nextExpiryMs = 0;
+
+  /** Deletes an entry that has expired. False where that cannot be done now. */
+  deleteExpired(entry: Entry, wallMs: number): boolean {
+    if (this.phase !== "serving" || this.#whyNoWrite("expire") !== undefined) return false;
+    // A newer write of the key has its own expiry.
+    if (this.#newest.has(entry.key) || this.store.get(entry.key)?.seq !== entry.seq) return true;
+    const request = { req_type: "delete", key: entry.key } as const;
+    const change = { key: entry.key, write: DELETION };
+    this.#propose(request, [change], wallMs, writeReply(0), () => {});
+    return true;
   }
 
   /** How often a copy was found to differ. */

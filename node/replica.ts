@@ -7,12 +7,14 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
-import { isLive } from "../shared/entry.ts";
+import { isLive, isTombstone } from "../shared/entry.ts";
 import { invariant, toKvError } from "../shared/errors.ts";
 import type { KeyRequest, Message, PeerMessage, Reply, WireEntry } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { Follower } from "./follower.ts";
-import { errorReply, readReply } from "./operations.ts";
+import { errorReply, liveEntry } from "../shared/operations/operation.ts";
+import { OPERATIONS } from "../shared/operations/table.ts";
+import { isLaneKey } from "./lanes.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import { Primary, type ReplyTo } from "./primary.ts";
 import { RecentWrites } from "./recent_writes.ts";
@@ -136,8 +138,11 @@ export class Replica {
     if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease()) {
       try {
         const entry = this.store.get(request.key);
-        if (entry === undefined || entry.seq <= this.store.state.commitSeq) {
-          reply(readReply(request, entry, this.#owner.wallMs()));
+        const live = liveEntry(entry, this.#owner.wallMs());
+        // Whether a key has expired is for the primary to decide.
+        const expired = entry !== undefined && live === undefined && !isTombstone(entry);
+        if (!expired && (entry?.seq ?? 0) <= this.store.state.commitSeq) {
+          reply(OPERATIONS[request.req_type].read(request, live));
           return;
         }
       } catch (error) {
@@ -170,7 +175,9 @@ export class Replica {
           }
           primary.whenStable(request, reply, () => {
             const wallMs = this.#owner.wallMs();
-            const live = page.entries.filter((entry) => isLive(entry, wallMs));
+            const live = page.entries.filter((entry) =>
+              isLive(entry, wallMs) && !isLaneKey(entry.key)
+            );
             const entries = live.map(toWireEntry);
             reply(
               page.next === undefined

@@ -13,14 +13,17 @@ export interface Downstream {
   /** Whether messages to the node would leave now. A message to a node that is down is dropped. */
   isUp(node: NodeId): boolean;
   send(node: NodeId, message: PeerMessage): void;
-  /** Adds a live write, as JSON of a WireEntry, to the next `append` frame; in order with `send`. */
+  /**
+   * Adds live writes that belong together to the next `append` frame: WireEntries as JSON, separated
+   * by commas. In order with `send`.
+   */
   append(
     node: NodeId,
     partition: number,
     term: number,
     stream: number,
     commitSeq: number,
-    entryJson: string,
+    entriesJson: string,
   ): void;
   /** Tells the commit seq alone. */
   commit(node: NodeId, partition: number, term: number, stream: number, commitSeq: number): void;

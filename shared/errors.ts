@@ -56,6 +56,12 @@ export const ERROR_CODES = {
   address_in_use: { retry: false, text: "another process listens on the address" },
   /** A flag, environment variable or configuration file is wrong. */
   bad_config: { retry: false, text: "the configuration is wrong" },
+  /** The value or the argument is not an integer of 64 bits. */
+  not_an_integer: { retry: false, text: "this is not an integer" },
+  /** The value or the argument is not a number. */
+  not_a_float: { retry: false, text: "this is not a number" },
+  /** The result does not fit. */
+  out_of_range: { retry: false, text: "the result is out of range" },
   /** A mistake of ours. */
   internal: { retry: false, text: "an internal error" },
 } as const satisfies Record<string, { retry: boolean; text: string }>;

@@ -173,6 +173,13 @@ export const TRANSFER_BYTES_PER_SECOND_DEFAULT = 64 * MIB;
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;
 
+/** How long a repeated request is recognised. */
+export const LANE_KEEP_MS = 600_000;
+/** Characters of a lane's name. */
+export const LANE_CHARACTERS_MAX = 64;
+/** A primary looks for expired entries of a partition at most so often. */
+export const EXPIRY_SWEEP_MS = 5_000;
+
 /** Storage. */
 export const BATCH_BYTES_MAX = 4 * MIB;
 export const BATCH_ENTRIES_MAX = 10_000;

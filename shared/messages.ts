@@ -6,45 +6,23 @@
  * @module
  */
 import type { ClusterMap, ClusterMapDelta, PartitionConfig } from "./cluster_map.ts";
+import {
+  any,
+  array,
+  type Field,
+  type FieldsObject,
+  flag,
+  number,
+  object,
+  oneOf,
+  optional,
+  text,
+  uint,
+} from "./fields.ts";
+import { operationMessages, type OperationName } from "./operations/table.ts";
 
 /** The version of the wire that this code speaks. */
 export const PROTOCOL_VERSION = 1;
-
-/** A check of one field, carrying the type that it lets through. */
-export interface Field<T> {
-  /** What is required, for the error text. */
-  readonly requires: string;
-  readonly optional: boolean;
-  is(value: unknown): boolean;
-  /** Only for the type system. */
-  readonly type?: T;
-}
-
-function field<T>(requires: string, is: (value: unknown) => boolean): Field<T> {
-  return { requires, optional: false, is };
-}
-
-function optional<T>(of: Field<T>): Field<T | undefined> {
-  return { requires: of.requires, optional: true, is: of.is };
-}
-
-const isUint = (v: unknown) => typeof v === "number" && Number.isSafeInteger(v) && v >= 0;
-
-const text = field<string>("a string", (v) => typeof v === "string");
-const uint = field<number>("a whole number from 0", isUint);
-const number = field<number>("a number", (v) => typeof v === "number");
-const flag = field<boolean>("true or false", (v) => typeof v === "boolean");
-const array = <T>() => field<readonly T[]>("an array", Array.isArray);
-const object = <T>() =>
-  field<T>("an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v));
-const any = field<unknown>("any JSON value", (v) => v !== undefined);
-
-function oneOf<const T extends string>(...names: T[]): Field<T> {
-  return field<T>(
-    `one of ${names.join(", ")}`,
-    (v) => typeof v === "string" && (names as string[]).includes(v),
-  );
-}
 
 /** How a write is acknowledged: by all in-sync copies, or by the primary's own disk alone. */
 export type Acks = "all" | "primary";
@@ -68,14 +46,7 @@ export type HeldPartition = readonly [
 ];
 
 const key = { key: text };
-/** Every client request may name its deadline, and says when it was passed on by a node. */
 const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
-const writeOptions = { ...requestOptions, acks: optional(oneOf("all", "primary")) };
-const valueFields = { value: optional(text), value64: optional(text) };
-const readOptions = {
-  ...requestOptions,
-  consistency: optional(oneOf("strong", "replica", "cached")),
-};
 
 /** Who sends a message to whom. */
 export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
@@ -106,13 +77,8 @@ export const MESSAGES = {
   }),
   ping: message(1, "request", {}),
 
-  // Data.
-  put: message(1, "request", { ...key, ...valueFields, ...writeOptions }),
-  update: message(1, "request", { ...key, ...valueFields, ...writeOptions }),
-  create: message(1, "request", { ...key, ...valueFields, ...writeOptions }),
-  delete: message(1, "request", { ...key, ...writeOptions }),
-  get: message(1, "request", { ...key, ...readOptions }),
-  exists: message(1, "request", { ...key, ...readOptions }),
+  // Operations on one key: see operations/table.ts.
+  ...operationMessages(),
 
   // Directory.
   get_map: message(1, "request", { epoch: optional(uint) }),
@@ -128,7 +94,13 @@ export const MESSAGES = {
   }),
 
   // Replies. `message` is ancestor A's name for what comes back.
-  ack: message(1, "reply", { message: optional(text), version: optional(uint) }),
+  ack: message(1, "reply", {
+    message: optional(text),
+    version: optional(uint),
+    /** The value before, where it was asked for and there was one. */
+    previous: optional(text),
+    previous64: optional(text),
+  }),
   data: message(1, "reply", {
     message: optional(text),
     value64: optional(text),
@@ -138,7 +110,7 @@ export const MESSAGES = {
   }),
   error: message(1, "reply", { code: text, message: text, detail: optional(object<unknown>()) }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
-  result: message(1, "reply", { result: any }),
+  result: message(1, "reply", { result: any, version: optional(uint) }),
   map: message(1, "reply", { map: object<ClusterMap>() }),
   entries: message(1, "reply", {
     entries: array<WireEntry>(),
@@ -301,27 +273,16 @@ export const MESSAGES = {
   discovered: message(1, "datagram", { cluster: text, host: text, port: uint }),
 
   // A gateway's cache.
-  /** A read whose reader wants to be told when the key changes. */
-  watch_get: message(1, "request", { ...key, ...requestOptions }),
   invalidate: message(1, "push", { keys: array<string>() }),
 } as const satisfies Record<string, MessageSpec>;
 
 /** The name of a message. */
 export type MessageType = keyof typeof MESSAGES;
 
-type Fields<M extends MessageType> = (typeof MESSAGES)[M]["fields"];
-type FieldValue<F> = F extends Field<infer T> ? T : never;
-type OptionalNames<F> = {
-  [N in keyof F]: undefined extends FieldValue<F[N]> ? N : never;
-}[keyof F];
-
 /** A message of one type, as an object of the wire. */
 export type Message<M extends MessageType = MessageType> = M extends MessageType ?
     & { req_type: M; id?: number | string | undefined }
-    & { [N in Exclude<keyof Fields<M>, OptionalNames<Fields<M>>>]: FieldValue<Fields<M>[N]> }
-    & {
-      [N in Extract<keyof Fields<M>, OptionalNames<Fields<M>>>]?: FieldValue<Fields<M>[N]>;
-    }
+    & FieldsObject<(typeof MESSAGES)[M]["fields"]>
   : never;
 
 /** What a server answers a request with. */
@@ -329,26 +290,18 @@ export type Reply = Message<"ack" | "data" | "error" | "result" | "map" | "entri
 
 /** What a client may ask. */
 export type Request = Message<
+  | OperationName
   | "hello"
   | "ping"
-  | "put"
-  | "update"
-  | "create"
-  | "delete"
-  | "get"
-  | "exists"
   | "get_map"
   | "list_nodes"
   | "get_nodes_for_key"
   | "stats"
   | "scan_partition"
-  | "watch_get"
 >;
 
 /** A read or write of one key. */
-export type KeyRequest = Message<
-  "put" | "update" | "create" | "delete" | "get" | "exists" | "watch_get"
->;
+export type KeyRequest = Message<OperationName>;
 
 /** Messages between nodes about one partition, `append` and `appended` taken apart. */
 export type PeerMessage = Message<

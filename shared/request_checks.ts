@@ -5,8 +5,14 @@
  * @module
  */
 import { KvError } from "./errors.ts";
-import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS_MAX, VALUE_BYTES_MAX } from "./limits.ts";
+import {
+  KEY_BYTES_MAX,
+  LANE_CHARACTERS_MAX,
+  REQUEST_TIMEOUT_MS_MAX,
+  VALUE_BYTES_MAX,
+} from "./limits.ts";
 import type { KeyRequest } from "./messages.ts";
+import { OPERATIONS } from "./operations/table.ts";
 import { decodeValue } from "./value_codec.ts";
 
 /** Sizes, where they are not the defaults of `limits.ts`. */
@@ -41,10 +47,23 @@ export function checkKeyRequest(
       `${what}: "timeout_ms" must be 1 to ${REQUEST_TIMEOUT_MS_MAX}, and is ${timeoutMs}`,
     );
   }
-  if (what === "put" || what === "update" || what === "create") {
-    checkValue(request, limits, what);
+  if ("lane" in request && request.lane !== undefined) checkLane(request.lane, what);
+  const { fields } = OPERATIONS[what];
+  if ("value" in fields) {
+    checkValue(request as { value?: string; value64?: string }, limits, what);
   }
 }
+
+function checkLane(lane: string, what: string): void {
+  if (lane !== "" && lane.length <= LANE_CHARACTERS_MAX && lane.isWellFormed()) return;
+  throw new KvError(
+    "bad_request",
+    `${what}: "lane" must have 1 to ${LANE_CHARACTERS_MAX} characters`,
+  );
+}
+
+/** Keys that begin so are the system's own. */
+export const LANE_KEY_PREFIX = "\u0000lane/";
 
 /**
  * Checks a key alone. `what` heads the error's text.
@@ -61,6 +80,12 @@ export function checkKey(
     throw new KvError(
       "key_too_large",
       `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${utf8Bytes(key)}`,
+    );
+  }
+  if (key.startsWith(LANE_KEY_PREFIX)) {
+    throw new KvError(
+      "bad_request",
+      `${what}: keys that begin with "\\u0000lane/" are not for users`,
     );
   }
   if (!key.isWellFormed()) {

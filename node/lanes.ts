@@ -1,0 +1,66 @@
+/**
+ * What makes a repeated request harmless. A caller that wants it names a *lane*, a name that it uses for
+ * one request at a time, and numbers its requests there. With each write the partition keeps, in one
+ * group with it, an entry of the lane: the number, and how the request was answered. A request that
+ * comes again with the same number gets that answer. As an entry like any other it is replicated,
+ * survives restarts and a change of primary, and expires.
+ *
+ * Refusals are not remembered: a request that changed nothing may be judged anew when it comes again.
+ *
+ * @module
+ */
+import { type Entry, isTombstone } from "../shared/entry.ts";
+import { KvError } from "../shared/errors.ts";
+import { LANE_KEEP_MS } from "../shared/limits.ts";
+import type { KeyRequest, Reply } from "../shared/messages.ts";
+import { LANE_KEY_PREFIX } from "../shared/request_checks.ts";
+import type { Write } from "../shared/operations/operation.ts";
+
+interface Remembered {
+  op: number;
+  reply: Reply;
+}
+
+const utf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder();
+
+/** The key of the request's lane, or undefined where it has none. */
+export function laneKey(request: KeyRequest): string | undefined {
+  if (!("lane" in request) || request.lane === undefined) return undefined;
+  return LANE_KEY_PREFIX + request.lane;
+}
+
+/** Whether a key is a lane's, which no user sees. */
+export function isLaneKey(key: string): boolean {
+  return key.startsWith(LANE_KEY_PREFIX);
+}
+
+/**
+ * How the request was answered when it was carried out, or undefined where it was not.
+ *
+ * @throws {KvError} `bad_request` for a number that the lane has passed, or for none
+ */
+export function rememberedReply(request: KeyRequest, lane: Entry | undefined): Reply | undefined {
+  const op = "op" in request ? request.op : undefined;
+  if (op === undefined) {
+    throw new KvError("bad_request", `${request.req_type}: a "lane" needs an "op", a whole number`);
+  }
+  if (lane === undefined || isTombstone(lane)) return undefined;
+  const remembered = JSON.parse(fromUtf8.decode(lane.value)) as Remembered;
+  if (remembered.op === op) return remembered.reply;
+  if (remembered.op < op) return undefined;
+  throw new KvError(
+    "bad_request",
+    `${request.req_type}: "op" is ${op}, and the lane has passed ${remembered.op}`,
+  );
+}
+
+/** What the lane remembers from now on. */
+export function laneEntryValue(request: KeyRequest, reply: Reply, wallMs: number): Write {
+  const op = "op" in request ? request.op ?? 0 : 0;
+  return {
+    flags: 0,
+    value: utf8.encode(JSON.stringify({ op, reply } satisfies Remembered)),
+    expiresAtMs: wallMs + LANE_KEEP_MS,
+  };
+}

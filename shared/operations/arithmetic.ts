@@ -1,0 +1,104 @@
+/**
+ * `increment` and `increment_float`: a number in decimal text, changed in place. Integers are signed 64
+ * bits and never wrap; floats are IEEE 754 doubles, written in their shortest form without an exponent.
+ *
+ * @module
+ */
+import type { Entry } from "../entry.ts";
+import { KvError } from "../errors.ts";
+import { optional, text } from "../fields.ts";
+import { quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
+
+const FIELDS = { ...WRITE_FIELDS, by: optional(text) };
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+const utf8 = new TextEncoder();
+const latin1 = new TextDecoder("latin1");
+
+function parseInteger(digits: string): bigint | undefined {
+  // As Redis: no spaces, no plus sign, no leading zeros.
+  if (digits.length > 20 || !/^(0|-?[1-9][0-9]*)$/.test(digits)) return undefined;
+  const value = BigInt(digits);
+  return value < INT64_MIN || value > INT64_MAX ? undefined : value;
+}
+
+function parseFloatStrictly(digits: string): number | undefined {
+  if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(digits)) return undefined;
+  const value = Number(digits);
+  return Number.isFinite(value) ? value : undefined;
+}
+
+function valueText(entry: Entry | undefined): string {
+  if (entry === undefined) return "0";
+  return entry.value.length > 400 ? "" : latin1.decode(entry.value);
+}
+
+/** Decimal notation without an exponent. */
+export function formatFloat(value: number): string {
+  const shortest = String(value === 0 ? 0 : value);
+  if (!shortest.includes("e")) return shortest;
+  const [mantissa = "", exponentText = "0"] = shortest.split("e");
+  const negative = mantissa.startsWith("-");
+  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
+  const point = whole.length + Number(exponentText);
+  const digits = whole + fraction;
+  const plain = point <= 0
+    ? `0.${"0".repeat(-point)}${digits}`
+    : digits.length <= point
+    ? digits.padEnd(point, "0")
+    : `${digits.slice(0, point)}.${digits.slice(point)}`;
+  return negative ? `-${plain}` : plain;
+}
+
+export const increment: WriteOperation<typeof FIELDS> = {
+  kind: "write",
+  since: 1,
+  summary: "Add an integer to a key's integer; a key that is not there counts as 0",
+  answers: "result: the new number, as text",
+  fields: FIELDS,
+  needsCurrent: () => true,
+  evaluate(request, current) {
+    const by = parseInteger(request.by ?? "1");
+    const before = parseInteger(valueText(current));
+    if (by === undefined || before === undefined) {
+      const what = by === undefined ? `"by"` : `the value of ${quote(request.key)}`;
+      throw new KvError("not_an_integer", `increment: ${what} is not an integer of 64 bits`);
+    }
+    const after = before + by;
+    if (after < INT64_MIN || after > INT64_MAX) {
+      throw new KvError("out_of_range", `increment: ${before} + ${by} is beyond 64 bits`);
+    }
+    const result = String(after);
+    return {
+      write: { flags: 0, value: utf8.encode(result), expiresAtMs: current?.expiresAtMs ?? 0 },
+      reply: (version) => resultReply(result, version),
+    };
+  },
+};
+
+export const incrementFloat: WriteOperation<typeof FIELDS> = {
+  kind: "write",
+  since: 1,
+  summary: "Add a number to a key's number; a key that is not there counts as 0",
+  answers: "result: the new number, as text",
+  fields: FIELDS,
+  needsCurrent: () => true,
+  evaluate(request, current) {
+    const by = parseFloatStrictly(request.by ?? "1");
+    const before = parseFloatStrictly(valueText(current));
+    if (by === undefined || before === undefined) {
+      const what = by === undefined ? `"by"` : `the value of ${quote(request.key)}`;
+      throw new KvError("not_a_float", `increment_float: ${what} is not a number`);
+    }
+    const after = before + by;
+    if (!Number.isFinite(after)) {
+      throw new KvError("out_of_range", `increment_float: ${before} + ${by} is not finite`);
+    }
+    const result = formatFloat(after);
+    return {
+      write: { flags: 0, value: utf8.encode(result), expiresAtMs: current?.expiresAtMs ?? 0 },
+      reply: (version) => resultReply(result, version),
+    };
+  },
+};

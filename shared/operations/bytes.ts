@@ -1,0 +1,95 @@
+/**
+ * `append_value`, `set_range` and `set_bit`: change a part of a value in place. A key that is not there counts
+ * as an empty value; bytes between its end and an offset become zero. The expiry stays.
+ *
+ * @module
+ */
+import type { Entry } from "../entry.ts";
+import { NO_VALUE } from "../entry.ts";
+import { uint } from "../fields.ts";
+import {
+  badRequest,
+  checkLength,
+  type Outcome,
+  resultReply,
+  VALUE_FIELDS,
+  valueOf,
+  WRITE_FIELDS,
+  type WriteOperation,
+} from "./operation.ts";
+
+function written(value: Uint8Array, current: Entry | undefined, result: unknown): Outcome {
+  return {
+    write: { flags: 0, value, expiresAtMs: current?.expiresAtMs ?? 0 },
+    reply: (version) => resultReply(result, version),
+  };
+}
+
+/** A copy with room for `length` bytes. */
+function grown(value: Uint8Array, length: number): Uint8Array {
+  const copy = new Uint8Array(Math.max(value.length, length));
+  copy.set(value);
+  return copy;
+}
+
+const APPEND_FIELDS = { ...WRITE_FIELDS, ...VALUE_FIELDS };
+
+export const appendValue: WriteOperation<typeof APPEND_FIELDS> = {
+  kind: "write",
+  since: 1,
+  summary: "Add bytes at the end of a value",
+  answers: "result: the new length in bytes",
+  fields: APPEND_FIELDS,
+  needsCurrent: () => true,
+  evaluate(request, current, context) {
+    const before = current?.value ?? NO_VALUE;
+    const more = valueOf(request);
+    const length = before.length + more.length;
+    checkLength(request, length, context);
+    const value = grown(before, length);
+    value.set(more, before.length);
+    return written(value, current, length);
+  },
+};
+
+const SET_RANGE_FIELDS = { ...WRITE_FIELDS, ...VALUE_FIELDS, offset: uint };
+
+export const setRange: WriteOperation<typeof SET_RANGE_FIELDS> = {
+  kind: "write",
+  since: 1,
+  summary: "Overwrite a part of a value, from an offset in bytes",
+  answers: "result: the new length in bytes",
+  fields: SET_RANGE_FIELDS,
+  needsCurrent: () => true,
+  evaluate(request, current, context) {
+    const before = current?.value ?? NO_VALUE;
+    const part = valueOf(request);
+    if (part.length === 0) return { answer: resultReply(before.length) };
+    checkLength(request, request.offset + part.length, context);
+    const value = grown(before, request.offset + part.length);
+    value.set(part, request.offset);
+    return written(value, current, value.length);
+  },
+};
+
+const SET_BIT_FIELDS = { ...WRITE_FIELDS, offset: uint, bit: uint };
+
+export const setBit: WriteOperation<typeof SET_BIT_FIELDS> = {
+  kind: "write",
+  since: 1,
+  summary: "Set one bit of a value; bit 0 is the highest of the first byte",
+  answers: "result: the bit before",
+  fields: SET_BIT_FIELDS,
+  needsCurrent: () => true,
+  evaluate(request, current, context) {
+    const { offset, bit } = request;
+    if (bit > 1) throw badRequest(request, `"bit" must be 0 or 1, given ${bit}`);
+    const at = Math.floor(offset / 8);
+    checkLength(request, at + 1, context);
+    const value = grown(current?.value ?? NO_VALUE, at + 1);
+    const mask = 0x80 >> (offset % 8);
+    const byte = value[at] ?? 0;
+    value[at] = bit === 1 ? byte | mask : byte & ~mask;
+    return written(value, current, (byte & mask) === 0 ? 0 : 1);
+  },
+};

@@ -1,0 +1,34 @@
+/** `delete`: take a key away. @module */
+import {
+  CONDITION_FIELDS,
+  DELETION,
+  noSuchKey,
+  previousOf,
+  versionRefusal,
+  WRITE_FIELDS,
+  type WriteOperation,
+} from "./operation.ts";
+
+const FIELDS = { ...WRITE_FIELDS, ...CONDITION_FIELDS };
+
+export const remove: WriteOperation<typeof FIELDS> = {
+  kind: "write",
+  since: 1,
+  summary: "Take a key away",
+  answers: "ack with the version of the deletion; not_found where there is no such key",
+  fields: FIELDS,
+  needsCurrent: () => true,
+  evaluate(request, current) {
+    if (current === undefined) {
+      return { answer: versionRefusal(request, current) ?? noSuchKey(request) };
+    }
+    const refused = versionRefusal(request, current);
+    if (refused !== undefined) return { answer: refused };
+    if (request.previous !== true) return { write: DELETION };
+    const before = previousOf(current);
+    return {
+      write: DELETION,
+      reply: (version) => ({ req_type: "ack", message: "success", version, ...before }),
+    };
+  },
+};

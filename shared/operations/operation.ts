@@ -1,0 +1,225 @@
+/**
+ * What an operation on one key is made of: its arguments, and what it does with the key's current
+ * entry, as a pure function. Each operation has a file of its own in this folder and a row in
+ * `table.ts`; the wire, the doors, help and documents are made from these.
+ *
+ * @module
+ */
+import type { Entry } from "../entry.ts";
+import { isLive, NO_VALUE, TOMBSTONE } from "../entry.ts";
+import { type ErrorCode, KvError } from "../errors.ts";
+import { type Fields, type FieldsObject, flag, oneOf, optional, text, uint } from "../fields.ts";
+import type { Message, Reply } from "../messages.ts";
+import { decodeValue, encodeValue } from "../value_codec.ts";
+
+/** The write that a request becomes. */
+export interface Write {
+  readonly flags: number;
+  readonly value: Uint8Array;
+  /** Milliseconds since 1970; 0 for never. */
+  readonly expiresAtMs: number;
+}
+
+/** How a write request ends: as a write with its reply, or with an answer alone. */
+export type Outcome =
+  | { readonly write: Write; readonly reply?: (version: number) => Reply }
+  | { readonly answer: Reply };
+
+/** What an operation may know besides its arguments and the entry. */
+export interface OperationContext {
+  /** The date, at the primary. */
+  readonly wallMs: number;
+  readonly valueBytesMax: number;
+}
+
+/** What tables and documents say of an operation. */
+interface Described<F extends Fields> {
+  /** Protocol version that brought it. */
+  readonly since: number;
+  /** One line for help and documents. */
+  readonly summary: string;
+  /** What it is answered with. */
+  readonly answers: string;
+  readonly fields: F;
+}
+
+/** An operation that only looks. */
+export interface ReadOperation<F extends Fields = Fields> extends Described<F> {
+  readonly kind: "read";
+  /** @param entry live, or undefined */
+  read(request: RequestOf<F>, entry: Entry | undefined): Reply;
+}
+
+/** An operation that may change its key. */
+export interface WriteOperation<F extends Fields = Fields> extends Described<F> {
+  readonly kind: "write";
+  /** Whether the outcome depends on the current entry; else `current` is always undefined. */
+  needsCurrent(request: RequestOf<F>): boolean;
+  /**
+   * @param current the newest live entry, committed or not
+   * @throws {KvError} where the arguments are wrong
+   */
+  evaluate(request: RequestOf<F>, current: Entry | undefined, context: OperationContext): Outcome;
+}
+
+/** An operation's arguments as they come. */
+export type RequestOf<F extends Fields> = FieldsObject<F> & { req_type: string; key: string };
+
+/** Every request names its key and may name its deadline; a node that passes it on says so. */
+export const REQUEST_FIELDS = { key: text, timeout_ms: optional(uint), forwarded: optional(flag) };
+
+export const READ_FIELDS = {
+  ...REQUEST_FIELDS,
+  consistency: optional(oneOf("strong", "replica", "cached")),
+};
+
+export const WRITE_FIELDS = {
+  ...REQUEST_FIELDS,
+  acks: optional(oneOf("all", "primary")),
+  /**
+   * Makes a repeated request harmless: `lane` is a name that one caller uses for one request at a
+   * time, `op` its number, growing. A request that was carried out is answered as it was then.
+   */
+  lane: optional(text),
+  op: optional(uint),
+};
+
+export const VALUE_FIELDS = { value: optional(text), value64: optional(text) };
+
+/** When the key expires: a date, or so long from now. */
+export const EXPIRY_FIELDS = { expires_at: optional(uint), ttl_ms: optional(uint) };
+
+/** Conditions on a write, and what else it answers. */
+export const CONDITION_FIELDS = {
+  /** Only if the key has this version; 0: only if it is not there. */
+  if_version: optional(uint),
+  /** Answer with the value before. */
+  previous: optional(flag),
+};
+
+/** A row of the table, whatever its fields. */
+export type Operation = ReadOperation | WriteOperation;
+
+interface Expiring {
+  expires_at?: number | undefined;
+  ttl_ms?: number | undefined;
+}
+
+/** The date that a request's expiry names, or undefined where it names none. */
+export function expiryOf(
+  request: Expiring & { req_type: string },
+  wallMs: number,
+): number | undefined {
+  const { expires_at: at, ttl_ms: ttlMs } = request;
+  if (at !== undefined && ttlMs !== undefined) {
+    throw badRequest(request, `give "expires_at" or "ttl_ms", not both`);
+  }
+  if (ttlMs !== undefined) return wallMs + ttlMs;
+  return at;
+}
+
+/** The value of a request. @throws {KvError} `bad_request` */
+export function valueOf(
+  request: { req_type: string; value?: string | undefined; value64?: string | undefined },
+): Uint8Array {
+  const value = decodeValue(request);
+  if (value === undefined) throw badRequest(request, `"value" is missing; it must be a string`);
+  return value;
+}
+
+/** A write that deletes. */
+export const DELETION: Write = { flags: TOMBSTONE, value: NO_VALUE, expiresAtMs: 0 };
+
+/** A write of a value; one that is expired already is a deletion. */
+export function valueWrite(value: Uint8Array, expiresAtMs: number, wallMs: number): Write {
+  return expiresAtMs !== 0 && expiresAtMs <= wallMs ? DELETION : { flags: 0, value, expiresAtMs };
+}
+
+/** Refuses a request whose `if_version` does not fit. */
+export function versionRefusal(
+  request: { req_type: string; key: string; if_version?: number | undefined },
+  current: Entry | undefined,
+): Reply | undefined {
+  const wanted = request.if_version;
+  const version = current?.seq ?? 0;
+  if (wanted === undefined || wanted === version) return undefined;
+  return errorReply(
+    "version_mismatch",
+    `${request.req_type}: ${quote(request.key)} has version ${version}, wanted ${wanted}`,
+    { version },
+  );
+}
+
+/** The value before, as fields of a reply or of an error's detail. */
+export function previousOf(entry: Entry | undefined): Record<string, string> {
+  if (entry === undefined) return {};
+  const encoded = encodeValue(entry.value);
+  return "value" in encoded ? { previous: encoded.value } : { previous64: encoded.value64 };
+}
+
+/** The reply to a write that took effect. */
+export function writeReply(version: number): Reply {
+  return { req_type: "ack", message: "success", version };
+}
+
+/** An entry as a reply. */
+export function dataReply(entry: Entry): Message<"data"> {
+  const encoded = encodeValue(entry.value);
+  const reply: Message<"data"> = {
+    req_type: "data",
+    message: "value" in encoded ? encoded.value : "",
+    version: entry.seq,
+    timestamp: entry.timestampMs,
+  };
+  if ("value64" in encoded) reply.value64 = encoded.value64;
+  if (entry.expiresAtMs !== 0) reply.expires_at = entry.expiresAtMs;
+  return reply;
+}
+
+/** A value that is neither bytes nor an error, as a reply. */
+export function resultReply(result: unknown, version?: number): Reply {
+  return version === undefined
+    ? { req_type: "result", result }
+    : { req_type: "result", result, version };
+}
+
+/** An error as a reply. */
+export function errorReply(
+  code: ErrorCode,
+  message: string,
+  detail?: Record<string, unknown>,
+): Message<"error"> {
+  return detail === undefined
+    ? { req_type: "error", code, message }
+    : { req_type: "error", code, message, detail };
+}
+
+export function noSuchKey(request: { req_type: string; key: string }): Message<"error"> {
+  return errorReply("not_found", `${request.req_type}: no such key ${quote(request.key)}`);
+}
+
+export function badRequest(request: { req_type: string }, what: string): KvError {
+  return new KvError("bad_request", `${request.req_type}: ${what}`);
+}
+
+/** Refuses a value that has grown beyond the limit. */
+export function checkLength(
+  request: { req_type: string },
+  bytes: number,
+  context: OperationContext,
+): void {
+  if (bytes <= context.valueBytesMax) return;
+  throw new KvError(
+    "value_too_large",
+    `${request.req_type}: a value may have ${context.valueBytesMax} bytes, and this one would have ${bytes}`,
+  );
+}
+
+export function quote(key: string): string {
+  return JSON.stringify(key.length > 80 ? key.slice(0, 80) + "…" : key);
+}
+
+/** The entry, where a reader at this date finds it. */
+export function liveEntry(entry: Entry | undefined, wallMs: number): Entry | undefined {
+  return entry !== undefined && isLive(entry, wallMs) ? entry : undefined;
+}

@@ -1,0 +1,36 @@
+/** `get` and `exists`: look at a key. @module */
+import {
+  dataReply,
+  noSuchKey,
+  READ_FIELDS,
+  type ReadOperation,
+  REQUEST_FIELDS,
+  resultReply,
+} from "./operation.ts";
+
+export const get: ReadOperation<typeof READ_FIELDS> = {
+  kind: "read",
+  since: 1,
+  summary: "The value of a key, with version, timestamp and expiry",
+  answers: "data; not_found where there is no such key",
+  fields: READ_FIELDS,
+  read: (request, entry) => entry === undefined ? noSuchKey(request) : dataReply(entry),
+};
+
+export const exists: ReadOperation<typeof READ_FIELDS> = {
+  kind: "read",
+  since: 1,
+  summary: "Whether a key is there",
+  answers: "result: true or false",
+  fields: READ_FIELDS,
+  read: (_request, entry) => resultReply(entry !== undefined),
+};
+
+export const watchGet: ReadOperation<typeof REQUEST_FIELDS> = {
+  kind: "read",
+  since: 1,
+  summary: "As get; the reader is told when the key changes (for gateways)",
+  answers: "data; not_found where there is no such key",
+  fields: REQUEST_FIELDS,
+  read: get.read,
+};

@@ -1,0 +1,90 @@
+/**
+ * `put`, `create` and `update`: write a value, whatever is there, only if nothing is, only if something
+ * is. They differ in that condition alone.
+ *
+ * @module
+ */
+import type { Entry } from "../entry.ts";
+import { flag, optional } from "../fields.ts";
+import type { Reply } from "../messages.ts";
+import {
+  CONDITION_FIELDS,
+  errorReply,
+  EXPIRY_FIELDS,
+  expiryOf,
+  noSuchKey,
+  previousOf,
+  quote,
+  type RequestOf,
+  VALUE_FIELDS,
+  valueOf,
+  valueWrite,
+  versionRefusal,
+  WRITE_FIELDS,
+  type WriteOperation,
+} from "./operation.ts";
+
+const FIELDS = {
+  ...WRITE_FIELDS,
+  ...VALUE_FIELDS,
+  ...EXPIRY_FIELDS,
+  ...CONDITION_FIELDS,
+  /** Leave the key's expiry as it is; without it a write without expiry ends it. */
+  keep_ttl: optional(flag),
+};
+
+type StoreRequest = RequestOf<typeof FIELDS>;
+
+function storeOperation(
+  summary: string,
+  refusal: (request: StoreRequest, current: Entry | undefined) => Reply | undefined,
+): WriteOperation<typeof FIELDS> {
+  return {
+    kind: "write",
+    since: 1,
+    summary,
+    answers: "ack with the new version, and with the value before where `previous` asks for it",
+    fields: FIELDS,
+    needsCurrent: ({ req_type, if_version, previous, keep_ttl }) =>
+      req_type !== "put" || if_version !== undefined || previous === true || keep_ttl === true,
+    evaluate(request, current, { wallMs }) {
+      const refused = refusal(request, current) ?? versionRefusal(request, current);
+      if (refused !== undefined) return { answer: withPrevious(refused, request, current) };
+      const expiresAtMs = expiryOf(request, wallMs) ??
+        (request.keep_ttl === true ? current?.expiresAtMs : undefined) ?? 0;
+      const write = valueWrite(valueOf(request), expiresAtMs, wallMs);
+      if (request.previous !== true) return { write };
+      const before = previousOf(current);
+      return {
+        write,
+        reply: (version) => ({ req_type: "ack", message: "success", version, ...before }),
+      };
+    },
+  };
+}
+
+/** A refusal tells the value before as well, where it was asked for. */
+function withPrevious(refused: Reply, request: StoreRequest, current: Entry | undefined): Reply {
+  if (request.previous !== true || refused.req_type !== "error") return refused;
+  return { ...refused, detail: { ...(refused.detail ?? {}), ...previousOf(current) } };
+}
+
+export const put = storeOperation(
+  "Write a value, whether the key is there or not",
+  () => undefined,
+);
+
+export const create = storeOperation(
+  "Write a value only if the key is not there",
+  (request, current) =>
+    current === undefined
+      ? undefined
+      : errorReply("exists", `create: the key ${quote(request.key)} exists`, {
+        version: current.seq,
+      }),
+);
+
+export const update = storeOperation(
+  "Write a value only if the key is there",
+  (request, current) => current === undefined ? noSuchKey(request) : undefined,
+);

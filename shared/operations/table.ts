@@ -1,0 +1,51 @@
+/**
+ * Every operation on one key, by the name that it has on the JSON wire. A new one is a row here and a
+ * function in a file of this folder.
+ *
+ * @module
+ */
+import { increment, incrementFloat } from "./arithmetic.ts";
+import { appendValue, setBit, setRange } from "./bytes.ts";
+import { remove } from "./delete.ts";
+import { expire, getAndExpire, persist } from "./expiry.ts";
+import { exists, get, watchGet } from "./read.ts";
+import { create, put, update } from "./store.ts";
+
+export const OPERATIONS = {
+  put,
+  update,
+  create,
+  delete: remove,
+  get,
+  exists,
+  watch_get: watchGet,
+  expire,
+  persist,
+  get_and_expire: getAndExpire,
+  increment,
+  increment_float: incrementFloat,
+  append_value: appendValue,
+  set_range: setRange,
+  set_bit: setBit,
+} as const;
+
+/** The name of an operation on one key. */
+export type OperationName = keyof typeof OPERATIONS;
+
+/** The rows as the wire's table has them. */
+type OperationMessages = {
+  [N in OperationName]: {
+    since: number;
+    direction: "request";
+    fields: (typeof OPERATIONS)[N]["fields"];
+  };
+};
+
+/** Rows for the table of messages. */
+export function operationMessages(): OperationMessages {
+  const rows: Record<string, unknown> = {};
+  for (const [name, { since, fields }] of Object.entries(OPERATIONS)) {
+    rows[name] = { since, direction: "request", fields };
+  }
+  return rows as OperationMessages;
+}
