@@ -22,25 +22,18 @@
  *
  * @module
  */
-import type { ClusterMap, NodeId, NodeInfo, PartitionConfig } from "../shared/cluster_map.ts";
+import type { ClusterMap, NodeId, NodeInfo } from "../shared/cluster_map.ts";
 import { KvError } from "../shared/errors.ts";
 import { CLOCK_DRIFT_MAX, FORGET_DOWN_MS, NODES_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Message } from "../shared/messages.ts";
-import { type Case, type CopyStanding, judge } from "./failover.ts";
 import { type Effects, MapPublisher } from "./map_publisher.ts";
 import { byId, type HeldCopy, type Member, newMember, type SessionId } from "./member.ts";
 import { Mover, type Place } from "./mover.ts";
+import { PartitionKeeper, type Report } from "./partition_keeper.ts";
 import { PartitionTable } from "./partition_table.ts";
-import { orderCopies } from "./rebalance.ts";
 import { checkRegistration } from "./registration.ts";
 import { STORED_FORMAT, type StoredCluster } from "./stored_cluster.ts";
-
-/** Reports of copies that do not follow are logged once in so long. */
-const LAG_LOG_MS = 1_000;
-
-/** A node's word about a partition. */
-export type Report = Message<"caught_up" | "lagging" | "damaged" | "drained" | "resumed">;
 
 /** What the state machine is given. */
 export interface MembershipOptions {
@@ -92,66 +85,64 @@ export class Membership {
   readonly #table: PartitionTable;
   readonly #publisher: MapPublisher;
   readonly #mover: Mover;
-
-  /** To be judged. */
-  readonly #unjudged = new Set<number>();
-  /** To be judged at a moment. */
-  readonly #waiting = new Map<number, number>();
-  /** The lease of a primary that is not in the configuration any more may last until then. */
-  readonly #leases = new Map<number, number>();
-  /** The primary says that these copies do not follow; of the present term. */
-  readonly #accused = new Map<number, Set<NodeId>>();
-  readonly #fresh: Set<number>;
-  #freshEpoch: number;
-  readonly #lost = new Set<number>();
-  #lostLogged = 0;
-  #lagLoggedMs = -Infinity;
+  readonly #keeper: PartitionKeeper;
   /** Processes that were told `left`; what they still send is not answered. */
   readonly #dismissed = new Set<SessionId>();
   #nodes: NodeInfo[] | undefined;
   #graceUntilMs: number;
-  #leaseGraceUntilMs: number;
+  readonly #leaseGraceUntilMs: number;
   #lastTickMs: number;
-  #placed: boolean;
-  #failovers = 0;
-  #movesDone = 0;
-  #handoversDone = 0;
 
   constructor(options: MembershipOptions, nowMs: number) {
     const { stored, effects, log } = options;
-    const { map } = stored;
+    const { map, fresh } = stored;
+    const { leaseMs, failureTimeoutMs, heartbeatIntervalMs, replicationFactor } = map.settings;
     this.#options = options;
     this.#effects = effects;
     this.#log = log;
     this.#settings = map.settings;
-    this.#graceUntilMs = nowMs + map.settings.failureTimeoutMs;
-    const leaseMs = Math.max(map.settings.leaseMs, options.formerLeaseMs);
-    this.#leaseGraceUntilMs = nowMs + leaseMs * (1 + CLOCK_DRIFT_MAX);
+    this.#graceUntilMs = nowMs + failureTimeoutMs;
+    const leaseMsMax = Math.max(leaseMs, options.formerLeaseMs);
+    this.#leaseGraceUntilMs = nowMs + leaseMsMax * (1 + CLOCK_DRIFT_MAX);
     this.#lastTickMs = nowMs;
-    this.#fresh = new Set(stored.fresh);
-    this.#freshEpoch = map.epoch;
-    this.#placed = map.partitions.some(({ term }) => term > 0);
-    this.#table = new PartitionTable(map.partitions, (...args) => this.#onReconfigured(...args));
-    this.#publisher = new MapPublisher(
+    const members = this.#members;
+    const table = new PartitionTable(map.partitions, (partition, before, after) => {
+      this.#keeper.onReconfigured(partition, before, after);
+    });
+    const publisher = new MapPublisher(
       effects,
       log,
       map,
       options.heartbeatPort,
       (epoch) => this.#snapshot(epoch),
     );
+    this.#table = table;
+    this.#publisher = publisher;
     this.#restoreMembers(nowMs);
-    this.#mover = new Mover({
-      members: this.#members,
-      table: this.#table,
+    const mover = this.#mover = new Mover({
+      members,
+      table,
       log,
       place: options.place,
-      replicationFactor: map.settings.replicationFactor,
+      replicationFactor,
       repairDelayMs: options.repairDelayMs,
       isPublished: (partition) =>
-        this.#publisher.published.partitions[partition] === this.#table.get(partition),
+        publisher.published.partitions[partition] === table.get(partition),
       send: (session, message) => effects.send([session], message),
     });
-    if (this.#placed) map.partitions.forEach((_, partition) => this.#unjudged.add(partition));
+    this.#keeper = new PartitionKeeper({
+      members,
+      table,
+      mover,
+      publisher,
+      log,
+      failureTimeoutMs,
+      heartbeatIntervalMs,
+      expectNodes: options.expectNodes,
+      fresh,
+      leaseGraceUntilMs: this.#leaseGraceUntilMs,
+      graceUntilMs: () => this.#graceUntilMs,
+    });
   }
 
   /** The map that everybody may know. */
@@ -162,7 +153,7 @@ export class Membership {
   /** Begins: a new cluster or changed settings go to disk. */
   start(nowMs: number): void {
     if (this.#options.changed) this.#publisher.decide();
-    this.#settle(nowMs);
+    this.#keeper.settle(nowMs);
   }
 
   /** A node asks to be a member, or says again that it is one. @returns why it may not */
@@ -203,7 +194,7 @@ export class Membership {
       this.#publisher.decide();
     }
     this.#touchNode(member);
-    this.#settle(nowMs);
+    this.#keeper.settle(nowMs);
     this.#publisher.subscribe(session);
     return undefined;
   }
@@ -219,7 +210,7 @@ export class Membership {
     member.session = undefined;
     if (member.released) {
       this.#markDown(member, nowMs, "it has said good-bye and gone");
-      this.#settle(nowMs);
+      this.#keeper.settle(nowMs);
     }
   }
 
@@ -246,7 +237,7 @@ export class Membership {
     }
     member.lastSeenMs = nowMs;
     member.leaseUntilMs = nowMs + this.#settings.leaseMs * (1 + CLOCK_DRIFT_MAX);
-    if (this.#fresh.size > 0 && message.epoch >= this.#freshEpoch) this.#noteAdopted(member, nowMs);
+    this.#keeper.noteAdopted(member, message.epoch, nowMs);
     return {
       req_type: "heartbeat_ack",
       node: message.node,
@@ -256,19 +247,13 @@ export class Membership {
     };
   }
 
-  /** A node's word about a partition. Old or foreign ones are ignored. */
+  /** A node's word about a partition, which counts over its present session alone. */
   report(session: SessionId, message: Report, nowMs: number): void {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);
-    const { p } = message;
-    if (member?.session !== session || member.presence !== "live" || p >= this.#table.size) return;
-    const config = this.#table.get(p);
-    if (message.term !== config.term) return;
-    if (message.req_type === "damaged") this.#onDamaged(member, p, config, nowMs);
-    else if (config.primary === member.id && !member.stale.has(p)) {
-      this.#onPrimaryReport(member, message, config, nowMs);
-    }
-    this.#settle(nowMs);
+    if (member?.session !== session || member.presence !== "live") return;
+    this.#keeper.report(member, message, nowMs);
+    this.#keeper.settle(nowMs);
   }
 
   /** A node wishes to go, for good or until its process is started again. */
@@ -283,7 +268,7 @@ export class Membership {
     this.#mover.invalidateWish();
     this.#mover.tick(nowMs);
     this.#mover.touchNode(member.id);
-    this.#settle(nowMs);
+    this.#keeper.settle(nowMs);
     this.#checkFarewells(nowMs);
   }
 
@@ -300,22 +285,7 @@ export class Membership {
     node: NodeId | undefined,
     nowMs: number,
   ): { partition: number; node: NodeId }[] {
-    if (partition !== undefined && partition >= this.#table.size) {
-      throw new KvError("bad_request", `force: there is no partition ${partition}`);
-    }
-    const chosen = node === undefined ? undefined : this.#members.get(node);
-    if (node !== undefined && chosen?.presence !== "live") {
-      throw new KvError("bad_request", `force: required a node that is up, given ${node}`);
-    }
-    const partitions = partition === undefined ? [...this.#lost] : [partition];
-    const forced: { partition: number; node: NodeId }[] = [];
-    for (const p of partitions.sort((a, b) => a - b)) {
-      const member = chosen ?? this.#bestHolder(p);
-      this.#force(p, member, nowMs);
-      forced.push({ partition: p, node: member.id });
-    }
-    this.#settle(nowMs);
-    return forced;
+    return this.#keeper.force(partition, node, nowMs);
   }
 
   /** What time alone brings about. Call it every COORDINATOR_TICK_MS. */
@@ -335,14 +305,10 @@ export class Membership {
         this.#markDown(member, nowMs, `not heard of for ${failureTimeoutMs} ms`);
       }
     }
-    for (const [partition, atMs] of this.#waiting) {
-      if (nowMs < atMs) continue;
-      this.#waiting.delete(partition);
-      this.#unjudged.add(partition);
-    }
+    this.#keeper.tick(nowMs);
     this.#forgetNodes(nowMs);
     this.#mover.tick(nowMs);
-    this.#settle(nowMs);
+    this.#keeper.settle(nowMs);
     this.#checkFarewells(nowMs);
   }
 
@@ -350,7 +316,7 @@ export class Membership {
   persisted(epoch: number, nowMs: number): void {
     this.#publisher.persisted(epoch);
     this.#mover.onPublished();
-    this.#settle(nowMs);
+    this.#keeper.settle(nowMs);
   }
 
   /** It could not be written. */
@@ -378,18 +344,16 @@ export class Membership {
       nodes,
       partitions: this.#table.size,
       unavailable_partitions: unavailable,
-      lost_partitions: this.#lost.size,
+      lost_partitions: this.#keeper.lostCount,
       under_replicated_partitions: under,
       damaged_copies: damaged,
       moves: this.#table.learnerCount,
       handovers: this.#mover.handoverCount,
-      failovers: this.#failovers,
-      moves_done: this.#movesDone,
-      handovers_done: this.#handoversDone,
+      failovers: this.#keeper.counts.failovers,
+      moves_done: this.#keeper.counts.movesDone,
+      handovers_done: this.#keeper.counts.handoversDone,
     };
   }
-
-  // Nodes.
 
   #restoreMembers(nowMs: number): void {
     const { map, members } = this.#options.stored;
@@ -449,7 +413,7 @@ export class Membership {
       const config = this.#table.get(partition);
       if (config.inSync.includes(id)) member.stale.add(partition);
       const wasPrimary = config.primary === id;
-      if (wasPrimary) this.#barUntil(partition, member.leaseUntilMs);
+      if (wasPrimary) this.#keeper.barUntil(partition, member.leaseUntilMs);
       this.#table.reconfigure(partition, {
         primary: wasPrimary ? undefined : config.primary,
         inSync: config.inSync,
@@ -459,10 +423,6 @@ export class Membership {
     member.damaged.clear();
     member.registeredMs = nowMs;
     member.farewell = "none";
-  }
-
-  #barUntil(partition: number, untilMs: number): void {
-    this.#leases.set(partition, Math.max(untilMs, this.#leases.get(partition) ?? 0));
   }
 
   #takeHeld(member: Member, message: Message<"register">): void {
@@ -499,7 +459,7 @@ export class Membership {
   }
 
   #touchNode(member: Member): void {
-    for (const partition of this.#table.heldBy(member.id)) this.#unjudged.add(partition);
+    this.#keeper.touchNode(member.id);
     this.#mover.touchNode(member.id);
   }
 
@@ -569,270 +529,6 @@ export class Membership {
     return false;
   }
 
-  // Reports.
-
-  #onDamaged(member: Member, p: number, config: PartitionConfig, nowMs: number): void {
-    if (!config.inSync.includes(member.id) && !config.learners.includes(member.id)) return;
-    this.#log.error("a copy is damaged", { partition: p, node: member.id });
-    if (config.learners.includes(member.id)) {
-      this.#dropLearner(p, config, member.id, nowMs);
-      return;
-    }
-    member.damaged.add(p);
-    this.#unjudged.add(p);
-  }
-
-  #onPrimaryReport(
-    primary: Member,
-    message: Exclude<Report, Message<"damaged">>,
-    config: PartitionConfig,
-    nowMs: number,
-  ): void {
-    const { p } = message;
-    switch (message.req_type) {
-      case "caught_up":
-        if (config.learners.includes(message.node)) this.#onCaughtUp(p, config, message.node);
-        return;
-      case "lagging":
-        if (message.node === primary.id) return;
-        if (config.learners.includes(message.node)) {
-          this.#dropLearner(p, config, message.node, nowMs);
-        } else if (config.inSync.includes(message.node)) {
-          this.#logLagging(primary, message, nowMs);
-          this.#accuse(p, message.node);
-          this.#mover.backOff(p, message.node, nowMs);
-        }
-        return;
-      case "drained": {
-        const to = this.#mover.handoverTarget(p, config.term, primary.id);
-        if (to === undefined) return;
-        this.#handoversDone++;
-        const inSync = orderCopies(config.inSync, this.#mover.wishOf(p), to);
-        this.#table.reconfigure(p, { ...config, primary: to, inSync });
-        return;
-      }
-      case "resumed":
-        this.#table.reconfigure(p, config, { newTerm: true });
-        return;
-    }
-  }
-
-  /** One line for all the partitions that two nodes share. */
-  #logLagging(primary: Member, { p, node, reason }: Message<"lagging">, nowMs: number): void {
-    const fields = { partition: p, node, primary: primary.id, reason };
-    this.#log.debug("a copy does not follow", fields);
-    if (nowMs < this.#lagLoggedMs + LAG_LOG_MS) return;
-    this.#lagLoggedMs = nowMs;
-    this.#log.warn("copies do not follow their primaries; for example", fields);
-  }
-
-  #onCaughtUp(p: number, config: PartitionConfig, id: NodeId): void {
-    // One that is down is about to be dropped; one that just restarted is no learner any more.
-    if (this.#members.get(id)?.presence === "down") return;
-    this.#movesDone++;
-    const copies = [...config.inSync, id];
-    this.#table.reconfigure(p, {
-      primary: config.primary,
-      inSync: orderCopies(copies, this.#mover.wishOf(p), config.primary),
-      learners: config.learners.filter((learner) => learner !== id),
-    });
-  }
-
-  #dropLearner(p: number, config: PartitionConfig, id: NodeId, nowMs: number): void {
-    this.#mover.backOff(p, id, nowMs);
-    const learners = config.learners.filter((learner) => learner !== id);
-    this.#table.reconfigure(p, { ...config, learners });
-  }
-
-  #accuse(partition: number, id: NodeId): void {
-    const accused = this.#accused.get(partition);
-    if (accused === undefined) this.#accused.set(partition, new Set([id]));
-    else accused.add(id);
-    this.#unjudged.add(partition);
-  }
-
-  // Partitions.
-
-  #onReconfigured(partition: number, before: PartitionConfig, after: PartitionConfig): void {
-    const epoch = this.#publisher.decide();
-    this.#unjudged.add(partition);
-    this.#waiting.delete(partition);
-    if (before.term !== after.term) this.#accused.delete(partition);
-    if (before.primary !== undefined && before.primary !== after.primary) {
-      const old = this.#members.get(before.primary);
-      if (old !== undefined) old.ackEpochMin = epoch;
-    }
-    for (const id of [...before.inSync, ...before.learners]) {
-      if (after.inSync.includes(id) || after.learners.includes(id)) continue;
-      const member = this.#members.get(id);
-      member?.stale.delete(partition);
-      member?.damaged.delete(partition);
-    }
-    this.#mover.onReconfigured(partition, before, after);
-  }
-
-  /** Judges and moves until nothing is left to do now, then writes what was decided. */
-  #settle(nowMs: number): void {
-    if (!this.#placed) this.#placeFirst(nowMs);
-    do {
-      for (const partition of this.#unjudged) {
-        this.#unjudged.delete(partition);
-        this.#judge(partition, nowMs);
-      }
-      this.#mover.work(nowMs);
-    } while (this.#unjudged.size > 0);
-    this.#logLost();
-    this.#publisher.flush(nowMs);
-  }
-
-  #judge(partition: number, nowMs: number): void {
-    const config = this.#table.get(partition);
-    const verdict = judge(this.#caseOf(partition, config), nowMs);
-    if (verdict.lost) this.#lost.add(partition);
-    else this.#lost.delete(partition);
-    const { change } = verdict;
-    if (change !== undefined) {
-      for (const id of change.revived) this.#members.get(id)?.stale.delete(partition);
-      const { primary } = change;
-      if (primary !== undefined && primary !== config.primary) {
-        this.#failovers++;
-        this.#leases.delete(partition);
-        this.#fresh.delete(partition);
-      }
-      this.#table.reconfigure(partition, {
-        primary,
-        inSync: primary === undefined
-          ? change.inSync
-          : orderCopies(change.inSync, this.#mover.wishOf(partition), primary),
-        learners: change.learners,
-      }, { termFloor: change.termFloor });
-    }
-    if (verdict.waitUntilMs !== undefined) this.#waiting.set(partition, verdict.waitUntilMs);
-  }
-
-  #caseOf(partition: number, config: PartitionConfig): Case {
-    return {
-      config,
-      copy: (id) => this.#standing(partition, id),
-      leaseUntilMs: Math.max(this.#leases.get(partition) ?? 0, this.#leaseGraceUntilMs),
-      fresh: this.#fresh.has(partition),
-      failureTimeoutMs: this.#settings.failureTimeoutMs,
-      graceUntilMs: this.#graceUntilMs,
-      heartbeatIntervalMs: this.#settings.heartbeatIntervalMs,
-    };
-  }
-
-  #standing(partition: number, id: NodeId): CopyStanding {
-    const member = this.#members.get(id);
-    return {
-      presence: member?.presence ?? "down",
-      stale: member?.stale.has(partition) ?? false,
-      damaged: member?.damaged.has(partition) ?? false,
-      accused: this.#accused.get(partition)?.has(id) ?? false,
-      lastSeenMs: member?.lastSeenMs ?? 0,
-      registeredMs: member?.registeredMs ?? 0,
-      leaseUntilMs: member?.leaseUntilMs ?? 0,
-      held: member?.held.get(partition),
-    };
-  }
-
-  /** A new cluster: everybody who is there gets copies at once, since all of them are empty. */
-  #placeFirst(nowMs: number): void {
-    let live = 0;
-    for (const { presence, farewell } of this.#members.values()) {
-      if (presence === "live" && farewell === "none") live++;
-    }
-    if (live === 0 || live < this.#options.expectNodes) return;
-    this.#placed = true;
-    this.#mover.computeWish(nowMs);
-    this.#freshEpoch = this.#publisher.decide();
-    for (let partition = 0; partition < this.#table.size; partition++) {
-      const inSync = this.#mover.wishOf(partition).filter((id) =>
-        this.#members.get(id)?.presence === "live"
-      );
-      const [primary] = inSync;
-      if (primary === undefined) continue;
-      this.#fresh.add(partition);
-      this.#table.reconfigure(partition, { primary, inSync, learners: [] });
-    }
-    this.#log.info("a new cluster is placed", { nodes: live, partitions: this.#table.size });
-  }
-
-  /** The node has adopted the map: from now on its disk can tell what it is primary of. */
-  #noteAdopted(member: Member, nowMs: number): void {
-    let changed = false;
-    for (const partition of this.#table.heldBy(member.id)) {
-      if (this.#table.get(partition).primary !== member.id) continue;
-      changed = this.#fresh.delete(partition) || changed;
-    }
-    if (!changed) return;
-    this.#publisher.decide();
-    this.#publisher.flush(nowMs);
-  }
-
-  #bestHolder(partition: number): Member {
-    let best: Member | undefined;
-    for (const member of [...this.#members.values()].sort(byId)) {
-      if (member.presence !== "live" || member.farewell === "leaving") continue;
-      if (best === undefined || compareHolders(member, best, partition) > 0) best = member;
-    }
-    if (best === undefined) {
-      throw new KvError("unavailable", "force: no node is up that could take the partition");
-    }
-    return best;
-  }
-
-  #force(partition: number, member: Member, nowMs: number): void {
-    const config = this.#table.get(partition);
-    if (!this.#lost.has(partition)) {
-      throw new KvError(
-        "bad_request",
-        `force: partition ${partition} is served, or will be in a moment, without it`,
-      );
-    }
-    const until = Math.max(this.#leases.get(partition) ?? 0, this.#leaseGraceUntilMs);
-    if (nowMs < until) {
-      throw new KvError("unavailable", "force: an old lease may still last; try again in seconds");
-    }
-    const held = member.held.get(partition);
-    this.#log.error("an operator made a copy primary that may lack acknowledged writes", {
-      partition,
-      node: member.id,
-      term: held?.term ?? 0,
-      lastSeq: held?.lastSeq ?? 0,
-      instead: config.inSync.join(" "),
-    });
-    member.stale.delete(partition);
-    member.damaged.delete(partition);
-    this.#fresh.delete(partition);
-    this.#lost.delete(partition);
-    this.#table.reconfigure(
-      partition,
-      { primary: member.id, inSync: [member.id], learners: [] },
-      { termFloor: held?.term ?? 0, newTerm: true },
-    );
-  }
-
-  #logLost(): void {
-    const { size } = this.#lost;
-    if (size === this.#lostLogged) return;
-    if (size > this.#lostLogged) {
-      const some = [...this.#lost].slice(0, 8);
-      const holders = new Set(some.flatMap((partition) => this.#table.get(partition).inSync));
-      this.#log.error(
-        "partitions without a primary: no copy with all acknowledged writes is there",
-        {
-          count: size,
-          partitions: some.join(" "),
-          holders: [...holders].sort().join(" "),
-          remedy:
-            "start these nodes again, or, at the price of lost writes, kv-coordinator --force",
-        },
-      );
-    } else if (size === 0) this.#log.info("every partition can be served again");
-    this.#lostLogged = size;
-  }
-
   #snapshot(epoch: number): StoredCluster {
     this.#nodes ??= [...this.#members.values()].sort(byId).map(({ info }) => info);
     const members = [...this.#members.values()].sort(byId);
@@ -850,7 +546,7 @@ export class Membership {
         memory,
         stale: [...stale],
       })),
-      fresh: [...this.#fresh],
+      fresh: this.#keeper.fresh,
     };
   }
 }
@@ -871,14 +567,4 @@ function infoOf(message: Message<"register">): NodeInfo {
 function sameInfo(a: NodeInfo, b: NodeInfo): boolean {
   return a.host === b.host && a.port === b.port && a.httpPort === b.httpPort && a.zone === b.zone &&
     a.weight === b.weight && a.incarnation === b.incarnation && a.state === b.state;
-}
-
-/** More than 0 where `a`'s disk is worth more than `b`'s. */
-function compareHolders(a: Member, b: Member, partition: number): number {
-  const [one, other] = [a.held.get(partition), b.held.get(partition)];
-  if (one === undefined || other === undefined) {
-    return Number(one !== undefined) - Number(other !== undefined);
-  }
-  return Number(b.damaged.has(partition)) - Number(a.damaged.has(partition)) ||
-    one.term - other.term || one.lastSeq - other.lastSeq;
 }

@@ -81,6 +81,9 @@ export class Replica {
     if (before !== undefined) {
       if (config.term < before.term) return;
       if (config.term === before.term && epoch <= this.epoch) return;
+    } else if (config.term < this.store.state.term) {
+      // After a restart only the disk remembers: a primary of an earlier term is not to be followed.
+      return;
     }
     this.config = config;
     this.epoch = epoch;

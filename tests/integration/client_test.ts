@@ -7,7 +7,6 @@ import {
 } from "@std/assert";
 import { connect } from "../../client/mod.ts";
 import { KvError } from "../../shared/errors.ts";
-import { CLIENT } from "../../tools/programs.ts";
 import { TestCluster } from "../support/cluster.ts";
 
 /** A table with what real ones have: quoted line breaks, quotes, other scripts. */
@@ -34,37 +33,6 @@ function exportedValues(jsonLines: string): Map<string, string> {
       return [key, value];
     }),
   );
-}
-
-/** `kv-client import -`, whose standard input is written piece by piece. */
-function startImport(coordinator: string) {
-  const flags = ["--format=csv", "--key-column=Assignment", "--json"];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      ...CLIENT.permissions,
-      new URL(`../../${CLIENT.entry}`, import.meta.url).pathname,
-      `--coordinator=${coordinator}`,
-      "import",
-      "-",
-      ...flags,
-    ],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  const output = child.output();
-  return {
-    write: (text: string) => writer.write(new TextEncoder().encode(text)),
-    async end() {
-      await writer.close();
-      const { code, stdout, stderr } = await output;
-      const decoder = new TextDecoder();
-      return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-    },
-  };
 }
 
 Deno.test("kv-client works against a cluster", async (t) => {
@@ -217,12 +185,16 @@ Deno.test("import and export ride through the death of a node", async () => {
   await using cluster = await TestCluster.start({ nodes: 4, replicationFactor: 3 });
   const { csv, values } = sample(6_000);
   const half = csv.indexOf("\r\n", csv.length / 2);
-  const { host, port } = cluster.coordinatorAddress;
-  const coordinator = `${host}:${port}`;
-  await using kv = await connect({ coordinator });
+  await using kv = await cluster.connect();
 
   // The second half of the file comes after the death, so that the import is under way then.
-  const importing = startImport(coordinator);
+  const importing = cluster.startClient(
+    "import",
+    "-",
+    "--format=csv",
+    "--key-column=Assignment",
+    "--json",
+  );
   await importing.write(csv.slice(0, half));
   await cluster.poll("the first thousand keys", async () => {
     let keys = 0;

@@ -4,6 +4,7 @@
  *
  *     await using cluster = await TestCluster.start({ nodes: 3 });
  *     await cluster.client("put", "k", "v");                   // runs kv-client once
+ *     await using kv = await cluster.connect();                // the client library
  *     const reply = await cluster.ask(0, { req_type: "get", key: "k" });   // JSON wire, node 0
  *     const primary = await cluster.primaryOf("k");            // index of a node
  *     await cluster.crash(primary);                            // SIGKILL, and it is gone
@@ -17,6 +18,7 @@
  *
  * @module
  */
+import { connect, type KvClient } from "../../client/mod.ts";
 import { type ClusterMap, partitionConfig } from "../../shared/cluster_map.ts";
 import { partitionOf } from "../../shared/position.ts";
 import type { Address } from "../../shared/transport.ts";
@@ -49,6 +51,14 @@ export interface ClientResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** A `kv-client` that is under way. */
+export interface RunningClient {
+  /** Gives it a piece of its standard input. Rejects where it reads no more. */
+  write(text: string): Promise<void>;
+  /** Ends its input, and waits for its end. */
+  end(): Promise<ClientResult>;
 }
 
 interface TestNode {
@@ -193,6 +203,19 @@ export class TestCluster implements AsyncDisposable {
     return askJson(address, request, timeoutMs);
   }
 
+  /** What a node, by its index, or the coordinator says of itself. */
+  async stats(whom: number | "coordinator"): Promise<Record<string, unknown>> {
+    const reply = await this.ask(whom, { req_type: "stats" });
+    if (reply.req_type !== "result") throw new Error(`no stats: ${JSON.stringify(reply)}`);
+    return reply.result as Record<string, unknown>;
+  }
+
+  /** The client library, connected to this cluster. Close it, or bind it with `await using`. */
+  connect(): Promise<KvClient> {
+    const { host, port } = this.coordinatorAddress;
+    return connect({ coordinator: `${host}:${port}` });
+  }
+
   /** Runs `kv-client` once to its end, with the coordinator's address. */
   client(...args: readonly string[]): Promise<ClientResult> {
     return this.clientWithInput("", ...args);
@@ -200,6 +223,14 @@ export class TestCluster implements AsyncDisposable {
 
   /** Runs `kv-client` once, with a standard input. */
   async clientWithInput(input: string, ...args: readonly string[]): Promise<ClientResult> {
+    const client = this.startClient(...args);
+    // A client that does not read its input has ended, and says why by itself.
+    await client.write(input).catch(() => {});
+    return await client.end();
+  }
+
+  /** Starts `kv-client` once, with the coordinator's address; its standard input comes in pieces. */
+  startClient(...args: readonly string[]): RunningClient {
     const { host, port } = this.coordinatorAddress;
     const child = new Deno.Command(Deno.execPath(), {
       args: [
@@ -217,11 +248,16 @@ export class TestCluster implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     const writer = child.stdin.getWriter();
-    // A client that does not read its input has ended, and says why by itself.
-    await writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
-    const { code, stdout, stderr } = await child.output();
-    const decoder = new TextDecoder();
-    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+    const output = child.output();
+    return {
+      write: (text) => writer.write(new TextEncoder().encode(text)),
+      async end() {
+        await writer.close().catch(() => {});
+        const { code, stdout, stderr } = await output;
+        const decoder = new TextDecoder();
+        return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+      },
+    };
   }
 
   /** The coordinator's map. */
@@ -247,12 +283,12 @@ export class TestCluster implements AsyncDisposable {
     return index;
   }
 
-  /** Waits until `nodes` nodes are up and every partition has all its copies in sync. */
+  /** Waits until exactly `nodes` nodes are up and every partition has all its copies in sync. */
   async whole({ nodes }: { nodes: number }): Promise<ClusterMap> {
     return await this.waitFor(
       `a whole cluster of ${nodes}`,
-      (map) => whatIsMissing(map, nodes) === undefined,
-      (map) => whatIsMissing(map, nodes),
+      (map) => whatIsMissing(map, nodes) === undefined && upCount(map) === nodes,
+      (map) => whatIsMissing(map, nodes) ?? `${upCount(map)} nodes are up`,
     );
   }
 
@@ -326,4 +362,8 @@ export class TestCluster implements AsyncDisposable {
     if (node === undefined) throw new Error(`there is no node ${index}`);
     return node;
   }
+}
+
+function upCount(map: ClusterMap): number {
+  return map.nodes.filter(({ state }) => state === "up").length;
 }

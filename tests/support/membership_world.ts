@@ -6,7 +6,8 @@
  * @module
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { Membership, type Report } from "../../coordinator/membership.ts";
+import { Membership } from "../../coordinator/membership.ts";
+import type { Report } from "../../coordinator/partition_keeper.ts";
 import { place } from "../../coordinator/placement.ts";
 import type { Place } from "../../coordinator/mover.ts";
 import {

@@ -240,3 +240,27 @@ Deno.test("replication: a copy that is made primary in the middle of its alignme
   assertEquals(cluster.config(0).inSync, ["n3", "n2"]);
   assertEquals(await cluster.contents("n2"), await cluster.contents("n3"));
 });
+
+Deno.test("replication: a copy that restarts does not follow a primary of an earlier term", async () => {
+  const cluster = await startCluster({ nodes: 2 });
+  await cluster.ask("n1", put("a", "old"));
+  // n1 is cut off and replaced; n2 goes on alone, and restarts without hearing the coordinator.
+  cluster.host("n1").reachable = false;
+  cluster.network.cut("n1", "n2");
+  await cluster.run(3_000);
+  cluster.fail("n1");
+  await cluster.run(100);
+  assertEquals((await cluster.ask("n2", put("a", "new"))).req_type, "ack");
+  cluster.crash("n2");
+  cluster.host("n2").reachable = false;
+  cluster.network.heal("n1", "n2");
+  await cluster.start("n2");
+  assertEquals(
+    code(await cluster.ask("n1", { ...put("a", "lost"), timeout_ms: 3_000 })),
+    "outcome_unknown",
+  );
+  assertEquals(await cluster.contents("n2"), { a: "new" });
+  cluster.host("n2").reachable = true;
+  await cluster.run(1_000);
+  assertEquals(value(await cluster.ask("n2", get("a"))), "new");
+});
