@@ -247,14 +247,6 @@ export class Coordinator {
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
     this.#requests++;
     switch (request.req_type) {
-      case "get":
-      case "put":
-      case "exists":
-      case "update":
-      case "create":
-      case "delete":
-      case "watch_get":
-        return this.#gateway.execute(request, reply);
       case "scan_partition":
         return this.#gateway.scanPartition(request, reply);
       case "ping":
@@ -274,6 +266,8 @@ export class Coordinator {
       }
       case "stats":
         return reply({ req_type: "result", result: this.stats() });
+      default:
+        return this.#gateway.execute(request, reply);
     }
   }
 

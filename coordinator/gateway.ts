@@ -13,6 +13,7 @@ import { KvError } from "../shared/errors.ts";
 import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
+import { OPERATIONS } from "../shared/operations/table.ts";
 import { checkKeyRequest } from "../shared/request_checks.ts";
 import { Router } from "../shared/router.ts";
 import type { RpcClientDeps } from "../shared/rpc_client.ts";
@@ -68,7 +69,7 @@ export class Gateway {
       this.#cachedRead(rest, timeoutMs, reply);
       return;
     }
-    if (rest.req_type === "get" || rest.req_type === "exists") {
+    if (OPERATIONS[rest.req_type].kind === "read") {
       this.#router.execute(rest, timeoutMs, reply);
       return;
     }

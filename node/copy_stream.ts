@@ -34,6 +34,8 @@ export interface StreamOwner {
   readonly ports: ReplicaPorts;
   /** The copy acknowledged more, or has become level. */
   onStreamAdvanced(stream: CopyStream): void;
+  /** The copy can only be filled as a learner. */
+  onHopeless(stream: CopyStream): void;
   /** Reading this node's own data failed. */
   onReadFailed(error: unknown): void;
 }
@@ -146,8 +148,10 @@ export class CopyStream {
   }
 
   /** The copy cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
-  onRefused(stream: number): void {
-    if (stream === this.#stream) this.stop();
+  onRefused(message: Message<"stream_refused">): void {
+    if (message.stream !== this.#stream) return;
+    this.stop();
+    if (message.hopeless === true) this.#owner.onHopeless(this);
   }
 
   onProgress(message: Message<"align_progress">): void {

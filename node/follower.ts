@@ -13,7 +13,12 @@
 import type { NodeId } from "../shared/cluster_map.ts";
 import type { Entry } from "../shared/entry.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
-import { ALIGN_CHUNK_BYTES, ALIGN_CHUNK_ROWS, ALIGN_SUSPECTS_MAX } from "../shared/limits.ts";
+import {
+  ALIGN_CHUNK_BYTES,
+  ALIGN_CHUNK_ROWS,
+  ALIGN_HELD_BYTES_MAX,
+  ALIGN_SUSPECTS_MAX,
+} from "../shared/limits.ts";
 import type { Message, WireEntry } from "../shared/messages.ts";
 import { fromWireEntry } from "../shared/value_codec.ts";
 import type { PartitionStore } from "./partition_store.ts";
@@ -39,6 +44,14 @@ interface Stream {
   toldChunks: number;
   /** Everything that made it level is on disk: from now on it acknowledges. */
   durable: boolean;
+  /** The copy was in sync when the stream began. */
+  readonly inSync: boolean;
+  /**
+   * What an in-sync copy was sent, to be taken in one turn when it is complete: it may be made primary
+   * at any moment, and writes that belong together must never be there in part.
+   */
+  held: (Message<"align_chunk"> | readonly Entry[])[] | undefined;
+  heldBytes: number;
 }
 
 /** What a copy does with what its primary sends. */
@@ -130,6 +143,9 @@ export class Follower {
       chunksDone: 0,
       toldChunks: 0,
       durable: false,
+      inSync: message.config.inSync.includes(this.#ports.self),
+      held: undefined,
+      heldBytes: 0,
     };
     this.#stream = stream;
     const { commitSeq } = this.#store.state;
@@ -193,6 +209,7 @@ export class Follower {
     stream.state = "aligning";
     stream.nextSeq = message.next;
     stream.full = message.full;
+    if (stream.inSync && !message.full) stream.held = [];
     this.#uncommitted = undefined;
     this.#whole = false;
   }
@@ -216,27 +233,52 @@ export class Follower {
     if (stream === undefined || stream.state === "asked") return;
     try {
       // Writes that belong together come in one frame: all of them are taken, or none.
-      for (const entry of entries.map(fromWireEntry)) {
-        if (entry.seq !== stream.nextSeq) {
-          this.#refuse(stream, `seq ${entry.seq} came where ${stream.nextSeq} was due`);
+      const taken = entries.map(fromWireEntry);
+      for (const { seq } of taken) {
+        if (seq !== stream.nextSeq) {
+          this.#refuse(stream, `seq ${seq} came where ${stream.nextSeq} was due`);
           return;
         }
-        this.#store.apply(entry);
         stream.nextSeq++;
-        stream.suspects.delete(entry.key);
-        if (stream.state === "level") {
-          this.#store.setState({ lastSeq: entry.seq });
-          this.#recent.push(entry.seq, entry.key);
-          this.#uncommitted?.push({ seq: entry.seq, key: entry.key });
-        } else if (entry.seq > this.#store.state.lastSeq) {
-          this.#store.setState({ lastSeq: entry.seq });
-        }
       }
+      if (stream.held === undefined) this.#takeWrites(stream, taken);
+      else this.#hold(stream, taken, bytesOf(taken));
     } catch (error) {
       this.#fail(error);
       return;
     }
     if (stream.state === "level") this.#committed(commitSeq);
+  }
+
+  #takeWrites(stream: Stream, entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      this.#store.apply(entry);
+      stream.suspects.delete(entry.key);
+      if (stream.state === "level") {
+        this.#store.setState({ lastSeq: entry.seq });
+        this.#recent.push(entry.seq, entry.key);
+        this.#uncommitted?.push({ seq: entry.seq, key: entry.key });
+      } else if (entry.seq > this.#store.state.lastSeq) {
+        this.#store.setState({ lastSeq: entry.seq });
+      }
+    }
+  }
+
+  #hold(stream: Stream, what: Message<"align_chunk"> | readonly Entry[], bytes: number): void {
+    stream.held?.push(what);
+    stream.heldBytes += bytes;
+    if (stream.heldBytes > ALIGN_HELD_BYTES_MAX) {
+      this.#refuse(stream, "an in-sync copy lacks more than it can take at once", true);
+    }
+  }
+
+  /** All that was held back, in the order in which it came. */
+  #takeHeld(stream: Stream): void {
+    for (const what of stream.held ?? []) {
+      if ("req_type" in what) this.#takeChunkEntries(stream, what);
+      else this.#takeWrites(stream, what);
+    }
+    stream.held = undefined;
   }
 
   #committed(commitSeq: number): void {
@@ -280,7 +322,10 @@ export class Follower {
       if (message === undefined) return;
       try {
         if (message.req_type === "align_end") this.#end(stream, message);
-        else if (message.full) this.#takeFullChunk(stream, message);
+        else if (stream.held !== undefined) {
+          this.#hold(stream, message, wireBytesOf(message.entries));
+          this.#tellProgress(stream, stream.chunksDone + 1);
+        } else if (message.full) this.#takeFullChunk(stream, message);
         else this.#takeChunk(stream, message);
       } catch (error) {
         this.#fail(error);
@@ -291,6 +336,11 @@ export class Follower {
 
   /** Some entries, each newer than what is here or the truth for a suspect. */
   #takeChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+    this.#takeChunkEntries(stream, chunk);
+    this.#chunkTaken(stream);
+  }
+
+  #takeChunkEntries(stream: Stream, chunk: Message<"align_chunk">): void {
     for (const wire of chunk.entries) {
       const entry = fromWireEntry(wire);
       const here = this.#store.get(entry.key);
@@ -302,7 +352,6 @@ export class Follower {
     for (const key of chunk.absent ?? []) {
       if (stream.suspects.delete(key)) this.#store.remove(key);
     }
-    this.#chunkTaken(stream);
   }
 
   /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */
@@ -353,6 +402,7 @@ export class Follower {
   }
 
   #end(stream: Stream, end: Message<"align_end">): void {
+    this.#takeHeld(stream);
     const lastSeq = stream.nextSeq - 1;
     const { commitSeq, horizon } = this.#store.state;
     stream.state = "level";
@@ -378,17 +428,21 @@ export class Follower {
     this.#syncedSeq = lastSeq;
     const stream = this.#stream;
     if (stream === undefined) return;
-    if (stream.chunksDone > stream.toldChunks) {
-      stream.toldChunks = stream.chunksDone;
-      stream.upstream.send({
-        req_type: "align_progress",
-        p: this.partition,
-        term: stream.term,
-        stream: stream.id,
-        chunks: stream.chunksDone,
-      });
-    }
+    if (stream.chunksDone > stream.toldChunks) this.#tellProgress(stream, stream.chunksDone);
     if (stream.durable) this.#ack(stream);
+  }
+
+  /** The primary may send more pieces. */
+  #tellProgress(stream: Stream, chunks: number): void {
+    stream.chunksDone = chunks;
+    stream.toldChunks = chunks;
+    stream.upstream.send({
+      req_type: "align_progress",
+      p: this.partition,
+      term: stream.term,
+      stream: stream.id,
+      chunks,
+    });
   }
 
   #ack(stream: Stream): void {
@@ -429,7 +483,7 @@ export class Follower {
       : undefined;
   }
 
-  #refuse(stream: Stream, reason: string): void {
+  #refuse(stream: Stream, reason: string, hopeless = false): void {
     this.#ports.log.warn("stream refused", { partition: this.partition, reason });
     stream.upstream.send({
       req_type: "stream_refused",
@@ -437,6 +491,7 @@ export class Follower {
       term: stream.term,
       stream: stream.id,
       reason,
+      ...(hopeless ? { hopeless } : {}),
     });
     this.breakStream();
   }
@@ -450,4 +505,15 @@ export class Follower {
     const stream = this.#stream;
     if (stream !== undefined) this.#refuse(stream, failure.message);
   }
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+}
+
+function wireBytesOf(entries: readonly WireEntry[]): number {
+  return entries.reduce(
+    (sum, [key, , , , , , text, base64]) => sum + key.length + text.length + (base64?.length ?? 0),
+    0,
+  );
 }

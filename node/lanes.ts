@@ -5,7 +5,8 @@
  * comes again with the same number gets that answer. As an entry like any other it is replicated,
  * survives restarts and a change of primary, and expires.
  *
- * Refusals are not remembered: a request that changed nothing may be judged anew when it comes again.
+ * A refusal of a first attempt is not remembered: it changed nothing. That of a later attempt is, since
+ * the earlier one may still be on its way, and must not find another state of the key.
  *
  * @module
  */
@@ -15,6 +16,12 @@ import { LANE_KEEP_MS } from "../shared/limits.ts";
 import type { KeyRequest, Reply } from "../shared/messages.ts";
 import { LANE_KEY_PREFIX } from "../shared/request_checks.ts";
 import type { Write } from "../shared/operations/operation.ts";
+
+/** One change of a key, decided and not yet given a seq. */
+export interface Change {
+  readonly key: string;
+  readonly write: Write;
+}
 
 interface Remembered {
   op: number;
@@ -56,11 +63,13 @@ export function rememberedReply(request: KeyRequest, lane: Entry | undefined): R
 }
 
 /** What the lane remembers from now on. */
-export function laneEntryValue(request: KeyRequest, reply: Reply, wallMs: number): Write {
+export function laneChange(
+  lane: string,
+  request: KeyRequest,
+  reply: Reply,
+  wallMs: number,
+): Change {
   const op = "op" in request ? request.op ?? 0 : 0;
-  return {
-    flags: 0,
-    value: utf8.encode(JSON.stringify({ op, reply } satisfies Remembered)),
-    expiresAtMs: wallMs + LANE_KEEP_MS,
-  };
+  const value = utf8.encode(JSON.stringify({ op, reply } satisfies Remembered));
+  return { key: lane, write: { flags: 0, value, expiresAtMs: wallMs + LANE_KEEP_MS } };
 }

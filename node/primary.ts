@@ -25,7 +25,7 @@ import {
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { CopyStream, type StreamOwner } from "./copy_stream.ts";
-import { laneEntryValue, laneKey, rememberedReply } from "./lanes.ts";
+import { type Change, laneChange, laneKey, rememberedReply } from "./lanes.ts";
 import {
   DELETION,
   errorReply,
@@ -58,12 +58,6 @@ export type Phase = "aligning" | "serving" | "draining" | "drained" | "stopped";
 interface Waiter {
   run(entry: Entry): void;
   fail(reply: Reply): void;
-}
-
-/** One change of a key, decided and not yet given a seq. */
-interface Change {
-  readonly key: string;
-  readonly write: Write;
 }
 
 /** A write that is not committed. */
@@ -230,7 +224,6 @@ export class Primary implements StreamOwner {
     const wallMs = this.ports.wallMs();
     const { key } = request;
     const lane = laneKey(request);
-    let outcome: Outcome;
     let found: Entry | undefined;
     try {
       if (lane !== undefined) {
@@ -241,27 +234,47 @@ export class Primary implements StreamOwner {
         }
       }
       found = operation.needsCurrent(request) ? store.get(key) : undefined;
-      const context = { wallMs, valueBytesMax: this.valueBytesMax };
-      outcome = operation.evaluate(request, liveEntry(found, wallMs), context);
     } catch (error) {
       this.#readFailed(error, request, reply);
       return;
     }
+    const outcome = this.#evaluate(operation, request, liveEntry(found, wallMs), wallMs);
     if ("write" in outcome) {
       const version = store.state.lastSeq + 1;
       const answer = outcome.reply?.(version) ?? writeReply(version);
       const changes: Change[] = [{ key, write: outcome.write }];
-      if (lane !== undefined) {
-        changes.push({ key: lane, write: laneEntryValue(request, answer, wallMs) });
-      }
+      if (lane !== undefined) changes.push(laneChange(lane, request, answer, wallMs));
       this.#propose(request, changes, wallMs, answer, reply);
       return;
     }
     // An answer without a write tells what the key holds: it may leave when that is committed, and
-    // known to be current. That a key has expired is decided for all copies by deleting it.
+    // known to be current. That a key has expired is decided for all copies by deleting it; and an
+    // earlier attempt that is still under way must find this answer, not another state of the key.
+    const { answer } = outcome;
+    const changes: Change[] = [];
     if (found !== undefined && !isTombstone(found) && liveEntry(found, wallMs) === undefined) {
-      this.#propose(request, [{ key, write: DELETION }], wallMs, outcome.answer, reply);
-    } else this.#answerAsOf(key, request, outcome.answer, reply);
+      changes.push({ key, write: DELETION });
+    }
+    if (lane !== undefined && "again" in request && request.again === true) {
+      changes.push(laneChange(lane, request, answer, wallMs));
+    }
+    if (changes.length > 0) this.#propose(request, changes, wallMs, answer, reply);
+    else this.#answerAsOf(key, request, answer, reply);
+  }
+
+  /** What a write comes to; arguments that do not fit the value are an answer like others. */
+  #evaluate(
+    operation: WriteOperation,
+    request: KeyRequest,
+    current: Entry | undefined,
+    wallMs: number,
+  ): Outcome {
+    try {
+      return operation.evaluate(request, current, { wallMs, valueBytesMax: this.valueBytesMax });
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      return { answer: errorReply(error.code, error.message) };
+    }
   }
 
   /** Answers with what the newest entry of a key says, when that entry is committed and current. */
@@ -530,15 +543,7 @@ export class Primary implements StreamOwner {
       stream.tellCommit(commitSeq);
       if (stream.state === "down" && nowMs - stream.startedMs >= STREAM_RETRY_MS) stream.start();
       if (!stream.behind || nowMs - stream.progressMs <= REPLICA_ACK_TIMEOUT_MS) continue;
-      if (stream.mustAck) {
-        this.ports.report({
-          req_type: "lagging",
-          p: this.partition,
-          term: this.config.term,
-          node: stream.node,
-          reason: stream.state,
-        });
-      }
+      if (stream.mustAck) this.#reportLagging(stream, stream.state);
       if (stream.state === "querying" && nowMs - stream.startedMs > 3 * REPLICA_ACK_TIMEOUT_MS) {
         stream.start();
       }
@@ -634,6 +639,20 @@ export class Primary implements StreamOwner {
       term: this.config.term,
       node: stream.node,
     });
+  }
+
+  #reportLagging(stream: CopyStream, reason: string): void {
+    this.ports.report({
+      req_type: "lagging",
+      p: this.partition,
+      term: this.config.term,
+      node: stream.node,
+      reason,
+    });
+  }
+
+  onHopeless(stream: CopyStream): void {
+    this.#reportLagging(stream, "it lacks too much");
   }
 
   /** A copy says that its content differs at the same seq: it is sent everything. */

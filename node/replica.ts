@@ -254,7 +254,7 @@ export class Replica {
         stream.onProgress(message);
         return;
       case "stream_refused":
-        stream.onRefused(message.stream);
+        stream.onRefused(message);
         return;
       case "digest_differs":
         this.primary.onDigestDiffers(message, from);

@@ -134,14 +134,6 @@ export class NodeServer {
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
     this.#counts.requests++;
     switch (request.req_type) {
-      case "get":
-      case "put":
-      case "exists":
-      case "update":
-      case "create":
-      case "delete":
-        checkKeyRequest(request, this.#options.limits);
-        return this.#executeKey(request, reply);
       case "watch_get":
         checkKeyRequest(request, this.#options.limits);
         return this.#watchedRead(request, reply, connection);
@@ -162,6 +154,9 @@ export class NodeServer {
       }
       case "stats":
         return reply({ req_type: "result", result: this.#stats() });
+      default:
+        checkKeyRequest(request, this.#options.limits);
+        return this.#executeKey(request, reply);
     }
   }
 

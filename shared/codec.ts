@@ -95,17 +95,22 @@ function isPlainRequest(message: Record<string, unknown>): boolean {
   }
   switch (message.req_type) {
     case "get":
-      return typeof message.key === "string" && message.timeout_ms === undefined &&
-        message.forwarded === undefined && message.consistency === undefined;
+      return typeof message.key === "string" && fieldCount(message) === (id === undefined ? 2 : 3);
     case "put":
       return typeof message.key === "string" && typeof message.value === "string" &&
-        message.value64 === undefined && message.timeout_ms === undefined &&
-        message.forwarded === undefined && message.acks === undefined;
+        fieldCount(message) === (id === undefined ? 3 : 4);
     case "ping":
       return true;
     default:
       return false;
   }
+}
+
+/** With no more fields than those that were looked at, there is nothing else to check. */
+function fieldCount(message: Record<string, unknown>): number {
+  let count = 0;
+  for (const _ in message) count++;
+  return count;
 }
 
 /** An optional field that is null is absent, so that nobody else needs to look for null. */

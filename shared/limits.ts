@@ -116,6 +116,8 @@ export const PEER_QUEUE_BYTES_PAUSE = 8 * MIB;
 /** Beyond this the peer is cut off, and reported. */
 export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
 export const ALIGN_CHUNK_BYTES = 256 * KIB;
+/** What an in-sync copy holds back while it is aligned, to take it all at once. */
+export const ALIGN_HELD_BYTES_MAX = 64 * MIB;
 export const ALIGN_CHUNK_ROWS = 1_000;
 /** Keys that a copy may list as suspect; with more of them it asks for everything. */
 export const ALIGN_SUSPECTS_MAX = 4_096;

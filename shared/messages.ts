@@ -186,7 +186,14 @@ export const MESSAGES = {
     acks: array<readonly [partition: number, term: number, stream: number, seq: number]>(),
   }),
   /** The copy cannot follow this stream (gap, other term): the primary asks anew. */
-  stream_refused: message(1, "peer", { p: uint, term: uint, stream: uint, reason: text }),
+  stream_refused: message(1, "peer", {
+    p: uint,
+    term: uint,
+    stream: uint,
+    reason: text,
+    /** Asking again will not help while the copy is in sync: it is to be filled as a learner. */
+    hopeless: optional(flag),
+  }),
   /** A read without a lease: do you still know me as primary of these terms? */
   confirm: message(1, "peer", {
     round: uint,

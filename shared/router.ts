@@ -3,7 +3,8 @@
  * the client library, by nodes (to pass on what is not their own) and by the gateway.
  *
  * Invariants: `done` is called once for each request, by its deadline (and a scan's length); a write
- * is sent again only when it is known not to have happened; a read may be sent again after anything
+ * is sent again only when it is known not to have happened, or names a lane (which makes repeating it
+ * harmless); a read may be sent again after anything
  * that another node, or a later moment, can mend.
  *
  * @module
@@ -20,6 +21,7 @@ import {
 } from "./limits.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "./messages.ts";
+import { OPERATIONS } from "./operations/table.ts";
 import { NodePool } from "./node_pool.ts";
 import { partitionOf } from "./position.ts";
 import { type Random, randomBelow, randomFraction } from "./random.ts";
@@ -54,6 +56,10 @@ export interface RouterOptions {
 interface Task {
   readonly request: KeyRequest;
   readonly isRead: boolean;
+  /** A write that its lane makes harmless to repeat. */
+  readonly isRemembered: boolean;
+  /** An attempt of a write may have happened. */
+  unknown: boolean;
   readonly startMs: number;
   readonly deadlineMs: number;
   readonly done: Done;
@@ -153,10 +159,11 @@ export class Router {
    */
   execute(request: KeyRequest, timeoutMs: number, done: Done): () => void {
     const startMs = this.#clock.monotonicMs();
-    const { req_type: type } = request;
     const task: Task = {
       request,
-      isRead: type === "get" || type === "exists" || type === "watch_get",
+      isRead: OPERATIONS[request.req_type].kind === "read",
+      isRemembered: "lane" in request && request.lane !== undefined,
+      unknown: false,
       startMs,
       deadlineMs: startMs + timeoutMs,
       done,
@@ -243,7 +250,8 @@ export class Router {
 
   #executeHere(task: Task, local: LocalNode): void {
     let answered = false;
-    local.execute(task.request, (reply) => {
+    const request = task.unknown ? { ...task.request, again: true } : task.request;
+    local.execute(request, (reply) => {
       if (answered) return;
       answered = true;
       this.#atLocal.delete(task);
@@ -272,6 +280,7 @@ export class Router {
       id: undefined,
       forwarded: true,
       timeout_ms: Math.ceil(timeoutMs),
+      ...(task.unknown ? { again: true } : {}),
     };
     client.request(message, timeoutMs, (reply) => this.#onReply(task, reply));
   }
@@ -283,6 +292,7 @@ export class Router {
       return;
     }
     task.last = reply;
+    if (reply.code === "outcome_unknown" && !task.isRead) task.unknown = true;
     const { target } = task;
     if (reply.code === "not_primary" && target !== undefined) {
       this.#refresh.start(target === this.#local?.nodeId ? undefined : target);
@@ -364,6 +374,11 @@ export class Router {
     const afterMs = Math.round(this.#clock.monotonicMs() - startMs);
     const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
     const head = `${request.req_type}: gave up after ${afterMs} ms and ${tries}`;
+    if (task.unknown) {
+      const message = `${head}; an attempt may have happened`;
+      this.#finish(task, { req_type: "error", code: "outcome_unknown", message });
+      return;
+    }
     if (last === undefined) {
       this.#finish(task, { req_type: "error", code: "timeout", message: head });
       return;
@@ -400,9 +415,10 @@ export class Router {
 }
 
 /** Whether another attempt is safe and may help. */
-function isRetryable({ isRead }: Task, { code }: Message<"error">): boolean {
+function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">): boolean {
   if (!isErrorCode(code)) return false;
   if (ERROR_CODES[code].retry) return true;
+  if (isRemembered && code === "outcome_unknown") return true;
   // The connection broke, or this attempt's own deadline passed.
   return isRead && (code === "outcome_unknown" || code === "timeout");
 }

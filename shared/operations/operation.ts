@@ -82,6 +82,8 @@ export const WRITE_FIELDS = {
    */
   lane: optional(text),
   op: optional(uint),
+  /** An earlier attempt may be under way: what is answered now must hold for that one as well. */
+  again: optional(flag),
 };
 
 export const VALUE_FIELDS = { value: optional(text), value64: optional(text) };

@@ -125,7 +125,7 @@ export class FakeCluster implements KeyRouter {
         break;
       case "put":
     }
-    const { value, value64 } = request;
+    const { value, value64 } = request as { value?: string; value64?: string };
     const bytes = decodeValue({ value, value64 }) ?? new Uint8Array(0);
     this.values.set(key, { value: bytes, version: ++this.#version });
     return { req_type: "ack", message: "success", version: this.#version };
