@@ -188,6 +188,7 @@ export class PeerLink {
           protocol: PROTOCOL_VERSION,
           role: "node",
           node: this.#deps.self,
+          to: this.node,
         };
         const clusterId = this.#deps.clusterId();
         if (clusterId !== undefined) hello.cluster_id = clusterId;
