@@ -46,6 +46,20 @@ interface Seen {
   damaged: boolean;
 }
 
+/** An acknowledged write. */
+interface Acknowledged {
+  readonly version: number;
+  /** Its place in the history. */
+  readonly begunAt: number;
+}
+
+/** Deletes of a key: its tombstone may be dropped where dates jump, and then nothing is there. */
+interface Deletes {
+  /** Under way, or never known to have ended. */
+  open: number;
+  lastEndAt: number;
+}
+
 const encoder = new TextEncoder();
 
 /** Watches a run. */
@@ -59,8 +73,11 @@ export class Invariants {
   /** Who serves each partition, as far as was seen. */
   readonly #serving: Set<NodeHost>[];
   #stored: ClusterMap | undefined;
-  /** Of each key, the last acknowledged version that is promised to be everywhere. */
-  readonly #acknowledged = new Map<string, number>();
+  /** Of each key, the last acknowledged write that is promised to be everywhere. */
+  readonly #acknowledged = new Map<string, Acknowledged>();
+  /** Where operations began that have not ended, as places in the history. */
+  readonly #begun = new Map<number, number>();
+  readonly #deletes = new Map<string, Deletes>();
   #eventsRead = 0;
 
   constructor(world: World, history: History) {
@@ -88,7 +105,7 @@ export class Invariants {
 
   /** Every acknowledged write is on every in-sync disk. */
   checkAll(): void {
-    for (const [key, version] of this.#acknowledged) this.#checkKey(key, version);
+    for (const [key, write] of this.#acknowledged) this.#checkKey(key, write);
   }
 
   #lookAt(host: NodeHost, process: SimProcess): void {
@@ -205,12 +222,15 @@ export class Invariants {
   #readHistory(): void {
     const { events } = this.#history;
     while (this.#eventsRead < events.length) {
-      const event = events[this.#eventsRead++];
+      const at = this.#eventsRead++;
+      const event = events[at];
       if (event === undefined) return;
       const { trace } = this.#world;
       if (trace.recording) {
         const { type, f, key, value, version, error, process, id } = event;
-        const facts = [value, version, error, event.consistency].filter((x) => x != null).join(" ");
+        const facts = [value, version, error, event.consistency].filter((fact) =>
+          fact !== undefined && fact !== null
+        ).join(" ");
         trace.add(
           `client${process}`,
           `${type} ${f} ${key} ${facts} (${id})`,
@@ -218,15 +238,34 @@ export class Invariants {
           true,
         );
       }
-      const { type, f, key, version, acks } = event;
+      const { id, type, f, key, version, acks } = event;
+      if (f === "delete") this.#noteDelete(key, type, at);
+      if (type === "invoke") {
+        this.#begun.set(id, at);
+        continue;
+      }
+      const begunAt = this.#begun.get(id) ?? at;
+      this.#begun.delete(id);
       const isWrite = f === "write" || f === "create" || f === "update";
       if (type !== "ok" || !isWrite || acks === "primary" || version === undefined) continue;
-      if (version > (this.#acknowledged.get(key) ?? 0)) this.#acknowledged.set(key, version);
-      this.#checkKey(key, version);
+      const known = this.#acknowledged.get(key);
+      if (known !== undefined && known.version > version) continue;
+      const write = { version, begunAt };
+      this.#acknowledged.set(key, write);
+      this.#checkKey(key, write);
     }
   }
 
-  #checkKey(key: string, version: number): void {
+  #noteDelete(key: string, type: string, at: number): void {
+    const deletes = this.#deletes.get(key) ?? { open: 0, lastEndAt: -1 };
+    this.#deletes.set(key, deletes);
+    if (type === "invoke") deletes.open++;
+    if (type !== "ok" && type !== "fail") return;
+    deletes.open--;
+    deletes.lastEndAt = at;
+  }
+
+  #checkKey(key: string, { version, begunAt }: Acknowledged): void {
     const world = this.#world;
     const partition = partitionOf(key, this.#partitions);
     const config = world.map?.partitions[partition];
@@ -239,6 +278,9 @@ export class Invariants {
       const row = host.disk.durable(rowKey);
       const seq = row === undefined ? undefined : seqOf(rowKey, row);
       if (seq !== undefined && seq >= version) continue;
+      const deletes = this.#deletes.get(key);
+      const deleted = deletes !== undefined && (deletes.open > 0 || deletes.lastEndAt > begunAt);
+      if (row === undefined && deleted) continue;
       const excused = host.disk.outstandingDamage().some((damage) => damage.key.startsWith(prefix));
       if (excused) continue;
       throw new Violation(
