@@ -7,6 +7,7 @@
 import type { ClusterSettings } from "../shared/cluster_map.ts";
 import { KvError } from "../shared/errors.ts";
 import { WEIGHT_MAX } from "../shared/limits.ts";
+import { isTerm, isUint } from "../shared/map_shape.ts";
 import type { Message } from "../shared/messages.ts";
 import type { Member } from "./member.ts";
 
@@ -71,6 +72,8 @@ function whyMalformed(
 }
 
 function isHeldCopy(copy: unknown, partitionCount: number): boolean {
-  return Array.isArray(copy) && copy.length >= 4 && copy.every(Number.isSafeInteger) &&
-    copy[0] >= 0 && copy[0] < partitionCount && copy[1] >= 0 && copy[2] >= 0;
+  if (!Array.isArray(copy)) return false;
+  const [partition, term, lastSeq, damaged] = copy;
+  return isUint(partition) && partition < partitionCount && isTerm(term) && isUint(lastSeq) &&
+    (damaged === 0 || damaged === 1);
 }

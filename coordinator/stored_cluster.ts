@@ -13,6 +13,7 @@ import {
   type PartitionConfig,
 } from "../shared/cluster_map.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
+import { isClusterMap } from "../shared/map_shape.ts";
 
 /** The layout of {@linkcode StoredCluster}. */
 export const STORED_FORMAT = 1;
@@ -59,19 +60,7 @@ export function parseStoredCluster(document: unknown): StoredCluster {
   }
   try {
     const stored = document as StoredCluster;
-    const { settings, epoch, nodes, partitions } = stored.map;
-    for (const value of [epoch, settings.partitionCount, settings.replicationFactor]) {
-      if (!Number.isSafeInteger(value)) throw new TypeError("a number is missing");
-    }
-    for (const { term, inSync, learners } of partitions) {
-      if (!Number.isSafeInteger(term)) throw new TypeError("a term is missing");
-      if (!Array.isArray(inSync) || !Array.isArray(learners)) throw new TypeError("no copies");
-    }
-    for (const { id, incarnation } of nodes) {
-      if (typeof id !== "string" || !Number.isSafeInteger(incarnation)) {
-        throw new TypeError("a node is incomplete");
-      }
-    }
+    if (!isClusterMap(stored.map)) throw new TypeError("the map is incomplete");
     for (const { id, stale } of stored.members) {
       if (typeof id !== "string" || !Array.isArray(stale)) throw new TypeError("a member");
     }

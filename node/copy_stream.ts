@@ -48,8 +48,10 @@ export class CopyStream {
   ackedSeq = 0;
   /** Commits wait for this copy: it is in sync, or about to be. */
   mustAck = false;
-  /** A level learner that was reported as caught up. */
+  /** A learner that has been level: it stays in the set that commits wait for. */
   promoting = false;
+  /** The last term in which it was reported as caught up. */
+  reportedTerm = 0;
   /** Send everything, whatever the copy says of itself. */
   forceFull = false;
   sentCommitSeq = 0;

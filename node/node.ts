@@ -14,7 +14,7 @@ import {
   type PartitionConfig,
 } from "../shared/cluster_map.ts";
 import type { Connection } from "../shared/connection.ts";
-import { invariant, toKvError } from "../shared/errors.ts";
+import { invariant, KvError, toKvError } from "../shared/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   HOUSEKEEPING_INTERVAL_MS,
@@ -299,6 +299,7 @@ export class Node {
       case "align_chunk":
       case "align_end":
       case "digest": {
+        this.#checkPartition(message.req_type, message.p);
         if (this.#clearing.has(message.p)) return;
         const known = this.#replicas.get(message.p);
         const replica = known ??
@@ -309,6 +310,16 @@ export class Node {
       default:
         this.#deps.log.warn("a peer sent what no peer sends", { type: message.req_type, from });
     }
+  }
+
+  /** @throws {KvError} `bad_request`, where the map that this node has tells */
+  #checkPartition(what: string, partition: number): void {
+    const count = this.#map?.partitions.length;
+    if (count === undefined || partition < count) return;
+    throw new KvError(
+      "bad_request",
+      `${what}: "p" is ${partition}, the cluster has 0 to ${count - 1}`,
+    );
   }
 
   onPeerConnectionClosed(connection: Connection): void {

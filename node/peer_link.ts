@@ -188,6 +188,7 @@ export class PeerLink {
           protocol: PROTOCOL_VERSION,
           role: "node",
           node: this.#deps.self,
+          to: this.node,
         };
         const clusterId = this.#deps.clusterId();
         if (clusterId !== undefined) hello.cluster_id = clusterId;
@@ -216,11 +217,11 @@ export class PeerLink {
 
   #onMessage(message: Message): void {
     this.#heardMs = this.#deps.clock.monotonicMs();
-    this.#failures = 0;
     if (message.req_type === "ack") {
       // The answer to hello opens the link; those to pings only show that somebody is there.
       if (!this.#up && message.id === 0) {
         this.#up = true;
+        this.#failures = 0;
         this.#handlers.onUp(this.node);
       }
     } else if (message.req_type === "error") {
@@ -229,10 +230,7 @@ export class PeerLink {
         code: message.code,
         message: message.message,
       });
-      if (!this.#up) {
-        this.#failures = Math.max(this.#failures, 1);
-        this.#connection?.close();
-      }
+      if (!this.#up) this.#connection?.close();
     } else {
       this.#handlers.onMessage(message, this.node);
     }

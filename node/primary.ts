@@ -155,11 +155,7 @@ export class Primary implements StreamOwner {
     const known = this.#streams;
     this.#updateStreams();
     if (newTerm) {
-      for (const stream of this.#streams) {
-        if (!known.includes(stream)) continue;
-        stream.onNewTerm();
-        if (stream.promoting) this.#reportCaughtUp(stream);
-      }
+      for (const stream of this.#streams) if (known.includes(stream)) stream.onNewTerm();
     }
     for (const stream of this.#streams) this.#promoteIfLevel(stream);
     this.#advance();
@@ -378,11 +374,20 @@ export class Primary implements StreamOwner {
     this.#advance();
   }
 
-  /** A learner that is level: writes wait for it from here on, and then the coordinator is told. */
+  /**
+   * A learner that is level: writes wait for it from here on. What was committed before may be on its
+   * way to it still; once that is on its disk too, the coordinator is told.
+   */
   #promoteIfLevel(stream: CopyStream): void {
-    if (stream.mustAck || stream.state !== "level") return;
-    stream.mustAck = true;
-    stream.promoting = true;
+    if (stream.state !== "level") return;
+    if (!stream.mustAck) {
+      stream.mustAck = true;
+      stream.promoting = true;
+    }
+    const { term } = this.config;
+    if (!stream.promoting || stream.reportedTerm === term) return;
+    if (stream.ackedSeq < this.store.state.commitSeq) return;
+    stream.reportedTerm = term;
     this.#reportCaughtUp(stream);
   }
 

@@ -11,9 +11,15 @@ import { CONFIRM_TIMEOUT_MS } from "../shared/limits.ts";
 import type { Message } from "../shared/messages.ts";
 import type { Primary } from "./primary.ts";
 
+/** What is asked of a primary here. */
+export type ConfirmedPrimary = Pick<
+  Primary,
+  "config" | "beginConfirmation" | "confirmTargets" | "endConfirmation"
+>;
+
 /** A partition's question of one round. */
 interface Asked {
-  readonly primary: Primary;
+  readonly primary: ConfirmedPrimary;
   readonly term: number;
   readonly needed: Set<NodeId>;
 }
@@ -29,7 +35,7 @@ export interface ConfirmationPorts {
   nowMs(): number;
   /** Runs at the end of this turn. */
   defer(callback: () => void): void;
-  primary(partition: number): Primary | undefined;
+  primary(partition: number): ConfirmedPrimary | undefined;
   ask(node: NodeId, message: Message<"confirm">): void;
 }
 

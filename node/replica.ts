@@ -203,9 +203,15 @@ export class Replica {
     switch (message.req_type) {
       case "align_query":
       case "new_term": {
-        this.onConfig(message.config, message.epoch);
+        // Whoever sends it is its primary and counts this node's acknowledgements, or else talks
+        // nonsense: perhaps it takes this node for one that had the address before.
+        const sound = isOf(message.config, upstream.node, this.#owner.self);
+        if (sound) this.onConfig(message.config, message.epoch);
         const mine = this.config;
-        if (mine === undefined || mine.primary !== upstream.node || this.primary !== undefined) {
+        if (
+          !sound || mine === undefined || mine.primary !== upstream.node ||
+          this.primary !== undefined
+        ) {
           upstream.send({
             req_type: "stream_refused",
             p: this.partition,
@@ -302,4 +308,10 @@ export class Replica {
     const term = this.config?.term ?? 0;
     this.#owner.report({ req_type: "damaged", p: this.partition, term });
   }
+}
+
+/** Whether a configuration names the one node as primary and the other as a copy. */
+function isOf({ primary, inSync, learners }: PartitionConfig, node: NodeId, copy: NodeId): boolean {
+  return primary === node && inSync.includes(node) && node !== copy &&
+    (inSync.includes(copy) || learners.includes(copy));
 }

@@ -247,6 +247,17 @@ export class NodeServer {
     if (hello.node === undefined) {
       return new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
     }
+    if (hello.cluster_id === undefined) {
+      return new KvError("bad_request", 'hello: a node must name its cluster, in "cluster_id"');
+    }
+    // Its acknowledgements would be counted as those of the node that the caller looks for.
+    const { nodeId } = this.#node;
+    if (hello.to !== undefined && hello.to !== nodeId) {
+      return new KvError(
+        "unavailable",
+        `hello: this is node ${nodeId}, the caller looks for ${hello.to}; it is elsewhere or gone`,
+      );
+    }
     return undefined;
   }
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isObject, isUint } from "./map_shape.ts";
+
 /** A check of one field, carrying the type that it lets through. */
 export interface Field<T> {
   /** What is required, for the error text. */
@@ -22,15 +24,12 @@ export function optional<T>(of: Field<T>): Field<T | undefined> {
   return { requires: of.requires, optional: true, is: of.is };
 }
 
-const isUint = (v: unknown) => typeof v === "number" && Number.isSafeInteger(v) && v >= 0;
-
 export const text = field<string>("a string", (v) => typeof v === "string");
 export const uint = field<number>("a whole number from 0", isUint);
 export const number = field<number>("a number", (v) => typeof v === "number");
 export const flag = field<boolean>("true or false", (v) => typeof v === "boolean");
 export const array = <T>() => field<readonly T[]>("an array", Array.isArray);
-export const object = <T>() =>
-  field<T>("an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v));
+export const object = <T>() => field<T>("an object", isObject);
 export const any = field<unknown>("any JSON value", (v) => v !== undefined);
 
 export function oneOf<const T extends string>(...names: T[]): Field<T> {

@@ -75,6 +75,8 @@ export const MAP_REFRESH_GAP_MS = 50;
 /** Cluster. */
 export const PARTITIONS_DEFAULT = 256;
 export const PARTITIONS_MAX = 65_536;
+/** A partition's term is kept in four bytes; a report of so high a one leaves room to go beyond. */
+export const TERM_MAX = 2 ** 32 - 2;
 export const REPLICATION_FACTOR_DEFAULT = 3;
 export const REPLICATION_FACTOR_MAX = 16;
 export const NODES_MAX = 1_000;

@@ -10,6 +10,7 @@ import {
   any,
   array,
   type Field,
+  field,
   type FieldsObject,
   flag,
   number,
@@ -20,10 +21,37 @@ import {
   uint,
 } from "./fields.ts";
 import { operationMessages, type OperationName } from "./operations/table.ts";
+import {
+  isClusterMap,
+  isClusterMapDelta,
+  isObject,
+  isPartition,
+  isPartitionConfig,
+  isTerm,
+  isTextList,
+  isUint,
+} from "./map_shape.ts";
 
 /** The version of the wire that this code speaks. */
 export const PROTOCOL_VERSION = 1;
 
+const texts = field<readonly string[]>("an array of strings", isTextList);
+const from1 = field<number>("a whole number from 1", (v) => isUint(v) && v > 0);
+const partition = field<number>("the number of a partition", isPartition);
+const term = field<number>("a term", isTerm);
+const partitionConfig = field<PartitionConfig>("a partition's configuration", isPartitionConfig);
+const clusterMap = field<ClusterMap>("a cluster map", isClusterMap);
+
+/** An array of arrays that begin with a partition and go on with what the checks let through. */
+const tuples = <T>(requires: string, ...checks: ((value: unknown) => boolean)[]) =>
+  field<readonly T[]>(
+    `an array of ${requires}`,
+    (value) =>
+      Array.isArray(value) &&
+      value.every((item) =>
+        Array.isArray(item) && isPartition(item[0]) && checks.every((is, i) => is(item[i + 1]))
+      ),
+  );
 /** How a write is acknowledged: by all in-sync copies, or by the primary's own disk alone. */
 export type Acks = "all" | "primary";
 /** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
@@ -74,6 +102,8 @@ export const MESSAGES = {
     node: optional(text),
     cluster_id: optional(text),
     secret: optional(text),
+    /** Of a node: which one it believes to talk to. Another may have its address by now. */
+    to: optional(text),
   }),
   ping: message(1, "request", {}),
 
@@ -111,7 +141,7 @@ export const MESSAGES = {
   error: message(1, "reply", { code: text, message: text, detail: optional(object<unknown>()) }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
   result: message(1, "reply", { result: any, version: optional(uint) }),
-  map: message(1, "reply", { map: object<ClusterMap>() }),
+  map: message(1, "reply", { map: clusterMap }),
   entries: message(1, "reply", {
     entries: array<WireEntry>(),
     /** Absent when the end was reached; else what to pass as `after`. */
@@ -121,30 +151,30 @@ export const MESSAGES = {
   // Between nodes: replication. `p` is a partition; see docs/replication.md.
   /** Asks a copy where it stands; carries the configuration, which the copy adopts if newer. */
   align_query: message(1, "peer", {
-    p: uint,
-    config: object<PartitionConfig>(),
+    p: partition,
+    config: partitionConfig,
     epoch: uint,
     stream: uint,
   }),
   align_info: message(1, "peer", {
-    p: uint,
-    term: uint,
+    p: partition,
+    term,
     stream: uint,
-    last_term: uint,
+    last_term: term,
     commit: uint,
     last: uint,
     /** Keys written beyond `commit`; absent where there are too many to list: send everything. */
-    suspects: optional(array<string>()),
+    suspects: optional(texts),
   }),
   /** Opens the stream: live writes from `next` on follow in it. */
-  align_begin: message(1, "peer", { p: uint, term: uint, stream: uint, next: uint, full: flag }),
+  align_begin: message(1, "peer", { p: partition, term, stream: uint, next: from1, full: flag }),
   /**
    * A piece of the partition. With `full`, everything between `after` (exclusive; absent: the
    * beginning) and `upto` (inclusive; absent: the end), as of `seq`; else the entries alone.
    */
   align_chunk: message(1, "peer", {
-    p: uint,
-    term: uint,
+    p: partition,
+    term,
     stream: uint,
     seq: uint,
     after: optional(text),
@@ -152,11 +182,11 @@ export const MESSAGES = {
     full: flag,
     entries: array<WireEntry>(),
     /** Keys that the primary does not have. */
-    absent: optional(array<string>()),
+    absent: optional(texts),
   }),
   align_end: message(1, "peer", {
-    p: uint,
-    term: uint,
+    p: partition,
+    term,
     stream: uint,
     last: uint,
     commit: uint,
@@ -164,14 +194,15 @@ export const MESSAGES = {
   }),
   /** A new configuration of the same primary, for a copy whose stream stands. */
   new_term: message(1, "peer", {
-    p: uint,
-    config: object<PartitionConfig>(),
+    p: partition,
+    config: partitionConfig,
     epoch: uint,
     stream: uint,
   }),
   /** Live writes: several partitions in one frame. */
   append: message(1, "peer", {
-    parts: array<
+    // Each entry is looked at by whoever takes it over.
+    parts: tuples<
       readonly [
         partition: number,
         term: number,
@@ -179,16 +210,21 @@ export const MESSAGES = {
         commit: number,
         entries: readonly WireEntry[],
       ]
-    >(),
+    >("[partition, term, stream, commit, entries]", isTerm, isUint, isUint, Array.isArray),
   }),
   /** On disk at the copy, up to seq. */
   appended: message(1, "peer", {
-    acks: array<readonly [partition: number, term: number, stream: number, seq: number]>(),
+    acks: tuples<readonly [partition: number, term: number, stream: number, seq: number]>(
+      "[partition, term, stream, seq]",
+      isTerm,
+      isUint,
+      isUint,
+    ),
   }),
   /** The copy cannot follow this stream (gap, other term): the primary asks anew. */
   stream_refused: message(1, "peer", {
-    p: uint,
-    term: uint,
+    p: partition,
+    term,
     stream: uint,
     reason: text,
     /** Asking again will not help while the copy is in sync: it is to be filled as a learner. */
@@ -197,23 +233,29 @@ export const MESSAGES = {
   /** A read without a lease: do you still know me as primary of these terms? */
   confirm: message(1, "peer", {
     round: uint,
-    parts: array<readonly [partition: number, term: number]>(),
+    parts: tuples<readonly [partition: number, term: number]>("[partition, term]", isTerm),
   }),
-  confirmed: message(1, "peer", { round: uint, refused: array<number>() }),
+  confirmed: message(1, "peer", {
+    round: uint,
+    refused: field<readonly number[]>(
+      "an array of partitions",
+      (value) => Array.isArray(value) && value.every(isPartition),
+    ),
+  }),
   /** Same seq, same content? Sent when nothing is in flight. */
   digest: message(1, "peer", {
-    p: uint,
-    term: uint,
+    p: partition,
+    term,
     stream: uint,
     seq: uint,
     count: uint,
     digest: uint,
   }),
   /** The copy has written so many chunks of the stream: the primary may send more. */
-  align_progress: message(1, "peer", { p: uint, term: uint, stream: uint, chunks: uint }),
+  align_progress: message(1, "peer", { p: partition, term, stream: uint, chunks: uint }),
   digest_differs: message(1, "peer", {
-    p: uint,
-    term: uint,
+    p: partition,
+    term,
     stream: uint,
     count: uint,
     digest: uint,
@@ -235,19 +277,21 @@ export const MESSAGES = {
     memory: optional(flag),
     held: array<HeldPartition>(),
   }),
-  registered: message(1, "member", { map: object<ClusterMap>(), heartbeat_port: uint }),
-  map_delta: message(1, "push", { delta: object<ClusterMapDelta>() }),
-  caught_up: message(1, "member", { p: uint, term: uint, node: text }),
-  lagging: message(1, "member", { p: uint, term: uint, node: text, reason: text }),
+  registered: message(1, "member", { map: clusterMap, heartbeat_port: uint }),
+  map_delta: message(1, "push", {
+    delta: field<ClusterMapDelta>("a change of a cluster map", isClusterMapDelta),
+  }),
+  caught_up: message(1, "member", { p: partition, term, node: text }),
+  lagging: message(1, "member", { p: partition, term, node: text, reason: text }),
   /** The copy found its own data damaged: take it out and fill it anew. */
-  damaged: message(1, "member", { p: uint, term: uint }),
-  handover: message(1, "push", { p: uint, term: uint, to: text }),
-  drained: message(1, "member", { p: uint, term: uint }),
+  damaged: message(1, "member", { p: partition, term }),
+  handover: message(1, "push", { p: partition, term, to: text }),
+  drained: message(1, "member", { p: partition, term }),
   /**
    * The primary drained, heard nothing and serves again, asking its copies for each read. The
    * coordinator answers with a new term for the same primary, after which its lease counts again.
    */
-  resumed: message(1, "member", { p: uint, term: uint }),
+  resumed: message(1, "member", { p: partition, term }),
   /** The node wishes to go: empty it of primaries and copies. Answered by `left` when it holds none that matter. */
   leave: message(1, "member", {
     /**
@@ -280,7 +324,7 @@ export const MESSAGES = {
   discovered: message(1, "datagram", { cluster: text, host: text, port: uint }),
 
   // A gateway's cache.
-  invalidate: message(1, "push", { keys: array<string>() }),
+  invalidate: message(1, "push", { keys: texts }),
 } as const satisfies Record<string, MessageSpec>;
 
 /** The name of a message. */

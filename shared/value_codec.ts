@@ -12,6 +12,7 @@ import { Buffer } from "node:buffer";
 import type { Entry } from "./entry.ts";
 import { NO_VALUE } from "./entry.ts";
 import { KvError } from "./errors.ts";
+import { isTerm, isUint } from "./map_shape.ts";
 import type { WireEntry } from "./messages.ts";
 
 // A byte order mark at the head of a value is part of the value.
@@ -69,7 +70,7 @@ export function fromWireEntry(wire: WireEntry): Entry {
   const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64] = wire;
   if (typeof key !== "string" || key === "" || !key.isWellFormed()) throw badEntry("key");
   if (!isUint(seq) || seq === 0) throw badEntry("seq");
-  if (!isUint(term)) throw badEntry("term");
+  if (!isTerm(term)) throw badEntry("term");
   if (!isUint(flags) || flags > 255) throw badEntry("flags");
   if (!isUint(timestampMs)) throw badEntry("timestamp");
   if (!isUint(expiresAtMs)) throw badEntry("expiry");
@@ -84,10 +85,6 @@ function badEntry(what: string): KvError {
     "bad_request",
     `an entry must be [key, seq, term, flags, timestamp, expiry, text, base64?]; wrong: ${what}`,
   );
-}
-
-function isUint(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** The value as text, or undefined where base64 is to be used. */

@@ -55,11 +55,12 @@ Deno.test("cluster: a fourth node takes its share while clients read and write w
   const joined = await cluster.addNode();
   const { port } = cluster.nodeAddress(joined);
   const of = (map: ClusterMap) => holdings(map, idAt(map, port));
-  // A quarter of the primaries and of all copies; placement is even within a bound.
+  // A quarter of the primaries and of all copies, about: placement goes by random points on a ring,
+  // and how even it is has tests of its own.
   const [primaries, copies] = [PARTITIONS / 4, PARTITIONS * COPIES / 4];
   const map = await cluster.waitFor(
     "the fourth node's share",
-    (map) => isSettled(map) && of(map).primaries > primaries * 0.7 && of(map).inSync > copies * 0.8,
+    (map) => isSettled(map) && of(map).primaries > primaries * 0.5 && of(map).inSync > copies * 0.6,
     of,
   );
   console.log(
@@ -67,8 +68,8 @@ Deno.test("cluster: a fourth node takes its share while clients read and write w
       Math.round(workload.slowestMs())
     } ms, ${JSON.stringify(of(map))} of ${PARTITIONS} partitions`,
   );
-  assertLess(of(map).primaries, primaries * 1.3);
-  assertLess(of(map).inSync, copies * 1.2);
+  assertLess(of(map).primaries, primaries * 1.5);
+  assertLess(of(map).inSync, copies * 1.25);
 
   const { errors, violations, unknown, writes, reads } = await workload.stop();
   assertEquals([errors, violations, unknown], [[], [], 0]);

@@ -251,6 +251,8 @@ Deno.test("NodeServer takes a hello, and closes a connection that is not meant f
     [{ ...HELLO, role: "node", node: "n2", cluster_id: "c2" }, "wrong_cluster"],
     [{ ...HELLO, role: "client", cluster_id: "c2" }, "wrong_cluster"],
     [{ ...HELLO, role: "node" }, "bad_request"],
+    [{ ...HELLO, role: "node", node: "n2" }, "bad_request"],
+    [{ ...HELLO, role: "node", node: "n2", cluster_id: "c1", to: "n3" }, "unavailable"],
   ];
   for (const [hello, code] of cases) {
     const client = await bench.client();
@@ -284,7 +286,7 @@ Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", a
   await stranger.ask({ ...HELLO, role: "client" });
   assertEquals((await stranger.ask(confirm)).code, "bad_request");
 
-  await peer.ask({ ...HELLO, role: "node", node: "n2", cluster_id: "c1" });
+  await peer.ask({ ...HELLO, role: "node", node: "n2", cluster_id: "c1", to: "n1" });
   peer.send(confirm);
   await bench.clock.run();
   assertEquals(bench.peerMessages, [["confirm", "n2"]]);

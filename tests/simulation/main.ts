@@ -1,0 +1,103 @@
+/**
+ * Runs seeds of the simulation.
+ *
+ *     deno task sim --seeds 200 --from 1 [--history FILE] [--timeline FILE] [--storm SECONDS]
+ *
+ * Prints progress, how much time was simulated, and what happened how often. A seed that fails is run
+ * once more with a record; what is printed then is the cause, the command that replays it, and the
+ * timeline, shortened to the partition concerned.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { Coverage } from "./coverage.ts";
+import { historyLines } from "./history_export.ts";
+import { simulate, type SimulationResult } from "./simulation.ts";
+
+/** Fewer seeds than this are not expected to have met with everything. */
+const COVERAGE_SEEDS_MIN = 100;
+const TIMELINE_LINES = 150;
+
+async function main(): Promise<number> {
+  const flags = parseArgs(Deno.args, {
+    string: ["seeds", "from", "history", "timeline", "storm"],
+    boolean: ["keep-going"],
+    default: { seeds: "20", from: "1" },
+  });
+  const from = Number(flags.from);
+  const seeds = Number(flags.seeds);
+  if (!Number.isSafeInteger(from) || !Number.isSafeInteger(seeds) || seeds < 1) {
+    console.error("--seeds and --from must be whole numbers, --seeds at least 1");
+    return 2;
+  }
+  const storm = flags.storm === undefined ? {} : { stormMs: Number(flags.storm) * 1_000 };
+  const coverage = new Coverage();
+  const startMs = performance.now();
+  const failed: number[] = [];
+  let simulatedMs = 0;
+  let operations = 0;
+  for (let seed = from; seed < from + seeds; seed++) {
+    const beganMs = performance.now();
+    const result = await simulate({ seed, ...storm });
+    coverage.add(result.coverage);
+    simulatedMs += result.simulatedMs;
+    operations += result.operations;
+    const tookMs = performance.now() - beganMs;
+    console.log(
+      `seed ${seed}: ${result.failure === undefined ? "ok" : "FAILED"}, ` +
+        `${(result.simulatedMs / 1000).toFixed(0)} s simulated at ` +
+        `${(result.simulatedMs / tookMs).toFixed(0)} times real time, ` +
+        `${result.events} events, ${result.ok} of ${Math.floor(result.operations)} operations ok`,
+    );
+    if (flags.history !== undefined) {
+      await Deno.writeTextFile(flags.history, historyLines(result.history));
+    }
+    if (result.failure === undefined) continue;
+    failed.push(seed);
+    await explain(result, storm, flags.timeline);
+    if (!flags["keep-going"]) break;
+  }
+  const minutes = (performance.now() - startMs) / 60_000;
+  const hours = simulatedMs / 3_600_000;
+  console.log(`\n${coverage}`);
+  console.log(
+    `\n${hours.toFixed(2)} hours simulated, ${(hours / minutes).toFixed(2)} hours a minute, ` +
+      `${Math.floor(operations)} operations`,
+  );
+  if (failed.length > 0) {
+    console.log(`FAILED: seeds ${failed.join(" ")}`);
+    return 1;
+  }
+  const missing = coverage.missing();
+  if (seeds >= COVERAGE_SEEDS_MIN && missing.length > 0) {
+    console.log(`FAILED: never happened: ${missing.join(", ")}`);
+    return 1;
+  }
+  console.log(`${seeds} seeds, all ok`);
+  return 0;
+}
+
+async function explain(
+  result: SimulationResult,
+  storm: { stormMs?: number },
+  file: string | undefined,
+): Promise<void> {
+  const { seed, failure } = result;
+  if (failure === undefined) return;
+  console.log(`\n${failure.what}\n${failure.stack ?? ""}\n`);
+  const seconds = storm.stormMs === undefined ? "" : ` --storm ${storm.stormMs / 1000}`;
+  console.log(`replay: deno task sim --seeds 1 --from ${seed}${seconds}\n`);
+  const again = await simulate({ seed, ...storm, recording: true });
+  if (again.hash !== result.hash) {
+    console.log("THE REPLAY IS ANOTHER RUN: something is not deterministic");
+  }
+  const text = again.trace.text(failure.partition);
+  if (file !== undefined) await Deno.writeTextFile(file, again.trace.text() + "\n");
+  const lines = text.split("\n");
+  console.log(
+    lines.length > TIMELINE_LINES ? `(${lines.length - TIMELINE_LINES} lines before)` : "",
+  );
+  console.log(lines.slice(-TIMELINE_LINES).join("\n"));
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,324 @@
+/**
+ * Seeded bugs: mistakes that could have been made in the production code, each as a change of its
+ * text. They check the checkers: a run with one of them in place must fail within so many seeds. No
+ * production code knows of them; `mutant_run.ts` puts them in place for one child process.
+ *
+ * @module
+ */
+
+/** One mistake. */
+export interface Mutation {
+  readonly name: string;
+  /** The file that is changed, from the root of the repository. */
+  readonly file: string;
+  /** Each text must be in the file exactly once. */
+  readonly edits: readonly (readonly [text: string, replacement: string])[];
+  /** It is found within so many seeds, from 1 on. */
+  readonly seedsMax: number;
+}
+
+/** All of them. */
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a copy acknowledges before its disk has the write",
+    file: "node/follower.ts",
+    edits: [[
+      '    if (stream.state === "level") this.#committed(commitSeq);\n',
+      '    if (stream.state === "level") this.#committed(commitSeq);\n' +
+      "    if (stream.durable) this.#ack(stream);\n",
+    ], [
+      "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
+      "stream.nextSeq - 1",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary commits before its own disk has the write",
+    file: "node/primary.ts",
+    edits: [["let upto = this.#durableSeq;", "let upto = this.store.state.lastSeq;"]],
+    seedsMax: 10,
+  },
+  {
+    name: "batches are not synced",
+    file: "node/disk_queue.ts",
+    edits: [[
+      "this.storage.write(batch.changes, sync, done)",
+      "this.storage.write(batch.changes, false, done)",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary commits without one of its copies",
+    file: "node/primary.ts",
+    edits: [[
+      "if (stream.ackedSeq < upto) upto = stream.ackedSeq;",
+      "if (stream.ackedSeq < upto && stream === this.#streams[0]) upto = stream.ackedSeq;",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary reads without a lease",
+    file: "node/primary.ts",
+    edits: [["(this.ports.hasLease() && !this.leaseBarred) ||", "true ||"]],
+    seedsMax: 20,
+  },
+  {
+    name: "a lease never runs out",
+    file: "node/lease.ts",
+    edits: [["nowMs < this.#sentMs + this.#leaseMs()", "this.#sentMs + nowMs > -Infinity"]],
+    seedsMax: 20,
+  },
+  {
+    name: "a lease is longer than the coordinator thinks",
+    file: "node/lease.ts",
+    edits: [["this.#sentMs + this.#leaseMs()", "this.#sentMs + 3 * this.#leaseMs()"]],
+    seedsMax: 40,
+  },
+  {
+    name: "an old map is good enough for a lease",
+    file: "node/lease.ts",
+    edits: [["mapEpoch >= this.#epochNeeded &&", "mapEpoch >= 0 &&"]],
+    seedsMax: 60,
+  },
+  {
+    name: "a primary that has drained goes on reading under its lease",
+    file: "node/primary.ts",
+    edits: [["this.leaseBarred = true;", "this.leaseBarred = false;"]],
+    seedsMax: 60,
+  },
+  {
+    name: "one confirmation is enough for a read",
+    file: "node/read_confirmations.ts",
+    edits: [["else if (needed.size === 0) this.#end", "else this.#end"]],
+    seedsMax: 60,
+  },
+  {
+    name: "a copy confirms whoever asks",
+    file: "node/replica.ts",
+    edits: [[
+      "this.config.primary === node && this.config.term >= term",
+      "this.config.term >= 0 * term",
+    ]],
+    seedsMax: 40,
+  },
+  {
+    name: "reads do not wait for a write in flight",
+    file: "node/primary.ts",
+    edits: [[
+      "    const newest = this.#newest.get(request.key);\n    if (newest !== undefined) {\n      (newest.waiters ??= []).push({\n        run: (entry)",
+      "    const newest = this.#newest.get(request.key);\n    if (newest !== undefined && newest.entry.seq < 0) {\n      (newest.waiters ??= []).push({\n        run: (entry)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "refusals do not wait for a write in flight",
+    file: "node/primary.ts",
+    edits: [[
+      "if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(refusal), fail: reply });\n    } else",
+      "",
+    ]],
+    seedsMax: 60,
+  },
+  {
+    name: "a copy answers reads from what is not committed",
+    file: "node/replica.ts",
+    edits: [["entry === undefined || entry.seq <= this.store.state.commitSeq", "true"]],
+    seedsMax: 40,
+  },
+  {
+    name: "a copy that is not in sync answers reads",
+    file: "node/replica.ts",
+    edits: [[
+      "if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease())",
+      "if (!this.damaged)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a new primary serves before its copies are equal to it",
+    file: "node/primary.ts",
+    edits: [['phase: Phase = "aligning";', 'phase: Phase = "serving" as Phase;']],
+    seedsMax: 40,
+  },
+  {
+    name: "alignment is skipped",
+    file: "node/copy_stream.ts",
+    edits: [[
+      "      if (full) {\n",
+      "      if (this.#full || !this.#full) {\n        this.#end();\n        return;\n      }\n      if (full) {\n",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "alignment forgets tombstones",
+    file: "node/copy_stream.ts",
+    edits: [[
+      "entries: chunk.entries.map(toWireEntry)",
+      "entries: chunk.entries.filter((e) => (e.flags & 1) === 0).map(toWireEntry)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "alignment leaves suspects as they are",
+    file: "node/follower.ts",
+    edits: [[
+      "here.seq < entry.seq || stream.suspects.has(entry.key)",
+      "here.seq < entry.seq",
+    ], [
+      "if (stream.suspects.delete(key)) this.#store.remove(key);",
+      "stream.suspects.delete(key);",
+    ]],
+    seedsMax: 40,
+  },
+  {
+    name: "a copy is level before the alignment is on its disk",
+    file: "node/follower.ts",
+    edits: [[
+      "    this.#store.whenWritten(() => {\n      stream.durable = true;",
+      "    queueMicrotask(() => {\n      stream.durable = true;",
+    ], [
+      "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
+      "Math.max(this.#syncedSeq, stream.nextSeq - 1)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a learner is reported before it is level",
+    file: "node/primary.ts",
+    edits: [[
+      'if (stream.mustAck || stream.state !== "level") return;\n    stream.mustAck = true;',
+      "if (stream.mustAck) return;",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a learner is reported before writes wait for it",
+    file: "node/primary.ts",
+    edits: [["    stream.mustAck = true;\n    stream.promoting = true;\n", ""]],
+    seedsMax: 60,
+  },
+  {
+    name: "a copy takes the writes of one frame in the wrong order",
+    file: "node/follower.ts",
+    edits: [
+      [
+        "for (const wire of entries) {\n        const entry = fromWireEntry(wire);\n        if (entry.seq !== stream.nextSeq) {",
+        "for (const wire of entries.toReversed()) {\n        const entry = fromWireEntry(wire);\n        if (entry.seq < 0) {",
+      ],
+    ],
+    seedsMax: 20,
+  },
+  {
+    name: "a copy drops a write now and then",
+    file: "node/follower.ts",
+    edits: [[
+      "        this.#store.apply(entry);\n        stream.nextSeq++;",
+      "        if (entry.seq % 50 !== 49) this.#store.apply(entry);\n        stream.nextSeq++;",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a node adopts older configurations",
+    file: "node/replica.ts",
+    edits: [["      if (config.term < before.term) return;\n", ""]],
+    seedsMax: 40,
+  },
+  {
+    name: "a former primary says that unfinished writes were refused",
+    file: "node/primary.ts",
+    edits: [[
+      '        "outcome_unknown",\n        `the node stopped',
+      '        "unavailable",\n        `the node stopped',
+    ]],
+    seedsMax: 40,
+  },
+  {
+    name: "a record's checksum is not looked at",
+    file: "node/record.ts",
+    edits: [[
+      "if (crc32c(bytes, crc32c(rowKey), 4) !== getUint32(bytes, 0))",
+      "if (bytes.length === 0)",
+    ]],
+    seedsMax: 60,
+  },
+  {
+    name: "a client sends a write again whose outcome is unknown",
+    file: "shared/router.ts",
+    edits: [["return isRead && (code", 'return (isRead || code === "outcome_unknown") && (code']],
+    seedsMax: 20,
+  },
+  {
+    name: "a broken connection counts as a refusal",
+    file: "shared/rpc_client.ts",
+    edits: [['code: "outcome_unknown"', 'code: "unavailable"']],
+    seedsMax: 20,
+  },
+  {
+    name: "the gateway's cache is not told of changes",
+    file: "coordinator/value_cache.ts",
+    edits: [[
+      "  invalidate(key: string): void {\n",
+      '  invalidate(key: string): void {\n    if (key !== "") return;\n',
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "failover does not wait for the lease of the old primary",
+    file: "coordinator/failover.ts",
+    edits: [["if (nowMs < leaseUntilMs) return", "if (nowMs < 0 * leaseUntilMs) return"]],
+    seedsMax: 100,
+  },
+  {
+    name: "a copy that restarted is made primary while others have gone on",
+    file: "coordinator/failover.ts",
+    edits: [[
+      'copy.presence === "live" && !copy.stale && !copy.damaged',
+      'copy.presence === "live" && !copy.damaged',
+    ]],
+    seedsMax: 60,
+  },
+  {
+    name: "a learner may be made primary",
+    file: "coordinator/failover.ts",
+    edits: [[
+      "const hot = config.inSync.filter((id) => isHot(of.copy(id)));",
+      "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.copy(id)));",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "the coordinator believes old reports",
+    file: "coordinator/partition_keeper.ts",
+    edits: [["    if (message.term !== config.term) return;\n", ""]],
+    seedsMax: 100,
+  },
+  {
+    name: "the coordinator publishes a map that is not on its disk",
+    file: "coordinator/map_publisher.ts",
+    edits: [[
+      "    this.#effects.persist(this.#writing);\n",
+      "    const writing = this.#writing;\n    this.#effects.persist(writing);\n    this.published = writing.map;\n    this.#effects.published(writing.map);\n",
+    ]],
+    seedsMax: 60,
+  },
+];
+
+/**
+ * The file's text with the mistake in it.
+ *
+ * @throws {Error} where the production code has changed, so that the mistake has no place any more
+ */
+export function mutate(source: string, { name, file, edits }: Mutation): string {
+  let text = source;
+  for (const [from, to] of edits) {
+    const parts = text.split(from);
+    if (parts.length !== 2) {
+      throw new Error(
+        `${name}: ${JSON.stringify(from)} must be in ${file} once, and is there ` +
+          `${parts.length - 1} times; adapt tests/simulation/mutations.ts`,
+      );
+    }
+    text = parts.join(to);
+  }
+  return text;
+}

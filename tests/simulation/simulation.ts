@@ -1,0 +1,347 @@
+/**
+ * One run: a cluster and its clients from a seed, a storm in which things go wrong, a calm in which
+ * everything must heal, and the checks. The seed (and the commit) decides everything.
+ *
+ * @module
+ */
+import { BALANCE_BOUND } from "../../shared/limits.ts";
+import { KvError } from "../../shared/errors.ts";
+import { partitionOf } from "../../shared/position.ts";
+import { type Random, randomBelow, randomFraction, SeededRandom } from "../../shared/random.ts";
+import { place } from "../../coordinator/placement.ts";
+import type { Coverage } from "./coverage.ts";
+import { chooseFaults, type Faults } from "./faults.ts";
+import { compareCopies } from "./copies.ts";
+import { History } from "./history.ts";
+import { Invariants, Violation } from "./invariants.ts";
+import { judgeHistory } from "./judge.ts";
+import { Nemesis } from "./nemesis.ts";
+import { between, Scheduler } from "./scheduler.ts";
+import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./leaks.ts";
+import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload.ts";
+import { type ClusterShape, type Sabotage, World } from "./world.ts";
+import type { Trace } from "./trace.ts";
+
+/** From the end of the storm until everything must be as if nothing had happened. */
+export const HEAL_MS_MAX = 150_000;
+/** How long clients then still ask; every one of their requests must succeed. */
+const CALM_MS = 5_000;
+/** Operations that must have succeeded for each second of a run, or it proved nothing. */
+const OK_PER_SECOND_MIN = 0.5;
+/** Simulated time between looks at the rest of the world. */
+const SLICE_MS = 1_000;
+
+/** What is wanted of a run. */
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Keeps the trace. Default false. */
+  readonly recording?: boolean;
+  /** How long the storm lasts; by the seed where it is not given. */
+  readonly stormMs?: number;
+  readonly faults?: Faults;
+  readonly shape?: Partial<ClusterShape>;
+  readonly workload?: WorkloadOptions;
+  readonly sabotage?: Sabotage;
+}
+
+/** What was wrong. */
+export interface SimulationFailure {
+  readonly what: string;
+  readonly partition: number | undefined;
+  readonly stack: string | undefined;
+}
+
+/** What a run was like. */
+export interface SimulationResult {
+  readonly seed: number;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly operations: number;
+  readonly ok: number;
+  /** Stands for all that happened, in its order. */
+  readonly hash: number;
+  readonly coverage: Coverage;
+  readonly history: History;
+  readonly trace: Trace;
+  readonly failure: SimulationFailure | undefined;
+}
+
+/** Runs a seed. */
+export function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  return new Simulation(options).run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #random: Random;
+  readonly #scheduler: Scheduler;
+  readonly #world: World;
+  readonly #history = new History();
+  readonly #invariants: Invariants;
+  readonly #nemesis: Nemesis;
+  readonly #clients: WorkloadClient[] = [];
+  #ok = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    const random = this.#random = new SeededRandom(options.seed * 2 + 1);
+    const faults = options.faults ?? chooseFaults(random);
+    const nodes = 3 + randomBelow(random, 3);
+    const shape: ClusterShape = {
+      nodes,
+      partitions: 8,
+      replicationFactor: randomBelow(random, 4) === 0 ? 2 : 3,
+      repairDelayMs: 1_000 + randomBelow(random, 5_000),
+      expectNodes: randomBelow(random, 2) === 0 ? 1 : nodes,
+      ...options.shape,
+    };
+    this.#scheduler = new Scheduler(options.seed);
+    const { recording = false, sabotage } = options;
+    const scheduler = this.#scheduler;
+    this.#world = new World(faults, shape, { recording, sabotage, scheduler });
+    this.#invariants = new Invariants(this.#world, this.#history);
+    this.#nemesis = new Nemesis(this.#world, new SeededRandom(random.uint32()));
+    this.#world.onProcessEnded = (host) => this.#invariants.processEnded(host);
+    this.#world.trace.add("seed", JSON.stringify({ seed: options.seed, shape, faults }));
+  }
+
+  async run(): Promise<SimulationResult> {
+    const onRejection = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      this.#world.defect ??= asError(event.reason);
+    };
+    globalThis.addEventListener("unhandledrejection", onRejection);
+    let failure: SimulationFailure | undefined;
+    try {
+      await this.#phases();
+    } catch (error) {
+      failure = {
+        what: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+        partition: error instanceof Violation ? error.partition : undefined,
+        stack: error instanceof Error ? withCause(error) : undefined,
+      };
+      this.#world.trace.add("FAILURE", failure.what);
+    } finally {
+      globalThis.removeEventListener("unhandledrejection", onRejection);
+    }
+    const { seed } = this.#options;
+    const { coverage, trace } = this.#world;
+    return {
+      seed,
+      simulatedMs: this.#scheduler.nowMs,
+      events: this.#scheduler.executed,
+      operations: this.#history.events.length / 2,
+      ok: this.#ok,
+      hash: this.#scheduler.hash,
+      coverage,
+      history: this.#history,
+      trace,
+      failure,
+    };
+  }
+
+  async #phases(): Promise<void> {
+    const world = this.#world;
+    const random = this.#random;
+    this.#scheduler.afterEvent = (process) => this.#invariants.afterEvent(process);
+    world.startCoordinator();
+    for (let i = 0; i < world.shape.nodes; i++) world.startNode(world.addHost());
+    const workload = this.#makeWorkload();
+    // Half of the storms find a cluster that is only just coming into being.
+    if (randomFraction(random) < 0.5) await this.#pass(between(random, 1_000, 5_000));
+    workload.start();
+    this.#nemesis.begin();
+    const stormMs = this.#options.stormMs ?? between(random, 60_000, 240_000);
+    const checkMs = 5_000;
+    for (let at = 0; at < stormMs; at += checkMs) {
+      await this.#pass(Math.min(checkMs, stormMs - at));
+      this.#invariants.checkAll();
+    }
+    this.#nemesis.end();
+    await this.#heal();
+    this.#invariants.checkAll();
+    await this.#calm(workload);
+    await this.#finish(workload);
+  }
+
+  #makeWorkload(): Workload {
+    const random = this.#random;
+    const count = 3 + randomBelow(random, 4);
+    for (let i = 0; i < count; i++) {
+      const kind = (["library", "library", "gateway", "node"] as const)[i % 4] ?? "library";
+      this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3)));
+    }
+    return new Workload(
+      {
+        random: new SeededRandom(random.uint32()),
+        history: this.#history,
+        nowMs: () => this.#scheduler.nowMs,
+      },
+      this.#clients,
+      {
+        coldKeys: 24,
+        pauseMsMax: [60, 200, 500, 1_500][randomBelow(random, 4)] ?? 200,
+        ...this.#options.workload,
+      },
+    );
+  }
+
+  /** Lets time pass. Errors of processes come out of here. */
+  async #pass(ms: number, until?: () => boolean): Promise<boolean> {
+    const endMs = this.#scheduler.nowMs + ms;
+    while (this.#scheduler.nowMs < endMs) {
+      if (until?.() === true) return true;
+      await this.#scheduler.runUntil(Math.min(endMs, this.#scheduler.nowMs + SLICE_MS));
+      // The real world: progress, and rejections that nobody handles.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (this.#world.defect !== undefined) throw this.#world.defect;
+    }
+    return until?.() ?? true;
+  }
+
+  async #heal(): Promise<void> {
+    let why: { text: string; partition?: number } | undefined;
+    const healed = await this.#pass(HEAL_MS_MAX, () => {
+      why = this.#whyUnhealed();
+      return why === undefined;
+    });
+    if (healed) {
+      this.#world.trace.add("simulation", "all is as it should be");
+      return;
+    }
+    throw new Violation(
+      `${HEAL_MS_MAX / 1000} s after the storm ${why?.text ?? "it has not healed"}`,
+      why?.partition,
+    );
+  }
+
+  #whyUnhealed(): { text: string; partition?: number } | undefined {
+    const { members, coordinator, map, shape } = this.#world;
+    if (coordinator === undefined || map === undefined) return { text: "no coordinator runs" };
+    for (const host of members) {
+      if (host.runtime === undefined) return { text: `${host.name} does not run` };
+      if (host.wish !== "run") return { text: `${host.name} has not left yet` };
+      if (!host.runtime.up) return { text: `${host.name} is not registered` };
+      const epoch = host.runtime.node.map()?.epoch;
+      if (epoch !== map.epoch) return { text: `${host.name} has map ${epoch} of ${map.epoch}` };
+    }
+    const up = map.nodes.filter(({ state }) => state === "up");
+    if (up.length !== members.length) {
+      return { text: `the map knows ${up.length} nodes that are up; ${members.length} are` };
+    }
+    const wish = place(up, shape.partitions, shape.replicationFactor);
+    for (const [partition, config] of map.partitions.entries()) {
+      const wished = wish[partition] ?? [];
+      const { primary, inSync, learners } = config;
+      if (learners.length > 0) return { text: `partition ${partition} has learners`, partition };
+      if (inSync.toSorted().join() !== wished.toSorted().join() || primary !== wished[0]) {
+        const text = `partition ${partition} is held by ${inSync.join(" ")}, ${primary} first; ` +
+          `wished for is ${wished.join(" ")}`;
+        return { text, partition };
+      }
+      for (const id of inSync) {
+        const replica = this.#world.hostOf(id)?.runtime?.node.partition(partition);
+        if (replica?.isSettled !== true) {
+          return { text: `the copy of partition ${partition} on ${id} is not settled`, partition };
+        }
+      }
+    }
+    const shares = new Map<string, number>();
+    for (const id of map.partitions.flatMap(({ inSync }) => inSync)) {
+      shares.set(id, (shares.get(id) ?? 0) + 1);
+    }
+    const copies = shape.partitions * Math.min(shape.replicationFactor, members.length);
+    const most = Math.ceil(BALANCE_BOUND * copies / members.length);
+    for (const [id, share] of shares) {
+      if (share > most) return { text: `${id} holds ${share} copies, the bound is ${most}` };
+    }
+    return undefined;
+  }
+
+  /** Everything is well: now every request must succeed, in time. */
+  async #calm(workload: Workload): Promise<void> {
+    // Requests and pauses that began before are given the time to end.
+    await this.#pass(10_000);
+    const { length } = this.#history.events;
+    await this.#pass(CALM_MS);
+    const { events } = this.#history;
+    const begun = new Map<number, number>();
+    for (const { id, type, time } of events) if (type === "invoke") begun.set(id, time);
+    const gone = this.#world.hosts.some((host) => host.gone);
+    for (const event of events.slice(length)) {
+      const { type, error, f, key } = event;
+      if (type !== "fail" && type !== "info") continue;
+      if (error === "not_found" || error === "exists" || error === "given up") continue;
+      // A simple client of a node that has left has nobody to ask.
+      if (gone && error === "unavailable") continue;
+      throw new Violation(`in the calm, ${f} of ${key} ended as ${type} (${error})`);
+    }
+    const ended = { value: false };
+    workload.stop().then(() => ended.value = true);
+    if (!await this.#pass(20_000, () => ended.value)) {
+      throw new Violation(`${workload.busy} requests never end`);
+    }
+    const [late] = workload.late;
+    if (late !== undefined) {
+      throw new Violation(
+        `operation ${late.id} of ${late.client} took ${Math.round(late.elapsedMs)} ms with a ` +
+          `deadline of ${late.timeoutMs} ms`,
+      );
+    }
+    this.#ok = events.filter(({ type }) => type === "ok").length;
+    const least = OK_PER_SECOND_MIN * this.#scheduler.nowMs / 1000;
+    if (this.#ok < least) {
+      throw new Violation(`only ${this.#ok} operations succeeded: the run proves nothing`);
+    }
+  }
+
+  /** Nobody asks any more: copies, history, and what is left open. */
+  async #finish(workload: Workload): Promise<void> {
+    const world = this.#world;
+    const reader = this.#clients[0];
+    let held: Awaited<ReturnType<Workload["readAll"]>> | undefined;
+    if (reader !== undefined) workload.readAll(reader).then((found) => held = found);
+    if (!await this.#pass(60_000, () => held !== undefined)) {
+      throw new Violation("the last reads never end");
+    }
+    const judgement = judgeHistory(this.#history, held === undefined ? {} : { held });
+    const [first] = judgement.failures;
+    if (first !== undefined) {
+      throw new Violation(`${first.check}: ${first.text}`, partitionOfKey(first.key, world));
+    }
+    await this.#pass(3_000);
+    this.#invariants.checkAll();
+    let differs: { text: string; partition: number } | "nothing" | undefined;
+    compareCopies(world).then((found) => differs = found ?? "nothing");
+    await this.#pass(20_000, () => differs !== undefined);
+    if (differs === undefined) throw new Violation("the copies cannot be compared");
+    if (differs !== "nothing") throw new Violation(differs.text, differs.partition);
+    const queued = whatIsQueued(world);
+    if (queued !== undefined) throw new Violation(queued);
+    // Timers of 30 s that nobody cancels are allowed; nothing may be left after that.
+    await this.#pass(40_000);
+    const open = whatIsOpen(world, "idle");
+    if (open !== undefined) throw new Violation(open);
+    for (const { kv } of this.#clients) kv.close();
+    let closed = false;
+    world.closeAll().then(() => closed = true);
+    await this.#pass(OPEN_AFTER_CLOSE_MS);
+    if (!closed) throw new Violation("the processes do not end when they are told to");
+    const left = whatIsOpen(world, "closed");
+    if (left !== undefined) throw new Violation(left);
+  }
+}
+
+function partitionOfKey(key: string, world: World): number {
+  return partitionOf(key, world.shape.partitions);
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new KvError("internal", String(reason));
+}
+
+function withCause(error: Error): string {
+  const { cause } = error;
+  const own = error.stack ?? error.message;
+  return cause instanceof Error ? `${own}\ncaused by ${cause.stack ?? cause.message}` : own;
+}

@@ -1,0 +1,85 @@
+/**
+ * The pages that list what a table in the code says do not drift from it. They are imported as text,
+ * so that this test needs no permission.
+ */
+import { assertEquals } from "@std/assert";
+import operations from "../../docs/operations.md" with { type: "text" };
+import protocol from "../../docs/protocol.md" with { type: "text" };
+import { CLIENT_SETTINGS } from "../../client/settings.ts";
+import { COORDINATOR_SETTINGS } from "../../coordinator/settings.ts";
+import { NODE_SETTINGS } from "../../node/settings.ts";
+import { envOf, type Settings } from "../../shared/config.ts";
+import { ERROR_CODES } from "../../shared/errors.ts";
+import { LOG_SETTINGS } from "../../shared/log.ts";
+import { MESSAGES } from "../../shared/messages.ts";
+import { flagOf } from "../../shared/setting.ts";
+
+/** Rows of the tables of a part of a page, as lists of cells. */
+function rows(page: string): string[][] {
+  return page.split("\n")
+    .filter((line) => line.startsWith("|"))
+    .map((line) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim()));
+}
+
+/** The part of a page under a heading, up to the next one. */
+function section(page: string, heading: string): string {
+  const [, after = ""] = page.split(`\n${heading}\n`);
+  return after.split(/\n##+ /)[0] ?? "";
+}
+
+function namesIn(cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "");
+}
+
+Deno.test("docs/protocol.md: lists every message with its fields, and no other", () => {
+  const listed: Record<string, string[]> = {};
+  for (const heading of protocol.match(/^### .*$/gm) ?? []) {
+    for (const [name = "", fields = ""] of rows(section(protocol, heading))) {
+      const [message] = namesIn(name);
+      if (message === undefined || fields === "yes" || fields === "no") continue;
+      listed[message] = namesIn(fields);
+    }
+  }
+  const wanted = Object.entries(MESSAGES).map(([name, { fields }]) => [
+    name,
+    Object.entries<{ optional: boolean }>(fields)
+      .map(([field, { optional }]) => optional ? `${field}?` : field),
+  ]);
+  assertEquals(listed, Object.fromEntries(wanted));
+});
+
+Deno.test("docs/protocol.md: lists every error code, and whether to try again", () => {
+  const listed: Record<string, string> = {};
+  for (const [name = "", again = ""] of rows(protocol)) {
+    const [code] = namesIn(name);
+    if (code !== undefined && (again === "yes" || again === "no")) listed[code] = again;
+  }
+  const wanted = Object.entries(ERROR_CODES).map(([code, { retry }]) => [
+    code,
+    retry ? "yes" : "no",
+  ]);
+  assertEquals(listed, Object.fromEntries(wanted));
+});
+
+const TABLES: readonly [heading: string, settings: Settings][] = [
+  ["### kv-coordinator", COORDINATOR_SETTINGS],
+  ["### kv-node", NODE_SETTINGS],
+  ["### kv-client", CLIENT_SETTINGS],
+  ["### All three", LOG_SETTINGS],
+];
+
+for (const [heading, settings] of TABLES) {
+  Deno.test(`docs/operations.md, ${heading.slice(4)}: lists every setting with its default`, () => {
+    const listed = rows(section(operations, heading)).slice(2).map(([flag = "", env, fallback]) => [
+      namesIn(flag)[0]?.split(" ")[0],
+      env,
+      fallback,
+    ]);
+    const wanted = Object.entries(settings).map(([name, { fallbackText }]) => [
+      `--${flagOf(name)}`,
+      `\`${envOf(name)}\``,
+      fallbackText === undefined ? "–" : `\`${fallbackText}\``,
+    ]);
+    assertEquals(listed, wanted);
+  });
+}
