@@ -39,6 +39,11 @@ export interface StartOptions {
   readonly env?: Record<string, string>;
   /** Start with only `env`, nothing of ours. Default false. */
   readonly clearEnv?: boolean;
+  /**
+   * In a process group of its own, so that a Ctrl-C on the terminal is ours to pass on, once.
+   * Default true; a test's servers are in the test runner's group, which ends them whatever happens.
+   */
+  readonly detached?: boolean;
   /** Called for each line of standard error, which is the log. */
   readonly onLog?: (line: string) => void;
 }
@@ -109,8 +114,7 @@ export class ServerProcess {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      // In a group of its own: a Ctrl-C is ours to pass on, once.
-      detached: true,
+      detached: options.detached ?? true,
     }).spawn();
     return new ServerProcess(program, child, options);
   }

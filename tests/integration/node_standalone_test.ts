@@ -25,7 +25,7 @@ class Bench implements AsyncDisposable {
   /** Starts a node on the folder's `data`, without waiting. */
   run(...flags: string[]): ServerProcess {
     const args = [`--data=${this.folder}/data`, "--partitions=8", ...flags];
-    const process = ServerProcess.start(NODE, args, { cwd: this.folder });
+    const process = ServerProcess.start(NODE, args, { cwd: this.folder, detached: false });
     this.processes.push(process);
     return process;
   }

@@ -176,7 +176,7 @@ export class TestCluster implements AsyncDisposable {
       `--expect-nodes=${nodes}`,
       ...coordinatorFlags,
       ...flags,
-    ], { cwd: this.folder });
+    ], { cwd: this.folder, detached: false });
     // Known at once, so that it is ended even where it does not become ready.
     const unknown = { host: "127.0.0.1", port: 0 };
     this.#coordinator = { process, address: before?.address ?? unknown, heartbeat: 0 };
@@ -194,7 +194,7 @@ export class TestCluster implements AsyncDisposable {
       `--storage=${this.#options.storage}`,
       ...this.#options.nodeFlags,
       ...flags,
-    ], { cwd: this.folder });
+    ], { cwd: this.folder, detached: false });
   }
 
   /** Asks a node, by its index, or the coordinator one thing over the JSON wire. */
