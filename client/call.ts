@@ -45,6 +45,33 @@ export interface WriteOptions extends CallOptions {
   acks?: Acks | undefined;
 }
 
+/** What a write of a value takes. */
+export interface StoreOptions extends WriteOptions {
+  /** The key expires so long after the write. Default: never. */
+  ttlMs?: number | undefined;
+  /** The key expires at this date: milliseconds since 1970-01-01 UTC. */
+  expiresAtMs?: number | undefined;
+  /** Leave the key's expiry as it is. */
+  keepTtl?: boolean | undefined;
+  /** Only if the key has this version, else `version_mismatch`; 0: only if it is not there. */
+  ifVersion?: number | undefined;
+}
+
+/** What a deletion takes. */
+export interface DeleteOptions extends WriteOptions {
+  /** Only if the key has this version, else `version_mismatch`. */
+  ifVersion?: number | undefined;
+}
+
+/** What {@linkcode KvClient.expire} takes. */
+export interface ExpireOptions extends WriteOptions {
+  /** The key expires so long from now; or at `expiresAtMs`. One of the two. */
+  ttlMs?: number | undefined;
+  expiresAtMs?: number | undefined;
+  /** Only if the key has no expiry, has one, or if the new one is later, or earlier. */
+  when?: "nx" | "xx" | "gt" | "lt" | undefined;
+}
+
 /** A value with what is known about it. */
 export interface KvEntry {
   key: string;
@@ -79,6 +106,11 @@ export interface KvClientDeps {
   clock: Clock;
   router: KeyRouter;
   coordinator?: RequestTarget | undefined;
+  /**
+   * A name that no other client has. With it, requests that would do harm if they happened twice are
+   * recognised when they are sent again, and so are tried again after a lost answer.
+   */
+  clientId?: string | undefined;
 }
 
 /** Defaults of a client's calls. */

@@ -15,7 +15,7 @@ import {
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
 import { type Message, PROTOCOL_VERSION } from "../shared/messages.ts";
-import { SystemRandom } from "../shared/random.ts";
+import { randomId, SystemRandom } from "../shared/random.ts";
 import { Router } from "../shared/router.ts";
 import { RpcClient } from "../shared/rpc_client.ts";
 import { type Address, formatAddress } from "../shared/transport.ts";
@@ -74,7 +74,10 @@ export async function connectTo(
   // A node's address will do to find the cluster, but it does not make the node a coordinator.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
   const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello);
-  return new KvClient({ clock, router, coordinator }, options);
+  return new KvClient(
+    { clock, router, coordinator, clientId: randomId(deps.random) },
+    options,
+  );
 }
 
 async function firstMap(

@@ -16,10 +16,12 @@ import {
 } from "../shared/directory.ts";
 import { KvError } from "../shared/errors.ts";
 import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
-import type { KeyRequest, Reply } from "../shared/messages.ts";
+import type { Acks, KeyRequest, Reply } from "../shared/messages.ts";
 import { decodeValue, encodeValue } from "../shared/value_codec.ts";
 import {
   type CallOptions,
+  type DeleteOptions,
+  type ExpireOptions,
   type KeyRouter,
   type KvClientDeps,
   type KvClientOptions,
@@ -29,9 +31,11 @@ import {
   type ReadOptions,
   replyError,
   type RequestTarget,
+  type StoreOptions,
   withSignal,
   type WriteOptions,
 } from "./call.ts";
+import { Lanes } from "./lanes.ts";
 import { scanCluster } from "./scan.ts";
 
 const utf8 = new TextEncoder();
@@ -46,6 +50,7 @@ export class KvClient implements AsyncDisposable {
   readonly #router: KeyRouter;
   readonly #coordinator: RequestTarget | undefined;
   readonly #options: KvClientOptions;
+  readonly #lanes: Lanes | undefined;
   #closed = false;
 
   constructor(deps: KvClientDeps, options: KvClientOptions = {}) {
@@ -53,6 +58,7 @@ export class KvClient implements AsyncDisposable {
     this.#router = deps.router;
     this.#coordinator = deps.coordinator;
     this.#options = options;
+    this.#lanes = deps.clientId === undefined ? undefined : new Lanes(deps.clientId);
   }
 
   /**
@@ -63,7 +69,7 @@ export class KvClient implements AsyncDisposable {
    * `unavailable` or `timeout` where it did not happen; `key_too_large`, `value_too_large`,
    * `bad_request`, `not_enough_replicas`, …
    */
-  put(key: string, value: string | Uint8Array, options: WriteOptions = {}): Promise<number> {
+  put(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
     return this.#write("put", key, value, options);
   }
 
@@ -73,7 +79,7 @@ export class KvClient implements AsyncDisposable {
    * @returns the key's new version
    * @throws {KvError} `not_found` where it is not there; otherwise as {@linkcode put}
    */
-  update(key: string, value: string | Uint8Array, options: WriteOptions = {}): Promise<number> {
+  update(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
     return this.#write("update", key, value, options);
   }
 
@@ -83,28 +89,98 @@ export class KvClient implements AsyncDisposable {
    * @returns the key's new version
    * @throws {KvError} `exists` where it is there; otherwise as {@linkcode put}
    */
-  create(key: string, value: string | Uint8Array, options: WriteOptions = {}): Promise<number> {
+  create(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
     return this.#write("create", key, value, options);
   }
 
   /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} where it has none */
-  async putJson(key: string, value: unknown, options: WriteOptions = {}): Promise<number> {
+  async putJson(key: string, value: unknown, options: StoreOptions = {}): Promise<number> {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new TypeError("putJson: the value cannot be written as JSON");
     return await this.put(key, text, options);
   }
 
   /** Deletes a key. @returns whether it was there @throws {KvError} as {@linkcode put} */
-  async delete(key: string, options: WriteOptions = {}): Promise<boolean> {
+  async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
     this.#checkKey("delete", key);
-    const acks = options.acks ?? this.#options.acks;
-    const reply = await this.#execute(
-      { req_type: "delete", key, ...(acks === undefined ? {} : { acks }) },
+    const reply = await this.#executeOnce(
+      { req_type: "delete", key, ...given({ if_version: options.ifVersion }) },
       options,
     );
     if (isNotFound(reply)) return false;
     expectReply(reply, "ack", "delete");
     return true;
+  }
+
+  /**
+   * Adds to a key's integer; a key that is not there counts as 0. Exactly once, also when an answer is
+   * lost on the way.
+   *
+   * @param by a whole number; beyond 2^53 give a bigint
+   * @returns the new number
+   * @throws {KvError} `not_an_integer` where the value is none of 64 bits, `out_of_range` where the sum
+   * is not; otherwise as {@linkcode put}
+   */
+  async increment(
+    key: string,
+    by: number | bigint = 1,
+    options: WriteOptions = {},
+  ): Promise<bigint> {
+    this.#checkKey("increment", key);
+    const request = { req_type: "increment", key, by: String(by) } as const;
+    return BigInt(String(this.#resultOf(await this.#executeOnce(request, options), "increment")));
+  }
+
+  /** As {@linkcode increment}, with a number that may have a fraction. @throws {KvError} `not_a_float`, … */
+  async incrementFloat(key: string, by: number, options: WriteOptions = {}): Promise<number> {
+    this.#checkKey("incrementFloat", key);
+    const request = { req_type: "increment_float", key, by: String(by) } as const;
+    const reply = await this.#executeOnce(request, options);
+    return Number(this.#resultOf(reply, "incrementFloat"));
+  }
+
+  /**
+   * Adds bytes at the end of a value; a key that is not there counts as empty.
+   *
+   * @returns the new length in bytes
+   * @throws {KvError} `value_too_large`; otherwise as {@linkcode put}
+   */
+  async append(
+    key: string,
+    value: string | Uint8Array,
+    options: WriteOptions = {},
+  ): Promise<number> {
+    this.#checkKey("append", key);
+    const bytes = typeof value === "string" ? utf8.encode(value) : value;
+    const request = { req_type: "append_value", key, ...encodeValue(bytes) } as const;
+    return Number(this.#resultOf(await this.#executeOnce(request, options), "append"));
+  }
+
+  /**
+   * Sets when a key expires.
+   *
+   * @returns whether it was set: false where there is no such key, or `when` does not allow it
+   * @throws {KvError} `bad_request` without an expiry; otherwise as {@linkcode put}
+   */
+  async expire(key: string, options: ExpireOptions): Promise<boolean> {
+    this.#checkKey("expire", key);
+    const { ttlMs, expiresAtMs, when } = options;
+    const reply = await this.#executeOnce(
+      {
+        req_type: "expire",
+        key,
+        ...given({ ttl_ms: ttlMs, expires_at: expiresAtMs, when }),
+      },
+      options,
+    );
+    return this.#resultOf(reply, "expire") === true;
+  }
+
+  /** Ends a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
+  async persist(key: string, options: WriteOptions = {}): Promise<boolean> {
+    this.#checkKey("persist", key);
+    const reply = await this.#executeOnce({ req_type: "persist", key }, options);
+    return this.#resultOf(reply, "persist") === true;
   }
 
   /**
@@ -254,7 +330,7 @@ export class KvClient implements AsyncDisposable {
     type: "put" | "update" | "create",
     key: string,
     value: string | Uint8Array,
-    options: WriteOptions,
+    options: StoreOptions,
   ): Promise<number> {
     this.#checkKey(type, key);
     if (typeof value === "string" && !value.isWellFormed()) {
@@ -273,12 +349,40 @@ export class KvClient implements AsyncDisposable {
           "allowed",
       );
     }
-    const acks = options.acks ?? this.#options.acks;
-    const reply = await this.#execute(
-      { req_type: type, key, ...encodeValue(bytes), ...(acks === undefined ? {} : { acks }) },
-      options,
-    );
+    const { ttlMs, expiresAtMs, keepTtl, ifVersion } = options;
+    const request = {
+      req_type: type,
+      key,
+      ...encodeValue(bytes),
+      ...given({
+        ttl_ms: ttlMs,
+        expires_at: expiresAtMs,
+        keep_ttl: keepTtl,
+        if_version: ifVersion,
+      }),
+    } as const;
+    // A plain put twice is a plain put, but an old one must not come back over a newer: it is not
+    // repeated. What has a condition is, in a lane of its own.
+    const reply = type === "put" && ifVersion === undefined
+      ? await this.#execute({ ...request, ...this.#acksOf(options) }, options)
+      : await this.#executeOnce(request, options);
     return expectReply(reply, "ack", type).version ?? 0;
+  }
+
+  #acksOf(options: WriteOptions): { acks?: Acks } {
+    const acks = options.acks ?? this.#options.acks;
+    return acks === undefined ? {} : { acks };
+  }
+
+  /** A write that may be sent again: in a lane, if this client has a name. */
+  #executeOnce(request: KeyRequest, options: WriteOptions): Promise<Reply> {
+    const full = { ...request, ...this.#acksOf(options) };
+    if (this.#lanes === undefined) return this.#execute(full, options);
+    return this.#lanes.run((lane) => this.#execute({ ...full, ...lane }, options));
+  }
+
+  #resultOf(reply: Reply, what: string): unknown {
+    return expectReply(reply, "result", what).result;
   }
 
   #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
@@ -357,4 +461,13 @@ function expectReply<T extends Reply["req_type"]>(reply: Reply, type: T, what: s
 
 function quote(key: string): string {
   return JSON.stringify(key.length > 64 ? key.slice(0, 63) + "…" : key);
+}
+
+/** The fields that have a value. */
+function given<T extends Record<string, unknown>>(
+  fields: T,
+): { [N in keyof T]?: Exclude<T[N], undefined> } {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as { [N in keyof T]?: Exclude<T[N], undefined> };
 }

@@ -31,6 +31,8 @@ export type { ConnectOptions } from "./connect.ts";
 export { KvClient } from "./kv_client.ts";
 export type {
   CallOptions,
+  DeleteOptions,
+  ExpireOptions,
   KeyRouter,
   KvClientDeps,
   KvClientOptions,
@@ -39,6 +41,7 @@ export type {
   ProcessStats,
   ReadOptions,
   RequestTarget,
+  StoreOptions,
   WriteOptions,
 } from "./call.ts";
 export { ERROR_CODES, KvError } from "../shared/errors.ts";
