@@ -17,6 +17,7 @@ import {
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   REPLICA_ACK_TIMEOUT_MS,
+  REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   WAITING_REQUESTS_MAX,
 } from "../shared/limits.ts";
@@ -60,6 +61,8 @@ interface Waiter {
 /** A write that is not committed. */
 interface InFlight {
   readonly entry: Entry;
+  /** Taken out of the node's budget. */
+  readonly bytes: number;
   /** Undefined once answered. */
   reply: ReplyTo | undefined;
   /** To be answered when it is on this node's disk. */
@@ -165,7 +168,8 @@ export class Primary implements StreamOwner {
     const inFlight = this.#inFlight;
     this.#inFlight = [];
     this.#newest.clear();
-    for (const { entry, reply, waiters } of inFlight) {
+    for (const { entry, bytes, reply, waiters } of inFlight) {
+      this.ports.inFlight.give(bytes);
       reply?.(errorReply(
         "outcome_unknown",
         `the node stopped being primary before the write ${entry.seq} was committed`,
@@ -243,6 +247,14 @@ export class Primary implements StreamOwner {
 
   #propose(request: WriteRequest, write: Write, wallMs: number, reply: ReplyTo): void {
     const { config, store, ports } = this;
+    const bytes = request.key.length + write.value.length + REQUEST_OVERHEAD_BYTES;
+    if (!ports.inFlight.take(bytes)) {
+      reply(errorReply(
+        "overloaded",
+        `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
+      ));
+      return;
+    }
     const entry: Entry = {
       key: request.key,
       seq: store.state.lastSeq + 1,
@@ -255,6 +267,7 @@ export class Primary implements StreamOwner {
     try {
       store.apply(entry);
     } catch (error) {
+      ports.inFlight.give(bytes);
       this.#readFailed(error, request, reply);
       return;
     }
@@ -262,6 +275,7 @@ export class Primary implements StreamOwner {
     this.recent.push(entry.seq, entry.key);
     const inFlight: InFlight = {
       entry,
+      bytes,
       reply,
       early: request.acks === "primary",
       deadlineMs: ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS),
@@ -341,6 +355,7 @@ export class Primary implements StreamOwner {
     this.#undurable -= count;
     for (const write of committed) {
       const { entry, waiters } = write;
+      this.ports.inFlight.give(write.bytes);
       if (this.#newest.get(entry.key) === write) this.#newest.delete(entry.key);
       this.ports.committed(this.partition, entry.key);
       this.#answer(write);
