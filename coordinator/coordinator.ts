@@ -6,13 +6,14 @@
  * @module
  */
 import { Acceptor } from "../shared/acceptor.ts";
+import { ByteBudget } from "../shared/byte_budget.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
 import type { ClusterMap } from "../shared/cluster_map.ts";
 import type { Connection } from "../shared/connection.ts";
 import { locateKey, nodeListings } from "../shared/directory.ts";
 import type { DocumentStore } from "../shared/document_store.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
-import { COORDINATOR_TICK_MS } from "../shared/limits.ts";
+import { COORDINATOR_TICK_MS, REQUEST_BYTES_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../shared/messages.ts";
 import { type Random, randomId } from "../shared/random.ts";
@@ -77,6 +78,7 @@ export class Coordinator {
   #closed = false;
   /** The last whole map as text: many sessions may be sent the same one. */
   #mapText: { map: ClusterMap; text: string } | undefined;
+  readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   #requests = 0;
   /** The map is on disk as it is. */
   #mapShown: boolean;
@@ -241,7 +243,7 @@ export class Coordinator {
         this.#connections.delete(session);
         if (!this.#closed) this.#membership.sessionClosed(session, this.#now());
       },
-    });
+    }, { budget: this.#budget });
   }
 
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {

@@ -14,7 +14,7 @@ import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../shared/limits.ts
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
 import { OPERATIONS } from "../shared/operations/table.ts";
-import { checkKeyRequest } from "../shared/request_checks.ts";
+import { checkKeyRequest, checkScan } from "../shared/request_checks.ts";
 import { Router } from "../shared/router.ts";
 import type { RpcClientDeps } from "../shared/rpc_client.ts";
 import { ValueCache } from "./value_cache.ts";
@@ -83,6 +83,7 @@ export class Gateway {
 
   /** A piece of a partition, from its primary. */
   scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void {
+    checkScan(request);
     const map = this.#map;
     const primary = map?.partitions[request.partition]?.primary;
     if (map !== undefined && request.partition >= map.settings.partitionCount) {

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { ByteBudget } from "../shared/byte_budget.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
 import {
   type ClusterMap,
@@ -18,6 +19,7 @@ import { invariant, KvError, toKvError } from "../shared/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   HOUSEKEEPING_INTERVAL_MS,
+  IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
   REPORT_REPEAT_MS,
   SCAN_BYTES_MAX,
@@ -133,6 +135,7 @@ export class Node {
         commit: (node, partition, term, stream, commitSeq) =>
           this.#links.get(node)?.append(partition, term, stream, commitSeq, undefined),
       },
+      inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => this.hasLease,

@@ -18,6 +18,7 @@ import {
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   REPLICA_ACK_TIMEOUT_MS,
+  REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   VALUE_BYTES_MAX,
   WAITING_REQUESTS_MAX,
@@ -63,6 +64,8 @@ interface Waiter {
 /** A write that is not committed. */
 interface InFlight {
   readonly entry: Entry;
+  /** Taken out of the node's budget. */
+  readonly bytes: number;
   /** Undefined once answered, and in a group for all but the last. */
   reply: ReplyTo | undefined;
   readonly answer: Reply;
@@ -169,7 +172,8 @@ export class Primary implements StreamOwner {
     const inFlight = this.#inFlight;
     this.#inFlight = [];
     this.#newest.clear();
-    for (const { entry, reply, waiters } of inFlight) {
+    for (const { entry, bytes, reply, waiters } of inFlight) {
+      this.ports.inFlight.give(bytes);
       reply?.(errorReply(
         "outcome_unknown",
         `the node stopped being primary before the write ${entry.seq} was committed`,
@@ -314,6 +318,17 @@ export class Primary implements StreamOwner {
     const { config, store, ports } = this;
     const { commitSeq } = store.state;
     const json: string[] = [];
+    const bytes = changes.map(({ key, write }) =>
+      key.length + write.value.length + REQUEST_OVERHEAD_BYTES
+    );
+    const allBytes = bytes.reduce((sum, some) => sum + some, 0);
+    if (!ports.inFlight.take(allBytes)) {
+      reply(errorReply(
+        "overloaded",
+        `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
+      ));
+      return;
+    }
     const deadlineMs = ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
     const early = "acks" in request && request.acks === "primary";
     const last = changes.length - 1;
@@ -332,6 +347,7 @@ export class Primary implements StreamOwner {
       } catch (error) {
         // Only the first can be refused: what it needs to read, the others of a group have read.
         invariant(i === 0, "a group of writes is applied whole", { key });
+        ports.inFlight.give(allBytes);
         this.#readFailed(error, request, reply);
         return;
       }
@@ -342,6 +358,7 @@ export class Primary implements StreamOwner {
       }
       const inFlight: InFlight = {
         entry,
+        bytes: bytes[i] ?? 0,
         reply: i === last ? reply : undefined,
         answer,
         early,
@@ -423,6 +440,7 @@ export class Primary implements StreamOwner {
     this.#undurable -= count;
     for (const write of committed) {
       const { entry, waiters } = write;
+      this.ports.inFlight.give(write.bytes);
       if (this.#newest.get(entry.key) === write) this.#newest.delete(entry.key);
       this.ports.committed(this.partition, entry.key);
       this.#answer(write);

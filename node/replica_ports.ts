@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ByteBudget } from "../shared/byte_budget.ts";
 import type { NodeId } from "../shared/cluster_map.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Message, PeerMessage } from "../shared/messages.ts";
@@ -47,6 +48,8 @@ export interface ReplicaPorts {
   readonly self: NodeId;
   readonly log: Logger;
   readonly downstream: Downstream;
+  /** Bytes of writes that are not committed, of all partitions of the node. */
+  readonly inFlight: ByteBudget;
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** The date, for timestamps and expiry. */

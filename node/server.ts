@@ -10,13 +10,14 @@
  * @module
  */
 import { Acceptor } from "../shared/acceptor.ts";
+import { ByteBudget } from "../shared/byte_budget.ts";
 import type { Clock } from "../shared/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../shared/cluster_map.ts";
 import type { Connection } from "../shared/connection.ts";
 import { locateKey, nodeListings } from "../shared/directory.ts";
 import { toErrorReply } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
-import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
+import { REQUEST_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import {
   type KeyRequest,
@@ -27,7 +28,12 @@ import {
   type Request,
 } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
-import { checkKey, checkKeyRequest, type RequestLimits } from "../shared/request_checks.ts";
+import {
+  checkKey,
+  checkKeyRequest,
+  checkScan,
+  type RequestLimits,
+} from "../shared/request_checks.ts";
 import { RequestServer } from "../shared/request_server.ts";
 import type { Stream } from "../shared/transport.ts";
 import { Watchers } from "./watchers.ts";
@@ -81,6 +87,7 @@ export class NodeServer {
   readonly #node: ServerNode;
   readonly #acceptor: Acceptor;
   readonly #servers = new Set<RequestServer>();
+  readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   readonly #counts = { requests: 0, forwarded: 0 };
 
   constructor(deps: { clock: Clock; log: Logger }, options: NodeServerOptions) {
@@ -127,7 +134,7 @@ export class NodeServer {
           this.#node.onPeerConnectionClosed(connection);
         }
       },
-    });
+    }, { budget: this.#budget });
     this.#servers.add(server);
   }
 
@@ -195,6 +202,7 @@ export class NodeServer {
   }
 
   #scan(request: Message<"scan_partition">, reply: ReplyTo): void {
+    checkScan(request);
     const map = this.#map(request.req_type);
     const primary = findNode(map, map.partitions[request.partition]?.primary);
     if (request.forwarded === true || primary === undefined || primary.id === this.#node.nodeId) {

@@ -3,11 +3,13 @@
  * `framing.ts`, sizes of keys and values are `request_checks.ts`.
  *
  * Invariant: a message that comes out has the fields and types that the table names; an optional
- * field is absent or has its type, never null.
+ * field is absent or has its type, never null. Of fields that the table does not name it has at most
+ * a few: they cost the memory and the time of whoever keeps the message or passes it on.
  *
  * @module
  */
 import { KvError } from "./errors.ts";
+import { ID_CHARACTERS_MAX, UNKNOWN_FIELDS_CHARACTERS_MAX } from "./limits.ts";
 import type { Message, MessageType, Reply } from "./messages.ts";
 import { MESSAGES, whyInvalid } from "./messages.ts";
 
@@ -35,18 +37,27 @@ export function decodeMessage(
     return undefined;
   }
   const message = parsed as Record<string, unknown>;
-  if (isPlainRequest(message)) return message as Message;
+  const isLong = line.length > UNKNOWN_FIELDS_CHARACTERS_MAX;
+  if (isPlainRequest(message)) return (isLong ? withoutUnknown(message) : message) as Message;
   const { id } = message;
   if (id === null) delete message.id;
-  const why = typeof id === "number" && !Number.isFinite(id)
-    ? `"id" must be a number that JSON can carry back`
-    : whyInvalid(message);
+  const why = whyIdInvalid(id) ?? whyInvalid(message);
   if (why !== undefined) {
     onInvalid(badRequest(why), isId(id) ? id : undefined);
     return undefined;
   }
   dropNulls(message);
-  return message as Message;
+  return (isLong ? withoutUnknown(message) : message) as Message;
+}
+
+function whyIdInvalid(id: unknown): string | undefined {
+  if (typeof id === "number" && !Number.isFinite(id)) {
+    return `"id" must be a number that JSON can carry back`;
+  }
+  if (typeof id === "string" && id.length > ID_CHARACTERS_MAX) {
+    return `"id" may have ${ID_CHARACTERS_MAX} characters, and this one has ${id.length}`;
+  }
+  return undefined;
 }
 
 /** A message as a line, without the newline. `id` takes the place of the message's own. */
@@ -75,7 +86,8 @@ function idText(id: MessageId): string {
 }
 
 function isId(id: unknown): id is MessageId {
-  return typeof id === "string" || (typeof id === "number" && Number.isFinite(id));
+  return (typeof id === "string" && id.length <= ID_CHARACTERS_MAX) ||
+    (typeof id === "number" && Number.isFinite(id));
 }
 
 function badRequest(message: string, cause?: unknown): KvError {
@@ -88,11 +100,7 @@ function badRequest(message: string, cause?: unknown): KvError {
  */
 function isPlainRequest(message: Record<string, unknown>): boolean {
   const { id } = message;
-  if (
-    !(typeof id === "number" && Number.isFinite(id)) && typeof id !== "string" && id !== undefined
-  ) {
-    return false;
-  }
+  if (id !== undefined && !isId(id)) return false;
   switch (message.req_type) {
     case "get":
       return typeof message.key === "string" && fieldCount(message) === (id === undefined ? 2 : 3);
@@ -123,4 +131,15 @@ function dropNulls(message: Record<string, unknown>): void {
       delete message[name];
     }
   }
+}
+
+function withoutUnknown(message: Record<string, unknown>): Record<string, unknown> {
+  const { req_type: type, id } = message;
+  const known: Record<string, unknown> = id === undefined ? {} : { id };
+  known.req_type = type;
+  for (const name in MESSAGES[type as MessageType].fields) {
+    const value = message[name];
+    if (value !== undefined) known[name] = value;
+  }
+  return known;
 }

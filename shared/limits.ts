@@ -20,6 +20,16 @@ export const DATAGRAM_BYTES_MAX = 1_200;
 export const CONNECTIONS_MAX = 10_000;
 /** Requests of one connection that have been read and not been answered; beyond it reading pauses. */
 export const REQUESTS_PER_CONNECTION_MAX = 4_096;
+/** Bytes of such requests; beyond it reading pauses, ... */
+export const REQUEST_BYTES_PER_CONNECTION_MAX = 64 * MIB;
+/** ... and those of all connections of a process; beyond it a request is refused as `overloaded`. */
+export const REQUEST_BYTES_MAX = 256 * MIB;
+/** Of a request beside its key and value, about. */
+export const REQUEST_OVERHEAD_BYTES = 512;
+/** Longest id of a request. */
+export const ID_CHARACTERS_MAX = 1_024;
+/** A message that is longer is kept without the fields that nobody knows. */
+export const UNKNOWN_FIELDS_CHARACTERS_MAX = 1 * KIB;
 /** Replies that a client has not read: beyond the first, reading pauses; at the second it is cut off. */
 export const REPLY_BYTES_PAUSE = 1 * MIB;
 export const REPLY_BYTES_MAX = 64 * MIB;
@@ -111,6 +121,8 @@ export const CLOCK_DRIFT_MAX = 0.05;
 export const REPLICA_ACK_TIMEOUT_MS = 1_000;
 /** Writes of one partition that are not committed. */
 export const IN_FLIGHT_ENTRIES_MAX = 16_384;
+/** Bytes of the writes of all partitions of a node that are not committed. */
+export const IN_FLIGHT_BYTES_MAX = 128 * MIB;
 /** Requests that wait in one partition for a write, a lease or a primary. */
 export const WAITING_REQUESTS_MAX = 16_384;
 /** Bytes of entries handed to a peer's stream and not acknowledged, beyond which its alignments wait. */
@@ -249,6 +261,14 @@ invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual nod
 invariant(
   REPLY_BYTES_PAUSE >= STREAM_HIGH_WATER_BYTES,
   "a server that paused for unread replies hears when they are read",
+);
+invariant(
+  REQUEST_BYTES_PER_CONNECTION_MAX >= FRAME_BYTES_MAX && IN_FLIGHT_BYTES_MAX >= FRAME_BYTES_MAX,
+  "any request may be under way",
+);
+invariant(
+  REQUEST_BYTES_MAX > REQUEST_BYTES_PER_CONNECTION_MAX + FRAME_BYTES_MAX,
+  "one connection alone does not keep the others from asking",
 );
 invariant(RPC_SILENCE_MS_MAX > 2 * RPC_PING_MS, "a pinged connection has time to answer");
 invariant(

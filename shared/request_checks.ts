@@ -11,7 +11,7 @@ import {
   REQUEST_TIMEOUT_MS_MAX,
   VALUE_BYTES_MAX,
 } from "./limits.ts";
-import type { KeyRequest } from "./messages.ts";
+import type { KeyRequest, Message } from "./messages.ts";
 import { OPERATIONS } from "./operations/table.ts";
 import { decodeValue } from "./value_codec.ts";
 
@@ -40,13 +40,7 @@ export function checkKeyRequest(
 ): void {
   const { req_type: what } = request;
   checkKey(request.key, limits, what);
-  const { timeout_ms: timeoutMs } = request;
-  if (timeoutMs !== undefined && (timeoutMs === 0 || timeoutMs > REQUEST_TIMEOUT_MS_MAX)) {
-    throw new KvError(
-      "bad_request",
-      `${what}: "timeout_ms" must be 1 to ${REQUEST_TIMEOUT_MS_MAX}, and is ${timeoutMs}`,
-    );
-  }
+  checkTimeout(request.timeout_ms, what);
   if ("lane" in request && request.lane !== undefined) checkLane(request.lane, what);
   const { fields } = OPERATIONS[what];
   if ("value" in fields) {
@@ -64,6 +58,28 @@ function checkLane(lane: string, what: string): void {
 
 /** Keys that begin so are the system's own. */
 export const LANE_KEY_PREFIX = "\u0000lane/";
+
+/**
+ * Checks what a scan asks for, but not whether there is such a partition.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function checkScan(request: Message<"scan_partition">): void {
+  const { req_type: what, limit, after } = request;
+  checkTimeout(request.timeout_ms, what);
+  if (limit === 0) throw new KvError("bad_request", `${what}: "limit" must be at least 1`);
+  if (after !== undefined && !after.isWellFormed()) {
+    throw new KvError("bad_request", `${what}: "after" has half of a surrogate pair`);
+  }
+}
+
+function checkTimeout(timeoutMs: number | undefined, what: string): void {
+  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= REQUEST_TIMEOUT_MS_MAX)) return;
+  throw new KvError(
+    "bad_request",
+    `${what}: "timeout_ms" must be 1 to ${REQUEST_TIMEOUT_MS_MAX}, and is ${timeoutMs}`,
+  );
+}
 
 /**
  * Checks a key alone. `what` heads the error's text.

@@ -4,19 +4,27 @@
  * badly is told so or held back, and touches nobody else.
  *
  * Invariants: a reply carries its request's id; those without an id are answered in the order in
- * which they came, mistaken lines included; at most `requestsMax` requests are unanswered; while
+ * which they came, mistaken lines included; at most `requestsMax` requests are unanswered, of
+ * bounded size; while
  * more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
  * client is cut off.
  *
  * @module
  */
+import type { ByteBudget } from "./byte_budget.ts";
 import type { Clock } from "./clock.ts";
 import type { MessageId } from "./codec.ts";
 import { encodeReply } from "./codec.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { toErrorReply } from "./error_reply.ts";
 import { InvariantError, KvError, toKvError } from "./errors.ts";
-import { REPLY_BYTES_MAX, REPLY_BYTES_PAUSE, REQUESTS_PER_CONNECTION_MAX } from "./limits.ts";
+import {
+  REPLY_BYTES_MAX,
+  REPLY_BYTES_PAUSE,
+  REQUEST_BYTES_PER_CONNECTION_MAX,
+  REQUEST_OVERHEAD_BYTES,
+  REQUESTS_PER_CONNECTION_MAX,
+} from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { type Message, MESSAGES, type Reply, type Request } from "./messages.ts";
 import { formatAddress, type Stream } from "./transport.ts";
@@ -44,6 +52,9 @@ export interface RequestServerDeps {
 /** Options of a {@linkcode RequestServer}; the defaults are in `limits.ts`. */
 export interface RequestServerOptions extends ConnectionOptions {
   requestsMax?: number;
+  requestBytesMax?: number;
+  /** Of the requests of all connections that are not answered. */
+  budget?: ByteBudget;
   replyBytesMax?: number;
 }
 
@@ -58,9 +69,12 @@ export class RequestServer {
   readonly #log: Logger;
   readonly #handlers: RequestServerHandlers;
   readonly #requestsMax: number;
+  readonly #requestBytesMax: number;
+  readonly #budget: ByteBudget | undefined;
   readonly #replyBytesMax: number;
   /** Requests that are not answered. */
   #outstanding = 0;
+  #outstandingBytes = 0;
   /** Those without an id, oldest first, from the first that is not answered. */
   #turns: Turn[] = [];
   #tooMany = false;
@@ -77,6 +91,8 @@ export class RequestServer {
     this.#log = deps.log;
     this.#handlers = handlers;
     this.#requestsMax = options.requestsMax ?? REQUESTS_PER_CONNECTION_MAX;
+    this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
+    this.#budget = options.budget;
     this.#replyBytesMax = options.replyBytesMax ?? REPLY_BYTES_MAX;
     this.connection = new Connection(stream, deps.clock, {
       onMessage: (message) => this.#onMessage(message),
@@ -101,7 +117,14 @@ export class RequestServer {
       return;
     }
     const request = message as Request;
-    const reply = this.#begin(request.id);
+    const bytes = sizeOf(request);
+    const taken = this.#budget?.take(bytes) ?? true;
+    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined);
+    if (!taken) {
+      const text = `${request.req_type}: too many bytes of requests are under way; try later`;
+      reply(toErrorReply(new KvError("overloaded", text)));
+      return;
+    }
     try {
       this.#handlers.onRequest(request, reply, this.connection);
     } catch (error) {
@@ -134,9 +157,17 @@ export class RequestServer {
   }
 
   /** Counts a request in; what it returns counts it out. */
-  #begin(id: MessageId | undefined): (reply: Reply) => void {
+  #begin(
+    id: MessageId | undefined,
+    bytes = 0,
+    budget?: ByteBudget,
+  ): (reply: Reply) => void {
     this.#outstanding++;
-    if (this.#outstanding >= this.#requestsMax && !this.#tooMany) {
+    this.#outstandingBytes += bytes;
+    if (
+      !this.#tooMany &&
+      (this.#outstanding >= this.#requestsMax || this.#outstandingBytes >= this.#requestBytesMax)
+    ) {
       this.#tooMany = true;
       this.connection.pause();
     }
@@ -152,6 +183,8 @@ export class RequestServer {
         return;
       }
       answered = true;
+      budget?.give(bytes);
+      this.#outstandingBytes -= bytes;
       this.#finish(reply, id, turn);
     };
   }
@@ -167,7 +200,10 @@ export class RequestServer {
       turn.line = line;
       this.#sendTurns();
     }
-    if (this.#tooMany && this.#outstanding <= this.#requestsMax / 2) {
+    if (
+      this.#tooMany && this.#outstanding <= this.#requestsMax / 2 &&
+      this.#outstandingBytes <= this.#requestBytesMax / 2
+    ) {
       this.#tooMany = false;
       this.#resume();
     }
@@ -233,4 +269,13 @@ export class RequestServer {
     }
     return toErrorReply(known);
   }
+}
+
+/** What a request holds of memory, about, until it is answered. */
+function sizeOf(request: Request): number {
+  let size = REQUEST_OVERHEAD_BYTES;
+  if ("key" in request) size += request.key.length;
+  if ("value" in request) size += request.value?.length ?? 0;
+  if ("value64" in request) size += request.value64?.length ?? 0;
+  return size;
 }

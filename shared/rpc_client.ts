@@ -95,6 +95,8 @@ export class RpcClient {
   #heard = false;
   #heardMs = 0;
   #pingedMs = 0;
+  /** Something was sent and nothing at all has come since, whatever became of the request. */
+  #unanswered = false;
 
   constructor(
     deps: RpcClientDeps,
@@ -214,6 +216,7 @@ export class RpcClient {
 
   #onMessage(message: Message, connection: Connection): void {
     this.#heard = true;
+    this.#unanswered = false;
     const { id } = message;
     if (MESSAGES[message.req_type].direction !== "reply") {
       if (!this.#closed) this.#handlers.onPush?.(message);
@@ -264,6 +267,7 @@ export class RpcClient {
   #onClose(reason: Error | undefined): void {
     this.#helloTimer?.cancel();
     this.#connection = undefined;
+    this.#unanswered = false;
     const wasUp = this.#up;
     this.#up = false;
     if (this.#closed) {
@@ -301,7 +305,10 @@ export class RpcClient {
       );
       return;
     }
-    if (this.#pending.size === 0) this.#heard = true;
+    // Silence counts from here, unless it began before: a connection over which requests run out of
+    // their time one by one is as dead as one over which a single one waits.
+    if (this.#pending.size === 0 && !this.#unanswered) this.#heard = true;
+    this.#unanswered = true;
     const id = this.#idNext++;
     this.#pending.set(id, pending);
     connection.sendText(encodeWithId(pending.message, id));
@@ -340,12 +347,14 @@ export class RpcClient {
       if (pending.deadlineMs > now) continue;
       this.#pending.delete(id);
       pending.done(
-        this.#unknown(`the request was sent, and no reply came within ${pending.timeoutMs} ms`),
+        this.#unknown(
+          `the request was sent, and no reply came within ${Math.round(pending.timeoutMs)} ms`,
+        ),
       );
     }
     if (this.#waiting.some(({ deadlineMs }) => deadlineMs <= now)) this.#dropOverdue(now);
     this.#checkSilence(now);
-    if (this.#closed || (this.#pending.size === 0 && this.#waiting.length === 0)) return;
+    if (this.#closed || !this.#isOwed) return;
     this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
   };
 
@@ -357,13 +366,20 @@ export class RpcClient {
       done({
         req_type: "error",
         code: "timeout",
-        message: `no connection to ${this.#where} within ${timeoutMs} ms; nothing was sent`,
+        message: `no connection to ${this.#where} within ${
+          Math.round(timeoutMs)
+        } ms; nothing was sent`,
       });
     }
   }
 
+  /** Whether the other side owes a sign of life. */
+  get #isOwed(): boolean {
+    return this.#pending.size > 0 || this.#waiting.length > 0 || this.#unanswered;
+  }
+
   #checkSilence(now: number): void {
-    if (this.#heard || (this.#pending.size === 0 && this.#waiting.length === 0)) {
+    if (this.#heard || !this.#isOwed) {
       this.#heard = false;
       this.#heardMs = now;
       this.#pingedMs = now;

@@ -75,6 +75,31 @@ export async function runMutation(
   }
 }
 
+/** What the code as it is does with a seed: undefined where it passes. */
+export type Unseeded = Map<number, string | undefined>;
+
+/** Runs the mutation's seeds until one fails that the code as it is passes. */
+export async function findMutation(
+  mutation: Mutation,
+  from: number,
+  unseeded: Unseeded,
+): Promise<MutationResult> {
+  let elapsedMs = 0;
+  for (let done = 0; done < mutation.seedsMax;) {
+    const result = await runMutation(mutation, from + done, mutation.seedsMax - done);
+    elapsedMs += result.elapsedMs;
+    if (result.foundAfter === undefined) break;
+    done += result.foundAfter;
+    const seed = from + done - 1;
+    if (!unseeded.has(seed)) {
+      const { what } = await runMutation(undefined, seed, 1);
+      unseeded.set(seed, what);
+    }
+    if (unseeded.get(seed) === undefined) return { ...result, foundAfter: done, elapsedMs };
+  }
+  return { foundAfter: undefined, what: undefined, elapsedMs };
+}
+
 /** The repository's own import map, with what `links` of deno.json say, and the changed file. */
 async function importMapOf(mutation: Mutation | undefined, folder: string): Promise<string> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));

@@ -1,6 +1,6 @@
 /**
- * The checkers, checked: every seeded bug of `mutations.ts` must be found within its number of seeds,
- * and the code as it is must pass the same seeds.
+ * The checkers, checked: every seeded bug of `mutations.ts` must be found within its number of seeds.
+ * A seed that fails with the code as it is proves nothing and is passed over; it is reported.
  *
  *     deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]
  *
@@ -8,7 +8,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { MUTATIONS } from "./mutations.ts";
-import { runMutation } from "./mutation_run.ts";
+import { findMutation, type Unseeded } from "./mutation_run.ts";
 
 async function main(args: string[]): Promise<number> {
   const flags = parseArgs(args, { string: ["from", "jobs"], default: { from: "1", jobs: "2" } });
@@ -20,11 +20,12 @@ async function main(args: string[]): Promise<number> {
     return 2;
   }
   let missed = 0;
+  const unseeded: Unseeded = new Map();
   const queue = [...chosen];
   const work = async () => {
     for (let mutation = queue.shift(); mutation !== undefined; mutation = queue.shift()) {
       const { name, seedsMax } = mutation;
-      const { foundAfter, what, elapsedMs } = await runMutation(mutation, from, seedsMax);
+      const { foundAfter, what, elapsedMs } = await findMutation(mutation, from, unseeded);
       const seconds = (elapsedMs / 1000).toFixed(0);
       if (foundAfter === undefined) {
         missed++;
@@ -38,14 +39,11 @@ async function main(args: string[]): Promise<number> {
   };
   await Promise.all(Array.from({ length: Number(flags.jobs) }, work));
   console.log(`${chosen.length - missed} of ${chosen.length} seeded bugs found`);
-  const seeds = Math.max(...chosen.map(({ seedsMax }) => seedsMax));
-  const control = await runMutation(undefined, from, Math.min(seeds, 20));
-  if (control.foundAfter !== undefined) {
-    console.log(`and one that nobody seeded, in seed ${from + control.foundAfter - 1}:`);
-    console.log(control.what);
-    return 1;
+  const own = [...unseeded].flatMap(([seed, what]) => what === undefined ? [] : [{ seed, what }]);
+  for (const { seed, what } of own) {
+    console.log(`seed ${seed} fails with the code as it is: ${what.split("\n")[0]}`);
   }
-  return missed === 0 ? 0 : 1;
+  return missed + own.length === 0 ? 0 : 1;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

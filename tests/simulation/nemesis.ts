@@ -277,6 +277,9 @@ export class Nemesis {
     this.#world.coverage.hit("fault: disk full");
     this.#say(`the disk of ${disk.name} is full`);
     disk.faults.full = true;
+    // A process that starts on a full disk does not get far.
+    const host = this.#world.members.find((host) => host.disk === disk);
+    if (host?.process !== undefined && this.#chance(0.3)) this.#killNode(host);
     this.#later(this.#world.outageMs(), () => {
       this.#say(`the disk of ${disk.name} has room`);
       disk.faults.full = false;

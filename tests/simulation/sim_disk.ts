@@ -133,7 +133,6 @@ export class SimDisk {
     if (!power && this.#unsynced.length > 0) {
       const kept = randomBelow(this.#random, this.#unsynced.length + 1);
       const lost = this.#unsynced.splice(kept);
-      if (lost.length > 0) this.#coverage.hit("disk: unsynced tail lost");
       for (const written of lost.reverse()) this.#undo(written);
       if (lost.length > 0) this.#underWay = [];
     }

@@ -68,10 +68,11 @@ export class SimStream implements Stream {
   write(bytes: Uint8Array): void {
     if (this.closed || bytes.length === 0) return;
     this.#pendingBytes += bytes.length;
-    if (this.queuedBytes > STREAM_HIGH_WATER_BYTES) {
-      this.#aboveHighWater = true;
+    if (this.queuedBytes > 0) {
       this.#network.coverage.hit("network: back-pressure");
+      if (this.queuedBytes > STREAM_HIGH_WATER_BYTES) this.#aboveHighWater = true;
     }
+    if (isConfirmed(bytes)) this.#network.coverage.hit("read: by confirmation");
     if (bytes.length > 1 && this.#network.chance(this.#network.options.splits)) {
       const at = 1 + (this.#network.scheduler.random.uint32() % (bytes.length - 1));
       this.#network.coverage.hit("network: write split");
@@ -249,4 +250,9 @@ export class SimStream implements Stream {
     this.#handlers = undefined;
     handlers?.onClose(reason);
   }
+}
+
+/** Whether a frame begins as `{"req_type":"confirmed"` does: a copy's word for a read without a lease. */
+function isConfirmed(bytes: Uint8Array): boolean {
+  return bytes[13] === 0x63 && bytes[16] === 0x66 && bytes[21] === 0x64;
 }

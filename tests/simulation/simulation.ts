@@ -274,7 +274,10 @@ class Simulation {
       if (error === "not_found" || error === "exists" || error === "given up") continue;
       // A simple client of a node that has left has nobody to ask.
       if (gone && error === "unavailable") continue;
-      throw new Violation(`in the calm, ${f} of ${key} ended as ${type} (${error})`);
+      throw new Violation(
+        `in the calm, ${f} of ${key} ended as ${type} (${error})`,
+        partitionOfKey(key, this.#world),
+      );
     }
     const ended = { value: false };
     workload.stop().then(() => ended.value = true);
