@@ -185,16 +185,31 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a learner is reported before it is level",
     file: "node/primary.ts",
-    edits: [[
-      'if (stream.mustAck || stream.state !== "level") return;\n    stream.mustAck = true;',
-      "if (stream.mustAck) return;",
-    ]],
+    edits: [
+      [
+        '    if (stream.state !== "level") return;\n    if (!stream.mustAck) {\n',
+        "    if (!stream.mustAck) {\n",
+      ],
+      ["if (stream.ackedSeq < this.store.state.commitSeq) return;", ""],
+    ],
     seedsMax: 10,
   },
   {
     name: "a learner is reported before writes wait for it",
     file: "node/primary.ts",
-    edits: [["    stream.mustAck = true;\n    stream.promoting = true;\n", ""]],
+    edits: [[
+      "      stream.mustAck = true;\n      stream.promoting = true;\n",
+      "      stream.promoting = true;\n",
+    ]],
+    seedsMax: 60,
+  },
+  {
+    name: "a learner is reported before it has what was committed",
+    file: "node/primary.ts",
+    edits: [[
+      "    if (stream.ackedSeq < this.store.state.commitSeq) return;\n    stream.reportedTerm = term;",
+      "    stream.reportedTerm = term;",
+    ]],
     seedsMax: 60,
   },
   {
