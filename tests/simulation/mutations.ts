@@ -105,8 +105,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "reads do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "    const newest = this.#newest.get(request.key);\n    if (newest !== undefined) {\n      (newest.waiters ??= []).push({\n        run: (entry)",
-      "    const newest = this.#newest.get(request.key);\n    if (newest !== undefined && newest.entry.seq < 0) {\n      (newest.waiters ??= []).push({\n        run: (entry)",
+      "} else if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer(live)), fail: reply });\n    } else",
+      "} else",
     ]],
     seedsMax: 20,
   },
@@ -114,7 +114,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "refusals do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(refusal), fail: reply });\n    } else",
+      "if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer), fail: reply });\n    } else",
       "",
     ]],
     seedsMax: 60,
@@ -122,7 +122,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a copy answers reads from what is not committed",
     file: "node/replica.ts",
-    edits: [["entry === undefined || entry.seq <= this.store.state.commitSeq", "true"]],
+    edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
     seedsMax: 40,
   },
   {
@@ -215,20 +215,18 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a copy takes the writes of one frame in the wrong order",
     file: "node/follower.ts",
-    edits: [
-      [
-        "for (const wire of entries) {\n        const entry = fromWireEntry(wire);\n        if (entry.seq !== stream.nextSeq) {",
-        "for (const wire of entries.toReversed()) {\n        const entry = fromWireEntry(wire);\n        if (entry.seq < 0) {",
-      ],
-    ],
+    edits: [[
+      "for (const entry of entries) {\n      this.#store.apply(entry);",
+      "for (const entry of entries.toReversed()) {\n      this.#store.apply(entry);",
+    ]],
     seedsMax: 20,
   },
   {
     name: "a copy drops a write now and then",
     file: "node/follower.ts",
     edits: [[
-      "        this.#store.apply(entry);\n        stream.nextSeq++;",
-      "        if (entry.seq % 50 !== 49) this.#store.apply(entry);\n        stream.nextSeq++;",
+      "      this.#store.apply(entry);\n      stream.suspects.delete(entry.key);\n      if (stream.state",
+      "      if (entry.seq % 50 !== 49) this.#store.apply(entry);\n      stream.suspects.delete(entry.key);\n      if (stream.state",
     ]],
     seedsMax: 10,
   },
