@@ -144,6 +144,7 @@ export class Primary implements StreamOwner {
   /** A newer configuration with this node still primary. */
   onConfig(config: PartitionConfig, epoch: number): void {
     const newTerm = config.term > this.config.term;
+    const before = this.config;
     this.config = config;
     this.epoch = epoch;
     if (newTerm) {
@@ -154,7 +155,14 @@ export class Primary implements StreamOwner {
     const known = this.#streams;
     this.#updateStreams();
     if (newTerm) {
-      for (const stream of this.#streams) if (known.includes(stream)) stream.onNewTerm();
+      for (const stream of this.#streams) {
+        if (!known.includes(stream)) continue;
+        // Taken out of the set and given the copy to fill in one step: what it was sent before does
+        // not count, for it may have been taken out because its data is damaged.
+        const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
+        if (demoted) stream.start();
+        else stream.onNewTerm();
+      }
     }
     for (const stream of this.#streams) this.#promoteIfLevel(stream);
     this.#advance();
