@@ -87,7 +87,7 @@ export class Primary implements StreamOwner {
   config: PartitionConfig;
   epoch: number;
   phase: Phase = "aligning";
-  /** After a drain: the lease does not count until the term has changed. */
+  /** After a drain, or while damaged: the lease does not count until the term has changed. */
   leaseBarred = false;
   /** Set by the owner: this node found its data damaged. */
   onDamaged: (error: unknown) => boolean = () => false;
@@ -462,6 +462,12 @@ export class Primary implements StreamOwner {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const request of waiting) request.run();
+  }
+
+  /** It had stopped for damage, and nobody else is left: it goes on with what can be read. */
+  goOn(): void {
+    if (this.phase === "stopped") this.#resumeServing();
+    this.#advance();
   }
 
   // Time.
