@@ -220,7 +220,7 @@ export class PartitionStore {
     this.#queue.touch(this.#member);
     await this.#allWritten();
     for (;;) {
-      const rows = await this.#rows(undefined, undefined, PASS_PAGE_ROWS, PASS_PAGE_BYTES);
+      const rows = await this.#rowsToDelete();
       if (rows.length === 0) break;
       this.#queue.putUnseen(rows.map(([key]) => ({ key })));
       await this.#allWritten();
@@ -356,6 +356,18 @@ export class PartitionStore {
     const from = rowsFrom(this.partition, after);
     const to = rowsEnd(this.partition, upto);
     return this.#queue.storage.range({ from, to, rowsMax, bytesMax });
+  }
+
+  /** A half-deleted partition is of no use to anybody: where the disk fails to read, it is asked again. */
+  async #rowsToDelete(): Promise<StorageRow[]> {
+    for (;;) {
+      try {
+        return await this.#rows(undefined, undefined, PASS_PAGE_ROWS, PASS_PAGE_BYTES);
+      } catch (error) {
+        if (this.#queue.closed) throw error;
+        await this.#queue.untilRetry();
+      }
+    }
   }
 
   #allWritten(): Promise<void> {
