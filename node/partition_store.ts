@@ -69,7 +69,7 @@ export class PartitionStore {
   #clearing: "no" | "rows" | "state" = "no";
 
   /**
-   * @param state as `openPartitionStores` found it, or `NO_STATE`
+   * @param state as `openPartitionStores` found it, or, where it found nothing, `NO_STATE` itself
    * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
    */
   constructor(
@@ -82,8 +82,8 @@ export class PartitionStore {
     this.#queue = queue;
     this.#state = { ...state };
     this.#tally = Tally.of(state);
-    const onDisk = queue.storage.get(stateKey(partition));
-    this.#stateCrc = onDisk === undefined ? undefined : recordCrc(onDisk);
+    // What was opened is on disk as it is; it is not read again, since reading may fail.
+    this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
     this.#member = {
       takeStateRecord: () => this.#takeStateRecord(),
       written: (write) => this.#written(write),
