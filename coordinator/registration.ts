@@ -6,14 +6,12 @@
  */
 import type { ClusterSettings } from "../shared/cluster_map.ts";
 import { KvError } from "../shared/errors.ts";
-import { WEIGHT_MAX } from "../shared/limits.ts";
+import { NAME_CHARACTERS_MAX, WEIGHT_MAX } from "../shared/limits.ts";
 import { isTerm, isUint } from "../shared/map_shape.ts";
 import type { Message } from "../shared/messages.ts";
 import type { Member } from "./member.ts";
 
 const NODE_ID = /^[0-9a-f]{16}$/;
-/** Longest host name, zone or instance that is taken. */
-const NAME_CHARACTERS_MAX = 255;
 
 /** Why the node may not register; undefined where it may. */
 export function checkRegistration(

@@ -86,7 +86,11 @@ export interface SessionOptions {
   onFatal(error: KvError): void;
 }
 
-/** Answers that trying again will not change. */
+/**
+ * Answers that trying again will not change. The first means that this process must not go on. The
+ * others end a node that was just started; one that serves its cluster goes on serving, since they
+ * may as well mean that the coordinator was started on the wrong folder.
+ */
 const FATAL: ReadonlySet<ErrorCode> = new Set([
   "stale_incarnation",
   "wrong_cluster",
@@ -335,14 +339,14 @@ export class CoordinatorSession {
     }
     const ours = this.#options.clusterId() ?? this.#map?.settings.clusterId;
     if (ours !== undefined && map.settings.clusterId !== ours) {
-      this.#fatal(
-        new KvError(
-          "wrong_cluster",
-          `the data folder belongs to cluster ${ours}, but the coordinator at ${
-            formatAddress(this.#address)
-          } leads cluster ${map.settings.clusterId}; name the right --coordinator, or another --data folder`,
-        ),
+      const error = new KvError(
+        "wrong_cluster",
+        `the data folder belongs to cluster ${ours}, but the coordinator at ${
+          formatAddress(this.#address)
+        } leads cluster ${map.settings.clusterId}; name the right --coordinator, or another --data folder`,
       );
+      if (this.#joined) this.#break(error);
+      else this.#fatal(error);
       return false;
     }
     if (this.#map !== undefined && map.epoch < this.#map.epoch) {
@@ -392,7 +396,8 @@ export class CoordinatorSession {
   #onError(message: Message<"error">): void {
     const code = isErrorCode(message.code) ? message.code : "internal";
     const error = new KvError(code, message.message);
-    if (FATAL.has(code)) this.#fatal(error);
+    const ends = FATAL.has(code) && (code === "stale_incarnation" || !this.#joined);
+    if (ends) this.#fatal(error);
     else if (message.id === REGISTER_ID || message.id === HELLO_ID || message.id === MAP_ID) {
       this.#break(error);
     } else {

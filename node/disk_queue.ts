@@ -23,7 +23,7 @@
  *
  * @module
  */
-import type { Clock, Timer } from "../shared/clock.ts";
+import { type Clock, sleep, type Timer } from "../shared/clock.ts";
 import type { Entry } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
 import {
@@ -159,6 +159,16 @@ export class DiskQueue {
   /** Why the disk takes no writes, or undefined while it does. */
   get failure(): KvError | undefined {
     return this.#failure;
+  }
+
+  /** It takes no writes any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** A promise of the moment at which what the disk has refused may be tried again. */
+  untilRetry(): Promise<void> {
+    return sleep(this.#clock, STORAGE_RETRY_MS);
   }
 
   /** Bytes of writes that are not on disk yet. */

@@ -12,7 +12,7 @@
  */
 import type { NodeId } from "../shared/cluster_map.ts";
 import type { Entry } from "../shared/entry.ts";
-import { KvError, toKvError } from "../shared/errors.ts";
+import { InvariantError, KvError, toKvError } from "../shared/errors.ts";
 import {
   ALIGN_CHUNK_BYTES,
   ALIGN_CHUNK_ROWS,
@@ -497,6 +497,8 @@ export class Follower {
   }
 
   #fail(error: unknown): void {
+    // A defect of ours is no refusal.
+    if (error instanceof InvariantError) throw error;
     const failure = toKvError(error);
     if (failure.code === "corrupt") {
       this.damaged = true;

@@ -69,7 +69,7 @@ export class PartitionStore {
   #clearing: "no" | "rows" | "state" = "no";
 
   /**
-   * @param state as `openPartitionStores` found it, or `NO_STATE`
+   * @param state as `openPartitionStores` found it, or, where it found nothing, `NO_STATE` itself
    * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
    */
   constructor(
@@ -82,8 +82,8 @@ export class PartitionStore {
     this.#queue = queue;
     this.#state = { ...state };
     this.#tally = Tally.of(state);
-    const onDisk = queue.storage.get(stateKey(partition));
-    this.#stateCrc = onDisk === undefined ? undefined : recordCrc(onDisk);
+    // What was opened is on disk as it is; it is not read again, since reading may fail.
+    this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
     this.#member = {
       takeStateRecord: () => this.#takeStateRecord(),
       written: (write) => this.#written(write),
@@ -220,7 +220,7 @@ export class PartitionStore {
     this.#queue.touch(this.#member);
     await this.#allWritten();
     for (;;) {
-      const rows = await this.#rows(undefined, undefined, PASS_PAGE_ROWS, PASS_PAGE_BYTES);
+      const rows = await this.#rowsToDelete();
       if (rows.length === 0) break;
       this.#queue.putUnseen(rows.map(([key]) => ({ key })));
       await this.#allWritten();
@@ -356,6 +356,18 @@ export class PartitionStore {
     const from = rowsFrom(this.partition, after);
     const to = rowsEnd(this.partition, upto);
     return this.#queue.storage.range({ from, to, rowsMax, bytesMax });
+  }
+
+  /** A half-deleted partition is of no use to anybody: where the disk fails to read, it is asked again. */
+  async #rowsToDelete(): Promise<StorageRow[]> {
+    for (;;) {
+      try {
+        return await this.#rows(undefined, undefined, PASS_PAGE_ROWS, PASS_PAGE_BYTES);
+      } catch (error) {
+        if (this.#queue.closed) throw error;
+        await this.#queue.untilRetry();
+      }
+    }
   }
 
   #allWritten(): Promise<void> {

@@ -91,7 +91,7 @@ export class Primary implements StreamOwner {
   config: PartitionConfig;
   epoch: number;
   phase: Phase = "aligning";
-  /** After a drain: the lease does not count until the term has changed. */
+  /** After a drain, or while damaged: the lease does not count until the term has changed. */
   leaseBarred = false;
   /** Set by the owner: this node found its data damaged. */
   onDamaged: (error: unknown) => boolean = () => false;
@@ -148,6 +148,7 @@ export class Primary implements StreamOwner {
   /** A newer configuration with this node still primary. */
   onConfig(config: PartitionConfig, epoch: number): void {
     const newTerm = config.term > this.config.term;
+    const before = this.config;
     this.config = config;
     this.epoch = epoch;
     if (newTerm) {
@@ -158,7 +159,14 @@ export class Primary implements StreamOwner {
     const known = this.#streams;
     this.#updateStreams();
     if (newTerm) {
-      for (const stream of this.#streams) if (known.includes(stream)) stream.onNewTerm();
+      for (const stream of this.#streams) {
+        if (!known.includes(stream)) continue;
+        // Taken out of the set and given the copy to fill in one step: what it was sent before does
+        // not count, for it may have been taken out because its data is damaged.
+        const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
+        if (demoted) stream.start();
+        else stream.onNewTerm();
+      }
     }
     for (const stream of this.#streams) this.#promoteIfLevel(stream);
     this.#advance();
@@ -545,6 +553,12 @@ export class Primary implements StreamOwner {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const request of waiting) request.run();
+  }
+
+  /** It had stopped for damage, and nobody else is left: it goes on with what can be read. */
+  goOn(): void {
+    if (this.phase === "stopped") this.#resumeServing();
+    this.#advance();
   }
 
   // Time.

@@ -91,6 +91,7 @@ export class Replica {
     if (config.primary === self) {
       if (this.primary !== undefined) {
         this.primary.onConfig(config, epoch);
+        if (this.damaged && config.term !== before?.term) this.#onStillDamaged(this.primary);
         return;
       }
       this.follower.breakStream();
@@ -300,8 +301,18 @@ export class Replica {
     if (this.primary !== undefined && !others) return false;
     if (!this.damaged) this.store.markDamaged();
     this.follower.damaged = true;
+    // The coordinator makes another one primary as soon as it hears, and waits for no lease.
+    if (this.primary !== undefined) this.primary.leaseBarred = true;
     if (this.isInSync) this.#reportDamaged();
     return true;
+  }
+
+  /** The term has changed for another reason, and this damaged copy is still the primary. */
+  #onStillDamaged(primary: Primary): void {
+    if ((this.config?.inSync.length ?? 0) > 1) {
+      primary.leaseBarred = true;
+      this.#reportDamaged();
+    } else primary.goOn();
   }
 
   #reportDamaged(): void {

@@ -5,9 +5,12 @@
  * @module
  */
 import type { Program, Values } from "../shared/config.ts";
+import { parseAddress } from "../shared/coordinator_address.ts";
+import { toKvError } from "../shared/errors.ts";
 import {
   DRAIN_TIMEOUT_MS,
   KEY_BYTES_MAX,
+  NAME_CHARACTERS_MAX,
   PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
   RECORD_CACHE_BYTES_DEFAULT,
@@ -143,6 +146,13 @@ function whyWrong(values: NodeSettings): string | undefined {
   if (values.standalone && values.coordinator !== undefined) {
     return "--standalone and --coordinator exclude each other; leave one out";
   }
+  const wrongAddress = whyNoAddress(values.coordinator);
+  if (wrongAddress !== undefined) return wrongAddress;
+  for (const name of [host, values.advertiseHost ?? host, values.zone ?? host]) {
+    if (name.length > NAME_CHARACTERS_MAX) {
+      return `a host or --zone may have ${NAME_CHARACTERS_MAX} characters; got ${name.length}`;
+    }
+  }
   if (values.storage === "leveldb" && port === 0 && values.data === undefined) {
     return "--port 0 needs a --data folder (its default is named after the port), or --storage memory";
   }
@@ -150,6 +160,16 @@ function whyWrong(values: NodeSettings): string | undefined {
     return `nobody can be told to connect to ${host}; add --advertise-host with this machine's address`;
   }
   return undefined;
+}
+
+/** Found out at start, and not at each of the attempts to connect. */
+function whyNoAddress(coordinator: string | undefined): string | undefined {
+  try {
+    if (coordinator !== undefined) parseAddress(coordinator, "--coordinator");
+    return undefined;
+  } catch (error) {
+    return toKvError(error).message;
+  }
 }
 
 /** Whether a host means "every interface", which is nowhere to connect to. */

@@ -95,6 +95,8 @@ export const VNODES_DEFAULT = 150;
 export const WEIGHT_DEFAULT = 1;
 export const WEIGHT_MIN = 0.01;
 export const WEIGHT_MAX = 100;
+/** Longest host name, zone or instance that a coordinator takes. */
+export const NAME_CHARACTERS_MAX = 255;
 /** A node's share of copies is at most this times its weighted average, rounded up. */
 export const BALANCE_BOUND = 1.15;
 

@@ -25,7 +25,15 @@ async function main(args: string[]): Promise<number> {
   const work = async () => {
     for (let mutation = queue.shift(); mutation !== undefined; mutation = queue.shift()) {
       const { name, seedsMax } = mutation;
-      const { foundAfter, what, elapsedMs } = await findMutation(mutation, from, unseeded);
+      let result;
+      try {
+        result = await findMutation(mutation, from, unseeded);
+      } catch (error) {
+        missed++;
+        console.log(`MISSED  ${error instanceof Error ? error.message : error}`);
+        continue;
+      }
+      const { foundAfter, what, elapsedMs } = result;
       const seconds = (elapsedMs / 1000).toFixed(0);
       if (foundAfter === undefined) {
         missed++;

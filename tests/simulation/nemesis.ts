@@ -119,17 +119,27 @@ export class Nemesis {
   #cut(): void {
     const { network, coverage, faults } = this.#world;
     const places = this.#places();
-    // One host from some or all of the others.
-    const a = this.#pick(places) ?? "";
-    const isolate = this.#chance(0.4);
-    const others = isolate ? [...new Set(places)] : [this.#pick(places) ?? ""];
+    const distinct = [...new Set(places)];
+    const kind = randomBelow(this.#random, 100);
+    let near = [this.#pick(places) ?? ""];
+    let far = [this.#pick(places) ?? ""];
+    if (kind < 40) {
+      // One host from all others.
+      far = distinct;
+    } else if (kind < 70) {
+      // Two sides, each with clients of its own: who is cut off does not notice by its clients.
+      near = distinct.filter(() => this.#chance(0.5));
+      far = distinct.filter((place) => !near.includes(place));
+    }
     const mode = this.#chance(faults.forgetful) ? "forget" : "hold";
     const oneWay = this.#chance(faults.oneWay);
     const inward = this.#chance(0.5);
     coverage.hit(oneWay ? "fault: cut one way" : "fault: cut both ways");
     if (mode === "forget") coverage.hit("fault: cut that forgets streams");
-    const pairs = others.filter((b) => b !== a).flatMap((b): [string, string][] =>
-      oneWay ? [inward ? [b, a] : [a, b]] : [[a, b], [b, a]]
+    const pairs = near.flatMap((a) =>
+      far.filter((b) => b !== a).flatMap((b): [string, string][] =>
+        oneWay ? [inward ? [b, a] : [a, b]] : [[a, b], [b, a]]
+      )
     );
     this.#say(
       `cuts ${pairs.map(([from, to]) => `${from}>${to}`).join(" ")}${

@@ -135,14 +135,21 @@ export class SimNetwork {
 
   /** @param bytesPerMs 0 for no limit */
   slow(from: string, to: string, bytesPerMs: number): void {
-    this.#link(from, to).bytesPerMs = bytesPerMs;
+    const link = this.#link(from, to);
+    if (bytesPerMs === 0 && link.bytesPerMs !== 0) {
+      link.busyUntilMs = 0;
+      for (const end of this.#ends) {
+        if (end.host === from && end.remote.host === to) end.hurry();
+      }
+    }
+    link.bytesPerMs = bytesPerMs;
   }
 
   /** Every cut and every slow link ends. */
   healAll(): void {
-    for (const [name, link] of this.#links) {
-      link.bytesPerMs = 0;
+    for (const name of this.#links.keys()) {
       const [from = "", to = ""] = name.split(">");
+      this.slow(from, to, 0);
       this.heal(from, to);
     }
   }

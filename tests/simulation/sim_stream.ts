@@ -20,6 +20,15 @@ import type { SimNetwork } from "./sim_network.ts";
 /** What is on its way to one end: bytes, the other's end, or a reset. */
 type Parcel = Uint8Array | "end" | "break";
 
+/** A parcel that takes long. */
+interface Flying {
+  readonly parcel: Parcel;
+  landed: boolean;
+}
+
+/** What takes longer than this can be hurried. */
+const LONG_MS = 100;
+
 /** Until a system that was without power answers what is sent to its dead streams, at most. */
 const RETRANSMIT_MS_MAX = 3_000;
 
@@ -44,6 +53,7 @@ export class SimStream implements Stream {
   #pendingBytes = 0;
   #aboveHighWater = false;
   #lastDueMs = 0;
+  #flying: Flying[] = [];
 
   constructor(network: SimNetwork, process: SimProcess, remote: Address) {
     this.#network = network;
@@ -136,6 +146,25 @@ export class SimStream implements Stream {
     });
   }
 
+  /** The link is not slow any more: what is on its way arrives soon. */
+  hurry(): void {
+    const other = this.#other;
+    const flying = this.#flying;
+    if (other === undefined || flying.length === 0) return;
+    const delayMs = this.#network.delayMs(this.host, this.remote.host, 0);
+    this.#lastDueMs = this.#network.scheduler.nowMs + delayMs;
+    this.#network.scheduler.after(delayMs, other.process, () => {
+      for (const each of flying) this.#land(other, each);
+    });
+  }
+
+  #land(other: SimStream, flying: Flying): void {
+    if (flying.landed) return;
+    flying.landed = true;
+    this.#flying = this.#flying.filter((each) => each !== flying);
+    other.#arrive(flying.parcel);
+  }
+
   /** The other host was without power. It knows nothing of this stream. */
   otherHostIsBack(): void {
     const other = this.#other;
@@ -158,6 +187,12 @@ export class SimStream implements Stream {
     );
     this.#lastDueMs = dueMs;
     const delayMs = dueMs - scheduler.nowMs;
+    if (delayMs > LONG_MS && !other.#dead) {
+      const flying = { parcel, landed: false };
+      this.#flying.push(flying);
+      scheduler.after(delayMs, other.process, () => this.#land(other, flying));
+      return;
+    }
     // Where the other process is dead, its system answers, if it has power.
     if (other.#dead) scheduler.after(delayMs, undefined, () => this.#reachDead(other));
     else {

@@ -30,6 +30,8 @@ const CALM_MS = 5_000;
 const OK_PER_SECOND_MIN = 0.5;
 /** Simulated time between looks at the rest of the world. */
 const SLICE_MS = 1_000;
+/** The real event loop gets a turn each time that so many of them have passed. */
+const SLICES_PER_TURN = 16;
 
 /** What is wanted of a run. */
 export interface SimulationOptions {
@@ -81,6 +83,7 @@ class Simulation {
   readonly #nemesis: Nemesis;
   readonly #clients: WorkloadClient[] = [];
   #ok = 0;
+  #slices = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -122,10 +125,14 @@ class Simulation {
       };
       this.#world.trace.add("FAILURE", failure.what);
     } finally {
+      await turn();
       globalThis.removeEventListener("unhandledrejection", onRejection);
     }
     const { seed } = this.#options;
-    const { coverage, trace } = this.#world;
+    const { coverage, trace, defect } = this.#world;
+    if (failure === undefined && defect !== undefined) {
+      failure = { what: defect.message, partition: undefined, stack: withCause(defect) };
+    }
     return {
       seed,
       simulatedMs: this.#scheduler.nowMs,
@@ -192,8 +199,8 @@ class Simulation {
     while (this.#scheduler.nowMs < endMs) {
       if (until?.() === true) return true;
       await this.#scheduler.runUntil(Math.min(endMs, this.#scheduler.nowMs + SLICE_MS));
-      // The real world: progress, and rejections that nobody handles.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      // The real world: rejections that nobody handles.
+      if (++this.#slices % SLICES_PER_TURN === 0) await turn();
       if (this.#world.defect !== undefined) throw this.#world.defect;
     }
     return until?.() ?? true;
@@ -337,6 +344,10 @@ class Simulation {
 
 function partitionOfKey(key: string, world: World): number {
   return partitionOf(key, world.shape.partitions);
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 function asError(reason: unknown): Error {

@@ -323,7 +323,7 @@ export class World {
       );
     const client: WorkloadClient = {
       name,
-      kv: new KvClient({ clock, router }),
+      kv: new KvClient({ clock, router, clientId: name }),
       clock,
       concurrency,
       gateway: kind === "gateway",

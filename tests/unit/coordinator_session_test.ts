@@ -357,6 +357,26 @@ Deno.test("CoordinatorSession ends the process for what trying again cannot chan
   }
 });
 
+Deno.test("CoordinatorSession lets a node that serves go on where a wrong coordinator took the place of its own", async () => {
+  const bench = new Bench();
+  await bench.start();
+  assertEquals(bench.epochs, [5]);
+  const register = bench.onRegister;
+  for (const code of ["wrong_cluster", "wrong_version"] as const) {
+    bench.onRegister = () => ({ req_type: "error", code, message: "no" });
+    bench.connection.close();
+    await bench.clock.run(10_000);
+    assertEquals(bench.fatal, []);
+    bench.onRegister = register;
+    await bench.clock.run(5_000);
+    assert(bench.session.up, "its own one is back");
+  }
+  bench.onRegister = () => ({ req_type: "error", code: "stale_incarnation", message: "no" });
+  bench.connection.close();
+  await bench.clock.run(10_000);
+  assertEquals(bench.fatal.map((error) => error.code), ["stale_incarnation"]);
+});
+
 Deno.test("CoordinatorSession tries again after any other refusal", async () => {
   const bench = new Bench();
   bench.onRegister = () => ({ req_type: "error", code: "overloaded", message: "later" });

@@ -1,0 +1,30 @@
+/**
+ * A read error of the disk while a copy was being deleted left it half deleted for ever: it could
+ * neither be used nor deleted again. Found by the simulation (seed 291, "partition 7 has learners").
+ */
+import { assertEquals } from "@std/assert";
+import { MemoryStorage } from "../../node/memory_storage.ts";
+import { DiskQueue, NO_STATE, PartitionStore } from "../../node/partition_store.ts";
+import { NO_VALUE } from "../../shared/entry.ts";
+import { KvError } from "../../shared/errors.ts";
+import { STORAGE_RETRY_MS } from "../../shared/limits.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+
+Deno.test("PartitionStore.clear reads again where the disk fails to read", async () => {
+  const clock = new ManualClock();
+  const storage = new MemoryStorage(clock);
+  const range = storage.range.bind(storage);
+  let failures = 2;
+  storage.range = (wanted) =>
+    failures-- > 0 ? Promise.reject(new KvError("storage_failed", "a read error")) : range(wanted);
+  const queue = new DiskQueue(storage, clock, { fsync: "always", cacheBytes: 0, onError() {} });
+  const store = new PartitionStore(queue, 3, NO_STATE, () => {});
+  const times = { timestampMs: 0, expiresAtMs: 0 };
+  store.apply({ key: "k", seq: 1, term: 1, flags: 0, ...times, value: NO_VALUE });
+  await clock.run(1);
+  let cleared = false;
+  store.clear().then(() => cleared = true);
+  await clock.run(3 * STORAGE_RETRY_MS);
+  assertEquals(cleared, true);
+  assertEquals(store.get("k"), undefined);
+});
