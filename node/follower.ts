@@ -251,8 +251,8 @@ export class Follower {
   }
 
   #takeWrites(stream: Stream, entries: readonly Entry[]): void {
+    this.#store.applyAll(entries);
     for (const entry of entries) {
-      this.#store.apply(entry);
       stream.suspects.delete(entry.key);
       if (stream.state === "level") {
         this.#store.setState({ lastSeq: entry.seq });
@@ -272,12 +272,35 @@ export class Follower {
     }
   }
 
-  /** All that was held back, in the order in which it came. */
+  /** All that was held back: what each key comes to, taken at once or not at all. */
   #takeHeld(stream: Stream): void {
-    for (const what of stream.held ?? []) {
-      if ("req_type" in what) this.#takeChunkEntries(stream, what);
-      else this.#takeWrites(stream, what);
+    const { held, suspects } = stream;
+    if (held === undefined) return;
+    const outcome = new Map<string, Entry | undefined>();
+    const here = (key: string) => outcome.has(key) ? outcome.get(key) : this.#store.get(key);
+    for (const what of held) {
+      if (!("req_type" in what)) {
+        for (const entry of what) outcome.set(entry.key, entry);
+        continue;
+      }
+      for (const wire of what.entries) {
+        const entry = fromWireEntry(wire);
+        const before = here(entry.key);
+        const suspect = suspects.has(entry.key) && !outcome.has(entry.key);
+        if (before === undefined || before.seq < entry.seq || suspect) {
+          outcome.set(entry.key, entry);
+        }
+      }
+      for (const key of what.absent ?? []) {
+        if (suspects.has(key) && !outcome.has(key)) outcome.set(key, undefined);
+      }
     }
+    const entries = [...outcome.values()].filter((entry) => entry !== undefined);
+    const removed = [...outcome.keys()].filter((key) => outcome.get(key) === undefined);
+    this.#store.applyAll(entries, removed);
+    const lastSeq = entries.reduce((max, { seq }) => Math.max(max, seq), 0);
+    if (lastSeq > this.#store.state.lastSeq) this.#store.setState({ lastSeq });
+    suspects.clear();
     stream.held = undefined;
   }
 
@@ -336,11 +359,6 @@ export class Follower {
 
   /** Some entries, each newer than what is here or the truth for a suspect. */
   #takeChunk(stream: Stream, chunk: Message<"align_chunk">): void {
-    this.#takeChunkEntries(stream, chunk);
-    this.#chunkTaken(stream);
-  }
-
-  #takeChunkEntries(stream: Stream, chunk: Message<"align_chunk">): void {
     for (const wire of chunk.entries) {
       const entry = fromWireEntry(wire);
       const here = this.#store.get(entry.key);
@@ -352,6 +370,7 @@ export class Follower {
     for (const key of chunk.absent ?? []) {
       if (stream.suspects.delete(key)) this.#store.remove(key);
     }
+    this.#chunkTaken(stream);
   }
 
   /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */

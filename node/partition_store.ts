@@ -114,7 +114,29 @@ export class PartitionStore {
    */
   apply(entry: Entry): void {
     this.#checkWritable();
-    const old = this.#current(entry.key, false);
+    this.#replace(entry, this.#current(entry.key, false));
+  }
+
+  /**
+   * As {@linkcode PartitionStore.apply} for writes that belong together, in their order, and then for
+   * records to be taken away: all of it, or nothing where it throws.
+   */
+  applyAll(entries: readonly Entry[], removed: readonly string[] = []): void {
+    this.#checkWritable();
+    // What must be read is read before anything is changed; a key's later writes replace its first.
+    const old = new Map<string, PendingWrite | CachedRecord | undefined>();
+    for (const { key } of entries) if (!old.has(key)) old.set(key, this.#current(key, false));
+    for (const key of removed) if (!old.has(key)) old.set(key, this.#current(key, false));
+    const newest = (key: string) => {
+      const write = this.#pending.get(key);
+      if (write === undefined) return old.get(key);
+      return write.entry === undefined ? undefined : write;
+    };
+    for (const entry of entries) this.#replace(entry, newest(entry.key));
+    for (const key of removed) this.#takeAway(key, newest(key));
+  }
+
+  #replace(entry: Entry, old: PendingWrite | CachedRecord | undefined): void {
     const { key, value, crc } = encodeRecord(this.partition, entry);
     // First the account: the old write may be one under way, which `#put` replaces in place.
     if (old?.entry !== undefined) this.#account(old.entry, old.crc, -1);
@@ -131,7 +153,10 @@ export class PartitionStore {
    */
   remove(key: string): void {
     this.#checkWritable();
-    const old = this.#current(key, false);
+    this.#takeAway(key, this.#current(key, false));
+  }
+
+  #takeAway(key: string, old: PendingWrite | CachedRecord | undefined): void {
     if (old?.entry === undefined) return;
     this.#account(old.entry, old.crc, -1);
     this.#put(key, { key: recordKey(this.partition, key) }, undefined, 0);

@@ -340,26 +340,28 @@ export class Primary implements StreamOwner {
     const deadlineMs = ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
     const early = "acks" in request && request.acks === "primary";
     const last = changes.length - 1;
-    for (const [i, { key, write }] of changes.entries()) {
-      const entry: Entry = {
-        key,
-        seq: store.state.lastSeq + 1,
-        term: config.term,
-        flags: write.flags,
-        timestampMs: wallMs,
-        expiresAtMs: write.expiresAtMs,
-        value: write.value,
-      };
-      try {
-        store.apply(entry);
-      } catch (error) {
-        // Only the first can be refused: what it needs to read, the others of a group have read.
-        invariant(i === 0, "a group of writes is applied whole", { key });
-        ports.inFlight.give(allBytes);
-        this.#readFailed(error, request, reply);
-        return;
-      }
-      store.setState({ lastSeq: entry.seq });
+    const first = store.state.lastSeq + 1;
+    const entries = changes.map(({ key, write }, i): Entry => ({
+      key,
+      seq: first + i,
+      term: config.term,
+      flags: write.flags,
+      timestampMs: wallMs,
+      expiresAtMs: write.expiresAtMs,
+      value: write.value,
+    }));
+    try {
+      const [only] = entries;
+      if (only !== undefined && entries.length === 1) store.apply(only);
+      else store.applyAll(entries);
+    } catch (error) {
+      ports.inFlight.give(allBytes);
+      this.#readFailed(error, request, reply);
+      return;
+    }
+    store.setState({ lastSeq: first + last });
+    for (const [i, entry] of entries.entries()) {
+      const { key } = entry;
       this.recent.push(entry.seq, key);
       if (entry.expiresAtMs !== 0 && entry.expiresAtMs < this.nextExpiryMs) {
         this.nextExpiryMs = entry.expiresAtMs;

@@ -216,8 +216,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a copy takes the writes of one frame in the wrong order",
     file: "node/follower.ts",
     edits: [[
-      "for (const entry of entries) {\n      this.#store.apply(entry);",
-      "for (const entry of entries.toReversed()) {\n      this.#store.apply(entry);",
+      "this.#store.applyAll(entries);\n    for (const entry of entries) {",
+      "this.#store.applyAll(entries.toReversed());\n    for (const entry of entries) {",
     ]],
     seedsMax: 20,
   },
@@ -225,8 +225,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a copy drops a write now and then",
     file: "node/follower.ts",
     edits: [[
-      "      this.#store.apply(entry);\n      stream.suspects.delete(entry.key);\n      if (stream.state",
-      "      if (entry.seq % 50 !== 49) this.#store.apply(entry);\n      stream.suspects.delete(entry.key);\n      if (stream.state",
+      "this.#store.applyAll(entries);\n    for (const entry of entries) {",
+      "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    for (const entry of entries) {",
     ]],
     seedsMax: 10,
   },
