@@ -24,6 +24,8 @@ import type { Trace } from "./trace.ts";
 
 /** From the end of the storm until everything must be as if nothing had happened. */
 export const HEAL_MS_MAX = 150_000;
+/** After that, what was under way ends. */
+const SETTLE_MS = 25_000;
 /** How long clients then still ask; every one of their requests must succeed. */
 const CALM_MS = 5_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
@@ -267,8 +269,9 @@ class Simulation {
 
   /** Everything is well: now every request must succeed, in time. */
   async #calm(workload: Workload): Promise<void> {
-    // Requests and pauses that began before are given the time to end.
-    await this.#pass(10_000);
+    // Requests that began before are given the time to end, and dead connections to be found out,
+    // which takes a request and a while of silence.
+    await this.#pass(SETTLE_MS);
     const { length } = this.#history.events;
     await this.#pass(CALM_MS);
     const { events } = this.#history;
