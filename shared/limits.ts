@@ -116,6 +116,8 @@ export const COORDINATOR_TICK_MS = 50;
 /** The gateway's cache of values, by default and in bytes. */
 export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
 export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
+/** A cached value is good while its node has answered something that was sent so lately. */
+export const GATEWAY_TRUST_MS = 3_000;
 /** Clocks of two processes drift apart by at most so many parts of one. */
 export const CLOCK_DRIFT_MAX = 0.05;
 
@@ -262,6 +264,10 @@ invariant(
 invariant(
   REQUEST_BYTES_MAX > REQUEST_BYTES_PER_CONNECTION_MAX + FRAME_BYTES_MAX,
   "one connection alone does not keep the others from asking",
+);
+invariant(
+  GATEWAY_TRUST_MS >= 2 * RPC_PING_MS,
+  "one late answer to a ping does not make a cache useless",
 );
 invariant(RPC_SILENCE_MS_MAX > 2 * RPC_PING_MS, "a pinged connection has time to answer");
 invariant(

@@ -46,6 +46,8 @@ export interface RouterOptions {
   onMap?(map: ClusterMap): void;
   /** A node sent something unasked. */
   onPush?(message: Message, node: NodeId): void;
+  /** Ping nodes even while nothing is asked: see {@linkcode Router.provenMs}. Default false. */
+  readonly keepAlive?: boolean;
   /** The connection to a node, which was up, has ended. */
   onNodeDown?(node: NodeId): void;
 }
@@ -104,7 +106,7 @@ export class Router {
       onDown: (node) => options.onNodeDown?.(node),
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
-    });
+    }, { keepAlive: options.keepAlive ?? false });
     this.#refresh = new MapRefresh({
       deps,
       hello,
@@ -182,6 +184,14 @@ export class Router {
     }
     const reply = unavailable(`node ${node} is not in the cluster map`);
     this.#clock.defer(() => done(reply));
+  }
+
+  /**
+   * With `keepAlive`: everything that the node sent here before this moment, on this process's clock,
+   * has come; -Infinity where there is no connection.
+   */
+  provenMs(node: NodeId): number {
+    return this.#pool.provenMs(node);
   }
 
   /** Ends all connections; what waits gets `unavailable`. */
