@@ -153,7 +153,9 @@ export const SESSION_BACKOFF_MS = 100;
 export const SESSION_BACKOFF_MS_MAX = 2_000;
 /** The answer to `register` or `get_map` takes at most so long. */
 export const SESSION_REPLY_TIMEOUT_MS = 5_000;
-/** A session over which nothing at all came for so long is dead: heartbeats are answered far more often. */
+/** A session over which nothing came for so long is pinged, heartbeats by UDP or not, ... */
+export const SESSION_PING_MS = 1_000;
+/** ... and taken for dead after so long. */
 export const SESSION_SILENCE_MS = 5_000;
 /** Heartbeats whose acknowledgement is still recognised. */
 export const HEARTBEATS_REMEMBERED = 32;
@@ -248,6 +250,7 @@ invariant(
   SESSION_SILENCE_MS > FAILURE_TIMEOUT_MS,
   "a session outlives what the coordinator may be silent for before it declares a failure",
 );
+invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time to answer");
 invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
   "a client that reads one large reply is not cut off",
