@@ -3,14 +3,16 @@
  * nodes that have the keys, with a cache of values in front for reads that ask for it by
  * `consistency: "cached"`. All others, those that say nothing included, go past the cache.
  *
- * Invariant: what `value_cache.ts` says of a value in the cache. A cached read may be as old as an
- * invalidation that is on its way; nothing more is promised of it.
+ * Invariant: what `value_cache.ts` says of a value in the cache. A cached read is at most
+ * GATEWAY_TRUST_MS old: the node that is to say when the value changes has answered a ping that was
+ * sent no longer ago, and what it said before that answer has come. A connection that the other side
+ * has forgotten, or a gateway that stood still for a while, is no reason to believe an old value.
  *
  * @module
  */
-import { type ClusterMap, partitionConfig } from "../shared/cluster_map.ts";
+import { type ClusterMap, type NodeId, partitionConfig } from "../shared/cluster_map.ts";
 import { KvError } from "../shared/errors.ts";
-import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
+import { GATEWAY_CACHE_BYTES_MAX, GATEWAY_TRUST_MS, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
 import { OPERATIONS } from "../shared/operations/table.ts";
@@ -43,6 +45,7 @@ export class Gateway {
         if (message.req_type !== "invalidate") return;
         for (const key of message.keys) this.#cache.invalidate(key);
       },
+      keepAlive: true,
       onNodeDown: (node) => this.#cache.dropNode(node),
     });
   }
@@ -109,7 +112,10 @@ export class Gateway {
 
   #cachedRead(request: Message<"get">, timeoutMs: number, reply: ReplyTo): void {
     const { key } = request;
-    const cached = this.#cache.get(key, this.#deps.clock.wallMs());
+    const { clock } = this.#deps;
+    const sinceMs = clock.monotonicMs() - GATEWAY_TRUST_MS;
+    const trusts = (node: NodeId) => this.#router.provenMs(node) >= sinceMs;
+    const cached = this.#cache.get(key, clock.wallMs(), trusts);
     if (cached !== undefined) {
       // A copy: the server puts the request's id into what it is given.
       reply({ ...cached });

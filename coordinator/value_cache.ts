@@ -67,9 +67,22 @@ export class ValueCache {
     };
   }
 
-  /** The answer, if it is here and has not expired. */
-  get(key: string, wallMs: number): CachedReply | undefined {
+  /**
+   * The answer, if it is here and has not expired.
+   *
+   * @param trusts whether a node's invalidations are known to have come, as far as they matter
+   */
+  get(
+    key: string,
+    wallMs: number,
+    trusts: (node: NodeId) => boolean = () => true,
+  ): CachedReply | undefined {
     const cached = this.#values.get(key);
+    // It stays: once the node is heard again, so are its invalidations, and before that.
+    if (cached !== undefined && !trusts(cached.node)) {
+      this.#misses++;
+      return undefined;
+    }
     const expiresAt = cached?.reply.expires_at ?? 0;
     if (cached !== undefined && (expiresAt === 0 || expiresAt > wallMs)) {
       this.#hits++;

@@ -17,6 +17,7 @@ import {
   CONNECT_TIMEOUT_MS,
   SESSION_BACKOFF_MS,
   SESSION_BACKOFF_MS_MAX,
+  SESSION_PING_MS,
   SESSION_REPLY_TIMEOUT_MS,
   SESSION_SILENCE_MS,
 } from "../shared/limits.ts";
@@ -104,6 +105,7 @@ type State = "waiting" | "connecting" | "registering" | "registered" | "closed";
 const HELLO_ID = "hello";
 const REGISTER_ID = "register";
 const MAP_ID = "map";
+const PING_ID = "ping";
 
 /** The session; {@linkcode CoordinatorSession.start} begins it. */
 export class CoordinatorSession {
@@ -168,7 +170,6 @@ export class CoordinatorSession {
 
   /** A heartbeat was acknowledged, by whatever way; the acknowledgement told this epoch. */
   noteAck(epoch: number): void {
-    this.#aliveMs = this.#deps.clock.monotonicMs();
     this.#behind = epoch > (this.#map?.epoch ?? 0) ? this.#behind + 1 : 0;
     // The map is usually on its way. One that does not come was lost with its connection.
     if (this.#behind >= 2) this.#askForMap("an acknowledged heartbeat tells of a newer map");
@@ -466,7 +467,10 @@ export class CoordinatorSession {
     this.#askingForMap = false;
   }
 
-  /** A connection whose other end has vanished says nothing; only the silence tells. */
+  /**
+   * A connection whose other end has vanished says nothing; only the silence tells. Heartbeats by UDP
+   * say nothing about it: they may go on while reports and maps are lost.
+   */
   #watchForSilence(): void {
     this.#watch?.cancel();
     const silentMs = this.#deps.clock.monotonicMs() - this.#aliveMs;
@@ -476,10 +480,8 @@ export class CoordinatorSession {
       );
       return;
     }
-    this.#watch = this.#deps.clock.setTimer(
-      SESSION_SILENCE_MS - silentMs,
-      () => this.#watchForSilence(),
-    );
+    if (silentMs >= SESSION_PING_MS) this.#connection?.send({ req_type: "ping", id: PING_ID });
+    this.#watch = this.#deps.clock.setTimer(SESSION_PING_MS, () => this.#watchForSilence());
   }
 
   #cancelTimers(): void {

@@ -203,6 +203,8 @@ class DenoStream implements Stream {
     this.remote = fromDeno(conn.remoteAddr as Deno.NetAddr);
     try {
       conn.setNoDelay(true);
+      // One whose other side has vanished without a word is found out in the end.
+      conn.setKeepAlive(true);
     } catch {
       // It has broken already; the first read says so.
     }

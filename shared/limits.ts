@@ -116,6 +116,8 @@ export const COORDINATOR_TICK_MS = 50;
 /** The gateway's cache of values, by default and in bytes. */
 export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
 export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
+/** A cached value is good while its node has answered something that was sent so lately. */
+export const GATEWAY_TRUST_MS = 3_000;
 /** Clocks of two processes drift apart by at most so many parts of one. */
 export const CLOCK_DRIFT_MAX = 0.05;
 
@@ -153,7 +155,9 @@ export const SESSION_BACKOFF_MS = 100;
 export const SESSION_BACKOFF_MS_MAX = 2_000;
 /** The answer to `register` or `get_map` takes at most so long. */
 export const SESSION_REPLY_TIMEOUT_MS = 5_000;
-/** A session over which nothing at all came for so long is dead: heartbeats are answered far more often. */
+/** A session over which nothing came for so long is pinged, heartbeats by UDP or not, ... */
+export const SESSION_PING_MS = 1_000;
+/** ... and taken for dead after so long. */
 export const SESSION_SILENCE_MS = 5_000;
 /** Heartbeats whose acknowledgement is still recognised. */
 export const HEARTBEATS_REMEMBERED = 32;
@@ -255,6 +259,7 @@ invariant(
   SESSION_SILENCE_MS > FAILURE_TIMEOUT_MS,
   "a session outlives what the coordinator may be silent for before it declares a failure",
 );
+invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time to answer");
 invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
   "a client that reads one large reply is not cut off",
@@ -271,6 +276,10 @@ invariant(
 invariant(
   REQUEST_BYTES_MAX > REQUEST_BYTES_PER_CONNECTION_MAX + FRAME_BYTES_MAX,
   "one connection alone does not keep the others from asking",
+);
+invariant(
+  GATEWAY_TRUST_MS >= 2 * RPC_PING_MS,
+  "one late answer to a ping does not make a cache useless",
 );
 invariant(RPC_SILENCE_MS_MAX > 2 * RPC_PING_MS, "a pinged connection has time to answer");
 invariant(

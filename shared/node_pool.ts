@@ -6,7 +6,7 @@
  */
 import type { ClusterMap, NodeId, NodeInfo } from "./cluster_map.ts";
 import type { Message } from "./messages.ts";
-import { RpcClient, type RpcClientDeps } from "./rpc_client.ts";
+import { RpcClient, type RpcClientDeps, type RpcClientOptions } from "./rpc_client.ts";
 
 /** What the pool calls. */
 export interface NodePoolHandlers {
@@ -22,10 +22,17 @@ export class NodePool {
   readonly #deps: RpcClientDeps;
   readonly #hello: Message<"hello">;
   readonly #handlers: NodePoolHandlers;
+  readonly #options: RpcClientOptions;
   #nodes = new Map<NodeId, NodeInfo>();
   readonly #clients = new Map<NodeId, RpcClient>();
 
-  constructor(deps: RpcClientDeps, hello: Message<"hello">, handlers: NodePoolHandlers) {
+  constructor(
+    deps: RpcClientDeps,
+    hello: Message<"hello">,
+    handlers: NodePoolHandlers,
+    options: RpcClientOptions = {},
+  ) {
+    this.#options = options;
     this.#deps = deps;
     this.#hello = hello;
     this.#handlers = handlers;
@@ -47,9 +54,14 @@ export class NodePool {
       onPush: (message) => handlers.onPush(message, id),
       onDown: () => handlers.onDown(id),
       onSilence: () => handlers.onSilence(id),
-    });
+    }, this.#options);
     this.#clients.set(id, client);
     return client;
+  }
+
+  /** What {@linkcode RpcClient.provenMs} says of the connection to a node; -Infinity for none. */
+  provenMs(id: NodeId): number {
+    return this.#clients.get(id)?.provenMs ?? -Infinity;
   }
 
   /** Follows a new map. What was sent to a node that is gone ends as `outcome_unknown`. */

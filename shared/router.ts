@@ -48,6 +48,8 @@ export interface RouterOptions {
   onMap?(map: ClusterMap): void;
   /** A node sent something unasked. */
   onPush?(message: Message, node: NodeId): void;
+  /** Ping nodes even while nothing is asked: see {@linkcode Router.provenMs}. Default false. */
+  readonly keepAlive?: boolean;
   /** The connection to a node, which was up, has ended. */
   onNodeDown?(node: NodeId): void;
 }
@@ -110,7 +112,7 @@ export class Router {
       onDown: (node) => options.onNodeDown?.(node),
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
-    });
+    }, { keepAlive: options.keepAlive ?? false });
     this.#refresh = new MapRefresh({
       deps,
       hello,
@@ -189,6 +191,14 @@ export class Router {
     }
     const reply = unavailable(`node ${node} is not in the cluster map`);
     this.#clock.defer(() => done(reply));
+  }
+
+  /**
+   * With `keepAlive`: everything that the node sent here before this moment, on this process's clock,
+   * has come; -Infinity where there is no connection.
+   */
+  provenMs(node: NodeId): number {
+    return this.#pool.provenMs(node);
   }
 
   /** Ends all connections; what waits gets `unavailable`. */

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import type { Clock, Timer } from "./clock.ts";
+import { type Clock, setPeriodic, type Timer } from "./clock.ts";
 import { encodeWithId } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { fromErrorReply, toErrorReply } from "./error_reply.ts";
@@ -49,6 +49,15 @@ export interface RpcClientHandlers {
   onSilence?(silentMs: number): void;
 }
 
+/** Options of a client. */
+export interface RpcClientOptions {
+  /**
+   * Ping a connection that is up again and again, whether it owes anything or not: for a client that
+   * relies on what it is told unasked. Default false.
+   */
+  readonly keepAlive?: boolean;
+}
+
 /** Takes a request's reply. */
 export type Done = (reply: Reply) => void;
 
@@ -62,6 +71,8 @@ interface Pending {
 /** Ids of the client's own messages; requests have numbers. */
 const HELLO_ID = "hello";
 const PING_ID = "ping";
+/** Pings of `keepAlive` say when they were sent. */
+const TIMED_PING_ID = "ping at ";
 
 /** Asks one address. */
 export class RpcClient {
@@ -70,6 +81,7 @@ export class RpcClient {
   readonly #hello: Message<"hello">;
   readonly #handlers: RpcClientHandlers;
   readonly #where: string;
+  readonly #keepAlive: boolean;
 
   #connection: Connection | undefined;
   #abandon: (() => void) | undefined;
@@ -97,23 +109,37 @@ export class RpcClient {
   #pingedMs = 0;
   /** Something was sent and nothing at all has come since, whatever became of the request. */
   #unanswered = false;
+  #aliveTimer: Timer | undefined;
+  #helloSentMs = 0;
+  #provenMs = -Infinity;
 
   constructor(
     deps: RpcClientDeps,
     address: Address,
     hello: Message<"hello">,
     handlers: RpcClientHandlers = {},
+    options: RpcClientOptions = {},
   ) {
     this.#deps = deps;
     this.address = address;
     this.#hello = hello;
     this.#handlers = handlers;
     this.#where = formatAddress(address);
+    this.#keepAlive = options.keepAlive ?? false;
   }
 
   /** Connected, and `hello` was accepted. */
   get up(): boolean {
     return this.#up;
+  }
+
+  /**
+   * With `keepAlive`: everything that the other side sent over this connection before this moment, on
+   * this process's monotonic clock, has come. It is when the latest ping that was answered was sent;
+   * -Infinity without a connection.
+   */
+  get provenMs(): number {
+    return this.#provenMs;
   }
 
   /** Requests that were sent and not answered. */
@@ -185,6 +211,7 @@ export class RpcClient {
     this.#retryTimer?.cancel();
     this.#scanTimer?.cancel();
     this.#helloTimer?.cancel();
+    this.#aliveTimer?.cancel();
     this.#abandon?.();
     this.#abandon = undefined;
     const reason = new KvError("unavailable", `the connection to ${this.#where} was closed`);
@@ -204,6 +231,7 @@ export class RpcClient {
       onClose: (reason) => this.#onClose(reason),
     });
     this.#connection = connection;
+    this.#helloSentMs = this.#deps.clock.monotonicMs();
     connection.sendText(encodeWithId(this.#hello, HELLO_ID));
     this.#helloTimer = this.#deps.clock.setTimer(HELLO_TIMEOUT_MS, () => {
       this.#lastError = new KvError(
@@ -229,6 +257,8 @@ export class RpcClient {
       this.#pending.delete(id);
       reply.id = undefined;
       pending.done(reply);
+    } else if (id?.startsWith(TIMED_PING_ID) === true) {
+      this.#provenMs = Math.max(this.#provenMs, Number(id.slice(TIMED_PING_ID.length)));
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
     } else if (id === undefined && reply.req_type === "error") {
@@ -252,6 +282,13 @@ export class RpcClient {
     this.#lastError = undefined;
     const waiting = this.#waiting;
     this.#waiting = [];
+    if (this.#keepAlive) {
+      this.#provenMs = this.#helloSentMs;
+      this.#aliveTimer = setPeriodic(this.#deps.clock, RPC_PING_MS, () => {
+        const sentMs = this.#deps.clock.monotonicMs();
+        connection.sendText(`{"id":"${TIMED_PING_ID}${sentMs}","req_type":"ping"}`);
+      });
+    }
     for (const pending of waiting) this.#transmit(connection, pending);
     this.#handlers.onUp?.();
   }
@@ -266,6 +303,8 @@ export class RpcClient {
 
   #onClose(reason: Error | undefined): void {
     this.#helloTimer?.cancel();
+    this.#aliveTimer?.cancel();
+    this.#provenMs = -Infinity;
     this.#connection = undefined;
     this.#unanswered = false;
     const wasUp = this.#up;

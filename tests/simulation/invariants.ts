@@ -6,9 +6,9 @@
  * copy serves as primary, and it holds a lease that counts, or needs no other copy's word, or would
  * at this instant be confirmed by all whose word it needs.
  *
- * *Never back.* Per process: the map's epoch, and each partition's term and epoch. On the
- * coordinator's disk: the epoch and each partition's term. On a node's disk: incarnations; what is
- * committed of a partition, as long as it is not deleted as a whole.
+ * *Never back.* Per process: the map's epoch; each partition's term and epoch; and, until a copy is
+ * deleted as a whole, the term that it was last level in and the seq up to which it knows its writes
+ * to be committed. On the coordinator's disk: the epoch and each partition's term.
  *
  * *Nothing lost.* Each member of the in-sync set on the coordinator's disk has every acknowledged
  * write on its own disk, as it would be after a power cut; a copy whose disk was damaged by a fault
@@ -44,6 +44,8 @@ interface Seen {
   config: PartitionConfig | undefined;
   epoch: number;
   damaged: boolean;
+  term: number;
+  commitSeq: number;
 }
 
 /** An acknowledged write. */
@@ -118,6 +120,8 @@ export class Invariants {
         config: undefined,
         epoch: 0,
         damaged: false,
+        term: 0,
+        commitSeq: 0,
       }));
       this.#seen.set(process, seen);
     }
@@ -133,8 +137,14 @@ export class Invariants {
       if (last === undefined) continue;
       const state = replica === undefined ? "none" : stateOf(replica);
       if (state !== last.state) this.#onState(host, partition, last, state, replica);
-      if (replica !== undefined && replica.config !== last.config) {
-        this.#onConfig(host, partition, last, replica);
+      if (replica !== undefined) {
+        if (replica.config !== last.config) this.#onConfig(host, partition, last, replica);
+        const { term, commitSeq } = replica.store.state;
+        if (term < last.term || commitSeq < last.commitSeq) {
+          this.#onLess(host, partition, last, replica);
+        }
+        last.term = term;
+        last.commitSeq = commitSeq;
       }
       if (state === "serving") this.#checkReader(partition);
     }
@@ -191,6 +201,17 @@ export class Invariants {
       }
     }
     last.epoch = epoch;
+  }
+
+  #onLess(host: NodeHost, partition: number, last: Seen, replica: Replica): void {
+    const { term, commitSeq, lastSeq } = replica.store.state;
+    // It has been deleted, to be filled anew.
+    if (term === 0 && lastSeq === 0) return;
+    throw new Violation(
+      `${host.name}: the copy of partition ${partition} went from term ${last.term}, committed ` +
+        `${last.commitSeq} to term ${term}, committed ${commitSeq}`,
+      partition,
+    );
   }
 
   #checkReader(partition: number): void {

@@ -51,7 +51,7 @@ export function whatIsOpen(world: World, when: "idle" | "closed"): string | unde
     if (process === undefined) return undefined;
     const found = {
       timers: process.timers,
-      streams: world.network.openStreams(process),
+      streams: world.network.openStreams(process, when === "closed"),
       sockets: world.network.openSockets(process),
     };
     for (const what of ["timers", "streams", "sockets"] as const) {

@@ -230,7 +230,10 @@ export class Nemesis {
     const host = this.#runningNode();
     if (host?.runtime === undefined || host.wish !== "run") return;
     this.#world.coverage.hit("fault: node stopped in order");
-    this.#world.stopNode(host, () => this.#startLater(host));
+    this.#world.stopNode(host, () => {
+      if (this.#storm) this.#startLater(host);
+      else this.#world.startNode(host);
+    });
   }
 
   #join(): void {

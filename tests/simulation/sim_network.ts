@@ -193,10 +193,17 @@ export class SimNetwork {
 
   // What is there.
 
-  /** Streams of a process that are open. */
-  openStreams(process: SimProcess): number {
+  /**
+   * Streams of a process that are open.
+   *
+   * @param dead whether those count whose other end is gone without a word, which only the system's
+   * own probes would find out, after hours
+   */
+  openStreams(process: SimProcess, dead: boolean): number {
     let count = 0;
-    for (const end of this.#ends) if (end.process === process && !end.closed) count++;
+    for (const end of this.#ends) {
+      if (end.process === process && !end.closed && (dead || !end.isDead)) count++;
+    }
     return count;
   }
 

@@ -66,6 +66,11 @@ export class SimStream implements Stream {
     return Math.max(0, this.#pendingBytes - this.#network.options.bufferBytes);
   }
 
+  /** Nothing will ever come from the other end. */
+  get isDead(): boolean {
+    return this.forgotten || this.#other === undefined || this.#other.#dead;
+  }
+
   join(other: SimStream): void {
     this.#other = other;
   }

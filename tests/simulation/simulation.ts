@@ -24,6 +24,8 @@ import type { Trace } from "./trace.ts";
 
 /** From the end of the storm until everything must be as if nothing had happened. */
 export const HEAL_MS_MAX = 150_000;
+/** After that, what was under way ends. */
+const SETTLE_MS = 25_000;
 /** How long clients then still ask; every one of their requests must succeed. */
 const CALM_MS = 5_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
@@ -118,11 +120,7 @@ class Simulation {
     try {
       await this.#phases();
     } catch (error) {
-      failure = {
-        what: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-        partition: error instanceof Violation ? error.partition : undefined,
-        stack: error instanceof Error ? withCause(error) : undefined,
-      };
+      failure = failureOf(error);
       this.#world.trace.add("FAILURE", failure.what);
     } finally {
       await turn();
@@ -165,8 +163,12 @@ class Simulation {
       this.#invariants.checkAll();
     }
     this.#nemesis.end();
-    await this.#heal();
+    const healed = await this.#heal();
     this.#invariants.checkAll();
+    if (!healed) {
+      this.#judge(undefined);
+      return;
+    }
     await this.#calm(workload);
     await this.#finish(workload);
   }
@@ -206,7 +208,8 @@ class Simulation {
     return until?.() ?? true;
   }
 
-  async #heal(): Promise<void> {
+  /** @returns false where that is not possible, and rightly so */
+  async #heal(): Promise<boolean> {
     let why: { text: string; partition?: number } | undefined;
     const healed = await this.#pass(HEAL_MS_MAX, () => {
       why = this.#whyUnhealed();
@@ -214,12 +217,29 @@ class Simulation {
     });
     if (healed) {
       this.#world.trace.add("simulation", "all is as it should be");
-      return;
+      return true;
+    }
+    if (this.#isBeyondRepair(why?.partition)) {
+      this.#world.trace.add("simulation", "the last copy of a partition is damaged: ends here");
+      return false;
     }
     throw new Violation(
       `${HEAL_MS_MAX / 1000} s after the storm ${why?.text ?? "it has not healed"}`,
       why?.partition,
     );
+  }
+
+  /**
+   * Whether a fault has damaged what became the last copy of a partition, when the others died before
+   * the damage was found: its readers are told so, and nothing but an operator's word can mend it.
+   */
+  #isBeyondRepair(partition: number | undefined): boolean {
+    if (partition === undefined) return false;
+    const inSync = this.#world.map?.partitions[partition]?.inSync ?? [];
+    const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
+    const damaged = (id: string) =>
+      this.#world.hostOf(id)?.disk.outstandingDamage().some(({ key }) => key.startsWith(prefix));
+    return inSync.length > 0 && inSync.every((id) => damaged(id) === true);
   }
 
   #whyUnhealed(): { text: string; partition?: number } | undefined {
@@ -267,8 +287,9 @@ class Simulation {
 
   /** Everything is well: now every request must succeed, in time. */
   async #calm(workload: Workload): Promise<void> {
-    // Requests and pauses that began before are given the time to end.
-    await this.#pass(10_000);
+    // Requests that began before are given the time to end, and dead connections to be found out,
+    // which takes a request and a while of silence.
+    await this.#pass(SETTLE_MS);
     const { length } = this.#history.events;
     await this.#pass(CALM_MS);
     const { events } = this.#history;
@@ -305,6 +326,13 @@ class Simulation {
     }
   }
 
+  #judge(held: Awaited<ReturnType<Workload["readAll"]>> | undefined): void {
+    const judgement = judgeHistory(this.#history, held === undefined ? {} : { held });
+    const [first] = judgement.failures;
+    if (first === undefined) return;
+    throw new Violation(`${first.check}: ${first.text}`, partitionOfKey(first.key, this.#world));
+  }
+
   /** Nobody asks any more: copies, history, and what is left open. */
   async #finish(workload: Workload): Promise<void> {
     const world = this.#world;
@@ -314,11 +342,7 @@ class Simulation {
     if (!await this.#pass(60_000, () => held !== undefined)) {
       throw new Violation("the last reads never end");
     }
-    const judgement = judgeHistory(this.#history, held === undefined ? {} : { held });
-    const [first] = judgement.failures;
-    if (first !== undefined) {
-      throw new Violation(`${first.check}: ${first.text}`, partitionOfKey(first.key, world));
-    }
+    this.#judge(held);
     await this.#pass(3_000);
     this.#invariants.checkAll();
     let differs: { text: string; partition: number } | "nothing" | undefined;
@@ -344,6 +368,14 @@ class Simulation {
 
 function partitionOfKey(key: string, world: World): number {
   return partitionOf(key, world.shape.partitions);
+}
+
+function failureOf(error: unknown): SimulationFailure {
+  return {
+    what: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    partition: error instanceof Violation ? error.partition : undefined,
+    stack: error instanceof Error ? withCause(error) : undefined,
+  };
 }
 
 function turn(): Promise<void> {

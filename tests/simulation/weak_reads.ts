@@ -3,8 +3,7 @@
  *
  * * `replica`: the value was committed, and is not older than the lease was long: a write that was
  *   acknowledged more than a lease (on the slowest clock) before the read was asked for is seen.
- * * `cached`: the value was committed, and is not older than an invalidation may be on its way, which is
- *   as long as the gateway keeps a connection that is silent.
+ * * `cached`: the value was committed, and is not older than GATEWAY_TRUST_MS, on the slowest clock.
  *
  * Nothing is promised of two such reads of one client: the second may be older than the first.
  *
@@ -13,7 +12,7 @@
  *
  * @module
  */
-import { CLOCK_DRIFT_MAX, LEASE_MS, RPC_PING_MS, RPC_SILENCE_MS_MAX } from "../../shared/limits.ts";
+import { CLOCK_DRIFT_MAX, GATEWAY_TRUST_MS, LEASE_MS } from "../../shared/limits.ts";
 import { type Call, isReadName, type Operation } from "./history.ts";
 import type { BeginOf } from "./register_model.ts";
 
@@ -27,7 +26,7 @@ export interface Staleness {
 export function staleness(leaseMs = LEASE_MS): Staleness {
   // A slow clock makes everything that it measures longer.
   const slow = 1 / (1 - CLOCK_DRIFT_MAX);
-  return { replicaMs: leaseMs * slow, cachedMs: (RPC_SILENCE_MS_MAX + RPC_PING_MS) * slow };
+  return { replicaMs: leaseMs * slow, cachedMs: GATEWAY_TRUST_MS * slow };
 }
 
 /** Whether a call is a read of weaker consistency. */
