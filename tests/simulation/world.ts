@@ -242,22 +242,25 @@ export class World {
       this.trace.add(host.name, `runs as node ${host.nodeId}`);
       sabotage.node?.(runtime, this);
       runtime.failed.then((error) => {
-        if (process.alive) this.#fail(`node ${host.name} cannot go on: ${error.message}`, error);
+        if (process.alive) this.#onFailed(host, process, error);
       });
     }, (error) => {
       if (!process.alive) return;
-      const failure = toKvError(error);
-      if (failure.code !== "storage_failed") {
-        this.#fail(`node ${host.name} does not start: ${failure.message}`, error);
-        return;
-      }
-      this.coverage.hit("node: start failed");
-      this.trace.add(host.name, `does not start: ${failure.message}`);
-      this.#end(host, process, true);
-      // A supervisor tries again.
-      this.scheduler.after(1_000, undefined, () => {
-        if (host.wish === "run") this.startNode(host);
-      });
+      this.#onFailed(host, process, toKvError(error));
+    });
+  }
+
+  /** It has ended with an error. A supervisor starts it again; only a disk's errors are its right. */
+  #onFailed(host: NodeHost, process: SimProcess, error: KvError): void {
+    if (error.code !== "storage_failed") {
+      this.#fail(`node ${host.name} cannot go on: ${error.message}`, error);
+      return;
+    }
+    this.coverage.hit("node: start failed");
+    this.trace.add(host.name, `ends: ${error.message}`);
+    this.#end(host, process, true);
+    this.scheduler.after(1_000, undefined, () => {
+      if (host.wish === "run") this.startNode(host);
     });
   }
 
