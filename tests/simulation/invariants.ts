@@ -296,7 +296,8 @@ export class Invariants {
     for (const id of config.inSync) {
       const host = world.hostOf(id);
       if (host === undefined) throw new Violation(`nobody knows the in-sync node ${id}`, partition);
-      const row = host.disk.durable(rowKey);
+      const { disk } = host;
+      const row = world.shape.fsync === "always" ? disk.durable(rowKey) : disk.rows.get(rowKey);
       const seq = row === undefined ? undefined : seqOf(rowKey, row);
       if (seq !== undefined && seq >= version) continue;
       const deletes = this.#deletes.get(key);

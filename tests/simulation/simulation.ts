@@ -30,6 +30,8 @@ const SETTLE_MS = 25_000;
 const CALM_MS = 5_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
 const OK_PER_SECOND_MIN = 0.5;
+/** Keys of a run with large partitions: more than a piece of an alignment holds. */
+const LARGE_KEYS = 2_500;
 /** Simulated time between looks at the rest of the world. */
 const SLICE_MS = 1_000;
 /** The real event loop gets a turn each time that so many of them have passed. */
@@ -84,6 +86,7 @@ class Simulation {
   readonly #invariants: Invariants;
   readonly #nemesis: Nemesis;
   readonly #clients: WorkloadClient[] = [];
+  readonly #large: boolean;
   #ok = 0;
   #slices = 0;
 
@@ -92,12 +95,17 @@ class Simulation {
     const random = this.#random = new SeededRandom(options.seed * 2 + 1);
     const faults = options.faults ?? chooseFaults(random);
     const nodes = 3 + randomBelow(random, 3);
+    const replicationFactor = randomBelow(random, 4) === 0 ? 2 : 3;
+    // A few large partitions in some runs, so that copies are filled in many pieces.
+    this.#large = randomBelow(random, 16) === 0 && faults.network.latencyMinMs < 5;
     const shape: ClusterShape = {
       nodes,
-      partitions: 8,
-      replicationFactor: randomBelow(random, 4) === 0 ? 2 : 3,
+      partitions: this.#large ? 1 + randomBelow(random, 2) : 8,
+      replicationFactor,
+      minInSync: randomBelow(random, 5) === 0 ? 2 : 1,
       repairDelayMs: 1_000 + randomBelow(random, 5_000),
       expectNodes: randomBelow(random, 2) === 0 ? 1 : nodes,
+      fsync: faults.powerLoss === 0 && randomBelow(random, 4) === 0 ? "interval" : "always",
       ...options.shape,
     };
     this.#scheduler = new Scheduler(options.seed);
@@ -188,8 +196,8 @@ class Simulation {
       },
       this.#clients,
       {
-        coldKeys: 24,
-        pauseMsMax: [60, 200, 500, 1_500][randomBelow(random, 4)] ?? 200,
+        ...(this.#large ? { coldKeys: LARGE_KEYS, hotPercent: 10 } : { coldKeys: 24 }),
+        pauseMsMax: this.#large ? 30 : [60, 200, 500, 1_500][randomBelow(random, 4)] ?? 200,
         ...this.#options.workload,
       },
     );
@@ -339,7 +347,7 @@ class Simulation {
     const reader = this.#clients[0];
     let held: Awaited<ReturnType<Workload["readAll"]>> | undefined;
     if (reader !== undefined) workload.readAll(reader).then((found) => held = found);
-    if (!await this.#pass(60_000, () => held !== undefined)) {
+    if (!await this.#pass(this.#large ? 600_000 : 60_000, () => held !== undefined)) {
       throw new Violation("the last reads never end");
     }
     this.#judge(held);

@@ -9,6 +9,7 @@ import { KvClient } from "../../client/kv_client.ts";
 import { Coordinator } from "../../coordinator/coordinator.ts";
 import { parseStoredCluster, type StoredCluster } from "../../coordinator/stored_cluster.ts";
 import { NodeRuntime } from "../../node/node_runtime.ts";
+import type { FsyncMode } from "../../node/partition_store.ts";
 import type { ClusterMap, NodeId } from "../../shared/cluster_map.ts";
 import { KvError, toKvError } from "../../shared/errors.ts";
 import { DRAIN_TIMEOUT_MS } from "../../shared/limits.ts";
@@ -36,8 +37,11 @@ export interface ClusterShape {
   readonly nodes: number;
   readonly partitions: number;
   readonly replicationFactor: number;
+  readonly minInSync: number;
   readonly repairDelayMs: number;
   readonly expectNodes: number;
+  /** "interval" only where no host loses its power. */
+  readonly fsync: FsyncMode;
 }
 
 /** A defect, or what a test of the checkers has put in place of one. */
@@ -166,6 +170,7 @@ export class World {
       settings: {
         partitionCount: this.shape.partitions,
         replicationFactor: this.shape.replicationFactor,
+        minInSync: this.shape.minInSync,
       },
       repairDelayMs: this.shape.repairDelayMs,
       expectNodes: this.shape.expectNodes,
@@ -229,7 +234,7 @@ export class World {
           : withStorage(folder, sabotage.storage(folder.storage, host.name));
       },
       memory: false,
-      fsync: "always",
+      fsync: this.shape.fsync,
       cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 64 * 1024,
       weight: 1,
       cluster: {
@@ -242,22 +247,25 @@ export class World {
       this.trace.add(host.name, `runs as node ${host.nodeId}`);
       sabotage.node?.(runtime, this);
       runtime.failed.then((error) => {
-        if (process.alive) this.#fail(`node ${host.name} cannot go on: ${error.message}`, error);
+        if (process.alive) this.#onFailed(host, process, error);
       });
     }, (error) => {
       if (!process.alive) return;
-      const failure = toKvError(error);
-      if (failure.code !== "storage_failed") {
-        this.#fail(`node ${host.name} does not start: ${failure.message}`, error);
-        return;
-      }
-      this.coverage.hit("node: start failed");
-      this.trace.add(host.name, `does not start: ${failure.message}`);
-      this.#end(host, process, true);
-      // A supervisor tries again.
-      this.scheduler.after(1_000, undefined, () => {
-        if (host.wish === "run") this.startNode(host);
-      });
+      this.#onFailed(host, process, toKvError(error));
+    });
+  }
+
+  /** It has ended with an error. A supervisor starts it again; only a disk's errors are its right. */
+  #onFailed(host: NodeHost, process: SimProcess, error: KvError): void {
+    if (error.code !== "storage_failed") {
+      this.#fail(`node ${host.name} cannot go on: ${error.message}`, error);
+      return;
+    }
+    this.coverage.hit("node: start failed");
+    this.trace.add(host.name, `ends: ${error.message}`);
+    this.#end(host, process, true);
+    this.scheduler.after(1_000, undefined, () => {
+      if (host.wish === "run") this.startNode(host);
     });
   }
 
