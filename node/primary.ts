@@ -33,7 +33,6 @@ import {
   liveEntry,
   type Operation,
   type Outcome,
-  type Write,
   type WriteOperation,
   writeReply,
 } from "../shared/operations/operation.ts";

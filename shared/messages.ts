@@ -24,7 +24,6 @@ import { operationMessages, type OperationName } from "./operations/table.ts";
 import {
   isClusterMap,
   isClusterMapDelta,
-  isObject,
   isPartition,
   isPartitionConfig,
   isTerm,
