@@ -3,6 +3,10 @@
  *
  *     deno task sim --seeds 200 --from 1 [--history FILE] [--timeline FILE] [--storm SECONDS]
  *
+ * `--history` writes what the clients saw as JSON lines (FILE.SEED where there are several seeds),
+ * `--timeline` the whole record of the last seed that failed; `--keep-going` does not end at the
+ * first failure. An interrupt ends it after the seed under way, with the sums.
+ *
  * Prints progress, how much time was simulated, and what happened how often. A seed that fails is run
  * once more with a record; what is printed then is the cause, the command that replays it, and the
  * timeline, shortened to the partition concerned.
@@ -36,9 +40,16 @@ async function main(): Promise<number> {
   const failed: number[] = [];
   let simulatedMs = 0;
   let operations = 0;
-  for (let seed = from; seed < from + seeds; seed++) {
+  let interrupted = false;
+  Deno.addSignalListener("SIGINT", () => {
+    console.log("ends after this seed");
+    interrupted = true;
+  });
+  let done = 0;
+  for (let seed = from; seed < from + seeds && !interrupted; seed++) {
     const beganMs = performance.now();
     const result = await simulate({ seed, ...storm });
+    done++;
     coverage.add(result.coverage);
     simulatedMs += result.simulatedMs;
     operations += result.operations;
@@ -50,7 +61,8 @@ async function main(): Promise<number> {
         `${result.events} events, ${result.ok} of ${Math.floor(result.operations)} operations ok`,
     );
     if (flags.history !== undefined) {
-      await Deno.writeTextFile(flags.history, historyLines(result.history));
+      const file = seeds === 1 ? flags.history : `${flags.history}.${seed}`;
+      await Deno.writeTextFile(file, historyLines(result.history));
     }
     if (result.failure === undefined) continue;
     failed.push(seed);
@@ -69,11 +81,11 @@ async function main(): Promise<number> {
     return 1;
   }
   const missing = coverage.missing();
-  if (seeds >= COVERAGE_SEEDS_MIN && missing.length > 0) {
+  if (done >= COVERAGE_SEEDS_MIN && missing.length > 0) {
     console.log(`FAILED: never happened: ${missing.join(", ")}`);
     return 1;
   }
-  console.log(`${seeds} seeds, all ok`);
+  console.log(`${done} seeds, all ok`);
   return 0;
 }
 
