@@ -14,6 +14,8 @@ import { type Random, randomFraction, SeededRandom } from "../../shared/random.t
 
 /** The date at which every run begins. */
 const START_WALL_MS = Date.UTC(2030, 0, 1);
+/** More events than this in one second are a loop that does not end. */
+const EVENTS_PER_SECOND_MAX = 500_000;
 /** Steps that promises are given after each event; chains are a few steps long. */
 const PROMISE_STEPS = 16;
 /**
@@ -173,6 +175,9 @@ export class Scheduler {
   readonly #deferred: { process: SimProcess; callback: () => void }[] = [];
   #order = 0;
   #hash = 0x811c9dc5;
+  /** When the present second of counting began, and how many events had run then. */
+  #secondMs = 0;
+  #secondEvents = 0;
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
@@ -251,6 +256,12 @@ export class Scheduler {
       }
       event.callback = undefined;
       this.executed++;
+      if (this.nowMs - this.#secondMs >= 1_000) {
+        this.#secondMs = this.nowMs;
+        this.#secondEvents = this.executed;
+      } else if (this.executed - this.#secondEvents > EVENTS_PER_SECOND_MAX) {
+        throw new Error(`time stands still at ${this.nowMs} ms: ${process?.name} is busy for ever`);
+      }
       this.note(event.order);
       this.note(Math.floor(this.nowMs * 1024));
       callback();
