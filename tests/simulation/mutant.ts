@@ -3,10 +3,11 @@
  * line of JSON. The mistake in the code that it runs was put there by its import map; of that it knows
  * nothing.
  *
- *     mutant.ts FROM SEEDS
+ *     mutant.ts FROM SEEDS [STORM]
  *
  * @module
  */
+import { STORMS } from "./mutations.ts";
 import { simulate } from "./simulation.ts";
 
 /** What the child says. */
@@ -17,10 +18,11 @@ export interface MutantReport {
   readonly simulatedMs: number;
 }
 
-async function runSeeds(from: number, seeds: number): Promise<MutantReport> {
+async function runSeeds(from: number, seeds: number, storm: string): Promise<MutantReport> {
+  const options = Object.entries(STORMS).find(([name]) => name === storm)?.[1] ?? {};
   let simulatedMs = 0;
   for (let seed = from; seed < from + seeds; seed++) {
-    const result = await simulate({ seed });
+    const result = await simulate({ ...options, seed });
     simulatedMs += result.simulatedMs;
     if (result.failure !== undefined) {
       return { seed, what: result.failure.what, simulatedMs };
@@ -30,6 +32,6 @@ async function runSeeds(from: number, seeds: number): Promise<MutantReport> {
 }
 
 if (import.meta.main) {
-  const [from, seeds] = Deno.args.map(Number);
-  console.log(JSON.stringify(await runSeeds(from ?? 1, seeds ?? 1)));
+  const [from, seeds, storm = ""] = Deno.args;
+  console.log(JSON.stringify(await runSeeds(Number(from), Number(seeds), storm)));
 }

@@ -28,6 +28,7 @@ export async function runMutation(
   mutation: Mutation | undefined,
   from: number,
   seeds: number,
+  storm = mutation?.storm,
 ): Promise<MutationResult> {
   const folder = await Deno.makeTempDir({ prefix: "kv-mutation-" });
   const startMs = performance.now();
@@ -44,6 +45,7 @@ export async function runMutation(
         new URL("mutant.ts", import.meta.url).href,
         String(from),
         String(seeds),
+        ...(storm === undefined ? [] : [storm]),
       ],
       cwd: new URL(ROOT),
       stdin: "null",
@@ -75,8 +77,8 @@ export async function runMutation(
   }
 }
 
-/** What the code as it is does with a seed: undefined where it passes. */
-export type Unseeded = Map<number, string | undefined>;
+/** What the code as it is does with a seed, and kind of storm: undefined where it passes. */
+export type Unseeded = Map<string, string | undefined>;
 
 /** Runs the mutation's seeds until one fails that the code as it is passes. */
 export async function findMutation(
@@ -91,11 +93,13 @@ export async function findMutation(
     if (result.foundAfter === undefined) break;
     done += result.foundAfter;
     const seed = from + done - 1;
-    if (!unseeded.has(seed)) {
-      const { what } = await runMutation(undefined, seed, 1);
-      unseeded.set(seed, what);
+    const { storm } = mutation;
+    const name = `${seed}${storm === undefined ? "" : ` (${storm})`}`;
+    if (!unseeded.has(name)) {
+      const { what } = await runMutation(undefined, seed, 1, storm);
+      unseeded.set(name, what);
     }
-    if (unseeded.get(seed) === undefined) return { ...result, foundAfter: done, elapsedMs };
+    if (unseeded.get(name) === undefined) return { ...result, foundAfter: done, elapsedMs };
   }
   return { foundAfter: undefined, what: undefined, elapsedMs };
 }

@@ -6,6 +6,9 @@
  * @module
  */
 
+import { noFaults } from "./faults.ts";
+import type { SimulationOptions } from "./simulation.ts";
+
 /** One mistake. */
 export interface Mutation {
   readonly name: string;
@@ -15,7 +18,42 @@ export interface Mutation {
   readonly edits: readonly (readonly [text: string, replacement: string])[];
   /** It is found within so many seeds, from 1 on. */
   readonly seedsMax: number;
+  /** A kind of storm that gives it more occasions to show; default: all kinds, as in `deno task sim`. */
+  readonly storm?: keyof typeof STORMS;
 }
+
+const NONE = noFaults();
+const BUSY = { coldKeys: 0, looseKeys: 0, hotPercent: 100, loosePercent: 0, pauseMsMax: 100 };
+
+/** Storms of few kinds of faults, and clients that all want the same few keys. */
+export const STORMS = {
+  /** The network is cut again and again, and processes stand still. */
+  cuts: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 10, pause: 6, coordinatorPause: 2 },
+      oneWay: 0.3,
+      outageMsMax: 12_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3 },
+    workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
+  },
+  /** Nodes stop, die and come back; primaries and copies move all the time. */
+  moves: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, stop: 6, kill: 6, pause: 6, cut: 4 },
+      network: { ...NONE.network, latencyMinMs: 5, latencySpreadMs: 20 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { repairDelayMs: 500 },
+    workload: { ...BUSY, hotKeys: 16, weakPercent: 0 },
+  },
+} as const satisfies Record<string, Partial<SimulationOptions>>;
 
 /** All of them. */
 export const MUTATIONS: readonly Mutation[] = [
@@ -60,13 +98,15 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a primary reads without a lease",
     file: "node/primary.ts",
     edits: [["(this.ports.hasLease() && !this.leaseBarred) ||", "true ||"]],
-    seedsMax: 20,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a lease never runs out",
     file: "node/lease.ts",
     edits: [["nowMs < this.#sentMs + this.#leaseMs()", "this.#sentMs + nowMs > -Infinity"]],
-    seedsMax: 20,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a lease is longer than the coordinator thinks",
@@ -78,19 +118,22 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "an old map is good enough for a lease",
     file: "node/lease.ts",
     edits: [["mapEpoch >= this.#epochNeeded &&", "mapEpoch >= 0 &&"]],
-    seedsMax: 60,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a primary that has drained goes on reading under its lease",
     file: "node/primary.ts",
     edits: [["this.leaseBarred = true;", "this.leaseBarred = false;"]],
     seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "one confirmation is enough for a read",
     file: "node/read_confirmations.ts",
     edits: [["else if (needed.size === 0) this.#end", "else this.#end"]],
-    seedsMax: 60,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a copy confirms whoever asks",
@@ -100,6 +143,7 @@ export const MUTATIONS: readonly Mutation[] = [
       "this.config.term >= 0 * term",
     ]],
     seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "reads do not wait for a write in flight",
@@ -108,7 +152,8 @@ export const MUTATIONS: readonly Mutation[] = [
       "} else if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer(live)), fail: reply });\n    } else",
       "} else",
     ]],
-    seedsMax: 20,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "refusals do not wait for a write in flight",
@@ -117,7 +162,8 @@ export const MUTATIONS: readonly Mutation[] = [
       "if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer), fail: reply });\n    } else",
       "",
     ]],
-    seedsMax: 60,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a copy answers reads from what is not committed",
@@ -138,7 +184,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a new primary serves before its copies are equal to it",
     file: "node/primary.ts",
     edits: [['phase: Phase = "aligning";', 'phase: Phase = "serving" as Phase;']],
-    seedsMax: 40,
+    seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "alignment is skipped",
@@ -168,7 +215,8 @@ export const MUTATIONS: readonly Mutation[] = [
       "if (stream.suspects.delete(key)) this.#store.remove(key);",
       "stream.suspects.delete(key);",
     ]],
-    seedsMax: 40,
+    seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "a copy is level before the alignment is on its disk",
@@ -211,6 +259,7 @@ export const MUTATIONS: readonly Mutation[] = [
       "    stream.reportedTerm = term;",
     ]],
     seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "a copy takes the writes of one frame in the wrong order",
@@ -244,6 +293,7 @@ export const MUTATIONS: readonly Mutation[] = [
       '        "unavailable",\n        `the node stopped',
     ]],
     seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a record's checksum is not looked at",
@@ -258,13 +308,15 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a client sends a write again whose outcome is unknown",
     file: "shared/router.ts",
     edits: [["return isRead && (code", 'return (isRead || code === "outcome_unknown") && (code']],
-    seedsMax: 20,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a broken connection counts as a refusal",
     file: "shared/rpc_client.ts",
     edits: [['code: "outcome_unknown"', 'code: "unavailable"']],
-    seedsMax: 20,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "the gateway's cache is not told of changes",
@@ -279,7 +331,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "failover does not wait for the lease of the old primary",
     file: "coordinator/failover.ts",
     edits: [["if (nowMs < leaseUntilMs) return", "if (nowMs < 0 * leaseUntilMs) return"]],
-    seedsMax: 100,
+    seedsMax: 40,
+    storm: "cuts",
   },
   {
     name: "a copy that restarted is made primary while others have gone on",
@@ -289,6 +342,7 @@ export const MUTATIONS: readonly Mutation[] = [
       'copy.presence === "live" && !copy.damaged',
     ]],
     seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "a learner may be made primary",
@@ -297,13 +351,15 @@ export const MUTATIONS: readonly Mutation[] = [
       "const hot = config.inSync.filter((id) => isHot(of.copy(id)));",
       "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.copy(id)));",
     ]],
-    seedsMax: 20,
+    seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "the coordinator believes old reports",
     file: "coordinator/partition_keeper.ts",
     edits: [["    if (message.term !== config.term) return;\n", ""]],
-    seedsMax: 100,
+    seedsMax: 60,
+    storm: "moves",
   },
   {
     name: "the coordinator publishes a map that is not on its disk",
