@@ -388,10 +388,27 @@ export class KvClient implements AsyncDisposable {
   #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
     this.#checkOpen();
     const timeoutMs = this.#timeoutMs(options);
-    return withSignal(
-      options.signal,
-      (done) => this.#router.execute({ ...request, timeout_ms: timeoutMs }, timeoutMs, done),
-    );
+    const timed = { ...request, timeout_ms: timeoutMs };
+    return withSignal(options.signal, (done) => {
+      const coordinator = this.#coordinator;
+      if (
+        coordinator === undefined || !("consistency" in timed) || timed.consistency !== "cached"
+      ) return this.#router.execute(timed, timeoutMs, done);
+      // The cache is the gateway's. Without it the key's primary knows as well, and better.
+      let cancel = () => {};
+      let cancelled = false;
+      const startMs = this.#clock.monotonicMs();
+      coordinator.request(timed, timeoutMs, (reply) => {
+        const leftMs = Math.ceil(startMs + timeoutMs - this.#clock.monotonicMs());
+        if (cancelled) return;
+        if (reply.req_type !== "error" || reply.code === "not_found" || leftMs <= 0) done(reply);
+        else cancel = this.#router.execute({ ...timed, timeout_ms: leftMs }, leftMs, done);
+      });
+      return () => {
+        cancelled = true;
+        cancel();
+      };
+    });
   }
 
   async #askAll<T>(

@@ -170,6 +170,26 @@ Deno.test("KvClient asks the coordinator and every node for stats and ping", asy
   assertEquals((await client.ping()).map(({ elapsedMs }) => elapsedMs), [undefined, 0, 0]);
 });
 
+Deno.test("KvClient asks the coordinator's cache where that will do, and the primary where it cannot tell", async () => {
+  const cluster = new FakeCluster();
+  const asked: unknown[] = [];
+  let answer: Reply = { req_type: "data", message: "cached", version: 3 };
+  const coordinator = {
+    request: (message: object, _timeoutMs: number, done: (reply: Reply) => void) => {
+      asked.push((message as { consistency?: unknown }).consistency);
+      done(answer);
+    },
+    close: () => {},
+  };
+  const client = new KvClient({ clock: new ManualClock(), router: cluster, coordinator });
+  await client.put("k", "fresh");
+  assertEquals(await client.getText("k", { consistency: "cached" }), "cached");
+  answer = failure("unavailable");
+  assertEquals(await client.getText("k", { consistency: "cached" }), "fresh");
+  assertEquals(await client.getText("k"), "fresh");
+  assertEquals(asked, ["cached", "cached"]);
+});
+
 async function collect(entries: AsyncIterable<KvEntry>): Promise<string[]> {
   const keys: string[] = [];
   for await (const { key } of entries) keys.push(key);
