@@ -1,0 +1,79 @@
+/**
+ * The gateway answered from its cache although the connection over which it would have been told of a
+ * change was half open: the other side had forgotten it, and nothing was asked over it that would have
+ * shown that. Found by the simulation with cuts that forget streams ("weak reads: … read (cached)").
+ */
+import { assertEquals } from "@std/assert";
+import { Gateway } from "../../coordinator/gateway.ts";
+import type { ClusterMap } from "../../shared/cluster_map.ts";
+import { Connection } from "../../shared/connection.ts";
+import { GATEWAY_TRUST_MS } from "../../shared/limits.ts";
+import type { Message, Reply } from "../../shared/messages.ts";
+import { SeededRandom } from "../../shared/random.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { MemoryNetwork } from "../support/memory_transport.ts";
+
+const MAP: ClusterMap = {
+  epoch: 1,
+  settings: {
+    clusterId: "c",
+    clusterName: "test",
+    partitionCount: 1,
+    replicationFactor: 1,
+    minInSync: 1,
+    leaseMs: 1_500,
+    heartbeatIntervalMs: 500,
+    failureTimeoutMs: 2_500,
+  },
+  nodes: [{
+    id: "n1",
+    host: "n1",
+    port: 1,
+    httpPort: 0,
+    zone: "n1",
+    weight: 1,
+    incarnation: 1,
+    state: "up",
+  }],
+  partitions: [{ term: 1, primary: "n1", inSync: ["n1"], learners: [] }],
+};
+
+Deno.test("Gateway believes its cache only while the value's node answers", async () => {
+  const clock = new ManualClock();
+  const network = new MemoryNetwork(clock, { delayMs: 1 });
+  let reads = 0;
+  const answer = (message: Message): object | undefined => {
+    if (message.req_type !== "watch_get") return { req_type: "ack", message: "" };
+    reads++;
+    return { req_type: "data", message: `value ${reads}`, version: reads, timestamp: 1 };
+  };
+  await network.transport("n1").listen({ host: "n1", port: 1 }, (stream) => {
+    new Connection(stream, clock, {
+      onMessage: (message, connection) => connection.send({ ...answer(message), id: message.id }),
+      onInvalid: () => {},
+      onClose: () => {},
+    });
+  });
+  const deps = { clock, random: new SeededRandom(1), transport: network.transport("gateway") };
+  const gateway = new Gateway(deps, { clusterId: "c", cacheEntries: 10 });
+  gateway.adopt(MAP);
+  const read = async (): Promise<string> => {
+    let reply: Reply | undefined;
+    gateway.execute(
+      { req_type: "get", key: "k", consistency: "cached", timeout_ms: 500 },
+      (result) => reply = result,
+    );
+    await clock.run(600);
+    return reply?.req_type === "data" ? reply.message ?? "" : reply?.req_type ?? "no answer";
+  };
+
+  assertEquals(await read(), "value 1");
+  await clock.run(60_000);
+  assertEquals(await read(), "value 1", "an idle connection that lives is believed");
+  network.cut("gateway", "n1");
+  assertEquals(await read(), "value 1", "for a moment");
+  await clock.run(GATEWAY_TRUST_MS);
+  assertEquals(await read(), "error", "nobody knows whether it has changed");
+  gateway.close();
+  await clock.run(1_000);
+});
