@@ -298,7 +298,7 @@ export class Router {
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
     if (reply.req_type !== "error" || this.#closed || !isRetryable(task, reply)) {
-      this.#finish(task, reply);
+      this.#finish(task, task.unknown ? asUnknown(reply) : reply);
       return;
     }
     task.last = reply;
@@ -431,6 +431,23 @@ function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">)
   if (isRemembered && code === "outcome_unknown") return true;
   // The connection broke, or this attempt's own deadline passed.
   return isRead && (code === "outcome_unknown" || code === "timeout");
+}
+
+/**
+ * The end of a write of which an earlier attempt may have happened. What its primary says of the key, it
+ * says knowing of that attempt; any other error tells of the last attempt alone.
+ */
+function asUnknown(reply: Reply): Reply {
+  if (reply.req_type !== "error") return reply;
+  switch (reply.code) {
+    case "not_found":
+    case "exists":
+    case "version_mismatch":
+    case "outcome_unknown":
+      return reply;
+  }
+  const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
+  return { req_type: "error", code: "outcome_unknown", message };
 }
 
 /** `detail.primary` of `not_primary`: a node id, or an object with one. */
