@@ -21,7 +21,6 @@ import {
   REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   VALUE_BYTES_MAX,
-  WAITING_REQUESTS_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
@@ -40,6 +39,7 @@ import { OPERATIONS } from "../shared/operations/table.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
+import { WaitingRequests } from "./waiting_requests.ts";
 
 /** A stream that was refused begins again after so long. */
 const STREAM_RETRY_MS = 100;
@@ -74,13 +74,6 @@ interface InFlight {
   waiters: Waiter[] | undefined;
 }
 
-/** A request that cannot be looked at yet. */
-interface Waiting {
-  readonly deadlineMs: number;
-  run(): void;
-  fail(reply: Reply): void;
-}
-
 /** A partition, at its primary. */
 export class Primary implements StreamOwner {
   readonly partition: number;
@@ -100,10 +93,10 @@ export class Primary implements StreamOwner {
   #undurable = 0;
   #newest = new Map<string, InFlight>();
   /** Requests that came while not serving. */
-  #waiting: Waiting[] = [];
+  readonly #waiting: WaitingRequests;
   /** Reads that wait for a confirmation: those of the round under way, and those for the next. */
-  #confirming: Waiting[] = [];
-  #unconfirmed: Waiting[] = [];
+  readonly #confirming: WaitingRequests;
+  readonly #unconfirmed: WaitingRequests;
   #durableSeq = 0;
   /** What was here when it became primary, and its term, are on disk. */
   #startedOnDisk = false;
@@ -120,6 +113,10 @@ export class Primary implements StreamOwner {
     this.partition = store.partition;
     this.ports = ports;
     this.store = store;
+    const nowMs = () => ports.nowMs();
+    this.#waiting = new WaitingRequests(nowMs);
+    this.#confirming = new WaitingRequests(nowMs);
+    this.#unconfirmed = new WaitingRequests(nowMs);
     this.recent = recent;
     this.config = config;
     this.epoch = epoch;
@@ -137,7 +134,7 @@ export class Primary implements StreamOwner {
   }
 
   get waitingCount(): number {
-    return this.#waiting.length + this.#confirming.length + this.#unconfirmed.length;
+    return this.#waiting.size + this.#confirming.size + this.#unconfirmed.size;
   }
 
   get streams(): readonly CopyStream[] {
@@ -193,7 +190,7 @@ export class Primary implements StreamOwner {
   /** A request for a key of this partition. */
   execute(request: KeyRequest, reply: ReplyTo): void {
     if (this.phase !== "serving") {
-      this.#wait(this.#waiting, request, reply, () => this.execute(request, reply));
+      this.#waiting.add(request, reply, () => this.execute(request, reply));
       return;
     }
     const operation: Operation = OPERATIONS[request.req_type];
@@ -209,7 +206,7 @@ export class Primary implements StreamOwner {
   whenStable(request: { timeout_ms?: number | undefined }, reply: ReplyTo, then: () => void): void {
     const again = () => this.whenStable(request, reply, then);
     if (this.phase !== "serving") {
-      this.#wait(this.#waiting, request, reply, again);
+      this.#waiting.add(request, reply, again);
       return;
     }
     this.#whenReadable(request, reply, () => {
@@ -503,7 +500,7 @@ export class Primary implements StreamOwner {
       then();
       return;
     }
-    this.#wait(this.#unconfirmed, request, reply, then);
+    this.#unconfirmed.add(request, reply, then);
     this.ports.confirmReads(this.partition);
   }
 
@@ -514,20 +511,18 @@ export class Primary implements StreamOwner {
 
   /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
   beginConfirmation(): boolean {
-    this.#confirming.push(...this.#unconfirmed);
-    this.#unconfirmed = [];
-    return this.#confirming.length > 0;
+    this.#confirming.putBack([...this.#confirming.takeAll(), ...this.#unconfirmed.takeAll()]);
+    return this.#confirming.size > 0;
   }
 
   /** All have confirmed (or somebody has not): the reads of the round go on, or to the next round. */
   endConfirmation(confirmed: boolean): void {
-    const reads = this.#confirming;
-    this.#confirming = [];
+    const reads = this.#confirming.takeAll();
     if (!confirmed || this.phase === "stopped") {
-      this.#unconfirmed = [...reads, ...this.#unconfirmed];
+      this.#unconfirmed.putBack(reads);
     } else {
       for (const read of reads) read.run();
-      if (this.#unconfirmed.length > 0) this.ports.confirmReads(this.partition);
+      if (this.#unconfirmed.size > 0) this.ports.confirmReads(this.partition);
     }
   }
 
@@ -551,9 +546,7 @@ export class Primary implements StreamOwner {
 
   #resumeServing(): void {
     this.phase = "serving";
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const request of waiting) request.run();
+    for (const request of this.#waiting.takeAll()) request.run();
   }
 
   /** It had stopped for damage, and nobody else is left: it goes on with what can be read. */
@@ -586,7 +579,7 @@ export class Primary implements StreamOwner {
         stream.start();
       }
     }
-    if (this.#unconfirmed.length > 0) this.ports.confirmReads(this.partition);
+    if (this.#unconfirmed.size > 0) this.ports.confirmReads(this.partition);
   }
 
   /** This process did not run for a while: nobody else is to blame for that time. */
@@ -605,33 +598,9 @@ export class Primary implements StreamOwner {
       write.reply = undefined;
       reply(errorReply("outcome_unknown", "the deadline passed before all copies had the write"));
     }
-    const timeout = errorReply(
-      "timeout",
-      "the deadline passed while the partition could not serve",
-    );
-    const keep = (list: Waiting[]) =>
-      list.filter((request) => {
-        if (request.deadlineMs > nowMs) return true;
-        request.fail(timeout);
-        return false;
-      });
-    if (this.#waiting.length > 0) this.#waiting = keep(this.#waiting);
-    if (this.#unconfirmed.length > 0) this.#unconfirmed = keep(this.#unconfirmed);
-    if (this.#confirming.length > 0) this.#confirming = keep(this.#confirming);
-  }
-
-  #wait(
-    list: Waiting[],
-    request: { timeout_ms?: number | undefined },
-    reply: ReplyTo,
-    run: () => void,
-  ): void {
-    if (list.length >= WAITING_REQUESTS_MAX) {
-      reply(errorReply("overloaded", "too many requests wait for this partition"));
-      return;
+    for (const waiting of [this.#waiting, this.#unconfirmed, this.#confirming]) {
+      waiting.expire(nowMs);
     }
-    const deadlineMs = this.ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
-    list.push({ deadlineMs, run, fail: reply });
   }
 
   // Copies.
@@ -760,17 +729,15 @@ export class Primary implements StreamOwner {
     const failure = toKvError(error);
     if (failure.code === "corrupt" && this.onDamaged(error)) {
       this.phase = "stopped";
-      this.#wait(this.#waiting, request, reply, () => this.execute(request, reply));
+      this.#waiting.add(request, reply, () => this.execute(request, reply));
       return;
     }
     reply(errorReply(failure.code, `${request.req_type}: ${failure.message}`));
   }
 
   #failAll(reply: Reply): void {
-    const all = [...this.#waiting, ...this.#confirming, ...this.#unconfirmed];
-    this.#waiting = [];
-    this.#confirming = [];
-    this.#unconfirmed = [];
-    for (const request of all) request.fail(reply);
+    for (const waiting of [this.#waiting, this.#confirming, this.#unconfirmed]) {
+      waiting.failAll(reply);
+    }
   }
 }
