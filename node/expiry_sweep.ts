@@ -1,5 +1,5 @@
 /**
- * Removes what has expired from the partitions that this node is primary of, in the background and at a
+ * Removes what has expired, and lanes that nobody will ask for any more, from the partitions that this node is primary of, in the background and at a
  * bounded rate: one page of one partition at a time. Readers do not depend on it; an expired key reads
  * as absent at once.
  *
@@ -9,10 +9,13 @@ import { isTombstone } from "../shared/entry.ts";
 import { toKvError } from "../shared/errors.ts";
 import { EXPIRY_SWEEP_MS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
+import { isLaneKey } from "./lanes.ts";
 import type { Primary } from "./primary.ts";
 
 interface Pass {
   readonly primary: Primary;
+  /** Lanes up to this seq go. */
+  readonly laneSeq: number;
   after: string | undefined;
   nextExpiryMs: number;
 }
@@ -54,12 +57,14 @@ export class ExpirySweep {
     const wallMs = this.#wallMs();
     const nowMs = this.#nowMs();
     for (const primary of primaries) {
-      if (primary.phase !== "serving" || primary.nextExpiryMs > wallMs) continue;
+      const { forgettableSeq: laneSeq, sweptSeq } = primary.lanes;
+      const due = primary.nextExpiryMs <= wallMs || laneSeq > sweptSeq;
+      if (primary.phase !== "serving" || !due) continue;
       if (nowMs - (this.#sweptMs.get(primary) ?? -Infinity) < EXPIRY_SWEEP_MS) continue;
       this.#sweptMs.set(primary, nowMs);
       // What is written from here on lowers it again.
       primary.nextExpiryMs = Infinity;
-      return { primary, after: undefined, nextExpiryMs: Infinity };
+      return { primary, laneSeq, after: undefined, nextExpiryMs: Infinity };
     }
     return undefined;
   }
@@ -72,8 +77,10 @@ export class ExpirySweep {
     });
     const wallMs = this.#wallMs();
     for (const entry of page.entries) {
-      if (entry.expiresAtMs === 0 || isTombstone(entry)) continue;
-      if (entry.expiresAtMs > wallMs) {
+      if (isTombstone(entry)) continue;
+      const oldLane = entry.seq <= pass.laneSeq && isLaneKey(entry.key);
+      if (entry.expiresAtMs === 0 && !oldLane) continue;
+      if (!oldLane && entry.expiresAtMs > wallMs) {
         pass.nextExpiryMs = Math.min(pass.nextExpiryMs, entry.expiresAtMs);
       } else if (primary.deleteExpired(entry, wallMs)) this.expired++;
       // It could not be deleted now: it is looked at again.
@@ -82,6 +89,7 @@ export class ExpirySweep {
     pass.after = page.next;
     if (page.next !== undefined && primary.phase === "serving") return;
     primary.nextExpiryMs = Math.min(primary.nextExpiryMs, pass.nextExpiryMs);
+    if (pass.nextExpiryMs > wallMs) primary.lanes.sweptSeq = pass.laneSeq;
     this.#pass = undefined;
   }
 }

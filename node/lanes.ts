@@ -3,7 +3,9 @@
  * one request at a time, and numbers its requests there. With each write the partition keeps, in one
  * group with it, an entry of the lane: the number, and how the request was answered. A request that
  * comes again with the same number gets that answer. As an entry like any other it is replicated,
- * survives restarts and a change of primary, and expires.
+ * survives restarts and a change of primary. It is dropped when it has been
+ * the lane's newest for LANE_KEEP_MS of one primary's own time: dates of different machines may be far
+ * apart, and a lane that went too early would let a request happen twice.
  *
  * A refusal of a first attempt is not remembered: it changed nothing. That of a later attempt is, since
  * the earlier one may still be on its way, and must not find another state of the key.
@@ -12,7 +14,7 @@
  */
 import { type Entry, isTombstone } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
-import { LANE_KEEP_MS } from "../shared/limits.ts";
+import { LANE_KEEP_MS, LANE_MARK_MS } from "../shared/limits.ts";
 import type { KeyRequest, Reply } from "../shared/messages.ts";
 import { LANE_KEY_PREFIX } from "../shared/request_checks.ts";
 import type { Write } from "../shared/operations/operation.ts";
@@ -67,9 +69,30 @@ export function laneChange(
   lane: string,
   request: KeyRequest,
   reply: Reply,
-  wallMs: number,
 ): Change {
   const op = "op" in request ? request.op ?? 0 : 0;
   const value = utf8.encode(JSON.stringify({ op, reply } satisfies Remembered));
-  return { key: lane, write: { flags: 0, value, expiresAtMs: wallMs + LANE_KEEP_MS } };
+  return { key: lane, write: { flags: 0, value, expiresAtMs: 0 } };
+}
+
+/** What a primary knows of the age of its lanes: how far the partition was at some moments. */
+export class LaneAges {
+  readonly #marks: { readonly nowMs: number; readonly lastSeq: number }[] = [];
+  /** Lanes up to this seq may be dropped. */
+  forgettableSeq = 0;
+  /** What was dropped already. */
+  sweptSeq = 0;
+
+  /** Time passes. Called now and then while the partition is served. */
+  tick(nowMs: number, lastSeq: number): void {
+    const last = this.#marks.at(-1);
+    if (last === undefined || nowMs - last.nowMs >= LANE_MARK_MS) {
+      this.#marks.push({ nowMs, lastSeq });
+    }
+    for (let first = this.#marks[0]; first !== undefined; first = this.#marks[0]) {
+      if (nowMs - first.nowMs < LANE_KEEP_MS) return;
+      this.forgettableSeq = first.lastSeq;
+      this.#marks.shift();
+    }
+  }
 }

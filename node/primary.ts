@@ -25,7 +25,7 @@ import {
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { CopyStream, type StreamOwner } from "./copy_stream.ts";
-import { type Change, laneChange, laneKey, rememberedReply } from "./lanes.ts";
+import { type Change, LaneAges, laneChange, laneKey, rememberedReply } from "./lanes.ts";
 import {
   DELETION,
   errorReply,
@@ -247,7 +247,7 @@ export class Primary implements StreamOwner {
       const version = store.state.lastSeq + 1;
       const answer = outcome.reply?.(version) ?? writeReply(version);
       const changes: Change[] = [{ key, write: outcome.write }];
-      if (lane !== undefined) changes.push(laneChange(lane, request, answer, wallMs));
+      if (lane !== undefined) changes.push(laneChange(lane, request, answer));
       this.#propose(request, changes, wallMs, answer, reply);
       return;
     }
@@ -260,7 +260,7 @@ export class Primary implements StreamOwner {
       changes.push({ key, write: DELETION });
     }
     if (lane !== undefined && "again" in request && request.again === true) {
-      changes.push(laneChange(lane, request, answer, wallMs));
+      changes.push(laneChange(lane, request, answer));
     }
     if (changes.length > 0) this.#propose(request, changes, wallMs, answer, reply);
     else this.#answerAsOf(key, request, answer, reply);
@@ -560,6 +560,7 @@ export class Primary implements StreamOwner {
   /** Looks after deadlines and silent copies. Called every 100 ms or so. */
   tick(nowMs: number): void {
     this.#expire(nowMs);
+    if (this.phase === "serving") this.lanes.tick(nowMs, this.store.state.lastSeq);
     if (
       (this.phase === "draining" || this.phase === "drained") &&
       nowMs - this.#drainBeganMs > HANDOVER_TIMEOUT_MS
@@ -685,6 +686,7 @@ export class Primary implements StreamOwner {
     }, (error) => this.onReadFailed(error));
   }
 
+  readonly lanes = new LaneAges();
   /** No entry expires before this date, as far as is known; see `expiry_sweep.ts`. */
   nextExpiryMs = 0;
 

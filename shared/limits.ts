@@ -195,8 +195,9 @@ export const TRANSFER_BYTES_PER_SECOND_DEFAULT = 64 * MIB;
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;
 
-/** How long a repeated request is recognised. */
-export const LANE_KEEP_MS = 600_000;
+/** How long a repeated request is recognised, and how finely that is measured. */
+export const LANE_KEEP_MS = 900_000;
+export const LANE_MARK_MS = 60_000;
 /** Characters of a lane's name. */
 export const LANE_CHARACTERS_MAX = 64;
 /** A primary looks for expired entries of a partition at most so often. */
@@ -243,6 +244,10 @@ invariant(
   "a frame holds a value as base64",
 );
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
+invariant(
+  LANE_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
+  "a request is recognised as long as it is repeated",
+);
 invariant(
   LEASE_MS * (1 + CLOCK_DRIFT_MAX) < FAILURE_TIMEOUT_MS * (1 - CLOCK_DRIFT_MAX),
   "a lease has run out before its node is declared failed, for any allowed drift",

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { EXPIRY_SWEEP_MS } from "../../shared/limits.ts";
+import { EXPIRY_SWEEP_MS, LANE_KEEP_MS, LANE_MARK_MS } from "../../shared/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/messages.ts";
 import { get, NodeCluster, put } from "../support/node_cluster.ts";
 
@@ -112,4 +112,27 @@ Deno.test("arguments that do not fit are answered when what they were judged by 
   assertEquals(replies, []);
   await cluster.run(50);
   assertEquals(replies, ["ack", "not_an_integer"]);
+});
+
+Deno.test("a lane is not forgotten by a new primary whose date is far ahead (simulation, seed 200046)", async () => {
+  const cluster = await startCluster(2);
+  const first = await cluster.ask("n1", increment(1));
+  cluster.crash("n1");
+  cluster.clock.setWall(cluster.clock.wallMs() + 10 * LANE_KEEP_MS);
+  cluster.fail("n1");
+  await cluster.run(2 * EXPIRY_SWEEP_MS);
+  assertEquals(await cluster.ask("n2", increment(1, true)), first);
+});
+
+Deno.test("lanes are dropped when nobody can ask for them any more", async () => {
+  const cluster = await startCluster(1);
+  await cluster.ask("n1", increment(1));
+  const count = () => cluster.node("n1").partition(0)?.store.state.count;
+  await cluster.run(LANE_KEEP_MS / 2);
+  await cluster.ask("n1", { ...increment(1), lane: "other" } as KeyRequest);
+  assertEquals(count(), 3);
+  await cluster.run(LANE_KEEP_MS / 2 + 2 * LANE_MARK_MS);
+  assertEquals(count(), 2);
+  await cluster.run(LANE_KEEP_MS);
+  assertEquals(count(), 1);
 });
