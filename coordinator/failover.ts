@@ -11,7 +11,9 @@
  * 2. With a hot primary, members that are down, cold, damaged, or accused by the primary of not
  *    acknowledging leave the set. Down and cold ones only when the primary has been heard of clearly
  *    later than they were: where everything stops at once (a power cut), nobody is dropped on the word
- *    of a node that has just not been missed yet, and all copies keep their claim.
+ *    of a node that has just not been missed yet, and all copies keep their claim. One that asked to
+ *    go and was let go leaves at once, unless the primary is about to go as well (everything is being
+ *    stopped).
  * 3. Without one, nobody is made primary before every lease of the last primary has run out. Then the
  *    first hot member, in the order of the set, takes over; again only if it was heard of clearly
  *    later than those who are dropped. A damaged primary has stopped by itself, so nobody waits for it.
@@ -37,6 +39,10 @@ export interface CopyStanding {
   readonly damaged: boolean;
   /** The primary reported that this copy does not follow. */
   readonly accused: boolean;
+  /** Its process asked to go, and was let go: it is not just missed. */
+  readonly saidGoodbye: boolean;
+  /** Its process is about to go. */
+  readonly going: boolean;
   readonly lastSeenMs: number;
   readonly registeredMs: number;
   readonly leaseUntilMs: number;
@@ -106,7 +112,7 @@ function shrink(of: Case, primary: NodeId, witness: CopyStanding, nowMs: number)
     const copy = of.copy(id);
     if (copy.accused || (copy.damaged && copy.presence === "live")) return false;
     if (isHot(copy) || isUndecided(copy)) return true;
-    if (isOutlivedBy(copy, witness, of)) return false;
+    if (isOutlivedBy(copy, witness, of) || (copy.saidGoodbye && !witness.going)) return false;
     waiting = true;
     return true;
   });

@@ -334,6 +334,8 @@ export class PartitionKeeper {
       stale: member?.stale.has(partition) ?? false,
       damaged: member?.damaged.has(partition) ?? false,
       accused: this.#accused.get(partition)?.has(id) ?? false,
+      saidGoodbye: member?.presence === "down" && member.released,
+      going: member !== undefined && member.farewell !== "none",
       lastSeenMs: member?.lastSeenMs ?? 0,
       registeredMs: member?.registeredMs ?? 0,
       leaseUntilMs: member?.leaseUntilMs ?? 0,

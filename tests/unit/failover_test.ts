@@ -10,6 +10,8 @@ const base: CopyStanding = {
   stale: false,
   damaged: false,
   accused: false,
+  saidGoodbye: false,
+  going: false,
   lastSeenMs: NOW - 100,
   registeredMs: 0,
   leaseUntilMs: NOW + 1_475,
@@ -31,6 +33,8 @@ const KINDS = {
   coldDamaged: { ...base, stale: true, damaged: true, held: { term: 5, lastSeq: 99 } },
   damaged: { ...base, damaged: true },
   accused: { ...base, accused: true },
+  goneJustNow: { ...base, presence: "down", lastSeenMs: NOW - 400, saidGoodbye: true },
+  going: { ...base, going: true },
 } as const satisfies Record<string, CopyStanding>;
 type Kind = keyof typeof KINDS;
 
@@ -66,6 +70,16 @@ const ROWS: Row[] = [
     name: "one change drops all that must go",
     copies: ["hot", "cold", "down"],
     change: { primary: 0, inSync: [0] },
+  },
+  {
+    name: "one that said good-bye goes at once",
+    copies: ["hot", "goneJustNow", "hot"],
+    change: { primary: 0, inSync: [0, 2] },
+  },
+  {
+    name: "where the primary is about to go as well, all copies keep their claim",
+    copies: ["going", "goneJustNow"],
+    wait: NOW + 500,
   },
   {
     name: "an accused copy goes",
