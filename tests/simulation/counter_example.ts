@@ -1,14 +1,14 @@
 /**
  * Makes a history that no order explains short enough to be read: the shortest beginning of it that
- * is wrong already, and of that only the operations without which it would not be wrong. What is left
- * is printed as a timeline.
+ * is wrong already, of that the shortest end that is wrong whatever was before, and of that only the
+ * operations without which it would not be wrong. What is left is printed as a timeline.
  *
  * Leaving an operation out must not make a history worse: a read is forgotten, a write becomes one whose
  * outcome is unknown.
  *
  * @module
  */
-import { type Call, isReadName } from "./history.ts";
+import { type Call, isObservation, isReadName } from "./history.ts";
 import { checkKey } from "./linearizability.ts";
 import type { BeginOf } from "./register_model.ts";
 
@@ -29,10 +29,11 @@ export interface CounterExample {
 /** Shortens the calls of one key, which `checkKey` has found wrong. */
 export function shorten(calls: readonly Call[], beginOf?: BeginOf): CounterExample {
   const options = { statesMax: STATES_MAX, ...(beginOf === undefined ? {} : { beginOf }) };
+  let before: "absent" | "unknown" = "absent";
   let searches = 0;
   const isWrong = (some: readonly Call[]) => {
     searches++;
-    return checkKey(some, options).is === "violation";
+    return checkKey(some, { ...options, before }).is === "violation";
   };
   const ends = calls.map((call) => call.endAt).filter((end) => end !== Infinity)
     .toSorted((a, b) => a - b);
@@ -46,6 +47,18 @@ export function shorten(calls: readonly Call[], beginOf?: BeginOf): CounterExamp
   const endAt = ends[low] ?? Infinity;
   let kept = cut(calls, endAt);
   if (!isWrong(kept)) return { calls, of: calls.length, endAt };
+  const tails = quietMoments(kept, beginOf ?? ((call) => call.at)).map((at) => () =>
+    tailFrom(kept, at)
+  );
+  before = "unknown";
+  [low, high] = [-1, tails.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (isWrong(tails[middle]?.() ?? [])) low = middle;
+    else high = middle - 1;
+  }
+  if (low >= 0) kept = tails[low]?.() ?? kept;
+  else before = "absent";
   const needed = new Set(kept.filter((call) => isReadName(call.f) || call.outcome !== "info"));
   for (
     let size = Math.ceil(needed.size / 2);
@@ -63,11 +76,51 @@ export function shorten(calls: readonly Call[], beginOf?: BeginOf): CounterExamp
   }
   const ids = new Set([...needed].map((call) => call.id));
   const values = new Set([...needed].map((call) => call.value));
-  // A write of unknown outcome is of interest where its value was read.
-  const shown = calls.filter((call) =>
-    ids.has(call.id) || !isReadName(call.f) && call.value !== null && values.has(call.value)
-  );
+  const first = calls.find((call) => ids.has(call.id))?.at ?? 0;
+  const shown = calls.filter((call) => {
+    if (ids.has(call.id)) return true;
+    if (isReadName(call.f)) return false;
+    // A write that is said not to have happened may be the one that did, and one of unknown
+    // outcome is of interest where its value was read.
+    const denied = call.outcome === "fail" && !isObservation(call);
+    return denied
+      ? call.at > first && call.at < endAt
+      : call.value !== null && values.has(call.value);
+  });
   return { calls: shown, of: calls.length, endAt };
+}
+
+/**
+ * Places among the events at which no call was under way whose end is known, and before which no
+ * later call can have looked.
+ */
+function quietMoments(calls: readonly Call[], beginOf: BeginOf): number[] {
+  const looks = calls.map(beginOf);
+  for (let i = looks.length - 2; i >= 0; i--) {
+    looks[i] = Math.min(looks[i] ?? 0, looks[i + 1] ?? 0);
+  }
+  const moments: number[] = [];
+  let busyUntil = -1;
+  for (const [i, { at, endAt }] of calls.entries()) {
+    if (at > busyUntil && looks[i] === at) moments.push(at);
+    if (endAt !== Infinity) busyUntil = Math.max(busyUntil, endAt);
+  }
+  return moments;
+}
+
+/**
+ * What happened from a quiet moment on. Of what was before, only that remains which may have happened
+ * later, or was seen later.
+ */
+function tailFrom(calls: readonly Call[], at: number): Call[] {
+  const tail = calls.filter((call) => call.at >= at);
+  const seen = new Set(tail.map((call) => isReadName(call.f) ? call.value : null));
+  const earlier = calls.filter((call) =>
+    call.at < at &&
+    (call.endAt === Infinity ||
+      (!isReadName(call.f) && call.value !== null && seen.has(call.value)))
+  );
+  return [...earlier, ...tail];
 }
 
 /** The history as it was known at one of its events. */

@@ -30,18 +30,29 @@ export type Verdict =
     readonly calls: readonly Call[] | undefined;
   };
 
-/** Judges the calls of one key, which was absent before the first. */
-export function checkKey(
-  calls: readonly Call[],
-  options: { statesMax?: number; beginOf?: BeginOf } = {},
-): Verdict {
+/** How a key is judged. */
+export interface CheckOptions {
+  /** States that one search looks at. */
+  readonly statesMax?: number;
+  readonly beginOf?: BeginOf;
+  /** What the key was before the first call: absent, or it is not known. Default `absent`. */
+  readonly before?: "absent" | "unknown";
+}
+
+/** Judges the calls of one key. */
+export function checkKey(calls: readonly Call[], options: CheckOptions = {}): Verdict {
   const problem = problemOf(calls, options.beginOf);
   if ("reason" in problem) return { is: "violation", states: 0, ...problem };
-  const search = new Search(problem, options.statesMax ?? STATES_MAX);
-  const found = search.run();
-  const { states } = search;
-  if (found === undefined) return { is: "undecided", states };
-  if (found) return { is: "linearizable", states };
+  let states = 0;
+  let undecided = false;
+  for (const before of options.before === "unknown" ? [ABSENT, UNSEEN] : [ABSENT]) {
+    const search = new Search(problem, options.statesMax ?? STATES_MAX, before);
+    const found = search.run();
+    states += search.states;
+    if (found === true) return { is: "linearizable", states };
+    undecided ||= found === undefined;
+  }
+  if (undecided) return { is: "undecided", states };
   const reason = "there is no order of these operations that explains what was seen";
   return { is: "violation", reason, states, calls: undefined };
 }
@@ -109,11 +120,12 @@ class Search {
   readonly #done: Uint32Array;
   readonly #used: number[];
   readonly #seen = new Set<string>();
-  #state = ABSENT;
+  #state: number;
   #ranked = 0;
   #left: number;
 
-  constructor(problem: Problem, statesMax: number) {
+  constructor(problem: Problem, statesMax: number, before: number) {
+    this.#state = before;
     const { steps, pools } = problem;
     this.#problem = problem;
     this.#statesMax = statesMax;

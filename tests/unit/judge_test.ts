@@ -200,3 +200,23 @@ Deno.test("historyLines writes a register of read, write and cas", () => {
     'info cas [null,"d"]',
   ]);
 });
+
+Deno.test("shorten leaves out what was before, where it does not matter", () => {
+  let lines = "";
+  for (let i = 0; i < 100; i++) {
+    lines += `${i * 10}-${i * 10 + 3} write v${i} ok ${2 * i + 1}\n${i * 10 + 4}-${
+      i * 10 + 5
+    } delete ok\n`;
+  }
+  // With each delete whose outcome was not known, the last read could be explained.
+  const calls = historyOf(
+    lines + "2000-2001 write w ok 999\n2002-2003 delete timeout\n2004-2005 read absent",
+  )
+    .calls();
+  const example = shorten(calls);
+  assertEquals(
+    example.calls.map(({ f }) => f),
+    ["write", "delete", "read"],
+    timeline(example.calls),
+  );
+});
