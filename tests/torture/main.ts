@@ -181,7 +181,13 @@ function makeClients(cluster: TortureCluster): WorkloadClient[] {
     },
   ];
   return routers.map(({ name, router, gateway }) => {
-    return { name, kv: new KvClient({ clock, router, clientId: name }), clock, concurrency: 4, gateway };
+    return {
+      name,
+      kv: new KvClient({ clock, router, clientId: name }),
+      clock,
+      concurrency: 4,
+      gateway,
+    };
   });
 }
 
