@@ -40,6 +40,24 @@ export const STORMS = {
     shape: { replicationFactor: 3 },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
+  /** As `cuts`, more of them, and the clients contradict each other all the time. */
+  splits: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 20, pause: 3, kill: 3 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3 },
+    workload: {
+      ...BUSY,
+      hotKeys: 12,
+      pauseMsMax: 40,
+      weakPercent: 50,
+      weights: { read: 30, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
+    },
+  },
   /** Nodes stop, die and come back; primaries and copies move all the time. */
   moves: {
     faults: {
@@ -137,8 +155,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "one confirmation is enough for a read",
     file: "node/read_confirmations.ts",
     edits: [["else if (needed.size === 0) this.#end", "else this.#end"]],
-    seedsMax: 40,
-    storm: "cuts",
+    seedsMax: 60,
+    storm: "splits",
   },
   {
     name: "a copy confirms whoever asks",
@@ -167,14 +185,15 @@ export const MUTATIONS: readonly Mutation[] = [
       "if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer), fail: reply });\n    } else",
       "",
     ]],
-    seedsMax: 40,
-    storm: "cuts",
+    seedsMax: 60,
+    storm: "splits",
   },
   {
     name: "a copy answers reads from what is not committed",
     file: "node/replica.ts",
     edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
-    seedsMax: 40,
+    seedsMax: 60,
+    storm: "splits",
   },
   {
     name: "a copy that is not in sync answers reads",
@@ -190,7 +209,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/primary.ts",
     edits: [['phase: Phase = "aligning";', 'phase: Phase = "serving" as Phase;']],
     seedsMax: 60,
-    storm: "moves",
+    storm: "splits",
   },
   {
     name: "alignment is skipped",
@@ -349,13 +368,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "const hot = config.inSync.filter((id) => isHot(of.copy(id)));",
       "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.copy(id)));",
     ]],
-    seedsMax: 60,
-    storm: "moves",
-  },
-  {
-    name: "the coordinator believes old reports",
-    file: "coordinator/partition_keeper.ts",
-    edits: [["    if (message.term !== config.term) return;\n", ""]],
     seedsMax: 60,
     storm: "moves",
   },
