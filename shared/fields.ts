@@ -6,28 +6,81 @@
 
 import { isObject, isUint } from "./map_shape.ts";
 
+/**
+ * How a field is written where everything is text (a shell, RESP, a query). `duration` and `date` are
+ * whole numbers of milliseconds that people write as `10m` and `2030-01-31T12:00:00Z`; `document` is
+ * JSON. See `field_text.ts`.
+ */
+export type FieldForm =
+  | "text"
+  | "uint"
+  | "number"
+  | "flag"
+  | "choice"
+  | "duration"
+  | "date"
+  | "document";
+
+/** What people are told of a field. */
+export interface FieldAbout {
+  /** One line, beginning with a capital, without a full stop. */
+  readonly summary: string;
+  readonly unit?: string;
+  /** What holds where the field is absent. */
+  readonly fallback?: string;
+  /**
+   * Who gives it: `people`, at every door (the default); `programs`, not in a shell; `servers`, only
+   * on the JSON wire.
+   */
+  readonly audience?: "people" | "programs" | "servers";
+}
+
 /** A check of one field, carrying the type that it lets through. */
 export interface Field<T> {
   /** What is required, for the error text. */
   readonly requires: string;
   readonly optional: boolean;
+  readonly form: FieldForm;
+  /** The words of a `choice`. */
+  readonly choices: readonly string[];
+  readonly about: FieldAbout | undefined;
   is(value: unknown): boolean;
   /** Only for the type system. */
   readonly type?: T;
 }
 
-export function field<T>(requires: string, is: (value: unknown) => boolean): Field<T> {
-  return { requires, optional: false, is };
+export function field<T>(
+  requires: string,
+  is: (value: unknown) => boolean,
+  form: FieldForm = "document",
+  choices: readonly string[] = [],
+): Field<T> {
+  return { requires, optional: false, form, choices, about: undefined, is };
 }
 
 export function optional<T>(of: Field<T>): Field<T | undefined> {
-  return { requires: of.requires, optional: true, is: of.is };
+  const { requires, form, choices, about, is } = of;
+  return { requires, optional: true, form, choices, about, is };
 }
 
-export const text = field<string>("a string", (v) => typeof v === "string");
-export const uint = field<number>("a whole number from 0", isUint);
-export const number = field<number>("a number", (v) => typeof v === "number");
-export const flag = field<boolean>("true or false", (v) => typeof v === "boolean");
+/** The field, with what people are told of it. */
+export function described<T>(
+  summary: string,
+  of: Field<T>,
+  more: Omit<FieldAbout, "summary"> = {},
+): Field<T> {
+  const { requires, optional, form, choices, is } = of;
+  return { requires, optional, form, choices, about: { summary, ...more }, is };
+}
+
+export const text = field<string>("a string", (v) => typeof v === "string", "text");
+export const uint = field<number>("a whole number from 0", isUint, "uint");
+export const number = field<number>("a number", (v) => typeof v === "number", "number");
+export const flag = field<boolean>("true or false", (v) => typeof v === "boolean", "flag");
+/** So long, in milliseconds. */
+export const duration = field<number>("a whole number from 0", isUint, "duration");
+/** A moment, in milliseconds since 1970-01-01 UTC. */
+export const date = field<number>("a whole number from 0", isUint, "date");
 export const array = <T>() => field<readonly T[]>("an array", Array.isArray);
 export const object = <T>() => field<T>("an object", isObject);
 export const any = field<unknown>("any JSON value", (v) => v !== undefined);
@@ -36,6 +89,8 @@ export function oneOf<const T extends string>(...names: T[]): Field<T> {
   return field<T>(
     `one of ${names.join(", ")}`,
     (v) => typeof v === "string" && (names as string[]).includes(v),
+    "choice",
+    names,
   );
 }
 

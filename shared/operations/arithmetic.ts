@@ -6,10 +6,18 @@
  */
 import type { Entry } from "../entry.ts";
 import { KvError } from "../errors.ts";
-import { optional, text } from "../fields.ts";
-import { quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
+import { described, optional, text } from "../fields.ts";
+import { ALL_DOORS, quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
 
-const FIELDS = { ...WRITE_FIELDS, by: optional(text) };
+const INTEGER_FIELDS = {
+  ...WRITE_FIELDS,
+  by: described("A whole number of 64 bits, as text", optional(text), { fallback: "1" }),
+};
+
+const FLOAT_FIELDS = {
+  ...WRITE_FIELDS,
+  by: described("A number, as text", optional(text), { fallback: "1" }),
+};
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
@@ -51,12 +59,17 @@ export function formatFloat(value: number): string {
   return negative ? `-${plain}` : plain;
 }
 
-export const increment: WriteOperation<typeof FIELDS> = {
+export const increment: WriteOperation<typeof INTEGER_FIELDS> = {
   kind: "write",
   since: 1,
   summary: "Add an integer to a key's integer; a key that is not there counts as 0",
   answers: "result: the new number, as text",
-  fields: FIELDS,
+  errors: ["not_an_integer", "out_of_range"],
+  arguments: ["by?"],
+  doors: ALL_DOORS,
+  aliases: ["incr"],
+  example: { words: ["visits", "10"], before: "32" },
+  fields: INTEGER_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current) {
     const by = parseInteger(request.by ?? "1");
@@ -77,12 +90,16 @@ export const increment: WriteOperation<typeof FIELDS> = {
   },
 };
 
-export const incrementFloat: WriteOperation<typeof FIELDS> = {
+export const incrementFloat: WriteOperation<typeof FLOAT_FIELDS> = {
   kind: "write",
   since: 1,
   summary: "Add a number to a key's number; a key that is not there counts as 0",
   answers: "result: the new number, as text",
-  fields: FIELDS,
+  errors: ["not_a_float", "out_of_range"],
+  arguments: ["by?"],
+  doors: ALL_DOORS,
+  example: { words: ["price", "0.25"], before: "9.5" },
+  fields: FLOAT_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current) {
     const by = parseFloatStrictly(request.by ?? "1");

@@ -6,8 +6,9 @@
  */
 import type { Entry } from "../entry.ts";
 import { NO_VALUE } from "../entry.ts";
-import { uint } from "../fields.ts";
+import { described, uint } from "../fields.ts";
 import {
+  ALL_DOORS,
   badRequest,
   checkLength,
   type Outcome,
@@ -39,6 +40,11 @@ export const appendValue: WriteOperation<typeof APPEND_FIELDS> = {
   since: 1,
   summary: "Add bytes at the end of a value",
   answers: "result: the new length in bytes",
+  errors: ["value_too_large"],
+  arguments: ["value"],
+  doors: ALL_DOORS,
+  shellName: "append",
+  example: { words: ["log", "more"], before: "some " },
   fields: APPEND_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, context) {
@@ -52,13 +58,21 @@ export const appendValue: WriteOperation<typeof APPEND_FIELDS> = {
   },
 };
 
-const SET_RANGE_FIELDS = { ...WRITE_FIELDS, ...VALUE_FIELDS, offset: uint };
+const SET_RANGE_FIELDS = {
+  ...WRITE_FIELDS,
+  ...VALUE_FIELDS,
+  offset: described("Where the first byte goes", uint, { unit: "bytes" }),
+};
 
 export const setRange: WriteOperation<typeof SET_RANGE_FIELDS> = {
   kind: "write",
   since: 1,
   summary: "Overwrite a part of a value, from an offset in bytes",
   answers: "result: the new length in bytes",
+  errors: ["value_too_large"],
+  arguments: ["offset", "value"],
+  doors: ALL_DOORS,
+  example: { words: ["greeting", "6", "there"], before: "hello world" },
   fields: SET_RANGE_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, context) {
@@ -72,13 +86,21 @@ export const setRange: WriteOperation<typeof SET_RANGE_FIELDS> = {
   },
 };
 
-const SET_BIT_FIELDS = { ...WRITE_FIELDS, offset: uint, bit: uint };
+const SET_BIT_FIELDS = {
+  ...WRITE_FIELDS,
+  offset: described("Which bit", uint, { unit: "bits" }),
+  bit: described("What it becomes: 0 or 1", uint),
+};
 
 export const setBit: WriteOperation<typeof SET_BIT_FIELDS> = {
   kind: "write",
   since: 1,
   summary: "Set one bit of a value; bit 0 is the highest of the first byte",
   answers: "result: the bit before",
+  errors: ["value_too_large"],
+  arguments: ["offset", "bit"],
+  doors: ALL_DOORS,
+  example: { words: ["seen", "7", "1"], before: "a" },
   fields: SET_BIT_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, context) {

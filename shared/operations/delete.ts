@@ -1,5 +1,6 @@
 /** `delete`: take a key away. @module */
 import {
+  ALL_DOORS,
   CONDITION_FIELDS,
   DELETION,
   noSuchKey,
@@ -16,6 +17,11 @@ export const remove: WriteOperation<typeof FIELDS> = {
   since: 1,
   summary: "Take a key away",
   answers: "ack with the version of the deletion; not_found where there is no such key",
+  errors: ["not_found", "version_mismatch"],
+  arguments: [],
+  doors: ALL_DOORS,
+  aliases: ["del"],
+  example: { words: ["username"], before: "alice" },
   fields: FIELDS,
   needsCurrent: () => true,
   evaluate(request, current) {

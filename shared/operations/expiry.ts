@@ -5,8 +5,9 @@
  * @module
  */
 import type { Entry } from "../entry.ts";
-import { flag, oneOf, optional } from "../fields.ts";
+import { described, flag, oneOf, optional } from "../fields.ts";
 import {
+  ALL_DOORS,
   badRequest,
   dataReply,
   EXPIRY_FIELDS,
@@ -21,8 +22,11 @@ import {
 const EXPIRE_FIELDS = {
   ...WRITE_FIELDS,
   ...EXPIRY_FIELDS,
-  /** Only if the key has no expiry; has one; the new one is later; is earlier (none counts as latest). */
-  when: optional(oneOf("nx", "xx", "gt", "lt")),
+  when: described(
+    "Only if the key has no expiry (nx), has one (xx), or if the new one is later (gt) or earlier (lt); none counts as latest",
+    optional(oneOf("nx", "xx", "gt", "lt")),
+    { fallback: "always" },
+  ),
 };
 
 function allows(when: string | undefined, current: Entry, expiresAtMs: number): boolean {
@@ -46,6 +50,10 @@ export const expire: WriteOperation<typeof EXPIRE_FIELDS> = {
   since: 1,
   summary: "Set when a key expires",
   answers: "result: whether it was set; false where there is no such key or the condition fails",
+  errors: [],
+  arguments: ["ttl_ms?"],
+  doors: ALL_DOORS,
+  example: { words: ["session:7", "30m"], before: "alice" },
   fields: EXPIRE_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, { wallMs }) {
@@ -67,6 +75,10 @@ export const persist: WriteOperation<typeof WRITE_FIELDS> = {
   since: 1,
   summary: "End a key's expiry",
   answers: "result: whether it had one",
+  errors: [],
+  arguments: [],
+  doors: ALL_DOORS,
+  example: { words: ["session:7"], before: "alice" },
   fields: WRITE_FIELDS,
   needsCurrent: () => true,
   evaluate(_request, current) {
@@ -78,13 +90,21 @@ export const persist: WriteOperation<typeof WRITE_FIELDS> = {
   },
 };
 
-const GET_AND_EXPIRE_FIELDS = { ...WRITE_FIELDS, ...EXPIRY_FIELDS, persist: optional(flag) };
+const GET_AND_EXPIRE_FIELDS = {
+  ...WRITE_FIELDS,
+  ...EXPIRY_FIELDS,
+  persist: described("End the key's expiry", optional(flag), { fallback: "false" }),
+};
 
 export const getAndExpire: WriteOperation<typeof GET_AND_EXPIRE_FIELDS> = {
   kind: "write",
   since: 1,
   summary: "The value of a key, setting or ending its expiry in the same step",
   answers: "data with the new version; not_found where there is no such key",
+  errors: ["not_found"],
+  arguments: ["ttl_ms?"],
+  doors: ALL_DOORS,
+  example: { words: ["session:7", "30m"], before: "alice" },
   fields: GET_AND_EXPIRE_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, { wallMs }) {

@@ -8,7 +8,19 @@
 import type { Entry } from "../entry.ts";
 import { isLive, NO_VALUE, TOMBSTONE } from "../entry.ts";
 import { type ErrorCode, KvError } from "../errors.ts";
-import { type Fields, type FieldsObject, flag, oneOf, optional, text, uint } from "../fields.ts";
+import {
+  date,
+  described,
+  duration,
+  type Fields,
+  type FieldsObject,
+  flag,
+  oneOf,
+  optional,
+  text,
+  uint,
+} from "../fields.ts";
+import { REQUEST_TIMEOUT_MS } from "../limits.ts";
 import type { Message, Reply } from "../messages.ts";
 import { decodeValue, encodeValue } from "../value_codec.ts";
 
@@ -32,7 +44,20 @@ export interface OperationContext {
   readonly valueBytesMax: number;
 }
 
-/** What tables and documents say of an operation. */
+/** Where an operation can be asked for: the JSON wire, the shell and its one-shot form, HTTP, RESP. */
+export type Door = "wire" | "shell" | "http" | "resp";
+
+export const ALL_DOORS: readonly Door[] = ["wire", "shell", "http", "resp"];
+
+/** An operation as it is shown in help and documents, and what comes of it. */
+export interface Example {
+  /** The arguments after the operation's name, as the shell has them. */
+  readonly words: readonly string[];
+  /** The key's value before, as text; absent: there is no such key. */
+  readonly before?: string;
+}
+
+/** What the doors, help and documents say of an operation. */
 interface Described<F extends Fields> {
   /** Protocol version that brought it. */
   readonly since: number;
@@ -40,6 +65,17 @@ interface Described<F extends Fields> {
   readonly summary: string;
   /** What it is answered with. */
   readonly answers: string;
+  /** Errors of its own; those that any request may end with are not repeated. */
+  readonly errors: readonly ErrorCode[];
+  /** Fields that stand without a name behind the key, where a request is a line; `?` marks one that may be left out. */
+  readonly arguments: readonly (keyof F & string | `${keyof F & string}?`)[];
+  /** Where it can be asked for. */
+  readonly doors: readonly Door[];
+  /** Its name in the shell, where that is not its own. */
+  readonly shellName?: string;
+  /** Further names in the shell. */
+  readonly aliases?: readonly string[];
+  readonly example: Example;
   readonly fields: F;
 }
 
@@ -66,37 +102,82 @@ export interface WriteOperation<F extends Fields = Fields> extends Described<F> 
 export type RequestOf<F extends Fields> = FieldsObject<F> & { req_type: string; key: string };
 
 /** Every request names its key and may name its deadline; a node that passes it on says so. */
-export const REQUEST_FIELDS = { key: text, timeout_ms: optional(uint), forwarded: optional(flag) };
+export const REQUEST_FIELDS = {
+  key: described("The key: 1 to 1,024 bytes of UTF-8", text),
+  timeout_ms: described("How long the cluster tries, retries included", optional(duration), {
+    unit: "ms",
+    fallback: String(REQUEST_TIMEOUT_MS),
+  }),
+  forwarded: described("Passed on by a node, and not to be passed on again", optional(flag), {
+    fallback: "false",
+    audience: "servers",
+  }),
+};
 
 export const READ_FIELDS = {
   ...REQUEST_FIELDS,
-  consistency: optional(oneOf("strong", "replica", "cached")),
+  consistency: described(
+    "How fresh: linearizable, from any in-sync copy, or from a coordinator's cache",
+    optional(oneOf("strong", "replica", "cached")),
+    { fallback: "strong" },
+  ),
 };
 
 export const WRITE_FIELDS = {
   ...REQUEST_FIELDS,
-  acks: optional(oneOf("all", "primary")),
+  acks: described(
+    "Whose disk it is on when it is acknowledged: every in-sync copy's or the primary's",
+    optional(oneOf("all", "primary")),
+    { fallback: "all" },
+  ),
   /**
    * Makes a repeated request harmless: `lane` is a name that one caller uses for one request at a
    * time, `op` its number, growing. A request that was carried out is answered as it was then.
    */
-  lane: optional(text),
-  op: optional(uint),
-  /** An earlier attempt may be under way: what is answered now must hold for that one as well. */
-  again: optional(flag),
+  lane: described(
+    "With op: makes a repeated request harmless; a name used for one request at a time",
+    optional(text),
+    { fallback: "none", audience: "programs" },
+  ),
+  op: described("The request's number in its lane, growing", optional(uint), {
+    fallback: "none",
+    audience: "programs",
+  }),
+  /** What is answered now must hold for that one as well. */
+  again: described("An earlier attempt of this request may be under way", optional(flag), {
+    fallback: "false",
+    audience: "servers",
+  }),
 };
 
-export const VALUE_FIELDS = { value: optional(text), value64: optional(text) };
+export const VALUE_FIELDS = {
+  value: described("The value, where it is text", optional(text)),
+  value64: described("The value in base64, in place of value", optional(text), {
+    fallback: "none",
+    audience: "programs",
+  }),
+};
 
 /** When the key expires: a date, or so long from now. */
-export const EXPIRY_FIELDS = { expires_at: optional(uint), ttl_ms: optional(uint) };
+export const EXPIRY_FIELDS = {
+  expires_at: described("When the key expires", optional(date), {
+    unit: "ms since 1970-01-01 UTC",
+    fallback: "never",
+  }),
+  ttl_ms: described("How long from now until the key expires", optional(duration), {
+    unit: "ms",
+    fallback: "never",
+  }),
+};
 
 /** Conditions on a write, and what else it answers. */
 export const CONDITION_FIELDS = {
-  /** Only if the key has this version; 0: only if it is not there. */
-  if_version: optional(uint),
-  /** Answer with the value before. */
-  previous: optional(flag),
+  if_version: described(
+    "Only if the key has this version, else version_mismatch; 0: only if there is no such key",
+    optional(uint),
+    { fallback: "any" },
+  ),
+  previous: described("Answer with the value before", optional(flag), { fallback: "false" }),
 };
 
 /** A row of the table, whatever its fields. */

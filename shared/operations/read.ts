@@ -1,5 +1,6 @@
 /** `get` and `exists`: look at a key. @module */
 import {
+  ALL_DOORS,
   dataReply,
   noSuchKey,
   READ_FIELDS,
@@ -13,6 +14,10 @@ export const get: ReadOperation<typeof READ_FIELDS> = {
   since: 1,
   summary: "The value of a key, with version, timestamp and expiry",
   answers: "data; not_found where there is no such key",
+  errors: ["not_found"],
+  arguments: [],
+  doors: ALL_DOORS,
+  example: { words: ["username"], before: "alice" },
   fields: READ_FIELDS,
   read: (request, entry) => entry === undefined ? noSuchKey(request) : dataReply(entry),
 };
@@ -22,6 +27,10 @@ export const exists: ReadOperation<typeof READ_FIELDS> = {
   since: 1,
   summary: "Whether a key is there",
   answers: "result: true or false",
+  errors: [],
+  arguments: [],
+  doors: ALL_DOORS,
+  example: { words: ["username"], before: "alice" },
   fields: READ_FIELDS,
   read: (_request, entry) => resultReply(entry !== undefined),
 };
@@ -31,6 +40,10 @@ export const watchGet: ReadOperation<typeof REQUEST_FIELDS> = {
   since: 1,
   summary: "As get; the reader is told when the key changes (for gateways)",
   answers: "data; not_found where there is no such key",
+  errors: ["not_found"],
+  arguments: [],
+  doors: ["wire"],
+  example: { words: ["username"], before: "alice" },
   fields: REQUEST_FIELDS,
   read: get.read,
 };

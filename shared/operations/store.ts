@@ -5,11 +5,14 @@
  * @module
  */
 import type { Entry } from "../entry.ts";
-import { flag, optional } from "../fields.ts";
+import type { ErrorCode } from "../errors.ts";
+import { described, flag, optional } from "../fields.ts";
 import type { Reply } from "../messages.ts";
 import {
+  ALL_DOORS,
   CONDITION_FIELDS,
   errorReply,
+  type Example,
   EXPIRY_FIELDS,
   expiryOf,
   noSuchKey,
@@ -29,14 +32,19 @@ const FIELDS = {
   ...VALUE_FIELDS,
   ...EXPIRY_FIELDS,
   ...CONDITION_FIELDS,
-  /** Leave the key's expiry as it is; without it a write without expiry ends it. */
-  keep_ttl: optional(flag),
+  keep_ttl: described(
+    "Leave the key's expiry as it is; without it a write without expiry ends it",
+    optional(flag),
+    { fallback: "false" },
+  ),
 };
 
 type StoreRequest = RequestOf<typeof FIELDS>;
 
 function storeOperation(
   summary: string,
+  errors: readonly ErrorCode[],
+  example: Example,
   refusal: (request: StoreRequest, current: Entry | undefined) => Reply | undefined,
 ): WriteOperation<typeof FIELDS> {
   return {
@@ -44,6 +52,10 @@ function storeOperation(
     since: 1,
     summary,
     answers: "ack with the new version, and with the value before where `previous` asks for it",
+    errors,
+    arguments: ["value"],
+    doors: ALL_DOORS,
+    example,
     fields: FIELDS,
     needsCurrent: ({ req_type, if_version, previous, keep_ttl }) =>
       req_type !== "put" || if_version !== undefined || previous === true || keep_ttl === true,
@@ -71,11 +83,15 @@ function withPrevious(refused: Reply, request: StoreRequest, current: Entry | un
 
 export const put = storeOperation(
   "Write a value, whether the key is there or not",
+  ["version_mismatch", "value_too_large"],
+  { words: ["username", "alice", "--ttl", "30m"] },
   () => undefined,
 );
 
 export const create = storeOperation(
   "Write a value only if the key is not there",
+  ["exists", "version_mismatch", "value_too_large"],
+  { words: ["username", "alice"] },
   (request, current) =>
     current === undefined
       ? undefined
@@ -86,5 +102,7 @@ export const create = storeOperation(
 
 export const update = storeOperation(
   "Write a value only if the key is there",
+  ["not_found", "version_mismatch", "value_too_large"],
+  { words: ["username", "bob", "--if-version", "7"], before: "alice" },
   (request, current) => current === undefined ? noSuchKey(request) : undefined,
 );
