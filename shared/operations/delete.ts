@@ -16,6 +16,7 @@ export const remove: WriteOperation<typeof FIELDS> = {
   kind: "write",
   since: 1,
   summary: "Take a key away",
+  reply: "ack",
   answers: "ack with the version of the deletion; not_found where there is no such key",
   errors: ["not_found", "version_mismatch"],
   arguments: [],

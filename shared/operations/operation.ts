@@ -63,7 +63,9 @@ interface Described<F extends Fields> {
   readonly since: number;
   /** One line for help and documents. */
   readonly summary: string;
-  /** What it is answered with. */
+  /** The kind of reply that it ends with where it succeeds. */
+  readonly reply: "ack" | "data" | "result";
+  /** What that reply says. */
   readonly answers: string;
   /** Errors of its own; those that any request may end with are not repeated. */
   readonly errors: readonly ErrorCode[];

@@ -51,6 +51,7 @@ function storeOperation(
     kind: "write",
     since: 1,
     summary,
+    reply: "ack",
     answers: "ack with the new version, and with the value before where `previous` asks for it",
     errors,
     arguments: ["value"],

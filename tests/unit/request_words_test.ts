@@ -6,13 +6,12 @@ import {
   operationsAt,
   requestFromRow,
   requestFromWords,
-  type RequestOption,
-  type RequestWord,
   wordArguments,
   wordOptions,
 } from "../../shared/operations/request_words.ts";
 import type { Door } from "../../shared/operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../../shared/operations/table.ts";
+import type { RequestOption, RequestWord } from "../../shared/word_fields.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
 
 const NAMES = Object.keys(OPERATIONS) as OperationName[];
