@@ -17,7 +17,7 @@ import {
 import { KvError } from "../shared/errors.ts";
 import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { Acks, KeyRequest, Reply } from "../shared/messages.ts";
-import { decodeValue, encodeValue } from "../shared/value_codec.ts";
+import { valueOfReply } from "../shared/value_codec.ts";
 import {
   type CallOptions,
   type DeleteOptions,
@@ -152,7 +152,7 @@ export class KvClient implements AsyncDisposable {
   ): Promise<number> {
     this.#checkKey("append", key);
     const bytes = typeof value === "string" ? utf8.encode(value) : value;
-    const request = { req_type: "append_value", key, ...encodeValue(bytes) } as const;
+    const request = { req_type: "append_value", key, bytes } as const;
     return Number(this.#resultOf(await this.#executeOnce(request, options), "append"));
   }
 
@@ -234,15 +234,10 @@ export class KvClient implements AsyncDisposable {
     );
     if (isNotFound(reply)) return undefined;
     const data = expectReply(reply, "data", "get");
-    const value = decodeValue(
-      data.value64 === undefined || data.value64 === null
-        ? { value: data.message ?? "" }
-        : { value64: data.value64 },
-    );
     const expires = data.expires_at ?? 0;
     return {
       key,
-      value: value ?? new Uint8Array(0),
+      value: valueOfReply(data),
       version: data.version ?? 0,
       timestampMs: data.timestamp ?? 0,
       expiresAtMs: expires === 0 ? undefined : expires,
@@ -353,7 +348,7 @@ export class KvClient implements AsyncDisposable {
     const request = {
       req_type: type,
       key,
-      ...encodeValue(bytes),
+      bytes,
       ...given({
         ttl_ms: ttlMs,
         expires_at: expiresAtMs,

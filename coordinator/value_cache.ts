@@ -109,7 +109,8 @@ export class ValueCache {
     if (reads?.size === 0) this.#reads.delete(read.key);
     if (reply === undefined || read.overtaken) return;
     const { key, partition, node } = read;
-    const text = (reply.message?.length ?? 0) + (reply.value64?.length ?? 0) + key.length;
+    const text = (reply.message?.length ?? 0) + (reply.value64?.length ?? 0) +
+      (reply.bytes?.length ?? 0) + key.length;
     this.#values.set(key, { reply, partition, node, bytes: 2 * text + ENTRY_BYTES });
   }
 

@@ -18,6 +18,7 @@ import { LANE_KEEP_MS, LANE_MARK_MS } from "../shared/limits.ts";
 import type { KeyRequest, Reply } from "../shared/messages.ts";
 import { LANE_KEY_PREFIX } from "../shared/request_checks.ts";
 import type { Write } from "../shared/operations/operation.ts";
+import { wireForm } from "../shared/wire_form.ts";
 
 /** One change of a key, decided and not yet given a seq. */
 export interface Change {
@@ -71,7 +72,7 @@ export function laneChange(
   reply: Reply,
 ): Change {
   const op = "op" in request ? request.op ?? 0 : 0;
-  const value = utf8.encode(JSON.stringify({ op, reply } satisfies Remembered));
+  const value = utf8.encode(JSON.stringify({ op, reply: wireForm(reply) } satisfies Remembered));
   return { key: lane, write: { flags: 0, value, expiresAtMs: 0 } };
 }
 

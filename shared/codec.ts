@@ -12,6 +12,7 @@ import { KvError } from "./errors.ts";
 import { ID_CHARACTERS_MAX, UNKNOWN_FIELDS_CHARACTERS_MAX } from "./limits.ts";
 import type { Message, MessageType, Reply } from "./messages.ts";
 import { MESSAGES, whyInvalid } from "./messages.ts";
+import { wireForm } from "./wire_form.ts";
 
 /** What a request and its reply have in common. */
 export type MessageId = number | string;
@@ -62,15 +63,18 @@ function whyIdInvalid(id: unknown): string | undefined {
 
 /** A message as a line, without the newline. `id` takes the place of the message's own. */
 export function encodeWithId(message: object & { id?: unknown }, id: MessageId): string {
-  if (message.id !== undefined) return JSON.stringify({ ...message, id });
-  const text = JSON.stringify(message);
+  const wire = wireForm(message);
+  if (wire.id !== undefined) return JSON.stringify({ ...wire, id });
+  const text = JSON.stringify(wire);
   // The id is put before the first field: cheaper than a copy of the object.
   return text.length === 2 ? `{"id":${idText(id)}}` : `{"id":${idText(id)},` + text.slice(1);
 }
 
 /** A reply as a line, without the newline. The commonest ones are put together by hand. */
 export function encodeReply(reply: Reply, id: MessageId | undefined): string {
-  if (id === undefined) return JSON.stringify(reply.id === undefined ? reply : without(reply));
+  if (id === undefined) {
+    return JSON.stringify(wireForm(reply.id === undefined ? reply : without(reply)));
+  }
   if (reply.req_type === "ack" && reply.message === "success" && reply.version !== undefined) {
     return `{"id":${idText(id)},"req_type":"ack","message":"success","version":${reply.version}}`;
   }

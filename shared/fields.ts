@@ -44,6 +44,8 @@ export interface Field<T> {
   /** The words of a `choice`. */
   readonly choices: readonly string[];
   readonly about: FieldAbout | undefined;
+  /** Of one process, and so in no document. */
+  readonly local?: true;
   is(value: unknown): boolean;
   /** Only for the type system. */
   readonly type?: T;
@@ -83,6 +85,16 @@ export const duration = field<number>("a whole number from 0", isUint, "duration
 export const date = field<number>("a whole number from 0", isUint, "date");
 export const array = <T>() => field<readonly T[]>("an array", Array.isArray);
 export const object = <T>() => field<T>("an object", isObject);
+/** Never on the wire: what travels between parts of one process, and is encoded when it leaves it. */
+export const localBytes: Field<Uint8Array | undefined> = {
+  requires: "absent: it is not for the wire",
+  optional: true,
+  form: "document",
+  choices: [],
+  about: { summary: "The value, inside a process", audience: "servers" },
+  local: true,
+  is: (value) => value instanceof Uint8Array,
+};
 export const any = field<unknown>("any JSON value", (v) => v !== undefined);
 
 export function oneOf<const T extends string>(...names: T[]): Field<T> {

@@ -13,6 +13,7 @@ import {
   field,
   type FieldsObject,
   flag,
+  localBytes,
   number,
   object,
   oneOf,
@@ -129,10 +130,12 @@ export const MESSAGES = {
     /** The value before, where it was asked for and there was one. */
     previous: optional(text),
     previous64: optional(text),
+    previous_bytes: localBytes,
   }),
   data: message(1, "reply", {
     message: optional(text),
     value64: optional(text),
+    bytes: localBytes,
     version: optional(uint),
     timestamp: optional(uint),
     expires_at: optional(uint),

@@ -13,7 +13,7 @@ import {
 } from "./limits.ts";
 import type { KeyRequest, Message } from "./messages.ts";
 import { OPERATIONS } from "./operations/table.ts";
-import { decodeValue } from "./value_codec.ts";
+import { decodeValue, type ValueFields } from "./value_codec.ts";
 
 /** Sizes, where they are not the defaults of `limits.ts`. */
 export interface RequestLimits {
@@ -44,7 +44,7 @@ export function checkKeyRequest(
   if ("lane" in request && request.lane !== undefined) checkLane(request.lane, what);
   const { fields } = OPERATIONS[what];
   if ("value" in fields) {
-    checkValue(request as { value?: string; value64?: string }, limits, what);
+    checkValue(request as ValueFields, limits, what);
   }
 }
 
@@ -118,7 +118,7 @@ export function checkKey(
  * @throws {KvError} `bad_request` where there is none or its base64 is wrong, `value_too_large`
  */
 export function requestValue(
-  request: KeyRequest & { value?: string | undefined; value64?: string | undefined },
+  request: KeyRequest & ValueFields,
 ): Uint8Array {
   const value = decodeValue(request);
   if (value === undefined) throw valueMissing(request.req_type);
@@ -126,11 +126,15 @@ export function requestValue(
 }
 
 function checkValue(
-  request: { value?: string | undefined; value64?: string | undefined },
+  request: ValueFields,
   limits: RequestLimits,
   what: string,
 ): void {
-  const { value, value64 } = request;
+  const { value, value64, bytes: given } = request;
+  if (given !== undefined) {
+    if (given.length > limits.valueBytesMax) throw valueTooLarge(what, limits, given.length);
+    return;
+  }
   if (value === undefined && value64 === undefined) throw valueMissing(what);
   if (value !== undefined && value64 !== undefined) {
     throw new KvError("bad_request", `${what}: give "value" or "value64", not both`);
@@ -139,12 +143,19 @@ function checkValue(
     ? base64Bytes(value64 ?? "") > limits.valueBytesMax
     : isLongerThan(value, limits.valueBytesMax);
   if (tooLong) {
-    const bytes = value === undefined ? base64Bytes(value64 ?? "") : utf8Bytes(value);
-    throw new KvError(
-      "value_too_large",
-      `${what}: a value may have ${limits.valueBytesMax} bytes, and this one has ${bytes}`,
+    throw valueTooLarge(
+      what,
+      limits,
+      value === undefined ? base64Bytes(value64 ?? "") : utf8Bytes(value),
     );
   }
+}
+
+function valueTooLarge(what: string, limits: RequestLimits, bytes: number): KvError {
+  return new KvError(
+    "value_too_large",
+    `${what}: a value may have ${limits.valueBytesMax} bytes, and this one has ${bytes}`,
+  );
 }
 
 function valueMissing(what: string): KvError {

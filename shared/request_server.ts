@@ -277,5 +277,6 @@ function sizeOf(request: Request): number {
   if ("key" in request) size += request.key.length;
   if ("value" in request) size += request.value?.length ?? 0;
   if ("value64" in request) size += request.value64?.length ?? 0;
+  if ("bytes" in request) size += request.bytes?.length ?? 0;
   return size;
 }

@@ -12,15 +12,18 @@ import { Buffer } from "node:buffer";
 import type { Entry } from "./entry.ts";
 import { NO_VALUE } from "./entry.ts";
 import { KvError } from "./errors.ts";
-import { isTerm, isUint } from "./map_shape.ts";
-import type { WireEntry } from "./messages.ts";
+import { isObject, isTerm, isUint } from "./map_shape.ts";
+import type { Message, Reply, WireEntry } from "./messages.ts";
 
 // A byte order mark at the head of a value is part of the value.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Up to here, and without a byte beyond ASCII, the decoder's fixed cost is the larger one. */
-const ASCII_SHORT_BYTES = 64;
+/** Up to here the decoder's fixed cost is the larger one. */
+const SHORT_BYTES = 1_024;
+/** What stands in a text where its bytes were not UTF-8. */
+const REPLACEMENT = "\ufffd";
+const bufferToString = Buffer.prototype.toString;
 /** Up to here a text goes as text, however many escapes (of up to six characters) it needs. */
 const TEXT_ALWAYS_BYTES = 65_536;
 const QUOTE = 0x22;
@@ -35,20 +38,50 @@ export function encodeValue(value: Uint8Array): { value: string } | { value64: s
   return text === undefined ? { value64: toBase64(value) } : { value: text };
 }
 
+/** A value as the fields of a request: one of them, or none. */
+export interface ValueFields {
+  readonly value?: string | undefined;
+  readonly value64?: string | undefined;
+  /** Inside a process. */
+  readonly bytes?: Uint8Array | undefined;
+}
+
 /**
  * The value of a message, or undefined where it has none.
  *
  * @throws {KvError} `bad_request`
  */
-export function decodeValue(
-  fields: { value?: string | undefined; value64?: string | undefined },
-): Uint8Array | undefined {
-  const { value, value64 } = fields;
+export function decodeValue(fields: ValueFields): Uint8Array | undefined {
+  const { value, value64, bytes } = fields;
+  if (bytes !== undefined) return bytes;
   if (value === undefined) return value64 === undefined ? undefined : fromBase64(value64);
   if (value64 !== undefined) {
     throw new KvError("bad_request", `a message carries "value" or "value64", not both`);
   }
   return textBytes(value);
+}
+
+/** The value of a reply, from wherever it comes. @throws {KvError} `bad_request` */
+export function valueOfReply(reply: Message<"data">): Uint8Array {
+  return reply.bytes ?? valueOfTexts(reply.message, reply.value64);
+}
+
+/** The value before a write, where the reply tells it. @throws {KvError} `bad_request` */
+export function previousOfReply(reply: Reply): Uint8Array | undefined {
+  if (reply.req_type === "ack") {
+    if (reply.previous_bytes !== undefined) return reply.previous_bytes;
+    const { previous, previous64 } = reply;
+    if (previous === undefined && previous64 === undefined) return undefined;
+    return valueOfTexts(previous, previous64);
+  }
+  if (reply.req_type !== "error" || !isObject(reply.detail)) return undefined;
+  const { previous, previous64 } = reply.detail;
+  if (typeof previous64 === "string") return fromBase64(previous64);
+  return typeof previous === "string" ? textBytes(previous) : undefined;
+}
+
+function valueOfTexts(text: string | undefined, base64: string | undefined): Uint8Array {
+  return base64 === undefined ? textBytes(text ?? "") : fromBase64(base64);
 }
 
 /** An entry as an array of the wire. */
@@ -89,9 +122,9 @@ function badEntry(what: string): KvError {
 
 /** The value as text, or undefined where base64 is to be used. */
 function asText(value: Uint8Array): string | undefined {
-  if (value.length <= ASCII_SHORT_BYTES && isAscii(value)) {
-    // Any array-like will do for `apply`; spreading costs five times as much.
-    return String.fromCharCode.apply(null, value as unknown as number[]);
+  if (value.length <= SHORT_BYTES) {
+    const text = bufferToString.call(value, "utf8", 0, value.length);
+    if (!text.includes(REPLACEMENT)) return text;
   }
   if (value.length > TEXT_ALWAYS_BYTES && isShorterAsBase64(value)) return undefined;
   try {
@@ -99,12 +132,6 @@ function asText(value: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isAscii(value: Uint8Array): boolean {
-  let all = 0;
-  for (let i = 0; i < value.length; i++) all |= value[i] ?? 0;
-  return all < 0x80;
 }
 
 /** JSON's escapes make a text longer; base64 adds a third. */

@@ -15,6 +15,7 @@ import {
   type Fields,
   type FieldsObject,
   flag,
+  localBytes,
   oneOf,
   optional,
   text,
@@ -22,7 +23,7 @@ import {
 } from "../fields.ts";
 import { REQUEST_TIMEOUT_MS } from "../limits.ts";
 import type { Message, Reply } from "../messages.ts";
-import { decodeValue, encodeValue } from "../value_codec.ts";
+import { decodeValue, encodeValue, type ValueFields } from "../value_codec.ts";
 
 /** The write that a request becomes. */
 export interface Write {
@@ -152,12 +153,14 @@ export const WRITE_FIELDS = {
   }),
 };
 
+/** A value, as text, as base64, or, inside a process, as it is. */
 export const VALUE_FIELDS = {
   value: described("The value, where it is text", optional(text)),
   value64: described("The value in base64, in place of value", optional(text), {
     fallback: "none",
     audience: "programs",
   }),
+  bytes: localBytes,
 };
 
 /** When the key expires: a date, or so long from now. */
@@ -205,7 +208,7 @@ export function expiryOf(
 
 /** The value of a request. @throws {KvError} `bad_request` */
 export function valueOf(
-  request: { req_type: string; value?: string | undefined; value64?: string | undefined },
+  request: ValueFields & { req_type: string },
 ): Uint8Array {
   const value = decodeValue(request);
   if (value === undefined) throw badRequest(request, `"value" is missing; it must be a string`);
@@ -235,11 +238,16 @@ export function versionRefusal(
   );
 }
 
-/** The value before, as fields of a reply or of an error's detail. */
-export function previousOf(entry: Entry | undefined): Record<string, string> {
+/** The value before, as a field of an error's detail. */
+export function previousDetail(entry: Entry | undefined): Record<string, string> {
   if (entry === undefined) return {};
   const encoded = encodeValue(entry.value);
   return "value" in encoded ? { previous: encoded.value } : { previous64: encoded.value64 };
+}
+
+/** The value before, as a field of a reply. */
+export function previousOf(entry: Entry | undefined): { previous_bytes?: Uint8Array } {
+  return entry === undefined ? {} : { previous_bytes: entry.value };
 }
 
 /** The reply to a write that took effect. */
@@ -249,14 +257,12 @@ export function writeReply(version: number): Reply {
 
 /** An entry as a reply. */
 export function dataReply(entry: Entry): Message<"data"> {
-  const encoded = encodeValue(entry.value);
   const reply: Message<"data"> = {
     req_type: "data",
-    message: "value" in encoded ? encoded.value : "",
+    bytes: entry.value,
     version: entry.seq,
     timestamp: entry.timestampMs,
   };
-  if ("value64" in encoded) reply.value64 = encoded.value64;
   if (entry.expiresAtMs !== 0) reply.expires_at = entry.expiresAtMs;
   return reply;
 }

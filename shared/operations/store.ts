@@ -16,6 +16,7 @@ import {
   EXPIRY_FIELDS,
   expiryOf,
   noSuchKey,
+  previousDetail,
   previousOf,
   quote,
   type RequestOf,
@@ -79,7 +80,8 @@ function storeOperation(
 /** A refusal tells the value before as well, where it was asked for. */
 function withPrevious(refused: Reply, request: StoreRequest, current: Entry | undefined): Reply {
   if (request.previous !== true || refused.req_type !== "error") return refused;
-  return { ...refused, detail: { ...(refused.detail ?? {}), ...previousOf(current) } };
+  const detail = { ...(refused.detail ?? {}), ...previousDetail(current) };
+  return { ...refused, detail };
 }
 
 export const put = storeOperation(

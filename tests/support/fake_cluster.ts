@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { wireForm } from "../../shared/wire_form.ts";
 import type { KeyRouter } from "../../client/call.ts";
 import type { ClusterMap } from "../../shared/cluster_map.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
@@ -71,8 +72,9 @@ export class FakeCluster implements KeyRouter {
   }
 
   execute(request: KeyRequest, _timeoutMs: number, done: (reply: Reply) => void): () => void {
-    this.requests.push(request);
-    const answer = () => done(this.fault?.(request) ?? this.apply(request));
+    const sent = wireForm(request);
+    this.requests.push(sent);
+    const answer = () => done(this.fault?.(sent) ?? this.apply(sent));
     if (this.held !== undefined) this.held.push(answer);
     else queueMicrotask(answer);
     return () => {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { wireForm } from "../../shared/wire_form.ts";
 import {
   checkInvariants,
   type ClusterMap,
@@ -218,7 +219,7 @@ export class NodeCluster {
     let answer: Reply | undefined;
     this.node(id).execute(request, (reply) => {
       if (answer !== undefined) throw new Error("a request was answered twice");
-      answer = reply;
+      answer = wireForm(reply);
     });
     for (let waited = 0; answer === undefined && waited < maxMs; waited += 5) await this.run(5);
     if (answer === undefined) throw new Error(`no answer to ${JSON.stringify(request)}`);

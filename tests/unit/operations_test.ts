@@ -1,3 +1,4 @@
+import { wireForm } from "../../shared/wire_form.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import type { Entry } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
@@ -41,7 +42,7 @@ function show(outcome: Outcome): unknown[] {
   }
   const { write, reply } = outcome;
   const value = write.flags === 1 ? "deleted" : new TextDecoder().decode(write.value);
-  const answer = reply?.(8);
+  const answer = reply && wireForm(reply(8));
   const told = answer === undefined
     ? []
     : answer.req_type === "result"

@@ -3,6 +3,7 @@
  * and reads each key in turn, so that what a read may answer is known exactly: the last value that
  * was seen or acknowledged, or one of the writes whose outcome is not known.
  */
+import { valueOfReply } from "../../shared/value_codec.ts";
 import { assert, assertEquals } from "@std/assert";
 import { FAILURE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
@@ -68,7 +69,9 @@ async function runSeed(seed: number): Promise<void> {
         open = false;
         state.busy = false;
         if (reply.req_type === "error" && reply.code !== "not_found") return;
-        const value = reply.req_type === "data" ? reply.message ?? "" : "";
+        const value = reply.req_type === "data"
+          ? new TextDecoder().decode(valueOfReply(reply))
+          : "";
         readsDone++;
         assert(
           value === state.known || state.unknown.has(value),

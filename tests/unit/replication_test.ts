@@ -1,3 +1,4 @@
+import { wireForm } from "../../shared/wire_form.ts";
 import { assert, assertEquals } from "@std/assert";
 import { STATE_WRITE_DELAY_MS } from "../../shared/limits.ts";
 import { get, NodeCluster, put } from "../support/node_cluster.ts";
@@ -39,7 +40,7 @@ Deno.test("replication: update, create and delete look at the key's newest write
   node.execute({ req_type: "create", key: "a", value: "1" }, (r) => replies.push(r.req_type));
   node.execute({ req_type: "create", key: "a", value: "2" }, (r) => replies.push(code(r)));
   node.execute({ req_type: "update", key: "a", value: "3" }, (r) => replies.push(r.req_type));
-  node.execute({ req_type: "get", key: "a" }, (r) => replies.push(value(r)));
+  node.execute({ req_type: "get", key: "a" }, (r) => replies.push(value(wireForm(r))));
   node.execute({ req_type: "delete", key: "a" }, (r) => replies.push(r.req_type));
   node.execute({ req_type: "get", key: "a" }, (r) => replies.push(code(r)));
   assertEquals(replies, []);

@@ -1,3 +1,4 @@
+import type { Field } from "../../shared/fields.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { KvError } from "../../shared/errors.ts";
 import { whyInvalid } from "../../shared/messages.ts";
@@ -153,8 +154,9 @@ Deno.test("OPERATIONS: each row says all that doors, help and documents need", (
     const { summary, answers, doors, fields } = operation;
     assert(summary !== "" && !summary.endsWith(".") && !answers.endsWith("."), name);
     assert(doors.includes("wire"), `${name} is on the wire`);
-    for (const [fieldName, field] of Object.entries(fields)) {
-      const { about } = field;
+    for (const [fieldName, field] of Object.entries<Field<unknown>>(fields)) {
+      const { about, local } = field;
+      if (local === true) continue;
       assert(about !== undefined, `${name}: ${fieldName} says what it is`);
       assert(!about.summary.endsWith("."), about.summary);
       if (field.form === "duration" || field.form === "date") assert(about.unit !== undefined);
