@@ -46,6 +46,7 @@ function storeOperation(
   summary: string,
   errors: readonly ErrorCode[],
   example: Example,
+  aliases: readonly string[],
   refusal: (request: StoreRequest, current: Entry | undefined) => Reply | undefined,
 ): WriteOperation<typeof FIELDS> {
   return {
@@ -57,6 +58,7 @@ function storeOperation(
     errors,
     arguments: ["value"],
     doors: ALL_DOORS,
+    aliases,
     example,
     fields: FIELDS,
     needsCurrent: ({ req_type, if_version, previous, keep_ttl }) =>
@@ -88,6 +90,7 @@ export const put = storeOperation(
   "Write a value, whether the key is there or not",
   ["version_mismatch", "value_too_large"],
   { words: ["username", "alice", "--ttl", "30m"] },
+  ["set"],
   () => undefined,
 );
 
@@ -95,6 +98,7 @@ export const create = storeOperation(
   "Write a value only if the key is not there",
   ["exists", "version_mismatch", "value_too_large"],
   { words: ["username", "alice"] },
+  [],
   (request, current) =>
     current === undefined
       ? undefined
@@ -107,5 +111,6 @@ export const update = storeOperation(
   "Write a value only if the key is there",
   ["not_found", "version_mismatch", "value_too_large"],
   { words: ["username", "bob", "--if-version", "7"], before: "alice" },
+  [],
   (request, current) => current === undefined ? noSuchKey(request) : undefined,
 );
