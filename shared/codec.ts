@@ -75,10 +75,21 @@ export function encodeReply(reply: Reply, id: MessageId | undefined): string {
   if (id === undefined) {
     return JSON.stringify(wireForm(reply.id === undefined ? reply : without(reply)));
   }
-  if (reply.req_type === "ack" && reply.message === "success" && reply.version !== undefined) {
+  if (isPlainAck(reply)) {
     return `{"id":${idText(id)},"req_type":"ack","message":"success","version":${reply.version}}`;
   }
   return encodeWithId(reply, id);
+}
+
+/** Whether an acknowledgement says its version and no more. Fields that are absent may be undefined. */
+function isPlainAck(reply: Reply): reply is Message<"ack"> & { version: number } {
+  if (reply.req_type !== "ack" || reply.message !== "success") return false;
+  if (reply.version === undefined) return false;
+  for (const name in reply) {
+    if (name === "req_type" || name === "message" || name === "version" || name === "id") continue;
+    if ((reply as Record<string, unknown>)[name] !== undefined) return false;
+  }
+  return true;
 }
 
 function without(reply: Reply): Reply {

@@ -131,6 +131,8 @@ export const MESSAGES = {
     previous: optional(text),
     previous64: optional(text),
     previous_bytes: localBytes,
+    /** Whether the key was not there before, where that was asked for. */
+    created: optional(flag),
   }),
   data: message(1, "reply", {
     message: optional(text),

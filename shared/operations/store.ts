@@ -38,6 +38,10 @@ const FIELDS = {
     optional(flag),
     { fallback: "false" },
   ),
+  created: described("Answer whether the key was not there before", optional(flag), {
+    fallback: "false",
+    audience: "programs",
+  }),
 };
 
 type StoreRequest = RequestOf<typeof FIELDS>;
@@ -46,7 +50,6 @@ function storeOperation(
   summary: string,
   errors: readonly ErrorCode[],
   example: Example,
-  aliases: readonly string[],
   refusal: (request: StoreRequest, current: Entry | undefined) => Reply | undefined,
 ): WriteOperation<typeof FIELDS> {
   return {
@@ -54,26 +57,34 @@ function storeOperation(
     since: 1,
     summary,
     reply: "ack",
-    answers: "ack with the new version, and with the value before where `previous` asks for it",
+    answers: "ack with the new version, with the value before where `previous` asks for it, and " +
+      "with whether the key was not there where `created` asks for it",
     errors,
     arguments: ["value"],
     doors: ALL_DOORS,
-    aliases,
     example,
     fields: FIELDS,
-    needsCurrent: ({ req_type, if_version, previous, keep_ttl }) =>
-      req_type !== "put" || if_version !== undefined || previous === true || keep_ttl === true,
+    needsCurrent: ({ req_type, if_version, previous, keep_ttl, created }) =>
+      req_type !== "put" || if_version !== undefined || previous === true || keep_ttl === true ||
+      created === true,
     evaluate(request, current, { wallMs }) {
       const refused = refusal(request, current) ?? versionRefusal(request, current);
       if (refused !== undefined) return { answer: withPrevious(refused, request, current) };
       const expiresAtMs = expiryOf(request, wallMs) ??
         (request.keep_ttl === true ? current?.expiresAtMs : undefined) ?? 0;
       const write = valueWrite(valueOf(request), expiresAtMs, wallMs);
-      if (request.previous !== true) return { write };
-      const before = previousOf(current);
+      if (request.previous !== true && request.created !== true) return { write };
+      const before = request.previous === true ? previousOf(current) : {};
+      const created = request.created === true ? { created: current === undefined } : {};
       return {
         write,
-        reply: (version) => ({ req_type: "ack", message: "success", version, ...before }),
+        reply: (version) => ({
+          req_type: "ack",
+          message: "success",
+          version,
+          ...before,
+          ...created,
+        }),
       };
     },
   };
@@ -90,7 +101,6 @@ export const put = storeOperation(
   "Write a value, whether the key is there or not",
   ["version_mismatch", "value_too_large"],
   { words: ["username", "alice", "--ttl", "30m"] },
-  ["set"],
   () => undefined,
 );
 
@@ -98,7 +108,6 @@ export const create = storeOperation(
   "Write a value only if the key is not there",
   ["exists", "version_mismatch", "value_too_large"],
   { words: ["username", "alice"] },
-  [],
   (request, current) =>
     current === undefined
       ? undefined
@@ -111,6 +120,5 @@ export const update = storeOperation(
   "Write a value only if the key is there",
   ["not_found", "version_mismatch", "value_too_large"],
   { words: ["username", "bob", "--if-version", "7"], before: "alice" },
-  [],
   (request, current) => current === undefined ? noSuchKey(request) : undefined,
 );

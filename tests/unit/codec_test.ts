@@ -140,3 +140,11 @@ Deno.test("encodeReply gives a reply the request's id, or none", () => {
     }
   }
 });
+
+Deno.test("encodeReply keeps every field of an acknowledgement", () => {
+  const plain = { req_type: "ack", message: "success", version: 7 } as const;
+  assertEquals(JSON.parse(encodeReply(plain, 3)), { id: 3, ...plain });
+  const more = { ...plain, previous: "before", created: false };
+  assertEquals(JSON.parse(encodeReply(more, 3)), { id: 3, ...more });
+  assertEquals(JSON.parse(encodeReply({ ...more, id: 9 }, 3)), { ...more, id: 3 });
+});
