@@ -13,15 +13,20 @@ import type { Connection } from "../shared/connection.ts";
 import { locateKey, nodeListings } from "../shared/directory.ts";
 import type { DocumentStore } from "../shared/document_store.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
-import { COORDINATOR_TICK_MS, REQUEST_BYTES_MAX } from "../shared/limits.ts";
+import type { HttpServer } from "../shared/http/deno_http_server.ts";
+import { HttpDoor } from "../shared/http/door.ts";
+import type { HealthReport } from "../shared/http/health.ts";
+import { NO_ORIGINS, type OriginRules } from "../shared/http/origins.ts";
+import { COORDINATOR_TICK_MS, HTTP_STOP_GRACE_MS, REQUEST_BYTES_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../shared/messages.ts";
 import { type Random, randomId } from "../shared/random.ts";
-import { checkKey } from "../shared/request_checks.ts";
+import { checkKey, DEFAULT_LIMITS } from "../shared/request_checks.ts";
 import { RequestServer } from "../shared/request_server.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
 import { clusterSettings, type WantedSettings } from "./cluster_settings.ts";
 import { Gateway } from "./gateway.ts";
+import { coordinatorHealth } from "./health.ts";
 import { HeartbeatListener } from "./heartbeat_listener.ts";
 import type { Effects } from "./map_publisher.ts";
 import type { SessionId } from "./member.ts";
@@ -48,6 +53,13 @@ export interface CoordinatorOptions {
   readonly repairDelayMs: number;
   readonly expectNodes: number;
   readonly cacheEntries: number;
+  /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
+  openHttp?(
+    tcpPort: number,
+    handle: (request: HttpRequest) => Promise<Response>,
+  ): HttpServer | undefined;
+  /** Which web pages may use it. Default: none. */
+  readonly origins?: OriginRules | undefined;
 }
 
 /** Who is at the other end, as its `hello` said. */
@@ -60,6 +72,7 @@ class Peer {
 }
 
 type ReplyTo = (reply: Reply) => void;
+type HttpRequest = globalThis.Request;
 
 /** A running coordinator. */
 export class Coordinator {
@@ -79,9 +92,13 @@ export class Coordinator {
   /** The last whole map as text: many sessions may be sent the same one. */
   #mapText: { map: ClusterMap; text: string } | undefined;
   readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
+  readonly #door: HttpDoor;
+  #http: HttpServer | undefined;
   #requests = 0;
   /** The map is on disk as it is. */
   #mapShown: boolean;
+  /** Why the last write of the map failed, where it did. */
+  #persistFailure: string | undefined;
 
   /**
    * Reads the map, or makes a new cluster, and listens.
@@ -120,6 +137,17 @@ export class Coordinator {
     this.#deps = deps;
     this.#log = deps.logger("coordinator");
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
+    this.#door = new HttpDoor({ clock: deps.clock, log: deps.logger("http") }, {
+      limits: DEFAULT_LIMITS,
+      health: () => this.health(),
+      database: {
+        map: () => this.#mapShown ? this.map : undefined,
+        execute: (request, timeoutMs, done) => {
+          this.#gateway.execute({ ...request, timeout_ms: timeoutMs }, done);
+          return () => {};
+        },
+      },
+    }, options.origins ?? NO_ORIGINS);
     this.#acceptor = new Acceptor({ json: (stream) => this.#serve(stream) });
     this.#membership = new Membership({
       ...cluster,
@@ -141,6 +169,19 @@ export class Coordinator {
 
   get heartbeatPort(): number {
     return this.#heartbeats?.address.port ?? 0;
+  }
+
+  /** The port of its HTTP door; 0 where it has none. */
+  get httpPort(): number {
+    return this.#http?.address.port ?? 0;
+  }
+
+  /** Whether the whole cluster can serve, as far as is known here. */
+  health(): HealthReport {
+    return coordinatorHealth(this.#membership.stats(), {
+      published: this.#mapShown,
+      persistFailure: this.#persistFailure,
+    });
   }
 
   /** The published map. */
@@ -169,15 +210,18 @@ export class Coordinator {
     this.#ticks?.cancel();
     this.#listener?.close();
     this.#heartbeats?.close();
+    if (this.#http !== undefined) await this.#http.close(HTTP_STOP_GRACE_MS);
     this.#gateway.close();
     this.#acceptor.closeAll(true);
     await this.#writing;
   }
 
-  async #listen({ listen, heartbeats }: CoordinatorOptions): Promise<void> {
+  async #listen(options: CoordinatorOptions): Promise<void> {
+    const { listen, heartbeats } = options;
     const { clock, transport } = this.#deps;
     // The one that is more often in use first, so that the message is about that.
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
+    this.#http = options.openHttp?.(this.address.port, (request) => this.#door.handle(request));
     this.#heartbeats = await HeartbeatListener.open(
       transport,
       heartbeats,
@@ -217,9 +261,11 @@ export class Coordinator {
     // Both ends are called later, and what they throw is a defect that must end the process.
     this.#writing = this.#deps.store.write(cluster).then(
       () => {
+        this.#persistFailure = undefined;
         if (!this.#closed) this.#membership.persisted(epoch, this.#now());
       },
       (error) => {
+        this.#persistFailure = toKvError(error).message;
         if (!this.#closed) this.#membership.persistFailed(epoch, toKvError(error), this.#now());
       },
     );

@@ -10,6 +10,8 @@ import { DenoTransport } from "../shared/deno_transport.ts";
 import { fromErrorReply } from "../shared/error_reply.ts";
 import { FileDocumentStore } from "../shared/file_document_store.ts";
 import { FolderLock } from "../shared/folder_lock.ts";
+import { listenHttp } from "../shared/http/deno_http_server.ts";
+import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import { PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
@@ -20,8 +22,6 @@ import { type Address, formatAddress } from "../shared/transport.ts";
 import { Coordinator } from "./coordinator.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
-/** HTTP ports are this much above TCP ports. */
-const HTTP_PORT_OFFSET = 1_000;
 const MAP_FILE = "cluster_map.json";
 
 type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
@@ -50,13 +50,19 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       repairDelayMs: config.repairDelayMs,
       expectNodes: config.expectNodes,
       cacheEntries: config.cacheEntries,
+      openHttp: (tcpPort, handle) => {
+        // The default port is the one that people look for: another one is no help.
+        const found = httpAddresses(config, tcpPort, 0);
+        return found.length === 0 ? undefined : listenHttp(found, handle);
+      },
+      origins: originRules(config),
     });
     const { port } = coordinator.address;
     if (!config.noCsConfig) {
       const host = config.advertiseHost ?? reachable(config.host);
       await writeCsConfig({ host, port }, logger("coordinator"));
     }
-    console.log(readyLine(config.host, port, coordinator.heartbeatPort));
+    console.log(readyLine(config.host, coordinator));
     logger("coordinator").info(`${await ended}: stopping`);
     await coordinator.close();
   } finally {
@@ -65,9 +71,10 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
 }
 
 /** `kv-coordinator 127.0.0.1:8080 heartbeat=3769 http=9080 pid=4242` */
-function readyLine(host: string, port: number, heartbeatPort: number): string {
+function readyLine(host: string, coordinator: Coordinator): string {
+  const { address: { port }, heartbeatPort, httpPort } = coordinator;
   return `${COORDINATOR_PROGRAM.name} ${formatAddress({ host, port })} ` +
-    `heartbeat=${heartbeatPort} http=${port + HTTP_PORT_OFFSET} pid=${Deno.pid}`;
+    `heartbeat=${heartbeatPort} http=${httpPort} pid=${Deno.pid}`;
 }
 
 /** Nobody can connect to "any address". */

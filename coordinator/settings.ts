@@ -6,6 +6,7 @@
  */
 import type { Program, Values } from "../shared/config.ts";
 import { COORDINATOR_PORT_DEFAULT, CS_CONFIG_FILE } from "../shared/coordinator_address.ts";
+import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   FAILURE_TIMEOUT_MS,
   GATEWAY_CACHE_ENTRIES_DEFAULT,
@@ -38,6 +39,7 @@ export const COORDINATOR_SETTINGS = {
     help: `The address that ${CS_CONFIG_FILE} names; by default that of --host.`,
     placeholder: "HOST",
   }),
+  ...HTTP_SETTINGS,
   heartbeatPort: integer({
     help: "The UDP port for the nodes' heartbeats; 0 lets the system choose one.",
     min: 0,
@@ -165,5 +167,5 @@ function whyWrong(settings: CoordinatorSettings): string | undefined {
   if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
     return "--force-partition and --force-node need --force";
   }
-  return undefined;
+  return whyHttpWrong(settings);
 }

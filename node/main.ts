@@ -10,6 +10,8 @@ import { CS_CONFIG_FILE, describeSearch, findCoordinator } from "../shared/coord
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { discover } from "../shared/discovery.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
+import { listenHttp } from "../shared/http/deno_http_server.ts";
+import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/transport.ts";
@@ -17,9 +19,6 @@ import { DataFolder } from "./data_folder.ts";
 import { MemoryFolder } from "./memory_folder.ts";
 import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
-
-/** HTTP ports are this much above TCP ports. */
-const HTTP_PORT_OFFSET = 1_000;
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
 
@@ -52,10 +51,15 @@ async function main(run: NodeRun): Promise<void> {
     cacheBytes: config.cacheBytes,
     zone: config.zone,
     weight: config.weight,
+    openHttp: (tcpPort, handle) => {
+      const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
+      return found.length === 0 ? undefined : listenHttp(found, handle);
+    },
+    origins: originRules(config),
     limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
     cluster: clusterOf(run, deps),
   });
-  console.log(readyLine(config.host, runtime.address.port));
+  console.log(readyLine(config.host, runtime));
 
   const end = await Promise.race([ended, runtime.failed]);
   if (end instanceof KvError) {
@@ -68,9 +72,9 @@ async function main(run: NodeRun): Promise<void> {
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */
-function readyLine(host: string, port: number): string {
+function readyLine(host: string, { address: { port }, httpPort }: NodeRuntime): string {
   const address = formatAddress({ host, port });
-  return `${NODE_PROGRAM.name} ${address} http=${port + HTTP_PORT_OFFSET} pid=${Deno.pid}`;
+  return `${NODE_PROGRAM.name} ${address} http=${httpPort} pid=${Deno.pid}`;
 }
 
 /** Where to listen: a port that was asked for, or the first free one from the default on. */

@@ -28,11 +28,13 @@ import {
   TRANSFER_BYTES_PER_SECOND_DEFAULT,
 } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
+import type { HealthReport } from "../shared/http/health.ts";
 import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
 import type { Random } from "../shared/random.ts";
 import type { Transport } from "../shared/transport.ts";
 import { ExpirySweep } from "./expiry_sweep.ts";
+import { nodeHealth } from "./health.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Lease } from "./lease.ts";
 import { errorReply } from "../shared/operations/operation.ts";
@@ -98,7 +100,6 @@ export class Node {
   readonly #expiry: ExpirySweep;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
-  #storedEpoch = 0;
   #lastStream = 0;
   #lastTickMs: number;
   #digestCursor = 0;
@@ -183,14 +184,6 @@ export class Node {
       if (config !== before?.partitions[partition]) this.#adopt(partition, config, map.epoch);
     });
     this.#updateLinks();
-    this.#deps.queue.whenWritten((error) => {
-      if (error === undefined) this.#storedEpoch = Math.max(this.#storedEpoch, map.epoch);
-    });
-  }
-
-  /** The newest map of which this node's disk tells what it is primary of; 0 for none. */
-  get storedEpoch(): number {
-    return this.#storedEpoch;
   }
 
   /** A heartbeat of this node, sent at `sentMs`, was acknowledged. */
@@ -590,6 +583,19 @@ export class Node {
       })),
       storage_failure: this.#deps.queue.failure?.message,
     };
+  }
+
+  /** Whether it can serve. */
+  health(sessionUp: boolean): HealthReport {
+    return nodeHealth({
+      nodeId: this.nodeId,
+      map: this.#map,
+      standalone: this.#standalone,
+      sessionUp,
+      lease: this.hasLease,
+      replicas: this.#replicas.values(),
+      storageFailure: this.#deps.queue.failure?.message,
+    });
   }
 
   /** One partition's state on this node, for tests and for `stats` of a partition. */

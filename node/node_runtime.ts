@@ -9,10 +9,14 @@ import type { Clock } from "../shared/clock.ts";
 import { sleep } from "../shared/clock.ts";
 import type { ClusterMap, NodeId } from "../shared/cluster_map.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
-import { STOP_GRACE_MS, STOP_POLL_MS } from "../shared/limits.ts";
+import { HTTP_STOP_GRACE_MS, STOP_GRACE_MS, STOP_POLL_MS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import { type Random, randomId } from "../shared/random.ts";
-import type { RequestLimits } from "../shared/request_checks.ts";
+import type { HttpServer } from "../shared/http/deno_http_server.ts";
+import { HttpDoor } from "../shared/http/door.ts";
+import { NO_ORIGINS, type OriginRules } from "../shared/http/origins.ts";
+import { problemResponse } from "../shared/http/problem.ts";
+import { checkKeyRequest, DEFAULT_LIMITS, type RequestLimits } from "../shared/request_checks.ts";
 import { Router } from "../shared/router.ts";
 import type { Storage } from "../shared/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
@@ -60,6 +64,13 @@ export interface NodeRuntimeOptions {
   readonly zone?: string | undefined;
   readonly weight: number;
   readonly limits?: RequestLimits | undefined;
+  /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
+  openHttp?(
+    tcpPort: number,
+    handle: (request: Request) => Promise<Response>,
+  ): HttpServer | undefined;
+  /** Which web pages may use it. Default: none. */
+  readonly origins?: OriginRules | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
   readonly cluster:
     | { locate: Locate }
@@ -70,6 +81,8 @@ export interface NodeRuntimeOptions {
 export class NodeRuntime {
   /** Where it listens. */
   readonly address: Address;
+  /** The port of its HTTP door; 0 where it has none. */
+  readonly httpPort: number;
   readonly node: Node;
   readonly server: NodeServer;
   /** Settles when the node cannot go on: another run of it is newer, its cluster is another one. */
@@ -77,6 +90,8 @@ export class NodeRuntime {
   readonly #deps: NodeRuntimeDeps;
   readonly #log: Logger;
   readonly #listener: Listener;
+  readonly #http: HttpServer | undefined;
+  readonly #door: HttpDoor;
   readonly #folder: NodeFolder;
   readonly #router: Router;
   readonly #session: CoordinatorSession | undefined;
@@ -101,7 +116,11 @@ export class NodeRuntime {
     };
     const listener = await listenOnFirstFree(deps, options.listen, (stream) => accept(stream));
     let folder: NodeFolder | undefined;
+    let http: HttpServer | undefined;
+    let handle = (_request: Request): Promise<Response> =>
+      Promise.resolve(problemResponse(new KvError("unavailable", "this node is starting")));
     try {
+      http = options.openHttp?.(listener.address.port, (request) => handle(request));
       folder = await options.openFolder(listener.address.port);
       if ("standalone" in options.cluster) {
         await joinStandalone(folder, deps.random, options.cluster.partitionCount);
@@ -128,13 +147,15 @@ export class NodeRuntime {
         { clock, random, transport, log: deps.logger("node"), queue, opened },
         { nodeId: folder.nodeId, standalone: "standalone" in options.cluster },
       );
-      const runtime = new NodeRuntime(deps, options, listener, folder, node);
+      const runtime = new NodeRuntime(deps, options, { listener, http }, folder, node);
+      handle = (request) => runtime.#door.handle(request);
       accept = (stream) => runtime.server.accept(stream);
       for (const stream of early.splice(0)) accept(stream);
       runtime.#begin(options);
       return runtime;
     } catch (error) {
       listener.close();
+      await http?.close(0);
       for (const stream of early) stream.close();
       await folder?.close();
       throw error;
@@ -144,13 +165,15 @@ export class NodeRuntime {
   private constructor(
     deps: NodeRuntimeDeps,
     options: NodeRuntimeOptions,
-    listener: Listener,
+    { listener, http }: { listener: Listener; http: HttpServer | undefined },
     folder: NodeFolder,
     node: Node,
   ) {
     this.#deps = deps;
     this.#log = deps.logger("node");
     this.#listener = listener;
+    this.#http = http;
+    this.httpPort = http?.address.port ?? 0;
     this.#folder = folder;
     this.address = listener.address;
     this.node = node;
@@ -174,6 +197,7 @@ export class NodeRuntime {
       clusterId: () => folder.clusterId,
       limits: options.limits,
     });
+    this.#door = this.#makeDoor(options);
     node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
     if ("standalone" in options.cluster) return;
     this.#heartbeats = this.#makeHeartbeats();
@@ -219,11 +243,14 @@ export class NodeRuntime {
   /** Ends it without handing anything over; everything acknowledged is on disk. */
   async close(): Promise<void> {
     this.#listener.close();
+    // No answer of the HTTP door comes later than the node can give it.
+    const httpClosed = this.#http?.close(HTTP_STOP_GRACE_MS);
     const { clock } = this.#deps;
     const untilMs = clock.monotonicMs() + STOP_GRACE_MS;
     while (this.server.outstanding > 0 && clock.monotonicMs() < untilMs) {
       await sleep(clock, STOP_POLL_MS);
     }
+    if (httpClosed !== undefined) await httpClosed;
     this.#heartbeats?.stop();
     this.#session?.close();
     this.#router.close();
@@ -244,7 +271,7 @@ export class NodeRuntime {
       node: {
         id: nodeId,
         ...this.#advertised(options),
-        httpPort: 0,
+        httpPort: this.httpPort,
         weight: options.weight,
         incarnation,
         state: "up",
@@ -264,6 +291,22 @@ export class NodeRuntime {
     this.#router.adopt(map);
   }
 
+  #makeDoor(options: NodeRuntimeOptions): HttpDoor {
+    const { clock, logger } = this.#deps;
+    const limits = options.limits ?? DEFAULT_LIMITS;
+    return new HttpDoor({ clock, log: logger("http") }, {
+      limits,
+      health: () => this.node.health(this.up),
+      database: {
+        map: () => this.node.map(),
+        execute: (request, timeoutMs, done) => {
+          checkKeyRequest(request, limits);
+          return this.#router.execute(request, timeoutMs, done);
+        },
+      },
+    }, options.origins ?? NO_ORIGINS);
+  }
+
   #makeHeartbeats(): HeartbeatSender {
     const { clock, transport, logger } = this.#deps;
     const { nodeId, incarnation } = this.#folder;
@@ -271,7 +314,7 @@ export class NodeRuntime {
       node: nodeId,
       instance: this.#instance,
       incarnation,
-      epoch: () => this.node.storedEpoch,
+      epoch: () => this.node.map()?.epoch ?? 0,
       sendOverSession: (message) => this.#session?.send(message) ?? false,
       onAck: (sentMs, epoch) => {
         this.node.onHeartbeatAck(sentMs, epoch);
@@ -295,7 +338,7 @@ export class NodeRuntime {
           instance: this.#instance,
           incarnation: folder.incarnation,
           ...this.#advertised(options),
-          httpPort: 0,
+          httpPort: this.httpPort,
           weight: options.weight,
           memory: options.memory,
         },

@@ -7,6 +7,7 @@
 import type { Program, Values } from "../shared/config.ts";
 import { parseAddress } from "../shared/coordinator_address.ts";
 import { toKvError } from "../shared/errors.ts";
+import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   DRAIN_TIMEOUT_MS,
   KEY_BYTES_MAX,
@@ -40,6 +41,7 @@ export const NODE_SETTINGS = {
       "The address by which clients and other nodes reach this node; by default that of --host.",
     placeholder: "HOST",
   }),
+  ...HTTP_SETTINGS,
   coordinator: optionalText({
     help:
       "The coordinator, as host or host:port. Without it: cs_config.txt in the working folder, " +
@@ -146,7 +148,7 @@ function whyWrong(values: NodeSettings): string | undefined {
   if (values.standalone && values.coordinator !== undefined) {
     return "--standalone and --coordinator exclude each other; leave one out";
   }
-  const wrongAddress = whyNoAddress(values.coordinator);
+  const wrongAddress = whyNoAddress(values.coordinator) ?? whyHttpWrong(values);
   if (wrongAddress !== undefined) return wrongAddress;
   for (const name of [host, values.advertiseHost ?? host, values.zone ?? host]) {
     if (name.length > NAME_CHARACTERS_MAX) {

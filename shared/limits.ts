@@ -26,6 +26,27 @@ export const REQUEST_BYTES_PER_CONNECTION_MAX = 64 * MIB;
 export const REQUEST_BYTES_MAX = 256 * MIB;
 /** Of a request beside its key and value, about. */
 export const REQUEST_OVERHEAD_BYTES = 512;
+/** HTTP: ports are this much above TCP ports, where none is asked for. */
+export const HTTP_PORT_OFFSET = 1_000;
+/** Longest address of a request: a prefix, a start, an end and a cursor, all percent-encoded. */
+export const HTTP_TARGET_CHARACTERS_MAX = 16 * KIB;
+/** Requests that are under way; beyond it one is refused as `overloaded`. */
+export const HTTP_REQUESTS_MAX = 4_096;
+/** Bodies of all requests that are being read or carried out; beyond it likewise. */
+export const HTTP_BODY_BYTES_MAX = 256 * MIB;
+/** A body must be there after so long. */
+export const HTTP_BODY_TIMEOUT_MS = 30_000;
+/** Requests of one batch. */
+export const HTTP_BATCH_REQUESTS_MAX = 1_000;
+/** Keys of a page of a listing, by default and at most. */
+export const HTTP_PAGE_KEYS_DEFAULT = 100;
+export const HTTP_PAGE_KEYS_MAX = 1_000;
+/** Keys that a deletion by prefix takes at a time. */
+export const HTTP_DELETE_BATCH = 100;
+/** A conditional write of a key that others change all the time is tried so often. */
+export const HTTP_CONDITION_ATTEMPTS_MAX = 8;
+/** When the process is told to stop, requests that have begun are waited for so long. */
+export const HTTP_STOP_GRACE_MS = 1_000;
 /** Longest id of a request. */
 export const ID_CHARACTERS_MAX = 1_024;
 /** A message that is longer is kept without the fields that nobody knows. */
@@ -236,8 +257,6 @@ export const IMPORT_BACKOFF_MS_MAX = 1_000;
 export const IMPORT_LISTED_MAX = 1_000;
 /** Distinct keys that an import can count (12 to 24 bytes of memory each). */
 export const IMPORT_KEYS_COUNTED_MAX = 2 ** 24;
-/** Keys that the shell offers at Tab, of those that it was last told. */
-export const RECENT_KEYS_MAX = 1_000;
 /** The client's export writes so much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
 

@@ -21,7 +21,8 @@ export interface RequestLimits {
   readonly valueBytesMax: number;
 }
 
-const DEFAULT_LIMITS: RequestLimits = {
+/** Those of `limits.ts`. */
+export const DEFAULT_LIMITS: RequestLimits = {
   keyBytesMax: KEY_BYTES_MAX,
   valueBytesMax: VALUE_BYTES_MAX,
 };

@@ -211,3 +211,20 @@ export function texts(options: Common): Setting<readonly string[]> {
     },
   };
 }
+
+/** A port, 0 for any that is free, or `off`; it may be left out. */
+export function portOrOff(options: Common): Setting<number | "off" | undefined> {
+  const port = integerKind({ ...options, min: 0, max: 65_535 });
+  return {
+    ...port,
+    placeholder: options.placeholder ?? "PORT|off",
+    requires: `${port.requires}, or off`,
+    fallback: undefined,
+    fallbackText: undefined,
+    parse: (given) => {
+      // YAML reads `off` as false.
+      const text = plainText(given)?.trim();
+      return text === "off" || text === "false" ? "off" : port.parse(given);
+    },
+  };
+}

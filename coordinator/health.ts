@@ -1,0 +1,46 @@
+/**
+ * Whether the cluster can serve, from what the coordinator knows of it. Pure.
+ *
+ * Invariant: where a part of the keys has no primary, the cluster is never reported as able to serve.
+ *
+ * @module
+ */
+import { HealthFindings, type HealthReport } from "../shared/http/health.ts";
+import type { MembershipStats } from "./membership.ts";
+
+/** The report. */
+export function coordinatorHealth(
+  stats: MembershipStats,
+  { published, persistFailure }: { published: boolean; persistFailure: string | undefined },
+): HealthReport {
+  const found = new HealthFindings();
+  const { nodes, partitions } = stats;
+  const { unavailable_partitions: unavailable, lost_partitions: lost } = stats;
+  found.unavailable(!published, "the cluster's map is not on disk yet");
+  found.unavailable(
+    persistFailure !== undefined,
+    `the cluster's map cannot be written: ${persistFailure}`,
+  );
+  found.unavailable(nodes.up + nodes.leaving + nodes.unknown === 0, "no node is up");
+  found.unavailable(
+    unavailable > 0,
+    `${unavailable} of ${partitions} partitions have no primary` +
+      (lost > 0 ? `; ${lost} of them wait for a node or an operator` : ""),
+  );
+  found.degraded(nodes.down > 0, `${nodes.down} nodes are down`);
+  found.degraded(nodes.unknown > 0, `${nodes.unknown} nodes have not reported yet`);
+  found.degraded(
+    stats.under_replicated_partitions > 0,
+    `${stats.under_replicated_partitions} partitions have fewer copies than wished for`,
+  );
+  found.degraded(stats.damaged_copies > 0, `${stats.damaged_copies} copies are damaged`);
+  return found.report("coordinator", {
+    epoch: stats.epoch,
+    nodes,
+    partitions,
+    unavailable_partitions: unavailable,
+    lost_partitions: lost,
+    under_replicated_partitions: stats.under_replicated_partitions,
+    damaged_copies: stats.damaged_copies,
+  });
+}

@@ -1,0 +1,73 @@
+/**
+ * The HTTP door on a real port.
+ *
+ * Invariant: after `close`, no request is under way and nothing listens.
+ *
+ * @module
+ */
+import { KvError } from "../errors.ts";
+import type { Address } from "../transport.ts";
+
+/** A server that listens. */
+export interface HttpServer {
+  /** Where; the real port. */
+  readonly address: Address;
+  /** Takes nothing new, waits for what has begun, at most so long, and ends. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** How to listen: at the first address that is free. */
+export type ListenHttp = (
+  addresses: readonly Address[],
+  handle: (request: Request) => Promise<Response>,
+) => HttpServer;
+
+/** @throws {KvError} `address_in_use` where none is free */
+export const listenHttp: ListenHttp = (addresses, handle) => {
+  let inUse: KvError | undefined;
+  for (const address of addresses) {
+    try {
+      return listen(address, handle);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.AddrInUse)) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw new KvError(
+          "bad_config",
+          `cannot listen for HTTP on ${address.host}:${address.port}: ${why}`,
+          { cause },
+        );
+      }
+      inUse = new KvError(
+        "address_in_use",
+        `HTTP: another process listens on ${address.host}:${address.port}; name another ` +
+          "--http-port, or 0 for any that is free, or off",
+        { cause },
+      );
+    }
+  }
+  throw inUse ?? new KvError("bad_config", "no address to listen on for HTTP was given");
+};
+
+function listen(
+  { host, port }: Address,
+  handle: (request: Request) => Promise<Response>,
+): HttpServer {
+  const abort = new AbortController();
+  const server = Deno.serve({
+    hostname: host.replace(/^\[|\]$/g, ""),
+    port,
+    signal: abort.signal,
+    onListen: () => {},
+  }, (request) => handle(request));
+  return {
+    address: { host, port: server.addr.port },
+    async close(graceMs) {
+      const timer = setTimeout(() => abort.abort(), graceMs);
+      try {
+        await server.shutdown();
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * The HTTP door: a request in, a response out. It finds the endpoint and turns every error into
+ * problem details; what endpoints mean is not known here. It has no socket: `deno_http_server.ts`
+ * has one, tests and the simulator have none.
+ *
+ * Invariant: every request gets a response, and every error response is problem details.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import { InvariantError, KvError, toKvError } from "../errors.ts";
+import { HTTP_REQUESTS_MAX } from "../limits.ts";
+import type { Logger } from "../logger.ts";
+import { type HttpSite, type Method, type Methods, Services } from "./endpoint.ts";
+import { addCorsHeaders, checkOrigin, optionsResponse, type OriginRules } from "./origins.ts";
+import { HttpProblem, problemResponse } from "./problem.ts";
+import { KEY_PATH, ROUTES } from "./routes.ts";
+import { percentDecoded, queryParameters, quoted, type Target, targetOf } from "./target.ts";
+
+/** Where a path leads. */
+interface Place {
+  readonly methods: Methods;
+  readonly key: string;
+}
+
+/** Answers requests. */
+export class HttpDoor {
+  readonly #services: Services;
+  readonly #rules: OriginRules;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #underWay = 0;
+
+  constructor(
+    { clock, log }: { clock: Clock; log: Logger },
+    site: HttpSite,
+    rules: OriginRules,
+  ) {
+    this.#services = new Services(clock, site);
+    this.#clock = clock;
+    this.#log = log;
+    this.#rules = rules;
+  }
+
+  /** Requests that are not answered yet. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** Never rejects. */
+  async handle(request: Request): Promise<Response> {
+    this.#underWay++;
+    let response: Response;
+    try {
+      if (this.#underWay > HTTP_REQUESTS_MAX) {
+        throw new KvError("overloaded", "too many requests are under way; try again");
+      }
+      response = await this.#answer(request);
+    } catch (error) {
+      response = problemResponse(this.#asKvError(error, request.method));
+    } finally {
+      this.#underWay--;
+    }
+    addCorsHeaders(request, response.headers, this.#rules);
+    if (request.method !== "HEAD" || response.body === null) return response;
+    await response.body.cancel();
+    return new Response(null, { status: response.status, headers: response.headers });
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    const target = targetOf(request.url);
+    checkOrigin(request, target.authority, this.#rules);
+    const { methods, key } = placeOf(target);
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    const endpoint = Object.hasOwn(methods, method) ? methods[method as Method] : undefined;
+    if (endpoint === undefined) {
+      const allowed = allowedOf(methods);
+      if (method === "OPTIONS") return optionsResponse(request, allowed, this.#rules);
+      throw new HttpProblem(
+        405,
+        "bad_request",
+        `${quoted(request.method)} is not for ${quoted(target.path)}; allowed: ${allowed}`,
+        { headers: { allow: allowed } },
+      );
+    }
+    const call = { request, key, services: this.#services };
+    return await endpoint.run(call, queryParameters(target.query));
+  }
+
+  #asKvError(error: unknown, method: string): KvError {
+    if (error instanceof InvariantError) {
+      // Ends the process: its state cannot be relied on.
+      this.#clock.defer(() => {
+        throw error;
+      });
+    }
+    const known = toKvError(error);
+    if (known.code === "internal") {
+      this.#log.error("a request failed", { method, error: known.message, stack: known.stack });
+    }
+    return known;
+  }
+}
+
+function placeOf({ path }: Target): Place {
+  if (path.startsWith(KEY_PATH)) {
+    const key = percentDecoded(path.slice(KEY_PATH.length), "the key");
+    return { methods: ROUTES[`${KEY_PATH}{key}`] ?? {}, key };
+  }
+  const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+  if (methods === undefined) {
+    throw new HttpProblem(
+      404,
+      "bad_request",
+      `there is nothing at ${quoted(path)}; /openapi.json says what there is`,
+    );
+  }
+  return { methods, key: "" };
+}
+
+function allowedOf(methods: Methods): string {
+  const names = Object.keys(methods);
+  return [...names, ...(names.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+}

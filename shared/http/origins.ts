@@ -1,0 +1,105 @@
+/**
+ * Which web pages may use the door. A browser sends a page's requests to any address that it can
+ * reach, this machine's own included, so that a page of somebody else could write to a database that
+ * no stranger can reach. Such requests carry an `Origin`; those of other programs do not.
+ *
+ * Invariants: a request that may change something and comes from a page of another origin is refused
+ * unless that origin is allowed; a process that only this machine can reach answers to no name but
+ * an address or localhost, so that no name that somebody else points at it makes a page one of ours.
+ *
+ * @module
+ */
+import { HttpProblem } from "./problem.ts";
+
+/** Who is let in. */
+export interface OriginRules {
+  /** Origins of other pages that may use it; `*`: all. */
+  readonly corsOrigins: readonly string[];
+  /** Names by which this process is known, besides addresses and localhost. */
+  readonly hosts: readonly string[];
+  /** Nobody but this machine can reach it. */
+  readonly localOnly: boolean;
+}
+
+/** Addresses and localhost, and no other pages. */
+export const NO_ORIGINS: OriginRules = { corsOrigins: [], hosts: [], localOnly: false };
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+const ALLOWED_HEADERS = "Content-Type, If-Match, If-None-Match, If-Modified-Since, " +
+  "If-Unmodified-Since, KV-TTL, KV-Expires-At";
+const EXPOSED_HEADERS =
+  "ETag, Last-Modified, KV-Version, KV-TTL, KV-Expires-At, Retry-After, Allow";
+const PREFLIGHT_SECONDS = 600;
+
+/** @throws {HttpProblem} 403 */
+export function checkOrigin(request: Request, authority: string, rules: OriginRules): void {
+  const { headers } = request;
+  const origin = headers.get("origin");
+  const host = hostOf(authority);
+  const known = isAddress(host) || isLocalhost(host) || rules.hosts.includes(host);
+  if (!known && (rules.localOnly || origin !== null)) {
+    throw forbidden(`this process is not known as ${JSON.stringify(host.slice(0, 255))}`);
+  }
+  if (SAFE_METHODS.has(request.method) || isAllowed(origin, rules)) return;
+  const sameOrigin = origin === null
+    ? !["cross-site", "same-site"].includes(headers.get("sec-fetch-site") ?? "")
+    : origin === `http://${authority}` || origin === `https://${authority}`;
+  if (!sameOrigin) {
+    throw forbidden(
+      `pages of ${JSON.stringify(origin?.slice(0, 255) ?? "other origins")} may not write here ` +
+        "unless --cors-origin allows it",
+    );
+  }
+}
+
+/** Adds what lets the page of an allowed origin read a response. */
+export function addCorsHeaders(request: Request, response: Headers, rules: OriginRules): void {
+  if (rules.corsOrigins.length === 0) return;
+  const origin = request.headers.get("origin");
+  response.append("vary", "Origin");
+  if (origin === null || !isAllowed(origin, rules)) return;
+  response.set("access-control-allow-origin", rules.corsOrigins.includes("*") ? "*" : origin);
+  response.set("access-control-expose-headers", EXPOSED_HEADERS);
+}
+
+/** The answer to OPTIONS, which a browser asks before what it does for a page. */
+export function optionsResponse(request: Request, methods: string, rules: OriginRules): Response {
+  const headers = new Headers({ allow: methods });
+  const isPreflight = request.headers.has("access-control-request-method");
+  if (isPreflight && isAllowed(request.headers.get("origin"), rules)) {
+    headers.set("access-control-allow-methods", methods);
+    headers.set("access-control-allow-headers", ALLOWED_HEADERS);
+    headers.set("access-control-max-age", String(PREFLIGHT_SECONDS));
+  }
+  return new Response(null, { status: 204, headers });
+}
+
+function isAllowed(origin: string | null, { corsOrigins }: OriginRules): boolean {
+  return origin !== null && (corsOrigins.includes("*") || corsOrigins.includes(origin));
+}
+
+/** The host of `host:port`, in small letters. */
+function hostOf(authority: string): string {
+  const bracket = authority.lastIndexOf("]");
+  const colon = authority.lastIndexOf(":");
+  const host = colon > bracket ? authority.slice(0, colon) : authority;
+  return host.toLowerCase().replace(/\.$/, "");
+}
+
+/** Whether a host is an IP address, which nobody can point elsewhere. */
+function isAddress(host: string): boolean {
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(host) || /^\[[0-9a-f:.%]+\]$/.test(host);
+}
+
+function isLocalhost(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost");
+}
+
+/** Whether what listens there can be reached by this machine only. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || host.startsWith("127.");
+}
+
+function forbidden(message: string): HttpProblem {
+  return new HttpProblem(403, "forbidden", message);
+}

@@ -1,0 +1,25 @@
+/**
+ * Every path and method of the HTTP door. A new one is a row here; the OpenAPI document, `Allow`,
+ * `OPTIONS` and the tests follow from it.
+ *
+ * @module
+ */
+import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
+import type { Methods } from "./endpoint.ts";
+import { getHealth, getLiveness, getReadiness } from "./health.ts";
+import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
+
+/** What comes before the key in the path of a key. */
+export const KEY_PATH = "/kv/";
+
+/** By path. `{key}` stands for the rest of a path. */
+export const ROUTES: Readonly<Record<string, Methods>> = {
+  "/kv/{key}": { GET: getValue, PUT: putValue, DELETE: deleteValue },
+  "/get": { GET: getByParameter },
+  "/set": { POST: setByBody },
+  "/delete": { DELETE: deleteByParameter },
+  "/cluster": { GET: getCluster },
+  "/health": { GET: getHealth },
+  "/health/live": { GET: getLiveness },
+  "/health/ready": { GET: getReadiness },
+};

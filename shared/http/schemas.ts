@@ -1,0 +1,109 @@
+/**
+ * JSON Schemas (2020-12) of the documents that HTTP carries, and small helpers to write them. Those
+ * with a name stand in the OpenAPI document once.
+ *
+ * @module
+ */
+import type { JsonSchema } from "./parameters.ts";
+
+export const STRING: JsonSchema = { type: "string" };
+export const UINT: JsonSchema = { type: "integer", minimum: 0 };
+export const BOOLEAN: JsonSchema = { type: "boolean" };
+
+/** An object with these properties; names that end in `?` may be absent. No others. */
+export function objectSchema(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  const plain: Record<string, JsonSchema> = {};
+  const required: string[] = [];
+  for (const [name, schema] of Object.entries(properties)) {
+    if (name.endsWith("?")) plain[name.slice(0, -1)] = schema;
+    else {
+      plain[name] = schema;
+      required.push(name);
+    }
+  }
+  return { type: "object", properties: plain, required, additionalProperties: false };
+}
+
+export function arraySchema(items: JsonSchema, more: JsonSchema = {}): JsonSchema {
+  return { type: "array", items, ...more };
+}
+
+function named(name: string): JsonSchema {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+const VALUE = {
+  "value?": { type: "string", description: "The value, where it is text." },
+  "value64?": {
+    type: "string",
+    contentEncoding: "base64",
+    description: "The value, where it is not UTF-8.",
+  },
+};
+const VERSION = { type: "integer", minimum: 1, description: "Grows with every write." };
+const DATE_MS = { type: "integer", minimum: 0, description: "Milliseconds since 1970-01-01 UTC." };
+
+export const PROBLEM = named("Problem");
+export const HEALTH = named("Health");
+export const LIVENESS = named("Liveness");
+export const ENTRY = named("Entry");
+export const SET_REQUEST = named("SetRequest");
+export const WRITTEN = named("Written");
+export const CLUSTER = named("Cluster");
+
+/** The schemas that have a name. */
+export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
+  Problem: {
+    description: "Problem details (RFC 9457).",
+    ...objectSchema({
+      type: { type: "string", format: "uri" },
+      title: STRING,
+      status: { type: "integer", minimum: 400, maximum: 599 },
+      detail: { type: "string", description: "What was wrong, and what to do." },
+      code: { type: "string", description: "A stable code; see docs/protocol.md." },
+      retry: {
+        type: "boolean",
+        description: "It is known not to have happened, and may be tried again.",
+      },
+      "context?": { type: "object", description: "Facts, such as the version that is there." },
+    }),
+  },
+  Health: objectSchema({
+    role: { type: "string", enum: ["node", "coordinator"] },
+    status: { type: "string", enum: ["ok", "degraded", "unavailable"] },
+    reasons: arraySchema(STRING),
+    checks: { type: "object" },
+  }),
+  Liveness: objectSchema({ live: { const: true }, role: STRING }),
+  Entry: objectSchema({
+    key: STRING,
+    ...VALUE,
+    version: VERSION,
+    timestamp: DATE_MS,
+    "expires_at?": DATE_MS,
+  }),
+  SetRequest: {
+    ...objectSchema({ key: { type: "string", minLength: 1 }, ...VALUE }),
+    description: "Give `value` or `value64`.",
+  },
+  Written: objectSchema({ key: STRING, version: VERSION }),
+  Cluster: objectSchema({
+    epoch: UINT,
+    cluster_id: STRING,
+    cluster_name: STRING,
+    partitions: UINT,
+    replication_factor: UINT,
+    nodes: arraySchema(objectSchema({
+      id: STRING,
+      host: STRING,
+      port: UINT,
+      httpPort: UINT,
+      zone: STRING,
+      weight: { type: "number" },
+      state: { type: "string", enum: ["up", "down", "leaving"] },
+      own: arraySchema(UINT),
+      prev: arraySchema(UINT),
+      learning: arraySchema(UINT),
+    })),
+  }),
+};
