@@ -10,6 +10,13 @@ import { KvError } from "../shared/errors.ts";
 import type { Acks, Consistency } from "../shared/messages.ts";
 import type { Random } from "../shared/random.ts";
 import { flagOf, type Setting } from "../shared/setting.ts";
+import {
+  findOption,
+  optionName,
+  readOption,
+  type RequestOption,
+  type WordField,
+} from "../shared/word_fields.ts";
 import type { ParsedLine, Word, Words } from "./command_line.ts";
 import type { KvClient } from "./kv_client.ts";
 
@@ -55,6 +62,8 @@ export interface CommandIo {
   create(path: string): Promise<OutputFile>;
   /** Undefined where nobody watches. */
   progress(totalBytes: number | undefined): Progress | undefined;
+  /** Asks whoever sits at the terminal; undefined where nobody does. The shell has its own. */
+  ask: ((question: string) => Promise<string>) | undefined;
 }
 
 /** What a command works with. */
@@ -65,6 +74,10 @@ export interface CommandContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly settings: CommandSettings;
+  /** What the settings are read by, for help. */
+  readonly options: OptionTable;
+  /** The line's options that are the command's own. */
+  readonly given: readonly RequestOption[];
   /** Ctrl-C. */
   readonly signal: AbortSignal;
 }
@@ -75,6 +88,10 @@ export interface Argument {
   readonly optional?: boolean;
   /** The last one may be all the rest of a line of the shell; `-` is standard input. */
   readonly value?: boolean;
+  /** The last one may be given several times. */
+  readonly repeats?: boolean;
+  /** It names a key, so that completion offers those that were used. */
+  readonly key?: boolean;
 }
 
 /** A row of the table. */
@@ -84,7 +101,13 @@ export interface Command {
   readonly arguments: readonly Argument[];
   /** Settings that a line may give as options. */
   readonly options: readonly (keyof CommandSettings)[];
+  /** Options that only this command has, or that mean something else in another one. */
+  readonly own?: readonly WordField[];
   readonly help: string;
+  /** What it answers, for its own help. */
+  readonly answers?: string;
+  /** A line that shows its use. */
+  readonly example?: string;
   readonly shellOnly?: boolean;
   /** @returns the exit code @throws {KvError} */
   run(args: readonly Word[], context: CommandContext): Promise<number>;
@@ -92,14 +115,29 @@ export interface Command {
 
 /** `put KEY VALUE`. */
 export function commandSummary(command: Command): string {
-  const args = command.arguments.map(({ name, optional }) => optional ? `[${name}]` : name);
+  const args = command.arguments.map(({ name, optional, repeats }) => {
+    const word = repeats === true ? `${name}…` : name;
+    return optional === true ? `[${word}]` : word;
+  });
   return [command.name, ...args].join(" ");
+}
+
+/** The values of a command's own options. @throws {KvError} `bad_request` */
+export function ownValues(
+  command: string,
+  own: readonly WordField[],
+  given: readonly RequestOption[],
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const option of given) readOption(values, command, own, option);
+  return values;
 }
 
 /** A line's arguments and the settings that it runs with. */
 export interface Invocation {
   args: Word[];
   settings: CommandSettings;
+  given: RequestOption[];
 }
 
 /**
@@ -114,13 +152,16 @@ export function takeArguments(
   settings: CommandSettings,
 ): Invocation {
   const args: Word[] = [];
+  const given: RequestOption[] = [];
   let result = settings;
   let takesOptions = line.options;
   for (let word = line.words.next(); word !== undefined; word = line.words.next()) {
     if (takesOptions && !word.quoted && word.text === "--") {
       takesOptions = false;
     } else if (takesOptions && !word.quoted && word.text.startsWith("--")) {
-      result = { ...result, ...readOption(command, word.text, line.words, options) };
+      const own = takeOwn(command, word.text, line.words);
+      if (own !== undefined) given.push(own);
+      else result = { ...result, ...readSetting(command, word.text, line.words, options) };
     } else {
       args.push(word);
       const argument = command.arguments[args.length - 1];
@@ -130,19 +171,32 @@ export function takeArguments(
     }
   }
   checkCount(command, args.length);
-  return { args, settings: result };
+  return { args, settings: result, given };
 }
 
-function readOption(
+/** An option of the command's own, or undefined where the name is none. */
+function takeOwn(command: Command, text: string, words: Words): RequestOption | undefined {
+  const [name = "", ...parts] = text.slice(2).split("=");
+  const option = findOption(command.own ?? [], name);
+  if (option === undefined) return undefined;
+  if (parts.length > 0) return [name, parts.join("=")];
+  return option.field.form === "flag" ? [name] : [name, words.next()?.text];
+}
+
+function readSetting(
   command: Command,
   text: string,
   words: Words,
   options: OptionTable,
 ): Partial<CommandSettings> {
-  const [flag = "", ...parts] = text.slice(2).split("=");
+  const [written = "", ...parts] = text.slice(2).split("=");
+  const flag = optionName(written);
   const name = command.options.find((option) => flagOf(option) === flag);
   if (name === undefined) {
-    const known = command.options.map((option) => `--${flagOf(option)}`).join(", ");
+    const known = [
+      ...command.options.map((option) => `--${flagOf(option)}`),
+      ...(command.own ?? []).map(({ optionNames }) => `--${optionNames.at(-1)}`),
+    ].join(", ");
     throw new KvError(
       "bad_request",
       `${command.name}: unknown option --${flag}; it takes ${known || "none"} ` +
@@ -169,9 +223,10 @@ function readOption(
 
 function checkCount(command: Command, count: number): void {
   const least = command.arguments.filter(({ optional }) => optional !== true).length;
-  const most = command.arguments.length;
+  const repeats = command.arguments.at(-1)?.repeats === true;
+  const most = repeats ? Infinity : command.arguments.length;
   if (count >= least && count <= most) return;
-  const wanted = least === most ? `${most}` : `${least} to ${most}`;
+  const wanted = repeats ? `${least} or more` : least === most ? `${most}` : `${least} to ${most}`;
   const hint = count > most ? "; quote a key or value with spaces" : "";
   throw new KvError(
     "bad_request",

@@ -1,74 +1,27 @@
 /**
  * The commands, one row each. One-shot use, the shell, `help` and completion all come from this
- * table; moving files in and out is in `transfer_commands.ts`.
+ * table. Those of operations on a key are made from their table in `operation_commands.ts`; moving
+ * files in and out is in `transfer_commands.ts`.
  *
  * @module
  */
 import { KvError } from "../shared/errors.ts";
 import { nearest } from "../shared/near_miss.ts";
-import { flagOf } from "../shared/setting.ts";
+import type { RestFlag } from "../shared/config.ts";
 import { formatAddress } from "../shared/transport.ts";
-import type { CallOptions, ReadOptions, WriteOptions } from "./call.ts";
-import { type Command, type CommandContext, commandSummary } from "./command.ts";
+import type { CallOptions } from "./call.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
-import type { KvClient } from "./kv_client.ts";
-import { entryDocument, errorLine, formatDocument, formatTable } from "./output.ts";
-import { readAll, TRANSFER_COMMANDS } from "./transfer_commands.ts";
+import { commandHelp, commandLines } from "./help.ts";
+import { KEY, operationCommands, printEither } from "./operation_commands.ts";
+import { errorLine, formatDocument, formatTable } from "./output.ts";
+import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
 
-const READ_OPTIONS = ["json", "timeoutMs", "consistency"] as const;
-const WRITE_OPTIONS = ["json", "timeoutMs", "acks"] as const;
 const OPTIONS = ["json", "timeoutMs"] as const;
-const KEY = { name: "KEY" };
-const KEY_VALUE = [KEY, { name: "VALUE", value: true }];
 
 const ROWS: readonly Command[] = [
-  {
-    name: "put",
-    arguments: KEY_VALUE,
-    options: WRITE_OPTIONS,
-    help: "create or replace a key",
-    run: (args, context) =>
-      runWrite(args, context, (client, key, value, options) => client.put(key, value, options)),
-  },
-  {
-    name: "get",
-    arguments: [KEY],
-    options: [...READ_OPTIONS, "raw"],
-    help: "print a key's value and a line end",
-    run: runGet,
-  },
-  {
-    name: "update",
-    arguments: KEY_VALUE,
-    options: WRITE_OPTIONS,
-    help: "replace a key that is there",
-    run: (args, context) =>
-      runWrite(args, context, (client, key, value, options) => client.update(key, value, options)),
-  },
-  {
-    name: "create",
-    arguments: KEY_VALUE,
-    options: WRITE_OPTIONS,
-    help: "create a key that is not there",
-    run: (args, context) =>
-      runWrite(args, context, (client, key, value, options) => client.create(key, value, options)),
-  },
-  {
-    name: "delete",
-    aliases: ["del"],
-    arguments: [KEY],
-    options: WRITE_OPTIONS,
-    help: "delete a key",
-    run: runDelete,
-  },
-  {
-    name: "exists",
-    arguments: [KEY],
-    options: READ_OPTIONS,
-    help: "print true or false",
-    run: runExists,
-  },
+  ...operationCommands(),
   {
     name: "list-nodes",
     arguments: [],
@@ -146,87 +99,8 @@ export function unknownCommand(name: string): KvError {
   return new KvError("bad_request", `unknown command ${shown}; ${hint}help lists all commands`);
 }
 
-/** As the servers say it. */
-function notFound(what: string, key: string): KvError {
-  return new KvError("not_found", `${what}: no such key ${JSON.stringify(key)}`);
-}
-
-function readOptions({ settings, signal }: CommandContext): ReadOptions {
-  return { timeoutMs: settings.timeoutMs, consistency: settings.consistency, signal };
-}
-
-function writeOptions({ settings, signal }: CommandContext): WriteOptions {
-  return { timeoutMs: settings.timeoutMs, acks: settings.acks, signal };
-}
-
 function callOptions({ settings, signal }: CommandContext): CallOptions {
   return { timeoutMs: settings.timeoutMs, signal };
-}
-
-/** One JSON document with `--json`, text otherwise. */
-async function print(context: CommandContext, document: unknown, text: string): Promise<void> {
-  await context.io.write(context.settings.json ? JSON.stringify(document) + "\n" : text);
-}
-
-async function runWrite(
-  args: readonly Word[],
-  context: CommandContext,
-  write: (
-    client: KvClient,
-    key: string,
-    value: string | Uint8Array,
-    options: WriteOptions,
-  ) => Promise<number>,
-): Promise<number> {
-  const key = args[0]?.text ?? "";
-  const value = await argumentValue(args[1], context);
-  const version = await write(await context.client(), key, value, writeOptions(context));
-  await print(context, { key, version }, `success (version ${version})\n`);
-  return EXIT.ok;
-}
-
-/** The text of an argument, or standard input for `-`. */
-async function argumentValue(
-  word: Word | undefined,
-  { io }: CommandContext,
-): Promise<string | Uint8Array> {
-  if (word === undefined || word.quoted || word.text !== "-") return word?.text ?? "";
-  if (io.input === undefined) {
-    throw new KvError(
-      "bad_request",
-      `a value of - is read from standard input, where the commands come from now; quote it, "-"`,
-    );
-  }
-  return await readAll(io.input);
-}
-
-async function runGet(args: readonly Word[], context: CommandContext): Promise<number> {
-  const key = args[0]?.text ?? "";
-  const { io, settings } = context;
-  const entry = await (await context.client()).getEntry(key, readOptions(context));
-  if (entry === undefined) throw notFound("get", key);
-  if (settings.json) {
-    await io.write(JSON.stringify(entryDocument(entry)) + "\n");
-    return EXIT.ok;
-  }
-  await io.write(entry.value);
-  if (!settings.raw) await io.write("\n");
-  return EXIT.ok;
-}
-
-async function runDelete(args: readonly Word[], context: CommandContext): Promise<number> {
-  const key = args[0]?.text ?? "";
-  const client = await context.client();
-  if (!await client.delete(key, writeOptions(context))) throw notFound("delete", key);
-  await print(context, { key, deleted: true }, "deleted\n");
-  return EXIT.ok;
-}
-
-async function runExists(args: readonly Word[], context: CommandContext): Promise<number> {
-  const key = args[0]?.text ?? "";
-  const exists = await (await context.client()).exists(key, readOptions(context));
-  await print(context, { key, exists }, `${exists}\n`);
-  return exists ? EXIT.ok : EXIT.notFound;
 }
 
 async function runListNodes(_: readonly Word[], context: CommandContext): Promise<number> {
@@ -243,7 +117,7 @@ async function runListNodes(_: readonly Word[], context: CommandContext): Promis
     node.weight,
     node.httpPort,
   ]);
-  await print(context, nodes, formatTable(header, rows));
+  await printEither(context, nodes, formatTable(header, rows));
   return EXIT.ok;
 }
 
@@ -252,7 +126,7 @@ async function runNodesForKey(args: readonly Word[], context: CommandContext): P
   const rows = location.nodes.map((n) => [n.id, formatAddress(n), n.role, n.state]);
   const text = `partition ${location.partition}, term ${location.term}\n` +
     formatTable(["node", "address", "role", "state"], rows);
-  await print(context, location, text);
+  await printEither(context, location, text);
   return EXIT.ok;
 }
 
@@ -266,7 +140,7 @@ async function runStats(_: readonly Word[], context: CommandContext): Promise<nu
   const text = processes.map(({ id, stats, error }) =>
     error === undefined ? `${id}\n${formatDocument(stats, "  ")}` : `${id}\n  ${errorLine(error)}\n`
   ).join("");
-  await print(context, documents, text);
+  await printEither(context, documents, text);
   return processes.some(({ error }) => error === undefined) ? EXIT.ok : EXIT.unavailable;
 }
 
@@ -282,37 +156,41 @@ async function runPing(_: readonly Word[], context: CommandContext): Promise<num
       ? `${id}: pong in ${elapsedMs?.toFixed(1)} ms\n`
       : `${id}: ${errorLine(error)}\n`
   ).join("");
-  await print(context, documents, text);
+  await printEither(context, documents, text);
   return results.every(({ error }) => error === undefined) ? EXIT.ok : EXIT.unavailable;
 }
 
-async function runHelp(args: readonly Word[], { io }: CommandContext): Promise<number> {
+async function runHelp(
+  args: readonly Word[],
+  { io, options }: CommandContext,
+): Promise<number> {
   const name = args[0]?.text;
-  await io.write(name === undefined ? listText() : commandText(name));
+  await io.write(name === undefined ? listText() : commandHelp(knownCommand(name), options));
   return EXIT.ok;
 }
 
 function listText(): string {
-  const width = Math.max(...ROWS.map((command) => commandSummary(command).length));
-  const lines = ROWS.map((command) => `${commandSummary(command).padEnd(width)}  ${command.help}`);
   return [
-    ...lines,
+    ...commandLines(ROWS),
     "",
     "Two syntaxes: PUT key value (quote with \"…\" or '…') and put:key:value. Names in any case.",
+    "help COMMAND shows a command's options.",
     "",
   ].join("\n");
 }
 
 /** @throws {KvError} `bad_request` where there is no such command */
-function commandText(name: string): string {
+function knownCommand(name: string): Command {
   const command = findCommand(name);
   if (command === undefined) throw unknownCommand(name);
-  const aliases = command.aliases ?? [];
-  const options = command.options.map((option) => `--${flagOf(option)}`);
-  return [
-    `${commandSummary(command)}: ${command.help}`,
-    ...(aliases.length === 0 ? [] : [`also: ${aliases.join(", ")}`]),
-    ...(options.length === 0 ? [] : [`options: ${options.join(" ")}`]),
-    "",
-  ].join("\n");
+  return command;
+}
+
+/** Options of commands that are no settings, as the program's command line takes them. */
+export function commandFlags(): RestFlag[] {
+  const flags = new Map<string, boolean>();
+  for (const { field, optionNames } of ROWS.flatMap(({ own }) => own ?? [])) {
+    for (const name of optionNames) flags.set(name, field.form !== "flag");
+  }
+  return [...flags].map(([name, takesValue]) => ({ name, takesValue }));
 }

@@ -34,7 +34,17 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
     },
     progress: (totalBytes): Progress | undefined =>
       Deno.stderr.isTerminal() ? startProgressBar(totalBytes) : undefined,
+    // The answer would come from where the commands or a value come from.
+    ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? askAtTerminal : undefined,
   };
+}
+
+/** A line from the terminal; Ctrl-D is an empty one. */
+async function askAtTerminal(question: string): Promise<string> {
+  await writeAll(Deno.stderr, encoder.encode(question));
+  const buffer = new Uint8Array(1024);
+  const count = await Deno.stdin.read(buffer) ?? 0;
+  return new TextDecoder().decode(buffer.subarray(0, count)).trim();
 }
 
 /** The lines of standard input. @throws {KvError} `bad_request` where they are not UTF-8 */

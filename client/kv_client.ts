@@ -17,7 +17,8 @@ import {
 import { KvError } from "../shared/errors.ts";
 import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { Acks, KeyRequest, Reply } from "../shared/messages.ts";
-import { valueOfReply } from "../shared/value_codec.ts";
+import { operationOf } from "../shared/operations/request_words.ts";
+import { type ValueFields, valueOfReply } from "../shared/value_codec.ts";
 import {
   type CallOptions,
   type DeleteOptions,
@@ -255,6 +256,36 @@ export class KvClient implements AsyncDisposable {
     return expectReply(reply, "result", "exists").result === true;
   }
 
+  /**
+   * Any operation of the table, `shared/operations/table.ts`, as the JSON wire has it
+   * (docs/operations-reference.md). A write that depends on what was there is carried out once, also
+   * when an answer is lost on the way.
+   *
+   * @returns the reply: `ack`, `data` or `result`, as the operation's row says
+   * @throws {KvError} what the cluster refused it with, `not_found` too
+   */
+  async execute(
+    request: KeyRequest,
+    options: ReadOptions & WriteOptions = {},
+  ): Promise<Exclude<Reply, { req_type: "error" }>> {
+    const { req_type, key } = request;
+    const operation = operationOf(req_type);
+    this.#checkKey(req_type, key);
+    this.#checkRequestValue(request);
+    const consistency = options.consistency ?? this.#options.consistency;
+    const reads = consistency !== undefined && "consistency" in operation.fields;
+    const full = reads ? { consistency, ...request } as KeyRequest : request;
+    const acks = "acks" in request && typeof request.acks === "string" ? request.acks : undefined;
+    const writing = acks === undefined ? options : { ...options, acks };
+    const reply = operation.kind === "read" || "lane" in request
+      ? await this.#execute(full, options)
+      : operation.kind === "write" && !operation.needsCurrent(request)
+      ? await this.#execute({ ...full, ...this.#acksOf(writing) } as KeyRequest, options)
+      : await this.#executeOnce(full, writing);
+    if (reply.req_type === "error") throw replyError(reply, req_type);
+    return reply;
+  }
+
   /** The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable` */
   async clusterMap(): Promise<ClusterMap> {
     this.#checkOpen();
@@ -362,6 +393,24 @@ export class KvClient implements AsyncDisposable {
       ? await this.#execute({ ...request, ...this.#acksOf(options) }, options)
       : await this.#executeOnce(request, options);
     return expectReply(reply, "ack", type).version ?? 0;
+  }
+
+  #checkRequestValue(request: KeyRequest): void {
+    const { value, value64, bytes: raw } = request as ValueFields;
+    const bytesMax = this.#options.valueBytesMax ?? VALUE_BYTES_MAX;
+    const bytes = raw !== undefined
+      ? raw.length
+      : value64 !== undefined
+      ? Math.floor(value64.length * 3 / 4) - 2
+      : value !== undefined && value.length * 3 > bytesMax
+      ? utf8.encode(value).length
+      : 0;
+    if (bytes <= bytesMax) return;
+    throw new KvError(
+      "value_too_large",
+      `${request.req_type}: the value of ${quote(request.key)} has ${bytes} bytes; at most ` +
+        `${bytesMax} are allowed`,
+    );
   }
 
   #acksOf(options: WriteOptions): { acks?: Acks } {

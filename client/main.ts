@@ -41,11 +41,15 @@ async function main(run: ClientRun): Promise<number> {
 }
 
 async function runClient(run: ClientRun): Promise<number> {
-  const { config, rest } = run;
+  const { config, rest, restFlags } = run;
   const [name] = rest;
   if (name !== undefined && config.command !== undefined) {
     const text = `give a command as arguments or with --command, not both: ${JSON.stringify(name)}`;
     throw new KvError("bad_config", text);
+  }
+  const [flag] = restFlags.keys();
+  if (name === undefined && flag !== undefined) {
+    throw new KvError("bad_config", `--${flag} is an option of a command, and there is none`);
   }
   const isScript = name === undefined && config.command === undefined;
   const io = denoIo(isScript);
@@ -63,7 +67,7 @@ async function runClient(run: ClientRun): Promise<number> {
     // Ctrl-C ends a one-shot command together with its process.
     const never = new AbortController().signal;
     if (config.command !== undefined) return await runOnce(session.runLine(config.command, never));
-    if (!isScript) return await runOnce(session.runWords(rest, never));
+    if (!isScript) return await runOnce(session.runWords(rest, never, restFlags));
     // A script that reaches nobody fails once, and not on every line.
     const { settings, nodes } = await (await client()).clusterMap();
     if (!Deno.stdin.isTerminal()) return await runScript(inputLines(), session, io);

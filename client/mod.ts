@@ -55,4 +55,4 @@ export type {
   NodeState,
   PartitionConfig,
 } from "../shared/cluster_map.ts";
-export type { Acks, Consistency } from "../shared/messages.ts";
+export type { Acks, Consistency, KeyRequest, Reply } from "../shared/messages.ts";

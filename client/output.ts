@@ -4,6 +4,7 @@
  * @module
  */
 import { KvError, toKvError } from "../shared/errors.ts";
+import { formatDuration } from "../shared/field_text.ts";
 import { encodeValue } from "../shared/value_codec.ts";
 import type { ImportSummary } from "./import.ts";
 import type { KvEntry } from "./call.ts";
@@ -53,6 +54,25 @@ export function entryDocument(entry: KvEntry): Record<string, unknown> {
     timestamp: entry.timestampMs,
     ...(entry.expiresAtMs === undefined ? {} : { expires_at: entry.expiresAtMs }),
   };
+}
+
+/** What is known about an entry beside its value, on one line. */
+export function metadataLine(entry: KvEntry, nowMs: number): string {
+  const { version, timestampMs, expiresAtMs } = entry;
+  const expiry = expiresAtMs === undefined
+    ? "never expires"
+    : `expires in ${timeLeft(expiresAtMs - nowMs)} (${dateText(expiresAtMs)})`;
+  return `version ${version}, written ${dateText(timestampMs)}, ${expiry}`;
+}
+
+/** `29m 59s`: to the second, but for the last one. */
+export function timeLeft(ms: number): string {
+  return formatDuration(ms < 1_000 ? ms : Math.round(ms / 1_000) * 1_000);
+}
+
+/** A date that `--expires-at` reads; beyond the calendar, the milliseconds since 1970. */
+export function dateText(ms: number): string {
+  return ms <= 8.64e15 ? new Date(ms).toISOString() : String(ms);
 }
 
 /** An error for people: code and text. */

@@ -13,8 +13,11 @@ import {
   type OptionTable,
   takeArguments,
 } from "./command.ts";
-import { commandName, type ParsedLine, parseLine, wordList } from "./command_line.ts";
+import { commandName, type ParsedLine, parseLine, type Word, wordList } from "./command_line.ts";
 import { findCommand, unknownCommand } from "./commands.ts";
+import { KvError } from "../shared/errors.ts";
+import { RECENT_KEYS_MAX } from "../shared/limits.ts";
+import { findOption, type RequestOption } from "../shared/word_fields.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
 import type { KvClient } from "./kv_client.ts";
 import { commandError, errorDocument, errorLine } from "./output.ts";
@@ -45,22 +48,50 @@ export const FAREWELL = "TATA!!!!";
 export class Session {
   readonly #deps: SessionDeps;
 
+  readonly #recentKeys = new Set<string>();
+
   constructor(deps: SessionDeps) {
     this.#deps = deps;
   }
 
+  /** Keys that commands have named, the last ones last. */
+  recentKeys(): string[] {
+    return [...this.#recentKeys];
+  }
+
+  #remember(command: Command, args: readonly Word[]): void {
+    const last = command.arguments.length - 1;
+    args.forEach((arg, i) => {
+      if (command.arguments[Math.min(i, last)]?.key !== true || arg.text === "") return;
+      this.#recentKeys.delete(arg.text);
+      this.#recentKeys.add(arg.text);
+    });
+    for (const key of this.#recentKeys) {
+      if (this.#recentKeys.size <= RECENT_KEYS_MAX) break;
+      this.#recentKeys.delete(key);
+    }
+  }
+
   /** Runs one line of the shell's language. Its errors are said, and not thrown. */
   async runLine(text: string, signal: AbortSignal): Promise<LineResult> {
-    return await this.#run(signal, () => {
+    return await this.#run(signal, new Map(), () => {
       const line = parseLine(text, (name) => findCommand(name)?.arguments.length);
       return line && { line, name: line.name };
     });
   }
 
-  /** Runs the words of a command line, from which the flags have been taken. Likewise. */
-  async runWords(words: readonly string[], signal: AbortSignal): Promise<LineResult> {
+  /**
+   * Runs the words of a command line, from which the flags have been taken. Likewise.
+   *
+   * @param flags those of commands, of which this one may not have all
+   */
+  async runWords(
+    words: readonly string[],
+    signal: AbortSignal,
+    flags: ReadonlyMap<string, string> = new Map(),
+  ): Promise<LineResult> {
     const [first = "", ...rest] = words;
-    return await this.#run(signal, () => ({
+    return await this.#run(signal, flags, () => ({
       name: first,
       line: {
         name: commandName(first),
@@ -72,6 +103,7 @@ export class Session {
 
   async #run(
     signal: AbortSignal,
+    flags: ReadonlyMap<string, string>,
     parse: () => { line: ParsedLine; name: string } | undefined,
   ): Promise<LineResult> {
     const { io } = this.#deps;
@@ -83,7 +115,10 @@ export class Session {
       if (command === undefined) throw unknownCommand(parsed.name);
       const invocation = takeArguments(command, parsed.line, this.#deps.options, settings);
       settings = invocation.settings;
-      const exitCode = await command.run(invocation.args, { ...this.#deps, settings, signal });
+      const given = [...invocation.given, ...ownFlags(command, flags)];
+      this.#remember(command, invocation.args);
+      const context = { ...this.#deps, settings, given, signal };
+      const exitCode = await command.run(invocation.args, context);
       return { exitCode, leave: command.name === "exit" };
     } catch (thrown) {
       // Nobody reads what would be said.
@@ -94,4 +129,17 @@ export class Session {
       return { exitCode: exitCodeOf(error.code), leave: false };
     }
   }
+}
+
+/** The flags as the command's own options. @throws {KvError} `bad_request` where it has no such one */
+function ownFlags(command: Command, flags: ReadonlyMap<string, string>): RequestOption[] {
+  return [...flags].map(([name, word]) => {
+    if (findOption(command.own ?? [], name) !== undefined) return [name, word];
+    const known = (command.own ?? []).map(({ optionNames }) => `--${optionNames.at(-1)}`);
+    const takes = known.length === 0 ? "no options of its own" : known.join(", ");
+    throw new KvError(
+      "bad_request",
+      `${command.name}: unknown option --${name}; it takes ${takes}`,
+    );
+  });
 }

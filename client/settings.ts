@@ -7,9 +7,9 @@
 import type { Program, Values } from "../shared/config.ts";
 import { IMPORT_GIVE_UP_MS, REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../shared/limits.ts";
 import { choice, flag, integer, optionalText, texts } from "../shared/setting.ts";
-import { commandSummary } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
+import { commandFlags, COMMANDS, findCommand } from "./commands.ts";
 import { EXIT_CODE_HELP } from "./exit_code.ts";
+import { commandHelp, commandLines } from "./help.ts";
 
 export const CLIENT_SETTINGS = {
   coordinator: optionalText({
@@ -71,16 +71,21 @@ export const CLIENT_PROGRAM: Program<typeof CLIENT_SETTINGS> = {
   usage: ["[flags]", "[flags] COMMAND [arguments]", '--command "LINE" [flags]'],
   settings: CLIENT_SETTINGS,
   rest: true,
+  restFlags: commandFlags(),
+  helpOf: ([name]) => {
+    const command = name === undefined ? undefined : findCommand(name);
+    return command && commandHelp(command, CLIENT_SETTINGS).trimEnd();
+  },
   notes: notes(),
 };
 
 function notes(): string[] {
   const commands = [...COMMANDS.values()].filter((command) => !command.shellOnly);
-  const width = Math.max(...commands.map((command) => commandSummary(command).length));
   return [
     "Commands:",
-    ...commands.map((command) => `  ${commandSummary(command).padEnd(width)}  ${command.help}`),
+    ...commandLines(commands).map((line) => `  ${line}`),
     "",
+    "Each has options of its own: kv-client COMMAND --help.",
     "Without a command: the interactive shell, or, where standard input is not a terminal, a script",
     "with one command a line (it goes on after an error; the exit code is that of the first one).",
     "A VALUE of - is read from standard input, byte for byte. Put -- before a key or value that",

@@ -7,6 +7,7 @@
 import * as readline from "node:readline";
 import process from "node:process";
 import { flagOf } from "../shared/setting.ts";
+import { findOption } from "../shared/word_fields.ts";
 import type { CommandIo } from "./command.ts";
 import { commandNames, findCommand } from "./commands.ts";
 import { EXIT } from "./exit_code.ts";
@@ -56,8 +57,9 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
       history: [...history.lines],
       historySize: HISTORY_LINES,
       removeHistoryDuplicates: true,
-      completer: completeLine,
+      completer: (line: string) => completeLine(line, session.recentKeys()),
     });
+    io.ask = (question) => new Promise((resolve) => terminal.question(question, resolve));
     let running: AbortController | undefined;
     let left = false;
     const waiting: string[] = [];
@@ -107,11 +109,15 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
 }
 
 /**
- * What Tab offers: commands at the beginning of a line and after `help`, options after two dashes.
+ * What Tab offers: commands at the beginning of a line and after `help`, options after two dashes, the
+ * words that an option may have, and where a key stands those that were used lately.
  *
  * @returns the candidates, and the part of the line that they complete
  */
-export function completeLine(line: string): [candidates: string[], part: string] {
+export function completeLine(
+  line: string,
+  recentKeys: readonly string[] = [],
+): [candidates: string[], part: string] {
   const part = /\S*$/.exec(line)?.[0] ?? "";
   const before = line.slice(0, line.length - part.length).trim().split(/\s+/);
   const first = before[0] ?? "";
@@ -120,8 +126,30 @@ export function completeLine(line: string): [candidates: string[], part: string]
   if (command?.name === "help" && before.length === 1) {
     return [matching(commandNames(), part), part];
   }
-  if (command === undefined || !part.startsWith("--")) return [[], part];
-  return [matching(command.options.map((option) => `--${flagOf(option)}`), part), part];
+  if (command === undefined) return [[], part];
+  const own = command.own ?? [];
+  if (part.startsWith("--")) {
+    const names = [
+      ...command.options.map(flagOf),
+      ...own.flatMap(({ optionNames }) => optionNames.slice(-1)),
+    ];
+    return [matching(names.map((name) => `--${name}`), part), part];
+  }
+  const last = before.at(-1) ?? "";
+  if (last.startsWith("--")) {
+    const option = findOption(own, last.slice(2));
+    if (option !== undefined && option.field.form !== "flag") {
+      return [matching(option.field.choices, part), part];
+    }
+  }
+  const at = before.filter((word) => !word.startsWith("--")).length - 1;
+  const argument = command.arguments[Math.min(at, command.arguments.length - 1)];
+  if (argument?.key !== true || (at >= command.arguments.length && !argument.repeats)) {
+    return [[], part];
+  }
+  // A key that would need quotes is typed by hand.
+  const keys = recentKeys.filter((key) => key.startsWith(part) && /^[^\s"'#-][^\s]*$/.test(key));
+  return [keys.map((key) => `${key} `).toReversed(), part];
 }
 
 /** In capitals where the user types capitals. */

@@ -68,9 +68,11 @@ export class PartitionKeeper {
   readonly #leases = new Map<number, number>();
   /** The primary says that these copies do not follow; of the present term. */
   readonly #accused = new Map<number, Set<NodeId>>();
-  /** No node is known to have served the partition. */
-  readonly #fresh: Set<number>;
-  #freshEpoch: number;
+  /**
+   * Partitions of which no node is known to have been primary: each with the epoch of the map that
+   * names its first primary, or the next one to try.
+   */
+  readonly #fresh: Map<number, number>;
   readonly #lost = new Set<number>();
   #lostLogged = 0;
   #lagLoggedMs = -Infinity;
@@ -83,8 +85,8 @@ export class PartitionKeeper {
     this.#mover = ports.mover;
     this.#publisher = ports.publisher;
     this.#log = ports.log;
-    this.#fresh = new Set(ports.fresh);
-    this.#freshEpoch = ports.publisher.published.epoch;
+    const { epoch } = ports.publisher.published;
+    this.#fresh = new Map(ports.fresh.map((partition) => [partition, epoch]));
     for (let partition = 0; partition < this.#table.size; partition++) {
       if (this.#table.get(partition).term === 0) continue;
       this.#placed = true;
@@ -99,7 +101,7 @@ export class PartitionKeeper {
 
   /** For the stored document. */
   get fresh(): number[] {
-    return [...this.#fresh];
+    return [...this.#fresh.keys()];
   }
 
   /** Something changed about a node: judges what it holds. */
@@ -197,12 +199,13 @@ export class PartitionKeeper {
     this.#publisher.flush(nowMs);
   }
 
-  /** The node has adopted the map: from now on its disk can tell what it is primary of. */
+  /** The node has adopted the map, and its disk tells what it is primary of. */
   noteAdopted(member: Member, epoch: number, nowMs: number): void {
-    if (this.#fresh.size === 0 || epoch < this.#freshEpoch) return;
+    if (this.#fresh.size === 0) return;
     let changed = false;
     for (const partition of this.#table.heldBy(member.id)) {
       if (this.#table.get(partition).primary !== member.id) continue;
+      if (epoch < (this.#fresh.get(partition) ?? 0)) continue;
       changed = this.#fresh.delete(partition) || changed;
     }
     if (!changed) return;
@@ -302,7 +305,8 @@ export class PartitionKeeper {
       if (primary !== undefined && primary !== config.primary) {
         this.counts.failovers++;
         this.#leases.delete(partition);
-        this.#fresh.delete(partition);
+        // The new one may be dead already, like the one before it.
+        if (this.#fresh.has(partition)) this.#fresh.set(partition, this.#publisher.decide());
       }
       this.#table.reconfigure(partition, {
         primary,
@@ -352,14 +356,14 @@ export class PartitionKeeper {
     if (live === 0 || live < this.#ports.expectNodes) return;
     this.#placed = true;
     this.#mover.computeWish(nowMs);
-    this.#freshEpoch = this.#publisher.decide();
+    const epoch = this.#publisher.decide();
     for (let partition = 0; partition < this.#table.size; partition++) {
       const inSync = this.#mover.wishOf(partition).filter((id) =>
         this.#members.get(id)?.presence === "live"
       );
       const [primary] = inSync;
       if (primary === undefined) continue;
-      this.#fresh.add(partition);
+      this.#fresh.set(partition, epoch);
       this.#table.reconfigure(partition, { primary, inSync, learners: [] });
     }
     this.#log.info("a new cluster is placed", { nodes: live, partitions: this.#table.size });

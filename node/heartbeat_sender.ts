@@ -30,7 +30,7 @@ export interface HeartbeatOptions {
   readonly node: NodeId;
   readonly instance: string;
   readonly incarnation: number;
-  /** The epoch of the map that the node has; 0 for none. */
+  /** The newest map of which the node's disk tells what it is primary of; 0 for none. */
   epoch(): number;
   /** Over the TCP session; false where there is none. */
   sendOverSession(message: Message<"heartbeat">): boolean;

@@ -100,6 +100,7 @@ export class Node {
   readonly #expiry: ExpirySweep;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
+  #storedEpoch = 0;
   #lastStream = 0;
   #lastTickMs: number;
   #digestCursor = 0;
@@ -184,6 +185,14 @@ export class Node {
       if (config !== before?.partitions[partition]) this.#adopt(partition, config, map.epoch);
     });
     this.#updateLinks();
+    this.#deps.queue.whenWritten((error) => {
+      if (error === undefined) this.#storedEpoch = Math.max(this.#storedEpoch, map.epoch);
+    });
+  }
+
+  /** The newest map of which this node's disk tells what it is primary of; 0 for none. */
+  get storedEpoch(): number {
+    return this.#storedEpoch;
   }
 
   /** A heartbeat of this node, sent at `sentMs`, was acknowledged. */

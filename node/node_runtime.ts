@@ -314,7 +314,7 @@ export class NodeRuntime {
       node: nodeId,
       instance: this.#instance,
       incarnation,
-      epoch: () => this.node.map()?.epoch ?? 0,
+      epoch: () => this.node.storedEpoch,
       sendOverSession: (message) => this.#session?.send(message) ?? false,
       onAck: (sentMs, epoch) => {
         this.node.onHeartbeatAck(sentMs, epoch);

@@ -40,6 +40,17 @@ export interface CommandLine {
   readonly rest?: boolean;
   /** Lines after the flags in `--help`: examples, commands. */
   readonly notes?: readonly string[];
+  /** Flags that belong to what is in `rest`: taken from the command line only, and handed over as text. */
+  readonly restFlags?: readonly RestFlag[];
+  /** What `--help` says where there are such arguments; undefined: the whole. */
+  readonly helpOf?: (rest: readonly string[]) => string | undefined;
+}
+
+/** A flag that a program hands over with its other arguments. */
+export interface RestFlag {
+  /** Without the dashes. */
+  readonly name: string;
+  readonly takesValue: boolean;
 }
 
 /** A command line with the types of its settings. */
@@ -68,8 +79,10 @@ export type Loaded<S extends Settings> =
     readonly values: Values<S>;
     readonly sources: { readonly [N in keyof S]: Source };
     readonly rest: readonly string[];
+    /** What was given of `restFlags`, in the order of that list; a flag without a value is "true". */
+    readonly restFlags: ReadonlyMap<string, string>;
   }
-  | { readonly kind: "help" }
+  | { readonly kind: "help"; readonly rest: readonly string[] }
   | { readonly kind: "version" };
 
 /** The environment variable of a setting: `KV_LEASE_MS`. */
@@ -94,7 +107,7 @@ export function loadConfig<S extends Settings>(
   input: ConfigInput,
 ): Loaded<S> {
   const line = parseLine(program, input.args);
-  if (line.help) return { kind: "help" };
+  if (line.help) return { kind: "help", rest: line.rest };
   if (line.version) return { kind: "version" };
   refuseUnknown(program, line.unknown);
   const { given, rest } = placePositionals(program, line.rest);
@@ -115,6 +128,7 @@ export function loadConfig<S extends Settings>(
     values: values as Values<S>,
     sources: sources as { [N in keyof S]: Source },
     rest,
+    restFlags: line.restFlags,
   };
 }
 
@@ -128,20 +142,38 @@ interface Line {
   readonly config: string | undefined;
   readonly given: Map<string, Given>;
   readonly rest: string[];
+  readonly restFlags: Map<string, string>;
   readonly unknown: string[];
 }
 
-function parseLine(program: CommandLine, args: readonly string[]): Line {
+/** Put before a negative number, which is an argument and no flag; no argument has this character. */
+const MARK = "\0";
+
+function unmark(text: string): string {
+  return text.startsWith(MARK) ? text.slice(1) : text;
+}
+
+function parseLine(program: CommandLine, given: readonly string[]): Line {
+  const args = program.rest === true
+    ? given.map((arg) => /^-\.?\d/.test(arg) ? MARK + arg : arg)
+    : given;
   const names = Object.entries(program.settings);
   const withValue = names.filter(([, setting]) => setting.takesValue);
+  const restFlags = program.restFlags ?? [];
   const unknown: string[] = [];
   const parsed: Record<string, unknown> = parseArgs([...args], {
-    string: ["_", "config", ...withValue.map(([name]) => flagOf(name))],
+    string: [
+      "_",
+      "config",
+      ...withValue.map(([name]) => flagOf(name)),
+      ...restFlags.filter(({ takesValue }) => takesValue).map(({ name }) => name),
+    ],
     boolean: [
       "help",
       "h",
       "version",
       ...names.filter(([, setting]) => !setting.takesValue).map(([name]) => flagOf(name)),
+      ...restFlags.filter(({ takesValue }) => !takesValue).map(({ name }) => name),
     ],
     collect: withValue.filter(([, setting]) => setting.repeats).map(([name]) => flagOf(name)),
     unknown: (arg: string, key?: string) => {
@@ -150,14 +182,15 @@ function parseLine(program: CommandLine, args: readonly string[]): Line {
       return false;
     },
   });
-  const given = new Map<string, Given>();
+  const settings = new Map<string, Given>();
   for (const [name, setting] of names) {
     const flag = flagOf(name);
-    const text = parsed[flag];
+    const value = parsed[flag];
+    const text = typeof value === "string" ? unmark(value) : value;
     // A flag without a value is false, and one that repeats is empty, where it is not on the line.
     if (text === undefined || (Array.isArray(text) && text.length === 0)) continue;
     if (!setting.takesValue && !isOnLine(args, flag)) continue;
-    given.set(name, { source: "flag", text, place: `--${flag}` });
+    settings.set(name, { source: "flag", text, place: `--${flag}` });
   }
   const config = parsed.config;
   if (config === "") throw badConfig("--config needs a file: --config kv.yaml");
@@ -165,8 +198,14 @@ function parseLine(program: CommandLine, args: readonly string[]): Line {
     help: parsed.help === true || parsed.h === true,
     version: parsed.version === true,
     config: typeof config === "string" ? config : undefined,
-    given,
-    rest: Array.isArray(parsed._) ? parsed._.map(String) : [],
+    given: settings,
+    rest: Array.isArray(parsed._) ? parsed._.map((arg) => unmark(String(arg))) : [],
+    restFlags: new Map(
+      restFlags.filter(({ name }) => isOnLine(args, name)).map(({ name }) => [
+        name,
+        unmark(String(parsed[name] ?? "")),
+      ]),
+    ),
     unknown,
   };
 }
@@ -181,7 +220,13 @@ function refuseUnknown(program: CommandLine, unknown: readonly string[]): void {
   const first = unknown[0];
   if (first === undefined) return;
   const name = first.split("=")[0] ?? first;
-  const known = [...Object.keys(program.settings).map(flagOf), "config", "help", "version"];
+  const known = [
+    ...Object.keys(program.settings).map(flagOf),
+    ...(program.restFlags ?? []).map(({ name }) => name),
+    "config",
+    "help",
+    "version",
+  ];
   const near = nearest(name.replace(/^-+/, ""), known);
   const hint = near === undefined ? "" : `did you mean --${near}? `;
   const dashes = program.rest && /^-[^-]/.test(name)

@@ -257,6 +257,8 @@ export const IMPORT_BACKOFF_MS_MAX = 1_000;
 export const IMPORT_LISTED_MAX = 1_000;
 /** Distinct keys that an import can count (12 to 24 bytes of memory each). */
 export const IMPORT_KEYS_COUNTED_MAX = 2 ** 24;
+/** Keys that the shell offers at Tab, of those that it was last told. */
+export const RECENT_KEYS_MAX = 1_000;
 /** The client's export writes so much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
 

@@ -28,6 +28,8 @@ export interface Run<S extends Settings> {
   readonly sources: { readonly [N in keyof WithLogSettings<S>]: Source };
   /** Arguments that no setting took; see `CommandLine.rest`. */
   readonly rest: readonly string[];
+  /** Flags that go with them. */
+  readonly restFlags: ReadonlyMap<string, string>;
   /** The log of one part of the program, such as `replica`. */
   logger(category: string): Logger;
 }
@@ -71,18 +73,18 @@ async function runLoaded<S extends Settings>(
     readFile: (path) => Deno.readTextFileSync(path),
   });
   if (loaded.kind === "help") {
-    console.log(helpText(whole));
+    console.log(program.helpOf?.(loaded.rest) ?? helpText(whole));
     return 0;
   }
   if (loaded.kind === "version") {
     console.log(`${program.name} ${VERSION}`);
     return 0;
   }
-  const { values, sources, rest } = loaded;
+  const { values, sources, rest, restFlags } = loaded;
   const { logLevel, logFormat }: Values<typeof LOG_SETTINGS> = values;
   session.debug = logLevel === "debug";
   const log = session.log = startLog({ logLevel, logFormat });
-  return await main({ config: values, sources, rest, logger: log.logger }) ?? 0;
+  return await main({ config: values, sources, rest, restFlags, logger: log.logger }) ?? 0;
 }
 
 /** Says on standard error what went wrong. @returns the exit code */

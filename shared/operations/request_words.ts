@@ -9,7 +9,6 @@
  */
 import { KvError } from "../errors.ts";
 import type { KeyRequest } from "../messages.ts";
-import { encodeValue } from "../value_codec.ts";
 import {
   badWord,
   findOption,
@@ -118,7 +117,7 @@ export function requestFromWords(
   for (const option of options) {
     const [name, word] = option;
     if (findOption(known, name)?.name === "value" && word !== undefined) {
-      if (Object.hasOwn(request, "value") || Object.hasOwn(request, "value64")) {
+      if (hasValue(request)) {
         throw badWord(operationName, `"value" is given twice`);
       }
       Object.assign(request, valueFields(operationName, word));
@@ -161,8 +160,12 @@ export function requestFromRow(
   return requestFromWords(operationName, words, options, door);
 }
 
+function hasValue(request: object): boolean {
+  return ["value", "value64", "bytes"].some((name) => Object.hasOwn(request, name));
+}
+
 function valueFields(what: string, word: RequestWord): object {
-  if (typeof word !== "string") return encodeValue(word);
+  if (typeof word !== "string") return { bytes: word };
   if (!word.isWellFormed()) {
     throw badWord(what, "the value has half of a surrogate pair, which is not Unicode text");
   }
@@ -177,7 +180,7 @@ function checkRequired(
 ): void {
   for (const { name, optional } of wordArguments(operation)) {
     if (optional || Object.hasOwn(request, name)) continue;
-    if (name === "value" && Object.hasOwn(request, "value64")) continue;
+    if (name === "value" && hasValue(request)) continue;
     throw wrongCount(operationName, operation, given);
   }
   for (const [name, field] of Object.entries(operation.fields)) {

@@ -50,6 +50,7 @@ function storeOperation(
   summary: string,
   errors: readonly ErrorCode[],
   example: Example,
+  aliases: readonly string[],
   refusal: (request: StoreRequest, current: Entry | undefined) => Reply | undefined,
 ): WriteOperation<typeof FIELDS> {
   return {
@@ -62,6 +63,7 @@ function storeOperation(
     errors,
     arguments: ["value"],
     doors: ALL_DOORS,
+    aliases,
     example,
     fields: FIELDS,
     needsCurrent: ({ req_type, if_version, previous, keep_ttl, created }) =>
@@ -101,6 +103,7 @@ export const put = storeOperation(
   "Write a value, whether the key is there or not",
   ["version_mismatch", "value_too_large"],
   { words: ["username", "alice", "--ttl", "30m"] },
+  ["set"],
   () => undefined,
 );
 
@@ -108,6 +111,7 @@ export const create = storeOperation(
   "Write a value only if the key is not there",
   ["exists", "version_mismatch", "value_too_large"],
   { words: ["username", "alice"] },
+  [],
   (request, current) =>
     current === undefined
       ? undefined
@@ -120,5 +124,6 @@ export const update = storeOperation(
   "Write a value only if the key is there",
   ["not_found", "version_mismatch", "value_too_large"],
   { words: ["username", "bob", "--if-version", "7"], before: "alice" },
+  [],
   (request, current) => current === undefined ? noSuchKey(request) : undefined,
 );

@@ -7,10 +7,17 @@
 import { wireForm } from "../../shared/wire_form.ts";
 import type { KeyRouter } from "../../client/call.ts";
 import type { ClusterMap } from "../../shared/cluster_map.ts";
+import { TOMBSTONE } from "../../shared/entry.ts";
+import { KvError, toKvError } from "../../shared/errors.ts";
+import { VALUE_BYTES_MAX } from "../../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
+import { writeReply } from "../../shared/operations/operation.ts";
+import { operationOf } from "../../shared/operations/request_words.ts";
 import { partitionOf } from "../../shared/position.ts";
-import { decodeValue, encodeValue, toWireEntry } from "../../shared/value_codec.ts";
+import { toWireEntry } from "../../shared/value_codec.ts";
 
+/** The date at all times. */
+const NOW_MS = 1_000;
 const PARTITIONS = 8;
 const NODES = ["00000000000000a1", "00000000000000a2"];
 
@@ -47,7 +54,10 @@ export function fakeMap(): ClusterMap {
 
 /** The router of a cluster that is a `Map`. */
 export class FakeCluster implements KeyRouter {
-  readonly values = new Map<string, { value: Uint8Array; version: number }>();
+  readonly values = new Map<
+    string,
+    { value: Uint8Array; version: number; expiresAtMs?: number }
+  >();
   /** Every key request, in order. */
   readonly requests: KeyRequest[] = [];
   /** Where it gives a reply, the request does not happen and that is the answer. */
@@ -95,42 +105,35 @@ export class FakeCluster implements KeyRouter {
     this.closed = true;
   }
 
-  /** Carries out a request. */
+  /** Carries out a request, by the table of operations. */
   apply(request: KeyRequest): Reply {
-    const { key } = request;
-    const found = this.values.get(key);
-    const missing: Reply = {
-      req_type: "error",
-      code: "not_found",
-      message: `${request.req_type}: no such key ${JSON.stringify(key)}`,
+    const found = this.values.get(request.key);
+    const entry = found === undefined ? undefined : {
+      key: request.key,
+      seq: found.version,
+      term: 1,
+      flags: 0,
+      timestampMs: NOW_MS,
+      expiresAtMs: found.expiresAtMs ?? 0,
+      value: found.value,
     };
-    switch (request.req_type) {
-      case "get":
-      case "watch_get": {
-        if (found === undefined) return missing;
-        const value = encodeValue(found.value);
-        const data = "value" in value ? { message: value.value } : { message: "", ...value };
-        return { req_type: "data", ...data, version: found.version, timestamp: 1_000 };
-      }
-      case "exists":
-        return { req_type: "result", result: found !== undefined };
-      case "delete":
-        if (!this.values.delete(key)) return missing;
-        return { req_type: "ack", message: "success", version: ++this.#version };
-      case "create":
-        if (found !== undefined) {
-          return { req_type: "error", code: "exists", message: "create: the key exists" };
-        }
-        break;
-      case "update":
-        if (found === undefined) return missing;
-        break;
-      case "put":
+    const operation = operationOf(request.req_type);
+    try {
+      if (operation.kind === "read") return operation.read(request, entry);
+      if (operation.kind !== "write") throw new KvError("internal", "not in this fake");
+      const current = operation.needsCurrent(request) ? entry : undefined;
+      const context = { wallMs: NOW_MS, valueBytesMax: VALUE_BYTES_MAX };
+      const outcome = operation.evaluate(request, current, context);
+      if ("answer" in outcome) return outcome.answer;
+      const version = ++this.#version;
+      const { value, expiresAtMs, flags } = outcome.write;
+      if (flags === TOMBSTONE) this.values.delete(request.key);
+      else this.values.set(request.key, { value, version, expiresAtMs });
+      return outcome.reply?.(version) ?? writeReply(version);
+    } catch (error) {
+      const { code, message } = toKvError(error);
+      return { req_type: "error", code, message };
     }
-    const { value, value64 } = request as { value?: string; value64?: string };
-    const bytes = decodeValue({ value, value64 }) ?? new Uint8Array(0);
-    this.values.set(key, { value: bytes, version: ++this.#version });
-    return { req_type: "ack", message: "success", version: this.#version };
   }
 
   #scan({ partition, after }: Message<"scan_partition">): Reply {

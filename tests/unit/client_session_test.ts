@@ -5,6 +5,8 @@ import { KvClient } from "../../client/kv_client.ts";
 import { Session } from "../../client/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../client/settings.ts";
 import { completeLine, runScript } from "../../client/shell.ts";
+import { loadConfig } from "../../shared/config.ts";
+import { flagOf } from "../../shared/setting.ts";
 import { helpText } from "../../shared/help_text.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import { FakeCluster } from "../support/fake_cluster.ts";
@@ -60,6 +62,7 @@ class Bench {
         });
       },
       progress: () => undefined,
+      ask: undefined,
     };
     this.session = new Session({
       client: () => {
@@ -275,6 +278,72 @@ Deno.test("Session imports CSV and exports JSON lines that it imports again", as
   assertEquals(values(copy), values(bench));
 });
 
+Deno.test("Session runs the operations of the table with their options", async () => {
+  const bench = new Bench();
+  const table: [line: string, exitCode: number, printed: string | RegExp][] = [
+    ["set a 1 --ttl 10m", 0, "success (version 1)\n"],
+    [
+      "get a --with-metadata",
+      0,
+      /^version 1, written 1970-01-01T00:00:01.000Z, expires in .* \(1970-01-01T00:10:01.000Z\)\n1\n$/,
+    ],
+    ["put a 2 --if-version 7", 6, /^version_mismatch: /],
+    ["put a 2 --if-version 1 --previous --keep-ttl", 0, "success (version 2)\nbefore: 1\n"],
+    ["increment a 10", 0, "12\n"],
+    ["INCR a", 0, "13\n"],
+    ["decrement a", 0, "12\n"],
+    ["decr a -3", 0, "15\n"],
+    ["increment:a:5", 0, "20\n"],
+    ["increment_float a 0.5", 0, "20.5\n"],
+    ["increment a x", 1, /^not_an_integer: /],
+    ["append a 1 and more", 0, "14\n"],
+    ["append-value a !", 0, "15\n"],
+    ["set-range a 0 30", 0, "15\n"],
+    ["get a", 0, "30.51 and more!\n"],
+    ["persist a", 0, "true\n"],
+    ["persist a", 3, "false\n"],
+    ["expire a 1h --when xx", 3, "false\n"],
+    ["expire a --expires-at 2030-01-31T12:00:00Z", 0, "true\n"],
+    ["get-and-expire a --persist", 0, "30.51 and more!\n"],
+    ["set-bit b 1 1", 0, "0\n"],
+    ["delete a --if-version 1", 6, /^version_mismatch: /],
+    ["delete a --previous", 0, "deleted\nbefore: 30.51 and more!\n"],
+    ["expire a 60", 2, /must be a time with its unit/],
+    ["put a v --ttl soon", 2, /"ttl_ms" must be a time with its unit/],
+    ["put a v --ttl 1m --expires-at 2030-01-31", 2, /not both/],
+    ["put a v --when nx", 2, /unknown option --when; it takes /],
+  ];
+  for (const [line, exitCode, printed] of table) {
+    const [code, text] = await bench.line(line);
+    if (typeof printed === "string") assertEquals(text, printed, line);
+    else assertMatch(text, printed, line);
+    assertEquals(code, exitCode, line);
+  }
+  assertEquals(bench.session.recentKeys(), ["b", "a"]);
+});
+
+Deno.test("Session.runWords takes a command's own flags, and refuses another command's", async () => {
+  const bench = new Bench({ json: true });
+  const run = async (words: string[], flags: Record<string, string>) => {
+    bench.out = bench.err = "";
+    const map = new Map(Object.entries(flags));
+    const { exitCode } = await bench.session.runWords(words, signal, map);
+    return [exitCode, JSON.parse(bench.out)];
+  };
+  assertEquals(await run(["put", "k", "v"], { ttl: "1s" }), [0, { key: "k", version: 1 }]);
+  assertEquals(await run(["put", "k", "w"], { previous: "true" }), [
+    0,
+    { key: "k", version: 2, previous: "v" },
+  ]);
+  assertEquals(await run(["increment", "n", "-5"], {}), [0, {
+    key: "n",
+    result: "-5",
+    version: 3,
+  }]);
+  const [code, { error }] = await run(["get", "k"], { ttl: "1s" });
+  assertEquals([code, error.code], [2, "bad_request"]);
+});
+
 Deno.test("runScript goes on after an error, and gives the first one's exit code", async () => {
   const bench = new Bench();
   const script = lines("put:k:v", "get nosuch", "nosuch", "", "GET k", "exit", "get k");
@@ -288,18 +357,24 @@ Deno.test("runScript goes on after an error, and gives the first one's exit code
 
 Deno.test("completeLine offers commands, and the options of a command", () => {
   const table: [line: string, candidates: string[], part: string][] = [
-    ["ex", ["exists ", "exit ", "export "], "ex"],
+    ["ex", ["exists ", "exit ", "expire ", "export "], "ex"],
     ["PU", ["PUT "], "PU"],
     ["LIST_", ["LIST_NODES "], "LIST_"],
     ["help q", ["quit "], "q"],
     ["get k --c", ["--consistency "], "--c"],
     ["get k", [], "k"],
     ["nosuch --", [], "--"],
+    ["put k v --t", ["--timeout-ms ", "--ttl "], "--t"],
+    ["expire k 1m --when ", ["gt ", "lt ", "nx ", "xx "], ""],
+    ["expire k 1m --when g", ["gt "], "g"],
   ];
   for (const [line, candidates, part] of table) {
     assertEquals(completeLine(line), [candidates, part], line);
   }
   assert(completeLine("")[0].length > COMMANDS.size);
+  const recent = ["user:1", "city", "user:2", "with space"];
+  assertEquals(completeLine("get us", recent), [["user:2 ", "user:1 "], "us"]);
+  assertEquals(completeLine("put user:1 c", recent), [[], "c"]);
 });
 
 Deno.test("help and --help show every command", async () => {
@@ -312,4 +387,37 @@ Deno.test("help and --help show every command", async () => {
     if (command.shellOnly !== true) assertStringIncludes(usage, `  ${command.name}`);
   }
   assertStringIncludes((await bench.line("help import"))[1], "--key-column");
+  const [, put] = await bench.line("help set");
+  for (
+    const text of [
+      "put KEY VALUE: write a value, whether the key is there or not\n",
+      "also: set\n",
+      "  --ttl TIME          How long from now until the key expires, or --ttl-ms in ms [default never]\n",
+      "  --acks all|primary ",
+      "example: put username alice --ttl 30m\n",
+    ]
+  ) assertStringIncludes(put, text);
+  for (const command of COMMANDS.values()) {
+    const [exitCode, text] = await bench.line(`help ${command.name}`);
+    assertEquals([exitCode, text.startsWith(command.name)], [0, true]);
+  }
+});
+
+Deno.test("kv-client's command line takes the commands' options beside its settings", () => {
+  const input = (...args: string[]) => ({ args, env: () => undefined, readFile: () => "" });
+  const loaded = loadConfig(
+    CLIENT_PROGRAM,
+    input("put", "--ttl", "10m", "k", "-5", "--previous", "--json", "--", "--v"),
+  );
+  assert(loaded.kind === "run");
+  assertEquals([loaded.rest, loaded.values.json], [["put", "k", "-5", "--v"], true]);
+  assertEquals([...loaded.restFlags], [["ttl", "10m"], ["previous", "true"]]);
+  const settings = Object.keys(CLIENT_SETTINGS).map(flagOf);
+  for (const { name } of CLIENT_PROGRAM.restFlags ?? []) {
+    assert(!settings.includes(name), `--${name} is a setting and a command's option`);
+  }
+  const help = loadConfig(CLIENT_PROGRAM, input("set", "--help"));
+  assert(help.kind === "help");
+  assertStringIncludes(CLIENT_PROGRAM.helpOf?.(help.rest) ?? "", "put KEY VALUE");
+  assertEquals(CLIENT_PROGRAM.helpOf?.([]), undefined);
 });
