@@ -11,6 +11,7 @@ import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
 import type { ClusterMap } from "../shared/cluster_map.ts";
 import type { Connection } from "../shared/connection.ts";
 import { locateKey, nodeListings } from "../shared/directory.ts";
+import type { Database } from "../shared/database.ts";
 import type { DocumentStore } from "../shared/document_store.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
@@ -23,6 +24,7 @@ import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../sha
 import { type Random, randomId } from "../shared/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/request_checks.ts";
 import { RequestServer } from "../shared/request_server.ts";
+import { serveCount, serveScan } from "../shared/scan_requests.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
 import { clusterSettings, type WantedSettings } from "./cluster_settings.ts";
 import { Gateway } from "./gateway.ts";
@@ -184,6 +186,11 @@ export class Coordinator {
     });
   }
 
+  /** The whole cluster, for whoever serves another protocol here. */
+  get database(): Database {
+    return this.#gateway.database;
+  }
+
   /** The published map. */
   get map(): ClusterMap {
     return this.#membership.published;
@@ -297,6 +304,16 @@ export class Coordinator {
     switch (request.req_type) {
       case "scan_partition":
         return this.#gateway.scanPartition(request, reply);
+      case "scan":
+        return serveScan(this.#gateway.database, request, reply);
+      case "count":
+        return serveCount(this.#gateway.database, request, reply);
+      case "scan_node":
+      case "count_node":
+        throw new KvError(
+          "bad_request",
+          `${request.req_type}: ask a node; the coordinator has no keys`,
+        );
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "hello":

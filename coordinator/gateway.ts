@@ -10,7 +10,9 @@
  *
  * @module
  */
+import { ClusterDatabase } from "../shared/cluster_database.ts";
 import { type ClusterMap, type NodeId, partitionConfig } from "../shared/cluster_map.ts";
+import type { Database } from "../shared/database.ts";
 import { KvError } from "../shared/errors.ts";
 import { GATEWAY_CACHE_BYTES_MAX, GATEWAY_TRUST_MS, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
@@ -28,6 +30,8 @@ export class Gateway {
   readonly #deps: RpcClientDeps;
   readonly #router: Router;
   readonly #cache: ValueCache;
+  /** The whole cluster, for whoever serves another protocol here. */
+  readonly database: Database;
   #map: ClusterMap | undefined;
 
   constructor(deps: RpcClientDeps, options: { clusterId: string; cacheEntries: number }) {
@@ -47,6 +51,20 @@ export class Gateway {
       },
       keepAlive: true,
       onNodeDown: (node) => this.#cache.dropNode(node),
+    });
+    this.database = new ClusterDatabase({
+      clock: deps.clock,
+      random: deps.random,
+      router: this.#router,
+      execute: (request, timeoutMs, done) => {
+        let wanted = true;
+        this.execute({ ...request, timeout_ms: timeoutMs }, (reply) => {
+          if (wanted) done(reply);
+        });
+        return () => {
+          wanted = false;
+        };
+      },
     });
   }
 

@@ -43,8 +43,12 @@ export class ExpirySweep {
     this.#pass ??= this.#begin(primaries());
     if (this.#pass === undefined) return;
     this.#reading = true;
+    const { primary } = this.#pass;
     this.#readPage(this.#pass).catch((error) => {
       this.#pass = undefined;
+      // What it has not come to may expire at any time.
+      primary.nextExpiryMs = 0;
+      primary.expirySwept = true;
       this.#log.warn("expired entries could not be looked for", {
         error: toKvError(error).message,
       });
@@ -64,6 +68,7 @@ export class ExpirySweep {
       this.#sweptMs.set(primary, nowMs);
       // What is written from here on lowers it again.
       primary.nextExpiryMs = Infinity;
+      primary.expirySwept = false;
       return { primary, laneSeq, after: undefined, nextExpiryMs: Infinity };
     }
     return undefined;
@@ -88,7 +93,10 @@ export class ExpirySweep {
     }
     pass.after = page.next;
     if (page.next !== undefined && primary.phase === "serving") return;
-    primary.nextExpiryMs = Math.min(primary.nextExpiryMs, pass.nextExpiryMs);
+    // Where it did not come to the end, what is behind may expire at any time.
+    const knownMs = page.next === undefined ? pass.nextExpiryMs : 0;
+    primary.nextExpiryMs = Math.min(primary.nextExpiryMs, knownMs);
+    primary.expirySwept = true;
     if (pass.nextExpiryMs > wallMs) primary.lanes.sweptSeq = pass.laneSeq;
     this.#pass = undefined;
   }

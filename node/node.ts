@@ -37,6 +37,7 @@ import { ExpirySweep } from "./expiry_sweep.ts";
 import { nodeHealth } from "./health.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Lease } from "./lease.ts";
+import { NodeScans } from "./node_scans.ts";
 import { errorReply } from "../shared/operations/operation.ts";
 import { type DiskQueue, NO_STATE, PartitionStore } from "./partition_store.ts";
 import type { OpenedPartitions } from "./partition_store.ts";
@@ -82,6 +83,8 @@ export class Node {
   /** Told when this node has stopped being the primary of a partition. */
   onPrimaryLost: (partition: number) => void = () => {};
   readonly #deps: NodeDeps;
+  /** Scans and counts of all that this node is primary of. */
+  readonly scans: NodeScans;
   readonly #standalone: boolean;
   readonly #owner: ReplicaOwner;
   readonly #lease: Lease;
@@ -152,6 +155,12 @@ export class Node {
     };
     this.#housekeeping = new Housekeeping({ log, wallMs: () => clock.wallMs() });
     this.#expiry = new ExpirySweep(log, () => clock.monotonicMs(), () => clock.wallMs());
+    this.scans = new NodeScans({
+      nowMs: () => clock.monotonicMs(),
+      wallMs: () => clock.wallMs(),
+      primary: (partition) => this.#replicas.get(partition)?.primary,
+      onDamaged: (partition, error) => this.#replicas.get(partition)?.onDamaged(error) ?? true,
+    });
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
       setPeriodic(clock, HOUSEKEEPING_INTERVAL_MS, () => this.#keepHouse()),
@@ -492,6 +501,7 @@ export class Node {
     this.#confirmations.tick(nowMs);
     this.#compareDigests();
     this.#expiry.step(() => this.#primaries());
+    this.scans.tick(nowMs);
     this.#logAligned();
   }
 

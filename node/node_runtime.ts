@@ -191,7 +191,7 @@ export class NodeRuntime {
         this.server.adoptMap(map);
       },
     });
-    this.server = new NodeServer({ clock, log: deps.logger("server") }, {
+    this.server = new NodeServer({ clock, random, log: deps.logger("server") }, {
       node,
       forwarder: this.#router,
       clusterId: () => folder.clusterId,

@@ -28,7 +28,7 @@ import { KvError } from "../shared/errors.ts";
 import { BATCH_MARKS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { Storage, StorageChange, StorageRow } from "../shared/storage.ts";
 import { crc32c } from "../shared/crc32c.ts";
-import { compareBytes } from "./key_order.ts";
+import { compareBytes } from "../shared/key_order.ts";
 import { decodeRecord, digestOf, recordCrc, rowsEnd, rowsFrom } from "./record.ts";
 import {
   decodeHead,

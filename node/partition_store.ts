@@ -21,7 +21,7 @@ import { invariant, KvError } from "../shared/errors.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { StorageChange, StorageRow } from "../shared/storage.ts";
 import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
-import { compareKeys } from "./key_order.ts";
+import { compareBytes, compareKeys } from "../shared/key_order.ts";
 import { decodeRecord, encodeRecord, recordCrc, recordKey, rowsEnd, rowsFrom } from "./record.ts";
 import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
 import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
@@ -41,6 +41,12 @@ export interface ScanOptions {
   beyondSeq?: number;
   /** The last key of interest, inclusive. */
   upto?: string;
+  /** The smaller end, inclusive; default: the first key. In either direction. */
+  start?: string | undefined;
+  /** The greater end, exclusive; default: behind the last key. */
+  end?: string | undefined;
+  /** From the greater end to the smaller; `after` is then the key before which the page begins. */
+  reverse?: boolean | undefined;
 }
 
 /** A pass over the whole partition that counts while writes go on. */
@@ -189,19 +195,18 @@ export class PartitionStore {
   }
 
   /**
-   * A page of entries in key order, behind `after`, tombstones included. `asOfSeq`: every write up
+   * A page of entries in key order (or backwards), behind `after`, tombstones included. `asOfSeq`: every write up
    * to this seq is reflected in the page (as are some later ones, perhaps). `next`: what to give as
    * `after` for the next page; undefined at the end.
    *
    * @throws {KvError} `corrupt`
    */
   async scan(after: string | undefined, options: ScanOptions): Promise<ScanPage> {
-    const { rowsMax, bytesMax, upto } = options;
     const asOfSeq = this.#state.lastSeq;
     // Both pictures are taken in this turn: of what is under way, and, by `range`, of the disk. A
     // batch that ends meanwhile is in the first, and may be in the second too, saying the same.
-    const pending = this.#pendingWithin(after, upto);
-    const rows = await this.#rows(after, upto, rowsMax, bytesMax);
+    const pending = this.#pendingWithin(after, options);
+    const rows = await this.#rows(after, options);
     return scanPage(rows, pending, { ...options, asOfSeq });
   }
 
@@ -357,37 +362,46 @@ export class PartitionStore {
     else cache.set(key, this.#record(entry, crc));
   }
 
-  /** The writes under way of keys in (after, upto], in key order. */
-  #pendingWithin(
-    after: string | undefined,
-    upto: string | undefined,
-  ): PendingRow[] {
+  /** The writes under way of the keys that a scan is about, in its order. */
+  #pendingWithin(after: string | undefined, options: ScanOptions): PendingRow[] {
+    const { upto, start, end, reverse = false } = options;
     const found: PendingRow[] = [];
     for (const [key, { entry, crc }] of this.#pending) {
-      if (after !== undefined && compareKeys(key, after) <= 0) continue;
+      if (after !== undefined) {
+        const order = compareKeys(key, after);
+        if (reverse ? order >= 0 : order <= 0) continue;
+      }
       if (upto !== undefined && compareKeys(key, upto) > 0) continue;
+      if (start !== undefined && compareKeys(key, start) < 0) continue;
+      if (end !== undefined && compareKeys(key, end) >= 0) continue;
       // A copy: the write itself may be replaced in place while the rows are on their way.
       found.push({ key, entry, crc });
     }
-    return found.sort((a, b) => compareKeys(a.key, b.key));
+    return found.sort(
+      reverse ? (a, b) => compareKeys(b.key, a.key) : (a, b) => compareKeys(a.key, b.key),
+    );
   }
 
-  #rows(
-    after: string | undefined,
-    upto: string | undefined,
-    rowsMax: number,
-    bytesMax: number,
-  ): Promise<StorageRow[]> {
-    const from = rowsFrom(this.partition, after);
-    const to = rowsEnd(this.partition, upto);
-    return this.#queue.storage.range({ from, to, rowsMax, bytesMax });
+  #rows(after: string | undefined, options: ScanOptions): Promise<StorageRow[]> {
+    const { rowsMax, bytesMax, upto, start, end, reverse = false } = options;
+    const { partition } = this;
+    let from = rowsFrom(partition, reverse ? undefined : after);
+    let to = rowsEnd(partition, upto);
+    if (start !== undefined && start !== "") from = later(from, recordKey(partition, start));
+    if (end !== undefined) to = earlier(to, recordKey(partition, end));
+    if (reverse && after !== undefined) to = earlier(to, recordKey(partition, after));
+    if (compareBytes(from, to) >= 0) return Promise.resolve([]);
+    return this.#queue.storage.range({ from, to, rowsMax, bytesMax, reverse });
   }
 
   /** A half-deleted partition is of no use to anybody: where the disk fails to read, it is asked again. */
   async #rowsToDelete(): Promise<StorageRow[]> {
     for (;;) {
       try {
-        return await this.#rows(undefined, undefined, PASS_PAGE_ROWS, PASS_PAGE_BYTES);
+        return await this.#rows(undefined, {
+          rowsMax: PASS_PAGE_ROWS,
+          bytesMax: PASS_PAGE_BYTES,
+        });
       } catch (error) {
         if (this.#queue.closed) throw error;
         await this.#queue.untilRetry();
@@ -410,4 +424,12 @@ export class PartitionStore {
       pass.tally.add(entry, crc, sign);
     }
   }
+}
+
+function later(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) >= 0 ? a : b;
+}
+
+function earlier(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) <= 0 ? a : b;
 }

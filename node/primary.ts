@@ -689,6 +689,13 @@ export class Primary implements StreamOwner {
   readonly lanes = new LaneAges();
   /** No entry expires before this date, as far as is known; see `expiry_sweep.ts`. */
   nextExpiryMs = 0;
+  /** A pass is looking for the date: until it has, the one above tells of later writes alone. */
+  expirySwept = true;
+
+  /** Whether all entries that are not deleted are live, as far as is known. */
+  nothingExpired(wallMs: number): boolean {
+    return this.expirySwept && this.nextExpiryMs > wallMs;
+  }
 
   /** Deletes an entry that has expired. False where that cannot be done now. */
   deleteExpired(entry: Entry, wallMs: number): boolean {

@@ -6,7 +6,7 @@
  */
 import type { Entry } from "../shared/entry.ts";
 import type { StorageRow } from "../shared/storage.ts";
-import { compareKeys } from "./key_order.ts";
+import { compareKeys } from "../shared/key_order.ts";
 import { decodeRecord, keyOfRecordKey, recordCrc } from "./record.ts";
 import { Tally } from "./state_record.ts";
 
@@ -30,15 +30,22 @@ export interface PendingRow {
 
 /**
  * @param rows what lies behind the last page's end, `rowsMax` rows or `bytesMax` bytes of it
- * @param pending writes under way in the same range, in key order
+ * @param pending writes under way in the same range, in the same order
  * @throws {KvError} `corrupt`
  */
 export function scanPage(
   rows: readonly StorageRow[],
   pending: readonly PendingRow[],
-  options: { rowsMax: number; bytesMax: number; beyondSeq?: number; asOfSeq: number },
+  options: {
+    rowsMax: number;
+    bytesMax: number;
+    beyondSeq?: number;
+    asOfSeq: number;
+    reverse?: boolean | undefined;
+  },
 ): ScanPage {
   const { rowsMax, bytesMax, asOfSeq } = options;
+  const sign = options.reverse === true ? -1 : 1;
   const beyondSeq = options.beyondSeq ?? -1;
   const entries: Entry[] = [];
   const rowsEnded = isLastPage(rows, rowsMax, bytesMax);
@@ -59,7 +66,7 @@ export function scanPage(
       ? 1
       : write === undefined
       ? -1
-      : compareKeys(rowKey, write.key);
+      : sign * compareKeys(rowKey, write.key);
     let crc = 0;
     let entry: Entry | undefined;
     if (row !== undefined && rowKey !== undefined && order <= 0) {

@@ -34,27 +34,21 @@ import {
   checkScan,
   type RequestLimits,
 } from "../shared/request_checks.ts";
+import { serveCount, serveScan } from "../shared/scan_requests.ts";
 import { RequestServer } from "../shared/request_server.ts";
+import type { Random } from "../shared/random.ts";
 import type { Stream } from "../shared/transport.ts";
+import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import { Watchers } from "./watchers.ts";
 
 type ReplyTo = (reply: Reply) => void;
 
 /** What the server needs of the node core. */
-export interface ServerNode {
-  readonly nodeId: NodeId;
-  map(): ClusterMap | undefined;
-  execute(request: KeyRequest, reply: ReplyTo): void;
+export interface ServerNode extends DatabaseNode {
   scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
   onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
   onPeerConnectionClosed(connection: Connection): void;
   stats(): Record<string, unknown>;
-}
-
-/** The way to other nodes: a router that knows this node's copies as its own. */
-export interface Forwarder {
-  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void;
-  request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void;
 }
 
 /** What a server is given. */
@@ -82,6 +76,8 @@ class Peer {
 /** Serves the JSON wire on every stream that it is given. */
 export class NodeServer {
   readonly watchers: Watchers;
+  /** The whole cluster, for whoever serves another protocol here. */
+  readonly database: NodeDatabase;
   readonly #deps: { clock: Clock; log: Logger };
   readonly #options: NodeServerOptions;
   readonly #node: ServerNode;
@@ -90,11 +86,17 @@ export class NodeServer {
   readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   readonly #counts = { requests: 0, forwarded: 0 };
 
-  constructor(deps: { clock: Clock; log: Logger }, options: NodeServerOptions) {
+  constructor(deps: { clock: Clock; random: Random; log: Logger }, options: NodeServerOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#node = options.node;
     this.watchers = new Watchers(deps.clock);
+    this.database = new NodeDatabase(deps, {
+      node: options.node,
+      forwarder: options.forwarder,
+      limits: options.limits,
+      onForward: () => this.#counts.forwarded++,
+    });
     this.#acceptor = new Acceptor(
       { json: (stream) => this.#serve(stream) },
       options.connectionsMax,
@@ -146,6 +148,13 @@ export class NodeServer {
         return this.#watchedRead(request, reply, connection);
       case "scan_partition":
         return this.#scan(request, reply);
+      case "scan":
+        return serveScan(this.database, request, reply);
+      case "count":
+        return serveCount(this.database, request, reply);
+      case "scan_node":
+      case "count_node":
+        return this.database.serveNode(request, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "hello":
@@ -172,18 +181,7 @@ export class NodeServer {
       this.#node.execute(request, reply);
       return;
     }
-    const beganMs = this.#deps.clock.monotonicMs();
-    this.#node.execute(request, (result) => {
-      if (mayServeElsewhere(result)) this.#forward(request, beganMs, reply);
-      else reply(result);
-    });
-  }
-
-  #forward(request: KeyRequest, beganMs: number, reply: ReplyTo): void {
-    const timeoutMs = request.timeout_ms ?? REQUEST_TIMEOUT_MS;
-    const leftMs = beganMs + timeoutMs - this.#deps.clock.monotonicMs();
-    this.#counts.forwarded++;
-    this.#options.forwarder.execute(request, Math.max(1, leftMs), reply);
+    this.database.run(request, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
   }
 
   #watchedRead(request: Message<"watch_get">, reply: ReplyTo, connection: Connection): void {
@@ -300,12 +298,6 @@ export class NodeServer {
       watched_keys: this.watchers.size,
     };
   }
-}
-
-/** Whether the request is known not to have happened, and another node (or this one, later) can. */
-function mayServeElsewhere(reply: Reply): boolean {
-  return reply.req_type === "error" &&
-    (reply.code === "not_primary" || reply.code === "unavailable");
 }
 
 /** Whether the answer to a read says something about the key that may be cached. */

@@ -26,6 +26,9 @@ export interface ScanRequest {
   readonly values?: boolean | undefined;
 }
 
+/** Which keys are counted. */
+export type CountRequest = Pick<ScanRequest, "prefix" | "start" | "end">;
+
 /** A page of a scan: live entries, in order. It may hold fewer than `limit`, even none. */
 export interface ScanPage {
   readonly entries: readonly Entry[];
@@ -54,9 +57,12 @@ export interface Database {
     timeoutMs: number,
     done: (result: ScanPage | Message<"error">) => void,
   ): () => void;
-  /** How many keys match, in one or more pieces. */
+  /**
+   * How many keys match: each that is there throughout is counted once. Done in pieces; `timeoutMs`
+   * bounds the time without progress.
+   */
   count(
-    request: Omit<ScanRequest, "limit" | "values" | "reverse" | "after">,
+    request: CountRequest,
     timeoutMs: number,
     done: (result: number | Message<"error">) => void,
   ): () => void;

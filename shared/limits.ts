@@ -215,6 +215,26 @@ export const TRANSFER_BYTES_PER_SECOND_DEFAULT = 64 * MIB;
 /** Rows and bytes of one page of a scan that a client asked for. */
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;
+/** Keys of one page of the whole cluster, at most and where nothing is said. */
+export const SCAN_KEYS_MAX = 10_000;
+export const SCAN_KEYS_DEFAULT = 1_000;
+/** Rows that a node looks at for one page or one piece of a count; with less than it was asked for it then answers. */
+export const SCAN_LOOKED_ROWS_MAX = 50_000;
+export const SCAN_LOOKED_BYTES_MAX = 32 * MIB;
+/** Scans and counts that a node carries out at a time, and those that wait for their turn. */
+export const NODE_SCANS_MAX = 4;
+export const NODE_SCANS_WAITING_MAX = 256;
+/** Partitions of a node that one scan reads at a time. */
+export const SCAN_READS_MAX = 8;
+/** Values of a page that a node holds back in memory, beyond which long ones are read again when they are due. */
+export const SCAN_KEPT_BYTES = 8 * MIB;
+export const SCAN_LONG_VALUE_BYTES = 16 * KIB;
+/** A node that has not answered a piece of a scan after so long is asked again, ... */
+export const SCAN_ATTEMPT_MS = 4_000;
+/** ... and it answers with what it has before that. */
+export const SCAN_ANSWER_PART = 0.5;
+/** So often the nodes are asked for more, where their first answers do not fill a page. */
+export const SCAN_ROUNDS_MAX = 8;
 
 /** How long a repeated request is recognised, and how finely that is measured. */
 export const LANE_KEEP_MS = 900_000;

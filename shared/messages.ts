@@ -74,6 +74,8 @@ export type HeldPartition = readonly [
 ];
 
 const key = { key: text };
+/** Which keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
+const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
 const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
 
 /** Who sends a message to whom. */
@@ -123,6 +125,42 @@ export const MESSAGES = {
     ...requestOptions,
   }),
 
+  /** A page of the keys of the whole cluster, in order. Answered by `entries`. */
+  scan: message(1, "request", {
+    ...bounds,
+    after: optional(text),
+    limit: optional(uint),
+    reverse: optional(flag),
+    values: optional(flag),
+    timeout_ms: optional(uint),
+  }),
+  /** How many keys of the whole cluster there are between the bounds. Answered by `result`. */
+  count: message(1, "request", { ...bounds, timeout_ms: optional(uint) }),
+  /** As `scan`, of the partitions alone that the node is primary of. */
+  scan_node: message(1, "request", {
+    ...bounds,
+    /** Which ones: see `partition_set.ts`. Default: all. */
+    partitions: optional(text),
+    after: optional(text),
+    limit: optional(uint),
+    reverse: optional(flag),
+    values: optional(flag),
+    timeout_ms: optional(uint),
+  }),
+  /**
+   * As `count`, of the partitions alone that the node is primary of, as far as it comes. Answered by
+   * `result`: `count`, the `partitions` that were counted to their end, and the partition `at` which it
+   * stopped, behind the key `after`.
+   */
+  count_node: message(1, "request", {
+    ...bounds,
+    partitions: optional(text),
+    /** The partition to begin with, behind `after`. */
+    at: optional(uint),
+    after: optional(text),
+    timeout_ms: optional(uint),
+  }),
+
   // Replies. `message` is ancestor A's name for what comes back.
   ack: message(1, "reply", {
     message: optional(text),
@@ -150,6 +188,8 @@ export const MESSAGES = {
     entries: array<WireEntry>(),
     /** Absent when the end was reached; else what to pass as `after`. */
     next: optional(text),
+    /** Of `scan_node`: the partitions that it speaks for. */
+    partitions: optional(text),
   }),
 
   // Between nodes: replication. `p` is a partition; see docs/replication.md.
@@ -353,6 +393,10 @@ export type Request = Message<
   | "get_nodes_for_key"
   | "stats"
   | "scan_partition"
+  | "scan"
+  | "count"
+  | "scan_node"
+  | "count_node"
 >;
 
 /** A read or write of one key. */

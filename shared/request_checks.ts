@@ -9,8 +9,10 @@ import {
   KEY_BYTES_MAX,
   LANE_CHARACTERS_MAX,
   REQUEST_TIMEOUT_MS_MAX,
+  SCAN_KEYS_MAX,
   VALUE_BYTES_MAX,
 } from "./limits.ts";
+import type { KeyBounds } from "./key_range.ts";
 import type { KeyRequest, Message } from "./messages.ts";
 import { OPERATIONS } from "./operations/table.ts";
 import { decodeValue, type ValueFields } from "./value_codec.ts";
@@ -72,6 +74,34 @@ export function checkScan(request: Message<"scan_partition">): void {
   if (after !== undefined && !after.isWellFormed()) {
     throw new KvError("bad_request", `${what}: "after" has half of a surrogate pair`);
   }
+}
+
+/**
+ * Checks which keys a scan or count of many partitions asks for.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function checkKeyBounds(
+  request: Message<"scan" | "count" | "scan_node" | "count_node">,
+): void {
+  const { req_type: what } = request;
+  checkTimeout(request.timeout_ms, what);
+  if ("limit" in request) checkLimit(request.limit, what);
+  const after = "after" in request ? request.after : undefined;
+  for (const [name, key] of Object.entries({ ...pickBounds(request), after })) {
+    if (key === undefined || key.isWellFormed()) continue;
+    throw new KvError("bad_request", `${what}: "${name}" has half of a surrogate pair`);
+  }
+}
+
+function pickBounds({ prefix, start, end }: KeyBounds): KeyBounds {
+  return { prefix, start, end };
+}
+
+/** @throws {KvError} `bad_request` */
+export function checkLimit(limit: number | undefined, what: string): void {
+  if (limit === undefined || (limit >= 1 && limit <= SCAN_KEYS_MAX)) return;
+  throw new KvError("bad_request", `${what}: "limit" must be 1 to ${SCAN_KEYS_MAX}`);
 }
 
 function checkTimeout(timeoutMs: number | undefined, what: string): void {

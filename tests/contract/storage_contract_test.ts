@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { LevelStorage } from "../../node/level_storage.ts";
 import { MemoryStorage } from "../../node/memory_storage.ts";
-import { compareBytes } from "../../node/key_order.ts";
+import { compareBytes } from "../../shared/key_order.ts";
 import { SystemClock } from "../../shared/clock.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
 import type { Storage, StorageChange, StorageRange, StorageRow } from "../../shared/storage.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import type { PartitionStore } from "../../node/partition_store.ts";
-import { compareKeys } from "../../node/key_order.ts";
+import { compareKeys } from "../../shared/key_order.ts";
 import { digestOf, encodeRecord } from "../../node/record.ts";
 import { type Entry, isTombstone, NO_VALUE, TOMBSTONE } from "../../shared/entry.ts";
 import { type Random, randomBelow } from "../../shared/random.ts";

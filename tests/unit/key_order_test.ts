@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { compareBytes, compareKeys } from "../../node/key_order.ts";
+import { compareBytes, compareKeys } from "../../shared/key_order.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
 
 Deno.test("compareKeys orders as the UTF-8 bytes do", () => {

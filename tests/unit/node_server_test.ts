@@ -7,6 +7,7 @@ import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/limits.ts";
 import { NO_LOG } from "../../shared/logger.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/messages.ts";
+import { SeededRandom } from "../../shared/random.ts";
 import { partitionOf } from "../../shared/position.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { MemoryNetwork } from "../support/memory_transport.ts";
@@ -41,6 +42,7 @@ class Bench {
   constructor(connectionsMax = 100) {
     const node: ServerNode = {
       nodeId: "n1",
+      scans: { scan: () => {}, count: () => {} },
       map: () => this.map,
       execute: (request, reply) => {
         this.executed.push(request);
@@ -51,7 +53,7 @@ class Bench {
       onPeerConnectionClosed: () => void this.peersClosed++,
       stats: () => ({ node: "n1" }),
     };
-    this.server = new NodeServer({ clock: this.clock, log: NO_LOG }, {
+    this.server = new NodeServer({ clock: this.clock, random: new SeededRandom(1), log: NO_LOG }, {
       node,
       forwarder: {
         execute: (request, timeoutMs, done) => {
@@ -63,6 +65,7 @@ class Bench {
           this.forwarded.push([{ to, ...message }, timeoutMs]);
           done({ req_type: "entries", entries: [] });
         },
+        refresh: () => Promise.resolve(MAP),
       },
       clusterId: () => this.clusterId,
       connectionsMax,

@@ -20,7 +20,7 @@ import {
   encodeMark,
   encodeState,
 } from "../../node/state_record.ts";
-import { compareBytes } from "../../node/key_order.ts";
+import { compareBytes } from "../../shared/key_order.ts";
 import { crc32c } from "../../shared/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";

@@ -31,3 +31,30 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   }
   return a.length - b.length;
 }
+
+/**
+ * The first key behind all keys that begin with `prefix`, or undefined where there is none: every key
+ * that begins so lies from `prefix` to before it.
+ */
+export function prefixEnd(prefix: string): string | undefined {
+  const points = Array.from(prefix);
+  for (;;) {
+    const last = points.pop()?.codePointAt(0);
+    if (last === undefined) return undefined;
+    if (last === 0x10ffff) continue;
+    // Surrogates are no characters by themselves.
+    return points.join("") + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1);
+  }
+}
+
+/** The greater of two keys, where there are two. */
+export function greaterKey(a: string | undefined, b: string | undefined): string | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return compareKeys(a, b) >= 0 ? a : b;
+}
+
+/** The smaller of two keys, where there are two. */
+export function smallerKey(a: string | undefined, b: string | undefined): string | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return compareKeys(a, b) <= 0 ? a : b;
+}

@@ -1,0 +1,55 @@
+/**
+ * The cluster as one database, over a router: operations go to whoever has the key, scans and counts
+ * to all nodes, whose answers are put together. Nodes, the gateway and the client library each have one.
+ *
+ * @module
+ */
+import type { ClusterCallDeps } from "./cluster_call.ts";
+import { ClusterCount } from "./cluster_count.ts";
+import type { ClusterMap } from "./cluster_map.ts";
+import { ClusterScan } from "./cluster_scan.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import type { KeyRequest, Message, Reply } from "./messages.ts";
+
+/** What a database needs. */
+export interface ClusterDatabaseDeps extends ClusterCallDeps {
+  /** Carries out an operation on one key; see {@linkcode Database.execute}. */
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void;
+}
+
+/** The database. */
+export class ClusterDatabase implements Database {
+  readonly #deps: ClusterDatabaseDeps;
+
+  constructor(deps: ClusterDatabaseDeps) {
+    this.#deps = deps;
+  }
+
+  map(): ClusterMap | undefined {
+    return this.#deps.router.map();
+  }
+
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void {
+    return this.#deps.execute(request, timeoutMs, done);
+  }
+
+  scan(
+    request: ScanRequest,
+    timeoutMs: number,
+    done: (result: ScanPage | Message<"error">) => void,
+  ): () => void {
+    const scan = new ClusterScan(this.#deps, request, timeoutMs, done);
+    scan.start();
+    return () => scan.cancel();
+  }
+
+  count(
+    request: CountRequest,
+    timeoutMs: number,
+    done: (result: number | Message<"error">) => void,
+  ): () => void {
+    const count = new ClusterCount(this.#deps, request, timeoutMs, done);
+    count.start();
+    return () => count.cancel();
+  }
+}
