@@ -87,6 +87,8 @@ export function isReadName(f: OperationName): boolean {
 /** A history under way. */
 export class History {
   readonly events: Operation[] = [];
+  /** Operations that ended as `ok`. */
+  succeeded = 0;
   readonly #open = new Map<number, Operation>();
   #nextId = 0;
   #nextProcess = 0;
@@ -108,6 +110,7 @@ export class History {
   /** It happened. */
   ok(id: number, answer: Answer): void {
     const call = this.#close(id);
+    this.succeeded++;
     this.events.push({
       ...call,
       type: "ok",

@@ -48,6 +48,8 @@ async function main(): Promise<number> {
   let done = 0;
   for (let seed = from; seed < from + seeds && !interrupted; seed++) {
     const beganMs = performance.now();
+    // Most errors of a run are answers, and nobody reads where they came from.
+    Error.stackTraceLimit = 0;
     const result = await simulate({ seed, ...storm });
     done++;
     coverage.add(result.coverage);
@@ -96,10 +98,11 @@ async function explain(
 ): Promise<void> {
   const { seed, failure } = result;
   if (failure === undefined) return;
-  console.log(`\n${failure.what}\n${failure.stack ?? ""}\n`);
+  Error.stackTraceLimit = 30;
+  const again = await simulate({ seed, ...storm, recording: true });
+  console.log(`\n${failure.what}\n${again.failure?.stack ?? ""}\n`);
   const seconds = storm.stormMs === undefined ? "" : ` --storm ${storm.stormMs / 1000}`;
   console.log(`replay: deno task sim --seeds 1 --from ${seed}${seconds}\n`);
-  const again = await simulate({ seed, ...storm, recording: true });
   if (again.hash !== result.hash) {
     console.log("THE REPLAY IS ANOTHER RUN: something is not deterministic");
   }

@@ -80,9 +80,8 @@ function sortedKeys(bucket: Bucket): readonly string[] {
 }
 
 export function textOf(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] ?? 0);
-  return text;
+  // One argument for each byte: a key is short enough for that.
+  return String.fromCharCode(...bytes);
 }
 
 function bytesOf(text: string): Uint8Array {
