@@ -45,7 +45,7 @@ export const appendValue: WriteOperation<typeof APPEND_FIELDS> = {
   arguments: ["value"],
   doors: ALL_DOORS,
   shellName: "append",
-  example: { words: ["log", "more"], before: "some " },
+  example: { words: ["word", "thing"], before: "some" },
   fields: APPEND_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, context) {

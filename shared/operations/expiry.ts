@@ -80,7 +80,7 @@ export const persist: WriteOperation<typeof WRITE_FIELDS> = {
   errors: [],
   arguments: [],
   doors: ALL_DOORS,
-  example: { words: ["session:7"], before: "alice" },
+  example: { words: ["session:7"], before: "alice", expires: true },
   fields: WRITE_FIELDS,
   needsCurrent: () => true,
   evaluate(_request, current) {

@@ -56,6 +56,8 @@ export interface Example {
   readonly words: readonly string[];
   /** The key's value before, as text; absent: there is no such key. */
   readonly before?: string;
+  /** The key expires, 90 s later. */
+  readonly expires?: boolean;
 }
 
 /** What the doors, help and documents say of an operation. */

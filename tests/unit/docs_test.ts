@@ -4,6 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import operations from "../../docs/operations.md" with { type: "text" };
+import reference from "../../docs/operations-reference.md" with { type: "text" };
 import protocol from "../../docs/protocol.md" with { type: "text" };
 import { CLIENT_SETTINGS } from "../../client/settings.ts";
 import { COORDINATOR_SETTINGS } from "../../coordinator/settings.ts";
@@ -13,6 +14,7 @@ import { ERROR_CODES } from "../../shared/errors.ts";
 import { LOG_SETTINGS } from "../../shared/log.ts";
 import { MESSAGES } from "../../shared/messages.ts";
 import { flagOf } from "../../shared/setting.ts";
+import { operationsReference, withWireTable } from "../../tools/operations_reference.ts";
 
 /** Rows of the tables of a part of a page, as lists of cells. */
 function rows(page: string): string[][] {
@@ -47,6 +49,11 @@ Deno.test("docs/protocol.md: lists every message with its fields, and no other",
       .map(([field, { optional }]) => optional ? `${field}?` : field),
   ]);
   assertEquals(listed, Object.fromEntries(wanted));
+});
+
+Deno.test("docs/operations-reference.md and the table in docs/protocol.md: `deno task docs` changes nothing", () => {
+  assertEquals(reference, operationsReference());
+  assertEquals(protocol, withWireTable(protocol));
 });
 
 Deno.test("docs/protocol.md: lists every error code, and whether to try again", () => {

@@ -1,0 +1,285 @@
+/**
+ * Writes what the documents say of operations, from their table: `docs/operations-reference.md`, and the
+ * part of `docs/protocol.md` between its markers. Answers in examples are what the operation's own
+ * function gives. A unit test compares the pages with what this makes.
+ *
+ *     deno task docs
+ *
+ * @module
+ */
+import { ERROR_CODES } from "../shared/errors.ts";
+import type { Field } from "../shared/fields.ts";
+import { VALUE_BYTES_MAX } from "../shared/limits.ts";
+import type { KeyRequest, Reply } from "../shared/messages.ts";
+import {
+  type Door,
+  type Operation,
+  READ_FIELDS,
+  WRITE_FIELDS,
+  writeReply,
+} from "../shared/operations/operation.ts";
+import {
+  operationOf,
+  operationsAt,
+  requestFromWords,
+  wordArguments,
+} from "../shared/operations/request_words.ts";
+import { type OperationName, OPERATIONS } from "../shared/operations/table.ts";
+import { wireForm } from "../shared/wire_form.ts";
+import { findOption, type RequestOption, wordFields } from "../shared/word_fields.ts";
+
+/** The date and version that examples have. */
+const EXAMPLE_MS = Date.UTC(2026, 10, 21, 12);
+const EXAMPLE_VERSION = 7;
+
+const DOOR_NAMES: Readonly<Record<Door, string>> = {
+  wire: "JSON wire",
+  shell: "shell",
+  http: "HTTP",
+  resp: "RESP",
+};
+
+/** Fields that many operations have, told once. */
+const COMMON: Readonly<Record<string, Field<unknown>>> = { ...READ_FIELDS, ...WRITE_FIELDS };
+
+const INTRODUCTION = `# Operations
+
+<!-- Made by \`deno task docs\` from shared/operations/table.ts; do not change it by hand. -->
+
+Everything that can be done with a key. Each operation has one implementation, a row of \`shared/operations/table.ts\`, and means the same at every door: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
+
+How each door says it:
+
+- **JSON wire**: \`{"req_type":"NAME", …fields}\`, one line; see [protocol.md](protocol.md).
+- **Shell**: \`name KEY ARGUMENTS --option WORD\`; \`help NAME\` lists the options. \`_\` in names is \`-\`, times are \`30m\`, \`1h30m\` or \`500ms\`, dates \`2030-01-31T12:00:00Z\`.
+- **HTTP**: \`POST /op/NAME\` with the fields as a JSON object. The answer is the reply of the JSON wire, an error a problem document with the same \`code\`.
+- **RESP**: \`KV.NAME key arguments [FIELD word …]\`, beside the commands that Redis has. Words are those of the shell, without dashes; a flag stands alone.
+- **Library**: \`client.execute({ req_type: "NAME", … })\`, and a method of its own for most.
+
+A value is bytes: on the JSON wire and in JSON bodies \`value\` where it is UTF-8, \`value64\` (base64) otherwise.`;
+
+/** The page on operations. */
+export function operationsReference(): string {
+  const names = Object.keys(OPERATIONS) as OperationName[];
+  const shown = names.filter((name) => operationOf(name).doors.length > 1);
+  const wireOnly = names.filter((name) => !shown.includes(name));
+  return [
+    INTRODUCTION,
+    table(
+      ["operation", "what it does", "reply"],
+      shown.map((name) => {
+        const { summary, reply } = operationOf(name);
+        return [`[\`${name}\`](#${name})`, summary, `\`${reply}\``];
+      }),
+    ),
+    "## Fields that many have",
+    "Of reads and of writes, as their tables say below. None is needed but `key`.",
+    fieldTable(Object.entries(COMMON).map(([name, field]) => [name, field])),
+    "## Errors that any may end with",
+    table(["code", "meaning", "to be sent again"], commonErrors()),
+    ...shown.flatMap((name) => operationPart(name)),
+    "## On the JSON wire only",
+    table(
+      ["operation", "what it does"],
+      wireOnly.map((name) => [`\`${name}\``, operationOf(name).summary]),
+    ),
+  ].join("\n\n") + "\n";
+}
+
+/** The table of operations in the page on the wire. */
+export function wireTable(): string {
+  const names = (Object.keys(OPERATIONS) as OperationName[])
+    .filter((name) => ["read", "write"].includes(operationOf(name).kind));
+  return table(
+    ["message", "fields", "meaning"],
+    names.map((name) => {
+      const { fields, summary, answers } = operationOf(name);
+      const list = wireFields(fields)
+        .map(([field, { optional, ...of }]) =>
+          `\`${field}${optional ? "?" : ""}\` ${typeName(of)}`
+        );
+      return [`\`${name}\``, list.join(", "), `${summary}. Answer: ${answers}.`];
+    }),
+  );
+}
+
+const BEGIN = "<!-- operations: made by `deno task docs` -->";
+const END = "<!-- end of operations -->";
+
+/** A page with what stands between the markers replaced. @throws {Error} where they are not there */
+export function withWireTable(page: string): string {
+  const begin = page.indexOf(BEGIN);
+  const end = page.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`docs/protocol.md has no ${BEGIN} … ${END}`);
+  return `${page.slice(0, begin)}${BEGIN}\n\n${wireTable()}\n\n${page.slice(end)}`;
+}
+
+function operationPart(name: OperationName): string[] {
+  const operation = operationOf(name);
+  const { summary, answers, errors, fields, doors } = operation;
+  const own = wireFields(fields).filter(([field]) => COMMON[field] === undefined);
+  const common = wireFields(fields).map(([field]) => field)
+    .filter((field) => COMMON[field] !== undefined);
+  const missing = (Object.keys(DOOR_NAMES) as Door[]).filter((door) => !doors.includes(door));
+  return [
+    `## ${name}`,
+    `${summary}.`,
+    ...(own.length === 0 ? [] : [fieldTable(own)]),
+    `${own.length === 0 ? "Fields" : "Further fields"}: ${
+      common.map((field) => `\`${field}\``).join(", ")
+    }.`,
+    `Reply: ${answers}.`,
+    ...(errors.length === 0
+      ? []
+      : [`Errors of its own: ${errors.map((code) => `\`${code}\``).join(", ")}.`]),
+    ...(missing.length === 0
+      ? []
+      : [`Not at these doors: ${missing.map((door) => DOOR_NAMES[door]).join(", ")}.`]),
+    exampleText(name, operation),
+  ];
+}
+
+function exampleText(name: OperationName, operation: Operation): string {
+  const { example, doors } = operation;
+  const { words, options } = splitExample(operation, example.words);
+  const request = requestFromWords(name, words, options, "shell");
+  const reply = exampleReply(operation, request, example.before);
+  const { req_type: _, ...fields } = wireForm(request);
+  const answer = reply === undefined ? [] : [JSON.stringify(wireForm(reply))];
+  const shellName = operation.shellName ?? name.replaceAll("_", "-");
+  const resp = [
+    `KV.${name.toUpperCase()}`,
+    ...words,
+    ...options.flatMap(([option, word]) =>
+      word === undefined ? [option.toUpperCase()] : [option.toUpperCase(), String(word)]
+    ),
+  ];
+  const lines: [Door, string[]][] = [
+    ["wire", [JSON.stringify(wireForm(request)), ...answer]],
+    ["shell", [`kv> ${[shellName, ...example.words.map(quoted)].join(" ")}`]],
+    ["http", [`$ curl -d '${JSON.stringify(fields)}' 127.0.0.1:9081/op/${name}`]],
+    ["resp", [`127.0.0.1:8081> ${resp.map(quoted).join(" ")}`]],
+  ];
+  const before = example.before === undefined
+    ? reply === undefined ? "Example" : "Example, where there is no such key"
+    : `Example, where the value is \`${example.before}\``;
+  const text = lines.filter(([door]) => doors.includes(door)).flatMap(([, list]) => list);
+  return `${before}:\n\n\`\`\`console\n${text.join("\n")}\n\`\`\``;
+}
+
+/** The words of an example, as the shell takes them apart. */
+export function splitExample(
+  operation: Operation,
+  example: readonly string[],
+): { words: string[]; options: RequestOption[] } {
+  const known = wordFields(operation.fields);
+  const words: string[] = [];
+  const options: RequestOption[] = [];
+  for (let i = 0; i < example.length; i++) {
+    const word = example[i] ?? "";
+    if (!word.startsWith("--")) words.push(word);
+    else if (findOption(known, word.slice(2))?.field.form === "flag") options.push([word.slice(2)]);
+    else options.push([word.slice(2), example[++i]]);
+  }
+  return { words, options };
+}
+
+/** What the operation's function makes of the example; undefined for one that is not of one key. */
+function exampleReply(
+  operation: Operation,
+  request: KeyRequest,
+  before: string | undefined,
+): Reply | undefined {
+  const entry = before === undefined ? undefined : {
+    key: request.key,
+    seq: EXAMPLE_VERSION,
+    term: 1,
+    flags: 0,
+    timestampMs: EXAMPLE_MS - 60_000,
+    expiresAtMs: operation.example.expires === true ? EXAMPLE_MS + 90_000 : 0,
+    value: new TextEncoder().encode(before),
+  };
+  if (operation.kind === "read") return operation.read(request, entry);
+  if (operation.kind !== "write") return undefined;
+  const current = operation.needsCurrent(request) ? entry : undefined;
+  const context = { wallMs: EXAMPLE_MS, valueBytesMax: VALUE_BYTES_MAX };
+  const outcome = operation.evaluate(request, current, context);
+  if ("answer" in outcome) return outcome.answer;
+  const version = EXAMPLE_VERSION + 1;
+  return outcome.reply?.(version) ?? writeReply(version);
+}
+
+function quoted(word: string): string {
+  return /^[\w.:{}@-]+$/.test(word) ? word : `'${word}'`;
+}
+
+function commonErrors(): string[][] {
+  const codes = [
+    ...["bad_request", "key_too_large", "unavailable", "timeout", "outcome_unknown"] as const,
+    ...["not_enough_replicas", "overloaded", "corrupt", "storage_failed"] as const,
+  ];
+  return codes.map((code) => [
+    `\`${code}\``,
+    ERROR_CODES[code].text,
+    ERROR_CODES[code].retry ? "yes" : "no",
+  ]);
+}
+
+function wireFields(fields: Operation["fields"]): [string, Field<unknown>][] {
+  return Object.entries(fields).filter(([, { local }]) => local !== true);
+}
+
+function fieldTable(fields: readonly (readonly [string, Field<unknown>])[]): string {
+  return table(
+    ["field", "type", "unit", "default", "what it is"],
+    fields.filter(([, { local }]) => local !== true).map(([name, field]) => {
+      const { summary = "", unit = "–", fallback, audience } = field.about ?? {};
+      const standard = fallback ?? (field.optional ? "–" : "must be given");
+      const where = audience === "servers"
+        ? " (on the JSON wire only, between servers)"
+        : audience === "programs"
+        ? " (not in the shell)"
+        : "";
+      return [`\`${name}\``, typeName(field), unit, standard, summary + where];
+    }),
+  );
+}
+
+/** A type as the page on the wire names it. */
+function typeName({ form, choices, requires }: Omit<Field<unknown>, "optional">): string {
+  switch (form) {
+    case "text":
+    case "number":
+      return form;
+    case "uint":
+    case "duration":
+    case "date":
+      return "uint";
+    case "flag":
+      return "bool";
+    case "choice":
+      return choices.join("/");
+    case "document":
+      return requires.replace(/^an? /, "");
+  }
+}
+
+/** A table as `deno fmt` writes it. */
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [header, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
+  const widths = header.map((_, i) => Math.max(3, ...lines.map((row) => [...row[i] ?? ""].length)));
+  const text = lines.map((row) =>
+    `| ${
+      row.map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - [...cell].length)).join(" | ")
+    } |`
+  );
+  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
+  return [text[0], rule, ...text.slice(1)].join("\n");
+}
+
+if (import.meta.main) {
+  await Deno.writeTextFile("docs/operations-reference.md", operationsReference());
+  const path = "docs/protocol.md";
+  await Deno.writeTextFile(path, withWireTable(await Deno.readTextFile(path)));
+  console.log(`${operationsAt("wire").length} operations written to docs/`);
+}
