@@ -18,12 +18,7 @@ import {
   WRITE_FIELDS,
   writeReply,
 } from "../shared/operations/operation.ts";
-import {
-  operationOf,
-  operationsAt,
-  requestFromWords,
-  wordArguments,
-} from "../shared/operations/request_words.ts";
+import { operationOf, operationsAt, requestFromWords } from "../shared/operations/request_words.ts";
 import { type OperationName, OPERATIONS } from "../shared/operations/table.ts";
 import { wireForm } from "../shared/wire_form.ts";
 import { findOption, type RequestOption, wordFields } from "../shared/word_fields.ts";
