@@ -38,6 +38,7 @@ export class ServerStarter {
   ): Promise<Servers> {
     const coordinator = await this.#start(COORDINATOR, [
       "--heartbeat-port=0",
+      "--discovery=off",
       `--data=${folder}/coordinator`,
       `--expect-nodes=${nodeCount}`,
     ]);

@@ -12,7 +12,9 @@ import {
   findCoordinator,
   parseAddress,
 } from "../shared/coordinator_address.ts";
+import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
+import { discover, type Discovered, type DiscoverOptions } from "../shared/discovery.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
 import { type Message, PROTOCOL_VERSION } from "../shared/messages.ts";
 import { randomId, SystemRandom } from "../shared/random.ts";
@@ -23,13 +25,22 @@ import type { KvClientOptions } from "./call.ts";
 import { environment, readTextFileIfThere } from "./deno_environment.ts";
 import { KvClient } from "./kv_client.ts";
 
+/** How to look for the coordinator on the local network. */
+export type ClientDiscovery = Pick<DiscoverOptions, "mode" | "port" | "name" | "secret">;
+
 /** How to reach a cluster, and the defaults of the client's calls. */
 export interface ConnectOptions extends KvClientOptions {
   /**
    * The coordinator, `host:port`; any node's address will do as well. Default: `KV_COORDINATOR` of
-   * the environment, else `cs_config.txt` in the working folder, else 127.0.0.1:8080.
+   * the environment, else `cs_config.txt` in the working folder, else what {@linkcode discovery}
+   * finds, else 127.0.0.1:8080.
    */
   coordinator?: string | undefined;
+  /**
+   * How to look for it on the local network by UDP (needs `--unstable-net`). Default: on, port 7946,
+   * any cluster if there is just one, the secret from `KV_DISCOVERY_SECRET` of the environment.
+   */
+  discovery?: ClientDiscovery | undefined;
   /** Further nodes, `host:port`, that are asked where the coordinator does not answer. */
   seeds?: readonly string[] | undefined;
 }
@@ -54,9 +65,24 @@ export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
     flag: options.coordinator,
     environment: options.coordinator === undefined ? environment("KV_COORDINATOR") : undefined,
     readTextFile: readTextFileIfThere,
+    discover: () =>
+      discoverFromHere({
+        secret: environment("KV_DISCOVERY_SECRET"),
+        ...options.discovery,
+      }),
   });
   const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "seeds"));
   return await connectTo(found, seeds, options);
+}
+
+/** Asks the networks of this machine. */
+export function discoverFromHere(options: ClientDiscovery): Promise<Discovered> {
+  return discover({
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport: new DenoTransport(),
+    interfaces: networkInterfaces,
+  }, options);
 }
 
 /** As {@linkcode connect}, once it is known where. */

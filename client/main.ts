@@ -9,7 +9,7 @@ import { KvError, toKvError } from "../shared/errors.ts";
 import { type Run, runProgram } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
 import { VERSION } from "../shared/version.ts";
-import { connectTo } from "./connect.ts";
+import { connectTo, discoverFromHere } from "./connect.ts";
 import { readTextFileIfThere } from "./deno_environment.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./deno_io.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
@@ -98,6 +98,13 @@ async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
     environment: named("environment"),
     configFile: named("file"),
     readTextFile: readTextFileIfThere,
+    discover: () =>
+      discoverFromHere({
+        mode: config.discovery,
+        port: config.discoveryPort,
+        secret: config.discoverySecret,
+        name: config.clusterName,
+      }),
   });
   const seeds = config.seeds.map((seed) => parseAddress(seed, "--seeds"));
   return await connectTo(found, seeds, {

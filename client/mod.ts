@@ -27,7 +27,7 @@
  * @module
  */
 export { connect } from "./connect.ts";
-export type { ConnectOptions } from "./connect.ts";
+export type { ClientDiscovery, ConnectOptions } from "./connect.ts";
 export { KvClient } from "./kv_client.ts";
 export type {
   CallOptions,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Program, Values } from "../shared/config.ts";
+import { discoverySettings, whyWeakSecret } from "../shared/discovery_settings.ts";
 import { IMPORT_GIVE_UP_MS, REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../shared/limits.ts";
 import { choice, flag, integer, optionalText, texts } from "../shared/setting.ts";
 import { commandFlags, COMMANDS, findCommand } from "./commands.ts";
@@ -13,10 +14,19 @@ import { commandHelp, commandLines } from "./help.ts";
 
 export const CLIENT_SETTINGS = {
   coordinator: optionalText({
-    help: "Where the coordinator is. Without it: cs_config.txt in the working folder, then " +
-      "127.0.0.1:8080. A node's address will do as well.",
+    help: "Where the coordinator is. Without it: cs_config.txt in the working folder, discovery, " +
+      "then 127.0.0.1:8080. A node's address will do as well.",
     placeholder: "HOST:PORT",
   }),
+  clusterName: optionalText({
+    help: "Discovery finds only the cluster of this name; by default any, if there is just one.",
+    placeholder: "NAME",
+  }),
+  ...discoverySettings(
+    "Whether to look for the coordinator on the local network where no other source names one, and " +
+      "by what: broadcast and multicast (on), one of them, or not at all (off).",
+    1,
+  ),
   seeds: texts({
     help:
       "Further nodes that may be asked who is in the cluster, for when the coordinator is away.",
@@ -76,6 +86,7 @@ export const CLIENT_PROGRAM: Program<typeof CLIENT_SETTINGS> = {
     const command = name === undefined ? undefined : findCommand(name);
     return command && commandHelp(command, CLIENT_SETTINGS).trimEnd();
   },
+  check: ({ discoverySecret }) => whyWeakSecret(discoverySecret),
   notes: notes(),
 };
 

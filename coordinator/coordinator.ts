@@ -27,6 +27,7 @@ import { RequestServer } from "../shared/request_server.ts";
 import { serveCount, serveScan } from "../shared/scan_requests.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
 import { clusterSettings, type WantedSettings } from "./cluster_settings.ts";
+import { DiscoveryResponder, type DiscoveryResponderOptions } from "./discovery_responder.ts";
 import { Gateway } from "./gateway.ts";
 import { coordinatorHealth } from "./health.ts";
 import { HeartbeatListener } from "./heartbeat_listener.ts";
@@ -62,7 +63,15 @@ export interface CoordinatorOptions {
   ): HttpServer | undefined;
   /** Which web pages may use it. Default: none. */
   readonly origins?: OriginRules | undefined;
+  /** How nodes and clients find it that were told of none; by default they cannot. */
+  readonly discovery?: DiscoveryOptions | undefined;
 }
+
+/** See {@linkcode DiscoveryResponderOptions}. */
+export type DiscoveryOptions = Pick<
+  DiscoveryResponderOptions,
+  "mode" | "port" | "secret" | "advertiseHost" | "interfaces"
+>;
 
 /** Who is at the other end, as its `hello` said. */
 class Peer {
@@ -88,6 +97,7 @@ export class Coordinator {
   #sessionNext = 1;
   #listener: Listener | undefined;
   #heartbeats: HeartbeatListener | undefined;
+  #discovery: DiscoveryResponder | undefined;
   #ticks: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -191,6 +201,11 @@ export class Coordinator {
     return this.#gateway.database;
   }
 
+  /** The UDP port of discovery; undefined where nobody can find it so. */
+  get discoveryPort(): number | undefined {
+    return this.#discovery?.port;
+  }
+
   /** The published map. */
   get map(): ClusterMap {
     return this.#membership.published;
@@ -217,6 +232,7 @@ export class Coordinator {
     this.#ticks?.cancel();
     this.#listener?.close();
     this.#heartbeats?.close();
+    this.#discovery?.close();
     if (this.#http !== undefined) await this.#http.close(HTTP_STOP_GRACE_MS);
     this.#gateway.close();
     this.#acceptor.closeAll(true);
@@ -224,7 +240,7 @@ export class Coordinator {
   }
 
   async #listen(options: CoordinatorOptions): Promise<void> {
-    const { listen, heartbeats } = options;
+    const { listen, heartbeats, discovery } = options;
     const { clock, transport } = this.#deps;
     // The one that is more often in use first, so that the message is about that.
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
@@ -235,11 +251,27 @@ export class Coordinator {
       (message) =>
         this.#closed ? undefined : this.#membership.heartbeat(message, undefined, this.#now()),
     );
+    if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
     this.#membership.start(this.#now());
     this.#ticks = setPeriodic(
       clock,
       COORDINATOR_TICK_MS,
       () => this.#membership.tick(this.#now()),
+    );
+  }
+
+  async #openDiscovery(host: string, discovery: DiscoveryOptions): Promise<void> {
+    const { clock, random, transport, logger } = this.#deps;
+    const { clusterId, clusterName } = this.map.settings;
+    this.#discovery = await DiscoveryResponder.open(
+      { clock, transport, log: logger("discovery") },
+      {
+        ...discovery,
+        cluster: clusterId,
+        name: clusterName,
+        instance: randomId(random),
+        address: { host, port: this.address.port },
+      },
     );
   }
 

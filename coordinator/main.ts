@@ -6,6 +6,7 @@
  */
 import { SystemClock } from "../shared/clock.ts";
 import { CS_CONFIG_FILE, formatCsConfig } from "../shared/coordinator_address.ts";
+import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { fromErrorReply } from "../shared/error_reply.ts";
 import { FileDocumentStore } from "../shared/file_document_store.ts";
@@ -18,8 +19,9 @@ import { PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
 import { RpcClient } from "../shared/rpc_client.ts";
+import { isWildcard } from "../shared/network_interface.ts";
 import { type Address, formatAddress } from "../shared/transport.ts";
-import { Coordinator } from "./coordinator.ts";
+import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
 const MAP_FILE = "cluster_map.json";
@@ -56,6 +58,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
         return found.length === 0 ? undefined : listenHttp(found, handle);
       },
       origins: originRules(config),
+      discovery: discoveryOf(config),
     });
     const { port } = coordinator.address;
     if (!config.noCsConfig) {
@@ -70,16 +73,23 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   }
 }
 
-/** `kv-coordinator 127.0.0.1:8080 heartbeat=3769 http=9080 pid=4242` */
+function discoveryOf(config: CoordinatorRun["config"]): DiscoveryOptions | undefined {
+  const { discovery: mode, discoveryPort: port, discoverySecret: secret, advertiseHost } = config;
+  if (mode === "off") return undefined;
+  return { mode, port, secret, advertiseHost, interfaces: networkInterfaces };
+}
+
+/** `kv-coordinator 127.0.0.1:8080 heartbeat=3769 discovery=7946 http=9080 pid=4242` */
 function readyLine(host: string, coordinator: Coordinator): string {
-  const { address: { port }, heartbeatPort, httpPort } = coordinator;
+  const { address: { port }, heartbeatPort, discoveryPort, httpPort } = coordinator;
+  const discovery = discoveryPort === undefined ? "" : ` discovery=${discoveryPort}`;
   return `${COORDINATOR_PROGRAM.name} ${formatAddress({ host, port })} ` +
-    `heartbeat=${heartbeatPort} http=${httpPort} pid=${Deno.pid}`;
+    `heartbeat=${heartbeatPort}${discovery} http=${httpPort} pid=${Deno.pid}`;
 }
 
 /** Nobody can connect to "any address". */
 function reachable(host: string): string {
-  return host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return isWildcard(host) ? "127.0.0.1" : host;
 }
 
 /** As ancestor A did. A folder that cannot be written is no reason not to serve. */

@@ -6,12 +6,14 @@
  */
 import type { Program, Values } from "../shared/config.ts";
 import { COORDINATOR_PORT_DEFAULT, CS_CONFIG_FILE } from "../shared/coordinator_address.ts";
+import { discoverySettings, whyWeakSecret } from "../shared/discovery_settings.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   FAILURE_TIMEOUT_MS,
   GATEWAY_CACHE_ENTRIES_DEFAULT,
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
+  NAME_CHARACTERS_MAX,
   NODES_MAX,
   PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
@@ -36,7 +38,7 @@ export const COORDINATOR_SETTINGS = {
     placeholder: "PORT",
   }),
   advertiseHost: optionalText({
-    help: `The address that ${CS_CONFIG_FILE} names; by default that of --host.`,
+    help: `The address that ${CS_CONFIG_FILE} and discovery name; by default that of --host.`,
     placeholder: "HOST",
   }),
   ...HTTP_SETTINGS,
@@ -47,13 +49,20 @@ export const COORDINATOR_SETTINGS = {
     default: HEARTBEAT_PORT_DEFAULT,
     placeholder: "PORT",
   }),
+  ...discoverySettings(
+    "Whether nodes and clients of the local network find this coordinator, and by what: broadcast " +
+      "and multicast (on), one of them, or not at all (off).",
+    0,
+  ),
   data: text({
     help: "The folder of the cluster map; it is made where there is none.",
     default: ".kv-coordinator",
     placeholder: "FOLDER",
   }),
   clusterName: optionalText({
-    help: 'A name for people, fixed when the cluster is created ("kv" where none is given).',
+    help:
+      "A name for people, by which discovery keeps the clusters of a network apart; fixed when " +
+      'the cluster is created ("kv" where none is given).',
     placeholder: "NAME",
   }),
   partitions: optionalInteger({
@@ -167,5 +176,8 @@ function whyWrong(settings: CoordinatorSettings): string | undefined {
   if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
     return "--force-partition and --force-node need --force";
   }
-  return whyHttpWrong(settings);
+  if ((settings.clusterName?.length ?? 0) > NAME_CHARACTERS_MAX) {
+    return `--cluster-name may have ${NAME_CHARACTERS_MAX} characters`;
+  }
+  return whyWeakSecret(settings.discoverySecret) ?? whyHttpWrong(settings);
 }

@@ -7,13 +7,14 @@
 import { type Clock, SystemClock } from "../shared/clock.ts";
 import type { Source } from "../shared/config.ts";
 import { CS_CONFIG_FILE, describeSearch, findCoordinator } from "../shared/coordinator_address.ts";
+import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { discover } from "../shared/discovery.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
-import { SystemRandom } from "../shared/random.ts";
+import { type Random, SystemRandom } from "../shared/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/transport.ts";
 import { DataFolder } from "./data_folder.ts";
 import { MemoryFolder } from "./memory_folder.ts";
@@ -85,7 +86,7 @@ function addresses(host: string, port: number, source: Source): Address[] {
 
 function clusterOf(
   { config, sources, logger }: NodeRun,
-  deps: { clock: Clock; transport: Transport },
+  deps: { clock: Clock; transport: Transport; random: Random },
 ): NodeRuntimeOptions["cluster"] {
   if (config.standalone) {
     const partitionCount = sources.partitions === "default" ? undefined : config.partitions;
@@ -101,7 +102,14 @@ function clusterOf(
         environment: from("environment"),
         configFile: from("file"),
         readTextFile,
-        discover: () => discover(deps, { cluster }),
+        discover: () =>
+          discover({ ...deps, interfaces: networkInterfaces }, {
+            mode: config.discovery,
+            port: config.discoveryPort,
+            secret: config.discoverySecret,
+            name: config.clusterName,
+            cluster,
+          }),
       }).then(
         (found) => {
           const search = describeSearch(found);

@@ -6,6 +6,7 @@
  */
 import type { Program, Values } from "../shared/config.ts";
 import { parseAddress } from "../shared/coordinator_address.ts";
+import { discoverySettings, whyWeakSecret } from "../shared/discovery_settings.ts";
 import { toKvError } from "../shared/errors.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
@@ -17,6 +18,7 @@ import {
   RECORD_CACHE_BYTES_DEFAULT,
   VALUE_BYTES_MAX,
 } from "../shared/limits.ts";
+import { isWildcard } from "../shared/network_interface.ts";
 import { bytes, choice, decimal, flag, integer, optionalText, text } from "../shared/setting.ts";
 
 /** The port of a node that is given none. */
@@ -48,6 +50,15 @@ export const NODE_SETTINGS = {
       "discovery, then 127.0.0.1:8080.",
     placeholder: "HOST:PORT",
   }),
+  clusterName: optionalText({
+    help: "Discovery finds only the cluster of this name; by default any, if there is just one.",
+    placeholder: "NAME",
+  }),
+  ...discoverySettings(
+    "Whether to look for the coordinator on the local network where no other source names one, and " +
+      "by what: broadcast and multicast (on), one of them, or not at all (off).",
+    1,
+  ),
   data: optionalText({
     help:
       "The data folder; it is made where there is none. By default .kv-node-PORT in the working " +
@@ -150,6 +161,8 @@ function whyWrong(values: NodeSettings): string | undefined {
   }
   const wrongAddress = whyNoAddress(values.coordinator) ?? whyHttpWrong(values);
   if (wrongAddress !== undefined) return wrongAddress;
+  const weakSecret = whyWeakSecret(values.discoverySecret);
+  if (weakSecret !== undefined) return weakSecret;
   for (const name of [host, values.advertiseHost ?? host, values.zone ?? host]) {
     if (name.length > NAME_CHARACTERS_MAX) {
       return `a host or --zone may have ${NAME_CHARACTERS_MAX} characters; got ${name.length}`;
@@ -172,9 +185,4 @@ function whyNoAddress(coordinator: string | undefined): string | undefined {
   } catch (error) {
     return toKvError(error).message;
   }
-}
-
-/** Whether a host means "every interface", which is nowhere to connect to. */
-export function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || host === "::" || host === "[::]";
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Discovered } from "./discovery.ts";
 import { KvError } from "./errors.ts";
 import { type Address, formatAddress } from "./transport.ts";
 
@@ -25,8 +26,8 @@ export interface CoordinatorSources {
   configFile?: string | undefined;
   /** The text of a file of the working folder, or undefined where there is none. */
   readTextFile?: ((path: string) => Promise<string | undefined>) | undefined;
-  /** Asks the local network; undefined where nobody answers. */
-  discover?: (() => Promise<Address | undefined>) | undefined;
+  /** Asks the local network; see `discovery.ts`. */
+  discover?: (() => Promise<Discovered>) | undefined;
 }
 
 /** Where the coordinator should be, and how that is known. */
@@ -123,9 +124,9 @@ export async function findCoordinator(sources: CoordinatorSources): Promise<Coor
   tried.push(`no ${CS_CONFIG_FILE} in the working folder`);
 
   if (sources.discover !== undefined) {
-    const address = await sources.discover();
+    const { address, said } = await sources.discover();
     if (address !== undefined) return found(address, "discovery");
-    tried.push("nobody answered discovery");
+    tried.push(`nobody answered discovery (${said})`);
   }
   return found({ host: "127.0.0.1", port: COORDINATOR_PORT_DEFAULT }, "the default");
 }

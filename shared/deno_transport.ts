@@ -21,6 +21,7 @@ import {
 } from "./limits.ts";
 import type {
   Address,
+  DatagramOptions,
   DatagramSocket,
   Listener,
   Stream,
@@ -105,6 +106,7 @@ export class DenoTransport implements Transport {
   async bindDatagram(
     address: Address,
     onDatagram: (bytes: Uint8Array, from: Address) => void,
+    options: DatagramOptions = {},
   ): Promise<DatagramSocket> {
     let socket: Deno.DatagramConn;
     try {
@@ -112,6 +114,7 @@ export class DenoTransport implements Transport {
         transport: "udp",
         hostname: address.host,
         port: address.port,
+        reuseAddress: options.shared ?? false,
       });
     } catch (error) {
       throw bindError("receive datagrams on", address, error);
@@ -123,6 +126,9 @@ export class DenoTransport implements Transport {
       send(bytes, to) {
         if (state.closed) return;
         socket.send(bytes, { transport: "udp", hostname: to.host, port: to.port }).catch(() => {});
+      },
+      join(group, interfaceAddress, onFail) {
+        if (!state.closed) socket.joinMulticastV4(group, interfaceAddress).catch(onFail);
       },
       close() {
         if (state.closed) return;

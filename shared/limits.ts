@@ -186,6 +186,20 @@ export const HEARTBEATS_REMEMBERED = 32;
 /** Discovery: how long a question waits for answers, and after how much of that it is asked again. */
 export const DISCOVERY_WAIT_MS = 600;
 export const DISCOVERY_REPEAT_MS = 200;
+/** After the first answer, further ones are waited for so long. */
+export const DISCOVERY_SETTLE_MS = 150;
+/** Coordinators of which a question keeps the answers, and addresses of one. */
+export const DISCOVERY_ANSWERS_MAX = 64;
+/** A secret has at least so many characters; whoever hears a datagram can try guesses at it. */
+export const DISCOVERY_SECRET_CHARACTERS_MIN = 16;
+export const NONCE_CHARACTERS_MAX = 64;
+/** Answers of a coordinator a second, to one host and to all. */
+export const DISCOVERY_HOST_RATE = 32;
+export const DISCOVERY_RATE = 1_024;
+/** Hosts of which a coordinator knows how much it answered lately. */
+export const DISCOVERY_HOSTS_MAX = 1_024;
+/** How often a coordinator looks for networks that came later. */
+export const DISCOVERY_JOIN_MS = 15_000;
 
 /** Keys of which gateways want to be told when they change. */
 export const WATCHES_PER_CONNECTION_MAX = 65_536;
@@ -306,6 +320,10 @@ invariant(
 invariant(
   SESSION_SILENCE_MS > FAILURE_TIMEOUT_MS,
   "a session outlives what the coordinator may be silent for before it declares a failure",
+);
+invariant(
+  DISCOVERY_REPEAT_MS + DISCOVERY_SETTLE_MS < DISCOVERY_WAIT_MS,
+  "a question that was lost is asked again in time",
 );
 invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time to answer");
 invariant(

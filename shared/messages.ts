@@ -364,8 +364,22 @@ export const MESSAGES = {
     epoch: uint,
   }),
   heartbeat_ack: message(1, "datagram", { node: text, instance: text, sent: number, epoch: uint }),
-  discover: message(1, "datagram", { cluster: optional(text) }),
-  discovered: message(1, "datagram", { cluster: text, host: text, port: uint }),
+  /** `cluster` is an id, `name` a cluster's name; `pad` makes it as long as any answer. */
+  discover: message(1, "datagram", {
+    cluster: optional(text),
+    nonce: text,
+    name: optional(text),
+    pad: optional(text),
+  }),
+  /** `host` is empty where the coordinator is to be reached by the address that this comes from. */
+  discovered: message(1, "datagram", {
+    cluster: text,
+    host: text,
+    port: uint,
+    nonce: text,
+    name: text,
+    instance: text,
+  }),
 
   // A gateway's cache.
   invalidate: message(1, "push", { keys: texts }),

@@ -62,7 +62,22 @@ export interface DatagramSocket {
   readonly address: Address;
   /** Sends one datagram; losing it is not an error. */
   send(bytes: Uint8Array, to: Address): void;
+  /**
+   * Receives from now on what is sent to an IPv4 multicast group as well, on the network of one of
+   * this machine's addresses (0.0.0.0: one that the system chooses). Where that cannot be done,
+   * `onFail` is called, later.
+   */
+  join(group: string, interfaceAddress: string, onFail: () => void): void;
   close(): void;
+}
+
+/** How to bind a socket. */
+export interface DatagramOptions {
+  /**
+   * Other sockets may be bound to the same port, if they say so too: all of them receive what is
+   * broadcast or multicast, and one of them what is sent to this machine alone. Default false.
+   */
+  readonly shared?: boolean;
 }
 
 /** A way to reach others. */
@@ -83,6 +98,7 @@ export interface Transport {
   bindDatagram(
     address: Address,
     onDatagram: (bytes: Uint8Array, from: Address) => void,
+    options?: DatagramOptions,
   ): Promise<DatagramSocket>;
 }
 

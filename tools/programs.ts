@@ -19,10 +19,19 @@ export interface ProgramSpec {
 /** Read by the loader of the native addon. */
 const ADDON_ENV = "PREBUILDS_ONLY,ELECTRON_RUN_AS_NODE,LIBC,ARM_VERSION,npm_config_*";
 
+/** Discovery asks on each network of the machine. */
+const NETWORKS = "--allow-sys=networkInterfaces";
+
 export const COORDINATOR: ProgramSpec = {
   name: "kv-coordinator",
   entry: "coordinator/main.ts",
-  permissions: ["--allow-net", "--allow-read", "--allow-write", "--allow-env=KV_*"],
+  permissions: [
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env=KV_*",
+    NETWORKS,
+  ],
   hasAddon: false,
 };
 
@@ -35,6 +44,7 @@ export const NODE: ProgramSpec = {
     "--allow-write",
     "--allow-ffi",
     `--allow-env=KV_*,${ADDON_ENV}`,
+    NETWORKS,
   ],
   hasAddon: true,
 };
@@ -47,6 +57,7 @@ export const CLIENT: ProgramSpec = {
     "--allow-read",
     "--allow-write",
     "--allow-env=KV_*",
+    NETWORKS,
   ],
   hasAddon: false,
 };

@@ -139,6 +139,8 @@ class LocalCluster {
       "--host=127.0.0.1",
       `--port=${basePort}`,
       `--heartbeat-port=${this.#heartbeatPort}`,
+      // A cluster to try things with: nothing of the network is to find it by accident.
+      "--discovery=off",
       `--data=${coordinatorFolder}`,
       `--replication-factor=${replicationFactor}`,
       `--expect-nodes=${nodes}`,

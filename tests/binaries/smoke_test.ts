@@ -126,6 +126,7 @@ async function startCluster(sandbox: Sandbox, port = 0) {
     "127.0.0.1",
     String(port),
     "--heartbeat-port=0",
+    "--discovery=off",
     "--data=coordinator",
     "--expect-nodes=2",
     "--partitions=16",

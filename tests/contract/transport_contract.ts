@@ -356,4 +356,21 @@ export function transportContract(name: string, make: () => TransportHarness): v
     socket.close();
     await harness.settle();
   });
+
+  test("datagram sockets share a port where all of them say so", async (harness) => {
+    const shared = { shared: true };
+    const socket = await harness.b.bindDatagram(harness.addressOfB, () => {}, shared);
+    const second = await harness.b.bindDatagram(socket.address, () => {}, shared);
+    assertEquals(second.address, socket.address);
+    const error = await assertRejects(
+      () => harness.b.bindDatagram(socket.address, () => {}),
+      KvError,
+    );
+    assertEquals(error.code, "address_in_use");
+    socket.close();
+    const third = await harness.b.bindDatagram(socket.address, () => {}, shared);
+    second.close();
+    third.close();
+    await harness.settle();
+  });
 }

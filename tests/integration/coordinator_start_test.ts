@@ -26,6 +26,7 @@ class Bench implements AsyncDisposable {
   run(...flags: string[]): ServerProcess {
     const args = [
       ...(flags.some((flag) => flag.startsWith("--port")) ? [] : ["--port=0"]),
+      ...(flags.some((flag) => flag.startsWith("--discovery")) ? [] : ["--discovery=off"]),
       ...flags,
     ];
     if (!flags.some((flag) => flag.startsWith("--heartbeat-port"))) args.push("--heartbeat-port=0");

@@ -376,6 +376,8 @@ export class SimNetwork {
         const copy = bytes.slice();
         for (let i = 0; i < (doubled ? 2 : 1); i++) this.#sendDatagram(address, target, to, copy);
       },
+      // There are no groups in this network.
+      join: (_group, _interfaceAddress, onFail) => process.clock.defer(onFail),
       close: () => {
         if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
       },

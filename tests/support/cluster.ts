@@ -170,6 +170,7 @@ export class TestCluster implements AsyncDisposable {
       "--host=127.0.0.1",
       `--port=${before?.address.port ?? 0}`,
       `--heartbeat-port=${before?.heartbeat ?? 0}`,
+      "--discovery=off",
       `--data=${this.folder}/coordinator`,
       `--replication-factor=${replicationFactor}`,
       `--partitions=${partitions}`,

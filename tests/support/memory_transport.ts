@@ -24,7 +24,7 @@ export class MemoryNetwork {
   delayMs: number;
   readonly clock: Clock;
   readonly #listeners = new Map<string, MemoryListener>();
-  readonly #sockets = new Map<string, MemorySocket>();
+  readonly #sockets = new Map<string, MemorySocket[]>();
   readonly #ends = new Set<MemoryStream>();
   readonly #cuts = new Set<string>();
   #portNext = 40_000;
@@ -40,7 +40,8 @@ export class MemoryNetwork {
       listen: (address, onStream) => this.#listen(host, address, onStream),
       connect: (address, timeoutMs, onOpen, onFail) =>
         this.#connect(host, address, timeoutMs, onOpen, onFail),
-      bindDatagram: (address, onDatagram) => this.#bind(host, address, onDatagram),
+      bindDatagram: (address, onDatagram, options) =>
+        this.#bind(host, address, onDatagram, options?.shared ?? false),
     };
   }
 
@@ -67,8 +68,8 @@ export class MemoryNetwork {
     for (const [key, listener] of this.#listeners) {
       if (listener.address.host === host) this.#listeners.delete(key);
     }
-    for (const [key, socket] of this.#sockets) {
-      if (socket.address.host === host) this.#sockets.delete(key);
+    for (const [key, [socket]] of this.#sockets) {
+      if (socket?.address.host === host) this.#sockets.delete(key);
     }
     for (const end of [...this.#ends]) {
       if (end.host === host) end.crash();
@@ -175,27 +176,50 @@ export class MemoryNetwork {
     host: string,
     wanted: Address,
     onDatagram: (bytes: Uint8Array, from: Address) => void,
+    shared: boolean,
   ): Promise<DatagramSocket> {
-    const address = this.#address(host, wanted, this.#sockets);
+    const others = this.#sockets.get(formatAddress({ host, port: wanted.port })) ?? [];
+    const sharing = shared && others.every((other) => other.shared);
+    const address = this.#address(host, wanted, sharing ? new Map() : this.#sockets);
     const key = formatAddress(address);
-    const socket: MemorySocket = { address, onDatagram };
-    this.#sockets.set(key, socket);
+    const socket: MemorySocket = { address, onDatagram, shared, groups: new Set() };
+    this.#sockets.set(key, [...others, socket]);
     return {
       address,
       send: (bytes, to) => {
-        if (this.#sockets.get(key) !== socket || this.isCut(host, to.host)) return;
+        if (!this.#sockets.get(key)?.includes(socket)) return;
         const copy = bytes.slice();
+        const targets = this.#targets(to).filter((one) => !this.isCut(host, one.address.host));
+        if (targets.length === 0) return;
         this.clock.setTimer(this.delayMs, () => {
-          if (this.isCut(host, to.host)) return;
-          this.#sockets.get(formatAddress(to))?.onDatagram(copy, address);
+          for (const target of targets) {
+            const there = this.#sockets.get(formatAddress(target.address))?.includes(target);
+            if (there && !this.isCut(host, target.address.host)) target.onDatagram(copy, address);
+          }
         });
       },
+      join: (group) => void socket.groups.add(group),
       close: () => {
-        if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
+        const rest = (this.#sockets.get(key) ?? []).filter((one) => one !== socket);
+        if (rest.length === 0) this.#sockets.delete(key);
+        else this.#sockets.set(key, rest);
       },
     };
   }
+
+  /** Who receives what is sent to an address: one host, everybody, or a multicast group. */
+  #targets(to: Address): MemorySocket[] {
+    const there = this.#sockets.get(formatAddress(to));
+    // What is for this machine alone goes to one of those that share the port.
+    if (there !== undefined) return there.slice(-1);
+    return [...this.#sockets.values()].flat().filter(({ address, groups }) =>
+      address.port === to.port && (to.host === BROADCAST || groups.has(to.host))
+    );
+  }
 }
+
+/** Every host of the network. */
+const BROADCAST = "255.255.255.255";
 
 interface MemoryListener {
   address: Address;
@@ -204,6 +228,8 @@ interface MemoryListener {
 
 interface MemorySocket {
   address: Address;
+  shared: boolean;
+  groups: Set<string>;
   onDatagram: (bytes: Uint8Array, from: Address) => void;
 }
 

@@ -86,6 +86,7 @@ export class TortureCluster {
       `--host=${REAL}`,
       `--port=${this.#port}`,
       `--heartbeat-port=${this.#heartbeatPort}`,
+      "--discovery=off",
       `--data=${this.#folder}/coordinator`,
       "--partitions=16",
       `--expect-nodes=${this.#nodeCount}`,

@@ -44,7 +44,7 @@ Deno.test("findCoordinator takes the first source that says something", async ()
     environment: "env:2",
     configFile: "file:3",
     readTextFile: () => Promise.resolve("cs\n4\n"),
-    discover: () => Promise.resolve({ host: "found", port: 5 }),
+    discover: () => Promise.resolve({ address: { host: "found", port: 5 }, said: "" }),
   };
   const steps: [keyof typeof sources, string][] = [
     ["flag", "flag"],
@@ -65,12 +65,12 @@ Deno.test("findCoordinator takes the first source that says something", async ()
 Deno.test("describeSearch says everything that was tried", async () => {
   const found = await findCoordinator({
     readTextFile: () => Promise.resolve(undefined),
-    discover: () => Promise.resolve(undefined),
+    discover: () => Promise.resolve({ address: undefined, said: "asked them" }),
   });
   assertEquals(
     describeSearch(found),
     "--coordinator not given; KV_COORDINATOR not set; configuration file does not name one; " +
-      "no cs_config.txt in the working folder; nobody answered discovery; " +
+      "no cs_config.txt in the working folder; nobody answered discovery (asked them); " +
       "the default says 127.0.0.1:8080",
   );
 });

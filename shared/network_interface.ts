@@ -1,0 +1,52 @@
+/**
+ * This machine's addresses on its networks, as discovery needs them: IPv4 alone, with the network
+ * that each is on. Pure; `deno_network_interfaces.ts` asks the machine.
+ *
+ * @module
+ */
+
+/** One address of this machine. */
+export interface NetworkInterface {
+  /** Dotted IPv4, such as `10.0.0.7`. */
+  readonly address: string;
+  /** Dotted, such as `255.255.255.0`. */
+  readonly netmask: string;
+}
+
+/** The address that reaches every host of an interface's network; undefined where there is none. */
+export function broadcastAddress({ address, netmask }: NetworkInterface): string | undefined {
+  const host = parseIpv4(address);
+  const mask = parseIpv4(netmask);
+  // A network of one or two hosts (RFC 3021) has no broadcast.
+  if (host === undefined || mask === undefined || mask >= 0xffff_fffe) return undefined;
+  return formatIpv4((host | ~mask) >>> 0);
+}
+
+/** Whether a host is on an interface's network. */
+export function isOnNetwork({ address, netmask }: NetworkInterface, host: string): boolean {
+  const mine = parseIpv4(address);
+  const mask = parseIpv4(netmask);
+  const other = parseIpv4(host);
+  if (mine === undefined || mask === undefined || other === undefined) return false;
+  return ((mine ^ other) & mask) === 0;
+}
+
+/** Whether an address means this machine and is of no use to another. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+/** Whether a host means "every interface", which is nowhere to connect to. */
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::" || host === "[::]";
+}
+
+function parseIpv4(text: string): number | undefined {
+  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
+  if (parts === undefined || parts.some((part) => part > 255)) return undefined;
+  return parts.reduce((value, part) => value * 256 + part, 0);
+}
+
+function formatIpv4(value: number): string {
+  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join(".");
+}
