@@ -346,6 +346,8 @@ export class Coordinator {
           "bad_request",
           `${request.req_type}: ask a node; the coordinator has no keys`,
         );
+      case "batch":
+        return this.#gateway.executeBatch(request, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "hello":

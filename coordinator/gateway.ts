@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { executeBatch } from "../shared/batch.ts";
 import { ClusterDatabase } from "../shared/cluster_database.ts";
 import { type ClusterMap, type NodeId, partitionConfig } from "../shared/cluster_map.ts";
 import type { Database } from "../shared/database.ts";
@@ -17,10 +18,10 @@ import { KvError } from "../shared/errors.ts";
 import { GATEWAY_CACHE_BYTES_MAX, GATEWAY_TRUST_MS, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
-import { OPERATIONS } from "../shared/operations/table.ts";
 import { checkKeyRequest, checkScan } from "../shared/request_checks.ts";
 import { Router } from "../shared/router.ts";
 import type { RpcClientDeps } from "../shared/rpc_client.ts";
+import { onlyReads, transactionKeys, whyCrossing } from "../shared/transaction_checks.ts";
 import { ValueCache } from "./value_cache.ts";
 
 type ReplyTo = (reply: Reply) => void;
@@ -90,16 +91,32 @@ export class Gateway {
       this.#cachedRead(rest, timeoutMs, reply);
       return;
     }
-    if (OPERATIONS[rest.req_type].kind === "read") {
+    const partitionCount = this.#map?.settings.partitionCount;
+    const crossing = partitionCount === undefined ? undefined : whyCrossing(rest, partitionCount);
+    if (crossing !== undefined) {
+      reply(crossing);
+      return;
+    }
+    if (onlyReads(rest)) {
       this.#router.execute(rest, timeoutMs, reply);
       return;
     }
     // The primary will say that the key has changed. A reader that was answered here sees it sooner.
-    this.#cache.invalidate(rest.key);
+    this.#invalidate(rest);
     this.#router.execute(rest, timeoutMs, (result) => {
-      this.#cache.invalidate(rest.key);
+      this.#invalidate(rest);
       reply(result);
     });
+  }
+
+  #invalidate(request: KeyRequest): void {
+    if (request.req_type !== "transaction") this.#cache.invalidate(request.key);
+    else for (const key of transactionKeys(request)) this.#cache.invalidate(key);
+  }
+
+  /** Requests that have nothing to do with each other. @throws {KvError} where it is malformed */
+  executeBatch(batch: Message<"batch">, reply: ReplyTo): void {
+    executeBatch(this.#deps.clock, batch, (one, answer) => this.execute(one, answer), reply);
   }
 
   /** A piece of a partition, from its primary. */

@@ -71,7 +71,7 @@ export function laneChange(
   request: KeyRequest,
   reply: Reply,
 ): Change {
-  const op = "op" in request ? request.op ?? 0 : 0;
+  const op = ("op" in request ? request.op : undefined) ?? 0;
   const value = utf8.encode(JSON.stringify({ op, reply: wireForm(reply) } satisfies Remembered));
   return { key: lane, write: { flags: 0, value, expiresAtMs: 0 } };
 }

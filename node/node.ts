@@ -42,12 +42,13 @@ import { errorReply } from "../shared/operations/operation.ts";
 import { type DiskQueue, NO_STATE, PartitionStore } from "./partition_store.ts";
 import type { OpenedPartitions } from "./partition_store.ts";
 import { PeerLink } from "./peer_link.ts";
-import type { Primary, ReplyTo } from "./primary.ts";
+import type { Primary } from "./primary.ts";
 import { ReadConfirmations } from "./read_confirmations.ts";
 import { Replica, type ReplicaOwner } from "./replica.ts";
 import { ReportOutbox } from "./report_outbox.ts";
 import { TransferPacer } from "./transfer_pacer.ts";
 import { ConnectionUpstream } from "./upstreams.ts";
+import type { ReplyTo } from "./write_queue.ts";
 
 /** What a node is given. */
 export interface NodeDeps {
@@ -142,6 +143,8 @@ export class Node {
           this.#links.get(node)?.append(partition, term, stream, commitSeq, undefined),
       },
       inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
+      // There is no replica before there is a map.
+      partitionCount: () => this.#map?.settings.partitionCount ?? 1,
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => this.hasLease,

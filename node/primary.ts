@@ -10,11 +10,14 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
 import type { Entry } from "../shared/entry.ts";
 import { isTombstone } from "../shared/entry.ts";
 import { invariant, KvError, toKvError } from "../shared/errors.ts";
 import {
+  GROUP_BYTES_SURE,
+  GROUP_WIRE_BYTES_MAX,
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   REPLICA_ACK_TIMEOUT_MS,
@@ -23,29 +26,21 @@ import {
   VALUE_BYTES_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
+import { DELETION, errorReply, liveEntry, writeReply } from "../shared/operations/operation.ts";
+import { OPERATIONS } from "../shared/operations/table.ts";
+import { onlyReads, whyCrossing } from "../shared/transaction_checks.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { CopyStream, type StreamOwner } from "./copy_stream.ts";
 import { type Change, LaneAges, laneChange, laneKey, rememberedReply } from "./lanes.ts";
-import {
-  DELETION,
-  errorReply,
-  liveEntry,
-  type Operation,
-  type Outcome,
-  type WriteOperation,
-  writeReply,
-} from "../shared/operations/operation.ts";
-import { OPERATIONS } from "../shared/operations/table.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
+import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
 import { WaitingRequests } from "./waiting_requests.ts";
+import { type InFlight, type ReplyTo, whenCommitted, WriteQueue } from "./write_queue.ts";
 
 /** A stream that was refused begins again after so long. */
 const STREAM_RETRY_MS = 100;
-
-/** Takes the one reply to a request. */
-export type ReplyTo = (reply: Reply) => void;
 
 /**
  * `aligning`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
@@ -53,26 +48,6 @@ export type ReplyTo = (reply: Reply) => void;
  * not primary any more. Requests wait in all but `serving`.
  */
 export type Phase = "aligning" | "serving" | "draining" | "drained" | "stopped";
-
-/** Something that waits for a write to be committed: a read of its key, or a refusal based on it. */
-interface Waiter {
-  run(entry: Entry): void;
-  fail(reply: Reply): void;
-}
-
-/** A write that is not committed. */
-interface InFlight {
-  readonly entry: Entry;
-  /** Taken out of the node's budget. */
-  readonly bytes: number;
-  /** Undefined once answered, and in a group for all but the last. */
-  reply: ReplyTo | undefined;
-  readonly answer: Reply;
-  /** To be answered when it is on this node's disk. */
-  readonly early: boolean;
-  readonly deadlineMs: number;
-  waiters: Waiter[] | undefined;
-}
 
 /** A partition, at its primary. */
 export class Primary implements StreamOwner {
@@ -88,10 +63,7 @@ export class Primary implements StreamOwner {
   /** Set by the owner: this node found its data damaged. */
   onDamaged: (error: unknown) => boolean = () => false;
   #streams: CopyStream[] = [];
-  #inFlight: InFlight[] = [];
-  /** Index in `#inFlight` of the first that is not on this node's disk. */
-  #undurable = 0;
-  #newest = new Map<string, InFlight>();
+  readonly #writes: WriteQueue;
   /** Requests that came while not serving. */
   readonly #waiting: WaitingRequests;
   /** Reads that wait for a confirmation: those of the round under way, and those for the next. */
@@ -114,6 +86,7 @@ export class Primary implements StreamOwner {
     this.ports = ports;
     this.store = store;
     const nowMs = () => ports.nowMs();
+    this.#writes = new WriteQueue(ports.inFlight);
     this.#waiting = new WaitingRequests(nowMs);
     this.#confirming = new WaitingRequests(nowMs);
     this.#unconfirmed = new WaitingRequests(nowMs);
@@ -130,7 +103,7 @@ export class Primary implements StreamOwner {
   }
 
   get inFlightCount(): number {
-    return this.#inFlight.length;
+    return this.#writes.size;
   }
 
   get waitingCount(): number {
@@ -173,17 +146,7 @@ export class Primary implements StreamOwner {
     this.phase = "stopped";
     for (const stream of this.#streams) stream.stop();
     this.#streams = [];
-    const inFlight = this.#inFlight;
-    this.#inFlight = [];
-    this.#newest.clear();
-    for (const { entry, bytes, reply, waiters } of inFlight) {
-      this.ports.inFlight.give(bytes);
-      reply?.(errorReply(
-        "outcome_unknown",
-        `the node stopped being primary before the write ${entry.seq} was committed`,
-      ));
-      for (const waiter of waiters ?? []) waiter.fail(notPrimary);
-    }
+    this.#writes.abandon(notPrimary);
     this.#failAll(notPrimary);
   }
 
@@ -193,8 +156,8 @@ export class Primary implements StreamOwner {
       this.#waiting.add(request, reply, () => this.execute(request, reply));
       return;
     }
-    const operation: Operation = OPERATIONS[request.req_type];
-    if (operation.kind === "write") this.#write(request, operation, reply);
+    const operation = OPERATIONS[request.req_type];
+    if (operation.kind !== "read") this.#change(request, reply);
     else {
       this.#whenReadable(request, reply, () => {
         this.#read(request, reply, (entry) => operation.read(request, entry));
@@ -209,84 +172,72 @@ export class Primary implements StreamOwner {
       this.#waiting.add(request, reply, again);
       return;
     }
-    this.#whenReadable(request, reply, () => {
-      const last = this.#inFlight.at(-1);
-      if (last === undefined) then();
-      else (last.waiters ??= []).push({ run: then, fail: reply });
-    });
+    this.#whenReadable(request, reply, () => whenCommitted(this.#writes.last, reply, then));
   }
 
   // Writes.
 
-  #write(request: KeyRequest, operation: WriteOperation, reply: ReplyTo): void {
+  /** A request that may change something; the answer of one that does not is as good as a read's. */
+  #change(request: KeyRequest, reply: ReplyTo): void {
+    const crossing = whyCrossing(request, this.ports.partitionCount());
     const refused = this.#whyNoWrite(request.req_type);
-    if (refused !== undefined) {
+    if (crossing !== undefined) {
+      reply(crossing);
+      return;
+    }
+    if (refused !== undefined && !onlyReads(request)) {
       reply(refused);
       return;
     }
-    const { store } = this;
     const wallMs = this.ports.wallMs();
-    const { key } = request;
     const lane = laneKey(request);
-    let found: Entry | undefined;
+    let evaluation: Evaluation;
     try {
       if (lane !== undefined) {
-        const remembered = rememberedReply(request, store.get(lane));
+        const remembered = rememberedReply(request, this.store.get(lane));
         if (remembered !== undefined) {
-          this.#answerAsOf(lane, request, remembered, reply);
+          this.#answerAsOf([lane], request, remembered, reply);
           return;
         }
       }
-      found = operation.needsCurrent(request) ? store.get(key) : undefined;
+      evaluation = this.#evaluate(request, wallMs);
     } catch (error) {
       this.#readFailed(error, request, reply);
       return;
     }
-    const outcome = this.#evaluate(operation, request, liveEntry(found, wallMs), wallMs);
-    if ("write" in outcome) {
-      const version = store.state.lastSeq + 1;
-      const answer = outcome.reply?.(version) ?? writeReply(version);
-      const changes: Change[] = [{ key, write: outcome.write }];
-      if (lane !== undefined) changes.push(laneChange(lane, request, answer));
+    const { changes, writes, answer, keys } = evaluation;
+    // An answer without a write tells what keys hold: it may leave when that is committed, and known
+    // to be current. But an earlier attempt that is still under way must find this answer, not another
+    // state of the keys.
+    const again = "again" in request && request.again === true;
+    if (lane !== undefined && (writes || again)) changes.push(laneChange(lane, request, answer));
+    if (changes.length > 0 && refused === undefined) {
       this.#propose(request, changes, wallMs, answer, reply);
-      return;
-    }
-    // An answer without a write tells what the key holds: it may leave when that is committed, and
-    // known to be current. That a key has expired is decided for all copies by deleting it; and an
-    // earlier attempt that is still under way must find this answer, not another state of the key.
-    const { answer } = outcome;
-    const changes: Change[] = [];
-    if (found !== undefined && !isTombstone(found) && liveEntry(found, wallMs) === undefined) {
-      changes.push({ key, write: DELETION });
-    }
-    if (lane !== undefined && "again" in request && request.again === true) {
-      changes.push(laneChange(lane, request, answer));
-    }
-    if (changes.length > 0) this.#propose(request, changes, wallMs, answer, reply);
-    else this.#answerAsOf(key, request, answer, reply);
+    } else this.#answerAsOf(keys, request, answer, reply);
   }
 
-  /** What a write comes to; arguments that do not fit the value are an answer like others. */
-  #evaluate(
-    operation: WriteOperation,
-    request: KeyRequest,
-    current: Entry | undefined,
-    wallMs: number,
-  ): Outcome {
-    try {
-      return operation.evaluate(request, current, { wallMs, valueBytesMax: this.valueBytesMax });
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      return { answer: errorReply(error.code, error.message) };
+  #evaluate(request: KeyRequest, wallMs: number): Evaluation {
+    const { store, valueBytesMax } = this;
+    const context = { wallMs, valueBytesMax };
+    if (request.req_type === "transaction") {
+      return evaluateTransaction(request, store, context);
     }
+    const operation = OPERATIONS[request.req_type];
+    invariant(operation.kind === "write", "reads go another way", { request });
+    return evaluateWrite(request, operation, store, context);
   }
 
-  /** Answers with what the newest entry of a key says, when that entry is committed and current. */
-  #answerAsOf(key: string, request: KeyRequest, answer: Reply, reply: ReplyTo): void {
-    const newest = this.#newest.get(key);
-    if (newest !== undefined) {
-      (newest.waiters ??= []).push({ run: () => reply(answer), fail: reply });
-    } else this.#whenReadable(request, reply, () => reply(answer));
+  /** Answers with what the newest entries of keys say, when those are committed and current. */
+  #answerAsOf(keys: readonly string[], request: KeyRequest, answer: Reply, reply: ReplyTo): void {
+    let newest: InFlight | undefined;
+    for (const key of keys) {
+      const write = this.#writes.newest(key);
+      if (write === undefined) continue;
+      if (newest === undefined || write.entry.seq > newest.entry.seq) newest = write;
+    }
+    this.#whenReadable(request, reply, () => {
+      whenCommitted(newest, reply, () => reply(answer));
+    });
   }
 
   #whyNoWrite(what: string): Reply | undefined {
@@ -297,7 +248,7 @@ export class Primary implements StreamOwner {
         `${what}: ${inSync.length} copies are in sync, ${this.minInSync} are required`,
       );
     }
-    if (this.#inFlight.length >= IN_FLIGHT_ENTRIES_MAX) {
+    if (this.#writes.size >= IN_FLIGHT_ENTRIES_MAX) {
       return errorReply("overloaded", `${what}: the partition's queue of writes is full`);
     }
     return undefined;
@@ -321,20 +272,10 @@ export class Primary implements StreamOwner {
   ): void {
     const { config, store, ports } = this;
     const { commitSeq } = store.state;
-    const json: string[] = [];
     const bytes = changes.map(({ key, write }) =>
       key.length + write.value.length + REQUEST_OVERHEAD_BYTES
     );
     const allBytes = bytes.reduce((sum, some) => sum + some, 0);
-    if (!ports.inFlight.take(allBytes)) {
-      reply(errorReply(
-        "overloaded",
-        `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
-      ));
-      return;
-    }
-    const deadlineMs = ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
-    const early = "acks" in request && request.acks === "primary";
     const last = changes.length - 1;
     const first = store.state.lastSeq + 1;
     const entries = changes.map(({ key, write }, i): Entry => ({
@@ -346,9 +287,26 @@ export class Primary implements StreamOwner {
       expiresAtMs: write.expiresAtMs,
       value: write.value,
     }));
+    const measured = last > 0 && allBytes > GROUP_BYTES_SURE;
+    const text = measured || this.#streams.length > 0
+      ? entries.map((entry) => JSON.stringify(toWireEntry(entry))).join(",")
+      : "";
+    if (measured && Buffer.byteLength(text) > GROUP_WIRE_BYTES_MAX) {
+      reply(groupTooLarge(request));
+      return;
+    }
+    if (!ports.inFlight.take(allBytes)) {
+      reply(errorReply(
+        "overloaded",
+        `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
+      ));
+      return;
+    }
+    const deadlineMs = ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
+    const early = "acks" in request && request.acks === "primary";
     try {
       const [only] = entries;
-      if (only !== undefined && entries.length === 1) store.apply(only);
+      if (only !== undefined && last === 0) store.apply(only);
       else store.applyAll(entries);
     } catch (error) {
       ports.inFlight.give(allBytes);
@@ -362,7 +320,7 @@ export class Primary implements StreamOwner {
       if (entry.expiresAtMs !== 0 && entry.expiresAtMs < this.nextExpiryMs) {
         this.nextExpiryMs = entry.expiresAtMs;
       }
-      const inFlight: InFlight = {
+      this.#writes.push({
         entry,
         bytes: bytes[i] ?? 0,
         reply: i === last ? reply : undefined,
@@ -370,25 +328,16 @@ export class Primary implements StreamOwner {
         early,
         deadlineMs,
         waiters: undefined,
-      };
-      this.#inFlight.push(inFlight);
-      this.#newest.set(key, inFlight);
-      if (this.#streams.length > 0) json.push(JSON.stringify(toWireEntry(entry)));
+        committed: false,
+      });
     }
-    if (json.length === 0) return;
-    const text = json.length === 1 ? json[0] ?? "" : json.join(",");
     for (const stream of this.#streams) stream.append(store.state.lastSeq, text, commitSeq);
   }
 
   /** This node's disk has everything up to `lastSeq`. */
   onSynced(lastSeq: number): void {
     if (lastSeq > this.#durableSeq) this.#durableSeq = lastSeq;
-    while (this.#undurable < this.#inFlight.length) {
-      const write = this.#inFlight[this.#undurable];
-      if (write === undefined || write.entry.seq > lastSeq) break;
-      this.#undurable++;
-      if (write.early) this.#answer(write);
-    }
+    this.#writes.onDurable(lastSeq);
     this.#advance();
   }
 
@@ -437,29 +386,8 @@ export class Primary implements StreamOwner {
     }
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
-    let count = 0;
-    for (const write of this.#inFlight) {
-      if (write.entry.seq > upto) break;
-      count++;
-    }
-    const committed = this.#inFlight.splice(0, count);
-    this.#undurable -= count;
-    for (const write of committed) {
-      const { entry, waiters } = write;
-      this.ports.inFlight.give(write.bytes);
-      if (this.#newest.get(entry.key) === write) this.#newest.delete(entry.key);
-      this.ports.committed(this.partition, entry.key);
-      this.#answer(write);
-      if (waiters !== undefined) { for (const waiter of waiters) waiter.run(entry); }
-    }
-    if (this.phase === "draining" && this.#inFlight.length === 0) this.#reportDrained();
-  }
-
-  #answer(write: InFlight): void {
-    const { reply } = write;
-    if (reply === undefined) return;
-    write.reply = undefined;
-    reply(write.answer);
+    this.#writes.commit(upto, (key) => this.ports.committed(this.partition, key));
+    if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
 
   // Reads.
@@ -471,7 +399,7 @@ export class Primary implements StreamOwner {
   ): void {
     const { key } = request;
     const wallMs = this.ports.wallMs();
-    const newest = this.#newest.get(key);
+    const newest = this.#writes.newest(key);
     let entry: Entry | undefined;
     try {
       entry = newest?.entry ?? this.store.get(key);
@@ -485,9 +413,8 @@ export class Primary implements StreamOwner {
       const gone = answer(undefined);
       if (this.#whyNoWrite(request.req_type) !== undefined) reply(gone);
       else this.#propose(request, [{ key, write: DELETION }], wallMs, gone, reply);
-    } else if (newest !== undefined) {
-      (newest.waiters ??= []).push({ run: () => reply(answer(live)), fail: reply });
-    } else reply(answer(live));
+    } else if (newest === undefined) reply(answer(live));
+    else whenCommitted(newest, reply, () => reply(answer(live)));
   }
 
   /** Runs `then` once this node is known to be the primary at a time after the request came. */
@@ -535,7 +462,7 @@ export class Primary implements StreamOwner {
     if (target === undefined || target.state !== "level") return;
     this.phase = "draining";
     this.#drainBeganMs = this.ports.nowMs();
-    if (this.#inFlight.length === 0) this.#reportDrained();
+    if (this.#writes.size === 0) this.#reportDrained();
   }
 
   #reportDrained(): void {
@@ -593,12 +520,7 @@ export class Primary implements StreamOwner {
   }
 
   #expire(nowMs: number): void {
-    for (const write of this.#inFlight) {
-      if (write.deadlineMs > nowMs || write.reply === undefined) continue;
-      const { reply } = write;
-      write.reply = undefined;
-      reply(errorReply("outcome_unknown", "the deadline passed before all copies had the write"));
-    }
+    this.#writes.expire(nowMs);
     for (const waiting of [this.#waiting, this.#unconfirmed, this.#confirming]) {
       waiting.expire(nowMs);
     }
@@ -701,7 +623,9 @@ export class Primary implements StreamOwner {
   deleteExpired(entry: Entry, wallMs: number): boolean {
     if (this.phase !== "serving" || this.#whyNoWrite("expire") !== undefined) return false;
     // A newer write of the key has its own expiry.
-    if (this.#newest.has(entry.key) || this.store.get(entry.key)?.seq !== entry.seq) return true;
+    if (
+      this.#writes.newest(entry.key) !== undefined || this.store.get(entry.key)?.seq !== entry.seq
+    ) return true;
     const request = { req_type: "delete", key: entry.key } as const;
     const change = { key: entry.key, write: DELETION };
     this.#propose(request, [change], wallMs, writeReply(0), () => {});
@@ -749,4 +673,16 @@ export class Primary implements StreamOwner {
       waiting.failAll(reply);
     }
   }
+}
+
+/** The changes that belong together do not fit into one frame to a copy. */
+function groupTooLarge(request: KeyRequest): Reply {
+  const what = request.req_type;
+  if (what === "transaction") {
+    return errorReply("transaction_too_large", `${what}: its writes do not fit into one message`);
+  }
+  return errorReply(
+    "value_too_large",
+    `${what}: the values before and after do not fit into one message; do not ask for "previous"`,
+  );
 }

@@ -16,9 +16,10 @@ import { errorReply, liveEntry } from "../shared/operations/operation.ts";
 import { OPERATIONS } from "../shared/operations/table.ts";
 import { isLaneKey } from "./lanes.ts";
 import type { PartitionStore } from "./partition_store.ts";
-import { Primary, type ReplyTo } from "./primary.ts";
+import { Primary } from "./primary.ts";
 import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+import type { ReplyTo } from "./write_queue.ts";
 
 /** What a node adds to the ports of its replicas. */
 export interface ReplicaOwner extends ReplicaPorts {

@@ -50,6 +50,8 @@ export interface ReplicaPorts {
   readonly downstream: Downstream;
   /** Bytes of writes that are not committed, of all partitions of the node. */
   readonly inFlight: ByteBudget;
+  /** Of the cluster. */
+  partitionCount(): number;
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** The date, for timestamps and expiry. */

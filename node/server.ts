@@ -10,6 +10,7 @@
  * @module
  */
 import { Acceptor } from "../shared/acceptor.ts";
+import { executeBatch } from "../shared/batch.ts";
 import { ByteBudget } from "../shared/byte_budget.ts";
 import type { Clock } from "../shared/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../shared/cluster_map.ts";
@@ -37,6 +38,7 @@ import {
 import { serveCount, serveScan } from "../shared/scan_requests.ts";
 import { RequestServer } from "../shared/request_server.ts";
 import type { Random } from "../shared/random.ts";
+import { whyCrossing } from "../shared/transaction_checks.ts";
 import type { Stream } from "../shared/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import { Watchers } from "./watchers.ts";
@@ -155,6 +157,11 @@ export class NodeServer {
       case "scan_node":
       case "count_node":
         return this.database.serveNode(request, reply);
+      case "batch":
+        return executeBatch(this.#deps.clock, request, (one, answer) => {
+          checkKeyRequest(one, this.#options.limits);
+          this.#executeKey(one, answer);
+        }, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "hello":
@@ -177,6 +184,12 @@ export class NodeServer {
   }
 
   #executeKey(request: KeyRequest, reply: ReplyTo): void {
+    const map = this.#node.map();
+    const crossing = map && whyCrossing(request, map.settings.partitionCount);
+    if (crossing !== undefined) {
+      reply(crossing);
+      return;
+    }
     if (request.forwarded === true) {
       this.#node.execute(request, reply);
       return;

@@ -9,9 +9,14 @@
  * @module
  */
 import { KvError } from "./errors.ts";
-import { ID_CHARACTERS_MAX, UNKNOWN_FIELDS_CHARACTERS_MAX } from "./limits.ts";
-import type { Message, MessageType, Reply } from "./messages.ts";
+import {
+  ID_CHARACTERS_MAX,
+  TRANSACTION_REQUESTS_MAX,
+  UNKNOWN_FIELDS_CHARACTERS_MAX,
+} from "./limits.ts";
+import type { KeyRequest, Message, MessageType, Reply } from "./messages.ts";
 import { MESSAGES, whyInvalid } from "./messages.ts";
+import { OPERATIONS } from "./operations/table.ts";
 import { wireForm } from "./wire_form.ts";
 
 /** What a request and its reply have in common. */
@@ -48,7 +53,60 @@ export function decodeMessage(
     return undefined;
   }
   dropNulls(message);
+  if (message.req_type === "transaction") {
+    try {
+      message.requests = decodeSteps(message.requests as readonly unknown[]);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      onInvalid(error, isId(id) ? id : undefined);
+      return undefined;
+    }
+  }
   return (isLong ? withoutUnknown(message) : message) as Message;
+}
+
+/**
+ * A request that came inside another one, without the fields that nobody knows and without an id.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function decodeInner(value: unknown): KeyRequest {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw badRequest("a request must be a JSON object");
+  }
+  const message = { ...value, id: undefined } as Record<string, unknown>;
+  const why = whyInvalid(message);
+  if (why !== undefined) throw badRequest(why);
+  const { req_type: type } = message;
+  if (!Object.hasOwn(OPERATIONS, type as string)) {
+    throw badRequest(`${type}: only operations on keys can be inside another request`);
+  }
+  dropNulls(message);
+  if (type === "transaction") message.requests = decodeSteps(message.requests as unknown[]);
+  return withoutUnknown(message) as unknown as KeyRequest;
+}
+
+function decodeSteps(steps: readonly unknown[]): KeyRequest[] {
+  if (steps.length > TRANSACTION_REQUESTS_MAX) {
+    throw new KvError(
+      "transaction_too_large",
+      `transaction: "requests" may have ${TRANSACTION_REQUESTS_MAX} elements, and has ${steps.length}`,
+    );
+  }
+  return steps.map((step, i) => {
+    // Before it is looked into: it could nest for ever.
+    const nested = typeof step === "object" && step !== null &&
+      (step as { req_type?: unknown }).req_type === "transaction";
+    if (nested) {
+      throw badRequest(`transaction: requests[${i}]: transaction cannot be inside a transaction`);
+    }
+    try {
+      return decodeInner(step);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      throw new KvError(error.code, `transaction: requests[${i}]: ${error.message}`);
+    }
+  });
 }
 
 function whyIdInvalid(id: unknown): string | undefined {

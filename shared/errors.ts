@@ -62,6 +62,10 @@ export const ERROR_CODES = {
   not_a_float: { retry: false, text: "this is not a number" },
   /** The result does not fit. */
   out_of_range: { retry: false, text: "the result is out of range" },
+  /** The keys of a transaction are in different partitions. */
+  cross_partition: { retry: false, text: "the keys are not in one partition" },
+  /** What a transaction changes or answers does not fit into one message. */
+  transaction_too_large: { retry: false, text: "the transaction is larger than the limit" },
   /** A mistake of ours. */
   internal: { retry: false, text: "an internal error" },
 } as const satisfies Record<string, { retry: boolean; text: string }>;

@@ -250,6 +250,23 @@ export const SCAN_ANSWER_PART = 0.5;
 /** So often the nodes are asked for more, where their first answers do not fill a page. */
 export const SCAN_ROUNDS_MAX = 8;
 
+/** Requests, and likewise checks, of one transaction. */
+export const TRANSACTION_REQUESTS_MAX = 1_000;
+/** Bytes of the values that a transaction's requests write, one after the other. */
+export const TRANSACTION_BYTES_MAX = 16 * MIB;
+/** Bytes of its replies on the wire. */
+export const TRANSACTION_REPLY_BYTES_MAX = 12 * MIB;
+/** Writes that belong together, as one frame carries them to a copy. */
+export const GROUP_WIRE_BYTES_MAX = 12 * MIB;
+/** Up to here they are not measured: JSON makes six bytes of one at most. */
+export const GROUP_BYTES_SURE = 2 * MIB;
+/** Requests of one batch, and how many of them are under way at a time. */
+export const BATCH_REQUESTS_MAX = 10_000;
+export const BATCH_REQUESTS_AT_ONCE = 32;
+/** Bytes of a batch's replies, beyond which no more is begun; and of the first, where it alone is larger. */
+export const BATCH_REPLY_BYTES_MAX = 8 * MIB;
+export const BATCH_FIRST_REPLY_BYTES_MAX = 11 * MIB;
+
 /** How long a repeated request is recognised, and how finely that is measured. */
 export const LANE_KEEP_MS = 900_000;
 export const LANE_MARK_MS = 60_000;
@@ -329,6 +346,25 @@ invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time t
 invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
   "a client that reads one large reply is not cut off",
+);
+invariant(6 * GROUP_BYTES_SURE <= GROUP_WIRE_BYTES_MAX, "what is not measured fits");
+invariant(
+  GROUP_WIRE_BYTES_MAX + 3 * PEER_FRAME_BYTES + 64 * KIB < FRAME_BYTES_MAX,
+  "a frame to a copy holds a group behind others",
+);
+invariant(
+  TRANSACTION_REPLY_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 &&
+    TRANSACTION_REPLY_BYTES_MAX + 64 * KIB < FRAME_BYTES_MAX,
+  "a transaction answers with any value, and a frame holds its answer",
+);
+invariant(
+  BATCH_FIRST_REPLY_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4,
+  "a batch answers with any value",
+);
+invariant(
+  Math.max(BATCH_REPLY_BYTES_MAX, BATCH_FIRST_REPLY_BYTES_MAX) + BATCH_REQUESTS_MAX * 512 <=
+    FRAME_BYTES_MAX,
+  "a frame holds a batch's replies, small ones included",
 );
 invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual node");
 invariant(

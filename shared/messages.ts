@@ -109,7 +109,7 @@ export const MESSAGES = {
   }),
   ping: message(1, "request", {}),
 
-  // Operations on one key: see operations/table.ts.
+  // Operations on keys: see operations/table.ts.
   ...operationMessages(),
 
   // Directory.
@@ -160,6 +160,8 @@ export const MESSAGES = {
     after: optional(text),
     timeout_ms: optional(uint),
   }),
+  /** Requests that have nothing to do with each other, each by itself and in no order. */
+  batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),
 
   // Replies. `message` is ancestor A's name for what comes back.
   ack: message(1, "reply", {
@@ -411,10 +413,14 @@ export type Request = Message<
   | "count"
   | "scan_node"
   | "count_node"
+  | "batch"
 >;
 
-/** A read or write of one key. */
+/** A read or write of one key, or a transaction. */
 export type KeyRequest = Message<OperationName>;
+
+/** What may be inside a transaction. */
+export type PlainRequest = Message<Exclude<OperationName, "transaction" | "watch_get">>;
 
 /** Messages between nodes about one partition, `append` and `appended` taken apart. */
 export type PeerMessage = Message<

@@ -15,6 +15,7 @@ import {
 import type { KeyBounds } from "./key_range.ts";
 import type { KeyRequest, Message } from "./messages.ts";
 import { OPERATIONS } from "./operations/table.ts";
+import { checkTransaction, plainRequests } from "./transaction_checks.ts";
 import { decodeValue, type ValueFields } from "./value_codec.ts";
 
 /** Sizes, where they are not the defaults of `limits.ts`. */
@@ -35,7 +36,7 @@ const UTF8_BYTES_PER_UNIT_MAX = 3;
 /**
  * Checks a request's key, value and deadline. A value's base64 is only checked when it is decoded.
  *
- * @throws {KvError} `bad_request`, `key_too_large`, `value_too_large`
+ * @throws {KvError} `bad_request`, `key_too_large`, `value_too_large`, `transaction_too_large`
  */
 export function checkKeyRequest(
   request: KeyRequest,
@@ -48,6 +49,20 @@ export function checkKeyRequest(
   const { fields } = OPERATIONS[what];
   if ("value" in fields) {
     checkValue(request as ValueFields, limits, what);
+  }
+  if (request.req_type === "transaction") checkParts(request, limits);
+}
+
+function checkParts(request: Message<"transaction">, limits: RequestLimits): void {
+  checkTransaction(request);
+  for (const [key] of request.checks ?? []) checkKey(key, limits, "transaction: checks");
+  for (const [i, step] of plainRequests(request).entries()) {
+    try {
+      checkKeyRequest(step, limits);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      throw new KvError(error.code, `transaction: requests[${i}]: ${error.message}`);
+    }
   }
 }
 
@@ -104,7 +119,8 @@ export function checkLimit(limit: number | undefined, what: string): void {
   throw new KvError("bad_request", `${what}: "limit" must be 1 to ${SCAN_KEYS_MAX}`);
 }
 
-function checkTimeout(timeoutMs: number | undefined, what: string): void {
+/** Checks a deadline. `what` heads the error's text. @throws {KvError} `bad_request` */
+export function checkTimeout(timeoutMs: number | undefined, what: string): void {
   if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= REQUEST_TIMEOUT_MS_MAX)) return;
   throw new KvError(
     "bad_request",

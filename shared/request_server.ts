@@ -272,11 +272,18 @@ export class RequestServer {
 }
 
 /** What a request holds of memory, about, until it is answered. */
-function sizeOf(request: Request): number {
+function sizeOf(request: object): number {
   let size = REQUEST_OVERHEAD_BYTES;
-  if ("key" in request) size += request.key.length;
-  if ("value" in request) size += request.value?.length ?? 0;
-  if ("value64" in request) size += request.value64?.length ?? 0;
-  if ("bytes" in request) size += request.bytes?.length ?? 0;
+  // The elements of a batch have not been looked at yet.
+  const { key, value, value64, bytes, requests } = request as { [field: string]: unknown };
+  if (typeof key === "string") size += key.length;
+  if (typeof value === "string") size += value.length;
+  if (typeof value64 === "string") size += value64.length;
+  if (bytes instanceof Uint8Array) size += bytes.length;
+  if (Array.isArray(requests)) {
+    for (const inner of requests) {
+      size += typeof inner === "object" && inner !== null ? sizeOf(inner) : REQUEST_OVERHEAD_BYTES;
+    }
+  }
   return size;
 }

@@ -21,11 +21,11 @@ import {
 } from "./limits.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "./messages.ts";
-import { OPERATIONS } from "./operations/table.ts";
 import { NodePool } from "./node_pool.ts";
 import { partitionOf } from "./position.ts";
 import { type Random, randomBelow, randomFraction } from "./random.ts";
 import type { Done, RpcClientDeps } from "./rpc_client.ts";
+import { onlyReads, whyCrossing } from "./transaction_checks.ts";
 import type { Address } from "./transport.ts";
 
 /** A node's own partitions. */
@@ -163,7 +163,7 @@ export class Router {
     const startMs = this.#clock.monotonicMs();
     const task: Task = {
       request,
-      isRead: OPERATIONS[request.req_type].kind === "read",
+      isRead: onlyReads(request),
       isRemembered: "lane" in request && request.lane !== undefined,
       unknown: false,
       startMs,
@@ -223,7 +223,13 @@ export class Router {
       this.#refresh.start();
       return;
     }
-    const partition = partitionOf(task.request.key, map.settings.partitionCount);
+    const { partitionCount } = map.settings;
+    const crossing = task.attempts === 0 ? whyCrossing(task.request, partitionCount) : undefined;
+    if (crossing !== undefined) {
+      this.#finish(task, crossing);
+      return;
+    }
+    const partition = partitionOf(task.request.key, partitionCount);
     const config = map.partitions[partition];
     const target = this.#choose(task, config);
     task.target = target;

@@ -61,7 +61,7 @@ export interface Example {
 }
 
 /** What the doors, help and documents say of an operation. */
-interface Described<F extends Fields> {
+export interface Described<F extends Fields> {
   /** Protocol version that brought it. */
   readonly since: number;
   /** One line for help and documents. */
@@ -187,7 +187,7 @@ export const CONDITION_FIELDS = {
   previous: described("Answer with the value before", optional(flag), { fallback: "false" }),
 };
 
-/** A row of the table, whatever its fields. */
+/** A row of the table for one key, whatever its fields. */
 export type Operation = ReadOperation | WriteOperation;
 
 interface Expiring {

@@ -1,5 +1,5 @@
 /**
- * Every operation on one key, by the name that it has on the JSON wire. A new one is a row here and a
+ * Every operation on keys, by the name that it has on the JSON wire. A new one is a row here and a
  * function in a file of this folder.
  *
  * @module
@@ -10,6 +10,7 @@ import { remove } from "./delete.ts";
 import { expire, getAndExpire, persist } from "./expiry.ts";
 import { exists, get, watchGet } from "./read.ts";
 import { create, put, update } from "./store.ts";
+import { transaction } from "./transaction.ts";
 
 export const OPERATIONS = {
   put,
@@ -27,9 +28,10 @@ export const OPERATIONS = {
   append_value: appendValue,
   set_range: setRange,
   set_bit: setBit,
+  transaction,
 } as const;
 
-/** The name of an operation on one key. */
+/** The name of an operation. */
 export type OperationName = keyof typeof OPERATIONS;
 
 /** The rows as the wire's table has them. */

@@ -172,8 +172,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "reads do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "} else if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer(live)), fail: reply });\n    } else",
-      "} else",
+      "whenCommitted(newest, reply, () => reply(answer(live)))",
+      "reply(answer(live))",
     ]],
     seedsMax: 40,
     storm: "cuts",
@@ -182,8 +182,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "refusals do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "if (newest !== undefined) {\n      (newest.waiters ??= []).push({ run: () => reply(answer), fail: reply });\n    } else",
-      "",
+      "whenCommitted(newest, reply, () => reply(answer))",
+      "reply(answer)",
     ]],
     seedsMax: 60,
     storm: "splits",
@@ -311,7 +311,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a former primary says that unfinished writes were refused",
-    file: "node/primary.ts",
+    file: "node/write_queue.ts",
     edits: [[
       '        "outcome_unknown",\n        `the node stopped',
       '        "unavailable",\n        `the node stopped',

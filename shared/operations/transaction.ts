@@ -1,0 +1,66 @@
+/**
+ * `transaction`: several operations on keys of one partition, as one. This file says what it is made
+ * of; what its parts must keep to is `shared/transaction_checks.ts`, and the primary carries it out
+ * (`node/request_evaluation.ts`).
+ *
+ * @module
+ */
+import { array, described, field, type Fields, optional, text } from "../fields.ts";
+import { isUint } from "../map_shape.ts";
+import { type Described, WRITE_FIELDS } from "./operation.ts";
+
+/**
+ * A request inside a transaction, as far as the table can say without going round in a circle: in
+ * truth it is a `PlainRequest` of `messages.ts`, as `checkTransaction` makes sure.
+ */
+export interface TransactionStep {
+  readonly req_type: string;
+  readonly key: string;
+}
+
+/** A key, and the version that it must have; 0: it must not be there. */
+export type VersionCheck = readonly [key: string, version: number];
+
+/** An operation on several keys of one partition. */
+export interface TransactionOperation<F extends Fields = Fields> extends Described<F> {
+  readonly kind: "transaction";
+}
+
+const versionChecks = field<readonly VersionCheck[]>(
+  "an array of [key, version]",
+  (value) =>
+    Array.isArray(value) &&
+    value.every((item) =>
+      Array.isArray(item) && item.length === 2 && typeof item[0] === "string" && isUint(item[1])
+    ),
+);
+
+const { key: _, ...WHOLE } = WRITE_FIELDS;
+
+const FIELDS = {
+  key: described("One of its keys, which must all be in one partition", text),
+  ...WHOLE,
+  requests: described(
+    "Operations on keys, carried out in this order; each sees what those before it did",
+    array<TransactionStep>(),
+  ),
+  checks: described(
+    "Keys with the versions that they must have; 0: there is no such key",
+    optional(versionChecks),
+    { fallback: "none" },
+  ),
+};
+
+export const transaction: TransactionOperation<typeof FIELDS> = {
+  kind: "transaction",
+  since: 1,
+  summary: "Several operations on keys of one partition, all of them or none, as of one moment",
+  reply: "result",
+  answers: "result: the replies in order, with the version of the last write; " +
+    "version_mismatch where a key of `checks` has another version, and then nothing is done",
+  errors: ["version_mismatch", "cross_partition", "transaction_too_large"],
+  arguments: [],
+  doors: ["wire"],
+  example: { words: [] },
+  fields: FIELDS,
+};
