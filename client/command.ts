@@ -63,7 +63,7 @@ export interface CommandIo {
   /** Undefined where nobody watches. */
   progress(totalBytes: number | undefined): Progress | undefined;
   /** Asks whoever sits at the terminal; undefined where nobody does. The shell has its own. */
-  ask: ((question: string) => Promise<string>) | undefined;
+  ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
 }
 
 /** What a command works with. */

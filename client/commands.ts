@@ -15,6 +15,7 @@ import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
 import { commandHelp, commandLines } from "./help.ts";
 import { KEY, operationCommands, printEither } from "./operation_commands.ts";
+import { MANY_COMMANDS } from "./many_commands.ts";
 import { errorLine, formatDocument, formatTable } from "./output.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
 
@@ -22,6 +23,7 @@ const OPTIONS = ["json", "timeoutMs"] as const;
 
 const ROWS: readonly Command[] = [
   ...operationCommands(),
+  ...MANY_COMMANDS,
   {
     name: "list-nodes",
     arguments: [],

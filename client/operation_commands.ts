@@ -26,7 +26,7 @@ import { entryDocument, formatDocument, metadataLine } from "./output.ts";
 import { readAll } from "./transfer_commands.ts";
 
 /** Fields that are settings of the client; the table of settings has them. */
-const SETTING_FIELDS: readonly string[] = ["timeout_ms", "acks", "consistency"];
+export const SETTING_FIELDS: readonly string[] = ["timeout_ms", "acks", "consistency"];
 
 const WITH_METADATA = wordField(
   "with_metadata",

@@ -65,6 +65,12 @@ export function metadataLine(entry: KvEntry, nowMs: number): string {
   return `version ${version}, written ${dateText(timestampMs)}, ${expiry}`;
 }
 
+/** A key on a line of its own; quoted where it would not be read back from there. */
+export function keyLabel(key: string): string {
+  // deno-lint-ignore no-control-regex
+  return /^"|[\u0000-\u001f\u007f]/.test(key) ? JSON.stringify(key) : key;
+}
+
 /** `29m 59s`: to the second, but for the last one. */
 export function timeLeft(ms: number): string {
   return formatDuration(ms < 1_000 ? ms : Math.round(ms / 1_000) * 1_000);

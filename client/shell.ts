@@ -59,7 +59,7 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
       removeHistoryDuplicates: true,
       completer: (line: string) => completeLine(line, session.recentKeys()),
     });
-    io.ask = (question) => new Promise((resolve) => terminal.question(question, resolve));
+    io.ask = (question, signal) => askAt(terminal, question, signal);
     let running: AbortController | undefined;
     let left = false;
     const waiting: string[] = [];
@@ -105,6 +105,22 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
       void leave();
     });
     terminal.prompt();
+  });
+}
+
+/** A line from the terminal; an empty one where Ctrl-C or the end comes first. */
+function askAt(
+  terminal: readline.Interface,
+  question: string,
+  signal: AbortSignal,
+): Promise<string> {
+  return new Promise((resolve) => {
+    const onAbort = () => resolve("");
+    signal.addEventListener("abort", onAbort, { once: true });
+    terminal.question(question, { signal }, (answer) => {
+      signal.removeEventListener("abort", onAbort);
+      resolve(answer.trim());
+    });
   });
 }
 

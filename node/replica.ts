@@ -12,8 +12,8 @@ import { invariant, toKvError } from "../shared/errors.ts";
 import type { KeyRequest, Message, PeerMessage, Reply, WireEntry } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { Follower } from "./follower.ts";
-import { errorReply, liveEntry } from "../shared/operations/operation.ts";
-import { OPERATIONS } from "../shared/operations/table.ts";
+import { errorReply, liveEntry, type ReadOperation } from "../shared/operations/operation.ts";
+import { operationOf } from "../shared/operations/request_words.ts";
 import { isLaneKey } from "./lanes.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import { Primary } from "./primary.ts";
@@ -132,17 +132,20 @@ export class Replica {
 
   /** A request for a key of this partition. */
   execute(request: KeyRequest, reply: ReplyTo): void {
-    if (this.primary !== undefined) this.primary.execute(request, reply);
-    else if (
-      (request.req_type === "get" || request.req_type === "exists") &&
-      request.consistency === "replica"
-    ) this.#readCopy(request, reply);
+    if (this.primary !== undefined) {
+      this.primary.execute(request, reply);
+      return;
+    }
+    const operation = operationOf(request.req_type);
+    const mayBeOld = "consistency" in request && request.consistency === "replica";
+    if (operation.kind === "read" && mayBeOld) this.#readCopy(request, operation, reply);
     else reply(this.#owner.notPrimary(this.partition));
   }
 
   /** A read that may be a moment old, from this copy; passed on where the copy cannot tell. */
   #readCopy(
-    request: Message<"get" | "exists">,
+    request: KeyRequest,
+    operation: ReadOperation,
     reply: ReplyTo,
   ): void {
     if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease()) {
@@ -152,7 +155,7 @@ export class Replica {
         // Whether a key has expired is for the primary to decide.
         const expired = entry !== undefined && live === undefined && !isTombstone(entry);
         if (!expired && (entry?.seq ?? 0) <= this.store.state.commitSeq) {
-          reply(OPERATIONS[request.req_type].read(request, live));
+          reply(operation.read(request, live));
           return;
         }
       } catch (error) {

@@ -308,6 +308,8 @@ export const IMPORT_BACKOFF_MS_MAX = 1_000;
 export const IMPORT_LISTED_MAX = 1_000;
 /** Distinct keys that an import can count (12 to 24 bytes of memory each). */
 export const IMPORT_KEYS_COUNTED_MAX = 2 ** 24;
+/** Of a command on many keys, so many requests are under way at a time. */
+export const CLIENT_REQUESTS_IN_FLIGHT_MAX = 64;
 /** Keys that the shell offers at Tab, of those that it was last told. */
 export const RECENT_KEYS_MAX = 1_000;
 /** The client's export writes so much at a time. */

@@ -8,6 +8,7 @@ import { increment, incrementFloat } from "./arithmetic.ts";
 import { appendValue, setBit, setRange } from "./bytes.ts";
 import { remove } from "./delete.ts";
 import { expire, getAndExpire, persist } from "./expiry.ts";
+import { inspect } from "./inspect.ts";
 import { exists, get, watchGet } from "./read.ts";
 import { create, put, update } from "./store.ts";
 import { transaction } from "./transaction.ts";
@@ -19,6 +20,7 @@ export const OPERATIONS = {
   delete: remove,
   get,
   exists,
+  inspect,
   watch_get: watchGet,
   expire,
   persist,

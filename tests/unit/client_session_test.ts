@@ -344,6 +344,39 @@ Deno.test("Session.runWords takes a command's own flags, and refuses another com
   assertEquals([code, error.code], [2, "bad_request"]);
 });
 
+Deno.test("Session runs commands on many keys, each key by itself", async () => {
+  const bench = new Bench();
+  const table: [line: string, exitCode: number, printed: string | RegExp][] = [
+    [
+      "put-many a 1 b 2 'c d' 3 --ttl 1h",
+      0,
+      "a\tsuccess (version 1)\nb\tsuccess (version 2)\nc d\tsuccess (version 3)\n",
+    ],
+    ["get-many a x b", 3, 'a\t1\nb\t2\nx: not_found: get: no such key "x"\n'],
+    ["delete-many x b", 3, /^b\tdeleted\nx: not_found: /],
+    ["mget a b", 3, /^a\t1\nb: not_found: /],
+    ["put-many a 1 b", 2, /keys and values come in pairs, given 3 words/],
+    ["put-many a", 2, /required 2 or more arguments, given 1: put-many KEY VALUE \[KEY VALUE…\]/],
+    ["get-many", 2, /required 1 or more arguments/],
+    ["ttl a", 0, / \(1970-01-01T01:00:01.000Z\)\n$/],
+    ["persist a", 0, "true\n"],
+    ["ttl a", 0, "never expires\n"],
+    ["ttl x", 3, /^not_found: /],
+    ["inspect a", 0, "length: 1\nversion: 5\ntimestamp: 1000\n"],
+  ];
+  for (const [line, exitCode, printed] of table) {
+    const [code, text] = await bench.line(line);
+    if (typeof printed === "string") assertEquals(text, printed, line);
+    else assertMatch(text, printed, line);
+    assertEquals(code, exitCode, line);
+  }
+  const [code, printed] = await bench.line("get-many a x --json");
+  assertEquals([code, JSON.parse(printed)], [3, [
+    { key: "a", value: "1", version: 5, timestamp: 1_000 },
+    { key: "x", error: { code: "not_found", message: 'get: no such key "x"' } },
+  ]]);
+});
+
 Deno.test("runScript goes on after an error, and gives the first one's exit code", async () => {
   const bench = new Bench();
   const script = lines("put:k:v", "get nosuch", "nosuch", "", "GET k", "exit", "get k");
@@ -358,7 +391,7 @@ Deno.test("runScript goes on after an error, and gives the first one's exit code
 Deno.test("completeLine offers commands, and the options of a command", () => {
   const table: [line: string, candidates: string[], part: string][] = [
     ["ex", ["exists ", "exit ", "expire ", "export "], "ex"],
-    ["PU", ["PUT "], "PU"],
+    ["PU", ["PUT ", "PUT_MANY "], "PU"],
     ["LIST_", ["LIST_NODES "], "LIST_"],
     ["help q", ["quit "], "q"],
     ["get k --c", ["--consistency "], "--c"],

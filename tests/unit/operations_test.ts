@@ -147,6 +147,15 @@ for (const [name, args, current, code] of REFUSED) {
   });
 }
 
+Deno.test("operation inspect tells of a key without its value", () => {
+  const request = { req_type: "inspect", key: "k" };
+  assertEquals(OPERATIONS.inspect.read(request, entry("abc", NOW + 5)), {
+    req_type: "result",
+    result: { length: 3, version: 7, timestamp: 5, expires_at: NOW + 5 },
+  });
+  assertEquals(OPERATIONS.inspect.read(request, undefined).req_type, "error");
+});
+
 Deno.test("formatFloat writes no exponent", () => {
   for (
     const [value, text] of [

@@ -1,0 +1,28 @@
+/** `inspect`: what is known about a key beside its value. @module */
+import { ALL_DOORS, noSuchKey, READ_FIELDS, type ReadOperation, resultReply } from "./operation.ts";
+
+export const inspect: ReadOperation<typeof READ_FIELDS> = {
+  kind: "read",
+  since: 1,
+  summary: "Length, version, timestamp and expiry of a key, without its value",
+  reply: "result",
+  answers:
+    "result: an object with length (bytes), version, timestamp, and expires_at where the key " +
+    "expires; not_found where there is no such key",
+  errors: ["not_found"],
+  arguments: [],
+  doors: ALL_DOORS,
+  example: { words: ["session:7"], before: "alice", expires: true },
+  fields: READ_FIELDS,
+  read(request, entry) {
+    if (entry === undefined) return noSuchKey(request);
+    const { value, seq, timestampMs, expiresAtMs } = entry;
+    const expiry = expiresAtMs === 0 ? {} : { expires_at: expiresAtMs };
+    return resultReply({
+      length: value.length,
+      version: seq,
+      timestamp: timestampMs,
+      ...expiry,
+    });
+  },
+};
