@@ -7,6 +7,7 @@
  */
 import { KvError } from "../errors.ts";
 import type { Address } from "../transport.ts";
+import { HttpProblem, problemResponse } from "./problem.ts";
 
 /** A server that listens. */
 export interface HttpServer {
@@ -21,6 +22,10 @@ export type ListenHttp = (
   addresses: readonly Address[],
   handle: (request: Request) => Promise<Response>,
 ) => HttpServer;
+
+const STOPPING = new HttpProblem(503, "unavailable", "this process is stopping; ask another one", {
+  headers: { connection: "close" },
+});
 
 /** @throws {KvError} `address_in_use` where none is free */
 export const listenHttp: ListenHttp = (addresses, handle) => {
@@ -53,17 +58,37 @@ function listen(
   handle: (request: Request) => Promise<Response>,
 ): HttpServer {
   const abort = new AbortController();
+  let underWay = 0;
+  let stopping = false;
+  let onIdle = () => {};
   const server = Deno.serve({
     hostname: host.replace(/^\[|\]$/g, ""),
     port,
     signal: abort.signal,
     onListen: () => {},
-  }, (request) => handle(request));
+  }, async (request) => {
+    if (stopping) return problemResponse(STOPPING);
+    underWay++;
+    try {
+      return await handle(request);
+    } finally {
+      underWay--;
+      if (underWay === 0) onIdle();
+    }
+  });
   return {
     address: { host, port: server.addr.port },
     async close(graceMs) {
+      stopping = true;
       const timer = setTimeout(() => abort.abort(), graceMs);
       try {
+        // The platform's own shutdown breaks off bodies that are still being read.
+        if (underWay > 0) {
+          await Promise.race([
+            new Promise<void>((resolve) => onIdle = resolve),
+            server.finished,
+          ]);
+        }
         await server.shutdown();
       } finally {
         clearTimeout(timer);

@@ -7,6 +7,8 @@
 import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
 import type { Methods } from "./endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health.ts";
+import { operationRoutes } from "./operation_endpoints.ts";
+import { openApiEndpoint } from "./openapi.ts";
 import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
 
 /** What comes before the key in the path of a key. */
@@ -22,4 +24,6 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/health": { GET: getHealth },
   "/health/live": { GET: getLiveness },
   "/health/ready": { GET: getReadiness },
+  ...operationRoutes(),
+  "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },
 };

@@ -51,6 +51,16 @@ export const SET_REQUEST = named("SetRequest");
 export const WRITTEN = named("Written");
 export const CLUSTER = named("Cluster");
 
+/** The name of a reply's schema. */
+export function replySchemaName(reply: "ack" | "data" | "result"): string {
+  return `${reply[0]?.toUpperCase()}${reply.slice(1)}Reply`;
+}
+
+/** A reply to an operation, as the wire has it. */
+export function replySchema(reply: "ack" | "data" | "result"): JsonSchema {
+  return named(replySchemaName(reply));
+}
+
 /** The schemas that have a name. */
 export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   Problem: {

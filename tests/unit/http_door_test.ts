@@ -4,9 +4,12 @@ import { ERROR_CODES, type ErrorCode } from "../../shared/errors.ts";
 import { HttpDoor } from "../../shared/http/door.ts";
 import type { HealthReport } from "../../shared/http/health.ts";
 import type { OriginRules } from "../../shared/http/origins.ts";
+import { ROUTES } from "../../shared/http/routes.ts";
 import { STATUS_OF_CODE } from "../../shared/http/problem.ts";
 import { HTTP_BODY_TIMEOUT_MS, HTTP_TARGET_CHARACTERS_MAX } from "../../shared/limits.ts";
+import { OPERATIONS } from "../../shared/operations/table.ts";
 import { NO_LOG } from "../../shared/logger.ts";
+import { checkAgainstOpenApi } from "../support/openapi_check.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { MemoryDatabase } from "../support/memory_database.ts";
 
@@ -29,8 +32,11 @@ class Bench {
   }
 
   /** A request; `path` is put behind the address as it is. */
-  ask(method: string, path: string, options: RequestInit & { duplex?: "half" } = {}) {
-    return this.door.handle(new RawRequest(HOST + path, { method, ...options }));
+  async ask(method: string, path: string, options: RequestInit & { duplex?: "half" } = {}) {
+    const request = new RawRequest(HOST + path, { method, ...options });
+    const response = await this.door.handle(request);
+    await checkAgainstOpenApi(method, path, response);
+    return response;
   }
 
   /** A request that must fail. @returns the problem */
@@ -506,4 +512,87 @@ Deno.test("HTTP: a stored page is inert", async () => {
   await body?.cancel();
   assertEquals(headers.get("x-content-type-options"), "nosniff");
   assertStringIncludes(headers.get("content-security-policy") ?? "", "sandbox");
+});
+
+Deno.test("HTTP: every operation of the table by its name", async () => {
+  const bench = new Bench();
+  const op = async (name: string, fields: object) => {
+    const response = await bench.ask("POST", `/op/${name}`, {
+      body: JSON.stringify(fields),
+      headers: { "content-type": "application/json; charset=utf-8" },
+    });
+    return [response.status, await response.json()];
+  };
+  const version = (n: number) => ({ req_type: "ack", message: "success", version: n });
+  assertEquals(await op("put", { key: "k", value: "7", acks: null }), [200, version(1)]);
+  assertEquals(await op("increment", { key: "k", by: "5" }), [
+    200,
+    { req_type: "result", result: "12", version: 2 },
+  ]);
+  assertEquals(await op("put", { key: "k", value64: "/w==", previous: true, created: true }), [
+    200,
+    { ...version(3), previous: "12", created: false },
+  ]);
+  const timestamp = bench.database.wallMs;
+  assertEquals(await op("get", { key: "k" }), [
+    200,
+    { req_type: "data", message: "", value64: "/w==", version: 3, timestamp },
+  ]);
+  assertEquals(await op("exists", { key: "none" }), [200, { req_type: "result", result: false }]);
+  const problems: [number, ErrorCode, string, string][] = [
+    [422, "not_an_integer", "increment", '{"key":"k"}'],
+    [409, "exists", "create", '{"key":"k","value":""}'],
+    [409, "version_mismatch", "put", '{"key":"k","value":"","if_version":9}'],
+    [404, "not_found", "update", '{"key":"none","value":""}'],
+    [400, "bad_request", "put", '{"key":"k"}'],
+    [400, "bad_request", "put", '{"key":"k","value":7}'],
+    [400, "bad_request", "put", '{"value":"7"}'],
+    [400, "bad_request", "put", '{"key":"k","value":"7","ttl":1}'],
+    [400, "bad_request", "put", '{"key":"k","value":"7","__proto__":1}'],
+    [400, "bad_request", "get", '{"key":"k","forwarded":true}'],
+    [400, "bad_request", "put", '{"key":"k","bytes":{"0":1}}'],
+    [400, "bad_request", "put", '{"key":"k","value":"7","again":true}'],
+    [400, "bad_request", "get", '{"key":"k","timeout_ms":0}'],
+    [413, "key_too_large", "get", JSON.stringify({ key: "x".repeat(2_000) })],
+    [404, "bad_request", "watch_get", '{"key":"k"}'],
+    [404, "bad_request", "nothing", "{}"],
+  ];
+  for (const [status, code, name, body] of problems) {
+    await bench.problem(status, code, "POST", `/op/${name}`, { body: text.encode(body) });
+  }
+  const form = { body: "{}", headers: { "content-type": "text/plain" } };
+  await bench.problem(415, "bad_request", "POST", "/op/put", form);
+});
+
+Deno.test("HTTP: every operation that is for this door has its path", () => {
+  for (const [name, { doors }] of Object.entries(OPERATIONS)) {
+    const there = Object.hasOwn(ROUTES, `/op/${name}`);
+    assertEquals(there, (doors as readonly string[]).includes("http"), name);
+  }
+});
+
+Deno.test("HTTP: a body's content type is asked for, and its absence overlooked", async () => {
+  const bench = new Bench();
+  const body = text.encode('{"key":"k","value":"v"}');
+  for (const type of ["application/json", "APPLICATION/JSON;a=b", "application/x+json"]) {
+    const headers = { "content-type": type };
+    assertEquals((await bench.ask("POST", "/op/put", { body, headers })).status, 200, type);
+  }
+  assertEquals((await bench.ask("POST", "/op/put", { body })).status, 200);
+  for (const type of ["text/json", "application/jsonx", "json", "multipart/form-data"]) {
+    const options = { body, headers: { "content-type": type } };
+    await bench.problem(415, "bad_request", "POST", "/op/put", options);
+  }
+});
+
+Deno.test("HTTP: /openapi.json describes every route", async () => {
+  const bench = new Bench();
+  const response = await bench.ask("GET", "/openapi.json");
+  const document = await response.json();
+  assertEquals(document.openapi, "3.1.0");
+  assertEquals(Object.keys(document.paths), Object.keys(ROUTES));
+  const ids = Object.values(ROUTES).flatMap((methods) =>
+    Object.values(methods).map(({ id }) => id)
+  );
+  assertEquals(new Set(ids).size, ids.length, "operation ids are unique");
 });

@@ -1,0 +1,72 @@
+/**
+ * `POST /op/{operation}`: every operation of the table that HTTP may ask for, with its fields as a
+ * JSON object and its reply as the JSON wire has it. A new operation needs nothing here.
+ *
+ * @module
+ */
+import { KvError } from "../errors.ts";
+import type { Fields } from "../fields.ts";
+import { type KeyRequest, whyInvalid } from "../messages.ts";
+import { OPERATIONS } from "../operations/table.ts";
+import { wireForm } from "../wire_form.ts";
+import { readJsonObject } from "./body.ts";
+import { type Endpoint, endpoint, json, type Methods } from "./endpoint.ts";
+import { fieldsSchema, isForPrograms } from "./field_schemas.ts";
+import { replySchema } from "./schemas.ts";
+import { quoted } from "./target.ts";
+
+/** What is needed of a row, whatever its kind. */
+interface Row {
+  readonly summary: string;
+  readonly answers: string;
+  readonly reply: "ack" | "data" | "result";
+  readonly doors: readonly string[];
+  readonly fields: Fields;
+}
+
+const ROWS: Readonly<Record<string, Row>> = OPERATIONS;
+
+/** The routes, by path. */
+export function operationRoutes(): Record<string, Methods> {
+  const routes: Record<string, Methods> = {};
+  for (const [name, row] of Object.entries(ROWS)) {
+    if (row.doors.includes("http")) routes[`/op/${name}`] = { POST: operationEndpoint(name, row) };
+  }
+  return routes;
+}
+
+function operationEndpoint(name: string, row: Row): Endpoint {
+  return endpoint({
+    id: `op_${name}`,
+    summary: row.summary,
+    parameters: {},
+    body: { contentType: "application/json", schema: fieldsSchema(row.fields) },
+    responses: { 200: { description: row.answers, schema: replySchema(row.reply) } },
+    async run({ request, services }) {
+      const body = await readJsonObject(request, services.bodies);
+      const message = operationRequest(name, row.fields, body);
+      const { id: _, ...reply } = await services.demand(message, message.timeout_ms);
+      return json(200, wireForm(reply));
+    },
+  });
+}
+
+/** The request that a body asks for. @throws {KvError} `bad_request` */
+function operationRequest(
+  name: string,
+  fields: Fields,
+  body: Record<string, unknown>,
+): KeyRequest {
+  const request: Record<string, unknown> = { req_type: name };
+  for (const [field, value] of Object.entries(body)) {
+    const known = Object.hasOwn(fields, field) ? fields[field] : undefined;
+    if (known === undefined || !isForPrograms(known)) {
+      throw new KvError("bad_request", `${name}: there is no field ${quoted(field)}`);
+    }
+    // JSON null stands for an absent field.
+    if (value !== null) request[field] = value;
+  }
+  const why = whyInvalid(request);
+  if (why !== undefined) throw new KvError("bad_request", why);
+  return request as KeyRequest;
+}
