@@ -152,13 +152,7 @@ export class Coordinator {
     this.#door = new HttpDoor({ clock: deps.clock, log: deps.logger("http") }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
-      database: {
-        map: () => this.#mapShown ? this.map : undefined,
-        execute: (request, timeoutMs, done) => {
-          this.#gateway.execute({ ...request, timeout_ms: timeoutMs }, done);
-          return () => {};
-        },
-      },
+      database: this.#gateway.database,
     }, options.origins ?? NO_ORIGINS);
     this.#acceptor = new Acceptor({ json: (stream) => this.#serve(stream) });
     this.#membership = new Membership({

@@ -16,7 +16,7 @@ import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/origins.ts";
 import { problemResponse } from "../shared/http/problem.ts";
-import { checkKeyRequest, DEFAULT_LIMITS, type RequestLimits } from "../shared/request_checks.ts";
+import { DEFAULT_LIMITS, type RequestLimits } from "../shared/request_checks.ts";
 import { Router } from "../shared/router.ts";
 import type { Storage } from "../shared/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
@@ -297,13 +297,7 @@ export class NodeRuntime {
     return new HttpDoor({ clock, log: logger("http") }, {
       limits,
       health: () => this.node.health(this.up),
-      database: {
-        map: () => this.node.map(),
-        execute: (request, timeoutMs, done) => {
-          checkKeyRequest(request, limits);
-          return this.#router.execute(request, timeoutMs, done);
-        },
-      },
+      database: this.server.database,
     }, options.origins ?? NO_ORIGINS);
   }
 

@@ -6,7 +6,7 @@
  */
 import { ByteBudget } from "../byte_budget.ts";
 import type { Clock } from "../clock.ts";
-import type { Database } from "../database.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest } from "../database.ts";
 import { fromErrorReply } from "../error_reply.ts";
 import { KvError } from "../errors.ts";
 import { HTTP_BODY_BYTES_MAX, REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../limits.ts";
@@ -26,7 +26,7 @@ import { HttpProblem } from "./problem.ts";
 
 /** What stands behind the door: the database, and what this process says of itself. */
 export interface HttpSite {
-  readonly database: Pick<Database, "map" | "execute">;
+  readonly database: Database;
   readonly limits: RequestLimits;
   health(): HealthReport;
 }
@@ -148,6 +148,26 @@ export class Services {
     const reply = await this.execute(request, timeoutMs);
     if (reply.req_type === "error") throw fromErrorReply(reply);
     return reply;
+  }
+
+  /** A page of the keys. @throws {KvError} */
+  scan(request: ScanRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<ScanPage> {
+    return new Promise((resolve, reject) => {
+      this.site.database.scan(request, timeoutMs, (page) => {
+        if ("req_type" in page) reject(fromErrorReply(page));
+        else resolve(page);
+      });
+    });
+  }
+
+  /** How many keys there are. @throws {KvError} */
+  count(request: CountRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.site.database.count(request, timeoutMs, (count) => {
+        if (typeof count === "number") resolve(count);
+        else reject(fromErrorReply(count));
+      });
+    });
   }
 
   /** Checks a key that stands in the address. @throws {KvError} 400, 414 */

@@ -5,6 +5,7 @@
  * @module
  */
 import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
+import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
 import type { Methods } from "./endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health.ts";
 import { operationRoutes } from "./operation_endpoints.ts";
@@ -17,6 +18,9 @@ export const KEY_PATH = "/kv/";
 /** By path. `{key}` stands for the rest of a path. */
 export const ROUTES: Readonly<Record<string, Methods>> = {
   "/kv/{key}": { GET: getValue, PUT: putValue, DELETE: deleteValue },
+  "/kv": { GET: listKeys, DELETE: deleteKeys },
+  "/count": { GET: countKeys },
+  "/keys": { GET: getKeys },
   "/get": { GET: getByParameter },
   "/set": { POST: setByBody },
   "/delete": { DELETE: deleteByParameter },

@@ -49,6 +49,9 @@ export const LIVENESS = named("Liveness");
 export const ENTRY = named("Entry");
 export const SET_REQUEST = named("SetRequest");
 export const WRITTEN = named("Written");
+export const PAGE = named("Page");
+export const COUNT = named("Count");
+export const DELETED = named("Deleted");
 export const CLUSTER = named("Cluster");
 
 /** The name of a reply's schema. */
@@ -91,6 +94,26 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     version: VERSION,
     timestamp: DATE_MS,
     "expires_at?": DATE_MS,
+  }),
+  Page: {
+    ...objectSchema({
+      "keys?": arraySchema(STRING),
+      "entries?": arraySchema(named("Entry")),
+      "cursor?": {
+        type: "string",
+        description: "Where the next page begins; absent: it was the last.",
+      },
+    }),
+    description:
+      "`keys`, or `entries` where values are asked for. A page may be short, even empty.",
+  },
+  Count: objectSchema({ count: UINT }),
+  Deleted: objectSchema({
+    deleted: UINT,
+    "cursor?": {
+      type: "string",
+      description: "Time was up: go on from here; absent: all is done.",
+    },
   }),
   SetRequest: {
     ...objectSchema({ key: { type: "string", minLength: 1 }, ...VALUE }),

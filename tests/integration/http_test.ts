@@ -52,7 +52,13 @@ Deno.test("HTTP: what is written at one address is read at every other", async (
   const { nodes: listed } = await (await fetch(`${gateway}/cluster`)).json();
   const ports = listed.map(({ httpPort }: { httpPort: number }) => httpPort).toSorted();
   assertEquals(ports, nodes.map((base) => Number(new URL(base).port)).toSorted());
-  for (const base of all) assertEquals((await health(base))[0], 200);
+  for (const base of all) {
+    assertEquals((await health(base))[0], 200);
+    const page = await (await fetch(`${base}/kv?limit=2`)).json();
+    const rest = await (await fetch(`${base}/kv?limit=2&cursor=${page.cursor}`)).json();
+    assertEquals([...page.keys, ...rest.keys], ["a", "b/c d", "ü"]);
+    assertEquals(await (await fetch(`${base}/count?prefix=b`)).json(), { count: 1 });
+  }
 
   // Two who increment at different doors lose nothing.
   await Promise.all(all.flatMap((base) =>

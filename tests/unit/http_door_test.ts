@@ -1,75 +1,17 @@
 /** The HTTP door over a database in memory: each route, each error, and hostile input. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ERROR_CODES, type ErrorCode } from "../../shared/errors.ts";
-import { HttpDoor } from "../../shared/http/door.ts";
-import type { HealthReport } from "../../shared/http/health.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
 import type { OriginRules } from "../../shared/http/origins.ts";
 import { ROUTES } from "../../shared/http/routes.ts";
 import { STATUS_OF_CODE } from "../../shared/http/problem.ts";
 import { HTTP_BODY_TIMEOUT_MS, HTTP_TARGET_CHARACTERS_MAX } from "../../shared/limits.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import { checkAgainstOpenApi } from "../support/openapi_check.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryDatabase } from "../support/memory_database.ts";
-
-const HOST = "http://127.0.0.1:9081";
-const LOCAL: OriginRules = { corsOrigins: [], hosts: [], localOnly: true };
-const VALUE_BYTES_MAX = 1_000;
-
-class Bench {
-  readonly database = new MemoryDatabase();
-  readonly clock = new ManualClock(this.database.wallMs);
-  readonly door: HttpDoor;
-  health: HealthReport = { role: "node", status: "ok", reasons: [], checks: {} };
-
-  constructor(rules: OriginRules = LOCAL) {
-    this.door = new HttpDoor({ clock: this.clock, log: NO_LOG }, {
-      database: this.database,
-      limits: { keyBytesMax: 100, valueBytesMax: VALUE_BYTES_MAX },
-      health: () => this.health,
-    }, rules);
-  }
-
-  /** A request; `path` is put behind the address as it is. */
-  async ask(method: string, path: string, options: RequestInit & { duplex?: "half" } = {}) {
-    const request = new RawRequest(HOST + path, { method, ...options });
-    const response = await this.door.handle(request);
-    await checkAgainstOpenApi(method, path, response);
-    return response;
-  }
-
-  /** A request that must fail. @returns the problem */
-  async problem(status: number, code: ErrorCode, method: string, path: string, options = {}) {
-    const response = await this.ask(method, path, options);
-    const problem = await response.json();
-    assertEquals([response.status, problem.status, problem.code], [status, status, code], path);
-    assertEquals(response.headers.get("content-type"), "application/problem+json");
-    assertEquals(problem.title, ERROR_CODES[code].text);
-    assertEquals(problem.retry, ERROR_CODES[code].retry);
-    assertEquals(problem.type, `urn:kv:problem:${code}`);
-    return { problem, response };
-  }
-}
-
-/** A request whose address stays as it is written, as it does on a real connection. */
-class RawRequest extends Request {
-  readonly #raw: string;
-
-  constructor(raw: string, init: RequestInit & { duplex?: "half" }) {
-    super(HOST, init);
-    this.#raw = raw;
-  }
-
-  override get url(): string {
-    return this.#raw;
-  }
-}
+import { HOST, HttpBench, LOCAL, RawRequest, VALUE_BYTES_MAX } from "../support/http_bench.ts";
 
 const text = new TextEncoder();
 
 Deno.test("HTTP: a value is kept byte for byte under any key", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const keys = ["k", "a/b/c", "..", "a/../b", "ü %/?#&=+", "\u0000", " ", "a//b/", "%2F"];
   const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
   for (const key of keys) {
@@ -89,7 +31,7 @@ Deno.test("HTTP: a value is kept byte for byte under any key", async () => {
 });
 
 Deno.test("HTTP: HEAD is GET without the body", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   bench.database.set("k", "value");
   const get = await bench.ask("GET", "/kv/k");
   const head = await bench.ask("HEAD", "/kv/k");
@@ -103,7 +45,7 @@ Deno.test("HTTP: HEAD is GET without the body", async () => {
 });
 
 Deno.test("HTTP: If-Match and If-None-Match on reads", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const { seq } = bench.database.set("k", "v");
   const cases: [headers: Record<string, string>, status: number][] = [
     [{ "if-none-match": `"${seq}"` }, 304],
@@ -144,7 +86,7 @@ Deno.test("HTTP: If-Match and If-None-Match on reads", async () => {
 });
 
 Deno.test("HTTP: If-Match and If-None-Match on writes", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const write = async (method: string, key: string, headers: Record<string, string>) => {
     const body = method === "PUT" ? "new" : null;
     const response = await bench.ask(method, `/kv/${key}`, { headers, body });
@@ -187,7 +129,7 @@ Deno.test("HTTP: If-Match and If-None-Match on writes", async () => {
 });
 
 Deno.test("HTTP: a list of tags is looked at again where somebody writes meanwhile", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   bench.database.set("k", "a");
   let meddled = 0;
   bench.database.intercept = (request) => {
@@ -205,7 +147,7 @@ Deno.test("HTTP: a list of tags is looked at again where somebody writes meanwhi
 });
 
 Deno.test("HTTP: expiry by parameter and header, shown on reads", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const { wallMs } = bench.database;
   const cases: [query: string, headers: Record<string, string>, at: number][] = [
     ["?ttl=10", {}, wallMs + 10_000],
@@ -237,7 +179,7 @@ Deno.test("HTTP: expiry by parameter and header, shown on reads", async () => {
 });
 
 Deno.test("HTTP: consistency, acks and deadline reach the database", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   bench.database.set("k", "v");
   await (await bench.ask("GET", "/kv/k?consistency=replica&timeout_ms=77")).body?.cancel();
   await bench.ask("PUT", "/kv/k?acks=primary&timeout_ms=78", { body: "v" });
@@ -247,7 +189,7 @@ Deno.test("HTTP: consistency, acks and deadline reach the database", async () =>
 });
 
 Deno.test("HTTP: the earlier paths", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const set = await bench.ask("POST", "/set", {
     body: '{"key":"a b","value":"ü"}',
     headers: { "content-type": "application/x-www-form-urlencoded" },
@@ -266,7 +208,7 @@ Deno.test("HTTP: the earlier paths", async () => {
 });
 
 Deno.test("HTTP: health is 200 only where the process can serve", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   for (
     const [status, code] of [["ok", 200], ["degraded", 200], ["unavailable", 503]] as const
   ) {
@@ -282,7 +224,7 @@ Deno.test("HTTP: health is 200 only where the process can serve", async () => {
 });
 
 Deno.test("HTTP: every error code has its status", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   for (const [code, status] of Object.entries(STATUS_OF_CODE) as [ErrorCode, number][]) {
     bench.database.intercept = () => ({
       req_type: "error",
@@ -302,7 +244,7 @@ Deno.test("HTTP: every error code has its status", async () => {
 });
 
 Deno.test("HTTP: bodies are bounded, announced or not", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const exact = new Uint8Array(VALUE_BYTES_MAX);
   assertEquals((await bench.ask("PUT", "/kv/k", { body: exact })).status, 201);
   const { response } = await bench.problem(413, "value_too_large", "PUT", "/kv/k", {
@@ -332,7 +274,7 @@ Deno.test("HTTP: bodies are bounded, announced or not", async () => {
 });
 
 Deno.test("HTTP: a body that does not come is given up", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(text.encode("half")) });
   const asked = bench.problem(408, "timeout", "PUT", "/kv/k", { body, duplex: "half" });
   while (bench.clock.timers === 0) await Promise.resolve();
@@ -342,7 +284,7 @@ Deno.test("HTTP: a body that does not come is given up", async () => {
 });
 
 Deno.test("HTTP: a body that breaks off writes nothing", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(text.encode("half"));
@@ -354,7 +296,7 @@ Deno.test("HTTP: a body that breaks off writes nothing", async () => {
 });
 
 Deno.test("HTTP: what is wrong with a request is told", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   bench.database.set("k", "v");
   const cases: [status: number, code: ErrorCode, method: string, path: string, options?: object][] =
     [
@@ -415,7 +357,7 @@ Deno.test("HTTP: what is wrong with a request is told", async () => {
 });
 
 Deno.test("HTTP: Allow says what a path takes", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const allow = "GET, PUT, DELETE, HEAD, OPTIONS";
   const { response } = await bench.problem(405, "bad_request", "POST", "/kv/k");
   assertEquals(response.headers.get("allow"), allow);
@@ -425,7 +367,7 @@ Deno.test("HTTP: Allow says what a path takes", async () => {
 });
 
 Deno.test("HTTP: a page of another origin writes nothing", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const foreign: Record<string, string>[] = [
     { origin: "http://evil.example" },
     { origin: "null" },
@@ -454,7 +396,7 @@ Deno.test("HTTP: a page of another origin writes nothing", async () => {
 
 Deno.test("HTTP: a name that somebody points at this machine is refused", async () => {
   const asking = async (rules: OriginRules, authority: string, headers = {}) => {
-    const bench = new Bench(rules);
+    const bench = new HttpBench(rules);
     bench.database.set("k", "v");
     const request = new RawRequest(`http://${authority}/kv/k`, { method: "GET", headers });
     const response = await bench.door.handle(request);
@@ -477,7 +419,7 @@ Deno.test("HTTP: a name that somebody points at this machine is refused", async 
 });
 
 Deno.test("HTTP: CORS for the origins that were named", async () => {
-  const bench = new Bench({ ...LOCAL, corsOrigins: ["https://app.example"] });
+  const bench = new HttpBench({ ...LOCAL, corsOrigins: ["https://app.example"] });
   const origin = "https://app.example";
   const preflight = await bench.ask("OPTIONS", "/kv/k", {
     headers: { origin, "access-control-request-method": "PUT" },
@@ -500,13 +442,13 @@ Deno.test("HTTP: CORS for the origins that were named", async () => {
   });
   assertEquals(refused.headers.has("access-control-allow-origin"), false);
 
-  const open = new Bench({ ...LOCAL, corsOrigins: ["*"] });
+  const open = new HttpBench({ ...LOCAL, corsOrigins: ["*"] });
   const any = await open.ask("PUT", "/kv/k", { headers: { origin: "null" }, body: "v" });
   assertEquals([any.status, any.headers.get("access-control-allow-origin")], [201, "*"]);
 });
 
 Deno.test("HTTP: a stored page is inert", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   bench.database.set("k", "<script>alert(1)</script>");
   const { headers, body } = await bench.ask("GET", "/kv/k");
   await body?.cancel();
@@ -515,7 +457,7 @@ Deno.test("HTTP: a stored page is inert", async () => {
 });
 
 Deno.test("HTTP: every operation of the table by its name", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const op = async (name: string, fields: object) => {
     const response = await bench.ask("POST", `/op/${name}`, {
       body: JSON.stringify(fields),
@@ -572,7 +514,7 @@ Deno.test("HTTP: every operation that is for this door has its path", () => {
 });
 
 Deno.test("HTTP: a body's content type is asked for, and its absence overlooked", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const body = text.encode('{"key":"k","value":"v"}');
   for (const type of ["application/json", "APPLICATION/JSON;a=b", "application/x+json"]) {
     const headers = { "content-type": type };
@@ -586,7 +528,7 @@ Deno.test("HTTP: a body's content type is asked for, and its absence overlooked"
 });
 
 Deno.test("HTTP: /openapi.json describes every route", async () => {
-  const bench = new Bench();
+  const bench = new HttpBench();
   const response = await bench.ask("GET", "/openapi.json");
   const document = await response.json();
   assertEquals(document.openapi, "3.1.0");
