@@ -7,6 +7,7 @@
  * @module
  */
 import type { Clock } from "../shared/clock.ts";
+import { ClusterDatabase } from "../shared/cluster_database.ts";
 import type { ClusterMap } from "../shared/cluster_map.ts";
 import {
   type KeyLocation,
@@ -14,9 +15,10 @@ import {
   type NodeListing,
   nodeListings,
 } from "../shared/directory.ts";
+import type { Entry } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
 import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
-import type { Acks, KeyRequest, Reply } from "../shared/messages.ts";
+import type { Acks, KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { operationOf } from "../shared/operations/request_words.ts";
 import { type ValueFields, valueOfReply } from "../shared/value_codec.ts";
 import {
@@ -37,6 +39,15 @@ import {
   type WriteOptions,
 } from "./call.ts";
 import { Lanes } from "./lanes.ts";
+import {
+  deleteAll,
+  type DeleteMatchingOptions,
+  type KeySelection,
+  type KeysOptions,
+  type ScanOptions,
+  scanPages,
+  toKvEntry,
+} from "./ordered_scan.ts";
 import { scanCluster } from "./scan.ts";
 
 const utf8 = new TextEncoder();
@@ -49,6 +60,7 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class KvClient implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #router: KeyRouter;
+  readonly #database: ClusterDatabase;
   readonly #coordinator: RequestTarget | undefined;
   readonly #options: KvClientOptions;
   readonly #lanes: Lanes | undefined;
@@ -59,6 +71,11 @@ export class KvClient implements AsyncDisposable {
     this.#router = deps.router;
     this.#coordinator = deps.coordinator;
     this.#options = options;
+    this.#database = new ClusterDatabase({
+      clock: deps.clock,
+      router: deps.router,
+      execute: (request, timeoutMs, done) => deps.router.execute(request, timeoutMs, done),
+    });
     this.#lanes = deps.clientId === undefined ? undefined : new Lanes(deps.clientId);
   }
 
@@ -338,10 +355,77 @@ export class KvClient implements AsyncDisposable {
     });
   }
 
+  /**
+   * The entries of the whole cluster in the order of their keys' UTF-8 bytes, or backwards. Not a
+   * snapshot: what is written meanwhile may be there or not; a key that is there throughout is given
+   * exactly once, whatever fails or moves. Memory does not grow with the result.
+   *
+   * `options.timeoutMs` bounds the time without progress.
+   *
+   * @throws {KvError} `unavailable`, `timeout`, `bad_request`, …
+   */
+  async *scan(options: ScanOptions = {}): AsyncGenerator<KvEntry, void, void> {
+    for await (const page of this.#pages(options)) {
+      for (const entry of page) yield toKvEntry(entry);
+    }
+  }
+
+  /** As {@linkcode scan}, the keys alone. */
+  async *keys(options: KeysOptions = {}): AsyncGenerator<string, void, void> {
+    for await (const page of this.#pages({ ...options, values: false })) {
+      for (const { key } of page) yield key;
+    }
+  }
+
+  /**
+   * How many keys there are, or how many of a selection. `options.timeoutMs` bounds the time without
+   * progress.
+   *
+   * @throws {KvError} as {@linkcode scan}
+   */
+  async count(options: KeySelection & CallOptions = {}): Promise<number> {
+    this.#checkOpen();
+    const { prefix, start, end } = options;
+    this.#checkSelection("count", options);
+    const timeoutMs = this.#timeoutMs(options);
+    const result = await withSignal<number | Message<"error">>(
+      options.signal,
+      (done) => this.#database.count({ prefix, start, end }, timeoutMs, done),
+    );
+    if (typeof result !== "number") throw replyError(result, "count");
+    return result;
+  }
+
+  /**
+   * Deletes the keys of a selection, in batches. A key that is written meanwhile may be deleted or not.
+   *
+   * @returns how many were deleted
+   * @throws {KvError} as {@linkcode delete}; what was deleted before stays so
+   */
+  async deleteMatching(
+    selection: KeySelection,
+    options: DeleteMatchingOptions = {},
+  ): Promise<number> {
+    const { onProgress = () => {}, ...write } = options;
+    const { prefix, start, end } = selection;
+    const { timeoutMs, signal } = options;
+    return await deleteAll(
+      this.#pages({ prefix, start, end, timeoutMs, signal, values: false }),
+      (key) => this.delete(key, write),
+      onProgress,
+    );
+  }
+
+  /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode deleteMatching} */
+  flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
+    return this.deleteMatching({}, options);
+  }
+
   /** Ends the client and its connections. Calls under way end with an error. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#database.close();
     this.#router.close();
     this.#coordinator?.close();
   }
@@ -350,6 +434,19 @@ export class KvClient implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
+  }
+
+  #pages(options: ScanOptions): AsyncGenerator<readonly Entry[], void, void> {
+    this.#checkSelection("scan", options);
+    const timeoutMs = this.#timeoutMs(options);
+    return scanPages(this.#database, options, timeoutMs, () => this.#checkOpen());
+  }
+
+  #checkSelection(what: string, { prefix, start, end }: KeySelection): void {
+    for (const key of [prefix, start, end]) {
+      if (key === undefined || key.isWellFormed()) continue;
+      throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
+    }
   }
 
   async #write(

@@ -11,6 +11,10 @@
  * await kv.putJson("user:7", { name: "Zoë" });
  * await kv.getJson("user:7"); // { name: "Zoë" }
  *
+ * for await (const { key } of kv.scan({ prefix: "user:" })) console.log(key); // in order
+ * await kv.count({ prefix: "user:" }); // 1
+ * await kv.deleteMatching({ prefix: "user:" }); // 1
+ *
  * try {
  *   await kv.create("username", "bob", { timeoutMs: 2_000 });
  * } catch (error) {
@@ -44,6 +48,12 @@ export type {
   StoreOptions,
   WriteOptions,
 } from "./call.ts";
+export type {
+  DeleteMatchingOptions,
+  KeySelection,
+  KeysOptions,
+  ScanOptions,
+} from "./ordered_scan.ts";
 export { ERROR_CODES, KvError } from "../shared/errors.ts";
 export type { ErrorCode, KvErrorOptions } from "../shared/errors.ts";
 export type { CopyRole, KeyHolder, KeyLocation, NodeListing } from "../shared/directory.ts";

@@ -13,7 +13,6 @@
 import { executeBatch } from "../shared/batch.ts";
 import { ClusterDatabase } from "../shared/cluster_database.ts";
 import { type ClusterMap, type NodeId, partitionConfig } from "../shared/cluster_map.ts";
-import type { Database } from "../shared/database.ts";
 import { KvError } from "../shared/errors.ts";
 import { GATEWAY_CACHE_BYTES_MAX, GATEWAY_TRUST_MS, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
@@ -32,7 +31,7 @@ export class Gateway {
   readonly #router: Router;
   readonly #cache: ValueCache;
   /** The whole cluster, for whoever serves another protocol here. */
-  readonly database: Database;
+  readonly database: ClusterDatabase;
   #map: ClusterMap | undefined;
 
   constructor(deps: RpcClientDeps, options: { clusterId: string; cacheEntries: number }) {
@@ -142,6 +141,7 @@ export class Gateway {
   }
 
   close(): void {
+    this.database.close();
     this.#router.close();
   }
 

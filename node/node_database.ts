@@ -120,6 +120,11 @@ export class NodeDatabase implements Database {
     return this.#cluster.count(request, timeoutMs, done);
   }
 
+  /** Scans and counts end. */
+  close(): void {
+    this.#cluster.close();
+  }
+
   /** A piece of a scan or count, of this node's partitions. @throws {KvError} `bad_request` */
   serveNode(request: ScanMessage, reply: ReplyTo): void {
     checkKeyBounds(request);

@@ -124,6 +124,7 @@ export class NodeServer {
 
   /** Closes every connection, after what was sent is out. */
   close(): void {
+    this.database.close();
     this.#acceptor.closeAll(true);
   }
 

@@ -30,7 +30,8 @@ export interface ScanRouter {
 /** What a call needs. */
 export interface ClusterCallDeps {
   readonly clock: Clock;
-  readonly random: Random;
+  /** Spreads the retries of many. */
+  readonly random?: Random | undefined;
   readonly router: ScanRouter;
 }
 
@@ -73,9 +74,19 @@ export abstract class ClusterCall<T> {
 
   /** `done` is not called any more. */
   cancel(): void {
+    if (this.#finished) return;
     this.#finished = true;
     this.#deadline?.cancel();
     this.#pause?.cancel();
+    this.onEnd();
+  }
+
+  /** The call has come to its end, whichever. */
+  onEnd: () => void = () => {};
+
+  /** Ends it with an error. */
+  fail(error: Message<"error">): void {
+    this.finish(error);
   }
 
   /** Asks a node for partitions of which nobody has spoken. */
@@ -198,7 +209,8 @@ export abstract class ClusterCall<T> {
     const again = () => {
       if (this.#finished) return;
       const pauseMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(this.#attempts, 8), RETRY_MS_MAX);
-      const jitter = 0.5 + randomFraction(this.#deps.random) / 2;
+      const { random } = this.#deps;
+      const jitter = random === undefined ? 1 : 0.5 + randomFraction(random) / 2;
       this.#pause = this.#deps.clock.setTimer(pauseMs * jitter, () => this.#askMissing());
     };
     this.#deps.router.refresh().then(again, (error: unknown) => {

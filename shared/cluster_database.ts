@@ -20,6 +20,8 @@ export interface ClusterDatabaseDeps extends ClusterCallDeps {
 /** The database. */
 export class ClusterDatabase implements Database {
   readonly #deps: ClusterDatabaseDeps;
+  readonly #calls = new Set<ClusterScan | ClusterCount>();
+  #closed = false;
 
   constructor(deps: ClusterDatabaseDeps) {
     this.#deps = deps;
@@ -39,8 +41,7 @@ export class ClusterDatabase implements Database {
     done: (result: ScanPage | Message<"error">) => void,
   ): () => void {
     const scan = new ClusterScan(this.#deps, request, timeoutMs, done);
-    scan.start();
-    return () => scan.cancel();
+    return this.#begin(scan);
   }
 
   count(
@@ -49,7 +50,29 @@ export class ClusterDatabase implements Database {
     done: (result: number | Message<"error">) => void,
   ): () => void {
     const count = new ClusterCount(this.#deps, request, timeoutMs, done);
-    count.start();
-    return () => count.cancel();
+    return this.#begin(count);
+  }
+
+  /** Scans and counts under way end with `unavailable`, and so do all that follow. */
+  close(): void {
+    this.#closed = true;
+    for (const call of [...this.#calls]) call.fail(CLOSED);
+  }
+
+  #begin(call: ClusterScan | ClusterCount): () => void {
+    if (this.#closed) {
+      this.#deps.clock.defer(() => call.fail(CLOSED));
+    } else {
+      this.#calls.add(call);
+      call.onEnd = () => this.#calls.delete(call);
+      call.start();
+    }
+    return () => call.cancel();
   }
 }
+
+const CLOSED: Message<"error"> = {
+  req_type: "error",
+  code: "unavailable",
+  message: "the database is closed",
+};
