@@ -7,7 +7,7 @@
  */
 import type { Clock } from "../shared/clock.ts";
 import { KvError } from "../shared/errors.ts";
-import type { Acks, Consistency } from "../shared/messages.ts";
+import type { Acks, Consistency, KeyRequest } from "../shared/messages.ts";
 import type { Random } from "../shared/random.ts";
 import { flagOf, type Setting } from "../shared/setting.ts";
 import {
@@ -78,8 +78,17 @@ export interface CommandContext {
   readonly options: OptionTable;
   /** The line's options that are the command's own. */
   readonly given: readonly RequestOption[];
+  /** The transaction that `multi` has begun. */
+  readonly multi: Multi;
   /** Ctrl-C. */
   readonly signal: AbortSignal;
+}
+
+/** Where operations wait for `exec`. */
+export interface Multi {
+  open:
+    | { readonly requests: KeyRequest[]; readonly checks: (readonly [string, number])[] }
+    | undefined;
 }
 
 /** An argument of a command. */
@@ -109,6 +118,8 @@ export interface Command {
   /** A line that shows its use. */
   readonly example?: string;
   readonly shellOnly?: boolean;
+  /** It may be given between `multi` and `exec`, where it is no operation that waits. */
+  readonly insideMulti?: boolean;
   /** @returns the exit code @throws {KvError} */
   run(args: readonly Word[], context: CommandContext): Promise<number>;
 }

@@ -13,6 +13,7 @@ import type { CallOptions } from "./call.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
+import { GROUP_COMMANDS } from "./group_commands.ts";
 import { commandHelp, commandLines } from "./help.ts";
 import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
@@ -24,6 +25,7 @@ const OPTIONS = ["json", "timeoutMs"] as const;
 const ROWS: readonly Command[] = [
   ...operationCommands(),
   ...MANY_COMMANDS,
+  ...GROUP_COMMANDS,
   {
     name: "list-nodes",
     arguments: [],
@@ -59,6 +61,7 @@ const ROWS: readonly Command[] = [
     arguments: [{ name: "COMMAND", optional: true }],
     options: [],
     help: "this list, or one command's options",
+    insideMulti: true,
     run: runHelp,
   },
   {
@@ -68,6 +71,7 @@ const ROWS: readonly Command[] = [
     options: [],
     help: "leave the shell",
     shellOnly: true,
+    insideMulti: true,
     run: () => Promise.resolve(EXIT.ok),
   },
 ];

@@ -218,6 +218,15 @@ function jsonItem(text: string, line: number): ImportItem {
   };
 }
 
+/** The lines of a text file; undefined for one that is too long or not UTF-8. */
+export async function* readLines(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<string | undefined, void, void> {
+  for await (const bytes of splitLines(withoutByteOrderMark(chunks), IMPORT_RECORD_BYTES_MAX)) {
+    yield bytes === undefined ? undefined : decode(bytes);
+  }
+}
+
 /** Lines without their ends; undefined for one that is too long. A last empty line is none. */
 async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,

@@ -15,16 +15,8 @@ import type { WordField } from "../shared/word_fields.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
-import { KEY, printEither, SETTING_FIELDS } from "./operation_commands.ts";
-import {
-  commandError,
-  dateText,
-  entryDocument,
-  errorDocument,
-  errorLine,
-  keyLabel,
-  timeLeft,
-} from "./output.ts";
+import { KEY, printEither, replyDocument, SETTING_FIELDS } from "./operation_commands.ts";
+import { commandError, dateText, errorDocument, errorLine, keyLabel, timeLeft } from "./output.ts";
 
 const KEYS = [{ ...KEY, repeats: true }];
 
@@ -45,7 +37,7 @@ export const MANY_COMMANDS: readonly Command[] = [
     options: ["json", "timeoutMs", "consistency"],
     help: "the values of several keys, each by itself: a line KEY, tab, VALUE for each",
     example: "get-many user:1 user:2",
-    run: (args, context) => runMany("get", args.map((key) => [key]), context, showValue),
+    run: (args, context) => runMany("get", args.map((key) => [key]), context),
   },
   {
     name: "put-many",
@@ -55,7 +47,7 @@ export const MANY_COMMANDS: readonly Command[] = [
     own: ownOf("put"),
     help: "write several keys, each by itself",
     example: "put-many user:1 alice user:2 bob --ttl 1h",
-    run: (args, context) => runMany("put", pairs(args), context, showVersion),
+    run: (args, context) => runMany("put", pairs(args), context),
   },
   {
     name: "delete-many",
@@ -64,7 +56,7 @@ export const MANY_COMMANDS: readonly Command[] = [
     options: ["json", "timeoutMs", "acks"],
     help: "take several keys away, each by itself",
     example: "delete-many user:1 user:2",
-    run: (args, context) => runMany("delete", args.map((key) => [key]), context, showDeleted),
+    run: (args, context) => runMany("delete", args.map((key) => [key]), context),
   },
 ];
 
@@ -85,32 +77,11 @@ function pairs(args: readonly Word[]): Word[][] {
   return list;
 }
 
-/** How one key's reply is shown. */
-interface Shown {
-  readonly document: Record<string, unknown>;
-  readonly line: string | Uint8Array;
-}
-
-function showValue(key: string, reply: Reply): Shown {
-  if (reply.req_type !== "data") return showVersion(key, reply);
-  const value = valueOfReply(reply);
-  const entry = {
-    key,
-    value,
-    version: reply.version ?? 0,
-    timestampMs: reply.timestamp ?? 0,
-    expiresAtMs: reply.expires_at,
-  };
-  return { document: entryDocument(entry), line: value };
-}
-
-function showVersion(key: string, reply: Reply): Shown {
-  const version = "version" in reply ? reply.version : undefined;
-  return { document: { key, version }, line: `success (version ${version})` };
-}
-
-function showDeleted(key: string): Shown {
-  return { document: { key, deleted: true }, line: "deleted" };
+/** What stands behind the key on its line. */
+function lineOf(operation: OperationName, reply: Reply): string | Uint8Array {
+  if (reply.req_type === "data") return valueOfReply(reply);
+  if (operation === "delete") return "deleted";
+  return `success (version ${"version" in reply ? reply.version : ""})`;
 }
 
 /** @returns the exit code of the first key that failed, else 0 */
@@ -118,7 +89,6 @@ async function runMany(
   operation: OperationName,
   rows: readonly (readonly Word[])[],
   context: CommandContext,
-  show: (key: string, reply: Reply) => Shown,
 ): Promise<number> {
   const { io, settings, signal, given } = context;
   const requests = rows.map((row) =>
@@ -141,11 +111,10 @@ async function runMany(
       if (!settings.json) io.note(`${keyLabel(key)}: ${errorLine(end)}`);
       continue;
     }
-    const { document, line } = show(key, end);
-    documents.push(document);
+    documents.push(replyDocument(operation, key, end));
     if (settings.json) continue;
     await io.write(`${keyLabel(key)}\t`);
-    await io.write(line);
+    await io.write(lineOf(operation, end));
     await io.write("\n");
   }
   if (settings.json) await io.write(JSON.stringify(documents) + "\n");
@@ -153,7 +122,7 @@ async function runMany(
 }
 
 /** Runs requests, some at a time. @returns the reply of each, or its error */
-async function eachOf(
+export async function eachOf(
   requests: readonly KeyRequest[],
   run: (request: KeyRequest) => Promise<Reply>,
 ): Promise<(Reply | KvError)[]> {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { fromErrorReply } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
 import { described, flag, optional } from "../shared/fields.ts";
 import type { Message, Reply } from "../shared/messages.ts";
@@ -22,7 +23,8 @@ import { findOption, type RequestWord, type WordField, wordField } from "../shar
 import type { Argument, Command, CommandContext, CommandSettings } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
-import { entryDocument, formatDocument, metadataLine } from "./output.ts";
+import type { KvEntry } from "./call.ts";
+import { entryDocument, errorDocument, formatDocument, metadataLine } from "./output.ts";
 import { readAll } from "./transfer_commands.ts";
 
 /** Fields that are settings of the client; the table of settings has them. */
@@ -60,6 +62,7 @@ function operationCommand(operationName: OperationName): Command {
     help: summary.charAt(0).toLowerCase() + summary.slice(1),
     answers,
     example: [name, ...example.words].join(" "),
+    insideMulti: true,
     run: (args, context) => runOperation(operationName, args, context),
   };
 }
@@ -105,6 +108,12 @@ async function runOperation(
   }
   const options = given.filter(([name]) => findOption([WITH_METADATA], name) === undefined);
   const request = requestFromWords(operationName, words, options, "shell");
+  const { open } = context.multi;
+  if (open !== undefined) {
+    open.requests.push(request);
+    await context.io.write(`waits for exec (${open.requests.length})\n`);
+    return EXIT.ok;
+  }
   const { timeoutMs, consistency, acks } = settings;
   const client = await context.client();
   const reply = await client.execute(request, { timeoutMs, consistency, acks, signal });
@@ -127,7 +136,7 @@ export async function argumentValue(
 }
 
 /** Prints a reply, by its kind. @returns the exit code */
-async function showReply(
+export async function showReply(
   operationName: OperationName,
   key: string,
   reply: Reply,
@@ -141,14 +150,11 @@ async function showReply(
       await showAck(operationName, key, reply, context);
       return EXIT.ok;
     case "result": {
-      const { result, version } = reply;
-      const document = operationName === "exists"
-        ? { key, exists: result }
-        : { key, result, ...(version === undefined ? {} : { version }) };
+      const { result } = reply;
       const text = typeof result === "object" && result !== null
         ? formatDocument(result)
         : `${result}\n`;
-      await printEither(context, document, text);
+      await printEither(context, replyDocument(operationName, key, reply), text);
       return result === false ? EXIT.notFound : EXIT.ok;
     }
     default:
@@ -159,25 +165,19 @@ async function showReply(
 async function showData(
   key: string,
   reply: Message<"data">,
-  { io, settings, given, clock }: CommandContext,
+  context: CommandContext,
 ): Promise<void> {
-  const value = valueOfReply(reply);
-  const entry = {
-    key,
-    value,
-    version: reply.version ?? 0,
-    timestampMs: reply.timestamp ?? 0,
-    expiresAtMs: (reply.expires_at ?? 0) === 0 ? undefined : reply.expires_at,
-  };
+  const { io, settings, given, clock } = context;
   if (settings.json) {
-    await io.write(JSON.stringify(entryDocument(entry)) + "\n");
+    await io.write(JSON.stringify(replyDocument("get", key, reply)) + "\n");
     return;
   }
+  const entry = entryOfReply(key, reply);
   const wanted = given.find(([name]) => findOption([WITH_METADATA], name) !== undefined);
   if (wanted !== undefined && wanted[1] !== "false") {
     await io.write(metadataLine(entry, clock.wallMs()) + "\n");
   }
-  await io.write(value);
+  await io.write(entry.value);
   if (!settings.raw) await io.write("\n");
 }
 
@@ -187,18 +187,54 @@ async function showAck(
   reply: Message<"ack">,
   context: CommandContext,
 ): Promise<void> {
-  const { version } = reply;
+  const { io, settings } = context;
+  const said = operationName === "delete" ? "deleted\n" : `success (version ${reply.version})\n`;
+  await printEither(context, replyDocument(operationName, key, reply), said);
   const previous = previousOfReply(reply);
-  const before = previous === undefined ? {} : previousDocument(previous);
-  const document = operationName === "delete"
-    ? { key, deleted: true, ...before }
-    : { key, version, ...before };
-  const said = operationName === "delete" ? "deleted\n" : `success (version ${version})\n`;
-  await printEither(context, document, said);
-  if (context.settings.json || previous === undefined) return;
-  await context.io.write("before: ");
-  await context.io.write(previous);
-  await context.io.write("\n");
+  if (settings.json || previous === undefined) return;
+  await io.write("before: ");
+  await io.write(previous);
+  await io.write("\n");
+}
+
+/** The entry that a `data` reply tells of. */
+export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
+  const { version = 0, timestamp = 0, expires_at: expiresAt = 0 } = reply;
+  return {
+    key,
+    value: valueOfReply(reply),
+    version,
+    timestampMs: timestamp,
+    expiresAtMs: expiresAt === 0 ? undefined : expiresAt,
+  };
+}
+
+/** A reply as the JSON of `--json`. */
+export function replyDocument(
+  operationName: OperationName,
+  key: string,
+  reply: Reply,
+): Record<string, unknown> {
+  switch (reply.req_type) {
+    case "data":
+      return entryDocument(entryOfReply(key, reply));
+    case "ack": {
+      const previous = previousOfReply(reply);
+      const before = previous === undefined ? {} : previousDocument(previous);
+      return operationName === "delete"
+        ? { key, deleted: true, ...before }
+        : { key, version: reply.version, ...before };
+    }
+    case "result": {
+      const { result, version } = reply;
+      if (operationName === "exists") return { key, exists: result };
+      return { key, result, ...(version === undefined ? {} : { version }) };
+    }
+    case "error":
+      return { key, ...errorDocument(fromErrorReply(reply)) };
+    default:
+      throw new KvError("internal", `${operationName}: unexpected reply of ${reply.req_type}`);
+  }
 }
 
 function previousDocument(value: Uint8Array): Record<string, string> {

@@ -10,6 +10,7 @@ import {
   type Command,
   type CommandIo,
   type CommandSettings,
+  type Multi,
   type OptionTable,
   takeArguments,
 } from "./command.ts";
@@ -49,6 +50,7 @@ export class Session {
   readonly #deps: SessionDeps;
 
   readonly #recentKeys = new Set<string>();
+  readonly #multi: Multi = { open: undefined };
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
@@ -117,7 +119,13 @@ export class Session {
       settings = invocation.settings;
       const given = [...invocation.given, ...ownFlags(command, flags)];
       this.#remember(command, invocation.args);
-      const context = { ...this.#deps, settings, given, signal };
+      if (this.#multi.open !== undefined && command.insideMulti !== true) {
+        throw new KvError(
+          "bad_request",
+          `${command.name}: between multi and exec only operations on keys can be given`,
+        );
+      }
+      const context = { ...this.#deps, settings, given, multi: this.#multi, signal };
       const exitCode = await command.run(invocation.args, context);
       return { exitCode, leave: command.name === "exit" };
     } catch (thrown) {

@@ -52,7 +52,7 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
   const path = args[0]?.text ?? "";
   const { io, settings, signal } = context;
   const format = importFormat(path, settings.format);
-  const file = await openInput(path, context);
+  const file = await openInput("import", path, context);
   const client = await context.client();
   const progress = io.progress(file.bytes);
   let bytesRead = 0;
@@ -90,18 +90,21 @@ function importFormat(path: string, asked: "auto" | ImportFormat): ImportFormat 
   );
 }
 
-async function openInput(path: string, { io }: CommandContext) {
+/** A file, or standard input for `-`. @throws {KvError} `bad_request` where it cannot be read */
+export async function openInput(what: string, path: string, { io }: CommandContext) {
   if (path === "-") {
     if (io.input !== undefined) return { chunks: io.input, bytes: undefined };
     throw new KvError(
       "bad_request",
-      "import: - is standard input, where the commands come from now; name a file",
+      `${what}: - is standard input, where the commands come from now; name a file`,
     );
   }
   try {
     return await io.openRead(path);
   } catch (cause) {
-    throw new KvError("bad_request", `import: cannot read ${path} (${reasonOf(cause)})`, { cause });
+    throw new KvError("bad_request", `${what}: cannot read ${path} (${reasonOf(cause)})`, {
+      cause,
+    });
   }
 }
 

@@ -60,7 +60,14 @@ export const transaction: TransactionOperation<typeof FIELDS> = {
     "version_mismatch where a key of `checks` has another version, and then nothing is done",
   errors: ["version_mismatch", "cross_partition", "transaction_too_large"],
   arguments: [],
-  doors: ["wire"],
-  example: { words: [] },
+  // In a shell and in RESP, lines between MULTI and EXEC say it better.
+  doors: ["wire", "http"],
+  example: {
+    words: [
+      "{7}from",
+      "--requests",
+      '[{"req_type":"increment","key":"{7}from","by":"-5"},{"req_type":"increment","key":"{7}to","by":"5"}]',
+    ],
+  },
   fields: FIELDS,
 };

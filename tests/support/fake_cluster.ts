@@ -8,12 +8,14 @@ import { wireForm } from "../../shared/wire_form.ts";
 import type { KeyRouter } from "../../client/call.ts";
 import type { ClusterMap } from "../../shared/cluster_map.ts";
 import { TOMBSTONE } from "../../shared/entry.ts";
+import { toErrorReply } from "../../shared/error_reply.ts";
 import { KvError, toKvError } from "../../shared/errors.ts";
 import { VALUE_BYTES_MAX } from "../../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
-import { writeReply } from "../../shared/operations/operation.ts";
+import { resultReply, writeReply } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/operations/request_words.ts";
 import { partitionOf } from "../../shared/position.ts";
+import { checkTransaction, plainRequests, whyCrossing } from "../../shared/transaction_checks.ts";
 import { toWireEntry } from "../../shared/value_codec.ts";
 
 /** The date at all times. */
@@ -107,6 +109,7 @@ export class FakeCluster implements KeyRouter {
 
   /** Carries out a request, by the table of operations. */
   apply(request: KeyRequest): Reply {
+    if (request.req_type === "transaction") return this.#applyAll(request);
     const found = this.values.get(request.key);
     const entry = found === undefined ? undefined : {
       key: request.key,
@@ -131,9 +134,19 @@ export class FakeCluster implements KeyRouter {
       else this.values.set(request.key, { value, version, expiresAtMs });
       return outcome.reply?.(version) ?? writeReply(version);
     } catch (error) {
-      const { code, message } = toKvError(error);
-      return { req_type: "error", code, message };
+      return toErrorReply(toKvError(error));
     }
+  }
+
+  /** Versions are not compared; the rest as the real one. */
+  #applyAll(request: Message<"transaction">): Reply {
+    try {
+      checkTransaction(request);
+    } catch (error) {
+      return toErrorReply(toKvError(error));
+    }
+    return whyCrossing(request, PARTITIONS) ??
+      resultReply(plainRequests(request).map((step) => this.apply(step)));
   }
 
   #scan({ partition, after }: Message<"scan_partition">): Reply {

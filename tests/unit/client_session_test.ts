@@ -377,6 +377,66 @@ Deno.test("Session runs commands on many keys, each key by itself", async () => 
   ]]);
 });
 
+Deno.test("Session makes one transaction of the lines between multi and exec", async () => {
+  const bench = new Bench();
+  const table: [line: string, exitCode: number, printed: string | RegExp][] = [
+    ["exec", 2, /multi comes first/],
+    ["multi", 0, /wait for exec/],
+    ["multi", 2, /between multi and exec only operations/],
+    ["set {a}1 x --ttl 1h", 0, "waits for exec (1)\n"],
+    ["incr {a}1", 0, "waits for exec (2)\n"],
+    ["get {a}1 --nosuch", 2, /unknown option/],
+    ["get {a}1", 0, "waits for exec (3)\n"],
+    ["list-nodes", 2, /between multi and exec only operations/],
+    ["help get", 0, /^get KEY/],
+    ["check {a}1 x", 2, /whole number/],
+    ["check {a}1 0", 0, "noted\n"],
+    ["exec", 0, /^1\) success \(version 1\)\n2\) not_an_integer: .*\n3\) x\n$/],
+    ["get {a}1", 0, "x\n"],
+    ["multi", 0, /wait/],
+    ["delete {a}1", 0, "waits for exec (1)\n"],
+    ["discard", 0, "discarded\n"],
+    ["exists {a}1", 0, "true\n"],
+    ["multi", 0, /wait/],
+    ["put a 1", 0, /waits/],
+    ["put b 1", 0, /waits/],
+    ["exec", 2, /^cross_partition: /],
+    ["exists a", 3, "false\n"],
+  ];
+  for (const [line, exitCode, printed] of table) {
+    const [code, text] = await bench.line(line);
+    if (typeof printed === "string") assertEquals(text, printed, line);
+    else assertMatch(text, printed, line);
+    assertEquals(code, exitCode, line);
+  }
+  const sent = bench.cluster.requests.find(({ req_type }) => req_type === "transaction");
+  assert(sent?.req_type === "transaction");
+  assertEquals([sent.key, sent.checks, sent.requests.length], ["{a}1", [["{a}1", 0]], 3]);
+});
+
+Deno.test("Session takes a batch from a file, each request by itself or all as one", async () => {
+  const bench = new Bench();
+  const put = (key: string) => JSON.stringify({ req_type: "put", key, value: "v" });
+  bench.files.set("b", `${put("a")}\n\n{"req_type":"get","key":"x"}\n${put("c")}\n`);
+  assertEquals(await bench.line("batch b"), [
+    3,
+    '{"req_type":"ack","message":"success","version":1}\n' +
+    '{"req_type":"error","code":"not_found","message":"get: no such key \\"x\\""}\n' +
+    '{"req_type":"ack","message":"success","version":2}\n',
+  ]);
+  bench.files.set("one", `${put("{a}1")}\n${put("{a}2")}\n`);
+  assertEquals((await bench.line("batch one --atomic"))[0], 0);
+  assertEquals(bench.cluster.requests.at(-1)?.req_type, "transaction");
+  assertEquals((await bench.line("batch b --atomic"))[0], 2);
+  for (const bad of ["{", "7", '{"req_type":"stats"}', '{"req_type":"put"}']) {
+    bench.files.set("bad", `${put("z")}\n${bad}\n`);
+    const [code, text] = await bench.line("batch bad");
+    assertEquals(code, 2);
+    assertMatch(text, /^bad_request: batch: line 2: /);
+  }
+  assertEquals(bench.cluster.values.has("z"), false);
+});
+
 Deno.test("runScript goes on after an error, and gives the first one's exit code", async () => {
   const bench = new Bench();
   const script = lines("put:k:v", "get nosuch", "nosuch", "", "GET k", "exit", "get k");
@@ -390,7 +450,7 @@ Deno.test("runScript goes on after an error, and gives the first one's exit code
 
 Deno.test("completeLine offers commands, and the options of a command", () => {
   const table: [line: string, candidates: string[], part: string][] = [
-    ["ex", ["exists ", "exit ", "expire ", "export "], "ex"],
+    ["ex", ["exec ", "exists ", "exit ", "expire ", "export "], "ex"],
     ["PU", ["PUT ", "PUT_MANY "], "PU"],
     ["LIST_", ["LIST_NODES "], "LIST_"],
     ["help q", ["quit "], "q"],
