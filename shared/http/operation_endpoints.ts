@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { decodeInner } from "../codec.ts";
 import { KvError } from "../errors.ts";
 import type { Fields } from "../fields.ts";
-import { type KeyRequest, whyInvalid } from "../messages.ts";
+import type { KeyRequest } from "../messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { wireForm } from "../wire_form.ts";
 import { readJsonObject } from "./body.ts";
@@ -66,7 +67,6 @@ function operationRequest(
     // JSON null stands for an absent field.
     if (value !== null) request[field] = value;
   }
-  const why = whyInvalid(request);
-  if (why !== undefined) throw new KvError("bad_request", why);
-  return request as KeyRequest;
+  // As on the wire, the steps of a transaction too.
+  return decodeInner(request);
 }

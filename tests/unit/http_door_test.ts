@@ -497,6 +497,14 @@ Deno.test("HTTP: every operation of the table by its name", async () => {
     [400, "bad_request", "get", '{"key":"k","timeout_ms":0}'],
     [413, "key_too_large", "get", JSON.stringify({ key: "x".repeat(2_000) })],
     [404, "bad_request", "watch_get", '{"key":"k"}'],
+    [400, "bad_request", "transaction", '{"key":"k","requests":[7]}'],
+    [400, "bad_request", "transaction", '{"key":"k","requests":[{"req_type":"ping"}]}'],
+    [
+      400,
+      "bad_request",
+      "transaction",
+      '{"key":"k","requests":[{"req_type":"increment","key":"k","by":{}}]}',
+    ],
     [404, "bad_request", "nothing", "{}"],
   ];
   for (const [status, code, name, body] of problems) {
