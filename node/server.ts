@@ -39,8 +39,9 @@ import { serveCount, serveScan } from "../shared/scan_requests.ts";
 import { RequestServer } from "../shared/request_server.ts";
 import type { Random } from "../shared/random.ts";
 import { whyCrossing } from "../shared/transaction_checks.ts";
-import type { Stream } from "../shared/transport.ts";
+import type { Address, Stream } from "../shared/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
+import { RespServer } from "./resp/resp_server.ts";
 import { Watchers } from "./watchers.ts";
 
 type ReplyTo = (reply: Reply) => void;
@@ -60,6 +61,8 @@ export interface NodeServerOptions {
   /** The cluster that the data folder belongs to; undefined before the first one. */
   clusterId(): string | undefined;
   readonly limits?: RequestLimits | undefined;
+  /** Where it listens. */
+  address?(): Address | undefined;
   /** Default `CONNECTIONS_MAX`. */
   readonly connectionsMax?: number;
 }
@@ -84,6 +87,7 @@ export class NodeServer {
   readonly #options: NodeServerOptions;
   readonly #node: ServerNode;
   readonly #acceptor: Acceptor;
+  readonly #resp: RespServer;
   readonly #servers = new Set<RequestServer>();
   readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   readonly #counts = { requests: 0, forwarded: 0 };
@@ -99,15 +103,29 @@ export class NodeServer {
       limits: options.limits,
       onForward: () => this.#counts.forwarded++,
     });
+    this.#resp = new RespServer({
+      ...deps,
+      database: this.database,
+      budget: this.#budget,
+      limits: options.limits,
+      node: {
+        nodeId: options.node.nodeId,
+        address: () => options.address?.(),
+        stats: () => this.#stats(),
+      },
+    });
     this.#acceptor = new Acceptor(
-      { json: (stream) => this.#serve(stream) },
+      {
+        json: (stream) => this.#serve(stream),
+        other: (stream) => this.#resp.accept(stream),
+      },
       options.connectionsMax,
     );
   }
 
   /** Requests that are not answered yet. */
   get outstanding(): number {
-    let sum = 0;
+    let sum = this.#resp.outstanding;
     for (const server of this.#servers) sum += server.outstanding;
     return sum;
   }

@@ -317,6 +317,31 @@ export const DELETES_IN_FLIGHT_MAX = 64;
 /** The client's export writes so much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
 
+/** RESP: longest inline command or header line without its end in sight. */
+export const RESP_LINE_BYTES_MAX = 64 * KIB;
+/** Arguments of one command, and what one costs beside its bytes, about. */
+export const RESP_ARGUMENTS_MAX = 131_072;
+export const RESP_ARGUMENT_OVERHEAD_BYTES = 256;
+/** A command's arguments together, and the commands that a MULTI has queued. */
+export const RESP_COMMAND_BYTES_MAX = 64 * MIB;
+export const RESP_QUEUED_COMMANDS_MAX = 1_000;
+/** Commands of one connection that are under way; fewer where their replies are long. */
+export const RESP_PENDING_MAX = 1_024;
+/** Replies to commands under way may come to about so much. */
+export const RESP_PENDING_REPLY_BYTES = 16 * MIB;
+/** Keys that a connection may watch. */
+export const RESP_WATCHED_KEYS_MAX = 1_000;
+/** Cursors of SCAN that a node remembers. */
+export const RESP_CURSORS_MAX = 16_384;
+/** How often a command that reads before it writes is tried where others write meanwhile. */
+export const RESP_ATTEMPTS_MAX = 16;
+/** What KEYS may answer with. */
+export const RESP_KEYS_BYTES_MAX = 16 * MIB;
+/** Cells of the table that LCS fills (four bytes each). */
+export const RESP_LCS_CELLS_MAX = 16 * MIB;
+/** Deletions of a FLUSHALL that are under way. */
+export const RESP_FLUSH_KEYS = 500;
+
 invariant(
   FRAME_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 + 64 * KIB,
   "a frame holds a value as base64",
@@ -399,3 +424,8 @@ invariant(
 );
 invariant(PEER_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX, "a peer's queue holds a large frame");
 invariant(BATCH_MARKS <= 65_536, "a batch mark's slot is two bytes", { BATCH_MARKS });
+invariant(
+  RESP_COMMAND_BYTES_MAX > VALUE_BYTES_MAX + KEY_BYTES_MAX &&
+    RESP_ARGUMENTS_MAX * RESP_ARGUMENT_OVERHEAD_BYTES < RESP_COMMAND_BYTES_MAX,
+  "a command holds a value, or as many arguments as it may have",
+);

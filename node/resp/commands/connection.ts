@@ -1,0 +1,336 @@
+/** Commands about the connection itself: greeting, names, replies on and off. @module */
+import { textOf, wordOf } from "../arguments.ts";
+import {
+  type Arguments,
+  type Call,
+  command,
+  CommandError,
+  type CommandSpec,
+  NO_KEYS,
+} from "../command.ts";
+import { at } from "../arguments.ts";
+import { parseInteger } from "../integer_text.ts";
+import { clientLine } from "../client_line.ts";
+import { REDIS_VERSION } from "../redis_version.ts";
+import { checkDatabase } from "./keys.ts";
+
+const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled.";
+const NO_PASSWORD_SET =
+  "ERR AUTH <password> called without any password configured for the default user. " +
+  "Are you sure your configuration is correct?";
+
+/** Of a name that is shown in a list of words. */
+function isPlainWord(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte >= 0x21 && byte <= 0x7e);
+}
+
+/** There is one user, `default`, without a password. @throws {CommandError} */
+function authenticate(user: Uint8Array): void {
+  if (textOf(user) !== "default") throw new CommandError(WRONG_PASSWORD);
+}
+
+/** @throws {CommandError} */
+function nameFrom(bytes: Uint8Array): string {
+  if (!isPlainWord(bytes)) {
+    throw new CommandError(
+      "ERR Client names cannot contain spaces, newlines or special characters.",
+    );
+  }
+  return textOf(bytes);
+}
+
+function hello(args: Arguments, { out, session }: Call): void {
+  let protocol = out.protocol;
+  let name: string | undefined;
+  if (args.length > 1) {
+    const asked = parseInteger(at(args, 1));
+    if (asked === undefined) {
+      throw new CommandError("ERR Protocol version is not an integer or out of range");
+    }
+    if (asked !== 2n && asked !== 3n) {
+      throw new CommandError("NOPROTO unsupported protocol version");
+    }
+    protocol = asked === 2n ? 2 : 3;
+  }
+  for (let i = 2; i < args.length; i++) {
+    const left = args.length - 1 - i;
+    const word = wordOf(args[i], ["auth", "setname"]);
+    if (word === "auth" && left >= 2) {
+      authenticate(at(args, i + 1));
+      i += 2;
+    } else if (word === "setname" && left >= 1) {
+      name = nameFrom(at(args, ++i));
+    } else {
+      throw new CommandError(`ERR Syntax error in HELLO option '${textOf(at(args, i))}'`);
+    }
+  }
+  out.protocol = protocol;
+  if (name !== undefined) session.clientName = name;
+  out.map(7);
+  out.bulkText("server");
+  out.bulkText("redis");
+  out.bulkText("version");
+  out.bulkText(REDIS_VERSION);
+  out.bulkText("proto");
+  out.integer(protocol);
+  out.bulkText("id");
+  out.integer(session.id);
+  out.bulkText("mode");
+  out.bulkText("standalone");
+  out.bulkText("role");
+  out.bulkText("master");
+  out.bulkText("modules");
+  out.array(0);
+}
+
+function setInfo(args: Arguments, { out, session }: Call): void {
+  const what = wordOf(args[2], ["lib-name", "lib-ver"]);
+  if (what === undefined) {
+    throw new CommandError(`ERR Unrecognized option '${textOf(at(args, 2))}'`);
+  }
+  const value = at(args, 3);
+  if (!isPlainWord(value)) {
+    throw new CommandError(
+      `ERR ${what} cannot contain spaces, newlines or special characters.`,
+    );
+  }
+  if (what === "lib-name") session.libraryName = textOf(value);
+  else session.libraryVersion = textOf(value);
+  out.ok();
+}
+
+function list(args: Arguments, { out, server }: Call): void {
+  let ids: Set<number> | undefined;
+  if (args.length > 2) {
+    const word = wordOf(args[2], ["type", "id"]);
+    if (word === "type" && args.length === 4) {
+      const type = wordOf(args[3], ["normal", "master", "replica", "slave", "pubsub"]);
+      if (type === undefined) {
+        throw new CommandError(`ERR Unknown client type '${textOf(at(args, 3))}'`);
+      }
+      if (type !== "normal") ids = new Set();
+    } else if (word === "id" && args.length > 3) {
+      ids = new Set(
+        args.slice(3).map((argument) => {
+          const id = parseInteger(argument);
+          if (id === undefined || id < 1n) throw new CommandError("ERR Invalid client ID");
+          return Number(id);
+        }),
+      );
+    } else throw new CommandError("ERR syntax error");
+  }
+  const shown = [...server.sessions.values()].filter(({ id }) => ids?.has(id) ?? true);
+  out.verbatim(shown.map((session) => clientLine(session) + "\n").join(""));
+}
+
+function reply(args: Arguments, { out, session }: Call): void {
+  switch (wordOf(args[2], ["on", "off", "skip"])) {
+    case "on":
+      session.replyMode = "on";
+      session.repliesSwitchedOn = true;
+      out.ok();
+      return;
+    case "off":
+      session.replyMode = "off";
+      return;
+    case "skip":
+      if (session.replyMode !== "off") session.replyMode = "skip";
+      return;
+    default:
+      throw new CommandError("ERR syntax error");
+  }
+}
+
+const about = (since: string, summary: string) => ({ group: "connection", since, summary });
+const FAST = "noscript loading stale fast no_auth allow_busy";
+
+const CLIENT_SUBCOMMANDS: readonly CommandSpec[] = [
+  command(
+    "client|id",
+    2,
+    "noscript loading stale",
+    NO_KEYS,
+    about("5.0.0", "Returns the client ID for the current connection"),
+    { kind: "now", run: (_args, { out, session }) => out.integer(session.id) },
+  ),
+  command(
+    "client|getname",
+    2,
+    "noscript loading stale",
+    NO_KEYS,
+    about("2.6.9", "Get the current connection name"),
+    {
+      kind: "now",
+      run: (_args, { out, session }) => {
+        if (session.clientName === "") out.nil();
+        else out.bulkText(session.clientName);
+      },
+    },
+  ),
+  command(
+    "client|setname",
+    3,
+    "noscript loading stale",
+    NO_KEYS,
+    about("2.6.9", "Set the current connection name"),
+    {
+      kind: "now",
+      run: (args, { out, session }) => {
+        session.clientName = nameFrom(at(args, 2));
+        out.ok();
+      },
+    },
+  ),
+  command(
+    "client|setinfo",
+    4,
+    "noscript loading stale",
+    NO_KEYS,
+    about("7.2.0", "Set the name and version of the client's library"),
+    { kind: "now", run: setInfo },
+  ),
+  command(
+    "client|info",
+    2,
+    "noscript loading stale",
+    NO_KEYS,
+    about("6.2.0", "Returns information about the current client connection"),
+    {
+      kind: "now",
+      run: (_args, { out, session }) => out.verbatim(clientLine(session) + "\n"),
+    },
+  ),
+  command(
+    "client|list",
+    -2,
+    "noscript loading stale admin",
+    NO_KEYS,
+    about("2.4.0", "Get the list of client connections of this node's Redis door"),
+    { kind: "now", run: list },
+  ),
+  command(
+    "client|no-evict",
+    3,
+    "noscript loading stale admin",
+    NO_KEYS,
+    about("7.0.0", "Accepted; no client is ever evicted"),
+    {
+      kind: "now",
+      run: (args, { out, session }) => {
+        const word = wordOf(args[2], ["on", "off"]);
+        if (word === undefined) throw new CommandError("ERR syntax error");
+        session.noEvict = word === "on";
+        out.ok();
+      },
+    },
+  ),
+  command(
+    "client|reply",
+    3,
+    "noscript loading stale",
+    NO_KEYS,
+    about("3.2.0", "Instruct the server whether to reply to commands"),
+    { kind: "now", run: reply },
+  ),
+];
+
+/**
+ * What a browser says that was made to send a request here: another site's page must not reach the
+ * data through a visitor's own machine. The connection ends before anything of its body is read.
+ */
+function http(name: string): CommandSpec {
+  return command(
+    name,
+    -1,
+    "readonly loading stale",
+    NO_KEYS,
+    { group: "server", since: "3.2.7", summary: "Ends the connection of who speaks HTTP" },
+    {
+      kind: "frame",
+      run: (_args, session) => {
+        session.server.log.warn("HTTP on the port for Redis and JSON: cut off", {
+          remote: session.address,
+        });
+        session.answerInTurn((out) =>
+          out.error("ERR this port speaks the Redis protocol and JSON lines; HTTP has its own port")
+        );
+        session.end();
+      },
+    },
+  );
+}
+
+/** The rows. */
+export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
+  command("ping", -1, "fast", NO_KEYS, about("1.0.0", "Ping the server"), {
+    kind: "now",
+    run: (args, { out }) => {
+      if (args.length > 2) {
+        throw new CommandError("ERR wrong number of arguments for 'ping' command");
+      }
+      if (args.length === 2) out.bulk(at(args, 1));
+      else out.simple("PONG");
+    },
+  }),
+  command("echo", 2, "loading stale fast", NO_KEYS, about("1.0.0", "Echo the given string"), {
+    kind: "now",
+    run: (args, { out }) => out.bulk(at(args, 1)),
+  }),
+  command("hello", -1, FAST, NO_KEYS, about("6.0.0", "Handshake with the server"), {
+    kind: "now",
+    run: hello,
+  }),
+  command("auth", -2, FAST, NO_KEYS, about("1.0.0", "Authenticate to the server"), {
+    kind: "now",
+    run: (args, { out }) => {
+      if (args.length > 3) throw new CommandError("ERR syntax error");
+      if (args.length === 2) throw new CommandError(NO_PASSWORD_SET);
+      authenticate(at(args, 1));
+      out.ok();
+    },
+  }),
+  command(
+    "select",
+    2,
+    "loading stale fast",
+    NO_KEYS,
+    about("1.0.0", "Change the selected database: there is one, 0"),
+    {
+      kind: "now",
+      run: (args, { out }) => {
+        checkDatabase(at(args, 1));
+        out.ok();
+      },
+    },
+  ),
+  command("quit", -1, FAST, NO_KEYS, about("1.0.0", "Close the connection"), {
+    kind: "frame",
+    run: (_args, session) => {
+      session.answerInTurn((out) => out.ok());
+      session.end();
+    },
+  }),
+  command("reset", 1, FAST, NO_KEYS, about("6.2.0", "Reset the connection"), {
+    kind: "frame",
+    run: (_args, session) => {
+      session.transaction.reset();
+      session.answerInTurn((out) => {
+        session.clientName = "";
+        session.noEvict = false;
+        session.replyMode = "on";
+        session.repliesSwitchedOn = true;
+        out.protocol = 2;
+        out.simple("RESET");
+      });
+    },
+  }),
+  {
+    ...command("client", -2, "", NO_KEYS, about("2.4.0", "A container for client commands"), {
+      kind: "now",
+      run: (_args, { out }) => out.error("ERR syntax error"),
+    }),
+    subcommands: CLIENT_SUBCOMMANDS,
+  },
+  http("host:"),
+  http("post"),
+];

@@ -1,0 +1,51 @@
+/**
+ * Several requests, each by itself, and all their replies in order: a bounded number of them under way.
+ *
+ * @module
+ */
+import { InvariantError, toKvError } from "../../shared/errors.ts";
+import { toErrorReply } from "../../shared/error_reply.ts";
+import type { KeyRequest, Reply } from "../../shared/messages.ts";
+
+/** Carries one request out, and calls back once. */
+export type Execute = (request: KeyRequest, done: (reply: Reply) => void) => void;
+
+/** Carries the requests out; `done` gets the replies in the order of the requests. */
+export function executeEach(
+  requests: readonly KeyRequest[],
+  inFlightMax: number,
+  execute: Execute,
+  done: (replies: readonly Reply[]) => void,
+): void {
+  const replies = new Array<Reply>(requests.length);
+  let next = 0;
+  let inFlight = 0;
+  let filling = false;
+  const fill = () => {
+    if (filling) return;
+    filling = true;
+    while (inFlight < inFlightMax && next < requests.length) begin(next++);
+    filling = false;
+    if (inFlight === 0 && next === requests.length) {
+      next = Infinity;
+      done(replies);
+    }
+  };
+  const begin = (index: number) => {
+    const request = requests[index];
+    if (request === undefined) return;
+    inFlight++;
+    const settle = (reply: Reply) => {
+      replies[index] = reply;
+      inFlight--;
+      fill();
+    };
+    try {
+      execute(request, settle);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      settle(toErrorReply(toKvError(error)));
+    }
+  };
+  fill();
+}

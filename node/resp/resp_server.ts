@@ -1,0 +1,105 @@
+/**
+ * The Redis door of a node: makes a session of each stream that speaks neither JSON nor HTTP, and holds
+ * what sessions share. It talks to the cluster through `shared/database.ts` alone.
+ *
+ * @module
+ */
+import type { ByteBudget } from "../../shared/byte_budget.ts";
+import type { Clock } from "../../shared/clock.ts";
+import type { Database } from "../../shared/database.ts";
+import { REQUESTS_PER_CONNECTION_MAX, VALUE_BYTES_MAX } from "../../shared/limits.ts";
+import type { Logger } from "../../shared/logger.ts";
+import type { KeyRequest, Reply } from "../../shared/messages.ts";
+import type { Random } from "../../shared/random.ts";
+import type { RequestLimits } from "../../shared/request_checks.ts";
+import type { Address, Stream } from "../../shared/transport.ts";
+import { COMMAND_TABLE, type CommandTable } from "./command_table.ts";
+import type { PlanContext } from "./command.ts";
+import { type Execute, executeEach } from "./each_request.ts";
+import { RespSession } from "./session.ts";
+
+/** What the door tells of the node that it belongs to. */
+export interface RespNode {
+  readonly nodeId: string;
+  /** Where it listens, once that is known. */
+  address(): Address | undefined;
+  stats(): Record<string, unknown>;
+}
+
+/** What a door needs. */
+export interface RespServerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly database: Database;
+  readonly node: RespNode;
+  /** Of the requests of all connections that are not answered. */
+  readonly budget: ByteBudget;
+  readonly limits?: RequestLimits | undefined;
+}
+
+/** The door. */
+export class RespServer implements PlanContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly database: Database;
+  readonly node: RespNode;
+  readonly budget: ByteBudget;
+  readonly valueBytesMax: number;
+  readonly parserLimits: { readonly argumentBytesMax: number };
+  readonly table: CommandTable = COMMAND_TABLE;
+  readonly sessions = new Map<number, RespSession>();
+  readonly startedMs: number;
+  /** Since the start. */
+  connections = 0;
+  commands = 0;
+
+  constructor(deps: RespServerDeps) {
+    this.clock = deps.clock;
+    this.random = deps.random;
+    this.log = deps.log;
+    this.database = deps.database;
+    this.node = deps.node;
+    this.budget = deps.budget;
+    this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
+    // A value that is a little too long is read, and refused by name; a much longer one is not read.
+    this.parserLimits = { argumentBytesMax: 2 * this.valueBytesMax };
+    this.startedMs = deps.clock.monotonicMs();
+  }
+
+  /** Commands that are not answered. */
+  get outstanding(): number {
+    let sum = 0;
+    for (const session of this.sessions.values()) sum += session.pending;
+    return sum;
+  }
+
+  /** Takes a stream over. */
+  accept(stream: Stream): void {
+    const id = ++this.connections;
+    this.sessions.set(id, new RespSession(this, stream, id));
+  }
+
+  forget(session: RespSession): void {
+    this.sessions.delete(session.id);
+  }
+
+  wallMs(): number {
+    return this.clock.wallMs();
+  }
+
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
+    // It is nobody else's yet.
+    request.timeout_ms = timeoutMs;
+    this.database.execute(request, timeoutMs, done);
+  }
+
+  executeEach(
+    requests: readonly KeyRequest[],
+    execute: Execute,
+    done: (replies: readonly Reply[]) => void,
+  ): void {
+    executeEach(requests, REQUESTS_PER_CONNECTION_MAX, execute, done);
+  }
+}

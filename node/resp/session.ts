@@ -1,0 +1,450 @@
+/**
+ * One connection of the Redis door: commands come from the parser, run, and are answered in order. What
+ * a command means is its row's business (`commands/`); here it gets its turn, and a client that asks
+ * much or reads slowly is held back.
+ *
+ * Invariants: each command gets one reply, in order (none where the client has switched replies off);
+ * at most `RESP_PENDING_MAX` commands are under way, fewer where replies are long; while more than
+ * `REPLY_BYTES_PAUSE` of replies are unread nothing is read.
+ *
+ * @module
+ */
+import { invariant, InvariantError } from "../../shared/errors.ts";
+import {
+  REPLY_BYTES_MAX,
+  REPLY_BYTES_PAUSE,
+  REQUEST_OVERHEAD_BYTES,
+  REQUEST_TIMEOUT_MS,
+  RESP_PENDING_MAX,
+  RESP_PENDING_REPLY_BYTES,
+  WRITE_JOIN_BYTES,
+} from "../../shared/limits.ts";
+import type { KeyRequest, Reply } from "../../shared/messages.ts";
+import { formatAddress, type Stream } from "../../shared/transport.ts";
+import { wrongArity } from "./arguments.ts";
+import type { Arguments, Call, CommandSpec, ManyPlan, OnePlan, Plan } from "./command.ts";
+import { unknownCommandText, unknownSubcommandText } from "./command_table.ts";
+import { RespParser } from "./parser.ts";
+import { thrownText } from "./replies.ts";
+import { ReplyQueue, type Slot } from "./reply_queue.ts";
+import type { RespServer } from "./resp_server.ts";
+import { StreamGuard } from "./stream_guard.ts";
+import { Transaction } from "./transaction.ts";
+import { RespWriter } from "./writer.ts";
+
+/** `skip`: the next command is not answered. */
+export type ReplyMode = "on" | "off" | "skip";
+
+type Write = (out: RespWriter) => void;
+
+/** Serves one stream. */
+export class RespSession {
+  readonly id: number;
+  readonly stream: Stream;
+  readonly server: RespServer;
+  readonly createdMs: number;
+  /** What CLIENT says of it. */
+  clientName = "";
+  libraryName = "";
+  libraryVersion = "";
+  noEvict = false;
+  lastCommand: CommandSpec | undefined;
+  lastActiveMs: number;
+  /** Of the last write; for WAIT. */
+  lastWrittenKey: string | undefined;
+  replyMode: ReplyMode = "on";
+  /** Set by the command that does so, and is then answered. */
+  repliesSwitchedOn = false;
+  readonly transaction: Transaction;
+  readonly out = new RespWriter();
+  readonly #parser: RespParser;
+  readonly #queue: ReplyQueue;
+  readonly #guard: StreamGuard;
+  readonly #call: Call;
+  /** Something runs alone, or waits to. */
+  #alone = false;
+  #waitingAlone: (() => void) | undefined;
+  /** Nothing more is read: the connection closes when all is answered. */
+  #ending = false;
+  #closed = false;
+  #paused = false;
+  #backedUp = false;
+  #pumping = false;
+  #flushScheduled = false;
+  #pumpScheduled = false;
+  /** Length of late replies, falling slowly. */
+  #replyBytes = 0;
+
+  /** Begins reading `stream`, which must not have been started. */
+  constructor(server: RespServer, stream: Stream, id: number) {
+    this.id = id;
+    this.server = server;
+    this.stream = stream;
+    this.createdMs = this.lastActiveMs = server.clock.monotonicMs();
+    this.#parser = new RespParser(server.parserLimits);
+    this.#queue = new ReplyQueue({
+      onTurn: (write, bytes) => {
+        server.budget.give(bytes);
+        this.answer(write);
+      },
+      onReply: (plan, reply, bytes) => {
+        server.budget.give(bytes);
+        this.#answerPlan(plan, reply);
+      },
+      onProgress: () => this.#onProgress(),
+    });
+    this.#guard = new StreamGuard(server.clock, stream, (why) => {
+      server.log.info("a Redis client hangs: cut off", { remote: this.address, why });
+      this.close(false);
+    });
+    this.#call = { out: this.out, session: this, server };
+    this.transaction = new Transaction(this);
+    stream.start({
+      onData: (bytes) => this.#onData(bytes),
+      onEnd: () => this.end(),
+      onClose: () => this.#onClose(),
+      onDrain: () => {
+        this.#backedUp = false;
+        this.#schedulePump();
+      },
+    });
+  }
+
+  get address(): string {
+    return formatAddress(this.stream.remote);
+  }
+
+  /** Commands that are not answered. */
+  get pending(): number {
+    return this.#queue.size + (this.#alone ? 1 : 0);
+  }
+
+  /** Bytes that wait: of commands that are not complete, and of replies. */
+  get keptBytes(): { readonly query: number; readonly replies: number } {
+    return {
+      query: this.#parser.keptBytes,
+      replies: this.out.length + this.stream.queuedBytes,
+    };
+  }
+
+  /** Ends the connection, once everything before is answered and sent. */
+  end(): void {
+    this.#ending = true;
+    this.#closeWhenDone();
+  }
+
+  /** Ends the connection now; with `flush`, after what was answered is sent. */
+  close(flush: boolean): void {
+    if (this.#closed) return;
+    if (flush) this.#flush();
+    this.#closed = true;
+    this.stream.close(flush);
+  }
+
+  /** Writes what a command answers. It must be its turn. */
+  answer(write: Write): void {
+    const mode = this.replyMode;
+    if (mode === "on") {
+      write(this.out);
+      return;
+    }
+    const before = this.out.length;
+    if (mode === "skip") this.replyMode = "on";
+    this.repliesSwitchedOn = false;
+    write(this.out);
+    if (!this.repliesSwitchedOn) this.out.truncate(before);
+  }
+
+  /** Answers in turn: now, if nothing is before it. */
+  answerInTurn(write: Write): void {
+    if (this.#queue.size === 0) this.answer(write);
+    else this.#queue.add(0).finish(write);
+  }
+
+  /** A command whose reply comes later; others go on meanwhile. */
+  answerLater(begin: (finish: (write: Write) => void) => void): void {
+    const slot = this.#queue.add(0);
+    begin((write) => slot.finish(write));
+  }
+
+  /** Runs something after all that is under way, and before anything else is read. */
+  runAlone(begin: (done: () => void) => void): void {
+    invariant(!this.#alone, "one command runs alone");
+    this.#alone = true;
+    const run = () => {
+      let ended = false;
+      const done = () => {
+        if (ended || this.#closed) return;
+        ended = true;
+        this.#alone = false;
+        this.#onProgress();
+      };
+      try {
+        begin(done);
+      } catch (error) {
+        this.#failed(error);
+        done();
+      }
+    };
+    if (this.#queue.size === 0) run();
+    else this.#waitingAlone = run;
+  }
+
+  /** Carries a request out. `done` is called once, perhaps before this returns. */
+  execute(request: KeyRequest, done: (reply: Reply) => void): void {
+    const { req_type } = request;
+    if (req_type !== "get" && req_type !== "exists") this.lastWrittenKey = request.key;
+    this.server.execute(request, REQUEST_TIMEOUT_MS, done);
+  }
+
+  #onData(bytes: Uint8Array): void {
+    if (this.#closed || this.#ending) return;
+    this.lastActiveMs = this.server.clock.monotonicMs();
+    this.#parser.feed(bytes);
+    this.#pump();
+    this.#parser.keep();
+    this.#guard.read(this.#parser.hasPart && !this.#paused);
+  }
+
+  /** Runs commands as long as there are any, and none must wait. */
+  #pump(): void {
+    if (this.#pumping || this.#closed) return;
+    this.#pumping = true;
+    const parser = this.#parser;
+    while (!this.#mustWait()) {
+      const args = parser.next();
+      if (args === undefined) break;
+      this.#run(args);
+      if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
+    }
+    const { error } = parser;
+    if (error !== undefined && !this.#ending) {
+      this.#ending = true;
+      this.answerInTurn((out) => out.error(error));
+    }
+    this.#pumping = false;
+    this.#flush();
+    this.#balance();
+    this.#closeWhenDone();
+  }
+
+  #mustWait(): boolean {
+    return this.#alone || this.#backedUp || this.#ending || this.#closed ||
+      this.#queue.size >= RESP_PENDING_MAX ||
+      this.#queue.size * this.#replyBytes > RESP_PENDING_REPLY_BYTES;
+  }
+
+  /** Stops reading where commands must wait, and goes on where they need not. */
+  #balance(): void {
+    const mustWait = this.#mustWait();
+    if (mustWait === this.#paused || this.#closed) return;
+    this.#paused = mustWait;
+    if (mustWait) this.stream.pause();
+    else this.stream.resume();
+  }
+
+  #run(args: Arguments): void {
+    const { server, transaction } = this;
+    const spec = this.#find(args);
+    if (spec === undefined) return;
+    this.lastCommand = spec;
+    server.commands++;
+    const { run } = spec;
+    if (run.kind === "frame") {
+      run.run(args, this);
+      return;
+    }
+    if (transaction.open) {
+      transaction.queue(spec, args);
+      return;
+    }
+    try {
+      switch (run.kind) {
+        case "plan":
+          this.#begin(args, run.plan(args, server));
+          return;
+        case "now":
+          this.#runNow(run, args);
+          return;
+        case "view": {
+          const copies = args.map((argument) => argument.slice());
+          const keys = run.keys(copies);
+          this.runAlone((done) => transaction.runView(keys, (view) => run.run(copies, view), done));
+          return;
+        }
+        case "alone": {
+          const copies = args.map((argument) => argument.slice());
+          this.runAlone((done) => run.run(copies, this.#call, done));
+          return;
+        }
+      }
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Runs a command that answers at once, in its turn. */
+  runInTurn(run: CommandSpec["run"], args: Arguments): void {
+    if (run.kind !== "now") return;
+    try {
+      run.run(args, this.#call);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      this.out.error(thrownText(error));
+    }
+  }
+
+  #runNow(run: CommandSpec["run"], args: Arguments): void {
+    if (this.#queue.size === 0) {
+      this.answer(() => this.runInTurn(run, args));
+      return;
+    }
+    const copies = args.map((argument) => argument.slice());
+    this.#queue.add(0).finish(() => this.runInTurn(run, copies));
+  }
+
+  #find(args: Arguments): CommandSpec | undefined {
+    const [name, second] = args;
+    if (name === undefined) return undefined;
+    const { commands } = this.server.table;
+    let spec = commands.find(name);
+    if (spec === undefined) return this.refuse(unknownCommandText(args));
+    if (spec.subcommands !== undefined && second !== undefined) {
+      const found = this.server.table.subcommands.get(spec)?.find(second);
+      if (found === undefined) return this.refuse(unknownSubcommandText(spec, second));
+      spec = found;
+    }
+    const { arity } = spec;
+    if (arity > 0 ? args.length !== arity : args.length < -arity) {
+      return this.refuse(wrongArity(spec.name).message);
+    }
+    return spec;
+  }
+
+  /** Refuses a command that cannot even be queued. */
+  readonly refuse = (text: string): undefined => {
+    this.transaction.spoil();
+    this.answerInTurn((out) => out.error(text));
+    return undefined;
+  };
+
+  #failed(error: unknown): void {
+    if (error instanceof InvariantError) throw error;
+    const text = thrownText(error);
+    this.answerInTurn((out) => out.error(text));
+  }
+
+  #begin(args: Arguments, plan: Plan): void {
+    const bytes = sizeOf(args);
+    if (!this.server.budget.take(bytes)) {
+      this.answerInTurn((out) =>
+        out.error("TRYAGAIN overloaded too many bytes of requests are under way; try later")
+      );
+      return;
+    }
+    const slot = this.#queue.add(bytes);
+    if ("request" in plan) this.#beginOne(slot, plan);
+    else this.#beginMany(slot, plan);
+  }
+
+  #beginOne(slot: Slot, plan: OnePlan): void {
+    slot.plan = plan;
+    try {
+      this.execute(plan.request, slot.onReply);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      slot.finish((out) => out.error(thrownText(error)));
+    }
+  }
+
+  #beginMany(slot: Slot, plan: ManyPlan): void {
+    this.server.executeEach(
+      plan.requests,
+      (request, done) => this.execute(request, done),
+      (all) => slot.finish((out) => plan.finishAll(out, all)),
+    );
+  }
+
+  #answerPlan(plan: OnePlan, reply: Reply): void {
+    const before = this.out.length;
+    if (this.replyMode === "on") plan.finish(this.out, reply);
+    else this.answer((out) => plan.finish(out, reply));
+    const length = this.out.length - before;
+    const falling = this.#replyBytes - (this.#replyBytes >> 3);
+    this.#replyBytes = length > falling ? length : falling;
+  }
+
+  #onProgress(): void {
+    if (this.#closed) return;
+    if (this.#queue.size === 0 && this.#waitingAlone !== undefined) {
+      const run = this.#waitingAlone;
+      this.#waitingAlone = undefined;
+      run();
+    }
+    if (this.#pumping) return;
+    if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
+    if (this.#paused || this.#ending) this.#schedulePump();
+    else this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.out.length === 0) return;
+    this.#flushScheduled = true;
+    this.server.clock.defer(this.#flushNow);
+  }
+
+  readonly #flushNow = (): void => {
+    this.#flushScheduled = false;
+    this.#flush();
+  };
+
+  #schedulePump(): void {
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    this.server.clock.defer(this.#pumpNow);
+  }
+
+  readonly #pumpNow = (): void => {
+    this.#pumpScheduled = false;
+    this.#pump();
+    this.#parser.keep();
+  };
+
+  #flush(): void {
+    if (this.out.length === 0 || this.#closed) return;
+    const bytes = this.out.take();
+    const { stream } = this;
+    stream.write(bytes);
+    this.#guard.wrote(bytes.length);
+    const { queuedBytes } = stream;
+    if (queuedBytes <= REPLY_BYTES_PAUSE) return;
+    if (queuedBytes - bytes.length > REPLY_BYTES_MAX) {
+      this.server.log.warn("a Redis client does not read its replies: cut off", {
+        remote: this.address,
+        queued_bytes: queuedBytes,
+      });
+      this.close(false);
+      return;
+    }
+    this.#backedUp = true;
+    this.#balance();
+  }
+
+  #closeWhenDone(): void {
+    if (this.#ending && this.pending === 0 && !this.#pumping) this.close(true);
+  }
+
+  #onClose(): void {
+    this.#closed = true;
+    this.#guard.close();
+    this.server.budget.give(this.#queue.clear());
+    this.transaction.reset();
+    this.server.forget(this);
+  }
+}
+
+function sizeOf(args: Arguments): number {
+  let bytes = REQUEST_OVERHEAD_BYTES;
+  for (const argument of args) bytes += argument.length;
+  return bytes;
+}
