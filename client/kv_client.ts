@@ -17,10 +17,12 @@ import {
 } from "../shared/directory.ts";
 import type { Entry } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
-import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
+import { REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { Acks, KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { operationOf } from "../shared/operations/request_words.ts";
-import { type ValueFields, valueOfReply } from "../shared/value_codec.ts";
+import { onlyReads } from "../shared/transaction_checks.ts";
+import type { ValueFields } from "../shared/value_codec.ts";
+import { Atomic } from "./atomic.ts";
 import {
   type CallOptions,
   type DeleteOptions,
@@ -38,7 +40,9 @@ import {
   withSignal,
   type WriteOptions,
 } from "./call.ts";
+import { type KeyCall, KeyCalls, quote } from "./key_calls.ts";
 import { Lanes } from "./lanes.ts";
+import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
 import {
   deleteAll,
   type DeleteMatchingOptions,
@@ -53,6 +57,13 @@ import { scanCluster } from "./scan.ts";
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** A key, its value, and perhaps options of its own. */
+export type PutManyEntry = readonly [
+  key: string,
+  value: string | Uint8Array,
+  options?: StoreOptions,
+];
+
 /**
  * Talks to a cluster. Made by `connect`; calls may overlap, and those to one node share one
  * connection. An open client keeps the process alive until it is closed.
@@ -63,6 +74,7 @@ export class KvClient implements AsyncDisposable {
   readonly #database: ClusterDatabase;
   readonly #coordinator: RequestTarget | undefined;
   readonly #options: KvClientOptions;
+  readonly #calls: KeyCalls;
   readonly #lanes: Lanes | undefined;
   #closed = false;
 
@@ -76,6 +88,7 @@ export class KvClient implements AsyncDisposable {
       router: deps.router,
       execute: (request, timeoutMs, done) => deps.router.execute(request, timeoutMs, done),
     });
+    this.#calls = new KeyCalls(options);
     this.#lanes = deps.clientId === undefined ? undefined : new Lanes(deps.clientId);
   }
 
@@ -88,7 +101,7 @@ export class KvClient implements AsyncDisposable {
    * `bad_request`, `not_enough_replicas`, …
    */
   put(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
-    return this.#write("put", key, value, options);
+    return this.#store("put", key, value, options);
   }
 
   /**
@@ -98,7 +111,7 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `not_found` where it is not there; otherwise as {@linkcode put}
    */
   update(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
-    return this.#write("update", key, value, options);
+    return this.#store("update", key, value, options);
   }
 
   /**
@@ -108,7 +121,7 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `exists` where it is there; otherwise as {@linkcode put}
    */
   create(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
-    return this.#write("create", key, value, options);
+    return this.#store("create", key, value, options);
   }
 
   /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} where it has none */
@@ -120,14 +133,7 @@ export class KvClient implements AsyncDisposable {
 
   /** Deletes a key. @returns whether it was there @throws {KvError} as {@linkcode put} */
   async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
-    this.#checkKey("delete", key);
-    const reply = await this.#executeOnce(
-      { req_type: "delete", key, ...given({ if_version: options.ifVersion }) },
-      options,
-    );
-    if (isNotFound(reply)) return false;
-    expectReply(reply, "ack", "delete");
-    return true;
+    return await this.#once(this.#calls.delete(key, options), options);
   }
 
   /**
@@ -144,17 +150,12 @@ export class KvClient implements AsyncDisposable {
     by: number | bigint = 1,
     options: WriteOptions = {},
   ): Promise<bigint> {
-    this.#checkKey("increment", key);
-    const request = { req_type: "increment", key, by: String(by) } as const;
-    return BigInt(String(this.#resultOf(await this.#executeOnce(request, options), "increment")));
+    return await this.#once(this.#calls.increment(key, by), options);
   }
 
   /** As {@linkcode increment}, with a number that may have a fraction. @throws {KvError} `not_a_float`, … */
   async incrementFloat(key: string, by: number, options: WriteOptions = {}): Promise<number> {
-    this.#checkKey("incrementFloat", key);
-    const request = { req_type: "increment_float", key, by: String(by) } as const;
-    const reply = await this.#executeOnce(request, options);
-    return Number(this.#resultOf(reply, "incrementFloat"));
+    return await this.#once(this.#calls.incrementFloat(key, by), options);
   }
 
   /**
@@ -168,10 +169,7 @@ export class KvClient implements AsyncDisposable {
     value: string | Uint8Array,
     options: WriteOptions = {},
   ): Promise<number> {
-    this.#checkKey("append", key);
-    const bytes = typeof value === "string" ? utf8.encode(value) : value;
-    const request = { req_type: "append_value", key, bytes } as const;
-    return Number(this.#resultOf(await this.#executeOnce(request, options), "append"));
+    return await this.#once(this.#calls.append(key, value), options);
   }
 
   /**
@@ -181,24 +179,12 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `bad_request` without an expiry; otherwise as {@linkcode put}
    */
   async expire(key: string, options: ExpireOptions): Promise<boolean> {
-    this.#checkKey("expire", key);
-    const { ttlMs, expiresAtMs, when } = options;
-    const reply = await this.#executeOnce(
-      {
-        req_type: "expire",
-        key,
-        ...given({ ttl_ms: ttlMs, expires_at: expiresAtMs, when }),
-      },
-      options,
-    );
-    return this.#resultOf(reply, "expire") === true;
+    return await this.#once(this.#calls.expire(key, options), options);
   }
 
   /** Ends a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
   async persist(key: string, options: WriteOptions = {}): Promise<boolean> {
-    this.#checkKey("persist", key);
-    const reply = await this.#executeOnce({ req_type: "persist", key }, options);
-    return this.#resultOf(reply, "persist") === true;
+    return await this.#once(this.#calls.persist(key), options);
   }
 
   /**
@@ -244,33 +230,12 @@ export class KvClient implements AsyncDisposable {
 
   /** As {@linkcode get}, with version and times. */
   async getEntry(key: string, options: ReadOptions = {}): Promise<KvEntry | undefined> {
-    this.#checkKey("get", key);
-    const consistency = options.consistency ?? this.#options.consistency;
-    const reply = await this.#execute(
-      { req_type: "get", key, ...(consistency === undefined ? {} : { consistency }) },
-      options,
-    );
-    if (isNotFound(reply)) return undefined;
-    const data = expectReply(reply, "data", "get");
-    const expires = data.expires_at ?? 0;
-    return {
-      key,
-      value: valueOfReply(data),
-      version: data.version ?? 0,
-      timestampMs: data.timestamp ?? 0,
-      expiresAtMs: expires === 0 ? undefined : expires,
-    };
+    return await this.#read(this.#calls.get(key), options);
   }
 
   /** Whether the key is there. */
   async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
-    this.#checkKey("exists", key);
-    const consistency = options.consistency ?? this.#options.consistency;
-    const reply = await this.#execute(
-      { req_type: "exists", key, ...(consistency === undefined ? {} : { consistency }) },
-      options,
-    );
-    return expectReply(reply, "result", "exists").result === true;
+    return await this.#read(this.#calls.exists(key), options);
   }
 
   /**
@@ -287,7 +252,7 @@ export class KvClient implements AsyncDisposable {
   ): Promise<Exclude<Reply, { req_type: "error" }>> {
     const { req_type, key } = request;
     const operation = operationOf(req_type);
-    this.#checkKey(req_type, key);
+    this.#calls.checkKey(req_type, key);
     this.#checkRequestValue(request);
     const consistency = options.consistency ?? this.#options.consistency;
     const reads = consistency !== undefined && "consistency" in operation.fields;
@@ -303,6 +268,57 @@ export class KvClient implements AsyncDisposable {
     return reply;
   }
 
+  /**
+   * Begins a transaction: operations that all happen or none, and of which nobody sees a part.
+   *
+   * @example
+   * ```ts ignore
+   * const outcome = await kv.atomic().check("{7}a", version).put("{7}a", "x").delete("{7}b").commit();
+   * if (!outcome.ok) console.log(`${outcome.key} has version ${outcome.version} by now`);
+   * ```
+   */
+  atomic(): Atomic {
+    return new Atomic(this.#calls, (request, options) =>
+      // One that only reads is sent again by the router as it is.
+      onlyReads(request) ? this.#execute(request, options) : this.#executeOnce(request, options));
+  }
+
+  /**
+   * As {@linkcode getEntry} for any number of keys, each by itself: not as of one moment. What happened
+   * is said of each key, in their order; an error of one is no error of the others.
+   *
+   * @throws the reason of the signal
+   */
+  getMany(
+    keys: Iterable<string>,
+    options: ReadOptions = {},
+  ): Promise<ManyResult<KvEntry | undefined>[]> {
+    return runMany(mapped(keys, (key) => oneOf(key, 0, () => this.getEntry(key, options))));
+  }
+
+  /**
+   * As {@linkcode put} for any number of entries (a `Map` of keys and values will do), each by itself:
+   * some may be written while others are not. Two for one key have no order. `options` hold for
+   * all, an entry's own come first.
+   */
+  putMany(
+    entries: Iterable<PutManyEntry>,
+    options: StoreOptions = {},
+  ): Promise<ManyResult<number>[]> {
+    return runMany(mapped(entries, ([key, value, own]) => {
+      const all = own === undefined ? options : { ...options, ...own };
+      return oneOf(key, value.length, () => this.put(key, value, all));
+    }));
+  }
+
+  /** As {@linkcode delete} for any number of keys, each by itself. */
+  deleteMany(
+    keys: Iterable<string>,
+    options: WriteOptions = {},
+  ): Promise<ManyResult<boolean>[]> {
+    return runMany(mapped(keys, (key) => oneOf(key, 0, () => this.delete(key, options))));
+  }
+
   /** The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable` */
   async clusterMap(): Promise<ClusterMap> {
     this.#checkOpen();
@@ -316,7 +332,7 @@ export class KvClient implements AsyncDisposable {
 
   /** Who holds a key. @throws {KvError} `unavailable`, `bad_request` */
   async nodesForKey(key: string): Promise<KeyLocation> {
-    this.#checkKey("nodesForKey", key);
+    this.#calls.checkKey("nodesForKey", key);
     return locateKey(await this.clusterMap(), key);
   }
 
@@ -449,47 +465,29 @@ export class KvClient implements AsyncDisposable {
     }
   }
 
-  async #write(
+  async #store(
     type: "put" | "update" | "create",
     key: string,
     value: string | Uint8Array,
     options: StoreOptions,
   ): Promise<number> {
-    this.#checkKey(type, key);
-    if (typeof value === "string" && !value.isWellFormed()) {
-      throw new KvError(
-        "bad_request",
-        `${type}: the value of ${quote(key)} has half of a surrogate pair, which is not Unicode ` +
-          "text; give bytes instead",
-      );
-    }
-    const bytes = typeof value === "string" ? utf8.encode(value) : value;
-    const bytesMax = this.#options.valueBytesMax ?? VALUE_BYTES_MAX;
-    if (bytes.length > bytesMax) {
-      throw new KvError(
-        "value_too_large",
-        `${type}: the value of ${quote(key)} has ${bytes.length} bytes; at most ${bytesMax} are ` +
-          "allowed",
-      );
-    }
-    const { ttlMs, expiresAtMs, keepTtl, ifVersion } = options;
-    const request = {
-      req_type: type,
-      key,
-      bytes,
-      ...given({
-        ttl_ms: ttlMs,
-        expires_at: expiresAtMs,
-        keep_ttl: keepTtl,
-        if_version: ifVersion,
-      }),
-    } as const;
+    const call = this.#calls.store(type, key, value, options);
     // A plain put twice is a plain put, but an old one must not come back over a newer: it is not
     // repeated. What has a condition is, in a lane of its own.
-    const reply = type === "put" && ifVersion === undefined
-      ? await this.#execute({ ...request, ...this.#acksOf(options) }, options)
-      : await this.#executeOnce(request, options);
-    return expectReply(reply, "ack", type).version ?? 0;
+    if (type !== "put" || options.ifVersion !== undefined) return await this.#once(call, options);
+    return call.read(
+      await this.#execute({ ...call.request, ...this.#acksOf(options) } as KeyRequest, options),
+    );
+  }
+
+  async #once<T>(call: KeyCall<T>, options: WriteOptions): Promise<T> {
+    return call.read(await this.#executeOnce(call.request, options));
+  }
+
+  async #read<T>(call: KeyCall<T>, options: ReadOptions): Promise<T> {
+    const consistency = options.consistency ?? this.#options.consistency;
+    const request = consistency === undefined ? call.request : { ...call.request, consistency };
+    return call.read(await this.#execute(request as KeyRequest, options));
   }
 
   #checkRequestValue(request: KeyRequest): void {
@@ -520,10 +518,6 @@ export class KvClient implements AsyncDisposable {
     const full = { ...request, ...this.#acksOf(options) };
     if (this.#lanes === undefined) return this.#execute(full, options);
     return this.#lanes.run((lane) => this.#execute({ ...full, ...lane }, options));
-  }
-
-  #resultOf(reply: Reply, what: string): unknown {
-    return expectReply(reply, "result", what).result;
   }
 
   #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
@@ -586,46 +580,4 @@ export class KvClient implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closed) throw new KvError("unavailable", "the client has been closed");
   }
-
-  #checkKey(what: string, key: string): void {
-    if (typeof key !== "string" || key === "" || !key.isWellFormed()) {
-      const given = typeof key === "string" ? quote(key) : typeof key;
-      throw new KvError(
-        "bad_request",
-        `${what}: a key must be a non-empty, well-formed string, given ${given}`,
-      );
-    }
-    const bytesMax = this.#options.keyBytesMax ?? KEY_BYTES_MAX;
-    // At most three bytes a UTF-16 unit: only long keys need counting.
-    if (key.length * 3 > bytesMax && utf8.encode(key).length > bytesMax) {
-      throw new KvError(
-        "key_too_large",
-        `${what}: the key ${quote(key)} is longer than ${bytesMax} bytes`,
-      );
-    }
-  }
-}
-
-function isNotFound(reply: Reply): boolean {
-  return reply.req_type === "error" && reply.code === "not_found";
-}
-
-type ReplyOf<T extends Reply["req_type"]> = Extract<Reply, { req_type: T }>;
-
-function expectReply<T extends Reply["req_type"]>(reply: Reply, type: T, what: string): ReplyOf<T> {
-  if (reply.req_type !== type) throw replyError(reply, what);
-  return reply as ReplyOf<T>;
-}
-
-function quote(key: string): string {
-  return JSON.stringify(key.length > 64 ? key.slice(0, 63) + "…" : key);
-}
-
-/** The fields that have a value. */
-function given<T extends Record<string, unknown>>(
-  fields: T,
-): { [N in keyof T]?: Exclude<T[N], undefined> } {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as { [N in keyof T]?: Exclude<T[N], undefined> };
 }

@@ -33,6 +33,10 @@
 export { connect } from "./connect.ts";
 export type { ClientDiscovery, ConnectOptions } from "./connect.ts";
 export { KvClient } from "./kv_client.ts";
+export type { PutManyEntry } from "./kv_client.ts";
+export { Atomic } from "./atomic.ts";
+export type { AtomicOutcome, AtomicResult } from "./atomic.ts";
+export type { ManyResult } from "./many.ts";
 export type {
   CallOptions,
   DeleteOptions,

@@ -295,6 +295,9 @@ export const TOMBSTONE_KEEP_MS = 3_600_000;
 /** How long a node keeps the data of a partition that it does not hold any more. */
 export const SURPLUS_KEEP_MS = 60_000;
 
+/** The client library's calls for many keys: keys under way at once, and the bytes of their values. */
+export const MANY_AT_ONCE = 256;
+export const MANY_BYTES_AT_ONCE = 32 * MIB;
 /** The client's import: records on their way at once, and their bytes. */
 export const IMPORT_IN_FLIGHT_MAX = 256;
 export const IMPORT_BYTES_IN_FLIGHT_MAX = 32 * MIB;
