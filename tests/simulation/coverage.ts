@@ -60,6 +60,9 @@ export const EXPECTED = [
   "copy: level",
   "copy: damaged",
   "read: by confirmation",
+  "transaction: done",
+  "transaction: refused by its check",
+  "transaction: of unknown outcome, and done",
   "log: stream refused",
   "log: data of a partition is damaged",
 ] as const;

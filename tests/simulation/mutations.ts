@@ -58,6 +58,19 @@ export const STORMS = {
       weights: { read: 30, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
+  /** As `splits`, for clients that ask in transactions. */
+  groups: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 20, pause: 3, kill: 4 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3 },
+    workload: { coldKeys: 4, looseKeys: 0, loosePercent: 0, pauseMsMax: 2_000 },
+    atomic: { groups: 4, pauseMsMax: 60, lookPercent: 50 },
+  },
   /** Nodes stop, die and come back; primaries and copies move all the time. */
   moves: {
     faults: {
@@ -370,6 +383,48 @@ export const MUTATIONS: readonly Mutation[] = [
     ]],
     seedsMax: 60,
     storm: "moves",
+  },
+  {
+    name: "a transaction's checks are not looked at",
+    file: "node/request_evaluation.ts",
+    edits: [["if (found !== version) return", "if (found + version < 0) return"]],
+    seedsMax: 5,
+  },
+  {
+    name: "a transaction is told to the copies in two parts",
+    file: "node/primary.ts",
+    edits: [[
+      "for (const stream of this.#streams) stream.append(store.state.lastSeq, text, commitSeq);",
+      "const texts = entries.map((entry) => JSON.stringify(toWireEntry(entry)));\n" +
+      "    const half = Math.ceil(texts.length / 2);\n" +
+      "    for (const stream of this.#streams) {\n" +
+      "      stream.append(first + half - 1, texts.slice(0, half).join(), commitSeq);\n" +
+      "      if (half === texts.length) continue;\n" +
+      "      queueMicrotask(() => stream.append(first + last, texts.slice(half).join(), commitSeq));\n" +
+      "    }",
+    ]],
+    seedsMax: 40,
+    storm: "groups",
+  },
+  {
+    name: "a transaction that reads waits for one of its keys alone",
+    file: "node/primary.ts",
+    edits: [[
+      "if (newest === undefined || write.entry.seq > newest.entry.seq) newest = write;",
+      "if (newest === undefined || write.entry.seq < newest.entry.seq) newest = write;",
+    ]],
+    seedsMax: 60,
+    storm: "groups",
+  },
+  {
+    name: "a repeated transaction is carried out again",
+    file: "node/lanes.ts",
+    edits: [["if (remembered.op === op) return remembered.reply;", ""], [
+      "if (remembered.op < op) return undefined;",
+      "if (remembered.op <= op) return undefined;",
+    ]],
+    seedsMax: 40,
+    storm: "groups",
   },
   {
     name: "the coordinator publishes a map that is not on its disk",

@@ -18,6 +18,9 @@ import { judgeHistory } from "./judge.ts";
 import { Nemesis } from "./nemesis.ts";
 import { between, Scheduler } from "./scheduler.ts";
 import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./leaks.ts";
+import { judgeAtomic } from "./atomic_checker.ts";
+import { type AtomicCall, describe, groupKeys } from "./atomic_history.ts";
+import { type AtomicOptions, AtomicWorkload } from "./atomic_workload.ts";
 import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload.ts";
 import { type ClusterShape, type Sabotage, World } from "./world.ts";
 import type { Trace } from "./trace.ts";
@@ -54,6 +57,8 @@ export interface SimulationOptions {
   readonly faults?: Faults;
   readonly shape?: Partial<ClusterShape>;
   readonly workload?: WorkloadOptions;
+  /** The transactions beside it. */
+  readonly atomic?: AtomicOptions;
   readonly sabotage?: Sabotage;
 }
 
@@ -75,6 +80,7 @@ export interface SimulationResult {
   readonly hash: number;
   readonly coverage: Coverage;
   readonly history: History;
+  readonly transactions: readonly AtomicCall[];
   readonly trace: Trace;
   readonly failure: SimulationFailure | undefined;
 }
@@ -93,6 +99,7 @@ class Simulation {
   readonly #invariants: Invariants;
   readonly #nemesis: Nemesis;
   readonly #clients: WorkloadClient[] = [];
+  #atomic: AtomicWorkload | undefined;
   readonly #large: boolean;
   readonly #pauseMsMax: number;
   #slices = 0;
@@ -156,6 +163,7 @@ class Simulation {
       hash: this.#scheduler.hash,
       coverage,
       history: this.#history,
+      transactions: this.#atomic?.calls ?? [],
       trace,
       failure,
     };
@@ -170,7 +178,9 @@ class Simulation {
     const workload = this.#makeWorkload();
     // Half of the storms find a cluster that is only just coming into being.
     if (randomFraction(random) < 0.5) await this.#pass(between(random, 1_000, 5_000));
+    this.#atomic = this.#makeAtomic();
     workload.start();
+    this.#atomic.start();
     this.#nemesis.begin();
     const dense = this.#pauseMsMax <= DENSE_PAUSE_MS_MAX ? 0.5 : 1;
     const stormMs = this.#options.stormMs ?? dense * between(random, 60_000, 240_000);
@@ -184,10 +194,22 @@ class Simulation {
     this.#invariants.checkAll();
     if (!healed) {
       this.#judge(undefined);
+      this.#judgeAtomic();
       return;
     }
     await this.#calm(workload);
     await this.#finish(workload);
+  }
+
+  #makeAtomic(): AtomicWorkload {
+    return new AtomicWorkload(
+      {
+        random: new SeededRandom(this.#random.uint32()),
+        nowMs: () => this.#scheduler.nowMs,
+      },
+      this.#clients,
+      this.#options.atomic,
+    );
   }
 
   #makeWorkload(): Workload {
@@ -308,6 +330,7 @@ class Simulation {
     // which takes a request and a while of silence.
     await this.#pass(SETTLE_MS);
     const { length } = this.#history.events;
+    const atomicPlace = this.#atomic?.place ?? 0;
     await this.#pass(CALM_MS);
     const { events } = this.#history;
     const begun = new Map<number, number>();
@@ -324,10 +347,15 @@ class Simulation {
         partitionOfKey(key, this.#world),
       );
     }
+    const failed = this.#atomic?.failedSince(atomicPlace)
+      .find(({ code }) => !(gone && code === "unavailable"));
+    if (failed !== undefined) {
+      throw new Violation(`in the calm:\n${describe(failed)}`, this.#partitionOf(failed.group));
+    }
     const ended = { value: false };
-    workload.stop().then(() => ended.value = true);
+    Promise.all([workload.stop(), this.#atomic?.stop()]).then(() => ended.value = true);
     if (!await this.#pass(20_000, () => ended.value)) {
-      throw new Violation(`${workload.busy} requests never end`);
+      throw new Violation(`${workload.busy + (this.#atomic?.busy ?? 0)} requests never end`);
     }
     const [late] = workload.late;
     if (late !== undefined) {
@@ -335,6 +363,10 @@ class Simulation {
         `operation ${late.id} of ${late.client} took ${Math.round(late.elapsedMs)} ms with a ` +
           `deadline of ${late.timeoutMs} ms`,
       );
+    }
+    const lateAtomic = this.#atomic?.late[0];
+    if (lateAtomic !== undefined) {
+      throw new Violation(`it took longer than its deadline:\n${describe(lateAtomic)}`);
     }
     const ok = this.#history.succeeded;
     const least = OK_PER_SECOND_MIN * this.#scheduler.nowMs / 1000;
@@ -350,6 +382,16 @@ class Simulation {
     throw new Violation(`${first.check}: ${first.text}`, partitionOfKey(first.key, this.#world));
   }
 
+  #judgeAtomic(): void {
+    const wrong = judgeAtomic(this.#atomic?.calls ?? [], this.#world.coverage);
+    if (wrong === undefined) return;
+    throw new Violation(`transactions: ${wrong.text}`, this.#partitionOf(wrong.group));
+  }
+
+  #partitionOf(group: number): number {
+    return partitionOfKey(groupKeys(group).log, this.#world);
+  }
+
   /** Nobody asks any more: copies, history, and what is left open. */
   async #finish(workload: Workload): Promise<void> {
     const world = this.#world;
@@ -360,6 +402,13 @@ class Simulation {
       throw new Violation("the last reads never end");
     }
     this.#judge(held);
+    let looked: boolean | undefined;
+    this.#atomic?.lookAtAll().then((all) => looked = all);
+    if (!await this.#pass(30_000, () => looked !== undefined)) {
+      throw new Violation("the last looks never end");
+    }
+    if (looked !== true) throw new Violation("a last look at a group of keys failed");
+    this.#judgeAtomic();
     await this.#pass(3_000);
     this.#invariants.checkAll();
     let differs: { text: string; partition: number } | "nothing" | undefined;

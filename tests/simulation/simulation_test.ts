@@ -21,6 +21,8 @@ Deno.test("simulate: the same seed is the same run, byte for byte, recorded or n
   assertEquals(one.trace.text() === other.trace.text(), true, "the traces differ");
   assertEquals([other.hash, bare.hash], [one.hash, one.hash]);
   assertEquals(JSON.stringify(bare.history.events), JSON.stringify(one.history.events));
+  assert(one.transactions.length > 10);
+  assertEquals(JSON.stringify(bare.transactions), JSON.stringify(one.transactions));
   const another = await simulate({ ...options, seed: 4 });
   assertNotEquals(another.hash, one.hash);
 });
