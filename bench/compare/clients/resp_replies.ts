@@ -1,0 +1,55 @@
+/**
+ * Counts RESP replies in a stream of bytes: one line, or a bulk string, each. It keeps no values, and
+ * knows no arrays, since nothing that the load generator asks is answered by one.
+ *
+ * @module
+ */
+
+const LF = 10;
+const CR = 13;
+const BULK = "$";
+const ERROR = "-";
+
+/** A parser of one connection's replies. */
+export class RespReplies {
+  readonly #onReply: (error?: string) => void;
+  readonly #decoder = new TextDecoder("latin1");
+  /** Bytes of a bulk string, with its line end, that are still to come. */
+  #skip = 0;
+  /** A line that is not complete. */
+  #partial = "";
+
+  constructor(onReply: (error?: string) => void) {
+    this.#onReply = onReply;
+  }
+
+  feed(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#skip > 0) {
+        const taken = Math.min(this.#skip, bytes.length - at);
+        at += taken;
+        this.#skip -= taken;
+        if (this.#skip === 0) this.#onReply();
+        continue;
+      }
+      const end = bytes.indexOf(LF, at);
+      if (end < 0) {
+        this.#partial += this.#decoder.decode(bytes.subarray(at));
+        return;
+      }
+      const to = end > at && bytes[end - 1] === CR ? end - 1 : end;
+      this.#line(this.#partial + this.#decoder.decode(bytes.subarray(at, to)));
+      this.#partial = "";
+      at = end + 1;
+    }
+  }
+
+  #line(line: string): void {
+    if (line.startsWith(BULK)) {
+      const length = parseInt(line.slice(1));
+      if (length >= 0) this.#skip = length + 2;
+      else this.#onReply("no such key");
+    } else this.#onReply(line.startsWith(ERROR) ? line : undefined);
+  }
+}

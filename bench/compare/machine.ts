@@ -1,0 +1,85 @@
+/**
+ * What a measurement holds for: the machine, how long its disk takes to sync, and what else it was
+ * doing; versions of everything.
+ *
+ * @module
+ */
+import { median } from "../figure.ts";
+import { processorName } from "../servers.ts";
+import { outputOf } from "./systems/foreign_process.ts";
+
+/** The machine. */
+export interface Machine {
+  readonly cpu: string | undefined;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  /** Of the folder in which all servers have their data. */
+  readonly fileSystem: string | undefined;
+  /** Time that a sync of one more 4 KiB takes, in µs. */
+  readonly syncUs: { readonly p50: number; readonly p99: number };
+  /** Processes that want to run, mean of a minute, before the measurement began. */
+  readonly loadBefore: number;
+}
+
+/** Versions; undefined where something is not installed. */
+export interface Versions {
+  readonly kv: string;
+  readonly deno: string;
+  readonly redis: string | undefined;
+  readonly redisBenchmark: string | undefined;
+  readonly etcd: string | undefined;
+}
+
+const SYNCS = 200;
+const SYNC_BYTES = 4_096;
+
+/** Looks at the machine; writes a file in the folder, and removes it. */
+export async function lookAtMachine(folder: string): Promise<Machine> {
+  const fileSystem = (await outputOf("df", ["--output=fstype,source", folder]))
+    ?.split("\n")[1]?.trim().replace(/\s+/, " on ");
+  return {
+    cpu: processorName(),
+    cores: navigator.hardwareConcurrency,
+    memoryGiB: Math.round(Deno.systemMemoryInfo().total / 2 ** 30),
+    kernel: Deno.osRelease(),
+    fileSystem,
+    syncUs: await measureSync(folder),
+    loadBefore: Deno.loadavg()[0] ?? Number.NaN,
+  };
+}
+
+async function measureSync(folder: string): Promise<{ p50: number; p99: number }> {
+  const path = `${folder}/sync-probe`;
+  const times: number[] = [];
+  const file = await Deno.open(path, { create: true, write: true });
+  try {
+    const bytes = new Uint8Array(SYNC_BYTES).fill(7);
+    for (let i = 0; i < SYNCS; i++) {
+      await file.write(bytes);
+      const begin = performance.now();
+      file.syncDataSync();
+      times.push((performance.now() - begin) * 1_000);
+    }
+  } finally {
+    file.close();
+    await Deno.remove(path);
+  }
+  times.sort((a, b) => a - b);
+  return { p50: Math.round(median(times)), p99: Math.round(times[Math.floor(SYNCS * 0.99)] ?? 0) };
+}
+
+/** Asks each program. */
+export async function lookAtVersions(): Promise<Versions> {
+  const root = new URL("../..", import.meta.url).pathname;
+  const commit = await outputOf("git", ["-C", root, "rev-parse", "--short", "HEAD"]);
+  const changed = await outputOf("git", ["-C", root, "status", "--porcelain"]) ?? "";
+  return {
+    kv: `${commit ?? "unknown"}${changed === "" ? "" : " with changes"}`,
+    deno: Deno.version.deno,
+    redis: /v=(\S+)/.exec(await outputOf("redis-server", ["--version"]) ?? "")?.[1],
+    redisBenchmark: /redis-benchmark (\S+)/
+      .exec(await outputOf("redis-benchmark", ["--version"]) ?? "")?.[1],
+    etcd: /etcd Version: (\S+)/.exec(await outputOf("etcd", ["--version"]) ?? "")?.[1],
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * The comparison, `deno task compare`: this store beside Redis and etcd, on one machine, in one run,
+ * at the same work with the same durability; and figures of ours that nobody else's stand beside.
+ *
+ * Each store runs as processes of its own on loopback, with its data in one folder; the load comes
+ * from redis-benchmark, or from a process of ours that is the same for all. Rounds alternate. What is
+ * not installed is left out, and said. It measures and never judges: nothing here decides a test.
+ *
+ *     deno task compare [--only NAME,…] [flags]
+ *
+ * @module
+ */
+import { loadConfig, type Program, type Values } from "../../shared/config.ts";
+import { helpText } from "../../shared/help_text.ts";
+import { flag, integer, optionalText, texts } from "../../shared/setting.ts";
+import { compare, type Effort, type RowResult } from "./comparison.ts";
+import { LoadGenerator } from "./load/load_generator.ts";
+import { lookAtMachine, lookAtVersions, type Versions } from "./machine.ts";
+import {
+  figureLine,
+  machineLines,
+  markdownTable,
+  type ReportDocument,
+  rowLines,
+} from "./report.ts";
+import type { ExtraFigure, Scenario } from "./scenario.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { Running } from "./systems/system.ts";
+
+const SETTINGS = {
+  only: texts({
+    help: `These alone: ${SCENARIOS.map(({ name }) => name).join(", ")}; or a group of them: ` +
+      "comparison, extra.",
+    placeholder: "NAME,…",
+  }),
+  rounds: integer({ help: "Rounds of each row.", min: 1, max: 100, default: 5 }),
+  roundMs: integer({
+    help: "How long each store is measured in a round.",
+    min: 100,
+    max: 600_000,
+    unit: "ms",
+    default: 3_000,
+  }),
+  quick: flag({ help: "Little of everything: to see that it runs, not to quote." }),
+  dist: flag({ help: "Run the executables of dist/ in place of the source." }),
+  data: optionalText({
+    help: "A folder on the disk to measure; by default the system's temporary folder.",
+    placeholder: "FOLDER",
+  }),
+  json: optionalText({
+    help: "Where to write the figures; by default bench/results/compare-DATE.json.",
+    placeholder: "FILE",
+  }),
+  svg: optionalText({
+    help: "Where to draw the ratios; by default beside the figures.",
+    placeholder: "FILE",
+  }),
+};
+
+const PROGRAM: Program<typeof SETTINGS> = {
+  name: "deno task compare",
+  summary: "measures this store beside Redis and etcd",
+  usage: ["[flags]"],
+  settings: SETTINGS,
+};
+
+type CompareSettings = Values<typeof SETTINGS>;
+
+const QUICK_EFFORT: Effort = { rounds: 1, roundMs: 300 };
+
+/** What a run has gathered so far. */
+class Gathered {
+  readonly rows: RowResult[] = [];
+  readonly figures: ExtraFigure[] = [];
+  readonly notes: Record<string, string[]> = {};
+  failed = false;
+}
+
+async function runScenario(
+  scenario: Scenario,
+  settings: CompareSettings,
+  folder: string,
+  versions: Versions,
+  running: Running,
+  gathered: Gathered,
+): Promise<void> {
+  const effort = settings.quick ? QUICK_EFFORT : settings;
+  console.log(`\n--- ${scenario.name}: ${scenario.title}`);
+  const notes = gathered.notes[scenario.name] = [] as string[];
+  await scenario.run({
+    effort,
+    quick: settings.quick,
+    dist: settings.dist,
+    folder: `${folder}/${scenario.name}`,
+    versions,
+    running,
+    startGenerator: () => {
+      const generator = new LoadGenerator();
+      running.add(() => generator.close());
+      return generator;
+    },
+    measure: async (row) => {
+      const result = await compare(row, effort);
+      gathered.rows.push(result);
+      rowLines(result).forEach((line) => console.log(line));
+    },
+    figure: (figure) => {
+      gathered.figures.push(figure);
+      console.log(figureLine(figure));
+    },
+    note: (text) => {
+      notes.push(text);
+      console.log(`  (${text})`);
+    },
+  });
+}
+
+async function run(scenarios: readonly Scenario[], settings: CompareSettings): Promise<boolean> {
+  const folder = await Deno.makeTempDir({
+    prefix: "kv-compare-",
+    ...(settings.data === undefined ? {} : { dir: settings.data }),
+  });
+  const gathered = new Gathered();
+  let running = new Running();
+  const cleanUp = async () => {
+    await running[Symbol.asyncDispose]();
+    await Deno.remove(folder, { recursive: true });
+  };
+  let interruption: Promise<void> | undefined;
+  const onSignal = () => {
+    interruption ??= cleanUp().finally(() => Deno.exit(130));
+  };
+  Deno.addSignalListener("SIGINT", onSignal);
+  Deno.addSignalListener("SIGTERM", onSignal);
+  try {
+    const versions = await lookAtVersions();
+    const machine = await lookAtMachine(folder);
+    machineLines(machine, versions).forEach((line) => console.log(line));
+    for (const scenario of scenarios) {
+      try {
+        await runScenario(scenario, settings, folder, versions, running, gathered);
+      } catch (error) {
+        // The other figures count all the same.
+        if (interruption !== undefined) break;
+        gathered.failed = true;
+        const text = error instanceof Error ? error.message : String(error);
+        gathered.notes[scenario.name]?.push(`failed: ${text}`);
+        console.error(`compare: ${scenario.name} failed: ${text}`);
+      }
+      await running[Symbol.asyncDispose]();
+      running = new Running();
+    }
+    await writeReport({
+      date: new Date().toISOString(),
+      machine,
+      versions,
+      settings,
+      notes: gathered.notes,
+      rows: gathered.rows,
+      figures: gathered.figures,
+    }, settings);
+  } finally {
+    await (interruption ?? cleanUp());
+  }
+  return !gathered.failed;
+}
+
+async function writeReport(document: ReportDocument, settings: CompareSettings): Promise<void> {
+  const results = new URL("../results/", import.meta.url).pathname;
+  const name = `${results}compare-${document.date.slice(0, 19).replaceAll(":", "-")}`;
+  await Deno.mkdir(results, { recursive: true });
+  const json = settings.json ?? `${name}.json`;
+  await Deno.writeTextFile(json, `${JSON.stringify(document, undefined, 2)}\n`);
+  if (document.rows.length > 0) console.log(`\n${markdownTable(document.rows)}`);
+  console.log(`\nwritten to ${json}`);
+}
+
+function chosen(only: readonly string[]): Scenario[] {
+  const known = new Set(SCENARIOS.flatMap(({ name, group }) => [name, group]));
+  const unknown = only.find((name) => !known.has(name as Scenario["group"]));
+  if (unknown !== undefined) {
+    throw new Error(`--only: there is no ${unknown}; there are ${[...known].join(", ")}`);
+  }
+  if (only.length === 0) return SCENARIOS.filter(({ group }) => group === "comparison");
+  return SCENARIOS.filter(({ name, group }) => only.includes(name) || only.includes(group));
+}
+
+async function main(): Promise<number> {
+  try {
+    const loaded = loadConfig(PROGRAM, {
+      args: Deno.args,
+      env: (name) => Deno.env.get(name),
+      readFile: Deno.readTextFileSync,
+    });
+    if (loaded.kind !== "run") {
+      console.log(helpText(PROGRAM));
+      return 0;
+    }
+    return await run(chosen(loaded.values.only), loaded.values) ? 0 : 1;
+  } catch (error) {
+    console.error(`compare: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,46 @@
+/**
+ * Processor time and memory of single processes, from /proc. Where there is none the figures are
+ * missing, and nothing else.
+ *
+ * @module
+ */
+import { processorTimeUs } from "../servers.ts";
+import type { SystemProcess } from "./systems/system.ts";
+
+/** Processor time, in µs, by role. */
+export type CpuTimes = Readonly<Record<string, number>>;
+
+/** What each process has used so far. */
+export function cpuTimes(processes: readonly SystemProcess[]): CpuTimes {
+  const times: Record<string, number> = {};
+  for (const { role, pid } of processes) {
+    const us = processorTimeUs([pid]);
+    if (us !== undefined) times[role] = us;
+  }
+  return times;
+}
+
+/** What each process used between two looks, for each of so many operations. */
+export function cpuPerOperation(before: CpuTimes, after: CpuTimes, operations: number): CpuTimes {
+  const costs: Record<string, number> = {};
+  for (const [role, us] of Object.entries(after)) {
+    const from = before[role];
+    if (from !== undefined && operations > 0) costs[role] = (us - from) / operations;
+  }
+  return costs;
+}
+
+/** Bytes of resident memory: now, and the most there ever was. */
+export function memoryOf(pid: number): { now: number; peak: number } | undefined {
+  try {
+    const { success, stdout } = new Deno.Command("cat", { args: [`/proc/${pid}/status`] })
+      .outputSync();
+    if (!success) return undefined;
+    const status = new TextDecoder().decode(stdout);
+    const field = (name: string) =>
+      1_024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? Number.NaN);
+    return { now: field("VmRSS"), peak: field("VmHWM") };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * A scenario starts servers, measures some rows or figures with them, and ends. This is what it is
+ * given.
+ *
+ * @module
+ */
+import type { Effort, Row } from "./comparison.ts";
+import type { LoadGenerator } from "./load/load_generator.ts";
+import type { Versions } from "./machine.ts";
+import type { Running } from "./systems/system.ts";
+
+/** A figure of ours that is not compared with anybody's. */
+export interface ExtraFigure {
+  readonly name: string;
+  readonly title: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What it should not exceed; absent where it is only reported. */
+  readonly bound?: number;
+}
+
+/** What a scenario works with. */
+export interface ScenarioContext {
+  readonly effort: Effort;
+  /** Everything as small as it can be: to see that it runs. */
+  readonly quick: boolean;
+  /** Run the executables of `dist/`. */
+  readonly dist: boolean;
+  /** A folder of its own. */
+  readonly folder: string;
+  readonly versions: Versions;
+  /** What is added is ended with the scenario. */
+  readonly running: Running;
+  /** One more process that gives load; ended with the scenario. */
+  startGenerator(): LoadGenerator;
+  measure(row: Row): Promise<void>;
+  figure(figure: ExtraFigure): void;
+  /** Something that the reader of the figures should know. */
+  note(text: string): void;
+}
+
+/** One of them. */
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  /** Belongs to the comparison, or is measured beside it. */
+  readonly group: "comparison" | "extra";
+  run(context: ScenarioContext): Promise<void>;
+}
+
+/** How to get what is not installed, as Debian names it. */
+export const HOW_TO_GET = {
+  redis: "redis-server is not installed; get it with: apt-get install redis-server",
+  redisBenchmark: "redis-benchmark is not installed; get it with: apt-get install redis-tools",
+  etcd: "etcd is not installed; get it with: apt-get install etcd-server",
+} as const;
