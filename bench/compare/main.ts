@@ -13,6 +13,7 @@
 import { loadConfig, type Program, type Values } from "../../shared/config.ts";
 import { helpText } from "../../shared/help_text.ts";
 import { flag, integer, optionalText, texts } from "../../shared/setting.ts";
+import { ratioChart } from "./chart.ts";
 import { compare, type Effort, type RowResult } from "./comparison.ts";
 import { LoadGenerator } from "./load/load_generator.ts";
 import { lookAtMachine, lookAtVersions, type Versions } from "./machine.ts";
@@ -173,6 +174,14 @@ async function writeReport(document: ReportDocument, settings: CompareSettings):
   await Deno.writeTextFile(json, `${JSON.stringify(document, undefined, 2)}\n`);
   if (document.rows.length > 0) console.log(`\n${markdownTable(document.rows)}`);
   console.log(`\nwritten to ${json}`);
+  const { machine, versions } = document;
+  const subtitle = `${document.date.slice(0, 10)}, ${machine.cores} × ${machine.cpu}, ` +
+    `Redis ${versions.redis ?? "–"}, etcd ${versions.etcd ?? "–"}`;
+  const chart = ratioChart(document.rows, subtitle);
+  if (chart === undefined) return;
+  const svg = settings.svg ?? json.replace(/(\.json)?$/, ".svg");
+  await Deno.writeTextFile(svg, `${chart}\n`);
+  console.log(`drawn in ${svg}`);
 }
 
 function chosen(only: readonly string[]): Scenario[] {

@@ -6,7 +6,7 @@
  */
 
 const LF = 10;
-const CR = 13;
+const CR = "\r";
 const BULK = "$";
 const ERROR = "-";
 
@@ -38,8 +38,8 @@ export class RespReplies {
         this.#partial += this.#decoder.decode(bytes.subarray(at));
         return;
       }
-      const to = end > at && bytes[end - 1] === CR ? end - 1 : end;
-      this.#line(this.#partial + this.#decoder.decode(bytes.subarray(at, to)));
+      const line = this.#partial + this.#decoder.decode(bytes.subarray(at, end));
+      this.#line(line.endsWith(CR) ? line.slice(0, -1) : line);
       this.#partial = "";
       at = end + 1;
     }
