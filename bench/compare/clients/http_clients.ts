@@ -9,6 +9,9 @@ import type { ClientSpec, Done, StoreClient } from "./store_client.ts";
 import { TcpLink } from "./tcp_link.ts";
 import { WaitingCalls } from "./waiting_calls.ts";
 
+/** Servers refuse names that they do not know, so that no web page can point one at them. */
+const HOST = "127.0.0.1";
+
 type Send = (slot: number, request: string, done: Done) => void;
 
 async function openConnections({ endpoints, connections }: ClientSpec) {
@@ -42,10 +45,10 @@ export async function httpClient(
 ): Promise<StoreClient> {
   const { send, close } = await openConnections(spec);
   const tails = values.map((value) =>
-    ` HTTP/1.1\r\nhost: kv\r\ncontent-length: ${value.length}\r\n\r\n${value}`
+    ` HTTP/1.1\r\nhost: ${HOST}\r\ncontent-length: ${value.length}\r\n\r\n${value}`
   );
   return {
-    get: (slot, key, done) => send(slot, `GET /kv/${key} HTTP/1.1\r\nhost: kv\r\n\r\n`, done),
+    get: (slot, key, done) => send(slot, `GET /kv/${key} HTTP/1.1\r\nhost: ${HOST}\r\n\r\n`, done),
     put: (slot, key, value, done) => send(slot, `PUT /kv/${key}${tails[value]}`, done),
     close,
   };
@@ -59,7 +62,7 @@ export async function etcdHttpClient(
   const { send, close } = await openConnections(spec);
   const encoded = values.map((value) => btoa(value));
   const post = (path: string, body: string) =>
-    `POST ${path} HTTP/1.1\r\nhost: etcd\r\ncontent-type: application/json\r\n` +
+    `POST ${path} HTTP/1.1\r\nhost: ${HOST}\r\ncontent-type: application/json\r\n` +
     `content-length: ${body.length}\r\n\r\n${body}`;
   return {
     get: (slot, key, done) => send(slot, post("/v3/kv/range", `{"key":"${btoa(key)}"}`), done),

@@ -64,8 +64,9 @@ export const CLUSTER: Scenario = {
     const generator = context.startGenerator();
     await loadKeys(generator, clientOf(kv, "library", NODES), data);
     if (etcd !== undefined) await loadKeys(generator, clientOf(etcd, "etcd-grpc", NODES), data);
+    const possible = await ways(kv, context);
     for (const [verb, reads, aim] of [["write", 0, WRITE_AIM], ["read", 1, READ_AIM]] as const) {
-      for (const way of await ways(kv, context)) {
+      for (const way of possible) {
         const work: Work = {
           data,
           clients: CLIENTS,
