@@ -1,0 +1,135 @@
+/**
+ * The coordinator's state machine with as many members as one likes, in this process: they register,
+ * send heartbeats and adopt every map, and hold nothing. For measuring what the coordinator does; not
+ * for checking that it does it right.
+ *
+ * @module
+ */
+import { Membership } from "../../coordinator/membership.ts";
+import { place } from "../../coordinator/placement.ts";
+import { newCluster, type StoredCluster } from "../../coordinator/stored_cluster.ts";
+import type { ClusterMap } from "../../shared/cluster_map.ts";
+import {
+  FAILURE_TIMEOUT_MS,
+  HEARTBEAT_INTERVAL_MS,
+  LEASE_MS,
+  REPAIR_DELAY_MS,
+} from "../../shared/limits.ts";
+import { NO_LOG } from "../../shared/logger.ts";
+import type { Message } from "../../shared/messages.ts";
+import { randomId, SeededRandom } from "../../shared/random.ts";
+
+const REPLICATION_FACTOR = 3;
+const TICK_MS = 50;
+
+/** A coordinator and its members. */
+export class SimulatedMembers {
+  readonly membership: Membership;
+  readonly ids: readonly string[];
+  nowMs = 1_000_000;
+  #writing: StoredCluster | undefined;
+  /** The delta that was sent last. */
+  delta: Message<"map_delta"> | undefined;
+
+  /** All members register, and the first map is laid out. */
+  constructor(nodes: number, partitions: number) {
+    const random = new SeededRandom(nodes);
+    this.ids = Array.from({ length: nodes }, () => randomId(random));
+    this.membership = new Membership({
+      effects: {
+        persist: (cluster) => {
+          this.#writing = cluster;
+        },
+        send: (_sessions, message) => {
+          if (message.req_type === "map_delta") this.delta = message;
+        },
+        close: () => {},
+        published: () => {},
+      },
+      log: NO_LOG,
+      place,
+      stored: newCluster({
+        clusterId: "compare",
+        clusterName: "compare",
+        partitionCount: partitions,
+        replicationFactor: REPLICATION_FACTOR,
+        minInSync: 1,
+        leaseMs: LEASE_MS,
+        heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+        failureTimeoutMs: FAILURE_TIMEOUT_MS,
+      }),
+      changed: true,
+      formerLeaseMs: LEASE_MS,
+      repairDelayMs: REPAIR_DELAY_MS,
+      expectNodes: nodes,
+      heartbeatPort: () => 0,
+    }, this.nowMs);
+    this.membership.start(this.nowMs);
+    this.ids.forEach((node, session) => {
+      const refusal = this.membership.register(session, {
+        req_type: "register",
+        node,
+        instance: node,
+        incarnation: 1,
+        host: `10.${session >> 16 & 255}.${session >> 8 & 255}.${session & 255}`,
+        port: 8081,
+        http_port: 9081,
+        zone: node,
+        weight: 1,
+        held: [],
+      }, this.nowMs);
+      if (refusal !== undefined) throw refusal;
+    });
+    this.#persist();
+    this.advance(FAILURE_TIMEOUT_MS * 2);
+  }
+
+  get map(): ClusterMap {
+    return this.membership.published;
+  }
+
+  heartbeatOf(node: string): Message<"heartbeat"> {
+    return {
+      req_type: "heartbeat",
+      node,
+      instance: node,
+      incarnation: 1,
+      sent: this.nowMs,
+      epoch: this.map.epoch,
+    };
+  }
+
+  /** Time passes; everybody but `silent` is heard of. @returns what the longest tick took, in ms */
+  advance(ms: number, silent?: string): number {
+    const endMs = this.nowMs + ms;
+    let longestMs = 0;
+    for (let beatMs = this.nowMs; this.nowMs < endMs;) {
+      this.nowMs += TICK_MS;
+      if (this.nowMs >= beatMs) {
+        beatMs += HEARTBEAT_INTERVAL_MS;
+        for (const node of this.ids) {
+          if (node !== silent) {
+            this.membership.heartbeat(this.heartbeatOf(node), undefined, this.nowMs);
+          }
+        }
+      }
+      const begin = performance.now();
+      this.membership.tick(this.nowMs);
+      longestMs = Math.max(longestMs, performance.now() - begin);
+      this.#persist();
+    }
+    return longestMs;
+  }
+
+  #persist(): void {
+    for (let written = this.#take(); written !== undefined; written = this.#take()) {
+      this.membership.persisted(written.map.epoch, this.nowMs);
+    }
+  }
+
+  #take(): StoredCluster | undefined {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    return writing;
+  }
+}
