@@ -23,6 +23,22 @@
  * }
  * ```
  *
+ * Several operations as one, on keys with the same `{tag}`; and the same for many keys, each by itself:
+ *
+ * ```ts ignore
+ * const from = await kv.getEntry("account:{7}:from");
+ * const outcome = await kv.atomic()
+ *   .check("account:{7}:from", from?.version)
+ *   .increment("account:{7}:from", -5)
+ *   .increment("account:{7}:to", 5)
+ *   .commit();
+ * if (!outcome.ok) console.log(`${outcome.key} has changed meanwhile`);
+ *
+ * for (const result of await kv.getMany(["a", "b"])) {
+ *   console.log(result.key, result.ok ? result.value?.version : result.error.code);
+ * }
+ * ```
+ *
  * Reads and writes of one key are linearizable by default. A call retries by itself, until its
  * deadline, what is known not to have happened; where a write's answer was lost it ends with
  * `outcome_unknown`, and whether to repeat it is the caller's to decide. An open client keeps the
