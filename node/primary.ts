@@ -286,6 +286,7 @@ export class Primary implements StreamOwner {
       timestampMs: wallMs,
       expiresAtMs: write.expiresAtMs,
       value: write.value,
+      ...(write.contentType === undefined ? {} : { contentType: write.contentType }),
     }));
     const measured = last > 0 && allBytes > GROUP_BYTES_SURE;
     const text = measured || this.#streams.length > 0

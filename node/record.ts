@@ -9,9 +9,12 @@
  *
  *      0  CRC32C of the row key and of everything after these four bytes
  *      4  flags (1 byte)          5  format (1 byte), 1
- *      6  length of the extra block (2 bytes), 0 now; a reader skips what it finds there
+ *      6  length of the extra block (2 bytes)
  *      8  term (4 bytes)         12  seq (8)      20  timestamp (8)      28  expiry (8)
  *     36  extra block, then the value up to the end
+ *
+ * The extra block is a row of items, each a tag (1 byte), a length (2) and so many bytes. Tag 1: the
+ * value's content type in ASCII. A reader skips an item whose tag it does not know.
  *
  * The CRC covers the row key too, so that a row which was moved or whose key was damaged is noticed.
  *
@@ -24,6 +27,8 @@ import { KvError } from "../shared/errors.ts";
 /** The format that this code writes, and the newest that it reads. */
 export const RECORD_FORMAT = 1;
 const HEADER_BYTES = 36;
+const ITEM_HEADER_BYTES = 3;
+const CONTENT_TYPE_TAG = 1;
 
 /** An entry as a row. */
 export interface EncodedRecord {
@@ -84,14 +89,17 @@ export function rowsEnd(partition: number, upto: string | undefined): Uint8Array
 /** The row of an entry. */
 export function encodeRecord(partition: number, entry: Entry): EncodedRecord {
   const key = recordKey(partition, entry.key);
-  const value = new Uint8Array(HEADER_BYTES + entry.value.length);
+  const { contentType } = entry;
+  const extraBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
+  const value = new Uint8Array(HEADER_BYTES + extraBytes + entry.value.length);
   value[4] = entry.flags;
   value[5] = RECORD_FORMAT;
   putUint32(value, 8, entry.term);
   putUint64(value, 12, entry.seq);
   putUint64(value, 20, entry.timestampMs);
   putUint64(value, 28, entry.expiresAtMs);
-  value.set(entry.value, HEADER_BYTES);
+  if (contentType !== undefined) putContentType(value, contentType, extraBytes);
+  value.set(entry.value, HEADER_BYTES + extraBytes);
   const crc = crc32c(value, crc32c(key), 4);
   putUint32(value, 0, crc);
   return { key, value, crc };
@@ -107,7 +115,7 @@ export function decodeRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string
   checkRow(rowKey, bytes, HEADER_BYTES);
   const valueAt = HEADER_BYTES + ((bytes[6] ?? 0) << 8 | (bytes[7] ?? 0));
   if (valueAt > bytes.length) throw damaged(rowKey, "its extra block is longer than the row");
-  return {
+  const entry: Entry = {
     key: key ?? keyOfRecordKey(rowKey),
     seq: getUint64(bytes, 12),
     term: getUint32(bytes, 8),
@@ -116,6 +124,31 @@ export function decodeRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string
     expiresAtMs: getUint64(bytes, 28),
     value: valueAt === bytes.length ? NO_VALUE : bytes.subarray(valueAt),
   };
+  if (valueAt === HEADER_BYTES) return entry;
+  const contentType = contentTypeIn(rowKey, bytes.subarray(HEADER_BYTES, valueAt));
+  return contentType === undefined ? entry : { ...entry, contentType };
+}
+
+function putContentType(row: Uint8Array, contentType: string, extraBytes: number): void {
+  row[6] = extraBytes >>> 8;
+  row[7] = extraBytes;
+  row[HEADER_BYTES] = CONTENT_TYPE_TAG;
+  row[HEADER_BYTES + 1] = contentType.length >>> 8;
+  row[HEADER_BYTES + 2] = contentType.length;
+  encoder.encodeInto(contentType, row.subarray(HEADER_BYTES + ITEM_HEADER_BYTES));
+}
+
+/** @throws {KvError} `corrupt` */
+function contentTypeIn(rowKey: Uint8Array, extra: Uint8Array): string | undefined {
+  let found: string | undefined;
+  for (let at = 0; at < extra.length;) {
+    const from = at + ITEM_HEADER_BYTES;
+    const to = from + ((extra[at + 1] ?? 0) << 8 | (extra[at + 2] ?? 0));
+    if (to > extra.length) throw damaged(rowKey, "an item of its extra block is cut");
+    if (extra[at] === CONTENT_TYPE_TAG) found = decoder.decode(extra.subarray(from, to));
+    at = to;
+  }
+  return found;
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Entry {
   /** When it expires, likewise; 0 for never. */
   readonly expiresAtMs: number;
   readonly value: Uint8Array;
+  /** The media type of the value, where whoever wrote it said so; printable ASCII. */
+  readonly contentType?: string | undefined;
 }
 
 /** Whether the entry says that the key was deleted. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isObject, isUint } from "./map_shape.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX } from "./limits.ts";
+import { isMediaType, isObject, isUint } from "./map_shape.ts";
 
 /**
  * How a field is written where everything is text (a shell, RESP, a query). `duration` and `date` are
@@ -95,6 +96,12 @@ export const localBytes: Field<Uint8Array | undefined> = {
   local: true,
   is: (value) => value instanceof Uint8Array,
 };
+/** A media type, short, and such as can stand in a header. */
+export const mediaType = field<string>(
+  `a media type such as "text/plain", at most ${CONTENT_TYPE_CHARACTERS_MAX} ASCII characters`,
+  isMediaType,
+  "text",
+);
 export const any = field<unknown>("any JSON value", (v) => v !== undefined);
 
 export function oneOf<const T extends string>(...names: T[]): Field<T> {

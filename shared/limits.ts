@@ -12,6 +12,8 @@ const MIB = 1024 * KIB;
 /** Sizes of what a client may send. */
 export const KEY_BYTES_MAX = 1 * KIB;
 export const VALUE_BYTES_MAX = 8 * MIB;
+/** Longest media type that is kept with a value. */
+export const CONTENT_TYPE_CHARACTERS_MAX = 255;
 /** A frame holds one value as base64 or as an escaped string that is not longer, and its envelope. */
 export const FRAME_BYTES_MAX = 16 * MIB;
 export const DATAGRAM_BYTES_MAX = 1_200;

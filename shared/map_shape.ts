@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { PARTITIONS_MAX, TERM_MAX } from "./limits.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX, PARTITIONS_MAX, TERM_MAX } from "./limits.ts";
 
 const NODE_STATES: readonly unknown[] = ["up", "down", "leaving"];
 
@@ -89,4 +89,10 @@ function isSettings(value: unknown): value is { partitionCount: number } {
     isUint(partitionCount) && partitionCount > 0 && partitionCount <= PARTITIONS_MAX &&
     isUint(replicationFactor) && isUint(minInSync) &&
     times.every((ms) => typeof ms === "number" && ms > 0);
+}
+
+/** Whether a value is a media type with parameters or without, of a length that is kept. */
+export function isMediaType(value: unknown): value is string {
+  return typeof value === "string" && value.length <= CONTENT_TYPE_CHARACTERS_MAX &&
+    /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ ]*(;[\x20-\x7e]*)?$/.test(value);
 }

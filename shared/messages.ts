@@ -59,11 +59,13 @@ export type Consistency = "strong" | "replica" | "cached";
 
 /**
  * An entry on the wire: key, seq, term, flags, timestamp, expiry, value as text, and, where the
- * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "".
+ * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "". A
+ * content type is in a ninth place, the eighth then being null where the value is text.
  */
 export type WireEntry =
   | readonly [string, number, number, number, number, number, string]
-  | readonly [string, number, number, number, number, number, string, string];
+  | readonly [string, number, number, number, number, number, string, string]
+  | readonly [string, number, number, number, number, number, string, string | null, string];
 
 /** What a node's disk holds of one partition: partition, term, last seq, 1 where it is damaged. */
 export type HeldPartition = readonly [
@@ -181,6 +183,7 @@ export const MESSAGES = {
     version: optional(uint),
     timestamp: optional(uint),
     expires_at: optional(uint),
+    content_type: optional(text),
   }),
   error: message(1, "reply", { code: text, message: text, detail: optional(object<unknown>()) }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */

@@ -12,7 +12,7 @@ import { Buffer } from "node:buffer";
 import type { Entry } from "./entry.ts";
 import { NO_VALUE } from "./entry.ts";
 import { KvError } from "./errors.ts";
-import { isObject, isTerm, isUint } from "./map_shape.ts";
+import { isMediaType, isObject, isTerm, isUint } from "./map_shape.ts";
 import type { Message, Reply, WireEntry } from "./messages.ts";
 
 // A byte order mark at the head of a value is part of the value.
@@ -88,6 +88,11 @@ function valueOfTexts(text: string | undefined, base64: string | undefined): Uin
 export function toWireEntry(entry: Entry): WireEntry {
   const { key, seq, term, flags, timestampMs, expiresAtMs, value } = entry;
   const text = asText(value);
+  if (entry.contentType !== undefined) {
+    const base64 = text === undefined ? toBase64(value) : null;
+    const { contentType } = entry;
+    return [key, seq, term, flags, timestampMs, expiresAtMs, text ?? "", base64, contentType];
+  }
   return text === undefined
     ? [key, seq, term, flags, timestampMs, expiresAtMs, "", toBase64(value)]
     : [key, seq, term, flags, timestampMs, expiresAtMs, text];
@@ -100,7 +105,7 @@ export function toWireEntry(entry: Entry): WireEntry {
  */
 export function fromWireEntry(wire: WireEntry): Entry {
   if (!Array.isArray(wire)) throw badEntry("it is not an array");
-  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64] = wire;
+  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64, contentType] = wire;
   if (typeof key !== "string" || key === "" || !key.isWellFormed()) throw badEntry("key");
   if (!isUint(seq) || seq === 0) throw badEntry("seq");
   if (!isTerm(term)) throw badEntry("term");
@@ -108,15 +113,20 @@ export function fromWireEntry(wire: WireEntry): Entry {
   if (!isUint(timestampMs)) throw badEntry("timestamp");
   if (!isUint(expiresAtMs)) throw badEntry("expiry");
   if (typeof text !== "string") throw badEntry("value");
-  if (base64 !== undefined && (typeof base64 !== "string" || text !== "")) throw badEntry("base64");
-  const value = base64 === undefined ? textBytes(text) : fromBase64(base64);
-  return { key, seq, term, flags, timestampMs, expiresAtMs, value };
+  const isText = base64 === undefined || (base64 === null && contentType !== undefined);
+  if (!isText && (typeof base64 !== "string" || text !== "")) throw badEntry("base64");
+  const value = isText ? textBytes(text) : fromBase64(base64 ?? "");
+  const entry = { key, seq, term, flags, timestampMs, expiresAtMs, value };
+  if (contentType === undefined) return entry;
+  if (!isMediaType(contentType)) throw badEntry("content type");
+  return { ...entry, contentType };
 }
 
 function badEntry(what: string): KvError {
   return new KvError(
     "bad_request",
-    `an entry must be [key, seq, term, flags, timestamp, expiry, text, base64?]; wrong: ${what}`,
+    "an entry must be [key, seq, term, flags, timestamp, expiry, text, base64?, " +
+      `content type?]; wrong: ${what}`,
   );
 }
 

@@ -41,6 +41,7 @@ export const getByParameter = endpoint({
       version: reply.version,
       timestamp: reply.timestamp,
       ...(reply.expires_at === undefined ? {} : { expires_at: reply.expires_at }),
+      ...(reply.content_type === undefined ? {} : { content_type: reply.content_type }),
     });
   },
 });

@@ -74,13 +74,14 @@ async function page(
   });
 }
 
-function entryDocument({ key, seq, timestampMs, expiresAtMs, value }: Entry) {
+function entryDocument({ key, seq, timestampMs, expiresAtMs, value, contentType }: Entry) {
   return {
     key,
     ...encodeValue(value),
     version: seq,
     timestamp: timestampMs,
     ...(expiresAtMs === 0 ? {} : { expires_at: expiresAtMs }),
+    ...(contentType === undefined ? {} : { content_type: contentType }),
   };
 }
 

@@ -9,7 +9,12 @@
  */
 import { KvError } from "../errors.ts";
 import { fromErrorReply } from "../error_reply.ts";
-import { HTTP_CONDITION_ATTEMPTS_MAX, REQUEST_TIMEOUT_MS } from "../limits.ts";
+import {
+  CONTENT_TYPE_CHARACTERS_MAX,
+  HTTP_CONDITION_ATTEMPTS_MAX,
+  REQUEST_TIMEOUT_MS,
+} from "../limits.ts";
+import { isMediaType } from "../map_shape.ts";
 import type { KeyRequest, Message, Reply } from "../messages.ts";
 import { valueOfReply } from "../value_codec.ts";
 import { readBody } from "./body.ts";
@@ -105,7 +110,7 @@ export const getValue = endpoint({
     const headers = headersOf(entry, services.clock.wallMs());
     if (verdict === "not modified") return new Response(null, { status: 304, headers });
     const value = valueOfReply(entry);
-    headers.set("content-type", DEFAULT_TYPE);
+    headers.set("content-type", entry.content_type ?? DEFAULT_TYPE);
     headers.set("content-length", String(value.length));
     return new Response(value as Uint8Array<ArrayBuffer>, { status: 200, headers });
   },
@@ -141,6 +146,7 @@ export const putValue = endpoint({
   parameters: PUT_PARAMETERS,
   requestHeaders: {
     ...CONDITIONS,
+    "Content-Type": "Kept with the value.",
     "KV-TTL": "The key expires in so many seconds.",
     "KV-Expires-At": "The key expires then: milliseconds since 1970-01-01 UTC.",
   },
@@ -157,10 +163,17 @@ export const putValue = endpoint({
     if (request.headers.has("content-range")) {
       throw new KvError("bad_request", "PUT replaces the whole value; POST /op/set_range a part");
     }
+    const type = contentTypeOf(request.headers);
     const { valueBytesMax } = services.site.limits;
     const body = await readBody(request, valueBytesMax, "value_too_large", services.bodies);
     try {
-      const put = { key, bytes: body.bytes, ...expiry, ...optionsOf(call.params) };
+      const put = {
+        key,
+        bytes: body.bytes,
+        ...(type === undefined ? {} : { content_type: type }),
+        ...expiry,
+        ...optionsOf(call.params),
+      };
       const reply = await writeGuarded(call, conditions, (demand) => asPut(put, demand));
       if (reply.req_type !== "ack") throw unexpected(reply);
       return new Response(null, {
@@ -172,6 +185,16 @@ export const putValue = endpoint({
     }
   },
 });
+
+/** What is kept with the value. @throws {KvError} `bad_request` */
+function contentTypeOf(headers: Headers): string | undefined {
+  const type = headers.get("content-type")?.trim();
+  if (type === undefined || type === "" || isMediaType(type)) return type || undefined;
+  throw new KvError(
+    "bad_request",
+    `Content-Type must be a media type of at most ${CONTENT_TYPE_CHARACTERS_MAX} characters`,
+  );
+}
 
 function asPut(
   put: Omit<Message<"put">, "req_type">,

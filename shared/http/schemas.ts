@@ -94,6 +94,7 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     version: VERSION,
     timestamp: DATE_MS,
     "expires_at?": DATE_MS,
+    "content_type?": STRING,
   }),
   Page: {
     ...objectSchema({

@@ -21,7 +21,12 @@ import {
 
 function written(value: Uint8Array, current: Entry | undefined, result: unknown): Outcome {
   return {
-    write: { flags: 0, value, expiresAtMs: current?.expiresAtMs ?? 0 },
+    write: {
+      flags: 0,
+      value,
+      expiresAtMs: current?.expiresAtMs ?? 0,
+      contentType: current?.contentType,
+    },
     reply: (version) => resultReply(result, version),
   };
 }

@@ -65,7 +65,7 @@ export const expire: WriteOperation<typeof EXPIRE_FIELDS> = {
     }
     return {
       // A date of 0 is long past, and must not read as "never".
-      write: valueWrite(current.value, Math.max(1, expiresAtMs), wallMs),
+      write: valueWrite(current.value, Math.max(1, expiresAtMs), wallMs, current.contentType),
       reply: (version) => resultReply(true, version),
     };
   },
@@ -86,7 +86,12 @@ export const persist: WriteOperation<typeof WRITE_FIELDS> = {
   evaluate(_request, current) {
     if (current === undefined || current.expiresAtMs === 0) return { answer: resultReply(false) };
     return {
-      write: { flags: 0, value: current.value, expiresAtMs: 0 },
+      write: {
+        flags: 0,
+        value: current.value,
+        expiresAtMs: 0,
+        contentType: current.contentType,
+      },
       reply: (version) => resultReply(true, version),
     };
   },
@@ -122,7 +127,7 @@ export const getAndExpire: WriteOperation<typeof GET_AND_EXPIRE_FIELDS> = {
       ? current.expiresAtMs
       : Math.max(1, given);
     if (expiresAtMs === current.expiresAtMs) return { answer: dataReply(current) };
-    const write = valueWrite(current.value, expiresAtMs, wallMs);
+    const write = valueWrite(current.value, expiresAtMs, wallMs, current.contentType);
     return {
       write,
       reply: (version) =>

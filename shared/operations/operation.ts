@@ -31,6 +31,8 @@ export interface Write {
   readonly value: Uint8Array;
   /** Milliseconds since 1970; 0 for never. */
   readonly expiresAtMs: number;
+  /** Kept with the value; absent for none. */
+  readonly contentType?: string | undefined;
 }
 
 /** How a write request ends: as a write with its reply, or with an answer alone. */
@@ -221,8 +223,14 @@ export function valueOf(
 export const DELETION: Write = { flags: TOMBSTONE, value: NO_VALUE, expiresAtMs: 0 };
 
 /** A write of a value; one that is expired already is a deletion. */
-export function valueWrite(value: Uint8Array, expiresAtMs: number, wallMs: number): Write {
-  return expiresAtMs !== 0 && expiresAtMs <= wallMs ? DELETION : { flags: 0, value, expiresAtMs };
+export function valueWrite(
+  value: Uint8Array,
+  expiresAtMs: number,
+  wallMs: number,
+  contentType?: string,
+): Write {
+  if (expiresAtMs !== 0 && expiresAtMs <= wallMs) return DELETION;
+  return { flags: 0, value, expiresAtMs, contentType };
 }
 
 /** Refuses a request whose `if_version` does not fit. */
@@ -266,6 +274,7 @@ export function dataReply(entry: Entry): Message<"data"> {
     timestamp: entry.timestampMs,
   };
   if (entry.expiresAtMs !== 0) reply.expires_at = entry.expiresAtMs;
+  if (entry.contentType !== undefined) reply.content_type = entry.contentType;
   return reply;
 }
 

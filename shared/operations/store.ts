@@ -6,7 +6,7 @@
  */
 import type { Entry } from "../entry.ts";
 import type { ErrorCode } from "../errors.ts";
-import { described, flag, optional } from "../fields.ts";
+import { described, flag, mediaType, optional } from "../fields.ts";
 import type { Reply } from "../messages.ts";
 import {
   ALL_DOORS,
@@ -38,6 +38,10 @@ const FIELDS = {
     optional(flag),
     { fallback: "false" },
   ),
+  content_type: described("The value's media type, kept with it", optional(mediaType), {
+    fallback: "none",
+    audience: "programs",
+  }),
   created: described("Answer whether the key was not there before", optional(flag), {
     fallback: "false",
     audience: "programs",
@@ -74,7 +78,7 @@ function storeOperation(
       if (refused !== undefined) return { answer: withPrevious(refused, request, current) };
       const expiresAtMs = expiryOf(request, wallMs) ??
         (request.keep_ttl === true ? current?.expiresAtMs : undefined) ?? 0;
-      const write = valueWrite(valueOf(request), expiresAtMs, wallMs);
+      const write = valueWrite(valueOf(request), expiresAtMs, wallMs, request.content_type);
       if (request.previous !== true && request.created !== true) return { write };
       const before = request.previous === true ? previousOf(current) : {};
       const created = request.created === true ? { created: current === undefined } : {};

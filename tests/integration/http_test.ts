@@ -34,11 +34,14 @@ Deno.test("HTTP: what is written at one address is read at every other", async (
   for (const [i, base] of all.entries()) {
     for (const key of ["a", "b/c d", "ü"]) {
       const body = new Uint8Array([...bytes, i]);
-      const put = await fetch(`${base}/kv/${key}`, { method: "PUT", body });
+      const type = `application/x-${i}`;
+      const headers = { "content-type": type };
+      const put = await fetch(`${base}/kv/${key}`, { method: "PUT", body, headers });
       assertEquals(put.status, i === 0 ? 201 : 204);
       for (const other of all) {
         const get = await fetch(`${other}/kv/${key}`);
         assertEquals(get.headers.get("etag"), put.headers.get("etag"));
+        assertEquals(get.headers.get("content-type"), type);
         assertEquals(new Uint8Array(await get.arrayBuffer()), body);
       }
       if (key === "a") tags.add(put.headers.get("etag"));

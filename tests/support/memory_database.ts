@@ -11,7 +11,12 @@ import { toErrorReply } from "../../shared/error_reply.ts";
 import { toKvError } from "../../shared/errors.ts";
 import { VALUE_BYTES_MAX } from "../../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
-import { liveEntry, type Operation, writeReply } from "../../shared/operations/operation.ts";
+import {
+  liveEntry,
+  type Operation,
+  type Write,
+  writeReply,
+} from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
 import { checkKeyRequest } from "../../shared/request_checks.ts";
 
@@ -112,7 +117,9 @@ export class MemoryDatabase implements Database {
     }
   }
 
-  #entry(key: string, write: Pick<Entry, "flags" | "value" | "expiresAtMs">): Entry {
-    return { key, term: 1, seq: ++this.#lastSeq, timestampMs: this.wallMs, ...write };
+  #entry(key: string, write: Write): Entry {
+    const { contentType, ...others } = write;
+    const entry = { key, term: 1, seq: ++this.#lastSeq, timestampMs: this.wallMs, ...others };
+    return contentType === undefined ? entry : { ...entry, contentType };
   }
 }

@@ -546,3 +546,33 @@ Deno.test("HTTP: /openapi.json describes every route", async () => {
   );
   assertEquals(new Set(ids).size, ids.length, "operation ids are unique");
 });
+
+Deno.test("HTTP: the content type is kept with the value", async () => {
+  const bench = new HttpBench();
+  const typeAt = async (path: string) => {
+    const response = await bench.ask("GET", path);
+    await response.body?.cancel();
+    return response.headers.get("content-type");
+  };
+  const put = (type: string) =>
+    bench.ask("PUT", "/kv/k", { body: text.encode("v"), headers: { "content-type": type } });
+  for (const type of ["text/html", "image/svg+xml", 'a/b; c="d e"', `a/${"x".repeat(253)}`]) {
+    assert((await put(type)).ok, type);
+    assertEquals(await typeAt("/kv/k"), type);
+    await (await bench.ask("POST", "/op/append_value", {
+      body: text.encode('{"key":"k","value":"w"}'),
+    }))
+      .body?.cancel();
+    assertEquals(await typeAt("/kv/k"), type);
+  }
+  const entry = await (await bench.ask("GET", "/get?key=k")).json();
+  assertEquals(entry.content_type, `a/${"x".repeat(253)}`);
+  const { entries } = await (await bench.ask("GET", "/kv?values")).json();
+  assertEquals(entries[0].content_type, entry.content_type);
+  assert((await bench.ask("PUT", "/kv/k", { body: text.encode("v") })).ok);
+  assertEquals(await typeAt("/kv/k"), "application/octet-stream");
+  for (const type of ["text", "a/b, c/d", `a/${"x".repeat(254)}`, "a/ü"]) {
+    const options = { body: text.encode("v"), headers: { "content-type": type } };
+    await bench.problem(400, "bad_request", "PUT", "/kv/k", options);
+  }
+});

@@ -3,7 +3,12 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { Entry } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
 import { formatFloat } from "../../shared/operations/arithmetic.ts";
-import type { Outcome, WriteOperation } from "../../shared/operations/operation.ts";
+import {
+  dataReply,
+  type Operation,
+  type Outcome,
+  type WriteOperation,
+} from "../../shared/operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../../shared/operations/table.ts";
 
 const NOW = 1_000_000;
@@ -166,4 +171,34 @@ Deno.test("formatFloat writes no exponent", () => {
       [-0, "0"],
     ] as const
   ) assertEquals(formatFloat(value), text);
+});
+
+Deno.test("a value's content type: kept where the value is kept or changed in part, else dropped", () => {
+  const current = { ...entry("12"), contentType: "text/plain" };
+  const after = (name: OperationName, fields: Record<string, unknown>): string | undefined => {
+    const operation = OPERATIONS[name] as unknown as Operation;
+    if (operation.kind === "read") throw new Error(name);
+    const context = { wallMs: NOW, valueBytesMax: 100 };
+    const request = { req_type: name, key: "k", ...fields };
+    const outcome = operation.evaluate(request, current, context);
+    return "write" in outcome ? outcome.write.contentType : "no write";
+  };
+  const kept: [OperationName, Record<string, unknown>][] = [
+    ["expire", { ttl_ms: 5 }],
+    ["get_and_expire", { ttl_ms: 5 }],
+    ["append_value", { value: "3" }],
+    ["set_range", { value: "3", offset: 0 }],
+    ["set_bit", { bit: 1, offset: 0 }],
+  ];
+  for (const [name, fields] of kept) assertEquals(after(name, fields), "text/plain", name);
+  const dropped: [OperationName, Record<string, unknown>][] = [
+    ["put", { value: "v" }],
+    ["update", { value: "v", keep_ttl: true }],
+    ["increment", {}],
+    ["increment_float", {}],
+    ["delete", {}],
+  ];
+  for (const [name, fields] of dropped) assertEquals(after(name, fields), undefined, name);
+  assertEquals(after("put", { value: "v", content_type: "a/b" }), "a/b");
+  assertEquals(dataReply(current).content_type, "text/plain");
 });

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   decodeRecord,
   digestOf,
@@ -24,6 +24,7 @@ import { compareBytes } from "../../shared/key_order.ts";
 import { crc32c } from "../../shared/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX } from "../../shared/limits.ts";
 
 const FULL: Entry = {
   key: "naïve 😀",
@@ -59,6 +60,43 @@ Deno.test("decodeRecord gives back what encodeRecord was given", () => {
       assertEquals(recordCrc(value), crc);
       assertEquals(keyOfRecordKey(key), entry.key);
     }
+  }
+});
+
+Deno.test("encodeRecord keeps a content type in the extra block", () => {
+  const contentType = "text/html; charset=utf-8";
+  for (const value of [FULL.value, NO_VALUE]) {
+    const entry = { ...FULL, value, contentType };
+    const row = encodeRecord(9, entry);
+    assertEquals(decodeRecord(row.key, row.value), entry);
+    assertEquals([row.value[5], row.value[6], row.value[7]], [1, 0, 3 + contentType.length]);
+    // It is part of what copies compare.
+    assert(digestOf(row.crc) !== digestOf(encodeRecord(9, { ...FULL, value }).crc));
+    assert(digestOf(row.crc) !== digestOf(encodeRecord(9, { ...entry, contentType: "a/b" }).crc));
+  }
+  const longest = { ...FULL, contentType: `a/${"b".repeat(CONTENT_TYPE_CHARACTERS_MAX - 2)}` };
+  const row = encodeRecord(9, longest);
+  assertEquals(decodeRecord(row.key, row.value), longest);
+});
+
+Deno.test("decodeRecord skips items of the extra block that it does not know, and refuses cut ones", () => {
+  const withExtra = (...extra: number[]) => {
+    const { key, value } = encodeRecord(7, FULL);
+    const row = new Uint8Array([...value.subarray(0, 36), ...extra, ...FULL.value]);
+    row[7] = extra.length;
+    return { key, row: resealed(key, row) };
+  };
+  const known = [1, 0, 3, 0x61, 0x2f, 0x62];
+  const unknown = [200, 0, 2, 9, 9];
+  for (const extra of [[...unknown, ...known], [...known, ...unknown]]) {
+    const { key, row } = withExtra(...extra);
+    assertEquals(decodeRecord(key, row), { ...FULL, contentType: "a/b" });
+  }
+  const { key, row } = withExtra(...unknown);
+  assertEquals(decodeRecord(key, row), FULL);
+  for (const extra of [[1], [1, 0], [1, 0, 4, 0x61], [...unknown, 1, 255, 255]]) {
+    const { key, row } = withExtra(...extra);
+    assertEquals(assertThrows(() => decodeRecord(key, row), KvError).code, "corrupt");
   }
 });
 
@@ -110,6 +148,8 @@ Deno.test("decodeRecord refuses a newer format, and skips an extra block", () =>
   extended.set(value.subarray(0, 36));
   extended.set(value.subarray(36), 40);
   extended[7] = 4;
+  // An item that no reader knows, with one byte.
+  extended.set([99, 0, 1, 0xee], 36);
   assertEquals(decodeRecord(key, resealed(key, extended)), FULL);
   extended[6] = 1;
   assertThrows(() => decodeRecord(key, resealed(key, extended)), KvError, "extra block");

@@ -105,6 +105,9 @@ Deno.test("fromWireEntry gives back what toWireEntry was given", () => {
   for (const value of [bytes("alice"), bytes(""), new Uint8Array([0xff, 0, 1])]) {
     const wire: WireEntry = JSON.parse(JSON.stringify(toWireEntry({ ...ENTRY, value })));
     assertEquals(fromWireEntry(wire), { ...ENTRY, value });
+    const typed = { ...ENTRY, value, contentType: "text/plain; charset=utf-8" };
+    const typedWire: WireEntry = JSON.parse(JSON.stringify(toWireEntry(typed)));
+    assertEquals(fromWireEntry(typedWire), typed);
   }
 });
 
@@ -125,6 +128,11 @@ Deno.test("fromWireEntry refuses an array that is no entry", () => {
     [6, "\udc00"],
   ];
   for (const [at, value] of wrong) bad.push(good.map((field, i) => i === at ? value : field));
+  const typed = toWireEntry({ ...ENTRY, contentType: "a/b" });
+  for (const type of ["", "a", "a/b\r\nX: y", 5, null, `a/${"b".repeat(300)}`]) {
+    bad.push([...typed.slice(0, 8), type]);
+  }
+  bad.push(typed.slice(0, 8), [...typed.slice(0, 7), "YQ==", "a/b"]);
   for (const wire of bad) {
     const error = assertThrows(() => fromWireEntry(wire as WireEntry), KvError);
     assertEquals(error.code, "bad_request", JSON.stringify(wire));
