@@ -38,8 +38,6 @@ export const HTTP_REQUESTS_MAX = 4_096;
 export const HTTP_BODY_BYTES_MAX = 256 * MIB;
 /** A body must be there after so long. */
 export const HTTP_BODY_TIMEOUT_MS = 30_000;
-/** Requests of one batch. */
-export const HTTP_BATCH_REQUESTS_MAX = 1_000;
 /** Keys of a page of a listing, by default and at most. */
 export const HTTP_PAGE_KEYS_DEFAULT = 100;
 export const HTTP_PAGE_KEYS_MAX = 1_000;

@@ -127,7 +127,7 @@ function response({ description, schema, contentType, headers }: ResponseSpec): 
 /** Replies to operations, as the wire has them. */
 function replySchemas(): Record<string, JsonSchema> {
   const schemas: Record<string, JsonSchema> = {};
-  for (const name of ["ack", "data", "result"] as const) {
+  for (const name of ["ack", "data", "result", "error"] as const) {
     const { properties = {}, required = [] } = fieldsSchema(MESSAGES[name].fields) as {
       properties?: Document;
       required?: readonly string[];

@@ -5,6 +5,7 @@
  * @module
  */
 import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
+import { postBatch } from "./batch_endpoint.ts";
 import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
 import type { Methods } from "./endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health.ts";
@@ -28,6 +29,7 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/health": { GET: getHealth },
   "/health/live": { GET: getLiveness },
   "/health/ready": { GET: getReadiness },
+  "/batch": { POST: postBatch },
   ...operationRoutes(),
   "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },
 };

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { BATCH_REQUESTS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../limits.ts";
 import type { JsonSchema } from "./parameters.ts";
 
 export const STRING: JsonSchema = { type: "string" };
@@ -52,15 +53,20 @@ export const WRITTEN = named("Written");
 export const PAGE = named("Page");
 export const COUNT = named("Count");
 export const DELETED = named("Deleted");
+export const BATCH_REQUEST = named("BatchRequest");
+export const BATCH_RESULT = named("BatchResult");
 export const CLUSTER = named("Cluster");
 
+/** A reply that has a schema of its own. */
+export type ReplyName = "ack" | "data" | "result" | "error";
+
 /** The name of a reply's schema. */
-export function replySchemaName(reply: "ack" | "data" | "result"): string {
+export function replySchemaName(reply: ReplyName): string {
   return `${reply[0]?.toUpperCase()}${reply.slice(1)}Reply`;
 }
 
 /** A reply to an operation, as the wire has it. */
-export function replySchema(reply: "ack" | "data" | "result"): JsonSchema {
+export function replySchema(reply: ReplyName): JsonSchema {
   return named(replySchemaName(reply));
 }
 
@@ -115,6 +121,31 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       type: "string",
       description: "Time was up: go on from here; absent: all is done.",
     },
+  }),
+  BatchRequest: objectSchema({
+    requests: arraySchema(
+      {
+        type: "object",
+        required: ["req_type", "key"],
+        properties: { req_type: STRING, key: STRING },
+      },
+      { minItems: 1, maxItems: BATCH_REQUESTS_MAX },
+    ),
+    "atomic?": { ...BOOLEAN, description: "All of them or none. Default false." },
+    "checks?": arraySchema({
+      type: "array",
+      prefixItems: [STRING, UINT],
+      minItems: 2,
+      maxItems: 2,
+      description: "A key, and the version that it must have; 0: it must not be there.",
+    }),
+    "timeout_ms?": { type: "integer", minimum: 1, maximum: REQUEST_TIMEOUT_MS_MAX },
+  }),
+  BatchResult: objectSchema({
+    replies: arraySchema({
+      anyOf: ["AckReply", "DataReply", "ResultReply", "ErrorReply"].map(named),
+    }),
+    "version?": UINT,
   }),
   SetRequest: {
     ...objectSchema({ key: { type: "string", minLength: 1 }, ...VALUE }),

@@ -63,6 +63,20 @@ Deno.test("HTTP: what is written at one address is read at every other", async (
     assertEquals(await (await fetch(`${base}/count?prefix=b`)).json(), { count: 1 });
   }
 
+  // Of a transaction everything is there, or nothing.
+  const atomically = async (base: string, checks: [string, number][]) => {
+    const requests = ["{t}1", "{t}2"].map((key) => ({ req_type: "increment", key }));
+    const body = JSON.stringify({ atomic: true, requests, checks });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${base}/batch`, { method: "POST", body, headers });
+    return [response.status, await response.json()];
+  };
+  const [status, done] = await atomically(gateway, [["{t}1", 0]]);
+  assertEquals([status, done.replies.length], [200, 2]);
+  const [refused, problem] = await atomically(nodes[0] ?? "", [["{t}1", 0]]);
+  assertEquals([refused, problem.code], [409, "version_mismatch"]);
+  assertEquals(await (await fetch(`${gateway}/kv/{t}2`)).text(), "1");
+
   // Two who increment at different doors lose nothing.
   await Promise.all(all.flatMap((base) =>
     Array.from({ length: 10 }, async () => {

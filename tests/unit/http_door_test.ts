@@ -576,3 +576,90 @@ Deno.test("HTTP: the content type is kept with the value", async () => {
     await bench.problem(400, "bad_request", "PUT", "/kv/k", options);
   }
 });
+
+Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
+  const bench = new HttpBench();
+  const batch = async (body: unknown) => {
+    const response = await bench.ask("POST", "/batch", { body: text.encode(JSON.stringify(body)) });
+    return [response.status, await response.json()];
+  };
+  const [status, { replies }] = await batch({
+    requests: [
+      { req_type: "put", key: "a", value: "1" },
+      { req_type: "get", key: "none" },
+      { req_type: "put", key: "b", value64: "/w==" },
+      { req_type: "nonsense", key: "b" },
+      { req_type: "get" },
+      null,
+      { req_type: "watch_get", key: "a" },
+      { req_type: "exists", key: "a", timeout_ms: 5 },
+    ],
+  });
+  assertEquals(status, 200);
+  assertEquals(replies.map((r: { code?: string; req_type: string }) => r.code ?? r.req_type), [
+    "ack",
+    "not_found",
+    "ack",
+    "bad_request",
+    "bad_request",
+    "bad_request",
+    "bad_request",
+    "result",
+  ]);
+  const [, got] = await batch({ requests: [{ req_type: "get", key: "b" }] });
+  assertEquals([got.replies[0].message, got.replies[0].value64], ["", "/w=="]);
+  const wrong = [
+    {},
+    { requests: {} },
+    { requests: [] },
+    { requests: [{}], atomic: 1 },
+    { requests: [{}], checks: [] },
+    { requests: [{}], timeout_ms: 0 },
+    { requests: [{}], timeout_ms: 1.5 },
+    { requests: [{}], atomic: true },
+    { requests: [{ req_type: "get" }], atomic: true },
+    { requests: [null], atomic: true },
+    { requests: [{ req_type: "get", key: "a" }, { req_type: "fly", key: "a" }], atomic: true },
+    { requests: [{ req_type: "get", key: "a" }], atomic: true, checks: [["a"]] },
+    { requests: [{ req_type: "get", key: "a" }], also: 1 },
+    { requests: Array.from({ length: 10_001 }, () => ({})) },
+  ];
+  for (const body of wrong) {
+    await bench.problem(400, "bad_request", "POST", "/batch", {
+      body: text.encode(JSON.stringify(body)),
+    });
+  }
+});
+
+Deno.test("HTTP batch: with atomic it is one transaction", async () => {
+  const bench = new HttpBench();
+  bench.database.intercept = (request) => {
+    if (request.req_type !== "transaction") return undefined;
+    const ack = { req_type: "ack", message: "success", version: 9 } as const;
+    const data = { req_type: "data", bytes: new Uint8Array([0xff]), version: 9 } as const;
+    return { req_type: "result", result: [ack, data], version: 9 };
+  };
+  const requests = [
+    { req_type: "put", key: "{t}a", value: "1" },
+    { req_type: "get", key: "{t}b" },
+  ];
+  const body = { atomic: true, requests, checks: [["{t}a", 0]], timeout_ms: 50 };
+  const response = await bench.ask("POST", "/batch", { body: text.encode(JSON.stringify(body)) });
+  assertEquals([response.status, await response.json()], [200, {
+    replies: [
+      { req_type: "ack", message: "success", version: 9 },
+      { req_type: "data", message: "", value64: "/w==", version: 9 },
+    ],
+    version: 9,
+  }]);
+  const [asked] = bench.database.requests;
+  assert(asked?.req_type === "transaction");
+  assertEquals([asked.key, asked.checks, asked.timeout_ms], ["{t}a", [["{t}a", 0]], 50]);
+  assertEquals(asked.requests.length, 2);
+  for (const code of ["cross_partition", "version_mismatch"] as const) {
+    bench.database.intercept = () => ({ req_type: "error", code, message: "m", detail: {} });
+    await bench.problem(STATUS_OF_CODE[code], code, "POST", "/batch", {
+      body: text.encode(JSON.stringify(body)),
+    });
+  }
+});
