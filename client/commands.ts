@@ -18,6 +18,7 @@ import { commandHelp, commandLines } from "./help.ts";
 import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
 import { errorLine, formatDocument, formatTable } from "./output.ts";
+import { SCAN_COMMANDS } from "./scan_commands.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
 
 const OPTIONS = ["json", "timeoutMs"] as const;
@@ -26,6 +27,7 @@ const ROWS: readonly Command[] = [
   ...operationCommands(),
   ...MANY_COMMANDS,
   ...GROUP_COMMANDS,
+  ...SCAN_COMMANDS,
   {
     name: "list-nodes",
     arguments: [],
