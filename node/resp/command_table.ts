@@ -9,6 +9,7 @@ import type { Arguments, CommandSpec } from "./command.ts";
 import { CommandLookup } from "./command_lookup.ts";
 import { CONNECTION_COMMANDS } from "./commands/connection.ts";
 import { KEY_COMMANDS } from "./commands/keys.ts";
+import { OPERATION_COMMANDS } from "./commands/operations.ts";
 import { STRING_COMMANDS } from "./commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "./commands/transactions.ts";
 
@@ -24,6 +25,7 @@ const ALL: readonly CommandSpec[] = [
   ...KEY_COMMANDS,
   ...CONNECTION_COMMANDS,
   ...TRANSACTION_COMMANDS,
+  ...OPERATION_COMMANDS,
 ];
 
 export const COMMAND_TABLE: CommandTable = {
