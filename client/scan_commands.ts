@@ -203,7 +203,10 @@ async function runDeleteMatching(args: readonly Word[], context: CommandContext)
   const client = await context.client();
   if (values.yes !== true && io.ask !== undefined) {
     const keys = await client.count({ ...selection, timeoutMs: settings.timeoutMs, signal });
-    const answer = await io.ask(`Take away ${count(keys)} keys? (yes/no) `, signal);
+    const answer = await io.ask(
+      `Take away ${count(keys)} key${keys === 1 ? "" : "s"}? (yes/no) `,
+      signal,
+    );
     if (answer !== "yes") throw notDone("delete-matching");
   }
   await deleteWith(

@@ -152,7 +152,7 @@ function exampleText(name: OperationName, operation: Operation): string {
   const lines: [Door, string[]][] = [
     ["wire", [JSON.stringify(wireForm(request)), ...answer]],
     ["shell", [`kv> ${[shellName, ...example.words.map(quoted)].join(" ")}`]],
-    ["http", [`$ curl -d '${JSON.stringify(fields)}' 127.0.0.1:9081/op/${name}`]],
+    ["http", [`$ curl --json '${JSON.stringify(fields)}' 127.0.0.1:9081/op/${name}`]],
     ["resp", [`127.0.0.1:8081> ${resp.map(quoted).join(" ")}`]],
   ];
   const before = example.before === undefined
