@@ -35,6 +35,8 @@ export function parseReadyLine(text: string): ReadyLine | undefined {
 export interface StartOptions {
   /** An executable to run in place of the source. */
   readonly executable?: string;
+  /** Further flags of `deno run`, where it is run from source. */
+  readonly denoFlags?: readonly string[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
   /** Start with only `env`, nothing of ours. Default false. */
@@ -104,6 +106,7 @@ export class ServerProcess {
       "--quiet",
       "--no-prompt",
       ...program.permissions,
+      ...options.denoFlags ?? [],
       ROOT + program.entry,
     ];
     const child = new Deno.Command(options.executable ?? Deno.execPath(), {

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { loadConfig, type Program, type Values } from "../../shared/config.ts";
 import { helpText } from "../../shared/help_text.ts";
 import { flag, integer, optionalText, texts } from "../../shared/setting.ts";
@@ -30,8 +31,8 @@ import { Running } from "./systems/system.ts";
 
 const SETTINGS = {
   only: texts({
-    help: `These alone: ${SCENARIOS.map(({ name }) => name).join(", ")}; or a group of them: ` +
-      "comparison, extra.",
+    help: `These alone: ${SCENARIOS.map(({ name }) => name).join(", ")}; a group of them: ` +
+      "comparison (the default), extra; or rows, such as cluster-write or memory-get-p16.",
     placeholder: "NAME,…",
   }),
   rounds: integer({ help: "Rounds of each row.", min: 1, max: 100, default: 5 }),
@@ -44,6 +45,10 @@ const SETTINGS = {
   }),
   quick: flag({ help: "Little of everything: to see that it runs, not to quote." }),
   dist: flag({ help: "Run the executables of dist/ in place of the source." }),
+  cpuProfiles: optionalText({
+    help: "A folder for profiles of our programs' processor time, for DevTools; slows them down.",
+    placeholder: "FOLDER",
+  }),
   data: optionalText({
     help: "A folder on the disk to measure; by default the system's temporary folder.",
     placeholder: "FOLDER",
@@ -91,7 +96,10 @@ async function runScenario(
   await scenario.run({
     effort,
     quick: settings.quick,
-    dist: settings.dist,
+    launch: {
+      dist: settings.dist,
+      ...(settings.cpuProfiles === undefined ? {} : { cpuProfiles: resolve(settings.cpuProfiles) }),
+    },
     folder: `${folder}/${scenario.name}`,
     versions,
     running,
@@ -101,11 +109,15 @@ async function runScenario(
       return generator;
     },
     measure: async (row) => {
+      if (!isWanted(row.name, scenario, settings.only)) return;
       const result = await compare(row, effort);
       gathered.rows.push(result);
       rowLines(result).forEach((line) => console.log(line));
     },
-    figure: (figure) => {
+    figure: (measured) => {
+      // What is small and short says nothing about a bound.
+      const { bound: _, ...rest } = measured;
+      const figure = settings.quick ? rest : measured;
       gathered.figures.push(figure);
       console.log(figureLine(figure));
     },
@@ -119,7 +131,7 @@ async function runScenario(
 async function run(scenarios: readonly Scenario[], settings: CompareSettings): Promise<boolean> {
   const folder = await Deno.makeTempDir({
     prefix: "kv-compare-",
-    ...(settings.data === undefined ? {} : { dir: settings.data }),
+    ...(settings.data === undefined ? {} : { dir: resolve(settings.data) }),
   });
   const gathered = new Gathered();
   let running = new Running();
@@ -184,14 +196,31 @@ async function writeReport(document: ReportDocument, settings: CompareSettings):
   console.log(`drawn in ${svg}`);
 }
 
+/** The scenarios that were asked for: by name, by group, or by one of their rows. */
 function chosen(only: readonly string[]): Scenario[] {
-  const known = new Set(SCENARIOS.flatMap(({ name, group }) => [name, group]));
-  const unknown = only.find((name) => !known.has(name as Scenario["group"]));
-  if (unknown !== undefined) {
-    throw new Error(`--only: there is no ${unknown}; there are ${[...known].join(", ")}`);
-  }
   if (only.length === 0) return SCENARIOS.filter(({ group }) => group === "comparison");
-  return SCENARIOS.filter(({ name, group }) => only.includes(name) || only.includes(group));
+  const asked = (name: string) =>
+    SCENARIOS.filter((scenario) =>
+      scenario.name === name || scenario.group === name || isRowOf(name, scenario)
+    );
+  const unknown = only.find((name) => asked(name).length === 0);
+  if (unknown !== undefined) {
+    const names = SCENARIOS.map(({ name }) => name).join(", ");
+    throw new Error(`--only: there is no ${unknown}; there are comparison, extra, ${names}`);
+  }
+  const wanted = new Set(only.flatMap(asked));
+  return SCENARIOS.filter((scenario) => wanted.has(scenario));
+}
+
+/** Rows begin with the name of their scenario: `cluster-write-library`. */
+function isRowOf(name: string, scenario: Scenario): boolean {
+  return scenario.group === "comparison" && name.startsWith(`${scenario.name}-`);
+}
+
+/** Where rows of a scenario were asked for by their names, or what these begin with: only those. */
+function isWanted(row: string, scenario: Scenario, only: readonly string[]): boolean {
+  const rows = only.filter((name) => isRowOf(name, scenario));
+  return rows.length === 0 || rows.some((name) => row.startsWith(name));
 }
 
 async function main(): Promise<number> {

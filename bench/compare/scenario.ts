@@ -7,6 +7,7 @@
 import type { Effort, Row } from "./comparison.ts";
 import type { LoadGenerator } from "./load/load_generator.ts";
 import type { Versions } from "./machine.ts";
+import type { KvLaunch } from "./systems/kv_system.ts";
 import type { Running } from "./systems/system.ts";
 
 /** A figure of ours that is not compared with anybody's. */
@@ -24,8 +25,7 @@ export interface ScenarioContext {
   readonly effort: Effort;
   /** Everything as small as it can be: to see that it runs. */
   readonly quick: boolean;
-  /** Run the executables of `dist/`. */
-  readonly dist: boolean;
+  readonly launch: KvLaunch;
   /** A folder of its own. */
   readonly folder: string;
   readonly versions: Versions;

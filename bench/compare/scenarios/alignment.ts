@@ -29,11 +29,11 @@ export const ALIGNMENT: Scenario = {
   title: "a node joins two that hold 1,000,000 keys of 100 bytes",
   group: "extra",
   run: async (context) => {
-    const { folder, dist, running, quick } = context;
+    const { folder, launch, running, quick } = context;
     const generator = context.startGenerator();
     const keys = quick ? QUICK_KEYS : KEYS;
     const kv = await KvSystem.start(
-      { nodes: 2, storage: "leveldb", folder: `${folder}/kv`, dist },
+      { nodes: 2, storage: "leveldb", folder: `${folder}/kv`, launch },
       running,
     );
     const data = { keys, valueBytes: VALUE_BYTES };

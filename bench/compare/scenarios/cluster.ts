@@ -123,9 +123,9 @@ export const YCSB: Scenario = {
 };
 
 async function startBoth(context: ScenarioContext) {
-  const { folder, dist, running, versions } = context;
+  const { folder, launch, running, versions } = context;
   const kv = await KvSystem.start(
-    { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, dist },
+    { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, launch },
     running,
   );
   context.note(`kv: ${kv.setup}`);

@@ -27,9 +27,9 @@ export const FAILOVER: Scenario = {
   title: "a primary is killed, until its keys can be written again",
   group: "extra",
   run: async (context) => {
-    const { folder, dist, running, quick } = context;
+    const { folder, launch, running, quick } = context;
     const kv = await KvSystem.start(
-      { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, dist },
+      { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, launch },
       running,
     );
     await using client = await connect({ coordinator: formatAddress(kv.authority) });

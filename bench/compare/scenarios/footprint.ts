@@ -34,11 +34,11 @@ async function measureStorage(
   context: ScenarioContext,
   storage: "memory" | "leveldb",
 ): Promise<void> {
-  const { folder, dist, running, quick } = context;
+  const { folder, launch, running, quick } = context;
   const generator = context.startGenerator();
   const keys = quick ? QUICK_KEYS : KEYS;
   const kv = await KvSystem.start(
-    { nodes: 0, storage, folder: `${folder}/${storage}`, dist },
+    { nodes: 0, storage, folder: `${folder}/${storage}`, launch },
     running,
   );
   const node = kv.nodes[0]?.process;

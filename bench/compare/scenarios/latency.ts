@@ -34,11 +34,11 @@ export const LATENCY: Scenario = {
   title: "p50, p99, p99.9 at half of the peak, 3 nodes and 3 members of etcd",
   group: "extra",
   run: async (context) => {
-    const { folder, dist, running, versions, quick } = context;
+    const { folder, launch, running, versions, quick } = context;
     const generator = context.startGenerator();
     const data = { keys: quick ? QUICK_KEYS : KEYS, valueBytes: VALUE_BYTES };
     const kv = await KvSystem.start(
-      { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, dist },
+      { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, launch },
       running,
     );
     const sides: [System, ClientSpec][] = [[kv, clientOf(kv, "library", NODES)]];

@@ -31,12 +31,12 @@ export const SCALE: Scenario = {
 };
 
 async function measureSize(context: ScenarioContext, nodes: number): Promise<void> {
-  const { folder, dist, quick, effort: { rounds, roundMs } } = context;
+  const { folder, launch, quick, effort: { rounds, roundMs } } = context;
   const generator = context.startGenerator();
   // Each size by itself: those that are over must not use processor time.
   await using running = new Running();
   const kv = await KvSystem.start(
-    { nodes, storage: "leveldb", folder: `${folder}/${nodes}`, dist },
+    { nodes, storage: "leveldb", folder: `${folder}/${nodes}`, launch },
     running,
   );
   const client = clientOf(kv, "library", nodes);

@@ -56,8 +56,8 @@ async function measureNode(
   storage: "memory" | "leveldb",
   cells: readonly Cell[],
 ): Promise<void> {
-  const { folder, dist, quick, running, versions } = context;
-  const kv = await KvSystem.start({ nodes: 0, storage, folder: `${folder}/kv`, dist }, running);
+  const { folder, launch, quick, running, versions } = context;
+  const kv = await KvSystem.start({ nodes: 0, storage, folder: `${folder}/kv`, launch }, running);
   context.note(`kv: ${kv.setup}`);
   let redis: System | undefined;
   if (versions.redis === undefined) context.note(HOW_TO_GET.redis);

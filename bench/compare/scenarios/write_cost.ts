@@ -31,10 +31,10 @@ export const WRITE_COST: Scenario = {
   title: "processor time of a durable write, by process",
   group: "extra",
   run: async (context) => {
-    const { folder, dist, running, versions } = context;
+    const { folder, launch, running, versions } = context;
     const generator = context.startGenerator();
     const kv = await KvSystem.start(
-      { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, dist },
+      { nodes: NODES, storage: "leveldb", folder: `${folder}/kv`, launch },
       running,
     );
     const data = { keys: KEYS, valueBytes: VALUE_BYTES, only: await keysOfFirstNode(kv) };

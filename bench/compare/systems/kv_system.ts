@@ -15,14 +15,21 @@ const WHOLE_TIMEOUT_MS = 600_000;
 const POLL_MS = 50;
 const DIST = new URL("../../../dist/", import.meta.url).pathname;
 
+/** How our programs are started. */
+export interface KvLaunch {
+  /** Run the executables of `dist/`. */
+  readonly dist: boolean;
+  /** Each program from source leaves a profile of its processor time in this folder at its end. */
+  readonly cpuProfiles?: string;
+}
+
 /** What to start. */
 export interface KvOptions {
   /** 0: one node by itself, without a coordinator. */
   readonly nodes: number;
   readonly storage: "leveldb" | "memory";
   readonly folder: string;
-  /** Run the executables of `dist/`. */
-  readonly dist: boolean;
+  readonly launch: KvLaunch;
   /** Default 3. */
   readonly replicationFactor?: number;
   readonly nodeFlags?: readonly string[];
@@ -72,7 +79,7 @@ export class KvSystem implements System {
   }
 
   get setup(): string {
-    const { nodes, storage, dist } = this.#options;
+    const { nodes, storage, launch: { dist } } = this.#options;
     const what = nodes === 0 ? "one node, --standalone" : `coordinator and ${nodes} nodes`;
     const flags = ["--storage=" + storage, ...this.#options.nodeFlags ?? []].join(" ");
     return `${what}, ${flags}, ${dist ? "executables of dist/" : "from source"}`;
@@ -169,13 +176,17 @@ export class KvSystem implements System {
   }
 
   #start(program: ProgramSpec, args: readonly string[]): ServerProcess {
+    const { folder, launch: { dist, cpuProfiles } } = this.#options;
     const process = ServerProcess.start(program, args, {
       detached: false,
-      cwd: this.#options.folder,
-      ...(this.#options.dist ? { executable: DIST + program.name } : {}),
+      cwd: folder,
+      ...(dist ? { executable: DIST + program.name } : {}),
+      ...(cpuProfiles === undefined
+        ? {}
+        : { denoFlags: ["--cpu-prof", `--cpu-prof-dir=${cpuProfiles}`] }),
     });
-    // What was measured is over: nobody waits for hand-overs.
-    this.#running.add(() => process.crash());
+    // What was measured is over: nobody waits for hand-overs, unless a profile is to be written.
+    this.#running.add(() => cpuProfiles === undefined ? process.crash() : process.stop());
     return process;
   }
 }
