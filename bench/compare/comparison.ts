@@ -23,6 +23,8 @@ export interface Sample {
   /** For each operation, by process. */
   readonly serverCpuUs: CpuTimes;
   readonly clientCpuUs?: number;
+  /** Processors that were busy with neither the servers nor the client, on average. */
+  readonly otherProcessors?: number;
   readonly errors: number;
   readonly firstError?: string;
 }
@@ -50,6 +52,8 @@ export interface Side {
   readonly store: string;
   readonly client: string;
   readonly median: number;
+  /** Processor time of an operation, all servers and the client together; median of the rounds. */
+  readonly cpuUs: number;
   readonly samples: readonly Sample[];
 }
 
@@ -106,5 +110,15 @@ export function ratioOf(
 }
 
 function side({ store, client }: Contestant, samples: readonly Sample[]): Side {
-  return { store, client, median: median(samples.map(({ perSecond }) => perSecond)), samples };
+  return {
+    store,
+    client,
+    median: median(samples.map(({ perSecond }) => perSecond)),
+    cpuUs: median(
+      samples.map(({ serverCpuUs, clientCpuUs = Number.NaN }) =>
+        Object.values(serverCpuUs).reduce((sum, us) => sum + us, clientCpuUs)
+      ),
+    ),
+    samples,
+  };
 }

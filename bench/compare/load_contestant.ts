@@ -4,7 +4,7 @@ import type { ClientKind, ClientSpec } from "./clients/store_client.ts";
 import type { Contestant, Latency, Sample } from "./comparison.ts";
 import type { LoadGenerator } from "./load/load_generator.ts";
 import type { DataSet, LoadOrder, LoadResult } from "./load/order.ts";
-import { cpuPerOperation, cpuTimes } from "./process_stats.ts";
+import { cpuPerOperation, cpuTimes, machineCpuUs, othersOf } from "./process_stats.ts";
 import type { System } from "./systems/system.ts";
 
 /** An order without its client and its duration. */
@@ -56,9 +56,14 @@ export async function measured(
   order: LoadOrder,
 ): Promise<Sample> {
   const processes = [...system.processes, { role: CLIENT_ROLE, pid: generator.pid }];
+  const machineBefore = machineCpuUs();
+  const begin = performance.now();
   const before = cpuTimes(processes);
   const result = await generator.run(order);
   const after = cpuTimes(processes);
+  const machineAfter = machineCpuUs();
+  const wallMs = performance.now() - begin;
+  const others = othersOf(machineBefore, machineAfter, before, after, wallMs);
   const { [CLIENT_ROLE]: clientCpuUs, ...serverCpuUs } = cpuPerOperation(
     before,
     after,
@@ -70,6 +75,7 @@ export async function measured(
     latencyMs: latencyOf(result),
     serverCpuUs,
     errors,
+    ...(others === undefined ? {} : { otherProcessors: others }),
     ...(clientCpuUs === undefined ? {} : { clientCpuUs }),
     ...(firstError === undefined ? {} : { firstError }),
   };

@@ -30,6 +30,37 @@ export function cpuPerOperation(before: CpuTimes, after: CpuTimes, operations: n
   return costs;
 }
 
+/** Processor time that the whole machine has used so far, in µs: everything but idling and waiting. */
+export function machineCpuUs(): number | undefined {
+  try {
+    const { success, stdout } = new Deno.Command("cat", { args: ["/proc/stat"] }).outputSync();
+    if (!success) return undefined;
+    // The first line: user, nice, system, idle, waiting for disks, interrupts, taken by the host.
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+      new TextDecoder().decode(stdout).split("\n")[0]?.trim().split(/\s+/).slice(1).map(Number) ??
+        [];
+    return (user + nice + system + irq + softirq + steal) * 1e6 / TICKS_PER_SECOND;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Linux counts processor time in hundredths of a second. */
+const TICKS_PER_SECOND = 100;
+
+/** Processors that the rest of the machine kept busy between two looks. */
+export function othersOf(
+  machineBefore: number | undefined,
+  machineAfter: number | undefined,
+  before: CpuTimes,
+  after: CpuTimes,
+  wallMs: number,
+): number | undefined {
+  if (machineBefore === undefined || machineAfter === undefined) return undefined;
+  const own = Object.values(cpuPerOperation(before, after, 1)).reduce((sum, us) => sum + us, 0);
+  return Math.max(0, machineAfter - machineBefore - own) / (wallMs * 1_000);
+}
+
 /** Bytes of resident memory: now, and the most there ever was. */
 export function memoryOf(pid: number): { now: number; peak: number } | undefined {
   try {

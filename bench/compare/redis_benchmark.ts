@@ -5,7 +5,7 @@
  */
 import type { Endpoint } from "./clients/store_client.ts";
 import type { Contestant, Sample } from "./comparison.ts";
-import { cpuPerOperation, cpuTimes } from "./process_stats.ts";
+import { cpuPerOperation, cpuTimes, machineCpuUs, othersOf } from "./process_stats.ts";
 import type { System } from "./systems/system.ts";
 
 /** What it is to do. */
@@ -32,11 +32,22 @@ export function redisBenchmarkContestant(system: System, order: RedisBenchmarkOr
       if (endpoint === undefined) throw new Error(`${system.name} listens nowhere`);
       rate ??= (await runOnce(endpoint, order, FIRST_REQUESTS)).perSecond;
       const requests = Math.max(1_000, Math.round(rate * roundMs / 1_000));
+      const machineBefore = machineCpuUs();
+      const begin = performance.now();
       const before = cpuTimes(system.processes);
       const clientBefore = childrenCpuUs();
       const { perSecond, latencyMs } = await runOnce(endpoint, order, requests);
       const clientAfter = childrenCpuUs();
       const after = cpuTimes(system.processes);
+      const machineAfter = machineCpuUs();
+      const wallMs = performance.now() - begin;
+      const others = othersOf(
+        machineBefore,
+        machineAfter,
+        { ...before, client: clientBefore ?? 0 },
+        { ...after, client: clientAfter ?? 0 },
+        wallMs,
+      );
       rate = perSecond;
       return {
         perSecond,
@@ -45,6 +56,7 @@ export function redisBenchmarkContestant(system: System, order: RedisBenchmarkOr
         ...(clientBefore === undefined || clientAfter === undefined
           ? {}
           : { clientCpuUs: (clientAfter - clientBefore) / requests }),
+        ...(others === undefined ? {} : { otherProcessors: others }),
         errors: 0,
       };
     },

@@ -32,13 +32,15 @@ function sideLine(side: Side | undefined): string[] {
   const middle = (pick: (sample: Side["samples"][number]) => number) => median(samples.map(pick));
   const cpu = middle(({ serverCpuUs }) => Object.values(serverCpuUs).reduce((a, b) => a + b, 0));
   const own = middle(({ clientCpuUs }) => clientCpuUs ?? Number.NaN);
+  const others = middle(({ otherProcessors }) => otherProcessors ?? Number.NaN);
   const errors = samples.reduce((sum, sample) => sum + sample.errors, 0);
   const first = samples.find(({ firstError }) => firstError !== undefined)?.firstError;
   return [
     `  ${store.padEnd(6)}${perSecond(side.median).padStart(11)}  ` +
     `p50 ${fixed(middle(({ latencyMs }) => latencyMs.p50))} ms, ` +
     `p99 ${fixed(middle(({ latencyMs }) => latencyMs.p99))} ms, ` +
-    `CPU/op: servers ${fixed(cpu)} µs, client ${fixed(own)} µs  [${client}]`,
+    `CPU/op: servers ${fixed(cpu)} µs, client ${fixed(own)} µs; ` +
+    `others ${fixed(others)} CPUs  [${client}]`,
     ...(errors === 0 ? [] : [`  ${errors} ERRORS, the first: ${first}`]),
   ];
 }
@@ -61,12 +63,16 @@ export function markdownTable(rows: readonly RowResult[]): string {
       ratio === undefined
         ? "–"
         : `${fixed(ratio.median)} (${fixed(ratio.min)}–${fixed(ratio.max)})`,
+      `${fixed(ours.cpuUs)} / ${fixed(theirs?.cpuUs ?? Number.NaN)}`,
       aim === undefined ? "report" : String(aim),
     ];
     return `| ${cells.join(" | ")} |`;
   });
-  return ["| workload | ours | theirs | ratio (range) | aim |", "|---|---|---|---|---|", ...lines]
-    .join("\n");
+  return [
+    "| workload | ours | theirs | ratio (range) | CPU µs an operation, ours / theirs | aim |",
+    "|---|---|---|---|---|---|",
+    ...lines,
+  ].join("\n");
 }
 
 /** The machine and the versions, in lines. */

@@ -145,6 +145,7 @@ const side = (store: string, perSecond: number) => ({
   store,
   client: "c",
   median: perSecond,
+  cpuUs: 6,
   samples: [{
     perSecond,
     latencyMs: { p50: 1, p99: 2, max: 3 },
@@ -170,7 +171,7 @@ Deno.test("report: a row tells ratio, aim and errors; a figure whether its bound
   }
   assertStringIncludes(
     markdownTable([ROW]),
-    "| a row | 3,000/s | 1,000/s (etcd) | 3.00 (2.50–3.50) | 2 |",
+    "| a row | 3,000/s | 1,000/s (etcd) | 3.00 (2.50–3.50) | 6.00 / 6.00 | 2 |",
   );
   const figure = { name: "f", title: "t", unit: "s", value: 3, bound: 2 };
   assertStringIncludes(figureLine(figure), "NOT KEPT");
