@@ -43,6 +43,12 @@ const SETTINGS = {
     unit: "ms",
     default: 3_000,
   }),
+  manyKeys: integer({
+    help: "Keys of the scenarios that measure what many keys cost: footprint, alignment.",
+    min: 1_000,
+    max: 1e9,
+    default: 1_000_000,
+  }),
   quick: flag({ help: "Little of everything: to see that it runs, not to quote." }),
   dist: flag({ help: "Run the executables of dist/ in place of the source." }),
   cpuProfiles: optionalText({
@@ -73,6 +79,7 @@ const PROGRAM: Program<typeof SETTINGS> = {
 type CompareSettings = Values<typeof SETTINGS>;
 
 const QUICK_EFFORT: Effort = { rounds: 1, roundMs: 300 };
+const QUICK_MANY_KEYS = 3_000;
 
 /** What a run has gathered so far. */
 class Gathered {
@@ -96,6 +103,7 @@ async function runScenario(
   await scenario.run({
     effort,
     quick: settings.quick,
+    manyKeys: settings.quick ? QUICK_MANY_KEYS : settings.manyKeys,
     launch: {
       dist: settings.dist,
       ...(settings.cpuProfiles === undefined ? {} : { cpuProfiles: resolve(settings.cpuProfiles) }),

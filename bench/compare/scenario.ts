@@ -25,6 +25,8 @@ export interface ScenarioContext {
   readonly effort: Effort;
   /** Everything as small as it can be: to see that it runs. */
   readonly quick: boolean;
+  /** How many keys a node holds where many are wanted. */
+  readonly manyKeys: number;
   readonly launch: KvLaunch;
   /** A folder of its own. */
   readonly folder: string;

@@ -1,5 +1,5 @@
 /**
- * How long it takes to fill a third copy of 1,000,000 keys when a node joins two others, and what
+ * How long it takes to fill a third copy of many keys when a node joins two others, and what
  * clients feel of it: they go on at a constant rate (an open loop, half reads, half writes).
  *
  * @module
@@ -12,8 +12,6 @@ import { clientOf, latencyOf, loadKeys } from "../load_contestant.ts";
 import type { Scenario, ScenarioContext } from "../scenario.ts";
 import { KvSystem } from "../systems/kv_system.ts";
 
-const KEYS = 1_000_000;
-const QUICK_KEYS = 3_000;
 const VALUE_BYTES = 100;
 const PER_SECOND = 1_000;
 const QUICK_PER_SECOND = 300;
@@ -23,15 +21,15 @@ const QUICK_PIECE_MS = 200;
 const SECONDS_BOUND = 60;
 const P99_BOUND_MS = 100;
 
-/** The scenario. */
+/** The scenario. Its bounds are for 1,000,000 keys. */
 export const ALIGNMENT: Scenario = {
   name: "alignment",
-  title: "a node joins two that hold 1,000,000 keys of 100 bytes",
+  title: "a node joins two that hold many keys (--many-keys) of 100 bytes",
   group: "extra",
   run: async (context) => {
-    const { folder, launch, running, quick } = context;
+    const { folder, launch, running, manyKeys } = context;
     const generator = context.startGenerator();
-    const keys = quick ? QUICK_KEYS : KEYS;
+    const keys = manyKeys;
     const kv = await KvSystem.start(
       { nodes: 2, storage: "leveldb", folder: `${folder}/kv`, launch },
       running,
