@@ -60,10 +60,17 @@ export async function etcdGrpcClient(
   const valueBytes = values.map((value) => encoder.encode(value));
   const valueFields = valueBytes.map((bytes) => bytesField(2, bytes));
   const empty = new Uint8Array(0);
-  const call = (slot: number, headers: Uint8Array, message: Uint8Array, done: Done) =>
-    all[slot % all.length]?.call(headers, message, done);
+  const valueBytesMin = Math.min(...valueBytes.map(({ length }) => length));
+  const call = (
+    slot: number,
+    headers: Uint8Array,
+    message: Uint8Array,
+    done: Done,
+    bytesMin = 0,
+  ) => all[slot % all.length]?.call(headers, message, bytesMin, done);
   return {
-    get: (slot, key, done) => call(slot, RANGE, bytesField(1, encoder.encode(key)), done),
+    get: (slot, key, done) =>
+      call(slot, RANGE, bytesField(1, encoder.encode(key)), done, valueBytesMin),
     put: (slot, key, value, done) => {
       const keyField = bytesField(1, encoder.encode(key));
       call(slot, PUT, concat([keyField, valueFields[value] ?? empty]), done);

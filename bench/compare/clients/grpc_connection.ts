@@ -37,7 +37,9 @@ const WINDOW_REFILL = 2 ** 24;
 
 interface Call {
   readonly done: Done;
-  answered: boolean;
+  readonly bytesMin: number;
+  /** Of the answer so far. */
+  bytes: number;
 }
 
 /** A header block of literal fields that are not indexed (RFC 7541, section 6.2.2). */
@@ -88,8 +90,8 @@ export class GrpcConnection {
     this.#grant(WINDOW_MAX - WINDOW_DEFAULT);
   }
 
-  /** Calls a method. `message` is copied. */
-  call(headers: Uint8Array, message: Uint8Array, done: Done): void {
+  /** Calls a method. `message` is copied. An answer of fewer than `bytesMin` bytes is an error. */
+  call(headers: Uint8Array, message: Uint8Array, bytesMin: number, done: Done): void {
     const length = GRPC_HEAD_BYTES + message.length;
     if (this.#ended !== undefined || length > this.#window) {
       const reason = this.#ended ?? "the server's HTTP/2 window is used up";
@@ -99,7 +101,7 @@ export class GrpcConnection {
     this.#window -= length;
     const stream = this.#nextStream;
     this.#nextStream += 2;
-    this.#calls.set(stream, { done, answered: false });
+    this.#calls.set(stream, { done, bytesMin, bytes: 0 });
     this.#send(Frame.Headers, END_HEADERS, stream, headers);
     // The first frame holds the message's length; what is too long for it goes into further ones.
     let end = Math.min(message.length, FRAME_BYTES_MAX - GRPC_HEAD_BYTES);
@@ -157,7 +159,7 @@ export class GrpcConnection {
       case Frame.Data: {
         this.#received += payload.length;
         const call = this.#calls.get(stream);
-        if (call !== undefined) call.answered = true;
+        if (call !== undefined) call.bytes += payload.length;
         if (this.#received >= WINDOW_REFILL) {
           this.#grant(this.#received);
           this.#received = 0;
@@ -185,13 +187,18 @@ export class GrpcConnection {
     const call = this.#calls.get(stream);
     if (call === undefined) return;
     this.#calls.delete(stream);
-    call.done(error ?? (call.answered ? undefined : "gRPC: the call failed without an answer"));
+    call.done(error ?? whyNoAnswer(call));
   }
 
   #end(reason: string): void {
     this.#ended ??= reason;
     for (const stream of [...this.#calls.keys()]) this.#finish(stream, reason);
   }
+}
+
+function whyNoAnswer({ bytes, bytesMin }: Call): string | undefined {
+  if (bytes === 0) return "gRPC: the call failed without an answer";
+  return bytes < bytesMin ? "gRPC: the answer has no value; no such key?" : undefined;
 }
 
 function toView(bytes: Uint8Array): DataView {
