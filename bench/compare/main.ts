@@ -20,6 +20,7 @@ import { LoadGenerator } from "./load/load_generator.ts";
 import { lookAtMachine, lookAtVersions, type Versions } from "./machine.ts";
 import {
   figureLine,
+  figureTable,
   machineLines,
   markdownTable,
   type ReportDocument,
@@ -193,6 +194,7 @@ async function writeReport(document: ReportDocument, settings: CompareSettings):
   const json = settings.json ?? `${name}.json`;
   await Deno.writeTextFile(json, `${JSON.stringify(document, undefined, 2)}\n`);
   if (document.rows.length > 0) console.log(`\n${markdownTable(document.rows)}`);
+  if (document.figures.length > 0) console.log(`\n${figureTable(document.figures)}`);
   console.log(`\nwritten to ${json}`);
   const { machine, versions } = document;
   const subtitle = `${document.date.slice(0, 10)}, ${machine.cores} × ${machine.cpu}, ` +

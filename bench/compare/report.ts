@@ -75,6 +75,16 @@ export function markdownTable(rows: readonly RowResult[]): string {
   ].join("\n");
 }
 
+/** The same of figures that nobody else's stand beside. */
+export function figureTable(figures: readonly ExtraFigure[]): string {
+  const lines = figures.map(({ title, value, unit, bound }) =>
+    `| ${title} | ${fixed(value)} ${unit} | ${
+      bound === undefined ? "report" : `${bound} ${unit}`
+    } |`
+  );
+  return ["| what | measured | bound |", "|---|---|---|", ...lines].join("\n");
+}
+
 /** The machine and the versions, in lines. */
 export function machineLines(machine: Machine, versions: Versions): string[] {
   const { cpu, cores, memoryGiB, kernel, fileSystem, syncUs, loadBefore } = machine;

@@ -7,7 +7,7 @@ import { ratioOf, type RowResult } from "../../bench/compare/comparison.ts";
 import { keyOf, valuePool } from "../../bench/compare/load/data_set.ts";
 import { keyChooser, zipfianRanks } from "../../bench/compare/load/key_chooser.ts";
 import { parseCsv } from "../../bench/compare/redis_benchmark.ts";
-import { figureLine, markdownTable, rowLines } from "../../bench/compare/report.ts";
+import { figureLine, figureTable, markdownTable, rowLines } from "../../bench/compare/report.ts";
 import { SeededRandom } from "../../shared/random.ts";
 
 const utf8 = new TextEncoder();
@@ -175,4 +175,5 @@ Deno.test("report: a row tells ratio, aim and errors; a figure whether its bound
   );
   const figure = { name: "f", title: "t", unit: "s", value: 3, bound: 2 };
   assertStringIncludes(figureLine(figure), "NOT KEPT");
+  assertStringIncludes(figureTable([figure]), "| t | 3.00 s | 2 s |");
 });
