@@ -75,6 +75,7 @@ export class KvSystem implements System {
     }
     await Promise.all(Array.from({ length: Math.max(1, nodes) }, () => system.addNode()));
     await system.untilWhole(Math.max(1, nodes));
+    await Promise.all(system.endpoints.map(untilItKnows));
     return system;
   }
 
@@ -188,5 +189,14 @@ export class KvSystem implements System {
     // What was measured is over: nobody waits for hand-overs, unless a profile is to be written.
     this.#running.add(() => cpuProfiles === undefined ? process.crash() : process.stop());
     return process;
+  }
+}
+
+/** A node may hear a moment later than the coordinator that the cluster is there. */
+async function untilItKnows(node: Endpoint): Promise<void> {
+  const endMs = performance.now() + WHOLE_TIMEOUT_MS;
+  while (await fetchMap(node) === undefined) {
+    if (performance.now() > endMs) throw new Error(`node ${formatAddress(node)} has no map`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
