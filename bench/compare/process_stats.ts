@@ -4,8 +4,15 @@
  *
  * @module
  */
+import process from "node:process";
 import { processorTimeUs } from "../servers.ts";
 import type { SystemProcess } from "./systems/system.ts";
+
+/** Processor time of this process so far, in ms: not misled by what else the machine does. */
+export function ownCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
 
 /** Processor time, in µs, by role. */
 export type CpuTimes = Readonly<Record<string, number>>;
