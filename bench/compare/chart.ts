@@ -22,7 +22,9 @@ const AIM = "#b3261e";
 /** The picture, or undefined where nothing was compared. */
 export function ratioChart(rows: readonly RowResult[], subtitle: string): string | undefined {
   const compared = rows.flatMap(({ title, theirs, ratio, aim }) =>
-    ratio === undefined ? [] : [{ label: `${title}\nagainst ${theirs?.store}`, ratio, aim }]
+    ratio === undefined
+      ? []
+      : [{ label: `${title}\n${against(ratio.median, theirs?.store)}`, ratio, aim }]
   );
   if (compared.length === 0) return undefined;
   use([
@@ -46,6 +48,10 @@ export function ratioChart(rows: readonly RowResult[], subtitle: string): string
   } finally {
     chart.dispose();
   }
+}
+
+function against(ratio: number, store: string | undefined): string {
+  return `${ratio.toFixed(2)} × ${store}`;
 }
 
 interface Compared {
@@ -78,17 +84,10 @@ function optionOf(compared: readonly Compared[], subtitle: string): EChartsCoreO
         type: "bar",
         barWidth: 16,
         itemStyle: { color: OURS },
-        label: {
-          show: true,
-          position: "insideRight",
-          formatter: ({ value }: { value: number }) => value.toFixed(2),
-          fontSize: 10.5,
-        },
         data: compared.map(({ ratio: { median } }) => ({
           value: median,
-          itemStyle: { color: median >= 1 ? OURS : SLOWER },
           // A bar begins at 1, and goes to the left where we are slower.
-          label: { position: median >= 1 ? "insideRight" : "insideLeft" },
+          itemStyle: { color: median >= 1 ? OURS : SLOWER },
         })),
       },
       {

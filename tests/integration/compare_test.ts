@@ -36,7 +36,7 @@ Deno.test("compare: a quick run measures a node, and beside it what is installed
     if (versions.redis !== undefined) {
       // The chart library asks for the environment when it is imported, so no unit test has it.
       const svg = await Deno.readTextFile(`${folder}/figures.svg`);
-      for (const part of ["<svg", "against Redis", rows[0].title]) assertStringIncludes(svg, part);
+      for (const part of ["<svg", "× Redis", rows[0].title]) assertStringIncludes(svg, part);
     }
     // Data and servers are gone.
     const left = [...Deno.readDirSync(folder)].map(({ name }) => name);
