@@ -17,6 +17,7 @@ import {
   type RequestOption,
   type WordField,
 } from "../shared/word_fields.ts";
+import type { ByteSource } from "./backup_reader.ts";
 import type { ParsedLine, Word, Words } from "./command_line.ts";
 import type { KvClient } from "./kv_client.ts";
 
@@ -41,6 +42,15 @@ export interface OutputFile {
   close(): Promise<void>;
 }
 
+/** A file that appears under its name when it is whole, in place of one that was there. */
+export interface WholeFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** It is on disk, under its name. */
+  finish(): Promise<void>;
+  /** Nothing of it is left. */
+  abandon(): Promise<void>;
+}
+
 /** A bar on the terminal. */
 export interface Progress {
   /** @param done bytes, where the total is known */
@@ -60,6 +70,10 @@ export interface CommandIo {
   openRead(path: string): Promise<{ chunks: AsyncIterable<Uint8Array>; bytes: number | undefined }>;
   /** @throws {Error} where it cannot be written */
   create(path: string): Promise<OutputFile>;
+  /** @throws {Error} where it cannot be written */
+  createWhole(path: string): Promise<WholeFile>;
+  /** A file to be read anywhere. @throws {Error} where it cannot be read */
+  openAnywhere(path: string): Promise<ByteSource & { close(): void }>;
   /** Undefined where nobody watches. */
   progress(totalBytes: number | undefined): Progress | undefined;
   /** Asks whoever sits at the terminal; undefined where nobody does. The shell has its own. */

@@ -9,6 +9,7 @@ import { KvError } from "../shared/errors.ts";
 import { nearest } from "../shared/near_miss.ts";
 import type { RestFlag } from "../shared/config.ts";
 import { formatAddress } from "../shared/transport.ts";
+import { BACKUP_COMMANDS } from "./backup_commands.ts";
 import type { CallOptions } from "./call.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
@@ -58,6 +59,7 @@ const ROWS: readonly Command[] = [
     run: runPing,
   },
   ...TRANSFER_COMMANDS,
+  ...BACKUP_COMMANDS,
   {
     name: "help",
     arguments: [{ name: "COMMAND", optional: true }],

@@ -4,7 +4,8 @@
  * @module
  */
 import { KvError } from "../shared/errors.ts";
-import type { CommandIo, OutputFile, Progress } from "./command.ts";
+import { syncFolder } from "../shared/file_document_store.ts";
+import type { CommandIo, OutputFile, Progress, WholeFile } from "./command.ts";
 import { readTextFileIfThere } from "./deno_environment.ts";
 import { startProgressBar } from "./progress_bar.ts";
 
@@ -32,11 +33,60 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
         close: () => Promise.resolve(file.close()),
       };
     },
+    async createWhole(path): Promise<WholeFile> {
+      // Beside it, so that it can be renamed.
+      const part = `${path}.part`;
+      const file = await Deno.open(part, { write: true, create: true, truncate: true });
+      return {
+        write: (bytes) => writeAll(file, bytes),
+        async finish() {
+          await file.sync();
+          file.close();
+          await Deno.rename(part, path);
+          await syncFolder(path.replace(/[^/]*$/, "") || ".");
+        },
+        async abandon() {
+          file.close();
+          await Deno.remove(part);
+        },
+      };
+    },
+    async openAnywhere(path) {
+      const file = await Deno.open(path, { read: true });
+      const { isFile, size } = await file.stat();
+      if (!isFile) {
+        file.close();
+        throw new Error("it is not a file");
+      }
+      // A file has one position: reads of it go one after the other.
+      let tail: Promise<unknown> = Promise.resolve();
+      return {
+        bytes: size,
+        read(at, length) {
+          const result = tail.then(() => readAt(file, at, length));
+          tail = result.catch(() => {});
+          return result;
+        },
+        close: () => file.close(),
+      };
+    },
     progress: (totalBytes): Progress | undefined =>
       Deno.stderr.isTerminal() ? startProgressBar(totalBytes) : undefined,
     // The answer would come from where the commands or a value come from.
     ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? askAtTerminal : undefined,
   };
+}
+
+async function readAt(file: Deno.FsFile, at: number, length: number): Promise<Uint8Array> {
+  await file.seek(at, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(length);
+  let count = 0;
+  while (count < length) {
+    const read = await file.read(bytes.subarray(count));
+    if (read === null) break;
+    count += read;
+  }
+  return bytes.subarray(0, count);
 }
 
 /** A line from the terminal; Ctrl-D is an empty one. */

@@ -23,6 +23,7 @@ import { operationOf } from "../shared/operations/request_words.ts";
 import { onlyReads } from "../shared/transaction_checks.ts";
 import type { ValueFields } from "../shared/value_codec.ts";
 import { Atomic } from "./atomic.ts";
+import { type BackupOptions, type BackupSummary, runBackup } from "./backup.ts";
 import {
   type CallOptions,
   type DeleteOptions,
@@ -435,6 +436,20 @@ export class KvClient implements AsyncDisposable {
   /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode deleteMatching} */
   flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
     return this.deleteMatching({}, options);
+  }
+
+  /**
+   * Writes a backup of the whole cluster: each partition as it was at one moment, while others write.
+   * The format is docs/backup.md; `kv-client restore` reads it.
+   *
+   * @throws {KvError} `unavailable` where a partition cannot be read for too long
+   */
+  async backup(
+    write: (bytes: Uint8Array) => Promise<void>,
+    options: BackupOptions = {},
+  ): Promise<BackupSummary> {
+    this.#checkOpen();
+    return await runBackup({ clock: this.#clock, router: this.#router }, write, options);
   }
 
   /** Ends the client and its connections. Calls under way end with an error. */

@@ -48,6 +48,7 @@
  */
 export { connect } from "./connect.ts";
 export type { ClientDiscovery, ConnectOptions } from "./connect.ts";
+export type { BackupOptions, BackupProgress, BackupSummary } from "./backup.ts";
 export { KvClient } from "./kv_client.ts";
 export type { PutManyEntry } from "./kv_client.ts";
 export { Atomic } from "./atomic.ts";

@@ -63,7 +63,9 @@ export const CLIENT_SETTINGS = {
     default: "auto",
   }),
   giveUpAfterMs: integer({
-    help: "import: how long one record is tried while nodes are away.",
+    help:
+      "import, backup, restore: how long one record, partition or write is tried while nodes are " +
+      "away.",
     default: IMPORT_GIVE_UP_MS,
     min: 0,
     max: 86_400_000,

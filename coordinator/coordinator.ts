@@ -334,6 +334,7 @@ export class Coordinator {
         return serveScan(this.#gateway.database, request, reply);
       case "count":
         return serveCount(this.#gateway.database, request, reply);
+      case "backup_partition":
       case "scan_node":
       case "count_node":
         throw new KvError(

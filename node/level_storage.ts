@@ -14,7 +14,14 @@
  */
 import { ClassicLevel } from "classic-level";
 import { KvError } from "../shared/errors.ts";
-import type { Storage, StorageChange, StorageRange, StorageRow } from "../shared/storage.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../shared/storage.ts";
 
 type Database = ClassicLevel<Uint8Array, Uint8Array>;
 
@@ -118,6 +125,10 @@ export class LevelStorage implements Storage {
     return rows;
   }
 
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    return new LevelSnapshot(this.#path, this.#db, range);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#writing) await new Promise<void>((resolve) => this.#onIdle = resolve);
@@ -192,6 +203,67 @@ export class LevelStorage implements Storage {
       }
     } finally {
       await Deno.remove(path).catch(() => {});
+    }
+  }
+}
+
+/** What is used of an iterator of the binding. */
+interface RowIterator {
+  nextv(rowsMax: number): Promise<[Uint8Array, Uint8Array][]>;
+  close(): Promise<void>;
+}
+
+/** An iterator of LevelDB that is kept: it shows the database as it was when it was made. */
+class LevelSnapshot implements StorageSnapshot {
+  readonly #path: string;
+  readonly #range: SnapshotRange;
+  readonly #iterator: RowIterator | undefined;
+  /** Why there is no iterator; said when it is read. */
+  readonly #failure: unknown;
+  /** Rows that came with a page and did not fit. */
+  #left: StorageRow[] = [];
+
+  constructor(path: string, db: Database, range: SnapshotRange) {
+    this.#path = path;
+    this.#range = range;
+    const highWaterMarkBytes = Math.max(0, Math.min(range.bytesMax, PAGE_BYTES_MAX) - 1);
+    try {
+      this.#iterator = db.iterator({ gte: range.from, lt: range.to, highWaterMarkBytes });
+    } catch (error) {
+      this.#failure = error;
+    }
+  }
+
+  /** @throws {KvError} `storage_failed`, also where the database was closed meanwhile */
+  async next(): Promise<StorageRow[]> {
+    const { rowsMax, bytesMax } = this.#range;
+    const page: StorageRow[] = [];
+    let bytes = 0;
+    while (page.length < rowsMax && bytes < bytesMax) {
+      const row = this.#left.shift();
+      if (row === undefined) {
+        if (!await this.#readOn(rowsMax - page.length)) break;
+        continue;
+      }
+      bytes += row[0].length + row[1].length;
+      page.push(row);
+    }
+    return page;
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator?.close();
+  }
+
+  /** False at the end. */
+  async #readOn(rowsMax: number): Promise<boolean> {
+    try {
+      if (this.#iterator === undefined) throw this.#failure;
+      const rows = await this.#iterator.nextv(Math.min(1000, rowsMax));
+      this.#left = rows.map(([key, value]) => [plain(key), plain(value)]);
+      return rows.length > 0;
+    } catch (error) {
+      throw useError("read", this.#path, error);
     }
   }
 }

@@ -11,7 +11,15 @@
  */
 import type { Clock } from "../shared/clock.ts";
 import { KvError } from "../shared/errors.ts";
-import type { Storage, StorageChange, StorageRange, StorageRow } from "../shared/storage.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../shared/storage.ts";
+import { RowsSnapshot } from "../shared/rows_snapshot.ts";
 import { MemoryArena } from "./memory_arena.ts";
 
 /** Keys as strings of one character for each byte: strings compare as the bytes do. */
@@ -105,6 +113,16 @@ export class MemoryStorage implements Storage {
   }
 
   range(range: StorageRange): Promise<StorageRow[]> {
+    return settled(this.#rows(range));
+  }
+
+  /** The rows' bytes are not copied: the arena never writes twice in one place. */
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    const all = this.#rows({ ...range, rowsMax: Infinity, bytesMax: Infinity });
+    return new RowsSnapshot(all, range);
+  }
+
+  #rows(range: StorageRange): StorageRow[] {
     const from = textOf(range.from);
     const to = textOf(range.to);
     const found: StorageRow[] = [];
@@ -118,7 +136,7 @@ export class MemoryStorage implements Storage {
       const begin = lowerBound(keys, from);
       const end = lowerBound(keys, to);
       for (let i = begin; i < end; i++) {
-        if (found.length >= range.rowsMax || bytes >= range.bytesMax) return settled(found);
+        if (found.length >= range.rowsMax || bytes >= range.bytesMax) return found;
         const position = bucket.rows.get(keys[range.reverse ? begin + end - 1 - i : i] ?? "");
         if (position === undefined) continue;
         const row: StorageRow = [this.#arena.key(position), this.#arena.value(position)];
@@ -126,7 +144,7 @@ export class MemoryStorage implements Storage {
         bytes += row[0].length + row[1].length;
       }
     }
-    return settled(found);
+    return found;
   }
 
   close(): Promise<void> {

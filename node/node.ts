@@ -33,6 +33,7 @@ import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messag
 import { partitionOf } from "../shared/position.ts";
 import type { Random } from "../shared/random.ts";
 import type { Transport } from "../shared/transport.ts";
+import { BackupPictures } from "./backup_pictures.ts";
 import { ExpirySweep } from "./expiry_sweep.ts";
 import { nodeHealth } from "./health.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -100,6 +101,7 @@ export class Node {
   readonly #clearing = new Set<number>();
   readonly #aligned = new Map<NodeId, { copies: number; entries: number; full: number }>();
   readonly #totals = { alignedCopies: 0, alignedEntries: 0, alignedFull: 0 };
+  readonly #pictures: BackupPictures;
   readonly #housekeeping: Housekeeping;
   readonly #expiry: ExpirySweep;
   readonly #timers: Timer[] = [];
@@ -121,6 +123,7 @@ export class Node {
       clock,
       options.transferBytesPerSecond ?? TRANSFER_BYTES_PER_SECOND_DEFAULT,
     );
+    this.#pictures = new BackupPictures(clock, deps.random);
     this.#confirmations = new ReadConfirmations({
       nowMs: () => clock.monotonicMs(),
       defer: (callback) => clock.defer(callback),
@@ -271,6 +274,20 @@ export class Node {
       if (replica === undefined) reply(this.#notPrimary(request.partition));
       else replica.scan(request, SCAN_ROWS_MAX, SCAN_BYTES_MAX, reply);
     }
+  }
+
+  /** A page of a picture of a partition, for backups. */
+  backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void {
+    const replica = this.#replicas.get(request.partition);
+    const count = this.#map?.settings.partitionCount;
+    if (typeof request.picture === "string") this.#pictures.nextPage(request, reply);
+    else if (count !== undefined && request.partition >= count) {
+      reply(errorReply(
+        "bad_request",
+        `backup_partition: "partition" is ${request.partition}, the cluster has 0 to ${count - 1}`,
+      ));
+    } else if (replica === undefined) reply(this.#notPrimary(request.partition));
+    else this.#pictures.open(replica, request, reply);
   }
 
   #notPrimary(partition: number): Reply {
@@ -505,6 +522,7 @@ export class Node {
     this.#compareDigests();
     this.#expiry.step(() => this.#primaries());
     this.scans.tick(nowMs);
+    this.#pictures.tick(nowMs);
     this.#logAligned();
   }
 
@@ -629,6 +647,7 @@ export class Node {
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
     for (const link of this.#links.values()) link.close();
+    this.#pictures.closeAll();
     this.#links.clear();
     await this.#deps.queue.close();
   }

@@ -22,6 +22,7 @@ import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { StorageChange, StorageRow } from "../shared/storage.ts";
 import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
 import { compareBytes, compareKeys } from "../shared/key_order.ts";
+import { PartitionPicture } from "./partition_picture.ts";
 import { decodeRecord, encodeRecord, recordCrc, recordKey, rowsEnd, rowsFrom } from "./record.ts";
 import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
 import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
@@ -208,6 +209,22 @@ export class PartitionStore {
     const pending = this.#pendingWithin(after, options);
     const rows = await this.#rows(after, options);
     return scanPage(rows, pending, { ...options, asOfSeq });
+  }
+
+  /**
+   * A picture of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their
+   * way there. It must be closed.
+   */
+  picture(page: { rowsMax: number; bytesMax: number }): PartitionPicture {
+    const { lastSeq, term } = this.#state;
+    const pending = this.#pendingWithin(undefined, page);
+    // Taken in this turn, as in `scan`.
+    const snapshot = this.#queue.storage.snapshot({
+      from: rowsFrom(this.partition, undefined),
+      to: rowsEnd(this.partition, undefined),
+      ...page,
+    });
+    return new PartitionPicture(snapshot, pending, page, { asOfSeq: lastSeq, term });
   }
 
   /**

@@ -15,6 +15,7 @@ import { Follower } from "./follower.ts";
 import { errorReply, liveEntry, type ReadOperation } from "../shared/operations/operation.ts";
 import { operationOf } from "../shared/operations/request_words.ts";
 import { isLaneKey } from "./lanes.ts";
+import type { PartitionPicture } from "./partition_picture.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import { Primary } from "./primary.ts";
 import { RecentWrites } from "./recent_writes.ts";
@@ -205,6 +206,32 @@ export class Replica {
           reply(errorReply(failure.code, `scan_partition: ${failure.message}`));
         },
       );
+    });
+  }
+
+  /**
+   * A picture of the partition, given to `then` when everything in it is committed: it stays true
+   * then, whoever becomes primary. Whoever gets it closes it.
+   */
+  picture(
+    request: { timeout_ms?: number | undefined },
+    page: { rowsMax: number; bytesMax: number },
+    reply: ReplyTo,
+    then: (picture: PartitionPicture) => void,
+  ): void {
+    const { primary } = this;
+    if (primary === undefined) {
+      reply(this.#owner.notPrimary(this.partition));
+      return;
+    }
+    primary.whenStable(request, reply, () => {
+      const picture = this.store.picture(page);
+      const giveUp = (refusal: Reply) => {
+        picture.close();
+        reply(refusal);
+      };
+      // Writes that came while the others were waited for are in it too.
+      primary.whenStable(request, giveUp, () => then(picture));
     });
   }
 

@@ -49,6 +49,7 @@ type ReplyTo = (reply: Reply) => void;
 /** What the server needs of the node core. */
 export interface ServerNode extends DatabaseNode {
   scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
+  backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void;
   onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
   onPeerConnectionClosed(connection: Connection): void;
   stats(): Record<string, unknown>;
@@ -169,6 +170,8 @@ export class NodeServer {
         return this.#watchedRead(request, reply, connection);
       case "scan_partition":
         return this.#scan(request, reply);
+      case "backup_partition":
+        return this.#node.backupPartition(request, reply);
       case "scan":
         return serveScan(this.database, request, reply);
       case "count":

@@ -267,6 +267,25 @@ export const BATCH_REQUESTS_AT_ONCE = 32;
 export const BATCH_REPLY_BYTES_MAX = 8 * MIB;
 export const BATCH_FIRST_REPLY_BYTES_MAX = 11 * MIB;
 
+/** Pictures of partitions that a node keeps for backups, ... */
+export const BACKUP_PICTURES_MAX = 16;
+/** ... each for so long after its last page was asked for, and never longer than this. */
+export const BACKUP_PICTURE_IDLE_MS = 30_000;
+export const BACKUP_PICTURE_MS_MAX = 3_600_000;
+/** The client's backup: partitions that are read at once. */
+export const BACKUP_PARTITIONS_AT_ONCE = 4;
+/** How long one partition is tried, without progress. */
+export const BACKUP_GIVE_UP_MS = 60_000;
+/** A page of a backup is given up after so long, and its partition begun anew. */
+export const BACKUP_PAGE_TIMEOUT_MS = 10_000;
+/** Longest frame of a backup file, and longest text of a chunk. */
+export const BACKUP_FRAME_BYTES_MAX = 64 * MIB;
+/** The client's restore: partitions at once, entries kept in memory of each, and of one write. */
+export const RESTORE_PARTITIONS_AT_ONCE = 4;
+export const RESTORE_SLICE_BYTES = 64 * MIB;
+export const RESTORE_WRITE_BYTES = 1 * MIB;
+export const RESTORE_WRITE_ENTRIES = 256;
+
 /** How long a repeated request is recognised, and how finely that is measured. */
 export const LANE_KEEP_MS = 900_000;
 export const LANE_MARK_MS = 60_000;

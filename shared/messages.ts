@@ -127,6 +127,16 @@ export const MESSAGES = {
     ...requestOptions,
   }),
 
+  /**
+   * A page of a picture of one partition, as of one seq, for backups. Asked of its primary, and with
+   * `picture` (the last page's `next`) of the same node. Answered by `entries` with `seq` and `term`.
+   */
+  backup_partition: message(1, "request", {
+    partition: uint,
+    picture: optional(text),
+    timeout_ms: optional(uint),
+  }),
+
   /** A page of the keys of the whole cluster, in order. Answered by `entries`. */
   scan: message(1, "request", {
     ...bounds,
@@ -195,6 +205,9 @@ export const MESSAGES = {
     next: optional(text),
     /** Of `scan_node`: the partitions that it speaks for. */
     partitions: optional(text),
+    /** Of `backup_partition`: which writes the picture holds, and the partition's term then. */
+    seq: optional(uint),
+    term: optional(uint),
   }),
 
   // Between nodes: replication. `p` is a partition; see docs/replication.md.
@@ -412,6 +425,7 @@ export type Request = Message<
   | "get_nodes_for_key"
   | "stats"
   | "scan_partition"
+  | "backup_partition"
   | "scan"
   | "count"
   | "scan_node"

@@ -30,6 +30,20 @@ export interface StorageRange {
   reverse?: boolean;
 }
 
+/** Which rows {@linkcode Storage.snapshot} shows, and how many at a time. */
+export type SnapshotRange = Omit<StorageRange, "reverse">;
+
+/** A range as it was at one moment, read once from its beginning to its end while writes go on. */
+export interface StorageSnapshot {
+  /**
+   * The next rows in key order: at most `rowsMax`, and none after the one with which `bytesMax` is
+   * reached; none at all at the end. One call at a time.
+   */
+  next(): Promise<StorageRow[]>;
+  /** Lets go of what it holds. Nothing may be called afterwards. */
+  close(): Promise<void>;
+}
+
 /** An ordered, durable map. */
 export interface Storage {
   /** The value of a key, as of the last write that was begun and finished; from memory or disk, synchronously. */
@@ -42,6 +56,11 @@ export interface Storage {
   write(changes: StorageChange[], sync: boolean, done: (error: Error | undefined) => void): void;
   /** A consistent picture of a range, as of the last finished write at the time of the call. */
   range(range: StorageRange): Promise<StorageRow[]>;
-  /** Ends it; waits for writes under way. */
+  /**
+   * A picture of a range that stays as it is: that of the last finished write at the time of the call
+   * (one that is under way may be in it, whole). It costs memory or disk until it is closed.
+   */
+  snapshot(range: SnapshotRange): StorageSnapshot;
+  /** Ends it; waits for writes under way. Snapshots fail from then on. */
   close(): Promise<void>;
 }

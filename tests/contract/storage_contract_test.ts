@@ -5,7 +5,14 @@ import { MemoryStorage } from "../../node/memory_storage.ts";
 import { compareBytes } from "../../shared/key_order.ts";
 import { SystemClock } from "../../shared/clock.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
-import type { Storage, StorageChange, StorageRange, StorageRow } from "../../shared/storage.ts";
+import { KvError } from "../../shared/errors.ts";
+import type {
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../../shared/storage.ts";
 
 const MAKERS: [name: string, open: (folder: string) => Promise<Storage>][] = [
   ["LevelStorage", (folder) => LevelStorage.open(folder)],
@@ -163,6 +170,87 @@ contract("agrees with a sorted list under random batches", async (storage, rando
       rows.map(([key, value]) => [[...key], [...value]]),
       expected.slice(0, rowsMax).map(([key, value]) => [[...key], [...value]]),
     );
+  }
+});
+
+async function readAll(snapshot: StorageSnapshot): Promise<string> {
+  const found: string[] = [];
+  for (;;) {
+    const rows = await snapshot.next();
+    if (rows.length === 0) return found.join(" | ");
+    found.push(rows.map(([key, value]) => `${key.join(".")}=${value.join(".")}`).join(" "));
+  }
+}
+
+contract(
+  "shows a snapshot as it was, page by page, whatever is written meanwhile",
+  async (storage) => {
+    const put = (n: number, v: number) => ({ key: bytes(5, n), value: bytes(v) });
+    await write(storage, [put(1, 1), put(2, 1), put(3, 1), put(4, 1), put(5, 1)]);
+    await write(storage, [{ key: bytes(4, 9), value: bytes(1) }, {
+      key: bytes(6),
+      value: bytes(1),
+    }]);
+    const range = { from: bytes(5), to: bytes(6), bytesMax: 1e6 };
+    const two = storage.snapshot({ ...range, rowsMax: 2 });
+    const all = storage.snapshot({ ...range, rowsMax: 1e6 });
+    const sized = storage.snapshot({ ...range, rowsMax: 1e6, bytesMax: 4 });
+    const first = await two.next();
+    assertEquals(first.map(([key]) => [...key]), [[5, 1], [5, 2]]);
+    await write(storage, [put(1, 2), put(4, 2), put(6, 2), { key: bytes(5, 3) }], true);
+    await write(storage, [{ key: bytes(5, 5) }, put(0, 2)]);
+    assertEquals(await readAll(two), "5.3=1 5.4=1 | 5.5=1");
+    assertEquals(await readAll(all), "5.1=1 5.2=1 5.3=1 5.4=1 5.5=1");
+    assertEquals(await readAll(sized), "5.1=1 5.2=1 | 5.3=1 5.4=1 | 5.5=1");
+    const later = storage.snapshot({ ...range, rowsMax: 1e6 });
+    assertEquals(await readAll(later), "5.0=2 5.1=2 5.2=1 5.4=2 5.6=2");
+    for (const snapshot of [two, all, sized, later]) await snapshot.close();
+  },
+);
+
+contract("shows a large snapshot whole, among writes", async (storage, random) => {
+  const model = new Map<number, number>();
+  const writeSome = async () => {
+    const changes = Array.from({ length: 200 }, () => {
+      const n = randomBelow(random, 3_000);
+      const value = 1 + randomBelow(random, 250);
+      model.set(n, value);
+      return { key: bytes(1, n >> 8, n & 255), value: new Uint8Array(value).fill(value) };
+    });
+    await write(storage, changes);
+  };
+  for (let i = 0; i < 20; i++) await writeSome();
+  const range = { from: bytes(1), to: bytes(2), rowsMax: 70, bytesMax: 5_000 };
+  const snapshot = storage.snapshot(range);
+  const wanted = new Map(model);
+  const found = new Map<number, number>();
+  for (let page = await snapshot.next(); page.length > 0; page = await snapshot.next()) {
+    for (const [key, value] of page) {
+      assertEquals(value.every((byte) => byte === value.length), true);
+      found.set((key[1] ?? 0) * 256 + (key[2] ?? 0), value.length);
+    }
+    await writeSome();
+  }
+  await snapshot.close();
+  const sorted = [...wanted].sort(([a], [b]) => a - b);
+  assertEquals([...found], sorted);
+});
+
+Deno.test("LevelStorage ends snapshots that are open when it is closed", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const storage = await LevelStorage.open(folder);
+    await write(storage, [{ key: text("a"), value: text("1") }]);
+    const range = { from: bytes(0), to: bytes(255), rowsMax: 1, bytesMax: 1 };
+    const open = storage.snapshot(range);
+    await storage.close();
+    for (const snapshot of [open, storage.snapshot(range)]) {
+      const error = await snapshot.next().then(() => undefined, (thrown) => thrown);
+      assertEquals(error instanceof KvError && error.code, "storage_failed");
+      await snapshot.close();
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
 

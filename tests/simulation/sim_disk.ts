@@ -16,6 +16,7 @@ import type { Storage, StorageChange, StorageRange, StorageRow } from "../../sha
 import type { Coverage } from "./coverage.ts";
 import type { Scheduler, SimProcess } from "./scheduler.ts";
 import { between } from "./scheduler.ts";
+import { RowsSnapshot } from "../../shared/rows_snapshot.ts";
 import { SortedRows, textOf } from "./sorted_rows.ts";
 
 /** What is wrong with a disk at this moment. */
@@ -83,6 +84,14 @@ export class SimDisk {
       },
       write: (changes, sync, done) => this.#write(process, changes, sync, done),
       range: (range) => this.#range(process, range),
+      snapshot: (range) => {
+        const all = this.rows.range({ ...range, rowsMax: Infinity, bytesMax: Infinity });
+        const snapshot = new RowsSnapshot(all, range);
+        return {
+          next: () => this.#later(process, () => snapshot.next()),
+          close: () => snapshot.close(),
+        };
+      },
       close: () => {
         if (this.#underWay.length === 0) return Promise.resolve();
         return new Promise((resolve) => this.#whenIdle(process, resolve));
@@ -250,6 +259,21 @@ export class SimDisk {
         try {
           this.#mayFail("range");
           resolve(rows);
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  /** What is read, when the disk has read it. */
+  #later<T>(process: SimProcess, read: () => T | Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (!process.alive) return;
+      this.#scheduler.after(between(this.#random, 0.05, 0.5), process, () => {
+        try {
+          this.#mayFail("snapshot");
+          resolve(read());
         } catch (error) {
           reject(error);
         }

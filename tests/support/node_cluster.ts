@@ -15,7 +15,14 @@ import { Connection } from "../../shared/connection.ts";
 import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../shared/limits.ts";
 import { NO_LOG } from "../../shared/logger.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/messages.ts";
-import type { Storage, StorageChange, StorageRange, StorageRow } from "../../shared/storage.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../../shared/storage.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import { MemoryStorage } from "../../node/memory_storage.ts";
 import { Node } from "../../node/node.ts";
@@ -59,6 +66,10 @@ class ProcessStorage implements Storage {
 
   range(range: StorageRange): Promise<StorageRow[]> {
     return this.#disk.range(range);
+  }
+
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    return this.#disk.snapshot(range);
   }
 
   close(): Promise<void> {

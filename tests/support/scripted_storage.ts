@@ -6,7 +6,15 @@
  * @module
  */
 import { assertExists } from "@std/assert";
-import type { Storage, StorageChange, StorageRange, StorageRow } from "../../shared/storage.ts";
+import { RowsSnapshot } from "../../shared/rows_snapshot.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../../shared/storage.ts";
 
 interface HeldWrite {
   readonly changes: StorageChange[];
@@ -25,6 +33,8 @@ export class ScriptedStorage implements Storage {
   /** Ranges wait from now on, until {@linkcode releaseRanges}. */
   holdRanges = false;
   closed = false;
+  /** Snapshots that are open. */
+  snapshots = 0;
   #ranges: (() => void)[] = [];
 
   /** A storage that holds what the given batches left. */
@@ -61,6 +71,22 @@ export class ScriptedStorage implements Storage {
     }
     if (!this.holdRanges) return Promise.resolve(rows);
     return new Promise((resolve) => this.#ranges.push(() => resolve(rows)));
+  }
+
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    this.snapshots++;
+    const { from, to } = range;
+    const keys = [...this.rows.keys()].filter((key) => key >= hexOf(from) && key < hexOf(to))
+      .sort();
+    const rows = keys.map((key): StorageRow => [bytesOf(key), this.rows.get(key) ?? bytesOf("")]);
+    const snapshot = new RowsSnapshot(rows.map(([key, value]) => [key, value.slice()]), range);
+    return {
+      next: () => snapshot.next(),
+      close: () => {
+        this.snapshots--;
+        return snapshot.close();
+      },
+    };
   }
 
   close(): Promise<void> {

@@ -32,6 +32,7 @@ class Bench {
   readonly files = new Map<string, string>();
   readonly session: Session;
   readonly io: CommandIo;
+  readonly binary = new Map<string, Uint8Array>();
   out = "";
   err = "";
   connects = 0;
@@ -59,6 +60,26 @@ class Bench {
             return Promise.resolve();
           },
           close: () => Promise.resolve(),
+        });
+      },
+      createWhole: (path) => {
+        const pieces: Uint8Array[] = [];
+        return Promise.resolve({
+          write: (bytes) => Promise.resolve(void pieces.push(bytes.slice())),
+          finish: async () => {
+            const whole = await new Blob(pieces.map((piece) => new Uint8Array(piece))).bytes();
+            this.binary.set(path, whole);
+          },
+          abandon: () => Promise.resolve(),
+        });
+      },
+      openAnywhere: (path) => {
+        const bytes = this.binary.get(path);
+        if (bytes === undefined) return Promise.reject(new Error("No such file"));
+        return Promise.resolve({
+          bytes: bytes.length,
+          read: (at, length) => Promise.resolve(bytes.slice(at, at + length)),
+          close: () => {},
         });
       },
       progress: () => undefined,

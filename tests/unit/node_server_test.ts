@@ -48,6 +48,7 @@ class Bench {
         this.executed.push(request);
         this.onExecute(request, reply);
       },
+      backupPartition: () => {},
       scanPartition: (_, reply) => reply({ req_type: "entries", entries: [] }),
       onPeerMessage: (message, from) => void this.peerMessages.push([message.req_type, from]),
       onPeerConnectionClosed: () => void this.peersClosed++,

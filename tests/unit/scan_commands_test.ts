@@ -31,6 +31,8 @@ class Bench {
       input: undefined,
       openRead: () => Promise.reject(new Error("No such file")),
       create: () => Promise.reject(new Error("Read-only")),
+      createWhole: () => Promise.reject(new Error("Read-only")),
+      openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => ({
         update: (_, text) => void this.progress.push(text),
         stop: () => void this.progress.push("stop"),
