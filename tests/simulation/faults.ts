@@ -27,6 +27,7 @@ export interface FaultRates {
   diskSlow: number;
   readErrors: number;
   bitFlip: number;
+  oldFolder: number;
 }
 
 /** The name of such a fault. */
@@ -69,6 +70,7 @@ const RATES_MAX: FaultRates = {
   diskSlow: 4,
   readErrors: 2,
   bitFlip: 4,
+  oldFolder: 6,
 };
 
 /** Nothing goes wrong. */
@@ -84,6 +86,16 @@ export function noFaults(): Faults {
     oneWay: 0,
     forgetful: 0,
     outageMsMax: 1_000,
+    vanishing: 0,
+  };
+}
+
+/** Without what only disks can suffer: nodes that keep everything in memory. */
+export function withoutDisks(faults: Faults): Faults {
+  const { rates } = faults;
+  return {
+    ...faults,
+    rates: { ...rates, diskFull: 0, diskSlow: 0, readErrors: 0, bitFlip: 0, oldFolder: 0 },
     vanishing: 0,
   };
 }

@@ -105,6 +105,13 @@ export class Invariants {
     for (const serving of this.#serving) serving.delete(host);
   }
 
+  /** The partition's data is given up: what was acknowledged until now is not promised any more. */
+  onForced(partition: number): void {
+    for (const key of this.#acknowledged.keys()) {
+      if (partitionOf(key, this.#partitions) === partition) this.#acknowledged.delete(key);
+    }
+  }
+
   /** Every acknowledged write is on every in-sync disk. */
   checkAll(): void {
     for (const [key, write] of this.#acknowledged) this.#checkKey(key, write);
@@ -295,6 +302,8 @@ export class Invariants {
     const rowKey = prefix + textOf(encoder.encode(key));
     for (const id of config.inSync) {
       const host = world.hostOf(id);
+      // What a memory node held is gone with its process.
+      if (host === undefined && world.shape.memory) continue;
       if (host === undefined) throw new Violation(`nobody knows the in-sync node ${id}`, partition);
       const { disk } = host;
       const row = world.shape.fsync === "always" ? disk.durable(rowKey) : disk.rows.get(rowKey);

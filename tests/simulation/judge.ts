@@ -28,6 +28,8 @@ export interface JudgeOptions {
   /** What each key held in the end, strongly read. */
   readonly held?: ReadonlyMap<string, Held | undefined>;
   readonly statesMax?: number;
+  /** The key is judged by that many events of the history; undefined: by all, and by what is held. */
+  upTo?(key: string): number | undefined;
 }
 
 /** What a judgement rests on. */
@@ -45,8 +47,10 @@ export function judgeHistory(history: History, options: JudgeOptions = {}): Judg
   const beginOf = earliestLook(history.events, options.staleness ?? staleness());
   const statesMax = options.statesMax === undefined ? {} : { statesMax: options.statesMax };
   let [keys, operations, states] = [0, 0, 0];
-  for (const [key, all] of history.byKey()) {
+  for (const [key, whole] of history.byKey()) {
     keys++;
+    const upTo = options.upTo?.(key);
+    const all = upTo === undefined ? whole : cutOff(whole, upTo);
     operations += all.length;
     const calls = all.map(withoutWeakAcks);
     const strong = calls.filter((call) => !isWeak(call));
@@ -68,7 +72,7 @@ export function judgeHistory(history: History, options: JudgeOptions = {}): Judg
     } else if (verdict.is === "violation") {
       failures.push({ check, key, text: explain(key, concerned, verdict, beginOf) });
     }
-    const held = options.held?.get(key);
+    const held = upTo === undefined ? options.held?.get(key) : undefined;
     const lost = held === undefined ? undefined : checkHeld(all, held);
     if (lost !== undefined) {
       const writes = all.filter((call) => !isReadName(call.f)).slice(-12);
@@ -79,9 +83,23 @@ export function judgeHistory(history: History, options: JudgeOptions = {}): Judg
   return { failures, keys, operations, states };
 }
 
-function withoutWeakAcks(call: Call): Call {
-  if (call.acks !== "primary" || call.outcome !== "ok") return call;
+/** The calls that had begun by then; writes that had not ended might have gone either way. */
+function cutOff(calls: readonly Call[], upTo: number): Call[] {
+  const cut: Call[] = [];
+  for (const call of calls) {
+    if (call.at >= upTo) continue;
+    if (call.endAt < upTo) cut.push(call);
+    else if (!isReadName(call.f)) cut.push(unknown(call));
+  }
+  return cut;
+}
+
+function unknown(call: Call): Call {
   return { ...call, outcome: "info", endAt: Infinity, endTime: Infinity, version: undefined };
+}
+
+function withoutWeakAcks(call: Call): Call {
+  return call.acks === "primary" && call.outcome === "ok" ? unknown(call) : call;
 }
 
 function explain(

@@ -1,6 +1,6 @@
 /**
  * The child process of `mutation_run.ts`: runs seeds until one fails, and says which and why, as one
- * line of JSON. The mistake in the code that it runs was put there by its import map; of that it knows
+ * line of JSON, the last one; before it comes a line for each seed, as a sign of life. The mistake in the code that it runs was put there by its import map; of that it knows
  * nothing.
  *
  *     mutant.ts FROM SEEDS [STORM]
@@ -24,6 +24,7 @@ async function runSeeds(from: number, seeds: number, storm: string): Promise<Mut
   for (let seed = from; seed < from + seeds; seed++) {
     const result = await simulate({ ...options, seed });
     simulatedMs += result.simulatedMs;
+    console.log("another seed is done");
     if (result.failure !== undefined) {
       return { seed, what: result.failure.what, simulatedMs };
     }

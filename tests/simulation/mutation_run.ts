@@ -8,7 +8,10 @@ import type { MutantReport } from "./mutant.ts";
 import { mutate, type Mutation } from "./mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-/** A child that says nothing for so long is ended, and counts as having found something: it hangs. */
+/**
+ * A child that has not done a single seed in so long is ended, and counts as having found something: it
+ * hangs. A seed takes seconds, where the machine is not very busy.
+ */
 const TIMEOUT_MS = 900_000;
 
 /** What came of a mutation. */
@@ -53,17 +56,27 @@ export async function runMutation(
       stderr: "piped",
     }).spawn();
     let hangs = false;
-    const timer = setTimeout(() => {
-      hangs = true;
-      child.kill("SIGKILL");
-    }, TIMEOUT_MS);
-    const { code, stdout, stderr } = await child.output();
+    const watch = () =>
+      setTimeout(() => {
+        hangs = true;
+        child.kill("SIGKILL");
+      }, TIMEOUT_MS);
+    let timer = watch();
+    const stderrText = new Response(child.stderr).text();
+    let stdout = "";
+    for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
+      clearTimeout(timer);
+      timer = watch();
+      stdout += piece;
+    }
+    const { code } = await child.status;
     clearTimeout(timer);
+    const stderr = await stderrText;
     const elapsedMs = performance.now() - startMs;
-    const text = new TextDecoder().decode(stdout).trim();
+    const text = stdout.trim().split("\n").at(-1) ?? "";
     if (hangs) return { foundAfter: seeds, what: "the simulation does not end", elapsedMs };
     if (code !== 0 || text === "") {
-      const error = new TextDecoder().decode(stderr).trim().split("\n").slice(0, 3).join(" ");
+      const error = stderr.trim().split("\n").slice(0, 3).join(" ");
       return {
         foundAfter: 1,
         what: `the simulation's process ended with ${code}: ${error}`,

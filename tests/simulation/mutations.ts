@@ -37,7 +37,7 @@ export const STORMS = {
       drift: 1,
     },
     stormMs: 120_000,
-    shape: { replicationFactor: 3 },
+    shape: { replicationFactor: 3, memory: false },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
   /** As `cuts`, more of them, and the clients contradict each other all the time. */
@@ -49,7 +49,7 @@ export const STORMS = {
       drift: 1,
     },
     stormMs: 120_000,
-    shape: { replicationFactor: 3 },
+    shape: { replicationFactor: 3, memory: false },
     workload: {
       ...BUSY,
       hotKeys: 12,
@@ -81,7 +81,7 @@ export const STORMS = {
       drift: 1,
     },
     stormMs: 120_000,
-    shape: { repairDelayMs: 500 },
+    shape: { repairDelayMs: 500, memory: false },
     workload: { ...BUSY, hotKeys: 16, weakPercent: 0 },
   },
   /** The coordinator dies again and again while members come and go. */
@@ -93,8 +93,19 @@ export const STORMS = {
       powerLoss: 1,
     },
     stormMs: 120_000,
-    shape: { repairDelayMs: 500 },
+    shape: { repairDelayMs: 500, memory: false },
     workload: { ...BUSY, hotKeys: 8 },
+  },
+  /** Nodes die and come back, and somebody starts old copies of their folders. */
+  copies: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 8, coordinatorKill: 3, oldFolder: 8 },
+      outageMsMax: 4_000,
+    },
+    stormMs: 60_000,
+    shape: { memory: false },
+    workload: { coldKeys: 24, pauseMsMax: 1_000 },
   },
 } as const satisfies Record<string, Partial<SimulationOptions>>;
 
@@ -420,6 +431,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ]],
     seedsMax: 40,
     storm: "groups",
+  },
+  {
+    name: "a process with an old copy of a folder is let in",
+    file: "coordinator/registration.ts",
+    edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],
+    seedsMax: 10,
+    storm: "copies",
   },
   {
     name: "the coordinator publishes a map that is not on its disk",

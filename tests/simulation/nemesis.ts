@@ -9,9 +9,13 @@ import { LEASE_MS } from "../../shared/limits.ts";
 import { type Random, randomBelow, randomFraction } from "../../shared/random.ts";
 import type { FaultName } from "./faults.ts";
 import { type ResumeOrder, type SimProcess, spread } from "./scheduler.ts";
+import type { SimDisk } from "./sim_disk.ts";
+import { NODE_DOCUMENT } from "./sim_folder.ts";
 import { COORDINATOR_HOST, type NodeHost, type World } from "./world.ts";
 
 const NODES_MAX = 6;
+/** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
+const RECKLESS = 0.25;
 const RESUME_ORDERS: readonly ResumeOrder[] = ["as it came", "timers first", "timers last"];
 
 /** The source of misfortune. */
@@ -19,6 +23,11 @@ export class Nemesis {
   readonly #world: World;
   readonly #random: Random;
   #storm = false;
+  /** A copy that somebody has made of a node's folder, and the incarnation that it tells of. */
+  #copy: { readonly host: NodeHost; readonly disk: SimDisk; readonly node: string } | undefined;
+  #copies = 0;
+  /** A process on such a copy. */
+  #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
 
   constructor(world: World, random: Random) {
     this.#world = world;
@@ -45,6 +54,7 @@ export class Nemesis {
       diskSlow: () => this.#diskSlow(),
       readErrors: () => this.#readErrors(),
       bitFlip: () => this.#bitFlip(),
+      oldFolder: () => this.#oldFolder(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
       const rate = this.#world.faults.rates[name];
@@ -57,6 +67,7 @@ export class Nemesis {
     this.#storm = false;
     const world = this.#world;
     world.trace.add("nemesis", "the storm ends");
+    this.#twin?.end();
     world.network.options = {
       ...world.network.options,
       spikeRate: 0,
@@ -181,6 +192,10 @@ export class Nemesis {
 
   #killNode(host: NodeHost): void {
     const world = this.#world;
+    if (world.shape.memory && !this.#othersHoldAll(host)) {
+      if (!this.#chance(RECKLESS)) return;
+      world.coverage.hit("fault: the last copy in memory killed");
+    }
     const power = !this.#chance(world.faults.powerLoss);
     world.coverage.hit(power ? "fault: node killed" : "fault: node without power");
     world.killNode(host, power);
@@ -229,6 +244,7 @@ export class Nemesis {
   #stop(): void {
     const host = this.#runningNode();
     if (host?.runtime === undefined || host.wish !== "run") return;
+    if (this.#world.shape.memory && !this.#othersHoldAll(host)) return;
     this.#world.coverage.hit("fault: node stopped in order");
     this.#world.stopNode(host, () => {
       if (this.#storm) this.#startLater(host);
@@ -251,6 +267,9 @@ export class Nemesis {
     const host = this.#runningNode();
     if (host?.runtime === undefined || host.wish !== "run") return;
     world.coverage.hit("fault: node leaves");
+    // Who has left is forgotten, and may come back as a stranger.
+    if (this.#copy?.host === host) this.#copy = undefined;
+    if (this.#twin?.host === host) this.#twin.end();
     world.leaveNode(host);
   }
 
@@ -318,6 +337,26 @@ export class Nemesis {
     this.#later(this.#world.outageMs(), () => {
       disk.faults.readErrors = 0;
     });
+  }
+
+  /** Copies a node's folder, or starts a process on a copy that is older than the node's last start. */
+  #oldFolder(): void {
+    const copy = this.#copy;
+    if (copy === undefined) {
+      const host = this.#pick(this.#world.members);
+      const node = host?.disk.documents.get(NODE_DOCUMENT);
+      if (host === undefined || node === undefined) return;
+      const disk = host.disk.copy(`${host.name}-copy${++this.#copies}`);
+      this.#copy = { host, disk, node };
+      return;
+    }
+    // The last start must have got as far as the coordinator, or the copy is as good as the original.
+    const { host, disk, node } = copy;
+    if (host.runtime?.up !== true || host.disk.documents.get(NODE_DOCUMENT) === node) return;
+    this.#copy = undefined;
+    this.#world.coverage.hit("fault: old copy of a folder started");
+    this.#twin?.end();
+    this.#twin = { host, end: this.#world.startOnOldFolder(disk) };
   }
 
   /** One bit of what a node's disk holds, where others hold the same. */

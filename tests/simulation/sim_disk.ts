@@ -131,6 +131,26 @@ export class SimDisk {
 
   #documentUnderWay: { name: string; text: string } | undefined;
 
+  /** What a copy of it that somebody makes now would hold. */
+  copy(name: string): SimDisk {
+    const copy = new SimDisk(name, this.#scheduler, this.#coverage);
+    for (const [document, text] of this.documents) copy.documents.set(document, text);
+    for (const [key, value] of this.rows.entries()) copy.rows.set(key, value);
+    return copy;
+  }
+
+  /** Nothing is left: it was memory. */
+  wipe(): void {
+    this.rows.clear();
+    this.documents.clear();
+    this.damage = [];
+    this.#unsynced = [];
+    this.#underWay = [];
+    this.#ghost = undefined;
+    this.#history.length = 0;
+    this.#busyUntilMs = 0;
+  }
+
   /** The process that used the disk is dead. @param power false: what the system held in memory is gone too */
   crash(power: boolean): void {
     const begun = this.#documentUnderWay;

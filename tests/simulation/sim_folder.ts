@@ -15,6 +15,9 @@ import type { Storage } from "../../shared/storage.ts";
 import type { SimProcess } from "./scheduler.ts";
 import type { SimDisk } from "./sim_disk.ts";
 
+/** Where it keeps who it is. */
+export const NODE_DOCUMENT = "node.json";
+
 interface Identity {
   readonly nodeId: string;
   readonly incarnation: number;
@@ -36,7 +39,7 @@ export class SimFolder implements NodeFolder {
 
   /** @throws {KvError} `storage_failed` */
   static async open(disk: SimDisk, process: SimProcess): Promise<SimFolder> {
-    const store = disk.document(process, "node.json");
+    const store = disk.document(process, NODE_DOCUMENT);
     const before = await store.read() as Identity | undefined;
     const identity = before === undefined
       ? { nodeId: randomId(process.random), incarnation: 1 }

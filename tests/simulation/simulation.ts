@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { BALANCE_BOUND } from "../../shared/limits.ts";
+import { BALANCE_BOUND, REQUEST_TIMEOUT_MS } from "../../shared/limits.ts";
+import type { Reply } from "../../shared/messages.ts";
 import { KvError } from "../../shared/errors.ts";
 import { partitionOf } from "../../shared/position.ts";
 import { type Random, randomBelow, randomFraction, SeededRandom } from "../../shared/random.ts";
 import { place } from "../../coordinator/placement.ts";
 import type { Coverage } from "./coverage.ts";
-import { chooseFaults, type Faults } from "./faults.ts";
+import { chooseFaults, type Faults, withoutDisks } from "./faults.ts";
 import { compareCopies } from "./copies.ts";
 import { History } from "./history.ts";
 import { Invariants, Violation } from "./invariants.ts";
@@ -29,6 +30,8 @@ import type { Trace } from "./trace.ts";
 export const HEAL_MS_MAX = 150_000;
 /** After that, what was under way ends. */
 const SETTLE_MS = 25_000;
+/** From the end of the storm until an operator gives up what is lost. */
+const FORCE_AFTER_MS = 20_000;
 /** How long clients then still ask; every one of their requests must succeed. */
 const CALM_MS = 5_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
@@ -103,15 +106,19 @@ class Simulation {
   readonly #large: boolean;
   readonly #pauseMsMax: number;
   #slices = 0;
+  /** Partitions whose data an operator gave up, and how long the history was then. */
+  readonly #forced = new Map<number, number>();
 
   constructor(options: SimulationOptions) {
     this.#options = options;
     const random = this.#random = new SeededRandom(options.seed * 2 + 1);
-    const faults = options.faults ?? chooseFaults(random);
+    const chosen = options.faults ?? chooseFaults(random);
     const nodes = 3 + randomBelow(random, 3);
     const replicationFactor = randomBelow(random, 4) === 0 ? 2 : 3;
     // A few large partitions in some runs, so that copies are filled in many pieces.
-    this.#large = randomBelow(random, 16) === 0 && faults.network.latencyMinMs < 5;
+    this.#large = randomBelow(random, 16) === 0 && chosen.network.latencyMinMs < 5;
+    const memory = options.shape?.memory ?? randomBelow(random, 8) === 0;
+    const faults = memory ? withoutDisks(chosen) : chosen;
     const shape: ClusterShape = {
       nodes,
       partitions: this.#large ? 1 + randomBelow(random, 2) : 8,
@@ -120,6 +127,7 @@ class Simulation {
       repairDelayMs: 1_000 + randomBelow(random, 5_000),
       expectNodes: randomBelow(random, 2) === 0 ? 1 : nodes,
       fsync: faults.powerLoss === 0 && randomBelow(random, 4) === 0 ? "interval" : "always",
+      memory,
       ...options.shape,
     };
     this.#pauseMsMax = this.#large ? 30 : PAUSES_MS[randomBelow(random, PAUSES_MS.length)] ?? 200;
@@ -190,6 +198,7 @@ class Simulation {
       this.#invariants.checkAll();
     }
     this.#nemesis.end();
+    if (world.shape.memory) await this.#forceWhatIsLost();
     const healed = await this.#heal();
     this.#invariants.checkAll();
     if (!healed) {
@@ -245,6 +254,33 @@ class Simulation {
       if (this.#world.defect !== undefined) throw this.#world.defect;
     }
     return until?.() ?? true;
+  }
+
+  /**
+   * An operator gives up what was in the memory of processes that are all dead. What the partition's
+   * clients saw until then is judged by itself: they begin again with nothing.
+   */
+  async #forceWhatIsLost(): Promise<void> {
+    const lost = () =>
+      (this.#world.map?.partitions ?? []).flatMap(({ primary, inSync }, partition) =>
+        primary === undefined && inSync.length > 0 &&
+          inSync.every((id) => this.#world.hostOf(id) === undefined)
+          ? [partition]
+          : []
+      );
+    // Old leases must have run out, and everybody must be there again.
+    await this.#pass(FORCE_AFTER_MS);
+    for (const partition of lost()) {
+      let reply: Reply | undefined;
+      this.#invariants.onForced(partition);
+      this.#forced.set(partition, this.#history.events.length);
+      this.#world.force(partition, (is) => reply = is);
+      await this.#pass(REQUEST_TIMEOUT_MS * 2, () => reply !== undefined);
+      if (reply?.req_type !== "result") {
+        throw new Violation(`force is answered with ${JSON.stringify(reply)}`, partition);
+      }
+      this.#world.coverage.hit("partition: forced");
+    }
   }
 
   /** @returns false where that is not possible, and rightly so */
@@ -376,7 +412,11 @@ class Simulation {
   }
 
   #judge(held: Awaited<ReturnType<Workload["readAll"]>> | undefined): void {
-    const judgement = judgeHistory(this.#history, held === undefined ? {} : { held });
+    const upTo = (key: string) => this.#forced.get(partitionOfKey(key, this.#world));
+    const judgement = judgeHistory(this.#history, {
+      upTo,
+      ...(held === undefined ? {} : { held }),
+    });
     const [first] = judgement.failures;
     if (first === undefined) return;
     throw new Violation(`${first.check}: ${first.text}`, partitionOfKey(first.key, this.#world));

@@ -1,6 +1,8 @@
 /** A small fixed set of runs. Large ones: `deno task sim --seeds 200`. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { simulate } from "./simulation.ts";
+import type { Happening } from "./coverage.ts";
+import { noFaults } from "./faults.ts";
+import { simulate, type SimulationOptions } from "./simulation.ts";
 
 /** Beside what `tests/regression/` keeps. */
 const SEEDS = [1, 2, 5, 8, 11, 13, 16, 17, 20, 26];
@@ -11,6 +13,43 @@ for (const seed of SEEDS) {
     assertEquals(failure?.what, undefined, `replay: deno task sim --from ${seed} --storm 60`);
   });
 }
+
+const NONE = noFaults();
+const STORM: SimulationOptions = {
+  seed: 0,
+  faults: {
+    ...NONE,
+    rates: {
+      ...NONE.rates,
+      kill: 8,
+      allAtOnce: 0.5,
+      stop: 2,
+      cut: 2,
+      coordinatorKill: 2,
+      oldFolder: 8,
+    },
+    outageMsMax: 8_000,
+    powerLoss: 0.3,
+  },
+  stormMs: 40_000,
+  workload: { pauseMsMax: 1_500, coldKeys: 24 },
+};
+
+/** Runs seeds until one has met with it; all of them must pass. */
+async function runUntil(what: Happening, memory: boolean): Promise<void> {
+  for (let seed = 100; seed < 120; seed++) {
+    const { failure, coverage } = await simulate({ ...STORM, seed, shape: { memory } });
+    assertEquals(failure?.what, undefined, `seed ${seed}`);
+    if (coverage.count(what) > 0) return;
+  }
+  throw new Error(`not in 20 seeds: ${what}`);
+}
+
+Deno.test("simulate: an old copy of a node's folder is refused", () =>
+  runUntil("node: old folder refused", false));
+
+Deno.test("simulate: where memory nodes lose a partition, all heals once it is given up", () =>
+  runUntil("partition: forced", true));
 
 Deno.test("simulate: the same seed is the same run, byte for byte, recorded or not", async () => {
   const options = { seed: 3, stormMs: 30_000 };

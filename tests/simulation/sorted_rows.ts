@@ -38,6 +38,11 @@ export class SortedRows {
     if (bucket?.rows.delete(key)) bucket.sorted = undefined;
   }
 
+  /** In no order that means anything. */
+  *entries(): Iterable<[string, Uint8Array]> {
+    for (const { rows } of this.#buckets.values()) yield* rows;
+  }
+
   clear(): void {
     this.#buckets.clear();
     this.#names = undefined;

@@ -8,13 +8,16 @@
 import { KvClient } from "../../client/kv_client.ts";
 import { Coordinator } from "../../coordinator/coordinator.ts";
 import { parseStoredCluster, type StoredCluster } from "../../coordinator/stored_cluster.ts";
-import { NodeRuntime } from "../../node/node_runtime.ts";
+import { MemoryFolder } from "../../node/memory_folder.ts";
+import { type NodeFolder, NodeRuntime } from "../../node/node_runtime.ts";
 import type { FsyncMode } from "../../node/partition_store.ts";
 import type { ClusterMap, NodeId } from "../../shared/cluster_map.ts";
 import { KvError, toKvError } from "../../shared/errors.ts";
-import { DRAIN_TIMEOUT_MS } from "../../shared/limits.ts";
+import { DRAIN_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/limits.ts";
+import { PROTOCOL_VERSION, type Reply } from "../../shared/messages.ts";
 import { randomBelow, randomFraction } from "../../shared/random.ts";
 import { Router } from "../../shared/router.ts";
+import { RpcClient } from "../../shared/rpc_client.ts";
 import type { Storage } from "../../shared/storage.ts";
 import { Coverage } from "./coverage.ts";
 import type { Faults } from "./faults.ts";
@@ -42,6 +45,8 @@ export interface ClusterShape {
   readonly expectNodes: number;
   /** "interval" only where no host loses its power. */
   readonly fsync: FsyncMode;
+  /** `--storage memory`: a node that starts again is another one, and has nothing. */
+  readonly memory: boolean;
 }
 
 /** A defect, or what a test of the checkers has put in place of one. */
@@ -219,28 +224,15 @@ export class World {
     this.coverage.hit("node: started");
     this.trace.add(host.name, "the process starts");
     const sabotage = this.#sabotage;
-    NodeRuntime.start({
-      clock: process.clock,
-      random: process.random,
-      transport: this.network.transport(process),
-      logger: (category) => this.trace.logger(process, category),
-    }, {
-      listen: [{ host: host.name, port: NODE_PORT }],
-      openFolder: async () => {
-        const folder = await SimFolder.open(host.disk, process);
-        host.nodeId = folder.nodeId;
-        return sabotage.storage === undefined
-          ? folder
-          : withStorage(folder, sabotage.storage(folder.storage, host.name));
-      },
-      memory: false,
-      fsync: this.shape.fsync,
-      cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 64 * 1024,
-      weight: 1,
-      cluster: {
-        locate: (use) =>
-          process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
-      },
+    this.#startRuntime(process, async () => {
+      const folder = this.shape.memory
+        // What a dead process had in memory is gone; see `#end`.
+        ? withStorage(new MemoryFolder(process.clock, process.random), host.disk.open(process))
+        : await SimFolder.open(host.disk, process);
+      host.nodeId = folder.nodeId;
+      return sabotage.storage === undefined
+        ? folder
+        : withStorage(folder, sabotage.storage(folder.storage, host.name));
     }).then((runtime) => {
       if (!process.alive) return;
       host.runtime = runtime;
@@ -253,6 +245,61 @@ export class World {
       if (!process.alive) return;
       this.#onFailed(host, process, toKvError(error));
     });
+  }
+
+  #startRuntime(process: SimProcess, openFolder: () => Promise<NodeFolder>): Promise<NodeRuntime> {
+    return NodeRuntime.start({
+      clock: process.clock,
+      random: process.random,
+      transport: this.network.transport(process),
+      logger: (category) => this.trace.logger(process, category),
+    }, {
+      listen: [{ host: process.host, port: NODE_PORT }],
+      openFolder,
+      memory: this.shape.memory,
+      fsync: this.shape.fsync,
+      cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 64 * 1024,
+      weight: 1,
+      cluster: {
+        locate: (use) =>
+          process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
+      },
+    });
+  }
+
+  /**
+   * Somebody starts a process on an old copy of a node's folder, on a host of its own. It must be
+   * refused, whether the node itself runs or not, and must never serve.
+   *
+   * @param disk the copy, older than the node's last start
+   * @returns ends the process, wherever it is
+   */
+  startOnOldFolder(disk: SimDisk): () => void {
+    const process = this.spawn(disk.name, disk.name);
+    this.trace.add(disk.name, "a process starts on an old copy of a folder");
+    const end = () => {
+      if (!process.alive) return;
+      process.kill();
+      this.network.processDied(process, true);
+    };
+    this.#startRuntime(process, () => SimFolder.open(disk, process)).then((runtime) => {
+      if (!process.alive) return;
+      runtime.failed.then((error) => {
+        if (!process.alive) return;
+        if (error.code === "stale_incarnation") this.coverage.hit("node: old folder refused");
+        else this.#fail(`${disk.name}, on an old folder, ends with ${error.message}`, error);
+        end();
+      });
+      const watch = () => {
+        if (!process.alive) return;
+        if (runtime.node.hasLease || runtime.up) {
+          this.#fail(`${disk.name} was let in with an old folder`, undefined);
+        }
+        this.scheduler.after(50, undefined, watch);
+      };
+      watch();
+    }, (error) => this.#fail(`${disk.name}, on an old folder, does not start`, error));
+    return end;
   }
 
   /** It has ended with an error. A supervisor starts it again; only a disk's errors are its right. */
@@ -312,6 +359,22 @@ export class World {
     });
   }
 
+  /** An operator's order, as `kv-coordinator --force` gives it. */
+  force(partition: number, then: (reply: Reply) => void): void {
+    const process = this.spawn("operator", "operator");
+    const { clock, random } = process;
+    const rpc = new RpcClient(
+      { clock, random, transport: this.network.transport(process) },
+      { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+      { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" },
+    );
+    const order = { req_type: "force", partition };
+    rpc.request(order, REQUEST_TIMEOUT_MS, (reply) => {
+      rpc.close();
+      then(reply);
+    });
+  }
+
   // Clients.
 
   addClient(index: number, kind: "library" | "gateway" | "node", concurrency: number) {
@@ -358,6 +421,10 @@ export class World {
     process.kill();
     this.network.processDied(process, power);
     host.disk.crash(power);
+    if (this.shape.memory) {
+      host.disk.wipe();
+      host.nodeId = undefined;
+    }
     host.process = undefined;
     host.runtime = undefined;
     this.onProcessEnded(host);
@@ -372,7 +439,7 @@ export class World {
   }
 }
 
-function withStorage(folder: SimFolder, storage: Storage) {
+function withStorage(folder: NodeFolder, storage: Storage): NodeFolder {
   return {
     nodeId: folder.nodeId,
     incarnation: folder.incarnation,

@@ -220,3 +220,19 @@ Deno.test("shorten leaves out what was before, where it does not matter", () => 
     timeline(example.calls),
   );
 });
+
+Deno.test("judgeHistory: what comes after data was given up is not held against what came before", () => {
+  // Seven events until then; the update has begun and not ended.
+  const text = `0-1 write a ok 1
+    2-3 write b ok 2
+    4-5 read b 2
+    6-9 write c ok 3
+    20-21 read absent`;
+  const history = historyOf(text);
+  const held = new Map([["k", { value: null }]]);
+  assertEquals(judgeHistory(history, { held }).failures.length, 2);
+  assertEquals(judgeHistory(history, { held, upTo: () => 7 }).failures, []);
+  // Before it, everything is judged as ever.
+  const lost = historyOf(text.replace("read b 2", "read a 1"));
+  assertEquals(judgeHistory(lost, { held, upTo: () => 7 }).failures.length, 1);
+});
