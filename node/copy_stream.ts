@@ -11,6 +11,7 @@
  */
 import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
 import type { Entry } from "../shared/entry.ts";
+import { toKvError } from "../shared/errors.ts";
 import { ALIGN_CHUNK_BYTES, ALIGN_CHUNK_ROWS } from "../shared/limits.ts";
 import type { Message, PeerMessage } from "../shared/messages.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
@@ -206,8 +207,17 @@ export class CopyStream {
         this.#sendKeys(suspects, () => this.#sendFrom(undefined, info.commit, false));
       }
     } catch (error) {
-      this.#owner.onReadFailed(error);
+      this.#onReadFailed(error);
     }
+  }
+
+  /**
+   * What the copy lacks cannot be read now. It is asked again with a later tick, and sent it then;
+   * but damage does not mend itself.
+   */
+  #onReadFailed(error: unknown): void {
+    if (toKvError(error).code !== "corrupt") this.stop();
+    this.#owner.onReadFailed(error);
   }
 
   /** Sends what this node has, or has not, of the given keys; then goes on. */
@@ -249,7 +259,10 @@ export class CopyStream {
         if (next === undefined) this.#end();
         else this.#paced(entries, () => this.#sendFrom(next, beyondSeq, full));
       },
-      (error) => this.#owner.onReadFailed(error),
+      (error) => {
+        if (stream === this.#stream && this.state === "aligning") this.#onReadFailed(error);
+        else this.#owner.onReadFailed(error);
+      },
     );
   }
 

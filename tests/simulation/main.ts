@@ -81,13 +81,14 @@ async function main(): Promise<number> {
     return 1;
   }
   const missing = coverage.missing();
-  if (missing.length > 0) {
+  // The shares are those of storms of the usual length.
+  if (missing.length > 0 && storm.stormMs === undefined) {
     console.log(`FAILED: never happened: ${missing.join(", ")}`);
     return 1;
   }
   console.log(
-    `${done} seeds, all ok; ${coverage.due().length} of ${HAPPENINGS.length} things were due to ` +
-      "happen in so many, and did",
+    `${done} seeds, all ok; ${coverage.due().length} of ${HAPPENINGS.length} things are due to ` +
+      `happen in so many, and ${missing.length === 0 ? "did" : `${missing.length} did not`}`,
   );
   return 0;
 }
