@@ -288,7 +288,7 @@ export const MUTATIONS: readonly Mutation[] = [
       ],
       ["if (stream.ackedSeq < this.store.state.commitSeq) return;", ""],
     ],
-    seedsMax: 10,
+    seedsMax: 20,
   },
   {
     name: "a learner is reported before writes wait for it",
