@@ -69,6 +69,9 @@ export const EXPECTED = {
   "copy: level": 100,
   "copy: damaged": 22,
   "read: by confirmation": 62,
+  "transaction: done": 20,
+  "transaction: refused by its check": 1,
+  "transaction: of unknown outcome, and done": 1,
   "log: stream refused": 20,
   "log: data of a partition is damaged": 14,
 } as const;

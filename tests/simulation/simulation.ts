@@ -423,7 +423,11 @@ class Simulation {
   }
 
   #judgeAtomic(): void {
-    const wrong = judgeAtomic(this.#atomic?.calls ?? [], this.#world.coverage);
+    // Where data was given up, the log of a group begins again.
+    const calls = (this.#atomic?.calls ?? []).filter(({ group }) =>
+      !this.#forced.has(this.#partitionOf(group))
+    );
+    const wrong = judgeAtomic(calls, this.#world.coverage);
     if (wrong === undefined) return;
     throw new Violation(`transactions: ${wrong.text}`, this.#partitionOf(wrong.group));
   }
