@@ -101,6 +101,8 @@ async function runScenario(
   const effort = settings.quick ? QUICK_EFFORT : settings;
   console.log(`\n--- ${scenario.name}: ${scenario.title}`);
   const notes = gathered.notes[scenario.name] = [] as string[];
+  const met: string[] = [];
+  let wanted = 0;
   await scenario.run({
     effort,
     quick: settings.quick,
@@ -118,7 +120,9 @@ async function runScenario(
       return generator;
     },
     measure: async (row) => {
+      met.push(row.name);
       if (!isWanted(row.name, scenario, settings.only)) return;
+      wanted++;
       const result = await compare(row, effort);
       gathered.rows.push(result);
       rowLines(result).forEach((line) => console.log(line));
@@ -135,6 +139,9 @@ async function runScenario(
       console.log(`  (${text})`);
     },
   });
+  if (met.length > 0 && wanted === 0) {
+    throw new Error(`--only names none of its rows; there are ${met.join(", ")}`);
+  }
 }
 
 async function run(scenarios: readonly Scenario[], settings: CompareSettings): Promise<boolean> {
@@ -227,10 +234,10 @@ function isRowOf(name: string, scenario: Scenario): boolean {
   return scenario.group === "comparison" && name.startsWith(`${scenario.name}-`);
 }
 
-/** Where rows of a scenario were asked for by their names, or what these begin with: only those. */
+/** Where rows of a scenario were asked for by their names, or the first words of these: only those. */
 function isWanted(row: string, scenario: Scenario, only: readonly string[]): boolean {
   const rows = only.filter((name) => isRowOf(name, scenario));
-  return rows.length === 0 || rows.some((name) => row.startsWith(name));
+  return rows.length === 0 || rows.some((name) => row === name || row.startsWith(`${name}-`));
 }
 
 async function main(): Promise<number> {
