@@ -1,6 +1,8 @@
 /**
  * `increment` and `increment_float`: a number in decimal text, changed in place. Integers are signed 64
- * bits and never wrap; floats are IEEE 754 doubles, written in their shortest form without an exponent.
+ * bits and never wrap. Floats are added as the decimals that they are written as, exactly, so that 0.1 and
+ * 0.2 make 0.3; the result is rounded to 17 places behind the point, as Redis has them, has no exponent,
+ * and must lie in the range of a double.
  *
  * @module
  */
@@ -31,32 +33,55 @@ function parseInteger(digits: string): bigint | undefined {
   return value < INT64_MIN || value > INT64_MAX ? undefined : value;
 }
 
-function parseFloatStrictly(digits: string): number | undefined {
-  if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(digits)) return undefined;
-  const value = Number(digits);
-  return Number.isFinite(value) ? value : undefined;
+/** `digits` divided by 10 to the power of `scale`. */
+interface Decimal {
+  readonly digits: bigint;
+  readonly scale: number;
+}
+
+/** Places behind the point that a result has. */
+const PLACES_MAX = 17;
+/** Beyond it a number is infinite or nothing. */
+const EXPONENT_MAX = 400;
+const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$/;
+
+/** The number; undefined where the text is none that a double could stand for. */
+function parseDecimal(text: string): Decimal | undefined {
+  const [, sign, whole = "", fraction = "", exponentText = "0"] = DECIMAL.exec(text) ?? [];
+  const exponent = Number(exponentText);
+  if (sign === undefined || whole + fraction === "" || Math.abs(exponent) > EXPONENT_MAX) {
+    return undefined;
+  }
+  if (!Number.isFinite(Number(text))) return undefined;
+  const digits = BigInt(whole + fraction) * (sign === "-" ? -1n : 1n);
+  const scale = fraction.length - exponent;
+  return scale >= 0 ? { digits, scale } : { digits: digits * 10n ** BigInt(-scale), scale: 0 };
+}
+
+function addDecimals(a: Decimal, b: Decimal): Decimal {
+  const scale = Math.max(a.scale, b.scale);
+  const at = ({ digits, scale: own }: Decimal) => digits * 10n ** BigInt(scale - own);
+  return rounded({ digits: at(a) + at(b), scale });
+}
+
+function rounded({ digits, scale }: Decimal): Decimal {
+  if (scale <= PLACES_MAX) return { digits, scale };
+  const unit = 10n ** BigInt(scale - PLACES_MAX);
+  const half = digits < 0n ? -unit / 2n : unit / 2n;
+  return { digits: (digits + half) / unit, scale: PLACES_MAX };
+}
+
+function formatDecimal({ digits, scale }: Decimal): string {
+  const negative = digits < 0n;
+  const text = String(negative ? -digits : digits).padStart(scale + 1, "0");
+  const whole = text.slice(0, text.length - scale);
+  const fraction = text.slice(text.length - scale).replace(/0+$/, "");
+  return `${negative ? "-" : ""}${whole}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
 function valueText(entry: Entry | undefined): string {
   if (entry === undefined) return "0";
   return entry.value.length > 400 ? "" : latin1.decode(entry.value);
-}
-
-/** Decimal notation without an exponent. */
-export function formatFloat(value: number): string {
-  const shortest = String(value === 0 ? 0 : value);
-  if (!shortest.includes("e")) return shortest;
-  const [mantissa = "", exponentText = "0"] = shortest.split("e");
-  const negative = mantissa.startsWith("-");
-  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
-  const point = whole.length + Number(exponentText);
-  const digits = whole + fraction;
-  const plain = point <= 0
-    ? `0.${"0".repeat(-point)}${digits}`
-    : digits.length <= point
-    ? digits.padEnd(point, "0")
-    : `${digits.slice(0, point)}.${digits.slice(point)}`;
-  return negative ? `-${plain}` : plain;
 }
 
 export const increment: WriteOperation<typeof INTEGER_FIELDS> = {
@@ -104,17 +129,16 @@ export const incrementFloat: WriteOperation<typeof FLOAT_FIELDS> = {
   fields: FLOAT_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current) {
-    const by = parseFloatStrictly(request.by ?? "1");
-    const before = parseFloatStrictly(valueText(current));
+    const by = parseDecimal(request.by ?? "1");
+    const before = parseDecimal(valueText(current));
     if (by === undefined || before === undefined) {
       const what = by === undefined ? `"by"` : `the value of ${quote(request.key)}`;
       throw new KvError("not_a_float", `increment_float: ${what} is not a number`);
     }
-    const after = before + by;
-    if (!Number.isFinite(after)) {
-      throw new KvError("out_of_range", `increment_float: ${before} + ${by} is not finite`);
+    const result = formatDecimal(addDecimals(before, by));
+    if (!Number.isFinite(Number(result))) {
+      throw new KvError("out_of_range", "increment_float: the sum is beyond a double's range");
     }
-    const result = formatFloat(after);
     return {
       write: { flags: 0, value: utf8.encode(result), expiresAtMs: current?.expiresAtMs ?? 0 },
       reply: (version) => resultReply(result, version),

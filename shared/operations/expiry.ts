@@ -23,8 +23,8 @@ const EXPIRE_FIELDS = {
   ...WRITE_FIELDS,
   ...EXPIRY_FIELDS,
   when: described(
-    "Only if the key has no expiry (nx), has one (xx), or if the new one is later (gt) or earlier (lt); none counts as latest",
-    optional(oneOf("nx", "xx", "gt", "lt")),
+    "Only if the key has no expiry (nx), has one (xx), or if the new one is later (gt) or earlier (lt; none counts as latest), or xx and lt at once (xx_lt)",
+    optional(oneOf("nx", "xx", "gt", "lt", "xx_lt")),
     { fallback: "always" },
   ),
 };
@@ -40,6 +40,8 @@ function allows(when: string | undefined, current: Entry, expiresAtMs: number): 
       return now !== 0 && expiresAtMs > now;
     case "lt":
       return now === 0 || expiresAtMs < now;
+    case "xx_lt":
+      return now !== 0 && expiresAtMs < now;
     default:
       return true;
   }

@@ -479,7 +479,7 @@ Deno.test("completeLine offers commands, and the options of a command", () => {
     ["get k", [], "k"],
     ["nosuch --", [], "--"],
     ["put k v --t", ["--timeout-ms ", "--ttl "], "--t"],
-    ["expire k 1m --when ", ["gt ", "lt ", "nx ", "xx "], ""],
+    ["expire k 1m --when ", ["gt ", "lt ", "nx ", "xx ", "xx_lt "], ""],
     ["expire k 1m --when g", ["gt "], "g"],
   ];
   for (const [line, candidates, part] of table) {

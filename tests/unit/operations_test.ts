@@ -1,8 +1,7 @@
 import { wireForm } from "../../shared/wire_form.ts";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Entry } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
-import { formatFloat } from "../../shared/operations/arithmetic.ts";
 import {
   dataReply,
   type Operation,
@@ -102,12 +101,14 @@ const CASES: [OperationName, Record<string, unknown>, Entry | undefined, unknown
     0,
     "9223372036854775807",
   ]],
-  ["increment_float", { by: "0.1" }, entry("0.2"), [
-    "0.30000000000000004",
-    0,
-    "0.30000000000000004",
-  ]],
+  ["increment_float", { by: "0.1" }, entry("0.2"), ["0.3", 0, "0.3"]],
   ["increment_float", { by: "5e3" }, entry("1"), ["5001", 0, "5001"]],
+  ["increment_float", { by: "-.3" }, entry("0.3"), ["0", 0, "0"]],
+  ["increment_float", { by: "1.000000000000000005" }, entry("3"), [
+    "4.00000000000000001",
+    0,
+    "4.00000000000000001",
+  ]],
   ["append_value", { value: "b" }, undefined, ["b", 0, 1]],
   ["append_value", { value: "b" }, entry("a", NOW + 5), ["ab", NOW + 5, 2]],
   ["set_range", { offset: 2, value: "x" }, undefined, ["\0\0x", 0, 3]],
@@ -161,16 +162,37 @@ Deno.test("operation inspect tells of a key without its value", () => {
   assertEquals(OPERATIONS.inspect.read(request, undefined).req_type, "error");
 });
 
-Deno.test("formatFloat writes no exponent", () => {
-  for (
-    const [value, text] of [
-      [1e21, "1000000000000000000000"],
-      [1.5e-7, "0.00000015"],
-      [-2.5e22, "-25000000000000000000000"],
-      [3, "3"],
-      [-0, "0"],
-    ] as const
-  ) assertEquals(formatFloat(value), text);
+Deno.test("increment_float writes no exponent, and at most 17 places behind the point", () => {
+  const cases: [by: string, text: string][] = [
+    ["0", "0"],
+    ["-0", "0"],
+    ["1e21", "1000000000000000000000"],
+    ["1.5e-7", "0.00000015"],
+    ["-1.25e-7", "-0.000000125"],
+    ["1e-17", "0.00000000000000001"],
+    ["4e-18", "0"],
+    ["-5e-18", "-0.00000000000000001"],
+    ["100.50", "100.5"],
+    ["5.", "5"],
+    ["-.5", "-0.5"],
+  ];
+  for (const [by, text] of cases) {
+    const outcome = OPERATIONS.increment_float.evaluate(
+      { req_type: "increment_float", key: "k", by },
+      undefined,
+      { wallMs: 0, valueBytesMax: 100 },
+    );
+    assert("write" in outcome);
+    assertEquals(new TextDecoder().decode(outcome.write.value), text, by);
+  }
+  for (const by of ["", ".", "e5", "1e401", "1e", "0x10", "1_0", " 1", "inf", "NaN", "--1"]) {
+    assertThrows(() =>
+      OPERATIONS.increment_float.evaluate(
+        { req_type: "increment_float", key: "k", by },
+        undefined,
+        { wallMs: 0, valueBytesMax: 100 },
+      ), KvError);
+  }
 });
 
 Deno.test("a value's content type: kept where the value is kept or changed in part, else dropped", () => {
