@@ -42,7 +42,7 @@ import {
   type WriteOptions,
 } from "./call.ts";
 import { type KeyCall, KeyCalls, quote } from "./key_calls.ts";
-import { Lanes } from "./lanes.ts";
+import { Lanes } from "../shared/lane_pool.ts";
 import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
 import {
   deleteAll,

@@ -94,13 +94,16 @@ export class NodeDatabase implements Database {
     const beganMs = this.#clock.monotonicMs();
     const { node, forwarder, onForward } = this.#options;
     node.execute(request, (result) => {
-      if (!mayServeElsewhere(result)) {
+      const unknown = isUnknown(result) && "lane" in request && request.lane !== undefined;
+      if (!unknown && !mayServeElsewhere(result)) {
         done(result);
         return;
       }
       onForward();
       const leftMs = beganMs + timeoutMs - this.#clock.monotonicMs();
-      forwarder.execute(request, Math.max(1, leftMs), done);
+      // In its lane a write may be repeated, at whoever is primary now.
+      const next = unknown ? { ...request, again: true } : request;
+      forwarder.execute(next, Math.max(1, leftMs), done);
     });
   }
 
@@ -172,6 +175,10 @@ export class NodeDatabase implements Database {
 
 /** A request of another node, or of a client that asks all nodes itself. */
 type ScanMessage = Message<"scan_node" | "count_node">;
+
+function isUnknown(reply: Reply): boolean {
+  return reply.req_type === "error" && reply.code === "outcome_unknown";
+}
 
 /** Whether the request is known not to have happened, and another node (or this one, later) can. */
 function mayServeElsewhere(reply: Reply): boolean {

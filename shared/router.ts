@@ -165,7 +165,8 @@ export class Router {
       request,
       isRead: onlyReads(request),
       isRemembered: "lane" in request && request.lane !== undefined,
-      unknown: false,
+      // Whoever passes it on may have tried it already.
+      unknown: "again" in request && request.again === true,
       startMs,
       deadlineMs: startMs + timeoutMs,
       done,

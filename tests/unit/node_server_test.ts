@@ -179,6 +179,20 @@ Deno.test("NodeServer gives an error of its own copy that no other place can men
   }
 });
 
+Deno.test("NodeServer repeats a write of unknown outcome elsewhere, where its lane makes that harmless", async () => {
+  const bench = new Bench();
+  bench.onExecute = (_, reply) =>
+    reply({ req_type: "error", code: "outcome_unknown", message: "" });
+  const client = await bench.client();
+  const request = { id: 1, req_type: "increment", key: "a", lane: "l", op: 1 };
+  assertEquals((await client.ask(request)).message, "forwarded");
+  const [[forwarded] = []] = bench.forwarded;
+  assert(
+    forwarded !== undefined && "again" in forwarded,
+    "whoever has it must know of this attempt",
+  );
+});
+
 Deno.test("NodeServer checks requests at the door", async () => {
   const bench = new Bench();
   const client = await bench.client();

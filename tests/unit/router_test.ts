@@ -223,6 +223,16 @@ Deno.test("Router gives outcome_unknown of a write to the caller, and sends it o
   }
 });
 
+Deno.test("Router knows of an attempt that was made before it was asked", async () => {
+  const bench = await Bench.start();
+  bench.on("a", () => error("unavailable"));
+  const { key } = put();
+  bench.execute({ req_type: "increment", key, lane: "l", op: 1, again: true }, 500);
+  bench.clock.advance(1_000);
+  assertEquals(bench.codes, ["outcome_unknown"], "that attempt may have happened");
+  bench.router.close();
+});
+
 Deno.test("Router gives outcome_unknown for a write without an answer at its deadline", async () => {
   const bench = await Bench.start();
   bench.on("a", () => "hold");

@@ -14,7 +14,7 @@ export interface Lane {
 /** The lanes of one client. As many come into being as requests are under way at the same time. */
 export class Lanes {
   readonly #client: string;
-  readonly #free: { lane: string; lastOp: number }[] = [];
+  readonly #free: Lane[] = [];
   #made = 0;
 
   /** @param client a name that no other client has */
@@ -22,15 +22,24 @@ export class Lanes {
     this.#client = client;
   }
 
+  /** A lane of one's own, with its next number. */
+  take(): Lane {
+    const held = this.#free.pop() ?? { lane: `${this.#client}.${this.#made++}`, op: 0 };
+    return { lane: held.lane, op: held.op + 1 };
+  }
+
+  /** Gives it back; also after an unknown outcome: the next number fences the last one off. */
+  give(lane: Lane): void {
+    this.#free.push(lane);
+  }
+
   /** Runs a request in a lane of its own. */
   async run<T>(request: (lane: Lane) => Promise<T>): Promise<T> {
-    const held = this.#free.pop() ?? { lane: `${this.#client}.${this.#made++}`, lastOp: 0 };
-    held.lastOp++;
+    const held = this.take();
     try {
-      return await request({ lane: held.lane, op: held.lastOp });
+      return await request(held);
     } finally {
-      // Also after an unknown outcome: the next number fences the last one off.
-      this.#free.push(held);
+      this.give(held);
     }
   }
 }
