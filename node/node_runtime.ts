@@ -196,6 +196,8 @@ export class NodeRuntime {
       forwarder: this.#router,
       clusterId: () => folder.clusterId,
       limits: options.limits,
+      memory: options.memory,
+      address: () => this.address,
     });
     this.#door = this.#makeDoor(options);
     node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);

@@ -62,6 +62,8 @@ export interface NodeServerOptions {
   /** The cluster that the data folder belongs to; undefined before the first one. */
   clusterId(): string | undefined;
   readonly limits?: RequestLimits | undefined;
+  /** What is written is gone with the process. Default false. */
+  readonly memory?: boolean;
   /** Where it listens. */
   address?(): Address | undefined;
   /** Default `CONNECTIONS_MAX`. */
@@ -111,6 +113,7 @@ export class NodeServer {
       limits: options.limits,
       node: {
         nodeId: options.node.nodeId,
+        persistent: options.memory !== true,
         address: () => options.address?.(),
         stats: () => this.#stats(),
       },

@@ -7,9 +7,15 @@
 import { textOf } from "./arguments.ts";
 import type { Arguments, CommandSpec } from "./command.ts";
 import { CommandLookup } from "./command_lookup.ts";
+import { BIT_COMMANDS } from "./commands/bits.ts";
 import { CONNECTION_COMMANDS } from "./commands/connection.ts";
+import { EXPIRY_COMMANDS } from "./commands/expiry.ts";
 import { KEY_COMMANDS } from "./commands/keys.ts";
 import { OPERATION_COMMANDS } from "./commands/operations.ts";
+import { OWN_COMMANDS } from "./commands/own.ts";
+import { RANGE_COMMANDS } from "./commands/ranges.ts";
+import { SCAN_COMMANDS } from "./commands/scans.ts";
+import { SERVER_COMMANDS } from "./commands/server.ts";
 import { STRING_COMMANDS } from "./commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "./commands/transactions.ts";
 
@@ -20,11 +26,22 @@ export interface CommandTable {
   readonly subcommands: ReadonlyMap<CommandSpec, CommandLookup>;
 }
 
-const ALL: readonly CommandSpec[] = [
+/** Those that Redis has. */
+const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...STRING_COMMANDS,
+  ...RANGE_COMMANDS,
+  ...BIT_COMMANDS,
   ...KEY_COMMANDS,
+  ...EXPIRY_COMMANDS,
+  ...SCAN_COMMANDS,
   ...CONNECTION_COMMANDS,
   ...TRANSACTION_COMMANDS,
+  ...SERVER_COMMANDS,
+];
+
+const ALL: readonly CommandSpec[] = [
+  ...REDIS_COMMANDS,
+  ...OWN_COMMANDS,
   ...OPERATION_COMMANDS,
 ];
 

@@ -6,20 +6,29 @@
 import { InvariantError, toKvError } from "../../shared/errors.ts";
 import { toErrorReply } from "../../shared/error_reply.ts";
 import type { KeyRequest, Reply } from "../../shared/messages.ts";
+import { valueOfReply } from "../../shared/value_codec.ts";
 
 /** Carries one request out, and calls back once. */
 export type Execute = (request: KeyRequest, done: (reply: Reply) => void) => void;
 
+/** How much is under way, and how much may come of it. */
+export interface EachLimits {
+  readonly inFlightMax: number;
+  /** Of the values of all replies together; those beyond it become errors. */
+  readonly replyBytesMax: number;
+}
+
 /** Carries the requests out; `done` gets the replies in the order of the requests. */
 export function executeEach(
   requests: readonly KeyRequest[],
-  inFlightMax: number,
+  { inFlightMax, replyBytesMax }: EachLimits,
   execute: Execute,
   done: (replies: readonly Reply[]) => void,
 ): void {
   const replies = new Array<Reply>(requests.length);
   let next = 0;
   let inFlight = 0;
+  let bytes = 0;
   let filling = false;
   const fill = () => {
     if (filling) return;
@@ -36,7 +45,8 @@ export function executeEach(
     if (request === undefined) return;
     inFlight++;
     const settle = (reply: Reply) => {
-      replies[index] = reply;
+      if (reply.req_type === "data") bytes += valueOfReply(reply).length;
+      replies[index] = bytes > replyBytesMax ? tooLarge(replyBytesMax) : reply;
       inFlight--;
       fill();
     };
@@ -48,4 +58,13 @@ export function executeEach(
     }
   };
   fill();
+}
+
+function tooLarge(bytesMax: number): Reply {
+  return {
+    req_type: "error",
+    code: "frame_too_large",
+    message:
+      `the values come to more than ${bytesMax} bytes together; ask for fewer keys at a time`,
+  };
 }

@@ -35,6 +35,9 @@ import { RespWriter } from "./writer.ts";
 /** `skip`: the next command is not answered. */
 export type ReplyMode = "on" | "off" | "skip";
 
+/** So much a connection may hold back without its being counted. */
+const FREE_BYTES = 65_536;
+
 type Write = (out: RespWriter) => void;
 
 /** Serves one stream. */
@@ -64,6 +67,8 @@ export class RespSession {
   /** Something runs alone, or waits to. */
   #alone = false;
   #waitingAlone: (() => void) | undefined;
+  /** No more bytes will come; commands that have come may still wait for their turn. */
+  #inputEnded = false;
   /** Nothing more is read: the connection closes when all is answered. */
   #ending = false;
   #closed = false;
@@ -72,6 +77,8 @@ export class RespSession {
   #pumping = false;
   #flushScheduled = false;
   #pumpScheduled = false;
+  /** Taken out of the budget for what is not under way yet. */
+  #heldBytes = 0;
   /** Length of late replies, falling slowly. */
   #replyBytes = 0;
 
@@ -101,7 +108,10 @@ export class RespSession {
     this.transaction = new Transaction(this);
     stream.start({
       onData: (bytes) => this.#onData(bytes),
-      onEnd: () => this.end(),
+      onEnd: () => {
+        this.#inputEnded = true;
+        this.#schedulePump();
+      },
       onClose: () => this.#onClose(),
       onDrain: () => {
         this.#backedUp = false;
@@ -203,7 +213,24 @@ export class RespSession {
     this.#parser.feed(bytes);
     this.#pump();
     this.#parser.keep();
+    this.#account();
     this.#guard.read(this.#parser.hasPart && !this.#paused);
+  }
+
+  /** What a command in the making and a transaction hold back counts as well, where it is much. */
+  #account(): void {
+    const held = this.#parser.keptBytes + this.transaction.bytes;
+    const wanted = held > FREE_BYTES && !this.#closed ? held : 0;
+    const { budget } = this.server;
+    if (wanted === this.#heldBytes) return;
+    budget.give(this.#heldBytes);
+    this.#heldBytes = budget.take(wanted) ? wanted : 0;
+    if (this.#heldBytes === wanted) return;
+    this.#ending = true;
+    this.answerInTurn((out) =>
+      out.error("TRYAGAIN overloaded too many bytes of requests are under way; try later")
+    );
+    this.close(true);
   }
 
   /** Runs commands as long as there are any, and none must wait. */
@@ -222,6 +249,7 @@ export class RespSession {
       this.#ending = true;
       this.answerInTurn((out) => out.error(error));
     }
+    if (this.#inputEnded && !this.#mustWait()) this.#ending = true;
     this.#pumping = false;
     this.#flush();
     this.#balance();
@@ -316,7 +344,10 @@ export class RespSession {
     }
     const { arity } = spec;
     if (arity > 0 ? args.length !== arity : args.length < -arity) {
-      return this.refuse(wrongArity(spec.name).message);
+      const { message } = wrongArity(spec.name);
+      if (spec.name !== "exec") return this.refuse(message);
+      this.transaction.abort(message.replace("ERR ", ""));
+      return undefined;
     }
     return spec;
   }
@@ -383,7 +414,7 @@ export class RespSession {
     }
     if (this.#pumping) return;
     if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
-    if (this.#paused || this.#ending) this.#schedulePump();
+    if (this.#paused || this.#ending || this.#inputEnded) this.#schedulePump();
     else this.#scheduleFlush();
   }
 
@@ -437,7 +468,8 @@ export class RespSession {
   #onClose(): void {
     this.#closed = true;
     this.#guard.close();
-    this.server.budget.give(this.#queue.clear());
+    this.server.budget.give(this.#queue.clear() + this.#heldBytes);
+    this.#heldBytes = 0;
     this.transaction.reset();
     this.server.forget(this);
   }

@@ -18,7 +18,14 @@ import {
 } from "../../shared/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/messages.ts";
 import { partitionOf } from "../../shared/position.ts";
-import type { Arguments, CommandRun, CommandSpec, KeyView, Plan } from "./command.ts";
+import {
+  type Arguments,
+  CommandError,
+  type CommandRun,
+  type CommandSpec,
+  type KeyView,
+  type Plan,
+} from "./command.ts";
 import { CROSS_SLOT_ERROR, errorText } from "./error_text.ts";
 import { KeySnapshot } from "./key_snapshot.ts";
 import { isNotFound, thrownText } from "./replies.ts";
@@ -80,7 +87,6 @@ export class Transaction {
   multi(): void {
     const session = this.#session;
     if (this.open) {
-      this.#spoiled = true;
       session.answerInTurn((out) => out.error("ERR MULTI calls can not be nested"));
       return;
     }
@@ -96,6 +102,14 @@ export class Transaction {
     }
     this.reset();
     session.answerInTurn((out) => out.ok());
+  }
+
+  /** EXEC itself was refused: what has been queued will not run. */
+  abort(why: string): void {
+    this.reset();
+    this.#session.answerInTurn((out) =>
+      out.error(`EXECABORT Transaction discarded because of: ${why}`)
+    );
   }
 
   /** Puts a command aside for EXEC. */
@@ -129,7 +143,6 @@ export class Transaction {
   watch(keys: readonly string[]): void {
     const session = this.#session;
     if (this.open) {
-      this.#spoiled = true;
       session.answerInTurn((out) => out.error("ERR WATCH inside MULTI is not allowed"));
       return;
     }
@@ -299,7 +312,14 @@ export class Transaction {
         finish((out) => out.nilArray());
         return;
       }
-      const write = run(view);
+      let write: Write;
+      try {
+        write = run(view);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        finish((out) => out.error(error.message));
+        return;
+      }
       const writes = view.writes();
       if (writes.length === 0) {
         finish(write);

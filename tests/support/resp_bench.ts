@@ -6,6 +6,7 @@
 import { RespServer } from "../../node/resp/resp_server.ts";
 import { standaloneMap } from "../../node/standalone.ts";
 import { ByteBudget } from "../../shared/byte_budget.ts";
+import type { NodeInfo } from "../../shared/cluster_map.ts";
 import { NO_LOG } from "../../shared/logger.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import type { RequestLimits } from "../../shared/request_checks.ts";
@@ -16,20 +17,16 @@ import { ScriptedDatabase } from "./scripted_database.ts";
 const encoder = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 
-const MAP = standaloneMap({
-  clusterId: "c1",
-  partitionCount: 16,
-  node: {
-    id: "n1",
-    host: "node",
-    port: 8081,
-    httpPort: 0,
-    zone: "z",
-    weight: 1,
-    incarnation: 1,
-    state: "up",
-  },
-});
+const NODE: NodeInfo = {
+  id: "n1",
+  host: "node",
+  port: 8081,
+  httpPort: 0,
+  zone: "z",
+  weight: 1,
+  incarnation: 1,
+  state: "up",
+};
 
 /** A door and its clients. */
 export class RespBench {
@@ -38,8 +35,23 @@ export class RespBench {
   readonly budget: ByteBudget;
   readonly server: RespServer;
 
-  constructor(options: { limits?: RequestLimits; budgetBytes?: number } = {}) {
-    this.database = new ScriptedDatabase(this.clock, MAP, options.limits);
+  constructor(
+    options: {
+      limits?: RequestLimits;
+      budgetBytes?: number;
+      partitions?: number;
+      persistent?: boolean;
+      nodes?: number;
+    } = {},
+  ) {
+    const { partitions: partitionCount = 16 } = options;
+    const alone = standaloneMap({ clusterId: "c1", partitionCount, node: NODE });
+    const others = Array.from({ length: (options.nodes ?? 1) - 1 }, (_, i) => ({
+      ...NODE,
+      id: `other${i}`,
+    }));
+    const map = { ...alone, nodes: [NODE, ...others] };
+    this.database = new ScriptedDatabase(this.clock, map, options.limits);
     this.budget = new ByteBudget(options.budgetBytes ?? 1 << 28);
     this.server = new RespServer({
       clock: this.clock,
@@ -50,6 +62,7 @@ export class RespBench {
       limits: options.limits,
       node: {
         nodeId: "n1",
+        persistent: options.persistent ?? true,
         address: () => ({ host: "node", port: 8081 }),
         stats: () => ({ node: "n1" }),
       },

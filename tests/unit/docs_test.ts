@@ -6,8 +6,11 @@ import { assertEquals } from "@std/assert";
 import operations from "../../docs/operations.md" with { type: "text" };
 import reference from "../../docs/operations-reference.md" with { type: "text" };
 import protocol from "../../docs/protocol.md" with { type: "text" };
+import redis from "../../docs/redis.md" with { type: "text" };
 import { CLIENT_SETTINGS } from "../../client/settings.ts";
 import { COORDINATOR_SETTINGS } from "../../coordinator/settings.ts";
+import { ERROR_PREFIXES } from "../../node/resp/error_text.ts";
+import { COMMAND_TABLE } from "../../node/resp/command_table.ts";
 import { NODE_SETTINGS } from "../../node/settings.ts";
 import { envOf, type Settings } from "../../shared/config.ts";
 import { ERROR_CODES } from "../../shared/errors.ts";
@@ -91,3 +94,30 @@ for (const [heading, settings] of TABLES) {
     assertEquals(listed, wanted);
   });
 }
+
+Deno.test("docs/redis.md: lists every command that Redis has, and every prefix of an error", () => {
+  const listed = rows(section(redis, "## Commands"))
+    .filter(([group]) => group !== "our own")
+    .flatMap(([, commands = ""]) => namesIn(commands))
+    .filter((name) =>
+      /^[A-Z]{3,}/.test(name) && name !== "MATCH" && name !== "COUNT" && name !== "TYPE"
+    );
+  const there = COMMAND_TABLE.all
+    .filter(({ group, name }) =>
+      group !== "kv" && !name.startsWith("kv.") && name !== "post" && name !== "host:"
+    )
+    .flatMap((spec) =>
+      spec.subcommands === undefined || spec.name === "command"
+        ? [spec, ...(spec.subcommands ?? [])]
+        : spec.subcommands
+    )
+    .map(({ name }) => name.replace("|", " ").toUpperCase());
+  assertEquals(new Set(listed), new Set(there.filter((name) => name !== "TYPE")));
+  const prefixes = rows(section(redis, "## Errors")).flatMap(([prefix = "", code = ""]) =>
+    namesIn(code).map((name) => [name, namesIn(prefix)[0]])
+  );
+  for (const [code, prefix] of Object.entries(ERROR_PREFIXES)) {
+    if (code === "unauthorized" || code === "forbidden") continue;
+    assertEquals(prefixes.find(([name]) => name === code)?.[1], prefix, code);
+  }
+});

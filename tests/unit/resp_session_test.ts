@@ -125,6 +125,23 @@ Deno.test("RespSession: QUIT answers what came before, and nothing behind it run
   assertEquals(bench.database.requests.length, 1);
 });
 
+Deno.test("RespSession: who sends no more still gets all replies", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  const count = 2 * RESP_PENDING_MAX + 10;
+  peer.feed("GET k\r\n".repeat(count) + "GET part");
+  peer.end();
+  for (let i = 0; i < 3; i++) {
+    await bench.clock.run();
+    assertEquals(peer.closed, "open");
+    bench.database.release();
+  }
+  await bench.clock.run();
+  assertEquals(peer.received, "$-1\r\n".repeat(count));
+  assertEquals(peer.closed, "flushed");
+});
+
 Deno.test("RespSession: a connection that ends early leaves nothing behind", async () => {
   const bench = new RespBench();
   const peer = bench.connect();
@@ -244,4 +261,61 @@ Deno.test("RespSession: the cluster's failures are errors that clients know", as
   assertMatch(await client.ask("SET k 123456789"), /^-ERR string exceeds maximum allowed size/);
   assertMatch(await client.ask(["GET", ""]), /^-ERR a key must not be empty/);
   assertMatch(await client.ask(["GET", Uint8Array.of(0xff)]), /^-ERR a key must be valid UTF-8/);
+});
+
+Deno.test("RespSession: what would do harm twice goes in a lane, where there are several nodes", async () => {
+  const alone = new RespBench();
+  await alone.connect().ask("INCR n");
+  assertEquals(alone.database.requests.map((request) => "lane" in request), [false]);
+
+  const bench = new RespBench({ nodes: 2 });
+  const peer = bench.connect();
+  const laned = async (line: string) => {
+    await peer.ask(line);
+    return bench.database.requests.splice(0)
+      .map((request) => "lane" in request ? [request.lane, request.op] : []);
+  };
+  const without = ["SET k v", "SET k v EX 9", "GET k", "DEL k", "MSET {k}a 1 {k}b 2", "TTL k"];
+  for (const line of without) assertEquals((await laned(line)).flat(), [], line);
+  const [first] = await laned("INCR k");
+  const lane = first?.[0];
+  assertMatch(String(lane), /^resp-[0-9a-f]{16}\.\d+\.0$/);
+  let op = 1;
+  for (
+    const line of ["APPEND k 1", "SET k v NX", "GETDEL k", "SET k v GET", "PERSIST k", "EXPIRE k 9"]
+  ) {
+    assertEquals(await laned(line), [[lane, ++op]], line);
+  }
+  assertEquals((await laned("MULTI\r\nGET k\r\nEXEC")).flat(), []);
+  assertEquals(await laned("MULTI\r\nSET k v\r\nEXEC"), [[lane, ++op]]);
+  bench.database.later = true;
+  peer.feed("INCR k\r\nINCR k\r\n");
+  const names = bench.database.requests.map((request) => "lane" in request ? request.lane : "");
+  assertEquals(new Set(names).size, 2, "one request at a time");
+});
+
+Deno.test("RespSession: commands in the making are bounded for all connections together", async () => {
+  const bench = new RespBench({ budgetBytes: 1_000_000 });
+  const [first, second] = [bench.connect(), bench.connect()];
+  const part = `*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$900000\r\n${"x".repeat(300_000)}`;
+  first.feed(part);
+  await bench.clock.run();
+  assert(bench.budget.taken > 300_000);
+  second.feed(part);
+  await bench.clock.run();
+  assertEquals(second.closed, "flushed");
+  assertMatch(second.received, /^-TRYAGAIN overloaded/);
+  first.close();
+  await bench.clock.run();
+  assertEquals(bench.budget.taken, 0);
+});
+
+Deno.test("RespSession: many long values are refused as one reply", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  await peer.ask(["SET", "k", "x".repeat(8_000_000)]);
+  assertMatch(
+    await peer.ask(["MGET", ..."kkkkk"]),
+    /^-ERR frame_too_large the values come to more/,
+  );
 });

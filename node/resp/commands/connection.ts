@@ -113,7 +113,7 @@ function list(args: Arguments, { out, server }: Call): void {
       ids = new Set(
         args.slice(3).map((argument) => {
           const id = parseInteger(argument);
-          if (id === undefined || id < 1n) throw new CommandError("ERR Invalid client ID");
+          if (id === undefined) throw new CommandError("ERR Invalid client ID");
           return Number(id);
         }),
       );

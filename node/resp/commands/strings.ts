@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { KeyRequest } from "../../../shared/messages.ts";
+import type { KeyRequest, Reply } from "../../../shared/messages.ts";
 import { at, integerOf, keyOf, SYNTAX_ERROR, textOf, wordOf, wrongArity } from "../arguments.ts";
 import {
   ALL_KEYS,
@@ -13,6 +13,7 @@ import {
   CommandError,
   type CommandSpec,
   KEY,
+  type OnePlan,
   type PlanContext,
 } from "../command.ts";
 import { type Expiry, type ExpiryUnit, positiveExpiry } from "../expiry_arguments.ts";
@@ -21,6 +22,7 @@ import {
   allOkReply,
   doneReply,
   integerReply,
+  isNotFound,
   okOrNilReply,
   okReply,
   previousReply,
@@ -28,8 +30,8 @@ import {
   valueReply,
   writeUnexpected,
 } from "../replies.ts";
-import { isNotFound } from "../replies.ts";
 import { valueOfReply } from "../../../shared/value_codec.ts";
+import type { RespWriter } from "../writer.ts";
 
 const UNITS: Readonly<Record<"ex" | "px" | "exat" | "pxat", ExpiryUnit>> = {
   ex: { inSeconds: true, isDate: false },
@@ -56,29 +58,29 @@ function readOptions(args: Arguments, from: number, of: "set" | "getex"): Option
   const options: Options = {};
   for (let i = from; i < args.length; i++) {
     const word = wordOf(args[i], of === "set" ? SET_WORDS : GETEX_WORDS);
-    const timed = options.unit !== undefined || options.keepTtl === true ||
-      options.persist === true;
+    // The same option twice is no clash; of two times the last one counts.
+    const { condition, keepTtl, persist, unit } = options;
     switch (word) {
       case "nx":
       case "xx":
-        if (options.condition !== undefined && options.condition !== word) throw syntaxError();
+        if (condition !== undefined && condition !== word) throw syntaxError();
         options.condition = word;
         break;
       case "get":
         options.get = true;
         break;
       case "keepttl":
-        if (options.unit !== undefined) throw syntaxError();
+        if (unit !== undefined) throw syntaxError();
         options.keepTtl = true;
         break;
       case "persist":
-        if (options.unit !== undefined) throw syntaxError();
+        if (unit !== undefined) throw syntaxError();
         options.persist = true;
         break;
       case undefined:
         throw syntaxError();
       default:
-        if (timed || i + 1 >= args.length) throw syntaxError();
+        if (keepTtl || persist || (unit !== undefined && unit !== word)) throw syntaxError();
         options.unit = word;
         options.time = at(args, ++i);
     }
@@ -117,10 +119,19 @@ function set(args: Arguments, context: PlanContext) {
   return { request, finish: options.get === true ? previousReply : okOrNilReply };
 }
 
-function getEx(args: Arguments, context: PlanContext) {
+function getEx(args: Arguments, context: PlanContext): OnePlan {
   const key = keyOf(args[1]);
   const options = readOptions(args, 2, "getex");
-  const expiry = optionExpiry(options, context, "getex");
+  let expiry: Expiry | undefined;
+  try {
+    expiry = optionExpiry(options, context, "getex");
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    // As Redis: of a key that is not there it is told first.
+    const finish = (out: RespWriter, reply: Reply) =>
+      isNotFound(reply) ? out.nil() : out.error(error.message);
+    return { request: { req_type: "get", key }, finish };
+  }
   const request: KeyRequest = expiry !== undefined
     ? { req_type: "get_and_expire", key, ...expiry }
     : options.persist === true
@@ -336,14 +347,14 @@ export const STRING_COMMANDS: readonly CommandSpec[] = [
     about("2.6.0", "Increment the float value of a key by the given amount"),
     {
       kind: "plan",
-      plan: (args) => ({
-        request: {
-          req_type: "increment_float",
-          key: keyOf(args[1]),
-          by: textOf(at(args, 2)),
-        },
-        finish: textReply,
-      }),
+      plan: (args) => {
+        const key = keyOf(args[1]);
+        const by = textOf(at(args, 2));
+        if (/^[+-]?inf(inity)?$/i.test(by)) {
+          throw new CommandError("ERR increment would produce NaN or Infinity");
+        }
+        return { request: { req_type: "increment_float", key, by }, finish: textReply };
+      },
     },
   ),
 ];

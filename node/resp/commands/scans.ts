@@ -1,0 +1,268 @@
+/**
+ * Commands that walk over all keys: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL. They ask the whole cluster,
+ * page by page, and run alone on their connection, so that they see what it has written.
+ *
+ * @module
+ */
+import { toKvError } from "../../../shared/errors.ts";
+import {
+  REQUEST_TIMEOUT_MS,
+  RESP_FLUSH_KEYS,
+  RESP_KEYS_BYTES_MAX,
+} from "../../../shared/limits.ts";
+import { SCAN_KEYS_MAX } from "../../../shared/limits.ts";
+import type { KeyRequest, Message } from "../../../shared/messages.ts";
+import type { ScanPage, ScanRequest } from "../../../shared/database.ts";
+import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../arguments.ts";
+import {
+  type Arguments,
+  type Call,
+  command,
+  CommandError,
+  type CommandSpec,
+  NO_KEYS,
+} from "../command.ts";
+import { errorText } from "../error_text.ts";
+import { Glob } from "../glob.ts";
+import { findRandomKey } from "../random_key.ts";
+import { isNotFound, thrownText } from "../replies.ts";
+import { RespWriter } from "../writer.ts";
+
+const SCAN_COUNT_DEFAULT = 10;
+const DIGITS = /^[+-]?[0-9]*$/;
+const encoder = new TextEncoder();
+const latin1 = new TextDecoder("latin1");
+
+/** What SCAN was asked for. */
+interface ScanOptions {
+  count: number;
+  glob: Glob | undefined;
+  /** Only keys of this type: there is none but strings. */
+  nothing: boolean;
+}
+
+/** A page, or an error that has been answered. */
+function page(
+  { session, server }: Call,
+  request: ScanRequest,
+  failed: () => void,
+  then: (page: ScanPage) => void,
+): void {
+  const onResult = (result: ScanPage | Message<"error">) => {
+    if (!("req_type" in result)) {
+      then(result);
+      return;
+    }
+    session.answer((out) => out.error(errorText(result)));
+    failed();
+  };
+  try {
+    server.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
+  } catch (error) {
+    onResult({ req_type: "error", code: "internal", message: toKvError(error).message });
+  }
+}
+
+/** @throws {CommandError} */
+function scanOptions(args: Arguments): ScanOptions {
+  const options: ScanOptions = { count: SCAN_COUNT_DEFAULT, glob: undefined, nothing: false };
+  for (let i = 2; i < args.length; i += 2) {
+    const word = wordOf(args[i], ["count", "match", "type"]);
+    if (word === undefined || i + 1 >= args.length) throw new CommandError(SYNTAX_ERROR);
+    const value = at(args, i + 1);
+    if (word === "count") {
+      options.count = roughIntegerOf(value);
+      if (options.count < 1) throw new CommandError(SYNTAX_ERROR);
+    } else if (word === "match") {
+      options.glob = new Glob(value);
+    } else {
+      options.nothing = wordOf(value, ["string"]) === undefined;
+    }
+  }
+  return options;
+}
+
+/** @returns the last page's last key; undefined at the beginning @throws {CommandError} */
+function cursorOf(args: Arguments, call: Call): string | undefined {
+  const text = latin1.decode(at(args, 1));
+  const number = DIGITS.test(text) ? Number(text) : undefined;
+  if (number === 0) return undefined;
+  const key = number === undefined ? undefined : call.server.cursors.keyOf(number);
+  if (key === undefined) throw new CommandError("ERR invalid cursor");
+  return key;
+}
+
+function scan(args: Arguments, call: Call, done: () => void): void {
+  const after = cursorOf(args, call);
+  const { count, glob, nothing } = scanOptions(args);
+  const prefix = prefixOf(glob);
+  const limit = Math.min(count, SCAN_KEYS_MAX);
+  page(call, { after, prefix, limit }, done, ({ entries, next }) => {
+    const keys = nothing ? [] : matching(entries.map(({ key }) => key), glob);
+    call.session.answer((out) => {
+      out.array(2);
+      out.bulkText(next === undefined ? "0" : String(call.server.cursors.add(next)));
+      out.array(keys.length);
+      for (const key of keys) out.bulkText(key);
+    });
+    done();
+  });
+}
+
+function prefixOf(glob: Glob | undefined): string | undefined {
+  const prefix = glob?.prefix;
+  return prefix === "" ? undefined : prefix;
+}
+
+function matching(keys: readonly string[], glob: Glob | undefined): readonly string[] {
+  if (glob === undefined || glob.matchesAll) return keys;
+  return keys.filter((key) => glob.matches(encoder.encode(key)));
+}
+
+function keys(args: Arguments, call: Call, done: () => void): void {
+  const glob = new Glob(at(args, 1));
+  const prefix = prefixOf(glob);
+  const found = new RespWriter();
+  let count = 0;
+  const next = (after: string | undefined) => {
+    page(call, { after, prefix, limit: SCAN_KEYS_MAX }, done, (result) => {
+      for (const key of matching(result.entries.map(({ key }) => key), glob)) {
+        found.bulkText(key);
+        count++;
+      }
+      if (found.length > RESP_KEYS_BYTES_MAX) {
+        call.session.answer((out) =>
+          out.error(
+            `ERR the keys that match are more than ${RESP_KEYS_BYTES_MAX} bytes; use SCAN`,
+          )
+        );
+        done();
+      } else if (result.next !== undefined) next(result.next);
+      else {
+        call.session.answer((out) => {
+          out.array(count);
+          out.raw(found.take());
+        });
+        done();
+      }
+    });
+  };
+  next(undefined);
+}
+
+/** Deletes every key that is there throughout, page by page. */
+function flush(args: Arguments, call: Call, done: () => void): void {
+  if (args.length > 2 || (args.length === 2 && wordOf(args[1], ["async", "sync"]) === undefined)) {
+    throw new CommandError(SYNTAX_ERROR);
+  }
+  const { session, server } = call;
+  const next = (after: string | undefined) => {
+    page(call, { after, limit: RESP_FLUSH_KEYS }, done, (result) => {
+      const requests = result.entries.map(({ key }): KeyRequest => ({ req_type: "delete", key }));
+      const execute = server.execute.bind(server);
+      server.executeEach(
+        requests,
+        (request, then) => execute(request, REQUEST_TIMEOUT_MS, then),
+        (replies) => {
+          const failed = replies.find((reply) => reply.req_type === "error" && !isNotFound(reply));
+          if (failed?.req_type === "error") {
+            session.answer((out) => out.error(errorText(failed)));
+            done();
+          } else if (result.next !== undefined) next(result.next);
+          else {
+            session.answer((out) => out.ok());
+            done();
+          }
+        },
+      );
+    });
+  };
+  next(undefined);
+}
+
+function size(call: Call, done: () => void): void {
+  const { session, server } = call;
+  server.database.count({}, REQUEST_TIMEOUT_MS, (result) => {
+    session.answer((out) => {
+      if (typeof result === "number") out.integer(result);
+      else out.error(errorText(result));
+    });
+    done();
+  });
+}
+
+function randomKey(call: Call, done: () => void): void {
+  const { session, server } = call;
+  findRandomKey(server.database, server.random, (result) => {
+    session.answer((out) => {
+      if (result === undefined) out.nil();
+      else if (typeof result === "string") out.bulkText(result);
+      else out.error(errorText(result));
+    });
+    done();
+  });
+}
+
+/** What is thrown before anything has begun is answered. */
+function alone(run: (args: Arguments, call: Call, done: () => void) => void): CommandSpec["run"] {
+  return {
+    kind: "alone",
+    run: (args, call, done) => {
+      try {
+        run(args, call, done);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        call.session.answer((out) => out.error(thrownText(error)));
+        done();
+      }
+    },
+  };
+}
+
+const about = (group: string, since: string, summary: string) => ({ group, since, summary });
+
+/** The rows. */
+export const SCAN_COMMANDS: readonly CommandSpec[] = [
+  command(
+    "scan",
+    -2,
+    "readonly",
+    NO_KEYS,
+    about("generic", "2.8.0", "Incrementally iterate the keys of the cluster, in key order"),
+    alone(scan),
+  ),
+  command(
+    "keys",
+    2,
+    "readonly",
+    NO_KEYS,
+    about("generic", "1.0.0", "Find all keys matching the given pattern"),
+    alone(keys),
+  ),
+  command(
+    "randomkey",
+    1,
+    "readonly",
+    NO_KEYS,
+    about("generic", "1.0.0", "Return some key of the cluster"),
+    alone((_args, call, done) => randomKey(call, done)),
+  ),
+  command(
+    "dbsize",
+    1,
+    "readonly fast",
+    NO_KEYS,
+    about("server", "1.0.0", "Return the number of keys in the cluster"),
+    alone((_args, call, done) => size(call, done)),
+  ),
+  ...["flushall", "flushdb"].map((name) =>
+    command(
+      name,
+      -1,
+      "write",
+      NO_KEYS,
+      about("server", "1.0.0", "Remove all keys of the cluster, each by itself"),
+      alone(flush),
+    )
+  ),
+];

@@ -1,0 +1,250 @@
+/** Commands about the server: INFO, CONFIG GET, COMMAND, TIME, WAIT. @module */
+import type { ClusterMap } from "../../../shared/cluster_map.ts";
+import { CONNECTIONS_MAX } from "../../../shared/limits.ts";
+import { partitionConfig } from "../../../shared/cluster_map.ts";
+import { partitionOf } from "../../../shared/position.ts";
+import { at, integerOf, SYNTAX_ERROR, textOf, wordOf } from "../arguments.ts";
+import {
+  type Arguments,
+  type Call,
+  command,
+  CommandError,
+  type CommandSpec,
+  NO_KEYS,
+} from "../command.ts";
+import { aclCategories, writeCommandDocs, writeCommandInfo } from "../command_docs.ts";
+import { Glob } from "../glob.ts";
+import { writeInfo } from "../info.ts";
+
+const encoder = new TextEncoder();
+const HIDDEN = new Set(["host:", "post"]);
+
+/** What CONFIG GET tells: what clients ask for, as it is here. */
+function settings({ server }: Call): Record<string, string> {
+  const address = server.node.address();
+  return {
+    appendfsync: "always",
+    appendonly: server.node.persistent ? "yes" : "no",
+    bind: address?.host ?? "",
+    "cluster-enabled": "no",
+    databases: "1",
+    maxclients: String(CONNECTIONS_MAX),
+    maxmemory: "0",
+    "maxmemory-policy": "noeviction",
+    "notify-keyspace-events": "",
+    port: String(address?.port ?? 0),
+    "proto-max-bulk-len": String(server.valueBytesMax),
+    requirepass: "",
+    save: "",
+    timeout: "0",
+  };
+}
+
+function configGet(args: Arguments, call: Call): void {
+  const globs = args.slice(2).map((argument) =>
+    new Glob(encoder.encode(textOf(argument).toLowerCase()))
+  );
+  const found = Object.entries(settings(call))
+    .filter(([name]) => globs.some((glob) => glob.matches(encoder.encode(name))));
+  call.out.map(found.length);
+  for (const [name, value] of found) {
+    call.out.bulkText(name);
+    call.out.bulkText(value);
+  }
+}
+
+/** The commands that are shown. */
+function shown({ server }: Call): readonly CommandSpec[] {
+  return server.table.all.filter(({ name }) => !HIDDEN.has(name));
+}
+
+/** By name, `client|list` for a subcommand. */
+function specOf(call: Call, argument: Uint8Array): CommandSpec | undefined {
+  const name = textOf(argument).toLowerCase();
+  const [head = "", tail] = name.split("|");
+  const found = shown(call).find((spec) => spec.name === head);
+  return tail === undefined ? found : found?.subcommands?.find((spec) => spec.name === name);
+}
+
+function commandList(args: Arguments, call: Call): void {
+  let wanted: (spec: CommandSpec) => boolean = () => true;
+  if (args.length > 2) {
+    const by = args.length === 5 && wordOf(args[2], ["filterby"]) !== undefined
+      ? wordOf(args[3], ["module", "aclcat", "pattern"])
+      : undefined;
+    if (by === undefined) throw new CommandError(SYNTAX_ERROR);
+    const word = at(args, 4);
+    const glob = new Glob(encoder.encode(textOf(word).toLowerCase()));
+    const category = `@${textOf(word).toLowerCase()}`;
+    if (by === "module") wanted = () => false;
+    else if (by === "aclcat") wanted = (spec) => aclCategories(spec).includes(category);
+    else wanted = ({ name }) => glob.matches(encoder.encode(name));
+  }
+  const names = shown(call)
+    .flatMap((spec) => args.length > 2 ? [spec, ...(spec.subcommands ?? [])] : [spec])
+    .filter(wanted);
+  if (args.length > 2) call.out.array(names.length);
+  else call.out.set(names.length);
+  for (const { name } of names) call.out.bulkText(name);
+}
+
+function commandInfo(args: Arguments, call: Call): void {
+  const asked = args.length > 2
+    ? args.slice(2).map((argument) => specOf(call, argument))
+    : shown(call);
+  call.out.array(asked.length);
+  for (const spec of asked) {
+    if (spec === undefined) call.out.nil();
+    else writeCommandInfo(call.out, spec);
+  }
+}
+
+function commandDocs(args: Arguments, call: Call): void {
+  const asked = args.length > 2
+    ? args.slice(2).flatMap((argument) => specOf(call, argument) ?? [])
+    : shown(call);
+  call.out.map(asked.length);
+  for (const spec of asked) writeCommandDocs(call.out, spec);
+}
+
+/** Copies that have every acknowledged write besides the primary's own. */
+function otherCopies(map: ClusterMap, key: string | undefined): number {
+  const { partitionCount } = map.settings;
+  if (key !== undefined) {
+    const { inSync } = partitionConfig(map, partitionOf(key, partitionCount));
+    return Math.max(0, inSync.length - 1);
+  }
+  return map.partitions.reduce(
+    (least, { inSync }) => Math.min(least, Math.max(0, inSync.length - 1)),
+    Infinity,
+  );
+}
+
+/** An acknowledged write is on every in-sync copy already: there is nothing to wait for. */
+function wait(args: Arguments, call: Call, done: () => void): void {
+  const { session, server } = call;
+  session.answer((out) => {
+    try {
+      integerOf(args[1]);
+      const timeout = integerOf(args[2], "ERR timeout is not an integer or out of range");
+      if (timeout < 0n) throw new CommandError("ERR timeout is negative");
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      out.error(error.message);
+      return;
+    }
+    const map = server.database.map();
+    out.integer(map === undefined ? 0 : otherCopies(map, session.lastWrittenKey));
+  });
+  done();
+}
+
+const about = (since: string, summary: string) => ({ group: "server", since, summary });
+
+const CONTAINER = (_args: Arguments, { out }: Call) => out.error(SYNTAX_ERROR);
+
+/** The rows. */
+export const SERVER_COMMANDS: readonly CommandSpec[] = [
+  command(
+    "info",
+    -1,
+    "loading stale",
+    NO_KEYS,
+    about("1.0.0", "Get information and statistics about the node and its cluster"),
+    {
+      kind: "alone",
+      run: (args, call, done) => {
+        const sections = args.slice(1).map((argument) => textOf(argument).toLowerCase());
+        writeInfo(sections, call, done);
+      },
+    },
+  ),
+  command(
+    "time",
+    1,
+    "loading stale fast",
+    NO_KEYS,
+    about("2.6.0", "Return the current server time, to the millisecond"),
+    {
+      kind: "now",
+      run: (_args, { out, server }) => {
+        const wallMs = server.wallMs();
+        out.array(2);
+        out.bulkText(String(Math.floor(wallMs / 1000)));
+        out.bulkText(String((wallMs % 1000) * 1000));
+      },
+    },
+  ),
+  command(
+    "wait",
+    3,
+    "noscript",
+    NO_KEYS,
+    {
+      group: "generic",
+      since: "3.0.0",
+      summary: "How many other copies have the connection's last write; it never has to wait",
+    },
+    { kind: "alone", run: wait },
+  ),
+  {
+    ...command("config", -2, "", NO_KEYS, about("2.0.0", "A container for server configuration"), {
+      kind: "now",
+      run: CONTAINER,
+    }),
+    subcommands: [
+      command(
+        "config|get",
+        -3,
+        "admin noscript loading stale",
+        NO_KEYS,
+        about("2.0.0", "Get the values of configuration parameters"),
+        { kind: "now", run: configGet },
+      ),
+    ],
+  },
+  {
+    ...command(
+      "command",
+      -1,
+      "loading stale",
+      NO_KEYS,
+      about("2.8.13", "Get details about the commands that are supported"),
+      { kind: "now", run: (args, call) => commandInfo(args.slice(0, 1), call) },
+    ),
+    subcommands: [
+      command(
+        "command|count",
+        2,
+        "loading stale",
+        NO_KEYS,
+        about("2.8.13", "Get total number of commands"),
+        { kind: "now", run: (_args, call) => call.out.integer(shown(call).length) },
+      ),
+      command(
+        "command|docs",
+        -2,
+        "loading stale",
+        NO_KEYS,
+        about("7.0.0", "Get documentary information about commands"),
+        { kind: "now", run: commandDocs },
+      ),
+      command(
+        "command|info",
+        -2,
+        "loading stale",
+        NO_KEYS,
+        about("2.8.13", "Get details about specific commands"),
+        { kind: "now", run: commandInfo },
+      ),
+      command(
+        "command|list",
+        -2,
+        "loading stale",
+        NO_KEYS,
+        about("7.0.0", "Get the names of the commands"),
+        { kind: "now", run: commandList },
+      ),
+    ],
+  },
+];
