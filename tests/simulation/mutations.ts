@@ -416,13 +416,6 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 5,
   },
   {
-    name: "a transaction that reads waits for one of its keys alone",
-    file: "node/primary.ts",
-    edits: [["for (const key of keys) {", "for (const key of keys.slice(0, 1)) {"]],
-    seedsMax: 60,
-    storm: "groups",
-  },
-  {
     name: "a repeated transaction is carried out again",
     file: "node/lanes.ts",
     edits: [["if (remembered.op === op) return remembered.reply;", ""], [
