@@ -361,8 +361,10 @@ export const RESP_ATTEMPTS_MAX = 16;
 export const RESP_KEYS_BYTES_MAX = 16 * MIB;
 /** Cells of the table that LCS fills (four bytes each). */
 export const RESP_LCS_CELLS_MAX = 16 * MIB;
-/** Deletions of a FLUSHALL that are under way. */
-export const RESP_FLUSH_KEYS = 500;
+/** Keys that a page of FLUSHALL deletes. */
+export const RESP_FLUSH_KEYS = 5_000;
+/** Keys that a page of SCAN looks at, whatever its COUNT: each page asks every partition. */
+export const RESP_SCAN_KEYS_MIN = 256;
 
 invariant(
   FRAME_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 + 64 * KIB,

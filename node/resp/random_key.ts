@@ -12,7 +12,7 @@ import type { Message } from "../../shared/messages.ts";
 import { type Random, randomBelow } from "../../shared/random.ts";
 
 /** Steps down; after that the choice is among the keys that follow. */
-const STEPS_MAX = 5;
+const STEPS_MAX = 3;
 const PAGE_KEYS = 64;
 
 type Done = (result: string | undefined | Message<"error">) => void;

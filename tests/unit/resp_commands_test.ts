@@ -36,9 +36,9 @@ for (const protocol of ["2", "3"] as const) {
 Deno.test("SCAN gives every key once, whatever the pages, and forgets old cursors", async () => {
   const bench = new RespBench();
   const peer = bench.connect();
-  const keys = Array.from({ length: 50 }, (_, i) => `key:${i}`);
+  const keys = Array.from({ length: 1_000 }, (_, i) => `key:${i}`);
   for (const key of [...keys, "other"]) await peer.ask(`SET ${key} 1`);
-  for (const count of [1, 7, 100]) {
+  for (const count of [1, 300, 10_000]) {
     const found: string[] = [];
     let cursor = "0";
     do {

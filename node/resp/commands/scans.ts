@@ -9,6 +9,7 @@ import {
   REQUEST_TIMEOUT_MS,
   RESP_FLUSH_KEYS,
   RESP_KEYS_BYTES_MAX,
+  RESP_SCAN_KEYS_MIN,
 } from "../../../shared/limits.ts";
 import { SCAN_KEYS_MAX } from "../../../shared/limits.ts";
 import type { KeyRequest, Message } from "../../../shared/messages.ts";
@@ -28,7 +29,6 @@ import { findRandomKey } from "../random_key.ts";
 import { isNotFound, thrownText } from "../replies.ts";
 import { RespWriter } from "../writer.ts";
 
-const SCAN_COUNT_DEFAULT = 10;
 const DIGITS = /^[+-]?[0-9]*$/;
 const encoder = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
@@ -65,7 +65,7 @@ function page(
 
 /** @throws {CommandError} */
 function scanOptions(args: Arguments): ScanOptions {
-  const options: ScanOptions = { count: SCAN_COUNT_DEFAULT, glob: undefined, nothing: false };
+  const options: ScanOptions = { count: 1, glob: undefined, nothing: false };
   for (let i = 2; i < args.length; i += 2) {
     const word = wordOf(args[i], ["count", "match", "type"]);
     if (word === undefined || i + 1 >= args.length) throw new CommandError(SYNTAX_ERROR);
@@ -96,7 +96,7 @@ function scan(args: Arguments, call: Call, done: () => void): void {
   const after = cursorOf(args, call);
   const { count, glob, nothing } = scanOptions(args);
   const prefix = prefixOf(glob);
-  const limit = Math.min(count, SCAN_KEYS_MAX);
+  const limit = Math.min(Math.max(count, RESP_SCAN_KEYS_MIN), SCAN_KEYS_MAX);
   page(call, { after, prefix, limit }, done, ({ entries, next }) => {
     const keys = nothing ? [] : matching(entries.map(({ key }) => key), glob);
     call.session.answer((out) => {
