@@ -181,6 +181,11 @@ export class SimNetwork {
     for (const end of [...this.#ends]) if (end.process === process) end.die(power);
   }
 
+  /** What the system's keep-alive finds out. What was written to must be found out by its owner. */
+  probeStreams(): void {
+    for (const end of [...this.#ends]) end.probe();
+  }
+
   /** The host has power again. */
   powerOn(host: string): void {
     if (!this.#dark.delete(host)) return;

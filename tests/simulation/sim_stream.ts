@@ -71,6 +71,13 @@ export class SimStream implements Stream {
     return this.forgotten || this.#other === undefined || this.#other.#dead;
   }
 
+  /** The system's own probe, after hours: a stream that nobody has written to since it was forgotten ends. */
+  probe(): void {
+    if (this.forgotten && this.#pendingBytes === 0) {
+      this.#break("the system's probes got no answer");
+    }
+  }
+
   join(other: SimStream): void {
     this.#other = other;
   }

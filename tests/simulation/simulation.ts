@@ -30,6 +30,8 @@ import type { Trace } from "./trace.ts";
 export const HEAL_MS_MAX = 150_000;
 /** After that, what was under way ends. */
 const SETTLE_MS = 25_000;
+/** After the probes of dead connections, what was under way over others ends: the longest deadline. */
+const PROBED_MS = 12_000;
 /** From the end of the storm until an operator gives up what is lost. */
 const FORCE_AFTER_MS = 20_000;
 /** How long clients then still ask; every one of their requests must succeed. */
@@ -365,6 +367,10 @@ class Simulation {
     // Requests that began before are given the time to end, and dead connections to be found out,
     // which takes a request and a while of silence.
     await this.#pass(SETTLE_MS);
+    // A client that asks rarely may not have tried a dead connection yet. The system would find it
+    // out, but not within the time of a run.
+    this.#world.network.probeStreams();
+    await this.#pass(PROBED_MS);
     const { length } = this.#history.events;
     const atomicPlace = this.#atomic?.place ?? 0;
     await this.#pass(CALM_MS);
