@@ -7,7 +7,7 @@
 import type { Database, ScanRequest } from "../shared/database.ts";
 import type { Entry } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
-import { DELETES_IN_FLIGHT_MAX, SCAN_KEYS_DEFAULT } from "../shared/limits.ts";
+import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../shared/limits.ts";
 import {
   type CallOptions,
   type KvEntry,
@@ -66,7 +66,7 @@ export async function* scanPages(
       start: options.start,
       end: options.end,
       after,
-      limit: Math.min(left, SCAN_KEYS_DEFAULT),
+      limit: Math.min(left, SCAN_LIBRARY_KEYS),
       reverse: options.reverse,
       values: options.values ?? true,
     };

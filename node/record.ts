@@ -29,6 +29,7 @@ export const RECORD_FORMAT = 1;
 const HEADER_BYTES = 36;
 const ITEM_HEADER_BYTES = 3;
 const CONTENT_TYPE_TAG = 1;
+const ASCII_SHORT_BYTES = 64;
 
 /** An entry as a row. */
 export interface EncodedRecord {
@@ -65,6 +66,14 @@ function recordKeyBeyondAscii(partition: number, key: string): Uint8Array {
 
 /** The key that a row key holds. @throws {KvError} `corrupt` where it is not UTF-8 */
 export function keyOfRecordKey(bytes: Uint8Array): string {
+  if (bytes.length <= ASCII_SHORT_BYTES) {
+    let all = 0;
+    for (let i = 2; i < bytes.length; i++) all |= bytes[i] ?? 0;
+    // Faster than the decoder, whose fixed cost is the larger one here.
+    if (all < 0x80) {
+      return String.fromCharCode.apply(null, bytes.subarray(2) as unknown as number[]);
+    }
+  }
   try {
     return decoder.decode(bytes.subarray(2));
   } catch (cause) {

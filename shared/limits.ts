@@ -334,8 +334,10 @@ export const IMPORT_KEYS_COUNTED_MAX = 2 ** 24;
 export const CLIENT_REQUESTS_IN_FLIGHT_MAX = 64;
 /** Keys that the shell offers at Tab, of those that it was last told. */
 export const RECENT_KEYS_MAX = 1_000;
+/** Keys of the pages of which the client library makes a scan. */
+export const SCAN_LIBRARY_KEYS = 4_000;
 /** Deletions that the client has under way while it deletes by prefix. */
-export const DELETES_IN_FLIGHT_MAX = 64;
+export const DELETES_IN_FLIGHT_MAX = 256;
 /** The client's export writes so much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
 

@@ -129,5 +129,5 @@ function upTo(items: readonly { readonly key: string }[], key: string, reverse: 
  */
 export function shareOf(items: number, part: number): number {
   const expected = items * part;
-  return Math.max(1, Math.min(items, Math.ceil(expected + 3 * Math.sqrt(expected) + 1)));
+  return Math.max(1, Math.min(items, Math.ceil(expected + 2 * Math.sqrt(expected) + 1)));
 }

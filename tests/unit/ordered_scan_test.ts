@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KvClient } from "../../client/kv_client.ts";
 import { KvError } from "../../shared/errors.ts";
-import { DELETES_IN_FLIGHT_MAX, SCAN_KEYS_DEFAULT } from "../../shared/limits.ts";
+import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../../shared/limits.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import { FakeNodes } from "../support/fake_nodes.ts";
 import { ManualClock } from "../support/manual_clock.ts";
@@ -69,16 +69,16 @@ Deno.test("KvClient.scan: refuses what makes no sense, and ends when it is told 
 
 Deno.test("KvClient.scan: a page is asked for when the one before has been taken, and no more is kept", async () => {
   const bench = new Bench();
-  bench.fill(5 * SCAN_KEYS_DEFAULT);
+  bench.fill(2 * SCAN_LIBRARY_KEYS + 1);
   const scan = bench.kv.scan({ values: false });
   await bench.during(scan.next());
   const asked = bench.nodes.asked.length;
   for (const { message } of bench.nodes.asked) {
-    assert(message.req_type === "scan_node" && (message.limit ?? 0) <= SCAN_KEYS_DEFAULT);
+    assert(message.req_type === "scan_node" && (message.limit ?? 0) <= SCAN_LIBRARY_KEYS);
   }
   await bench.clock.run(1_000);
   assertEquals(bench.nodes.asked.length, asked);
-  for (let i = 1; i < SCAN_KEYS_DEFAULT; i++) await scan.next();
+  for (let i = 1; i < SCAN_LIBRARY_KEYS; i++) await scan.next();
   assertEquals(bench.nodes.asked.length, asked);
   await bench.during(scan.next());
   assert(bench.nodes.asked.length > asked);
@@ -87,12 +87,12 @@ Deno.test("KvClient.scan: a page is asked for when the one before has been taken
 
 Deno.test("KvClient.deleteMatching and flushAll: a few at a time, with progress", async () => {
   const bench = new Bench();
-  bench.fill(2_500);
+  bench.fill(5_000);
   for (let i = 0; i < 40; i++) bench.nodes.put(`other${i}`);
   const progress: number[] = [];
   const onProgress = (deleted: number) => void progress.push(deleted);
-  assertEquals(await bench.during(bench.kv.deleteMatching({ prefix: "k" }, { onProgress })), 2_500);
-  assertEquals(progress.at(-1), 2_500);
+  assertEquals(await bench.during(bench.kv.deleteMatching({ prefix: "k" }, { onProgress })), 5_000);
+  assertEquals(progress.at(-1), 5_000);
   assert(progress.length > 1);
   assert(bench.nodes.executingMost > 1 && bench.nodes.executingMost <= DELETES_IN_FLIGHT_MAX);
   assertEquals(bench.nodes.entries.size, 40);
