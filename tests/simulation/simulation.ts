@@ -18,6 +18,7 @@ import { Invariants, Violation } from "./invariants.ts";
 import { judgeHistory } from "./judge.ts";
 import { Nemesis } from "./nemesis.ts";
 import { between, Scheduler } from "./scheduler.ts";
+import type { Scanner } from "./scanner.ts";
 import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./leaks.ts";
 import { judgeAtomic } from "./atomic_checker.ts";
 import { type AtomicCall, describe, groupKeys } from "./atomic_history.ts";
@@ -64,6 +65,8 @@ export interface SimulationOptions {
   readonly workload?: WorkloadOptions;
   /** The transactions beside it. */
   readonly atomic?: AtomicOptions;
+  /** Whether a client scans meanwhile. Default: every other seed. */
+  readonly scanner?: boolean;
   readonly sabotage?: Sabotage;
 }
 
@@ -105,6 +108,7 @@ class Simulation {
   readonly #nemesis: Nemesis;
   readonly #clients: WorkloadClient[] = [];
   #atomic: AtomicWorkload | undefined;
+  #scanner: Scanner | undefined;
   readonly #large: boolean;
   readonly #pauseMsMax: number;
   #slices = 0;
@@ -191,6 +195,7 @@ class Simulation {
     this.#atomic = this.#makeAtomic();
     workload.start();
     this.#atomic.start();
+    this.#scanner?.start();
     this.#nemesis.begin();
     const dense = this.#pauseMsMax <= DENSE_PAUSE_MS_MAX ? 0.5 : 1;
     const stormMs = this.#options.stormMs ?? dense * between(random, 60_000, 240_000);
@@ -230,13 +235,22 @@ class Simulation {
       const kind = (["library", "library", "gateway", "node"] as const)[i % 4] ?? "library";
       this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3)));
     }
+    const { seed, scanner = seed % 2 === 0 } = this.#options;
+    if (scanner) {
+      const kind = (["library", "gateway", "library", "node"] as const)[seed >> 1 & 3] ?? "library";
+      const deps = { random: new SeededRandom(seed * 3 + 2), history: this.#history };
+      const added = this.#world.addScanner(count + 1, kind, deps);
+      this.#scanner = added.scanner;
+      this.#clients.push(added.client);
+    }
+    const clients = this.#clients.slice(0, count);
     return new Workload(
       {
         random: new SeededRandom(random.uint32()),
         history: this.#history,
         nowMs: () => this.#scheduler.nowMs,
       },
-      this.#clients,
+      clients,
       {
         ...(this.#large ? { coldKeys: LARGE_KEYS, hotPercent: 10 } : { coldKeys: 24 }),
         pauseMsMax: this.#pauseMsMax,
@@ -254,6 +268,8 @@ class Simulation {
       // The real world: rejections that nobody handles.
       if (++this.#slices % SLICES_PER_TURN === 0) await turn();
       if (this.#world.defect !== undefined) throw this.#world.defect;
+      const wrong = this.#scanner?.violation;
+      if (wrong !== undefined) throw new Violation(wrong);
     }
     return until?.() ?? true;
   }
@@ -373,6 +389,7 @@ class Simulation {
     await this.#pass(PROBED_MS);
     const { length } = this.#history.events;
     const atomicPlace = this.#atomic?.place ?? 0;
+    const calmMs = this.#scheduler.nowMs;
     await this.#pass(CALM_MS);
     const { events } = this.#history;
     const begun = new Map<number, number>();
@@ -394,22 +411,26 @@ class Simulation {
     if (failed !== undefined) {
       throw new Violation(`in the calm:\n${describe(failed)}`, this.#partitionOf(failed.group));
     }
+    const late = this.#scanner?.errors.find(({ time }) => time >= calmMs);
+    if (late !== undefined && !gone) throw new Violation(`in the calm, a scan ended: ${late.text}`);
     const ended = { value: false };
-    Promise.all([workload.stop(), this.#atomic?.stop()]).then(() => ended.value = true);
+    const stopped = [workload.stop(), this.#atomic?.stop(), this.#scanner?.stop()];
+    Promise.all(stopped).then(() => ended.value = true);
     if (!await this.#pass(20_000, () => ended.value)) {
       throw new Violation(`${workload.busy + (this.#atomic?.busy ?? 0)} requests never end`);
     }
-    const [late] = workload.late;
-    if (late !== undefined) {
+    const [slow] = workload.late;
+    if (slow !== undefined) {
       throw new Violation(
-        `operation ${late.id} of ${late.client} took ${Math.round(late.elapsedMs)} ms with a ` +
-          `deadline of ${late.timeoutMs} ms`,
+        `operation ${slow.id} of ${slow.client} took ${Math.round(slow.elapsedMs)} ms with a ` +
+          `deadline of ${slow.timeoutMs} ms`,
       );
     }
     const lateAtomic = this.#atomic?.late[0];
     if (lateAtomic !== undefined) {
       throw new Violation(`it took longer than its deadline:\n${describe(lateAtomic)}`);
     }
+    if (this.#scanner?.pages === 0) throw new Violation("no page of a scan ever came");
     const ok = this.#history.succeeded;
     const least = OK_PER_SECOND_MIN * this.#scheduler.nowMs / 1000;
     if (ok < least) {

@@ -11,6 +11,7 @@ import { parseStoredCluster, type StoredCluster } from "../../coordinator/stored
 import { MemoryFolder } from "../../node/memory_folder.ts";
 import { type NodeFolder, NodeRuntime } from "../../node/node_runtime.ts";
 import type { FsyncMode } from "../../node/partition_store.ts";
+import { ClusterDatabase } from "../../shared/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../../shared/cluster_map.ts";
 import { KvError, toKvError } from "../../shared/errors.ts";
 import { DRAIN_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/limits.ts";
@@ -23,10 +24,12 @@ import { Coverage } from "./coverage.ts";
 import type { Faults } from "./faults.ts";
 import { OneAddressRouter } from "./one_address_router.ts";
 import { between, type ClockOptions, Scheduler, type SimProcess, spread } from "./scheduler.ts";
+import { Scanner, type ScannerDeps } from "./scanner.ts";
 import { SimDisk } from "./sim_disk.ts";
 import { SimFolder } from "./sim_folder.ts";
 import { SimNetwork } from "./sim_network.ts";
 import { Trace } from "./trace.ts";
+import { wireDatabase } from "./wire_database.ts";
 import type { WorkloadClient } from "./workload.ts";
 
 export const COORDINATOR_HOST = "coord";
@@ -73,6 +76,9 @@ export interface NodeHost {
   /** It has left for good. */
   gone: boolean;
 }
+
+/** Whom a client asks: the nodes themselves, the coordinator, or one node. */
+export type ClientKind = "library" | "gateway" | "node";
 
 /** The cluster. */
 export class World {
@@ -377,7 +383,31 @@ export class World {
 
   // Clients.
 
-  addClient(index: number, kind: "library" | "gateway" | "node", concurrency: number) {
+  addClient(index: number, kind: ClientKind, concurrency: number): WorkloadClient {
+    return this.#addClient(index, kind, concurrency).client;
+  }
+
+  /** A client that scans: it merges the nodes' pages itself, or has another do so. */
+  addScanner(
+    index: number,
+    kind: ClientKind,
+    deps: Pick<ScannerDeps, "random" | "history">,
+  ): { scanner: Scanner; client: WorkloadClient } {
+    const { client, router } = this.#addClient(index, kind, 1);
+    const { kv, clock } = client;
+    const database = kind === "library"
+      ? new ClusterDatabase({
+        clock,
+        random: deps.random,
+        router,
+        execute: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+      })
+      : wireDatabase(router);
+    const nowMs = () => this.nowMs;
+    return { scanner: new Scanner({ ...deps, kv, clock, database, nowMs }), client };
+  }
+
+  #addClient(index: number, kind: ClientKind, concurrency: number) {
     const name = `c${index}`;
     const process = this.spawn(name, name);
     this.clientProcesses.push(process);
@@ -399,7 +429,7 @@ export class World {
       concurrency,
       gateway: kind === "gateway",
     };
-    return client;
+    return { client, router };
   }
 
   /** Ends everything in good order; resolves when all has ended. */
