@@ -4,7 +4,7 @@
  * and one read for each partition, however many there are.
  *
  * A partition is in the page only if this node was its primary all the while, and all that was read of
- * it is committed by the end (the argument is that of `scan_partition` in docs/replication.md).
+ * it is committed by the end (the argument is in docs/replication.md, under Scans).
  *
  * @module
  */
