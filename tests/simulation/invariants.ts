@@ -80,6 +80,8 @@ export class Invariants {
   /** Where operations began that have not ended, as places in the history. */
   readonly #begun = new Map<number, number>();
   readonly #deletes = new Map<string, Deletes>();
+  /** Partitions whose data an operator gave up. */
+  readonly #forced = new Set<number>();
   #eventsRead = 0;
 
   constructor(world: World, history: History) {
@@ -107,6 +109,7 @@ export class Invariants {
 
   /** The partition's data is given up: what was acknowledged until now is not promised any more. */
   onForced(partition: number): void {
+    this.#forced.add(partition);
     for (const key of this.#acknowledged.keys()) {
       if (partitionOf(key, this.#partitions) === partition) this.#acknowledged.delete(key);
     }
@@ -214,6 +217,8 @@ export class Invariants {
     const { term, commitSeq, lastSeq } = replica.store.state;
     // It has been deleted, to be filled anew.
     if (term === 0 && lastSeq === 0) return;
+    // Who has an old copy of data that was given up is made equal to the one that an operator chose.
+    if (this.#forced.has(partition)) return;
     throw new Violation(
       `${host.name}: the copy of partition ${partition} went from term ${last.term}, committed ` +
         `${last.commitSeq} to term ${term}, committed ${commitSeq}`,
