@@ -1,7 +1,7 @@
 /**
  * The HTTP door on a real port.
  *
- * Invariant: after `close`, no request is under way and nothing listens.
+ * Invariant: after `close` nothing listens, and no answer leaves that was not under way to its client.
  *
  * @module
  */
@@ -80,16 +80,23 @@ function listen(
     address: { host, port: server.addr.port },
     async close(graceMs) {
       stopping = true;
-      const timer = setTimeout(() => abort.abort(), graceMs);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
       try {
         // The platform's own shutdown breaks off bodies that are still being read.
         if (underWay > 0) {
-          await Promise.race([
-            new Promise<void>((resolve) => onIdle = resolve),
-            server.finished,
-          ]);
+          const idle = new Promise<void>((resolve) => onIdle = resolve);
+          await Promise.race([idle, late, server.finished]);
         }
-        await server.shutdown();
+        if (underWay > 0) {
+          // Not once the shutdown below has begun: the platform has nothing left to break off then, and
+          // says so by an error that nobody can catch.
+          abort.abort();
+        } else {
+          // It waits for what is on its way to clients, and for the rest of bodies that nobody reads.
+          await Promise.race([server.shutdown(), late]);
+        }
+        server.unref();
       } finally {
         clearTimeout(timer);
       }
