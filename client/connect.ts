@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SystemClock } from "../shared/clock.ts";
+import { type Clock, SystemClock } from "../shared/clock.ts";
 import type { ClusterMap } from "../shared/cluster_map.ts";
 import {
   type CoordinatorAddress,
@@ -16,6 +16,7 @@ import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { discover, type Discovered, type DiscoverOptions } from "../shared/discovery.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
+import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import { type Message, PROTOCOL_VERSION } from "../shared/messages.ts";
 import { randomId, SystemRandom } from "../shared/random.ts";
 import { Router } from "../shared/router.ts";
@@ -23,6 +24,7 @@ import { RpcClient } from "../shared/rpc_client.ts";
 import { type Address, formatAddress } from "../shared/transport.ts";
 import type { KvClientOptions } from "./call.ts";
 import { environment, readTextFileIfThere } from "./deno_environment.ts";
+import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
 
 /** How to look for the coordinator on the local network. */
@@ -48,8 +50,8 @@ export interface ConnectOptions extends KvClientOptions {
 /**
  * Connects to a cluster.
  *
- * @throws {KvError} `unavailable` where nobody answers, with what was tried; `bad_config` where an
- * address is not one
+ * @throws {KvError} `unavailable` where nobody answers, with what was tried, or where those who do have
+ * not joined their cluster within `timeoutMs`; `bad_config` where an address is not one
  *
  * @example
  * ```ts
@@ -95,7 +97,7 @@ export async function connectTo(
   const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
   const hello: Message<"hello"> = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" };
   const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
-  const map = await firstMap(router, found, seeds);
+  const map = await firstMap(clock, router, found, seeds, options);
   const { host, port } = found.address;
   // A node's address will do to find the cluster, but it does not make the node a coordinator.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
@@ -107,12 +109,14 @@ export async function connectTo(
 }
 
 async function firstMap(
+  clock: Clock,
   router: Router,
   found: CoordinatorAddress,
   seeds: readonly Address[],
+  { timeoutMs = REQUEST_TIMEOUT_MS }: KvClientOptions,
 ): Promise<ClusterMap> {
   try {
-    return await router.refresh();
+    return await awaitMap(clock, router, timeoutMs);
   } catch (cause) {
     router.close();
     const error = toKvError(cause);

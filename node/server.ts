@@ -322,7 +322,9 @@ export class NodeServer {
   #map(what: string): ClusterMap {
     const map = this.#node.map();
     if (map === undefined) {
-      throw new KvError("unavailable", `${what}: this node has not joined its cluster yet`);
+      throw new KvError("unavailable", `${what}: this node has not joined its cluster yet`, {
+        detail: { joining: true },
+      });
     }
     return map;
   }

@@ -100,6 +100,8 @@ export const RETRY_SCAN_MS = 10;
 export const READ_ATTEMPT_TIMEOUT_MS = 2_000;
 /** A request for the cluster map is given up after so long, and another node is asked. */
 export const MAP_REQUEST_TIMEOUT_MS = 1_000;
+/** A client that found only nodes which have not joined their cluster asks again after so long. */
+export const FIRST_MAP_RETRY_MS = 100;
 /** From the end of one map refresh to the beginning of the next. */
 export const MAP_REFRESH_GAP_MS = 50;
 

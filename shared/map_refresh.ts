@@ -199,7 +199,12 @@ export class MapRefresh {
     const tried = this.#options.seeds.map(formatAddress).join(", ");
     const why = texts.length > 0 ? texts.join("; ") : `nobody to ask (seeds: ${tried || "none"})`;
     const code = this.#errors.length === 1 ? this.#errors[0]?.code : undefined;
-    return new KvError(code ?? "unavailable", `${what}: ${why}`);
+    const isJoining = this.#errors.some(({ detail }) => detail?.joining === true);
+    return new KvError(
+      code ?? "unavailable",
+      `${what}: ${why}`,
+      isJoining ? { detail: { joining: true } } : {},
+    );
   }
 
   #end(outcome: ClusterMap | KvError): void {

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ClusterMap, NodeInfo, PartitionConfig } from "../../shared/cluster_map.ts";
-import type { KvError } from "../../shared/errors.ts";
+import { awaitMap } from "../../client/first_map.ts";
+import { KvError } from "../../shared/errors.ts";
 import { RETRY_MS_MAX } from "../../shared/limits.ts";
 import type { KeyRequest, Message, Reply, Request } from "../../shared/messages.ts";
 import { partitionOf } from "../../shared/position.ts";
@@ -387,6 +388,33 @@ Deno.test("Router.refresh gives the newest map, or says who was asked in vain", 
   await alone.clock.run(2_000);
   assertEquals((await failed).code, "unavailable");
   assertStringIncludes((await failed).message, "nobody:1");
+  alone.router.close();
+});
+
+Deno.test("awaitMap: asks a node that has not joined its cluster yet again, until the deadline", async () => {
+  const bench = await Bench.start({ seeds: [{ host: "nobody", port: 1 }, { host: "a", port: 1 }] });
+  const joining = error("unavailable", { joining: true });
+  let asked = 0;
+  bench.node("a").script = () =>
+    asked++ < 3 ? joining : { req_type: "map", map: bench.map(1, "a") };
+  const map = awaitMap(bench.clock, bench.router, 2_000);
+  await bench.clock.run(1_900);
+  assertEquals([(await map).epoch, asked], [1, 4]);
+  bench.router.close();
+
+  const never = await Bench.start({ seeds: [{ host: "a", port: 1 }] });
+  let askedInVain = 0;
+  never.node("a").script = () => (askedInVain++, joining);
+  const failed = assertRejects(() => awaitMap(never.clock, never.router, 1_000), KvError);
+  await never.clock.run(1_100);
+  assertEquals((await failed).code, "unavailable");
+  assertEquals(askedInVain > 5, true, `asked ${askedInVain} times`);
+  never.router.close();
+
+  const alone = await Bench.start({ seeds: [{ host: "nobody", port: 1 }] });
+  const refused = assertRejects(() => awaitMap(alone.clock, alone.router, 60_000), KvError);
+  await alone.clock.run(1_000);
+  assertStringIncludes((await refused).message, "nobody:1", "said at once");
   alone.router.close();
 });
 
