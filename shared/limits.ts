@@ -295,6 +295,11 @@ export const LANE_MARK_MS = 60_000;
 export const LANE_CHARACTERS_MAX = 64;
 /** A primary looks for expired entries of a partition at most so often. */
 export const EXPIRY_SWEEP_MS = 5_000;
+/**
+ * The last moment at which a key can expire, the last date that JavaScript knows (year 275760); what is
+ * later is then. Were it not bounded, a time from now could leave the whole numbers that copies accept.
+ */
+export const EXPIRY_DATE_MAX = 8_640_000_000_000_000; // ms since 1970-01-01 UTC
 
 /** Storage. */
 export const BATCH_BYTES_MAX = 4 * MIB;

@@ -4,11 +4,9 @@
  *
  * @module
  */
+import { EXPIRY_DATE_MAX } from "../../shared/limits.ts";
 import { CommandError } from "./command.ts";
 import { INT64_MAX, INT64_MIN } from "./integer_text.ts";
-
-/** The last date of JavaScript, in the year 275760. */
-export const EXPIRY_DATE_MAX = 8_640_000_000_000_000;
 
 /** What a number stands for. */
 export interface ExpiryUnit {

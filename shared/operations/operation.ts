@@ -21,7 +21,7 @@ import {
   text,
   uint,
 } from "../fields.ts";
-import { REQUEST_TIMEOUT_MS } from "../limits.ts";
+import { EXPIRY_DATE_MAX, REQUEST_TIMEOUT_MS } from "../limits.ts";
 import type { Message, Reply } from "../messages.ts";
 import { decodeValue, encodeValue, type ValueFields } from "../value_codec.ts";
 
@@ -197,7 +197,7 @@ interface Expiring {
   ttl_ms?: number | undefined;
 }
 
-/** The date that a request's expiry names, or undefined where it names none. */
+/** The date that a request's expiry names, at most EXPIRY_DATE_MAX; undefined where it names none. */
 export function expiryOf(
   request: Expiring & { req_type: string },
   wallMs: number,
@@ -206,8 +206,8 @@ export function expiryOf(
   if (at !== undefined && ttlMs !== undefined) {
     throw badRequest(request, `give "expires_at" or "ttl_ms", not both`);
   }
-  if (ttlMs !== undefined) return wallMs + ttlMs;
-  return at;
+  const date = ttlMs === undefined ? at : wallMs + ttlMs;
+  return date === undefined ? undefined : Math.min(date, EXPIRY_DATE_MAX);
 }
 
 /** The value of a request. @throws {KvError} `bad_request` */

@@ -2,6 +2,7 @@ import { wireForm } from "../../shared/wire_form.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Entry } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
+import { EXPIRY_DATE_MAX } from "../../shared/limits.ts";
 import {
   dataReply,
   type Operation,
@@ -63,6 +64,15 @@ const CASES: [OperationName, Record<string, unknown>, Entry | undefined, unknown
   ["put", { value: "v", ttl_ms: 5 }, undefined, ["v", NOW + 5]],
   ["put", { value: "v", expires_at: NOW + 9 }, undefined, ["v", NOW + 9]],
   ["put", { value: "v", expires_at: NOW }, undefined, ["deleted", 0]],
+  // Copies take whole numbers alone: a sum beyond them must never leave the primary.
+  ["put", { value: "v", ttl_ms: Number.MAX_SAFE_INTEGER }, undefined, ["v", EXPIRY_DATE_MAX]],
+  ["put", { value: "v", expires_at: Number.MAX_SAFE_INTEGER }, undefined, ["v", EXPIRY_DATE_MAX]],
+  ["expire", { ttl_ms: Number.MAX_SAFE_INTEGER }, entry("o"), ["o", EXPIRY_DATE_MAX, true]],
+  ["get_and_expire", { ttl_ms: Number.MAX_SAFE_INTEGER }, entry("o"), [
+    "o",
+    EXPIRY_DATE_MAX,
+    "data",
+  ]],
   ["put", { value: "v" }, entry("o", NOW + 50), ["v", 0]],
   ["put", { value: "v", keep_ttl: true }, entry("o", NOW + 50), ["v", NOW + 50]],
   ["put", { value: "v", previous: true }, entry("o"), ["v", 0, "o"]],
