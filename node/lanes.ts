@@ -65,6 +65,22 @@ export function rememberedReply(request: KeyRequest, lane: Entry | undefined): R
   );
 }
 
+/** Whether an earlier attempt of the request may be under way. */
+export function isRepeated(request: KeyRequest): boolean {
+  return "again" in request && request.again === true;
+}
+
+/**
+ * The answer to a repeated request that its lane remembers. A refusal says so: whoever repeated it may tell
+ * its caller that no attempt has happened or will.
+ */
+export function settled(request: KeyRequest, answer: Reply): Reply {
+  if (answer.req_type !== "error" || !isRepeated(request) || laneKey(request) === undefined) {
+    return answer;
+  }
+  return { ...answer, settled: true };
+}
+
 /** What the lane remembers from now on. */
 export function laneChange(
   lane: string,

@@ -31,7 +31,15 @@ import { OPERATIONS } from "../shared/operations/table.ts";
 import { onlyReads, whyCrossing } from "../shared/transaction_checks.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
 import { CopyStream, type StreamOwner } from "./copy_stream.ts";
-import { type Change, LaneAges, laneChange, laneKey, rememberedReply } from "./lanes.ts";
+import {
+  type Change,
+  isRepeated,
+  LaneAges,
+  laneChange,
+  laneKey,
+  rememberedReply,
+  settled,
+} from "./lanes.ts";
 import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
@@ -196,7 +204,7 @@ export class Primary implements StreamOwner {
       if (lane !== undefined) {
         const remembered = rememberedReply(request, this.store.get(lane));
         if (remembered !== undefined) {
-          this.#answerAsOf([lane], request, remembered, reply);
+          this.#answerAsOf([lane], request, settled(request, remembered), reply);
           return;
         }
       }
@@ -209,10 +217,11 @@ export class Primary implements StreamOwner {
     // An answer without a write tells what keys hold: it may leave when that is committed, and known
     // to be current. But an earlier attempt that is still under way must find this answer, not another
     // state of the keys.
-    const again = "again" in request && request.again === true;
-    if (lane !== undefined && (writes || again)) changes.push(laneChange(lane, request, answer));
+    if (lane !== undefined && (writes || isRepeated(request))) {
+      changes.push(laneChange(lane, request, answer));
+    }
     if (changes.length > 0 && refused === undefined) {
-      this.#propose(request, changes, wallMs, answer, reply);
+      this.#propose(request, changes, wallMs, settled(request, answer), reply);
     } else this.#answerAsOf(keys, request, answer, reply);
   }
 
@@ -293,7 +302,7 @@ export class Primary implements StreamOwner {
       ? entries.map((entry) => JSON.stringify(toWireEntry(entry))).join(",")
       : "";
     if (measured && Buffer.byteLength(text) > GROUP_WIRE_BYTES_MAX) {
-      reply(groupTooLarge(request));
+      this.#refuse(request, groupTooLarge(request), wallMs, reply);
       return;
     }
     if (!ports.inFlight.take(allBytes)) {
@@ -333,6 +342,17 @@ export class Primary implements StreamOwner {
       });
     }
     for (const stream of this.#streams) stream.append(store.state.lastSeq, text, commitSeq);
+  }
+
+  /** Refuses what cannot be written. An earlier attempt that is still under way must find the same. */
+  #refuse(request: KeyRequest, answer: Reply, wallMs: number, reply: ReplyTo): void {
+    const lane = laneKey(request);
+    if (lane === undefined || !isRepeated(request)) {
+      reply(answer);
+      return;
+    }
+    const remembered = laneChange(lane, request, answer);
+    this.#propose(request, [remembered], wallMs, settled(request, answer), reply);
   }
 
   /** This node's disk has everything up to `lastSeq`. */

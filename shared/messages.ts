@@ -195,7 +195,13 @@ export const MESSAGES = {
     expires_at: optional(uint),
     content_type: optional(text),
   }),
-  error: message(1, "reply", { code: text, message: text, detail: optional(object<unknown>()) }),
+  error: message(1, "reply", {
+    code: text,
+    message: text,
+    detail: optional(object<unknown>()),
+    /** The lane remembers this refusal: no attempt of the request has happened or is going to. */
+    settled: optional(flag),
+  }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
   result: message(1, "reply", { result: any, version: optional(uint) }),
   map: message(1, "reply", { map: clusterMap }),

@@ -441,18 +441,13 @@ function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">)
 }
 
 /**
- * The end of a write of which an earlier attempt may have happened. What its primary says of the key, it
- * says knowing of that attempt; any other error tells of the last attempt alone.
+ * The end of a write of which an earlier attempt may have happened. A refusal that its lane remembers is
+ * certain (W8 of docs/replication.md), as is one that every attempt meets; any other error tells of the
+ * last attempt alone.
  */
 function asUnknown(reply: Reply): Reply {
-  if (reply.req_type !== "error") return reply;
-  switch (reply.code) {
-    case "not_found":
-    case "exists":
-    case "version_mismatch":
-    case "outcome_unknown":
-      return reply;
-  }
+  if (reply.req_type !== "error" || reply.settled === true) return reply;
+  if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
   const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
   return { req_type: "error", code: "outcome_unknown", message };
 }

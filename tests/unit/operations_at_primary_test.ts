@@ -1,5 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { EXPIRY_SWEEP_MS, LANE_KEEP_MS, LANE_MARK_MS } from "../../shared/limits.ts";
+import {
+  EXPIRY_SWEEP_MS,
+  LANE_KEEP_MS,
+  LANE_MARK_MS,
+  VALUE_BYTES_MAX,
+} from "../../shared/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/messages.ts";
 import { get, NodeCluster, put } from "../support/node_cluster.ts";
 
@@ -91,6 +96,40 @@ Deno.test("a refusal of a repeated request holds for the attempt that is still o
   // The first attempt arrives at last: it must not create what was refused.
   assertEquals(code(await cluster.ask("n1", create)), "exists");
   assertEquals(code(await cluster.ask("n1", get("k"))), "not_found");
+});
+
+Deno.test("a refusal that a lane remembers says that no attempt has happened or will", async () => {
+  const cluster = await startCluster(2);
+  await cluster.ask("n1", put("n", "text"));
+  const settled = (reply: Reply) => reply.req_type === "error" && reply.settled === true;
+  const first = await cluster.ask("n1", increment(1));
+  assertEquals(
+    [code(first), settled(first)],
+    ["not_an_integer", false],
+    "a first attempt's is not",
+  );
+  for (let i = 0; i < 2; i++) {
+    const repeated = await cluster.ask("n1", increment(2, true));
+    assertEquals([code(repeated), settled(repeated)], ["not_an_integer", true]);
+  }
+  await cluster.ask("n1", put("n", "5"));
+  assertEquals(code(await cluster.ask("n1", increment(2))), "not_an_integer");
+  // The lane tells nothing of a number that it has passed: it may have happened.
+  const passed = await cluster.ask("n1", increment(1, true));
+  assertEquals([code(passed), settled(passed)], ["bad_request", false]);
+});
+
+Deno.test("what does not fit into a message is refused for the attempt on its way as well", async () => {
+  const cluster = await startCluster(2);
+  await cluster.ask("n1", put("k", "x".repeat(VALUE_BYTES_MAX)));
+  const value = "y".repeat(VALUE_BYTES_MAX);
+  const large = { ...put("k", value), previous: true, lane: "l", op: 1 };
+  const repeated = await cluster.ask("n1", { ...large, again: true } as KeyRequest);
+  assert(repeated.req_type === "error");
+  assertEquals([repeated.code, repeated.settled], ["value_too_large", true]);
+  await cluster.ask("n1", put("k", "short"));
+  assertEquals(code(await cluster.ask("n1", large as KeyRequest)), "value_too_large");
+  assertEquals((await cluster.ask("n1", get("k")) as { message?: string }).message, "short");
 });
 
 Deno.test("a lane's memory is not among the keys", async () => {

@@ -234,6 +234,30 @@ Deno.test("Router knows of an attempt that was made before it was asked", async 
   bench.router.close();
 });
 
+Deno.test("Router: of a repeated write, only what the lane remembers or every attempt meets is certain", async () => {
+  const settled = (code: string): Reply => ({ ...error(code), settled: true } as Reply);
+  const cases: [reply: Reply, wanted: string][] = [
+    [settled("not_an_integer"), "not_an_integer"],
+    [settled("bad_request"), "bad_request"],
+    [settled("exists"), "exists"],
+    [error("cross_partition"), "cross_partition"],
+    // Of a lane that has passed it, of a node with lower limits, of a disk that fails.
+    [error("bad_request"), "outcome_unknown"],
+    [error("value_too_large"), "outcome_unknown"],
+    [error("storage_failed"), "outcome_unknown"],
+    [OK, "ack"],
+  ];
+  for (const [last, wanted] of cases) {
+    const bench = await Bench.start();
+    let count = 0;
+    bench.on("a", () => count++ === 0 ? "break" : last);
+    bench.execute({ req_type: "increment", key: "k", lane: "l", op: 1 });
+    bench.clock.advance(2_000);
+    assertEquals([bench.codes, count], [[wanted], 2]);
+    bench.router.close();
+  }
+});
+
 Deno.test("Router gives outcome_unknown for a write without an answer at its deadline", async () => {
   const bench = await Bench.start();
   bench.on("a", () => "hold");
