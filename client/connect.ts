@@ -40,7 +40,8 @@ export interface ConnectOptions extends KvClientOptions {
   coordinator?: string | undefined;
   /**
    * How to look for it on the local network by UDP (needs `--unstable-net`). Default: on, port 7946,
-   * any cluster if there is just one, the secret from `KV_DISCOVERY_SECRET` of the environment.
+   * any cluster if there is just one, the secret from `KV_DISCOVERY_SECRET` of the environment. A
+   * cluster that does not have the `name` given here is refused, however it was found.
    */
   discovery?: ClientDiscovery | undefined;
   /** Further nodes, `host:port`, that are asked where the coordinator does not answer. */
@@ -51,7 +52,8 @@ export interface ConnectOptions extends KvClientOptions {
  * Connects to a cluster.
  *
  * @throws {KvError} `unavailable` where nobody answers, with what was tried, or where those who do have
- * not joined their cluster within `timeoutMs`; `bad_config` where an address is not one
+ * not joined their cluster within `timeoutMs`; `bad_config` where an address is not one;
+ * `wrong_cluster` where the cluster does not have the name that was asked for
  *
  * @example
  * ```ts
@@ -74,7 +76,7 @@ export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
       }),
   });
   const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "seeds"));
-  return await connectTo(found, seeds, options);
+  return await connectTo(found, seeds, options, options.discovery?.name);
 }
 
 /** Asks the networks of this machine. */
@@ -92,12 +94,24 @@ export async function connectTo(
   found: CoordinatorAddress,
   seeds: readonly Address[],
   options: KvClientOptions,
+  clusterName?: string,
 ): Promise<KvClient> {
   const clock = new SystemClock();
   const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
   const hello: Message<"hello"> = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" };
   const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
   const map = await firstMap(clock, router, found, seeds, options);
+  const { clusterName: name } = map.settings;
+  if (clusterName !== undefined && name !== clusterName) {
+    router.close();
+    // The search ends with a default address, where another cluster may live.
+    throw new KvError(
+      "wrong_cluster",
+      `the cluster at ${formatAddress(found.address)} is named ${JSON.stringify(name)}, and ` +
+        `${JSON.stringify(clusterName)} was asked for (how the coordinator was looked for: ` +
+        `${describeSearch(found)})`,
+    );
+  }
   const { host, port } = found.address;
   // A node's address will do to find the cluster, but it does not make the node a coordinator.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);

@@ -107,9 +107,10 @@ async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
       }),
   });
   const seeds = config.seeds.map((seed) => parseAddress(seed, "--seeds"));
-  return await connectTo(found, seeds, {
+  const defaults = {
     timeoutMs: config.timeoutMs,
     consistency: config.consistency,
     acks: config.acks,
-  });
+  };
+  return await connectTo(found, seeds, defaults, config.clusterName);
 }

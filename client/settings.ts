@@ -19,7 +19,8 @@ export const CLIENT_SETTINGS = {
     placeholder: "HOST:PORT",
   }),
   clusterName: optionalText({
-    help: "Discovery finds only the cluster of this name; by default any, if there is just one.",
+    help: "Discovery finds only the cluster of this name, and any other is refused; by default " +
+      "any, if there is just one.",
     placeholder: "NAME",
   }),
   ...discoverySettings(

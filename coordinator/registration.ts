@@ -30,6 +30,14 @@ export function checkRegistration(
         `${settings.clusterId} (${settings.clusterName}); name its coordinator, or another folder`,
     );
   }
+  const { cluster_name: name } = message;
+  if (typeof clusterId !== "string" && typeof name === "string" && name !== settings.clusterName) {
+    return new KvError(
+      "wrong_cluster",
+      `register: the node is to join a cluster named ${JSON.stringify(name)}, and this one is ` +
+        `named ${JSON.stringify(settings.clusterName)}; name its coordinator, or start that`,
+    );
+  }
   if (known === undefined) return undefined;
   const newest = known.info.incarnation;
   const taken = incarnation === newest && known.instance !== undefined &&

@@ -49,6 +49,8 @@ export interface SessionIdentity {
   readonly weight: number;
   /** Holds its data in memory, and so has a new id at each start. */
   readonly memory: boolean;
+  /** The only cluster that it may become part of; absent: any. */
+  readonly clusterName?: string | undefined;
 }
 
 /**
@@ -253,6 +255,7 @@ export class CoordinatorSession {
       weight: identity.weight,
       ...cluster,
       ...(identity.memory ? { memory: true } : {}),
+      ...(identity.clusterName === undefined ? {} : { cluster_name: identity.clusterName }),
       held: node.held(),
     };
     connection.send(register);

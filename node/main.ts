@@ -95,6 +95,7 @@ function clusterOf(
   const from = (source: Source) => sources.coordinator === source ? config.coordinator : undefined;
   let said = "";
   return {
+    name: config.clusterName,
     locate(use, fail, cluster) {
       // Asked anew before each attempt: the coordinator may have moved, and written so.
       findCoordinator({

@@ -73,7 +73,7 @@ export interface NodeRuntimeOptions {
   readonly origins?: OriginRules | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
   readonly cluster:
-    | { locate: Locate }
+    | { locate: Locate; name?: string | undefined }
     | { standalone: true; partitionCount: number | undefined };
 }
 
@@ -337,6 +337,7 @@ export class NodeRuntime {
           httpPort: this.httpPort,
           weight: options.weight,
           memory: options.memory,
+          clusterName: "name" in options.cluster ? options.cluster.name : undefined,
         },
         node: this.node,
         locate,

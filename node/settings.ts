@@ -51,7 +51,8 @@ export const NODE_SETTINGS = {
     placeholder: "HOST:PORT",
   }),
   clusterName: optionalText({
-    help: "Discovery finds only the cluster of this name; by default any, if there is just one.",
+    help: "Discovery finds only the cluster of this name, and a new node joins no other; by " +
+      "default any, if there is just one.",
     placeholder: "NAME",
   }),
   ...discoverySettings(

@@ -343,6 +343,8 @@ export const MESSAGES = {
     /** Absent for a folder that belongs to no cluster yet. */
     cluster_id: optional(text),
     memory: optional(flag),
+    /** The only cluster that such a folder is to become part of; absent: any. */
+    cluster_name: optional(text),
     held: array<HeldPartition>(),
   }),
   registered: message(1, "member", { map: clusterMap, heartbeat_port: uint }),

@@ -42,6 +42,17 @@ class Bench implements AsyncDisposable {
     return await server.ready;
   }
 
+  /** Starts a server that is to end by itself. @returns its log */
+  async refused(program: ProgramSpec, flags: string[]): Promise<string> {
+    const cwd = await Deno.makeTempDir({ dir: this.#folder });
+    const all = [...flags, `--data=${cwd}/data`];
+    const server = ServerProcess.start(program, all, { cwd, detached: false });
+    this.#servers.push(server);
+    const { code } = await server.status;
+    assert(code !== 0, "it ended as if all were well");
+    return server.log.join("\n");
+  }
+
   /** Runs `kv-client` once. */
   async client(host: string, args: string[], env: Record<string, string> = {}) {
     const cwd = await Deno.makeTempDir({ dir: this.#folder });
@@ -108,6 +119,27 @@ Deno.test("discovery on loopback: node and client find their coordinator of two 
   for (const { host, port } of [first, second]) {
     assertStringIncludes(either.stderr, `${host}:${port}`);
   }
+});
+
+Deno.test("a cluster of another name is neither joined nor used, however it was found", async () => {
+  await using bench = await Bench.make();
+  const { host, port } = await bench.start("", COORDINATOR, [
+    ...FREE_PORTS,
+    "--discovery=off",
+    "--cluster-name=alpha",
+  ]);
+  const at = `--coordinator=${host}:${port}`;
+  await bench.start("", NODE, ["--port=0", at, "--cluster-name=alpha"]);
+  await bench.untilClient("", "", [at, "--cluster-name=alpha", "put", "who", "alpha"]);
+
+  const other = await bench.client("", [at, "--cluster-name=beta", "flush-all", "--force"]);
+  assertEquals([other.code, other.stdout], [1, ""]);
+  assertStringIncludes(other.stderr, `is named "alpha", and "beta" was asked for`);
+  const kept = await bench.client("", [at, "get", "who"]);
+  assertEquals(kept.stdout, "alpha", kept.stderr);
+
+  const told = await bench.refused(NODE, ["--port=0", at, "--cluster-name=beta"]);
+  assertStringIncludes(told, "is to join a cluster named");
 });
 
 Deno.test("discovery on loopback: a weak secret is refused at start", async () => {

@@ -159,6 +159,7 @@ Deno.test("Membership.register: refuses what is malformed, foreign or too old", 
     [{ held: [[99, 1, 1, 0]] }, "bad_request"],
     [{ held: [[1, 1]] as never }, "bad_request"],
     [{ cluster_id: "other" }, "wrong_cluster"],
+    [{ cluster_name: "other" }, "wrong_cluster"],
     [{ incarnation: 0 }, "stale_incarnation"],
     [{ instance: "another" }, "stale_incarnation"],
   ];
@@ -167,7 +168,11 @@ Deno.test("Membership.register: refuses what is malformed, foreign or too old", 
     assertEquals(refusal?.code, code, JSON.stringify(change));
   }
   assertEquals(
-    world.membership.register(999, { ...base, cluster_id: "c1" }, world.nowMs),
+    world.membership.register(
+      999,
+      { ...base, cluster_id: "c1", cluster_name: "whatever it was called" },
+      world.nowMs,
+    ),
     undefined,
   );
 });
