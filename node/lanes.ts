@@ -53,7 +53,7 @@ export function isLaneKey(key: string): boolean {
 export function rememberedReply(request: KeyRequest, lane: Entry | undefined): Reply | undefined {
   const op = "op" in request ? request.op : undefined;
   if (op === undefined) {
-    throw new KvError("bad_request", `${request.req_type}: a "lane" needs an "op", a whole number`);
+    throw new KvError("bad_request", `a "lane" needs an "op", a whole number`);
   }
   if (lane === undefined || isTombstone(lane)) return undefined;
   const remembered = JSON.parse(fromUtf8.decode(lane.value)) as Remembered;
@@ -61,7 +61,7 @@ export function rememberedReply(request: KeyRequest, lane: Entry | undefined): R
   if (remembered.op < op) return undefined;
   throw new KvError(
     "bad_request",
-    `${request.req_type}: "op" is ${op}, and the lane has passed ${remembered.op}`,
+    `"op" is ${op}, and the lane has passed ${remembered.op}`,
   );
 }
 

@@ -48,5 +48,6 @@ export const watchGet: ReadOperation<typeof REQUEST_FIELDS> = {
   doors: ["wire"],
   example: { words: ["username"], before: "alice" },
   fields: REQUEST_FIELDS,
-  read: get.read,
+  // Who reads this way does so for somebody who said `get`.
+  read: (request, entry) => get.read({ ...request, req_type: "get" }, entry),
 };

@@ -64,7 +64,9 @@ Deno.test("a request that comes again in its lane is answered as it was, and not
   assert(second.req_type === "result");
   assertEquals(second.result, "2");
   // The lane has passed it: whoever sent it so late has given it up.
-  assertEquals(code(await cluster.ask("n1", increment(1))), "bad_request");
+  const late = await cluster.ask("n1", increment(1));
+  assert(late.req_type === "error" && late.code === "bad_request");
+  assertEquals(late.message, `increment: "op" is 1, and the lane has passed 2`);
   assertEquals(
     code(await cluster.ask("n1", { req_type: "increment", key: "n", lane: "l" })),
     "bad_request",
