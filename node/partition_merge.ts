@@ -36,6 +36,8 @@ const LANES_END = `${LANE_KEY_PREFIX}\u{10ffff}`;
 interface Found extends Entry {
   readonly partition: number;
   readonly left: boolean;
+  /** Of the value that it goes with. */
+  readonly valueBytes: number;
 }
 
 /** A partition, as far as it has been read. */
@@ -91,16 +93,16 @@ export async function scanPartitions(
     reverse,
     itemsMax: limit,
     bytesMax: SCAN_BYTES_MAX,
-    bytesOf: (entry) => entry.key.length + entry.value.length + ENTRY_BYTES,
+    bytesOf: (entry) => entry.key.length + entry.valueBytes + ENTRY_BYTES,
   }, (entry) => entry);
-  const entries = fetchLeft(call, page?.items ?? [], runs);
+  const { entries, cut } = fetchLeft(call, page?.items ?? [], runs);
   // What was read may have been written since: it leaves when that is committed.
   runs = await kept(runs, (run) => call.stable(run.partition, run.primary));
   const covered = new PartitionSet(partitions.partitionCount);
   if (page !== undefined) { for (const { partition } of runs) covered.add(partition); }
   return {
     entries: entries.filter(({ partition }) => covered.has(partition)),
-    next: page?.next,
+    next: cut ?? page?.next,
     covered,
   };
 }
@@ -181,29 +183,46 @@ function keep(entry: Entry, partition: number, values: boolean, budget: Budget):
   const long = length > SCAN_LONG_VALUE_BYTES && length > budget.kept;
   if (values && !long) {
     budget.kept -= length;
-    return { ...entry, partition, left: false };
+    return { ...entry, partition, left: false, valueBytes: length };
   }
-  return { ...entry, value: NO_VALUE, partition, left: values };
+  return { ...entry, value: NO_VALUE, partition, left: values, valueBytes: values ? length : 0 };
 }
 
-/** The values that were left on disk, of the entries that are in the page. */
-function fetchLeft(call: ScanCall, items: Found[], runs: readonly PartitionRun[]): Found[] {
-  if (!items.some(({ left }) => left)) return items;
+/**
+ * The entries of a page, with the values that were left on disk. Where they have grown since, the page
+ * ends sooner: at the key `cut`.
+ */
+function fetchLeft(
+  call: ScanCall,
+  items: Found[],
+  runs: readonly PartitionRun[],
+): { entries: Found[]; cut?: string } {
+  if (!items.some(({ left }) => left)) return { entries: items };
   const primaries = new Map(runs.map(({ partition, primary }) => [partition, primary]));
   const wallMs = call.ports.wallMs();
   const entries: Found[] = [];
+  let bytes = 0;
+  let before: string | undefined;
   for (const item of items) {
-    if (!item.left) {
-      entries.push(item);
-      continue;
+    let found = item;
+    if (item.left) {
+      // The newest: it may be another one than was there at first, or gone.
+      const entry = primaries.get(item.partition)?.store.get(item.key);
+      if (entry === undefined || !isLive(entry, wallMs)) {
+        before = item.key;
+        continue;
+      }
+      const valueBytes = entry.value.length;
+      found = { ...entry, partition: item.partition, left: false, valueBytes };
     }
-    // The newest: it may be another one than was there at first, or gone.
-    const entry = primaries.get(item.partition)?.store.get(item.key);
-    if (entry !== undefined && isLive(entry, wallMs)) {
-      entries.push({ ...entry, partition: item.partition, left: false });
+    bytes += found.key.length + found.valueBytes + ENTRY_BYTES;
+    if (before !== undefined && entries.length > 0 && bytes > SCAN_BYTES_MAX) {
+      return { entries, cut: before };
     }
+    entries.push(found);
+    before = item.key;
   }
-  return entries;
+  return { entries };
 }
 
 /** Those that hold the others up, a few at a time. */

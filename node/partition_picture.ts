@@ -12,6 +12,12 @@ import type { StorageRow, StorageSnapshot } from "../shared/storage.ts";
 import { decodeRecord, keyOfRecordKey } from "./record.ts";
 import type { PendingRow } from "./scan_page.ts";
 
+/** An entry, or a record that the newest write took away. */
+interface Taken {
+  readonly entry: Entry | undefined;
+  readonly bytes: number;
+}
+
 /** See the module. One call at a time. */
 export class PartitionPicture {
   /** Every write up to this seq is in it, and no later one. */
@@ -25,6 +31,8 @@ export class PartitionPicture {
   #rows: StorageRow[] = [];
   #at = 0;
   #rowsEnded = false;
+  /** What the last page had no room for. */
+  #held: Taken | undefined;
 
   constructor(
     snapshot: StorageSnapshot,
@@ -40,7 +48,8 @@ export class PartitionPicture {
   }
 
   /**
-   * The next entries, tombstones included; `ended` with the last ones.
+   * The next entries, tombstones included; `ended` with the last ones. At most twice the bytes of a page,
+   * or one entry.
    *
    * @throws {KvError} `corrupt`, `storage_failed`
    */
@@ -50,8 +59,13 @@ export class PartitionPicture {
     let looked = 0;
     for (let bytes = 0; looked < rowsMax && bytes < bytesMax; looked++) {
       if (this.#at === this.#rows.length && !this.#rowsEnded) await this.#readOn();
-      const taken = this.#take();
+      const taken = this.#held ?? this.#take();
+      this.#held = undefined;
       if (taken === undefined) return { entries, ended: true };
+      if (looked > 0 && bytes + taken.bytes > 2 * bytesMax) {
+        this.#held = taken;
+        break;
+      }
       bytes += taken.bytes;
       if (taken.entry !== undefined) entries.push(taken.entry);
     }
@@ -71,7 +85,7 @@ export class PartitionPicture {
   }
 
   /** What comes next in key order; without an entry where the newest write took the record away. */
-  #take(): { entry: Entry | undefined; bytes: number } | undefined {
+  #take(): Taken | undefined {
     const row = this.#rows[this.#at];
     const write = this.#pending.at(-1);
     if (row === undefined && write === undefined) return undefined;

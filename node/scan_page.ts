@@ -29,6 +29,9 @@ export interface PendingRow {
 }
 
 /**
+ * A page ends where it has `bytesMax` bytes or more, and before an entry with which it would have more
+ * than twice as many: so it is either that, or one entry.
+ *
  * @param rows what lies behind the last page's end, `rowsMax` rows or `bytesMax` bytes of it
  * @param pending writes under way in the same range, in the same order
  * @throws {KvError} `corrupt`
@@ -60,19 +63,24 @@ export function scanPage(
     const write = pending[p];
     if (row === undefined && (write === undefined || !rowsEnded)) break;
     if (looked >= rowsMax || bytes >= bytesMax) break;
-    looked++;
     const rowKey = row === undefined ? undefined : keyOfRecordKey(row[0]);
     const order = rowKey === undefined
       ? 1
       : write === undefined
       ? -1
       : sign * compareKeys(rowKey, write.key);
+    const rowBytes = row !== undefined && order <= 0 ? row[0].length + row[1].length : 0;
+    const writeBytes = write !== undefined && order >= 0
+      ? write.key.length + (write.entry?.value.length ?? 0)
+      : 0;
+    if (looked > 0 && bytes + rowBytes + writeBytes > 2 * bytesMax) break;
+    looked++;
+    bytes += rowBytes + writeBytes;
     let crc = 0;
     let entry: Entry | undefined;
     if (row !== undefined && rowKey !== undefined && order <= 0) {
       r++;
       last = rowKey;
-      bytes += row[0].length + row[1].length;
       // Decoded, and so checked, even where a newer write wins: damage is to be found.
       entry = decodeRecord(row[0], row[1], rowKey);
       crc = recordCrc(row[1]);
@@ -82,7 +90,6 @@ export function scanPage(
       last = write.key;
       entry = write.entry;
       crc = write.crc;
-      bytes += last.length + (entry?.value.length ?? 0);
     }
     if (entry === undefined || entry.seq <= beyondSeq) continue;
     entries.push(entry);

@@ -376,6 +376,10 @@ export const RESP_FLUSH_KEYS = 5_000;
 export const RESP_SCAN_KEYS_MIN = 256;
 
 invariant(
+  FRAME_BYTES_MAX > 2 * 6 * SCAN_BYTES_MAX + SCAN_ROWS_MAX * 1 * KIB,
+  "a page of a scan fits in a frame, at twice its bytes and with six characters for each of them",
+);
+invariant(
   FRAME_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 + 64 * KIB,
   "a frame holds a value as base64",
 );

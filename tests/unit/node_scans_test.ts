@@ -10,6 +10,7 @@ import {
   NODE_SCANS_MAX,
   NODE_SCANS_WAITING_MAX,
   SCAN_BYTES_MAX,
+  SCAN_KEPT_BYTES,
   SCAN_LOOKED_ROWS_MAX,
 } from "../../shared/limits.ts";
 import type { Message } from "../../shared/messages.ts";
@@ -232,6 +233,18 @@ Deno.test("NodeScans.scan: long values do not make a page or its memory long", a
     after = page.next;
   } while (after !== undefined);
   assertEquals(found, keys);
+});
+
+Deno.test("NodeScans.scan: values that are left on disk at first count in the page all the same", async () => {
+  const cluster = new Bench(1, 16);
+  await cluster.startAll();
+  const keys = named(40);
+  const length = 700_000;
+  await cluster.fill(keys, () => "x".repeat(length));
+  assert(keys.length * length > 2 * SCAN_KEPT_BYTES);
+  const page = await cluster.page({ limit: 100, values: true });
+  assertEquals(page.entries.length, 1);
+  assertEquals(await cluster.all({ limit: 100, values: true }), keys);
 });
 
 Deno.test("NodeScans: so many at a time, so many waiting, the others are refused", async () => {

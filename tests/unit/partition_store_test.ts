@@ -117,6 +117,46 @@ Deno.test("PartitionStore.scan keeps to its bounds and to upto", async () => {
   assertEquals(await keys("k9", all), ["", undefined]);
 });
 
+Deno.test("PartitionStore: a page that is nearly full ends before a large entry, wherever that is", async () => {
+  const { store, finish } = setUp();
+  const write = (key: string, seq: number, length: number) =>
+    store.apply(entryOf(key, seq, "x".repeat(length)));
+  write("a", 1, 700);
+  write("b", 2, 8_000);
+  write("c", 3, 700);
+  finish();
+  const page = { rowsMax: 10, bytesMax: 1_000 };
+  const scanned = async () => {
+    const pages: string[] = [];
+    let after: string | undefined;
+    do {
+      const { entries, next } = await store.scan(after, page);
+      pages.push(entries.map(({ key }) => key).join(" "));
+      after = next;
+    } while (after !== undefined);
+    return pages;
+  };
+  const pictured = async () => {
+    const picture = store.picture(page);
+    const pages: string[] = [];
+    for (let ended = false; !ended;) {
+      const read = await picture.next();
+      pages.push(read.entries.map(({ key }) => key).join(" "));
+      ended = read.ended;
+    }
+    picture.close();
+    return pages;
+  };
+  assertEquals(await scanned(), ["a", "b", "c"]);
+  assertEquals(await pictured(), ["a", "b", "c"]);
+  // Writes under way, one of a large entry in the place of a small one.
+  write("aa", 4, 8_000);
+  write("c", 5, 8_000);
+  write("d", 6, 100);
+  assertEquals(await scanned(), ["a", "aa", "b", "c", "d"]);
+  assertEquals(await pictured(), ["a", "aa", "b", "c", "d"]);
+});
+
 Deno.test("PartitionStore.scan goes forwards and backwards between any bounds, writes under way included", async () => {
   const encoder = new TextEncoder();
   const order = (a: string, b: string) => {
