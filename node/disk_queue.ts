@@ -36,6 +36,7 @@ import {
 import { LruCache } from "../shared/lru_cache.ts";
 import type { Storage, StorageChange } from "../shared/storage.ts";
 import { digestOf } from "./record.ts";
+import { ByteSlab } from "../shared/byte_slab.ts";
 import { decodeHead, encodeHead, encodeMark, type Head, HEAD_KEY } from "./state_record.ts";
 
 /** When a batch is made to survive a power cut. */
@@ -62,6 +63,8 @@ export interface QueueMember {
     lastSeq: number;
     term: number;
   };
+  /** What a state record of now would say of its writes. */
+  progress(): { lastSeq: number; term: number };
   /** A write is on disk. */
   written(write: PendingWrite): void;
   /** A batch with this state record is on disk. */
@@ -117,6 +120,8 @@ export class DiskQueue {
   readonly storage: Storage;
   /** Hot records, by key: a key has one partition, so two never share one but in tests. */
   readonly cache: LruCache<string, CachedRecord> | undefined;
+  /** For rows, which live until they are written. */
+  readonly slab = new ByteSlab();
   readonly #clock: Clock;
   readonly #options: DiskQueueOptions;
   readonly #head: Head;
@@ -304,6 +309,14 @@ export class DiskQueue {
     const batch = this.#filling;
     this.#filling = new Batch();
     const head = this.#head;
+    if (this.storage.volatile === true) {
+      for (const member of batch.members) {
+        this.#later.delete(member);
+        batch.synced.push({ member, ...member.progress() });
+      }
+      this.#sealed.push(batch);
+      return;
+    }
     for (const member of batch.members) {
       this.#later.delete(member);
       const { change, replacedCrc, crc, lastSeq, term } = member.takeStateRecord();

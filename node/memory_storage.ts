@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { Clock } from "../shared/clock.ts";
 import { KvError } from "../shared/errors.ts";
 import type {
@@ -21,6 +22,8 @@ import type {
 } from "../shared/storage.ts";
 import { RowsSnapshot } from "../shared/rows_snapshot.ts";
 import { MemoryArena } from "./memory_arena.ts";
+
+const bufferToString = Buffer.prototype.toString;
 
 /** Keys as strings of one character for each byte: strings compare as the bytes do. */
 class Bucket {
@@ -67,22 +70,27 @@ class Bucket {
 
 /** An ordered map in memory. */
 export class MemoryStorage implements Storage {
+  readonly volatile: boolean;
   readonly #clock: Clock;
-  readonly #buckets = new Map<string, Bucket>();
+  /** By the first two bytes of a key, as a number; a shorter key's missing bytes count as 0. */
+  readonly #buckets = new Map<number, Bucket>();
   readonly #arena = new MemoryArena();
-  #names: string[] | undefined = [];
+  #names: number[] | undefined = [];
   #underWay = 0;
   #closed = false;
   #onIdle: (() => void) | undefined;
 
-  /** @param clock defers the call of `done` */
-  constructor(clock: Clock) {
+  /**
+   * @param clock defers the call of `done`
+   * @param options `volatile` (default false): nobody will open it again after its node has ended
+   */
+  constructor(clock: Clock, options: { volatile?: boolean } = {}) {
     this.#clock = clock;
+    this.volatile = options.volatile ?? false;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    const text = textOf(key);
-    const position = this.#buckets.get(text.slice(0, 2))?.rows.get(text);
+    const position = this.#buckets.get(bucketOf(key))?.rows.get(textOf(key));
     return position === undefined ? undefined : this.#arena.value(position);
   }
 
@@ -98,7 +106,7 @@ export class MemoryStorage implements Storage {
     }
     for (const { key, value } of changes) {
       const text = textOf(key);
-      const bucket = this.#bucket(text.slice(0, 2));
+      const bucket = this.#bucket(bucketOf(key));
       const before = value === undefined
         ? bucket.delete(text)
         : bucket.set(text, this.#arena.add(key, value));
@@ -127,7 +135,9 @@ export class MemoryStorage implements Storage {
     const to = textOf(range.to);
     const found: StorageRow[] = [];
     let bytes = 0;
-    const names = this.#sortedNames().filter((name) => name >= from.slice(0, 2) && name < to);
+    const first = bucketOf(range.from);
+    const last = bucketOf(range.to);
+    const names = this.#sortedNames().filter((name) => name >= first && name <= last);
     if (range.reverse) names.reverse();
     for (const name of names) {
       const bucket = this.#buckets.get(name);
@@ -157,12 +167,12 @@ export class MemoryStorage implements Storage {
   readonly #move = (position: number): void => {
     const key = this.#arena.key(position);
     const text = textOf(key);
-    const bucket = this.#buckets.get(text.slice(0, 2));
+    const bucket = this.#buckets.get(bucketOf(key));
     if (bucket?.rows.get(text) !== position) return;
     bucket.rows.set(text, this.#arena.add(key, this.#arena.value(position)));
   };
 
-  #bucket(name: string): Bucket {
+  #bucket(name: number): Bucket {
     let bucket = this.#buckets.get(name);
     if (bucket === undefined) {
       bucket = new Bucket();
@@ -172,8 +182,8 @@ export class MemoryStorage implements Storage {
     return bucket;
   }
 
-  #sortedNames(): string[] {
-    this.#names ??= [...this.#buckets.keys()].sort(compare);
+  #sortedNames(): number[] {
+    this.#names ??= [...this.#buckets.keys()].sort((a, b) => a - b);
     return this.#names;
   }
 }
@@ -182,8 +192,12 @@ function settled(rows: StorageRow[]): Promise<StorageRow[]> {
   return Promise.resolve(rows);
 }
 
+function bucketOf(key: Uint8Array): number {
+  return ((key[0] ?? 0) << 8) | (key[1] ?? 0);
+}
+
 function textOf(bytes: Uint8Array): string {
-  return String.fromCharCode.apply(null, bytes as unknown as number[]);
+  return bufferToString.call(bytes, "latin1", 0, bytes.length);
 }
 
 function compare(a: string, b: string): number {

@@ -93,6 +93,7 @@ export class PartitionStore {
     this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
     this.#member = {
       takeStateRecord: () => this.#takeStateRecord(),
+      progress: () => ({ lastSeq: this.#state.lastSeq, term: this.#state.term }),
       written: (write) => this.#written(write),
       synced: onSynced,
     };
@@ -144,7 +145,7 @@ export class PartitionStore {
   }
 
   #replace(entry: Entry, old: PendingWrite | CachedRecord | undefined): void {
-    const { key, value, crc } = encodeRecord(this.partition, entry);
+    const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab);
     // First the account: the old write may be one under way, which `#put` replaces in place.
     if (old?.entry !== undefined) this.#account(old.entry, old.crc, -1);
     this.#account(entry, crc, 1);

@@ -20,6 +20,7 @@
  *
  * @module
  */
+import type { ByteSlab } from "../shared/byte_slab.ts";
 import { crc32c } from "../shared/crc32c.ts";
 import { type Entry, NO_VALUE } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
@@ -95,12 +96,13 @@ export function rowsEnd(partition: number, upto: string | undefined): Uint8Array
   return new Uint8Array([partition >>> 8, partition, 0xff]);
 }
 
-/** The row of an entry. */
-export function encodeRecord(partition: number, entry: Entry): EncodedRecord {
+/** The row of an entry. @param slab where its value is cut from, if it is not kept for long */
+export function encodeRecord(partition: number, entry: Entry, slab?: ByteSlab): EncodedRecord {
   const key = recordKey(partition, entry.key);
   const { contentType } = entry;
   const extraBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
-  const value = new Uint8Array(HEADER_BYTES + extraBytes + entry.value.length);
+  const length = HEADER_BYTES + extraBytes + entry.value.length;
+  const value = slab === undefined ? new Uint8Array(length) : slab.take(length);
   value[4] = entry.flags;
   value[5] = RECORD_FORMAT;
   putUint32(value, 8, entry.term);

@@ -46,6 +46,11 @@ export interface StorageSnapshot {
 
 /** An ordered, durable map. */
 export interface Storage {
+  /**
+   * Nothing of it outlives the process, so that what would only serve a later start (state records,
+   * marks of batches) need not be written. Default false.
+   */
+  readonly volatile?: boolean;
   /** The value of a key, as of the last write that was begun and finished; from memory or disk, synchronously. */
   get(key: Uint8Array): Uint8Array | undefined;
   /**
