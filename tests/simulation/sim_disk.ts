@@ -75,9 +75,10 @@ export class SimDisk {
     this.#random = scheduler.random;
   }
 
-  /** The disk as a process sees it. */
-  open(process: SimProcess): Storage {
+  /** The disk as a process sees it. @param volatile it is gone when the process ends */
+  open(process: SimProcess, volatile = false): Storage {
     return {
+      volatile,
       get: (key) => {
         this.#mayFail("get");
         return this.rows.get(textOf(key));

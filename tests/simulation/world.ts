@@ -233,7 +233,10 @@ export class World {
     this.#startRuntime(process, async () => {
       const folder = this.shape.memory
         // What a dead process had in memory is gone; see `#end`.
-        ? withStorage(new MemoryFolder(process.clock, process.random), host.disk.open(process))
+        ? withStorage(
+          new MemoryFolder(process.clock, process.random),
+          host.disk.open(process, true),
+        )
         : await SimFolder.open(host.disk, process);
       host.nodeId = folder.nodeId;
       return sabotage.storage === undefined

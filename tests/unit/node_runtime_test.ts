@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { MemoryFolder } from "../../node/memory_folder.ts";
+import { MemoryStorage } from "../../node/memory_storage.ts";
+import type { Clock } from "../../shared/clock.ts";
+import type { Random } from "../../shared/random.ts";
+import type { Storage } from "../../shared/storage.ts";
 import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "../../node/node_runtime.ts";
 import { refuseStandaloneFolder, standaloneMap } from "../../node/standalone.ts";
 import type { ClusterMap } from "../../shared/cluster_map.ts";
@@ -62,6 +66,13 @@ class World {
 
 /** Its storage lives on, as a disk does. */
 class DurableFolder extends MemoryFolder {
+  override readonly storage: Storage;
+
+  constructor(clock: Clock, random: Random) {
+    super(clock, random);
+    this.storage = new MemoryStorage(clock);
+  }
+
   override close(): Promise<void> {
     return Promise.resolve();
   }
