@@ -2,9 +2,10 @@
  * Byte strings packed one behind the other into large chunks, for storage in memory: a million small
  * arrays of their own would cost JavaScript more than what is in them.
  *
- * A chunk whose records are more than half dead is emptied by copying the rest elsewhere, and is
- * then left to the garbage collector. Bytes once written are never overwritten, so that what was
- * given out stays as it was.
+ * A chunk of which three quarters are dead is emptied by copying the rest elsewhere, and is then left
+ * to the garbage collector; while half of all that is held is dead, one that is half dead. The later a
+ * chunk is emptied, the less there is to copy. Bytes once written are never overwritten, so that what
+ * was given out stays as it was.
  *
  * A record: length of the key (4 bytes), length of the value (4 bytes), key, value.
  *
@@ -31,6 +32,9 @@ export class MemoryArena {
   /** The number of the chunk that is being filled. Numbers are never used again. */
   #filling = -1;
   #chunkBytes = CHUNK_BYTES_MIN / 2;
+  /** Of all chunks. */
+  #used = 0;
+  #dead = 0;
 
   /** Bytes that the chunks take. */
   get bytes(): number {
@@ -45,6 +49,7 @@ export class MemoryArena {
     const { chunk, number } = this.#room(size);
     const at = chunk.used;
     chunk.used += size;
+    this.#used += size;
     putUint32(chunk.bytes, at, key.length);
     putUint32(chunk.bytes, at + 4, value.length);
     chunk.bytes.set(key, at + HEADER_BYTES);
@@ -75,14 +80,23 @@ export class MemoryArena {
   free(position: number, move: (position: number) => void): void {
     const number = Math.floor(position / CHUNK_SPAN);
     const chunk = this.#chunk(position);
-    chunk.dead += recordBytes(chunk.bytes, position % CHUNK_SPAN);
+    const bytes = recordBytes(chunk.bytes, position % CHUNK_SPAN);
+    chunk.dead += bytes;
+    this.#dead += bytes;
     if (number === this.#filling || chunk.dead * 2 <= chunk.used) return;
+    if (chunk.dead * 4 <= chunk.used * 3 && this.#dead * 2 <= this.#used) return;
     for (let at = 0; at < chunk.used && chunk.dead < chunk.used;) {
       const size = recordBytes(chunk.bytes, at);
       move(number * CHUNK_SPAN + at);
       at += size;
     }
+    this.#drop(number, chunk);
+  }
+
+  #drop(number: number, chunk: Chunk): void {
     this.#chunks.delete(number);
+    this.#used -= chunk.used;
+    this.#dead -= chunk.dead;
   }
 
   #chunk(position: number): Chunk {
@@ -98,7 +112,7 @@ export class MemoryArena {
       return { chunk: filling, number: this.#filling };
     }
     // All dead: nothing is left in it whose end could give it up.
-    if (filling !== undefined && filling.dead === filling.used) this.#chunks.delete(this.#filling);
+    if (filling !== undefined && filling.dead === filling.used) this.#drop(this.#filling, filling);
     this.#chunkBytes = Math.min(2 * this.#chunkBytes, CHUNK_BYTES_MAX);
     const chunk = { bytes: new Uint8Array(Math.max(size, this.#chunkBytes)), used: 0, dead: 0 };
     this.#filling++;
