@@ -5,9 +5,10 @@
  * @module
  */
 import { KvError } from "../shared/errors.ts";
-import { described, type Fields, flag, optional, text, uint } from "../shared/fields.ts";
+import { described, type Fields, flag, optional, uint } from "../shared/fields.ts";
 import { compareKeys } from "../shared/key_order.ts";
 import { EXPORT_CHUNK_BYTES } from "../shared/limits.ts";
+import { SCAN_ORDER_FIELDS, SELECTION_FIELDS } from "../shared/selection_fields.ts";
 import { type RequestOption, wordFields } from "../shared/word_fields.ts";
 import { type Command, type CommandContext, ownValues } from "./command.ts";
 import type { Word } from "./command_line.ts";
@@ -16,21 +17,10 @@ import { printEither } from "./operation_commands.ts";
 import type { DeleteMatchingOptions } from "./ordered_scan.ts";
 import { count, entryDocument, keyLabel } from "./output.ts";
 
-const SELECTION_FIELDS = {
-  prefix: described("Only keys that begin so", optional(text), { fallback: "all" }),
-  start: described("First key, in either direction the smaller end", optional(text), {
-    fallback: "the first",
-  }),
-  end: described("Only keys before this one", optional(text), { fallback: "behind the last" }),
-};
-
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,
-  after: described("Go on behind this key, where another scan ended", optional(text), {
-    fallback: "from the beginning",
-  }),
+  ...SCAN_ORDER_FIELDS,
   limit: described("At most so many keys", optional(uint), { fallback: "all" }),
-  reverse: described("From the last key to the first", optional(flag)),
   keys_only: described("Without the values", optional(flag)),
 };
 

@@ -15,6 +15,7 @@ import { OPERATION_COMMANDS } from "./commands/operations.ts";
 import { OWN_COMMANDS } from "./commands/own.ts";
 import { RANGE_COMMANDS } from "./commands/ranges.ts";
 import { SCAN_COMMANDS } from "./commands/scans.ts";
+import { SELECTION_COMMANDS } from "./commands/selections.ts";
 import { SERVER_COMMANDS } from "./commands/server.ts";
 import { STRING_COMMANDS } from "./commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "./commands/transactions.ts";
@@ -43,6 +44,7 @@ const ALL: readonly CommandSpec[] = [
   ...REDIS_COMMANDS,
   ...OWN_COMMANDS,
   ...OPERATION_COMMANDS,
+  ...SELECTION_COMMANDS,
 ];
 
 export const COMMAND_TABLE: CommandTable = {

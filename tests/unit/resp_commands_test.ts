@@ -76,6 +76,45 @@ Deno.test("KEYS, RANDOMKEY, DBSIZE and FLUSHALL walk over all keys", async () =>
   assertEquals(await peer.ask("DBSIZE"), ":0\r\n");
 });
 
+Deno.test("KV.SCAN, KV.COUNT and KV.DELETE_MATCHING: a prefix or range, in order, both ways", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  for (const key of ["a", "k:1", "k:2", "k:3", "limit", "z"]) await peer.ask(`SET ${key} v${key}`);
+  const bulk = (...texts: string[]) =>
+    texts.map((text) => `$${text.length}\r\n${text}\r\n`).join("");
+  const keys = (next: string | undefined, ...found: string[]) =>
+    `*2\r\n${next === undefined ? "$-1\r\n" : bulk(next)}*${found.length}\r\n${bulk(...found)}`;
+  const rows: [string, string][] = [
+    ["KV.SCAN", keys(undefined, "a", "k:1", "k:2", "k:3", "limit", "z")],
+    ["KV.SCAN k:", keys(undefined, "k:1", "k:2", "k:3")],
+    ["kv.scan k: limit 2 reverse", keys("k:2", "k:3", "k:2")],
+    ["KV.SCAN k: LIMIT 2 REVERSE AFTER k:2", keys(undefined, "k:1")],
+    ["KV.SCAN START k:2 END limit", keys(undefined, "k:2", "k:3")],
+    ["KV.SCAN PREFIX limit", keys(undefined, "limit")],
+    ["KV.COUNT", ":6\r\n"],
+    ["KV.COUNT k:", ":3\r\n"],
+    ["KV.COUNT START k:2 END z", ":3\r\n"],
+    ["KV.SCAN LIMIT 0", '-ERR bad_request scan: "limit" must be 1 to 10000\r\n'],
+    ["KV.COUNT k: LIMIT 1", '-ERR bad_request kv.count: unknown option "LIMIT"; it takes '],
+    ["KV.SCAN k: LIMIT", '-ERR bad_request kv.scan: "limit" needs a value'],
+    ["KV.DELETE_MATCHING", "-ERR wrong number of arguments for 'kv.delete_matching' command\r\n"],
+    ["KV.DELETE_MATCHING k: START k:3", ":1\r\n"],
+    ["KV.DELETE_MATCHING k:", ":2\r\n"],
+    ["KV.DELETE_MATCHING k:", ":0\r\n"],
+    ["DBSIZE", ":3\r\n"],
+  ];
+  for (const [line, wanted] of rows) {
+    const answer = await peer.ask(line);
+    assertEquals(answer.slice(0, wanted.length), wanted, line);
+    if (wanted.endsWith("\n")) assertEquals(answer, wanted, line);
+  }
+  await peer.ask("HELLO 3");
+  assertMatch(
+    await peer.ask("KV.SCAN z VALUES"),
+    /^\*2\r\n_\r\n\*1\r\n%4\r\n\$3\r\nkey\r\n\$1\r\nz\r\n\$5\r\nvalue\r\n\$2\r\nvz\r\n\$7\r\nversion\r\n:\d+\r\n/,
+  );
+});
+
 Deno.test("commands that walk over all keys see what was written before them, and are refused in MULTI", async () => {
   const bench = new RespBench();
   const peer = bench.connect();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { toKvError } from "../../../shared/errors.ts";
+import { KvError, toKvError } from "../../../shared/errors.ts";
 import {
   REQUEST_TIMEOUT_MS,
   RESP_FLUSH_KEYS,
@@ -42,7 +42,7 @@ interface ScanOptions {
 }
 
 /** A page, or an error that has been answered. */
-function page(
+export function page(
   { session, server }: Call,
   request: ScanRequest,
   failed: () => void,
@@ -150,29 +150,43 @@ function keys(args: Arguments, call: Call, done: () => void): void {
   next(undefined);
 }
 
-/** Deletes every key that is there throughout, page by page. */
 function flush(args: Arguments, call: Call, done: () => void): void {
   if (args.length > 2 || (args.length === 2 && wordOf(args[1], ["async", "sync"]) === undefined)) {
     throw new CommandError(SYNTAX_ERROR);
   }
+  deletePages(call, { limit: RESP_FLUSH_KEYS }, done, () => {
+    call.session.answer((out) => out.ok());
+    done();
+  });
+}
+
+/**
+ * Deletes every key of a selection that is there throughout, page by page. An error is answered, and
+ * then `failed` called.
+ */
+export function deletePages(
+  call: Call,
+  selection: ScanRequest,
+  failed: () => void,
+  then: (deleted: number) => void,
+): void {
   const { session, server } = call;
+  let deleted = 0;
   const next = (after: string | undefined) => {
-    page(call, { after, limit: RESP_FLUSH_KEYS }, done, (result) => {
+    page(call, { ...selection, after }, failed, (result) => {
       const requests = result.entries.map(({ key }): KeyRequest => ({ req_type: "delete", key }));
       const execute = server.execute.bind(server);
       server.executeEach(
         requests,
         (request, then) => execute(request, REQUEST_TIMEOUT_MS, then),
         (replies) => {
-          const failed = replies.find((reply) => reply.req_type === "error" && !isNotFound(reply));
-          if (failed?.req_type === "error") {
-            session.answer((out) => out.error(errorText(failed)));
-            done();
+          const error = replies.find((reply) => reply.req_type === "error" && !isNotFound(reply));
+          deleted += replies.filter((reply) => reply.req_type !== "error").length;
+          if (error?.req_type === "error") {
+            session.answer((out) => out.error(errorText(error)));
+            failed();
           } else if (result.next !== undefined) next(result.next);
-          else {
-            session.answer((out) => out.ok());
-            done();
-          }
+          else then(deleted);
         },
       );
     });
@@ -204,14 +218,16 @@ function randomKey(call: Call, done: () => void): void {
 }
 
 /** What is thrown before anything has begun is answered. */
-function alone(run: (args: Arguments, call: Call, done: () => void) => void): CommandSpec["run"] {
+export function alone(
+  run: (args: Arguments, call: Call, done: () => void) => void,
+): CommandSpec["run"] {
   return {
     kind: "alone",
     run: (args, call, done) => {
       try {
         run(args, call, done);
       } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
+        if (!(error instanceof CommandError) && !(error instanceof KvError)) throw error;
         call.session.answer((out) => out.error(thrownText(error)));
         done();
       }
