@@ -41,7 +41,7 @@ const INTRODUCTION = `# Operations
 
 <!-- Made by \`deno task docs\` from shared/operations/table.ts; do not change it by hand. -->
 
-Everything that can be done with a key. Each operation has one implementation, a row of \`shared/operations/table.ts\`, and means the same at every door: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
+Everything that can be done with a key, and, at the end, [with many](#many-keys). Each operation has one implementation, a row of \`shared/operations/table.ts\`, and means the same at every door: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
 
 How each door says it:
 
@@ -52,6 +52,63 @@ How each door says it:
 - **Library**: \`client.execute({ req_type: "NAME", … })\`, and a method of its own for most.
 
 A value is bytes: on the JSON wire and in JSON bodies \`value\` where it is UTF-8, \`value64\` (base64) otherwise.`;
+
+const MANY_KEYS: readonly string[] = [
+  "## Many keys",
+  "What is made of these, at every door. Keys come in the order of their bytes, from the whole cluster.",
+  table(["what", "JSON wire", "shell", "HTTP", "RESP", "library"], [
+    [
+      "a prefix or range in order, from either end",
+      "`scan`, page by page",
+      "`scan`",
+      "`GET /kv`, `GET /keys`, page by page",
+      "`KV.SCAN`; `SCAN`, `KEYS` by pattern",
+      "`scan`, `keys`",
+    ],
+    ["how many", "`count`", "`count`", "`GET /count`", "`KV.COUNT`; `DBSIZE` for all", "`count`"],
+    [
+      "take a prefix or range away",
+      "`scan` and `batch`",
+      "`delete-matching`",
+      "`DELETE /kv`",
+      "`KV.DELETE_MATCHING`",
+      "`deleteMatching`",
+    ],
+    [
+      "take everything away",
+      "`scan` and `batch`",
+      "`flush-all`",
+      "`DELETE /kv?all=yes`",
+      "`FLUSHALL`",
+      "`flushAll`",
+    ],
+    [
+      "several keys, each by itself",
+      "`batch`",
+      "`get-many`, `put-many`, `delete-many`, `batch`",
+      "`POST /batch`",
+      "`MGET`, `MSET`, `DEL`; a pipeline",
+      "`getMany`, `putMany`, `deleteMany`",
+    ],
+    [
+      "several keys of one partition as one",
+      "`transaction`",
+      "`multi` … `exec`",
+      "`POST /batch` with `atomic`",
+      "`MULTI` … `EXEC`",
+      "`atomic`",
+    ],
+    [
+      "a copy of everything",
+      "`backup_partition`",
+      "`backup`, `restore`; `export`, `import`",
+      "–",
+      "–",
+      "–",
+    ],
+  ]),
+  "More on each: [protocol.md](protocol.md), `help` in the shell, [http.md](http.md), [redis.md](redis.md), [backup.md](backup.md).",
+];
 
 /** The page on operations. */
 export function operationsReference(): string {
@@ -73,6 +130,7 @@ export function operationsReference(): string {
     "## Errors that any may end with",
     table(["code", "meaning", "to be sent again"], commonErrors()),
     ...shown.flatMap((name) => operationPart(name)),
+    ...MANY_KEYS,
     "## On the JSON wire only",
     table(
       ["operation", "what it does"],
