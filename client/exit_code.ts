@@ -13,7 +13,7 @@ export const EXIT = {
   error: 1,
   /** A wrong command, argument, flag or setting. */
   usage: 2,
-  /** No such key (get, update, delete, exists). */
+  /** No such key, or nothing there to change: `exists`, `persist` and `expire` that say false. */
   notFound: 3,
   /** Nobody could serve it in time; it did not happen. */
   unavailable: 4,
@@ -28,7 +28,7 @@ export const EXIT_CODE_HELP: readonly (readonly [code: number, meaning: string])
   [EXIT.ok, "success"],
   [EXIT.error, "any other error; import: some records were rejected"],
   [EXIT.usage, "wrong command, argument, flag or setting"],
-  [EXIT.notFound, "no such key (get, update, delete, exists)"],
+  [EXIT.notFound, "no such key, or nothing there to change (persist, expire)"],
   [EXIT.unavailable, "nobody could serve it in time; it did not happen, try again"],
   [EXIT.outcomeUnknown, "the answer was lost; the write may or may not have happened"],
   [EXIT.conflict, "create: the key is there already; or it has another version"],

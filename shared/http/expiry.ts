@@ -15,12 +15,13 @@ const SECONDS_MAX = 10 ** 11;
 const MS_MAX = SECONDS_MAX * 1_000;
 
 export const EXPIRY_PARAMETERS = {
-  ttl: uintParameter("The key expires in so many seconds.", 1, SECONDS_MAX),
-  ttl_ms: uintParameter("The key expires in so many milliseconds.", 1, MS_MAX),
+  ttl: uintParameter("The key expires in so many seconds.", 1, SECONDS_MAX, "seconds"),
+  ttl_ms: uintParameter("The key expires in so many milliseconds.", 1, MS_MAX, "milliseconds"),
   expires_at: uintParameter(
     "The key expires then: milliseconds since 1970-01-01 UTC.",
     1,
     MS_MAX,
+    "milliseconds",
   ),
 };
 
@@ -34,8 +35,8 @@ export function readExpiry(
   headers: Headers,
 ): { ttl_ms?: number; expires_at?: number } {
   const found: { ttl_ms?: number; expires_at?: number }[] = [];
-  const ttl = params.ttl ?? headerNumber(headers, TTL_HEADER, SECONDS_MAX);
-  const at = params.expires_at ?? headerNumber(headers, EXPIRES_AT_HEADER, MS_MAX);
+  const ttl = params.ttl ?? headerNumber(headers, TTL_HEADER, SECONDS_MAX, "seconds");
+  const at = params.expires_at ?? headerNumber(headers, EXPIRES_AT_HEADER, MS_MAX, "milliseconds");
   if (ttl !== undefined) found.push({ ttl_ms: ttl * 1_000 });
   if (params.ttl_ms !== undefined) found.push({ ttl_ms: params.ttl_ms });
   if (at !== undefined) found.push({ expires_at: at });
@@ -43,10 +44,15 @@ export function readExpiry(
   return found[0] ?? {};
 }
 
-function headerNumber(headers: Headers, name: string, max: number): number | undefined {
+function headerNumber(
+  headers: Headers,
+  name: string,
+  max: number,
+  unit: string,
+): number | undefined {
   const text = headers.get(name);
   if (text === null) return undefined;
   const value = /^[0-9]{1,16}$/.test(text.trim()) ? Number(text) : NaN;
   if (value >= 1 && value <= max) return value;
-  throw new KvError("bad_request", `${name} must be a whole number from 1 to ${max}`);
+  throw new KvError("bad_request", `${name} must be a whole number of ${unit} from 1 to ${max}`);
 }

@@ -47,17 +47,18 @@ export function required<T>(parameter: Parameter<T | undefined>): Parameter<T> {
   return { ...parameter, required: true } as Parameter<T>;
 }
 
-/** A whole number. */
+/** A whole number, of a unit where it has one. */
 export function uintParameter(
   summary: string,
   min: number,
   max: number,
+  unit?: string,
 ): Parameter<number | undefined> {
   return {
     summary,
     required: false,
     schema: { type: "integer", minimum: min, maximum: max },
-    requires: `a whole number from ${min} to ${max}`,
+    requires: `a whole number${unit === undefined ? "" : ` of ${unit}`} from ${min} to ${max}`,
     parse(text) {
       if (!/^[0-9]{1,16}$/.test(text)) return undefined;
       const value = Number(text);

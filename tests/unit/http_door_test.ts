@@ -170,6 +170,8 @@ Deno.test("HTTP: expiry by parameter and header, shown on reads", async () => {
   for (const query of ["?ttl=1&ttl_ms=1", "?ttl=0", "?ttl=-1", "?ttl=1.5", "?ttl=99999999999999"]) {
     await bench.problem(400, "bad_request", "PUT", `/kv/k${query}`, { body: "v" });
   }
+  const word = await bench.ask("PUT", "/kv/k?ttl=1h", { body: "v" });
+  assertStringIncludes(await word.text(), String.raw`\"ttl\" must be a whole number of seconds`);
   const twice = { headers: { "kv-ttl": "5" }, body: "v" };
   await bench.problem(400, "bad_request", "PUT", "/kv/k?ttl_ms=1", twice);
   await bench.problem(400, "bad_request", "PUT", "/kv/k", {
