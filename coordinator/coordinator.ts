@@ -149,7 +149,7 @@ export class Coordinator {
     this.#deps = deps;
     this.#log = deps.logger("coordinator");
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
-    this.#door = new HttpDoor({ clock: deps.clock, log: deps.logger("http") }, {
+    this.#door = new HttpDoor({ ...deps, log: deps.logger("http") }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
       database: this.#gateway.database,

@@ -294,9 +294,9 @@ export class NodeRuntime {
   }
 
   #makeDoor(options: NodeRuntimeOptions): HttpDoor {
-    const { clock, logger } = this.#deps;
+    const { clock, random, logger } = this.#deps;
     const limits = options.limits ?? DEFAULT_LIMITS;
-    return new HttpDoor({ clock, log: logger("http") }, {
+    return new HttpDoor({ clock, random, log: logger("http") }, {
       limits,
       health: () => this.node.health(this.up),
       database: this.server.database,

@@ -7,6 +7,7 @@
 import type { ByteBudget } from "../../shared/byte_budget.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Database } from "../../shared/database.ts";
+import { LanedDatabase } from "../../shared/laned_database.ts";
 import {
   REPLY_BYTES_MAX,
   REQUESTS_PER_CONNECTION_MAX,
@@ -14,10 +15,7 @@ import {
 } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { partitionOf } from "../../shared/position.ts";
-import { Lanes } from "../../shared/lane_pool.ts";
 import { type Random, randomId } from "../../shared/random.ts";
-import { onlyReads } from "../../shared/transaction_checks.ts";
 import type { RequestLimits } from "../../shared/request_checks.ts";
 import type { Address, Stream } from "../../shared/transport.ts";
 import { COMMAND_TABLE, type CommandTable } from "./command_table.ts";
@@ -30,23 +28,6 @@ const EACH_LIMITS = {
   inFlightMax: REQUESTS_PER_CONNECTION_MAX,
   replyBytesMax: REPLY_BYTES_MAX / 2,
 };
-
-/**
- * Whether what a request answers, or does, would be another thing the second time. A plain SET and a DEL
- * go without: a lane costs a second entry, and theirs is the busiest way.
- */
-function harmsTwice(request: KeyRequest): boolean {
-  switch (request.req_type) {
-    case "get":
-    case "exists":
-      return false;
-    case "put":
-    case "delete":
-      return request.previous === true || request.if_version !== undefined;
-    default:
-      return !onlyReads(request);
-  }
-}
 
 /** What the door tells of the node that it belongs to. */
 export interface RespNode {
@@ -81,10 +62,7 @@ export class RespServer implements PlanContext {
   readonly limits: RequestLimits | undefined;
   readonly valueBytesMax: number;
   readonly cursors: ScanCursors;
-  /** By partition. */
-  readonly #lanes = new Map<number, Lanes>();
-  /** Nobody else's lanes begin so. */
-  readonly #name: string;
+  readonly #once: LanedDatabase;
   readonly parserLimits: { readonly argumentBytesMax: number };
   readonly table: CommandTable = COMMAND_TABLE;
   readonly sessions = new Map<number, RespSession>();
@@ -101,7 +79,8 @@ export class RespServer implements PlanContext {
     this.node = deps.node;
     this.budget = deps.budget;
     this.limits = deps.limits;
-    this.#name = `resp-${randomId(deps.random)}`;
+    const name = `resp-${randomId(deps.random)}`;
+    this.#once = new LanedDatabase(deps.database, () => name);
     this.cursors = new ScanCursors(deps.random);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
@@ -133,43 +112,7 @@ export class RespServer implements PlanContext {
   /** Carries a request out; one that would do harm twice, in a lane. It is nobody else's yet. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
     request.timeout_ms = timeoutMs;
-    if (harmsTwice(request) && this.#hasOthers()) this.#executeOnce(request, timeoutMs, done);
-    else this.database.execute(request, timeoutMs, done);
-  }
-
-  #executeOnce(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
-    const lanes = this.#lanesFor(request.key);
-    const lane = lanes.take();
-    let held = true;
-    const give = () => {
-      if (held) lanes.give(lane);
-      held = false;
-    };
-    try {
-      this.database.execute({ ...request, ...lane }, timeoutMs, (reply) => {
-        give();
-        done(reply);
-      });
-    } catch (error) {
-      give();
-      throw error;
-    }
-  }
-
-  /** A partition remembers each lane that it has seen: so each has lanes of its own, and few. */
-  #lanesFor(key: string): Lanes {
-    const partition = partitionOf(key, this.database.map()?.settings.partitionCount ?? 1);
-    let lanes = this.#lanes.get(partition);
-    if (lanes === undefined) {
-      lanes = new Lanes(`${this.#name}.${partition}`);
-      this.#lanes.set(partition, lanes);
-    }
-    return lanes;
-  }
-
-  /** Where there is no other node, nobody can take a request up again. */
-  #hasOthers(): boolean {
-    return (this.database.map()?.nodes.length ?? 0) > 1;
+    this.#once.execute(request, timeoutMs, done);
   }
 
   executeEach(

@@ -9,8 +9,10 @@
  */
 import type { Clock } from "../clock.ts";
 import { InvariantError, KvError, toKvError } from "../errors.ts";
+import { LanedDatabase } from "../laned_database.ts";
 import { HTTP_REQUESTS_MAX } from "../limits.ts";
 import type { Logger } from "../logger.ts";
+import { type Random, randomId } from "../random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoint.ts";
 import { addCorsHeaders, checkOrigin, optionsResponse, type OriginRules } from "./origins.ts";
 import { HttpProblem, problemResponse } from "./problem.ts";
@@ -32,11 +34,12 @@ export class HttpDoor {
   #underWay = 0;
 
   constructor(
-    { clock, log }: { clock: Clock; log: Logger },
+    { clock, random, log }: { clock: Clock; random: Random; log: Logger },
     site: HttpSite,
     rules: OriginRules,
   ) {
-    this.#services = new Services(clock, site);
+    const database = new LanedDatabase(site.database, () => `http-${randomId(random)}`);
+    this.#services = new Services(clock, { ...site, database });
     this.#clock = clock;
     this.#log = log;
     this.#rules = rules;

@@ -9,6 +9,7 @@ import { HttpDoor } from "../../shared/http/door.ts";
 import type { HealthReport } from "../../shared/http/health.ts";
 import type { OriginRules } from "../../shared/http/origins.ts";
 import { NO_LOG } from "../../shared/logger.ts";
+import { SeededRandom } from "../../shared/random.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { MemoryDatabase } from "./memory_database.ts";
 import { checkAgainstOpenApi } from "./openapi_check.ts";
@@ -26,7 +27,7 @@ export class HttpBench {
   health: HealthReport = { role: "node", status: "ok", reasons: [], checks: {} };
 
   constructor(rules: OriginRules = LOCAL) {
-    this.door = new HttpDoor({ clock: this.clock, log: NO_LOG }, {
+    this.door = new HttpDoor({ clock: this.clock, random: new SeededRandom(1), log: NO_LOG }, {
       database: this.database,
       limits: { keyBytesMax: 100, valueBytesMax: VALUE_BYTES_MAX },
       health: () => this.health,

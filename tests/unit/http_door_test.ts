@@ -1,5 +1,6 @@
 /** The HTTP door over a database in memory: each route, each error, and hostile input. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { ClusterMap } from "../../shared/cluster_map.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { OriginRules } from "../../shared/http/origins.ts";
 import { ROUTES } from "../../shared/http/routes.ts";
@@ -664,4 +665,66 @@ Deno.test("HTTP batch: with atomic it is one transaction", async () => {
       body: text.encode(JSON.stringify(body)),
     });
   }
+});
+
+function mapOf(nodes: number): ClusterMap {
+  const ids = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
+  return {
+    epoch: 1,
+    nodes: ids.map((id) => ({
+      id,
+      host: id,
+      port: 1,
+      httpPort: 0,
+      zone: id,
+      weight: 1,
+      incarnation: 1,
+      state: "up",
+    })),
+    partitions: [{ term: 1, primary: "n1", inSync: ids, learners: [] }],
+    settings: {
+      clusterId: "c",
+      clusterName: "test",
+      partitionCount: 1,
+      replicationFactor: 2,
+      minInSync: 1,
+      leaseMs: 1_500,
+      heartbeatIntervalMs: 500,
+      failureTimeoutMs: 2_500,
+    },
+  };
+}
+
+Deno.test("HTTP: what would do harm twice goes in a lane, where there are several nodes", async () => {
+  const bench = new HttpBench();
+  bench.database.clusterMap = mapOf(2);
+  const laned = async (method: string, path: string, options: RequestInit = {}) => {
+    bench.database.requests.length = 0;
+    const response = await bench.ask(method, path, options);
+    assert(response.status < 300, `${method} ${path}: ${await response.text()}`);
+    return bench.database.requests.map((request) => "lane" in request && request.lane);
+  };
+  const operation = (fields: object) => ({
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(fields),
+  });
+  assertEquals(await laned("PUT", "/kv/n", { body: "1" }), [false]);
+  assertEquals(await laned("GET", "/kv/n"), [false]);
+  const [lane] = await laned("POST", "/op/increment", operation({ key: "n" }));
+  assertMatch(String(lane), /^http-[0-9a-f]{16}\.\d+\.0$/);
+  const headers = { "if-match": "*" };
+  assertEquals(await laned("PUT", "/kv/n", { body: "1", headers }), [lane]);
+  const own = operation({ key: "n", lane: "mine", op: 1 });
+  assertEquals(await laned("POST", "/op/increment", own), ["mine"]);
+  const put = { req_type: "put", key: "n", value: "1" };
+  const increment = { req_type: "increment", key: "n" };
+  const atomic = operation({ requests: [put, increment], atomic: true });
+  bench.database.intercept = ({ req_type }) =>
+    req_type === "transaction" ? { req_type: "result", result: [] } : undefined;
+  assertEquals(await laned("POST", "/batch", atomic), [lane]);
+  const each = operation({ requests: [put, increment] });
+  assertEquals((await laned("POST", "/batch", each)).toSorted(), [false, lane]);
+
+  bench.database.clusterMap = mapOf(1);
+  assertEquals(await laned("POST", "/op/increment", operation({ key: "n" })), [false]);
 });
