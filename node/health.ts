@@ -52,9 +52,15 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
       self === undefined || self.state === "down",
       "the cluster does not count on it as a living member",
     );
-    if (!sessionUp) {
+    // A coordinator that hangs, or is cut off, leaves the session standing for a while.
+    if (!sessionUp || !lease) {
       // It serves what it is primary of, as long as the copies confirm; nobody would take over.
-      found.degraded(true, "the coordinator does not answer");
+      found.degraded(
+        true,
+        sessionUp
+          ? "the coordinator does not acknowledge its heartbeats"
+          : "the coordinator does not answer",
+      );
       found.unavailable(serving < own || own === 0, "it cannot tell alone whether it may serve");
     }
   }

@@ -73,6 +73,8 @@ Deno.test("nodeHealth: what is degraded", () => {
   assertEquals(healthOf([{}, { inSync: 1 }], { map: mapWith("up", 2) }), "degraded");
   // The coordinator's death stops no read and no write.
   assertEquals(healthOf([{}], { sessionUp: false, lease: false }), "degraded");
+  // Nor does a coordinator that hangs, or is cut off: its connection may stand for long.
+  assertEquals(healthOf([{}], { lease: false }), "degraded");
 });
 
 Deno.test("nodeHealth: a node that cannot serve", () => {
