@@ -55,6 +55,8 @@ export interface StoreOptions extends WriteOptions {
   keepTtl?: boolean | undefined;
   /** Only if the key has this version, else `version_mismatch`; 0: only if it is not there. */
   ifVersion?: number | undefined;
+  /** The value's media type (`text/html`), kept with it and given over HTTP. Default: none. */
+  contentType?: string | undefined;
 }
 
 /** What a deletion takes. */
@@ -82,6 +84,8 @@ export interface KvEntry {
   timestampMs: number;
   /** When it expires, likewise; undefined for never. */
   expiresAtMs: number | undefined;
+  /** Its media type, where it was written with one. */
+  contentType?: string;
 }
 
 /** A process and its counters, or why it did not answer. */

@@ -1,6 +1,6 @@
 /**
  * A cluster's keys as JSON lines, `{"key":…,"value":…}`, or `value64` where a value is not UTF-8 or
- * is shorter so. `import` takes them back. Order: partition by partition, by key within one. It keeps
+ * is shorter so, and `content_type` where it has one. `import` takes them back. Order: partition by partition, by key within one. It keeps
  * one page and one chunk in memory.
  *
  * @module
@@ -41,6 +41,7 @@ export async function runExport(
 }
 
 /** One line, with its end. */
-export function exportLine(entry: Pick<KvEntry, "key" | "value">): string {
-  return JSON.stringify({ key: entry.key, ...encodeValue(entry.value) }) + "\n";
+export function exportLine(entry: Pick<KvEntry, "key" | "value" | "contentType">): string {
+  const { key, value, contentType } = entry;
+  return JSON.stringify({ key, ...encodeValue(value), content_type: contentType }) + "\n";
 }

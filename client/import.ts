@@ -25,7 +25,11 @@ import { KeyFingerprints } from "./key_fingerprints.ts";
 
 /** What takes the records. */
 export interface ImportTarget {
-  put(key: string, value: Uint8Array, options: { signal?: AbortSignal }): Promise<unknown>;
+  put(
+    key: string,
+    value: Uint8Array,
+    options: { signal?: AbortSignal; contentType?: string },
+  ): Promise<unknown>;
 }
 
 /** How an import goes about it. */
@@ -86,6 +90,8 @@ export async function runImport(
   return await new Import(target, deps, options).run(items);
 }
 
+type ImportRecord = Extract<ImportItem, { key: string }>;
+
 class Import {
   readonly #target: ImportTarget;
   readonly #clock: Clock;
@@ -143,7 +149,7 @@ class Import {
       const bytes = item.key.length + item.value.length;
       while (!this.#hasPlace(bytes)) await new Promise<void>((wake) => this.#wake = wake);
       if (summary.stopped !== undefined) break;
-      this.#begin(item.key, item.value, item.line, bytes);
+      this.#begin(item, bytes);
     }
     while (this.#inFlight > 0) await new Promise<void>((wake) => this.#wake = wake);
     this.#options.signal?.throwIfAborted();
@@ -171,13 +177,12 @@ class Import {
     }
   }
 
-  #begin(key: string, value: Uint8Array, line: number, bytes: number): void {
+  #begin(record: ImportRecord, bytes: number): void {
+    const { key } = record;
     this.#inFlight++;
     this.#bytesInFlight += bytes;
     const before = this.#tails.get(key);
-    const end = before === undefined
-      ? this.#write(key, value, line)
-      : before.then(() => this.#write(key, value, line));
+    const end = before === undefined ? this.#write(record) : before.then(() => this.#write(record));
     const tail = end.then(() => {
       this.#inFlight--;
       this.#bytesInFlight -= bytes;
@@ -191,13 +196,17 @@ class Import {
   }
 
   /** Never throws: what goes wrong is in the summary. */
-  async #write(key: string, value: Uint8Array, line: number): Promise<void> {
+  async #write({ key, value, line, contentType }: ImportRecord): Promise<void> {
     const begin = this.#clock.monotonicMs();
     const { signal } = this.#options;
+    const options = {
+      ...(signal === undefined ? {} : { signal }),
+      ...(contentType === undefined ? {} : { contentType }),
+    };
     for (let attempt = 0;; attempt++) {
       if (signal?.aborted) return;
       try {
-        await this.#target.put(key, value, signal === undefined ? {} : { signal });
+        await this.#target.put(key, value, options);
         this.#summary.written++;
         this.#lastSuccessMs = this.#clock.monotonicMs();
         return;

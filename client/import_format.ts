@@ -9,11 +9,12 @@
 import { CsvError, parse } from "csv-parse";
 import { KvError } from "../shared/errors.ts";
 import { IMPORT_RECORD_BYTES_MAX } from "../shared/limits.ts";
+import { isMediaType } from "../shared/map_shape.ts";
 import { decodeValue } from "../shared/value_codec.ts";
 
 /** A record of a file, or why a line is none. */
 export type ImportItem =
-  | { line: number; key: string; value: Uint8Array; reason?: undefined }
+  | { line: number; key: string; value: Uint8Array; contentType?: string; reason?: undefined }
   | { line: number; reason: string };
 
 /** What a file can be. */
@@ -167,7 +168,8 @@ function lineBreaks(field: Uint8Array): number {
 
 /**
  * The records of JSON lines, `{"key":…,"value":…}`: a value that is a string is stored as it is,
- * any other but null as its JSON text, and `value64` as the bytes that it stands for.
+ * any other but null as its JSON text, and `value64` as the bytes that it stands for. `content_type` is
+ * kept with it.
  */
 export async function* readJsonLines(
   chunks: AsyncIterable<Uint8Array>,
@@ -199,10 +201,16 @@ function jsonItem(text: string, line: number): ImportItem {
   if (typeof key !== "string" || key === "" || !key.isWellFormed()) {
     return { line, reason: `"key" must be a non-empty, well-formed string` };
   }
+  const type = "content_type" in parsed ? parsed.content_type : undefined;
+  if (type !== undefined && type !== null && !isMediaType(type)) {
+    return { line, reason: `"content_type" must be a media type, as in "text/html"` };
+  }
+  const typed = typeof type === "string" ? { contentType: type } : {};
   if ("value64" in parsed) {
     if (typeof parsed.value64 !== "string") return { line, reason: `"value64" must be a string` };
     try {
-      return { line, key, value: decodeValue({ value64: parsed.value64 }) ?? new Uint8Array(0) };
+      const value = decodeValue({ value64: parsed.value64 }) ?? new Uint8Array(0);
+      return { line, key, value, ...typed };
     } catch {
       return { line, reason: `"value64" is not base64` };
     }
@@ -215,6 +223,7 @@ function jsonItem(text: string, line: number): ImportItem {
     line,
     key,
     value: utf8.encode(typeof value === "string" ? value : JSON.stringify(value)),
+    ...typed,
   };
 }
 

@@ -7,7 +7,7 @@
  */
 import { KvError } from "../shared/errors.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../shared/limits.ts";
-import type { PlainRequest, Reply } from "../shared/messages.ts";
+import type { Message, PlainRequest, Reply } from "../shared/messages.ts";
 import { valueOfReply } from "../shared/value_codec.ts";
 import {
   type DeleteOptions,
@@ -45,7 +45,7 @@ export class KeyCalls {
     options: StoreOptions,
   ): KeyCall<number> {
     this.checkKey(type, key);
-    const { ttlMs, expiresAtMs, keepTtl, ifVersion } = options;
+    const { ttlMs, expiresAtMs, keepTtl, ifVersion, contentType } = options;
     return {
       request: {
         req_type: type,
@@ -56,6 +56,7 @@ export class KeyCalls {
           expires_at: expiresAtMs,
           keep_ttl: keepTtl,
           if_version: ifVersion,
+          content_type: contentType,
         }),
       },
       read: (reply) => expectReply(reply, "ack", type).version ?? 0,
@@ -200,14 +201,19 @@ function isNotFound(reply: Reply): boolean {
 
 function entryOf(key: string, reply: Reply): KvEntry | undefined {
   if (isNotFound(reply)) return undefined;
-  const data = expectReply(reply, "data", "get");
-  const expires = data.expires_at ?? 0;
+  return entryOfReply(key, expectReply(reply, "data", "get"));
+}
+
+/** The entry that a `data` reply tells of. */
+export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
+  const { version = 0, timestamp = 0, expires_at: expiresAt = 0, content_type: type } = reply;
   return {
     key,
-    value: valueOfReply(data),
-    version: data.version ?? 0,
-    timestampMs: data.timestamp ?? 0,
-    expiresAtMs: expires === 0 ? undefined : expires,
+    value: valueOfReply(reply),
+    version,
+    timestampMs: timestamp,
+    expiresAtMs: expiresAt === 0 ? undefined : expiresAt,
+    ...(type === undefined ? {} : { contentType: type }),
   };
 }
 

@@ -18,12 +18,12 @@ import {
   wordOptions,
 } from "../shared/operations/request_words.ts";
 import type { OperationName } from "../shared/operations/table.ts";
-import { encodeValue, previousOfReply, valueOfReply } from "../shared/value_codec.ts";
+import { encodeValue, previousOfReply } from "../shared/value_codec.ts";
 import { findOption, type RequestWord, type WordField, wordField } from "../shared/word_fields.ts";
 import type { Argument, Command, CommandContext, CommandSettings } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
-import type { KvEntry } from "./call.ts";
+import { entryOfReply } from "./key_calls.ts";
 import { entryDocument, errorDocument, formatDocument, metadataLine } from "./output.ts";
 import { readAll } from "./transfer_commands.ts";
 
@@ -195,18 +195,6 @@ async function showAck(
   await io.write("before: ");
   await io.write(previous);
   await io.write("\n");
-}
-
-/** The entry that a `data` reply tells of. */
-export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
-  const { version = 0, timestamp = 0, expires_at: expiresAt = 0 } = reply;
-  return {
-    key,
-    value: valueOfReply(reply),
-    version,
-    timestampMs: timestamp,
-    expiresAtMs: expiresAt === 0 ? undefined : expiresAt,
-  };
 }
 
 /** A reply as the JSON of `--json`. */

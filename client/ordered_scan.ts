@@ -89,6 +89,7 @@ export function toKvEntry(entry: Entry): KvEntry {
     version: entry.seq,
     timestampMs: entry.timestampMs,
     expiresAtMs: entry.expiresAtMs === 0 ? undefined : entry.expiresAtMs,
+    ...(entry.contentType === undefined ? {} : { contentType: entry.contentType }),
   };
 }
 

@@ -53,6 +53,7 @@ export function entryDocument(entry: KvEntry): Record<string, unknown> {
     version: entry.version,
     timestamp: entry.timestampMs,
     ...(entry.expiresAtMs === undefined ? {} : { expires_at: entry.expiresAtMs }),
+    ...(entry.contentType === undefined ? {} : { content_type: entry.contentType }),
   };
 }
 
@@ -62,7 +63,8 @@ export function metadataLine(entry: KvEntry, nowMs: number): string {
   const expiry = expiresAtMs === undefined
     ? "never expires"
     : `expires in ${timeLeft(expiresAtMs - nowMs)} (${dateText(expiresAtMs)})`;
-  return `version ${version}, written ${dateText(timestampMs)}, ${expiry}`;
+  const type = entry.contentType === undefined ? "" : `, ${entry.contentType}`;
+  return `version ${version}, written ${dateText(timestampMs)}, ${expiry}${type}`;
 }
 
 /** A key on a line of its own; quoted where it would not be read back from there. */

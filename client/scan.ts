@@ -11,6 +11,7 @@ import { KvError } from "../shared/errors.ts";
 import type { Message, Reply } from "../shared/messages.ts";
 import { fromWireEntry } from "../shared/value_codec.ts";
 import { type KeyRouter, type KvEntry, replyError, withSignal } from "./call.ts";
+import { toKvEntry } from "./ordered_scan.ts";
 
 const BACKOFF_MS = 50;
 const BACKOFF_MS_MAX = 500;
@@ -40,13 +41,7 @@ export async function* scanCluster(options: ScanOptions): AsyncGenerator<KvEntry
       for (const wire of page.entries) {
         const entry = fromWireEntry(wire);
         if (!isLive(entry, now)) continue;
-        yield {
-          key: entry.key,
-          value: entry.value,
-          version: entry.seq,
-          timestampMs: entry.timestampMs,
-          expiresAtMs: entry.expiresAtMs === 0 ? undefined : entry.expiresAtMs,
-        };
+        yield toKvEntry(entry);
       }
       after = page.next;
     } while (after !== undefined);

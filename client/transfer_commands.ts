@@ -59,8 +59,10 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
   const chunks = counted(file.chunks, (bytes) => bytesRead += bytes);
   const items = format === "csv" ? readCsv(chunks, settings.keyColumn) : readJsonLines(chunks);
   const target = {
-    put: (key: string, value: Uint8Array) =>
-      client.put(key, value, { acks: settings.acks, timeoutMs: settings.timeoutMs, signal }),
+    put: (key: string, value: Uint8Array, { contentType }: { contentType?: string }) => {
+      const { acks, timeoutMs } = settings;
+      return client.put(key, value, { acks, timeoutMs, signal, contentType });
+    },
   };
   let summary: ImportSummary;
   try {

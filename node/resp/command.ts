@@ -53,7 +53,7 @@ export interface KeyView {
   readonly wallMs: number;
   get(key: string): Entry | undefined;
   /** @param expiresAtMs 0 for never */
-  set(key: string, value: Uint8Array, expiresAtMs: number): void;
+  set(key: string, value: Uint8Array, expiresAtMs: number, contentType?: string): void;
   delete(key: string): void;
 }
 

@@ -47,11 +47,12 @@ export class KeySnapshot implements KeyView {
     return entry !== undefined && isLive(entry, this.wallMs) ? entry : undefined;
   }
 
-  set(key: string, value: Uint8Array, expiresAtMs: number): void {
+  set(key: string, value: Uint8Array, expiresAtMs: number, contentType?: string): void {
     this.#changed.set(key, {
       key,
       value,
       expiresAtMs,
+      contentType,
       seq: this.versionOf(key) + 1,
       term: 1,
       flags: 0,
@@ -77,9 +78,9 @@ export class KeySnapshot implements KeyView {
         valueBytesMax: this.#valueBytesMax,
       });
       if ("answer" in outcome) return outcome.answer;
-      const { flags, value, expiresAtMs } = outcome.write;
+      const { flags, value, expiresAtMs, contentType } = outcome.write;
       if (isTombstone({ flags } as Entry)) this.delete(request.key);
-      else this.set(request.key, value, expiresAtMs);
+      else this.set(request.key, value, expiresAtMs, contentType);
       const version = this.versionOf(request.key) + 1;
       return outcome.reply?.(version) ?? writeReply(version);
     } catch (error) {
@@ -96,9 +97,14 @@ export class KeySnapshot implements KeyView {
         if (this.#found.get(key) !== undefined) requests.push({ req_type: "delete", key });
         continue;
       }
-      const { value: bytes, expiresAtMs } = entry;
-      const request = { req_type: "put", key, bytes } as const;
-      requests.push(expiresAtMs === 0 ? request : { ...request, expires_at: expiresAtMs });
+      const { value: bytes, expiresAtMs, contentType } = entry;
+      requests.push({
+        req_type: "put",
+        key,
+        bytes,
+        ...(expiresAtMs === 0 ? {} : { expires_at: expiresAtMs }),
+        ...(contentType === undefined ? {} : { content_type: contentType }),
+      });
     }
     return requests;
   }
@@ -118,5 +124,6 @@ function entryOf(key: string, reply: Extract<Reply, { req_type: "data" }>): Entr
     timestampMs: reply.timestamp ?? 0,
     expiresAtMs: reply.expires_at ?? 0,
     value: valueOfReply(reply) ?? NO_VALUE,
+    contentType: reply.content_type,
   };
 }

@@ -73,6 +73,20 @@ async function readEntry(
   throw fromErrorReply(reply);
 }
 
+/** As `readEntry`, without the value: its length is in `length`. */
+async function inspectEntry(
+  services: Services,
+  request: Message<"inspect">,
+  timeoutMs: number | undefined,
+): Promise<(Message<"data"> & { length: number }) | undefined> {
+  const reply = await services.execute(request, timeoutMs);
+  if (reply.req_type === "error" && reply.code === "not_found") return undefined;
+  if (reply.req_type === "error") throw fromErrorReply(reply);
+  if (reply.req_type !== "result") throw unexpected(reply);
+  const known = reply.result as Partial<Message<"data">> & { length: number };
+  return { ...known, req_type: "data" };
+}
+
 function stateOf(entry: Reading): CurrentState | undefined {
   if (entry === undefined) return undefined;
   return { version: entry.version ?? 0, timestampMs: entry.timestamp ?? 0 };
@@ -98,9 +112,15 @@ export const getValue = endpoint({
   async run({ request, key, params, services }) {
     services.checkKeyOfTarget(key);
     const conditions = readPreconditions(request.headers);
-    const get: Message<"get"> = { req_type: "get", key };
-    if (params.consistency !== undefined) get.consistency = params.consistency;
-    const entry = await readEntry(services, get, params.timeout_ms);
+    const { consistency } = params;
+    const fields = { key, ...(consistency === undefined ? {} : { consistency }) };
+    // A value that nobody will see is not read, nor sent between nodes.
+    const inspected = request.method === "HEAD"
+      ? await inspectEntry(services, { req_type: "inspect", ...fields }, params.timeout_ms)
+      : undefined;
+    const entry = request.method === "HEAD"
+      ? inspected
+      : await readEntry(services, { req_type: "get", ...fields }, params.timeout_ms);
     const current = stateOf(entry);
     const verdict = evaluatePreconditions(conditions, current, true);
     if (verdict === "failed") throw preconditionFailed(key, current?.version ?? 0);
@@ -109,8 +129,12 @@ export const getValue = endpoint({
     }
     const headers = headersOf(entry, services.clock.wallMs());
     if (verdict === "not modified") return new Response(null, { status: 304, headers });
-    const value = valueOfReply(entry);
     headers.set("content-type", entry.content_type ?? DEFAULT_TYPE);
+    if (inspected !== undefined) {
+      headers.set("content-length", String(inspected.length));
+      return new Response(null, { status: 200, headers });
+    }
+    const value = valueOfReply(entry);
     headers.set("content-length", String(value.length));
     return new Response(value as Uint8Array<ArrayBuffer>, { status: 200, headers });
   },

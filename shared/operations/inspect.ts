@@ -4,11 +4,11 @@ import { ALL_DOORS, noSuchKey, READ_FIELDS, type ReadOperation, resultReply } fr
 export const inspect: ReadOperation<typeof READ_FIELDS> = {
   kind: "read",
   since: 1,
-  summary: "Length, version, timestamp and expiry of a key, without its value",
+  summary: "Length, version, timestamp, expiry and media type of a key, without its value",
   reply: "result",
   answers:
-    "result: an object with length (bytes), version, timestamp, and expires_at where the key " +
-    "expires; not_found where there is no such key",
+    "result: an object with length (bytes), version, timestamp, expires_at where the key expires, " +
+    "and content_type where it has one; not_found where there is no such key",
   errors: ["not_found"],
   arguments: [],
   doors: ALL_DOORS,
@@ -16,13 +16,14 @@ export const inspect: ReadOperation<typeof READ_FIELDS> = {
   fields: READ_FIELDS,
   read(request, entry) {
     if (entry === undefined) return noSuchKey(request);
-    const { value, seq, timestampMs, expiresAtMs } = entry;
+    const { value, seq, timestampMs, expiresAtMs, contentType } = entry;
     const expiry = expiresAtMs === 0 ? {} : { expires_at: expiresAtMs };
     return resultReply({
       length: value.length,
       version: seq,
       timestamp: timestampMs,
       ...expiry,
+      ...(contentType === undefined ? {} : { content_type: contentType }),
     });
   },
 };

@@ -58,7 +58,7 @@ export function fakeMap(): ClusterMap {
 export class FakeCluster implements KeyRouter {
   readonly values = new Map<
     string,
-    { value: Uint8Array; version: number; expiresAtMs?: number }
+    { value: Uint8Array; version: number; expiresAtMs?: number; contentType?: string | undefined }
   >();
   /** Every key request, in order. */
   readonly requests: KeyRequest[] = [];
@@ -119,6 +119,7 @@ export class FakeCluster implements KeyRouter {
       timestampMs: NOW_MS,
       expiresAtMs: found.expiresAtMs ?? 0,
       value: found.value,
+      contentType: found.contentType,
     };
     const operation = operationOf(request.req_type);
     try {
@@ -129,9 +130,9 @@ export class FakeCluster implements KeyRouter {
       const outcome = operation.evaluate(request, current, context);
       if ("answer" in outcome) return outcome.answer;
       const version = ++this.#version;
-      const { value, expiresAtMs, flags } = outcome.write;
+      const { flags, ...write } = outcome.write;
       if (flags === TOMBSTONE) this.values.delete(request.key);
-      else this.values.set(request.key, { value, version, expiresAtMs });
+      else this.values.set(request.key, { ...write, version });
       return outcome.reply?.(version) ?? writeReply(version);
     } catch (error) {
       return toErrorReply(toKvError(error));
@@ -156,9 +157,9 @@ export class FakeCluster implements KeyRouter {
       .sort();
     const page = keys.slice(0, this.pageRows);
     const entries = page.map((key) => {
-      const { value = new Uint8Array(0), version = 1 } = this.values.get(key) ?? {};
+      const { value = new Uint8Array(0), version = 1, contentType } = this.values.get(key) ?? {};
       const times = { timestampMs: 1_000, expiresAtMs: 0 };
-      return toWireEntry({ key, seq: version, term: 1, flags: 0, ...times, value });
+      return toWireEntry({ key, seq: version, term: 1, flags: 0, ...times, value, contentType });
     });
     const next = keys.length > page.length ? page.at(-1) : undefined;
     return { req_type: "entries", entries, ...(next === undefined ? {} : { next }) };

@@ -282,18 +282,22 @@ Deno.test("Session imports CSV and exports JSON lines that it imports again", as
   ) assertStringIncludes(printed, text);
   assertEquals(await bench.line("get k7"), [0, '{"id":"k7","v":"last"}\n']);
   bench.cluster.values.set("bytes", { value: Uint8Array.of(255, 0), version: 9 });
+  const typed = { value: new TextEncoder().encode("<p>"), version: 10, contentType: "text/html" };
+  bench.cluster.values.set("page", typed);
 
-  assertMatch((await bench.line("export out.jsonl"))[1], /^export: 51 keys, /);
+  assertMatch((await bench.line("export out.jsonl"))[1], /^export: 52 keys, /);
   const exported = bench.files.get("out.jsonl") ?? "";
   assertStringIncludes(exported, '{"key":"bytes","value64":"/wA="}\n');
+  assertStringIncludes(exported, '{"key":"page","value":"<p>","content_type":"text/html"}\n');
   const [exitCode, streamed] = await bench.line("export");
   assertEquals([exitCode, bench.out, streamed === bench.out + bench.err], [0, exported, true]);
-  assertMatch(bench.err, /^export: 51 keys/);
+  assertMatch(bench.err, /^export: 52 keys/);
 
   const copy = new Bench({ json: true });
   copy.files.set("out.jsonl", exported);
   const summary = JSON.parse((await copy.line("import out.jsonl"))[1]);
-  assertEquals([summary.records, summary.written, summary.rejected], [51, 51, 0]);
+  assertEquals([summary.records, summary.written, summary.rejected], [52, 52, 0]);
+  assertEquals(copy.cluster.values.get("page")?.contentType, "text/html");
   const values = (from: Bench) =>
     [...from.cluster.values].map(([k, { value }]) => [k, value]).sort();
   assertEquals(values(copy), values(bench));

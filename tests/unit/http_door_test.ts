@@ -33,13 +33,21 @@ Deno.test("HTTP: a value is kept byte for byte under any key", async () => {
 
 Deno.test("HTTP: HEAD is GET without the body", async () => {
   const bench = new HttpBench();
-  bench.database.set("k", "value");
+  const { wallMs } = bench.database;
+  bench.database.entries.set("k", {
+    ...bench.database.set("k", "value", wallMs + 5_000),
+    contentType: "text/plain",
+  });
   const get = await bench.ask("GET", "/kv/k");
   const head = await bench.ask("HEAD", "/kv/k");
   assertEquals(head.status, 200);
   assertEquals([...head.headers], [...get.headers]);
   assertEquals(head.headers.get("content-length"), "5");
+  const asked = bench.database.requests.map(({ req_type }) => req_type);
+  assertEquals(asked, ["get", "inspect"], "the value is not read");
   assertEquals(head.body, null);
+  const headers = { "if-none-match": get.headers.get("etag") ?? "" };
+  assertEquals((await bench.ask("HEAD", "/kv/k", { headers })).status, 304);
   const missing = await bench.ask("HEAD", "/kv/none");
   assertEquals([missing.status, missing.body], [404, null]);
   await get.body?.cancel();

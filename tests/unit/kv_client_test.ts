@@ -37,6 +37,18 @@ Deno.test("KvClient writes and reads text, bytes and JSON", async () => {
   });
 });
 
+Deno.test("KvClient keeps the media type with the value", async () => {
+  const { client } = setUp();
+  const contentType = "text/html; charset=utf-8";
+  await client.put("page", "<p>", { contentType });
+  await client.put("plain", "p");
+  assertEquals((await client.getEntry("page"))?.contentType, contentType);
+  assertEquals("contentType" in (await client.getEntry("plain") ?? {}), false);
+  const types = new Map<string, string | undefined>();
+  for await (const { key, contentType } of client.entries()) types.set(key, contentType);
+  assertEquals([types.get("page"), types.get("plain")], [contentType, undefined]);
+});
+
 Deno.test("KvClient says undefined or false where there is no such key", async () => {
   const { client } = setUp();
   assertEquals(await client.get("a"), undefined);

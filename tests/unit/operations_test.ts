@@ -169,6 +169,9 @@ Deno.test("operation inspect tells of a key without its value", () => {
     req_type: "result",
     result: { length: 3, version: 7, timestamp: 5, expires_at: NOW + 5 },
   });
+  const typed = { ...entry("abc"), contentType: "a/b" };
+  const { result } = OPERATIONS.inspect.read(request, typed) as { result?: unknown };
+  assertEquals((result as { content_type?: string }).content_type, "a/b");
   assertEquals(OPERATIONS.inspect.read(request, undefined).req_type, "error");
 });
 

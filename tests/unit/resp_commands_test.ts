@@ -33,6 +33,19 @@ for (const protocol of ["2", "3"] as const) {
   });
 }
 
+Deno.test("COPY, RENAME and a transaction keep a value's media type", async () => {
+  const bench = new RespBench({ partitions: 1 });
+  const peer = bench.connect();
+  const typed = { req_type: "put", key: "a", value: "1", content_type: "text/html" } as const;
+  bench.database.execute(typed, 1_000, () => {});
+  for (const line of ["COPY a b", "RENAME a c", "MULTI\r\nCOPY b d\r\nAPPEND d 2\r\nEXEC"]) {
+    await peer.ask(line);
+  }
+  const types = ["a", "b", "c", "d"].map((key) => bench.database.entries.get(key)?.contentType);
+  assertEquals(types, [undefined, "text/html", "text/html", "text/html"]);
+  assertEquals(await peer.ask("GET d"), "$2\r\n12\r\n");
+});
+
 Deno.test("SCAN gives every key once, whatever the pages, and forgets old cursors", async () => {
   const bench = new RespBench();
   const peer = bench.connect();

@@ -37,8 +37,8 @@ function source(view: KeyView, key: string): Entry {
 
 function move(view: KeyView, from: string, to: string): void {
   if (from === to) return;
-  const { value, expiresAtMs } = source(view, from);
-  view.set(to, value, expiresAtMs);
+  const { value, expiresAtMs, contentType } = source(view, from);
+  view.set(to, value, expiresAtMs, contentType);
   view.delete(from);
 }
 
@@ -155,7 +155,7 @@ export const KEY_COMMANDS: readonly CommandSpec[] = [
         if (entry === undefined || (!copyOptions(args).replace && view.get(to) !== undefined)) {
           return (out) => out.integer(0);
         }
-        view.set(to, entry.value, entry.expiresAtMs);
+        view.set(to, entry.value, entry.expiresAtMs, entry.contentType);
         return (out) => out.integer(1);
       },
     },
