@@ -109,7 +109,8 @@ Deno.test("up: is ready with all copies, ends cleanly, and brings the data back"
     const [coordinator, ...nodes] = first.servers;
     assertEquals(coordinator?.program, "kv-coordinator");
     assertEquals(nodes.map(({ program }) => program), ["kv-node", "kv-node"]);
-    for (const node of nodes) assertEquals(node.facts.http, node.port + 1000);
+    const ports = first.servers.flatMap(({ port, facts }) => [port, facts.http]);
+    assertEquals(new Set(ports).size, 6, "each listens on two ports of its own");
     const [node] = nodes;
     if (node === undefined) throw new Error("no node");
     const put = await askJson(node, { req_type: "put", key: "k", value: "v" });

@@ -103,6 +103,14 @@ export class Scanner {
     return new Promise((resolve) => void this.#deps.clock.setTimer(ms, () => resolve()));
   }
 
+  /**
+   * Data is given up: what was acknowledged of these keys is not promised any more, neither to pages
+   * that are under way.
+   */
+  onForced(isOf: (key: string) => boolean): void {
+    for (const key of this.#keys) if (isOf(key.name)) key.retired = true;
+  }
+
   // Writes.
 
   async #write(): Promise<void> {

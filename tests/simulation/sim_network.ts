@@ -73,8 +73,11 @@ interface Listening {
 
 interface Socket {
   readonly process: SimProcess;
+  readonly shared: boolean;
   readonly onDatagram: (bytes: Uint8Array, from: Address) => void;
 }
+
+const NOTHING: ReadonlyMap<string, unknown> = new Map();
 
 /** Hosts, and what is between them. */
 export class SimNetwork {
@@ -84,7 +87,8 @@ export class SimNetwork {
   readonly #random: Random;
   readonly #links = new Map<string, Link>();
   readonly #listeners = new Map<string, Listening>();
-  readonly #sockets = new Map<string, Socket>();
+  /** Several where they share a port; the last one receives. */
+  readonly #sockets = new Map<string, readonly Socket[]>();
   readonly #ends = new Set<SimStream>();
   /** Hosts without power: nothing answers for them, not even with a reset. */
   readonly #dark = new Set<string>();
@@ -103,7 +107,8 @@ export class SimNetwork {
       listen: (address, onStream) => this.#listen(process, address, onStream),
       connect: (address, timeoutMs, onOpen, onFail) =>
         this.#connect(process, address, timeoutMs, onOpen, onFail),
-      bindDatagram: (address, onDatagram) => this.#bind(process, address, onDatagram),
+      bindDatagram: (address, onDatagram, options) =>
+        this.#bind(process, address, onDatagram, options?.shared ?? false),
     };
   }
 
@@ -174,8 +179,8 @@ export class SimNetwork {
     for (const [key, { process: owner }] of this.#listeners) {
       if (owner === process) this.#listeners.delete(key);
     }
-    for (const [key, { process: owner }] of this.#sockets) {
-      if (owner === process) this.#sockets.delete(key);
+    for (const [key, sockets] of this.#sockets) {
+      for (const socket of sockets) if (socket.process === process) this.#unbind(key, socket);
     }
     if (!power) this.#dark.add(process.host);
     for (const end of [...this.#ends]) if (end.process === process) end.die(power);
@@ -216,7 +221,9 @@ export class SimNetwork {
   openSockets(process: SimProcess): number {
     let count = 0;
     for (const { process: owner } of this.#listeners.values()) if (owner === process) count++;
-    for (const { process: owner } of this.#sockets.values()) if (owner === process) count++;
+    for (const { process: owner } of [...this.#sockets.values()].flat()) {
+      if (owner === process) count++;
+    }
     return count;
   }
 
@@ -358,15 +365,18 @@ export class SimNetwork {
     process: SimProcess,
     wanted: Address,
     onDatagram: (bytes: Uint8Array, from: Address) => void,
+    shared: boolean,
   ): Promise<DatagramSocket> {
-    const address = this.#address(process.host, wanted, this.#sockets);
+    const asked = formatAddress({ host: process.host, port: wanted.port });
+    const sharing = shared && (this.#sockets.get(asked) ?? []).every((one) => one.shared);
+    const address = this.#address(process.host, wanted, sharing ? NOTHING : this.#sockets);
     const key = formatAddress(address);
-    const socket = { process, onDatagram };
-    this.#sockets.set(key, socket);
+    const socket = { process, onDatagram, shared };
+    this.#sockets.set(key, [...this.#sockets.get(key) ?? [], socket]);
     return {
       address,
       send: (bytes, to) => {
-        if (this.#sockets.get(key) !== socket) return;
+        if (!this.#sockets.get(key)?.includes(socket)) return;
         if (this.isCut(process.host, to.host) || this.#dark.has(to.host)) {
           this.coverage.hit("network: datagram cut off");
           return;
@@ -383,17 +393,21 @@ export class SimNetwork {
       },
       // There are no groups in this network.
       join: (_group, _interfaceAddress, onFail) => process.clock.defer(onFail),
-      close: () => {
-        if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
-      },
+      close: () => this.#unbind(key, socket),
     };
   }
 
+  #unbind(key: string, socket: Socket): void {
+    const rest = (this.#sockets.get(key) ?? []).filter((one) => one !== socket);
+    if (rest.length === 0) this.#sockets.delete(key);
+    else this.#sockets.set(key, rest);
+  }
+
   #sendDatagram(from: Address, target: string, to: Address, bytes: Uint8Array): void {
-    const receiver = this.#sockets.get(target);
+    const receiver = this.#sockets.get(target)?.at(-1);
     if (receiver === undefined) return;
     this.scheduler.after(this.delayMs(from.host, to.host, bytes.length), receiver.process, () => {
-      if (this.#sockets.get(target) !== receiver) return;
+      if (!this.#sockets.get(target)?.includes(receiver)) return;
       receiver.onDatagram(bytes, from);
     });
   }

@@ -292,6 +292,7 @@ class Simulation {
       let reply: Reply | undefined;
       this.#invariants.onForced(partition);
       this.#forced.set(partition, this.#history.events.length);
+      this.#scanner?.onForced((key) => partitionOfKey(key, this.#world) === partition);
       this.#world.force(partition, (is) => reply = is);
       await this.#pass(REQUEST_TIMEOUT_MS * 2, () => reply !== undefined);
       if (reply?.req_type !== "result") {
