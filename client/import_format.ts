@@ -8,6 +8,7 @@
  */
 import { CsvError, parse } from "csv-parse";
 import { KvError } from "../shared/errors.ts";
+import { joinBytes } from "../shared/join_bytes.ts";
 import { IMPORT_RECORD_BYTES_MAX } from "../shared/limits.ts";
 import { isMediaType } from "../shared/map_shape.ts";
 import { decodeValue } from "../shared/value_codec.ts";
@@ -244,7 +245,7 @@ async function* splitLines(
   let pieces: Uint8Array[] = [];
   let bytes = 0;
   const take = (): Uint8Array | undefined => {
-    const line = bytes > bytesMax ? undefined : concat(pieces, bytes);
+    const line = bytes > bytesMax ? undefined : joinBytes(pieces);
     pieces = [];
     bytes = 0;
     return line;
@@ -267,17 +268,6 @@ async function* splitLines(
   if (bytes > 0) yield take();
 }
 
-function concat(pieces: Uint8Array[], bytes: number): Uint8Array {
-  if (pieces.length === 1 && pieces[0] !== undefined) return pieces[0];
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
-}
-
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** The chunks without the mark that some programs put at the head of a file. */
@@ -290,7 +280,7 @@ async function* withoutByteOrderMark(
       yield chunk;
       continue;
     }
-    head = concat([head, chunk], head.length + chunk.length);
+    head = joinBytes([head, chunk]);
     if (head.length < BYTE_ORDER_MARK.length) continue;
     const marked = BYTE_ORDER_MARK.every((byte, i) => head?.[i] === byte);
     yield marked ? head.subarray(BYTE_ORDER_MARK.length) : head;

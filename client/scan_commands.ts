@@ -7,6 +7,7 @@
 import { KvError } from "../shared/errors.ts";
 import { described, type Fields, flag, optional, uint } from "../shared/fields.ts";
 import { compareKeys } from "../shared/key_order.ts";
+import { joinBytes } from "../shared/join_bytes.ts";
 import { EXPORT_CHUNK_BYTES } from "../shared/limits.ts";
 import { SCAN_ORDER_FIELDS, SELECTION_FIELDS } from "../shared/selection_fields.ts";
 import { type RequestOption, wordFields } from "../shared/word_fields.ts";
@@ -159,12 +160,7 @@ class Lines {
   }
 
   async flush(): Promise<void> {
-    const all = new Uint8Array(this.#bytes);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      all.set(piece, at);
-      at += piece.length;
-    }
+    const all = joinBytes(this.#pieces);
     this.#pieces = [];
     this.#bytes = 0;
     if (all.length > 0) await this.#io.write(all);

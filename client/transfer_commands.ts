@@ -4,6 +4,7 @@
  * @module
  */
 import { KvError } from "../shared/errors.ts";
+import { joinBytes } from "../shared/join_bytes.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
@@ -34,18 +35,8 @@ export const TRANSFER_COMMANDS: readonly Command[] = [
 /** All bytes of a stream. */
 export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    pieces.push(chunk.slice());
-    bytes += chunk.length;
-  }
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+  for await (const chunk of chunks) pieces.push(chunk.slice());
+  return joinBytes(pieces);
 }
 
 async function importFile(args: readonly Word[], context: CommandContext): Promise<number> {

@@ -22,16 +22,19 @@ const ADDON_ENV = "PREBUILDS_ONLY,ELECTRON_RUN_AS_NODE,LIBC,ARM_VERSION,npm_conf
 /** Discovery asks on each network of the machine. */
 const NETWORKS = "--allow-sys=networkInterfaces";
 
+/** Of a program that loads no addon. */
+const PLAIN: readonly string[] = [
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env=KV_*",
+  NETWORKS,
+];
+
 export const COORDINATOR: ProgramSpec = {
   name: "kv-coordinator",
   entry: "coordinator/main.ts",
-  permissions: [
-    "--allow-net",
-    "--allow-read",
-    "--allow-write",
-    "--allow-env=KV_*",
-    NETWORKS,
-  ],
+  permissions: PLAIN,
   hasAddon: false,
 };
 
@@ -52,13 +55,7 @@ export const NODE: ProgramSpec = {
 export const CLIENT: ProgramSpec = {
   name: "kv-client",
   entry: "client/main.ts",
-  permissions: [
-    "--allow-net",
-    "--allow-read",
-    "--allow-write",
-    "--allow-env=KV_*",
-    NETWORKS,
-  ],
+  permissions: PLAIN,
   hasAddon: false,
 };
 
