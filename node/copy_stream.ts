@@ -67,6 +67,11 @@ export class CopyStream {
   #chunksDone = 0;
   #entriesSent = 0;
   #full = false;
+  /**
+   * It refused a stream, and has not been level since. What it answers then is no progress: it may do the
+   * same work again and again, and writes would wait for it for ever.
+   */
+  #refused = false;
   #resume: (() => void) | undefined;
 
   constructor(owner: StreamOwner, node: NodeId) {
@@ -141,6 +146,7 @@ export class CopyStream {
   onAppended(stream: number, seq: number): void {
     if (stream !== this.#stream || (this.state !== "aligning" && this.state !== "level")) return;
     this.progressMs = this.#owner.ports.nowMs();
+    this.#refused = false;
     if (this.state !== "level") {
       this.state = "level";
       this.forceFull = false;
@@ -154,12 +160,13 @@ export class CopyStream {
   onRefused(message: Message<"stream_refused">): void {
     if (message.stream !== this.#stream) return;
     this.stop();
+    this.#refused = true;
     if (message.hopeless === true) this.#owner.onHopeless(this);
   }
 
   onProgress(message: Message<"align_progress">): void {
     if (message.stream !== this.#stream) return;
-    this.progressMs = this.#owner.ports.nowMs();
+    if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
     this.#chunksDone = message.chunks;
     const resume = this.#resume;
     if (resume !== undefined && this.#windowOpen()) {
@@ -178,7 +185,7 @@ export class CopyStream {
       (this.forceFull || info.suspects === undefined || info.commit < horizon ||
         info.commit > lastSeq);
     this.state = "aligning";
-    this.progressMs = ports.nowMs();
+    if (!this.#refused) this.progressMs = ports.nowMs();
     this.#lastSentSeq = lastSeq;
     this.#chunksSent = 0;
     this.#chunksDone = 0;
@@ -252,7 +259,7 @@ export class CopyStream {
     store.scan(after, full ? options : { ...options, beyondSeq }).then(
       ({ entries, next, asOfSeq }) => {
         if (stream !== this.#stream || this.state !== "aligning") return;
-        this.progressMs = this.#owner.ports.nowMs();
+        if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
         if (full || entries.length > 0) {
           this.#sendChunk({ entries, absent: [], full, asOfSeq, after, upto: next });
         }
