@@ -33,6 +33,7 @@ import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messag
 import { partitionOf } from "../shared/position.ts";
 import type { Random } from "../shared/random.ts";
 import type { Transport } from "../shared/transport.ts";
+import { AlignedTally } from "./aligned_tally.ts";
 import { BackupPictures } from "./backup_pictures.ts";
 import { ExpirySweep } from "./expiry_sweep.ts";
 import { nodeHealth } from "./health.ts";
@@ -46,6 +47,7 @@ import { PeerLink } from "./peer_link.ts";
 import type { Primary } from "./primary.ts";
 import { ReadConfirmations } from "./read_confirmations.ts";
 import { Replica, type ReplicaOwner } from "./replica.ts";
+import { replicaStats } from "./replica_stats.ts";
 import { ReportOutbox } from "./report_outbox.ts";
 import { TransferPacer } from "./transfer_pacer.ts";
 import { ConnectionUpstream } from "./upstreams.ts";
@@ -99,8 +101,7 @@ export class Node {
   /** Since when a replica here has not been a member. */
   readonly #surplusSinceMs = new Map<number, number>();
   readonly #clearing = new Set<number>();
-  readonly #aligned = new Map<NodeId, { copies: number; entries: number; full: number }>();
-  readonly #totals = { alignedCopies: 0, alignedEntries: 0, alignedFull: 0 };
+  readonly #aligned = new AlignedTally();
   readonly #pictures: BackupPictures;
   readonly #housekeeping: Housekeeping;
   readonly #expiry: ExpirySweep;
@@ -155,7 +156,7 @@ export class Node {
       report: (report) => this.#outbox.add(report),
       confirmReads: (partition) => this.#confirmations.want(partition),
       committed: (partition, key) => this.onCommitted(partition, key),
-      aligned: (node, entries, full) => this.#noteAligned(node, entries, full),
+      aligned: (node, entries, full) => this.#aligned.note(node, entries, full),
       paceTransfer: (bytes, then) => this.#pacer.pace(bytes, then),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
@@ -523,7 +524,10 @@ export class Node {
     this.#expiry.step(() => this.#primaries());
     this.scans.tick(nowMs);
     this.#pictures.tick(nowMs);
-    this.#logAligned();
+    this.#aligned.report(
+      (node) => this.#isFilling(node),
+      (node, tally) => this.#deps.log.info("copies level", { node, ...tally }),
+    );
   }
 
   /** A few partitions each tick, so that each has its turn in DIGEST_INTERVAL_MS. */
@@ -549,69 +553,27 @@ export class Node {
     }
   }
 
-  #noteAligned(node: NodeId, entries: number, full: boolean): void {
-    const totals = this.#totals;
-    totals.alignedCopies++;
-    totals.alignedEntries += entries;
-    if (full) totals.alignedFull++;
-    const tally = this.#aligned.get(node) ?? { copies: 0, entries: 0, full: 0 };
-    tally.copies++;
-    tally.entries += entries;
-    if (full) tally.full++;
-    this.#aligned.set(node, tally);
-  }
-
-  /** One line for all the copies that a peer got, once none is under way. */
-  #logAligned(): void {
-    for (const [node, tally] of this.#aligned) {
-      let busy = false;
-      this.#eachPrimary((primary) => {
-        const state = primary.stream(node)?.state;
-        if (state === "querying" || state === "aligning") busy = true;
-      });
-      if (busy) continue;
-      this.#aligned.delete(node);
-      this.#deps.log.info("copies level", { node, ...tally });
-    }
+  /** Whether copies on a peer are being filled. */
+  #isFilling(node: NodeId): boolean {
+    let filling = false;
+    this.#eachPrimary((primary) => {
+      const state = primary.stream(node)?.state;
+      if (state === "querying" || state === "aligning") filling = true;
+    });
+    return filling;
   }
 
   /** What `stats` shows. */
   stats(): Record<string, unknown> {
-    let own = 0;
-    let prev = 0;
-    let learners = 0;
-    let entries = 0;
-    let inFlight = 0;
-    let waiting = 0;
-    let divergences = 0;
-    let damaged = 0;
-    for (const replica of this.#replicas.values()) {
-      const { primary, config, store } = replica;
-      if (primary !== undefined) {
-        own++;
-        inFlight += primary.inFlightCount;
-        waiting += primary.waitingCount;
-        divergences += primary.divergences;
-      } else if (replica.isInSync) prev++;
-      else if (config?.learners.includes(this.nodeId)) learners++;
-      if (replica.isMember) entries += store.state.count;
-      if (replica.damaged) damaged++;
-    }
+    const { copies, entries, full } = this.#aligned.total;
     return {
       node: this.nodeId,
       epoch: this.#map?.epoch ?? 0,
       lease: this.hasLease,
-      own,
-      prev,
-      learners,
-      entries,
-      in_flight: inFlight,
-      waiting,
-      damaged,
-      divergences,
-      aligned_copies: this.#totals.alignedCopies,
-      aligned_entries: this.#totals.alignedEntries,
-      aligned_full: this.#totals.alignedFull,
+      ...replicaStats(this.nodeId, this.#replicas.values()),
+      aligned_copies: copies,
+      aligned_entries: entries,
+      aligned_full: full,
       expired: this.#expiry.expired,
       scrubbed: this.#housekeeping.scrubbed,
       tombstones_dropped: this.#housekeeping.tombstonesDropped,
