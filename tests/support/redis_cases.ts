@@ -789,5 +789,5 @@ export const HOSTILE_BYTES: readonly string[] = [
   "*01\r\n",
   "*2147483648\r\n",
   "*1\r\n$536870913\r\n",
-  "a".repeat(70_000),
+  // Not a line that is too long: whether a server sees its end first depends on how its reads fall.
 ];
