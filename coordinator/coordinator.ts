@@ -24,7 +24,7 @@ import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../sha
 import { type Random, randomId } from "../shared/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/request_checks.ts";
 import { RequestServer } from "../shared/request_server.ts";
-import { serveCount, serveScan } from "../shared/scan_requests.ts";
+import { serveCount, serveDeleteMatching, serveScan } from "../shared/scan_requests.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
 import { clusterSettings, type WantedSettings } from "./cluster_settings.ts";
 import { DiscoveryResponder, type DiscoveryResponderOptions } from "./discovery_responder.ts";
@@ -334,6 +334,8 @@ export class Coordinator {
         return serveScan(this.#gateway.database, request, reply);
       case "count":
         return serveCount(this.#gateway.database, request, reply);
+      case "delete_matching":
+        return serveDeleteMatching(this.#deps.clock, this.#gateway.database, request, reply);
       case "backup_partition":
       case "scan_node":
       case "count_node":

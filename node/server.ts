@@ -35,7 +35,7 @@ import {
   checkScan,
   type RequestLimits,
 } from "../shared/request_checks.ts";
-import { serveCount, serveScan } from "../shared/scan_requests.ts";
+import { serveCount, serveDeleteMatching, serveScan } from "../shared/scan_requests.ts";
 import { RequestServer } from "../shared/request_server.ts";
 import type { Random } from "../shared/random.ts";
 import { whyCrossing } from "../shared/transaction_checks.ts";
@@ -179,6 +179,8 @@ export class NodeServer {
         return serveScan(this.database, request, reply);
       case "count":
         return serveCount(this.database, request, reply);
+      case "delete_matching":
+        return serveDeleteMatching(this.#deps.clock, this.database, request, reply);
       case "scan_node":
       case "count_node":
         return this.database.serveNode(request, reply);

@@ -148,6 +148,16 @@ export const MESSAGES = {
   }),
   /** How many keys of the whole cluster there are between the bounds. Answered by `result`. */
   count: message(1, "request", { ...bounds, timeout_ms: optional(uint) }),
+  /**
+   * Takes away every key between the bounds, of which one must be given (`prefix: ""`: all keys), each by
+   * itself. Answered by `result`: how many were `deleted`, and where the time came near its end, `next`,
+   * to be given as `after`.
+   */
+  delete_matching: message(1, "request", {
+    ...bounds,
+    after: optional(text),
+    timeout_ms: optional(uint),
+  }),
   /** As `scan`, of the partitions alone that the node is primary of. */
   scan_node: message(1, "request", {
     ...bounds,
@@ -436,6 +446,7 @@ export type Request = Message<
   | "backup_partition"
   | "scan"
   | "count"
+  | "delete_matching"
   | "scan_node"
   | "count_node"
   | "batch"

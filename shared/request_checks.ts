@@ -97,7 +97,7 @@ export function checkScan(request: Message<"scan_partition">): void {
  * @throws {KvError} `bad_request`
  */
 export function checkKeyBounds(
-  request: Message<"scan" | "count" | "scan_node" | "count_node">,
+  request: Message<"scan" | "count" | "delete_matching" | "scan_node" | "count_node">,
 ): void {
   const { req_type: what } = request;
   checkTimeout(request.timeout_ms, what);

@@ -68,7 +68,7 @@ const MANY_KEYS: readonly string[] = [
     ["how many", "`count`", "`count`", "`GET /count`", "`KV.COUNT`; `DBSIZE` for all", "`count`"],
     [
       "take a prefix or range away",
-      "`scan` and `batch`",
+      "`delete_matching`",
       "`delete-matching`",
       "`DELETE /kv`",
       "`KV.DELETE_MATCHING`",
@@ -76,7 +76,7 @@ const MANY_KEYS: readonly string[] = [
     ],
     [
       "take everything away",
-      "`scan` and `batch`",
+      "`delete_matching`",
       "`flush-all`",
       "`DELETE /kv?all=yes`",
       "`FLUSHALL`",
