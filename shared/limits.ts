@@ -152,9 +152,7 @@ export const IN_FLIGHT_ENTRIES_MAX = 16_384;
 export const IN_FLIGHT_BYTES_MAX = 128 * MIB;
 /** Requests that wait in one partition for a write, a lease or a primary. */
 export const WAITING_REQUESTS_MAX = 16_384;
-/** Bytes of entries handed to a peer's stream and not acknowledged, beyond which its alignments wait. */
-export const PEER_QUEUE_BYTES_PAUSE = 8 * MIB;
-/** Beyond this the peer is cut off, and reported. */
+/** Bytes queued for a peer; beyond this it is cut off, and reported. */
 export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
 export const ALIGN_CHUNK_BYTES = 256 * KIB;
 /** What an in-sync copy holds back while it is aligned, to take it all at once. */

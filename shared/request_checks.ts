@@ -16,7 +16,7 @@ import type { KeyBounds } from "./key_range.ts";
 import type { KeyRequest, Message } from "./messages.ts";
 import { OPERATIONS } from "./operations/table.ts";
 import { checkTransaction, plainRequests } from "./transaction_checks.ts";
-import { decodeValue, type ValueFields } from "./value_codec.ts";
+import type { ValueFields } from "./value_codec.ts";
 
 /** Sizes, where they are not the defaults of `limits.ts`. */
 export interface RequestLimits {
@@ -157,19 +157,6 @@ export function checkKey(
       `${what}: the key has half of a surrogate pair, which is not Unicode text`,
     );
   }
-}
-
-/**
- * The value of a write, in bytes.
- *
- * @throws {KvError} `bad_request` where there is none or its base64 is wrong, `value_too_large`
- */
-export function requestValue(
-  request: KeyRequest & ValueFields,
-): Uint8Array {
-  const value = decodeValue(request);
-  if (value === undefined) throw valueMissing(request.req_type);
-  return value;
 }
 
 function checkValue(

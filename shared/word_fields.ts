@@ -8,7 +8,7 @@
  * @module
  */
 import { KvError } from "./errors.ts";
-import { parseDuration, parseField, wordPlaceholder, wordRequires } from "./field_text.ts";
+import { parseDuration, parseField, wordRequires } from "./field_text.ts";
 import type { Field, Fields } from "./fields.ts";
 
 /** A word: text, or bytes where the door has them. */
@@ -41,12 +41,6 @@ export function wordFields(fields: Fields): WordField[] {
 /** A name in the form that `optionNames` have. */
 export function optionName(given: string): string {
   return given.toLowerCase().replaceAll("_", "-");
-}
-
-/** An option as a pattern shows it: `--ttl TIME`. */
-export function optionLabel({ field, optionNames }: WordField): string {
-  const placeholder = wordPlaceholder(field);
-  return `--${optionNames.at(-1)}${placeholder === "" ? "" : ` ${placeholder}`}`;
 }
 
 /** The field that an option's name means, or undefined. */

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { KvError } from "../../shared/errors.ts";
 import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS_MAX } from "../../shared/limits.ts";
 import type { KeyRequest } from "../../shared/messages.ts";
-import { checkKey, checkKeyRequest, requestValue } from "../../shared/request_checks.ts";
+import { checkKey, checkKeyRequest } from "../../shared/request_checks.ts";
 
 function code(action: () => unknown): string {
   try {
@@ -76,16 +76,4 @@ Deno.test("the errors of checkKeyRequest say what was required and what was give
     KvError,
   );
   assertEquals(error.message, "get: a key may have 8 bytes, and this one has 9");
-});
-
-Deno.test("requestValue gives the bytes of a write's value", () => {
-  const text: KeyRequest = { req_type: "put", key: "k", value: "a" };
-  const base64: KeyRequest = { req_type: "put", key: "k", value64: "/w==" };
-  assertEquals(requestValue(text), new Uint8Array([0x61]));
-  assertEquals(requestValue(base64), new Uint8Array([0xff]));
-  assertEquals(code(() => requestValue({ req_type: "put", key: "k" })), "bad_request");
-  assertEquals(
-    code(() => requestValue({ req_type: "put", key: "k", value64: "?" })),
-    "bad_request",
-  );
 });
