@@ -135,6 +135,8 @@ function asText(value: Uint8Array): string | undefined {
   if (value.length <= SHORT_BYTES) {
     const text = bufferToString.call(value, "utf8", 0, value.length);
     if (!text.includes(REPLACEMENT)) return text;
+    // Bytes that are no text: an exception for each value of a binary format would cost more than it all.
+    if (!hasReplacement(value)) return undefined;
   }
   if (value.length > TEXT_ALWAYS_BYTES && isShorterAsBase64(value)) return undefined;
   try {
@@ -142,6 +144,14 @@ function asText(value: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether the bytes have the form of {@linkcode REPLACEMENT} themselves. */
+function hasReplacement(value: Uint8Array): boolean {
+  for (let at = value.indexOf(0xef); at >= 0; at = value.indexOf(0xef, at + 1)) {
+    if (value[at + 1] === 0xbf && value[at + 2] === 0xbd) return true;
+  }
+  return false;
 }
 
 /** JSON's escapes make a text longer; base64 adds a third. */

@@ -27,6 +27,14 @@ const VALUE_FIRST = 1_000_000;
 const TIMEOUT_MS = 6_000;
 /** A page that fails so often ends its scan. */
 const ATTEMPTS_MAX = 6;
+/**
+ * Up to so long it waits between two writes, scans, pages and counts. Pages are the dearest thing that
+ * a run asks for, since each partition is asked for each of them; faults strike by the clock.
+ */
+const WRITE_PAUSE_MS = 400;
+const SCAN_PAUSE_MS = 1_000;
+const PAGE_PAUSE_MS = 300;
+const COUNT_PAUSE_MS = 4_000;
 
 /** A key of its own: all that it was to hold, in order. */
 class OwnKey {
@@ -82,8 +90,11 @@ export class Scanner {
 
   start(): void {
     this.#running = true;
-    this.#loops = [this.#loop(() => this.#write(), 150), this.#loop(() => this.#scan(), 300)];
-    this.#loops.push(this.#loop(() => this.#count(), 2_000));
+    this.#loops = [
+      this.#loop(() => this.#write(), WRITE_PAUSE_MS),
+      this.#loop(() => this.#scan(), SCAN_PAUSE_MS),
+      this.#loop(() => this.#count(), COUNT_PAUSE_MS),
+    ];
   }
 
   /** Resolves when what is under way has ended. */
@@ -178,8 +189,9 @@ export class Scanner {
       }
       this.pages++;
       this.violation ??= this.#judge(asked, page, known);
-      if (page.next === undefined) return;
+      if (page.next === undefined || !this.#running) return;
       after = page.next;
+      await this.#pause(randomBelow(random, PAGE_PAUSE_MS));
     }
   }
 

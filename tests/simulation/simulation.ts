@@ -46,8 +46,25 @@ const LARGE_KEYS = 2_500;
  * costs is what its operations cost, and faults strike by the clock: few runs are dense, and these are
  * shorter, so that most of the work goes into runs in which more goes wrong for each operation.
  */
-const PAUSES_MS = [60, 200, 200, 500, 500, 500, 500, 500, 1_500, 1_500, 1_500, 1_500] as const;
+const PAUSES_MS = [
+  60,
+  200,
+  500,
+  500,
+  500,
+  1_500,
+  1_500,
+  1_500,
+  1_500,
+  3_000,
+  3_000,
+  3_000,
+] as const;
 const DENSE_PAUSE_MS_MAX = 60;
+/** Likewise between two transactions of a client, which are dearer, with six keys and more in each. */
+const ATOMIC_PAUSES_MS = [800, 2_000, 4_000, 4_000] as const;
+/** A client scans in one of so many seeds. */
+const SCANNER_EVERY = 8;
 /** Simulated time between looks at the rest of the world. */
 const SLICE_MS = 1_000;
 /** The real event loop gets a turn each time that so many of them have passed. */
@@ -65,7 +82,7 @@ export interface SimulationOptions {
   readonly workload?: WorkloadOptions;
   /** The transactions beside it. */
   readonly atomic?: AtomicOptions;
-  /** Whether a client scans meanwhile. Default: every other seed. */
+  /** Whether a client scans meanwhile. Default: in one seed of eight. */
   readonly scanner?: boolean;
   readonly sabotage?: Sabotage;
 }
@@ -197,7 +214,7 @@ class Simulation {
     this.#atomic.start();
     this.#scanner?.start();
     this.#nemesis.begin();
-    const dense = this.#pauseMsMax <= DENSE_PAUSE_MS_MAX ? 0.5 : 1;
+    const dense = this.#pauseMsMax <= DENSE_PAUSE_MS_MAX ? 0.25 : 1;
     const stormMs = this.#options.stormMs ?? dense * between(random, 60_000, 240_000);
     const checkMs = 5_000;
     for (let at = 0; at < stormMs; at += checkMs) {
@@ -218,13 +235,12 @@ class Simulation {
   }
 
   #makeAtomic(): AtomicWorkload {
+    const random = new SeededRandom(this.#random.uint32());
+    const pauseMsMax = ATOMIC_PAUSES_MS[randomBelow(random, ATOMIC_PAUSES_MS.length)];
     return new AtomicWorkload(
-      {
-        random: new SeededRandom(this.#random.uint32()),
-        nowMs: () => this.#scheduler.nowMs,
-      },
+      { random, nowMs: () => this.#scheduler.nowMs },
       this.#clients,
-      this.#options.atomic,
+      { ...(pauseMsMax === undefined ? {} : { pauseMsMax }), ...this.#options.atomic },
     );
   }
 
@@ -235,9 +251,10 @@ class Simulation {
       const kind = (["library", "library", "gateway", "node"] as const)[i % 4] ?? "library";
       this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3)));
     }
-    const { seed, scanner = seed % 2 === 0 } = this.#options;
+    const { seed, scanner = seed % SCANNER_EVERY === 0 } = this.#options;
     if (scanner) {
-      const kind = (["library", "gateway", "library", "node"] as const)[seed >> 1 & 3] ?? "library";
+      const kind = (["library", "gateway", "library", "node"] as const)[seed / SCANNER_EVERY & 3] ??
+        "library";
       const deps = { random: new SeededRandom(seed * 3 + 2), history: this.#history };
       const added = this.#world.addScanner(count + 1, kind, deps);
       this.#scanner = added.scanner;

@@ -24,6 +24,10 @@ Deno.test("encodeValue chooses text for what is valid UTF-8, and base64 for the 
     [new Uint8Array([0xff]), { value64: "/w==" }],
     [new Uint8Array([0xc3]), { value64: "ww==" }],
     [new Uint8Array([0xed, 0xa0, 0x80]), { value64: "7aCA" }],
+    [bytes("\ufffd of its own"), { value: "\ufffd of its own" }],
+    [new Uint8Array([0xef, 0xbf, 0xbd, 0xff]), { value64: "77+9/w==" }],
+    [new Uint8Array([0xef, 0xef, 0xbf, 0xbd]), { value64: "7++/vQ==" }],
+    [new Uint8Array([0xef, 0xbf]), { value64: "778=" }],
     [new Uint8Array([0]), { value: "\0" }],
     [new Uint8Array([0x22]), { value: '"' }],
   ];
