@@ -46,21 +46,9 @@ const LARGE_KEYS = 2_500;
  * costs is what its operations cost, and faults strike by the clock: few runs are dense, and these are
  * shorter, so that most of the work goes into runs in which more goes wrong for each operation.
  */
-const PAUSES_MS = [
-  60,
-  200,
-  500,
-  500,
-  500,
-  1_500,
-  1_500,
-  1_500,
-  1_500,
-  3_000,
-  3_000,
-  3_000,
-] as const;
-const DENSE_PAUSE_MS_MAX = 60;
+const PAUSES_MS = [60, 200, 500, 500, 500].concat(Array(5).fill(1_500), Array(6).fill(3_000));
+/** Storms are shorter in runs whose pauses are shorter than about this. */
+const SHORT_PAUSE_MS = 500;
 /** Likewise between two transactions of a client, which are dearer, with six keys and more in each. */
 const ATOMIC_PAUSES_MS = [800, 2_000, 4_000, 4_000] as const;
 /** A client scans in one of so many seeds. */
@@ -139,7 +127,7 @@ class Simulation {
     const nodes = 3 + randomBelow(random, 3);
     const replicationFactor = randomBelow(random, 4) === 0 ? 2 : 3;
     // A few large partitions in some runs, so that copies are filled in many pieces.
-    this.#large = randomBelow(random, 16) === 0 && chosen.network.latencyMinMs < 5;
+    this.#large = randomBelow(random, 24) === 0 && chosen.network.latencyMinMs < 5;
     const memory = options.shape?.memory ?? randomBelow(random, 8) === 0;
     const faults = memory ? withoutDisks(chosen) : chosen;
     const shape: ClusterShape = {
@@ -214,8 +202,8 @@ class Simulation {
     this.#atomic.start();
     this.#scanner?.start();
     this.#nemesis.begin();
-    const dense = this.#pauseMsMax <= DENSE_PAUSE_MS_MAX ? 0.25 : 1;
-    const stormMs = this.#options.stormMs ?? dense * between(random, 60_000, 240_000);
+    const share = Math.min(1, 0.2 + 0.8 * this.#pauseMsMax / SHORT_PAUSE_MS);
+    const stormMs = this.#options.stormMs ?? share * between(random, 60_000, 240_000);
     const checkMs = 5_000;
     for (let at = 0; at < stormMs; at += checkMs) {
       await this.#pass(Math.min(checkMs, stormMs - at));

@@ -86,7 +86,7 @@ function sortedKeys(bucket: Bucket): readonly string[] {
 
 export function textOf(bytes: Uint8Array): string {
   // One argument for each byte: a key is short enough for that.
-  return String.fromCharCode(...bytes);
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
 }
 
 function bytesOf(text: string): Uint8Array {
