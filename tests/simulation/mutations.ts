@@ -442,6 +442,24 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 40,
     storm: "coordinator",
   },
+  {
+    name: "a request waits for its reply for ever",
+    file: "shared/rpc_client.ts",
+    edits: [["if (pending.deadlineMs > now) continue;", "continue;"]],
+    seedsMax: 20,
+  },
+  {
+    name: "what is closed leaves its connections open",
+    file: "shared/node_pool.ts",
+    edits: [["for (const client of this.#clients.values()) client.close();", ""]],
+    seedsMax: 5,
+  },
+  {
+    name: "copies that are not urgently wanted are never made",
+    file: "coordinator/move_queue.ts",
+    edits: [["queue.urgent.size > 0 ? queue.urgent : queue.usual;", "queue.urgent;"]],
+    seedsMax: 10,
+  },
 ];
 
 /**

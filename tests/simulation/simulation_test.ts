@@ -1,5 +1,5 @@
 /** A small fixed set of runs. Large ones: `deno task sim --seeds 200`. */
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import type { Happening } from "./coverage.ts";
 import { noFaults } from "./faults.ts";
 import { simulate, type SimulationOptions } from "./simulation.ts";
@@ -50,6 +50,17 @@ Deno.test("simulate: an old copy of a node's folder is refused", () =>
 
 Deno.test("simulate: where memory nodes lose a partition, all heals once it is given up", () =>
   runUntil("partition: forced", true));
+
+Deno.test("simulate: a run with hardly any traffic fails", async () => {
+  const { failure } = await simulate({
+    seed: 1,
+    faults: NONE,
+    stormMs: 10_000,
+    scanner: false,
+    workload: { pauseMsMax: 600_000, coldKeys: 0, looseKeys: 0, loosePercent: 0 },
+  });
+  assertMatch(failure?.what ?? "", /only \d+ operations succeeded: the run proves nothing/);
+});
 
 Deno.test("simulate: the same seed is the same run, byte for byte, recorded or not", async () => {
   const options = { seed: 3, stormMs: 30_000 };
