@@ -18,7 +18,7 @@ export class MemoryFolder {
 
   constructor(clock: Clock, random: Random) {
     this.nodeId = randomId(random);
-    this.storage = new MemoryStorage(clock, { volatile: true });
+    this.storage = new MemoryStorage(clock, random, { volatile: true });
   }
 
   get clusterId(): string | undefined {

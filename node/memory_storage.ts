@@ -2,16 +2,14 @@
  * Storage in memory, for `--storage memory` and for tests: everything is gone when the process ends.
  *
  * The rows' bytes lie in an arena (`memory_arena.ts`). Where, is known to buckets, one for each two
- * bytes that keys begin with, each a hash table: `get` and `write` take O(1) time. Order is only made
- * when a range is asked for: a bucket keeps its keys sorted as of the last range, and merges those
- * that came since. So a range costs O(n log n) of what
- * came since and O(n) of the bucket, where that is not empty.
+ * bytes that keys begin with, each a hash table (`byte_index.ts`): `get` and `write` take O(1) time.
+ * Order is only made when a range is asked for (`key_sequence.ts`).
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import type { Clock } from "../shared/clock.ts";
 import { KvError } from "../shared/errors.ts";
+import type { Random } from "../shared/random.ts";
 import type {
   SnapshotRange,
   Storage,
@@ -21,77 +19,37 @@ import type {
   StorageSnapshot,
 } from "../shared/storage.ts";
 import { RowsSnapshot } from "../shared/rows_snapshot.ts";
+import { ByteIndex } from "./byte_index.ts";
+import { type KeyHash, SeededKeyHash } from "./key_hash.ts";
 import { MemoryArena } from "./memory_arena.ts";
 
-const bufferToString = Buffer.prototype.toString;
-
-/** Keys as strings of one character for each byte: strings compare as the bytes do. */
-class Bucket {
-  /** Positions in the arena. */
-  readonly rows = new Map<string, number>();
-  /** Keys in order; some may be gone from `rows`. */
-  #sorted: string[] = [];
-  /** Keys that are not in `#sorted`. */
-  #fresh: string[] = [];
-  /** Keys in `#sorted` or `#fresh` that are gone. One that comes again meanwhile is not fresh. */
-  readonly #gone = new Set<string>();
-
-  /** Returns the position before. */
-  set(key: string, position: number): number | undefined {
-    const before = this.rows.get(key);
-    this.rows.set(key, position);
-    if (before === undefined && !this.#gone.delete(key)) this.#fresh.push(key);
-    return before;
-  }
-
-  /** Returns the position before. */
-  delete(key: string): number | undefined {
-    const before = this.rows.get(key);
-    if (before === undefined) return undefined;
-    this.rows.delete(key);
-    this.#gone.add(key);
-    return before;
-  }
-
-  /** All keys in order, some of which may be gone. */
-  sorted(): readonly string[] {
-    if (this.#gone.size > 64 && this.#gone.size * 2 > this.#sorted.length + this.#fresh.length) {
-      this.#sorted = this.#sorted.filter((key) => this.rows.has(key));
-      this.#fresh = this.#fresh.filter((key) => this.rows.has(key));
-      this.#gone.clear();
-    }
-    if (this.#fresh.length > 0) {
-      this.#sorted = merge(this.#sorted, this.#fresh.sort(compare));
-      this.#fresh = [];
-    }
-    return this.#sorted;
-  }
-}
+const BUCKETS = 2 ** 16;
 
 /** An ordered map in memory. */
 export class MemoryStorage implements Storage {
   readonly volatile: boolean;
   readonly #clock: Clock;
+  readonly #hash: KeyHash;
+  readonly #arena = new MemoryArena((chunk, at) => this.#move(chunk, at));
   /** By the first two bytes of a key, as a number; a shorter key's missing bytes count as 0. */
-  readonly #buckets = new Map<number, Bucket>();
-  readonly #arena = new MemoryArena();
-  #names: number[] | undefined = [];
+  readonly #buckets = new Array<ByteIndex | undefined>(BUCKETS);
   #underWay = 0;
   #closed = false;
   #onIdle: (() => void) | undefined;
 
   /**
    * @param clock defers the call of `done`
+   * @param random keeps it secret which keys collide
    * @param options `volatile` (default false): nobody will open it again after its node has ended
    */
-  constructor(clock: Clock, options: { volatile?: boolean } = {}) {
+  constructor(clock: Clock, random: Random, options: { volatile?: boolean } = {}) {
     this.#clock = clock;
+    this.#hash = new SeededKeyHash(random);
     this.volatile = options.volatile ?? false;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    const position = this.#buckets.get(bucketOf(key))?.rows.get(textOf(key));
-    return position === undefined ? undefined : this.#arena.value(position);
+    return this.#buckets[bucketOf(key)]?.get(key);
   }
 
   write(
@@ -105,12 +63,9 @@ export class MemoryStorage implements Storage {
       return;
     }
     for (const { key, value } of changes) {
-      const text = textOf(key);
-      const bucket = this.#bucket(bucketOf(key));
-      const before = value === undefined
-        ? bucket.delete(text)
-        : bucket.set(text, this.#arena.add(key, value));
-      if (before !== undefined) this.#arena.free(before, this.#move);
+      const name = bucketOf(key);
+      if (value === undefined) this.#buckets[name]?.delete(key);
+      else (this.#buckets[name] ??= new ByteIndex(this.#arena, this.#hash)).set(key, value);
     }
     this.#underWay++;
     this.#clock.defer(() => {
@@ -131,25 +86,21 @@ export class MemoryStorage implements Storage {
   }
 
   #rows(range: StorageRange): StorageRow[] {
-    const from = textOf(range.from);
-    const to = textOf(range.to);
     const found: StorageRow[] = [];
-    let bytes = 0;
     const first = bucketOf(range.from);
     const last = bucketOf(range.to);
-    const names = this.#sortedNames().filter((name) => name >= first && name <= last);
-    if (range.reverse) names.reverse();
-    for (const name of names) {
-      const bucket = this.#buckets.get(name);
-      if (bucket === undefined) continue;
-      const keys = bucket.sorted();
-      const begin = lowerBound(keys, from);
-      const end = lowerBound(keys, to);
-      for (let i = begin; i < end; i++) {
+    let bytes = 0;
+    for (let i = first; i <= last; i++) {
+      const bucket = this.#buckets[range.reverse ? first + last - i : i];
+      if (bucket === undefined || bucket.size === 0) continue;
+      const sequence = bucket.inOrder();
+      const begin = sequence.lowerBound(range.from);
+      const end = sequence.lowerBound(range.to);
+      for (let at = begin; at < end; at++) {
         if (found.length >= range.rowsMax || bytes >= range.bytesMax) return found;
-        const position = bucket.rows.get(keys[range.reverse ? begin + end - 1 - i : i] ?? "");
-        if (position === undefined) continue;
-        const row: StorageRow = [this.#arena.key(position), this.#arena.value(position)];
+        const entry = sequence.at(range.reverse ? begin + end - 1 - at : at);
+        if (!bucket.lives(entry)) continue;
+        const row: StorageRow = [bucket.key(entry), bucket.value(entry)];
         found.push(row);
         bytes += row[0].length + row[1].length;
       }
@@ -164,27 +115,10 @@ export class MemoryStorage implements Storage {
   }
 
   /** Moves a record within the arena, if it is one that is still held. */
-  readonly #move = (position: number): void => {
-    const key = this.#arena.key(position);
-    const text = textOf(key);
-    const bucket = this.#buckets.get(bucketOf(key));
-    if (bucket?.rows.get(text) !== position) return;
-    bucket.rows.set(text, this.#arena.add(key, this.#arena.value(position)));
-  };
-
-  #bucket(name: number): Bucket {
-    let bucket = this.#buckets.get(name);
-    if (bucket === undefined) {
-      bucket = new Bucket();
-      this.#buckets.set(name, bucket);
-      this.#names = undefined;
-    }
-    return bucket;
-  }
-
-  #sortedNames(): number[] {
-    this.#names ??= [...this.#buckets.keys()].sort((a, b) => a - b);
-    return this.#names;
+  #move(chunk: number, at: number): void {
+    const first = this.#arena.keyByte(chunk, at, 0) ?? 0;
+    const second = this.#arena.keyByte(chunk, at, 1) ?? 0;
+    this.#buckets[(first << 8) | second]?.move(chunk, at);
   }
 }
 
@@ -194,42 +128,4 @@ function settled(rows: StorageRow[]): Promise<StorageRow[]> {
 
 function bucketOf(key: Uint8Array): number {
   return ((key[0] ?? 0) << 8) | (key[1] ?? 0);
-}
-
-function textOf(bytes: Uint8Array): string {
-  return bufferToString.call(bytes, "latin1", 0, bytes.length);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** The index of the first key that is not less. */
-function lowerBound(keys: readonly string[], key: string): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((keys[middle] ?? "") < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function merge(a: readonly string[], b: readonly string[]): string[] {
-  const merged: string[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < a.length || j < b.length) {
-    const x = a[i];
-    const y = b[j];
-    if (y === undefined || (x !== undefined && x < y)) {
-      if (x !== undefined) merged.push(x);
-      i++;
-    } else {
-      merged.push(y);
-      j++;
-    }
-  }
-  return merged;
 }

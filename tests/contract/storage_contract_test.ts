@@ -4,7 +4,7 @@ import { LevelStorage } from "../../node/level_storage.ts";
 import { MemoryStorage } from "../../node/memory_storage.ts";
 import { compareBytes } from "../../shared/key_order.ts";
 import { SystemClock } from "../../shared/clock.ts";
-import { randomBelow, SeededRandom } from "../../shared/random.ts";
+import { randomBelow, SeededRandom, SystemRandom } from "../../shared/random.ts";
 import { KvError } from "../../shared/errors.ts";
 import type {
   Storage,
@@ -16,7 +16,10 @@ import type {
 
 const MAKERS: [name: string, open: (folder: string) => Promise<Storage>][] = [
   ["LevelStorage", (folder) => LevelStorage.open(folder)],
-  ["MemoryStorage", () => Promise.resolve(new MemoryStorage(new SystemClock()))],
+  [
+    "MemoryStorage",
+    () => Promise.resolve(new MemoryStorage(new SystemClock(), new SystemRandom())),
+  ],
 ];
 
 function contract(

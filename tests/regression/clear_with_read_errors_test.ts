@@ -8,11 +8,12 @@ import { DiskQueue, NO_STATE, PartitionStore } from "../../node/partition_store.
 import { NO_VALUE } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
 import { STORAGE_RETRY_MS } from "../../shared/limits.ts";
+import { SeededRandom } from "../../shared/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
 Deno.test("PartitionStore.clear reads again where the disk fails to read", async () => {
   const clock = new ManualClock();
-  const storage = new MemoryStorage(clock);
+  const storage = new MemoryStorage(clock, new SeededRandom(1));
   const range = storage.range.bind(storage);
   let failures = 2;
   storage.range = (wanted) =>

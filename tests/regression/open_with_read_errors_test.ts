@@ -12,6 +12,7 @@ import {
 } from "../../node/partition_store.ts";
 import { type Entry, NO_VALUE } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
+import { SeededRandom } from "../../shared/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
 const OPTIONS = { fsync: "always", cacheBytes: 0, onError() {} } as const;
@@ -30,7 +31,7 @@ function entry(seq: number): Entry {
 
 Deno.test("PartitionStore takes an opened partition up without reading", async () => {
   const clock = new ManualClock();
-  const storage = new MemoryStorage(clock);
+  const storage = new MemoryStorage(clock, new SeededRandom(1));
   const first = new PartitionStore(new DiskQueue(storage, clock, OPTIONS), 0, NO_STATE, () => {});
   first.apply(entry(1));
   await clock.run(1);

@@ -124,7 +124,7 @@ export class NodeCluster {
     for (const id of ids) {
       this.hosts.set(id, {
         id,
-        storage: new MemoryStorage(this.clock),
+        storage: new MemoryStorage(this.clock, this.random),
         process: undefined,
         node: undefined,
         reachable: true,

@@ -70,7 +70,7 @@ class DurableFolder extends MemoryFolder {
 
   constructor(clock: Clock, random: Random) {
     super(clock, random);
-    this.storage = new MemoryStorage(clock);
+    this.storage = new MemoryStorage(clock, random);
   }
 
   override close(): Promise<void> {
