@@ -105,10 +105,18 @@ export class Follower {
     return this.#stream?.state ?? "idle";
   }
 
-  /** Another primary, or the connection is gone. */
-  breakStream(): void {
+  #breakStream(): void {
     if (this.#stream?.state === "aligning") this.#uncommitted = undefined;
     this.#stream = undefined;
+  }
+
+  /**
+   * It follows its primary no more. That one is told: where it missed a map, it may be primary again
+   * without having heard that it was not, and would go on with the stream as if somebody listened.
+   */
+  leaveStream(reason: string): void {
+    if (this.#stream !== undefined) this.#sendRefusal(this.#stream, reason);
+    this.#breakStream();
   }
 
   /** This node was the primary until now: what it had not committed is suspect. */
@@ -118,7 +126,7 @@ export class Follower {
   }
 
   onUpstreamClosed(upstream: Upstream): void {
-    if (this.#stream?.upstream === upstream) this.breakStream();
+    if (this.#stream?.upstream === upstream) this.#breakStream();
   }
 
   /** Who sends the stream that stands. */
@@ -128,7 +136,7 @@ export class Follower {
 
   /** The primary's question; its configuration has been adopted. */
   onQuery(message: Message<"align_query">, upstream: Upstream): void {
-    this.breakStream();
+    this.#breakStream();
     const stream: Stream = {
       upstream,
       id: message.stream,
@@ -504,6 +512,11 @@ export class Follower {
 
   #refuse(stream: Stream, reason: string, hopeless = false): void {
     this.#ports.log.warn("stream refused", { partition: this.partition, reason });
+    this.#sendRefusal(stream, reason, hopeless);
+    this.#breakStream();
+  }
+
+  #sendRefusal(stream: Stream, reason: string, hopeless = false): void {
     stream.upstream.send({
       req_type: "stream_refused",
       p: this.partition,
@@ -512,7 +525,6 @@ export class Follower {
       reason,
       ...(hopeless ? { hopeless } : {}),
     });
-    this.breakStream();
   }
 
   #fail(error: unknown): void {

@@ -489,7 +489,7 @@ export class Node {
       this.#surplusSinceMs.delete(partition);
       const replica = this.#replicas.get(partition);
       if (replica === undefined || replica.isMember) continue;
-      replica.follower.breakStream();
+      replica.follower.leaveStream("this node holds no copy");
       this.#replicas.delete(partition);
       this.#clearing.add(partition);
       const done = () => {

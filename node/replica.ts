@@ -101,7 +101,7 @@ export class Replica {
         if (this.damaged && config.term !== before?.term) this.#onStillDamaged(this.primary);
         return;
       }
-      this.follower.breakStream();
+      this.follower.leaveStream("this copy is the primary now");
       // The last copy serves what can be read of it, and says `corrupt` of the rest.
       if (this.damaged && config.inSync.length > 1) {
         this.#reportDamaged();
@@ -126,7 +126,7 @@ export class Replica {
       this.follower.afterPrimary();
     }
     if (this.follower.primary !== undefined && this.follower.primary !== config.primary) {
-      this.follower.breakStream();
+      this.follower.leaveStream("this copy knows another primary");
     }
     if (this.damaged && this.isInSync && config.term !== before?.term) this.#reportDamaged();
   }
