@@ -110,7 +110,7 @@ export class PartitionStore {
    * @throws {KvError} `corrupt` where the record on disk is damaged; `storage_failed` where it cannot be read
    */
   get(key: string): Entry | undefined {
-    return this.#current(key, true)?.entry;
+    return this.#current(key, undefined, true)?.entry;
   }
 
   /**
@@ -122,7 +122,8 @@ export class PartitionStore {
    */
   apply(entry: Entry): void {
     this.#checkWritable();
-    this.#replace(entry, this.#current(entry.key, false));
+    const rowKey = this.#rowKey(entry.key);
+    this.#replace(entry, rowKey, this.#current(entry.key, rowKey, false));
   }
 
   /**
@@ -133,19 +134,29 @@ export class PartitionStore {
     this.#checkWritable();
     // What must be read is read before anything is changed; a key's later writes replace its first.
     const old = new Map<string, PendingWrite | CachedRecord | undefined>();
-    for (const { key } of entries) if (!old.has(key)) old.set(key, this.#current(key, false));
-    for (const key of removed) if (!old.has(key)) old.set(key, this.#current(key, false));
+    for (const { key } of entries) {
+      if (!old.has(key)) old.set(key, this.#current(key, undefined, false));
+    }
+    for (const key of removed) {
+      if (!old.has(key)) old.set(key, this.#current(key, undefined, false));
+    }
     const newest = (key: string) => {
       const write = this.#pending.get(key);
       if (write === undefined) return old.get(key);
       return write.entry === undefined ? undefined : write;
     };
-    for (const entry of entries) this.#replace(entry, newest(entry.key));
+    for (const entry of entries) {
+      this.#replace(entry, this.#rowKey(entry.key), newest(entry.key));
+    }
     for (const key of removed) this.#takeAway(key, newest(key));
   }
 
-  #replace(entry: Entry, old: PendingWrite | CachedRecord | undefined): void {
-    const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab);
+  #replace(
+    entry: Entry,
+    rowKey: Uint8Array,
+    old: PendingWrite | CachedRecord | undefined,
+  ): void {
+    const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
     // First the account: the old write may be one under way, which `#put` replaces in place.
     if (old?.entry !== undefined) this.#account(old.entry, old.crc, -1);
     this.#account(entry, crc, 1);
@@ -161,13 +172,13 @@ export class PartitionStore {
    */
   remove(key: string): void {
     this.#checkWritable();
-    this.#takeAway(key, this.#current(key, false));
+    this.#takeAway(key, this.#current(key, undefined, false));
   }
 
   #takeAway(key: string, old: PendingWrite | CachedRecord | undefined): void {
     if (old?.entry === undefined) return;
     this.#account(old.entry, old.crc, -1);
-    this.#put(key, { key: recordKey(this.partition, key) }, undefined, 0);
+    this.#put(key, { key: this.#rowKey(key) }, undefined, 0);
   }
 
   /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
@@ -316,8 +327,20 @@ export class PartitionStore {
     });
   }
 
-  /** @param keep whether a record that comes from disk is worth a place in the cache */
-  #current(key: string, keep: boolean): PendingWrite | CachedRecord | undefined {
+  /** For one read or write. */
+  #rowKey(key: string): Uint8Array {
+    return recordKey(this.partition, key, this.#queue.slab);
+  }
+
+  /**
+   * @param rowKey made where it is needed and not given
+   * @param keep whether a record that comes from disk is worth a place in the cache
+   */
+  #current(
+    key: string,
+    rowKey: Uint8Array | undefined,
+    keep: boolean,
+  ): PendingWrite | CachedRecord | undefined {
     if (this.#clearing !== "no") return undefined;
     const write = this.#pending.get(key);
     if (write !== undefined) return write.entry === undefined ? undefined : write;
@@ -327,10 +350,10 @@ export class PartitionStore {
       cached !== undefined && cached.member === this.#member &&
       cached.generation === this.#generation
     ) return cached;
-    const rowKey = recordKey(this.partition, key);
-    const bytes = this.#queue.storage.get(rowKey);
+    const row = rowKey ?? this.#rowKey(key);
+    const bytes = this.#queue.storage.get(row);
     if (bytes === undefined) return undefined;
-    const entry = decodeRecord(rowKey, bytes, key);
+    const entry = decodeRecord(row, bytes, key);
     const record = this.#record(entry, recordCrc(bytes));
     if (keep) cache?.set(key, record);
     return record;

@@ -42,16 +42,20 @@ export interface EncodedRecord {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The row key of a partition's key; of the partition's state record where `key` is empty. */
-export function recordKey(partition: number, key: string): Uint8Array {
-  const { length } = key;
-  const bytes = new Uint8Array(2 + length);
+/**
+ * The row key of a partition's key; of the partition's state record where `key` is empty.
+ *
+ * @param slab where it is cut from, if it is not kept for long
+ */
+export function recordKey(partition: number, key: string, slab?: ByteSlab): Uint8Array {
+  const length = 2 + key.length;
+  const bytes = slab === undefined ? new Uint8Array(length) : slab.take(length);
   bytes[0] = partition >>> 8;
   bytes[1] = partition;
-  for (let i = 0; i < length; i++) {
-    const unit = key.charCodeAt(i);
+  for (let i = 2; i < length; i++) {
+    const unit = key.charCodeAt(i - 2);
     if (unit > 0x7f) return recordKeyBeyondAscii(partition, key);
-    bytes[2 + i] = unit;
+    bytes[i] = unit;
   }
   return bytes;
 }
@@ -96,9 +100,18 @@ export function rowsEnd(partition: number, upto: string | undefined): Uint8Array
   return new Uint8Array([partition >>> 8, partition, 0xff]);
 }
 
-/** The row of an entry. @param slab where its value is cut from, if it is not kept for long */
-export function encodeRecord(partition: number, entry: Entry, slab?: ByteSlab): EncodedRecord {
-  const key = recordKey(partition, entry.key);
+/**
+ * The row of an entry.
+ *
+ * @param slab where it is cut from, if it is not kept for long
+ * @param key the row key, where it is known
+ */
+export function encodeRecord(
+  partition: number,
+  entry: Entry,
+  slab?: ByteSlab,
+  key: Uint8Array = recordKey(partition, entry.key, slab),
+): EncodedRecord {
   const { contentType } = entry;
   const extraBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
   const length = HEADER_BYTES + extraBytes + entry.value.length;
