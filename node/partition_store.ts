@@ -400,7 +400,7 @@ export class PartitionStore {
     const { cache } = this.#queue;
     if (cache === undefined) return;
     if (entry === undefined || this.#clearing !== "no") cache.delete(key);
-    else cache.set(key, this.#record(entry, crc));
+    else cache.set(key, this.#record(withOwnValue(entry), crc));
   }
 
   /** The writes under way of the keys that a scan is about, in its order. */
@@ -465,6 +465,12 @@ export class PartitionStore {
       pass.tally.add(entry, crc, sign);
     }
   }
+}
+
+/** The same where its value is no piece of something larger, which a cache would keep with it. */
+function withOwnValue(entry: Entry): Entry {
+  const { value } = entry;
+  return value.length === value.buffer.byteLength ? entry : { ...entry, value: value.slice() };
 }
 
 function later(a: Uint8Array, b: Uint8Array): Uint8Array {

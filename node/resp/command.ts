@@ -31,6 +31,8 @@ export interface PlanContext {
   readonly valueBytesMax: number;
   /** The date. */
   wallMs(): number;
+  /** A copy of an argument, for as long as its request takes: whoever keeps it longer copies it once more. */
+  copy(argument: Uint8Array): Uint8Array;
 }
 
 /** A command as one request, and its reply. */

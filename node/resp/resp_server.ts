@@ -5,6 +5,7 @@
  * @module
  */
 import type { ByteBudget } from "../../shared/byte_budget.ts";
+import { ByteSlab } from "../../shared/byte_slab.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Database } from "../../shared/database.ts";
 import { LanedDatabase } from "../../shared/laned_database.ts";
@@ -65,6 +66,8 @@ export class RespServer implements PlanContext {
   readonly #once: LanedDatabase;
   readonly parserLimits: { readonly argumentBytesMax: number };
   readonly table: CommandTable = COMMAND_TABLE;
+  /** For values and replies on their way. */
+  readonly slab = new ByteSlab();
   readonly sessions = new Map<number, RespSession>();
   readonly startedMs: number;
   /** Since the start. */
@@ -107,6 +110,10 @@ export class RespServer implements PlanContext {
 
   wallMs(): number {
     return this.clock.wallMs();
+  }
+
+  copy(argument: Uint8Array): Uint8Array {
+    return this.slab.copy(argument);
   }
 
   /** Carries a request out; one that would do harm twice, in a lane. It is nobody else's yet. */

@@ -59,7 +59,7 @@ export class RespSession {
   /** Set by the command that does so, and is then answered. */
   repliesSwitchedOn = false;
   readonly transaction: Transaction;
-  readonly out = new RespWriter();
+  readonly out: RespWriter;
   readonly #parser: RespParser;
   readonly #queue: ReplyQueue;
   readonly #guard: StreamGuard;
@@ -87,6 +87,7 @@ export class RespSession {
     this.id = id;
     this.server = server;
     this.stream = stream;
+    this.out = new RespWriter(server.slab);
     this.createdMs = this.lastActiveMs = server.clock.monotonicMs();
     this.#parser = new RespParser(server.parserLimits);
     this.#queue = new ReplyQueue({

@@ -5,6 +5,8 @@
  *
  * @module
  */
+import type { ByteSlab } from "../../shared/byte_slab.ts";
+
 const CR = 0x0d;
 const LF = 0x0a;
 const DIGIT_0 = 0x30;
@@ -31,8 +33,14 @@ const QUEUED = fixed("+QUEUED\r\n");
 export class RespWriter {
   /** 2 or 3. */
   protocol: 2 | 3 = 2;
+  readonly #slab: ByteSlab | undefined;
   #bytes: Uint8Array = NOTHING;
   #length = 0;
+
+  /** @param slab where what is taken is cut from, if it is not kept for long */
+  constructor(slab?: ByteSlab) {
+    this.#slab = slab;
+  }
 
   /** Bytes that wait. */
   get length(): number {
@@ -44,7 +52,8 @@ export class RespWriter {
     const length = this.#length;
     this.#length = 0;
     if (length <= COPY_BYTES_MAX && this.#bytes.length <= COPY_BYTES_MAX) {
-      return this.#bytes.slice(0, length);
+      const bytes = this.#bytes.subarray(0, length);
+      return this.#slab === undefined ? bytes.slice() : this.#slab.copy(bytes);
     }
     const taken = this.#bytes.subarray(0, length);
     this.#bytes = NOTHING;

@@ -92,8 +92,12 @@ export const RANGE_COMMANDS: readonly CommandSpec[] = [
     about("2.0.0", "Append a value to a key"),
     {
       kind: "plan",
-      plan: (args) => ({
-        request: { req_type: "append_value", key: keyOf(args[1]), bytes: at(args, 2).slice() },
+      plan: (args, context) => ({
+        request: {
+          req_type: "append_value",
+          key: keyOf(args[1]),
+          bytes: context.copy(at(args, 2)),
+        },
         finish: integerReply,
       }),
     },

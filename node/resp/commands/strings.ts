@@ -104,14 +104,14 @@ function optionExpiry(
 function set(args: Arguments, context: PlanContext) {
   const key = keyOf(args[1]);
   if (args.length === 3) {
-    const request: KeyRequest = { req_type: "put", key, bytes: at(args, 2).slice() };
+    const request: KeyRequest = { req_type: "put", key, bytes: context.copy(at(args, 2)) };
     return { request, finish: okReply };
   }
   const options = readOptions(args, 3, "set");
   const request = {
     req_type: options.condition === "nx" ? "create" : options.condition === "xx" ? "update" : "put",
     key,
-    bytes: at(args, 2).slice(),
+    bytes: context.copy(at(args, 2)),
     ...optionExpiry(options, context, "set"),
     ...(options.keepTtl === true ? { keep_ttl: true } : {}),
     ...(options.get === true ? { previous: true } : {}),
@@ -144,16 +144,17 @@ function setExpiring(name: string, unit: ExpiryUnit) {
   return (args: Arguments, context: PlanContext) => {
     const key = keyOf(args[1]);
     const expiry = positiveExpiry(integerOf(args[2]), unit, context.wallMs(), name);
-    const request: KeyRequest = { req_type: "put", key, bytes: at(args, 3).slice(), ...expiry };
+    const bytes = context.copy(at(args, 3));
+    const request: KeyRequest = { req_type: "put", key, bytes, ...expiry };
     return { request, finish: okReply };
   };
 }
 
-function multiSet(args: Arguments) {
+function multiSet(args: Arguments, context: PlanContext) {
   if (args.length % 2 === 0) throw wrongArity("mset");
   const requests: KeyRequest[] = [];
   for (let i = 1; i < args.length; i += 2) {
-    requests.push({ req_type: "put", key: keyOf(args[i]), bytes: at(args, i + 1).slice() });
+    requests.push({ req_type: "put", key: keyOf(args[i]), bytes: context.copy(at(args, i + 1)) });
   }
   return { requests, finishAll: allOkReply };
 }
@@ -187,8 +188,8 @@ export const STRING_COMMANDS: readonly CommandSpec[] = [
     about("1.0.0", "Set the value of a key, only if the key does not exist"),
     {
       kind: "plan",
-      plan: (args) => ({
-        request: { req_type: "create", key: keyOf(args[1]), bytes: at(args, 2).slice() },
+      plan: (args, context) => ({
+        request: { req_type: "create", key: keyOf(args[1]), bytes: context.copy(at(args, 2)) },
         finish: doneReply,
       }),
     },
@@ -217,11 +218,11 @@ export const STRING_COMMANDS: readonly CommandSpec[] = [
     about("1.0.0", "Set the string value of a key and return its old value"),
     {
       kind: "plan",
-      plan: (args) => ({
+      plan: (args, context) => ({
         request: {
           req_type: "put",
           key: keyOf(args[1]),
-          bytes: at(args, 2).slice(),
+          bytes: context.copy(at(args, 2)),
           previous: true,
         },
         finish: previousReply,
