@@ -56,15 +56,8 @@ export class Gateway {
       clock: deps.clock,
       random: deps.random,
       router: this.#router,
-      execute: (request, timeoutMs, done) => {
-        let wanted = true;
-        this.execute({ ...request, timeout_ms: timeoutMs }, (reply) => {
-          if (wanted) done(reply);
-        });
-        return () => {
-          wanted = false;
-        };
-      },
+      execute: (request, timeoutMs, done) =>
+        this.execute({ ...request, timeout_ms: timeoutMs }, done),
     });
   }
 

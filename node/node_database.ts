@@ -72,7 +72,7 @@ export class NodeDatabase implements Database {
     return this.#options.node.map();
   }
 
-  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
+  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): void {
     if (request.req_type === "watch_get") {
       throw new KvError("bad_request", "watch_get: only over a connection of its own");
     }
@@ -80,16 +80,10 @@ export class NodeDatabase implements Database {
     const timed = request.timeout_ms === timeoutMs
       ? request
       : { ...request, timeout_ms: timeoutMs };
-    let given = false;
-    this.run(timed, timeoutMs, (reply) => {
-      if (!given) done(reply);
-    });
-    return () => {
-      given = true;
-    };
+    this.run(timed, timeoutMs, done);
   }
 
-  /** As `execute`, of a request that has been checked, and that nobody will give up. */
+  /** As `execute`, of a request that has been checked. */
   run(request: KeyRequest, timeoutMs: number, done: ReplyTo): void {
     const beganMs = this.#clock.monotonicMs();
     const { node, forwarder, onForward } = this.#options;

@@ -14,7 +14,7 @@ import type { KeyRequest, Message, Reply } from "./messages.ts";
 /** What a database needs. */
 export interface ClusterDatabaseDeps extends ClusterCallDeps {
   /** Carries out an operation on one key; see {@linkcode Database.execute}. */
-  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void;
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
 }
 
 /** The database. */
@@ -31,8 +31,8 @@ export class ClusterDatabase implements Database {
     return this.#deps.router.map();
   }
 
-  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void {
-    return this.#deps.execute(request, timeoutMs, done);
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
+    this.#deps.execute(request, timeoutMs, done);
   }
 
   scan(

@@ -42,16 +42,15 @@ export interface Database {
   map(): ClusterMap | undefined;
   /**
    * One operation on one key (or a transaction, which names one of its keys), wherever it lives.
-   * `done` is called once, by the deadline. Returns a function that gives it up.
+   * `done` is called once, by the deadline.
    *
    * @throws {KvError} where the request is malformed
    */
-  execute(
-    request: KeyRequest,
-    timeoutMs: number,
-    done: (reply: Reply) => void,
-  ): () => void;
-  /** A page of the keys of the whole cluster, in order, each as of some moment during the call. */
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
+  /**
+   * A page of the keys of the whole cluster, in order, each as of some moment during the call. Returns
+   * a function that gives it up.
+   */
   scan(
     request: ScanRequest,
     timeoutMs: number,
@@ -59,7 +58,7 @@ export interface Database {
   ): () => void;
   /**
    * How many keys match: each that is there throughout is counted once. Done in pieces; `timeoutMs`
-   * bounds the time without progress.
+   * bounds the time without progress. Returns a function that gives it up.
    */
   count(
     request: CountRequest,

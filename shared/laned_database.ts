@@ -49,12 +49,11 @@ export class LanedDatabase implements Database {
     return this.#inner.map();
   }
 
-  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void {
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
     const laned = harmsTwice(request) && this.#hasOthers() &&
       !("lane" in request && request.lane !== undefined);
-    return laned
-      ? this.#executeOnce(request, timeoutMs, done)
-      : this.#inner.execute(request, timeoutMs, done);
+    if (laned) this.#executeOnce(request, timeoutMs, done);
+    else this.#inner.execute(request, timeoutMs, done);
   }
 
   scan(
@@ -73,11 +72,7 @@ export class LanedDatabase implements Database {
     return this.#inner.count(request, timeoutMs, done);
   }
 
-  #executeOnce(
-    request: KeyRequest,
-    timeoutMs: number,
-    done: (reply: Reply) => void,
-  ): () => void {
+  #executeOnce(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
     const lanes = this.#lanesFor(request.key);
     const lane = lanes.take();
     let held = true;
@@ -86,14 +81,10 @@ export class LanedDatabase implements Database {
       held = false;
     };
     try {
-      const giveUp = this.#inner.execute({ ...request, ...lane }, timeoutMs, (reply) => {
+      this.#inner.execute({ ...request, ...lane }, timeoutMs, (reply) => {
         give();
         done(reply);
       });
-      return () => {
-        giveUp();
-        give();
-      };
     } catch (error) {
       give();
       throw error;

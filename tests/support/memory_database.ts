@@ -55,12 +55,11 @@ export class MemoryDatabase implements Database {
     return entry;
   }
 
-  execute(request: KeyRequest, _timeoutMs: number, done: (reply: Reply) => void): () => void {
+  execute(request: KeyRequest, _timeoutMs: number, done: (reply: Reply) => void): void {
     checkKeyRequest(request);
     this.requests.push(request);
     const reply = this.intercept(request) ?? this.#answer(request);
     queueMicrotask(() => done(reply));
-    return () => {};
   }
 
   scan(

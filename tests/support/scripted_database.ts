@@ -57,22 +57,15 @@ export class ScriptedDatabase implements Database {
     for (const give of this.#waiting.splice(0)) give();
   }
 
-  execute(request: KeyRequest, _timeoutMs: number, done: (reply: Reply) => void): () => void {
+  execute(request: KeyRequest, _timeoutMs: number, done: (reply: Reply) => void): void {
     if ((request as { req_type: string }).req_type !== "transaction") {
       checkKeyRequest(request, this.#limits);
     }
     this.requests.push(request);
     this.before(request);
     const reply = this.failures.shift() ?? this.#carryOut(request);
-    let given = false;
-    const give = () => {
-      if (!given) done(reply);
-    };
-    if (this.later) this.#waiting.push(give);
-    else give();
-    return () => {
-      given = true;
-    };
+    if (this.later) this.#waiting.push(() => done(reply));
+    else done(reply);
   }
 
   scan(
