@@ -242,6 +242,8 @@ export class DiskQueue {
 
   /** The same, at leisure: with the member's next write, or STATE_WRITE_DELAY_MS from now. */
   touchLater(member: QueueMember): void {
+    // A state record would serve nobody after the end of what is in memory alone.
+    if (this.storage.volatile === true) return;
     if (this.#closed || this.#filling.members.has(member)) return;
     this.#later.add(member);
     this.#laterTimer ??= this.#clock.setTimer(STATE_WRITE_DELAY_MS, () => {
@@ -311,8 +313,8 @@ export class DiskQueue {
     const head = this.#head;
     if (this.storage.volatile === true) {
       for (const member of batch.members) {
-        this.#later.delete(member);
-        batch.synced.push({ member, ...member.progress() });
+        const { lastSeq, term } = member.progress();
+        batch.synced.push({ member, lastSeq, term });
       }
       this.#sealed.push(batch);
       return;

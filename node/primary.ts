@@ -21,12 +21,17 @@ import {
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   REPLICA_ACK_TIMEOUT_MS,
-  REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   VALUE_BYTES_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
-import { DELETION, errorReply, liveEntry, writeReply } from "../shared/operations/operation.ts";
+import {
+  DELETION,
+  errorReply,
+  liveEntry,
+  type ReadOperation,
+  writeReply,
+} from "../shared/operations/operation.ts";
 import { OPERATIONS } from "../shared/operations/table.ts";
 import { onlyReads, whyCrossing } from "../shared/transaction_checks.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
@@ -45,7 +50,13 @@ import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
 import { WaitingRequests } from "./waiting_requests.ts";
-import { type InFlight, type ReplyTo, whenCommitted, WriteQueue } from "./write_queue.ts";
+import {
+  type InFlight,
+  inFlightBytes,
+  type ReplyTo,
+  whenCommitted,
+  WriteQueue,
+} from "./write_queue.ts";
 
 /** A stream that was refused begins again after so long. */
 const STREAM_RETRY_MS = 100;
@@ -166,11 +177,8 @@ export class Primary implements StreamOwner {
     }
     const operation = OPERATIONS[request.req_type];
     if (operation.kind !== "read") this.#change(request, reply);
-    else {
-      this.#whenReadable(request, reply, () => {
-        this.#read(request, reply, (entry) => operation.read(request, entry));
-      });
-    }
+    else if (this.#isReadable()) this.#read(request, operation, reply);
+    else this.#confirmFirst(request, reply, () => this.#read(request, operation, reply));
   }
 
   /** Runs `then` with the partition readable and everything up to now committed; for scans. */
@@ -280,24 +288,15 @@ export class Primary implements StreamOwner {
     reply: ReplyTo,
   ): void {
     const { config, store, ports } = this;
-    const { commitSeq } = store.state;
-    const bytes = changes.map(({ key, write }) =>
-      key.length + write.value.length + REQUEST_OVERHEAD_BYTES
-    );
-    const allBytes = bytes.reduce((sum, some) => sum + some, 0);
-    const last = changes.length - 1;
-    const first = store.state.lastSeq + 1;
-    const entries = changes.map(({ key, write }, i): Entry => ({
-      key,
-      seq: first + i,
-      term: config.term,
-      flags: write.flags,
-      timestampMs: wallMs,
-      expiresAtMs: write.expiresAtMs,
-      value: write.value,
-      ...(write.contentType === undefined ? {} : { contentType: write.contentType }),
-    }));
-    const measured = last > 0 && allBytes > GROUP_BYTES_SURE;
+    const { commitSeq, lastSeq } = store.state;
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (const change of changes) {
+      const entry = entryOf(change, lastSeq + 1 + entries.length, config.term, wallMs);
+      entries.push(entry);
+      bytes += inFlightBytes(entry);
+    }
+    const measured = entries.length > 1 && bytes > GROUP_BYTES_SURE;
     const text = measured || this.#streams.length > 0
       ? entries.map((entry) => JSON.stringify(toWireEntry(entry))).join(",")
       : "";
@@ -305,7 +304,7 @@ export class Primary implements StreamOwner {
       this.#refuse(request, groupTooLarge(request), wallMs, reply);
       return;
     }
-    if (!ports.inFlight.take(allBytes)) {
+    if (!ports.inFlight.take(bytes)) {
       reply(errorReply(
         "overloaded",
         `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
@@ -316,32 +315,32 @@ export class Primary implements StreamOwner {
     const early = "acks" in request && request.acks === "primary";
     try {
       const [only] = entries;
-      if (only !== undefined && last === 0) store.apply(only);
+      if (only !== undefined && entries.length === 1) store.apply(only);
       else store.applyAll(entries);
     } catch (error) {
-      ports.inFlight.give(allBytes);
+      ports.inFlight.give(bytes);
       this.#readFailed(error, request, reply);
       return;
     }
-    store.setState({ lastSeq: first + last });
-    for (const [i, entry] of entries.entries()) {
-      const { key } = entry;
-      this.recent.push(entry.seq, key);
+    const newLastSeq = lastSeq + entries.length;
+    store.setState({ lastSeq: newLastSeq });
+    for (const entry of entries) {
+      this.recent.push(entry.seq, entry.key);
       if (entry.expiresAtMs !== 0 && entry.expiresAtMs < this.nextExpiryMs) {
         this.nextExpiryMs = entry.expiresAtMs;
       }
       this.#writes.push({
         entry,
-        bytes: bytes[i] ?? 0,
-        reply: i === last ? reply : undefined,
+        reply: entry.seq === newLastSeq ? reply : undefined,
         answer,
         early,
         deadlineMs,
         waiters: undefined,
         committed: false,
+        next: undefined,
       });
     }
-    for (const stream of this.#streams) stream.append(store.state.lastSeq, text, commitSeq);
+    for (const stream of this.#streams) stream.append(newLastSeq, text, commitSeq);
   }
 
   /** Refuses what cannot be written. An earlier attempt that is still under way must find the same. */
@@ -407,19 +406,16 @@ export class Primary implements StreamOwner {
     }
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
-    this.#writes.commit(upto, (key) => this.ports.committed(this.partition, key));
+    this.#writes.commit(upto, this.#onCommitted);
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
 
+  readonly #onCommitted = (key: string): void => this.ports.committed(this.partition, key);
+
   // Reads.
 
-  #read(
-    request: KeyRequest,
-    reply: ReplyTo,
-    answer: (entry: Entry | undefined) => Reply,
-  ): void {
+  #read(request: KeyRequest, operation: ReadOperation, reply: ReplyTo): void {
     const { key } = request;
-    const wallMs = this.ports.wallMs();
     const newest = this.#writes.newest(key);
     let entry: Entry | undefined;
     try {
@@ -428,14 +424,16 @@ export class Primary implements StreamOwner {
       this.#readFailed(error, request, reply);
       return;
     }
+    // Most never expire, and nobody asks for the date.
+    const wallMs = entry === undefined || entry.expiresAtMs === 0 ? 0 : this.ports.wallMs();
     const live = liveEntry(entry, wallMs);
     if (entry !== undefined && live === undefined && !isTombstone(entry)) {
       // Expired: decided once, for all copies and later primaries, by deleting it.
-      const gone = answer(undefined);
+      const gone = operation.read(request, undefined);
       if (this.#whyNoWrite(request.req_type) !== undefined) reply(gone);
       else this.#propose(request, [{ key, write: DELETION }], wallMs, gone, reply);
-    } else if (newest === undefined) reply(answer(live));
-    else whenCommitted(newest, reply, () => reply(answer(live)));
+    } else if (newest === undefined) reply(operation.read(request, live));
+    else whenCommitted(newest, reply, () => reply(operation.read(request, live)));
   }
 
   /** Runs `then` once this node is known to be the primary at a time after the request came. */
@@ -444,10 +442,19 @@ export class Primary implements StreamOwner {
     reply: ReplyTo,
     then: () => void,
   ): void {
-    if ((this.ports.hasLease() && !this.leaseBarred) || this.confirmTargets().length === 0) {
-      then();
-      return;
-    }
+    if (this.#isReadable()) then();
+    else this.#confirmFirst(request, reply, then);
+  }
+
+  #isReadable(): boolean {
+    return (this.ports.hasLease() && !this.leaseBarred) || this.confirmTargets().length === 0;
+  }
+
+  #confirmFirst(
+    request: { timeout_ms?: number | undefined },
+    reply: ReplyTo,
+    then: () => void,
+  ): void {
     this.#unconfirmed.add(request, reply, then);
     this.ports.confirmReads(this.partition);
   }
@@ -694,6 +701,12 @@ export class Primary implements StreamOwner {
       waiting.failAll(reply);
     }
   }
+}
+
+function entryOf({ key, write }: Change, seq: number, term: number, timestampMs: number): Entry {
+  const { flags, expiresAtMs, value, contentType } = write;
+  const entry: Entry = { key, seq, term, flags, timestampMs, expiresAtMs, value };
+  return contentType === undefined ? entry : { ...entry, contentType };
 }
 
 /** The changes that belong together do not fit into one frame to a copy. */

@@ -10,6 +10,7 @@
  */
 import type { ByteBudget } from "../shared/byte_budget.ts";
 import type { Entry } from "../shared/entry.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../shared/limits.ts";
 import type { Reply } from "../shared/messages.ts";
 import { errorReply } from "../shared/operations/operation.ts";
 
@@ -25,8 +26,6 @@ interface Waiter {
 /** A write that is not committed. */
 export interface InFlight {
   readonly entry: Entry;
-  /** Taken out of the node's budget. */
-  readonly bytes: number;
   /** Undefined once answered, and in a group for all but the last. */
   reply: ReplyTo | undefined;
   readonly answer: Reply;
@@ -35,74 +34,100 @@ export interface InFlight {
   readonly deadlineMs: number;
   waiters: Waiter[] | undefined;
   committed: boolean;
+  /** Filled in by the queue. */
+  next: InFlight | undefined;
+}
+
+/** What a write that is not committed takes of its node's budget. */
+export function inFlightBytes({ key, value }: Entry): number {
+  return key.length + value.length + REQUEST_OVERHEAD_BYTES;
 }
 
 /** Writes under way. */
 export class WriteQueue {
   readonly #budget: ByteBudget;
-  #list: InFlight[] = [];
-  /** Index in `#list` of the first that is not on this node's disk. */
-  #undurable = 0;
-  readonly #newest = new Map<string, InFlight>();
+  #first: InFlight | undefined;
+  #last: InFlight | undefined;
+  /** The first that is not on this node's disk. */
+  #undurable: InFlight | undefined;
+  #size = 0;
+  /** By key, where somebody has asked since there last was none: most come and go unseen. */
+  #newest: Map<string, InFlight> | undefined;
 
   constructor(budget: ByteBudget) {
     this.#budget = budget;
   }
 
   get size(): number {
-    return this.#list.length;
+    return this.#size;
   }
 
   /** The newest write of a key. */
   newest(key: string): InFlight | undefined {
+    if (this.#first === undefined) return undefined;
+    if (this.#newest === undefined) {
+      this.#newest = new Map();
+      for (const write of this.#all()) this.#newest.set(write.entry.key, write);
+    }
     return this.#newest.get(key);
   }
 
   /** The newest write of all. */
   get last(): InFlight | undefined {
-    return this.#list.at(-1);
+    return this.#last;
   }
 
   /** Takes the write whose seq follows the last one; its bytes are taken out of the budget already. */
   push(write: InFlight): void {
-    this.#list.push(write);
-    this.#newest.set(write.entry.key, write);
+    if (this.#last === undefined) this.#first = write;
+    else this.#last.next = write;
+    this.#last = write;
+    this.#undurable ??= write;
+    this.#size++;
+    this.#newest?.set(write.entry.key, write);
   }
 
   /** This node's disk has everything up to `seq`: those that wait for no more are answered. */
   onDurable(seq: number): void {
-    while (this.#undurable < this.#list.length) {
-      const write = this.#list[this.#undurable];
-      if (write === undefined || write.entry.seq > seq) break;
-      this.#undurable++;
+    for (let write = this.#undurable; write !== undefined; write = this.#undurable) {
+      if (write.entry.seq > seq) return;
+      this.#undurable = write.next;
       if (write.early) answer(write);
     }
   }
 
   /** Everything up to `seq` is committed: answers, and lets go on what waited. */
   commit(seq: number, onCommitted: (key: string) => void): void {
-    let count = 0;
-    for (const write of this.#list) {
-      if (write.entry.seq > seq) break;
-      count++;
-    }
-    const committed = this.#list.splice(0, count);
-    this.#undurable -= count;
-    for (const write of committed) {
-      const { entry } = write;
+    for (let write = this.#first; write !== undefined; write = this.#first) {
+      if (write.entry.seq > seq) return;
+      this.#takeFirst(write);
       write.committed = true;
-      this.#budget.give(write.bytes);
-      if (this.#newest.get(entry.key) === write) this.#newest.delete(entry.key);
-      onCommitted(entry.key);
+      this.#budget.give(inFlightBytes(write.entry));
+      onCommitted(write.entry.key);
       answer(write);
       const { waiters } = write;
       if (waiters !== undefined) { for (const waiter of waiters) waiter.run(); }
     }
   }
 
+  #takeFirst(write: InFlight): void {
+    const { key } = write.entry;
+    this.#first = write.next;
+    if (this.#undurable === write) this.#undurable = write.next;
+    this.#size--;
+    if (this.#first === undefined) {
+      this.#last = undefined;
+      this.#newest = undefined;
+    } else if (this.#newest?.get(key) === write) this.#newest.delete(key);
+  }
+
+  *#all(): Generator<InFlight, void, void> {
+    for (let write = this.#first; write !== undefined; write = write.next) yield write;
+  }
+
   /** Answers those whose deadline has passed; they go on. */
   expire(nowMs: number): void {
-    for (const write of this.#list) {
+    for (const write of this.#all()) {
       if (write.deadlineMs > nowMs || write.reply === undefined) continue;
       const { reply } = write;
       write.reply = undefined;
@@ -112,12 +137,15 @@ export class WriteQueue {
 
   /** This node is not primary any more: nobody here will know how they end. */
   abandon(notPrimary: Reply): void {
-    const list = this.#list;
-    this.#list = [];
-    this.#undurable = 0;
-    this.#newest.clear();
-    for (const { entry, bytes, reply, waiters } of list) {
-      this.#budget.give(bytes);
+    const writes = [...this.#all()];
+    this.#first =
+      this.#last =
+      this.#undurable =
+      this.#newest =
+        undefined;
+    this.#size = 0;
+    for (const { entry, reply, waiters } of writes) {
+      this.#budget.give(inFlightBytes(entry));
       reply?.(errorReply(
         "outcome_unknown",
         `the node stopped being primary before the write ${entry.seq} was committed`,

@@ -196,8 +196,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "reads do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "whenCommitted(newest, reply, () => reply(answer(live)))",
-      "reply(answer(live))",
+      "whenCommitted(newest, reply, () => reply(operation.read(request, live)))",
+      "reply(operation.read(request, live))",
     ]],
     seedsMax: 40,
     storm: "cuts",
