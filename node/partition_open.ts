@@ -187,7 +187,7 @@ async function rowsFitState(
     for (const [key, value] of rows) {
       const entry = decodeOrUndefined(() => decodeRecord(key, value));
       if (entry === undefined) return false;
-      tally.add(entry, recordCrc(value), 1);
+      tally.add(entry.flags, recordCrc(value), 1);
     }
     const last = rows.at(-1);
     if (last === undefined) return tally.fits(state);

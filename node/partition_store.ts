@@ -4,7 +4,8 @@
  * the replica's business.
  *
  * A read looks first at the writes under way, then in the cache, then on disk. Every record that
- * comes from disk has its checksum checked.
+ * comes from disk has its checksum checked. What a volatile storage holds has never left this process's
+ * memory, which is trusted with everything else too; there only `scan` and `verify` check.
  *
  * Invariants
  * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out;
@@ -23,7 +24,17 @@ import type { StorageChange, StorageRow } from "../shared/storage.ts";
 import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
 import { compareBytes, compareKeys } from "../shared/key_order.ts";
 import { PartitionPicture } from "./partition_picture.ts";
-import { decodeRecord, encodeRecord, recordCrc, recordKey, rowsEnd, rowsFrom } from "./record.ts";
+import {
+  checkRecord,
+  decodeRecord,
+  decodeSoundRecord,
+  encodeRecord,
+  recordCrc,
+  recordFlags,
+  recordKey,
+  rowsEnd,
+  rowsFrom,
+} from "./record.ts";
 import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
 import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
 
@@ -56,7 +67,13 @@ interface Pass {
   counted: string | undefined;
   tally: Tally;
   /** What was written since the page was taken that is being waited for. */
-  journal: { key: string; entry: Entry; crc: number; sign: 1 | -1 }[];
+  journal: { key: string; flags: number; crc: number; sign: 1 | -1 }[];
+}
+
+/** What a record adds to count and digest. */
+interface Counted {
+  readonly flags: number;
+  readonly crc: number;
 }
 
 /** A partition's data. One store for each partition at a time. */
@@ -110,7 +127,19 @@ export class PartitionStore {
    * @throws {KvError} `corrupt` where the record on disk is damaged; `storage_failed` where it cannot be read
    */
   get(key: string): Entry | undefined {
-    return this.#current(key, undefined, true)?.entry;
+    if (this.#clearing !== "no") return undefined;
+    const write = this.#pending.get(key);
+    if (write !== undefined) return write.entry;
+    const cached = this.#cached(key);
+    if (cached !== undefined) return cached.entry;
+    const rowKey = this.#rowKey(key);
+    const { storage, cache } = this.#queue;
+    const bytes = storage.get(rowKey);
+    if (bytes === undefined) return undefined;
+    if (storage.volatile === true) return decodeSoundRecord(rowKey, bytes, key);
+    const entry = decodeRecord(rowKey, bytes, key);
+    cache?.set(key, this.#record(entry, recordCrc(bytes)));
+    return entry;
   }
 
   /**
@@ -123,7 +152,7 @@ export class PartitionStore {
   apply(entry: Entry): void {
     this.#checkWritable();
     const rowKey = this.#rowKey(entry.key);
-    this.#replace(entry, rowKey, this.#current(entry.key, rowKey, false));
+    this.#replace(entry, rowKey, this.#counted(entry.key, rowKey));
   }
 
   /**
@@ -133,17 +162,16 @@ export class PartitionStore {
   applyAll(entries: readonly Entry[], removed: readonly string[] = []): void {
     this.#checkWritable();
     // What must be read is read before anything is changed; a key's later writes replace its first.
-    const old = new Map<string, PendingWrite | CachedRecord | undefined>();
+    const old = new Map<string, Counted | undefined>();
     for (const { key } of entries) {
-      if (!old.has(key)) old.set(key, this.#current(key, undefined, false));
+      if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
     }
     for (const key of removed) {
-      if (!old.has(key)) old.set(key, this.#current(key, undefined, false));
+      if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
     }
     const newest = (key: string) => {
       const write = this.#pending.get(key);
-      if (write === undefined) return old.get(key);
-      return write.entry === undefined ? undefined : write;
+      return write === undefined ? old.get(key) : countedOf(write);
     };
     for (const entry of entries) {
       this.#replace(entry, this.#rowKey(entry.key), newest(entry.key));
@@ -151,15 +179,10 @@ export class PartitionStore {
     for (const key of removed) this.#takeAway(key, newest(key));
   }
 
-  #replace(
-    entry: Entry,
-    rowKey: Uint8Array,
-    old: PendingWrite | CachedRecord | undefined,
-  ): void {
+  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): void {
     const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
-    // First the account: the old write may be one under way, which `#put` replaces in place.
-    if (old?.entry !== undefined) this.#account(old.entry, old.crc, -1);
-    this.#account(entry, crc, 1);
+    if (old !== undefined) this.#account(entry.key, old.flags, old.crc, -1);
+    this.#account(entry.key, entry.flags, crc, 1);
     this.#put(entry.key, { key, value }, entry, crc);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
@@ -172,12 +195,12 @@ export class PartitionStore {
    */
   remove(key: string): void {
     this.#checkWritable();
-    this.#takeAway(key, this.#current(key, undefined, false));
+    this.#takeAway(key, this.#counted(key, this.#rowKey(key)));
   }
 
-  #takeAway(key: string, old: PendingWrite | CachedRecord | undefined): void {
-    if (old?.entry === undefined) return;
-    this.#account(old.entry, old.crc, -1);
+  #takeAway(key: string, old: Counted | undefined): void {
+    if (old === undefined) return;
+    this.#account(key, old.flags, old.crc, -1);
     this.#put(key, { key: this.#rowKey(key) }, undefined, 0);
   }
 
@@ -185,7 +208,12 @@ export class PartitionStore {
   setState(
     change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "horizon">>,
   ): void {
-    Object.assign(this.#state, change);
+    const state = this.#state;
+    const { term, commitSeq, lastSeq, horizon } = change;
+    if (term !== undefined) state.term = term;
+    if (commitSeq !== undefined) state.commitSeq = commitSeq;
+    if (lastSeq !== undefined) state.lastSeq = lastSeq;
+    if (horizon !== undefined) state.horizon = horizon;
     if (this.#clearing === "no") this.#queue.touchLater(this.#member);
   }
 
@@ -333,30 +361,24 @@ export class PartitionStore {
   }
 
   /**
-   * @param rowKey made where it is needed and not given
-   * @param keep whether a record that comes from disk is worth a place in the cache
+   * What the newest entry of a key counts for; nothing is decoded for that.
+   *
+   * @throws {KvError} as {@linkcode PartitionStore.get}
    */
-  #current(
-    key: string,
-    rowKey: Uint8Array | undefined,
-    keep: boolean,
-  ): PendingWrite | CachedRecord | undefined {
-    if (this.#clearing !== "no") return undefined;
-    const write = this.#pending.get(key);
-    if (write !== undefined) return write.entry === undefined ? undefined : write;
-    const { cache } = this.#queue;
-    const cached = cache?.get(key);
-    if (
-      cached !== undefined && cached.member === this.#member &&
-      cached.generation === this.#generation
-    ) return cached;
-    const row = rowKey ?? this.#rowKey(key);
-    const bytes = this.#queue.storage.get(row);
+  #counted(key: string, rowKey: Uint8Array): Counted | undefined {
+    const write = this.#pending.get(key) ?? this.#cached(key);
+    if (write !== undefined) return countedOf(write);
+    const { storage } = this.#queue;
+    const bytes = storage.get(rowKey);
     if (bytes === undefined) return undefined;
-    const entry = decodeRecord(row, bytes, key);
-    const record = this.#record(entry, recordCrc(bytes));
-    if (keep) cache?.set(key, record);
-    return record;
+    if (storage.volatile !== true) checkRecord(rowKey, bytes);
+    return { flags: recordFlags(bytes), crc: recordCrc(bytes) };
+  }
+
+  #cached(key: string): CachedRecord | undefined {
+    const cached = this.#queue.cache?.get(key);
+    if (cached === undefined || cached.member !== this.#member) return undefined;
+    return cached.generation === this.#generation ? cached : undefined;
   }
 
   #record(entry: Entry, crc: number): CachedRecord {
@@ -370,10 +392,10 @@ export class PartitionStore {
   }
 
   /** Keeps count and digest, also for those who are counting now. */
-  #account(entry: Entry, crc: number, sign: 1 | -1): void {
-    this.#tally.add(entry, crc, sign);
+  #account(key: string, flags: number, crc: number, sign: 1 | -1): void {
+    this.#tally.add(flags, crc, sign);
     this.#tally.copyTo(this.#state);
-    for (const pass of this.#passes) pass.journal.push({ key: entry.key, entry, crc, sign });
+    for (const pass of this.#passes) pass.journal.push({ key, flags, crc, sign });
   }
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
@@ -460,11 +482,16 @@ export class PartitionStore {
     pass.tally.addAll(page.tally);
     // What was written while the page was under way is not in it, but is in the state. Later pages
     // show what concerns the keys behind this one.
-    for (const { key, entry, crc, sign } of pass.journal) {
+    for (const { key, flags, crc, sign } of pass.journal) {
       if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
-      pass.tally.add(entry, crc, sign);
+      pass.tally.add(flags, crc, sign);
     }
   }
+}
+
+/** Undefined where the record is being removed. */
+function countedOf({ entry, crc }: PendingWrite | CachedRecord): Counted | undefined {
+  return entry === undefined ? undefined : { flags: entry.flags, crc };
 }
 
 /** The same where its value is no piece of something larger, which a cache would keep with it. */

@@ -136,7 +136,12 @@ export function encodeRecord(
  * @throws {KvError} `corrupt` where the row is damaged; `wrong_version` where a newer program wrote it
  */
 export function decodeRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
-  checkRow(rowKey, bytes, HEADER_BYTES);
+  checkRecord(rowKey, bytes);
+  return decodeSoundRecord(rowKey, bytes, key);
+}
+
+/** The same of a row that is known to be as it was written. */
+export function decodeSoundRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
   const valueAt = HEADER_BYTES + ((bytes[6] ?? 0) << 8 | (bytes[7] ?? 0));
   if (valueAt > bytes.length) throw damaged(rowKey, "its extra block is longer than the row");
   const entry: Entry = {
@@ -198,9 +203,19 @@ export function checkRow(rowKey: Uint8Array, bytes: Uint8Array, bytesMin: number
   }
 }
 
+/** As {@linkcode checkRow}, of an entry's row. */
+export function checkRecord(rowKey: Uint8Array, bytes: Uint8Array): void {
+  checkRow(rowKey, bytes, HEADER_BYTES);
+}
+
 /** The checksum of a row that was checked before. */
 export function recordCrc(bytes: Uint8Array): number {
   return getUint32(bytes, 0);
+}
+
+/** The flags of the entry of a row that was checked before. */
+export function recordFlags(bytes: Uint8Array): number {
+  return bytes[4] ?? 0;
 }
 
 /**

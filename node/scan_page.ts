@@ -93,7 +93,7 @@ export function scanPage(
     }
     if (entry === undefined || entry.seq <= beyondSeq) continue;
     entries.push(entry);
-    tally.add(entry, crc, 1);
+    tally.add(entry.flags, crc, 1);
   }
   const ended = rowsEnded && r === rows.length && p === pending.length;
   return { entries, next: ended ? undefined : last, asOfSeq, tally };

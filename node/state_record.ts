@@ -21,7 +21,7 @@
  * @module
  */
 import { crc32c } from "../shared/crc32c.ts";
-import { type Entry, isTombstone } from "../shared/entry.ts";
+import { TOMBSTONE } from "../shared/entry.ts";
 import { BATCH_MARKS } from "../shared/limits.ts";
 import {
   checkRow,
@@ -81,9 +81,9 @@ export class Tally {
   }
 
   /** Counts an entry in, or out. @param crc that of its row */
-  add(entry: Entry, crc: number, sign: 1 | -1): void {
+  add(flags: number, crc: number, sign: 1 | -1): void {
     const digest = sign * digestOf(crc);
-    if (isTombstone(entry)) {
+    if ((flags & TOMBSTONE) !== 0) {
       this.tombstones += sign;
       this.tombstoneDigest = (this.tombstoneDigest + digest) >>> 0;
     } else {
