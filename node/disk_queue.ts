@@ -17,6 +17,10 @@
  * acknowledged meanwhile: memory stays ahead of the disk by exactly what waits, so that no rule of
  * replication has to be unlearned when the disk has recovered.
  *
+ * Where nothing outlives the process (`Storage.volatile`) a write is made at once, since there is no
+ * moment at which a part of a turn could be found; batches then only tell their members that their turn
+ * has ended, and nothing is noted of them.
+ *
  * `fsync`: "always" syncs each batch before anyone is told of it. "interval" tells at once and syncs
  * at most FSYNC_INTERVAL_MS later: the death of the process loses nothing, a power cut that much.
  * "never" leaves it to the operating system.
@@ -221,6 +225,18 @@ export class DiskQueue {
     const write = { member, key, change, batch, entry, crc };
     batch.writes.push(write);
     return write;
+  }
+
+  /**
+   * Where nothing outlives the process: writes at once. What the batch of this turn has left to do is to
+   * tell its members. False where there is a disk.
+   */
+  putAtOnce(member: QueueMember, key: Uint8Array, value: Uint8Array | undefined): boolean {
+    const { storage } = this;
+    if (storage.volatile !== true || storage.put === undefined) return false;
+    this.touch(member);
+    storage.put(key, value);
+    return true;
   }
 
   /** Takes changes that no reader has to see before they are on disk. */

@@ -62,17 +62,19 @@ export class MemoryStorage implements Storage {
       this.#clock.defer(() => done(error));
       return;
     }
-    for (const { key, value } of changes) {
-      const name = bucketOf(key);
-      if (value === undefined) this.#buckets[name]?.delete(key);
-      else (this.#buckets[name] ??= new ByteIndex(this.#arena, this.#hash)).set(key, value);
-    }
+    for (const { key, value } of changes) this.put(key, value);
     this.#underWay++;
     this.#clock.defer(() => {
       this.#underWay--;
       done(undefined);
       if (this.#underWay === 0) this.#onIdle?.();
     });
+  }
+
+  put(key: Uint8Array, value: Uint8Array | undefined): void {
+    const name = bucketOf(key);
+    if (value === undefined) this.#buckets[name]?.delete(key);
+    else (this.#buckets[name] ??= new ByteIndex(this.#arena, this.#hash)).set(key, value);
   }
 
   range(range: StorageRange): Promise<StorageRow[]> {

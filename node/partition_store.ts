@@ -20,7 +20,7 @@
 import type { Entry } from "../shared/entry.ts";
 import { invariant, KvError } from "../shared/errors.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
-import type { StorageChange, StorageRow } from "../shared/storage.ts";
+import type { StorageRow } from "../shared/storage.ts";
 import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
 import { compareBytes, compareKeys } from "../shared/key_order.ts";
 import { PartitionPicture } from "./partition_picture.ts";
@@ -128,7 +128,7 @@ export class PartitionStore {
    */
   get(key: string): Entry | undefined {
     if (this.#clearing !== "no") return undefined;
-    const write = this.#pending.get(key);
+    const write = this.#underWay(key);
     if (write !== undefined) return write.entry;
     const cached = this.#cached(key);
     if (cached !== undefined) return cached.entry;
@@ -183,7 +183,7 @@ export class PartitionStore {
     const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
     if (old !== undefined) this.#account(entry.key, old.flags, old.crc, -1);
     this.#account(entry.key, entry.flags, crc, 1);
-    this.#put(entry.key, { key, value }, entry, crc);
+    this.#put(key, value, entry.key, entry, crc);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
   }
@@ -201,7 +201,7 @@ export class PartitionStore {
   #takeAway(key: string, old: Counted | undefined): void {
     if (old === undefined) return;
     this.#account(key, old.flags, old.crc, -1);
-    this.#put(key, { key: this.#rowKey(key) }, undefined, 0);
+    this.#put(this.#rowKey(key), undefined, key, undefined, 0);
   }
 
   /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
@@ -366,13 +366,18 @@ export class PartitionStore {
    * @throws {KvError} as {@linkcode PartitionStore.get}
    */
   #counted(key: string, rowKey: Uint8Array): Counted | undefined {
-    const write = this.#pending.get(key) ?? this.#cached(key);
+    const write = this.#underWay(key) ?? this.#cached(key);
     if (write !== undefined) return countedOf(write);
     const { storage } = this.#queue;
     const bytes = storage.get(rowKey);
     if (bytes === undefined) return undefined;
     if (storage.volatile !== true) checkRecord(rowKey, bytes);
     return { flags: recordFlags(bytes), crc: recordCrc(bytes) };
+  }
+
+  /** Most partitions have none, and those in memory never. */
+  #underWay(key: string): PendingWrite | undefined {
+    return this.#pending.size === 0 ? undefined : this.#pending.get(key);
   }
 
   #cached(key: string): CachedRecord | undefined {
@@ -385,7 +390,15 @@ export class PartitionStore {
     return { member: this.#member, generation: this.#generation, entry, crc };
   }
 
-  #put(key: string, change: StorageChange, entry: Entry | undefined, crc: number): void {
+  #put(
+    rowKey: Uint8Array,
+    value: Uint8Array | undefined,
+    key: string,
+    entry: Entry | undefined,
+    crc: number,
+  ): void {
+    if (this.#queue.putAtOnce(this.#member, rowKey, value)) return;
+    const change = value === undefined ? { key: rowKey } : { key: rowKey, value };
     const newest = this.#pending.get(key);
     const write = this.#queue.put(this.#member, key, change, entry, crc, newest);
     if (write !== newest) this.#pending.set(key, write);

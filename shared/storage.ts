@@ -51,6 +51,8 @@ export interface Storage {
    * marks of batches) need not be written. Default false.
    */
   readonly volatile?: boolean;
+  /** Of a volatile one: writes a row, or deletes it where it has no value, within this call. */
+  put?(key: Uint8Array, value: Uint8Array | undefined): void;
   /** The value of a key, as of the last write that was begun and finished; from memory or disk, synchronously. */
   get(key: Uint8Array): Uint8Array | undefined;
   /**

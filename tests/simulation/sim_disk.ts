@@ -77,8 +77,14 @@ export class SimDisk {
 
   /** The disk as a process sees it. @param volatile it is gone when the process ends */
   open(process: SimProcess, volatile = false): Storage {
+    const atOnce = {
+      put: (key: Uint8Array, value: Uint8Array | undefined) => {
+        if (process.alive) this.#put(textOf(key), value?.slice());
+      },
+    };
     return {
       volatile,
+      ...(volatile ? atOnce : {}),
       get: (key) => {
         this.#mayFail("get");
         return this.rows.get(textOf(key));

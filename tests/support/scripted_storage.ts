@@ -33,6 +33,8 @@ export class ScriptedStorage implements Storage {
   /** Ranges wait from now on, until {@linkcode releaseRanges}. */
   holdRanges = false;
   closed = false;
+  /** It plays one that nobody opens again: the test still says when batches end. */
+  volatile = false;
   /** Snapshots that are open. */
   snapshots = 0;
   #ranges: (() => void)[] = [];
@@ -54,6 +56,11 @@ export class ScriptedStorage implements Storage {
     done: (error: Error | undefined) => void,
   ): void {
     this.writes.push({ changes: copyOf(changes), sync, done });
+  }
+
+  put(key: Uint8Array, value: Uint8Array | undefined): void {
+    if (value === undefined) this.rows.delete(hexOf(key));
+    else this.rows.set(hexOf(key), value.slice());
   }
 
   range(range: StorageRange): Promise<StorageRow[]> {
@@ -123,10 +130,7 @@ export class ScriptedStorage implements Storage {
 
   #commit(changes: StorageChange[]): void {
     this.batches.push(changes);
-    for (const { key, value } of copyOf(changes)) {
-      if (value === undefined) this.rows.delete(hexOf(key));
-      else this.rows.set(hexOf(key), value);
-    }
+    for (const { key, value } of changes) this.put(key, value);
   }
 }
 

@@ -69,10 +69,33 @@ Deno.test("PartitionStore.get sees a write at once, and the newest of several un
   assertEquals(store.get("k"), undefined);
 });
 
+Deno.test("PartitionStore in memory: a write is there at once, and told of when its turn has ended", () => {
+  const { clock, storage, queue } = setUp(0);
+  storage.volatile = true;
+  const told: number[] = [];
+  const store = new PartitionStore(queue, PARTITION, NO_STATE, (lastSeq) => told.push(lastSeq));
+  for (const seq of [1, 2]) {
+    store.apply(entryOf("k", seq, "value"));
+    store.setState({ lastSeq: seq });
+    assertEquals(decodeRecord(recordKey(PARTITION, "k"), onlyRow(storage)).seq, seq);
+  }
+  clock.settle();
+  assertEquals(told, []);
+  assertEquals(storage.writes.map(({ changes }) => changes), [[]], "no state, head or mark");
+  storage.complete();
+  assertEquals(told, [2]);
+});
+
+function onlyRow({ rows }: ScriptedStorage): Uint8Array {
+  assertEquals(rows.size, 1);
+  return [...rows.values()][0] ?? new Uint8Array();
+}
+
 Deno.test("PartitionStore agrees with a map under random turns, with writes in flight", async () => {
   for (let seed = 1; seed <= 12; seed++) {
     const random = new SeededRandom(seed);
     const { clock, storage, store, finish } = setUp(seed % 3 === 0 ? 0 : 1_500);
+    storage.volatile = seed % 3 === 1;
     const model = new PartitionModel(PARTITION);
     for (let turn = 0; turn < 150; turn++) {
       randomTurn(random, store, model);
@@ -166,6 +189,7 @@ Deno.test("PartitionStore.scan goes forwards and backwards between any bounds, w
   for (let seed = 1; seed <= 40; seed++) {
     const random = new SeededRandom(seed);
     const { store, storage, finish, clock } = setUp(0);
+    storage.volatile = seed % 4 === 1;
     const model = new PartitionModel(PARTITION);
     const words = ["", "a", "ab", "b", "ö", "\ue000", "\u{1f600}", "\u{1f600}b", "\u{10ffff}"];
     const word = () => words[randomBelow(random, words.length)] ?? "";
