@@ -369,6 +369,10 @@ export class DiskQueue {
         this.#scheduleTurnEnd();
       });
     }
+    if (this.storage.volatile === true && batch.changes.length === 0) {
+      this.#finish(batch);
+      return;
+    }
     const done = (error: Error | undefined) => {
       if (error === undefined) {
         this.#finish(batch);

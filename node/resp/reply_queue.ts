@@ -28,6 +28,8 @@ export class Slot {
   ready = false;
   /** What the command's arguments came to. */
   bytes = 0;
+  /** The place behind it. */
+  next: Slot | undefined;
   readonly #queue: ReplyQueue;
   /** Takes the reply to the request of `plan`. */
   readonly onReply = (reply: Reply): void => {
@@ -52,8 +54,9 @@ export class Slot {
 export class ReplyQueue {
   readonly #handlers: ReplyQueueHandlers;
   readonly #free: Slot[] = [];
-  #slots: Slot[] = [];
-  #head = 0;
+  #first: Slot | undefined;
+  #last: Slot | undefined;
+  #size = 0;
   #draining = false;
 
   constructor(handlers: ReplyQueueHandlers) {
@@ -61,38 +64,35 @@ export class ReplyQueue {
   }
 
   get size(): number {
-    return this.#slots.length - this.#head;
+    return this.#size;
   }
 
   /** A place at the end. */
   add(bytes: number): Slot {
     const slot = this.#free.pop() ?? new Slot(this);
     slot.bytes = bytes;
-    this.#slots.push(slot);
+    if (this.#last === undefined) this.#first = slot;
+    else this.#last.next = slot;
+    this.#last = slot;
+    this.#size++;
     return slot;
   }
 
   /** Called by a slot that is ready. */
   settled(slot: Slot): void {
-    if (this.#slots[this.#head] !== slot || this.#draining) return;
+    if (this.#first !== slot || this.#draining) return;
     this.#draining = true;
-    while (this.#head < this.#slots.length) {
-      const head = this.#slots[this.#head];
-      if (head === undefined || !head.ready) break;
-      this.#head++;
-      const { plan, reply, write, bytes } = head;
-      this.#release(head);
+    while (this.#first?.ready) {
+      const first: Slot = this.#first;
+      const { plan, reply, write, bytes } = first;
+      this.#first = first.next;
+      if (first.next === undefined) this.#last = undefined;
+      this.#size--;
+      this.#release(first);
       if (write !== undefined) this.#handlers.onTurn(write, bytes);
       else if (plan !== undefined && reply !== undefined) {
         this.#handlers.onReply(plan, reply, bytes);
       }
-    }
-    if (this.#head === this.#slots.length) {
-      this.#slots.length = 0;
-      this.#head = 0;
-    } else if (this.#head > 256 && this.#head * 2 > this.#slots.length) {
-      this.#slots = this.#slots.slice(this.#head);
-      this.#head = 0;
     }
     this.#draining = false;
     this.#handlers.onProgress();
@@ -101,10 +101,10 @@ export class ReplyQueue {
   /** Gives up all that wait. @returns what their arguments came to */
   clear(): number {
     let bytes = 0;
-    for (let i = this.#head; i < this.#slots.length; i++) bytes += this.#slots[i]?.bytes ?? 0;
+    for (let slot = this.#first; slot !== undefined; slot = slot.next) bytes += slot.bytes;
     // Their replies may still come: the slots are not used again.
-    this.#slots = [];
-    this.#head = 0;
+    this.#first = this.#last = undefined;
+    this.#size = 0;
     return bytes;
   }
 
@@ -113,6 +113,7 @@ export class ReplyQueue {
     slot.reply = undefined;
     slot.write = undefined;
     slot.ready = false;
+    slot.next = undefined;
     this.#free.push(slot);
   }
 }
