@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { NO_VALUE } from "./entry.ts";
 import { KvError } from "./errors.ts";
 import {
   ID_CHARACTERS_MAX,
@@ -15,8 +16,9 @@ import {
   UNKNOWN_FIELDS_CHARACTERS_MAX,
 } from "./limits.ts";
 import type { KeyRequest, Message, MessageType, Reply } from "./messages.ts";
-import { MESSAGES, whyInvalid } from "./messages.ts";
+import { isExact, MESSAGES, whyInvalid } from "./messages.ts";
 import { OPERATIONS } from "./operations/table.ts";
+import { encodeValue } from "./value_codec.ts";
 import { wireForm } from "./wire_form.ts";
 
 /** What a request and its reply have in common. */
@@ -43,9 +45,9 @@ export function decodeMessage(
     return undefined;
   }
   const message = parsed as Record<string, unknown>;
-  const isLong = line.length > UNKNOWN_FIELDS_CHARACTERS_MAX;
-  if (isPlainRequest(message)) return (isLong ? withoutUnknown(message) : message) as Message;
   const { id } = message;
+  const isPlain = (id === undefined || isId(id)) && message.req_type !== "transaction";
+  if (isPlain && isExact(message)) return message as Message;
   if (id === null) delete message.id;
   const why = whyIdInvalid(id) ?? whyInvalid(message);
   if (why !== undefined) {
@@ -62,6 +64,7 @@ export function decodeMessage(
       return undefined;
     }
   }
+  const isLong = line.length > UNKNOWN_FIELDS_CHARACTERS_MAX;
   return (isLong ? withoutUnknown(message) : message) as Message;
 }
 
@@ -133,10 +136,27 @@ export function encodeReply(reply: Reply, id: MessageId | undefined): string {
   if (id === undefined) {
     return JSON.stringify(wireForm(reply.id === undefined ? reply : without(reply)));
   }
+  if (reply.req_type === "data" && reply.bytes !== undefined) return encodeData(reply, id);
   if (isPlainAck(reply)) {
     return `{"id":${idText(id)},"req_type":"ack","message":"success","version":${reply.version}}`;
   }
   return encodeWithId(reply, id);
+}
+
+/** A value with what is known of it: every field of `data`, in one pass and without a copy. */
+function encodeData(reply: Message<"data">, id: MessageId): string {
+  const { bytes = NO_VALUE, version, timestamp, expires_at, content_type } = reply;
+  const encoded = encodeValue(bytes);
+  let text = `{"id":${idText(id)},"req_type":"data","message":`;
+  text += "value" in encoded
+    ? JSON.stringify(encoded.value)
+    // Base64 has nothing that JSON escapes.
+    : `"","value64":"${encoded.value64}"`;
+  if (version !== undefined) text += `,"version":${version}`;
+  if (timestamp !== undefined) text += `,"timestamp":${timestamp}`;
+  if (expires_at !== undefined) text += `,"expires_at":${expires_at}`;
+  if (content_type !== undefined) text += `,"content_type":${JSON.stringify(content_type)}`;
+  return text + "}";
 }
 
 /** Whether an acknowledgement says its version and no more. Fields that are absent may be undefined. */
@@ -165,33 +185,6 @@ function isId(id: unknown): id is MessageId {
 
 function badRequest(message: string, cause?: unknown): KvError {
   return new KvError("bad_request", message, cause === undefined ? {} : { cause });
-}
-
-/**
- * The commonest requests in their commonest form, told without a walk through the table. False only
- * means that the table must be asked.
- */
-function isPlainRequest(message: Record<string, unknown>): boolean {
-  const { id } = message;
-  if (id !== undefined && !isId(id)) return false;
-  switch (message.req_type) {
-    case "get":
-      return typeof message.key === "string" && fieldCount(message) === (id === undefined ? 2 : 3);
-    case "put":
-      return typeof message.key === "string" && typeof message.value === "string" &&
-        fieldCount(message) === (id === undefined ? 3 : 4);
-    case "ping":
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** With no more fields than those that were looked at, there is nothing else to check. */
-function fieldCount(message: Record<string, unknown>): number {
-  let count = 0;
-  for (const _ in message) count++;
-  return count;
 }
 
 /** An optional field that is null is absent, so that nobody else needs to look for null. */

@@ -501,3 +501,36 @@ export function whyInvalid(message: Record<string, unknown>): string | undefined
   }
   return undefined;
 }
+
+/** The fields of a message by name, and how many of them must be there. */
+interface FieldChecks {
+  // A map: an object would find what every object has, under the name that a peer chose.
+  readonly fields: ReadonlyMap<string, Field<unknown>>;
+  readonly required: number;
+}
+
+const CHECKS: ReadonlyMap<string, FieldChecks> = new Map(
+  Object.entries<MessageSpec>(MESSAGES).map(([type, { fields }]) => [type, {
+    fields: new Map(Object.entries(fields)),
+    required: Object.values(fields).filter(({ optional }) => !optional).length,
+  }]),
+);
+
+/**
+ * Whether an object is a message of the table with no field but those of the table (and any `id`), none
+ * of them null. It looks at the fields that are there, and not at the many that could be: what nearly
+ * every message passes. Of any other, {@linkcode whyInvalid} tells.
+ */
+export function isExact(message: Record<string, unknown>): boolean {
+  const checks = CHECKS.get(message.req_type as string);
+  if (checks === undefined) return false;
+  let missing = checks.required;
+  for (const name in message) {
+    if (name === "req_type" || name === "id") continue;
+    const wanted = checks.fields.get(name);
+    const value = message[name];
+    if (wanted === undefined || value === null || !wanted.is(value)) return false;
+    if (!wanted.optional) missing--;
+  }
+  return missing === 0;
+}

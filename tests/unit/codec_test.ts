@@ -1,7 +1,8 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { decodeMessage, encodeReply, encodeWithId } from "../../shared/codec.ts";
 import type { Message, Reply } from "../../shared/messages.ts";
-import { MESSAGES } from "../../shared/messages.ts";
+import type { Field } from "../../shared/fields.ts";
+import { isExact, MESSAGES, whyInvalid } from "../../shared/messages.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
 
 function decode(
@@ -83,25 +84,37 @@ Deno.test("decodeMessage never throws, whatever is done to a line", () => {
   decode("[".repeat(200_000));
 });
 
-Deno.test("the shortcuts of decodeMessage let nothing through that the table refuses", () => {
-  const values = ["undefined", "null", '"t"', "1", "-1", "true", "[]", "{}"];
-  for (const type of ["get", "put", "ping"] as const) {
-    for (const name of [...Object.keys(MESSAGES[type].fields), "id"]) {
-      for (const value of values) {
-        const fields = new Map([["key", '"k"'], ["value", '"v"']]);
-        if (value === "undefined") fields.delete(name);
-        else fields.set(name, value);
-        const head = [...fields].map(([field, text]) => `"${field}":${text}`).join(",");
-        // `create` has the fields of `put` and no shortcut.
-        const slow = type === "put" ? "create" : type === "get" ? "exists" : "list_nodes";
-        const one = decode(`{${head},"req_type":"${type}"}`);
-        const other = decode(`{${head},"req_type":"${slow}"}`);
-        assertEquals(one.code, other.code, `${type} ${name}=${value}`);
-        if (one.message !== undefined) {
-          assertEquals({ ...one.message, req_type: "" }, { ...other.message, req_type: "" });
-        }
+Deno.test("isExact: what whyInvalid finds nothing wrong with, without nulls and unknown fields, and nothing else", () => {
+  const values = [undefined, null, "t", "node", 0, 1, -1, 0.5, true, [], {}, "application/x"];
+  let exact = 0;
+  for (const [type, { fields }] of Object.entries(MESSAGES)) {
+    const good: Record<string, unknown> = { req_type: type };
+    for (const [name, wanted] of Object.entries<Field<unknown>>(fields)) {
+      if (!wanted.optional) {
+        good[name] = values.find((value) => wanted.is(value)) ?? "no such value";
       }
     }
+    for (const name of [...Object.keys(fields), "unknown", "toString", "__proto__"]) {
+      for (const value of values) {
+        // Also `__proto__` is a field like any other in what JSON.parse gives.
+        const text = JSON.stringify(value);
+        const line = JSON.stringify({ ...good, [name]: undefined }).slice(0, -1);
+        const message = JSON.parse(text === undefined ? `${line}}` : `${line},"${name}":${text}}`);
+        const plain = Object.keys(message).every((key) =>
+          message[key] !== null && (key === "req_type" || Object.hasOwn(fields, key))
+        );
+        assertEquals(
+          isExact(message),
+          plain && whyInvalid(message) === undefined,
+          `${type} ${line}`,
+        );
+        if (isExact(message)) exact++;
+      }
+    }
+  }
+  assert(exact > 200, `${exact} were exact`);
+  for (const type of ["toString", "__proto__", "", undefined, 7]) {
+    assertEquals(isExact({ req_type: type }), false);
   }
 });
 
@@ -138,6 +151,20 @@ Deno.test("encodeReply gives a reply the request's id, or none", () => {
       assertEquals(JSON.parse(encodeReply(reply, id)), wanted);
       assertEquals(encodeReply(reply, id).includes("\n"), false);
     }
+  }
+});
+
+Deno.test("encodeReply keeps every field of data", () => {
+  const given = { version: 7, timestamp: 8, expires_at: 9, content_type: 'text/"x"' };
+  const local = ["bytes", "message", "value64"];
+  assertEquals([...Object.keys(given), ...local].sort(), Object.keys(MESSAGES.data.fields).sort());
+  const text = new TextEncoder().encode('g"rün\n');
+  for (const rest of [given, { version: 7 }, {}]) {
+    const read = (bytes: Uint8Array) =>
+      JSON.parse(encodeReply({ req_type: "data", ...rest, bytes }, 3));
+    assertEquals(read(text), { id: 3, req_type: "data", message: 'g"rün\n', ...rest });
+    const binary = new Uint8Array([0xff, 0, 0xfe]);
+    assertEquals(read(binary), { id: 3, req_type: "data", message: "", value64: "/wD+", ...rest });
   }
 });
 
