@@ -260,16 +260,16 @@ export class Follower {
 
   #takeWrites(stream: Stream, entries: readonly Entry[]): void {
     this.#store.applyAll(entries);
-    for (const entry of entries) {
-      stream.suspects.delete(entry.key);
-      if (stream.state === "level") {
-        this.#store.setState({ lastSeq: entry.seq });
-        this.#recent.push(entry.seq, entry.key);
-        this.#uncommitted?.push({ seq: entry.seq, key: entry.key });
-      } else if (entry.seq > this.#store.state.lastSeq) {
-        this.#store.setState({ lastSeq: entry.seq });
-      }
+    const level = stream.state === "level";
+    for (const { key, seq } of entries) {
+      stream.suspects.delete(key);
+      if (!level) continue;
+      this.#recent.push(seq, key);
+      this.#uncommitted?.push({ seq, key });
     }
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    if (level || last.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: last.seq });
   }
 
   #hold(stream: Stream, what: Message<"align_chunk"> | readonly Entry[], bytes: number): void {

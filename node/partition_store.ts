@@ -160,6 +160,12 @@ export class PartitionStore {
    * records to be taken away: all of it, or nothing where it throws.
    */
   applyAll(entries: readonly Entry[], removed: readonly string[] = []): void {
+    const [only] = entries;
+    // What most frames bring to a copy: what a group needs is not paid for it.
+    if (only !== undefined && entries.length === 1 && removed.length === 0) {
+      this.apply(only);
+      return;
+    }
     this.#checkWritable();
     // What must be read is read before anything is changed; a key's later writes replace its first.
     const old = new Map<string, Counted | undefined>();
@@ -423,6 +429,7 @@ export class PartitionStore {
       this.partition,
       this.#state,
       this.#clearing === "rows",
+      this.#queue.slab,
     );
     this.#stateCrc = crc;
     return { change: { key, value }, replacedCrc, crc, lastSeq, term };

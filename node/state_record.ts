@@ -20,6 +20,7 @@
  *
  * @module
  */
+import type { ByteSlab } from "../shared/byte_slab.ts";
 import { crc32c } from "../shared/crc32c.ts";
 import { TOMBSTONE } from "../shared/entry.ts";
 import { BATCH_MARKS } from "../shared/limits.ts";
@@ -137,17 +138,23 @@ export const HEAD_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
 export const MARKS_FROM: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 2]);
 export const MARKS_END: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 3]);
 
-/** The row key of a partition's state record. */
-export function stateKey(partition: number): Uint8Array {
-  return recordKey(partition, "");
+/** The row key of a partition's state record. @param slab where it is cut from, if it is not kept for long */
+export function stateKey(partition: number, slab?: ByteSlab): Uint8Array {
+  if (slab === undefined) return recordKey(partition, "");
+  const key = slab.take(2);
+  key[0] = partition >>> 8;
+  key[1] = partition;
+  return key;
 }
 
+/** @param slab where its value is cut from, if it is not kept for long */
 export function encodeState(
   partition: number,
   state: PartitionState,
   clearing = false,
+  slab?: ByteSlab,
 ): EncodedRow {
-  const value = new Uint8Array(STATE_BYTES);
+  const value = slab === undefined ? new Uint8Array(STATE_BYTES) : slab.take(STATE_BYTES);
   value[4] = (clearing ? CLEARING : 0) | (state.damaged ? DAMAGED : 0);
   putUint32(value, 8, state.term);
   putUint64(value, 12, state.commitSeq);
@@ -158,7 +165,7 @@ export function encodeState(
   putUint32(value, 52, state.digest);
   putUint64(value, 56, state.tombstones ?? 0);
   putUint32(value, 64, state.tombstoneDigest ?? 0);
-  return seal(stateKey(partition), value);
+  return seal(stateKey(partition, slab), value);
 }
 
 /** @throws {KvError} `corrupt`, `wrong_version` */

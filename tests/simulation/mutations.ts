@@ -313,8 +313,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a copy takes the writes of one frame in the wrong order",
     file: "node/follower.ts",
     edits: [[
-      "this.#store.applyAll(entries);\n    for (const entry of entries) {",
-      "this.#store.applyAll(entries.toReversed());\n    for (const entry of entries) {",
+      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries.toReversed());\n    const level",
     ]],
     seedsMax: 20,
   },
@@ -322,8 +322,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a copy drops a write now and then",
     file: "node/follower.ts",
     edits: [[
-      "this.#store.applyAll(entries);\n    for (const entry of entries) {",
-      "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    for (const entry of entries) {",
+      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    const level",
     ]],
     seedsMax: 10,
   },
