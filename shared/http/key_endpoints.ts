@@ -129,29 +129,30 @@ export const getValue = endpoint({
     }
     const headers = headersOf(entry, services.clock.wallMs());
     if (verdict === "not modified") return new Response(null, { status: 304, headers });
-    headers.set("content-type", entry.content_type ?? DEFAULT_TYPE);
+    headers["content-type"] = entry.content_type ?? DEFAULT_TYPE;
     if (inspected !== undefined) {
-      headers.set("content-length", String(inspected.length));
+      headers["content-length"] = String(inspected.length);
       return new Response(null, { status: 200, headers });
     }
     const value = valueOfReply(entry);
-    headers.set("content-length", String(value.length));
+    headers["content-length"] = String(value.length);
     return new Response(value as Uint8Array<ArrayBuffer>, { status: 200, headers });
   },
 });
 
-function headersOf(entry: Message<"data">, wallMs: number): Headers {
+/** Not as `Headers`, of which a response makes a copy. */
+function headersOf(entry: Message<"data">, wallMs: number): Record<string, string> {
   const version = entry.version ?? 0;
-  const headers = new Headers({
+  const headers: Record<string, string> = {
     ...INERT,
     etag: entityTag(version),
     [VERSION_HEADER]: String(version),
     "last-modified": httpDate(entry.timestamp ?? 0),
-  });
+  };
   const expiresAtMs = entry.expires_at;
   if (expiresAtMs !== undefined) {
-    headers.set(EXPIRES_AT_HEADER, String(expiresAtMs));
-    headers.set(TTL_HEADER, String(Math.max(0, Math.ceil((expiresAtMs - wallMs) / 1_000))));
+    headers[EXPIRES_AT_HEADER] = String(expiresAtMs);
+    headers[TTL_HEADER] = String(Math.max(0, Math.ceil((expiresAtMs - wallMs) / 1_000)));
   }
   return headers;
 }
@@ -247,13 +248,13 @@ export const deleteValue = endpoint({
       ...(typeof demand === "number" ? { if_version: demand } : {}),
     }));
     if (reply.req_type !== "ack") throw unexpected(reply);
-    const headers = new Headers({ [VERSION_HEADER]: String(reply.version ?? 0) });
+    const headers = { [VERSION_HEADER]: String(reply.version ?? 0) };
     return new Response(null, { status: 204, headers });
   },
 });
 
-function tagOf({ version = 0 }: Message<"ack">): Headers {
-  return new Headers({ etag: entityTag(version), [VERSION_HEADER]: String(version) });
+function tagOf({ version = 0 }: Message<"ack">): Record<string, string> {
+  return { etag: entityTag(version), [VERSION_HEADER]: String(version) };
 }
 
 function optionsOf(
