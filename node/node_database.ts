@@ -10,7 +10,7 @@ import { ClusterDatabase } from "../shared/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../shared/cluster_map.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "../shared/database.ts";
 import { KvError } from "../shared/errors.ts";
-import { SCAN_KEYS_DEFAULT } from "../shared/limits.ts";
+import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { PartitionSet } from "../shared/partition_set.ts";
 import type { Random } from "../shared/random.ts";
@@ -77,7 +77,7 @@ export class NodeDatabase implements Database {
       throw new KvError("bad_request", "watch_get: only over a connection of its own");
     }
     checkKeyRequest(request, this.#options.limits);
-    const timed = request.timeout_ms === timeoutMs
+    const timed = (request.timeout_ms ?? REQUEST_TIMEOUT_MS) === timeoutMs
       ? request
       : { ...request, timeout_ms: timeoutMs };
     this.run(timed, timeoutMs, done);

@@ -33,14 +33,12 @@ export function keyOf(bytes: Uint8Array | undefined): string {
 
 /** The text of an argument; what is not UTF-8 in it is replaced. */
 export function textOf(bytes: Uint8Array): string {
-  if (bytes.length > ASCII_BYTES_MAX) return bufferToString.call(bytes, "utf8", 0, bytes.length);
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i] ?? 0;
-    if (byte > 0x7f) return bufferToString.call(bytes, "utf8", 0, bytes.length);
-    text += String.fromCharCode(byte);
+  if (bytes.length <= ASCII_BYTES_MAX) {
+    let all = 0;
+    for (let i = 0; i < bytes.length; i++) all |= bytes[i] ?? 0;
+    if (all < 0x80) return String.fromCharCode.apply(null, bytes as unknown as number[]);
   }
-  return text;
+  return bufferToString.call(bytes, "utf8", 0, bytes.length);
 }
 
 /** Whether an argument is a word, in whatever case. `word` is in lower case. */

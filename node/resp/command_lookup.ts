@@ -19,9 +19,14 @@ function hashOf(bytes: Uint8Array): number {
 
 const encoder = new TextEncoder();
 
+interface Named {
+  readonly name: string;
+  readonly spec: CommandSpec;
+}
+
 /** Commands by name. */
 export class CommandLookup {
-  readonly #slots: (CommandSpec | undefined)[];
+  readonly #slots: (Named | undefined)[];
   readonly #mask: number;
 
   constructor(specs: readonly CommandSpec[]) {
@@ -30,17 +35,18 @@ export class CommandLookup {
     this.#mask = size - 1;
     this.#slots = new Array(size).fill(undefined);
     for (const spec of specs) {
-      let at = hashOf(encoder.encode(nameOf(spec))) & this.#mask;
+      const name = nameOf(spec);
+      let at = hashOf(encoder.encode(name)) & this.#mask;
       while (this.#slots[at] !== undefined) at = (at + 1) & this.#mask;
-      this.#slots[at] = spec;
+      this.#slots[at] = { name, spec };
     }
   }
 
   find(name: Uint8Array): CommandSpec | undefined {
     if (name.length > NAME_BYTES_MAX) return undefined;
     for (let at = hashOf(name) & this.#mask;; at = (at + 1) & this.#mask) {
-      const spec = this.#slots[at];
-      if (spec === undefined || isWord(name, nameOf(spec))) return spec;
+      const slot = this.#slots[at];
+      if (slot === undefined || isWord(name, slot.name)) return slot?.spec;
     }
   }
 }

@@ -164,7 +164,9 @@ export class RespParser {
       }
       const end = this.#at + this.#length;
       if (this.#bulk === NOTHING && this.#skip === 0 && end + 2 <= chunk.length) {
-        this.#arguments.push(chunk.subarray(this.#at, end));
+        // Twice as fast as `subarray`.
+        const from = chunk.byteOffset + this.#at;
+        this.#arguments.push(new Uint8Array(chunk.buffer, from, this.#length));
         this.#at = end + 2;
       } else if (!this.#readPart()) {
         return false;

@@ -116,9 +116,8 @@ export class RespServer implements PlanContext {
     return this.slab.copy(argument);
   }
 
-  /** Carries a request out; one that would do harm twice, in a lane. It is nobody else's yet. */
+  /** Carries a request out; one that would do harm twice, in a lane. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
-    request.timeout_ms = timeoutMs;
     this.#once.execute(request, timeoutMs, done);
   }
 
