@@ -252,7 +252,9 @@ export class RespSession {
     }
     if (this.#inputEnded && !this.#mustWait()) this.#ending = true;
     this.#pumping = false;
-    this.#flush();
+    // Written when all that came with it is done, on other connections too. A write wakes its client,
+    // which is the dearest part of it; one after the other they find the clients awake.
+    this.#scheduleFlush();
     this.#balance();
     this.#closeWhenDone();
   }

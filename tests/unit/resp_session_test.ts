@@ -68,6 +68,7 @@ Deno.test("RespSession: a client that reads slowly is not read, and one that han
   await peer.ask(["SET", "k", "x".repeat(1000)]);
   peer.queuedBytes = REPLY_BYTES_PAUSE + 1;
   peer.feed("GET k\r\n");
+  await bench.clock.run();
   peer.feed("GET k\r\n");
   await bench.clock.run();
   assert(peer.paused);
