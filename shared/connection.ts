@@ -130,7 +130,16 @@ export class Connection {
       this.flush();
       return;
     }
-    if (this.#delivering || this.#flushScheduled) return;
+    // After the last message of what is being delivered, so that it is not scheduled for each.
+    if (!this.#delivering) this.#scheduleFlush();
+  }
+
+  /**
+   * At the end of this turn, after what came on other connections in it. A write wakes its reader, which is
+   * the dearest part of it; one after the other, writes find their readers awake.
+   */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#out === "") return;
     this.#flushScheduled = true;
     this.#clock.defer(() => {
       this.#flushScheduled = false;
@@ -182,7 +191,7 @@ export class Connection {
     this.#deliver();
   }
 
-  /** Gives what is complete, then sends what that brought about. */
+  /** Gives what is complete. */
   #deliver(): void {
     if (this.#delivering) return;
     this.#delivering = true;
@@ -198,7 +207,7 @@ export class Connection {
     }
     this.#delivering = false;
     if (this.#ended && !this.#paused && !this.#closed) this.#giveEnd();
-    this.flush();
+    this.#scheduleFlush();
   }
 
   #refuse(error: KvError): void {
