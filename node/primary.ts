@@ -20,7 +20,6 @@ import {
   GROUP_WIRE_BYTES_MAX,
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
-  REPLICA_ACK_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   VALUE_BYTES_MAX,
 } from "../shared/limits.ts";
@@ -35,7 +34,8 @@ import {
 import { OPERATIONS } from "../shared/operations/table.ts";
 import { onlyReads, whyCrossing } from "../shared/transaction_checks.ts";
 import { toWireEntry } from "../shared/value_codec.ts";
-import { CopyStream, type StreamOwner } from "./copy_stream.ts";
+import { CopySet } from "./copy_set.ts";
+import type { CopyStream, StreamOwner } from "./copy_stream.ts";
 import {
   type Change,
   isRepeated,
@@ -58,9 +58,6 @@ import {
   WriteQueue,
 } from "./write_queue.ts";
 
-/** A stream that was refused begins again after so long. */
-const STREAM_RETRY_MS = 100;
-
 /**
  * `aligning`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
  * over, finishes what is in flight; `drained`: has said so; `stopped`: its data is damaged, or it is
@@ -81,7 +78,18 @@ export class Primary implements StreamOwner {
   leaseBarred = false;
   /** Set by the owner: this node found its data damaged. */
   onDamaged: (error: unknown) => boolean = () => false;
-  #streams: CopyStream[] = [];
+  /** Set by the owner from the cluster's settings. */
+  minInSync = 1;
+  /** What a value may grow to. */
+  valueBytesMax = VALUE_BYTES_MAX;
+  readonly lanes = new LaneAges();
+  /** No entry expires before this date, as far as is known; see `expiry_sweep.ts`. */
+  nextExpiryMs = 0;
+  /** A pass is looking for the date: until it has, the one above tells of later writes alone. */
+  expirySwept = true;
+  /** How often a copy was found to differ. */
+  divergences = 0;
+  readonly #copies = new CopySet(this);
   readonly #writes: WriteQueue;
   /** Requests that came while not serving. */
   readonly #waiting: WaitingRequests;
@@ -113,7 +121,7 @@ export class Primary implements StreamOwner {
     this.config = config;
     this.epoch = epoch;
     store.setState({ term: config.term });
-    this.#updateStreams();
+    this.#copies.update();
     store.flush();
     store.whenWritten(() => {
       this.#startedOnDisk = true;
@@ -130,7 +138,7 @@ export class Primary implements StreamOwner {
   }
 
   get streams(): readonly CopyStream[] {
-    return this.#streams;
+    return this.#copies.streams;
   }
 
   /** A newer configuration with this node still primary. */
@@ -144,27 +152,14 @@ export class Primary implements StreamOwner {
       this.leaseBarred = false;
       if (this.phase === "draining" || this.phase === "drained") this.#resumeServing();
     }
-    const known = this.#streams;
-    this.#updateStreams();
-    if (newTerm) {
-      for (const stream of this.#streams) {
-        if (!known.includes(stream)) continue;
-        // Taken out of the set and given the copy to fill in one step: what it was sent before does
-        // not count, for it may have been taken out because its data is damaged.
-        const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
-        if (demoted) stream.start();
-        else stream.onNewTerm();
-      }
-    }
-    for (const stream of this.#streams) this.#promoteIfLevel(stream);
+    this.#copies.onConfig(before);
     this.#advance();
   }
 
   /** The configuration names another primary, or none. Everything that waits is answered. */
   stepDown(notPrimary: Reply): void {
     this.phase = "stopped";
-    for (const stream of this.#streams) stream.stop();
-    this.#streams = [];
+    this.#copies.stop();
     this.#writes.abandon(notPrimary);
     this.#failAll(notPrimary);
   }
@@ -271,11 +266,6 @@ export class Primary implements StreamOwner {
     return undefined;
   }
 
-  /** Set by the owner from the cluster's settings. */
-  minInSync = 1;
-  /** What a value may grow to. */
-  valueBytesMax = VALUE_BYTES_MAX;
-
   /**
    * Gives the changes their seqs and sends them on their way, all in one turn: they reach the disk in
    * one batch, and each copy in one frame, so that a copy holds all of them or none.
@@ -297,7 +287,7 @@ export class Primary implements StreamOwner {
       bytes += inFlightBytes(entry);
     }
     const measured = entries.length > 1 && bytes > GROUP_BYTES_SURE;
-    const text = measured || this.#streams.length > 0
+    const text = measured || !this.#copies.isEmpty
       ? entries.map((entry) => JSON.stringify(toWireEntry(entry))).join(",")
       : "";
     if (measured && Buffer.byteLength(text) > GROUP_WIRE_BYTES_MAX) {
@@ -340,7 +330,7 @@ export class Primary implements StreamOwner {
         next: undefined,
       });
     }
-    for (const stream of this.#streams) stream.append(newLastSeq, text, commitSeq);
+    this.#copies.append(newLastSeq, text, commitSeq);
   }
 
   /** Refuses what cannot be written. An earlier attempt that is still under way must find the same. */
@@ -362,36 +352,15 @@ export class Primary implements StreamOwner {
   }
 
   onStreamAdvanced(stream: CopyStream): void {
-    this.#promoteIfLevel(stream);
+    this.#copies.promoteIfLevel(stream);
     this.#advance();
-  }
-
-  /**
-   * A learner that is level: writes wait for it from here on. What was committed before may be on its
-   * way to it still; once that is on its disk too, the coordinator is told.
-   */
-  #promoteIfLevel(stream: CopyStream): void {
-    if (stream.state !== "level") return;
-    if (!stream.mustAck) {
-      stream.mustAck = true;
-      stream.promoting = true;
-    }
-    const { term } = this.config;
-    if (!stream.promoting || stream.reportedTerm === term) return;
-    if (stream.ackedSeq < this.store.state.commitSeq) return;
-    stream.reportedTerm = term;
-    this.#reportCaughtUp(stream);
   }
 
   /** Commits what may be committed. */
   #advance(): void {
     if (this.phase === "stopped" || !this.#startedOnDisk) return;
-    let upto = this.#durableSeq;
-    for (const stream of this.#streams) {
-      if (!stream.mustAck) continue;
-      if (stream.state !== "level") return;
-      if (stream.ackedSeq < upto) upto = stream.ackedSeq;
-    }
+    const upto = this.#copies.ackedUpto(this.#durableSeq);
+    if (upto === undefined) return;
     const { state } = this.store;
     if (this.phase === "aligning") {
       // What a new primary found on its disk is committed as a whole, when all copies are equal.
@@ -461,7 +430,7 @@ export class Primary implements StreamOwner {
 
   /** Whose confirmation makes a read safe without a lease. */
   confirmTargets(): NodeId[] {
-    return this.#streams.filter((stream) => stream.mustAck).map((stream) => stream.node);
+    return this.#copies.mustAck();
   }
 
   /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
@@ -486,8 +455,7 @@ export class Primary implements StreamOwner {
   /** The coordinator wishes another primary: finish what is in flight, take nothing new. */
   drain(term: number, to: NodeId): void {
     if (term !== this.config.term || this.phase !== "serving") return;
-    const target = this.#streams.find((stream) => stream.node === to);
-    if (target === undefined || target.state !== "level") return;
+    if (this.stream(to)?.state !== "level") return;
     this.phase = "draining";
     this.#drainBeganMs = this.ports.nowMs();
     if (this.#writes.size === 0) this.#reportDrained();
@@ -525,25 +493,13 @@ export class Primary implements StreamOwner {
       }
       this.#resumeServing();
     }
-    const { commitSeq } = this.store.state;
-    for (const stream of this.#streams) {
-      stream.tellCommit(commitSeq);
-      if (stream.state === "down" && nowMs - stream.startedMs >= STREAM_RETRY_MS) stream.start();
-      if (!stream.behind || nowMs - stream.progressMs <= REPLICA_ACK_TIMEOUT_MS) continue;
-      if (stream.mustAck) this.#reportLagging(stream, stream.state);
-      if (stream.state === "querying" && nowMs - stream.startedMs > 3 * REPLICA_ACK_TIMEOUT_MS) {
-        stream.start();
-      }
-    }
+    this.#copies.tick(nowMs);
     if (this.#unconfirmed.size > 0) this.ports.confirmReads(this.partition);
   }
 
   /** This process did not run for a while: nobody else is to blame for that time. */
   forgive(lostMs: number): void {
-    for (const stream of this.#streams) {
-      stream.progressMs += lostMs;
-      stream.startedMs += lostMs;
-    }
+    this.#copies.forgive(lostMs);
     this.#drainBeganMs += lostMs;
   }
 
@@ -558,7 +514,7 @@ export class Primary implements StreamOwner {
 
   /** Whether an answer that carries this stream's number is of a stream that still stands. */
   stream(node: NodeId): CopyStream | undefined {
-    return this.#streams.find((stream) => stream.node === node);
+    return this.#copies.stream(node);
   }
 
   onPeerUp(node: NodeId): void {
@@ -569,48 +525,8 @@ export class Primary implements StreamOwner {
     this.stream(node)?.stop();
   }
 
-  #updateStreams(): void {
-    const { inSync, learners } = this.config;
-    const next: CopyStream[] = [];
-    for (const node of [...inSync, ...learners]) {
-      if (node === this.ports.self) continue;
-      const stream = this.stream(node) ?? new CopyStream(this, node);
-      if (inSync.includes(node)) {
-        stream.mustAck = true;
-        stream.promoting = false;
-      } else if (!stream.promoting) {
-        // A learner now, whatever it was: it must earn its place again.
-        stream.mustAck = false;
-      }
-      next.push(stream);
-    }
-    const before = this.#streams;
-    this.#streams = next;
-    for (const stream of before) if (!next.includes(stream)) stream.stop();
-    for (const stream of next) if (!before.includes(stream)) stream.start();
-  }
-
-  #reportCaughtUp(stream: CopyStream): void {
-    this.ports.report({
-      req_type: "caught_up",
-      p: this.partition,
-      term: this.config.term,
-      node: stream.node,
-    });
-  }
-
-  #reportLagging(stream: CopyStream, reason: string): void {
-    this.ports.report({
-      req_type: "lagging",
-      p: this.partition,
-      term: this.config.term,
-      node: stream.node,
-      reason,
-    });
-  }
-
   onHopeless(stream: CopyStream): void {
-    this.#reportLagging(stream, "it lacks too much");
+    this.#copies.reportLagging(stream, "it lacks too much");
   }
 
   /** A copy says that its content differs at the same seq: it is sent everything. */
@@ -636,12 +552,6 @@ export class Primary implements StreamOwner {
     }, (error) => this.onReadFailed(error));
   }
 
-  readonly lanes = new LaneAges();
-  /** No entry expires before this date, as far as is known; see `expiry_sweep.ts`. */
-  nextExpiryMs = 0;
-  /** A pass is looking for the date: until it has, the one above tells of later writes alone. */
-  expirySwept = true;
-
   /** Whether all entries that are not deleted are live, as far as is known. */
   nothingExpired(wallMs: number): boolean {
     return this.expirySwept && this.nextExpiryMs > wallMs;
@@ -660,25 +570,10 @@ export class Primary implements StreamOwner {
     return true;
   }
 
-  /** How often a copy was found to differ. */
-  divergences = 0;
-
   /** Asks level copies to compare, when nothing is in flight. */
   compareDigests(): void {
-    const { lastSeq, commitSeq, count, digest } = this.store.state;
-    if (this.phase !== "serving" || lastSeq !== commitSeq) return;
-    for (const stream of this.#streams) {
-      if (stream.behind) continue;
-      this.ports.downstream.send(stream.node, {
-        req_type: "digest",
-        p: this.partition,
-        term: this.config.term,
-        stream: stream.stream,
-        seq: lastSeq,
-        count,
-        digest,
-      });
-    }
+    const { lastSeq, commitSeq } = this.store.state;
+    if (this.phase === "serving" && lastSeq === commitSeq) this.#copies.compareDigests();
   }
 
   onReadFailed(error: unknown): void {

@@ -127,7 +127,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a primary commits before its own disk has the write",
     file: "node/primary.ts",
-    edits: [["let upto = this.#durableSeq;", "let upto = this.store.state.lastSeq;"]],
+    edits: [["ackedUpto(this.#durableSeq)", "ackedUpto(this.store.state.lastSeq)"]],
     seedsMax: 10,
   },
   {
@@ -141,7 +141,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a primary commits without one of its copies",
-    file: "node/primary.ts",
+    file: "node/copy_set.ts",
     edits: [[
       "if (stream.ackedSeq < upto) upto = stream.ackedSeq;",
       "if (stream.ackedSeq < upto && stream === this.#streams[0]) upto = stream.ackedSeq;",
@@ -280,19 +280,19 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a learner is reported before it is level",
-    file: "node/primary.ts",
+    file: "node/copy_set.ts",
     edits: [
       [
         '    if (stream.state !== "level") return;\n    if (!stream.mustAck) {\n',
         "    if (!stream.mustAck) {\n",
       ],
-      ["if (stream.ackedSeq < this.store.state.commitSeq) return;", ""],
+      ["if (stream.ackedSeq < store.state.commitSeq) return;", ""],
     ],
     seedsMax: 20,
   },
   {
     name: "a learner is reported before writes wait for it",
-    file: "node/primary.ts",
+    file: "node/copy_set.ts",
     edits: [[
       "      stream.mustAck = true;\n      stream.promoting = true;\n",
       "      stream.promoting = true;\n",
@@ -301,9 +301,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a learner is reported before it has what was committed",
-    file: "node/primary.ts",
+    file: "node/copy_set.ts",
     edits: [[
-      "    if (stream.ackedSeq < this.store.state.commitSeq) return;\n    stream.reportedTerm = term;",
+      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    stream.reportedTerm = term;",
       "    stream.reportedTerm = term;",
     ]],
     seedsMax: 60,
