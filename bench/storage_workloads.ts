@@ -4,12 +4,15 @@
  * @module
  */
 import { DiskQueue } from "../node/disk_queue.ts";
+import { SeededKeyHash } from "../node/key_hash.ts";
 import { LevelStorage } from "../node/level_storage.ts";
 import { openPartitionStores } from "../node/partition_open.ts";
 import { NO_STATE, PartitionStore } from "../node/partition_store.ts";
+import { RowCache } from "../node/row_cache.ts";
 import { SystemClock } from "../shared/clock.ts";
 import type { Entry } from "../shared/entry.ts";
 import { partitionOf } from "../shared/position.ts";
+import { SystemRandom } from "../shared/random.ts";
 import { type Effort, measure, type Report } from "./figure.ts";
 import { sampleKeys, textOfBytes } from "./sample_data.ts";
 
@@ -78,7 +81,9 @@ async function openStores(folder: string, cacheBytes: number): Promise<Stores> {
   await openPartitionStores(storage, PARTITIONS);
   const queue = new DiskQueue(storage, clock, {
     fsync: "always",
-    cacheBytes,
+    cache: cacheBytes === 0
+      ? undefined
+      : new RowCache(cacheBytes, new SeededKeyHash(new SystemRandom())),
     onError: (error) => {
       throw error;
     },

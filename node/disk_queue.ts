@@ -37,9 +37,9 @@ import {
   STATE_WRITE_DELAY_MS,
   STORAGE_RETRY_MS,
 } from "../shared/limits.ts";
-import { LruCache } from "../shared/lru_cache.ts";
 import type { Storage, StorageChange } from "../shared/storage.ts";
 import { digestOf } from "./record.ts";
+import type { RowCache } from "./row_cache.ts";
 import { ByteSlab } from "../shared/byte_slab.ts";
 import { decodeHead, encodeHead, encodeMark, type Head, HEAD_KEY } from "./state_record.ts";
 
@@ -49,8 +49,8 @@ export type FsyncMode = "always" | "interval" | "never";
 /** Options of a {@linkcode DiskQueue}. */
 export interface DiskQueueOptions {
   fsync: FsyncMode;
-  /** What the cache of hot records, shared by all partitions, may hold; 0 for none. */
-  cacheBytes: number;
+  /** For rows of all partitions that were read or written lately. Absent: none. */
+  cache?: RowCache | undefined;
   /** The disk refused a batch: called once for each failure, not for its retries. */
   onError(error: KvError): void;
   /** The disk takes writes again. */
@@ -86,15 +86,6 @@ export interface PendingWrite {
   crc: number;
 }
 
-/** A record that is known to be on disk as it is here. */
-export interface CachedRecord {
-  readonly member: QueueMember;
-  /** Tells records of before a `clear` from later ones. */
-  readonly generation: number;
-  readonly entry: Entry;
-  readonly crc: number;
-}
-
 /** What goes to disk as one. */
 class Batch {
   readonly changes: StorageChange[] = [];
@@ -116,14 +107,14 @@ class Batch {
 }
 export type { Batch };
 
-/** What a cached record weighs beside its key and value: objects, map entry, list links. */
-const CACHED_RECORD_OVERHEAD_BYTES = 240;
-
 /** The way of all partitions' writes to the disk. */
 export class DiskQueue {
   readonly storage: Storage;
-  /** Hot records, by key: a key has one partition, so two never share one but in tests. */
-  readonly cache: LruCache<string, CachedRecord> | undefined;
+  /**
+   * Rows that are known to be on disk as they are here, but for those of keys with a write under way,
+   * which is looked at first.
+   */
+  readonly cache: RowCache | undefined;
   /** For rows, which live until they are written. */
   readonly slab = new ByteSlab();
   readonly #clock: Clock;
@@ -155,12 +146,7 @@ export class DiskQueue {
     this.storage = storage;
     this.#clock = clock;
     this.#options = options;
-    this.cache = options.cacheBytes > 0
-      ? new LruCache(
-        options.cacheBytes,
-        (record, key) => record.entry.value.length + 2 * key.length + CACHED_RECORD_OVERHEAD_BYTES,
-      )
-      : undefined;
+    this.cache = options.cache;
     const head = storage.get(HEAD_KEY);
     this.#head = head === undefined ? { batch: 0, firstMark: 1, stateSum: 0 } : decodeHead(head);
   }

@@ -22,8 +22,10 @@ import type { Storage } from "../shared/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
 import { CoordinatorSession, type Locate } from "./coordinator_session.ts";
 import { HeartbeatSender } from "./heartbeat_sender.ts";
+import { SeededKeyHash } from "./key_hash.ts";
 import { Node } from "./node.ts";
 import { DiskQueue, type FsyncMode, openPartitionStores } from "./partition_store.ts";
+import { RowCache } from "./row_cache.ts";
 import { NodeServer } from "./server.ts";
 import { joinStandalone, refuseStandaloneFolder, standaloneMap } from "./standalone.ts";
 
@@ -138,7 +140,9 @@ export class NodeRuntime {
       const queue = new DiskQueue(folder.storage, deps.clock, {
         fsync: options.fsync,
         // In memory there is nothing to be faster than.
-        cacheBytes: options.memory ? 0 : options.cacheBytes,
+        cache: options.memory || options.cacheBytes === 0
+          ? undefined
+          : new RowCache(options.cacheBytes, new SeededKeyHash(deps.random)),
         onError: (error) => log.error("the disk refused a write", { error: error.message }),
         onRecovered: () => log.info("the disk takes writes again"),
       });

@@ -4,8 +4,8 @@
  * the replica's business.
  *
  * A read looks first at the writes under way, then in the cache, then on disk. Every record that
- * comes from disk has its checksum checked. What a volatile storage holds has never left this process's
- * memory, which is trusted with everything else too; there only `scan` and `verify` check.
+ * comes from disk has its checksum checked. What the cache or a volatile storage holds has not left this
+ * process's memory since, which is trusted with everything else too; there only `scan` and `verify` check.
  *
  * Invariants
  * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out;
@@ -21,7 +21,7 @@ import type { Entry } from "../shared/entry.ts";
 import { invariant, KvError } from "../shared/errors.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { StorageRow } from "../shared/storage.ts";
-import type { CachedRecord, DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
+import type { DiskQueue, PendingWrite, QueueMember } from "./disk_queue.ts";
 import { compareBytes, compareKeys } from "../shared/key_order.ts";
 import { PartitionPicture } from "./partition_picture.ts";
 import {
@@ -89,7 +89,8 @@ export class PartitionStore {
   #stateCrc: number | undefined;
   /** What `#state` says of the rows. */
   #tally: Tally;
-  #generation = 0;
+  /** As whom it finds its rows in the cache; another one after each `clear`. */
+  #cacheOwner: number;
   #clearing: "no" | "rows" | "state" = "no";
 
   /**
@@ -106,6 +107,7 @@ export class PartitionStore {
     this.#queue = queue;
     this.#state = { ...state };
     this.#tally = Tally.of(state);
+    this.#cacheOwner = queue.cache?.newOwner() ?? 0;
     // What was opened is on disk as it is; it is not read again, since reading may fail.
     this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
     this.#member = {
@@ -130,15 +132,15 @@ export class PartitionStore {
     if (this.#clearing !== "no") return undefined;
     const write = this.#underWay(key);
     if (write !== undefined) return write.entry;
-    const cached = this.#cached(key);
-    if (cached !== undefined) return cached.entry;
     const rowKey = this.#rowKey(key);
-    const { storage, cache } = this.#queue;
+    const { storage, cache, slab } = this.#queue;
+    const cached = cache?.get(rowKey, this.#cacheOwner);
+    if (cached !== undefined) return decodeSoundRecord(rowKey, slab.copy(cached), key);
     const bytes = storage.get(rowKey);
     if (bytes === undefined) return undefined;
     if (storage.volatile === true) return decodeSoundRecord(rowKey, bytes, key);
     const entry = decodeRecord(rowKey, bytes, key);
-    cache?.set(key, this.#record(entry, recordCrc(bytes)));
+    cache?.set(rowKey, bytes, this.#cacheOwner);
     return entry;
   }
 
@@ -304,7 +306,7 @@ export class PartitionStore {
       partition: this.partition,
     });
     this.#clearing = "rows";
-    this.#generation++;
+    this.#cacheOwner = this.#queue.cache?.newOwner() ?? 0;
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
     this.#tally = new Tally();
     this.#tally.copyTo(this.#state);
@@ -372,28 +374,21 @@ export class PartitionStore {
    * @throws {KvError} as {@linkcode PartitionStore.get}
    */
   #counted(key: string, rowKey: Uint8Array): Counted | undefined {
-    const write = this.#underWay(key) ?? this.#cached(key);
+    const write = this.#underWay(key);
     if (write !== undefined) return countedOf(write);
-    const { storage } = this.#queue;
-    const bytes = storage.get(rowKey);
-    if (bytes === undefined) return undefined;
-    if (storage.volatile !== true) checkRecord(rowKey, bytes);
+    const { storage, cache } = this.#queue;
+    let bytes = cache?.peek(rowKey, this.#cacheOwner);
+    if (bytes === undefined) {
+      bytes = storage.get(rowKey);
+      if (bytes === undefined) return undefined;
+      if (storage.volatile !== true) checkRecord(rowKey, bytes);
+    }
     return { flags: recordFlags(bytes), crc: recordCrc(bytes) };
   }
 
   /** Most partitions have none, and those in memory never. */
   #underWay(key: string): PendingWrite | undefined {
     return this.#pending.size === 0 ? undefined : this.#pending.get(key);
-  }
-
-  #cached(key: string): CachedRecord | undefined {
-    const cached = this.#queue.cache?.get(key);
-    if (cached === undefined || cached.member !== this.#member) return undefined;
-    return cached.generation === this.#generation ? cached : undefined;
-  }
-
-  #record(entry: Entry, crc: number): CachedRecord {
-    return { member: this.#member, generation: this.#generation, entry, crc };
   }
 
   #put(
@@ -436,13 +431,12 @@ export class PartitionStore {
   }
 
   #written(write: PendingWrite): void {
-    const { key, entry, crc } = write;
+    const { key, change } = write;
     if (this.#pending.get(key) !== write) return;
     this.#pending.delete(key);
     const { cache } = this.#queue;
-    if (cache === undefined) return;
-    if (entry === undefined || this.#clearing !== "no") cache.delete(key);
-    else cache.set(key, this.#record(withOwnValue(entry), crc));
+    if (change.value === undefined || this.#clearing !== "no") cache?.delete(change.key);
+    else cache?.set(change.key, change.value, this.#cacheOwner);
   }
 
   /** The writes under way of the keys that a scan is about, in its order. */
@@ -510,14 +504,8 @@ export class PartitionStore {
 }
 
 /** Undefined where the record is being removed. */
-function countedOf({ entry, crc }: PendingWrite | CachedRecord): Counted | undefined {
+function countedOf({ entry, crc }: PendingWrite): Counted | undefined {
   return entry === undefined ? undefined : { flags: entry.flags, crc };
-}
-
-/** The same where its value is no piece of something larger, which a cache would keep with it. */
-function withOwnValue(entry: Entry): Entry {
-  const { value } = entry;
-  return value.length === value.buffer.byteLength ? entry : { ...entry, value: value.slice() };
 }
 
 function later(a: Uint8Array, b: Uint8Array): Uint8Array {

@@ -77,7 +77,8 @@ export const NODE_SETTINGS = {
     default: "always",
   }),
   cacheBytes: bytes({
-    help: "Memory for records that were read or written lately.",
+    help:
+      "Memory for records that were read or written lately, with all that goes with it; 0: none.",
     default: RECORD_CACHE_BYTES_DEFAULT,
     min: 0,
     max: 2 ** 40,

@@ -41,7 +41,6 @@ async function checkFolder(path: string, acked: readonly number[]): Promise<void
     assertEquals([...opened.damaged], []);
     const queue = new DiskQueue(folder.storage, new SystemClock(), {
       fsync: "always",
-      cacheBytes: 0,
       onError: (error) => {
         throw error;
       },

@@ -18,7 +18,7 @@ Deno.test("PartitionStore.clear reads again where the disk fails to read", async
   let failures = 2;
   storage.range = (wanted) =>
     failures-- > 0 ? Promise.reject(new KvError("storage_failed", "a read error")) : range(wanted);
-  const queue = new DiskQueue(storage, clock, { fsync: "always", cacheBytes: 0, onError() {} });
+  const queue = new DiskQueue(storage, clock, { fsync: "always", onError() {} });
   const store = new PartitionStore(queue, 3, NO_STATE, () => {});
   const times = { timestampMs: 0, expiresAtMs: 0 };
   store.apply({ key: "k", seq: 1, term: 1, flags: 0, ...times, value: NO_VALUE });

@@ -15,7 +15,7 @@ import { KvError } from "../../shared/errors.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 
-const OPTIONS = { fsync: "always", cacheBytes: 0, onError() {} } as const;
+const OPTIONS = { fsync: "always", onError() {} } as const;
 
 function entry(seq: number): Entry {
   return {

@@ -367,6 +367,16 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "cuts",
   },
   {
+    name: "a node's cache keeps the row that was written over",
+    file: "node/partition_store.ts",
+    edits: [[
+      "else cache?.set(change.key, change.value, this.#cacheOwner);",
+      "else cache?.peek(change.key, this.#cacheOwner) ??\n" +
+      "      cache?.set(change.key, change.value, this.#cacheOwner);",
+    ]],
+    seedsMax: 20,
+  },
+  {
     name: "the gateway's cache is not told of changes",
     file: "coordinator/value_cache.ts",
     edits: [[

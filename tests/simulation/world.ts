@@ -267,7 +267,7 @@ export class World {
       openFolder,
       memory: this.shape.memory,
       fsync: this.shape.fsync,
-      cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 64 * 1024,
+      cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 8 * 1024,
       weight: 1,
       cluster: {
         locate: (use) =>

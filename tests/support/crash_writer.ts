@@ -7,6 +7,7 @@
  * @module
  */
 import { DataFolder } from "../../node/data_folder.ts";
+import { SeededKeyHash } from "../../node/key_hash.ts";
 import {
   DiskQueue,
   type FsyncMode,
@@ -14,6 +15,7 @@ import {
   openPartitionStores,
   PartitionStore,
 } from "../../node/partition_store.ts";
+import { RowCache } from "../../node/row_cache.ts";
 import { SystemClock } from "../../shared/clock.ts";
 import { SystemRandom } from "../../shared/random.ts";
 import { CRASH_PARTITIONS, crashEntry } from "./crash_entries.ts";
@@ -26,7 +28,7 @@ async function main(path: string, fsync: FsyncMode): Promise<void> {
   const opened = await openPartitionStores(folder.storage, CRASH_PARTITIONS);
   const queue = new DiskQueue(folder.storage, clock, {
     fsync,
-    cacheBytes: 100_000,
+    cache: new RowCache(100_000, new SeededKeyHash(new SystemRandom())),
     onError: (error) => {
       throw error;
     },

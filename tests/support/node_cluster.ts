@@ -24,10 +24,12 @@ import type {
   StorageSnapshot,
 } from "../../shared/storage.ts";
 import { SeededRandom } from "../../shared/random.ts";
+import { SeededKeyHash } from "../../node/key_hash.ts";
 import { MemoryStorage } from "../../node/memory_storage.ts";
 import { Node } from "../../node/node.ts";
 import { DiskQueue, openPartitionStores } from "../../node/partition_store.ts";
 import type { Report } from "../../node/replica_ports.ts";
+import { RowCache } from "../../node/row_cache.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { MemoryNetwork } from "./memory_transport.ts";
 
@@ -151,7 +153,7 @@ export class NodeCluster {
     const opened = await opening;
     const queue = new DiskQueue(storage, clock, {
       fsync: "always",
-      cacheBytes: 1 << 20,
+      cache: new RowCache(1 << 20, new SeededKeyHash(new SeededRandom(1))),
       onError: (error) => {
         throw error;
       },

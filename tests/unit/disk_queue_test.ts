@@ -1,8 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { SeededKeyHash } from "../../node/key_hash.ts";
 import { DiskQueue, NO_STATE, PartitionStore } from "../../node/partition_store.ts";
 import type { FsyncMode } from "../../node/partition_store.ts";
 import { decodeState, stateKey } from "../../node/state_record.ts";
 import { recordKey } from "../../node/record.ts";
+import { RowCache } from "../../node/row_cache.ts";
 import type { KvError } from "../../shared/errors.ts";
 import {
   BATCH_ENTRIES_MAX,
@@ -10,6 +12,7 @@ import {
   STATE_WRITE_DELAY_MS,
   STORAGE_RETRY_MS,
 } from "../../shared/limits.ts";
+import { SeededRandom } from "../../shared/random.ts";
 import type { StorageChange } from "../../shared/storage.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { entryOf } from "../support/partition_model.ts";
@@ -22,7 +25,7 @@ function setUp(fsync: FsyncMode = "always") {
   const events: string[] = [];
   const queue = new DiskQueue(storage, clock, {
     fsync,
-    cacheBytes: 10_000,
+    cache: new RowCache(10_000, new SeededKeyHash(new SeededRandom(1))),
     onError: (error) => errors.push(error),
     onRecovered: () => events.push("recovered"),
   });

@@ -24,7 +24,6 @@ function randomBatches(seed: number, turns: number): StorageChange[][] {
   const storage = new ScriptedStorage();
   const queue = new DiskQueue(storage, clock, {
     fsync: "always",
-    cacheBytes: 0,
     onError: () => {},
   });
   const stores = Array.from(
@@ -102,7 +101,6 @@ Deno.test("openPartitionStores blames only those that lost entries, where all st
   const storage = new ScriptedStorage();
   const queue = new DiskQueue(storage, clock, {
     fsync: "always",
-    cacheBytes: 0,
     onError: () => {},
   });
   const one = new PartitionStore(queue, 1, NO_STATE, () => {});
@@ -177,7 +175,6 @@ Deno.test("a DiskQueue goes on where findings were written down", async () => {
   const clock = new ManualClock();
   const queue = new DiskQueue(storage, clock, {
     fsync: "always",
-    cacheBytes: 0,
     onError: () => {},
   });
   const good = [...opened].find(([partition]) => !opened.damaged.has(partition));

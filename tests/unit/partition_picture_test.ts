@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SeededKeyHash } from "../../node/key_hash.ts";
 import { DiskQueue, NO_STATE, PartitionStore } from "../../node/partition_store.ts";
 import { recordKey } from "../../node/record.ts";
+import { RowCache } from "../../node/row_cache.ts";
 import { type Entry } from "../../shared/entry.ts";
 import { KvError } from "../../shared/errors.ts";
 import {
@@ -22,7 +24,7 @@ function setUp() {
   const storage = new ScriptedStorage();
   const queue = new DiskQueue(storage, clock, {
     fsync: "always",
-    cacheBytes: 1_500,
+    cache: new RowCache(4_096, new SeededKeyHash(new SeededRandom(1))),
     onError: (error) => {
       throw error;
     },

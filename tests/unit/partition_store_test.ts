@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { SeededKeyHash } from "../../node/key_hash.ts";
 import {
   DiskQueue,
   NO_STATE,
@@ -6,9 +7,11 @@ import {
   PartitionStore,
 } from "../../node/partition_store.ts";
 import { decodeRecord, recordKey } from "../../node/record.ts";
+import { RowCache } from "../../node/row_cache.ts";
 import { decodeState, stateKey } from "../../node/state_record.ts";
 import { compareBytes } from "../../shared/key_order.ts";
 import { KvError } from "../../shared/errors.ts";
+import { STORAGE_RETRY_MS } from "../../shared/limits.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { entryOf, PartitionModel, randomTurn } from "../support/partition_model.ts";
@@ -17,11 +20,13 @@ import { ScriptedStorage } from "../support/scripted_storage.ts";
 const PARTITION = 3;
 const PARTITIONS = 8;
 
-function setUp(cacheBytes = 1_500, storage = new ScriptedStorage()) {
+function setUp(cacheBytes = 4_096, storage = new ScriptedStorage()) {
   const clock = new ManualClock();
   const queue = new DiskQueue(storage, clock, {
     fsync: "always",
-    cacheBytes,
+    cache: cacheBytes === 0
+      ? undefined
+      : new RowCache(cacheBytes, new SeededKeyHash(new SeededRandom(1))),
     onError: (error) => {
       throw error;
     },
@@ -93,15 +98,18 @@ function onlyRow({ rows }: ScriptedStorage): Uint8Array {
 Deno.test("PartitionStore agrees with a map under random turns, with writes in flight", async () => {
   for (let seed = 1; seed <= 12; seed++) {
     const random = new SeededRandom(seed);
-    const { clock, storage, store, finish } = setUp(seed % 3 === 0 ? 0 : 1_500);
+    const { clock, storage, store, finish } = setUp(seed % 3 === 0 ? 0 : 4_096);
     storage.volatile = seed % 3 === 1;
     const model = new PartitionModel(PARTITION);
+    const keysSeen = new Set<string>();
     for (let turn = 0; turn < 150; turn++) {
       randomTurn(random, store, model);
       clock.settle();
       if (storage.writes.length > 0 && randomBelow(random, 3) > 0) storage.complete();
       const { count, digest } = store.state;
       assertEquals({ count, digest }, model.summary());
+      for (const key of keysSeen) assertEquals(store.get(key), model.entries.get(key));
+      for (const key of model.entries.keys()) keysSeen.add(key);
       if (turn % 10 !== 0) continue;
       assertEquals(await scanAll(store, 1 + randomBelow(random, 6)), model.sorted());
       const seq = randomBelow(random, store.state.lastSeq + 2);
@@ -407,6 +415,70 @@ Deno.test("PartitionStores share a cache without seeing each other's records", (
   finish();
   assertEquals(store.get("k")?.seq, 1);
   assertEquals(other.get("k")?.seq, 5);
+});
+
+Deno.test("PartitionStore: an entry from the cache stays as it is when the cache goes on", () => {
+  const { storage, store, finish } = setUp();
+  store.apply(entryOf("k", 1, "value"));
+  finish();
+  storage.rows.delete("00036b");
+  const entry = store.get("k");
+  assertEquals(entry, entryOf("k", 1, "value"), "from the cache");
+  for (let i = 0; i < 200; i++) store.apply(entryOf(`other${i}`, i + 2, "another"));
+  finish();
+  assertEquals(entry, entryOf("k", 1, "value"));
+  assertEquals(store.get("k"), undefined, "the cache has gone on");
+});
+
+Deno.test("PartitionStore.clear: what was cached is not found again, not even where the disk hid it", async () => {
+  const { clock, storage, store, finish } = setUp();
+  for (const key of ["cached", "hidden"]) store.apply(entryOf(key, 1, "old"));
+  finish();
+  store.apply(entryOf("under way", 2, "old"));
+  const hidden = [...storage.rows.keys()].find((key) => key.startsWith("000368")) ?? "";
+  assertEquals(storage.rows.delete(hidden), true);
+  assertEquals(store.get("hidden")?.seq, 1);
+  let done = false;
+  const clearing = store.clear().then(() => done = true);
+  while (!done) {
+    await clock.run();
+    if (storage.writes.length > 0) storage.complete();
+  }
+  await clearing;
+  for (const key of ["cached", "hidden", "under way"]) assertEquals(store.get(key), undefined);
+  store.apply(entryOf("cached", 1, "new"));
+  finish();
+  assertEquals(store.get("cached"), entryOf("cached", 1, "new"));
+});
+
+Deno.test("PartitionStore: a batch that the disk refused is not in the cache", () => {
+  const clock = new ManualClock();
+  const storage = new ScriptedStorage();
+  const cache = new RowCache(4_096, new SeededKeyHash(new SeededRandom(1)));
+  const queue = new DiskQueue(storage, clock, { fsync: "always", cache, onError() {} });
+  const store = new PartitionStore(queue, PARTITION, NO_STATE, () => {});
+  const rowKey = recordKey(PARTITION, "k");
+  const cachedSeq = () => {
+    // Owners are counted from 0, and the store is the first.
+    const row = cache.peek(rowKey, 0);
+    return row === undefined ? undefined : decodeRecord(rowKey, row).seq;
+  };
+  store.apply(entryOf("k", 1, "one"));
+  clock.settle();
+  storage.complete();
+  assertEquals(cachedSeq(), 1);
+  store.apply(entryOf("k", 2, "two"));
+  clock.settle();
+  store.apply(entryOf("k", 3, "three"));
+  storage.fail(new Error("disk full"));
+  assertEquals([cachedSeq(), store.get("k")?.seq], [1, 3]);
+  clock.advance(STORAGE_RETRY_MS);
+  clock.settle();
+  storage.complete();
+  clock.settle();
+  assertEquals([cachedSeq(), store.get("k")?.seq], [1, 3], "the second is not the newest");
+  storage.complete();
+  assertEquals([cachedSeq(), store.get("k")?.seq], [3, 3]);
 });
 
 Deno.test("PartitionStore keeps the layout that its files describe", () => {

@@ -1,0 +1,281 @@
+/**
+ * A cache of rows as they are on disk: bytes packed one behind the other into large chunks, and a hash
+ * table of numbers. A row in it is no object to anybody: as JavaScript objects, rows of 100 bytes take
+ * ten times what is in them, and the garbage collector looks at each.
+ *
+ * Not a map: any row may be gone at the next look. It knows nothing of what is on its way to disk, nor
+ * of whether a row is still that of the disk: its users set and delete. A row is found by the owner who
+ * set it; who wants all of his rows gone becomes another owner.
+ *
+ * Policy: a circular log with second chance, as the store of MICA has it (Lim et al., "MICA: A Holistic
+ * Approach to Fast In-Memory Key-Value Storage", NSDI 2014, section 4.3), here in chunks. Rows are added
+ * at the end; where there is no room, the oldest chunk is given up with all that is in it. A row that is
+ * asked for in the oldest quarter of the chunks is added once more, so that what is in use stays. That
+ * comes near to LRU (some 2 % fewer hits where few keys are asked for often) and writes nothing for most
+ * hits. From the older half on there would be more second copies, which take the room of others. For
+ * the same reason a row is replaced where it is if the new one fits there.
+ *
+ * Chunks are numbered as they come. A chain of the table begins with its newest row and only ever leads to
+ * older ones, so that it ends where it leads to a chunk that is gone: giving up a chunk is to forget its
+ * number, whatever was in it. (A number is not used twice: when there are no more, all is forgotten.)
+ *
+ * Invariants
+ * - Table and chunks together take at most `bytesMax`. What its user was given is a part of a chunk, which
+ *   will be written over: of use until the next call.
+ * - A key is in one chain, once. All operations take O(1) time on average.
+ *
+ * @module
+ */
+import type { KeyHash } from "./key_hash.ts";
+
+const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
+const CHUNKS_MIN = 16;
+/** How far back, among the chunks that there may be, the oldest quarter begins. */
+const OLD_FROM = 3 / 4;
+/** A row that takes more than this part of a chunk is not kept: it might leave as much of one empty. */
+const CHUNK_SHARE_MAX = 1 / 2;
+/** A chain for so many bytes, which is what a small row takes. */
+const BYTES_PER_CHAIN = 128;
+const CHAINS_MAX = 2 ** 28;
+
+/**
+ * In words of 4 bytes: of a chain's begin and of a record, chunk and place of the (next) record; further of a
+ * record the hash of its key, two lengths and its owner. Key and row follow, and up to 3 bytes that fill
+ * the last word.
+ */
+const LINK_WORDS = 2;
+const HASH = 2;
+const KEY_BYTES = 3;
+const ROW_BYTES = 4;
+const OWNER = 5;
+const HEADER_WORDS = 6;
+
+class Chunk {
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+
+  constructor(words: number) {
+    this.words = new Int32Array(words);
+    this.bytes = new Uint8Array(this.words.buffer);
+  }
+}
+
+/** Rows by row key. */
+export class RowCache {
+  readonly #hash: KeyHash;
+  readonly #numberMax: number;
+  /** Where each chain begins. The number of chains is a power of 2. */
+  readonly #chains: Int32Array;
+  readonly #linkMask: number;
+  readonly #chunkWords: number;
+  /** How many chunks there may be. */
+  readonly #chunksMax: number;
+  /** Chunk `n` is at `(n - 1) % #chunksMax`; chunk `n + #chunksMax` gets its memory. */
+  readonly #chunks: Chunk[] = [];
+  /** The numbers of the first chunk that is held, and of the one that is being filled; 0 is nobody's. */
+  #oldest = 1;
+  #newest = 0;
+  /** Words of the newest chunk. */
+  #used: number;
+  /** The link to what was found last: in the table, or in the record before it in its chain. */
+  #links: Int32Array;
+  #link = 0;
+  #owners = 0;
+
+  /**
+   * @param bytesMax what it may take
+   * @param numberMax how many chunks are filled before all is forgotten
+   */
+  constructor(bytesMax: number, hash: KeyHash, numberMax: number = 2 ** 31 - 1) {
+    this.#hash = hash;
+    this.#numberMax = numberMax;
+    const chains = Math.min(Math.max(bytesMax / BYTES_PER_CHAIN, 1), CHAINS_MAX);
+    this.#chains = new Int32Array(2 ** Math.floor(Math.log2(chains)) * LINK_WORDS);
+    this.#linkMask = this.#chains.length - LINK_WORDS;
+    this.#links = this.#chains;
+    this.#chunkWords = Math.floor(Math.min(bytesMax / CHUNKS_MIN, CHUNK_BYTES_MAX) / 4);
+    const chunkBytes = Math.max(this.#chunkWords * 4, 1);
+    this.#chunksMax = Math.floor((bytesMax - this.#chains.byteLength) / chunkBytes);
+    this.#used = this.#chunkWords;
+  }
+
+  /** Bytes that it takes by now. */
+  get bytes(): number {
+    return this.#chains.byteLength + this.#chunks.length * this.#chunkWords * 4;
+  }
+
+  /** An owner that nobody was before. */
+  newOwner(): number {
+    return this.#owners++;
+  }
+
+  /** The row of a key, which is thereby in use. */
+  get(key: Uint8Array, owner: number): Uint8Array | undefined {
+    const hash = this.#hash.of(key);
+    if (!this.#find(key, hash) || this.#owner() !== owner) return undefined;
+    if (this.#isOld()) this.#renew(hash);
+    return this.#found();
+  }
+
+  /** The same for somebody who does not use the row. */
+  peek(key: Uint8Array, owner: number): Uint8Array | undefined {
+    if (!this.#find(key, this.#hash.of(key)) || this.#owner() !== owner) return undefined;
+    return this.#found();
+  }
+
+  /**
+   * Takes a copy of a row, in place of the key's row before, whoever's that was. One that is too large
+   * only takes that out.
+   */
+  set(key: Uint8Array, row: Uint8Array, owner: number): void {
+    const hash = this.#hash.of(key);
+    const size = sizeOf(key.length, row.length);
+    if (this.#find(key, hash)) {
+      if (size <= sizeAt(this.#foundChunk(), this.#foundAt()) && !this.#isOld()) {
+        putRow(this.#foundChunk(), this.#foundAt(), row, owner);
+        return;
+      }
+      this.#unlink();
+    }
+    if (size > this.#chunkWords * CHUNK_SHARE_MAX) return;
+    const chunk = this.#room(size);
+    const at = this.#used;
+    chunk.words[at + HASH] = hash;
+    chunk.words[at + KEY_BYTES] = key.length;
+    chunk.bytes.set(key, (at + HEADER_WORDS) * 4);
+    putRow(chunk, at, row, owner);
+    this.#add(chunk.words, hash, size);
+  }
+
+  /** Takes a key's row out, if it is there. */
+  delete(key: Uint8Array): void {
+    if (this.#find(key, this.#hash.of(key))) this.#unlink();
+  }
+
+  /** Whether there is a row of this key; notes the link to it. */
+  #find(key: Uint8Array, hash: number): boolean {
+    let links = this.#chains;
+    let link = (hash * LINK_WORDS) & this.#linkMask;
+    for (;;) {
+      const number = links[link] ?? 0;
+      if (number < this.#oldest) return false;
+      const at = links[link + 1] ?? 0;
+      const chunk = this.#chunk(number);
+      if (chunk.words[at + HASH] === hash && isKey(chunk, at, key)) {
+        this.#links = links;
+        this.#link = link;
+        return true;
+      }
+      links = chunk.words;
+      link = at;
+    }
+  }
+
+  #foundChunk(): Chunk {
+    return this.#chunk(this.#links[this.#link] ?? 0);
+  }
+
+  #foundAt(): number {
+    return this.#links[this.#link + 1] ?? 0;
+  }
+
+  /** Whose the row is that was found. */
+  #owner(): number {
+    return this.#foundChunk().words[this.#foundAt() + OWNER] ?? 0;
+  }
+
+  /** Whether what was found is to be added once more if it is in use. */
+  #isOld(): boolean {
+    return this.#newest - (this.#links[this.#link] ?? 0) >= this.#chunksMax * OLD_FROM;
+  }
+
+  /** The row that was found. */
+  #found(): Uint8Array {
+    const { words, bytes } = this.#foundChunk();
+    const at = this.#foundAt();
+    const begin = (at + HEADER_WORDS) * 4 + (words[at + KEY_BYTES] ?? 0);
+    // Twice as fast as `subarray`.
+    return new Uint8Array(bytes.buffer, begin, words[at + ROW_BYTES]);
+  }
+
+  /** Takes what was found out of its chain. The record itself goes with its chunk. */
+  #unlink(): void {
+    const { words } = this.#foundChunk();
+    const at = this.#foundAt();
+    this.#links[this.#link] = words[at] ?? 0;
+    this.#links[this.#link + 1] = words[at + 1] ?? 0;
+  }
+
+  /** Adds what was found once more, as what is found. */
+  #renew(hash: number): void {
+    const from = this.#foundChunk();
+    const at = this.#foundAt();
+    const size = sizeAt(from, at);
+    this.#unlink();
+    // Where this gives up the record's own chunk, its words still are what they were.
+    const { words } = this.#room(size);
+    words.set(from.words.subarray(at, at + size), this.#used);
+    this.#add(words, hash, size);
+  }
+
+  /** Puts the record that was written behind what is used before the others of its chain. */
+  #add(words: Int32Array, hash: number, size: number): void {
+    const at = this.#used;
+    this.#used += size;
+    const links = this.#chains;
+    const link = (hash * LINK_WORDS) & this.#linkMask;
+    words[at] = links[link] ?? 0;
+    words[at + 1] = links[link + 1] ?? 0;
+    links[link] = this.#newest;
+    links[link + 1] = at;
+    this.#links = links;
+    this.#link = link;
+  }
+
+  /** The newest chunk, with room for so many words. */
+  #room(size: number): Chunk {
+    if (this.#used + size > this.#chunkWords) {
+      if (this.#newest === this.#numberMax) this.#forgetAll();
+      this.#newest++;
+      this.#oldest = Math.max(1, this.#newest - this.#chunksMax + 1);
+      this.#used = 0;
+    }
+    return this.#chunk(this.#newest);
+  }
+
+  #forgetAll(): void {
+    this.#chains.fill(0);
+    this.#newest = 0;
+  }
+
+  #chunk(number: number): Chunk {
+    const i = (number - 1) % this.#chunksMax;
+    return this.#chunks[i] ??= new Chunk(this.#chunkWords);
+  }
+}
+
+function sizeOf(keyBytes: number, rowBytes: number): number {
+  return HEADER_WORDS + ((keyBytes + rowBytes + 3) >>> 2);
+}
+
+function sizeAt({ words }: Chunk, at: number): number {
+  return sizeOf(words[at + KEY_BYTES] ?? 0, words[at + ROW_BYTES] ?? 0);
+}
+
+/** Puts a row behind the key of the record at `at`. */
+function putRow({ words, bytes }: Chunk, at: number, row: Uint8Array, owner: number): void {
+  words[at + ROW_BYTES] = row.length;
+  words[at + OWNER] = owner;
+  bytes.set(row, (at + HEADER_WORDS) * 4 + (words[at + KEY_BYTES] ?? 0));
+}
+
+function isKey({ words, bytes }: Chunk, at: number, key: Uint8Array): boolean {
+  const { length } = key;
+  if (words[at + KEY_BYTES] !== length) return false;
+  const begin = (at + HEADER_WORDS) * 4;
+  // From the end, where keys differ sooner.
+  for (let i = length - 1; i >= 0; i--) {
+    if (bytes[begin + i] !== key[i]) return false;
+  }
+  return true;
+}
