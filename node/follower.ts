@@ -105,6 +105,7 @@ export class Follower {
     return this.#stream?.state ?? "idle";
   }
 
+  /** Another stream begins, or nobody is there to be told: the connection is gone, or this was refused. */
   #breakStream(): void {
     if (this.#stream?.state === "aligning") this.#uncommitted = undefined;
     this.#stream = undefined;

@@ -42,11 +42,13 @@ const OK_PER_SECOND_MIN = 0.5;
 /** Keys of a run with large partitions: more than a piece of an alignment holds. */
 const LARGE_KEYS = 2_500;
 /**
- * How long a client's process pauses between two operations, at most; chosen for each run. What a run
+ * How long a client's process pauses between two operations, at most, in how many of 16 runs. What a run
  * costs is what its operations cost, and faults strike by the clock: few runs are dense, and these are
  * shorter, so that most of the work goes into runs in which more goes wrong for each operation.
  */
-const PAUSES_MS = [60, 200, 500, 500, 500].concat(Array(5).fill(1_500), Array(6).fill(3_000));
+const PAUSES_MS: readonly number[] =
+  ([[1, 60], [1, 200], [3, 500], [5, 1_500], [6, 3_000]] as const)
+    .flatMap(([runs, ms]) => Array<number>(runs).fill(ms));
 /** Storms are shorter in runs whose pauses are shorter than about this. */
 const SHORT_PAUSE_MS = 500;
 /** Likewise between two transactions of a client, which are dearer, with six keys and more in each. */
