@@ -58,6 +58,30 @@ export const STORMS = {
       weights: { read: 30, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
+  /**
+   * Messages take from a moment to half a second, and nodes die all the time: what is done in the
+   * wrong order stays so for long enough to be seen, and a death comes in between.
+   */
+  late: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 18, cut: 6 },
+      network: {
+        ...NONE.network,
+        latencyMinMs: 1,
+        latencySpreadMs: 120,
+        spikeRate: 0.1,
+        spikeMs: 500,
+      },
+      outageMsMax: 3_000,
+      powerLoss: 1,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, expectNodes: 1 },
+    workload: { ...BUSY, hotKeys: 6, pauseMsMax: 40, weakPercent: 50 },
+    atomic: { pauseMsMax: 8_000 },
+  },
   /** As `splits`, for clients that ask in transactions. */
   groups: {
     faults: {
@@ -217,7 +241,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/replica.ts",
     edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
     seedsMax: 60,
-    storm: "splits",
+    storm: "late",
   },
   {
     name: "a copy that is not in sync answers reads",
@@ -233,7 +257,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/primary.ts",
     edits: [['phase: Phase = "aligning";', 'phase: Phase = "serving" as Phase;']],
     seedsMax: 60,
-    storm: "splits",
+    storm: "late",
   },
   {
     name: "alignment is skipped",

@@ -24,7 +24,9 @@ export class Nemesis {
   readonly #random: Random;
   #storm = false;
   /** A copy that somebody has made of a node's folder, and the incarnation that it tells of. */
-  #copy: { readonly host: NodeHost; readonly disk: SimDisk; readonly node: string } | undefined;
+  #copy:
+    | { readonly host: NodeHost; readonly disk: SimDisk; readonly incarnation: number }
+    | undefined;
   #copies = 0;
   /** A process on such a copy. */
   #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
@@ -344,15 +346,16 @@ export class Nemesis {
     const copy = this.#copy;
     if (copy === undefined) {
       const host = this.#pick(this.#world.members);
-      const node = host?.disk.documents.get(NODE_DOCUMENT);
-      if (host === undefined || node === undefined) return;
+      if (host === undefined) return;
+      const incarnation = incarnationOn(host.disk);
+      if (incarnation === undefined) return;
       const disk = host.disk.copy(`${host.name}-copy${++this.#copies}`);
-      this.#copy = { host, disk, node };
+      this.#copy = { host, disk, incarnation };
       return;
     }
-    // The last start must have got as far as the coordinator, or the copy is as good as the original.
-    const { host, disk, node } = copy;
-    if (host.runtime?.up !== true || host.disk.documents.get(NODE_DOCUMENT) === node) return;
+    // A later start must have got as far as the coordinator, or the copy is as good as the original.
+    const { host, disk, incarnation } = copy;
+    if (host.runtime?.up !== true || incarnationOn(host.disk) === incarnation) return;
     this.#copy = undefined;
     this.#world.coverage.hit("fault: old copy of a folder started");
     this.#twin?.end();
@@ -389,4 +392,9 @@ export class Nemesis {
       inSync.some((id) => id !== host.nodeId && world.hostOf(id)?.runtime !== undefined)
     );
   }
+}
+
+function incarnationOn(disk: SimDisk): number | undefined {
+  const text = disk.documents.get(NODE_DOCUMENT);
+  return text === undefined ? undefined : JSON.parse(text).incarnation;
 }
