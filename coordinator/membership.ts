@@ -265,6 +265,11 @@ export class Membership {
     member.farewell = stopping ? "stopping" : "leaving";
     member.released = false;
     this.#setInfo(member, member.info);
+    if (!stopping && this.#stayersAreDown()) {
+      this.#log.warn("a node that leaves has to wait: all that could take its copies are down", {
+        node: member.id,
+      });
+    }
     this.#mover.invalidateWish();
     this.#mover.tick(nowMs);
     this.#mover.touchNode(member.id);
@@ -522,11 +527,18 @@ export class Membership {
     return false;
   }
 
+  /** Whether there is a node that takes what others leave behind, now or when it is back. */
   #hasStayers(): boolean {
-    for (const { presence, farewell } of this.#members.values()) {
-      if (presence !== "down" && farewell === "none") return true;
+    for (const { farewell } of this.#members.values()) {
+      if (farewell !== "leaving") return true;
     }
     return false;
+  }
+
+  /** Whether all those are down, so that whoever leaves has to wait. */
+  #stayersAreDown(): boolean {
+    const isThere = ({ presence, farewell }: Member) => presence !== "down" && farewell === "none";
+    return this.#hasStayers() && ![...this.#members.values()].some(isThere);
   }
 
   #snapshot(epoch: number): StoredCluster {
