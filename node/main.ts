@@ -32,7 +32,8 @@ async function main(run: NodeRun): Promise<void> {
     transport: new DenoTransport(),
     logger,
   };
-  const ended = Promise.race([untilSignal(), untilToldToLeave()]);
+  const told = untilSignal();
+  const ended = Promise.race([told, untilToldToLeave()]);
   const runtime = await NodeRuntime.start(deps, {
     listen: addresses(config.host, config.port, run.sources.port),
     advertiseHost: config.advertiseHost,
@@ -68,8 +69,9 @@ async function main(run: NodeRun): Promise<void> {
     throw end;
   }
   logger("node").info(`${end}: stopping`);
-  if (end === "SIGUSR1") await runtime.leave();
-  else await runtime.stop(config.drainTimeoutMs);
+  // Leaving may take long: a signal to stop still counts.
+  if (end === "SIGUSR1" && await runtime.leave(told)) return;
+  await runtime.stop(config.drainTimeoutMs);
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */

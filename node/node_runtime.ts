@@ -237,13 +237,21 @@ export class NodeRuntime {
     await this.close();
   }
 
-  /** Asks to leave the cluster for good, waits for as long as that takes, then ends. */
-  async leave(): Promise<void> {
+  /**
+   * Asks to leave the cluster for good, waits for as long as that takes, then ends.
+   *
+   * @param givenUp fulfilled when it is not to be waited for any longer
+   * @returns whether it has ended; where not, it goes on as it was, and is to be stopped
+   */
+  async leave(givenUp?: Promise<unknown>): Promise<boolean> {
     if (this.#session !== undefined) {
       this.#session.leave(false);
-      await this.#left;
+      const left = this.#left.then(() => true);
+      const end = givenUp === undefined ? left : Promise.race([left, givenUp.then(() => false)]);
+      if (!await end) return false;
     }
     await this.close();
+    return true;
   }
 
   /** Ends it without handing anything over; everything acknowledged is on disk. */

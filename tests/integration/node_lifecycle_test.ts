@@ -88,6 +88,30 @@ Deno.test("kv-node leaves for good on SIGUSR1, and its data is elsewhere before 
   }
 });
 
+Deno.test("kv-node that leaves waits while all others are down, and may be stopped then", async () => {
+  await using cluster = await TestCluster.start({ nodes: 2 });
+  await cluster.ask(0, { req_type: "put", key: "kept", value: "1" });
+  await cluster.node(1).crash();
+  const { id } =
+    (await cluster.map()).nodes.find(({ port }) => port === cluster.nodeAddress(0).port) ?? {};
+  await cluster.waitFor(
+    "the other's part is taken over",
+    (map) => map.partitions.every(({ primary }) => primary === id),
+  );
+  const leaver = cluster.node(0);
+  leaver.signal("SIGUSR1");
+  await cluster.waitFor(
+    "it is leaving",
+    (map) => map.nodes.some(({ state }) => state === "leaving"),
+  );
+  assertEquals((await cluster.ask(0, { req_type: "get", key: "kept" })).message, "1");
+  assertEquals((await leaver.stop()).code, 0);
+  await cluster.restart(0);
+  await cluster.restart(1);
+  await cluster.whole({ nodes: 2 });
+  assertEquals((await cluster.ask(1, { req_type: "get", key: "kept" })).message, "1");
+});
+
 Deno.test("kv-node stops on its own where no coordinator is there to ask", async () => {
   await using cluster = await TestCluster.start({ nodes: 1 });
   await cluster.ask(0, { req_type: "put", key: "a", value: "1" });

@@ -259,8 +259,28 @@ Deno.test("NodeRuntime.leave asks to go for good", async () => {
   const runtime = await world.start(CLUSTER);
   const leaving = runtime.leave();
   await world.clock.run(1_000);
-  await leaving;
+  assertEquals(await leaving, true);
   assertEquals(coordinator.sent("leave"), [{ req_type: "leave" }]);
+});
+
+Deno.test("NodeRuntime.leave that takes too long may be given up for a stop", async () => {
+  const world = new World();
+  const coordinator = new ScriptedCoordinator(world);
+  coordinator.letsGo = false;
+  await coordinator.start();
+  const runtime = await world.start(CLUSTER);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const leaving = runtime.leave(promise);
+  await world.clock.run(1_000);
+  resolve();
+  assertEquals(await leaving, false);
+  const stopping = runtime.stop(500);
+  await world.clock.run(2_000);
+  await stopping;
+  assertEquals(coordinator.sent("leave"), [
+    { req_type: "leave" },
+    { req_type: "leave", stopping: true },
+  ]);
 });
 
 Deno.test("NodeRuntime.failed tells why the node cannot go on", async () => {
