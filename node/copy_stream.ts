@@ -19,7 +19,7 @@ import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 
-/** Pieces that may be under way before the copy has said that one is written. */
+/** Pieces that may be under way to a copy that writes wait for; to another, one. */
 const CHUNKS_UNDER_WAY_MAX = 4;
 
 /** Where the stream stands. */
@@ -65,6 +65,8 @@ export class CopyStream {
   #lastSentSeq = 0;
   #chunksSent = 0;
   #chunksDone = 0;
+  /** When the newest piece was sent. */
+  #chunkSentMs = 0;
   #entriesSent = 0;
   #full = false;
   /**
@@ -168,6 +170,10 @@ export class CopyStream {
     if (message.stream !== this.#stream) return;
     if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
     this.#chunksDone = message.chunks;
+    if (!this.mustAck && this.#chunksDone === this.#chunksSent) {
+      const { nowMs, transfers } = this.#owner.ports;
+      transfers.written(this.node, nowMs() - this.#chunkSentMs);
+    }
     const resume = this.#resume;
     if (resume !== undefined && this.#windowOpen()) {
       this.#resume = undefined;
@@ -179,6 +185,7 @@ export class CopyStream {
   onInfo(info: Message<"align_info">): void {
     if (info.stream !== this.#stream || this.state !== "querying") return;
     const { ports, partition, store, recent, config } = this.#owner;
+    ports.transfers.answered(this.node, ports.nowMs() - this.startedMs);
     const { lastSeq, horizon } = store.state;
     const empty = info.last_term === 0 && info.last === 0 && info.suspects?.length === 0;
     const full = !empty &&
@@ -202,7 +209,7 @@ export class CopyStream {
     });
     try {
       if (full) {
-        this.#sendFrom(undefined, 0, true);
+        this.#paced(() => this.#sendFrom(undefined, 0, true));
         return;
       }
       const keys = recent.since(info.commit);
@@ -211,7 +218,10 @@ export class CopyStream {
         for (const key of suspects) keys.add(key);
         this.#sendKeys([...keys], () => this.#end());
       } else {
-        this.#sendKeys(suspects, () => this.#sendFrom(undefined, info.commit, false));
+        this.#sendKeys(
+          suspects,
+          () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
+        );
       }
     } catch (error) {
       this.#onReadFailed(error);
@@ -264,7 +274,7 @@ export class CopyStream {
           this.#sendChunk({ entries, absent: [], full, asOfSeq, after, upto: next });
         }
         if (next === undefined) this.#end();
-        else this.#paced(entries, () => this.#sendFrom(next, beyondSeq, full));
+        else this.#paced(() => this.#sendFrom(next, beyondSeq, full));
       },
       (error) => {
         if (stream === this.#stream && this.state === "aligning") this.#onReadFailed(error);
@@ -273,25 +283,23 @@ export class CopyStream {
     );
   }
 
-  /** Goes on when few enough pieces are under way and, unless writes wait for it, the rate allows. */
-  #paced(entries: readonly Entry[], then: () => void): void {
+  /** Goes on when few enough pieces are under way and, unless writes wait for it, the pace allows. */
+  #paced(then: () => void): void {
     const stream = this.#stream;
     const go = () => {
       if (stream === this.#stream && this.state === "aligning") then();
     };
     const whenWindowOpen = () => {
-      if (this.#windowOpen()) go();
-      else this.#resume = go;
+      if (this.mustAck) go();
+      else this.#owner.ports.transfers.pace(go);
     };
-    if (this.mustAck) whenWindowOpen();
-    else {
-      const bytes = entries.reduce((sum, entry) => sum + entry.key.length + entry.value.length, 0);
-      this.#owner.ports.paceTransfer(bytes, whenWindowOpen);
-    }
+    if (this.#windowOpen()) whenWindowOpen();
+    else this.#resume = whenWindowOpen;
   }
 
   #windowOpen(): boolean {
-    return this.#chunksSent - this.#chunksDone < CHUNKS_UNDER_WAY_MAX;
+    const max = this.mustAck ? CHUNKS_UNDER_WAY_MAX : 1;
+    return this.#chunksSent - this.#chunksDone < max;
   }
 
   #sendChunk(
@@ -306,6 +314,7 @@ export class CopyStream {
   ): void {
     const { partition, config } = this.#owner;
     this.#chunksSent++;
+    this.#chunkSentMs = this.#owner.ports.nowMs();
     this.#entriesSent += chunk.entries.length + chunk.absent.length;
     const message: Message<"align_chunk"> = {
       req_type: "align_chunk",

@@ -25,7 +25,6 @@ import {
   SCAN_BYTES_MAX,
   SCAN_ROWS_MAX,
   SURPLUS_KEEP_MS,
-  TRANSFER_BYTES_PER_SECOND_DEFAULT,
 } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { HealthReport } from "../shared/http/health.ts";
@@ -69,8 +68,6 @@ export interface NodeOptions {
   readonly nodeId: NodeId;
   /** A one-node cluster without a coordinator: its lease never ends. */
   readonly standalone?: boolean;
-  /** Default `TRANSFER_BYTES_PER_SECOND_DEFAULT`. */
-  readonly transferBytesPerSecond?: number;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -97,7 +94,6 @@ export class Node {
   readonly #upstreams = new Map<Connection, ConnectionUpstream>();
   readonly #confirmations: ReadConfirmations;
   readonly #outbox: ReportOutbox;
-  readonly #pacer: TransferPacer;
   /** Since when a replica here has not been a member. */
   readonly #surplusSinceMs = new Map<number, number>();
   readonly #clearing = new Set<number>();
@@ -120,10 +116,6 @@ export class Node {
     this.#standalone = options.standalone ?? false;
     this.#lease = new Lease(() => this.#map?.settings.leaseMs ?? 0);
     this.#outbox = new ReportOutbox((report) => this.coordinator?.send(report));
-    this.#pacer = new TransferPacer(
-      clock,
-      options.transferBytesPerSecond ?? TRANSFER_BYTES_PER_SECOND_DEFAULT,
-    );
     this.#pictures = new BackupPictures(clock, deps.random);
     this.#confirmations = new ReadConfirmations({
       nowMs: () => clock.monotonicMs(),
@@ -157,7 +149,7 @@ export class Node {
       confirmReads: (partition) => this.#confirmations.want(partition),
       committed: (partition, key) => this.onCommitted(partition, key),
       aligned: (node, entries, full) => this.#aligned.note(node, entries, full),
-      paceTransfer: (bytes, then) => this.#pacer.pace(bytes, then),
+      transfers: new TransferPacer(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
     this.#housekeeping = new Housekeeping({ log, wallMs: () => clock.wallMs() });

@@ -8,6 +8,7 @@ import type { ByteBudget } from "../shared/byte_budget.ts";
 import type { NodeId } from "../shared/cluster_map.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Message, PeerMessage } from "../shared/messages.ts";
+import type { TransferPacer } from "./transfer_pacer.ts";
 
 /** The primary's way to its copies: one ordered stream of messages per peer. */
 export interface Downstream {
@@ -67,6 +68,6 @@ export interface ReplicaPorts {
   committed(partition: number, key: string): void;
   /** A copy has been brought level, by so many entries. */
   aligned(node: NodeId, entries: number, full: boolean): void;
-  /** Runs `then` when `bytes` of a transfer may be sent. */
-  paceTransfer(bytes: number, then: () => void): void;
+  /** The pace of transfers to copies that nobody waits for. */
+  readonly transfers: TransferPacer;
 }

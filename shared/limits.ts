@@ -157,7 +157,7 @@ export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
 export const ALIGN_CHUNK_BYTES = 256 * KIB;
 /** What an in-sync copy holds back while it is aligned, to take it all at once. */
 export const ALIGN_HELD_BYTES_MAX = 64 * MIB;
-export const ALIGN_CHUNK_ROWS = 1_000;
+export const ALIGN_CHUNK_ROWS = 250;
 /** Keys that a copy may list as suspect; with more of them it asks for everything. */
 export const ALIGN_SUSPECTS_MAX = 4_096;
 /** Alignments into one node at a time. */
@@ -224,8 +224,8 @@ export const REPORT_REPEAT_MS = 1_000;
 export const DIGEST_INTERVAL_MS = 10_000;
 /** How often a node reads one of its partitions through. */
 export const HOUSEKEEPING_INTERVAL_MS = 5_000;
-/** Transfers to copies that nobody waits for, all together. */
-export const TRANSFER_BYTES_PER_SECOND_DEFAULT = 64 * MIB;
+/** What one piece of a transfer to a copy that nobody waits for may count for, in its pace. */
+export const TRANSFER_PIECE_MS_MAX = 1_000;
 /** Rows and bytes of one page of a scan that a client asked for. */
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;

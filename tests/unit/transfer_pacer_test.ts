@@ -1,58 +1,77 @@
-import { assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { TRANSFER_PIECE_MS_MAX } from "../../shared/limits.ts";
 import { TransferPacer } from "../../node/transfer_pacer.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-
-/** 1 byte a millisecond: bytes are milliseconds. */
-const BYTES_PER_SECOND = 1_000;
-const BURST = 250;
 
 function makePacer() {
   const clock = new ManualClock();
   clock.advance(10_000);
-  const pacer = new TransferPacer(clock, BYTES_PER_SECOND);
+  const pacer = new TransferPacer(clock);
   const begin = clock.monotonicMs();
   const sent: [name: string, atMs: number][] = [];
-  const send = (name: string, bytes: number) =>
-    pacer.pace(bytes, () => sent.push([name, clock.monotonicMs() - begin]));
-  return { clock, send, sent };
+  const pace = (name: string) =>
+    pacer.pace(() => sent.push([name, Math.round(clock.monotonicMs() - begin)]));
+  const learn = (ms: number) => {
+    for (let i = 0; i < 200; i++) pacer.written("n1", ms);
+  };
+  return { clock, pacer, pace, learn, sent };
 }
 
-Deno.test("TransferPacer: lets a quarter of a second's worth through at once", () => {
-  const { clock, send, sent } = makePacer();
-  send("a", BURST - 50);
-  send("b", 50);
-  assertEquals(sent, [["a", 0], ["b", 0]]);
-  send("c", 1);
-  assertEquals(sent.length, 2);
-  clock.advance(1);
-  assertEquals(sent[2], ["c", 1]);
-});
-
-Deno.test("TransferPacer: keeps the rate and the order from then on", () => {
-  const { clock, send, sent } = makePacer();
-  send("burst", BURST);
-  for (const name of ["a", "b", "c"]) send(name, 100);
+Deno.test("TransferPacer: the first piece goes at once, the next after a rest as long as a piece takes", () => {
+  const { clock, learn, pace, sent } = makePacer();
+  learn(100);
+  for (const name of ["a", "b", "c"]) pace(name);
+  assertEquals(sent, [["a", 0]]);
   clock.advance(1_000);
-  assertEquals(sent, [["burst", 0], ["a", 100], ["b", 200], ["c", 300]]);
+  assertEquals(sent, [["a", 0], ["b", 200], ["c", 400]]);
 });
 
-Deno.test("TransferPacer: what was not used is kept for a quarter of a second only", () => {
-  const { clock, send, sent } = makePacer();
+Deno.test("TransferPacer: time in which nothing was to be sent is not saved up", () => {
+  const { clock, learn, pace, sent } = makePacer();
+  learn(100);
   clock.advance(60_000);
-  send("a", BURST);
-  send("b", BURST);
-  clock.advance(BURST - 1);
-  assertEquals(sent.map(([name]) => name), ["a"]);
-  clock.advance(1);
+  for (const name of ["a", "b", "c"]) pace(name);
+  assertEquals(sent, [["a", 60_000]]);
+  clock.advance(399);
+  assertEquals(sent.length, 2);
+});
+
+Deno.test("TransferPacer: pieces that take longer are sent more seldom, and again more often", () => {
+  const { clock, learn, pace, sent } = makePacer();
+  const gap = () => {
+    const count = sent.length;
+    pace("a");
+    pace("b");
+    clock.advance(10_000);
+    const [[, first] = ["", 0], [, second] = ["", 0]] = sent.slice(count);
+    return second - first;
+  };
+  learn(5);
+  assertAlmostEquals(gap(), 10, 1);
+  learn(250);
+  assertAlmostEquals(gap(), 500, 1);
+  learn(5);
+  assertAlmostEquals(gap(), 10, 1);
+});
+
+Deno.test("TransferPacer: one slow piece alone does not stop the others", () => {
+  const { clock, pacer, learn, pace, sent } = makePacer();
+  learn(8);
+  pacer.written("n1", 60_000);
+  pace("a");
+  pace("b");
+  clock.advance(2 * (TRANSFER_PIECE_MS_MAX / 8 + 8));
   assertEquals(sent.map(([name]) => name), ["a", "b"]);
 });
 
-Deno.test("TransferPacer: a piece larger than the rate goes all the same, and is paid for", () => {
-  const { clock, send, sent } = makePacer();
-  send("large", 5_000);
-  send("small", 1);
-  clock.advance(5_000 - BURST);
-  assertEquals(sent, [["large", 5_000 - BURST]]);
-  clock.advance(1);
-  assertEquals(sent[1], ["small", 5_001 - BURST]);
+Deno.test("TransferPacer: a long way is no load: the network's time does not count", () => {
+  const { clock, pacer, pace, sent } = makePacer();
+  pacer.answered("n1", 300);
+  pacer.answered("n1", 100);
+  pacer.answered("n1", 200);
+  for (let i = 0; i < 200; i++) pacer.written("n1", 110);
+  pace("a");
+  pace("b");
+  clock.advance(1_000);
+  assertEquals(sent, [["a", 0], ["b", 20]]);
 });
