@@ -121,25 +121,36 @@ class Placer {
 
   #placeCopy(holders: number[], partition: number, start: number): void {
     const isPrimary = holders.length === 0;
-    let node = this.#walk(holders, start, true);
+    let node = this.#walk(holders, start, (node) => this.#hasRoom(node, isPrimary));
     if (node === undefined && !isPrimary && this.#exchange(holders, partition)) return;
-    node ??= this.#walk(holders, start, false);
+    if (isPrimary) {
+      node ??= this.#walk(
+        holders,
+        start,
+        (node) => this.#hasRoom(node, false) && this.#leadsOneLess(node, partition),
+      );
+      node ??= this.#walk(holders, start, (node) => this.#hasRoom(node, false));
+    }
+    node ??= this.#walk(holders, start, () => true);
     invariant(node !== undefined, "a partition finds a node for each copy", { partition });
     holders.push(node);
     add(this.#copiesHeld, node, 1);
     if (isPrimary) add(this.#primariesHeld, node, 1);
   }
 
-  /** The next node clockwise that may take a copy; with `bounded`, one that has room for it. */
-  #walk(holders: readonly number[], start: number, bounded: boolean): number | undefined {
+  /** The next node clockwise that may take a copy and passes the test. */
+  #walk(
+    holders: readonly number[],
+    start: number,
+    test: (node: number) => boolean,
+  ): number | undefined {
     const length = this.#ringNodes.length;
-    const isPrimary = holders.length === 0;
     let index = start % length;
     for (let travelled = 0; travelled < length;) {
       const node = at(this.#ringNodes, index);
       let step = 1;
       if (!this.#zoneAdmits(holders, node)) step = at(this.#zoneRuns, index);
-      else if (!holders.includes(node) && (!bounded || this.#hasRoom(node, isPrimary))) return node;
+      else if (!holders.includes(node) && test(node)) return node;
       travelled += step;
       index = (index + step) % length;
     }
@@ -155,6 +166,29 @@ class Placer {
   #hasRoom(node: number, asPrimary: boolean): boolean {
     return at(this.#copiesHeld, node) < at(this.#copiesMax, node) &&
       (!asPrimary || at(this.#primariesHeld, node) < at(this.#primariesMax, node));
+  }
+
+  /**
+   * Where every node that may lead one more partition holds all the copies that it may: one with room
+   * for a copy gives its part as primary of an earlier partition to another holder of that.
+   */
+  #leadsOneLess(node: number, partition: number): boolean {
+    const end = Math.max(0, partition - EXCHANGE_PARTITIONS_MAX);
+    for (let other = partition - 1; other >= end; other--) {
+      const others = this.#table[other] ?? [];
+      if (others[0] !== node) continue;
+      const rank = others.findIndex((holder) =>
+        at(this.#primariesHeld, holder) < at(this.#primariesMax, holder)
+      );
+      const heir = others[rank];
+      if (heir === undefined) continue;
+      others[0] = heir;
+      others[rank] = node;
+      add(this.#primariesHeld, heir, 1);
+      add(this.#primariesHeld, node, -1);
+      return true;
+    }
+    return false;
   }
 
   /**

@@ -225,6 +225,24 @@ Deno.test("place: keeps its promises for random nodes, weights, zones and sizes"
   }
 });
 
+Deno.test("place: keeps to the bounds of copies and primaries where there are few of them", () => {
+  for (let seed = 0; seed < 3_000; seed++) {
+    const random = new SeededRandom(seed);
+    const count = 2 + randomBelow(random, 7);
+    const partitions = 4 + randomBelow(random, 29);
+    const replicationFactor = 2 + randomBelow(random, 2);
+    const nodes = nodesOf(count, seed);
+    const table = place(nodes, partitions, replicationFactor);
+    checkTable(table, nodes, replicationFactor);
+    const check = (held: Iterable<number>, fair: number) => {
+      const most = Math.ceil(BALANCE_BOUND * fair - 1e-9);
+      for (const is of held) assert(is <= most, `seed ${seed}: ${is} of ${fair}`);
+    };
+    check(countBy(table.flat()).values(), partitions * Math.min(replicationFactor, count) / count);
+    check(countBy(primariesOf(table)).values(), partitions / count);
+  }
+});
+
 Deno.test("place: zones of unequal size keep to the bound by exchanging copies", () => {
   // Without exchanges most of these go over the bound: the small zones are full at the end.
   const zones = [0, 1, 2, 2, 3, 3, 3, 3];
