@@ -286,6 +286,8 @@ export class RpcClient {
       this.#provenMs = this.#helloSentMs;
       this.#aliveTimer = setPeriodic(this.#deps.clock, RPC_PING_MS, () => {
         const sentMs = this.#deps.clock.monotonicMs();
+        this.#expectAnswer();
+        this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
         connection.sendText(`{"id":"${TIMED_PING_ID}${sentMs}","req_type":"ping"}`);
       });
     }
@@ -344,13 +346,19 @@ export class RpcClient {
       );
       return;
     }
-    // Silence counts from here, unless it began before: a connection over which requests run out of
-    // their time one by one is as dead as one over which a single one waits.
-    if (this.#pending.size === 0 && !this.#unanswered) this.#heard = true;
-    this.#unanswered = true;
+    this.#expectAnswer();
     const id = this.#idNext++;
     this.#pending.set(id, pending);
     connection.sendText(encodeWithId(pending.message, id));
+  }
+
+  /**
+   * Silence counts from here, unless it began before: a connection over which requests run out of their
+   * time one by one is as dead as one over which a single one waits.
+   */
+  #expectAnswer(): void {
+    if (this.#pending.size === 0 && !this.#unanswered) this.#heard = true;
+    this.#unanswered = true;
   }
 
   #refuse(done: Done, code: ErrorCode, text: string): void {
