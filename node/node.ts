@@ -21,6 +21,7 @@ import {
   HOUSEKEEPING_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
+  RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
   SCAN_BYTES_MAX,
   SCAN_ROWS_MAX,
@@ -127,6 +128,7 @@ export class Node {
     this.#owner = {
       self: options.nodeId,
       log,
+      recentWritesMax: this.#standalone ? 0 : RECENT_WRITES_MAX,
       get minInSync() {
         return minInSync();
       },

@@ -8,16 +8,17 @@
  * @module
  */
 import { invariant } from "../shared/errors.ts";
-import { RECENT_WRITES_MAX } from "../shared/limits.ts";
 
-/** A ring of the latest keys. */
+/** A ring of the latest keys, or of none where nobody could miss them. */
 export class RecentWrites {
+  readonly #max: number;
   #keys: string[] = [];
   #floor: number;
   #last: number;
 
-  /** @param lastSeq the seq up to which nothing is known */
-  constructor(lastSeq: number) {
+  /** @param lastSeq the seq up to which nothing is known; @param max how many keys it knows */
+  constructor(lastSeq: number, max: number) {
+    this.#max = max;
     this.#floor = lastSeq;
     this.#last = lastSeq;
   }
@@ -30,9 +31,9 @@ export class RecentWrites {
   /** Notes the write that follows the last one. */
   push(seq: number, key: string): void {
     invariant(seq === this.#last + 1, "writes are noted in order", { seq, last: this.#last });
-    this.#keys[seq % RECENT_WRITES_MAX] = key;
+    if (this.#max > 0) this.#keys[seq % this.#max] = key;
     this.#last = seq;
-    if (this.#floor < seq - RECENT_WRITES_MAX) this.#floor = seq - RECENT_WRITES_MAX;
+    if (this.#floor < seq - this.#max) this.#floor = seq - this.#max;
   }
 
   /** Forgets everything, and goes on from `lastSeq`. */
@@ -47,7 +48,7 @@ export class RecentWrites {
     if (seq < this.#floor) return undefined;
     const keys = new Set<string>();
     for (let s = seq + 1; s <= this.#last; s++) {
-      const key = this.#keys[s % RECENT_WRITES_MAX];
+      const key = this.#keys[s % this.#max];
       invariant(key !== undefined, "the key of a recent write is known", { seq: s });
       keys.add(key);
     }

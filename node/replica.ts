@@ -27,6 +27,8 @@ export interface ReplicaOwner extends ReplicaPorts {
   /** The reply that sends a client to the right node. */
   notPrimary(partition: number): Reply;
   readonly minInSync: number;
+  /** How many of a partition's latest writes are remembered for copies that lack them. */
+  readonly recentWritesMax: number;
 }
 
 /** A partition on this node. */
@@ -45,7 +47,7 @@ export class Replica {
     this.partition = store.partition;
     this.store = store;
     this.#owner = owner;
-    this.#recent = new RecentWrites(store.state.lastSeq);
+    this.#recent = new RecentWrites(store.state.lastSeq, owner.recentWritesMax);
     const clean = store.state.lastSeq === store.state.commitSeq;
     this.follower = new Follower(owner, store, this.#recent, clean);
     this.follower.onDamaged = (error) => this.onDamaged(error);

@@ -4,7 +4,7 @@ import { RECENT_WRITES_MAX } from "../../shared/limits.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
 
 Deno.test("RecentWrites: gives the distinct keys after a seq", () => {
-  const recent = new RecentWrites(10);
+  const recent = new RecentWrites(10, RECENT_WRITES_MAX);
   for (const [seq, key] of [[11, "a"], [12, "b"], [13, "a"]] as const) recent.push(seq, key);
   assertEquals(recent.since(10), new Set(["a", "b"]));
   assertEquals(recent.since(11), new Set(["b", "a"]));
@@ -14,7 +14,7 @@ Deno.test("RecentWrites: gives the distinct keys after a seq", () => {
 });
 
 Deno.test("RecentWrites: says that it does not know what was before it, or is forgotten", () => {
-  const recent = new RecentWrites(10);
+  const recent = new RecentWrites(10, RECENT_WRITES_MAX);
   assertEquals(recent.since(9), undefined);
   for (let i = 1; i <= RECENT_WRITES_MAX; i++) recent.push(10 + i, `k${i}`);
   assertEquals(recent.since(10)?.size, RECENT_WRITES_MAX, "a full ring knows all of it");
@@ -25,7 +25,7 @@ Deno.test("RecentWrites: says that it does not know what was before it, or is fo
 });
 
 Deno.test("RecentWrites.reset: forgets everything and goes on from another seq", () => {
-  const recent = new RecentWrites(0);
+  const recent = new RecentWrites(0, RECENT_WRITES_MAX);
   recent.push(1, "a");
   recent.reset(500);
   assertEquals(recent.since(0), undefined);
@@ -36,7 +36,7 @@ Deno.test("RecentWrites.reset: forgets everything and goes on from another seq",
 });
 
 Deno.test("RecentWrites.push: takes no seq out of order", () => {
-  const recent = new RecentWrites(5);
+  const recent = new RecentWrites(5, RECENT_WRITES_MAX);
   assertThrows(() => recent.push(5, "a"));
   assertThrows(() => recent.push(7, "a"));
   recent.push(6, "a");
@@ -44,7 +44,7 @@ Deno.test("RecentWrites.push: takes no seq out of order", () => {
 
 Deno.test("RecentWrites: agrees with a list of all writes", () => {
   const random = new SeededRandom(7);
-  const recent = new RecentWrites(0);
+  const recent = new RecentWrites(0, RECENT_WRITES_MAX);
   const all: string[] = [];
   for (let seq = 1; seq <= 3 * RECENT_WRITES_MAX; seq++) {
     const key = `k${randomBelow(random, 400)}`;
@@ -55,4 +55,13 @@ Deno.test("RecentWrites: agrees with a list of all writes", () => {
     const wanted = since < seq - RECENT_WRITES_MAX ? undefined : new Set(all.slice(since));
     assertEquals(recent.since(since), wanted, `since ${since} of ${seq}`);
   }
+});
+
+Deno.test("RecentWrites: of none, it knows only where it stands", () => {
+  const recent = new RecentWrites(3, 0);
+  recent.push(4, "a");
+  recent.push(5, "b");
+  assertEquals(recent.lastSeq, 5);
+  assertEquals(recent.since(5)?.size, 0);
+  assertEquals(recent.since(4), undefined);
 });
