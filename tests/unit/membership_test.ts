@@ -717,29 +717,6 @@ Deno.test("Membership.leave: the last node simply goes, and keeps its claim", ()
   assertEquals(world.map.nodes[0]?.state, "up");
 });
 
-Deno.test("Membership.leave: a node waits for those that are down, it may have the last copy", () => {
-  const { world, a, b, c } = three();
-  world.kill(b);
-  world.kill(c);
-  world.advance(3_000);
-  world.leave(a, false);
-  world.advance(5_000);
-  world.leave(a, false);
-  world.advance(5_000);
-  assertEquals(world.received(a, "left"), []);
-  world.map.partitions.forEach(({ primary }) => assertEquals(primary, a.node));
-  world.start("b", { incarnation: 2 });
-  for (let i = 0; i < 400 && world.map.nodes.some(({ id }) => id === a.node); i++) {
-    world.advance(50);
-    world.obey();
-  }
-  assert(!world.map.nodes.some(({ id }) => id === a.node));
-  world.map.partitions.forEach(({ primary, inSync }) => {
-    assertEquals(primary, b.node);
-    assertEquals(inSync, [b.node]);
-  });
-});
-
 Deno.test("Membership.leave: a node that stops hands over its primaries and keeps its copies", () => {
   const { world, a } = three();
   world.leave(a, true);
