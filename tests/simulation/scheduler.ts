@@ -199,8 +199,13 @@ export class Scheduler {
 
   /** Runs `callback` in so many milliseconds, in `process` or, without one, in the world. */
   after(delayMs: number, process: SimProcess | undefined, callback: () => void): void {
+    this.at(this.nowMs + delayMs, process, callback);
+  }
+
+  /** What is to happen at the same moment happens in the order of these calls. */
+  at(atMs: number, process: SimProcess | undefined, callback: () => void): void {
     this.#push({
-      atMs: this.nowMs + delayMs,
+      atMs,
       order: this.#order++,
       process,
       isTimer: false,

@@ -53,6 +53,8 @@ export class SimStream implements Stream {
   #pendingBytes = 0;
   #aboveHighWater = false;
   #lastDueMs = 0;
+  /** When the last of those arrives that are not in `#flying`. */
+  #shortDueMs = 0;
   #flying: Flying[] = [];
 
   constructor(network: SimNetwork, process: SimProcess, remote: Address) {
@@ -161,11 +163,13 @@ export class SimStream implements Stream {
   /** The link is not slow any more: what is on its way arrives soon. */
   hurry(): void {
     const other = this.#other;
-    const flying = this.#flying;
+    const flying = [...this.#flying];
     if (other === undefined || flying.length === 0) return;
-    const delayMs = this.#network.delayMs(this.host, this.remote.host, 0);
-    this.#lastDueMs = this.#network.scheduler.nowMs + delayMs;
-    this.#network.scheduler.after(delayMs, other.process, () => {
+    const { scheduler } = this.#network;
+    const soonMs = scheduler.nowMs + this.#network.delayMs(this.host, this.remote.host, 0);
+    // Behind those that were on their way before.
+    this.#lastDueMs = Math.max(soonMs, this.#shortDueMs);
+    scheduler.at(this.#lastDueMs, other.process, () => {
       for (const each of flying) this.#land(other, each);
     });
   }
@@ -198,18 +202,16 @@ export class SimStream implements Stream {
       scheduler.nowMs + this.#network.delayMs(this.host, this.remote.host, bytes),
     );
     this.#lastDueMs = dueMs;
-    const delayMs = dueMs - scheduler.nowMs;
-    if (delayMs > LONG_MS && !other.#dead) {
+    if (dueMs - scheduler.nowMs > LONG_MS && !other.#dead) {
       const flying = { parcel, landed: false };
       this.#flying.push(flying);
-      scheduler.after(delayMs, other.process, () => this.#land(other, flying));
+      scheduler.at(dueMs, other.process, () => this.#land(other, flying));
       return;
     }
+    this.#shortDueMs = dueMs;
     // Where the other process is dead, its system answers, if it has power.
-    if (other.#dead) scheduler.after(delayMs, undefined, () => this.#reachDead(other));
-    else {
-      scheduler.after(delayMs, other.process, () => other.#arrive(parcel));
-    }
+    if (other.#dead) scheduler.at(dueMs, undefined, () => this.#reachDead(other));
+    else scheduler.at(dueMs, other.process, () => other.#arrive(parcel));
   }
 
   #reachDead(other: SimStream): void {
