@@ -20,7 +20,6 @@ import {
   GROUP_WIRE_BYTES_MAX,
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
-  REQUEST_TIMEOUT_MS,
   VALUE_BYTES_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
@@ -49,14 +48,8 @@ import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
-import { WaitingRequests } from "./waiting_requests.ts";
-import {
-  type InFlight,
-  inFlightBytes,
-  type ReplyTo,
-  whenCommitted,
-  WriteQueue,
-} from "./write_queue.ts";
+import { deadlineOf, type Timed, WaitingRequests } from "./waiting_requests.ts";
+import { type InFlight, inFlightBytes, type ReplyTo, WriteQueue } from "./write_queue.ts";
 
 /**
  * `aligning`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
@@ -113,7 +106,7 @@ export class Primary implements StreamOwner {
     this.ports = ports;
     this.store = store;
     const nowMs = () => ports.nowMs();
-    this.#writes = new WriteQueue(ports.inFlight);
+    this.#writes = new WriteQueue(ports.inFlight, nowMs);
     this.#waiting = new WaitingRequests(nowMs);
     this.#confirming = new WaitingRequests(nowMs);
     this.#unconfirmed = new WaitingRequests(nowMs);
@@ -134,7 +127,8 @@ export class Primary implements StreamOwner {
   }
 
   get waitingCount(): number {
-    return this.#waiting.size + this.#confirming.size + this.#unconfirmed.size;
+    return this.#waiting.size + this.#confirming.size + this.#unconfirmed.size +
+      this.#writes.waitingCount;
   }
 
   get streams(): readonly CopyStream[] {
@@ -167,23 +161,28 @@ export class Primary implements StreamOwner {
   /** A request for a key of this partition. */
   execute(request: KeyRequest, reply: ReplyTo): void {
     if (this.phase !== "serving") {
-      this.#waiting.add(request, reply, () => this.execute(request, reply));
+      this.#waitForService(request, reply);
       return;
     }
     const operation = OPERATIONS[request.req_type];
     if (operation.kind !== "read") this.#change(request, reply);
     else if (this.#isReadable()) this.#read(request, operation, reply);
-    else this.#confirmFirst(request, reply, () => this.#read(request, operation, reply));
+    else this.#confirmFirst(request, reply, (left) => this.#read(left, operation, reply));
+  }
+
+  #waitForService(request: KeyRequest, reply: ReplyTo): void {
+    this.#waiting.add(request, reply, (left) => this.execute(left, reply));
   }
 
   /** Runs `then` with the partition readable and everything up to now committed; for scans. */
-  whenStable(request: { timeout_ms?: number | undefined }, reply: ReplyTo, then: () => void): void {
-    const again = () => this.whenStable(request, reply, then);
+  whenStable(request: Timed, reply: ReplyTo, then: () => void): void {
     if (this.phase !== "serving") {
-      this.#waiting.add(request, reply, again);
+      this.#waiting.add(request, reply, (left) => this.whenStable(left, reply, then));
       return;
     }
-    this.#whenReadable(request, reply, () => whenCommitted(this.#writes.last, reply, then));
+    this.#whenReadable(request, reply, (left) => {
+      this.#writes.whenCommitted(this.#writes.last, left, reply, then);
+    });
   }
 
   // Writes.
@@ -207,7 +206,9 @@ export class Primary implements StreamOwner {
       if (lane !== undefined) {
         const remembered = rememberedReply(request, this.store.get(lane));
         if (remembered !== undefined) {
-          this.#answerAsOf([lane], request, settled(request, remembered), reply);
+          // What keeps the answer back tells nothing of the attempt that it is the answer to.
+          const fail = (why: Reply) => reply(stillUnknown(request, why));
+          this.#answerAsOf([lane], request, settled(request, remembered), reply, fail);
           return;
         }
       }
@@ -239,16 +240,25 @@ export class Primary implements StreamOwner {
     return evaluateWrite(request, operation, store, context);
   }
 
-  /** Answers with what the newest entries of keys say, when those are committed and current. */
-  #answerAsOf(keys: readonly string[], request: KeyRequest, answer: Reply, reply: ReplyTo): void {
+  /**
+   * Answers with what the newest entries of keys say, when those are committed and current; `fail` is
+   * told where that does not come about.
+   */
+  #answerAsOf(
+    keys: readonly string[],
+    request: KeyRequest,
+    answer: Reply,
+    reply: ReplyTo,
+    fail: ReplyTo = reply,
+  ): void {
     let newest: InFlight | undefined;
     for (const key of keys) {
       const write = this.#writes.newest(key);
       if (write === undefined) continue;
       if (newest === undefined || write.entry.seq > newest.entry.seq) newest = write;
     }
-    this.#whenReadable(request, reply, () => {
-      whenCommitted(newest, reply, () => reply(answer));
+    this.#whenReadable(request, fail, (left) => {
+      this.#writes.whenCommitted(newest, left, fail, () => reply(answer));
     });
   }
 
@@ -301,7 +311,7 @@ export class Primary implements StreamOwner {
       ));
       return;
     }
-    const deadlineMs = ports.nowMs() + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
+    const deadlineMs = deadlineOf(request, ports.nowMs());
     const early = "acks" in request && request.acks === "primary";
     try {
       const [only] = entries;
@@ -402,16 +412,19 @@ export class Primary implements StreamOwner {
       if (this.#whyNoWrite(request.req_type) !== undefined) reply(gone);
       else this.#propose(request, [{ key, write: DELETION }], wallMs, gone, reply);
     } else if (newest === undefined) reply(operation.read(request, live));
-    else whenCommitted(newest, reply, () => reply(operation.read(request, live)));
+    else {
+      this.#writes.whenCommitted(newest, request, reply, () => {
+        reply(operation.read(request, live));
+      });
+    }
   }
 
-  /** Runs `then` once this node is known to be the primary at a time after the request came. */
-  #whenReadable(
-    request: { timeout_ms?: number | undefined },
-    reply: ReplyTo,
-    then: () => void,
-  ): void {
-    if (this.#isReadable()) then();
+  /**
+   * Runs `then`, with what the request has of its time then, once this node is known to be the primary at
+   * a time after the request came.
+   */
+  #whenReadable<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
+    if (this.#isReadable()) then(request);
     else this.#confirmFirst(request, reply, then);
   }
 
@@ -419,11 +432,7 @@ export class Primary implements StreamOwner {
     return (this.ports.hasLease() && !this.leaseBarred) || this.confirmTargets().length === 0;
   }
 
-  #confirmFirst(
-    request: { timeout_ms?: number | undefined },
-    reply: ReplyTo,
-    then: () => void,
-  ): void {
+  #confirmFirst<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
     this.#unconfirmed.add(request, reply, then);
     this.ports.confirmReads(this.partition);
   }
@@ -585,7 +594,7 @@ export class Primary implements StreamOwner {
     const failure = toKvError(error);
     if (failure.code === "corrupt" && this.onDamaged(error)) {
       this.phase = "stopped";
-      this.#waiting.add(request, reply, () => this.execute(request, reply));
+      this.#waitForService(request, reply);
       return;
     }
     reply(errorReply(failure.code, `${request.req_type}: ${failure.message}`));
@@ -602,6 +611,15 @@ function entryOf({ key, write }: Change, seq: number, term: number, timestampMs:
   const { flags, expiresAtMs, value, contentType } = write;
   const entry: Entry = { key, seq, term, flags, timestampMs, expiresAtMs, value };
   return contentType === undefined ? entry : { ...entry, contentType };
+}
+
+/** An earlier attempt of the request is known here, and what comes of it is not. */
+function stillUnknown(request: KeyRequest, why: Reply): Reply {
+  const message = why.req_type === "error" ? why.message : "";
+  return errorReply(
+    "outcome_unknown",
+    `${request.req_type}: an earlier attempt may have happened; of this one: ${message}`,
+  );
 }
 
 /** The changes that belong together do not fit into one frame to a copy. */

@@ -20,6 +20,7 @@ import type { PartitionStore } from "./partition_store.ts";
 import { Primary } from "./primary.ts";
 import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+import { deadlineOf, type Timed, withTimeLeft } from "./waiting_requests.ts";
 import type { ReplyTo } from "./write_queue.ts";
 
 /** What a node adds to the ports of its replicas. */
@@ -181,6 +182,7 @@ export class Replica {
       return;
     }
     const options = { rowsMax: Math.min(request.limit ?? rowsMax, rowsMax), bytesMax };
+    const deadlineMs = deadlineOf(request, this.#owner.nowMs());
     primary.whenStable(request, reply, () => {
       this.store.scan(request.after, options).then(
         // What the scan saw may have been written since: it leaves when that is committed as well.
@@ -189,7 +191,8 @@ export class Replica {
             reply(this.#owner.notPrimary(this.partition));
             return;
           }
-          primary.whenStable(request, reply, () => {
+          const left = withTimeLeft(request, deadlineMs, this.#owner.nowMs());
+          primary.whenStable(left, reply, () => {
             const wallMs = this.#owner.wallMs();
             const live = page.entries.filter((entry) =>
               isLive(entry, wallMs) && !isLaneKey(entry.key)
@@ -216,7 +219,7 @@ export class Replica {
    * then, whoever becomes primary. Whoever gets it closes it.
    */
   picture(
-    request: { timeout_ms?: number | undefined },
+    request: Timed,
     page: { rowsMax: number; bytesMax: number },
     reply: ReplyTo,
     then: (picture: PartitionPicture) => void,
@@ -226,6 +229,7 @@ export class Replica {
       reply(this.#owner.notPrimary(this.partition));
       return;
     }
+    const deadlineMs = deadlineOf(request, this.#owner.nowMs());
     primary.whenStable(request, reply, () => {
       const picture = this.store.picture(page);
       const giveUp = (refusal: Reply) => {
@@ -233,7 +237,8 @@ export class Replica {
         reply(refusal);
       };
       // Writes that came while the others were waited for are in it too.
-      primary.whenStable(request, giveUp, () => then(picture));
+      const left = withTimeLeft(request, deadlineMs, this.#owner.nowMs());
+      primary.whenStable(left, giveUp, () => then(picture));
     });
   }
 

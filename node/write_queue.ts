@@ -4,24 +4,26 @@
  * to say.
  *
  * Invariants: entries come in the order of their seqs; each write is answered at most once; the bytes
- * of what is here are taken out of the node's budget.
+ * of what is here are taken out of the node's budget; what waits is bounded in number, and waits no
+ * longer than until its deadline.
  *
  * @module
  */
 import type { ByteBudget } from "../shared/byte_budget.ts";
 import type { Entry } from "../shared/entry.ts";
-import { REQUEST_OVERHEAD_BYTES } from "../shared/limits.ts";
+import { REQUEST_OVERHEAD_BYTES, WAITING_REQUESTS_MAX } from "../shared/limits.ts";
 import type { Reply } from "../shared/messages.ts";
 import { errorReply } from "../shared/operations/operation.ts";
+import {
+  deadlineOf,
+  splitLate,
+  type Timed,
+  tooManyWait,
+  type Waiting,
+} from "./waiting_requests.ts";
 
 /** Takes the one reply to a request. */
 export type ReplyTo = (reply: Reply) => void;
-
-/** Something that waits for a write to be committed: a read of its key, or a refusal based on it. */
-interface Waiter {
-  run(): void;
-  fail(reply: Reply): void;
-}
 
 /** A write that is not committed. */
 export interface InFlight {
@@ -32,7 +34,8 @@ export interface InFlight {
   /** To be answered when it is on this node's disk. */
   readonly early: boolean;
   readonly deadlineMs: number;
-  waiters: Waiter[] | undefined;
+  /** What goes on when it is committed: reads of its key, refusals based on it. */
+  waiters: Waiting[] | undefined;
   committed: boolean;
   /** Filled in by the queue. */
   next: InFlight | undefined;
@@ -46,20 +49,28 @@ export function inFlightBytes({ key, value }: Entry): number {
 /** Writes under way. */
 export class WriteQueue {
   readonly #budget: ByteBudget;
+  readonly #nowMs: () => number;
   #first: InFlight | undefined;
   #last: InFlight | undefined;
   /** The first that is not on this node's disk. */
   #undurable: InFlight | undefined;
   #size = 0;
+  #waiting = 0;
   /** By key, where somebody has asked since there last was none: most come and go unseen. */
   #newest: Map<string, InFlight> | undefined;
 
-  constructor(budget: ByteBudget) {
+  constructor(budget: ByteBudget, nowMs: () => number) {
     this.#budget = budget;
+    this.#nowMs = nowMs;
   }
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Requests that wait for a write to be committed. */
+  get waitingCount(): number {
+    return this.#waiting;
   }
 
   /** The newest write of a key. */
@@ -106,7 +117,25 @@ export class WriteQueue {
       onCommitted(write.entry.key);
       answer(write);
       const { waiters } = write;
-      if (waiters !== undefined) { for (const waiter of waiters) waiter.run(); }
+      if (waiters === undefined) continue;
+      this.#waiting -= waiters.length;
+      for (const waiter of waiters) waiter.run();
+    }
+  }
+
+  /** Runs `then` when the write, if there is one, is committed. Refuses what would wait beyond the bound. */
+  whenCommitted(
+    write: InFlight | undefined,
+    request: Timed,
+    fail: ReplyTo,
+    then: () => void,
+  ): void {
+    if (write === undefined || write.committed) then();
+    else if (this.#waiting >= WAITING_REQUESTS_MAX) fail(tooManyWait());
+    else {
+      this.#waiting++;
+      const deadlineMs = deadlineOf(request, this.#nowMs());
+      (write.waiters ??= []).push({ deadlineMs, run: then, fail });
     }
   }
 
@@ -125,14 +154,27 @@ export class WriteQueue {
     for (let write = this.#first; write !== undefined; write = write.next) yield write;
   }
 
-  /** Answers those whose deadline has passed; they go on. */
+  /** Answers those whose deadline has passed; the writes go on. */
   expire(nowMs: number): void {
     for (const write of this.#all()) {
+      if (write.waiters !== undefined) this.#expireWaiters(write, write.waiters, nowMs);
       if (write.deadlineMs > nowMs || write.reply === undefined) continue;
       const { reply } = write;
       write.reply = undefined;
       reply(errorReply("outcome_unknown", "the deadline passed before all copies had the write"));
     }
+  }
+
+  #expireWaiters(write: InFlight, waiters: readonly Waiting[], nowMs: number): void {
+    const { late, others } = splitLate(waiters, nowMs);
+    write.waiters = others.length === 0 ? undefined : others;
+    this.#waiting -= late.length;
+    if (late.length === 0) return;
+    const reply = errorReply(
+      "timeout",
+      "the deadline passed before all copies had a write of the key",
+    );
+    for (const waiter of late) waiter.fail(reply);
   }
 
   /** This node is not primary any more: nobody here will know how they end. */
@@ -144,6 +186,7 @@ export class WriteQueue {
       this.#newest =
         undefined;
     this.#size = 0;
+    this.#waiting = 0;
     for (const { entry, reply, waiters } of writes) {
       this.#budget.give(inFlightBytes(entry));
       reply?.(errorReply(
@@ -153,16 +196,6 @@ export class WriteQueue {
       for (const waiter of waiters ?? []) waiter.fail(notPrimary);
     }
   }
-}
-
-/** Runs `then` when the write, if there is one, is committed. */
-export function whenCommitted(
-  write: InFlight | undefined,
-  fail: (reply: Reply) => void,
-  then: () => void,
-): void {
-  if (write === undefined || write.committed) then();
-  else (write.waiters ??= []).push({ run: then, fail });
 }
 
 function answer(write: InFlight): void {

@@ -220,8 +220,10 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "reads do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "whenCommitted(newest, reply, () => reply(operation.read(request, live)))",
-      "reply(operation.read(request, live))",
+      "this.#writes.whenCommitted(newest, request, reply, () => {\n" +
+      "        reply(operation.read(request, live));\n" +
+      "      });",
+      "reply(operation.read(request, live));",
     ]],
     seedsMax: 40,
     storm: "cuts",
@@ -230,7 +232,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "refusals do not wait for a write in flight",
     file: "node/primary.ts",
     edits: [[
-      "whenCommitted(newest, reply, () => reply(answer))",
+      "this.#writes.whenCommitted(newest, left, fail, () => reply(answer))",
       "reply(answer)",
     ]],
     seedsMax: 60,

@@ -40,6 +40,27 @@ Deno.test("WaitingRequests answers whose deadline has passed, and no other", () 
   assertEquals(waiting.size, 0);
 });
 
+Deno.test("WaitingRequests keeps what comes while it answers", () => {
+  const { log, waiting, add } = setUp();
+  waiting.add({ timeout_ms: 50 }, () => add("next"), () => {});
+  waiting.expire(1_050);
+  assertEquals(waiting.size, 1);
+  for (const request of waiting.takeAll()) request.run();
+  assertEquals(log, ["next runs"]);
+});
+
+Deno.test("WaitingRequests lets a request go on with what is left of its time", () => {
+  let nowMs = 1_000;
+  const waiting = new WaitingRequests(() => nowMs);
+  const left: (number | undefined)[] = [];
+  for (const timeout_ms of [50, 500, undefined]) {
+    waiting.add({ timeout_ms }, () => {}, (request) => left.push(request.timeout_ms));
+  }
+  nowMs += 200;
+  for (const request of waiting.takeAll()) request.run();
+  assertEquals(left, [1, 300, REQUEST_TIMEOUT_MS - 200]);
+});
+
 Deno.test("WaitingRequests refuses more than it may hold", () => {
   const { log, waiting, add } = setUp();
   for (let i = 0; i <= WAITING_REQUESTS_MAX; i++) add(String(i));
