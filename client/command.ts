@@ -11,6 +11,7 @@ import type { Acks, Consistency, KeyRequest } from "../shared/messages.ts";
 import type { Random } from "../shared/random.ts";
 import { flagOf, type Setting } from "../shared/setting.ts";
 import {
+  dashed,
   findOption,
   optionName,
   readOption,
@@ -154,7 +155,7 @@ export function ownValues(
   given: readonly RequestOption[],
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
-  for (const option of given) readOption(values, command, own, option);
+  for (const option of given) readOption(values, command, own, option, dashed(option[0]));
   return values;
 }
 

@@ -15,7 +15,13 @@ import type { WordField } from "../shared/word_fields.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
-import { KEY, printEither, replyDocument, SETTING_FIELDS } from "./operation_commands.ts";
+import {
+  checkExpiry,
+  KEY,
+  printEither,
+  replyDocument,
+  SETTING_FIELDS,
+} from "./operation_commands.ts";
 import { commandError, dateText, errorDocument, errorLine, keyLabel, timeLeft } from "./output.ts";
 
 const KEYS = [{ ...KEY, repeats: true }];
@@ -94,6 +100,7 @@ async function runMany(
   const requests = rows.map((row) =>
     requestFromWords(operation, row.map(({ text }) => text), given, "shell")
   );
+  for (const request of requests) checkExpiry(request, context.clock.wallMs());
   const { timeoutMs, consistency, acks } = settings;
   const client = await context.client();
   const ends = await eachOf(

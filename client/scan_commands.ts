@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../shared/errors.ts";
-import { described, type Fields, flag, optional, uint } from "../shared/fields.ts";
+import { described, type Fields, flag, optional, positiveUint } from "../shared/fields.ts";
 import { compareKeys } from "../shared/key_order.ts";
 import { joinBytes } from "../shared/join_bytes.ts";
 import { EXPORT_CHUNK_BYTES } from "../shared/limits.ts";
@@ -21,7 +21,7 @@ import { count, entryDocument, keyLabel } from "./output.ts";
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,
   ...SCAN_ORDER_FIELDS,
-  limit: described("At most so many keys", optional(uint), { fallback: "all" }),
+  limit: described("At most so many keys", optional(positiveUint), { fallback: "all" }),
   keys_only: described("Without the values", optional(flag)),
 };
 
@@ -109,7 +109,6 @@ async function runScan(args: readonly Word[], context: CommandContext): Promise<
   const { io, settings, signal, given } = context;
   const values = valuesOf("scan", SCAN_FIELDS, args, given);
   const { after, limit, reverse = false, keys_only: keysOnly = false } = values;
-  if (limit === 0) throw new KvError("bad_request", "scan: --limit must be 1 or more");
   const selection = selectionOf(values);
   if (after !== undefined) Object.assign(selection, behind(selection, after, reverse));
   const options = { ...selection, limit, reverse, timeoutMs: settings.timeoutMs, signal };

@@ -35,11 +35,27 @@ function readForm({ form, choices }: Field<unknown>, word: string): unknown {
   }
 }
 
-/** What a word must be, as it stands after "must be". */
-export function wordRequires(field: Field<unknown>): string {
+/**
+ * What a word must be, as it stands after "must be".
+ *
+ * @param unitRequired of a time: a number alone is none
+ * @param given the word that was refused, where there is one
+ */
+export function wordRequires(
+  field: Field<unknown>,
+  unitRequired = false,
+  given?: string,
+): string {
   switch (field.form) {
-    case "duration":
-      return "a time such as 10m, 1h30m or 500ms, or a number of milliseconds";
+    case "duration": {
+      const whole = unitRequired ? undefined : readWhole(given ?? "");
+      const ms = whole ?? readDuration(given ?? "");
+      if (ms === 0) return "more than 0";
+      if (ms !== undefined && !Number.isSafeInteger(ms)) return `at most ${DAYS_MAX}d`;
+      return unitRequired
+        ? "a time with its unit, such as 10m, 1h30m or 500ms"
+        : "a time such as 10m, 1h30m or 500ms, or a number of milliseconds";
+    }
     case "date":
       return "a date such as 2030-01-31T12:00:00Z, or milliseconds since 1970";
     case "document":
@@ -90,6 +106,12 @@ const UNIT_MS: Readonly<Record<string, number>> = {
  * the largest to the smallest. Undefined for anything else, a number without a unit too.
  */
 export function parseDuration(word: string): number | undefined {
+  const ms = readDuration(word);
+  return Number.isSafeInteger(ms) ? ms : undefined;
+}
+
+/** The same, and of a time that is too long a number that is no safe integer. */
+function readDuration(word: string): number | undefined {
   if (word.length > 64 || !/^(\d+(\.\d+)?(ms|[smhdw]))+$/.test(word)) return undefined;
   let total = 0;
   let last = Infinity;
@@ -99,9 +121,10 @@ export function parseDuration(word: string): number | undefined {
     last = unitMs;
     total += Number(digits) * unitMs;
   }
-  const rounded = Math.round(total);
-  return Number.isSafeInteger(rounded) ? rounded : undefined;
+  return Math.round(total);
 }
+
+const DAYS_MAX = Math.floor(Number.MAX_SAFE_INTEGER / 86_400_000);
 
 /**
  * Milliseconds since 1970 of `2030-01-31` (the beginning of that day, UTC) or of a date with time and

@@ -76,12 +76,20 @@ export function described<T>(
   return { requires, optional, form, choices, about: { summary, ...more }, is };
 }
 
+function isPositive(value: unknown): boolean {
+  return isUint(value) && value > 0;
+}
+
 export const text = field<string>("a string", (v) => typeof v === "string", "text");
 export const uint = field<number>("a whole number from 0", isUint, "uint");
 export const number = field<number>("a number", (v) => typeof v === "number", "number");
 export const flag = field<boolean>("true or false", (v) => typeof v === "boolean", "flag");
 /** So long, in milliseconds. */
 export const duration = field<number>("a whole number from 0", isUint, "duration");
+/** The same where nothing at all would be a mistake: a key that is to live for no time. */
+export const positiveDuration = field<number>("a whole number from 1", isPositive, "duration");
+/** So many, where none would be a mistake. */
+export const positiveUint = field<number>("a whole number from 1", isPositive, "uint");
 /** A moment, in milliseconds since 1970-01-01 UTC. */
 export const date = field<number>("a whole number from 0", isUint, "date");
 export const array = <T>() => field<readonly T[]>("an array", Array.isArray);

@@ -56,6 +56,7 @@ export function findOption<F extends WordField>(
  * Reads an option into an object.
  *
  * @param what whose option it is, for the error's text
+ * @param label the option as whoever typed it knows it, likewise
  * @throws {KvError} `bad_request`
  */
 export function readOption(
@@ -63,14 +64,20 @@ export function readOption(
   what: string,
   known: readonly WordField[],
   [given, word]: RequestOption,
+  label = shownWord(given),
 ): void {
   const option = findOption(known, given);
   if (option === undefined) {
     const names = known.map(({ optionNames }) => `--${optionNames.at(-1)}`).join(", ") || "none";
     throw badWord(what, `unknown option ${shownWord(given)}; it takes ${names}`);
   }
-  if (Object.hasOwn(into, option.name)) throw badWord(what, `${quoted(option)} is given twice`);
-  readWord(into, what, option, word, optionName(given) !== option.optionNames[0]);
+  if (Object.hasOwn(into, option.name)) throw badWord(what, `${label} is given twice`);
+  readWord(into, what, option, word, optionName(given) !== option.optionNames[0], label);
+}
+
+/** An option as the shell has it. */
+export function dashed(given: string): string {
+  return `--${optionName(given)}`;
 }
 
 /**
@@ -78,6 +85,7 @@ export function readOption(
  *
  * @param unitRequired whether a time must have a unit: a number alone would be taken for seconds by some
  * and for milliseconds by others
+ * @param label how the word is called in the error's text
  * @throws {KvError} `bad_request`
  */
 export function readWord(
@@ -86,22 +94,21 @@ export function readWord(
   option: WordField,
   word: RequestWord | undefined,
   unitRequired: boolean,
+  label: string,
 ): void {
   const { name, field } = option;
   if (word === undefined) {
     if (field.form !== "flag") {
-      throw badWord(what, `${quoted(option)} needs a value: ${wordRequires(field)}`);
+      throw badWord(what, `${label} needs a value: ${wordRequires(field, unitRequired)}`);
     }
     into[name] = true;
     return;
   }
-  const text = wordText(what, quoted(option), word);
+  const text = wordText(what, label, word);
   const value = unitRequired ? parseDuration(text) : parseField(field, text);
-  if (value === undefined) {
-    const required = unitRequired
-      ? "a time with its unit, such as 10m, 1h30m or 500ms"
-      : wordRequires(field);
-    throw badWord(what, `${quoted(option)} must be ${required}; given ${shownWord(text)}`);
+  if (value === undefined || !field.is(value)) {
+    const required = wordRequires(field, unitRequired, text);
+    throw badWord(what, `${label} must be ${required}; given ${shownWord(text)}`);
   }
   into[name] = value;
 }
@@ -124,8 +131,4 @@ export function badWord(whose: string, what: string): KvError {
 
 export function shownWord(text: string): string {
   return JSON.stringify(text.length > 64 ? text.slice(0, 63) + "…" : text);
-}
-
-function quoted({ name }: WordField): string {
-  return JSON.stringify(name);
 }

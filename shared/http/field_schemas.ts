@@ -38,7 +38,7 @@ function typeOf({ form, choices, requires }: Field<unknown>): JsonSchema {
     case "uint":
     case "duration":
     case "date":
-      return { type: "integer", minimum: 0 };
+      return { type: "integer", minimum: requires === "a whole number from 1" ? 1 : 0 };
     case "number":
       return { type: "number" };
     case "flag":

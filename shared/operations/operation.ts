@@ -18,6 +18,7 @@ import {
   localBytes,
   oneOf,
   optional,
+  positiveDuration,
   text,
   uint,
 } from "../fields.ts";
@@ -173,7 +174,7 @@ export const EXPIRY_FIELDS = {
     unit: "ms since 1970-01-01 UTC",
     fallback: "never",
   }),
-  ttl_ms: described("How long from now until the key expires", optional(duration), {
+  ttl_ms: described("How long from now until the key expires", optional(positiveDuration), {
     unit: "ms",
     fallback: "never",
   }),

@@ -11,6 +11,7 @@ import { KvError } from "../errors.ts";
 import type { KeyRequest } from "../messages.ts";
 import {
   badWord,
+  dashed,
   findOption,
   optionName,
   readOption,
@@ -110,7 +111,9 @@ export function requestFromWords(
     if (position === undefined) return;
     if (position.name === "value") Object.assign(request, valueFields(operationName, word));
     else {
-      readWord(request, operationName, position, word, position.optionNames.length > 1);
+      const { name, optionNames } = position;
+      const label = argumentLabel(name);
+      readWord(request, operationName, position, word, optionNames.length > 1, label);
     }
   });
   const known = givable(operation, door);
@@ -121,7 +124,10 @@ export function requestFromWords(
         throw badWord(operationName, `"value" is given twice`);
       }
       Object.assign(request, valueFields(operationName, word));
-    } else readOption(request, operationName, known, option);
+    } else {
+      const label = door === "shell" ? dashed(name) : undefined;
+      readOption(request, operationName, known, option, label);
+    }
   }
   checkRequired(request, operationName, operation, words.length);
   return request as unknown as KeyRequest;

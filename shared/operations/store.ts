@@ -10,6 +10,7 @@ import { described, flag, mediaType, optional } from "../fields.ts";
 import type { Reply } from "../messages.ts";
 import {
   ALL_DOORS,
+  badRequest,
   CONDITION_FIELDS,
   errorReply,
   type Example,
@@ -74,10 +75,14 @@ function storeOperation(
       req_type !== "put" || if_version !== undefined || previous === true || keep_ttl === true ||
       created === true,
     evaluate(request, current, { wallMs }) {
+      const given = expiryOf(request, wallMs);
+      const keeps = request.keep_ttl === true;
+      if (keeps && given !== undefined) {
+        throw badRequest(request, `give an expiry or "keep_ttl", not both`);
+      }
       const refused = refusal(request, current) ?? versionRefusal(request, current);
       if (refused !== undefined) return { answer: withPrevious(refused, request, current) };
-      const expiresAtMs = expiryOf(request, wallMs) ??
-        (request.keep_ttl === true ? current?.expiresAtMs : undefined) ?? 0;
+      const expiresAtMs = given ?? (keeps ? current?.expiresAtMs : undefined) ?? 0;
       const write = valueWrite(valueOf(request), expiresAtMs, wallMs, request.content_type);
       if (request.previous !== true && request.created !== true) return { write };
       const before = request.previous === true ? previousOf(current) : {};

@@ -43,6 +43,11 @@ Deno.test("decodeMessage says what is wrong, and with which message", () => {
     ['{"id":1,"req_type":"put","key":"k","value":5}', 'put: "value" must be a string', 1],
     ['{"id":1,"req_type":"put","key":"k","value":"v","acks":"some"}', '"acks" must be one of', 1],
     ['{"id":1,"req_type":"get","key":"k","timeout_ms":-1}', '"timeout_ms" must be', 1],
+    [
+      '{"id":1,"req_type":"put","key":"k","value":"v","ttl_ms":0}',
+      '"ttl_ms" must be a whole number from 1',
+      1,
+    ],
     ['{"id":{},"req_type":"ping"}', '"id" must be a number or a string', undefined],
     ['{"id":true,"req_type":"get","key":"k"}', '"id" must be a number or a string', undefined],
     ['{"id":1e999,"req_type":"ping"}', '"id" must be a number that JSON can carry', undefined],

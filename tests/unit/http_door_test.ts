@@ -176,7 +176,16 @@ Deno.test("HTTP: expiry by parameter and header, shown on reads", async () => {
     const left = at === 0 ? null : String(Math.ceil((at - wallMs) / 1_000));
     assertEquals(get.headers.get("kv-ttl"), left, query);
   }
-  for (const query of ["?ttl=1&ttl_ms=1", "?ttl=0", "?ttl=-1", "?ttl=1.5", "?ttl=99999999999999"]) {
+  for (
+    const query of [
+      "?ttl=1&ttl_ms=1",
+      "?ttl=1&keep_ttl",
+      "?ttl=0",
+      "?ttl=-1",
+      "?ttl=1.5",
+      "?ttl=99999999999999",
+    ]
+  ) {
     await bench.problem(400, "bad_request", "PUT", `/kv/k${query}`, { body: "v" });
   }
   const word = await bench.ask("PUT", "/kv/k?ttl=1h", { body: "v" });

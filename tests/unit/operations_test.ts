@@ -138,6 +138,8 @@ for (const [name, args, current, expected] of CASES) {
 const REFUSED: [OperationName, Record<string, unknown>, Entry | undefined, string][] = [
   ["put", {}, undefined, "bad_request"],
   ["put", { value: "v", ttl_ms: 1, expires_at: 1 }, undefined, "bad_request"],
+  ["put", { value: "v", ttl_ms: 1, keep_ttl: true }, undefined, "bad_request"],
+  ["create", { value: "v", expires_at: 1, keep_ttl: true }, entry("o"), "bad_request"],
   ["expire", {}, entry("o"), "bad_request"],
   ["get_and_expire", { ttl_ms: 1, persist: true }, entry("o"), "bad_request"],
   ["increment", { by: "1.5" }, undefined, "not_an_integer"],

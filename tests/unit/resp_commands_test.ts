@@ -109,7 +109,7 @@ Deno.test("KV.SCAN, KV.COUNT and KV.DELETE_MATCHING: a prefix or range, in order
     ["KV.COUNT START k:2 END z", ":3\r\n"],
     ["KV.SCAN LIMIT 0", '-ERR bad_request scan: "limit" must be 1 to 10000\r\n'],
     ["KV.COUNT k: LIMIT 1", '-ERR bad_request kv.count: unknown option "LIMIT"; it takes '],
-    ["KV.SCAN k: LIMIT", '-ERR bad_request kv.scan: "limit" needs a value'],
+    ["KV.SCAN k: LIMIT", '-ERR bad_request kv.scan: "LIMIT" needs a value'],
     ["KV.DELETE_MATCHING", "-ERR wrong number of arguments for 'kv.delete_matching' command\r\n"],
     ["KV.DELETE_MATCHING k: START k:3", ":1\r\n"],
     ["KV.DELETE_MATCHING k:", ":2\r\n"],

@@ -89,9 +89,9 @@ Deno.test("scan prints keys in order, a part, backwards, from where another ende
     ["count", 0, "5\n"],
     ["count a:", 0, "3\n"],
     ["count --start a:2 --end b --json", 0, '{"count":2}\n'],
-    ["scan a: --prefix b:", 2, /"prefix" is given twice/],
-    ["scan --limit 0", 2, /--limit must be 1 or more/],
-    ["scan --limit many", 2, /"limit" must be a whole number/],
+    ["scan a: --prefix b:", 2, /--prefix is given twice/],
+    ["scan --limit 0", 2, /--limit must be a whole number from 1/],
+    ["scan --limit many", 2, /--limit must be a whole number/],
     ["scan --values", 2, /unknown option --values; it takes .*--keys-only/],
   ];
   for (const [line, exitCode, printed] of table) {
