@@ -7,7 +7,9 @@
  */
 import { KvError } from "../shared/errors.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../shared/limits.ts";
+import type { Fields } from "../shared/fields.ts";
 import type { Message, PlainRequest, Reply } from "../shared/messages.ts";
+import { OPERATIONS } from "../shared/operations/table.ts";
 import { valueOfReply } from "../shared/value_codec.ts";
 import {
   type DeleteOptions,
@@ -45,19 +47,12 @@ export class KeyCalls {
     options: StoreOptions,
   ): KeyCall<number> {
     this.checkKey(type, key);
-    const { ttlMs, expiresAtMs, keepTtl, ifVersion, contentType } = options;
     return {
       request: {
         req_type: type,
         key,
         bytes: this.#bytes(type, key, value),
-        ...given({
-          ttl_ms: ttlMs,
-          expires_at: expiresAtMs,
-          keep_ttl: keepTtl,
-          if_version: ifVersion,
-          content_type: contentType,
-        }),
+        ...fieldsOf(type, options),
       },
       read: (reply) => expectReply(reply, "ack", type).version ?? 0,
     };
@@ -66,7 +61,7 @@ export class KeyCalls {
   delete(key: string, options: DeleteOptions): KeyCall<boolean> {
     this.checkKey("delete", key);
     return {
-      request: { req_type: "delete", key, ...given({ if_version: options.ifVersion }) },
+      request: { req_type: "delete", key, ...fieldsOf("delete", options) },
       read: (reply) => {
         if (isNotFound(reply)) return false;
         expectReply(reply, "ack", "delete");
@@ -101,13 +96,8 @@ export class KeyCalls {
 
   expire(key: string, options: ExpireOptions): KeyCall<boolean> {
     this.checkKey("expire", key);
-    const { ttlMs, expiresAtMs, when } = options;
     return {
-      request: {
-        req_type: "expire",
-        key,
-        ...given({ ttl_ms: ttlMs, expires_at: expiresAtMs, when }),
-      },
+      request: { req_type: "expire", key, ...fieldsOf("expire", options) },
       read: (reply) => resultOf(reply, "expire") === true,
     };
   }
@@ -164,6 +154,14 @@ export class KeyCalls {
       );
     }
     const bytes = typeof value === "string" ? utf8.encode(value) : value;
+    // Not every caller has a compiler that says so.
+    if (!(bytes instanceof Uint8Array)) {
+      throw new KvError(
+        "bad_request",
+        `${what}: the value of ${quote(key)} must be a string or a Uint8Array, given ` +
+          nameOfType(value),
+      );
+    }
     const bytesMax = this.#valueBytesMax;
     if (bytes.length > bytesMax) {
       throw new KvError(
@@ -217,11 +215,51 @@ export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
   };
 }
 
-/** The fields that have a value. */
-function given<T extends Record<string, unknown>>(
-  fields: T,
-): { [N in keyof T]?: Exclude<T[N], undefined> } {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as { [N in keyof T]?: Exclude<T[N], undefined> };
+/** What of a call's options goes into its request, and the name that it has there. */
+const OPTION_FIELDS = [
+  ["ttlMs", "ttl_ms"],
+  ["expiresAtMs", "expires_at"],
+  ["keepTtl", "keep_ttl"],
+  ["ifVersion", "if_version"],
+  ["contentType", "content_type"],
+  ["when", "when"],
+] as const;
+
+type OptionFields = {
+  ttl_ms?: number;
+  expires_at?: number;
+  keep_ttl?: boolean;
+  if_version?: number;
+  content_type?: string;
+  when?: "nx" | "xx" | "gt" | "lt";
+};
+
+/**
+ * The options that are given, as fields. What is no such value is refused here, since JSON has nothing
+ * for a NaN: on its way it would turn into "not given", and a condition would be gone.
+ *
+ * @throws {KvError} `bad_request`
+ */
+function fieldsOf(type: "put" | "update" | "create" | "delete" | "expire", options: object) {
+  const fields: Fields = OPERATIONS[type].fields;
+  const found: Record<string, unknown> = {};
+  for (const [option, name] of OPTION_FIELDS) {
+    const value = (options as Record<string, unknown>)[option];
+    const field = fields[name];
+    if (value === undefined || field === undefined) continue;
+    if (!field.is(value)) {
+      throw new KvError(
+        "bad_request",
+        `${type}: ${option} must be ${field.requires}, given ${
+          typeof value === "string" ? quote(value) : String(value)
+        }`,
+      );
+    }
+    found[name] = value;
+  }
+  return found as OptionFields;
+}
+
+function nameOfType(value: unknown): string {
+  return value === null ? "null" : typeof value;
 }

@@ -16,6 +16,7 @@ import {
   nodeListings,
 } from "../shared/directory.ts";
 import type { Entry } from "../shared/entry.ts";
+import { decodeInner } from "../shared/codec.ts";
 import { KvError } from "../shared/errors.ts";
 import { REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { Acks, KeyRequest, Message, Reply } from "../shared/messages.ts";
@@ -244,17 +245,20 @@ export class KvClient implements AsyncDisposable {
    * (docs/operations-reference.md). A write that depends on what was there is carried out once, also
    * when an answer is lost on the way.
    *
+   * @param given the request; fields that the table does not have are left out
    * @returns the reply: `ack`, `data` or `result`, as the operation's row says
    * @throws {KvError} what the cluster refused it with, `not_found` too
    */
   async execute(
-    request: KeyRequest,
+    given: KeyRequest,
     options: ReadOptions & WriteOptions = {},
   ): Promise<Exclude<Reply, { req_type: "error" }>> {
+    // As a server would read it: what JSON cannot carry must not be lost on the way there.
+    const request = decodeInner(given);
     const { req_type, key } = request;
-    const operation = operationOf(req_type);
     this.#calls.checkKey(req_type, key);
     this.#checkRequestValue(request);
+    const operation = operationOf(req_type);
     const consistency = options.consistency ?? this.#options.consistency;
     const reads = consistency !== undefined && "consistency" in operation.fields;
     const full = reads ? { consistency, ...request } as KeyRequest : request;
@@ -308,7 +312,8 @@ export class KvClient implements AsyncDisposable {
   ): Promise<ManyResult<number>[]> {
     return runMany(mapped(entries, ([key, value, own]) => {
       const all = own === undefined ? options : { ...options, ...own };
-      return oneOf(key, value.length, () => this.put(key, value, all));
+      // One that is no value at all has no length either; `put` refuses it.
+      return oneOf(key, value?.length ?? 0, () => this.put(key, value, all));
     }));
   }
 
@@ -475,7 +480,11 @@ export class KvClient implements AsyncDisposable {
 
   #checkSelection(what: string, { prefix, start, end }: KeySelection): void {
     for (const key of [prefix, start, end]) {
-      if (key === undefined || key.isWellFormed()) continue;
+      if (key === undefined) continue;
+      if (typeof key !== "string") {
+        throw new KvError("bad_request", `${what}: a key must be a string, given ${typeof key}`);
+      }
+      if (key.isWellFormed()) continue;
       throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
     }
   }
@@ -586,8 +595,11 @@ export class KvClient implements AsyncDisposable {
 
   #timeoutMs(options: CallOptions): number {
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? REQUEST_TIMEOUT_MS;
-    if (!(timeoutMs > 0)) {
-      throw new KvError("bad_request", `timeoutMs must be more than 0, given ${timeoutMs}`);
+    if (!(timeoutMs > 0) || !Number.isFinite(timeoutMs)) {
+      throw new KvError(
+        "bad_request",
+        `timeoutMs must be a number that is more than 0, given ${timeoutMs}`,
+      );
     }
     return Math.ceil(timeoutMs);
   }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { KvEntry } from "../../client/call.ts";
 import { KvClient } from "../../client/kv_client.ts";
 import { KvError } from "../../shared/errors.ts";
@@ -84,6 +84,50 @@ Deno.test("KvClient refuses bad keys and values before anything is sent", async 
   assertEquals(await codeOf(client.put("a", new Uint8Array(8 * 2 ** 20 + 1))), "value_too_large");
   assertEquals(await codeOf(client.put("a", "\udc00")), "bad_request");
   assertEquals(cluster.requests.length, 1);
+});
+
+/** What a caller without a compiler may give; each must be refused, and none may be left out. */
+Deno.test("KvClient refuses values and options of a wrong type before anything is sent", async () => {
+  const { client, cluster } = setUp();
+  for (const value of [5, null, undefined, {}, [1], new ArrayBuffer(1), 5n]) {
+    const wrong = value as unknown as string;
+    assertEquals(await codeOf(client.put("a", wrong)), "bad_request", String(value));
+    assertEquals(await codeOf(client.append("a", wrong)), "bad_request", String(value));
+    assertThrows(() => client.atomic().put("a", wrong), KvError, "a string or a Uint8Array");
+    const [one] = await client.putMany([["a", wrong]]);
+    assertEquals(one?.ok === false && one.error.code, "bad_request", String(value));
+  }
+  const numbers: unknown[] = [NaN, Infinity, -1, 1.5, null, "5"];
+  for (const number of numbers) {
+    const wrong = number as number;
+    for (const options of [{ ttlMs: wrong }, { expiresAtMs: wrong }, { ifVersion: wrong }]) {
+      const shown = `${JSON.stringify(options)} ${number}`;
+      assertEquals(await codeOf(client.put("a", "", options)), "bad_request", shown);
+      assertThrows(() => client.atomic().create("a", "", options), KvError, "must be", shown);
+    }
+    assertEquals(await codeOf(client.delete("a", { ifVersion: wrong })), "bad_request");
+    assertEquals(await codeOf(client.expire("a", { ttlMs: wrong })), "bad_request");
+    const request = { req_type: "put", key: "a", value: "", if_version: wrong } as const;
+    const step = { req_type: "transaction", key: "a", requests: [request] } as const;
+    // On the JSON wire null is "not given".
+    if (number === null) continue;
+    assertEquals(await codeOf(client.execute(request)), "bad_request", String(number));
+    assertEquals(await codeOf(client.execute(step)), "bad_request", String(number));
+  }
+  assertEquals(await codeOf(client.put("a", "", { ttlMs: 0 })), "bad_request");
+  assertEquals(await codeOf(client.put("a", "", { keepTtl: 1 as never })), "bad_request");
+  assertEquals(await codeOf(client.expire("a", { ttlMs: 1, when: "zz" as never })), "bad_request");
+  assertEquals(await codeOf(client.get("a", { timeoutMs: Infinity })), "bad_request");
+  assertEquals(await codeOf(client.count({ prefix: 5 as never })), "bad_request");
+  assertEquals(
+    await codeOf(client.execute({ req_type: "put", key: "a", value: 5 as never })),
+    "bad_request",
+  );
+  const odd = { req_type: "get", key: "a", more: 5n } as const;
+  assertEquals(await codeOf(client.execute(odd)), "not_found");
+  assertEquals(cluster.requests.map((request) => ({ ...request })), [
+    { req_type: "get", key: "a", timeout_ms: 10_000 },
+  ]);
 });
 
 Deno.test("KvClient passes on what the cluster refuses, with code and detail", async () => {
