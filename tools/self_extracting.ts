@@ -2,8 +2,9 @@
  * Self-extracting executables, for where `deno compile` has no runtime stub to build on. Such a file
  * is a shell script and, behind it, gzip members: the Deno binary, the program bundled into one
  * JavaScript file, and native addons. The script unpacks each member once into the user's cache
- * folder, under a name with its hash, and replaces itself by Deno (`exec`: same process id, so
- * signals arrive). It needs a POSIX shell, head, tail and gzip, which every Linux and macOS has.
+ * folder, or, where the user has none, into one of their own in the temporary folder, under a name
+ * with its hash, and replaces itself by Deno (`exec`: same process id, so signals arrive). It needs a
+ * POSIX shell, head, tail and gzip, which every Linux and macOS has.
  *
  * Invariant: a member appears under its final name only when it is whole (unpacked beside and
  * renamed), so that simultaneous first starts, full disks and kills do no harm.
@@ -13,7 +14,7 @@
 import type { ProgramSpec } from "./programs.ts";
 
 /** One file that the executable carries. */
-interface Member {
+export interface Member {
   /** Where it goes, below the cache folder. */
   readonly path: string;
   readonly executable: boolean;
@@ -93,7 +94,19 @@ function packedRuntime(): Promise<Member> {
   })();
 }
 
-function headerText(program: ProgramSpec, home: string, members: readonly Member[]): string {
+/**
+ * The script that stands before the members; the first of these is what runs the program.
+ *
+ * The cache folder is a service's trap: a system's own units start without HOME, and a user who has
+ * no home may be root, who can make any folder. So HOME counts only where it is there already.
+ *
+ * @param home the program's folder below the cache folder
+ */
+export function headerText(
+  program: ProgramSpec,
+  home: string,
+  members: readonly Member[],
+): string {
   const runtime = members[0]?.path ?? "";
   const lines = (offset: number) => {
     let at = offset + 1;
@@ -108,11 +121,14 @@ function headerText(program: ProgramSpec, home: string, members: readonly Member
 # ${program.name}: a self-extracting executable. Unpacks itself into the cache folder once.
 set -eu
 umask 077
-cache=\${XDG_CACHE_HOME:-\${HOME:-/nonexistent}/.cache}/kv
-if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
+cache=
+if [ -n "\${XDG_CACHE_HOME:-}" ]; then cache=$XDG_CACHE_HOME/kv
+elif [ -d "\${HOME:-}" ]; then cache=$HOME/.cache/kv
+fi
+if [ -z "$cache" ] || ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
   cache=\${TMPDIR:-/tmp}/kv-$(id -u)
-  mkdir -p "$cache"
-  [ -O "$cache" ] || { echo "${program.name}: $cache belongs to another user; set XDG_CACHE_HOME to a folder of yours" >&2; exit 1; }
+  mkdir -p "$cache" 2>/dev/null || { echo "${program.name}: cannot make $cache; set XDG_CACHE_HOME to a folder of yours" >&2; exit 1; }
+  [ -O "$cache" ] && ! [ -h "$cache" ] || { echo "${program.name}: $cache belongs to another user; set XDG_CACHE_HOME to a folder of yours" >&2; exit 1; }
 fi
 unpack() {
   [ -s "$cache/$1" ] && return
