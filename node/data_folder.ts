@@ -21,6 +21,7 @@ import { folderError, FolderLock } from "../shared/folder_lock.ts";
 import { type Random, randomId } from "../shared/random.ts";
 import type { Storage } from "../shared/storage.ts";
 import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
+import { openPartitionStores } from "./partition_open.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "./state_record.ts";
 
 /** The format of the folder that this code writes, and the newest that it reads. */
@@ -43,7 +44,10 @@ interface NodeDocument {
 export interface DataFolderOptions {
   /** Makes ids. */
   random: Random;
-  /** Moves what is there to `<folder>.damaged-<n>` and begins as a new node. Default false. */
+  /**
+   * Where what is there is `corrupt`, moves it to `<folder>.damaged-<n>` and begins as a new node. A
+   * folder that can be used is used: the flag may stay in a service's unit. Default false.
+   */
   rebuild?: boolean;
 }
 
@@ -81,12 +85,31 @@ export class DataFolder {
    * `wrong_version` (written by a newer program), `storage_failed`
    */
   static async open(path: string, options: DataFolderOptions): Promise<DataFolder> {
-    const movedTo = options.rebuild ? await moveAside(path) : undefined;
+    if (options.rebuild !== true) return await DataFolder.#open(path, options.random, undefined);
+    let folder: DataFolder | undefined;
+    try {
+      folder = await DataFolder.#open(path, options.random, undefined);
+      // Files that the database only misses when it reads are found here, as at each start. Damaged
+      // partitions are none of our business: the node has them filled anew one by one.
+      await openPartitionStores(folder.storage, folder.partitionCount ?? 0);
+      return folder;
+    } catch (error) {
+      await folder?.close();
+      if (!(error instanceof KvError) || error.code !== "corrupt") throw error;
+    }
+    return await DataFolder.#open(path, options.random, await moveAside(path));
+  }
+
+  static async #open(
+    path: string,
+    random: Random,
+    movedTo: string | undefined,
+  ): Promise<DataFolder> {
     const lock = await FolderLock.acquire(path);
     let storage: LevelStorage | undefined;
     try {
       const store = new FileDocumentStore(`${path}/node.json`);
-      const before = await readDocument(path, store) ?? await newDocument(path, options.random);
+      const before = await readDocument(path, store) ?? await newDocument(path, random);
       let document = { ...before, incarnation: before.incarnation + 1 };
       await store.write(document);
       storage = await LevelStorage.open(`${path}/db`);
@@ -237,9 +260,8 @@ function writeIdentity(storage: Storage, databaseId: string): Promise<void> {
   });
 }
 
-/** Renames the folder, if there is one and nobody uses it. Returns its new name. */
-async function moveAside(path: string): Promise<string | undefined> {
-  if (!await exists(path)) return undefined;
+/** Renames the folder, if nobody uses it. Returns its new name. */
+async function moveAside(path: string): Promise<string> {
   const lock = await FolderLock.acquire(path);
   try {
     const folder = path.replace(/[/\\]+$/, "");

@@ -45,6 +45,8 @@ async function main(run: NodeRun): Promise<void> {
         logger("storage").warn("the damaged data was put aside; begins as a new node", {
           old_data: folder.movedTo,
         });
+      } else if (config.rebuild) {
+        logger("storage").info("--rebuild has nothing to do: the data folder can be used");
       }
       return folder;
     },

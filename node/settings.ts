@@ -114,7 +114,8 @@ export const NODE_SETTINGS = {
     default: PARTITIONS_DEFAULT,
   }),
   rebuild: flag({
-    help: "Throw away the data of a damaged folder, and get it from the other nodes again.",
+    help: "Where the data folder is damaged, so that it cannot be used: put it aside, as " +
+      "FOLDER.damaged-1, and get the data from the other nodes again. A folder in order is used.",
   }),
   drainTimeoutMs: integer({
     help: "How long to hand primaries over, when told to stop.",
@@ -145,7 +146,7 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
     "Examples:",
     "  kv-node --standalone                        one node, no coordinator, 127.0.0.1:8081",
     "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1",
-    "  kv-node 8083 --data /var/lib/kv --zone rack-2",
+    "  kv-node 8083 --data /var/lib/kv/node --zone rack-2",
   ],
 };
 

@@ -127,11 +127,28 @@ Deno.test("DataFolder names what is damaged and how to rebuild it, and rebuilds 
       assertNotEquals(folder.nodeId, id);
       assertEquals([folder.incarnation, folder.movedTo], [1, `${path}.damaged-1`]);
       await folder.close();
+      await Deno.writeTextFile(`${path}/node.json`, "{");
       const again = await DataFolder.open(path, { random, rebuild: true });
       assertEquals(again.movedTo, `${path}.damaged-2`);
       await again.close();
     });
   }
+});
+
+Deno.test("DataFolder with rebuild uses a folder that can be used", async () => {
+  await inFolder(async (path) => {
+    const id = await used(path);
+    for (const incarnation of [2, 3]) {
+      const folder = await DataFolder.open(path, { random, rebuild: true });
+      assertEquals([folder.nodeId, folder.clusterId, folder.movedTo], [id, "c1", undefined]);
+      assertEquals(folder.incarnation, incarnation);
+      await folder.close();
+    }
+    // A newer version's data is not damaged.
+    const store = new FileDocumentStore(`${path}/node.json`);
+    await store.write({ ...(await store.read() as object), format: 2 });
+    assertEquals((await whyNot(path, true)).code, "wrong_version");
+  });
 });
 
 Deno.test("DataFolder with rebuild on nothing begins as a new node", async () => {
