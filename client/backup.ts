@@ -5,7 +5,7 @@
  * @module
  */
 import { type Clock, sleep } from "../shared/clock.ts";
-import { findNode } from "../shared/cluster_map.ts";
+import { findNode, whyNoPrimary } from "../shared/cluster_map.ts";
 import { KvError } from "../shared/errors.ts";
 import {
   BACKUP_GIVE_UP_MS,
@@ -159,7 +159,7 @@ class BackupRun {
     const map = router.map();
     const primary = map && findNode(map, map.partitions[partition]?.primary);
     if (primary === undefined) {
-      const message = `partition ${partition} has no primary now`;
+      const message = whyNoPrimary(map, partition);
       return { req_type: "error", code: "unavailable", message };
     }
     let picture: string | undefined;

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Clock } from "../shared/clock.ts";
-import { findNode } from "../shared/cluster_map.ts";
+import { findNode, whyNoPrimary } from "../shared/cluster_map.ts";
 import { isLive } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
 import type { Message, Reply } from "../shared/messages.ts";
@@ -90,7 +90,7 @@ function askPrimary(
     const map = router.map();
     const primary = map && findNode(map, map.partitions[partition]?.primary);
     if (primary === undefined) {
-      const text = `partition ${partition} has no primary now`;
+      const text = whyNoPrimary(map, partition);
       done({ req_type: "error", code: "unavailable", message: text });
       return () => {};
     }

@@ -16,6 +16,7 @@ export function coordinatorHealth(
   const found = new HealthFindings();
   const { nodes, partitions } = stats;
   const { unavailable_partitions: unavailable, lost_partitions: lost } = stats;
+  const { awaited_nodes: awaited } = stats;
   found.unavailable(!published, "the cluster's map is not on disk yet");
   found.unavailable(
     persistFailure !== undefined,
@@ -23,7 +24,12 @@ export function coordinatorHealth(
   );
   found.unavailable(nodes.up + nodes.leaving + nodes.unknown === 0, "no node is up");
   found.unavailable(
-    unavailable > 0,
+    awaited > 0,
+    `the new cluster is not laid out yet: ${nodes.up} of the ${awaited} nodes are there that it ` +
+      "waits for (--expect-nodes)",
+  );
+  found.unavailable(
+    unavailable > 0 && awaited === 0,
     `${unavailable} of ${partitions} partitions have no primary` +
       (lost > 0 ? `; ${lost} of them wait for a node or an operator` : ""),
   );
@@ -38,6 +44,7 @@ export function coordinatorHealth(
     epoch: stats.epoch,
     nodes,
     partitions,
+    awaited_nodes: awaited,
     unavailable_partitions: unavailable,
     lost_partitions: lost,
     under_replicated_partitions: stats.under_replicated_partitions,

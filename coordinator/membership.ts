@@ -57,6 +57,8 @@ export interface MembershipStats {
   epoch: number;
   nodes: { up: number; down: number; leaving: number; unknown: number };
   partitions: number;
+  /** A new cluster is laid out when so many nodes are there; 0 once it is. */
+  awaited_nodes: number;
   /** Partitions without a primary. */
   unavailable_partitions: number;
   /** Of these: nobody can take over, an operator or the return of a node is needed. */
@@ -348,6 +350,7 @@ export class Membership {
       epoch: this.published.epoch,
       nodes,
       partitions: this.#table.size,
+      awaited_nodes: this.#keeper.awaitedNodes,
       unavailable_partitions: unavailable,
       lost_partitions: this.#keeper.lostCount,
       under_replicated_partitions: under,

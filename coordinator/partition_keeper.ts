@@ -77,6 +77,8 @@ export class PartitionKeeper {
   #lostLogged = 0;
   #lagLoggedMs = -Infinity;
   #placed = false;
+  /** How many nodes were there when it was last said that more are waited for. */
+  #awaitingLogged: number | undefined;
 
   constructor(ports: KeeperPorts) {
     this.#ports = ports;
@@ -97,6 +99,11 @@ export class PartitionKeeper {
   /** Partitions that nobody can take over. */
   get lostCount(): number {
     return this.#lost.size;
+  }
+
+  /** How many nodes the first placement waits for; 0 where that is done. */
+  get awaitedNodes(): number {
+    return this.#placed ? 0 : this.#ports.expectNodes;
   }
 
   /** For the stored document. */
@@ -353,7 +360,16 @@ export class PartitionKeeper {
     for (const { presence, farewell } of this.#members.values()) {
       if (presence === "live" && farewell === "none") live++;
     }
-    if (live === 0 || live < this.#ports.expectNodes) return;
+    const { expectNodes } = this.#ports;
+    if (live < expectNodes) {
+      if (live === this.#awaitingLogged) return;
+      this.#awaitingLogged = live;
+      this.#log.info("a new cluster waits for its nodes before it is placed", {
+        nodes: live,
+        expected: expectNodes,
+      });
+      return;
+    }
     this.#placed = true;
     this.#mover.computeWish(nowMs);
     const epoch = this.#publisher.decide();

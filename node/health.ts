@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ClusterMap } from "../shared/cluster_map.ts";
+import { type ClusterMap, isLaidOut } from "../shared/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../shared/http/health.ts";
 import type { Replica } from "./replica.ts";
 
@@ -32,6 +32,10 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
   const self = map?.nodes.find(({ id }) => id === facts.nodeId);
 
   found.unavailable(map === undefined, "it has not joined its cluster yet");
+  found.unavailable(
+    map !== undefined && map.partitions.length > 0 && !isLaidOut(map),
+    "the new cluster is not laid out yet: its coordinator waits for more nodes (--expect-nodes)",
+  );
   found.unavailable(storageFailure !== undefined, `the disk refuses writes: ${storageFailure}`);
   found.unavailable(own > 0 && serving === 0, `none of its ${own} partitions can be served now`);
   found.degraded(

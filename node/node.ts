@@ -13,6 +13,7 @@ import {
   findNode,
   type NodeId,
   type PartitionConfig,
+  whyNoPrimary,
 } from "../shared/cluster_map.ts";
 import type { Connection } from "../shared/connection.ts";
 import { invariant, KvError, toKvError } from "../shared/errors.ts";
@@ -290,7 +291,7 @@ export class Node {
     const config = map?.partitions[partition];
     const primary = map === undefined ? undefined : findNode(map, config?.primary);
     if (map === undefined || primary === undefined) {
-      return errorReply("unavailable", `partition ${partition} has no primary now`, { partition });
+      return errorReply("unavailable", whyNoPrimary(map, partition), { partition });
     }
     if (primary.id === this.nodeId) {
       return errorReply("unavailable", `partition ${partition} is damaged on this node`, {

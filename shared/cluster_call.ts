@@ -8,7 +8,7 @@
  * @module
  */
 import type { Clock, Timer } from "./clock.ts";
-import type { ClusterMap, NodeId } from "./cluster_map.ts";
+import { type ClusterMap, type NodeId, whyNoPrimary } from "./cluster_map.ts";
 import { ERROR_CODES, isErrorCode, KvError } from "./errors.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "./limits.ts";
 import type { Message, Reply } from "./messages.ts";
@@ -163,7 +163,7 @@ export abstract class ClusterCall<T> {
     for (const partition of missing) {
       const primary = map.partitions[partition]?.primary;
       if (primary === undefined) {
-        this.#last = unavailable(`partition ${partition} has no primary now`);
+        this.#last = unavailable(whyNoPrimary(map, partition));
         continue;
       }
       let partitions = byNode.get(primary);

@@ -93,6 +93,19 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };
 }
 
+/** Whether the cluster has been laid out. Until its first nodes are there, nobody holds anything. */
+export function isLaidOut(map: ClusterMap): boolean {
+  return map.partitions.some(({ term }) => term > 0);
+}
+
+/** Why a partition cannot serve, for whoever asked for one of its keys. */
+export function whyNoPrimary(map: ClusterMap | undefined, partition: number): string {
+  if (map === undefined || isLaidOut(map)) return `partition ${partition} has no primary now`;
+  const there = map.nodes.filter(({ state }) => state === "up").length;
+  return "the new cluster is not laid out yet: its coordinator waits for more nodes " +
+    `(--expect-nodes), with ${there} there now`;
+}
+
 /** A node by its id. */
 export function findNode(map: ClusterMap, id: NodeId | undefined): NodeInfo | undefined {
   return id === undefined ? undefined : map.nodes.find((node) => node.id === id);

@@ -10,7 +10,7 @@
  * @module
  */
 import type { Clock, Timer } from "./clock.ts";
-import { type ClusterMap, type NodeId, type PartitionConfig } from "./cluster_map.ts";
+import { type ClusterMap, type NodeId, type PartitionConfig, whyNoPrimary } from "./cluster_map.ts";
 import { ERROR_CODES, isErrorCode, KvError } from "./errors.ts";
 import {
   DEADLINE_SCAN_MS,
@@ -236,7 +236,7 @@ export class Router {
     task.target = target;
     task.attempts++;
     if (target === undefined) {
-      this.#onReply(task, unavailable(`partition ${partition} has no copy that can serve now`));
+      this.#onReply(task, unavailable(whyNoPrimary(map, partition)));
     } else if (target === this.#local?.nodeId) {
       this.#executeHere(task, this.#local);
     } else {

@@ -76,6 +76,7 @@ export class World {
   membership: Membership;
   readonly processes = new Map<string, Process>();
   readonly errors: string[] = [];
+  readonly infos: string[] = [];
   autoPersist: boolean;
   obedient: boolean;
   disk: StoredCluster | undefined;
@@ -110,6 +111,8 @@ export class World {
   #start(stored: StoredCluster, changed: boolean): Membership {
     const log: Logger = {
       ...NO_LOG,
+      info: (event: string, fields?: LogFields) =>
+        this.infos.push(`${event} ${JSON.stringify(fields)}`),
       error: (event: string, fields?: LogFields) =>
         this.errors.push(`${event} ${JSON.stringify(fields)}`),
     };

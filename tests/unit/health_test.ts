@@ -1,5 +1,5 @@
 /** Node and coordinator never say that they can serve where they cannot. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { coordinatorHealth } from "../../coordinator/health.ts";
 import type { MembershipStats } from "../../coordinator/membership.ts";
 import { nodeHealth, type NodeHealthFacts } from "../../node/health.ts";
@@ -96,6 +96,7 @@ const GOOD: MembershipStats = {
   epoch: 3,
   nodes: { up: 3, down: 0, leaving: 0, unknown: 0 },
   partitions: 8,
+  awaited_nodes: 0,
   unavailable_partitions: 0,
   lost_partitions: 0,
   under_replicated_partitions: 0,
@@ -124,4 +125,20 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   assertEquals(healthOf({ nodes: { ...GOOD.nodes, up: 0, down: 3 } }), "unavailable");
   assertEquals(healthOf({}, { published: false }), "unavailable");
   assertEquals(healthOf({}, { persistFailure: "read-only" }), "unavailable");
+});
+
+Deno.test("coordinatorHealth, nodeHealth: a new cluster says that it waits for nodes", () => {
+  const nodes = { ...GOOD.nodes, up: 2 };
+  const { status, reasons } = coordinatorHealth(
+    { ...GOOD, nodes, awaited_nodes: 3, unavailable_partitions: 8, under_replicated_partitions: 8 },
+    { published: true, persistFailure: undefined },
+  );
+  assertEquals(status, "unavailable");
+  assertStringIncludes(reasons[0] ?? "", "2 of the 3 nodes are there that it waits for");
+  assertEquals(reasons.some((reason) => reason.includes("have no primary")), false);
+
+  const config = { term: 0, primary: undefined, inSync: [], learners: [] };
+  const map = { ...mapWith("up"), partitions: [config] };
+  assertEquals(healthOf([], { map }), "unavailable");
+  assertEquals(healthOf([], { map: { ...map, partitions: [{ ...config, term: 1 }] } }), "ok");
 });

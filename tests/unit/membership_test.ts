@@ -95,7 +95,15 @@ Deno.test("Membership: with expectNodes the first placement waits for them", () 
   world.advance(1_000);
   assertEquals(world.map.partitions[0]?.inSync, []);
   assertEquals(world.received(a, "registered").length, 1);
+  assertEquals(world.membership.stats().awaited_nodes, 3);
+  // Once for each number of nodes, not at each tick.
+  const waits = "a new cluster waits for its nodes before it is placed ";
+  assertEquals(
+    world.infos.filter((line) => line.startsWith(waits)).map((line) => line.slice(waits.length)),
+    [0, 1, 2].map((nodes) => JSON.stringify({ nodes, expected: 3 })),
+  );
   world.start("c");
+  assertEquals(world.membership.stats().awaited_nodes, 0);
   world.map.partitions.forEach(({ term, inSync }) => assertEquals([term, inSync.length], [1, 3]));
 });
 

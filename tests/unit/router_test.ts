@@ -627,3 +627,17 @@ Deno.test("Router.close ends everything and leaves nothing behind", async () => 
   bench.clock.advance(60_000);
   assertEquals([bench.network.openEnds, bench.clock.timers], [0, 0]);
 });
+
+Deno.test("Router: a request to a cluster that is not laid out yet learns what it waits for", async () => {
+  const bench = await Bench.start();
+  bench.router.adopt(bench.served = bench.map(2, undefined, { term: 0, inSync: [] }));
+  bench.execute(put());
+  bench.clock.advance(20_000);
+  const [reply] = bench.replies;
+  assertEquals(reply?.req_type === "error" && reply.code, "unavailable");
+  assertStringIncludes(
+    reply?.req_type === "error" ? reply.message : "",
+    "its coordinator waits for more nodes (--expect-nodes), with 3 there now",
+  );
+  bench.router.close();
+});
