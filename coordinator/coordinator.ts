@@ -37,6 +37,9 @@ import { Membership } from "./membership.ts";
 import { place } from "./placement.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./stored_cluster.ts";
 
+/** Nodes that are refused come again and again: of them all, one is logged in so long. */
+const REFUSAL_LOG_MS = 60_000;
+
 /** The world, as the coordinator sees it. */
 export interface CoordinatorDeps {
   readonly clock: Clock;
@@ -107,6 +110,7 @@ export class Coordinator {
   readonly #door: HttpDoor;
   #http: HttpServer | undefined;
   #requests = 0;
+  #refusalLoggedMs = -Infinity;
   /** The map is on disk as it is. */
   #mapShown: boolean;
   /** Why the last write of the map failed, where it did. */
@@ -383,6 +387,7 @@ export class Coordinator {
     const { clusterId } = this.map.settings;
     // JSON null stands for an absent field.
     if (typeof hello.cluster_id === "string" && hello.cluster_id !== clusterId) {
+      this.#logRefusal(hello.node ?? undefined, hello.cluster_id);
       throw new KvError(
         "wrong_cluster",
         `hello: this coordinator leads cluster ${clusterId}, the caller belongs to ` +
@@ -432,6 +437,17 @@ export class Coordinator {
       default:
         throw new KvError("bad_request", `${message.req_type}: not for a coordinator`);
     }
+  }
+
+  /** Somebody will look here for why a node of theirs does not come. */
+  #logRefusal(node: string | undefined, cluster: string): void {
+    if (node === undefined || this.#now() < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
+    this.#refusalLoggedMs = this.#now();
+    this.#log.warn("a node of another cluster was refused", {
+      node,
+      cluster,
+      ours: this.map.settings.clusterId,
+    });
   }
 
   #sessionOf(connection: Connection): SessionId {

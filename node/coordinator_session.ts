@@ -131,6 +131,9 @@ export class CoordinatorSession {
   #aliveMs = 0;
   #leaving: "no" | "stopping" | "for good" = "no";
   #complained = false;
+  /** Why the coordinator that answers cannot be used, as of the last attempt. */
+  #refusal: string | undefined;
+  #refusalLogged: string | undefined;
 
   constructor(
     deps: { clock: Clock; random: Random; transport: Transport; log: Logger },
@@ -145,6 +148,11 @@ export class CoordinatorSession {
   /** Whether this process is registered over a living connection. */
   get up(): boolean {
     return this.#state === "registered";
+  }
+
+  /** Where somebody answers who is not this node's coordinator: why not. */
+  get refusal(): string | undefined {
+    return this.#refusal;
   }
 
   /** Where it connects to, or tried last. */
@@ -296,6 +304,7 @@ export class CoordinatorSession {
     this.#state = "registered";
     this.#attempts = 0;
     this.#complained = false;
+    this.#refusal = this.#refusalLogged = undefined;
     this.#clearDeadline();
     this.#adopt(map);
     if (!asked) return;
@@ -436,7 +445,17 @@ export class CoordinatorSession {
     this.#state = "waiting";
     this.#cancelTimers();
     if (wasUp) this.#options.onDown();
-    if (!this.#complained) {
+    const refused = reason instanceof KvError && FATAL.has(reason.code);
+    this.#refusal = refused ? reason.message : undefined;
+    if (refused && reason.message !== this.#refusalLogged) {
+      // Waiting will not mend it, and it may come long after the session was lost.
+      this.#complained = true;
+      this.#refusalLogged = reason.message;
+      this.#deps.log.error("the coordinator cannot be used; trying again until it can", {
+        coordinator: formatAddress(this.#address),
+        reason: reason.message,
+      });
+    } else if (!this.#complained) {
       this.#complained = true;
       this.#deps.log.warn("no session with the coordinator; trying again until there is one", {
         coordinator: this.#address.host === "" ? undefined : formatAddress(this.#address),

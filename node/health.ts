@@ -17,6 +17,8 @@ export interface NodeHealthFacts {
   readonly standalone: boolean;
   /** The session with the coordinator stands. */
   readonly sessionUp: boolean;
+  /** Where somebody answers who is not this node's coordinator: why not. */
+  readonly coordinatorRefusal: string | undefined;
   readonly lease: boolean;
   readonly replicas: Iterable<Replica>;
   /** What the disk refuses with, where it does. */
@@ -63,7 +65,9 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
         true,
         sessionUp
           ? "the coordinator does not acknowledge its heartbeats"
-          : "the coordinator does not answer",
+          : facts.coordinatorRefusal === undefined
+          ? "the coordinator does not answer"
+          : `the coordinator cannot be used: ${facts.coordinatorRefusal}`,
       );
       found.unavailable(serving < own || own === 0, "it cannot tell alone whether it may serve");
     }

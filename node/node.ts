@@ -583,12 +583,13 @@ export class Node {
   }
 
   /** Whether it can serve. */
-  health(sessionUp: boolean): HealthReport {
+  health(sessionUp: boolean, coordinatorRefusal: string | undefined): HealthReport {
     return nodeHealth({
       nodeId: this.nodeId,
       map: this.#map,
       standalone: this.#standalone,
       sessionUp,
+      coordinatorRefusal,
       lease: this.hasLease,
       replicas: this.#replicas.values(),
       storageFailure: this.#deps.queue.failure?.message,

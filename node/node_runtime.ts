@@ -310,7 +310,7 @@ export class NodeRuntime {
     const limits = options.limits ?? DEFAULT_LIMITS;
     return new HttpDoor({ clock, random, log: logger("http") }, {
       limits,
-      health: () => this.node.health(this.up),
+      health: () => this.node.health(this.up, this.#session?.refusal),
       database: this.server.database,
     }, options.origins ?? NO_ORIGINS);
   }

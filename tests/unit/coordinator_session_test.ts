@@ -4,7 +4,7 @@ import type { ClusterMap, PartitionConfig } from "../../shared/cluster_map.ts";
 import { Connection } from "../../shared/connection.ts";
 import { type KvError, toKvError } from "../../shared/errors.ts";
 import { SESSION_REPLY_TIMEOUT_MS } from "../../shared/limits.ts";
-import { NO_LOG } from "../../shared/logger.ts";
+import { type LogFields, NO_LOG } from "../../shared/logger.ts";
 import type { Message, MessageType } from "../../shared/messages.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import type { Address, Listener } from "../../shared/transport.ts";
@@ -66,6 +66,7 @@ class Bench {
   readonly events: string[] = [];
   readonly fatal: KvError[] = [];
   readonly received: Message[] = [];
+  readonly log: string[] = [];
   readonly session: CoordinatorSession;
   clusterId: string | undefined;
   joinError: KvError | undefined;
@@ -87,7 +88,13 @@ class Bench {
       clock: this.clock,
       random: new SeededRandom(1),
       transport: this.network.transport("node"),
-      log: NO_LOG,
+      log: {
+        ...NO_LOG,
+        warn: (event: string, fields?: LogFields) =>
+          void this.log.push(`${event}: ${fields?.reason}`),
+        error: (event: string, fields?: LogFields) =>
+          void this.log.push(`${event}: ${fields?.reason}`),
+      },
     };
     this.session = new CoordinatorSession(deps, {
       identity: IDENTITY,
@@ -381,6 +388,27 @@ Deno.test("CoordinatorSession lets a node that serves go on where a wrong coordi
   bench.connection.close();
   await bench.clock.run(10_000);
   assertEquals(bench.fatal.map((error) => error.code), ["stale_incarnation"]);
+});
+
+Deno.test("CoordinatorSession says once, and while it lasts, that another cluster's coordinator answers", async () => {
+  const bench = new Bench();
+  await bench.start();
+  const register = bench.onRegister;
+  // Its own one is away for a while first: that is said, and must not hide what comes later.
+  bench.onRegister = () => ({ req_type: "error", code: "overloaded", message: "later" });
+  bench.connection.close();
+  await bench.clock.run(5_000);
+  assertEquals([bench.log.length, bench.session.refusal], [1, undefined]);
+  bench.onRegister = () => ({ req_type: "error", code: "wrong_cluster", message: "leads c2" });
+  await bench.clock.run(20_000);
+  assertEquals(bench.log.slice(1), [
+    "the coordinator cannot be used; trying again until it can: leads c2",
+  ]);
+  assertEquals(bench.session.refusal, "leads c2");
+  bench.onRegister = register;
+  await bench.clock.run(5_000);
+  assertEquals([bench.session.up, bench.session.refusal], [true, undefined]);
+  bench.session.close();
 });
 
 Deno.test("CoordinatorSession tries again after any other refusal", async () => {

@@ -26,6 +26,7 @@ class Scene {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
   readonly store = new MemoryDocumentStore();
+  readonly warnings: string[] = [];
   coordinator: Coordinator | undefined;
 
   async start(options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
@@ -34,7 +35,7 @@ class Scene {
       random: new SeededRandom(1),
       transport: this.network.transport("coord"),
       store: this.store,
-      logger: () => NO_LOG,
+      logger: () => ({ ...NO_LOG, warn: (event) => void this.warnings.push(event) }),
     }, { ...OPTIONS, ...options });
     await this.clock.run(10);
     return this.coordinator;
@@ -254,6 +255,12 @@ Deno.test("Coordinator: refuses other protocols and clusters at hello", async ()
   assertEquals(code(await s.ask(client, { ...hello, protocol: 99 })), "wrong_version");
   const foreign = { ...hello, protocol: PROTOCOL_VERSION, cluster_id: "other" };
   assertEquals(code(await s.ask(client, foreign)), "wrong_cluster");
+  // A node comes again and again, and its operator may look here.
+  const refused = () =>
+    s.warnings.filter((line) => line === "a node of another cluster was refused");
+  assertEquals(refused().length, 0);
+  for (let i = 0; i < 5; i++) await s.ask(client, { ...foreign, role: "node", node: "n" });
+  assertEquals(refused().length, 1);
   client.close();
 });
 

@@ -45,18 +45,23 @@ function copy({ phase = "serving", streams = [], damaged = false, inSync = 2, ow
   };
 }
 
-function healthOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
+function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
   const report = nodeHealth({
     nodeId: NODE,
     map: mapWith("up"),
     standalone: false,
     sessionUp: true,
+    coordinatorRefusal: undefined,
     lease: true,
     replicas: copies.map(copy) as unknown as NodeHealthFacts["replicas"],
     storageFailure: undefined,
     ...facts,
   });
-  return report.status;
+  return report;
+}
+
+function healthOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
+  return reportOf(copies, facts).status;
 }
 
 Deno.test("nodeHealth: a node that serves all it is primary of", () => {
@@ -75,6 +80,15 @@ Deno.test("nodeHealth: what is degraded", () => {
   assertEquals(healthOf([{}], { sessionUp: false, lease: false }), "degraded");
   // Nor does a coordinator that hangs, or is cut off: its connection may stand for long.
   assertEquals(healthOf([{}], { lease: false }), "degraded");
+});
+
+Deno.test("nodeHealth: tells a silent coordinator from one of another cluster", () => {
+  const down = { sessionUp: false, lease: false };
+  assertEquals(reportOf([{}], down).reasons, ["the coordinator does not answer"]);
+  assertEquals(
+    reportOf([{}], { ...down, coordinatorRefusal: "it leads cluster c9" }).reasons,
+    ["the coordinator cannot be used: it leads cluster c9"],
+  );
 });
 
 Deno.test("nodeHealth: a node that cannot serve", () => {
