@@ -100,7 +100,7 @@ async function runMany(
   const requests = rows.map((row) =>
     requestFromWords(operation, row.map(({ text }) => text), given, "shell")
   );
-  for (const request of requests) checkExpiry(request, context.clock.wallMs());
+  for (const request of requests) checkExpiry(request, context);
   const { timeoutMs, consistency, acks } = settings;
   const client = await context.client();
   const ends = await eachOf(

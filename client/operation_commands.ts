@@ -108,7 +108,7 @@ async function runOperation(
   }
   const options = given.filter(([name]) => findOption([WITH_METADATA], name) === undefined);
   const request = requestFromWords(operationName, words, options, "shell");
-  checkExpiry(request, context.clock.wallMs());
+  checkExpiry(request, context);
   const { open } = context.multi;
   if (open !== undefined) {
     open.requests.push(request);
@@ -123,12 +123,12 @@ async function runOperation(
 
 /**
  * Checks when a request's key is to expire. The cluster refuses two answers to that as well, but not in
- * the words that were typed; a value that is written to be gone at once is taken for a mistake here,
- * where a person gives the date.
+ * the words that were typed. A value that is written to be gone at once means the same as at every other
+ * door, but whoever typed the date is told.
  *
  * @throws {KvError} `bad_request`
  */
-export function checkExpiry(request: KeyRequest, nowMs: number): void {
+export function checkExpiry(request: KeyRequest, context: CommandContext): void {
   const { req_type: what } = request;
   const { expires_at: at, ttl_ms: ttlMs, keep_ttl: keeps } = request as Message<"put">;
   const given = [
@@ -140,8 +140,10 @@ export function checkExpiry(request: KeyRequest, nowMs: number): void {
     throw new KvError("bad_request", `${what}: give ${given.join(" or ")}, not both`);
   }
   const stores = "keep_ttl" in operationOf(what).fields;
-  if (stores && at !== undefined && at <= nowMs) {
-    throw new KvError("bad_request", `${what}: the date of --expires-at has passed`);
+  if (stores && at !== undefined && at <= context.clock.wallMs()) {
+    context.io.note(
+      `${what}: the date of --expires-at has passed, so that the key is gone at once`,
+    );
   }
 }
 
