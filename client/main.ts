@@ -14,8 +14,9 @@ import { readTextFileIfThere } from "./deno_environment.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./deno_io.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
 import type { KvClient } from "./kv_client.ts";
+import { refuseLostBytes } from "./lost_bytes.ts";
 import { errorDocument, errorLine } from "./output.ts";
-import { type LineResult, Session } from "./session.ts";
+import { Session } from "./session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./settings.ts";
 import { runScript, runShell } from "./shell.ts";
 
@@ -26,6 +27,7 @@ type ClientRun = Run<typeof CLIENT_SETTINGS>;
 async function main(run: ClientRun): Promise<number> {
   const { config, rest } = run;
   try {
+    refuseLostBytes(Deno.args);
     return await runClient(run);
   } catch (thrown) {
     // The reader of our output has gone, as `head` does: nothing is left to say, nor anybody.
@@ -66,8 +68,12 @@ async function runClient(run: ClientRun): Promise<number> {
   try {
     // Ctrl-C ends a one-shot command together with its process.
     const never = new AbortController().signal;
-    if (config.command !== undefined) return await runOnce(session.runLine(config.command, never));
-    if (!isScript) return await runOnce(session.runWords(rest, never, restFlags));
+    if (!isScript) {
+      const { exitCode } = config.command === undefined
+        ? await session.runWords(rest, never, restFlags)
+        : await session.runLine(config.command, never);
+      return exitCode === EXIT.ok ? await session.end() : exitCode;
+    }
     // A script that reaches nobody fails once, and not on every line.
     const { settings, nodes } = await (await client()).clusterMap();
     if (!Deno.stdin.isTerminal()) return await runScript(inputLines(), session, io);
@@ -84,10 +90,6 @@ async function runClient(run: ClientRun): Promise<number> {
     // Where connecting failed, that has been said.
     await connecting?.then((opened) => opened.close(), () => {});
   }
-}
-
-async function runOnce(line: Promise<LineResult>): Promise<number> {
-  return (await line).exitCode;
 }
 
 async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {

@@ -94,12 +94,17 @@ export function errorDocument(error: KvError): Record<string, unknown> {
   return { error: { code, message, ...(detail === undefined ? {} : { detail }) } };
 }
 
-/** What a command threw, as an error with a code. */
-export function commandError(thrown: unknown): KvError {
+/**
+ * What a command threw, as an error with a code.
+ *
+ * @param writes whether the command may have changed something where it was interrupted
+ */
+export function commandError(thrown: unknown, writes = true): KvError {
   if (thrown instanceof Error && thrown.name === "AbortError") {
-    return new KvError("outcome_unknown", "interrupted; a write may or may not have happened", {
-      cause: thrown,
-    });
+    const cause = { cause: thrown };
+    return writes
+      ? new KvError("outcome_unknown", "interrupted; a write may or may not have happened", cause)
+      : new KvError("timeout", "interrupted", cause);
   }
   return toKvError(thrown);
 }

@@ -103,17 +103,46 @@ export class Session {
     }));
   }
 
+  /**
+   * To be called when nothing more comes. Operations that wait for `exec` are not carried out, and that
+   * is an error: a script that lost its last line must not look like one that has done its work.
+   *
+   * @returns the exit code
+   */
+  async end(): Promise<number> {
+    const { open } = this.#multi;
+    if (open === undefined) return EXIT.ok;
+    this.#multi.open = undefined;
+    const { length } = open.requests;
+    return await this.#say(
+      new KvError(
+        "bad_request",
+        `multi: the end came before exec; ${length} operation${length === 1 ? " was" : "s were"} ` +
+          "not carried out",
+      ),
+      this.#deps.settings.json,
+    );
+  }
+
+  /** Tells an error. @returns its exit code */
+  async #say(error: KvError, json: boolean): Promise<number> {
+    const { io } = this.#deps;
+    if (json) await io.write(JSON.stringify(errorDocument(error)) + "\n");
+    else io.note(errorLine(error));
+    return exitCodeOf(error.code);
+  }
+
   async #run(
     signal: AbortSignal,
     flags: ReadonlyMap<string, string>,
     parse: () => { line: ParsedLine; name: string } | undefined,
   ): Promise<LineResult> {
-    const { io } = this.#deps;
     let { settings } = this.#deps;
+    let command: Command | undefined;
     try {
       const parsed = parse();
       if (parsed === undefined) return { exitCode: EXIT.ok, leave: false };
-      const command: Command | undefined = findCommand(parsed.name);
+      command = findCommand(parsed.name);
       if (command === undefined) throw unknownCommand(parsed.name);
       const invocation = takeArguments(command, parsed.line, this.#deps.options, settings);
       settings = invocation.settings;
@@ -131,12 +160,15 @@ export class Session {
     } catch (thrown) {
       // Nobody reads what would be said.
       if (thrown instanceof Error && thrown.name === "BrokenPipe") throw thrown;
-      const error = commandError(thrown);
-      if (settings.json) await io.write(JSON.stringify(errorDocument(error)) + "\n");
-      else io.note(errorLine(error));
-      return { exitCode: exitCodeOf(error.code), leave: false };
+      const error = commandError(thrown, command !== undefined && mayWrite(command));
+      return { exitCode: await this.#say(error, settings.json), leave: false };
     }
   }
+}
+
+/** Whoever writes may say by whom it is to be acknowledged. */
+function mayWrite({ options }: Command): boolean {
+  return options.includes("acks");
 }
 
 /** The flags as the command's own options. @throws {KvError} `bad_request` where it has no such one */

@@ -36,7 +36,8 @@ export async function runScript(
       break;
     }
   }
-  return firstFailure;
+  const end = await session.end();
+  return firstFailure === EXIT.ok ? end : firstFailure;
 }
 
 /** The lines of earlier runs, newest first; holds this run's as well in the end. */
@@ -68,6 +69,7 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
       if (left) return;
       left = true;
       terminal.close();
+      await session.end();
       await io.write(FAREWELL + "\n");
       resolve(EXIT.ok);
     };

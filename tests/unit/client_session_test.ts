@@ -1,11 +1,13 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import type { CommandIo, CommandSettings } from "../../client/command.ts";
 import { COMMANDS } from "../../client/commands.ts";
 import { KvClient } from "../../client/kv_client.ts";
+import { refuseLostBytes } from "../../client/lost_bytes.ts";
 import { Session } from "../../client/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../client/settings.ts";
 import { completeLine, runScript } from "../../client/shell.ts";
 import { loadConfig } from "../../shared/config.ts";
+import { KvError } from "../../shared/errors.ts";
 import { flagOf } from "../../shared/setting.ts";
 import { helpText } from "../../shared/help_text.ts";
 import { SeededRandom } from "../../shared/random.ts";
@@ -486,6 +488,53 @@ Deno.test("runScript goes on after an error, and gives the first one's exit code
   bench.out = "";
   assertEquals(await runScript(lines("get k"), bench.session, bench.io), 0);
   assertEquals(bench.out, "v\n");
+});
+
+Deno.test("runScript: a transaction whose exec never comes is an error", async () => {
+  for (const last of ["put {1}b 2", "exit", "no such command"]) {
+    const bench = new Bench();
+    const code = await runScript(
+      lines("put a 1", "multi", "put {1}a 1", last),
+      bench.session,
+      bench.io,
+    );
+    assertEquals(code, 2, last);
+    assertMatch(bench.err, /bad_request: multi: the end came before exec; \d operations? .* not/);
+    assertEquals(bench.cluster.requests.length, 1);
+  }
+  const bench = new Bench({ json: true });
+  assertEquals(await runScript(lines("multi", "discard"), bench.session, bench.io), 0);
+  bench.out = "";
+  assertEquals(await runScript(lines("multi"), bench.session, bench.io), 2);
+  assertEquals(JSON.parse(bench.out.split("\n")[1] ?? "").error.code, "bad_request");
+});
+
+Deno.test("Session says what an interrupted command may have done", async () => {
+  for (
+    const [line, exitCode, printed] of [
+      ["get a", 4, /^timeout: interrupted\n$/],
+      ["get-many a b", 4, /^timeout: interrupted\n$/],
+      ["scan", 4, /^timeout: interrupted\n$/],
+      ["put a 1", 5, /^outcome_unknown: interrupted; a write may or may not have happened\n$/],
+      ["put-many a 1 b 2", 5, /^outcome_unknown: interrupted; a write may/],
+    ] as const
+  ) {
+    const bench = new Bench();
+    bench.cluster.held = [];
+    const controller = new AbortController();
+    const running = bench.session.runLine(line, controller.signal);
+    controller.abort();
+    assertEquals((await running).exitCode, exitCode, line);
+    assertMatch(bench.err, printed, line);
+  }
+});
+
+Deno.test("refuseLostBytes refuses what may have been other bytes", () => {
+  refuseLostBytes([]);
+  refuseLostBytes(["put", "clé 🔑", "\ufeff", "\u0000"]);
+  const error = assertThrows(() => refuseLostBytes(["put", "k", "a\ufffdb"]), KvError);
+  assertEquals(error.code, "bad_request");
+  assertStringIncludes(error.message, '"a\ufffdb" is not UTF-8');
 });
 
 Deno.test("completeLine offers commands, and the options of a command", () => {
