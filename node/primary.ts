@@ -278,7 +278,8 @@ export class Primary implements StreamOwner {
 
   /**
    * Gives the changes their seqs and sends them on their way, all in one turn: they reach the disk in
-   * one batch, and each copy in one frame, so that a copy holds all of them or none.
+   * one batch, and each copy in one frame, so that a copy holds all of them or none. False where they
+   * cannot be made now; `reply` is told why.
    */
   #propose(
     request: KeyRequest,
@@ -286,7 +287,7 @@ export class Primary implements StreamOwner {
     wallMs: number,
     answer: Reply,
     reply: ReplyTo,
-  ): void {
+  ): boolean {
     const { config, store, ports } = this;
     const { commitSeq, lastSeq } = store.state;
     const entries: Entry[] = [];
@@ -302,14 +303,14 @@ export class Primary implements StreamOwner {
       : "";
     if (measured && Buffer.byteLength(text) > GROUP_WIRE_BYTES_MAX) {
       this.#refuse(request, groupTooLarge(request), wallMs, reply);
-      return;
+      return false;
     }
     if (!ports.inFlight.take(bytes)) {
       reply(errorReply(
         "overloaded",
         `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
       ));
-      return;
+      return false;
     }
     const deadlineMs = deadlineOf(request, ports.nowMs());
     const early = "acks" in request && request.acks === "primary";
@@ -320,7 +321,7 @@ export class Primary implements StreamOwner {
     } catch (error) {
       ports.inFlight.give(bytes);
       this.#readFailed(error, request, reply);
-      return;
+      return false;
     }
     const newLastSeq = lastSeq + entries.length;
     store.setState({ lastSeq: newLastSeq });
@@ -341,6 +342,7 @@ export class Primary implements StreamOwner {
       });
     }
     this.#copies.append(newLastSeq, text, commitSeq);
+    return true;
   }
 
   /** Refuses what cannot be written. An earlier attempt that is still under way must find the same. */
@@ -569,14 +571,11 @@ export class Primary implements StreamOwner {
   /** Deletes an entry that has expired. False where that cannot be done now. */
   deleteExpired(entry: Entry, wallMs: number): boolean {
     if (this.phase !== "serving" || this.#whyNoWrite("expire") !== undefined) return false;
-    // A newer write of the key has its own expiry.
-    if (
-      this.#writes.newest(entry.key) !== undefined || this.store.get(entry.key)?.seq !== entry.seq
-    ) return true;
+    // A newer write of the key has its own expiry; the entry itself may be under way still.
+    if (this.store.get(entry.key)?.seq !== entry.seq) return true;
     const request = { req_type: "delete", key: entry.key } as const;
     const change = { key: entry.key, write: DELETION };
-    this.#propose(request, [change], wallMs, writeReply(0), () => {});
-    return true;
+    return this.#propose(request, [change], wallMs, writeReply(0), () => {});
   }
 
   /** Asks level copies to compare, when nothing is in flight. */
