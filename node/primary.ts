@@ -71,8 +71,6 @@ export class Primary implements StreamOwner {
   leaseBarred = false;
   /** Set by the owner: this node found its data damaged. */
   onDamaged: (error: unknown) => boolean = () => false;
-  /** Set by the owner from the cluster's settings. */
-  minInSync = 1;
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
   readonly lanes = new LaneAges();
@@ -264,10 +262,11 @@ export class Primary implements StreamOwner {
 
   #whyNoWrite(what: string): Reply | undefined {
     const { inSync } = this.config;
-    if (inSync.length < this.minInSync) {
+    const { minInSync } = this.ports;
+    if (inSync.length < minInSync) {
       return errorReply(
         "not_enough_replicas",
-        `${what}: ${inSync.length} copies are in sync, ${this.minInSync} are required`,
+        `${what}: ${inSync.length} copies are in sync, ${minInSync} are required`,
       );
     }
     if (this.#writes.size >= IN_FLIGHT_ENTRIES_MAX) {

@@ -27,7 +27,6 @@ import type { ReplyTo } from "./write_queue.ts";
 export interface ReplicaOwner extends ReplicaPorts {
   /** The reply that sends a client to the right node. */
   notPrimary(partition: number): Reply;
-  readonly minInSync: number;
   /** How many of a partition's latest writes are remembered for copies that lack them. */
   readonly recentWritesMax: number;
 }
@@ -117,7 +116,6 @@ export class Replica {
       const { lastSeq } = this.store.state;
       if (!this.follower.isWhole || this.#recent.lastSeq !== lastSeq) this.#recent.reset(lastSeq);
       const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
-      primary.minInSync = this.#owner.minInSync;
       primary.onDamaged = (error) => this.onDamaged(error);
       this.primary = primary;
       return;

@@ -53,6 +53,8 @@ export interface ReplicaPorts {
   readonly inFlight: ByteBudget;
   /** Of the cluster. */
   partitionCount(): number;
+  /** Copies without which nothing is written, as the newest map says: it may change at any time. */
+  readonly minInSync: number;
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** The date, for timestamps and expiry. */
