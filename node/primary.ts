@@ -219,11 +219,15 @@ export class Primary implements StreamOwner {
     // An answer without a write tells what keys hold: it may leave when that is committed, and known
     // to be current. But an earlier attempt that is still under way must find this answer, not another
     // state of the keys.
-    if (lane !== undefined && (writes || isRepeated(request))) {
+    let proposes = writes;
+    if (lane !== undefined && refused === undefined && (writes || isRepeated(request))) {
       changes.push(laneChange(lane, request, answer));
+      proposes = true;
     }
-    if (changes.length > 0 && refused === undefined) {
+    if (proposes) {
       this.#propose(request, changes, wallMs, settled(request, answer), reply);
+    } else if (changes.length > 0) {
+      this.#proposeExpired(request, changes, wallMs, answer, reply);
     } else this.#answerAsOf(keys, request, answer, reply);
   }
 
@@ -269,10 +273,37 @@ export class Primary implements StreamOwner {
         `${what}: ${inSync.length} copies are in sync, ${minInSync} are required`,
       );
     }
+    return this.#whyFull(what);
+  }
+
+  #whyFull(what: string): Reply | undefined {
     if (this.#writes.size >= IN_FLIGHT_ENTRIES_MAX) {
       return errorReply("overloaded", `${what}: the partition's queue of writes is full`);
     }
     return undefined;
+  }
+
+  /**
+   * Deletes what was found expired by a request that itself changes nothing, and answers when that is
+   * committed. It takes no more copies than there are, and the request waits as any read does.
+   */
+  #proposeExpired(
+    request: KeyRequest,
+    deletions: readonly Change[],
+    wallMs: number,
+    answer: Reply,
+    reply: ReplyTo,
+  ): void {
+    const full = this.#whyFull(request.req_type);
+    if (full !== undefined) {
+      reply(full);
+      return;
+    }
+    if (!this.#propose(request, deletions, wallMs, answer, reply)) return;
+    const { last } = this.#writes;
+    if (last === undefined) return;
+    last.reply = undefined;
+    this.#writes.whenCommitted(last, request, reply, () => reply(answer));
   }
 
   /**
@@ -410,8 +441,7 @@ export class Primary implements StreamOwner {
     if (entry !== undefined && live === undefined && !isTombstone(entry)) {
       // Expired: decided once, for all copies and later primaries, by deleting it.
       const gone = operation.read(request, undefined);
-      if (this.#whyNoWrite(request.req_type) !== undefined) reply(gone);
-      else this.#propose(request, [{ key, write: DELETION }], wallMs, gone, reply);
+      this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
     } else if (newest === undefined) reply(operation.read(request, live));
     else {
       this.#writes.whenCommitted(newest, request, reply, () => {
@@ -569,7 +599,7 @@ export class Primary implements StreamOwner {
 
   /** Deletes an entry that has expired. False where that cannot be done now. */
   deleteExpired(entry: Entry, wallMs: number): boolean {
-    if (this.phase !== "serving" || this.#whyNoWrite("expire") !== undefined) return false;
+    if (this.phase !== "serving" || this.#whyFull("expire") !== undefined) return false;
     // A newer write of the key has its own expiry; the entry itself may be under way still.
     if (this.store.get(entry.key)?.seq !== entry.seq) return true;
     const request = { req_type: "delete", key: entry.key } as const;

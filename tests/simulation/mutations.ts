@@ -441,13 +441,13 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a transaction is applied in two steps",
     file: "node/primary.ts",
     edits: [[
-      "this.#propose(request, changes, wallMs, settled(request, answer), reply);\n    } else this.#answerAsOf",
+      "this.#propose(request, changes, wallMs, settled(request, answer), reply);\n    } else if (changes.length > 0) {",
       'if (request.req_type === "transaction" && changes.length > 1) {\n' +
       "        this.#propose(request, changes.slice(0, 2), wallMs, answer, () => {});\n" +
       "        this.store.whenWritten(() =>\n" +
       "          this.#propose(request, changes.slice(2), wallMs, answer, reply));\n" +
       "      } else this.#propose(request, changes, wallMs, answer, reply);\n" +
-      "    } else this.#answerAsOf",
+      "    } else if (changes.length > 0) {",
     ]],
     seedsMax: 5,
   },
