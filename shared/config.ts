@@ -107,7 +107,7 @@ export function loadConfig<S extends Settings>(
   input: ConfigInput,
 ): Loaded<S> {
   const line = parseLine(program, input.args);
-  if (line.help) return { kind: "help", rest: line.rest };
+  if (line.help || asksForHelp(program, line.rest)) return { kind: "help", rest: line.rest };
   if (line.version) return { kind: "version" };
   refuseUnknown(program, line.unknown);
   const { given, rest } = placePositionals(program, line.rest);
@@ -130,6 +130,11 @@ export function loadConfig<S extends Settings>(
     rest,
     restFlags: line.restFlags,
   };
+}
+
+/** `kv-node help`: no host to listen on has that name. */
+function asksForHelp(program: CommandLine, args: readonly string[]): boolean {
+  return program.rest !== true && args.length === 1 && args[0] === "help";
 }
 
 function badConfig(text: string, cause?: unknown): KvError {

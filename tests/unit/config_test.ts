@@ -183,6 +183,8 @@ Deno.test("loadConfig: says in one line what is wrong and what to do", () => {
 Deno.test("loadConfig: help and version come before any complaint", () => {
   assertEquals(loadConfig(PROGRAM, input(["--help", "--prot"])).kind, "help");
   assertEquals(loadConfig(PROGRAM, input(["-h"])).kind, "help");
+  assertEquals(loadConfig(PROGRAM, input(["help"])).kind, "help");
+  assertEquals(loadConfig(PROGRAM, input(["--host", "help"])).kind, "run");
   assertEquals(loadConfig(PROGRAM, input(["--version"])).kind, "version");
 });
 
