@@ -14,7 +14,7 @@ import { type Command, type CommandContext, ownValues } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
 import type { KvClient } from "./kv_client.ts";
-import { count, size } from "./output.ts";
+import { count, size, systemReason } from "./output.ts";
 import { type RestoreSummary, type RestoreTarget, runRestore } from "./restore.ts";
 
 const INTO_LIVING = wordField(
@@ -25,11 +25,17 @@ const INTO_LIVING = wordField(
 );
 const OWN = [INTO_LIVING] as const;
 
+const OVERWRITE = wordField(
+  "overwrite",
+  described("Write over a file that is there", optional(flag), { fallback: "false" }),
+);
+
 /** The rows of the table. */
 export const BACKUP_COMMANDS: readonly Command[] = [
   {
     name: "backup",
     arguments: [{ name: "FILE" }],
+    own: [OVERWRITE],
     options: ["giveUpAfterMs", "json"],
     help: "write all keys to a file: each partition as of one moment, compressed, with checksums",
     example: "backup monday.kvb",
@@ -49,9 +55,10 @@ export const BACKUP_COMMANDS: readonly Command[] = [
 async function backup(args: readonly Word[], context: CommandContext): Promise<number> {
   const path = args[0]?.text ?? "";
   const { clock, io, settings, signal } = context;
+  const overwrite = ownValues("backup", [OVERWRITE], context.given).overwrite === true;
   const client = await context.client();
   const beganMs = clock.monotonicMs();
-  const file = await opened("backup", "write", path, () => io.createWhole(path));
+  const file = await opened("backup", "write", path, () => io.createWhole(path, overwrite));
   let progress: ReturnType<typeof io.progress>;
   let summary;
   try {
@@ -199,8 +206,12 @@ async function opened<T>(
   try {
     return await open();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new KvError("bad_request", `${command}: cannot ${action} ${path} (${reason})`, { cause });
+    if (cause instanceof KvError && cause.code === "exists") {
+      const text = `${command}: ${cause.message}; --overwrite puts the new one in its place`;
+      throw new KvError("exists", text, { cause });
+    }
+    const text = `${command}: cannot ${action} ${path} (${systemReason(cause)})`;
+    throw new KvError("bad_request", text, { cause });
   }
 }
 

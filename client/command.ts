@@ -37,13 +37,10 @@ export interface CommandSettings {
 /** The table of settings, as far as a line's options are concerned. */
 export type OptionTable = { readonly [N in keyof CommandSettings]: Setting<CommandSettings[N]> };
 
-/** A file being written. */
-export interface OutputFile {
-  write(bytes: Uint8Array): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** A file that appears under its name when it is whole, in place of one that was there. */
+/**
+ * A file that appears under its name when it is whole, in place of one that was there. What is there and
+ * is no file, such as a pipe, is written as the bytes come.
+ */
 export interface WholeFile {
   write(bytes: Uint8Array): Promise<void>;
   /** It is on disk, under its name. */
@@ -61,7 +58,7 @@ export interface Progress {
 
 /** The terminal and the files, as commands see them. */
 export interface CommandIo {
-  /** To standard output. */
+  /** To standard output. @throws {KvError} `storage_failed` where it takes nothing more */
   write(data: string | Uint8Array): Promise<void>;
   /** A line to standard error. */
   note(text: string): void;
@@ -69,10 +66,12 @@ export interface CommandIo {
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** @throws {Error} where it cannot be read */
   openRead(path: string): Promise<{ chunks: AsyncIterable<Uint8Array>; bytes: number | undefined }>;
-  /** @throws {Error} where it cannot be written */
-  create(path: string): Promise<OutputFile>;
-  /** @throws {Error} where it cannot be written */
-  createWhole(path: string): Promise<WholeFile>;
+  /**
+   * @param replace whether a file that is there may be replaced
+   * @throws {KvError} `exists` where one is there and may not
+   * @throws {Error} where it cannot be written
+   */
+  createWhole(path: string, replace: boolean): Promise<WholeFile>;
   /** A file to be read anywhere. @throws {Error} where it cannot be read */
   openAnywhere(path: string): Promise<ByteSource & { close(): void }>;
   /** Undefined where nobody watches. */
@@ -114,6 +113,8 @@ export interface Argument {
   readonly value?: boolean;
   /** The last one may be given several times. */
   readonly repeats?: boolean;
+  /** What its own help says of it, where the name alone does not tell. */
+  readonly about?: string;
   /** It names a key, so that completion offers those that were used. */
   readonly key?: boolean;
 }

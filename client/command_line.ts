@@ -2,7 +2,7 @@
  * The language of the shell: one command a line, in either of two syntaxes.
  *
  *     put:key:value        ancestor A: the key ends at the first colon, the value is all the rest
- *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \u{…}) or '…' (none)
+ *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \b \f \u{…}) or '…' (none)
  *
  * The command's name is case-insensitive, and `_` in it is `-`. Quotes count only at the beginning
  * of a word, so that JSON needs none. Pure; it knows nothing of single commands but how many
@@ -137,7 +137,15 @@ export class LineWords implements Words {
   }
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "0": "\0" };
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  "0": "\0",
+  // As JSON has them, so that what is printed as JSON is read back.
+  b: "\b",
+  f: "\f",
+};
 
 function readQuoted(line: string, begin: number, quote: string): { text: string; end: number } {
   let text = "";

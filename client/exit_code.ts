@@ -19,7 +19,7 @@ export const EXIT = {
   unavailable: 4,
   /** The write may or may not have happened. */
   outcomeUnknown: 5,
-  /** create: the key is there; or it has another version. */
+  /** create, backup: the key or file is there; or it has another version. */
   conflict: 6,
 } as const;
 
@@ -31,7 +31,7 @@ export const EXIT_CODE_HELP: readonly (readonly [code: number, meaning: string])
   [EXIT.notFound, "no such key, or nothing there to change (persist, expire)"],
   [EXIT.unavailable, "nobody could serve it in time; it did not happen, try again"],
   [EXIT.outcomeUnknown, "the answer was lost; the write may or may not have happened"],
-  [EXIT.conflict, "create: the key is there already; or it has another version"],
+  [EXIT.conflict, "create, backup: the key or file is there already; or it has another version"],
 ];
 
 const BY_CODE: Partial<Record<ErrorCode, number>> = {

@@ -20,13 +20,19 @@ export function commandLines(commands: Iterable<Command>): string[] {
 export function commandHelp(command: Command, options: OptionTable): string {
   const { aliases = [], own = [], answers, example } = command;
   const rows = [...own.map(ownRow), ...command.options.map((name) => settingRow(name, options))];
-  const width = Math.max(0, ...rows.map(([label]) => label.length));
+  const args = command.arguments.flatMap(({ name, about }): [string, string][] =>
+    about === undefined ? [] : [[name, about]]
+  );
+  const width = Math.max(0, ...[...args, ...rows].map(([label]) => label.length));
+  const line = ([label, about]: [string, string]) => `  ${label.padEnd(width)}  ${about}`;
   return [
     `${commandSummary(command)}: ${command.help}`,
     ...(answers === undefined ? [] : [`answers: ${answers}`]),
     ...(aliases.length === 0 ? [] : [`also: ${aliases.join(", ")}`]),
+    ...(args.length === 0 ? [] : ["arguments:"]),
+    ...args.map(line),
     ...(rows.length === 0 ? [] : ["options:"]),
-    ...rows.map(([label, about]) => `  ${label.padEnd(width)}  ${about}`),
+    ...rows.map(line),
     ...(example === undefined ? [] : [`example: ${example}`]),
     "",
   ].join("\n");

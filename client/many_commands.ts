@@ -22,7 +22,15 @@ import {
   replyDocument,
   SETTING_FIELDS,
 } from "./operation_commands.ts";
-import { commandError, dateText, errorDocument, errorLine, keyLabel, timeLeft } from "./output.ts";
+import {
+  commandError,
+  dateText,
+  errorDocument,
+  errorLine,
+  keyLabel,
+  timeLeft,
+  valueLabel,
+} from "./output.ts";
 
 const KEYS = [{ ...KEY, repeats: true }];
 
@@ -42,6 +50,7 @@ export const MANY_COMMANDS: readonly Command[] = [
     arguments: KEYS,
     options: ["json", "timeoutMs", "consistency"],
     help: "the values of several keys, each by itself: a line KEY, tab, VALUE for each",
+    answers: "a value with control characters is quoted as JSON, or is base64:…",
     example: "get-many user:1 user:2",
     run: (args, context) => runMany("get", args.map((key) => [key]), context),
   },
@@ -85,7 +94,7 @@ function pairs(args: readonly Word[]): Word[][] {
 
 /** What stands behind the key on its line. */
 function lineOf(operation: OperationName, reply: Reply): string | Uint8Array {
-  if (reply.req_type === "data") return valueOfReply(reply);
+  if (reply.req_type === "data") return valueLabel(valueOfReply(reply));
   if (operation === "delete") return "deleted";
   return `success (version ${"version" in reply ? reply.version : ""})`;
 }
@@ -151,12 +160,23 @@ export async function eachOf(
   return ends;
 }
 
+/** An error as one of the command that was typed, and not of the operation that it is made of. */
+function headedBy(command: string, operation: OperationName, error: unknown): unknown {
+  const head = `${operation}: `;
+  if (!(error instanceof KvError) || !error.message.startsWith(head)) return error;
+  const text = `${command}: ${error.message.slice(head.length)}`;
+  return new KvError(error.code, text, { cause: error });
+}
+
 async function runTtl(args: readonly Word[], context: CommandContext): Promise<number> {
   const { clock, settings, signal } = context;
   const { timeoutMs, consistency } = settings;
   const request = requestFromWords("inspect", args.map(({ text }) => text), [], "shell");
   const client = await context.client();
-  const reply = await client.execute(request, { timeoutMs, consistency, signal });
+  const reply = await client.execute(request, { timeoutMs, consistency, signal })
+    .catch((error) => {
+      throw headedBy("ttl", "inspect", error);
+    });
   const { result } = reply as { result?: { expires_at?: number } };
   const at = result?.expires_at;
   const leftMs = at === undefined ? undefined : Math.max(0, at - clock.wallMs());

@@ -7,6 +7,7 @@
  */
 import { fromErrorReply } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
+import { wordRequires } from "../shared/field_text.ts";
 import { described, flag, optional } from "../shared/fields.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import {
@@ -72,9 +73,11 @@ function commandArgument(
 ): Argument {
   const label = argumentLabel(name);
   // The only kind that may be all the rest of a line, or come from standard input.
-  return name === "value" && field.form === "text"
-    ? { name: label, optional, value: true }
-    : { name: label, optional };
+  if (name === "value" && field.form === "text") return { name: label, optional, value: true };
+  const { summary = "", fallback } = field.about ?? {};
+  const form = field.form === "duration" ? `: ${wordRequires(field, true)}` : "";
+  const otherwise = optional && fallback !== undefined ? ` [default ${fallback}]` : "";
+  return { name: label, optional, about: `${summary}${form}${otherwise}` };
 }
 
 /** `increment` by the number with its sign turned. */

@@ -73,6 +73,25 @@ export function keyLabel(key: string): string {
   return /^"|[\u0000-\u001f\u007f]/.test(key) ? JSON.stringify(key) : key;
 }
 
+/** Before a value that is shown in base64. */
+const BASE64 = "base64:";
+
+/**
+ * A value on a line with others: its bytes as they are, unless they could be taken for something else.
+ * One with line breaks or other control characters is quoted as JSON, or is base64 where it is no text;
+ * so is one that looks as if it had been.
+ */
+export function valueLabel(value: Uint8Array): string | Uint8Array {
+  const isPlain = !value.some((byte) => byte < 0x20 || byte === 0x7f) && value[0] !== QUOTE &&
+    !BASE64_BYTES.every((byte, i) => value[i] === byte);
+  if (isPlain) return value;
+  const encoded = encodeValue(value);
+  return "value" in encoded ? JSON.stringify(encoded.value) : BASE64 + encoded.value64;
+}
+
+const BASE64_BYTES = new TextEncoder().encode(BASE64);
+const QUOTE = 0x22;
+
 /** `29m 59s`: to the second, but for the last one. */
 export function timeLeft(ms: number): string {
   return formatDuration(ms < 1_000 ? ms : Math.round(ms / 1_000) * 1_000);
@@ -107,6 +126,16 @@ export function commandError(thrown: unknown, writes = true): KvError {
       : new KvError("timeout", "interrupted", cause);
   }
   return toKvError(thrown);
+}
+
+/** Why the system refused a file, without the number that it has there and what we know already. */
+export function systemReason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // What the runtime says names its own flags, which are not those of this program.
+  if (error.name === "NotCapable") {
+    return "devices and system files are not for this program; - is standard input, or output";
+  }
+  return error.message.replace(/ \(os error \d+\).*$/s, "");
 }
 
 /** Of so many rejected records the text names each. */

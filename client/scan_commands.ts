@@ -16,7 +16,7 @@ import type { Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
 import { printEither } from "./operation_commands.ts";
 import type { DeleteMatchingOptions } from "./ordered_scan.ts";
-import { count, entryDocument, keyLabel } from "./output.ts";
+import { count, entryDocument, keyLabel, valueLabel } from "./output.ts";
 
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,
@@ -42,7 +42,9 @@ export const SCAN_COMMANDS: readonly Command[] = [
     options: ["json", "timeoutMs"],
     own: wordFields(SCAN_FIELDS),
     help: "the keys of the whole cluster in order: a line KEY, tab, VALUE for each",
-    answers: "with --json a document a line",
+    answers:
+      "with --json a document a line; without, a value with control characters is quoted as " +
+      "JSON, or is base64:…",
     example: "scan user: --limit 100 --keys-only",
     run: runScan,
   },
@@ -121,7 +123,7 @@ async function runScan(args: readonly Word[], context: CommandContext): Promise<
   } else {
     for await (const entry of client.scan(options)) {
       if (settings.json) await waiting.add(JSON.stringify(entryDocument(entry)));
-      else await waiting.add(`${keyLabel(entry.key)}\t`, entry.value);
+      else await waiting.add(`${keyLabel(entry.key)}\t`, valueLabel(entry.value));
     }
   }
   await waiting.flush();
@@ -148,7 +150,7 @@ class Lines {
     this.#io = io;
   }
 
-  async add(text: string, value?: Uint8Array): Promise<void> {
+  async add(text: string, value?: string | Uint8Array): Promise<void> {
     const line = value === undefined ? [`${text}\n`] : [text, value, "\n"];
     for (const part of line) {
       const piece = typeof part === "string" ? this.#encoder.encode(part) : part;

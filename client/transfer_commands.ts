@@ -11,7 +11,7 @@ import { EXIT } from "./exit_code.ts";
 import { runExport } from "./export.ts";
 import { type ImportSummary, runImport } from "./import.ts";
 import { formatOfPath, type ImportFormat, readCsv, readJsonLines } from "./import_format.ts";
-import { count, importText, size } from "./output.ts";
+import { count, importText, size, systemReason } from "./output.ts";
 
 /** The rows of the table. */
 export const TRANSFER_COMMANDS: readonly Command[] = [
@@ -95,7 +95,7 @@ export async function openInput(what: string, path: string, { io }: CommandConte
   try {
     return await io.openRead(path);
   } catch (cause) {
-    throw new KvError("bad_request", `${what}: cannot read ${path} (${reasonOf(cause)})`, {
+    throw new KvError("bad_request", `${what}: cannot read ${path} (${systemReason(cause)})`, {
       cause,
     });
   }
@@ -117,23 +117,22 @@ async function exportFile(args: readonly Word[], context: CommandContext): Promi
   const client = await context.client();
   const begin = clock.monotonicMs();
   const entries = client.entries({ timeoutMs: settings.timeoutMs, signal });
-  const file = path === "-"
-    ? { write: (bytes: Uint8Array) => io.write(bytes), close: () => Promise.resolve() }
-    : await openOutput(path, context);
+  const file = path === "-" ? undefined : await openOutput(path, context);
   const progress = path === "-" ? undefined : io.progress(undefined);
   let summary;
   try {
     summary = await runExport(
       entries,
-      (bytes) => file.write(bytes),
+      (bytes) => file === undefined ? io.write(bytes) : file.write(bytes),
       ({ keys, bytes }) => progress?.update(0, `${count(keys)} keys, ${size(bytes)}`),
     );
+    await file?.finish();
   } catch (error) {
-    if (path !== "-") io.note(`export: ${path} is not complete`);
+    await file?.abandon().catch(() => {});
+    if (file !== undefined) io.note(`export: ${path} was not written`);
     throw error;
   } finally {
     progress?.stop();
-    await file.close();
   }
   const elapsedMs = Math.round(clock.monotonicMs() - begin);
   const text = settings.json
@@ -148,14 +147,10 @@ async function exportFile(args: readonly Word[], context: CommandContext): Promi
 
 async function openOutput(path: string, { io }: CommandContext) {
   try {
-    return await io.create(path);
+    return await io.createWhole(path, true);
   } catch (cause) {
-    throw new KvError("bad_request", `export: cannot write ${path} (${reasonOf(cause)})`, {
+    throw new KvError("bad_request", `export: cannot write ${path} (${systemReason(cause)})`, {
       cause,
     });
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

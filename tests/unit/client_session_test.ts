@@ -2,7 +2,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import type { CommandIo, CommandSettings } from "../../client/command.ts";
 import { COMMANDS } from "../../client/commands.ts";
 import { KvClient } from "../../client/kv_client.ts";
+import { LineWords } from "../../client/command_line.ts";
 import { refuseLostBytes } from "../../client/lost_bytes.ts";
+import { systemReason, valueLabel } from "../../client/output.ts";
 import { Session } from "../../client/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../client/settings.ts";
 import { completeLine, runScript } from "../../client/shell.ts";
@@ -54,23 +56,17 @@ class Bench {
         if (text === undefined) return Promise.reject(new Error("No such file"));
         return Promise.resolve({ chunks: chunks(text), bytes: text.length });
       },
-      create: (path) => {
-        this.files.set(path, "");
-        return Promise.resolve({
-          write: (bytes) => {
-            this.files.set(path, (this.files.get(path) ?? "") + decoder.decode(bytes));
-            return Promise.resolve();
-          },
-          close: () => Promise.resolve(),
-        });
-      },
-      createWhole: (path) => {
+      createWhole: (path, replace) => {
         const pieces: Uint8Array[] = [];
+        if (!replace && this.binary.has(path)) {
+          return Promise.reject(new KvError("exists", `${path} is there already`));
+        }
         return Promise.resolve({
           write: (bytes) => Promise.resolve(void pieces.push(bytes.slice())),
           finish: async () => {
             const whole = await new Blob(pieces.map((piece) => new Uint8Array(piece))).bytes();
             this.binary.set(path, whole);
+            this.files.set(path, decoder.decode(whole));
           },
           abandon: () => Promise.resolve(),
         });
@@ -403,7 +399,7 @@ Deno.test("Session runs commands on many keys, each key by itself", async () => 
     ["ttl a", 0, / \(1970-01-01T01:00:01.000Z\)\n$/],
     ["persist a", 0, "true\n"],
     ["ttl a", 0, "never expires\n"],
-    ["ttl x", 3, /^not_found: /],
+    ["ttl x", 3, 'not_found: ttl: no such key "x"\n'],
     ["inspect a", 0, "length: 1\nversion: 5\ntimestamp: 1000\n"],
   ];
   for (const [line, exitCode, printed] of table) {
@@ -527,6 +523,51 @@ Deno.test("Session says what an interrupted command may have done", async () => 
     assertEquals((await running).exitCode, exitCode, line);
     assertMatch(bench.err, printed, line);
   }
+});
+
+Deno.test("Session: a file is written whole, and a backup over none that is there", async () => {
+  const bench = new Bench();
+  await bench.line("put a 1");
+  assertEquals((await bench.line("export all.jsonl"))[0], 0);
+  const before = bench.files.get("all.jsonl");
+  bench.cluster.fault = ({ req_type }) =>
+    req_type === "scan_partition"
+      ? { req_type: "error", code: "corrupt", message: "damaged" }
+      : undefined;
+  const [code, printed] = await bench.line("export all.jsonl");
+  assertEquals([code, bench.files.get("all.jsonl")], [1, before]);
+  assertMatch(printed, /^export: all.jsonl was not written\ncorrupt: damaged\n$/);
+  bench.binary.set("monday.kvb", new Uint8Array(1));
+  assertEquals(await bench.line("backup monday.kvb"), [
+    6,
+    "exists: backup: monday.kvb is there already; --overwrite puts the new one in its place\n",
+  ]);
+  assertEquals(bench.binary.get("monday.kvb")?.length, 1);
+});
+
+Deno.test("valueLabel is one line, and tells what value it stands for", () => {
+  const encoder = new TextEncoder();
+  const plain = ["", "alice", '{"x": 1}', "a  b", "Zoë 🔑", "bas", "Base64:x"];
+  for (const text of plain) assertEquals(valueLabel(encoder.encode(text)), encoder.encode(text));
+  assertEquals(valueLabel(Uint8Array.of(0xff, 0x41)), Uint8Array.of(0xff, 0x41));
+  for (const text of ["a\nb", '"a"', "\t", "base64:AA==", "\b\f\r\0\x7f\x1b", '\n"\\']) {
+    const label = String(valueLabel(encoder.encode(text)));
+    assertEquals(label.includes("\n"), false);
+    assertEquals([JSON.parse(label), new LineWords(label).next()?.text], [text, text]);
+  }
+  assertEquals(valueLabel(Uint8Array.of(0xff, 0x0a)), "base64:/wo=");
+});
+
+Deno.test("systemReason says what the system said, without our runtime's words", () => {
+  const gone = new Error("No such file or directory (os error 2): open 'x'");
+  assertEquals(systemReason(gone), "No such file or directory");
+  const denied = new Deno.errors.NotCapable("run again with the --allow-all flag");
+  assertStringIncludes(systemReason(denied), "devices and system files");
+});
+
+Deno.test("help COMMAND tells of arguments whose name does not tell", async () => {
+  const [, expire] = await new Bench().line("help expire");
+  assertMatch(expire, /^arguments:\n {2}TTL +How long from now .*: a time with its unit, such as/m);
 });
 
 Deno.test("refuseLostBytes refuses what may have been other bytes", () => {
