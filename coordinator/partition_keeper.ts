@@ -9,7 +9,7 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
-import { KvError } from "../shared/errors.ts";
+import { invariant, KvError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Message } from "../shared/messages.ts";
 import { type Case, type CopyStanding, judge } from "./failover.ts";
@@ -354,10 +354,15 @@ export class PartitionKeeper {
     };
   }
 
-  /** A new cluster: everybody who is there gets copies at once, since all of them are empty. */
+  /**
+   * A new cluster: everybody who is there gets copies at once, since all of them are empty. It waits
+   * until it is known who is there, and who is not has no part in it: a partition that only such a node
+   * was to hold would have nobody.
+   */
   #placeFirst(nowMs: number): void {
     let live = 0;
     for (const { presence, farewell } of this.#members.values()) {
+      if (presence === "unknown" || (presence === "live" && farewell === "stopping")) return;
       if (presence === "live" && farewell === "none") live++;
     }
     const { expectNodes } = this.#ports;
@@ -371,14 +376,16 @@ export class PartitionKeeper {
       return;
     }
     this.#placed = true;
+    // As after a restart of the coordinator: who is down and holds nothing is wished for when it comes.
+    for (const member of this.#members.values()) {
+      if (member.presence === "down") member.downSinceMs = -Infinity;
+    }
     this.#mover.computeWish(nowMs);
     const epoch = this.#publisher.decide();
     for (let partition = 0; partition < this.#table.size; partition++) {
-      const inSync = this.#mover.wishOf(partition).filter((id) =>
-        this.#members.get(id)?.presence === "live"
-      );
+      const inSync = this.#mover.wishOf(partition);
       const [primary] = inSync;
-      if (primary === undefined) continue;
+      invariant(primary !== undefined, "every partition is placed", { partition });
       this.#fresh.set(partition, epoch);
       this.#table.reconfigure(partition, { primary, inSync, learners: [] });
     }
