@@ -13,12 +13,18 @@ import type { Connection } from "../shared/connection.ts";
 import { locateKey, nodeListings } from "../shared/directory.ts";
 import type { Database } from "../shared/database.ts";
 import type { DocumentStore } from "../shared/document_store.ts";
+import { toErrorReply } from "../shared/error_reply.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
 import type { HealthReport } from "../shared/http/health.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/origins.ts";
-import { COORDINATOR_TICK_MS, HTTP_STOP_GRACE_MS, REQUEST_BYTES_MAX } from "../shared/limits.ts";
+import {
+  COORDINATOR_TICK_MS,
+  FORCE_WAIT_MS,
+  HTTP_STOP_GRACE_MS,
+  REQUEST_BYTES_MAX,
+} from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../shared/messages.ts";
 import { type Random, randomId } from "../shared/random.ts";
@@ -400,12 +406,7 @@ export class Coordinator {
 
   /** A message of a node, or of an operator. @throws {KvError} which is answered */
   #onOther(message: Message, connection: Connection): void {
-    if (message.req_type === "force") {
-      const node = message.node ?? undefined;
-      const result = this.#membership.force(message.partition ?? undefined, node, this.#now());
-      connection.send({ req_type: "result", id: message.id, result });
-      return;
-    }
+    if (message.req_type === "force") return this.#onForce(message, connection);
     if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
       throw new KvError(
         "bad_request",
@@ -447,6 +448,26 @@ export class Coordinator {
       node,
       cluster,
       ours: this.map.settings.clusterId,
+    });
+  }
+
+  /** An operator's order: where no node is named, once the nodes have told what they hold by now. */
+  #onForce(message: Message<"force">, connection: Connection): void {
+    const { id } = message;
+    const node = message.node ?? undefined;
+    const force = () => {
+      const result = this.#membership.force(message.partition ?? undefined, node, this.#now());
+      connection.send({ req_type: "result", id, result });
+    };
+    if (node !== undefined || !this.#membership.askWhatIsHeld()) return force();
+    this.#deps.clock.setTimer(FORCE_WAIT_MS, () => {
+      if (this.#closed) return;
+      try {
+        force();
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        connection.send({ ...toErrorReply(error), id });
+      }
     });
   }
 

@@ -123,7 +123,12 @@ async function force({ config }: CoordinatorRun): Promise<void> {
   client.close();
   if (reply.req_type === "error") throw fromErrorReply(reply);
   const forced = reply.req_type === "result" && Array.isArray(reply.result) ? reply.result : [];
-  for (const { partition, node } of forced) console.log(`partition ${partition}: node ${node}`);
+  for (const { partition, node, term, last_seq } of forced) {
+    const holds = term === 0 && last_seq === 0
+      ? "which has nothing of it"
+      : `whose copy is of term ${term}, with writes up to seq ${last_seq}`;
+    console.log(`partition ${partition}: node ${node}, ${holds}`);
+  }
   if (forced.length === 0) console.log("every partition is served; nothing was done");
 }
 

@@ -30,7 +30,7 @@ import type { Message } from "../shared/messages.ts";
 import { type Effects, MapPublisher } from "./map_publisher.ts";
 import { byId, type HeldCopy, type Member, newMember, type SessionId } from "./member.ts";
 import { Mover, type Place } from "./mover.ts";
-import { PartitionKeeper, type Report } from "./partition_keeper.ts";
+import { type Forced, PartitionKeeper, type Report } from "./partition_keeper.ts";
 import { PartitionTable } from "./partition_table.ts";
 import { checkRegistration } from "./registration.ts";
 import { STORED_FORMAT, type StoredCluster } from "./stored_cluster.ts";
@@ -283,16 +283,28 @@ export class Membership {
    * An operator makes a copy primary although it may lack acknowledged writes.
    *
    * @param partition undefined for every one that has no primary
-   * @param node undefined for the live node whose disk reports most
+   * @param node undefined for the live node that has told of most when it registered last; see
+   *   {@linkcode askWhatIsHeld}
    * @returns what was done
    * @throws {KvError} `bad_request` or `unavailable`
    */
-  force(
-    partition: number | undefined,
-    node: NodeId | undefined,
-    nowMs: number,
-  ): { partition: number; node: NodeId }[] {
+  force(partition: number | undefined, node: NodeId | undefined, nowMs: number): Forced[] {
     return this.#keeper.force(partition, node, nowMs);
+  }
+
+  /**
+   * What a node told of its copies when it registered may be days old. Where a partition is lost, all
+   * nodes are asked to register again, which tells what they hold by now.
+   *
+   * @returns whether they were asked
+   */
+  askWhatIsHeld(): boolean {
+    if (this.#keeper.lostCount === 0) return false;
+    for (const { presence, session, released } of this.#members.values()) {
+      if (presence !== "live" || session === undefined || released) continue;
+      this.#effects.send([session], { req_type: "register_again" });
+    }
+    return true;
   }
 
   /** What time alone brings about. Call it every COORDINATOR_TICK_MS. */

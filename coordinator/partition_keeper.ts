@@ -44,6 +44,15 @@ export interface KeeperPorts {
   graceUntilMs(): number;
 }
 
+/** What an operator's order has done with one partition. */
+export interface Forced {
+  readonly partition: number;
+  readonly node: NodeId;
+  /** Where the chosen copy stands, as its node has told last; zeros where it has nothing. */
+  readonly term: number;
+  readonly last_seq: number;
+}
+
 /** Counts of what happened since the start. */
 export interface KeeperCounts {
   failovers: number;
@@ -146,15 +155,11 @@ export class PartitionKeeper {
    * An operator makes a copy primary although it may lack acknowledged writes.
    *
    * @param partition undefined for every one that has no primary
-   * @param node undefined for the live node whose disk reports most
+   * @param node undefined for the live node that has told of most when it registered last
    * @returns what was done
    * @throws {KvError} `bad_request` or `unavailable`
    */
-  force(
-    partition: number | undefined,
-    node: NodeId | undefined,
-    nowMs: number,
-  ): { partition: number; node: NodeId }[] {
+  force(partition: number | undefined, node: NodeId | undefined, nowMs: number): Forced[] {
     if (partition !== undefined && partition >= this.#table.size) {
       throw new KvError("bad_request", `force: there is no partition ${partition}`);
     }
@@ -163,11 +168,12 @@ export class PartitionKeeper {
       throw new KvError("bad_request", `force: required a node that is up, given ${node}`);
     }
     const partitions = partition === undefined ? [...this.#lost] : [partition];
-    const forced: { partition: number; node: NodeId }[] = [];
+    const forced: Forced[] = [];
     for (const p of partitions.sort((a, b) => a - b)) {
       const member = chosen ?? this.#bestHolder(p);
       this.#force(p, member, nowMs);
-      forced.push({ partition: p, node: member.id });
+      const { term, lastSeq } = member.held.get(p) ?? { term: 0, lastSeq: 0 };
+      forced.push({ partition: p, node: member.id, term, last_seq: lastSeq });
     }
     this.settle(nowMs);
     return forced;
@@ -392,9 +398,13 @@ export class PartitionKeeper {
     this.#log.info("a new cluster is placed", { nodes: live, partitions: this.#table.size });
   }
 
+  /** Of nodes that have told the same, those that the configuration names are tried first. */
   #bestHolder(partition: number): Member {
+    const { inSync, learners } = this.#table.get(partition);
+    const named = [...inSync, ...learners].map((id) => this.#members.get(id));
     let best: Member | undefined;
-    for (const member of [...this.#members.values()].sort(byId)) {
+    for (const member of [...named, ...[...this.#members.values()].sort(byId)]) {
+      if (member === undefined) continue;
       if (member.presence !== "live" || member.farewell === "leaving") continue;
       if (best === undefined || compareHolders(member, best, partition) > 0) best = member;
     }

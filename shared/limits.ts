@@ -136,6 +136,8 @@ export const REPAIR_BACKOFF_MS_MAX = 30_000;
 export const FORGET_DOWN_MS = 3_600_000;
 /** How often the coordinator looks at what time alone brings about. */
 export const COORDINATOR_TICK_MS = 50;
+/** Before an operator's order chooses a copy, the nodes have so long to tell what they hold. */
+export const FORCE_WAIT_MS = 1_000;
 /** The gateway's cache of values, by default and in bytes. */
 export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
 export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;

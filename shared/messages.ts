@@ -382,12 +382,16 @@ export const MESSAGES = {
     stopping: optional(flag),
   }),
   left: message(1, "push", {}),
-  /** The coordinator does not know this node as a live member: register again. */
+  /**
+   * Register again: the coordinator does not know this node as a live member, or wishes to know what it
+   * holds by now.
+   */
   register_again: message(1, "push", {}),
   /**
    * An operator's order to the coordinator: make a copy primary although it may lack acknowledged
    * writes. Of every partition that nobody can serve, or of one; the named node's copy, or the best.
-   * Answered by `result` with a list of `{partition, node}`.
+   * Answered by `result` with a list of `{partition, node, term, last_seq}`, the last two as the chosen
+   * copy's node has told.
    */
   force: message(1, "member", { partition: optional(uint), node: optional(text) }),
 

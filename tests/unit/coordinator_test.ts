@@ -2,8 +2,14 @@ import { assert, assertEquals, assertExists, assertGreater, assertRejects } from
 import { Coordinator, type CoordinatorOptions } from "../../coordinator/coordinator.ts";
 import { Connection } from "../../shared/connection.ts";
 import { KvError } from "../../shared/errors.ts";
+import { FORCE_WAIT_MS } from "../../shared/limits.ts";
 import { NO_LOG } from "../../shared/logger.ts";
-import { type Message, PROTOCOL_VERSION, type Reply } from "../../shared/messages.ts";
+import {
+  type HeldPartition,
+  type Message,
+  PROTOCOL_VERSION,
+  type Reply,
+} from "../../shared/messages.ts";
 import { SeededRandom } from "../../shared/random.ts";
 import { RequestServer } from "../../shared/request_server.ts";
 import { RpcClient } from "../../shared/rpc_client.ts";
@@ -100,6 +106,11 @@ class FakeNode {
       onClose: () => this.session = undefined,
     });
     this.send({ req_type: "hello", id: "h", protocol: 1, role: "node", node: this.id });
+    this.register([]);
+    await this.#scene.clock.run(10);
+  }
+
+  register(held: HeldPartition[]): void {
     this.send({
       req_type: "register",
       id: "r",
@@ -111,9 +122,8 @@ class FakeNode {
       http_port: 0,
       zone: this.id,
       weight: 1,
-      held: [],
+      held,
     });
-    await this.#scene.clock.run(10);
   }
 
   send(message: object): void {
@@ -306,6 +316,31 @@ Deno.test("Coordinator: answers the directory's questions", async () => {
     code(await s.ask(client, { req_type: "get_nodes_for_key", key: "" })),
     "bad_request",
   );
+  client.close();
+});
+
+Deno.test("Coordinator: before it forces, nodes tell what they hold", async () => {
+  const { s, node, client } = await scene();
+  const other = new FakeNode(s, "b");
+  await other.start();
+  for (let i = 0; i < 20; i++) {
+    other.beat("tcp");
+    await s.clock.run(500);
+  }
+  const order: object = { req_type: "force", partition: 2 };
+  let answer: Reply | undefined;
+  client.request(order, 5_000, (reply) => answer = reply);
+  await s.clock.run(100);
+  assertEquals([answer, other.received("register_again").length], [undefined, 1]);
+  other.register([[2, 7, 99, 0]]);
+  await s.clock.run(FORCE_WAIT_MS);
+  assert(answer?.req_type === "result");
+  assertEquals(answer.result, [{ partition: 2, node: other.id, term: 7, last_seq: 99 }]);
+  // An error comes after the time to tell, too.
+  client.request(order, 5_000, (reply) => answer = reply);
+  await s.clock.run(FORCE_WAIT_MS + 100);
+  assertEquals(answer && code(answer), "bad_request");
+  assertEquals(node.received("register_again"), []);
   client.close();
 });
 

@@ -839,7 +839,10 @@ Deno.test("Membership.force: serves from the best copy that is left", () => {
   for (let p = 0; p < 4; p++) world.forced.add(`${p}/${b.node}`);
   const forced = world.membership.force(undefined, undefined, world.nowMs);
   world.advance(50);
-  assertEquals(forced, [0, 1, 2, 3].map((partition) => ({ partition, node: b.node })));
+  assertEquals(
+    forced,
+    [0, 1, 2, 3].map((partition) => ({ partition, node: b.node, term: 1, last_seq: 3 })),
+  );
   assertEquals(world.membership.stats().unavailable_partitions, 0);
   assertEquals(world.config(0).inSync, [b.node]);
 });
