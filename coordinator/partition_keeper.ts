@@ -251,6 +251,7 @@ export class PartitionKeeper {
       case "lagging":
         if (message.node === primary.id) return;
         if (config.learners.includes(message.node)) {
+          this.#logLagging(primary, message, nowMs);
           this.#dropLearner(p, config, message.node, nowMs);
         } else if (config.inSync.includes(message.node)) {
           this.#logLagging(primary, message, nowMs);

@@ -10,7 +10,7 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
-import { REPLICA_ACK_TIMEOUT_MS } from "../shared/limits.ts";
+import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../shared/limits.ts";
 import { CopyStream, type StreamOwner } from "./copy_stream.ts";
 
 /** A stream that was refused begins again after so long. */
@@ -136,8 +136,10 @@ export class CopySet {
     for (const stream of this.#streams) {
       stream.tellCommit(commitSeq);
       if (stream.state === "down" && nowMs - stream.startedMs >= STREAM_RETRY_MS) stream.start();
-      if (!stream.behind || nowMs - stream.progressMs <= REPLICA_ACK_TIMEOUT_MS) continue;
-      if (stream.mustAck) this.reportLagging(stream, stream.state);
+      const silentMs = nowMs - stream.progressMs;
+      if (!stream.behind || silentMs <= REPLICA_ACK_TIMEOUT_MS) continue;
+      // A learner holds up no writes, but takes one of the few places for transfers to its node.
+      if (stream.mustAck || silentMs > LEARNER_TIMEOUT_MS) this.reportLagging(stream, stream.state);
       if (stream.state === "querying" && nowMs - stream.startedMs > 3 * REPLICA_ACK_TIMEOUT_MS) {
         stream.start();
       }

@@ -291,7 +291,11 @@ export class CopyStream {
     };
     const whenWindowOpen = () => {
       if (this.mustAck) go();
-      else this.#owner.ports.transfers.pace(go);
+      else {
+        const atMs = this.#owner.ports.transfers.pace(go);
+        // It is this node that rests; the copy is not to blame.
+        if (!this.#refused) this.progressMs = Math.max(this.progressMs, atMs);
+      }
     };
     if (this.#windowOpen()) whenWindowOpen();
     else this.#resume = whenWindowOpen;

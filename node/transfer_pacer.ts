@@ -32,13 +32,14 @@ export class TransferPacer {
     this.#clock = clock;
   }
 
-  /** Runs `then` when the next piece may be sent: at once, or later. */
-  pace(then: () => void): void {
+  /** Runs `then` when the next piece may be sent: at once, or later. @returns when that is */
+  pace(then: () => void): number {
     const now = this.#clock.monotonicMs();
     const waitMs = this.#freeMs - now;
     this.#freeMs = Math.max(this.#freeMs, now) + (1 + REST) * this.#pieceMs;
     if (waitMs <= 0) then();
     else this.#clock.setTimer(waitMs, then);
+    return now + Math.max(waitMs, 0);
   }
 
   /** A copy has answered a question that costs it little. */

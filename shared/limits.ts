@@ -148,6 +148,8 @@ export const CLOCK_DRIFT_MAX = 0.05;
 
 /** Replication. */
 export const REPLICA_ACK_TIMEOUT_MS = 1_000;
+/** A copy that nobody waits for, and that is not brought nearer for so long, makes room for others. */
+export const LEARNER_TIMEOUT_MS = 10_000;
 /** Writes of one partition that are not committed. */
 export const IN_FLIGHT_ENTRIES_MAX = 16_384;
 /** Bytes of the writes of all partitions of a node that are not committed. */
