@@ -10,6 +10,8 @@
  * - An acknowledgement carries the epoch of the published map, or, for a node that has just lost a
  *   primary's role, that of the map which will say so. A node with an older map has no lease. So from
  *   the moment of a decision on, the one that it concerns gets no lease under the old map.
+ *   After a start with other settings it carries at least the epoch of the first map that has them: a
+ *   lease lasts as long as the node's map says, and is counted here by the settings of now.
  * - A later process of a node ends the roles of the earlier one: what it was primary of has no primary
  *   until the earlier one's lease has run out; its in-sync roles are stale. No published map ever
  *   names a process as primary that was not itself given the role.
@@ -93,6 +95,8 @@ export class Membership {
   #nodes: NodeInfo[] | undefined;
   #graceUntilMs: number;
   readonly #leaseGraceUntilMs: number;
+  /** Maps before this epoch may name another lease. */
+  #settingsEpoch = 0;
   #lastTickMs: number;
 
   constructor(options: MembershipOptions, nowMs: number) {
@@ -154,7 +158,7 @@ export class Membership {
 
   /** Begins: a new cluster or changed settings go to disk. */
   start(nowMs: number): void {
-    if (this.#options.changed) this.#publisher.decide();
+    if (this.#options.changed) this.#settingsEpoch = this.#publisher.decide();
     this.#keeper.settle(nowMs);
   }
 
@@ -245,7 +249,7 @@ export class Membership {
       node: message.node,
       instance: message.instance,
       sent: message.sent,
-      epoch: Math.max(this.published.epoch, member.ackEpochMin),
+      epoch: Math.max(this.published.epoch, member.ackEpochMin, this.#settingsEpoch),
     };
   }
 
