@@ -285,6 +285,14 @@ export class NodeServer {
         `hello: this node belongs to cluster ${ours}, the caller to ${hello.cluster_id}`,
       );
     }
+    // What it answers and acknowledges would be taken for the word of the node that is looked for.
+    const { nodeId } = this.#node;
+    if (hello.to !== undefined && hello.to !== nodeId) {
+      return new KvError(
+        "unavailable",
+        `hello: this is node ${nodeId}, the caller looks for ${hello.to}; it is elsewhere or gone`,
+      );
+    }
     if (hello.role !== "node") return undefined;
     // Data of a cluster must not reach a folder that is not noted down to belong to it.
     if (ours === undefined) {
@@ -295,14 +303,6 @@ export class NodeServer {
     }
     if (hello.cluster_id === undefined) {
       return new KvError("bad_request", 'hello: a node must name its cluster, in "cluster_id"');
-    }
-    // Its acknowledgements would be counted as those of the node that the caller looks for.
-    const { nodeId } = this.#node;
-    if (hello.to !== undefined && hello.to !== nodeId) {
-      return new KvError(
-        "unavailable",
-        `hello: this is node ${nodeId}, the caller looks for ${hello.to}; it is elsewhere or gone`,
-      );
     }
     return undefined;
   }

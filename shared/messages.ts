@@ -106,7 +106,7 @@ export const MESSAGES = {
     node: optional(text),
     cluster_id: optional(text),
     secret: optional(text),
-    /** Of a node: which one it believes to talk to. Another may have its address by now. */
+    /** To a node: which one the caller believes to talk to. Another may have its address by now. */
     to: optional(text),
   }),
   ping: message(1, "request", {}),

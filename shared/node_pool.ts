@@ -50,7 +50,9 @@ export class NodePool {
     const node = this.#nodes.get(id);
     if (node === undefined) return undefined;
     const handlers = this.#handlers;
-    const client = new RpcClient(this.#deps, { host: node.host, port: node.port }, this.#hello, {
+    const { host, port } = node;
+    // Another node may have its address by now, as after a --rebuild.
+    const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
       onPush: (message) => handlers.onPush(message, id),
       onDown: () => handlers.onDown(id),
       onSilence: () => handlers.onSilence(id),

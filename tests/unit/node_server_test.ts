@@ -265,6 +265,8 @@ Deno.test("NodeServer takes a hello, and closes a connection that is not meant f
   const good = await bench.client();
   assertEquals((await good.ask({ ...HELLO, role: "client", cluster_id: "c1" })).req_type, "ack");
   assertEquals((await good.ask({ req_type: "ping" })).message, "pong");
+  const named = await bench.client();
+  assertEquals((await named.ask({ ...HELLO, role: "client", to: "n1" })).req_type, "ack");
   const cases: [hello: object, code: string][] = [
     [{ ...HELLO, role: "client", protocol: 99 }, "wrong_version"],
     [{ ...HELLO, role: "node", node: "n2", cluster_id: "c2" }, "wrong_cluster"],
@@ -272,6 +274,7 @@ Deno.test("NodeServer takes a hello, and closes a connection that is not meant f
     [{ ...HELLO, role: "node" }, "bad_request"],
     [{ ...HELLO, role: "node", node: "n2" }, "bad_request"],
     [{ ...HELLO, role: "node", node: "n2", cluster_id: "c1", to: "n3" }, "unavailable"],
+    [{ ...HELLO, role: "client", cluster_id: "c1", to: "n3" }, "unavailable"],
   ];
   for (const [hello, code] of cases) {
     const client = await bench.client();

@@ -641,3 +641,20 @@ Deno.test("Router: a request to a cluster that is not laid out yet learns what i
   );
   bench.router.close();
 });
+
+Deno.test("Router does not take another process's answer for that of the node it asks", async () => {
+  const bench = await Bench.start();
+  bench.node("b").welcome = error("unavailable");
+  const replies: Reply[] = [];
+  for (const id of ["a", "b"]) {
+    bench.router.request(id, { req_type: "ping" }, 1_000, (reply) => replies.push(reply));
+  }
+  bench.clock.advance(2_000);
+  assertEquals(replies.map(({ req_type }) => req_type).sort(), ["ack", "error"]);
+  // The node is the judge: it is told who is looked for.
+  for (const id of ["a", "b"]) {
+    const hellos = bench.node(id).hellos as Message<"hello">[];
+    assertEquals(new Set(hellos.map(({ to }) => to)), new Set([id]));
+  }
+  bench.router.close();
+});
