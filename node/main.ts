@@ -70,9 +70,16 @@ async function main(run: NodeRun): Promise<void> {
     await runtime.close();
     throw end;
   }
-  logger("node").info(`${end}: stopping`);
-  // Leaving may take long: a signal to stop still counts.
-  if (end === "SIGUSR1" && await runtime.leave(told)) return;
+  const log = logger("node");
+  if (end === "SIGUSR1") {
+    log.info(`${end}: leaving the cluster for good; what is held here is moved to others first`);
+    // Leaving may take long: a signal to stop still counts.
+    if (await runtime.leave(told)) {
+      log.info("left the cluster");
+      return;
+    }
+    log.warn(`${await told}: stopping, without having left`);
+  } else log.info(`${end}: stopping`);
   await runtime.stop(config.drainTimeoutMs);
 }
 

@@ -81,6 +81,8 @@ Deno.test("kv-node leaves for good on SIGUSR1, and its data is elsewhere before 
   leaver.signal("SIGUSR1");
   const { code } = await leaver.status;
   assertEquals(code, 0);
+  assertStringIncludes(leaver.log.join("\n"), "SIGUSR1: leaving the cluster for good");
+  assertStringIncludes(leaver.lastWords(), "left the cluster");
   const map = await cluster.whole({ nodes: 2 });
   assertEquals(map.nodes.length, 2);
   for (let i = 0; i < 50; i++) {
@@ -106,6 +108,7 @@ Deno.test("kv-node that leaves waits while all others are down, and may be stopp
   );
   assertEquals((await cluster.ask(0, { req_type: "get", key: "kept" })).message, "1");
   assertEquals((await leaver.stop()).code, 0);
+  assertStringIncludes(leaver.lastWords(), "stopping, without having left");
   await cluster.restart(0);
   await cluster.restart(1);
   await cluster.whole({ nodes: 2 });
