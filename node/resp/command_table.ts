@@ -19,6 +19,7 @@ import { SELECTION_COMMANDS } from "./commands/selections.ts";
 import { SERVER_COMMANDS } from "./commands/server.ts";
 import { STRING_COMMANDS } from "./commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "./commands/transactions.ts";
+import { withHelp } from "./subcommand_help.ts";
 
 /** The commands, and how they are found. */
 export interface CommandTable {
@@ -45,7 +46,7 @@ const ALL: readonly CommandSpec[] = [
   ...OWN_COMMANDS,
   ...OPERATION_COMMANDS,
   ...SELECTION_COMMANDS,
-];
+].map(withHelp);
 
 export const COMMAND_TABLE: CommandTable = {
   all: ALL,

@@ -3,6 +3,7 @@
  * byte (`deno run -A tests/support/record_redis.ts` records anew), and what Redis does not have.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { COMMAND_TABLE } from "../../node/resp/command_table.ts";
 import { Glob } from "../../node/resp/glob.ts";
 import { ScanCursors } from "../../node/resp/scan_cursors.ts";
 import { randomBelow, SeededRandom } from "../../shared/random.ts";
@@ -32,6 +33,24 @@ for (const protocol of ["2", "3"] as const) {
     assertEquals(differences, []);
   });
 }
+
+Deno.test("HELP is there wherever an unknown subcommand is told to try it, and names all of them", async () => {
+  const peer = new RespBench().connect();
+  for (const { name, subcommands = [] } of COMMAND_TABLE.all) {
+    if (subcommands.length === 0) continue;
+    const refusal = await peer.ask(`${name} fly`);
+    assertStringIncludes(refusal, `Try ${name.toUpperCase()} HELP.`);
+    const lines = (await peer.ask(`${name} help`)).split("\r\n");
+    assertEquals(lines[0], `*${1 + 2 * subcommands.length}`);
+    for (const subcommand of subcommands) {
+      const word = subcommand.name.split("|")[1]?.toUpperCase();
+      assert(lines.some((line) => line.split(" ")[0] === `+${word}`), `${name} ${word}`);
+    }
+  }
+  const object = await peer.ask("OBJECT HELP");
+  assertStringIncludes(object, "+ENCODING <key>\r\n+    The encoding that Redis would choose");
+  assertStringIncludes(object, "+HELP\r\n+    Print this help.\r\n");
+});
 
 Deno.test("COPY, RENAME and a transaction keep a value's media type", async () => {
   const bench = new RespBench({ partitions: 1 });
