@@ -69,6 +69,8 @@ export class CopyStream {
   #chunkSentMs = 0;
   #entriesSent = 0;
   #full = false;
+  /** What the copy said that it has, up to this seq; undefined where it has nothing. */
+  #copyCommitSeq: number | undefined;
   /**
    * It refused a stream, and has not been level since. What it answers then is no progress: it may do the
    * same work again and again, and writes would wait for it for ever.
@@ -198,6 +200,7 @@ export class CopyStream {
     this.#chunksDone = 0;
     this.#entriesSent = 0;
     this.#full = full;
+    this.#copyCommitSeq = empty ? undefined : info.commit;
     this.sentCommitSeq = 0;
     this.#send({
       req_type: "align_begin",
@@ -207,24 +210,20 @@ export class CopyStream {
       next: lastSeq + 1,
       full,
     });
-    try {
-      if (full) {
-        this.#paced(() => this.#sendFrom(undefined, 0, true));
-        return;
-      }
-      const keys = recent.since(info.commit);
-      const suspects = info.suspects ?? [];
-      if (keys !== undefined) {
-        for (const key of suspects) keys.add(key);
-        this.#sendKeys([...keys], () => this.#end());
-      } else {
-        this.#sendKeys(
-          suspects,
-          () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
-        );
-      }
-    } catch (error) {
-      this.#onReadFailed(error);
+    if (full) {
+      this.#paced(() => this.#sendFrom(undefined, 0, true));
+      return;
+    }
+    const keys = recent.since(info.commit);
+    const suspects = info.suspects ?? [];
+    if (keys !== undefined) {
+      for (const key of suspects) keys.add(key);
+      this.#sendKeys([...keys], () => this.#end());
+    } else {
+      this.#sendKeys(
+        suspects,
+        () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
+      );
     }
   }
 
@@ -237,28 +236,31 @@ export class CopyStream {
     this.#owner.onReadFailed(error);
   }
 
-  /** Sends what this node has, or has not, of the given keys; then goes on. */
-  #sendKeys(keys: readonly string[], then: () => void): void {
+  /** Sends what this node has, or has not, of the given keys, piece by piece; then goes on. */
+  #sendKeys(keys: readonly string[], then: () => void, from = 0): void {
     const { store } = this.#owner;
-    let entries: Entry[] = [];
-    let absent: string[] = [];
+    const entries: Entry[] = [];
+    const absent: string[] = [];
+    let next = from;
     let bytes = 0;
-    const flush = () => {
-      if (entries.length + absent.length === 0) return;
-      this.#sendChunk({ entries, absent, full: false, asOfSeq: store.state.lastSeq });
-      entries = [];
-      absent = [];
-      bytes = 0;
-    };
-    for (const key of keys) {
-      const entry = store.get(key);
-      if (entry === undefined) absent.push(key);
-      else entries.push(entry);
-      bytes += key.length + (entry?.value.length ?? 0);
-      if (bytes >= ALIGN_CHUNK_BYTES || entries.length + absent.length >= ALIGN_CHUNK_ROWS) flush();
+    try {
+      for (const key of keys.slice(from, from + ALIGN_CHUNK_ROWS)) {
+        if (bytes >= ALIGN_CHUNK_BYTES) break;
+        const entry = store.get(key);
+        if (entry === undefined) absent.push(key);
+        else entries.push(entry);
+        bytes += key.length + (entry?.value.length ?? 0);
+        next++;
+      }
+    } catch (error) {
+      this.#onReadFailed(error);
+      return;
     }
-    flush();
-    then();
+    if (next > from) {
+      this.#sendChunk({ entries, absent, full: false, asOfSeq: store.state.lastSeq });
+    }
+    if (next < keys.length) this.#paced(() => this.#sendKeys(keys, then, next));
+    else then();
   }
 
   /** Sends the partition in key order from `after` on: all of it, or what is beyond `seq`. */
@@ -338,6 +340,11 @@ export class CopyStream {
   #end(): void {
     const { partition, config, store } = this.#owner;
     const { commitSeq, horizon } = store.state;
+    if (!this.#full && this.#copyCommitSeq !== undefined && this.#copyCommitSeq < horizon) {
+      // A tombstone that the copy needs may have been dropped before it was come to: everything, then.
+      this.start();
+      return;
+    }
     this.sentCommitSeq = commitSeq;
     this.#send({
       req_type: "align_end",

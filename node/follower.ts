@@ -71,6 +71,8 @@ export class Follower {
   /** The data is damaged: everything must be sent. */
   damaged = false;
   #clearing = false;
+  /** Its primary would have sent everything, and is to do so once this copy is not in sync any more. */
+  #lacksAll = false;
   /** No alignment was begun and not ended: the recent writes are those of the data. */
   #whole = true;
   /** Told when the copy finds its own data damaged. */
@@ -162,7 +164,8 @@ export class Follower {
       // A member of the set keeps what it has until it is out of it; then it begins with nothing.
       if (message.config.inSync.includes(this.#ports.self)) return;
       this.#beginWithNothing();
-    } else if (this.#uncommitted !== undefined) {
+    } else if (this.#lacksAll) this.#sayInfo(stream, undefined);
+    else if (this.#uncommitted !== undefined) {
       const keys = new Set(this.#uncommitted.map(({ key }) => key));
       this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
     } else {
@@ -183,6 +186,7 @@ export class Follower {
       () => {
         this.#clearing = false;
         this.damaged = false;
+        this.#lacksAll = false;
         this.#uncommitted = [];
         this.#recent.reset(0);
         if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
@@ -215,10 +219,16 @@ export class Follower {
   onBegin(message: Message<"align_begin">, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
     if (stream === undefined || stream.state !== "asked") return;
+    if (stream.inSync && message.full) {
+      // It cannot be taken in one turn, and this copy may be made primary in between.
+      this.#lacksAll = true;
+      this.#refuse(stream, "an in-sync copy is not sent everything, piece by piece", true);
+      return;
+    }
     stream.state = "aligning";
     stream.nextSeq = message.next;
     stream.full = message.full;
-    if (stream.inSync && !message.full) stream.held = [];
+    if (stream.inSync) stream.held = [];
     this.#uncommitted = undefined;
     this.#whole = false;
   }
@@ -435,11 +445,13 @@ export class Follower {
     const { commitSeq, horizon } = this.#store.state;
     stream.state = "level";
     this.damaged = false;
+    this.#lacksAll = false;
     this.#store.setState({
       term: stream.term,
       lastSeq,
       commitSeq: Math.min(Math.max(commitSeq, end.commit), lastSeq),
-      horizon: stream.full ? end.horizon : horizon,
+      // What the primary has dropped was not sent, and may be missed by somebody else.
+      horizon: Math.max(horizon, end.horizon),
     });
     this.#recent.reset(lastSeq);
     this.#whole = true;

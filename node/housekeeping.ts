@@ -11,7 +11,7 @@
  */
 import { isTombstone } from "../shared/entry.ts";
 import { KvError, toKvError } from "../shared/errors.ts";
-import { PASS_PAGE_BYTES, PASS_PAGE_ROWS, TOMBSTONE_KEEP_MS } from "../shared/limits.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Replica } from "./replica.ts";
 
@@ -19,6 +19,8 @@ import type { Replica } from "./replica.ts";
 export interface HousekeepingPorts {
   readonly log: Logger;
   wallMs(): number;
+  /** How long a tombstone is kept at least. */
+  readonly tombstoneKeepMs: number;
 }
 
 /** The background work of one node. */
@@ -62,7 +64,7 @@ export class Housekeeping {
 
   async #dropTombstones(replica: Replica): Promise<void> {
     const { store } = replica;
-    const before = this.#ports.wallMs() - TOMBSTONE_KEEP_MS;
+    const before = this.#ports.wallMs() - this.#ports.tombstoneKeepMs;
     let after: string | undefined;
     do {
       const page = await store.scan(after, { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES });

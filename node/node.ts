@@ -27,6 +27,7 @@ import {
   SCAN_BYTES_MAX,
   SCAN_ROWS_MAX,
   SURPLUS_KEEP_MS,
+  TOMBSTONE_KEEP_MS,
 } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { HealthReport } from "../shared/http/health.ts";
@@ -70,6 +71,8 @@ export interface NodeOptions {
   readonly nodeId: NodeId;
   /** A one-node cluster without a coordinator: its lease never ends. */
   readonly standalone?: boolean;
+  /** Default {@linkcode TOMBSTONE_KEEP_MS}. */
+  readonly tombstoneKeepMs?: number;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -155,7 +158,11 @@ export class Node {
       transfers: new TransferPacer(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
-    this.#housekeeping = new Housekeeping({ log, wallMs: () => clock.wallMs() });
+    this.#housekeeping = new Housekeeping({
+      log,
+      wallMs: () => clock.wallMs(),
+      tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
+    });
     this.#expiry = new ExpirySweep(log, () => clock.monotonicMs(), () => clock.wallMs());
     this.scans = new NodeScans({
       nowMs: () => clock.monotonicMs(),

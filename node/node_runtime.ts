@@ -62,6 +62,8 @@ export interface NodeRuntimeOptions {
   readonly memory: boolean;
   readonly fsync: FsyncMode;
   readonly cacheBytes: number;
+  /** Default: as {@linkcode NodeOptions}. */
+  readonly tombstoneKeepMs?: number;
   /** Default: the host. */
   readonly zone?: string | undefined;
   readonly weight: number;
@@ -149,7 +151,13 @@ export class NodeRuntime {
       const { clock, random, transport } = deps;
       const node = new Node(
         { clock, random, transport, log: deps.logger("node"), queue, opened },
-        { nodeId: folder.nodeId, standalone: "standalone" in options.cluster },
+        {
+          nodeId: folder.nodeId,
+          standalone: "standalone" in options.cluster,
+          ...(options.tombstoneKeepMs === undefined
+            ? {}
+            : { tombstoneKeepMs: options.tombstoneKeepMs }),
+        },
       );
       const runtime = new NodeRuntime(deps, options, { listener, http }, folder, node);
       handle = (request) => runtime.#door.handle(request);

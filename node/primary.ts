@@ -114,8 +114,10 @@ export class Primary implements StreamOwner {
     store.setState({ term: config.term });
     this.#copies.update();
     store.flush();
+    const { lastSeq } = store.state;
     store.whenWritten(() => {
       this.#startedOnDisk = true;
+      this.#durableSeq = lastSeq;
       this.#advance();
     });
   }
@@ -388,6 +390,8 @@ export class Primary implements StreamOwner {
 
   /** This node's disk has everything up to `lastSeq`. */
   onSynced(lastSeq: number): void {
+    // Batches of before may tell of writes that this copy has been made to give up.
+    if (!this.#startedOnDisk) return;
     if (lastSeq > this.#durableSeq) this.#durableSeq = lastSeq;
     this.#writes.onDurable(lastSeq);
     this.#advance();

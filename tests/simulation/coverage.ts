@@ -68,6 +68,7 @@ export const EXPECTED = {
   "copy: aligning": 58,
   "copy: level": 100,
   "copy: damaged": 22,
+  "copy: tombstones dropped": 25,
   "read: by confirmation": 62,
   "transaction: done": 20,
   "transaction: refused by its check": 1,

@@ -46,6 +46,7 @@ interface Seen {
   damaged: boolean;
   term: number;
   commitSeq: number;
+  horizon: number;
 }
 
 /** An acknowledged write. */
@@ -132,6 +133,7 @@ export class Invariants {
         damaged: false,
         term: 0,
         commitSeq: 0,
+        horizon: 0,
       }));
       this.#seen.set(process, seen);
     }
@@ -149,12 +151,14 @@ export class Invariants {
       if (state !== last.state) this.#onState(host, partition, last, state, replica);
       if (replica !== undefined) {
         if (replica.config !== last.config) this.#onConfig(host, partition, last, replica);
-        const { term, commitSeq } = replica.store.state;
+        const { term, commitSeq, horizon } = replica.store.state;
         if (term < last.term || commitSeq < last.commitSeq) {
           this.#onLess(host, partition, last, replica);
         }
         last.term = term;
         last.commitSeq = commitSeq;
+        if (horizon > last.horizon) this.#world.coverage.hit("copy: tombstones dropped");
+        last.horizon = horizon;
       }
       if (state === "serving") this.#checkReader(partition);
     }

@@ -108,6 +108,30 @@ export const STORMS = {
     shape: { repairDelayMs: 500, memory: false },
     workload: { ...BUSY, hotKeys: 16, weakPercent: 0 },
   },
+  /** Keys come and go, tombstones are dropped soon, and nodes stay away for longer than that. */
+  deletes: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 8, cut: 4 },
+      outageMsMax: 30_000,
+    },
+    stormMs: 150_000,
+    shape: {
+      partitions: 2,
+      replicationFactor: 2,
+      repairDelayMs: 500,
+      memory: false,
+      expectNodes: 1,
+      tombstoneKeepMs: 1_000,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 40,
+      pauseMsMax: 400,
+      weakPercent: 0,
+      weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
+    },
+  },
   /** The coordinator dies again and again while members come and go. */
   coordinator: {
     faults: {
@@ -265,8 +289,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "alignment is skipped",
     file: "node/copy_stream.ts",
     edits: [[
-      "      if (full) {\n",
-      "      if (this.#full || !this.#full) {\n        this.#end();\n        return;\n      }\n      if (full) {\n",
+      "    if (full) {\n",
+      "    if (this.#full || !this.#full) {\n      this.#end();\n      return;\n    }\n    if (full) {\n",
     ]],
     seedsMax: 10,
   },
@@ -278,6 +302,23 @@ export const MUTATIONS: readonly Mutation[] = [
       "entries: chunk.entries.filter((e) => (e.flags & 1) === 0).map(toWireEntry)",
     ]],
     seedsMax: 20,
+  },
+  {
+    name: "a copy does not learn which tombstones its primary has dropped",
+    file: "node/follower.ts",
+    edits: [["horizon: Math.max(horizon, end.horizon)", "horizon"]],
+    seedsMax: 80,
+    storm: "deletes",
+  },
+  {
+    name: "a copy that lacks dropped tombstones is sent a difference",
+    file: "node/copy_stream.ts",
+    edits: [["info.commit < horizon ||", "false ||"], [
+      "this.#copyCommitSeq < horizon",
+      "this.#copyCommitSeq < -horizon",
+    ]],
+    seedsMax: 40,
+    storm: "deletes",
   },
   {
     name: "alignment leaves suspects as they are",

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BALANCE_BOUND, REQUEST_TIMEOUT_MS } from "../../shared/limits.ts";
+import { BALANCE_BOUND, REQUEST_TIMEOUT_MS, TOMBSTONE_KEEP_MS } from "../../shared/limits.ts";
 import type { Reply } from "../../shared/messages.ts";
 import { KvError } from "../../shared/errors.ts";
 import { partitionOf } from "../../shared/position.ts";
@@ -141,6 +141,10 @@ class Simulation {
       expectNodes: randomBelow(random, 2) === 0 ? 1 : nodes,
       fsync: faults.powerLoss === 0 && randomBelow(random, 4) === 0 ? "interval" : "always",
       memory,
+      // In half of the runs they are dropped while copies that may need them are away.
+      tombstoneKeepMs: randomBelow(random, 2) === 0
+        ? TOMBSTONE_KEEP_MS
+        : 2_000 + randomBelow(random, 20_000),
       ...options.shape,
     };
     this.#pauseMsMax = this.#large ? 30 : PAUSES_MS[randomBelow(random, PAUSES_MS.length)] ?? 200;

@@ -50,6 +50,8 @@ export interface ClusterShape {
   readonly fsync: FsyncMode;
   /** `--storage memory`: a node that starts again is another one, and has nothing. */
   readonly memory: boolean;
+  /** How long a tombstone is kept. */
+  readonly tombstoneKeepMs: number;
 }
 
 /** A defect, or what a test of the checkers has put in place of one. */
@@ -268,6 +270,7 @@ export class World {
       memory: this.shape.memory,
       fsync: this.shape.fsync,
       cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 8 * 1024,
+      tombstoneKeepMs: this.shape.tombstoneKeepMs,
       weight: 1,
       cluster: {
         locate: (use) =>

@@ -115,6 +115,10 @@ Deno.test("damage: a copy that differs though each agrees with itself gets the p
   store.flush();
   await cluster.run(A_WHILE_MS);
   assert((cluster.node("n1").stats().divergences as number) > 0);
+  // It is sent everything, but not while it is in sync.
+  assertEquals(cluster.config(0).inSync, ["n1", "n2"]);
+  cluster.addLearner("n3");
+  await cluster.run(A_WHILE_MS);
   assertEquals(cluster.node("n1").stats().aligned_full, 1);
   await assertAllSame(cluster, ["n1", "n2", "n3"]);
 });
