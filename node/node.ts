@@ -488,6 +488,8 @@ export class Node {
     const nowMs = this.#deps.clock.monotonicMs();
     for (const [partition, sinceMs] of this.#surplusSinceMs) {
       if (nowMs - sinceMs < SURPLUS_KEEP_MS) continue;
+      // Without a primary it may be the best that an operator can fall back on.
+      if (this.#map?.partitions[partition]?.primary === undefined) continue;
       this.#surplusSinceMs.delete(partition);
       const replica = this.#replicas.get(partition);
       if (replica === undefined || replica.isMember) continue;

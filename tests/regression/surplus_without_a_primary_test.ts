@@ -1,0 +1,23 @@
+/**
+ * A node deleted its copy of a partition that it was no member of any more, also where the partition had
+ * no primary: that copy may be the best that is left for an operator's `--force`. Found by a review.
+ */
+import { assertEquals } from "@std/assert";
+import { SURPLUS_KEEP_MS } from "../../shared/limits.ts";
+import { NodeCluster, put } from "../support/node_cluster.ts";
+
+Deno.test("a copy that is wanted no more is deleted, but not while the partition has no primary", async () => {
+  const cluster = new NodeCluster({ nodes: 3 });
+  await cluster.startAll();
+  await cluster.ask("n1", put("k", "v"));
+  await cluster.run(3_000);
+  const { term } = cluster.config(0);
+  cluster.configure(0, { term: term + 1, primary: undefined, inSync: ["n2"] });
+  cluster.crash("n2");
+  await cluster.run(SURPLUS_KEEP_MS + 10_000);
+  assertEquals(await cluster.contents("n3"), { k: "v" });
+
+  cluster.configure(0, { term: term + 2, primary: "n1", inSync: ["n1"] });
+  await cluster.run(SURPLUS_KEEP_MS + 10_000);
+  assertEquals(cluster.node("n3").partition(0), undefined);
+});
