@@ -75,9 +75,13 @@ function commandArgument(
   // The only kind that may be all the rest of a line, or come from standard input.
   if (name === "value" && field.form === "text") return { name: label, optional, value: true };
   const { summary = "", fallback } = field.about ?? {};
-  const form = field.form === "duration" ? `: ${wordRequires(field, true)}` : "";
-  const otherwise = optional && fallback !== undefined ? ` [default ${fallback}]` : "";
-  return { name: label, optional, about: `${summary}${form}${otherwise}` };
+  // A time has no default here: without it another option says when, or nothing changes.
+  const more = field.form === "duration"
+    ? `: ${wordRequires(field, true)}`
+    : optional && fallback !== undefined
+    ? ` [default ${fallback}]`
+    : "";
+  return { name: label, optional, about: `${summary}${more}` };
 }
 
 /** `increment` by the number with its sign turned. */
@@ -134,11 +138,16 @@ async function runOperation(
 export function checkExpiry(request: KeyRequest, context: CommandContext): void {
   const { req_type: what } = request;
   const { expires_at: at, ttl_ms: ttlMs, keep_ttl: keeps } = request as Message<"put">;
+  const { persist: ends } = request as Message<"get_and_expire">;
   const given = [
     ...(ttlMs === undefined ? [] : ["--ttl"]),
     ...(at === undefined ? [] : ["--expires-at"]),
     ...(keeps === true ? ["--keep-ttl"] : []),
+    ...(ends === true ? ["--persist"] : []),
   ];
+  if (what === "expire" && given.length === 0) {
+    throw new KvError("bad_request", "expire: give TTL or --expires-at");
+  }
   if (given.length > 1) {
     throw new KvError("bad_request", `${what}: give ${given.join(" or ")}, not both`);
   }

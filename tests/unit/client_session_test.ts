@@ -337,6 +337,8 @@ Deno.test("Session runs the operations of the table with their options", async (
     ["put a v --ttl 0s", 2, /--ttl must be more than 0; given "0s"/],
     ["put a v --ttl-ms 0", 2, /--ttl-ms must be more than 0/],
     ["put a v --ttl 99999999999d", 2, /--ttl must be at most 104249991d; given/],
+    ["expire a", 2, /^bad_request: expire: give TTL or --expires-at\n$/],
+    ["get-and-expire a 1m --persist", 2, /give --ttl or --persist, not both/],
     ["expire a 0s", 2, /expire: TTL must be more than 0/],
     ["put a v --ttl 1m --expires-at 2030-01-31", 2, /give --ttl or --expires-at, not both/],
     ["put a v --ttl 1m --keep-ttl", 2, /give --ttl or --keep-ttl, not both/],
