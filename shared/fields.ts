@@ -81,6 +81,12 @@ function isPositive(value: unknown): boolean {
 }
 
 export const text = field<string>("a string", (v) => typeof v === "string", "text");
+/** A number in decimal text. Who gives a JSON number is told why that will not do. */
+export const numberText = field<string>(
+  'a string, as in "5": a number of JSON cannot hold every one',
+  (v) => typeof v === "string",
+  "text",
+);
 export const uint = field<number>("a whole number from 0", isUint, "uint");
 export const number = field<number>("a number", (v) => typeof v === "number", "number");
 export const flag = field<boolean>("true or false", (v) => typeof v === "boolean", "flag");

@@ -8,17 +8,17 @@
  */
 import type { Entry } from "../entry.ts";
 import { KvError } from "../errors.ts";
-import { described, optional, text } from "../fields.ts";
+import { described, numberText, optional } from "../fields.ts";
 import { ALL_DOORS, quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
 
 const INTEGER_FIELDS = {
   ...WRITE_FIELDS,
-  by: described("A whole number of 64 bits, as text", optional(text), { fallback: "1" }),
+  by: described("A whole number of 64 bits, as text", optional(numberText), { fallback: "1" }),
 };
 
 const FLOAT_FIELDS = {
   ...WRITE_FIELDS,
-  by: described("A number, as text", optional(text), { fallback: "1" }),
+  by: described("A number, as text", optional(numberText), { fallback: "1" }),
 };
 
 const INT64_MIN = -(2n ** 63n);

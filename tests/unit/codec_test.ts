@@ -40,6 +40,11 @@ Deno.test("decodeMessage says what is wrong, and with which message", () => {
     ['{"id":1,"req_type":"toString"}', "unknown req_type", 1],
     ['{"id":1,"req_type":"get"}', 'get: "key" is missing', 1],
     ['{"id":"x","req_type":"get","key":7}', 'get: "key" must be a string', "x"],
+    [
+      '{"id":1,"req_type":"increment","key":"k","by":5}',
+      'increment: "by" must be a string, as in "5": a number of JSON cannot hold every one',
+      1,
+    ],
     ['{"id":1,"req_type":"put","key":"k","value":5}', 'put: "value" must be a string', 1],
     ['{"id":1,"req_type":"put","key":"k","value":"v","acks":"some"}', '"acks" must be one of', 1],
     ['{"id":1,"req_type":"get","key":"k","timeout_ms":-1}', '"timeout_ms" must be', 1],
