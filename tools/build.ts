@@ -1,7 +1,8 @@
 /**
  * Makes `dist/kv-coordinator`, `dist/kv-node` and `dist/kv-client`: standalone executables by
  * `deno compile`, or, where Deno cannot download its runtime stub, self-extracting files with the
- * Deno binary and the bundled program inside (see `self_extracting.ts`). Says which kind it made.
+ * Deno binary and the bundled program inside (see `self_extracting.ts`). Says which kind it made, and
+ * runs each once, where it is for this machine, since a wrong stub gives a file as well.
  *
  *     deno task build [--target TRIPLE] [--out dist] [--self-extracting]
  *
@@ -13,6 +14,8 @@
  */
 import { PROGRAMS, type ProgramSpec } from "./programs.ts";
 import { buildSelfExtracting } from "./self_extracting.ts";
+import { VERSION } from "../shared/version.ts";
+import { showUsage } from "./usage.ts";
 
 interface Options {
   readonly target: string | undefined;
@@ -20,7 +23,8 @@ interface Options {
   readonly selfExtracting: boolean;
 }
 
-const USAGE = "usage: deno task build [--target TRIPLE] [--out FOLDER] [--self-extracting]";
+const USAGE = `usage: deno task build [--target TRIPLE] [--out FOLDER] [--self-extracting]
+DENORT_BIN in the environment: the runtime stub to put the programs on`;
 
 function parseOptions(args: readonly string[]): Options | undefined {
   const options = { target: undefined as string | undefined, out: "dist", selfExtracting: false };
@@ -86,6 +90,47 @@ function isSupported(): boolean {
 const LOCK_FLAGS: readonly string[] = isSupported() ? [] : ["--no-lock"];
 const CHECK_FLAGS: readonly string[] = isSupported() ? [] : ["--no-check"];
 
+/** Why the program that was made is not one; undefined where it says who it is. */
+async function whyUnfit(program: ProgramSpec, options: Options): Promise<string | undefined> {
+  const { target, out } = options;
+  if (target !== undefined && target !== Deno.build.target) return undefined;
+  const path = await Deno.realPath(`${out}/${program.name}`)
+    .catch(() => Deno.realPath(`${out}/${program.name}.exe`));
+  const cache = await Deno.makeTempDir();
+  try {
+    const { code, stdout, stderr } = await new Deno.Command(path, {
+      args: ["--version"],
+      env: { XDG_CACHE_HOME: cache },
+    }).output();
+    const [text, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+    const wanted = `${program.name} ${VERSION}`;
+    if (code === 0 && text === wanted) return undefined;
+    const said = JSON.stringify((text || errors || "").split("\n")[0]);
+    return `--version must print "${wanted}"; it ended with ${code} and said ${said}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
+}
+
+/** Says what was made. @returns whether it runs */
+async function check(program: ProgramSpec, options: Options, kind: string): Promise<boolean> {
+  const why = await whyUnfit(program, options);
+  if (why === undefined) {
+    await tell(program, options.out, kind);
+    return true;
+  }
+  const stub = Deno.env.get("DENORT_BIN");
+  console.error(
+    `${options.out}/${program.name} was made, but does not run: ${why}` +
+      (stub === undefined
+        ? ""
+        : `; is DENORT_BIN=${stub} a runtime stub of Deno ${Deno.version.deno}?`),
+  );
+  return false;
+}
+
 async function tell(program: ProgramSpec, out: string, kind: string): Promise<void> {
   const path = `${out}/${program.name}`;
   const { size } = await Deno.stat(path).catch(() => Deno.stat(`${path}.exe`));
@@ -93,6 +138,7 @@ async function tell(program: ProgramSpec, out: string, kind: string): Promise<vo
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (showUsage(args, USAGE)) return 0;
   const options = parseOptions(args);
   if (options === undefined) {
     console.error(USAGE);
@@ -106,7 +152,7 @@ async function main(args: readonly string[]): Promise<number> {
       const compiled = await compile(program, options);
       if (compiled === "failed") return 1;
       if (compiled === "made") {
-        await tell(program, options.out, "compiled");
+        if (!await check(program, options, "compiled")) return 1;
         continue;
       }
       console.log("Deno's runtime stub cannot be downloaded; making self-extracting executables");
@@ -120,7 +166,7 @@ async function main(args: readonly string[]): Promise<number> {
       return 1;
     }
     await buildSelfExtracting(program, `${options.out}/${program.name}`, LOCK_FLAGS);
-    await tell(program, options.out, "self-extracting");
+    if (!await check(program, options, "self-extracting")) return 1;
   }
   return 0;
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { showUsage } from "./usage.ts";
 
 interface Part {
   readonly name: string;
@@ -31,9 +32,12 @@ async function passes(part: Part): Promise<boolean> {
   return success;
 }
 
+const USAGE = "usage: deno task ok [--no-tests]";
+
 async function main(args: readonly string[]): Promise<number> {
+  if (showUsage(args, USAGE)) return 0;
   if (args.some((arg) => arg !== "--no-tests")) {
-    console.error(`unknown argument ${args.join(" ")}; usage: deno task ok [--no-tests]`);
+    console.error(`unknown argument ${args.join(" ")}; ${USAGE}`);
     return 2;
   }
   const failed: string[] = [];

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { showUsage } from "./usage.ts";
 import { ERROR_CODES } from "../shared/errors.ts";
 import type { Field } from "../shared/fields.ts";
 import { VALUE_BYTES_MAX } from "../shared/limits.ts";
@@ -330,7 +331,9 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
   return [text[0], rule, ...text.slice(1)].join("\n");
 }
 
-if (import.meta.main) {
+const USAGE = "usage: deno task docs (writes docs/operations-reference.md and docs/protocol.md)";
+
+if (import.meta.main && !showUsage(Deno.args, USAGE)) {
   await Deno.writeTextFile("docs/operations-reference.md", operationsReference());
   const path = "docs/protocol.md";
   await Deno.writeTextFile(path, withWireTable(await Deno.readTextFile(path)));

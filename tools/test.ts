@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { showUsage } from "./usage.ts";
 
 const WITH_FILES = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-ffi"];
 const WITH_PROCESSES = [...WITH_FILES, "--allow-net", "--allow-run"];
@@ -125,7 +126,11 @@ async function runGroup(
   return result;
 }
 
+const USAGE = `usage: deno task test [GROUP…] [-- FLAGS OF deno test]
+groups: ${GROUPS.map(({ name }) => name).join(", ")}; all of them where none is named`;
+
 async function main(args: readonly string[]): Promise<number> {
+  if (showUsage(args, USAGE)) return 0;
   const end = args.indexOf("--");
   const wanted = end < 0 ? args : args.slice(0, end);
   const extra = end < 0 ? [] : args.slice(end + 1);

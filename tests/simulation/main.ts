@@ -14,13 +14,18 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { showUsage } from "../../tools/usage.ts";
 import { Coverage, HAPPENINGS } from "./coverage.ts";
 import { historyLines } from "./history_export.ts";
 import { simulate, type SimulationResult } from "./simulation.ts";
 
 const TIMELINE_LINES = 150;
 
+const USAGE = `usage: deno task sim [--seeds 20] [--from 1] [--history FILE] [--timeline FILE]
+                     [--storm SECONDS] [--keep-going]`;
+
 async function main(): Promise<number> {
+  if (showUsage(Deno.args, USAGE)) return 0;
   const flags = parseArgs(Deno.args, {
     string: ["seeds", "from", "history", "timeline", "storm"],
     boolean: ["keep-going"],

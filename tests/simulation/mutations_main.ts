@@ -7,10 +7,14 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { showUsage } from "../../tools/usage.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { findMutation, type Unseeded } from "./mutation_run.ts";
 
+const USAGE = "usage: deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]";
+
 async function main(args: string[]): Promise<number> {
+  if (showUsage(args, USAGE)) return 0;
   const flags = parseArgs(args, { string: ["from", "jobs"], default: { from: "1", jobs: "2" } });
   const from = Number(flags.from);
   const words = flags._.map(String);

@@ -14,6 +14,7 @@ import { SystemClock } from "../../shared/clock.ts";
 import { DenoTransport } from "../../shared/deno_transport.ts";
 import { type Random, randomBelow, SeededRandom, SystemRandom } from "../../shared/random.ts";
 import { Router } from "../../shared/router.ts";
+import { showUsage } from "../../tools/usage.ts";
 import { History } from "../simulation/history.ts";
 import { historyLines } from "../simulation/history_export.ts";
 import { judgeHistory } from "../simulation/judge.ts";
@@ -191,7 +192,10 @@ function makeClients(cluster: TortureCluster): WorkloadClient[] {
   });
 }
 
+const USAGE = "usage: deno task torture [--minutes 2] [--nodes 3] [--seed N] [--history FILE]";
+
 async function main(args: string[]): Promise<number> {
+  if (showUsage(args, USAGE)) return 0;
   const flags = parseArgs(args, {
     string: ["minutes", "nodes", "seed", "history"],
     default: { minutes: "2", nodes: "3", seed: String(new SystemRandom().uint32()) },
