@@ -421,8 +421,19 @@ export class Primary implements StreamOwner {
     }
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
-    this.#writes.commit(upto, this.#onCommitted);
+    this.#writes.commit(upto, this.#onCommitted, this.#whyNotSure());
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
+  }
+
+  /** Copies may have left the set since the writes were taken. */
+  #whyNotSure(): Reply | undefined {
+    const { length } = this.config.inSync;
+    const { minInSync } = this.ports;
+    if (length >= minInSync) return undefined;
+    return errorReply(
+      "outcome_unknown",
+      `the write is on ${length} of the ${minInSync} copies that are required; it stays, unless these are lost`,
+    );
   }
 
   readonly #onCommitted = (key: string): void => this.ports.committed(this.partition, key);

@@ -107,15 +107,19 @@ export class WriteQueue {
     }
   }
 
-  /** Everything up to `seq` is committed: answers, and lets go on what waited. */
-  commit(seq: number, onCommitted: (key: string) => void): void {
+  /**
+   * Everything up to `seq` is committed: answers, and lets go on what waited.
+   *
+   * @param instead what the writes' clients are told in place of their answers
+   */
+  commit(seq: number, onCommitted: (key: string) => void, instead?: Reply): void {
     for (let write = this.#first; write !== undefined; write = this.#first) {
       if (write.entry.seq > seq) return;
       this.#takeFirst(write);
       write.committed = true;
       this.#budget.give(inFlightBytes(write.entry));
       onCommitted(write.entry.key);
-      answer(write);
+      answer(write, instead);
       const { waiters } = write;
       if (waiters === undefined) continue;
       this.#waiting -= waiters.length;
@@ -198,9 +202,9 @@ export class WriteQueue {
   }
 }
 
-function answer(write: InFlight): void {
+function answer(write: InFlight, instead?: Reply): void {
   const { reply } = write;
   if (reply === undefined) return;
   write.reply = undefined;
-  reply(write.answer);
+  reply(instead === undefined ? write.answer : { ...instead });
 }
