@@ -5,7 +5,8 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Database } from "./database.ts";
-import { KvError } from "./errors.ts";
+import { toErrorReply } from "./error_reply.ts";
+import { InvariantError, KvError, toKvError } from "./errors.ts";
 import { DELETES_IN_FLIGHT_MAX, REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "./limits.ts";
 import type { Message, Reply } from "./messages.ts";
 import { checkKeyBounds } from "./request_checks.ts";
@@ -71,6 +72,15 @@ export function serveDeleteMatching(
   let deleted = 0;
   const refuse = (error: Message<"error">, after: string | undefined) =>
     reply({ ...error, detail: { ...error.detail ?? {}, deleted, after } });
+  const deleteOne = (key: string, done: (reply: Reply) => void): void => {
+    try {
+      database.execute({ req_type: "delete", key }, leftMs(), done);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      // A key that the request checks of this process refuse may be in the cluster all the same.
+      done(toErrorReply(toKvError(error)));
+    }
+  };
   const deletePage = (after: string | undefined): void => {
     const page = { prefix, start, end, after, limit: DELETES_IN_FLIGHT_MAX };
     database.scan(page, leftMs(), (found) => {
@@ -90,7 +100,7 @@ export function serveDeleteMatching(
         } else deletePage(found.next);
       };
       for (const { key } of found.entries) {
-        database.execute({ req_type: "delete", key }, leftMs(), (answer) => {
+        deleteOne(key, (answer) => {
           if (answer.req_type !== "error") deleted++;
           // Somebody else may have been faster.
           else if (answer.code !== "not_found") failed ??= answer;
