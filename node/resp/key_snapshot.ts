@@ -21,6 +21,12 @@ export class KeySnapshot implements KeyView {
   readonly #valueBytesMax: number;
   readonly #found = new Map<string, Entry | undefined>();
   readonly #changed = new Map<string, Entry | undefined>();
+  /** Replies that tell of what is not written yet, and what they are when its version is known. */
+  readonly #provisional: {
+    readonly key: string;
+    readonly reply: Reply;
+    readonly remake: (version: number) => Reply;
+  }[] = [];
 
   /** @param replies to a `get` of each key, in order */
   constructor(
@@ -68,7 +74,17 @@ export class KeySnapshot implements KeyView {
   apply(request: KeyRequest): Reply {
     const operation = operationOf(request.req_type as OperationName);
     const current = this.get(request.key);
-    if (operation.kind === "read") return operation.read(request, current);
+    if (operation.kind === "read") {
+      const reply = operation.read(request, current);
+      if (current !== undefined && this.#changed.has(request.key)) {
+        this.#isProvisional(
+          request.key,
+          reply,
+          (seq) => operation.read(request, { ...current, seq }),
+        );
+      }
+      return reply;
+    }
     if (operation.kind !== "write") {
       throw new KvError("internal", `${request.req_type} inside a transaction`);
     }
@@ -81,8 +97,10 @@ export class KeySnapshot implements KeyView {
       const { flags, value, expiresAtMs, contentType } = outcome.write;
       if (isTombstone({ flags } as Entry)) this.delete(request.key);
       else this.set(request.key, value, expiresAtMs, contentType);
-      const version = this.versionOf(request.key) + 1;
-      return outcome.reply?.(version) ?? writeReply(version);
+      const remake = (version: number) => outcome.reply?.(version) ?? writeReply(version);
+      const reply = remake(this.versionOf(request.key) + 1);
+      this.#isProvisional(request.key, reply, remake);
+      return reply;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       return toErrorReply(error);
@@ -107,6 +125,25 @@ export class KeySnapshot implements KeyView {
       });
     }
     return requests;
+  }
+
+  /** The writes have been carried out: replies tell the versions that came of it. */
+  written(replies: readonly Reply[]): void {
+    const versions = new Map<string, number>();
+    this.writes().forEach(({ key }, i) => {
+      const reply = replies[i];
+      if (reply?.req_type === "ack" && reply.version !== undefined) {
+        versions.set(key, reply.version);
+      }
+    });
+    for (const { key, reply, remake } of this.#provisional) {
+      const version = versions.get(key);
+      if (version !== undefined) Object.assign(reply, remake(version));
+    }
+  }
+
+  #isProvisional(key: string, reply: Reply, remake: (version: number) => Reply): void {
+    this.#provisional.push({ key, reply, remake });
   }
 
   /** What must hold for them. */

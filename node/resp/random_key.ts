@@ -83,8 +83,12 @@ class Walk {
     });
   }
 
+  /** Pages may be empty although more follows: what was there has been deleted. */
   #finishFrom(after: string): void {
-    this.#scan({ limit: PAGE_KEYS, after }, (page) => this.#chooseOf(page));
+    this.#scan({ limit: PAGE_KEYS, after }, (page) => {
+      if (page.entries.length === 0 && page.next !== undefined) this.#finishFrom(page.next);
+      else this.#chooseOf(page);
+    });
   }
 
   #chooseOf({ entries }: ScanPage): void {

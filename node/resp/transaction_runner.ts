@@ -104,6 +104,7 @@ export class TransactionRunner {
         } else if (reply.req_type === "error") {
           finish((out) => out.error(errorText(reply)));
         } else {
+          view.written(repliesOf(reply));
           finish(write);
         }
       });

@@ -8,7 +8,7 @@ import { nodeListings } from "../directory.ts";
 import { KvError } from "../errors.ts";
 import type { Message } from "../messages.ts";
 import { decodeValue, encodeValue, valueOfReply } from "../value_codec.ts";
-import { readJsonObject } from "./body.ts";
+import { withJsonObject } from "./body.ts";
 import {
   endpoint,
   json,
@@ -54,26 +54,37 @@ export const setByBody = endpoint({
   parameters: WRITE_PARAMETERS,
   body: { contentType: "application/json", schema: SET_REQUEST },
   responses: { 200: { description: "It is written.", schema: WRITTEN } },
-  async run({ request, params, services }) {
-    const body = await readJsonObject(request, services.bodies, true);
-    const { key, value, value64, ...others } = body;
-    const [other] = Object.keys(others);
-    if (other !== undefined) {
-      throw new KvError("bad_request", `set: there is no field ${quoted(other)}`);
-    }
-    if (typeof key !== "string") throw new KvError("bad_request", `set: "key" must be a string`);
-    const bytes = decodeValue({
-      value: textField(value, "value"),
-      value64: textField(value64, "value64"),
-    });
-    if (bytes === undefined) throw new KvError("bad_request", `set: "value" is missing`);
-    const put: Message<"put"> = { req_type: "put", key, bytes };
-    if (params.acks !== undefined) put.acks = params.acks;
-    const reply = await services.demand(put, params.timeout_ms);
-    if (reply.req_type !== "ack") throw unexpected(reply);
-    return json(200, { key, version: reply.version });
+  run({ request, params, services }) {
+    return withJsonObject(
+      request,
+      services.bodies,
+      async (body) => {
+        const put: Message<"put"> = { req_type: "put", ...entryOf(body) };
+        if (params.acks !== undefined) put.acks = params.acks;
+        const reply = await services.demand(put, params.timeout_ms);
+        if (reply.req_type !== "ack") throw unexpected(reply);
+        return json(200, { key: put.key, version: reply.version });
+      },
+      true,
+    );
   },
 });
+
+/** @throws {KvError} `bad_request` */
+function entryOf(body: Record<string, unknown>): { key: string; bytes: Uint8Array } {
+  const { key, value, value64, ...others } = body;
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new KvError("bad_request", `set: there is no field ${quoted(other)}`);
+  }
+  if (typeof key !== "string") throw new KvError("bad_request", `set: "key" must be a string`);
+  const bytes = decodeValue({
+    value: textField(value, "value"),
+    value64: textField(value64, "value64"),
+  });
+  if (bytes === undefined) throw new KvError("bad_request", `set: "value" is missing`);
+  return { key, bytes };
+}
 
 function textField(value: unknown, name: string): string | undefined {
   if (value === undefined || value === null || typeof value === "string") return value ?? undefined;

@@ -10,7 +10,7 @@ import { KvError } from "../errors.ts";
 import { REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../limits.ts";
 import type { Reply } from "../messages.ts";
 import { wireForm } from "../wire_form.ts";
-import { readJsonObject } from "./body.ts";
+import { withJsonObject } from "./body.ts";
 import { endpoint, json, type Services, unexpected } from "./endpoint.ts";
 import { BATCH_REQUEST, BATCH_RESULT } from "./schemas.ts";
 import { quoted } from "./target.ts";
@@ -37,9 +37,11 @@ export const postBatch = endpoint({
   responses: {
     200: { description: "The replies, in the order of the requests.", schema: BATCH_RESULT },
   },
-  async run({ request, services }) {
-    const body = readBatch(await readJsonObject(request, services.bodies));
-    return body.atomic ? await runAtomic(services, body) : await runEach(services, body);
+  run({ request, services }) {
+    return withJsonObject(request, services.bodies, (object) => {
+      const body = readBatch(object);
+      return body.atomic ? runAtomic(services, body) : runEach(services, body);
+    });
   },
 });
 

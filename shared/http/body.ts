@@ -102,16 +102,17 @@ export async function readBody(
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * The body as a JSON object.
+ * Gives `use` the body as a JSON object. It counts until that has ended: what it asks for is under way.
  *
  * @param anyType whether a Content-Type that is not JSON is overlooked
- * @throws {KvError} 400, 413, 415
+ * @throws {KvError} 400, 413, 415; and what `use` throws
  */
-export async function readJsonObject(
+export async function withJsonObject<T>(
   request: Request,
   limits: BodyLimits,
+  use: (object: Record<string, unknown>) => T | Promise<T>,
   anyType = false,
-): Promise<Record<string, unknown>> {
+): Promise<T> {
   const type = request.headers.get("content-type");
   if (!anyType && type !== null && !/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
     throw new HttpProblem(
@@ -123,17 +124,24 @@ export async function readJsonObject(
   }
   const body = await readBody(request, FRAME_BYTES_MAX, "frame_too_large", limits);
   try {
-    const parsed: unknown = JSON.parse(decoder.decode(body.bytes));
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
-      return parsed as Record<string, unknown>;
-    }
+    return await use(parseObject(body.bytes));
+  } finally {
+    body.release();
+  }
+}
+
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(decoder.decode(bytes));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new KvError("bad_request", `the body must be JSON in UTF-8: ${why.slice(0, 200)}`, {
       cause,
     });
-  } finally {
-    body.release();
+  }
+  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
+    return parsed as Record<string, unknown>;
   }
   throw new KvError("bad_request", "the body must be a JSON object");
 }

@@ -35,11 +35,14 @@ export function readExpiry(
   headers: Headers,
 ): { ttl_ms?: number; expires_at?: number } {
   const found: { ttl_ms?: number; expires_at?: number }[] = [];
-  const ttl = params.ttl ?? headerNumber(headers, TTL_HEADER, SECONDS_MAX, "seconds");
-  const at = params.expires_at ?? headerNumber(headers, EXPIRES_AT_HEADER, MS_MAX, "milliseconds");
-  if (ttl !== undefined) found.push({ ttl_ms: ttl * 1_000 });
+  for (const ttl of [params.ttl, headerNumber(headers, TTL_HEADER, SECONDS_MAX, "seconds")]) {
+    if (ttl !== undefined) found.push({ ttl_ms: ttl * 1_000 });
+  }
   if (params.ttl_ms !== undefined) found.push({ ttl_ms: params.ttl_ms });
-  if (at !== undefined) found.push({ expires_at: at });
+  const date = headerNumber(headers, EXPIRES_AT_HEADER, MS_MAX, "milliseconds");
+  for (const at of [params.expires_at, date]) {
+    if (at !== undefined) found.push({ expires_at: at });
+  }
   if (found.length > 1) throw new KvError("bad_request", "give one expiry, not several");
   return found[0] ?? {};
 }

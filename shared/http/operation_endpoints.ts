@@ -10,7 +10,7 @@ import type { Fields } from "../fields.ts";
 import type { KeyRequest } from "../messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { wireForm } from "../wire_form.ts";
-import { readJsonObject } from "./body.ts";
+import { withJsonObject } from "./body.ts";
 import { type Endpoint, endpoint, json, type Methods } from "./endpoint.ts";
 import { fieldsSchema, isForPrograms } from "./field_schemas.ts";
 import { replySchema } from "./schemas.ts";
@@ -43,11 +43,12 @@ function operationEndpoint(name: string, row: Row): Endpoint {
     parameters: {},
     body: { contentType: "application/json", schema: fieldsSchema(row.fields) },
     responses: { 200: { description: row.answers, schema: replySchema(row.reply) } },
-    async run({ request, services }) {
-      const body = await readJsonObject(request, services.bodies);
-      const message = operationRequest(name, row.fields, body);
-      const { id: _, ...reply } = await services.demand(message, message.timeout_ms);
-      return json(200, wireForm(reply));
+    run({ request, services }) {
+      return withJsonObject(request, services.bodies, async (body) => {
+        const message = operationRequest(name, row.fields, body);
+        const { id: _, ...reply } = await services.demand(message, message.timeout_ms);
+        return json(200, wireForm(reply));
+      });
     },
   });
 }

@@ -1,0 +1,45 @@
+/**
+ * The body of a JSON request over HTTP counted until it was parsed, not until it was answered: 336 MB were
+ * under way of a budget of 256 MiB. Found by a review.
+ */
+import { assert } from "@std/assert";
+import { HttpDoor } from "../../shared/http/door.ts";
+import { HTTP_BODY_BYTES_MAX } from "../../shared/limits.ts";
+import { NO_LOG } from "../../shared/logger.ts";
+import type { KeyRequest, Reply } from "../../shared/messages.ts";
+import { SeededRandom } from "../../shared/random.ts";
+import { LOCAL } from "../support/http_bench.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { MemoryDatabase } from "../support/memory_database.ts";
+
+Deno.test("HTTP: the bodies of requests that are under way count, JSON too", async () => {
+  let requests = 0;
+  let bytes = 0;
+  class Slow extends MemoryDatabase {
+    override execute(request: KeyRequest, _timeoutMs: number, _done: (reply: Reply) => void) {
+      requests++;
+      if (request.req_type === "put") bytes += request.bytes?.length ?? 0;
+    }
+  }
+  const door = new HttpDoor(
+    { clock: new ManualClock(), random: new SeededRandom(1), log: NO_LOG },
+    {
+      database: new Slow(),
+      limits: { keyBytesMax: 100, valueBytesMax: 8 << 20 },
+      health: () => ({ role: "node", status: "ok", reasons: [], checks: {} }),
+    },
+    LOCAL,
+  );
+  const refused: number[] = [];
+  const value = "v".repeat(8 << 20);
+  const body = new TextEncoder().encode(JSON.stringify({ key: "k", value }));
+  for (let i = 0; i < 40; i++) {
+    door.handle(new Request("http://127.0.0.1:9081/set", { method: "POST", body }))
+      .then(({ status }) => refused.push(status));
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  assert(
+    bytes <= HTTP_BODY_BYTES_MAX,
+    `${requests} bodies with ${bytes} bytes are under way; refused: ${refused.length}`,
+  );
+});
