@@ -75,6 +75,8 @@ export class RespSession {
   #paused = false;
   #backedUp = false;
   #pumping = false;
+  /** A command was completed since the guard was last told. */
+  #endedCommand = false;
   #flushScheduled = false;
   #pumpScheduled = false;
   /** Taken out of the budget for what is not under way yet. */
@@ -215,7 +217,6 @@ export class RespSession {
     this.#pump();
     this.#parser.keep();
     this.#account();
-    this.#guard.read(this.#parser.hasPart && !this.#paused);
   }
 
   /** What a command in the making and a transaction hold back counts as well, where it is much. */
@@ -242,6 +243,7 @@ export class RespSession {
     while (!this.#mustWait()) {
       const args = parser.next();
       if (args === undefined) break;
+      this.#endedCommand = true;
       this.#run(args);
       if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
     }
@@ -267,8 +269,12 @@ export class RespSession {
 
   /** Stops reading where commands must wait, and goes on where they need not. */
   #balance(): void {
+    if (this.#closed) return;
     const mustWait = this.#mustWait();
-    if (mustWait === this.#paused || this.#closed) return;
+    // The time that is ours does not count against the sender of a command.
+    this.#guard.read(!mustWait && this.#parser.hasPart, this.#endedCommand);
+    this.#endedCommand = false;
+    if (mustWait === this.#paused) return;
     this.#paused = mustWait;
     if (mustWait) this.stream.pause();
     else this.stream.resume();

@@ -28,9 +28,13 @@ export class StreamGuard {
     this.#onHang = onHang;
   }
 
-  /** Bytes were read. @param hasPart whether a command has begun and is not complete */
-  read(hasPart: boolean): void {
-    const began = hasPart && !this.#hasPart;
+  /**
+   * Bytes were looked at.
+   * @param hasPart whether a command has begun, is not complete, and waits for its sender
+   * @param endedOne whether another was completed, so that this one began after it
+   */
+  read(hasPart: boolean, endedOne: boolean): void {
+    const began = hasPart && (endedOne || !this.#hasPart);
     this.#hasPart = hasPart;
     if (!began) return;
     this.#partSinceMs = this.#clock.monotonicMs();
