@@ -202,17 +202,25 @@ export class Router {
     return this.#pool.provenMs(node);
   }
 
-  /** Ends all connections; what waits gets `unavailable`. */
+  /** Ends all connections and requests: a write that may have happened as `outcome_unknown`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#scanTimer?.cancel();
     this.#refresh.close();
     this.#pool.close();
-    const waiting = [...this.#waiting];
+    // Those that were sent end with their connections.
+    const left = [...this.#waiting, ...this.#atLocal];
     this.#clock.defer(() => {
-      for (const task of waiting) this.#finish(task, unavailable("this client is closed"));
+      for (const task of left) this.#endClosed(task);
     });
+  }
+
+  /** A reply of `unavailable` promises that the request did not happen. */
+  #endClosed(task: Task): void {
+    if (this.#atLocal.has(task) && !task.isRead) task.unknown = true;
+    const reply = unavailable("this client is closed");
+    this.#finish(task, task.unknown ? asUnknown(reply) : reply);
   }
 
   #attempt(task: Task): void {
@@ -304,12 +312,16 @@ export class Router {
 
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
-    if (reply.req_type !== "error" || this.#closed || !isRetryable(task, reply)) {
+    if (reply.req_type !== "error" || !isRetryable(task, reply)) {
       this.#finish(task, task.unknown ? asUnknown(reply) : reply);
       return;
     }
     task.last = reply;
     if (reply.code === "outcome_unknown" && !task.isRead) task.unknown = true;
+    if (this.#closed) {
+      this.#endClosed(task);
+      return;
+    }
     const { target } = task;
     if (reply.code === "not_primary" && target !== undefined) {
       this.#refresh.start(target === this.#local?.nodeId ? undefined : target);
