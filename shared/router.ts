@@ -79,6 +79,8 @@ interface Task {
   last: Message<"error"> | undefined;
 }
 
+const CLOSED = "this client is closed";
+
 /** Routes requests by key. */
 export class Router {
   readonly #clock: Clock;
@@ -179,18 +181,19 @@ export class Router {
       retryMs: 0,
       last: undefined,
     };
-    this.#attempt(task);
+    if (this.#closed) this.#clock.defer(() => this.#endClosed(task));
+    else this.#attempt(task);
     return () => this.#forget(task);
   }
 
   /** Sends a request to one node, whatever it is about. */
   request(node: NodeId, message: object, timeoutMs: number, done: Done): void {
-    const client = this.#pool.client(node);
+    const client = this.#closed ? undefined : this.#pool.client(node);
     if (client !== undefined) {
       client.request(message, timeoutMs, done);
       return;
     }
-    const reply = unavailable(`node ${node} is not in the cluster map`);
+    const reply = unavailable(this.#closed ? CLOSED : `node ${node} is not in the cluster map`);
     this.#clock.defer(() => done(reply));
   }
 
@@ -219,7 +222,7 @@ export class Router {
   /** A reply of `unavailable` promises that the request did not happen. */
   #endClosed(task: Task): void {
     if (this.#atLocal.has(task) && !task.isRead) task.unknown = true;
-    const reply = unavailable("this client is closed");
+    const reply = unavailable(CLOSED);
     this.#finish(task, task.unknown ? asUnknown(reply) : reply);
   }
 
