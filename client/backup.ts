@@ -129,11 +129,16 @@ class BackupRun {
   async #readPartition(partition: number): Promise<void> {
     const { clock, router } = this.#deps;
     const giveUpAfterMs = this.#options.giveUpAfterMs ?? BACKUP_GIVE_UP_MS;
-    // Pages of an attempt that is begun anew are no progress.
-    const deadlineMs = () => clock.monotonicMs() + giveUpAfterMs;
-    let endMs = deadlineMs();
+    let endMs = clock.monotonicMs() + giveUpAfterMs;
+    let furthest = 0;
+    const onPage = (page: number) => {
+      // An attempt that was begun anew makes no progress until it is where another was before.
+      if (page <= furthest) return;
+      furthest = page;
+      endMs = clock.monotonicMs() + giveUpAfterMs;
+    };
     for (let attempt = 0;; attempt++) {
-      const failure = await this.#tryPartition(partition, () => endMs = deadlineMs());
+      const failure = await this.#tryPartition(partition, onPage);
       if (failure === undefined) return;
       const error = replyError(failure, `backup of partition ${partition}`);
       const again = error.retryable || error.code === "outcome_unknown" ||
@@ -153,7 +158,7 @@ class BackupRun {
   /** One picture from its beginning. @returns why it is not whole, if so */
   async #tryPartition(
     partition: number,
-    onPage: () => void,
+    onPage: (page: number) => void,
   ): Promise<Message<"error"> | undefined> {
     const { router } = this.#deps;
     const map = router.map();
@@ -164,7 +169,7 @@ class BackupRun {
     }
     let picture: string | undefined;
     let begun = false;
-    for (;;) {
+    for (let page = 1;; page++) {
       if (this.#failed) throw new KvError("internal", "another partition could not be read");
       const reply = await this.#ask(primary.id, partition, picture);
       if (reply.req_type === "error") {
@@ -178,7 +183,7 @@ class BackupRun {
       if (!begun) this.#writer.beginPartition(partition);
       begun = true;
       await this.#writer.chunk(partition, reply.entries.map(fromWireEntry));
-      onPage();
+      onPage(page);
       this.#tell();
       picture = reply.next ?? undefined;
       if (picture === undefined) {
