@@ -51,9 +51,13 @@ export const HTTP_STOP_GRACE_MS = 1_000;
 export const ID_CHARACTERS_MAX = 1_024;
 /** A message that is longer is kept without the fields that nobody knows. */
 export const UNKNOWN_FIELDS_CHARACTERS_MAX = 1 * KIB;
-/** Replies that a client has not read: beyond the first, reading pauses; at the second it is cut off. */
+/**
+ * Replies that a client has not read: beyond the first, reading pauses; at the second it is cut off. The
+ * second is far above, since much of what was under way can be answered in one turn, in which nobody can
+ * read: as many replies as may be under way, of 64 KiB each. Who reads badly meets WRITE_STALL_TIMEOUT_MS.
+ */
 export const REPLY_BYTES_PAUSE = 1 * MIB;
-export const REPLY_BYTES_MAX = 64 * MIB;
+export const REPLY_BYTES_MAX = 256 * MIB;
 /** A frame that has begun must be complete after so long. */
 export const FRAME_TIMEOUT_MS = 30_000;
 /** A connection whose client takes none of its replies for so long is cut off. */
@@ -362,6 +366,8 @@ export const RESP_QUEUED_COMMANDS_MAX = 1_000;
 export const RESP_PENDING_MAX = 1_024;
 /** Replies to commands under way may come to about so much. */
 export const RESP_PENDING_REPLY_BYTES = 16 * MIB;
+/** Values of one reply to a command on many keys. */
+export const RESP_REPLY_BYTES_MAX = 32 * MIB;
 /** Keys that a connection may watch. */
 export const RESP_WATCHED_KEYS_MAX = 1_000;
 /** Cursors of SCAN that a node remembers. */

@@ -10,8 +10,8 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Database } from "../../shared/database.ts";
 import { LanedDatabase } from "../../shared/laned_database.ts";
 import {
-  REPLY_BYTES_MAX,
   REQUESTS_PER_CONNECTION_MAX,
+  RESP_REPLY_BYTES_MAX,
   VALUE_BYTES_MAX,
 } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logger.ts";
@@ -27,7 +27,7 @@ import { RespSession } from "./session.ts";
 
 const EACH_LIMITS = {
   inFlightMax: REQUESTS_PER_CONNECTION_MAX,
-  replyBytesMax: REPLY_BYTES_MAX / 2,
+  replyBytesMax: RESP_REPLY_BYTES_MAX,
 };
 
 /** What the door tells of the node that it belongs to. */

@@ -241,7 +241,7 @@ Deno.test("RequestServer cuts off a client that does not read what it asked for"
   const bench = await Bench.open();
   bench.peer.stream.pause();
   const value = "v".repeat(8_000_000);
-  bench.ask(...Array.from({ length: 20 }, (_, id) => ({ id, req_type: "get", key: "k" })));
+  bench.ask(...Array.from({ length: 40 }, (_, id) => ({ id, req_type: "get", key: "k" })));
   let replied = 0;
   for (const { reply } of bench.asked) {
     if (bench.server.connection.closed) break;
