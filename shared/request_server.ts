@@ -5,8 +5,7 @@
  *
  * Invariants: a reply carries its request's id; those without an id are answered in the order in
  * which they came, mistaken lines included; at most `requestsMax` requests are unanswered, of
- * bounded size; while
- * more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
+ * bounded size, those counted in whose replies wait for their turn; while more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
  * client is cut off.
  *
  * @module
@@ -72,7 +71,7 @@ export class RequestServer {
   readonly #requestBytesMax: number;
   readonly #budget: ByteBudget | undefined;
   readonly #replyBytesMax: number;
-  /** Requests that are not answered. */
+  /** Requests whose replies have not been sent, and their bytes and those of replies that wait. */
   #outstanding = 0;
   #outstandingBytes = 0;
   /** Those without an id, oldest first, from the first that is not answered. */
@@ -100,6 +99,7 @@ export class RequestServer {
       onEnd: () => this.#onEnd(),
       onDrain: () => this.#onDrain(),
       onClose: (reason, connection) => {
+        for (const { line } of this.#turns) if (line !== undefined) this.#outstanding--;
         this.#turns = [];
         handlers.onClose?.(reason, connection);
       },
@@ -164,13 +164,7 @@ export class RequestServer {
   ): (reply: Reply) => void {
     this.#outstanding++;
     this.#outstandingBytes += bytes;
-    if (
-      !this.#tooMany &&
-      (this.#outstanding >= this.#requestsMax || this.#outstandingBytes >= this.#requestBytesMax)
-    ) {
-      this.#tooMany = true;
-      this.connection.pause();
-    }
+    this.#pauseIfTooMany();
     let turn: Turn | undefined;
     if (id === undefined) {
       turn = { line: undefined };
@@ -189,16 +183,29 @@ export class RequestServer {
     };
   }
 
+  #pauseIfTooMany(): void {
+    if (this.#tooMany) return;
+    const fewer = this.#outstanding < this.#requestsMax;
+    if (fewer && this.#outstandingBytes < this.#requestBytesMax) return;
+    this.#tooMany = true;
+    this.connection.pause();
+  }
+
   #finish(reply: Reply, id: MessageId | undefined, turn: Turn | undefined): void {
-    this.#outstanding--;
     const { connection } = this;
-    if (connection.closed) return;
+    if (connection.closed) {
+      this.#outstanding--;
+      return;
+    }
     const line = encodeReply(reply, id);
     if (turn === undefined) {
+      this.#outstanding--;
       this.#sendLine(line);
     } else {
       turn.line = line;
+      this.#outstandingBytes += line.length;
       this.#sendTurns();
+      this.#pauseIfTooMany();
     }
     if (
       this.#tooMany && this.#outstanding <= this.#requestsMax / 2 &&
@@ -214,6 +221,8 @@ export class RequestServer {
     let count = 0;
     for (const { line } of this.#turns) {
       if (line === undefined) break;
+      this.#outstanding--;
+      this.#outstandingBytes -= line.length;
       this.#sendLine(line);
       count++;
     }

@@ -12,6 +12,24 @@ import type { RespWriter } from "./writer.ts";
 
 type Finish = (out: RespWriter, reply: Reply) => void;
 
+/** What a reply holds of memory beside its envelope, about: values, of a transaction all of them. */
+export function bytesOfReply(reply: Reply): number {
+  switch (reply.req_type) {
+    case "data":
+      return (reply.bytes ?? reply.message ?? reply.value64 ?? "").length;
+    case "ack":
+      return (reply.previous_bytes ?? reply.previous ?? reply.previous64 ?? "").length;
+    case "result": {
+      if (!Array.isArray(reply.result)) return 0;
+      let bytes = 0;
+      for (const inner of reply.result) bytes += bytesOfReply(inner);
+      return bytes;
+    }
+    default:
+      return 0;
+  }
+}
+
 /** Writes what a function gives of a reply that is no error. */
 export function unlessError(write: Finish): Finish {
   return (out, reply) => {

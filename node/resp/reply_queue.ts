@@ -8,6 +8,7 @@
  */
 import type { Reply } from "../../shared/messages.ts";
 import type { OnePlan } from "./command.ts";
+import { bytesOfReply } from "./replies.ts";
 import type { RespWriter } from "./writer.ts";
 
 /** What a queue calls. */
@@ -28,6 +29,8 @@ export class Slot {
   ready = false;
   /** What the command's arguments came to. */
   bytes = 0;
+  /** What its replies come to, while they wait for their turn. */
+  replyBytes = 0;
   /** The place behind it. */
   next: Slot | undefined;
   readonly #queue: ReplyQueue;
@@ -35,18 +38,25 @@ export class Slot {
   readonly onReply = (reply: Reply): void => {
     this.reply = reply;
     this.ready = true;
-    this.#queue.settled(this);
+    if (this.#queue.holdsUp(this)) this.#queue.keep(this, bytesOfReply(reply));
+    else this.#queue.drain();
   };
 
   constructor(queue: ReplyQueue) {
     this.#queue = queue;
   }
 
-  /** The command ends with what this writes. */
-  finish(write: (out: RespWriter) => void): void {
+  /** The command ends with what this writes, of `replies`. */
+  finish(write: (out: RespWriter) => void, replies: readonly Reply[] = []): void {
     this.write = write;
     this.ready = true;
-    this.#queue.settled(this);
+    if (!this.#queue.holdsUp(this)) {
+      this.#queue.drain();
+      return;
+    }
+    let bytes = 0;
+    for (const reply of replies) bytes += bytesOfReply(reply);
+    this.#queue.keep(this, bytes);
   }
 }
 
@@ -57,6 +67,7 @@ export class ReplyQueue {
   #first: Slot | undefined;
   #last: Slot | undefined;
   #size = 0;
+  #replyBytes = 0;
   #draining = false;
 
   constructor(handlers: ReplyQueueHandlers) {
@@ -65,6 +76,11 @@ export class ReplyQueue {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** What the replies come to that wait for their turn, about. */
+  get replyBytes(): number {
+    return this.#replyBytes;
   }
 
   /** A place at the end. */
@@ -78,9 +94,19 @@ export class ReplyQueue {
     return slot;
   }
 
-  /** Called by a slot that is ready. */
-  settled(slot: Slot): void {
-    if (this.#first !== slot || this.#draining) return;
+  /** Whether others must be answered before a slot. */
+  holdsUp(slot: Slot): boolean {
+    return this.#first !== slot || this.#draining;
+  }
+
+  /** Called by a slot that is ready before its turn. */
+  keep(slot: Slot, replyBytes: number): void {
+    slot.replyBytes = replyBytes;
+    this.#replyBytes += replyBytes;
+  }
+
+  /** Called by a slot that is ready when it is its turn: answers it, and what is ready behind it. */
+  drain(): void {
     this.#draining = true;
     while (this.#first?.ready) {
       const first: Slot = this.#first;
@@ -88,6 +114,7 @@ export class ReplyQueue {
       this.#first = first.next;
       if (first.next === undefined) this.#last = undefined;
       this.#size--;
+      this.#replyBytes -= first.replyBytes;
       this.#release(first);
       if (write !== undefined) this.#handlers.onTurn(write, bytes);
       else if (plan !== undefined && reply !== undefined) {
@@ -104,7 +131,7 @@ export class ReplyQueue {
     for (let slot = this.#first; slot !== undefined; slot = slot.next) bytes += slot.bytes;
     // Their replies may still come: the slots are not used again.
     this.#first = this.#last = undefined;
-    this.#size = 0;
+    this.#size = this.#replyBytes = 0;
     return bytes;
   }
 
@@ -113,6 +140,7 @@ export class ReplyQueue {
     slot.reply = undefined;
     slot.write = undefined;
     slot.ready = false;
+    slot.replyBytes = 0;
     slot.next = undefined;
     this.#free.push(slot);
   }

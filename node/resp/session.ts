@@ -4,7 +4,7 @@
  * much or reads slowly is held back.
  *
  * Invariants: each command gets one reply, in order (none where the client has switched replies off);
- * at most `RESP_PENDING_MAX` commands are under way, fewer where replies are long; while more than
+ * at most `RESP_PENDING_MAX` commands are under way, fewer where replies are long or wait for their turn; while more than
  * `REPLY_BYTES_PAUSE` of replies are unread nothing is read.
  *
  * @module
@@ -175,9 +175,9 @@ export class RespSession {
   }
 
   /** A command whose reply comes later; others go on meanwhile. */
-  answerLater(begin: (finish: (write: Write) => void) => void): void {
+  answerLater(begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void): void {
     const slot = this.#queue.add(0);
-    begin((write) => slot.finish(write));
+    begin((write, replies) => slot.finish(write, replies));
   }
 
   /** Runs something after all that is under way, and before anything else is read. */
@@ -264,7 +264,7 @@ export class RespSession {
   #mustWait(): boolean {
     return this.#alone || this.#backedUp || this.#ending || this.#closed ||
       this.#queue.size >= RESP_PENDING_MAX ||
-      this.#queue.size * this.#replyBytes > RESP_PENDING_REPLY_BYTES;
+      this.#queue.size * this.#replyBytes + this.#queue.replyBytes > RESP_PENDING_REPLY_BYTES;
   }
 
   /** Stops reading where commands must wait, and goes on where they need not. */
@@ -401,7 +401,7 @@ export class RespSession {
     this.server.executeEach(
       plan.requests,
       (request, done) => this.execute(request, done),
-      (all) => slot.finish((out) => plan.finishAll(out, all)),
+      (all) => slot.finish((out) => plan.finishAll(out, all), all),
     );
   }
 

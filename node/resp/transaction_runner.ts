@@ -55,12 +55,12 @@ export class TransactionRunner {
     requests: readonly KeyRequest[],
     watched: ReadonlyMap<string, number>,
     write: (out: RespWriter, replies: readonly Reply[]) => void,
-    finish: (write: Write) => void,
+    finish: (write: Write, replies?: readonly Reply[]) => void,
   ): void {
     this.#transact(requests, [...watched], (reply) => {
       if (isMismatch(reply)) finish((out) => out.nilArray());
       else if (reply.req_type === "error") finish((out) => out.error(errorText(reply)));
-      else finish((out) => write(out, repliesOf(reply)));
+      else finish((out) => write(out, repliesOf(reply)), [reply]);
     });
   }
 
