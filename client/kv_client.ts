@@ -17,8 +17,9 @@ import {
 } from "../shared/directory.ts";
 import type { Entry } from "../shared/entry.ts";
 import { decodeInner } from "../shared/codec.ts";
+import { endOfRead } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
-import { REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
+import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS, VALUE_BYTES_MAX } from "../shared/limits.ts";
 import type { Acks, KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { operationOf } from "../shared/operations/request_words.ts";
 import { onlyReads } from "../shared/transaction_checks.ts";
@@ -557,10 +558,12 @@ export class KvClient implements AsyncDisposable {
       let cancel = () => {};
       let cancelled = false;
       const startMs = this.#clock.monotonicMs();
-      coordinator.request(timed, timeoutMs, (reply) => {
+      const attemptMs = Math.min(timeoutMs, READ_ATTEMPT_TIMEOUT_MS);
+      coordinator.request({ ...timed, timeout_ms: attemptMs }, attemptMs, (reply) => {
         const leftMs = Math.ceil(startMs + timeoutMs - this.#clock.monotonicMs());
         if (cancelled) return;
-        if (reply.req_type !== "error" || reply.code === "not_found" || leftMs <= 0) done(reply);
+        if (reply.req_type !== "error" || reply.code === "not_found") done(reply);
+        else if (leftMs <= 0) done(endOfRead(reply));
         else cancel = this.#router.execute({ ...timed, timeout_ms: leftMs }, leftMs, done);
       });
       return () => {

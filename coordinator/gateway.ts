@@ -13,8 +13,14 @@
 import { executeBatch } from "../shared/batch.ts";
 import { ClusterDatabase } from "../shared/cluster_database.ts";
 import { type ClusterMap, type NodeId, partitionConfig } from "../shared/cluster_map.ts";
+import { endOfRead } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
-import { GATEWAY_CACHE_BYTES_MAX, GATEWAY_TRUST_MS, REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
+import {
+  GATEWAY_CACHE_BYTES_MAX,
+  GATEWAY_TRUST_MS,
+  READ_ATTEMPT_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+} from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import { partitionOf } from "../shared/position.ts";
 import { checkKeyRequest, checkScan } from "../shared/request_checks.ts";
@@ -160,8 +166,9 @@ export class Gateway {
     }
     const startMs = this.#deps.clock.monotonicMs();
     const read = this.#cache.beginRead(key, partition, primary);
-    const watched = { req_type: "watch_get", key, timeout_ms: timeoutMs };
-    this.#router.request(primary, watched, timeoutMs, (result) => {
+    const attemptMs = Math.min(timeoutMs, READ_ATTEMPT_TIMEOUT_MS);
+    const watched = { req_type: "watch_get", key, timeout_ms: attemptMs };
+    this.#router.request(primary, watched, attemptMs, (result) => {
       if (result.req_type === "data") {
         const { id: _, ...value } = result;
         this.#cache.endRead(read, value);
@@ -171,8 +178,9 @@ export class Gateway {
       this.#cache.endRead(read, undefined);
       const final = result.req_type !== "error" || result.code === "not_found";
       const leftMs = startMs + timeoutMs - this.#deps.clock.monotonicMs();
+      if (final) reply(result);
+      else if (leftMs <= 0) reply(endOfRead(result));
       // It may have moved meanwhile: the router finds out where to.
-      if (final || leftMs <= 0) reply(result);
       else this.#router.execute(strong, leftMs, reply);
     });
   }

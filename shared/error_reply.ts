@@ -5,7 +5,7 @@
  * @module
  */
 import { isErrorCode, KvError } from "./errors.ts";
-import type { Message } from "./messages.ts";
+import type { Message, Reply } from "./messages.ts";
 
 /** An error as a reply. */
 export function toErrorReply(error: KvError): Message<"error"> {
@@ -24,4 +24,10 @@ export function fromErrorReply(reply: Message<"error">): KvError {
     isErrorCode(code) ? message : `${code}: ${message}`,
     isRecord ? { detail: detail as Record<string, unknown> } : {},
   );
+}
+
+/** What a read ends with: that its outcome is not known says only that no answer came in time. */
+export function endOfRead(reply: Reply): Reply {
+  if (reply.req_type !== "error" || reply.code !== "outcome_unknown") return reply;
+  return { req_type: "error", code: "timeout", message: reply.message };
 }
