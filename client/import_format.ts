@@ -219,13 +219,13 @@ function jsonItem(text: string, line: number): ImportItem {
   if (!("value" in parsed) || parsed.value === null) {
     return { line, reason: `"value" or "value64" is missing` };
   }
-  const { value } = parsed;
-  return {
-    line,
-    key,
-    value: utf8.encode(typeof value === "string" ? value : JSON.stringify(value)),
-    ...typed,
-  };
+  // What is no string keeps half of a pair as the escape that it is in JSON.
+  const { value: given } = parsed;
+  const value = typeof given === "string" ? given : JSON.stringify(given);
+  if (!value.isWellFormed()) {
+    return { line, reason: `"value" has half of a surrogate pair, which is not Unicode text` };
+  }
+  return { line, key, value: utf8.encode(value), ...typed };
 }
 
 /** The lines of a text file; undefined for one that is too long or not UTF-8. */
