@@ -174,9 +174,21 @@ export class RespSession {
     else this.#queue.add(0).finish(write);
   }
 
-  /** A command whose reply comes later; others go on meanwhile. */
-  answerLater(begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void): void {
-    const slot = this.#queue.add(0);
+  /** A transaction, of so many bytes, whose reply comes later; others go on meanwhile. */
+  answerLater(
+    bytes: number,
+    begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void,
+  ): void {
+    // What was held back for it is under way from now on.
+    const { budget } = this.server;
+    const held = Math.min(bytes, this.#heldBytes);
+    budget.give(held);
+    this.#heldBytes -= held;
+    if (!budget.take(bytes)) {
+      this.#refuseBytes();
+      return;
+    }
+    const slot = this.#queue.add(bytes);
     begin((write, replies) => slot.finish(write, replies));
   }
 
@@ -229,10 +241,14 @@ export class RespSession {
     this.#heldBytes = budget.take(wanted) ? wanted : 0;
     if (this.#heldBytes === wanted) return;
     this.#ending = true;
+    this.#refuseBytes();
+    this.close(true);
+  }
+
+  #refuseBytes(): void {
     this.answerInTurn((out) =>
       out.error("TRYAGAIN overloaded too many bytes of requests are under way; try later")
     );
-    this.close(true);
   }
 
   /** Runs commands as long as there are any, and none must wait. */
@@ -377,9 +393,7 @@ export class RespSession {
   #begin(args: Arguments, plan: Plan): void {
     const bytes = sizeOf(args);
     if (!this.server.budget.take(bytes)) {
-      this.answerInTurn((out) =>
-        out.error("TRYAGAIN overloaded too many bytes of requests are under way; try later")
-      );
+      this.#refuseBytes();
       return;
     }
     const slot = this.#queue.add(bytes);
@@ -448,6 +462,7 @@ export class RespSession {
     this.#pumpScheduled = false;
     this.#pump();
     this.#parser.keep();
+    this.#account();
   };
 
   #flush(): void {

@@ -9,6 +9,7 @@
  * @module
  */
 import {
+  REQUEST_OVERHEAD_BYTES,
   RESP_COMMAND_BYTES_MAX,
   RESP_QUEUED_COMMANDS_MAX,
   RESP_WATCHED_KEYS_MAX,
@@ -50,6 +51,7 @@ export class Transaction {
     return this.#queued?.length ?? -1;
   }
 
+  /** Of the commands that wait, or are worked out alone. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -162,6 +164,7 @@ export class Transaction {
     }
     const spoiled = this.#spoiled;
     const watched = this.#watched;
+    const bytes = this.#bytes;
     this.#watched = new Map();
     this.#close();
     if (spoiled) {
@@ -182,9 +185,11 @@ export class Transaction {
       return;
     }
     if (steps.some(({ kind }) => kind === "view")) {
+      this.#bytes = bytes;
       session.runAlone((done) => {
         const run = (view: KeySnapshot) => runSteps(steps, view, this.#runNow);
         this.#runner.lookAndWrite([...keys], watched, run, (write) => {
+          this.#bytes = 0;
           session.answer(write);
           done();
         });
@@ -197,7 +202,11 @@ export class Transaction {
     if (requests.length === 0) requests.push({ req_type: "exists", key: first });
     const write = (out: RespWriter, replies: readonly Reply[]) =>
       writeSteps(out, steps, replies, this.#runNow);
-    session.answerLater((finish) => this.#runner.runTogether(requests, watched, write, finish));
+    const size = bytes + queued.length * REQUEST_OVERHEAD_BYTES;
+    session.answerLater(
+      size,
+      (finish) => this.#runner.runTogether(requests, watched, write, finish),
+    );
   }
 
   /** Runs one command that looks before it writes. It must run alone. */
