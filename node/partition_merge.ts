@@ -30,7 +30,7 @@ import type { Primary } from "./primary.ts";
 /** Of an entry's size beside key and value, about. */
 const ENTRY_BYTES = 64;
 /** Behind all lanes, which are of no interest to a scan; before them is their prefix itself. */
-const LANES_END = `${LANE_KEY_PREFIX}\u{10ffff}`;
+const LANES_END = LANE_KEY_PREFIX + "\u{10ffff}".repeat(33);
 
 /** An entry of a page. A long value may have been left on disk. */
 interface Found extends Entry {

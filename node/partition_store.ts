@@ -177,23 +177,24 @@ export class PartitionStore {
     for (const key of removed) {
       if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
     }
-    const newest = (key: string) => {
-      const write = this.#pending.get(key);
-      return write === undefined ? old.get(key) : countedOf(write);
-    };
     for (const entry of entries) {
-      this.#replace(entry, this.#rowKey(entry.key), newest(entry.key));
+      const { key, flags } = entry;
+      old.set(key, { flags, crc: this.#replace(entry, this.#rowKey(key), old.get(key)) });
     }
-    for (const key of removed) this.#takeAway(key, newest(key));
+    for (const key of removed) {
+      this.#takeAway(key, old.get(key));
+      old.delete(key);
+    }
   }
 
-  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): void {
+  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): number {
     const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
     if (old !== undefined) this.#account(entry.key, old.flags, old.crc, -1);
     this.#account(entry.key, entry.flags, crc, 1);
     this.#put(key, value, entry.key, entry, crc);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
+    return crc;
   }
 
   /**
