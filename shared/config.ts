@@ -195,6 +195,12 @@ function parseLine(program: CommandLine, given: readonly string[]): Line {
     // A flag without a value is false, and one that repeats is empty, where it is not on the line.
     if (text === undefined || (Array.isArray(text) && text.length === 0)) continue;
     if (!setting.takesValue && !isOnLine(args, flag)) continue;
+    // What is given all the same, as in `--force=0`, means what it means elsewhere, or is refused.
+    const said = setting.takesValue ? undefined : valueOnLine(args, flag);
+    if (said !== undefined) {
+      settings.set(name, { source: "flag", text: said, place: `--${flag}` });
+      continue;
+    }
     settings.set(name, { source: "flag", text, place: `--${flag}` });
   }
   const config = parsed.config;
@@ -215,10 +221,19 @@ function parseLine(program: CommandLine, given: readonly string[]): Line {
   };
 }
 
-function isOnLine(args: readonly string[], flag: string): boolean {
+function flagsOf(args: readonly string[]): readonly string[] {
   const end = args.indexOf("--");
-  const flags = end < 0 ? args : args.slice(0, end);
-  return flags.some((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`));
+  return end < 0 ? args : args.slice(0, end);
+}
+
+/** What is behind the `=` of the last of such flags that have one. */
+function valueOnLine(args: readonly string[], flag: string): string | undefined {
+  const start = `--${flag}=`;
+  return flagsOf(args).findLast((arg) => arg.startsWith(start))?.slice(start.length);
+}
+
+function isOnLine(args: readonly string[], flag: string): boolean {
+  return flagsOf(args).some((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`));
 }
 
 function refuseUnknown(program: CommandLine, unknown: readonly string[]): void {
