@@ -127,7 +127,7 @@ class Placer {
       node ??= this.#walk(
         holders,
         start,
-        (node) => this.#hasRoom(node, false) && this.#leadsOneLess(node, partition),
+        (node) => this.#hasRoom(node, false) && this.#passLeadOn(node, partition),
       );
       node ??= this.#walk(holders, start, (node) => this.#hasRoom(node, false));
     }
@@ -171,8 +171,10 @@ class Placer {
   /**
    * Where every node that may lead one more partition holds all the copies that it may: one with room
    * for a copy gives its part as primary of an earlier partition to another holder of that.
+   *
+   * @returns whether it has
    */
-  #leadsOneLess(node: number, partition: number): boolean {
+  #passLeadOn(node: number, partition: number): boolean {
     const end = Math.max(0, partition - EXCHANGE_PARTITIONS_MAX);
     for (let other = partition - 1; other >= end; other--) {
       const others = this.#table[other] ?? [];

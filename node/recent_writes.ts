@@ -16,7 +16,10 @@ export class RecentWrites {
   #floor: number;
   #last: number;
 
-  /** @param lastSeq the seq up to which nothing is known; @param max how many keys it knows */
+  /**
+   * @param lastSeq the seq up to which nothing is known
+   * @param max how many keys it knows
+   */
   constructor(lastSeq: number, max: number) {
     this.#max = max;
     this.#floor = lastSeq;

@@ -77,7 +77,7 @@ export class KeySnapshot implements KeyView {
     if (operation.kind === "read") {
       const reply = operation.read(request, current);
       if (current !== undefined && this.#changed.has(request.key)) {
-        this.#isProvisional(
+        this.#noteProvisional(
           request.key,
           reply,
           (seq) => operation.read(request, { ...current, seq }),
@@ -99,7 +99,7 @@ export class KeySnapshot implements KeyView {
       else this.set(request.key, value, expiresAtMs, contentType);
       const remake = (version: number) => outcome.reply?.(version) ?? writeReply(version);
       const reply = remake(this.versionOf(request.key) + 1);
-      this.#isProvisional(request.key, reply, remake);
+      this.#noteProvisional(request.key, reply, remake);
       return reply;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
@@ -142,7 +142,7 @@ export class KeySnapshot implements KeyView {
     }
   }
 
-  #isProvisional(key: string, reply: Reply, remake: (version: number) => Reply): void {
+  #noteProvisional(key: string, reply: Reply, remake: (version: number) => Reply): void {
     this.#provisional.push({ key, reply, remake });
   }
 

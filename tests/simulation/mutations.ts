@@ -1,7 +1,7 @@
 /**
  * Seeded bugs: mistakes that could have been made in the production code, each as a change of its
  * text. They check the checkers: a run with one of them in place must fail within so many seeds. No
- * production code knows of them; `mutant_run.ts` puts them in place for one child process.
+ * production code knows of them; `mutation_run.ts` puts them in place for one child process.
  *
  * @module
  */
