@@ -338,11 +338,19 @@ function parseFile(path: string, input: ConfigInput): unknown {
       error,
     );
   }
+  let documents: unknown[];
   try {
-    return loadAll(text)[0];
+    documents = loadAll(text);
   } catch (error) {
     throw badConfig(`${path} is not YAML: ${reasonOf(error)}`, error);
   }
+  if (documents.length > 1) {
+    throw badConfig(
+      `${path} has ${documents.length} YAML documents, and only one is read; put all settings into ` +
+        'one, without a line "---" between them',
+    );
+  }
+  return documents[0];
 }
 
 /** An error's first line. */

@@ -170,6 +170,7 @@ Deno.test("loadConfig: says in one line what is wrong and what to do", () => {
     [yaml("port: [1]"), "kv.yaml: port must be an integer from 0 to 65535; got [1]"],
     [yaml("- port"), "kv.yaml: expected a mapping"],
     [yaml("a: b: c"), "kv.yaml is not YAML: "],
+    [yaml("port: 1\n---\nhost: a"), "kv.yaml has 2 YAML documents, and only one is read"],
     [[["--config", "no.yaml"]], "cannot read the configuration file no.yaml (No such file"],
     [[["--lease-ms=999", "--weight=9"]], "--lease-ms 999 does not go with --weight 9"],
   ];
