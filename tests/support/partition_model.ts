@@ -49,14 +49,31 @@ export class PartitionModel {
 
 const LETTERS = ["a", "b", "ö", "\ue000", "\u{1f600}"];
 
+/** A group of writes, often of the same key twice, with some keys that are taken away after them. */
+function randomGroup(random: Random, store: PartitionStore, model: PartitionModel): void {
+  const entries: Entry[] = [];
+  for (let i = 0; i <= randomBelow(random, 4); i++) {
+    const seq = store.state.lastSeq + 1 + i;
+    entries.push(entryOf(randomKey(random), seq, randomBelow(random, 3) === 0 ? undefined : "x"));
+  }
+  const removed = Array.from({ length: randomBelow(random, 3) }, () => randomKey(random));
+  store.applyAll(entries, removed);
+  store.setState({ lastSeq: store.state.lastSeq + entries.length, term: 1 });
+  for (const entry of entries) model.entries.set(entry.key, entry);
+  for (const key of removed) model.entries.delete(key);
+}
+
+function randomKey(random: Random): string {
+  const letters = { length: 1 + randomBelow(random, 2) };
+  return Array.from(letters, () => LETTERS[randomBelow(random, LETTERS.length)]).join("");
+}
+
 /** One turn of a replica: some writes, deletes and removals, and the state that belongs to them. */
 export function randomTurn(random: Random, store: PartitionStore, model: PartitionModel): void {
+  if (randomBelow(random, 4) === 0) randomGroup(random, store, model);
   const writes = 1 + randomBelow(random, 3);
   for (let i = 0; i < writes; i++) {
-    const key = Array.from(
-      { length: 1 + randomBelow(random, 2) },
-      () => LETTERS[randomBelow(random, LETTERS.length)],
-    ).join("");
+    const key = randomKey(random);
     const seq = store.state.lastSeq + 1;
     const choice = randomBelow(random, 10);
     if (choice === 0) {
