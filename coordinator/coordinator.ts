@@ -136,11 +136,7 @@ export class Coordinator {
       ? newCluster(settings)
       : { ...found, map: { ...found.map, settings } };
     const changed = before === undefined || JSON.stringify(before) !== JSON.stringify(settings);
-    const coordinator = new Coordinator(deps, options, {
-      stored,
-      changed,
-      formerLeaseMs: before?.leaseMs ?? 0,
-    });
+    const coordinator = new Coordinator(deps, options, { stored, changed });
     try {
       await coordinator.#listen(options);
     } catch (error) {
@@ -153,7 +149,7 @@ export class Coordinator {
   private constructor(
     deps: CoordinatorDeps,
     options: CoordinatorOptions,
-    cluster: { stored: StoredCluster; changed: boolean; formerLeaseMs: number },
+    cluster: { stored: StoredCluster; changed: boolean },
   ) {
     const { clusterId } = cluster.stored.map.settings;
     this.#deps = deps;

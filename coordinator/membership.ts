@@ -46,8 +46,6 @@ export interface MembershipOptions {
   readonly stored: StoredCluster;
   /** True where `stored` is not on disk as it is: a new cluster, or changed settings. */
   readonly changed: boolean;
-  /** Leases may have been given under the settings before these. */
-  readonly formerLeaseMs: number;
   readonly repairDelayMs: number;
   /** The first placement waits for so many nodes. */
   readonly expectNodes: number;
@@ -94,7 +92,10 @@ export class Membership {
   readonly #dismissed = new Set<SessionId>();
   #nodes: NodeInfo[] | undefined;
   #graceUntilMs: number;
+  /** Leases that were given before the coordinator's start have ended by then. */
   readonly #leaseGraceUntilMs: number;
+  /** The longest lease that a node may still hold. */
+  #leaseMsMax: number;
   /** Maps before this epoch may name another lease. */
   #settingsEpoch = 0;
   #lastTickMs: number;
@@ -108,8 +109,8 @@ export class Membership {
     this.#log = log;
     this.#settings = map.settings;
     this.#graceUntilMs = nowMs + failureTimeoutMs;
-    const leaseMsMax = Math.max(leaseMs, options.formerLeaseMs);
-    this.#leaseGraceUntilMs = nowMs + leaseMsMax * (1 + CLOCK_DRIFT_MAX);
+    this.#leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
+    this.#leaseGraceUntilMs = nowMs + this.#leaseMsMax * (1 + CLOCK_DRIFT_MAX);
     this.#lastTickMs = nowMs;
     const members = this.#members;
     const table = new PartitionTable(map.partitions, (partition, before, after) => {
@@ -313,7 +314,11 @@ export class Membership {
 
   /** What time alone brings about. Call it every COORDINATOR_TICK_MS. */
   tick(nowMs: number): void {
-    const { failureTimeoutMs } = this.#settings;
+    const { failureTimeoutMs, leaseMs } = this.#settings;
+    if (nowMs >= this.#leaseGraceUntilMs && this.#leaseMsMax !== leaseMs) {
+      this.#leaseMsMax = leaseMs;
+      this.#publisher.decide();
+    }
     if (nowMs - this.#lastTickMs > failureTimeoutMs / 2) {
       this.#log.warn("the coordinator itself stood still; nobody is judged for a while", {
         ms: Math.round(nowMs - this.#lastTickMs),
@@ -578,6 +583,7 @@ export class Membership {
         stale: [...stale],
       })),
       fresh: this.#keeper.fresh,
+      leaseMsMax: this.#leaseMsMax,
     };
   }
 }

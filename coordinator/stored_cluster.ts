@@ -34,6 +34,8 @@ export interface StoredCluster {
   readonly members: readonly StoredMember[];
   /** Partitions that no node is known to have served yet. */
   readonly fresh: readonly number[];
+  /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
+  readonly leaseMsMax: number;
 }
 
 /** A new cluster, of which nobody knows yet. */
@@ -41,7 +43,7 @@ export function newCluster(settings: ClusterSettings): StoredCluster {
   const unplaced: PartitionConfig = { term: 0, primary: undefined, inSync: [], learners: [] };
   const partitions = Array.from({ length: settings.partitionCount }, () => unplaced);
   const map = { epoch: 0, settings, nodes: [], partitions };
-  return { format: STORED_FORMAT, map, members: [], fresh: [] };
+  return { format: STORED_FORMAT, map, members: [], fresh: [], leaseMsMax: settings.leaseMs };
 }
 
 /**
@@ -66,7 +68,10 @@ export function parseStoredCluster(document: unknown): StoredCluster {
     }
     if (!Array.isArray(stored.fresh)) throw new TypeError("a list is missing");
     checkInvariants(stored.map);
-    return stored;
+    // It is not in documents that were written before there was such a line.
+    const { leaseMsMax = stored.map.settings.leaseMs } = stored;
+    if (!(leaseMsMax >= stored.map.settings.leaseMs)) throw new TypeError("leaseMsMax");
+    return { ...stored, leaseMsMax };
   } catch (error) {
     throw new KvError(
       "corrupt",

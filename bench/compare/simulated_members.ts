@@ -60,7 +60,6 @@ export class SimulatedMembers {
         failureTimeoutMs: FAILURE_TIMEOUT_MS,
       }),
       changed: true,
-      formerLeaseMs: LEASE_MS,
       repairDelayMs: REPAIR_DELAY_MS,
       expectNodes: nodes,
       heartbeatPort: () => 0,

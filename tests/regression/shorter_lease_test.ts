@@ -39,7 +39,6 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
     place,
     stored: { ...disk, map: { ...disk.map, settings: { ...disk.map.settings, ...NOW } } },
     changed: true,
-    formerLeaseMs: FORMER.leaseMs,
     repairDelayMs: 5_000,
     expectNodes: 1,
     heartbeatPort: () => 1,

@@ -35,6 +35,7 @@ export const EXPECTED = {
   "fault: node leaves": 10,
   "fault: coordinator killed": 37,
   "fault: coordinator paused": 25,
+  "fault: lease shortened": 6,
   "fault: all processes at once": 14,
   "fault: wall clock jumps": 24,
   "fault: disk full": 27,

@@ -25,6 +25,9 @@ export interface Mutation {
 const NONE = noFaults();
 const BUSY = { coldKeys: 0, looseKeys: 0, hotPercent: 100, loosePercent: 0, pauseMsMax: 100 };
 
+const SHORT_LEASE = { leaseMs: 1_500, failureTimeoutMs: 2_500 };
+const LEASES = [SHORT_LEASE, { leaseMs: 12_000, failureTimeoutMs: 14_000 }, SHORT_LEASE];
+
 /** Storms of few kinds of faults, and clients that all want the same few keys. */
 export const STORMS = {
   /** The network is cut again and again, and processes stand still. */
@@ -143,6 +146,18 @@ export const STORMS = {
     stormMs: 120_000,
     shape: { repairDelayMs: 500, memory: false },
     workload: { ...BUSY, hotKeys: 8 },
+  },
+  /** Nodes stand still while the coordinator starts again and again, each time with other leases. */
+  leases: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, pause: 20, coordinatorKill: 25 },
+      outageMsMax: 2_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, leases: LEASES },
+    workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
   /** Nodes die and come back, and somebody starts old copies of their folders. */
   copies: {
@@ -508,6 +523,23 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],
     seedsMax: 10,
     storm: "copies",
+  },
+  {
+    name: "a longer lease from before is forgotten",
+    file: "coordinator/membership.ts",
+    edits: [[
+      "leaseMsMax: this.#leaseMsMax,",
+      "leaseMsMax: this.#settings.leaseMs,",
+    ]],
+    seedsMax: 60,
+    storm: "leases",
+  },
+  {
+    name: "a lease from before is not waited for",
+    file: "coordinator/membership.ts",
+    edits: [["Math.max(leaseMs, stored.leaseMsMax)", "leaseMs"]],
+    seedsMax: 60,
+    storm: "leases",
   },
   {
     name: "the coordinator publishes a map that is not on its disk",

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { BALANCE_BOUND, REQUEST_TIMEOUT_MS, TOMBSTONE_KEEP_MS } from "../../shared/limits.ts";
+import {
+  BALANCE_BOUND,
+  FAILURE_TIMEOUT_MS,
+  LEASE_MS,
+  REQUEST_TIMEOUT_MS,
+  TOMBSTONE_KEEP_MS,
+} from "../../shared/limits.ts";
 import type { Reply } from "../../shared/messages.ts";
 import { KvError } from "../../shared/errors.ts";
 import { partitionOf } from "../../shared/position.ts";
@@ -24,7 +30,8 @@ import { judgeAtomic } from "./atomic_checker.ts";
 import { type AtomicCall, describe, groupKeys } from "./atomic_history.ts";
 import { type AtomicOptions, AtomicWorkload } from "./atomic_workload.ts";
 import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload.ts";
-import { type ClusterShape, type Sabotage, World } from "./world.ts";
+import { staleness } from "./weak_reads.ts";
+import { type ClusterShape, type LeaseTimes, type Sabotage, World } from "./world.ts";
 import type { Trace } from "./trace.ts";
 
 /** From the end of the storm until everything must be as if nothing had happened. */
@@ -59,6 +66,13 @@ const SCANNER_EVERY = 8;
 const SLICE_MS = 1_000;
 /** The real event loop gets a turn each time that so many of them have passed. */
 const SLICES_PER_TURN = 16;
+
+const USUAL_LEASE: LeaseTimes = { leaseMs: LEASE_MS, failureTimeoutMs: FAILURE_TIMEOUT_MS };
+/** The longest one is followed by two that are shorter. */
+const CHANGING_LEASES = [USUAL_LEASE, {
+  leaseMs: 6_000,
+  failureTimeoutMs: 8_000,
+}, USUAL_LEASE];
 
 /** What is wanted of a run. */
 export interface SimulationOptions {
@@ -145,6 +159,8 @@ class Simulation {
       tombstoneKeepMs: randomBelow(random, 2) === 0
         ? TOMBSTONE_KEEP_MS
         : 2_000 + randomBelow(random, 20_000),
+      // In a quarter of the runs the coordinator is started with other settings again and again.
+      leases: options.seed % 4 === 1 ? CHANGING_LEASES : [USUAL_LEASE],
       ...options.shape,
     };
     this.#pauseMsMax = this.#large ? 30 : PAUSES_MS[randomBelow(random, PAUSES_MS.length)] ?? 200;
@@ -452,8 +468,10 @@ class Simulation {
 
   #judge(held: Awaited<ReturnType<Workload["readAll"]>> | undefined): void {
     const upTo = (key: string) => this.#forced.get(partitionOfKey(key, this.#world));
+    const leaseMsMax = Math.max(...this.#world.shape.leases.map(({ leaseMs }) => leaseMs));
     const judgement = judgeHistory(this.#history, {
       upTo,
+      staleness: staleness(leaseMsMax),
       ...(held === undefined ? {} : { held }),
     });
     const [first] = judgement.failures;

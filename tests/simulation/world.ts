@@ -52,6 +52,14 @@ export interface ClusterShape {
   readonly memory: boolean;
   /** How long a tombstone is kept. */
   readonly tombstoneKeepMs: number;
+  /** Each start of the coordinator takes the next, and after the last one the first. */
+  readonly leases: readonly LeaseTimes[];
+}
+
+/** Settings of the coordinator that may change from start to start. */
+export interface LeaseTimes {
+  readonly leaseMs: number;
+  readonly failureTimeoutMs: number;
 }
 
 /** A defect, or what a test of the checkers has put in place of one. */
@@ -167,6 +175,11 @@ export class World {
   startCoordinator(): void {
     if (this.coordinatorProcess !== undefined) return;
     this.network.powerOn(COORDINATOR_HOST);
+    const { leases } = this.shape;
+    const times = leases[this.#coordinatorRuns % leases.length];
+    if ((this.map?.settings.leaseMs ?? 0) > (times?.leaseMs ?? 0)) {
+      this.coverage.hit("fault: lease shortened");
+    }
     const process = this.spawn(`coord#${++this.#coordinatorRuns}`, COORDINATOR_HOST);
     this.coordinatorProcess = process;
     this.trace.add(process.name, "the process starts");
@@ -184,6 +197,7 @@ export class World {
         partitionCount: this.shape.partitions,
         replicationFactor: this.shape.replicationFactor,
         minInSync: this.shape.minInSync,
+        ...times,
       },
       repairDelayMs: this.shape.repairDelayMs,
       expectNodes: this.shape.expectNodes,

@@ -130,7 +130,6 @@ export class World {
       place: this.#options.place ?? place,
       stored,
       changed,
-      formerLeaseMs: stored.map.settings.leaseMs,
       repairDelayMs: this.#options.repairDelayMs ?? 5_000,
       expectNodes: this.#options.expectNodes ?? 1,
       heartbeatPort: () => 3769,

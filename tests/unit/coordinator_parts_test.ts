@@ -132,6 +132,11 @@ Deno.test("parseStoredCluster: gives back what was stored", () => {
   assertEquals(JSON.stringify(parsed), JSON.stringify(stored));
 });
 
+Deno.test("parseStoredCluster: a document from before leaseMsMax has its map's lease", () => {
+  const { leaseMsMax: _, ...older } = newCluster(SETTINGS);
+  assertEquals(parseStoredCluster(older).leaseMsMax, SETTINGS.leaseMs);
+});
+
 Deno.test("parseStoredCluster: refuses other formats and damage", () => {
   const good = JSON.parse(JSON.stringify(newCluster(SETTINGS)));
   const rows: [unknown, string][] = [
@@ -142,6 +147,8 @@ Deno.test("parseStoredCluster: refuses other formats and damage", () => {
     [{ ...good, map: undefined }, "corrupt"],
     [{ ...good, members: undefined }, "corrupt"],
     [{ ...good, fresh: 1 }, "corrupt"],
+    [{ ...good, leaseMsMax: null }, "corrupt"],
+    [{ ...good, leaseMsMax: SETTINGS.leaseMs - 1 }, "corrupt"],
     [{ ...good, map: { ...good.map, partitions: [] } }, "corrupt"],
     [{ ...good, map: { ...good.map, epoch: "1" } }, "corrupt"],
     [{ ...good, map: { ...good.map, nodes: [{}] } }, "corrupt"],

@@ -892,6 +892,7 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
     place,
     stored: {
       ...stored,
+      leaseMsMax: 2_000,
       map: {
         ...stored.map,
         settings,
@@ -899,7 +900,6 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
       },
     },
     changed: true,
-    formerLeaseMs: 2_000,
     repairDelayMs: 0,
     expectNodes: 1,
     heartbeatPort: () => 0,
