@@ -382,14 +382,19 @@ export class Nemesis {
    */
   #othersHoldAll(host: NodeHost): boolean {
     const world = this.#world;
-    const { map } = world;
-    if (map === undefined) return false;
+    const { persisted } = world;
+    if (persisted === undefined) return false;
     for (const other of world.members) {
       if (other !== host && other.disk.outstandingDamage().length > 0) return false;
     }
-    return map.partitions.every(({ inSync }) =>
+    // A role of an earlier process may be taken away, and given to this host alone.
+    const stale = new Map(persisted.members.map((member) => [member.id, member.stale]));
+    return persisted.map.partitions.every(({ inSync }, partition) =>
       host.nodeId === undefined || !inSync.includes(host.nodeId) ||
-      inSync.some((id) => id !== host.nodeId && world.hostOf(id)?.runtime !== undefined)
+      inSync.some((id) =>
+        id !== host.nodeId && world.hostOf(id)?.runtime !== undefined &&
+        stale.get(id)?.includes(partition) === false
+      )
     );
   }
 }
