@@ -5,6 +5,7 @@
  * @module
  */
 import type { NodeId, NodeInfo } from "../shared/cluster_map.ts";
+import type { Message } from "../shared/messages.ts";
 
 /** One TCP connection of a node, numbered by the runtime; never used twice. */
 export type SessionId = number;
@@ -82,4 +83,24 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
 /** The order in which nodes are gone through wherever the outcome may depend on it. */
 export function byId(a: { readonly id: NodeId }, b: { readonly id: NodeId }): number {
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
+/** A node's line in the map, as it says itself. */
+export function infoOf(message: Message<"register">): NodeInfo {
+  return {
+    id: message.node,
+    host: message.host,
+    port: message.port,
+    httpPort: message.http_port,
+    zone: message.zone,
+    weight: message.weight,
+    incarnation: message.incarnation,
+    state: "up",
+  };
+}
+
+/** Whether two lines of a node say the same. */
+export function sameInfo(a: NodeInfo, b: NodeInfo): boolean {
+  return a.host === b.host && a.port === b.port && a.httpPort === b.httpPort && a.zone === b.zone &&
+    a.weight === b.weight && a.incarnation === b.incarnation && a.state === b.state;
 }

@@ -29,8 +29,17 @@ import { KvError } from "../shared/errors.ts";
 import { CLOCK_DRIFT_MAX, FORGET_DOWN_MS, NODES_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Message } from "../shared/messages.ts";
+import { mayGo, stayersAreDown } from "./farewell.ts";
 import { type Effects, MapPublisher } from "./map_publisher.ts";
-import { byId, type HeldCopy, type Member, newMember, type SessionId } from "./member.ts";
+import {
+  byId,
+  type HeldCopy,
+  infoOf,
+  type Member,
+  newMember,
+  sameInfo,
+  type SessionId,
+} from "./member.ts";
 import { Mover, type Place } from "./mover.ts";
 import { type Forced, PartitionKeeper, type Report } from "./partition_keeper.ts";
 import { PartitionTable } from "./partition_table.ts";
@@ -272,7 +281,7 @@ export class Membership {
     member.farewell = stopping ? "stopping" : "leaving";
     member.released = false;
     this.#setInfo(member, member.info);
-    if (!stopping && this.#stayersAreDown()) {
+    if (!stopping && stayersAreDown(this.#members)) {
       this.#log.warn("a node that leaves has to wait: all that could take its copies are down", {
         node: member.id,
       });
@@ -517,17 +526,16 @@ export class Membership {
   /** Lets go who holds nothing that matters. */
   #checkFarewells(nowMs: number): void {
     for (const member of this.#members.values()) {
-      const { farewell, session, released } = member;
-      if (farewell === "none" || released || session === undefined) continue;
-      if (farewell === "leaving" && this.#table.heldBy(member.id).size === 0) {
+      const { session, released } = member;
+      if (released || session === undefined || !mayGo(member, this.#members, this.#table)) continue;
+      if (member.farewell === "leaving" && this.#table.heldBy(member.id).size === 0) {
         this.#log.info("a node has left", { node: member.id });
         this.#remove(member);
         this.#sessions.delete(session);
-        this.#dismiss(session);
-      } else if (farewell === "stopping" ? !this.#leads(member) : !this.#hasStayers()) {
+      } else {
         member.released = true;
-        this.#dismiss(session);
       }
+      this.#dismiss(session);
     }
     this.#publisher.flush(nowMs);
   }
@@ -535,34 +543,6 @@ export class Membership {
   #dismiss(session: SessionId): void {
     this.#publisher.sendAfterwards(session, { req_type: "left" });
     this.#dismissed.add(session);
-  }
-
-  /** Whether it is primary of anything that another copy could take. */
-  #leads(member: Member): boolean {
-    for (const partition of this.#table.heldBy(member.id)) {
-      const { primary, inSync } = this.#table.get(partition);
-      if (primary !== member.id) continue;
-      const others = inSync.filter((id) => id !== member.id).map((id) => this.#members.get(id));
-      const takes = (other: Member | undefined) =>
-        other?.presence === "live" && other.farewell === "none" && !other.stale.has(partition) &&
-        !other.damaged.has(partition);
-      if (others.some(takes)) return true;
-    }
-    return false;
-  }
-
-  /** Whether there is a node that takes what others leave behind, now or when it is back. */
-  #hasStayers(): boolean {
-    for (const { farewell } of this.#members.values()) {
-      if (farewell !== "leaving") return true;
-    }
-    return false;
-  }
-
-  /** Whether all those are down, so that whoever leaves has to wait. */
-  #stayersAreDown(): boolean {
-    const isThere = ({ presence, farewell }: Member) => presence !== "down" && farewell === "none";
-    return this.#hasStayers() && ![...this.#members.values()].some(isThere);
   }
 
   #snapshot(epoch: number): StoredCluster {
@@ -586,22 +566,4 @@ export class Membership {
       leaseMsMax: this.#leaseMsMax,
     };
   }
-}
-
-function infoOf(message: Message<"register">): NodeInfo {
-  return {
-    id: message.node,
-    host: message.host,
-    port: message.port,
-    httpPort: message.http_port,
-    zone: message.zone,
-    weight: message.weight,
-    incarnation: message.incarnation,
-    state: "up",
-  };
-}
-
-function sameInfo(a: NodeInfo, b: NodeInfo): boolean {
-  return a.host === b.host && a.port === b.port && a.httpPort === b.httpPort && a.zone === b.zone &&
-    a.weight === b.weight && a.incarnation === b.incarnation && a.state === b.state;
 }
