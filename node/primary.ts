@@ -208,7 +208,10 @@ export class Primary implements StreamOwner {
         if (remembered !== undefined) {
           // What keeps the answer back tells nothing of the attempt that it is the answer to.
           const fail = (why: Reply) => reply(stillUnknown(request, why));
-          this.#answerAsOf([lane], request, settled(request, remembered), reply, fail);
+          // As that attempt is told, where copies leave the set before its write is committed.
+          const tell = (answer: Reply) =>
+            reply((onlyReads(request) ? undefined : this.#whyNotSure()) ?? answer);
+          this.#answerAsOf([lane], request, settled(request, remembered), tell, fail);
           return;
         }
       }
