@@ -21,6 +21,7 @@ import {
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   VALUE_BYTES_MAX,
+  WAITING_REQUESTS_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import {
@@ -48,7 +49,7 @@ import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
-import { deadlineOf, type Timed, WaitingRequests } from "./waiting_requests.ts";
+import { deadlineOf, type Timed, tooManyWait, WaitingRequests } from "./waiting_requests.ts";
 import { type InFlight, inFlightBytes, type ReplyTo, WriteQueue } from "./write_queue.ts";
 
 /**
@@ -482,6 +483,11 @@ export class Primary implements StreamOwner {
   }
 
   #confirmFirst<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
+    // One bound for both: a round that fails gives its reads back, and the next takes all.
+    if (this.#unconfirmed.size + this.#confirming.size >= WAITING_REQUESTS_MAX) {
+      reply(tooManyWait());
+      return;
+    }
     this.#unconfirmed.add(request, reply, then);
     this.ports.confirmReads(this.partition);
   }
