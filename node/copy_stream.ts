@@ -62,6 +62,8 @@ export class CopyStream {
   startedMs = 0;
   #owner: StreamOwner;
   #stream = 0;
+  /** When the question was asked; nothing is forgiven here, since this is measured. */
+  #askedMs = 0;
   #lastSentSeq = 0;
   #chunksSent = 0;
   #chunksDone = 0;
@@ -98,7 +100,7 @@ export class CopyStream {
   start(): void {
     const { ports, partition, config, epoch } = this.#owner;
     if (!this.behind) this.progressMs = ports.nowMs();
-    this.startedMs = ports.nowMs();
+    this.startedMs = this.#askedMs = ports.nowMs();
     this.#stream = ports.nextStream();
     this.#resume = undefined;
     this.ackedSeq = 0;
@@ -187,7 +189,7 @@ export class CopyStream {
   onInfo(info: Message<"align_info">): void {
     if (info.stream !== this.#stream || this.state !== "querying") return;
     const { ports, partition, store, recent, config } = this.#owner;
-    ports.transfers.answered(this.node, ports.nowMs() - this.startedMs);
+    ports.transfers.answered(this.node, ports.nowMs() - this.#askedMs);
     const { lastSeq, horizon } = store.state;
     const empty = info.last_term === 0 && info.last === 0 && info.suspects?.length === 0;
     const full = !empty &&
