@@ -54,6 +54,12 @@ interface Stream {
   heldBytes: number;
 }
 
+/** A search for the keys that this copy has to doubt; undefined where they are too many. */
+interface SuspectSearch {
+  ended: boolean;
+  keys: readonly string[] | undefined;
+}
+
 /** What a copy does with what its primary sends. */
 export class Follower {
   readonly partition: number;
@@ -66,6 +72,8 @@ export class Follower {
    * the disk knows (after a start, or an alignment that was not finished).
    */
   #uncommitted: { seq: number; key: string }[] | undefined;
+  /** Where only the disk knows: what is found there, which stays true until something changes. */
+  #search: SuspectSearch | undefined;
   /** The last seq in the newest batch that is on disk. */
   #syncedSeq = 0;
   /** The data is damaged: everything must be sent. */
@@ -125,6 +133,7 @@ export class Follower {
   /** This node was the primary until now: what it had not committed is suspect. */
   afterPrimary(): void {
     this.#uncommitted = undefined;
+    this.#search = undefined;
     this.#forgetCommitted();
   }
 
@@ -159,7 +168,6 @@ export class Follower {
       heldBytes: 0,
     };
     this.#stream = stream;
-    const { commitSeq } = this.#store.state;
     if (this.damaged) {
       // A member of the set keeps what it has until it is out of it; then it begins with nothing.
       if (message.config.inSync.includes(this.#ports.self)) return;
@@ -168,14 +176,35 @@ export class Follower {
     else if (this.#uncommitted !== undefined) {
       const keys = new Set(this.#uncommitted.map(({ key }) => key));
       this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
-    } else {
-      this.#store.keysBeyond(commitSeq, ALIGN_SUSPECTS_MAX).then(
-        (keys) => {
-          if (this.#stream === stream) this.#sayInfo(stream, keys);
-        },
-        (error) => this.#fail(error),
-      );
+    } else this.#searchSuspects(stream);
+  }
+
+  /**
+   * Goes through the data for what was written beyond the commit seq. That may take longer than a primary
+   * waits for its answer: it is done once, for all that ask before anything changes here.
+   */
+  #searchSuspects(stream: Stream): void {
+    const known = this.#search;
+    if (known !== undefined) {
+      if (known.ended) this.#sayInfo(stream, known.keys);
+      return;
     }
+    const search: SuspectSearch = { ended: false, keys: undefined };
+    this.#search = search;
+    this.#store.keysBeyond(this.#store.state.commitSeq, ALIGN_SUSPECTS_MAX).then(
+      (keys) => {
+        if (this.#search !== search) return;
+        search.ended = true;
+        search.keys = keys;
+        if (this.#stream?.state === "asked" && !this.damaged && !this.#lacksAll) {
+          this.#sayInfo(this.#stream, keys);
+        }
+      },
+      (error) => {
+        if (this.#search === search) this.#search = undefined;
+        this.#fail(error);
+      },
+    );
   }
 
   /** Deletes everything, then answers whatever question stands. */
@@ -188,6 +217,7 @@ export class Follower {
         this.damaged = false;
         this.#lacksAll = false;
         this.#uncommitted = [];
+        this.#search = undefined;
         this.#recent.reset(0);
         if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
       },
@@ -230,6 +260,7 @@ export class Follower {
     stream.full = message.full;
     if (stream.inSync) stream.held = [];
     this.#uncommitted = undefined;
+    this.#search = undefined;
     this.#whole = false;
   }
 
