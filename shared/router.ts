@@ -15,6 +15,7 @@ import { ERROR_CODES, isErrorCode, KvError } from "./errors.ts";
 import {
   DEADLINE_SCAN_MS,
   READ_ATTEMPT_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
   RETRY_MS_MAX,
   RETRY_MS_MIN,
   RETRY_SCAN_MS,
@@ -277,8 +278,12 @@ export class Router {
   }
 
   #executeHere(task: Task, local: LocalNode): void {
+    const request = this.#forHere(task);
+    if (request === undefined) {
+      this.#giveUp(task);
+      return;
+    }
     let answered = false;
-    const request = task.unknown ? { ...task.request, again: true } : task.request;
     local.execute(request, (reply) => {
       if (answered) return;
       answered = true;
@@ -288,6 +293,18 @@ export class Router {
     if (answered || task.finished) return;
     this.#atLocal.add(task);
     this.#setScan(DEADLINE_SCAN_MS);
+  }
+
+  /** The request, with the time that is left to it; undefined where there is none. Most come as they are. */
+  #forHere(
+    { request, attempts, retryMs, unknown, startMs, deadlineMs }: Task,
+  ): KeyRequest | undefined {
+    const givenMs = "timeout_ms" in request ? request.timeout_ms : undefined;
+    const fits = Math.abs((givenMs ?? REQUEST_TIMEOUT_MS) - (deadlineMs - startMs)) < 1;
+    if (fits && attempts === 1 && retryMs === 0 && !unknown) return request;
+    const leftMs = Math.ceil(deadlineMs - this.#clock.monotonicMs());
+    if (leftMs <= 0) return undefined;
+    return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as KeyRequest;
   }
 
   #send(task: Task, target: NodeId): void {
