@@ -21,7 +21,6 @@ import {
   HANDOVER_TIMEOUT_MS,
   IN_FLIGHT_ENTRIES_MAX,
   VALUE_BYTES_MAX,
-  WAITING_REQUESTS_MAX,
 } from "../shared/limits.ts";
 import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
 import {
@@ -49,7 +48,8 @@ import type { PartitionStore } from "./partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
-import { deadlineOf, type Timed, tooManyWait, WaitingRequests } from "./waiting_requests.ts";
+import { UnconfirmedReads } from "./unconfirmed_reads.ts";
+import { deadlineOf, type Timed, WaitingRequests } from "./waiting_requests.ts";
 import { type InFlight, inFlightBytes, type ReplyTo, WriteQueue } from "./write_queue.ts";
 
 /**
@@ -85,9 +85,7 @@ export class Primary implements StreamOwner {
   readonly #writes: WriteQueue;
   /** Requests that came while not serving. */
   readonly #waiting: WaitingRequests;
-  /** Reads that wait for a confirmation: those of the round under way, and those for the next. */
-  readonly #confirming: WaitingRequests;
-  readonly #unconfirmed: WaitingRequests;
+  readonly #unconfirmed: UnconfirmedReads;
   #durableSeq = 0;
   /** What was here when it became primary, and its term, are on disk. */
   #startedOnDisk = false;
@@ -107,8 +105,7 @@ export class Primary implements StreamOwner {
     const nowMs = () => ports.nowMs();
     this.#writes = new WriteQueue(ports.inFlight, nowMs);
     this.#waiting = new WaitingRequests(nowMs);
-    this.#confirming = new WaitingRequests(nowMs);
-    this.#unconfirmed = new WaitingRequests(nowMs);
+    this.#unconfirmed = new UnconfirmedReads(nowMs, () => ports.confirmReads(this.partition));
     this.recent = recent;
     this.config = config;
     this.epoch = epoch;
@@ -128,8 +125,7 @@ export class Primary implements StreamOwner {
   }
 
   get waitingCount(): number {
-    return this.#waiting.size + this.#confirming.size + this.#unconfirmed.size +
-      this.#writes.waitingCount;
+    return this.#waiting.size + this.#unconfirmed.size + this.#writes.waitingCount;
   }
 
   get streams(): readonly CopyStream[] {
@@ -156,7 +152,8 @@ export class Primary implements StreamOwner {
     this.phase = "stopped";
     this.#copies.stop();
     this.#writes.abandon(notPrimary);
-    this.#failAll(notPrimary);
+    this.#waiting.failAll(notPrimary);
+    this.#unconfirmed.failAll(notPrimary);
   }
 
   /** A request for a key of this partition. */
@@ -168,7 +165,7 @@ export class Primary implements StreamOwner {
     const operation = OPERATIONS[request.req_type];
     if (operation.kind !== "read") this.#change(request, reply);
     else if (this.#isReadable()) this.#read(request, operation, reply);
-    else this.#confirmFirst(request, reply, (left) => this.#read(left, operation, reply));
+    else this.#unconfirmed.add(request, reply, (left) => this.#read(left, operation, reply));
   }
 
   #waitForService(request: KeyRequest, reply: ReplyTo): void {
@@ -475,21 +472,11 @@ export class Primary implements StreamOwner {
    */
   #whenReadable<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
     if (this.#isReadable()) then(request);
-    else this.#confirmFirst(request, reply, then);
+    else this.#unconfirmed.add(request, reply, then);
   }
 
   #isReadable(): boolean {
     return (this.ports.hasLease() && !this.leaseBarred) || this.confirmTargets().length === 0;
-  }
-
-  #confirmFirst<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
-    // One bound for both: a round that fails gives its reads back, and the next takes all.
-    if (this.#unconfirmed.size + this.#confirming.size >= WAITING_REQUESTS_MAX) {
-      reply(tooManyWait());
-      return;
-    }
-    this.#unconfirmed.add(request, reply, then);
-    this.ports.confirmReads(this.partition);
   }
 
   /** Whose confirmation makes a read safe without a lease. */
@@ -499,19 +486,12 @@ export class Primary implements StreamOwner {
 
   /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
   beginConfirmation(): boolean {
-    this.#confirming.putBack([...this.#confirming.takeAll(), ...this.#unconfirmed.takeAll()]);
-    return this.#confirming.size > 0;
+    return this.#unconfirmed.begin();
   }
 
   /** All have confirmed (or somebody has not): the reads of the round go on, or to the next round. */
   endConfirmation(confirmed: boolean): void {
-    const reads = this.#confirming.takeAll();
-    if (!confirmed || this.phase === "stopped") {
-      this.#unconfirmed.putBack(reads);
-    } else {
-      for (const read of reads) read.run();
-      if (this.#unconfirmed.size > 0) this.ports.confirmReads(this.partition);
-    }
+    this.#unconfirmed.end(confirmed && this.phase !== "stopped");
   }
 
   // Hand-over.
@@ -546,7 +526,8 @@ export class Primary implements StreamOwner {
 
   /** Looks after deadlines and silent copies. Called every 100 ms or so. */
   tick(nowMs: number): void {
-    this.#expire(nowMs);
+    this.#writes.expire(nowMs);
+    this.#waiting.expire(nowMs);
     if (this.phase === "serving") this.lanes.tick(nowMs, this.store.state.lastSeq);
     if (
       (this.phase === "draining" || this.phase === "drained") &&
@@ -558,20 +539,13 @@ export class Primary implements StreamOwner {
       this.#resumeServing();
     }
     this.#copies.tick(nowMs);
-    if (this.#unconfirmed.size > 0) this.ports.confirmReads(this.partition);
+    this.#unconfirmed.tick(nowMs);
   }
 
   /** This process did not run for a while: nobody else is to blame for that time. */
   forgive(lostMs: number): void {
     this.#copies.forgive(lostMs);
     this.#drainBeganMs += lostMs;
-  }
-
-  #expire(nowMs: number): void {
-    this.#writes.expire(nowMs);
-    for (const waiting of [this.#waiting, this.#unconfirmed, this.#confirming]) {
-      waiting.expire(nowMs);
-    }
   }
 
   // Copies.
@@ -650,12 +624,6 @@ export class Primary implements StreamOwner {
       return;
     }
     reply(errorReply(failure.code, `${request.req_type}: ${failure.message}`));
-  }
-
-  #failAll(reply: Reply): void {
-    for (const waiting of [this.#waiting, this.#confirming, this.#unconfirmed]) {
-      waiting.failAll(reply);
-    }
   }
 }
 
