@@ -47,6 +47,8 @@ import { type KeyCall, KeyCalls, quote } from "./key_calls.ts";
 import { Lanes } from "../shared/lane_pool.ts";
 import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
 import {
+  checkDeletion,
+  checkSelection,
   deleteAll,
   type DeleteMatchingOptions,
   type KeySelection,
@@ -409,7 +411,7 @@ export class KvClient implements AsyncDisposable {
   async count(options: KeySelection & CallOptions = {}): Promise<number> {
     this.#checkOpen();
     const { prefix, start, end } = options;
-    this.#checkSelection("count", options);
+    checkSelection("count", options);
     const timeoutMs = this.#timeoutMs(options);
     const result = await withSignal<number | Message<"error">>(
       options.signal,
@@ -423,25 +425,33 @@ export class KvClient implements AsyncDisposable {
    * Deletes the keys of a selection, in batches. A key that is written meanwhile may be deleted or not.
    *
    * @returns how many were deleted
-   * @throws {KvError} as {@linkcode delete}; what was deleted before stays so
+   * @throws {KvError} `bad_request` where the selection leaves no key out, as `{}` or `{ prefix: "" }`:
+   * that is {@linkcode flushAll}; otherwise as {@linkcode delete}. What was deleted before stays so
    */
   async deleteMatching(
     selection: KeySelection,
     options: DeleteMatchingOptions = {},
   ): Promise<number> {
+    checkDeletion(selection);
+    return await this.#deleteAll(selection, options);
+  }
+
+  /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode delete} */
+  flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
+    return this.#deleteAll({}, options);
+  }
+
+  async #deleteAll(
+    { prefix, start, end }: KeySelection,
+    options: DeleteMatchingOptions,
+  ): Promise<number> {
     const { onProgress = () => {}, ...write } = options;
-    const { prefix, start, end } = selection;
     const { timeoutMs, signal } = options;
     return await deleteAll(
       this.#pages({ prefix, start, end, timeoutMs, signal, values: false }),
       (key) => this.delete(key, write),
       onProgress,
     );
-  }
-
-  /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode deleteMatching} */
-  flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
-    return this.deleteMatching({}, options);
   }
 
   /**
@@ -474,20 +484,9 @@ export class KvClient implements AsyncDisposable {
   }
 
   #pages(options: ScanOptions): AsyncGenerator<readonly Entry[], void, void> {
-    this.#checkSelection("scan", options);
+    checkSelection("scan", options);
     const timeoutMs = this.#timeoutMs(options);
     return scanPages(this.#database, options, timeoutMs, () => this.#checkOpen());
-  }
-
-  #checkSelection(what: string, { prefix, start, end }: KeySelection): void {
-    for (const key of [prefix, start, end]) {
-      if (key === undefined) continue;
-      if (typeof key !== "string") {
-        throw new KvError("bad_request", `${what}: a key must be a string, given ${typeof key}`);
-      }
-      if (key.isWellFormed()) continue;
-      throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
-    }
   }
 
   async #store(

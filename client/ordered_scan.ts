@@ -15,6 +15,7 @@ import {
   withSignal,
   type WriteOptions,
 } from "./call.ts";
+import { quote } from "./key_calls.ts";
 
 /** Which keys: those that begin with `prefix`, from `start` to before `end`. */
 export interface KeySelection {
@@ -44,6 +45,37 @@ export interface ScanOptions extends KeysOptions {
 export interface DeleteMatchingOptions extends WriteOptions {
   /** Told now and then how many keys have been deleted. */
   onProgress?: ((deleted: number) => void) | undefined;
+}
+
+/** @throws {KvError} `bad_request` where a bound is no key */
+export function checkSelection(what: string, { prefix, start, end }: KeySelection): void {
+  for (const key of [prefix, start, end]) {
+    if (key === undefined) continue;
+    if (typeof key !== "string") {
+      throw new KvError("bad_request", `${what}: a key must be a string, given ${typeof key}`);
+    }
+    if (key.isWellFormed()) continue;
+    throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
+  }
+}
+
+/**
+ * Whether a selection leaves no key out. Whoever deletes must not come to that by a variable that
+ * happens to be empty.
+ */
+export function selectsAll({ prefix, start, end }: KeySelection): boolean {
+  return (prefix ?? "") === "" && (start ?? "") === "" && (end ?? undefined) === undefined;
+}
+
+/** @throws {KvError} `bad_request` where everything would go */
+export function checkDeletion(selection: KeySelection): void {
+  checkSelection("deleteMatching", selection);
+  if (!selectsAll(selection)) return;
+  throw new KvError(
+    "bad_request",
+    'deleteMatching: required a "prefix" or "start" that is not empty, or an "end"; to delete ' +
+      "everything use flushAll()",
+  );
 }
 
 /** Pages of live entries, in order. @throws {KvError} the error that stays until the time is over */

@@ -15,7 +15,7 @@ import { type Command, type CommandContext, ownValues } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
 import { printEither } from "./operation_commands.ts";
-import type { DeleteMatchingOptions } from "./ordered_scan.ts";
+import { type DeleteMatchingOptions, selectsAll } from "./ordered_scan.ts";
 import { count, entryDocument, keyLabel, valueLabel } from "./output.ts";
 
 const SCAN_FIELDS = {
@@ -62,7 +62,7 @@ export const SCAN_COMMANDS: readonly Command[] = [
     arguments: [PREFIX],
     options: ["json", "timeoutMs", "acks"],
     own: wordFields(YES_FIELDS),
-    help: "take away all keys that begin so; asks at a terminal",
+    help: "take away all keys that begin so (not all there are: flush-all); asks at a terminal",
     example: "delete-matching session:",
     run: runDeleteMatching,
   },
@@ -181,10 +181,12 @@ async function runDeleteMatching(args: readonly Word[], context: CommandContext)
   const { io, settings, signal, given } = context;
   const values = valuesOf("delete-matching", YES_FIELDS, args, given);
   const selection = selectionOf(values);
-  if (Object.values(selection).every((value) => value === undefined)) {
+  // As from a variable that a script has not set.
+  if (selectsAll(selection)) {
     throw new KvError(
       "bad_request",
-      "delete-matching: say which keys: a prefix, --start or --end; flush-all takes every key away",
+      "delete-matching: required a prefix or --start that is not empty, or --end; to take every " +
+        "key away use flush-all --force",
     );
   }
   const client = await context.client();

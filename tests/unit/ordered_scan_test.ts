@@ -85,6 +85,22 @@ Deno.test("KvClient.scan: a page is asked for when the one before has been taken
   await scan.return();
 });
 
+Deno.test("KvClient.deleteMatching: refuses a selection that is all there is, as of a variable not set", async () => {
+  const bench = new Bench();
+  bench.fill(3);
+  const { kv } = bench;
+  const empty = [{}, { prefix: undefined }, { prefix: "" }, { start: "", end: undefined }];
+  for (const selection of empty) {
+    const error = await assertRejects(() => kv.deleteMatching(selection), KvError, "flushAll()");
+    assertEquals(error.code, "bad_request");
+  }
+  const refused = { prefix: "\ud800" };
+  await assertRejects(() => kv.deleteMatching(refused), KvError, "deleteMatching: ");
+  assertEquals(await bench.during(kv.deleteMatching({ end: "" })), 0);
+  assertEquals(bench.nodes.entries.size, 3);
+  assertEquals(await bench.during(kv.deleteMatching({ start: "k" })), 3);
+});
+
 Deno.test("KvClient.deleteMatching and flushAll: a few at a time, with progress", async () => {
   const bench = new Bench();
   bench.fill(5_000);

@@ -110,7 +110,11 @@ Deno.test("scan prints keys in order, a part, backwards, from where another ende
 
 Deno.test("delete-matching asks at a terminal, and says how many went", async () => {
   const bench = new Bench("a:1", "a:2", "b:1");
-  assertEquals((await bench.line("delete-matching"))[0], 2);
+  for (const words of ["", ' ""', ' --prefix ""', ' --start "" --yes']) {
+    const [code, text] = await bench.line(`delete-matching${words}`);
+    assertEquals(code, 2, words);
+    assertStringIncludes(text, "use flush-all --force", words);
+  }
   bench.answers = ["no"];
   const [code, text] = await bench.line("delete-matching a:");
   assertEquals([code, bench.questions], [2, ["Take away 2 keys? (yes/no) "]]);
