@@ -468,7 +468,7 @@ export class KvClient implements AsyncDisposable {
     return await runBackup({ clock: this.#clock, router: this.#router }, write, options);
   }
 
-  /** Ends the client and its connections. Calls under way end with an error. */
+  /** Ends the client and its connections. Calls under way end with an error, later ones with `bad_request`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -607,6 +607,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new KvError("unavailable", "the client has been closed");
+    // Not "unavailable": whoever tries that again would do so for ever.
+    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect anew");
   }
 }

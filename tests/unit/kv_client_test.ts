@@ -306,7 +306,10 @@ Deno.test("KvClient refuses calls once it is closed", async () => {
   await client[Symbol.asyncDispose]();
   client.close();
   assert(cluster.closed);
-  assertEquals(await codeOf(client.get("a")), "unavailable");
-  assertEquals(await codeOf(client.listNodes()), "unavailable");
-  assertEquals(await codeOf(collect(client.entries())), "unavailable");
+  const calls = [client.get("a"), client.put("a", "b"), client.listNodes(), client.count()];
+  for (const call of [...calls, collect(client.entries())]) {
+    const error = await assertRejects(() => call, KvError, "closed");
+    // A loop that tries again what may be tried again must end.
+    assertEquals([error.code, error.retryable], ["bad_request", false]);
+  }
 });
