@@ -48,6 +48,10 @@ export interface ConnectOptions extends KvClientOptions {
   seeds?: readonly string[] | undefined;
 }
 
+/** What to do where nobody answers. */
+const ADVICE = "start one, or say where it is with the option coordinator; the address of any " +
+  "node that runs will do as well, there or in the option seeds";
+
 /**
  * Connects to a cluster.
  *
@@ -67,6 +71,7 @@ export interface ConnectOptions extends KvClientOptions {
 export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
   const found = await findCoordinator({
     flag: options.coordinator,
+    flagName: "option coordinator",
     environment: options.coordinator === undefined ? environment("KV_COORDINATOR") : undefined,
     readTextFile: readTextFileIfThere,
     discover: () =>
@@ -75,8 +80,8 @@ export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
         ...options.discovery,
       }),
   });
-  const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "seeds"));
-  return await connectTo(found, seeds, options, options.discovery?.name);
+  const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "option seeds"));
+  return await connectTo(found, seeds, options, { name: options.discovery?.name, advice: ADVICE });
 }
 
 /** Asks the networks of this machine. */
@@ -89,26 +94,30 @@ export function discoverFromHere(options: ClientDiscovery): Promise<Discovered> 
   }, options);
 }
 
-/** As {@linkcode connect}, once it is known where. */
+/**
+ * As {@linkcode connect}, once it is known where.
+ *
+ * @param about the name that the cluster must have, and what the caller's user can do where nobody answers
+ */
 export async function connectTo(
   found: CoordinatorAddress,
   seeds: readonly Address[],
   options: KvClientOptions,
-  clusterName?: string,
+  about: { name: string | undefined; advice: string },
 ): Promise<KvClient> {
   const clock = new SystemClock();
   const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
   const hello: Message<"hello"> = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" };
   const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
-  const map = await firstMap(clock, router, found, seeds, options);
+  const map = await firstMap(clock, router, found, seeds, options, about.advice);
   const { clusterName: name } = map.settings;
-  if (clusterName !== undefined && name !== clusterName) {
+  if (about.name !== undefined && name !== about.name) {
     router.close();
     // The search ends with a default address, where another cluster may live.
     throw new KvError(
       "wrong_cluster",
       `the cluster at ${formatAddress(found.address)} is named ${JSON.stringify(name)}, and ` +
-        `${JSON.stringify(clusterName)} was asked for (how the coordinator was looked for: ` +
+        `${JSON.stringify(about.name)} was asked for (how the coordinator was looked for: ` +
         `${describeSearch(found)})`,
     );
   }
@@ -128,6 +137,7 @@ async function firstMap(
   found: CoordinatorAddress,
   seeds: readonly Address[],
   { timeoutMs = REQUEST_TIMEOUT_MS }: KvClientOptions,
+  advice: string,
 ): Promise<ClusterMap> {
   try {
     return await awaitMap(clock, router, timeoutMs);
@@ -138,7 +148,7 @@ async function firstMap(
     throw new KvError(
       error.code,
       `cannot reach the cluster at ${asked}: ${error.message} (how the coordinator was looked for: ` +
-        `${describeSearch(found)}); start one, or say where it is with --coordinator HOST:PORT`,
+        `${describeSearch(found)}); ${advice}`,
       { cause },
     );
   }

@@ -114,5 +114,9 @@ async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
     consistency: config.consistency,
     acks: config.acks,
   };
-  return await connectTo(found, seeds, defaults, config.clusterName);
+  return await connectTo(found, seeds, defaults, {
+    name: config.clusterName,
+    advice: "start one, or say where it is with --coordinator HOST:PORT; the address of any node " +
+      "that runs will do as well (--seeds HOST:PORT)",
+  });
 }

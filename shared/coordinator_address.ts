@@ -20,9 +20,11 @@ export const CS_CONFIG_FILE = "cs_config.txt";
 export interface CoordinatorSources {
   /** `host`, `host:port` or `[ipv6]:port`, from the command line or the program. */
   flag?: string | undefined;
+  /** What whoever reads of it in a text knows it by. Default `--coordinator`. */
+  flagName?: string | undefined;
   /** The same, from the environment. */
   environment?: string | undefined;
-  /** The same, from a configuration file. */
+  /** The same, from a configuration file; left out where there can be none. */
   configFile?: string | undefined;
   /** The text of a file of the working folder, or undefined where there is none. */
   readTextFile?: ((path: string) => Promise<string | undefined>) | undefined;
@@ -110,9 +112,11 @@ export async function findCoordinator(sources: CoordinatorSources): Promise<Coor
   };
 
   const named = [
-    ["--coordinator", sources.flag, "not given"],
+    [sources.flagName ?? "--coordinator", sources.flag, "not given"],
     ["KV_COORDINATOR", sources.environment, "not set"],
-    ["configuration file", sources.configFile, "does not name one"],
+    ...("configFile" in sources
+      ? [["configuration file", sources.configFile, "does not name one"] as const]
+      : []),
   ] as const;
   for (const [source, text, absent] of named) {
     if (text !== undefined && text !== "") return found(parseAddress(text, source), source);

@@ -10,7 +10,9 @@ try {
   const kv: KvClient = await connect({ coordinator: "127.0.0.1:1", timeoutMs: 500 });
   await kv.put("a", "b");
 } catch (error) {
-  console.log(error instanceof KvError ? error.code : error);
+  if (!(error instanceof KvError)) throw error;
+  const { code, message } = error;
+  console.log(code, /option coordinator.*option seeds/.test(message), message.includes("--"));
 }
 `;
 
@@ -37,7 +39,7 @@ Deno.test("client/mod.ts works in another project, with the deno.json that READM
       cwd: project,
     }).output();
     const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assertEquals({ out, errors }, { out: "unavailable\n", errors: "" });
+    assertEquals({ out, errors }, { out: "unavailable true false\n", errors: "" });
   } finally {
     await Deno.remove(project, { recursive: true });
   }

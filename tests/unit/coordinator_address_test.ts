@@ -64,6 +64,7 @@ Deno.test("findCoordinator takes the first source that says something", async ()
 
 Deno.test("describeSearch says everything that was tried", async () => {
   const found = await findCoordinator({
+    configFile: undefined,
     readTextFile: () => Promise.resolve(undefined),
     discover: () => Promise.resolve({ address: undefined, said: "asked them" }),
   });
@@ -73,6 +74,17 @@ Deno.test("describeSearch says everything that was tried", async () => {
       "no cs_config.txt in the working folder; nobody answered discovery (asked them); " +
       "the default says 127.0.0.1:8080",
   );
+});
+
+Deno.test("describeSearch names an option of the library as that, and no file that it does not read", async () => {
+  const flagName = "option coordinator";
+  assertEquals(
+    describeSearch(await findCoordinator({ flagName })),
+    "option coordinator not given; KV_COORDINATOR not set; no cs_config.txt in the working folder; " +
+      "the default says 127.0.0.1:8080",
+  );
+  const nonsense = () => findCoordinator({ flagName, flag: "x:y" });
+  await assertRejects(nonsense, KvError, "option coordinator: required host");
 });
 
 Deno.test("findCoordinator refuses a source that says nonsense", async () => {
