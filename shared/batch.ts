@@ -34,6 +34,7 @@ export type ExecuteOne = (request: KeyRequest, reply: (reply: Reply) => void) =>
 /**
  * Carries a batch out.
  *
+ * @param decode how one request is read; throws a {@linkcode KvError} where it is malformed
  * @throws {KvError} `bad_request` where the batch as a whole is malformed
  */
 export function executeBatch(
@@ -41,6 +42,7 @@ export function executeBatch(
   batch: Message<"batch">,
   execute: ExecuteOne,
   reply: (reply: Reply) => void,
+  decode: (request: unknown) => KeyRequest = decodeInner,
 ): void {
   checkTimeout(batch.timeout_ms, "batch");
   if (batch.requests.length > BATCH_REQUESTS_MAX) {
@@ -49,7 +51,7 @@ export function executeBatch(
       `batch: "requests" may have ${BATCH_REQUESTS_MAX} elements, and has ${batch.requests.length}`,
     );
   }
-  new Batch(clock, batch, execute, reply).proceed();
+  new Batch(clock, batch, execute, reply, decode).proceed();
 }
 
 /** A batch under way. */
@@ -58,6 +60,7 @@ class Batch {
   readonly #requests: readonly object[];
   readonly #execute: ExecuteOne;
   readonly #reply: (reply: Reply) => void;
+  readonly #decode: (request: unknown) => KeyRequest;
   readonly #deadlineMs: number;
   readonly #replies: Reply[];
   #next = 0;
@@ -71,11 +74,13 @@ class Batch {
     batch: Message<"batch">,
     execute: ExecuteOne,
     reply: (reply: Reply) => void,
+    decode: (request: unknown) => KeyRequest,
   ) {
     this.#clock = clock;
     this.#requests = batch.requests;
     this.#execute = execute;
     this.#reply = reply;
+    this.#decode = decode;
     this.#deadlineMs = clock.monotonicMs() + (batch.timeout_ms ?? REQUEST_TIMEOUT_MS);
     this.#replies = new Array(batch.requests.length);
   }
@@ -97,7 +102,7 @@ class Batch {
     this.#underWay++;
     let request: KeyRequest | undefined;
     try {
-      request = decodeInner(this.#requests[place]);
+      request = this.#decode(this.#requests[place]);
       if (request.req_type === "watch_get") {
         throw new KvError("bad_request", "watch_get cannot be inside a batch");
       }

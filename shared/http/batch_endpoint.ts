@@ -5,7 +5,6 @@
  * @module
  */
 import { executeBatch } from "../batch.ts";
-import { decodeInner } from "../codec.ts";
 import { KvError } from "../errors.ts";
 import { REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../limits.ts";
 import type { Reply } from "../messages.ts";
@@ -13,6 +12,7 @@ import { wireForm } from "../wire_form.ts";
 import { withJsonObject } from "./body.ts";
 import { endpoint, json, type Services, unexpected } from "./endpoint.ts";
 import { BATCH_REQUEST, BATCH_RESULT } from "./schemas.ts";
+import { decodeStrictly } from "./strict_request.ts";
 import { quoted } from "./target.ts";
 
 const FIELDS: ReadonlySet<string> = new Set(["requests", "atomic", "checks", "timeout_ms"]);
@@ -28,7 +28,9 @@ interface BatchBody {
 export const postBatch = endpoint({
   id: "postBatch",
   summary: "Several requests in one, each by itself or all or none",
-  description: "`requests` are those of the JSON wire, without `id`. Without `atomic` they have " +
+  description:
+    "`requests` are those of the JSON wire, without `id`; a field that the operation does not " +
+    "have is refused. Without `atomic` they have " +
     "nothing to do with each other, run in no order, and each has its reply, which may be an " +
     "error. With `atomic` all keys must be in one partition (keys with the same {tag} are); they " +
     "run in order, as of one moment, if every key of `checks` has its version.",
@@ -74,9 +76,15 @@ async function runEach(services: Services, body: BatchBody): Promise<Response> {
   const batch = { req_type: "batch", requests: body.requests, timeout_ms: body.timeoutMs } as const;
   const reply = await new Promise<Reply>((resolve, reject) => {
     try {
-      executeBatch(services.clock, batch, (one, answer) => {
-        database.execute(one, one.timeout_ms ?? body.timeoutMs, answer);
-      }, resolve);
+      executeBatch(
+        services.clock,
+        batch,
+        (one, answer) => {
+          database.execute(one, one.timeout_ms ?? body.timeoutMs, answer);
+        },
+        resolve,
+        decodeStrictly,
+      );
     } catch (error) {
       reject(error);
     }
@@ -88,7 +96,7 @@ async function runEach(services: Services, body: BatchBody): Promise<Response> {
 async function runAtomic(services: Services, body: BatchBody): Promise<Response> {
   const [first] = body.requests;
   const { key } = (first ?? {}) as { key?: unknown };
-  const request = decodeInner({
+  const request = decodeStrictly({
     req_type: "transaction",
     key,
     requests: body.requests,

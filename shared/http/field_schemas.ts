@@ -1,15 +1,32 @@
 /**
- * Fields of messages as JSON Schemas, so that what is documented is what is checked.
+ * Fields of messages as JSON Schemas, so that what is documented is what is checked; and the check that
+ * there are no others.
  *
  * @module
  */
+import { KvError } from "../errors.ts";
 import type { Field, Fields } from "../fields.ts";
 import type { JsonSchema } from "./parameters.ts";
 import { objectSchema } from "./schemas.ts";
+import { quoted } from "./target.ts";
 
 /** Whether a field is for whoever comes from outside, and not between our own processes. */
 export function isForPrograms({ about, local }: Field<unknown>): boolean {
   return local !== true && about?.audience !== "servers";
+}
+
+/**
+ * Refuses a field that is not there, or not for whoever comes from outside: a condition that was
+ * misspelt must not be left out in silence.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function refuseUnknownFields(what: string, fields: Fields, names: readonly string[]): void {
+  for (const name of names) {
+    const known = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (known !== undefined && isForPrograms(known)) continue;
+    throw new KvError("bad_request", `${what}: there is no field ${quoted(name)}`);
+  }
 }
 
 /** An object with these fields, without those that are not for people and programs. */

@@ -4,17 +4,15 @@
  *
  * @module
  */
-import { decodeInner } from "../codec.ts";
-import { KvError } from "../errors.ts";
 import type { Fields } from "../fields.ts";
 import type { KeyRequest } from "../messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { wireForm } from "../wire_form.ts";
 import { withJsonObject } from "./body.ts";
 import { type Endpoint, endpoint, json, type Methods } from "./endpoint.ts";
-import { fieldsSchema, isForPrograms } from "./field_schemas.ts";
+import { fieldsSchema, refuseUnknownFields } from "./field_schemas.ts";
 import { replySchema } from "./schemas.ts";
-import { quoted } from "./target.ts";
+import { decodeStrictly } from "./strict_request.ts";
 
 /** What is needed of a row, whatever its kind. */
 interface Row {
@@ -60,14 +58,10 @@ function operationRequest(
   body: Record<string, unknown>,
 ): KeyRequest {
   const request: Record<string, unknown> = { req_type: name };
+  refuseUnknownFields(name, fields, Object.keys(body));
   for (const [field, value] of Object.entries(body)) {
-    const known = Object.hasOwn(fields, field) ? fields[field] : undefined;
-    if (known === undefined || !isForPrograms(known)) {
-      throw new KvError("bad_request", `${name}: there is no field ${quoted(field)}`);
-    }
     // JSON null stands for an absent field.
     if (value !== null) request[field] = value;
   }
-  // As on the wire, the steps of a transaction too.
-  return decodeInner(request);
+  return decodeStrictly(request);
 }

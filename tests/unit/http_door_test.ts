@@ -613,6 +613,8 @@ Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
       null,
       { req_type: "watch_get", key: "a" },
       { req_type: "exists", key: "a", timeout_ms: 5 },
+      { req_type: "put", key: "a", value: "2", if_verson: 7 },
+      { req_type: "get", key: "a" },
     ],
   });
   assertEquals(status, 200);
@@ -625,7 +627,12 @@ Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
     "bad_request",
     "bad_request",
     "result",
+    "bad_request",
+    "data",
   ]);
+  const [misspelt, after] = replies.slice(-2);
+  assertEquals(misspelt.message, 'put: there is no field "if_verson"');
+  assertEquals(after.message, "1");
   const [, got] = await batch({ requests: [{ req_type: "get", key: "b" }] });
   assertEquals([got.replies[0].message, got.replies[0].value64], ["", "/w=="]);
   const wrong = [
@@ -642,6 +649,8 @@ Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
     { requests: [{ req_type: "get", key: "a" }, { req_type: "fly", key: "a" }], atomic: true },
     { requests: [{ req_type: "get", key: "a" }], atomic: true, checks: [["a"]] },
     { requests: [{ req_type: "get", key: "a" }], also: 1 },
+    { requests: [{ req_type: "get", key: "a", also: 1 }], atomic: true },
+    { requests: [{ req_type: "get", key: "a", forwarded: true }], atomic: true },
     { requests: Array.from({ length: 10_001 }, () => ({})) },
   ];
   for (const body of wrong) {
@@ -649,6 +658,11 @@ Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
       body: text.encode(JSON.stringify(body)),
     });
   }
+  const step = { key: "a", requests: [{ req_type: "get", key: "a", also: 1 }] };
+  const { problem } = await bench.problem(400, "bad_request", "POST", "/op/transaction", {
+    body: text.encode(JSON.stringify(step)),
+  });
+  assertEquals(problem.detail, 'transaction: requests[0]: get: there is no field "also"');
 });
 
 Deno.test("HTTP batch: with atomic it is one transaction", async () => {
