@@ -15,6 +15,7 @@ import type { Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
 import type { KvClient } from "./kv_client.ts";
 import { count, size, systemReason } from "./output.ts";
+import { createFile, OVERWRITE } from "./output_file.ts";
 import { type RestoreSummary, type RestoreTarget, runRestore } from "./restore.ts";
 
 const INTO_LIVING = wordField(
@@ -24,11 +25,6 @@ const INTO_LIVING = wordField(
   }),
 );
 const OWN = [INTO_LIVING] as const;
-
-const OVERWRITE = wordField(
-  "overwrite",
-  described("Write over a file that is there", optional(flag), { fallback: "false" }),
-);
 
 /** The rows of the table. */
 export const BACKUP_COMMANDS: readonly Command[] = [
@@ -55,10 +51,9 @@ export const BACKUP_COMMANDS: readonly Command[] = [
 async function backup(args: readonly Word[], context: CommandContext): Promise<number> {
   const path = args[0]?.text ?? "";
   const { clock, io, settings, signal } = context;
-  const overwrite = ownValues("backup", [OVERWRITE], context.given).overwrite === true;
   const client = await context.client();
   const beganMs = clock.monotonicMs();
-  const file = await opened("backup", "write", path, () => io.createWhole(path, overwrite));
+  const file = await createFile("backup", path, context);
   let progress: ReturnType<typeof io.progress>;
   let summary;
   try {
@@ -96,7 +91,10 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
   const { clock, io, settings } = context;
   const beganMs = clock.monotonicMs();
   const intoLiving = ownValues("restore", OWN, context.given).into_living === true;
-  const file = await opened("restore", "read", path, () => io.openAnywhere(path));
+  const file = await io.openAnywhere(path).catch((cause) => {
+    const text = `restore: cannot read ${path} (${systemReason(cause)})`;
+    throw new KvError("bad_request", text, { cause });
+  });
   let found: Backup;
   let summary: RestoreSummary;
   try {
@@ -195,24 +193,6 @@ function putOf({ key, value, expiresAtMs, contentType }: Entry) {
     ...(expiresAtMs === 0 ? {} : { expires_at: expiresAtMs }),
     ...(contentType === undefined ? {} : { content_type: contentType }),
   } as const;
-}
-
-async function opened<T>(
-  command: string,
-  action: "read" | "write",
-  path: string,
-  open: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await open();
-  } catch (cause) {
-    if (cause instanceof KvError && cause.code === "exists") {
-      const text = `${command}: ${cause.message}; --overwrite puts the new one in its place`;
-      throw new KvError("exists", text, { cause });
-    }
-    const text = `${command}: cannot ${action} ${path} (${systemReason(cause)})`;
-    throw new KvError("bad_request", text, { cause });
-  }
 }
 
 function seconds(elapsedMs: number): string {

@@ -19,7 +19,7 @@ export const EXIT = {
   unavailable: 4,
   /** The write may or may not have happened. */
   outcomeUnknown: 5,
-  /** create, backup: the key or file is there; or it has another version. */
+  /** What must not be there is: key, file, or keys of a cluster to restore into; or another version. */
   conflict: 6,
 } as const;
 
@@ -31,7 +31,11 @@ export const EXIT_CODE_HELP: readonly (readonly [code: number, meaning: string])
   [EXIT.notFound, "no such key, or nothing there to change (persist, expire)"],
   [EXIT.unavailable, "nobody could serve it in time; it did not happen, try again"],
   [EXIT.outcomeUnknown, "the answer was lost; the write may or may not have happened"],
-  [EXIT.conflict, "create, backup: the key or file is there already; or it has another version"],
+  [
+    EXIT.conflict,
+    "the key (create), file (backup, export) or cluster's keys (restore) are there already; or the " +
+    "key has another version",
+  ],
 ];
 
 const BY_CODE: Partial<Record<ErrorCode, number>> = {

@@ -12,6 +12,7 @@ import { runExport } from "./export.ts";
 import { type ImportSummary, runImport } from "./import.ts";
 import { formatOfPath, type ImportFormat, readCsv, readJsonLines } from "./import_format.ts";
 import { count, importText, size, systemReason } from "./output.ts";
+import { createFile, OVERWRITE } from "./output_file.ts";
 
 /** The rows of the table. */
 export const TRANSFER_COMMANDS: readonly Command[] = [
@@ -21,11 +22,13 @@ export const TRANSFER_COMMANDS: readonly Command[] = [
     options: ["keyColumn", "format", "giveUpAfterMs", "json", "acks"],
     help:
       "write a CSV file (--key-column NAME) or JSON lines into the cluster; - is standard input",
+    answers: "what became of the records; a file that was broken off is imported again as a whole",
     run: importFile,
   },
   {
     name: "export",
     arguments: [{ name: "FILE", optional: true }],
+    own: [OVERWRITE],
     options: ["json", "timeoutMs"],
     help: "write all keys as JSON lines to a file or standard output",
     run: exportFile,
@@ -56,13 +59,22 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
     },
   };
   let summary: ImportSummary;
+  let soFar = { written: 0, rejected: 0 };
   try {
     summary = await runImport(items, target, context, {
       giveUpAfterMs: settings.giveUpAfterMs,
       signal,
-      onProgress: ({ written, rejected }) =>
-        progress?.update(bytesRead, `${count(written)} written, ${count(rejected)} rejected`),
+      onProgress(now) {
+        soFar = now;
+        progress?.update(bytesRead, progressText(now));
+      },
     });
+  } catch (error) {
+    // A record that is written again is the same record.
+    io.note(
+      `import: ${progressText(soFar)} before it ended; run it again to write all of the file`,
+    );
+    throw error;
   } finally {
     progress?.stop();
   }
@@ -71,6 +83,10 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
   );
   if (summary.stopped !== undefined) return EXIT.unavailable;
   return summary.rejected > 0 ? EXIT.error : EXIT.ok;
+}
+
+function progressText({ written, rejected }: Pick<ImportSummary, "written" | "rejected">): string {
+  return `${count(written)} written, ${count(rejected)} rejected`;
 }
 
 function importFormat(path: string, asked: "auto" | ImportFormat): ImportFormat {
@@ -117,7 +133,7 @@ async function exportFile(args: readonly Word[], context: CommandContext): Promi
   const client = await context.client();
   const begin = clock.monotonicMs();
   const entries = client.entries({ timeoutMs: settings.timeoutMs, signal });
-  const file = path === "-" ? undefined : await openOutput(path, context);
+  const file = path === "-" ? undefined : await createFile("export", path, context);
   const progress = path === "-" ? undefined : io.progress(undefined);
   let summary;
   try {
@@ -143,14 +159,4 @@ async function exportFile(args: readonly Word[], context: CommandContext): Promi
   if (path === "-") io.note(text);
   else await io.write(text + "\n");
   return EXIT.ok;
-}
-
-async function openOutput(path: string, { io }: CommandContext) {
-  try {
-    return await io.createWhole(path, true);
-  } catch (cause) {
-    throw new KvError("bad_request", `export: cannot write ${path} (${systemReason(cause)})`, {
-      cause,
-    });
-  }
 }

@@ -527,7 +527,23 @@ Deno.test("Session says what an interrupted command may have done", async () => 
   }
 });
 
-Deno.test("Session: a file is written whole, and a backup over none that is there", async () => {
+Deno.test("Session says how far an interrupted import came", async () => {
+  const bench = new Bench();
+  bench.files.set("in.jsonl", '{"key":"a","value":"1"}\n{"key":"b","value":"2"}\n');
+  const controller = new AbortController();
+  bench.cluster.fault = (request) => {
+    if ("key" in request && request.key === "b") controller.abort();
+    return undefined;
+  };
+  const { exitCode } = await bench.session.runLine("import in.jsonl", controller.signal);
+  assertEquals(exitCode, 5);
+  assertMatch(
+    bench.err,
+    /^import: 1 written, 0 rejected before it ended; run it again to write all of the file\noutcome_/,
+  );
+});
+
+Deno.test("Session: a file is written whole, and an export or a backup over none that is there", async () => {
   const bench = new Bench();
   await bench.line("put a 1");
   assertEquals((await bench.line("export all.jsonl"))[0], 0);
@@ -536,7 +552,11 @@ Deno.test("Session: a file is written whole, and a backup over none that is ther
     req_type === "scan_partition"
       ? { req_type: "error", code: "corrupt", message: "damaged" }
       : undefined;
-  const [code, printed] = await bench.line("export all.jsonl");
+  assertEquals(await bench.line("export all.jsonl"), [
+    6,
+    "exists: export: all.jsonl is there already; --overwrite puts the new one in its place\n",
+  ]);
+  const [code, printed] = await bench.line("export all.jsonl --overwrite");
   assertEquals([code, bench.files.get("all.jsonl")], [1, before]);
   assertMatch(printed, /^export: all.jsonl was not written\ncorrupt: damaged\n$/);
   bench.binary.set("monday.kvb", new Uint8Array(1));
