@@ -33,13 +33,17 @@ export function coordinatorHealth(
     `${unavailable} of ${partitions} partitions have no primary` +
       (lost > 0 ? `; ${lost} of them wait for a node or an operator` : ""),
   );
-  found.degraded(nodes.down > 0, `${nodes.down} nodes are down`);
-  found.degraded(nodes.unknown > 0, `${nodes.unknown} nodes have not reported yet`);
+  const { under_replicated_partitions: thin, damaged_copies: damaged } = stats;
+  found.degraded(nodes.down > 0, some(nodes.down, "node is", "nodes are", "down"));
   found.degraded(
-    stats.under_replicated_partitions > 0,
-    `${stats.under_replicated_partitions} partitions have fewer copies than wished for`,
+    nodes.unknown > 0,
+    some(nodes.unknown, "node has", "nodes have", "not reported yet"),
   );
-  found.degraded(stats.damaged_copies > 0, `${stats.damaged_copies} copies are damaged`);
+  found.degraded(
+    thin > 0,
+    some(thin, "partition has", "partitions have", "fewer copies than wished for"),
+  );
+  found.degraded(damaged > 0, some(damaged, "copy is", "copies are", "damaged"));
   return found.report("coordinator", {
     epoch: stats.epoch,
     nodes,
@@ -50,4 +54,8 @@ export function coordinatorHealth(
     under_replicated_partitions: stats.under_replicated_partitions,
     damaged_copies: stats.damaged_copies,
   });
+}
+
+function some(count: number, one: string, many: string, what: string): string {
+  return `${count} ${count === 1 ? one : many} ${what}`;
 }

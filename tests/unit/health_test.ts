@@ -141,6 +141,22 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   assertEquals(healthOf({}, { persistFailure: "read-only" }), "unavailable");
 });
 
+Deno.test("coordinatorHealth: what is degraded, in words for one and for several", () => {
+  const reasonsOf = (stats: Partial<MembershipStats>) =>
+    coordinatorHealth({ ...GOOD, ...stats }, { published: true, persistFailure: undefined })
+      .reasons;
+  const nodes = { ...GOOD.nodes, down: 1, unknown: 1 };
+  assertEquals(reasonsOf({ nodes, damaged_copies: 1 }), [
+    "1 node is down",
+    "1 node has not reported yet",
+    "1 copy is damaged",
+  ]);
+  assertEquals(reasonsOf({ nodes: { ...GOOD.nodes, down: 2 }, under_replicated_partitions: 5 }), [
+    "2 nodes are down",
+    "5 partitions have fewer copies than wished for",
+  ]);
+});
+
 Deno.test("coordinatorHealth, nodeHealth: a new cluster says that it waits for nodes", () => {
   const nodes = { ...GOOD.nodes, up: 2 };
   const { status, reasons } = coordinatorHealth(
