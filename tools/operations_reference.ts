@@ -105,11 +105,11 @@ const MANY_KEYS: readonly string[] = [
       "`backup`, `restore`; `export`, `import`",
       "–",
       "–",
-      "–",
+      "`backup`; `entries`",
     ],
   ]),
   'What takes a prefix or range away does not take everything by accident, as where a variable happens to be empty: `delete-matching ""` of the shell and `deleteMatching({})` of the library are refused with `bad_request` (`{ prefix: undefined }` and `{ prefix: "" }` are the same); `flush-all --force` and `flushAll()` say that it is meant. On the wire an explicit `"prefix":""` says so, and over HTTP every `DELETE /kv` needs `all=yes`.',
-  "More on each: [protocol.md](protocol.md), `help` in the shell, [http.md](http.md), [redis.md](redis.md), [backup.md](backup.md).",
+  "More on each: [protocol.md](protocol.md), `help` in the shell, [http.md](http.md), [redis.md](redis.md), [library.md](library.md), [backup.md](backup.md).",
 ];
 
 /** The page on operations. */

@@ -3,6 +3,7 @@
  * so that this test needs no permission.
  */
 import { assertEquals } from "@std/assert";
+import library from "../../docs/library.md" with { type: "text" };
 import operations from "../../docs/operations.md" with { type: "text" };
 import reference from "../../docs/operations-reference.md" with { type: "text" };
 import protocol from "../../docs/protocol.md" with { type: "text" };
@@ -13,7 +14,7 @@ import { ERROR_PREFIXES } from "../../node/resp/error_text.ts";
 import { COMMAND_TABLE } from "../../node/resp/command_table.ts";
 import { NODE_SETTINGS } from "../../node/settings.ts";
 import { envOf, type Settings } from "../../shared/config.ts";
-import { ERROR_CODES } from "../../shared/errors.ts";
+import { ERROR_CODES, isErrorCode } from "../../shared/errors.ts";
 import { LOG_SETTINGS } from "../../shared/log.ts";
 import { MESSAGES } from "../../shared/messages.ts";
 import { flagOf } from "../../shared/setting.ts";
@@ -70,6 +71,19 @@ Deno.test("docs/protocol.md: lists every error code, and whether to try again", 
     retry ? "yes" : "no",
   ]);
   assertEquals(listed, Object.fromEntries(wanted));
+});
+
+Deno.test("docs/library.md: says of each error code that it lists whether to try again", () => {
+  const listed = rows(section(library, "## Time-outs and errors")).slice(2);
+  const codes = listed.flatMap(([codes = "", again]) =>
+    namesIn(codes).map((code) => [code, again])
+  );
+  const wanted = codes.map(([code = ""]) => {
+    if (!isErrorCode(code)) return [code, "no such code"];
+    return [code, ERROR_CODES[code].retry ? "yes" : "no"];
+  });
+  assertEquals(codes, wanted);
+  assertEquals(codes.length > 15, true);
 });
 
 const TABLES: readonly [heading: string, settings: Settings][] = [
