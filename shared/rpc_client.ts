@@ -315,8 +315,10 @@ export class RpcClient {
       if (wasUp) this.#handlers.onDown?.(reason);
       return;
     }
-    const why = reason ?? this.#lastError ??
-      new KvError("unavailable", `${this.#where} closed the connection`);
+    const ended = wasUp
+      ? "closed the connection"
+      : "closed the connection without an answer; is that the TCP port of a coordinator or node?";
+    const why = reason ?? this.#lastError ?? new KvError("unavailable", `${this.#where} ${ended}`);
     this.#failPending(why);
     if (wasUp) this.#handlers.onDown?.(reason);
     this.#onFailure(asKvError(why));

@@ -187,6 +187,20 @@ Deno.test("RpcClient: unavailable where a server takes the connection and says n
   bench.client.close();
 });
 
+Deno.test("RpcClient: a server that ends the connection unasked is perhaps none of ours", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.node.welcome = "hold";
+  bench.ask();
+  bench.clock.advance(20);
+  for (const { connection } of bench.node.servers) connection.close();
+  bench.clock.advance(20);
+  assertEquals(bench.codes, ["unavailable"]);
+  const [reply] = bench.replies;
+  const message = reply?.req_type === "error" ? reply.message : "";
+  assertStringIncludes(message, "is that the TCP port of a coordinator or node?");
+  bench.client.close();
+});
+
 Deno.test("RpcClient refuses more waiting requests than its limit as overloaded", async () => {
   const bench = await Bench.start(() => OK);
   for (let i = 0; i <= CONNECTING_REQUESTS_MAX; i++) bench.ask();
