@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ErrorCode } from "../shared/errors.ts";
+import { type ErrorCode, KvError } from "../shared/errors.ts";
 
 /** The exit codes. */
 export const EXIT = {
@@ -55,6 +55,9 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   exists: EXIT.conflict,
   version_mismatch: EXIT.conflict,
 };
+
+/** What was typed is wrong, though the code has another number where it speaks of what is stored. */
+export class UsageError extends KvError {}
 
 /** The exit code of an error. */
 export function exitCodeOf(code: ErrorCode): number {

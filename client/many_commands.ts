@@ -12,16 +12,11 @@ import { operationOf, requestFromWords, wordOptions } from "../shared/operations
 import type { OperationName } from "../shared/operations/table.ts";
 import { valueOfReply } from "../shared/value_codec.ts";
 import type { WordField } from "../shared/word_fields.ts";
+import { checkExpiry } from "./argument_checks.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
-import {
-  checkExpiry,
-  KEY,
-  printEither,
-  replyDocument,
-  SETTING_FIELDS,
-} from "./operation_commands.ts";
+import { KEY, printEither, replyDocument, SETTING_FIELDS } from "./operation_commands.ts";
 import {
   commandError,
   dateText,

@@ -9,7 +9,7 @@ import { fromErrorReply } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
 import { wordRequires } from "../shared/field_text.ts";
 import { described, flag, optional } from "../shared/fields.ts";
-import type { KeyRequest, Message, Reply } from "../shared/messages.ts";
+import type { Message, Reply } from "../shared/messages.ts";
 import {
   argumentLabel,
   operationOf,
@@ -21,6 +21,7 @@ import {
 import type { OperationName } from "../shared/operations/table.ts";
 import { encodeValue, previousOfReply } from "../shared/value_codec.ts";
 import { findOption, type RequestWord, type WordField, wordField } from "../shared/word_fields.ts";
+import { checkExpiry, checkNumber } from "./argument_checks.ts";
 import type { Argument, Command, CommandContext, CommandSettings } from "./command.ts";
 import { commandName, type Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
@@ -97,6 +98,7 @@ function decrement(): Command {
       const [key, by] = args;
       const turned = by?.text.startsWith("-") ? by.text.slice(1) : `-${by?.text ?? "1"}`;
       const words = key === undefined ? [] : [key, { text: turned, quoted: true }];
+      checkNumber("decrement", { req_type: "increment", by: turned }, by?.text);
       return runOperation("increment", words, context);
     },
   };
@@ -116,6 +118,7 @@ async function runOperation(
   const options = given.filter(([name]) => findOption([WITH_METADATA], name) === undefined);
   const request = requestFromWords(operationName, words, options, "shell");
   checkExpiry(request, context);
+  checkNumber(request.req_type, request);
   const { open } = context.multi;
   if (open !== undefined) {
     open.requests.push(request);
@@ -126,37 +129,6 @@ async function runOperation(
   const client = await context.client();
   const reply = await client.execute(request, { timeoutMs, consistency, acks, signal });
   return await showReply(operationName, request.key, reply, context);
-}
-
-/**
- * Checks when a request's key is to expire. The cluster refuses two answers to that as well, but not in
- * the words that were typed. A value that is written to be gone at once means the same as at every other
- * door, but whoever typed the date is told.
- *
- * @throws {KvError} `bad_request`
- */
-export function checkExpiry(request: KeyRequest, context: CommandContext): void {
-  const { req_type: what } = request;
-  const { expires_at: at, ttl_ms: ttlMs, keep_ttl: keeps } = request as Message<"put">;
-  const { persist: ends } = request as Message<"get_and_expire">;
-  const given = [
-    ...(ttlMs === undefined ? [] : ["--ttl"]),
-    ...(at === undefined ? [] : ["--expires-at"]),
-    ...(keeps === true ? ["--keep-ttl"] : []),
-    ...(ends === true ? ["--persist"] : []),
-  ];
-  if (what === "expire" && given.length === 0) {
-    throw new KvError("bad_request", "expire: give TTL or --expires-at");
-  }
-  if (given.length > 1) {
-    throw new KvError("bad_request", `${what}: give ${given.join(" or ")}, not both`);
-  }
-  const stores = "keep_ttl" in operationOf(what).fields;
-  if (stores && at !== undefined && at <= context.clock.wallMs()) {
-    context.io.note(
-      `${what}: the date of --expires-at has passed, so that the key is gone at once`,
-    );
-  }
 }
 
 /** The text of an argument, or standard input for `-`. */

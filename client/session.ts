@@ -19,7 +19,7 @@ import { findCommand, unknownCommand } from "./commands.ts";
 import { KvError } from "../shared/errors.ts";
 import { RECENT_KEYS_MAX } from "../shared/limits.ts";
 import { findOption, type RequestOption } from "../shared/word_fields.ts";
-import { EXIT, exitCodeOf } from "./exit_code.ts";
+import { EXIT, exitCodeOf, UsageError } from "./exit_code.ts";
 import type { KvClient } from "./kv_client.ts";
 import { commandError, errorDocument, errorLine } from "./output.ts";
 
@@ -129,7 +129,7 @@ export class Session {
     const { io } = this.#deps;
     if (json) await io.write(JSON.stringify(errorDocument(error)) + "\n");
     else io.note(errorLine(error));
-    return exitCodeOf(error.code);
+    return error instanceof UsageError ? EXIT.usage : exitCodeOf(error.code);
   }
 
   async #run(

@@ -26,7 +26,8 @@ const INT64_MAX = 2n ** 63n - 1n;
 const utf8 = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 
-function parseInteger(digits: string): bigint | undefined {
+/** An integer of 64 bits; undefined where the text is none. */
+export function parseInteger(digits: string): bigint | undefined {
   // As Redis: no spaces, no plus sign, no leading zeros.
   if (digits.length > 20 || !/^(0|-?[1-9][0-9]*)$/.test(digits)) return undefined;
   const value = BigInt(digits);
@@ -46,7 +47,7 @@ const EXPONENT_MAX = 400;
 const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$/;
 
 /** The number; undefined where the text is none that a double could stand for. */
-function parseDecimal(text: string): Decimal | undefined {
+export function parseDecimal(text: string): Decimal | undefined {
   const [, sign, whole = "", fraction = "", exponentText = "0"] = DECIMAL.exec(text) ?? [];
   const exponent = Number(exponentText);
   if (sign === undefined || whole + fraction === "" || Math.abs(exponent) > EXPONENT_MAX) {
