@@ -1,7 +1,8 @@
 /**
  * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and
  * checks all follow from it. A value comes from the flag, else the environment, else the YAML file
- * (`--config FILE`), else the default. Nothing here touches the process: arguments, environment and
+ * (`--config FILE`), else the default. One that the command line gives twice must say the same both
+ * times. Nothing here touches the process: arguments, environment and
  * a file reader are passed in; `program.ts` passes the real ones.
  *
  * Invariant: what {@linkcode loadConfig} gives has every setting of the table, each within its bounds.
@@ -111,7 +112,10 @@ export function loadConfig<S extends Settings>(
   if (line.version) return { kind: "version" };
   refuseUnknown(program, line.unknown);
   const { given, rest } = placePositionals(program, line.rest);
-  for (const [name, value] of line.given) given.set(name, value);
+  for (const [name, value] of line.given) {
+    refuseOther(program.settings[name], given.get(name), value);
+    given.set(name, value);
+  }
   const file = readFileSettings(program, line.config ?? input.env("KV_CONFIG"), input);
 
   const values: Record<string, unknown> = {};
@@ -180,7 +184,7 @@ function parseLine(program: CommandLine, given: readonly string[]): Line {
       ...names.filter(([, setting]) => !setting.takesValue).map(([name]) => flagOf(name)),
       ...restFlags.filter(({ takesValue }) => !takesValue).map(({ name }) => name),
     ],
-    collect: withValue.filter(([, setting]) => setting.repeats).map(([name]) => flagOf(name)),
+    collect: ["config", ...withValue.map(([name]) => flagOf(name))],
     unknown: (arg: string, key?: string) => {
       if (key === undefined) return true;
       unknown.push(arg);
@@ -190,25 +194,23 @@ function parseLine(program: CommandLine, given: readonly string[]): Line {
   const settings = new Map<string, Given>();
   for (const [name, setting] of names) {
     const flag = flagOf(name);
-    const value = parsed[flag];
-    const text = typeof value === "string" ? unmark(value) : value;
-    // A flag without a value is false, and one that repeats is empty, where it is not on the line.
-    if (text === undefined || (Array.isArray(text) && text.length === 0)) continue;
-    if (!setting.takesValue && !isOnLine(args, flag)) continue;
+    const place = `--${flag}`;
     // What is given all the same, as in `--force=0`, means what it means elsewhere, or is refused.
-    const said = setting.takesValue ? undefined : valueOnLine(args, flag);
-    if (said !== undefined) {
-      settings.set(name, { source: "flag", text: said, place: `--${flag}` });
-      continue;
+    const all = setting.takesValue ? listOf(parsed[flag]).map(unmark) : valuesOnLine(args, flag);
+    const text = all.at(-1);
+    if (text === undefined) continue;
+    const value: Given = { source: "flag", text: setting.repeats ? all : text, place };
+    if (!setting.repeats) {
+      for (const text of all) refuseOther(setting, { source: "flag", text, place }, value);
     }
-    settings.set(name, { source: "flag", text, place: `--${flag}` });
+    settings.set(name, value);
   }
-  const config = parsed.config;
+  const config = onlyOne(listOf(parsed.config));
   if (config === "") throw badConfig("--config needs a file: --config kv.yaml");
   return {
     help: parsed.help === true || parsed.h === true,
     version: parsed.version === true,
-    config: typeof config === "string" ? config : undefined,
+    config,
     given: settings,
     rest: Array.isArray(parsed._) ? parsed._.map((arg) => unmark(String(arg))) : [],
     restFlags: new Map(
@@ -226,10 +228,34 @@ function flagsOf(args: readonly string[]): readonly string[] {
   return end < 0 ? args : args.slice(0, end);
 }
 
-/** What is behind the `=` of the last of such flags that have one. */
-function valueOnLine(args: readonly string[], flag: string): string | undefined {
+/** What a flag that is on or off says, each time: what is behind its `=`, or "true". */
+function valuesOnLine(args: readonly string[], flag: string): string[] {
   const start = `--${flag}=`;
-  return flagsOf(args).findLast((arg) => arg.startsWith(start))?.slice(start.length);
+  return flagsOf(args).filter((arg) => arg === `--${flag}` || arg.startsWith(start))
+    .map((arg) => arg.startsWith(start) ? arg.slice(start.length) : "true");
+}
+
+function listOf(collected: unknown): string[] {
+  return Array.isArray(collected) ? collected.map(String) : [];
+}
+
+function onlyOne(files: readonly string[]): string | undefined {
+  const [first, ...more] = files;
+  const other = more.find((file) => file !== first);
+  if (other === undefined) return first;
+  throw badConfig(`--config is given twice, with ${first} and ${other}; one file is read, name it`);
+}
+
+/** Somebody means one of the two, and nobody can know which. */
+function refuseOther(setting: Setting<unknown> | undefined, one: Given | undefined, other: Given) {
+  if (setting === undefined || one === undefined) return;
+  const meant = ({ text }: Given) => JSON.stringify(setting.parse(text) ?? text);
+  if (meant(one) === meant(other)) return;
+  const [first, second] = [one, other].map(({ text }) => JSON.stringify(text));
+  const both = one.place === other.place
+    ? `${one.place} is given twice, with ${first} and ${second}`
+    : `${one.place} is ${first} and ${other.place} is ${second}, which is the same setting`;
+  throw badConfig(`${both}; give it once`);
 }
 
 function isOnLine(args: readonly string[], flag: string): boolean {

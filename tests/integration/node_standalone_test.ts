@@ -24,7 +24,12 @@ class Bench implements AsyncDisposable {
 
   /** Starts a node on the folder's `data`, without waiting. */
   run(...flags: string[]): ServerProcess {
-    const args = [`--data=${this.folder}/data`, "--partitions=8", ...flags];
+    const given = (name: string) => flags.some((flag) => flag.startsWith(name));
+    const args = [
+      ...(given("--data") ? [] : [`--data=${this.folder}/data`]),
+      ...(given("--partitions") ? [] : ["--partitions=8"]),
+      ...flags,
+    ];
     const process = ServerProcess.start(NODE, args, { cwd: this.folder, detached: false });
     this.processes.push(process);
     return process;

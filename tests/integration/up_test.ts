@@ -14,8 +14,9 @@ class Up implements AsyncDisposable {
   stderr = "";
 
   constructor(folder: string, ...flags: string[]) {
+    const port = flags.some((flag) => flag.startsWith("--base-port")) ? [] : ["--base-port=0"];
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "-A", UP, "--base-port=0", "--no-shell", "--data=data", ...flags],
+      args: ["run", "--quiet", "-A", UP, ...port, "--no-shell", "--data=data", ...flags],
       cwd: folder,
       stdin: "null",
       stdout: "piped",

@@ -128,12 +128,36 @@ Deno.test("loadConfig: arguments without a flag take the first form that fits", 
     [["9000"], "127.0.0.1", 9000],
     [["localhost"], "localhost", 8081],
     [["10.0.0.1", "9000"], "10.0.0.1", 9000],
-    [["10.0.0.1", "9000", "--port", "1"], "10.0.0.1", 1],
+    [["10.0.0.1", "--port", "1"], "10.0.0.1", 1],
+    [["10.0.0.1", "9000", "--port", "9000"], "10.0.0.1", 9000],
   ];
   for (const [args, host, port] of table) {
     const { values } = load(args);
     assertEquals([values.host, values.port], [host, port], args.join(" "));
   }
+});
+
+Deno.test("loadConfig: refuses a setting that is given twice with different values", () => {
+  const table: [args: string[], wanted: string][] = [
+    [["--port=1", "--port", "2"], '--port is given twice, with "1" and "2"; give it once'],
+    [["--port=2", "--port=1", "--port=2"], '--port is given twice, with "1" and "2"'],
+    [
+      ["9000", "--port=1"],
+      '[port] is "9000" and --port is "1", which is the same setting; give it',
+    ],
+    [["--standalone", "--standalone=0"], '--standalone is given twice, with "true" and "0"'],
+    [["--config=a", "--config=b"], "--config is given twice, with a and b"],
+  ];
+  for (const [args, wanted] of table) {
+    const error = assertThrows(() => load(args), KvError, wanted);
+    assertEquals((error as KvError).code, "bad_config");
+  }
+  const { values } = load([
+    ...["--port=1", "--port=+1", "--cache-bytes=64k", "--cache-bytes=64KiB"],
+    ...["--standalone", "--standalone=1", "--seeds=a", "--seeds=b"],
+  ], { KV_PORT: "2" });
+  assertEquals([values.port, values.cacheBytes, values.standalone], [1, 65_536, true]);
+  assertEquals(values.seeds, ["a", "b"]);
 });
 
 Deno.test("loadConfig: hands other arguments over where the program takes them", () => {
