@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { KvError } from "../shared/errors.ts";
 import { DATAGRAM_BYTES_MAX } from "../shared/limits.ts";
 import { type Message, whyInvalid } from "../shared/messages.ts";
 import type { Address, DatagramSocket, Transport } from "../shared/transport.ts";
@@ -28,13 +29,22 @@ export class HeartbeatListener {
     const encoder = new TextEncoder();
     const decoder = new TextDecoder();
     let socket: DatagramSocket | undefined = undefined;
-    const opened = await transport.bindDatagram(address, (bytes, from) => {
-      const message = decodeHeartbeat(bytes, decoder);
-      const ack = message === undefined ? undefined : onHeartbeat(message);
-      if (ack !== undefined) socket?.send(encoder.encode(JSON.stringify(ack)), from);
-    });
-    socket = opened;
-    return new HeartbeatListener(opened);
+    try {
+      socket = await transport.bindDatagram(address, (bytes, from) => {
+        const message = decodeHeartbeat(bytes, decoder);
+        const ack = message === undefined ? undefined : onHeartbeat(message);
+        if (ack !== undefined) socket?.send(encoder.encode(JSON.stringify(ack)), from);
+      });
+    } catch (cause) {
+      if (!(cause instanceof KvError) || cause.code !== "address_in_use") throw cause;
+      throw new KvError(
+        "address_in_use",
+        `heartbeats: another process has UDP port ${address.port} of ${address.host}; stop it, or ` +
+          "name another --heartbeat-port, or 0 for any that is free",
+        { cause },
+      );
+    }
+    return new HeartbeatListener(socket);
   }
 
   /** The real address, where port 0 was asked for. */

@@ -9,13 +9,14 @@ import { CS_CONFIG_FILE, formatCsConfig } from "../shared/coordinator_address.ts
 import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { fromErrorReply } from "../shared/error_reply.ts";
+import { KvError } from "../shared/errors.ts";
 import { FileDocumentStore } from "../shared/file_document_store.ts";
 import { FolderLock } from "../shared/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logger.ts";
-import { PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
+import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
 import { RpcClient } from "../shared/rpc_client.ts";
@@ -111,7 +112,8 @@ async function force({ config }: CoordinatorRun): Promise<void> {
   };
   const address = { host: reachable(config.host), port: config.port };
   const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" } as const;
-  const client = new RpcClient(deps, address, hello);
+  let reached = false;
+  const client = new RpcClient(deps, address, hello, { onUp: () => void (reached = true) });
   const order = {
     req_type: "force",
     ...(config.forcePartition === undefined ? {} : { partition: config.forcePartition }),
@@ -121,7 +123,7 @@ async function force({ config }: CoordinatorRun): Promise<void> {
     client.request(order, REQUEST_TIMEOUT_MS, resolve)
   );
   client.close();
-  if (reply.req_type === "error") throw fromErrorReply(reply);
+  if (reply.req_type === "error") throw refusalOf(reply, reached);
   const forced = reply.req_type === "result" && Array.isArray(reply.result) ? reply.result : [];
   for (const { partition, node, term, last_seq } of forced) {
     const holds = term === 0 && last_seq === 0
@@ -130,6 +132,17 @@ async function force({ config }: CoordinatorRun): Promise<void> {
     console.log(`partition ${partition}: node ${node}, ${holds}`);
   }
   if (forced.length === 0) console.log("every partition is served; nothing was done");
+}
+
+function refusalOf(reply: Message<"error">, reached: boolean): KvError {
+  const error = fromErrorReply(reply);
+  if (reached || error.code !== "unavailable") return error;
+  return new KvError(
+    error.code,
+    `${error.message}; --force is an order to a coordinator that runs: start it first, on its ` +
+      "folder, or name its host and port",
+    { cause: error },
+  );
 }
 
 if (import.meta.main) await runProgram(COORDINATOR_PROGRAM, main);

@@ -12,12 +12,16 @@ import type { NodeId, PartitionConfig } from "../shared/cluster_map.ts";
 import { invariant, KvError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Message } from "../shared/messages.ts";
+import { formatAddress } from "../shared/transport.ts";
 import { type Case, type CopyStanding, judge } from "./failover.ts";
 import type { MapPublisher } from "./map_publisher.ts";
 import { byId, type Member } from "./member.ts";
 import type { Mover } from "./mover.ts";
 import type { PartitionTable } from "./partition_table.ts";
 import { orderCopies } from "./rebalance.ts";
+
+/** So many of what may be many are named in one line of the log. */
+const LOGGED_MAX = 8;
 
 /** Reports of copies that do not follow are logged once in so long. */
 const LAG_LOG_MS = 1_000;
@@ -450,14 +454,14 @@ export class PartitionKeeper {
     const { size } = this.#lost;
     if (size === this.#lostLogged) return;
     if (size > this.#lostLogged) {
-      const some = [...this.#lost].slice(0, 8);
-      const holders = new Set(some.flatMap((partition) => this.#table.get(partition).inSync));
+      const lost = [...this.#lost].sort((a, b) => a - b);
+      const holders = new Set(lost.flatMap((partition) => this.#table.get(partition).inSync));
       this.#log.error(
         "partitions without a primary: no copy with all acknowledged writes is there",
         {
           count: size,
-          partitions: some.join(" "),
-          holders: [...holders].sort().join(" "),
+          partitions: someOf(lost.map(String)),
+          holders: someOf([...holders].sort().map((node) => this.#nodeText(node))),
           remedy:
             "start these nodes again, or, at the price of lost writes, kv-coordinator --force",
         },
@@ -465,6 +469,17 @@ export class PartitionKeeper {
     } else if (size === 0) this.#log.info("every partition can be served again");
     this.#lostLogged = size;
   }
+
+  #nodeText(node: NodeId): string {
+    const info = this.#members.get(node)?.info;
+    return info === undefined ? node : `${node} (${formatAddress(info)})`;
+  }
+}
+
+/** The first of many, for the log. */
+function someOf(texts: readonly string[]): string {
+  const shown = texts.slice(0, LOGGED_MAX).join(" ");
+  return texts.length > LOGGED_MAX ? `${shown} …` : shown;
 }
 
 /** More than 0 where `a`'s disk is worth more than `b`'s. */

@@ -46,6 +46,9 @@ import { Watchers } from "./watchers.ts";
 
 type ReplyTo = (reply: Reply) => void;
 
+/** To a node or an operator who was given a wrong address. */
+const NOT_A_COORDINATOR = "this is a node, not a coordinator; name the coordinator's address";
+
 /** What the server needs of the node core. */
 export interface ServerNode extends DatabaseNode {
   scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
@@ -294,6 +297,12 @@ export class NodeServer {
       );
     }
     if (hello.role !== "node") return undefined;
+    if (hello.cluster_id === undefined) {
+      return new KvError(
+        "bad_request",
+        `hello: ${NOT_A_COORDINATOR} (a peer names its cluster, in "cluster_id")`,
+      );
+    }
     // Data of a cluster must not reach a folder that is not noted down to belong to it.
     if (ours === undefined) {
       return new KvError("unavailable", "hello: this node has not joined its cluster yet");
@@ -301,15 +310,16 @@ export class NodeServer {
     if (hello.node === undefined) {
       return new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
     }
-    if (hello.cluster_id === undefined) {
-      return new KvError("bad_request", 'hello: a node must name its cluster, in "cluster_id"');
-    }
     return undefined;
   }
 
   #onOther(message: Message, connection: Connection): void {
     const { peer } = connection;
-    const isPeers = MESSAGES[message.req_type].direction === "peer";
+    const { direction } = MESSAGES[message.req_type];
+    const isPeers = direction === "peer";
+    if (direction === "member") {
+      throw new KvError("bad_request", `${message.req_type}: ${NOT_A_COORDINATOR}`);
+    }
     if (!isPeers || !(peer instanceof Peer) || peer.role !== "node" || peer.node === undefined) {
       throw new KvError(
         "bad_request",

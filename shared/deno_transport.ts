@@ -426,7 +426,12 @@ function bindError(what: string, address: Address, error: unknown): KvError {
       { cause: error },
     );
   }
-  return new KvError("unavailable", `${what} ${where}: ${describe(error)}`, { cause: error });
+  const advice = error instanceof Deno.errors.AddrNotAvailable
+    ? "; give an address of this machine (--host), such as 127.0.0.1, or 0.0.0.0 for all of them"
+    : "";
+  return new KvError("unavailable", `${what} ${where}: ${describe(error)}${advice}`, {
+    cause: error,
+  });
 }
 
 function brokenError(remote: Address, error: unknown): KvError {

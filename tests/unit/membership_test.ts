@@ -4,6 +4,7 @@ import {
   assertExists,
   assertGreater,
   assertLess,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { Membership } from "../../coordinator/membership.ts";
@@ -332,7 +333,10 @@ Deno.test("Membership: everything restarted at once: the copy that reports most 
     assertEquals(inSync.length, 3, "everybody keeps the claim");
   });
   assertEquals(world.membership.stats().lost_partitions, 16);
-  assert(world.errors.some((line) => line.startsWith("partitions without a primary")));
+  const said = world.errors.find((line) => line.startsWith("partitions without a primary"));
+  assertStringIncludes(said ?? "", '"partitions":"0 1 2 3 4 5 6 7 …"');
+  const { host, port } = a.map?.nodes.find(({ id }) => id === a.node) ?? {};
+  assertStringIncludes(said ?? "", `"holders":"${a.node} (${host}:${port}) ${b.node} (`);
   ["a", "b", "c"].forEach((letter, i) => world.start(letter, { held: helds[i] ?? [] }));
   world.advance(100);
   // The first that came was alone for no time: all three were there within the same tick or chosen

@@ -297,6 +297,20 @@ Deno.test("NodeServer refuses peers as long as its folder belongs to no cluster"
   assertEquals((await client.ask(hello)).code, "unavailable");
 });
 
+Deno.test("NodeServer tells a node that takes it for its coordinator", async () => {
+  const bench = new Bench();
+  for (const clusterId of ["c1", undefined]) {
+    bench.clusterId = clusterId;
+    const client = await bench.client();
+    const reply = await client.ask({ ...HELLO, role: "node", node: "n2" });
+    assertEquals(reply.code, "bad_request");
+    assertStringIncludes(
+      String(reply.message),
+      "hello: this is a node, not a coordinator; name the coordinator's address",
+    );
+  }
+});
+
 Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", async () => {
   const bench = new Bench();
   const stranger = await bench.client();
@@ -312,7 +326,12 @@ Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", a
   peer.send(confirm);
   await bench.clock.run();
   assertEquals(bench.peerMessages, [["confirm", "n2"]]);
-  assertEquals((await peer.ask({ id: 9, req_type: "leave" })).code, "bad_request");
+
+  for (const order of [{ id: 9, req_type: "leave" }, { id: 10, req_type: "force" }]) {
+    const reply = await peer.ask(order);
+    assertEquals(reply.code, "bad_request");
+    assertStringIncludes(String(reply.message), "this is a node, not a coordinator");
+  }
 
   await stranger.close();
   assertEquals(bench.peersClosed, 0);
