@@ -5,7 +5,6 @@
  * @module
  */
 import { SystemClock } from "../shared/clock.ts";
-import { CS_CONFIG_FILE, formatCsConfig } from "../shared/coordinator_address.ts";
 import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/deno_transport.ts";
 import { fromErrorReply } from "../shared/error_reply.ts";
@@ -15,14 +14,14 @@ import { FolderLock } from "../shared/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
-import type { Logger } from "../shared/logger.ts";
 import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
 import { SystemRandom } from "../shared/random.ts";
 import { RpcClient } from "../shared/rpc_client.ts";
 import { isWildcard } from "../shared/network_interface.ts";
-import { type Address, formatAddress } from "../shared/transport.ts";
+import { formatAddress } from "../shared/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
+import { removeCsConfig, writeCsConfig } from "./cs_config.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
 const MAP_FILE = "cluster_map.json";
@@ -38,6 +37,7 @@ async function main(run: CoordinatorRun): Promise<void> {
 
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   const ended = untilSignal();
+  const log = logger("coordinator");
   const lock = await FolderLock.acquire(config.data);
   try {
     const coordinator = await Coordinator.start({
@@ -62,12 +62,11 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       discovery: discoveryOf(config),
     });
     const { port } = coordinator.address;
-    if (!config.noCsConfig) {
-      const host = config.advertiseHost ?? reachable(config.host);
-      await writeCsConfig({ host, port }, logger("coordinator"));
-    }
+    const address = { host: config.advertiseHost ?? reachable(config.host), port };
+    if (!config.noCsConfig) await writeCsConfig(address, log);
     console.log(readyLine(config.host, coordinator));
-    logger("coordinator").info(`${await ended}: stopping`);
+    log.info(`${await ended}: stopping`);
+    if (!config.noCsConfig) await removeCsConfig(address, log);
     await coordinator.close();
   } finally {
     lock.release();
@@ -91,16 +90,6 @@ function readyLine(host: string, coordinator: Coordinator): string {
 /** Nobody can connect to "any address". */
 function reachable(host: string): string {
   return isWildcard(host) ? "127.0.0.1" : host;
-}
-
-/** As ancestor A did. A folder that cannot be written is no reason not to serve. */
-async function writeCsConfig(address: Address, log: Logger): Promise<void> {
-  try {
-    await Deno.writeTextFile(CS_CONFIG_FILE, formatCsConfig(address));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    log.warn(`cannot write ${CS_CONFIG_FILE}; nodes and clients need --coordinator`, { reason });
-  }
 }
 
 /** Sends the order to the coordinator that runs, and prints what it did. */

@@ -21,6 +21,7 @@ const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
   /^shared\/(clock|folder_lock|log|program|random)\.ts$/,
+  /^coordinator\/cs_config\.ts$/,
   /^node\/data_folder\.ts$/,
   /^(std|tests|tools|bench)\//,
 ];

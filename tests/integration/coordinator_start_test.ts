@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { askJson } from "../../tools/json_probe.ts";
 import { COORDINATOR } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
@@ -78,6 +78,33 @@ Deno.test("kv-coordinator says in one line why it does not start, with exit code
   }
   assertEquals((await askJson({ host: "127.0.0.1", port }, { req_type: "ping" })).req_type, "ack");
   assertEquals((await first.stop()).code, 0);
+});
+
+Deno.test("kv-coordinator's cs_config.txt: taken over with a warning, and gone with who it names", async () => {
+  await using bench = await Bench.make();
+  const file = `${bench.folder}/cs_config.txt`;
+  const written = async () => (await Deno.readTextFile(file)).split("\n")[1];
+  const first = bench.run("--data=a");
+  const one = await first.ready;
+  assertEquals(await written(), String(one.port));
+  const other = bench.run("--data=b", "--no-cs-config");
+  await other.ready;
+  assertEquals(await written(), String(one.port));
+  assertEquals((await other.stop()).code, 0);
+
+  const second = bench.run("--data=b");
+  const two = await second.ready;
+  assertEquals(await written(), String(two.port));
+  assertEquals((await first.stop()).code, 0);
+  assertEquals(await written(), String(two.port), "it is not the first one's any more");
+  assertEquals((await second.stop()).code, 0);
+  await assertRejects(() => Deno.stat(file), Deno.errors.NotFound);
+  const warnings = second.log.filter((line) => line.includes("named another coordinator"));
+  assertEquals(warnings.length, 1);
+  for (const said of [`127.0.0.1:${one.port}`, `127.0.0.1:${two.port}`, "--no-cs-config"]) {
+    assertStringIncludes(warnings[0] ?? "", said);
+  }
+  assertEquals(first.log.filter((line) => line.includes("cs_config")), []);
 });
 
 Deno.test("kv-coordinator answers bad input with a code, and serves others meanwhile", async () => {
