@@ -10,6 +10,7 @@ import { DenoTransport } from "../shared/deno_transport.ts";
 import { fromErrorReply } from "../shared/error_reply.ts";
 import { KvError } from "../shared/errors.ts";
 import { FileDocumentStore } from "../shared/file_document_store.ts";
+import { checkFolderKind } from "../shared/folder_kind.ts";
 import { FolderLock } from "../shared/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
@@ -38,6 +39,7 @@ async function main(run: CoordinatorRun): Promise<void> {
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   const ended = untilSignal();
   const log = logger("coordinator");
+  await checkFolderKind(config.data, "coordinator");
   const lock = await FolderLock.acquire(config.data);
   try {
     const coordinator = await Coordinator.start({

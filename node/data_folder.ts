@@ -17,6 +17,7 @@
 import type { DocumentStore } from "../shared/document_store.ts";
 import { KvError } from "../shared/errors.ts";
 import { FileDocumentStore } from "../shared/file_document_store.ts";
+import { checkFolderKind } from "../shared/folder_kind.ts";
 import { folderError, FolderLock } from "../shared/folder_lock.ts";
 import { type Random, randomId } from "../shared/random.ts";
 import type { Storage } from "../shared/storage.ts";
@@ -81,7 +82,7 @@ export class DataFolder {
   /**
    * Opens a node's folder, or makes one. The errors' texts are for the person at the terminal.
    *
-   * @throws {KvError} `folder_in_use`, `bad_config` (not a folder, no permission), `corrupt`,
+   * @throws {KvError} `folder_in_use`, `bad_config` (not a folder, no permission, not a node's), `corrupt`,
    * `wrong_version` (written by a newer program), `storage_failed`
    */
   static async open(path: string, options: DataFolderOptions): Promise<DataFolder> {
@@ -105,6 +106,7 @@ export class DataFolder {
     random: Random,
     movedTo: string | undefined,
   ): Promise<DataFolder> {
+    await checkFolderKind(path, "node");
     const lock = await FolderLock.acquire(path);
     let storage: LevelStorage | undefined;
     try {

@@ -20,7 +20,7 @@ const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
 const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
-  /^shared\/(clock|folder_lock|log|program|random)\.ts$/,
+  /^shared\/(clock|folder_kind|folder_lock|log|program|random)\.ts$/,
   /^coordinator\/cs_config\.ts$/,
   /^node\/data_folder\.ts$/,
   /^(std|tests|tools|bench)\//,

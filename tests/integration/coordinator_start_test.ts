@@ -49,6 +49,9 @@ Deno.test("kv-coordinator says in one line why it does not start, with exit code
   await Deno.mkdir(`${bench.folder}/damaged`);
   await Deno.writeTextFile(`${bench.folder}/damaged/cluster_map.json`, '{"epoch":');
 
+  await Deno.mkdir(`${bench.folder}/of-a-node`);
+  await Deno.writeTextFile(`${bench.folder}/of-a-node/node.json`, "{}");
+
   const cases: [flags: string[], code: number, wanted: string][] = [
     [[`--port=${port}`, "--data=b"], 1, "another process has this port"],
     [[`--heartbeat-port=${facts.heartbeat}`, "--data=c"], 1, "name another --heartbeat-port"],
@@ -61,6 +64,8 @@ Deno.test("kv-coordinator says in one line why it does not start, with exit code
     [["--data=data"], 1, "in use by another process"],
     [["--data=file"], 2, "must be a folder"],
     [["--data=damaged"], 1, "damaged"],
+    [["--data=."], 2, "folder . is no coordinator's: it holds b, c, d and 4 more"],
+    [["--data=of-a-node"], 2, "belongs to a node (it holds node.json), not to a coordinator"],
     [["--dat=x"], 2, "--data"],
     [["--port=99999"], 2, "65535"],
     [["--partitions=3"], 2, "power of two"],

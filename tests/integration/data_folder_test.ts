@@ -171,6 +171,31 @@ Deno.test("DataFolder says in one line why a path cannot be a folder", async () 
   });
 });
 
+Deno.test("DataFolder refuses a folder of others, rebuild or not, and writes nothing there", async () => {
+  for (const name of ["README.md", "cluster_map.json"]) {
+    await inFolder(async (path) => {
+      await Deno.mkdir(path, { recursive: true });
+      await Deno.writeTextFile(`${path}/${name}`, "");
+      for (const rebuild of [false, true]) {
+        const open = () => DataFolder.open(path, { random, rebuild });
+        const error = await assertRejects(open, KvError, name);
+        assertEquals((error as KvError).code, "bad_config");
+      }
+      assertEquals((await Array.fromAsync(Deno.readDir(path))).map((file) => file.name), [name]);
+    });
+  }
+});
+
+Deno.test("DataFolder takes a folder that a start left before it was anybody's", async () => {
+  await inFolder(async (path) => {
+    await Deno.mkdir(path, { recursive: true });
+    for (const name of ["lock", "node.json.new", ".hidden"]) {
+      await Deno.writeTextFile(`${path}/${name}`, "");
+    }
+    await (await DataFolder.open(path, { random })).close();
+  });
+});
+
 Deno.test("DataFolder finishes a first start that was cut off before the database had its id", async () => {
   await inFolder(async (path) => {
     const id = await used(path);
