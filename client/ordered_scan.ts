@@ -8,6 +8,7 @@ import type { Database, ScanRequest } from "../shared/database.ts";
 import type { Entry } from "../shared/entry.ts";
 import { KvError } from "../shared/errors.ts";
 import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../shared/limits.ts";
+import { selectsAll } from "../shared/selection_fields.ts";
 import {
   type CallOptions,
   type KvEntry,
@@ -57,14 +58,6 @@ export function checkSelection(what: string, { prefix, start, end }: KeySelectio
     if (key.isWellFormed()) continue;
     throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
   }
-}
-
-/**
- * Whether a selection leaves no key out. Whoever deletes must not come to that by a variable that
- * happens to be empty.
- */
-export function selectsAll({ prefix, start, end }: KeySelection): boolean {
-  return (prefix ?? "") === "" && (start ?? "") === "" && (end ?? undefined) === undefined;
 }
 
 /** @throws {KvError} `bad_request` where everything would go */

@@ -9,13 +9,13 @@ import { described, type Fields, flag, optional, positiveUint } from "../shared/
 import { compareKeys } from "../shared/key_order.ts";
 import { joinBytes } from "../shared/join_bytes.ts";
 import { EXPORT_CHUNK_BYTES } from "../shared/limits.ts";
-import { SCAN_ORDER_FIELDS, SELECTION_FIELDS } from "../shared/selection_fields.ts";
+import { SCAN_ORDER_FIELDS, SELECTION_FIELDS, selectsAll } from "../shared/selection_fields.ts";
 import { type RequestOption, wordFields } from "../shared/word_fields.ts";
 import { type Command, type CommandContext, ownValues } from "./command.ts";
 import type { Word } from "./command_line.ts";
 import { EXIT } from "./exit_code.ts";
 import { printEither } from "./operation_commands.ts";
-import { type DeleteMatchingOptions, selectsAll } from "./ordered_scan.ts";
+import type { DeleteMatchingOptions } from "./ordered_scan.ts";
 import { count, entryDocument, keyLabel, valueLabel } from "./output.ts";
 
 const SCAN_FIELDS = {

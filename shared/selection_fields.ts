@@ -15,6 +15,20 @@ export const SELECTION_FIELDS = {
   end: described("Only keys before this one", optional(text), { fallback: "behind the last" }),
 };
 
+/**
+ * Whether a selection leaves no key out. Whoever deletes must not come to that by a variable that
+ * happens to be empty.
+ */
+export function selectsAll(
+  { prefix, start, end }: {
+    readonly prefix?: string | undefined;
+    readonly start?: string | undefined;
+    readonly end?: string | undefined;
+  },
+): boolean {
+  return (prefix ?? "") === "" && (start ?? "") === "" && (end ?? undefined) === undefined;
+}
+
 /** Those of a scan besides, but for what a page or a listing is at each door. */
 export const SCAN_ORDER_FIELDS = {
   after: described("Go on behind this key, where another scan ended", optional(text), {

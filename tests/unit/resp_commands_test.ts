@@ -130,6 +130,7 @@ Deno.test("KV.SCAN, KV.COUNT and KV.DELETE_MATCHING: a prefix or range, in order
     ["KV.COUNT k: LIMIT 1", '-ERR bad_request kv.count: unknown option "LIMIT"; it takes '],
     ["KV.SCAN k: LIMIT", '-ERR bad_request kv.scan: "LIMIT" needs a value'],
     ["KV.DELETE_MATCHING", "-ERR wrong number of arguments for 'kv.delete_matching' command\r\n"],
+    ['KV.DELETE_MATCHING ""', "-ERR bad_request kv.delete_matching: required a prefix or START"],
     ["KV.DELETE_MATCHING k: START k:3", ":1\r\n"],
     ["KV.DELETE_MATCHING k:", ":2\r\n"],
     ["KV.DELETE_MATCHING k:", ":0\r\n"],

@@ -11,7 +11,11 @@ import { KvError } from "../../../shared/errors.ts";
 import { described, type Fields, flag, optional, uint } from "../../../shared/fields.ts";
 import { REQUEST_TIMEOUT_MS, RESP_FLUSH_KEYS, SCAN_KEYS_DEFAULT } from "../../../shared/limits.ts";
 import { checkKeyBounds } from "../../../shared/request_checks.ts";
-import { SCAN_ORDER_FIELDS, SELECTION_FIELDS } from "../../../shared/selection_fields.ts";
+import {
+  SCAN_ORDER_FIELDS,
+  SELECTION_FIELDS,
+  selectsAll,
+} from "../../../shared/selection_fields.ts";
 import { findOption, readOption, wordFields, wordText } from "../../../shared/word_fields.ts";
 import { type Arguments, type Call, command, type CommandSpec, NO_KEYS } from "../command.ts";
 import { errorText } from "../error_text.ts";
@@ -101,10 +105,11 @@ function count(args: Arguments, call: Call, done: () => void): void {
 
 function deleteMatching(args: Arguments, call: Call, done: () => void): void {
   const selection = readRow("kv.delete_matching", SELECTION_FIELDS, args) as CountRequest;
-  if (Object.keys(selection).length === 0) {
+  if (selectsAll(selection)) {
     throw new KvError(
       "bad_request",
-      "kv.delete_matching: say which keys: a prefix, START or END; FLUSHALL takes every key away",
+      "kv.delete_matching: required a prefix or START that is not empty, or END; FLUSHALL takes " +
+        "every key away",
     );
   }
   deletePages(call, { ...selection, limit: RESP_FLUSH_KEYS }, done, (deleted) => {
