@@ -85,6 +85,62 @@ export const STORMS = {
     workload: { ...BUSY, hotKeys: 6, pauseMsMax: 40, weakPercent: 50 },
     atomic: { pauseMsMax: 8_000 },
   },
+  /** As `late`, with more writes that reach one copy and not the other, and clients that read much. */
+  losses: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 18, cut: 20, slowLink: 20 },
+      network: {
+        ...NONE.network,
+        latencyMinMs: 1,
+        latencySpreadMs: 120,
+        spikeRate: 0.1,
+        spikeMs: 500,
+      },
+      outageMsMax: 3_000,
+      powerLoss: 1,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, expectNodes: 1 },
+    workload: {
+      ...BUSY,
+      hotKeys: 12,
+      pauseMsMax: 40,
+      weakPercent: 60,
+      weights: { read: 75, exists: 0, write: 25, create: 0, update: 0, delete: 0 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** The network falls apart for long enough that both sides have a primary, and clients read at both. */
+  halves: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 10 },
+      outageMsMax: 20_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 8,
+      weakPercent: 0,
+      weights: { read: 60, exists: 0, write: 40, create: 0, update: 0, delete: 0 },
+    },
+  },
+  /** Nodes stand still with writes under way, and go on when others have taken over. */
+  pauses: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, pause: 25 },
+      network: { ...NONE.network, latencyMinMs: 5, latencySpreadMs: 30 },
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { ...BUSY, hotKeys: 8, pauseMsMax: 40, weakPercent: 0 },
+  },
   /** As `splits`, for clients that ask in transactions. */
   groups: {
     faults: {
@@ -243,7 +299,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/read_confirmations.ts",
     edits: [["else if (needed.size === 0) this.#end", "else this.#end"]],
     seedsMax: 60,
-    storm: "splits",
+    storm: "halves",
   },
   {
     name: "a copy confirms whoever asks",
@@ -281,8 +337,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a copy answers reads from what is not committed",
     file: "node/replica.ts",
     edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
-    seedsMax: 60,
-    storm: "late",
+    seedsMax: 120,
+    storm: "losses",
   },
   {
     name: "a copy that is not in sync answers reads",
@@ -423,7 +479,7 @@ export const MUTATIONS: readonly Mutation[] = [
       '        "unavailable",\n        `the node stopped',
     ]],
     seedsMax: 40,
-    storm: "cuts",
+    storm: "pauses",
   },
   {
     name: "a record's checksum is not looked at",
