@@ -4,7 +4,7 @@
  * blocks without compression, of responses only the frames are read. A call that ends without a
  * message has failed; why, stands in compressed headers, which are not read.
  *
- * Not for anything else: requests that together exceed the window that the server gives are refused.
+ * Not for anything else: a request that is larger than the window which the server gives never leaves.
  *
  * @module
  */
@@ -71,6 +71,8 @@ export class GrpcConnection {
   #nextStream = 1;
   /** Bytes that we may send. */
   #window = WINDOW_DEFAULT;
+  /** Calls that wait until they may be sent, in their order. */
+  #waiting: (() => void)[] = [];
   #received = 0;
   /** The rest of a read that ends within a frame. */
   #rest = new Uint8Array(0);
@@ -93,9 +95,14 @@ export class GrpcConnection {
   /** Calls a method. `message` is copied. An answer of fewer than `bytesMin` bytes is an error. */
   call(headers: Uint8Array, message: Uint8Array, bytesMin: number, done: Done): void {
     const length = GRPC_HEAD_BYTES + message.length;
-    if (this.#ended !== undefined || length > this.#window) {
-      const reason = this.#ended ?? "the server's HTTP/2 window is used up";
-      setTimeout(() => done(reason), 0);
+    const ended = this.#ended;
+    if (ended !== undefined) {
+      setTimeout(() => done(ended), 0);
+      return;
+    }
+    if (length > this.#window || this.#waiting.length > 0) {
+      const copy = message.slice();
+      this.#waiting.push(() => this.call(headers, copy, bytesMin, done));
       return;
     }
     this.#window -= length;
@@ -177,7 +184,9 @@ export class GrpcConnection {
       case Frame.GoAway:
         return this.#end("the server said good-bye");
       case Frame.WindowUpdate:
-        if (stream === 0) this.#window += toView(payload).getUint32(0) & WINDOW_MAX;
+        if (stream !== 0) return;
+        this.#window += toView(payload).getUint32(0) & WINDOW_MAX;
+        this.#sendWaiting();
         return;
     }
     if ((flags & END_STREAM) !== 0) this.#finish(stream);
@@ -190,8 +199,16 @@ export class GrpcConnection {
     call.done(error ?? whyNoAnswer(call));
   }
 
+  /** What does not fit yet waits again, in the same order. */
+  #sendWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const call of waiting) call();
+  }
+
   #end(reason: string): void {
     this.#ended ??= reason;
+    this.#sendWaiting();
     for (const stream of [...this.#calls.keys()]) this.#finish(stream, reason);
   }
 }
