@@ -126,12 +126,15 @@ export class NodeRuntime {
     try {
       http = options.openHttp?.(listener.address.port, (request) => handle(request));
       folder = await options.openFolder(listener.address.port);
-      if ("standalone" in options.cluster) {
-        await joinStandalone(folder, deps.random, options.cluster.partitionCount);
+      const { cluster } = options;
+      const standalone = "standalone" in cluster;
+      if (standalone) {
+        await joinStandalone(folder, deps.random, cluster.partitionCount);
       } else {
         refuseStandaloneFolder(folder);
       }
-      const opened = await openPartitionStores(folder.storage, folder.partitionCount ?? 0);
+      const { storage, partitionCount = 0 } = folder;
+      const opened = await openPartitionStores(storage, partitionCount, standalone);
       if (opened.damaged.size > 0) {
         deps.logger("storage").error("damaged partitions", {
           count: opened.damaged.size,
@@ -153,7 +156,7 @@ export class NodeRuntime {
         { clock, random, transport, log: deps.logger("node"), queue, opened },
         {
           nodeId: folder.nodeId,
-          standalone: "standalone" in options.cluster,
+          standalone,
           ...(options.tombstoneKeepMs === undefined
             ? {}
             : { tombstoneKeepMs: options.tombstoneKeepMs }),

@@ -66,11 +66,14 @@ interface StateRecords {
  * Reads the state records of a database that was just opened, checks that nothing is missing, and
  * finishes deletions that were interrupted. To be called once, before a `DiskQueue` is made.
  *
+ * @param holdsAll every partition is this node's (default: it may have none of some): one of which nothing
+ * is there may have lost all, and no other node has it
  * @throws {KvError} `wrong_version` where a newer program wrote it; `storage_failed`
  */
 export async function openPartitionStores(
   storage: Storage,
   partitionCount: number,
+  holdsAll = false,
 ): Promise<OpenedPartitions> {
   const records = readStates(storage, partitionCount);
   const { opened, clearing } = records;
@@ -84,7 +87,7 @@ export async function openPartitionStores(
   });
   const wrong = head === undefined || !records.sums.includes(head.stateSum);
   if (wrong) {
-    await suspectAll(storage, partitionCount, records);
+    await suspectAll(storage, partitionCount, holdsAll, records);
   } else if (!marksAreWhole(marks, head)) {
     await readThroughAll(storage, opened);
   }
@@ -151,6 +154,7 @@ function marksAreWhole(marks: readonly StorageRow[], head: Head): boolean {
 async function suspectAll(
   storage: Storage,
   partitionCount: number,
+  holdsAll: boolean,
   { opened, clearing }: StateRecords,
 ): Promise<void> {
   for (let partition = 0; partition < partitionCount; partition++) {
@@ -158,7 +162,7 @@ async function suspectAll(
     if (!opened.has(partition)) {
       // Its state record may be what is missing.
       const rows = await readRows(storage, partition, undefined, 1);
-      if (rows.length === 0) continue;
+      if (rows.length === 0 && !holdsAll) continue;
       opened.set(partition, { ...NO_STATE });
     }
     opened.damaged.set(partition, "a batch is missing from the database");

@@ -45,8 +45,8 @@ function randomBatches(seed: number, turns: number): StorageChange[][] {
 }
 
 /** Opens, letting writes end. */
-async function open(storage: ScriptedStorage): Promise<OpenedPartitions> {
-  const opening = openPartitionStores(storage, PARTITIONS);
+async function open(storage: ScriptedStorage, holdsAll = false): Promise<OpenedPartitions> {
+  const opening = openPartitionStores(storage, PARTITIONS, holdsAll);
   let ended = false;
   opening.then(() => ended = true, () => ended = true);
   while (!ended) {
@@ -83,12 +83,15 @@ Deno.test("openPartitionStores finds every batch that is missing from the middle
     for (let missing = 0; missing < batches.length - 1; missing++) {
       const gapped = ScriptedStorage.replay(batches.filter((_, i) => i !== missing));
       const wrong = differing(whole, gapped);
-      const opened = await open(gapped);
+      const holdsAll = seed % 2 === 0;
+      const opened = await open(gapped, holdsAll);
       for (const partition of wrong) {
+        // Where all was in that batch, it is as if there had never been a copy: its primary fills it anew.
+        if (!holdsAll && !opened.has(partition)) continue;
         assertEquals(opened.damaged.has(partition), true, `seed ${seed}, batch ${missing}`);
         assertEquals(opened.get(partition)?.damaged, true);
       }
-      const again = await open(gapped);
+      const again = await open(gapped, holdsAll);
       assertEquals([...again.damaged.keys()].sort(), [...opened.damaged.keys()].sort());
       assertEquals(gapped.batches.length, batches.length - 1 + (opened.damaged.size > 0 ? 1 : 0));
     }
