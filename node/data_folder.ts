@@ -23,6 +23,7 @@ import { type Random, randomId } from "../shared/random.ts";
 import type { Storage } from "../shared/storage.ts";
 import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
 import { openPartitionStores } from "./partition_open.ts";
+import { isStandalone } from "./standalone.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "./state_record.ts";
 
 /** The format of the folder that this code writes, and the newest that it reads. */
@@ -92,7 +93,8 @@ export class DataFolder {
       folder = await DataFolder.#open(path, options.random, undefined);
       // Files that the database only misses when it reads are found here, as at each start. Damaged
       // partitions are none of our business: the node has them filled anew one by one.
-      await openPartitionStores(folder.storage, folder.partitionCount ?? 0);
+      const { storage, partitionCount = 0 } = folder;
+      await openPartitionStores(storage, partitionCount, isStandalone(folder));
       return folder;
     } catch (error) {
       await folder?.close();

@@ -24,6 +24,11 @@ interface JoinableFolder {
   joinCluster(clusterId: string, partitionCount: number): Promise<void>;
 }
 
+/** Whether a folder is that of a lone node. */
+export function isStandalone({ clusterId }: Pick<JoinableFolder, "clusterId">): boolean {
+  return clusterId?.startsWith(PREFIX) === true;
+}
+
 /**
  * Makes a folder that of a lone node, where it is new.
  *
@@ -41,7 +46,7 @@ export async function joinStandalone(
     await folder.joinCluster(PREFIX + randomId(random), partitionCount ?? PARTITIONS_DEFAULT);
     return;
   }
-  if (!clusterId.startsWith(PREFIX)) {
+  if (!isStandalone(folder)) {
     throw new KvError(
       "wrong_cluster",
       `the data folder belongs to cluster ${clusterId}: start it without --standalone, or name ` +
@@ -59,7 +64,7 @@ export async function joinStandalone(
 
 /** @throws {KvError} `wrong_cluster` where the folder is that of a lone node */
 export function refuseStandaloneFolder(folder: JoinableFolder): void {
-  if (folder.clusterId?.startsWith(PREFIX)) {
+  if (isStandalone(folder)) {
     throw new KvError(
       "wrong_cluster",
       "the data folder was made with --standalone and cannot join a cluster: start it with " +
