@@ -435,7 +435,7 @@ export const MUTATIONS: readonly Mutation[] = [
       "      stream.mustAck = true;\n      stream.promoting = true;\n",
       "      stream.promoting = true;\n",
     ]],
-    seedsMax: 60,
+    seedsMax: 120,
   },
   {
     name: "a learner is reported before it has what was committed",
