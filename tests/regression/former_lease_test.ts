@@ -5,11 +5,9 @@
  * review.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { Membership } from "../../coordinator/membership.ts";
-import { place } from "../../coordinator/placement.ts";
+import type { Membership } from "../../coordinator/membership.ts";
 import { parseStoredCluster, type StoredCluster } from "../../coordinator/stored_cluster.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import { settled } from "../support/membership_world.ts";
+import { settled, startedAgain } from "../support/membership_world.ts";
 
 const FORMER = { leaseMs: 10_000, failureTimeoutMs: 12_000 };
 const NOW = { leaseMs: 1_500, failureTimeoutMs: 2_500 };
@@ -29,25 +27,7 @@ function takeOverMs(starts: number): number {
   let nowMs = cutMs;
   const start = (): Membership => {
     const stored = parseStoredCluster(JSON.parse(JSON.stringify(disk)));
-    const settings = { ...stored.map.settings, ...NOW };
-    const changed = stored.map.settings.leaseMs !== settings.leaseMs;
-    const membership = new Membership({
-      effects: {
-        persist: (cluster) => writing = cluster,
-        send: () => {},
-        close: () => {},
-        published: () => {},
-      },
-      log: NO_LOG,
-      place,
-      stored: { ...stored, map: { ...stored.map, settings } },
-      changed,
-      repairDelayMs: 5_000,
-      expectNodes: 1,
-      heartbeatPort: () => 1,
-    }, nowMs);
-    membership.start(nowMs);
-    return membership;
+    return startedAgain(stored, NOW, (cluster) => writing = cluster, nowMs);
   };
   const tick = () => {
     membership.tick(nowMs);

@@ -5,11 +5,8 @@
  * lease. Found by a review.
  */
 import { assert, assertExists } from "@std/assert";
-import { Membership } from "../../coordinator/membership.ts";
-import { place } from "../../coordinator/placement.ts";
 import type { StoredCluster } from "../../coordinator/stored_cluster.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import { type Process, settled } from "../support/membership_world.ts";
+import { type Process, settled, startedAgain } from "../support/membership_world.ts";
 
 const FORMER = { leaseMs: 3_000, failureTimeoutMs: 5_000 };
 const NOW = { leaseMs: 1_500, failureTimeoutMs: 2_500 };
@@ -28,22 +25,7 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
   const startMs = 5_000_000;
   let nowMs = startMs;
   let writing: StoredCluster | undefined;
-  const membership = new Membership({
-    effects: {
-      persist: (cluster) => writing = cluster,
-      send: () => {},
-      close: () => {},
-      published: () => {},
-    },
-    log: NO_LOG,
-    place,
-    stored: { ...disk, map: { ...disk.map, settings: { ...disk.map.settings, ...NOW } } },
-    changed: true,
-    repairDelayMs: 5_000,
-    expectNodes: 1,
-    heartbeatPort: () => 1,
-  }, nowMs);
-  membership.start(nowMs);
+  const membership = startedAgain(disk, NOW, (cluster) => writing = cluster, nowMs);
   const identity = ({ node, instance, incarnation }: Process) => ({ node, instance, incarnation });
   const register = (process: Process, session: number) =>
     membership.register(session, {

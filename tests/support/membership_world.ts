@@ -420,3 +420,25 @@ export function settled(count: number, options: WorldOptions = {}): [World, ...P
   );
   return [world, ...processes];
 }
+
+/** A coordinator that is started on a disk, with other settings; it has not written anything yet. */
+export function startedAgain(
+  stored: StoredCluster,
+  wanted: Partial<ClusterSettings>,
+  persist: (cluster: StoredCluster) => void,
+  nowMs: number,
+): Membership {
+  const settings = { ...stored.map.settings, ...wanted };
+  const membership = new Membership({
+    effects: { persist, send: () => {}, close: () => {}, published: () => {} },
+    log: NO_LOG,
+    place,
+    stored: { ...stored, map: { ...stored.map, settings } },
+    changed: JSON.stringify(settings) !== JSON.stringify(stored.map.settings),
+    repairDelayMs: 5_000,
+    expectNodes: 1,
+    heartbeatPort: () => 1,
+  }, nowMs);
+  membership.start(nowMs);
+  return membership;
+}
