@@ -2,8 +2,8 @@
  * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and
  * checks all follow from it. A value comes from the flag, else the environment, else the YAML file
  * (`--config FILE`), else the default. One that the command line gives twice must say the same both
- * times. Nothing here touches the process: arguments, environment and
- * a file reader are passed in; `program.ts` passes the real ones.
+ * times. Nothing here touches the process: arguments, environment and a file reader are passed in;
+ * `program.ts` passes the real ones.
  *
  * Invariant: what {@linkcode loadConfig} gives has every setting of the table, each within its bounds.
  *

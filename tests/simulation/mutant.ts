@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { STORMS } from "./mutations.ts";
+import { STORMS } from "./storms.ts";
 import { simulate } from "./simulation.ts";
 
 /** What the child says. */
