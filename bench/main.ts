@@ -21,9 +21,9 @@
  *
  * @module
  */
-import { loadConfig, type Program, type Values } from "../shared/config.ts";
-import { helpText } from "../shared/help_text.ts";
-import { choice, flag, integer, optionalText } from "../shared/setting.ts";
+import { loadConfig, type Program, type Values } from "../shared/program/config.ts";
+import { helpText } from "../shared/program/help_text.ts";
+import { choice, flag, integer, optionalText } from "../shared/program/setting.ts";
 import { measureCodec } from "./codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";

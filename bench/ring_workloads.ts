@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { place } from "../coordinator/placement.ts";
-import { AvlTree } from "../shared/avl_tree.ts";
-import { HashRing } from "../shared/hash_ring.ts";
-import { VNODES_DEFAULT } from "../shared/limits.ts";
-import { LruCache } from "../shared/lru_cache.ts";
-import { partitionOf, positionByDigest } from "../shared/position.ts";
-import { randomId, SeededRandom } from "../shared/random.ts";
+import { place } from "../coordinator/placement/placement.ts";
+import { AvlTree } from "../shared/ring/avl_tree.ts";
+import { HashRing } from "../shared/ring/hash_ring.ts";
+import { VNODES_DEFAULT } from "../shared/base/limits.ts";
+import { LruCache } from "../shared/base/lru_cache.ts";
+import { partitionOf, positionByDigest } from "../shared/cluster/position.ts";
+import { randomId, SeededRandom } from "../shared/platform/random.ts";
 import { type Effort, measure, type Report } from "./figure.ts";
 import { sampleKeys } from "./sample_data.ts";
 

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { partitionOf } from "../shared/position.ts";
-import { randomBelow, SeededRandom } from "../shared/random.ts";
-import type { Address } from "../shared/transport.ts";
+import { partitionOf } from "../shared/cluster/position.ts";
+import { randomBelow, SeededRandom } from "../shared/platform/random.ts";
+import type { Address } from "../shared/platform/transport.ts";
 import { fetchMap } from "../tools/cluster_state.ts";
 import { type Effort, type Figure, median, type Report } from "./figure.ts";
 import { LatencyCounts } from "./latency.ts";

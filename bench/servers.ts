@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Address } from "../shared/transport.ts";
+import type { Address } from "../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../tools/cluster_state.ts";
 import { COORDINATOR, NODE, type ProgramSpec } from "../tools/programs.ts";
 import { type ReadyLine, ServerProcess } from "../tools/server_process.ts";

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { DiskQueue } from "../node/disk_queue.ts";
-import { SeededKeyHash } from "../node/key_hash.ts";
-import { LevelStorage } from "../node/level_storage.ts";
-import { openPartitionStores } from "../node/partition_open.ts";
-import { NO_STATE, PartitionStore } from "../node/partition_store.ts";
-import { RowCache } from "../node/row_cache.ts";
-import { SystemClock } from "../shared/clock.ts";
-import type { Entry } from "../shared/entry.ts";
-import { partitionOf } from "../shared/position.ts";
-import { SystemRandom } from "../shared/random.ts";
+import { GroupCommit } from "../node/storage/group_commit.ts";
+import { SeededKeyHash } from "../node/storage/key_hash.ts";
+import { LevelStorage } from "../node/storage/leveldb/level_storage.ts";
+import { openPartitionStores } from "../node/storage/recovery.ts";
+import { NO_STATE, PartitionStore } from "../node/storage/partition_store.ts";
+import { RowCache } from "../node/storage/row_cache.ts";
+import { SystemClock } from "../shared/platform/clock.ts";
+import type { Entry } from "../shared/base/entry.ts";
+import { partitionOf } from "../shared/cluster/position.ts";
+import { SystemRandom } from "../shared/platform/random.ts";
 import { type Effort, measure, type Report } from "./figure.ts";
 import { sampleKeys, textOfBytes } from "./sample_data.ts";
 
@@ -79,7 +79,7 @@ async function openStores(folder: string, cacheBytes: number): Promise<Stores> {
   const clock = new SystemClock();
   const storage = await LevelStorage.open(folder);
   await openPartitionStores(storage, PARTITIONS);
-  const queue = new DiskQueue(storage, clock, {
+  const queue = new GroupCommit(storage, clock, {
     fsync: "always",
     cache: cacheBytes === 0
       ? undefined

@@ -3,22 +3,22 @@
  *
  * @module
  */
-import { SystemClock } from "../shared/clock.ts";
-import { findCoordinator, parseAddress } from "../shared/coordinator_address.ts";
-import { KvError, toKvError } from "../shared/errors.ts";
-import { type Run, runProgram } from "../shared/program.ts";
-import { SystemRandom } from "../shared/random.ts";
-import { VERSION } from "../shared/version.ts";
-import { connectTo, discoverFromHere } from "./connect.ts";
-import { readTextFileIfThere } from "./deno_environment.ts";
-import { denoIo, inputLines, loadHistory, saveHistory } from "./deno_io.ts";
-import { EXIT, exitCodeOf } from "./exit_code.ts";
-import type { KvClient } from "./kv_client.ts";
-import { refuseLostBytes } from "./lost_bytes.ts";
-import { errorDocument, errorLine } from "./output.ts";
-import { Session } from "./session.ts";
-import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./settings.ts";
-import { runScript, runShell } from "./shell.ts";
+import { SystemClock } from "../shared/platform/clock.ts";
+import { findCoordinator, parseAddress } from "../shared/discovery/coordinator_address.ts";
+import { KvError, toKvError } from "../shared/base/errors.ts";
+import { type Run, runProgram } from "../shared/program/program.ts";
+import { SystemRandom } from "../shared/platform/random.ts";
+import { VERSION } from "../shared/base/version.ts";
+import { connectTo, discoverFromHere } from "./library/connect.ts";
+import { readTextFileIfThere } from "./library/deno_environment.ts";
+import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
+import { EXIT, exitCodeOf } from "./cli/exit_code.ts";
+import type { KvClient } from "./library/kv_client.ts";
+import { refuseLostBytes } from "./backup/lost_bytes.ts";
+import { errorDocument, errorLine } from "./cli/output.ts";
+import { Session } from "./cli/session.ts";
+import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./cli/settings.ts";
+import { runScript, runShell } from "./cli/shell.ts";
 
 if (import.meta.main) await runProgram(CLIENT_PROGRAM, main);
 

@@ -46,14 +46,14 @@
  *
  * @module
  */
-export { connect } from "./connect.ts";
-export type { ClientDiscovery, ConnectOptions } from "./connect.ts";
-export type { BackupOptions, BackupProgress, BackupSummary } from "./backup.ts";
-export { KvClient } from "./kv_client.ts";
-export type { PutManyEntry } from "./kv_client.ts";
-export { Atomic } from "./atomic.ts";
-export type { AtomicOutcome, AtomicResult } from "./atomic.ts";
-export type { ManyResult } from "./many.ts";
+export { connect } from "./library/connect.ts";
+export type { ClientDiscovery, ConnectOptions } from "./library/connect.ts";
+export type { BackupOptions, BackupProgress, BackupSummary } from "./backup/backup_run.ts";
+export { KvClient } from "./library/kv_client.ts";
+export type { PutManyEntry } from "./library/kv_client.ts";
+export { Atomic } from "./library/atomic.ts";
+export type { AtomicOutcome, AtomicResult } from "./library/atomic.ts";
+export type { ManyResult } from "./library/many.ts";
 export type {
   CallOptions,
   DeleteOptions,
@@ -68,16 +68,16 @@ export type {
   RequestTarget,
   StoreOptions,
   WriteOptions,
-} from "./call.ts";
+} from "./calls/call.ts";
 export type {
   DeleteMatchingOptions,
   KeySelection,
   KeysOptions,
   ScanOptions,
-} from "./ordered_scan.ts";
-export { ERROR_CODES, KvError } from "../shared/errors.ts";
-export type { ErrorCode, KvErrorOptions } from "../shared/errors.ts";
-export type { CopyRole, KeyHolder, KeyLocation, NodeListing } from "../shared/directory.ts";
+} from "./library/ordered_scan.ts";
+export { ERROR_CODES, KvError } from "../shared/base/errors.ts";
+export type { ErrorCode, KvErrorOptions } from "../shared/base/errors.ts";
+export type { CopyRole, KeyHolder, KeyLocation, NodeListing } from "../shared/cluster/directory.ts";
 export type {
   ClusterMap,
   ClusterSettings,
@@ -85,5 +85,5 @@ export type {
   NodeInfo,
   NodeState,
   PartitionConfig,
-} from "../shared/cluster_map.ts";
-export type { Acks, Consistency, KeyRequest, Reply } from "../shared/messages.ts";
+} from "../shared/cluster/cluster_map.ts";
+export type { Acks, Consistency, KeyRequest, Reply } from "../shared/wire/messages.ts";

@@ -5,43 +5,51 @@
  *
  * @module
  */
-import { Acceptor } from "../shared/acceptor.ts";
-import { ByteBudget } from "../shared/byte_budget.ts";
-import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
-import type { ClusterMap } from "../shared/cluster_map.ts";
-import type { Connection } from "../shared/connection.ts";
-import { locateKey, nodeListings } from "../shared/directory.ts";
-import type { Database } from "../shared/database.ts";
-import type { DocumentStore } from "../shared/document_store.ts";
-import { toErrorReply } from "../shared/error_reply.ts";
-import { KvError, toKvError } from "../shared/errors.ts";
+import { Acceptor } from "../shared/server/acceptor.ts";
+import { ByteBudget } from "../shared/base/byte_budget.ts";
+import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
+import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import type { Connection } from "../shared/wire/connection.ts";
+import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
+import type { Database } from "../shared/database/database.ts";
+import type { DocumentStore } from "../shared/platform/document_store.ts";
+import { toErrorReply } from "../shared/wire/error_reply.ts";
+import { KvError, toKvError } from "../shared/base/errors.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
-import type { HealthReport } from "../shared/http/health.ts";
-import { NO_ORIGINS, type OriginRules } from "../shared/http/origins.ts";
+import type { HealthReport } from "../shared/http/endpoints/health_endpoints.ts";
+import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import {
   COORDINATOR_TICK_MS,
   FORCE_WAIT_MS,
   HTTP_STOP_GRACE_MS,
   REQUEST_BYTES_MAX,
-} from "../shared/limits.ts";
-import type { Logger } from "../shared/logger.ts";
-import { type Message, PROTOCOL_VERSION, type Reply, type Request } from "../shared/messages.ts";
-import { type Random, randomId } from "../shared/random.ts";
-import { checkKey, DEFAULT_LIMITS } from "../shared/request_checks.ts";
-import { RequestServer } from "../shared/request_server.ts";
-import { serveCount, serveDeleteMatching, serveScan } from "../shared/scan_requests.ts";
-import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
-import { clusterSettings, type WantedSettings } from "./cluster_settings.ts";
-import { DiscoveryResponder, type DiscoveryResponderOptions } from "./discovery_responder.ts";
-import { Gateway } from "./gateway.ts";
+} from "../shared/base/limits.ts";
+import type { Logger } from "../shared/platform/logger.ts";
+import {
+  type Message,
+  PROTOCOL_VERSION,
+  type Reply,
+  type Request,
+} from "../shared/wire/messages.ts";
+import { type Random, randomId } from "../shared/platform/random.ts";
+import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
+import { RequestServer } from "../shared/server/request_server.ts";
+import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
+import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import { clusterSettings, type WantedSettings } from "./state/cluster_settings.ts";
+import {
+  DiscoveryResponder,
+  type DiscoveryResponderOptions,
+} from "./discovery/discovery_responder.ts";
+import { Gateway } from "./gateway/gateway.ts";
 import { coordinatorHealth } from "./health.ts";
-import { HeartbeatListener } from "./heartbeat_listener.ts";
-import type { Effects } from "./map_publisher.ts";
-import type { SessionId } from "./member.ts";
-import { Membership } from "./membership.ts";
-import { place } from "./placement.ts";
-import { newCluster, parseStoredCluster, type StoredCluster } from "./stored_cluster.ts";
+import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
+import type { Effects } from "./state/map_publisher.ts";
+import type { SessionId } from "./state/member.ts";
+import { Membership } from "./membership/membership.ts";
+import { place } from "./placement/placement.ts";
+import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
 
 /** Nodes that are refused come again and again: of them all, one is logged in so long. */
 const REFUSAL_LOG_MS = 60_000;

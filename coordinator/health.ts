@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { HealthFindings, type HealthReport } from "../shared/http/health.ts";
-import type { MembershipStats } from "./membership.ts";
+import { HealthFindings, type HealthReport } from "../shared/http/endpoints/health_endpoints.ts";
+import type { MembershipStats } from "./membership/membership.ts";
 
 /** The report. */
 export function coordinatorHealth(

@@ -4,25 +4,25 @@
  *
  * @module
  */
-import { SystemClock } from "../shared/clock.ts";
-import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
-import { DenoTransport } from "../shared/deno_transport.ts";
-import { fromErrorReply } from "../shared/error_reply.ts";
-import { KvError } from "../shared/errors.ts";
-import { FileDocumentStore } from "../shared/file_document_store.ts";
-import { checkFolderKind } from "../shared/folder_kind.ts";
-import { FolderLock } from "../shared/folder_lock.ts";
+import { SystemClock } from "../shared/platform/clock.ts";
+import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
+import { DenoTransport } from "../shared/platform/deno_transport.ts";
+import { fromErrorReply } from "../shared/wire/error_reply.ts";
+import { KvError } from "../shared/base/errors.ts";
+import { FileDocumentStore } from "../shared/platform/file_document_store.ts";
+import { checkFolderKind } from "../shared/platform/folder_kind.ts";
+import { FolderLock } from "../shared/platform/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
-import { REQUEST_TIMEOUT_MS } from "../shared/limits.ts";
-import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/messages.ts";
-import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
-import { SystemRandom } from "../shared/random.ts";
-import { RpcClient } from "../shared/rpc_client.ts";
-import { isWildcard } from "../shared/network_interface.ts";
-import { formatAddress } from "../shared/transport.ts";
+import { REQUEST_TIMEOUT_MS } from "../shared/base/limits.ts";
+import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/wire/messages.ts";
+import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
+import { SystemRandom } from "../shared/platform/random.ts";
+import { RpcClient } from "../shared/wire/rpc_client.ts";
+import { isWildcard } from "../shared/platform/network_interface.ts";
+import { formatAddress } from "../shared/platform/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
-import { removeCsConfig, writeCsConfig } from "./cs_config.ts";
+import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
 const MAP_FILE = "cluster_map.json";

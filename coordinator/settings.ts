@@ -4,9 +4,12 @@
  *
  * @module
  */
-import type { Program, Values } from "../shared/config.ts";
-import { COORDINATOR_PORT_DEFAULT, CS_CONFIG_FILE } from "../shared/coordinator_address.ts";
-import { discoverySettings, whyWeakSecret } from "../shared/discovery_settings.ts";
+import type { Program, Values } from "../shared/program/config.ts";
+import {
+  COORDINATOR_PORT_DEFAULT,
+  CS_CONFIG_FILE,
+} from "../shared/discovery/coordinator_address.ts";
+import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   FAILURE_TIMEOUT_MS,
@@ -20,9 +23,9 @@ import {
   REPAIR_DELAY_MS,
   REPLICATION_FACTOR_DEFAULT,
   REPLICATION_FACTOR_MAX,
-} from "../shared/limits.ts";
-import { flag, integer, optionalInteger, optionalText, text } from "../shared/setting.ts";
-import type { WantedSettings } from "./cluster_settings.ts";
+} from "../shared/base/limits.ts";
+import { flag, integer, optionalInteger, optionalText, text } from "../shared/program/setting.ts";
+import type { WantedSettings } from "./state/cluster_settings.ts";
 
 const HEARTBEAT_PORT_DEFAULT = 3769;
 const DURATION_MS_MAX = 600_000;

@@ -4,20 +4,24 @@
  *
  * @module
  */
-import { type Clock, SystemClock } from "../shared/clock.ts";
-import type { Source } from "../shared/config.ts";
-import { CS_CONFIG_FILE, describeSearch, findCoordinator } from "../shared/coordinator_address.ts";
-import { networkInterfaces } from "../shared/deno_network_interfaces.ts";
-import { DenoTransport } from "../shared/deno_transport.ts";
-import { discover } from "../shared/discovery.ts";
-import { KvError, toKvError } from "../shared/errors.ts";
+import { type Clock, SystemClock } from "../shared/platform/clock.ts";
+import type { Source } from "../shared/program/config.ts";
+import {
+  CS_CONFIG_FILE,
+  describeSearch,
+  findCoordinator,
+} from "../shared/discovery/coordinator_address.ts";
+import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
+import { DenoTransport } from "../shared/platform/deno_transport.ts";
+import { discover } from "../shared/discovery/discovery.ts";
+import { KvError, toKvError } from "../shared/base/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
-import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program.ts";
-import { type Random, SystemRandom } from "../shared/random.ts";
-import { type Address, formatAddress, type Transport } from "../shared/transport.ts";
-import { DataFolder } from "./data_folder.ts";
-import { MemoryFolder } from "./memory_folder.ts";
+import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
+import { type Random, SystemRandom } from "../shared/platform/random.ts";
+import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
+import { DataFolder } from "./storage/leveldb/data_folder.ts";
+import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
 

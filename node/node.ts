@@ -6,17 +6,17 @@
  *
  * @module
  */
-import { ByteBudget } from "../shared/byte_budget.ts";
-import { type Clock, setPeriodic, type Timer } from "../shared/clock.ts";
+import { ByteBudget } from "../shared/base/byte_budget.ts";
+import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
 import {
   type ClusterMap,
   findNode,
   type NodeId,
   type PartitionConfig,
   whyNoPrimary,
-} from "../shared/cluster_map.ts";
-import type { Connection } from "../shared/connection.ts";
-import { invariant, KvError, toKvError } from "../shared/errors.ts";
+} from "../shared/cluster/cluster_map.ts";
+import type { Connection } from "../shared/wire/connection.ts";
+import { invariant, KvError, toKvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   HOUSEKEEPING_INTERVAL_MS,
@@ -28,32 +28,32 @@ import {
   SCAN_ROWS_MAX,
   SURPLUS_KEEP_MS,
   TOMBSTONE_KEEP_MS,
-} from "../shared/limits.ts";
-import type { Logger } from "../shared/logger.ts";
-import type { HealthReport } from "../shared/http/health.ts";
-import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/messages.ts";
-import { partitionOf } from "../shared/position.ts";
-import type { Random } from "../shared/random.ts";
-import type { Transport } from "../shared/transport.ts";
-import { AlignedTally } from "./aligned_tally.ts";
-import { BackupPictures } from "./backup_pictures.ts";
-import { ExpirySweep } from "./expiry_sweep.ts";
-import { nodeHealth } from "./health.ts";
-import { Housekeeping } from "./housekeeping.ts";
-import { Lease } from "./lease.ts";
-import { NodeScans } from "./node_scans.ts";
+} from "../shared/base/limits.ts";
+import type { Logger } from "../shared/platform/logger.ts";
+import type { HealthReport } from "../shared/http/endpoints/health_endpoints.ts";
+import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
+import { partitionOf } from "../shared/cluster/position.ts";
+import type { Random } from "../shared/platform/random.ts";
+import type { Transport } from "../shared/platform/transport.ts";
+import { AlignmentCounts } from "./replication/alignment_counts.ts";
+import { BackupSnapshots } from "./scans/backup_snapshots.ts";
+import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
+import { nodeHealth } from "./server/node_health.ts";
+import { Scrubber } from "./maintenance/scrubber.ts";
+import { Lease } from "./membership/lease.ts";
+import { NodeScans } from "./scans/node_scans.ts";
 import { errorReply } from "../shared/operations/operation.ts";
-import { type DiskQueue, NO_STATE, PartitionStore } from "./partition_store.ts";
-import type { OpenedPartitions } from "./partition_store.ts";
-import { PeerLink } from "./peer_link.ts";
-import type { Primary } from "./primary.ts";
-import { ReadConfirmations } from "./read_confirmations.ts";
-import { Replica, type ReplicaOwner } from "./replica.ts";
-import { replicaStats } from "./replica_stats.ts";
-import { ReportOutbox } from "./report_outbox.ts";
-import { TransferPacer } from "./transfer_pacer.ts";
-import { ConnectionUpstream } from "./upstreams.ts";
-import type { ReplyTo } from "./write_queue.ts";
+import { type GroupCommit, NO_STATE, PartitionStore } from "./storage/partition_store.ts";
+import type { OpenedPartitions } from "./storage/partition_store.ts";
+import { PeerLink } from "./replication/peer_link.ts";
+import type { Primary } from "./replication/primary.ts";
+import { ReadConfirmations } from "./requests/read_confirmations.ts";
+import { Replica, type ReplicaOwner } from "./replication/replica.ts";
+import { replicaStats } from "./server/replica_stats.ts";
+import { ReportOutbox } from "./replication/report_outbox.ts";
+import { TransferPacer } from "./replication/transfer_pacer.ts";
+import { ConnectionUpstream } from "./replication/upstream_connection.ts";
+import type { ReplyTo } from "./requests/write_queue.ts";
 
 /** What a node is given. */
 export interface NodeDeps {
@@ -61,7 +61,7 @@ export interface NodeDeps {
   readonly random: Random;
   readonly transport: Transport;
   readonly log: Logger;
-  readonly queue: DiskQueue;
+  readonly queue: GroupCommit;
   /** What the disk held when it was opened. */
   readonly opened: OpenedPartitions;
 }
@@ -102,9 +102,9 @@ export class Node {
   /** Since when a replica here has not been a member. */
   readonly #surplusSinceMs = new Map<number, number>();
   readonly #clearing = new Set<number>();
-  readonly #aligned = new AlignedTally();
-  readonly #pictures: BackupPictures;
-  readonly #housekeeping: Housekeeping;
+  readonly #aligned = new AlignmentCounts();
+  readonly #pictures: BackupSnapshots;
+  readonly #housekeeping: Scrubber;
   readonly #expiry: ExpirySweep;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
@@ -121,7 +121,7 @@ export class Node {
     this.#standalone = options.standalone ?? false;
     this.#lease = new Lease(() => this.#map?.settings.leaseMs ?? 0);
     this.#outbox = new ReportOutbox((report) => this.coordinator?.send(report));
-    this.#pictures = new BackupPictures(clock, deps.random);
+    this.#pictures = new BackupSnapshots(clock, deps.random);
     this.#confirmations = new ReadConfirmations({
       nowMs: () => clock.monotonicMs(),
       defer: (callback) => clock.defer(callback),
@@ -158,7 +158,7 @@ export class Node {
       transfers: new TransferPacer(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
-    this.#housekeeping = new Housekeeping({
+    this.#housekeeping = new Scrubber({
       log,
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,

@@ -5,29 +5,33 @@
  *
  * @module
  */
-import type { Clock } from "../shared/clock.ts";
-import { sleep } from "../shared/clock.ts";
-import type { ClusterMap, NodeId } from "../shared/cluster_map.ts";
-import { KvError, toKvError } from "../shared/errors.ts";
-import { HTTP_STOP_GRACE_MS, STOP_GRACE_MS, STOP_POLL_MS } from "../shared/limits.ts";
-import type { Logger } from "../shared/logger.ts";
-import { type Random, randomId } from "../shared/random.ts";
+import type { Clock } from "../shared/platform/clock.ts";
+import { sleep } from "../shared/platform/clock.ts";
+import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
+import { KvError, toKvError } from "../shared/base/errors.ts";
+import { HTTP_STOP_GRACE_MS, STOP_GRACE_MS, STOP_POLL_MS } from "../shared/base/limits.ts";
+import type { Logger } from "../shared/platform/logger.ts";
+import { type Random, randomId } from "../shared/platform/random.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
-import { NO_ORIGINS, type OriginRules } from "../shared/http/origins.ts";
-import { problemResponse } from "../shared/http/problem.ts";
-import { DEFAULT_LIMITS, type RequestLimits } from "../shared/request_checks.ts";
-import { Router } from "../shared/router.ts";
-import type { Storage } from "../shared/storage.ts";
-import type { Address, Listener, Stream, Transport } from "../shared/transport.ts";
-import { CoordinatorSession, type Locate } from "./coordinator_session.ts";
-import { HeartbeatSender } from "./heartbeat_sender.ts";
-import { SeededKeyHash } from "./key_hash.ts";
+import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
+import { problemResponse } from "../shared/http/protocol/problem.ts";
+import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
+import { Router } from "../shared/routing/router.ts";
+import type { Storage } from "./storage/storage.ts";
+import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
+import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
+import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
-import { DiskQueue, type FsyncMode, openPartitionStores } from "./partition_store.ts";
-import { RowCache } from "./row_cache.ts";
-import { NodeServer } from "./server.ts";
-import { joinStandalone, refuseStandaloneFolder, standaloneMap } from "./standalone.ts";
+import { type FsyncMode, GroupCommit, openPartitionStores } from "./storage/partition_store.ts";
+import { RowCache } from "./storage/row_cache.ts";
+import { NodeServer } from "./server/node_server.ts";
+import {
+  joinStandalone,
+  refuseStandaloneFolder,
+  standaloneMap,
+} from "./membership/standalone_cluster.ts";
 
 /** Where a node keeps its identity and its data; `data_folder.ts`, or `memory_folder.ts`. */
 export interface NodeFolder {
@@ -142,7 +146,7 @@ export class NodeRuntime {
         });
       }
       const log = deps.logger("storage");
-      const queue = new DiskQueue(folder.storage, deps.clock, {
+      const queue = new GroupCommit(folder.storage, deps.clock, {
         fsync: options.fsync,
         // In memory there is nothing to be faster than.
         cache: options.memory || options.cacheBytes === 0

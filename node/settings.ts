@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Program, Values } from "../shared/config.ts";
-import { parseAddress } from "../shared/coordinator_address.ts";
-import { discoverySettings, whyWeakSecret } from "../shared/discovery_settings.ts";
-import { toKvError } from "../shared/errors.ts";
+import type { Program, Values } from "../shared/program/config.ts";
+import { parseAddress } from "../shared/discovery/coordinator_address.ts";
+import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
+import { toKvError } from "../shared/base/errors.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   DRAIN_TIMEOUT_MS,
@@ -17,9 +17,17 @@ import {
   PARTITIONS_MAX,
   RECORD_CACHE_BYTES_DEFAULT,
   VALUE_BYTES_MAX,
-} from "../shared/limits.ts";
-import { isWildcard } from "../shared/network_interface.ts";
-import { bytes, choice, decimal, flag, integer, optionalText, text } from "../shared/setting.ts";
+} from "../shared/base/limits.ts";
+import { isWildcard } from "../shared/platform/network_interface.ts";
+import {
+  bytes,
+  choice,
+  decimal,
+  flag,
+  integer,
+  optionalText,
+  text,
+} from "../shared/program/setting.ts";
 
 /** The port of a node that is given none. */
 export const NODE_PORT_DEFAULT = 8081;

@@ -14,7 +14,7 @@
  */
 import { PROGRAMS, type ProgramSpec } from "./programs.ts";
 import { buildSelfExtracting } from "./self_extracting.ts";
-import { VERSION } from "../shared/version.ts";
+import { VERSION } from "../shared/base/version.ts";
 import { showUsage } from "./usage.ts";
 
 interface Options {

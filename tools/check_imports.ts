@@ -20,9 +20,10 @@ const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
 const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
-  /^shared\/(clock|folder_kind|folder_lock|log|program|random)\.ts$/,
-  /^coordinator\/cs_config\.ts$/,
-  /^node\/data_folder\.ts$/,
+  /^shared\/platform\/(clock|folder_kind|folder_lock|random)\.ts$/,
+  /^shared\/program\/(log|program)\.ts$/,
+  /^coordinator\/discovery\/cs_config\.ts$/,
+  /^node\/storage\/leveldb\/data_folder\.ts$/,
   /^(std|tests|tools|bench)\//,
 ];
 

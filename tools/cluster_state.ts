@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { ClusterMap } from "../shared/cluster_map.ts";
-import type { Address } from "../shared/transport.ts";
+import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import type { Address } from "../shared/platform/transport.ts";
 import { askJson } from "./json_probe.ts";
 
 /** The map, as a server has it; undefined where it has none yet. */

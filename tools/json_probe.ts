@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Address } from "../shared/transport.ts";
+import type { Address } from "../shared/platform/transport.ts";
 
 /** A reply: an object of the wire. */
 export type JsonReply = Record<string, unknown>;

@@ -8,10 +8,10 @@
  * @module
  */
 import { showUsage } from "./usage.ts";
-import { ERROR_CODES } from "../shared/errors.ts";
-import type { Field } from "../shared/fields.ts";
-import { VALUE_BYTES_MAX } from "../shared/limits.ts";
-import type { KeyRequest, Reply } from "../shared/messages.ts";
+import { ERROR_CODES } from "../shared/base/errors.ts";
+import type { Field } from "../shared/schema/fields.ts";
+import { VALUE_BYTES_MAX } from "../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../shared/wire/messages.ts";
 import {
   type Door,
   type Operation,
@@ -19,10 +19,10 @@ import {
   WRITE_FIELDS,
   writeReply,
 } from "../shared/operations/operation.ts";
-import { operationOf, operationsAt, requestFromWords } from "../shared/operations/request_words.ts";
+import { operationOf, operationsAt, requestFromWords } from "../shared/arguments/request_words.ts";
 import { type OperationName, OPERATIONS } from "../shared/operations/table.ts";
-import { wireForm } from "../shared/wire_form.ts";
-import { findOption, type RequestOption, wordFields } from "../shared/word_fields.ts";
+import { wireForm } from "../shared/wire/wire_form.ts";
+import { findOption, type RequestOption, wordFields } from "../shared/arguments/word_fields.ts";
 
 /** The date and version that examples have. */
 const EXAMPLE_MS = Date.UTC(2026, 10, 21, 12);

@@ -10,12 +10,12 @@
  *
  * @module
  */
-import type { Program, Values } from "../shared/config.ts";
-import { KvError } from "../shared/errors.ts";
-import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/limits.ts";
-import { type Run, runProgram } from "../shared/program.ts";
-import { choice, flag, integer, text } from "../shared/setting.ts";
-import { type Address, formatAddress } from "../shared/transport.ts";
+import type { Program, Values } from "../shared/program/config.ts";
+import { KvError } from "../shared/base/errors.ts";
+import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/base/limits.ts";
+import { type Run, runProgram } from "../shared/program/program.ts";
+import { choice, flag, integer, text } from "../shared/program/setting.ts";
+import { type Address, formatAddress } from "../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "./cluster_state.ts";
 import { CLIENT, COORDINATOR, NODE, type ProgramSpec } from "./programs.ts";
 import { howEnded, ServerProcess } from "./server_process.ts";

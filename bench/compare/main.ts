@@ -11,9 +11,9 @@
  * @module
  */
 import { resolve } from "node:path";
-import { loadConfig, type Program, type Values } from "../../shared/config.ts";
-import { helpText } from "../../shared/help_text.ts";
-import { flag, integer, optionalText, texts } from "../../shared/setting.ts";
+import { loadConfig, type Program, type Values } from "../../shared/program/config.ts";
+import { helpText } from "../../shared/program/help_text.ts";
+import { flag, integer, optionalText, texts } from "../../shared/program/setting.ts";
 import { ratioChart } from "./chart.ts";
 import { compare, type Effort, type RowResult } from "./comparison.ts";
 import { LoadGenerator } from "./load/load_generator.ts";

@@ -5,19 +5,19 @@
  *
  * @module
  */
-import { Membership } from "../../coordinator/membership.ts";
-import { place } from "../../coordinator/placement.ts";
-import { newCluster, type StoredCluster } from "../../coordinator/stored_cluster.ts";
-import type { ClusterMap } from "../../shared/cluster_map.ts";
+import { Membership } from "../../coordinator/membership/membership.ts";
+import { place } from "../../coordinator/placement/placement.ts";
+import { newCluster, type StoredCluster } from "../../coordinator/state/stored_cluster.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import {
   FAILURE_TIMEOUT_MS,
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
   REPAIR_DELAY_MS,
-} from "../../shared/limits.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import type { Message } from "../../shared/messages.ts";
-import { randomId, SeededRandom } from "../../shared/random.ts";
+} from "../../shared/base/limits.ts";
+import { NO_LOG } from "../../shared/platform/logger.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+import { randomId, SeededRandom } from "../../shared/platform/random.ts";
 import { ownCpuMs } from "./process_stats.ts";
 
 const REPLICATION_FACTOR = 3;

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { InvariantError, toKvError } from "../../shared/errors.ts";
-import { toErrorReply } from "../../shared/error_reply.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { valueOfReply } from "../../shared/value_codec.ts";
+import { InvariantError, toKvError } from "../../shared/base/errors.ts";
+import { toErrorReply } from "../../shared/wire/error_reply.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { valueOfReply } from "../../shared/schema/value_codec.ts";
 
 /** Carries one request out, and calls back once. */
 export type Execute = (request: KeyRequest, done: (reply: Reply) => void) => void;

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import type { Reply } from "../../shared/messages.ts";
-import type { OnePlan } from "./command.ts";
-import { bytesOfReply } from "./replies.ts";
-import type { RespWriter } from "./writer.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import type { OnePlan } from "./command/command.ts";
+import { bytesOfReply } from "./command/replies.ts";
+import type { RespWriter } from "./protocol/writer.ts";
 
 /** What a queue calls. */
 export interface ReplyQueueHandlers {

@@ -1,28 +1,28 @@
 /**
  * The Redis door of a node: makes a session of each stream that speaks neither JSON nor HTTP, and holds
- * what sessions share. It talks to the cluster through `shared/database.ts` alone.
+ * what sessions share. It talks to the cluster through `shared/database/database.ts` alone.
  *
  * @module
  */
-import type { ByteBudget } from "../../shared/byte_budget.ts";
-import { ByteSlab } from "../../shared/byte_slab.ts";
-import type { Clock } from "../../shared/clock.ts";
-import type { Database } from "../../shared/database.ts";
-import { LanedDatabase } from "../../shared/laned_database.ts";
+import type { ByteBudget } from "../../shared/base/byte_budget.ts";
+import { ByteSlab } from "../storage/byte_slab.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
+import type { Database } from "../../shared/database/database.ts";
+import { LanedDatabase } from "../../shared/database/laned_database.ts";
 import {
   REQUESTS_PER_CONNECTION_MAX,
   RESP_REPLY_BYTES_MAX,
   VALUE_BYTES_MAX,
-} from "../../shared/limits.ts";
-import type { Logger } from "../../shared/logger.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { type Random, randomId } from "../../shared/random.ts";
-import type { RequestLimits } from "../../shared/request_checks.ts";
-import type { Address, Stream } from "../../shared/transport.ts";
-import { COMMAND_TABLE, type CommandTable } from "./command_table.ts";
-import type { PlanContext } from "./command.ts";
+} from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { type Random, randomId } from "../../shared/platform/random.ts";
+import type { RequestLimits } from "../../shared/validation/request_checks.ts";
+import type { Address, Stream } from "../../shared/platform/transport.ts";
+import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
+import type { PlanContext } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
-import { ScanCursors } from "./scan_cursors.ts";
+import { ScanCursors } from "./commands/scan_cursors.ts";
 import { RespSession } from "./session.ts";
 
 const EACH_LIMITS = {

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { invariant, InvariantError } from "../../shared/errors.ts";
+import { invariant, InvariantError } from "../../shared/base/errors.ts";
 import {
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
@@ -18,19 +18,19 @@ import {
   RESP_PENDING_MAX,
   RESP_PENDING_REPLY_BYTES,
   WRITE_JOIN_BYTES,
-} from "../../shared/limits.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { formatAddress, type Stream } from "../../shared/transport.ts";
-import { wrongArity } from "./arguments.ts";
-import type { Arguments, Call, CommandSpec, ManyPlan, OnePlan, Plan } from "./command.ts";
-import { unknownCommandText, unknownSubcommandText } from "./command_table.ts";
-import { RespParser } from "./parser.ts";
-import { thrownText } from "./replies.ts";
+} from "../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
+import { wrongArity } from "./command/arguments.ts";
+import type { Arguments, Call, CommandSpec, ManyPlan, OnePlan, Plan } from "./command/command.ts";
+import { unknownCommandText, unknownSubcommandText } from "./tables/command_table.ts";
+import { RespParser } from "./protocol/parser.ts";
+import { thrownText } from "./command/replies.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
 import type { RespServer } from "./resp_server.ts";
-import { StreamGuard } from "./stream_guard.ts";
-import { Transaction } from "./transaction.ts";
-import { RespWriter } from "./writer.ts";
+import { StreamGuard } from "./protocol/stream_guard.ts";
+import { Transaction } from "./transactions/transaction.ts";
+import { RespWriter } from "./protocol/writer.ts";
 
 /** `skip`: the next command is not answered. */
 export type ReplyMode = "on" | "off" | "skip";

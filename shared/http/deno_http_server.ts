@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { KvError } from "../errors.ts";
-import type { Address } from "../transport.ts";
-import { HttpProblem, problemResponse } from "./problem.ts";
+import { KvError } from "../base/errors.ts";
+import type { Address } from "../platform/transport.ts";
+import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 
 /** A server that listens. */
 export interface HttpServer {

@@ -7,17 +7,28 @@
  *
  * @module
  */
-import type { Clock } from "../clock.ts";
-import { InvariantError, KvError, toKvError } from "../errors.ts";
-import { LanedDatabase } from "../laned_database.ts";
-import { HTTP_REQUESTS_MAX } from "../limits.ts";
-import type { Logger } from "../logger.ts";
-import { type Random, randomId } from "../random.ts";
-import { type HttpSite, type Method, type Methods, Services } from "./endpoint.ts";
-import { addCorsHeaders, checkOrigin, optionsResponse, type OriginRules } from "./origins.ts";
-import { HttpProblem, problemResponse } from "./problem.ts";
-import { KEY_PATH, ROUTES } from "./routes.ts";
-import { percentDecoded, queryParameters, quoted, type Target, targetOf } from "./target.ts";
+import type { Clock } from "../platform/clock.ts";
+import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import { LanedDatabase } from "../database/laned_database.ts";
+import { HTTP_REQUESTS_MAX } from "../base/limits.ts";
+import type { Logger } from "../platform/logger.ts";
+import { type Random, randomId } from "../platform/random.ts";
+import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
+import {
+  addCorsHeaders,
+  checkOrigin,
+  optionsResponse,
+  type OriginRules,
+} from "./protocol/origins.ts";
+import { HttpProblem, problemResponse } from "./protocol/problem.ts";
+import { KEY_PATH, ROUTES } from "./endpoints/routes.ts";
+import {
+  percentDecoded,
+  queryParameters,
+  quoted,
+  type Target,
+  targetOf,
+} from "./protocol/target.ts";
 
 /** Where a path leads. */
 interface Place {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { HTTP_PORT_OFFSET } from "../limits.ts";
-import { portOrOff, texts } from "../setting.ts";
-import type { Address } from "../transport.ts";
-import { isLoopback, type OriginRules } from "./origins.ts";
+import { HTTP_PORT_OFFSET } from "../base/limits.ts";
+import { portOrOff, texts } from "../program/setting.ts";
+import type { Address } from "../platform/transport.ts";
+import { isLoopback, type OriginRules } from "./protocol/origins.ts";
 
 const PORT_MAX = 65_535;
 

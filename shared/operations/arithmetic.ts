@@ -6,9 +6,9 @@
  *
  * @module
  */
-import type { Entry } from "../entry.ts";
-import { KvError } from "../errors.ts";
-import { described, numberText, optional } from "../fields.ts";
+import type { Entry } from "../base/entry.ts";
+import { KvError } from "../base/errors.ts";
+import { described, numberText, optional } from "../schema/fields.ts";
 import { ALL_DOORS, quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
 
 const INTEGER_FIELDS = {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Entry } from "../entry.ts";
-import { NO_VALUE } from "../entry.ts";
-import { described, uint } from "../fields.ts";
+import type { Entry } from "../base/entry.ts";
+import { NO_VALUE } from "../base/entry.ts";
+import { described, uint } from "../schema/fields.ts";
 import {
   ALL_DOORS,
   badRequest,

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Entry } from "../entry.ts";
-import { described, flag, oneOf, optional } from "../fields.ts";
+import type { Entry } from "../base/entry.ts";
+import { described, flag, oneOf, optional } from "../schema/fields.ts";
 import {
   ALL_DOORS,
   badRequest,

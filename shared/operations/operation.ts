@@ -5,9 +5,9 @@
  *
  * @module
  */
-import type { Entry } from "../entry.ts";
-import { isLive, NO_VALUE, TOMBSTONE } from "../entry.ts";
-import { type ErrorCode, KvError } from "../errors.ts";
+import type { Entry } from "../base/entry.ts";
+import { isLive, NO_VALUE, TOMBSTONE } from "../base/entry.ts";
+import { type ErrorCode, KvError } from "../base/errors.ts";
 import {
   date,
   described,
@@ -21,10 +21,10 @@ import {
   positiveDuration,
   text,
   uint,
-} from "../fields.ts";
-import { EXPIRY_DATE_MAX, REQUEST_TIMEOUT_MS } from "../limits.ts";
-import type { Message, Reply } from "../messages.ts";
-import { decodeValue, encodeValue, type ValueFields } from "../value_codec.ts";
+} from "../schema/fields.ts";
+import { EXPIRY_DATE_MAX, REQUEST_TIMEOUT_MS } from "../base/limits.ts";
+import type { Message, Reply } from "../wire/messages.ts";
+import { decodeValue, encodeValue, type ValueFields } from "../schema/value_codec.ts";
 
 /** The write that a request becomes. */
 export interface Write {

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Entry } from "../entry.ts";
-import type { ErrorCode } from "../errors.ts";
-import { described, flag, mediaType, optional } from "../fields.ts";
-import type { Reply } from "../messages.ts";
+import type { Entry } from "../base/entry.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import { described, flag, mediaType, optional } from "../schema/fields.ts";
+import type { Reply } from "../wire/messages.ts";
 import {
   ALL_DOORS,
   badRequest,

@@ -1,12 +1,12 @@
 /**
  * `transaction`: several operations on keys of one partition, as one. This file says what it is made
- * of; what its parts must keep to is `shared/transaction_checks.ts`, and the primary carries it out
- * (`node/request_evaluation.ts`).
+ * of; what its parts must keep to is `shared/validation/transaction_checks.ts`, and the primary carries it out
+ * (`node/requests/request_evaluation.ts`).
  *
  * @module
  */
-import { array, described, field, type Fields, optional, text } from "../fields.ts";
-import { isUint } from "../map_shape.ts";
+import { array, described, field, type Fields, optional, text } from "../schema/fields.ts";
+import { isUint } from "../cluster/map_shape.ts";
 import { type Described, WRITE_FIELDS } from "./operation.ts";
 
 /**

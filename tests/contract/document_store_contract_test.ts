@@ -1,9 +1,9 @@
 /** What every {@linkcode DocumentStore} keeps to: one suite for files and memory. */
 import { assertEquals, assertRejects } from "@std/assert";
-import type { DocumentStore } from "../../shared/document_store.ts";
-import { KvError } from "../../shared/errors.ts";
-import { FileDocumentStore } from "../../shared/file_document_store.ts";
-import { MemoryDocumentStore } from "../support/memory_document_store.ts";
+import type { DocumentStore } from "../../shared/platform/document_store.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { FileDocumentStore } from "../../shared/platform/file_document_store.ts";
+import { MemoryDocumentStore } from "../support/doubles/memory_document_store.ts";
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

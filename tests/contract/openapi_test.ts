@@ -1,8 +1,8 @@
 /** The OpenAPI document is one, by the specification's own schema. */
 import { assertEquals } from "@std/assert";
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { openApiDocument } from "../../shared/http/openapi.ts";
-import { ROUTES } from "../../shared/http/routes.ts";
+import { openApiDocument } from "../../shared/http/endpoints/openapi.ts";
+import { ROUTES } from "../../shared/http/endpoints/routes.ts";
 
 Deno.test("openApiDocument: is valid OpenAPI 3.1", async () => {
   const document = structuredClone(openApiDocument(ROUTES)) as Record<string, unknown>;

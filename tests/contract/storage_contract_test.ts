@@ -1,18 +1,18 @@
 /** What every {@linkcode Storage} keeps to: one suite for LevelDB and memory. */
 import { assertEquals } from "@std/assert";
-import { LevelStorage } from "../../node/level_storage.ts";
-import { MemoryStorage } from "../../node/memory_storage.ts";
-import { compareBytes } from "../../shared/key_order.ts";
-import { SystemClock } from "../../shared/clock.ts";
-import { randomBelow, SeededRandom, SystemRandom } from "../../shared/random.ts";
-import { KvError } from "../../shared/errors.ts";
+import { LevelStorage } from "../../node/storage/leveldb/level_storage.ts";
+import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
+import { compareBytes } from "../../shared/base/key_order.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import { randomBelow, SeededRandom, SystemRandom } from "../../shared/platform/random.ts";
+import { KvError } from "../../shared/base/errors.ts";
 import type {
   Storage,
   StorageChange,
   StorageRange,
   StorageRow,
   StorageSnapshot,
-} from "../../shared/storage.ts";
+} from "../../node/storage/storage.ts";
 
 const MAKERS: [name: string, open: (folder: string) => Promise<Storage>][] = [
   ["LevelStorage", (folder) => LevelStorage.open(folder)],

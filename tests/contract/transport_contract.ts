@@ -5,9 +5,9 @@
  * @module
  */
 import { assertEquals, assertExists, assertInstanceOf, assertRejects } from "@std/assert";
-import { KvError } from "../../shared/errors.ts";
-import { STREAM_HIGH_WATER_BYTES, STREAM_LOW_WATER_BYTES } from "../../shared/limits.ts";
-import type { Address, Listener, Stream, Transport } from "../../shared/transport.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { STREAM_HIGH_WATER_BYTES, STREAM_LOW_WATER_BYTES } from "../../shared/base/limits.ts";
+import type { Address, Listener, Stream, Transport } from "../../shared/platform/transport.ts";
 
 /** One kind of transport. */
 export interface TransportHarness {

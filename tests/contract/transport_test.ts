@@ -1,9 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { DenoTransport } from "../../shared/deno_transport.ts";
-import { KvError } from "../../shared/errors.ts";
-import type { Stream } from "../../shared/transport.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
+import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import type { Stream } from "../../shared/platform/transport.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
 import { transportContract } from "./transport_contract.ts";
 
 /** Real time that no event of a healthy machine takes. */

@@ -29,7 +29,7 @@ Deno.test("tasks with a few words of their own answer --help, and do nothing els
     ["ok", "tools/ok.ts"],
     ["docs", "tools/operations_reference.ts"],
     ["sim", "tests/simulation/main.ts"],
-    ["sim:mutations", "tests/simulation/mutations_main.ts"],
+    ["sim:mutations", "tests/simulation/mutations/mutations_main.ts"],
     ["torture", "tests/torture/main.ts"],
   ];
   for (const [task, file] of tasks) {

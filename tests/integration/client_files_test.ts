@@ -1,7 +1,7 @@
 /** `kv-client` and the system: files, devices and streams, as the real process meets them. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { denoIo } from "../../client/deno_io.ts";
-import { KvError } from "../../shared/errors.ts";
+import { denoIo } from "../../client/cli/deno_io.ts";
+import { KvError } from "../../shared/base/errors.ts";
 
 const main = new URL("../../client/main.ts", import.meta.url).pathname;
 const config = new URL("../../deno.json", import.meta.url).pathname;

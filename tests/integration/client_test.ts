@@ -6,8 +6,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { connect } from "../../client/mod.ts";
-import { KvError } from "../../shared/errors.ts";
-import { TestCluster } from "../support/cluster.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
 
 /** A table with what real ones have: quoted line breaks, quotes, other scripts. */
 function sample(rows: number): { csv: string; values: Map<string, string> } {

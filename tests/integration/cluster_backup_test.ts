@@ -4,13 +4,13 @@
  * @module
  */
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
-import { decodeChunkHead, FRAME, FRAME_HEAD_BYTES } from "../../client/backup_format.ts";
-import { type Backup, openBackup } from "../../client/backup_reader.ts";
+import { decodeChunkHead, FRAME, FRAME_HEAD_BYTES } from "../../client/backup/backup_format.ts";
+import { type Backup, openBackup } from "../../client/backup/backup_reader.ts";
 import type { KvClient, KvEntry } from "../../client/mod.ts";
-import type { Entry } from "../../shared/entry.ts";
-import type { KeyRequest } from "../../shared/messages.ts";
-import { partitionOf } from "../../shared/position.ts";
-import { TestCluster } from "../support/cluster.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import type { KeyRequest } from "../../shared/wire/messages.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
 
 const PARTITIONS = 16;
 const TAGS = 24;

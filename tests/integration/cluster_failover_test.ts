@@ -4,12 +4,12 @@
  * @module
  */
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { partitionConfig } from "../../shared/cluster_map.ts";
-import { partitionOf } from "../../shared/position.ts";
-import { putAll, wrongValues } from "../support/bulk.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { makeMakersTable } from "../support/makers_table.ts";
-import { Workload } from "../support/workload.ts";
+import { partitionConfig } from "../../shared/cluster/cluster_map.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import { putAll, wrongValues } from "../support/data/bulk.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { makeMakersTable } from "../support/data/makers_table.ts";
+import { Workload } from "../support/clients/workload.ts";
 
 /** The promise is 4 s; a loaded machine takes longer, and the time must not decide the test. */
 const FAILOVER_BOUND_MS = 15_000;

@@ -4,9 +4,9 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { wrongValues } from "../support/bulk.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { KEY_COLUMN, makeMakersTable, realMakersTable } from "../support/makers_table.ts";
+import { wrongValues } from "../support/data/bulk.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { KEY_COLUMN, makeMakersTable, realMakersTable } from "../support/data/makers_table.ts";
 
 Deno.test("cluster: a data set is imported while a node is killed, and survives a second death", async () => {
   const table = await realMakersTable() ?? makeMakersTable();

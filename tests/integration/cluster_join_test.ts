@@ -4,10 +4,10 @@
  * @module
  */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
-import type { ClusterMap, NodeId } from "../../shared/cluster_map.ts";
-import { putAll, wrongValues } from "../support/bulk.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { Workload } from "../support/workload.ts";
+import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
+import { putAll, wrongValues } from "../support/data/bulk.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { Workload } from "../support/clients/workload.ts";
 
 const PARTITIONS = 128;
 const COPIES = 3;

@@ -4,9 +4,9 @@
  * @module
  */
 import { assertLess } from "@std/assert";
-import { forAll } from "../support/bulk.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { residentBytes } from "../support/process_memory.ts";
+import { forAll } from "../support/data/bulk.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { residentBytes } from "../support/data/process_memory.ts";
 
 const MIB = 1024 * 1024;
 const KEYS = 500;

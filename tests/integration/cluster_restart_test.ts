@@ -4,9 +4,9 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { wrongValues } from "../support/bulk.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { Workload } from "../support/workload.ts";
+import { wrongValues } from "../support/data/bulk.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { Workload } from "../support/clients/workload.ts";
 
 const NODES = [0, 1, 2];
 

@@ -4,8 +4,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { putAll } from "../support/bulk.ts";
-import { TestCluster } from "../support/cluster.ts";
+import { putAll } from "../support/data/bulk.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
 
 const KEYS = 20_000;
 const PATIENT = { timeoutMs: 60_000 };

@@ -4,13 +4,13 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { SystemClock } from "../../shared/clock.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { judgeAtomic } from "../simulation/atomic_checker.ts";
-import { groupKeys } from "../simulation/atomic_history.ts";
-import { AtomicWorkload } from "../simulation/atomic_workload.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { LineClient } from "../support/line_client.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { judgeAtomic } from "../simulation/checkers/atomic_checker.ts";
+import { groupKeys } from "../simulation/checkers/atomic_history.ts";
+import { AtomicWorkload } from "../simulation/workload/atomic_workload.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { LineClient } from "../support/clients/line_client.ts";
 
 Deno.test("cluster: transactions stay whole while their primary is killed and comes back", async () => {
   await using cluster = await TestCluster.start({ nodes: 3 });

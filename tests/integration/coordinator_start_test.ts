@@ -7,7 +7,7 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { askJson } from "../../tools/json_probe.ts";
 import { COORDINATOR } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { LineClient } from "../support/line_client.ts";
+import { LineClient } from "../support/clients/line_client.ts";
 
 /** A folder, and coordinators in it. */
 class Bench implements AsyncDisposable {

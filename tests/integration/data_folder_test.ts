@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
-import { DataFolder } from "../../node/data_folder.ts";
-import { KvError } from "../../shared/errors.ts";
-import { FileDocumentStore } from "../../shared/file_document_store.ts";
-import { SeededRandom } from "../../shared/random.ts";
+import { DataFolder } from "../../node/storage/leveldb/data_folder.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { FileDocumentStore } from "../../shared/platform/file_document_store.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
 
 const random = new SeededRandom(3);
 

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CLIENT, COORDINATOR, NODE, type ProgramSpec } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { NetworkNamespaces } from "../support/network_namespaces.ts";
+import { NetworkNamespaces } from "../support/worlds/network_namespaces.ts";
 
 const SECRET = "a long and dull secret";
 /** Bound of a wait; long, since a loaded machine is slow, and no test waits for it to pass. */

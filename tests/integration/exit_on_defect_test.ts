@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 
-const PROGRAM = new URL("../../shared/program.ts", import.meta.url).href;
+const PROGRAM = new URL("../../shared/program/program.ts", import.meta.url).href;
 
 Deno.test("exitOnDefect ends the process with code 70 and a stack trace", async () => {
   const cases = [

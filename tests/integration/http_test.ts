@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { TestCluster } from "../support/cluster.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
 
 /** Where a process serves HTTP. */
 async function httpOf(process: ServerProcess): Promise<string> {

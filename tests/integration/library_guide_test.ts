@@ -6,8 +6,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import guide from "../../docs/library.md" with { type: "text" };
-import { formatAddress } from "../../shared/transport.ts";
-import { TestCluster } from "../support/cluster.ts";
+import { formatAddress } from "../../shared/platform/transport.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { TestCluster } from "../support/cluster.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
 
 /** Puts keys through one node while `during` runs, and gives every reply that was no success. */
 async function writeDuring(

@@ -4,10 +4,10 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/limits.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { LineClient } from "../support/line_client.ts";
+import { LineClient } from "../support/clients/line_client.ts";
 
 /** A folder, and nodes on it one after the other. */
 class Bench implements AsyncDisposable {

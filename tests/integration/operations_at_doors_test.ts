@@ -5,7 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { connect, type KvClient } from "../../client/mod.ts";
-import { operationsAt } from "../../shared/operations/request_words.ts";
+import { operationsAt } from "../../shared/arguments/request_words.ts";
 import { CLIENT, NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import {
@@ -19,8 +19,12 @@ import {
   shellLine,
   textBytes,
   wireDoor,
-} from "../support/doors.ts";
-import { type Answer, OPERATION_CASES, type OperationCase } from "../support/operation_cases.ts";
+} from "../support/clients/doors.ts";
+import {
+  type Answer,
+  OPERATION_CASES,
+  type OperationCase,
+} from "../support/data/operation_cases.ts";
 
 const HOUR_MS = 3_600_000;
 

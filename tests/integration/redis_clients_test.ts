@@ -10,8 +10,8 @@ import { Redis } from "ioredis";
 import { createClient, RESP_TYPES, WatchError } from "redis";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { hasRedis } from "../support/redis_server.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+import { hasRedis } from "../support/clients/redis_server.ts";
 
 /** A node that stands alone, on a port of the system's choice or a given one. */
 async function startNode(port = 0): Promise<ServerProcess> {

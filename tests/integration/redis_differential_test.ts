@@ -7,9 +7,9 @@
 import { assertEquals } from "@std/assert";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
-import { HOSTILE_BYTES, REDIS_CASES, timeless } from "../support/redis_cases.ts";
-import { hasRedis, RedisServer } from "../support/redis_server.ts";
-import { RespClient } from "../support/resp_client.ts";
+import { HOSTILE_BYTES, REDIS_CASES, timeless } from "../support/data/redis_cases.ts";
+import { hasRedis, RedisServer } from "../support/clients/redis_server.ts";
+import { RespClient } from "../support/clients/resp_client.ts";
 
 const ignore = !hasRedis("redis-server");
 if (ignore) console.log("no redis-server 7.0 here: nothing to compare with");

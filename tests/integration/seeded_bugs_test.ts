@@ -5,8 +5,8 @@
  * @module
  */
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
-import { mutate, type Mutation, MUTATIONS } from "../simulation/mutations.ts";
-import { findMutation } from "../simulation/mutation_run.ts";
+import { mutate, type Mutation, MUTATIONS } from "../simulation/mutations/mutations.ts";
+import { findMutation } from "../simulation/mutations/mutation_run.ts";
 
 const SAMPLE_SEEDS_MAX = 3;
 

@@ -1,11 +1,15 @@
 import { assertEquals, assertGreater } from "@std/assert";
-import { DataFolder } from "../../node/data_folder.ts";
-import { DiskQueue, openPartitionStores, PartitionStore } from "../../node/partition_store.ts";
-import { SystemClock } from "../../shared/clock.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { CRASH_PARTITIONS, crashEntries } from "../support/crash_entries.ts";
+import { DataFolder } from "../../node/storage/leveldb/data_folder.ts";
+import {
+  GroupCommit,
+  openPartitionStores,
+  PartitionStore,
+} from "../../node/storage/partition_store.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { CRASH_PARTITIONS, crashEntries } from "../support/data/crash_entries.ts";
 
-const WRITER = new URL("../support/crash_writer.ts", import.meta.url);
+const WRITER = new URL("../support/data/crash_writer.ts", import.meta.url);
 
 /** Runs the writer until it has acknowledged so often, kills it, and says what it acknowledged. */
 async function writeAndKill(path: string, fsync: string, acksWanted: number): Promise<number[]> {
@@ -39,7 +43,7 @@ async function checkFolder(path: string, acked: readonly number[]): Promise<void
   try {
     const opened = await openPartitionStores(folder.storage, CRASH_PARTITIONS);
     assertEquals([...opened.damaged], []);
-    const queue = new DiskQueue(folder.storage, new SystemClock(), {
+    const queue = new GroupCommit(folder.storage, new SystemClock(), {
       fsync: "always",
       onError: (error) => {
         throw error;

@@ -4,8 +4,8 @@
  * simulation (seed 150090 with a storm of 90 s: "150 s after the storm partition 1 has learners").
  */
 import { assertEquals } from "@std/assert";
-import { KvError } from "../../shared/errors.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a copy is filled although its primary's disk failed to read for a while", async () => {
   const cluster = new NodeCluster({ nodes: 2, copies: 1 });

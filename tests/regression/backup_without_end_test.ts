@@ -4,12 +4,12 @@
  * progress each time. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import { runBackup } from "../../client/backup.ts";
-import type { KeyRouter } from "../../client/call.ts";
-import type { Message, Reply } from "../../shared/messages.ts";
-import { toWireEntry } from "../../shared/value_codec.ts";
-import { fakeMap } from "../support/fake_cluster.ts";
-import { ManualClock } from "../support/manual_clock.ts";
+import { runBackup } from "../../client/backup/backup_run.ts";
+import type { KeyRouter } from "../../client/calls/call.ts";
+import type { Message, Reply } from "../../shared/wire/messages.ts";
+import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import { fakeMap } from "../support/worlds/fake_cluster.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
 
 const GIVE_UP_MS = 500;
 const TROUBLED = 5;

@@ -7,14 +7,14 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import type { Reply } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { Router } from "../../shared/router.ts";
-import { fakeMap } from "../support/fake_cluster.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { RespBench } from "../support/resp_bench.ts";
-import { ScriptedNode } from "../support/scripted_node.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { Router } from "../../shared/routing/router.ts";
+import { fakeMap } from "../support/worlds/fake_cluster.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { RespBench } from "../support/clients/resp_bench.ts";
+import { ScriptedNode } from "../support/doubles/scripted_node.ts";
 
 const MIB = 1 << 20;
 const COUNT = 100;

@@ -4,14 +4,14 @@
  * shown that. Found by the simulation with cuts that forget streams ("weak reads: … read (cached)").
  */
 import { assertEquals } from "@std/assert";
-import { Gateway } from "../../coordinator/gateway.ts";
-import type { ClusterMap } from "../../shared/cluster_map.ts";
-import { Connection } from "../../shared/connection.ts";
-import { GATEWAY_TRUST_MS } from "../../shared/limits.ts";
-import type { Message, Reply } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
+import { Gateway } from "../../coordinator/gateway/gateway.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import { Connection } from "../../shared/wire/connection.ts";
+import { GATEWAY_TRUST_MS } from "../../shared/base/limits.ts";
+import type { Message, Reply } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
 
 const MAP: ClusterMap = {
   epoch: 1,

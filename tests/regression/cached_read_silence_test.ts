@@ -4,17 +4,17 @@
  * another could have answered all the while. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { KvClient } from "../../client/kv_client.ts";
-import { Gateway } from "../../coordinator/gateway.ts";
-import { KvError } from "../../shared/errors.ts";
-import { READ_ATTEMPT_TIMEOUT_MS } from "../../shared/limits.ts";
-import type { Reply } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { RpcClient } from "../../shared/rpc_client.ts";
-import { FakeCluster, fakeMap } from "../support/fake_cluster.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { type Script, ScriptedNode } from "../support/scripted_node.ts";
+import { KvClient } from "../../client/library/kv_client.ts";
+import { Gateway } from "../../coordinator/gateway/gateway.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { READ_ATTEMPT_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { RpcClient } from "../../shared/wire/rpc_client.ts";
+import { FakeCluster, fakeMap } from "../support/worlds/fake_cluster.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { type Script, ScriptedNode } from "../support/doubles/scripted_node.ts";
 
 /** A value, or the code of the error, that a client's cached read ends with. */
 async function readThroughSilence(timeoutMs: number): Promise<unknown> {

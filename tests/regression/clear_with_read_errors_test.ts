@@ -3,13 +3,13 @@
  * neither be used nor deleted again. Found by the simulation (seed 291, "partition 7 has learners").
  */
 import { assertEquals } from "@std/assert";
-import { MemoryStorage } from "../../node/memory_storage.ts";
-import { DiskQueue, NO_STATE, PartitionStore } from "../../node/partition_store.ts";
-import { NO_VALUE } from "../../shared/entry.ts";
-import { KvError } from "../../shared/errors.ts";
-import { STORAGE_RETRY_MS } from "../../shared/limits.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { ManualClock } from "../support/manual_clock.ts";
+import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
+import { GroupCommit, NO_STATE, PartitionStore } from "../../node/storage/partition_store.ts";
+import { NO_VALUE } from "../../shared/base/entry.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { STORAGE_RETRY_MS } from "../../shared/base/limits.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
 
 Deno.test("PartitionStore.clear reads again where the disk fails to read", async () => {
   const clock = new ManualClock();
@@ -18,7 +18,7 @@ Deno.test("PartitionStore.clear reads again where the disk fails to read", async
   let failures = 2;
   storage.range = (wanted) =>
     failures-- > 0 ? Promise.reject(new KvError("storage_failed", "a read error")) : range(wanted);
-  const queue = new DiskQueue(storage, clock, { fsync: "always", onError() {} });
+  const queue = new GroupCommit(storage, clock, { fsync: "always", onError() {} });
   const store = new PartitionStore(queue, 3, NO_STATE, () => {});
   const times = { timestampMs: 0, expiresAtMs: 0 };
   store.apply({ key: "k", seq: 1, term: 1, flags: 0, ...times, value: NO_VALUE });

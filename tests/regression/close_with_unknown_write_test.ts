@@ -4,13 +4,13 @@
  * it said nothing at all, ever. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { Router, type RouterOptions } from "../../shared/router.ts";
-import { fakeMap } from "../support/fake_cluster.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { ScriptedNode } from "../support/scripted_node.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { Router, type RouterOptions } from "../../shared/routing/router.ts";
+import { fakeMap } from "../support/worlds/fake_cluster.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { ScriptedNode } from "../support/doubles/scripted_node.ts";
 
 const WRITE: KeyRequest = { req_type: "increment", key: "k", by: "1", lane: "l", op: 1 };
 

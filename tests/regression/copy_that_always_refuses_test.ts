@@ -4,8 +4,8 @@
  * everything looked well. Found by an entry that copies could not read (its expiry was too far away).
  */
 import { assert, assertEquals } from "@std/assert";
-import { KvError } from "../../shared/errors.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a copy that refuses whatever it is sent is reported, though it answers", async () => {
   const cluster = new NodeCluster({ nodes: 2, copies: 2 });

@@ -4,8 +4,8 @@
  * Found by the simulation (seed 196: "n3 and n2 can both answer strong reads").
  */
 import { assertEquals } from "@std/assert";
-import { KvError } from "../../shared/errors.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a primary that reported damage answers no read by its lease", async () => {
   const cluster = new NodeCluster({ nodes: 3 });

@@ -3,9 +3,9 @@
  * been told long ago that nobody knows was still made, as late as twice its deadline. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import type { Reply } from "../../shared/messages.ts";
-import { Router } from "../../shared/router.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { Router } from "../../shared/routing/router.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a write that is tried again here does not happen after its deadline", async () => {
   const cluster = new NodeCluster({ nodes: 3 });

@@ -4,10 +4,10 @@
  * escaped from the callback of its scan: one line ended the node. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import type { Database } from "../../shared/database.ts";
-import type { Reply } from "../../shared/messages.ts";
-import { serveDeleteMatching } from "../../shared/scan_requests.ts";
-import { RespBench } from "../support/resp_bench.ts";
+import type { Database } from "../../shared/database/database.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { serveDeleteMatching } from "../../shared/server/scan_requests.ts";
+import { RespBench } from "../support/clients/resp_bench.ts";
 
 Deno.test("delete_matching answers, and deletes the others, whatever the keys that it finds", async () => {
   const { clock, database } = new RespBench({ limits: { keyBytesMax: 64, valueBytesMax: 1_000 } });

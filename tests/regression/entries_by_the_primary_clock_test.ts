@@ -4,11 +4,11 @@
  * by a review.
  */
 import { assertEquals } from "@std/assert";
-import { runExport } from "../../client/export.ts";
-import { KvClient } from "../../client/kv_client.ts";
-import { toWireEntry } from "../../shared/value_codec.ts";
-import { FakeCluster } from "../support/fake_cluster.ts";
-import { ManualClock } from "../support/manual_clock.ts";
+import { runExport } from "../../client/transfer/export_run.ts";
+import { KvClient } from "../../client/library/kv_client.ts";
+import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import { FakeCluster } from "../support/worlds/fake_cluster.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
 
 const HOUR_MS = 3_600_000;
 

@@ -5,9 +5,9 @@
  * primary came. Found by a review.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { IN_FLIGHT_BYTES_MAX } from "../../shared/limits.ts";
-import { PartitionSet } from "../../shared/partition_set.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { IN_FLIGHT_BYTES_MAX } from "../../shared/base/limits.ts";
+import { PartitionSet } from "../../shared/cluster/partition_set.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 async function countOf(cluster: NodeCluster): Promise<number> {
   let count: number | undefined;

@@ -4,10 +4,10 @@
  * against W7 of docs/replication.md. Found by a review.
  */
 import { assertEquals, assertExists } from "@std/assert";
-import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/limits.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 /** What a reply says, of a transaction its first. */
 function codeOf(reply: Reply): string {

@@ -4,7 +4,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { COORDINATOR_PROGRAM } from "../../coordinator/settings.ts";
 import { NODE_PROGRAM } from "../../node/settings.ts";
-import { loadConfig } from "../../shared/config.ts";
+import { loadConfig } from "../../shared/program/config.ts";
 
 const input = (args: string[]) => ({ args, env: () => undefined, readFile: () => "" });
 

@@ -6,10 +6,10 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { SystemClock } from "../../shared/clock.ts";
-import { DenoTransport } from "../../shared/deno_transport.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import { RequestServer } from "../../shared/request_server.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { NO_LOG } from "../../shared/platform/logger.ts";
+import { RequestServer } from "../../shared/server/request_server.ts";
 
 const PING = '{"id":1,"req_type":"ping"}\n';
 const PINGS = 400;

@@ -5,7 +5,7 @@
  * review.
  */
 import { assertEquals } from "@std/assert";
-import { idOf, type Process, World } from "../support/membership_world.ts";
+import { idOf, type Process, World } from "../support/worlds/membership_world.ts";
 
 /** Partition 0 was c's, who is dead; b was filled again at that moment, and a never held anything. */
 function lastHolderDead(): { world: World; a: Process; b: Process } {

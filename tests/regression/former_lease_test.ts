@@ -5,9 +5,9 @@
  * review.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import type { Membership } from "../../coordinator/membership.ts";
-import { parseStoredCluster, type StoredCluster } from "../../coordinator/stored_cluster.ts";
-import { settled, startedAgain } from "../support/membership_world.ts";
+import type { Membership } from "../../coordinator/membership/membership.ts";
+import { parseStoredCluster, type StoredCluster } from "../../coordinator/state/stored_cluster.ts";
+import { settled, startedAgain } from "../support/worlds/membership_world.ts";
 
 const FORMER = { leaseMs: 10_000, failureTimeoutMs: 12_000 };
 const NOW = { leaseMs: 1_500, failureTimeoutMs: 2_500 };

@@ -6,8 +6,8 @@
  * by …, undefined first").
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { NodeCluster } from "../support/node_cluster.ts";
-import { World } from "../support/membership_world.ts";
+import { NodeCluster } from "../support/worlds/node_cluster.ts";
+import { World } from "../support/worlds/membership_world.ts";
 
 Deno.test("a partition whose first two primaries died before they adopted it is served", () => {
   const world = new World({ expectNodes: 3, settings: { replicationFactor: 2 } });

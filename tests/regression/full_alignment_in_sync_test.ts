@@ -3,7 +3,7 @@
  * with one half of a transaction. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a transaction is there as a whole or not at all, whoever takes over in the middle of an alignment", async () => {
   const cluster = new NodeCluster({ nodes: 3 });

@@ -4,17 +4,17 @@
  * review.
  */
 import { assertEquals } from "@std/assert";
-import { MemoryStorage } from "../../node/memory_storage.ts";
-import { DiskQueue, NO_STATE, PartitionStore } from "../../node/partition_store.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { entryOf } from "../support/partition_model.ts";
+import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
+import { GroupCommit, NO_STATE, PartitionStore } from "../../node/storage/partition_store.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { entryOf } from "../support/data/partition_model.ts";
 
 for (const volatile of [false, true]) {
   Deno.test(`a group that has a key twice counts it once, ${volatile ? "in memory" : "on disk"}`, async () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage(clock, new SeededRandom(1), { volatile });
-    const queue = new DiskQueue(storage, clock, {
+    const queue = new GroupCommit(storage, clock, {
       fsync: "always",
       onError: (error) => {
         throw error;

@@ -7,13 +7,13 @@
  * for the answers (seed 26100009: "in the calm, read of hot2 ended as fail"; the next request had to).
  */
 import { assertEquals } from "@std/assert";
-import { Connection } from "../../shared/connection.ts";
-import { RPC_PING_MS, RPC_SILENCE_MS_MAX } from "../../shared/limits.ts";
-import { PROTOCOL_VERSION } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { RpcClient } from "../../shared/rpc_client.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
+import { Connection } from "../../shared/wire/connection.ts";
+import { RPC_PING_MS, RPC_SILENCE_MS_MAX } from "../../shared/base/limits.ts";
+import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { RpcClient } from "../../shared/wire/rpc_client.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
 
 const HELLO = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" } as const;
 

@@ -4,8 +4,8 @@
  * Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { TOMBSTONE_KEEP_MS } from "../../shared/limits.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { TOMBSTONE_KEEP_MS } from "../../shared/base/limits.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a deleted key does not come back from a copy that was away, by way of one that began empty", async () => {
   const cluster = new NodeCluster({ nodes: 3, copies: 2 });

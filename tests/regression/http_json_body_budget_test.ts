@@ -4,13 +4,13 @@
  */
 import { assert } from "@std/assert";
 import { HttpDoor } from "../../shared/http/door.ts";
-import { HTTP_BODY_BYTES_MAX } from "../../shared/limits.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { LOCAL } from "../support/http_bench.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryDatabase } from "../support/memory_database.ts";
+import { HTTP_BODY_BYTES_MAX } from "../../shared/base/limits.ts";
+import { NO_LOG } from "../../shared/platform/logger.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { LOCAL } from "../support/clients/http_bench.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryDatabase } from "../support/doubles/memory_database.ts";
 
 Deno.test("HTTP: the bodies of requests that are under way count, JSON too", async () => {
   let requests = 0;

@@ -3,7 +3,7 @@
  * read; docs/http.md allows at most one. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { HttpBench } from "../support/http_bench.ts";
+import { HttpBench } from "../support/clients/http_bench.ts";
 
 Deno.test("PUT /kv: a parameter and a header for the expiry are two", async () => {
   const statuses: number[] = [];

@@ -3,7 +3,7 @@
  * the middle of a character, although it says that it alters no text. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { type ImportItem, readJsonLines } from "../../client/import_format.ts";
+import { type ImportItem, readJsonLines } from "../../client/transfer/import_format.ts";
 
 async function read(value: string): Promise<ImportItem | undefined> {
   async function* chunks() {

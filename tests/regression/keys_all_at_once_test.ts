@@ -3,8 +3,8 @@
  * review.
  */
 import { assert } from "@std/assert";
-import { ALIGN_CHUNK_BYTES } from "../../shared/limits.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { ALIGN_CHUNK_BYTES } from "../../shared/base/limits.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a learner has one piece under way at a time, also of the recent writes", async () => {
   const cluster = new NodeCluster({ nodes: 2 });

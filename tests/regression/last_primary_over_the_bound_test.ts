@@ -4,7 +4,7 @@
  * Found by the simulation (seed 25000118: "holds 8 copies, the bound is 7"), whose nodes these are.
  */
 import { assertEquals } from "@std/assert";
-import { place } from "../../coordinator/placement.ts";
+import { place } from "../../coordinator/placement/placement.ts";
 
 Deno.test("the last primary of a small cluster keeps to the bounds", () => {
   const ids = ["ed67f7849672bebf", "22ef906511f15b73", "c5cc5995fb52f497", "1f574c8d3d84d94d"];

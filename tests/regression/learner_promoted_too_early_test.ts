@@ -4,7 +4,7 @@
  * lacked an acknowledged write. Found by the simulation (seed 15).
  */
 import { assert, assertEquals } from "@std/assert";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a learner is reported when all that is committed is on its disk", async () => {
   const cluster = new NodeCluster({ nodes: 2, copies: 1 });

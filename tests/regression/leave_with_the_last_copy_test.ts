@@ -4,7 +4,7 @@
  * 23000176: "150 s after the storm partition 3 is held by …, undefined first").
  */
 import { assert, assertEquals } from "@std/assert";
-import { World } from "../support/membership_world.ts";
+import { World } from "../support/worlds/membership_world.ts";
 
 Deno.test("a node that leaves waits for those that are down, since it may have the last copy", () => {
   const world = new World();

@@ -3,8 +3,8 @@
  * set meanwhile was acknowledged with too few of them. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import type { Reply } from "../../shared/messages.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a write whose copies leave the set is not acknowledged with too few of them", async () => {
   const cluster = new NodeCluster({ nodes: 2 });

@@ -3,7 +3,7 @@
  * the old one for as long as they stayed primary, and took writes with a single copy. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 async function writeWith(cluster: NodeCluster, minInSync: number): Promise<string> {
   const { map } = cluster;

@@ -3,8 +3,8 @@
  * but acknowledged to the same client's second attempt, which waited for it in its lane. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a repeated write is not acknowledged with too few copies either", async () => {
   const cluster = new NodeCluster({ nodes: 2 });

@@ -4,8 +4,8 @@
  * it answered no write. Found by a review.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import type { Reply } from "../../shared/messages.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a slow disk's batch of before does not count for the writes of a new primary", async () => {
   const cluster = new NodeCluster({ nodes: 3 });

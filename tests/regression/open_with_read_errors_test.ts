@@ -3,17 +3,17 @@
  * read a second time, in the middle of adopting a map. Found by the simulation (seed 434).
  */
 import { assertEquals } from "@std/assert";
-import { MemoryStorage } from "../../node/memory_storage.ts";
+import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
 import {
-  DiskQueue,
+  GroupCommit,
   NO_STATE,
   openPartitionStores,
   PartitionStore,
-} from "../../node/partition_store.ts";
-import { type Entry, NO_VALUE } from "../../shared/entry.ts";
-import { KvError } from "../../shared/errors.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { ManualClock } from "../support/manual_clock.ts";
+} from "../../node/storage/partition_store.ts";
+import { type Entry, NO_VALUE } from "../../shared/base/entry.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
 
 const OPTIONS = { fsync: "always", onError() {} } as const;
 
@@ -32,12 +32,12 @@ function entry(seq: number): Entry {
 Deno.test("PartitionStore takes an opened partition up without reading", async () => {
   const clock = new ManualClock();
   const storage = new MemoryStorage(clock, new SeededRandom(1));
-  const first = new PartitionStore(new DiskQueue(storage, clock, OPTIONS), 0, NO_STATE, () => {});
+  const first = new PartitionStore(new GroupCommit(storage, clock, OPTIONS), 0, NO_STATE, () => {});
   first.apply(entry(1));
   await clock.run(1);
   const opened = await openPartitionStores(storage, 1);
   const state = opened.get(0) ?? NO_STATE;
-  const queue = new DiskQueue(storage, clock, OPTIONS);
+  const queue = new GroupCommit(storage, clock, OPTIONS);
   const { get } = storage;
   storage.get = () => {
     throw new KvError("storage_failed", "a read error");

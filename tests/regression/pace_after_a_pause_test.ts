@@ -4,7 +4,7 @@
  * to take a second, and transfers to learners went at some hundred rows a second for ever. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("transfers are as fast as before once a process has stood still", async () => {
   const cluster = new NodeCluster({ nodes: 3, copies: 2 });

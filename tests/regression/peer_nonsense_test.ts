@@ -7,10 +7,10 @@
  * @module
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { decodeMessage } from "../../shared/codec.ts";
-import type { KvError } from "../../shared/errors.ts";
-import type { Message } from "../../shared/messages.ts";
-import { NodeCluster } from "../support/node_cluster.ts";
+import { decodeMessage } from "../../shared/wire/codec.ts";
+import type { KvError } from "../../shared/base/errors.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+import { NodeCluster } from "../support/worlds/node_cluster.ts";
 
 const CONFIG = { term: 1, primary: "n1", inSync: ["n1", "n2"], learners: [] };
 const MAP = {

@@ -4,7 +4,7 @@
  * refused them. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { World } from "../support/membership_world.ts";
+import { World } from "../support/worlds/membership_world.ts";
 
 Deno.test("first placement: every partition is placed, whoever was there before and is down by now", () => {
   const world = new World({ expectNodes: 2, settings: { replicationFactor: 1 } });

@@ -3,9 +3,9 @@
  * where many keys have just been deleted. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import type { Database } from "../../shared/database.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { findRandomKey } from "../../node/resp/random_key.ts";
+import type { Database } from "../../shared/database/database.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { findRandomKey } from "../../node/resp/commands/random_key.ts";
 
 Deno.test("RANDOMKEY finds a key behind many tombstones", () => {
   const database: Pick<Database, "scan"> = {

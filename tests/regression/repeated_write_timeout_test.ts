@@ -4,12 +4,12 @@
  * the simulation (seed 2104: a delete that had "timed out" took effect).
  */
 import { assertEquals } from "@std/assert";
-import type { ClusterMap } from "../../shared/cluster_map.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { Router } from "../../shared/router.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { ScriptedNode } from "../support/scripted_node.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { Router } from "../../shared/routing/router.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { ScriptedNode } from "../support/doubles/scripted_node.ts";
 
 const MAP: ClusterMap = {
   epoch: 1,

@@ -11,14 +11,14 @@ import {
   REQUEST_BYTES_PER_CONNECTION_MAX,
   REQUESTS_PER_CONNECTION_MAX,
   RESP_PENDING_REPLY_BYTES,
-} from "../../shared/limits.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import type { Reply } from "../../shared/messages.ts";
-import { RequestServer } from "../../shared/request_server.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { RawPeer } from "../support/raw_peer.ts";
-import { RespBench } from "../support/resp_bench.ts";
+} from "../../shared/base/limits.ts";
+import { NO_LOG } from "../../shared/platform/logger.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { RequestServer } from "../../shared/server/request_server.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { RawPeer } from "../support/clients/raw_peer.ts";
+import { RespBench } from "../support/clients/resp_bench.ts";
 
 const MIB = 1 << 20;
 

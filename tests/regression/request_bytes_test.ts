@@ -6,22 +6,22 @@
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { ByteBudget } from "../../shared/byte_budget.ts";
-import { decodeMessage } from "../../shared/codec.ts";
-import { InvariantError, KvError } from "../../shared/errors.ts";
+import { ByteBudget } from "../../shared/base/byte_budget.ts";
+import { decodeMessage } from "../../shared/wire/codec.ts";
+import { InvariantError, KvError } from "../../shared/base/errors.ts";
 import {
   ID_CHARACTERS_MAX,
   IN_FLIGHT_BYTES_MAX,
   REQUEST_OVERHEAD_BYTES,
-} from "../../shared/limits.ts";
-import { NO_LOG } from "../../shared/logger.ts";
-import type { Message, Reply } from "../../shared/messages.ts";
-import { checkScan } from "../../shared/request_checks.ts";
-import { RequestServer } from "../../shared/request_server.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { NodeCluster } from "../support/node_cluster.ts";
-import { RawPeer } from "../support/raw_peer.ts";
+} from "../../shared/base/limits.ts";
+import { NO_LOG } from "../../shared/platform/logger.ts";
+import type { Message, Reply } from "../../shared/wire/messages.ts";
+import { checkScan } from "../../shared/validation/request_checks.ts";
+import { RequestServer } from "../../shared/server/request_server.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { NodeCluster } from "../support/worlds/node_cluster.ts";
+import { RawPeer } from "../support/clients/raw_peer.ts";
 
 Deno.test("ByteBudget gives no more than it has, but one large piece", () => {
   const budget = new ByteBudget(10);

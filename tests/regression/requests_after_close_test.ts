@@ -4,15 +4,15 @@
  * ended as `outcome_unknown`. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { KvClient } from "../../client/kv_client.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { SeededRandom } from "../../shared/random.ts";
-import { Router } from "../../shared/router.ts";
-import { RpcClient } from "../../shared/rpc_client.ts";
-import { fakeMap } from "../support/fake_cluster.ts";
-import { ManualClock } from "../support/manual_clock.ts";
-import { MemoryNetwork } from "../support/memory_transport.ts";
-import { ScriptedNode } from "../support/scripted_node.ts";
+import { KvClient } from "../../client/library/kv_client.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { SeededRandom } from "../../shared/platform/random.ts";
+import { Router } from "../../shared/routing/router.ts";
+import { RpcClient } from "../../shared/wire/rpc_client.ts";
+import { fakeMap } from "../support/worlds/fake_cluster.ts";
+import { ManualClock } from "../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
+import { ScriptedNode } from "../support/doubles/scripted_node.ts";
 
 /** A cluster that says nothing, and a router that knows it. */
 async function silentCluster() {

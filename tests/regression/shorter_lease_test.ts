@@ -5,8 +5,8 @@
  * lease. Found by a review.
  */
 import { assert, assertExists } from "@std/assert";
-import type { StoredCluster } from "../../coordinator/stored_cluster.ts";
-import { type Process, settled, startedAgain } from "../support/membership_world.ts";
+import type { StoredCluster } from "../../coordinator/state/stored_cluster.ts";
+import { type Process, settled, startedAgain } from "../support/worlds/membership_world.ts";
 
 const FORMER = { leaseMs: 3_000, failureTimeoutMs: 5_000 };
 const NOW = { leaseMs: 1_500, failureTimeoutMs: 2_500 };

@@ -7,8 +7,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { FRAME_TIMEOUT_MS, RESP_PENDING_MAX } from "../../shared/limits.ts";
-import { encodeCommand, RespBench } from "../support/resp_bench.ts";
+import { FRAME_TIMEOUT_MS, RESP_PENDING_MAX } from "../../shared/base/limits.ts";
+import { encodeCommand, RespBench } from "../support/clients/resp_bench.ts";
 
 Deno.test("RespSession: a client that sends without a pause is not cut off, one that stops is", async () => {
   const bench = new RespBench();

@@ -5,7 +5,7 @@
  * partition 6 has learners").
  */
 import { assert, assertEquals } from "@std/assert";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a primary that missed that it was none for a moment still fills its learner", async () => {
   const cluster = new NodeCluster({ nodes: 3, copies: 2 });

@@ -4,9 +4,9 @@
  * Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { LEARNER_TIMEOUT_MS, MOVES_PER_NODE_MAX } from "../../shared/limits.ts";
-import { idOf, World } from "../support/membership_world.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { LEARNER_TIMEOUT_MS, MOVES_PER_NODE_MAX } from "../../shared/base/limits.ts";
+import { idOf, World } from "../support/worlds/membership_world.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a primary reports a learner that it cannot reach", async () => {
   const cluster = new NodeCluster({ nodes: 3, copies: 2 });

@@ -3,8 +3,8 @@
  * no primary: that copy may be the best that is left for an operator's `--force`. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { SURPLUS_KEEP_MS } from "../../shared/limits.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { SURPLUS_KEEP_MS } from "../../shared/base/limits.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a copy that is wanted no more is deleted, but not while the partition has no primary", async () => {
   const cluster = new NodeCluster({ nodes: 3 });

@@ -3,7 +3,7 @@
  * seconds, and began anew each time, beside the searches that went on: it never answered. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a copy that must look for its suspects for long is brought level all the same", async () => {
   const cluster = new NodeCluster({ nodes: 2 });

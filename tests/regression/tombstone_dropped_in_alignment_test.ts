@@ -3,8 +3,8 @@
  * kept the deleted key. Found by a review.
  */
 import { assertEquals, assertExists } from "@std/assert";
-import { TOMBSTONE_KEEP_MS } from "../../shared/limits.ts";
-import { NodeCluster, put } from "../support/node_cluster.ts";
+import { TOMBSTONE_KEEP_MS } from "../../shared/base/limits.ts";
+import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a tombstone is not dropped before the copy that is being aligned has it", async () => {
   const cluster = new NodeCluster({ nodes: 2 });

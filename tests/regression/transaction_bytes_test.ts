@@ -7,8 +7,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { RESP_PENDING_MAX } from "../../shared/limits.ts";
-import { encodeCommand, RespBench, type RespPeer } from "../support/resp_bench.ts";
+import { RESP_PENDING_MAX } from "../../shared/base/limits.ts";
+import { encodeCommand, RespBench, type RespPeer } from "../support/clients/resp_bench.ts";
 
 const MIB = 1 << 20;
 const BUDGET = 4 * MIB;

@@ -3,9 +3,9 @@
  * so that they came to everything that a node has for requests. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import { WAITING_REQUESTS_MAX } from "../../shared/limits.ts";
-import type { Reply } from "../../shared/messages.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("reads that nobody confirms are bounded in number over all rounds", async () => {
   const cluster = new NodeCluster({ nodes: 2 });

@@ -3,7 +3,7 @@
  * IF-VERSION with them failed. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { RespBench } from "../support/resp_bench.ts";
+import { RespBench } from "../support/clients/resp_bench.ts";
 
 Deno.test("MULTI with RENAME and KV.PUT: the versions that EXEC tells are those of the keys", async () => {
   const versions: string[] = [];

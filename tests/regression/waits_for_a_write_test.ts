@@ -4,9 +4,9 @@
  * that lasted, and everything asked in the meantime was kept. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { WAITING_REQUESTS_MAX } from "../../shared/limits.ts";
-import type { KeyRequest, Reply } from "../../shared/messages.ts";
-import { get, NodeCluster, put } from "../support/node_cluster.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 const TIMEOUT = { timeout_ms: 1_000 };
 const INCREMENT: KeyRequest = { req_type: "increment", key: "k", lane: "l", op: 1, ...TIMEOUT };

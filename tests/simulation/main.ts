@@ -16,7 +16,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { showUsage } from "../../tools/usage.ts";
 import { Coverage, HAPPENINGS } from "./coverage.ts";
-import { historyLines } from "./history_export.ts";
+import { historyLines } from "./checkers/history_export.ts";
 import { simulate, type SimulationResult } from "./simulation.ts";
 
 const TIMELINE_LINES = 150;

@@ -10,28 +10,33 @@ import {
   LEASE_MS,
   REQUEST_TIMEOUT_MS,
   TOMBSTONE_KEEP_MS,
-} from "../../shared/limits.ts";
-import type { Reply } from "../../shared/messages.ts";
-import { KvError } from "../../shared/errors.ts";
-import { partitionOf } from "../../shared/position.ts";
-import { type Random, randomBelow, randomFraction, SeededRandom } from "../../shared/random.ts";
-import { place } from "../../coordinator/placement.ts";
+} from "../../shared/base/limits.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import {
+  type Random,
+  randomBelow,
+  randomFraction,
+  SeededRandom,
+} from "../../shared/platform/random.ts";
+import { place } from "../../coordinator/placement/placement.ts";
 import type { Coverage } from "./coverage.ts";
-import { chooseFaults, type Faults, withoutDisks } from "./faults.ts";
-import { compareCopies } from "./copies.ts";
-import { History } from "./history.ts";
-import { Invariants, Violation } from "./invariants.ts";
-import { judgeHistory } from "./judge.ts";
-import { Nemesis } from "./nemesis.ts";
-import { between, Scheduler } from "./scheduler.ts";
-import type { Scanner } from "./scanner.ts";
-import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./leaks.ts";
-import { judgeAtomic } from "./atomic_checker.ts";
-import { type AtomicCall, describe, groupKeys } from "./atomic_history.ts";
-import { type AtomicOptions, AtomicWorkload } from "./atomic_workload.ts";
-import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload.ts";
-import { staleness } from "./weak_reads.ts";
-import { type ClusterShape, type LeaseTimes, type Sabotage, World } from "./world.ts";
+import { chooseFaults, type Faults, withoutDisks } from "./faults/faults.ts";
+import { compareCopies } from "./checkers/copies.ts";
+import { History } from "./checkers/history.ts";
+import { Invariants, Violation } from "./checkers/invariants.ts";
+import { judgeHistory } from "./checkers/judge.ts";
+import { Nemesis } from "./faults/nemesis.ts";
+import { between, Scheduler } from "./sim/scheduler.ts";
+import type { Scanner } from "./workload/scanner.ts";
+import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./checkers/leaks.ts";
+import { judgeAtomic } from "./checkers/atomic_checker.ts";
+import { type AtomicCall, describe, groupKeys } from "./checkers/atomic_history.ts";
+import { type AtomicOptions, AtomicWorkload } from "./workload/atomic_workload.ts";
+import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload/workload.ts";
+import { staleness } from "./checkers/weak_reads.ts";
+import { type ClusterShape, type LeaseTimes, type Sabotage, World } from "./sim/world.ts";
 import type { Trace } from "./trace.ts";
 
 /** From the end of the storm until everything must be as if nothing had happened. */

@@ -1,7 +1,7 @@
 /** A small fixed set of runs. Large ones: `deno task sim --seeds 200`. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import type { Happening } from "./coverage.ts";
-import { noFaults } from "./faults.ts";
+import { noFaults } from "./faults/faults.ts";
 import { simulate, type SimulationOptions } from "./simulation.ts";
 
 /** Beside what `tests/regression/` keeps. */

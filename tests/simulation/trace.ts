@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { LogFields, Logger } from "../../shared/logger.ts";
+import type { LogFields, Logger } from "../../shared/platform/logger.ts";
 import type { Coverage } from "./coverage.ts";
-import type { Scheduler, SimProcess } from "./scheduler.ts";
+import type { Scheduler, SimProcess } from "./sim/scheduler.ts";
 
 /** One line. */
 export interface TraceLine {

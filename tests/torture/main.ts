@@ -9,17 +9,22 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { KvClient } from "../../client/kv_client.ts";
-import { SystemClock } from "../../shared/clock.ts";
-import { DenoTransport } from "../../shared/deno_transport.ts";
-import { type Random, randomBelow, SeededRandom, SystemRandom } from "../../shared/random.ts";
-import { Router } from "../../shared/router.ts";
+import { KvClient } from "../../client/library/kv_client.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import {
+  type Random,
+  randomBelow,
+  SeededRandom,
+  SystemRandom,
+} from "../../shared/platform/random.ts";
+import { Router } from "../../shared/routing/router.ts";
 import { showUsage } from "../../tools/usage.ts";
-import { History } from "../simulation/history.ts";
-import { historyLines } from "../simulation/history_export.ts";
-import { judgeHistory } from "../simulation/judge.ts";
-import { OneAddressRouter } from "../simulation/one_address_router.ts";
-import { Workload, type WorkloadClient } from "../simulation/workload.ts";
+import { History } from "../simulation/checkers/history.ts";
+import { historyLines } from "../simulation/checkers/history_export.ts";
+import { judgeHistory } from "../simulation/checkers/judge.ts";
+import { OneAddressRouter } from "../simulation/sim/one_address_router.ts";
+import { Workload, type WorkloadClient } from "../simulation/workload/workload.ts";
 import { TortureCluster, type TortureNode } from "./torture_cluster.ts";
 
 const HEAL_MS_MAX = 60_000;

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import type { ClusterMap } from "../../shared/cluster_map.ts";
-import type { Address } from "../../shared/transport.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import type { Address } from "../../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../../tools/cluster_state.ts";
 import { COORDINATOR, NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";

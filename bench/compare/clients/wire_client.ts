@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { partitionOf } from "../../../shared/position.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
 import { fetchMap } from "../../../tools/cluster_state.ts";
 import type { ClientSpec, Done, Endpoint, StoreClient } from "./store_client.ts";
 import { TcpLink } from "./tcp_link.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SeededRandom } from "../../../shared/random.ts";
+import { SeededRandom } from "../../../shared/platform/random.ts";
 import type { DataSet } from "./order.ts";
 
 const POOL_VALUES = 64;

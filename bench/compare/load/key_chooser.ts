@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { randomBelow, randomFraction, type SeededRandom } from "../../../shared/random.ts";
+import { randomBelow, randomFraction, type SeededRandom } from "../../../shared/platform/random.ts";
 
 /** How often keys are chosen. */
 export type Distribution = "uniform" | "zipfian";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { randomFraction, SeededRandom } from "../../../shared/random.ts";
+import { randomFraction, SeededRandom } from "../../../shared/platform/random.ts";
 import { LatencyCounts } from "../../latency.ts";
 import type { StoreClient } from "../clients/store_client.ts";
 import { keyChooser } from "./key_chooser.ts";

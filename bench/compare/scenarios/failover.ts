@@ -6,7 +6,7 @@
  * @module
  */
 import { connect, type KvClient } from "../../../client/mod.ts";
-import { formatAddress } from "../../../shared/transport.ts";
+import { formatAddress } from "../../../shared/platform/transport.ts";
 import { median } from "../../figure.ts";
 import { keyOf } from "../load/data_set.ts";
 import type { Scenario } from "../scenario.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { connect } from "../../../client/mod.ts";
-import { formatAddress } from "../../../shared/transport.ts";
+import { formatAddress } from "../../../shared/platform/transport.ts";
 import { keyOf } from "../load/data_set.ts";
 import { clientOf, loadKeys } from "../load_contestant.ts";
 import { memoryOf } from "../process_stats.ts";

@@ -6,16 +6,16 @@
  *
  * @module
  */
-import { place } from "../../../coordinator/placement.ts";
-import type { ClusterMap } from "../../../shared/cluster_map.ts";
+import { place } from "../../../coordinator/placement/placement.ts";
+import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import {
   FAILURE_TIMEOUT_MS,
   FRAME_BYTES_MAX,
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
-} from "../../../shared/limits.ts";
-import { whyInvalid } from "../../../shared/messages.ts";
-import { isClusterMap } from "../../../shared/map_shape.ts";
+} from "../../../shared/base/limits.ts";
+import { whyInvalid } from "../../../shared/wire/messages.ts";
+import { isClusterMap } from "../../../shared/cluster/map_shape.ts";
 import { ownCpuMs } from "../process_stats.ts";
 import type { Scenario, ScenarioContext } from "../scenario.ts";
 import { SimulatedMembers } from "../simulated_members.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { partitionOf } from "../../../shared/position.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
 import { fetchMap } from "../../../tools/cluster_state.ts";
 import { median } from "../../figure.ts";
 import type { Sample } from "../comparison.ts";

@@ -1,11 +1,17 @@
 /** Commands on the bits of a string; bit 0 is the highest of the first byte. @module */
-import type { KeyRequest } from "../../../shared/messages.ts";
-import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../arguments.ts";
-import { type Arguments, command, CommandError, type CommandSpec, KEY } from "../command.ts";
-import { keyOf } from "../arguments.ts";
-import { parseInteger } from "../integer_text.ts";
-import { integerReply, thrownText, valueOrWrite } from "../replies.ts";
-import type { RespWriter } from "../writer.ts";
+import type { KeyRequest } from "../../../shared/wire/messages.ts";
+import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
+import {
+  type Arguments,
+  command,
+  CommandError,
+  type CommandSpec,
+  KEY,
+} from "../command/command.ts";
+import { keyOf } from "../command/arguments.ts";
+import { parseInteger } from "../protocol/integer_text.ts";
+import { integerReply, thrownText, valueOrWrite } from "../command/replies.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 
 const BAD_OFFSET = "ERR bit offset is not an integer or out of range";
 const BAD_BIT = "ERR bit is not an integer or out of range";

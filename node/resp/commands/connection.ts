@@ -1,5 +1,5 @@
 /** Commands about the connection itself: greeting, names, replies on and off. @module */
-import { textOf, wordOf } from "../arguments.ts";
+import { textOf, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
   type Call,
@@ -7,11 +7,11 @@ import {
   CommandError,
   type CommandSpec,
   NO_KEYS,
-} from "../command.ts";
-import { at } from "../arguments.ts";
-import { parseInteger } from "../integer_text.ts";
-import { clientLine } from "../client_line.ts";
-import { REDIS_VERSION } from "../redis_version.ts";
+} from "../command/command.ts";
+import { at } from "../command/arguments.ts";
+import { parseInteger } from "../protocol/integer_text.ts";
+import { clientLine } from "./client_line.ts";
+import { REDIS_VERSION } from "../command/redis_version.ts";
 import { checkDatabase } from "./keys.ts";
 
 const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled.";

@@ -1,6 +1,6 @@
 /** Commands on when keys expire. @module */
-import type { KeyRequest, Reply } from "../../../shared/messages.ts";
-import { integerOf, keyOf, textOf, wordOf } from "../arguments.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import { integerOf, keyOf, textOf, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
   command,
@@ -8,10 +8,10 @@ import {
   type CommandSpec,
   KEY,
   type PlanContext,
-} from "../command.ts";
-import { anyExpiry, type ExpiryUnit } from "../expiry_arguments.ts";
-import { integerReply, isNotFound, writeUnexpected } from "../replies.ts";
-import type { RespWriter } from "../writer.ts";
+} from "../command/command.ts";
+import { anyExpiry, type ExpiryUnit } from "../command/expiry_arguments.ts";
+import { integerReply, isNotFound, writeUnexpected } from "../command/replies.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 
 type When = "nx" | "xx" | "gt" | "lt";
 

@@ -1,8 +1,8 @@
 /** Commands on keys, whatever they hold. Those that walk over all keys are `scans.ts`. @module */
-import type { Entry } from "../../../shared/entry.ts";
-import type { KeyRequest } from "../../../shared/messages.ts";
-import { valueOfReply } from "../../../shared/value_codec.ts";
-import { at, integerOf, keyOf, SYNTAX_ERROR, wordOf } from "../arguments.ts";
+import type { Entry } from "../../../shared/base/entry.ts";
+import type { KeyRequest } from "../../../shared/wire/messages.ts";
+import { valueOfReply } from "../../../shared/schema/value_codec.ts";
+import { at, integerOf, keyOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
 import {
   ALL_KEYS,
   type Arguments,
@@ -13,9 +13,9 @@ import {
   type KeyView,
   type Plan,
   TWO_KEYS,
-} from "../command.ts";
-import { parseInteger } from "../integer_text.ts";
-import { countReply, isNotFound, unlessError, writeUnexpected } from "../replies.ts";
+} from "../command/command.ts";
+import { parseInteger } from "../protocol/integer_text.ts";
+import { countReply, isNotFound, unlessError, writeUnexpected } from "../command/replies.ts";
 
 /** Redis keeps a string of at most so many bytes in one piece with its head. */
 const EMBEDDED_BYTES_MAX = 44;

@@ -5,19 +5,19 @@
  *
  * @module
  */
-import { isErrorCode } from "../../../shared/errors.ts";
-import type { Message, Reply } from "../../../shared/messages.ts";
+import { isErrorCode } from "../../../shared/base/errors.ts";
+import type { Message, Reply } from "../../../shared/wire/messages.ts";
 import {
   operationOf,
   operationsAt,
   requestFromRow,
   wordArguments,
-} from "../../../shared/operations/request_words.ts";
+} from "../../../shared/arguments/request_words.ts";
 import type { OperationName } from "../../../shared/operations/table.ts";
-import { previousOfReply, valueOfReply } from "../../../shared/value_codec.ts";
-import { command, type CommandSpec, KEY } from "../command.ts";
-import { ERROR_PREFIXES } from "../error_text.ts";
-import type { RespWriter } from "../writer.ts";
+import { previousOfReply, valueOfReply } from "../../../shared/schema/value_codec.ts";
+import { command, type CommandSpec, KEY } from "../command/command.ts";
+import { ERROR_PREFIXES } from "../command/error_text.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 
 export const OPERATION_COMMANDS: readonly CommandSpec[] = operationsAt("resp").map(rowOf);
 

@@ -5,18 +5,18 @@
  *
  * @module
  */
-import { locateKey, nodeListings } from "../../../shared/directory.ts";
-import type { ClusterMap } from "../../../shared/cluster_map.ts";
-import { KvError } from "../../../shared/errors.ts";
-import type { Reply } from "../../../shared/messages.ts";
-import { operationOf, requestFromRow } from "../../../shared/operations/request_words.ts";
-import { checkKey } from "../../../shared/request_checks.ts";
-import { previousOfReply, valueOfReply } from "../../../shared/value_codec.ts";
-import { VERSION } from "../../../shared/version.ts";
-import { keyOf } from "../arguments.ts";
-import { type Call, command, type CommandSpec, KEY, NO_KEYS } from "../command.ts";
-import { writeUnexpected } from "../replies.ts";
-import type { RespWriter } from "../writer.ts";
+import { locateKey, nodeListings } from "../../../shared/cluster/directory.ts";
+import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import type { Reply } from "../../../shared/wire/messages.ts";
+import { operationOf, requestFromRow } from "../../../shared/arguments/request_words.ts";
+import { checkKey } from "../../../shared/validation/request_checks.ts";
+import { previousOfReply, valueOfReply } from "../../../shared/schema/value_codec.ts";
+import { VERSION } from "../../../shared/base/version.ts";
+import { keyOf } from "../command/arguments.ts";
+import { type Call, command, type CommandSpec, KEY, NO_KEYS } from "../command/command.ts";
+import { writeUnexpected } from "../command/replies.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 
 const GROUP = "kv";
 

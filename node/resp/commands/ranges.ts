@@ -1,7 +1,14 @@
 /** Commands on parts of a string. @module */
-import type { KeyRequest } from "../../../shared/messages.ts";
-import { valueOfReply } from "../../../shared/value_codec.ts";
-import { at, integerOf, isWord, keyOf, roughIntegerOf, SYNTAX_ERROR } from "../arguments.ts";
+import type { KeyRequest } from "../../../shared/wire/messages.ts";
+import { valueOfReply } from "../../../shared/schema/value_codec.ts";
+import {
+  at,
+  integerOf,
+  isWord,
+  keyOf,
+  roughIntegerOf,
+  SYNTAX_ERROR,
+} from "../command/arguments.ts";
 import {
   type Arguments,
   command,
@@ -9,10 +16,10 @@ import {
   type CommandSpec,
   KEY,
   TWO_KEYS,
-} from "../command.ts";
-import { TOO_LONG_ERROR } from "../error_text.ts";
-import { findCommon, type LcsOptions, writeLcs } from "../lcs.ts";
-import { integerReply, isNotFound, valueOrWrite, writeUnexpected } from "../replies.ts";
+} from "../command/command.ts";
+import { TOO_LONG_ERROR } from "../command/error_text.ts";
+import { findCommon, type LcsOptions, writeLcs } from "./lcs.ts";
+import { integerReply, isNotFound, valueOrWrite, writeUnexpected } from "../command/replies.ts";
 
 const NOTHING = new Uint8Array(0);
 

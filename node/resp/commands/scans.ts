@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { KvError, toKvError } from "../../../shared/errors.ts";
+import { KvError, toKvError } from "../../../shared/base/errors.ts";
 import {
   REQUEST_TIMEOUT_MS,
   RESP_FLUSH_KEYS,
   RESP_KEYS_BYTES_MAX,
   RESP_SCAN_KEYS_MIN,
-} from "../../../shared/limits.ts";
-import { SCAN_KEYS_MAX } from "../../../shared/limits.ts";
-import type { KeyRequest, Message } from "../../../shared/messages.ts";
-import type { ScanPage, ScanRequest } from "../../../shared/database.ts";
-import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../arguments.ts";
+} from "../../../shared/base/limits.ts";
+import { SCAN_KEYS_MAX } from "../../../shared/base/limits.ts";
+import type { KeyRequest, Message } from "../../../shared/wire/messages.ts";
+import type { ScanPage, ScanRequest } from "../../../shared/database/database.ts";
+import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
   type Call,
@@ -22,12 +22,12 @@ import {
   CommandError,
   type CommandSpec,
   NO_KEYS,
-} from "../command.ts";
-import { errorText } from "../error_text.ts";
-import { Glob } from "../glob.ts";
-import { findRandomKey } from "../random_key.ts";
-import { isNotFound, thrownText } from "../replies.ts";
-import { RespWriter } from "../writer.ts";
+} from "../command/command.ts";
+import { errorText } from "../command/error_text.ts";
+import { Glob } from "./glob.ts";
+import { findRandomKey } from "./random_key.ts";
+import { isNotFound, thrownText } from "../command/replies.ts";
+import { RespWriter } from "../protocol/writer.ts";
 
 const DIGITS = /^[+-]?[0-9]*$/;
 const encoder = new TextEncoder();

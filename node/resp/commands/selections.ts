@@ -5,21 +5,36 @@
  *
  * @module
  */
-import type { CountRequest, ScanRequest } from "../../../shared/database.ts";
-import type { Entry } from "../../../shared/entry.ts";
-import { KvError } from "../../../shared/errors.ts";
-import { described, type Fields, flag, optional, uint } from "../../../shared/fields.ts";
-import { REQUEST_TIMEOUT_MS, RESP_FLUSH_KEYS, SCAN_KEYS_DEFAULT } from "../../../shared/limits.ts";
-import { checkKeyBounds } from "../../../shared/request_checks.ts";
+import type { CountRequest, ScanRequest } from "../../../shared/database/database.ts";
+import type { Entry } from "../../../shared/base/entry.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { described, type Fields, flag, optional, uint } from "../../../shared/schema/fields.ts";
+import {
+  REQUEST_TIMEOUT_MS,
+  RESP_FLUSH_KEYS,
+  SCAN_KEYS_DEFAULT,
+} from "../../../shared/base/limits.ts";
+import { checkKeyBounds } from "../../../shared/validation/request_checks.ts";
 import {
   SCAN_ORDER_FIELDS,
   SELECTION_FIELDS,
   selectsAll,
-} from "../../../shared/selection_fields.ts";
-import { findOption, readOption, wordFields, wordText } from "../../../shared/word_fields.ts";
-import { type Arguments, type Call, command, type CommandSpec, NO_KEYS } from "../command.ts";
-import { errorText } from "../error_text.ts";
-import type { RespWriter } from "../writer.ts";
+} from "../../../shared/arguments/selection_fields.ts";
+import {
+  findOption,
+  readOption,
+  wordFields,
+  wordText,
+} from "../../../shared/arguments/word_fields.ts";
+import {
+  type Arguments,
+  type Call,
+  command,
+  type CommandSpec,
+  NO_KEYS,
+} from "../command/command.ts";
+import { errorText } from "../command/error_text.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 import { alone, deletePages, page } from "./scans.ts";
 
 const SCAN_FIELDS = {

@@ -1,9 +1,9 @@
 /** Commands about the server: INFO, CONFIG GET, COMMAND, TIME, WAIT. @module */
-import type { ClusterMap } from "../../../shared/cluster_map.ts";
-import { CONNECTIONS_MAX } from "../../../shared/limits.ts";
-import { partitionConfig } from "../../../shared/cluster_map.ts";
-import { partitionOf } from "../../../shared/position.ts";
-import { at, integerOf, SYNTAX_ERROR, textOf, wordOf } from "../arguments.ts";
+import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
+import { CONNECTIONS_MAX } from "../../../shared/base/limits.ts";
+import { partitionConfig } from "../../../shared/cluster/cluster_map.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
+import { at, integerOf, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
   type Call,
@@ -11,10 +11,10 @@ import {
   CommandError,
   type CommandSpec,
   NO_KEYS,
-} from "../command.ts";
-import { aclCategories, writeCommandDocs, writeCommandInfo } from "../command_docs.ts";
-import { Glob } from "../glob.ts";
-import { writeInfo } from "../info.ts";
+} from "../command/command.ts";
+import { aclCategories, writeCommandDocs, writeCommandInfo } from "../command/command_docs.ts";
+import { Glob } from "./glob.ts";
+import { writeInfo } from "../command/info.ts";
 
 const encoder = new TextEncoder();
 const HIDDEN = new Set(["host:", "post"]);

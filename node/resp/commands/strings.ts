@@ -4,8 +4,16 @@
  *
  * @module
  */
-import type { KeyRequest, Reply } from "../../../shared/messages.ts";
-import { at, integerOf, keyOf, SYNTAX_ERROR, textOf, wordOf, wrongArity } from "../arguments.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import {
+  at,
+  integerOf,
+  keyOf,
+  SYNTAX_ERROR,
+  textOf,
+  wordOf,
+  wrongArity,
+} from "../command/arguments.ts";
 import {
   ALL_KEYS,
   type Arguments,
@@ -15,9 +23,9 @@ import {
   KEY,
   type OnePlan,
   type PlanContext,
-} from "../command.ts";
-import { type Expiry, type ExpiryUnit, positiveExpiry } from "../expiry_arguments.ts";
-import { INT64_MIN } from "../integer_text.ts";
+} from "../command/command.ts";
+import { type Expiry, type ExpiryUnit, positiveExpiry } from "../command/expiry_arguments.ts";
+import { INT64_MIN } from "../protocol/integer_text.ts";
 import {
   allOkReply,
   doneReply,
@@ -29,9 +37,9 @@ import {
   textReply,
   valueReply,
   writeUnexpected,
-} from "../replies.ts";
-import { valueOfReply } from "../../../shared/value_codec.ts";
-import type { RespWriter } from "../writer.ts";
+} from "../command/replies.ts";
+import { valueOfReply } from "../../../shared/schema/value_codec.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 
 const UNITS: Readonly<Record<"ex" | "px" | "exat" | "pxat", ExpiryUnit>> = {
   ex: { inSeconds: true, isDate: false },

@@ -1,6 +1,6 @@
 /** MULTI, EXEC, DISCARD, WATCH, UNWATCH: see `transaction.ts`. @module */
-import { keyOf } from "../arguments.ts";
-import { ALL_KEYS, command, CommandError, type CommandSpec, NO_KEYS } from "../command.ts";
+import { keyOf } from "../command/arguments.ts";
+import { ALL_KEYS, command, CommandError, type CommandSpec, NO_KEYS } from "../command/command.ts";
 
 const about = (since: string, summary: string) => ({ group: "transactions", since, summary });
 

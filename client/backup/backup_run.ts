@@ -1,0 +1,208 @@
+/**
+ * Reads every partition's picture at its primary and gives it to a backup file. A picture lives on one
+ * node: where that fails, the partition is begun anew at whoever is primary then.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import { findNode, whyNoPrimary } from "../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import {
+  BACKUP_GIVE_UP_MS,
+  BACKUP_PAGE_TIMEOUT_MS,
+  BACKUP_PARTITIONS_AT_ONCE,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
+} from "../../shared/base/limits.ts";
+import type { Message, Reply } from "../../shared/wire/messages.ts";
+import { fromWireEntry } from "../../shared/schema/value_codec.ts";
+import { VERSION } from "../../shared/base/version.ts";
+import { BACKUP_FORMAT } from "./backup_format.ts";
+import { BackupWriter } from "./backup_writer.ts";
+import { inParallel } from "../calls/in_parallel.ts";
+import { type KeyRouter, replyError, withSignal } from "../calls/call.ts";
+
+/** What a backup works with. */
+export interface BackupDeps {
+  readonly clock: Clock;
+  readonly router: KeyRouter;
+}
+
+/** How it goes about it. */
+export interface BackupOptions {
+  /** How long one partition is tried without progress. Default 60,000. */
+  readonly giveUpAfterMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: BackupProgress) => void) | undefined;
+}
+
+/** How far it has come. */
+export interface BackupProgress {
+  /** Partitions that are whole. */
+  readonly partitions: number;
+  readonly of: number;
+  readonly entries: number;
+  /** Of the file. */
+  readonly bytes: number;
+}
+
+/** What came of it. */
+export interface BackupSummary {
+  readonly partitions: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** Partitions that were begun anew, each time counted. */
+  readonly restarts: number;
+}
+
+/**
+ * Writes a backup of the whole cluster.
+ *
+ * @throws {KvError} `unavailable`, `timeout` where a partition cannot be read for too long
+ */
+export async function runBackup(
+  deps: BackupDeps,
+  write: (bytes: Uint8Array) => Promise<void>,
+  options: BackupOptions = {},
+): Promise<BackupSummary> {
+  const { settings } = await deps.router.refresh();
+  const { clusterId, clusterName, partitionCount } = settings;
+  const writer = await BackupWriter.begin(write, {
+    format: BACKUP_FORMAT,
+    clusterId,
+    clusterName,
+    partitions: partitionCount,
+    createdMs: deps.clock.wallMs(),
+    program: VERSION,
+  });
+  const run = new BackupRun(deps, writer, partitionCount, options);
+  await run.readAll();
+  await writer.end();
+  const { sections, entries, bytes } = writer;
+  return { partitions: sections, entries, bytes, restarts: run.restarts };
+}
+
+class BackupRun {
+  /** Partitions that were begun anew. */
+  restarts = 0;
+  readonly #deps: BackupDeps;
+  readonly #writer: BackupWriter;
+  readonly #partitionCount: number;
+  readonly #options: BackupOptions;
+  /** A partition could not be read: the others end with the page that they are at. */
+  #failed = false;
+
+  constructor(
+    deps: BackupDeps,
+    writer: BackupWriter,
+    partitionCount: number,
+    options: BackupOptions,
+  ) {
+    this.#deps = deps;
+    this.#writer = writer;
+    this.#partitionCount = partitionCount;
+    this.#options = options;
+  }
+
+  async readAll(): Promise<void> {
+    await inParallel(this.#partitionCount, BACKUP_PARTITIONS_AT_ONCE, async (partition) => {
+      try {
+        await this.#readPartition(partition);
+        this.#tell();
+      } catch (error) {
+        this.#failed = true;
+        throw error;
+      }
+    });
+  }
+
+  #tell(): void {
+    const { sections, entries, bytes } = this.#writer;
+    this.#options.onProgress?.({
+      partitions: sections,
+      of: this.#partitionCount,
+      entries,
+      bytes,
+    });
+  }
+
+  async #readPartition(partition: number): Promise<void> {
+    const { clock, router } = this.#deps;
+    const giveUpAfterMs = this.#options.giveUpAfterMs ?? BACKUP_GIVE_UP_MS;
+    let endMs = clock.monotonicMs() + giveUpAfterMs;
+    let furthest = 0;
+    const onPage = (page: number) => {
+      // An attempt that was begun anew makes no progress until it is where another was before.
+      if (page <= furthest) return;
+      furthest = page;
+      endMs = clock.monotonicMs() + giveUpAfterMs;
+    };
+    for (let attempt = 0;; attempt++) {
+      const failure = await this.#tryPartition(partition, onPage);
+      if (failure === undefined) return;
+      const error = replyError(failure, `backup of partition ${partition}`);
+      const again = error.retryable || error.code === "outcome_unknown" ||
+        error.code === "timeout";
+      if (!again) throw error;
+      if (clock.monotonicMs() >= endMs) {
+        const text = `gave up reading partition ${partition} after ${giveUpAfterMs} ms without ` +
+          `progress; last: ${error.message}`;
+        throw new KvError("unavailable", text, { cause: error });
+      }
+      this.#options.signal?.throwIfAborted();
+      await sleep(clock, Math.min(RETRY_MS_MIN * 2 ** Math.min(attempt, 10), RETRY_MS_MAX));
+      await router.refresh().catch(() => {});
+    }
+  }
+
+  /** One picture from its beginning. @returns why it is not whole, if so */
+  async #tryPartition(
+    partition: number,
+    onPage: (page: number) => void,
+  ): Promise<Message<"error"> | undefined> {
+    const { router } = this.#deps;
+    const map = router.map();
+    const primary = map && findNode(map, map.partitions[partition]?.primary);
+    if (primary === undefined) {
+      const message = whyNoPrimary(map, partition);
+      return { req_type: "error", code: "unavailable", message };
+    }
+    let picture: string | undefined;
+    let begun = false;
+    for (let page = 1;; page++) {
+      if (this.#failed) throw new KvError("internal", "another partition could not be read");
+      const reply = await this.#ask(primary.id, partition, picture);
+      if (reply.req_type === "error") {
+        if (begun) this.restarts++;
+        return reply;
+      }
+      const { seq, term } = reply.req_type === "entries" ? reply : {};
+      if (reply.req_type !== "entries" || seq === undefined || term === undefined) {
+        throw new KvError("bad_request", `backup: ${primary.id} answered ${reply.req_type}`);
+      }
+      if (!begun) this.#writer.beginPartition(partition);
+      begun = true;
+      await this.#writer.chunk(partition, reply.entries.map(fromWireEntry));
+      onPage(page);
+      this.#tell();
+      picture = reply.next ?? undefined;
+      if (picture === undefined) {
+        await this.#writer.endPartition(partition, { seq, term });
+        return undefined;
+      }
+    }
+  }
+
+  #ask(node: string, partition: number, picture: string | undefined): Promise<Reply> {
+    return withSignal(this.#options.signal, (done) => {
+      const request = {
+        req_type: "backup_partition",
+        partition,
+        timeout_ms: BACKUP_PAGE_TIMEOUT_MS,
+        ...(picture === undefined ? {} : { picture }),
+      };
+      this.#deps.router.request(node, request, BACKUP_PAGE_TIMEOUT_MS, done);
+      return () => {};
+    });
+  }
+}

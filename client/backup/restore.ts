@@ -1,0 +1,188 @@
+/**
+ * Writes what a backup holds into a cluster, of whatever number of partitions. The keys of a partition
+ * of the backup are written in the order of their versions, as far as they meet in one partition of
+ * the cluster: in transactions, one after the other. It reads no file; that is `backup_reader.ts`.
+ *
+ * Invariants: of one partition of the backup it holds at most `RESTORE_SLICE_BYTES` of entries (or one
+ * entry); a key's version of the backup comes before that of another one of the same partition of both
+ * exactly if the new one does. Writing again what was written already does no harm but to newer values.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import { type Entry, isLive } from "../../shared/base/entry.ts";
+import { toKvError } from "../../shared/base/errors.ts";
+import {
+  RESTORE_PARTITIONS_AT_ONCE,
+  RESTORE_SLICE_BYTES,
+  RESTORE_WRITE_BYTES,
+  RESTORE_WRITE_ENTRIES,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
+} from "../../shared/base/limits.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import type { Backup } from "./backup_reader.ts";
+import { inParallel } from "../calls/in_parallel.ts";
+
+/** What takes the entries. */
+export interface RestoreTarget {
+  readonly partitionCount: number;
+  /**
+   * Writes values of keys of one partition, in this order, all of them or none. @throws {KvError}
+   */
+  putInOrder(entries: readonly Entry[]): Promise<void>;
+}
+
+/** How a restore goes about it. */
+export interface RestoreOptions {
+  /** How long one write is tried. */
+  readonly giveUpAfterMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Default 64 MiB. */
+  readonly sliceBytes?: number;
+  readonly onProgress?: ((summary: Readonly<RestoreSummary>) => void) | undefined;
+}
+
+/** What came of it. */
+export interface RestoreSummary {
+  written: number;
+  /** Bytes of the keys and values that were written. */
+  bytes: number;
+  /** Entries whose date has passed since the backup. */
+  expired: number;
+  retries: number;
+}
+
+/** Writes all of a backup. @throws {KvError} the error of a write that did not get better in time */
+export async function runRestore(
+  backup: Backup,
+  target: RestoreTarget,
+  { clock }: { clock: Clock },
+  options: RestoreOptions,
+): Promise<RestoreSummary> {
+  const run = new Restore(backup, target, clock, options);
+  await inParallel(backup.sections.length, RESTORE_PARTITIONS_AT_ONCE, (p) => run.partition(p));
+  return run.summary;
+}
+
+class Restore {
+  readonly summary: RestoreSummary = { written: 0, bytes: 0, expired: 0, retries: 0 };
+  readonly #backup: Backup;
+  readonly #target: RestoreTarget;
+  readonly #clock: Clock;
+  readonly #options: RestoreOptions;
+
+  constructor(backup: Backup, target: RestoreTarget, clock: Clock, options: RestoreOptions) {
+    this.#backup = backup;
+    this.#target = target;
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  async partition(partition: number): Promise<void> {
+    const bytesMax = this.#options.sliceBytes ?? RESTORE_SLICE_BYTES;
+    const whole = (this.#backup.sections[partition]?.bytes ?? 0) <= bytesMax;
+    const ends = whole ? [Infinity] : await this.#sliceEnds(partition, bytesMax);
+    let from = 0;
+    for (const end of ends) {
+      await this.#slice(partition, from, end);
+      from = end;
+    }
+  }
+
+  /**
+   * Where to cut a partition that is too large to be sorted in memory: seqs between which there is
+   * about as much as may be held. The file is in the order of keys, and is read once for each slice.
+   */
+  async #sliceEnds(partition: number, bytesMax: number): Promise<number[]> {
+    const sizes: { seq: number; bytes: number }[] = [];
+    for await (const entries of this.#backup.read(partition)) {
+      for (const entry of entries) sizes.push({ seq: entry.seq, bytes: sizeOf(entry) });
+    }
+    sizes.sort((a, b) => a.seq - b.seq);
+    const ends: number[] = [];
+    let sum = 0;
+    for (const { seq, bytes } of sizes) {
+      if (sum > 0 && sum + bytes > bytesMax) {
+        ends.push(seq);
+        sum = 0;
+      }
+      sum += bytes;
+    }
+    return [...ends, Infinity];
+  }
+
+  /** Entries with a seq from `from` to before `end`, in the order of their seqs. */
+  async #slice(partition: number, from: number, end: number): Promise<void> {
+    const found: Entry[] = [];
+    for await (const entries of this.#backup.read(partition)) {
+      for (const entry of entries) {
+        if (entry.seq < from || entry.seq >= end) continue;
+        // Its bytes are a part of a chunk that may be much larger.
+        found.push(end === Infinity && from === 0 ? entry : copyOf(entry));
+      }
+    }
+    found.sort((a, b) => a.seq - b.seq);
+    const groups = new Map<number, Entry[]>();
+    for (const entry of found) {
+      const home = partitionOf(entry.key, this.#target.partitionCount);
+      const group = groups.get(home);
+      if (group === undefined) groups.set(home, [entry]);
+      else group.push(entry);
+    }
+    const lists = [...groups.values()];
+    await inParallel(lists.length, RESTORE_PARTITIONS_AT_ONCE, (i) => this.#group(lists[i] ?? []));
+  }
+
+  /** Entries that go to one partition, in their order. */
+  async #group(entries: readonly Entry[]): Promise<void> {
+    for (let at = 0; at < entries.length;) {
+      const write: Entry[] = [];
+      for (let bytes = 0; at < entries.length; at++) {
+        const entry = entries[at];
+        if (entry === undefined) break;
+        bytes += sizeOf(entry);
+        if (write.length === RESTORE_WRITE_ENTRIES) break;
+        if (write.length > 0 && bytes > RESTORE_WRITE_BYTES) break;
+        write.push(entry);
+      }
+      await this.#write(write);
+    }
+  }
+
+  async #write(all: readonly Entry[]): Promise<void> {
+    const { giveUpAfterMs, signal, onProgress } = this.#options;
+    const { summary } = this;
+    const endMs = this.#clock.monotonicMs() + giveUpAfterMs;
+    for (let attempt = 0;; attempt++) {
+      signal?.throwIfAborted();
+      const nowMs = this.#clock.wallMs();
+      const live = all.filter((entry) => isLive(entry, nowMs));
+      try {
+        if (live.length > 0) await this.#target.putInOrder(live);
+        summary.written += live.length;
+        summary.expired += all.length - live.length;
+        for (const entry of live) summary.bytes += entry.key.length + entry.value.length;
+        onProgress?.(summary);
+        return;
+      } catch (thrown) {
+        if (signal?.aborted) throw thrown;
+        const error = toKvError(thrown);
+        // The same values again: it does not matter whether they are there already.
+        const again = error.retryable || error.code === "outcome_unknown" ||
+          error.code === "timeout";
+        if (!again || this.#clock.monotonicMs() >= endMs) throw error;
+        summary.retries++;
+        await sleep(this.#clock, Math.min(RETRY_MS_MIN * 2 ** Math.min(attempt, 10), RETRY_MS_MAX));
+      }
+    }
+  }
+}
+
+function sizeOf({ key, value }: Entry): number {
+  return key.length + value.length;
+}
+
+function copyOf(entry: Entry): Entry {
+  return { ...entry, value: entry.value.slice() };
+}

@@ -1,0 +1,170 @@
+/**
+ * What a call of the client takes and gives, what it is carried by, and how a call with a callback
+ * becomes a promise that a signal can end.
+ *
+ * @module
+ */
+import type { Clock } from "../../shared/platform/clock.ts";
+import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
+import { fromErrorReply } from "../../shared/wire/error_reply.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import type { Acks, Consistency, KeyRequest, Reply } from "../../shared/wire/messages.ts";
+
+/** Sends requests to the right node. The real one is `shared/routing/router.ts`; tests have their own. */
+export interface KeyRouter {
+  map(): ClusterMap | undefined;
+  refresh(): Promise<ClusterMap>;
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void;
+  request(node: NodeId, message: object, timeoutMs: number, done: (reply: Reply) => void): void;
+  close(): void;
+}
+
+/** One address that answers requests: the coordinator. */
+export interface RequestTarget {
+  request(message: object, timeoutMs: number, done: (reply: Reply) => void): void;
+  close(): void;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Deadline of the call, its retries included. Default: that of the client (10,000). */
+  timeoutMs?: number | undefined;
+  /** Ends the call early with the signal's reason. A write may then still happen. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a read takes. */
+export interface ReadOptions extends CallOptions {
+  /** `strong` (the default) is linearizable; `replica` may be a moment old. */
+  consistency?: Consistency | undefined;
+}
+
+/** What a write takes. */
+export interface WriteOptions extends CallOptions {
+  /** Answer when `all` in-sync copies have it on disk (the default), or the `primary` alone. */
+  acks?: Acks | undefined;
+}
+
+/** What a write of a value takes. */
+export interface StoreOptions extends WriteOptions {
+  /** The key expires so long after the write. Default: never. */
+  ttlMs?: number | undefined;
+  /** The key expires at this date: milliseconds since 1970-01-01 UTC. */
+  expiresAtMs?: number | undefined;
+  /** Leave the key's expiry as it is. */
+  keepTtl?: boolean | undefined;
+  /** Only if the key has this version, else `version_mismatch`; 0: only if it is not there. */
+  ifVersion?: number | undefined;
+  /** The value's media type (`text/html`), kept with it and given over HTTP. Default: none. */
+  contentType?: string | undefined;
+}
+
+/** What a deletion takes. */
+export interface DeleteOptions extends WriteOptions {
+  /** Only if the key has this version, else `version_mismatch`. */
+  ifVersion?: number | undefined;
+}
+
+/** What {@linkcode KvClient.expire} takes. */
+export interface ExpireOptions extends WriteOptions {
+  /** The key expires so long from now; or at `expiresAtMs`. One of the two. */
+  ttlMs?: number | undefined;
+  expiresAtMs?: number | undefined;
+  /** Only if the key has no expiry, has one, or if the new one is later, or earlier. */
+  when?: "nx" | "xx" | "gt" | "lt" | undefined;
+}
+
+/** A value with what is known about it. */
+export interface KvEntry {
+  key: string;
+  value: Uint8Array;
+  /** Grows with every write to the key; not by one. */
+  version: number;
+  /** When it was written: milliseconds since 1970-01-01 UTC. */
+  timestampMs: number;
+  /** When it expires, likewise; undefined for never. */
+  expiresAtMs: number | undefined;
+  /** Its media type, where it was written with one. */
+  contentType?: string;
+}
+
+/** A process and its counters, or why it did not answer. */
+export interface ProcessStats {
+  /** The node's id, or `coordinator`. */
+  id: string;
+  stats?: unknown;
+  error?: KvError;
+}
+
+/** What {@linkcode KvClient.ping} found out about a process. */
+export interface PingResult {
+  /** The node's id, or `coordinator`. */
+  id: string;
+  /** How long its answer took, opening a connection included. */
+  elapsedMs?: number;
+  error?: KvError;
+}
+
+/** What a client is made of. */
+export interface KvClientDeps {
+  clock: Clock;
+  router: KeyRouter;
+  coordinator?: RequestTarget | undefined;
+  /**
+   * A name that no other client has. With it, requests that would do harm if they happened twice are
+   * recognised when they are sent again, and so are tried again after a lost answer.
+   */
+  clientId?: string | undefined;
+}
+
+/** Defaults of a client's calls. */
+export interface KvClientOptions {
+  /** Default 10,000. */
+  timeoutMs?: number | undefined;
+  /** Default `strong`. */
+  consistency?: Consistency | undefined;
+  /** Default `all`. */
+  acks?: Acks | undefined;
+  /** Longest key, in bytes of UTF-8. Default 1,024; raise it where the cluster's limit was raised. */
+  keyBytesMax?: number | undefined;
+  /** Longest value, in bytes. Default 8 MiB; likewise. */
+  valueBytesMax?: number | undefined;
+}
+
+/**
+ * Turns a call with a callback into a promise that the signal can end. The listener goes when the
+ * call ends: a listener left on an `AbortSignal.timeout()` would keep the process alive.
+ */
+export function withSignal<T>(
+  signal: AbortSignal | undefined,
+  begin: (done: (result: T) => void) => () => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal === undefined) {
+      begin(resolve);
+      return;
+    }
+    signal.throwIfAborted();
+    let ended = false;
+    let cancel = () => {};
+    const onAbort = () => {
+      ended = true;
+      cancel();
+      reject(signal.reason);
+    };
+    cancel = begin((result) => {
+      if (ended) return;
+      ended = true;
+      signal.removeEventListener("abort", onAbort);
+      resolve(result);
+    });
+    if (!ended) signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** An `error` reply as the error that it stands for; any other as `internal`. */
+export function replyError(reply: Reply, what: string): KvError {
+  return reply.req_type === "error"
+    ? fromErrorReply(reply)
+    : new KvError("internal", `${what}: unexpected reply of type ${reply.req_type}`);
+}

@@ -1,0 +1,115 @@
+/**
+ * The settings of `kv-client`: flags, environment and file follow from this table. The shell's
+ * commands take some of them as options of one line.
+ *
+ * @module
+ */
+import type { Program, Values } from "../../shared/program/config.ts";
+import { discoverySettings, whyWeakSecret } from "../../shared/discovery/discovery_settings.ts";
+import {
+  IMPORT_GIVE_UP_MS,
+  REQUEST_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS_MAX,
+} from "../../shared/base/limits.ts";
+import { choice, flag, integer, optionalText, texts } from "../../shared/program/setting.ts";
+import { commandFlags, COMMANDS, findCommand } from "./commands.ts";
+import { EXIT_CODE_HELP } from "./exit_code.ts";
+import { commandHelp, commandLines } from "./help.ts";
+
+export const CLIENT_SETTINGS = {
+  coordinator: optionalText({
+    help: "Where the coordinator is. Without it: cs_config.txt in the working folder, discovery, " +
+      "then 127.0.0.1:8080. A node's address will do as well.",
+    placeholder: "HOST:PORT",
+  }),
+  clusterName: optionalText({
+    help: "Discovery finds only the cluster of this name, and any other is refused; by default " +
+      "any, if there is just one.",
+    placeholder: "NAME",
+  }),
+  ...discoverySettings(
+    "Whether to look for the coordinator on the local network where no other source names one, and " +
+      "by what: broadcast and multicast (on), one of them, or not at all (off).",
+    1,
+  ),
+  seeds: texts({
+    help:
+      "Further nodes that may be asked who is in the cluster, for when the coordinator is away.",
+    placeholder: "HOST:PORT,…",
+  }),
+  command: optionalText({
+    help: 'Run one line of the shell\'s language and exit: --command "GET k".',
+    placeholder: "LINE",
+  }),
+  json: flag({ help: "Print one JSON document a command, errors included." }),
+  raw: flag({ help: "get: print the value's bytes and nothing after them." }),
+  historyFile: optionalText({
+    help: "Keep the interactive shell's history in this file from one run to the next.",
+    placeholder: "FILE",
+  }),
+  timeoutMs: integer({
+    help: "Deadline of a request, its retries included.",
+    default: REQUEST_TIMEOUT_MS,
+    min: 1,
+    max: REQUEST_TIMEOUT_MS_MAX,
+    unit: "ms",
+  }),
+  consistency: choice(["strong", "replica", "cached"], {
+    help: "How fresh a read is: strong is linearizable, the others may be a moment old.",
+    default: "strong",
+  }),
+  acks: choice(["all", "primary"], {
+    help: "Who has a write on disk when it is acknowledged: all in-sync copies or the primary.",
+    default: "all",
+  }),
+  keyColumn: optionalText({ help: "import of CSV: the column with the key.", placeholder: "NAME" }),
+  format: choice(["auto", "csv", "jsonl"], {
+    help: "import: the file's format; auto goes by its name (.csv, .jsonl, .ndjson).",
+    default: "auto",
+  }),
+  giveUpAfterMs: integer({
+    help:
+      "import, backup, restore: how long one record, partition or write is tried while nodes are " +
+      "away.",
+    default: IMPORT_GIVE_UP_MS,
+    min: 0,
+    max: 86_400_000,
+    unit: "ms",
+  }),
+};
+
+/** A run's settings. */
+export type ClientSettings = Values<typeof CLIENT_SETTINGS>;
+
+/** The command line of `kv-client`. */
+export const CLIENT_PROGRAM: Program<typeof CLIENT_SETTINGS> = {
+  name: "kv-client",
+  summary: "the shell and the command line of a key-value cluster",
+  usage: ["[flags]", "[flags] COMMAND [arguments]", '--command "LINE" [flags]'],
+  settings: CLIENT_SETTINGS,
+  rest: true,
+  restFlags: commandFlags(),
+  helpOf: ([name]) => {
+    const command = name === undefined ? undefined : findCommand(name);
+    return command && commandHelp(command, CLIENT_SETTINGS).trimEnd();
+  },
+  check: ({ discoverySecret }) => whyWeakSecret(discoverySecret),
+  notes: notes(),
+};
+
+function notes(): string[] {
+  const commands = [...COMMANDS.values()].filter((command) => !command.shellOnly);
+  return [
+    "Commands:",
+    ...commandLines(commands).map((line) => `  ${line}`),
+    "",
+    "Each has options of its own: kv-client COMMAND --help.",
+    "Without a command: the interactive shell, or, where standard input is not a terminal, a script",
+    "with one command a line (it goes on after an error; the exit code is that of the first one).",
+    "A VALUE of - is read from standard input, byte for byte; arguments must be UTF-8. Put -- before",
+    "a key or value that begins with a dash.",
+    "",
+    "Exit codes:",
+    ...EXIT_CODE_HELP.map(([code, meaning]) => `  ${code}  ${meaning}`),
+  ];
+}

@@ -1,0 +1,181 @@
+/**
+ * The shell: lines from a terminal, with history and completion, or from a script on standard input.
+ * What a line does is `session.ts`.
+ *
+ * @module
+ */
+import * as readline from "node:readline";
+import process from "node:process";
+import { flagOf } from "../../shared/program/setting.ts";
+import { findOption } from "../../shared/arguments/word_fields.ts";
+import type { CommandIo } from "./command.ts";
+import { commandNames, findCommand } from "./commands.ts";
+import { EXIT } from "./exit_code.ts";
+import { FAREWELL, type Session } from "./session.ts";
+
+const PROMPT = "kv> ";
+const HISTORY_LINES = 1_000;
+
+/**
+ * Runs a script, one command a line; goes on after an error.
+ *
+ * @returns the exit code of the first command that failed, else 0
+ */
+export async function runScript(
+  lines: AsyncIterable<string>,
+  session: Session,
+  io: CommandIo,
+): Promise<number> {
+  const { signal } = new AbortController();
+  let firstFailure: number = EXIT.ok;
+  for await (const line of lines) {
+    const { exitCode, leave } = await session.runLine(line, signal);
+    if (firstFailure === EXIT.ok) firstFailure = exitCode;
+    if (leave) {
+      await io.write(FAREWELL + "\n");
+      break;
+    }
+  }
+  const end = await session.end();
+  return firstFailure === EXIT.ok ? end : firstFailure;
+}
+
+/** The lines of earlier runs, newest first; holds this run's as well in the end. */
+export interface History {
+  lines: readonly string[];
+}
+
+/**
+ * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or
+ * empties the line; where there is neither, it ends the shell.
+ */
+export function runShell(session: Session, io: CommandIo, history: History): Promise<number> {
+  return new Promise((resolve) => {
+    const terminal = readline.createInterface({
+      input: process.stdin,
+      output: process.stdout,
+      prompt: PROMPT,
+      history: [...history.lines],
+      historySize: HISTORY_LINES,
+      removeHistoryDuplicates: true,
+      completer: (line: string) => completeLine(line, session.recentKeys()),
+    });
+    io.ask = (question, signal) => askAt(terminal, question, signal);
+    let running: AbortController | undefined;
+    let left = false;
+    const waiting: string[] = [];
+
+    const leave = async () => {
+      if (left) return;
+      left = true;
+      terminal.close();
+      await session.end();
+      await io.write(FAREWELL + "\n");
+      resolve(EXIT.ok);
+    };
+    const runNext = async () => {
+      if (running !== undefined) return;
+      for (let line = waiting.shift(); line !== undefined && !left; line = waiting.shift()) {
+        running = new AbortController();
+        const result = await session.runLine(line, running.signal);
+        running = undefined;
+        if (result.leave) return await leave();
+      }
+      if (!left) terminal.prompt();
+    };
+
+    terminal.on("history", (lines) => history.lines = [...lines]);
+    terminal.on("line", (line) => {
+      waiting.push(line);
+      void runNext();
+    });
+    terminal.on("SIGINT", () => {
+      waiting.length = 0;
+      if (running !== undefined) return running.abort();
+      // Nothing to stop and nothing to discard: the user wants to go.
+      if (terminal.line === "") return terminal.close();
+      process.stdout.write("\n");
+      // Kill the line as Ctrl-E Ctrl-U would, and begin anew.
+      terminal.write(null, { ctrl: true, name: "e" });
+      terminal.write(null, { ctrl: true, name: "u" });
+      terminal.prompt();
+    });
+    terminal.on("close", () => {
+      if (left) return;
+      process.stdout.write("\n");
+      running?.abort();
+      void leave();
+    });
+    terminal.prompt();
+  });
+}
+
+/** A line from the terminal; an empty one where Ctrl-C or the end comes first. */
+function askAt(
+  terminal: readline.Interface,
+  question: string,
+  signal: AbortSignal,
+): Promise<string> {
+  return new Promise((resolve) => {
+    const onAbort = () => resolve("");
+    signal.addEventListener("abort", onAbort, { once: true });
+    terminal.question(question, { signal }, (answer) => {
+      signal.removeEventListener("abort", onAbort);
+      resolve(answer.trim());
+    });
+  });
+}
+
+/**
+ * What Tab offers: commands at the beginning of a line and after `help`, options after two dashes, the
+ * words that an option may have, and where a key stands those that were used lately.
+ *
+ * @returns the candidates, and the part of the line that they complete
+ */
+export function completeLine(
+  line: string,
+  recentKeys: readonly string[] = [],
+): [candidates: string[], part: string] {
+  const part = /\S*$/.exec(line)?.[0] ?? "";
+  const before = line.slice(0, line.length - part.length).trim().split(/\s+/);
+  const first = before[0] ?? "";
+  if (first === "") return [matching(commandNames(), part), part];
+  const command = findCommand(first);
+  if (command?.name === "help" && before.length === 1) {
+    return [matching(commandNames(), part), part];
+  }
+  if (command === undefined) return [[], part];
+  const own = command.own ?? [];
+  if (part.startsWith("--")) {
+    const names = [
+      ...command.options.map(flagOf),
+      ...own.flatMap(({ optionNames }) => optionNames.slice(-1)),
+    ];
+    return [matching(names.map((name) => `--${name}`), part), part];
+  }
+  const last = before.at(-1) ?? "";
+  if (last.startsWith("--")) {
+    const option = findOption(own, last.slice(2));
+    if (option !== undefined && option.field.form !== "flag") {
+      return [matching(option.field.choices, part), part];
+    }
+  }
+  const at = before.filter((word) => !word.startsWith("--")).length - 1;
+  const argument = command.arguments[Math.min(at, command.arguments.length - 1)];
+  if (argument?.key !== true || (at >= command.arguments.length && !argument.repeats)) {
+    return [[], part];
+  }
+  // A key that would need quotes is typed by hand.
+  const keys = recentKeys.filter((key) => key.startsWith(part) && /^[^\s"'#-][^\s]*$/.test(key));
+  return [keys.map((key) => `${key} `).toReversed(), part];
+}
+
+/** In capitals where the user types capitals. */
+function matching(names: readonly string[], part: string): string[] {
+  const upper = /[A-Z]/.test(part) && !/[a-z]/.test(part);
+  const wanted = part.toLowerCase().replaceAll("_", "-");
+  return names
+    .filter((name) => name.startsWith(wanted))
+    .sort()
+    .map((name) => (upper ? name.toUpperCase().replaceAll("-", "_") : name) + " ");
+}

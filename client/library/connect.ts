@@ -1,0 +1,159 @@
+/**
+ * Makes a client with the machine's own clock, chance and network: finds the coordinator, fetches the
+ * cluster map, and says what was tried where nobody answers.
+ *
+ * @module
+ */
+import { type Clock, SystemClock } from "../../shared/platform/clock.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import {
+  type CoordinatorAddress,
+  describeSearch,
+  findCoordinator,
+  parseAddress,
+} from "../../shared/discovery/coordinator_address.ts";
+import { networkInterfaces } from "../../shared/platform/deno_network_interfaces.ts";
+import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import {
+  discover,
+  type Discovered,
+  type DiscoverOptions,
+} from "../../shared/discovery/discovery.ts";
+import { KvError, toKvError } from "../../shared/base/errors.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { randomId, SystemRandom } from "../../shared/platform/random.ts";
+import { Router } from "../../shared/routing/router.ts";
+import { RpcClient } from "../../shared/wire/rpc_client.ts";
+import { type Address, formatAddress } from "../../shared/platform/transport.ts";
+import type { KvClientOptions } from "../calls/call.ts";
+import { environment, readTextFileIfThere } from "./deno_environment.ts";
+import { awaitMap } from "./first_map.ts";
+import { KvClient } from "./kv_client.ts";
+
+/** How to look for the coordinator on the local network. */
+export type ClientDiscovery = Pick<DiscoverOptions, "mode" | "port" | "name" | "secret">;
+
+/** How to reach a cluster, and the defaults of the client's calls. */
+export interface ConnectOptions extends KvClientOptions {
+  /**
+   * The coordinator, `host:port`; any node's address will do as well. Default: `KV_COORDINATOR` of
+   * the environment, else `cs_config.txt` in the working folder, else what {@linkcode discovery}
+   * finds, else 127.0.0.1:8080.
+   */
+  coordinator?: string | undefined;
+  /**
+   * How to look for it on the local network by UDP (needs `--unstable-net`). Default: on, port 7946,
+   * any cluster if there is just one, the secret from `KV_DISCOVERY_SECRET` of the environment. A
+   * cluster that does not have the `name` given here is refused, however it was found.
+   */
+  discovery?: ClientDiscovery | undefined;
+  /** Further nodes, `host:port`, that are asked where the coordinator does not answer. */
+  seeds?: readonly string[] | undefined;
+}
+
+/** What to do where nobody answers. */
+const ADVICE = "start one, or say where it is with the option coordinator; the address of any " +
+  "node that runs will do as well, there or in the option seeds";
+
+/**
+ * Connects to a cluster.
+ *
+ * @throws {KvError} `unavailable` where nobody answers, with what was tried, or where those who do have
+ * not joined their cluster within `timeoutMs`; `bad_config` where an address is not one;
+ * `wrong_cluster` where the cluster does not have the name that was asked for
+ *
+ * @example
+ * ```ts
+ * import { connect } from "./client/mod.ts";
+ *
+ * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
+ * const version = await kv.put("username", "alice");
+ * console.log(version, await kv.getText("username"));
+ * ```
+ */
+export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
+  const found = await findCoordinator({
+    flag: options.coordinator,
+    flagName: "option coordinator",
+    environment: options.coordinator === undefined ? environment("KV_COORDINATOR") : undefined,
+    readTextFile: readTextFileIfThere,
+    discover: () =>
+      discoverFromHere({
+        secret: environment("KV_DISCOVERY_SECRET"),
+        ...options.discovery,
+      }),
+  });
+  const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "option seeds"));
+  return await connectTo(found, seeds, options, { name: options.discovery?.name, advice: ADVICE });
+}
+
+/** Asks the networks of this machine. */
+export function discoverFromHere(options: ClientDiscovery): Promise<Discovered> {
+  return discover({
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport: new DenoTransport(),
+    interfaces: networkInterfaces,
+  }, options);
+}
+
+/**
+ * As {@linkcode connect}, once it is known where.
+ *
+ * @param about the name that the cluster must have, and what the caller's user can do where nobody answers
+ */
+export async function connectTo(
+  found: CoordinatorAddress,
+  seeds: readonly Address[],
+  options: KvClientOptions,
+  about: { name: string | undefined; advice: string },
+): Promise<KvClient> {
+  const clock = new SystemClock();
+  const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
+  const hello: Message<"hello"> = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" };
+  const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
+  const map = await firstMap(clock, router, found, seeds, options, about.advice);
+  const { clusterName: name } = map.settings;
+  if (about.name !== undefined && name !== about.name) {
+    router.close();
+    // The search ends with a default address, where another cluster may live.
+    throw new KvError(
+      "wrong_cluster",
+      `the cluster at ${formatAddress(found.address)} is named ${JSON.stringify(name)}, and ` +
+        `${JSON.stringify(about.name)} was asked for (how the coordinator was looked for: ` +
+        `${describeSearch(found)})`,
+    );
+  }
+  const { host, port } = found.address;
+  // A node's address will do to find the cluster, but it does not make the node a coordinator.
+  const isNode = map.nodes.some((node) => node.host === host && node.port === port);
+  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello);
+  return new KvClient(
+    { clock, router, coordinator, clientId: randomId(deps.random) },
+    options,
+  );
+}
+
+async function firstMap(
+  clock: Clock,
+  router: Router,
+  found: CoordinatorAddress,
+  seeds: readonly Address[],
+  { timeoutMs = REQUEST_TIMEOUT_MS }: KvClientOptions,
+  advice: string,
+): Promise<ClusterMap> {
+  try {
+    return await awaitMap(clock, router, timeoutMs);
+  } catch (cause) {
+    router.close();
+    const error = toKvError(cause);
+    const asked = [found.address, ...seeds].map(formatAddress).join(", ");
+    throw new KvError(
+      error.code,
+      `cannot reach the cluster at ${asked}: ${error.message} (how the coordinator was looked for: ` +
+        `${describeSearch(found)}); ${advice}`,
+      { cause },
+    );
+  }
+}

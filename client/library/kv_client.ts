@@ -1,0 +1,617 @@
+/**
+ * The client of a cluster: typed calls over a router that knows who holds which key. It opens no
+ * sockets, sets no timers and reads no clock of its own; `connect.ts` gives it the real ones. Each
+ * call ends exactly once: with its result, with a {@linkcode KvError}, or with the reason of the
+ * caller's signal.
+ *
+ * @module
+ */
+import type { Clock } from "../../shared/platform/clock.ts";
+import { ClusterDatabase } from "../../shared/database/cluster_database.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import {
+  type KeyLocation,
+  locateKey,
+  type NodeListing,
+  nodeListings,
+} from "../../shared/cluster/directory.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { decodeInner } from "../../shared/wire/codec.ts";
+import { endOfRead } from "../../shared/wire/error_reply.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import {
+  READ_ATTEMPT_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  VALUE_BYTES_MAX,
+} from "../../shared/base/limits.ts";
+import type { Acks, KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
+import { operationOf } from "../../shared/arguments/request_words.ts";
+import { onlyReads } from "../../shared/validation/transaction_checks.ts";
+import type { ValueFields } from "../../shared/schema/value_codec.ts";
+import { Atomic } from "./atomic.ts";
+import { type BackupOptions, type BackupSummary, runBackup } from "../backup/backup_run.ts";
+import {
+  type CallOptions,
+  type DeleteOptions,
+  type ExpireOptions,
+  type KeyRouter,
+  type KvClientDeps,
+  type KvClientOptions,
+  type KvEntry,
+  type PingResult,
+  type ProcessStats,
+  type ReadOptions,
+  replyError,
+  type RequestTarget,
+  type StoreOptions,
+  withSignal,
+  type WriteOptions,
+} from "../calls/call.ts";
+import { type KeyCall, KeyCalls, quote } from "../calls/key_calls.ts";
+import { Lanes } from "../../shared/database/lane_pool.ts";
+import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
+import {
+  checkDeletion,
+  checkSelection,
+  deleteAll,
+  type DeleteMatchingOptions,
+  type KeySelection,
+  type KeysOptions,
+  type ScanOptions,
+  scanPages,
+  toKvEntry,
+} from "./ordered_scan.ts";
+import { scanCluster } from "./partition_scan.ts";
+
+const utf8 = new TextEncoder();
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A key, its value, and perhaps options of its own. */
+export type PutManyEntry = readonly [
+  key: string,
+  value: string | Uint8Array,
+  options?: StoreOptions,
+];
+
+/**
+ * Talks to a cluster. Made by `connect`; calls may overlap, and those to one node share one
+ * connection. An open client keeps the process alive until it is closed.
+ */
+export class KvClient implements AsyncDisposable {
+  readonly #clock: Clock;
+  readonly #router: KeyRouter;
+  readonly #database: ClusterDatabase;
+  readonly #coordinator: RequestTarget | undefined;
+  readonly #options: KvClientOptions;
+  readonly #calls: KeyCalls;
+  readonly #lanes: Lanes | undefined;
+  #closed = false;
+
+  constructor(deps: KvClientDeps, options: KvClientOptions = {}) {
+    this.#clock = deps.clock;
+    this.#router = deps.router;
+    this.#coordinator = deps.coordinator;
+    this.#options = options;
+    this.#database = new ClusterDatabase({
+      clock: deps.clock,
+      router: deps.router,
+      execute: (request, timeoutMs, done) => deps.router.execute(request, timeoutMs, done),
+    });
+    this.#calls = new KeyCalls(options);
+    this.#lanes = deps.clientId === undefined ? undefined : new Lanes(deps.clientId);
+  }
+
+  /**
+   * Creates or replaces a key.
+   *
+   * @returns the key's new version
+   * @throws {KvError} `outcome_unknown` where the answer was lost and the write may have happened;
+   * `unavailable` or `timeout` where it did not happen; `key_too_large`, `value_too_large`,
+   * `bad_request`, `not_enough_replicas`, …
+   */
+  put(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
+    return this.#store("put", key, value, options);
+  }
+
+  /**
+   * Replaces a key that is there.
+   *
+   * @returns the key's new version
+   * @throws {KvError} `not_found` where it is not there; otherwise as {@linkcode put}
+   */
+  update(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
+    return this.#store("update", key, value, options);
+  }
+
+  /**
+   * Creates a key that is not there.
+   *
+   * @returns the key's new version
+   * @throws {KvError} `exists` where it is there; otherwise as {@linkcode put}
+   */
+  create(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
+    return this.#store("create", key, value, options);
+  }
+
+  /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} where it has none */
+  async putJson(key: string, value: unknown, options: StoreOptions = {}): Promise<number> {
+    const text: string | undefined = JSON.stringify(value);
+    if (text === undefined) throw new TypeError("putJson: the value cannot be written as JSON");
+    return await this.put(key, text, options);
+  }
+
+  /** Deletes a key. @returns whether it was there @throws {KvError} as {@linkcode put} */
+  async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
+    return await this.#once(this.#calls.delete(key, options), options);
+  }
+
+  /**
+   * Adds to a key's integer; a key that is not there counts as 0. Exactly once, also when an answer is
+   * lost on the way.
+   *
+   * @param by a whole number; beyond 2^53 give a bigint
+   * @returns the new number
+   * @throws {KvError} `not_an_integer` where the value is none of 64 bits, `out_of_range` where the sum
+   * is not; otherwise as {@linkcode put}
+   */
+  async increment(
+    key: string,
+    by: number | bigint = 1,
+    options: WriteOptions = {},
+  ): Promise<bigint> {
+    return await this.#once(this.#calls.increment(key, by), options);
+  }
+
+  /** As {@linkcode increment}, with a number that may have a fraction. @throws {KvError} `not_a_float`, … */
+  async incrementFloat(key: string, by: number, options: WriteOptions = {}): Promise<number> {
+    return await this.#once(this.#calls.incrementFloat(key, by), options);
+  }
+
+  /**
+   * Adds bytes at the end of a value; a key that is not there counts as empty.
+   *
+   * @returns the new length in bytes
+   * @throws {KvError} `value_too_large`; otherwise as {@linkcode put}
+   */
+  async append(
+    key: string,
+    value: string | Uint8Array,
+    options: WriteOptions = {},
+  ): Promise<number> {
+    return await this.#once(this.#calls.append(key, value), options);
+  }
+
+  /**
+   * Sets when a key expires.
+   *
+   * @returns whether it was set: false where there is no such key, or `when` does not allow it
+   * @throws {KvError} `bad_request` without an expiry; otherwise as {@linkcode put}
+   */
+  async expire(key: string, options: ExpireOptions): Promise<boolean> {
+    return await this.#once(this.#calls.expire(key, options), options);
+  }
+
+  /** Ends a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
+  async persist(key: string, options: WriteOptions = {}): Promise<boolean> {
+    return await this.#once(this.#calls.persist(key), options);
+  }
+
+  /**
+   * The value of a key, or undefined where there is no such key.
+   *
+   * @throws {KvError} `unavailable`, `timeout`, `corrupt`, `bad_request`, …
+   */
+  async get(key: string, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
+    return (await this.getEntry(key, options))?.value;
+  }
+
+  /**
+   * As {@linkcode get}, as text.
+   *
+   * @throws {KvError} `bad_request` where the value is not valid UTF-8
+   */
+  async getText(key: string, options: ReadOptions = {}): Promise<string | undefined> {
+    const value = await this.get(key, options);
+    if (value === undefined) return undefined;
+    try {
+      return strictUtf8.decode(value);
+    } catch (cause) {
+      const text = `getText: the value of ${quote(key)} is not valid UTF-8; read it with get()`;
+      throw new KvError("bad_request", text, { cause });
+    }
+  }
+
+  /**
+   * As {@linkcode get}, parsed as JSON.
+   *
+   * @throws {KvError} `bad_request` where the value is not JSON
+   */
+  async getJson(key: string, options: ReadOptions = {}): Promise<unknown> {
+    const text = await this.getText(key, options);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      const text = `getJson: the value of ${quote(key)} is not JSON; read it with get()`;
+      throw new KvError("bad_request", text, { cause });
+    }
+  }
+
+  /** As {@linkcode get}, with version and times. */
+  async getEntry(key: string, options: ReadOptions = {}): Promise<KvEntry | undefined> {
+    return await this.#read(this.#calls.get(key), options);
+  }
+
+  /** Whether the key is there. */
+  async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
+    return await this.#read(this.#calls.exists(key), options);
+  }
+
+  /**
+   * Any operation of the table, `shared/operations/table.ts`, as the JSON wire has it
+   * (docs/operations-reference.md). A write that depends on what was there is carried out once, also
+   * when an answer is lost on the way.
+   *
+   * @param given the request; fields that the table does not have are left out
+   * @returns the reply: `ack`, `data` or `result`, as the operation's row says
+   * @throws {KvError} what the cluster refused it with, `not_found` too
+   */
+  async execute(
+    given: KeyRequest,
+    options: ReadOptions & WriteOptions = {},
+  ): Promise<Exclude<Reply, { req_type: "error" }>> {
+    // As a server would read it: what JSON cannot carry must not be lost on the way there.
+    const request = decodeInner(given);
+    const { req_type, key } = request;
+    this.#calls.checkKey(req_type, key);
+    this.#checkRequestValue(request);
+    const operation = operationOf(req_type);
+    const consistency = options.consistency ?? this.#options.consistency;
+    const reads = consistency !== undefined && "consistency" in operation.fields;
+    const full = reads ? { consistency, ...request } as KeyRequest : request;
+    const acks = "acks" in request && typeof request.acks === "string" ? request.acks : undefined;
+    const writing = acks === undefined ? options : { ...options, acks };
+    const reply = operation.kind === "read" || "lane" in request
+      ? await this.#execute(full, options)
+      : operation.kind === "write" && !operation.needsCurrent(request)
+      ? await this.#execute({ ...full, ...this.#acksOf(writing) } as KeyRequest, options)
+      : await this.#executeOnce(full, writing);
+    if (reply.req_type === "error") throw replyError(reply, req_type);
+    return reply;
+  }
+
+  /**
+   * Begins a transaction: operations that all happen or none, and of which nobody sees a part.
+   *
+   * @example
+   * ```ts ignore
+   * const outcome = await kv.atomic().check("{7}a", version).put("{7}a", "x").delete("{7}b").commit();
+   * if (!outcome.ok) console.log(`${outcome.key} has version ${outcome.version} by now`);
+   * ```
+   */
+  atomic(): Atomic {
+    return new Atomic(this.#calls, (request, options) =>
+      // One that only reads is sent again by the router as it is.
+      onlyReads(request) ? this.#execute(request, options) : this.#executeOnce(request, options));
+  }
+
+  /**
+   * As {@linkcode getEntry} for any number of keys, each by itself: not as of one moment. What happened
+   * is said of each key, in their order; an error of one is no error of the others.
+   *
+   * @throws the reason of the signal
+   */
+  getMany(
+    keys: Iterable<string>,
+    options: ReadOptions = {},
+  ): Promise<ManyResult<KvEntry | undefined>[]> {
+    return runMany(mapped(keys, (key) => oneOf(key, 0, () => this.getEntry(key, options))));
+  }
+
+  /**
+   * As {@linkcode put} for any number of entries (a `Map` of keys and values will do), each by itself:
+   * some may be written while others are not. Two for one key have no order. `options` hold for
+   * all, an entry's own come first.
+   */
+  putMany(
+    entries: Iterable<PutManyEntry>,
+    options: StoreOptions = {},
+  ): Promise<ManyResult<number>[]> {
+    return runMany(mapped(entries, ([key, value, own]) => {
+      const all = own === undefined ? options : { ...options, ...own };
+      // One that is no value at all has no length either; `put` refuses it.
+      return oneOf(key, value?.length ?? 0, () => this.put(key, value, all));
+    }));
+  }
+
+  /** As {@linkcode delete} for any number of keys, each by itself. */
+  deleteMany(
+    keys: Iterable<string>,
+    options: WriteOptions = {},
+  ): Promise<ManyResult<boolean>[]> {
+    return runMany(mapped(keys, (key) => oneOf(key, 0, () => this.delete(key, options))));
+  }
+
+  /** The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable` */
+  async clusterMap(): Promise<ClusterMap> {
+    this.#checkOpen();
+    return await this.#router.refresh();
+  }
+
+  /** The members of the cluster, and what each holds. @throws {KvError} `unavailable` */
+  async listNodes(): Promise<NodeListing[]> {
+    return nodeListings(await this.clusterMap());
+  }
+
+  /** Who holds a key. @throws {KvError} `unavailable`, `bad_request` */
+  async nodesForKey(key: string): Promise<KeyLocation> {
+    this.#calls.checkKey("nodesForKey", key);
+    return locateKey(await this.clusterMap(), key);
+  }
+
+  /** The counters of the coordinator and of each node; asks all of them at once. */
+  async stats(options: CallOptions = {}): Promise<ProcessStats[]> {
+    return await this.#askAll({ req_type: "stats" }, options, (id, reply) => {
+      if (reply.req_type === "result") return { id, stats: reply.result };
+      return { id, error: replyError(reply, "stats") };
+    });
+  }
+
+  /** Asks the coordinator and each node whether they are there. */
+  async ping(options: CallOptions = {}): Promise<PingResult[]> {
+    return await this.#askAll({ req_type: "ping" }, options, (id, reply, elapsedMs) => {
+      if (reply.req_type === "ack") return { id, elapsedMs };
+      return { id, error: replyError(reply, "ping") };
+    });
+  }
+
+  /**
+   * Every key of the cluster, partition by partition and in key order within one. Each partition is
+   * read at its primary; a failure is ridden through and reading goes on after the last key. Not a
+   * snapshot: what is written meanwhile may be there or not, and what is there throughout is given
+   * exactly once.
+   *
+   * `options.timeoutMs` bounds the time without progress.
+   */
+  async *entries(options: CallOptions = {}): AsyncGenerator<KvEntry, void, void> {
+    this.#checkOpen();
+    yield* scanCluster({
+      clock: this.#clock,
+      router: this.#router,
+      timeoutMs: this.#timeoutMs(options),
+      signal: options.signal,
+      checkOpen: () => this.#checkOpen(),
+    });
+  }
+
+  /**
+   * The entries of the whole cluster in the order of their keys' UTF-8 bytes, or backwards. Not a
+   * snapshot: what is written meanwhile may be there or not; a key that is there throughout is given
+   * exactly once, whatever fails or moves. Memory does not grow with the result.
+   *
+   * `options.timeoutMs` bounds the time without progress.
+   *
+   * @throws {KvError} `unavailable`, `timeout`, `bad_request`, …
+   */
+  async *scan(options: ScanOptions = {}): AsyncGenerator<KvEntry, void, void> {
+    for await (const page of this.#pages(options)) {
+      for (const entry of page) yield toKvEntry(entry);
+    }
+  }
+
+  /** As {@linkcode scan}, the keys alone. */
+  async *keys(options: KeysOptions = {}): AsyncGenerator<string, void, void> {
+    for await (const page of this.#pages({ ...options, values: false })) {
+      for (const { key } of page) yield key;
+    }
+  }
+
+  /**
+   * How many keys there are, or how many of a selection. `options.timeoutMs` bounds the time without
+   * progress.
+   *
+   * @throws {KvError} as {@linkcode scan}
+   */
+  async count(options: KeySelection & CallOptions = {}): Promise<number> {
+    this.#checkOpen();
+    const { prefix, start, end } = options;
+    checkSelection("count", options);
+    const timeoutMs = this.#timeoutMs(options);
+    const result = await withSignal<number | Message<"error">>(
+      options.signal,
+      (done) => this.#database.count({ prefix, start, end }, timeoutMs, done),
+    );
+    if (typeof result !== "number") throw replyError(result, "count");
+    return result;
+  }
+
+  /**
+   * Deletes the keys of a selection, in batches. A key that is written meanwhile may be deleted or not.
+   *
+   * @returns how many were deleted
+   * @throws {KvError} `bad_request` where the selection leaves no key out, as `{}` or `{ prefix: "" }`:
+   * that is {@linkcode flushAll}; otherwise as {@linkcode delete}. What was deleted before stays so
+   */
+  async deleteMatching(
+    selection: KeySelection,
+    options: DeleteMatchingOptions = {},
+  ): Promise<number> {
+    checkDeletion(selection);
+    return await this.#deleteAll(selection, options);
+  }
+
+  /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode delete} */
+  flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
+    return this.#deleteAll({}, options);
+  }
+
+  async #deleteAll(
+    { prefix, start, end }: KeySelection,
+    options: DeleteMatchingOptions,
+  ): Promise<number> {
+    const { onProgress = () => {}, ...write } = options;
+    const { timeoutMs, signal } = options;
+    return await deleteAll(
+      this.#pages({ prefix, start, end, timeoutMs, signal, values: false }),
+      (key) => this.delete(key, write),
+      onProgress,
+    );
+  }
+
+  /**
+   * Writes a backup of the whole cluster: each partition as it was at one moment, while others write.
+   * The format is docs/backup.md; `kv-client restore` reads it.
+   *
+   * @throws {KvError} `unavailable` where a partition cannot be read for too long
+   */
+  async backup(
+    write: (bytes: Uint8Array) => Promise<void>,
+    options: BackupOptions = {},
+  ): Promise<BackupSummary> {
+    this.#checkOpen();
+    return await runBackup({ clock: this.#clock, router: this.#router }, write, options);
+  }
+
+  /** Ends the client and its connections. Calls under way end with an error, later ones with `bad_request`. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#database.close();
+    this.#router.close();
+    this.#coordinator?.close();
+  }
+
+  /** As {@linkcode close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  #pages(options: ScanOptions): AsyncGenerator<readonly Entry[], void, void> {
+    checkSelection("scan", options);
+    const timeoutMs = this.#timeoutMs(options);
+    return scanPages(this.#database, options, timeoutMs, () => this.#checkOpen());
+  }
+
+  async #store(
+    type: "put" | "update" | "create",
+    key: string,
+    value: string | Uint8Array,
+    options: StoreOptions,
+  ): Promise<number> {
+    const call = this.#calls.store(type, key, value, options);
+    // A plain put twice is a plain put, but an old one must not come back over a newer: it is not
+    // repeated. What has a condition is, in a lane of its own.
+    if (type !== "put" || options.ifVersion !== undefined) return await this.#once(call, options);
+    return call.read(
+      await this.#execute({ ...call.request, ...this.#acksOf(options) } as KeyRequest, options),
+    );
+  }
+
+  async #once<T>(call: KeyCall<T>, options: WriteOptions): Promise<T> {
+    return call.read(await this.#executeOnce(call.request, options));
+  }
+
+  async #read<T>(call: KeyCall<T>, options: ReadOptions): Promise<T> {
+    const consistency = options.consistency ?? this.#options.consistency;
+    const request = consistency === undefined ? call.request : { ...call.request, consistency };
+    return call.read(await this.#execute(request as KeyRequest, options));
+  }
+
+  #checkRequestValue(request: KeyRequest): void {
+    const { value, value64, bytes: raw } = request as ValueFields;
+    const bytesMax = this.#options.valueBytesMax ?? VALUE_BYTES_MAX;
+    const bytes = raw !== undefined
+      ? raw.length
+      : value64 !== undefined
+      ? Math.floor(value64.length * 3 / 4) - 2
+      : value !== undefined && value.length * 3 > bytesMax
+      ? utf8.encode(value).length
+      : 0;
+    if (bytes <= bytesMax) return;
+    throw new KvError(
+      "value_too_large",
+      `${request.req_type}: the value of ${quote(request.key)} has ${bytes} bytes; at most ` +
+        `${bytesMax} are allowed`,
+    );
+  }
+
+  #acksOf(options: WriteOptions): { acks?: Acks } {
+    const acks = options.acks ?? this.#options.acks;
+    return acks === undefined ? {} : { acks };
+  }
+
+  /** A write that may be sent again: in a lane, if this client has a name. */
+  #executeOnce(request: KeyRequest, options: WriteOptions): Promise<Reply> {
+    const full = { ...request, ...this.#acksOf(options) };
+    if (this.#lanes === undefined) return this.#execute(full, options);
+    return this.#lanes.run((lane) => this.#execute({ ...full, ...lane }, options));
+  }
+
+  #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
+    this.#checkOpen();
+    const timeoutMs = this.#timeoutMs(options);
+    const timed = { ...request, timeout_ms: timeoutMs };
+    return withSignal(options.signal, (done) => {
+      const coordinator = this.#coordinator;
+      if (
+        coordinator === undefined || !("consistency" in timed) || timed.consistency !== "cached"
+      ) return this.#router.execute(timed, timeoutMs, done);
+      // The cache is the gateway's. Without it the key's primary knows as well, and better.
+      let cancel = () => {};
+      let cancelled = false;
+      const startMs = this.#clock.monotonicMs();
+      const attemptMs = Math.min(timeoutMs, READ_ATTEMPT_TIMEOUT_MS);
+      coordinator.request({ ...timed, timeout_ms: attemptMs }, attemptMs, (reply) => {
+        const leftMs = Math.ceil(startMs + timeoutMs - this.#clock.monotonicMs());
+        if (cancelled) return;
+        if (reply.req_type !== "error" || reply.code === "not_found") done(reply);
+        else if (leftMs <= 0) done(endOfRead(reply));
+        else cancel = this.#router.execute({ ...timed, timeout_ms: leftMs }, leftMs, done);
+      });
+      return () => {
+        cancelled = true;
+        cancel();
+      };
+    });
+  }
+
+  async #askAll<T>(
+    message: object,
+    options: CallOptions,
+    read: (id: string, reply: Reply, elapsedMs: number) => T,
+  ): Promise<T[]> {
+    const map = await this.clusterMap();
+    const timeoutMs = this.#timeoutMs(options);
+    const coordinator = this.#coordinator;
+    const begin = this.#clock.monotonicMs();
+    const ask = (id: string, send: (done: (reply: Reply) => void) => void) =>
+      withSignal<Reply>(options.signal, (done) => {
+        send(done);
+        return () => {};
+      }).then((reply) => read(id, reply, this.#clock.monotonicMs() - begin));
+    const calls = map.nodes.map((node) =>
+      ask(node.id, (done) => this.#router.request(node.id, message, timeoutMs, done))
+    );
+    if (coordinator !== undefined) {
+      calls.unshift(ask("coordinator", (done) => coordinator.request(message, timeoutMs, done)));
+    }
+    return await Promise.all(calls);
+  }
+
+  #timeoutMs(options: CallOptions): number {
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? REQUEST_TIMEOUT_MS;
+    if (!(timeoutMs > 0) || !Number.isFinite(timeoutMs)) {
+      throw new KvError(
+        "bad_request",
+        `timeoutMs must be a number that is more than 0, given ${timeoutMs}`,
+      );
+    }
+    return Math.ceil(timeoutMs);
+  }
+
+  #checkOpen(): void {
+    // Not "unavailable": whoever tries that again would do so for ever.
+    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect anew");
+  }
+}

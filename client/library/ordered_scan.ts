@@ -1,0 +1,142 @@
+/**
+ * Walks through the keys of the whole cluster in order, a page at a time; and deletes what it finds. A
+ * page is all that is kept in memory.
+ *
+ * @module
+ */
+import type { Database, ScanRequest } from "../../shared/database/database.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../../shared/base/limits.ts";
+import { selectsAll } from "../../shared/arguments/selection_fields.ts";
+import {
+  type CallOptions,
+  type KvEntry,
+  replyError,
+  withSignal,
+  type WriteOptions,
+} from "../calls/call.ts";
+import { quote } from "../calls/key_calls.ts";
+
+/** Which keys: those that begin with `prefix`, from `start` to before `end`. */
+export interface KeySelection {
+  /** Default: all. */
+  prefix?: string | undefined;
+  /** First key, inclusive; default: the first there is. In either direction the smaller end. */
+  start?: string | undefined;
+  /** End, exclusive; default: behind the last there is. */
+  end?: string | undefined;
+}
+
+/** What a walk through keys takes. `timeoutMs` bounds the time without progress. */
+export interface KeysOptions extends CallOptions, KeySelection {
+  /** From the last key to the first. Default false. */
+  reverse?: boolean | undefined;
+  /** At most so many, from 1; default: all. */
+  limit?: number | undefined;
+}
+
+/** What a walk through entries takes. */
+export interface ScanOptions extends KeysOptions {
+  /** Whether values are wanted; without, they are empty. Default true. */
+  values?: boolean | undefined;
+}
+
+/** What a deletion of many keys takes. `timeoutMs` bounds the time without progress. */
+export interface DeleteMatchingOptions extends WriteOptions {
+  /** Told now and then how many keys have been deleted. */
+  onProgress?: ((deleted: number) => void) | undefined;
+}
+
+/** @throws {KvError} `bad_request` where a bound is no key */
+export function checkSelection(what: string, { prefix, start, end }: KeySelection): void {
+  for (const key of [prefix, start, end]) {
+    if (key === undefined) continue;
+    if (typeof key !== "string") {
+      throw new KvError("bad_request", `${what}: a key must be a string, given ${typeof key}`);
+    }
+    if (key.isWellFormed()) continue;
+    throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
+  }
+}
+
+/** @throws {KvError} `bad_request` where everything would go */
+export function checkDeletion(selection: KeySelection): void {
+  checkSelection("deleteMatching", selection);
+  if (!selectsAll(selection)) return;
+  throw new KvError(
+    "bad_request",
+    'deleteMatching: required a "prefix" or "start" that is not empty, or an "end"; to delete ' +
+      "everything use flushAll()",
+  );
+}
+
+/** Pages of live entries, in order. @throws {KvError} the error that stays until the time is over */
+export async function* scanPages(
+  database: Pick<Database, "scan">,
+  options: ScanOptions,
+  timeoutMs: number,
+  checkOpen: () => void,
+): AsyncGenerator<readonly Entry[], void, void> {
+  const { limit = Infinity } = options;
+  if (!(limit >= 1) || (limit !== Infinity && !Number.isSafeInteger(limit))) {
+    throw new KvError("bad_request", `scan: limit must be a whole number from 1, given ${limit}`);
+  }
+  let left = limit;
+  let after: string | undefined;
+  do {
+    checkOpen();
+    const request: ScanRequest = {
+      prefix: options.prefix,
+      start: options.start,
+      end: options.end,
+      after,
+      limit: Math.min(left, SCAN_LIBRARY_KEYS),
+      reverse: options.reverse,
+      values: options.values ?? true,
+    };
+    const page = await withSignal<Parameters<Parameters<Database["scan"]>[2]>[0]>(
+      options.signal,
+      (done) => database.scan(request, timeoutMs, done),
+    );
+    if ("req_type" in page) throw replyError(page, "scan");
+    left -= page.entries.length;
+    if (page.entries.length > 0) yield page.entries;
+    after = page.next;
+  } while (after !== undefined && left > 0);
+}
+
+/** An entry as the library gives it. */
+export function toKvEntry(entry: Entry): KvEntry {
+  return {
+    key: entry.key,
+    value: entry.value,
+    version: entry.seq,
+    timestampMs: entry.timestampMs,
+    expiresAtMs: entry.expiresAtMs === 0 ? undefined : entry.expiresAtMs,
+    ...(entry.contentType === undefined ? {} : { contentType: entry.contentType }),
+  };
+}
+
+/** Deletes the keys of all pages, a few at a time. @returns how many were there */
+export async function deleteAll(
+  pages: AsyncIterable<readonly Entry[]>,
+  remove: (key: string) => Promise<boolean>,
+  onProgress: (deleted: number) => void,
+): Promise<number> {
+  let deleted = 0;
+  for await (const page of pages) {
+    let next = 0;
+    const worker = async () => {
+      for (let entry = page[next++]; entry !== undefined; entry = page[next++]) {
+        if (await remove(entry.key)) deleted++;
+      }
+    };
+    const workers = Array.from({ length: Math.min(DELETES_IN_FLIGHT_MAX, page.length) }, worker);
+    // All of them end before the first error goes on: nothing is deleted behind the caller's back.
+    const ends = await Promise.allSettled(workers);
+    onProgress(deleted);
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  }
+  return deleted;
+}

@@ -1,0 +1,254 @@
+/**
+ * Records of a file into a cluster: many at a time, bounded in number and bytes, each tried again
+ * for as long as nodes die and come back. Since a record is written with the same value each time, a
+ * write with an unknown outcome may be repeated too. It parses nothing; that is `import_format.ts`.
+ *
+ * Invariant: records of one key are written one after the other in the order of the file, so that
+ * the last one stays.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import { type ErrorCode, KvError, toKvError } from "../../shared/base/errors.ts";
+import {
+  IMPORT_BACKOFF_MS,
+  IMPORT_BACKOFF_MS_MAX,
+  IMPORT_BYTES_IN_FLIGHT_MAX,
+  IMPORT_GIVE_UP_MS,
+  IMPORT_IN_FLIGHT_MAX,
+  IMPORT_KEYS_COUNTED_MAX,
+  IMPORT_LISTED_MAX,
+} from "../../shared/base/limits.ts";
+import { type Random, randomFraction } from "../../shared/platform/random.ts";
+import type { ImportItem } from "./import_format.ts";
+import { KeyFingerprints } from "./key_fingerprints.ts";
+
+/** What takes the records. */
+export interface ImportTarget {
+  put(
+    key: string,
+    value: Uint8Array,
+    options: { signal?: AbortSignal; contentType?: string },
+  ): Promise<unknown>;
+}
+
+/** How an import goes about it. */
+export interface ImportOptions {
+  /** Records on their way at once. Default 256. */
+  inFlightMax?: number | undefined;
+  /** Their bytes; one larger record goes alone. Default 32 MiB. */
+  bytesInFlightMax?: number | undefined;
+  /** How long one record is tried. Default 60,000. */
+  giveUpAfterMs?: number | undefined;
+  /** Ends the import; {@linkcode runImport} then throws the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** Called after each record. */
+  onProgress?: ((summary: Readonly<ImportSummary>) => void) | undefined;
+}
+
+/** A record that did not get in, and why. */
+export interface RejectedRecord {
+  /** The line on which it begins, from 1. */
+  line: number;
+  key?: string;
+  /** Where the cluster refused it. */
+  code?: ErrorCode;
+  reason: string;
+}
+
+/** What became of a file. */
+export interface ImportSummary {
+  /** Records read, rejected ones not included. */
+  records: number;
+  /** Distinct keys among them (of the first 16,777,216 keys). */
+  keys: number;
+  /** Records whose key had been there before in the file: they replaced that one. */
+  repeatedKeys: number;
+  /** Where (the first 1,000). */
+  repeated: { line: number; key: string }[];
+  /** Records that the cluster has acknowledged. */
+  written: number;
+  /** Lines that are no records, and records that could not be written. */
+  rejected: number;
+  /** Which (the first 1,000). */
+  rejectedRecords: RejectedRecord[];
+  /** Attempts beyond the first. */
+  retries: number;
+  /** Why the rest of the file was not tried. */
+  stopped?: string;
+  elapsedMs: number;
+  recordsPerSecond: number;
+}
+
+/** Reads all items and writes them. */
+export async function runImport(
+  items: AsyncIterable<ImportItem>,
+  target: ImportTarget,
+  deps: { clock: Clock; random: Random },
+  options: ImportOptions = {},
+): Promise<ImportSummary> {
+  return await new Import(target, deps, options).run(items);
+}
+
+type ImportRecord = Extract<ImportItem, { key: string }>;
+
+class Import {
+  readonly #target: ImportTarget;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #options: ImportOptions;
+  readonly #giveUpAfterMs: number;
+  readonly #inFlightMax: number;
+  readonly #bytesInFlightMax: number;
+  readonly #seen = new KeyFingerprints(IMPORT_KEYS_COUNTED_MAX);
+  /** Per key with records on their way: the end of the last of them. */
+  readonly #tails = new Map<string, Promise<void>>();
+  readonly #summary: ImportSummary = {
+    records: 0,
+    keys: 0,
+    repeatedKeys: 0,
+    repeated: [],
+    written: 0,
+    rejected: 0,
+    rejectedRecords: [],
+    retries: 0,
+    elapsedMs: 0,
+    recordsPerSecond: 0,
+  };
+  #inFlight = 0;
+  #bytesInFlight = 0;
+  #lastSuccessMs: number;
+  /** The reader, where it waits for a place. */
+  #wake: (() => void) | undefined;
+
+  constructor(
+    target: ImportTarget,
+    deps: { clock: Clock; random: Random },
+    options: ImportOptions,
+  ) {
+    this.#target = target;
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+    this.#options = options;
+    this.#giveUpAfterMs = options.giveUpAfterMs ?? IMPORT_GIVE_UP_MS;
+    this.#inFlightMax = options.inFlightMax ?? IMPORT_IN_FLIGHT_MAX;
+    this.#bytesInFlightMax = options.bytesInFlightMax ?? IMPORT_BYTES_IN_FLIGHT_MAX;
+    this.#lastSuccessMs = deps.clock.monotonicMs();
+  }
+
+  async run(items: AsyncIterable<ImportItem>): Promise<ImportSummary> {
+    const begin = this.#clock.monotonicMs();
+    const summary = this.#summary;
+    for await (const item of items) {
+      this.#options.signal?.throwIfAborted();
+      if (item.reason !== undefined) {
+        this.#reject({ line: item.line, reason: item.reason });
+        continue;
+      }
+      this.#count(item.key, item.line);
+      const bytes = item.key.length + item.value.length;
+      while (!this.#hasPlace(bytes)) await new Promise<void>((wake) => this.#wake = wake);
+      if (summary.stopped !== undefined) break;
+      this.#begin(item, bytes);
+    }
+    while (this.#inFlight > 0) await new Promise<void>((wake) => this.#wake = wake);
+    this.#options.signal?.throwIfAborted();
+    summary.rejectedRecords.sort((a, b) => a.line - b.line);
+    summary.elapsedMs = Math.round(this.#clock.monotonicMs() - begin);
+    summary.recordsPerSecond = summary.elapsedMs > 0
+      ? Math.round(summary.written / summary.elapsedMs * 1_000)
+      : 0;
+    return summary;
+  }
+
+  #hasPlace(bytes: number): boolean {
+    return this.#inFlight === 0 ||
+      (this.#inFlight < this.#inFlightMax && this.#bytesInFlight + bytes <= this.#bytesInFlightMax);
+  }
+
+  #count(key: string, line: number): void {
+    const summary = this.#summary;
+    summary.records++;
+    const counted = !this.#seen.full;
+    if (this.#seen.add(key)) summary.keys++;
+    else if (counted) {
+      summary.repeatedKeys++;
+      if (summary.repeated.length < IMPORT_LISTED_MAX) summary.repeated.push({ line, key });
+    }
+  }
+
+  #begin(record: ImportRecord, bytes: number): void {
+    const { key } = record;
+    this.#inFlight++;
+    this.#bytesInFlight += bytes;
+    const before = this.#tails.get(key);
+    const end = before === undefined ? this.#write(record) : before.then(() => this.#write(record));
+    const tail = end.then(() => {
+      this.#inFlight--;
+      this.#bytesInFlight -= bytes;
+      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+      this.#options.onProgress?.(this.#summary);
+      const wake = this.#wake;
+      this.#wake = undefined;
+      wake?.();
+    });
+    this.#tails.set(key, tail);
+  }
+
+  /** Never throws: what goes wrong is in the summary. */
+  async #write({ key, value, line, contentType }: ImportRecord): Promise<void> {
+    const begin = this.#clock.monotonicMs();
+    const { signal } = this.#options;
+    const options = {
+      ...(signal === undefined ? {} : { signal }),
+      ...(contentType === undefined ? {} : { contentType }),
+    };
+    for (let attempt = 0;; attempt++) {
+      if (signal?.aborted) return;
+      try {
+        await this.#target.put(key, value, options);
+        this.#summary.written++;
+        this.#lastSuccessMs = this.#clock.monotonicMs();
+        return;
+      } catch (thrown) {
+        if (signal?.aborted) return;
+        const error = toKvError(thrown);
+        const now = this.#clock.monotonicMs();
+        if (!mayRepeat(error) || now - begin >= this.#giveUpAfterMs) {
+          this.#giveUp(key, line, error, now);
+          return;
+        }
+      }
+      this.#summary.retries++;
+      await sleep(this.#clock, this.#backoffMs(attempt));
+    }
+  }
+
+  #giveUp(key: string, line: number, error: KvError, now: number): void {
+    this.#reject({ line, key, code: error.code, reason: error.message });
+    if (mayRepeat(error) && now - this.#lastSuccessMs >= this.#giveUpAfterMs) {
+      // Nothing works any more: the rest of the file would take as long for each piece.
+      this.#summary.stopped ??= `no record could be written for ${this.#giveUpAfterMs} ms ` +
+        `(${error.code}: ${error.message})`;
+    }
+  }
+
+  #reject(record: RejectedRecord): void {
+    this.#summary.rejected++;
+    if (this.#summary.rejectedRecords.length < IMPORT_LISTED_MAX) {
+      this.#summary.rejectedRecords.push(record);
+    }
+  }
+
+  /** Half of it is chance, so that records that failed together do not come back together. */
+  #backoffMs(attempt: number): number {
+    const backoffMs = Math.min(IMPORT_BACKOFF_MS * 2 ** attempt, IMPORT_BACKOFF_MS_MAX);
+    return backoffMs * (0.5 + randomFraction(this.#random) / 2);
+  }
+}
+
+/** A write of the same value again does no harm, so that only what cannot get better is final. */
+function mayRepeat(error: KvError): boolean {
+  return error.retryable || error.code === "outcome_unknown" || error.code === "timeout" ||
+    error.code === "storage_failed";
+}

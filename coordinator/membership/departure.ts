@@ -1,0 +1,54 @@
+/**
+ * When a node that asked to go may go: pure functions of what is known of the members. Carrying it out is
+ * the membership's part.
+ *
+ * @module
+ */
+import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { Member } from "../state/member.ts";
+import type { PartitionTable } from "../state/partition_table.ts";
+
+type Members = ReadonlyMap<NodeId, Member>;
+
+/**
+ * Whether it holds nothing that others still need from it. One that stops must not lead what another copy
+ * could take over now; one that leaves must hold nothing, unless nobody is there to take it.
+ */
+export function mayGo(member: Member, members: Members, table: PartitionTable): boolean {
+  switch (member.farewell) {
+    case "none":
+      return false;
+    case "stopping":
+      return !leads(member, members, table);
+    case "leaving":
+      return table.heldBy(member.id).size === 0 || !hasStayers(members);
+  }
+}
+
+/** Whether all those are down that could take what is left behind, so that whoever leaves has to wait. */
+export function stayersAreDown(members: Members): boolean {
+  const isThere = ({ presence, farewell }: Member) => presence !== "down" && farewell === "none";
+  return hasStayers(members) && ![...members.values()].some(isThere);
+}
+
+/** Whether it is primary of anything that another copy could take. */
+function leads(member: Member, members: Members, table: PartitionTable): boolean {
+  for (const partition of table.heldBy(member.id)) {
+    const { primary, inSync } = table.get(partition);
+    if (primary !== member.id) continue;
+    const others = inSync.filter((id) => id !== member.id).map((id) => members.get(id));
+    const takes = (other: Member | undefined) =>
+      other?.presence === "live" && other.farewell === "none" && !other.stale.has(partition) &&
+      !other.damaged.has(partition);
+    if (others.some(takes)) return true;
+  }
+  return false;
+}
+
+/** Whether there is a node that takes what others leave behind, now or when it is back. */
+function hasStayers(members: Members): boolean {
+  for (const { farewell } of members.values()) {
+    if (farewell !== "leaving") return true;
+  }
+  return false;
+}

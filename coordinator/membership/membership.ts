@@ -1,0 +1,573 @@
+/**
+ * The coordinator's state machine: who is in the cluster and who holds what. Events in, each with the
+ * coordinator's monotonic time; effects out through {@linkcode Effects}. It does no I/O and sets no
+ * timer; whatever waits for time is looked at in `tick`. Decisions about one partition are
+ * `failover.ts` and `rebalance.ts`; this file brings them their facts and keeps the rules about time:
+ *
+ * - A node is *live* from its registration until it was not heard of for the failure timeout. Only a
+ *   live node's heartbeats are acknowledged, and only an acknowledgement gives a lease. So no lease
+ *   outlives `leaseUntilMs` of its member, whichever process of the node holds it.
+ * - An acknowledgement carries the epoch of the published map, or, for a node that has just lost a
+ *   primary's role, that of the map which will say so. A node with an older map has no lease. So from
+ *   the moment of a decision on, the one that it concerns gets no lease under the old map.
+ *   After a start with other settings it carries at least the epoch of the first map that has them: a
+ *   lease lasts as long as the node's map says, and is counted here by the settings of now.
+ * - A later process of a node ends the roles of the earlier one: what it was primary of has no primary
+ *   until the earlier one's lease has run out; its in-sync roles are stale. No published map ever
+ *   names a process as primary that was not itself given the role.
+ * - Reports count only with the partition's present term, and from the session on which the node that
+ *   may make them is registered.
+ * - Nothing is decided about a node in the first failure timeout after the coordinator's start, or
+ *   after it was itself stopped for a while: it cannot know who was silent.
+ *
+ * Time per event is proportional to what it touches, not to partitions or nodes.
+ *
+ * @module
+ */
+import type { ClusterMap, NodeId, NodeInfo } from "../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { CLOCK_DRIFT_MAX, FORGET_DOWN_MS, NODES_MAX } from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+import { mayGo, stayersAreDown } from "./departure.ts";
+import { type Effects, MapPublisher } from "../state/map_publisher.ts";
+import {
+  byId,
+  type HeldCopy,
+  infoOf,
+  type Member,
+  newMember,
+  sameInfo,
+  type SessionId,
+} from "../state/member.ts";
+import { Mover, type Place } from "../partitions/mover.ts";
+import {
+  type Forced,
+  PartitionController,
+  type Report,
+} from "../partitions/partition_controller.ts";
+import { PartitionTable } from "../state/partition_table.ts";
+import { checkRegistration } from "./registration.ts";
+import { STORED_FORMAT, type StoredCluster } from "../state/stored_cluster.ts";
+
+/** What the state machine is given. */
+export interface MembershipOptions {
+  readonly effects: Effects;
+  readonly log: Logger;
+  readonly place: Place;
+  /** As read from disk, with the settings that count from now on; or a new cluster. */
+  readonly stored: StoredCluster;
+  /** True where `stored` is not on disk as it is: a new cluster, or changed settings. */
+  readonly changed: boolean;
+  readonly repairDelayMs: number;
+  /** The first placement waits for so many nodes. */
+  readonly expectNodes: number;
+  heartbeatPort(): number;
+}
+
+/** Counts for people and tests. */
+export interface MembershipStats {
+  epoch: number;
+  nodes: { up: number; down: number; leaving: number; unknown: number };
+  partitions: number;
+  /** A new cluster is laid out when so many nodes are there; 0 once it is. */
+  awaited_nodes: number;
+  /** Partitions without a primary. */
+  unavailable_partitions: number;
+  /** Of these: nobody can take over, an operator or the return of a node is needed. */
+  lost_partitions: number;
+  /** Partitions with fewer in-sync copies than the replication factor. */
+  under_replicated_partitions: number;
+  /** Copies that were found damaged and are not replaced yet. */
+  damaged_copies: number;
+  /** Copies being filled now, and hand-overs under way. */
+  moves: number;
+  handovers: number;
+  /** Since the coordinator's start. */
+  failovers: number;
+  moves_done: number;
+  handovers_done: number;
+}
+
+/** The state machine. */
+export class Membership {
+  readonly #log: Logger;
+  readonly #effects: Effects;
+  readonly #options: MembershipOptions;
+  readonly #settings;
+  readonly #members = new Map<NodeId, Member>();
+  readonly #sessions = new Map<SessionId, NodeId>();
+  readonly #table: PartitionTable;
+  readonly #publisher: MapPublisher;
+  readonly #mover: Mover;
+  readonly #controller: PartitionController;
+  /** Processes that were told `left`; what they still send is not answered. */
+  readonly #dismissed = new Set<SessionId>();
+  #nodes: NodeInfo[] | undefined;
+  #graceUntilMs: number;
+  /** Leases that were given before the coordinator's start have ended by then. */
+  readonly #leaseGraceUntilMs: number;
+  /** The longest lease that a node may still hold. */
+  #leaseMsMax: number;
+  /** Maps before this epoch may name another lease. */
+  #settingsEpoch = 0;
+  #lastTickMs: number;
+
+  constructor(options: MembershipOptions, nowMs: number) {
+    const { stored, effects, log } = options;
+    const { map, fresh } = stored;
+    const { leaseMs, failureTimeoutMs, heartbeatIntervalMs, replicationFactor } = map.settings;
+    this.#options = options;
+    this.#effects = effects;
+    this.#log = log;
+    this.#settings = map.settings;
+    this.#graceUntilMs = nowMs + failureTimeoutMs;
+    this.#leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
+    this.#leaseGraceUntilMs = nowMs + this.#leaseMsMax * (1 + CLOCK_DRIFT_MAX);
+    this.#lastTickMs = nowMs;
+    const members = this.#members;
+    const table = new PartitionTable(map.partitions, (partition, before, after) => {
+      this.#controller.onReconfigured(partition, before, after);
+    });
+    const publisher = new MapPublisher(
+      effects,
+      log,
+      map,
+      options.heartbeatPort,
+      (epoch) => this.#snapshot(epoch),
+    );
+    this.#table = table;
+    this.#publisher = publisher;
+    this.#restoreMembers(nowMs);
+    const mover = this.#mover = new Mover({
+      members,
+      table,
+      log,
+      place: options.place,
+      replicationFactor,
+      repairDelayMs: options.repairDelayMs,
+      isPublished: (partition) =>
+        publisher.published.partitions[partition] === table.get(partition),
+      send: (session, message) => effects.send([session], message),
+    });
+    this.#controller = new PartitionController({
+      members,
+      table,
+      mover,
+      publisher,
+      log,
+      failureTimeoutMs,
+      heartbeatIntervalMs,
+      expectNodes: options.expectNodes,
+      fresh,
+      leaseGraceUntilMs: this.#leaseGraceUntilMs,
+      graceUntilMs: () => this.#graceUntilMs,
+    });
+  }
+
+  /** The map that everybody may know. */
+  get published(): ClusterMap {
+    return this.#publisher.published;
+  }
+
+  /** Begins: a new cluster or changed settings go to disk. */
+  start(nowMs: number): void {
+    if (this.#options.changed) this.#settingsEpoch = this.#publisher.decide();
+    this.#controller.settle(nowMs);
+  }
+
+  /** A node asks to be a member, or says again that it is one. @returns why it may not */
+  register(session: SessionId, message: Message<"register">, nowMs: number): KvError | undefined {
+    const known = this.#members.get(message.node);
+    const refusal = checkRegistration(message, this.#settings, known) ??
+      this.#refusedHere(session, message, known);
+    if (refusal !== undefined) {
+      this.#log.warn("a registration was refused", {
+        node: message.node,
+        code: refusal.code,
+        reason: refusal.message,
+      });
+      return refusal;
+    }
+    const member = known ?? newMember(infoOf(message), "live", nowMs);
+    const restarted = known !== undefined && message.incarnation > known.info.incarnation;
+    if (known === undefined) this.#members.set(member.id, member);
+    else if (restarted) this.#endRoles(member, nowMs);
+    this.#attach(member, session);
+    this.#log.info(restarted ? "a node has restarted" : "a node has registered", {
+      node: member.id,
+      address: `${message.host}:${message.port}`,
+      incarnation: message.incarnation,
+      held: message.held.length,
+    });
+    const isNewProcess = member.instance !== message.instance;
+    member.instance = message.instance;
+    member.memory = message.memory === true;
+    member.presence = "live";
+    member.released = false;
+    member.lastSeenMs = nowMs;
+    this.#takeHeld(member, message);
+    this.#setInfo(member, infoOf(message));
+    this.#mover.invalidateWish();
+    if (isNewProcess) {
+      this.#nodes = undefined;
+      this.#publisher.decide();
+    }
+    this.#touchNode(member);
+    this.#controller.settle(nowMs);
+    this.#publisher.subscribe(session);
+    return undefined;
+  }
+
+  /** A node's connection has ended. That alone says nothing about the node. */
+  sessionClosed(session: SessionId, nowMs: number): void {
+    this.#publisher.unsubscribe(session);
+    this.#dismissed.delete(session);
+    const id = this.#sessions.get(session);
+    this.#sessions.delete(session);
+    const member = id === undefined ? undefined : this.#members.get(id);
+    if (member?.session !== session) return;
+    member.session = undefined;
+    if (member.released) {
+      this.#markDown(member, nowMs, "it has said good-bye and gone");
+      this.#controller.settle(nowMs);
+    }
+  }
+
+  /**
+   * A heartbeat, by datagram or over a session.
+   *
+   * @returns the acknowledgement; undefined where the sender is no live member, which has then been
+   *   told to register again wherever it can be reached
+   */
+  heartbeat(
+    message: Message<"heartbeat">,
+    over: SessionId | undefined,
+    nowMs: number,
+  ): Message<"heartbeat_ack"> | undefined {
+    const member = this.#members.get(message.node);
+    const known = member !== undefined && member.instance === message.instance &&
+      member.info.incarnation === message.incarnation;
+    if (!known || member.presence !== "live") {
+      const session = over ?? (known ? member.session : undefined);
+      if (session !== undefined && !this.#dismissed.has(session)) {
+        this.#effects.send([session], { req_type: "register_again" });
+      }
+      return undefined;
+    }
+    member.lastSeenMs = nowMs;
+    member.leaseUntilMs = nowMs + this.#settings.leaseMs * (1 + CLOCK_DRIFT_MAX);
+    this.#controller.noteAdopted(member, message.epoch, nowMs);
+    return {
+      req_type: "heartbeat_ack",
+      node: message.node,
+      instance: message.instance,
+      sent: message.sent,
+      epoch: Math.max(this.published.epoch, member.ackEpochMin, this.#settingsEpoch),
+    };
+  }
+
+  /** A node's word about a partition, which counts over its present session alone. */
+  report(session: SessionId, message: Report, nowMs: number): void {
+    const id = this.#sessions.get(session);
+    const member = id === undefined ? undefined : this.#members.get(id);
+    if (member?.session !== session || member.presence !== "live") return;
+    this.#controller.report(member, message, nowMs);
+    this.#controller.settle(nowMs);
+  }
+
+  /** A node wishes to go, for good or until its process is started again. */
+  leave(session: SessionId, stopping: boolean, nowMs: number): void {
+    const id = this.#sessions.get(session);
+    const member = id === undefined ? undefined : this.#members.get(id);
+    if (member?.session !== session || member.presence !== "live") return;
+    this.#log.info(stopping ? "a node is stopping" : "a node is leaving", { node: member.id });
+    member.farewell = stopping ? "stopping" : "leaving";
+    member.released = false;
+    this.#setInfo(member, member.info);
+    if (!stopping && stayersAreDown(this.#members)) {
+      this.#log.warn("a node that leaves has to wait: all that could take its copies are down", {
+        node: member.id,
+      });
+    }
+    this.#mover.invalidateWish();
+    this.#mover.tick(nowMs);
+    this.#mover.touchNode(member.id);
+    this.#controller.settle(nowMs);
+    this.#checkFarewells(nowMs);
+  }
+
+  /**
+   * An operator makes a copy primary although it may lack acknowledged writes.
+   *
+   * @param partition undefined for every one that has no primary
+   * @param node undefined for the live node that has told of most when it registered last; see
+   *   {@linkcode askWhatIsHeld}
+   * @returns what was done
+   * @throws {KvError} `bad_request` or `unavailable`
+   */
+  force(partition: number | undefined, node: NodeId | undefined, nowMs: number): Forced[] {
+    return this.#controller.force(partition, node, nowMs);
+  }
+
+  /**
+   * What a node told of its copies when it registered may be days old. Where a partition is lost, all
+   * nodes are asked to register again, which tells what they hold by now.
+   *
+   * @returns whether they were asked
+   */
+  askWhatIsHeld(): boolean {
+    if (this.#controller.lostCount === 0) return false;
+    for (const { presence, session, released } of this.#members.values()) {
+      if (presence !== "live" || session === undefined || released) continue;
+      this.#effects.send([session], { req_type: "register_again" });
+    }
+    return true;
+  }
+
+  /** What time alone brings about. Call it every COORDINATOR_TICK_MS. */
+  tick(nowMs: number): void {
+    const { failureTimeoutMs, leaseMs } = this.#settings;
+    if (nowMs >= this.#leaseGraceUntilMs && this.#leaseMsMax !== leaseMs) {
+      this.#leaseMsMax = leaseMs;
+      this.#publisher.decide();
+    }
+    if (nowMs - this.#lastTickMs > failureTimeoutMs / 2) {
+      this.#log.warn("the coordinator itself stood still; nobody is judged for a while", {
+        ms: Math.round(nowMs - this.#lastTickMs),
+      });
+      this.#graceUntilMs = nowMs + failureTimeoutMs;
+    }
+    this.#lastTickMs = nowMs;
+    if (nowMs >= this.#graceUntilMs) {
+      for (const member of this.#members.values()) {
+        if (member.presence === "down") continue;
+        if (nowMs - member.lastSeenMs < failureTimeoutMs) continue;
+        this.#markDown(member, nowMs, `not heard of for ${failureTimeoutMs} ms`);
+      }
+    }
+    this.#controller.tick(nowMs);
+    this.#forgetNodes(nowMs);
+    this.#mover.tick(nowMs);
+    this.#controller.settle(nowMs);
+    this.#checkFarewells(nowMs);
+  }
+
+  /** The map given to {@linkcode Effects.persist} is on disk. */
+  persisted(epoch: number, nowMs: number): void {
+    this.#publisher.persisted(epoch);
+    this.#mover.onPublished();
+    this.#controller.settle(nowMs);
+  }
+
+  /** It could not be written. */
+  persistFailed(epoch: number, error: KvError, nowMs: number): void {
+    this.#publisher.persistFailed(epoch, error, nowMs);
+  }
+
+  /** Counts; takes time proportional to the number of partitions. */
+  stats(): MembershipStats {
+    const nodes = { up: 0, down: 0, leaving: 0, unknown: 0 };
+    let damaged = 0;
+    for (const member of this.#members.values()) {
+      if (member.presence === "unknown") nodes.unknown++;
+      else nodes[member.info.state]++;
+      damaged += member.damaged.size;
+    }
+    let unavailable = 0;
+    let under = 0;
+    for (const { primary, inSync } of this.#table.toArray()) {
+      if (primary === undefined) unavailable++;
+      if (inSync.length < this.#settings.replicationFactor) under++;
+    }
+    return {
+      epoch: this.published.epoch,
+      nodes,
+      partitions: this.#table.size,
+      awaited_nodes: this.#controller.awaitedNodes,
+      unavailable_partitions: unavailable,
+      lost_partitions: this.#controller.lostCount,
+      under_replicated_partitions: under,
+      damaged_copies: damaged,
+      moves: this.#table.learnerCount,
+      handovers: this.#mover.handoverCount,
+      failovers: this.#controller.counts.failovers,
+      moves_done: this.#controller.counts.movesDone,
+      handovers_done: this.#controller.counts.handoversDone,
+    };
+  }
+
+  #restoreMembers(nowMs: number): void {
+    const { map, members } = this.#options.stored;
+    for (const info of map.nodes) {
+      const member = newMember(info, info.state === "down" ? "down" : "unknown", nowMs);
+      if (info.state === "leaving") member.farewell = "leaving";
+      member.leaseUntilMs = this.#leaseGraceUntilMs;
+      // Long down as far as anybody knows: it is not wished for again until it comes. One that a
+      // partition still waits for is.
+      if (this.#table.heldBy(info.id).size === 0) member.downSinceMs = -Infinity;
+      this.#members.set(info.id, member);
+    }
+    for (const { id, instance, memory, stale } of members) {
+      const member = this.#members.get(id);
+      if (member === undefined) continue;
+      member.instance = instance;
+      member.memory = memory;
+      for (const partition of stale) member.stale.add(partition);
+    }
+  }
+
+  #refusedHere(
+    session: SessionId,
+    message: Message<"register">,
+    known: Member | undefined,
+  ): KvError | undefined {
+    const other = this.#sessions.get(session);
+    if (other !== undefined && other !== message.node) {
+      return new KvError("bad_request", `register: this connection is that of node ${other}`);
+    }
+    if (known === undefined && this.#members.size >= NODES_MAX) {
+      return new KvError(
+        "overloaded",
+        `register: a cluster has at most ${NODES_MAX} nodes, and this one has as many`,
+      );
+    }
+    return undefined;
+  }
+
+  #attach(member: Member, session: SessionId): void {
+    const old = member.session;
+    if (old !== undefined && old !== session) {
+      this.#publisher.unsubscribe(old);
+      this.#sessions.delete(old);
+      this.#effects.close(old);
+    }
+    this.#dismissed.delete(session);
+    this.#publisher.unsubscribe(session);
+    this.#sessions.set(session, member.id);
+    member.session = session;
+  }
+
+  /** A later process has come: the earlier one's roles do not count any more. */
+  #endRoles(member: Member, nowMs: number): void {
+    const { id } = member;
+    for (const partition of [...this.#table.heldBy(id)].sort((a, b) => a - b)) {
+      const config = this.#table.get(partition);
+      if (config.inSync.includes(id)) member.stale.add(partition);
+      const wasPrimary = config.primary === id;
+      if (wasPrimary) this.#controller.barUntil(partition, member.leaseUntilMs);
+      this.#table.reconfigure(partition, {
+        primary: wasPrimary ? undefined : config.primary,
+        inSync: config.inSync,
+        learners: config.learners.filter((learner) => learner !== id),
+      });
+    }
+    member.damaged.clear();
+    member.registeredMs = nowMs;
+    member.farewell = "none";
+  }
+
+  #takeHeld(member: Member, message: Message<"register">): void {
+    const held = new Map<number, HeldCopy>();
+    for (const [partition, term, lastSeq, damaged] of message.held) {
+      held.set(partition, { term, lastSeq });
+      if (damaged === 1 && this.#table.get(partition).inSync.includes(member.id)) {
+        member.damaged.add(partition);
+      }
+    }
+    member.held = held;
+  }
+
+  #setInfo(member: Member, info: NodeInfo): void {
+    const state = member.presence === "down"
+      ? "down"
+      : member.farewell === "leaving"
+      ? "leaving"
+      : "up";
+    const next: NodeInfo = { ...info, state };
+    if (sameInfo(member.info, next)) return;
+    member.info = next;
+    this.#nodes = undefined;
+    this.#publisher.decide();
+  }
+
+  #markDown(member: Member, nowMs: number, reason: string): void {
+    this.#log.warn("a node is down", { node: member.id, reason });
+    member.presence = "down";
+    member.downSinceMs = nowMs;
+    this.#setInfo(member, member.info);
+    this.#mover.invalidateWish();
+    this.#touchNode(member);
+  }
+
+  #touchNode(member: Member): void {
+    this.#controller.touchNode(member.id);
+    this.#mover.touchNode(member.id);
+  }
+
+  #remove(member: Member): void {
+    this.#members.delete(member.id);
+    this.#nodes = undefined;
+    this.#mover.invalidateWish();
+    this.#publisher.decide();
+  }
+
+  /** Nodes that are down, hold nothing and will hardly come back under this id. */
+  #forgetNodes(nowMs: number): void {
+    for (const member of this.#members.values()) {
+      if (member.presence !== "down" || this.#table.heldBy(member.id).size > 0) continue;
+      const keepMs = member.farewell === "leaving"
+        ? 0
+        : member.memory
+        ? this.#options.repairDelayMs
+        : FORGET_DOWN_MS;
+      if (nowMs < Math.max(member.downSinceMs, member.lastSeenMs) + keepMs) continue;
+      this.#log.info("a node is taken off the list", { node: member.id });
+      this.#remove(member);
+    }
+  }
+
+  /** Lets go who holds nothing that matters. */
+  #checkFarewells(nowMs: number): void {
+    for (const member of this.#members.values()) {
+      const { session, released } = member;
+      if (released || session === undefined || !mayGo(member, this.#members, this.#table)) continue;
+      if (member.farewell === "leaving" && this.#table.heldBy(member.id).size === 0) {
+        this.#log.info("a node has left", { node: member.id });
+        this.#remove(member);
+        this.#sessions.delete(session);
+      } else {
+        member.released = true;
+      }
+      this.#dismiss(session);
+    }
+    this.#publisher.flush(nowMs);
+  }
+
+  #dismiss(session: SessionId): void {
+    this.#publisher.sendAfterwards(session, { req_type: "left" });
+    this.#dismissed.add(session);
+  }
+
+  #snapshot(epoch: number): StoredCluster {
+    this.#nodes ??= [...this.#members.values()].sort(byId).map(({ info }) => info);
+    const members = [...this.#members.values()].sort(byId);
+    return {
+      format: STORED_FORMAT,
+      map: {
+        epoch,
+        settings: this.#settings,
+        nodes: this.#nodes,
+        partitions: this.#table.toArray(),
+      },
+      members: members.map(({ id, instance, memory, stale }) => ({
+        id,
+        instance,
+        memory,
+        stale: [...stale],
+      })),
+      fresh: this.#controller.fresh,
+      leaseMsMax: this.#leaseMsMax,
+    };
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Who serves a partition: the judgement of one partition, as a pure function of its configuration and
+ * of what is known of its copies. It decides about primaries and about who leaves the in-sync set;
+ * new copies are `rebalance.ts`.
+ *
+ * The rules:
+ *
+ * 1. A copy is *hot* if its node is live, the role was given to (or kept by) the process that runs
+ *    now, and it is not damaged. It is *cold* if its node is live but the process is a later one than
+ *    that which was in sync: what counts is what its disk still holds.
+ * 2. With a hot primary, members that are down, cold, damaged, or accused by the primary of not
+ *    acknowledging leave the set. Down and cold ones only when the primary has been heard of clearly
+ *    later than they were: where everything stops at once (a power cut), nobody is dropped on the word
+ *    of a node that has just not been missed yet, and all copies keep their claim. One that asked to
+ *    go and was let go leaves at once, unless the primary is about to go as well (everything is being
+ *    stopped).
+ * 3. Without one, nobody is made primary before every lease of the last primary has run out. Then the
+ *    first hot member, in the order of the set, takes over; again only if it was heard of clearly
+ *    later than those who are dropped. A damaged primary has stopped by itself, so nobody waits for it.
+ * 4. Without a hot member, cold ones are considered when all members are back, or the missing ones
+ *    have been missing for the failure timeout. The one whose disk reports the highest (term, last
+ *    seq) is chosen; damaged copies and those that report nothing of the partition do not qualify.
+ *    Every in-sync copy has every acknowledged write on disk, so any that qualifies is good.
+ * 5. Otherwise the partition has no primary and keeps the list of those who hold its data.
+ *
+ * Invariants: a primary that is given here is hot, or cold and qualified, and was in the in-sync set;
+ * the in-sync set only shrinks.
+ *
+ * @module
+ */
+import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import type { HeldCopy, Presence } from "../state/member.ts";
+
+/** What is known of a copy and its node. */
+export interface CopyStanding {
+  readonly presence: Presence;
+  /** The role belongs to an earlier process of the node. */
+  readonly stale: boolean;
+  readonly damaged: boolean;
+  /** The primary reported that this copy does not follow. */
+  readonly accused: boolean;
+  /** Its process asked to go, and was let go: it is not just missed. */
+  readonly saidGoodbye: boolean;
+  /** Its process is about to go. */
+  readonly going: boolean;
+  readonly lastSeenMs: number;
+  readonly registeredMs: number;
+  readonly leaseUntilMs: number;
+  /** What the disk held when the process registered; undefined for nothing. */
+  readonly held: HeldCopy | undefined;
+}
+
+/** A partition and everything that its judgement depends on. */
+export interface Case {
+  readonly config: PartitionConfig;
+  copy(id: NodeId): CopyStanding;
+  /** Some primary that is not in the configuration any more may hold a lease until then. */
+  readonly leaseUntilMs: number;
+  /** No node is known to have served the partition, ever. */
+  readonly fresh: boolean;
+  readonly failureTimeoutMs: number;
+  /** Nobody counts as missing before; the coordinator may not have been able to hear. */
+  readonly graceUntilMs: number;
+  readonly heartbeatIntervalMs: number;
+}
+
+/** What becomes of the partition. */
+export interface Verdict {
+  /** What changes; the term is the caller's to raise. */
+  readonly change?: {
+    readonly primary: NodeId | undefined;
+    readonly inSync: readonly NodeId[];
+    readonly learners: readonly NodeId[];
+    /** Cold copies whose role counts from now on. */
+    readonly revived: readonly NodeId[];
+    /** The new term is higher than this one. */
+    readonly termFloor: number;
+  };
+  /** When to look again, if nothing happens before. */
+  readonly waitUntilMs?: number;
+  /** Nobody can serve, and nothing is being waited for but the return of a node or an operator. */
+  readonly lost: boolean;
+}
+
+const SETTLED: Verdict = { lost: false };
+
+/** Judges a partition. */
+export function judge(of: Case, nowMs: number): Verdict {
+  const { config } = of;
+  if (config.inSync.length === 0) return SETTLED;
+  const { primary } = config;
+  if (primary === undefined) return elect(of, nowMs);
+  const copy = of.copy(primary);
+  if (isHot(copy)) return shrink(of, primary, copy, nowMs);
+  if (copy.presence === "unknown" && !copy.stale) {
+    return { lost: false, waitUntilMs: copy.lastSeenMs + of.failureTimeoutMs };
+  }
+  return elect(of, nowMs);
+}
+
+/** Rule 1. */
+export function isHot(copy: CopyStanding): boolean {
+  return copy.presence === "live" && !copy.stale && !copy.damaged;
+}
+
+/** Rule 2. */
+function shrink(of: Case, primary: NodeId, witness: CopyStanding, nowMs: number): Verdict {
+  const { config } = of;
+  let waiting = false;
+  const inSync = config.inSync.filter((id) => {
+    if (id === primary) return true;
+    const copy = of.copy(id);
+    if (copy.accused || (copy.damaged && copy.presence === "live")) return false;
+    if (isHot(copy) || isUndecided(copy)) return true;
+    if (isOutlivedBy(copy, witness, of) || (copy.saidGoodbye && !witness.going)) return false;
+    waiting = true;
+    return true;
+  });
+  const learners = config.learners.filter((id) => of.copy(id).presence !== "down");
+  const wait = waiting ? { waitUntilMs: nowMs + of.heartbeatIntervalMs } : {};
+  if (inSync.length === config.inSync.length && learners.length === config.learners.length) {
+    return { lost: false, ...wait };
+  }
+  return { change: { primary, inSync, learners, revived: [], termFloor: 0 }, lost: false, ...wait };
+}
+
+/** Rules 3 to 5. */
+function elect(of: Case, nowMs: number): Verdict {
+  const { config } = of;
+  const old = config.primary === undefined ? undefined : of.copy(config.primary);
+  const stoppedItself = old !== undefined && old.presence === "live" && !old.stale;
+  const leaseUntilMs = Math.max(
+    of.leaseUntilMs,
+    old === undefined || stoppedItself ? 0 : old.leaseUntilMs,
+  );
+  if (nowMs < leaseUntilMs) return { lost: false, waitUntilMs: leaseUntilMs };
+
+  const hot = config.inSync.filter((id) => isHot(of.copy(id)));
+  const gone = config.inSync.filter((id) => {
+    const copy = of.copy(id);
+    return !isHot(copy) && !isUndecided(copy) && !(copy.damaged && copy.presence === "live");
+  });
+  const next = hot.find((id) => {
+    const witness = of.copy(id);
+    return gone.every((other) => isOutlivedBy(of.copy(other), witness, of));
+  });
+  if (next !== undefined) {
+    const inSync = config.inSync.filter((id) => hot.includes(id) || isUndecided(of.copy(id)));
+    return { change: { ...change(of, next, inSync), revived: [], termFloor: 0 }, lost: false };
+  }
+  if (hot.length > 0) return { lost: false, waitUntilMs: nowMs + of.heartbeatIntervalMs };
+  // Damaged and alone, it goes on with what can be read: nobody else has the rest either.
+  return electCold(of, nowMs, stoppedItself && config.inSync.length === 1);
+}
+
+/** Rules 4 and 5. @param served a damaged primary serves what it can read */
+function electCold(of: Case, nowMs: number, served: boolean): Verdict {
+  const { config } = of;
+  const missing = config.inSync.map((id) => of.copy(id)).filter((c) => c.presence !== "live");
+  const waitUntilMs = Math.max(
+    missing.length > 0 ? of.graceUntilMs : 0,
+    ...missing.map(({ lastSeenMs }) => lastSeenMs + of.failureTimeoutMs),
+  );
+  const candidates = qualified(of);
+  const best = candidates[0];
+  if (nowMs < waitUntilMs || best === undefined) {
+    const waiting = nowMs < waitUntilMs;
+    const verdict = { lost: !waiting && !served, ...(waiting ? { waitUntilMs } : {}) };
+    if (config.primary === undefined || served) return verdict;
+    return {
+      change: { ...change(of, undefined, config.inSync), revived: [], termFloor: 0 },
+      ...verdict,
+    };
+  }
+  const termFloor = Math.max(...candidates.map((id) => of.copy(id).held?.term ?? 0));
+  return {
+    change: { ...change(of, best, candidates), revived: candidates, termFloor },
+    lost: false,
+  };
+}
+
+/** Cold copies that may serve, the best first. */
+function qualified(of: Case): NodeId[] {
+  const { inSync } = of.config;
+  const cold = inSync.filter((id) => {
+    const copy = of.copy(id);
+    return copy.presence === "live" && !copy.damaged;
+  });
+  const holding = cold.filter((id) => of.copy(id).held !== undefined);
+  if (holding.length > 0) {
+    return holding.toSorted((a, b) => compareHeld(of.copy(b).held, of.copy(a).held));
+  }
+  // A partition that nobody has ever served: all processes ended before any had noted it down.
+  return of.fresh && cold.length === inSync.length ? cold : [];
+}
+
+function compareHeld(a: HeldCopy | undefined, b: HeldCopy | undefined): number {
+  if (a === undefined || b === undefined) return 0;
+  return a.term - b.term || a.lastSeq - b.lastSeq;
+}
+
+function change(of: Case, primary: NodeId | undefined, inSync: readonly NodeId[]) {
+  const learners = of.config.learners.filter((id) => of.copy(id).presence !== "down");
+  return { primary, inSync, learners };
+}
+
+/** The coordinator has just started, and the node may still be what it was. */
+function isUndecided(copy: CopyStanding): boolean {
+  return copy.presence === "unknown" && !copy.stale;
+}
+
+/** Whether the witness was heard of when the copy's process certainly was not there any more. */
+function isOutlivedBy(copy: CopyStanding, witness: CopyStanding, of: Case): boolean {
+  return copy.presence === "live"
+    ? witness.lastSeenMs > copy.registeredMs
+    : witness.lastSeenMs > copy.lastSeenMs + 2 * of.heartbeatIntervalMs;
+}

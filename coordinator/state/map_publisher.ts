@@ -1,0 +1,157 @@
+/**
+ * Brings decisions to disk and then to the nodes. A map that was not written is never shown to
+ * anybody; what is decided while one is being written goes into the next.
+ *
+ * Invariants: epochs grow with each attempt to write, so two maps of one epoch never exist; a session
+ * is told nothing before the map that contains its registration is on disk; after that it is told
+ * every published map, in order.
+ *
+ * @module
+ */
+import { type ClusterMap, mapDelta } from "../../shared/cluster/cluster_map.ts";
+import { invariant, type KvError } from "../../shared/base/errors.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+import type { SessionId } from "./member.ts";
+import type { StoredCluster } from "./stored_cluster.ts";
+
+/** What the coordinator's state machine brings about. Implemented by the runtime. */
+export interface Effects {
+  /** Writes the document; `persisted` or `persistFailed` with its epoch follows, later. */
+  persist(cluster: StoredCluster): void;
+  /** Sends a message to each of the sessions. */
+  send(sessions: readonly SessionId[], message: Message): void;
+  /** Ends a session that is of no use any more. */
+  close(session: SessionId): void;
+  /** A map is on disk and is what counts from now on. */
+  published(map: ClusterMap): void;
+}
+
+/** A failed write is tried again after so long. */
+const PERSIST_RETRY_MS = 1_000;
+
+interface Subscription {
+  /** It gets its first map when this epoch is published. */
+  readonly fromEpoch: number;
+  /** The epoch that it was told last; 0 for none. */
+  toldEpoch: number;
+}
+
+/** The way from a decision to everybody's map. */
+export class MapPublisher {
+  published: ClusterMap;
+  readonly #effects: Effects;
+  readonly #log: Logger;
+  readonly #snapshot: (epoch: number) => StoredCluster;
+  readonly #heartbeatPort: () => number;
+  readonly #sessions = new Map<SessionId, Subscription>();
+  /** What is to be sent once a map is published, in the order of the requests. */
+  readonly #afterwards: { epoch: number; session: SessionId; message: Message }[] = [];
+  #dirty = false;
+  #writing: StoredCluster | undefined;
+  #lastEpoch: number;
+  #retryAtMs = 0;
+
+  /** @param snapshot gives the document of all that is decided, under the given epoch */
+  constructor(
+    effects: Effects,
+    log: Logger,
+    first: ClusterMap,
+    heartbeatPort: () => number,
+    snapshot: (epoch: number) => StoredCluster,
+  ) {
+    this.#effects = effects;
+    this.#log = log;
+    this.#heartbeatPort = heartbeatPort;
+    this.#snapshot = snapshot;
+    this.published = first;
+    this.#lastEpoch = first.epoch;
+  }
+
+  /** Something was decided. @returns the earliest epoch that will carry it */
+  decide(): number {
+    this.#dirty = true;
+    return this.#lastEpoch + 1;
+  }
+
+  /** The epoch that carries everything decided so far. */
+  get decidedEpoch(): number {
+    return this.#dirty ? this.#lastEpoch + 1 : this.#writing?.map.epoch ?? this.published.epoch;
+  }
+
+  /** Begins to write what was decided, unless a write is under way. */
+  flush(nowMs: number): void {
+    if (!this.#dirty || this.#writing !== undefined || nowMs < this.#retryAtMs) return;
+    this.#dirty = false;
+    this.#lastEpoch++;
+    this.#writing = this.#snapshot(this.#lastEpoch);
+    this.#effects.persist(this.#writing);
+  }
+
+  /** The map is on disk: publishes it. */
+  persisted(epoch: number): void {
+    const stored = this.#writing;
+    invariant(stored?.map.epoch === epoch, "the map that was being written is on disk", { epoch });
+    this.#writing = undefined;
+    const before = this.published;
+    const map = this.published = stored.map;
+    this.#effects.published(map);
+
+    const level: SessionId[] = [];
+    const behind: SessionId[] = [];
+    for (const [session, subscription] of this.#sessions) {
+      if (subscription.fromEpoch > epoch) continue;
+      (subscription.toldEpoch === before.epoch ? level : behind).push(session);
+      subscription.toldEpoch = epoch;
+    }
+    if (level.length > 0) {
+      this.#effects.send(level, { req_type: "map_delta", delta: mapDelta(before, map) });
+    }
+    if (behind.length > 0) this.#effects.send(behind, this.#registered());
+    while (this.#afterwards[0] !== undefined && this.#afterwards[0].epoch <= epoch) {
+      const due = this.#afterwards.shift();
+      if (due !== undefined) this.#effects.send([due.session], due.message);
+    }
+  }
+
+  /** The map could not be written; nobody has seen it. */
+  persistFailed(epoch: number, error: KvError, nowMs: number): void {
+    invariant(this.#writing?.map.epoch === epoch, "the map was being written", { epoch });
+    this.#writing = undefined;
+    this.#dirty = true;
+    this.#retryAtMs = nowMs + PERSIST_RETRY_MS;
+    this.#log.error("the cluster map cannot be written: membership stands still", {
+      epoch,
+      error: error.message,
+    });
+  }
+
+  /** Sends the session a whole map, once it contains all that was decided so far, and then changes. */
+  subscribe(session: SessionId): void {
+    const fromEpoch = this.decidedEpoch;
+    const subscription = { fromEpoch, toldEpoch: 0 };
+    this.#sessions.set(session, subscription);
+    if (fromEpoch > this.published.epoch) return;
+    subscription.toldEpoch = this.published.epoch;
+    this.#effects.send([session], this.#registered());
+  }
+
+  unsubscribe(session: SessionId): void {
+    this.#sessions.delete(session);
+  }
+
+  /** Sends a message once all that was decided so far is published. */
+  sendAfterwards(session: SessionId, message: Message): void {
+    const epoch = this.decidedEpoch;
+    if (epoch <= this.published.epoch) this.#effects.send([session], message);
+    else this.#afterwards.push({ epoch, session, message });
+  }
+
+  #registered(): Message<"registered"> {
+    return {
+      req_type: "registered",
+      map: this.published,
+      heartbeat_port: this.#heartbeatPort(),
+    };
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What the coordinator knows of one node beyond its line in the cluster map: whether it is alive, how
+ * long it may still hold a lease, what its disk holds, and which of its roles count. Data only.
+ *
+ * @module
+ */
+import type { NodeId, NodeInfo } from "../../shared/cluster/cluster_map.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+
+/** One TCP connection of a node, numbered by the runtime; never used twice. */
+export type SessionId = number;
+
+/**
+ * `live`: registered, and heard of within the failure timeout. `unknown`: the coordinator has just
+ * started and cannot tell yet. `down`: declared failed, or gone.
+ */
+export type Presence = "live" | "unknown" | "down";
+
+/** What a node's disk held of a partition when it registered. */
+export interface HeldCopy {
+  readonly term: number;
+  readonly lastSeq: number;
+}
+
+/** `stopping`: its process ends, its copies stay where they are. `leaving`: it goes for good. */
+export type Farewell = "none" | "stopping" | "leaving";
+
+/** A node of the cluster. Changed by the membership alone. */
+export interface Member {
+  readonly id: NodeId;
+  info: NodeInfo;
+  /** Tells two processes of one data folder apart; undefined where it is not known. */
+  instance: string | undefined;
+  /** Its data goes with its process, which then comes back with another id. */
+  memory: boolean;
+  presence: Presence;
+  session: SessionId | undefined;
+  farewell: Farewell;
+  /** `left` was sent: when its session ends, so did its process. */
+  released: boolean;
+  /** Last heartbeat or registration, on the coordinator's monotonic clock; or its own start. */
+  lastSeenMs: number;
+  /** When its present process registered for the first time. */
+  registeredMs: number;
+  /** No lease of this node outlives this moment, whatever process of it holds one. */
+  leaseUntilMs: number;
+  /** Since when it is down. */
+  downSinceMs: number;
+  /**
+   * Acknowledgements carry at least this epoch: the first one in which it lost a primary's role. So
+   * a node that has not been told yet gets no lease for it from the moment of the decision.
+   */
+  ackEpochMin: number;
+  held: ReadonlyMap<number, HeldCopy>;
+  /** Partitions in whose in-sync set it stands for what an earlier process of it held. */
+  readonly stale: Set<number>;
+  /** Partitions of which it found its copy damaged. */
+  readonly damaged: Set<number>;
+}
+
+/** A member of which nothing more is known than its line in the map. */
+export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Member {
+  return {
+    id: info.id,
+    info,
+    instance: undefined,
+    memory: false,
+    presence,
+    session: undefined,
+    farewell: "none",
+    released: false,
+    lastSeenMs: nowMs,
+    registeredMs: nowMs,
+    leaseUntilMs: nowMs,
+    downSinceMs: nowMs,
+    ackEpochMin: 0,
+    held: new Map(),
+    stale: new Set(),
+    damaged: new Set(),
+  };
+}
+
+/** The order in which nodes are gone through wherever the outcome may depend on it. */
+export function byId(a: { readonly id: NodeId }, b: { readonly id: NodeId }): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
+/** A node's line in the map, as it says itself. */
+export function infoOf(message: Message<"register">): NodeInfo {
+  return {
+    id: message.node,
+    host: message.host,
+    port: message.port,
+    httpPort: message.http_port,
+    zone: message.zone,
+    weight: message.weight,
+    incarnation: message.incarnation,
+    state: "up",
+  };
+}
+
+/** Whether two lines of a node say the same. */
+export function sameInfo(a: NodeInfo, b: NodeInfo): boolean {
+  return a.host === b.host && a.port === b.port && a.httpPort === b.httpPort && a.zone === b.zone &&
+    a.weight === b.weight && a.incarnation === b.incarnation && a.state === b.state;
+}

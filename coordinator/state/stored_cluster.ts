@@ -1,0 +1,89 @@
+/**
+ * The document that the coordinator keeps on disk: the cluster map, and what must outlive the
+ * coordinator so that a restart of it never makes a role of an earlier process count again. Checked
+ * when read: a damaged document is refused, not repaired.
+ *
+ * @module
+ */
+import {
+  checkInvariants,
+  type ClusterMap,
+  type ClusterSettings,
+  type NodeId,
+  type PartitionConfig,
+} from "../../shared/cluster/cluster_map.ts";
+import { KvError, toKvError } from "../../shared/base/errors.ts";
+import { isClusterMap } from "../../shared/cluster/map_shape.ts";
+
+/** The layout of {@linkcode StoredCluster}. */
+export const STORED_FORMAT = 1;
+
+/** What is kept of a node beside its line in the map. */
+export interface StoredMember {
+  readonly id: NodeId;
+  readonly instance: string | undefined;
+  readonly memory: boolean;
+  /** Partitions whose in-sync role is that of an earlier process. */
+  readonly stale: readonly number[];
+}
+
+/** The document. */
+export interface StoredCluster {
+  readonly format: typeof STORED_FORMAT;
+  readonly map: ClusterMap;
+  readonly members: readonly StoredMember[];
+  /** Partitions that no node is known to have served yet. */
+  readonly fresh: readonly number[];
+  /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
+  readonly leaseMsMax: number;
+}
+
+/** A new cluster, of which nobody knows yet. */
+export function newCluster(settings: ClusterSettings): StoredCluster {
+  const unplaced: PartitionConfig = { term: 0, primary: undefined, inSync: [], learners: [] };
+  const partitions = Array.from({ length: settings.partitionCount }, () => unplaced);
+  const map = { epoch: 0, settings, nodes: [], partitions };
+  return { format: STORED_FORMAT, map, members: [], fresh: [], leaseMsMax: settings.leaseMs };
+}
+
+/**
+ * The document as it was read from disk.
+ *
+ * @throws {KvError} `wrong_version` for another format, `corrupt` for anything that is no cluster
+ */
+export function parseStoredCluster(document: unknown): StoredCluster {
+  const { format } = asObject(document, "the document");
+  if (format !== STORED_FORMAT) {
+    throw new KvError(
+      "wrong_version",
+      `the cluster map on disk has format ${JSON.stringify(format)}, this program reads ` +
+        `${STORED_FORMAT}; use the version of kv-coordinator that wrote it`,
+    );
+  }
+  try {
+    const stored = document as StoredCluster;
+    if (!isClusterMap(stored.map)) throw new TypeError("the map is incomplete");
+    for (const { id, stale } of stored.members) {
+      if (typeof id !== "string" || !Array.isArray(stale)) throw new TypeError("a member");
+    }
+    if (!Array.isArray(stored.fresh)) throw new TypeError("a list is missing");
+    checkInvariants(stored.map);
+    // It is not in documents that were written before there was such a line.
+    const { leaseMsMax = stored.map.settings.leaseMs } = stored;
+    if (!(leaseMsMax >= stored.map.settings.leaseMs)) throw new TypeError("leaseMsMax");
+    return { ...stored, leaseMsMax };
+  } catch (error) {
+    throw new KvError(
+      "corrupt",
+      `the cluster map on disk is damaged (${toKvError(error).message}); put back a copy of it`,
+      { cause: error },
+    );
+  }
+}
+
+function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new KvError("corrupt", `the cluster map on disk is damaged: ${what} is not an object`);
+  }
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,85 @@
+/**
+ * What a node does with its own copies in the background, one partition at a time and slowly: reads
+ * them through (LevelDB does not notice by itself what has rotted), and drops tombstones that no copy
+ * needs any more.
+ *
+ * A tombstone may go when it is committed and old: a copy that was away for so long is sent everything,
+ * because its commit seq is below the horizon. Each copy drops its own; tombstones do not count in the
+ * digest that copies compare.
+ *
+ * @module
+ */
+import { isTombstone } from "../../shared/base/entry.ts";
+import { KvError, toKvError } from "../../shared/base/errors.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import type { Replica } from "../replication/replica.ts";
+
+/** What it calls. */
+export interface ScrubberPorts {
+  readonly log: Logger;
+  wallMs(): number;
+  /** How long a tombstone is kept at least. */
+  readonly tombstoneKeepMs: number;
+}
+
+/** The background work of one node. */
+export class Scrubber {
+  readonly #ports: ScrubberPorts;
+  #busy = false;
+  /** Partitions read through since the start. */
+  scrubbed = 0;
+  tombstonesDropped = 0;
+
+  constructor(ports: ScrubberPorts) {
+    this.#ports = ports;
+  }
+
+  /** Looks after one partition, unless another one is being looked after. */
+  visit(replica: Replica): void {
+    if (this.#busy || !replica.isSettled) return;
+    this.#busy = true;
+    this.#visit(replica).catch((error) => {
+      this.#ports.log.warn("a partition could not be read through", {
+        partition: replica.partition,
+        error: toKvError(error).message,
+      });
+    }).finally(() => {
+      this.#busy = false;
+    });
+  }
+
+  async #visit(replica: Replica): Promise<void> {
+    const sound = await replica.store.verify();
+    this.scrubbed++;
+    if (!replica.isSettled) return;
+    if (!sound) {
+      replica.onDamaged(
+        new KvError("corrupt", "the partition's data does not agree with its digest"),
+      );
+      return;
+    }
+    if ((replica.store.state.tombstones ?? 0) > 0) await this.#dropTombstones(replica);
+  }
+
+  async #dropTombstones(replica: Replica): Promise<void> {
+    const { store } = replica;
+    const before = this.#ports.wallMs() - this.#ports.tombstoneKeepMs;
+    let after: string | undefined;
+    do {
+      const page = await store.scan(after, { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES });
+      after = page.next;
+      for (const old of page.entries) {
+        // The copy may have got another role, and the key another entry, while the page was read.
+        if (!replica.isSettled) return;
+        const entry = isTombstone(old) ? store.get(old.key) : undefined;
+        const { commitSeq, horizon } = store.state;
+        if (entry === undefined || !isTombstone(entry)) continue;
+        if (entry.seq > commitSeq || entry.timestampMs > before) continue;
+        store.remove(entry.key);
+        store.setState({ horizon: Math.max(horizon, entry.seq) });
+        this.tombstonesDropped++;
+      }
+    } while (after !== undefined);
+  }
+}

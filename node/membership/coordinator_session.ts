@@ -1,0 +1,516 @@
+/**
+ * The node's session with the coordinator over TCP: finds it, registers, keeps the map up to date,
+ * passes orders to the node core, and begins anew for as long as it takes whenever the connection
+ * breaks. It decides nothing about partitions, and serving goes on while there is no session.
+ *
+ * Invariants: the node core is given maps of one cluster only, the one that its folder belongs to,
+ * each whole and newer than the one before; a report leaves only on a session on which this process
+ * is registered.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../../shared/platform/clock.ts";
+import { applyDelta, checkInvariants, type ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import { Connection } from "../../shared/wire/connection.ts";
+import { type ErrorCode, isErrorCode, KvError, toKvError } from "../../shared/base/errors.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  SESSION_BACKOFF_MS,
+  SESSION_BACKOFF_MS_MAX,
+  SESSION_PING_MS,
+  SESSION_REPLY_TIMEOUT_MS,
+  SESSION_SILENCE_MS,
+} from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import { type HeldPartition, type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { type Random, randomFraction } from "../../shared/platform/random.ts";
+import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
+import type { HeartbeatAck } from "./heartbeat_sender.ts";
+
+/** What the session needs of the node core. */
+export interface SessionNode {
+  /** What the disk holds, for the registration. */
+  held(): HeldPartition[];
+  map(): ClusterMap | undefined;
+  /** The session is (again) up: repeat what the coordinator has not acted upon. */
+  onCoordinatorUp(): void;
+  onHandover(partition: number, term: number, to: string): void;
+}
+
+/** Who registers. */
+export interface SessionIdentity {
+  readonly node: string;
+  readonly instance: string;
+  readonly incarnation: number;
+  readonly host: string;
+  readonly port: number;
+  readonly httpPort: number;
+  readonly zone: string;
+  readonly weight: number;
+  /** Holds its data in memory, and so has a new id at each start. */
+  readonly memory: boolean;
+  /** The only cluster that it may become part of; absent: any. */
+  readonly clusterName?: string | undefined;
+}
+
+/**
+ * Finds the coordinator, of a given cluster where the node belongs to one already, and calls one of
+ * the two.
+ */
+export type Locate = (
+  use: (address: Address) => void,
+  fail: (error: KvError) => void,
+  clusterId: string | undefined,
+) => void;
+
+/** What the session calls. */
+export interface SessionOptions {
+  readonly identity: SessionIdentity;
+  readonly node: SessionNode;
+  /** Says where the coordinator is; asked before each attempt. */
+  readonly locate: Locate;
+  /** The cluster that the data folder belongs to; undefined for none yet. */
+  clusterId(): string | undefined;
+  /** Notes down that the folder belongs to this map's cluster, before the first map is used. */
+  joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
+  /** A newer map, to be given to the node core and to whoever else wants it. */
+  onMap(map: ClusterMap): void;
+  /** Registered: heartbeats go to this address. */
+  onRegistered(heartbeats: Address, intervalMs: number): void;
+  /** Heartbeats must not go on: they would renew a lease that this node must not have. */
+  onMistrust(): void;
+  /** A heartbeat was acknowledged over this session. */
+  onHeartbeatAck(ack: HeartbeatAck): void;
+  /** The session has broken; it tries to get another one. */
+  onDown(): void;
+  /** The coordinator has let the node go. */
+  onLeft(): void;
+  /** It makes no sense to go on: another run of this node, another cluster, another version. */
+  onFatal(error: KvError): void;
+}
+
+/**
+ * Answers that trying again will not change. The first means that this process must not go on. The
+ * others end a node that was just started; one that serves its cluster goes on serving, since they
+ * may as well mean that the coordinator was started on the wrong folder.
+ */
+const FATAL: ReadonlySet<ErrorCode> = new Set([
+  "stale_incarnation",
+  "wrong_cluster",
+  "wrong_version",
+  "unauthorized",
+  "forbidden",
+]);
+
+type State = "waiting" | "connecting" | "registering" | "registered" | "closed";
+
+const HELLO_ID = "hello";
+const REGISTER_ID = "register";
+const MAP_ID = "map";
+const PING_ID = "ping";
+
+/** The session; {@linkcode CoordinatorSession.start} begins it. */
+export class CoordinatorSession {
+  #deps: { clock: Clock; random: Random; transport: Transport; log: Logger };
+  #options: SessionOptions;
+  #state: State = "waiting";
+  #connection: Connection | undefined;
+  #address: Address = { host: "", port: 0 };
+  #abandonConnect: (() => void) | undefined;
+  #retry: Timer | undefined;
+  #deadline: Timer | undefined;
+  #watch: Timer | undefined;
+  #attempts = 0;
+  /** The newest map that came; the node core has it unless it is still being joined. */
+  #map: ClusterMap | undefined;
+  #joined: boolean;
+  #joining = false;
+  #askingForMap = false;
+  /** Acknowledged heartbeats that told of a newer map in a row. */
+  #behind = 0;
+  #aliveMs = 0;
+  #leaving: "no" | "stopping" | "for good" = "no";
+  #complained = false;
+  /** Why the coordinator that answers cannot be used, as of the last attempt. */
+  #refusal: string | undefined;
+  #refusalLogged: string | undefined;
+
+  constructor(
+    deps: { clock: Clock; random: Random; transport: Transport; log: Logger },
+    options: SessionOptions,
+  ) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#map = options.node.map();
+    this.#joined = this.#map !== undefined;
+  }
+
+  /** Whether this process is registered over a living connection. */
+  get up(): boolean {
+    return this.#state === "registered";
+  }
+
+  /** Where somebody answers who is not this node's coordinator: why not. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** Where it connects to, or tried last. */
+  get address(): Address {
+    return this.#address;
+  }
+
+  /** Begins. It goes on until {@linkcode close}, or until it has called `onFatal`. */
+  start(): void {
+    this.#attempt();
+  }
+
+  /** Sends a report; false, and dropped, while not registered. */
+  send(message: object): boolean {
+    if (this.#state !== "registered") return false;
+    this.#connection?.send(message);
+    return true;
+  }
+
+  /** Asks to be let go; `onLeft` follows. Repeated after each new registration. */
+  leave(stopping: boolean): void {
+    this.#leaving = stopping ? "stopping" : "for good";
+    this.#sendLeave();
+  }
+
+  /** A heartbeat was acknowledged, by whatever way; the acknowledgement told this epoch. */
+  noteAck(epoch: number): void {
+    this.#behind = epoch > (this.#map?.epoch ?? 0) ? this.#behind + 1 : 0;
+    // The map is usually on its way. One that does not come was lost with its connection.
+    if (this.#behind >= 2) this.#askForMap("an acknowledged heartbeat tells of a newer map");
+  }
+
+  /** Ends it. Nothing is called any more. */
+  close(): void {
+    this.#state = "closed";
+    this.#cancelTimers();
+    this.#abandonConnect?.();
+    this.#connection?.close(true);
+    this.#connection = undefined;
+  }
+
+  #attempt(): void {
+    if (this.#state === "closed") return;
+    this.#state = "connecting";
+    this.#options.locate(
+      (address) => this.#connect(address),
+      (error) => this.#failed(error),
+      this.#options.clusterId(),
+    );
+  }
+
+  #connect(address: Address): void {
+    if (this.#state !== "connecting") return;
+    this.#address = address;
+    this.#abandonConnect = this.#deps.transport.connect(
+      address,
+      CONNECT_TIMEOUT_MS,
+      (stream) => {
+        this.#abandonConnect = undefined;
+        const connection = new Connection(stream, this.#deps.clock, {
+          onMessage: (message, from) => {
+            if (from === this.#connection) this.#onMessage(message);
+          },
+          // A message of a later version can be done without; a change of the map that is lost so is
+          // noticed by the next one's epoch, or by a heartbeat's.
+          onInvalid: (error) =>
+            this.#deps.log.warn("not a message, from the coordinator", { error: error.message }),
+          onClose: (reason, from) => {
+            if (from === this.#connection) this.#onClose(reason);
+          },
+        });
+        this.#connection = connection;
+        this.#register(connection, true);
+      },
+      (reason) => {
+        this.#abandonConnect = undefined;
+        this.#failed(reason);
+      },
+    );
+  }
+
+  #register(connection: Connection, first: boolean): void {
+    const { identity, node } = this.#options;
+    const clusterId = this.#options.clusterId();
+    const cluster = clusterId === undefined ? {} : { cluster_id: clusterId };
+    this.#state = "registering";
+    if (first) {
+      const hello: Message<"hello"> = {
+        req_type: "hello",
+        id: HELLO_ID,
+        protocol: PROTOCOL_VERSION,
+        role: "node",
+        node: identity.node,
+        ...cluster,
+      };
+      connection.send(hello);
+    }
+    const register: Message<"register"> = {
+      req_type: "register",
+      id: REGISTER_ID,
+      node: identity.node,
+      instance: identity.instance,
+      incarnation: identity.incarnation,
+      host: identity.host,
+      port: identity.port,
+      http_port: identity.httpPort,
+      zone: identity.zone,
+      weight: identity.weight,
+      ...cluster,
+      ...(identity.memory ? { memory: true } : {}),
+      ...(identity.clusterName === undefined ? {} : { cluster_name: identity.clusterName }),
+      held: node.held(),
+    };
+    connection.send(register);
+    this.#setDeadline("register");
+  }
+
+  #onMessage(message: Message): void {
+    this.#aliveMs = this.#deps.clock.monotonicMs();
+    switch (message.req_type) {
+      case "registered":
+        return this.#onRegistered(message);
+      case "map_delta":
+        return this.#onDelta(message);
+      case "map":
+        return this.#onWholeMap(message.map);
+      case "handover":
+        return this.#options.node.onHandover(message.p, message.term, message.to);
+      case "heartbeat_ack":
+        return this.#options.onHeartbeatAck(message);
+      case "register_again":
+        this.#deps.log.warn("the coordinator asks this node to register again");
+        if (this.#connection !== undefined) this.#register(this.#connection, false);
+        return;
+      case "left":
+        if (this.#leaving !== "no") this.#options.onLeft();
+        return;
+      case "error":
+        return this.#onError(message);
+      default:
+        // An ack of hello; or something of a later version, which this one can do without.
+    }
+  }
+
+  #onRegistered(message: Message<"registered">): void {
+    const { map } = message;
+    if (!this.#admit(map)) return;
+    const asked = this.#state === "registering";
+    this.#state = "registered";
+    this.#attempts = 0;
+    this.#complained = false;
+    this.#refusal = this.#refusalLogged = undefined;
+    this.#clearDeadline();
+    this.#adopt(map);
+    if (!asked) return;
+    this.#deps.log.info("registered with the coordinator", {
+      coordinator: formatAddress(this.#address),
+      epoch: map.epoch,
+      incarnation: this.#options.identity.incarnation,
+    });
+    const heartbeats = { host: this.#address.host, port: message.heartbeat_port };
+    this.#options.onRegistered(heartbeats, map.settings.heartbeatIntervalMs);
+    this.#watchForSilence();
+    this.#options.node.onCoordinatorUp();
+    this.#sendLeave();
+  }
+
+  #onDelta(message: Message<"map_delta">): void {
+    const { delta } = message;
+    if (this.#map === undefined || delta.epoch <= this.#map.epoch) return;
+    if (this.#askingForMap) return;
+    let map: ClusterMap | undefined;
+    try {
+      map = applyDelta(this.#map, delta);
+      if (map !== undefined) checkInvariants(map);
+    } catch (error) {
+      this.#deps.log.error("a change of the map is not a map", { error: toKvError(error).message });
+      map = undefined;
+    }
+    if (map === undefined) this.#askForMap("a change of the map does not fit the map");
+    else this.#adopt(map);
+  }
+
+  #onWholeMap(map: ClusterMap): void {
+    if (!this.#askingForMap) return;
+    this.#clearDeadline();
+    if (this.#admit(map)) this.#adopt(map);
+  }
+
+  /** Whether a whole map may be used; if not, the session or all of it has been ended. */
+  #admit(map: ClusterMap): boolean {
+    try {
+      checkInvariants(map);
+    } catch (error) {
+      this.#break(new KvError("bad_request", `the coordinator's map is wrong: ${error}`));
+      return false;
+    }
+    const ours = this.#options.clusterId() ?? this.#map?.settings.clusterId;
+    if (ours !== undefined && map.settings.clusterId !== ours) {
+      const error = new KvError(
+        "wrong_cluster",
+        `the data folder belongs to cluster ${ours}, but the coordinator at ${
+          formatAddress(this.#address)
+        } leads cluster ${map.settings.clusterId}; name the right --coordinator, or another --data folder`,
+      );
+      if (this.#joined) this.#break(error);
+      else this.#fatal(error);
+      return false;
+    }
+    if (this.#map !== undefined && map.epoch < this.#map.epoch) {
+      this.#options.onMistrust();
+      this.#break(
+        new KvError(
+          "stale_incarnation",
+          `the coordinator's map (epoch ${map.epoch}) is older than this node's (epoch ${this.#map.epoch}): was an old copy of its folder put back?`,
+        ),
+      );
+      return false;
+    }
+    return true;
+  }
+
+  #adopt(map: ClusterMap): void {
+    this.#map = map;
+    this.#behind = 0;
+    if (this.#joined) {
+      this.#options.onMap(map);
+      return;
+    }
+    if (this.#joining) return;
+    this.#joining = true;
+    this.#options.joinCluster(map, (error) => {
+      this.#joining = false;
+      if (this.#state === "closed") return;
+      if (error !== undefined) {
+        this.#fatal(error);
+        return;
+      }
+      this.#joined = true;
+      // Changes may have come while the folder was being written.
+      if (this.#map !== undefined) this.#options.onMap(this.#map);
+    });
+  }
+
+  #askForMap(reason: string): void {
+    if (this.#askingForMap || this.#state !== "registered") return;
+    this.#deps.log.info("asking for the whole map", { reason, epoch: this.#map?.epoch ?? 0 });
+    const request: Message<"get_map"> = { req_type: "get_map", id: MAP_ID };
+    this.#connection?.send(request);
+    this.#setDeadline("get_map");
+    this.#askingForMap = true;
+  }
+
+  #onError(message: Message<"error">): void {
+    const code = isErrorCode(message.code) ? message.code : "internal";
+    const error = new KvError(code, message.message);
+    const ends = FATAL.has(code) && (code === "stale_incarnation" || !this.#joined);
+    if (ends) this.#fatal(error);
+    else if (message.id === REGISTER_ID || message.id === HELLO_ID || message.id === MAP_ID) {
+      this.#break(error);
+    } else {
+      this.#deps.log.warn("the coordinator refused a message", { code, error: message.message });
+    }
+  }
+
+  #sendLeave(): void {
+    if (this.#leaving === "no") return;
+    const message: Message<"leave"> = this.#leaving === "stopping"
+      ? { req_type: "leave", stopping: true }
+      : { req_type: "leave" };
+    this.send(message);
+  }
+
+  /** Ends the connection for a reason of ours, and tries again later. */
+  #break(reason: Error): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    connection?.close();
+    this.#failed(reason);
+  }
+
+  #onClose(reason: Error | undefined): void {
+    this.#connection = undefined;
+    this.#failed(reason ?? new KvError("unavailable", "the coordinator closed the connection"));
+  }
+
+  #failed(reason: Error): void {
+    if (this.#state === "closed") return;
+    const wasUp = this.#state === "registered";
+    this.#state = "waiting";
+    this.#cancelTimers();
+    if (wasUp) this.#options.onDown();
+    const refused = reason instanceof KvError && FATAL.has(reason.code);
+    this.#refusal = refused ? reason.message : undefined;
+    if (refused && reason.message !== this.#refusalLogged) {
+      // Waiting will not mend it, and it may come long after the session was lost.
+      this.#complained = true;
+      this.#refusalLogged = reason.message;
+      this.#deps.log.error("the coordinator cannot be used; trying again until it can", {
+        coordinator: formatAddress(this.#address),
+        reason: reason.message,
+      });
+    } else if (!this.#complained) {
+      this.#complained = true;
+      this.#deps.log.warn("no session with the coordinator; trying again until there is one", {
+        coordinator: this.#address.host === "" ? undefined : formatAddress(this.#address),
+        reason: reason.message,
+      });
+    }
+    const full = Math.min(SESSION_BACKOFF_MS_MAX, SESSION_BACKOFF_MS * 2 ** this.#attempts);
+    if (full < SESSION_BACKOFF_MS_MAX) this.#attempts++;
+    // Half of it by chance, so that the nodes of a cluster do not all come at the same moment.
+    const delayMs = full * (0.5 + 0.5 * randomFraction(this.#deps.random));
+    this.#retry = this.#deps.clock.setTimer(delayMs, () => this.#attempt());
+  }
+
+  #fatal(error: KvError): void {
+    this.close();
+    this.#options.onFatal(error);
+  }
+
+  #setDeadline(what: string): void {
+    this.#clearDeadline();
+    this.#deadline = this.#deps.clock.setTimer(SESSION_REPLY_TIMEOUT_MS, () => {
+      this.#break(
+        new KvError("timeout", `${what}: no answer within ${SESSION_REPLY_TIMEOUT_MS} ms`),
+      );
+    });
+  }
+
+  #clearDeadline(): void {
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+    this.#askingForMap = false;
+  }
+
+  /**
+   * A connection whose other end has vanished says nothing; only the silence tells. Heartbeats by UDP
+   * say nothing about it: they may go on while reports and maps are lost.
+   */
+  #watchForSilence(): void {
+    this.#watch?.cancel();
+    const silentMs = this.#deps.clock.monotonicMs() - this.#aliveMs;
+    if (silentMs >= SESSION_SILENCE_MS) {
+      this.#break(
+        new KvError("timeout", `nothing came from the coordinator for ${SESSION_SILENCE_MS} ms`),
+      );
+      return;
+    }
+    if (silentMs >= SESSION_PING_MS) this.#connection?.send({ req_type: "ping", id: PING_ID });
+    this.#watch = this.#deps.clock.setTimer(SESSION_PING_MS, () => this.#watchForSilence());
+  }
+
+  #cancelTimers(): void {
+    this.#clearDeadline();
+    this.#retry?.cancel();
+    this.#watch?.cancel();
+    this.#retry = undefined;
+    this.#watch = undefined;
+  }
+}

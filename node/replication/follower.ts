@@ -1,0 +1,596 @@
+/**
+ * The other half of a partition's state machine: a copy that follows a primary, in sync or being
+ * filled. It says where it stands, lets itself be made equal, then takes writes in order and
+ * acknowledges what is on its disk.
+ *
+ * Invariants: writes of a stream are taken without a gap or not at all; nothing is acknowledged that
+ * is not on disk, nor before the copy is level; an entry that it holds is dropped only when the
+ * primary's truth for its key is at hand. Until a copy is level its state record keeps the commit seq
+ * that it had before, so that an interrupted alignment is begun again from there.
+ *
+ * @module
+ */
+import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { InvariantError, KvError, toKvError } from "../../shared/base/errors.ts";
+import {
+  ALIGN_CHUNK_BYTES,
+  ALIGN_CHUNK_ROWS,
+  ALIGN_HELD_BYTES_MAX,
+  ALIGN_SUSPECTS_MAX,
+} from "../../shared/base/limits.ts";
+import type { Message, WireEntry } from "../../shared/wire/messages.ts";
+import { fromWireEntry } from "../../shared/schema/value_codec.ts";
+import type { PartitionStore } from "../storage/partition_store.ts";
+import type { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+
+/** A stream from the primary. */
+interface Stream {
+  readonly upstream: Upstream;
+  readonly id: number;
+  state: "asked" | "aligning" | "level";
+  /** The term in which it was opened: entries of that term or later came from this primary. */
+  readonly beganTerm: number;
+  term: number;
+  nextSeq: number;
+  full: boolean;
+  /** Keys whose entry here may never have been acknowledged, and is not replaced yet. */
+  readonly suspects: Set<string>;
+  /** Pieces and the end, in order; they wait while an earlier one reads this copy's rows. */
+  readonly work: (Message<"align_chunk"> | Message<"align_end">)[];
+  working: boolean;
+  chunksDone: number;
+  toldChunks: number;
+  /** Everything that made it level is on disk: from now on it acknowledges. */
+  durable: boolean;
+  /** The copy was in sync when the stream began. */
+  readonly inSync: boolean;
+  /**
+   * What an in-sync copy was sent, to be taken in one turn when it is complete: it may be made primary
+   * at any moment, and writes that belong together must never be there in part.
+   */
+  held: (Message<"align_chunk"> | readonly Entry[])[] | undefined;
+  heldBytes: number;
+}
+
+/** A search for the keys that this copy has to doubt; undefined where they are too many. */
+interface SuspectSearch {
+  ended: boolean;
+  keys: readonly string[] | undefined;
+}
+
+/** What a copy does with what its primary sends. */
+export class Follower {
+  readonly partition: number;
+  readonly #ports: ReplicaPorts;
+  readonly #store: PartitionStore;
+  readonly #recent: RecentWrites;
+  #stream: Stream | undefined;
+  /**
+   * Writes that were taken and are not known to be committed, oldest first; undefined where only
+   * the disk knows (after a start, or an alignment that was not finished).
+   */
+  #uncommitted: { seq: number; key: string }[] | undefined;
+  /** Where only the disk knows: what is found there, which stays true until something changes. */
+  #search: SuspectSearch | undefined;
+  /** The last seq in the newest batch that is on disk. */
+  #syncedSeq = 0;
+  /** The data is damaged: everything must be sent. */
+  damaged = false;
+  #clearing = false;
+  /** Its primary would have sent everything, and is to do so once this copy is not in sync any more. */
+  #lacksAll = false;
+  /** No alignment was begun and not ended: the recent writes are those of the data. */
+  #whole = true;
+  /** Told when the copy finds its own data damaged. */
+  onDamaged: (error: unknown) => void = () => {};
+
+  /** @param clean whether everything in the store is committed (an empty one, or a former primary's) */
+  constructor(
+    ports: ReplicaPorts,
+    store: PartitionStore,
+    recent: RecentWrites,
+    clean: boolean,
+  ) {
+    this.partition = store.partition;
+    this.#ports = ports;
+    this.#store = store;
+    this.#recent = recent;
+    this.#uncommitted = clean ? [] : undefined;
+  }
+
+  /** Whether it holds all that its primary has sent. */
+  get level(): boolean {
+    return this.#stream?.state === "level";
+  }
+
+  /** Whether the list of recent writes tells what the data is; not in the middle of an alignment. */
+  get isWhole(): boolean {
+    return this.#whole;
+  }
+
+  /** What `stats` shows of it. */
+  get state(): "idle" | "asked" | "aligning" | "level" {
+    return this.#stream?.state ?? "idle";
+  }
+
+  /** Another stream begins, or nobody is there to be told: the connection is gone, or this was refused. */
+  #breakStream(): void {
+    if (this.#stream?.state === "aligning") this.#uncommitted = undefined;
+    this.#stream = undefined;
+  }
+
+  /**
+   * It follows its primary no more. That one is told: where it missed a map, it may be primary again
+   * without having heard that it was not, and would go on with the stream as if somebody listened.
+   */
+  leaveStream(reason: string): void {
+    if (this.#stream !== undefined) this.#sendRefusal(this.#stream, reason);
+    this.#breakStream();
+  }
+
+  /** This node was the primary until now: what it had not committed is suspect. */
+  afterPrimary(): void {
+    this.#uncommitted = undefined;
+    this.#search = undefined;
+    this.#forgetCommitted();
+  }
+
+  onUpstreamClosed(upstream: Upstream): void {
+    if (this.#stream?.upstream === upstream) this.#breakStream();
+  }
+
+  /** Who sends the stream that stands. */
+  get primary(): NodeId | undefined {
+    return this.#stream?.upstream.node;
+  }
+
+  /** The primary's question; its configuration has been adopted. */
+  onQuery(message: Message<"align_query">, upstream: Upstream): void {
+    this.#breakStream();
+    const stream: Stream = {
+      upstream,
+      id: message.stream,
+      state: "asked",
+      beganTerm: message.config.term,
+      term: message.config.term,
+      nextSeq: 0,
+      full: false,
+      suspects: new Set(),
+      work: [],
+      working: false,
+      chunksDone: 0,
+      toldChunks: 0,
+      durable: false,
+      inSync: message.config.inSync.includes(this.#ports.self),
+      held: undefined,
+      heldBytes: 0,
+    };
+    this.#stream = stream;
+    if (this.damaged) {
+      // A member of the set keeps what it has until it is out of it; then it begins with nothing.
+      if (message.config.inSync.includes(this.#ports.self)) return;
+      this.#beginWithNothing();
+    } else if (this.#lacksAll) this.#sayInfo(stream, undefined);
+    else if (this.#uncommitted !== undefined) {
+      const keys = new Set(this.#uncommitted.map(({ key }) => key));
+      this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
+    } else this.#searchSuspects(stream);
+  }
+
+  /**
+   * Goes through the data for what was written beyond the commit seq. That may take longer than a primary
+   * waits for its answer: it is done once, for all that ask before anything changes here.
+   */
+  #searchSuspects(stream: Stream): void {
+    const known = this.#search;
+    if (known !== undefined) {
+      if (known.ended) this.#sayInfo(stream, known.keys);
+      return;
+    }
+    const search: SuspectSearch = { ended: false, keys: undefined };
+    this.#search = search;
+    this.#store.keysBeyond(this.#store.state.commitSeq, ALIGN_SUSPECTS_MAX).then(
+      (keys) => {
+        if (this.#search !== search) return;
+        search.ended = true;
+        search.keys = keys;
+        if (this.#stream?.state === "asked" && !this.damaged && !this.#lacksAll) {
+          this.#sayInfo(this.#stream, keys);
+        }
+      },
+      (error) => {
+        if (this.#search === search) this.#search = undefined;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** Deletes everything, then answers whatever question stands. */
+  #beginWithNothing(): void {
+    if (this.#clearing) return;
+    this.#clearing = true;
+    this.#store.clear().then(
+      () => {
+        this.#clearing = false;
+        this.damaged = false;
+        this.#lacksAll = false;
+        this.#uncommitted = [];
+        this.#search = undefined;
+        this.#recent.reset(0);
+        if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
+      },
+      (error) => {
+        this.#clearing = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  #sayInfo(stream: Stream, suspects: readonly string[] | undefined): void {
+    const { term, commitSeq, lastSeq } = this.#store.state;
+    const info: Message<"align_info"> = {
+      req_type: "align_info",
+      p: this.partition,
+      term: stream.term,
+      stream: stream.id,
+      last_term: term,
+      commit: commitSeq,
+      last: lastSeq,
+    };
+    if (suspects !== undefined) {
+      for (const key of suspects) stream.suspects.add(key);
+      info.suspects = suspects;
+    }
+    stream.upstream.send(info);
+  }
+
+  onBegin(message: Message<"align_begin">, upstream: Upstream): void {
+    const stream = this.#current(upstream, message.stream);
+    if (stream === undefined || stream.state !== "asked") return;
+    if (stream.inSync && message.full) {
+      // It cannot be taken in one turn, and this copy may be made primary in between.
+      this.#lacksAll = true;
+      this.#refuse(stream, "an in-sync copy is not sent everything, piece by piece", true);
+      return;
+    }
+    stream.state = "aligning";
+    stream.nextSeq = message.next;
+    stream.full = message.full;
+    if (stream.inSync) stream.held = [];
+    this.#uncommitted = undefined;
+    this.#search = undefined;
+    this.#whole = false;
+  }
+
+  /** A term of the same primary; the configuration has been adopted. */
+  onNewTerm(message: Message<"new_term">, upstream: Upstream): void {
+    const stream = this.#current(upstream, message.stream);
+    if (stream === undefined) return;
+    stream.term = message.config.term;
+    if (stream.state === "level") this.#store.setState({ term: stream.term });
+  }
+
+  /** Live writes. */
+  onAppend(
+    streamId: number,
+    commitSeq: number,
+    entries: readonly WireEntry[],
+    upstream: Upstream,
+  ): void {
+    const stream = this.#current(upstream, streamId);
+    if (stream === undefined || stream.state === "asked") return;
+    try {
+      // Writes that belong together come in one frame: all of them are taken, or none.
+      const taken = entries.map(fromWireEntry);
+      for (const { seq } of taken) {
+        if (seq !== stream.nextSeq) {
+          this.#refuse(stream, `seq ${seq} came where ${stream.nextSeq} was due`);
+          return;
+        }
+        stream.nextSeq++;
+      }
+      if (stream.held === undefined) this.#takeWrites(stream, taken);
+      else this.#hold(stream, taken, bytesOf(taken));
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (stream.state === "level") this.#committed(commitSeq);
+  }
+
+  #takeWrites(stream: Stream, entries: readonly Entry[]): void {
+    this.#store.applyAll(entries);
+    const level = stream.state === "level";
+    for (const { key, seq } of entries) {
+      stream.suspects.delete(key);
+      if (!level) continue;
+      this.#recent.push(seq, key);
+      this.#uncommitted?.push({ seq, key });
+    }
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    if (level || last.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: last.seq });
+  }
+
+  #hold(stream: Stream, what: Message<"align_chunk"> | readonly Entry[], bytes: number): void {
+    stream.held?.push(what);
+    stream.heldBytes += bytes;
+    if (stream.heldBytes > ALIGN_HELD_BYTES_MAX) {
+      this.#refuse(stream, "an in-sync copy lacks more than it can take at once", true);
+    }
+  }
+
+  /** All that was held back: what each key comes to, taken at once or not at all. */
+  #takeHeld(stream: Stream): void {
+    const { held, suspects } = stream;
+    if (held === undefined) return;
+    const outcome = new Map<string, Entry | undefined>();
+    const here = (key: string) => outcome.has(key) ? outcome.get(key) : this.#store.get(key);
+    for (const what of held) {
+      if (!("req_type" in what)) {
+        for (const entry of what) outcome.set(entry.key, entry);
+        continue;
+      }
+      for (const wire of what.entries) {
+        const entry = fromWireEntry(wire);
+        const before = here(entry.key);
+        const suspect = suspects.has(entry.key) && !outcome.has(entry.key);
+        if (before === undefined || before.seq < entry.seq || suspect) {
+          outcome.set(entry.key, entry);
+        }
+      }
+      for (const key of what.absent ?? []) {
+        if (suspects.has(key) && !outcome.has(key)) outcome.set(key, undefined);
+      }
+    }
+    const entries = [...outcome.values()].filter((entry) => entry !== undefined);
+    const removed = [...outcome.keys()].filter((key) => outcome.get(key) === undefined);
+    this.#store.applyAll(entries, removed);
+    const lastSeq = entries.reduce((max, { seq }) => Math.max(max, seq), 0);
+    if (lastSeq > this.#store.state.lastSeq) this.#store.setState({ lastSeq });
+    suspects.clear();
+    stream.held = undefined;
+  }
+
+  #committed(commitSeq: number): void {
+    const { state } = this.#store;
+    const upto = Math.min(commitSeq, state.lastSeq);
+    if (upto <= state.commitSeq) return;
+    this.#store.setState({ commitSeq: upto });
+    this.#forgetCommitted();
+  }
+
+  /** Trims the list of writes that are not known to be committed; begins one when there are none. */
+  #forgetCommitted(): void {
+    const { commitSeq, lastSeq } = this.#store.state;
+    const uncommitted = this.#uncommitted;
+    if (uncommitted === undefined) {
+      if (commitSeq === lastSeq) this.#uncommitted = [];
+      return;
+    }
+    let count = 0;
+    for (const { seq } of uncommitted) {
+      if (seq > commitSeq) break;
+      count++;
+    }
+    uncommitted.splice(0, count);
+  }
+
+  /** A piece of the partition, or the end of them. */
+  onAlignWork(
+    message: Message<"align_chunk"> | Message<"align_end">,
+    upstream: Upstream,
+  ): void {
+    const stream = this.#current(upstream, message.stream);
+    if (stream === undefined || stream.state !== "aligning") return;
+    stream.work.push(message);
+    this.#work(stream);
+  }
+
+  #work(stream: Stream): void {
+    while (!stream.working && this.#stream === stream) {
+      const message = stream.work.shift();
+      if (message === undefined) return;
+      try {
+        if (message.req_type === "align_end") this.#end(stream, message);
+        else if (stream.held !== undefined) {
+          this.#hold(stream, message, wireBytesOf(message.entries));
+          this.#tellProgress(stream, stream.chunksDone + 1);
+        } else if (message.full) this.#takeFullChunk(stream, message);
+        else this.#takeChunk(stream, message);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+    }
+  }
+
+  /** Some entries, each newer than what is here or the truth for a suspect. */
+  #takeChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+    for (const wire of chunk.entries) {
+      const entry = fromWireEntry(wire);
+      const here = this.#store.get(entry.key);
+      if (here === undefined || here.seq < entry.seq || stream.suspects.has(entry.key)) {
+        this.#take(entry);
+      }
+      stream.suspects.delete(entry.key);
+    }
+    for (const key of chunk.absent ?? []) {
+      if (stream.suspects.delete(key)) this.#store.remove(key);
+    }
+    this.#chunkTaken(stream);
+  }
+
+  /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */
+  #takeFullChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+    const truth = new Set<string>();
+    const writtenSince = (here: Entry, seq: number) =>
+      here.term >= stream.beganTerm && here.seq > seq;
+    for (const wire of chunk.entries) {
+      const entry = fromWireEntry(wire);
+      truth.add(entry.key);
+      const here = this.#store.get(entry.key);
+      if (here === undefined || !writtenSince(here, entry.seq - 1)) this.#take(entry);
+    }
+    stream.working = true;
+    const sweep = (after: string | undefined) => {
+      const options = { rowsMax: ALIGN_CHUNK_ROWS, bytesMax: ALIGN_CHUNK_BYTES };
+      this.#store.scan(
+        after,
+        chunk.upto === undefined ? options : { ...options, upto: chunk.upto },
+      ).then(({ entries, next }) => {
+        if (this.#stream !== stream) return;
+        for (const { key } of entries) {
+          if (truth.has(key)) continue;
+          const here = this.#store.get(key);
+          if (here !== undefined && !writtenSince(here, chunk.seq)) this.#store.remove(key);
+        }
+        if (next !== undefined) {
+          sweep(next);
+          return;
+        }
+        stream.working = false;
+        this.#chunkTaken(stream);
+        this.#work(stream);
+      }).catch((error) => this.#fail(error));
+    };
+    sweep(chunk.after);
+  }
+
+  /** An entry of an alignment. The last seq never falls below what is on disk: see docs/replication.md. */
+  #take(entry: Entry): void {
+    this.#store.apply(entry);
+    if (entry.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: entry.seq });
+  }
+
+  #chunkTaken(stream: Stream): void {
+    stream.chunksDone++;
+    this.#store.flush();
+  }
+
+  #end(stream: Stream, end: Message<"align_end">): void {
+    this.#takeHeld(stream);
+    const lastSeq = stream.nextSeq - 1;
+    const { commitSeq, horizon } = this.#store.state;
+    stream.state = "level";
+    this.damaged = false;
+    this.#lacksAll = false;
+    this.#store.setState({
+      term: stream.term,
+      lastSeq,
+      commitSeq: Math.min(Math.max(commitSeq, end.commit), lastSeq),
+      // What the primary has dropped was not sent, and may be missed by somebody else.
+      horizon: Math.max(horizon, end.horizon),
+    });
+    this.#recent.reset(lastSeq);
+    this.#whole = true;
+    this.#forgetCommitted();
+    this.#store.flush();
+    this.#store.whenWritten(() => {
+      stream.durable = true;
+      if (this.#stream === stream) this.#ack(stream);
+    });
+  }
+
+  /** This copy's disk has everything up to `lastSeq`. */
+  onSynced(lastSeq: number): void {
+    this.#syncedSeq = lastSeq;
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    if (stream.chunksDone > stream.toldChunks) this.#tellProgress(stream, stream.chunksDone);
+    if (stream.durable) this.#ack(stream);
+  }
+
+  /** The primary may send more pieces. */
+  #tellProgress(stream: Stream, chunks: number): void {
+    stream.chunksDone = chunks;
+    stream.toldChunks = chunks;
+    stream.upstream.send({
+      req_type: "align_progress",
+      p: this.partition,
+      term: stream.term,
+      stream: stream.id,
+      chunks,
+    });
+  }
+
+  #ack(stream: Stream): void {
+    const seq = Math.min(this.#syncedSeq, stream.nextSeq - 1);
+    stream.upstream.ack(this.partition, stream.term, stream.id, seq);
+  }
+
+  /** Same seq, same content? */
+  onDigest(message: Message<"digest">, upstream: Upstream): void {
+    const stream = this.#current(upstream, message.stream);
+    const { state } = this.#store;
+    if (stream?.state !== "level" || state.lastSeq !== message.seq) return;
+    if (state.count === message.count && state.digest === message.digest) return;
+    const { count, digest } = state;
+    const { partition } = this;
+    this.#ports.log.error("this copy differs from its primary", { partition, seq: message.seq });
+    // Whose fault is it? A copy that does not agree with itself is filled anew; else the primary looks.
+    this.#store.verify().then((sound) => {
+      if (this.#stream !== stream) return;
+      if (!sound) this.#fail(new KvError("corrupt", "the copy does not agree with its own digest"));
+      else {
+        upstream.send({
+          req_type: "digest_differs",
+          p: partition,
+          term: stream.term,
+          stream: stream.id,
+          count,
+          digest,
+        });
+      }
+    }, (error) => this.#fail(error));
+  }
+
+  #current(upstream: Upstream, id: number): Stream | undefined {
+    const stream = this.#stream;
+    return stream !== undefined && stream.upstream === upstream && stream.id === id
+      ? stream
+      : undefined;
+  }
+
+  #refuse(stream: Stream, reason: string, hopeless = false): void {
+    this.#ports.log.warn("stream refused", { partition: this.partition, reason });
+    this.#sendRefusal(stream, reason, hopeless);
+    this.#breakStream();
+  }
+
+  #sendRefusal(stream: Stream, reason: string, hopeless = false): void {
+    stream.upstream.send({
+      req_type: "stream_refused",
+      p: this.partition,
+      term: stream.term,
+      stream: stream.id,
+      reason,
+      ...(hopeless ? { hopeless } : {}),
+    });
+  }
+
+  #fail(error: unknown): void {
+    // A defect of ours is no refusal.
+    if (error instanceof InvariantError) throw error;
+    const failure = toKvError(error);
+    if (failure.code === "corrupt") {
+      this.damaged = true;
+      this.onDamaged(error);
+    }
+    const stream = this.#stream;
+    if (stream !== undefined) this.#refuse(stream, failure.message);
+  }
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+}
+
+function wireBytesOf(entries: readonly WireEntry[]): number {
+  return entries.reduce(
+    (sum, [key, , , , , , text, base64]) => sum + key.length + text.length + (base64?.length ?? 0),
+    0,
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * The other copies of a partition, as its primary sees them: a stream to each, whom writes wait for, who
+ * has earned a place in the in-sync set, and who is reported as lagging. It orders no writes and commits
+ * none; `primary.ts` does. Messages and time in, calls on the owner's ports out.
+ *
+ * Invariants: there is a stream for each other node of the configuration, and for no more; a copy in
+ * sync must acknowledge, and a learner that was once level goes on to until the configuration says what
+ * it is.
+ *
+ * @module
+ */
+import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { FollowerStream, type StreamOwner } from "./follower_stream.ts";
+
+/** A stream that was refused begins again after so long. */
+const STREAM_RETRY_MS = 100;
+
+/** All copies but the primary's own. */
+export class FollowerSet {
+  readonly #owner: StreamOwner;
+  #streams: FollowerStream[] = [];
+
+  constructor(owner: StreamOwner) {
+    this.#owner = owner;
+  }
+
+  get streams(): readonly FollowerStream[] {
+    return this.#streams;
+  }
+
+  get isEmpty(): boolean {
+    return this.#streams.length === 0;
+  }
+
+  /** The stream to a node. */
+  stream(node: NodeId): FollowerStream | undefined {
+    return this.#streams.find((stream) => stream.node === node);
+  }
+
+  /** Those that writes wait for. */
+  mustAck(): NodeId[] {
+    return this.#streams.filter((stream) => stream.mustAck).map((stream) => stream.node);
+  }
+
+  /**
+   * How much of what is on this node's disk, up to `durableSeq`, all that must acknowledge have too;
+   * undefined while one of them is not level.
+   */
+  ackedUpto(durableSeq: number): number | undefined {
+    let upto = durableSeq;
+    for (const stream of this.#streams) {
+      if (!stream.mustAck) continue;
+      if (stream.state !== "level") return undefined;
+      if (stream.ackedSeq < upto) upto = stream.ackedSeq;
+    }
+    return upto;
+  }
+
+  /** Sends writes that belong together to all. */
+  append(lastSeq: number, json: string, commitSeq: number): void {
+    for (const stream of this.#streams) stream.append(lastSeq, json, commitSeq);
+  }
+
+  /** The owner's configuration is another one. */
+  onConfig(before: PartitionConfig): void {
+    const { config } = this.#owner;
+    const known = this.#streams;
+    this.update();
+    if (config.term > before.term) {
+      for (const stream of this.#streams) {
+        if (!known.includes(stream)) continue;
+        // Taken out of the set and given the copy to fill in one step: what it was sent before does
+        // not count, for it may have been taken out because its data is damaged.
+        const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
+        if (demoted) stream.start();
+        else stream.onNewTerm();
+      }
+    }
+    for (const stream of this.#streams) this.promoteIfLevel(stream);
+  }
+
+  /** Follows the owner's configuration: who is in it, and who of them must acknowledge. */
+  update(): void {
+    const { inSync, learners } = this.#owner.config;
+    const next: FollowerStream[] = [];
+    for (const node of [...inSync, ...learners]) {
+      if (node === this.#owner.ports.self) continue;
+      const stream = this.stream(node) ?? new FollowerStream(this.#owner, node);
+      if (inSync.includes(node)) {
+        stream.mustAck = true;
+        stream.promoting = false;
+      } else if (!stream.promoting) {
+        // A learner now, whatever it was: it must earn its place again.
+        stream.mustAck = false;
+      }
+      next.push(stream);
+    }
+    const before = this.#streams;
+    this.#streams = next;
+    for (const stream of before) if (!next.includes(stream)) stream.stop();
+    for (const stream of next) if (!before.includes(stream)) stream.start();
+  }
+
+  /** This node is not primary any more. */
+  stop(): void {
+    for (const stream of this.#streams) stream.stop();
+    this.#streams = [];
+  }
+
+  /**
+   * A learner that is level: writes wait for it from here on. What was committed before may be on its
+   * way to it still; once that is on its disk too, the coordinator is told.
+   */
+  promoteIfLevel(stream: FollowerStream): void {
+    if (stream.state !== "level") return;
+    if (!stream.mustAck) {
+      stream.mustAck = true;
+      stream.promoting = true;
+    }
+    const { config: { term }, store, partition, ports } = this.#owner;
+    if (!stream.promoting || stream.reportedTerm === term) return;
+    if (stream.ackedSeq < store.state.commitSeq) return;
+    stream.reportedTerm = term;
+    ports.report({ req_type: "caught_up", p: partition, term, node: stream.node });
+  }
+
+  reportLagging(stream: FollowerStream, reason: string): void {
+    const { config: { term }, partition, ports } = this.#owner;
+    ports.report({ req_type: "lagging", p: partition, term, node: stream.node, reason });
+  }
+
+  /** Looks after silent copies. */
+  tick(nowMs: number): void {
+    const { commitSeq } = this.#owner.store.state;
+    for (const stream of this.#streams) {
+      stream.tellCommit(commitSeq);
+      if (stream.state === "down" && nowMs - stream.startedMs >= STREAM_RETRY_MS) stream.start();
+      const silentMs = nowMs - stream.progressMs;
+      if (!stream.behind || silentMs <= REPLICA_ACK_TIMEOUT_MS) continue;
+      // A learner holds up no writes, but takes one of the few places for transfers to its node.
+      if (stream.mustAck || silentMs > LEARNER_TIMEOUT_MS) this.reportLagging(stream, stream.state);
+      if (stream.state === "querying" && nowMs - stream.startedMs > 3 * REPLICA_ACK_TIMEOUT_MS) {
+        stream.start();
+      }
+    }
+  }
+
+  /** This process did not run for a while: nobody else is to blame for that time. */
+  forgive(lostMs: number): void {
+    for (const stream of this.#streams) {
+      stream.progressMs += lostMs;
+      stream.startedMs += lostMs;
+    }
+  }
+
+  /** Asks those that have everything whether they hold the same. */
+  compareDigests(): void {
+    const { config: { term }, store, partition, ports } = this.#owner;
+    const { lastSeq, count, digest } = store.state;
+    for (const { node, stream, behind } of this.#streams) {
+      if (behind) continue;
+      ports.downstream.send(node, {
+        req_type: "digest",
+        p: partition,
+        term,
+        stream,
+        seq: lastSeq,
+        count,
+        digest,
+      });
+    }
+  }
+}

@@ -1,0 +1,264 @@
+/**
+ * This node's connection to one peer, over which it, as primary, sends that peer its copies' streams
+ * and hears back. Kept open while there is a reason to; live writes of all partitions that one turn
+ * brings leave in as few frames as they fit in.
+ *
+ * Invariant: what is given to it in one turn arrives in that order, or the link breaks; `onDown`
+ * follows each `onUp`, and nothing is sent in between but on that one connection.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../../shared/platform/clock.ts";
+import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import { Connection } from "../../shared/wire/connection.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  PEER_FRAME_BYTES,
+  PEER_PING_MS,
+  PEER_QUEUE_BYTES_MAX,
+  PEER_RECONNECT_MS_MAX,
+  PEER_RECONNECT_MS_MIN,
+  PEER_SILENCE_MS_MAX,
+} from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { type Random, randomFraction } from "../../shared/platform/random.ts";
+import type { Address, Transport } from "../../shared/platform/transport.ts";
+
+/** What a link needs. */
+export interface PeerLinkDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly log: Logger;
+  readonly self: NodeId;
+  readonly clusterId: () => string | undefined;
+}
+
+/** What a link calls. */
+export interface PeerLinkHandlers {
+  onUp(node: NodeId): void;
+  onDown(node: NodeId): void;
+  onMessage(message: Message, node: NodeId): void;
+}
+
+/** The writes of one partition that wait for the end of the turn, as JSON. */
+interface Part {
+  readonly head: string;
+  readonly key: number;
+  readonly stream: number;
+  readonly term: number;
+  commitSeq: number;
+  entries: string;
+}
+
+/** The way to one peer. */
+export class PeerLink {
+  readonly node: NodeId;
+  readonly #deps: PeerLinkDeps;
+  readonly #handlers: PeerLinkHandlers;
+  #address: Address;
+  #connection: Connection | undefined;
+  #up = false;
+  #abandon: (() => void) | undefined;
+  #retryTimer: Timer | undefined;
+  #pingTimer: Timer | undefined;
+  #failures = 0;
+  #heardMs = 0;
+  #closed = false;
+  #parts = new Map<number, Part>();
+  #partsLength = 0;
+  #flushScheduled = false;
+
+  constructor(deps: PeerLinkDeps, node: NodeId, address: Address, handlers: PeerLinkHandlers) {
+    this.#deps = deps;
+    this.node = node;
+    this.#address = address;
+    this.#handlers = handlers;
+    this.#connect();
+  }
+
+  get isUp(): boolean {
+    return this.#up;
+  }
+
+  get queuedBytes(): number {
+    return (this.#connection?.queuedBytes ?? 0) + this.#partsLength;
+  }
+
+  /** The peer has moved. */
+  setAddress(address: Address): void {
+    if (address.host === this.#address.host && address.port === this.#address.port) return;
+    this.#address = address;
+    if (this.#connection !== undefined) this.#connection.close();
+    else this.#reconnect(0);
+  }
+
+  send(message: object): void {
+    if (!this.#up) return;
+    this.#flushParts();
+    this.#connection?.send(message);
+  }
+
+  /** Adds a live write to the frame that leaves at the end of this turn. */
+  append(
+    partition: number,
+    term: number,
+    stream: number,
+    commitSeq: number,
+    entryJson: string | undefined,
+  ): void {
+    if (!this.#up) return;
+    let part = this.#parts.get(partition);
+    if (part !== undefined && (part.stream !== stream || part.term !== term)) {
+      this.#flushParts();
+      part = undefined;
+    }
+    if (part === undefined) {
+      part = {
+        head: `[${partition},${term},${stream},`,
+        key: partition,
+        stream,
+        term,
+        commitSeq,
+        entries: "",
+      };
+      this.#parts.set(partition, part);
+    }
+    part.commitSeq = commitSeq;
+    if (entryJson !== undefined) {
+      part.entries += part.entries === "" ? entryJson : "," + entryJson;
+      this.#partsLength += entryJson.length;
+      if (this.#partsLength >= PEER_FRAME_BYTES) {
+        this.#flushParts();
+        return;
+      }
+    }
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    this.#deps.clock.defer(() => {
+      this.#flushScheduled = false;
+      this.#flushParts();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#retryTimer?.cancel();
+    this.#pingTimer?.cancel();
+    this.#abandon?.();
+    this.#connection?.close();
+  }
+
+  #flushParts(): void {
+    if (this.#parts.size === 0) return;
+    let json = "";
+    for (const { head, commitSeq, entries } of this.#parts.values()) {
+      json += `${json === "" ? "" : ","}${head}${commitSeq},[${entries}]]`;
+    }
+    this.#parts.clear();
+    this.#partsLength = 0;
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    connection.sendText(`{"req_type":"append","parts":[${json}]}`);
+    if (connection.queuedBytes > PEER_QUEUE_BYTES_MAX) {
+      this.#deps.log.warn("peer takes too little, connection closed", { node: this.node });
+      connection.close();
+    }
+  }
+
+  #connect(): void {
+    this.#retryTimer = undefined;
+    this.#abandon = this.#deps.transport.connect(
+      this.#address,
+      CONNECT_TIMEOUT_MS,
+      (stream) => {
+        this.#abandon = undefined;
+        this.#connection = new Connection(stream, this.#deps.clock, {
+          onMessage: (message) => this.#onMessage(message),
+          onInvalid: (error, _id, connection) => {
+            this.#deps.log.warn("peer sent nonsense", { node: this.node, error: error.message });
+            connection.close();
+          },
+          onClose: () => this.#onClose(),
+        });
+        this.#heardMs = this.#deps.clock.monotonicMs();
+        const hello: Message<"hello"> = {
+          req_type: "hello",
+          protocol: PROTOCOL_VERSION,
+          role: "node",
+          node: this.#deps.self,
+          to: this.node,
+        };
+        const clusterId = this.#deps.clusterId();
+        if (clusterId !== undefined) hello.cluster_id = clusterId;
+        this.#connection.send({ id: 0, ...hello });
+        this.#pingTimer = this.#deps.clock.setTimer(PEER_PING_MS, this.#ping);
+      },
+      () => {
+        this.#abandon = undefined;
+        this.#reconnect();
+      },
+    );
+  }
+
+  readonly #ping = (): void => {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const { clock, log } = this.#deps;
+    if (clock.monotonicMs() - this.#heardMs > PEER_SILENCE_MS_MAX) {
+      log.warn("peer is silent, connection closed", { node: this.node });
+      connection.close();
+      return;
+    }
+    connection.send({ req_type: "ping", id: 1 });
+    this.#pingTimer = clock.setTimer(PEER_PING_MS, this.#ping);
+  };
+
+  #onMessage(message: Message): void {
+    this.#heardMs = this.#deps.clock.monotonicMs();
+    if (message.req_type === "ack") {
+      // The answer to hello opens the link; those to pings only show that somebody is there.
+      if (!this.#up && message.id === 0) {
+        this.#up = true;
+        this.#failures = 0;
+        this.#handlers.onUp(this.node);
+      }
+    } else if (message.req_type === "error") {
+      this.#deps.log.warn("peer refused", {
+        node: this.node,
+        code: message.code,
+        message: message.message,
+      });
+      if (!this.#up) this.#connection?.close();
+    } else {
+      this.#handlers.onMessage(message, this.node);
+    }
+  }
+
+  #onClose(): void {
+    this.#connection = undefined;
+    this.#pingTimer?.cancel();
+    this.#parts.clear();
+    this.#partsLength = 0;
+    const wasUp = this.#up;
+    this.#up = false;
+    if (wasUp) this.#handlers.onDown(this.node);
+    this.#reconnect();
+  }
+
+  #reconnect(delayMs?: number): void {
+    if (this.#closed) return;
+    const backOff = Math.min(
+      PEER_RECONNECT_MS_MAX,
+      PEER_RECONNECT_MS_MIN * 2 ** Math.min(this.#failures, 10),
+    );
+    this.#failures++;
+    this.#retryTimer?.cancel();
+    this.#abandon?.();
+    this.#retryTimer = this.#deps.clock.setTimer(
+      delayMs ?? backOff * (0.5 + randomFraction(this.#deps.random) / 2),
+      () => this.#connect(),
+    );
+  }
+}

@@ -1,0 +1,375 @@
+/**
+ * One partition on one node: holds its store, and is its primary, a copy that follows, or neither,
+ * as the newest configuration says that it has seen, whether that came with the map or from a peer.
+ *
+ * Invariant: configurations are adopted in the order of (term, epoch), never back.
+ *
+ * @module
+ */
+import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import { isLive, isTombstone } from "../../shared/base/entry.ts";
+import { invariant, toKvError } from "../../shared/base/errors.ts";
+import type {
+  KeyRequest,
+  Message,
+  PeerMessage,
+  Reply,
+  WireEntry,
+} from "../../shared/wire/messages.ts";
+import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import { Follower } from "./follower.ts";
+import { errorReply, liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
+import { operationOf } from "../../shared/arguments/request_words.ts";
+import { isLaneKey } from "../requests/request_dedup.ts";
+import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
+import type { PartitionStore } from "../storage/partition_store.ts";
+import { Primary } from "./primary.ts";
+import { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+import { deadlineOf, type Timed, withTimeLeft } from "../requests/waiting_requests.ts";
+import type { ReplyTo } from "../requests/write_queue.ts";
+
+/** What a node adds to the ports of its replicas. */
+export interface ReplicaOwner extends ReplicaPorts {
+  /** The reply that sends a client to the right node. */
+  notPrimary(partition: number): Reply;
+  /** How many of a partition's latest writes are remembered for copies that lack them. */
+  readonly recentWritesMax: number;
+}
+
+/** A partition on this node. */
+export class Replica {
+  readonly partition: number;
+  readonly store: PartitionStore;
+  config: PartitionConfig | undefined;
+  epoch = 0;
+  primary: Primary | undefined;
+  readonly follower: Follower;
+  readonly #owner: ReplicaOwner;
+  readonly #recent: RecentWrites;
+
+  /** @param damaged whether the store was found damaged when it was opened */
+  constructor(owner: ReplicaOwner, store: PartitionStore, damaged: boolean) {
+    this.partition = store.partition;
+    this.store = store;
+    this.#owner = owner;
+    this.#recent = new RecentWrites(store.state.lastSeq, owner.recentWritesMax);
+    const clean = store.state.lastSeq === store.state.commitSeq;
+    this.follower = new Follower(owner, store, this.#recent, clean);
+    this.follower.onDamaged = (error) => this.onDamaged(error);
+    this.follower.damaged = damaged;
+  }
+
+  /** Whether this node found its data of the partition damaged, until it is filled anew. */
+  get damaged(): boolean {
+    return this.follower.damaged;
+  }
+
+  /** Whether the newest configuration names this node. */
+  get isMember(): boolean {
+    const { self } = this.#owner;
+    return this.config !== undefined &&
+      (this.config.inSync.includes(self) || this.config.learners.includes(self));
+  }
+
+  /** Whether the newest configuration names this node as the primary, be it ready for that or not. */
+  get isNamedPrimary(): boolean {
+    return this.config?.primary === this.#owner.self;
+  }
+
+  /** Whether nothing is being done to the copy as a whole: it serves, or follows and is level. */
+  get isSettled(): boolean {
+    if (this.damaged) return false;
+    return this.primary === undefined
+      ? this.isMember && this.follower.level
+      : this.primary.phase === "serving";
+  }
+
+  /** Whether this node holds every acknowledged write of the partition. */
+  get isInSync(): boolean {
+    return this.config?.inSync.includes(this.#owner.self) ?? false;
+  }
+
+  /** A configuration, from the map or from a peer. Older ones are ignored. */
+  onConfig(config: PartitionConfig, epoch: number): void {
+    const before = this.config;
+    if (before !== undefined) {
+      if (config.term < before.term) return;
+      if (config.term === before.term && epoch <= this.epoch) return;
+    } else if (config.term < this.store.state.term) {
+      // After a restart only the disk remembers: a primary of an earlier term is not to be followed.
+      return;
+    }
+    this.config = config;
+    this.epoch = epoch;
+    const { self } = this.#owner;
+    if (config.primary === self) {
+      if (this.primary !== undefined) {
+        this.primary.onConfig(config, epoch);
+        if (this.damaged && config.term !== before?.term) this.#onStillDamaged(this.primary);
+        return;
+      }
+      this.follower.leaveStream("this copy is the primary now");
+      // The last copy serves what can be read of it, and says `corrupt` of the rest.
+      if (this.damaged && config.inSync.length > 1) {
+        this.#reportDamaged();
+        return;
+      }
+      this.#owner.log.debug("primary of a partition", {
+        partition: this.partition,
+        term: config.term,
+      });
+      const { lastSeq } = this.store.state;
+      if (!this.follower.isWhole || this.#recent.lastSeq !== lastSeq) this.#recent.reset(lastSeq);
+      const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
+      primary.onDamaged = (error) => this.onDamaged(error);
+      this.primary = primary;
+      return;
+    }
+    const stepping = this.primary;
+    if (stepping !== undefined) {
+      this.primary = undefined;
+      stepping.stepDown(this.#owner.notPrimary(this.partition));
+      this.follower.afterPrimary();
+    }
+    if (this.follower.primary !== undefined && this.follower.primary !== config.primary) {
+      this.follower.leaveStream("this copy knows another primary");
+    }
+    if (this.damaged && this.isInSync && config.term !== before?.term) this.#reportDamaged();
+  }
+
+  /** A request for a key of this partition. */
+  execute(request: KeyRequest, reply: ReplyTo): void {
+    if (this.primary !== undefined) {
+      this.primary.execute(request, reply);
+      return;
+    }
+    const operation = operationOf(request.req_type);
+    const mayBeOld = "consistency" in request && request.consistency === "replica";
+    if (operation.kind === "read" && mayBeOld) this.#readCopy(request, operation, reply);
+    else reply(this.#owner.notPrimary(this.partition));
+  }
+
+  /** A read that may be a moment old, from this copy; passed on where the copy cannot tell. */
+  #readCopy(
+    request: KeyRequest,
+    operation: ReadOperation,
+    reply: ReplyTo,
+  ): void {
+    if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease()) {
+      try {
+        const entry = this.store.get(request.key);
+        const live = liveEntry(entry, this.#owner.wallMs());
+        // Whether a key has expired is for the primary to decide.
+        const expired = entry !== undefined && live === undefined && !isTombstone(entry);
+        if (!expired && (entry?.seq ?? 0) <= this.store.state.commitSeq) {
+          reply(operation.read(request, live));
+          return;
+        }
+      } catch (error) {
+        this.onDamaged(error);
+      }
+    }
+    reply(this.#owner.notPrimary(this.partition));
+  }
+
+  /** The live entries of the partition in key order, committed ones only. */
+  scan(
+    request: Message<"scan_partition">,
+    rowsMax: number,
+    bytesMax: number,
+    reply: ReplyTo,
+  ): void {
+    const { primary } = this;
+    if (primary === undefined) {
+      reply(this.#owner.notPrimary(this.partition));
+      return;
+    }
+    const options = { rowsMax: Math.min(request.limit ?? rowsMax, rowsMax), bytesMax };
+    const deadlineMs = deadlineOf(request, this.#owner.nowMs());
+    primary.whenStable(request, reply, () => {
+      this.store.scan(request.after, options).then(
+        // What the scan saw may have been written since: it leaves when that is committed as well.
+        (page) => {
+          if (this.primary !== primary) {
+            reply(this.#owner.notPrimary(this.partition));
+            return;
+          }
+          const left = withTimeLeft(request, deadlineMs, this.#owner.nowMs());
+          primary.whenStable(left, reply, () => {
+            const wallMs = this.#owner.wallMs();
+            const live = page.entries.filter((entry) =>
+              isLive(entry, wallMs) && !isLaneKey(entry.key)
+            );
+            const entries = live.map(toWireEntry);
+            reply(
+              page.next === undefined
+                ? { req_type: "entries", entries }
+                : { req_type: "entries", entries, next: page.next },
+            );
+          });
+        },
+        (error) => {
+          const failure = toKvError(error);
+          if (failure.code === "corrupt") this.onDamaged(error);
+          reply(errorReply(failure.code, `scan_partition: ${failure.message}`));
+        },
+      );
+    });
+  }
+
+  /**
+   * A picture of the partition, given to `then` when everything in it is committed: it stays true
+   * then, whoever becomes primary. Whoever gets it closes it.
+   */
+  picture(
+    request: Timed,
+    page: { rowsMax: number; bytesMax: number },
+    reply: ReplyTo,
+    then: (picture: PartitionSnapshot) => void,
+  ): void {
+    const { primary } = this;
+    if (primary === undefined) {
+      reply(this.#owner.notPrimary(this.partition));
+      return;
+    }
+    const deadlineMs = deadlineOf(request, this.#owner.nowMs());
+    primary.whenStable(request, reply, () => {
+      const picture = this.store.picture(page);
+      const giveUp = (refusal: Reply) => {
+        picture.close();
+        reply(refusal);
+      };
+      // Writes that came while the others were waited for are in it too.
+      const left = withTimeLeft(request, deadlineMs, this.#owner.nowMs());
+      primary.whenStable(left, giveUp, () => then(picture));
+    });
+  }
+
+  /** A message of a peer about this partition, from the connection that this node accepted. */
+  onPeerRequest(message: PeerMessage, upstream: Upstream): void {
+    switch (message.req_type) {
+      case "align_query":
+      case "new_term": {
+        // Whoever sends it is its primary and counts this node's acknowledgements, or else talks
+        // nonsense: perhaps it takes this node for one that had the address before.
+        const sound = isOf(message.config, upstream.node, this.#owner.self);
+        if (sound) this.onConfig(message.config, message.epoch);
+        const mine = this.config;
+        if (
+          !sound || mine === undefined || mine.primary !== upstream.node ||
+          this.primary !== undefined
+        ) {
+          upstream.send({
+            req_type: "stream_refused",
+            p: this.partition,
+            term: mine?.term ?? 0,
+            stream: message.stream,
+            reason: "this copy knows another primary",
+          });
+        } else if (message.req_type === "align_query") this.follower.onQuery(message, upstream);
+        else this.follower.onNewTerm(message, upstream);
+        return;
+      }
+      case "align_begin":
+        this.follower.onBegin(message, upstream);
+        return;
+      case "align_chunk":
+      case "align_end":
+        this.follower.onAlignWork(message, upstream);
+        return;
+      case "digest":
+        this.follower.onDigest(message, upstream);
+        return;
+      default:
+        invariant(false, "a request of a peer", { type: message.req_type });
+    }
+  }
+
+  /** Live writes from the primary. */
+  onAppend(
+    stream: number,
+    commitSeq: number,
+    entries: readonly WireEntry[],
+    upstream: Upstream,
+  ): void {
+    this.follower.onAppend(stream, commitSeq, entries, upstream);
+  }
+
+  /** An answer of a copy, over the connection that this node opened. */
+  onPeerAnswer(message: PeerMessage, from: NodeId): void {
+    const stream = this.primary?.stream(from);
+    if (this.primary === undefined || stream === undefined) return;
+    switch (message.req_type) {
+      case "align_info":
+        stream.onInfo(message);
+        return;
+      case "align_progress":
+        stream.onProgress(message);
+        return;
+      case "stream_refused":
+        stream.onRefused(message);
+        return;
+      case "digest_differs":
+        this.primary.onDigestDiffers(message, from);
+        return;
+      default:
+        invariant(false, "an answer of a peer", { type: message.req_type });
+    }
+  }
+
+  onAppended(stream: number, seq: number, from: NodeId): void {
+    this.primary?.stream(from)?.onAppended(stream, seq);
+  }
+
+  /** Whether a node that asks is still the primary, as far as this copy knows. */
+  confirms(node: NodeId, term: number): boolean {
+    return this.config !== undefined && this.config.primary === node && this.config.term >= term;
+  }
+
+  /** A batch of this node's disk is written. */
+  onSynced(lastSeq: number): void {
+    if (this.primary !== undefined) this.primary.onSynced(lastSeq);
+    else this.follower.onSynced(lastSeq);
+  }
+
+  /**
+   * The data of this copy is damaged. True where other copies will take over, so that requests
+   * should wait; false where this one is the last, and goes on with what can be read.
+   */
+  onDamaged(error: unknown): boolean {
+    const { config } = this;
+    const { self, log } = this.#owner;
+    log.error("data of a partition is damaged", {
+      partition: this.partition,
+      error: toKvError(error).message,
+    });
+    const others = config?.inSync.some((node) => node !== self) ?? false;
+    if (this.primary !== undefined && !others) return false;
+    if (!this.damaged) this.store.markDamaged();
+    this.follower.damaged = true;
+    // The coordinator makes another one primary as soon as it hears, and waits for no lease.
+    if (this.primary !== undefined) this.primary.leaseBarred = true;
+    if (this.isInSync) this.#reportDamaged();
+    return true;
+  }
+
+  /** The term has changed for another reason, and this damaged copy is still the primary. */
+  #onStillDamaged(primary: Primary): void {
+    if ((this.config?.inSync.length ?? 0) > 1) {
+      primary.leaseBarred = true;
+      this.#reportDamaged();
+    } else primary.goOn();
+  }
+
+  #reportDamaged(): void {
+    const term = this.config?.term ?? 0;
+    this.#owner.report({ req_type: "damaged", p: this.partition, term });
+  }
+}
+
+/** Whether a configuration names the one node as primary and the other as a copy. */
+function isOf({ primary, inSync, learners }: PartitionConfig, node: NodeId, copy: NodeId): boolean {
+  return primary === node && inSync.includes(node) && node !== copy &&
+    (inSync.includes(copy) || learners.includes(copy));
+}

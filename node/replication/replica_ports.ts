@@ -1,0 +1,75 @@
+/**
+ * What a partition's state machine may call: its disk, its peers, the coordinator, time. The node
+ * core implements it; tests and the simulator see everything that a replica does through it.
+ *
+ * @module
+ */
+import type { ByteBudget } from "../../shared/base/byte_budget.ts";
+import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
+import type { TransferPacer } from "./transfer_pacer.ts";
+
+/** The primary's way to its copies: one ordered stream of messages per peer. */
+export interface Downstream {
+  /** Whether messages to the node would leave now. A message to a node that is down is dropped. */
+  isUp(node: NodeId): boolean;
+  send(node: NodeId, message: PeerMessage): void;
+  /**
+   * Adds live writes that belong together to the next `append` frame: WireEntries as JSON, separated
+   * by commas. In order with `send`.
+   */
+  append(
+    node: NodeId,
+    partition: number,
+    term: number,
+    stream: number,
+    commitSeq: number,
+    entriesJson: string,
+  ): void;
+  /** Tells the commit seq alone. */
+  commit(node: NodeId, partition: number, term: number, stream: number, commitSeq: number): void;
+}
+
+/** A copy's way back to its primary, valid while that connection lasts. */
+export interface Upstream {
+  /** Who is at the other end. */
+  readonly node: NodeId;
+  readonly closed: boolean;
+  send(message: PeerMessage): void;
+  /** Says that everything up to `seq` is on disk; gathered with others into one frame. */
+  ack(partition: number, term: number, stream: number, seq: number): void;
+}
+
+/** A report to the coordinator that is repeated until the partition's term is past the report's. */
+export type Report = Message<"caught_up" | "lagging" | "damaged" | "drained" | "resumed">;
+
+/** Everything a replica may call. */
+export interface ReplicaPorts {
+  readonly self: NodeId;
+  readonly log: Logger;
+  readonly downstream: Downstream;
+  /** Bytes of writes that are not committed, of all partitions of the node. */
+  readonly inFlight: ByteBudget;
+  /** Of the cluster. */
+  partitionCount(): number;
+  /** Copies without which nothing is written, as the newest map says: it may change at any time. */
+  readonly minInSync: number;
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** The date, for timestamps and expiry. */
+  wallMs(): number;
+  /** Whether this node may answer reads without asking anybody. */
+  hasLease(): boolean;
+  /** A number for a new stream, never used before by this process. */
+  nextStream(): number;
+  report(report: Report): void;
+  /** Reads of the partition wait until its copies have confirmed this node as primary. */
+  confirmReads(partition: number): void;
+  /** A key's committed value has changed. */
+  committed(partition: number, key: string): void;
+  /** A copy has been brought level, by so many entries. */
+  aligned(node: NodeId, entries: number, full: boolean): void;
+  /** The pace of transfers to copies that nobody waits for. */
+  readonly transfers: TransferPacer;
+}

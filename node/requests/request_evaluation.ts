@@ -1,0 +1,199 @@
+/**
+ * What a request that may change something comes to, judged by the newest entries of its keys: the
+ * changes, in their order, and the answer. It changes nothing itself; `primary.ts` gives the changes
+ * their seqs, all in the same turn, and decides when the answer may leave.
+ *
+ * Invariant: the n-th change is going to have the seq that is n beyond the store's last one; versions in
+ * the answer rely on it.
+ *
+ * @module
+ */
+import { type Entry, isTombstone } from "../../shared/base/entry.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { TRANSACTION_BYTES_MAX, TRANSACTION_REPLY_BYTES_MAX } from "../../shared/base/limits.ts";
+import type { KeyRequest, Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
+import {
+  DELETION,
+  errorReply,
+  liveEntry,
+  type Operation,
+  type OperationContext,
+  type Outcome,
+  quote,
+  resultReply,
+  type Write,
+  type WriteOperation,
+  writeReply,
+} from "../../shared/operations/operation.ts";
+import { OPERATIONS } from "../../shared/operations/table.ts";
+import { plainRequests } from "../../shared/validation/transaction_checks.ts";
+import { wireBytes } from "../../shared/wire/wire_bytes.ts";
+import type { Change } from "./request_dedup.ts";
+import type { PartitionStore } from "../storage/partition_store.ts";
+
+/** What a request comes to. */
+export interface Evaluation {
+  readonly changes: Change[];
+  /** Whether the request itself changes something; else `changes` are deletions of what has expired. */
+  readonly writes: boolean;
+  readonly answer: Reply;
+  /** The keys whose entries the answer tells of. */
+  readonly keys: readonly string[];
+}
+
+type Newest = Pick<PartitionStore, "get" | "state">;
+
+/**
+ * A write of one key.
+ *
+ * @throws {KvError} `corrupt`, `storage_failed` where the entry cannot be read
+ */
+export function evaluateWrite(
+  request: KeyRequest,
+  operation: WriteOperation,
+  store: Newest,
+  context: OperationContext,
+): Evaluation {
+  const { key } = request;
+  const { wallMs } = context;
+  const found = operation.needsCurrent(request) ? store.get(key) : undefined;
+  const live = liveEntry(found, wallMs);
+  const outcome = outcomeOf(operation, request, live, context);
+  if ("write" in outcome) {
+    const version = store.state.lastSeq + 1;
+    const answer = outcome.reply?.(version) ?? writeReply(version);
+    return { changes: [{ key, write: outcome.write }], writes: true, answer, keys: [key] };
+  }
+  // That a key has expired is decided for all copies by deleting it.
+  const expired = found !== undefined && live === undefined && !isTombstone(found);
+  const changes = expired ? [{ key, write: DELETION }] : [];
+  return { changes, writes: false, answer: outcome.answer, keys: [key] };
+}
+
+/**
+ * A transaction: first its checks, then its requests in order, each on what those before it left.
+ *
+ * @throws {KvError} `corrupt`, `storage_failed` where an entry cannot be read
+ */
+export function evaluateTransaction(
+  request: Message<"transaction">,
+  store: Newest,
+  context: OperationContext,
+): Evaluation {
+  const overlay = new Overlay(store, context.wallMs);
+  for (const [key, version] of request.checks ?? []) {
+    const found = overlay.get(key)?.seq ?? 0;
+    if (found !== version) return overlay.refused(checkFailed(key, found, version));
+  }
+  const replies: Reply[] = [];
+  let replyBytes = 0;
+  for (const step of plainRequests(request)) {
+    const reply = evaluateStep(step, overlay, context);
+    replies.push(reply);
+    replyBytes += wireBytes(reply);
+    if (replyBytes > TRANSACTION_REPLY_BYTES_MAX) {
+      return overlay.refused(tooLarge(`answer with ${TRANSACTION_REPLY_BYTES_MAX}`));
+    }
+    if (overlay.writtenBytes > TRANSACTION_BYTES_MAX) {
+      return overlay.refused(tooLarge(`write ${TRANSACTION_BYTES_MAX}`));
+    }
+  }
+  return overlay.done(replies);
+}
+
+function evaluateStep(step: PlainRequest, overlay: Overlay, context: OperationContext): Reply {
+  const { key } = step;
+  const operation: Operation = OPERATIONS[step.req_type];
+  if (operation.kind === "read") return operation.read(step, overlay.get(key));
+  const current = operation.needsCurrent(step) ? overlay.get(key) : undefined;
+  const outcome = outcomeOf(operation, step, current, context);
+  if ("answer" in outcome) return outcome.answer;
+  const version = overlay.write(key, outcome.write);
+  return outcome.reply?.(version) ?? writeReply(version);
+}
+
+/** What a write comes to; arguments that do not fit the value are an answer like others. */
+function outcomeOf(
+  operation: WriteOperation,
+  request: KeyRequest,
+  current: Entry | undefined,
+  context: OperationContext,
+): Outcome {
+  try {
+    return operation.evaluate(request, current, context);
+  } catch (error) {
+    if (!(error instanceof KvError)) throw error;
+    return { answer: errorReply(error.code, error.message) };
+  }
+}
+
+/** A partition as it is, with a transaction's own changes on top. */
+class Overlay {
+  readonly #store: Newest;
+  readonly #wallMs: number;
+  readonly #seen = new Map<string, Entry | undefined>();
+  readonly #changes: Change[] = [];
+  readonly #expired: Change[] = [];
+  #version: number | undefined;
+  writtenBytes = 0;
+
+  constructor(store: Newest, wallMs: number) {
+    this.#store = store;
+    this.#wallMs = wallMs;
+  }
+
+  /** The newest entry of a key, where it is live. One that has expired is deleted for good. */
+  get(key: string): Entry | undefined {
+    if (this.#seen.has(key)) return this.#seen.get(key);
+    const found = this.#store.get(key);
+    const live = liveEntry(found, this.#wallMs);
+    this.#seen.set(key, live);
+    if (found !== undefined && live === undefined && !isTombstone(found)) {
+      const change = { key, write: DELETION };
+      this.#changes.push(change);
+      this.#expired.push(change);
+    }
+    return live;
+  }
+
+  /** Changes a key. @returns the version that it will have */
+  write(key: string, write: Write): number {
+    this.#changes.push({ key, write });
+    this.writtenBytes += key.length + write.value.length;
+    const seq = this.#store.state.lastSeq + this.#changes.length;
+    const entry = { key, seq, term: 0, timestampMs: this.#wallMs, ...write };
+    this.#seen.set(key, liveEntry(entry, this.#wallMs));
+    this.#version = seq;
+    return seq;
+  }
+
+  /** Everything was carried out. */
+  done(replies: readonly Reply[]): Evaluation {
+    return {
+      changes: this.#changes,
+      writes: this.#version !== undefined,
+      answer: resultReply(replies, this.#version),
+      keys: [...this.#seen.keys()],
+    };
+  }
+
+  /** Nothing is carried out; what has expired has expired all the same. */
+  refused(answer: Reply): Evaluation {
+    return { changes: this.#expired, writes: false, answer, keys: [...this.#seen.keys()] };
+  }
+}
+
+function checkFailed(key: string, version: number, wanted: number): Reply {
+  return errorReply(
+    "version_mismatch",
+    `transaction: ${quote(key)} has version ${version}, wanted ${wanted}; nothing was done`,
+    { key, version },
+  );
+}
+
+function tooLarge(what: string): Reply {
+  return errorReply(
+    "transaction_too_large",
+    `transaction: it would ${what} bytes or more; nothing was done`,
+  );
+}

@@ -1,0 +1,117 @@
+/**
+ * What a command of the Redis door is: one row with its name, arity, flags and keys, and how it runs.
+ * COMMAND and its kin are made from these rows; the session runs them. The files of `commands/` hold
+ * them by group, `command_table.ts` all of them.
+ *
+ * @module
+ */
+import type { Entry } from "../../../shared/base/entry.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import type { RespServer } from "../resp_server.ts";
+import type { RespSession } from "../session.ts";
+import type { RespWriter } from "../protocol/writer.ts";
+
+/** The arguments of a command, its name first. Good only during the call: copy what must outlive it. */
+export type Arguments = readonly Uint8Array[];
+
+/** A mistake of the visitor: the text as Redis has it, code first. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}
+
+/** What a command that answers at once may use. */
+export interface Call {
+  readonly out: RespWriter;
+  readonly session: RespSession;
+  readonly server: RespServer;
+}
+
+/** What a command may know when it is made into requests. */
+export interface PlanContext {
+  readonly valueBytesMax: number;
+  /** The date. */
+  wallMs(): number;
+  /** A copy of an argument, for as long as its request takes: whoever keeps it longer copies it once more. */
+  copy(argument: Uint8Array): Uint8Array;
+}
+
+/** A command as one request, and its reply. */
+export interface OnePlan {
+  readonly request: KeyRequest;
+  finish(out: RespWriter, reply: Reply): void;
+}
+
+/** A command as several requests, each by itself, and their replies in order. */
+export interface ManyPlan {
+  readonly requests: readonly KeyRequest[];
+  finishAll(out: RespWriter, replies: readonly Reply[]): void;
+}
+
+/** A command as requests. */
+export type Plan = OnePlan | ManyPlan;
+
+/** Some keys as of one moment, and what is to become of them. */
+export interface KeyView {
+  readonly wallMs: number;
+  get(key: string): Entry | undefined;
+  /** @param expiresAtMs 0 for never */
+  set(key: string, value: Uint8Array, expiresAtMs: number, contentType?: string): void;
+  delete(key: string): void;
+}
+
+/** How a command runs. */
+export type CommandRun =
+  /** Answers at once. */
+  | { readonly kind: "now"; run(args: Arguments, call: Call): void }
+  /** Becomes requests; many such commands of one connection are under way at a time. */
+  | { readonly kind: "plan"; plan(args: Arguments, context: PlanContext): Plan }
+  /**
+   * Looks at some keys of one partition and changes them, as one: what `run` decides is carried out if
+   * none of the keys has changed meanwhile, else `run` is asked again. It returns what is answered.
+   */
+  | {
+    readonly kind: "view";
+    /** @throws {CommandError} where the arguments are wrong */
+    keys(args: Arguments): string[];
+    run(args: Arguments, view: KeyView): (out: RespWriter) => void;
+  }
+  /** Runs alone: after all commands before it, before all behind it. Calls `done` once, later. */
+  | { readonly kind: "alone"; run(args: Arguments, call: Call, done: () => void): void }
+  /** Part of a transaction's frame: the session does it itself, even inside MULTI. */
+  | { readonly kind: "frame"; run(args: Arguments, session: RespSession): void };
+
+/** A command. */
+export interface CommandSpec {
+  /** In lower case; `client|id` for a subcommand. */
+  readonly name: string;
+  /** How many arguments, the name included; negative for at least so many. */
+  readonly arity: number;
+  readonly flags: readonly string[];
+  /** First key, last key (-1: the last argument), step; all 0 where there is none. */
+  readonly keys: readonly [first: number, last: number, step: number];
+  /** As Redis' documentation sorts it. */
+  readonly group: string;
+  /** Version of Redis that brought it; of ours where it is our own. */
+  readonly since: string;
+  readonly summary: string;
+  readonly run: CommandRun;
+  readonly subcommands?: readonly CommandSpec[];
+}
+
+/** A row, in the order of COMMAND's reply. */
+export function command(
+  name: string,
+  arity: number,
+  flags: string,
+  keys: readonly [number, number, number],
+  about: { group: string; since: string; summary: string },
+  run: CommandRun,
+): CommandSpec {
+  return { name, arity, flags: flags === "" ? [] : flags.split(" "), keys, ...about, run };
+}
+
+/** Where a command's only key stands. */
+export const KEY: readonly [number, number, number] = [1, 1, 1];
+export const TWO_KEYS: readonly [number, number, number] = [1, 2, 1];
+export const ALL_KEYS: readonly [number, number, number] = [1, -1, 1];
+export const NO_KEYS: readonly [number, number, number] = [0, 0, 0];

@@ -1,0 +1,64 @@
+/**
+ * Our errors in the words of Redis. Where Redis has an error of its own for the case, its text is used,
+ * since clients look at it; else the text is `ERR`, our code, and what happened. The table is part of
+ * docs/redis.md.
+ *
+ * @module
+ */
+import { type ErrorCode, isErrorCode, type KvError } from "../../../shared/base/errors.ts";
+import type { Message } from "../../../shared/wire/messages.ts";
+import { NOT_AN_INTEGER } from "./arguments.ts";
+
+/** The code in capitals that an error begins with. Those that are not here begin with `ERR`. */
+export const ERROR_PREFIXES: Partial<Record<ErrorCode, string>> = {
+  // Nobody can serve the key now, and nothing has happened.
+  not_primary: "CLUSTERDOWN",
+  unavailable: "CLUSTERDOWN",
+  // Nothing has happened; clients that know the word try again.
+  overloaded: "TRYAGAIN",
+  not_enough_replicas: "NOREPLICAS",
+  storage_failed: "MISCONF",
+  unauthorized: "NOAUTH",
+  forbidden: "NOPERM",
+};
+
+const TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+const CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
+
+/** Errors for which Redis has a text of its own. */
+const TEXTS: Readonly<Record<string, string>> = {
+  not_an_integer: NOT_AN_INTEGER,
+  not_a_float: "ERR value is not a valid float",
+  value_too_large: TOO_LONG,
+  cross_partition: CROSS_SLOT,
+};
+
+const OUT_OF_RANGE: Readonly<Record<string, string>> = {
+  increment: "ERR increment or decrement would overflow",
+  increment_float: "ERR increment would produce NaN or Infinity",
+};
+
+/** An error reply as the text of a Redis error. */
+export function errorText(reply: Message<"error">): string {
+  return textFor(reply.code, reply.message);
+}
+
+/** An error as the text of a Redis error. */
+export function kvErrorText(error: KvError): string {
+  return textFor(error.code, error.message);
+}
+
+function textFor(code: string, message: string): string {
+  if (code === "out_of_range") {
+    const text = OUT_OF_RANGE[message.slice(0, message.indexOf(":"))];
+    if (text !== undefined) return text;
+  }
+  const text = TEXTS[code];
+  if (text !== undefined) return text;
+  const prefix = isErrorCode(code) ? ERROR_PREFIXES[code] ?? "ERR" : "ERR";
+  return `${prefix} ${code} ${message}`;
+}
+
+/** Keys that must be together are not. */
+export const CROSS_SLOT_ERROR = CROSS_SLOT;
+export const TOO_LONG_ERROR = TOO_LONG;

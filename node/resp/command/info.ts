@@ -1,0 +1,97 @@
+/**
+ * INFO: what tools read, under the names that Redis has for it, and in the section `kv` what this node
+ * and its cluster are in truth. What has no meaning here is left out, and not made up.
+ *
+ * @module
+ */
+import type { Call } from "./command.ts";
+import { REDIS_VERSION } from "./redis_version.ts";
+import { VERSION } from "../../../shared/base/version.ts";
+
+/** How long counting the keys may take before it is left out. */
+const COUNT_TIMEOUT_MS = 2_000;
+
+type Facts = Readonly<Record<string, string | number>>;
+
+const SECTIONS = ["server", "clients", "stats", "replication", "cluster", "keyspace", "kv"];
+/** Words that stand for all. */
+const ALL = new Set(["all", "default", "everything"]);
+
+/** Answers INFO for some sections, all of them where none is named. */
+export function writeInfo(asked: readonly string[], call: Call, done: () => void): void {
+  const all = asked.length === 0 || asked.some((name) => ALL.has(name));
+  const wanted = SECTIONS.filter((name) => all || asked.includes(name));
+  const answer = (keys: number | undefined) => {
+    const text = wanted.map((name) => sectionText(name, factsOf(name, call, keys))).join("\r\n");
+    call.session.answer((out) => out.verbatim(text));
+    done();
+  };
+  if (!wanted.includes("keyspace")) {
+    answer(undefined);
+    return;
+  }
+  call.server.database.count({}, COUNT_TIMEOUT_MS, (result) => {
+    answer(typeof result === "number" ? result : undefined);
+  });
+}
+
+function sectionText(name: string, facts: Facts): string {
+  const title = name === "kv" ? "kv" : name.charAt(0).toUpperCase() + name.slice(1);
+  const lines = Object.entries(facts).map(([key, value]) => `${key}:${value}\r\n`);
+  return `# ${title}\r\n${lines.join("")}`;
+}
+
+function factsOf(section: string, call: Call, keys: number | undefined): Facts {
+  const { server } = call;
+  switch (section) {
+    case "server": {
+      const upSeconds = Math.floor((server.clock.monotonicMs() - server.startedMs) / 1000);
+      return {
+        redis_version: REDIS_VERSION,
+        redis_mode: "standalone",
+        server_name: "kv-node",
+        run_id: server.node.nodeId,
+        tcp_port: server.node.address()?.port ?? 0,
+        uptime_in_seconds: upSeconds,
+        uptime_in_days: Math.floor(upSeconds / 86_400),
+      };
+    }
+    case "clients":
+      return { connected_clients: server.sessions.size, blocked_clients: 0 };
+    case "stats":
+      return {
+        total_connections_received: server.connections,
+        total_commands_processed: server.commands,
+      };
+    case "replication":
+      // Each node takes every write, whoever its primary is.
+      return { role: "master", connected_slaves: 0 };
+    case "cluster":
+      return { cluster_enabled: 0 };
+    case "keyspace":
+      return keys === undefined || keys === 0 ? {} : { db0: `keys=${keys},expires=0,avg_ttl=0` };
+    default:
+      return ownFacts(call);
+  }
+}
+
+function ownFacts({ server }: Call): Facts {
+  const facts: Record<string, string | number> = { kv_version: VERSION };
+  const map = server.database.map();
+  if (map !== undefined) {
+    const { settings, nodes, partitions, epoch } = map;
+    facts.kv_cluster = settings.clusterName;
+    facts.kv_epoch = epoch;
+    facts.kv_nodes = nodes.length;
+    facts.kv_nodes_up = nodes.filter(({ state }) => state === "up").length;
+    facts.kv_partitions = partitions.length;
+    facts.kv_partitions_without_primary = partitions
+      .filter(({ primary }) => primary === undefined).length;
+    facts.kv_replication_factor = settings.replicationFactor;
+  }
+  for (const [name, value] of Object.entries(server.node.stats())) {
+    if (typeof value === "number" || typeof value === "string") facts[`kv_${name}`] = value;
+    else if (typeof value === "boolean") facts[`kv_${name}`] = value ? 1 : 0;
+  }
+  return facts;
+}

@@ -1,0 +1,269 @@
+/**
+ * The request side of the Redis protocol: bytes in, in pieces of any size, commands out, each a list of
+ * arguments. A command is an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`), or an inline
+ * line (`GET k`) with quotes as Redis has them. It knows no command's name and never touches a stream.
+ *
+ * Invariants: what comes out does not depend on how the bytes were cut; it never throws, whatever
+ * comes; what it keeps is bounded by its limits; after a protocol error it gives nothing more.
+ *
+ * @module
+ */
+import {
+  RESP_ARGUMENT_OVERHEAD_BYTES,
+  RESP_ARGUMENTS_MAX,
+  RESP_COMMAND_BYTES_MAX,
+  RESP_LINE_BYTES_MAX,
+} from "../../../shared/base/limits.ts";
+import { parseInteger } from "./integer_text.ts";
+import { splitInline } from "./inline.ts";
+
+const ASTERISK = 0x2a;
+const DOLLAR = 0x24;
+const CR = 0x0d;
+const LF = 0x0a;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+/** A header is a mark and a number; a longer one is none. */
+const HEADER_BYTES_MAX = 64;
+const FIRST_BULK_BYTES = 65_536;
+const NOTHING = new Uint8Array(0);
+
+/** Sizes, where they are not the defaults of `limits.ts`. */
+export interface RespParserLimits {
+  /** Longest argument. */
+  readonly argumentBytesMax: number;
+  readonly argumentsMax?: number;
+  readonly commandBytesMax?: number;
+  readonly lineBytesMax?: number;
+}
+
+/** Cuts commands out of bytes. */
+export class RespParser {
+  /** What was wrong; then the connection is to be closed. */
+  error: string | undefined;
+  readonly #argumentBytesMax: number;
+  readonly #argumentsMax: number;
+  readonly #commandBytesMax: number;
+  readonly #lineBytesMax: number;
+  #chunk: Uint8Array = NOTHING;
+  #at = 0;
+  /** Of the array that has begun: its arguments so far, and how many are to come. */
+  #arguments: Uint8Array[] = [];
+  #wanted = 0;
+  /** How many of them are copies of our own. */
+  #owned = 0;
+  #commandBytes = 0;
+  /** Length of the argument that has begun; -1 before its header. */
+  #length = -1;
+  /** What is there of an argument that is longer than the chunk. */
+  #bulk: Uint8Array = NOTHING;
+  #filled = 0;
+  /** Bytes of a line's end that are to be passed over. */
+  #skip = 0;
+
+  constructor(limits: RespParserLimits) {
+    this.#argumentBytesMax = limits.argumentBytesMax;
+    this.#argumentsMax = limits.argumentsMax ?? RESP_ARGUMENTS_MAX;
+    this.#commandBytesMax = limits.commandBytesMax ?? RESP_COMMAND_BYTES_MAX;
+    this.#lineBytesMax = limits.lineBytesMax ?? RESP_LINE_BYTES_MAX;
+  }
+
+  /** Bytes that are kept, about. */
+  get keptBytes(): number {
+    return this.#chunk.length - this.#at + this.#commandBytes;
+  }
+
+  /** Whether a command has begun and is not complete, or bytes wait to be looked at. */
+  get hasPart(): boolean {
+    return this.#wanted > 0 || this.#at < this.#chunk.length;
+  }
+
+  /** Takes bytes. They must stay as they are until {@linkcode RespParser.keep}. */
+  feed(bytes: Uint8Array): void {
+    if (this.error !== undefined) return;
+    const left = this.#chunk.length - this.#at;
+    if (left === 0) {
+      this.#chunk = bytes;
+    } else {
+      const joined = new Uint8Array(left + bytes.length);
+      joined.set(this.#chunk.subarray(this.#at));
+      joined.set(bytes, left);
+      this.#chunk = joined;
+    }
+    this.#at = 0;
+  }
+
+  /**
+   * The next command, its name first; undefined where more bytes are needed or `error` is set. The
+   * arguments are good until the bytes change: copy what must outlive them.
+   */
+  next(): Uint8Array[] | undefined {
+    while (this.error === undefined) {
+      if (this.#wanted > 0) {
+        if (!this.#readArguments()) return undefined;
+        return this.#take();
+      }
+      if (this.#at >= this.#chunk.length) return undefined;
+      if (this.#chunk[this.#at] === ASTERISK) {
+        const count = this.#readHeader("mbulk", "multibulk");
+        if (count === undefined) return undefined;
+        if (count > this.#argumentsMax) this.#fail("invalid multibulk length");
+        // An empty array is no command, and gets no answer.
+        else if (count > 0) this.#wanted = count;
+        continue;
+      }
+      const words = this.#readInline();
+      if (words === undefined) return undefined;
+      if (words.length > 0) return words;
+    }
+    return undefined;
+  }
+
+  /** Copies what is still needed: the bytes that were fed may change from now on. */
+  keep(): void {
+    const list = this.#arguments;
+    for (let i = this.#owned; i < list.length; i++) list[i] = list[i]?.slice() ?? NOTHING;
+    this.#owned = list.length;
+    this.#chunk = this.#at < this.#chunk.length && this.error === undefined
+      ? this.#chunk.slice(this.#at)
+      : NOTHING;
+    this.#at = 0;
+  }
+
+  #take(): Uint8Array[] {
+    const command = this.#arguments;
+    this.#arguments = [];
+    this.#owned = 0;
+    this.#commandBytes = 0;
+    return command;
+  }
+
+  /** Reads on in the array that has begun. @returns whether it is complete */
+  #readArguments(): boolean {
+    const chunk = this.#chunk;
+    while (this.#wanted > 0) {
+      if (this.#length === -1) {
+        if (this.#at >= chunk.length) return false;
+        if (chunk[this.#at] !== DOLLAR) {
+          const found = String.fromCharCode(chunk[this.#at] ?? 0);
+          this.#fail(`expected '$', got '${found}'`);
+          return false;
+        }
+        const length = this.#readHeader("bulk", "bulk");
+        if (length === undefined) return false;
+        if (length < 0 || length > this.#argumentBytesMax) {
+          this.#fail("invalid bulk length");
+          return false;
+        }
+        this.#commandBytes += length + RESP_ARGUMENT_OVERHEAD_BYTES;
+        if (this.#commandBytes > this.#commandBytesMax) {
+          this.#fail("too big request");
+          return false;
+        }
+        this.#length = length;
+      }
+      const end = this.#at + this.#length;
+      if (this.#bulk === NOTHING && this.#skip === 0 && end + 2 <= chunk.length) {
+        // Twice as fast as `subarray`.
+        const from = chunk.byteOffset + this.#at;
+        this.#arguments.push(new Uint8Array(chunk.buffer, from, this.#length));
+        this.#at = end + 2;
+      } else if (!this.#readPart()) {
+        return false;
+      }
+      this.#length = -1;
+      this.#wanted--;
+    }
+    return true;
+  }
+
+  /** Collects an argument that does not lie in one chunk. @returns whether it is complete */
+  #readPart(): boolean {
+    const chunk = this.#chunk;
+    if (this.#skip === 0) {
+      const count = Math.min(this.#length - this.#filled, chunk.length - this.#at);
+      this.#grow(this.#filled + count);
+      this.#bulk.set(chunk.subarray(this.#at, this.#at + count), this.#filled);
+      this.#filled += count;
+      this.#at += count;
+      if (this.#filled < this.#length) return false;
+      this.#skip = 2;
+    }
+    const passed = Math.min(this.#skip, chunk.length - this.#at);
+    this.#at += passed;
+    this.#skip -= passed;
+    if (this.#skip > 0) return false;
+    // Those before it may lie in this chunk: only what is first in it is known to be our own.
+    if (this.#owned === this.#arguments.length) this.#owned++;
+    this.#arguments.push(this.#bulk.subarray(0, this.#filled));
+    this.#bulk = NOTHING;
+    this.#filled = 0;
+    return true;
+  }
+
+  /** Room is made as the bytes come: a length alone costs its sender nothing. */
+  #grow(bytes: number): void {
+    if (bytes <= this.#bulk.length) return;
+    const size = Math.max(bytes, Math.min(this.#length, 2 * this.#bulk.length, this.#length));
+    const larger = new Uint8Array(Math.max(size, Math.min(this.#length, FIRST_BULK_BYTES)));
+    larger.set(this.#bulk.subarray(0, this.#filled));
+    this.#bulk = larger;
+  }
+
+  /** The number behind a `*` or `$`, or undefined where the line is not complete or wrong. */
+  #readHeader(short: string, long: string): number | undefined {
+    const chunk = this.#chunk;
+    const from = this.#at + 1;
+    // Nearly always a few digits and the end of the line.
+    let value = 0;
+    let at = from;
+    for (; at < from + 9; at++) {
+      const byte = chunk[at];
+      if (byte === undefined || byte < DIGIT_0 || byte > DIGIT_9) break;
+      value = value * 10 + (byte - DIGIT_0);
+    }
+    const plain = at > from && (chunk[from] !== DIGIT_0 || at === from + 1);
+    if (plain && chunk[at] === CR && at + 1 < chunk.length) {
+      this.#at = at + 2;
+      return value;
+    }
+    const end = chunk.indexOf(CR, from);
+    if ((end === -1 ? chunk.length : end) - this.#at > HEADER_BYTES_MAX) {
+      this.#fail(`too big ${short} count string`);
+      return undefined;
+    }
+    if (end === -1 || end + 1 >= chunk.length) return undefined;
+    const number = parseInteger(chunk.subarray(from, end));
+    if (number === undefined || number > BigInt(Number.MAX_SAFE_INTEGER)) {
+      this.#fail(`invalid ${long} length`);
+      return undefined;
+    }
+    this.#at = end + 2;
+    return number < 0n ? -1 : Number(number);
+  }
+
+  #readInline(): Uint8Array[] | undefined {
+    const chunk = this.#chunk;
+    const end = chunk.indexOf(LF, this.#at);
+    if ((end === -1 ? chunk.length : end) - this.#at > this.#lineBytesMax) {
+      this.#fail("too big inline request");
+      return undefined;
+    }
+    if (end === -1) return undefined;
+    const lineEnd = end > this.#at && chunk[end - 1] === CR ? end - 1 : end;
+    const words = splitInline(chunk.subarray(this.#at, lineEnd));
+    this.#at = end + 1;
+    if (words === undefined) this.#fail("unbalanced quotes in request");
+    return words;
+  }
+
+  #fail(what: string): void {
+    this.error = `ERR Protocol error: ${what}`;
+    this.#arguments = [];
+    this.#bulk = NOTHING;
+    this.#wanted = 0;
+    this.#commandBytes = 0;
+    this.#chunk = NOTHING;
+    this.#at = 0;
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * All commands of the Redis door, and what is said to one that is not among them. A new command is a row
+ * in a file of `commands/`.
+ *
+ * @module
+ */
+import { textOf } from "../command/arguments.ts";
+import type { Arguments, CommandSpec } from "../command/command.ts";
+import { CommandLookup } from "./command_lookup.ts";
+import { BIT_COMMANDS } from "../commands/bits.ts";
+import { CONNECTION_COMMANDS } from "../commands/connection.ts";
+import { EXPIRY_COMMANDS } from "../commands/expiry.ts";
+import { KEY_COMMANDS } from "../commands/keys.ts";
+import { OPERATION_COMMANDS } from "../commands/operations.ts";
+import { OWN_COMMANDS } from "../commands/own.ts";
+import { RANGE_COMMANDS } from "../commands/ranges.ts";
+import { SCAN_COMMANDS } from "../commands/scans.ts";
+import { SELECTION_COMMANDS } from "../commands/selections.ts";
+import { SERVER_COMMANDS } from "../commands/server.ts";
+import { STRING_COMMANDS } from "../commands/strings.ts";
+import { TRANSACTION_COMMANDS } from "../commands/transactions.ts";
+import { withHelp } from "./subcommand_help.ts";
+
+/** The commands, and how they are found. */
+export interface CommandTable {
+  readonly all: readonly CommandSpec[];
+  readonly commands: CommandLookup;
+  readonly subcommands: ReadonlyMap<CommandSpec, CommandLookup>;
+}
+
+/** Those that Redis has. */
+const REDIS_COMMANDS: readonly CommandSpec[] = [
+  ...STRING_COMMANDS,
+  ...RANGE_COMMANDS,
+  ...BIT_COMMANDS,
+  ...KEY_COMMANDS,
+  ...EXPIRY_COMMANDS,
+  ...SCAN_COMMANDS,
+  ...CONNECTION_COMMANDS,
+  ...TRANSACTION_COMMANDS,
+  ...SERVER_COMMANDS,
+];
+
+const ALL: readonly CommandSpec[] = [
+  ...REDIS_COMMANDS,
+  ...OWN_COMMANDS,
+  ...OPERATION_COMMANDS,
+  ...SELECTION_COMMANDS,
+].map(withHelp);
+
+export const COMMAND_TABLE: CommandTable = {
+  all: ALL,
+  commands: new CommandLookup(ALL),
+  subcommands: new Map(
+    ALL.filter(({ subcommands }) => subcommands !== undefined)
+      .map((spec) => [spec, new CommandLookup(spec.subcommands ?? [])]),
+  ),
+};
+
+const SHOWN_CHARACTERS = 128;
+
+/** As Redis says it: with the first arguments. */
+export function unknownCommandText(args: Arguments): string {
+  const [name, ...rest] = args.map((argument) => textOf(argument.subarray(0, SHOWN_CHARACTERS)));
+  let shown = "";
+  for (const argument of rest) {
+    if (shown.length >= SHOWN_CHARACTERS) break;
+    shown += `'${argument.slice(0, SHOWN_CHARACTERS - shown.length)}' `;
+  }
+  return `ERR unknown command '${name}', with args beginning with: ${shown}`;
+}
+
+export function unknownSubcommandText(spec: CommandSpec, given: Uint8Array): string {
+  const name = textOf(given.subarray(0, SHOWN_CHARACTERS));
+  return `ERR unknown subcommand '${name}'. Try ${spec.name.toUpperCase()} HELP.`;
+}

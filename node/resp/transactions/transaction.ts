@@ -1,0 +1,241 @@
+/**
+ * MULTI, EXEC, DISCARD, WATCH and UNWATCH of one connection: what waits, and what is watched. Commands between
+ * MULTI and EXEC wait here; EXEC makes one request of them all, which the partition's primary carries out
+ * atomically and isolated, or not at all (`transaction_runner.ts`).
+ *
+ * Where one of them must look before it can say what it writes (RENAME, COPY), all of them are worked
+ * out on a snapshot of the keys, and what they come to is written if no key has changed meanwhile.
+ *
+ * @module
+ */
+import {
+  REQUEST_OVERHEAD_BYTES,
+  RESP_COMMAND_BYTES_MAX,
+  RESP_QUEUED_COMMANDS_MAX,
+  RESP_WATCHED_KEYS_MAX,
+} from "../../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import type { Arguments, CommandRun, CommandSpec, KeyView } from "../command/command.ts";
+import { errorText } from "../command/error_text.ts";
+import type { KeySnapshot } from "./key_snapshot.ts";
+import { isNotFound } from "../command/replies.ts";
+import type { RespSession } from "../session.ts";
+import { TransactionRunner } from "./transaction_runner.ts";
+import { keysOfStep, readyStep, runSteps, type Write, writeSteps } from "./transaction_steps.ts";
+import type { RespWriter } from "../protocol/writer.ts";
+
+const NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
+
+/** The transaction of one connection. */
+export class Transaction {
+  readonly #session: RespSession;
+  readonly #runner: TransactionRunner;
+  readonly #runNow = (run: CommandRun, args: Arguments) => this.#session.runInTurn(run, args);
+  #queued: { spec: CommandSpec; args: Arguments }[] | undefined;
+  #bytes = 0;
+  #spoiled = false;
+  #watched = new Map<string, number>();
+
+  constructor(session: RespSession) {
+    this.#session = session;
+    this.#runner = new TransactionRunner(session);
+  }
+
+  /** Between MULTI and EXEC. */
+  get open(): boolean {
+    return this.#queued !== undefined;
+  }
+
+  /** Commands that wait; -1 outside MULTI. */
+  get length(): number {
+    return this.#queued?.length ?? -1;
+  }
+
+  /** Of the commands that wait, or are worked out alone. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A command was refused before it could be queued: EXEC will refuse all. */
+  spoil(): void {
+    if (this.open) this.#spoiled = true;
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#close();
+    this.#watched.clear();
+  }
+
+  multi(): void {
+    const session = this.#session;
+    if (this.open) {
+      session.answerInTurn((out) => out.error("ERR MULTI calls can not be nested"));
+      return;
+    }
+    this.#queued = [];
+    session.answerInTurn((out) => out.ok());
+  }
+
+  discard(): void {
+    const session = this.#session;
+    if (!this.open) {
+      session.answerInTurn((out) => out.error("ERR DISCARD without MULTI"));
+      return;
+    }
+    this.reset();
+    session.answerInTurn((out) => out.ok());
+  }
+
+  /** EXEC itself was refused: what has been queued will not run. */
+  abort(why: string): void {
+    this.reset();
+    this.#session.answerInTurn((out) =>
+      out.error(`EXECABORT Transaction discarded because of: ${why}`)
+    );
+  }
+
+  /** Puts a command aside for EXEC. */
+  queue(spec: CommandSpec, args: Arguments): void {
+    const session = this.#session;
+    const refusal = this.#whyNotQueued(spec, args);
+    if (refusal !== undefined) {
+      this.#spoiled = true;
+      session.answerInTurn((out) => out.error(refusal));
+      return;
+    }
+    // After a mistake nothing of it will run.
+    if (!this.#spoiled) {
+      this.#bytes += bytesOf(args);
+      this.#queued?.push({ spec, args: args.map((argument) => argument.slice()) });
+    }
+    session.answerInTurn((out) => out.queued());
+  }
+
+  #whyNotQueued(spec: CommandSpec, args: Arguments): string | undefined {
+    if (spec.run.kind === "alone") return NOT_IN_MULTI;
+    if ((this.#queued?.length ?? 0) >= RESP_QUEUED_COMMANDS_MAX) {
+      return `ERR a transaction may have ${RESP_QUEUED_COMMANDS_MAX} commands`;
+    }
+    if (this.#bytes + bytesOf(args) > RESP_COMMAND_BYTES_MAX) {
+      return `ERR the commands of a transaction may have ${RESP_COMMAND_BYTES_MAX} bytes together`;
+    }
+    return undefined;
+  }
+
+  watch(keys: readonly string[]): void {
+    const session = this.#session;
+    if (this.open) {
+      session.answerInTurn((out) => out.error("ERR WATCH inside MULTI is not allowed"));
+      return;
+    }
+    const fresh = [...new Set(keys)].filter((key) => !this.#watched.has(key));
+    if (this.#watched.size + fresh.length > RESP_WATCHED_KEYS_MAX) {
+      session.answerInTurn((out) =>
+        out.error(`ERR a connection may watch ${RESP_WATCHED_KEYS_MAX} keys`)
+      );
+      return;
+    }
+    session.runAlone((done) => {
+      const gets = fresh.map((key): KeyRequest => ({ req_type: "get", key }));
+      session.server.executeEach(gets, (request, then) => session.execute(request, then), (all) => {
+        const failed = all.find((reply) => reply.req_type !== "data" && !isNotFound(reply));
+        if (failed?.req_type === "error") {
+          session.answer((out) => out.error(errorText(failed)));
+        } else {
+          fresh.forEach((key, i) => this.#watched.set(key, versionOf(all[i])));
+          session.answer((out) => out.ok());
+        }
+        done();
+      });
+    });
+  }
+
+  unwatch(): void {
+    this.#watched.clear();
+  }
+
+  exec(): void {
+    const session = this.#session;
+    const queued = this.#queued;
+    if (queued === undefined) {
+      session.answerInTurn((out) => out.error("ERR EXEC without MULTI"));
+      return;
+    }
+    const spoiled = this.#spoiled;
+    const watched = this.#watched;
+    const bytes = this.#bytes;
+    this.#watched = new Map();
+    this.#close();
+    if (spoiled) {
+      session.answerInTurn((out) =>
+        out.error("EXECABORT Transaction discarded because of previous errors.")
+      );
+      return;
+    }
+    const steps = queued.map(({ spec, args }) => readyStep(spec, args, session.server));
+    const keys = new Set([...watched.keys(), ...steps.flatMap(keysOfStep)]);
+    if (keys.size === 0) {
+      session.answerInTurn((out) => writeSteps(out, steps, [], this.#runNow));
+      return;
+    }
+    const refusal = this.#runner.whyNotTogether(keys);
+    if (refusal !== undefined) {
+      session.answerInTurn((out) => out.error(refusal));
+      return;
+    }
+    if (steps.some(({ kind }) => kind === "view")) {
+      this.#bytes = bytes;
+      session.runAlone((done) => {
+        const run = (view: KeySnapshot) => runSteps(steps, view, this.#runNow);
+        this.#runner.lookAndWrite([...keys], watched, run, (write) => {
+          this.#bytes = 0;
+          session.answer(write);
+          done();
+        });
+      });
+      return;
+    }
+    const requests = steps.flatMap((step) => step.kind === "plan" ? step.requests : []);
+    const [first = ""] = keys;
+    // There must be something that is done if the watched keys are as they were.
+    if (requests.length === 0) requests.push({ req_type: "exists", key: first });
+    const write = (out: RespWriter, replies: readonly Reply[]) =>
+      writeSteps(out, steps, replies, this.#runNow);
+    const size = bytes + queued.length * REQUEST_OVERHEAD_BYTES;
+    session.answerLater(
+      size,
+      (finish) => this.#runner.runTogether(requests, watched, write, finish),
+    );
+  }
+
+  /** Runs one command that looks before it writes. It must run alone. */
+  runView(keys: readonly string[], run: (view: KeyView) => Write, done: () => void): void {
+    const session = this.#session;
+    const distinct = [...new Set(keys)];
+    const refusal = this.#runner.whyNotTogether(distinct);
+    if (refusal !== undefined) {
+      session.answer((out) => out.error(refusal));
+      done();
+      return;
+    }
+    this.#runner.lookAndWrite(distinct, new Map(), run, (write) => {
+      session.answer(write);
+      done();
+    });
+  }
+
+  #close(): void {
+    this.#queued = undefined;
+    this.#bytes = 0;
+    this.#spoiled = false;
+  }
+}
+
+function versionOf(reply: Reply | undefined): number {
+  return reply?.req_type === "data" ? reply.version ?? 0 : 0;
+}
+
+function bytesOf(args: Arguments): number {
+  return args.reduce((sum, argument) => sum + argument.length, 0);
+}

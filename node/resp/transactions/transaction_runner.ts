@@ -1,0 +1,138 @@
+/**
+ * Carries out what belongs together, as one transaction of the cluster: requests that are known, or those that
+ * a command comes to once it has looked at its keys. The latter is worked out on a snapshot and written if no
+ * key has changed meanwhile, else worked out anew.
+ *
+ * @module
+ */
+import type { Database } from "../../../shared/database/database.ts";
+import { toErrorReply } from "../../../shared/wire/error_reply.ts";
+import { InvariantError, toKvError } from "../../../shared/base/errors.ts";
+import { RESP_ATTEMPTS_MAX } from "../../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
+import { CommandError } from "../command/command.ts";
+import { CROSS_SLOT_ERROR, errorText } from "../command/error_text.ts";
+import { KeySnapshot } from "./key_snapshot.ts";
+import type { Write } from "./transaction_steps.ts";
+import type { RespWriter } from "../protocol/writer.ts";
+
+/** What it needs of its connection. */
+export interface RunnerSession {
+  readonly server: {
+    readonly database: Pick<Database, "map">;
+    readonly valueBytesMax: number;
+    wallMs(): number;
+  };
+  execute(request: KeyRequest, done: (reply: Reply) => void): void;
+}
+
+/** See the module. */
+export class TransactionRunner {
+  readonly #session: RunnerSession;
+
+  constructor(session: RunnerSession) {
+    this.#session = session;
+  }
+
+  /** @returns the error where the keys are not in one partition */
+  whyNotTogether(keys: Iterable<string>): string | undefined {
+    const map = this.#session.server.database.map();
+    if (map === undefined) {
+      return "CLUSTERDOWN unavailable this node has not joined its cluster yet";
+    }
+    let first: number | undefined;
+    for (const key of keys) {
+      const partition = partitionOf(key, map.settings.partitionCount);
+      first ??= partition;
+      if (partition !== first) return CROSS_SLOT_ERROR;
+    }
+    return undefined;
+  }
+
+  /** All requests as one, if the watched keys are as they were. */
+  runTogether(
+    requests: readonly KeyRequest[],
+    watched: ReadonlyMap<string, number>,
+    write: (out: RespWriter, replies: readonly Reply[]) => void,
+    finish: (write: Write, replies?: readonly Reply[]) => void,
+  ): void {
+    this.#transact(requests, [...watched], (reply) => {
+      if (isMismatch(reply)) finish((out) => out.nilArray());
+      else if (reply.req_type === "error") finish((out) => out.error(errorText(reply)));
+      else finish((out) => write(out, repliesOf(reply)), [reply]);
+    });
+  }
+
+  /** Looks at the keys, works out what is to be done, and does it if they have not changed. */
+  lookAndWrite(
+    keys: readonly string[],
+    watched: ReadonlyMap<string, number>,
+    run: (view: KeySnapshot) => Write,
+    finish: (write: Write) => void,
+    attempt = 1,
+  ): void {
+    const { server } = this.#session;
+    const gets = keys.map((key): KeyRequest => ({ req_type: "get", key }));
+    this.#transact(gets, [], (found) => {
+      if (found.req_type === "error") {
+        finish((out) => out.error(errorText(found)));
+        return;
+      }
+      const view = new KeySnapshot(keys, repliesOf(found), server.wallMs(), server.valueBytesMax);
+      for (const [key, version] of watched) {
+        if (view.versionOf(key) === version) continue;
+        finish((out) => out.nilArray());
+        return;
+      }
+      let write: Write;
+      try {
+        write = run(view);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        finish((out) => out.error(error.message));
+        return;
+      }
+      const writes = view.writes();
+      if (writes.length === 0) {
+        finish(write);
+        return;
+      }
+      this.#transact(writes, view.checks(), (reply) => {
+        if (isMismatch(reply) && attempt < RESP_ATTEMPTS_MAX) {
+          this.lookAndWrite(keys, watched, run, finish, attempt + 1);
+        } else if (reply.req_type === "error") {
+          finish((out) => out.error(errorText(reply)));
+        } else {
+          view.written(repliesOf(reply));
+          finish(write);
+        }
+      });
+    });
+  }
+
+  #transact(
+    requests: readonly KeyRequest[],
+    checks: readonly (readonly [string, number])[],
+    done: (reply: Reply) => void,
+  ): void {
+    const key = requests[0]?.key ?? "";
+    const request: KeyRequest = { req_type: "transaction", key, requests, checks };
+    try {
+      this.#session.execute(request, done);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      done(toErrorReply(toKvError(error)));
+    }
+  }
+}
+
+function isMismatch(reply: Reply): boolean {
+  return reply.req_type === "error" && reply.code === "version_mismatch";
+}
+
+function repliesOf(reply: Reply): readonly Reply[] {
+  return reply.req_type === "result" && Array.isArray(reply.result)
+    ? reply.result as readonly Reply[]
+    : [];
+}

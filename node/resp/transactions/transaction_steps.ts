@@ -1,0 +1,130 @@
+/**
+ * What waits between MULTI and EXEC, made ready: each command as the requests that it becomes, as what it
+ * makes of a snapshot, or as an answer; and the answers to all of them, in order. It asks nobody.
+ *
+ * @module
+ */
+import { InvariantError } from "../../../shared/base/errors.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import type {
+  Arguments,
+  CommandRun,
+  CommandSpec,
+  KeyView,
+  Plan,
+  PlanContext,
+} from "../command/command.ts";
+import type { KeySnapshot } from "./key_snapshot.ts";
+import { thrownText } from "../command/replies.ts";
+import type { RespWriter } from "../protocol/writer.ts";
+
+/** Writes an answer. */
+export type Write = (out: RespWriter) => void;
+
+/** Runs a command that answers at once. */
+type RunNow = (run: CommandRun, args: Arguments) => void;
+
+/** A queued command, made ready. */
+export type Step =
+  | { readonly kind: "error"; readonly text: string }
+  | { readonly kind: "now"; readonly run: CommandRun; readonly args: Arguments }
+  | { readonly kind: "plan"; readonly plan: Plan; readonly requests: readonly KeyRequest[] }
+  | {
+    readonly kind: "view";
+    readonly keys: readonly string[];
+    run(view: KeyView): Write;
+  };
+
+/** Makes a command ready; a mistake in its arguments is its answer. */
+export function readyStep(
+  { run }: CommandSpec,
+  args: Arguments,
+  context: PlanContext,
+): Step {
+  try {
+    switch (run.kind) {
+      case "plan": {
+        const plan = run.plan(args, context);
+        return {
+          kind: "plan",
+          plan,
+          requests: "request" in plan ? [plan.request] : plan.requests,
+        };
+      }
+      case "view":
+        return { kind: "view", keys: run.keys(args), run: (view) => run.run(args, view) };
+      default:
+        return { kind: "now", run, args };
+    }
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    return { kind: "error", text: thrownText(error) };
+  }
+}
+
+/** The keys that it is about. */
+export function keysOfStep(step: Step): readonly string[] {
+  if (step.kind === "plan") return step.requests.map(({ key }) => key);
+  return step.kind === "view" ? step.keys : [];
+}
+
+/** All steps on a snapshot. @returns what is answered if it comes true */
+export function runSteps(
+  steps: readonly Step[],
+  view: KeySnapshot,
+  runNow: RunNow,
+): Write {
+  const writes = steps.map((step): Write => {
+    switch (step.kind) {
+      case "plan": {
+        const replies = step.requests.map((request) => view.apply(request));
+        return (out) => writePlan(out, step.plan, replies);
+      }
+      case "view":
+        return runView(step, view);
+      case "now":
+        return () => runNow(step.run, step.args);
+      case "error":
+        return (out) => out.error(step.text);
+    }
+  });
+  return (out) => {
+    out.array(writes.length);
+    for (const write of writes) write(out);
+  };
+}
+
+function runView(step: Extract<Step, { kind: "view" }>, view: KeySnapshot): Write {
+  try {
+    return step.run(view);
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    const text = thrownText(error);
+    return (out) => out.error(text);
+  }
+}
+
+/** The answers, from the replies to all their requests. */
+export function writeSteps(
+  out: RespWriter,
+  steps: readonly Step[],
+  replies: readonly Reply[],
+  runNow: RunNow,
+): void {
+  out.array(steps.length);
+  let at = 0;
+  for (const step of steps) {
+    if (step.kind === "error") out.error(step.text);
+    else if (step.kind === "now") runNow(step.run, step.args);
+    else if (step.kind === "plan") {
+      writePlan(out, step.plan, replies.slice(at, at + step.requests.length));
+      at += step.requests.length;
+    }
+  }
+}
+
+function writePlan(out: RespWriter, plan: Plan, replies: readonly Reply[]): void {
+  const [first] = replies;
+  if ("requests" in plan) plan.finishAll(out, replies);
+  else if (first !== undefined) plan.finish(out, first);
+}

@@ -1,0 +1,145 @@
+/**
+ * The pictures of partitions that clients are reading for backups: opened with the first page, known
+ * by an id, closed at the end or when nobody asks for more. Pages are read in their order, each once:
+ * whoever loses one begins anew.
+ *
+ * Invariant: a picture that is open is on the list, and each on the list is closed in the end.
+ *
+ * @module
+ */
+import type { Clock } from "../../shared/platform/clock.ts";
+import { isLive } from "../../shared/base/entry.ts";
+import { toKvError } from "../../shared/base/errors.ts";
+import {
+  BACKUP_PICTURE_IDLE_MS,
+  BACKUP_PICTURE_MS_MAX,
+  BACKUP_PICTURES_MAX,
+  SCAN_BYTES_MAX,
+  SCAN_ROWS_MAX,
+} from "../../shared/base/limits.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+import { errorReply } from "../../shared/operations/operation.ts";
+import { type Random, randomId } from "../../shared/platform/random.ts";
+import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import { isLaneKey } from "../requests/request_dedup.ts";
+import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
+import type { Replica } from "../replication/replica.ts";
+import type { ReplyTo } from "../requests/write_queue.ts";
+
+/** Rows and bytes of a page. */
+const PAGE = { rowsMax: SCAN_ROWS_MAX, bytesMax: SCAN_BYTES_MAX };
+
+/** One that is being read. */
+interface OpenPicture {
+  readonly picture: PartitionSnapshot;
+  readonly replica: Replica;
+  readonly openedMs: number;
+  usedMs: number;
+  /** Pages that were asked for. */
+  page: number;
+  busy: boolean;
+}
+
+/** All of a node's. */
+export class BackupSnapshots {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #open = new Map<string, OpenPicture>();
+  /** Those that wait for their writes to be committed. */
+  #opening = 0;
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** A new picture of a partition, and its first page. */
+  open(replica: Replica, request: Message<"backup_partition">, reply: ReplyTo): void {
+    if (this.#open.size + this.#opening >= BACKUP_PICTURES_MAX) {
+      reply(errorReply(
+        "overloaded",
+        `backup_partition: this node keeps ${BACKUP_PICTURES_MAX} pictures for backups already`,
+      ));
+      return;
+    }
+    this.#opening++;
+    const ended: ReplyTo = (refusal) => {
+      this.#opening--;
+      reply(refusal);
+    };
+    replica.picture(request, PAGE, ended, (picture) => {
+      this.#opening--;
+      const nowMs = this.#clock.monotonicMs();
+      const open = { picture, replica, openedMs: nowMs, usedMs: nowMs, page: 0, busy: false };
+      const id = randomId(this.#random);
+      this.#open.set(id, open);
+      this.#read(id, open, reply);
+    });
+  }
+
+  /** A page of one that is open. */
+  nextPage(request: Message<"backup_partition">, reply: ReplyTo): void {
+    const [id = "", page] = (request.picture ?? "").split(".");
+    const open = this.#open.get(id);
+    const fits = open !== undefined && !open.busy && String(open.page) === page &&
+      open.replica.partition === request.partition;
+    if (fits) {
+      this.#read(id, open, reply);
+      return;
+    }
+    reply(errorReply(
+      "unavailable",
+      "backup_partition: that picture is not here, or this page of it has been read; begin anew",
+    ));
+  }
+
+  /** Closes those that nobody reads any more. */
+  tick(nowMs: number): void {
+    for (const [id, { usedMs, openedMs, busy }] of this.#open) {
+      const idle = !busy && nowMs - usedMs > BACKUP_PICTURE_IDLE_MS;
+      if (idle || nowMs - openedMs > BACKUP_PICTURE_MS_MAX) this.#close(id);
+    }
+  }
+
+  closeAll(): void {
+    for (const id of [...this.#open.keys()]) this.#close(id);
+  }
+
+  #close(id: string): void {
+    this.#open.get(id)?.picture.close();
+    this.#open.delete(id);
+  }
+
+  #read(id: string, open: OpenPicture, reply: ReplyTo): void {
+    const { picture, replica } = open;
+    open.busy = true;
+    open.page++;
+    picture.next().then(
+      ({ entries, ended }) => {
+        open.busy = false;
+        open.usedMs = this.#clock.monotonicMs();
+        if (ended) this.#close(id);
+        const wallMs = this.#clock.wallMs();
+        const live = entries.filter((entry) => isLive(entry, wallMs) && !isLaneKey(entry.key));
+        reply({
+          req_type: "entries",
+          entries: live.map(toWireEntry),
+          ...(ended ? {} : { next: `${id}.${open.page}` }),
+          seq: picture.asOfSeq,
+          term: picture.term,
+        });
+      },
+      (error) => {
+        this.#close(id);
+        const failure = toKvError(error);
+        if (failure.code === "corrupt") replica.onDamaged(error);
+        reply(errorReply(failure.code, `backup_partition: ${failure.message}`));
+      },
+    );
+  }
+}

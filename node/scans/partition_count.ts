@@ -1,0 +1,133 @@
+/**
+ * Counts the live entries of partitions, one after the other, as far as one call may go. A whole
+ * partition in which nothing has expired is counted without reading it.
+ *
+ * @module
+ */
+import { isLive, isTombstone } from "../../shared/base/entry.ts";
+import { toKvError } from "../../shared/base/errors.ts";
+import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
+import {
+  SCAN_BYTES_MAX,
+  SCAN_LOOKED_BYTES_MAX,
+  SCAN_LOOKED_ROWS_MAX,
+  SCAN_ROWS_MAX,
+} from "../../shared/base/limits.ts";
+import { PartitionSet } from "../../shared/cluster/partition_set.ts";
+import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { prefixEnd } from "../../shared/base/key_order.ts";
+import { isLaneKey } from "../requests/request_dedup.ts";
+import type { NodeCount, NodeCountRequest, ScanCall } from "./node_scans.ts";
+import type { ScanPage } from "../storage/partition_store.ts";
+import type { Primary } from "../replication/primary.ts";
+
+/** @throws {KvError} `corrupt` where no other copy will take over, `storage_failed` */
+export async function countPartitions(
+  call: ScanCall,
+  request: NodeCountRequest,
+): Promise<NodeCount> {
+  const { partitions } = request;
+  const covered = new PartitionSet(partitions.partitionCount);
+  const counting = new Counting(call, keyRange(request));
+  let count = 0;
+  const { at } = request;
+  const first = at !== undefined && partitions.has(at) ? [at] : [];
+  for (const partition of [...first, ...partitions]) {
+    if (covered.has(partition)) continue;
+    const after = partition === at ? request.after : undefined;
+    const part = await counting.count(partition, after);
+    if (part === undefined) continue;
+    count += part.count;
+    if (part.next !== undefined) return { count, covered, at: partition, after: part.next };
+    covered.add(partition);
+    if (counting.spent) break;
+  }
+  return { count, covered };
+}
+
+/** A partition, counted up to `next` or to its end. */
+interface Part {
+  readonly count: number;
+  readonly next: string | undefined;
+}
+
+class Counting {
+  readonly #call: ScanCall;
+  readonly #range: KeyRange;
+  #rows = SCAN_LOOKED_ROWS_MAX;
+  #bytes = SCAN_LOOKED_BYTES_MAX;
+
+  constructor(call: ScanCall, range: KeyRange) {
+    this.#call = call;
+    this.#range = range;
+  }
+
+  /** It has looked at as much as one call may. */
+  get spent(): boolean {
+    return this.#rows <= 0 || this.#bytes <= 0 || this.#call.late;
+  }
+
+  /** Undefined where this node cannot say. */
+  async count(partition: number, after: string | undefined): Promise<Part | undefined> {
+    const call = this.#call;
+    const primary = call.ports.primary(partition);
+    if (primary === undefined || !await call.stable(partition, primary)) return undefined;
+    let part: Part | undefined;
+    try {
+      part = after === undefined ? await this.#fromState(primary) : undefined;
+      part ??= await this.#fromRows(primary, after);
+    } catch (error) {
+      const { code } = toKvError(error);
+      if (code === "corrupt" && call.ports.onDamaged(partition, error)) return undefined;
+      throw error;
+    }
+    return await call.stable(partition, primary) ? part : undefined;
+  }
+
+  /** What the store knows of itself, if that is all there is to know. */
+  async #fromState(primary: Primary): Promise<Part | undefined> {
+    const { start, end, empty } = this.#range;
+    const { count } = primary.store.state;
+    if (empty || count === 0) return { count: 0, next: undefined };
+    if (start !== undefined || end !== undefined) return undefined;
+    if (!primary.nothingExpired(this.#call.ports.wallMs())) return undefined;
+    // Lanes are counted in; they are few, and lie together. The page is of this very moment.
+    const lanes = await this.#page(primary, undefined, {
+      start: LANE_KEY_PREFIX,
+      end: prefixEnd(LANE_KEY_PREFIX),
+    });
+    if (lanes.next !== undefined) return undefined;
+    const hidden = lanes.entries.filter((entry) => !isTombstone(entry)).length;
+    return { count: count - hidden, next: undefined };
+  }
+
+  async #fromRows(primary: Primary, from: string | undefined): Promise<Part> {
+    let count = 0;
+    let after = from;
+    do {
+      const page = await this.#page(primary, after, this.#range);
+      const wallMs = this.#call.ports.wallMs();
+      for (const entry of page.entries) {
+        if (isLive(entry, wallMs) && !isLaneKey(entry.key)) count++;
+      }
+      after = page.next;
+    } while (after !== undefined && !this.spent);
+    return { count, next: after };
+  }
+
+  async #page(
+    primary: Primary,
+    after: string | undefined,
+    { start, end }: { start: string | undefined; end: string | undefined },
+  ): Promise<ScanPage> {
+    const page = await primary.store.scan(after, {
+      rowsMax: SCAN_ROWS_MAX,
+      bytesMax: SCAN_BYTES_MAX,
+      start,
+      end,
+    });
+    this.#rows -= page.entries.length;
+    for (const { value } of page.entries) this.#bytes -= value.length;
+    return page;
+  }
+}

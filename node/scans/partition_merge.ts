@@ -1,0 +1,262 @@
+/**
+ * A page of several partitions in key order. Of each it first reads as much as it most likely has of the
+ * page, then more of those that hold the others up; so that a page costs about as many rows as it has,
+ * and one read for each partition, however many there are.
+ *
+ * A partition is in the page only if this node was its primary all the while, and all that was read of
+ * it is committed by the end (the argument is in docs/replication.md, under Scans).
+ *
+ * @module
+ */
+import { type Entry, isLive, NO_VALUE } from "../../shared/base/entry.ts";
+import { toKvError } from "../../shared/base/errors.ts";
+import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
+import {
+  SCAN_BYTES_MAX,
+  SCAN_KEPT_BYTES,
+  SCAN_LONG_VALUE_BYTES,
+  SCAN_LOOKED_BYTES_MAX,
+  SCAN_LOOKED_ROWS_MAX,
+  SCAN_READS_MAX,
+  SCAN_ROWS_MAX,
+} from "../../shared/base/limits.ts";
+import {
+  countReady,
+  mergePage,
+  type Run,
+  scanOrder,
+  shareOf,
+} from "../../shared/database/ordered_merge.ts";
+import { PartitionSet } from "../../shared/cluster/partition_set.ts";
+import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { isLaneKey } from "../requests/request_dedup.ts";
+import type { NodeScanPage, NodeScanRequest, ScanCall } from "./node_scans.ts";
+import type { Primary } from "../replication/primary.ts";
+
+/** Of an entry's size beside key and value, about. */
+const ENTRY_BYTES = 64;
+/** Behind all lanes, which are of no interest to a scan; before them is their prefix itself. */
+const LANES_END = LANE_KEY_PREFIX + "\u{10ffff}".repeat(33);
+
+/** An entry of a page. A long value may have been left on disk. */
+interface Found extends Entry {
+  readonly partition: number;
+  readonly left: boolean;
+  /** Of the value that it goes with. */
+  readonly valueBytes: number;
+}
+
+/** A partition, as far as it has been read. */
+class PartitionRun implements Run<Found> {
+  readonly partition: number;
+  readonly primary: Primary;
+  readonly items: Found[] = [];
+  readTo: string | undefined;
+  ended = false;
+  /** How much the next read takes. */
+  rows: number;
+
+  constructor(partition: number, primary: Primary, rows: number) {
+    this.partition = partition;
+    this.primary = primary;
+    this.rows = rows;
+  }
+}
+
+/** What a scan may still do. */
+interface Budget {
+  rows: number;
+  bytes: number;
+  kept: number;
+}
+
+/** @throws {KvError} `corrupt` where no other copy will take over, `storage_failed` */
+export async function scanPartitions(
+  call: ScanCall,
+  request: NodeScanRequest,
+): Promise<NodeScanPage> {
+  const { partitions, limit, reverse = false } = request;
+  const range = keyRange(request);
+  const budget: Budget = {
+    // Each partition must be read once, or the page could not say anything of it.
+    rows: Math.max(SCAN_LOOKED_ROWS_MAX, 2 * partitions.size),
+    bytes: SCAN_LOOKED_BYTES_MAX,
+    kept: SCAN_KEPT_BYTES,
+  };
+  let runs = await readableRuns(call, request, range);
+  const read = (run: PartitionRun) => readMore(call, request, range, run, budget);
+  runs = await kept(runs, read);
+  while (budget.rows > 0 && budget.bytes > 0 && !call.late) {
+    const missing = limit - countReady(runs, reverse);
+    if (missing <= 0) break;
+    const wave = furthestBehind(runs, reverse);
+    if (wave.length === 0) break;
+    const failed = new Set(wave);
+    for (const run of await kept(wave, read)) failed.delete(run);
+    runs = runs.filter((run) => !failed.has(run));
+  }
+  const page = mergePage(runs, {
+    reverse,
+    itemsMax: limit,
+    bytesMax: SCAN_BYTES_MAX,
+    bytesOf: (entry) => entry.key.length + entry.valueBytes + ENTRY_BYTES,
+  }, (entry) => entry);
+  const { entries, cut } = fetchLeft(call, page?.items ?? [], runs);
+  // What was read may have been written since: it leaves when that is committed.
+  runs = await kept(runs, (run) => call.stable(run.partition, run.primary));
+  const covered = new PartitionSet(partitions.partitionCount);
+  if (page !== undefined) { for (const { partition } of runs) covered.add(partition); }
+  return {
+    entries: entries.filter(({ partition }) => covered.has(partition)),
+    next: cut ?? page?.next,
+    covered,
+  };
+}
+
+/** The partitions that this node can read now. */
+async function readableRuns(
+  call: ScanCall,
+  request: NodeScanRequest,
+  range: KeyRange,
+): Promise<PartitionRun[]> {
+  const { partitions, limit } = request;
+  const found: PartitionRun[] = [];
+  for (const partition of partitions) {
+    const primary = call.ports.primary(partition);
+    if (primary !== undefined) found.push(new PartitionRun(partition, primary, 0));
+  }
+  const share = shareOf(limit, 1 / Math.max(1, found.length));
+  const readable = await kept(found, (run) => call.stable(run.partition, run.primary));
+  for (const run of readable) {
+    const { count, tombstones = 0 } = run.primary.store.state;
+    // Nothing but tombstones is there, if anything: no need to look.
+    run.ended = count === 0 || range.empty;
+    // Where most rows are tombstones, more of them are read for the same number of entries.
+    const dead = Math.min(8, (count + tombstones) / Math.max(1, count));
+    run.rows = Math.min(SCAN_ROWS_MAX, Math.ceil(share * dead));
+  }
+  return readable;
+}
+
+/** Reads a page of a partition. @returns false where it is not readable any more */
+async function readMore(
+  call: ScanCall,
+  request: NodeScanRequest,
+  range: KeyRange,
+  run: PartitionRun,
+  budget: Budget,
+): Promise<boolean> {
+  if (run.ended) return true;
+  const { reverse = false, values = false } = request;
+  const rowsMax = Math.max(1, Math.min(run.rows, budget.rows));
+  const bytesMax = Math.max(1, Math.min(SCAN_BYTES_MAX / 4, budget.bytes));
+  run.rows = Math.min(SCAN_ROWS_MAX, run.rows * 2);
+  // Taken out at once, for the others that are read at the same time.
+  budget.rows -= rowsMax;
+  const { start, end } = range;
+  let page;
+  try {
+    page = await run.primary.store.scan(run.readTo ?? request.after, {
+      rowsMax,
+      bytesMax,
+      start,
+      end,
+      reverse,
+    });
+  } catch (error) {
+    const { code } = toKvError(error);
+    if (code === "corrupt" && call.ports.onDamaged(run.partition, error)) return false;
+    throw error;
+  }
+  budget.rows += Math.max(0, rowsMax - page.entries.length);
+  const wallMs = call.ports.wallMs();
+  for (const entry of page.entries) {
+    budget.bytes -= entry.value.length + ENTRY_BYTES;
+    if (!isLive(entry, wallMs) || isLaneKey(entry.key)) continue;
+    run.items.push(keep(entry, run.partition, values, budget));
+  }
+  run.ended = page.next === undefined;
+  run.readTo = page.next === undefined || !isLaneKey(page.next)
+    ? page.next
+    : reverse
+    ? LANE_KEY_PREFIX
+    : LANES_END;
+  return true;
+}
+
+function keep(entry: Entry, partition: number, values: boolean, budget: Budget): Found {
+  const { length } = entry.value;
+  const long = length > SCAN_LONG_VALUE_BYTES && length > budget.kept;
+  if (values && !long) {
+    budget.kept -= length;
+    return { ...entry, partition, left: false, valueBytes: length };
+  }
+  return { ...entry, value: NO_VALUE, partition, left: values, valueBytes: values ? length : 0 };
+}
+
+/**
+ * The entries of a page, with the values that were left on disk. Where they have grown since, the page
+ * ends sooner: at the key `cut`.
+ */
+function fetchLeft(
+  call: ScanCall,
+  items: Found[],
+  runs: readonly PartitionRun[],
+): { entries: Found[]; cut?: string } {
+  if (!items.some(({ left }) => left)) return { entries: items };
+  const primaries = new Map(runs.map(({ partition, primary }) => [partition, primary]));
+  const wallMs = call.ports.wallMs();
+  const entries: Found[] = [];
+  let bytes = 0;
+  let before: string | undefined;
+  for (const item of items) {
+    let found = item;
+    if (item.left) {
+      // The newest: it may be another one than was there at first, or gone.
+      const entry = primaries.get(item.partition)?.store.get(item.key);
+      if (entry === undefined || !isLive(entry, wallMs)) {
+        before = item.key;
+        continue;
+      }
+      const valueBytes = entry.value.length;
+      found = { ...entry, partition: item.partition, left: false, valueBytes };
+    }
+    bytes += found.key.length + found.valueBytes + ENTRY_BYTES;
+    if (before !== undefined && entries.length > 0 && bytes > SCAN_BYTES_MAX) {
+      return { entries, cut: before };
+    }
+    entries.push(found);
+    before = item.key;
+  }
+  return { entries };
+}
+
+/** Those that hold the others up, a few at a time. */
+function furthestBehind(runs: readonly PartitionRun[], reverse: boolean): PartitionRun[] {
+  const order = scanOrder(reverse);
+  return runs.filter(({ ended }) => !ended)
+    .sort((a, b) =>
+      a.readTo === undefined || b.readTo === undefined
+        ? Number(a.readTo !== undefined) - Number(b.readTo !== undefined)
+        : order(a.readTo, b.readTo)
+    )
+    .slice(0, SCAN_READS_MAX);
+}
+
+/** Those for which the work says so, in their order; a few at a time. */
+async function kept<T>(
+  all: readonly T[],
+  work: (one: T) => Promise<boolean> | boolean,
+): Promise<T[]> {
+  const keeps = new Array<boolean>(all.length).fill(false);
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < all.length; i = next++) {
+      const one = all[i];
+      if (one !== undefined) keeps[i] = await work(one);
+    }
+  };
+  const workers = Array.from({ length: Math.min(SCAN_READS_MAX, all.length) }, worker);
+  await Promise.all(workers);
+  return all.filter((_, i) => keeps[i]);
+}

@@ -1,0 +1,113 @@
+/**
+ * Whether a node can serve, from what it knows of itself. Pure.
+ *
+ * Invariant: a node that cannot take reads and writes of what it is primary of, or that nobody can
+ * vouch for, is never reported as able to serve.
+ *
+ * @module
+ */
+import { type ClusterMap, isLaidOut } from "../../shared/cluster/cluster_map.ts";
+import { HealthFindings, type HealthReport } from "../../shared/http/endpoints/health_endpoints.ts";
+import type { Replica } from "../replication/replica.ts";
+
+/** What a node knows of itself. */
+export interface NodeHealthFacts {
+  readonly nodeId: string;
+  readonly map: ClusterMap | undefined;
+  readonly standalone: boolean;
+  /** The session with the coordinator stands. */
+  readonly sessionUp: boolean;
+  /** Where somebody answers who is not this node's coordinator: why not. */
+  readonly coordinatorRefusal: string | undefined;
+  readonly lease: boolean;
+  readonly replicas: Iterable<Replica>;
+  /** What the disk refuses with, where it does. */
+  readonly storageFailure: string | undefined;
+}
+
+/** The report. */
+export function nodeHealth(facts: NodeHealthFacts): HealthReport {
+  const { map, standalone, sessionUp, lease, storageFailure } = facts;
+  const found = new HealthFindings();
+  const counts = countPartitions(facts.replicas, map?.settings.minInSync ?? 1);
+  const { own, serving, waiting, read_only: readOnly, damaged } = counts;
+  const self = map?.nodes.find(({ id }) => id === facts.nodeId);
+
+  found.unavailable(map === undefined, "it has not joined its cluster yet");
+  found.unavailable(
+    map !== undefined && map.partitions.length > 0 && !isLaidOut(map),
+    "the new cluster is not laid out yet: its coordinator waits for more nodes (--expect-nodes)",
+  );
+  found.unavailable(storageFailure !== undefined, `the disk refuses writes: ${storageFailure}`);
+  found.unavailable(own > 0 && serving === 0, `none of its ${own} partitions can be served now`);
+  found.degraded(
+    serving > 0 && waiting > 0,
+    `${waiting} of its ${own} partitions cannot be served now`,
+  );
+  found.unavailable(
+    own > 0 && readOnly === own,
+    "too few copies are in sync: writes are refused",
+  );
+  found.degraded(
+    readOnly > 0 && readOnly < own,
+    `too few copies of ${readOnly} of its ${own} partitions are in sync: writes are refused`,
+  );
+  found.degraded(damaged > 0, `${damaged} of its copies are damaged`);
+  if (!standalone && map !== undefined) {
+    found.unavailable(
+      self === undefined || self.state === "down",
+      "the cluster does not count on it as a living member",
+    );
+    // A coordinator that hangs, or is cut off, leaves the session standing for a while.
+    if (!sessionUp || !lease) {
+      // It serves what it is primary of, as long as the copies confirm; nobody would take over.
+      found.degraded(
+        true,
+        sessionUp
+          ? "the coordinator does not acknowledge its heartbeats"
+          : facts.coordinatorRefusal === undefined
+          ? "the coordinator does not answer"
+          : `the coordinator cannot be used: ${facts.coordinatorRefusal}`,
+      );
+      found.unavailable(serving < own || own === 0, "it cannot tell alone whether it may serve");
+    }
+  }
+  return found.report("node", {
+    node: facts.nodeId,
+    joined: map !== undefined,
+    standalone,
+    epoch: map?.epoch ?? 0,
+    session: sessionUp,
+    lease,
+    ...counts,
+    storage_failure: storageFailure ?? null,
+  });
+}
+
+interface PartitionCounts {
+  own: number;
+  /** Of these, ready for reads and writes. */
+  serving: number;
+  /** Of these, not. */
+  waiting: number;
+  /** Of these, with too few copies in sync for writes. */
+  read_only: number;
+  damaged: number;
+}
+
+function countPartitions(replicas: Iterable<Replica>, minInSync: number): PartitionCounts {
+  const counts: PartitionCounts = { own: 0, serving: 0, waiting: 0, read_only: 0, damaged: 0 };
+  for (const replica of replicas) {
+    if (replica.damaged && replica.isMember) counts.damaged++;
+    if (!replica.isNamedPrimary) continue;
+    counts.own++;
+    const { primary } = replica;
+    // A write waits for every copy of the set: with one of them away, none is taken.
+    const served = primary?.phase === "serving" &&
+      primary.streams.every(({ mustAck, state }) => !mustAck || state === "level");
+    if (served) counts.serving++;
+    else counts.waiting++;
+    if ((replica.config?.inSync.length ?? 0) < minInSync) counts.read_only++;
+  }
+  return counts;
+}

@@ -1,0 +1,358 @@
+/**
+ * The node's front: accepted streams in, each request to whom it concerns. A request for a key is
+ * tried on this node's own copy first, and passed on to the right node where that cannot answer;
+ * messages of other nodes go to the node core. What a request means is not known here.
+ *
+ * Invariants: a request that another node has passed on is never passed on again; a message of a
+ * peer is believed only on a connection whose `hello` named a node of the same cluster; a watched
+ * read is answered by this node or not at all, since only its own commits are pushed.
+ *
+ * @module
+ */
+import { Acceptor } from "../../shared/server/acceptor.ts";
+import { executeBatch } from "../../shared/server/batch.ts";
+import { ByteBudget } from "../../shared/base/byte_budget.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
+import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { Connection } from "../../shared/wire/connection.ts";
+import { locateKey, nodeListings } from "../../shared/cluster/directory.ts";
+import { toErrorReply } from "../../shared/wire/error_reply.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { REQUEST_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import {
+  type KeyRequest,
+  type Message,
+  MESSAGES,
+  PROTOCOL_VERSION,
+  type Reply,
+  type Request,
+} from "../../shared/wire/messages.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import {
+  checkKey,
+  checkKeyRequest,
+  checkScan,
+  type RequestLimits,
+} from "../../shared/validation/request_checks.ts";
+import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
+import { RequestServer } from "../../shared/server/request_server.ts";
+import type { Random } from "../../shared/platform/random.ts";
+import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
+import type { Address, Stream } from "../../shared/platform/transport.ts";
+import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
+import { RespServer } from "../resp/resp_server.ts";
+import { Watchers } from "./key_watches.ts";
+
+type ReplyTo = (reply: Reply) => void;
+
+/** To a node or an operator who was given a wrong address. */
+const NOT_A_COORDINATOR = "this is a node, not a coordinator; name the coordinator's address";
+
+/** What the server needs of the node core. */
+export interface ServerNode extends DatabaseNode {
+  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
+  backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void;
+  onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
+  onPeerConnectionClosed(connection: Connection): void;
+  stats(): Record<string, unknown>;
+}
+
+/** What a server is given. */
+export interface NodeServerOptions {
+  readonly node: ServerNode;
+  readonly forwarder: Forwarder;
+  /** The cluster that the data folder belongs to; undefined before the first one. */
+  clusterId(): string | undefined;
+  readonly limits?: RequestLimits | undefined;
+  /** What is written is gone with the process. Default false. */
+  readonly memory?: boolean;
+  /** Where it listens. */
+  address?(): Address | undefined;
+  /** Default `CONNECTIONS_MAX`. */
+  readonly connectionsMax?: number;
+}
+
+/** Who is at the other end, as its `hello` said. */
+class Peer {
+  readonly role: Message<"hello">["role"];
+  readonly node: NodeId | undefined;
+
+  constructor(hello: Message<"hello">) {
+    this.role = hello.role;
+    this.node = hello.node;
+  }
+}
+
+/** Serves the JSON wire on every stream that it is given. */
+export class NodeServer {
+  readonly watchers: Watchers;
+  /** The whole cluster, for whoever serves another protocol here. */
+  readonly database: NodeDatabase;
+  readonly #deps: { clock: Clock; log: Logger };
+  readonly #options: NodeServerOptions;
+  readonly #node: ServerNode;
+  readonly #acceptor: Acceptor;
+  readonly #resp: RespServer;
+  readonly #servers = new Set<RequestServer>();
+  readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
+  readonly #counts = { requests: 0, forwarded: 0 };
+
+  constructor(deps: { clock: Clock; random: Random; log: Logger }, options: NodeServerOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#node = options.node;
+    this.watchers = new Watchers(deps.clock);
+    this.database = new NodeDatabase(deps, {
+      node: options.node,
+      forwarder: options.forwarder,
+      limits: options.limits,
+      onForward: () => this.#counts.forwarded++,
+    });
+    this.#resp = new RespServer({
+      ...deps,
+      database: this.database,
+      budget: this.#budget,
+      limits: options.limits,
+      node: {
+        nodeId: options.node.nodeId,
+        persistent: options.memory !== true,
+        address: () => options.address?.(),
+        stats: () => this.#stats(),
+      },
+    });
+    this.#acceptor = new Acceptor(
+      {
+        json: (stream) => this.#serve(stream),
+        other: (stream) => this.#resp.accept(stream),
+      },
+      options.connectionsMax,
+    );
+  }
+
+  /** Requests that are not answered yet. */
+  get outstanding(): number {
+    let sum = this.#resp.outstanding;
+    for (const server of this.#servers) sum += server.outstanding;
+    return sum;
+  }
+
+  /** Takes a stream from a listener. */
+  accept(stream: Stream): void {
+    this.#acceptor.accept(stream);
+  }
+
+  /** A map was adopted: what gateways cached of partitions that went elsewhere is not covered. */
+  adoptMap(map: ClusterMap): void {
+    this.watchers.adoptMap(map, this.#node.nodeId);
+  }
+
+  /** Closes every connection, after what was sent is out. */
+  close(): void {
+    this.database.close();
+    this.#acceptor.closeAll(true);
+  }
+
+  #serve(stream: Stream): void {
+    const server = new RequestServer(stream, this.#deps, {
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onOther: (message, connection) => this.#onOther(message, connection),
+      onClose: (_reason, connection) => {
+        this.#servers.delete(server);
+        this.watchers.forget(connection);
+        if (connection.peer instanceof Peer && connection.peer.node !== undefined) {
+          this.#node.onPeerConnectionClosed(connection);
+        }
+      },
+    }, { budget: this.#budget });
+    this.#servers.add(server);
+  }
+
+  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
+    this.#counts.requests++;
+    switch (request.req_type) {
+      case "watch_get":
+        checkKeyRequest(request, this.#options.limits);
+        return this.#watchedRead(request, reply, connection);
+      case "scan_partition":
+        return this.#scan(request, reply);
+      case "backup_partition":
+        return this.#node.backupPartition(request, reply);
+      case "scan":
+        return serveScan(this.database, request, reply);
+      case "count":
+        return serveCount(this.database, request, reply);
+      case "delete_matching":
+        return serveDeleteMatching(this.#deps.clock, this.database, request, reply);
+      case "scan_node":
+      case "count_node":
+        return this.database.serveNode(request, reply);
+      case "batch":
+        return executeBatch(this.#deps.clock, request, (one, answer) => {
+          checkKeyRequest(one, this.#options.limits);
+          this.#executeKey(one, answer);
+        }, reply);
+      case "ping":
+        return reply({ req_type: "ack", message: "pong" });
+      case "hello":
+        return this.#onHello(request, reply, connection);
+      case "get_map":
+        return reply({ req_type: "map", map: this.#map(request.req_type) });
+      case "list_nodes":
+        return reply({ req_type: "result", result: nodeListings(this.#map(request.req_type)) });
+      case "get_nodes_for_key": {
+        checkKey(request.key, this.#options.limits, request.req_type);
+        const location = locateKey(this.#map(request.req_type), request.key);
+        return reply({ req_type: "result", result: location });
+      }
+      case "stats":
+        return reply({ req_type: "result", result: this.#stats() });
+      default:
+        checkKeyRequest(request, this.#options.limits);
+        return this.#executeKey(request, reply);
+    }
+  }
+
+  #executeKey(request: KeyRequest, reply: ReplyTo): void {
+    const map = this.#node.map();
+    const crossing = map && whyCrossing(request, map.settings.partitionCount);
+    if (crossing !== undefined) {
+      reply(crossing);
+      return;
+    }
+    if (request.forwarded === true) {
+      this.#node.execute(request, reply);
+      return;
+    }
+    this.database.run(request, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
+  }
+
+  #watchedRead(request: Message<"watch_get">, reply: ReplyTo, connection: Connection): void {
+    const { partitionCount } = this.#map(request.req_type).settings;
+    const partition = partitionOf(request.key, partitionCount);
+    const watch = this.watchers.beginRead(connection, partition, request.key);
+    try {
+      this.#node.execute(request, (result) => {
+        reply(result);
+        this.watchers.endRead(watch, tellsOfTheKey(result));
+      });
+    } catch (error) {
+      this.watchers.endRead(watch, false);
+      throw error;
+    }
+  }
+
+  #scan(request: Message<"scan_partition">, reply: ReplyTo): void {
+    checkScan(request);
+    const map = this.#map(request.req_type);
+    const primary = findNode(map, map.partitions[request.partition]?.primary);
+    if (request.forwarded === true || primary === undefined || primary.id === this.#node.nodeId) {
+      this.#node.scanPartition(request, reply);
+      return;
+    }
+    this.#counts.forwarded++;
+    const { id: _, ...message } = request;
+    this.#options.forwarder.request(
+      primary.id,
+      { ...message, forwarded: true },
+      request.timeout_ms ?? REQUEST_TIMEOUT_MS,
+      reply,
+    );
+  }
+
+  #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
+    const refusal = connection.peer === undefined
+      ? this.#whyRefused(hello)
+      : new KvError("bad_request", "hello: said already on this connection");
+    if (refusal !== undefined) {
+      reply(toErrorReply(refusal));
+      // Whatever it sends behind its hello was meant for somebody else.
+      connection.close(true);
+      return;
+    }
+    connection.peer = new Peer(hello);
+    reply({ req_type: "ack", message: "hello" });
+  }
+
+  #whyRefused(hello: Message<"hello">): KvError | undefined {
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      return new KvError(
+        "wrong_version",
+        `hello: this node speaks protocol version ${PROTOCOL_VERSION}, the caller ${hello.protocol}; upgrade the older of the two`,
+      );
+    }
+    const ours = this.#options.clusterId();
+    if (ours !== undefined && hello.cluster_id !== undefined && hello.cluster_id !== ours) {
+      return new KvError(
+        "wrong_cluster",
+        `hello: this node belongs to cluster ${ours}, the caller to ${hello.cluster_id}`,
+      );
+    }
+    // What it answers and acknowledges would be taken for the word of the node that is looked for.
+    const { nodeId } = this.#node;
+    if (hello.to !== undefined && hello.to !== nodeId) {
+      return new KvError(
+        "unavailable",
+        `hello: this is node ${nodeId}, the caller looks for ${hello.to}; it is elsewhere or gone`,
+      );
+    }
+    if (hello.role !== "node") return undefined;
+    if (hello.cluster_id === undefined) {
+      return new KvError(
+        "bad_request",
+        `hello: ${NOT_A_COORDINATOR} (a peer names its cluster, in "cluster_id")`,
+      );
+    }
+    // Data of a cluster must not reach a folder that is not noted down to belong to it.
+    if (ours === undefined) {
+      return new KvError("unavailable", "hello: this node has not joined its cluster yet");
+    }
+    if (hello.node === undefined) {
+      return new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
+    }
+    return undefined;
+  }
+
+  #onOther(message: Message, connection: Connection): void {
+    const { peer } = connection;
+    const { direction } = MESSAGES[message.req_type];
+    const isPeers = direction === "peer";
+    if (direction === "member") {
+      throw new KvError("bad_request", `${message.req_type}: ${NOT_A_COORDINATOR}`);
+    }
+    if (!isPeers || !(peer instanceof Peer) || peer.role !== "node" || peer.node === undefined) {
+      throw new KvError(
+        "bad_request",
+        isPeers
+          ? `${message.req_type}: only for nodes, after a hello that says so`
+          : `${message.req_type}: not a request`,
+      );
+    }
+    this.#node.onPeerMessage(message, peer.node, connection);
+  }
+
+  #map(what: string): ClusterMap {
+    const map = this.#node.map();
+    if (map === undefined) {
+      throw new KvError("unavailable", `${what}: this node has not joined its cluster yet`, {
+        detail: { joining: true },
+      });
+    }
+    return map;
+  }
+
+  #stats(): Record<string, unknown> {
+    return {
+      ...this.#node.stats(),
+      connections: this.#acceptor.open,
+      requests: this.#counts.requests,
+      forwarded: this.#counts.forwarded,
+      watched_keys: this.watchers.size,
+    };
+  }
+}
+
+/** Whether the answer to a read says something about the key that may be cached. */
+function tellsOfTheKey(reply: Reply): boolean {
+  return reply.req_type === "data" || (reply.req_type === "error" && reply.code === "not_found");
+}

@@ -1,0 +1,435 @@
+/**
+ * Group commit: one for each node. What all partitions write in one turn, and everything that comes
+ * while a batch is being written, goes to disk as one atomic batch with one sync.
+ *
+ * It is not a log: nothing is read back from it, and what is in it is visible to readers through
+ * `PartitionStore`, which knows the writes of its keys that are under way.
+ *
+ * Invariants
+ * - Batches reach the disk one at a time, in the order in which they were filled. None is skipped.
+ * - A batch is closed only between turns. So all that one turn writes is in one batch, and a
+ *   partition's state record never tells of an entry that is not in the same batch or an earlier one.
+ * - Nobody is told that something is synced before it is (`fsync: "always"`).
+ *
+ * When the disk refuses a batch, the queue has *failed*: {@linkcode GroupCommit.failure} is set and
+ * `PartitionStore.apply` and `remove` are refused, so that what waits cannot grow. The same batch is
+ * tried again every STORAGE_RETRY_MS until it is taken. Nothing is dropped and nothing is
+ * acknowledged meanwhile: memory stays ahead of the disk by exactly what waits, so that no rule of
+ * replication has to be unlearned when the disk has recovered.
+ *
+ * Where nothing outlives the process (`Storage.volatile`) a write is made at once, since there is no
+ * moment at which a part of a turn could be found; batches then only tell their members that their turn
+ * has ended, and nothing is noted of them.
+ *
+ * `fsync`: "always" syncs each batch before anyone is told of it. "interval" tells at once and syncs
+ * at most FSYNC_INTERVAL_MS later: the death of the process loses nothing, a power cut that much.
+ * "never" leaves it to the operating system.
+ *
+ * @module
+ */
+import { type Clock, sleep, type Timer } from "../../shared/platform/clock.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import {
+  BATCH_BYTES_MAX,
+  BATCH_ENTRIES_MAX,
+  FSYNC_INTERVAL_MS,
+  STATE_WRITE_DELAY_MS,
+  STORAGE_RETRY_MS,
+} from "../../shared/base/limits.ts";
+import type { Storage, StorageChange } from "./storage.ts";
+import { digestOf } from "./record.ts";
+import type { RowCache } from "./row_cache.ts";
+import { ByteSlab } from "./byte_slab.ts";
+import { decodeHead, encodeHead, encodeMark, type Head, HEAD_KEY } from "./state_record.ts";
+
+/** When a batch is made to survive a power cut. */
+export type FsyncMode = "always" | "interval" | "never";
+
+/** Options of a {@linkcode GroupCommit}. */
+export interface GroupCommitOptions {
+  fsync: FsyncMode;
+  /** For rows of all partitions that were read or written lately. Absent: none. */
+  cache?: RowCache | undefined;
+  /** The disk refused a batch: called once for each failure, not for its retries. */
+  onError(error: KvError): void;
+  /** The disk takes writes again. */
+  onRecovered?(): void;
+}
+
+/** What the queue calls of a partition's store. */
+export interface QueueMember {
+  /** The state record as of now; the one that it replaces counts in the sum of states. */
+  takeStateRecord(): {
+    change: StorageChange;
+    replacedCrc: number | undefined;
+    crc: number | undefined;
+    lastSeq: number;
+    term: number;
+  };
+  /** What a state record of now would say of its writes. */
+  progress(): { lastSeq: number; term: number };
+  /** A write is on disk. */
+  written(write: PendingWrite): void;
+  /** A batch with this state record is on disk. */
+  synced(lastSeq: number, term: number): void;
+}
+
+/** A write of one key that is not known to be on disk. */
+export interface PendingWrite {
+  readonly member: QueueMember;
+  readonly key: string;
+  readonly change: StorageChange;
+  readonly batch: Batch;
+  /** Undefined: the record is removed. */
+  entry: Entry | undefined;
+  crc: number;
+}
+
+/** What goes to disk as one. */
+class Batch {
+  readonly changes: StorageChange[] = [];
+  readonly writes: PendingWrite[] = [];
+  readonly members = new Set<QueueMember>();
+  readonly synced: { member: QueueMember; lastSeq: number; term: number }[] = [];
+  readonly callbacks: ((error: KvError | undefined) => void)[] = [];
+  bytes = 0;
+  /** It has nothing but a sync to do. */
+  syncOnly = false;
+
+  get isEmpty(): boolean {
+    return this.changes.length === 0 && this.members.size === 0 && !this.syncOnly;
+  }
+
+  get isFull(): boolean {
+    return this.bytes >= BATCH_BYTES_MAX || this.changes.length >= BATCH_ENTRIES_MAX;
+  }
+}
+export type { Batch };
+
+/** The way of all partitions' writes to the disk. */
+export class GroupCommit {
+  readonly storage: Storage;
+  /**
+   * Rows that are known to be on disk as they are here, but for those of keys with a write under way,
+   * which is looked at first.
+   */
+  readonly cache: RowCache | undefined;
+  /** For rows, which live until they are written. */
+  readonly slab = new ByteSlab();
+  readonly #clock: Clock;
+  readonly #options: GroupCommitOptions;
+  readonly #head: Head;
+  #filling = new Batch();
+  /** Full batches that wait for their turn. */
+  readonly #sealed: Batch[] = [];
+  #writing: Batch | undefined;
+  #turnEndScheduled = false;
+  #failure: KvError | undefined;
+  #retryTimer: Timer | undefined;
+  /** Members whose state has changed in a way that may wait. */
+  readonly #later = new Set<QueueMember>();
+  #laterTimer: Timer | undefined;
+  #syncTimer: Timer | undefined;
+  #syncDue = false;
+  #pendingBytes = 0;
+  #closing: { resolve(): void; reject(error: KvError): void } | undefined;
+  #closed = false;
+  /** Closed, and everything is written: what comes now is forgotten. */
+  #ended = false;
+
+  /**
+   * @param storage open, and checked by `openPartitionStores` since it was opened
+   * @throws {KvError} `corrupt` where the database's head record is damaged
+   */
+  constructor(storage: Storage, clock: Clock, options: GroupCommitOptions) {
+    this.storage = storage;
+    this.#clock = clock;
+    this.#options = options;
+    this.cache = options.cache;
+    const head = storage.get(HEAD_KEY);
+    this.#head = head === undefined ? { batch: 0, firstMark: 1, stateSum: 0 } : decodeHead(head);
+  }
+
+  /** Why the disk takes no writes, or undefined while it does. */
+  get failure(): KvError | undefined {
+    return this.#failure;
+  }
+
+  /** It takes no writes any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** A promise of the moment at which what the disk has refused may be tried again. */
+  untilRetry(): Promise<void> {
+    return sleep(this.#clock, STORAGE_RETRY_MS);
+  }
+
+  /** Bytes of writes that are not on disk yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** @throws {KvError} `storage_failed` while the disk takes no writes, `unavailable` once closed */
+  checkWritable(): void {
+    if (this.#closed) throw new KvError("unavailable", "write: the node is closing its storage");
+    if (this.#failure !== undefined) {
+      throw new KvError("storage_failed", `write: ${this.#failure.message}`, {
+        cause: this.#failure,
+      });
+    }
+  }
+
+  /**
+   * Takes a write into the batch that is filling. Where the key's newest write is in it already,
+   * that one is replaced.
+   *
+   * @param newest the member's newest write of this key that is under way
+   */
+  put(
+    member: QueueMember,
+    key: string,
+    change: StorageChange,
+    entry: Entry | undefined,
+    crc: number,
+    newest: PendingWrite | undefined,
+  ): PendingWrite {
+    const batch = this.#filling;
+    const bytes = change.value?.length ?? 0;
+    this.touch(member);
+    if (newest !== undefined && newest.batch === batch) {
+      this.#grow(batch, bytes - (newest.change.value?.length ?? 0));
+      if (change.value === undefined) delete newest.change.value;
+      else newest.change.value = change.value;
+      newest.entry = entry;
+      newest.crc = crc;
+      return newest;
+    }
+    this.#grow(batch, change.key.length + bytes);
+    batch.changes.push(change);
+    const write = { member, key, change, batch, entry, crc };
+    batch.writes.push(write);
+    return write;
+  }
+
+  /**
+   * Where nothing outlives the process: writes at once. What the batch of this turn has left to do is to
+   * tell its members. False where there is a disk.
+   */
+  putAtOnce(member: QueueMember, key: Uint8Array, value: Uint8Array | undefined): boolean {
+    const { storage } = this;
+    if (storage.volatile !== true || storage.put === undefined) return false;
+    this.touch(member);
+    storage.put(key, value);
+    return true;
+  }
+
+  /** Takes changes that no reader has to see before they are on disk. */
+  putUnseen(changes: StorageChange[]): void {
+    if (this.#ended) return;
+    for (const change of changes) {
+      this.#filling.changes.push(change);
+      this.#grow(this.#filling, change.key.length + (change.value?.length ?? 0));
+    }
+    this.#scheduleTurnEnd();
+  }
+
+  /** Makes sure that the member's state record is in the batch that is filling. */
+  touch(member: QueueMember): void {
+    if (this.#ended) return;
+    this.#filling.members.add(member);
+    this.#scheduleTurnEnd();
+  }
+
+  /** The same, at leisure: with the member's next write, or STATE_WRITE_DELAY_MS from now. */
+  touchLater(member: QueueMember): void {
+    // A state record would serve nobody after the end of what is in memory alone.
+    if (this.storage.volatile === true) return;
+    if (this.#closed || this.#filling.members.has(member)) return;
+    this.#later.add(member);
+    this.#laterTimer ??= this.#clock.setTimer(STATE_WRITE_DELAY_MS, () => {
+      this.#laterTimer = undefined;
+      this.#touchAllLater();
+    });
+  }
+
+  /** Calls back when all that was put before is on disk, or, with an error, when it never will be. */
+  whenWritten(callback: (error: KvError | undefined) => void): void {
+    const batch = !this.#filling.isEmpty
+      ? this.#filling
+      : this.#sealed.at(-1) ?? this.#writing ?? undefined;
+    if (this.#ended) {
+      const error = new KvError("unavailable", "write: the node has closed its storage");
+      this.#clock.defer(() => callback(error));
+    } else if (batch === undefined) this.#clock.defer(() => callback(undefined));
+    else batch.callbacks.push(callback);
+  }
+
+  /**
+   * Writes what waits, then ends. The storage stays open; it is its owner's to close.
+   *
+   * @throws {KvError} `storage_failed` where the disk does not take what waits
+   */
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#laterTimer?.cancel();
+    this.#laterTimer = undefined;
+    this.#syncTimer?.cancel();
+    if (this.#syncTimer !== undefined) this.#syncDue = true;
+    this.#syncTimer = undefined;
+    this.#touchAllLater();
+    return new Promise((resolve, reject) => {
+      this.#closing = { resolve, reject };
+      if (this.#failure !== undefined) this.#retry();
+      else this.#scheduleTurnEnd();
+    });
+  }
+
+  #grow(batch: Batch, bytes: number): void {
+    batch.bytes += bytes;
+    this.#pendingBytes += bytes;
+  }
+
+  #touchAllLater(): void {
+    for (const member of this.#later) this.touch(member);
+    this.#later.clear();
+  }
+
+  #scheduleTurnEnd(): void {
+    if (this.#turnEndScheduled) return;
+    this.#turnEndScheduled = true;
+    this.#clock.defer(this.#turnEnded);
+  }
+
+  readonly #turnEnded = (): void => {
+    this.#turnEndScheduled = false;
+    if (this.#writing === undefined) this.#writeNext();
+    else if (this.#filling.isFull) this.#seal();
+  };
+
+  /** Closes the batch that is filling: adds the state records, the head and the batch's mark. */
+  #seal(): void {
+    const batch = this.#filling;
+    this.#filling = new Batch();
+    const head = this.#head;
+    if (this.storage.volatile === true) {
+      for (const member of batch.members) {
+        const { lastSeq, term } = member.progress();
+        batch.synced.push({ member, lastSeq, term });
+      }
+      this.#sealed.push(batch);
+      return;
+    }
+    for (const member of batch.members) {
+      this.#later.delete(member);
+      const { change, replacedCrc, crc, lastSeq, term } = member.takeStateRecord();
+      batch.changes.push(change);
+      if (replacedCrc !== undefined) head.stateSum -= digestOf(replacedCrc);
+      if (crc !== undefined) head.stateSum += digestOf(crc);
+      head.stateSum >>>= 0;
+      batch.synced.push({ member, lastSeq, term });
+    }
+    head.batch++;
+    batch.changes.push(row(encodeHead(head)), row(encodeMark(head.batch)));
+    this.#sealed.push(batch);
+  }
+
+  /** Nothing is being written: takes the next batch, if there is one. */
+  #writeNext(): void {
+    if (this.#syncDue && this.#sealed.length === 0) this.#filling.syncOnly = true;
+    if (this.#sealed.length === 0 && !this.#filling.isEmpty) this.#seal();
+    this.#writing = this.#sealed.shift();
+    if (this.#writing !== undefined) this.#write(this.#writing);
+    else this.#finishClosing();
+  }
+
+  #write(batch: Batch): void {
+    const { fsync } = this.#options;
+    const sync = fsync === "always" || this.#syncDue || (fsync === "interval" && this.#closed);
+    this.#syncDue = false;
+    if (fsync === "interval" && !sync) {
+      this.#syncTimer ??= this.#clock.setTimer(FSYNC_INTERVAL_MS, () => {
+        this.#syncTimer = undefined;
+        this.#syncDue = true;
+        this.#scheduleTurnEnd();
+      });
+    }
+    if (this.storage.volatile === true && batch.changes.length === 0) {
+      this.#finish(batch);
+      return;
+    }
+    const done = (error: Error | undefined) => {
+      if (error === undefined) {
+        this.#finish(batch);
+      } else {
+        // What was to be synced with this batch still is to be.
+        if (sync && fsync === "interval") this.#syncDue = true;
+        this.#fail(batch, error);
+      }
+    };
+    try {
+      this.storage.write(batch.changes, sync, done);
+    } catch (error) {
+      this.#clock.defer(() => done(error instanceof Error ? error : new Error(String(error))));
+    }
+  }
+
+  #finish(batch: Batch): void {
+    const recovered = this.#failure !== undefined;
+    this.#failure = undefined;
+    this.#pendingBytes -= batch.bytes;
+    for (const write of batch.writes) write.member.written(write);
+    this.#writing = undefined;
+    // The disk gets its next batch before anyone is told of this one: it is the slower of the two.
+    if (!this.#turnEndScheduled) this.#writeNext();
+    for (const { member, lastSeq, term } of batch.synced) member.synced(lastSeq, term);
+    for (const callback of batch.callbacks) callback(undefined);
+    if (recovered) this.#options.onRecovered?.();
+  }
+
+  #fail(batch: Batch, cause: Error): void {
+    const first = this.#failure === undefined;
+    const error = cause instanceof KvError ? cause : new KvError(
+      "storage_failed",
+      `the disk refused a batch of ${batch.changes.length} changes: ${cause.message}`,
+      { cause },
+    );
+    this.#failure = error;
+    if (this.#closing !== undefined) {
+      this.#abandon(error);
+      return;
+    }
+    this.#retryTimer = this.#clock.setTimer(STORAGE_RETRY_MS, () => this.#retry());
+    if (first) this.#options.onError(error);
+  }
+
+  #retry(): void {
+    // Without a timer, the batch is under way at this moment.
+    if (this.#retryTimer === undefined || this.#writing === undefined) return;
+    this.#retryTimer.cancel();
+    this.#retryTimer = undefined;
+    this.#write(this.#writing);
+  }
+
+  #finishClosing(): void {
+    if (this.#closing === undefined || this.#turnEndScheduled) return;
+    this.#ended = true;
+    this.#closing.resolve();
+    this.#closing = undefined;
+  }
+
+  /** Closing, and the disk takes nothing: whoever waits is told so. */
+  #abandon(error: KvError): void {
+    for (const batch of [this.#writing, ...this.#sealed, this.#filling]) {
+      for (const callback of batch?.callbacks ?? []) callback(error);
+    }
+    this.#ended = true;
+    this.#closing?.reject(error);
+    this.#closing = undefined;
+  }
+}
+
+function row(encoded: { key: Uint8Array; value: Uint8Array }): StorageChange {
+  return { key: encoded.key, value: encoded.value };
+}

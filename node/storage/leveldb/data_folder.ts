@@ -1,0 +1,293 @@
+/**
+ * A node's data folder:
+ *
+ *     lock        held while a process uses the folder
+ *     node.json   who the node is: {@linkcode NodeDocument}
+ *     db/         the LevelDB database
+ *
+ * `node.json` and the database name each other by the database's id, so that a database which was
+ * deleted, restored from elsewhere or lost its index under a living `node.json` is not taken for an
+ * empty one that had acknowledged nothing.
+ *
+ * Invariant: each process that got the folder open has an incarnation greater than every one before
+ * it, on disk before anything else is done.
+ *
+ * @module
+ */
+import type { DocumentStore } from "../../../shared/platform/document_store.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { FileDocumentStore } from "../../../shared/platform/file_document_store.ts";
+import { checkFolderKind } from "../../../shared/platform/folder_kind.ts";
+import { folderError, FolderLock } from "../../../shared/platform/folder_lock.ts";
+import { type Random, randomId } from "../../../shared/platform/random.ts";
+import type { Storage } from "../storage.ts";
+import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
+import { openPartitionStores } from "../recovery.ts";
+import { isStandalone } from "../../membership/standalone_cluster.ts";
+import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "../state_record.ts";
+
+/** The format of the folder that this code writes, and the newest that it reads. */
+const FOLDER_FORMAT = 1;
+
+/** What `node.json` holds. */
+interface NodeDocument {
+  readonly format: number;
+  readonly node_id: string;
+  readonly incarnation: number;
+  readonly database_id: string;
+  /** False from the first start until the database has its id. */
+  readonly database_made: boolean;
+  /** Absent until the node has joined a cluster. */
+  readonly cluster_id?: string;
+  readonly partition_count?: number;
+}
+
+/** Options of {@linkcode DataFolder.open}. */
+export interface DataFolderOptions {
+  /** Makes ids. */
+  random: Random;
+  /**
+   * Where what is there is `corrupt`, moves it to `<folder>.damaged-<n>` and begins as a new node. A
+   * folder that can be used is used: the flag may stay in a service's unit. Default false.
+   */
+  rebuild?: boolean;
+}
+
+/** An open data folder. */
+export class DataFolder {
+  readonly path: string;
+  /** The database. Closed by {@linkcode DataFolder.close}. */
+  readonly storage: Storage;
+  /** Where `rebuild` moved the former content, if there was any. */
+  readonly movedTo: string | undefined;
+  readonly #lock: FolderLock;
+  readonly #store: DocumentStore;
+  #document: NodeDocument;
+
+  private constructor(
+    path: string,
+    lock: FolderLock,
+    store: DocumentStore,
+    document: NodeDocument,
+    storage: Storage,
+    movedTo: string | undefined,
+  ) {
+    this.path = path;
+    this.#lock = lock;
+    this.#store = store;
+    this.#document = document;
+    this.storage = storage;
+    this.movedTo = movedTo;
+  }
+
+  /**
+   * Opens a node's folder, or makes one. The errors' texts are for the person at the terminal.
+   *
+   * @throws {KvError} `folder_in_use`, `bad_config` (not a folder, no permission, not a node's), `corrupt`,
+   * `wrong_version` (written by a newer program), `storage_failed`
+   */
+  static async open(path: string, options: DataFolderOptions): Promise<DataFolder> {
+    if (options.rebuild !== true) return await DataFolder.#open(path, options.random, undefined);
+    let folder: DataFolder | undefined;
+    try {
+      folder = await DataFolder.#open(path, options.random, undefined);
+      // Files that the database only misses when it reads are found here, as at each start. Damaged
+      // partitions are none of our business: the node has them filled anew one by one.
+      const { storage, partitionCount = 0 } = folder;
+      await openPartitionStores(storage, partitionCount, isStandalone(folder));
+      return folder;
+    } catch (error) {
+      await folder?.close();
+      if (!(error instanceof KvError) || error.code !== "corrupt") throw error;
+    }
+    return await DataFolder.#open(path, options.random, await moveAside(path));
+  }
+
+  static async #open(
+    path: string,
+    random: Random,
+    movedTo: string | undefined,
+  ): Promise<DataFolder> {
+    await checkFolderKind(path, "node");
+    const lock = await FolderLock.acquire(path);
+    let storage: LevelStorage | undefined;
+    try {
+      const store = new FileDocumentStore(`${path}/node.json`);
+      const before = await readDocument(path, store) ?? await newDocument(path, random);
+      let document = { ...before, incarnation: before.incarnation + 1 };
+      await store.write(document);
+      storage = await LevelStorage.open(`${path}/db`);
+      if (document.database_made) {
+        checkIdentity(path, storage, document.database_id);
+      } else {
+        await writeIdentity(storage, document.database_id);
+        document = { ...document, database_made: true };
+        await store.write(document);
+      }
+      return new DataFolder(path, lock, store, document, storage, movedTo);
+    } catch (error) {
+      await storage?.close();
+      lock.release();
+      throw error;
+    }
+  }
+
+  get nodeId(): string {
+    return this.#document.node_id;
+  }
+
+  /** Greater than at every start before. */
+  get incarnation(): number {
+    return this.#document.incarnation;
+  }
+
+  /** The cluster that the data is of; undefined before the first one. */
+  get clusterId(): string | undefined {
+    return this.#document.cluster_id;
+  }
+
+  /** Into how many partitions the data is divided; known when `clusterId` is. */
+  get partitionCount(): number | undefined {
+    return this.#document.partition_count;
+  }
+
+  /**
+   * Notes durably which cluster the data is of. To be called before any data is written.
+   *
+   * @throws {KvError} `wrong_cluster` where the folder is of another one; `storage_failed`
+   */
+  async joinCluster(clusterId: string, partitionCount: number): Promise<void> {
+    const { cluster_id, partition_count } = this.#document;
+    if (cluster_id === clusterId && partition_count === partitionCount) return;
+    if (cluster_id !== undefined) {
+      const ours = `cluster ${cluster_id} (${partition_count} partitions)`;
+      throw new KvError(
+        "wrong_cluster",
+        `folder ${this.path} belongs to ${ours}, and the cluster to join is ${clusterId} ` +
+          `(${partitionCount} partitions); give this node another folder, or the right coordinator`,
+      );
+    }
+    const joined = {
+      ...this.#document,
+      cluster_id: clusterId,
+      partition_count: partitionCount,
+    };
+    await this.#store.write(joined);
+    this.#document = joined;
+  }
+
+  /** Closes the database and lets go of the folder. */
+  async close(): Promise<void> {
+    try {
+      await this.storage.close();
+    } finally {
+      this.#lock.release();
+    }
+  }
+}
+
+async function readDocument(path: string, store: DocumentStore): Promise<NodeDocument | undefined> {
+  let document: unknown;
+  try {
+    document = await store.read();
+  } catch (error) {
+    if (!(error instanceof KvError) || error.code !== "corrupt") throw error;
+    throw new KvError("corrupt", `${error.message}; ${REBUILD_ADVICE}`, { cause: error });
+  }
+  if (document === undefined) return undefined;
+  const format = (document as { format?: unknown } | null)?.format;
+  if (typeof format === "number" && format > FOLDER_FORMAT) {
+    throw new KvError(
+      "wrong_version",
+      `folder ${path} was written by a newer version (format ${format}; this program reads up to ` +
+        `${FOLDER_FORMAT}); run that version, or give this node another folder`,
+    );
+  }
+  if (!isNodeDocument(document)) {
+    throw new KvError(
+      "corrupt",
+      `file ${path}/node.json has missing or wrong fields; ${REBUILD_ADVICE}`,
+    );
+  }
+  return document;
+}
+
+function isNodeDocument(value: unknown): value is NodeDocument {
+  if (typeof value !== "object" || value === null) return false;
+  const { format, node_id, incarnation, database_id, database_made, cluster_id, partition_count } =
+    value as Record<string, unknown>;
+  return format === FOLDER_FORMAT && typeof node_id === "string" &&
+    Number.isSafeInteger(incarnation) && typeof database_id === "string" &&
+    typeof database_made === "boolean" &&
+    (cluster_id === undefined
+      ? partition_count === undefined
+      : typeof cluster_id === "string" && Number.isSafeInteger(partition_count));
+}
+
+/** Of a folder that was never used. */
+async function newDocument(path: string, random: Random): Promise<NodeDocument> {
+  if (await exists(`${path}/db`)) {
+    throw new KvError(
+      "corrupt",
+      `folder ${path} holds a database but no node.json, so that nobody knows which node it is ` +
+        `of; ${REBUILD_ADVICE}`,
+    );
+  }
+  return {
+    format: FOLDER_FORMAT,
+    node_id: randomId(random),
+    incarnation: 0,
+    database_id: randomId(random),
+    database_made: false,
+  };
+}
+
+function checkIdentity(path: string, storage: Storage, databaseId: string): void {
+  const bytes = storage.get(IDENTITY_KEY);
+  if (bytes !== undefined && decodeIdentity(bytes) === databaseId) return;
+  throw new KvError(
+    "corrupt",
+    `the database in ${path}/db ${
+      bytes === undefined ? "has lost what was in it" : "is not the one that node.json tells of"
+    }; ${REBUILD_ADVICE}`,
+  );
+}
+
+function writeIdentity(storage: Storage, databaseId: string): Promise<void> {
+  const { key, value } = encodeIdentity(databaseId);
+  return new Promise((resolve, reject) => {
+    storage.write(
+      [{ key, value }],
+      true,
+      (error) => error === undefined ? resolve() : reject(error),
+    );
+  });
+}
+
+/** Renames the folder, if nobody uses it. Returns its new name. */
+async function moveAside(path: string): Promise<string> {
+  const lock = await FolderLock.acquire(path);
+  try {
+    const folder = path.replace(/[/\\]+$/, "");
+    for (let n = 1;; n++) {
+      const target = `${folder}.damaged-${n}`;
+      if (await exists(target)) continue;
+      await Deno.rename(folder, target);
+      return target;
+    }
+  } catch (error) {
+    throw folderError(path, error);
+  } finally {
+    lock.release();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw folderError(path, error);
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * Storage on LevelDB, through classic-level. It adds to it: one write at a time, in order (the
+ * binding's worker threads would let two overtake each other); errors with codes; and a fresh start
+ * of the database after a failed write.
+ *
+ * That fresh start is needed for safety. When an append to LevelDB's log fails half-way (a full
+ * disk), LevelDB goes on behind the torn record as if nothing had happened, and its next recovery
+ * may skip what was appended later, although it was acknowledged; after a failed fsync it refuses
+ * all writes for good. Closing and opening reads the log up to the tear, writes what is good to a
+ * table file and begins a new log. Until there is room for that, nothing is closed, so that reads
+ * go on.
+ *
+ * @module
+ */
+import { ClassicLevel } from "classic-level";
+import { KvError } from "../../../shared/base/errors.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../storage.ts";
+
+type Database = ClassicLevel<Uint8Array, Uint8Array>;
+
+/** What a recovery may have to write: the write buffer as a table file, a batch, and some more. */
+const RECOVERY_BYTES = 16 * 1024 * 1024;
+const LEVEL_CACHE_BYTES = 32 * 1024 * 1024;
+/** `highWaterMarkBytes` is an unsigned 32-bit number. */
+const PAGE_BYTES_MAX = 2 ** 31;
+
+interface QueuedWrite {
+  readonly changes: StorageChange[];
+  readonly sync: boolean;
+  readonly done: (error: Error | undefined) => void;
+}
+
+/** An ordered map in a folder. */
+export class LevelStorage implements Storage {
+  readonly #path: string;
+  readonly #db: Database;
+  readonly #queued: QueuedWrite[] = [];
+  #writing = false;
+  /** The last write failed: the log must not be appended to before a recovery. */
+  #mustReopen = false;
+  #closed = false;
+  #onIdle: (() => void) | undefined;
+
+  private constructor(path: string, db: Database) {
+    this.#path = path;
+    this.#db = db;
+  }
+
+  /**
+   * Opens the database in a folder, or makes one. Must not be tried twice in one process for one
+   * folder: a second attempt would drop the first one's lock. `data_folder.ts` sees to that.
+   *
+   * @throws {KvError} `folder_in_use`, `corrupt`, `storage_failed`
+   */
+  static async open(path: string): Promise<LevelStorage> {
+    const db: Database = new ClassicLevel<Uint8Array, Uint8Array>(path, {
+      keyEncoding: "view",
+      valueEncoding: "view",
+      cacheSize: LEVEL_CACHE_BYTES,
+    });
+    try {
+      await db.open();
+    } catch (error) {
+      throw openError(path, error);
+    }
+    return new LevelStorage(path, db);
+  }
+
+  /** @throws {KvError} `corrupt`, `storage_failed` */
+  get(key: Uint8Array): Uint8Array | undefined {
+    try {
+      const value = this.#db.getSync(key);
+      return value === undefined ? undefined : plain(value);
+    } catch (error) {
+      throw useError("read", this.#path, error);
+    }
+  }
+
+  write(
+    changes: StorageChange[],
+    sync: boolean,
+    done: (error: Error | undefined) => void,
+  ): void {
+    this.#queued.push({ changes, sync, done });
+    if (!this.#writing) this.#writeNext();
+  }
+
+  /** @throws {KvError} `corrupt`, `storage_failed` */
+  async range(range: StorageRange): Promise<StorageRow[]> {
+    const { from, to, rowsMax, reverse = false } = range;
+    const bytesMax = Math.min(range.bytesMax, PAGE_BYTES_MAX);
+    const rows: StorageRow[] = [];
+    try {
+      // The picture is taken here, before the first await.
+      const iterator = this.#db.iterator({
+        gte: from,
+        lt: to,
+        reverse,
+        highWaterMarkBytes: Math.max(0, bytesMax - 1),
+      });
+      try {
+        let bytes = 0;
+        while (rows.length < rowsMax && bytes < bytesMax) {
+          const page = await iterator.nextv(Math.min(1000, rowsMax - rows.length));
+          if (page.length === 0) break;
+          for (const row of page) {
+            bytes += row[0].length + row[1].length;
+            rows.push([plain(row[0]), plain(row[1])]);
+            if (bytes >= bytesMax) break;
+          }
+        }
+      } finally {
+        await iterator.close();
+      }
+    } catch (error) {
+      throw useError("read", this.#path, error);
+    }
+    return rows;
+  }
+
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    return new LevelSnapshot(this.#path, this.#db, range);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#writing) await new Promise<void>((resolve) => this.#onIdle = resolve);
+    await this.#db.close();
+  }
+
+  #writeNext(): void {
+    const write = this.#queued.shift();
+    if (write === undefined) {
+      this.#writing = false;
+      this.#onIdle?.();
+      return;
+    }
+    this.#writing = true;
+    this.#writeOne(write).then(
+      () => this.#finish(write, undefined),
+      (error) => this.#finish(write, useError("write", this.#path, error)),
+    );
+  }
+
+  #finish({ done }: QueuedWrite, error: KvError | undefined): void {
+    // An error in `done` is a defect; it must reach the top, and not pass for a failed write.
+    try {
+      done(error);
+    } finally {
+      this.#writeNext();
+    }
+  }
+
+  async #writeOne({ changes, sync }: QueuedWrite): Promise<void> {
+    if (this.#closed && this.#db.status !== "open") {
+      throw new KvError("storage_failed", `write to ${this.#path}: the storage is closed`);
+    }
+    if (this.#mustReopen) await this.#reopen();
+    const batch = this.#db.batch();
+    try {
+      for (const { key, value } of changes) {
+        if (value === undefined) batch.del(key);
+        else batch.put(key, value);
+      }
+      await batch.write({ sync });
+    } catch (error) {
+      this.#mustReopen = true;
+      throw error;
+    }
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#probe();
+    await this.#db.close();
+    try {
+      await this.#db.open();
+    } catch (error) {
+      throw openError(this.#path, error);
+    }
+    this.#mustReopen = false;
+  }
+
+  /** Whether the disk has room for a recovery. Fails as a write would. */
+  async #probe(): Promise<void> {
+    const path = `${this.#path}/probe.tmp`;
+    try {
+      const file = await Deno.open(path, { write: true, create: true, truncate: true });
+      try {
+        const zeros = new Uint8Array(1024 * 1024);
+        for (let bytes = 0; bytes < RECOVERY_BYTES; bytes += zeros.length) {
+          for (let at = 0; at < zeros.length;) at += await file.write(zeros.subarray(at));
+        }
+        await file.syncData();
+      } finally {
+        file.close();
+      }
+    } finally {
+      await Deno.remove(path).catch(() => {});
+    }
+  }
+}
+
+/** What is used of an iterator of the binding. */
+interface RowIterator {
+  nextv(rowsMax: number): Promise<[Uint8Array, Uint8Array][]>;
+  close(): Promise<void>;
+}
+
+/** An iterator of LevelDB that is kept: it shows the database as it was when it was made. */
+class LevelSnapshot implements StorageSnapshot {
+  readonly #path: string;
+  readonly #range: SnapshotRange;
+  readonly #iterator: RowIterator | undefined;
+  /** Why there is no iterator; said when it is read. */
+  readonly #failure: unknown;
+  /** Rows that came with a page and did not fit. */
+  #left: StorageRow[] = [];
+
+  constructor(path: string, db: Database, range: SnapshotRange) {
+    this.#path = path;
+    this.#range = range;
+    const highWaterMarkBytes = Math.max(0, Math.min(range.bytesMax, PAGE_BYTES_MAX) - 1);
+    try {
+      this.#iterator = db.iterator({ gte: range.from, lt: range.to, highWaterMarkBytes });
+    } catch (error) {
+      this.#failure = error;
+    }
+  }
+
+  /** @throws {KvError} `storage_failed`, also where the database was closed meanwhile */
+  async next(): Promise<StorageRow[]> {
+    const { rowsMax, bytesMax } = this.#range;
+    const page: StorageRow[] = [];
+    let bytes = 0;
+    while (page.length < rowsMax && bytes < bytesMax) {
+      const row = this.#left.shift();
+      if (row === undefined) {
+        if (!await this.#readOn(rowsMax - page.length)) break;
+        continue;
+      }
+      bytes += row[0].length + row[1].length;
+      page.push(row);
+    }
+    return page;
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator?.close();
+  }
+
+  /** False at the end. */
+  async #readOn(rowsMax: number): Promise<boolean> {
+    try {
+      if (this.#iterator === undefined) throw this.#failure;
+      const rows = await this.#iterator.nextv(Math.min(1000, rowsMax));
+      this.#left = rows.map(([key, value]) => [plain(key), plain(value)]);
+      return rows.length > 0;
+    } catch (error) {
+      throw useError("read", this.#path, error);
+    }
+  }
+}
+
+/** What to do about a damaged folder. */
+export const REBUILD_ADVICE: string =
+  "start the node with --rebuild, which moves its data folder aside and fills the node again from " +
+  "the other copies";
+
+/** The binding gives Node's `Buffer`, whose `slice` does not copy. Nobody shall have to know. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function causeOf(error: unknown): { code: string; message: string } {
+  let code = "";
+  let message = String(error);
+  for (let e = error; e instanceof Error; e = e.cause) {
+    message = e.message;
+    if ("code" in e && typeof e.code === "string") code = e.code;
+  }
+  return { code, message: message.replaceAll(/\s*\n\s*/g, " ") };
+}
+
+/** LevelDB reports a lost file as an I/O error of the system's. */
+function isDamage(code: string, message: string): boolean {
+  return code === "LEVEL_CORRUPTION" ||
+    (code === "LEVEL_IO_ERROR" && /no such file|does not exist/i.test(message));
+}
+
+function openError(path: string, error: unknown): KvError {
+  const { code, message } = causeOf(error);
+  if (code === "LEVEL_LOCKED") {
+    return new KvError(
+      "folder_in_use",
+      `cannot open the database in ${path}: another process has it open; stop that process, or ` +
+        "give this node another folder",
+      { cause: error },
+    );
+  }
+  if (isDamage(code, message)) {
+    return new KvError(
+      "corrupt",
+      `cannot open the database in ${path}: it is damaged (${message}); ${REBUILD_ADVICE}`,
+      { cause: error },
+    );
+  }
+  return new KvError("storage_failed", `cannot open the database in ${path}: ${message}`, {
+    cause: error,
+  });
+}
+
+function useError(action: "read" | "write", path: string, error: unknown): KvError {
+  if (error instanceof KvError) return error;
+  const { code, message } = causeOf(error);
+  return new KvError(
+    action === "read" && isDamage(code, message) ? "corrupt" : "storage_failed",
+    `${action} in ${path} failed: ${message}`,
+    { cause: error },
+  );
+}

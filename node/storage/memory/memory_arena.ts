@@ -1,0 +1,207 @@
+/**
+ * Byte strings packed one behind the other into large chunks, for storage in memory: a million small
+ * arrays of their own would cost JavaScript more than what is in them.
+ *
+ * A chunk of which three quarters are dead is emptied by copying the rest elsewhere, and is then left
+ * to the garbage collector; while half of all that is held is dead, one that is half dead. The later a
+ * chunk is emptied, the less there is to copy. Bytes once written are never overwritten, so that what
+ * was given out stays as it was.
+ *
+ * A record is known by the number of its chunk, from 1, and its place in it, counted in words of 4
+ * bytes: two small integers, which cost nothing to pass on and have no end in sight. It consists of the
+ * length of the key, the length of the value, its owner's number for it (a word each), key, value, and
+ * up to 3 bytes that fill the last word.
+ *
+ * @module
+ */
+import { invariant } from "../../../shared/base/errors.ts";
+
+const CHUNK_BYTES_MIN = 64 * 1024;
+const CHUNK_BYTES_MAX = 1024 * 1024;
+const HEADER_WORDS = 3;
+const HEADER_BYTES = HEADER_WORDS * 4;
+
+/** Where a chunk is, and what of it is in use, in words. */
+class Chunk {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  used = 0;
+  dead = 0;
+
+  constructor(words: number) {
+    this.words = new Int32Array(words);
+    this.bytes = new Uint8Array(this.words.buffer);
+  }
+
+  /** The words of the record at `at`. */
+  sizeAt(at: number): number {
+    return sizeOf(this.words[at] ?? 0, this.words[at + 1] ?? 0);
+  }
+}
+
+/** Records by chunk and place. */
+export class MemoryArena {
+  /** By number. Number 0 is nobody's. */
+  readonly #chunks: (Chunk | undefined)[] = [undefined];
+  /** Of chunks that are gone, to be given again. */
+  readonly #numbers: number[] = [];
+  readonly #move: (chunk: number, at: number) => void;
+  #filling = 0;
+  #chunkBytes = CHUNK_BYTES_MIN / 2;
+  /** Of all chunks, in words. */
+  #used = 0;
+  #dead = 0;
+
+  /**
+   * @param move is called for each record of a chunk that is being emptied: it must ask whether the
+   *   record at that place is still held, and {@linkcode copy} it if so
+   */
+  constructor(move: (chunk: number, at: number) => void) {
+    this.#move = move;
+  }
+
+  /** Bytes that the chunks take. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const chunk of this.#chunks) bytes += chunk?.bytes.length ?? 0;
+    return bytes;
+  }
+
+  /** The number of the chunk in which the last record was put. */
+  get filling(): number {
+    return this.#filling;
+  }
+
+  /** Puts a record into chunk {@linkcode filling}. Returns its place there. */
+  add(key: Uint8Array, value: Uint8Array, owner: number): number {
+    const size = sizeOf(key.length, value.length);
+    const { words, bytes, used } = this.#room(size);
+    words[used] = key.length;
+    words[used + 1] = value.length;
+    words[used + 2] = owner;
+    const keyAt = used * 4 + HEADER_BYTES;
+    bytes.set(key, keyAt);
+    bytes.set(value, keyAt + key.length);
+    return this.#advance(size);
+  }
+
+  /** Puts a record once more into chunk {@linkcode filling}. Returns its place there. */
+  copy(number: number, at: number): number {
+    const from = this.#chunk(number);
+    const size = from.sizeAt(at);
+    const { words, used } = this.#room(size);
+    words.set(from.words.subarray(at, at + size), used);
+    return this.#advance(size);
+  }
+
+  /** The record's key, as a part of the chunk. */
+  key(number: number, at: number): Uint8Array {
+    const { words, bytes } = this.#chunk(number);
+    const start = at * 4 + HEADER_BYTES;
+    return bytes.subarray(start, start + (words[at] ?? 0));
+  }
+
+  /** The record's value, as a part of the chunk. */
+  value(number: number, at: number): Uint8Array {
+    const { words, bytes } = this.#chunk(number);
+    const start = at * 4 + HEADER_BYTES + (words[at] ?? 0);
+    return bytes.subarray(start, start + (words[at + 1] ?? 0));
+  }
+
+  /** The owner's number for the record. */
+  owner(number: number, at: number): number {
+    return this.#chunk(number).words[at + 2] ?? 0;
+  }
+
+  /** Whether the record's key is `key`. */
+  isKey(number: number, at: number, key: Uint8Array): boolean {
+    const { words, bytes } = this.#chunk(number);
+    const { length } = key;
+    if (words[at] !== length) return false;
+    const start = at * 4 + HEADER_BYTES;
+    // From the end, where keys differ sooner.
+    for (let i = length - 1; i >= 0; i--) {
+      if (bytes[start + i] !== key[i]) return false;
+    }
+    return true;
+  }
+
+  /** Negative, 0 or positive as the record's key comes before, is, or comes after `key`. */
+  compareKey(number: number, at: number, key: Uint8Array): number {
+    const { words, bytes } = this.#chunk(number);
+    const length = words[at] ?? 0;
+    const start = at * 4 + HEADER_BYTES;
+    const common = Math.min(length, key.length);
+    for (let i = 0; i < common; i++) {
+      const difference = (bytes[start + i] ?? 0) - (key[i] ?? 0);
+      if (difference !== 0) return difference;
+    }
+    return length - key.length;
+  }
+
+  /** The key's byte at `index`, or undefined behind its end. */
+  keyByte(number: number, at: number, index: number): number | undefined {
+    const { words, bytes } = this.#chunk(number);
+    return index < (words[at] ?? 0) ? bytes[at * 4 + HEADER_BYTES + index] : undefined;
+  }
+
+  /** Gives a record up. */
+  free(number: number, at: number): void {
+    const chunk = this.#chunk(number);
+    const size = chunk.sizeAt(at);
+    chunk.dead += size;
+    this.#dead += size;
+    if (number === this.#filling || chunk.dead * 2 <= chunk.used) return;
+    if (chunk.dead * 4 <= chunk.used * 3 && this.#dead * 2 <= this.#used) return;
+    if (chunk.dead < chunk.used) this.#empty(number, chunk);
+    this.#drop(number, chunk);
+  }
+
+  #empty(number: number, chunk: Chunk): void {
+    for (let at = 0; at < chunk.used;) {
+      this.#move(number, at);
+      at += chunk.sizeAt(at);
+    }
+  }
+
+  #drop(number: number, chunk: Chunk): void {
+    this.#chunks[number] = undefined;
+    this.#numbers.push(number);
+    this.#used -= chunk.used;
+    this.#dead -= chunk.dead;
+  }
+
+  #chunk(number: number): Chunk {
+    const chunk = this.#chunks[number];
+    invariant(chunk !== undefined, "a record that is asked for is held");
+    return chunk;
+  }
+
+  /** The chunk with room for so many words. A record that is larger than a chunk gets its own. */
+  #room(size: number): Chunk {
+    const filling = this.#chunks[this.#filling];
+    if (filling !== undefined) {
+      if (filling.used + size <= filling.words.length) return filling;
+      // All dead: nothing is left in it whose end could give it up.
+      if (filling.dead === filling.used) this.#drop(this.#filling, filling);
+    }
+    this.#chunkBytes = Math.min(2 * this.#chunkBytes, CHUNK_BYTES_MAX);
+    const chunk = new Chunk(Math.max(size, this.#chunkBytes / 4));
+    this.#filling = this.#numbers.pop() ?? this.#chunks.length;
+    this.#chunks[this.#filling] = chunk;
+    return chunk;
+  }
+
+  /** Ends the writing of a record into the chunk that is being filled. Returns where it begins. */
+  #advance(size: number): number {
+    const chunk = this.#chunk(this.#filling);
+    const at = chunk.used;
+    chunk.used += size;
+    this.#used += size;
+    return at;
+  }
+}
+
+function sizeOf(keyBytes: number, valueBytes: number): number {
+  return HEADER_WORDS + ((keyBytes + valueBytes + 3) >>> 2);
+}

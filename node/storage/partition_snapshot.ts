@@ -1,0 +1,109 @@
+/**
+ * A partition as it was at one moment, read page by page in key order while writes go on: a snapshot
+ * of the disk and the writes that were on their way there, which win.
+ *
+ * Invariant: what it gives is exactly the newest entry of each key as of `asOfSeq`, once.
+ *
+ * @module
+ */
+import type { Entry } from "../../shared/base/entry.ts";
+import { compareKeys } from "../../shared/base/key_order.ts";
+import type { StorageRow, StorageSnapshot } from "./storage.ts";
+import { decodeRecord, keyOfRecordKey } from "./record.ts";
+import type { PendingRow } from "./scan_page.ts";
+
+/** An entry, or a record that the newest write took away. */
+interface Taken {
+  readonly entry: Entry | undefined;
+  readonly bytes: number;
+}
+
+/** See the module. One call at a time. */
+export class PartitionSnapshot {
+  /** Every write up to this seq is in it, and no later one. */
+  readonly asOfSeq: number;
+  /** The partition's term then. */
+  readonly term: number;
+  readonly #snapshot: StorageSnapshot;
+  readonly #page: { rowsMax: number; bytesMax: number };
+  /** In key order; what has been given is gone. */
+  readonly #pending: PendingRow[];
+  #rows: StorageRow[] = [];
+  #at = 0;
+  #rowsEnded = false;
+  /** What the last page had no room for. */
+  #held: Taken | undefined;
+
+  constructor(
+    snapshot: StorageSnapshot,
+    pending: readonly PendingRow[],
+    page: { rowsMax: number; bytesMax: number },
+    { asOfSeq, term }: { asOfSeq: number; term: number },
+  ) {
+    this.#snapshot = snapshot;
+    this.#pending = pending.toReversed();
+    this.#page = page;
+    this.asOfSeq = asOfSeq;
+    this.term = term;
+  }
+
+  /**
+   * The next entries, tombstones included; `ended` with the last ones. At most twice the bytes of a page,
+   * or one entry.
+   *
+   * @throws {KvError} `corrupt`, `storage_failed`
+   */
+  async next(): Promise<{ entries: Entry[]; ended: boolean }> {
+    const { rowsMax, bytesMax } = this.#page;
+    const entries: Entry[] = [];
+    let looked = 0;
+    for (let bytes = 0; looked < rowsMax && bytes < bytesMax; looked++) {
+      if (this.#at === this.#rows.length && !this.#rowsEnded) await this.#readOn();
+      const taken = this.#held ?? this.#take();
+      this.#held = undefined;
+      if (taken === undefined) return { entries, ended: true };
+      if (looked > 0 && bytes + taken.bytes > 2 * bytesMax) {
+        this.#held = taken;
+        break;
+      }
+      bytes += taken.bytes;
+      if (taken.entry !== undefined) entries.push(taken.entry);
+    }
+    return { entries, ended: false };
+  }
+
+  /** Lets go of the snapshot; also while a page is being read, which then fails. */
+  close(): void {
+    // There is nobody to tell, and nothing to be done about it.
+    this.#snapshot.close().catch(() => {});
+  }
+
+  async #readOn(): Promise<void> {
+    this.#rows = await this.#snapshot.next();
+    this.#at = 0;
+    this.#rowsEnded = this.#rows.length === 0;
+  }
+
+  /** What comes next in key order; without an entry where the newest write took the record away. */
+  #take(): Taken | undefined {
+    const row = this.#rows[this.#at];
+    const write = this.#pending.at(-1);
+    if (row === undefined && write === undefined) return undefined;
+    const key = row === undefined ? undefined : keyOfRecordKey(row[0]);
+    const order = key === undefined ? 1 : write === undefined ? -1 : compareKeys(key, write.key);
+    let entry: Entry | undefined;
+    let bytes = 0;
+    if (row !== undefined && key !== undefined && order <= 0) {
+      this.#at++;
+      bytes += row[0].length + row[1].length;
+      // Decoded, and so checked, even where a newer write wins: damage is to be found.
+      entry = decodeRecord(row[0], row[1], key);
+    }
+    if (write !== undefined && order >= 0) {
+      this.#pending.pop();
+      entry = write.entry;
+      bytes += write.key.length + (entry?.value.length ?? 0);
+    }
+    return { entry, bytes };
+  }
+}

@@ -1,0 +1,518 @@
+/**
+ * One partition's data on this node: its newest entries, whether they are on disk yet or not, and
+ * its state. It knows nothing of replication: what is written when, and what may be read by whom, is
+ * the replica's business.
+ *
+ * A read looks first at the writes under way, then in the cache, then on disk. Every record that
+ * comes from disk has its checksum checked. What the cache or a volatile storage holds has not left this
+ * process's memory since, which is trusted with everything else too; there only `scan` and `verify` check.
+ *
+ * Invariants
+ * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out;
+ *   `state.tombstones` and `state.tombstoneDigest` those of the tombstones.
+ * - The state record on disk and the entries on disk fit each other after any crash (`group_commit.ts`).
+ *
+ * The caller's duty: `apply`, `remove` and the `setState` that belongs to them happen in one turn
+ * (without an await between them).
+ *
+ * @module
+ */
+import type { Entry } from "../../shared/base/entry.ts";
+import { invariant, KvError } from "../../shared/base/errors.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import type { StorageRow } from "./storage.ts";
+import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
+import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
+import { PartitionSnapshot } from "./partition_snapshot.ts";
+import {
+  checkRecord,
+  decodeRecord,
+  decodeSoundRecord,
+  encodeRecord,
+  recordCrc,
+  recordFlags,
+  recordKey,
+  rowsEnd,
+  rowsFrom,
+} from "./record.ts";
+import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
+import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
+
+export { type FsyncMode, GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
+export { NO_STATE, type PartitionState } from "./state_record.ts";
+export { OpenedPartitions, openPartitionStores } from "./recovery.ts";
+export type { ScanPage } from "./scan_page.ts";
+
+/** What {@linkcode PartitionStore.scan} gives. */
+export interface ScanOptions {
+  /** Looks at no more rows than this. Fewer entries come back where `beyondSeq` leaves some out. */
+  rowsMax: number;
+  /** Stops after the row with which so many bytes have been looked at. */
+  bytesMax: number;
+  /** Only entries with a greater seq. */
+  beyondSeq?: number;
+  /** The last key of interest, inclusive. */
+  upto?: string;
+  /** The smaller end, inclusive; default: the first key. In either direction. */
+  start?: string | undefined;
+  /** The greater end, exclusive; default: behind the last key. */
+  end?: string | undefined;
+  /** From the greater end to the smaller; `after` is then the key before which the page begins. */
+  reverse?: boolean | undefined;
+}
+
+/** A pass over the whole partition that counts while writes go on. */
+interface Pass {
+  /** Keys up to this one have been counted; undefined before the first. */
+  counted: string | undefined;
+  tally: Tally;
+  /** What was written since the page was taken that is being waited for. */
+  journal: { key: string; flags: number; crc: number; sign: 1 | -1 }[];
+}
+
+/** What a record adds to count and digest. */
+interface Counted {
+  readonly flags: number;
+  readonly crc: number;
+}
+
+/** A partition's data. One store for each partition at a time. */
+export class PartitionStore {
+  readonly partition: number;
+  readonly #queue: GroupCommit;
+  readonly #state: PartitionState;
+  readonly #member: QueueMember;
+  /** Writes that are not known to be on disk: of each key the newest. */
+  readonly #pending = new Map<string, PendingWrite>();
+  readonly #passes = new Set<Pass>();
+  /** CRC of the state record that was last given to a batch. */
+  #stateCrc: number | undefined;
+  /** What `#state` says of the rows. */
+  #tally: Tally;
+  /** As whom it finds its rows in the cache; another one after each `clear`. */
+  #cacheOwner: number;
+  #clearing: "no" | "rows" | "state" = "no";
+
+  /**
+   * @param state as `openPartitionStores` found it, or, where it found nothing, `NO_STATE` itself
+   * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
+   */
+  constructor(
+    queue: GroupCommit,
+    partition: number,
+    state: Readonly<PartitionState>,
+    onSynced: (lastSeq: number, term: number) => void,
+  ) {
+    this.partition = partition;
+    this.#queue = queue;
+    this.#state = { ...state };
+    this.#tally = Tally.of(state);
+    this.#cacheOwner = queue.cache?.newOwner() ?? 0;
+    // What was opened is on disk as it is; it is not read again, since reading may fail.
+    this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
+    this.#member = {
+      takeStateRecord: () => this.#takeStateRecord(),
+      progress: () => ({ lastSeq: this.#state.lastSeq, term: this.#state.term }),
+      written: (write) => this.#written(write),
+      synced: onSynced,
+    };
+  }
+
+  /** As of the last call, ahead of the disk. */
+  get state(): Readonly<PartitionState> {
+    return this.#state;
+  }
+
+  /**
+   * The newest entry of a key, on disk or on its way there, tombstones included.
+   *
+   * @throws {KvError} `corrupt` where the record on disk is damaged; `storage_failed` where it cannot be read
+   */
+  get(key: string): Entry | undefined {
+    if (this.#clearing !== "no") return undefined;
+    const write = this.#underWay(key);
+    if (write !== undefined) return write.entry;
+    const rowKey = this.#rowKey(key);
+    const { storage, cache, slab } = this.#queue;
+    const cached = cache?.get(rowKey, this.#cacheOwner);
+    if (cached !== undefined) return decodeSoundRecord(rowKey, slab.copy(cached), key);
+    const bytes = storage.get(rowKey);
+    if (bytes === undefined) return undefined;
+    if (storage.volatile === true) return decodeSoundRecord(rowKey, bytes, key);
+    const entry = decodeRecord(rowKey, bytes, key);
+    cache?.set(rowKey, bytes, this.#cacheOwner);
+    return entry;
+  }
+
+  /**
+   * Queues an entry for the next batch, in place of any older one of its key. Changes nothing where
+   * it throws. Does not touch `lastSeq`, `term` or `commitSeq`.
+   *
+   * @throws {KvError} `corrupt` where the key's record on disk is damaged; `storage_failed`,
+   * `unavailable` as {@linkcode GroupCommit.checkWritable}
+   */
+  apply(entry: Entry): void {
+    this.#checkWritable();
+    const rowKey = this.#rowKey(entry.key);
+    this.#replace(entry, rowKey, this.#counted(entry.key, rowKey));
+  }
+
+  /**
+   * As {@linkcode PartitionStore.apply} for writes that belong together, in their order, and then for
+   * records to be taken away: all of it, or nothing where it throws.
+   */
+  applyAll(entries: readonly Entry[], removed: readonly string[] = []): void {
+    const [only] = entries;
+    // What most frames bring to a copy: what a group needs is not paid for it.
+    if (only !== undefined && entries.length === 1 && removed.length === 0) {
+      this.apply(only);
+      return;
+    }
+    this.#checkWritable();
+    // What must be read is read before anything is changed; a key's later writes replace its first.
+    const old = new Map<string, Counted | undefined>();
+    for (const { key } of entries) {
+      if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
+    }
+    for (const key of removed) {
+      if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
+    }
+    for (const entry of entries) {
+      const { key, flags } = entry;
+      old.set(key, { flags, crc: this.#replace(entry, this.#rowKey(key), old.get(key)) });
+    }
+    for (const key of removed) {
+      this.#takeAway(key, old.get(key));
+      old.delete(key);
+    }
+  }
+
+  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): number {
+    const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
+    if (old !== undefined) this.#account(entry.key, old.flags, old.crc, -1);
+    this.#account(entry.key, entry.flags, crc, 1);
+    this.#put(key, value, entry.key, entry, crc);
+    const state = this.#state;
+    if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
+    return crc;
+  }
+
+  /**
+   * Takes a key's record away, without a tombstone. Nothing happens where there is none.
+   *
+   * @throws {KvError} as {@linkcode PartitionStore.apply}
+   */
+  remove(key: string): void {
+    this.#checkWritable();
+    this.#takeAway(key, this.#counted(key, this.#rowKey(key)));
+  }
+
+  #takeAway(key: string, old: Counted | undefined): void {
+    if (old === undefined) return;
+    this.#account(key, old.flags, old.crc, -1);
+    this.#put(this.#rowKey(key), undefined, key, undefined, 0);
+  }
+
+  /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
+  setState(
+    change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "horizon">>,
+  ): void {
+    const state = this.#state;
+    const { term, commitSeq, lastSeq, horizon } = change;
+    if (term !== undefined) state.term = term;
+    if (commitSeq !== undefined) state.commitSeq = commitSeq;
+    if (lastSeq !== undefined) state.lastSeq = lastSeq;
+    if (horizon !== undefined) state.horizon = horizon;
+    if (this.#clearing === "no") this.#queue.touchLater(this.#member);
+  }
+
+  /** Makes sure that the state of now goes to disk with the next batch; `onSynced` follows. */
+  flush(): void {
+    if (this.#clearing === "no") this.#queue.touch(this.#member);
+  }
+
+  /** Calls back when everything that was written before this call is on disk. Not at all if the disk fails for good. */
+  whenWritten(callback: () => void): void {
+    this.#queue.whenWritten((error) => {
+      if (error === undefined) callback();
+    });
+  }
+
+  /** Notes on disk that the data is damaged, which stays so until it is cleared. */
+  markDamaged(): void {
+    this.#state.damaged = true;
+    this.flush();
+  }
+
+  /**
+   * A page of entries in key order (or backwards), behind `after`, tombstones included. `asOfSeq`: every write up
+   * to this seq is reflected in the page (as are some later ones, perhaps). `next`: what to give as
+   * `after` for the next page; undefined at the end.
+   *
+   * @throws {KvError} `corrupt`
+   */
+  async scan(after: string | undefined, options: ScanOptions): Promise<ScanPage> {
+    const asOfSeq = this.#state.lastSeq;
+    // Both pictures are taken in this turn: of what is under way, and, by `range`, of the disk. A
+    // batch that ends meanwhile is in the first, and may be in the second too, saying the same.
+    const pending = this.#pendingWithin(after, options);
+    const rows = await this.#rows(after, options);
+    return scanPage(rows, pending, { ...options, asOfSeq });
+  }
+
+  /**
+   * A picture of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their
+   * way there. It must be closed.
+   */
+  picture(page: { rowsMax: number; bytesMax: number }): PartitionSnapshot {
+    const { lastSeq, term } = this.#state;
+    const pending = this.#pendingWithin(undefined, page);
+    // Taken in this turn, as in `scan`.
+    const snapshot = this.#queue.storage.snapshot({
+      from: rowsFrom(this.partition, undefined),
+      to: rowsEnd(this.partition, undefined),
+      ...page,
+    });
+    return new PartitionSnapshot(snapshot, pending, page, { asOfSeq: lastSeq, term });
+  }
+
+  /**
+   * The keys of all entries with a seq beyond `seq`, or undefined where there are more than `max`.
+   *
+   * @throws {KvError} `corrupt`
+   */
+  async keysBeyond(seq: number, max: number): Promise<string[] | undefined> {
+    const keys: string[] = [];
+    if ((this.#state.highSeq ?? this.#state.lastSeq) <= seq) return keys;
+    const options = { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES, beyondSeq: seq };
+    let after: string | undefined;
+    do {
+      const page = await this.scan(after, options);
+      for (const entry of page.entries) keys.push(entry.key);
+      if (keys.length > max) return undefined;
+      after = page.next;
+    } while (after !== undefined);
+    return keys;
+  }
+
+  /**
+   * Deletes everything of the partition, its state included, in pieces. A crash in between leaves
+   * a mark, with which the next start finishes it. Until the promise is fulfilled nothing else may
+   * be called; afterwards the store stands at `NO_STATE`.
+   *
+   * @throws {KvError} `storage_failed` where the node is closed before it is done
+   */
+  async clear(): Promise<void> {
+    invariant(this.#clearing === "no", "a partition is cleared once at a time", {
+      partition: this.partition,
+    });
+    this.#clearing = "rows";
+    this.#cacheOwner = this.#queue.cache?.newOwner() ?? 0;
+    Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
+    this.#tally = new Tally();
+    this.#tally.copyTo(this.#state);
+    // First of all the state record says that the rest is void, so that nobody takes a part for
+    // the whole. What is still under way goes to disk before that, and is deleted with the rest.
+    this.#queue.touch(this.#member);
+    await this.#allWritten();
+    for (;;) {
+      const rows = await this.#rowsToDelete();
+      if (rows.length === 0) break;
+      this.#queue.putUnseen(rows.map(([key]) => ({ key })));
+      await this.#allWritten();
+    }
+    this.#clearing = "state";
+    this.#queue.touch(this.#member);
+    await this.#allWritten();
+    this.#clearing = "no";
+  }
+
+  /**
+   * Reads the whole partition from disk: whether every checksum is right, and count and digest are
+   * those of the state. Writes may go on meanwhile.
+   *
+   * @throws {KvError} `storage_failed`, `wrong_version`
+   */
+  async verify(): Promise<boolean> {
+    const pass: Pass = { counted: undefined, tally: new Tally(), journal: [] };
+    this.#passes.add(pass);
+    try {
+      let next: string | undefined;
+      do {
+        pass.journal = [];
+        const page = await this.scan(pass.counted, {
+          rowsMax: PASS_PAGE_ROWS,
+          bytesMax: PASS_PAGE_BYTES,
+        });
+        next = page.next;
+        pass.counted = next;
+        this.#countPage(pass, page);
+      } while (next !== undefined);
+      return pass.tally.fits(this.#state);
+    } catch (error) {
+      if (error instanceof KvError && error.code === "corrupt") return false;
+      throw error;
+    } finally {
+      this.#passes.delete(pass);
+    }
+  }
+
+  #checkWritable(): void {
+    this.#queue.checkWritable();
+    invariant(this.#clearing === "no", "nothing is written to a partition that is being cleared", {
+      partition: this.partition,
+    });
+  }
+
+  /** For one read or write. */
+  #rowKey(key: string): Uint8Array {
+    return recordKey(this.partition, key, this.#queue.slab);
+  }
+
+  /**
+   * What the newest entry of a key counts for; nothing is decoded for that.
+   *
+   * @throws {KvError} as {@linkcode PartitionStore.get}
+   */
+  #counted(key: string, rowKey: Uint8Array): Counted | undefined {
+    const write = this.#underWay(key);
+    if (write !== undefined) return countedOf(write);
+    const { storage, cache } = this.#queue;
+    let bytes = cache?.peek(rowKey, this.#cacheOwner);
+    if (bytes === undefined) {
+      bytes = storage.get(rowKey);
+      if (bytes === undefined) return undefined;
+      if (storage.volatile !== true) checkRecord(rowKey, bytes);
+    }
+    return { flags: recordFlags(bytes), crc: recordCrc(bytes) };
+  }
+
+  /** Most partitions have none, and those in memory never. */
+  #underWay(key: string): PendingWrite | undefined {
+    return this.#pending.size === 0 ? undefined : this.#pending.get(key);
+  }
+
+  #put(
+    rowKey: Uint8Array,
+    value: Uint8Array | undefined,
+    key: string,
+    entry: Entry | undefined,
+    crc: number,
+  ): void {
+    if (this.#queue.putAtOnce(this.#member, rowKey, value)) return;
+    const change = value === undefined ? { key: rowKey } : { key: rowKey, value };
+    const newest = this.#pending.get(key);
+    const write = this.#queue.put(this.#member, key, change, entry, crc, newest);
+    if (write !== newest) this.#pending.set(key, write);
+  }
+
+  /** Keeps count and digest, also for those who are counting now. */
+  #account(key: string, flags: number, crc: number, sign: 1 | -1): void {
+    this.#tally.add(flags, crc, sign);
+    this.#tally.copyTo(this.#state);
+    for (const pass of this.#passes) pass.journal.push({ key, flags, crc, sign });
+  }
+
+  #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
+    const { lastSeq, term } = this.#state;
+    const replacedCrc = this.#stateCrc;
+    if (this.#clearing === "state") {
+      this.#stateCrc = undefined;
+      const change = { key: stateKey(this.partition) };
+      return { change, replacedCrc, crc: undefined, lastSeq, term };
+    }
+    const { key, value, crc } = encodeState(
+      this.partition,
+      this.#state,
+      this.#clearing === "rows",
+      this.#queue.slab,
+    );
+    this.#stateCrc = crc;
+    return { change: { key, value }, replacedCrc, crc, lastSeq, term };
+  }
+
+  #written(write: PendingWrite): void {
+    const { key, change } = write;
+    if (this.#pending.get(key) !== write) return;
+    this.#pending.delete(key);
+    const { cache } = this.#queue;
+    if (change.value === undefined || this.#clearing !== "no") cache?.delete(change.key);
+    else cache?.set(change.key, change.value, this.#cacheOwner);
+  }
+
+  /** The writes under way of the keys that a scan is about, in its order. */
+  #pendingWithin(after: string | undefined, options: ScanOptions): PendingRow[] {
+    const { upto, start, end, reverse = false } = options;
+    const found: PendingRow[] = [];
+    for (const [key, { entry, crc }] of this.#pending) {
+      if (after !== undefined) {
+        const order = compareKeys(key, after);
+        if (reverse ? order >= 0 : order <= 0) continue;
+      }
+      if (upto !== undefined && compareKeys(key, upto) > 0) continue;
+      if (start !== undefined && compareKeys(key, start) < 0) continue;
+      if (end !== undefined && compareKeys(key, end) >= 0) continue;
+      // A copy: the write itself may be replaced in place while the rows are on their way.
+      found.push({ key, entry, crc });
+    }
+    return found.sort(
+      reverse ? (a, b) => compareKeys(b.key, a.key) : (a, b) => compareKeys(a.key, b.key),
+    );
+  }
+
+  #rows(after: string | undefined, options: ScanOptions): Promise<StorageRow[]> {
+    const { rowsMax, bytesMax, upto, start, end, reverse = false } = options;
+    const { partition } = this;
+    let from = rowsFrom(partition, reverse ? undefined : after);
+    let to = rowsEnd(partition, upto);
+    if (start !== undefined && start !== "") from = later(from, recordKey(partition, start));
+    if (end !== undefined) to = earlier(to, recordKey(partition, end));
+    if (reverse && after !== undefined) to = earlier(to, recordKey(partition, after));
+    if (compareBytes(from, to) >= 0) return Promise.resolve([]);
+    return this.#queue.storage.range({ from, to, rowsMax, bytesMax, reverse });
+  }
+
+  /** A half-deleted partition is of no use to anybody: where the disk fails to read, it is asked again. */
+  async #rowsToDelete(): Promise<StorageRow[]> {
+    for (;;) {
+      try {
+        return await this.#rows(undefined, {
+          rowsMax: PASS_PAGE_ROWS,
+          bytesMax: PASS_PAGE_BYTES,
+        });
+      } catch (error) {
+        if (this.#queue.closed) throw error;
+        await this.#queue.untilRetry();
+      }
+    }
+  }
+
+  #allWritten(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queue.whenWritten((error) => error === undefined ? resolve() : reject(error));
+    });
+  }
+
+  #countPage(pass: Pass, page: ScanPage): void {
+    pass.tally.addAll(page.tally);
+    // What was written while the page was under way is not in it, but is in the state. Later pages
+    // show what concerns the keys behind this one.
+    for (const { key, flags, crc, sign } of pass.journal) {
+      if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
+      pass.tally.add(flags, crc, sign);
+    }
+  }
+}
+
+/** Undefined where the record is being removed. */
+function countedOf({ entry, crc }: PendingWrite): Counted | undefined {
+  return entry === undefined ? undefined : { flags: entry.flags, crc };
+}
+
+function later(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) >= 0 ? a : b;
+}
+
+function earlier(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) <= 0 ? a : b;
+}

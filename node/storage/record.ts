@@ -1,0 +1,266 @@
+/**
+ * One entry as a row of the database. All numbers are big-endian.
+ *
+ * Row key: partition (2 bytes), then the key in UTF-8. A key is never empty, and the byte 0xFF is
+ * never part of UTF-8, so that every row of a partition lies from `recordKey + 0x00` to before
+ * `partition + 0xFF`, its state record (key: the two bytes alone; `state_record.ts`) before them.
+ *
+ * Row value:
+ *
+ *      0  CRC32C of the row key and of everything after these four bytes
+ *      4  flags (1 byte)          5  format (1 byte), 1
+ *      6  length of the extra block (2 bytes)
+ *      8  term (4 bytes)         12  seq (8)      20  timestamp (8)      28  expiry (8)
+ *     36  extra block, then the value up to the end
+ *
+ * The extra block is a row of items, each a tag (1 byte), a length (2) and so many bytes. Tag 1: the
+ * value's content type in ASCII. A reader skips an item whose tag it does not know.
+ *
+ * The CRC covers the row key too, so that a row which was moved or whose key was damaged is noticed.
+ *
+ * @module
+ */
+import type { ByteSlab } from "./byte_slab.ts";
+import { crc32c } from "../../shared/base/crc32c.ts";
+import { type Entry, NO_VALUE } from "../../shared/base/entry.ts";
+import { KvError } from "../../shared/base/errors.ts";
+
+/** The format that this code writes, and the newest that it reads. */
+export const RECORD_FORMAT = 1;
+const HEADER_BYTES = 36;
+const ITEM_HEADER_BYTES = 3;
+const CONTENT_TYPE_TAG = 1;
+const ASCII_SHORT_BYTES = 64;
+
+/** An entry as a row. */
+export interface EncodedRecord {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly crc: number;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * The row key of a partition's key; of the partition's state record where `key` is empty.
+ *
+ * @param slab where it is cut from, if it is not kept for long
+ */
+export function recordKey(partition: number, key: string, slab?: ByteSlab): Uint8Array {
+  const length = 2 + key.length;
+  const bytes = slab === undefined ? new Uint8Array(length) : slab.take(length);
+  bytes[0] = partition >>> 8;
+  bytes[1] = partition;
+  for (let i = 2; i < length; i++) {
+    const unit = key.charCodeAt(i - 2);
+    if (unit > 0x7f) return recordKeyBeyondAscii(partition, key);
+    bytes[i] = unit;
+  }
+  return bytes;
+}
+
+function recordKeyBeyondAscii(partition: number, key: string): Uint8Array {
+  const utf8 = encoder.encode(key);
+  const bytes = new Uint8Array(2 + utf8.length);
+  bytes[0] = partition >>> 8;
+  bytes[1] = partition;
+  bytes.set(utf8, 2);
+  return bytes;
+}
+
+/** The key that a row key holds. @throws {KvError} `corrupt` where it is not UTF-8 */
+export function keyOfRecordKey(bytes: Uint8Array): string {
+  if (bytes.length <= ASCII_SHORT_BYTES) {
+    let all = 0;
+    for (let i = 2; i < bytes.length; i++) all |= bytes[i] ?? 0;
+    // Faster than the decoder, whose fixed cost is the larger one here.
+    if (all < 0x80) {
+      return String.fromCharCode.apply(null, bytes.subarray(2) as unknown as number[]);
+    }
+  }
+  try {
+    return decoder.decode(bytes.subarray(2));
+  } catch (cause) {
+    throw new KvError("corrupt", `a row key is not UTF-8: ${hex(bytes)}`, { cause });
+  }
+}
+
+/** Where a partition's rows begin: before every key, or, with `after`, behind that key. */
+export function rowsFrom(partition: number, after: string | undefined): Uint8Array {
+  const key = recordKey(partition, after ?? "");
+  const bytes = new Uint8Array(key.length + 1);
+  bytes.set(key);
+  return bytes;
+}
+
+/** Where a partition's rows end, exclusive: behind `upto`, or behind every key. */
+export function rowsEnd(partition: number, upto: string | undefined): Uint8Array {
+  if (upto !== undefined) return rowsFrom(partition, upto);
+  return new Uint8Array([partition >>> 8, partition, 0xff]);
+}
+
+/**
+ * The row of an entry.
+ *
+ * @param slab where it is cut from, if it is not kept for long
+ * @param key the row key, where it is known
+ */
+export function encodeRecord(
+  partition: number,
+  entry: Entry,
+  slab?: ByteSlab,
+  key: Uint8Array = recordKey(partition, entry.key, slab),
+): EncodedRecord {
+  const { contentType } = entry;
+  const extraBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
+  const length = HEADER_BYTES + extraBytes + entry.value.length;
+  const value = slab === undefined ? new Uint8Array(length) : slab.take(length);
+  value[4] = entry.flags;
+  value[5] = RECORD_FORMAT;
+  putUint32(value, 8, entry.term);
+  putUint64(value, 12, entry.seq);
+  putUint64(value, 20, entry.timestampMs);
+  putUint64(value, 28, entry.expiresAtMs);
+  if (contentType !== undefined) putContentType(value, contentType, extraBytes);
+  value.set(entry.value, HEADER_BYTES + extraBytes);
+  const crc = crc32c(value, crc32c(key), 4);
+  putUint32(value, 0, crc);
+  return { key, value, crc };
+}
+
+/**
+ * The entry of a row. Its value is a part of `bytes`, not a copy.
+ *
+ * @param key the key, where it is known; else it is read from `rowKey`
+ * @throws {KvError} `corrupt` where the row is damaged; `wrong_version` where a newer program wrote it
+ */
+export function decodeRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
+  checkRecord(rowKey, bytes);
+  return decodeSoundRecord(rowKey, bytes, key);
+}
+
+/** The same of a row that is known to be as it was written. */
+export function decodeSoundRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
+  const valueAt = HEADER_BYTES + ((bytes[6] ?? 0) << 8 | (bytes[7] ?? 0));
+  if (valueAt > bytes.length) throw damaged(rowKey, "its extra block is longer than the row");
+  const entry: Entry = {
+    key: key ?? keyOfRecordKey(rowKey),
+    seq: getUint64(bytes, 12),
+    term: getUint32(bytes, 8),
+    flags: bytes[4] ?? 0,
+    timestampMs: getUint64(bytes, 20),
+    expiresAtMs: getUint64(bytes, 28),
+    value: valueAt === bytes.length ? NO_VALUE : tailOf(bytes, valueAt),
+  };
+  if (valueAt === HEADER_BYTES) return entry;
+  const contentType = contentTypeIn(rowKey, bytes.subarray(HEADER_BYTES, valueAt));
+  return contentType === undefined ? entry : { ...entry, contentType };
+}
+
+/** Twice as fast as `subarray`. */
+function tailOf(bytes: Uint8Array, from: number): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + from, bytes.length - from);
+}
+
+function putContentType(row: Uint8Array, contentType: string, extraBytes: number): void {
+  row[6] = extraBytes >>> 8;
+  row[7] = extraBytes;
+  row[HEADER_BYTES] = CONTENT_TYPE_TAG;
+  row[HEADER_BYTES + 1] = contentType.length >>> 8;
+  row[HEADER_BYTES + 2] = contentType.length;
+  encoder.encodeInto(contentType, row.subarray(HEADER_BYTES + ITEM_HEADER_BYTES));
+}
+
+/** @throws {KvError} `corrupt` */
+function contentTypeIn(rowKey: Uint8Array, extra: Uint8Array): string | undefined {
+  let found: string | undefined;
+  for (let at = 0; at < extra.length;) {
+    const from = at + ITEM_HEADER_BYTES;
+    const to = from + ((extra[at + 1] ?? 0) << 8 | (extra[at + 2] ?? 0));
+    if (to > extra.length) throw damaged(rowKey, "an item of its extra block is cut");
+    if (extra[at] === CONTENT_TYPE_TAG) found = decoder.decode(extra.subarray(from, to));
+    at = to;
+  }
+  return found;
+}
+
+/**
+ * Checks length, CRC and format of a row, in this order: only a row whose CRC is right says what
+ * its format is.
+ *
+ * @throws {KvError} `corrupt`, `wrong_version`
+ */
+export function checkRow(rowKey: Uint8Array, bytes: Uint8Array, bytesMin: number): void {
+  if (bytes.length < bytesMin) {
+    throw damaged(rowKey, `it has ${bytes.length} bytes and must have at least ${bytesMin}`);
+  }
+  if (crc32c(bytes, crc32c(rowKey), 4) !== getUint32(bytes, 0)) {
+    throw damaged(rowKey, "its checksum is wrong");
+  }
+  const format = bytes[5] ?? 0;
+  if (format !== RECORD_FORMAT) {
+    throw new KvError(
+      "wrong_version",
+      `row ${hex(rowKey)} has format ${format}; this program reads format ${RECORD_FORMAT}: ` +
+        "run the program version that wrote it",
+    );
+  }
+}
+
+/** As {@linkcode checkRow}, of an entry's row. */
+export function checkRecord(rowKey: Uint8Array, bytes: Uint8Array): void {
+  checkRow(rowKey, bytes, HEADER_BYTES);
+}
+
+/** The checksum of a row that was checked before. */
+export function recordCrc(bytes: Uint8Array): number {
+  return getUint32(bytes, 0);
+}
+
+/** The flags of the entry of a row that was checked before. */
+export function recordFlags(bytes: Uint8Array): number {
+  return bytes[4] ?? 0;
+}
+
+/**
+ * What a row with this CRC adds to a sum over rows (mod 2^32). The CRCs are mixed first (the
+ * finalizer of MurmurHash3 by Austin Appleby), since sums of bare CRCs would cancel too easily.
+ */
+export function digestOf(crc: number): number {
+  let h = crc;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+export function putUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+export function getUint32(bytes: Uint8Array, at: number): number {
+  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) |
+    ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0;
+}
+
+/** @param value a whole number up to 2^53-1 */
+export function putUint64(bytes: Uint8Array, at: number, value: number): void {
+  putUint32(bytes, at, Math.floor(value / 2 ** 32));
+  putUint32(bytes, at + 4, value >>> 0);
+}
+
+export function getUint64(bytes: Uint8Array, at: number): number {
+  return getUint32(bytes, at) * 2 ** 32 + getUint32(bytes, at + 4);
+}
+
+function damaged(rowKey: Uint8Array, what: string): KvError {
+  return new KvError("corrupt", `row ${hex(rowKey)} is damaged: ${what}`);
+}
+
+function hex(bytes: Uint8Array): string {
+  const text = Array.from(bytes.subarray(0, 64), (b) => b.toString(16).padStart(2, "0")).join("");
+  return bytes.length > 64 ? `${text}…` : text;
+}

@@ -1,0 +1,107 @@
+/**
+ * A page of a partition in key order, made of a page of rows from disk and the writes under way,
+ * which win. A pure function, so that its edges can be tested by themselves.
+ *
+ * @module
+ */
+import type { Entry } from "../../shared/base/entry.ts";
+import type { StorageRow } from "./storage.ts";
+import { compareKeys } from "../../shared/base/key_order.ts";
+import { decodeRecord, keyOfRecordKey, recordCrc } from "./record.ts";
+import { Tally } from "./state_record.ts";
+
+/** A page of entries. */
+export interface ScanPage {
+  entries: Entry[];
+  /** The next page begins behind this key; undefined: there is nothing more. */
+  next: string | undefined;
+  /** Every write up to this seq is reflected. */
+  asOfSeq: number;
+  /** Count and digest of the entries. */
+  tally: Tally;
+}
+
+/** A write under way; without an entry: the record is removed. */
+export interface PendingRow {
+  readonly key: string;
+  readonly entry: Entry | undefined;
+  readonly crc: number;
+}
+
+/**
+ * A page ends where it has `bytesMax` bytes or more, and before an entry with which it would have more
+ * than twice as many: so it is either that, or one entry.
+ *
+ * @param rows what lies behind the last page's end, `rowsMax` rows or `bytesMax` bytes of it
+ * @param pending writes under way in the same range, in the same order
+ * @throws {KvError} `corrupt`
+ */
+export function scanPage(
+  rows: readonly StorageRow[],
+  pending: readonly PendingRow[],
+  options: {
+    rowsMax: number;
+    bytesMax: number;
+    beyondSeq?: number;
+    asOfSeq: number;
+    reverse?: boolean | undefined;
+  },
+): ScanPage {
+  const { rowsMax, bytesMax, asOfSeq } = options;
+  const sign = options.reverse === true ? -1 : 1;
+  const beyondSeq = options.beyondSeq ?? -1;
+  const entries: Entry[] = [];
+  const rowsEnded = isLastPage(rows, rowsMax, bytesMax);
+  let looked = 0;
+  let bytes = 0;
+  const tally = new Tally();
+  let last: string | undefined;
+  let r = 0;
+  let p = 0;
+  for (;;) {
+    const row = rows[r];
+    const write = pending[p];
+    if (row === undefined && (write === undefined || !rowsEnded)) break;
+    if (looked >= rowsMax || bytes >= bytesMax) break;
+    const rowKey = row === undefined ? undefined : keyOfRecordKey(row[0]);
+    const order = rowKey === undefined
+      ? 1
+      : write === undefined
+      ? -1
+      : sign * compareKeys(rowKey, write.key);
+    const rowBytes = row !== undefined && order <= 0 ? row[0].length + row[1].length : 0;
+    const writeBytes = write !== undefined && order >= 0
+      ? write.key.length + (write.entry?.value.length ?? 0)
+      : 0;
+    if (looked > 0 && bytes + rowBytes + writeBytes > 2 * bytesMax) break;
+    looked++;
+    bytes += rowBytes + writeBytes;
+    let crc = 0;
+    let entry: Entry | undefined;
+    if (row !== undefined && rowKey !== undefined && order <= 0) {
+      r++;
+      last = rowKey;
+      // Decoded, and so checked, even where a newer write wins: damage is to be found.
+      entry = decodeRecord(row[0], row[1], rowKey);
+      crc = recordCrc(row[1]);
+    }
+    if (write !== undefined && order >= 0) {
+      p++;
+      last = write.key;
+      entry = write.entry;
+      crc = write.crc;
+    }
+    if (entry === undefined || entry.seq <= beyondSeq) continue;
+    entries.push(entry);
+    tally.add(entry.flags, crc, 1);
+  }
+  const ended = rowsEnded && r === rows.length && p === pending.length;
+  return { entries, next: ended ? undefined : last, asOfSeq, tally };
+}
+
+function isLastPage(rows: readonly StorageRow[], rowsMax: number, bytesMax: number): boolean {
+  if (rows.length >= rowsMax) return false;
+  let bytes = 0;
+  for (const [key, value] of rows) bytes += key.length + value.length;
+  return bytes < bytesMax;
+}

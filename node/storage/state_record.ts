@@ -1,0 +1,252 @@
+/**
+ * What a database says about itself: a state record per partition, and the records of the database
+ * as a whole. All numbers are big-endian; the first eight bytes are those of every row
+ * (`record.ts`): CRC, flags, format, two bytes 0.
+ *
+ * State record, under the partition's two bytes:
+ *
+ *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone horizon (8)
+ *     36  highest seq ever applied (8)          44  live entries (8)   52  digest (4)
+ *     56  tombstones (8)   64  digest of the tombstones (4)
+ *     flags: 1 being cleared, 2 found damaged
+ *
+ * Records of the database, under FF FF FF and one more byte. No row of a partition can have such a
+ * key, since 0xFF never occurs in UTF-8:
+ *
+ *     00          identity: at 8 the database's id, in UTF-8
+ *     01          head:  8  number of the last batch (8)   16  number of the first one that left a mark (8)
+ *                       24  sum of digestOf(CRC) of all state records (4)
+ *     02 ss ss    mark of a batch, in slot (number mod BATCH_MARKS):   8  its number (8)
+ *
+ * @module
+ */
+import type { ByteSlab } from "./byte_slab.ts";
+import { crc32c } from "../../shared/base/crc32c.ts";
+import { TOMBSTONE } from "../../shared/base/entry.ts";
+import { BATCH_MARKS } from "../../shared/base/limits.ts";
+import {
+  checkRow,
+  digestOf,
+  getUint32,
+  getUint64,
+  putUint32,
+  putUint64,
+  RECORD_FORMAT,
+  recordKey,
+} from "./record.ts";
+
+/** Where a partition stands, on this node. */
+export interface PartitionState {
+  /** The partition's last known term. */
+  term: number;
+  /** Every write up to this is known to be committed. */
+  commitSeq: number;
+  /** The last write that was taken. */
+  lastSeq: number;
+  /** The highest seq of a tombstone that was dropped. */
+  horizon: number;
+  /** How many entries there are, not counting tombstones. */
+  count: number;
+  /** Sum of `digestOf(crc)` of those, mod 2^32. */
+  digest: number;
+  /** The highest seq that any entry here ever had; absent: not above `lastSeq`. */
+  highSeq?: number;
+  /** How many tombstones there are, and their digest; this copy's alone. Absent: 0. */
+  tombstones?: number;
+  tombstoneDigest?: number;
+  /** The data was found damaged, and is so until the partition is cleared. */
+  damaged?: boolean;
+}
+
+/** What a state record says of the rows: all of it is this copy's, `count` and `digest` compare with others'. */
+export class Tally {
+  count = 0;
+  digest = 0;
+  tombstones = 0;
+  tombstoneDigest = 0;
+
+  static of(state: Readonly<PartitionState>): Tally {
+    const tally = new Tally();
+    tally.count = state.count;
+    tally.digest = state.digest;
+    tally.tombstones = state.tombstones ?? 0;
+    tally.tombstoneDigest = state.tombstoneDigest ?? 0;
+    return tally;
+  }
+
+  copyTo(state: PartitionState): void {
+    state.count = this.count;
+    state.digest = this.digest;
+    state.tombstones = this.tombstones;
+    state.tombstoneDigest = this.tombstoneDigest;
+  }
+
+  /** Counts an entry in, or out. @param crc that of its row */
+  add(flags: number, crc: number, sign: 1 | -1): void {
+    const digest = sign * digestOf(crc);
+    if ((flags & TOMBSTONE) !== 0) {
+      this.tombstones += sign;
+      this.tombstoneDigest = (this.tombstoneDigest + digest) >>> 0;
+    } else {
+      this.count += sign;
+      this.digest = (this.digest + digest) >>> 0;
+    }
+  }
+
+  /** Counts what another has counted. */
+  addAll(other: Tally): void {
+    this.count += other.count;
+    this.tombstones += other.tombstones;
+    this.digest = (this.digest + other.digest) >>> 0;
+    this.tombstoneDigest = (this.tombstoneDigest + other.tombstoneDigest) >>> 0;
+  }
+
+  /** Whether the state says the same. */
+  fits(state: Readonly<PartitionState>): boolean {
+    return this.count === state.count && this.digest === state.digest &&
+      this.tombstones === (state.tombstones ?? 0) &&
+      this.tombstoneDigest === (state.tombstoneDigest ?? 0);
+  }
+}
+
+/** The state of a partition of which nothing is held yet. */
+export const NO_STATE: Readonly<PartitionState> = Object.freeze({
+  term: 0,
+  commitSeq: 0,
+  lastSeq: 0,
+  horizon: 0,
+  count: 0,
+  digest: 0,
+});
+
+const CLEARING = 1;
+const DAMAGED = 2;
+const STATE_BYTES = 68;
+const HEAD_BYTES = 28;
+const MARK_BYTES = 16;
+
+/** A row of fixed length with its CRC. */
+export interface EncodedRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly crc: number;
+}
+
+export const IDENTITY_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 0]);
+export const HEAD_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
+/** All marks lie from the first to before the second. */
+export const MARKS_FROM: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 2]);
+export const MARKS_END: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 3]);
+
+/** The row key of a partition's state record. @param slab where it is cut from, if it is not kept for long */
+export function stateKey(partition: number, slab?: ByteSlab): Uint8Array {
+  if (slab === undefined) return recordKey(partition, "");
+  const key = slab.take(2);
+  key[0] = partition >>> 8;
+  key[1] = partition;
+  return key;
+}
+
+/** @param slab where its value is cut from, if it is not kept for long */
+export function encodeState(
+  partition: number,
+  state: PartitionState,
+  clearing = false,
+  slab?: ByteSlab,
+): EncodedRow {
+  const value = slab === undefined ? new Uint8Array(STATE_BYTES) : slab.take(STATE_BYTES);
+  value[4] = (clearing ? CLEARING : 0) | (state.damaged ? DAMAGED : 0);
+  putUint32(value, 8, state.term);
+  putUint64(value, 12, state.commitSeq);
+  putUint64(value, 20, state.lastSeq);
+  putUint64(value, 28, state.horizon);
+  putUint64(value, 36, state.highSeq ?? state.lastSeq);
+  putUint64(value, 44, state.count);
+  putUint32(value, 52, state.digest);
+  putUint64(value, 56, state.tombstones ?? 0);
+  putUint32(value, 64, state.tombstoneDigest ?? 0);
+  return seal(stateKey(partition, slab), value);
+}
+
+/** @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeState(
+  key: Uint8Array,
+  bytes: Uint8Array,
+): { state: PartitionState; clearing: boolean } {
+  checkRow(key, bytes, STATE_BYTES);
+  const flags = bytes[4] ?? 0;
+  const state: PartitionState = {
+    term: getUint32(bytes, 8),
+    commitSeq: getUint64(bytes, 12),
+    lastSeq: getUint64(bytes, 20),
+    horizon: getUint64(bytes, 28),
+    count: getUint64(bytes, 44),
+    digest: getUint32(bytes, 52),
+    highSeq: getUint64(bytes, 36),
+    tombstones: getUint64(bytes, 56),
+    tombstoneDigest: getUint32(bytes, 64),
+  };
+  if ((flags & DAMAGED) !== 0) state.damaged = true;
+  return { state, clearing: (flags & CLEARING) !== 0 };
+}
+
+/** What is known of the batches that were written. */
+export interface Head {
+  /** The last batch; 0 where there was none. */
+  batch: number;
+  /** The first batch whose mark is expected to be there. */
+  firstMark: number;
+  /** Sum of `digestOf(crc)` of all state records, mod 2^32. */
+  stateSum: number;
+}
+
+export function encodeHead(head: Head): EncodedRow {
+  const value = new Uint8Array(HEAD_BYTES);
+  putUint64(value, 8, head.batch);
+  putUint64(value, 16, head.firstMark);
+  putUint32(value, 24, head.stateSum);
+  return seal(HEAD_KEY, value);
+}
+
+/** @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeHead(bytes: Uint8Array): Head {
+  checkRow(HEAD_KEY, bytes, HEAD_BYTES);
+  return {
+    batch: getUint64(bytes, 8),
+    firstMark: getUint64(bytes, 16),
+    stateSum: getUint32(bytes, 24),
+  };
+}
+
+export function encodeMark(batch: number): EncodedRow {
+  const slot = batch % BATCH_MARKS;
+  const value = new Uint8Array(MARK_BYTES);
+  putUint64(value, 8, batch);
+  return seal(new Uint8Array([0xff, 0xff, 0xff, 2, slot >>> 8, slot]), value);
+}
+
+/** The number of a mark's batch. @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeMark(key: Uint8Array, bytes: Uint8Array): number {
+  checkRow(key, bytes, MARK_BYTES);
+  return getUint64(bytes, 8);
+}
+
+export function encodeIdentity(id: string): EncodedRow {
+  const text = new TextEncoder().encode(id);
+  const value = new Uint8Array(8 + text.length);
+  value.set(text, 8);
+  return seal(IDENTITY_KEY, value);
+}
+
+/** The database's id. @throws {KvError} `corrupt`, `wrong_version` */
+export function decodeIdentity(bytes: Uint8Array): string {
+  checkRow(IDENTITY_KEY, bytes, 8);
+  return new TextDecoder().decode(bytes.subarray(8));
+}
+
+function seal(key: Uint8Array, value: Uint8Array): EncodedRow {
+  value[5] = RECORD_FORMAT;
+  const crc = crc32c(value, crc32c(key), 4);
+  putUint32(value, 0, crc);
+  return { key, value, crc };
+}

@@ -1,0 +1,207 @@
+/**
+ * Requests from words: what a line of the shell, a RESP command or an example of a document says of an
+ * operation, as the request of the wire. One function for all of them, made from the table, so that
+ * no door has arguments of its own.
+ *
+ * Invariant: what comes out passes the wire's check of the same operation.
+ *
+ * @module
+ */
+import { KvError } from "../base/errors.ts";
+import type { KeyRequest } from "../wire/messages.ts";
+import {
+  badWord,
+  dashed,
+  findOption,
+  optionName,
+  readOption,
+  readWord,
+  type RequestOption,
+  type RequestWord,
+  type WordField,
+  wordField,
+  wordText,
+} from "./word_fields.ts";
+import type { Door, Operation } from "../operations/operation.ts";
+import { type OperationName, OPERATIONS } from "../operations/table.ts";
+
+/** A row of the table, of the general type. */
+export function operationOf(name: OperationName): Operation {
+  return OPERATIONS[name] as unknown as Operation;
+}
+
+/** The operations that a door shows. */
+export function operationsAt(door: Door): OperationName[] {
+  return (Object.keys(OPERATIONS) as OperationName[])
+    .filter((name) => operationOf(name).doors.includes(door));
+}
+
+/** A field that stands behind the key without a name. */
+export interface WordArgument extends WordField {
+  readonly optional: boolean;
+}
+
+/** The arguments behind the key, in order. */
+export function wordArguments(operation: Operation): WordArgument[] {
+  return operation.arguments.map((argument) => {
+    const optional = argument.endsWith("?");
+    return { ...fieldOf(operation, optional ? argument.slice(0, -1) : argument), optional };
+  });
+}
+
+/** The fields that a door's lines give by name; arguments may be given so too, but are not listed. */
+export function wordOptions(operation: Operation, door: Door): WordField[] {
+  const named = new Set(wordArguments(operation).map(({ name }) => name));
+  return givable(operation, door).filter(({ name }) => !named.has(name));
+}
+
+/** Every field that may be given at a door, but for the key. */
+function givable(operation: Operation, door: Door): WordField[] {
+  return Object.keys(operation.fields)
+    .filter((name) => name !== "key")
+    .map((name) => fieldOf(operation, name))
+    .filter(({ field }) => {
+      const audience = field.about?.audience ?? "people";
+      return audience === "people" || (audience === "programs" && door !== "shell");
+    });
+}
+
+function fieldOf(operation: Operation, name: string): WordField {
+  const field = operation.fields[name];
+  if (field === undefined) throw new KvError("internal", `an argument ${name} without a field`);
+  return wordField(name, field);
+}
+
+/** `set_range KEY OFFSET VALUE`. */
+export function wordPattern(name: string, operation: Operation): string {
+  const words = wordArguments(operation).map(({ name, optional }) => {
+    const word = argumentLabel(name);
+    return optional ? `[${word}]` : word;
+  });
+  return [name, "KEY", ...words].join(" ");
+}
+
+/** An argument as a pattern shows it: `ttl_ms` is a `TTL`, since it is written with its unit. */
+export function argumentLabel(name: string): string {
+  return name.replace(/_ms$/, "").toUpperCase();
+}
+
+/**
+ * The request that words and options mean.
+ *
+ * @param words the key, then the operation's arguments in order
+ * @throws {KvError} `bad_request`, naming the operation, what is wrong and what is required
+ */
+export function requestFromWords(
+  operationName: OperationName,
+  words: readonly RequestWord[],
+  options: Iterable<RequestOption>,
+  door: Door,
+): KeyRequest {
+  const operation = operationOf(operationName);
+  const request: Record<string, unknown> = { req_type: operationName };
+  const positions = wordArguments(operation);
+  const [key, ...rest] = words;
+  if (key === undefined || rest.length > positions.length) {
+    throw wrongCount(operationName, operation, words.length);
+  }
+  request.key = wordText(operationName, "the key", key);
+  rest.forEach((word, i) => {
+    const position = positions[i];
+    if (position === undefined) return;
+    if (position.name === "value") Object.assign(request, valueFields(operationName, word));
+    else {
+      const { name, optionNames } = position;
+      const label = argumentLabel(name);
+      readWord(request, operationName, position, word, optionNames.length > 1, label);
+    }
+  });
+  const known = givable(operation, door);
+  for (const option of options) {
+    const [name, word] = option;
+    if (findOption(known, name)?.name === "value" && word !== undefined) {
+      if (hasValue(request)) {
+        throw badWord(operationName, `"value" is given twice`);
+      }
+      Object.assign(request, valueFields(operationName, word));
+    } else {
+      const label = door === "shell" ? dashed(name) : undefined;
+      readOption(request, operationName, known, option, label);
+    }
+  }
+  checkRequired(request, operationName, operation, words.length);
+  return request as unknown as KeyRequest;
+}
+
+/**
+ * The request that one row of words means, as RESP has it: the key, the arguments, then options as
+ * `NAME word`, flags as `NAME` alone. Where an argument may be left out, a word that is an option's name
+ * is the option.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function requestFromRow(
+  operationName: OperationName,
+  row: readonly RequestWord[],
+  door: Door,
+): KeyRequest {
+  const operation = operationOf(operationName);
+  const known = givable(operation, door);
+  const nameAt = (i: number) => wordText(operationName, "an option's name", row[i] ?? "");
+  const optionAt = (i: number) =>
+    (row[i]?.length ?? 0) > 64 ? undefined : findOption(known, optionName(nameAt(i)));
+  // The key, then the arguments; the first option's name ends those that may be left out.
+  let at = Math.min(1, row.length);
+  for (const { optional } of wordArguments(operation)) {
+    if (at >= row.length || (optional && optionAt(at) !== undefined)) break;
+    at++;
+  }
+  const words = row.slice(0, at);
+  const options: RequestOption[] = [];
+  while (at < row.length) {
+    const isFlag = optionAt(at)?.field.form === "flag";
+    options.push(isFlag ? [nameAt(at)] : [nameAt(at), row[at + 1]]);
+    at += isFlag ? 1 : 2;
+  }
+  return requestFromWords(operationName, words, options, door);
+}
+
+function hasValue(request: object): boolean {
+  return ["value", "value64", "bytes"].some((name) => Object.hasOwn(request, name));
+}
+
+function valueFields(what: string, word: RequestWord): object {
+  if (typeof word !== "string") return { bytes: word };
+  if (!word.isWellFormed()) {
+    throw badWord(what, "the value has half of a surrogate pair, which is not Unicode text");
+  }
+  return { value: word };
+}
+
+function checkRequired(
+  request: Record<string, unknown>,
+  operationName: OperationName,
+  operation: Operation,
+  given: number,
+): void {
+  for (const { name, optional } of wordArguments(operation)) {
+    if (optional || Object.hasOwn(request, name)) continue;
+    if (name === "value" && hasValue(request)) continue;
+    throw wrongCount(operationName, operation, given);
+  }
+  for (const [name, field] of Object.entries(operation.fields)) {
+    if (field.optional || Object.hasOwn(request, name)) continue;
+    throw badWord(operationName, `"${name}" is missing; it must be ${field.requires}`);
+  }
+}
+
+function wrongCount(name: OperationName, operation: Operation, given: number): KvError {
+  const most = operation.arguments.length + 1;
+  const least = most - operation.arguments.filter((argument) => argument.endsWith("?")).length;
+  const wanted = least === most ? `${most}` : `${least} to ${most}`;
+  const pattern = wordPattern(name, operation);
+  return badWord(
+    name,
+    `required ${wanted} argument${wanted === "1" ? "" : "s"}, given ${given}: ${pattern}`,
+  );
+}

@@ -1,0 +1,144 @@
+/**
+ * The cluster map: the one document that says who is in the cluster and who holds what. The
+ * coordinator writes it, everybody else indexes it. Values are never changed in place: a new map
+ * shares what did not change with the one before.
+ *
+ * Invariants: `epoch` grows with every published change; a partition's `term` grows by one with each
+ * change of its primary or in-sync set; a primary is in the in-sync set; a learner is not.
+ *
+ * @module
+ */
+import { invariant } from "../base/errors.ts";
+
+/** 16 hexadecimal digits. */
+export type NodeId = string;
+
+/** What the coordinator thinks of a node. */
+export type NodeState = "up" | "down" | "leaving";
+
+/** A member of the cluster. */
+export interface NodeInfo {
+  readonly id: NodeId;
+  /** Where clients and peers reach it (TCP). */
+  readonly host: string;
+  readonly port: number;
+  /** 0 where it serves no HTTP. */
+  readonly httpPort: number;
+  /** Failure domain; by default the host. Copies of a partition avoid sharing one. */
+  readonly zone: string;
+  /** Relative capacity; 1 is usual. */
+  readonly weight: number;
+  /** Grows at each start of the process. */
+  readonly incarnation: number;
+  readonly state: NodeState;
+}
+
+/** Who holds a partition. */
+export interface PartitionConfig {
+  readonly term: number;
+  /** Undefined while no copy can serve. */
+  readonly primary: NodeId | undefined;
+  /** Every copy that holds all acknowledged writes, in ring order, the primary included. */
+  readonly inSync: readonly NodeId[];
+  /** Copies that are being filled. */
+  readonly learners: readonly NodeId[];
+}
+
+/** What is fixed, or changes rarely, in a cluster. */
+export interface ClusterSettings {
+  readonly clusterId: string;
+  readonly clusterName: string;
+  readonly partitionCount: number;
+  readonly replicationFactor: number;
+  /** Writes are refused where fewer copies are in sync. */
+  readonly minInSync: number;
+  readonly leaseMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly failureTimeoutMs: number;
+}
+
+/** The whole document. */
+export interface ClusterMap {
+  readonly epoch: number;
+  readonly settings: ClusterSettings;
+  readonly nodes: readonly NodeInfo[];
+  /** Index: partition number. */
+  readonly partitions: readonly PartitionConfig[];
+}
+
+/** What changed from one epoch to a later one. */
+export interface ClusterMapDelta {
+  readonly fromEpoch: number;
+  readonly epoch: number;
+  /** The whole list, where any node changed. */
+  readonly nodes?: readonly NodeInfo[];
+  readonly partitions: readonly (readonly [partition: number, config: PartitionConfig])[];
+}
+
+/** The map after a delta, or undefined where the delta does not start at this map's epoch. */
+export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap | undefined {
+  if (delta.fromEpoch !== map.epoch) return undefined;
+  const partitions = map.partitions.slice();
+  for (const [partition, config] of delta.partitions) partitions[partition] = config;
+  return { ...map, epoch: delta.epoch, nodes: delta.nodes ?? map.nodes, partitions };
+}
+
+/** What changed between two maps, the later one second. Compares by identity. */
+export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
+  const partitions: [number, PartitionConfig][] = [];
+  to.partitions.forEach((config, partition) => {
+    if (config !== from.partitions[partition]) partitions.push([partition, config]);
+  });
+  const delta = { fromEpoch: from.epoch, epoch: to.epoch, partitions };
+  return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };
+}
+
+/** Whether the cluster has been laid out. Until its first nodes are there, nobody holds anything. */
+export function isLaidOut(map: ClusterMap): boolean {
+  return map.partitions.some(({ term }) => term > 0);
+}
+
+/** Why a partition cannot serve, for whoever asked for one of its keys. */
+export function whyNoPrimary(map: ClusterMap | undefined, partition: number): string {
+  if (map === undefined || isLaidOut(map)) return `partition ${partition} has no primary now`;
+  const there = map.nodes.filter(({ state }) => state === "up").length;
+  return "the new cluster is not laid out yet: its coordinator waits for more nodes " +
+    `(--expect-nodes), with ${there} there now`;
+}
+
+/** A node by its id. */
+export function findNode(map: ClusterMap, id: NodeId | undefined): NodeInfo | undefined {
+  return id === undefined ? undefined : map.nodes.find((node) => node.id === id);
+}
+
+/** The partition's entry. @throws {InvariantError} for a number outside the map */
+export function partitionConfig(map: ClusterMap, partition: number): PartitionConfig {
+  const config = map.partitions[partition];
+  invariant(config !== undefined, "partition is within the map", { partition });
+  return config;
+}
+
+/** Two configurations say the same. */
+export function sameConfig(a: PartitionConfig, b: PartitionConfig): boolean {
+  return a.term === b.term && a.primary === b.primary && sameIds(a.inSync, b.inSync) &&
+    sameIds(a.learners, b.learners);
+}
+
+function sameIds(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.length === b.length && a.every((id, i) => id === b[i]);
+}
+
+/** Checks the invariants at the head of this file. @throws {InvariantError} */
+export function checkInvariants(map: ClusterMap): void {
+  const known = new Set(map.nodes.map((node) => node.id));
+  invariant(known.size === map.nodes.length, "node ids are distinct");
+  invariant(map.partitions.length === map.settings.partitionCount, "every partition has an entry");
+  map.partitions.forEach((config, partition) => {
+    const { primary, inSync, learners } = config;
+    const where = { partition, config };
+    invariant(primary === undefined || inSync.includes(primary), "a primary is in sync", where);
+    const members = [...inSync, ...learners];
+    invariant(new Set(members).size === members.length, "a node holds one copy", where);
+    invariant(members.every((id) => known.has(id)), "a member is in the node list", where);
+  });
+}

@@ -1,0 +1,98 @@
+/**
+ * Whether a JSON value has the form of a cluster map, of a change of one, or of a partition's
+ * configuration. What others have sent is looked at here before any of it is believed or kept: a
+ * configuration without a list would otherwise be found out much later, by code that has every
+ * reason to rely on it. Whether what it says can be is `checkInvariants` of `cluster_map.ts`.
+ *
+ * @module
+ */
+import { CONTENT_TYPE_CHARACTERS_MAX, PARTITIONS_MAX, TERM_MAX } from "../base/limits.ts";
+
+const NODE_STATES: readonly unknown[] = ["up", "down", "leaving"];
+
+/** A whole number that a JavaScript number holds exactly. */
+export function isUint(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A term: it is kept in four bytes. */
+export function isTerm(value: unknown): value is number {
+  return isUint(value) && value <= TERM_MAX;
+}
+
+/** The number of a partition: it is kept in two bytes. */
+export function isPartition(value: unknown): value is number {
+  return isUint(value) && value < PARTITIONS_MAX;
+}
+
+/** An array of strings. */
+export function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+/** An object that is no array. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Form of a `PartitionConfig`. */
+export function isPartitionConfig(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { term, primary, inSync, learners } = value;
+  return isTerm(term) && isTextList(inSync) && isTextList(learners) &&
+    (primary === undefined || typeof primary === "string");
+}
+
+/** Form of a `ClusterMap`. */
+export function isClusterMap(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { epoch, settings, nodes, partitions } = value;
+  return isUint(epoch) && isSettings(settings) && isNodeList(nodes) &&
+    Array.isArray(partitions) && partitions.length === settings.partitionCount &&
+    partitions.every(isPartitionConfig);
+}
+
+/** Form of a `ClusterMapDelta`. */
+export function isClusterMapDelta(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { fromEpoch, epoch, nodes, partitions } = value;
+  return isUint(fromEpoch) && isUint(epoch) && (nodes === undefined || isNodeList(nodes)) &&
+    Array.isArray(partitions) && partitions.every(isPartitionChange);
+}
+
+function isPartitionChange(value: unknown): boolean {
+  return Array.isArray(value) && isPartition(value[0]) && isPartitionConfig(value[1]);
+}
+
+function isNodeList(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isNodeInfo);
+}
+
+function isNodeInfo(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { id, host, port, httpPort, zone, weight, incarnation, state } = value;
+  return typeof id === "string" && typeof host === "string" && isPort(port) && isPort(httpPort) &&
+    typeof zone === "string" && typeof weight === "number" && isUint(incarnation) &&
+    NODE_STATES.includes(state);
+}
+
+function isPort(value: unknown): boolean {
+  return isUint(value) && value <= 65_535;
+}
+
+function isSettings(value: unknown): value is { partitionCount: number } {
+  if (!isObject(value)) return false;
+  const { clusterId, clusterName, partitionCount, replicationFactor, minInSync } = value;
+  const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = value;
+  const times = [leaseMs, heartbeatIntervalMs, failureTimeoutMs];
+  return typeof clusterId === "string" && typeof clusterName === "string" &&
+    isUint(partitionCount) && partitionCount > 0 && partitionCount <= PARTITIONS_MAX &&
+    isUint(replicationFactor) && isUint(minInSync) &&
+    times.every((ms) => typeof ms === "number" && ms > 0);
+}
+
+/** Whether a value is a media type with parameters or without, of a length that is kept. */
+export function isMediaType(value: unknown): value is string {
+  return typeof value === "string" && value.length <= CONTENT_TYPE_CHARACTERS_MAX &&
+    /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ ]*(;[\x20-\x7e]*)?$/.test(value);
+}

@@ -1,0 +1,250 @@
+/**
+ * What a scan and a count of the whole cluster have in common: each partition is asked of the node that
+ * is its primary, as far as the map tells; those of which nobody has spoken are asked again, where they
+ * are then, until the deadline. What is asked, and what becomes of the answers, is not known here.
+ *
+ * Invariants: `done` is called once, by the deadline; a partition is asked of one node at a time.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../platform/clock.ts";
+import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
+import { ERROR_CODES, isErrorCode, KvError } from "../base/errors.ts";
+import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "../base/limits.ts";
+import type { Message, Reply } from "../wire/messages.ts";
+import { PartitionSet } from "../cluster/partition_set.ts";
+import { type Random, randomFraction } from "../platform/random.ts";
+
+/** The way to the nodes: a router. */
+export interface ScanRouter {
+  map(): ClusterMap | undefined;
+  refresh(): Promise<ClusterMap>;
+  request(
+    node: NodeId,
+    message: object,
+    timeoutMs: number,
+    done: (reply: Reply) => void,
+  ): void;
+}
+
+/** What a call needs. */
+export interface ClusterCallDeps {
+  readonly clock: Clock;
+  /** Spreads the retries of many. */
+  readonly random?: Random | undefined;
+  readonly router: ScanRouter;
+}
+
+/** A call of the whole cluster. */
+export abstract class ClusterCall<T> {
+  /** Partitions of which nobody has spoken yet; undefined before there is a map. */
+  protected missing: PartitionSet | undefined;
+  readonly #deps: ClusterCallDeps;
+  readonly #what: string;
+  readonly #timeoutMs: number;
+  readonly #done: (result: T | Message<"error">) => void;
+  readonly #startMs: number;
+  #deadlineMs: number;
+  #deadline: Timer | undefined;
+  #pause: Timer | undefined;
+  #asked = 0;
+  #attempts = 0;
+  #finished = false;
+  #last: Message<"error"> | undefined;
+
+  constructor(
+    deps: ClusterCallDeps,
+    what: string,
+    timeoutMs: number,
+    done: (result: T | Message<"error">) => void,
+  ) {
+    this.#deps = deps;
+    this.#what = what;
+    this.#timeoutMs = timeoutMs;
+    this.#done = done;
+    this.#startMs = deps.clock.monotonicMs();
+    this.#deadlineMs = this.#startMs + timeoutMs;
+  }
+
+  /** Asks the nodes. */
+  start(): void {
+    this.#setDeadline();
+    this.#askMissing();
+  }
+
+  /** `done` is not called any more. */
+  cancel(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#deadline?.cancel();
+    this.#pause?.cancel();
+    this.onEnd();
+  }
+
+  /** The call has come to its end, whichever. */
+  onEnd: () => void = () => {};
+
+  /** Ends it with an error. */
+  fail(error: Message<"error">): void {
+    this.finish(error);
+  }
+
+  /** Asks a node for partitions of which nobody has spoken. */
+  protected abstract askFor(node: NodeId, partitions: PartitionSet): void;
+
+  /** All that was asked is answered, or the time is over; and nothing is missing. */
+  protected abstract settle(late: boolean): void;
+
+  /** There was progress with what is missing: the nodes are asked again at once. */
+  protected again = false;
+
+  /** There was progress: the time begins anew. */
+  protected extend(): void {
+    this.#deadlineMs = this.#deps.clock.monotonicMs() + this.#timeoutMs;
+  }
+
+  /**
+   * Sends a request to a node; when all that were sent are answered, the call goes on. `onReply` returns
+   * whether the reply was one; an error is noted here, and `onError` told.
+   */
+  protected ask(
+    node: NodeId,
+    message: object,
+    onReply: (reply: Reply) => boolean,
+    onError: () => void = () => {},
+  ): void {
+    const leftMs = Math.max(1, this.#deadlineMs - this.#deps.clock.monotonicMs());
+    const timeoutMs = Math.ceil(Math.min(leftMs, SCAN_ATTEMPT_MS));
+    this.#asked++;
+    this.#deps.router.request(node, { ...message, timeout_ms: timeoutMs }, timeoutMs, (reply) => {
+      if (this.#finished) return;
+      const error = this.#take(node, reply, onReply);
+      if (error !== undefined) {
+        this.#onError(error);
+        onError();
+      }
+      this.#asked--;
+      this.#goOn();
+    });
+  }
+
+  /** @returns the error that the reply is, or that it is no reply */
+  #take(
+    node: NodeId,
+    reply: Reply,
+    onReply: (reply: Reply) => boolean,
+  ): Message<"error"> | undefined {
+    if (reply.req_type === "error") return reply;
+    try {
+      if (onReply(reply)) return undefined;
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+    }
+    return unavailable(`node ${node} sent a reply that is not valid`);
+  }
+
+  /** The call has a result. */
+  protected finish(result: T | Message<"error">): void {
+    if (this.#finished) return;
+    this.cancel();
+    this.#done(result);
+  }
+
+  #askMissing(): void {
+    if (this.#finished) return;
+    const { router } = this.#deps;
+    const map = router.map();
+    if (map === undefined) {
+      this.#refresh();
+      return;
+    }
+    const missing = this.missing ??= PartitionSet.all(map.settings.partitionCount);
+    const byNode = new Map<NodeId, PartitionSet>();
+    for (const partition of missing) {
+      const primary = map.partitions[partition]?.primary;
+      if (primary === undefined) {
+        this.#last = unavailable(whyNoPrimary(map, partition));
+        continue;
+      }
+      let partitions = byNode.get(primary);
+      if (partitions === undefined) {
+        partitions = new PartitionSet(missing.partitionCount);
+        byNode.set(primary, partitions);
+      }
+      partitions.add(partition);
+    }
+    this.#attempts++;
+    // As if one more were asked, so that an answer that comes at once does not end the round.
+    this.#asked++;
+    for (const [node, partitions] of byNode) this.askFor(node, partitions);
+    this.#asked--;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#asked > 0 || this.#finished) return;
+    if (this.missing?.size === 0) {
+      this.settle(false);
+    } else if (this.again) {
+      this.again = false;
+      this.#attempts = 0;
+      // Not from inside: answers that come at once would nest without end.
+      this.#deps.clock.defer(() => this.#askMissing());
+    } else {
+      this.#refresh();
+    }
+  }
+
+  #onError(reply: Message<"error">): void {
+    const { code } = reply;
+    const again = isErrorCode(code) &&
+      (ERROR_CODES[code].retry || code === "outcome_unknown" || code === "timeout");
+    if (again) this.#last = reply;
+    else this.finish({ ...reply, id: undefined });
+  }
+
+  /** The map that is newest now, and then again. */
+  #refresh(): void {
+    if (this.#finished) return;
+    const again = () => {
+      if (this.#finished) return;
+      const pauseMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(this.#attempts, 8), RETRY_MS_MAX);
+      const { random } = this.#deps;
+      const jitter = random === undefined ? 1 : 0.5 + randomFraction(random) / 2;
+      this.#pause = this.#deps.clock.setTimer(pauseMs * jitter, () => this.#askMissing());
+    };
+    this.#deps.router.refresh().then(again, (error: unknown) => {
+      if (this.#deps.router.map() === undefined && error instanceof Error) {
+        this.#last = unavailable(error.message);
+      }
+      again();
+    });
+  }
+
+  #setDeadline(): void {
+    const leftMs = this.#deadlineMs - this.#deps.clock.monotonicMs();
+    this.#deadline = this.#deps.clock.setTimer(Math.max(0, leftMs), () => {
+      if (this.#deadlineMs > this.#deps.clock.monotonicMs()) this.#setDeadline();
+      else if (this.missing?.size === 0) this.settle(true);
+      else this.finish(this.#overdue());
+    });
+  }
+
+  #overdue(): Message<"error"> {
+    const afterMs = Math.round(this.#deps.clock.monotonicMs() - this.#startMs);
+    const { missing } = this;
+    const lack = missing === undefined
+      ? "no cluster map"
+      : `no answer for ${missing.size} of ${missing.partitionCount} partitions`;
+    const last = this.#last;
+    const message = `${this.#what}: gave up after ${afterMs} ms: ${lack}` +
+      (last === undefined ? "" : `; last: ${last.message}`);
+    const unknown = last === undefined || last.code === "outcome_unknown";
+    const code = unknown ? "timeout" : last.code === "not_primary" ? "unavailable" : last.code;
+    return { req_type: "error", code, message };
+  }
+}
+
+function unavailable(message: string): Message<"error"> {
+  return { req_type: "error", code: "unavailable", message };
+}

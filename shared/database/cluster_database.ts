@@ -1,0 +1,78 @@
+/**
+ * The cluster as one database, over a router: operations go to whoever has the key, scans and counts
+ * to all nodes, whose answers are put together. Nodes, the gateway and the client library each have one.
+ *
+ * @module
+ */
+import type { ClusterCallDeps } from "./cluster_call.ts";
+import { ClusterCount } from "./cluster_count.ts";
+import type { ClusterMap } from "../cluster/cluster_map.ts";
+import { ClusterScan } from "./cluster_scan.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
+
+/** What a database needs. */
+export interface ClusterDatabaseDeps extends ClusterCallDeps {
+  /** Carries out an operation on one key; see {@linkcode Database.execute}. */
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
+}
+
+/** The database. */
+export class ClusterDatabase implements Database {
+  readonly #deps: ClusterDatabaseDeps;
+  readonly #calls = new Set<ClusterScan | ClusterCount>();
+  #closed = false;
+
+  constructor(deps: ClusterDatabaseDeps) {
+    this.#deps = deps;
+  }
+
+  map(): ClusterMap | undefined {
+    return this.#deps.router.map();
+  }
+
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
+    this.#deps.execute(request, timeoutMs, done);
+  }
+
+  scan(
+    request: ScanRequest,
+    timeoutMs: number,
+    done: (result: ScanPage | Message<"error">) => void,
+  ): () => void {
+    const scan = new ClusterScan(this.#deps, request, timeoutMs, done);
+    return this.#begin(scan);
+  }
+
+  count(
+    request: CountRequest,
+    timeoutMs: number,
+    done: (result: number | Message<"error">) => void,
+  ): () => void {
+    const count = new ClusterCount(this.#deps, request, timeoutMs, done);
+    return this.#begin(count);
+  }
+
+  /** Scans and counts under way end with `unavailable`, and so do all that follow. */
+  close(): void {
+    this.#closed = true;
+    for (const call of [...this.#calls]) call.fail(CLOSED);
+  }
+
+  #begin(call: ClusterScan | ClusterCount): () => void {
+    if (this.#closed) {
+      this.#deps.clock.defer(() => call.fail(CLOSED));
+    } else {
+      this.#calls.add(call);
+      call.onEnd = () => this.#calls.delete(call);
+      call.start();
+    }
+    return () => call.cancel();
+  }
+}
+
+const CLOSED: Message<"error"> = {
+  req_type: "error",
+  code: "unavailable",
+  message: "the database is closed",
+};

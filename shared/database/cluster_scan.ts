@@ -1,0 +1,163 @@
+/**
+ * A page of the keys of the whole cluster, in order: the nodes' pages of the partitions that they are
+ * primary of, merged, up to where all of them are complete. Where their first answers do not make a
+ * whole page, those that hold the others up are asked for more, a few times.
+ *
+ * Invariant: between the page's beginning and its `next` every partition was spoken for by its primary;
+ * so a key that is there throughout is in the page, whatever moved meanwhile.
+ *
+ * @module
+ */
+import { ClusterCall, type ClusterCallDeps } from "./cluster_call.ts";
+import type { NodeId } from "../cluster/cluster_map.ts";
+import type { ScanPage, ScanRequest } from "./database.ts";
+import type { Entry } from "../base/entry.ts";
+import { toKvError } from "../base/errors.ts";
+import { keyRange } from "../base/key_range.ts";
+import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../base/limits.ts";
+import type { Message, Reply } from "../wire/messages.ts";
+import { errorReply } from "../operations/operation.ts";
+import { countReady, mergePage, type Run, scanOrder, shareOf } from "./ordered_merge.ts";
+import { PartitionSet } from "../cluster/partition_set.ts";
+import { checkLimit } from "../validation/request_checks.ts";
+import { fromWireEntry } from "../schema/value_codec.ts";
+
+/** What one node has said of some partitions. */
+interface NodeRun extends Run<Entry> {
+  readonly node: NodeId;
+  readonly partitions: PartitionSet;
+  items: readonly Entry[];
+  readTo: string | undefined;
+  ended: boolean;
+}
+
+/** A scan on its way. */
+export class ClusterScan extends ClusterCall<ScanPage> {
+  readonly #request: ScanRequest;
+  readonly #clockDefer: (then: () => void) => void;
+  readonly #reverse: boolean;
+  readonly #runs: NodeRun[] = [];
+  #rounds = 0;
+  /** A node did not go on where it had stopped: the page ends there. */
+  #stuck = false;
+
+  constructor(
+    deps: ClusterCallDeps,
+    request: ScanRequest,
+    timeoutMs: number,
+    done: (result: ScanPage | Message<"error">) => void,
+  ) {
+    super(deps, "scan", timeoutMs, done);
+    this.#request = request;
+    this.#reverse = request.reverse === true;
+    this.#clockDefer = (then) => deps.clock.defer(then);
+  }
+
+  override start(): void {
+    try {
+      checkLimit(this.#request.limit, "scan");
+    } catch (error) {
+      const { code, message } = toKvError(error);
+      this.#clockDefer(() => this.finish(errorReply(code, message)));
+      return;
+    }
+    if (keyRange(this.#request).empty) {
+      this.#clockDefer(() => this.finish({ entries: [], next: undefined }));
+      return;
+    }
+    super.start();
+  }
+
+  protected override askFor(node: NodeId, partitions: PartitionSet): void {
+    const { limit, after } = this.#request;
+    const share = shareOf(limit, partitions.size / partitions.partitionCount);
+    this.#ask(node, partitions, after, share, (entries, next, covered) => {
+      if (covered.size === 0) return;
+      for (const partition of covered) this.missing?.delete(partition);
+      this.#runs.push({
+        node,
+        partitions: covered,
+        items: entries,
+        readTo: next,
+        ended: next === undefined,
+      });
+    });
+  }
+
+  protected override settle(late: boolean): void {
+    const { limit } = this.#request;
+    const missing = limit - countReady(this.#runs, this.#reverse);
+    const behind = this.#runs.filter(({ ended }) => !ended);
+    const mayAsk = !late && !this.#stuck && this.#rounds < SCAN_ROUNDS_MAX;
+    if (missing > 0 && behind.length > 0 && mayAsk) {
+      this.#rounds++;
+      this.#askForMore(behind, missing);
+      return;
+    }
+    const page = mergePage(this.#runs, {
+      reverse: this.#reverse,
+      itemsMax: limit,
+      bytesMax: SCAN_BYTES_MAX,
+      bytesOf: ({ key, value }) => key.length + value.length,
+    }, (a, b) => b.seq > a.seq ? b : a);
+    this.finish({ entries: page?.items ?? [], next: page?.next });
+  }
+
+  /** Of the one that is furthest behind, and of all that are behind where it will be then, perhaps. */
+  #askForMore(behind: NodeRun[], missing: number): void {
+    const order = scanOrder(this.#reverse);
+    behind.sort((a, b) => order(a.readTo ?? "", b.readTo ?? ""));
+    // With every round one more, or a few slow ones would be asked one after the other.
+    for (const run of behind.slice(0, this.#rounds)) {
+      this.#ask(run.node, run.partitions, run.readTo, missing, (entries, next, covered) => {
+        // Some of its partitions are elsewhere by now: the next page will find them.
+        if (covered.size < run.partitions.size) {
+          this.#stuck = true;
+          return;
+        }
+        run.items = [...run.items, ...entries];
+        run.readTo = next;
+        run.ended = next === undefined;
+      }, () => this.#stuck = true);
+    }
+  }
+
+  #ask(
+    node: NodeId,
+    partitions: PartitionSet,
+    after: string | undefined,
+    limit: number,
+    onPage: (entries: Entry[], next: string | undefined, covered: PartitionSet) => void,
+    onError?: () => void,
+  ): void {
+    const { prefix, start, end, reverse, values } = this.#request;
+    const message = {
+      req_type: "scan_node",
+      partitions: partitions.toText(),
+      prefix,
+      start,
+      end,
+      after,
+      limit,
+      reverse,
+      values,
+    };
+    this.ask(node, message, (reply) => {
+      const page = pageOf(reply, partitions);
+      if (page !== undefined) onPage(page.entries, page.next, page.covered);
+      return page !== undefined;
+    }, onError);
+  }
+}
+
+/** A node's answer; undefined where it is none. Partitions that it was not asked for do not count. */
+function pageOf(
+  reply: Reply,
+  asked: PartitionSet,
+): { entries: Entry[]; next: string | undefined; covered: PartitionSet } | undefined {
+  if (reply.req_type !== "entries" || reply.partitions === undefined) return undefined;
+  const said = PartitionSet.fromText(reply.partitions, asked.partitionCount);
+  const covered = new PartitionSet(asked.partitionCount);
+  for (const partition of said) if (asked.has(partition)) covered.add(partition);
+  return { entries: reply.entries.map(fromWireEntry), next: reply.next, covered };
+}

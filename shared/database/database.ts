@@ -1,0 +1,68 @@
+/**
+ * The whole cluster as one database, as the doors (RESP, HTTP, shell) and the gateway see it: they
+ * turn what a visitor says into these calls, and know nothing of partitions, nodes and retries.
+ *
+ * @module
+ */
+import type { ClusterMap } from "../cluster/cluster_map.ts";
+import type { Entry } from "../base/entry.ts";
+import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
+
+/** Which keys a scan gives, and how many at a time. Keys compare by the bytes of their UTF-8. */
+export interface ScanRequest {
+  /** Only keys that begin so. Default: all. */
+  readonly prefix?: string | undefined;
+  /** First key, inclusive; default: the first there is. In either direction the smaller end. */
+  readonly start?: string | undefined;
+  /** End, exclusive; default: behind the last there is. */
+  readonly end?: string | undefined;
+  /** The last page's `next`: the page begins behind this key (before it, backwards). */
+  readonly after?: string | undefined;
+  /** At most so many keys: 1 to SCAN_KEYS_MAX. */
+  readonly limit: number;
+  /** From the last key to the first. Default false. */
+  readonly reverse?: boolean | undefined;
+  /** Without it the entries of the page have empty values. Default false. */
+  readonly values?: boolean | undefined;
+}
+
+/** Which keys are counted. */
+export type CountRequest = Pick<ScanRequest, "prefix" | "start" | "end">;
+
+/** A page of a scan: live entries, in order. It may hold fewer than `limit`, even none. */
+export interface ScanPage {
+  readonly entries: readonly Entry[];
+  /** What to give as `after` for the next page; undefined: this was the last. */
+  readonly next: string | undefined;
+}
+
+/** The cluster. */
+export interface Database {
+  /** The newest map known here. */
+  map(): ClusterMap | undefined;
+  /**
+   * One operation on one key (or a transaction, which names one of its keys), wherever it lives.
+   * `done` is called once, by the deadline.
+   *
+   * @throws {KvError} where the request is malformed
+   */
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
+  /**
+   * A page of the keys of the whole cluster, in order, each as of some moment during the call. Returns
+   * a function that gives it up.
+   */
+  scan(
+    request: ScanRequest,
+    timeoutMs: number,
+    done: (result: ScanPage | Message<"error">) => void,
+  ): () => void;
+  /**
+   * How many keys match: each that is there throughout is counted once. Done in pieces; `timeoutMs`
+   * bounds the time without progress. Returns a function that gives it up.
+   */
+  count(
+    request: CountRequest,
+    timeoutMs: number,
+    done: (result: number | Message<"error">) => void,
+  ): () => void;
+}

@@ -1,0 +1,109 @@
+/**
+ * A database in which what would do harm twice happens once: such a request gets a lane, so that whoever
+ * loses its answer on the way may send it again (docs/replication.md, W8). For doors whose visitors know
+ * nothing of lanes.
+ *
+ * Invariant: a lane has one request at a time.
+ *
+ * @module
+ */
+import type { ClusterMap } from "../cluster/cluster_map.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import { Lanes } from "./lane_pool.ts";
+import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
+import { partitionOf } from "../cluster/position.ts";
+import { onlyReads } from "../validation/transaction_checks.ts";
+
+/**
+ * Whether what a request answers, or does, would be another thing the second time. A plain write and a
+ * plain deletion go without: a lane costs a second entry, and theirs is the busiest way.
+ */
+function harmsTwice(request: KeyRequest): boolean {
+  switch (request.req_type) {
+    case "get":
+    case "exists":
+      return false;
+    case "put":
+    case "delete":
+      return request.previous === true || request.if_version !== undefined;
+    default:
+      return !onlyReads(request);
+  }
+}
+
+/** See the module. */
+export class LanedDatabase implements Database {
+  readonly #inner: Database;
+  readonly #makeName: () => string;
+  #name: string | undefined;
+  /** By partition: each remembers the lanes that it has seen, so each has its own, and few. */
+  readonly #lanes = new Map<number, Lanes>();
+
+  /** @param name gives, when it is first needed, what nobody else's lanes begin with */
+  constructor(inner: Database, name: () => string) {
+    this.#inner = inner;
+    this.#makeName = name;
+  }
+
+  map(): ClusterMap | undefined {
+    return this.#inner.map();
+  }
+
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
+    const laned = harmsTwice(request) && this.#hasOthers() &&
+      !("lane" in request && request.lane !== undefined);
+    if (laned) this.#executeOnce(request, timeoutMs, done);
+    else this.#inner.execute(request, timeoutMs, done);
+  }
+
+  scan(
+    request: ScanRequest,
+    timeoutMs: number,
+    done: (result: ScanPage | Message<"error">) => void,
+  ): () => void {
+    return this.#inner.scan(request, timeoutMs, done);
+  }
+
+  count(
+    request: CountRequest,
+    timeoutMs: number,
+    done: (result: number | Message<"error">) => void,
+  ): () => void {
+    return this.#inner.count(request, timeoutMs, done);
+  }
+
+  #executeOnce(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
+    const lanes = this.#lanesFor(request.key);
+    const lane = lanes.take();
+    let held = true;
+    const give = () => {
+      if (held) lanes.give(lane);
+      held = false;
+    };
+    try {
+      this.#inner.execute({ ...request, ...lane }, timeoutMs, (reply) => {
+        give();
+        done(reply);
+      });
+    } catch (error) {
+      give();
+      throw error;
+    }
+  }
+
+  #lanesFor(key: string): Lanes {
+    const partition = partitionOf(key, this.map()?.settings.partitionCount ?? 1);
+    let lanes = this.#lanes.get(partition);
+    if (lanes === undefined) {
+      this.#name ??= this.#makeName();
+      lanes = new Lanes(`${this.#name}.${partition}`);
+      this.#lanes.set(partition, lanes);
+    }
+    return lanes;
+  }
+
+  /** Where there is no other node, nobody can take a request up again. */
+  #hasOthers(): boolean {
+    return (this.map()?.nodes.length ?? 0) > 1;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * How a node or a client finds the coordinator: flag, environment, configuration file,
+ * `cs_config.txt` in the working folder, discovery, and last 127.0.0.1:8080. Pure but for what the
+ * caller passes in to read the file and to discover; it opens nothing itself and does not check that
+ * anybody listens. The outcome keeps what was tried, for the text of a later error.
+ *
+ * @module
+ */
+import type { Discovered } from "./discovery.ts";
+import { KvError } from "../base/errors.ts";
+import { type Address, formatAddress } from "../platform/transport.ts";
+
+/** Where a coordinator listens by default. */
+export const COORDINATOR_PORT_DEFAULT = 8080;
+
+/** The file that a coordinator writes into its working folder: host on line 1, port on line 2. */
+export const CS_CONFIG_FILE = "cs_config.txt";
+
+/** Where to look. Each is optional; the first that says something wins. */
+export interface CoordinatorSources {
+  /** `host`, `host:port` or `[ipv6]:port`, from the command line or the program. */
+  flag?: string | undefined;
+  /** What whoever reads of it in a text knows it by. Default `--coordinator`. */
+  flagName?: string | undefined;
+  /** The same, from the environment. */
+  environment?: string | undefined;
+  /** The same, from a configuration file; left out where there can be none. */
+  configFile?: string | undefined;
+  /** The text of a file of the working folder, or undefined where there is none. */
+  readTextFile?: ((path: string) => Promise<string | undefined>) | undefined;
+  /** Asks the local network; see `discovery.ts`. */
+  discover?: (() => Promise<Discovered>) | undefined;
+}
+
+/** Where the coordinator should be, and how that is known. */
+export interface CoordinatorAddress {
+  address: Address;
+  /** The source that named it, such as `KV_COORDINATOR`. */
+  source: string;
+  /** One clause a source, in the order of the search, the winner last. */
+  tried: readonly string[];
+}
+
+/**
+ * Takes `host`, `host:port` or `[ipv6]:port` apart.
+ *
+ * @param what names the text in the error, such as `--coordinator`
+ * @throws {KvError} `bad_config`
+ */
+export function parseAddress(
+  text: string,
+  what: string,
+  defaultPort: number = COORDINATOR_PORT_DEFAULT,
+): Address {
+  const match = /^(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+))(?::(.*))?$/.exec(text.trim());
+  const host = match?.[1] ?? match?.[2];
+  const port = match?.[3] === undefined ? defaultPort : parsePort(match[3]);
+  if (host === undefined || port === undefined) {
+    throw new KvError(
+      "bad_config",
+      `${what}: required host, host:port or [ipv6]:port with a port from 1 to 65535, given ${
+        JSON.stringify(text)
+      }`,
+    );
+  }
+  return { host, port };
+}
+
+function parsePort(text: string): number | undefined {
+  if (!/^\d{1,5}$/.test(text)) return undefined;
+  const port = Number(text);
+  return port >= 1 && port <= 65_535 ? port : undefined;
+}
+
+/**
+ * Takes the text of a {@linkcode CS_CONFIG_FILE} apart.
+ *
+ * @throws {KvError} `bad_config`
+ */
+export function parseCsConfig(text: string): Address {
+  const [host = "", portText = ""] = text.replace(/^\uFEFF/, "").split(/\r?\n/).map((l) =>
+    l.trim()
+  );
+  const port = parsePort(portText);
+  if (host === "" || /\s/.test(host) || port === undefined) {
+    throw new KvError(
+      "bad_config",
+      `${CS_CONFIG_FILE}: required the coordinator's host on line 1 and its port (1 to 65535) on ` +
+        `line 2, found ${JSON.stringify(host.slice(0, 64))} and ${
+          JSON.stringify(portText.slice(0, 64))
+        }; correct the file or delete it`,
+    );
+  }
+  return { host, port };
+}
+
+/** The text of a {@linkcode CS_CONFIG_FILE}. */
+export function formatCsConfig(address: Address): string {
+  return `${address.host}\n${address.port}\n`;
+}
+
+/**
+ * Looks in every source in order.
+ *
+ * @throws {KvError} `bad_config` where a source says something that is not an address
+ */
+export async function findCoordinator(sources: CoordinatorSources): Promise<CoordinatorAddress> {
+  const tried: string[] = [];
+  const found = (address: Address, source: string): CoordinatorAddress => {
+    tried.push(`${source} says ${formatAddress(address)}`);
+    return { address, source, tried };
+  };
+
+  const named = [
+    [sources.flagName ?? "--coordinator", sources.flag, "not given"],
+    ["KV_COORDINATOR", sources.environment, "not set"],
+    ...("configFile" in sources
+      ? [["configuration file", sources.configFile, "does not name one"] as const]
+      : []),
+  ] as const;
+  for (const [source, text, absent] of named) {
+    if (text !== undefined && text !== "") return found(parseAddress(text, source), source);
+    tried.push(`${source} ${absent}`);
+  }
+
+  const file = await sources.readTextFile?.(CS_CONFIG_FILE);
+  if (file !== undefined) return found(parseCsConfig(file), CS_CONFIG_FILE);
+  tried.push(`no ${CS_CONFIG_FILE} in the working folder`);
+
+  if (sources.discover !== undefined) {
+    const { address, said } = await sources.discover();
+    if (address !== undefined) return found(address, "discovery");
+    tried.push(`nobody answered discovery (${said})`);
+  }
+  return found({ host: "127.0.0.1", port: COORDINATOR_PORT_DEFAULT }, "the default");
+}
+
+/** The search as a clause for an error text. */
+export function describeSearch(found: CoordinatorAddress): string {
+  return found.tried.join("; ");
+}

@@ -1,0 +1,87 @@
+/**
+ * The datagrams of discovery: a question and its answer as one JSON object, padded, and signed where
+ * a secret is set. Pure, and silent about whatever is not one of its own.
+ *
+ * A signed datagram is the object, a newline, and HMAC-SHA-256 (RFC 2104) of the object's bytes in
+ * 64 lower-case hexadecimal digits, with the secret's UTF-8 bytes as the key. The secret itself never
+ * leaves the process; but who hears a datagram can try guesses at it, so it must be long.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { DATAGRAM_BYTES_MAX } from "../base/limits.ts";
+import { type Message, whyInvalid } from "../wire/messages.ts";
+
+/** A question or an answer. */
+export type DiscoveryMessage = Message<"discover" | "discovered">;
+
+/** What a datagram's signature says. */
+export type Signature = "good" | "bad" | "none";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+const NEWLINE = 10;
+const MAC_CHARACTERS = 64;
+
+/** The datagram of a message. */
+export function encodePacket(message: DiscoveryMessage, secret: string | undefined): Uint8Array {
+  const body = encoder.encode(JSON.stringify(message));
+  if (secret === undefined) return body;
+  const packet = new Uint8Array(body.length + 1 + MAC_CHARACTERS);
+  packet.set(body);
+  packet[body.length] = NEWLINE;
+  packet.set(encoder.encode(macOf(body, secret)), body.length + 1);
+  return packet;
+}
+
+/**
+ * A question, filled up to the largest datagram: an answer that is no longer than its question makes
+ * nobody's flood larger who sends questions in another's name.
+ */
+export function encodeQuestion(
+  question: Message<"discover">,
+  secret: string | undefined,
+): Uint8Array {
+  const bare = encodePacket({ ...question, pad: "" }, secret);
+  const room = DATAGRAM_BYTES_MAX - bare.length;
+  return room <= 0 ? bare : encodePacket({ ...question, pad: ".".repeat(room) }, secret);
+}
+
+/** What a datagram says, and whether it is signed with this secret; undefined for anything else. */
+export function decodePacket(
+  packet: Uint8Array,
+  secret: string | undefined,
+): { message: DiscoveryMessage; signature: Signature } | undefined {
+  if (packet.length > DATAGRAM_BYTES_MAX) return undefined;
+  const newline = packet.indexOf(NEWLINE);
+  const body = newline < 0 ? packet : packet.subarray(0, newline);
+  const mac = newline < 0 ? undefined : packet.subarray(newline + 1);
+  const message = decodeBody(body);
+  if (message === undefined) return undefined;
+  return { message, signature: mac === undefined ? "none" : verify(body, mac, secret) };
+}
+
+function decodeBody(body: Uint8Array): DiscoveryMessage | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(body));
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const fields: Record<string, unknown> = { ...value };
+  if (fields.req_type !== "discover" && fields.req_type !== "discovered") return undefined;
+  return whyInvalid(fields) === undefined ? value as DiscoveryMessage : undefined;
+}
+
+function verify(body: Uint8Array, mac: Uint8Array, secret: string | undefined): Signature {
+  // Without a secret, a signature can be neither good nor bad.
+  if (secret === undefined) return "none";
+  const wanted = Buffer.from(macOf(body, secret));
+  return mac.length === wanted.length && timingSafeEqual(mac, wanted) ? "good" : "bad";
+}
+
+function macOf(body: Uint8Array, secret: string): string {
+  return createHmac("sha256", secret).update(body).digest("hex");
+}

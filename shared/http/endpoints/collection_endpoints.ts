@@ -1,0 +1,158 @@
+/**
+ * Many keys at once: listing in key order, counting, deleting by prefix or range. No answer grows
+ * with the number of keys: a listing comes in pages, a deletion says how far it came.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import { fromErrorReply } from "../../wire/error_reply.ts";
+import {
+  HTTP_DELETE_BATCH,
+  HTTP_PAGE_KEYS_DEFAULT,
+  HTTP_PAGE_KEYS_MAX,
+  REQUEST_TIMEOUT_MS,
+} from "../../base/limits.ts";
+import { encodeValue } from "../../schema/value_codec.ts";
+import type { Entry } from "../../base/entry.ts";
+import { cursorOf, keyOfCursor, type Listing } from "../protocol/cursor.ts";
+import { type Call, endpoint, json, type Services, TIMEOUT } from "./endpoint.ts";
+import {
+  choiceParameter,
+  flagParameter,
+  type ParameterValues,
+  textParameter,
+  uintParameter,
+} from "../protocol/parameters.ts";
+import { COUNT, DELETED, PAGE } from "../protocol/schemas.ts";
+
+const RANGE = {
+  prefix: textParameter("Only keys that begin so."),
+  start: textParameter("First key, inclusive."),
+  end: textParameter("End, exclusive."),
+};
+const CURSOR = { cursor: textParameter("Of the page before; the other parameters stay the same.") };
+const LISTING = {
+  ...RANGE,
+  limit: uintParameter(
+    `At most so many keys; by default ${HTTP_PAGE_KEYS_DEFAULT}.`,
+    1,
+    HTTP_PAGE_KEYS_MAX,
+  ),
+  ...CURSOR,
+  reverse: flagParameter("From the last key to the first."),
+  ...TIMEOUT,
+};
+
+export const listKeys = endpoint({
+  id: "listKeys",
+  summary: "Keys in order, a page at a time, with their values where asked for",
+  parameters: { ...LISTING, values: flagParameter("With values, versions and expiry.") },
+  responses: { 200: { description: "A page.", schema: PAGE } },
+  run: ({ params, services }) => page(services, params, params.values === true),
+});
+
+export const getKeys = endpoint({
+  id: "getKeys",
+  summary: "Keys in order, a page at a time",
+  parameters: LISTING,
+  responses: { 200: { description: "A page.", schema: PAGE } },
+  run: ({ params, services }) => page(services, params, false),
+});
+
+async function page(
+  services: Services,
+  params: ParameterValues<typeof LISTING>,
+  values: boolean,
+): Promise<Response> {
+  const { cursor, limit = HTTP_PAGE_KEYS_DEFAULT, timeout_ms } = params;
+  const listing = listingOf(params);
+  const after = cursor === undefined ? undefined : keyOfCursor(listing, cursor);
+  const { entries, next } = await services.scan({ ...listing, after, limit, values }, timeout_ms);
+  return json(200, {
+    ...(values ? { entries: entries.map(entryDocument) } : { keys: entries.map(({ key }) => key) }),
+    ...(next === undefined ? {} : { cursor: cursorOf(listing, next) }),
+  });
+}
+
+function entryDocument({ key, seq, timestampMs, expiresAtMs, value, contentType }: Entry) {
+  return {
+    key,
+    ...encodeValue(value),
+    version: seq,
+    timestamp: timestampMs,
+    ...(expiresAtMs === 0 ? {} : { expires_at: expiresAtMs }),
+    ...(contentType === undefined ? {} : { content_type: contentType }),
+  };
+}
+
+export const countKeys = endpoint({
+  id: "countKeys",
+  summary: "How many keys there are",
+  parameters: { ...RANGE, ...TIMEOUT },
+  responses: { 200: { description: "The number.", schema: COUNT } },
+  async run({ params, services }) {
+    return json(200, { count: await services.count(listingOf(params), params.timeout_ms) });
+  },
+});
+
+const DELETION = {
+  ...RANGE,
+  all: choiceParameter("Says that it is meant: every key that matches is to go.", "yes"),
+  ...CURSOR,
+  ...TIMEOUT,
+};
+
+export const deleteKeys = endpoint({
+  id: "deleteKeys",
+  summary: "Take away all keys that match, in batches",
+  description:
+    "Each key by itself. Where time is up before all are gone, the answer has a cursor " +
+    "with which to go on. Keys that are written meanwhile may stay.",
+  parameters: DELETION,
+  responses: { 200: { description: "How many are gone.", schema: DELETED } },
+  run: (call) => deleteMatching(call),
+});
+
+async function deleteMatching(
+  { params, services }: Call<ParameterValues<typeof DELETION>>,
+): Promise<Response> {
+  if (params.all !== "yes") {
+    throw new KvError(
+      "bad_request",
+      "this takes away every key that matches; say that you mean it by all=yes",
+    );
+  }
+  const { clock } = services;
+  const listing = listingOf(params);
+  const untilMs = clock.monotonicMs() + (params.timeout_ms ?? REQUEST_TIMEOUT_MS);
+  const leftMs = () => Math.ceil(untilMs - clock.monotonicMs());
+  let after = params.cursor === undefined ? undefined : keyOfCursor(listing, params.cursor);
+  let deleted = 0;
+  for (;;) {
+    const request = { ...listing, after, limit: HTTP_DELETE_BATCH };
+    const { entries, next } = await services.scan(request, Math.max(1, leftMs()));
+    const counts = await Promise.all(
+      entries.map(({ key }) => deleteOne(services, key, Math.max(1, leftMs()))),
+    );
+    for (const count of counts) deleted += count;
+    if (next === undefined) return json(200, { deleted });
+    after = next;
+    // With little time left the next batch would end in the middle, as an error.
+    if (leftMs() < (params.timeout_ms ?? REQUEST_TIMEOUT_MS) / 2) {
+      return json(200, { deleted, cursor: cursorOf(listing, after) });
+    }
+  }
+}
+
+/** @returns 1 where this took it away, 0 where it was gone already */
+async function deleteOne(services: Services, key: string, timeoutMs: number): Promise<number> {
+  const reply = await services.execute({ req_type: "delete", key }, timeoutMs);
+  if (reply.req_type !== "error") return 1;
+  if (reply.code === "not_found") return 0;
+  throw fromErrorReply(reply);
+}
+
+function listingOf(params: Listing): Listing {
+  const { prefix, start, end, reverse } = params;
+  return { prefix, start, end, reverse };
+}

@@ -1,0 +1,205 @@
+/**
+ * What an endpoint is made of: what it takes, what it answers, and what it does. The table of all is
+ * `routes.ts`; the OpenAPI document is made from the same rows.
+ *
+ * @module
+ */
+import { ByteBudget } from "../../base/byte_budget.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest } from "../../database/database.ts";
+import { fromErrorReply } from "../../wire/error_reply.ts";
+import { KvError } from "../../base/errors.ts";
+import {
+  HTTP_BODY_BYTES_MAX,
+  REQUEST_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS_MAX,
+} from "../../base/limits.ts";
+import type { KeyRequest, Message, Reply } from "../../wire/messages.ts";
+import { checkKey, type RequestLimits } from "../../validation/request_checks.ts";
+import type { BodyLimits } from "../protocol/body.ts";
+import type { HealthReport } from "./health_endpoints.ts";
+import {
+  choiceParameter,
+  type JsonSchema,
+  type Parameters,
+  type ParameterValues,
+  readParameters,
+  uintParameter,
+} from "../protocol/parameters.ts";
+import { HttpProblem } from "../protocol/problem.ts";
+
+/** What stands behind the door: the database, and what this process says of itself. */
+export interface HttpSite {
+  readonly database: Database;
+  readonly limits: RequestLimits;
+  health(): HealthReport;
+}
+
+/** A request on its way to an endpoint. */
+export interface Call<V> {
+  readonly request: Request;
+  /** The part of the path that the route leaves open, decoded; empty where it leaves none. */
+  readonly key: string;
+  readonly params: V;
+  readonly services: Services;
+}
+
+/** A response, as documents show it. */
+export interface ResponseSpec {
+  readonly description: string;
+  /** Of a JSON body. Absent: no body, or one of another kind. */
+  readonly schema?: JsonSchema;
+  /** Of another body. */
+  readonly contentType?: string;
+  readonly headers?: readonly string[];
+}
+
+interface Described {
+  /** Unique; for generated clients. */
+  readonly id: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** Headers of the request that mean something, by name. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
+  /** The body of the request, by content type. */
+  readonly body?: { readonly contentType: string; readonly schema: JsonSchema };
+  /** Those that are no error, by status. */
+  readonly responses: Readonly<Record<number, ResponseSpec>>;
+}
+
+interface EndpointSpec<P extends Parameters> extends Described {
+  readonly parameters: P;
+  run(call: Call<ParameterValues<P>>): Promise<Response> | Response;
+}
+
+/** One method of one path. */
+export interface Endpoint extends Described {
+  readonly parameters: Parameters;
+  run(
+    call: Omit<Call<unknown>, "params">,
+    given: ReadonlyMap<string, string>,
+  ): Promise<Response> | Response;
+}
+
+/** The methods that paths have. HEAD is answered wherever GET is, OPTIONS everywhere. */
+export type Method = "GET" | "PUT" | "POST" | "DELETE";
+
+/** The endpoints of a path. */
+export type Methods = Readonly<Partial<Record<Method, Endpoint>>>;
+
+/** Joins an endpoint's parameters to what it does with them. */
+export function endpoint<const P extends Parameters>(spec: EndpointSpec<P>): Endpoint {
+  return {
+    ...spec,
+    run: (call, given) => spec.run({ ...call, params: readParameters(spec.parameters, given) }),
+  };
+}
+
+/** Parameters that many endpoints have. */
+export const TIMEOUT = {
+  timeout_ms: uintParameter(
+    `Deadline in milliseconds; by default ${REQUEST_TIMEOUT_MS}.`,
+    1,
+    REQUEST_TIMEOUT_MS_MAX,
+  ),
+};
+export const READ_PARAMETERS = {
+  consistency: choiceParameter(
+    "How fresh: strong (linearizable, the default), replica or cached (perhaps a moment old).",
+    "strong",
+    "replica",
+    "cached",
+  ),
+  ...TIMEOUT,
+};
+export const WRITE_PARAMETERS = {
+  acks: choiceParameter(
+    "Who has the write on disk when it is answered: all in-sync copies (the default), or the primary.",
+    "all",
+    "primary",
+  ),
+  ...TIMEOUT,
+};
+
+/** What endpoints work with. */
+export class Services {
+  readonly clock: Clock;
+  readonly site: HttpSite;
+  readonly bodies: BodyLimits;
+
+  constructor(clock: Clock, site: HttpSite) {
+    this.clock = clock;
+    this.site = site;
+    this.bodies = { clock, budget: new ByteBudget(HTTP_BODY_BYTES_MAX) };
+  }
+
+  /** One operation; errors as replies. */
+  execute(request: KeyRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      try {
+        this.site.database.execute({ ...request, timeout_ms: timeoutMs }, timeoutMs, resolve);
+      } catch (error) {
+        reject(error);
+      }
+    });
+  }
+
+  /** One operation. @throws {KvError} what its reply says */
+  async demand(
+    request: KeyRequest,
+    timeoutMs?: number,
+  ): Promise<Exclude<Reply, Message<"error">>> {
+    const reply = await this.execute(request, timeoutMs);
+    if (reply.req_type === "error") throw fromErrorReply(reply);
+    return reply;
+  }
+
+  /** A page of the keys. @throws {KvError} */
+  scan(request: ScanRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<ScanPage> {
+    return new Promise((resolve, reject) => {
+      this.site.database.scan(request, timeoutMs, (page) => {
+        if ("req_type" in page) reject(fromErrorReply(page));
+        else resolve(page);
+      });
+    });
+  }
+
+  /** How many keys there are. @throws {KvError} */
+  count(request: CountRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.site.database.count(request, timeoutMs, (count) => {
+        if (typeof count === "number") resolve(count);
+        else reject(fromErrorReply(count));
+      });
+    });
+  }
+
+  /** Checks a key that stands in the address. @throws {KvError} 400, 414 */
+  checkKeyOfTarget(key: string): void {
+    try {
+      checkKey(key, this.site.limits);
+    } catch (error) {
+      if (error instanceof KvError && error.code === "key_too_large") {
+        throw new HttpProblem(414, error.code, error.message);
+      }
+      throw error;
+    }
+  }
+}
+
+/** A JSON document as a response. */
+export function json(
+  status: number,
+  document: unknown,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(JSON.stringify(document), {
+    status,
+    headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+  });
+}
+
+/** The reply to a write, or to a read, that is not the one which the operation has. */
+export function unexpected(reply: Reply): KvError {
+  return new KvError("internal", `an unexpected reply: ${reply.req_type}`);
+}

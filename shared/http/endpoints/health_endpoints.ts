@@ -1,0 +1,79 @@
+/**
+ * What a process says of its health. The rules are those of node and coordinator, who make the
+ * report; here is only how HTTP shows it.
+ *
+ * Invariant: 200 is answered only by a process that can serve. Whatever keeps it from serving, or
+ * part of its keys from being served by it, is 503 and named.
+ *
+ * @module
+ */
+import { endpoint, json } from "./endpoint.ts";
+import { HEALTH, LIVENESS } from "../protocol/schemas.ts";
+
+/** The health of a process. */
+export interface HealthReport {
+  readonly role: "node" | "coordinator";
+  /** `ok`; `degraded`: it serves, but something needs time or somebody; `unavailable`: it cannot. */
+  readonly status: "ok" | "degraded" | "unavailable";
+  /** What keeps it from serving, and what is degraded, in words. */
+  readonly reasons: readonly string[];
+  /** What was looked at. */
+  readonly checks: Readonly<Record<string, unknown>>;
+}
+
+/** Collects what is wrong. */
+export class HealthFindings {
+  readonly #unavailable: string[] = [];
+  readonly #degraded: string[] = [];
+
+  /** It cannot serve. */
+  unavailable(condition: boolean, why: string): void {
+    if (condition) this.#unavailable.push(why);
+  }
+
+  /** It serves, but not as it should. */
+  degraded(condition: boolean, why: string): void {
+    if (condition) this.#degraded.push(why);
+  }
+
+  report(role: HealthReport["role"], checks: HealthReport["checks"]): HealthReport {
+    const status = this.#unavailable.length > 0
+      ? "unavailable"
+      : this.#degraded.length > 0
+      ? "degraded"
+      : "ok";
+    return { role, status, reasons: [...this.#unavailable, ...this.#degraded], checks };
+  }
+}
+
+const RESPONSES = {
+  200: { description: "It can serve; `degraded` says that not all is well.", schema: HEALTH },
+  503: { description: "It cannot serve.", schema: HEALTH },
+};
+
+function health(id: string, summary: string) {
+  return endpoint({
+    id,
+    summary,
+    parameters: {},
+    responses: RESPONSES,
+    run({ services }) {
+      const report = services.site.health();
+      return json(report.status === "unavailable" ? 503 : 200, report);
+    },
+  });
+}
+
+export const getHealth = health(
+  "getHealth",
+  "Whether this process can serve, and what is degraded",
+);
+export const getReadiness = health("getReadiness", "The same, for orchestrators");
+
+export const getLiveness = endpoint({
+  id: "getLiveness",
+  summary: "Whether this process runs; it says nothing of whether it can serve",
+  parameters: {},
+  responses: { 200: { description: "It runs.", schema: LIVENESS } },
+  run: ({ services }) => json(200, { live: true, role: services.site.health().role }),
+});

@@ -1,0 +1,155 @@
+/**
+ * The OpenAPI 3.1 document of the door, made from the table of routes, which in turn has the
+ * operations' fields from their own table. Nothing is written twice, so nothing can differ.
+ *
+ * @module
+ */
+import { MESSAGES } from "../../wire/messages.ts";
+import { VERSION } from "../../base/version.ts";
+import { type Endpoint, endpoint, json, type Methods, type ResponseSpec } from "./endpoint.ts";
+import { fieldsSchema } from "../protocol/field_schemas.ts";
+import type { JsonSchema } from "../protocol/parameters.ts";
+import { PROBLEM_TYPE } from "../protocol/problem.ts";
+import { NAMED_SCHEMAS, PROBLEM, replySchemaName } from "../protocol/schemas.ts";
+
+/** A JSON document. */
+type Document = Readonly<Record<string, unknown>>;
+
+const HEADER_SUMMARIES: Readonly<Record<string, string>> = {
+  ETag: "The key's version in double quotes.",
+  "KV-Version": "The key's version.",
+  "Last-Modified": "When it was written, in whole seconds.",
+  "KV-Expires-At": "When the key expires, in milliseconds since 1970-01-01 UTC; absent: never.",
+  "KV-TTL": "In how many seconds the key expires, rounded up; absent: never.",
+};
+/** Headers of a response that are not always there. */
+const OPTIONAL_HEADERS: ReadonlySet<string> = new Set(["KV-Expires-At", "KV-TTL"]);
+
+/** The document of these routes. */
+export function openApiDocument(routes: Readonly<Record<string, Methods>>): Document {
+  const paths: Record<string, Document> = {};
+  for (const [path, methods] of Object.entries(routes)) paths[path] = pathItem(path, methods);
+  return {
+    openapi: "3.1.0",
+    jsonSchemaDialect: "https://json-schema.org/draft/2020-12/schema",
+    info: {
+      title: "Key-value store",
+      version: VERSION,
+      description:
+        "The HTTP door of nodes and of the coordinator; the same at each. Where a path " +
+        "has GET it has HEAD, and every path has OPTIONS. The key in /kv/{key} is the rest of the " +
+        "path, slashes included, percent-encoded.",
+    },
+    paths,
+    components: {
+      schemas: { ...NAMED_SCHEMAS, ...replySchemas() },
+      headers: Object.fromEntries(
+        Object.entries(HEADER_SUMMARIES).map(([name, description]) => [name, {
+          description,
+          required: !OPTIONAL_HEADERS.has(name),
+          schema: { type: "string" },
+        }]),
+      ),
+      responses: {
+        Problem: {
+          description: "What was wrong, as problem details (RFC 9457).",
+          content: { [PROBLEM_TYPE]: { schema: PROBLEM } },
+        },
+      },
+    },
+  };
+}
+
+function pathItem(path: string, methods: Methods): Document {
+  const item: Record<string, unknown> = {};
+  if (path.includes("{key}")) {
+    const schema = { type: "string", minLength: 1 };
+    item.parameters = [{ name: "key", in: "path", required: true, schema }];
+  }
+  for (const [method, endpoint] of Object.entries(methods)) {
+    item[method.toLowerCase()] = operation(endpoint);
+  }
+  return item;
+}
+
+function operation(endpoint: Endpoint): Document {
+  const { id, summary, description, parameters, requestHeaders, body, responses } = endpoint;
+  const all = [
+    ...Object.entries(parameters).map(([name, parameter]) => ({
+      name,
+      in: "query",
+      description: parameter.summary,
+      required: parameter.required,
+      schema: parameter.schema,
+    })),
+    ...Object.entries(requestHeaders ?? {}).map(([name, text]) => ({
+      name,
+      in: "header",
+      description: text,
+      required: false,
+      schema: { type: "string" },
+    })),
+  ];
+  const problem = { $ref: "#/components/responses/Problem" };
+  return {
+    operationId: id,
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(all.length === 0 ? {} : { parameters: all }),
+    ...(body === undefined ? {} : {
+      requestBody: { required: true, content: { [body.contentType]: { schema: body.schema } } },
+    }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(responses).map(([status, spec]) => [status, response(spec)]),
+      ),
+      "4XX": problem,
+      "5XX": problem,
+    },
+  };
+}
+
+function response({ description, schema, contentType, headers }: ResponseSpec): Document {
+  const content = schema === undefined
+    ? contentType === undefined ? undefined : { [contentType]: {} }
+    : { [contentType ?? "application/json"]: { schema } };
+  return {
+    description,
+    ...(headers === undefined ? {} : {
+      headers: Object.fromEntries(
+        headers.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+      ),
+    }),
+    ...(content === undefined ? {} : { content }),
+  };
+}
+
+/** Replies to operations, as the wire has them. */
+function replySchemas(): Record<string, JsonSchema> {
+  const schemas: Record<string, JsonSchema> = {};
+  for (const name of ["ack", "data", "result", "error"] as const) {
+    const { properties = {}, required = [] } = fieldsSchema(MESSAGES[name].fields) as {
+      properties?: Document;
+      required?: readonly string[];
+    };
+    schemas[replySchemaName(name)] = {
+      type: "object",
+      properties: { req_type: { const: name }, ...properties },
+      required: ["req_type", ...required],
+      additionalProperties: false,
+    };
+  }
+  return schemas;
+}
+
+/** The document, as an endpoint of its own. @param routes all of them, asked for when it is needed */
+export function openApiEndpoint(routes: () => Readonly<Record<string, Methods>>): Endpoint {
+  let document: Document | undefined;
+  return endpoint({
+    id: "getOpenApi",
+    summary: "This description",
+    parameters: {},
+    responses: { 200: { description: "OpenAPI 3.1.", schema: { type: "object" } } },
+    run: () => json(200, document ??= openApiDocument(routes())),
+  });
+}

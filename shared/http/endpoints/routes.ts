@@ -1,0 +1,35 @@
+/**
+ * Every path and method of the HTTP door. A new one is a row here; the OpenAPI document, `Allow`,
+ * `OPTIONS` and the tests follow from it.
+ *
+ * @module
+ */
+import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
+import { postBatch } from "./batch_endpoint.ts";
+import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
+import type { Methods } from "./endpoint.ts";
+import { getHealth, getLiveness, getReadiness } from "./health_endpoints.ts";
+import { operationRoutes } from "./operation_endpoints.ts";
+import { openApiEndpoint } from "./openapi.ts";
+import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
+
+/** What comes before the key in the path of a key. */
+export const KEY_PATH = "/kv/";
+
+/** By path. `{key}` stands for the rest of a path. */
+export const ROUTES: Readonly<Record<string, Methods>> = {
+  "/kv/{key}": { GET: getValue, PUT: putValue, DELETE: deleteValue },
+  "/kv": { GET: listKeys, DELETE: deleteKeys },
+  "/count": { GET: countKeys },
+  "/keys": { GET: getKeys },
+  "/get": { GET: getByParameter },
+  "/set": { POST: setByBody },
+  "/delete": { DELETE: deleteByParameter },
+  "/cluster": { GET: getCluster },
+  "/health": { GET: getHealth },
+  "/health/live": { GET: getLiveness },
+  "/health/ready": { GET: getReadiness },
+  "/batch": { POST: postBatch },
+  ...operationRoutes(),
+  "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },
+};

@@ -1,0 +1,147 @@
+/**
+ * Reads the body of a request: never more than was allowed, never for longer than a deadline, never
+ * more of all requests together than a budget. A length that is announced is refused before a byte
+ * is read; a body without one is cut off where it crosses the limit.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { ByteBudget } from "../../base/byte_budget.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { NO_VALUE } from "../../base/entry.ts";
+import { type ErrorCode, KvError } from "../../base/errors.ts";
+import { FRAME_BYTES_MAX, HTTP_BODY_TIMEOUT_MS } from "../../base/limits.ts";
+import { HttpProblem } from "./problem.ts";
+
+/** What bounds reading. */
+export interface BodyLimits {
+  readonly clock: Clock;
+  /** What the bodies of all requests may take. */
+  readonly budget: ByteBudget;
+}
+
+/** Who has so much of the budget must give it back. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  release(): void;
+}
+
+/**
+ * The whole body. Call `release` when the request is done.
+ *
+ * @throws {KvError} 413 with `code` where it is longer than `bytesMax`, 415 where it is compressed,
+ * 503 where too much is being read, 408 where it does not come
+ */
+export async function readBody(
+  request: Request,
+  bytesMax: number,
+  code: ErrorCode,
+  { clock, budget }: BodyLimits,
+): Promise<Body> {
+  const encoding = request.headers.get("content-encoding");
+  if (encoding !== null && encoding.toLowerCase() !== "identity") {
+    throw new HttpProblem(415, "bad_request", "Content-Encoding is not supported; send it plain", {
+      headers: { "accept-encoding": "identity" },
+    });
+  }
+  const tooLong = (bytes: string) =>
+    new HttpProblem(413, code, `the body may have ${bytesMax} bytes, and this one has ${bytes}`, {
+      // What is still on its way is not wanted.
+      headers: { connection: "close" },
+    });
+  const announced = request.headers.get("content-length");
+  if (announced !== null && Number(announced) > bytesMax) throw tooLong(announced);
+  if (request.body === null) return { bytes: NO_VALUE, release: () => {} };
+
+  const reader = request.body.getReader();
+  let taken = 0;
+  let late = false;
+  const timer = clock.setTimer(HTTP_BODY_TIMEOUT_MS, () => {
+    late = true;
+    reader.cancel().catch(() => {});
+  });
+  const release = () => {
+    budget.give(taken);
+    taken = 0;
+  };
+  const chunks: Uint8Array[] = [];
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (late) {
+        throw new HttpProblem(
+          408,
+          "timeout",
+          `the body did not come in ${HTTP_BODY_TIMEOUT_MS} ms`,
+          {
+            headers: { connection: "close" },
+          },
+        );
+      }
+      if (done) break;
+      if (taken + value.length > bytesMax) throw tooLong("more");
+      if (!budget.take(value.length)) {
+        throw new KvError("overloaded", "the bodies of other requests take all memory; try again");
+      }
+      taken += value.length;
+      chunks.push(value);
+    }
+    const [only] = chunks;
+    const bytes = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+    return { bytes, release };
+  } catch (error) {
+    release();
+    reader.cancel().catch(() => {});
+    if (error instanceof KvError) throw error;
+    throw new KvError("bad_request", "the body ended before its time", { cause: error });
+  } finally {
+    timer.cancel();
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Gives `use` the body as a JSON object. It counts until that has ended: what it asks for is under way.
+ *
+ * @param anyType whether a Content-Type that is not JSON is overlooked
+ * @throws {KvError} 400, 413, 415; and what `use` throws
+ */
+export async function withJsonObject<T>(
+  request: Request,
+  limits: BodyLimits,
+  use: (object: Record<string, unknown>) => T | Promise<T>,
+  anyType = false,
+): Promise<T> {
+  const type = request.headers.get("content-type");
+  if (!anyType && type !== null && !/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
+    throw new HttpProblem(
+      415,
+      "bad_request",
+      `Content-Type must be application/json; with curl: -H 'Content-Type: application/json'`,
+      { headers: { accept: "application/json" } },
+    );
+  }
+  const body = await readBody(request, FRAME_BYTES_MAX, "frame_too_large", limits);
+  try {
+    return await use(parseObject(body.bytes));
+  } finally {
+    body.release();
+  }
+}
+
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(decoder.decode(bytes));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new KvError("bad_request", `the body must be JSON in UTF-8: ${why.slice(0, 200)}`, {
+      cause,
+    });
+  }
+  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
+    return parsed as Record<string, unknown>;
+  }
+  throw new KvError("bad_request", "the body must be a JSON object");
+}

@@ -1,0 +1,69 @@
+/**
+ * Fields of messages as JSON Schemas, so that what is documented is what is checked; and the check that
+ * there are no others.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import type { Field, Fields } from "../../schema/fields.ts";
+import type { JsonSchema } from "./parameters.ts";
+import { objectSchema } from "./schemas.ts";
+import { quoted } from "./target.ts";
+
+/** Whether a field is for whoever comes from outside, and not between our own processes. */
+export function isForPrograms({ about, local }: Field<unknown>): boolean {
+  return local !== true && about?.audience !== "servers";
+}
+
+/**
+ * Refuses a field that is not there, or not for whoever comes from outside: a condition that was
+ * misspelt must not be left out in silence.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function refuseUnknownFields(what: string, fields: Fields, names: readonly string[]): void {
+  for (const name of names) {
+    const known = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (known !== undefined && isForPrograms(known)) continue;
+    throw new KvError("bad_request", `${what}: there is no field ${quoted(name)}`);
+  }
+}
+
+/** An object with these fields, without those that are not for people and programs. */
+export function fieldsSchema(fields: Fields): JsonSchema {
+  const properties: Record<string, JsonSchema> = {};
+  for (const [name, field] of Object.entries(fields)) {
+    if (isForPrograms(field)) properties[field.optional ? `${name}?` : name] = fieldSchema(field);
+  }
+  return objectSchema(properties);
+}
+
+function fieldSchema(field: Field<unknown>): JsonSchema {
+  const { about } = field;
+  const unit = about?.unit === undefined ? "" : ` (${about.unit})`;
+  const fallback = about?.fallback === undefined ? "" : `; default ${about.fallback}`;
+  const description = about === undefined ? {} : {
+    description: `${about.summary}${unit}${fallback}.`,
+  };
+  return { ...typeOf(field), ...description };
+}
+
+function typeOf({ form, choices, requires }: Field<unknown>): JsonSchema {
+  switch (form) {
+    case "text":
+      return { type: "string" };
+    case "uint":
+    case "duration":
+    case "date":
+      return { type: "integer", minimum: requires === "a whole number from 1" ? 1 : 0 };
+    case "number":
+      return { type: "number" };
+    case "flag":
+      return { type: "boolean" };
+    case "choice":
+      return { type: "string", enum: choices };
+    case "document":
+      if (requires.startsWith("an array")) return { type: "array" };
+      return requires === "an object" ? { type: "object" } : {};
+  }
+}

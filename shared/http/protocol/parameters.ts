@@ -1,0 +1,129 @@
+/**
+ * Parameters of a query: what each must be, told once for the check, for the type system and for the
+ * OpenAPI document.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import { quoted } from "./target.ts";
+
+/** A JSON Schema (2020-12), or a part of one. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** One parameter, carrying the type that it lets through. */
+export interface Parameter<T> {
+  readonly summary: string;
+  readonly required: boolean;
+  readonly schema: JsonSchema;
+  /** As it stands after "must be". */
+  readonly requires: string;
+  /** The value, or undefined where the text is none. */
+  parse(text: string): Exclude<T, undefined> | undefined;
+  /** Only for the type system. */
+  readonly type?: T;
+}
+
+/** The parameters of an endpoint, by name. */
+export type Parameters = Readonly<Record<string, Parameter<unknown>>>;
+
+/** The values of the parameters. */
+export type ParameterValues<P> = {
+  readonly [N in keyof P]: P[N] extends Parameter<infer T> ? T : never;
+};
+
+/** Any text, the empty one included. */
+export function textParameter(summary: string): Parameter<string | undefined> {
+  return {
+    summary,
+    required: false,
+    schema: { type: "string" },
+    requires: "a text",
+    parse: (text) => text,
+  };
+}
+
+/** A parameter that must be there. */
+export function required<T>(parameter: Parameter<T | undefined>): Parameter<T> {
+  return { ...parameter, required: true } as Parameter<T>;
+}
+
+/** A whole number, of a unit where it has one. */
+export function uintParameter(
+  summary: string,
+  min: number,
+  max: number,
+  unit?: string,
+): Parameter<number | undefined> {
+  return {
+    summary,
+    required: false,
+    schema: { type: "integer", minimum: min, maximum: max },
+    requires: `a whole number${unit === undefined ? "" : ` of ${unit}`} from ${min} to ${max}`,
+    parse(text) {
+      if (!/^[0-9]{1,16}$/.test(text)) return undefined;
+      const value = Number(text);
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
+}
+
+/** One of a few words. */
+export function choiceParameter<const C extends string>(
+  summary: string,
+  ...choices: C[]
+): Parameter<C | undefined> {
+  return {
+    summary,
+    required: false,
+    schema: { type: "string", enum: choices },
+    requires: `one of ${choices.join(", ")}`,
+    parse: (text) => choices.find((choice) => choice === text),
+  };
+}
+
+/** `true` or `false`; the name alone is `true`. */
+export function flagParameter(summary: string): Parameter<boolean | undefined> {
+  return {
+    summary,
+    required: false,
+    schema: { type: "boolean" },
+    requires: "true or false",
+    parse: (text) => text === "" || text === "true" ? true : text === "false" ? false : undefined,
+  };
+}
+
+/**
+ * Reads the parameters of a request. One that the endpoint does not know is refused, since a
+ * misspelt `prefix` must not widen a request to everything.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function readParameters<P extends Parameters>(
+  known: P,
+  given: ReadonlyMap<string, string>,
+): ParameterValues<P> {
+  const values: Record<string, unknown> = {};
+  for (const [name, text] of given) {
+    const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (parameter === undefined) {
+      const names = Object.keys(known).join(", ");
+      throw new KvError(
+        "bad_request",
+        `there is no parameter ${quoted(name)} here; ${
+          names === "" ? "none is known" : `known: ${names}`
+        }`,
+      );
+    }
+    const value = parameter.parse(text);
+    if (value === undefined) {
+      throw new KvError("bad_request", `"${name}" must be ${parameter.requires}`);
+    }
+    values[name] = value;
+  }
+  for (const [name, parameter] of Object.entries(known)) {
+    if (parameter.required && values[name] === undefined) {
+      throw new KvError("bad_request", `the parameter "${name}" is missing`);
+    }
+  }
+  return values as ParameterValues<P>;
+}

@@ -1,0 +1,78 @@
+/**
+ * The target of a request, taken apart: authority, path, query. Read from the text as it came, since
+ * the platform's URL would fold `a/../b` and put other characters for bad percent-encoding, and a
+ * key may be any text.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import { HTTP_TARGET_CHARACTERS_MAX } from "../../base/limits.ts";
+import { HttpProblem } from "./problem.ts";
+
+/** Where a request goes. */
+export interface Target {
+  /** Host and port, as the client wrote them. */
+  readonly authority: string;
+  /** Percent-encoded; begins with `/`. */
+  readonly path: string;
+  /** What stands behind `?`; empty where nothing does. */
+  readonly query: string;
+}
+
+/** @throws {KvError} where it is too long */
+export function targetOf(url: string): Target {
+  if (url.length > HTTP_TARGET_CHARACTERS_MAX) {
+    throw new HttpProblem(
+      414,
+      "bad_request",
+      `the address of a request may have ${HTTP_TARGET_CHARACTERS_MAX} characters, and this one ` +
+        `has ${url.length}; POST /op/… takes everything in its body`,
+    );
+  }
+  const authorityAt = url.indexOf("://") + 3;
+  const fragmentAt = url.indexOf("#");
+  const whole = fragmentAt < 0 ? url : url.slice(0, fragmentAt);
+  const queryAt = whole.indexOf("?");
+  const front = queryAt < 0 ? whole : whole.slice(0, queryAt);
+  const pathAt = front.indexOf("/", authorityAt);
+  return {
+    authority: pathAt < 0 ? front.slice(authorityAt) : front.slice(authorityAt, pathAt),
+    path: pathAt < 0 ? "/" : front.slice(pathAt),
+    query: queryAt < 0 ? "" : whole.slice(queryAt + 1),
+  };
+}
+
+/** A percent-encoded text. @throws {KvError} `bad_request` */
+export function percentDecoded(encoded: string, what: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (cause) {
+    throw new KvError("bad_request", `${what} is not percent-encoded UTF-8`, { cause });
+  }
+}
+
+/**
+ * The parameters of a query, in the form that HTML forms and URLSearchParams write.
+ *
+ * @throws {KvError} `bad_request` where one is there twice, or wrongly encoded
+ */
+export function queryParameters(query: string): Map<string, string> {
+  const parameters = new Map<string, string>();
+  for (const part of query.split("&")) {
+    if (part === "") continue;
+    const at = part.indexOf("=");
+    const decoded = (text: string) => percentDecoded(text.replaceAll("+", " "), "the query");
+    const name = decoded(at < 0 ? part : part.slice(0, at));
+    const value = at < 0 ? "" : decoded(part.slice(at + 1));
+    if (parameters.has(name)) {
+      throw new KvError("bad_request", `the parameter ${quoted(name)} is there twice`);
+    }
+    parameters.set(name, value);
+  }
+  return parameters;
+}
+
+/** A text of the client in a message, shortened. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}

@@ -1,0 +1,131 @@
+/**
+ * What all three `main.ts` share: read the settings, answer `--help` and `--version`, start the log,
+ * run, and turn what goes wrong into one line and an exit code: 2 for a wrong setting, 1 for
+ * anything else. No stack trace, unless it is a mistake of ours or the log level is debug.
+ *
+ * @module
+ */
+import { loadConfig, type Program, type Settings, type Source, type Values } from "./config.ts";
+import { KvError } from "../base/errors.ts";
+import { helpText } from "./help_text.ts";
+import { type Log, LOG_SETTINGS, startLog } from "./log.ts";
+import type { Logger } from "../platform/logger.ts";
+import { VERSION } from "../base/version.ts";
+
+/** Exit codes of the programs; scripts rely on them. */
+export const EXIT_FAILED = 1;
+export const EXIT_BAD_CONFIG = 2;
+/** A mistake of ours: the state of the process cannot be relied on (`EX_SOFTWARE` of sysexits.h). */
+export const EXIT_DEFECT = 70;
+
+/** A program's own settings and those that every program has. */
+export type WithLogSettings<S extends Settings> = S & typeof LOG_SETTINGS;
+
+/** What a program's `main` is given. */
+export interface Run<S extends Settings> {
+  readonly config: Values<WithLogSettings<S>>;
+  /** Where each value came from. */
+  readonly sources: { readonly [N in keyof WithLogSettings<S>]: Source };
+  /** Arguments that no setting took; see `CommandLine.rest`. */
+  readonly rest: readonly string[];
+  /** Flags that go with them. */
+  readonly restFlags: ReadonlyMap<string, string>;
+  /** The log of one part of the program, such as `replica`. */
+  logger(category: string): Logger;
+}
+
+/**
+ * Runs a program to its end and exits the process with what `main` gives (default 0). Call it once,
+ * under `import.meta.main`.
+ */
+export async function runProgram<S extends Settings>(
+  program: Program<S>,
+  main: (run: Run<S>) => Promise<number | void>,
+): Promise<never> {
+  const session: Session = { log: undefined, debug: false };
+  let exitCode: number;
+  try {
+    exitCode = await runLoaded(program, main, session);
+  } catch (error) {
+    exitCode = report(program.name, error, session.debug);
+  }
+  await session.log?.flush();
+  Deno.exit(exitCode);
+}
+
+/** What a failure needs to know of the run so far. */
+interface Session {
+  log: Log | undefined;
+  debug: boolean;
+}
+
+async function runLoaded<S extends Settings>(
+  program: Program<S>,
+  main: (run: Run<S>) => Promise<number | void>,
+  session: Session,
+): Promise<number> {
+  const settings: WithLogSettings<S> = { ...program.settings, ...LOG_SETTINGS };
+  // A check of the program's own settings is one of the larger table too.
+  const whole = { ...program, settings } as unknown as Program<WithLogSettings<S>>;
+  const loaded = loadConfig(whole, {
+    args: Deno.args,
+    env: (name) => Deno.env.get(name),
+    readFile: (path) => Deno.readTextFileSync(path),
+  });
+  if (loaded.kind === "help") {
+    console.log(program.helpOf?.(loaded.rest) ?? helpText(whole));
+    return 0;
+  }
+  if (loaded.kind === "version") {
+    console.log(`${program.name} ${VERSION}`);
+    return 0;
+  }
+  const { values, sources, rest, restFlags } = loaded;
+  const { logLevel, logFormat }: Values<typeof LOG_SETTINGS> = values;
+  session.debug = logLevel === "debug";
+  const log = session.log = startLog({ logLevel, logFormat });
+  return await main({ config: values, sources, rest, restFlags, logger: log.logger }) ?? 0;
+}
+
+/** Says on standard error what went wrong. @returns the exit code */
+function report(name: string, error: unknown, debug: boolean): number {
+  const expected = error instanceof KvError && error.code !== "internal";
+  if (expected) console.error(`${name}: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`);
+  if (!expected || debug) console.error(error);
+  return expected && error.code === "bad_config" ? EXIT_BAD_CONFIG : EXIT_FAILED;
+}
+
+/**
+ * Ends the process with {@linkcode EXIT_DEFECT} and a stack trace at any error that nobody caught.
+ * For programs that serve: going on with a state that nobody has thought of could lose data.
+ */
+export function exitOnDefect(name: string): void {
+  const exit = (error: unknown) => {
+    console.error(`${name}: internal error, stopping; please report this:`);
+    console.error(error);
+    Deno.exit(EXIT_DEFECT);
+  };
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    exit(event.error);
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    exit(event.reason);
+  });
+}
+
+/** The first SIGTERM or SIGINT. A second one ends the process at once, with the shell's exit code. */
+export function untilSignal(): Promise<"SIGTERM" | "SIGINT"> {
+  return new Promise((resolve) => {
+    let signalled = false;
+    const codes = { SIGTERM: 143, SIGINT: 130 } as const;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      Deno.addSignalListener(signal, () => {
+        if (signalled) Deno.exit(codes[signal]);
+        signalled = true;
+        resolve(signal);
+      });
+    }
+  });
+}

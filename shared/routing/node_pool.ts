@@ -1,0 +1,87 @@
+/**
+ * The connections to the cluster's nodes: one RpcClient per node of the map, made at first use, and
+ * closed when the node leaves the map, moves, or is declared failed.
+ *
+ * @module
+ */
+import type { ClusterMap, NodeId, NodeInfo } from "../cluster/cluster_map.ts";
+import type { Message } from "../wire/messages.ts";
+import { RpcClient, type RpcClientDeps, type RpcClientOptions } from "../wire/rpc_client.ts";
+
+/** What the pool calls. */
+export interface NodePoolHandlers {
+  onPush(message: Message, node: NodeId): void;
+  /** A connection that was up has ended. */
+  onDown(node: NodeId): void;
+  /** Requests are under way, and the node says nothing. */
+  onSilence(node: NodeId): void;
+}
+
+/** Connections to nodes. */
+export class NodePool {
+  readonly #deps: RpcClientDeps;
+  readonly #hello: Message<"hello">;
+  readonly #handlers: NodePoolHandlers;
+  readonly #options: RpcClientOptions;
+  #nodes = new Map<NodeId, NodeInfo>();
+  readonly #clients = new Map<NodeId, RpcClient>();
+
+  constructor(
+    deps: RpcClientDeps,
+    hello: Message<"hello">,
+    handlers: NodePoolHandlers,
+    options: RpcClientOptions = {},
+  ) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#hello = hello;
+    this.#handlers = handlers;
+  }
+
+  /** A member of the map, by its id. */
+  node(id: NodeId): NodeInfo | undefined {
+    return this.#nodes.get(id);
+  }
+
+  /** The connection to a member of the map. */
+  client(id: NodeId): RpcClient | undefined {
+    const known = this.#clients.get(id);
+    if (known !== undefined) return known;
+    const node = this.#nodes.get(id);
+    if (node === undefined) return undefined;
+    const handlers = this.#handlers;
+    const { host, port } = node;
+    // Another node may have its address by now, as after a --rebuild.
+    const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
+      onPush: (message) => handlers.onPush(message, id),
+      onDown: () => handlers.onDown(id),
+      onSilence: () => handlers.onSilence(id),
+    }, this.#options);
+    this.#clients.set(id, client);
+    return client;
+  }
+
+  /** What {@linkcode RpcClient.provenMs} says of the connection to a node; -Infinity for none. */
+  provenMs(id: NodeId): number {
+    return this.#clients.get(id)?.provenMs ?? -Infinity;
+  }
+
+  /** Follows a new map. What was sent to a node that is gone ends as `outcome_unknown`. */
+  adopt(map: ClusterMap): void {
+    const before = this.#nodes;
+    this.#nodes = new Map(map.nodes.map((node) => [node.id, node]));
+    for (const [id, client] of this.#clients) {
+      const node = this.#nodes.get(id);
+      const { host, port } = client.address;
+      const failed = node?.state === "down" && before.get(id)?.state !== "down";
+      if (node !== undefined && !failed && node.host === host && node.port === port) continue;
+      this.#clients.delete(id);
+      client.close();
+    }
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+    this.#clients.clear();
+  }
+}

@@ -1,0 +1,503 @@
+/**
+ * Sends a request for a key to the node that has it, and sends it again where that is safe. Used by
+ * the client library, by nodes (to pass on what is not their own) and by the gateway.
+ *
+ * Invariants: `done` is called once for each request, by its deadline (and a scan's length); a write
+ * is sent again only when it is known not to have happened, or names a lane (which makes repeating it
+ * harmless); a read may be sent again after anything
+ * that another node, or a later moment, can mend.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../platform/clock.ts";
+import {
+  type ClusterMap,
+  type NodeId,
+  type PartitionConfig,
+  whyNoPrimary,
+} from "../cluster/cluster_map.ts";
+import { ERROR_CODES, isErrorCode, KvError } from "../base/errors.ts";
+import {
+  DEADLINE_SCAN_MS,
+  READ_ATTEMPT_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
+  RETRY_SCAN_MS,
+} from "../base/limits.ts";
+import { MapRefresh } from "./map_refresh.ts";
+import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "../wire/messages.ts";
+import { NodePool } from "./node_pool.ts";
+import { partitionOf } from "../cluster/position.ts";
+import { type Random, randomBelow, randomFraction } from "../platform/random.ts";
+import type { Done, RpcClientDeps } from "../wire/rpc_client.ts";
+import { onlyReads, whyCrossing } from "../validation/transaction_checks.ts";
+import type { Address } from "../platform/transport.ts";
+
+/** A node's own partitions. */
+export interface LocalNode {
+  readonly nodeId: NodeId;
+  execute(request: KeyRequest, reply: (reply: Reply) => void): void;
+}
+
+/** Options of a {@linkcode Router}. */
+export interface RouterOptions {
+  readonly role: Message<"hello">["role"];
+  /** What `hello` says beyond protocol and role. */
+  readonly hello?: { node?: NodeId; cluster_id?: string; secret?: string };
+  /** Where to get a map from at first: nodes or coordinators. */
+  readonly seeds?: readonly Address[];
+  /** Asked for a map before any node or seed. */
+  readonly mapSource?: () => Promise<ClusterMap>;
+  readonly local?: LocalNode;
+  /** A newer map was adopted. */
+  onMap?(map: ClusterMap): void;
+  /** A node sent something unasked. */
+  onPush?(message: Message, node: NodeId): void;
+  /** Ping nodes even while nothing is asked: see {@linkcode Router.provenMs}. Default false. */
+  readonly keepAlive?: boolean;
+  /** The connection to a node, which was up, has ended. */
+  onNodeDown?(node: NodeId): void;
+}
+
+/** A request on its way. */
+interface Task {
+  readonly request: KeyRequest;
+  readonly isRead: boolean;
+  /** A write that its lane makes harmless to repeat. */
+  readonly isRemembered: boolean;
+  /** An attempt of a write may have happened. */
+  unknown: boolean;
+  readonly startMs: number;
+  readonly deadlineMs: number;
+  readonly done: Done;
+  finished: boolean;
+  attempts: number;
+  /** Where it was sent last. */
+  target: NodeId | undefined;
+  /** Whom a node named as the right one; good for one attempt. */
+  hint: NodeId | undefined;
+  /** A hint was followed since the last pause. */
+  hintUsed: boolean;
+  /** Copies that were tried since the last pause, for a read that any copy may answer. */
+  tried: NodeId[] | undefined;
+  retryMs: number;
+  last: Message<"error"> | undefined;
+}
+
+const CLOSED = "this client is closed";
+
+/** Routes requests by key. */
+export class Router {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #options: RouterOptions;
+  readonly #local: LocalNode | undefined;
+  readonly #pool: NodePool;
+  readonly #refresh: MapRefresh;
+  readonly #hello: Message<"hello">;
+  #map: ClusterMap | undefined;
+  /** Tasks that wait for a retry or a map. */
+  readonly #waiting = new Set<Task>();
+  /** Tasks that this node itself has not answered; other nodes' deadlines are kept by RpcClient. */
+  readonly #atLocal = new Set<Task>();
+  #scanTimer: Timer | undefined;
+  #closed = false;
+
+  constructor(deps: RpcClientDeps, options: RouterOptions) {
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+    this.#options = options;
+    this.#local = options.local;
+    const hello = this.#hello = {
+      req_type: "hello",
+      protocol: PROTOCOL_VERSION,
+      role: options.role,
+      ...options.hello,
+    };
+    this.#pool = new NodePool(deps, hello, {
+      onPush: (message, node) => options.onPush?.(message, node),
+      onDown: (node) => options.onNodeDown?.(node),
+      // Perhaps it has failed, and others know.
+      onSilence: () => this.#refresh.start(),
+    }, { keepAlive: options.keepAlive ?? false });
+    this.#refresh = new MapRefresh({
+      deps,
+      hello,
+      pool: this.#pool,
+      seeds: options.seeds ?? [],
+      mapSource: options.mapSource,
+      self: options.local?.nodeId,
+      current: () => this.#map,
+      onMap: (map) => this.adopt(map),
+      onFail: (error) => this.#onNoMap(error),
+    });
+  }
+
+  /** The newest map known here. */
+  map(): ClusterMap | undefined {
+    return this.#map;
+  }
+
+  /** Takes a map, if it is newer than the one at hand and of the same cluster. */
+  adopt(map: ClusterMap): void {
+    if (this.#closed) return;
+    const before = this.#map;
+    if (before !== undefined) {
+      if (map.epoch <= before.epoch) return;
+      if (map.settings.clusterId !== before.settings.clusterId) return;
+    }
+    this.#map = map;
+    // Where a node was, one of another cluster may be by now: it must not take our requests.
+    this.#hello.cluster_id ??= map.settings.clusterId;
+    this.#pool.adopt(map);
+    this.#options.onMap?.(map);
+    for (const task of [...this.#waiting]) {
+      const wish = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
+      if (wish?.primary !== undefined && wish.primary !== task.target) this.#attempt(task);
+    }
+  }
+
+  /** Asks for the map; the one returned is the newest known here. @throws {KvError} */
+  refresh(): Promise<ClusterMap> {
+    return this.#refresh.promise();
+  }
+
+  /**
+   * Carries a request out at the right node within `timeoutMs`. Returns a function that gives it up:
+   * `done` is then not called any more, and what was sent may still happen.
+   */
+  execute(request: KeyRequest, timeoutMs: number, done: Done): () => void {
+    const startMs = this.#clock.monotonicMs();
+    const task: Task = {
+      request,
+      isRead: onlyReads(request),
+      isRemembered: "lane" in request && request.lane !== undefined,
+      // Whoever passes it on may have tried it already.
+      unknown: "again" in request && request.again === true,
+      startMs,
+      deadlineMs: startMs + timeoutMs,
+      done,
+      finished: false,
+      attempts: 0,
+      target: undefined,
+      hint: undefined,
+      hintUsed: false,
+      tried: undefined,
+      retryMs: 0,
+      last: undefined,
+    };
+    if (this.#closed) this.#clock.defer(() => this.#endClosed(task));
+    else this.#attempt(task);
+    return () => this.#forget(task);
+  }
+
+  /** Sends a request to one node, whatever it is about. */
+  request(node: NodeId, message: object, timeoutMs: number, done: Done): void {
+    const client = this.#closed ? undefined : this.#pool.client(node);
+    if (client !== undefined) {
+      client.request(message, timeoutMs, done);
+      return;
+    }
+    const reply = unavailable(this.#closed ? CLOSED : `node ${node} is not in the cluster map`);
+    this.#clock.defer(() => done(reply));
+  }
+
+  /**
+   * With `keepAlive`: everything that the node sent here before this moment, on this process's clock,
+   * has come; -Infinity where there is no connection.
+   */
+  provenMs(node: NodeId): number {
+    return this.#pool.provenMs(node);
+  }
+
+  /** Ends all connections and requests: a write that may have happened as `outcome_unknown`. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#scanTimer?.cancel();
+    this.#refresh.close();
+    this.#pool.close();
+    // Those that were sent end with their connections.
+    const left = [...this.#waiting, ...this.#atLocal];
+    this.#clock.defer(() => {
+      for (const task of left) this.#endClosed(task);
+    });
+  }
+
+  /** A reply of `unavailable` promises that the request did not happen. */
+  #endClosed(task: Task): void {
+    if (this.#atLocal.has(task) && !task.isRead) task.unknown = true;
+    const reply = unavailable(CLOSED);
+    this.#finish(task, task.unknown ? asUnknown(reply) : reply);
+  }
+
+  #attempt(task: Task): void {
+    if (task.finished) return;
+    this.#waiting.delete(task);
+    const map = this.#map;
+    if (map === undefined) {
+      this.#wait(task, Infinity);
+      this.#refresh.start();
+      return;
+    }
+    const { partitionCount } = map.settings;
+    const crossing = task.attempts === 0 ? whyCrossing(task.request, partitionCount) : undefined;
+    if (crossing !== undefined) {
+      this.#finish(task, crossing);
+      return;
+    }
+    const partition = partitionOf(task.request.key, partitionCount);
+    const config = map.partitions[partition];
+    const target = this.#choose(task, config);
+    task.target = target;
+    task.attempts++;
+    if (target === undefined) {
+      this.#onReply(task, unavailable(whyNoPrimary(map, partition)));
+    } else if (target === this.#local?.nodeId) {
+      this.#executeHere(task, this.#local);
+    } else {
+      this.#send(task, target);
+    }
+  }
+
+  #choose(task: Task, config: PartitionConfig | undefined): NodeId | undefined {
+    if (config === undefined) return undefined;
+    const { hint } = task;
+    task.hint = undefined;
+    if (hint !== undefined && this.#pool.node(hint) !== undefined) return hint;
+    if (!(task.isRead && "consistency" in task.request && task.request.consistency === "replica")) {
+      return config.primary;
+    }
+    const tried = task.tried ??= [];
+    const self = this.#local?.nodeId;
+    const copies = config.inSync.filter((id) =>
+      !tried.includes(id) && this.#pool.node(id)?.state !== "down"
+    );
+    // The nearest copy is the one in this process.
+    const chosen = self !== undefined && copies.includes(self)
+      ? self
+      : copies[randomBelow(this.#random, copies.length)] ?? config.primary;
+    if (chosen !== undefined) tried.push(chosen);
+    return chosen;
+  }
+
+  #executeHere(task: Task, local: LocalNode): void {
+    const request = this.#forHere(task);
+    if (request === undefined) {
+      this.#giveUp(task);
+      return;
+    }
+    let answered = false;
+    local.execute(request, (reply) => {
+      if (answered) return;
+      answered = true;
+      this.#atLocal.delete(task);
+      this.#onReply(task, reply);
+    });
+    if (answered || task.finished) return;
+    this.#atLocal.add(task);
+    this.#setScan(DEADLINE_SCAN_MS);
+  }
+
+  /** The request, with the time that is left to it; undefined where there is none. Most come as they are. */
+  #forHere(
+    { request, attempts, retryMs, unknown, startMs, deadlineMs }: Task,
+  ): KeyRequest | undefined {
+    const givenMs = "timeout_ms" in request ? request.timeout_ms : undefined;
+    const fits = Math.abs((givenMs ?? REQUEST_TIMEOUT_MS) - (deadlineMs - startMs)) < 1;
+    if (fits && attempts === 1 && retryMs === 0 && !unknown) return request;
+    const leftMs = Math.ceil(deadlineMs - this.#clock.monotonicMs());
+    if (leftMs <= 0) return undefined;
+    return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as KeyRequest;
+  }
+
+  #send(task: Task, target: NodeId): void {
+    const client = this.#pool.client(target);
+    if (client === undefined) {
+      this.#onReply(task, unavailable(`node ${target} is not in the cluster map`));
+      return;
+    }
+    const leftMs = task.deadlineMs - this.#clock.monotonicMs();
+    const timeoutMs = task.isRead ? Math.min(leftMs, READ_ATTEMPT_TIMEOUT_MS) : leftMs;
+    if (timeoutMs <= 0) {
+      this.#giveUp(task);
+      return;
+    }
+    // The receiver is to answer by itself or to say who is right, not to pass the request on.
+    const message = {
+      ...task.request,
+      id: undefined,
+      forwarded: true,
+      timeout_ms: Math.ceil(timeoutMs),
+      ...(task.unknown ? { again: true } : {}),
+    };
+    client.request(message, timeoutMs, (reply) => this.#onReply(task, reply));
+  }
+
+  #onReply(task: Task, reply: Reply): void {
+    if (task.finished) return;
+    if (reply.req_type !== "error" || !isRetryable(task, reply)) {
+      this.#finish(task, task.unknown ? asUnknown(reply) : reply);
+      return;
+    }
+    task.last = reply;
+    if (reply.code === "outcome_unknown" && !task.isRead) task.unknown = true;
+    if (this.#closed) {
+      this.#endClosed(task);
+      return;
+    }
+    const { target } = task;
+    if (reply.code === "not_primary" && target !== undefined) {
+      this.#refresh.start(target === this.#local?.nodeId ? undefined : target);
+      const hint = reply.detail === undefined ? undefined : primaryHint(reply.detail);
+      // A hint is followed at once, but not a hint's hint: two nodes may point at each other.
+      if (hint !== undefined && hint !== target && !task.hintUsed) {
+        task.hintUsed = true;
+        task.hint = hint;
+        this.#attempt(task);
+        return;
+      }
+    } else {
+      this.#refresh.start();
+    }
+    if (task.tried !== undefined && this.#hasUntriedCopy(task, task.tried)) {
+      this.#attempt(task);
+      return;
+    }
+    task.tried = undefined;
+    this.#waitForRetry(task);
+  }
+
+  #hasUntriedCopy(task: Task, tried: readonly NodeId[]): boolean {
+    const map = this.#map;
+    if (map === undefined || this.#clock.monotonicMs() >= task.deadlineMs) return false;
+    const config = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
+    return config !== undefined &&
+      config.inSync.some((id) => !tried.includes(id) && this.#pool.node(id)?.state !== "down");
+  }
+
+  #waitForRetry(task: Task): void {
+    const pauseMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(task.attempts - 1, 16), RETRY_MS_MAX);
+    const jitter = 0.5 + randomFraction(this.#random) / 2;
+    this.#wait(task, this.#clock.monotonicMs() + pauseMs * jitter);
+  }
+
+  #wait(task: Task, retryMs: number): void {
+    task.retryMs = retryMs;
+    task.hintUsed = false;
+    this.#waiting.add(task);
+    this.#setScan(RETRY_SCAN_MS);
+  }
+
+  #onNoMap(error: KvError): void {
+    if (this.#map !== undefined || this.#closed) return;
+    for (const task of this.#waiting) {
+      task.last = unavailable(error.message);
+      if (task.retryMs !== Infinity) continue;
+      task.attempts++;
+      this.#waitForRetry(task);
+    }
+  }
+
+  #setScan(delayMs: number): void {
+    if (this.#closed) return;
+    this.#scanTimer ??= this.#clock.setTimer(delayMs, this.#scan);
+  }
+
+  readonly #scan = (): void => {
+    this.#scanTimer = undefined;
+    const now = this.#clock.monotonicMs();
+    for (const task of [...this.#waiting]) {
+      if (task.deadlineMs <= now) {
+        this.#giveUp(task);
+      } else if (task.retryMs <= now) {
+        this.#attempt(task);
+      }
+    }
+    for (const task of this.#atLocal) {
+      if (task.deadlineMs <= now) this.#giveUpLocal(task);
+    }
+    if (this.#waiting.size > 0) this.#setScan(RETRY_SCAN_MS);
+    else if (this.#atLocal.size > 0) this.#setScan(DEADLINE_SCAN_MS);
+  };
+
+  /** The deadline has passed, and the last attempt is known not to have happened. */
+  #giveUp(task: Task): void {
+    const { request, last, attempts, startMs } = task;
+    const afterMs = Math.round(this.#clock.monotonicMs() - startMs);
+    const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+    const head = `${request.req_type}: gave up after ${afterMs} ms and ${tries}`;
+    if (task.unknown) {
+      const message = `${head}; an attempt may have happened`;
+      this.#finish(task, { req_type: "error", code: "outcome_unknown", message });
+      return;
+    }
+    if (last === undefined) {
+      this.#finish(task, { req_type: "error", code: "timeout", message: head });
+      return;
+    }
+    const code = last.code === "not_primary"
+      ? "unavailable"
+      : last.code === "outcome_unknown"
+      ? "timeout"
+      : last.code;
+    this.#finish(task, { req_type: "error", code, message: `${head}; last: ${last.message}` });
+  }
+
+  #giveUpLocal(task: Task): void {
+    const { request, isRead, startMs } = task;
+    const afterMs = Math.round(this.#clock.monotonicMs() - startMs);
+    this.#finish(task, {
+      req_type: "error",
+      code: isRead ? "timeout" : "outcome_unknown",
+      message: `${request.req_type}: no result within ${afterMs} ms`,
+    });
+  }
+
+  #finish(task: Task, reply: Reply): void {
+    if (task.finished) return;
+    this.#forget(task);
+    task.done(reply);
+  }
+
+  #forget(task: Task): void {
+    task.finished = true;
+    this.#waiting.delete(task);
+    this.#atLocal.delete(task);
+  }
+}
+
+/** Whether another attempt is safe and may help. */
+function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">): boolean {
+  if (!isErrorCode(code)) return false;
+  if (ERROR_CODES[code].retry) return true;
+  if (isRemembered && code === "outcome_unknown") return true;
+  // The connection broke, or this attempt's own deadline passed.
+  return isRead && (code === "outcome_unknown" || code === "timeout");
+}
+
+/**
+ * The end of a write of which an earlier attempt may have happened. A refusal that its lane remembers is
+ * certain (W8 of docs/replication.md), as is one that every attempt meets; any other error tells of the
+ * last attempt alone.
+ */
+function asUnknown(reply: Reply): Reply {
+  if (reply.req_type !== "error" || reply.settled === true) return reply;
+  if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
+  const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
+  return { req_type: "error", code: "outcome_unknown", message };
+}
+
+/** `detail.primary` of `not_primary`: a node id, or an object with one. */
+function primaryHint(detail: unknown): NodeId | undefined {
+  if (typeof detail !== "object" || detail === null || !("primary" in detail)) return undefined;
+  const { primary } = detail;
+  if (typeof primary === "string") return primary;
+  if (typeof primary !== "object" || primary === null || !("id" in primary)) return undefined;
+  return typeof primary.id === "string" ? primary.id : undefined;
+}
+
+function unavailable(message: string): Message<"error"> {
+  return { req_type: "error", code: "unavailable", message };
+}

@@ -1,0 +1,144 @@
+/**
+ * Fields of messages: what a received value must be, told once for the check and for the type system.
+ *
+ * @module
+ */
+
+import { CONTENT_TYPE_CHARACTERS_MAX } from "../base/limits.ts";
+import { isMediaType, isObject, isUint } from "../cluster/map_shape.ts";
+
+/**
+ * How a field is written where everything is text (a shell, RESP, a query). `duration` and `date` are
+ * whole numbers of milliseconds that people write as `10m` and `2030-01-31T12:00:00Z`; `document` is
+ * JSON. See `field_text.ts`.
+ */
+export type FieldForm =
+  | "text"
+  | "uint"
+  | "number"
+  | "flag"
+  | "choice"
+  | "duration"
+  | "date"
+  | "document";
+
+/** What people are told of a field. */
+export interface FieldAbout {
+  /** One line, beginning with a capital, without a full stop. */
+  readonly summary: string;
+  readonly unit?: string;
+  /** What holds where the field is absent. */
+  readonly fallback?: string;
+  /**
+   * Who gives it: `people`, at every door (the default); `programs`, not in a shell; `servers`, only
+   * on the JSON wire.
+   */
+  readonly audience?: "people" | "programs" | "servers";
+}
+
+/** A check of one field, carrying the type that it lets through. */
+export interface Field<T> {
+  /** What is required, for the error text. */
+  readonly requires: string;
+  readonly optional: boolean;
+  readonly form: FieldForm;
+  /** The words of a `choice`. */
+  readonly choices: readonly string[];
+  readonly about: FieldAbout | undefined;
+  /** Of one process, and so in no document. */
+  readonly local?: true;
+  is(value: unknown): boolean;
+  /** Only for the type system. */
+  readonly type?: T;
+}
+
+export function field<T>(
+  requires: string,
+  is: (value: unknown) => boolean,
+  form: FieldForm = "document",
+  choices: readonly string[] = [],
+): Field<T> {
+  return { requires, optional: false, form, choices, about: undefined, is };
+}
+
+export function optional<T>(of: Field<T>): Field<T | undefined> {
+  const { requires, form, choices, about, is } = of;
+  return { requires, optional: true, form, choices, about, is };
+}
+
+/** The field, with what people are told of it. */
+export function described<T>(
+  summary: string,
+  of: Field<T>,
+  more: Omit<FieldAbout, "summary"> = {},
+): Field<T> {
+  const { requires, optional, form, choices, is } = of;
+  return { requires, optional, form, choices, about: { summary, ...more }, is };
+}
+
+function isPositive(value: unknown): boolean {
+  return isUint(value) && value > 0;
+}
+
+export const text = field<string>("a string", (v) => typeof v === "string", "text");
+/** A number in decimal text. Who gives a JSON number is told why that will not do. */
+export const numberText = field<string>(
+  'a string, as in "5": a number of JSON cannot hold every one',
+  (v) => typeof v === "string",
+  "text",
+);
+export const uint = field<number>("a whole number from 0", isUint, "uint");
+export const number = field<number>("a number", (v) => typeof v === "number", "number");
+export const flag = field<boolean>("true or false", (v) => typeof v === "boolean", "flag");
+/** So long, in milliseconds. */
+export const duration = field<number>("a whole number from 0", isUint, "duration");
+/** The same where nothing at all would be a mistake: a key that is to live for no time. */
+export const positiveDuration = field<number>("a whole number from 1", isPositive, "duration");
+/** So many, where none would be a mistake. */
+export const positiveUint = field<number>("a whole number from 1", isPositive, "uint");
+/** A moment, in milliseconds since 1970-01-01 UTC. */
+export const date = field<number>("a whole number from 0", isUint, "date");
+export const array = <T>() => field<readonly T[]>("an array", Array.isArray);
+export const object = <T>() => field<T>("an object", isObject);
+/** Never on the wire: what travels between parts of one process, and is encoded when it leaves it. */
+export const localBytes: Field<Uint8Array | undefined> = {
+  requires: "absent: it is not for the wire",
+  optional: true,
+  form: "document",
+  choices: [],
+  about: { summary: "The value, inside a process", audience: "servers" },
+  local: true,
+  is: (value) => value instanceof Uint8Array,
+};
+/** A media type, short, and such as can stand in a header. */
+export const mediaType = field<string>(
+  `a media type such as "text/plain", at most ${CONTENT_TYPE_CHARACTERS_MAX} ASCII characters`,
+  isMediaType,
+  "text",
+);
+export const any = field<unknown>("any JSON value", (v) => v !== undefined);
+
+export function oneOf<const T extends string>(...names: T[]): Field<T> {
+  return field<T>(
+    `one of ${names.join(", ")}`,
+    (v) => typeof v === "string" && (names as string[]).includes(v),
+    "choice",
+    names,
+  );
+}
+
+/** The fields of a message, by name. */
+export type Fields = Readonly<Record<string, Field<unknown>>>;
+
+/** What a field lets through. */
+export type FieldValue<F> = F extends Field<infer T> ? T : never;
+
+/** The names of the fields that may be absent. */
+export type OptionalNames<F> = {
+  [N in keyof F]: undefined extends FieldValue<F[N]> ? N : never;
+}[keyof F];
+
+/** An object with these fields. */
+export type FieldsObject<F> =
+  & { [N in Exclude<keyof F, OptionalNames<F>>]: FieldValue<F[N]> }
+  & { [N in Extract<keyof F, OptionalNames<F>>]?: FieldValue<F[N]> };

@@ -1,0 +1,193 @@
+/**
+ * Values and entries as the JSON wire carries them. A value is bytes; on the wire it is text where
+ * it is valid UTF-8, so that people can read it, and base64 otherwise. A long text full of
+ * characters that JSON escapes goes as base64 too, or it would outgrow the frame.
+ *
+ * Invariant: what is decoded is, byte for byte, what was encoded; nothing is ever replaced. What is
+ * encoded takes at most a third more than the value, or 384 KiB.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { Entry } from "../base/entry.ts";
+import { NO_VALUE } from "../base/entry.ts";
+import { KvError } from "../base/errors.ts";
+import { isMediaType, isObject, isTerm, isUint } from "../cluster/map_shape.ts";
+import type { Message, Reply, WireEntry } from "../wire/messages.ts";
+
+// A byte order mark at the head of a value is part of the value.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** Up to here the decoder's fixed cost is the larger one. */
+const SHORT_BYTES = 1_024;
+/** What stands in a text where its bytes were not UTF-8. */
+const REPLACEMENT = "\ufffd";
+const bufferToString = Buffer.prototype.toString;
+/** Up to here a text goes as text, however many escapes (of up to six characters) it needs. */
+const TEXT_ALWAYS_BYTES = 65_536;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+/** Control characters with an escape of two characters: backspace, tab, newline, form feed, return. */
+const SHORT_ESCAPES = (1 << 8) | (1 << 9) | (1 << 10) | (1 << 12) | (1 << 13);
+
+/** A value as the fields of a message. */
+export function encodeValue(value: Uint8Array): { value: string } | { value64: string } {
+  const text = asText(value);
+  return text === undefined ? { value64: toBase64(value) } : { value: text };
+}
+
+/** A value as the fields of a request: one of them, or none. */
+export interface ValueFields {
+  readonly value?: string | undefined;
+  readonly value64?: string | undefined;
+  /** Inside a process. */
+  readonly bytes?: Uint8Array | undefined;
+}
+
+/**
+ * The value of a message, or undefined where it has none.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function decodeValue(fields: ValueFields): Uint8Array | undefined {
+  const { value, value64, bytes } = fields;
+  if (bytes !== undefined) return bytes;
+  if (value === undefined) return value64 === undefined ? undefined : fromBase64(value64);
+  if (value64 !== undefined) {
+    throw new KvError("bad_request", `a message carries "value" or "value64", not both`);
+  }
+  return textBytes(value);
+}
+
+/** The value of a reply, from wherever it comes. @throws {KvError} `bad_request` */
+export function valueOfReply(reply: Message<"data">): Uint8Array {
+  return reply.bytes ?? valueOfTexts(reply.message, reply.value64);
+}
+
+/** The value before a write, where the reply tells it. @throws {KvError} `bad_request` */
+export function previousOfReply(reply: Reply): Uint8Array | undefined {
+  if (reply.req_type === "ack") {
+    if (reply.previous_bytes !== undefined) return reply.previous_bytes;
+    const { previous, previous64 } = reply;
+    if (previous === undefined && previous64 === undefined) return undefined;
+    return valueOfTexts(previous, previous64);
+  }
+  if (reply.req_type !== "error" || !isObject(reply.detail)) return undefined;
+  const { previous, previous64 } = reply.detail;
+  if (typeof previous64 === "string") return fromBase64(previous64);
+  return typeof previous === "string" ? textBytes(previous) : undefined;
+}
+
+function valueOfTexts(text: string | undefined, base64: string | undefined): Uint8Array {
+  return base64 === undefined ? textBytes(text ?? "") : fromBase64(base64);
+}
+
+/** An entry as an array of the wire. */
+export function toWireEntry(entry: Entry): WireEntry {
+  const { key, seq, term, flags, timestampMs, expiresAtMs, value } = entry;
+  const text = asText(value);
+  if (entry.contentType !== undefined) {
+    const base64 = text === undefined ? toBase64(value) : null;
+    const { contentType } = entry;
+    return [key, seq, term, flags, timestampMs, expiresAtMs, text ?? "", base64, contentType];
+  }
+  return text === undefined
+    ? [key, seq, term, flags, timestampMs, expiresAtMs, "", toBase64(value)]
+    : [key, seq, term, flags, timestampMs, expiresAtMs, text];
+}
+
+/**
+ * An entry from an array of the wire.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function fromWireEntry(wire: WireEntry): Entry {
+  if (!Array.isArray(wire)) throw badEntry("it is not an array");
+  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64, contentType] = wire;
+  if (typeof key !== "string" || key === "" || !key.isWellFormed()) throw badEntry("key");
+  if (!isUint(seq) || seq === 0) throw badEntry("seq");
+  if (!isTerm(term)) throw badEntry("term");
+  if (!isUint(flags) || flags > 255) throw badEntry("flags");
+  if (!isUint(timestampMs)) throw badEntry("timestamp");
+  if (!isUint(expiresAtMs)) throw badEntry("expiry");
+  if (typeof text !== "string") throw badEntry("value");
+  const isText = base64 === undefined || (base64 === null && contentType !== undefined);
+  if (!isText && (typeof base64 !== "string" || text !== "")) throw badEntry("base64");
+  const value = isText ? textBytes(text) : fromBase64(base64 ?? "");
+  const entry = { key, seq, term, flags, timestampMs, expiresAtMs, value };
+  if (contentType === undefined) return entry;
+  if (!isMediaType(contentType)) throw badEntry("content type");
+  return { ...entry, contentType };
+}
+
+function badEntry(what: string): KvError {
+  return new KvError(
+    "bad_request",
+    "an entry must be [key, seq, term, flags, timestamp, expiry, text, base64?, " +
+      `content type?]; wrong: ${what}`,
+  );
+}
+
+/** The value as text, or undefined where base64 is to be used. */
+function asText(value: Uint8Array): string | undefined {
+  if (value.length <= SHORT_BYTES) {
+    const text = bufferToString.call(value, "utf8", 0, value.length);
+    if (!text.includes(REPLACEMENT)) return text;
+    // Bytes that are no text: an exception for each value of a binary format would cost more than it all.
+    if (!hasReplacement(value)) return undefined;
+  }
+  if (value.length > TEXT_ALWAYS_BYTES && isShorterAsBase64(value)) return undefined;
+  try {
+    return decoder.decode(value);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the bytes have the form of {@linkcode REPLACEMENT} themselves. */
+function hasReplacement(value: Uint8Array): boolean {
+  for (let at = value.indexOf(0xef); at >= 0; at = value.indexOf(0xef, at + 1)) {
+    if (value[at + 1] === 0xbf && value[at + 2] === 0xbd) return true;
+  }
+  return false;
+}
+
+/** JSON's escapes make a text longer; base64 adds a third. */
+function isShorterAsBase64(value: Uint8Array): boolean {
+  let room = Math.ceil(value.length / 3) * 4 - value.length;
+  for (let i = 0; i < value.length && room >= 0; i++) {
+    const byte = value[i] ?? 0;
+    if (byte < SPACE) room -= ((SHORT_ESCAPES >> byte) & 1) === 1 ? 1 : 5;
+    else if (byte === QUOTE || byte === BACKSLASH) room--;
+  }
+  return room < 0;
+}
+
+function textBytes(text: string): Uint8Array {
+  if (text === "") return NO_VALUE;
+  // Half of a surrogate pair has no UTF-8 form: encoding would silently put another character.
+  if (!text.isWellFormed()) {
+    throw new KvError(
+      "bad_request",
+      `"value" has half of a surrogate pair, which is not Unicode text; use "value64" for bytes`,
+    );
+  }
+  return encoder.encode(text);
+}
+
+function toBase64(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
+}
+
+/** Standard base64 with padding, nothing else; the platform's decoder would skip over mistakes. */
+function fromBase64(text: string): Uint8Array {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const digits = padding === 0 ? text : text.slice(0, text.length - padding);
+  if (text.length % 4 !== 0 || /[^A-Za-z0-9+/]/.test(digits)) {
+    throw new KvError("bad_request", `"value64" must be standard base64 with padding`);
+  }
+  const bytes = Buffer.from(text, "base64");
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,162 @@
+/**
+ * `batch`: many requests in one message, each by itself. Whoever takes one gives it here with its own
+ * way of carrying out a single request; what comes back are the replies, in the order of the requests.
+ *
+ * Invariants: every request has its reply, a malformed one an error at its place; at most
+ * BATCH_REQUESTS_AT_ONCE are under way; the replies together fit into a frame. A request that was not
+ * begun, for time or for room, says so by a code that promises that it did not happen.
+ *
+ * @module
+ */
+import type { Clock } from "../platform/clock.ts";
+import { decodeInner } from "../wire/codec.ts";
+import { toErrorReply } from "../wire/error_reply.ts";
+import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import {
+  BATCH_FIRST_REPLY_BYTES_MAX,
+  BATCH_REPLY_BYTES_MAX,
+  BATCH_REQUESTS_AT_ONCE,
+  BATCH_REQUESTS_MAX,
+  REQUEST_TIMEOUT_MS,
+} from "../base/limits.ts";
+import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
+import { errorReply } from "../operations/operation.ts";
+import { checkTimeout } from "../validation/request_checks.ts";
+import { onlyReads } from "../validation/transaction_checks.ts";
+import { wireBytes } from "../wire/wire_bytes.ts";
+
+/** A reply that is no longer is given in any case. */
+const SMALL_REPLY_BYTES = 512;
+
+/** Carries one request out within its `timeout_ms`. @throws {KvError} where it is malformed */
+export type ExecuteOne = (request: KeyRequest, reply: (reply: Reply) => void) => void;
+
+/**
+ * Carries a batch out.
+ *
+ * @param decode how one request is read; throws a {@linkcode KvError} where it is malformed
+ * @throws {KvError} `bad_request` where the batch as a whole is malformed
+ */
+export function executeBatch(
+  clock: Clock,
+  batch: Message<"batch">,
+  execute: ExecuteOne,
+  reply: (reply: Reply) => void,
+  decode: (request: unknown) => KeyRequest = decodeInner,
+): void {
+  checkTimeout(batch.timeout_ms, "batch");
+  if (batch.requests.length > BATCH_REQUESTS_MAX) {
+    throw new KvError(
+      "bad_request",
+      `batch: "requests" may have ${BATCH_REQUESTS_MAX} elements, and has ${batch.requests.length}`,
+    );
+  }
+  new Batch(clock, batch, execute, reply, decode).proceed();
+}
+
+/** A batch under way. */
+class Batch {
+  readonly #clock: Clock;
+  readonly #requests: readonly object[];
+  readonly #execute: ExecuteOne;
+  readonly #reply: (reply: Reply) => void;
+  readonly #decode: (request: unknown) => KeyRequest;
+  readonly #deadlineMs: number;
+  readonly #replies: Reply[];
+  #next = 0;
+  #underWay = 0;
+  #answered = 0;
+  #replyBytes = 0;
+  #proceeding = false;
+
+  constructor(
+    clock: Clock,
+    batch: Message<"batch">,
+    execute: ExecuteOne,
+    reply: (reply: Reply) => void,
+    decode: (request: unknown) => KeyRequest,
+  ) {
+    this.#clock = clock;
+    this.#requests = batch.requests;
+    this.#execute = execute;
+    this.#reply = reply;
+    this.#decode = decode;
+    this.#deadlineMs = clock.monotonicMs() + (batch.timeout_ms ?? REQUEST_TIMEOUT_MS);
+    this.#replies = new Array(batch.requests.length);
+  }
+
+  /** Begins what may be begun. Replies that come at once must not make it call itself. */
+  proceed(): void {
+    if (this.#proceeding) return;
+    this.#proceeding = true;
+    while (this.#next < this.#requests.length && this.#underWay < BATCH_REQUESTS_AT_ONCE) {
+      this.#begin(this.#next++);
+    }
+    this.#proceeding = false;
+    if (this.#answered < this.#requests.length) return;
+    // Not twice: nothing calls back any more.
+    this.#reply({ req_type: "result", result: this.#replies });
+  }
+
+  #begin(place: number): void {
+    this.#underWay++;
+    let request: KeyRequest | undefined;
+    try {
+      request = this.#decode(this.#requests[place]);
+      if (request.req_type === "watch_get") {
+        throw new KvError("bad_request", "watch_get cannot be inside a batch");
+      }
+      const leftMs = Math.ceil(this.#deadlineMs - this.#clock.monotonicMs());
+      const refused = this.#whyNotBegun(request.req_type, leftMs);
+      if (refused !== undefined) {
+        this.#end(place, refused);
+        return;
+      }
+      checkTimeout(request.timeout_ms, request.req_type);
+      const timeoutMs = Math.min(request.timeout_ms ?? leftMs, leftMs);
+      const { forwarded: _, ...rest } = request;
+      const isRead = onlyReads(request);
+      this.#execute(
+        { ...rest, timeout_ms: timeoutMs } as KeyRequest,
+        (reply) => this.#end(place, this.#fitting(reply, isRead)),
+      );
+    } catch (error) {
+      // A defect of ours that must stop the process is not to be swallowed here.
+      if (error instanceof InvariantError) throw error;
+      this.#end(place, toErrorReply(toKvError(error)));
+    }
+  }
+
+  #whyNotBegun(what: string, leftMs: number): Reply | undefined {
+    if (leftMs <= 0) return errorReply("timeout", `${what}: the batch's deadline has passed`);
+    if (this.#replyBytes <= BATCH_REPLY_BYTES_MAX) return undefined;
+    return errorReply(
+      "overloaded",
+      `${what}: not begun, since the batch's replies have ${this.#replyBytes} bytes already; ` +
+        "ask in another batch",
+    );
+  }
+
+  /** The reply, or an error in its place where there is no room for it. */
+  #fitting(reply: Reply, isRead: boolean): Reply {
+    const bytes = wireBytes(reply);
+    const isFirst = this.#replyBytes === 0;
+    this.#replyBytes += bytes;
+    if (this.#replyBytes <= BATCH_REPLY_BYTES_MAX || bytes <= SMALL_REPLY_BYTES) return reply;
+    // One value of any size is always given.
+    if (isFirst && bytes <= BATCH_FIRST_REPLY_BYTES_MAX) return reply;
+    this.#replyBytes -= bytes;
+    const text = `its reply of ${bytes} bytes does not fit among the batch's`;
+    return isRead
+      ? errorReply("overloaded", `${text}; ask in another batch`)
+      : errorReply("outcome_unknown", `${text}; it was carried out`);
+  }
+
+  #end(place: number, reply: Reply): void {
+    const { id: _, ...rest } = reply;
+    this.#replies[place] = rest as Reply;
+    this.#underWay--;
+    this.#answered++;
+    this.proceed();
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * The serving side of requests and replies on one connection. What a request does is the handler's
+ * business; here every request gets one reply, in the right order, and a client that asks or reads
+ * badly is told so or held back, and touches nobody else.
+ *
+ * Invariants: a reply carries its request's id; those without an id are answered in the order in
+ * which they came, mistaken lines included; at most `requestsMax` requests are unanswered, of
+ * bounded size, those counted in whose replies wait for their turn; while more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
+ * client is cut off.
+ *
+ * @module
+ */
+import type { ByteBudget } from "../base/byte_budget.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { MessageId } from "../wire/codec.ts";
+import { encodeReply } from "../wire/codec.ts";
+import { Connection, type ConnectionOptions } from "../wire/connection.ts";
+import { toErrorReply } from "../wire/error_reply.ts";
+import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import {
+  REPLY_BYTES_MAX,
+  REPLY_BYTES_PAUSE,
+  REQUEST_BYTES_PER_CONNECTION_MAX,
+  REQUEST_OVERHEAD_BYTES,
+  REQUESTS_PER_CONNECTION_MAX,
+} from "../base/limits.ts";
+import type { Logger } from "../platform/logger.ts";
+import { type Message, MESSAGES, type Reply, type Request } from "../wire/messages.ts";
+import { formatAddress, type Stream } from "../platform/transport.ts";
+
+/** What a server calls. */
+export interface RequestServerHandlers {
+  /**
+   * Carries a request out, and calls `reply` once, now or later. Throwing is replying with the
+   * error. Once the connection is closed `reply` does nothing.
+   */
+  onRequest(request: Request, reply: (reply: Reply) => void, connection: Connection): void;
+  /** A message that is no request (of a peer, a member). Without it such a message is refused. */
+  onOther?(message: Message, connection: Connection): void;
+  onClose?(reason: Error | undefined, connection: Connection): void;
+  /** `queuedBytes` of the connection is low again. */
+  onDrain?(connection: Connection): void;
+}
+
+/** What a server needs. */
+export interface RequestServerDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Options of a {@linkcode RequestServer}; the defaults are in `limits.ts`. */
+export interface RequestServerOptions extends ConnectionOptions {
+  requestsMax?: number;
+  requestBytesMax?: number;
+  /** Of the requests of all connections that are not answered. */
+  budget?: ByteBudget;
+  replyBytesMax?: number;
+}
+
+/** A request without an id, and its reply once that is there. */
+interface Turn {
+  line: string | undefined;
+}
+
+/** Serves one stream. */
+export class RequestServer {
+  readonly connection: Connection;
+  readonly #log: Logger;
+  readonly #handlers: RequestServerHandlers;
+  readonly #requestsMax: number;
+  readonly #requestBytesMax: number;
+  readonly #budget: ByteBudget | undefined;
+  readonly #replyBytesMax: number;
+  /** Requests whose replies have not been sent, and their bytes and those of replies that wait. */
+  #outstanding = 0;
+  #outstandingBytes = 0;
+  /** Those without an id, oldest first, from the first that is not answered. */
+  #turns: Turn[] = [];
+  #tooMany = false;
+  #backedUp = false;
+  #ended = false;
+
+  /** Begins reading `stream`, which must not have been started. */
+  constructor(
+    stream: Stream,
+    deps: RequestServerDeps,
+    handlers: RequestServerHandlers,
+    options: RequestServerOptions = {},
+  ) {
+    this.#log = deps.log;
+    this.#handlers = handlers;
+    this.#requestsMax = options.requestsMax ?? REQUESTS_PER_CONNECTION_MAX;
+    this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
+    this.#budget = options.budget;
+    this.#replyBytesMax = options.replyBytesMax ?? REPLY_BYTES_MAX;
+    this.connection = new Connection(stream, deps.clock, {
+      onMessage: (message) => this.#onMessage(message),
+      onInvalid: (error, id) => this.#onInvalid(error, id),
+      onEnd: () => this.#onEnd(),
+      onDrain: () => this.#onDrain(),
+      onClose: (reason, connection) => {
+        for (const { line } of this.#turns) if (line !== undefined) this.#outstanding--;
+        this.#turns = [];
+        handlers.onClose?.(reason, connection);
+      },
+    }, options);
+  }
+
+  /** Requests that are not answered. */
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  #onMessage(message: Message): void {
+    if (MESSAGES[message.req_type].direction !== "request") {
+      this.#onOther(message);
+      return;
+    }
+    const request = message as Request;
+    const bytes = sizeOf(request);
+    const taken = this.#budget?.take(bytes) ?? true;
+    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined);
+    if (!taken) {
+      const text = `${request.req_type}: too many bytes of requests are under way; try later`;
+      reply(toErrorReply(new KvError("overloaded", text)));
+      return;
+    }
+    try {
+      this.#handlers.onRequest(request, reply, this.connection);
+    } catch (error) {
+      reply(this.#errorReply(error, request.req_type));
+    }
+  }
+
+  #onOther(message: Message): void {
+    const { onOther } = this.#handlers;
+    if (onOther === undefined) {
+      const text = `${message.req_type}: this server takes no such message`;
+      this.#onInvalid(new KvError("bad_request", text), message.id);
+      return;
+    }
+    try {
+      onOther.call(this.#handlers, message, this.connection);
+    } catch (error) {
+      const reply = this.#errorReply(error, message.req_type);
+      this.#sendLine(encodeReply(reply, message.id));
+    }
+  }
+
+  #onInvalid(error: KvError, id: MessageId | undefined): void {
+    this.#log.debug("bad message", {
+      remote: formatAddress(this.connection.remote),
+      code: error.code,
+      message: error.message,
+    });
+    this.#begin(id)(toErrorReply(error));
+  }
+
+  /** Counts a request in; what it returns counts it out. */
+  #begin(
+    id: MessageId | undefined,
+    bytes = 0,
+    budget?: ByteBudget,
+  ): (reply: Reply) => void {
+    this.#outstanding++;
+    this.#outstandingBytes += bytes;
+    this.#pauseIfTooMany();
+    let turn: Turn | undefined;
+    if (id === undefined) {
+      turn = { line: undefined };
+      this.#turns.push(turn);
+    }
+    let answered = false;
+    return (reply) => {
+      if (answered) {
+        this.#log.error("a request was answered twice", { req_type: reply.req_type });
+        return;
+      }
+      answered = true;
+      budget?.give(bytes);
+      this.#outstandingBytes -= bytes;
+      this.#finish(reply, id, turn);
+    };
+  }
+
+  #pauseIfTooMany(): void {
+    if (this.#tooMany) return;
+    const fewer = this.#outstanding < this.#requestsMax;
+    if (fewer && this.#outstandingBytes < this.#requestBytesMax) return;
+    this.#tooMany = true;
+    this.connection.pause();
+  }
+
+  #finish(reply: Reply, id: MessageId | undefined, turn: Turn | undefined): void {
+    const { connection } = this;
+    if (connection.closed) {
+      this.#outstanding--;
+      return;
+    }
+    const line = encodeReply(reply, id);
+    if (turn === undefined) {
+      this.#outstanding--;
+      this.#sendLine(line);
+    } else {
+      turn.line = line;
+      this.#outstandingBytes += line.length;
+      this.#sendTurns();
+      this.#pauseIfTooMany();
+    }
+    if (
+      this.#tooMany && this.#outstanding <= this.#requestsMax / 2 &&
+      this.#outstandingBytes <= this.#requestBytesMax / 2
+    ) {
+      this.#tooMany = false;
+      this.#resume();
+    }
+    if (this.#ended && this.#outstanding === 0) connection.close(true);
+  }
+
+  #sendTurns(): void {
+    let count = 0;
+    for (const { line } of this.#turns) {
+      if (line === undefined) break;
+      this.#outstanding--;
+      this.#outstandingBytes -= line.length;
+      this.#sendLine(line);
+      count++;
+    }
+    if (count === this.#turns.length) this.#turns = [];
+    else if (count > 0) this.#turns.splice(0, count);
+  }
+
+  #sendLine(line: string): void {
+    const { connection } = this;
+    connection.sendText(line);
+    if (connection.queuedBytes <= REPLY_BYTES_PAUSE) return;
+    // All of it must be with the stream, or the stream would not tell when it has drained.
+    connection.flush();
+    const { queuedBytes } = connection;
+    if (queuedBytes > this.#replyBytesMax) {
+      this.#log.warn("a client does not read its replies: cut off", {
+        remote: formatAddress(connection.remote),
+        queued_bytes: queuedBytes,
+      });
+      connection.close();
+    } else if (queuedBytes > REPLY_BYTES_PAUSE && !this.#backedUp) {
+      this.#backedUp = true;
+      connection.pause();
+    }
+  }
+
+  #onDrain(): void {
+    this.#backedUp = false;
+    this.#resume();
+    this.#handlers.onDrain?.(this.connection);
+  }
+
+  #resume(): void {
+    if (!this.#tooMany && !this.#backedUp) this.connection.resume();
+  }
+
+  /** The client sends no more: it still gets its replies, then the connection closes. */
+  #onEnd(): void {
+    this.#ended = true;
+    if (this.#outstanding === 0) this.connection.close(true);
+  }
+
+  #errorReply(error: unknown, what: string): Message<"error"> {
+    // A defect of ours that must stop the process is not to be swallowed here.
+    if (error instanceof InvariantError) throw error;
+    const known = toKvError(error);
+    if (known.code === "internal") {
+      this.#log.error("a request failed", {
+        req_type: what,
+        message: known.message,
+        stack: error instanceof Error ? error.stack : undefined,
+      });
+    }
+    return toErrorReply(known);
+  }
+}
+
+/** What a request holds of memory, about, until it is answered. */
+function sizeOf(request: object): number {
+  let size = REQUEST_OVERHEAD_BYTES;
+  // The elements of a batch have not been looked at yet.
+  const { key, value, value64, bytes, requests } = request as { [field: string]: unknown };
+  if (typeof key === "string") size += key.length;
+  if (typeof value === "string") size += value.length;
+  if (typeof value64 === "string") size += value64.length;
+  if (bytes instanceof Uint8Array) size += bytes.length;
+  if (Array.isArray(requests)) {
+    for (const inner of requests) {
+      size += typeof inner === "object" && inner !== null ? sizeOf(inner) : REQUEST_OVERHEAD_BYTES;
+    }
+  }
+  return size;
+}

@@ -1,0 +1,218 @@
+/**
+ * What a request for a key must keep to beyond its fields' types: sizes and forms that no table of
+ * types can say. Node and gateway ask here, before anything else, so that they answer alike.
+ *
+ * @module
+ */
+import { KvError } from "../base/errors.ts";
+import {
+  KEY_BYTES_MAX,
+  LANE_CHARACTERS_MAX,
+  REQUEST_TIMEOUT_MS_MAX,
+  SCAN_KEYS_MAX,
+  VALUE_BYTES_MAX,
+} from "../base/limits.ts";
+import type { KeyBounds } from "../base/key_range.ts";
+import type { KeyRequest, Message } from "../wire/messages.ts";
+import { OPERATIONS } from "../operations/table.ts";
+import { checkTransaction, plainRequests } from "./transaction_checks.ts";
+import type { ValueFields } from "../schema/value_codec.ts";
+
+/** Sizes, where they are not the defaults of `limits.ts`. */
+export interface RequestLimits {
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+}
+
+/** Those of `limits.ts`. */
+export const DEFAULT_LIMITS: RequestLimits = {
+  keyBytesMax: KEY_BYTES_MAX,
+  valueBytesMax: VALUE_BYTES_MAX,
+};
+
+/** UTF-8 takes at most so many bytes for one unit of a JavaScript string. */
+const UTF8_BYTES_PER_UNIT_MAX = 3;
+
+/**
+ * Checks a request's key, value and deadline. A value's base64 is only checked when it is decoded.
+ *
+ * @throws {KvError} `bad_request`, `key_too_large`, `value_too_large`, `transaction_too_large`
+ */
+export function checkKeyRequest(
+  request: KeyRequest,
+  limits: RequestLimits = DEFAULT_LIMITS,
+): void {
+  const { req_type: what } = request;
+  checkKey(request.key, limits, what);
+  checkTimeout(request.timeout_ms, what);
+  if ("lane" in request && request.lane !== undefined) checkLane(request.lane, what);
+  const { fields } = OPERATIONS[what];
+  if ("value" in fields) {
+    checkValue(request as ValueFields, limits, what);
+  }
+  if (request.req_type === "transaction") checkParts(request, limits);
+}
+
+function checkParts(request: Message<"transaction">, limits: RequestLimits): void {
+  checkTransaction(request);
+  for (const [key] of request.checks ?? []) checkKey(key, limits, "transaction: checks");
+  for (const [i, step] of plainRequests(request).entries()) {
+    try {
+      checkKeyRequest(step, limits);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      throw new KvError(error.code, `transaction: requests[${i}]: ${error.message}`);
+    }
+  }
+}
+
+function checkLane(lane: string, what: string): void {
+  if (lane !== "" && lane.length <= LANE_CHARACTERS_MAX && lane.isWellFormed()) return;
+  throw new KvError(
+    "bad_request",
+    `${what}: "lane" must have 1 to ${LANE_CHARACTERS_MAX} characters`,
+  );
+}
+
+/** Keys that begin so are the system's own. */
+export const LANE_KEY_PREFIX = "\u0000lane/";
+
+/**
+ * Checks what a scan asks for, but not whether there is such a partition.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function checkScan(request: Message<"scan_partition">): void {
+  const { req_type: what, limit, after } = request;
+  checkTimeout(request.timeout_ms, what);
+  if (limit === 0) throw new KvError("bad_request", `${what}: "limit" must be at least 1`);
+  if (after !== undefined && !after.isWellFormed()) {
+    throw new KvError("bad_request", `${what}: "after" has half of a surrogate pair`);
+  }
+}
+
+/**
+ * Checks which keys a scan or count of many partitions asks for.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function checkKeyBounds(
+  request: Message<"scan" | "count" | "delete_matching" | "scan_node" | "count_node">,
+): void {
+  const { req_type: what } = request;
+  checkTimeout(request.timeout_ms, what);
+  if ("limit" in request) checkLimit(request.limit, what);
+  const after = "after" in request ? request.after : undefined;
+  for (const [name, key] of Object.entries({ ...pickBounds(request), after })) {
+    if (key === undefined || key.isWellFormed()) continue;
+    throw new KvError("bad_request", `${what}: "${name}" has half of a surrogate pair`);
+  }
+}
+
+function pickBounds({ prefix, start, end }: KeyBounds): KeyBounds {
+  return { prefix, start, end };
+}
+
+/** @throws {KvError} `bad_request` */
+export function checkLimit(limit: number | undefined, what: string): void {
+  if (limit === undefined || (limit >= 1 && limit <= SCAN_KEYS_MAX)) return;
+  throw new KvError("bad_request", `${what}: "limit" must be 1 to ${SCAN_KEYS_MAX}`);
+}
+
+/** Checks a deadline. `what` heads the error's text. @throws {KvError} `bad_request` */
+export function checkTimeout(timeoutMs: number | undefined, what: string): void {
+  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= REQUEST_TIMEOUT_MS_MAX)) return;
+  throw new KvError(
+    "bad_request",
+    `${what}: "timeout_ms" must be 1 to ${REQUEST_TIMEOUT_MS_MAX}, and is ${timeoutMs}`,
+  );
+}
+
+/**
+ * Checks a key alone. `what` heads the error's text.
+ *
+ * @throws {KvError} `bad_request`, `key_too_large`
+ */
+export function checkKey(
+  key: string,
+  limits: RequestLimits = DEFAULT_LIMITS,
+  what = "key",
+): void {
+  if (key === "") throw new KvError("bad_request", `${what}: a key must not be empty`);
+  if (isLongerThan(key, limits.keyBytesMax)) {
+    throw new KvError(
+      "key_too_large",
+      `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${utf8Bytes(key)}`,
+    );
+  }
+  if (key.startsWith(LANE_KEY_PREFIX)) {
+    throw new KvError(
+      "bad_request",
+      `${what}: keys that begin with "\\u0000lane/" are not for users`,
+    );
+  }
+  if (!key.isWellFormed()) {
+    throw new KvError(
+      "bad_request",
+      `${what}: the key has half of a surrogate pair, which is not Unicode text`,
+    );
+  }
+}
+
+function checkValue(
+  request: ValueFields,
+  limits: RequestLimits,
+  what: string,
+): void {
+  const { value, value64, bytes: given } = request;
+  if (given !== undefined) {
+    if (given.length > limits.valueBytesMax) throw valueTooLarge(what, limits, given.length);
+    return;
+  }
+  if (value === undefined && value64 === undefined) throw valueMissing(what);
+  if (value !== undefined && value64 !== undefined) {
+    throw new KvError("bad_request", `${what}: give "value" or "value64", not both`);
+  }
+  const tooLong = value === undefined
+    ? base64Bytes(value64 ?? "") > limits.valueBytesMax
+    : isLongerThan(value, limits.valueBytesMax);
+  if (tooLong) {
+    throw valueTooLarge(
+      what,
+      limits,
+      value === undefined ? base64Bytes(value64 ?? "") : utf8Bytes(value),
+    );
+  }
+}
+
+function valueTooLarge(what: string, limits: RequestLimits, bytes: number): KvError {
+  return new KvError(
+    "value_too_large",
+    `${what}: a value may have ${limits.valueBytesMax} bytes, and this one has ${bytes}`,
+  );
+}
+
+function valueMissing(what: string): KvError {
+  return new KvError("bad_request", `${what}: "value" is missing; it must be a string`);
+}
+
+/** Most texts are told by their length alone. */
+function isLongerThan(text: string, bytesMax: number): boolean {
+  if (text.length > bytesMax) return true;
+  return text.length * UTF8_BYTES_PER_UNIT_MAX > bytesMax && utf8Bytes(text) > bytesMax;
+}
+
+function utf8Bytes(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // Each half of a surrogate pair stands for two of the four bytes.
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3;
+  }
+  return bytes;
+}
+
+function base64Bytes(text: string): number {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return Math.floor(text.length / 4) * 3 - padding;
+}

@@ -1,0 +1,91 @@
+/**
+ * What a transaction must keep to beyond the types of its fields: which requests may be in it, and
+ * that all its keys are in one partition. Doors, router and primary ask here, so that they answer alike.
+ *
+ * @module
+ */
+import { KvError } from "../base/errors.ts";
+import { TRANSACTION_REQUESTS_MAX } from "../base/limits.ts";
+import type { KeyRequest, Message, PlainRequest } from "../wire/messages.ts";
+import { badRequest, errorReply, quote } from "../operations/operation.ts";
+import { OPERATIONS } from "../operations/table.ts";
+import { partitionOf } from "../cluster/position.ts";
+
+/** Of a request inside a transaction: what only the transaction as a whole can have. */
+const OF_THE_WHOLE = ["lane", "op", "again", "acks", "timeout_ms"] as const;
+
+/** The requests inside a transaction that {@linkcode checkTransaction} has let through. */
+export function plainRequests(request: Message<"transaction">): readonly PlainRequest[] {
+  return request.requests as readonly PlainRequest[];
+}
+
+/** Whether a request changes nothing, so that sending it twice does no harm. */
+export function onlyReads(request: KeyRequest): boolean {
+  if (request.req_type !== "transaction") return OPERATIONS[request.req_type].kind === "read";
+  return plainRequests(request).every(onlyReads);
+}
+
+/** Every key that a transaction names, `key` first; some may come twice. */
+export function* transactionKeys(request: Message<"transaction">): Generator<string, void, void> {
+  yield request.key;
+  for (const [key] of request.checks ?? []) yield key;
+  for (const { key } of request.requests) yield key;
+}
+
+/**
+ * Checks what a transaction is made of; sizes of keys and values are `request_checks.ts`.
+ *
+ * @throws {KvError} `bad_request`, `transaction_too_large`
+ */
+export function checkTransaction(request: Message<"transaction">): void {
+  checkCount(request.requests.length, "requests");
+  checkCount(request.checks?.length ?? 0, "checks");
+  for (const [i, step] of plainRequests(request).entries()) {
+    const { req_type: what }: { req_type: string } = step;
+    if (what === "transaction" || what === "watch_get" || !Object.hasOwn(OPERATIONS, what)) {
+      throw badRequest(request, `requests[${i}]: ${what} cannot be inside a transaction`);
+    }
+    for (const name of OF_THE_WHOLE) {
+      if ((step as { [field: string]: unknown })[name] !== undefined) {
+        throw badRequest(
+          request,
+          `requests[${i}]: "${name}" belongs to the transaction as a whole`,
+        );
+      }
+    }
+    if ("consistency" in step && step.consistency !== undefined && step.consistency !== "strong") {
+      throw badRequest(
+        request,
+        `requests[${i}]: reads inside a transaction are strong, given "${step.consistency}"`,
+      );
+    }
+  }
+}
+
+/** @throws {KvError} `transaction_too_large` */
+function checkCount(count: number, what: "requests" | "checks"): void {
+  if (count <= TRANSACTION_REQUESTS_MAX) return;
+  throw new KvError(
+    "transaction_too_large",
+    `transaction: "${what}" may have ${TRANSACTION_REQUESTS_MAX} elements, and has ${count}`,
+  );
+}
+
+/** The error of a transaction whose keys are in several partitions, so that no primary has them all. */
+export function whyCrossing(
+  request: KeyRequest,
+  partitionCount: number,
+): Message<"error"> | undefined {
+  if (request.req_type !== "transaction") return undefined;
+  const wanted = partitionOf(request.key, partitionCount);
+  for (const key of transactionKeys(request)) {
+    if (partitionOf(key, partitionCount) === wanted) continue;
+    return errorReply(
+      "cross_partition",
+      `transaction: ${quote(request.key)} and ${quote(key)} are not in one partition; keys with ` +
+        'the same {tag} in them always are, such as "user:{42}:name" and "user:{42}:mail"',
+      { keys: [request.key, key] },
+    );
+  }
+  return undefined;
+}

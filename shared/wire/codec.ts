@@ -1,0 +1,211 @@
+/**
+ * One line of the JSON wire as a message of the table, and messages as lines. Framing is
+ * `framing.ts`, sizes of keys and values are `request_checks.ts`.
+ *
+ * Invariant: a message that comes out has the fields and types that the table names; an optional
+ * field is absent or has its type, never null. Of fields that the table does not name it has at most
+ * a few: they cost the memory and the time of whoever keeps the message or passes it on.
+ *
+ * @module
+ */
+import { NO_VALUE } from "../base/entry.ts";
+import { KvError } from "../base/errors.ts";
+import {
+  ID_CHARACTERS_MAX,
+  TRANSACTION_REQUESTS_MAX,
+  UNKNOWN_FIELDS_CHARACTERS_MAX,
+} from "../base/limits.ts";
+import type { KeyRequest, Message, MessageType, Reply } from "./messages.ts";
+import { isExact, MESSAGES, whyInvalid } from "./messages.ts";
+import { OPERATIONS } from "../operations/table.ts";
+import { encodeValue } from "../schema/value_codec.ts";
+import { wireForm } from "./wire_form.ts";
+
+/** What a request and its reply have in common. */
+export type MessageId = number | string;
+
+/**
+ * The message of a line, or undefined after calling `onInvalid` with what is wrong and the id, where
+ * the line has one.
+ */
+export function decodeMessage(
+  line: string,
+  onInvalid: (error: KvError, id: MessageId | undefined) => void,
+): Message | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(line);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    onInvalid(badRequest(`a message must be one JSON object a line: ${why}`, cause), undefined);
+    return undefined;
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    onInvalid(badRequest("a message must be a JSON object"), undefined);
+    return undefined;
+  }
+  const message = parsed as Record<string, unknown>;
+  const { id } = message;
+  const isPlain = (id === undefined || isId(id)) && message.req_type !== "transaction";
+  if (isPlain && isExact(message)) return message as Message;
+  if (id === null) delete message.id;
+  const why = whyIdInvalid(id) ?? whyInvalid(message);
+  if (why !== undefined) {
+    onInvalid(badRequest(why), isId(id) ? id : undefined);
+    return undefined;
+  }
+  dropNulls(message);
+  if (message.req_type === "transaction") {
+    try {
+      message.requests = decodeSteps(message.requests as readonly unknown[]);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      onInvalid(error, isId(id) ? id : undefined);
+      return undefined;
+    }
+  }
+  const isLong = line.length > UNKNOWN_FIELDS_CHARACTERS_MAX;
+  return (isLong ? withoutUnknown(message) : message) as Message;
+}
+
+/**
+ * A request that came inside another one, without the fields that nobody knows and without an id.
+ *
+ * @throws {KvError} `bad_request`
+ */
+export function decodeInner(value: unknown): KeyRequest {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw badRequest("a request must be a JSON object");
+  }
+  const message = { ...value, id: undefined } as Record<string, unknown>;
+  const why = whyInvalid(message);
+  if (why !== undefined) throw badRequest(why);
+  const { req_type: type } = message;
+  if (!Object.hasOwn(OPERATIONS, type as string)) {
+    throw badRequest(`${type}: only operations on keys can be inside another request`);
+  }
+  dropNulls(message);
+  if (type === "transaction") message.requests = decodeSteps(message.requests as unknown[]);
+  return withoutUnknown(message) as unknown as KeyRequest;
+}
+
+function decodeSteps(steps: readonly unknown[]): KeyRequest[] {
+  if (steps.length > TRANSACTION_REQUESTS_MAX) {
+    throw new KvError(
+      "transaction_too_large",
+      `transaction: "requests" may have ${TRANSACTION_REQUESTS_MAX} elements, and has ${steps.length}`,
+    );
+  }
+  return steps.map((step, i) => {
+    // Before it is looked into: it could nest for ever.
+    const nested = typeof step === "object" && step !== null &&
+      (step as { req_type?: unknown }).req_type === "transaction";
+    if (nested) {
+      throw badRequest(`transaction: requests[${i}]: transaction cannot be inside a transaction`);
+    }
+    try {
+      return decodeInner(step);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      throw new KvError(error.code, `transaction: requests[${i}]: ${error.message}`);
+    }
+  });
+}
+
+function whyIdInvalid(id: unknown): string | undefined {
+  if (typeof id === "number" && !Number.isFinite(id)) {
+    return `"id" must be a number that JSON can carry back`;
+  }
+  if (typeof id === "string" && id.length > ID_CHARACTERS_MAX) {
+    return `"id" may have ${ID_CHARACTERS_MAX} characters, and this one has ${id.length}`;
+  }
+  return undefined;
+}
+
+/** A message as a line, without the newline. `id` takes the place of the message's own. */
+export function encodeWithId(message: object & { id?: unknown }, id: MessageId): string {
+  const wire = wireForm(message);
+  if (wire.id !== undefined) return JSON.stringify({ ...wire, id });
+  const text = JSON.stringify(wire);
+  // The id is put before the first field: cheaper than a copy of the object.
+  return text.length === 2 ? `{"id":${idText(id)}}` : `{"id":${idText(id)},` + text.slice(1);
+}
+
+/** A reply as a line, without the newline. The commonest ones are put together by hand. */
+export function encodeReply(reply: Reply, id: MessageId | undefined): string {
+  if (id === undefined) {
+    return JSON.stringify(wireForm(reply.id === undefined ? reply : without(reply)));
+  }
+  if (reply.req_type === "data" && reply.bytes !== undefined) return encodeData(reply, id);
+  if (isPlainAck(reply)) {
+    return `{"id":${idText(id)},"req_type":"ack","message":"success","version":${reply.version}}`;
+  }
+  return encodeWithId(reply, id);
+}
+
+/** A value with what is known of it: every field of `data`, in one pass and without a copy. */
+function encodeData(reply: Message<"data">, id: MessageId): string {
+  const { bytes = NO_VALUE, version, timestamp, expires_at, content_type } = reply;
+  const encoded = encodeValue(bytes);
+  let text = `{"id":${idText(id)},"req_type":"data","message":`;
+  text += "value" in encoded
+    ? JSON.stringify(encoded.value)
+    // Base64 has nothing that JSON escapes.
+    : `"","value64":"${encoded.value64}"`;
+  if (version !== undefined) text += `,"version":${version}`;
+  if (timestamp !== undefined) text += `,"timestamp":${timestamp}`;
+  if (expires_at !== undefined) text += `,"expires_at":${expires_at}`;
+  if (content_type !== undefined) text += `,"content_type":${JSON.stringify(content_type)}`;
+  return text + "}";
+}
+
+/** Whether an acknowledgement says its version and no more. Fields that are absent may be undefined. */
+function isPlainAck(reply: Reply): reply is Message<"ack"> & { version: number } {
+  if (reply.req_type !== "ack" || reply.message !== "success") return false;
+  if (reply.version === undefined) return false;
+  for (const name in reply) {
+    if (name === "req_type" || name === "message" || name === "version" || name === "id") continue;
+    if ((reply as Record<string, unknown>)[name] !== undefined) return false;
+  }
+  return true;
+}
+
+function without(reply: Reply): Reply {
+  return { ...reply, id: undefined };
+}
+
+function idText(id: MessageId): string {
+  return typeof id === "number" ? String(id) : JSON.stringify(id);
+}
+
+function isId(id: unknown): id is MessageId {
+  return (typeof id === "string" && id.length <= ID_CHARACTERS_MAX) ||
+    (typeof id === "number" && Number.isFinite(id));
+}
+
+function badRequest(message: string, cause?: unknown): KvError {
+  return new KvError("bad_request", message, cause === undefined ? {} : { cause });
+}
+
+/** An optional field that is null is absent, so that nobody else needs to look for null. */
+function dropNulls(message: Record<string, unknown>): void {
+  const { fields } = MESSAGES[message.req_type as MessageType];
+  for (const name in fields) {
+    if (
+      message[name] === null && (fields as Record<string, { optional: boolean }>)[name]?.optional
+    ) {
+      delete message[name];
+    }
+  }
+}
+
+function withoutUnknown(message: Record<string, unknown>): Record<string, unknown> {
+  const { req_type: type, id } = message;
+  const known: Record<string, unknown> = id === undefined ? {} : { id };
+  known.req_type = type;
+  for (const name in MESSAGES[type as MessageType].fields) {
+    const value = message[name];
+    if (value !== undefined) known[name] = value;
+  }
+  return known;
+}

@@ -1,0 +1,175 @@
+/**
+ * Cuts a byte stream into lines: the frames of the JSON wire. It is fed bytes and gives texts; it
+ * never touches a socket and does not know what a line says.
+ *
+ * Invariants: what comes out does not depend on how the bytes were cut into pieces; memory is
+ * bounded by the frame limit and by what one piece held. A line that is not UTF-8 costs that line
+ * alone. A line that is too long ends the stream, since nobody knows where the next one begins.
+ *
+ * @module
+ */
+import { KvError } from "../base/errors.ts";
+import { FRAME_BYTES_MAX } from "../base/limits.ts";
+
+const NEWLINE = 10;
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Bytes in, lines out. */
+export class LineFramer {
+  readonly #frameBytesMax: number;
+  /** Whole lines that were not taken yet: texts of one or more lines, each ended by a newline. */
+  #blocks: (string | KvError)[] = [];
+  #block = "";
+  #at = 0;
+  /** The beginning of a line whose newline has not come. */
+  #partial: Uint8Array | undefined;
+  #partialBytes = 0;
+  #broken = false;
+
+  constructor(frameBytesMax: number = FRAME_BYTES_MAX) {
+    this.#frameBytesMax = frameBytesMax;
+  }
+
+  /** Bytes of a line that has begun and not ended. */
+  get partialBytes(): number {
+    return this.#partialBytes;
+  }
+
+  /** True once a line was too long; what comes then is ignored. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /**
+   * Feeds bytes and calls `onLine` for each line that they complete, newline and blank lines left
+   * out.
+   *
+   * @throws {KvError} `bad_request` for a line that is not UTF-8 (another call goes on behind it),
+   * `frame_too_large` for one over the limit
+   */
+  push(bytes: Uint8Array, onLine: (text: string) => void): void {
+    this.feed(bytes);
+    for (let line = this.next(); line !== undefined; line = this.next()) {
+      if (typeof line !== "string") throw line;
+      onLine(line);
+    }
+  }
+
+  /** Takes bytes in; their array is free afterwards. Returns true where they ended a line. */
+  feed(bytes: Uint8Array): boolean {
+    if (this.#broken) return false;
+    const firstEnd = bytes.indexOf(NEWLINE);
+    if (firstEnd < 0) {
+      this.#keep(bytes);
+      return false;
+    }
+    let from = 0;
+    if (this.#partialBytes > 0) {
+      from = firstEnd + 1;
+      this.#keep(bytes.subarray(0, from));
+      if (this.#broken) return true;
+      this.#takePartial();
+    }
+    const to = bytes.lastIndexOf(NEWLINE) + 1;
+    if (from < to) this.#takeLines(bytes.subarray(from, to));
+    if (to < bytes.length) this.#keep(bytes.subarray(to));
+    return true;
+  }
+
+  /** The next line, or what is wrong with it; undefined where more bytes are needed. */
+  next(): string | KvError | undefined {
+    for (;;) {
+      while (this.#at < this.#block.length) {
+        const end = this.#block.indexOf("\n", this.#at);
+        const line = this.#block.slice(this.#at, end);
+        this.#at = end + 1;
+        if (line !== "" && line !== "\r") return line;
+      }
+      const block = this.#blocks.shift();
+      if (typeof block !== "string") {
+        this.#block = "";
+        this.#at = 0;
+        return block;
+      }
+      this.#block = block;
+      this.#at = 0;
+    }
+  }
+
+  /** Appends to the line that has begun. */
+  #keep(bytes: Uint8Array): void {
+    const size = this.#partialBytes + bytes.length;
+    // The newline itself does not count, but only a complete line has one.
+    if (
+      size > this.#frameBytesMax + 1 || (size > this.#frameBytesMax && bytes.at(-1) !== NEWLINE)
+    ) {
+      this.#refuse();
+      return;
+    }
+    let partial = this.#partial;
+    if (partial === undefined) {
+      partial = bytes.slice();
+    } else if (size <= partial.length) {
+      partial.set(bytes, this.#partialBytes);
+    } else {
+      // Doubling, so that a line that comes in single bytes costs a copy of each byte or two.
+      const grown = new Uint8Array(Math.max(size, partial.length * 2));
+      grown.set(partial.subarray(0, this.#partialBytes));
+      grown.set(bytes, this.#partialBytes);
+      partial = grown;
+    }
+    this.#partial = partial;
+    this.#partialBytes = size;
+  }
+
+  #takePartial(): void {
+    const line = this.#partial?.subarray(0, this.#partialBytes);
+    this.#partial = undefined;
+    this.#partialBytes = 0;
+    if (line !== undefined) this.#takeLines(line);
+  }
+
+  /** Whole lines: decoded in one go where nothing is wrong with any of them. */
+  #takeLines(lines: Uint8Array): void {
+    if (lines.length > this.#frameBytesMax) {
+      this.#takeOneByOne(lines);
+      return;
+    }
+    try {
+      this.#blocks.push(decoder.decode(lines));
+    } catch {
+      this.#takeOneByOne(lines);
+    }
+  }
+
+  #takeOneByOne(lines: Uint8Array): void {
+    let from = 0;
+    while (from < lines.length && !this.#broken) {
+      const to = lines.indexOf(NEWLINE, from) + 1;
+      if (to - from > this.#frameBytesMax + 1) {
+        this.#refuse();
+        return;
+      }
+      try {
+        this.#blocks.push(decoder.decode(lines.subarray(from, to)));
+      } catch (cause) {
+        this.#blocks.push(
+          new KvError("bad_request", "a message must be UTF-8, and this line is not", { cause }),
+        );
+      }
+      from = to;
+    }
+  }
+
+  #refuse(): void {
+    this.#broken = true;
+    this.#partial = undefined;
+    this.#partialBytes = 0;
+    this.#blocks.push(
+      new KvError(
+        "frame_too_large",
+        `a message may have ${this.#frameBytesMax} bytes, and this one has more`,
+      ),
+    );
+  }
+}

@@ -1,0 +1,540 @@
+/**
+ * Every message of the JSON wire, in one append-only table: name, fields, direction, since which
+ * protocol version. The types that the code uses are derived from the table, and so are the checks
+ * that a received object must pass. Unknown fields are ignored; a field is never renamed or reused.
+ *
+ * @module
+ */
+import type { ClusterMap, ClusterMapDelta, PartitionConfig } from "../cluster/cluster_map.ts";
+import {
+  any,
+  array,
+  type Field,
+  field,
+  type FieldsObject,
+  flag,
+  localBytes,
+  number,
+  object,
+  oneOf,
+  optional,
+  text,
+  uint,
+} from "../schema/fields.ts";
+import { operationMessages, type OperationName } from "../operations/table.ts";
+import {
+  isClusterMap,
+  isClusterMapDelta,
+  isPartition,
+  isPartitionConfig,
+  isTerm,
+  isTextList,
+  isUint,
+} from "../cluster/map_shape.ts";
+
+/** The version of the wire that this code speaks. */
+export const PROTOCOL_VERSION = 1;
+
+const texts = field<readonly string[]>("an array of strings", isTextList);
+const from1 = field<number>("a whole number from 1", (v) => isUint(v) && v > 0);
+const partition = field<number>("the number of a partition", isPartition);
+const term = field<number>("a term", isTerm);
+const partitionConfig = field<PartitionConfig>("a partition's configuration", isPartitionConfig);
+const clusterMap = field<ClusterMap>("a cluster map", isClusterMap);
+
+/** An array of arrays that begin with a partition and go on with what the checks let through. */
+const tuples = <T>(requires: string, ...checks: ((value: unknown) => boolean)[]) =>
+  field<readonly T[]>(
+    `an array of ${requires}`,
+    (value) =>
+      Array.isArray(value) &&
+      value.every((item) =>
+        Array.isArray(item) && isPartition(item[0]) && checks.every((is, i) => is(item[i + 1]))
+      ),
+  );
+/** How a write is acknowledged: by all in-sync copies, or by the primary's own disk alone. */
+export type Acks = "all" | "primary";
+/** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
+export type Consistency = "strong" | "replica" | "cached";
+
+/**
+ * An entry on the wire: key, seq, term, flags, timestamp, expiry, value as text, and, where the
+ * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "". A
+ * content type is in a ninth place, the eighth then being null where the value is text.
+ */
+export type WireEntry =
+  | readonly [string, number, number, number, number, number, string]
+  | readonly [string, number, number, number, number, number, string, string]
+  | readonly [string, number, number, number, number, number, string, string | null, string];
+
+/** What a node's disk holds of one partition: partition, term, last seq, 1 where it is damaged. */
+export type HeldPartition = readonly [
+  partition: number,
+  term: number,
+  lastSeq: number,
+  damaged: 0 | 1,
+];
+
+const key = { key: text };
+/** Which keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
+const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
+const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
+
+/** Who sends a message to whom. */
+export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
+
+interface MessageSpec {
+  since: number;
+  direction: Direction;
+  fields: Record<string, Field<unknown>>;
+}
+
+function message<F extends Record<string, Field<unknown>>>(
+  since: number,
+  direction: Direction,
+  fields: F,
+): { since: number; direction: Direction; fields: F } {
+  return { since, direction, fields };
+}
+
+/** The table. Add at the end of a group; never remove. */
+export const MESSAGES = {
+  // Any peer, first.
+  hello: message(1, "request", {
+    protocol: uint,
+    role: oneOf("client", "node", "gateway", "coordinator"),
+    node: optional(text),
+    cluster_id: optional(text),
+    secret: optional(text),
+    /** To a node: which one the caller believes to talk to. Another may have its address by now. */
+    to: optional(text),
+  }),
+  ping: message(1, "request", {}),
+
+  // Operations on keys: see operations/table.ts.
+  ...operationMessages(),
+
+  // Directory.
+  get_map: message(1, "request", { epoch: optional(uint) }),
+  list_nodes: message(1, "request", {}),
+  get_nodes_for_key: message(1, "request", key),
+  stats: message(1, "request", {}),
+  /** The keys of one partition, in key order, after `after`; for export. Asked of its primary. */
+  scan_partition: message(1, "request", {
+    partition: uint,
+    after: optional(text),
+    limit: optional(uint),
+    ...requestOptions,
+  }),
+
+  /**
+   * A page of a picture of one partition, as of one seq, for backups. Asked of its primary, and with
+   * `picture` (the last page's `next`) of the same node. Answered by `entries` with `seq` and `term`.
+   */
+  backup_partition: message(1, "request", {
+    partition: uint,
+    picture: optional(text),
+    timeout_ms: optional(uint),
+  }),
+
+  /** A page of the keys of the whole cluster, in order. Answered by `entries`. */
+  scan: message(1, "request", {
+    ...bounds,
+    after: optional(text),
+    limit: optional(uint),
+    reverse: optional(flag),
+    values: optional(flag),
+    timeout_ms: optional(uint),
+  }),
+  /** How many keys of the whole cluster there are between the bounds. Answered by `result`. */
+  count: message(1, "request", { ...bounds, timeout_ms: optional(uint) }),
+  /**
+   * Takes away every key between the bounds, of which one must be given (`prefix: ""`: all keys), each by
+   * itself. Answered by `result`: how many were `deleted`, and where the time came near its end, `next`,
+   * to be given as `after`.
+   */
+  delete_matching: message(1, "request", {
+    ...bounds,
+    after: optional(text),
+    timeout_ms: optional(uint),
+  }),
+  /** As `scan`, of the partitions alone that the node is primary of. */
+  scan_node: message(1, "request", {
+    ...bounds,
+    /** Which ones: see `partition_set.ts`. Default: all. */
+    partitions: optional(text),
+    after: optional(text),
+    limit: optional(uint),
+    reverse: optional(flag),
+    values: optional(flag),
+    timeout_ms: optional(uint),
+  }),
+  /**
+   * As `count`, of the partitions alone that the node is primary of, as far as it comes. Answered by
+   * `result`: `count`, the `partitions` that were counted to their end, and the partition `at` which it
+   * stopped, behind the key `after`.
+   */
+  count_node: message(1, "request", {
+    ...bounds,
+    partitions: optional(text),
+    /** The partition to begin with, behind `after`. */
+    at: optional(uint),
+    after: optional(text),
+    timeout_ms: optional(uint),
+  }),
+  /** Requests that have nothing to do with each other, each by itself and in no order. */
+  batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),
+
+  // Replies. `message` is ancestor A's name for what comes back.
+  ack: message(1, "reply", {
+    message: optional(text),
+    version: optional(uint),
+    /** The value before, where it was asked for and there was one. */
+    previous: optional(text),
+    previous64: optional(text),
+    previous_bytes: localBytes,
+    /** Whether the key was not there before, where that was asked for. */
+    created: optional(flag),
+  }),
+  data: message(1, "reply", {
+    message: optional(text),
+    value64: optional(text),
+    bytes: localBytes,
+    version: optional(uint),
+    timestamp: optional(uint),
+    expires_at: optional(uint),
+    content_type: optional(text),
+  }),
+  error: message(1, "reply", {
+    code: text,
+    message: text,
+    detail: optional(object<unknown>()),
+    /** The lane remembers this refusal: no attempt of the request has happened or is going to. */
+    settled: optional(flag),
+  }),
+  /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
+  result: message(1, "reply", { result: any, version: optional(uint) }),
+  map: message(1, "reply", { map: clusterMap }),
+  entries: message(1, "reply", {
+    entries: array<WireEntry>(),
+    /** Absent when the end was reached; else what to pass as `after`. */
+    next: optional(text),
+    /** Of `scan_node`: the partitions that it speaks for. */
+    partitions: optional(text),
+    /** Of `backup_partition`: which writes the picture holds, and the partition's term then. */
+    seq: optional(uint),
+    term: optional(uint),
+  }),
+
+  // Between nodes: replication. `p` is a partition; see docs/replication.md.
+  /** Asks a copy where it stands; carries the configuration, which the copy adopts if newer. */
+  align_query: message(1, "peer", {
+    p: partition,
+    config: partitionConfig,
+    epoch: uint,
+    stream: uint,
+  }),
+  align_info: message(1, "peer", {
+    p: partition,
+    term,
+    stream: uint,
+    last_term: term,
+    commit: uint,
+    last: uint,
+    /** Keys written beyond `commit`; absent where there are too many to list: send everything. */
+    suspects: optional(texts),
+  }),
+  /** Opens the stream: live writes from `next` on follow in it. */
+  align_begin: message(1, "peer", { p: partition, term, stream: uint, next: from1, full: flag }),
+  /**
+   * A piece of the partition. With `full`, everything between `after` (exclusive; absent: the
+   * beginning) and `upto` (inclusive; absent: the end), as of `seq`; else the entries alone.
+   */
+  align_chunk: message(1, "peer", {
+    p: partition,
+    term,
+    stream: uint,
+    seq: uint,
+    after: optional(text),
+    upto: optional(text),
+    full: flag,
+    entries: array<WireEntry>(),
+    /** Keys that the primary does not have. */
+    absent: optional(texts),
+  }),
+  align_end: message(1, "peer", {
+    p: partition,
+    term,
+    stream: uint,
+    last: uint,
+    commit: uint,
+    horizon: uint,
+  }),
+  /** A new configuration of the same primary, for a copy whose stream stands. */
+  new_term: message(1, "peer", {
+    p: partition,
+    config: partitionConfig,
+    epoch: uint,
+    stream: uint,
+  }),
+  /** Live writes: several partitions in one frame. */
+  append: message(1, "peer", {
+    // Each entry is looked at by whoever takes it over.
+    parts: tuples<
+      readonly [
+        partition: number,
+        term: number,
+        stream: number,
+        commit: number,
+        entries: readonly WireEntry[],
+      ]
+    >("[partition, term, stream, commit, entries]", isTerm, isUint, isUint, Array.isArray),
+  }),
+  /** On disk at the copy, up to seq. */
+  appended: message(1, "peer", {
+    acks: tuples<readonly [partition: number, term: number, stream: number, seq: number]>(
+      "[partition, term, stream, seq]",
+      isTerm,
+      isUint,
+      isUint,
+    ),
+  }),
+  /** The copy cannot follow this stream (gap, other term): the primary asks anew. */
+  stream_refused: message(1, "peer", {
+    p: partition,
+    term,
+    stream: uint,
+    reason: text,
+    /** Asking again will not help while the copy is in sync: it is to be filled as a learner. */
+    hopeless: optional(flag),
+  }),
+  /** A read without a lease: do you still know me as primary of these terms? */
+  confirm: message(1, "peer", {
+    round: uint,
+    parts: tuples<readonly [partition: number, term: number]>("[partition, term]", isTerm),
+  }),
+  confirmed: message(1, "peer", {
+    round: uint,
+    refused: field<readonly number[]>(
+      "an array of partitions",
+      (value) => Array.isArray(value) && value.every(isPartition),
+    ),
+  }),
+  /** Same seq, same content? Sent when nothing is in flight. */
+  digest: message(1, "peer", {
+    p: partition,
+    term,
+    stream: uint,
+    seq: uint,
+    count: uint,
+    digest: uint,
+  }),
+  /** The copy has written so many chunks of the stream: the primary may send more. */
+  align_progress: message(1, "peer", { p: partition, term, stream: uint, chunks: uint }),
+  digest_differs: message(1, "peer", {
+    p: partition,
+    term,
+    stream: uint,
+    count: uint,
+    digest: uint,
+  }),
+
+  // Between a node and the coordinator.
+  register: message(1, "member", {
+    node: text,
+    /** Random per process; tells two processes with one folder apart. */
+    instance: text,
+    incarnation: uint,
+    host: text,
+    port: uint,
+    http_port: uint,
+    zone: text,
+    weight: number,
+    /** Absent for a folder that belongs to no cluster yet. */
+    cluster_id: optional(text),
+    memory: optional(flag),
+    /** The only cluster that such a folder is to become part of; absent: any. */
+    cluster_name: optional(text),
+    held: array<HeldPartition>(),
+  }),
+  registered: message(1, "member", { map: clusterMap, heartbeat_port: uint }),
+  map_delta: message(1, "push", {
+    delta: field<ClusterMapDelta>("a change of a cluster map", isClusterMapDelta),
+  }),
+  caught_up: message(1, "member", { p: partition, term, node: text }),
+  lagging: message(1, "member", { p: partition, term, node: text, reason: text }),
+  /** The copy found its own data damaged: take it out and fill it anew. */
+  damaged: message(1, "member", { p: partition, term }),
+  handover: message(1, "push", { p: partition, term, to: text }),
+  drained: message(1, "member", { p: partition, term }),
+  /**
+   * The primary drained, heard nothing and serves again, asking its copies for each read. The
+   * coordinator answers with a new term for the same primary, after which its lease counts again.
+   */
+  resumed: message(1, "member", { p: partition, term }),
+  /** The node wishes to go: empty it of primaries and copies. Answered by `left` when it holds none that matter. */
+  leave: message(1, "member", {
+    /**
+     * The process ends but will come back to its data: hand over its primaries only, leave its
+     * copies where they are, keep it in the node list. `left` follows when it is primary of nothing,
+     * or of nothing that another in-sync copy could take. Registering again ends this.
+     */
+    stopping: optional(flag),
+  }),
+  left: message(1, "push", {}),
+  /**
+   * Register again: the coordinator does not know this node as a live member, or wishes to know what it
+   * holds by now.
+   */
+  register_again: message(1, "push", {}),
+  /**
+   * An operator's order to the coordinator: make a copy primary although it may lack acknowledged
+   * writes. Of every partition that nobody can serve, or of one; the named node's copy, or the best.
+   * Answered by `result` with a list of `{partition, node, term, last_seq}`, the last two as the chosen
+   * copy's node has told.
+   */
+  force: message(1, "member", { partition: optional(uint), node: optional(text) }),
+
+  // Datagrams; the first two also travel over the TCP session where UDP is blocked.
+  heartbeat: message(1, "datagram", {
+    node: text,
+    incarnation: uint,
+    instance: text,
+    sent: number,
+    epoch: uint,
+  }),
+  heartbeat_ack: message(1, "datagram", { node: text, instance: text, sent: number, epoch: uint }),
+  /** `cluster` is an id, `name` a cluster's name; `pad` makes it as long as any answer. */
+  discover: message(1, "datagram", {
+    cluster: optional(text),
+    nonce: text,
+    name: optional(text),
+    pad: optional(text),
+  }),
+  /** `host` is empty where the coordinator is to be reached by the address that this comes from. */
+  discovered: message(1, "datagram", {
+    cluster: text,
+    host: text,
+    port: uint,
+    nonce: text,
+    name: text,
+    instance: text,
+  }),
+
+  // A gateway's cache.
+  invalidate: message(1, "push", { keys: texts }),
+} as const satisfies Record<string, MessageSpec>;
+
+/** The name of a message. */
+export type MessageType = keyof typeof MESSAGES;
+
+/** A message of one type, as an object of the wire. */
+export type Message<M extends MessageType = MessageType> = M extends MessageType ?
+    & { req_type: M; id?: number | string | undefined }
+    & FieldsObject<(typeof MESSAGES)[M]["fields"]>
+  : never;
+
+/** What a server answers a request with. */
+export type Reply = Message<"ack" | "data" | "error" | "result" | "map" | "entries">;
+
+/** What a client may ask. */
+export type Request = Message<
+  | OperationName
+  | "hello"
+  | "ping"
+  | "get_map"
+  | "list_nodes"
+  | "get_nodes_for_key"
+  | "stats"
+  | "scan_partition"
+  | "backup_partition"
+  | "scan"
+  | "count"
+  | "delete_matching"
+  | "scan_node"
+  | "count_node"
+  | "batch"
+>;
+
+/** A read or write of one key, or a transaction. */
+export type KeyRequest = Message<OperationName>;
+
+/** What may be inside a transaction. */
+export type PlainRequest = Message<Exclude<OperationName, "transaction" | "watch_get">>;
+
+/** Messages between nodes about one partition, `append` and `appended` taken apart. */
+export type PeerMessage = Message<
+  | "align_query"
+  | "align_info"
+  | "align_begin"
+  | "align_chunk"
+  | "align_end"
+  | "new_term"
+  | "stream_refused"
+  | "align_progress"
+  | "digest"
+  | "digest_differs"
+>;
+
+/**
+ * Why an object is not a message of the table, as an English clause, or undefined where it is one.
+ * JSON null counts as absent only for an optional field.
+ */
+export function whyInvalid(message: Record<string, unknown>): string | undefined {
+  const type = message.req_type;
+  if (typeof type !== "string") return `"req_type" must be a string`;
+  const spec: MessageSpec | undefined = Object.hasOwn(MESSAGES, type)
+    ? MESSAGES[type as MessageType]
+    : undefined;
+  if (spec === undefined) return `unknown req_type ${JSON.stringify(type.slice(0, 64))}`;
+  const { id } = message;
+  if (id !== undefined && id !== null && typeof id !== "number" && typeof id !== "string") {
+    return `${type}: "id" must be a number or a string`;
+  }
+  for (const name in spec.fields) {
+    const wanted = spec.fields[name];
+    const value = message[name];
+    if (wanted === undefined || (wanted.optional && (value === undefined || value === null))) {
+      continue;
+    }
+    if (!wanted.is(value)) {
+      return value === undefined
+        ? `${type}: "${name}" is missing; it must be ${wanted.requires}`
+        : `${type}: "${name}" must be ${wanted.requires}`;
+    }
+  }
+  return undefined;
+}
+
+/** The fields of a message by name, and how many of them must be there. */
+interface FieldChecks {
+  // A map: an object would find what every object has, under the name that a peer chose.
+  readonly fields: ReadonlyMap<string, Field<unknown>>;
+  readonly required: number;
+}
+
+const CHECKS: ReadonlyMap<string, FieldChecks> = new Map(
+  Object.entries<MessageSpec>(MESSAGES).map(([type, { fields }]) => [type, {
+    fields: new Map(Object.entries(fields)),
+    required: Object.values(fields).filter(({ optional }) => !optional).length,
+  }]),
+);
+
+/**
+ * Whether an object is a message of the table with no field but those of the table (and any `id`), none
+ * of them null. It looks at the fields that are there, and not at the many that could be: what nearly
+ * every message passes. Of any other, {@linkcode whyInvalid} tells.
+ */
+export function isExact(message: Record<string, unknown>): boolean {
+  const checks = CHECKS.get(message.req_type as string);
+  if (checks === undefined) return false;
+  let missing = checks.required;
+  for (const name in message) {
+    if (name === "req_type" || name === "id") continue;
+    const wanted = checks.fields.get(name);
+    const value = message[name];
+    if (wanted === undefined || value === null || !wanted.is(value)) return false;
+    if (!wanted.optional) missing--;
+  }
+  return missing === 0;
+}

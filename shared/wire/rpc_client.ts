@@ -1,0 +1,458 @@
+/**
+ * The asking side of requests and replies: one address, one connection on which many requests are
+ * under way at once. It connects at the first use and from then on by itself, with growing pauses.
+ *
+ * Invariants: `done` is called exactly once for each request, and never from inside `request` or
+ * `close`. What comes of a request says what is known of it: `unavailable`, `overloaded` and
+ * `timeout` from here mean that it was certainly not sent; `outcome_unknown` that it was handed to
+ * a connection which then broke, or that its deadline passed. A reply that comes too late is
+ * dropped.
+ *
+ * @module
+ */
+import { type Clock, setPeriodic, type Timer } from "../platform/clock.ts";
+import { encodeWithId } from "./codec.ts";
+import { Connection } from "./connection.ts";
+import { fromErrorReply, toErrorReply } from "./error_reply.ts";
+import { type ErrorCode, KvError } from "../base/errors.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  CONNECTING_REQUESTS_MAX,
+  DEADLINE_SCAN_MS,
+  HELLO_TIMEOUT_MS,
+  RECONNECT_MS_MAX,
+  RECONNECT_MS_MIN,
+  REQUEST_QUEUE_BYTES_MAX,
+  RPC_PING_MS,
+  RPC_SILENCE_MS_MAX,
+} from "../base/limits.ts";
+import { type Message, MESSAGES, type Reply } from "./messages.ts";
+import { type Random, randomFraction } from "../platform/random.ts";
+import { type Address, formatAddress, type Stream, type Transport } from "../platform/transport.ts";
+
+/** What a client needs. */
+export interface RpcClientDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+}
+
+/** What a client calls. */
+export interface RpcClientHandlers {
+  /** A message that answers no request. */
+  onPush?(message: Message): void;
+  /** Connected, and `hello` was accepted. */
+  onUp?(): void;
+  /** Follows each `onUp`, once the connection has ended; `reason` where something went wrong. */
+  onDown?(reason: Error | undefined): void;
+  /** Requests are under way and nothing has come for a while. Repeated while that lasts. */
+  onSilence?(silentMs: number): void;
+}
+
+/** Options of a client. */
+export interface RpcClientOptions {
+  /**
+   * Ping a connection that is up again and again, whether it owes anything or not: for a client that
+   * relies on what it is told unasked. Default false.
+   */
+  readonly keepAlive?: boolean;
+}
+
+/** Takes a request's reply. */
+export type Done = (reply: Reply) => void;
+
+interface Pending {
+  readonly message: object & { id?: unknown };
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
+  readonly done: Done;
+}
+
+/** Ids of the client's own messages; requests have numbers. */
+const HELLO_ID = "hello";
+const PING_ID = "ping";
+/** Pings of `keepAlive` say when they were sent. */
+const TIMED_PING_ID = "ping at ";
+
+/** Asks one address. */
+export class RpcClient {
+  readonly address: Address;
+  readonly #deps: RpcClientDeps;
+  readonly #hello: Message<"hello">;
+  readonly #handlers: RpcClientHandlers;
+  readonly #where: string;
+  readonly #keepAlive: boolean;
+
+  #connection: Connection | undefined;
+  #abandon: (() => void) | undefined;
+  /** `hello` was accepted. */
+  #up = false;
+  #closed = false;
+  #wanted = false;
+
+  #idNext = 1;
+  /** Sent, by id; in the order of sending. */
+  #pending = new Map<number, Pending>();
+  /** Waiting for the connection. */
+  #waiting: Pending[] = [];
+  #scanTimer: Timer | undefined;
+
+  #failures = 0;
+  #helloTimer: Timer | undefined;
+  #retryTimer: Timer | undefined;
+  /** Why there is no connection, or why the one there was ended. */
+  #lastError: KvError | undefined;
+
+  /** Something came since the last scan. */
+  #heard = false;
+  #heardMs = 0;
+  #pingedMs = 0;
+  /** Something was sent and nothing at all has come since, whatever became of the request. */
+  #unanswered = false;
+  #aliveTimer: Timer | undefined;
+  #helloSentMs = 0;
+  #provenMs = -Infinity;
+
+  constructor(
+    deps: RpcClientDeps,
+    address: Address,
+    hello: Message<"hello">,
+    handlers: RpcClientHandlers = {},
+    options: RpcClientOptions = {},
+  ) {
+    this.#deps = deps;
+    this.address = address;
+    this.#hello = hello;
+    this.#handlers = handlers;
+    this.#where = formatAddress(address);
+    this.#keepAlive = options.keepAlive ?? false;
+  }
+
+  /** Connected, and `hello` was accepted. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /**
+   * With `keepAlive`: everything that the other side sent over this connection before this moment, on
+   * this process's monotonic clock, has come. It is when the latest ping that was answered was sent;
+   * -Infinity without a connection.
+   */
+  get provenMs(): number {
+    return this.#provenMs;
+  }
+
+  /** Requests that were sent and not answered. */
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
+  /** Connects without a request, and stays connected until `close`. */
+  connect(): void {
+    this.#wanted = true;
+    if (this.#connection !== undefined || this.#abandon !== undefined) return;
+    if (this.#closed || this.#retryTimer !== undefined) return;
+    this.#abandon = this.#deps.transport.connect(
+      this.address,
+      CONNECT_TIMEOUT_MS,
+      (stream) => this.#onOpen(stream),
+      (reason) => {
+        this.#abandon = undefined;
+        this.#onFailure(asKvError(reason));
+      },
+    );
+  }
+
+  /**
+   * Sends a request. Its reply, or what became of it, goes to `done`. While the connection is down
+   * and the next attempt not yet due, the request fails at once.
+   */
+  request(message: object & { id?: unknown }, timeoutMs: number, done: Done): void {
+    const connection = this.#connection;
+    if (this.#closed) {
+      this.#refuse(done, "unavailable", "this client is closed");
+      return;
+    }
+    const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
+    const pending = { message, deadlineMs, timeoutMs, done };
+    if (this.#up && connection !== undefined) {
+      this.#transmit(connection, pending);
+    } else {
+      this.connect();
+      if (this.#connection === undefined && this.#abandon === undefined) {
+        const why = this.#lastError?.message ?? "not connected";
+        this.#refuse(done, "unavailable", `${why}; the next attempt is soon`);
+        return;
+      }
+      if (this.#waiting.length >= CONNECTING_REQUESTS_MAX) {
+        this.#refuse(
+          done,
+          "overloaded",
+          `${CONNECTING_REQUESTS_MAX} requests wait for the connection to ${this.#where}`,
+        );
+        return;
+      }
+      if (this.#waiting.length === 0) this.#heard = true;
+      this.#waiting.push(pending);
+    }
+    this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
+  }
+
+  /** Sends a message that has no reply; it is dropped while the connection is down. */
+  send(message: object): void {
+    if (this.#up) this.#connection?.send(message);
+    else this.connect();
+  }
+
+  /** Ends the connection; what was sent gets `outcome_unknown`, what was not `unavailable`. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#retryTimer?.cancel();
+    this.#scanTimer?.cancel();
+    this.#helloTimer?.cancel();
+    this.#aliveTimer?.cancel();
+    this.#abandon?.();
+    this.#abandon = undefined;
+    const reason = new KvError("unavailable", `the connection to ${this.#where} was closed`);
+    this.#deps.clock.defer(() => {
+      this.#failWaiting(toErrorReply(reason));
+      this.#failPending(reason);
+    });
+    this.#connection?.close(true);
+  }
+
+  #onOpen(stream: Stream): void {
+    this.#abandon = undefined;
+    this.#heard = true;
+    const connection = new Connection(stream, this.#deps.clock, {
+      onMessage: (message) => this.#onMessage(message, connection),
+      onInvalid: (error, id) => this.#onInvalid(error, id),
+      onClose: (reason) => this.#onClose(reason),
+    });
+    this.#connection = connection;
+    this.#helloSentMs = this.#deps.clock.monotonicMs();
+    connection.sendText(encodeWithId(this.#hello, HELLO_ID));
+    this.#helloTimer = this.#deps.clock.setTimer(HELLO_TIMEOUT_MS, () => {
+      this.#lastError = new KvError(
+        "unavailable",
+        `${this.#where} took the connection and did not answer within ${HELLO_TIMEOUT_MS} ms`,
+      );
+      connection.close();
+    });
+  }
+
+  #onMessage(message: Message, connection: Connection): void {
+    this.#heard = true;
+    this.#unanswered = false;
+    const { id } = message;
+    if (MESSAGES[message.req_type].direction !== "reply") {
+      if (!this.#closed) this.#handlers.onPush?.(message);
+      return;
+    }
+    const reply = message as Reply;
+    if (typeof id === "number") {
+      const pending = this.#pending.get(id);
+      if (pending === undefined) return;
+      this.#pending.delete(id);
+      reply.id = undefined;
+      pending.done(reply);
+    } else if (id?.startsWith(TIMED_PING_ID) === true) {
+      this.#provenMs = Math.max(this.#provenMs, Number(id.slice(TIMED_PING_ID.length)));
+    } else if (id === HELLO_ID) {
+      this.#onHelloReply(reply, connection);
+    } else if (id === undefined && reply.req_type === "error") {
+      // Of the connection as a whole; it ends next.
+      this.#lastError = fromErrorReply(reply);
+    }
+  }
+
+  #onHelloReply(reply: Reply, connection: Connection): void {
+    this.#helloTimer?.cancel();
+    if (this.#closed || this.#up) return;
+    if (reply.req_type === "error") {
+      this.#lastError = fromErrorReply(reply);
+      reply.id = undefined;
+      this.#failWaiting(reply);
+      connection.close();
+      return;
+    }
+    this.#up = true;
+    this.#failures = 0;
+    this.#lastError = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    if (this.#keepAlive) {
+      this.#provenMs = this.#helloSentMs;
+      this.#aliveTimer = setPeriodic(this.#deps.clock, RPC_PING_MS, () => {
+        const sentMs = this.#deps.clock.monotonicMs();
+        this.#expectAnswer();
+        this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
+        connection.sendText(`{"id":"${TIMED_PING_ID}${sentMs}","req_type":"ping"}`);
+      });
+    }
+    for (const pending of waiting) this.#transmit(connection, pending);
+    this.#handlers.onUp?.();
+  }
+
+  /** A line from the server that is no message: what it was to answer stays unknown. */
+  #onInvalid(error: KvError, id: number | string | undefined): void {
+    const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
+    if (pending === undefined || typeof id !== "number") return;
+    this.#pending.delete(id);
+    pending.done(this.#unknown(`${this.#where} sent a reply that is not valid: ${error.message}`));
+  }
+
+  #onClose(reason: Error | undefined): void {
+    this.#helloTimer?.cancel();
+    this.#aliveTimer?.cancel();
+    this.#provenMs = -Infinity;
+    this.#connection = undefined;
+    this.#unanswered = false;
+    const wasUp = this.#up;
+    this.#up = false;
+    if (this.#closed) {
+      if (wasUp) this.#handlers.onDown?.(reason);
+      return;
+    }
+    const ended = wasUp
+      ? "closed the connection"
+      : "closed the connection without an answer; is that the TCP port of a coordinator or node?";
+    const why = reason ?? this.#lastError ?? new KvError("unavailable", `${this.#where} ${ended}`);
+    this.#failPending(why);
+    if (wasUp) this.#handlers.onDown?.(reason);
+    this.#onFailure(asKvError(why));
+  }
+
+  /** There is no connection: whoever waited for it is told, and the next attempt is set. */
+  #onFailure(reason: KvError): void {
+    this.#lastError = reason;
+    const error = new KvError("unavailable", reason.message);
+    this.#failWaiting(toErrorReply(error));
+    if (!this.#wanted || this.#closed || this.#retryTimer !== undefined) return;
+    const pauseMs = Math.min(RECONNECT_MS_MIN * 2 ** this.#failures, RECONNECT_MS_MAX);
+    this.#failures = Math.min(this.#failures + 1, 16);
+    const jitter = 0.5 + randomFraction(this.#deps.random) / 2;
+    this.#retryTimer = this.#deps.clock.setTimer(pauseMs * jitter, () => {
+      this.#retryTimer = undefined;
+      this.connect();
+    });
+  }
+
+  #transmit(connection: Connection, pending: Pending): void {
+    if (connection.queuedBytes > REQUEST_QUEUE_BYTES_MAX) {
+      this.#refuse(
+        pending.done,
+        "overloaded",
+        `${connection.queuedBytes} bytes of requests wait for ${this.#where} to take them`,
+      );
+      return;
+    }
+    this.#expectAnswer();
+    const id = this.#idNext++;
+    this.#pending.set(id, pending);
+    connection.sendText(encodeWithId(pending.message, id));
+  }
+
+  /**
+   * Silence counts from here, unless it began before: a connection over which requests run out of their
+   * time one by one is as dead as one over which a single one waits.
+   */
+  #expectAnswer(): void {
+    if (this.#pending.size === 0 && !this.#unanswered) this.#heard = true;
+    this.#unanswered = true;
+  }
+
+  #refuse(done: Done, code: ErrorCode, text: string): void {
+    const reply: Message<"error"> = { req_type: "error", code, message: text };
+    this.#deps.clock.defer(() => done(reply));
+  }
+
+  #unknown(text: string): Message<"error"> {
+    return { req_type: "error", code: "outcome_unknown", message: text };
+  }
+
+  #failPending(why: Error): void {
+    const pending = this.#pending;
+    if (pending.size === 0) return;
+    this.#pending = new Map();
+    for (const { done } of pending.values()) {
+      done(this.#unknown(`the request was sent, and no reply came: ${why.message}`));
+    }
+  }
+
+  #failWaiting(reply: Message<"error">): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    for (const { done } of waiting) done({ ...reply });
+  }
+
+  /** One timer for the deadlines of all, set only while there are any. */
+  readonly #scan = (): void => {
+    this.#scanTimer = undefined;
+    const now = this.#deps.clock.monotonicMs();
+    for (const [id, pending] of this.#pending) {
+      if (pending.deadlineMs > now) continue;
+      this.#pending.delete(id);
+      pending.done(
+        this.#unknown(
+          `the request was sent, and no reply came within ${Math.round(pending.timeoutMs)} ms`,
+        ),
+      );
+    }
+    if (this.#waiting.some(({ deadlineMs }) => deadlineMs <= now)) this.#dropOverdue(now);
+    this.#checkSilence(now);
+    if (this.#closed || !this.#isOwed) return;
+    this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
+  };
+
+  #dropOverdue(now: number): void {
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter(({ deadlineMs }) => deadlineMs > now);
+    for (const { deadlineMs, timeoutMs, done } of waiting) {
+      if (deadlineMs > now) continue;
+      done({
+        req_type: "error",
+        code: "timeout",
+        message: `no connection to ${this.#where} within ${
+          Math.round(timeoutMs)
+        } ms; nothing was sent`,
+      });
+    }
+  }
+
+  /** Whether the other side owes a sign of life. */
+  get #isOwed(): boolean {
+    return this.#pending.size > 0 || this.#waiting.length > 0 || this.#unanswered;
+  }
+
+  #checkSilence(now: number): void {
+    if (this.#heard || !this.#isOwed) {
+      this.#heard = false;
+      this.#heardMs = now;
+      this.#pingedMs = now;
+      return;
+    }
+    const silentMs = now - this.#heardMs;
+    if (now - this.#pingedMs < RPC_PING_MS) return;
+    const connection = this.#up ? this.#connection : undefined;
+    if (connection !== undefined && silentMs >= RPC_SILENCE_MS_MAX) {
+      this.#lastError = new KvError(
+        "unavailable",
+        `${this.#where} said nothing for ${Math.round(silentMs)} ms, not even to a ping`,
+      );
+      connection.close();
+      return;
+    }
+    this.#pingedMs = now;
+    connection?.sendText(`{"id":"${PING_ID}","req_type":"ping"}`);
+    this.#handlers.onSilence?.(silentMs);
+  }
+}
+
+function asKvError(error: Error): KvError {
+  return error instanceof KvError
+    ? error
+    : new KvError("unavailable", error.message, { cause: error });
+}

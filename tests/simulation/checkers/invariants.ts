@@ -1,0 +1,400 @@
+/**
+ * What must hold at every instant of a run, watched from outside the processes, with nothing but
+ * what they show and what is on their disks.
+ *
+ * *One reader.* For each partition, at most one process can answer strong reads: it is running, its
+ * copy serves as primary, and it holds a lease that counts, or needs no other copy's word, or would
+ * at this instant be confirmed by all whose word it needs.
+ *
+ * *Never back.* Per process: the map's epoch; each partition's term and epoch; and, until a copy is
+ * deleted as a whole, the term that it was last level in and the seq up to which it knows its writes
+ * to be committed. On the coordinator's disk: the epoch and each partition's term.
+ *
+ * *Nothing lost.* Each member of the in-sync set on the coordinator's disk has every acknowledged
+ * write on its own disk, as it would be after a power cut; a copy whose disk was damaged by a fault
+ * is excused until it has been filled again.
+ *
+ * @module
+ */
+import { decodeRecord } from "../../../node/storage/record.ts";
+import type { Replica } from "../../../node/replication/replica.ts";
+import type { ClusterMap, PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
+import type { Happening } from "../coverage.ts";
+import type { History } from "./history.ts";
+import type { SimProcess } from "../sim/scheduler.ts";
+import type { NodeHost, World } from "../sim/world.ts";
+import { textOf } from "../sim/sorted_rows.ts";
+
+/** Something that must not happen, happened. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  readonly partition: number | undefined;
+
+  constructor(message: string, partition?: number) {
+    super(message);
+    this.partition = partition;
+  }
+}
+
+/** What a copy did when it was last looked at. */
+interface Seen {
+  state: string;
+  config: PartitionConfig | undefined;
+  epoch: number;
+  damaged: boolean;
+  term: number;
+  commitSeq: number;
+  horizon: number;
+}
+
+/** An acknowledged write. */
+interface Acknowledged {
+  readonly version: number;
+  /** Its place in the history. */
+  readonly begunAt: number;
+}
+
+/** Deletes of a key: its tombstone may be dropped where dates jump, and then nothing is there. */
+interface Deletes {
+  /** Under way, or never known to have ended. */
+  open: number;
+  lastEndAt: number;
+}
+
+const encoder = new TextEncoder();
+
+/** Watches a run. */
+export class Invariants {
+  readonly #world: World;
+  readonly #history: History;
+  readonly #partitions: number;
+  /** By process: a new one begins with nothing. */
+  readonly #seen = new WeakMap<SimProcess, Seen[]>();
+  readonly #epochs = new WeakMap<SimProcess, number>();
+  /** Who serves each partition, as far as was seen. */
+  readonly #serving: Set<NodeHost>[];
+  #stored: ClusterMap | undefined;
+  /** Of each key, the last acknowledged write that is promised to be everywhere. */
+  readonly #acknowledged = new Map<string, Acknowledged>();
+  /** Where operations began that have not ended, as places in the history. */
+  readonly #begun = new Map<number, number>();
+  readonly #deletes = new Map<string, Deletes>();
+  /** Partitions whose data an operator gave up. */
+  readonly #forced = new Set<number>();
+  #eventsRead = 0;
+
+  constructor(world: World, history: History) {
+    this.#world = world;
+    this.#history = history;
+    this.#partitions = world.shape.partitions;
+    this.#serving = Array.from({ length: this.#partitions }, () => new Set<NodeHost>());
+  }
+
+  /** After an event of a process, and of all that followed from it. */
+  afterEvent(process: SimProcess | undefined): void {
+    const { defect } = this.#world;
+    if (defect !== undefined) throw defect;
+    if (process !== undefined) {
+      const host = this.#world.hosts.find((host) => host.process === process);
+      if (host !== undefined) this.#lookAt(host, process);
+    }
+    this.#readHistory();
+    this.#watchMap();
+  }
+
+  processEnded(host: NodeHost): void {
+    for (const serving of this.#serving) serving.delete(host);
+  }
+
+  /** The partition's data is given up: what was acknowledged until now is not promised any more. */
+  onForced(partition: number): void {
+    this.#forced.add(partition);
+    for (const key of this.#acknowledged.keys()) {
+      if (partitionOf(key, this.#partitions) === partition) this.#acknowledged.delete(key);
+    }
+  }
+
+  /** Every acknowledged write is on every in-sync disk. */
+  checkAll(): void {
+    for (const [key, write] of this.#acknowledged) this.#checkKey(key, write);
+  }
+
+  #lookAt(host: NodeHost, process: SimProcess): void {
+    const node = host.runtime?.node;
+    if (node === undefined) return;
+    let seen = this.#seen.get(process);
+    if (seen === undefined) {
+      seen = Array.from({ length: this.#partitions }, () => ({
+        state: "none",
+        config: undefined,
+        epoch: 0,
+        damaged: false,
+        term: 0,
+        commitSeq: 0,
+        horizon: 0,
+      }));
+      this.#seen.set(process, seen);
+    }
+    const epoch = node.map()?.epoch ?? 0;
+    const before = this.#epochs.get(process) ?? 0;
+    if (epoch < before) {
+      throw new Violation(`${host.name}: the map's epoch went from ${before} to ${epoch}`);
+    }
+    if (epoch !== before) this.#epochs.set(process, epoch);
+    for (let partition = 0; partition < this.#partitions; partition++) {
+      const replica = node.partition(partition);
+      const last = seen[partition];
+      if (last === undefined) continue;
+      const state = replica === undefined ? "none" : stateOf(replica);
+      if (state !== last.state) this.#onState(host, partition, last, state, replica);
+      if (replica !== undefined) {
+        if (replica.config !== last.config) this.#onConfig(host, partition, last, replica);
+        const { term, commitSeq, horizon } = replica.store.state;
+        if (term < last.term || commitSeq < last.commitSeq) {
+          this.#onLess(host, partition, last, replica);
+        }
+        last.term = term;
+        last.commitSeq = commitSeq;
+        if (horizon > last.horizon) this.#world.coverage.hit("copy: tombstones dropped");
+        last.horizon = horizon;
+      }
+      if (state === "serving") this.#checkReader(partition);
+    }
+  }
+
+  #onState(
+    host: NodeHost,
+    partition: number,
+    last: Seen,
+    state: string,
+    replica: Replica | undefined,
+  ): void {
+    const { coverage, trace } = this.#world;
+    last.state = state;
+    if (state === "serving") this.#serving[partition]?.add(host);
+    else this.#serving[partition]?.delete(host);
+    const damaged = replica?.damaged ?? false;
+    if (damaged && !last.damaged) coverage.hit("copy: damaged");
+    last.damaged = damaged;
+    if (state !== "none") coverage.hit(`copy: ${state}` as Happening);
+    if (trace.recording) {
+      const stored = replica?.store.state;
+      trace.add(
+        host.name,
+        `copy ${partition} is ${state}${
+          damaged ? ", damaged" : ""
+        }: term ${replica?.config?.term}, on disk term ${stored?.term} commit ${stored?.commitSeq} last ${stored?.lastSeq}`,
+        partition,
+        true,
+      );
+    }
+    // A fault's damage is excused until the copy has been brought level, or serves.
+    if (state === "level" || state === "serving") {
+      const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
+      host.disk.damage = host.disk.damage.filter(({ key, what }) =>
+        what !== "vanished" || !key.startsWith(prefix)
+      );
+    }
+  }
+
+  #onConfig(host: NodeHost, partition: number, last: Seen, replica: Replica): void {
+    const { config, epoch } = replica;
+    const before = last.config;
+    last.config = config;
+    if (before !== undefined && config !== undefined) {
+      const back = config.term < before.term ||
+        (config.term === before.term && epoch < last.epoch);
+      if (back) {
+        throw new Violation(
+          `${host.name}: the configuration went from term ${before.term}, epoch ${last.epoch} to ` +
+            `term ${config.term}, epoch ${epoch}`,
+          partition,
+        );
+      }
+    }
+    last.epoch = epoch;
+  }
+
+  #onLess(host: NodeHost, partition: number, last: Seen, replica: Replica): void {
+    const { term, commitSeq, lastSeq } = replica.store.state;
+    // It has been deleted, to be filled anew.
+    if (term === 0 && lastSeq === 0) return;
+    // Who has an old copy of data that was given up is made equal to the one that an operator chose.
+    if (this.#forced.has(partition)) return;
+    throw new Violation(
+      `${host.name}: the copy of partition ${partition} went from term ${last.term}, committed ` +
+        `${last.commitSeq} to term ${term}, committed ${commitSeq}`,
+      partition,
+    );
+  }
+
+  #checkReader(partition: number): void {
+    const serving = this.#serving[partition];
+    if (serving === undefined || serving.size < 2) return;
+    const able = [...serving].filter((host) => this.#canAnswer(host, partition));
+    if (able.length < 2) return;
+    throw new Violation(
+      `${able.map(({ name }) => name).join(" and ")} can both answer strong reads`,
+      partition,
+    );
+  }
+
+  /** The definition at the head of this file. */
+  #canAnswer(host: NodeHost, partition: number): boolean {
+    const { process, runtime, nodeId } = host;
+    if (process?.running !== true || runtime === undefined || nodeId === undefined) return false;
+    const primary = runtime.node.partition(partition)?.primary;
+    if (primary?.phase !== "serving") return false;
+    if (runtime.node.hasLease && !primary.leaseBarred) return true;
+    const { term } = primary.config;
+    return primary.confirmTargets().every((id) => {
+      const target = this.#world.hostOf(id);
+      return target?.process?.running === true &&
+        (target.runtime?.node.partition(partition)?.confirms(nodeId, term) ?? false);
+    });
+  }
+
+  #readHistory(): void {
+    const { events } = this.#history;
+    while (this.#eventsRead < events.length) {
+      const at = this.#eventsRead++;
+      const event = events[at];
+      if (event === undefined) return;
+      const { trace } = this.#world;
+      if (trace.recording) {
+        const { type, f, key, value, version, error, process, id } = event;
+        const facts = [value, version, error, event.consistency].filter((fact) =>
+          fact !== undefined && fact !== null
+        ).join(" ");
+        trace.add(
+          `client${process}`,
+          `${type} ${f} ${key} ${facts} (${id})`,
+          partitionOf(key, this.#partitions),
+          true,
+        );
+      }
+      const { id, type, f, key, version, acks } = event;
+      if (f === "delete") this.#noteDelete(key, type, at);
+      if (type === "invoke") {
+        this.#begun.set(id, at);
+        continue;
+      }
+      const begunAt = this.#begun.get(id) ?? at;
+      this.#begun.delete(id);
+      const isWrite = f === "write" || f === "create" || f === "update";
+      if (type !== "ok" || !isWrite || acks === "primary" || version === undefined) continue;
+      const known = this.#acknowledged.get(key);
+      if (known !== undefined && known.version > version) continue;
+      const write = { version, begunAt };
+      this.#acknowledged.set(key, write);
+      this.#checkKey(key, write);
+    }
+  }
+
+  #noteDelete(key: string, type: string, at: number): void {
+    const deletes = this.#deletes.get(key) ?? { open: 0, lastEndAt: -1 };
+    this.#deletes.set(key, deletes);
+    if (type === "invoke") deletes.open++;
+    if (type !== "ok" && type !== "fail") return;
+    deletes.open--;
+    deletes.lastEndAt = at;
+  }
+
+  #checkKey(key: string, { version, begunAt }: Acknowledged): void {
+    const world = this.#world;
+    const partition = partitionOf(key, this.#partitions);
+    const config = world.map?.partitions[partition];
+    if (config === undefined) return;
+    const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
+    const rowKey = prefix + textOf(encoder.encode(key));
+    for (const id of config.inSync) {
+      const host = world.hostOf(id);
+      // What a memory node held is gone with its process.
+      if (host === undefined && world.shape.memory) continue;
+      if (host === undefined) throw new Violation(`nobody knows the in-sync node ${id}`, partition);
+      const { disk } = host;
+      const row = world.shape.fsync === "always" ? disk.durable(rowKey) : disk.rows.get(rowKey);
+      const seq = row === undefined ? undefined : seqOf(rowKey, row);
+      if (seq !== undefined && seq >= version) continue;
+      const deletes = this.#deletes.get(key);
+      const deleted = deletes !== undefined && (deletes.open > 0 || deletes.lastEndAt > begunAt);
+      if (row === undefined && deleted) continue;
+      const excused = host.disk.outstandingDamage().some((damage) => damage.key.startsWith(prefix));
+      if (excused) continue;
+      throw new Violation(
+        `${host.name} is in sync, and its disk has ${JSON.stringify(key)} with ` +
+          `${seq === undefined ? "nothing" : `seq ${seq}`} where ${version} was acknowledged`,
+        partition,
+      );
+    }
+  }
+
+  /** The coordinator's map, each time that it is written. */
+  #watchMap(): void {
+    const { map } = this.#world;
+    const before = this.#stored;
+    if (map === before || map === undefined) return;
+    this.#stored = map;
+    if (before === undefined) return;
+    if (map.epoch < before.epoch) {
+      throw new Violation(`the stored epoch went from ${before.epoch} to ${map.epoch}`);
+    }
+    map.partitions.forEach((config, partition) => {
+      const old = before.partitions[partition];
+      if (old !== undefined) this.#compare(partition, old, config);
+    });
+  }
+
+  #compare(partition: number, old: PartitionConfig, config: PartitionConfig): void {
+    if (config.term < old.term) {
+      throw new Violation(`the stored term went from ${old.term} to ${config.term}`, partition);
+    }
+    const { coverage, trace } = this.#world;
+    const changed = config.primary !== old.primary ||
+      config.inSync.join() !== old.inSync.join() || config.learners.join() !== old.learners.join();
+    if (changed && trace.recording) {
+      const name = (id: string | undefined) => this.#world.hostOf(id)?.name ?? id ?? "nobody";
+      trace.add(
+        "map",
+        `partition ${partition} term ${config.term}: primary ${name(config.primary)}, in sync ${
+          config.inSync.map(name).join(" ")
+        }, learners ${config.learners.map(name).join(" ")}`,
+        partition,
+      );
+    }
+    if (config.primary !== old.primary) {
+      if (config.primary === undefined) coverage.hit("partition: without a primary");
+      else if (old.primary !== undefined && config.inSync.includes(old.primary)) {
+        coverage.hit("partition: primary moved in order");
+      } else if (old.term > 0) coverage.hit("partition: failover");
+    }
+    if (old.inSync.some((id) => !config.inSync.includes(id))) {
+      coverage.hit("partition: in-sync set shrinks");
+    }
+    if (old.term > 0 && config.inSync.some((id) => !old.inSync.includes(id))) {
+      coverage.hit("partition: in-sync set grows");
+    }
+    if (config.learners.some((id) => !old.learners.includes(id))) {
+      coverage.hit("partition: learner added");
+    }
+  }
+}
+
+function stateOf(replica: Replica): string {
+  const { primary } = replica;
+  if (primary === undefined) return replica.follower.state;
+  return primary.phase === "aligning" ? "primary_aligning" : primary.phase;
+}
+
+function seqOf(rowKey: string, row: Uint8Array): number | undefined {
+  const key = new Uint8Array(rowKey.length);
+  for (let i = 0; i < rowKey.length; i++) key[i] = rowKey.charCodeAt(i);
+  try {
+    return decodeRecord(key, row).seq;
+  } catch (error) {
+    if (error instanceof KvError) return undefined;
+    throw error;
+  }
+}

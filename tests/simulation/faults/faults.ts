@@ -1,0 +1,137 @@
+/**
+ * What may go wrong in a run, by name, each with a rate. A run chooses at random which of them are
+ * on and how often they strike ("swarm testing", Groce and others, 2012): quiet runs and wild ones,
+ * and mixtures in which one fault does not hide another.
+ *
+ * @module
+ */
+import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
+import { spread } from "../sim/scheduler.ts";
+import { type NetworkOptions, QUIET_NETWORK } from "../sim/sim_network.ts";
+
+/** Faults that strike at moments; rates are times a minute for the whole cluster. */
+export interface FaultRates {
+  cut: number;
+  reset: number;
+  slowLink: number;
+  kill: number;
+  pause: number;
+  stop: number;
+  join: number;
+  leave: number;
+  coordinatorKill: number;
+  coordinatorPause: number;
+  allAtOnce: number;
+  wallJump: number;
+  diskFull: number;
+  diskSlow: number;
+  readErrors: number;
+  bitFlip: number;
+  oldFolder: number;
+}
+
+/** The name of such a fault. */
+export type FaultName = keyof FaultRates;
+
+/** Everything that a run may suffer. */
+export interface Faults {
+  readonly rates: FaultRates;
+  readonly network: NetworkOptions;
+  /** Of the clocks, 0 for none to 1 for all that is allowed. */
+  readonly drift: number;
+  /** How far dates may be off. */
+  readonly wallOffsetMs: number;
+  /** Of so many deaths, the share in which the host loses its power. */
+  readonly powerLoss: number;
+  /** Of so many cuts, the share that is one-way, and that makes streams be forgotten. */
+  readonly oneWay: number;
+  readonly forgetful: number;
+  /** How long things stay broken, at most. */
+  readonly outageMsMax: number;
+  /** Of so many restarts, the share before which batches vanish from the disk. */
+  readonly vanishing: number;
+}
+
+/** The highest rates. */
+const RATES_MAX: FaultRates = {
+  cut: 12,
+  reset: 12,
+  slowLink: 4,
+  kill: 8,
+  pause: 10,
+  stop: 3,
+  join: 1,
+  leave: 1,
+  coordinatorKill: 4,
+  coordinatorPause: 3,
+  allAtOnce: 0.7,
+  wallJump: 3,
+  diskFull: 3,
+  diskSlow: 4,
+  readErrors: 2,
+  bitFlip: 4,
+  oldFolder: 6,
+};
+
+/** Nothing goes wrong. */
+export function noFaults(): Faults {
+  const rates = { ...RATES_MAX };
+  for (const name of Object.keys(rates) as FaultName[]) rates[name] = 0;
+  return {
+    rates,
+    network: QUIET_NETWORK,
+    drift: 0,
+    wallOffsetMs: 0,
+    powerLoss: 0,
+    oneWay: 0,
+    forgetful: 0,
+    outageMsMax: 1_000,
+    vanishing: 0,
+  };
+}
+
+/** Without what only disks can suffer: nodes that keep everything in memory. */
+export function withoutDisks(faults: Faults): Faults {
+  const { rates } = faults;
+  return {
+    ...faults,
+    rates: { ...rates, diskFull: 0, diskSlow: 0, readErrors: 0, bitFlip: 0, oldFolder: 0 },
+    vanishing: 0,
+  };
+}
+
+/** Chooses what goes wrong in a run. */
+export function chooseFaults(random: Random): Faults {
+  const share = (of: number) => randomFraction(random) < of;
+  const quiet = share(0.08);
+  // Some runs have few kinds of faults, some nearly all.
+  const on = quiet ? 0 : 0.15 + 0.7 * randomFraction(random);
+  const rates = { ...RATES_MAX };
+  for (const name of Object.keys(rates) as FaultName[]) {
+    const rate = spread(random, RATES_MAX[name] / 20, RATES_MAX[name]);
+    rates[name] = share(on) ? rate : 0;
+  }
+  const latency = randomBelow(random, 4);
+  const some = (max: number) => share(on) ? spread(random, max / 50, max) : 0;
+  return {
+    rates,
+    network: {
+      latencyMinMs: [0.1, 0.5, 5, 20][latency] ?? 0.5,
+      latencySpreadMs: [0.5, 3, 20, 60][latency] ?? 3,
+      spikeRate: some(0.03),
+      spikeMs: spread(random, 20, 1_500),
+      datagramLoss: some(0.5),
+      datagramDoubling: some(0.3),
+      refusals: some(0.1),
+      splits: some(0.1),
+      bufferBytes: share(0.3) ? 16 * 1024 : 256 * 1024,
+    },
+    drift: share(0.6) ? 1 : 0,
+    wallOffsetMs: share(0.5) ? spread(random, 10, 3_600_000) : 0,
+    powerLoss: share(on) ? randomFraction(random) : 0,
+    oneWay: share(on) ? randomFraction(random) : 0,
+    forgetful: share(on) ? randomFraction(random) * 0.5 : 0,
+    outageMsMax: spread(random, 1_000, 40_000),
+    vanishing: share(on * 0.5) ? 0.5 : 0,
+  };
+}

@@ -1,0 +1,405 @@
+/**
+ * What makes things go wrong during the storm, each kind at random moments with its own rate, and
+ * ends all of it when the calm begins. It never does what no system could survive: damage one copy
+ * of data that no other process holds.
+ *
+ * @module
+ */
+import { LEASE_MS } from "../../../shared/base/limits.ts";
+import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
+import type { FaultName } from "./faults.ts";
+import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
+import type { SimDisk } from "../sim/sim_disk.ts";
+import { NODE_DOCUMENT } from "../sim/sim_folder.ts";
+import { COORDINATOR_HOST, type NodeHost, type World } from "../sim/world.ts";
+
+const NODES_MAX = 6;
+/** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
+const RECKLESS = 0.25;
+const RESUME_ORDERS: readonly ResumeOrder[] = ["as it came", "timers first", "timers last"];
+
+/** The source of misfortune. */
+export class Nemesis {
+  readonly #world: World;
+  readonly #random: Random;
+  #storm = false;
+  /** A copy that somebody has made of a node's folder, and the incarnation that it tells of. */
+  #copy:
+    | { readonly host: NodeHost; readonly disk: SimDisk; readonly incarnation: number }
+    | undefined;
+  #copies = 0;
+  /** A process on such a copy. */
+  #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
+
+  constructor(world: World, random: Random) {
+    this.#world = world;
+    this.#random = random;
+  }
+
+  /** The storm begins. */
+  begin(): void {
+    this.#storm = true;
+    const actions: Record<FaultName, () => void> = {
+      cut: () => this.#cut(),
+      reset: () => this.#reset(),
+      slowLink: () => this.#slowLink(),
+      kill: () => this.#kill(),
+      pause: () => this.#pauseNode(),
+      stop: () => this.#stop(),
+      join: () => this.#join(),
+      leave: () => this.#leave(),
+      coordinatorKill: () => this.#killCoordinator(),
+      coordinatorPause: () => this.#pauseCoordinator(),
+      allAtOnce: () => this.#allAtOnce(),
+      wallJump: () => this.#wallJump(),
+      diskFull: () => this.#diskFull(),
+      diskSlow: () => this.#diskSlow(),
+      readErrors: () => this.#readErrors(),
+      bitFlip: () => this.#bitFlip(),
+      oldFolder: () => this.#oldFolder(),
+    };
+    for (const name of Object.keys(actions) as FaultName[]) {
+      const rate = this.#world.faults.rates[name];
+      if (rate > 0) this.#strikeAgain(60_000 / rate, actions[name]);
+    }
+  }
+
+  /** The calm begins: what is broken is mended, what is dead starts again. */
+  end(): void {
+    this.#storm = false;
+    const world = this.#world;
+    world.trace.add("nemesis", "the storm ends");
+    this.#twin?.end();
+    world.network.options = {
+      ...world.network.options,
+      spikeRate: 0,
+      datagramLoss: 0,
+      datagramDoubling: 0,
+      refusals: 0,
+    };
+    world.network.healAll();
+    for (const disk of [world.coordinatorDisk, ...world.hosts.map((host) => host.disk)]) {
+      disk.faults.full = false;
+      disk.faults.slowMs = 0;
+      disk.faults.readErrors = 0;
+    }
+    world.coordinatorProcess?.resume("as it came");
+    world.startCoordinator();
+    for (const host of world.members) {
+      host.process?.resume("as it came");
+      if (host.process === undefined) world.startNode(host);
+    }
+  }
+
+  #strikeAgain(meanMs: number, action: () => void): void {
+    const waitMs = -Math.log(1 - randomFraction(this.#random)) * meanMs;
+    this.#world.scheduler.after(waitMs, undefined, () => {
+      if (!this.#storm) return;
+      action();
+      this.#strikeAgain(meanMs, action);
+    });
+  }
+
+  /** Ends something later, unless the storm's end has done so. */
+  #later(delayMs: number, action: () => void): void {
+    this.#world.scheduler.after(delayMs, undefined, () => {
+      if (this.#storm) action();
+    });
+  }
+
+  #chance(of: number): boolean {
+    return randomFraction(this.#random) < of;
+  }
+
+  #pick<T>(list: readonly T[]): T | undefined {
+    return list[randomBelow(this.#random, list.length)];
+  }
+
+  #runningNode(): NodeHost | undefined {
+    return this.#pick(this.#world.members.filter(({ process }) => process?.running === true));
+  }
+
+  #places(): string[] {
+    const { members, clientProcesses } = this.#world;
+    const nodes = members.map(({ name }) => name);
+    return [...nodes, ...nodes, COORDINATOR_HOST, ...clientProcesses.map(({ host }) => host)];
+  }
+
+  #say(what: string): void {
+    this.#world.trace.add("nemesis", what);
+  }
+
+  #cut(): void {
+    const { network, coverage, faults } = this.#world;
+    const places = this.#places();
+    const distinct = [...new Set(places)];
+    const kind = randomBelow(this.#random, 100);
+    let near = [this.#pick(places) ?? ""];
+    let far = [this.#pick(places) ?? ""];
+    if (kind < 40) {
+      // One host from all others.
+      far = distinct;
+    } else if (kind < 70) {
+      // Two sides, each with clients of its own: who is cut off does not notice by its clients.
+      near = distinct.filter(() => this.#chance(0.5));
+      far = distinct.filter((place) => !near.includes(place));
+    }
+    const mode = this.#chance(faults.forgetful) ? "forget" : "hold";
+    const oneWay = this.#chance(faults.oneWay);
+    const inward = this.#chance(0.5);
+    coverage.hit(oneWay ? "fault: cut one way" : "fault: cut both ways");
+    if (mode === "forget") coverage.hit("fault: cut that forgets streams");
+    const pairs = near.flatMap((a) =>
+      far.filter((b) => b !== a).flatMap((b): [string, string][] =>
+        oneWay ? [inward ? [b, a] : [a, b]] : [[a, b], [b, a]]
+      )
+    );
+    this.#say(
+      `cuts ${pairs.map(([from, to]) => `${from}>${to}`).join(" ")}${
+        mode === "forget" ? ", streams are forgotten" : ""
+      }`,
+    );
+    for (const [from, to] of pairs) network.cut(from, to, mode);
+    this.#later(this.#world.outageMs(), () => {
+      this.#say(`heals ${pairs.map(([from, to]) => `${from}>${to}`).join(" ")}`);
+      for (const [from, to] of pairs) network.heal(from, to);
+    });
+  }
+
+  #reset(): void {
+    const { network, coverage } = this.#world;
+    const places = this.#places();
+    const [a, b] = [this.#pick(places) ?? "", this.#pick(places) ?? ""];
+    if (a === b || network.reset(a, b) === 0) return;
+    coverage.hit("fault: streams reset");
+    this.#say(`resets the streams ${a} ${b}`);
+  }
+
+  #slowLink(): void {
+    const { network, coverage } = this.#world;
+    const places = this.#places();
+    const [a, b] = [this.#pick(places) ?? "", this.#pick(places) ?? ""];
+    if (a === b) return;
+    coverage.hit("fault: slow link");
+    const bytesPerMs = spread(this.#random, 0.3, 100);
+    this.#say(`slows ${a}>${b} down to ${bytesPerMs.toFixed(2)} kB/s`);
+    network.slow(a, b, bytesPerMs);
+    this.#later(this.#world.outageMs(), () => network.slow(a, b, 0));
+  }
+
+  #kill(): void {
+    const host = this.#pick(this.#world.members.filter(({ process }) => process !== undefined));
+    if (host !== undefined) this.#killNode(host);
+  }
+
+  #killNode(host: NodeHost): void {
+    const world = this.#world;
+    if (world.shape.memory && !this.#othersHoldAll(host)) {
+      if (!this.#chance(RECKLESS)) return;
+      world.coverage.hit("fault: the last copy in memory killed");
+    }
+    const power = !this.#chance(world.faults.powerLoss);
+    world.coverage.hit(power ? "fault: node killed" : "fault: node without power");
+    world.killNode(host, power);
+    if (this.#chance(world.faults.vanishing) && this.#othersHoldAll(host)) {
+      const lost = host.disk.loseBatches();
+      if (lost.length > 0) {
+        world.coverage.hit("fault: batches vanished");
+        this.#say(`${host.name} loses synced batches, ${lost.length} rows`);
+      }
+    }
+    this.#startLater(host);
+  }
+
+  #startLater(host: NodeHost): void {
+    this.#later(this.#world.outageMs(), () => {
+      if (!host.gone) this.#world.startNode(host);
+    });
+  }
+
+  #pause(process: SimProcess, what: string): void {
+    const ms = spread(this.#random, 100, 12_000);
+    this.#say(`pauses ${what} for ${Math.round(ms)} ms`);
+    process.pause();
+    const order = this.#pick(RESUME_ORDERS) ?? "as it came";
+    this.#later(ms, () => {
+      this.#say(`lets ${what} go on, ${order}`);
+      process.resume(order);
+    });
+    if (ms > LEASE_MS * 1.1 && what !== COORDINATOR_HOST) {
+      this.#world.coverage.hit("fault: node paused beyond the lease");
+    }
+  }
+
+  #pauseNode(): void {
+    const host = this.#runningNode();
+    if (host?.process !== undefined) this.#pause(host.process, host.name);
+  }
+
+  #pauseCoordinator(): void {
+    const process = this.#world.coordinatorProcess;
+    if (process?.running !== true) return;
+    this.#world.coverage.hit("fault: coordinator paused");
+    this.#pause(process, COORDINATOR_HOST);
+  }
+
+  #stop(): void {
+    const host = this.#runningNode();
+    if (host?.runtime === undefined || host.wish !== "run") return;
+    if (this.#world.shape.memory && !this.#othersHoldAll(host)) return;
+    this.#world.coverage.hit("fault: node stopped in order");
+    this.#world.stopNode(host, () => {
+      if (this.#storm) this.#startLater(host);
+      else this.#world.startNode(host);
+    });
+  }
+
+  #join(): void {
+    const world = this.#world;
+    if (world.members.length >= NODES_MAX) return;
+    world.coverage.hit("fault: node joins");
+    const host = world.addHost();
+    this.#say(`${host.name} joins`);
+    world.startNode(host);
+  }
+
+  #leave(): void {
+    const world = this.#world;
+    if (world.members.filter(({ wish }) => wish !== "leave").length <= 3) return;
+    const host = this.#runningNode();
+    if (host?.runtime === undefined || host.wish !== "run") return;
+    world.coverage.hit("fault: node leaves");
+    // Who has left is forgotten, and may come back as a stranger.
+    if (this.#copy?.host === host) this.#copy = undefined;
+    if (this.#twin?.host === host) this.#twin.end();
+    world.leaveNode(host);
+  }
+
+  #killCoordinator(): void {
+    const world = this.#world;
+    if (world.coordinatorProcess === undefined) return;
+    world.coverage.hit("fault: coordinator killed");
+    world.killCoordinator(!this.#chance(world.faults.powerLoss));
+    this.#later(world.outageMs(), () => world.startCoordinator());
+  }
+
+  #allAtOnce(): void {
+    const world = this.#world;
+    world.coverage.hit("fault: all processes at once");
+    this.#say("ends all processes at once");
+    if (this.#chance(0.7)) this.#killCoordinator();
+    for (const host of world.members) if (host.process !== undefined) this.#killNode(host);
+  }
+
+  #wallJump(): void {
+    const host = this.#runningNode();
+    if (host?.process === undefined) return;
+    this.#world.coverage.hit("fault: wall clock jumps");
+    const ms = spread(this.#random, 10, 7_200_000) * (this.#chance(0.5) ? -1 : 1);
+    this.#say(`the date of ${host.name} jumps by ${Math.round(ms)} ms`);
+    host.process.clock.wallOffsetMs += ms;
+  }
+
+  #disk() {
+    const disks = this.#world.members.map(({ disk }) => disk);
+    return this.#chance(0.15) ? this.#world.coordinatorDisk : this.#pick(disks);
+  }
+
+  #diskFull(): void {
+    const disk = this.#disk();
+    if (disk === undefined) return;
+    this.#world.coverage.hit("fault: disk full");
+    this.#say(`the disk of ${disk.name} is full`);
+    disk.faults.full = true;
+    // A process that starts on a full disk does not get far.
+    const host = this.#world.members.find((host) => host.disk === disk);
+    if (host?.process !== undefined && this.#chance(0.3)) this.#killNode(host);
+    this.#later(this.#world.outageMs(), () => {
+      this.#say(`the disk of ${disk.name} has room`);
+      disk.faults.full = false;
+    });
+  }
+
+  #diskSlow(): void {
+    const disk = this.#disk();
+    if (disk === undefined) return;
+    this.#world.coverage.hit("fault: disk slow");
+    disk.faults.slowMs = spread(this.#random, 20, 4_000);
+    this.#say(`the disk of ${disk.name} is slow, up to ${Math.round(disk.faults.slowMs)} ms`);
+    this.#later(this.#world.outageMs(), () => {
+      disk.faults.slowMs = 0;
+    });
+  }
+
+  #readErrors(): void {
+    const disk = this.#pick(this.#world.members.map(({ disk }) => disk));
+    if (disk === undefined) return;
+    disk.faults.readErrors = spread(this.#random, 0.001, 0.2);
+    this.#say(`the disk of ${disk.name} fails to read, ${disk.faults.readErrors.toFixed(4)}`);
+    this.#later(this.#world.outageMs(), () => {
+      disk.faults.readErrors = 0;
+    });
+  }
+
+  /** Copies a node's folder, or starts a process on a copy that is older than the node's last start. */
+  #oldFolder(): void {
+    const copy = this.#copy;
+    if (copy === undefined) {
+      const host = this.#pick(this.#world.members);
+      if (host === undefined) return;
+      const incarnation = incarnationOn(host.disk);
+      if (incarnation === undefined) return;
+      const disk = host.disk.copy(`${host.name}-copy${++this.#copies}`);
+      this.#copy = { host, disk, incarnation };
+      return;
+    }
+    // A later start must have got as far as the coordinator, or the copy is as good as the original.
+    const { host, disk, incarnation } = copy;
+    if (host.runtime?.up !== true || incarnationOn(host.disk) === incarnation) return;
+    this.#copy = undefined;
+    this.#world.coverage.hit("fault: old copy of a folder started");
+    this.#twin?.end();
+    this.#twin = { host, end: this.#world.startOnOldFolder(disk) };
+  }
+
+  /** One bit of what a node's disk holds, where others hold the same. */
+  #bitFlip(): void {
+    const world = this.#world;
+    const host = this.#pick(world.members);
+    if (host === undefined || !this.#othersHoldAll(host)) return;
+    const partition = randomBelow(this.#random, world.shape.partitions);
+    const keys = host.disk.rows.keys(String.fromCharCode(partition >>> 8, partition & 0xff));
+    const key = this.#pick(keys);
+    if (key === undefined) return;
+    world.coverage.hit("fault: bit flipped");
+    this.#say(`flips a bit of ${host.name}, partition ${partition}, ${JSON.stringify(key)}`);
+    host.disk.flipBit(key);
+  }
+
+  /**
+   * Whether each partition that the host is to hold has another in-sync copy, on a node that runs
+   * and whose disk is whole. Only one disk at a time may be damaged.
+   */
+  #othersHoldAll(host: NodeHost): boolean {
+    const world = this.#world;
+    const { persisted } = world;
+    if (persisted === undefined) return false;
+    for (const other of world.members) {
+      if (other !== host && other.disk.outstandingDamage().length > 0) return false;
+    }
+    // A role of an earlier process may be taken away, and given to this host alone.
+    const stale = new Map(persisted.members.map((member) => [member.id, member.stale]));
+    return persisted.map.partitions.every(({ inSync }, partition) =>
+      host.nodeId === undefined || !inSync.includes(host.nodeId) ||
+      inSync.some((id) =>
+        id !== host.nodeId && world.hostOf(id)?.runtime !== undefined &&
+        stale.get(id)?.includes(partition) === false
+      )
+    );
+  }
+}
+
+function incarnationOn(disk: SimDisk): number | undefined {
+  const text = disk.documents.get(NODE_DOCUMENT);
+  return text === undefined ? undefined : JSON.parse(text).incarnation;
+}

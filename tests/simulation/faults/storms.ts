@@ -1,0 +1,198 @@
+/**
+ * Kinds of storms that give one sort of mistake more occasions to show than a storm of all kinds does.
+ * `mutations.ts` says which seeded bug is looked for in which.
+ *
+ * @module
+ */
+import { FAILURE_TIMEOUT_MS, LEASE_MS } from "../../../shared/base/limits.ts";
+import { noFaults } from "./faults.ts";
+import type { SimulationOptions } from "../simulation.ts";
+
+const NONE = noFaults();
+const BUSY = { coldKeys: 0, looseKeys: 0, hotPercent: 100, loosePercent: 0, pauseMsMax: 100 };
+
+/** Messages take from a moment to half a second, and hosts lose their power. */
+const LATE = {
+  ...NONE,
+  network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 120, spikeRate: 0.1, spikeMs: 500 },
+  outageMsMax: 3_000,
+  powerLoss: 1,
+  drift: 1,
+};
+
+const USUAL_LEASE = { leaseMs: LEASE_MS, failureTimeoutMs: FAILURE_TIMEOUT_MS };
+const LEASES = [USUAL_LEASE, { leaseMs: 12_000, failureTimeoutMs: 14_000 }, USUAL_LEASE];
+
+/** Storms of few kinds of faults, and clients that all want the same few keys. */
+export const STORMS = {
+  /** The network is cut again and again, and processes stand still. */
+  cuts: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 10, pause: 6, coordinatorPause: 2 },
+      oneWay: 0.3,
+      outageMsMax: 12_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
+  },
+  /** As `cuts`, more of them, and the clients contradict each other all the time. */
+  splits: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 20, pause: 3, kill: 3 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 12,
+      pauseMsMax: 40,
+      weakPercent: 50,
+      weights: { read: 30, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
+    },
+  },
+  /**
+   * Messages take from a moment to half a second, and nodes die all the time: what is done in the
+   * wrong order stays so for long enough to be seen, and a death comes in between.
+   */
+  late: {
+    faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 6 } },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, expectNodes: 1 },
+    workload: { ...BUSY, hotKeys: 6, pauseMsMax: 40, weakPercent: 50 },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** As `late`, with more writes that reach one copy and not the other, and clients that read much. */
+  losses: {
+    faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 20, slowLink: 20 } },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, expectNodes: 1 },
+    workload: {
+      ...BUSY,
+      hotKeys: 12,
+      pauseMsMax: 40,
+      weakPercent: 60,
+      weights: { read: 75, exists: 0, write: 25, create: 0, update: 0, delete: 0 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** The network falls apart for long enough that both sides have a primary, and clients read at both. */
+  halves: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 10 },
+      outageMsMax: 20_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 8,
+      weakPercent: 0,
+      weights: { read: 60, exists: 0, write: 40, create: 0, update: 0, delete: 0 },
+    },
+  },
+  /** Nodes stand still with writes under way, and go on when others have taken over. */
+  pauses: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, pause: 25 },
+      network: { ...NONE.network, latencyMinMs: 5, latencySpreadMs: 30 },
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { ...BUSY, hotKeys: 8, pauseMsMax: 40, weakPercent: 0 },
+  },
+  /** As `splits`, for clients that ask in transactions. */
+  groups: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 20, pause: 3, kill: 4 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3 },
+    workload: { coldKeys: 4, looseKeys: 0, loosePercent: 0, pauseMsMax: 2_000 },
+    atomic: { groups: 4, pauseMsMax: 60, lookPercent: 50 },
+  },
+  /** Nodes stop, die and come back; primaries and copies move all the time. */
+  moves: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, stop: 6, kill: 6, pause: 6, cut: 4 },
+      network: { ...NONE.network, latencyMinMs: 5, latencySpreadMs: 20 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { repairDelayMs: 500, memory: false },
+    workload: { ...BUSY, hotKeys: 16, weakPercent: 0 },
+  },
+  /** Keys come and go, tombstones are dropped soon, and nodes stay away for longer than that. */
+  deletes: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 8, cut: 4 },
+      outageMsMax: 30_000,
+    },
+    stormMs: 150_000,
+    shape: {
+      partitions: 2,
+      replicationFactor: 2,
+      repairDelayMs: 500,
+      memory: false,
+      expectNodes: 1,
+      tombstoneKeepMs: 1_000,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 40,
+      pauseMsMax: 400,
+      weakPercent: 0,
+      weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
+    },
+  },
+  /** The coordinator dies again and again while members come and go. */
+  coordinator: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, coordinatorKill: 10, kill: 6, diskSlow: 6 },
+      outageMsMax: 4_000,
+      powerLoss: 1,
+    },
+    stormMs: 120_000,
+    shape: { repairDelayMs: 500, memory: false },
+    workload: { ...BUSY, hotKeys: 8 },
+  },
+  /** Nodes stand still while the coordinator starts again and again, each time with other leases. */
+  leases: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, pause: 20, coordinatorKill: 25 },
+      outageMsMax: 2_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, leases: LEASES },
+    workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
+  },
+  /** Nodes die and come back, and somebody starts old copies of their folders. */
+  copies: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 8, coordinatorKill: 3, oldFolder: 8 },
+      outageMsMax: 4_000,
+    },
+    stormMs: 60_000,
+    shape: { memory: false },
+    workload: { coldKeys: 24, pauseMsMax: 1_000 },
+  },
+} as const satisfies Record<string, Partial<SimulationOptions>>;

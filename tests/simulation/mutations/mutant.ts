@@ -1,0 +1,40 @@
+/**
+ * The child process of `mutation_run.ts`: runs seeds until one fails, and says which and why, as one
+ * line of JSON, the last one; before it comes a line for each seed, as a sign of life. The mistake in the code that it runs was put there by its import map; of that it knows
+ * nothing.
+ *
+ *     mutant.ts FROM SEEDS [STORM]
+ *
+ * @module
+ */
+import { STORMS } from "../faults/storms.ts";
+import { simulate } from "../simulation.ts";
+
+/** What the child says. */
+export interface MutantReport {
+  /** The first seed that failed. */
+  readonly seed: number | undefined;
+  readonly what: string | undefined;
+  readonly simulatedMs: number;
+}
+
+async function runSeeds(from: number, seeds: number, storm: string): Promise<MutantReport> {
+  const options = Object.entries(STORMS).find(([name]) => name === storm)?.[1] ?? {};
+  let simulatedMs = 0;
+  // As in `main.ts`: most errors of a run are answers.
+  Error.stackTraceLimit = 0;
+  for (let seed = from; seed < from + seeds; seed++) {
+    const result = await simulate({ ...options, seed });
+    simulatedMs += result.simulatedMs;
+    console.log("another seed is done");
+    if (result.failure !== undefined) {
+      return { seed, what: result.failure.what, simulatedMs };
+    }
+  }
+  return { seed: undefined, what: undefined, simulatedMs };
+}
+
+if (import.meta.main) {
+  const [from, seeds, storm = ""] = Deno.args;
+  console.log(JSON.stringify(await runSeeds(Number(from), Number(seeds), storm)));
+}

@@ -1,0 +1,145 @@
+/**
+ * Runs the simulation with a mistake in the production code: a child process whose import map has a
+ * changed copy in the place of one file. Nothing in the repository is changed.
+ *
+ * @module
+ */
+import type { MutantReport } from "./mutant.ts";
+import { mutate, type Mutation } from "./mutations.ts";
+
+const ROOT = new URL("../../../", import.meta.url);
+/**
+ * A child that has not done a single seed in so long is ended, and counts as having found something: it
+ * hangs. A seed takes seconds, where the machine is not very busy.
+ */
+const TIMEOUT_MS = 900_000;
+
+/** What came of a mutation. */
+export interface MutationResult {
+  /** How many seeds it took; undefined where it was not found. */
+  readonly foundAfter: number | undefined;
+  readonly what: string | undefined;
+  readonly elapsedMs: number;
+}
+
+/**
+ * Runs up to `seeds` seeds, until one fails.
+ *
+ * @param mutation none for the code as it is
+ */
+export async function runMutation(
+  mutation: Mutation | undefined,
+  from: number,
+  seeds: number,
+  storm = mutation?.storm,
+): Promise<MutationResult> {
+  const folder = await Deno.makeTempDir({ prefix: "kv-mutation-" });
+  const startMs = performance.now();
+  try {
+    const importMap = `${folder}/import_map.json`;
+    await Deno.writeTextFile(importMap, await importMapOf(mutation, folder));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-check",
+        "--no-lock",
+        "--import-map",
+        importMap,
+        new URL("mutant.ts", import.meta.url).href,
+        String(from),
+        String(seeds),
+        ...(storm === undefined ? [] : [storm]),
+      ],
+      cwd: new URL(ROOT),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    let hangs = false;
+    const watch = () =>
+      setTimeout(() => {
+        hangs = true;
+        child.kill("SIGKILL");
+      }, TIMEOUT_MS);
+    let timer = watch();
+    const stderrText = new Response(child.stderr).text();
+    let stdout = "";
+    for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
+      clearTimeout(timer);
+      timer = watch();
+      stdout += piece;
+    }
+    const { code } = await child.status;
+    clearTimeout(timer);
+    const stderr = await stderrText;
+    const elapsedMs = performance.now() - startMs;
+    const text = stdout.trim().split("\n").at(-1) ?? "";
+    if (hangs) return { foundAfter: seeds, what: "the simulation does not end", elapsedMs };
+    if (code !== 0 || text === "") {
+      const error = stderr.trim().split("\n").slice(0, 3).join(" ");
+      return {
+        foundAfter: 1,
+        what: `the simulation's process ended with ${code}: ${error}`,
+        elapsedMs,
+      };
+    }
+    const { seed, what } = JSON.parse(text) as MutantReport;
+    return { foundAfter: seed === undefined ? undefined : seed - from + 1, what, elapsedMs };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What the code as it is does with a seed, and kind of storm: undefined where it passes. */
+export type Unseeded = Map<string, string | undefined>;
+
+/** Runs the mutation's seeds until one fails that the code as it is passes. */
+export async function findMutation(
+  mutation: Mutation,
+  from: number,
+  unseeded: Unseeded,
+): Promise<MutationResult> {
+  let elapsedMs = 0;
+  for (let done = 0; done < mutation.seedsMax;) {
+    const result = await runMutation(mutation, from + done, mutation.seedsMax - done);
+    elapsedMs += result.elapsedMs;
+    if (result.foundAfter === undefined) break;
+    done += result.foundAfter;
+    const seed = from + done - 1;
+    const { storm } = mutation;
+    const name = `${seed}${storm === undefined ? "" : ` (${storm})`}`;
+    if (!unseeded.has(name)) {
+      const { what } = await runMutation(undefined, seed, 1, storm);
+      unseeded.set(name, what);
+    }
+    if (unseeded.get(name) === undefined) return { ...result, foundAfter: done, elapsedMs };
+  }
+  return { foundAfter: undefined, what: undefined, elapsedMs };
+}
+
+/** The repository's own import map, with what `links` of deno.json say, and the changed file. */
+async function importMapOf(mutation: Mutation | undefined, folder: string): Promise<string> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const imports: Record<string, string> = { ...config.imports };
+  for (const link of config.links as string[]) {
+    const base = new URL(link + "/", ROOT);
+    const { name, exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", base)));
+    const paths: Record<string, string> = typeof exports === "string" ? { ".": exports } : exports;
+    for (const [path, file] of Object.entries(paths)) {
+      imports[name + path.slice(1)] = new URL(file, base).href;
+    }
+  }
+  if (mutation !== undefined) {
+    const original = new URL(mutation.file, ROOT);
+    const source = mutate(await Deno.readTextFile(original), mutation);
+    // The copy lies elsewhere: what it imports is named in full.
+    const moved = source.replaceAll(
+      /(\bfrom\s+")(\.\.?\/[^"]+)(")/g,
+      (_, before, path, after) => before + new URL(path, original).href + after,
+    );
+    const copy = `${folder}/mutated.ts`;
+    await Deno.writeTextFile(copy, moved);
+    imports[original.href] = new URL(`file://${copy}`).href;
+  }
+  return JSON.stringify({ imports });
+}

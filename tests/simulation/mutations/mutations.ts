@@ -1,0 +1,440 @@
+/**
+ * Seeded bugs: mistakes that could have been made in the production code, each as a change of its
+ * text. They check the checkers: a run with one of them in place must fail within so many seeds. No
+ * production code knows of them; `mutation_run.ts` puts them in place for one child process.
+ *
+ * @module
+ */
+import type { STORMS } from "../faults/storms.ts";
+
+/** One mistake. */
+export interface Mutation {
+  readonly name: string;
+  /** The file that is changed, from the root of the repository. */
+  readonly file: string;
+  /** Each text must be in the file exactly once. */
+  readonly edits: readonly (readonly [text: string, replacement: string])[];
+  /** It is found within so many seeds, from 1 on. */
+  readonly seedsMax: number;
+  /** A kind of storm that gives it more occasions to show; default: all kinds, as in `deno task sim`. */
+  readonly storm?: keyof typeof STORMS;
+}
+
+/** All of them. */
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a copy acknowledges before its disk has the write",
+    file: "node/replication/follower.ts",
+    edits: [[
+      '    if (stream.state === "level") this.#committed(commitSeq);\n',
+      '    if (stream.state === "level") this.#committed(commitSeq);\n' +
+      "    if (stream.durable) this.#ack(stream);\n",
+    ], [
+      "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
+      "stream.nextSeq - 1",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary commits before its own disk has the write",
+    file: "node/replication/primary.ts",
+    edits: [["ackedUpto(this.#durableSeq)", "ackedUpto(this.store.state.lastSeq)"]],
+    seedsMax: 10,
+  },
+  {
+    name: "batches are not synced",
+    file: "node/storage/group_commit.ts",
+    edits: [[
+      "this.storage.write(batch.changes, sync, done)",
+      "this.storage.write(batch.changes, false, done)",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary commits without one of its copies",
+    file: "node/replication/follower_set.ts",
+    edits: [[
+      "if (stream.ackedSeq < upto) upto = stream.ackedSeq;",
+      "if (stream.ackedSeq < upto && stream === this.#streams[0]) upto = stream.ackedSeq;",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary reads without a lease",
+    file: "node/replication/primary.ts",
+    edits: [["(this.ports.hasLease() && !this.leaseBarred) ||", "true ||"]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "a lease never runs out",
+    file: "node/membership/lease.ts",
+    edits: [["nowMs < this.#sentMs + this.#leaseMs()", "this.#sentMs + nowMs > -Infinity"]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "a lease is longer than the coordinator thinks",
+    file: "node/membership/lease.ts",
+    edits: [["this.#sentMs + this.#leaseMs()", "this.#sentMs + 3 * this.#leaseMs()"]],
+    seedsMax: 40,
+  },
+  {
+    name: "an old map is good enough for a lease",
+    file: "node/membership/lease.ts",
+    edits: [["mapEpoch >= this.#epochNeeded &&", "mapEpoch >= 0 &&"]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "one confirmation is enough for a read",
+    file: "node/requests/read_confirmations.ts",
+    edits: [["else if (needed.size === 0) this.#end", "else this.#end"]],
+    seedsMax: 60,
+    storm: "halves",
+  },
+  {
+    name: "a copy confirms whoever asks",
+    file: "node/replication/replica.ts",
+    edits: [[
+      "this.config.primary === node && this.config.term >= term",
+      "this.config.term >= 0 * term",
+    ]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "reads do not wait for a write in flight",
+    file: "node/replication/primary.ts",
+    edits: [[
+      "this.#writes.whenCommitted(newest, request, reply, () => {\n" +
+      "        reply(operation.read(request, live));\n" +
+      "      });",
+      "reply(operation.read(request, live));",
+    ]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "refusals do not wait for a write in flight",
+    file: "node/replication/primary.ts",
+    edits: [[
+      "this.#writes.whenCommitted(newest, left, fail, () => reply(answer))",
+      "reply(answer)",
+    ]],
+    seedsMax: 60,
+    storm: "splits",
+  },
+  {
+    name: "a copy answers reads from what is not committed",
+    file: "node/replication/replica.ts",
+    edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
+    seedsMax: 120,
+    storm: "losses",
+  },
+  {
+    name: "a copy that is not in sync answers reads",
+    file: "node/replication/replica.ts",
+    edits: [[
+      "if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease())",
+      "if (!this.damaged)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a new primary serves before its copies are equal to it",
+    file: "node/replication/primary.ts",
+    edits: [['phase: Phase = "aligning";', 'phase: Phase = "serving" as Phase;']],
+    seedsMax: 60,
+    storm: "late",
+  },
+  {
+    name: "alignment is skipped",
+    file: "node/replication/follower_stream.ts",
+    edits: [[
+      "    if (full) {\n",
+      "    if (this.#full || !this.#full) {\n      this.#end();\n      return;\n    }\n    if (full) {\n",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "alignment forgets tombstones",
+    file: "node/replication/follower_stream.ts",
+    edits: [[
+      "entries: chunk.entries.map(toWireEntry)",
+      "entries: chunk.entries.filter((e) => (e.flags & 1) === 0).map(toWireEntry)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a copy does not learn which tombstones its primary has dropped",
+    file: "node/replication/follower.ts",
+    edits: [["horizon: Math.max(horizon, end.horizon)", "horizon"]],
+    seedsMax: 80,
+    storm: "deletes",
+  },
+  {
+    name: "a copy that lacks dropped tombstones is sent a difference",
+    file: "node/replication/follower_stream.ts",
+    edits: [["info.commit < horizon ||", "false ||"], [
+      "this.#copyCommitSeq < horizon",
+      "this.#copyCommitSeq < -horizon",
+    ]],
+    seedsMax: 40,
+    storm: "deletes",
+  },
+  {
+    name: "alignment leaves suspects as they are",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "here.seq < entry.seq || stream.suspects.has(entry.key)",
+      "here.seq < entry.seq",
+    ], [
+      "if (stream.suspects.delete(key)) this.#store.remove(key);",
+      "stream.suspects.delete(key);",
+    ]],
+    seedsMax: 60,
+    storm: "moves",
+  },
+  {
+    name: "a copy is level before the alignment is on its disk",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "    this.#store.whenWritten(() => {\n      stream.durable = true;",
+      "    queueMicrotask(() => {\n      stream.durable = true;",
+    ], [
+      "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
+      "Math.max(this.#syncedSeq, stream.nextSeq - 1)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a learner is reported before it is level",
+    file: "node/replication/follower_set.ts",
+    edits: [
+      [
+        '    if (stream.state !== "level") return;\n    if (!stream.mustAck) {\n',
+        "    if (!stream.mustAck) {\n",
+      ],
+      ["if (stream.ackedSeq < store.state.commitSeq) return;", ""],
+    ],
+    seedsMax: 20,
+  },
+  {
+    name: "a learner is reported before writes wait for it",
+    file: "node/replication/follower_set.ts",
+    edits: [[
+      "      stream.mustAck = true;\n      stream.promoting = true;\n",
+      "      stream.promoting = true;\n",
+    ]],
+    seedsMax: 120,
+  },
+  {
+    name: "a learner is reported before it has what was committed",
+    file: "node/replication/follower_set.ts",
+    edits: [[
+      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    stream.reportedTerm = term;",
+      "    stream.reportedTerm = term;",
+    ]],
+    seedsMax: 60,
+    storm: "moves",
+  },
+  {
+    name: "a copy takes the writes of one frame in the wrong order",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries.toReversed());\n    const level",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a copy drops a write now and then",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    const level",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a node adopts older configurations",
+    file: "node/replication/replica.ts",
+    edits: [["      if (config.term < before.term) return;\n", ""]],
+    seedsMax: 40,
+  },
+  {
+    name: "a former primary says that unfinished writes were refused",
+    file: "node/requests/write_queue.ts",
+    edits: [[
+      '        "outcome_unknown",\n        `the node stopped',
+      '        "unavailable",\n        `the node stopped',
+    ]],
+    seedsMax: 40,
+    storm: "pauses",
+  },
+  {
+    name: "a record's checksum is not looked at",
+    file: "node/storage/record.ts",
+    edits: [[
+      "if (crc32c(bytes, crc32c(rowKey), 4) !== getUint32(bytes, 0))",
+      "if (bytes.length === 0)",
+    ]],
+    seedsMax: 60,
+  },
+  {
+    name: "a client sends a write again whose outcome is unknown",
+    file: "shared/routing/router.ts",
+    edits: [["return isRead && (code", 'return (isRead || code === "outcome_unknown") && (code']],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "a broken connection counts as a refusal",
+    file: "shared/wire/rpc_client.ts",
+    edits: [['code: "outcome_unknown"', 'code: "unavailable"']],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "a node's cache keeps the row that was written over",
+    file: "node/storage/partition_store.ts",
+    edits: [[
+      "else cache?.set(change.key, change.value, this.#cacheOwner);",
+      "else cache?.peek(change.key, this.#cacheOwner) ??\n" +
+      "      cache?.set(change.key, change.value, this.#cacheOwner);",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "the gateway's cache is not told of changes",
+    file: "coordinator/gateway/value_cache.ts",
+    edits: [[
+      "  invalidate(key: string): void {\n",
+      '  invalidate(key: string): void {\n    if (key !== "") return;\n',
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a copy that restarted is made primary while others have gone on",
+    file: "coordinator/partitions/failover.ts",
+    edits: [[
+      'copy.presence === "live" && !copy.stale && !copy.damaged',
+      'copy.presence === "live" && !copy.damaged',
+    ]],
+    seedsMax: 60,
+    storm: "moves",
+  },
+  {
+    name: "a learner may be made primary",
+    file: "coordinator/partitions/failover.ts",
+    edits: [[
+      "const hot = config.inSync.filter((id) => isHot(of.copy(id)));",
+      "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.copy(id)));",
+    ]],
+    seedsMax: 60,
+    storm: "moves",
+  },
+  {
+    name: "a transaction's checks are not looked at",
+    file: "node/requests/request_evaluation.ts",
+    edits: [["if (found !== version) return", "if (found + version < 0) return"]],
+    seedsMax: 5,
+  },
+  {
+    name: "a transaction is applied in two steps",
+    file: "node/replication/primary.ts",
+    edits: [[
+      "this.#propose(request, changes, wallMs, settled(request, answer), reply);\n    } else if (changes.length > 0) {",
+      'if (request.req_type === "transaction" && changes.length > 1) {\n' +
+      "        this.#propose(request, changes.slice(0, 2), wallMs, answer, () => {});\n" +
+      "        this.store.whenWritten(() =>\n" +
+      "          this.#propose(request, changes.slice(2), wallMs, answer, reply));\n" +
+      "      } else this.#propose(request, changes, wallMs, answer, reply);\n" +
+      "    } else if (changes.length > 0) {",
+    ]],
+    seedsMax: 5,
+  },
+  {
+    name: "a repeated transaction is carried out again",
+    file: "node/requests/request_dedup.ts",
+    edits: [["if (remembered.op === op) return remembered.reply;", ""], [
+      "if (remembered.op < op) return undefined;",
+      "if (remembered.op <= op) return undefined;",
+    ]],
+    seedsMax: 40,
+    storm: "groups",
+  },
+  {
+    name: "a process with an old copy of a folder is let in",
+    file: "coordinator/membership/registration.ts",
+    edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],
+    seedsMax: 10,
+    storm: "copies",
+  },
+  {
+    name: "a longer lease from before is forgotten",
+    file: "coordinator/membership/membership.ts",
+    edits: [[
+      "leaseMsMax: this.#leaseMsMax,",
+      "leaseMsMax: this.#settings.leaseMs,",
+    ]],
+    seedsMax: 60,
+    storm: "leases",
+  },
+  {
+    name: "a lease from before is not waited for",
+    file: "coordinator/membership/membership.ts",
+    edits: [["Math.max(leaseMs, stored.leaseMsMax)", "leaseMs"]],
+    seedsMax: 60,
+    storm: "leases",
+  },
+  {
+    name: "the coordinator publishes a map that is not on its disk",
+    file: "coordinator/state/map_publisher.ts",
+    edits: [[
+      "    this.#effects.persist(this.#writing);\n",
+      "    const writing = this.#writing;\n    this.#effects.persist(writing);\n    this.published = writing.map;\n    this.#effects.published(writing.map);\n",
+    ]],
+    seedsMax: 40,
+    storm: "coordinator",
+  },
+  {
+    name: "a request waits for its reply for ever",
+    file: "shared/wire/rpc_client.ts",
+    edits: [["if (pending.deadlineMs > now) continue;", "continue;"]],
+    seedsMax: 20,
+  },
+  {
+    name: "what is closed leaves its connections open",
+    file: "shared/routing/node_pool.ts",
+    edits: [["for (const client of this.#clients.values()) client.close();", ""]],
+    seedsMax: 5,
+  },
+  {
+    name: "copies that are not urgently wanted are never made",
+    file: "coordinator/partitions/move_queue.ts",
+    edits: [["queue.urgent.size > 0 ? queue.urgent : queue.usual;", "queue.urgent;"]],
+    seedsMax: 10,
+  },
+];
+
+/**
+ * The file's text with the mistake in it.
+ *
+ * @throws {Error} where the production code has changed, so that the mistake has no place any more
+ */
+export function mutate(source: string, { name, file, edits }: Mutation): string {
+  let text = source;
+  for (const [from, to] of edits) {
+    const parts = text.split(from);
+    if (parts.length !== 2) {
+      throw new Error(
+        `${name}: ${JSON.stringify(from)} must be in ${file} once, and is there ` +
+          `${parts.length - 1} times; adapt tests/simulation/mutations/mutations.ts`,
+      );
+    }
+    text = parts.join(to);
+  }
+  return text;
+}

@@ -1,0 +1,61 @@
+/**
+ * The checkers, checked: every seeded bug of `mutations.ts` must be found within its number of seeds.
+ * A seed that fails with the code as it is proves nothing and is passed over; it is reported.
+ *
+ *     deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { showUsage } from "../../../tools/usage.ts";
+import { MUTATIONS } from "./mutations.ts";
+import { findMutation, type Unseeded } from "./mutation_run.ts";
+
+const USAGE = "usage: deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]";
+
+async function main(args: string[]): Promise<number> {
+  if (showUsage(args, USAGE)) return 0;
+  const flags = parseArgs(args, { string: ["from", "jobs"], default: { from: "1", jobs: "2" } });
+  const from = Number(flags.from);
+  const words = flags._.map(String);
+  const chosen = MUTATIONS.filter(({ name }) => words.every((word) => name.includes(word)));
+  if (chosen.length === 0) {
+    console.error(`no seeded bug has ${words.join(" ")} in its name`);
+    return 2;
+  }
+  let missed = 0;
+  const unseeded: Unseeded = new Map();
+  const queue = [...chosen];
+  const work = async () => {
+    for (let mutation = queue.shift(); mutation !== undefined; mutation = queue.shift()) {
+      const { name, seedsMax } = mutation;
+      let result;
+      try {
+        result = await findMutation(mutation, from, unseeded);
+      } catch (error) {
+        missed++;
+        console.log(`MISSED  ${error instanceof Error ? error.message : error}`);
+        continue;
+      }
+      const { foundAfter, what, elapsedMs } = result;
+      const seconds = (elapsedMs / 1000).toFixed(0);
+      if (foundAfter === undefined) {
+        missed++;
+        console.log(`MISSED  ${name}: ${seedsMax} seeds passed (${seconds} s)`);
+      } else {
+        const first = what?.split("\n")[0] ?? "";
+        console.log(`found   ${name}: after ${foundAfter} of ${seedsMax} seeds (${seconds} s)`);
+        console.log(`        ${first.slice(0, 160)}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Number(flags.jobs) }, work));
+  console.log(`${chosen.length - missed} of ${chosen.length} seeded bugs found`);
+  const own = [...unseeded].flatMap(([seed, what]) => what === undefined ? [] : [{ seed, what }]);
+  for (const { seed, what } of own) {
+    console.log(`seed ${seed} fails with the code as it is: ${what.split("\n")[0]}`);
+  }
+  return missed + own.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,54 @@
+import { assert, assertEquals } from "@std/assert";
+import { CLOCK_DRIFT_MAX } from "../../../shared/base/limits.ts";
+import { EXACT_CLOCK, Scheduler } from "./scheduler.ts";
+
+Deno.test("Scheduler runs events in the order of their times, and what they defer before the next", async () => {
+  const scheduler = new Scheduler(1);
+  const process = scheduler.spawn("p", "h", EXACT_CLOCK);
+  const seen: string[] = [];
+  for (const ms of [5, 1, 3, 1]) {
+    scheduler.after(ms, process, () => {
+      seen.push(`${ms}`);
+      process.clock.defer(() => seen.push("deferred"));
+      Promise.resolve().then(() => seen.push("promise"));
+    });
+  }
+  await scheduler.run(10);
+  assertEquals(
+    seen.join(" "),
+    "1 deferred promise 1 deferred promise 3 deferred promise 5 deferred promise",
+  );
+  assertEquals(scheduler.nowMs, 10);
+});
+
+Deno.test("SimProcess: nothing of a dead one runs; a paused one catches up", async () => {
+  const scheduler = new Scheduler(1);
+  const dead = scheduler.spawn("d", "d", EXACT_CLOCK);
+  const paused = scheduler.spawn("p", "p", EXACT_CLOCK);
+  const seen: string[] = [];
+  dead.clock.setTimer(1, () => seen.push("dead"));
+  scheduler.after(3, paused, () => seen.push("io"));
+  paused.clock.setTimer(5, () => seen.push("timer"));
+  dead.kill();
+  paused.pause();
+  await scheduler.run(20);
+  assertEquals(seen, []);
+  paused.resume("timers first");
+  await scheduler.run(0);
+  assertEquals(seen, ["timer", "io"]);
+  assertEquals([dead.timers, paused.timers], [0, 0]);
+});
+
+Deno.test("SimClock: timers are never early, and two clocks differ by no more than is allowed", async () => {
+  const scheduler = new Scheduler(1);
+  const clocks = [-1, 0, 1].map((drift) =>
+    scheduler.spawn("p", "h", { offsetMs: 7, wallOffsetMs: 0, drift }).clock
+  );
+  for (const clock of clocks) {
+    const dueMs = clock.monotonicMs() + 1_000;
+    clock.setTimer(1_000, () => assert(clock.monotonicMs() >= dueMs));
+  }
+  await scheduler.run(100_000);
+  const [slow = 0, , fast = 0] = clocks.map((clock) => clock.monotonicMs() - 7);
+  assert(Math.abs(fast / slow - (1 + CLOCK_DRIFT_MAX)) < 1e-9);
+});

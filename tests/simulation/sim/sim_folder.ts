@@ -1,0 +1,79 @@
+/**
+ * A node's data folder on a simulated disk: what `node/storage/leveldb/data_folder.ts` keeps, without files and lock.
+ * The simulation never opens one twice at a time.
+ *
+ * Invariant: each process that got it open has a greater incarnation than every one before it, on
+ * disk before anything else is done.
+ *
+ * @module
+ */
+import type { NodeFolder } from "../../../node/node_runtime.ts";
+import type { DocumentStore } from "../../../shared/platform/document_store.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { randomId } from "../../../shared/platform/random.ts";
+import type { Storage } from "../../../node/storage/storage.ts";
+import type { SimProcess } from "./scheduler.ts";
+import type { SimDisk } from "./sim_disk.ts";
+
+/** Where it keeps who it is. */
+export const NODE_DOCUMENT = "node.json";
+
+interface Identity {
+  readonly nodeId: string;
+  readonly incarnation: number;
+  readonly clusterId?: string;
+  readonly partitionCount?: number;
+}
+
+/** A folder. */
+export class SimFolder implements NodeFolder {
+  readonly storage: Storage;
+  readonly #store: DocumentStore;
+  #identity: Identity;
+
+  private constructor(storage: Storage, store: DocumentStore, identity: Identity) {
+    this.storage = storage;
+    this.#store = store;
+    this.#identity = identity;
+  }
+
+  /** @throws {KvError} `storage_failed` */
+  static async open(disk: SimDisk, process: SimProcess): Promise<SimFolder> {
+    const store = disk.document(process, NODE_DOCUMENT);
+    const before = await store.read() as Identity | undefined;
+    const identity = before === undefined
+      ? { nodeId: randomId(process.random), incarnation: 1 }
+      : { ...before, incarnation: before.incarnation + 1 };
+    await store.write(identity);
+    return new SimFolder(disk.open(process), store, identity);
+  }
+
+  get nodeId(): string {
+    return this.#identity.nodeId;
+  }
+
+  get incarnation(): number {
+    return this.#identity.incarnation;
+  }
+
+  get clusterId(): string | undefined {
+    return this.#identity.clusterId;
+  }
+
+  get partitionCount(): number | undefined {
+    return this.#identity.partitionCount;
+  }
+
+  async joinCluster(clusterId: string, partitionCount: number): Promise<void> {
+    const { clusterId: ours } = this.#identity;
+    if (ours === clusterId) return;
+    if (ours !== undefined) throw new KvError("wrong_cluster", `the folder belongs to ${ours}`);
+    const joined = { ...this.#identity, clusterId, partitionCount };
+    await this.#store.write(joined);
+    this.#identity = joined;
+  }
+
+  close(): Promise<void> {
+    return this.storage.close();
+  }
+}

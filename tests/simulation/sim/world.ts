@@ -1,0 +1,509 @@
+/**
+ * The cluster of a run: a coordinator, nodes and clients, each a simulated process on a host of its
+ * own, made of the production classes; and what can be done to them. It starts again what has ended
+ * by itself, as a supervisor would. Which things are done, and when, is the nemesis's business.
+ *
+ * @module
+ */
+import { KvClient } from "../../../client/library/kv_client.ts";
+import { Coordinator } from "../../../coordinator/coordinator.ts";
+import {
+  parseStoredCluster,
+  type StoredCluster,
+} from "../../../coordinator/state/stored_cluster.ts";
+import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
+import { type NodeFolder, NodeRuntime } from "../../../node/node_runtime.ts";
+import type { FsyncMode } from "../../../node/storage/partition_store.ts";
+import { ClusterDatabase } from "../../../shared/database/cluster_database.ts";
+import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts";
+import { KvError, toKvError } from "../../../shared/base/errors.ts";
+import { DRAIN_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../../shared/base/limits.ts";
+import { PROTOCOL_VERSION, type Reply } from "../../../shared/wire/messages.ts";
+import { randomBelow, randomFraction } from "../../../shared/platform/random.ts";
+import { Router } from "../../../shared/routing/router.ts";
+import { RpcClient } from "../../../shared/wire/rpc_client.ts";
+import type { Storage } from "../../../node/storage/storage.ts";
+import { Coverage } from "../coverage.ts";
+import type { Faults } from "../faults/faults.ts";
+import { OneAddressRouter } from "./one_address_router.ts";
+import { between, type ClockOptions, Scheduler, type SimProcess, spread } from "./scheduler.ts";
+import { Scanner, type ScannerDeps } from "../workload/scanner.ts";
+import { SimDisk } from "./sim_disk.ts";
+import { SimFolder } from "./sim_folder.ts";
+import { SimNetwork } from "./sim_network.ts";
+import { Trace } from "../trace.ts";
+import { wireDatabase } from "./wire_database.ts";
+import type { WorkloadClient } from "../workload/workload.ts";
+
+export const COORDINATOR_HOST = "coord";
+const COORDINATOR_PORT = 8080;
+const HEARTBEAT_PORT = 3769;
+const NODE_PORT = 8081;
+const MAP_DOCUMENT = "cluster_map.json";
+
+/** What a cluster is like. */
+export interface ClusterShape {
+  readonly nodes: number;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly minInSync: number;
+  readonly repairDelayMs: number;
+  readonly expectNodes: number;
+  /** "interval" only where no host loses its power. */
+  readonly fsync: FsyncMode;
+  /** `--storage memory`: a node that starts again is another one, and has nothing. */
+  readonly memory: boolean;
+  /** How long a tombstone is kept. */
+  readonly tombstoneKeepMs: number;
+  /** Each start of the coordinator takes the next, and after the last one the first. */
+  readonly leases: readonly LeaseTimes[];
+}
+
+/** Settings of the coordinator that may change from start to start. */
+export interface LeaseTimes {
+  readonly leaseMs: number;
+  readonly failureTimeoutMs: number;
+}
+
+/** A defect, or what a test of the checkers has put in place of one. */
+export interface Sabotage {
+  /** Stands between a node and its disk. */
+  storage?(storage: Storage, host: string): Storage;
+  /** A node has been made, and serves nobody yet. */
+  node?(runtime: NodeRuntime, world: World): void;
+  coordinator?(coordinator: Coordinator, world: World): void;
+}
+
+/** What a host is doing as a whole. */
+type Wish = "run" | "rest" | "leave";
+
+/** A node's host: its disk, and its process while one runs. */
+export interface NodeHost {
+  readonly name: string;
+  readonly disk: SimDisk;
+  nodeId: NodeId | undefined;
+  process: SimProcess | undefined;
+  /** While it serves. */
+  runtime: NodeRuntime | undefined;
+  wish: Wish;
+  /** It has left for good. */
+  gone: boolean;
+}
+
+/** Whom a client asks: the nodes themselves, the coordinator, or one node. */
+export type ClientKind = "library" | "gateway" | "node";
+
+/** The cluster. */
+export class World {
+  readonly scheduler: Scheduler;
+  readonly network: SimNetwork;
+  readonly coverage: Coverage;
+  readonly trace: Trace;
+  readonly faults: Faults;
+  readonly shape: ClusterShape;
+  readonly hosts: NodeHost[] = [];
+  readonly coordinatorDisk: SimDisk;
+  coordinatorProcess: SimProcess | undefined;
+  coordinator: Coordinator | undefined;
+  readonly clientProcesses: SimProcess[] = [];
+  /** Something that must never happen has happened. */
+  defect: Error | undefined;
+  /** Told of each process that has ended. */
+  onProcessEnded: (host: NodeHost) => void = () => {};
+  readonly #sabotage: Sabotage;
+  #hostNext = 1;
+  #coordinatorRuns = 0;
+  #persistedText: string | undefined;
+  #persisted: StoredCluster | undefined;
+
+  constructor(
+    faults: Faults,
+    shape: ClusterShape,
+    options: { recording: boolean; sabotage?: Sabotage | undefined; scheduler: Scheduler },
+  ) {
+    this.scheduler = options.scheduler;
+    this.coverage = new Coverage();
+    this.trace = new Trace(this.scheduler, this.coverage, options.recording);
+    this.network = new SimNetwork(this.scheduler, this.coverage, faults.network);
+    this.faults = faults;
+    this.shape = shape;
+    this.#sabotage = options.sabotage ?? {};
+    this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
+  }
+
+  get nowMs(): number {
+    return this.scheduler.nowMs;
+  }
+
+  /** The map on the coordinator's disk; undefined before the first. */
+  get persisted(): StoredCluster | undefined {
+    const text = this.coordinatorDisk.documents.get(MAP_DOCUMENT);
+    if (text !== this.#persistedText) {
+      this.#persistedText = text;
+      this.#persisted = text === undefined ? undefined : parseStoredCluster(JSON.parse(text));
+    }
+    return this.#persisted;
+  }
+
+  get map(): ClusterMap | undefined {
+    return this.persisted?.map;
+  }
+
+  hostOf(id: NodeId | undefined): NodeHost | undefined {
+    return id === undefined ? undefined : this.hosts.find(({ nodeId }) => nodeId === id);
+  }
+
+  /** Hosts that have not left for good. */
+  get members(): NodeHost[] {
+    return this.hosts.filter(({ gone }) => !gone);
+  }
+
+  /** A process with a clock of its own. */
+  spawn(name: string, host: string): SimProcess {
+    const { random } = this.scheduler;
+    const { drift, wallOffsetMs } = this.faults;
+    const clock: ClockOptions = {
+      offsetMs: between(random, 0, 50),
+      wallOffsetMs: between(random, -wallOffsetMs, wallOffsetMs),
+      drift: drift * (randomBelow(random, 3) === 0
+        // Extremes are worth more than the middle.
+        ? (randomFraction(random) < 0.5 ? -1 : 1)
+        : between(random, -1, 1)),
+    };
+    return this.scheduler.spawn(name, host, clock);
+  }
+
+  // The coordinator.
+
+  startCoordinator(): void {
+    if (this.coordinatorProcess !== undefined) return;
+    this.network.powerOn(COORDINATOR_HOST);
+    const { leases } = this.shape;
+    const times = leases[this.#coordinatorRuns % leases.length];
+    if ((this.map?.settings.leaseMs ?? 0) > (times?.leaseMs ?? 0)) {
+      this.coverage.hit("fault: lease shortened");
+    }
+    const process = this.spawn(`coord#${++this.#coordinatorRuns}`, COORDINATOR_HOST);
+    this.coordinatorProcess = process;
+    this.trace.add(process.name, "the process starts");
+    const disk = this.coordinatorDisk;
+    Coordinator.start({
+      clock: process.clock,
+      random: process.random,
+      transport: this.network.transport(process),
+      store: disk.document(process, MAP_DOCUMENT),
+      logger: (category) => this.trace.logger(process, category),
+    }, {
+      listen: { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+      heartbeats: { host: COORDINATOR_HOST, port: HEARTBEAT_PORT },
+      settings: {
+        partitionCount: this.shape.partitions,
+        replicationFactor: this.shape.replicationFactor,
+        minInSync: this.shape.minInSync,
+        ...times,
+      },
+      repairDelayMs: this.shape.repairDelayMs,
+      expectNodes: this.shape.expectNodes,
+      cacheEntries: 16,
+    }).then((coordinator) => {
+      if (!process.alive) return;
+      this.coordinator = coordinator;
+      this.#sabotage.coordinator?.(coordinator, this);
+    }, (error) => this.#fail(`the coordinator does not start: ${toKvError(error).message}`, error));
+  }
+
+  killCoordinator(power: boolean): void {
+    const process = this.coordinatorProcess;
+    if (process === undefined) return;
+    this.trace.add(process.name, power ? "killed" : "loses its power");
+    process.kill();
+    this.network.processDied(process, power);
+    this.coordinatorDisk.crash(power);
+    this.coordinatorProcess = undefined;
+    this.coordinator = undefined;
+  }
+
+  // Nodes.
+
+  addHost(): NodeHost {
+    const name = `n${this.#hostNext++}`;
+    const host: NodeHost = {
+      name,
+      disk: this.#disk(name),
+      nodeId: undefined,
+      process: undefined,
+      runtime: undefined,
+      wish: "run",
+      gone: false,
+    };
+    this.hosts.push(host);
+    return host;
+  }
+
+  startNode(host: NodeHost): void {
+    if (host.process !== undefined || host.gone) return;
+    host.wish = "run";
+    this.network.powerOn(host.name);
+    const process = this.spawn(host.name, host.name);
+    host.process = process;
+    this.coverage.hit("node: started");
+    this.trace.add(host.name, "the process starts");
+    const sabotage = this.#sabotage;
+    this.#startRuntime(process, async () => {
+      const folder = this.shape.memory
+        // What a dead process had in memory is gone; see `#end`.
+        ? withStorage(
+          new MemoryFolder(process.clock, process.random),
+          host.disk.open(process, true),
+        )
+        : await SimFolder.open(host.disk, process);
+      host.nodeId = folder.nodeId;
+      return sabotage.storage === undefined
+        ? folder
+        : withStorage(folder, sabotage.storage(folder.storage, host.name));
+    }).then((runtime) => {
+      if (!process.alive) return;
+      host.runtime = runtime;
+      this.trace.add(host.name, `runs as node ${host.nodeId}`);
+      sabotage.node?.(runtime, this);
+      runtime.failed.then((error) => {
+        if (process.alive) this.#onFailed(host, process, error);
+      });
+    }, (error) => {
+      if (!process.alive) return;
+      this.#onFailed(host, process, toKvError(error));
+    });
+  }
+
+  #startRuntime(process: SimProcess, openFolder: () => Promise<NodeFolder>): Promise<NodeRuntime> {
+    return NodeRuntime.start({
+      clock: process.clock,
+      random: process.random,
+      transport: this.network.transport(process),
+      logger: (category) => this.trace.logger(process, category),
+    }, {
+      listen: [{ host: process.host, port: NODE_PORT }],
+      openFolder,
+      memory: this.shape.memory,
+      fsync: this.shape.fsync,
+      cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 8 * 1024,
+      tombstoneKeepMs: this.shape.tombstoneKeepMs,
+      weight: 1,
+      cluster: {
+        locate: (use) =>
+          process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
+      },
+    });
+  }
+
+  /**
+   * Somebody starts a process on an old copy of a node's folder, on a host of its own. It must be
+   * refused, whether the node itself runs or not, and must never serve.
+   *
+   * @param disk the copy, older than the node's last start
+   * @returns ends the process, wherever it is
+   */
+  startOnOldFolder(disk: SimDisk): () => void {
+    const process = this.spawn(disk.name, disk.name);
+    this.trace.add(disk.name, "a process starts on an old copy of a folder");
+    const end = () => {
+      if (!process.alive) return;
+      process.kill();
+      this.network.processDied(process, true);
+    };
+    this.#startRuntime(process, () => SimFolder.open(disk, process)).then((runtime) => {
+      if (!process.alive) return;
+      runtime.failed.then((error) => {
+        if (!process.alive) return;
+        if (error.code === "stale_incarnation") this.coverage.hit("node: old folder refused");
+        else this.#fail(`${disk.name}, on an old folder, ends with ${error.message}`, error);
+        end();
+      });
+      const watch = () => {
+        if (!process.alive) return;
+        if (runtime.node.hasLease || runtime.up) {
+          this.#fail(`${disk.name} was let in with an old folder`, undefined);
+        }
+        this.scheduler.after(50, undefined, watch);
+      };
+      watch();
+    }, (error) => this.#fail(`${disk.name}, on an old folder, does not start`, error));
+    return end;
+  }
+
+  /** It has ended with an error. A supervisor starts it again; only a disk's errors are its right. */
+  #onFailed(host: NodeHost, process: SimProcess, error: KvError): void {
+    if (error.code !== "storage_failed") {
+      this.#fail(`node ${host.name} cannot go on: ${error.message}`, error);
+      return;
+    }
+    this.coverage.hit("node: start failed");
+    this.trace.add(host.name, `ends: ${error.message}`);
+    this.#end(host, process, true);
+    this.scheduler.after(1_000, undefined, () => {
+      if (host.wish === "run") this.startNode(host);
+    });
+  }
+
+  /** @param power false: its system does not even close its connections, and forgets what was not synced */
+  killNode(host: NodeHost, power: boolean): void {
+    const { process } = host;
+    if (process === undefined) return;
+    this.trace.add(host.name, power ? "killed" : "loses its power");
+    this.#end(host, process, power);
+  }
+
+  /** In good order. */
+  stopNode(host: NodeHost, then: () => void): void {
+    const { runtime, process } = host;
+    if (runtime === undefined || process === undefined || host.wish !== "run") return;
+    host.wish = "rest";
+    this.trace.add(host.name, "is told to stop");
+    const ended = () => {
+      if (!process.alive) return;
+      this.#end(host, process, true);
+      then();
+    };
+    runtime.stop(DRAIN_TIMEOUT_MS).then(ended, (error) => {
+      if (toKvError(error).code !== "storage_failed") this.#fail(`${host.name}: stop`, error);
+      ended();
+    });
+  }
+
+  /** For good, once others have what it holds. */
+  leaveNode(host: NodeHost): void {
+    const { runtime, process } = host;
+    if (runtime === undefined || process === undefined || host.wish !== "run") return;
+    host.wish = "leave";
+    this.trace.add(host.name, "is told to leave");
+    const ended = () => {
+      if (!process.alive) return;
+      this.coverage.hit("node: left");
+      this.#end(host, process, true);
+      host.gone = true;
+    };
+    runtime.leave().then(ended, (error) => {
+      if (toKvError(error).code !== "storage_failed") this.#fail(`${host.name}: leave`, error);
+      ended();
+    });
+  }
+
+  /** An operator's order, as `kv-coordinator --force` gives it. */
+  force(partition: number, then: (reply: Reply) => void): void {
+    const process = this.spawn("operator", "operator");
+    const { clock, random } = process;
+    const rpc = new RpcClient(
+      { clock, random, transport: this.network.transport(process) },
+      { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+      { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" },
+    );
+    const order = { req_type: "force", partition };
+    rpc.request(order, REQUEST_TIMEOUT_MS, (reply) => {
+      rpc.close();
+      then(reply);
+    });
+  }
+
+  // Clients.
+
+  addClient(index: number, kind: ClientKind, concurrency: number): WorkloadClient {
+    return this.#addClient(index, kind, concurrency).client;
+  }
+
+  /** A client that scans: it merges the nodes' pages itself, or has another do so. */
+  addScanner(
+    index: number,
+    kind: ClientKind,
+    deps: Pick<ScannerDeps, "random" | "history">,
+  ): { scanner: Scanner; client: WorkloadClient } {
+    const { client, router } = this.#addClient(index, kind, 1);
+    const { kv, clock } = client;
+    const database = kind === "library"
+      ? new ClusterDatabase({
+        clock,
+        random: deps.random,
+        router,
+        execute: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+      })
+      : wireDatabase(router);
+    const nowMs = () => this.nowMs;
+    return { scanner: new Scanner({ ...deps, kv, clock, database, nowMs }), client };
+  }
+
+  #addClient(index: number, kind: ClientKind, concurrency: number) {
+    const name = `c${index}`;
+    const process = this.spawn(name, name);
+    this.clientProcesses.push(process);
+    const { clock, random } = process;
+    const deps = { clock, random, transport: this.network.transport(process) };
+    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
+    const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
+    const seeds = [coordinator, ...nodes];
+    const router = kind === "library"
+      ? new Router(deps, { role: "client", seeds })
+      : new OneAddressRouter(
+        deps,
+        kind === "gateway" ? coordinator : nodes[index % nodes.length] ?? coordinator,
+      );
+    const client: WorkloadClient = {
+      name,
+      kv: new KvClient({ clock, router, clientId: name }),
+      clock,
+      concurrency,
+      gateway: kind === "gateway",
+    };
+    return { client, router };
+  }
+
+  /** Ends everything in good order; resolves when all has ended. */
+  async closeAll(): Promise<void> {
+    const closing: Promise<unknown>[] = [];
+    for (const { runtime } of this.members) {
+      if (runtime !== undefined) closing.push(runtime.close());
+    }
+    if (this.coordinator !== undefined) closing.push(this.coordinator.close());
+    await Promise.all(closing);
+  }
+
+  /** How long something stays as it is. */
+  outageMs(): number {
+    return spread(this.scheduler.random, 50, this.faults.outageMsMax);
+  }
+
+  #end(host: NodeHost, process: SimProcess, power: boolean): void {
+    process.kill();
+    this.network.processDied(process, power);
+    host.disk.crash(power);
+    if (this.shape.memory) {
+      host.disk.wipe();
+      host.nodeId = undefined;
+    }
+    host.process = undefined;
+    host.runtime = undefined;
+    this.onProcessEnded(host);
+  }
+
+  #disk(name: string): SimDisk {
+    return new SimDisk(name, this.scheduler, this.coverage);
+  }
+
+  #fail(what: string, cause: unknown): void {
+    this.defect ??= new KvError("internal", what, { cause });
+  }
+}
+
+function withStorage(folder: NodeFolder, storage: Storage): NodeFolder {
+  return {
+    nodeId: folder.nodeId,
+    incarnation: folder.incarnation,
+    get clusterId() {
+      return folder.clusterId;
+    },
+    get partitionCount() {
+      return folder.partitionCount;
+    },
+    storage,
+    joinCluster: (id: string, count: number) => folder.joinCluster(id, count),
+    close: () => folder.close(),
+  };
+}

@@ -1,0 +1,338 @@
+/**
+ * The clients' side of a simulation: processes that put, get, update, create and delete, one
+ * operation at a time each, and write down what they asked and what they were told. It judges
+ * nothing, except how an error is to be read: known not to have happened, or unknown.
+ *
+ * Deterministic: what it does depends on its `Random`, its clients' clocks and their answers only.
+ *
+ * @module
+ */
+import type { KvClient } from "../../../client/library/kv_client.ts";
+import type { Clock } from "../../../shared/platform/clock.ts";
+import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
+import type { Acks, Consistency } from "../../../shared/wire/messages.ts";
+import { type Random, randomBelow, SeededRandom } from "../../../shared/platform/random.ts";
+import { type History, isReadName, type OperationName } from "../checkers/history.ts";
+import { nameOf, valueBytes, valueName } from "./workload_values.ts";
+
+/** A client process of the cluster. */
+export interface WorkloadClient {
+  readonly name: string;
+  readonly kv: KvClient;
+  readonly clock: Clock;
+  /** How many operations it has under way at a time. */
+  readonly concurrency: number;
+  /** Whether it asks the coordinator's gateway, which may answer from its cache. */
+  readonly gateway: boolean;
+}
+
+/** What is asked, and how often. Weights count relative to each other. */
+export interface WorkloadOptions {
+  /** Keys that everybody wants. Default 4. */
+  hotKeys?: number;
+  /** Keys that are asked for now and then. Default 60. */
+  coldKeys?: number;
+  /** Keys that are written with `acks: "primary"`, always. Default 4. */
+  looseKeys?: number;
+  /** Of 100 operations, so many on hot keys and so many on loose ones. Default 60 and 10. */
+  hotPercent?: number;
+  loosePercent?: number;
+  weights?: Partial<Record<OperationName, number>>;
+  /** Of 100 reads, so many ask for a weaker consistency. Default 30. */
+  weakPercent?: number;
+  /** Of 100 operations, so many are given up early by their caller. Default 1. */
+  abortPercent?: number;
+  /** Deadlines are between these. Default 1,000 and 8,000. */
+  timeoutMsMin?: number;
+  timeoutMsMax?: number;
+  /** A process waits up to so long between two operations. Default 200. */
+  pauseMsMax?: number;
+}
+
+/** How operations ended. */
+export interface Counts {
+  ok: number;
+  fail: number;
+  info: number;
+}
+
+/** An operation that took longer than its deadline and {@linkcode LATE_MS} allow. */
+export interface LateOperation {
+  readonly id: number;
+  readonly client: string;
+  readonly timeoutMs: number;
+  readonly elapsedMs: number;
+}
+
+/** How long after its deadline an operation may end: scans for deadlines, and clocks that drift. */
+export const LATE_MS = 1_000;
+
+const WEIGHTS: Record<OperationName, number> = {
+  read: 40,
+  exists: 4,
+  write: 28,
+  create: 8,
+  update: 10,
+  delete: 10,
+  cas: 0,
+};
+
+/** Errors of a write after which it may have happened. All others promise that it has not. */
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set(["outcome_unknown", "internal"]);
+
+interface Request {
+  readonly f: OperationName;
+  readonly key: string;
+  readonly consistency: Consistency;
+  readonly acks: Acks;
+  readonly timeoutMs: number;
+  readonly abortMs: number | undefined;
+}
+
+/** What clients ask for. */
+export class Workload {
+  readonly history: History;
+  readonly clients: readonly WorkloadClient[];
+  /** How operations ended since the last {@linkcode resetCounts}. */
+  counts: Counts = { ok: 0, fail: 0, info: 0 };
+  readonly late: LateOperation[] = [];
+  readonly #options: Required<WorkloadOptions>;
+  readonly #random: Random;
+  readonly #nowMs: () => number;
+  readonly #names: OperationName[] = [];
+  readonly #slots: Slot[] = [];
+  #values = 0;
+  #running = false;
+  #busy = 0;
+  #onIdle: (() => void) | undefined;
+
+  /** @param deps `nowMs` is the time of the history: one for all processes */
+  constructor(
+    deps: { random: Random; history: History; nowMs: () => number },
+    clients: readonly WorkloadClient[],
+    options: WorkloadOptions = {},
+  ) {
+    this.history = deps.history;
+    this.clients = clients;
+    this.#random = deps.random;
+    this.#nowMs = deps.nowMs;
+    this.#options = {
+      hotKeys: 4,
+      coldKeys: 60,
+      looseKeys: 4,
+      hotPercent: 60,
+      loosePercent: 10,
+      weights: {},
+      weakPercent: 30,
+      abortPercent: 1,
+      timeoutMsMin: 1_000,
+      timeoutMsMax: 8_000,
+      pauseMsMax: 200,
+      ...options,
+    };
+    for (const [name, weight] of Object.entries({ ...WEIGHTS, ...this.#options.weights })) {
+      for (let i = 0; i < weight; i++) this.#names.push(name as OperationName);
+    }
+    for (const client of clients) {
+      for (let i = 0; i < client.concurrency; i++) {
+        const random = new SeededRandom(this.#random.uint32());
+        this.#slots.push({ client, random, process: this.history.newProcess() });
+      }
+    }
+  }
+
+  /** Every key that it may ask for, those of weaker promises last. */
+  keys(): string[] {
+    const { hotKeys, coldKeys, looseKeys } = this.#options;
+    const named = (name: string, count: number) =>
+      Array.from({ length: count }, (_, i) => `${name}${i}`);
+    return [...named("hot", hotKeys), ...named("cold", coldKeys), ...named("loose", looseKeys)];
+  }
+
+  /** All processes begin. */
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    for (const slot of this.#slots) this.#pause(slot);
+  }
+
+  /** No new operations; resolves when those under way have ended. */
+  stop(): Promise<void> {
+    this.#running = false;
+    if (this.#busy === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /** Operations under way. */
+  get busy(): number {
+    return this.#busy;
+  }
+
+  /** Counts from 0 again: a new phase begins. */
+  resetCounts(): void {
+    this.counts = { ok: 0, fail: 0, info: 0 };
+  }
+
+  /**
+   * Reads every key strongly through one client, one after the other, and writes that down as well.
+   *
+   * @returns what each key holds; undefined where the read failed
+   */
+  async readAll(client: WorkloadClient): Promise<Map<string, FinalValue | undefined>> {
+    const slot: Slot = { client, random: this.#random, process: this.history.newProcess() };
+    const found = new Map<string, FinalValue | undefined>();
+    for (const key of this.keys()) {
+      const request: Request = {
+        f: "read",
+        key,
+        consistency: "strong",
+        acks: "all",
+        timeoutMs: this.#options.timeoutMsMax,
+        abortMs: undefined,
+      };
+      found.set(key, await this.#run(slot, request));
+    }
+    return found;
+  }
+
+  #pause(slot: Slot): void {
+    const delayMs = randomBelow(slot.random, this.#options.pauseMsMax + 1);
+    slot.client.clock.setTimer(delayMs, () => {
+      if (!this.#running) return;
+      this.#run(slot, this.#choose(slot)).then(() => {
+        if (this.#running) this.#pause(slot);
+      });
+    });
+  }
+
+  #choose(slot: Slot): Request {
+    const { random, client } = slot;
+    const options = this.#options;
+    const percent = () => randomBelow(random, 100);
+    const kind = percent();
+    let [name, count] = ["cold", options.coldKeys];
+    if (kind < options.hotPercent) [name, count] = ["hot", options.hotKeys];
+    else if (kind < options.hotPercent + options.loosePercent && options.looseKeys > 0) {
+      [name, count] = ["loose", options.looseKeys];
+    }
+    const weak: Consistency = client.gateway && percent() < 50 ? "cached" : "replica";
+    const spanMs = options.timeoutMsMax - options.timeoutMsMin;
+    const timeoutMs = options.timeoutMsMin + randomBelow(random, spanMs + 1);
+    return {
+      f: this.#names[randomBelow(random, this.#names.length)] ?? "read",
+      key: `${name}${randomBelow(random, count)}`,
+      consistency: percent() < options.weakPercent ? weak : "strong",
+      acks: name === "loose" ? "primary" : "all",
+      timeoutMs,
+      abortMs: percent() < options.abortPercent ? randomBelow(random, timeoutMs) : undefined,
+    };
+  }
+
+  async #run(slot: Slot, request: Request): Promise<FinalValue | undefined> {
+    const { history } = this;
+    const { f, key, timeoutMs } = request;
+    const isRead = isReadName(f);
+    const writes = !isRead && f !== "delete";
+    const value = writes ? valueName(this.#values++) : null;
+    const startMs = this.#nowMs();
+    const id = history.invoke({
+      process: slot.process,
+      f,
+      key,
+      value,
+      time: startMs,
+      ...(isRead ? { consistency: request.consistency } : { acks: request.acks }),
+    });
+    this.#busy++;
+    let result: FinalValue | undefined;
+    try {
+      result = await this.#call(slot.client, request, value);
+      const time = this.#nowMs();
+      if (result.refused === undefined) {
+        this.counts.ok++;
+        history.ok(id, { time, value: result.value, version: result.version });
+      } else {
+        this.counts.fail++;
+        history.fail(id, time, result.refused);
+      }
+    } catch (error) {
+      const time = this.#nowMs();
+      const isAbort = error instanceof DOMException && error.name === "AbortError";
+      // A defect, of the client or of this file.
+      if (!isAbort && !(error instanceof KvError)) throw error;
+      const code = error instanceof KvError ? error.code : "given up";
+      const refused = error instanceof KvError && !UNKNOWN.has(error.code);
+      if (isRead || refused) {
+        this.counts.fail++;
+        history.fail(id, time, code);
+      } else {
+        this.counts.info++;
+        history.info(id, time, code);
+        slot.process = history.newProcess();
+      }
+    }
+    const elapsedMs = this.#nowMs() - startMs;
+    // A clock that is slow, within what is allowed, makes a deadline later.
+    if (elapsedMs > timeoutMs * 1.1 + LATE_MS) {
+      this.late.push({ id, client: slot.client.name, timeoutMs, elapsedMs });
+    }
+    this.#busy--;
+    if (this.#busy === 0 && !this.#running) this.#onIdle?.();
+    return result;
+  }
+
+  async #call(
+    client: WorkloadClient,
+    request: Request,
+    value: string | null,
+  ): Promise<FinalValue> {
+    const { kv, clock } = client;
+    const { f, key, consistency, acks, timeoutMs, abortMs } = request;
+    const bytes = valueBytes(value ?? "v0");
+    const controller = abortMs === undefined ? undefined : new AbortController();
+    const timer = abortMs === undefined
+      ? undefined
+      : clock.setTimer(abortMs, () => controller?.abort());
+    const read = { timeoutMs, consistency, signal: controller?.signal };
+    const write = { timeoutMs, acks, signal: controller?.signal };
+    try {
+      switch (f) {
+        case "read": {
+          const entry = await kv.getEntry(key, read);
+          return entry === undefined
+            ? { value: null }
+            : { value: nameOf(entry.value), version: entry.version };
+        }
+        case "exists":
+          return { value: await kv.exists(key, read) ? "" : null };
+        case "create":
+          return { value, version: await kv.create(key, bytes, write) };
+        case "update":
+          return { value, version: await kv.update(key, bytes, write) };
+        case "delete":
+          return await kv.delete(key, write) ? { value } : { value, refused: "not_found" };
+        default:
+          return { value, version: await kv.put(key, bytes, write) };
+      }
+    } finally {
+      timer?.cancel();
+    }
+  }
+}
+
+/** What a call answered: the value's name, or null for no such key. */
+export interface FinalValue {
+  readonly value: string | null;
+  readonly version?: number | undefined;
+  /** The call was refused, with this code. */
+  readonly refused?: string | undefined;
+}
+
+/** One process of a client. */
+interface Slot {
+  readonly client: WorkloadClient;
+  readonly random: Random;
+  process: number;
+}

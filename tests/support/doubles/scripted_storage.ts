@@ -1,0 +1,149 @@
+/**
+ * A storage whose writes end when the test says so, and well or badly as it says. It keeps every
+ * batch, so that a test can ask what a crash would have left. Ranges can be held in the same way;
+ * their picture is taken when they are asked for.
+ *
+ * @module
+ */
+import { assertExists } from "@std/assert";
+import { RowsSnapshot } from "../../../node/storage/memory/rows_snapshot.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../../../node/storage/storage.ts";
+
+interface HeldWrite {
+  readonly changes: StorageChange[];
+  readonly sync: boolean;
+  readonly done: (error: Error | undefined) => void;
+}
+
+/** An ordered map under the test's control. */
+export class ScriptedStorage implements Storage {
+  /** Rows as of the last write that ended well, by key in hexadecimal. */
+  readonly rows = new Map<string, Uint8Array>();
+  /** Batches that ended well, in order. */
+  readonly batches: StorageChange[][] = [];
+  /** Writes under way, the oldest first. */
+  readonly writes: HeldWrite[] = [];
+  /** Ranges wait from now on, until {@linkcode releaseRanges}. */
+  holdRanges = false;
+  closed = false;
+  /** It plays one that nobody opens again: the test still says when batches end. */
+  volatile = false;
+  /** Snapshots that are open. */
+  snapshots = 0;
+  #ranges: (() => void)[] = [];
+
+  /** A storage that holds what the given batches left. */
+  static replay(batches: readonly StorageChange[][]): ScriptedStorage {
+    const storage = new ScriptedStorage();
+    for (const changes of batches) storage.#commit(copyOf(changes));
+    return storage;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.rows.get(hexOf(key))?.slice();
+  }
+
+  write(
+    changes: StorageChange[],
+    sync: boolean,
+    done: (error: Error | undefined) => void,
+  ): void {
+    this.writes.push({ changes: copyOf(changes), sync, done });
+  }
+
+  put(key: Uint8Array, value: Uint8Array | undefined): void {
+    if (value === undefined) this.rows.delete(hexOf(key));
+    else this.rows.set(hexOf(key), value.slice());
+  }
+
+  range(range: StorageRange): Promise<StorageRow[]> {
+    const from = hexOf(range.from);
+    const to = hexOf(range.to);
+    const keys = [...this.rows.keys()].filter((key) => key >= from && key < to).sort();
+    if (range.reverse) keys.reverse();
+    const rows: StorageRow[] = [];
+    let bytes = 0;
+    for (const key of keys) {
+      if (rows.length >= range.rowsMax || bytes >= range.bytesMax) break;
+      const value = this.rows.get(key) ?? new Uint8Array();
+      rows.push([bytesOf(key), value.slice()]);
+      bytes += key.length / 2 + value.length;
+    }
+    if (!this.holdRanges) return Promise.resolve(rows);
+    return new Promise((resolve) => this.#ranges.push(() => resolve(rows)));
+  }
+
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    this.snapshots++;
+    const { from, to } = range;
+    const keys = [...this.rows.keys()].filter((key) => key >= hexOf(from) && key < hexOf(to))
+      .sort();
+    const rows = keys.map((key): StorageRow => [bytesOf(key), this.rows.get(key) ?? bytesOf("")]);
+    const snapshot = new RowsSnapshot(rows.map(([key, value]) => [key, value.slice()]), range);
+    return {
+      next: () => snapshot.next(),
+      close: () => {
+        this.snapshots--;
+        return snapshot.close();
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+
+  /** Ends the oldest write well. */
+  complete(): void {
+    const write = this.writes.shift();
+    assertExists(write, "a write is under way");
+    this.#commit(write.changes);
+    write.done(undefined);
+  }
+
+  /** Ends the oldest write badly; nothing of it is kept. */
+  fail(error: Error): void {
+    const write = this.writes.shift();
+    assertExists(write, "a write is under way");
+    write.done(error);
+  }
+
+  releaseRanges(): void {
+    this.holdRanges = false;
+    for (const release of this.#ranges.splice(0)) release();
+  }
+
+  /** Flips one bit of a row on disk. */
+  flip(key: Uint8Array, bit: number): void {
+    const row = this.rows.get(hexOf(key));
+    assertExists(row, "the row is there");
+    row[bit >>> 3] = (row[bit >>> 3] ?? 0) ^ (1 << (bit & 7));
+  }
+
+  #commit(changes: StorageChange[]): void {
+    this.batches.push(changes);
+    for (const { key, value } of changes) this.put(key, value);
+  }
+}
+
+function copyOf(changes: readonly StorageChange[]): StorageChange[] {
+  return changes.map(({ key, value }) =>
+    value === undefined ? { key: key.slice() } : { key: key.slice(), value: value.slice() }
+  );
+}
+
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function bytesOf(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}

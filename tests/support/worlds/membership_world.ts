@@ -1,0 +1,444 @@
+/**
+ * The coordinator's state machine with everything round it played by the test: time, disk, nodes.
+ * Checks on every effect what must always hold: written before shown, terms and epochs that only
+ * grow, at most one primary that may hold a lease.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertExists } from "@std/assert";
+import { Membership } from "../../../coordinator/membership/membership.ts";
+import type { Report } from "../../../coordinator/partitions/partition_controller.ts";
+import { place } from "../../../coordinator/placement/placement.ts";
+import type { Place } from "../../../coordinator/partitions/mover.ts";
+import {
+  newCluster,
+  parseStoredCluster,
+  type StoredCluster,
+} from "../../../coordinator/state/stored_cluster.ts";
+import {
+  applyDelta,
+  checkInvariants,
+  type ClusterMap,
+  type ClusterSettings,
+  type PartitionConfig,
+} from "../../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { CLOCK_DRIFT_MAX } from "../../../shared/base/limits.ts";
+import { type LogFields, type Logger, NO_LOG } from "../../../shared/platform/logger.ts";
+import type { HeldPartition, Message } from "../../../shared/wire/messages.ts";
+
+export const SETTINGS: ClusterSettings = {
+  clusterId: "c1",
+  clusterName: "test",
+  partitionCount: 16,
+  replicationFactor: 3,
+  minInSync: 1,
+  leaseMs: 1_500,
+  heartbeatIntervalMs: 500,
+  failureTimeoutMs: 2_500,
+};
+
+/** A node's id from a letter: `a` is `aaaaaaaaaaaaaaaa`. */
+export const idOf = (letter: string) => letter.repeat(16);
+
+/** A process of a node, as far as the coordinator sees it. */
+export interface Process {
+  readonly node: string;
+  readonly instance: string;
+  readonly incarnation: number;
+  session: number;
+  alive: boolean;
+  /** Heartbeats reach the coordinator. */
+  heard: boolean;
+  /** What comes over its session is held up. */
+  deaf: boolean;
+  heldUp: Message[];
+  map: ClusterMap | undefined;
+  registered: boolean;
+  /** What acknowledgements of the coordinator give it, on the shared clock. */
+  leaseUntilMs: number;
+  inbox: Message[];
+}
+
+export interface WorldOptions {
+  settings?: Partial<ClusterSettings>;
+  expectNodes?: number;
+  repairDelayMs?: number;
+  /** False: writes of the map wait for `persist()`. */
+  autoPersist?: boolean;
+  /** False: the test's own nodes do what it says; true: they answer as healthy nodes would. */
+  obedient?: boolean;
+  place?: Place;
+}
+
+export class World {
+  nowMs = 1_000_000;
+  membership: Membership;
+  readonly processes = new Map<string, Process>();
+  readonly errors: string[] = [];
+  readonly infos: string[] = [];
+  autoPersist: boolean;
+  obedient: boolean;
+  disk: StoredCluster | undefined;
+  writing: StoredCluster | undefined;
+  failWrites = false;
+  publishedMaps: ClusterMap[] = [];
+  closed: number[] = [];
+  readonly #options: WorldOptions;
+  #sessions = 0;
+  #instances = 0;
+  #incarnations = new Map<string, number>();
+  #nextBeatMs: number;
+
+  constructor(options: WorldOptions = {}) {
+    this.#options = options;
+    this.autoPersist = options.autoPersist ?? true;
+    this.obedient = options.obedient ?? false;
+    this.#nextBeatMs = this.nowMs;
+    this.membership = this.#start(newCluster({ ...SETTINGS, ...options.settings }), true);
+  }
+
+  get map(): ClusterMap {
+    return this.membership.published;
+  }
+
+  config(partition: number): PartitionConfig {
+    const config = this.map.partitions[partition];
+    assertExists(config);
+    return config;
+  }
+
+  #start(stored: StoredCluster, changed: boolean): Membership {
+    const log: Logger = {
+      ...NO_LOG,
+      info: (event: string, fields?: LogFields) =>
+        this.infos.push(`${event} ${JSON.stringify(fields)}`),
+      error: (event: string, fields?: LogFields) =>
+        this.errors.push(`${event} ${JSON.stringify(fields)}`),
+    };
+    this.membership = new Membership({
+      effects: {
+        persist: (cluster) => {
+          assertEquals(this.writing, undefined, "one write at a time");
+          this.writing = cluster;
+        },
+        send: (sessions, message) => sessions.forEach((s) => this.#deliver(s, message)),
+        close: (session) => this.closed.push(session),
+        published: (map) => this.#onPublished(map),
+      },
+      log,
+      place: this.#options.place ?? place,
+      stored,
+      changed,
+      repairDelayMs: this.#options.repairDelayMs ?? 5_000,
+      expectNodes: this.#options.expectNodes ?? 1,
+      heartbeatPort: () => 3769,
+    }, this.nowMs);
+    this.membership.start(this.nowMs);
+    this.#autoPersist();
+    return this.membership;
+  }
+
+  /** The coordinator dies and starts from its disk. */
+  restartCoordinator(): void {
+    assertExists(this.disk);
+    this.writing = undefined;
+    for (const process of this.processes.values()) process.registered = false;
+    this.closed = [];
+    this.#start(parseStoredCluster(JSON.parse(JSON.stringify(this.disk))), false);
+  }
+
+  #autoPersist(): void {
+    if (this.autoPersist) { while (this.writing !== undefined) this.persist(); }
+  }
+
+  /** The write under way ends. */
+  persist(): void {
+    const { writing } = this;
+    assertExists(writing, "a write is under way");
+    this.writing = undefined;
+    if (this.failWrites) {
+      const error = new KvError("storage_failed", "no space");
+      this.membership.persistFailed(writing.map.epoch, error, this.nowMs);
+      return;
+    }
+    this.disk = writing;
+    this.membership.persisted(writing.map.epoch, this.nowMs);
+  }
+
+  #onPublished(map: ClusterMap): void {
+    assertEquals(this.disk?.map.epoch, map.epoch, "on disk before it is published");
+    checkInvariants(map);
+    const before = this.publishedMaps.at(-1);
+    this.publishedMaps.push(map);
+    if (this.publishedMaps.length > 50) this.publishedMaps.shift();
+    if (before === undefined) return;
+    assert(map.epoch > before.epoch, "epochs grow");
+    map.partitions.forEach((after, partition) => {
+      const was = before.partitions[partition];
+      assertExists(was);
+      this.#checkStep(partition, was, after, map);
+    });
+  }
+
+  #checkStep(
+    partition: number,
+    was: PartitionConfig,
+    is: PartitionConfig,
+    map: ClusterMap,
+  ): void {
+    const where = `partition ${partition}: ${JSON.stringify(was)} -> ${JSON.stringify(is)}`;
+    assert(is.term >= was.term, `terms grow, ${where}`);
+    const same = was.primary === is.primary && String(was.inSync) === String(is.inSync);
+    assert(same || is.term > was.term, `a change takes a term, ${where}`);
+    if (is.term === was.term) {
+      assert(was.learners.every((id) => is.learners.includes(id)), `a learner goes, ${where}`);
+    }
+    // Who comes in was a learner of a configuration that its primary knew.
+    if (was.inSync.length > 0) {
+      for (const id of is.inSync) {
+        assert(
+          was.inSync.includes(id) || this.caughtUp.has(`${partition}/${id}`) ||
+            this.forced.has(`${partition}/${id}`),
+          `only a copy that has caught up comes in, ${where}`,
+        );
+      }
+    }
+    for (const id of is.inSync) this.caughtUp.delete(`${partition}/${id}`);
+    if (is.primary !== undefined && is.primary !== was.primary) {
+      const info = map.nodes.find((node) => node.id === is.primary);
+      assertExists(info);
+    }
+  }
+
+  readonly caughtUp = new Set<string>();
+  readonly forced = new Set<string>();
+
+  #deliver(session: number, message: Message): void {
+    if (message.req_type === "registered") {
+      assertEquals(message.map, this.membership.published);
+    }
+    for (const process of this.processes.values()) {
+      if (process.session !== session || !process.alive) continue;
+      if (process.deaf) process.heldUp.push(message);
+      else this.#hear(process, message);
+    }
+  }
+
+  /** What was held up comes through. */
+  undeafen(process: Process): void {
+    process.deaf = false;
+    for (const message of process.heldUp.splice(0)) this.#hear(process, message);
+  }
+
+  #hear(process: Process, message: Message): void {
+    process.inbox.push(message);
+    this.#receive(process, message);
+  }
+
+  #receive(process: Process, message: Message): void {
+    if (message.req_type === "registered") {
+      const own = message.map.nodes.find((node) => node.id === process.node);
+      // A node that asked to leave may be off the list already.
+      if (own !== undefined) assertEquals(own.incarnation, process.incarnation);
+      process.map = message.map;
+      process.registered = true;
+    } else if (message.req_type === "map_delta") {
+      assertExists(process.map);
+      const next = applyDelta(process.map, message.delta);
+      assertExists(next, "a delta fits");
+      assertEquals(next.partitions.length, process.map.partitions.length);
+      process.map = next;
+    }
+  }
+
+  /** Starts a process of a node and registers it. */
+  start(
+    letter: string,
+    options: {
+      held?: HeldPartition[];
+      memory?: boolean;
+      incarnation?: number;
+      zone?: string;
+      register?: boolean;
+    } = {},
+  ): Process {
+    const node = idOf(letter);
+    const incarnation = options.incarnation ?? (this.#incarnations.get(node) ?? 0) + 1;
+    this.#incarnations.set(node, incarnation);
+    const process: Process = {
+      node,
+      instance: `i${++this.#instances}`,
+      incarnation,
+      session: 0,
+      alive: true,
+      heard: true,
+      deaf: false,
+      heldUp: [],
+      map: undefined,
+      registered: false,
+      leaseUntilMs: 0,
+      inbox: [],
+    };
+    this.processes.set(process.instance, process);
+    if (options.register !== false) {
+      assertEquals(this.register(process, options)?.message, undefined);
+    }
+    return process;
+  }
+
+  /** Opens a new session and registers over it. */
+  register(
+    process: Process,
+    options: { held?: HeldPartition[]; memory?: boolean; zone?: string } = {},
+  ): KvError | undefined {
+    process.session = ++this.#sessions;
+    process.heldUp = [];
+    const refusal = this.membership.register(process.session, {
+      req_type: "register",
+      node: process.node,
+      instance: process.instance,
+      incarnation: process.incarnation,
+      host: `host-${process.node[0]}`,
+      port: 8081,
+      http_port: 0,
+      zone: options.zone ?? `host-${process.node[0]}`,
+      weight: 1,
+      held: options.held ?? [],
+      ...(options.memory === true ? { memory: true } : {}),
+    }, this.nowMs);
+    this.#autoPersist();
+    return refusal;
+  }
+
+  /** The process dies at once; its connection breaks. */
+  kill(process: Process): void {
+    process.alive = false;
+    this.membership.sessionClosed(process.session, this.nowMs);
+    this.#autoPersist();
+  }
+
+  report(process: Process, message: Report): void {
+    if (message.req_type === "caught_up") this.caughtUp.add(`${message.p}/${message.node}`);
+    this.membership.report(process.session, message, this.nowMs);
+    this.#autoPersist();
+  }
+
+  leave(process: Process, stopping: boolean): void {
+    this.membership.leave(process.session, stopping, this.nowMs);
+    this.#autoPersist();
+  }
+
+  beat(process: Process): Message<"heartbeat_ack"> | undefined {
+    const sentMs = this.nowMs;
+    const ack = this.membership.heartbeat(
+      {
+        req_type: "heartbeat",
+        node: process.node,
+        instance: process.instance,
+        incarnation: process.incarnation,
+        sent: sentMs,
+        epoch: process.map?.epoch ?? 0,
+      },
+      undefined,
+      this.nowMs,
+    );
+    this.#autoPersist();
+    if (ack !== undefined) {
+      // As a node does: an older map than the acknowledged one means no lease at all.
+      const level = ack.epoch <= (process.map?.epoch ?? 0);
+      process.leaseUntilMs = level ? sentMs + this.map.settings.leaseMs * (1 + CLOCK_DRIFT_MAX) : 0;
+    }
+    return ack;
+  }
+
+  /** Time passes: ticks, and heartbeats of those that are alive. */
+  advance(ms: number, stepMs = 50): void {
+    const endMs = this.nowMs + ms;
+    while (this.nowMs < endMs) {
+      this.nowMs = Math.min(endMs, this.nowMs + stepMs);
+      if (this.nowMs >= this.#nextBeatMs) {
+        this.#nextBeatMs = this.nowMs + this.map.settings.heartbeatIntervalMs;
+        for (const process of this.processes.values()) {
+          if (process.alive && process.heard && process.registered) this.beat(process);
+        }
+      }
+      this.membership.tick(this.nowMs);
+      this.#autoPersist();
+      if (this.obedient) this.obey();
+    }
+  }
+
+  /** Nodes do what is asked of them: fill learners, hand over. */
+  obey(): void {
+    for (const process of [...this.processes.values()]) {
+      if (!process.alive || !process.heard || process.map === undefined) continue;
+      const inbox = process.inbox.splice(0);
+      for (const message of inbox) {
+        if (message.req_type === "handover") {
+          this.report(process, { req_type: "drained", p: message.p, term: message.term });
+        }
+      }
+      process.map.partitions.forEach(({ primary, learners, term }, p) => {
+        if (primary !== process.node) return;
+        for (const node of learners) {
+          if (this.#livesOf(node)) this.report(process, { req_type: "caught_up", p, term, node });
+        }
+      });
+    }
+  }
+
+  #livesOf(node: string): boolean {
+    return [...this.processes.values()].some((p) => p.node === node && p.alive && p.registered);
+  }
+
+  /** Everything a node's process was told of one kind. */
+  received<T extends Message["req_type"]>(process: Process, type: T): Message<T>[] {
+    return process.inbox.filter((m): m is Message<T> => m.req_type === type);
+  }
+
+  /** What a node would report of its disk after a crash: every partition its map gave it. */
+  heldOf(process: Process, lastSeq = 10): HeldPartition[] {
+    const held: HeldPartition[] = [];
+    process.map?.partitions.forEach(({ term, inSync }, p) => {
+      if (inSync.includes(process.node)) held.push([p, term, lastSeq, 0]);
+    });
+    return held;
+  }
+}
+
+/** A cluster of so many nodes, all copies in sync, as the letters a, b, c, … */
+export function settled(count: number, options: WorldOptions = {}): [World, ...Process[]] {
+  const world = new World({ expectNodes: count, ...options });
+  const processes = Array.from(
+    { length: count },
+    (_, i) => world.start(String.fromCharCode(97 + i)),
+  );
+  world.advance(2_000);
+  world.map.partitions.forEach(({ inSync }) =>
+    assertEquals(inSync.length, Math.min(count, world.map.settings.replicationFactor))
+  );
+  return [world, ...processes];
+}
+
+/** A coordinator that is started on a disk, with other settings; it has not written anything yet. */
+export function startedAgain(
+  stored: StoredCluster,
+  wanted: Partial<ClusterSettings>,
+  persist: (cluster: StoredCluster) => void,
+  nowMs: number,
+): Membership {
+  const settings = { ...stored.map.settings, ...wanted };
+  const membership = new Membership({
+    effects: { persist, send: () => {}, close: () => {}, published: () => {} },
+    log: NO_LOG,
+    place,
+    stored: { ...stored, map: { ...stored.map, settings } },
+    changed: JSON.stringify(settings) !== JSON.stringify(stored.map.settings),
+    repairDelayMs: 5_000,
+    expectNodes: 1,
+    heartbeatPort: () => 1,
+  }, nowMs);
+  membership.start(nowMs);
+  return membership;
+}

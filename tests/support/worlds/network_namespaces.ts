@@ -1,0 +1,101 @@
+/**
+ * Hosts on one machine: Linux network namespaces on a bridge, each with an address in 10.77.0.0/24
+ * and nothing else, no way out included. For tests of what happens between machines. Needs root and
+ * iproute2; where that is missing, `make` gives undefined.
+ *
+ *     await using network = await NetworkNamespaces.make(["a", "b"]);
+ *     network.addressOf("a");                        // 10.77.0.1
+ *     await network.program("b", NODE);              // an executable that runs kv-node on host b
+ *
+ * @module
+ */
+import type { ProgramSpec } from "../../../tools/programs.ts";
+
+const ROOT = new URL("../../../", import.meta.url).pathname;
+
+/** A small network. */
+export class NetworkNamespaces implements AsyncDisposable {
+  readonly #names: string[] = [];
+  readonly #hosts: readonly string[];
+  readonly #folder: string;
+
+  private constructor(hosts: readonly string[], folder: string) {
+    this.#hosts = hosts;
+    this.#folder = folder;
+  }
+
+  /** @returns undefined where this machine does not let us */
+  static async make(hosts: readonly string[]): Promise<NetworkNamespaces | undefined> {
+    const folder = await Deno.makeTempDir({ prefix: "kv-net-" });
+    const network = new NetworkNamespaces(hosts, folder);
+    try {
+      const hub = await network.#add("hub");
+      if (hub === undefined) {
+        await network[Symbol.asyncDispose]();
+        return undefined;
+      }
+      await ip("-n", hub, "link", "add", "bridge", "type", "bridge");
+      await ip("-n", hub, "link", "set", "bridge", "up");
+      for (const host of hosts) {
+        const name = await network.#add(host) ?? "";
+        const link = ["type", "veth", "peer", "name", host, "netns", hub];
+        await ip("link", "add", "uplink", "netns", name, ...link);
+        await ip("-n", hub, "link", "set", host, "master", "bridge", "up");
+        const address = `${network.addressOf(host)}/24`;
+        await ip("-n", name, "addr", "add", address, "broadcast", "+", "dev", "uplink");
+        await ip("-n", name, "link", "set", "lo", "up");
+        await ip("-n", name, "link", "set", "uplink", "up");
+      }
+      return network;
+    } catch (error) {
+      await network[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  addressOf(host: string): string {
+    return `10.77.0.${this.#hosts.indexOf(host) + 1}`;
+  }
+
+  /** Every host's address but for the last number. */
+  get broadcast(): string {
+    return "10.77.0.255";
+  }
+
+  /** A script that runs a program, from source, on a host. It becomes that process: same id. */
+  async program(host: string, { name, entry, permissions }: ProgramSpec): Promise<string> {
+    const words = ["run", "--quiet", "--no-prompt", ...permissions, ROOT + entry];
+    const command = ["ip", "netns", "exec", this.#nameOf(host), Deno.execPath(), ...words];
+    const path = `${this.#folder}/${name}-on-${host}`;
+    const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+    await Deno.writeTextFile(path, `#!/bin/sh\nexec ${quoted} "$@"\n`, { mode: 0o700 });
+    return path;
+  }
+
+  /** Removes every namespace, and with them their links. End the processes first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const name of this.#names.splice(0).reverse()) await ip("netns", "del", name);
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  /** A name that no other test of this machine has. */
+  #nameOf(host: string): string {
+    return `kv-test-${Deno.pid}-${host}`;
+  }
+
+  async #add(host: string): Promise<string | undefined> {
+    const name = this.#nameOf(host);
+    try {
+      await ip("netns", "add", name);
+    } catch {
+      return undefined;
+    }
+    this.#names.push(name);
+    return name;
+  }
+}
+
+async function ip(...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command("ip", { args, stdin: "null" }).output();
+  if (!success) throw new Error(`ip ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+}

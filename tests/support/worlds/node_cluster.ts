@@ -1,0 +1,345 @@
+/**
+ * Real node cores on one simulated clock and network, under a coordinator that is a few lines: it
+ * does at once and without fault what the real one does with care. For tests of replication.
+ *
+ * @module
+ */
+import { wireForm } from "../../../shared/wire/wire_form.ts";
+import {
+  checkInvariants,
+  type ClusterMap,
+  type NodeId,
+  type PartitionConfig,
+} from "../../../shared/cluster/cluster_map.ts";
+import { Connection } from "../../../shared/wire/connection.ts";
+import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../../shared/base/limits.ts";
+import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
+import type {
+  SnapshotRange,
+  Storage,
+  StorageChange,
+  StorageRange,
+  StorageRow,
+  StorageSnapshot,
+} from "../../../node/storage/storage.ts";
+import { SeededRandom } from "../../../shared/platform/random.ts";
+import { SeededKeyHash } from "../../../node/storage/key_hash.ts";
+import { MemoryStorage } from "../../../node/storage/memory/memory_storage.ts";
+import { Node } from "../../../node/node.ts";
+import { GroupCommit, openPartitionStores } from "../../../node/storage/partition_store.ts";
+import type { Report } from "../../../node/replication/replica_ports.ts";
+import { RowCache } from "../../../node/storage/row_cache.ts";
+import { ManualClock } from "../doubles/manual_clock.ts";
+import { MemoryNetwork } from "../doubles/memory_transport.ts";
+
+interface Host {
+  readonly id: NodeId;
+  readonly storage: MemoryStorage;
+  /** The disk as the process that runs now sees it. */
+  process: ProcessStorage | undefined;
+  node: Node | undefined;
+  /** Whether the coordinator reaches it. */
+  reachable: boolean;
+}
+
+const PORT = 1;
+
+/** One process's view of a disk: when the process is dead, it writes nothing and hears nothing. */
+class ProcessStorage implements Storage {
+  readonly #disk: Storage;
+  readonly #alive: () => boolean;
+
+  constructor(disk: Storage, alive: () => boolean) {
+    this.#disk = disk;
+    this.#alive = alive;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#disk.get(key);
+  }
+
+  write(changes: StorageChange[], sync: boolean, done: (error: Error | undefined) => void): void {
+    if (!this.#alive()) return;
+    this.#disk.write(changes, sync, (error) => {
+      if (this.#alive()) done(error);
+    });
+  }
+
+  range(range: StorageRange): Promise<StorageRow[]> {
+    return this.#disk.range(range);
+  }
+
+  snapshot(range: SnapshotRange): StorageSnapshot {
+    return this.#disk.snapshot(range);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** A few nodes, one network. */
+export class NodeCluster {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
+  readonly random: SeededRandom;
+  readonly hosts = new Map<NodeId, Host>();
+  /** Every report that was acted on. */
+  readonly reports: Report[] = [];
+  /** While false the coordinator neither hears nor says anything. */
+  coordinatorUp = true;
+  map: ClusterMap;
+
+  constructor(options: { nodes: number; partitions?: number; copies?: number; seed?: number }) {
+    const partitionCount = options.partitions ?? 1;
+    const copies = options.copies ?? options.nodes;
+    this.random = new SeededRandom(options.seed ?? 1);
+    const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
+    this.map = {
+      epoch: 1,
+      settings: {
+        clusterId: "c",
+        clusterName: "test",
+        partitionCount,
+        replicationFactor: copies,
+        minInSync: 1,
+        leaseMs: LEASE_MS,
+        heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+        failureTimeoutMs: 2_500,
+      },
+      nodes: ids.map((id) => ({
+        id,
+        host: id,
+        port: PORT,
+        httpPort: 0,
+        zone: id,
+        weight: 1,
+        incarnation: 1,
+        state: "up",
+      })),
+      partitions: Array.from({ length: partitionCount }, (_, p) => {
+        const inSync = Array.from({ length: copies }, (_, i) => ids[(p + i) % ids.length] ?? "");
+        return { term: 1, primary: inSync[0], inSync, learners: [] };
+      }),
+    };
+    for (const id of ids) {
+      this.hosts.set(id, {
+        id,
+        storage: new MemoryStorage(this.clock, this.random),
+        process: undefined,
+        node: undefined,
+        reachable: true,
+      });
+    }
+  }
+
+  async startAll(): Promise<void> {
+    for (const id of this.hosts.keys()) await this.start(id);
+    await this.run(200);
+  }
+
+  /** Starts a node's process, on whatever its disk holds. */
+  async start(id: NodeId): Promise<Node> {
+    const host = this.host(id);
+    const { clock } = this;
+    const storage: ProcessStorage = new ProcessStorage(
+      host.storage,
+      () => host.process === storage,
+    );
+    host.process = storage;
+    const opening = openPartitionStores(storage, this.map.settings.partitionCount);
+    await clock.run(0);
+    const opened = await opening;
+    const queue = new GroupCommit(storage, clock, {
+      fsync: "always",
+      cache: new RowCache(1 << 20, new SeededKeyHash(new SeededRandom(1))),
+      onError: (error) => {
+        throw error;
+      },
+    });
+    const transport = this.network.transport(id);
+    const node = new Node(
+      { clock, random: this.random, transport, log: NO_LOG, queue, opened },
+      { nodeId: id },
+    );
+    node.coordinator = {
+      send: (message) => {
+        // It takes a moment, and the node may be dead by then; what it said arrives all the same.
+        if (host.node !== node || !host.reachable) return;
+        clock.setTimer(1, () => this.#onReport(message as Report, id));
+      },
+    };
+    await transport.listen({ host: id, port: PORT }, (stream) => {
+      let peer = "";
+      new Connection(stream, clock, {
+        onMessage: (message, connection) => {
+          if (message.req_type === "hello") {
+            peer = message.node ?? "";
+            connection.send({ req_type: "ack", id: message.id });
+          } else if (message.req_type === "ping") {
+            connection.send({ req_type: "ack", id: message.id });
+          } else node.onPeerMessage(message, peer, connection);
+        },
+        onInvalid: (error) => {
+          throw error;
+        },
+        onClose: (_reason, connection) => node.onPeerConnectionClosed(connection),
+      });
+    });
+    host.node = node;
+    const beat = () => {
+      if (host.node !== node) return;
+      if (host.reachable && this.coordinatorUp) {
+        node.applyMap(this.map);
+        node.onHeartbeatAck(clock.monotonicMs(), this.map.epoch);
+      }
+      clock.setTimer(HEARTBEAT_INTERVAL_MS, beat);
+    };
+    beat();
+    return node;
+  }
+
+  /** `kill -9`: what the storage was not given yet is lost. */
+  crash(id: NodeId): void {
+    const host = this.host(id);
+    const { node } = host;
+    host.node = undefined;
+    host.process = undefined;
+    this.network.crash(id);
+    // Its timers must not run on: a dead process does nothing.
+    node?.close().catch(() => {});
+  }
+
+  host(id: NodeId): Host {
+    const host = this.hosts.get(id);
+    if (host === undefined) throw new Error(`no node ${id}`);
+    return host;
+  }
+
+  node(id: NodeId): Node {
+    const { node } = this.host(id);
+    if (node === undefined) throw new Error(`node ${id} does not run`);
+    return node;
+  }
+
+  run(ms: number): Promise<void> {
+    return this.clock.run(ms);
+  }
+
+  /** Asks one node, and lets time pass until it answers. */
+  async ask(id: NodeId, request: KeyRequest, maxMs = 20_000): Promise<Reply> {
+    let answer: Reply | undefined;
+    this.node(id).execute(request, (reply) => {
+      if (answer !== undefined) throw new Error("a request was answered twice");
+      answer = wireForm(reply);
+    });
+    for (let waited = 0; answer === undefined && waited < maxMs; waited += 5) await this.run(5);
+    if (answer === undefined) throw new Error(`no answer to ${JSON.stringify(request)}`);
+    return answer;
+  }
+
+  config(partition: number): PartitionConfig {
+    const config = this.map.partitions[partition];
+    if (config === undefined) throw new Error(`no partition ${partition}`);
+    return config;
+  }
+
+  /** Publishes a change of one partition. */
+  configure(partition: number, change: Partial<PartitionConfig>): void {
+    const partitions = this.map.partitions.slice();
+    partitions[partition] = { ...this.config(partition), ...change };
+    this.map = { ...this.map, epoch: this.map.epoch + 1, partitions };
+    checkInvariants(this.map);
+    if (!this.coordinatorUp) return;
+    for (const { node, reachable } of this.hosts.values()) {
+      if (reachable) node?.applyMap(this.map);
+    }
+  }
+
+  /** The node has been declared failed: its lease has run out, its roles end. */
+  fail(id: NodeId): void {
+    this.map.partitions.forEach((config, partition) => {
+      if (!config.inSync.includes(id) && !config.learners.includes(id)) return;
+      const inSync = config.inSync.filter((node) => node !== id);
+      if (inSync.length === 0) return;
+      this.configure(partition, {
+        term: config.term + 1,
+        primary: config.primary === id ? inSync[0] : config.primary,
+        inSync,
+        learners: config.learners.filter((node) => node !== id),
+      });
+    });
+  }
+
+  /** Gives partitions that lack a copy on the node one to fill. */
+  addLearner(id: NodeId): void {
+    this.map.partitions.forEach((config, partition) => {
+      if (config.inSync.includes(id) || config.learners.includes(id)) return;
+      this.configure(partition, { learners: [...config.learners, id] });
+    });
+  }
+
+  #onReport(report: Report, from: NodeId): void {
+    if (!this.coordinatorUp) return;
+    const config = this.map.partitions[report.p];
+    if (config === undefined || config.term !== report.term) return;
+    if (report.req_type !== "damaged" && config.primary !== from) return;
+    this.reports.push(report);
+    const term = config.term + 1;
+    const without = (ids: readonly NodeId[], id: NodeId) => ids.filter((node) => node !== id);
+    switch (report.req_type) {
+      case "caught_up":
+        this.configure(report.p, {
+          term,
+          inSync: [...config.inSync, report.node],
+          learners: without(config.learners, report.node),
+        });
+        return;
+      case "lagging":
+        this.configure(report.p, {
+          term,
+          inSync: without(config.inSync, report.node),
+          learners: without(config.learners, report.node),
+        });
+        return;
+      case "damaged": {
+        const inSync = without(config.inSync, from);
+        if (inSync.length === 0) return;
+        const primary = config.primary === from ? inSync[0] : config.primary;
+        this.configure(report.p, { term, primary, inSync, learners: [...config.learners, from] });
+        return;
+      }
+      case "drained": {
+        const [next] = without(config.inSync, from);
+        if (next !== undefined) this.configure(report.p, { term, primary: next });
+        return;
+      }
+      case "resumed":
+        this.configure(report.p, { term });
+    }
+  }
+
+  /** Everybody's entries of a partition, tombstones left out, as text. */
+  async contents(id: NodeId, partition = 0): Promise<Record<string, string>> {
+    const replica = this.node(id).partition(partition);
+    const found: Record<string, string> = {};
+    if (replica === undefined) return found;
+    const page = replica.store.scan(undefined, { rowsMax: 1e6, bytesMax: 1e9 });
+    await this.run(0);
+    for (const { key, value, flags } of (await page).entries) {
+      if (flags === 0) found[key] = new TextDecoder().decode(value);
+    }
+    return found;
+  }
+}
+
+/** A put. */
+export function put(key: string, value: string): Message<"put"> {
+  return { req_type: "put", key, value };
+}
+
+/** A strong get. */
+export function get(key: string): Message<"get"> {
+  return { req_type: "get", key };
+}

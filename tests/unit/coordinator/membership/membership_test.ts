@@ -1,0 +1,920 @@
+import {
+  assert,
+  assertEquals,
+  assertExists,
+  assertGreater,
+  assertLess,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { Membership } from "../../../../coordinator/membership/membership.ts";
+import { place } from "../../../../coordinator/placement/placement.ts";
+import type { NodeId } from "../../../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
+import { MOVES_PER_NODE_MAX } from "../../../../shared/base/limits.ts";
+import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type { Message } from "../../../../shared/wire/messages.ts";
+import {
+  idOf,
+  type Process,
+  settled,
+  World,
+  type WorldOptions,
+} from "../../../support/worlds/membership_world.ts";
+
+/** Three nodes, everything in sync. */
+function three(options: WorldOptions = {}): { world: World; a: Process; b: Process; c: Process } {
+  const [world, a, b, c] = settled(3, options);
+  assert(a !== undefined && b !== undefined && c !== undefined);
+  return { world, a, b, c };
+}
+
+/** The first partition of which the node is (not) primary. */
+function partitionOf(world: World, id: NodeId, primary = true): number {
+  const p = world.map.partitions.findIndex((config) =>
+    primary ? config.primary === id : config.primary !== id && config.inSync.includes(id)
+  );
+  assert(p >= 0);
+  return p;
+}
+
+function processOf(world: World, id: NodeId | undefined): Process {
+  const process = [...world.processes.values()].find((p) => p.node === id && p.alive);
+  assertExists(process);
+  return process;
+}
+
+function registration(process: Process): Message<"register"> {
+  return {
+    req_type: "register",
+    node: process.node,
+    instance: process.instance,
+    incarnation: process.incarnation,
+    host: "h",
+    port: 1,
+    http_port: 0,
+    zone: "z",
+    weight: 1,
+    held: [],
+  };
+}
+
+function lagging(p: number, term: number, node: NodeId): Message<"lagging"> {
+  return { req_type: "lagging", p, term, node, reason: "test" };
+}
+
+// Beginning.
+
+Deno.test("Membership: the first node of a new cluster is primary of everything", () => {
+  const world = new World();
+  const a = world.start("a");
+  world.map.partitions.forEach(({ term, primary, inSync }) => {
+    assertEquals([term, primary, inSync], [1, a.node, [a.node]]);
+  });
+});
+
+Deno.test("Membership: later nodes of a new cluster come as learners", () => {
+  const world = new World();
+  world.start("a");
+  const b = world.start("b");
+  world.advance(100);
+  const learning = world.map.partitions.filter(({ learners }) => learners.includes(b.node));
+  assertEquals(learning.length, MOVES_PER_NODE_MAX);
+  world.obedient = true;
+  world.advance(5_000);
+  assertEquals(world.membership.stats().moves, 0);
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
+  const own = world.map.partitions.filter(({ primary }) => primary === b.node).length;
+  assertGreater(own, 5);
+  assertLess(own, 11);
+});
+
+Deno.test("Membership: with expectNodes the first placement waits for them", () => {
+  const world = new World({ expectNodes: 3 });
+  const a = world.start("a");
+  world.start("b");
+  world.advance(1_000);
+  assertEquals(world.map.partitions[0]?.inSync, []);
+  assertEquals(world.received(a, "registered").length, 1);
+  assertEquals(world.membership.stats().awaited_nodes, 3);
+  // Once for each number of nodes, not at each tick.
+  const waits = "a new cluster waits for its nodes before it is placed ";
+  assertEquals(
+    world.infos.filter((line) => line.startsWith(waits)).map((line) => line.slice(waits.length)),
+    [0, 1, 2].map((nodes) => JSON.stringify({ nodes, expected: 3 })),
+  );
+  world.start("c");
+  assertEquals(world.membership.stats().awaited_nodes, 0);
+  world.map.partitions.forEach(({ term, inSync }) => assertEquals([term, inSync.length], [1, 3]));
+});
+
+Deno.test("Membership: a session is told of nothing before it is on disk", () => {
+  const world = new World({ autoPersist: false });
+  world.persist();
+  const a = world.start("a");
+  world.advance(200);
+  assertEquals(a.inbox, []);
+  assertEquals(world.map.nodes, []);
+  world.persist();
+  assertEquals(a.inbox.map((m) => m.req_type), ["registered"]);
+  assertEquals(world.map.nodes.length, 1);
+});
+
+Deno.test("Membership: what is decided during a write goes into the next one", () => {
+  const world = new World({ autoPersist: false });
+  const a = world.start("a");
+  world.persist();
+  world.start("b");
+  world.start("c");
+  const { epoch } = world.map;
+  world.persist();
+  world.persist();
+  assertEquals(world.map.nodes.length, 3);
+  assertEquals(world.map.epoch, epoch + 2);
+  assertEquals(a.map, world.map);
+});
+
+Deno.test("Membership: a failed write is tried again with another epoch, and shown to nobody", () => {
+  const { world, a } = three({ autoPersist: true });
+  world.failWrites = true;
+  world.autoPersist = false;
+  const { epoch } = world.map;
+  world.kill(a);
+  world.advance(2_600);
+  world.persist();
+  assertEquals(world.map.epoch, epoch);
+  world.failWrites = false;
+  world.autoPersist = true;
+  world.advance(1_100);
+  assertGreater(world.map.epoch, epoch + 1);
+  assertEquals(world.map.nodes[0]?.state, "down");
+});
+
+// Registration.
+
+Deno.test("Membership.register: refuses what is malformed, foreign or too old", () => {
+  const { world, a } = three();
+  const base = registration(a);
+  const rows: [Partial<Message<"register">>, string][] = [
+    [{ node: "x" }, "bad_request"],
+    [{ node: idOf("A") }, "bad_request"],
+    [{ host: "" }, "bad_request"],
+    [{ zone: "z".repeat(256) }, "bad_request"],
+    [{ port: 0 }, "bad_request"],
+    [{ port: 70_000 }, "bad_request"],
+    [{ weight: 0 }, "bad_request"],
+    [{ weight: NaN }, "bad_request"],
+    [{ weight: 1e9 }, "bad_request"],
+    [{ held: [[99, 1, 1, 0]] }, "bad_request"],
+    [{ held: [[1, 1]] as never }, "bad_request"],
+    [{ cluster_id: "other" }, "wrong_cluster"],
+    [{ cluster_name: "other" }, "wrong_cluster"],
+    [{ incarnation: 0 }, "stale_incarnation"],
+    [{ instance: "another" }, "stale_incarnation"],
+  ];
+  for (const [change, code] of rows) {
+    const refusal = world.membership.register(999, { ...base, ...change }, world.nowMs);
+    assertEquals(refusal?.code, code, JSON.stringify(change));
+  }
+  assertEquals(
+    world.membership.register(
+      999,
+      { ...base, cluster_id: "c1", cluster_name: "whatever it was called" },
+      world.nowMs,
+    ),
+    undefined,
+  );
+});
+
+Deno.test("Membership.register: one connection is one node's", () => {
+  const { world, a } = three();
+  const d = world.start("d", { register: false });
+  d.session = a.session;
+  const refusal = world.membership.register(a.session, registration(d), world.nowMs);
+  assertEquals(refusal?.code, "bad_request");
+});
+
+Deno.test("Membership.register: the same process again keeps its roles; its old session is closed", () => {
+  const { world, a } = three();
+  const before = world.map.partitions;
+  const old = a.session;
+  world.register(a);
+  assertEquals(world.closed, [old]);
+  assertEquals(world.map.partitions, before);
+  world.advance(5_000);
+  assertEquals(world.map.partitions, before);
+});
+
+Deno.test("Membership: a lost session alone changes nothing", () => {
+  const { world, a } = three();
+  const before = world.map.partitions;
+  world.membership.sessionClosed(a.session, world.nowMs);
+  world.advance(10_000);
+  assertEquals(world.map.partitions, before);
+  assertExists(world.beat(a));
+});
+
+// Heartbeats.
+
+Deno.test("Membership.heartbeat: only a live process is acknowledged; others are told to register", () => {
+  const { world, a } = three();
+  assertExists(world.beat(a));
+  a.heard = false;
+  world.advance(2_600);
+  assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "down");
+  assertEquals(world.beat(a), undefined);
+  assertEquals(world.received(a, "register_again").length, 1);
+  assertEquals(world.register(a), undefined);
+  assertExists(world.beat(a));
+  const other = { ...a, instance: "other" };
+  assertEquals(world.beat(other), undefined);
+  assertEquals(world.received(a, "register_again").length, 1, "another process's matter");
+});
+
+Deno.test("Membership.heartbeat: one that lost its roles gets no lease before it has the map", () => {
+  const { world, a } = three();
+  world.beat(a);
+  a.heard = false;
+  world.advance(2_400);
+  world.autoPersist = false;
+  world.advance(200);
+  // The failover is decided and not published. The old primary comes back and knows nothing of it.
+  assertExists(world.writing);
+  const published = world.map.epoch;
+  a.heard = true;
+  world.register(a);
+  const ack = world.beat(a);
+  assertGreater(ack?.epoch ?? 0, published);
+  assertEquals(a.leaseUntilMs, 0);
+});
+
+// Failures.
+
+Deno.test("Membership: the next in-sync copies take over after a failure, one term later", () => {
+  const { world, a } = three();
+  const before = world.map.partitions;
+  world.beat(a);
+  world.kill(a);
+  world.advance(2_400);
+  assertEquals(world.map.partitions, before);
+  world.advance(300);
+  world.map.partitions.forEach((config, p) => {
+    const was = before[p];
+    assertExists(was);
+    const others = was.inSync.filter((id) => id !== a.node);
+    assertEquals(config.inSync, others);
+    assertEquals(config.primary, others[0]);
+    assertEquals(config.term, 2);
+  });
+  assertEquals(world.membership.stats().unavailable_partitions, 0);
+});
+
+Deno.test("Membership: a restarted node's partitions wait for its old lease, then move", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node);
+  world.beat(a);
+  const beatMs = world.nowMs;
+  const held = world.heldOf(a);
+  world.kill(a);
+  world.advance(200);
+  const a2 = world.start("a", { held });
+  assertEquals(world.config(p).primary, undefined, "never named by a map that its process gets");
+  assertEquals(a2.map?.partitions[p]?.primary, undefined);
+  world.advance(1_300);
+  assertEquals(world.config(p).primary, undefined);
+  assertLess(world.nowMs, beatMs + 1_575);
+  world.advance(200);
+  assertGreater(world.nowMs, beatMs + 1_575);
+  assertExists(world.config(p).primary);
+  assert(world.config(p).primary !== a.node);
+  assert(!world.config(p).inSync.includes(a.node));
+  assertEquals(world.config(p).learners.length <= 1, true);
+  world.obedient = true;
+  world.advance(5_000);
+  assertEquals(world.config(p).primary, a.node, "and back, when it has caught up");
+  assertEquals(world.config(p).inSync.length, 3);
+});
+
+Deno.test("Membership: a restarted replica leaves the set and comes back as a learner", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node, false);
+  const { term } = world.config(p);
+  const held = world.heldOf(a);
+  world.kill(a);
+  world.advance(100);
+  world.start("a", { held });
+  world.advance(600);
+  assert(!world.config(p).inSync.includes(a.node));
+  assertGreater(world.config(p).term, term);
+  world.obedient = true;
+  world.advance(5_000);
+  assertEquals(world.config(p).inSync.length, 3);
+});
+
+Deno.test("Membership: of a single node's restart the partition waits for the lease alone", () => {
+  const world = new World({ settings: { replicationFactor: 1 } });
+  const a = world.start("a");
+  world.advance(1_000);
+  const held = world.heldOf(a);
+  world.kill(a);
+  world.advance(100);
+  world.start("a", { held });
+  world.advance(1_600);
+  world.map.partitions.forEach(({ primary }) => assertEquals(primary, a.node));
+});
+
+Deno.test("Membership: everything restarted at once: the copy that reports most is primary", () => {
+  const { world, a, b, c } = three();
+  const helds = [world.heldOf(a, 10), world.heldOf(b, 12), world.heldOf(c, 11)];
+  for (const process of [a, b, c]) world.kill(process);
+  world.advance(6_000);
+  world.map.partitions.forEach(({ primary, inSync }) => {
+    assertEquals(primary, undefined);
+    assertEquals(inSync.length, 3, "everybody keeps the claim");
+  });
+  assertEquals(world.membership.stats().lost_partitions, 16);
+  const said = world.errors.find((line) => line.startsWith("partitions without a primary"));
+  assertStringIncludes(said ?? "", '"partitions":"0 1 2 3 4 5 6 7 …"');
+  const { host, port } = a.map?.nodes.find(({ id }) => id === a.node) ?? {};
+  assertStringIncludes(said ?? "", `"holders":"${a.node} (${host}:${port}) ${b.node} (`);
+  ["a", "b", "c"].forEach((letter, i) => world.start(letter, { held: helds[i] ?? [] }));
+  world.advance(100);
+  // The first that came was alone for no time: all three were there within the same tick or chosen
+  // by what was there; each has every acknowledged write.
+  world.map.partitions.forEach(({ primary }) => assertExists(primary));
+  assertEquals(world.membership.stats().lost_partitions, 0);
+});
+
+Deno.test("Membership: everything restarted before anybody was missed", () => {
+  const { world, a, b, c } = three();
+  const helds = [world.heldOf(a, 10), world.heldOf(b, 12), world.heldOf(c, 11)];
+  for (const process of [a, b, c]) world.kill(process);
+  world.advance(300);
+  ["a", "b", "c"].forEach((letter, i) => world.start(letter, { held: helds[i] ?? [] }));
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
+  world.advance(1_700);
+  world.map.partitions.forEach(({ primary, inSync }) => {
+    assertEquals(primary, b.node, "it reports the highest seq");
+    assertEquals(inSync.length, 3);
+  });
+});
+
+Deno.test("Membership: one of three restarted ones stays away: it is waited for, then not", () => {
+  const { world, a, b, c } = three();
+  const helds = [world.heldOf(a), world.heldOf(b)];
+  for (const process of [a, b, c]) world.kill(process);
+  world.advance(300);
+  world.start("a", { held: helds[0] ?? [] });
+  world.start("b", { held: helds[1] ?? [] });
+  world.advance(1_500);
+  // Of its own partitions it is still primary by name, since it has not been missed yet.
+  world.map.partitions.forEach(({ primary }) =>
+    assert(primary === undefined || primary === c.node)
+  );
+  world.advance(1_200);
+  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  world.map.partitions.forEach(({ inSync }) => assert(!inSync.includes(c.node)));
+});
+
+Deno.test("Membership: an emptied or damaged copy is not chosen; it waits for the good one", () => {
+  const { world, a, b, c } = three();
+  const held = world.heldOf(a);
+  const damaged = world.heldOf(c).map(([p, term, seq]) => [p, term, seq, 1] as const);
+  for (const process of [a, b, c]) world.kill(process);
+  world.advance(10_000);
+  world.start("b", { held: [] });
+  world.start("c", { held: damaged });
+  world.advance(5_000);
+  assertEquals(world.membership.stats().lost_partitions, 16);
+  world.start("a", { held });
+  world.advance(100);
+  world.map.partitions.forEach(({ primary, inSync }) => {
+    assertEquals(primary, a.node);
+    assertEquals(inSync, [a.node]);
+  });
+});
+
+Deno.test("Membership: a node that was declared failed comes back as the same process", () => {
+  const { world, a, b, c } = three();
+  for (const process of [a, b, c]) process.heard = false;
+  world.advance(4_000);
+  assertEquals(world.membership.stats().unavailable_partitions, 16);
+  b.heard = true;
+  assertEquals(world.register(b), undefined);
+  world.advance(100);
+  world.map.partitions.forEach(({ primary, inSync }) => {
+    assertEquals(primary, b.node, "it never stopped; no lease of others can be left");
+    assertEquals(inSync, [b.node]);
+  });
+});
+
+Deno.test("Membership: where all fall silent at once, nobody is dropped on another's word", () => {
+  const { world, a, b, c } = three();
+  // The last heartbeats come within one interval.
+  world.beat(a);
+  world.kill(a);
+  world.nowMs += 200;
+  world.beat(b);
+  world.kill(b);
+  world.nowMs += 250;
+  world.beat(c);
+  world.kill(c);
+  world.advance(4_000);
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
+});
+
+Deno.test("Membership: a coordinator that stood still judges nobody for what it did not hear", () => {
+  const { world } = three();
+  const before = world.map.partitions;
+  world.nowMs += 20_000;
+  world.membership.tick(world.nowMs);
+  world.advance(5_000);
+  assertEquals(world.map.partitions, before);
+});
+
+Deno.test("Membership: an older process is refused and has no say", () => {
+  const { world, a } = three();
+  const a2 = world.start("a", { held: world.heldOf(a) });
+  assertEquals(world.beat(a), undefined);
+  assertEquals(world.register(a)?.code, "stale_incarnation");
+  const p = partitionOf(world, a.node, false);
+  const { term } = world.config(p);
+  world.membership.report(a.session, { req_type: "damaged", p, term }, world.nowMs);
+  assertEquals(world.config(p).term, term);
+  assertExists(world.beat(a2));
+});
+
+// Reports.
+
+Deno.test("Membership: a copy that lags leaves the set, and is filled again later and later", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node);
+  const lame = world.config(p).inSync[1];
+  assertExists(lame);
+  let { term } = world.config(p);
+  world.report(a, lagging(p, term, lame));
+  assertEquals(world.config(p).inSync.length, 2);
+  assertEquals(world.config(p).term, term + 1);
+  const pauses: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const sinceMs = world.nowMs;
+    while (!world.config(p).learners.includes(lame)) world.advance(50);
+    pauses.push(Math.round((world.nowMs - sinceMs) / 1_000));
+    term = world.config(p).term;
+    world.report(a, lagging(p, term, lame));
+    assertEquals(world.config(p).learners, []);
+    assertEquals(world.config(p).term, term + 1, "what it might still report is old now");
+  }
+  assertEquals(pauses, [1, 2, 4]);
+});
+
+Deno.test("Membership: old news is ignored", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node);
+  const [, second, third] = world.config(p).inSync;
+  assert(second !== undefined && third !== undefined);
+  const { term } = world.config(p);
+  world.report(a, lagging(p, term, second));
+  const { config } = { config: world.config(p) };
+  world.report(a, lagging(p, term, third));
+  world.report(a, { req_type: "drained", p, term });
+  world.report(a, { req_type: "resumed", p, term });
+  world.membership.report(a.session, { req_type: "caught_up", p, term, node: second }, world.nowMs);
+  assertEquals(world.config(p), config);
+});
+
+Deno.test("Membership: only the primary's present session may report", () => {
+  const { world, a, b } = three();
+  const p = partitionOf(world, a.node);
+  const { term } = world.config(p);
+  const config = world.config(p);
+  world.report(b, lagging(p, term, a.node));
+  assertEquals(world.config(p), config);
+  const old = a.session;
+  world.register(a);
+  world.membership.report(old, lagging(p, term, b.node), world.nowMs);
+  world.membership.report(12_345, lagging(p, term, b.node), world.nowMs);
+  assertEquals(world.config(p), config);
+  world.report(a, lagging(p, term, a.node));
+  world.report(a, lagging(999, term, b.node));
+  assertEquals(world.config(p), config);
+});
+
+Deno.test("Membership: a learner that restarts meanwhile is not in sync by an old report", () => {
+  const { world, a, b } = three();
+  const p = partitionOf(world, a.node);
+  world.report(a, lagging(p, world.config(p).term, b.node));
+  while (!world.config(p).learners.includes(b.node)) world.advance(50);
+  const { term } = world.config(p);
+  world.start("b");
+  assertGreater(world.config(p).term, term);
+  world.membership.report(
+    a.session,
+    { req_type: "caught_up", p, term, node: b.node },
+    world.nowMs,
+  );
+  assert(!world.config(p).inSync.includes(b.node));
+});
+
+Deno.test("Membership: resumed gives the same primary a new term", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node);
+  const before = world.config(p);
+  world.report(a, { req_type: "resumed", p, term: before.term });
+  assertEquals(world.config(p), { ...before, term: before.term + 1 });
+});
+
+Deno.test("Membership: a damaged copy goes; a damaged primary's place is taken at once", () => {
+  const { world, a } = three();
+  const own = partitionOf(world, a.node);
+  const other = partitionOf(world, a.node, false);
+  const next = world.config(own).inSync[1];
+  world.report(a, { req_type: "damaged", p: own, term: world.config(own).term });
+  world.report(a, { req_type: "damaged", p: other, term: world.config(other).term });
+  assertEquals(world.config(own).primary, next);
+  assert(!world.config(own).inSync.includes(a.node));
+  assert(!world.config(other).inSync.includes(a.node));
+  world.obedient = true;
+  world.advance(4_000);
+  assertEquals(world.config(own).inSync.length, 3, "filled anew");
+  assertEquals(world.membership.stats().damaged_copies, 0);
+});
+
+Deno.test("Membership: the last copy stays primary, damaged or not", () => {
+  const world = new World({ settings: { replicationFactor: 1 } });
+  const a = world.start("a");
+  world.advance(100);
+  world.report(a, { req_type: "damaged", p: 0, term: 1 });
+  assertEquals(world.config(0).primary, a.node);
+  assertEquals(world.membership.stats().damaged_copies, 1);
+});
+
+// Moves.
+
+Deno.test("Membership: a fourth node gets about a quarter, a few at a time", () => {
+  const { world } = three({ settings: { partitionCount: 256 } });
+  const d = world.start("d");
+  world.advance(100);
+  let most = 0;
+  for (let i = 0; i < 400 && (i < 10 || world.membership.stats().moves > 0); i++) {
+    const learning = world.map.partitions.filter(({ learners }) => learners.includes(d.node));
+    most = Math.max(most, learning.length);
+    world.obey();
+    world.advance(50);
+    world.map.partitions.forEach(({ inSync }) => assertGreater(inSync.length, 2));
+  }
+  world.obedient = true;
+  world.advance(2_000);
+  assertEquals(most, MOVES_PER_NODE_MAX);
+  const copies = world.map.partitions.filter(({ inSync }) => inSync.includes(d.node)).length;
+  const own = world.map.partitions.filter(({ primary }) => primary === d.node).length;
+  assertGreater(copies, 170);
+  assertLess(copies, 225);
+  assertGreater(own, 50);
+  assertLess(own, 78);
+  world.map.partitions.forEach(({ inSync, learners }) => {
+    assertEquals([inSync.length, learners.length], [3, 0]);
+  });
+});
+
+Deno.test("Membership: copies of a dead node go to others only after the repair delay", () => {
+  const [world, a] = settled(4);
+  assertExists(a);
+  world.kill(a);
+  world.advance(7_000);
+  assertEquals(world.membership.stats().moves, 0);
+  assertGreater(world.membership.stats().under_replicated_partitions, 0);
+  world.obedient = true;
+  world.advance(3_000);
+  assertEquals(world.membership.stats().under_replicated_partitions, 0);
+});
+
+Deno.test("Membership: partitions that lack copies go first", () => {
+  const [world, a] = settled(4, { settings: { partitionCount: 64 } });
+  assertExists(a);
+  world.kill(a);
+  world.advance(3_000);
+  world.start("e");
+  world.advance(5_500);
+  const filled = world.map.partitions.filter(({ learners }) => learners.length > 0);
+  assertGreater(filled.length, 0);
+  const lacking = world.map.partitions.filter(({ inSync }) => inSync.length < 3).length;
+  assertGreater(lacking, 0);
+  const urgent = filled.filter(({ inSync }) => inSync.length < 3).length;
+  assertGreater(urgent, filled.length / 2);
+});
+
+Deno.test("Membership: a hand-over is published when the old primary has drained", () => {
+  const { world, a, b } = three();
+  world.kill(a);
+  world.advance(3_000);
+  const a2 = world.start("a");
+  const moved = () => [...world.processes.values()].flatMap((p) => world.received(p, "handover"));
+  while (moved().length === 0) {
+    world.map.partitions.forEach(({ primary, learners, term }, p) => {
+      for (const node of learners) {
+        world.report(processOf(world, primary), { req_type: "caught_up", p, term, node });
+      }
+    });
+    world.advance(50);
+  }
+  const [order] = moved();
+  assertExists(order);
+  const { p, term, to } = order;
+  assertEquals(to, a2.node);
+  const before = world.config(p);
+  const old = processOf(world, before.primary);
+  assert(old.node !== b.node || before.primary === b.node);
+  world.report(old, { req_type: "drained", p, term: term - 1 });
+  assertEquals(world.config(p), before, "of another term");
+  world.report(old, { req_type: "drained", p, term });
+  const after = world.config(p);
+  assertEquals(after.primary, a2.node);
+  assertEquals(after.term, term + 1);
+  assertEquals(after.inSync[0], a2.node);
+  assertEquals(after.inSync.toSorted(), before.inSync.toSorted());
+});
+
+Deno.test("Membership: a hand-over that is not answered is forgotten and ordered again", () => {
+  const { world, a } = three();
+  world.kill(a);
+  world.advance(3_000);
+  world.start("a");
+  const orders = () => [...world.processes.values()].flatMap((p) => world.received(p, "handover"));
+  for (let i = 0; i < 40; i++) {
+    world.map.partitions.forEach(({ primary, learners, term }, p) => {
+      for (const node of learners) {
+        world.report(processOf(world, primary), { req_type: "caught_up", p, term, node });
+      }
+    });
+    world.advance(50);
+  }
+  const [first] = orders();
+  assertExists(first);
+  const { p, term } = first;
+  world.advance(1_500);
+  const config = world.config(p);
+  assertEquals(config.term, term);
+  world.report(processOf(world, config.primary), { req_type: "drained", p, term });
+  assertEquals(world.config(p), config, "too late: it serves again");
+  world.advance(3_000);
+  assertEquals(orders().filter((order) => order.p === p).length, 2);
+});
+
+Deno.test("Membership: surplus copies go only when all that are wished for are in sync", () => {
+  const { world } = three({ settings: { partitionCount: 64 } });
+  world.start("d");
+  for (let i = 0; i < 100; i++) {
+    world.advance(100);
+    world.map.partitions.forEach(({ inSync }) => assertGreater(inSync.length, 2));
+    world.obey();
+  }
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
+});
+
+// Leaving.
+
+Deno.test("Membership.leave: a node is emptied, then let go and taken off the list", () => {
+  const [world, a] = settled(4, { obedient: true });
+  assertExists(a);
+  const gone = world.received(a, "left");
+  assertEquals(gone, []);
+  let left = 0;
+  world.leave(a, false);
+  assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "leaving");
+  const min = () => Math.min(...world.map.partitions.map(({ inSync }) => inSync.length));
+  for (let i = 0; i < 200 && left === 0; i++) {
+    world.obedient = false;
+    world.advance(50);
+    left += world.received(a, "left").length;
+    world.obey();
+    assertEquals(min() >= 3, true);
+  }
+  assertEquals(left, 1);
+  assert(!world.map.nodes.some(({ id }) => id === a.node));
+  assertEquals(world.membership.stats().under_replicated_partitions, 0);
+  world.kill(a);
+  world.advance(5_000);
+});
+
+Deno.test("Membership.leave: with nowhere to go it hands its primaries over and goes", () => {
+  const { world, a } = three();
+  world.leave(a, false);
+  let left = 0;
+  for (let i = 0; i < 100 && left === 0; i++) {
+    world.advance(50);
+    left += world.received(a, "left").length;
+    world.obey();
+  }
+  assertEquals(left, 1);
+  world.map.partitions.forEach(({ inSync, primary }) => {
+    assertEquals(inSync.length, 2);
+    assertExists(primary);
+  });
+});
+
+Deno.test("Membership.leave: the last node simply goes, and keeps its claim", () => {
+  const world = new World();
+  const a = world.start("a");
+  world.advance(100);
+  const held = world.heldOf(a);
+  world.leave(a, false);
+  assertEquals(world.received(a, "left").length, 1);
+  world.kill(a);
+  world.advance(3_000);
+  assertEquals(world.config(0), { term: 2, primary: undefined, inSync: [a.node], learners: [] });
+  world.start("a", { held });
+  world.advance(100);
+  assertEquals(world.config(0).primary, a.node);
+  assertEquals(world.map.nodes[0]?.state, "up");
+});
+
+Deno.test("Membership.leave: a node that stops hands over its primaries and keeps its copies", () => {
+  const { world, a } = three();
+  world.leave(a, true);
+  let left = 0;
+  for (let i = 0; i < 100 && left === 0; i++) {
+    world.advance(50);
+    left += world.received(a, "left").length;
+    world.obey();
+  }
+  assertEquals(left, 1);
+  world.map.partitions.forEach(({ inSync, primary }) => {
+    assertEquals(inSync.length, 3);
+    assert(primary !== a.node);
+  });
+  world.kill(a);
+  assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "down", "it said so");
+  world.advance(1_500);
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
+});
+
+Deno.test("Membership.leave: all stop at once: each is let go at once", () => {
+  const { world, a, b, c } = three();
+  for (const process of [a, b, c]) world.leave(process, true);
+  world.advance(100);
+  for (const process of [a, b, c]) assertEquals(world.received(process, "left").length, 1);
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
+});
+
+Deno.test("Membership: a memory node that died is taken off the list; its copies are elsewhere", () => {
+  const [world] = settled(3, { obedient: true });
+  const d = world.start("d", { memory: true });
+  world.advance(5_000);
+  world.kill(d);
+  world.advance(12_000);
+  assert(!world.map.nodes.some(({ id }) => id === d.node));
+});
+
+// The coordinator's restart.
+
+Deno.test("Membership: after its restart nothing moves, if the nodes come back in time", () => {
+  const { world, a, b, c } = three();
+  const before = world.map.partitions;
+  world.restartCoordinator();
+  world.advance(500);
+  for (const process of [a, b, c]) assertEquals(world.register(process), undefined);
+  world.advance(10_000);
+  assertEquals(world.map.partitions.map((x) => x), before.map((x) => x));
+});
+
+Deno.test("Membership: after its restart it judges nobody for a failure timeout", () => {
+  const { world, a, b, c } = three();
+  const before = world.map.partitions;
+  world.restartCoordinator();
+  for (const process of [b, c]) world.register(process);
+  world.kill(a);
+  world.advance(2_400);
+  assertEquals(world.map.partitions, before);
+  world.advance(300);
+  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
+});
+
+Deno.test("Membership: after its restart it still knows whose roles are those of an earlier process", () => {
+  const { world, a, b, c } = three();
+  const p = partitionOf(world, a.node);
+  for (const process of [a, b, c]) world.kill(process);
+  world.advance(3_000);
+  // Comes back emptied: its role in the set is worth nothing.
+  const a2 = world.start("a", { held: [] });
+  world.advance(3_000);
+  assertEquals(world.config(p).primary, undefined);
+  world.restartCoordinator();
+  assertEquals(world.register(a2, { held: [] }), undefined);
+  world.advance(6_000);
+  assertEquals(world.config(p).primary, undefined);
+  assertEquals(world.config(p).inSync.length, 3);
+});
+
+Deno.test("Membership: after its restart a copied folder's process is still told apart", () => {
+  const { world, a } = three();
+  world.restartCoordinator();
+  const twin = { ...a, instance: "twin" };
+  assertEquals(world.register(twin)?.code, "stale_incarnation");
+  assertEquals(world.register(a), undefined);
+});
+
+Deno.test("Membership: all restarted, the coordinator too, before anybody served", () => {
+  const { world } = three();
+  const fresh = new World({ expectNodes: 3 });
+  for (const letter of ["a", "b", "c"]) fresh.start(letter);
+  for (const process of fresh.processes.values()) fresh.kill(process);
+  fresh.restartCoordinator();
+  for (const letter of ["a", "b", "c"]) fresh.start(letter, { held: [] });
+  fresh.advance(3_000);
+  assertEquals(fresh.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.disk?.fresh, [], "once adopted, an empty disk is an emptied one");
+});
+
+// Force.
+
+Deno.test("Membership.force: serves from the best copy that is left", () => {
+  const { world, a, b, c } = three({ settings: { partitionCount: 4 } });
+  const old = world.heldOf(b, 3);
+  world.kill(b);
+  world.advance(10_000);
+  for (const process of [a, c]) world.kill(process);
+  world.advance(5_000);
+  assertThrows(() => world.membership.force(undefined, b.node, world.nowMs), KvError);
+  world.start("b", { held: old });
+  world.advance(5_000);
+  assertEquals(world.membership.stats().lost_partitions, 4);
+  for (let p = 0; p < 4; p++) world.forced.add(`${p}/${b.node}`);
+  const forced = world.membership.force(undefined, undefined, world.nowMs);
+  world.advance(50);
+  assertEquals(
+    forced,
+    [0, 1, 2, 3].map((partition) => ({ partition, node: b.node, term: 1, last_seq: 3 })),
+  );
+  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.config(0).inSync, [b.node]);
+});
+
+Deno.test("Membership.force: refuses what is served, unknown or down", () => {
+  const { world, a } = three();
+  for (
+    const [p, node] of [[0, undefined], [99, undefined], [undefined, "x"]] as const
+  ) {
+    const error = assertThrows(() => world.membership.force(p, node, world.nowMs), KvError);
+    assertEquals(error.code, "bad_request");
+  }
+  assertEquals(world.membership.force(undefined, a.node, world.nowMs), []);
+});
+
+Deno.test("Membership: after its restart it waits for leases that it does not know of", () => {
+  const { world, a } = three();
+  const p = partitionOf(world, a.node);
+  world.beat(a);
+  const held = world.heldOf(a);
+  world.kill(a);
+  world.start("a", { held });
+  assertEquals(world.config(p).primary, undefined);
+  // Whose lease the partition waits for is forgotten with this.
+  world.restartCoordinator();
+  for (const process of world.processes.values()) if (process.alive) world.register(process);
+  world.advance(1_500);
+  assertEquals(world.config(p).primary, undefined);
+  world.advance(200);
+  assertExists(world.config(p).primary);
+});
+
+Deno.test("Membership: after its restart, leases of the former settings are waited for", () => {
+  const { world } = three();
+  const stored = world.disk;
+  assertExists(stored);
+  const effects = {
+    persist: () => {},
+    send: () => {},
+    close: () => {},
+    published: () => {},
+  };
+  const settings = { ...stored.map.settings, leaseMs: 1_100 };
+  const membership = new Membership({
+    effects,
+    log: NO_LOG,
+    place,
+    stored: {
+      ...stored,
+      leaseMsMax: 2_000,
+      map: {
+        ...stored.map,
+        settings,
+        partitions: stored.map.partitions.map((c) => ({ ...c, primary: undefined })),
+      },
+    },
+    changed: true,
+    repairDelayMs: 0,
+    expectNodes: 1,
+    heartbeatPort: () => 0,
+  }, 0);
+  membership.start(0);
+  for (const process of world.processes.values()) {
+    process.session += 100;
+    membership.register(process.session, registration(process), 10);
+  }
+  for (let ms = 50; ms < 2_100; ms += 50) membership.tick(ms);
+  assertEquals(membership.stats().unavailable_partitions, 16);
+  membership.tick(2_150);
+  assertEquals(membership.stats().unavailable_partitions, 0);
+});

@@ -1,0 +1,298 @@
+import { assertEquals } from "@std/assert";
+import {
+  type Case,
+  type CopyStanding,
+  judge,
+} from "../../../../coordinator/partitions/failover.ts";
+import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
+
+const NOW = 100_000;
+
+/** Kinds of copies; ages in ms before now. */
+const base: CopyStanding = {
+  presence: "live",
+  stale: false,
+  damaged: false,
+  accused: false,
+  saidGoodbye: false,
+  going: false,
+  lastSeenMs: NOW - 100,
+  registeredMs: 0,
+  leaseUntilMs: NOW + 1_475,
+  held: undefined,
+};
+const KINDS = {
+  hot: base,
+  down: { ...base, presence: "down", lastSeenMs: NOW - 2_500, leaseUntilMs: NOW - 925 },
+  // Missed, but its lease may still last (the settings have changed, say).
+  downLeased: { ...base, presence: "down", lastSeenMs: NOW - 2_500, leaseUntilMs: NOW + 500 },
+  // Went down with the others, a moment before them.
+  downNow: { ...base, presence: "down", lastSeenMs: NOW - 400, leaseUntilMs: NOW - 925 },
+  unknown: { ...base, presence: "unknown", lastSeenMs: NOW - 1_000 },
+  cold: { ...base, stale: true, registeredMs: NOW - 1_000, held: { term: 5, lastSeq: 10 } },
+  coldAhead: { ...base, stale: true, registeredMs: NOW - 1_000, held: { term: 5, lastSeq: 12 } },
+  coldNewTerm: { ...base, stale: true, registeredMs: NOW - 1_000, held: { term: 6, lastSeq: 9 } },
+  coldNow: { ...base, stale: true, registeredMs: NOW - 50, held: { term: 5, lastSeq: 10 } },
+  coldEmpty: { ...base, stale: true, registeredMs: NOW - 1_000 },
+  coldDamaged: { ...base, stale: true, damaged: true, held: { term: 5, lastSeq: 99 } },
+  damaged: { ...base, damaged: true },
+  accused: { ...base, accused: true },
+  goneJustNow: { ...base, presence: "down", lastSeenMs: NOW - 400, saidGoodbye: true },
+  going: { ...base, going: true },
+} as const satisfies Record<string, CopyStanding>;
+type Kind = keyof typeof KINDS;
+
+interface Row {
+  name: string;
+  /** The in-sync set, in order; the first is primary unless `primary` says otherwise. */
+  copies: Kind[];
+  primary?: number | "none";
+  learners?: Kind[];
+  leaseUntilMs?: number;
+  graceUntilMs?: number;
+  fresh?: boolean;
+  /** Indices of copies: what is expected. Absent: nothing changes. */
+  change?: { primary: number | "none"; inSync: number[]; revived?: number[] };
+  learnersLeft?: number;
+  wait?: number;
+  lost?: boolean;
+}
+
+const ROWS: Row[] = [
+  { name: "all hot: nothing", copies: ["hot", "hot", "hot"] },
+  {
+    name: "hot primary drops a down copy",
+    copies: ["hot", "down", "hot"],
+    change: { primary: 0, inSync: [0, 2] },
+  },
+  {
+    name: "hot primary drops a stale copy",
+    copies: ["hot", "cold", "hot"],
+    change: { primary: 0, inSync: [0, 2] },
+  },
+  {
+    name: "one change drops all that must go",
+    copies: ["hot", "cold", "down"],
+    change: { primary: 0, inSync: [0] },
+  },
+  {
+    name: "one that said good-bye goes at once",
+    copies: ["hot", "goneJustNow", "hot"],
+    change: { primary: 0, inSync: [0, 2] },
+  },
+  {
+    name: "where the primary is about to go as well, all copies keep their claim",
+    copies: ["going", "goneJustNow"],
+    wait: NOW + 500,
+  },
+  {
+    name: "an accused copy goes",
+    copies: ["hot", "accused", "hot"],
+    change: { primary: 0, inSync: [0, 2] },
+  },
+  {
+    name: "a damaged copy goes",
+    copies: ["hot", "damaged"],
+    change: { primary: 0, inSync: [0] },
+  },
+  {
+    name: "a primary not heard of since does not drop a down copy",
+    copies: ["hot", "downNow"],
+    wait: NOW + 500,
+  },
+  {
+    name: "a primary not heard of since does not drop a restarted copy",
+    copies: ["hot", "coldNow"],
+    wait: NOW + 500,
+  },
+  { name: "after a coordinator's start nobody is dropped", copies: ["hot", "unknown", "unknown"] },
+  {
+    name: "after a coordinator's start a silent primary is waited for",
+    copies: ["unknown", "hot"],
+    wait: NOW + 1_500,
+  },
+  {
+    name: "a learner that is down goes",
+    copies: ["hot"],
+    learners: ["down", "hot"],
+    change: { primary: 0, inSync: [0] },
+    learnersLeft: 1,
+  },
+  {
+    name: "down primary: the next in order takes over",
+    copies: ["down", "hot", "hot"],
+    change: { primary: 1, inSync: [1, 2] },
+  },
+  {
+    name: "down primary: stale, down and damaged ones are passed over and dropped",
+    copies: ["down", "cold", "down", "damaged", "hot"],
+    change: { primary: 4, inSync: [4] },
+  },
+  {
+    name: "down primary: its lease is waited for",
+    copies: ["downLeased", "hot"],
+    wait: NOW + 500,
+  },
+  {
+    name: "down primary: a lease of an earlier one is waited for",
+    copies: ["hot", "hot"],
+    primary: "none",
+    leaseUntilMs: NOW + 700,
+    wait: NOW + 700,
+  },
+  {
+    name: "no primary: the first hot one",
+    copies: ["cold", "hot"],
+    primary: "none",
+    change: { primary: 1, inSync: [1] },
+  },
+  {
+    name: "down primary: a copy not heard of since does not take over",
+    copies: ["downNow", "hot"],
+    wait: NOW + 500,
+  },
+  {
+    name: "undecided copies stay in the set",
+    copies: ["down", "hot", "unknown"],
+    change: { primary: 1, inSync: [1, 2] },
+  },
+  {
+    name: "damaged primary: the next takes over at once, leases or not",
+    copies: ["damaged", "hot"],
+    change: { primary: 1, inSync: [1] },
+  },
+  { name: "damaged primary alone stays", copies: ["damaged"] },
+  {
+    name: "damaged primary, the other copy away: nobody serves, nobody is dropped",
+    copies: ["damaged", "down"],
+    change: { primary: "none", inSync: [0, 1] },
+    lost: true,
+  },
+  {
+    name: "damaged primary, a good cold copy",
+    copies: ["damaged", "cold"],
+    change: { primary: 1, inSync: [1], revived: [1] },
+  },
+  {
+    name: "all down: no primary, everybody keeps the claim",
+    copies: ["down", "down"],
+    change: { primary: "none", inSync: [0, 1] },
+    lost: true,
+  },
+  { name: "no primary, all down: lost", copies: ["down", "down"], primary: "none", lost: true },
+  {
+    name: "all restarted: the one with the highest seq",
+    copies: ["cold", "coldAhead", "cold"],
+    primary: "none",
+    change: { primary: 1, inSync: [1, 0, 2], revived: [1, 0, 2] },
+  },
+  {
+    name: "all restarted: the term goes before the seq",
+    copies: ["coldAhead", "coldNewTerm"],
+    primary: "none",
+    change: { primary: 1, inSync: [1, 0], revived: [1, 0] },
+  },
+  {
+    name: "all restarted: among equals the first in order",
+    copies: ["cold", "cold"],
+    primary: "none",
+    change: { primary: 0, inSync: [0, 1], revived: [0, 1] },
+  },
+  {
+    name: "some restarted: the missing are waited for",
+    copies: ["cold", "downNow"],
+    primary: "none",
+    wait: NOW - 400 + 2_500,
+  },
+  {
+    name: "some restarted: not for ever",
+    copies: ["cold", "down"],
+    primary: "none",
+    change: { primary: 0, inSync: [0], revived: [0] },
+  },
+  {
+    name: "some restarted: a coordinator that could not hear waits",
+    copies: ["cold", "down"],
+    primary: "none",
+    graceUntilMs: NOW + 900,
+    wait: NOW + 900,
+  },
+  {
+    name: "emptied and damaged copies do not qualify",
+    copies: ["coldEmpty", "coldDamaged", "cold"],
+    primary: "none",
+    change: { primary: 2, inSync: [2], revived: [2] },
+  },
+  {
+    name: "only emptied copies: lost",
+    copies: ["coldEmpty", "coldEmpty"],
+    primary: "none",
+    lost: true,
+  },
+  {
+    name: "a partition that nobody ever served may begin anywhere",
+    copies: ["coldEmpty", "coldEmpty"],
+    primary: "none",
+    fresh: true,
+    change: { primary: 0, inSync: [0, 1], revived: [0, 1] },
+  },
+  {
+    name: "even that waits for all of them",
+    copies: ["coldEmpty", "down"],
+    primary: "none",
+    fresh: true,
+    lost: true,
+  },
+  { name: "a partition without copies is not judged", copies: [], primary: "none" },
+];
+
+for (const row of ROWS) {
+  Deno.test(`judge: ${row.name}`, () => {
+    const standings = new Map<string, CopyStanding>();
+    row.copies.forEach((kind, i) => standings.set(`n${i}`, KINDS[kind]));
+    (row.learners ?? []).forEach((kind, i) => standings.set(`l${i}`, KINDS[kind]));
+    const name = (i: number | "none") => i === "none" ? undefined : `n${i}`;
+    const config: PartitionConfig = {
+      term: 5,
+      primary: name(row.primary ?? 0),
+      inSync: row.copies.map((_, i) => `n${i}`),
+      learners: (row.learners ?? []).map((_, i) => `l${i}`),
+    };
+    const of: Case = {
+      config,
+      copy: (id) => standings.get(id) ?? base,
+      leaseUntilMs: row.leaseUntilMs ?? 0,
+      fresh: row.fresh ?? false,
+      failureTimeoutMs: 2_500,
+      graceUntilMs: row.graceUntilMs ?? 0,
+      heartbeatIntervalMs: 500,
+    };
+    const verdict = judge(of, NOW);
+    assertEquals(verdict.lost, row.lost ?? false);
+    assertEquals(verdict.waitUntilMs, row.wait);
+    if (row.change === undefined) {
+      assertEquals(verdict.change, undefined);
+      return;
+    }
+    const { primary, inSync, revived = [] } = row.change;
+    assertEquals(verdict.change?.primary, name(primary));
+    assertEquals(verdict.change?.inSync, inSync.map((i) => `n${i}`));
+    assertEquals(verdict.change?.revived, revived.map((i) => `n${i}`));
+    if (row.learnersLeft !== undefined) {
+      assertEquals(verdict.change?.learners.length, row.learnersLeft);
+    }
+  });
+}
+
+Deno.test("judge: a term on disk that is above the map's raises the new one", () => {
+  const of: Case = {
+    config: { term: 5, primary: undefined, inSync: ["n0"], learners: [] },
+    copy: () => ({ ...KINDS.cold, held: { term: 40, lastSeq: 1 } }),
+    leaseUntilMs: 0,
+    fresh: false,
+    failureTimeoutMs: 2_500,
+    graceUntilMs: 0,
+    heartbeatIntervalMs: 500,
+  };
+  assertEquals(judge(of, NOW).change?.termFloor, 40);
+});

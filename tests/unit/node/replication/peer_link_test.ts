@@ -1,0 +1,373 @@
+import { assert, assertEquals } from "@std/assert";
+import { PeerLink } from "../../../../node/replication/peer_link.ts";
+import { Connection } from "../../../../shared/wire/connection.ts";
+import {
+  PEER_FRAME_BYTES,
+  PEER_PING_MS,
+  PEER_RECONNECT_MS_MAX,
+  PEER_RECONNECT_MS_MIN,
+  PEER_SILENCE_MS_MAX,
+} from "../../../../shared/base/limits.ts";
+import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import { type Message, PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
+import { SeededRandom } from "../../../../shared/platform/random.ts";
+import type { Listener } from "../../../../shared/platform/transport.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
+
+const PORT = 7;
+/** There and back, with time to spare, and shorter than any back-off. */
+const ROUND_TRIP_MS = 10;
+
+/** A peer that keeps what comes, and answers `hello` and `ping` if it is told to. */
+class Peer {
+  readonly messages: Message[] = [];
+  readonly connections: Connection[] = [];
+  answersHello = true;
+  answersPing = true;
+  #listener: Listener | undefined;
+  readonly #network: MemoryNetwork;
+  readonly #host: string;
+
+  constructor(network: MemoryNetwork, host: string) {
+    this.#network = network;
+    this.#host = host;
+  }
+
+  async start(): Promise<this> {
+    const address = { host: this.#host, port: PORT };
+    this.#listener = await this.#network.transport(this.#host).listen(address, (stream) => {
+      const connection = new Connection(stream, this.#network.clock, {
+        onMessage: (message) => this.#onMessage(message, connection),
+        onInvalid: (error) => {
+          throw error;
+        },
+        onClose: () => {},
+      });
+      this.connections.push(connection);
+    });
+    return this;
+  }
+
+  stop(): void {
+    this.#listener?.close();
+    for (const connection of this.connections) connection.close();
+  }
+
+  /** What came, without `hello` and `ping`. */
+  take(): Message[] {
+    return this.messages.splice(0)
+      .filter(({ req_type }) => req_type !== "hello" && req_type !== "ping");
+  }
+
+  get latest(): Connection {
+    const connection = this.connections.at(-1);
+    assert(connection !== undefined, "a connection was made");
+    return connection;
+  }
+
+  #onMessage(message: Message, connection: Connection): void {
+    this.messages.push(message);
+    const { req_type, id } = message;
+    if (req_type === "hello" && this.answersHello || req_type === "ping" && this.answersPing) {
+      connection.send({ req_type: "ack", id });
+    }
+  }
+}
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
+  readonly peer = new Peer(this.network, "b");
+  readonly events: string[] = [];
+  readonly heard: Message[] = [];
+
+  /** A link from host "a", at whose other end somebody may listen. */
+  link(): PeerLink {
+    return new PeerLink(
+      {
+        clock: this.clock,
+        random: new SeededRandom(1),
+        transport: this.network.transport("a"),
+        log: NO_LOG,
+        self: "node-a",
+        clusterId: () => "cluster",
+      },
+      "node-b",
+      { host: "b", port: PORT },
+      {
+        onUp: (node) => this.events.push(`up ${node}`),
+        onDown: (node) => this.events.push(`down ${node}`),
+        onMessage: (message) => this.heard.push(message),
+      },
+    );
+  }
+
+  /** A link that is up. */
+  async up(): Promise<PeerLink> {
+    await this.peer.start();
+    const link = this.link();
+    this.clock.advance(ROUND_TRIP_MS);
+    assertEquals(link.isUp, true);
+    this.peer.take();
+    this.events.length = 0;
+    return link;
+  }
+}
+
+function entryJson(key: string, value = "v"): string {
+  return JSON.stringify([key, 1, 1, 0, 0, 0, value]);
+}
+
+/** Frames as `partition:keys@commit`, other messages by their type. */
+function outline(messages: readonly Message[]): string[] {
+  return messages.map((message) =>
+    message.req_type !== "append" ? message.req_type : message.parts
+      .map(([p, , , commit, entries]) => `${p}:${entries.map(([key]) => key).join("")}@${commit}`)
+      .join(" ")
+  );
+}
+
+Deno.test("PeerLink: says who it is, and is up when that was answered", async () => {
+  const bench = new Bench();
+  await bench.peer.start();
+  bench.peer.answersHello = false;
+  const link = bench.link();
+  bench.clock.advance(ROUND_TRIP_MS);
+  const [hello] = bench.peer.messages;
+  assert(hello?.req_type === "hello");
+  assertEquals([hello.role, hello.node, hello.cluster_id], ["node", "node-a", "cluster"]);
+  assertEquals(hello.protocol, PROTOCOL_VERSION);
+  assertEquals([link.isUp, bench.events], [false, []]);
+  link.send({ req_type: "ping", id: 5 });
+  link.append(1, 1, 1, 0, entryJson("a"));
+  bench.peer.latest.send({ req_type: "ack", id: 1 });
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(link.isUp, false, "an answer to a ping opens nothing");
+  bench.peer.latest.send({ req_type: "ack", id: 0 });
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals([link.isUp, bench.events], [true, ["up node-b"]]);
+  assertEquals(bench.peer.messages.length, 1, "what was sent before was dropped");
+  link.close();
+});
+
+Deno.test("PeerLink: one turn's writes leave in one frame, in order with other messages", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  link.append(1, 3, 10, 0, entryJson("a"));
+  link.append(2, 3, 11, 7, entryJson("b"));
+  link.append(1, 3, 10, 1, entryJson("c"));
+  link.append(3, 3, 12, 9, undefined);
+  assertEquals(bench.peer.take(), []);
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(outline(bench.peer.take()), ["1:ac@1 2:b@7 3:@9"]);
+
+  link.append(1, 3, 10, 2, entryJson("d"));
+  link.send({ req_type: "align_begin", p: 2, term: 3, stream: 11, next: 1, full: false });
+  link.append(2, 3, 11, 7, entryJson("e"));
+  link.append(1, 3, 10, 2, entryJson("f"));
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(outline(bench.peer.take()), ["1:d@2", "align_begin", "2:e@7 1:f@2"]);
+  link.close();
+});
+
+Deno.test("PeerLink.append: writes of another stream or term never share a part", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  link.append(1, 3, 10, 0, entryJson("a"));
+  link.append(1, 3, 11, 0, entryJson("b"));
+  link.append(1, 4, 11, 0, entryJson("c"));
+  bench.clock.advance(ROUND_TRIP_MS);
+  const frames = bench.peer.take();
+  assertEquals(outline(frames), ["1:a@0", "1:b@0", "1:c@0"]);
+  const heads = frames.map((frame) => frame.req_type === "append" && frame.parts[0]?.slice(1, 3));
+  assertEquals(heads, [[3, 10], [3, 11], [4, 11]]);
+  link.close();
+});
+
+Deno.test("PeerLink.append: a frame leaves when it is large enough", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  const value = "v".repeat(PEER_FRAME_BYTES / 4);
+  for (const key of "abcdef") link.append(1, 1, 1, 0, entryJson(key, value));
+  assert(link.queuedBytes > PEER_FRAME_BYTES, "what waits is counted");
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(outline(bench.peer.take()), ["1:abcd@0", "1:ef@0"]);
+  assertEquals(link.queuedBytes, 0);
+  link.close();
+});
+
+Deno.test("PeerLink: hands on what the peer says, but acks and errors", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  const appended: Message = { req_type: "appended", acks: [[1, 1, 1, 4]] };
+  bench.peer.latest.send({ req_type: "ack", id: 1 });
+  bench.peer.latest.send({ req_type: "error", code: "bad_request", message: "no" });
+  bench.peer.latest.send(appended);
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals([bench.heard, link.isUp], [[appended], true]);
+  link.close();
+});
+
+Deno.test("PeerLink: a broken link is made again, and begins with nothing of the old one", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  link.append(1, 1, 1, 0, entryJson("a"));
+  bench.network.reset("a", "b");
+  bench.clock.advance(1);
+  assertEquals([link.isUp, bench.events], [false, ["down node-b"]]);
+  link.append(1, 1, 1, 0, entryJson("b"));
+  bench.clock.advance(PEER_RECONNECT_MS_MAX);
+  assertEquals([link.isUp, bench.events], [true, ["down node-b", "up node-b"]]);
+  assertEquals(bench.peer.take(), []);
+  link.append(1, 1, 2, 0, entryJson("c"));
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(outline(bench.peer.take()), ["1:c@0"]);
+  link.close();
+});
+
+Deno.test("PeerLink: writes that wait for the end of the turn do not outlive their connection", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  bench.network.reset("a", "b");
+  // The link has not heard of it yet.
+  assertEquals(link.isUp, true);
+  link.append(1, 1, 1, 0, entryJson("lost"));
+  bench.clock.advance(2 * PEER_RECONNECT_MS_MAX);
+  assertEquals([link.isUp, bench.peer.take()], [true, []]);
+  link.close();
+});
+
+Deno.test("PeerLink: tries again with growing pauses while nobody is there", async () => {
+  const bench = new Bench();
+  const link = bench.link();
+  bench.clock.advance(60_000);
+  assertEquals([link.isUp, bench.events], [false, []]);
+  await bench.peer.start();
+  let waitedMs = 0;
+  for (; !link.isUp && waitedMs <= PEER_RECONNECT_MS_MAX + ROUND_TRIP_MS; waitedMs++) {
+    bench.clock.advance(1);
+  }
+  assertEquals(link.isUp, true);
+  assert(
+    waitedMs > PEER_RECONNECT_MS_MIN + ROUND_TRIP_MS,
+    "it had waited for longer than at first",
+  );
+  // Having heard somebody, it begins with short pauses again.
+  bench.network.reset("a", "b");
+  bench.clock.advance(PEER_RECONNECT_MS_MIN + ROUND_TRIP_MS);
+  assertEquals(bench.events, ["up node-b", "down node-b", "up node-b"]);
+  link.close();
+});
+
+Deno.test("PeerLink: a peer that refuses is asked again, ever more rarely, and never up", async () => {
+  const bench = new Bench();
+  await bench.peer.start();
+  bench.peer.answersHello = false;
+  const link = bench.link();
+  let refused = 0;
+  for (let ms = 0; ms < 20_000; ms++) {
+    bench.clock.advance(1);
+    for (const _ of bench.peer.messages.splice(0)) {
+      refused++;
+      bench.peer.latest.send({ req_type: "error", code: "wrong_cluster", message: "not ours" });
+    }
+  }
+  assertEquals([link.isUp, bench.events], [false, []]);
+  const fewest = 20_000 / (PEER_RECONNECT_MS_MAX + 20);
+  assert(refused > fewest - 1 && refused < 4 * fewest, `${refused} attempts in 20 s`);
+  link.close();
+});
+
+Deno.test("PeerLink: a peer that is silent is left, and found again", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  bench.clock.advance(10 * PEER_SILENCE_MS_MAX);
+  assertEquals(bench.events, [], "answered pings keep a link up that has nothing to say");
+  bench.network.cut("a", "b");
+  bench.clock.advance(PEER_SILENCE_MS_MAX - PEER_PING_MS);
+  assertEquals(bench.events, []);
+  bench.clock.advance(3 * PEER_PING_MS);
+  assertEquals([link.isUp, bench.events], [false, ["down node-b"]]);
+  bench.network.heal("a", "b");
+  bench.clock.advance(3 * PEER_RECONNECT_MS_MAX);
+  assertEquals([link.isUp, bench.events], [true, ["down node-b", "up node-b"]]);
+  link.close();
+});
+
+Deno.test("PeerLink: one that took the connection and never answers hello is left as well", async () => {
+  const bench = new Bench();
+  await bench.peer.start();
+  bench.peer.answersHello = false;
+  bench.peer.answersPing = false;
+  const link = bench.link();
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(bench.peer.connections.length, 1);
+  bench.clock.advance(PEER_SILENCE_MS_MAX + 2 * PEER_PING_MS);
+  bench.clock.advance(PEER_RECONNECT_MS_MAX);
+  assertEquals(bench.peer.latest.closed, false);
+  assertEquals([bench.peer.connections.length, bench.peer.connections[0]?.closed], [2, true]);
+  assertEquals(bench.events, []);
+  link.close();
+});
+
+Deno.test("PeerLink.setAddress: goes to where the peer is now", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  link.setAddress({ host: "b", port: PORT });
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(bench.events, [], "the same address is no news");
+
+  const moved = await new Peer(bench.network, "c").start();
+  link.setAddress({ host: "c", port: PORT });
+  bench.clock.advance(PEER_RECONNECT_MS_MAX);
+  assertEquals([link.isUp, bench.events], [true, ["down node-b", "up node-b"]]);
+  assertEquals([bench.peer.latest.closed, moved.connections.length], [true, 1]);
+  link.close();
+});
+
+Deno.test("PeerLink.setAddress: ends a wait for the old address", async () => {
+  const bench = new Bench();
+  const moved = await new Peer(bench.network, "c").start();
+  const link = bench.link();
+  bench.clock.advance(60_000);
+  link.setAddress({ host: "c", port: PORT });
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals([link.isUp, moved.connections.length], [true, 1]);
+
+  // Also where an attempt to connect to the old one is under way.
+  const other = new Bench();
+  const target = await new Peer(other.network, "c").start();
+  await other.peer.start();
+  other.network.cut("a", "b");
+  const late = other.link();
+  other.clock.advance(ROUND_TRIP_MS);
+  late.setAddress({ host: "c", port: PORT });
+  other.network.heal("a", "b");
+  other.clock.advance(60_000);
+  assertEquals([late.isUp, target.connections.length], [true, 1]);
+  assertEquals(other.events, ["up node-b"]);
+  link.close();
+  late.close();
+});
+
+Deno.test("PeerLink.close: is the end, with one last onDown, and leaves no timer", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  link.append(1, 1, 1, 0, entryJson("a"));
+  link.close();
+  bench.clock.advance(60_000);
+  assertEquals([link.isUp, bench.events, bench.peer.connections.length], [false, [
+    "down node-b",
+  ], 1]);
+  assertEquals(bench.clock.timers, 0);
+
+  for (const waitMs of [0, 1, 5, 200]) {
+    const alone = new Bench();
+    const never = alone.link();
+    alone.clock.advance(waitMs);
+    never.close();
+    alone.clock.advance(60_000);
+    assertEquals([alone.events, alone.clock.timers], [[], 0], `closed after ${waitMs} ms`);
+  }
+});

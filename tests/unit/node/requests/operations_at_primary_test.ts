@@ -1,0 +1,179 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  EXPIRY_SWEEP_MS,
+  LANE_KEEP_MS,
+  LANE_MARK_MS,
+  VALUE_BYTES_MAX,
+} from "../../../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
+import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
+
+async function startCluster(nodes: number): Promise<NodeCluster> {
+  const cluster = new NodeCluster({ nodes });
+  await cluster.startAll();
+  return cluster;
+}
+
+function code(reply: Reply): string | undefined {
+  return reply.req_type === "error" ? reply.code : undefined;
+}
+
+function increment(op: number, again = false): KeyRequest {
+  return { req_type: "increment", key: "n", lane: "l", op, ...(again ? { again } : {}) };
+}
+
+Deno.test("a key that has expired reads as absent at once, on every copy for good", async () => {
+  const cluster = await startCluster(2);
+  await cluster.ask("n1", { ...put("a", "1"), ttl_ms: 1_000 });
+  const before = await cluster.ask("n1", get("a"));
+  assert(before.req_type === "data");
+  assertEquals(before.expires_at, (before.timestamp ?? 0) + 1_000);
+  await cluster.run(1_000);
+  assertEquals(code(await cluster.ask("n1", get("a"))), "not_found");
+  assertEquals(
+    code(await cluster.ask("n1", { req_type: "update", key: "a", value: "x" })),
+    "not_found",
+  );
+  assertEquals((await cluster.ask("n1", { req_type: "exists", key: "a" })) as unknown, {
+    req_type: "result",
+    result: false,
+  });
+  assertEquals(await cluster.contents("n2"), {});
+});
+
+Deno.test("what nobody reads is removed in the background when it has expired", async () => {
+  const cluster = await startCluster(2);
+  for (let i = 0; i < 2_500; i++) {
+    const request = { ...put(`k${i}`, "v"), ...(i % 5 === 0 ? {} : { ttl_ms: 2_000 }) };
+    cluster.node("n1").execute(request, () => {});
+  }
+  await cluster.run(1_000);
+  assertEquals(cluster.node("n1").partition(0)?.store.state.count, 2_500);
+  await cluster.run(2_000 + 2 * EXPIRY_SWEEP_MS);
+  for (const id of ["n1", "n2"]) {
+    assertEquals(cluster.node(id).partition(0)?.store.state.count, 500, id);
+  }
+});
+
+Deno.test("a request that comes again in its lane is answered as it was, and not done again", async () => {
+  const cluster = await startCluster(2);
+  const first = await cluster.ask("n1", increment(1));
+  assertEquals(await cluster.ask("n1", increment(1)), first);
+  assertEquals(await cluster.ask("n1", increment(1, true)), first);
+  const second = await cluster.ask("n1", increment(2));
+  assert(second.req_type === "result");
+  assertEquals(second.result, "2");
+  // The lane has passed it: whoever sent it so late has given it up.
+  const late = await cluster.ask("n1", increment(1));
+  assert(late.req_type === "error" && late.code === "bad_request");
+  assertEquals(late.message, `increment: "op" is 1, and the lane has passed 2`);
+  assertEquals(
+    code(await cluster.ask("n1", { req_type: "increment", key: "n", lane: "l" })),
+    "bad_request",
+  );
+});
+
+Deno.test("a lane is remembered through a failover and a restart of everything", async () => {
+  const cluster = await startCluster(3);
+  const first = await cluster.ask("n1", increment(1));
+  cluster.crash("n1");
+  cluster.fail("n1");
+  await cluster.run(100);
+  assertEquals(await cluster.ask("n2", increment(1, true)), first);
+  cluster.crash("n2");
+  cluster.crash("n3");
+  await cluster.start("n2");
+  await cluster.start("n3");
+  await cluster.run(200);
+  assertEquals(await cluster.ask("n2", increment(1, true)), first);
+  assertEquals((await cluster.ask("n2", increment(2)) as { result?: unknown }).result, "2");
+});
+
+Deno.test("a refusal of a repeated request holds for the attempt that is still on its way", async () => {
+  const cluster = await startCluster(2);
+  await cluster.ask("n1", put("k", "there"));
+  const create = { req_type: "create", key: "k", value: "v", lane: "l", op: 1 } as const;
+  assertEquals(code(await cluster.ask("n1", { ...create, again: true })), "exists");
+  await cluster.ask("n1", { req_type: "delete", key: "k" });
+  // The first attempt arrives at last: it must not create what was refused.
+  assertEquals(code(await cluster.ask("n1", create)), "exists");
+  assertEquals(code(await cluster.ask("n1", get("k"))), "not_found");
+});
+
+Deno.test("a refusal that a lane remembers says that no attempt has happened or will", async () => {
+  const cluster = await startCluster(2);
+  await cluster.ask("n1", put("n", "text"));
+  const settled = (reply: Reply) => reply.req_type === "error" && reply.settled === true;
+  const first = await cluster.ask("n1", increment(1));
+  assertEquals(
+    [code(first), settled(first)],
+    ["not_an_integer", false],
+    "a first attempt's is not",
+  );
+  for (let i = 0; i < 2; i++) {
+    const repeated = await cluster.ask("n1", increment(2, true));
+    assertEquals([code(repeated), settled(repeated)], ["not_an_integer", true]);
+  }
+  await cluster.ask("n1", put("n", "5"));
+  assertEquals(code(await cluster.ask("n1", increment(2))), "not_an_integer");
+  // The lane tells nothing of a number that it has passed: it may have happened.
+  const passed = await cluster.ask("n1", increment(1, true));
+  assertEquals([code(passed), settled(passed)], ["bad_request", false]);
+});
+
+Deno.test("what does not fit into a message is refused for the attempt on its way as well", async () => {
+  const cluster = await startCluster(2);
+  await cluster.ask("n1", put("k", "x".repeat(VALUE_BYTES_MAX)));
+  const value = "y".repeat(VALUE_BYTES_MAX);
+  const large = { ...put("k", value), previous: true, lane: "l", op: 1 };
+  const repeated = await cluster.ask("n1", { ...large, again: true } as KeyRequest);
+  assert(repeated.req_type === "error");
+  assertEquals([repeated.code, repeated.settled], ["value_too_large", true]);
+  await cluster.ask("n1", put("k", "short"));
+  assertEquals(code(await cluster.ask("n1", large as KeyRequest)), "value_too_large");
+  assertEquals((await cluster.ask("n1", get("k")) as { message?: string }).message, "short");
+});
+
+Deno.test("a lane's memory is not among the keys", async () => {
+  const cluster = await startCluster(1);
+  await cluster.ask("n1", increment(1));
+  let page: Reply | undefined;
+  cluster.node("n1").scanPartition({ req_type: "scan_partition", partition: 0 }, (r) => page = r);
+  await cluster.run(50);
+  assert(page?.req_type === "entries");
+  assertEquals(page.entries.map(([key]) => key), ["n"]);
+});
+
+Deno.test("arguments that do not fit are answered when what they were judged by is committed", async () => {
+  const cluster = await startCluster(2);
+  const replies: unknown[] = [];
+  const node = cluster.node("n1");
+  node.execute(put("k", "text"), (reply) => replies.push(reply.req_type));
+  node.execute({ req_type: "increment", key: "k" }, (reply) => replies.push(code(reply)));
+  assertEquals(replies, []);
+  await cluster.run(50);
+  assertEquals(replies, ["ack", "not_an_integer"]);
+});
+
+Deno.test("a lane is not forgotten by a new primary whose date is far ahead (simulation, seed 200046)", async () => {
+  const cluster = await startCluster(2);
+  const first = await cluster.ask("n1", increment(1));
+  cluster.crash("n1");
+  cluster.clock.setWall(cluster.clock.wallMs() + 10 * LANE_KEEP_MS);
+  cluster.fail("n1");
+  await cluster.run(2 * EXPIRY_SWEEP_MS);
+  assertEquals(await cluster.ask("n2", increment(1, true)), first);
+});
+
+Deno.test("lanes are dropped when nobody can ask for them any more", async () => {
+  const cluster = await startCluster(1);
+  await cluster.ask("n1", increment(1));
+  const count = () => cluster.node("n1").partition(0)?.store.state.count;
+  await cluster.run(LANE_KEEP_MS / 2);
+  await cluster.ask("n1", { ...increment(1), lane: "other" } as KeyRequest);
+  assertEquals(count(), 3);
+  await cluster.run(LANE_KEEP_MS / 2 + 2 * LANE_MARK_MS);
+  assertEquals(count(), 2);
+  await cluster.run(LANE_KEEP_MS);
+  assertEquals(count(), 1);
+});

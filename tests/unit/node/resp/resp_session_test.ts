@@ -1,0 +1,322 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  REPLY_BYTES_PAUSE,
+  RESP_PENDING_MAX,
+  WRITE_STALL_TIMEOUT_MS,
+} from "../../../../shared/base/limits.ts";
+import { encodeCommand, RespBench } from "../../../support/clients/resp_bench.ts";
+
+const encoder = new TextEncoder();
+
+Deno.test("RespSession: one write answers all commands of one read, in order", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  peer.feed("PING\r\nSET k v\r\nGET k\r\nECHO hi\r\n");
+  await bench.clock.run();
+  assertEquals(peer.written, ["+PONG\r\n+OK\r\n$1\r\nv\r\n$2\r\nhi\r\n"]);
+});
+
+Deno.test("RespSession: replies keep the commands' order, whenever they come", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  peer.feed("SET k v\r\nGET k\r\nPING\r\nECHO hi\r\nFOO\r\nHELLO 9\r\n");
+  await bench.clock.run();
+  assertEquals(peer.received, "");
+  assertEquals(bench.database.requests.length, 2, "both are under way");
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals(
+    peer.received,
+    "+OK\r\n$1\r\nv\r\n+PONG\r\n$2\r\nhi\r\n" +
+      "-ERR unknown command 'FOO', with args beginning with: \r\n" +
+      "-NOPROTO unsupported protocol version\r\n",
+  );
+});
+
+Deno.test("RespSession: values are bytes, and outlive the chunk that they came in", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  const value = Uint8Array.from({ length: 256 }, (_, i) => i);
+  assertEquals(await peer.ask(["SET", "k", value]), "+OK\r\n");
+  peer.feed(encodeCommand(["GET", "k"]));
+  await bench.clock.run();
+  assertEquals(bench.database.entries.get("k")?.value, value);
+  assertEquals(peer.received.length, "$256\r\n".length + 256 + 2);
+});
+
+Deno.test("RespSession: a client that asks much is not read until it has been answered", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  peer.feed("GET k\r\n".repeat(RESP_PENDING_MAX + 10));
+  assertEquals(bench.database.requests.length, RESP_PENDING_MAX);
+  assert(peer.paused);
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals(bench.database.requests.length, RESP_PENDING_MAX + 10);
+  assert(!peer.paused);
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals(peer.received, "$-1\r\n".repeat(RESP_PENDING_MAX + 10));
+  assertEquals(bench.budget.taken, 0);
+});
+
+Deno.test("RespSession: a client that reads slowly is not read, and one that hangs is cut off", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  await peer.ask(["SET", "k", "x".repeat(1000)]);
+  peer.queuedBytes = REPLY_BYTES_PAUSE + 1;
+  peer.feed("GET k\r\n");
+  await bench.clock.run();
+  peer.feed("GET k\r\n");
+  await bench.clock.run();
+  assert(peer.paused);
+  assertEquals(peer.written.length, 1);
+  peer.drain();
+  await bench.clock.run();
+  assert(!peer.paused);
+  assertEquals(peer.written.length, 2);
+  peer.queuedBytes = 1;
+  peer.feed("GET k\r\n");
+  await bench.clock.advance(2 * WRITE_STALL_TIMEOUT_MS);
+  assertEquals(peer.closed, "cut");
+  assertEquals(bench.server.sessions.size, 0);
+});
+
+Deno.test("RespSession: long replies narrow what may be under way", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  await peer.ask(["SET", "k", "x".repeat(2_000_000)]);
+  await peer.ask("GET k");
+  bench.database.later = true;
+  peer.feed("GET k\r\n".repeat(100));
+  assert(bench.database.requests.length < 20);
+  for (let i = 0; i < 100; i++) {
+    bench.database.release();
+    await bench.clock.run();
+  }
+  assertEquals(bench.database.requests.length, 102);
+});
+
+Deno.test("RespSession: a protocol error is answered, after what came before it, and ends the connection", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  peer.feed("GET k\r\n*1\r\n:1\r\nPING\r\n");
+  await bench.clock.run();
+  assertEquals(peer.closed, "open");
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals(peer.received, "$-1\r\n-ERR Protocol error: expected '$', got ':'\r\n");
+  assertEquals(peer.closed, "flushed");
+});
+
+Deno.test("RespSession: QUIT answers what came before, and nothing behind it runs", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  peer.feed("SET a 1\r\nQUIT\r\nSET b 1\r\n");
+  await bench.clock.run();
+  assertEquals(peer.closed, "open");
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals(peer.received, "+OK\r\n+OK\r\n");
+  assertEquals(peer.closed, "flushed");
+  assertEquals(bench.database.requests.length, 1);
+});
+
+Deno.test("RespSession: who sends no more still gets all replies", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  const count = 2 * RESP_PENDING_MAX + 10;
+  peer.feed("GET k\r\n".repeat(count) + "GET part");
+  peer.end();
+  for (let i = 0; i < 3; i++) {
+    await bench.clock.run();
+    assertEquals(peer.closed, "open");
+    bench.database.release();
+  }
+  await bench.clock.run();
+  assertEquals(peer.received, "$-1\r\n".repeat(count));
+  assertEquals(peer.closed, "flushed");
+});
+
+Deno.test("RespSession: a connection that ends early leaves nothing behind", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  peer.feed("SET a 1\r\nGET a\r\nMULTI\r\nSET b 1\r\n");
+  peer.close();
+  await bench.clock.run();
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals([bench.budget.taken, bench.server.sessions.size], [0, 0]);
+});
+
+Deno.test("RespSession: CLIENT REPLY switches replies off, on and over one", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  assertEquals(await peer.ask("CLIENT REPLY OFF"), "");
+  assertEquals(await peer.ask("PING"), "");
+  assertEquals(await peer.ask("SET a 1"), "");
+  assertEquals(await peer.ask("CLIENT REPLY ON"), "+OK\r\n");
+  assertEquals(await peer.ask("GET a"), "$1\r\n1\r\n");
+  assertEquals(await peer.ask("CLIENT REPLY SKIP"), "");
+  assertEquals(await peer.ask("GET a"), "");
+  assertEquals(await peer.ask("GET a"), "$1\r\n1\r\n");
+});
+
+Deno.test("RespSession: MULTI queues, EXEC runs all as one request", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  const before = bench.database.requests.length;
+  const line = "MULTI\r\nSET {t}a 1\r\nINCR {t}a\r\nPING\r\nGET\r\nDISCARD\r\n";
+  assertMatch(await peer.ask(line), /^\+OK\r\n(\+QUEUED\r\n){3}-ERR wrong number.*\r\n\+OK\r\n$/);
+  assertEquals(
+    await peer.ask(
+      "MULTI\r\nSET {t}a 1\r\nINCR {t}a\r\nPING\r\nSET {t}a 1 EX 0\r\nMGET {t}a {t}b\r\nEXEC",
+    ),
+    "+OK\r\n" + "+QUEUED\r\n".repeat(5) +
+      "*5\r\n+OK\r\n:2\r\n+PONG\r\n-ERR invalid expire time in 'set' command\r\n*2\r\n$1\r\n2\r\n$-1\r\n",
+  );
+  assertEquals(bench.database.requests.length - before, 1);
+});
+
+Deno.test("RespSession: EXEC refuses what was spoilt, and keys of several partitions, as a whole", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  assertStringIncludes(
+    await peer.ask("MULTI\r\nSET a 1\r\nNOSUCH\r\nEXEC"),
+    "-EXECABORT Transaction discarded because of previous errors.\r\n",
+  );
+  assertStringIncludes(
+    await peer.ask("MULTI\r\nSET a 1\r\nSET b 1\r\nSET c 1\r\nEXEC"),
+    "-CROSSSLOT Keys in request don't hash to the same slot\r\n",
+  );
+  assertEquals(bench.database.requests.length, 0);
+  assertEquals(await peer.ask("EXEC"), "-ERR EXEC without MULTI\r\n");
+  assertEquals(await peer.ask("DISCARD"), "-ERR DISCARD without MULTI\r\n");
+});
+
+Deno.test("RespSession: EXEC does nothing where a watched key has changed", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  const other = bench.connect();
+  const run = () => peer.ask("MULTI\r\nSET {t}b 2\r\nEXEC");
+  await peer.ask("WATCH {t}a");
+  assertEquals(await run(), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+  await peer.ask("WATCH {t}a {t}b");
+  await other.ask("SET {t}a 1");
+  assertEquals(await run(), "+OK\r\n+QUEUED\r\n*-1\r\n");
+  assertEquals(await run(), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", "and forgets what was watched");
+  await peer.ask("WATCH {t}a");
+  await other.ask("DEL {t}a");
+  await peer.ask("UNWATCH");
+  assertEquals(await run(), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+  await peer.ask("WATCH elsewhere");
+  assertStringIncludes(await run(), "-CROSSSLOT");
+});
+
+Deno.test("RespSession: RENAME is tried again where somebody writes in between", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  await peer.ask("SET {t}a 1");
+  let times = 0;
+  const put = { req_type: "put", key: "{t}a", bytes: encoder.encode("2") } as const;
+  bench.database.before = (request) => {
+    const { checks } = request as { checks?: unknown[] };
+    if (checks === undefined || checks.length === 0 || ++times > 3) return;
+    bench.database.before = () => {};
+    bench.database.execute(put, 1, () => {});
+  };
+  assertEquals(await peer.ask("RENAME {t}a {t}b"), "+OK\r\n");
+  assertEquals(await peer.ask("MGET {t}a {t}b"), "*2\r\n$-1\r\n$1\r\n2\r\n");
+  assertEquals(
+    await peer.ask(
+      "MULTI\r\nSET {t}c 3\r\nRENAME {t}c {t}d\r\nRENAME {t}x {t}y\r\nGET {t}d\r\nEXEC",
+    ),
+    "+OK\r\n" + "+QUEUED\r\n".repeat(4) + "*4\r\n+OK\r\n+OK\r\n-ERR no such key\r\n$1\r\n3\r\n",
+  );
+});
+
+Deno.test("RespSession: the cluster's failures are errors that clients know", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  const cases: [code: string, text: string][] = [
+    ["unavailable", "-CLUSTERDOWN unavailable why\r\n"],
+    ["overloaded", "-TRYAGAIN overloaded why\r\n"],
+    ["not_enough_replicas", "-NOREPLICAS not_enough_replicas why\r\n"],
+    ["outcome_unknown", "-ERR outcome_unknown why\r\n"],
+    ["timeout", "-ERR timeout why\r\n"],
+    ["storage_failed", "-MISCONF storage_failed why\r\n"],
+  ];
+  for (const [code, text] of cases) {
+    bench.database.failures.push({ req_type: "error", code, message: "why" });
+    assertEquals(await peer.ask("SET k v"), text);
+  }
+  const small = new RespBench({ limits: { keyBytesMax: 4, valueBytesMax: 8 } });
+  const client = small.connect();
+  assertMatch(await client.ask("GET longer"), /^-ERR key_too_large /);
+  assertMatch(await client.ask("SET k 123456789"), /^-ERR string exceeds maximum allowed size/);
+  assertMatch(await client.ask(["GET", ""]), /^-ERR a key must not be empty/);
+  assertMatch(await client.ask(["GET", Uint8Array.of(0xff)]), /^-ERR a key must be valid UTF-8/);
+});
+
+Deno.test("RespSession: what would do harm twice goes in a lane, where there are several nodes", async () => {
+  const alone = new RespBench();
+  await alone.connect().ask("INCR n");
+  assertEquals(alone.database.requests.map((request) => "lane" in request), [false]);
+
+  const bench = new RespBench({ nodes: 2 });
+  const peer = bench.connect();
+  const laned = async (line: string) => {
+    await peer.ask(line);
+    return bench.database.requests.splice(0)
+      .map((request) => "lane" in request ? [request.lane, request.op] : []);
+  };
+  const without = ["SET k v", "SET k v EX 9", "GET k", "DEL k", "MSET {k}a 1 {k}b 2", "TTL k"];
+  for (const line of without) assertEquals((await laned(line)).flat(), [], line);
+  const [first] = await laned("INCR k");
+  const lane = first?.[0];
+  assertMatch(String(lane), /^resp-[0-9a-f]{16}\.\d+\.0$/);
+  let op = 1;
+  for (
+    const line of ["APPEND k 1", "SET k v NX", "GETDEL k", "SET k v GET", "PERSIST k", "EXPIRE k 9"]
+  ) {
+    assertEquals(await laned(line), [[lane, ++op]], line);
+  }
+  assertEquals((await laned("MULTI\r\nGET k\r\nEXEC")).flat(), []);
+  assertEquals(await laned("MULTI\r\nSET k v\r\nEXEC"), [[lane, ++op]]);
+  bench.database.later = true;
+  peer.feed("INCR k\r\nINCR k\r\n");
+  const names = bench.database.requests.map((request) => "lane" in request ? request.lane : "");
+  assertEquals(new Set(names).size, 2, "one request at a time");
+});
+
+Deno.test("RespSession: commands in the making are bounded for all connections together", async () => {
+  const bench = new RespBench({ budgetBytes: 1_000_000 });
+  const [first, second] = [bench.connect(), bench.connect()];
+  const part = `*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$900000\r\n${"x".repeat(300_000)}`;
+  first.feed(part);
+  await bench.clock.run();
+  assert(bench.budget.taken > 300_000);
+  second.feed(part);
+  await bench.clock.run();
+  assertEquals(second.closed, "flushed");
+  assertMatch(second.received, /^-TRYAGAIN overloaded/);
+  first.close();
+  await bench.clock.run();
+  assertEquals(bench.budget.taken, 0);
+});
+
+Deno.test("RespSession: many long values are refused as one reply", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  await peer.ask(["SET", "k", "x".repeat(8_000_000)]);
+  assertMatch(
+    await peer.ask(["MGET", ..."kkkkk"]),
+    /^-ERR frame_too_large the values come to more/,
+  );
+});

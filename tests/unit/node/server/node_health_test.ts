@@ -1,0 +1,174 @@
+/** Node and coordinator never say that they can serve where they cannot. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { coordinatorHealth } from "../../../../coordinator/health.ts";
+import type { MembershipStats } from "../../../../coordinator/membership/membership.ts";
+import { nodeHealth, type NodeHealthFacts } from "../../../../node/server/node_health.ts";
+import type { ClusterMap, NodeState } from "../../../../shared/cluster/cluster_map.ts";
+
+const NODE = "00000000000000aa";
+
+function mapWith(state: NodeState | undefined, minInSync = 1): ClusterMap {
+  const node = { id: NODE, host: "h", port: 1, httpPort: 2, zone: "z", weight: 1, incarnation: 1 };
+  return {
+    epoch: 5,
+    settings: {
+      clusterId: "c",
+      clusterName: "n",
+      partitionCount: 1,
+      replicationFactor: 2,
+      minInSync,
+      leaseMs: 1,
+      heartbeatIntervalMs: 1,
+      failureTimeoutMs: 1,
+    },
+    nodes: state === undefined ? [] : [{ ...node, state }],
+    partitions: [],
+  };
+}
+
+interface Copy {
+  phase?: string;
+  streams?: { mustAck: boolean; state: string }[];
+  damaged?: boolean;
+  inSync?: number;
+  own?: boolean;
+}
+
+/** A copy as the rules see it. */
+function copy({ phase = "serving", streams = [], damaged = false, inSync = 2, own = true }: Copy) {
+  return {
+    damaged,
+    isMember: true,
+    isNamedPrimary: own,
+    config: { inSync: Array.from({ length: inSync }, (_, i) => String(i)) },
+    primary: own && phase !== "none" ? { phase, streams } : undefined,
+  };
+}
+
+function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
+  const report = nodeHealth({
+    nodeId: NODE,
+    map: mapWith("up"),
+    standalone: false,
+    sessionUp: true,
+    coordinatorRefusal: undefined,
+    lease: true,
+    replicas: copies.map(copy) as unknown as NodeHealthFacts["replicas"],
+    storageFailure: undefined,
+    ...facts,
+  });
+  return report;
+}
+
+function healthOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
+  return reportOf(copies, facts).status;
+}
+
+Deno.test("nodeHealth: a node that serves all it is primary of", () => {
+  const level = { mustAck: true, state: "level" };
+  const learner = { mustAck: false, state: "aligning" };
+  assertEquals(healthOf([{}, { streams: [level, learner] }, { own: false }]), "ok");
+  assertEquals(healthOf([]), "ok");
+  assertEquals(healthOf([{}], { standalone: true, map: mapWith(undefined) }), "ok");
+});
+
+Deno.test("nodeHealth: what is degraded", () => {
+  assertEquals(healthOf([{}, { phase: "aligning" }]), "degraded");
+  assertEquals(healthOf([{}, { own: false, damaged: true }]), "degraded");
+  assertEquals(healthOf([{}, { inSync: 1 }], { map: mapWith("up", 2) }), "degraded");
+  // The coordinator's death stops no read and no write.
+  assertEquals(healthOf([{}], { sessionUp: false, lease: false }), "degraded");
+  // Nor does a coordinator that hangs, or is cut off: its connection may stand for long.
+  assertEquals(healthOf([{}], { lease: false }), "degraded");
+});
+
+Deno.test("nodeHealth: tells a silent coordinator from one of another cluster", () => {
+  const down = { sessionUp: false, lease: false };
+  assertEquals(reportOf([{}], down).reasons, ["the coordinator does not answer"]);
+  assertEquals(
+    reportOf([{}], { ...down, coordinatorRefusal: "it leads cluster c9" }).reasons,
+    ["the coordinator cannot be used: it leads cluster c9"],
+  );
+});
+
+Deno.test("nodeHealth: a node that cannot serve", () => {
+  assertEquals(healthOf([], { map: undefined }), "unavailable");
+  assertEquals(healthOf([{}], { storageFailure: "no space left" }), "unavailable");
+  assertEquals(healthOf([{ phase: "aligning" }, { phase: "stopped" }]), "unavailable");
+  // Named as primary, but with a damaged copy.
+  assertEquals(healthOf([{ phase: "none" }]), "unavailable");
+  assertEquals(healthOf([{ inSync: 1 }], { map: mapWith("up", 2) }), "unavailable");
+  assertEquals(healthOf([{}], { map: mapWith("down") }), "unavailable");
+  assertEquals(healthOf([{}], { map: mapWith(undefined) }), "unavailable");
+  // Cut off from the coordinator and from its copies.
+  const away = { streams: [{ mustAck: true, state: "down" }] };
+  assertEquals(healthOf([{}, away], { sessionUp: false }), "unavailable");
+  assertEquals(healthOf([{ own: false }], { sessionUp: false }), "unavailable");
+});
+
+const GOOD: MembershipStats = {
+  epoch: 3,
+  nodes: { up: 3, down: 0, leaving: 0, unknown: 0 },
+  partitions: 8,
+  awaited_nodes: 0,
+  unavailable_partitions: 0,
+  lost_partitions: 0,
+  under_replicated_partitions: 0,
+  damaged_copies: 0,
+  moves: 0,
+  handovers: 0,
+  failovers: 0,
+  moves_done: 0,
+  handovers_done: 0,
+};
+
+Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
+  const healthOf = (
+    stats: Partial<MembershipStats>,
+    more: { published?: boolean; persistFailure?: string } = {},
+  ) => {
+    const state = { published: true, persistFailure: undefined, ...more };
+    return coordinatorHealth({ ...GOOD, ...stats }, state).status;
+  };
+  assertEquals(healthOf({}), "ok");
+  assertEquals(healthOf({ nodes: { ...GOOD.nodes, down: 1 } }), "degraded");
+  assertEquals(healthOf({ nodes: { ...GOOD.nodes, unknown: 1 } }), "degraded");
+  assertEquals(healthOf({ under_replicated_partitions: 1 }), "degraded");
+  assertEquals(healthOf({ damaged_copies: 1 }), "degraded");
+  assertEquals(healthOf({ unavailable_partitions: 1 }), "unavailable");
+  assertEquals(healthOf({ nodes: { ...GOOD.nodes, up: 0, down: 3 } }), "unavailable");
+  assertEquals(healthOf({}, { published: false }), "unavailable");
+  assertEquals(healthOf({}, { persistFailure: "read-only" }), "unavailable");
+});
+
+Deno.test("coordinatorHealth: what is degraded, in words for one and for several", () => {
+  const reasonsOf = (stats: Partial<MembershipStats>) =>
+    coordinatorHealth({ ...GOOD, ...stats }, { published: true, persistFailure: undefined })
+      .reasons;
+  const nodes = { ...GOOD.nodes, down: 1, unknown: 1 };
+  assertEquals(reasonsOf({ nodes, damaged_copies: 1 }), [
+    "1 node is down",
+    "1 node has not reported yet",
+    "1 copy is damaged",
+  ]);
+  assertEquals(reasonsOf({ nodes: { ...GOOD.nodes, down: 2 }, under_replicated_partitions: 5 }), [
+    "2 nodes are down",
+    "5 partitions have fewer copies than wished for",
+  ]);
+});
+
+Deno.test("coordinatorHealth, nodeHealth: a new cluster says that it waits for nodes", () => {
+  const nodes = { ...GOOD.nodes, up: 2 };
+  const { status, reasons } = coordinatorHealth(
+    { ...GOOD, nodes, awaited_nodes: 3, unavailable_partitions: 8, under_replicated_partitions: 8 },
+    { published: true, persistFailure: undefined },
+  );
+  assertEquals(status, "unavailable");
+  assertStringIncludes(reasons[0] ?? "", "2 of the 3 nodes are there that it waits for");
+  assertEquals(reasons.some((reason) => reason.includes("have no primary")), false);
+
+  const config = { term: 0, primary: undefined, inSync: [], learners: [] };
+  const map = { ...mapWith("up"), partitions: [config] };
+  assertEquals(healthOf([], { map }), "unavailable");
+  assertEquals(healthOf([], { map: { ...map, partitions: [{ ...config, term: 1 }] } }), "ok");
+});

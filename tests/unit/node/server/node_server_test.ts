@@ -1,0 +1,390 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { NodeServer, type ServerNode } from "../../../../node/server/node_server.ts";
+import { standaloneMap } from "../../../../node/membership/standalone_cluster.ts";
+import type { ClusterMap, NodeInfo } from "../../../../shared/cluster/cluster_map.ts";
+import { Connection } from "../../../../shared/wire/connection.ts";
+import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type { KeyRequest, Message, Reply } from "../../../../shared/wire/messages.ts";
+import { PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
+import { SeededRandom } from "../../../../shared/platform/random.ts";
+import { partitionOf } from "../../../../shared/cluster/position.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
+
+const ADDRESS = { host: "node", port: 8081 };
+const NODE: NodeInfo = {
+  id: "n1",
+  host: "node",
+  port: 8081,
+  httpPort: 0,
+  zone: "z",
+  weight: 1,
+  incarnation: 1,
+  state: "up",
+};
+const MAP = standaloneMap({ clusterId: "c1", partitionCount: 4, node: NODE });
+
+/** A server round a node that answers as the test says. */
+class Bench {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock);
+  readonly executed: KeyRequest[] = [];
+  readonly forwarded: [request: object, timeoutMs: number][] = [];
+  readonly peerMessages: [type: string, from: string][] = [];
+  peersClosed = 0;
+  map: ClusterMap | undefined = MAP;
+  clusterId: string | undefined = "c1";
+  onExecute: (request: KeyRequest, reply: (reply: Reply) => void) => void = (_, reply) =>
+    reply({ req_type: "ack", message: "local" });
+  readonly server: NodeServer;
+
+  constructor(connectionsMax = 100) {
+    const node: ServerNode = {
+      nodeId: "n1",
+      scans: { scan: () => {}, count: () => {} },
+      map: () => this.map,
+      execute: (request, reply) => {
+        this.executed.push(request);
+        this.onExecute(request, reply);
+      },
+      backupPartition: () => {},
+      scanPartition: (_, reply) => reply({ req_type: "entries", entries: [] }),
+      onPeerMessage: (message, from) => void this.peerMessages.push([message.req_type, from]),
+      onPeerConnectionClosed: () => void this.peersClosed++,
+      stats: () => ({ node: "n1" }),
+    };
+    this.server = new NodeServer({ clock: this.clock, random: new SeededRandom(1), log: NO_LOG }, {
+      node,
+      forwarder: {
+        execute: (request, timeoutMs, done) => {
+          this.forwarded.push([request, timeoutMs]);
+          done({ req_type: "ack", message: "forwarded" });
+          return () => {};
+        },
+        request: (to, message, timeoutMs, done) => {
+          this.forwarded.push([{ to, ...message }, timeoutMs]);
+          done({ req_type: "entries", entries: [] });
+        },
+        refresh: () => Promise.resolve(MAP),
+      },
+      clusterId: () => this.clusterId,
+      connectionsMax,
+    });
+  }
+
+  async client(): Promise<Client> {
+    await this.network.transport("node").listen(ADDRESS, (stream) => this.server.accept(stream))
+      .catch(() => {});
+    const client = new Client(this);
+    await this.clock.run();
+    return client;
+  }
+}
+
+class Client {
+  readonly received: Message[] = [];
+  closed = false;
+  #connection: Connection | undefined;
+  readonly #bench: Bench;
+
+  constructor(bench: Bench) {
+    this.#bench = bench;
+    const transport = bench.network.transport("client");
+    const failed = (reason: Error) => {
+      throw reason;
+    };
+    transport.connect(ADDRESS, 1_000, (stream) => {
+      this.#connection = new Connection(stream, bench.clock, {
+        onMessage: (message) => void this.received.push(message),
+        onInvalid: failed,
+        onClose: () => this.closed = true,
+      });
+    }, failed);
+  }
+
+  send(message: object): void {
+    assert(this.#connection !== undefined);
+    this.#connection.send(message);
+  }
+
+  async ask(message: object): Promise<Record<string, unknown>> {
+    const before = this.received.length;
+    this.send(message);
+    await this.#bench.clock.run();
+    const reply = this.received[before];
+    assert(reply !== undefined, `no reply to ${JSON.stringify(message)}`);
+    return { ...reply };
+  }
+
+  async close(): Promise<void> {
+    this.#connection?.close();
+    await this.#bench.clock.run();
+  }
+}
+
+const notPrimary = (_: KeyRequest, reply: (reply: Reply) => void) =>
+  reply({ req_type: "error", code: "not_primary", message: "elsewhere" });
+
+Deno.test("NodeServer answers from its own copy where that can", async () => {
+  const bench = new Bench();
+  const client = await bench.client();
+  assertEquals(await client.ask({ id: 1, req_type: "get", key: "a" }), {
+    id: 1,
+    req_type: "ack",
+    message: "local",
+  });
+  assertEquals(bench.forwarded, []);
+});
+
+Deno.test("NodeServer passes on what its own copy cannot answer, within the request's time", async () => {
+  const bench = new Bench();
+  bench.onExecute = notPrimary;
+  const client = await bench.client();
+  const reply = await client.ask({ id: 1, req_type: "put", key: "a", value: "1" });
+  assertEquals(reply.message, "forwarded");
+  await client.ask({ id: 2, req_type: "get", key: "a", timeout_ms: 70 });
+  assertEquals(bench.forwarded.map(([, timeoutMs]) => timeoutMs), [REQUEST_TIMEOUT_MS, 70]);
+});
+
+Deno.test("NodeServer counts the time that its own copy took", async () => {
+  const bench = new Bench();
+  let answer: (reply: Reply) => void = () => {};
+  bench.onExecute = (_, reply) => answer = reply;
+  const client = await bench.client();
+  client.send({ id: 1, req_type: "get", key: "a", timeout_ms: 500 });
+  await bench.clock.run(200);
+  assertEquals(bench.server.outstanding, 1);
+  answer({ req_type: "error", code: "unavailable", message: "no primary" });
+  assertEquals(bench.forwarded.map(([, timeoutMs]) => timeoutMs), [300]);
+  assertEquals(bench.server.outstanding, 0);
+});
+
+Deno.test("NodeServer never passes a request on twice", async () => {
+  const bench = new Bench();
+  bench.onExecute = notPrimary;
+  const client = await bench.client();
+  const reply = await client.ask({ id: 1, req_type: "get", key: "a", forwarded: true });
+  assertEquals(reply.code, "not_primary");
+  assertEquals(bench.forwarded, []);
+});
+
+Deno.test("NodeServer gives an error of its own copy that no other place can mend", async () => {
+  for (const code of ["not_found", "outcome_unknown", "overloaded", "corrupt"] as const) {
+    const bench = new Bench();
+    bench.onExecute = (_, reply) => reply({ req_type: "error", code, message: "" });
+    const client = await bench.client();
+    assertEquals((await client.ask({ id: 1, req_type: "get", key: "a" })).code, code);
+    assertEquals(bench.forwarded, []);
+  }
+});
+
+Deno.test("NodeServer repeats a write of unknown outcome elsewhere, where its lane makes that harmless", async () => {
+  const bench = new Bench();
+  bench.onExecute = (_, reply) =>
+    reply({ req_type: "error", code: "outcome_unknown", message: "" });
+  const client = await bench.client();
+  const request = { id: 1, req_type: "increment", key: "a", lane: "l", op: 1 };
+  assertEquals((await client.ask(request)).message, "forwarded");
+  const [[forwarded] = []] = bench.forwarded;
+  assert(
+    forwarded !== undefined && "again" in forwarded,
+    "whoever has it must know of this attempt",
+  );
+});
+
+Deno.test("NodeServer checks requests at the door", async () => {
+  const bench = new Bench();
+  const client = await bench.client();
+  const long = "k".repeat(KEY_BYTES_MAX + 1);
+  const cases: [request: object, code: string][] = [
+    [{ req_type: "get", key: "" }, "bad_request"],
+    [{ req_type: "get", key: long }, "key_too_large"],
+    [{ req_type: "watch_get", key: long }, "key_too_large"],
+    [{ req_type: "get_nodes_for_key", key: long }, "key_too_large"],
+    [{ req_type: "put", key: "a" }, "bad_request"],
+    [{ req_type: "put", key: "a", value: "1", value64: "MQ==" }, "bad_request"],
+    [{ req_type: "get", key: "a", timeout_ms: 0 }, "bad_request"],
+    [{ req_type: "get" }, "bad_request"],
+    [{ req_type: "get", key: 7 }, "bad_request"],
+    [{ req_type: "frobnicate" }, "bad_request"],
+  ];
+  for (const [request, code] of cases) {
+    const reply = await client.ask({ id: 1, ...request });
+    assertEquals([reply.id, reply.req_type, reply.code], [1, "error", code]);
+  }
+  assertEquals(bench.executed, []);
+});
+
+Deno.test("NodeServer answers ping, get_map, list_nodes, get_nodes_for_key and stats by itself", async () => {
+  const bench = new Bench();
+  const client = await bench.client();
+  assertEquals((await client.ask({ req_type: "ping" })).message, "pong");
+  assertEquals((await client.ask({ req_type: "get_map" })).map, JSON.parse(JSON.stringify(MAP)));
+  const [listing] = (await client.ask({ req_type: "list_nodes" })).result as { own: number[] }[];
+  assertEquals(listing?.own, [0, 1, 2, 3]);
+  const location = (await client.ask({ req_type: "get_nodes_for_key", key: "a" })).result;
+  assertEquals((location as { partition: number }).partition, partitionOf("a", 4));
+  const stats = (await client.ask({ req_type: "stats" })).result as Record<string, unknown>;
+  assertEquals([stats.node, stats.connections, stats.requests], ["n1", 1, 5]);
+});
+
+Deno.test("NodeServer says so where there is no map yet", async () => {
+  const bench = new Bench();
+  bench.map = undefined;
+  const client = await bench.client();
+  for (const req_type of ["get_map", "list_nodes", "scan_partition"]) {
+    const { code, detail } = await client.ask({ id: 1, req_type, partition: 0 });
+    assertEquals([code, detail], ["unavailable", { joining: true }], "it may be asked again");
+  }
+});
+
+Deno.test("NodeServer passes a scan on to the partition's primary, once", async () => {
+  const bench = new Bench();
+  const config = { term: 1, primary: "n2", inSync: ["n2"], learners: [] };
+  bench.map = {
+    ...MAP,
+    nodes: [NODE, { ...NODE, id: "n2", port: 8082 }],
+    partitions: MAP.partitions.map((own, partition) => partition === 1 ? config : own),
+  };
+  const client = await bench.client();
+  await client.ask({ id: 1, req_type: "scan_partition", partition: 0 });
+  assertEquals(bench.forwarded, []);
+  await client.ask({ id: 2, req_type: "scan_partition", partition: 1, after: "x" });
+  assertEquals(bench.forwarded.map(([request]) => request), [
+    { to: "n2", req_type: "scan_partition", partition: 1, after: "x", forwarded: true },
+  ]);
+  await client.ask({ id: 3, req_type: "scan_partition", partition: 1, forwarded: true });
+  assertEquals(bench.forwarded.length, 1);
+});
+
+const HELLO = { id: 1, req_type: "hello", protocol: PROTOCOL_VERSION };
+
+Deno.test("NodeServer takes a hello, and closes a connection that is not meant for it", async () => {
+  const bench = new Bench();
+  const good = await bench.client();
+  assertEquals((await good.ask({ ...HELLO, role: "client", cluster_id: "c1" })).req_type, "ack");
+  assertEquals((await good.ask({ req_type: "ping" })).message, "pong");
+  const named = await bench.client();
+  assertEquals((await named.ask({ ...HELLO, role: "client", to: "n1" })).req_type, "ack");
+  const cases: [hello: object, code: string][] = [
+    [{ ...HELLO, role: "client", protocol: 99 }, "wrong_version"],
+    [{ ...HELLO, role: "node", node: "n2", cluster_id: "c2" }, "wrong_cluster"],
+    [{ ...HELLO, role: "client", cluster_id: "c2" }, "wrong_cluster"],
+    [{ ...HELLO, role: "node" }, "bad_request"],
+    [{ ...HELLO, role: "node", node: "n2" }, "bad_request"],
+    [{ ...HELLO, role: "node", node: "n2", cluster_id: "c1", to: "n3" }, "unavailable"],
+    [{ ...HELLO, role: "client", cluster_id: "c1", to: "n3" }, "unavailable"],
+  ];
+  for (const [hello, code] of cases) {
+    const client = await bench.client();
+    client.send(hello);
+    client.send({ id: 2, req_type: "put", key: "a", value: "1" });
+    await bench.clock.run(10);
+    assertEquals(client.received.map((reply) => "code" in reply && reply.code), [code]);
+    assert(client.closed);
+  }
+  assertEquals(bench.executed, [], "what came behind the hello was not carried out");
+  const again = { ...HELLO, role: "node", node: "n2" };
+  assertEquals((await good.ask(again)).code, "bad_request", "who is there does not change");
+});
+
+Deno.test("NodeServer refuses peers as long as its folder belongs to no cluster", async () => {
+  const bench = new Bench();
+  bench.clusterId = undefined;
+  const client = await bench.client();
+  const hello = { ...HELLO, role: "node", node: "n2", cluster_id: "c1" };
+  assertEquals((await client.ask(hello)).code, "unavailable");
+});
+
+Deno.test("NodeServer tells a node that takes it for its coordinator", async () => {
+  const bench = new Bench();
+  for (const clusterId of ["c1", undefined]) {
+    bench.clusterId = clusterId;
+    const client = await bench.client();
+    const reply = await client.ask({ ...HELLO, role: "node", node: "n2" });
+    assertEquals(reply.code, "bad_request");
+    assertStringIncludes(
+      String(reply.message),
+      "hello: this is a node, not a coordinator; name the coordinator's address",
+    );
+  }
+});
+
+Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", async () => {
+  const bench = new Bench();
+  const stranger = await bench.client();
+  const peer = await bench.client();
+  const confirm = { req_type: "confirm", round: 1, parts: [] };
+  const refusal = await stranger.ask(confirm);
+  assertEquals(refusal.code, "bad_request");
+  assertStringIncludes(String(refusal.message), "hello");
+  await stranger.ask({ ...HELLO, role: "client" });
+  assertEquals((await stranger.ask(confirm)).code, "bad_request");
+
+  await peer.ask({ ...HELLO, role: "node", node: "n2", cluster_id: "c1", to: "n1" });
+  peer.send(confirm);
+  await bench.clock.run();
+  assertEquals(bench.peerMessages, [["confirm", "n2"]]);
+
+  for (const order of [{ id: 9, req_type: "leave" }, { id: 10, req_type: "force" }]) {
+    const reply = await peer.ask(order);
+    assertEquals(reply.code, "bad_request");
+    assertStringIncludes(String(reply.message), "this is a node, not a coordinator");
+  }
+
+  await stranger.close();
+  assertEquals(bench.peersClosed, 0);
+  await peer.close();
+  assertEquals(bench.peersClosed, 1);
+});
+
+Deno.test("NodeServer pushes an invalidation behind a watched read, once", async () => {
+  const bench = new Bench();
+  bench.onExecute = (_, reply) => reply({ req_type: "data", message: "1", version: 1 });
+  const gateway = await bench.client();
+  await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
+  for (let i = 0; i < 2; i++) bench.server.watchers.onCommitted(partitionOf("a", 4), "a");
+  await bench.clock.run();
+  assertEquals(gateway.received.slice(1), [{ req_type: "invalidate", keys: ["a"] }]);
+});
+
+Deno.test("NodeServer does not pass a watched read on, and watches nothing that it did not answer", async () => {
+  const bench = new Bench();
+  bench.onExecute = notPrimary;
+  const gateway = await bench.client();
+  const reply = await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
+  assertEquals(reply.code, "not_primary");
+  assertEquals([bench.forwarded.length, bench.server.watchers.size], [0, 0]);
+});
+
+Deno.test("NodeServer forgets what a closed connection watched", async () => {
+  const bench = new Bench();
+  bench.onExecute = (_, reply) => reply({ req_type: "data", message: "1", version: 1 });
+  const gateway = await bench.client();
+  await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
+  assertEquals(bench.server.watchers.size, 1);
+  await gateway.close();
+  assertEquals(bench.server.watchers.size, 0);
+});
+
+Deno.test("NodeServer refuses connections beyond its limit, and takes them again later", async () => {
+  const bench = new Bench(1);
+  const first = await bench.client();
+  const second = await bench.client();
+  await bench.clock.run(10);
+  assertEquals(second.received.map((message) => "code" in message && message.code), ["overloaded"]);
+  assert(second.closed);
+  await first.close();
+  const third = await bench.client();
+  assertEquals((await third.ask({ req_type: "ping" })).message, "pong");
+});
+
+Deno.test("NodeServer.close ends every connection", async () => {
+  const bench = new Bench();
+  const client = await bench.client();
+  await client.ask({ req_type: "ping" });
+  bench.server.close();
+  await bench.clock.run(10);
+  assert(client.closed);
+});

@@ -1,0 +1,287 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  CONNECTING_REQUESTS_MAX,
+  DEADLINE_SCAN_MS,
+  HELLO_TIMEOUT_MS,
+  RECONNECT_MS_MAX,
+  RECONNECT_MS_MIN,
+  RPC_PING_MS,
+  RPC_SILENCE_MS_MAX,
+} from "../../../../shared/base/limits.ts";
+import type { Message, Reply } from "../../../../shared/wire/messages.ts";
+import { SeededRandom } from "../../../../shared/platform/random.ts";
+import { RpcClient } from "../../../../shared/wire/rpc_client.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
+import { type Script, ScriptedNode } from "../../../support/doubles/scripted_node.ts";
+
+const OK: Reply = { req_type: "ack", message: "success", version: 1 };
+const PUT = { req_type: "put", key: "k", value: "v" };
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
+  readonly node: ScriptedNode;
+  readonly client: RpcClient;
+  readonly replies: Reply[] = [];
+  readonly events: string[] = [];
+
+  constructor(script: Script) {
+    this.node = new ScriptedNode(this.network, "node", script);
+    const deps = {
+      clock: this.clock,
+      random: new SeededRandom(1),
+      transport: this.network.transport("client"),
+    };
+    const hello: Message<"hello"> = { req_type: "hello", protocol: 1, role: "client" };
+    this.client = new RpcClient(deps, this.node.address, hello, {
+      onUp: () => this.events.push("up"),
+      onDown: () => this.events.push("down"),
+      onPush: (message) => this.events.push(message.req_type),
+      onSilence: (silentMs) => this.events.push(`silent ${Math.round(silentMs)}`),
+    });
+  }
+
+  static async start(script: Script): Promise<Bench> {
+    const bench = new Bench(script);
+    await bench.node.start();
+    return bench;
+  }
+
+  ask(message: object = PUT, timeoutMs = 10_000): void {
+    let inside = true;
+    this.client.request(message, timeoutMs, (reply) => {
+      assertEquals(inside, false, "done is never called from inside request");
+      this.replies.push(reply);
+    });
+    inside = false;
+  }
+
+  /** Codes or types of the replies so far. */
+  get codes(): string[] {
+    return this.replies.map((reply) => reply.req_type === "error" ? reply.code : reply.req_type);
+  }
+}
+
+Deno.test("RpcClient connects at the first request, says hello first, and matches replies", async () => {
+  const bench = await Bench.start(() => "hold");
+  assertEquals(bench.network.openEnds, 0);
+  bench.ask({ req_type: "get", key: "a" });
+  bench.ask({ id: "mine", req_type: "get", key: "b" });
+  bench.clock.advance(20);
+  assertEquals(bench.node.hellos.length, 1);
+  assertEquals(bench.events, ["up"]);
+  const [a, b] = bench.node.held;
+  b?.reply({ req_type: "data", message: "b" });
+  bench.clock.advance(2);
+  a?.reply({ req_type: "data", message: "a" });
+  bench.clock.advance(2);
+  assertEquals(bench.replies, [
+    { req_type: "data", message: "b", id: undefined },
+    { req_type: "data", message: "a", id: undefined },
+  ]);
+  assertEquals(bench.client.inFlight, 0);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: unavailable, at once, where nobody listens", () => {
+  const bench = new Bench(() => OK);
+  bench.ask();
+  bench.clock.advance(5);
+  assertEquals(bench.codes, ["unavailable"]);
+  // The next attempt is not due: no waiting for it.
+  bench.ask();
+  bench.clock.advance();
+  assertEquals(bench.codes, ["unavailable", "unavailable"]);
+  const [, reply] = bench.replies;
+  assertStringIncludes(reply?.req_type === "error" ? reply.message : "", "refused");
+  bench.client.close();
+});
+
+Deno.test("RpcClient connects again by itself, with growing pauses", async () => {
+  const bench = new Bench(() => OK);
+  let attempts = 0;
+  const transport = bench.network.transport("client");
+  const counting = {
+    ...transport,
+    connect: (...args: Parameters<typeof transport.connect>) => {
+      attempts++;
+      return transport.connect(...args);
+    },
+  };
+  const client = new RpcClient(
+    { clock: bench.clock, random: new SeededRandom(1), transport: counting },
+    bench.node.address,
+    { req_type: "hello", protocol: 1, role: "client" },
+  );
+  client.connect();
+  bench.clock.advance(RECONNECT_MS_MIN * 4);
+  assertEquals(attempts >= 2 && attempts <= 5, true, `${attempts} attempts`);
+  bench.clock.advance(60_000);
+  const upTo = 60_000 / (RECONNECT_MS_MAX / 2) + 10;
+  assertEquals(attempts > 55 && attempts <= upTo, true, `${attempts} attempts`);
+  await bench.node.start();
+  bench.clock.advance(RECONNECT_MS_MAX + 10);
+  assertEquals(client.up, true);
+  client.close();
+});
+
+Deno.test("RpcClient: outcome_unknown where the connection breaks after sending", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask();
+  bench.clock.advance(20);
+  bench.ask();
+  bench.clock.advance(20);
+  bench.node.kill();
+  bench.clock.advance(5);
+  assertEquals(bench.codes, ["outcome_unknown", "outcome_unknown"]);
+  assertEquals(bench.events, ["up", "down"]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: outcome_unknown at the deadline of what was sent; a late reply is dropped", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask(PUT, 500);
+  bench.ask(PUT, 5_000);
+  bench.clock.advance(499);
+  assertEquals(bench.codes, []);
+  bench.clock.advance(1 + DEADLINE_SCAN_MS);
+  assertEquals(bench.codes, ["outcome_unknown"]);
+  for (const { reply } of bench.node.held) reply(OK);
+  bench.clock.advance(5);
+  assertEquals(bench.codes, ["outcome_unknown", "ack"]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: timeout at the deadline of what was never sent", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.network.cut("client", "node");
+  bench.ask(PUT, 200);
+  bench.clock.advance(200 + DEADLINE_SCAN_MS);
+  assertEquals(bench.codes, ["timeout"]);
+  bench.network.heal("client", "node");
+  bench.clock.advance(5_000);
+  assertEquals(bench.codes, ["timeout"]);
+  assertEquals(bench.node.seen, []);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: what waits gets the error that hello got, and is not sent", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.node.welcome = { req_type: "error", code: "unauthorized", message: "who are you" };
+  bench.ask();
+  bench.clock.advance(20);
+  assertEquals(bench.codes, ["unauthorized"]);
+  assertEquals(bench.node.seen, []);
+  assertEquals(bench.events, []);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: unavailable where a server takes the connection and says nothing", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.node.welcome = "hold";
+  bench.ask();
+  bench.clock.advance(HELLO_TIMEOUT_MS + 10);
+  assertEquals(bench.codes, ["unavailable"]);
+  assertEquals(bench.node.seen, []);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: a server that ends the connection unasked is perhaps none of ours", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.node.welcome = "hold";
+  bench.ask();
+  bench.clock.advance(20);
+  for (const { connection } of bench.node.servers) connection.close();
+  bench.clock.advance(20);
+  assertEquals(bench.codes, ["unavailable"]);
+  const [reply] = bench.replies;
+  const message = reply?.req_type === "error" ? reply.message : "";
+  assertStringIncludes(message, "is that the TCP port of a coordinator or node?");
+  bench.client.close();
+});
+
+Deno.test("RpcClient refuses more waiting requests than its limit as overloaded", async () => {
+  const bench = await Bench.start(() => OK);
+  for (let i = 0; i <= CONNECTING_REQUESTS_MAX; i++) bench.ask();
+  bench.clock.advance();
+  assertEquals(bench.codes, ["overloaded"]);
+  bench.clock.advance(100);
+  assertEquals(bench.replies.length, CONNECTING_REQUESTS_MAX + 1);
+  bench.client.close();
+});
+
+Deno.test("RpcClient gives what is no reply to onPush", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.client.connect();
+  bench.clock.advance(20);
+  bench.node.push({ req_type: "invalidate", keys: ["k"] });
+  bench.clock.advance(5);
+  assertEquals(bench.events, ["up", "invalidate"]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient.send sends while up and drops while down", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.client.send({ req_type: "stats" });
+  bench.clock.advance(20);
+  assertEquals(bench.node.seen, []);
+  bench.client.send({ req_type: "stats" });
+  bench.clock.advance(20);
+  assertEquals(bench.node.seen, [{ req_type: "stats" }]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient.close ends what is under way, sent or not, once", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask();
+  bench.clock.advance(20);
+  bench.ask();
+  bench.client.close();
+  assertEquals(bench.codes, []);
+  bench.ask();
+  bench.clock.advance(20);
+  assertEquals(bench.codes, ["outcome_unknown", "outcome_unknown", "unavailable"]);
+  for (const { reply } of bench.node.held) reply(OK);
+  bench.clock.advance(60_000);
+  assertEquals(bench.replies.length, 3);
+  assertEquals([bench.network.openEnds, bench.clock.timers], [0, 0]);
+
+  const other = new Bench(() => OK);
+  other.ask();
+  other.client.close();
+  other.clock.advance(10_000);
+  assertEquals(other.codes, ["unavailable"]);
+  assertEquals([other.network.openEnds, other.clock.timers], [0, 0]);
+});
+
+Deno.test("RpcClient pings a server that owes replies and says nothing, and leaves it when dead", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask(PUT, 60_000);
+  // Answered pings keep the connection.
+  bench.clock.advance(20_000);
+  assertEquals(bench.codes, []);
+  const silences = bench.events.filter((event) => event.startsWith("silent"));
+  assertEquals(silences.length > 5, true);
+  bench.network.cut("client", "node");
+  bench.clock.advance(RPC_SILENCE_MS_MAX + 2 * RPC_PING_MS);
+  assertEquals(bench.codes, ["outcome_unknown"]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient sets no timer while nothing is under way", async () => {
+  const bench = await Bench.start(() => OK);
+  bench.ask();
+  bench.clock.advance(60_000);
+  assertEquals(bench.codes, ["ack"]);
+  assertEquals(bench.clock.timers, 0);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: a reply that is no valid message leaves the outcome unknown", async () => {
+  const bench = await Bench.start(() => ({ req_type: "ack", version: -1 }));
+  bench.ask();
+  bench.clock.advance(20);
+  assertEquals(bench.codes, ["outcome_unknown"]);
+  bench.client.close();
+});

@@ -1,0 +1,68 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { checkFile, importsOf, realWorldOf, whyForbidden } from "../../../tools/check_imports.ts";
+
+Deno.test("importsOf: finds every form of import, and none in comments", () => {
+  const source = `
+    /** import { x } from "./comment.ts"; */
+    // import "./comment.ts";
+    import { a } from "./a.ts";
+    import type { B } from './b.ts';
+    import {
+      c,
+      type D,
+    } from "./c.ts";
+    export * from "./d.ts";
+    export { e } from "./e.ts";
+    import "./f.ts";
+    const g = await import("./g.ts");
+    const from = "./not.ts";
+  `;
+  assertEquals(importsOf(source).toSorted(), [
+    "./a.ts",
+    "./b.ts",
+    "./c.ts",
+    "./d.ts",
+    "./e.ts",
+    "./f.ts",
+    "./g.ts",
+  ]);
+});
+
+Deno.test("whyForbidden: keeps the layers apart", () => {
+  const table: [file: string, specifier: string, forbidden: RegExp | undefined][] = [
+    ["node/replica.ts", "../shared/clock.ts", undefined],
+    ["node/replica.ts", "./primary.ts", undefined],
+    ["node/replica.ts", "@std/crypto", undefined],
+    ["node/replica.ts", "../client/mod.ts", /node\/ imports only shared/],
+    ["shared/router.ts", "../node/node.ts", /shared\/ imports only shared/],
+    ["shared/router.ts", "../std/cli/parse_args.ts", /by its name/],
+    ["std/cli/mod.ts", "../../shared/clock.ts", /std\/ imports only itself/],
+    ["tools/up.ts", "../node/main.ts", /nothing imports a main.ts/],
+    ["tools/up.ts", "../shared/codec.ts", undefined],
+    ["tools/up.ts", "../tests/support/cluster.ts", /only tests/],
+    ["tests/unit/a_test.ts", "../../node/node.ts", undefined],
+    ["tests/unit/a_test.ts", "./b_test.ts", /nothing imports a test/],
+    ["node/replica.ts", "./_private.ts", undefined],
+    ["tests/unit/a_test.ts", "../../node/_private.ts", /private to its folder/],
+    ["node/replica.ts", "npm:yaml@2", /deno.json/],
+    ["node/replica.ts", "../../elsewhere/a.ts", /outside of the project/],
+  ];
+  for (const [file, specifier, forbidden] of table) {
+    const what = whyForbidden(file, specifier);
+    if (forbidden === undefined) assertEquals(what, undefined, `${file} ${specifier}`);
+    else assertMatch(what ?? "", forbidden, `${file} ${specifier}`);
+  }
+});
+
+Deno.test("realWorldOf: only files whose work it is touch the real world", () => {
+  const source =
+    "const now = Date.now(); setTimeout(f, 1); await Deno.connect(); // performance.now";
+  assertEquals(realWorldOf("node/replica.ts", source).length, 3);
+  assertEquals(realWorldOf("shared/platform/deno_transport.ts", source), []);
+  assertEquals(realWorldOf("node/main.ts", source), []);
+  assertEquals(
+    realWorldOf("node/replica.ts", "clock.setTimer(1, f); new Date(timeMs)"),
+    [],
+  );
+  assertEquals(checkFile("node/a.ts", `import "../client/mod.ts"; Date.now()`).length, 2);
+});

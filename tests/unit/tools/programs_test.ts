@@ -1,0 +1,11 @@
+import { assertEquals } from "@std/assert";
+import project from "../../../deno.json" with { type: "json" };
+import { PROGRAMS } from "../../../tools/programs.ts";
+
+Deno.test("PROGRAMS: the tasks of deno.json run with the same permissions", () => {
+  const commands: Record<string, { command: string }> = project.tasks;
+  for (const { name, entry, permissions } of PROGRAMS) {
+    const task = commands[name.replace("kv-", "")];
+    assertEquals(task?.command, `deno run --quiet ${permissions.join(" ")} ${entry}`);
+  }
+});
