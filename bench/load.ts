@@ -1,37 +1,9 @@
 /**
- * Orders for the load generator, and the handle of the worker that carries them out.
+ * The handle of the worker that carries out orders for the load generator.
  *
  * @module
  */
-import type { LoadReply } from "./load_worker.ts";
-
-/** What to send to one server. */
-export interface LoadTarget {
-  readonly host: string;
-  readonly port: number;
-  readonly connections: number;
-  /** Lines without newline; sent over and over, each connection beginning at another one. */
-  readonly requests: readonly string[];
-}
-
-/** One run. */
-export interface LoadOrder {
-  readonly targets: readonly LoadTarget[];
-  /** Requests outstanding on each connection. */
-  readonly depth: number;
-  /** For so long; or, where absent, until each request was sent once by one of the connections. */
-  readonly durationMs?: number;
-}
-
-/** What came of it. */
-export interface LoadResult {
-  readonly requests: number;
-  readonly elapsedMs: number;
-  readonly errors: number;
-  readonly firstError?: string;
-  /** As `LatencyCounts` has them. */
-  readonly latencies: Uint32Array;
-}
+import type { LoadOrder, LoadReply, LoadResult } from "./load_order.ts";
 
 /** The worker. */
 export class LoadGenerator {

@@ -12,7 +12,7 @@
 
 import { Buffer } from "node:buffer";
 import { LatencyCounts } from "./latency.ts";
-import type { LoadOrder, LoadResult, LoadTarget } from "./load.ts";
+import type { LoadOrder, LoadReply, LoadResult, LoadTarget } from "./load_order.ts";
 
 const HELLO = `{"req_type":"hello","protocol":1,"role":"client"}\n`;
 const ERROR_MARK = `"req_type":"error"`;
@@ -197,9 +197,6 @@ interface WorkerScope {
   onmessage: ((event: MessageEvent<LoadOrder>) => void) | null;
   postMessage(reply: LoadReply): void;
 }
-
-/** What comes back for each order. */
-export type LoadReply = { readonly result: LoadResult } | { readonly error: string };
 
 const scope = globalThis as unknown as WorkerScope;
 scope.onmessage = ({ data }) => {

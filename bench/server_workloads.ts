@@ -11,7 +11,8 @@ import type { Address } from "../shared/platform/transport.ts";
 import { fetchMap } from "../tools/cluster_state.ts";
 import { type Effort, type Figure, median, type Report } from "./figure.ts";
 import { LatencyCounts } from "./latency.ts";
-import { LoadGenerator, type LoadOrder, type LoadResult, type LoadTarget } from "./load.ts";
+import { LoadGenerator } from "./load.ts";
+import type { LoadOrder, LoadResult, LoadTarget } from "./load_order.ts";
 import { sampleKeys, textOfBytes } from "./sample_data.ts";
 import { processorTimeUs, type Servers } from "./servers.ts";
 

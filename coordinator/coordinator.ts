@@ -17,7 +17,7 @@ import { toErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError, toKvError } from "../shared/base/errors.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
-import type { HealthReport } from "../shared/http/endpoints/health_endpoints.ts";
+import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import {
   COORDINATOR_TICK_MS,

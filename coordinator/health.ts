@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { HealthFindings, type HealthReport } from "../shared/http/endpoints/health_endpoints.ts";
+import { HealthFindings, type HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { MembershipStats } from "./membership/membership.ts";
 
 /** The report. */

@@ -30,7 +30,7 @@ import {
   TOMBSTONE_KEEP_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
-import type { HealthReport } from "../shared/http/endpoints/health_endpoints.ts";
+import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
 import type { Random } from "../shared/platform/random.ts";

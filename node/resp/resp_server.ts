@@ -18,27 +18,17 @@ import type { Logger } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import type { RequestLimits } from "../../shared/validation/request_checks.ts";
-import type { Address, Stream } from "../../shared/platform/transport.ts";
+import type { Stream } from "../../shared/platform/transport.ts";
 import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
-import type { PlanContext } from "./command/command.ts";
+import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
-import { ScanCursors } from "./commands/scan_cursors.ts";
-import { RespSession } from "./session.ts";
+import { ScanCursors } from "./command/scan_cursors.ts";
+import { RespSession, type SessionServer } from "./session.ts";
 
 const EACH_LIMITS = {
   inFlightMax: REQUESTS_PER_CONNECTION_MAX,
   replyBytesMax: RESP_REPLY_BYTES_MAX,
 };
-
-/** What the door tells of the node that it belongs to. */
-export interface RespNode {
-  readonly nodeId: string;
-  /** Where it listens, once that is known. */
-  address(): Address | undefined;
-  /** What is acknowledged is on disk. */
-  readonly persistent: boolean;
-  stats(): Record<string, unknown>;
-}
 
 /** What a door needs. */
 export interface RespServerDeps {
@@ -53,7 +43,7 @@ export interface RespServerDeps {
 }
 
 /** The door. */
-export class RespServer implements PlanContext {
+export class RespServer implements SessionServer {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -104,7 +94,11 @@ export class RespServer implements PlanContext {
     this.sessions.set(id, new RespSession(this, stream, id));
   }
 
-  forget(session: RespSession): void {
+  counted(): void {
+    this.commands++;
+  }
+
+  forget(session: CommandSession): void {
     this.sessions.delete(session.id);
   }
 

@@ -19,32 +19,54 @@ import {
   RESP_PENDING_REPLY_BYTES,
   WRITE_JOIN_BYTES,
 } from "../../shared/base/limits.ts";
+import type { ByteBudget } from "../../shared/base/byte_budget.ts";
+import type { ByteSlab } from "../storage/byte_slab.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
 import { wrongArity } from "./command/arguments.ts";
-import type { Arguments, Call, CommandSpec, ManyPlan, OnePlan, Plan } from "./command/command.ts";
-import { unknownCommandText, unknownSubcommandText } from "./tables/command_table.ts";
+import type {
+  Arguments,
+  Call,
+  CommandServer,
+  CommandSession,
+  CommandSpec,
+  ManyPlan,
+  OnePlan,
+  Plan,
+  ReplyMode,
+  Write,
+} from "./command/command.ts";
+import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
+import type { CommandTable } from "./tables/command_table.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
-import type { RespServer } from "./resp_server.ts";
 import { StreamGuard } from "./protocol/stream_guard.ts";
-import { Transaction } from "./transactions/transaction.ts";
+import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
 import { RespWriter } from "./protocol/writer.ts";
-
-/** `skip`: the next command is not answered. */
-export type ReplyMode = "on" | "off" | "skip";
 
 /** So much a connection may hold back without its being counted. */
 const FREE_BYTES = 65_536;
 
-type Write = (out: RespWriter) => void;
+/** What sessions share (`resp_server.ts`). */
+export interface SessionServer extends CommandServer {
+  readonly table: CommandTable;
+  /** Of the requests of all connections that are not answered. */
+  readonly budget: ByteBudget;
+  /** For values and replies on their way. */
+  readonly slab: ByteSlab;
+  readonly parserLimits: { readonly argumentBytesMax: number };
+  /** Counts one more command. */
+  counted(): void;
+  /** The session has ended. */
+  forget(session: CommandSession): void;
+}
 
 /** Serves one stream. */
-export class RespSession {
+export class RespSession implements CommandSession, TransactionSession {
   readonly id: number;
   readonly stream: Stream;
-  readonly server: RespServer;
+  readonly server: SessionServer;
   readonly createdMs: number;
   /** What CLIENT says of it. */
   clientName = "";
@@ -85,7 +107,7 @@ export class RespSession {
   #replyBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
-  constructor(server: RespServer, stream: Stream, id: number) {
+  constructor(server: SessionServer, stream: Stream, id: number) {
     this.id = id;
     this.server = server;
     this.stream = stream;
@@ -301,7 +323,7 @@ export class RespSession {
     const spec = this.#find(args);
     if (spec === undefined) return;
     this.lastCommand = spec;
-    server.commands++;
+    server.counted();
     const { run } = spec;
     if (run.kind === "frame") {
       run.run(args, this);

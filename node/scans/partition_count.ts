@@ -17,7 +17,7 @@ import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { prefixEnd } from "../../shared/base/key_order.ts";
 import { isLaneKey } from "../requests/request_dedup.ts";
-import type { NodeCount, NodeCountRequest, ScanCall } from "./node_scans.ts";
+import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
 

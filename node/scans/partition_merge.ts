@@ -30,7 +30,7 @@ import {
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { isLaneKey } from "../requests/request_dedup.ts";
-import type { NodeScanPage, NodeScanRequest, ScanCall } from "./node_scans.ts";
+import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
 
 /** Of an entry's size beside key and value, about. */

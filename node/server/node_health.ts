@@ -7,7 +7,7 @@
  * @module
  */
 import { type ClusterMap, isLaidOut } from "../../shared/cluster/cluster_map.ts";
-import { HealthFindings, type HealthReport } from "../../shared/http/endpoints/health_endpoints.ts";
+import { HealthFindings, type HealthReport } from "../../shared/http/protocol/health_report.ts";
 import type { Replica } from "../replication/replica.ts";
 
 /** What a node knows of itself. */

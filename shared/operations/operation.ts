@@ -23,7 +23,7 @@ import {
   uint,
 } from "../schema/fields.ts";
 import { EXPIRY_DATE_MAX, REQUEST_TIMEOUT_MS } from "../base/limits.ts";
-import type { Message, Reply } from "../wire/messages.ts";
+import type { Reply } from "../schema/reply_messages.ts";
 import { decodeValue, encodeValue, type ValueFields } from "../schema/value_codec.ts";
 
 /** The write that a request becomes. */
@@ -267,8 +267,8 @@ export function writeReply(version: number): Reply {
 }
 
 /** An entry as a reply. */
-export function dataReply(entry: Entry): Message<"data"> {
-  const reply: Message<"data"> = {
+export function dataReply(entry: Entry): Reply<"data"> {
+  const reply: Reply<"data"> = {
     req_type: "data",
     bytes: entry.value,
     version: entry.seq,
@@ -291,13 +291,13 @@ export function errorReply(
   code: ErrorCode,
   message: string,
   detail?: Record<string, unknown>,
-): Message<"error"> {
+): Reply<"error"> {
   return detail === undefined
     ? { req_type: "error", code, message }
     : { req_type: "error", code, message, detail };
 }
 
-export function noSuchKey(request: { req_type: string; key: string }): Message<"error"> {
+export function noSuchKey(request: { req_type: string; key: string }): Reply<"error"> {
   return errorReply("not_found", `${request.req_type}: no such key ${quote(request.key)}`);
 }
 

@@ -7,7 +7,7 @@
 import type { Entry } from "../base/entry.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { described, flag, mediaType, optional } from "../schema/fields.ts";
-import type { Reply } from "../wire/messages.ts";
+import type { Reply } from "../schema/reply_messages.ts";
 import {
   ALL_DOORS,
   badRequest,

@@ -13,7 +13,7 @@ import type { Entry } from "../base/entry.ts";
 import { NO_VALUE } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
 import { isMediaType, isObject, isTerm, isUint } from "../cluster/map_shape.ts";
-import type { Message, Reply, WireEntry } from "../wire/messages.ts";
+import type { Reply, WireEntry } from "./reply_messages.ts";
 
 // A byte order mark at the head of a value is part of the value.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -62,7 +62,7 @@ export function decodeValue(fields: ValueFields): Uint8Array | undefined {
 }
 
 /** The value of a reply, from wherever it comes. @throws {KvError} `bad_request` */
-export function valueOfReply(reply: Message<"data">): Uint8Array {
+export function valueOfReply(reply: Reply<"data">): Uint8Array {
   return reply.bytes ?? valueOfTexts(reply.message, reply.value64);
 }
 

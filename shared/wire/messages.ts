@@ -7,21 +7,26 @@
  */
 import type { ClusterMap, ClusterMapDelta, PartitionConfig } from "../cluster/cluster_map.ts";
 import {
-  any,
   array,
   type Field,
   field,
-  type FieldsObject,
   flag,
-  localBytes,
   number,
-  object,
   oneOf,
   optional,
   text,
   uint,
 } from "../schema/fields.ts";
 import { operationMessages, type OperationName } from "../operations/table.ts";
+import {
+  type Direction,
+  message,
+  type MessageOf,
+  type MessageSpec,
+  type Reply,
+  REPLY_MESSAGES,
+  type WireEntry,
+} from "../schema/reply_messages.ts";
 import {
   isClusterMap,
   isClusterMapDelta,
@@ -31,6 +36,8 @@ import {
   isTextList,
   isUint,
 } from "../cluster/map_shape.ts";
+
+export type { Direction, Reply, WireEntry };
 
 /** The version of the wire that this code speaks. */
 export const PROTOCOL_VERSION = 1;
@@ -57,16 +64,6 @@ export type Acks = "all" | "primary";
 /** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
 export type Consistency = "strong" | "replica" | "cached";
 
-/**
- * An entry on the wire: key, seq, term, flags, timestamp, expiry, value as text, and, where the
- * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "". A
- * content type is in a ninth place, the eighth then being null where the value is text.
- */
-export type WireEntry =
-  | readonly [string, number, number, number, number, number, string]
-  | readonly [string, number, number, number, number, number, string, string]
-  | readonly [string, number, number, number, number, number, string, string | null, string];
-
 /** What a node's disk holds of one partition: partition, term, last seq, 1 where it is damaged. */
 export type HeldPartition = readonly [
   partition: number,
@@ -79,23 +76,6 @@ const key = { key: text };
 /** Which keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
 const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
 const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
-
-/** Who sends a message to whom. */
-export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
-
-interface MessageSpec {
-  since: number;
-  direction: Direction;
-  fields: Record<string, Field<unknown>>;
-}
-
-function message<F extends Record<string, Field<unknown>>>(
-  since: number,
-  direction: Direction,
-  fields: F,
-): { since: number; direction: Direction; fields: F } {
-  return { since, direction, fields };
-}
 
 /** The table. Add at the end of a group; never remove. */
 export const MESSAGES = {
@@ -185,46 +165,8 @@ export const MESSAGES = {
   /** Requests that have nothing to do with each other, each by itself and in no order. */
   batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),
 
-  // Replies. `message` is ancestor A's name for what comes back.
-  ack: message(1, "reply", {
-    message: optional(text),
-    version: optional(uint),
-    /** The value before, where it was asked for and there was one. */
-    previous: optional(text),
-    previous64: optional(text),
-    previous_bytes: localBytes,
-    /** Whether the key was not there before, where that was asked for. */
-    created: optional(flag),
-  }),
-  data: message(1, "reply", {
-    message: optional(text),
-    value64: optional(text),
-    bytes: localBytes,
-    version: optional(uint),
-    timestamp: optional(uint),
-    expires_at: optional(uint),
-    content_type: optional(text),
-  }),
-  error: message(1, "reply", {
-    code: text,
-    message: text,
-    detail: optional(object<unknown>()),
-    /** The lane remembers this refusal: no attempt of the request has happened or is going to. */
-    settled: optional(flag),
-  }),
-  /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
-  result: message(1, "reply", { result: any, version: optional(uint) }),
-  map: message(1, "reply", { map: clusterMap }),
-  entries: message(1, "reply", {
-    entries: array<WireEntry>(),
-    /** Absent when the end was reached; else what to pass as `after`. */
-    next: optional(text),
-    /** Of `scan_node`: the partitions that it speaks for. */
-    partitions: optional(text),
-    /** Of `backup_partition`: which writes the picture holds, and the partition's term then. */
-    seq: optional(uint),
-    term: optional(uint),
-  }),
+  // Replies: see reply_messages.ts.
+  ...REPLY_MESSAGES,
 
   // Between nodes: replication. `p` is a partition; see docs/replication.md.
   /** Asks a copy where it stands; carries the configuration, which the copy adopts if newer. */
@@ -429,32 +371,17 @@ export const MESSAGES = {
 export type MessageType = keyof typeof MESSAGES;
 
 /** A message of one type, as an object of the wire. */
-export type Message<M extends MessageType = MessageType> = M extends MessageType ?
-    & { req_type: M; id?: number | string | undefined }
-    & FieldsObject<(typeof MESSAGES)[M]["fields"]>
+export type Message<M extends MessageType = MessageType> = M extends MessageType
+  ? MessageOf<M, (typeof MESSAGES)[M]>
   : never;
 
-/** What a server answers a request with. */
-export type Reply = Message<"ack" | "data" | "error" | "result" | "map" | "entries">;
+/** Names of the messages that go in a direction. */
+type TypesOf<D extends Direction> = {
+  [M in MessageType]: (typeof MESSAGES)[M]["direction"] extends D ? M : never;
+}[MessageType];
 
 /** What a client may ask. */
-export type Request = Message<
-  | OperationName
-  | "hello"
-  | "ping"
-  | "get_map"
-  | "list_nodes"
-  | "get_nodes_for_key"
-  | "stats"
-  | "scan_partition"
-  | "backup_partition"
-  | "scan"
-  | "count"
-  | "delete_matching"
-  | "scan_node"
-  | "count_node"
-  | "batch"
->;
+export type Request = Message<TypesOf<"request">>;
 
 /** A read or write of one key, or a transaction. */
 export type KeyRequest = Message<OperationName>;
@@ -462,19 +389,8 @@ export type KeyRequest = Message<OperationName>;
 /** What may be inside a transaction. */
 export type PlainRequest = Message<Exclude<OperationName, "transaction" | "watch_get">>;
 
-/** Messages between nodes about one partition, `append` and `appended` taken apart. */
-export type PeerMessage = Message<
-  | "align_query"
-  | "align_info"
-  | "align_begin"
-  | "align_chunk"
-  | "align_end"
-  | "new_term"
-  | "stream_refused"
-  | "align_progress"
-  | "digest"
-  | "digest_differs"
->;
+/** Messages between nodes about one partition, so without `append` and the like, which are about several. */
+export type PeerMessage = Extract<Message<TypesOf<"peer">>, { readonly p: number }>;
 
 /**
  * Why an object is not a message of the table, as an English clause, or undefined where it is one.

@@ -3,7 +3,7 @@
  * with more of them than one page looks at, a scan came back to the same place for ever. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import type { NodeScanPage } from "../../node/scans/node_scans.ts";
+import type { NodeScanPage } from "../../node/scans/scan_call.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";

@@ -6,10 +6,15 @@
  * @module
  */
 import type { Entry } from "../../../shared/base/entry.ts";
+import type { Database } from "../../../shared/database/database.ts";
+import type { Clock } from "../../../shared/platform/clock.ts";
+import type { Logger } from "../../../shared/platform/logger.ts";
+import type { Random } from "../../../shared/platform/random.ts";
+import type { Address } from "../../../shared/platform/transport.ts";
+import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
-import type { RespServer } from "../resp_server.ts";
-import type { RespSession } from "../session.ts";
 import type { RespWriter } from "../protocol/writer.ts";
+import type { ScanCursors } from "./scan_cursors.ts";
 
 /** The arguments of a command, its name first. Good only during the call: copy what must outlive it. */
 export type Arguments = readonly Uint8Array[];
@@ -22,8 +27,99 @@ export class CommandError extends Error {
 /** What a command that answers at once may use. */
 export interface Call {
   readonly out: RespWriter;
-  readonly session: RespSession;
-  readonly server: RespServer;
+  readonly session: CommandSession;
+  readonly server: CommandServer;
+}
+
+/** Writes an answer. */
+export type Write = (out: RespWriter) => void;
+
+/** `skip`: the next command is not answered. */
+export type ReplyMode = "on" | "off" | "skip";
+
+/** What a command may know and do of the connection that it came on (`session.ts`). */
+export interface CommandSession {
+  readonly id: number;
+  readonly server: CommandServer;
+  readonly out: RespWriter;
+  readonly address: string;
+  readonly createdMs: number;
+  readonly lastActiveMs: number;
+  readonly lastCommand: CommandSpec | undefined;
+  /** Of the last write; for WAIT. */
+  readonly lastWrittenKey: string | undefined;
+  /** Bytes that wait: of commands that are not complete, and of replies. */
+  readonly keptBytes: { readonly query: number; readonly replies: number };
+  readonly transaction: CommandTransaction;
+  clientName: string;
+  libraryName: string;
+  libraryVersion: string;
+  noEvict: boolean;
+  replyMode: ReplyMode;
+  /** Set by the command that switches replies on, and is then answered. */
+  repliesSwitchedOn: boolean;
+  /** Writes what a command answers. It must be its turn. */
+  answer(write: Write): void;
+  /** Answers in turn: now, if nothing is before it. */
+  answerInTurn(write: Write): void;
+  /** Refuses a command that cannot even be queued. */
+  readonly refuse: (text: string) => undefined;
+  /** Ends the connection, once everything before is answered and sent. */
+  end(): void;
+}
+
+/** MULTI and WATCH of one connection, as its commands use them (`transactions/transaction.ts`). */
+export interface CommandTransaction {
+  /** Between MULTI and EXEC. */
+  readonly open: boolean;
+  /** Commands that wait; -1 outside MULTI. */
+  readonly length: number;
+  /** Of the commands that wait, or are worked out alone. */
+  readonly bytes: number;
+  multi(): void;
+  exec(): void;
+  discard(): void;
+  watch(keys: readonly string[]): void;
+  unwatch(): void;
+  /** Puts a command aside for EXEC. */
+  queue(spec: CommandSpec, args: Arguments): void;
+  /** Forgets everything. */
+  reset(): void;
+}
+
+/** What the front end tells of the node that it belongs to. */
+export interface RespNode {
+  readonly nodeId: string;
+  /** Where it listens, once that is known. */
+  address(): Address | undefined;
+  /** What is acknowledged is on disk. */
+  readonly persistent: boolean;
+  stats(): Record<string, unknown>;
+}
+
+/** What a command may know and do of the front end as a whole (`resp_server.ts`). */
+export interface CommandServer extends PlanContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly database: Database;
+  readonly node: RespNode;
+  readonly limits: RequestLimits | undefined;
+  readonly cursors: ScanCursors;
+  readonly table: { readonly all: readonly CommandSpec[] };
+  readonly sessions: ReadonlyMap<number, CommandSession>;
+  readonly startedMs: number;
+  /** Since the start. */
+  readonly connections: number;
+  readonly commands: number;
+  /** Carries a request out; one that would do harm twice, in a lane. */
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
+  /** Carries each request out by itself; `done` gets the replies in the order of the requests. */
+  executeEach(
+    requests: readonly KeyRequest[],
+    execute: (request: KeyRequest, done: (reply: Reply) => void) => void,
+    done: (replies: readonly Reply[]) => void,
+  ): void;
 }
 
 /** What a command may know when it is made into requests. */
@@ -78,7 +174,7 @@ export type CommandRun =
   /** Runs alone: after all commands before it, before all behind it. Calls `done` once, later. */
   | { readonly kind: "alone"; run(args: Arguments, call: Call, done: () => void): void }
   /** Part of a transaction's frame: the session does it itself, even inside MULTI. */
-  | { readonly kind: "frame"; run(args: Arguments, session: RespSession): void };
+  | { readonly kind: "frame"; run(args: Arguments, session: CommandSession): void };
 
 /** A command. */
 export interface CommandSpec {

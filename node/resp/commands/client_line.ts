@@ -4,10 +4,10 @@
  * @module
  */
 import { formatAddress } from "../../../shared/platform/transport.ts";
-import type { RespSession } from "../session.ts";
+import type { CommandSession } from "../command/command.ts";
 
 /** `id=3 addr=127.0.0.1:40000 …`, without the end of the line. */
-export function clientLine(session: RespSession): string {
+export function clientLine(session: CommandSession): string {
   const { server, transaction } = session;
   const nowMs = server.clock.monotonicMs();
   const seconds = (sinceMs: number) => Math.max(0, Math.floor((nowMs - sinceMs) / 1000));

@@ -1,11 +1,9 @@
 /**
- * All commands of the Redis door, and what is said to one that is not among them. A new command is a row
- * in a file of `commands/`.
+ * All commands of the Redis door. A new command is a row in a file of `commands/`.
  *
  * @module
  */
-import { textOf } from "../command/arguments.ts";
-import type { Arguments, CommandSpec } from "../command/command.ts";
+import type { CommandSpec } from "../command/command.ts";
 import { CommandLookup } from "./command_lookup.ts";
 import { BIT_COMMANDS } from "../commands/bits.ts";
 import { CONNECTION_COMMANDS } from "../commands/connection.ts";
@@ -56,21 +54,3 @@ export const COMMAND_TABLE: CommandTable = {
       .map((spec) => [spec, new CommandLookup(spec.subcommands ?? [])]),
   ),
 };
-
-const SHOWN_CHARACTERS = 128;
-
-/** As Redis says it: with the first arguments. */
-export function unknownCommandText(args: Arguments): string {
-  const [name, ...rest] = args.map((argument) => textOf(argument.subarray(0, SHOWN_CHARACTERS)));
-  let shown = "";
-  for (const argument of rest) {
-    if (shown.length >= SHOWN_CHARACTERS) break;
-    shown += `'${argument.slice(0, SHOWN_CHARACTERS - shown.length)}' `;
-  }
-  return `ERR unknown command '${name}', with args beginning with: ${shown}`;
-}
-
-export function unknownSubcommandText(spec: CommandSpec, given: Uint8Array): string {
-  const name = textOf(given.subarray(0, SHOWN_CHARACTERS));
-  return `ERR unknown subcommand '${name}'. Try ${spec.name.toUpperCase()} HELP.`;
-}

@@ -15,20 +15,43 @@ import {
   RESP_WATCHED_KEYS_MAX,
 } from "../../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
-import type { Arguments, CommandRun, CommandSpec, KeyView } from "../command/command.ts";
+import type {
+  Arguments,
+  CommandRun,
+  CommandServer,
+  CommandSpec,
+  CommandTransaction,
+  KeyView,
+  Write,
+} from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
 import type { KeySnapshot } from "./key_snapshot.ts";
 import { isNotFound } from "../command/replies.ts";
-import type { RespSession } from "../session.ts";
-import { TransactionRunner } from "./transaction_runner.ts";
-import { keysOfStep, readyStep, runSteps, type Write, writeSteps } from "./transaction_steps.ts";
+import { type RunnerSession, TransactionRunner } from "./transaction_runner.ts";
+import { keysOfStep, readyStep, runSteps, writeSteps } from "./transaction_steps.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
 const NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
 
+/** What a transaction needs of its connection. */
+export interface TransactionSession extends RunnerSession {
+  readonly server: CommandServer;
+  answer(write: Write): void;
+  answerInTurn(write: Write): void;
+  /** Of a transaction of so many bytes, whose reply comes later; others go on meanwhile. */
+  answerLater(
+    bytes: number,
+    begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void,
+  ): void;
+  /** Runs something after all that is under way, and before anything else is read. */
+  runAlone(begin: (done: () => void) => void): void;
+  /** Runs a command that answers at once, in its turn. */
+  runInTurn(run: CommandRun, args: Arguments): void;
+}
+
 /** The transaction of one connection. */
-export class Transaction {
-  readonly #session: RespSession;
+export class Transaction implements CommandTransaction {
+  readonly #session: TransactionSession;
   readonly #runner: TransactionRunner;
   readonly #runNow = (run: CommandRun, args: Arguments) => this.#session.runInTurn(run, args);
   #queued: { spec: CommandSpec; args: Arguments }[] | undefined;
@@ -36,7 +59,7 @@ export class Transaction {
   #spoiled = false;
   #watched = new Map<string, number>();
 
-  constructor(session: RespSession) {
+  constructor(session: TransactionSession) {
     this.#session = session;
     this.#runner = new TransactionRunner(session);
   }

@@ -11,10 +11,9 @@ import { InvariantError, toKvError } from "../../../shared/base/errors.ts";
 import { RESP_ATTEMPTS_MAX } from "../../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
-import { CommandError } from "../command/command.ts";
+import { CommandError, type Write } from "../command/command.ts";
 import { CROSS_SLOT_ERROR, errorText } from "../command/error_text.ts";
 import { KeySnapshot } from "./key_snapshot.ts";
-import type { Write } from "./transaction_steps.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
 /** What it needs of its connection. */

@@ -13,13 +13,11 @@ import type {
   KeyView,
   Plan,
   PlanContext,
+  Write,
 } from "../command/command.ts";
 import type { KeySnapshot } from "./key_snapshot.ts";
 import { thrownText } from "../command/replies.ts";
 import type { RespWriter } from "../protocol/writer.ts";
-
-/** Writes an answer. */
-export type Write = (out: RespWriter) => void;
 
 /** Runs a command that answers at once. */
 type RunNow = (run: CommandRun, args: Arguments) => void;

@@ -17,7 +17,7 @@ import {
 import type { KeyRequest, Message, Reply } from "../../wire/messages.ts";
 import { checkKey, type RequestLimits } from "../../validation/request_checks.ts";
 import type { BodyLimits } from "../protocol/body.ts";
-import type { HealthReport } from "./health_endpoints.ts";
+import type { HealthReport } from "../protocol/health_report.ts";
 import {
   choiceParameter,
   type JsonSchema,

@@ -6,7 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { ERROR_CODES, type ErrorCode } from "../../../shared/base/errors.ts";
 import { HttpDoor } from "../../../shared/http/door.ts";
-import type { HealthReport } from "../../../shared/http/endpoints/health_endpoints.ts";
+import type { HealthReport } from "../../../shared/http/protocol/health_report.ts";
 import type { OriginRules } from "../../../shared/http/protocol/origins.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";

@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
 import { Glob } from "../../../../node/resp/commands/glob.ts";
-import { ScanCursors } from "../../../../node/resp/commands/scan_cursors.ts";
+import { ScanCursors } from "../../../../node/resp/command/scan_cursors.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { REDIS_CASES, timeless } from "../../../support/data/redis_cases.ts";
 import { RespBench } from "../../../support/clients/resp_bench.ts";

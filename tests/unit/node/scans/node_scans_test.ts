@@ -4,7 +4,7 @@ import type {
   NodeCountRequest,
   NodeScanPage,
   NodeScanRequest,
-} from "../../../../node/scans/node_scans.ts";
+} from "../../../../node/scans/scan_call.ts";
 import { compareKeys } from "../../../../shared/base/key_order.ts";
 import {
   NODE_SCANS_MAX,

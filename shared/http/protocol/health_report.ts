@@ -1,0 +1,41 @@
+/**
+ * What a process says of its health. The rules are those of node and coordinator, who make the report.
+ *
+ * @module
+ */
+
+/** The health of a process. */
+export interface HealthReport {
+  readonly role: "node" | "coordinator";
+  /** `ok`; `degraded`: it serves, but something needs time or somebody; `unavailable`: it cannot. */
+  readonly status: "ok" | "degraded" | "unavailable";
+  /** What keeps it from serving, and what is degraded, in words. */
+  readonly reasons: readonly string[];
+  /** What was looked at. */
+  readonly checks: Readonly<Record<string, unknown>>;
+}
+
+/** Collects what is wrong. */
+export class HealthFindings {
+  readonly #unavailable: string[] = [];
+  readonly #degraded: string[] = [];
+
+  /** It cannot serve. */
+  unavailable(condition: boolean, why: string): void {
+    if (condition) this.#unavailable.push(why);
+  }
+
+  /** It serves, but not as it should. */
+  degraded(condition: boolean, why: string): void {
+    if (condition) this.#degraded.push(why);
+  }
+
+  report(role: HealthReport["role"], checks: HealthReport["checks"]): HealthReport {
+    const status = this.#unavailable.length > 0
+      ? "unavailable"
+      : this.#degraded.length > 0
+      ? "degraded"
+      : "ok";
+    return { role, status, reasons: [...this.#unavailable, ...this.#degraded], checks };
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * What a server answers: the rows of the table of messages (`wire/messages.ts`) that operations are made
+ * with, and what a row is. The table itself is above the operations, which are rows of it too.
+ *
+ * @module
+ */
+import { isClusterMap } from "../cluster/map_shape.ts";
+import type { ClusterMap } from "../cluster/cluster_map.ts";
+import {
+  any,
+  array,
+  type Field,
+  field,
+  type FieldsObject,
+  flag,
+  localBytes,
+  object,
+  optional,
+  text,
+  uint,
+} from "./fields.ts";
+
+/** Who sends a message to whom. */
+export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
+
+/** A row of the table of messages. */
+export interface MessageSpec {
+  since: number;
+  direction: Direction;
+  fields: Record<string, Field<unknown>>;
+}
+
+/** Makes a row of the table of messages: the first protocol version that has it, direction, fields. */
+export function message<const D extends Direction, F extends Record<string, Field<unknown>>>(
+  since: number,
+  direction: D,
+  fields: F,
+): { since: number; direction: D; fields: F } {
+  return { since, direction, fields };
+}
+
+/** A message of type `M` with the fields of a row, as an object of the wire. */
+export type MessageOf<M extends string, S extends MessageSpec> =
+  & { req_type: M; id?: number | string | undefined }
+  & FieldsObject<S["fields"]>;
+
+/**
+ * An entry on the wire: key, seq, term, flags, timestamp, expiry, value as text, and, where the
+ * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "". A
+ * content type is in a ninth place, the eighth then being null where the value is text.
+ */
+export type WireEntry =
+  | readonly [string, number, number, number, number, number, string]
+  | readonly [string, number, number, number, number, number, string, string]
+  | readonly [string, number, number, number, number, number, string, string | null, string];
+
+/** The rows. `message` is ancestor A's name for what comes back. */
+export const REPLY_MESSAGES = {
+  ack: message(1, "reply", {
+    message: optional(text),
+    version: optional(uint),
+    /** The value before, where it was asked for and there was one. */
+    previous: optional(text),
+    previous64: optional(text),
+    previous_bytes: localBytes,
+    /** Whether the key was not there before, where that was asked for. */
+    created: optional(flag),
+  }),
+  data: message(1, "reply", {
+    message: optional(text),
+    value64: optional(text),
+    bytes: localBytes,
+    version: optional(uint),
+    timestamp: optional(uint),
+    expires_at: optional(uint),
+    content_type: optional(text),
+  }),
+  error: message(1, "reply", {
+    code: text,
+    message: text,
+    detail: optional(object<unknown>()),
+    /** The lane remembers this refusal: no attempt of the request has happened or is going to. */
+    settled: optional(flag),
+  }),
+  /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
+  result: message(1, "reply", { result: any, version: optional(uint) }),
+  map: message(1, "reply", { map: field<ClusterMap>("a cluster map", isClusterMap) }),
+  entries: message(1, "reply", {
+    entries: array<WireEntry>(),
+    /** Absent when the end was reached; else what to pass as `after`. */
+    next: optional(text),
+    /** Of `scan_node`: the partitions that it speaks for. */
+    partitions: optional(text),
+    /** Of `backup_partition`: which writes the picture holds, and the partition's term then. */
+    seq: optional(uint),
+    term: optional(uint),
+  }),
+} as const satisfies Record<string, MessageSpec>;
+
+type ReplyType = keyof typeof REPLY_MESSAGES;
+
+/** What a server answers a request with. */
+export type Reply<M extends ReplyType = ReplyType> = M extends ReplyType
+  ? MessageOf<M, (typeof REPLY_MESSAGES)[M]>
+  : never;
