@@ -2,6 +2,8 @@
  * Checks who imports whom, so that the layers stay layers:
  *
  * - `shared/` imports no role; a role imports its own folder and `shared/`, no other role.
+ * - Inside of `shared/` and of each role, a folder imports its own files and those of folders below it
+ *   (see {@linkcode LAYERS}). No files import each other in a circle, types included.
  * - Nothing imports a `main.ts`, a test, or a file of `tools/` or `bench/`; `tests/` may import
  *   everything else, `tools/` and `bench/` import everything but tests.
  * - A file `_private.ts` is imported from its own folder only.
@@ -15,6 +17,42 @@ import { dirname, join, normalize } from "node:path/posix";
 
 const ROLES = ["coordinator", "node", "client"] as const;
 const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
+
+/**
+ * The folders of `shared/` and of each role, from the lowest layer to the highest. A folder imports those
+ * of lower layers only, not its neighbours in its own. "" is the root of the role.
+ */
+const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  shared: [
+    ["base"],
+    ["cluster", "platform"],
+    ["program", "ring", "schema"],
+    ["operations"],
+    ["wire"],
+    ["arguments", "discovery", "validation", "http/protocol"],
+    ["database", "routing"],
+    ["server"],
+    ["http/endpoints"],
+    ["http"],
+  ],
+  node: [
+    ["storage", "membership"],
+    ["requests", "storage/leveldb", "storage/memory", "resp/protocol"],
+    ["replication", "resp/command"],
+    ["scans", "maintenance", "resp/commands", "resp/transactions"],
+    ["resp/tables"],
+    ["resp"],
+    ["server"],
+    [""],
+  ],
+  coordinator: [
+    ["state", "placement", "gateway", "discovery"],
+    ["partitions"],
+    ["membership"],
+    [""],
+  ],
+  client: [["calls"], ["backup", "transfer"], ["library"], ["cli"], [""]],
+};
 
 /** Files that may touch the real world, by path. */
 const REAL_FILES: readonly RegExp[] = [
@@ -76,12 +114,66 @@ export function whyForbidden(file: string, specifier: string): string | undefine
   if (name.startsWith("_") && dirname(target) !== dirname(file)) {
     return `imports ${target}, which is private to its folder`;
   }
-  if (from === to) return undefined;
+  if (from === to) return whyOutOfLayer(file, target);
   if (to === "tests") return `imports ${target}: only tests import from tests/`;
   if (to === "std") return `imports ${target}: import the package by its name`;
   if (from === "tests" || from === "tools" || from === "bench") return undefined;
   if (to === "shared" && from !== "std") return undefined;
   return `imports ${target}: ${from}/ imports only ${from === "std" ? "itself" : "shared/"}`;
+}
+
+/** The folder below its role's root, and its layer; -1 if {@linkcode LAYERS} does not have it. */
+function placeOf(file: string): { readonly folder: string; readonly layer: number } {
+  const [role = "", ...rest] = dirname(file).split("/");
+  const folder = rest.join("/");
+  const layer = (LAYERS[role] ?? []).findIndex((folders) => folders.includes(folder));
+  return { folder, layer };
+}
+
+/** Why a file may not import another one of its role, or undefined if it may. */
+function whyOutOfLayer(file: string, target: string): string | undefined {
+  const role = file.split("/")[0] ?? "";
+  if (LAYERS[role] === undefined) return undefined;
+  const from = placeOf(file);
+  const to = placeOf(target);
+  if (from.folder === to.folder) return undefined;
+  for (const { folder, layer } of [from, to]) {
+    if (layer === -1) return `imports ${target}: say in LAYERS where ${role}/${folder}/ stands`;
+  }
+  if (to.layer < from.layer) return undefined;
+  return `imports ${target}: ${role}/${to.folder}/ is not below ${role}/${from.folder}/ (see LAYERS)`;
+}
+
+/** The files that each file imports, by path. */
+export type ImportGraph = ReadonlyMap<string, readonly string[]>;
+
+/** The files of a project that a source text imports. */
+export function targetsOf(file: string, source: string): string[] {
+  return importsOf(source).filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => normalize(join(dirname(file), specifier)));
+}
+
+/**
+ * One circle of imports for each file that closes one: a walk in depth, which costs O(files + imports).
+ */
+export function circlesOf(graph: ImportGraph): string[][] {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const circles: string[][] = [];
+  const visit = (file: string) => {
+    if (done.has(file)) return;
+    const at = path.indexOf(file);
+    if (at !== -1) {
+      circles.push([...path.slice(at), file]);
+      return;
+    }
+    path.push(file);
+    for (const target of graph.get(file) ?? []) visit(target);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file);
+  return circles;
 }
 
 /** All breaches of the rules in one file. */
@@ -118,11 +210,17 @@ async function* sourceFiles(folder: string): AsyncGenerator<string> {
 async function main(): Promise<number> {
   const breaches: Breach[] = [];
   let files = 0;
+  const graph = new Map<string, string[]>();
   for (const folder of FOLDERS) {
     for await (const file of sourceFiles(folder)) {
       files++;
-      breaches.push(...checkFile(file, await Deno.readTextFile(file)));
+      const source = await Deno.readTextFile(file);
+      breaches.push(...checkFile(file, source));
+      graph.set(file, targetsOf(file, source));
     }
+  }
+  for (const circle of circlesOf(graph)) {
+    breaches.push({ file: circle[0] ?? "", what: `imports itself: ${circle.join(" -> ")}` });
   }
   for (const { file, what } of breaches) console.error(`${file} ${what}`);
   console.log(`${files} files, ${breaches.length} breaches`);

@@ -6,16 +6,20 @@
  *
  * @module
  */
-import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { CONFIRM_TIMEOUT_MS } from "../../shared/base/limits.ts";
 import type { Message } from "../../shared/wire/messages.ts";
-import type { Primary } from "../replication/primary.ts";
 
-/** What is asked of a primary here. */
-export type ConfirmedPrimary = Pick<
-  Primary,
-  "config" | "beginConfirmation" | "confirmTargets" | "endConfirmation"
->;
+/** A primary whose reads wait to be confirmed. */
+export interface ConfirmedPrimary {
+  readonly config: PartitionConfig;
+  /** The reads that have come are those that the next question speaks for. False if there are none. */
+  beginConfirmation(): boolean;
+  /** Who must confirm: all copies that must acknowledge. */
+  confirmTargets(): NodeId[];
+  /** The question that was begun is answered, or has failed. */
+  endConfirmation(confirmed: boolean): void;
+}
 
 /** A partition's question of one round. */
 interface Asked {

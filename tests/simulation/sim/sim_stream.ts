@@ -14,8 +14,8 @@ import {
   STREAM_LOW_WATER_BYTES,
 } from "../../../shared/base/limits.ts";
 import type { Address, Stream, StreamHandlers } from "../../../shared/platform/transport.ts";
-import type { SimProcess } from "./scheduler.ts";
-import type { SimNetwork } from "./sim_network.ts";
+import type { Coverage } from "../coverage.ts";
+import type { Scheduler, SimProcess } from "./scheduler.ts";
 
 /** What is on its way to one end: bytes, the other's end, or a reset. */
 type Parcel = Uint8Array | "end" | "break";
@@ -32,6 +32,18 @@ const LONG_MS = 100;
 /** Until a system that was without power answers what is sent to its dead streams, at most. */
 const RETRANSMIT_MS_MAX = 3_000;
 
+/** What an end asks of its network. */
+export interface StreamNetwork {
+  readonly options: { readonly bufferBytes: number; readonly splits: number };
+  readonly scheduler: Scheduler;
+  readonly coverage: Coverage;
+  chance(rate: number): boolean;
+  delayMs(from: string, to: string, bytes: number): number;
+  isCut(from: string, to: string): boolean;
+  isDark(host: string): boolean;
+  forget(end: SimStream): void;
+}
+
 /** One end. */
 export class SimStream implements Stream {
   readonly host: string;
@@ -40,7 +52,7 @@ export class SimStream implements Stream {
   closed = false;
   /** Nothing gets through any more, and nobody says so. */
   forgotten = false;
-  readonly #network: SimNetwork;
+  readonly #network: StreamNetwork;
   #other: SimStream | undefined;
   #handlers: StreamHandlers | undefined;
   /** The process is gone; the object stands for what its system knows. */
@@ -57,7 +69,7 @@ export class SimStream implements Stream {
   #shortDueMs = 0;
   #flying: Flying[] = [];
 
-  constructor(network: SimNetwork, process: SimProcess, remote: Address) {
+  constructor(network: StreamNetwork, process: SimProcess, remote: Address) {
     this.#network = network;
     this.process = process;
     this.host = process.host;

@@ -1,5 +1,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { checkFile, importsOf, realWorldOf, whyForbidden } from "../../../tools/check_imports.ts";
+import {
+  checkFile,
+  circlesOf,
+  importsOf,
+  realWorldOf,
+  whyForbidden,
+} from "../../../tools/check_imports.ts";
 
 Deno.test("importsOf: finds every form of import, and none in comments", () => {
   const source = `
@@ -33,6 +39,16 @@ Deno.test("whyForbidden: keeps the layers apart", () => {
     ["node/replica.ts", "../shared/clock.ts", undefined],
     ["node/replica.ts", "./primary.ts", undefined],
     ["node/replica.ts", "@std/crypto", undefined],
+    ["node/replication/primary.ts", "../storage/record.ts", undefined],
+    ["node/replication/primary.ts", "./follower.ts", undefined],
+    [
+      "node/storage/record.ts",
+      "../replication/primary.ts",
+      /replication\/ is not below node\/storage/,
+    ],
+    ["node/storage/record.ts", "../membership/lease.ts", /membership\/ is not below node\/storage/],
+    ["node/storage/record.ts", "../node.ts", /not below/],
+    ["node/somewhere/a.ts", "../storage/record.ts", /say in LAYERS where node\/somewhere\/ stands/],
     ["node/replica.ts", "../client/mod.ts", /node\/ imports only shared/],
     ["shared/router.ts", "../node/node.ts", /shared\/ imports only shared/],
     ["shared/router.ts", "../std/cli/parse_args.ts", /by its name/],
@@ -52,6 +68,17 @@ Deno.test("whyForbidden: keeps the layers apart", () => {
     if (forbidden === undefined) assertEquals(what, undefined, `${file} ${specifier}`);
     else assertMatch(what ?? "", forbidden, `${file} ${specifier}`);
   }
+});
+
+Deno.test("circlesOf: names each circle once, and nothing where there is none", () => {
+  const graph = (arrows: Record<string, string[]>) => new Map(Object.entries(arrows));
+  assertEquals(circlesOf(graph({ a: ["b", "c"], b: ["c"], c: [] })), []);
+  assertEquals(circlesOf(graph({ a: ["b"], b: ["c"], c: ["a"] })), [["a", "b", "c", "a"]]);
+  assertEquals(circlesOf(graph({ a: ["a"], b: ["a"] })), [["a", "a"]]);
+  assertEquals(circlesOf(graph({ a: ["b", "c"], b: ["a"], c: ["a"] })), [
+    ["a", "b", "a"],
+    ["a", "c", "a"],
+  ]);
 });
 
 Deno.test("realWorldOf: only files whose work it is touch the real world", () => {
