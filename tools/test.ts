@@ -1,7 +1,8 @@
 /**
  * Runs all tests, group by group, each with the permissions it needs and no others: the unit tests
- * have none, which proves that they do no I/O. Ends with one line that sums everything up,
- * `N passed, N failed`, and with exit code 1 where any test failed or none ran.
+ * have none, which proves that they do no I/O. Ends with the names of the tests that were left out and
+ * why, then one line that sums everything up, `N passed, N failed`, and with exit code 1 if any test
+ * failed or none ran.
  *
  *     deno task test [GROUP…] [-- FLAGS OF deno test]
  *
@@ -12,13 +13,23 @@ import { showUsage } from "./usage.ts";
 const WITH_FILES = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-ffi"];
 const WITH_PROCESSES = [...WITH_FILES, "--allow-net", "--allow-run"];
 
-/** Groups in the order in which they run: folder of `tests/`, and flags for `deno test`. */
-const GROUPS: readonly { readonly name: string; readonly flags: readonly string[] }[] = [
+/** A group: a folder of `tests/` or a file in it, and flags for `deno test`. */
+interface Group {
+  readonly name: string;
+  readonly flags: readonly string[];
+  /** Default: all of the folder of that name. */
+  readonly path?: string;
+}
+
+/** Groups in the order in which they run. */
+const GROUPS: readonly Group[] = [
   { name: "unit", flags: ["--parallel"] },
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
   { name: "regression", flags: WITH_PROCESSES },
   { name: "integration", flags: WITH_PROCESSES },
   { name: "simulation", flags: [] },
+  // The smoke test beside it is of what `deno task build` has made, whenever that was.
+  { name: "binaries", flags: WITH_PROCESSES, path: "binaries/compiled_cluster_test.ts" },
 ];
 
 /** A group that takes longer hangs: it is ended, and counts as failed. */
@@ -27,16 +38,24 @@ const GROUP_TIMEOUT_MS = 600_000;
 interface Result {
   passed: number;
   failed: number;
-  ignored: number;
+  /** The names of the tests that were left out. A name says why; see `tests/support/needs.ts`. */
+  leftOut: string[];
 }
 
-/** What `deno test` says at its end: `ok | 3 passed (1 step) | 0 failed | 1 ignored (5ms)`. */
+/** What `deno test` says: `NAME ... ignored (0ms)`, and `ok | 3 passed (1 step) | 0 failed (5ms)` at its end. */
 export function parseSummary(output: string): Result | undefined {
   const lines = output.match(/^(?:ok|FAILED) \| .*$/gm);
   const summary = lines?.at(-1);
   if (summary === undefined) return undefined;
   const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(summary)?.[1] ?? 0);
-  return { passed: count("passed"), failed: count("failed"), ignored: count("ignored") };
+  const leftOut = [...output.matchAll(/^(.+?) \.\.\. ignored \(.*\)$/gm)].map(([, name = ""]) =>
+    name
+  );
+  // With --filter or --parallel a name may be missing, but the number is always there.
+  for (let unnamed = leftOut.length; unnamed < count("ignored"); unnamed++) {
+    leftOut.push("a test whose name deno test did not tell");
+  }
+  return { passed: count("passed"), failed: count("failed"), leftOut };
 }
 
 async function hasTests(folder: string): Promise<boolean> {
@@ -66,8 +85,7 @@ async function echo(
 }
 
 async function runGroup(
-  name: string,
-  flags: readonly string[],
+  { name, flags, path = name }: Group,
   extra: readonly string[],
 ): Promise<Result> {
   // A process group of its own, so that nothing that a test started outlives it.
@@ -79,7 +97,7 @@ async function runGroup(
       "--sanitize-resources",
       ...flags,
       ...extra,
-      `tests/${name}`,
+      `tests/${path}`,
     ],
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -115,7 +133,7 @@ async function runGroup(
   Deno.removeSignalListener("SIGINT", interrupt);
   Deno.removeSignalListener("SIGTERM", interrupt);
 
-  const result = parseSummary(output) ?? { passed: 0, failed: 0, ignored: 0 };
+  const result = parseSummary(output) ?? { passed: 0, failed: 0, leftOut: [] };
   if (!status.success && result.failed === 0) {
     const reason = timedOut
       ? `did not end within ${GROUP_TIMEOUT_MS / 1000} s`
@@ -141,8 +159,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
 
-  const total: Result = { passed: 0, failed: 0, ignored: 0 };
-  for (const { name, flags } of GROUPS) {
+  const total: Result = { passed: 0, failed: 0, leftOut: [] };
+  for (const group of GROUPS) {
+    const { name } = group;
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     if (!await hasTests(`tests/${name}`)) {
       console.log(`--- ${name}: no tests`);
@@ -150,14 +169,16 @@ async function main(args: readonly string[]): Promise<number> {
     }
     console.log(`--- ${name}`);
     const startMs = performance.now();
-    const result = await runGroup(name, flags, extra);
+    const result = await runGroup(group, extra);
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
     console.log(`--- ${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
     total.passed += result.passed;
     total.failed += result.failed;
-    total.ignored += result.ignored;
+    total.leftOut.push(...result.leftOut.map((test) => `${name}: ${test}`));
   }
-  if (total.ignored > 0) console.log(`${total.ignored} ignored`);
+  const { leftOut } = total;
+  console.log(`--- left out: ${leftOut.length === 0 ? "nothing" : leftOut.length}`);
+  for (const test of leftOut) console.log(`  ${test}`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
 }

@@ -12,6 +12,7 @@ import { Buffer } from "node:buffer";
 import type { Entry } from "../base/entry.ts";
 import { NO_VALUE } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
+import { lenientText, REPLACEMENT } from "../base/utf8_text.ts";
 import { isMediaType, isObject, isTerm, isUint } from "../cluster/map_shape.ts";
 import type { Reply, WireEntry } from "./reply_messages.ts";
 
@@ -21,9 +22,6 @@ const encoder = new TextEncoder();
 
 /** Up to here the decoder's fixed cost is the larger one. */
 const SHORT_BYTES = 1_024;
-/** What stands in a text where its bytes were not UTF-8. */
-const REPLACEMENT = "\ufffd";
-const bufferToString = Buffer.prototype.toString;
 /** Up to here a text goes as text, however many escapes (of up to six characters) it needs. */
 const TEXT_ALWAYS_BYTES = 65_536;
 const QUOTE = 0x22;
@@ -133,7 +131,7 @@ function badEntry(what: string): KvError {
 /** The value as text, or undefined where base64 is to be used. */
 function asText(value: Uint8Array): string | undefined {
   if (value.length <= SHORT_BYTES) {
-    const text = bufferToString.call(value, "utf8", 0, value.length);
+    const text = lenientText(value);
     if (!text.includes(REPLACEMENT)) return text;
     // Bytes that are no text: an exception for each value of a binary format would cost more than it all.
     if (!hasReplacement(value)) return undefined;

@@ -12,6 +12,7 @@ import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 import { hasRedis } from "../support/clients/redis_server.ts";
+import { needing } from "../support/needs.ts";
 
 /** A node that stands alone, on a port of the system's choice or a given one. */
 async function startNode(port = 0): Promise<ServerProcess> {
@@ -214,8 +215,10 @@ async function run(program: string, port: number, ...args: string[]): Promise<st
 }
 
 Deno.test({
-  name: "redis-cli and redis-benchmark work unchanged",
-  ignore: !hasRedis("redis-cli") || !hasRedis("redis-benchmark"),
+  ...needing("redis-cli and redis-benchmark work unchanged", {
+    met: hasRedis("redis-cli") && hasRedis("redis-benchmark"),
+    otherwise: "no redis-cli or no redis-benchmark",
+  }),
   fn: async () => {
     const node = await startNode();
     const { port } = await node.ready;

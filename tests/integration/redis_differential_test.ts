@@ -9,10 +9,10 @@ import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import { HOSTILE_BYTES, REDIS_CASES, timeless } from "../support/data/redis_cases.ts";
 import { hasRedis, RedisServer } from "../support/clients/redis_server.ts";
+import { needing } from "../support/needs.ts";
 import { RespClient } from "../support/clients/resp_client.ts";
 
-const ignore = !hasRedis("redis-server");
-if (ignore) console.log("no redis-server 7.0 here: nothing to compare with");
+const REDIS = { met: hasRedis("redis-server"), otherwise: "no redis-server 7.0" };
 
 /** A node whose keys are all in one partition, as those of one redis-server are. */
 async function startNode(): Promise<{ process: ServerProcess; connect(): Promise<RespClient> }> {
@@ -24,8 +24,7 @@ async function startNode(): Promise<{ process: ServerProcess; connect(): Promise
 
 for (const protocol of [2, 3]) {
   Deno.test({
-    name: `RESP${protocol}: replies are those of redis-server, byte for byte`,
-    ignore,
+    ...needing(`RESP${protocol}: replies are those of redis-server, byte for byte`, REDIS),
     fn: async () => {
       await using redis = await RedisServer.start();
       const node = await startNode();
@@ -58,8 +57,7 @@ for (const protocol of [2, 3]) {
 }
 
 Deno.test({
-  name: "RESP: hostile bytes get the answers of redis-server, and the same end",
-  ignore,
+  ...needing("RESP: hostile bytes get the answers of redis-server, and the same end", REDIS),
   fn: async () => {
     await using redis = await RedisServer.start();
     const node = await startNode();

@@ -4,17 +4,14 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
+import { lenientText, REPLACEMENT } from "../../../shared/base/utf8_text.ts";
 import { CommandError } from "./command.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
 
 export const SYNTAX_ERROR = "ERR syntax error";
 export const NOT_AN_INTEGER = "ERR value is not an integer or out of range";
 
-/** What stands in a text where its bytes were not UTF-8. */
-const REPLACEMENT = "\ufffd";
 const ASCII_BYTES_MAX = 64;
-const bufferToString = Buffer.prototype.toString;
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The key of an argument. @throws {CommandError} where it cannot be one */
@@ -38,7 +35,7 @@ export function textOf(bytes: Uint8Array): string {
     for (let i = 0; i < bytes.length; i++) all |= bytes[i] ?? 0;
     if (all < 0x80) return String.fromCharCode.apply(null, bytes as unknown as number[]);
   }
-  return bufferToString.call(bytes, "utf8", 0, bytes.length);
+  return lenientText(bytes);
 }
 
 /** Whether an argument is a word, in whatever case. `word` is in lower case. */

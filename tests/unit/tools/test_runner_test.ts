@@ -1,15 +1,24 @@
 import { assertEquals } from "@std/assert";
 import { parseSummary } from "../../../tools/test.ts";
 
-Deno.test("parseSummary: reads what deno test counted", () => {
-  const table: [output: string, passed: number, failed: number, ignored: number][] = [
-    ["ok | 3 passed | 0 failed (5ms)", 3, 0, 0],
-    ["a ... ok (1ms)\n\nok | 12 passed (4 steps) | 0 failed | 2 ignored (1s)\n", 12, 0, 2],
-    ["FAILED | 3 passed | 1 failed (2 steps) (5ms)\n", 3, 1, 0],
-    ["ok | 1 passed | 0 failed (1ms)\n\nFAILED | 5 passed | 2 failed (9ms)\n", 5, 2, 0],
+const UNNAMED = "a test whose name deno test did not tell";
+
+Deno.test("parseSummary: reads what deno test counted, and which tests it left out", () => {
+  const table: [output: string, passed: number, failed: number, leftOut: string[]][] = [
+    ["ok | 3 passed | 0 failed (5ms)", 3, 0, []],
+    [
+      "a ... ok (1ms)\nb c [left out: no d] ... ignored (0ms)\n\n" +
+      "ok | 12 passed (4 steps) | 0 failed | 1 ignored (1s)\n",
+      12,
+      0,
+      ["b c [left out: no d]"],
+    ],
+    ["ok | 1 passed | 0 failed | 1 ignored (1s)\n", 1, 0, [UNNAMED]],
+    ["FAILED | 3 passed | 1 failed (2 steps) (5ms)\n", 3, 1, []],
+    ["ok | 1 passed | 0 failed (1ms)\n\nFAILED | 5 passed | 2 failed (9ms)\n", 5, 2, []],
   ];
-  for (const [output, passed, failed, ignored] of table) {
-    assertEquals(parseSummary(output), { passed, failed, ignored }, output);
+  for (const [output, passed, failed, leftOut] of table) {
+    assertEquals(parseSummary(output), { passed, failed, leftOut }, output);
   }
   assertEquals(parseSummary("error: Type checking failed."), undefined);
 });
