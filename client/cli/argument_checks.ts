@@ -6,7 +6,8 @@
  */
 import { KvError } from "../../shared/base/errors.ts";
 import type { KeyRequest, Message } from "../../shared/wire/messages.ts";
-import { parseDecimal, parseInteger } from "../../shared/operations/arithmetic.ts";
+import { parseInteger } from "../../shared/operations/arithmetic.ts";
+import { parseLongDouble } from "../../shared/operations/long_double.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
 import { shownWord } from "../../shared/arguments/word_fields.ts";
 import type { CommandContext } from "./command.ts";
@@ -60,7 +61,7 @@ export function checkNumber(
     const text = `${command}: BY must be a whole number of 64 bits (increment-float adds others); `;
     throw new UsageError("not_an_integer", text + shown);
   }
-  if (what === "increment_float" && parseDecimal(by) === undefined) {
+  if (what === "increment_float" && parseLongDouble(by) === undefined) {
     throw new UsageError("not_a_float", `increment-float: BY must be a number; ${shown}`);
   }
 }

@@ -14,6 +14,7 @@ const encoder = new TextEncoder();
 
 /** @param commandsFromInput whether the commands themselves are read from standard input */
 export function denoIo(commandsFromInput: boolean): CommandIo {
+  let shown: Progress | undefined;
   return {
     write: (data) =>
       writeAll(
@@ -21,7 +22,12 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
         typeof data === "string" ? encoder.encode(data) : data,
         "standard output",
       ),
-    note: (text) => console.error(text),
+    note(text) {
+      // The bar is a line that has not ended; what is said stands below it.
+      shown?.stop();
+      shown = undefined;
+      console.error(text);
+    },
     input: commandsFromInput ? undefined : standardInput(),
     async openRead(path) {
       const file = await Deno.open(path, { read: true });
@@ -74,8 +80,10 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
         close: () => file.close(),
       };
     },
-    progress: (totalBytes): Progress | undefined =>
-      Deno.stderr.isTerminal() ? startProgressBar(totalBytes) : undefined,
+    progress(totalBytes): Progress | undefined {
+      if (Deno.stderr.isTerminal()) shown = startProgressBar(totalBytes);
+      return shown;
+    },
     // The answer would come from where the commands or a value come from.
     ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? askAtTerminal : undefined,
   };

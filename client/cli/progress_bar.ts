@@ -20,10 +20,19 @@ export function startProgressBar(totalBytes: number | undefined): Progress {
     // The terminal is left as it is, so that nothing needs to be undone where the process is killed.
     linewrap: true,
     clearOnComplete: false,
+    // Signals are the program's.
+    gracefulExit: false,
   }, cliProgress.Presets.legacy);
   bar.start(totalBytes ?? 0, 0, { text: "" });
+  let stopped = false;
   return {
-    update: (done, text) => bar.update(known ? Math.min(done, totalBytes) : 0, { text }),
-    stop: () => bar.stop(),
+    update(done, text) {
+      // The bar would begin anew, on the line of what was said since.
+      if (!stopped) bar.update(known ? Math.min(done, totalBytes) : 0, { text });
+    },
+    stop() {
+      stopped = true;
+      bar.stop();
+    },
   };
 }

@@ -1,14 +1,15 @@
 /**
  * `increment` and `increment_float`: a number in decimal text, changed in place. Integers are signed 64
- * bits and never wrap. Floats are added as the decimals that they are written as, exactly, so that 0.1 and
- * 0.2 make 0.3; the result is rounded to 17 places behind the point, as Redis has them, has no exponent,
- * and must lie in the range of a double.
+ * bits and never wrap. Floats are added as Redis adds them (`long_double.ts`), so that 0.1 and 0.2 make
+ * 0.3; the result has up to 17 places behind the point and no exponent, and must lie in the range of a
+ * double.
  *
  * @module
  */
 import type { Entry } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
 import { described, numberText, optional } from "../schema/fields.ts";
+import { addLongDoubles, formatLongDouble, parseLongDouble } from "./long_double.ts";
 import { ALL_DOORS, quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
 
 const INTEGER_FIELDS = {
@@ -32,52 +33,6 @@ export function parseInteger(digits: string): bigint | undefined {
   if (digits.length > 20 || !/^(0|-?[1-9][0-9]*)$/.test(digits)) return undefined;
   const value = BigInt(digits);
   return value < INT64_MIN || value > INT64_MAX ? undefined : value;
-}
-
-/** `digits` divided by 10 to the power of `scale`. */
-interface Decimal {
-  readonly digits: bigint;
-  readonly scale: number;
-}
-
-/** Places behind the point that a result has. */
-const PLACES_MAX = 17;
-/** Beyond it a number is infinite or nothing. */
-const EXPONENT_MAX = 400;
-const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$/;
-
-/** The number; undefined where the text is none that a double could stand for. */
-export function parseDecimal(text: string): Decimal | undefined {
-  const [, sign, whole = "", fraction = "", exponentText = "0"] = DECIMAL.exec(text) ?? [];
-  const exponent = Number(exponentText);
-  if (sign === undefined || whole + fraction === "" || Math.abs(exponent) > EXPONENT_MAX) {
-    return undefined;
-  }
-  if (!Number.isFinite(Number(text))) return undefined;
-  const digits = BigInt(whole + fraction) * (sign === "-" ? -1n : 1n);
-  const scale = fraction.length - exponent;
-  return scale >= 0 ? { digits, scale } : { digits: digits * 10n ** BigInt(-scale), scale: 0 };
-}
-
-function addDecimals(a: Decimal, b: Decimal): Decimal {
-  const scale = Math.max(a.scale, b.scale);
-  const at = ({ digits, scale: own }: Decimal) => digits * 10n ** BigInt(scale - own);
-  return rounded({ digits: at(a) + at(b), scale });
-}
-
-function rounded({ digits, scale }: Decimal): Decimal {
-  if (scale <= PLACES_MAX) return { digits, scale };
-  const unit = 10n ** BigInt(scale - PLACES_MAX);
-  const half = digits < 0n ? -unit / 2n : unit / 2n;
-  return { digits: (digits + half) / unit, scale: PLACES_MAX };
-}
-
-function formatDecimal({ digits, scale }: Decimal): string {
-  const negative = digits < 0n;
-  const text = String(negative ? -digits : digits).padStart(scale + 1, "0");
-  const whole = text.slice(0, text.length - scale);
-  const fraction = text.slice(text.length - scale).replace(/0+$/, "");
-  return `${negative ? "-" : ""}${whole}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
 function valueText(entry: Entry | undefined): string {
@@ -130,13 +85,13 @@ export const incrementFloat: WriteOperation<typeof FLOAT_FIELDS> = {
   fields: FLOAT_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current) {
-    const by = parseDecimal(request.by ?? "1");
-    const before = parseDecimal(valueText(current));
+    const by = parseLongDouble(request.by ?? "1");
+    const before = parseLongDouble(valueText(current));
     if (by === undefined || before === undefined) {
       const what = by === undefined ? `"by"` : `the value of ${quote(request.key)}`;
       throw new KvError("not_a_float", `increment_float: ${what} is not a number`);
     }
-    const result = formatDecimal(addDecimals(before, by));
+    const result = formatLongDouble(addLongDoubles(before, by));
     if (!Number.isFinite(Number(result))) {
       throw new KvError("out_of_range", "increment_float: the sum is beyond a double's range");
     }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { REDIS_CASES, timeless } from "./redis_cases.ts";
+import { REDIS_CASES } from "./redis_cases.ts";
 import { RedisServer } from "../clients/redis_server.ts";
 
 if (import.meta.main) {
@@ -17,7 +17,7 @@ if (import.meta.main) {
       await client.ask(`HELLO ${protocol}`);
       await client.ask("FLUSHALL");
       const ofCase: string[] = [];
-      for (const line of lines) ofCase.push(timeless(line, await client.ask(line)));
+      for (const line of lines) ofCase.push(await client.ask(line));
       replies.push(ofCase);
     }
     recorded[protocol] = replies;

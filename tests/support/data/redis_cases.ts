@@ -8,10 +8,23 @@
 /** The lines of one case. */
 export type RedisCase = readonly string[];
 
-/** A reply without what depends on when it was asked for: dates, and what is left to live. */
-export function timeless(command: string, reply: string): string {
-  if (/^time$/i.test(command)) return reply.replace(/\d{10}\r\n\$\d\r\n\d*/, "…");
-  return /^p?ttl /i.test(command) ? reply.replace(/\d{1,3}\r\n$/, "…\r\n") : reply;
+/**
+ * What is left to live is compared with this margin: two servers are not asked at the same moment. No case
+ * lets a key live for less than twice as long, or sets two times to live nearer to each other and asks
+ * which is the later one; only dates are compared to the millisecond.
+ */
+export const TTL_MARGIN_SECONDS = 500;
+
+/** Whether two servers have answered a command alike, each at its own time. */
+export function alike(command: string, a: string, b: string): boolean {
+  if (/^time$/i.test(command)) return withoutTime(a) === withoutTime(b);
+  const units = /^ttl /i.test(command) ? 1 : /^pttl /i.test(command) ? 1_000 : 0;
+  const left = (reply: string) => Number(/^:(\d+)\r\n$/.exec(reply)?.[1] ?? NaN);
+  return a === b || Math.abs(left(a) - left(b)) <= TTL_MARGIN_SECONDS * units;
+}
+
+function withoutTime(reply: string): string {
+  return reply.replace(/\d{10}\r\n\$\d\r\n\d*/, "…");
 }
 
 /** Bytes of one line each: `\n` between them. */
@@ -33,8 +46,8 @@ const SET_OPTIONS = [
   "XX",
   "GET",
   "KEEPTTL",
-  "EX 10",
-  "PX 10000",
+  "EX 1000",
+  "PX 1000000",
   "EXAT 9999999999",
   "PXAT 9999999999999",
 ];
@@ -208,7 +221,7 @@ export const REDIS_CASES: readonly RedisCase[] = [
     GETSET m 3
     GETDEL k
     GETDEL k
-    SETEX k 100 v
+    SETEX k 1000 v
     TTL k
     SETEX k 0 v
     SETEX k -1 v
@@ -217,7 +230,7 @@ export const REDIS_CASES: readonly RedisCase[] = [
     SETEX k 9223372036854775 v
     PSETEX k 0 v
     PSETEX k 9223372036854775807 v
-    PSETEX k 100000 v
+    PSETEX k 1000000 v
     TTL k
     PERSIST k
     PERSIST k
@@ -244,7 +257,7 @@ export const REDIS_CASES: readonly RedisCase[] = [
     SET k v PX 9223372036854775807
     SET k v EXAT 9223372036854775807
     SET k v EXAT 9223372036854776
-    SET k v EX 10 EX 20
+    SET k v EX 1000 EX 2000
     SET k v FOO
     SET k v NX FOO
     SET k v EX 1 x
@@ -260,11 +273,11 @@ export const REDIS_CASES: readonly RedisCase[] = [
     GETEX k
     SET k v
     GETEX k
-    GETEX k EX 100
+    GETEX k EX 1000
     TTL k
     GETEX k PERSIST
     TTL k
-    GETEX k PX 100000
+    GETEX k PX 1000000
     TTL k
     GETEX k EXAT 9999999999
     EXPIRETIME k
@@ -281,7 +294,7 @@ export const REDIS_CASES: readonly RedisCase[] = [
     GETEX k PERSIST PERSIST
     GETEX k EX 1 PX 1
     GETEX k FOO
-    GETEX none EX 10
+    GETEX none EX 1000
     GETEX none EX x
     GETEX k EXAT 1
     GET k
@@ -387,6 +400,14 @@ export const REDIS_CASES: readonly RedisCase[] = [
     DEL f
     INCRBYFLOAT f 1e-5
     INCRBYFLOAT f 1e-20
+    DEL f
+    INCRBYFLOAT f 0.024390243902439025
+    INCRBYFLOAT f -0.024390243902439025
+    SET f 100000000
+    INCRBYFLOAT f 0.00001
+    SET f 18446744073709551615
+    INCRBYFLOAT f 2
+    INCRBYFLOAT f -0.5
   `),
   lines(`
     APPEND k a
@@ -549,22 +570,27 @@ export const REDIS_CASES: readonly RedisCase[] = [
     OBJECT ENCODING i
   `),
   ...EXPIRES.map((name) => {
-    const later = name.endsWith("AT") ? (name === "EXPIREAT" ? 9999999999 : 9999999999999) : 100000;
+    const isDate = name.endsWith("AT");
+    const unit = name.startsWith("P") ? 1_000 : 1;
+    const later = (isDate ? 9_999_999_999 : 1_000_000) * unit;
+    // Of two times to live only those that are far apart are compared: see TTL_MARGIN_SECONDS.
+    const step = isDate ? 1 : 1_000 * unit;
+    const notLater = isDate ? later : later - step;
     return [
       `${name} k ${later}`,
       "SET k v",
       `${name} k ${later}`,
       `${name} k ${later} NX`,
-      `${name} k ${later + 1000} XX`,
+      `${name} k ${later + step} XX`,
       `${name} k ${later} GT`,
-      `${name} k ${later + 2000} GT`,
+      `${name} k ${later + 2 * step} GT`,
       `${name} k ${later} LT`,
-      `${name} k ${later + 2000} LT`,
+      `${name} k ${later + 2 * step} LT`,
       `${name} k ${later} NX XX`,
       `${name} k ${later} NX GT`,
       `${name} k ${later} GT LT`,
-      `${name} k ${later} XX GT`,
-      `${name} k ${later - 10000} XX LT`,
+      `${name} k ${notLater} XX GT`,
+      `${name} k ${later - 2 * step} XX LT`,
       `${name} k ${later} FOO`,
       `${name} k x FOO`,
       `${name} k 9223372036854775807`,

@@ -1,0 +1,92 @@
+/**
+ * Numbers as the `long double` of x86-64 has them, in which Redis adds: 64 bits of mantissa, rounded to
+ * nearest, ties to even. Read from decimal text, written with 17 places behind the point. What Redis
+ * answers is what its rounding comes to, so it is done in the same steps: reading, adding, writing.
+ *
+ * Not a general arithmetic: the exponent has no bounds of its own, since what is read lies in the range
+ * of a double, which is far within that of a `long double`.
+ *
+ * @module
+ */
+
+/** `mantissa` times 2 to the power of `exponent`. The mantissa has 64 bits at most, and a sign. */
+export interface LongDouble {
+  readonly mantissa: bigint;
+  readonly exponent: number;
+}
+
+const MANTISSA_BITS = 64;
+/** Places behind the point that are written. */
+const PLACES = 17;
+const PLACES_UNIT = 10n ** BigInt(PLACES);
+/** Beyond it a number is infinite or nothing. */
+const EXPONENT_MAX = 400;
+const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$/;
+
+/** The number nearest to a decimal text; undefined if the text is none that a double could stand for. */
+export function parseLongDouble(text: string): LongDouble | undefined {
+  const [, sign, whole = "", fraction = "", exponentText = "0"] = DECIMAL.exec(text) ?? [];
+  const exponent = Number(exponentText);
+  if (sign === undefined || whole + fraction === "" || Math.abs(exponent) > EXPONENT_MAX) {
+    return undefined;
+  }
+  if (!Number.isFinite(Number(text))) return undefined;
+  const digits = BigInt(whole + fraction);
+  const scale = fraction.length - exponent;
+  const nearest = scale > 0
+    ? nearestToFraction(digits, 10n ** BigInt(scale))
+    : rounded(digits * 10n ** BigInt(-scale), 0);
+  return sign === "-" ? { ...nearest, mantissa: -nearest.mantissa } : nearest;
+}
+
+/** The sum, rounded once. */
+export function addLongDoubles(a: LongDouble, b: LongDouble): LongDouble {
+  const exponent = Math.min(a.exponent, b.exponent);
+  const at = (n: LongDouble) => n.mantissa << BigInt(n.exponent - exponent);
+  const sum = at(a) + at(b);
+  const nearest = rounded(sum < 0n ? -sum : sum, exponent);
+  return sum < 0n ? { ...nearest, mantissa: -nearest.mantissa } : nearest;
+}
+
+/** The number with 17 places behind the point, without the zeros at the end; never `-0`. */
+export function formatLongDouble({ mantissa, exponent }: LongDouble): string {
+  const negative = mantissa < 0n;
+  const magnitude = (negative ? -mantissa : mantissa) * PLACES_UNIT;
+  const units = exponent >= 0
+    ? magnitude << BigInt(exponent)
+    : divided(magnitude, 1n << BigInt(-exponent));
+  const text = String(units).padStart(PLACES + 1, "0");
+  const whole = text.slice(0, -PLACES);
+  const fraction = text.slice(-PLACES).replace(/0+$/, "");
+  return `${negative && units !== 0n ? "-" : ""}${whole}${fraction === "" ? "" : `.${fraction}`}`;
+}
+
+/** Of numbers that are not negative. The quotient gets more bits than are kept, and one for what is left. */
+function nearestToFraction(numerator: bigint, denominator: bigint): LongDouble {
+  if (numerator === 0n) return { mantissa: 0n, exponent: 0 };
+  const shift = Math.max(0, MANTISSA_BITS + 2 + bitsOf(denominator) - bitsOf(numerator));
+  const shifted = numerator << BigInt(shift);
+  const quotient = shifted / denominator;
+  // The remainder matters only in telling a tie from what is beyond it: one bit below all others.
+  const sticky = quotient * denominator === shifted ? 0n : 1n;
+  return rounded(quotient << 1n | sticky, -shift - 1);
+}
+
+function rounded(magnitude: bigint, exponent: number): LongDouble {
+  const excess = bitsOf(magnitude) - MANTISSA_BITS;
+  if (excess <= 0) return { mantissa: magnitude, exponent };
+  // If it rounds up to 65 bits, the last of them is zero: the number is one of 64 bits all the same.
+  return { mantissa: divided(magnitude, 1n << BigInt(excess)), exponent: exponent + excess };
+}
+
+/** The nearest whole number, of two the even one. */
+function divided(numerator: bigint, denominator: bigint): bigint {
+  const quotient = numerator / denominator;
+  const twice = 2n * (numerator - quotient * denominator);
+  const up = twice > denominator || (twice === denominator && (quotient & 1n) === 1n);
+  return up ? quotient + 1n : quotient;
+}
+
+function bitsOf(magnitude: bigint): number {
+  return magnitude === 0n ? 0 : magnitude.toString(2).length;
+}
