@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
@@ -102,7 +103,7 @@ export function frameCrc(head: Uint8Array, payload: Uint8Array): number {
 /** A payload that is a document. @throws {KvError} `corrupt` */
 export function decodeDocument(payload: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(decoder.decode(payload));
+    const value: unknown = parseBoundedJson(decoder.decode(payload));
     if (typeof value === "object" && value !== null) return { ...value };
   } catch {
     // Said below.

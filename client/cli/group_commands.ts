@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { decodeInner } from "../../shared/wire/codec.ts";
 import { fromErrorReply, toErrorReply } from "../../shared/wire/error_reply.ts";
 import { KvError } from "../../shared/base/errors.ts";
@@ -196,7 +197,7 @@ async function runBatch(args: readonly Word[], context: CommandContext): Promise
 function requestOf(text: string | undefined, line: number): KeyRequest {
   try {
     if (text === undefined) throw new KvError("bad_request", "it is too long, or not UTF-8");
-    return decodeInner(JSON.parse(text));
+    return decodeInner(parseBoundedJson(text));
   } catch (error) {
     const why = error instanceof KvError ? error.message : "it is not JSON";
     throw new KvError("bad_request", `batch: line ${line}: ${why}`);

@@ -7,6 +7,7 @@
  * @module
  */
 import { CsvError, parse } from "csv-parse";
+import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { joinBytes } from "./join_bytes.ts";
 import { IMPORT_RECORD_BYTES_MAX } from "../../shared/base/limits.ts";
@@ -191,8 +192,9 @@ export async function* readJsonLines(
 function jsonItem(text: string, line: number): ImportItem {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    parsed = parseBoundedJson(text);
   } catch (error) {
+    if (error instanceof KvError) return { line, reason: error.message };
     return { line, reason: `not JSON: ${error instanceof Error ? error.message : error}` };
   }
   if (typeof parsed !== "object" || parsed === null || !("key" in parsed)) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX } from "../../shared/base/limits.ts";
 import { type Message, whyInvalid } from "../../shared/wire/messages.ts";
@@ -63,7 +64,7 @@ function decodeHeartbeat(
 ): Message<"heartbeat"> | undefined {
   if (bytes.length > DATAGRAM_BYTES_MAX) return undefined;
   try {
-    const value: unknown = JSON.parse(decoder.decode(bytes));
+    const value: unknown = parseBoundedJson(decoder.decode(bytes));
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
     const fields: Record<string, unknown> = { ...value };
     if (fields.req_type !== "heartbeat" || whyInvalid(fields) !== undefined) return undefined;

@@ -11,6 +11,7 @@
  */
 import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { toKvError } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX, HEARTBEATS_REMEMBERED } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
@@ -164,7 +165,7 @@ export class HeartbeatSender {
     if (bytes.length > DATAGRAM_BYTES_MAX) return undefined;
     let message: unknown;
     try {
-      message = JSON.parse(this.#decoder.decode(bytes));
+      message = parseBoundedJson(this.#decoder.decode(bytes));
     } catch {
       // Anybody may send datagrams; what is not ours is not worth a line of the log.
       return undefined;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { parseBoundedJson } from "../base/bounded_json.ts";
 import type { Field } from "../schema/fields.ts";
 
 /** The value that a word stands for, or undefined where it is none of this field's. */
@@ -156,7 +157,7 @@ export function formatDuration(ms: number): string {
 
 function readJson(word: string): unknown {
   try {
-    return JSON.parse(word);
+    return parseBoundedJson(word);
   } catch {
     return undefined;
   }

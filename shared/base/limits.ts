@@ -17,6 +17,11 @@ export const CONTENT_TYPE_CHARACTERS_MAX = 255;
 /** A frame holds one value as base64 or as an escaped string that is not longer, and its envelope. */
 export const FRAME_BYTES_MAX = 16 * MIB;
 export const DATAGRAM_BYTES_MAX = 1_200;
+/**
+ * Arrays and objects inside one another, in anything that somebody sends. The deepest of ours, a
+ * transaction in a batch, nests 5; what fields of any JSON carry (details of errors, statistics) a few more.
+ */
+export const JSON_DEPTH_MAX = 32;
 
 /** Connections. */
 export const CONNECTIONS_MAX = 10_000;

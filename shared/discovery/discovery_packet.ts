@@ -10,6 +10,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { parseBoundedJson } from "../base/bounded_json.ts";
 import { DATAGRAM_BYTES_MAX } from "../base/limits.ts";
 import { type Message, whyInvalid } from "../wire/messages.ts";
 
@@ -65,7 +66,7 @@ export function decodePacket(
 function decodeBody(body: Uint8Array): DiscoveryMessage | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(body));
+    value = parseBoundedJson(decoder.decode(body));
   } catch {
     return undefined;
   }

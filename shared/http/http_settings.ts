@@ -6,7 +6,7 @@
 import { HTTP_PORT_OFFSET } from "../base/limits.ts";
 import { portOrOff, texts } from "../program/setting.ts";
 import type { Address } from "../platform/transport.ts";
-import { isLoopback, type OriginRules } from "./protocol/origins.ts";
+import type { OriginRules } from "./protocol/origins.ts";
 
 const PORT_MAX = 65_535;
 
@@ -24,6 +24,11 @@ export const HTTP_SETTINGS = {
       "https://app.example; * for all. By default none.",
     placeholder: "ORIGIN,…",
   }),
+  allowedHost: texts({
+    help: "Host names by which HTTP requests may ask for this process, besides IP addresses, " +
+      "localhost, and the names given by --host and --advertise-host; * for any name.",
+    placeholder: "NAME,…",
+  }),
 };
 
 /** What somebody chose. */
@@ -36,12 +41,19 @@ interface HttpChoice {
 
 /** Why the settings cannot be, or undefined. */
 export function whyHttpWrong(
-  { corsOrigin }: { corsOrigin: readonly string[] },
+  { corsOrigin, allowedHost }: {
+    corsOrigin: readonly string[];
+    allowedHost: readonly string[];
+  },
 ): string | undefined {
   const wrong = corsOrigin.find((origin) => origin !== "*" && !isOrigin(origin));
-  return wrong === undefined
+  if (wrong !== undefined) {
+    return `--cors-origin must be * or an origin such as https://app.example:8443; got ${wrong}`;
+  }
+  const name = allowedHost.find((name) => name !== "*" && !/^[a-z0-9_.-]+$/i.test(name));
+  return name === undefined
     ? undefined
-    : `--cors-origin must be * or an origin such as https://app.example:8443; got ${wrong}`;
+    : `--allowed-host must be * or a host name without a port, such as kv.example; got ${name}`;
 }
 
 function isOrigin(text: string): boolean {
@@ -67,18 +79,18 @@ export function httpAddresses(
   return Array.from({ length: count }, (_, i) => ({ host, port: first + i }));
 }
 
-/** Which pages are let in. */
+/** Which pages are let in, and by which names. */
 export function originRules(
-  { host, advertiseHost, corsOrigin }: {
+  { host, advertiseHost, corsOrigin, allowedHost }: {
     host: string;
     advertiseHost?: string | undefined;
     corsOrigin: readonly string[];
+    allowedHost: readonly string[];
   },
 ): OriginRules {
-  const names = [host, ...(advertiseHost === undefined ? [] : [advertiseHost])];
+  const names = [host, ...(advertiseHost === undefined ? [] : [advertiseHost]), ...allowedHost];
   return {
     corsOrigins: corsOrigin,
-    hosts: names.map((name) => name.toLowerCase()),
-    localOnly: isLoopback(host) && (advertiseHost === undefined || isLoopback(advertiseHost)),
+    hosts: names.map((name) => name.toLowerCase().replace(/\.$/, "")),
   };
 }

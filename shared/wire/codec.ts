@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { parseBoundedJson } from "../base/bounded_json.ts";
 import { NO_VALUE } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
 import {
@@ -34,8 +35,12 @@ export function decodeMessage(
 ): Message | undefined {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(line);
+    parsed = parseBoundedJson(line);
   } catch (cause) {
+    if (cause instanceof KvError) {
+      onInvalid(cause, undefined);
+      return undefined;
+    }
     const why = cause instanceof Error ? cause.message : String(cause);
     onInvalid(badRequest(`a message must be one JSON object a line: ${why}`, cause), undefined);
     return undefined;

@@ -9,6 +9,7 @@ import {
   NO_KEYS,
 } from "../command/command.ts";
 import { at } from "../command/arguments.ts";
+import { HTTP_REFUSED } from "../protocol/http_request_line.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
 import { clientLine } from "./client_line.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
@@ -251,9 +252,7 @@ function http(name: string): CommandSpec {
         session.server.log.warn("HTTP on the port for Redis and JSON: cut off", {
           remote: session.address,
         });
-        session.answerInTurn((out) =>
-          out.error("ERR this port speaks the Redis protocol and JSON lines; HTTP has its own port")
-        );
+        session.answerInTurn((out) => out.error(HTTP_REFUSED));
         session.end();
       },
     },

@@ -2,6 +2,7 @@
  * The request side of the Redis protocol: bytes in, in pieces of any size, commands out, each a list of
  * arguments. A command is an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`), or an inline
  * line (`GET k`) with quotes as Redis has them. It knows no command's name and never touches a stream.
+ * The first line of an HTTP request is taken for an error of the protocol, whatever its method.
  *
  * Invariants: what comes out does not depend on how the bytes were cut; it never throws, whatever
  * comes; what it keeps is bounded by its limits; after a protocol error it gives nothing more.
@@ -14,6 +15,7 @@ import {
   RESP_COMMAND_BYTES_MAX,
   RESP_LINE_BYTES_MAX,
 } from "../../../shared/base/limits.ts";
+import { HTTP_REFUSED, isHttpRequestLine } from "./http_request_line.ts";
 import { parseInteger } from "./integer_text.ts";
 import { splitInline } from "./inline.ts";
 
@@ -254,11 +256,19 @@ export class RespParser {
     const words = splitInline(chunk.subarray(this.#at, lineEnd));
     this.#at = end + 1;
     if (words === undefined) this.#fail("unbalanced quotes in request");
+    else if (isHttpRequestLine(words)) {
+      this.#refuse(HTTP_REFUSED);
+      return undefined;
+    }
     return words;
   }
 
   #fail(what: string): void {
-    this.error = `ERR Protocol error: ${what}`;
+    this.#refuse(`ERR Protocol error: ${what}`);
+  }
+
+  #refuse(error: string): void {
+    this.error = error;
     this.#arguments = [];
     this.#bulk = NOTHING;
     this.#wanted = 0;

@@ -6,6 +6,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { parseBoundedJson } from "../../base/bounded_json.ts";
 import type { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { NO_VALUE } from "../../base/entry.ts";
@@ -133,8 +134,9 @@ export async function withJsonObject<T>(
 function parseObject(bytes: Uint8Array): Record<string, unknown> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(decoder.decode(bytes));
+    parsed = parseBoundedJson(decoder.decode(bytes));
   } catch (cause) {
+    if (cause instanceof KvError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new KvError("bad_request", `the body must be JSON in UTF-8: ${why.slice(0, 200)}`, {
       cause,

@@ -3,9 +3,12 @@
  * reach, this machine's own included, so that a page of somebody else could write to a database that
  * no stranger can reach. Such requests carry an `Origin`; those of other programs do not.
  *
+ * A page may also be of an origin whose name somebody points at this process (DNS rebinding): its
+ * requests are of one origin then and may have no `Origin` at all; what tells them is their `Host`.
+ *
  * Invariants: a request that may change something and comes from a page of another origin is refused
- * unless that origin is allowed; a process that only this machine can reach answers to no name but
- * an address or localhost, so that no name that somebody else points at it makes a page one of ours.
+ * unless that origin is allowed; a request of any method is answered only if its host is an IP address,
+ * localhost, or a name that this process was told of.
  *
  * @module
  */
@@ -15,14 +18,12 @@ import { HttpProblem } from "./problem.ts";
 export interface OriginRules {
   /** Origins of other pages that may use it; `*`: all. */
   readonly corsOrigins: readonly string[];
-  /** Names by which this process is known, besides addresses and localhost. */
+  /** Names by which this process is known, besides addresses and localhost; `*`: any. */
   readonly hosts: readonly string[];
-  /** Nobody but this machine can reach it. */
-  readonly localOnly: boolean;
 }
 
 /** Addresses and localhost, and no other pages. */
-export const NO_ORIGINS: OriginRules = { corsOrigins: [], hosts: [], localOnly: false };
+export const NO_ORIGINS: OriginRules = { corsOrigins: [], hosts: [] };
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const ALLOWED_HEADERS = "Content-Type, If-Match, If-None-Match, If-Modified-Since, " +
@@ -36,9 +37,14 @@ export function checkOrigin(request: Request, authority: string, rules: OriginRu
   const { headers } = request;
   const origin = headers.get("origin");
   const host = hostOf(authority);
-  const known = isAddress(host) || isLocalhost(host) || rules.hosts.includes(host);
-  if (!known && (rules.localOnly || origin !== null)) {
-    throw forbidden(`this process is not known as ${JSON.stringify(host.slice(0, 255))}`);
+  const { hosts } = rules;
+  const isKnown = isAddress(host) || isLocalhost(host) || hosts.includes(host) ||
+    hosts.includes("*");
+  if (!isKnown) {
+    throw forbidden(
+      `this process does not answer to the host name ${JSON.stringify(host.slice(0, 255))}: ` +
+        "ask by its IP address, or start it with --allowed-host and that name",
+    );
   }
   if (SAFE_METHODS.has(request.method) || isAllowed(origin, rules)) return;
   const sameOrigin = origin === null
@@ -93,11 +99,6 @@ function isAddress(host: string): boolean {
 
 function isLocalhost(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost");
-}
-
-/** Whether what listens there can be reached by this machine only. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" || host.startsWith("127.");
 }
 
 function forbidden(message: string): HttpProblem {

@@ -16,7 +16,7 @@ import { checkAgainstOpenApi } from "./openapi_check.ts";
 
 export const HOST = "http://127.0.0.1:9081";
 /** As a process that only this machine can reach. */
-export const LOCAL: OriginRules = { corsOrigins: [], hosts: [], localOnly: true };
+export const LOCAL: OriginRules = { corsOrigins: [], hosts: [] };
 export const VALUE_BYTES_MAX = 1_000;
 
 /** The door, and what is behind it. */

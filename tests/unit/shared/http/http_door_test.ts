@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
 import type { ErrorCode } from "../../../../shared/base/errors.ts";
+import { originRules } from "../../../../shared/http/http_settings.ts";
 import type { OriginRules } from "../../../../shared/http/protocol/origins.ts";
 import { ROUTES } from "../../../../shared/http/endpoints/routes.ts";
 import { STATUS_OF_CODE } from "../../../../shared/http/protocol/problem.ts";
@@ -440,11 +441,21 @@ Deno.test("HTTP: a name that somebody points at this machine is refused", async 
   for (const authority of ["evil.example", "evil.example:9081", "127.0.0.1.evil.example", ""]) {
     assertEquals(await asking(LOCAL, authority), 403, authority);
   }
-  // Beyond this machine programs may know it by any name; pages only by one that it has.
-  const open = { corsOrigins: [], hosts: ["kv.example"], localOnly: false };
-  assertEquals(await asking(open, "other.example"), 200);
-  assertEquals(await asking(open, "other.example", { origin: "http://other.example" }), 403);
-  assertEquals(await asking(open, "KV.example:9081", { origin: "http://kv.example" }), 200);
+  const named = { corsOrigins: [], hosts: ["kv.example"] };
+  assertEquals(await asking(named, "other.example"), 403);
+  assertEquals(await asking(named, "KV.example:9081", { origin: "http://kv.example" }), 200);
+  const any = originRules({ host: "0.0.0.0", corsOrigin: [], allowedHost: ["*"] });
+  assertEquals(await asking(any, "other.example"), 200);
+  const told = originRules({
+    host: "0.0.0.0",
+    advertiseHost: "Node1.example",
+    corsOrigin: [],
+    allowedHost: ["kv.example."],
+  });
+  for (const authority of ["node1.example:9081", "kv.example", "KV.EXAMPLE."]) {
+    assertEquals(await asking(told, authority), 200, authority);
+  }
+  assertEquals(await asking(told, "evil.example"), 403);
 });
 
 Deno.test("HTTP: CORS for the origins that were named", async () => {
