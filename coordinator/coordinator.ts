@@ -201,6 +201,7 @@ export class Coordinator {
     return coordinatorHealth(this.#membership.stats(), {
       published: this.#mapShown,
       persistFailure: this.#persistFailure,
+      minInSync: this.map.settings.minInSync,
     });
   }
 

@@ -5,13 +5,19 @@
  *
  * @module
  */
+import { whatWritesNeed, whyNotLaidOut } from "../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { MembershipStats } from "./membership/membership.ts";
 
 /** The report. */
 export function coordinatorHealth(
   stats: MembershipStats,
-  { published, persistFailure }: { published: boolean; persistFailure: string | undefined },
+  { published, persistFailure, minInSync }: {
+    published: boolean;
+    persistFailure: string | undefined;
+    /** How many in-sync copies a write needs. */
+    minInSync: number;
+  },
 ): HealthReport {
   const found = new HealthFindings();
   const { nodes, partitions } = stats;
@@ -25,13 +31,21 @@ export function coordinatorHealth(
   found.unavailable(nodes.up + nodes.leaving + nodes.unknown === 0, "no node is up");
   found.unavailable(
     awaited > 0,
-    `the new cluster is not laid out yet: ${nodes.up} of the ${awaited} nodes are there that it ` +
-      "waits for (--expect-nodes)",
+    whyNotLaidOut({ there: nodes.up, awaited, minInSync }),
   );
   found.unavailable(
     unavailable > 0 && awaited === 0,
     `${unavailable} of ${partitions} partitions have no primary` +
       (lost > 0 ? `; ${lost} of them wait for a node or an operator` : ""),
+  );
+  const { read_only_partitions: readOnly } = stats;
+  found.unavailable(
+    readOnly > 0 && readOnly === partitions && awaited === 0,
+    `writes are refused: ${whatWritesNeed(minInSync)}`,
+  );
+  found.degraded(
+    readOnly > 0 && readOnly < partitions,
+    `writes to ${readOnly} of ${partitions} partitions are refused: ${whatWritesNeed(minInSync)}`,
   );
   const { under_replicated_partitions: thin, damaged_copies: damaged } = stats;
   found.degraded(nodes.down > 0, some(nodes.down, "node is", "nodes are", "down"));
@@ -51,6 +65,7 @@ export function coordinatorHealth(
     awaited_nodes: awaited,
     unavailable_partitions: unavailable,
     lost_partitions: lost,
+    read_only_partitions: readOnly,
     under_replicated_partitions: stats.under_replicated_partitions,
     damaged_copies: stats.damaged_copies,
   });

@@ -80,7 +80,10 @@ export const COORDINATOR_SETTINGS = {
     max: REPLICATION_FACTOR_MAX,
   }),
   minInSync: optionalInteger({
-    help: "Writes are refused where fewer copies are in sync (1 in a new cluster).",
+    help:
+      "Writes are refused while fewer copies are in sync, and a new cluster is not laid out before so " +
+      "many nodes are there. By default half of the copies, rounded up: 2 of 3, 1 of 2. With 1, a " +
+      "write may be on one disk alone.",
     min: 1,
     max: REPLICATION_FACTOR_MAX,
   }),
@@ -112,7 +115,7 @@ export const COORDINATOR_SETTINGS = {
     default: REPAIR_DELAY_MS,
   }),
   expectNodes: integer({
-    help: "A new cluster is laid out when so many nodes are there.",
+    help: "A new cluster is laid out when so many nodes are there, and --min-in-sync of them.",
     min: 1,
     max: NODES_MAX,
     default: 1,

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { minInSyncDefault } from "../shared/cluster/cluster_map.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/base/limits.ts";
@@ -143,6 +144,8 @@ class LocalCluster {
       "--discovery=off",
       `--data=${coordinatorFolder}`,
       `--replication-factor=${replicationFactor}`,
+      // With one node asked for, one copy is what was asked for.
+      `--min-in-sync=${Math.min(nodes, minInSyncDefault(replicationFactor))}`,
       `--expect-nodes=${nodes}`,
     ]);
     const coordinator = formatAddress(this.#coordinator);

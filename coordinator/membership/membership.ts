@@ -60,7 +60,7 @@ export interface MembershipOptions {
   /** True where `stored` is not on disk as it is: a new cluster, or changed settings. */
   readonly changed: boolean;
   readonly repairDelayMs: number;
-  /** The first placement waits for so many nodes. */
+  /** The first placement waits for so many nodes, and for as many as a write needs. */
   readonly expectNodes: number;
   heartbeatPort(): number;
 }
@@ -76,6 +76,8 @@ export interface MembershipStats {
   unavailable_partitions: number;
   /** Of these: nobody can take over, an operator or the return of a node is needed. */
   lost_partitions: number;
+  /** Partitions that have a primary, and fewer in-sync copies than a write needs. */
+  read_only_partitions: number;
   /** Partitions with fewer in-sync copies than the replication factor. */
   under_replicated_partitions: number;
   /** Copies that were found damaged and are not replaced yet. */
@@ -116,7 +118,8 @@ export class Membership {
   constructor(options: MembershipOptions, nowMs: number) {
     const { stored, effects, log } = options;
     const { map, fresh } = stored;
-    const { leaseMs, failureTimeoutMs, heartbeatIntervalMs, replicationFactor } = map.settings;
+    const { leaseMs, failureTimeoutMs, heartbeatIntervalMs, replicationFactor, minInSync } =
+      map.settings;
     this.#options = options;
     this.#effects = effects;
     this.#log = log;
@@ -158,7 +161,8 @@ export class Membership {
       log,
       failureTimeoutMs,
       heartbeatIntervalMs,
-      expectNodes: options.expectNodes,
+      expectNodes: Math.max(options.expectNodes, minInSync),
+      minInSync,
       fresh,
       leaseGraceUntilMs: this.#leaseGraceUntilMs,
       graceUntilMs: () => this.#graceUntilMs,
@@ -375,9 +379,11 @@ export class Membership {
       damaged += member.damaged.size;
     }
     let unavailable = 0;
+    let readOnly = 0;
     let under = 0;
     for (const { primary, inSync } of this.#table.toArray()) {
       if (primary === undefined) unavailable++;
+      else if (inSync.length < this.#settings.minInSync) readOnly++;
       if (inSync.length < this.#settings.replicationFactor) under++;
     }
     return {
@@ -387,6 +393,7 @@ export class Membership {
       awaited_nodes: this.#controller.awaitedNodes,
       unavailable_partitions: unavailable,
       lost_partitions: this.#controller.lostCount,
+      read_only_partitions: readOnly,
       under_replicated_partitions: under,
       damaged_copies: damaged,
       moves: this.#table.learnerCount,

@@ -8,7 +8,11 @@
  *
  * @module
  */
-import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import {
+  type NodeId,
+  type PartitionConfig,
+  whyNotLaidOut,
+} from "../../shared/cluster/cluster_map.ts";
 import { invariant, KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
@@ -40,6 +44,8 @@ export interface ControllerPorts {
   readonly heartbeatIntervalMs: number;
   /** The first placement waits for so many nodes. */
   readonly expectNodes: number;
+  /** How many in-sync copies a write needs. */
+  readonly minInSync: number;
   /** Partitions that nobody is known to have served, as stored. */
   readonly fresh: readonly number[];
   /** Leases that the coordinator does not know of may last until then. */
@@ -376,13 +382,14 @@ export class PartitionController {
       if (presence === "unknown" || (presence === "live" && farewell === "stopping")) return;
       if (presence === "live" && farewell === "none") live++;
     }
-    const { expectNodes } = this.#ports;
+    const { expectNodes, minInSync } = this.#ports;
     if (live < expectNodes) {
       if (live === this.#awaitingLogged) return;
       this.#awaitingLogged = live;
       this.#log.info("a new cluster waits for its nodes before it is placed", {
         nodes: live,
         expected: expectNodes,
+        reason: whyNotLaidOut({ there: live, awaited: expectNodes, minInSync }),
       });
       return;
     }

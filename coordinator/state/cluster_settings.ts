@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ClusterSettings } from "../../shared/cluster/cluster_map.ts";
+import { type ClusterSettings, minInSyncDefault } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import {
   CLOCK_DRIFT_MAX,
@@ -41,13 +41,14 @@ export function clusterSettings(
     refuseChange("--partitions", wanted.partitionCount, stored.partitionCount);
     refuseChange("--cluster-name", wanted.clusterName, stored.clusterName);
   }
+  const replicationFactor = wanted.replicationFactor ?? stored?.replicationFactor ??
+    REPLICATION_FACTOR_DEFAULT;
   const settings: ClusterSettings = {
     clusterId: stored?.clusterId ?? clusterId,
     clusterName: stored?.clusterName ?? wanted.clusterName ?? "kv",
     partitionCount: stored?.partitionCount ?? wanted.partitionCount ?? PARTITIONS_DEFAULT,
-    replicationFactor: wanted.replicationFactor ?? stored?.replicationFactor ??
-      REPLICATION_FACTOR_DEFAULT,
-    minInSync: wanted.minInSync ?? stored?.minInSync ?? 1,
+    replicationFactor,
+    ...minInSyncOf(wanted, stored, replicationFactor),
     leaseMs: wanted.leaseMs ?? stored?.leaseMs ?? LEASE_MS,
     heartbeatIntervalMs: wanted.heartbeatIntervalMs ?? stored?.heartbeatIntervalMs ??
       HEARTBEAT_INTERVAL_MS,
@@ -56,6 +57,19 @@ export function clusterSettings(
   const wrong = whyContradictory(settings);
   if (wrong !== undefined) throw new KvError("bad_config", wrong);
   return settings;
+}
+
+/** What was given counts, now or at an earlier start; without it the default for so many copies. */
+function minInSyncOf(
+  wanted: WantedSettings,
+  stored: ClusterSettings | undefined,
+  replicationFactor: number,
+): Pick<ClusterSettings, "minInSync" | "minInSyncByDefault"> {
+  if (wanted.minInSync !== undefined) return { minInSync: wanted.minInSync };
+  if (stored !== undefined && stored.minInSyncByDefault !== true) {
+    return { minInSync: stored.minInSync };
+  }
+  return { minInSync: minInSyncDefault(replicationFactor), minInSyncByDefault: true };
 }
 
 /** What is wrong with settings that are each within their bounds, and what to do; or undefined. */
@@ -67,7 +81,7 @@ export function whyContradictory(settings: ClusterSettings): string | undefined 
   }
   if (minInSync > replicationFactor) {
     return `--min-in-sync (${minInSync}) must not be more than --replication-factor ` +
-      `(${replicationFactor}): no write would ever be taken`;
+      `(${replicationFactor}): no write would ever be taken; give both`;
   }
   if (leaseMs <= 2 * heartbeatIntervalMs) {
     return `--lease-ms (${leaseMs}) must be more than twice --heartbeat-interval-ms ` +

@@ -11,7 +11,11 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import {
+  type NodeId,
+  type PartitionConfig,
+  whatWritesNeed,
+} from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { isTombstone } from "../../shared/base/entry.ts";
 import { invariant, KvError, toKvError } from "../../shared/base/errors.ts";
@@ -277,7 +281,7 @@ export class Primary implements StreamOwner {
     if (inSync.length < minInSync) {
       return errorReply(
         "not_enough_replicas",
-        `${what}: ${inSync.length} copies are in sync, ${minInSync} are required`,
+        `${what}: too few copies are in sync (${inSync.length}): ${whatWritesNeed(minInSync)}`,
       );
     }
     return this.#whyFull(what);

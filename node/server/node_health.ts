@@ -6,7 +6,12 @@
  *
  * @module
  */
-import { type ClusterMap, isLaidOut } from "../../shared/cluster/cluster_map.ts";
+import {
+  type ClusterMap,
+  isLaidOut,
+  whatWritesNeed,
+  whyNoPrimary,
+} from "../../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../../shared/http/protocol/health_report.ts";
 import type { Replica } from "../replication/replica.ts";
 
@@ -29,14 +34,15 @@ export interface NodeHealthFacts {
 export function nodeHealth(facts: NodeHealthFacts): HealthReport {
   const { map, standalone, sessionUp, lease, storageFailure } = facts;
   const found = new HealthFindings();
-  const counts = countPartitions(facts.replicas, map?.settings.minInSync ?? 1);
+  const minInSync = map?.settings.minInSync ?? 1;
+  const counts = countPartitions(facts.replicas, minInSync);
   const { own, serving, waiting, read_only: readOnly, damaged } = counts;
   const self = map?.nodes.find(({ id }) => id === facts.nodeId);
 
   found.unavailable(map === undefined, "it has not joined its cluster yet");
   found.unavailable(
     map !== undefined && map.partitions.length > 0 && !isLaidOut(map),
-    "the new cluster is not laid out yet: its coordinator waits for more nodes (--expect-nodes)",
+    whyNoPrimary(map, 0),
   );
   found.unavailable(storageFailure !== undefined, `the disk refuses writes: ${storageFailure}`);
   found.unavailable(own > 0 && serving === 0, `none of its ${own} partitions can be served now`);
@@ -46,11 +52,11 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
   );
   found.unavailable(
     own > 0 && readOnly === own,
-    "too few copies are in sync: writes are refused",
+    `writes are refused: ${whatWritesNeed(minInSync)}`,
   );
   found.degraded(
     readOnly > 0 && readOnly < own,
-    `too few copies of ${readOnly} of its ${own} partitions are in sync: writes are refused`,
+    `writes to ${readOnly} of its ${own} partitions are refused: ${whatWritesNeed(minInSync)}`,
   );
   found.degraded(damaged > 0, `${damaged} of its copies are damaged`);
   if (!standalone && map !== undefined) {

@@ -50,8 +50,10 @@ export interface ClusterSettings {
   readonly clusterName: string;
   readonly partitionCount: number;
   readonly replicationFactor: number;
-  /** Writes are refused where fewer copies are in sync. */
+  /** Writes are refused while fewer copies are in sync. */
   readonly minInSync: number;
+  /** Nobody has given `minInSync`: it is {@linkcode minInSyncDefault}, and follows `replicationFactor`. */
+  readonly minInSyncByDefault?: true;
   readonly leaseMs: number;
   readonly heartbeatIntervalMs: number;
   readonly failureTimeoutMs: number;
@@ -98,12 +100,42 @@ export function isLaidOut(map: ClusterMap): boolean {
   return map.partitions.some(({ term }) => term > 0);
 }
 
+/**
+ * How many in-sync copies a write needs unless an operator says otherwise: half of the copies that were
+ * asked for, rounded up. Of three copies two, of two one, of one one.
+ */
+export function minInSyncDefault(replicationFactor: number): number {
+  return Math.ceil(replicationFactor / 2);
+}
+
 /** Why a partition cannot serve, for whoever asked for one of its keys. */
 export function whyNoPrimary(map: ClusterMap | undefined, partition: number): string {
   if (map === undefined || isLaidOut(map)) return `partition ${partition} has no primary now`;
   const there = map.nodes.filter(({ state }) => state === "up").length;
-  return "the new cluster is not laid out yet: its coordinator waits for more nodes " +
-    `(--expect-nodes), with ${there} there now`;
+  return whyNotLaidOut({ there, minInSync: map.settings.minInSync });
+}
+
+/**
+ * Why a new cluster holds no keys yet, and what to do about it.
+ *
+ * @param of `there`: nodes that are up; `awaited`: how many its coordinator waits for, if that is known
+ *   here; `minInSync`: copies that a write needs
+ */
+export function whyNotLaidOut(
+  { there, awaited, minInSync }: { there: number; awaited?: number; minInSync: number },
+): string {
+  const waits = `the new cluster is not laid out yet: ${there} ${
+    there === 1 ? "node is" : "nodes are"
+  } there, and its coordinator waits for ${awaited ?? "more"}`;
+  return there < minInSync && (awaited ?? minInSync) <= minInSync
+    ? `${waits}: ${whatWritesNeed(minInSync)}`
+    : `${waits} (--expect-nodes)`;
+}
+
+/** What is missing when too few copies are in sync for a write, and what to do about it. */
+export function whatWritesNeed(minInSync: number): string {
+  return `a write needs ${minInSync} copies in sync; start more nodes, or restart kv-coordinator ` +
+    "with --min-in-sync 1 if one copy is enough";
 }
 
 /** A node by its id. */

@@ -82,12 +82,20 @@ function isPort(value: unknown): boolean {
 
 function isSettings(value: unknown): value is { partitionCount: number } {
   if (!isObject(value)) return false;
-  const { clusterId, clusterName, partitionCount, replicationFactor, minInSync } = value;
+  const {
+    clusterId,
+    clusterName,
+    partitionCount,
+    replicationFactor,
+    minInSync,
+    minInSyncByDefault,
+  } = value;
   const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = value;
   const times = [leaseMs, heartbeatIntervalMs, failureTimeoutMs];
   return typeof clusterId === "string" && typeof clusterName === "string" &&
     isUint(partitionCount) && partitionCount > 0 && partitionCount <= PARTITIONS_MAX &&
     isUint(replicationFactor) && isUint(minInSync) &&
+    (minInSyncByDefault === undefined || minInSyncByDefault === true) &&
     times.every((ms) => typeof ms === "number" && ms > 0);
 }
 

@@ -87,7 +87,13 @@ class Bench implements AsyncDisposable {
   }
 }
 
-const FREE_PORTS = ["--port=0", "--heartbeat-port=0", "--no-cs-config", "--partitions=4"];
+const FREE_PORTS = [
+  "--port=0",
+  "--heartbeat-port=0",
+  "--no-cs-config",
+  "--partitions=4",
+  "--min-in-sync=1",
+];
 
 Deno.test("discovery on loopback: node and client find their coordinator of two by its name", async () => {
   await using bench = await Bench.make();
@@ -158,7 +164,7 @@ Deno.test("discovery across hosts: by broadcast and by multicast, kept apart by 
   }
   await using _network = network;
   await using bench = await Bench.make(network);
-  const everywhere = ["--host=0.0.0.0", "--partitions=4", "--no-cs-config"];
+  const everywhere = ["--host=0.0.0.0", "--partitions=4", "--no-cs-config", "--min-in-sync=1"];
   const secret = { KV_DISCOVERY_SECRET: SECRET };
   await bench.start("alpha", COORDINATOR, [...everywhere, "--cluster-name=alpha"]);
   await bench.start("beta", COORDINATOR, [...everywhere, "--cluster-name=beta"], secret);

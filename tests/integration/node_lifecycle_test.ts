@@ -116,7 +116,7 @@ Deno.test("kv-node that leaves waits while all others are down, and may be stopp
 });
 
 Deno.test("kv-node stops on its own where no coordinator is there to ask", async () => {
-  await using cluster = await TestCluster.start({ nodes: 1 });
+  await using cluster = await TestCluster.start({ nodes: 1, minInSync: 1 });
   await cluster.ask(0, { req_type: "put", key: "a", value: "1" });
   await cluster.coordinatorProcess.crash();
   assertEquals((await cluster.node(0).stop()).code, 0);
@@ -127,8 +127,8 @@ Deno.test("kv-node stops on its own where no coordinator is there to ask", async
 });
 
 Deno.test("kv-node refuses to join another cluster, or none, with a cluster's folder", async () => {
-  await using cluster = await TestCluster.start({ nodes: 1 });
-  await using other = await TestCluster.start({ nodes: 1 });
+  await using cluster = await TestCluster.start({ nodes: 1, minInSync: 1 });
+  await using other = await TestCluster.start({ nodes: 1, minInSync: 1 });
   await cluster.node(0).stop();
   const { host, port } = other.coordinatorAddress;
   const cases = [["--standalone"], [`--coordinator=${host}:${port}`]];

@@ -68,6 +68,7 @@ export class KvSystem implements System {
         "--no-cs-config",
         `--data=${folder}/coordinator`,
         `--expect-nodes=${nodes}`,
+        ...(nodes === 1 ? ["--min-in-sync=1"] : []),
         ...(replicationFactor === undefined ? [] : [`--replication-factor=${replicationFactor}`]),
         ...coordinatorFlags,
       ]);

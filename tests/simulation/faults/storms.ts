@@ -63,7 +63,8 @@ export const STORMS = {
   late: {
     faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 6 } },
     stormMs: 120_000,
-    shape: { replicationFactor: 3, memory: false, expectNodes: 1 },
+    // Laid out on the first node that comes; what it takes alone may be lost with it.
+    shape: { replicationFactor: 3, minInSync: 1, memory: false, expectNodes: 1 },
     workload: { ...BUSY, hotKeys: 6, pauseMsMax: 40, weakPercent: 50 },
     atomic: { pauseMsMax: 8_000 },
   },
@@ -71,7 +72,7 @@ export const STORMS = {
   losses: {
     faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 20, slowLink: 20 } },
     stormMs: 120_000,
-    shape: { replicationFactor: 3, memory: false, expectNodes: 1 },
+    shape: { replicationFactor: 3, minInSync: 1, memory: false, expectNodes: 1 },
     workload: {
       ...BUSY,
       hotKeys: 12,
@@ -147,6 +148,7 @@ export const STORMS = {
     shape: {
       partitions: 2,
       replicationFactor: 2,
+      minInSync: 1,
       repairDelayMs: 500,
       memory: false,
       expectNodes: 1,

@@ -38,6 +38,8 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Default 3. */
   readonly replicationFactor?: number;
+  /** Default: the product's, half of the copies rounded up; a lone node of three copies never gets a write. */
+  readonly minInSync?: number | undefined;
   /** Default 32, so that a test's maps are small. */
   readonly partitions?: number;
   readonly storage?: "leveldb" | "memory";
@@ -86,6 +88,7 @@ export class TestCluster implements AsyncDisposable {
     const cluster = new TestCluster(folder, {
       nodes: 3,
       replicationFactor: 3,
+      minInSync: undefined,
       partitions: 32,
       storage: "leveldb",
       coordinatorFlags: [],
@@ -165,7 +168,7 @@ export class TestCluster implements AsyncDisposable {
     if (before !== undefined && !before.process.ended) {
       throw new Error("the coordinator is still running");
     }
-    const { replicationFactor, partitions, nodes, coordinatorFlags } = this.#options;
+    const { replicationFactor, minInSync, partitions, nodes, coordinatorFlags } = this.#options;
     const process = ServerProcess.start(COORDINATOR, [
       "--host=127.0.0.1",
       `--port=${before?.address.port ?? 0}`,
@@ -175,6 +178,7 @@ export class TestCluster implements AsyncDisposable {
       `--replication-factor=${replicationFactor}`,
       `--partitions=${partitions}`,
       `--expect-nodes=${nodes}`,
+      ...(minInSync === undefined ? [] : [`--min-in-sync=${minInSync}`]),
       ...coordinatorFlags,
       ...flags,
     ], { cwd: this.folder, detached: false });

@@ -9,7 +9,7 @@ import {
 } from "@std/assert";
 import { Membership } from "../../../../coordinator/membership/membership.ts";
 import { place } from "../../../../coordinator/placement/placement.ts";
-import type { NodeId } from "../../../../shared/cluster/cluster_map.ts";
+import { type NodeId, whyNotLaidOut } from "../../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { MOVES_PER_NODE_MAX } from "../../../../shared/base/limits.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
@@ -101,11 +101,45 @@ Deno.test("Membership: with expectNodes the first placement waits for them", () 
   const waits = "a new cluster waits for its nodes before it is placed ";
   assertEquals(
     world.infos.filter((line) => line.startsWith(waits)).map((line) => line.slice(waits.length)),
-    [0, 1, 2].map((nodes) => JSON.stringify({ nodes, expected: 3 })),
+    [0, 1, 2].map((nodes) =>
+      JSON.stringify({
+        nodes,
+        expected: 3,
+        reason: whyNotLaidOut({ there: nodes, awaited: 3, minInSync: 1 }),
+      })
+    ),
   );
   world.start("c");
   assertEquals(world.membership.stats().awaited_nodes, 0);
   world.map.partitions.forEach(({ term, inSync }) => assertEquals([term, inSync.length], [1, 3]));
+});
+
+Deno.test("Membership: the first placement waits for as many nodes as a write needs", () => {
+  const world = new World({ settings: { minInSync: 2 } });
+  const a = world.start("a");
+  world.advance(1_000);
+  assertEquals(world.map.partitions[0]?.inSync, []);
+  assertEquals(world.membership.stats().awaited_nodes, 2);
+  // The first one dies at once: nobody misses what it never got.
+  world.kill(a);
+  world.advance(3_000);
+  world.start("b");
+  world.advance(1_000);
+  assertEquals(world.membership.stats().awaited_nodes, 2, "one of two is there");
+  world.start("c");
+  world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
+  assertEquals(world.membership.stats().read_only_partitions, 0);
+});
+
+Deno.test("Membership: partitions with fewer copies in sync than a write needs are counted", () => {
+  const { world, a, b } = three({ settings: { minInSync: 2 } });
+  world.kill(a);
+  world.advance(3_000);
+  assertEquals(world.membership.stats().read_only_partitions, 0, "two of three are enough");
+  world.kill(b);
+  world.advance(3_000);
+  const stats = world.membership.stats();
+  assertEquals([stats.read_only_partitions, stats.unavailable_partitions], [16, 0]);
 });
 
 Deno.test("Membership: a session is told of nothing before it is on disk", () => {

@@ -90,10 +90,33 @@ Deno.test("clusterSettings: a new cluster has the defaults where nothing is said
     partitionCount: 256,
     replicationFactor: 2,
     minInSync: 1,
+    minInSyncByDefault: true,
     leaseMs: 1_500,
     heartbeatIntervalMs: 500,
     failureTimeoutMs: 2_500,
   });
+});
+
+Deno.test("clusterSettings: a write needs half of the copies, rounded up, unless something else is given", () => {
+  const minInSync = [1, 2, 3, 4, 5].map((replicationFactor) =>
+    clusterSettings({ replicationFactor }, undefined, "id").minInSync
+  );
+  assertEquals(minInSync, [1, 1, 2, 2, 3]);
+  assertEquals(clusterSettings({}, undefined, "id").minInSync, 2);
+  const given = clusterSettings({ minInSync: 1 }, undefined, "id");
+  assertEquals(given.minInSync, 1);
+  assertEquals("minInSyncByDefault" in given, false);
+});
+
+Deno.test("clusterSettings: the default follows the copies, and what was given once stays", () => {
+  const byDefault = clusterSettings({}, undefined, "id");
+  assertEquals(clusterSettings({ replicationFactor: 1 }, byDefault, "x").minInSync, 1);
+  assertEquals(clusterSettings({ replicationFactor: 5 }, byDefault, "x").minInSync, 3);
+  assertEquals(clusterSettings({}, byDefault, "x"), byDefault);
+  const given = clusterSettings({ minInSync: 1 }, byDefault, "x");
+  assertEquals(clusterSettings({ replicationFactor: 5 }, given, "x").minInSync, 1);
+  const two = clusterSettings({ minInSync: 2 }, byDefault, "x");
+  assertThrows(() => clusterSettings({ replicationFactor: 1 }, two, "x"), KvError, "give both");
 });
 
 Deno.test("clusterSettings: a stored cluster keeps its own where nothing is said", () => {

@@ -113,6 +113,7 @@ const GOOD: MembershipStats = {
   awaited_nodes: 0,
   unavailable_partitions: 0,
   lost_partitions: 0,
+  read_only_partitions: 0,
   under_replicated_partitions: 0,
   damaged_copies: 0,
   moves: 0,
@@ -122,12 +123,14 @@ const GOOD: MembershipStats = {
   handovers_done: 0,
 };
 
+const WELL = { published: true, persistFailure: undefined, minInSync: 2 };
+
 Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   const healthOf = (
     stats: Partial<MembershipStats>,
     more: { published?: boolean; persistFailure?: string } = {},
   ) => {
-    const state = { published: true, persistFailure: undefined, ...more };
+    const state = { published: true, persistFailure: undefined, minInSync: 2, ...more };
     return coordinatorHealth({ ...GOOD, ...stats }, state).status;
   };
   assertEquals(healthOf({}), "ok");
@@ -135,6 +138,8 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   assertEquals(healthOf({ nodes: { ...GOOD.nodes, unknown: 1 } }), "degraded");
   assertEquals(healthOf({ under_replicated_partitions: 1 }), "degraded");
   assertEquals(healthOf({ damaged_copies: 1 }), "degraded");
+  assertEquals(healthOf({ read_only_partitions: 7 }), "degraded");
+  assertEquals(healthOf({ read_only_partitions: 8 }), "unavailable");
   assertEquals(healthOf({ unavailable_partitions: 1 }), "unavailable");
   assertEquals(healthOf({ nodes: { ...GOOD.nodes, up: 0, down: 3 } }), "unavailable");
   assertEquals(healthOf({}, { published: false }), "unavailable");
@@ -143,8 +148,7 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
 
 Deno.test("coordinatorHealth: what is degraded, in words for one and for several", () => {
   const reasonsOf = (stats: Partial<MembershipStats>) =>
-    coordinatorHealth({ ...GOOD, ...stats }, { published: true, persistFailure: undefined })
-      .reasons;
+    coordinatorHealth({ ...GOOD, ...stats }, WELL).reasons;
   const nodes = { ...GOOD.nodes, down: 1, unknown: 1 };
   assertEquals(reasonsOf({ nodes, damaged_copies: 1 }), [
     "1 node is down",
@@ -155,17 +159,34 @@ Deno.test("coordinatorHealth: what is degraded, in words for one and for several
     "2 nodes are down",
     "5 partitions have fewer copies than wished for",
   ]);
+  assertEquals(reasonsOf({ read_only_partitions: 8, under_replicated_partitions: 8 }), [
+    "writes are refused: a write needs 2 copies in sync; start more nodes, or restart " +
+    "kv-coordinator with --min-in-sync 1 if one copy is enough",
+    "8 partitions have fewer copies than wished for",
+  ]);
 });
 
 Deno.test("coordinatorHealth, nodeHealth: a new cluster says that it waits for nodes", () => {
   const nodes = { ...GOOD.nodes, up: 2 };
   const { status, reasons } = coordinatorHealth(
     { ...GOOD, nodes, awaited_nodes: 3, unavailable_partitions: 8, under_replicated_partitions: 8 },
-    { published: true, persistFailure: undefined },
+    WELL,
   );
   assertEquals(status, "unavailable");
-  assertStringIncludes(reasons[0] ?? "", "2 of the 3 nodes are there that it waits for");
+  assertStringIncludes(
+    reasons[0] ?? "",
+    "2 nodes are there, and its coordinator waits for 3 (--exp",
+  );
   assertEquals(reasons.some((reason) => reason.includes("have no primary")), false);
+
+  const alone = coordinatorHealth(
+    { ...GOOD, nodes: { ...GOOD.nodes, up: 1 }, awaited_nodes: 2 },
+    WELL,
+  );
+  assertStringIncludes(
+    alone.reasons[0] ?? "",
+    "1 node is there, and its coordinator waits for 2: a write needs 2 copies in sync",
+  );
 
   const config = { term: 0, primary: undefined, inSync: [], learners: [] };
   const map = { ...mapWith("up"), partitions: [config] };

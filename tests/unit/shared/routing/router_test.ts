@@ -641,7 +641,7 @@ Deno.test("Router: a request to a cluster that is not laid out yet learns what i
   assertEquals(reply?.req_type === "error" && reply.code, "unavailable");
   assertStringIncludes(
     reply?.req_type === "error" ? reply.message : "",
-    "its coordinator waits for more nodes (--expect-nodes), with 3 there now",
+    "3 nodes are there, and its coordinator waits for more (--expect-nodes)",
   );
   bench.router.close();
 });
