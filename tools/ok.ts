@@ -1,6 +1,6 @@
 /**
  * Everything that CI runs, in the order in which it finds mistakes fastest: formatting, lint, types,
- * import rules, tests. All of it runs even where an early part fails; the exit code is 1 then.
+ * import rules, forgotten promises, tests. All of it runs even where an early part fails; the exit code is 1 then.
  *
  *     deno task ok [--no-tests]
  *
@@ -19,6 +19,18 @@ const CHECKS: readonly Part[] = [
   { name: "lint", args: ["lint", "--quiet"] },
   { name: "types", args: ["check", "--quiet", "."] },
   { name: "import rules", args: ["run", "--allow-read", "tools/check_imports.ts"] },
+  {
+    name: "forgotten promises",
+    args: [
+      "run",
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      "--allow-sys",
+      "--allow-run",
+      "tools/floating_promises.ts",
+    ],
+  },
 ];
 const TESTS: Part = {
   name: "tests",

@@ -190,7 +190,7 @@ class LocalCluster {
       throw new KvError("unavailable", `${name} ${how}: ${server.lastWords()}`);
     });
     console.log(text);
-    server.status.then((status) => {
+    void server.status.then((status) => {
       if (this.#stopping) return;
       const said = status.signal === null ? `: ${server.lastWords()}` : "";
       console.error(

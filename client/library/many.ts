@@ -60,7 +60,8 @@ export async function runMany<T>(calls: Iterable<OneOfMany<T>>): Promise<ManyRes
     if (failed !== undefined) break;
     underWay++;
     bytesUnderWay += call.bytes;
-    run(call, count++);
+    // It never fails: what a call throws is in its result, or in `failed`.
+    void run(call, count++);
   }
   while (underWay > 0 && failed === undefined) await change();
   if (failed !== undefined) throw failed.reason;
