@@ -49,7 +49,8 @@ export class DenoTransport implements Transport {
       throw bindError("listen on", address, error);
     }
     const state = { closed: false };
-    acceptAll(listener, state, onStream);
+    // It ends with the listener. A defect in it is an unhandled rejection, which ends the process.
+    void acceptAll(listener, state, onStream);
     return {
       address: fromDeno(listener.addr as Deno.NetAddr),
       close() {
@@ -120,7 +121,7 @@ export class DenoTransport implements Transport {
       throw bindError("receive datagrams on", address, error);
     }
     const state = { closed: false };
-    receiveAll(socket, state, onDatagram);
+    void receiveAll(socket, state, onDatagram);
     return {
       address: fromDeno(socket.addr as Deno.NetAddr),
       send(bytes, to) {
