@@ -3,7 +3,7 @@
  *
  * - `shared/` imports no role; a role imports its own folder and `shared/`, no other role.
  * - Inside of `shared/` and of each role, a folder imports its own files and those of folders below it
- *   (see {@linkcode LAYERS}). No files import each other in a circle, types included.
+ *   (see {@linkcode LAYERS}), and says in a `README.md` what it is for. No files import each other in a circle, types included.
  * - Nothing imports a `main.ts`, a test, or a file of `tools/` or `bench/`; `tests/` may import
  *   everything else, `tools/` and `bench/` import everything but tests.
  * - A file `_private.ts` is imported from its own folder only.
@@ -207,8 +207,22 @@ async function* sourceFiles(folder: string): AsyncGenerator<string> {
   }
 }
 
-async function main(): Promise<number> {
+/** Folders of {@linkcode LAYERS} that are not there, or do not say in a README.md what they are for. */
+async function foldersWithoutReadme(): Promise<Breach[]> {
   const breaches: Breach[] = [];
+  for (const [role, layers] of Object.entries(LAYERS)) {
+    for (const folder of layers.flat()) {
+      if (folder === "") continue;
+      const file = `${role}/${folder}/README.md`;
+      const isThere = await Deno.stat(file).then(({ isFile }) => isFile, () => false);
+      if (!isThere) breaches.push({ file, what: "is missing: say what lives in this folder" });
+    }
+  }
+  return breaches;
+}
+
+async function main(): Promise<number> {
+  const breaches: Breach[] = await foldersWithoutReadme();
   let files = 0;
   const graph = new Map<string, string[]>();
   for (const folder of FOLDERS) {
