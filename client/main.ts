@@ -8,9 +8,10 @@ import { findCoordinator, parseAddress } from "../shared/discovery/coordinator_a
 import { KvError, toKvError } from "../shared/base/errors.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
+import { printError, printLine } from "../shared/program/terminal.ts";
 import { VERSION } from "../shared/base/version.ts";
 import { connectTo, discoverFromHere } from "./library/connect.ts";
-import { readTextFileIfThere } from "./library/deno_environment.ts";
+import { readTextFileIfThere } from "../shared/platform/file_text.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
 import { EXIT, exitCodeOf } from "./cli/exit_code.ts";
 import type { KvClient } from "./library/kv_client.ts";
@@ -34,10 +35,9 @@ async function main(run: ClientRun): Promise<number> {
     if (thrown instanceof Deno.errors.BrokenPipe) return EXIT.error;
     const error = toKvError(thrown);
     if (error.code === "internal") throw thrown;
-    if (config.json) console.log(JSON.stringify(errorDocument(error)));
-    else {console.error(
-        `kv-client${rest[0] === undefined ? "" : ` ${rest[0]}`}: ${errorLine(error)}`,
-      );}
+    const command = rest[0] === undefined ? "" : ` ${rest[0]}`;
+    if (config.json) printLine(JSON.stringify(errorDocument(error)));
+    else printError(`kv-client${command}: ${errorLine(error)}`);
     return exitCodeOf(error.code);
   }
 }

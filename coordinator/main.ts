@@ -17,6 +17,7 @@ import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/base/limits.ts";
 import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
+import { printLine } from "../shared/program/terminal.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
@@ -120,7 +121,7 @@ async function force({ config }: CoordinatorRun): Promise<void> {
     const holds = term === 0 && last_seq === 0
       ? "which has nothing of it"
       : `whose copy is of term ${term}, with writes up to seq ${last_seq}`;
-    console.log(`partition ${partition}: node ${node}, ${holds}`);
+    printLine(`partition ${partition}: node ${node}, ${holds}`);
   }
   if (forced.length === 0) console.log("every partition is served; nothing was done");
 }

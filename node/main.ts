@@ -6,14 +6,11 @@
  */
 import { type Clock, SystemClock } from "../shared/platform/clock.ts";
 import type { Source } from "../shared/program/config.ts";
-import {
-  CS_CONFIG_FILE,
-  describeSearch,
-  findCoordinator,
-} from "../shared/discovery/coordinator_address.ts";
+import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
 import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
 import { DenoTransport } from "../shared/platform/deno_transport.ts";
 import { discover } from "../shared/discovery/discovery.ts";
+import { readTextFileIfThere } from "../shared/platform/file_text.ts";
 import { KvError, toKvError } from "../shared/base/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
@@ -117,7 +114,7 @@ function clusterOf(
         flag: from("flag"),
         environment: from("environment"),
         configFile: from("file"),
-        readTextFile,
+        readTextFile: readTextFileIfThere,
         discover: () =>
           discover({ ...deps, interfaces: networkInterfaces }, {
             mode: config.discovery,
@@ -137,15 +134,6 @@ function clusterOf(
       );
     },
   };
-}
-
-async function readTextFile(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new KvError("bad_config", `cannot read ${CS_CONFIG_FILE}: ${error}`, { cause: error });
-  }
 }
 
 function untilToldToLeave(): Promise<"SIGUSR1"> {

@@ -59,7 +59,7 @@ const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
   /^shared\/platform\/(clock|folder_kind|folder_lock|random)\.ts$/,
-  /^shared\/program\/(log|program)\.ts$/,
+  /^shared\/program\/(log|program|terminal)\.ts$/,
   /^coordinator\/discovery\/cs_config\.ts$/,
   /^node\/storage\/leveldb\/data_folder\.ts$/,
   /^(std|tests|tools|bench)\//,

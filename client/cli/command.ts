@@ -109,8 +109,6 @@ export interface Multi {
 export interface Argument {
   readonly name: string;
   readonly optional?: boolean;
-  /** The last one may be all the rest of a line of the shell; `-` is standard input. */
-  readonly value?: boolean;
   /** The last one may be given several times. */
   readonly repeats?: boolean;
   /** What its own help says of it, where the name alone does not tell. */
@@ -191,8 +189,6 @@ export function takeArguments(
       else result = { ...result, ...readSetting(command, word.text, line.words, options) };
     } else {
       args.push(word);
-      const argument = command.arguments[args.length - 1];
-      if (argument?.value === true) line.words.extendToEnd(word);
       // After --, a dash alone is a dash and not standard input.
       if (line.options && !takesOptions) word.quoted = true;
     }

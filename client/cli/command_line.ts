@@ -5,7 +5,8 @@
  *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \b \f \u{…}) or '…' (none)
  *
  * The command's name is case-insensitive, and `_` in it is `-`. Quotes count only at the beginning
- * of a word, so that JSON needs none. Pure; it knows nothing of single commands but how many
+ * of a word, so that JSON without spaces needs none. A key or value with spaces is quoted, in every
+ * command: a word too many is refused, since nobody knows whether it was meant to be a part of the value. Pure; it knows nothing of single commands but how many
  * arguments they take.
  *
  * @module
@@ -19,16 +20,10 @@ export interface Word {
   quoted: boolean;
 }
 
-/** The words of a line, read one after the other, since a value may be all the rest of it. */
+/** The words of a line, read one after the other. */
 export interface Words {
   /** @throws {KvError} `bad_request` where a quote is not closed or not followed by a space */
   next(): Word | undefined;
-  /**
-   * Takes, in place of the last word, all of the line from where that began: the value of
-   * `PUT greeting hello world`. False where the word was quoted or the last one, where only options
-   * follow, or where words are not parts of a line.
-   */
-  extendToEnd(word: Word): boolean;
 }
 
 /** A line taken apart. */
@@ -92,14 +87,13 @@ function parseWords(line: string): ParsedLine {
 /** Words that are given one by one. */
 export function wordList(list: readonly Word[]): Words {
   let at = 0;
-  return { next: () => list[at++], extendToEnd: () => false };
+  return { next: () => list[at++] };
 }
 
 /** The words of a text line. */
 export class LineWords implements Words {
   readonly #line: string;
   #at = 0;
-  #lastBegin = 0;
 
   constructor(line: string) {
     this.#line = line;
@@ -109,7 +103,6 @@ export class LineWords implements Words {
     const line = this.#line;
     let begin = this.#at;
     while (begin < line.length && isSpace(line, begin)) begin++;
-    this.#lastBegin = begin;
     this.#at = begin;
     if (begin >= line.length) return undefined;
     const quote = line[begin];
@@ -125,15 +118,6 @@ export class LineWords implements Words {
     while (end < line.length && !isSpace(line, end)) end++;
     this.#at = end;
     return { text: line.slice(begin, end), quoted: false };
-  }
-
-  extendToEnd(word: Word): boolean {
-    const after = this.#line.slice(this.#at).replace(/^[ \t]+/, "");
-    if (word.quoted || after === "" || after.startsWith("--")) return false;
-    word.text = this.#line.slice(this.#lastBegin).replace(/[ \t]+$/, "");
-    word.quoted = true;
-    this.#at = this.#line.length;
-    return true;
   }
 }
 

@@ -5,28 +5,33 @@
  */
 import { KvError } from "../../shared/base/errors.ts";
 import { syncFolder } from "../../shared/platform/file_document_store.ts";
+import { escapeControls, printError } from "../../shared/program/terminal.ts";
 import type { CommandIo, Progress, WholeFile } from "./command.ts";
-import { readTextFileIfThere } from "../library/deno_environment.ts";
+import { readTextFileIfThere } from "../../shared/platform/file_text.ts";
 import { systemReason } from "./output.ts";
 import { startProgressBar } from "./progress_bar.ts";
 
 const encoder = new TextEncoder();
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The bytes that are written for data: at a terminal, without what could control it. */
+function shownBytes(data: string | Uint8Array, to: { isTerminal(): boolean }): Uint8Array {
+  if (to.isTerminal()) {
+    return encoder.encode(escapeControls(typeof data === "string" ? data : lenient.decode(data)));
+  }
+  return typeof data === "string" ? encoder.encode(data) : data;
+}
 
 /** @param commandsFromInput whether the commands themselves are read from standard input */
 export function denoIo(commandsFromInput: boolean): CommandIo {
   let shown: Progress | undefined;
   return {
-    write: (data) =>
-      writeAll(
-        Deno.stdout,
-        typeof data === "string" ? encoder.encode(data) : data,
-        "standard output",
-      ),
+    write: (data) => writeAll(Deno.stdout, shownBytes(data, Deno.stdout), "standard output"),
     note(text) {
       // The bar is a line that has not ended; what is said stands below it.
       shown?.stop();
       shown = undefined;
-      console.error(text);
+      printError(text);
     },
     input: commandsFromInput ? undefined : standardInput(),
     async openRead(path) {
@@ -129,7 +134,7 @@ async function readAt(file: Deno.FsFile, at: number, length: number): Promise<Ui
 
 /** A line from the terminal; Ctrl-D is an empty one. */
 async function askAtTerminal(question: string): Promise<string> {
-  await writeAll(Deno.stderr, encoder.encode(question), "standard error");
+  await writeAll(Deno.stderr, shownBytes(question, Deno.stderr), "standard error");
   const buffer = new Uint8Array(1024);
   const count = await Deno.stdin.read(buffer) ?? 0;
   return new TextDecoder().decode(buffer.subarray(0, count)).trim();

@@ -78,8 +78,7 @@ function commandArgument(
   { name, field, optional }: WordField & { optional: boolean },
 ): Argument {
   const label = argumentLabel(name);
-  // The only kind that may be all the rest of a line, or come from standard input.
-  if (name === "value" && field.form === "text") return { name: label, optional, value: true };
+  if (name === "value" && field.form === "text") return { name: label, optional };
   const { summary = "", fallback } = field.about ?? {};
   // A time has no default here: without it another option says when, or nothing changes.
   const more = field.form === "duration"

@@ -206,7 +206,7 @@ async function runDeleteMatching(args: readonly Word[], context: CommandContext)
       `Take away ${count(keys)} key${keys === 1 ? "" : "s"}? (yes/no) `,
       signal,
     );
-    if (answer !== "yes") throw notDone("delete-matching");
+    if (!isYes(answer)) throw notDone("delete-matching");
   }
   await deleteWith(
     "delete-matching",
@@ -227,12 +227,16 @@ async function runFlushAll(_: readonly Word[], context: CommandContext): Promise
     const keys = await client.count({ timeoutMs: settings.timeoutMs, signal });
     const { clusterName } = (await client.clusterMap()).settings;
     const about = `Take away ALL ${count(keys)} keys of the cluster ${clusterName}? (yes/no) `;
-    if (await io.ask(about, signal) !== "yes") throw notDone("flush-all");
+    if (!isYes(await io.ask(about, signal))) throw notDone("flush-all");
     const again = `There is no way back. Type the cluster's name, ${clusterName}: `;
     if (await io.ask(again, signal) !== clusterName) throw notDone("flush-all");
   }
   await deleteWith("flush-all", context, (options) => client.flushAll(options));
   return EXIT.ok;
+}
+
+function isYes(answer: string): boolean {
+  return /^y(es)?$/i.test(answer);
 }
 
 function notDone(what: string): KvError {

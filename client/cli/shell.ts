@@ -45,9 +45,12 @@ export interface History {
   lines: readonly string[];
 }
 
+/** Said after a first Ctrl-C that found nothing to stop and nothing to discard. */
+const HOW_TO_LEAVE = "(Ctrl-C again, Ctrl-D or exit leaves)";
+
 /**
- * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or
- * empties the line; where there is neither, it ends the shell.
+ * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or drops
+ * the line, as in other shells; only a second one in a row at an empty prompt ends the shell.
  */
 export function runShell(session: Session, io: CommandIo, history: History): Promise<number> {
   return new Promise((resolve) => {
@@ -63,6 +66,8 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
     io.ask = (question, signal) => askAt(terminal, question, signal);
     let running: AbortController | undefined;
     let left = false;
+    /** The last thing that was typed is a Ctrl-C at an empty prompt. */
+    let toldHowToLeave = false;
     const waiting: string[] = [];
 
     const leave = async () => {
@@ -86,18 +91,22 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
 
     terminal.on("history", (lines) => history.lines = [...lines]);
     terminal.on("line", (line) => {
+      toldHowToLeave = false;
       waiting.push(line);
       void runNext();
     });
     terminal.on("SIGINT", () => {
       waiting.length = 0;
       if (running !== undefined) return running.abort();
-      // Nothing to stop and nothing to discard: the user wants to go.
-      if (terminal.line === "") return terminal.close();
-      process.stdout.write("\n");
-      // Kill the line as Ctrl-E Ctrl-U would, and begin anew.
-      terminal.write(null, { ctrl: true, name: "e" });
-      terminal.write(null, { ctrl: true, name: "u" });
+      const wasEmpty = terminal.line === "";
+      if (wasEmpty && toldHowToLeave) return terminal.close();
+      toldHowToLeave = wasEmpty;
+      process.stdout.write(wasEmpty ? `\n${HOW_TO_LEAVE}\n` : "\n");
+      if (!wasEmpty) {
+        // Kill the line as Ctrl-E Ctrl-U would, and begin anew.
+        terminal.write(null, { ctrl: true, name: "e" });
+        terminal.write(null, { ctrl: true, name: "u" });
+      }
       terminal.prompt();
     });
     terminal.on("close", () => {

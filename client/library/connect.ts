@@ -27,7 +27,8 @@ import { Router } from "../../shared/routing/router.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 import type { KvClientOptions } from "../calls/call.ts";
-import { environment, readTextFileIfThere } from "./deno_environment.ts";
+import { environment } from "./deno_environment.ts";
+import { readTextFileIfThere } from "../../shared/platform/file_text.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
 

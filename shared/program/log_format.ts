@@ -5,6 +5,7 @@
  * @module
  */
 import type { LogFields } from "../platform/logger.ts";
+import { escapeControls } from "./terminal.ts";
 
 /** Levels, the least important first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -51,17 +52,17 @@ export function jsonLine(record: LogRecord): string {
     category: record.category,
     event: record.event,
   };
-  return toJson({ ...own, ...record.fields, ...own });
+  return escapeControls(toJson({ ...own, ...record.fields, ...own }));
 }
 
 function fieldText(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
-  if (typeof value === "string" && /^[^\s"=\p{Cc}]+$/u.test(value)) return value;
-  return toJson(value);
+  const isWord = typeof value === "string" && /^[^\s"=\p{Cc}]+$/u.test(value);
+  return escapeControls(isWord ? value : toJson(value));
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\p{Cc}+/gu, " ");
+  return escapeControls(text.replace(/\p{Cc}+/gu, " "));
 }
 
 function toJson(value: unknown): string {

@@ -10,6 +10,7 @@ import { KvError } from "../base/errors.ts";
 import { helpText } from "./help_text.ts";
 import { type Log, LOG_SETTINGS, startLog } from "./log.ts";
 import type { Logger } from "../platform/logger.ts";
+import { printError } from "./terminal.ts";
 import { VERSION } from "../base/version.ts";
 
 /** Exit codes of the programs; scripts rely on them. */
@@ -90,8 +91,8 @@ async function runLoaded<S extends Settings>(
 /** Says on standard error what went wrong. @returns the exit code */
 function report(name: string, error: unknown, debug: boolean): number {
   const expected = error instanceof KvError && error.code !== "internal";
-  if (expected) console.error(`${name}: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`);
-  if (!expected || debug) console.error(error);
+  if (expected) printError(`${name}: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`);
+  if (!expected || debug) printError(Deno.inspect(error));
   return expected && error.code === "bad_config" ? EXIT_BAD_CONFIG : EXIT_FAILED;
 }
 
@@ -102,7 +103,7 @@ function report(name: string, error: unknown, debug: boolean): number {
 export function exitOnDefect(name: string): void {
   const exit = (error: unknown) => {
     console.error(`${name}: internal error, stopping; please report this:`);
-    console.error(error);
+    printError(Deno.inspect(error));
     Deno.exit(EXIT_DEFECT);
   };
   globalThis.addEventListener("error", (event) => {

@@ -151,11 +151,25 @@ Deno.test("Session runs each data command and says how it ended", async () => {
   }
 });
 
-Deno.test("Session takes values with spaces, quotes and JSON as they stand", async () => {
+Deno.test("Session refuses a word too many, in every command and syntax of words", async () => {
+  const bench = new Bench();
+  for (const line of ["put a b c", "get a b", "delete a b", "append a b c", "set a b c --ttl 1m"]) {
+    const [code, printed] = await bench.line(line);
+    assertEquals([code, /required .*; quote a key or value with spaces\n$/.test(printed)], [
+      2,
+      true,
+    ], printed);
+  }
+  assertEquals((await bench.line("put:a:b c"))[0], 0);
+  assertEquals(await bench.line("get:a"), [0, "b c\n"]);
+});
+
+Deno.test("Session takes values with quotes, and JSON, as they stand; with spaces they are quoted", async () => {
   const bench = new Bench();
   const table: [line: string, value: string][] = [
-    ["PUT k hello  big world ", "hello  big world"],
-    ['PUT k {"a": 1, "b": [2]}', '{"a": 1, "b": [2]}'],
+    ['PUT k "hello  big world" ', "hello  big world"],
+    [`PUT k '{"a": 1, "b": [2]}'`, '{"a": 1, "b": [2]}'],
+    ['PUT k {"a":1,"b":[2]}', '{"a":1,"b":[2]}'],
     ['PUT k "a b"', "a b"],
     [String.raw`PUT k "line\nline"`, "line\nline"],
     ['put:k:{"a": "x:y"}', '{"a": "x:y"}'],
@@ -165,7 +179,7 @@ Deno.test("Session takes values with spaces, quotes and JSON as they stand", asy
     ['PUT k "--json"', "--json"],
     ['PUT k "-"', "-"],
     ["PUT k it's", "it's"],
-    ["PUT k значение 🎉", "значение 🎉"],
+    [`PUT k "значение 🎉"`, "значение 🎉"],
     ["PUT k v --acks primary", "v"],
   ];
   for (const [line, value] of table) {
@@ -323,7 +337,7 @@ Deno.test("Session runs the operations of the table with their options", async (
     ["decrement a 1.5", 2, /^not_an_integer: decrement: BY must be .*; given "1.5"\n$/],
     ["increment-float a x", 2, /^not_a_float: increment-float: BY must be a number; given "x"\n$/],
     ["increment a", 1, /^not_an_integer: increment: the value of "a" /],
-    ["append a 1 and more", 0, "14\n"],
+    ['append a "1 and more"', 0, "14\n"],
     ["append-value a !", 0, "15\n"],
     ["set-range a 0 30", 0, "15\n"],
     ["get a", 0, "30.51 and more!\n"],

@@ -76,21 +76,3 @@ Deno.test("commandName is the same in any case, with dashes or underscores", () 
   assertEquals(commandName("LIST_NODES"), "list-nodes");
   assertEquals(commandName("list-Nodes"), "list-nodes");
 });
-
-Deno.test("LineWords.extendToEnd takes the rest of the line as it stands", () => {
-  const table: [line: string, expected: string | undefined][] = [
-    ["a  b \t", "a  b"],
-    [`{"a": 1, "b": 2}`, `{"a": 1, "b": 2}`],
-    [`it's "open`, `it's "open`],
-    ["a", undefined],
-    ["a ", undefined],
-    [`"a" b`, undefined],
-    ["a --acks all", undefined],
-  ];
-  for (const [line, expected] of table) {
-    const words = new LineWords(line);
-    const word = words.next() ?? { text: "", quoted: false };
-    assertEquals(words.extendToEnd(word) ? word.text : undefined, expected, line);
-    if (expected !== undefined) assertEquals(words.next(), undefined);
-  }
-});
