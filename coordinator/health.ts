@@ -7,7 +7,7 @@
  */
 import { whatWritesNeed, whyNotLaidOut } from "../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../shared/http/protocol/health_report.ts";
-import type { MembershipStats } from "./membership/membership.ts";
+import { type MembershipStats, NOBODY_REGISTERED } from "./membership/membership.ts";
 
 /** The report. */
 export function coordinatorHealth(
@@ -28,7 +28,9 @@ export function coordinatorHealth(
     persistFailure !== undefined,
     `the cluster's map cannot be written: ${persistFailure}`,
   );
-  found.unavailable(nodes.up + nodes.leaving + nodes.unknown === 0, "no node is up");
+  const { nobody_registered: nobody } = stats;
+  found.unavailable(nobody, NOBODY_REGISTERED);
+  found.unavailable(!nobody && nodes.up + nodes.leaving + nodes.unknown === 0, "no node is up");
   found.unavailable(
     awaited > 0,
     whyNotLaidOut({ there: nodes.up, awaited, minInSync }),
@@ -50,7 +52,7 @@ export function coordinatorHealth(
   const { under_replicated_partitions: thin, damaged_copies: damaged } = stats;
   found.degraded(nodes.down > 0, some(nodes.down, "node is", "nodes are", "down"));
   found.degraded(
-    nodes.unknown > 0,
+    nodes.unknown > 0 && !nobody,
     some(nodes.unknown, "node has", "nodes have", "not reported yet"),
   );
   found.degraded(
@@ -63,6 +65,7 @@ export function coordinatorHealth(
     nodes,
     partitions,
     awaited_nodes: awaited,
+    nobody_registered: nobody,
     unavailable_partitions: unavailable,
     lost_partitions: lost,
     read_only_partitions: readOnly,

@@ -18,7 +18,8 @@
  * - Reports count only with the partition's present term, and from the session on which the node that
  *   may make them is registered.
  * - Nothing is decided about a node in the first failure timeout after the coordinator's start, or
- *   after it was itself stopped for a while: it cannot know who was silent.
+ *   after it was itself stopped for a while: it cannot know who was silent. Nor before the first node
+ *   has registered after a start: the coordinator's folder may have been moved, and all nodes serve.
  *
  * Time per event is proportional to what it touches, not to partitions or nodes.
  *
@@ -50,6 +51,11 @@ import { PartitionTable } from "../state/partition_table.ts";
 import { checkRegistration } from "./registration.ts";
 import { STORED_FORMAT, type StoredCluster } from "../state/stored_cluster.ts";
 
+/** What is said to an operator, in the log, by health and in answer to an order. */
+export const NOBODY_REGISTERED =
+  "no node has registered with this coordinator since it started: the nodes are down, or they serve " +
+  "and look for their coordinator at another address (--coordinator, cs_config.txt)";
+
 /** What the state machine is given. */
 export interface MembershipOptions {
   readonly effects: Effects;
@@ -74,6 +80,8 @@ export interface MembershipStats {
   awaited_nodes: number;
   /** Partitions without a primary. */
   unavailable_partitions: number;
+  /** Since its start, and for a failure timeout, no node has registered: nothing is known of any. */
+  nobody_registered: boolean;
   /** Of these: nobody can take over, an operator or the return of a node is needed. */
   lost_partitions: number;
   /** Partitions that have a primary, and fewer in-sync copies than a write needs. */
@@ -114,6 +122,9 @@ export class Membership {
   /** Maps before this epoch may name another lease. */
   #settingsEpoch = 0;
   #lastTickMs: number;
+  /** When a coordinator of a cluster that has nodes began to wait for the first of them. */
+  #awaitsFirstSinceMs: number | undefined;
+  #nobodyRegistered = false;
 
   constructor(options: MembershipOptions, nowMs: number) {
     const { stored, effects, log } = options;
@@ -142,6 +153,7 @@ export class Membership {
     this.#table = table;
     this.#publisher = publisher;
     this.#restoreMembers(nowMs);
+    if (members.size > 0) this.#awaitsFirstSinceMs = nowMs;
     const mover = this.#mover = new Mover({
       members,
       table,
@@ -193,6 +205,8 @@ export class Membership {
       });
       return refusal;
     }
+    this.#awaitsFirstSinceMs = undefined;
+    this.#nobodyRegistered = false;
     const member = known ?? newMember(infoOf(message), "live", nowMs);
     const restarted = known !== undefined && message.incarnation > known.info.incarnation;
     if (known === undefined) this.#members.set(member.id, member);
@@ -252,6 +266,7 @@ export class Membership {
     const member = this.#members.get(message.node);
     const known = member !== undefined && member.instance === message.instance &&
       member.info.incarnation === message.incarnation;
+    if (known) member.heardMs = nowMs;
     if (!known || member.presence !== "live") {
       const session = over ?? (known ? member.session : undefined);
       if (session !== undefined && !this.#dismissed.has(session)) {
@@ -311,6 +326,9 @@ export class Membership {
    * @throws {KvError} `bad_request` or `unavailable`
    */
   force(partition: number | undefined, node: NodeId | undefined, nowMs: number): Forced[] {
+    if (this.#awaitsFirstSinceMs !== undefined) {
+      throw new KvError("unavailable", `force: ${NOBODY_REGISTERED}`);
+    }
     return this.#controller.force(partition, node, nowMs);
   }
 
@@ -343,6 +361,10 @@ export class Membership {
       this.#graceUntilMs = nowMs + failureTimeoutMs;
     }
     this.#lastTickMs = nowMs;
+    if (this.#awaitsFirstSinceMs !== undefined) {
+      this.#awaitFirst(this.#awaitsFirstSinceMs, nowMs);
+      return;
+    }
     if (nowMs >= this.#graceUntilMs) {
       for (const member of this.#members.values()) {
         if (member.presence === "down") continue;
@@ -355,6 +377,19 @@ export class Membership {
     this.#mover.tick(nowMs);
     this.#controller.settle(nowMs);
     this.#checkFarewells(nowMs);
+  }
+
+  /**
+   * Whoever knows of nobody judges nobody: the nodes may be down, or serve and look for their coordinator
+   * elsewhere. There is nobody who could take over from them anyway.
+   */
+  #awaitFirst(sinceMs: number, nowMs: number): void {
+    const { failureTimeoutMs } = this.#settings;
+    this.#graceUntilMs = nowMs + failureTimeoutMs;
+    this.#publisher.flush(nowMs);
+    if (this.#nobodyRegistered || nowMs < sinceMs + failureTimeoutMs) return;
+    this.#nobodyRegistered = true;
+    this.#log.warn(NOBODY_REGISTERED, { nodes: this.#members.size });
   }
 
   /** The map given to {@linkcode Effects.persist} is on disk. */
@@ -392,6 +427,7 @@ export class Membership {
       partitions: this.#table.size,
       awaited_nodes: this.#controller.awaitedNodes,
       unavailable_partitions: unavailable,
+      nobody_registered: this.#nobodyRegistered,
       lost_partitions: this.#controller.lostCount,
       read_only_partitions: readOnly,
       under_replicated_partitions: under,

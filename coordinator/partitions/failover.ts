@@ -93,7 +93,8 @@ export function judge(of: Case, nowMs: number): Verdict {
   const copy = of.copy(primary);
   if (isHot(copy)) return shrink(of, primary, copy, nowMs);
   if (copy.presence === "unknown" && !copy.stale) {
-    return { lost: false, waitUntilMs: copy.lastSeenMs + of.failureTimeoutMs };
+    const silentMs = copy.lastSeenMs + of.failureTimeoutMs;
+    return { lost: false, waitUntilMs: Math.max(silentMs, of.graceUntilMs) };
   }
   return elect(of, nowMs);
 }

@@ -438,6 +438,18 @@ export class PartitionController {
     if (nowMs < until) {
       throw new KvError("unavailable", "force: an old lease may still last; try again in seconds");
     }
+    for (const id of config.inSync) {
+      const other = this.#members.get(id);
+      if (id === member.id || other === undefined || other.presence === "live") continue;
+      if (nowMs >= other.heardMs + this.#ports.failureTimeoutMs) continue;
+      throw new KvError(
+        "unavailable",
+        `force: partition ${partition} may still be served by ${
+          this.#nodeText(id)
+        }: its heartbeats ` +
+          "come, although it cannot register; stop it, or mend its way to the coordinator",
+      );
+    }
     const held = member.held.get(partition);
     this.#log.error("an operator made a copy primary that may lack acknowledged writes", {
       partition,

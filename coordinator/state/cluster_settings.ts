@@ -9,8 +9,10 @@ import { KvError } from "../../shared/base/errors.ts";
 import {
   CLOCK_DRIFT_MAX,
   FAILURE_TIMEOUT_MS,
+  FRAME_BYTES_MAX,
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
+  mapBytesMax,
   PARTITIONS_DEFAULT,
   REPLICATION_FACTOR_DEFAULT,
 } from "../../shared/base/limits.ts";
@@ -79,6 +81,16 @@ export function whyContradictory(settings: ClusterSettings): string | undefined 
   if ((partitionCount & (partitionCount - 1)) !== 0) {
     return `--partitions must be a power of two, such as 256; given ${partitionCount}`;
   }
+  const mapBytes = mapBytesMax(partitionCount, replicationFactor);
+  if (mapBytes > FRAME_BYTES_MAX) {
+    let fits = partitionCount;
+    while (mapBytesMax(fits, replicationFactor) > FRAME_BYTES_MAX) fits /= 2;
+    return `--partitions ${partitionCount} with --replication-factor ${replicationFactor} can make a ` +
+      `cluster map of ${inMiB(mapBytes)}, and a message holds ${
+        inMiB(FRAME_BYTES_MAX)
+      }; with so many ` +
+      `copies at most ${fits} partitions`;
+  }
   if (minInSync > replicationFactor) {
     return `--min-in-sync (${minInSync}) must not be more than --replication-factor ` +
       `(${replicationFactor}): no write would ever be taken; give both`;
@@ -95,6 +107,10 @@ export function whyContradictory(settings: ClusterSettings): string | undefined 
       `drift apart by ${CLOCK_DRIFT_MAX * 100} %`;
   }
   return undefined;
+}
+
+function inMiB(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 function refuseChange(flag: string, wanted: unknown, stored: unknown): void {

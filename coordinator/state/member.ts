@@ -40,6 +40,8 @@ export interface Member {
   released: boolean;
   /** Last heartbeat or registration, on the coordinator's monotonic clock; or its own start. */
   lastSeenMs: number;
+  /** Last heartbeat of its last known process, also while it does not count as live. */
+  heardMs: number;
   /** When its present process registered for the first time. */
   registeredMs: number;
   /** No lease of this node outlives this moment, whatever process of it holds one. */
@@ -70,6 +72,7 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     farewell: "none",
     released: false,
     lastSeenMs: nowMs,
+    heardMs: -Infinity,
     registeredMs: nowMs,
     leaseUntilMs: nowMs,
     downSinceMs: nowMs,

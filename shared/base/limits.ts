@@ -122,6 +122,10 @@ export const TERM_MAX = 2 ** 32 - 2;
 export const REPLICATION_FACTOR_DEFAULT = 3;
 export const REPLICATION_FACTOR_MAX = 16;
 export const NODES_MAX = 1_000;
+/** Of a cluster map as JSON: what a partition, each of its copies, and a node take at most. */
+export const MAP_PARTITION_BYTES = 90;
+export const MAP_COPY_BYTES = 19;
+export const MAP_NODE_BYTES = 1_730;
 export const VNODES_DEFAULT = 150;
 /** Relative capacity of a node: the range in which placement uses it. */
 export const WEIGHT_DEFAULT = 1;
@@ -396,6 +400,10 @@ invariant(
   FRAME_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 + 64 * KIB,
   "a frame holds a value as base64",
 );
+invariant(
+  mapBytesMax(PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT) <= FRAME_BYTES_MAX,
+  "a frame holds the map of as many partitions as there may be, with the usual copies",
+);
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
 invariant(
   LANE_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
@@ -479,3 +487,12 @@ invariant(
     RESP_ARGUMENTS_MAX * RESP_ARGUMENT_OVERHEAD_BYTES < RESP_COMMAND_BYTES_MAX,
   "a command holds a value, or as many arguments as it may have",
 );
+
+/**
+ * The most bytes that a cluster map takes in a frame, or a change of all of it. While copies move, a partition has up
+ * to twice as many as are asked for: those that it had, and those that are being filled.
+ */
+export function mapBytesMax(partitionCount: number, replicationFactor: number): number {
+  const partitionBytes = MAP_PARTITION_BYTES + 2 * replicationFactor * MAP_COPY_BYTES;
+  return partitionCount * partitionBytes + NODES_MAX * MAP_NODE_BYTES;
+}

@@ -132,6 +132,8 @@ Deno.test("clusterSettings: refuses what is fixed or contradictory, and says wha
     [{ clusterName: "x" }, SETTINGS, /--cluster-name is fixed/],
     [{ partitionCount: 100 }, undefined, /power of two/],
     [{ minInSync: 4 }, undefined, /--min-in-sync \(4\)/],
+    [{ partitionCount: 65_536, replicationFactor: 16 }, undefined, /at most 16384 partitions/],
+    [{ replicationFactor: 4 }, { ...SETTINGS, partitionCount: 65_536 }, /at most 32768 partitions/],
     [{ heartbeatIntervalMs: 750 }, undefined, /--lease-ms \(1500\) must be more than twice/],
     [{ failureTimeoutMs: 1_600 }, undefined, /--failure-timeout-ms \(1600\) must be at least 1658/],
     [{ leaseMs: 2_400 }, SETTINGS, /--failure-timeout-ms \(2500\)/],

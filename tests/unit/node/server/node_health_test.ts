@@ -111,6 +111,7 @@ const GOOD: MembershipStats = {
   nodes: { up: 3, down: 0, leaving: 0, unknown: 0 },
   partitions: 8,
   awaited_nodes: 0,
+  nobody_registered: false,
   unavailable_partitions: 0,
   lost_partitions: 0,
   read_only_partitions: 0,
@@ -138,6 +139,7 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   assertEquals(healthOf({ nodes: { ...GOOD.nodes, unknown: 1 } }), "degraded");
   assertEquals(healthOf({ under_replicated_partitions: 1 }), "degraded");
   assertEquals(healthOf({ damaged_copies: 1 }), "degraded");
+  assertEquals(healthOf({ nobody_registered: true }), "unavailable");
   assertEquals(healthOf({ read_only_partitions: 7 }), "degraded");
   assertEquals(healthOf({ read_only_partitions: 8 }), "unavailable");
   assertEquals(healthOf({ unavailable_partitions: 1 }), "unavailable");
