@@ -14,7 +14,7 @@ import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { toErrorReply } from "../shared/wire/error_reply.ts";
-import { KvError, toKvError } from "../shared/base/errors.ts";
+import { failureOf, KvError } from "../shared/base/errors.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
@@ -313,8 +313,8 @@ export class Coordinator {
         if (!this.#closed) this.#membership.persisted(epoch, this.#now());
       },
       (error) => {
-        this.#persistFailure = toKvError(error).message;
-        if (!this.#closed) this.#membership.persistFailed(epoch, toKvError(error), this.#now());
+        this.#persistFailure = failureOf(error).message;
+        if (!this.#closed) this.#membership.persistFailed(epoch, failureOf(error), this.#now());
       },
     );
   }
@@ -490,7 +490,7 @@ async function readMap(store: DocumentStore): Promise<unknown | undefined> {
   try {
     return await store.read();
   } catch (error) {
-    const { code, message } = toKvError(error);
+    const { code, message } = failureOf(error);
     if (code !== "corrupt") throw error;
     throw new KvError(
       code,

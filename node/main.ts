@@ -11,7 +11,7 @@ import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts
 import { DenoTransport } from "../shared/platform/deno_transport.ts";
 import { discover } from "../shared/discovery/discovery.ts";
 import { readTextFileIfThere } from "../shared/platform/file_text.ts";
-import { KvError, toKvError } from "../shared/base/errors.ts";
+import { failureOf, KvError } from "../shared/base/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
@@ -130,7 +130,7 @@ function clusterOf(
           said = search;
           use(found.address);
         },
-        (error) => fail(toKvError(error)),
+        (error) => fail(failureOf(error)),
       );
     },
   };

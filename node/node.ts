@@ -16,7 +16,7 @@ import {
   whyNoPrimary,
 } from "../shared/cluster/cluster_map.ts";
 import type { Connection } from "../shared/wire/connection.ts";
-import { invariant, KvError, toKvError } from "../shared/base/errors.ts";
+import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   HOUSEKEEPING_INTERVAL_MS,
@@ -46,14 +46,19 @@ import { errorReply } from "../shared/operations/operation.ts";
 import { type GroupCommit, NO_STATE, PartitionStore } from "./storage/partition_store.ts";
 import type { OpenedPartitions } from "./storage/partition_store.ts";
 import { PeerLink } from "./replication/peer_link.ts";
+import { CLEAR, noteClearFailure } from "./replication/follower.ts";
 import type { Primary } from "./replication/primary.ts";
 import { ReadConfirmations } from "./requests/read_confirmations.ts";
 import { Replica, type ReplicaOwner } from "./replication/replica.ts";
+import { Retries } from "./replication/retries.ts";
 import { replicaStats } from "./server/replica_stats.ts";
 import { ReportOutbox } from "./replication/report_outbox.ts";
 import { TransferPacer } from "./replication/transfer_pacer.ts";
 import { ConnectionUpstream } from "./replication/upstream_connection.ts";
 import type { ReplyTo } from "./requests/write_queue.ts";
+
+/** How many of the things that fail again and again `stats` lists. */
+const STATS_RETRIES_MAX = 16;
 
 /** What a node is given. */
 export interface NodeDeps {
@@ -86,6 +91,8 @@ export class Node {
   coordinator: CoordinatorLink | undefined;
   /** Told of each committed change of a key. */
   onCommitted: (partition: number, key: string) => void = () => {};
+  /** Told when the database has rows that cannot be read, and are to be deleted. */
+  onNeedsRepair: (error: KvError) => void = () => {};
   /** Told when this node has stopped being the primary of a partition. */
   onPrimaryLost: (partition: number) => void = () => {};
   readonly #deps: NodeDeps;
@@ -99,9 +106,12 @@ export class Node {
   readonly #upstreams = new Map<Connection, ConnectionUpstream>();
   readonly #confirmations: ReadConfirmations;
   readonly #outbox: ReportOutbox;
+  readonly #retries: Retries;
   /** Since when a replica here has not been a member. */
   readonly #surplusSinceMs = new Map<number, number>();
   readonly #clearing = new Set<number>();
+  /** What could not be deleted, and is to be when it is due. */
+  readonly #clearAgain: (() => void)[] = [];
   readonly #aligned = new AlignmentCounts();
   readonly #pictures: BackupSnapshots;
   readonly #housekeeping: Scrubber;
@@ -128,6 +138,7 @@ export class Node {
       primary: (partition) => this.#replicas.get(partition)?.primary,
       ask: (node, message) => this.#links.get(node)?.send(message),
     });
+    const retries = this.#retries = new Retries(log, () => clock.monotonicMs());
     const minInSync = () => this.#map?.settings.minInSync ?? 1;
     this.#owner = {
       self: options.nodeId,
@@ -155,11 +166,13 @@ export class Node {
       confirmReads: (partition) => this.#confirmations.want(partition),
       committed: (partition, key) => this.onCommitted(partition, key),
       aligned: (node, entries, full) => this.#aligned.note(node, entries, full),
+      retries,
+      needsRepair: (error) => this.onNeedsRepair(error),
       transfers: new TransferPacer(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
     this.#housekeeping = new Scrubber({
-      log,
+      retries,
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
     });
@@ -168,7 +181,8 @@ export class Node {
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       primary: (partition) => this.#replicas.get(partition)?.primary,
-      onDamaged: (partition, error) => this.#replicas.get(partition)?.onDamaged(error) ?? true,
+      onDamaged: (partition, error) =>
+        this.#replicas.get(partition)?.onReadFailed("scan", error) ?? true,
     });
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
@@ -411,6 +425,7 @@ export class Node {
     for (const [node, link] of this.#links) {
       if (wanted.has(node)) continue;
       this.#links.delete(node);
+      this.#owner.transfers.forget(node);
       link.close();
     }
     for (const node of wanted) {
@@ -503,13 +518,29 @@ export class Node {
         if (map !== undefined && config !== undefined) this.#adopt(partition, config, map.epoch);
         this.#updateLinks();
       };
-      replica.store.clear().then(done, (error) => {
-        this.#deps.log.error("a surplus copy could not be deleted", {
-          partition,
-          error: toKvError(error).message,
-        });
-      });
+      this.#clearStore(replica.store, done);
     }
+    for (const clear of this.#clearAgain.splice(0)) clear();
+    // So is a copy that is to be filled anew, also if it is named primary by now, so that nobody asks it.
+    for (const { store, follower, partition } of this.#replicas.values()) {
+      if (store.isClearing && this.#retries.isDue(CLEAR, partition)) follower.beginWithNothing();
+    }
+  }
+
+  /** Deletes a copy; if that fails, again with a later call of `#clearSurplus`. */
+  #clearStore(store: PartitionStore, done: () => void): void {
+    const { partition } = store;
+    const again = () => {
+      if (this.#retries.isDue(CLEAR, partition)) this.#clearStore(store, done);
+      else this.#clearAgain.push(again);
+    };
+    store.clear().then(() => {
+      this.#retries.forget(partition);
+      done();
+    }, (error) => {
+      noteClearFailure(this.#owner, partition, failureOf(error));
+      this.#clearAgain.push(again);
+    });
   }
 
   // Time.
@@ -547,6 +578,11 @@ export class Node {
   /** The next partition that has its turn. */
   #keepHouse(): void {
     const count = this.#map?.partitions.length ?? 0;
+    const { again } = this.#housekeeping;
+    if (again !== undefined && this.#replicas.get(again.partition) === again) {
+      this.#housekeeping.visit(again);
+      return;
+    }
     for (let looked = 0; looked < count; looked++) {
       const replica = this.#replicas.get(this.#housekeepingCursor);
       this.#housekeepingCursor = (this.#housekeepingCursor + 1) % count;
@@ -588,6 +624,12 @@ export class Node {
         queued_bytes: queuedBytes,
       })),
       storage_failure: this.#deps.queue.failure?.message,
+      retries: this.#retries.shown().slice(0, STATS_RETRIES_MAX).map((retry) => ({
+        what: retry.what,
+        partition: retry.partition,
+        attempts: retry.attempts,
+        error: retry.error,
+      })),
     };
   }
 
@@ -602,6 +644,7 @@ export class Node {
       lease: this.hasLease,
       replicas: this.#replicas.values(),
       storageFailure: this.#deps.queue.failure?.message,
+      retries: this.#retries.shown(),
     });
   }
 
@@ -614,6 +657,7 @@ export class Node {
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
     for (const link of this.#links.values()) link.close();
+    this.#owner.transfers.close();
     this.#pictures.closeAll();
     this.#links.clear();
     await this.#deps.queue.close();

@@ -8,7 +8,7 @@
 import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
-import { KvError, toKvError } from "../shared/base/errors.ts";
+import { failureOf, KvError } from "../shared/base/errors.ts";
 import { HTTP_STOP_GRACE_MS, STOP_GRACE_MS, STOP_POLL_MS } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -284,8 +284,19 @@ export class NodeRuntime {
     this.#session?.close();
     this.#router.close();
     this.server.close();
-    await this.node.close();
-    await this.#folder.close();
+    // What cannot be written any more must not keep the folder locked and its database open.
+    let failure: unknown;
+    try {
+      await this.node.close();
+    } catch (error) {
+      failure = error;
+    }
+    try {
+      await this.#folder.close();
+    } catch (error) {
+      failure ??= error;
+    }
+    if (failure !== undefined) throw failure;
   }
 
   #begin(options: NodeRuntimeOptions): void {
@@ -372,7 +383,7 @@ export class NodeRuntime {
         joinCluster: ({ settings }, done) => {
           folder.joinCluster(settings.clusterId, settings.partitionCount).then(
             () => done(undefined),
-            (error) => done(toKvError(error)),
+            (error) => done(failureOf(error)),
           );
         },
         onMap: (map) => this.#adopt(map),
@@ -400,7 +411,7 @@ async function listenOnFirstFree(
     try {
       return await transport.listen(address, onStream);
     } catch (error) {
-      inUse = toKvError(error);
+      inUse = failureOf(error);
       if (inUse.code !== "address_in_use") throw inUse;
     }
   }

@@ -7,7 +7,7 @@
 import type { Program, Values } from "../shared/program/config.ts";
 import { parseAddress } from "../shared/discovery/coordinator_address.ts";
 import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
-import { toKvError } from "../shared/base/errors.ts";
+import { failureOf } from "../shared/base/errors.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   DRAIN_TIMEOUT_MS,
@@ -194,6 +194,6 @@ function whyNoAddress(coordinator: string | undefined): string | undefined {
     if (coordinator !== undefined) parseAddress(coordinator, "--coordinator");
     return undefined;
   } catch (error) {
-    return toKvError(error).message;
+    return failureOf(error).message;
   }
 }

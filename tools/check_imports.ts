@@ -80,7 +80,7 @@ export interface Breach {
 }
 
 /** The text without its comments; strings that look like one do not matter here. */
-function withoutComments(source: string): string {
+export function withoutComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
 }
 
@@ -192,7 +192,8 @@ export function realWorldOf(file: string, source: string): string[] {
   });
 }
 
-async function* sourceFiles(folder: string): AsyncGenerator<string> {
+/** All TypeScript files of a folder, in order. */
+export async function* sourceFiles(folder: string): AsyncGenerator<string> {
   const entries: Deno.DirEntry[] = [];
   try {
     for await (const entry of Deno.readDir(folder)) entries.push(entry);

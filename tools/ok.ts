@@ -1,6 +1,6 @@
 /**
  * Everything that CI runs, in the order in which it finds mistakes fastest: formatting, lint, types,
- * import rules, forgotten promises, tests. All of it runs even where an early part fails; the exit code is 1 then.
+ * import rules, error rules, forgotten promises, tests. All of it runs even where an early part fails; the exit code is 1 then.
  *
  *     deno task ok [--no-tests]
  *
@@ -19,6 +19,7 @@ const CHECKS: readonly Part[] = [
   { name: "lint", args: ["lint", "--quiet"] },
   { name: "types", args: ["check", "--quiet", "."] },
   { name: "import rules", args: ["run", "--allow-read", "tools/check_imports.ts"] },
+  { name: "error rules", args: ["run", "--allow-read", "tools/check_errors.ts"] },
   {
     name: "forgotten promises",
     args: [

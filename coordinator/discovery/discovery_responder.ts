@@ -11,7 +11,7 @@
 import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock.ts";
 import { decodePacket, encodePacket } from "../../shared/discovery/discovery_packet.ts";
 import { DISCOVERY_GROUP, type DiscoveryMode } from "../../shared/discovery/discovery_settings.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import { DISCOVERY_JOIN_MS, NONCE_CHARACTERS_MAX } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
@@ -82,7 +82,7 @@ export class DiscoveryResponder {
         { shared: true },
       );
     } catch (error) {
-      const reason = toKvError(error).message;
+      const reason = failureOf(error).message;
       deps.log.warn("not to be found by discovery", { port: options.port, reason });
       return responder;
     }

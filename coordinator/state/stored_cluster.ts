@@ -12,7 +12,7 @@ import {
   type NodeId,
   type PartitionConfig,
 } from "../../shared/cluster/cluster_map.ts";
-import { KvError, toKvError } from "../../shared/base/errors.ts";
+import { KvError, messageOf } from "../../shared/base/errors.ts";
 import { isClusterMap } from "../../shared/cluster/map_shape.ts";
 
 /** The layout of {@linkcode StoredCluster}. */
@@ -75,7 +75,7 @@ export function parseStoredCluster(document: unknown): StoredCluster {
   } catch (error) {
     throw new KvError(
       "corrupt",
-      `the cluster map on disk is damaged (${toKvError(error).message}); put back a copy of it`,
+      `the cluster map on disk is damaged (${messageOf(error)}); put back a copy of it`,
       { cause: error },
     );
   }

@@ -6,7 +6,7 @@
  * @module
  */
 import { isTombstone } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import { EXPIRY_SWEEP_MS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { isLaneKey } from "../requests/request_dedup.ts";
@@ -50,7 +50,7 @@ export class ExpirySweep {
       primary.nextExpiryMs = 0;
       primary.expirySwept = true;
       this.#log.warn("expired entries could not be looked for", {
-        error: toKvError(error).message,
+        error: failureOf(error).message,
       });
     }).finally(() => {
       this.#reading = false;

@@ -10,14 +10,17 @@
  * @module
  */
 import { isTombstone } from "../../shared/base/entry.ts";
-import { KvError, toKvError } from "../../shared/base/errors.ts";
+import { KvError } from "../../shared/base/errors.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
-import type { Logger } from "../../shared/platform/logger.ts";
 import type { Replica } from "../replication/replica.ts";
+import type { Retries } from "../replication/retries.ts";
+
+/** Its name among what is tried again. */
+const SCRUB = "read a copy through";
 
 /** What it calls. */
 export interface ScrubberPorts {
-  readonly log: Logger;
+  readonly retries: Retries;
   wallMs(): number;
   /** How long a tombstone is kept at least. */
   readonly tombstoneKeepMs: number;
@@ -27,6 +30,8 @@ export interface ScrubberPorts {
 export class Scrubber {
   readonly #ports: ScrubberPorts;
   #busy = false;
+  /** The one that could not be read through: it is looked after again before others have their turn. */
+  #failed: Replica | undefined;
   /** Partitions read through since the start. */
   scrubbed = 0;
   tombstonesDropped = 0;
@@ -35,15 +40,22 @@ export class Scrubber {
     this.#ports = ports;
   }
 
+  /** Whom it has to look after again; nobody who has become another copy since. */
+  get again(): Replica | undefined {
+    const replica = this.#failed;
+    return replica?.isSettled === true ? replica : undefined;
+  }
+
   /** Looks after one partition, unless another one is being looked after. */
   visit(replica: Replica): void {
     if (this.#busy || !replica.isSettled) return;
     this.#busy = true;
-    this.#visit(replica).catch((error) => {
-      this.#ports.log.warn("a partition could not be read through", {
-        partition: replica.partition,
-        error: toKvError(error).message,
-      });
+    this.#visit(replica).then(() => {
+      this.#failed = undefined;
+      this.#ports.retries.ended(SCRUB, replica.partition);
+    }, (error) => {
+      this.#failed = replica;
+      replica.onReadFailed(SCRUB, error);
     }).finally(() => {
       this.#busy = false;
     });
@@ -54,7 +66,8 @@ export class Scrubber {
     this.scrubbed++;
     if (!replica.isSettled) return;
     if (!sound) {
-      replica.onDamaged(
+      replica.onReadFailed(
+        SCRUB,
         new KvError("corrupt", "the partition's data does not agree with its digest"),
       );
       return;

@@ -12,7 +12,7 @@
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import { applyDelta, checkInvariants, type ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
-import { type ErrorCode, isErrorCode, KvError, toKvError } from "../../shared/base/errors.ts";
+import { type ErrorCode, isErrorCode, KvError, messageOf } from "../../shared/base/errors.ts";
 import {
   CONNECT_TIMEOUT_MS,
   SESSION_BACKOFF_MS,
@@ -329,7 +329,7 @@ export class CoordinatorSession {
       map = applyDelta(this.#map, delta);
       if (map !== undefined) checkInvariants(map);
     } catch (error) {
-      this.#deps.log.error("a change of the map is not a map", { error: toKvError(error).message });
+      this.#deps.log.error("a change of the map is not a map", { error: messageOf(error) });
       map = undefined;
     }
     if (map === undefined) this.#askForMap("a change of the map does not fit the map");

@@ -12,7 +12,7 @@
 import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX, HEARTBEATS_REMEMBERED } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { type Message, whyInvalid } from "../../shared/wire/messages.ts";
@@ -146,7 +146,7 @@ export class HeartbeatSender {
       (error: unknown) => {
         // The session carries the heartbeats meanwhile; the next registration tries again.
         this.#binding = false;
-        this.#log.warn("no UDP socket for heartbeats", { error: toKvError(error).message });
+        this.#log.warn("no UDP socket for heartbeats", { error: failureOf(error).message });
       },
     );
   }

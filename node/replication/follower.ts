@@ -12,18 +12,26 @@
  */
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
-import { InvariantError, KvError, toKvError } from "../../shared/base/errors.ts";
+import { failureOf, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
   ALIGN_CHUNK_BYTES,
   ALIGN_CHUNK_ROWS,
   ALIGN_HELD_BYTES_MAX,
   ALIGN_SUSPECTS_MAX,
+  READ_FAILURE_MS_MAX,
+  READ_FAILURES_MAX,
 } from "../../shared/base/limits.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+
+/** What it does that may fail and is tried again: their names among these. */
+const VERIFY = "compare the data with its digest";
+const SEARCH = "look for unacknowledged keys";
+const FOLLOW = "take what the primary sends";
+export const CLEAR = "delete a copy that is to be filled anew";
 
 /** A stream from the primary. */
 interface Stream {
@@ -83,8 +91,12 @@ export class Follower {
   #lacksAll = false;
   /** No alignment was begun and not ended: the recent writes are those of the data. */
   #whole = true;
-  /** Told when the copy finds its own data damaged. */
-  onDamaged: (error: unknown) => void = () => {};
+  /** Told when a read of the copy's own data fails. */
+  onReadFailed: (what: string, error: unknown) => void = () => {};
+  /** Told when everything has been deleted. */
+  onCleared: () => void = () => {};
+  /** The copy's own data is being read through, since it differs from its primary's. */
+  #verifying = false;
 
   /** @param clean whether everything in the store is committed (an empty one, or a former primary's) */
   constructor(
@@ -171,7 +183,7 @@ export class Follower {
     if (this.damaged) {
       // A member of the set keeps what it has until it is out of it; then it begins with nothing.
       if (message.config.inSync.includes(this.#ports.self)) return;
-      this.#beginWithNothing();
+      this.beginWithNothing();
     } else if (this.#lacksAll) this.#sayInfo(stream, undefined);
     else if (this.#uncommitted !== undefined) {
       const keys = new Set(this.#uncommitted.map(({ key }) => key));
@@ -194,6 +206,7 @@ export class Follower {
     this.#store.keysBeyond(this.#store.state.commitSeq, ALIGN_SUSPECTS_MAX).then(
       (keys) => {
         if (this.#search !== search) return;
+        this.#ports.retries.ended(SEARCH, this.partition);
         search.ended = true;
         search.keys = keys;
         if (this.#stream?.state === "asked" && !this.damaged && !this.#lacksAll) {
@@ -202,28 +215,33 @@ export class Follower {
       },
       (error) => {
         if (this.#search === search) this.#search = undefined;
-        this.#fail(error);
+        this.#fail(SEARCH, error);
       },
     );
   }
 
-  /** Deletes everything, then answers whatever question stands. */
-  #beginWithNothing(): void {
+  /** Deletes everything, then answers whatever question stands. A deletion that failed goes on. */
+  beginWithNothing(): void {
     if (this.#clearing) return;
+    const { retries } = this.#ports;
     this.#clearing = true;
     this.#store.clear().then(
       () => {
         this.#clearing = false;
+        retries.forget(this.partition);
         this.damaged = false;
         this.#lacksAll = false;
         this.#uncommitted = [];
         this.#search = undefined;
         this.#recent.reset(0);
         if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
+        this.onCleared();
       },
       (error) => {
         this.#clearing = false;
-        this.#fail(error);
+        const failure = failureOf(error);
+        noteClearFailure(this.#ports, this.partition, failure);
+        if (this.#stream !== undefined) this.#refuse(this.#stream, failure.message);
       },
     );
   }
@@ -294,7 +312,7 @@ export class Follower {
       if (stream.held === undefined) this.#takeWrites(stream, taken);
       else this.#hold(stream, taken, bytesOf(taken));
     } catch (error) {
-      this.#fail(error);
+      this.#fail(FOLLOW, error);
       return;
     }
     if (stream.state === "level") this.#committed(commitSeq);
@@ -401,7 +419,7 @@ export class Follower {
         } else if (message.full) this.#takeFullChunk(stream, message);
         else this.#takeChunk(stream, message);
       } catch (error) {
-        this.#fail(error);
+        this.#fail(FOLLOW, error);
         return;
       }
     }
@@ -454,7 +472,7 @@ export class Follower {
         stream.working = false;
         this.#chunkTaken(stream);
         this.#work(stream);
-      }).catch((error) => this.#fail(error));
+      }).catch((error) => this.#fail(FOLLOW, error));
     };
     sweep(chunk.after);
   }
@@ -487,6 +505,7 @@ export class Follower {
     this.#recent.reset(lastSeq);
     this.#whole = true;
     this.#forgetCommitted();
+    this.#ports.retries.ended(FOLLOW, this.partition);
     this.#store.flush();
     this.#store.whenWritten(() => {
       stream.durable = true;
@@ -529,12 +548,17 @@ export class Follower {
     if (state.count === message.count && state.digest === message.digest) return;
     const { count, digest } = state;
     const { partition } = this;
+    // It takes longer than a digest takes to come again.
+    if (this.#verifying) return;
+    this.#verifying = true;
     this.#ports.log.error("this copy differs from its primary", { partition, seq: message.seq });
     // Whose fault is it? A copy that does not agree with itself is filled anew; else the primary looks.
     this.#store.verify().then((sound) => {
-      if (this.#stream !== stream) return;
-      if (!sound) this.#fail(new KvError("corrupt", "the copy does not agree with its own digest"));
-      else {
+      this.#verifying = false;
+      this.#ports.retries.ended(VERIFY, partition);
+      if (!sound) {
+        this.#fail(VERIFY, new KvError("corrupt", "the copy does not agree with its own digest"));
+      } else if (this.#stream === stream) {
         upstream.send({
           req_type: "digest_differs",
           p: partition,
@@ -544,7 +568,10 @@ export class Follower {
           digest,
         });
       }
-    }, (error) => this.#fail(error));
+    }, (error) => {
+      this.#verifying = false;
+      this.#fail(VERIFY, error);
+    });
   }
 
   #current(upstream: Upstream, id: number): Stream | undefined {
@@ -571,17 +598,26 @@ export class Follower {
     });
   }
 
-  #fail(error: unknown): void {
-    // A defect of ours is no refusal.
-    if (error instanceof InvariantError) throw error;
-    const failure = toKvError(error);
-    if (failure.code === "corrupt") {
-      this.damaged = true;
-      this.onDamaged(error);
-    }
+  #fail(what: string, error: unknown): void {
+    const failure = failureOf(error);
+    this.onReadFailed(what, error);
     const stream = this.#stream;
     if (stream !== undefined) this.#refuse(stream, failure.message);
   }
+}
+
+/**
+ * A copy could not be deleted. That is tried again when its primary asks again; but what can never be read
+ * is never deleted, unless the database is repaired.
+ */
+export function noteClearFailure(
+  { retries, nowMs, needsRepair }: Pick<ReplicaPorts, "retries" | "nowMs" | "needsRepair">,
+  partition: number,
+  failure: KvError,
+): void {
+  const { attempts, sinceMs } = retries.failed(CLEAR, partition, failure);
+  const lasts = attempts >= READ_FAILURES_MAX && nowMs() - sinceMs >= READ_FAILURE_MS_MAX;
+  if (isDamage(failure) || lasts) needsRepair(failure);
 }
 
 function bytesOf(entries: readonly Entry[]): number {

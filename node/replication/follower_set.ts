@@ -13,9 +13,6 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../shared/base/limits.ts";
 import { FollowerStream, type StreamOwner } from "./follower_stream.ts";
 
-/** A stream that was refused begins again after so long. */
-const STREAM_RETRY_MS = 100;
-
 /** All copies but the primary's own. */
 export class FollowerSet {
   readonly #owner: StreamOwner;
@@ -98,13 +95,13 @@ export class FollowerSet {
     }
     const before = this.#streams;
     this.#streams = next;
-    for (const stream of before) if (!next.includes(stream)) stream.stop();
+    for (const stream of before) if (!next.includes(stream)) stream.end();
     for (const stream of next) if (!before.includes(stream)) stream.start();
   }
 
   /** This node is not primary any more. */
   stop(): void {
-    for (const stream of this.#streams) stream.stop();
+    for (const stream of this.#streams) stream.end();
     this.#streams = [];
   }
 
@@ -135,7 +132,7 @@ export class FollowerSet {
     const { commitSeq } = this.#owner.store.state;
     for (const stream of this.#streams) {
       stream.tellCommit(commitSeq);
-      if (stream.state === "down" && nowMs - stream.startedMs >= STREAM_RETRY_MS) stream.start();
+      if (stream.state === "down" && stream.isDue(nowMs)) stream.start();
       const silentMs = nowMs - stream.progressMs;
       if (!stream.behind || silentMs <= REPLICA_ACK_TIMEOUT_MS) continue;
       // A learner holds up no writes, but takes one of the few places for transfers to its node.
@@ -154,12 +151,15 @@ export class FollowerSet {
     }
   }
 
-  /** Asks those that have everything whether they hold the same. */
+  /**
+   * Asks those that are level whether they hold the same. The question is in the stream, behind the writes
+   * that it is about, so that it meets a copy that holds exactly those, however many are under way.
+   */
   compareDigests(): void {
     const { config: { term }, store, partition, ports } = this.#owner;
     const { lastSeq, count, digest } = store.state;
-    for (const { node, stream, behind } of this.#streams) {
-      if (behind) continue;
+    for (const { node, stream, state } of this.#streams) {
+      if (state !== "level") continue;
       ports.downstream.send(node, {
         req_type: "digest",
         p: partition,

@@ -11,13 +11,14 @@
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { failureOf, isDamage, KvError } from "../../shared/base/errors.ts";
 import { ALIGN_CHUNK_BYTES, ALIGN_CHUNK_ROWS } from "../../shared/base/limits.ts";
 import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
+import { retryDelayMs } from "./retries.ts";
 
 /** Pieces that may be under way to a copy that writes wait for; to another, one. */
 const CHUNKS_UNDER_WAY_MAX = 4;
@@ -37,8 +38,8 @@ export interface StreamOwner {
   onStreamAdvanced(stream: FollowerStream): void;
   /** The copy can only be filled as a learner. */
   onHopeless(stream: FollowerStream): void;
-  /** Reading this node's own data failed. */
-  onReadFailed(error: unknown): void;
+  /** A read of this node's own data failed; true if the data is damaged and others take over. */
+  onReadFailed(what: string, error: unknown): boolean;
 }
 
 /** One other copy, as its primary sees it. */
@@ -78,6 +79,8 @@ export class FollowerStream {
    * same work again and again, and writes would wait for it for ever.
    */
   #refused = false;
+  /** How often in a row the stream has ended by a refusal or a failed read, without being level. */
+  #failures = 0;
   #resume: (() => void) | undefined;
 
   constructor(owner: StreamOwner, node: NodeId) {
@@ -113,12 +116,18 @@ export class FollowerStream {
     this.#send({ req_type: "align_query", p: partition, config, epoch, stream: this.#stream });
   }
 
-  /** The connection is gone, or the copy left the configuration. */
+  /** The connection is gone, or the stream cannot go on. */
   stop(): void {
     if (!this.behind) this.progressMs = this.#owner.ports.nowMs();
     this.state = "down";
     this.#resume = undefined;
     this.ackedSeq = 0;
+  }
+
+  /** This node fills the copy no more. */
+  end(): void {
+    this.stop();
+    this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
   }
 
   /** A new term of the same primary. A stream that stands goes on; a question is asked again. */
@@ -156,6 +165,8 @@ export class FollowerStream {
     if (this.state !== "level") {
       this.state = "level";
       this.forceFull = false;
+      this.#failures = 0;
+      this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
       this.#owner.ports.aligned(this.node, this.#entriesSent, this.#full);
     }
     if (seq > this.ackedSeq) this.ackedSeq = seq;
@@ -167,6 +178,9 @@ export class FollowerStream {
     if (message.stream !== this.#stream) return;
     this.stop();
     this.#refused = true;
+    this.#failures++;
+    const why = new KvError("unavailable", `refused: ${message.reason}`);
+    this.#owner.ports.retries.failed(this.#filling, this.#owner.partition, why);
     if (message.hopeless === true) this.#owner.onHopeless(this);
   }
 
@@ -230,12 +244,23 @@ export class FollowerStream {
   }
 
   /**
-   * What the copy lacks cannot be read now. It is asked again with a later tick, and sent it then;
-   * but damage does not mend itself.
+   * What the copy lacks cannot be read now. Unless others take over, it is asked again with a later tick,
+   * and sent then what can be read.
    */
   #onReadFailed(error: unknown): void {
-    if (toKvError(error).code !== "corrupt") this.stop();
-    this.#owner.onReadFailed(error);
+    if (this.#owner.onReadFailed(this.#filling, error)) return;
+    this.stop();
+    this.#failures++;
+  }
+
+  /** Its name among what is tried again. */
+  get #filling(): string {
+    return `fill the copy on ${this.node}`;
+  }
+
+  /** Whether a stream that is down may begin again: at once at first, then less and less often. */
+  isDue(nowMs: number): boolean {
+    return nowMs - this.startedMs >= retryDelayMs(Math.max(this.#failures, 1));
   }
 
   /** Sends what this node has, or has not, of the given keys, piece by piece; then goes on. */
@@ -282,7 +307,8 @@ export class FollowerStream {
       },
       (error) => {
         if (stream === this.#stream && this.state === "aligning") this.#onReadFailed(error);
-        else this.#owner.onReadFailed(error);
+        else if (isDamage(error)) this.#owner.onReadFailed(this.#filling, error);
+        else failureOf(error);
       },
     );
   }

@@ -18,7 +18,7 @@ import {
 } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { isTombstone } from "../../shared/base/entry.ts";
-import { invariant, KvError, toKvError } from "../../shared/base/errors.ts";
+import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
   GROUP_BYTES_SURE,
   GROUP_WIRE_BYTES_MAX,
@@ -67,6 +67,9 @@ import { type InFlight, inFlightBytes, type ReplyTo, WriteQueue } from "../reque
  */
 export type Phase = "aligning" | "serving" | "draining" | "drained" | "stopped";
 
+/** Its name among what is tried again. */
+const VERIFY = "compare the data with its digest";
+
 /** A partition, at its primary. */
 export class Primary implements StreamOwner {
   readonly partition: number;
@@ -78,8 +81,8 @@ export class Primary implements StreamOwner {
   phase: Phase = "aligning";
   /** After a drain, or while damaged: the lease does not count until the term has changed. */
   leaseBarred = false;
-  /** Set by the owner: this node found its data damaged. */
-  onDamaged: (error: unknown) => boolean = () => false;
+  /** Set by the owner: a read of this node's data failed. True if it is damaged and others take over. */
+  onReadFailed: (what: string, error: unknown) => boolean = () => false;
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
   readonly lanes = new LaneAges();
@@ -89,6 +92,8 @@ export class Primary implements StreamOwner {
   expirySwept = true;
   /** How often a copy was found to differ. */
   divergences = 0;
+  /** This node's own data is being read through, since a copy differs from it. */
+  #verifying = false;
   readonly #copies = new FollowerSet(this);
   readonly #writes: WriteQueue;
   /** Requests that came while not serving. */
@@ -587,15 +592,29 @@ export class Primary implements StreamOwner {
       ours: { count, digest },
     });
     this.divergences++;
+    // Another copy that differs meanwhile says so again with its next digest.
+    if (this.#verifying) return;
+    this.#verifying = true;
     this.store.verify().then((sound) => {
+      this.#verifying = false;
       if (this.phase === "stopped") return;
+      this.ports.retries.ended(VERIFY, this.partition);
       if (!sound) {
-        this.onDamaged(new KvError("corrupt", "the copy does not agree with its own digest"));
+        this.onReadFailed(
+          VERIFY,
+          new KvError("corrupt", "the copy does not agree with its own digest"),
+        );
         return;
       }
+      // It may have become another stream, or another copy's; what runs now is not broken off for it.
+      const stands = this.stream(from) === stream && stream.stream === message.stream;
+      if (!stands || stream.state !== "level") return;
       stream.forceFull = true;
       stream.start();
-    }, (error) => this.onReadFailed(error));
+    }, (error) => {
+      this.#verifying = false;
+      this.onReadFailed(VERIFY, error);
+    });
   }
 
   /** Whether all entries that are not deleted are live, as far as is known. */
@@ -613,20 +632,15 @@ export class Primary implements StreamOwner {
     return this.#propose(request, [change], wallMs, writeReply(0), () => {});
   }
 
-  /** Asks level copies to compare, when nothing is in flight. */
+  /** Asks level copies to compare. */
   compareDigests(): void {
-    const { lastSeq, commitSeq } = this.store.state;
-    if (this.phase === "serving" && lastSeq === commitSeq) this.#copies.compareDigests();
-  }
-
-  onReadFailed(error: unknown): void {
-    this.onDamaged(error);
+    if (this.phase === "serving") this.#copies.compareDigests();
   }
 
   /** A read of this node's own data failed: others take over where there are any. */
   #readFailed(error: unknown, request: KeyRequest, reply: ReplyTo): void {
-    const failure = toKvError(error);
-    if (failure.code === "corrupt" && this.onDamaged(error)) {
+    const failure = failureOf(error);
+    if (isDamage(error) && this.onReadFailed(request.req_type, error)) {
       this.phase = "stopped";
       this.#waitForService(request, reply);
       return;

@@ -8,7 +8,8 @@
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { isLive, isTombstone } from "../../shared/base/entry.ts";
-import { invariant, toKvError } from "../../shared/base/errors.ts";
+import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
+import { READ_FAILURE_MS_MAX, READ_FAILURES_MAX } from "../../shared/base/limits.ts";
 import type {
   KeyRequest,
   Message,
@@ -56,7 +57,8 @@ export class Replica {
     this.#recent = new RecentWrites(store.state.lastSeq, owner.recentWritesMax);
     const clean = store.state.lastSeq === store.state.commitSeq;
     this.follower = new Follower(owner, store, this.#recent, clean);
-    this.follower.onDamaged = (error) => this.onDamaged(error);
+    this.follower.onReadFailed = (what, error) => this.onReadFailed(what, error);
+    this.follower.onCleared = () => this.#takeRole();
     this.follower.damaged = damaged;
   }
 
@@ -104,38 +106,53 @@ export class Replica {
     this.epoch = epoch;
     const { self } = this.#owner;
     if (config.primary === self) {
-      if (this.primary !== undefined) {
+      if (this.primary === undefined) this.#takeRole();
+      else {
         this.primary.onConfig(config, epoch);
         if (this.damaged && config.term !== before?.term) this.#onStillDamaged(this.primary);
-        return;
       }
-      this.follower.leaveStream("this copy is the primary now");
-      // The last copy serves what can be read of it, and says `corrupt` of the rest.
-      if (this.damaged && config.inSync.length > 1) {
-        this.#reportDamaged();
-        return;
-      }
-      this.#owner.log.debug("primary of a partition", {
-        partition: this.partition,
-        term: config.term,
-      });
-      const { lastSeq } = this.store.state;
-      if (!this.follower.isWhole || this.#recent.lastSeq !== lastSeq) this.#recent.reset(lastSeq);
-      const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
-      primary.onDamaged = (error) => this.onDamaged(error);
-      this.primary = primary;
       return;
     }
     const stepping = this.primary;
     if (stepping !== undefined) {
       this.primary = undefined;
       stepping.stepDown(this.#owner.notPrimary(this.partition));
+      this.#owner.retries.forget(this.partition);
       this.follower.afterPrimary();
     }
     if (this.follower.primary !== undefined && this.follower.primary !== config.primary) {
       this.follower.leaveStream("this copy knows another primary");
     }
     if (this.damaged && this.isInSync && config.term !== before?.term) this.#reportDamaged();
+    if (!this.isMember) this.#owner.retries.forget(this.partition);
+  }
+
+  /** Becomes the primary, if the configuration says so and the copy is in a state for it. */
+  #takeRole(): void {
+    const { config, epoch } = this;
+    if (config?.primary !== this.#owner.self || this.primary !== undefined) return;
+    this.follower.leaveStream("this copy is the primary now");
+    // An operator may have forced it. What is half deleted is nobody's truth: with nothing, then, once
+    // that is done.
+    if (this.store.isClearing) {
+      this.follower.beginWithNothing();
+      return;
+    }
+    // The last copy serves what can be read of it, and says `corrupt` of the rest.
+    if (this.damaged && config.inSync.length > 1) {
+      this.#reportDamaged();
+      return;
+    }
+    this.#owner.log.debug("primary of a partition", {
+      partition: this.partition,
+      term: config.term,
+    });
+    const { lastSeq } = this.store.state;
+    if (!this.follower.isWhole || this.#recent.lastSeq !== lastSeq) this.#recent.reset(lastSeq);
+    this.#owner.retries.forget(this.partition);
+    const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
+    primary.onReadFailed = (what, error) => this.onReadFailed(what, error);
+    this.primary = primary;
   }
 
   /** A request for a key of this partition. */
@@ -167,7 +184,9 @@ export class Replica {
           return;
         }
       } catch (error) {
-        this.onDamaged(error);
+        // Passed on; damage besides is seen to.
+        if (isDamage(error)) this.onReadFailed(request.req_type, error);
+        else failureOf(error);
       }
     }
     reply(this.#owner.notPrimary(this.partition));
@@ -210,8 +229,8 @@ export class Replica {
           });
         },
         (error) => {
-          const failure = toKvError(error);
-          if (failure.code === "corrupt") this.onDamaged(error);
+          const failure = failureOf(error);
+          if (isDamage(error)) this.onReadFailed("scan_partition", error);
           reply(errorReply(failure.code, `scan_partition: ${failure.message}`));
         },
       );
@@ -334,16 +353,38 @@ export class Replica {
   }
 
   /**
-   * The data of this copy is damaged. True where other copies will take over, so that requests
-   * should wait; false where this one is the last, and goes on with what can be read.
+   * A read of this copy's data failed: the one place where it is decided whether that is damage, for which
+   * the copy is given up, or something that may be over with the next attempt. Only `corrupt` is damage, and
+   * what has failed in each of many attempts over a long time.
+   *
+   * @param what was being done, and will be tried again
+   * @returns true if the data is damaged and other copies take over, so that requests should wait; false if
+   * it is not, or if this copy is the last and goes on with what can be read
    */
-  onDamaged(error: unknown): boolean {
+  onReadFailed(what: string, error: unknown): boolean {
+    if (isDamage(error)) return this.#onDamaged(failureOf(error));
+    const failure = failureOf(error);
+    const { attempts, sinceMs } = this.#owner.retries.failed(what, this.partition, failure);
+    const forMs = this.#owner.nowMs() - sinceMs;
+    if (attempts < READ_FAILURES_MAX || forMs < READ_FAILURE_MS_MAX) return false;
+    return this.#onDamaged(
+      new KvError(
+        "corrupt",
+        `it cannot be read: ${attempts} attempts in ${Math.round(forMs)} ms; ${failure.message}`,
+        { cause: failure },
+      ),
+    );
+  }
+
+  #onDamaged(failure: KvError): boolean {
     const { config } = this;
     const { self, log } = this.#owner;
-    log.error("data of a partition is damaged", {
-      partition: this.partition,
-      error: toKvError(error).message,
-    });
+    if (!this.damaged) {
+      log.error("data of a partition is damaged", {
+        partition: this.partition,
+        error: failure.message,
+      });
+    }
     const others = config?.inSync.some((node) => node !== self) ?? false;
     if (this.primary !== undefined && !others) return false;
     if (!this.damaged) this.store.markDamaged();

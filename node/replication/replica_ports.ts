@@ -6,8 +6,10 @@
  */
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
+import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
 
 /** The primary's way to its copies: one ordered stream of messages per peer. */
@@ -70,6 +72,13 @@ export interface ReplicaPorts {
   committed(partition: number, key: string): void;
   /** A copy has been brought level, by so many entries. */
   aligned(node: NodeId, entries: number, full: boolean): void;
+  /** What has failed and is tried again. */
+  readonly retries: Retries;
+  /**
+   * The database has rows that cannot be read, so that they cannot be deleted either: it has to be repaired
+   * before a copy in it can be replaced.
+   */
+  needsRepair(error: KvError): void;
   /** The pace of transfers to copies that nobody waits for. */
   readonly transfers: TransferPacer;
 }

@@ -6,6 +6,12 @@
  */
 import type { Report } from "./replica_ports.ts";
 
+/** Which report is not true any more when another is. */
+const UNDOES: { readonly [T in Report["req_type"]]?: Report["req_type"] } = {
+  drained: "resumed",
+  resumed: "drained",
+};
+
 /** The reports that have not been acted on. */
 export class ReportOutbox {
   readonly #reports = new Map<string, Report>();
@@ -23,6 +29,13 @@ export class ReportOutbox {
   add(report: Report): void {
     const key = keyOf(report);
     if (this.#reports.get(key)?.term === report.term) return;
+    // A primary that has drained serves again, or the other way round: only the newer of the two is true.
+    const undone = UNDOES[report.req_type];
+    if (undone !== undefined) {
+      this.#reports.delete(keyOf({ ...report, req_type: undone } as Report));
+    }
+    // They are said again in the order in which they became true.
+    this.#reports.delete(key);
     this.#reports.set(key, report);
     this.#send(report);
   }

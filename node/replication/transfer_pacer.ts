@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Clock } from "../../shared/platform/clock.ts";
+import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { TRANSFER_PIECE_MS_MAX } from "../../shared/base/limits.ts";
 
@@ -28,6 +28,9 @@ export class TransferPacer {
   /** The shortest time in which a copy's node has ever answered a question. */
   readonly #roundTripMs = new Map<NodeId, number>();
 
+  /** Pieces that rest. */
+  readonly #timers = new Set<Timer>();
+
   constructor(clock: Clock) {
     this.#clock = clock;
   }
@@ -38,8 +41,25 @@ export class TransferPacer {
     const waitMs = this.#freeMs - now;
     this.#freeMs = Math.max(this.#freeMs, now) + (1 + REST) * this.#pieceMs;
     if (waitMs <= 0) then();
-    else this.#clock.setTimer(waitMs, then);
+    else {
+      const timer = this.#clock.setTimer(waitMs, () => {
+        this.#timers.delete(timer);
+        then();
+      });
+      this.#timers.add(timer);
+    }
     return now + Math.max(waitMs, 0);
+  }
+
+  /** The node holds no copy that is filled from here. */
+  forget(node: NodeId): void {
+    this.#roundTripMs.delete(node);
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
   }
 
   /** A copy has answered a question that costs it little. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvariantError, toKvError } from "../../shared/base/errors.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { valueOfReply } from "../../shared/schema/value_codec.ts";
@@ -53,8 +53,7 @@ export function executeEach(
     try {
       execute(request, settle);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
-      settle(toErrorReply(toKvError(error)));
+      settle(toErrorReply(failureOf(error)));
     }
   };
   fill();

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { invariant, InvariantError } from "../../shared/base/errors.ts";
+import { invariant } from "../../shared/base/errors.ts";
 import {
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
@@ -364,7 +364,6 @@ export class RespSession implements CommandSession, TransactionSession {
     try {
       run.run(args, this.#call);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
       this.out.error(thrownText(error));
     }
   }
@@ -407,7 +406,6 @@ export class RespSession implements CommandSession, TransactionSession {
   };
 
   #failed(error: unknown): void {
-    if (error instanceof InvariantError) throw error;
     const text = thrownText(error);
     this.answerInTurn((out) => out.error(text));
   }
@@ -428,7 +426,6 @@ export class RespSession implements CommandSession, TransactionSession {
     try {
       this.execute(plan.request, slot.onReply);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
       slot.finish((out) => out.error(thrownText(error)));
     }
   }

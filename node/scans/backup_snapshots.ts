@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../../shared/platform/clock.ts";
 import { isLive } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { failureOf, isDamage } from "../../shared/base/errors.ts";
 import {
   BACKUP_PICTURE_IDLE_MS,
   BACKUP_PICTURE_MS_MAX,
@@ -136,8 +136,8 @@ export class BackupSnapshots {
       },
       (error) => {
         this.#close(id);
-        const failure = toKvError(error);
-        if (failure.code === "corrupt") replica.onDamaged(error);
+        const failure = failureOf(error);
+        if (isDamage(error)) replica.onReadFailed("backup", error);
         reply(errorReply(failure.code, `backup_partition: ${failure.message}`));
       },
     );

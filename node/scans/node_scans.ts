@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { toKvError } from "../../shared/base/errors.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import {
   NODE_SCANS_MAX,
   NODE_SCANS_WAITING_MAX,
@@ -86,7 +86,7 @@ export class NodeScans {
         this.#next();
       };
       work(call).then(end, (error) => {
-        const failure = toKvError(error);
+        const failure = failureOf(error);
         end(errorReply(failure.code, `${what}: ${failure.message}`));
       });
     };

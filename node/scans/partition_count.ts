@@ -5,7 +5,7 @@
  * @module
  */
 import { isLive, isTombstone } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { isDamage } from "../../shared/base/errors.ts";
 import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
 import {
   SCAN_BYTES_MAX,
@@ -77,8 +77,7 @@ class Counting {
       part = after === undefined ? await this.#fromState(primary) : undefined;
       part ??= await this.#fromRows(primary, after);
     } catch (error) {
-      const { code } = toKvError(error);
-      if (code === "corrupt" && call.ports.onDamaged(partition, error)) return undefined;
+      if (isDamage(error) && call.ports.onDamaged(partition, error)) return undefined;
       throw error;
     }
     return await call.stable(partition, primary) ? part : undefined;

@@ -9,7 +9,7 @@
  * @module
  */
 import { type Entry, isLive, NO_VALUE } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
+import { isDamage } from "../../shared/base/errors.ts";
 import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
 import {
   SCAN_BYTES_MAX,
@@ -164,8 +164,7 @@ async function readMore(
       reverse,
     });
   } catch (error) {
-    const { code } = toKvError(error);
-    if (code === "corrupt" && call.ports.onDamaged(run.partition, error)) return false;
+    if (isDamage(error) && call.ports.onDamaged(run.partition, error)) return false;
     throw error;
   }
   budget.rows += Math.max(0, rowsMax - page.entries.length);

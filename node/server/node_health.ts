@@ -14,6 +14,7 @@ import {
 } from "../../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../../shared/http/protocol/health_report.ts";
 import type { Replica } from "../replication/replica.ts";
+import type { Retry } from "../replication/retries.ts";
 
 /** What a node knows of itself. */
 export interface NodeHealthFacts {
@@ -28,6 +29,8 @@ export interface NodeHealthFacts {
   readonly replicas: Iterable<Replica>;
   /** What the disk refuses with, where it does. */
   readonly storageFailure: string | undefined;
+  /** What fails again and again. */
+  readonly retries: readonly Retry[];
 }
 
 /** The report. */
@@ -57,6 +60,12 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
   found.degraded(
     readOnly > 0 && readOnly < own,
     `writes to ${readOnly} of its ${own} partitions are refused: ${whatWritesNeed(minInSync)}`,
+  );
+  const [retry] = facts.retries;
+  found.degraded(
+    retry !== undefined,
+    `${facts.retries.length} of its tasks fail again and again, such as to ${retry?.what} ` +
+      `(partition ${retry?.partition}, ${retry?.attempts} attempts: ${retry?.error})`,
   );
   found.degraded(damaged > 0, `${damaged} of its copies are damaged`);
   if (!standalone && map !== undefined) {

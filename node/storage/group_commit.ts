@@ -27,9 +27,9 @@
  *
  * @module
  */
-import { type Clock, sleep, type Timer } from "../../shared/platform/clock.ts";
+import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { Entry } from "../../shared/base/entry.ts";
-import { KvError } from "../../shared/base/errors.ts";
+import { failureOf, KvError } from "../../shared/base/errors.ts";
 import {
   BATCH_BYTES_MAX,
   BATCH_ENTRIES_MAX,
@@ -154,16 +154,6 @@ export class GroupCommit {
   /** Why the disk takes no writes, or undefined while it does. */
   get failure(): KvError | undefined {
     return this.#failure;
-  }
-
-  /** It takes no writes any more. */
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  /** A promise of the moment at which what the disk has refused may be tried again. */
-  untilRetry(): Promise<void> {
-    return sleep(this.#clock, STORAGE_RETRY_MS);
   }
 
   /** Bytes of writes that are not on disk yet. */
@@ -371,7 +361,8 @@ export class GroupCommit {
     try {
       this.storage.write(batch.changes, sync, done);
     } catch (error) {
-      this.#clock.defer(() => done(error instanceof Error ? error : new Error(String(error))));
+      const failure = failureOf(error);
+      this.#clock.defer(() => done(failure));
     }
   }
 

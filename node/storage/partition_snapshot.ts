@@ -7,6 +7,7 @@
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
 import type { StorageRow, StorageSnapshot } from "./storage.ts";
 import { decodeRecord, keyOfRecordKey } from "./record.ts";
@@ -75,7 +76,7 @@ export class PartitionSnapshot {
   /** Lets go of the snapshot; also while a page is being read, which then fails. */
   close(): void {
     // There is nobody to tell, and nothing to be done about it.
-    this.#snapshot.close().catch(() => {});
+    this.#snapshot.close().catch(failureOf);
   }
 
   async #readOn(): Promise<void> {

@@ -18,7 +18,7 @@
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
-import { invariant, KvError } from "../../shared/base/errors.ts";
+import { invariant, isDamage } from "../../shared/base/errors.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
 import type { StorageRow } from "./storage.ts";
 import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
@@ -92,6 +92,8 @@ export class PartitionStore {
   /** As whom it finds its rows in the cache; another one after each `clear`. */
   #cacheOwner: number;
   #clearing: "no" | "rows" | "state" = "no";
+  #clearRuns = false;
+  #verifying: Promise<boolean> | undefined;
 
   /**
    * @param state as `openPartitionStores` found it, or, where it found nothing, `NO_STATE` itself
@@ -298,14 +300,30 @@ export class PartitionStore {
   /**
    * Deletes everything of the partition, its state included, in pieces. A crash in between leaves
    * a mark, with which the next start finishes it. Until the promise is fulfilled nothing else may
-   * be called; afterwards the store stands at `NO_STATE`.
+   * be called; afterwards the store stands at `NO_STATE`. If it fails, the rest is as good as deleted, and
+   * another call goes on with it.
    *
-   * @throws {KvError} `storage_failed` where the node is closed before it is done
+   * @throws {KvError} `corrupt` if rows cannot be read, so that nobody knows what is to be deleted;
+   * `storage_failed` if the disk fails to read, or the node is closed before it is done
    */
   async clear(): Promise<void> {
-    invariant(this.#clearing === "no", "a partition is cleared once at a time", {
+    invariant(!this.#clearRuns, "a partition is cleared once at a time", {
       partition: this.partition,
     });
+    this.#clearRuns = true;
+    try {
+      await this.#clear();
+    } finally {
+      this.#clearRuns = false;
+    }
+  }
+
+  /** Everything is being deleted, or is still to be after a failure; nothing may be read or written. */
+  get isClearing(): boolean {
+    return this.#clearing !== "no";
+  }
+
+  async #clear(): Promise<void> {
     this.#clearing = "rows";
     this.#cacheOwner = this.#queue.cache?.newOwner() ?? 0;
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
@@ -316,7 +334,10 @@ export class PartitionStore {
     this.#queue.touch(this.#member);
     await this.#allWritten();
     for (;;) {
-      const rows = await this.#rowsToDelete();
+      const rows = await this.#rows(undefined, {
+        rowsMax: PASS_PAGE_ROWS,
+        bytesMax: PASS_PAGE_BYTES,
+      });
       if (rows.length === 0) break;
       this.#queue.putUnseen(rows.map(([key]) => ({ key })));
       await this.#allWritten();
@@ -329,11 +350,18 @@ export class PartitionStore {
 
   /**
    * Reads the whole partition from disk: whether every checksum is right, and count and digest are
-   * those of the state. Writes may go on meanwhile.
+   * those of the state. Writes may go on meanwhile. Who asks while it is being read through gets the
+   * answer of that pass.
    *
    * @throws {KvError} `storage_failed`, `wrong_version`
    */
-  async verify(): Promise<boolean> {
+  verify(): Promise<boolean> {
+    return this.#verifying ??= this.#verify().finally(() => {
+      this.#verifying = undefined;
+    });
+  }
+
+  async #verify(): Promise<boolean> {
     const pass: Pass = { counted: undefined, tally: new Tally(), journal: [] };
     this.#passes.add(pass);
     try {
@@ -350,7 +378,7 @@ export class PartitionStore {
       } while (next !== undefined);
       return pass.tally.fits(this.#state);
     } catch (error) {
-      if (error instanceof KvError && error.code === "corrupt") return false;
+      if (isDamage(error)) return false;
       throw error;
     } finally {
       this.#passes.delete(pass);
@@ -470,21 +498,6 @@ export class PartitionStore {
     if (reverse && after !== undefined) to = earlier(to, recordKey(partition, after));
     if (compareBytes(from, to) >= 0) return Promise.resolve([]);
     return this.#queue.storage.range({ from, to, rowsMax, bytesMax, reverse });
-  }
-
-  /** A half-deleted partition is of no use to anybody: where the disk fails to read, it is asked again. */
-  async #rowsToDelete(): Promise<StorageRow[]> {
-    for (;;) {
-      try {
-        return await this.#rows(undefined, {
-          rowsMax: PASS_PAGE_ROWS,
-          bytesMax: PASS_PAGE_BYTES,
-        });
-      } catch (error) {
-        if (this.#queue.closed) throw error;
-        await this.#queue.untilRetry();
-      }
-    }
   }
 
   #allWritten(): Promise<void> {

@@ -24,7 +24,7 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
+import { isDamage } from "../../shared/base/errors.ts";
 import { BATCH_MARKS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
 import type { Storage, StorageChange, StorageRow } from "./storage.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
@@ -256,7 +256,7 @@ function decodeOrUndefined<T>(decode: () => T): T | undefined {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof KvError && error.code === "corrupt") return undefined;
+    if (isDamage(error)) return undefined;
     throw error;
   }
 }

@@ -103,11 +103,55 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERROR_CODES, text);
 }
 
-/** Any thrown thing as a KvError: itself, or `internal` with it as the cause. */
+/**
+ * The text of anything thrown. It classifies nothing: for a message that is shown, in a place where
+ * nothing is decided by it.
+ */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Any thrown thing as a KvError: itself, or `internal` with it as the cause. Only for the end of the
+ * line, where a person is told or a caller gets the error and no state of ours lives on (the client, the
+ * answer that a dying server still gives). A server's own code calls {@linkcode failureOf}.
+ */
 export function toKvError(error: unknown): KvError {
   if (error instanceof KvError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new KvError("internal", message, { cause: error });
+  return new KvError("internal", messageOf(error), { cause: error });
+}
+
+/**
+ * Whether a thrown thing shows a mistake in our own program: a broken invariant, or what the language
+ * throws for code that is wrong (a field of undefined, an array of negative length, a stack that overflows).
+ * What libraries and the system refuse is none: they throw KvErrors by the time that it gets here, or
+ * plain errors.
+ */
+export function isDefect(error: unknown): boolean {
+  return error instanceof InvariantError || error instanceof TypeError ||
+    error instanceof RangeError || error instanceof ReferenceError || error instanceof SyntaxError;
+}
+
+/**
+ * What went wrong, as an error with a code, if it is something that may go wrong. A defect of ours is
+ * thrown again instead: whoever caught it does not know what state it left behind, so nobody may go on
+ * with that state. From a callback or a rejected promise it gets to the top, which ends the process
+ * (`exitOnDefect`). This is the one place that decides which of the two an error is.
+ *
+ * @returns the error itself, or `internal` for an error without a code that is no defect
+ * @throws the error, if {@linkcode isDefect}
+ */
+export function failureOf(error: unknown): KvError {
+  if (isDefect(error)) throw error;
+  return toKvError(error);
+}
+
+/**
+ * Whether an error says that stored data is damaged, so that reading it again is of no use. Anything else
+ * that a read may fail with can be over at the next attempt, and says nothing of the data.
+ */
+export function isDamage(error: unknown): boolean {
+  return error instanceof KvError && error.code === "corrupt";
 }
 
 /** A condition of ours does not hold: a defect. The process must not go on. */

@@ -237,6 +237,22 @@ export const PEER_RECONNECT_MS_MAX = 1_000;
 export const NODE_TICK_MS = 100;
 /** How often a report that the coordinator has not acted on is repeated. */
 export const REPORT_REPEAT_MS = 1_000;
+/**
+ * Work on a node's own copies that failed (a read of the disk, a stream that was refused) is tried again
+ * after so long, twice as long after each further failure in a row, up to the maximum: short enough for a
+ * hiccup of the disk not to be felt, and then seldom enough to cost nothing.
+ */
+export const COPY_RETRY_MS_MIN = 100;
+export const COPY_RETRY_MS_MAX = 5_000;
+/** The attempt from which on a repeated failure is logged, and is in `health` and `stats`. */
+export const COPY_RETRIES_SILENT_MAX = 3;
+/**
+ * A copy that cannot be read for so long, in so many attempts in a row, counts as damaged: a sector that
+ * cannot be read does not mend itself. The time is many times what it takes to close and open a database,
+ * which is how long reads fail after a disk was full.
+ */
+export const READ_FAILURE_MS_MAX = 30_000;
+export const READ_FAILURES_MAX = 8;
 /** How often copies compare their digests. */
 export const DIGEST_INTERVAL_MS = 10_000;
 /** How often a node reads one of its partitions through. */
@@ -433,6 +449,12 @@ invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time t
 invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
   "a client that reads one large reply is not cut off",
+);
+invariant(COPY_RETRY_MS_MIN < COPY_RETRY_MS_MAX, "retries slow down");
+invariant(
+  READ_FAILURES_MAX > COPY_RETRIES_SILENT_MAX &&
+    READ_FAILURE_MS_MAX > READ_FAILURES_MAX / 2 * REPLICA_ACK_TIMEOUT_MS,
+  "a copy that cannot be read is in the log before it is given up",
 );
 invariant(6 * GROUP_BYTES_SURE <= GROUP_WIRE_BYTES_MAX, "what is not measured fits");
 invariant(

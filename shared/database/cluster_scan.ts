@@ -12,7 +12,7 @@ import { ClusterCall, type ClusterCallDeps } from "./cluster_call.ts";
 import type { NodeId } from "../cluster/cluster_map.ts";
 import type { ScanPage, ScanRequest } from "./database.ts";
 import type { Entry } from "../base/entry.ts";
-import { toKvError } from "../base/errors.ts";
+import { failureOf } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
 import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
@@ -57,7 +57,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
     try {
       checkLimit(this.#request.limit, "scan");
     } catch (error) {
-      const { code, message } = toKvError(error);
+      const { code, message } = failureOf(error);
       this.#clockDefer(() => this.finish(errorReply(code, message)));
       return;
     }

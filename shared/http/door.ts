@@ -8,7 +8,7 @@
  * @module
  */
 import type { Clock } from "../platform/clock.ts";
-import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { LanedDatabase } from "../database/laned_database.ts";
 import { HTTP_REQUESTS_MAX } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -102,7 +102,7 @@ export class HttpDoor {
   }
 
   #asKvError(error: unknown, method: string): KvError {
-    if (error instanceof InvariantError) {
+    if (isDefect(error)) {
       // Ends the process: its state cannot be relied on.
       this.#clock.defer(() => {
         throw error;

@@ -8,7 +8,7 @@
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { ClusterMap, NodeId } from "../cluster/cluster_map.ts";
 import { fromErrorReply } from "../wire/error_reply.ts";
-import { KvError, toKvError } from "../base/errors.ts";
+import { failureOf, KvError } from "../base/errors.ts";
 import { MAP_REFRESH_GAP_MS, MAP_REQUEST_TIMEOUT_MS } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import type { NodePool } from "./node_pool.ts";
@@ -106,7 +106,7 @@ export class MapRefresh {
     mapSource().then(
       (map) => this.#onMap(map, sources, 0),
       (error) => {
-        this.#errors.push(toKvError(error));
+        this.#errors.push(failureOf(error));
         this.#ask(sources, 0);
       },
     );

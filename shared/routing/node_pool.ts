@@ -73,7 +73,9 @@ export class NodePool {
     for (const [id, client] of this.#clients) {
       const node = this.#nodes.get(id);
       const { host, port } = client.address;
-      const failed = node?.state === "down" && before.get(id)?.state !== "down";
+      // One that has been down for longer may be asked for a map; it is not tried for ever.
+      const failed = node?.state === "down" &&
+        (before.get(id)?.state !== "down" || !client.up);
       if (node !== undefined && !failed && node.host === host && node.port === port) continue;
       this.#clients.delete(id);
       client.close();

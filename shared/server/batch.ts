@@ -11,7 +11,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { decodeInner } from "../wire/codec.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
-import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import { failureOf, KvError } from "../base/errors.ts";
 import {
   BATCH_FIRST_REPLY_BYTES_MAX,
   BATCH_REPLY_BYTES_MAX,
@@ -121,9 +121,7 @@ class Batch {
         (reply) => this.#end(place, this.#fitting(reply, isRead)),
       );
     } catch (error) {
-      // A defect of ours that must stop the process is not to be swallowed here.
-      if (error instanceof InvariantError) throw error;
-      this.#end(place, toErrorReply(toKvError(error)));
+      this.#end(place, toErrorReply(failureOf(error)));
     }
   }
 

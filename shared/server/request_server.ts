@@ -16,7 +16,7 @@ import type { MessageId } from "../wire/codec.ts";
 import { encodeReply } from "../wire/codec.ts";
 import { Connection, type ConnectionOptions } from "../wire/connection.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
-import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import { failureOf, KvError } from "../base/errors.ts";
 import {
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
@@ -266,9 +266,7 @@ export class RequestServer {
   }
 
   #errorReply(error: unknown, what: string): Message<"error"> {
-    // A defect of ours that must stop the process is not to be swallowed here.
-    if (error instanceof InvariantError) throw error;
-    const known = toKvError(error);
+    const known = failureOf(error);
     if (known.code === "internal") {
       this.#log.error("a request failed", {
         req_type: what,

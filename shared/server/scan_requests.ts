@@ -6,7 +6,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Database } from "../database/database.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
-import { InvariantError, KvError, toKvError } from "../base/errors.ts";
+import { failureOf, KvError } from "../base/errors.ts";
 import { DELETES_IN_FLIGHT_MAX, REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { checkKeyBounds } from "../validation/request_checks.ts";
@@ -76,9 +76,8 @@ export function serveDeleteMatching(
     try {
       database.execute({ req_type: "delete", key }, leftMs(), done);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
       // A key that the request checks of this process refuse may be in the cluster all the same.
-      done(toErrorReply(toKvError(error)));
+      done(toErrorReply(failureOf(error)));
     }
   };
   const deletePage = (after: string | undefined): void => {

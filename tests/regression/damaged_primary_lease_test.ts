@@ -11,7 +11,7 @@ Deno.test("a primary that reported damage answers no read by its lease", async (
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   assertEquals((await cluster.ask("n1", put("k", "old"))).req_type, "ack");
-  cluster.node("n1").partition(0)?.onDamaged(new KvError("corrupt", "a test says so"));
+  cluster.node("n1").partition(0)?.onReadFailed("test", new KvError("corrupt", "a test says so"));
   // Its report is under way; nothing gets to it any more.
   cluster.host("n1").reachable = false;
   for (const other of ["n2", "n3"]) cluster.network.cut("n1", other);

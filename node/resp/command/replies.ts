@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { toKvError } from "../../../shared/base/errors.ts";
+import { failureOf } from "../../../shared/base/errors.ts";
 import type { Reply } from "../../../shared/wire/messages.ts";
 import { previousOfReply, valueOfReply } from "../../../shared/schema/value_codec.ts";
 import { errorText, kvErrorText } from "./error_text.ts";
@@ -137,5 +137,5 @@ export function valueOrWrite(
 /** Anything thrown as the text of an error. */
 export function thrownText(error: unknown): string {
   if (error instanceof Error && error.name === "CommandError") return error.message;
-  return kvErrorText(toKvError(error));
+  return kvErrorText(failureOf(error));
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { KvError, toKvError } from "../../../shared/base/errors.ts";
+import { failureOf, KvError } from "../../../shared/base/errors.ts";
 import {
   REQUEST_TIMEOUT_MS,
   RESP_FLUSH_KEYS,
@@ -59,7 +59,7 @@ export function page(
   try {
     server.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
   } catch (error) {
-    onResult({ req_type: "error", code: "internal", message: toKvError(error).message });
+    onResult({ req_type: "error", code: "internal", message: failureOf(error).message });
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Database } from "../../../shared/database/database.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
-import { InvariantError, toKvError } from "../../../shared/base/errors.ts";
+import { failureOf } from "../../../shared/base/errors.ts";
 import { RESP_ATTEMPTS_MAX } from "../../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
@@ -120,8 +120,7 @@ export class TransactionRunner {
     try {
       this.#session.execute(request, done);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
-      done(toErrorReply(toKvError(error)));
+      done(toErrorReply(failureOf(error)));
     }
   }
 }

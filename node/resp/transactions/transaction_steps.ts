@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { InvariantError } from "../../../shared/base/errors.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import type {
   Arguments,
@@ -55,7 +54,6 @@ export function readyStep(
         return { kind: "now", run, args };
     }
   } catch (error) {
-    if (error instanceof InvariantError) throw error;
     return { kind: "error", text: thrownText(error) };
   }
 }
@@ -96,7 +94,6 @@ function runView(step: Extract<Step, { kind: "view" }>, view: KeySnapshot): Writ
   try {
     return step.run(view);
   } catch (error) {
-    if (error instanceof InvariantError) throw error;
     const text = thrownText(error);
     return (out) => out.error(text);
   }

@@ -15,7 +15,7 @@
  * @module
  */
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";
-import { KvError } from "../../../shared/base/errors.ts";
+import { isDamage, KvError, messageOf } from "../../../shared/base/errors.ts";
 import { FileDocumentStore } from "../../../shared/platform/file_document_store.ts";
 import { checkFolderKind } from "../../../shared/platform/folder_kind.ts";
 import { folderError, FolderLock } from "../../../shared/platform/folder_lock.ts";
@@ -98,7 +98,7 @@ export class DataFolder {
       return folder;
     } catch (error) {
       await folder?.close();
-      if (!(error instanceof KvError) || error.code !== "corrupt") throw error;
+      if (!isDamage(error)) throw error;
     }
     return await DataFolder.#open(path, options.random, await moveAside(path));
   }
@@ -191,8 +191,8 @@ async function readDocument(path: string, store: DocumentStore): Promise<NodeDoc
   try {
     document = await store.read();
   } catch (error) {
-    if (!(error instanceof KvError) || error.code !== "corrupt") throw error;
-    throw new KvError("corrupt", `${error.message}; ${REBUILD_ADVICE}`, { cause: error });
+    if (!isDamage(error)) throw error;
+    throw new KvError("corrupt", `${messageOf(error)}; ${REBUILD_ADVICE}`, { cause: error });
   }
   if (document === undefined) return undefined;
   const format = (document as { format?: unknown } | null)?.format;

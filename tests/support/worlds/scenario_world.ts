@@ -26,6 +26,7 @@ import type {
 import { wireForm } from "../../../shared/wire/wire_form.ts";
 import { Replica } from "../../../node/replication/replica.ts";
 import type { ReplicaOwner } from "../../../node/replication/replica.ts";
+import { Retries } from "../../../node/replication/retries.ts";
 import { ReportOutbox } from "../../../node/replication/report_outbox.ts";
 import type { Report, Upstream } from "../../../node/replication/replica_ports.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
@@ -372,6 +373,8 @@ export class ScenarioWorld {
       committed: () => {},
       aligned: (node, entries, full) =>
         this.#say(`${id}: ${node} is level, sent ${full ? "everything, " : ""}${entries}`),
+      retries: new Retries(NO_LOG, () => clock.monotonicMs()),
+      needsRepair: (error) => this.#say(`${id} needs a repair: ${error.message}`),
       transfers: new TransferPacer(clock),
       notPrimary: () => ({ req_type: "error", code: "not_primary", message: "" }),
       downstream: {

@@ -104,6 +104,26 @@ Deno.test("NodeRuntime standalone serves reads and writes, now and after a resta
   }
 });
 
+Deno.test("NodeRuntime.close: lets go of the folder also if its disk takes no writes", async () => {
+  const world = new World();
+  const folder = new DurableFolder(world.clock, world.random);
+  let closed = 0;
+  folder.close = () => {
+    closed++;
+    return Promise.reject(new KvError("storage_failed", "the second error"));
+  };
+  const runtime = await world.start(STANDALONE, folder);
+  folder.storage.write = (_changes, _sync, done) =>
+    world.clock.defer(() => done(new KvError("storage_failed", "the first error")));
+  const ask = world.client();
+  const asked = ask({ req_type: "put", key: "a", value: "v" });
+  await world.clock.run(100);
+  const closing = assertRejects(() => runtime.close(), KvError);
+  await world.clock.run(10_000);
+  assertEquals([(await closing).message.includes("the first error"), closed], [true, 1]);
+  await asked;
+});
+
 Deno.test("NodeRuntime standalone refuses the folder of a cluster, and the other way round", async () => {
   const world = new World();
   const folder = new MemoryFolder(world.clock, world.random);

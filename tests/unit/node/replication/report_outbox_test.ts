@@ -57,3 +57,16 @@ Deno.test("ReportOutbox.repeat: says everything again, as often as it is asked t
   outbox.repeat();
   assertEquals(sent, [report, report, report]);
 });
+
+Deno.test("ReportOutbox: what is not true any more is not said again", () => {
+  const { outbox, sent } = makeOutbox();
+  const drained: Report = { req_type: "drained", p: 1, term: 3 };
+  const resumed: Report = { req_type: "resumed", p: 1, term: 3 };
+  for (const report of [resumed, drained, resumed]) outbox.add(report);
+  assertEquals(sent.splice(0), [resumed, drained, resumed]);
+  outbox.repeat();
+  assertEquals(sent.splice(0), [resumed], "a primary that serves again has not drained");
+  outbox.add(drained);
+  outbox.repeat();
+  assertEquals(sent, [drained, drained]);
+});

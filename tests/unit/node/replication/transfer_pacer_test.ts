@@ -75,3 +75,12 @@ Deno.test("TransferPacer: a long way is no load: the network's time does not cou
   clock.advance(1_000);
   assertEquals(sent, [["a", 0], ["b", 20]]);
 });
+
+Deno.test("TransferPacer.close: what rests is not sent any more", () => {
+  const { clock, pacer, learn, pace, sent } = makePacer();
+  learn(100);
+  for (const name of ["a", "b"]) pace(name);
+  pacer.close();
+  clock.advance(1_000);
+  assertEquals(sent, [["a", 0]]);
+});

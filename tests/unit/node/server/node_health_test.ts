@@ -55,6 +55,7 @@ function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
     lease: true,
     replicas: copies.map(copy) as unknown as NodeHealthFacts["replicas"],
     storageFailure: undefined,
+    retries: [],
     ...facts,
   });
   return report;

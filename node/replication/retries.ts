@@ -1,0 +1,107 @@
+/**
+ * Work of a node that failed and is tried again, of all its copies: how often it has failed in a row, since
+ * when, and why. It says when to try again, and sees to it that nothing is repeated in silence: from the
+ * third failure on it is in the log (then at each doubling) and, until it succeeds or is given up, in what
+ * `health` and `stats` show. It repeats nothing itself.
+ *
+ * @module
+ */
+import type { KvError } from "../../shared/base/errors.ts";
+import {
+  COPY_RETRIES_SILENT_MAX,
+  COPY_RETRY_MS_MAX,
+  COPY_RETRY_MS_MIN,
+} from "../../shared/base/limits.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+
+/** Something that has failed, and has not succeeded since. */
+export interface Retry {
+  readonly what: string;
+  readonly partition: number;
+  /** In a row. */
+  attempts: number;
+  /** When the first of them failed, in monotonic milliseconds. */
+  readonly sinceMs: number;
+  /** Not to be tried before. */
+  againMs: number;
+  /** Why the last one failed. */
+  error: string;
+}
+
+/** What one node repeats. */
+export class Retries {
+  readonly #log: Logger;
+  readonly #nowMs: () => number;
+  readonly #failing = new Map<string, Retry>();
+
+  constructor(log: Logger, nowMs: () => number) {
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  /** An attempt has failed. */
+  failed(what: string, partition: number, error: KvError): Retry {
+    const nowMs = this.#nowMs();
+    const key = keyOf(what, partition);
+    const retry = this.#failing.get(key) ??
+      { what, partition, attempts: 0, sinceMs: nowMs, againMs: nowMs, error: "" };
+    this.#failing.set(key, retry);
+    retry.attempts++;
+    retry.againMs = nowMs + retryDelayMs(retry.attempts);
+    retry.error = error.message;
+    if (isLogged(retry.attempts)) {
+      this.#log.warn("something fails again and again", {
+        what,
+        partition,
+        attempts: retry.attempts,
+        for_ms: Math.round(nowMs - retry.sinceMs),
+        error: retry.error,
+      });
+    }
+    return retry;
+  }
+
+  /** It may be tried: it has not failed, or long enough ago. */
+  isDue(what: string, partition: number): boolean {
+    return this.#nowMs() >= (this.#failing.get(keyOf(what, partition))?.againMs ?? -Infinity);
+  }
+
+  /** It has succeeded, or nobody wants it any more. */
+  ended(what: string, partition: number): void {
+    const key = keyOf(what, partition);
+    const retry = this.#failing.get(key);
+    if (retry === undefined) return;
+    this.#failing.delete(key);
+    if (retry.attempts < COPY_RETRIES_SILENT_MAX) return;
+    this.#log.info("no longer fails", { what, partition, attempts: retry.attempts });
+  }
+
+  /** Nothing of a partition is tried any more: its copy is another one, or is gone. */
+  forget(partition: number): void {
+    for (const [key, retry] of this.#failing) {
+      if (retry.partition === partition) this.#failing.delete(key);
+    }
+  }
+
+  /** What an operator should know of: all that has failed at least three times in a row. */
+  shown(): Retry[] {
+    return [...this.#failing.values()].filter(({ attempts }) =>
+      attempts >= COPY_RETRIES_SILENT_MAX
+    );
+  }
+}
+
+/** How long to wait after so many failures in a row. */
+export function retryDelayMs(attempts: number): number {
+  return Math.min(COPY_RETRY_MS_MIN * 2 ** Math.min(attempts - 1, 20), COPY_RETRY_MS_MAX);
+}
+
+/** The third, and then each time that the number has doubled. */
+function isLogged(attempts: number): boolean {
+  const times = attempts / COPY_RETRIES_SILENT_MAX;
+  return Number.isInteger(times) && Number.isInteger(Math.log2(times));
+}
+
+function keyOf(what: string, partition: number): string {
+  return `${partition} ${what}`;
+}
