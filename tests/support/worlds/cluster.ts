@@ -43,6 +43,8 @@ export interface ClusterOptions {
   /** Default 32, so that a test's maps are small. */
   readonly partitions?: number;
   readonly storage?: "leveldb" | "memory";
+  /** Whether the coordinator answers those who look for it, on a port that the system chooses. Default: not. */
+  readonly discovery?: boolean;
   /** Further flags. */
   readonly coordinatorFlags?: readonly string[];
   readonly nodeFlags?: readonly string[];
@@ -66,6 +68,7 @@ export interface RunningClient {
 interface TestNode {
   process: ServerProcess;
   address: Address;
+  httpPort: number;
   readonly folder: string;
 }
 
@@ -75,7 +78,9 @@ export class TestCluster implements AsyncDisposable {
   readonly folder: string;
   readonly #options: Required<ClusterOptions>;
   readonly #nodes: TestNode[] = [];
-  #coordinator: { process: ServerProcess; address: Address; heartbeat: number } | undefined;
+  #coordinator:
+    | { process: ServerProcess; address: Address; facts: Readonly<Record<string, number>> }
+    | undefined;
 
   private constructor(folder: string, options: Required<ClusterOptions>) {
     this.folder = folder;
@@ -91,6 +96,7 @@ export class TestCluster implements AsyncDisposable {
       minInSync: undefined,
       partitions: 32,
       storage: "leveldb",
+      discovery: false,
       coordinatorFlags: [],
       nodeFlags: [],
       ...options,
@@ -117,6 +123,11 @@ export class TestCluster implements AsyncDisposable {
     return this.#theCoordinator().address;
   }
 
+  /** Its further ports, as it has said when it was ready: `heartbeat`, `http`. */
+  get coordinatorFacts(): Readonly<Record<string, number>> {
+    return this.#theCoordinator().facts;
+  }
+
   /** Nodes that were ever started, dead ones included. */
   get nodeCount(): number {
     return this.#nodes.length;
@@ -132,6 +143,12 @@ export class TestCluster implements AsyncDisposable {
     return this.#theNode(index).address;
   }
 
+  /** Where a node serves HTTP. */
+  nodeHttpAddress(index: number): Address {
+    const { address, httpPort } = this.#theNode(index);
+    return { host: address.host, port: httpPort };
+  }
+
   /** A node's data folder. */
   nodeFolder(index: number): string {
     return this.#theNode(index).folder;
@@ -142,10 +159,16 @@ export class TestCluster implements AsyncDisposable {
     const index = this.#nodes.length;
     const folder = `${this.folder}/node-${index}`;
     const process = this.#startNode(folder, 0, flags);
-    const node: TestNode = { process, folder, address: { host: "127.0.0.1", port: 0 } };
+    const node: TestNode = {
+      process,
+      folder,
+      address: { host: "127.0.0.1", port: 0 },
+      httpPort: 0,
+    };
     this.#nodes.push(node);
-    const { host, port } = await process.ready;
+    const { host, port, facts } = await process.ready;
     node.address = { host, port };
+    node.httpPort = facts.http ?? 0;
     return index;
   }
 
@@ -159,7 +182,7 @@ export class TestCluster implements AsyncDisposable {
     const node = this.#theNode(index);
     if (!node.process.ended) throw new Error(`node ${index} is still running`);
     node.process = this.#startNode(node.folder, node.address.port, flags);
-    await node.process.ready;
+    node.httpPort = (await node.process.ready).facts.http ?? 0;
   }
 
   /** Starts the coordinator (again): same folder, same ports. */
@@ -168,12 +191,13 @@ export class TestCluster implements AsyncDisposable {
     if (before !== undefined && !before.process.ended) {
       throw new Error("the coordinator is still running");
     }
-    const { replicationFactor, minInSync, partitions, nodes, coordinatorFlags } = this.#options;
+    const { replicationFactor, minInSync, partitions, nodes, discovery, coordinatorFlags } = this
+      .#options;
     const process = ServerProcess.start(COORDINATOR, [
       "--host=127.0.0.1",
       `--port=${before?.address.port ?? 0}`,
-      `--heartbeat-port=${before?.heartbeat ?? 0}`,
-      "--discovery=off",
+      `--heartbeat-port=${before?.facts.heartbeat ?? 0}`,
+      ...(discovery ? ["--discovery=on", "--discovery-port=0"] : ["--discovery=off"]),
       `--data=${this.folder}/coordinator`,
       `--replication-factor=${replicationFactor}`,
       `--partitions=${partitions}`,
@@ -184,9 +208,9 @@ export class TestCluster implements AsyncDisposable {
     ], { cwd: this.folder, detached: false });
     // Known at once, so that it is ended even where it does not become ready.
     const unknown = { host: "127.0.0.1", port: 0 };
-    this.#coordinator = { process, address: before?.address ?? unknown, heartbeat: 0 };
+    this.#coordinator = { process, address: before?.address ?? unknown, facts: {} };
     const { host, port, facts } = await process.ready;
-    this.#coordinator = { process, address: { host, port }, heartbeat: facts.heartbeat ?? 0 };
+    this.#coordinator = { process, address: { host, port }, facts };
   }
 
   #startNode(folder: string, port: number, flags: readonly string[]): ServerProcess {
