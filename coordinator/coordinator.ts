@@ -36,6 +36,7 @@ import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
+import { SuspensionWatch } from "../shared/platform/suspension.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { clusterSettings, type WantedSettings } from "./state/cluster_settings.ts";
 import {
@@ -262,11 +263,11 @@ export class Coordinator {
     );
     if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
     this.#membership.start(this.#now());
-    this.#ticks = setPeriodic(
-      clock,
-      COORDINATOR_TICK_MS,
-      () => this.#membership.tick(this.#now()),
-    );
+    const suspensions = new SuspensionWatch(clock);
+    this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
+      this.#membership.stoodStill(suspensions.lostMs(), this.#now());
+      this.#membership.tick(this.#now());
+    });
   }
 
   async #openDiscovery(host: string, discovery: DiscoveryOptions): Promise<void> {

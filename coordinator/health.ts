@@ -1,7 +1,8 @@
 /**
  * Whether the cluster can serve, from what the coordinator knows of it. Pure.
  *
- * Invariant: where a part of the keys has no primary, the cluster is never reported as able to serve.
+ * Invariant: if a part of the keys has no primary, or one that says that it cannot serve them, the cluster
+ * is never reported as able to serve.
  *
  * @module
  */
@@ -22,7 +23,7 @@ export function coordinatorHealth(
   const found = new HealthFindings();
   const { nodes, partitions } = stats;
   const { unavailable_partitions: unavailable, lost_partitions: lost } = stats;
-  const { awaited_nodes: awaited } = stats;
+  const { awaited_nodes: awaited, unserved_partitions: unserved } = stats;
   found.unavailable(!published, "the cluster's map is not on disk yet");
   found.unavailable(
     persistFailure !== undefined,
@@ -49,6 +50,10 @@ export function coordinatorHealth(
     readOnly > 0 && readOnly < partitions,
     `writes to ${readOnly} of ${partitions} partitions are refused: ${whatWritesNeed(minInSync)}`,
   );
+  found.unavailable(
+    unserved > 0,
+    `${unserved} of ${partitions} partitions have a primary that cannot serve them now`,
+  );
   const { under_replicated_partitions: thin, damaged_copies: damaged } = stats;
   found.degraded(nodes.down > 0, some(nodes.down, "node is", "nodes are", "down"));
   found.degraded(
@@ -67,6 +72,7 @@ export function coordinatorHealth(
     awaited_nodes: awaited,
     nobody_registered: nobody,
     unavailable_partitions: unavailable,
+    unserved_partitions: unserved,
     lost_partitions: lost,
     read_only_partitions: readOnly,
     under_replicated_partitions: stats.under_replicated_partitions,

@@ -38,9 +38,9 @@ import type { Transport } from "../shared/platform/transport.ts";
 import { AlignmentCounts } from "./replication/alignment_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
-import { nodeHealth } from "./server/node_health.ts";
+import { countPartitions, nodeHealth } from "./server/node_health.ts";
 import { Scrubber } from "./maintenance/scrubber.ts";
-import { Lease } from "./membership/lease.ts";
+import { Lease, type Moment } from "./membership/lease.ts";
 import { NodeScans } from "./scans/node_scans.ts";
 import { errorReply } from "../shared/operations/operation.ts";
 import { type GroupCommit, NO_STATE, PartitionStore } from "./storage/partition_store.ts";
@@ -202,8 +202,10 @@ export class Node {
 
   /** Whether this node may answer reads of what it holds without asking anybody. */
   get hasLease(): boolean {
-    return this.#standalone ||
-      this.#lease.isValid(this.#deps.clock.monotonicMs(), this.#map?.epoch ?? -1);
+    if (this.#standalone) return true;
+    const { clock } = this.#deps;
+    const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+    return this.#lease.isValid(now, this.#map?.epoch ?? -1);
   }
 
   // The coordinator.
@@ -227,9 +229,10 @@ export class Node {
     return this.#storedEpoch;
   }
 
-  /** A heartbeat of this node, sent at `sentMs`, was acknowledged. */
-  onHeartbeatAck(sentMs: number, epoch: number): void {
-    this.#lease.renew(sentMs, epoch);
+  /** A heartbeat of this node was acknowledged. */
+  onHeartbeatAck(sent: Moment, { epoch, lease }: { epoch: number; lease: boolean }): void {
+    this.#lease.require(epoch);
+    if (lease) this.#lease.renew(sent);
   }
 
   /** (Re)registered: what was reported and not acted on is said again. */
@@ -631,6 +634,11 @@ export class Node {
         error: retry.error,
       })),
     };
+  }
+
+  /** Partitions that the map makes it primary of, and that it cannot serve now. */
+  unservedCount(): number {
+    return countPartitions(this.nodeId, this.#map, this.#replicas.values()).waiting;
   }
 
   /** Whether it can serve. */

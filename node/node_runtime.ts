@@ -349,11 +349,10 @@ export class NodeRuntime {
       instance: this.#instance,
       incarnation,
       epoch: () => this.node.storedEpoch,
+      mapEpoch: () => this.node.map()?.epoch ?? 0,
+      unserved: () => this.node.unservedCount(),
       sendOverSession: (message) => this.#session?.send(message) ?? false,
-      onAck: (sentMs, epoch) => {
-        this.node.onHeartbeatAck(sentMs, epoch);
-        this.#session?.noteAck(epoch);
-      },
+      onAck: (sent, ack) => this.node.onHeartbeatAck(sent, ack),
     });
   }
 
@@ -386,11 +385,19 @@ export class NodeRuntime {
             (error) => done(failureOf(error)),
           );
         },
-        onMap: (map) => this.#adopt(map),
-        onRegistered: (to, intervalMs) => heartbeats.start(to, intervalMs),
+        onMap: (map) => {
+          const isFirst = this.node.map() === undefined;
+          this.#adopt(map);
+          // It counts as alive from here on: the coordinator is not to wait for that.
+          if (isFirst) heartbeats.beat();
+        },
+        onRegistered: (to, intervalMs, at) => heartbeats.start(to, intervalMs, at),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
-        onDown: () => this.#onSessionDown(),
+        onDown: () => {
+          heartbeats.onSessionDown();
+          this.#onSessionDown();
+        },
         onLeft: () => this.#onLeft(),
         onFatal: (error) => this.#onFailed(error),
       },

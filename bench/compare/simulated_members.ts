@@ -96,6 +96,9 @@ export class SimulatedMembers {
       incarnation: 1,
       sent: this.nowMs,
       epoch: this.map.epoch,
+      map: this.map.epoch,
+      heard: this.nowMs,
+      unserved: 0,
     };
   }
 

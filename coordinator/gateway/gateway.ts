@@ -6,7 +6,8 @@
  * Invariant: what `value_cache.ts` says of a value in the cache. A cached read is at most
  * GATEWAY_TRUST_MS old: the node that is to say when the value changes has answered a ping that was
  * sent no longer ago, and what it said before that answer has come. A connection that the other side
- * has forgotten, or a gateway that stood still for a while, is no reason to believe an old value.
+ * has forgotten, or a gateway that stood still for a while, alone or with its whole machine, is no reason
+ * to believe an old value.
  *
  * @module
  */
@@ -25,6 +26,7 @@ import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { checkKeyRequest, checkScan } from "../../shared/validation/request_checks.ts";
 import { Router } from "../../shared/routing/router.ts";
+import { SuspensionWatch } from "../../shared/platform/suspension.ts";
 import type { RpcClientDeps } from "../../shared/wire/rpc_client.ts";
 import {
   onlyReads,
@@ -42,10 +44,14 @@ export class Gateway {
   readonly #cache: ValueCache;
   /** The whole cluster, for whoever serves another protocol here. */
   readonly database: ClusterDatabase;
+  readonly #suspensions: SuspensionWatch;
+  /** What nodes answered before this moment may have been said before a suspension. */
+  #trustFromMs = -Infinity;
   #map: ClusterMap | undefined;
 
   constructor(deps: RpcClientDeps, options: { clusterId: string; cacheEntries: number }) {
     this.#deps = deps;
+    this.#suspensions = new SuspensionWatch(deps.clock);
     this.#cache = new ValueCache(options.cacheEntries, GATEWAY_CACHE_BYTES_MAX);
     this.#router = new Router(deps, {
       role: "gateway",
@@ -151,7 +157,9 @@ export class Gateway {
   #cachedRead(request: Message<"get">, timeoutMs: number, reply: ReplyTo): void {
     const { key } = request;
     const { clock } = this.#deps;
-    const sinceMs = clock.monotonicMs() - GATEWAY_TRUST_MS;
+    const nowMs = clock.monotonicMs();
+    if (this.#suspensions.lostMs() > 0) this.#trustFromMs = nowMs;
+    const sinceMs = Math.max(nowMs - GATEWAY_TRUST_MS, this.#trustFromMs);
     const trusts = (node: NodeId) => this.#router.provenMs(node) >= sinceMs;
     const cached = this.#cache.get(key, clock.wallMs(), trusts);
     if (cached !== undefined) {

@@ -4,9 +4,12 @@
  * timer; whatever waits for time is looked at in `tick`. Decisions about one partition are
  * `failover.ts` and `rebalance.ts`; this file brings them their facts and keeps the rules about time:
  *
- * - A node is *live* from its registration until it was not heard of for the failure timeout. Only a
- *   live node's heartbeats are acknowledged, and only an acknowledgement gives a lease. So no lease
- *   outlives `leaseUntilMs` of its member, whichever process of the node holds it.
+ * - A node is *live* from the first heartbeat after its registration that shows that it hears, until
+ *   there was none such for the failure timeout. It hears if it repeats what it was told lately over
+ *   its session, by which all orders go, and goes by the map that it was sent before. So whoever cannot
+ *   be told a map is not live, whatever else still comes from it. Only such a heartbeat is
+ *   acknowledged with a lease. So no lease outlives `leaseUntilMs` of its member, whichever process of
+ *   the node holds it.
  * - An acknowledgement carries the epoch of the published map, or, for a node that has just lost a
  *   primary's role, that of the map which will say so. A node with an older map has no lease. So from
  *   the moment of a decision on, the one that it concerns gets no lease under the old map.
@@ -18,8 +21,9 @@
  * - Reports count only with the partition's present term, and from the session on which the node that
  *   may make them is registered.
  * - Nothing is decided about a node in the first failure timeout after the coordinator's start, or
- *   after it was itself stopped for a while: it cannot know who was silent. Nor before the first node
- *   has registered after a start: the coordinator's folder may have been moved, and all nodes serve.
+ *   after it was itself stopped for a while, alone or with its machine: it cannot know who was silent. Nor
+ *   before the first node has registered after a start: the coordinator's folder may have been moved, and
+ *   all nodes serve.
  *
  * Time per event is proportional to what it touches, not to partitions or nodes.
  *
@@ -27,7 +31,12 @@
  */
 import type { ClusterMap, NodeId, NodeInfo } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { CLOCK_DRIFT_MAX, FORGET_DOWN_MS, NODES_MAX } from "../../shared/base/limits.ts";
+import {
+  CLOCK_DRIFT_MAX,
+  FORGET_DOWN_MS,
+  HEARD_INTERVALS_MAX,
+  NODES_MAX,
+} from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { mayGo, stayersAreDown } from "./departure.ts";
@@ -82,7 +91,9 @@ export interface MembershipStats {
   unavailable_partitions: number;
   /** Since its start, and for a failure timeout, no node has registered: nothing is known of any. */
   nobody_registered: boolean;
-  /** Of these: nobody can take over, an operator or the return of a node is needed. */
+  /** Partitions whose primary says that it cannot serve them now. */
+  unserved_partitions: number;
+  /** Of those without one: nobody can take over, an operator or the return of a node is needed. */
   lost_partitions: number;
   /** Partitions that have a primary, and fewer in-sync copies than a write needs. */
   read_only_partitions: number;
@@ -207,7 +218,7 @@ export class Membership {
     }
     this.#awaitsFirstSinceMs = undefined;
     this.#nobodyRegistered = false;
-    const member = known ?? newMember(infoOf(message), "live", nowMs);
+    const member = known ?? newMember(infoOf(message), "unknown", nowMs);
     const restarted = known !== undefined && message.incarnation > known.info.incarnation;
     if (known === undefined) this.#members.set(member.id, member);
     else if (restarted) this.#endRoles(member, nowMs);
@@ -221,7 +232,7 @@ export class Membership {
     const isNewProcess = member.instance !== message.instance;
     member.instance = message.instance;
     member.memory = message.memory === true;
-    member.presence = "live";
+    if (isNewProcess || member.presence === "down") member.presence = "unknown";
     member.released = false;
     member.lastSeenMs = nowMs;
     this.#takeHeld(member, message);
@@ -233,7 +244,8 @@ export class Membership {
     }
     this.#touchNode(member);
     this.#controller.settle(nowMs);
-    this.#publisher.subscribe(session);
+    member.owedEpoch = this.#publisher.subscribe(session, nowMs);
+    member.owedMs = nowMs;
     return undefined;
   }
 
@@ -255,8 +267,8 @@ export class Membership {
   /**
    * A heartbeat, by datagram or over a session.
    *
-   * @returns the acknowledgement; undefined where the sender is no live member, which has then been
-   *   told to register again wherever it can be reached
+   * @returns the acknowledgement; undefined where the sender is not registered, or down, and has then
+   *   been told to register again wherever it can be reached
    */
   heartbeat(
     message: Message<"heartbeat">,
@@ -267,15 +279,23 @@ export class Membership {
     const known = member !== undefined && member.instance === message.instance &&
       member.info.incarnation === message.incarnation;
     if (known) member.heardMs = nowMs;
-    if (!known || member.presence !== "live") {
+    const isRegistered = known && member.presence !== "down" &&
+      (member.presence === "live" || member.session !== undefined);
+    if (!isRegistered) {
       const session = over ?? (known ? member.session : undefined);
       if (session !== undefined && !this.#dismissed.has(session)) {
         this.#effects.send([session], { req_type: "register_again" });
       }
       return undefined;
     }
-    member.lastSeenMs = nowMs;
-    member.leaseUntilMs = nowMs + this.#settings.leaseMs * (1 + CLOCK_DRIFT_MAX);
+    member.deafness = this.#whyDeaf(member, message, nowMs);
+    const hears = member.deafness === undefined;
+    if (hears) {
+      member.lastSeenMs = nowMs;
+      member.leaseUntilMs = nowMs + this.#settings.leaseMs * (1 + CLOCK_DRIFT_MAX);
+      member.unserved = message.unserved;
+      if (member.presence !== "live") this.#becomesLive(member, nowMs);
+    }
     this.#controller.noteAdopted(member, message.epoch, nowMs);
     return {
       req_type: "heartbeat_ack",
@@ -283,14 +303,50 @@ export class Membership {
       instance: message.instance,
       sent: message.sent,
       epoch: Math.max(this.published.epoch, member.ackEpochMin, this.#settingsEpoch),
+      at: nowMs,
+      lease: hears,
     };
+  }
+
+  /**
+   * Why a heartbeat does not show that its node hears what it is told; undefined if it does. It does if it
+   * repeats what was said over the node's session a short while ago, and goes by the map that the node
+   * was sent before. A node that is late with a map has as long for it, but becomes live with it only.
+   */
+  #whyDeaf(
+    member: Member,
+    { heard, map }: Message<"heartbeat">,
+    nowMs: number,
+  ): string | undefined {
+    if (member.session === undefined) return "it has no connection to the TCP port";
+    const boundMs = HEARD_INTERVALS_MAX * this.#settings.heartbeatIntervalMs;
+    // JSON null stands for an absent field. What lies ahead was said by an earlier coordinator.
+    if (typeof heard !== "number" || heard > nowMs || nowMs - heard > boundMs) {
+      return "nothing gets through its TCP connection";
+    }
+    if (map < member.owedEpoch) {
+      const hasTime = nowMs - member.owedMs <= boundMs || member.owedEpoch > this.published.epoch;
+      if (member.presence === "live" && hasTime) return undefined;
+      return `it has map ${map}, and does not take over map ${member.owedEpoch}`;
+    }
+    member.owedEpoch = this.published.epoch;
+    member.owedMs = nowMs;
+    return undefined;
+  }
+
+  #becomesLive(member: Member, nowMs: number): void {
+    member.presence = "live";
+    this.#setInfo(member, member.info);
+    this.#mover.invalidateWish();
+    this.#touchNode(member);
+    this.#controller.settle(nowMs);
   }
 
   /** A node's word about a partition, which counts over its present session alone. */
   report(session: SessionId, message: Report, nowMs: number): void {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);
-    if (member?.session !== session || member.presence !== "live") return;
+    if (member?.session !== session || member.presence === "down") return;
     this.#controller.report(member, message, nowMs);
     this.#controller.settle(nowMs);
   }
@@ -299,7 +355,7 @@ export class Membership {
   leave(session: SessionId, stopping: boolean, nowMs: number): void {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);
-    if (member?.session !== session || member.presence !== "live") return;
+    if (member?.session !== session || member.presence === "down") return;
     this.#log.info(stopping ? "a node is stopping" : "a node is leaving", { node: member.id });
     member.farewell = stopping ? "stopping" : "leaving";
     member.released = false;
@@ -341,10 +397,20 @@ export class Membership {
   askWhatIsHeld(): boolean {
     if (this.#controller.lostCount === 0) return false;
     for (const { presence, session, released } of this.#members.values()) {
-      if (presence !== "live" || session === undefined || released) continue;
+      if (presence === "down" || session === undefined || released) continue;
       this.#effects.send([session], { req_type: "register_again" });
     }
     return true;
+  }
+
+  /** The coordinator, or its whole machine, may have done nothing for so long. */
+  stoodStill(ms: number, nowMs: number): void {
+    const { failureTimeoutMs } = this.#settings;
+    if (ms <= failureTimeoutMs / 2) return;
+    this.#log.warn("the coordinator itself stood still; nobody is judged for a while", {
+      ms: Math.round(ms),
+    });
+    this.#graceUntilMs = nowMs + failureTimeoutMs;
   }
 
   /** What time alone brings about. Call it every COORDINATOR_TICK_MS. */
@@ -354,12 +420,7 @@ export class Membership {
       this.#leaseMsMax = leaseMs;
       this.#publisher.decide();
     }
-    if (nowMs - this.#lastTickMs > failureTimeoutMs / 2) {
-      this.#log.warn("the coordinator itself stood still; nobody is judged for a while", {
-        ms: Math.round(nowMs - this.#lastTickMs),
-      });
-      this.#graceUntilMs = nowMs + failureTimeoutMs;
-    }
+    this.stoodStill(nowMs - this.#lastTickMs, nowMs);
     this.#lastTickMs = nowMs;
     if (this.#awaitsFirstSinceMs !== undefined) {
       this.#awaitFirst(this.#awaitsFirstSinceMs, nowMs);
@@ -369,7 +430,7 @@ export class Membership {
       for (const member of this.#members.values()) {
         if (member.presence === "down") continue;
         if (nowMs - member.lastSeenMs < failureTimeoutMs) continue;
-        this.#markDown(member, nowMs, `not heard of for ${failureTimeoutMs} ms`);
+        this.#markDown(member, nowMs, this.#whyMissed(member, nowMs));
       }
     }
     this.#controller.tick(nowMs);
@@ -394,7 +455,7 @@ export class Membership {
 
   /** The map given to {@linkcode Effects.persist} is on disk. */
   persisted(epoch: number, nowMs: number): void {
-    this.#publisher.persisted(epoch);
+    this.#publisher.persisted(epoch, nowMs);
     this.#mover.onPublished();
     this.#controller.settle(nowMs);
   }
@@ -413,6 +474,10 @@ export class Membership {
       else nodes[member.info.state]++;
       damaged += member.damaged.size;
     }
+    let unserved = 0;
+    for (const member of this.#members.values()) {
+      if (member.presence === "live") unserved += member.unserved;
+    }
     let unavailable = 0;
     let readOnly = 0;
     let under = 0;
@@ -428,6 +493,7 @@ export class Membership {
       awaited_nodes: this.#controller.awaitedNodes,
       unavailable_partitions: unavailable,
       nobody_registered: this.#nobodyRegistered,
+      unserved_partitions: unserved,
       lost_partitions: this.#controller.lostCount,
       read_only_partitions: readOnly,
       under_replicated_partitions: under,
@@ -532,6 +598,14 @@ export class Membership {
     member.info = next;
     this.#nodes = undefined;
     this.#publisher.decide();
+  }
+
+  #whyMissed(member: Member, nowMs: number): string {
+    const { failureTimeoutMs } = this.#settings;
+    if (nowMs - member.heardMs >= failureTimeoutMs) {
+      return `not heard of for ${failureTimeoutMs} ms`;
+    }
+    return `its heartbeats come, but it cannot be told anything: ${member.deafness ?? "?"}`;
   }
 
   #markDown(member: Member, nowMs: number, reason: string): void {

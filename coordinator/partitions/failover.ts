@@ -15,8 +15,8 @@
  *    go and was let go leaves at once, unless the primary is about to go as well (everything is being
  *    stopped).
  * 3. Without one, nobody is made primary before every lease of the last primary has run out. Then the
- *    first hot member, in the order of the set, takes over; again only if it was heard of clearly
- *    later than those who are dropped. A damaged primary has stopped by itself, so nobody waits for it.
+ *    first hot member with a session, in the order of the set, takes over; again only if it was heard of
+ *    clearly later than those who are dropped. A damaged primary has stopped by itself, so nobody waits for it.
  * 4. Without a hot member, cold ones are considered when all members are back, or the missing ones
  *    have been missing for the failure timeout. The one whose disk reports the highest (term, last
  *    seq) is chosen; damaged copies and those that report nothing of the partition do not qualify.
@@ -37,6 +37,8 @@ export interface CopyStanding {
   /** The role belongs to an earlier process of the node. */
   readonly stale: boolean;
   readonly damaged: boolean;
+  /** It has a session, so that it can be told of a role. */
+  readonly canBeTold: boolean;
   /** The primary reported that this copy does not follow. */
   readonly accused: boolean;
   /** Its process asked to go, and was let go: it is not just missed. */
@@ -143,7 +145,7 @@ function elect(of: Case, nowMs: number): Verdict {
   });
   const next = hot.find((id) => {
     const witness = of.copy(id);
-    return gone.every((other) => isOutlivedBy(of.copy(other), witness, of));
+    return witness.canBeTold && gone.every((other) => isOutlivedBy(of.copy(other), witness, of));
   });
   if (next !== undefined) {
     const inSync = config.inSync.filter((id) => hot.includes(id) || isUndecided(of.copy(id)));

@@ -92,12 +92,13 @@ export class Mover {
       isServing: (id) => serves(member(id)),
       mayLearn: (id) => {
         const node = member(id);
-        return node !== undefined && node.presence === "live" && node.farewell === "none" &&
-          this.#isOver(this.#planning, id);
+        return node !== undefined && node.presence === "live" && node.session !== undefined &&
+          node.farewell === "none" && this.#isOver(this.#planning, id);
       },
       mayLead: (id) => {
         const node = member(id);
-        return serves(node) && node.farewell === "none" && this.#isOver(this.#planning, LEADER);
+        return serves(node) && node.session !== undefined && node.farewell === "none" &&
+          this.#isOver(this.#planning, LEADER);
       },
       isStopping: (id) => member(id)?.farewell === "stopping",
     };

@@ -361,6 +361,7 @@ export class PartitionController {
       presence: member?.presence ?? "down",
       stale: member?.stale.has(partition) ?? false,
       damaged: member?.damaged.has(partition) ?? false,
+      canBeTold: member?.session !== undefined,
       accused: this.#accused.get(partition)?.has(id) ?? false,
       saidGoodbye: member?.presence === "down" && member.released,
       going: member !== undefined && member.farewell !== "none",

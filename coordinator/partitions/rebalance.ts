@@ -15,9 +15,9 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 export interface Readiness {
   /** Its node is live and its role counts. */
   isServing(id: NodeId): boolean;
-  /** May be filled now: its node is live, and it has not just failed to follow. */
+  /** May be filled now: its node is live and can be told, and it has not just failed to follow. */
   mayLearn(id: NodeId): boolean;
-  /** May become primary: serving, and not about to go. */
+  /** May become primary: serving, can be told, and not about to go. */
   mayLead(id: NodeId): boolean;
   /** Its process ends soon and leaves its copies where they are. */
   isStopping(id: NodeId): boolean;

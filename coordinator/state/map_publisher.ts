@@ -89,7 +89,7 @@ export class MapPublisher {
   }
 
   /** The map is on disk: publishes it. */
-  persisted(epoch: number): void {
+  persisted(epoch: number, nowMs: number): void {
     const stored = this.#writing;
     invariant(stored?.map.epoch === epoch, "the map that was being written is on disk", { epoch });
     this.#writing = undefined;
@@ -107,7 +107,7 @@ export class MapPublisher {
     if (level.length > 0) {
       this.#effects.send(level, { req_type: "map_delta", delta: mapDelta(before, map) });
     }
-    if (behind.length > 0) this.#effects.send(behind, this.#registered());
+    if (behind.length > 0) this.#effects.send(behind, this.#registered(nowMs));
     while (this.#afterwards[0] !== undefined && this.#afterwards[0].epoch <= epoch) {
       const due = this.#afterwards.shift();
       if (due !== undefined) this.#effects.send([due.session], due.message);
@@ -126,14 +126,20 @@ export class MapPublisher {
     });
   }
 
-  /** Sends the session a whole map, once it contains all that was decided so far, and then changes. */
-  subscribe(session: SessionId): void {
+  /**
+   * Sends the session a whole map, once it contains all that was decided so far, and then changes.
+   *
+   * @returns the epoch of the first that it gets, at the earliest
+   */
+  subscribe(session: SessionId, nowMs: number): number {
     const fromEpoch = this.decidedEpoch;
     const subscription = { fromEpoch, toldEpoch: 0 };
     this.#sessions.set(session, subscription);
-    if (fromEpoch > this.published.epoch) return;
-    subscription.toldEpoch = this.published.epoch;
-    this.#effects.send([session], this.#registered());
+    if (fromEpoch <= this.published.epoch) {
+      subscription.toldEpoch = this.published.epoch;
+      this.#effects.send([session], this.#registered(nowMs));
+    }
+    return fromEpoch;
   }
 
   unsubscribe(session: SessionId): void {
@@ -147,11 +153,12 @@ export class MapPublisher {
     else this.#afterwards.push({ epoch, session, message });
   }
 
-  #registered(): Message<"registered"> {
+  #registered(nowMs: number): Message<"registered"> {
     return {
       req_type: "registered",
       map: this.published,
       heartbeat_port: this.#heartbeatPort(),
+      at: nowMs,
     };
   }
 }

@@ -11,8 +11,9 @@ import type { Message } from "../../shared/wire/messages.ts";
 export type SessionId = number;
 
 /**
- * `live`: registered, and heard of within the failure timeout. `unknown`: the coordinator has just
- * started and cannot tell yet. `down`: declared failed, or gone.
+ * `live`: registered, heard of within the failure timeout, and known to hear what it is told.
+ * `unknown`: it is not known yet whether it lives and hears, since the coordinator has just started, or
+ * the node has just registered. `down`: declared failed, or gone.
  */
 export type Presence = "live" | "unknown" | "down";
 
@@ -38,10 +39,21 @@ export interface Member {
   farewell: Farewell;
   /** `left` was sent: when its session ends, so did its process. */
   released: boolean;
-  /** Last heartbeat or registration, on the coordinator's monotonic clock; or its own start. */
+  /**
+   * The last heartbeat that shows that the node hears, or its registration, on the coordinator's
+   * monotonic clock; or the coordinator's own start.
+   */
   lastSeenMs: number;
   /** Last heartbeat of its last known process, also while it does not count as live. */
   heardMs: number;
+  /** Why the last heartbeat did not show that the node hears; undefined if it did, or none came. */
+  deafness: string | undefined;
+  /** It is to have the map of this epoch, ... */
+  owedEpoch: number;
+  /** ... which it was sent no later than this. */
+  owedMs: number;
+  /** Partitions that it is primary of and cannot serve, as it said last. */
+  unserved: number;
   /** When its present process registered for the first time. */
   registeredMs: number;
   /** No lease of this node outlives this moment, whatever process of it holds one. */
@@ -73,6 +85,10 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     released: false,
     lastSeenMs: nowMs,
     heardMs: -Infinity,
+    deafness: undefined,
+    owedEpoch: 0,
+    owedMs: nowMs,
+    unserved: 0,
     registeredMs: nowMs,
     leaseUntilMs: nowMs,
     downSinceMs: nowMs,

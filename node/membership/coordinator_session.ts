@@ -75,8 +75,8 @@ export interface SessionOptions {
   joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
   /** A newer map, to be given to the node core and to whoever else wants it. */
   onMap(map: ClusterMap): void;
-  /** Registered: heartbeats go to this address. */
-  onRegistered(heartbeats: Address, intervalMs: number): void;
+  /** Registered: heartbeats go to this address. `at` is when the coordinator said so, by its clock. */
+  onRegistered(heartbeats: Address, intervalMs: number, at: number): void;
   /** Heartbeats must not go on: they would renew a lease that this node must not have. */
   onMistrust(): void;
   /** A heartbeat was acknowledged over this session. */
@@ -178,8 +178,8 @@ export class CoordinatorSession {
     this.#sendLeave();
   }
 
-  /** A heartbeat was acknowledged, by whatever way; the acknowledgement told this epoch. */
-  noteAck(epoch: number): void {
+  /** A heartbeat was acknowledged over this session; the acknowledgement told this epoch. */
+  #noteAck(epoch: number): void {
     this.#behind = epoch > (this.#map?.epoch ?? 0) ? this.#behind + 1 : 0;
     // The map is usually on its way. One that does not come was lost with its connection.
     if (this.#behind >= 2) this.#askForMap("an acknowledged heartbeat tells of a newer map");
@@ -282,7 +282,9 @@ export class CoordinatorSession {
       case "handover":
         return this.#options.node.onHandover(message.p, message.term, message.to);
       case "heartbeat_ack":
-        return this.#options.onHeartbeatAck(message);
+        this.#options.onHeartbeatAck(message);
+        this.#noteAck(message.epoch);
+        return;
       case "register_again":
         this.#deps.log.warn("the coordinator asks this node to register again");
         if (this.#connection !== undefined) this.#register(this.#connection, false);
@@ -314,7 +316,7 @@ export class CoordinatorSession {
       incarnation: this.#options.identity.incarnation,
     });
     const heartbeats = { host: this.#address.host, port: message.heartbeat_port };
-    this.#options.onRegistered(heartbeats, map.settings.heartbeatIntervalMs);
+    this.#options.onRegistered(heartbeats, map.settings.heartbeatIntervalMs, message.at);
     this.#watchForSilence();
     this.#options.node.onCoordinatorUp();
     this.#sendLeave();

@@ -1,17 +1,21 @@
 /**
- * The node's heartbeats: a datagram to the coordinator at every interval, and the same message over
- * the TCP session while datagrams are not acknowledged. It knows nothing of leases: it passes on
- * which of its own heartbeats was acknowledged, and the node core draws the conclusion.
+ * The node's heartbeats: at every interval a datagram to the coordinator, and the same message over the
+ * TCP session. The datagram renews the lease even when the session is busy. The session's answer shows
+ * that this node can be told what to do; the next heartbeat repeats it (`heard`), and the coordinator
+ * counts only who hears as alive. It knows nothing of leases: it passes on which of its own heartbeats
+ * was acknowledged, and the node core draws the conclusion.
  *
- * Invariant: only an acknowledgement of a heartbeat that this very process sent is passed on, with
+ * Invariants: only an acknowledgement of a heartbeat that this very process sent is passed on, with
  * the moment of sending as this process wrote it down. So a late, doubled or forged datagram, or one
- * for an earlier process on the same port, never renews anything that it must not.
+ * for an earlier process on the same port, never renews anything that it must not. What is said to be
+ * heard has come over the session that stands, and by no other way.
  *
  * @module
  */
 import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
+import type { Moment } from "./lease.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX, HEARTBEATS_REMEMBERED } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
@@ -33,11 +37,18 @@ export interface HeartbeatOptions {
   readonly incarnation: number;
   /** The newest map of which the node's disk tells what it is primary of; 0 for none. */
   epoch(): number;
+  /** The newest map that the node goes by; 0 for none. */
+  mapEpoch(): number;
+  /** Partitions that it is primary of and cannot serve now. */
+  unserved(): number;
   /** Over the TCP session; false where there is none. */
   sendOverSession(message: Message<"heartbeat">): boolean;
-  /** `sent` is on this process's monotonic clock. */
-  onAck(sentMonotonicMs: number, epoch: number): void;
+  /** `sent` is by this process's own clocks. */
+  onAck(sent: Moment, ack: HeartbeatAck): void;
 }
+
+/** News of so many intervals ago is old: what comes next is told at once. */
+const OLD_NEWS_INTERVALS = 1.5;
 
 /** Sends heartbeats until stopped. */
 export class HeartbeatSender {
@@ -53,7 +64,11 @@ export class HeartbeatSender {
   #socket: DatagramSocket | undefined;
   #binding = false;
   /** Moments of the latest heartbeats, oldest first. */
-  #sent: number[] = [];
+  #sent: Moment[] = [];
+  /** What was heard last over the session that stands: its `at`, and when this node had asked for it. */
+  #heard: { at: number; askedMs: number } | undefined;
+  /** The last heartbeat could only repeat old news, or none. */
+  #toldOldNews = false;
   /** When a datagram was last acknowledged, or sending began. */
   #datagramAckMs = 0;
   /** Datagrams are not acknowledged while the session is, and that was logged. */
@@ -70,9 +85,15 @@ export class HeartbeatSender {
     this.#options = options;
   }
 
-  /** Begins, or goes on with another destination or interval; the first heartbeat leaves at once. */
-  start(to: Address, intervalMs: number): void {
+  /**
+   * Registered: begins, or goes on with another destination or interval; the first heartbeat leaves at
+   * once.
+   *
+   * @param at what the coordinator's answer said
+   */
+  start(to: Address, intervalMs: number, at: number): void {
     if (this.#stopped) return;
+    this.#heard = { at, askedMs: this.#clock.monotonicMs() };
     const moved = this.#to?.host !== to.host || this.#to?.port !== to.port;
     this.#to = to;
     if (moved) this.#datagramAckMs = this.#clock.monotonicMs();
@@ -89,9 +110,12 @@ export class HeartbeatSender {
   beat(): void {
     const to = this.#to;
     if (to === undefined || this.#stopped) return;
+    const heard = this.#heard;
     const sent = this.#clock.monotonicMs();
-    this.#sent.push(sent);
+    this.#sent.push({ monotonicMs: sent, wallMs: this.#clock.wallMs() });
     if (this.#sent.length > HEARTBEATS_REMEMBERED) this.#sent.shift();
+    this.#toldOldNews = heard === undefined ||
+      sent - heard.askedMs > OLD_NEWS_INTERVALS * this.#intervalMs;
     const message: Message<"heartbeat"> = {
       req_type: "heartbeat",
       node: this.#options.node,
@@ -99,18 +123,31 @@ export class HeartbeatSender {
       instance: this.#options.instance,
       sent,
       epoch: this.#options.epoch(),
+      map: this.#options.mapEpoch(),
+      ...(heard === undefined ? {} : { heard: heard.at }),
+      unserved: this.#options.unserved(),
     };
     this.#socket?.send(this.#encoder.encode(JSON.stringify(message)), to);
-    if (sent - this.#datagramAckMs > 2 * this.#intervalMs) this.#options.sendOverSession(message);
+    this.#options.sendOverSession(message);
+  }
+
+  /** The session has broken: what was said over it before says nothing about the next one. */
+  onSessionDown(): void {
+    this.#heard = undefined;
   }
 
   /** An acknowledgement that came over the session. */
   onSessionAck(ack: HeartbeatAck): void {
     if (!this.#accept(ack)) return;
+    if (ack.at > (this.#heard?.at ?? -Infinity)) {
+      this.#heard = { at: ack.at, askedMs: ack.sent };
+      // After a pause, the coordinator should not have to wait for the next heartbeat to know.
+      if (this.#toldOldNews) this.beat();
+    }
     const silentMs = this.#clock.monotonicMs() - this.#datagramAckMs;
     if (this.#blocked || silentMs <= 2 * this.#intervalMs || this.#to === undefined) return;
     this.#blocked = true;
-    this.#log.warn("heartbeats by UDP are not acknowledged; sending them over TCP", {
+    this.#log.warn("heartbeats by UDP are not acknowledged; those over TCP are", {
       to: formatAddress(this.#to),
       advice: "let UDP to this port through: TCP heartbeats queue behind other traffic",
     });
@@ -176,8 +213,9 @@ export class HeartbeatSender {
   #accept(ack: HeartbeatAck): boolean {
     if (this.#stopped) return false;
     if (ack.node !== this.#options.node || ack.instance !== this.#options.instance) return false;
-    if (!this.#sent.includes(ack.sent) || ack.sent > this.#clock.monotonicMs()) return false;
-    this.#options.onAck(ack.sent, ack.epoch);
+    const sent = this.#sent.find(({ monotonicMs }) => monotonicMs === ack.sent);
+    if (sent === undefined || ack.sent > this.#clock.monotonicMs()) return false;
+    this.#options.onAck(sent, ack);
     return true;
   }
 }

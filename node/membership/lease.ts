@@ -1,15 +1,28 @@
 /**
  * A node's right to answer reads without asking anybody: renewed by each heartbeat that the
- * coordinator acknowledges, counted from the moment at which the heartbeat was *sent*, on this node's
- * own monotonic clock. An acknowledgement names the map's epoch: with an older map there is no lease.
+ * coordinator acknowledges with a lease, counted from the moment at which the heartbeat was *sent*, on
+ * this node's own clocks. An acknowledgement names the map's epoch: with an older map there is no lease.
+ *
+ * It must not have run out by either clock. A machine that is suspended (sleep, live migration) stops
+ * the monotonic clock and not the date: when it goes on, only the date tells that others may have taken
+ * over. A date that is set forwards ends the lease early, which costs one round of confirmations; one
+ * that is set backwards changes nothing, since the monotonic clock goes on.
  *
  * @module
  */
 
+/** A moment, by both clocks of one process. */
+export interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+const NEVER: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
+
 /** A lease. */
 export class Lease {
   readonly #leaseMs: () => number;
-  #sentMs = -Infinity;
+  #sent = NEVER;
   #epochNeeded = 0;
 
   /** @param leaseMs how long one acknowledged heartbeat is good for; Infinity for a node that stands alone */
@@ -17,19 +30,21 @@ export class Lease {
     this.#leaseMs = leaseMs;
   }
 
-  /** A heartbeat sent at `sentMs` was acknowledged by a coordinator whose map has this epoch. */
-  renew(sentMs: number, epoch: number): void {
-    if (sentMs > this.#sentMs) this.#sentMs = sentMs;
+  /** A heartbeat was acknowledged with a lease. */
+  renew(sent: Moment): void {
+    if (sent.monotonicMs > this.#sent.monotonicMs) this.#sent = sent;
+  }
+
+  /** The coordinator has told of a map of this epoch: with an older one there is no lease. */
+  require(epoch: number): void {
     if (epoch > this.#epochNeeded) this.#epochNeeded = epoch;
   }
 
-  /** This node must register anew: what was granted to it before does not count. */
-  revoke(): void {
-    this.#sentMs = -Infinity;
-  }
-
   /** Whether it holds now. */
-  isValid(nowMs: number, mapEpoch: number): boolean {
-    return mapEpoch >= this.#epochNeeded && nowMs < this.#sentMs + this.#leaseMs();
+  isValid(now: Moment, mapEpoch: number): boolean {
+    const leaseMs = this.#leaseMs();
+    return mapEpoch >= this.#epochNeeded &&
+      now.monotonicMs < this.#sent.monotonicMs + leaseMs &&
+      now.wallMs < this.#sent.wallMs + leaseMs;
   }
 }

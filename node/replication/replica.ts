@@ -74,11 +74,6 @@ export class Replica {
       (this.config.inSync.includes(self) || this.config.learners.includes(self));
   }
 
-  /** Whether the newest configuration names this node as the primary, be it ready for that or not. */
-  get isNamedPrimary(): boolean {
-    return this.config?.primary === this.#owner.self;
-  }
-
   /** Whether nothing is being done to the copy as a whole: it serves, or follows and is level. */
   get isSettled(): boolean {
     if (this.damaged) return false;

@@ -38,7 +38,7 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
   const { map, standalone, sessionUp, lease, storageFailure } = facts;
   const found = new HealthFindings();
   const minInSync = map?.settings.minInSync ?? 1;
-  const counts = countPartitions(facts.replicas, minInSync);
+  const counts = countPartitions(facts.nodeId, map, facts.replicas);
   const { own, serving, waiting, read_only: readOnly, damaged } = counts;
   const self = map?.nodes.find(({ id }) => id === facts.nodeId);
 
@@ -99,7 +99,9 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
   });
 }
 
-interface PartitionCounts {
+/** Partitions of a node. */
+export interface PartitionCounts {
+  /** Those that the map makes it primary of, whatever has become of that here. */
   own: number;
   /** Of these, ready for reads and writes. */
   serving: number;
@@ -110,19 +112,28 @@ interface PartitionCounts {
   damaged: number;
 }
 
-function countPartitions(replicas: Iterable<Replica>, minInSync: number): PartitionCounts {
+/** What a node is primary of by its map, and how much of that it can serve. */
+export function countPartitions(
+  nodeId: string,
+  map: ClusterMap | undefined,
+  replicas: Iterable<Replica>,
+): PartitionCounts {
   const counts: PartitionCounts = { own: 0, serving: 0, waiting: 0, read_only: 0, damaged: 0 };
+  const minInSync = map?.settings.minInSync ?? 1;
+  for (const config of map?.partitions ?? []) {
+    if (config.primary !== nodeId) continue;
+    counts.own++;
+    if (config.inSync.length < minInSync) counts.read_only++;
+  }
   for (const replica of replicas) {
     if (replica.damaged && replica.isMember) counts.damaged++;
-    if (!replica.isNamedPrimary) continue;
-    counts.own++;
+    if (map?.partitions[replica.partition]?.primary !== nodeId) continue;
     const { primary } = replica;
     // A write waits for every copy of the set: with one of them away, none is taken.
     const served = primary?.phase === "serving" &&
       primary.streams.every(({ mustAck, state }) => !mustAck || state === "level");
     if (served) counts.serving++;
-    else counts.waiting++;
-    if ((replica.config?.inSync.length ?? 0) < minInSync) counts.read_only++;
   }
+  counts.waiting = counts.own - counts.serving;
   return counts;
 }

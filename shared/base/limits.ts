@@ -138,6 +138,12 @@ export const BALANCE_BOUND = 1.15;
 
 /** Membership. */
 export const HEARTBEAT_INTERVAL_MS = 500;
+/**
+ * A node that lives hears: each heartbeat repeats what the node was told last. That may be so many
+ * intervals old, since one heartbeat or its answer may be late; after that the heartbeat does not count.
+ * So a node that hears nobody is declared failed within this and FAILURE_TIMEOUT_MS.
+ */
+export const HEARD_INTERVALS_MAX = 2;
 export const LEASE_MS = 1_500;
 export const FAILURE_TIMEOUT_MS = 2_500;
 /** After a failure, how long missing copies wait for the node to come back before others get them. */
@@ -158,6 +164,9 @@ export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
 export const GATEWAY_TRUST_MS = 3_000;
 /** Clocks of two processes drift apart by at most so many parts of one. */
 export const CLOCK_DRIFT_MAX = 0.05;
+
+/** The date runs ahead of the monotonic clock by so much at once: the machine was suspended. */
+export const SUSPENSION_MS_MIN = 100;
 
 /** Replication. */
 export const REPLICA_ACK_TIMEOUT_MS = 1_000;
@@ -421,6 +430,10 @@ invariant(
   "a frame holds the map of as many partitions as there may be, with the usual copies",
 );
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
+invariant(
+  HEARD_INTERVALS_MAX * HEARTBEAT_INTERVAL_MS < FAILURE_TIMEOUT_MS,
+  "what a node heard before it counted as alive is not news any more when it counts as failed",
+);
 invariant(
   LANE_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
   "a request is recognised as long as it is repeated",

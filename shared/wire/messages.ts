@@ -299,7 +299,12 @@ export const MESSAGES = {
     cluster_name: optional(text),
     held: array<HeldPartition>(),
   }),
-  registered: message(1, "member", { map: clusterMap, heartbeat_port: uint }),
+  registered: message(1, "member", {
+    map: clusterMap,
+    heartbeat_port: uint,
+    /** When it was sent, on the coordinator's clock; see `heartbeat`. */
+    at: number,
+  }),
   map_delta: message(1, "push", {
     delta: field<ClusterMapDelta>("a change of a cluster map", isClusterMapDelta),
   }),
@@ -337,15 +342,31 @@ export const MESSAGES = {
    */
   force: message(1, "member", { partition: optional(uint), node: optional(text) }),
 
-  // Datagrams; the first two also travel over the TCP session where UDP is blocked.
+  // Datagrams; the first two also travel over the TCP session, each time.
   heartbeat: message(1, "datagram", {
     node: text,
     incarnation: uint,
     instance: text,
     sent: number,
+    /** The newest map of which the node's disk tells what it is primary of. */
     epoch: uint,
+    /** The newest map that it goes by. */
+    map: uint,
+    /** `at` of what it has heard last over the session that stands; absent: nothing. */
+    heard: optional(number),
+    /** Partitions that the map makes it primary of, and that it cannot serve now. */
+    unserved: uint,
   }),
-  heartbeat_ack: message(1, "datagram", { node: text, instance: text, sent: number, epoch: uint }),
+  heartbeat_ack: message(1, "datagram", {
+    node: text,
+    instance: text,
+    sent: number,
+    epoch: uint,
+    /** When it was sent, on the coordinator's clock. */
+    at: number,
+    /** Whether it gives a lease: not before the node is known to hear. */
+    lease: flag,
+  }),
   /** `cluster` is an id, `name` a cluster's name; `pad` makes it as long as any answer. */
   discover: message(1, "datagram", {
     cluster: optional(text),

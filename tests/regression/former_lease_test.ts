@@ -60,7 +60,11 @@ function takeOverMs(starts: number): number {
     tick();
     const { epoch } = membership.published;
     membership.heartbeat(
-      { req_type: "heartbeat", node, instance, incarnation, sent: nowMs, epoch },
+      {
+        req_type: "heartbeat",
+        ...{ node, instance, incarnation },
+        ...{ sent: nowMs, epoch, map: epoch, heard: nowMs, unserved: 0 },
+      },
       undefined,
       nowMs,
     );

@@ -43,14 +43,18 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
   register(other, 2);
   let leaseUntilMs = 0;
   const beat = (process: Process) => {
-    const { epoch } = disk.map;
+    const { epoch } = membership.published;
     const ack = membership.heartbeat(
-      { req_type: "heartbeat", ...identity(process), sent: nowMs, epoch },
+      {
+        req_type: "heartbeat",
+        ...identity(process),
+        ...{ sent: nowMs, epoch, map: epoch, heard: nowMs, unserved: 0 },
+      },
       undefined,
       nowMs,
     );
     // As a node does: the lease of the map that it has, unless the acknowledgement names a newer one.
-    if (process !== primary || ack === undefined || ack.epoch > epoch) return;
+    if (process !== primary || ack?.lease !== true || ack.epoch > epoch) return;
     leaseUntilMs = nowMs + FORMER.leaseMs;
   };
   const written = () => {
@@ -68,6 +72,8 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
     }
     membership.tick(nowMs);
     if (nowMs >= startMs + 6_100) { while (writing !== undefined) written(); }
+    // Nobody was told that it is registered before that.
+    if (nowMs === startMs + 6_200) register(other, 3);
     if (membership.published.partitions[0]?.primary !== other.node) continue;
     tookOver = true;
     const early = leaseUntilMs - nowMs;

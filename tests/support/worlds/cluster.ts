@@ -218,7 +218,9 @@ export class TestCluster implements AsyncDisposable {
     return ServerProcess.start(NODE, [
       "--host=127.0.0.1",
       `--port=${port}`,
-      `--coordinator=${host}:${coordinatorPort}`,
+      ...(flags.some((flag) => flag.startsWith("--coordinator="))
+        ? []
+        : [`--coordinator=${host}:${coordinatorPort}`]),
       `--data=${folder}`,
       `--storage=${this.#options.storage}`,
       ...this.#options.nodeFlags,

@@ -55,6 +55,14 @@ export interface Process {
   heldUp: Message[];
   map: ClusterMap | undefined;
   registered: boolean;
+  /** `at` of what it has heard last over its session. */
+  heardAt: number | undefined;
+  /** It has just been told that it is registered, and answers with a heartbeat. */
+  owesBeat: boolean;
+  /** Whether it takes a message that arrives. */
+  hear: (message: Message) => boolean;
+  /** What it says that it cannot serve. */
+  unserved: number;
   /** What acknowledgements of the coordinator give it, on the shared clock. */
   leaseUntilMs: number;
   inbox: Message[];
@@ -77,6 +85,7 @@ export class World {
   readonly processes = new Map<string, Process>();
   readonly errors: string[] = [];
   readonly infos: string[] = [];
+  readonly warnings: string[] = [];
   autoPersist: boolean;
   obedient: boolean;
   disk: StoredCluster | undefined;
@@ -113,6 +122,8 @@ export class World {
       ...NO_LOG,
       info: (event: string, fields?: LogFields) =>
         this.infos.push(`${event} ${JSON.stringify(fields)}`),
+      warn: (event: string, fields?: LogFields) =>
+        this.warnings.push(`${event} ${JSON.stringify(fields)}`),
       error: (event: string, fields?: LogFields) =>
         this.errors.push(`${event} ${JSON.stringify(fields)}`),
     };
@@ -164,6 +175,16 @@ export class World {
     }
     this.disk = writing;
     this.membership.persisted(writing.map.epoch, this.nowMs);
+    this.#beatFirst();
+  }
+
+  /** Who has just been registered shows that it hears. */
+  #beatFirst(): void {
+    for (const process of this.processes.values()) {
+      if (!process.owesBeat) continue;
+      process.owesBeat = false;
+      if (process.alive && process.heard) this.beat(process);
+    }
   }
 
   #onPublished(map: ClusterMap): void {
@@ -232,6 +253,7 @@ export class World {
   }
 
   #hear(process: Process, message: Message): void {
+    if (!process.hear(message)) return;
     process.inbox.push(message);
     this.#receive(process, message);
   }
@@ -243,6 +265,8 @@ export class World {
       if (own !== undefined) assertEquals(own.incarnation, process.incarnation);
       process.map = message.map;
       process.registered = true;
+      process.heardAt = message.at;
+      process.owesBeat = true;
     } else if (message.req_type === "map_delta") {
       assertExists(process.map);
       const next = applyDelta(process.map, message.delta);
@@ -277,6 +301,10 @@ export class World {
       heldUp: [],
       map: undefined,
       registered: false,
+      heardAt: undefined,
+      owesBeat: false,
+      hear: () => true,
+      unserved: 0,
       leaseUntilMs: 0,
       inbox: [],
     };
@@ -294,6 +322,7 @@ export class World {
   ): KvError | undefined {
     process.session = ++this.#sessions;
     process.heldUp = [];
+    process.heardAt = undefined;
     const refusal = this.membership.register(process.session, {
       req_type: "register",
       node: process.node,
@@ -307,6 +336,7 @@ export class World {
       held: options.held ?? [],
       ...(options.memory === true ? { memory: true } : {}),
     }, this.nowMs);
+    this.#beatFirst();
     this.#autoPersist();
     return refusal;
   }
@@ -339,15 +369,20 @@ export class World {
         incarnation: process.incarnation,
         sent: sentMs,
         epoch: process.map?.epoch ?? 0,
+        map: process.map?.epoch ?? 0,
+        heard: process.heardAt,
+        unserved: process.unserved,
       },
       undefined,
       this.nowMs,
     );
     this.#autoPersist();
-    if (ack !== undefined) {
-      // As a node does: an older map than the acknowledged one means no lease at all.
-      const level = ack.epoch <= (process.map?.epoch ?? 0);
-      process.leaseUntilMs = level ? sentMs + this.map.settings.leaseMs * (1 + CLOCK_DRIFT_MAX) : 0;
+    if (ack !== undefined && !process.deaf) process.heardAt = ack.at;
+    if (ack === undefined) return ack;
+    // As a node does: an older map than the acknowledged one means no lease at all.
+    if (ack.epoch > (process.map?.epoch ?? 0)) process.leaseUntilMs = 0;
+    else if (ack.lease) {
+      process.leaseUntilMs = sentMs + this.map.settings.leaseMs * (1 + CLOCK_DRIFT_MAX);
     }
     return ack;
   }

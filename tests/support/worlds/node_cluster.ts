@@ -192,7 +192,8 @@ export class NodeCluster {
       if (host.node !== node) return;
       if (host.reachable && this.coordinatorUp) {
         node.applyMap(this.map);
-        node.onHeartbeatAck(clock.monotonicMs(), this.map.epoch);
+        const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+        node.onHeartbeatAck(now, { epoch: this.map.epoch, lease: true });
       }
       clock.setTimer(HEARTBEAT_INTERVAL_MS, beat);
     };

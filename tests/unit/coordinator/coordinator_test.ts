@@ -101,7 +101,10 @@ class FakeNode {
       this.#scene.clock.run(5);
     });
     this.session = new Connection(stream, this.#scene.clock, {
-      onMessage: (message) => this.inbox.push(message),
+      onMessage: (message) => {
+        this.inbox.push(message);
+        if (message.req_type === "registered") this.beat("tcp");
+      },
       onInvalid: () => {},
       onClose: () => this.session = undefined,
     });
@@ -138,6 +141,15 @@ class FakeNode {
       incarnation: 1,
       sent: this.#scene.clock.monotonicMs(),
       epoch: 1,
+      map: Math.max(
+        ...this.received("registered").map(({ map }) => map.epoch),
+        ...this.received("map_delta").map(({ delta }) => delta.epoch),
+      ),
+      heard: Math.max(
+        ...this.received("registered").map(({ at }) => at),
+        ...this.received("heartbeat_ack").map(({ at }) => at),
+      ),
+      unserved: 0,
     };
     if (over === "tcp") this.send(message);
     else {
@@ -213,19 +225,23 @@ Deno.test("Coordinator: registers a node once the map is on disk", async () => {
   await s.clock.run(50);
   const [registered] = node.received("registered");
   assertEquals(registered?.heartbeat_port, 3769);
-  assertEquals(registered?.map.partitions.every(({ primary }) => primary === node.id), true);
-  assertEquals(registered?.map, JSON.parse(JSON.stringify(coordinator.map)));
+  assertEquals(registered?.map.nodes.map(({ id }) => id), [node.id]);
+  // It has shown that it hears, and is given copies.
+  assertEquals(coordinator.map.partitions.every(({ primary }) => primary === node.id), true);
+  const last = node.received("map_delta").at(-1);
+  assertEquals(last?.delta.epoch, coordinator.map.epoch);
 });
 
 Deno.test("Coordinator: acknowledges heartbeats by datagram and over the session", async () => {
   const { s, node } = await scene();
+  assertEquals(node.received("heartbeat_ack").length, 1, "the first, that shows that it hears");
   node.beat("udp");
   node.beat("tcp");
   await s.clock.run(10);
-  assertEquals(node.received("heartbeat_ack").length, 2);
+  assertEquals(node.received("heartbeat_ack").length, 3);
   node.socket?.send(new TextEncoder().encode("{nonsense"), { host: "coord", port: 3769 });
   await s.clock.run(10);
-  assertEquals(node.received("heartbeat_ack").length, 2);
+  assertEquals(node.received("heartbeat_ack").length, 3);
 });
 
 Deno.test("Coordinator: sends changes as deltas, and refuses with the register's id", async () => {

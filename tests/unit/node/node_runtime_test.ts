@@ -176,7 +176,8 @@ class ScriptedCoordinator {
     });
     this.#socket = await transport.bindDatagram(HEARTBEATS, (bytes, from) => {
       const { node, instance, sent } = JSON.parse(new TextDecoder().decode(bytes));
-      const ack = { req_type: "heartbeat_ack", node, instance, sent, epoch: 1 };
+      const said = { epoch: 1, at: this.#world.clock.monotonicMs(), lease: true };
+      const ack = { req_type: "heartbeat_ack", node, instance, sent, ...said };
       if (this.answers) this.#socket?.send(new TextEncoder().encode(JSON.stringify(ack)), from);
     });
   }
@@ -192,7 +193,7 @@ class ScriptedCoordinator {
       const node = { id, host, port, httpPort: 0, zone, weight, incarnation, state: "up" } as const;
       const map: ClusterMap = standaloneMap({ clusterId: "c1", partitionCount: 8, node });
       const heartbeat_port = HEARTBEATS.port;
-      const answer = this.refusal ?? { req_type: "registered", map, heartbeat_port };
+      const answer = this.refusal ?? { req_type: "registered", map, heartbeat_port, at: 1 };
       connection.send({ ...answer, id: message.id });
     }
     if (message.req_type === "leave" && this.letsGo) connection.send({ req_type: "left" });

@@ -9,6 +9,7 @@ import {
 } from "@std/assert";
 import { Membership } from "../../../../coordinator/membership/membership.ts";
 import { place } from "../../../../coordinator/placement/placement.ts";
+import type { StoredCluster } from "../../../../coordinator/state/stored_cluster.ts";
 import { type NodeId, whyNotLaidOut } from "../../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { MOVES_PER_NODE_MAX } from "../../../../shared/base/limits.ts";
@@ -239,13 +240,121 @@ Deno.test("Membership.register: the same process again keeps its roles; its old 
   assertEquals(world.map.partitions, before);
 });
 
-Deno.test("Membership: a lost session alone changes nothing", () => {
+Deno.test("Membership: a session that is lost and comes back changes nothing", () => {
   const { world, a } = three();
   const before = world.map.partitions;
   world.membership.sessionClosed(a.session, world.nowMs);
+  world.advance(2_000);
+  assertExists(world.beat(a));
+  assertEquals(world.register(a), undefined);
   world.advance(10_000);
   assertEquals(world.map.partitions, before);
-  assertExists(world.beat(a));
+});
+
+// Who can be told.
+
+/** Whether the world's log says why the node is down. */
+function whyDown(world: World, { node }: Process): string | undefined {
+  return world.warnings.find((line) => line.startsWith("a node is down") && line.includes(node));
+}
+
+Deno.test("Membership: a node without a session is down though its heartbeats come, and gets no role", () => {
+  const { world, a, b } = three();
+  world.obedient = true;
+  world.advance(5_000);
+  const since = world.nowMs;
+  world.membership.sessionClosed(a.session, world.nowMs);
+  // Another one stops in good order at the same moment: nothing of it goes to who cannot be told.
+  const had = world.map.partitions.filter(({ primary }) => primary === a.node).length;
+  world.leave(b, true);
+  while (world.map.nodes.some(({ id, state }) => id === a.node && state !== "down")) {
+    world.advance(50);
+    const has = world.map.partitions.filter(({ primary }) => primary === a.node).length;
+    assert(has <= had, "it is given none");
+  }
+  assert(world.nowMs - since <= 2_500 + 50, `${world.nowMs - since} ms`);
+  assertStringIncludes(whyDown(world, a) ?? "", "it has no connection to the TCP port");
+  world.advance(2_000);
+  assertEquals(world.map.partitions.filter(({ primary }) => primary === a.node), []);
+  assertEquals(world.beat(a), undefined);
+  assertEquals(world.register(a), undefined);
+  assertEquals(world.beat(a)?.lease, true);
+});
+
+Deno.test("Membership: a node to which nothing gets through is down, and its roles go to others in time", () => {
+  const { world, a } = three();
+  world.advance(5_000);
+  a.deaf = true;
+  const since = world.nowMs;
+  while (world.map.partitions.some(({ primary }) => primary === a.node)) {
+    world.advance(50);
+    assert(world.nowMs - since <= 3_600, "within the time of any single fault");
+  }
+  assertStringIncludes(whyDown(world, a) ?? "", "nothing gets through its TCP connection");
+  world.undeafen(a);
+  world.register(a);
+  world.advance(500);
+  assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "up");
+});
+
+Deno.test("Membership: a node that hears and does not take over maps is down in time", () => {
+  const { world, a, b } = three();
+  world.advance(5_000);
+  const old = a.map;
+  a.hear = (message) => message.req_type !== "map_delta";
+  world.kill(b);
+  const since = world.nowMs;
+  while (world.map.nodes.some(({ id, state }) => id === a.node && state !== "down")) {
+    world.advance(50);
+    assertEquals(a.map, old);
+    assert(world.nowMs - since <= 2_500 + 500 + 3_600, `after ${world.nowMs - since} ms`);
+  }
+  assertStringIncludes(whyDown(world, a) ?? "", "does not take over map");
+});
+
+Deno.test("Membership: a node that registers and hears nothing is never live, and nothing is placed on it", () => {
+  const world = new World();
+  const process = world.start("a", { register: false });
+  process.deaf = true;
+  for (let i = 0; i < 5; i++) {
+    world.register(process);
+    assertEquals(world.beat(process)?.lease, false);
+    world.advance(5_000);
+    assertEquals(world.membership.stats().nodes.up, 0);
+  }
+  assertEquals(world.map.partitions.every(({ primary }) => primary === undefined), true);
+  process.deaf = false;
+  world.register(process);
+  assertEquals(world.map.partitions.every(({ primary }) => primary === process.node), true);
+});
+
+Deno.test("Membership.heartbeat: who hears again after a while has a lease with the next", () => {
+  const { world, a } = three();
+  world.advance(5_000);
+  a.deaf = true;
+  world.advance(2_000);
+  a.deaf = false;
+  assertEquals(world.beat(a)?.lease, false, "it repeats old news");
+  assertEquals(world.beat(a)?.lease, true);
+  assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "up");
+});
+
+Deno.test("Membership.heartbeat: what an earlier coordinator said is not taken for this one's word", () => {
+  const { world, a } = three();
+  world.advance(5_000);
+  a.heardAt = world.nowMs + 1;
+  assertEquals(world.beat(a)?.lease, false);
+});
+
+Deno.test("Membership.stats: counts the partitions that their primaries cannot serve", () => {
+  const { world, a, b } = three();
+  a.unserved = 3;
+  b.unserved = 2;
+  world.advance(500);
+  assertEquals(world.membership.stats().unserved_partitions, 5);
+  world.kill(b);
+  world.advance(5_000);
+  assertEquals(world.membership.stats().unserved_partitions, 3);
 });
 
 // Heartbeats.
@@ -917,8 +1026,9 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
   const { world } = three();
   const stored = world.disk;
   assertExists(stored);
+  let writing: StoredCluster | undefined;
   const effects = {
-    persist: () => {},
+    persist: (cluster: StoredCluster) => void (writing = cluster),
     send: () => {},
     close: () => {},
     published: () => {},
@@ -947,8 +1057,26 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
     process.session += 100;
     membership.register(process.session, registration(process), 10);
   }
-  for (let ms = 50; ms < 2_100; ms += 50) membership.tick(ms);
+  const goOn = (ms: number) => {
+    for (let next = writing; next !== undefined; next = writing) {
+      writing = undefined;
+      membership.persisted(next.map.epoch, ms);
+    }
+    const { epoch } = membership.published;
+    for (const { node, instance, incarnation } of world.processes.values()) {
+      membership.heartbeat(
+        {
+          req_type: "heartbeat",
+          ...{ node, instance, incarnation, sent: ms, epoch, map: epoch, heard: ms, unserved: 0 },
+        },
+        undefined,
+        ms,
+      );
+    }
+    membership.tick(ms);
+  };
+  for (let ms = 50; ms < 2_100; ms += 50) goOn(ms);
   assertEquals(membership.stats().unavailable_partitions, 16);
-  membership.tick(2_150);
+  goOn(2_150);
   assertEquals(membership.stats().unavailable_partitions, 0);
 });

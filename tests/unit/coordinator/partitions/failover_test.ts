@@ -13,6 +13,7 @@ const base: CopyStanding = {
   presence: "live",
   stale: false,
   damaged: false,
+  canBeTold: true,
   accused: false,
   saidGoodbye: false,
   going: false,

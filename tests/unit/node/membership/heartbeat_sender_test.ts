@@ -31,8 +31,10 @@ class Bench {
       instance: "i1",
       incarnation: 3,
       epoch: () => this.epoch,
+      mapEpoch: () => this.epoch + 1,
+      unserved: () => 2,
       sendOverSession: (message) => this.overSession.push(message) > 0,
-      onAck: (sentMs, epoch) => this.acked.push([sentMs, epoch]),
+      onAck: ({ monotonicMs }, { epoch }) => this.acked.push([monotonicMs, epoch]),
     });
   }
 
@@ -46,7 +48,7 @@ class Bench {
       if (reply !== undefined) this.send(reply);
     });
     await this.clock.run(10);
-    this.sender.start(COORDINATOR, 500);
+    this.sender.start(COORDINATOR, 500, 70);
     await this.clock.run(10);
   }
 
@@ -56,9 +58,9 @@ class Bench {
   }
 }
 
-function ack(heartbeat: Message<"heartbeat">): object {
+function ack(heartbeat: Message<"heartbeat">, at = 80): Message<"heartbeat_ack"> {
   const { node, instance, sent } = heartbeat;
-  return { req_type: "heartbeat_ack", node, instance, sent, epoch: 7 };
+  return { req_type: "heartbeat_ack", node, instance, sent, epoch: 7, at, lease: true };
 }
 
 Deno.test("HeartbeatSender beats at once and at every interval, and passes acknowledgements on", async () => {
@@ -76,6 +78,9 @@ Deno.test("HeartbeatSender beats at once and at every interval, and passes ackno
     instance: "i1",
     sent: 10,
     epoch: 7,
+    map: 8,
+    heard: 70,
+    unserved: 2,
   });
   bench.sender.stop();
 });
@@ -112,32 +117,63 @@ Deno.test("HeartbeatSender ignores acknowledgements of what this process did not
   bench.sender.stop();
 });
 
-Deno.test("HeartbeatSender takes to the session after two silent intervals, and warns once", async () => {
+Deno.test("HeartbeatSender warns once that datagrams are not acknowledged while the session is", async () => {
   const bench = new Bench();
   await bench.start();
-  bench.network.cut("node", "coordinator");
-  await bench.clock.run(1_000);
-  assertEquals(bench.overSession, [], "two intervals have not passed");
-  for (let i = 0; i < 4; i++) {
-    await bench.clock.run(500);
-    const message = bench.overSession[i];
-    if (message === undefined) throw new Error("nothing was sent over the session");
-    bench.sender.onSessionAck(ack(message) as Message<"heartbeat_ack">);
-  }
-  assertEquals(bench.acked.length, 1 + 4);
+  const answered = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      await bench.clock.run(500);
+      const message = bench.overSession.at(-1);
+      if (message === undefined) throw new Error("nothing was sent over the session");
+      bench.sender.onSessionAck(ack(message, bench.clock.monotonicMs()));
+    }
+  };
   const warnings = () => bench.logged.filter((event) => event.includes("not acknowledged")).length;
-  assertEquals(warnings(), 1);
-
-  bench.network.heal("node", "coordinator");
-  await bench.clock.run(1_000);
-  const before = bench.overSession.length;
-  await bench.clock.run(2_000);
-  assertEquals(bench.overSession.length, before, "datagrams are enough again");
   bench.network.cut("node", "coordinator");
-  await bench.clock.run(2_000);
-  const last = bench.overSession.at(-1);
-  if (last !== undefined) bench.sender.onSessionAck(ack(last) as Message<"heartbeat_ack">);
+  await answered(6);
+  assertEquals(bench.acked.length, 1 + 6);
+  assertEquals(warnings(), 1);
+  bench.network.heal("node", "coordinator");
+  await answered(6);
+  bench.network.cut("node", "coordinator");
+  await answered(6);
   assertEquals(warnings(), 2, "one warning an episode");
+  bench.sender.stop();
+});
+
+Deno.test("HeartbeatSender repeats what it has heard last over the session, and by no other way", async () => {
+  const bench = new Bench();
+  bench.answer = (heartbeat) => ack(heartbeat, 9_999);
+  await bench.start();
+  const heard = () => bench.overSession.at(-1)?.heard;
+  await bench.clock.run(500);
+  assertEquals(heard(), 70, "a datagram shows nothing of the session");
+  const sessionAck = (at: number) => {
+    const last = bench.overSession.at(-1);
+    if (last !== undefined) bench.sender.onSessionAck(ack(last, at));
+  };
+  sessionAck(90);
+  sessionAck(85);
+  await bench.clock.run(500);
+  assertEquals(heard(), 90, "of two, the later one");
+  bench.sender.onSessionDown();
+  await bench.clock.run(500);
+  assertEquals(heard(), undefined);
+  bench.sender.stop();
+});
+
+Deno.test("HeartbeatSender tells at once what it hears after it had only old news", async () => {
+  const bench = new Bench();
+  await bench.start();
+  await bench.clock.run(2_000);
+  const before = bench.overSession.length;
+  const last = bench.overSession.at(-1);
+  if (last === undefined) throw new Error("nothing was sent over the session");
+  bench.sender.onSessionAck(ack(last, 100));
+  assertEquals(bench.overSession.slice(before).map(({ heard }) => heard), [100]);
+  const fresh = bench.overSession.at(-1);
+  if (fresh !== undefined) bench.sender.onSessionAck(ack(fresh, 101));
+  assertEquals(bench.overSession.length, before + 1, "what follows can wait for the next");
   bench.sender.stop();
 });
 
@@ -153,7 +189,7 @@ Deno.test("HeartbeatSender does not blame UDP when nobody answers at all", async
 Deno.test("HeartbeatSender.start goes on with another interval", async () => {
   const bench = new Bench();
   await bench.start();
-  bench.sender.start(COORDINATOR, 100);
+  bench.sender.start(COORDINATOR, 100, 71);
   await bench.clock.run(1_010);
   assertEquals(bench.datagrams.length, 1 + 1 + 10);
   bench.sender.stop();

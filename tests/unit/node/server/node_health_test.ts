@@ -3,7 +3,11 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { coordinatorHealth } from "../../../../coordinator/health.ts";
 import type { MembershipStats } from "../../../../coordinator/membership/membership.ts";
 import { nodeHealth, type NodeHealthFacts } from "../../../../node/server/node_health.ts";
-import type { ClusterMap, NodeState } from "../../../../shared/cluster/cluster_map.ts";
+import type {
+  ClusterMap,
+  NodeState,
+  PartitionConfig,
+} from "../../../../shared/cluster/cluster_map.ts";
 
 const NODE = "00000000000000aa";
 
@@ -35,20 +39,29 @@ interface Copy {
 }
 
 /** A copy as the rules see it. */
-function copy({ phase = "serving", streams = [], damaged = false, inSync = 2, own = true }: Copy) {
+function copy(
+  { phase = "serving", streams = [], damaged = false, own = true }: Copy,
+  partition: number,
+) {
   return {
+    partition,
     damaged,
     isMember: true,
-    isNamedPrimary: own,
-    config: { inSync: Array.from({ length: inSync }, (_, i) => String(i)) },
     primary: own && phase !== "none" ? { phase, streams } : undefined,
   };
 }
 
+/** The map's line of it. */
+function configOf({ inSync = 2, own = true }: Copy): PartitionConfig {
+  const others = Array.from({ length: inSync - 1 }, (_, i) => String(i));
+  const ids = own ? [NODE, ...others] : [...others, NODE];
+  return { term: 1, primary: ids[0], inSync: ids, learners: [] };
+}
+
 function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
+  const map = "map" in facts ? facts.map : mapWith("up");
   const report = nodeHealth({
     nodeId: NODE,
-    map: mapWith("up"),
     standalone: false,
     sessionUp: true,
     coordinatorRefusal: undefined,
@@ -57,6 +70,9 @@ function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
     storageFailure: undefined,
     retries: [],
     ...facts,
+    map: map === undefined || copies.length === 0
+      ? map
+      : { ...map, partitions: copies.map(configOf) },
   });
   return report;
 }
@@ -114,6 +130,7 @@ const GOOD: MembershipStats = {
   awaited_nodes: 0,
   nobody_registered: false,
   unavailable_partitions: 0,
+  unserved_partitions: 0,
   lost_partitions: 0,
   read_only_partitions: 0,
   under_replicated_partitions: 0,

@@ -144,7 +144,7 @@ Deno.test("RequestServer answers what is malformed with bad_request and goes on"
     ['{"id":3,"req_type":"get","key":5}\n', 3],
     ['{"id":4,"req_type":"ack"}\n', 4],
     [
-      '{"id":5,"req_type":"heartbeat","node":"n","incarnation":1,"instance":"i","sent":1,"epoch":1}\n',
+      '{"id":5,"req_type":"heartbeat","node":"n","incarnation":1,"instance":"i","sent":1,"epoch":1,"map":1,"unserved":0}\n',
       5,
     ],
     [new Uint8Array([0x7b, 0xff, 0x7d, 0x0a]), undefined],

@@ -1,0 +1,29 @@
+/**
+ * Notices that the whole machine was suspended (sleep, live migration): the monotonic clock stood still
+ * meanwhile, and the date did not. What looks as if it had just happened may then be long ago.
+ *
+ * A date that is set forwards looks the same. So whoever is told must only become more careful by it.
+ *
+ * @module
+ */
+import { SUSPENSION_MS_MIN } from "../base/limits.ts";
+import type { Clock } from "./clock.ts";
+
+/** Compares the two clocks each time that it is asked. */
+export class SuspensionWatch {
+  readonly #clock: Clock;
+  #aheadMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#aheadMs = clock.wallMs() - clock.monotonicMs();
+  }
+
+  /** For how long the machine was suspended since the last call, in milliseconds; 0 if it was not. */
+  lostMs(): number {
+    const aheadMs = this.#clock.wallMs() - this.#clock.monotonicMs();
+    const lostMs = aheadMs - this.#aheadMs;
+    this.#aheadMs = aheadMs;
+    return lostMs >= SUSPENSION_MS_MIN ? lostMs : 0;
+  }
+}
