@@ -20,10 +20,11 @@ import { HttpDoor } from "../shared/http/door.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import {
+  CLOSE_LINGER_MS,
   COORDINATOR_TICK_MS,
   FORCE_WAIT_MS,
-  HTTP_STOP_GRACE_MS,
   REQUEST_BYTES_MAX,
+  STOP_GRACE_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import {
@@ -34,6 +35,7 @@ import {
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
+import { Draining } from "../shared/server/draining.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
@@ -110,6 +112,7 @@ export class Coordinator {
   readonly #membership: Membership;
   readonly #gateway: Gateway;
   readonly #acceptor: Acceptor;
+  readonly #draining: Draining;
   readonly #sessions = new Map<Connection, SessionId>();
   readonly #connections = new Map<SessionId, Connection>();
   #sessionNext = 1;
@@ -169,6 +172,7 @@ export class Coordinator {
       health: () => this.health(),
       database: this.#gateway.database,
     }, options.origins ?? NO_ORIGINS);
+    this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor({ json: (stream) => this.#serve(stream) });
     this.#membership = new Membership({
       ...cluster,
@@ -236,16 +240,25 @@ export class Coordinator {
     };
   }
 
-  /** Stops listening, ends all connections, and waits for a write of the map that is under way. */
+  /**
+   * Stops listening, answers what clients have asked (within STOP_GRACE_MS), ends all connections, and
+   * waits for a write of the map that is under way.
+   */
   async close(): Promise<void> {
+    this.#listener?.close();
+    this.#discovery?.close();
+    this.#http?.retire();
+    const httpClosed = this.#http?.close(STOP_GRACE_MS);
+    // Until then members are looked after: what was asked may need a failover.
+    const left = await this.#draining.drain();
+    if (left > 0) this.#log.warn("clients that did not end are cut off", { connections: left });
+    await httpClosed;
     this.#closed = true;
     this.#ticks?.cancel();
-    this.#listener?.close();
     this.#heartbeats?.close();
-    this.#discovery?.close();
-    if (this.#http !== undefined) await this.#http.close(HTTP_STOP_GRACE_MS);
     this.#gateway.close();
     this.#acceptor.closeAll(true);
+    await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
     await this.#writing;
   }
 
@@ -328,10 +341,15 @@ export class Coordinator {
   }
 
   #serve(stream: Stream): void {
-    new RequestServer(stream, { clock: this.#deps.clock, log: this.#log }, {
+    const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log }, {
       onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
-      onOther: (message, connection) => this.#onOther(message, connection),
+      onOther: (message, connection) => {
+        this.#onOther(message, connection);
+        // A node's session: it has no request that somebody would miss the answer of.
+        if (this.#sessions.has(connection)) this.#draining.delete(server);
+      },
       onClose: (_reason, connection) => {
+        this.#draining.delete(server);
         const session = this.#sessions.get(connection);
         if (session === undefined) return;
         this.#sessions.delete(connection);
@@ -339,6 +357,7 @@ export class Coordinator {
         if (!this.#closed) this.#membership.sessionClosed(session, this.#now());
       },
     }, { budget: this.#budget });
+    this.#draining.add(server);
   }
 
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {

@@ -409,6 +409,9 @@ export class Node {
       case "digest_differs":
         this.#replicas.get(message.p)?.onPeerAnswer(message, from);
         return;
+      case "closing":
+        // The link ends when the map says that no copy is there any more, or with the other's process.
+        return;
       default:
         this.#deps.log.warn("a peer answered what no peer answers", {
           type: message.req_type,

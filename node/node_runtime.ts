@@ -9,7 +9,7 @@ import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
 import { failureOf, KvError } from "../shared/base/errors.ts";
-import { HTTP_STOP_GRACE_MS, STOP_GRACE_MS, STOP_POLL_MS } from "../shared/base/limits.ts";
+import { STOP_GRACE_MS } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import type { HttpServer } from "../shared/http/deno_http_server.ts";
@@ -236,6 +236,7 @@ export class NodeRuntime {
    */
   async stop(drainTimeoutMs: number): Promise<void> {
     const session = this.#session;
+    this.#http?.retire();
     if (session?.up && drainTimeoutMs > 0) {
       session.leave(true);
       const end = await Promise.race([
@@ -269,21 +270,23 @@ export class NodeRuntime {
     return true;
   }
 
-  /** Ends it without handing anything over; everything acknowledged is on disk. */
+  /**
+   * Ends it without handing anything over; everything acknowledged is on disk, and what was asked is
+   * answered (within STOP_GRACE_MS).
+   */
   async close(): Promise<void> {
     this.#listener.close();
+    this.#http?.retire();
     // No answer of the HTTP door comes later than the node can give it.
-    const httpClosed = this.#http?.close(HTTP_STOP_GRACE_MS);
-    const { clock } = this.#deps;
-    const untilMs = clock.monotonicMs() + STOP_GRACE_MS;
-    while (this.server.outstanding > 0 && clock.monotonicMs() < untilMs) {
-      await sleep(clock, STOP_POLL_MS);
-    }
-    if (httpClosed !== undefined) await httpClosed;
-    this.#heartbeats?.stop();
+    const httpClosed = this.#http?.close(STOP_GRACE_MS);
+    const left = await this.server.drain();
+    if (left > 0) this.#log.warn("clients that did not end are cut off", { connections: left });
+    await httpClosed;
+    // The coordinator hears of it first: the others are to wait for this copy no longer than they must.
     this.#session?.close();
+    this.#heartbeats?.stop();
     this.#router.close();
-    this.server.close();
+    await this.server.close();
     // What cannot be written any more must not keep the folder locked and its database open.
     let failure: unknown;
     try {

@@ -17,6 +17,7 @@ import {
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
+import type { Draining } from "../../shared/server/draining.ts";
 import type { RequestLimits } from "../../shared/validation/request_checks.ts";
 import type { Stream } from "../../shared/platform/transport.ts";
 import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
@@ -40,6 +41,8 @@ export interface RespServerDeps {
   /** Of the requests of all connections that are not answered. */
   readonly budget: ByteBudget;
   readonly limits?: RequestLimits | undefined;
+  /** Where the sessions are among all connections that end in good order. */
+  readonly draining?: Draining | undefined;
 }
 
 /** The door. */
@@ -54,6 +57,7 @@ export class RespServer implements SessionServer {
   readonly valueBytesMax: number;
   readonly cursors: ScanCursors;
   readonly #once: LanedDatabase;
+  readonly #draining: Draining | undefined;
   readonly parserLimits: { readonly argumentBytesMax: number };
   readonly table: CommandTable = COMMAND_TABLE;
   /** For values and replies on their way. */
@@ -72,6 +76,7 @@ export class RespServer implements SessionServer {
     this.node = deps.node;
     this.budget = deps.budget;
     this.limits = deps.limits;
+    this.#draining = deps.draining;
     const name = `resp-${randomId(deps.random)}`;
     this.#once = new LanedDatabase(deps.database, () => name);
     this.cursors = new ScanCursors(deps.random);
@@ -84,14 +89,16 @@ export class RespServer implements SessionServer {
   /** Commands that are not answered. */
   get outstanding(): number {
     let sum = 0;
-    for (const session of this.sessions.values()) sum += session.pending;
+    for (const session of this.sessions.values()) sum += session.outstanding;
     return sum;
   }
 
   /** Takes a stream over. */
   accept(stream: Stream): void {
     const id = ++this.connections;
-    this.sessions.set(id, new RespSession(this, stream, id));
+    const session = new RespSession(this, stream, id);
+    this.sessions.set(id, session);
+    this.#draining?.add(session);
   }
 
   counted(): void {
@@ -99,7 +106,10 @@ export class RespServer implements SessionServer {
   }
 
   forget(session: CommandSession): void {
+    const known = this.sessions.get(session.id);
+    if (known === undefined) return;
     this.sessions.delete(session.id);
+    this.#draining?.delete(known);
   }
 
   wallMs(): number {

@@ -41,6 +41,7 @@ import type { CommandTable } from "./tables/command_table.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
+import type { Retirable } from "../../shared/server/draining.ts";
 import { StreamGuard } from "./protocol/stream_guard.ts";
 import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
 import { RespWriter } from "./protocol/writer.ts";
@@ -63,7 +64,7 @@ export interface SessionServer extends CommandServer {
 }
 
 /** Serves one stream. */
-export class RespSession implements CommandSession, TransactionSession {
+export class RespSession implements CommandSession, TransactionSession, Retirable {
   readonly id: number;
   readonly stream: Stream;
   readonly server: SessionServer;
@@ -91,6 +92,8 @@ export class RespSession implements CommandSession, TransactionSession {
   #waitingAlone: (() => void) | undefined;
   /** No more bytes will come; commands that have come may still wait for their turn. */
   #inputEnded = false;
+  /** It ends at the first moment at which nothing is being asked. */
+  #retiring = false;
   /** Nothing more is read: the connection closes when all is answered. */
   #ending = false;
   #closed = false;
@@ -150,7 +153,7 @@ export class RespSession implements CommandSession, TransactionSession {
   }
 
   /** Commands that are not answered. */
-  get pending(): number {
+  get outstanding(): number {
     return this.#queue.size + (this.#alone ? 1 : 0);
   }
 
@@ -160,6 +163,19 @@ export class RespSession implements CommandSession, TransactionSession {
       query: this.#parser.keptBytes,
       replies: this.out.length + this.stream.queuedBytes,
     };
+  }
+
+  /** The node stops: the connection ends between two commands, when all that came is answered. */
+  retire(): void {
+    this.#retiring = true;
+    // What comes with its first bytes is on its way to here.
+    this.#schedulePump();
+  }
+
+  /** Takes nothing more in; the commands that have come are answered, then the connection ends. */
+  endInput(): void {
+    this.#inputEnded = true;
+    this.#schedulePump();
   }
 
   /** Ends the connection, once everything before is answered and sent. */
@@ -245,7 +261,7 @@ export class RespSession implements CommandSession, TransactionSession {
   }
 
   #onData(bytes: Uint8Array): void {
-    if (this.#closed || this.#ending) return;
+    if (this.#closed || this.#ending || this.#inputEnded) return;
     this.lastActiveMs = this.server.clock.monotonicMs();
     this.#parser.feed(bytes);
     this.#pump();
@@ -291,12 +307,19 @@ export class RespSession implements CommandSession, TransactionSession {
       this.answerInTurn((out) => out.error(error));
     }
     if (this.#inputEnded && !this.#mustWait()) this.#ending = true;
+    if (this.#retiring && this.#isIdle()) this.#ending = true;
     this.#pumping = false;
     // Written when all that came with it is done, on other connections too. A write wakes its client,
     // which is the dearest part of it; one after the other they find the clients awake.
     this.#scheduleFlush();
     this.#balance();
     this.#closeWhenDone();
+  }
+
+  /** Nothing is being asked: all that came is answered, and no command or MULTI has begun. */
+  #isIdle(): boolean {
+    return this.outstanding === 0 && !this.#parser.hasPart && !this.transaction.open &&
+      !this.#mustWait();
   }
 
   #mustWait(): boolean {
@@ -456,7 +479,7 @@ export class RespSession implements CommandSession, TransactionSession {
     }
     if (this.#pumping) return;
     if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
-    if (this.#paused || this.#ending || this.#inputEnded) this.#schedulePump();
+    if (this.#paused || this.#ending || this.#inputEnded || this.#retiring) this.#schedulePump();
     else this.#scheduleFlush();
   }
 
@@ -505,7 +528,7 @@ export class RespSession implements CommandSession, TransactionSession {
   }
 
   #closeWhenDone(): void {
-    if (this.#ending && this.pending === 0 && !this.#pumping) this.close(true);
+    if (this.#ending && this.outstanding === 0 && !this.#pumping) this.close(true);
   }
 
   #onClose(): void {

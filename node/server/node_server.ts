@@ -18,7 +18,11 @@ import type { Connection } from "../../shared/wire/connection.ts";
 import { locateKey, nodeListings } from "../../shared/cluster/directory.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { REQUEST_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import {
+  CLOSE_LINGER_MS,
+  REQUEST_BYTES_MAX,
+  REQUEST_TIMEOUT_MS,
+} from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import {
   type KeyRequest,
@@ -36,6 +40,7 @@ import {
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
+import { Draining } from "../../shared/server/draining.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
@@ -94,7 +99,7 @@ export class NodeServer {
   readonly #node: ServerNode;
   readonly #acceptor: Acceptor;
   readonly #resp: RespServer;
-  readonly #servers = new Set<RequestServer>();
+  readonly #draining: Draining;
   readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   readonly #counts = { requests: 0, forwarded: 0 };
 
@@ -103,6 +108,7 @@ export class NodeServer {
     this.#options = options;
     this.#node = options.node;
     this.watchers = new Watchers(deps.clock);
+    this.#draining = new Draining(deps.clock);
     this.database = new NodeDatabase(deps, {
       node: options.node,
       forwarder: options.forwarder,
@@ -114,6 +120,7 @@ export class NodeServer {
       database: this.database,
       budget: this.#budget,
       limits: options.limits,
+      draining: this.#draining,
       node: {
         nodeId: options.node.nodeId,
         persistent: options.memory !== true,
@@ -132,9 +139,7 @@ export class NodeServer {
 
   /** Requests that are not answered yet. */
   get outstanding(): number {
-    let sum = this.#resp.outstanding;
-    for (const server of this.#servers) sum += server.outstanding;
-    return sum;
+    return this.#draining.outstanding;
   }
 
   /** Takes a stream from a listener. */
@@ -147,25 +152,40 @@ export class NodeServer {
     this.watchers.adoptMap(map, this.#node.nodeId);
   }
 
-  /** Closes every connection, after what was sent is out. */
-  close(): void {
+  /**
+   * Ends the connections of clients in good order, within STOP_GRACE_MS. Those of nodes that keep copies
+   * here in step go on until {@linkcode close}.
+   *
+   * @returns how many were left when the time was over
+   */
+  drain(): Promise<number> {
+    return this.#draining.drain();
+  }
+
+  /** Closes every connection, after what was sent is out. @returns when they are gone, or will not go */
+  async close(): Promise<void> {
     this.database.close();
     this.#acceptor.closeAll(true);
+    await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
   }
 
   #serve(stream: Stream): void {
     const server = new RequestServer(stream, this.#deps, {
       onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
-      onOther: (message, connection) => this.#onOther(message, connection),
+      onOther: (message, connection) => {
+        this.#onOther(message, connection);
+        // A peer's stream of writes: it has no request that somebody would miss the answer of.
+        this.#draining.delete(server);
+      },
       onClose: (_reason, connection) => {
-        this.#servers.delete(server);
+        this.#draining.delete(server);
         this.watchers.forget(connection);
         if (connection.peer instanceof Peer && connection.peer.node !== undefined) {
           this.#node.onPeerConnectionClosed(connection);
         }
       },
     }, { budget: this.#budget });
-    this.#servers.add(server);
+    this.#draining.add(server);
   }
 
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {

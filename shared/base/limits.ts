@@ -50,8 +50,6 @@ export const HTTP_PAGE_KEYS_MAX = 1_000;
 export const HTTP_DELETE_BATCH = 100;
 /** A conditional write of a key that others change all the time is tried so often. */
 export const HTTP_CONDITION_ATTEMPTS_MAX = 8;
-/** When the process is told to stop, requests that have begun are waited for so long. */
-export const HTTP_STOP_GRACE_MS = 1_000;
 /** Longest id of a request. */
 export const ID_CHARACTERS_MAX = 1_024;
 /** A message that is longer is kept without the fields that nobody knows. */
@@ -193,9 +191,12 @@ export const RECENT_WRITES_MAX = 1_024;
 export const HANDOVER_TIMEOUT_MS = 2_000;
 /** How long a node that is told to stop tries to hand its primaries over. */
 export const DRAIN_TIMEOUT_MS = 10_000;
-/** How long it then still answers requests that it has begun. */
-export const STOP_GRACE_MS = 1_000;
-export const STOP_POLL_MS = 10;
+/** A process that stops gives its clients so long to end their connections between two requests, ... */
+export const RETIRE_MS = 1_000;
+/** ... and answers what they have asked for so long, counted from the same moment. */
+export const STOP_GRACE_MS = 4_000;
+/** Its HTTP door sends clients elsewhere until none has come for so long, or RETIRE_MS have passed. */
+export const HTTP_QUIET_MS = 200;
 
 /** A node's session with the coordinator: delays between attempts, and until one is given up. */
 export const SESSION_BACKOFF_MS = 100;
@@ -445,6 +446,10 @@ invariant(
 invariant(
   REQUEST_TIMEOUT_MS > FAILURE_TIMEOUT_MS + REPLICA_ACK_TIMEOUT_MS,
   "a request outlives a failover",
+);
+invariant(
+  STOP_GRACE_MS > RETIRE_MS + FAILURE_TIMEOUT_MS,
+  "a process that stops answers what had to wait for a failover",
 );
 invariant(
   INVALIDATE_KEYS_MAX * KEY_BYTES_MAX * 6 < FRAME_BYTES_MAX,

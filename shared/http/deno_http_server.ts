@@ -6,6 +6,7 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
+import { HTTP_QUIET_MS, RETIRE_MS } from "../base/limits.ts";
 import type { Address } from "../platform/transport.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 
@@ -13,6 +14,8 @@ import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 export interface HttpServer {
   /** Where; the real port. */
   readonly address: Address;
+  /** From now on each connection ends with its next answer, so that its client opens the next elsewhere. */
+  retire(): void;
   /** Takes nothing new, waits for what has begun, at most so long, and ends. */
   close(graceMs: number): Promise<void>;
 }
@@ -59,31 +62,54 @@ function listen(
 ): HttpServer {
   const abort = new AbortController();
   let underWay = 0;
+  let retiring = false;
   let stopping = false;
   let onIdle = () => {};
+  /** When the last request came; undefined before the first. */
+  let askedMs: number | undefined;
   const server = Deno.serve({
     hostname: host.replace(/^\[|\]$/g, ""),
     port,
     signal: abort.signal,
     onListen: () => {},
   }, async (request) => {
+    askedMs = performance.now();
     if (stopping) return problemResponse(STOPPING);
     underWay++;
     try {
-      return await handle(request);
+      const response = await handle(request);
+      if (retiring) response.headers.set("connection", "close");
+      return response;
     } finally {
       underWay--;
       if (underWay === 0) onIdle();
     }
   });
+  /**
+   * The platform's shutdown closes a connection on which a request is on its way, and its client cannot
+   * tell whether it was read. So clients are sent elsewhere first, until none of them comes any more.
+   */
+  const untilQuiet = async () => {
+    const endMs = performance.now() + RETIRE_MS;
+    while (askedMs !== undefined) {
+      const nowMs = performance.now();
+      const waitMs = Math.min(askedMs + HTTP_QUIET_MS, endMs) - nowMs;
+      if (waitMs <= 0) return;
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  };
   return {
     address: { host, port: server.addr.port },
+    retire() {
+      retiring = true;
+    },
     async close(graceMs) {
       stopping = true;
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
       try {
-        // The platform's own shutdown breaks off bodies that are still being read.
+        await untilQuiet();
+        // It breaks off bodies that are still being read, too.
         if (underWay > 0) {
           const idle = new Promise<void>((resolve) => onIdle = resolve);
           await Promise.race([idle, late, server.finished]);

@@ -10,6 +10,7 @@
 import { toErrorReply } from "../wire/error_reply.ts";
 import { type ErrorCode, KvError } from "../base/errors.ts";
 import { CONNECTIONS_MAX } from "../base/limits.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { Address, Stream, StreamHandlers } from "../platform/transport.ts";
 
 const OPENING_BRACE = 0x7b;
@@ -27,6 +28,7 @@ export class Acceptor {
   readonly #protocols: Protocols;
   readonly #connectionsMax: number;
   readonly #open = new Set<SniffedStream>();
+  #onEmpty: (() => void) | undefined;
 
   constructor(protocols: Protocols, connectionsMax: number = CONNECTIONS_MAX) {
     this.#protocols = protocols;
@@ -43,7 +45,10 @@ export class Acceptor {
     const full = this.#open.size >= this.#connectionsMax;
     const sniffed = new SniffedStream(stream, {
       onFirstByte: (byte) => this.#choose(byte, sniffed),
-      onClose: () => this.#open.delete(sniffed),
+      onClose: () => {
+        this.#open.delete(sniffed);
+        if (this.#open.size === 0) this.#onEmpty?.();
+      },
     });
     this.#open.add(sniffed);
     sniffed.begin();
@@ -54,6 +59,18 @@ export class Acceptor {
         `${this.#connectionsMax} connections are open, and no more are taken; try later`,
       );
     }
+  }
+
+  /** Fulfilled when no stream is open any more, or after `timeoutMs`. */
+  whenEmpty(clock: Clock, timeoutMs: number): Promise<void> {
+    if (this.#open.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(timeoutMs, resolve);
+      this.#onEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   /** Closes every stream. */

@@ -15,6 +15,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { MessageId } from "../wire/codec.ts";
 import { encodeReply } from "../wire/codec.ts";
 import { Connection, type ConnectionOptions } from "../wire/connection.ts";
+import type { Retirable } from "./draining.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
 import {
@@ -63,9 +64,10 @@ interface Turn {
 }
 
 /** Serves one stream. */
-export class RequestServer {
+export class RequestServer implements Retirable {
   readonly connection: Connection;
   readonly #log: Logger;
+  readonly #clock: Clock;
   readonly #handlers: RequestServerHandlers;
   readonly #requestsMax: number;
   readonly #requestBytesMax: number;
@@ -79,6 +81,8 @@ export class RequestServer {
   #tooMany = false;
   #backedUp = false;
   #ended = false;
+  /** It ends at the first moment at which nothing is being asked. */
+  #retiring = false;
 
   /** Begins reading `stream`, which must not have been started. */
   constructor(
@@ -88,6 +92,7 @@ export class RequestServer {
     options: RequestServerOptions = {},
   ) {
     this.#log = deps.log;
+    this.#clock = deps.clock;
     this.#handlers = handlers;
     this.#requestsMax = options.requestsMax ?? REQUESTS_PER_CONNECTION_MAX;
     this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
@@ -109,6 +114,32 @@ export class RequestServer {
   /** Requests that are not answered. */
   get outstanding(): number {
     return this.#outstanding;
+  }
+
+  /**
+   * This process stops. Who has said hello is asked to end the connection; any other one is ended when
+   * all that was asked over it is answered, between two requests.
+   */
+  retire(): void {
+    if (this.connection.peer !== undefined) this.connection.send({ req_type: "closing" });
+    else {
+      this.#retiring = true;
+      // What comes with its first bytes is on its way to here.
+      this.#clock.defer(() => this.#closeIfIdle());
+    }
+  }
+
+  /** Nothing more is read. What was asked is answered, then the connection ends. */
+  endInput(): void {
+    this.connection.pause();
+    this.#ended = true;
+    if (this.#outstanding === 0) this.connection.close(true);
+  }
+
+  #closeIfIdle(): void {
+    const { connection } = this;
+    if (!this.#retiring || this.#outstanding > 0 || connection.hasInput) return;
+    connection.close(true);
   }
 
   #onMessage(message: Message): void {
@@ -215,6 +246,8 @@ export class RequestServer {
       this.#resume();
     }
     if (this.#ended && this.#outstanding === 0) connection.close(true);
+    // Others of the same turn may follow, which are not given yet.
+    else if (this.#retiring) this.#clock.defer(() => this.#closeIfIdle());
   }
 
   #sendTurns(): void {
@@ -256,7 +289,7 @@ export class RequestServer {
   }
 
   #resume(): void {
-    if (!this.#tooMany && !this.#backedUp) this.connection.resume();
+    if (!this.#tooMany && !this.#backedUp && !this.#ended) this.connection.resume();
   }
 
   /** The client sends no more: it still gets its replies, then the connection closes. */

@@ -112,6 +112,11 @@ export class Connection {
     return this.#stream.queuedBytes + this.#out.length;
   }
 
+  /** Whether something of a message has come, and not the rest, or a message that was not given yet. */
+  get hasInput(): boolean {
+    return this.#framer.partialBytes > 0 || this.#framer.hasLines;
+  }
+
   /** True from `close` or the stream's end on. */
   get closed(): boolean {
     return this.#closed;

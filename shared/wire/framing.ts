@@ -35,6 +35,11 @@ export class LineFramer {
     return this.#partialBytes;
   }
 
+  /** Whether there are lines that were not taken yet. */
+  get hasLines(): boolean {
+    return this.#at < this.#block.length || this.#blocks.length > 0;
+  }
+
   /** True once a line was too long; what comes then is ignored. */
   get broken(): boolean {
     return this.#broken;

@@ -386,6 +386,9 @@ export const MESSAGES = {
 
   // A gateway's cache.
   invalidate: message(1, "push", { keys: texts }),
+
+  // To whoever has said hello: this process stops. What was asked is answered; ask nothing more here.
+  closing: message(1, "push", {}),
 } as const satisfies Record<string, MessageSpec>;
 
 /** The name of a message. */

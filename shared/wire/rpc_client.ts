@@ -8,6 +8,9 @@
  * a connection which then broke, or that its deadline passed. A reply that comes too late is
  * dropped.
  *
+ * A server that stops says `closing`. From then on nothing more is sent to it, what was sent is
+ * waited for, and this side closes the connection: so no request is on its way when it ends.
+ *
  * @module
  */
 import { type Clock, setPeriodic, type Timer } from "../platform/clock.ts";
@@ -87,6 +90,8 @@ export class RpcClient {
   #abandon: (() => void) | undefined;
   /** `hello` was accepted. */
   #up = false;
+  /** The server stops: nothing more is sent over the connection that there is. */
+  #retired = false;
   #closed = false;
   #wanted = false;
 
@@ -173,6 +178,10 @@ export class RpcClient {
       this.#refuse(done, "unavailable", "this client is closed");
       return;
     }
+    if (this.#retired) {
+      this.#refuse(done, "unavailable", `${this.#where} is stopping`);
+      return;
+    }
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
     const pending = { message, deadlineMs, timeoutMs, done };
     if (this.#up && connection !== undefined) {
@@ -200,7 +209,7 @@ export class RpcClient {
 
   /** Sends a message that has no reply; it is dropped while the connection is down. */
   send(message: object): void {
-    if (this.#up) this.#connection?.send(message);
+    if (this.#up && !this.#retired) this.#connection?.send(message);
     else this.connect();
   }
 
@@ -246,6 +255,11 @@ export class RpcClient {
     this.#heard = true;
     this.#unanswered = false;
     const { id } = message;
+    if (message.req_type === "closing") {
+      this.#retired = true;
+      this.#closeIfRetired();
+      return;
+    }
     if (MESSAGES[message.req_type].direction !== "reply") {
       if (!this.#closed) this.#handlers.onPush?.(message);
       return;
@@ -257,6 +271,7 @@ export class RpcClient {
       this.#pending.delete(id);
       reply.id = undefined;
       pending.done(reply);
+      this.#closeIfRetired();
     } else if (id?.startsWith(TIMED_PING_ID) === true) {
       this.#provenMs = Math.max(this.#provenMs, Number(id.slice(TIMED_PING_ID.length)));
     } else if (id === HELLO_ID) {
@@ -301,6 +316,13 @@ export class RpcClient {
     if (pending === undefined || typeof id !== "number") return;
     this.#pending.delete(id);
     pending.done(this.#unknown(`${this.#where} sent a reply that is not valid: ${error.message}`));
+    this.#closeIfRetired();
+  }
+
+  #closeIfRetired(): void {
+    if (!this.#retired || this.#pending.size > 0) return;
+    this.#lastError = new KvError("unavailable", `${this.#where} has stopped`);
+    this.#connection?.close(true);
   }
 
   #onClose(reason: Error | undefined): void {
@@ -311,6 +333,7 @@ export class RpcClient {
     this.#unanswered = false;
     const wasUp = this.#up;
     this.#up = false;
+    this.#retired = false;
     if (this.#closed) {
       if (wasUp) this.#handlers.onDown?.(reason);
       return;
@@ -401,6 +424,7 @@ export class RpcClient {
         ),
       );
     }
+    this.#closeIfRetired();
     if (this.#waiting.some(({ deadlineMs }) => deadlineMs <= now)) this.#dropOverdue(now);
     this.#checkSilence(now);
     if (this.#closed || !this.#isOwed) return;

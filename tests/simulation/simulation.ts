@@ -6,9 +6,11 @@
  */
 import {
   BALANCE_BOUND,
+  DRAIN_TIMEOUT_MS,
   FAILURE_TIMEOUT_MS,
   LEASE_MS,
   REQUEST_TIMEOUT_MS,
+  STOP_GRACE_MS,
   TOMBSTONE_KEEP_MS,
 } from "../../shared/base/limits.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
@@ -37,7 +39,13 @@ import { type AtomicCall, describe, groupKeys } from "./checkers/atomic_history.
 import { type AtomicOptions, AtomicWorkload } from "./workload/atomic_workload.ts";
 import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload/workload.ts";
 import { staleness } from "./checkers/weak_reads.ts";
-import { type ClusterShape, type LeaseTimes, type Sabotage, World } from "./sim/world.ts";
+import {
+  type ClientKind,
+  type ClusterShape,
+  type LeaseTimes,
+  type Sabotage,
+  World,
+} from "./sim/world.ts";
 import type { Trace } from "./trace.ts";
 
 /** From the end of the storm until everything must be as if nothing had happened. */
@@ -50,6 +58,8 @@ const PROBED_MS = 12_000;
 const FORCE_AFTER_MS = 20_000;
 /** How long clients then still ask; every one of their requests must succeed. */
 const CALM_MS = 5_000;
+/** A node that is told to stop is gone after so long. */
+const ROLL_MS_MAX = DRAIN_TIMEOUT_MS + STOP_GRACE_MS + 2_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
 const OK_PER_SECOND_MIN = 0.5;
 /** Keys of a run with large partitions: more than a piece of an alignment holds. */
@@ -97,6 +107,11 @@ export interface SimulationOptions {
   readonly atomic?: AtomicOptions;
   /** Whether a client scans meanwhile. Default: in one seed of eight. */
   readonly scanner?: boolean;
+  /**
+   * In the calm each node in turn is stopped in good order and started again. That alone may cost no
+   * request an error; there are no clients then that know but one node. Default false.
+   */
+  readonly rolling?: boolean;
   readonly sabotage?: Sabotage;
 }
 
@@ -264,17 +279,22 @@ class Simulation {
     );
   }
 
+  /** The client of one node has nobody to ask while that is stopped. */
+  get #lastKind(): ClientKind {
+    return this.#options.rolling === true ? "library" : "node";
+  }
+
   #makeWorkload(): Workload {
     const random = this.#random;
     const count = 3 + randomBelow(random, 4);
     for (let i = 0; i < count; i++) {
-      const kind = (["library", "library", "gateway", "node"] as const)[i % 4] ?? "library";
+      const kind = (["library", "library", "gateway", this.#lastKind] as const)[i % 4] ?? "library";
       this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3)));
     }
     const { seed, scanner = seed % SCANNER_EVERY === 0 } = this.#options;
     if (scanner) {
-      const kind = (["library", "gateway", "library", "node"] as const)[seed / SCANNER_EVERY & 3] ??
-        "library";
+      const kinds = ["library", "gateway", "library", this.#lastKind] as const;
+      const kind = kinds[seed / SCANNER_EVERY & 3] ?? "library";
       const deps = { random: new SeededRandom(seed * 3 + 2), history: this.#history };
       const added = this.#world.addScanner(count + 1, kind, deps);
       this.#scanner = added.scanner;
@@ -416,6 +436,22 @@ class Simulation {
     return undefined;
   }
 
+  /** Stops each node in turn, in good order, and starts it again, waiting for all copies in between. */
+  async #roll(): Promise<void> {
+    for (const host of this.#world.members) {
+      let ended = false;
+      this.#world.stopNode(host, () => ended = true);
+      if (!await this.#pass(ROLL_MS_MAX, () => ended)) {
+        throw new Violation(`${host.name} does not stop`);
+      }
+      await this.#pass(SLICE_MS);
+      this.#world.startNode(host);
+      if (!await this.#pass(HEAL_MS_MAX, () => this.#whyUnhealed() === undefined)) {
+        throw new Violation(`after a stop of ${host.name}, ${this.#whyUnhealed()?.text}`);
+      }
+    }
+  }
+
   /** Everything is well: now every request must succeed, in time. */
   async #calm(workload: Workload): Promise<void> {
     // Requests that began before are given the time to end, and dead connections to be found out,
@@ -428,6 +464,7 @@ class Simulation {
     const { length } = this.#history.events;
     const atomicPlace = this.#atomic?.place ?? 0;
     const calmMs = this.#scheduler.nowMs;
+    if (this.#options.rolling === true) await this.#roll();
     await this.#pass(CALM_MS);
     const { events } = this.#history;
     const begun = new Map<number, number>();

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import type { Happening } from "./coverage.ts";
 import { noFaults } from "./faults/faults.ts";
+import { STORMS } from "./faults/storms.ts";
 import { simulate, type SimulationOptions } from "./simulation.ts";
 
 /** Beside what `tests/regression/` keeps. */
@@ -50,6 +51,14 @@ Deno.test("simulate: an old copy of a node's folder is refused", () =>
 
 Deno.test("simulate: where memory nodes lose a partition, all heals once it is given up", () =>
   runUntil("partition: forced", true));
+
+for (const seed of [1, 2, 3, 4]) {
+  Deno.test(`simulate: a rolling restart costs no request an error, seed ${seed}`, async () => {
+    const { failure, coverage } = await simulate({ ...STORMS.rolling, seed, scanner: true });
+    assertEquals(failure?.what, undefined);
+    assert(coverage.count("node: started") >= 6);
+  });
+}
 
 Deno.test("simulate: a run with hardly any traffic fails", async () => {
   const { failure } = await simulate({

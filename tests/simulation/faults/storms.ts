@@ -186,6 +186,15 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false, leases: LEASES },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
+  /** No fault, and then nodes that are stopped in good order, which nobody may notice. */
+  rolling: {
+    faults: NONE,
+    stormMs: 5_000,
+    rolling: true,
+    shape: { replicationFactor: 3, minInSync: 1, memory: false },
+    workload: { pauseMsMax: 50, coldKeys: 24 },
+    atomic: { pauseMsMax: 200 },
+  },
   /** Nodes die and come back, and somebody starts old copies of their folders. */
   copies: {
     faults: {

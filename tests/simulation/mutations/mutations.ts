@@ -417,6 +417,16 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [["queue.urgent.size > 0 ? queue.urgent : queue.usual;", "queue.urgent;"]],
     seedsMax: 10,
   },
+  {
+    name: "a node that stops closes connections while requests are on their way",
+    file: "shared/server/request_server.ts",
+    edits: [[
+      'if (this.connection.peer !== undefined) this.connection.send({ req_type: "closing" });',
+      "if (this.connection.peer !== undefined) this.connection.close(true);",
+    ]],
+    seedsMax: 20,
+    storm: "rolling",
+  },
 ];
 
 /**

@@ -320,3 +320,22 @@ Deno.test("RespSession: many long values are refused as one reply", async () => 
     /^-ERR frame_too_large the values come to more/,
   );
 });
+
+Deno.test("RespSession.retire: a pipeline is answered to its end, then the connection ends", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  bench.database.later = true;
+  peer.feed("SET k v\r\nGET k\r\nMULTI\r\nGET");
+  for (const session of bench.server.sessions.values()) session.retire();
+  await bench.clock.run();
+  bench.database.release();
+  await bench.clock.run();
+  assertEquals([peer.received, peer.closed], ["+OK\r\n$1\r\nv\r\n+OK\r\n", "open"]);
+  // What has begun belongs to it, a transaction too.
+  peer.feed(" k\r\nEXEC\r\n");
+  await bench.clock.run();
+  bench.database.release();
+  await bench.clock.run();
+  assertMatch(peer.received, /\+QUEUED\r\n\*1\r\n\$1\r\nv\r\n$/);
+  assertEquals(peer.closed === "open", false);
+});

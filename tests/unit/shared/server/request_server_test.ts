@@ -450,3 +450,40 @@ Deno.test("Acceptor refuses connections beyond its limit, and takes new ones whe
   clock.advance();
   assertEquals([two.closed, four.closed, acceptor.open], [true, true, 0]);
 });
+
+Deno.test("RequestServer.retire ends a connection between two requests, when all that came is answered", async () => {
+  const bench = await Bench.open();
+  bench.ask({ req_type: "ping" }, { req_type: "ping" });
+  bench.askText('{"req_type":');
+  bench.server.retire();
+  bench.clock.advance();
+  bench.asked[0]?.reply(pong);
+  bench.asked[1]?.reply(pong);
+  bench.clock.advance();
+  assertEquals([bench.peer.take().length, bench.closeReasons], [2, []]);
+  // The request that had begun belongs to what came.
+  bench.askText('"ping"}\n');
+  bench.asked[2]?.reply(pong);
+  bench.clock.advance();
+  assertEquals([bench.peer.take().length, bench.closeReasons], [1, [undefined]]);
+});
+
+Deno.test("RequestServer.retire asks whoever has said hello to end the connection, and answers until then", async () => {
+  const bench = await Bench.open({ answer: () => pong });
+  bench.server.connection.peer = {};
+  bench.server.retire();
+  bench.clock.advance();
+  assertEquals(bench.peer.take(), [{ req_type: "closing" }]);
+  assertEquals(bench.ask({ req_type: "ping" }), [{ ...pong }]);
+});
+
+Deno.test("RequestServer.endInput answers what it has read, and nothing more", async () => {
+  const bench = await Bench.open();
+  bench.ask({ req_type: "ping" });
+  bench.server.endInput();
+  bench.ask({ req_type: "ping" });
+  assertEquals(bench.asked.length, 1);
+  bench.asked[0]?.reply(pong);
+  bench.clock.advance();
+  assertEquals([bench.peer.take().length, bench.closeReasons], [1, [undefined]]);
+});

@@ -285,3 +285,19 @@ Deno.test("RpcClient: a reply that is no valid message leaves the outcome unknow
   assertEquals(bench.codes, ["outcome_unknown"]);
   bench.client.close();
 });
+
+Deno.test("RpcClient: a server that is closing gets nothing more, and the connection ends with its last answer", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask();
+  bench.clock.advance(20);
+  bench.node.push({ req_type: "closing" });
+  bench.clock.advance(2);
+  bench.ask();
+  bench.clock.advance(2);
+  // Known not to have happened: it is for another node.
+  assertEquals([bench.codes, bench.events], [["unavailable"], ["up"]]);
+  assertEquals(bench.node.held.length, 1);
+  bench.node.held[0]?.reply(OK);
+  bench.clock.advance(5);
+  assertEquals([bench.codes, bench.events], [["unavailable", "ack"], ["up", "down"]]);
+});
