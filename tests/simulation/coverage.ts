@@ -76,6 +76,7 @@ export const EXPECTED = {
   "transaction: of unknown outcome, and done": 1,
   "log: stream refused": 20,
   "log: data of a partition is damaged": 14,
+  "log: copies differ": 1,
 } as const;
 
 /** The name of a thing that is counted. */

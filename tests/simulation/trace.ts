@@ -25,6 +25,8 @@ export class Trace {
   readonly recording: boolean;
   readonly #scheduler: Scheduler;
   readonly #coverage: Coverage;
+  /** Told of what processes log that must have a cause among the faults. */
+  onSuspicious: (process: SimProcess, event: string, fields: LogFields) => void = () => {};
 
   constructor(scheduler: Scheduler, coverage: Coverage, recording: boolean) {
     this.#scheduler = scheduler;
@@ -44,6 +46,11 @@ export class Trace {
       if (event === "stream refused") this.#coverage.hit("log: stream refused");
       if (event === "data of a partition is damaged") {
         this.#coverage.hit("log: data of a partition is damaged");
+        this.onSuspicious(process, event, fields);
+      }
+      if (event === "copies differ") {
+        this.#coverage.hit("log: copies differ");
+        this.onSuspicious(process, event, fields);
       }
       if (!this.recording) return;
       const { partition } = fields;

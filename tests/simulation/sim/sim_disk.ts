@@ -58,6 +58,10 @@ export class SimDisk {
   readonly faults: DiskFaults = { full: false, slowMs: 0, readErrors: 0 };
   /** Damage that may still be there. */
   damage: Damage[] = [];
+  /** Partitions of which a fault has ever flipped bits here. */
+  readonly everFlipped = new Set<number>();
+  /** Synced batches have vanished: then nothing that the disk tells is certain. */
+  everVanished = false;
   readonly rows = new SortedRows();
   readonly documents = new Map<string, string>();
   readonly #scheduler: Scheduler;
@@ -148,6 +152,8 @@ export class SimDisk {
     const copy = new SimDisk(name, this.#scheduler, this.#coverage);
     for (const [document, text] of this.documents) copy.documents.set(document, text);
     for (const [key, value] of this.rows.entries()) copy.rows.set(key, value);
+    for (const partition of this.everFlipped) copy.everFlipped.add(partition);
+    copy.everVanished = this.everVanished;
     return copy;
   }
 
@@ -212,6 +218,7 @@ export class SimDisk {
     flipped[bit >>> 3] = (flipped[bit >>> 3] ?? 0) ^ (1 << (bit & 7));
     this.rows.set(key, flipped);
     this.damage.push({ key, value: flipped, what: "flipped" });
+    this.everFlipped.add(key.charCodeAt(0) << 8 | key.charCodeAt(1));
   }
 
   /**
@@ -239,6 +246,7 @@ export class SimDisk {
     for (const key of new Set(lost)) {
       this.damage.push({ key, value: this.rows.get(key), what: "vanished" });
     }
+    if (lost.length > 0) this.everVanished = true;
     return lost;
   }
 

@@ -129,6 +129,23 @@ export class World {
     this.shape = shape;
     this.#sabotage = options.sabotage ?? {};
     this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
+    this.trace.onSuspicious = (process, event, fields) => {
+      const { partition, error } = fields;
+      if (typeof partition !== "number" || this.#isExplained(partition, String(error))) return;
+      this.#fail(
+        `${process.name} logs "${event}" of partition ${partition}, and no fault has damaged it`,
+        new KvError("corrupt", JSON.stringify(fields)),
+      );
+    };
+  }
+
+  /**
+   * Whether a fault explains that replicas of a partition differ, or that one cannot be trusted. A difference
+   * is healed by what finds it; if nothing has damaged a disk, it is a bug that nothing else would tell of.
+   */
+  #isExplained(partition: number, error: string): boolean {
+    return error.includes("it cannot be read") ||
+      this.hosts.some(({ disk }) => disk.everVanished || disk.everFlipped.has(partition));
   }
 
   get nowMs(): number {
