@@ -11,7 +11,7 @@ import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts
 import { DenoTransport } from "../shared/platform/deno_transport.ts";
 import { discover } from "../shared/discovery/discovery.ts";
 import { readTextFileIfThere } from "../shared/platform/file_text.ts";
-import { failureOf, KvError } from "../shared/base/errors.ts";
+import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
@@ -35,43 +35,57 @@ async function main(run: NodeRun): Promise<void> {
   };
   const told = untilSignal();
   const ended = Promise.race([told, untilToldToLeave()]);
-  const runtime = await NodeRuntime.start(deps, {
-    listen: addresses(config.host, config.port, run.sources.port),
-    advertiseHost: config.advertiseHost,
-    openFolder: async (port): Promise<NodeFolder> => {
-      if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
-      const path = config.data ?? `.kv-node-${port}`;
-      const folder = await DataFolder.open(path, { random: deps.random, rebuild: config.rebuild });
-      if (folder.movedTo !== undefined) {
-        logger("storage").warn("the damaged data was put aside; begins as a new node", {
-          old_data: folder.movedTo,
+  const start = (listen: readonly Address[]) =>
+    NodeRuntime.start(deps, {
+      listen,
+      advertiseHost: config.advertiseHost,
+      openFolder: async (port): Promise<NodeFolder> => {
+        if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
+        const path = config.data ?? `.kv-node-${port}`;
+        const folder = await DataFolder.open(path, {
+          random: deps.random,
+          rebuild: config.rebuild,
         });
-      } else if (config.rebuild) {
-        logger("storage").info("--rebuild has nothing to do: the data folder can be used");
-      }
-      return folder;
-    },
-    memory: config.storage === "memory",
-    fsync: config.fsync,
-    cacheBytes: config.cacheBytes,
-    zone: config.zone,
-    weight: config.weight,
-    openHttp: (tcpPort, handle) => {
-      const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
-      return found.length === 0 ? undefined : listenHttp(found, handle);
-    },
-    origins: originRules(config),
-    limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
-    cluster: clusterOf(run, deps),
-  });
+        if (folder.movedTo !== undefined) {
+          logger("storage").warn("the damaged data was put aside; begins as a new node", {
+            old_data: folder.movedTo,
+          });
+        } else if (config.rebuild) {
+          logger("storage").info("--rebuild has nothing to do: the data folder can be used");
+        }
+        return folder;
+      },
+      memory: config.storage === "memory",
+      fsync: config.fsync,
+      cacheBytes: config.cacheBytes,
+      zone: config.zone,
+      weight: config.weight,
+      openHttp: (tcpPort, handle) => {
+        const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
+        return found.length === 0 ? undefined : listenHttp(found, handle);
+      },
+      origins: originRules(config),
+      limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
+      cluster: clusterOf(run, deps),
+    });
+  const log = logger("node");
+  let runtime = await start(addresses(config.host, config.port, run.sources.port));
   console.log(readyLine(config.host, runtime));
 
-  const end = await Promise.race([ended, runtime.failed]);
+  let end = await Promise.race([ended, runtime.failed]);
+  while (end instanceof KvError && isDamage(end)) {
+    // As if a supervisor had started the process again, for a database that is repaired when it is opened.
+    await runtime.stop(config.drainTimeoutMs).catch((error) =>
+      log.warn("stopped with an error", { error: failureOf(error).message })
+    );
+    runtime = await start([runtime.address]);
+    log.info("started again");
+    end = await Promise.race([ended, runtime.failed]);
+  }
   if (end instanceof KvError) {
     await runtime.close();
     throw end;
   }
-  const log = logger("node");
   if (end === "SIGUSR1") {
     log.info(`${end}: leaving the cluster for good; what is held here is moved to others first`);
     // Leaving may take long: a signal to stop still counts.

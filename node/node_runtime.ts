@@ -8,7 +8,7 @@
 import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
-import { failureOf, KvError } from "../shared/base/errors.ts";
+import { failureOf, isDamage, KvError, messageOf } from "../shared/base/errors.ts";
 import { STOP_GRACE_MS } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -24,7 +24,12 @@ import { CoordinatorSession, type Locate } from "./membership/coordinator_sessio
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
 import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
-import { type FsyncMode, GroupCommit, openPartitionStores } from "./storage/partition_store.ts";
+import {
+  type FsyncMode,
+  GroupCommit,
+  type OpenedPartitions,
+  openPartitionStores,
+} from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
 import { NodeServer } from "./server/node_server.ts";
 import {
@@ -42,6 +47,12 @@ export interface NodeFolder {
   readonly storage: Storage;
   /** Notes durably which cluster the data is of, before any of it is written. */
   joinCluster(clusterId: string, partitionCount: number): Promise<void>;
+  /** The database was repaired when it was opened, and nobody has looked yet at what that has cost. */
+  readonly repaired: boolean;
+  /** Notes durably that the database is to be repaired when it is opened next. */
+  requestRepair(): Promise<void>;
+  /** What was lost by a repair is noted in the database. */
+  repairDone(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -93,7 +104,10 @@ export class NodeRuntime {
   readonly httpPort: number;
   readonly node: Node;
   readonly server: NodeServer;
-  /** Settles when the node cannot go on: another run of it is newer, its cluster is another one. */
+  /**
+   * Settles when the node cannot go on: another run of it is newer, its cluster is another one; or, with
+   * `corrupt`, its database has to be repaired, which the next start with the same folder does.
+   */
   readonly failed: Promise<KvError>;
   readonly #deps: NodeRuntimeDeps;
   readonly #log: Logger;
@@ -105,6 +119,7 @@ export class NodeRuntime {
   readonly #session: CoordinatorSession | undefined;
   readonly #heartbeats: HeartbeatSender | undefined;
   readonly #left: Promise<void>;
+  #repairNeeded = false;
   /** Tells this process from another one with the same folder. */
   readonly #instance: string;
   #onLeft: () => void = () => {};
@@ -137,8 +152,20 @@ export class NodeRuntime {
       } else {
         refuseStandaloneFolder(folder);
       }
-      const { storage, partitionCount = 0 } = folder;
-      const opened = await openPartitionStores(storage, partitionCount, standalone);
+      let opened: OpenedPartitions;
+      try {
+        opened = await openPartitions(folder, standalone);
+      } catch (error) {
+        // With others that hold the same, what cannot be read is let go of, and filled anew.
+        if (!isDamage(error) || standalone || folder.repaired) throw error;
+        deps.logger("storage").error("the database cannot be read: it is repaired", {
+          error: messageOf(error),
+        });
+        await folder.requestRepair();
+        await folder.close();
+        folder = await options.openFolder(listener.address.port);
+        opened = await openPartitions(folder, standalone);
+      }
       if (opened.damaged.size > 0) {
         deps.logger("storage").error("damaged partitions", {
           count: opened.damaged.size,
@@ -152,11 +179,14 @@ export class NodeRuntime {
         cache: options.memory || options.cacheBytes === 0
           ? undefined
           : new RowCache(options.cacheBytes, new SeededKeyHash(deps.random)),
-        onError: (error) => log.error("the disk refused a write", { error: error.message }),
+        onError: (error) => {
+          log.error("the disk refused a write", { error: error.message });
+          if (isDamage(error)) node.onNeedsRepair(error);
+        },
         onRecovered: () => log.info("the disk takes writes again"),
       });
       const { clock, random, transport } = deps;
-      const node = new Node(
+      const node: Node = new Node(
         { clock, random, transport, log: deps.logger("node"), queue, opened },
         {
           nodeId: folder.nodeId,
@@ -219,6 +249,7 @@ export class NodeRuntime {
       address: () => this.address,
     });
     this.#door = this.#makeDoor(options);
+    node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
     if ("standalone" in options.cluster) return;
     this.#heartbeats = this.#makeHeartbeats();
@@ -300,6 +331,37 @@ export class NodeRuntime {
       failure ??= error;
     }
     if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * The database has rows that cannot be read, so that they cannot be deleted, nor files with them be
+   * compacted. The node is started again, as after a failure, and the database repaired before it is opened.
+   */
+  #needRepair(cause: KvError, standalone: boolean): void {
+    if (this.#repairNeeded) return;
+    this.#repairNeeded = true;
+    if (standalone) {
+      this.#log.error(
+        "the database has rows that cannot be read, and nobody else has them: save what can be read with " +
+          "kv-client backup, and restore that into a node with a new data folder",
+        { error: cause.message },
+      );
+      return;
+    }
+    this.#log.error(
+      "the database has rows that cannot be read: the node starts again and repairs it",
+      {
+        error: cause.message,
+      },
+    );
+    this.#folder.requestRepair().then(
+      () => this.#onFailed(new KvError("corrupt", cause.message, { cause })),
+      (error) => {
+        // It is asked for again when the rows are to be deleted again.
+        this.#repairNeeded = false;
+        this.#log.warn("a repair cannot be noted", { error: failureOf(error).message });
+      },
+    );
   }
 
   #begin(options: NodeRuntimeOptions): void {
@@ -408,6 +470,14 @@ export class NodeRuntime {
     this.node.coordinator = { send: (message) => void session.send(message) };
     return session;
   }
+}
+
+/** What the folder's database holds. After a repair all of it is read through. */
+async function openPartitions(folder: NodeFolder, standalone: boolean): Promise<OpenedPartitions> {
+  const { storage, partitionCount = 0, repaired } = folder;
+  const opened = await openPartitionStores(storage, partitionCount, standalone, repaired);
+  if (repaired) await folder.repairDone();
+  return opened;
 }
 
 /** @throws {KvError} the last reason, where none is free */

@@ -68,12 +68,14 @@ interface StateRecords {
  *
  * @param holdsAll every partition is this node's (default: it may have none of some): one of which nothing
  * is there may have lost all, and no other node has it
+ * @param suspect rows may be missing although no batch is, as after a repair: all of them are read through
  * @throws {KvError} `wrong_version` where a newer program wrote it; `storage_failed`
  */
 export async function openPartitionStores(
   storage: Storage,
   partitionCount: number,
   holdsAll = false,
+  suspect = false,
 ): Promise<OpenedPartitions> {
   const records = readStates(storage, partitionCount);
   const { opened, clearing } = records;
@@ -88,7 +90,7 @@ export async function openPartitionStores(
   const wrong = head === undefined || !records.sums.includes(head.stateSum);
   if (wrong) {
     await suspectAll(storage, partitionCount, holdsAll, records);
-  } else if (!marksAreWhole(marks, head)) {
+  } else if (suspect || !marksAreWhole(marks, head)) {
     await readThroughAll(storage, opened);
   }
   for (const partition of clearing) await deleteRows(storage, partition);

@@ -40,6 +40,8 @@ interface NodeDocument {
   /** Absent until the node has joined a cluster. */
   readonly cluster_id?: string;
   readonly partition_count?: number;
+  /** The database is to be repaired at the next start; until what it has lost then is noted in it. */
+  readonly repair?: boolean;
 }
 
 /** Options of {@linkcode DataFolder.open}. */
@@ -62,6 +64,7 @@ export class DataFolder {
   readonly movedTo: string | undefined;
   readonly #lock: FolderLock;
   readonly #store: DocumentStore;
+  readonly #repairedAtOpen: boolean;
   #document: NodeDocument;
 
   private constructor(
@@ -76,6 +79,7 @@ export class DataFolder {
     this.#lock = lock;
     this.#store = store;
     this.#document = document;
+    this.#repairedAtOpen = document.repair === true;
     this.storage = storage;
     this.movedTo = movedTo;
   }
@@ -116,6 +120,7 @@ export class DataFolder {
       const before = await readDocument(path, store) ?? await newDocument(path, random);
       let document = { ...before, incarnation: before.incarnation + 1 };
       await store.write(document);
+      if (document.repair === true) await LevelStorage.repair(`${path}/db`);
       storage = await LevelStorage.open(`${path}/db`);
       if (document.database_made) {
         checkIdentity(path, storage, document.database_id);
@@ -149,6 +154,28 @@ export class DataFolder {
   /** Into how many partitions the data is divided; known when `clusterId` is. */
   get partitionCount(): number | undefined {
     return this.#document.partition_count;
+  }
+
+  /**
+   * The database was repaired when it was opened: any row may be missing, or be an older one, until all of
+   * it has been read through and {@linkcode DataFolder.repairDone} is called.
+   */
+  get repaired(): boolean {
+    return this.#document.repair === true && this.#repairedAtOpen;
+  }
+
+  /** Notes durably that the database is to be repaired when it is opened next. @throws {KvError} `storage_failed` */
+  async requestRepair(): Promise<void> {
+    const document = { ...this.#document, repair: true };
+    await this.#store.write(document);
+    this.#document = document;
+  }
+
+  /** What was lost by the repair is noted in the database. @throws {KvError} `storage_failed` */
+  async repairDone(): Promise<void> {
+    const { repair: _, ...document } = this.#document;
+    await this.#store.write(document);
+    this.#document = document;
   }
 
   /**
@@ -214,11 +241,20 @@ async function readDocument(path: string, store: DocumentStore): Promise<NodeDoc
 
 function isNodeDocument(value: unknown): value is NodeDocument {
   if (typeof value !== "object" || value === null) return false;
-  const { format, node_id, incarnation, database_id, database_made, cluster_id, partition_count } =
-    value as Record<string, unknown>;
+  const {
+    format,
+    node_id,
+    incarnation,
+    database_id,
+    database_made,
+    cluster_id,
+    partition_count,
+    repair,
+  } = value as Record<string, unknown>;
   return format === FOLDER_FORMAT && typeof node_id === "string" &&
     Number.isSafeInteger(incarnation) && typeof database_id === "string" &&
     typeof database_made === "boolean" &&
+    (repair === undefined || typeof repair === "boolean") &&
     (cluster_id === undefined
       ? partition_count === undefined
       : typeof cluster_id === "string" && Number.isSafeInteger(partition_count));

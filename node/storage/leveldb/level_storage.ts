@@ -73,6 +73,27 @@ export class LevelStorage implements Storage {
     return new LevelStorage(path, db);
   }
 
+  /**
+   * Makes a database that is not open readable again: copies what can be read out of the files that have
+   * blocks which cannot, and puts the files aside. What was in those blocks is gone, and an older row may be
+   * there in its place; nobody is told which. It reads the whole database.
+   *
+   * @throws {KvError} `storage_failed`
+   */
+  static async repair(path: string): Promise<void> {
+    try {
+      await ClassicLevel.repair(path);
+    } catch (error) {
+      throw new KvError(
+        "storage_failed",
+        `cannot repair the database in ${path}: ${causeOf(error).message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
   /** @throws {KvError} `corrupt`, `storage_failed` */
   get(key: Uint8Array): Uint8Array | undefined {
     try {
@@ -319,8 +340,10 @@ function openError(path: string, error: unknown): KvError {
 function useError(action: "read" | "write", path: string, error: unknown): KvError {
   if (error instanceof KvError) return error;
   const { code, message } = causeOf(error);
+  // LevelDB takes no writes after it came upon a damaged block while it compacted files.
+  const damage = action === "read" ? isDamage(code, message) : code === "LEVEL_CORRUPTION";
   return new KvError(
-    action === "read" && isDamage(code, message) ? "corrupt" : "storage_failed",
+    damage ? "corrupt" : "storage_failed",
     `${action} in ${path} failed: ${message}`,
     { cause: error },
   );

@@ -35,6 +35,17 @@ export class MemoryFolder {
     return Promise.resolve();
   }
 
+  /** What is in memory is as it was written. */
+  readonly repaired = false;
+
+  requestRepair(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  repairDone(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     return this.storage.close();
   }

@@ -176,7 +176,15 @@ export class Invariants {
     if (state === "serving") this.#serving[partition]?.add(host);
     else this.#serving[partition]?.delete(host);
     const damaged = replica?.damaged ?? false;
-    if (damaged && !last.damaged) coverage.hit("copy: damaged");
+    if (damaged && !last.damaged) {
+      coverage.hit("copy: damaged");
+      if (!host.disk.mayBeDamaged) {
+        throw new Violation(
+          `${host.name} gives up a copy, and its disk holds all that it was given`,
+          partition,
+        );
+      }
+    }
     last.damaged = damaged;
     if (state !== "none") coverage.hit(`copy: ${state}` as Happening);
     if (trace.recording) {

@@ -27,6 +27,7 @@ export interface FaultRates {
   diskSlow: number;
   readErrors: number;
   bitFlip: number;
+  rot: number;
   oldFolder: number;
 }
 
@@ -70,6 +71,7 @@ const RATES_MAX: FaultRates = {
   diskSlow: 4,
   readErrors: 2,
   bitFlip: 4,
+  rot: 1.5,
   oldFolder: 6,
 };
 
@@ -95,7 +97,7 @@ export function withoutDisks(faults: Faults): Faults {
   const { rates } = faults;
   return {
     ...faults,
-    rates: { ...rates, diskFull: 0, diskSlow: 0, readErrors: 0, bitFlip: 0, oldFolder: 0 },
+    rates: { ...rates, diskFull: 0, diskSlow: 0, readErrors: 0, bitFlip: 0, rot: 0, oldFolder: 0 },
     vanishing: 0,
   };
 }

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { LEASE_MS } from "../../../shared/base/limits.ts";
+import { LEASE_MS, READ_FAILURE_MS_MAX } from "../../../shared/base/limits.ts";
 import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
 import type { FaultName } from "./faults.ts";
 import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
@@ -56,6 +56,7 @@ export class Nemesis {
       diskSlow: () => this.#diskSlow(),
       readErrors: () => this.#readErrors(),
       bitFlip: () => this.#bitFlip(),
+      rot: () => this.#rot(),
       oldFolder: () => this.#oldFolder(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
@@ -334,9 +335,12 @@ export class Nemesis {
   #readErrors(): void {
     const disk = this.#pick(this.#world.members.map(({ disk }) => disk));
     if (disk === undefined) return;
-    disk.faults.readErrors = spread(this.#random, 0.001, 0.2);
+    // Some disks fail now and then, some altogether, for as long as it takes to be given up.
+    disk.faults.readErrors = this.#chance(0.2) ? 1 : spread(this.#random, 0.001, 0.2);
     this.#say(`the disk of ${disk.name} fails to read, ${disk.faults.readErrors.toFixed(4)}`);
-    this.#later(this.#world.outageMs(), () => {
+    const outageMs = this.#world.outageMs();
+    if (outageMs >= READ_FAILURE_MS_MAX) disk.mayBeDamaged = true;
+    this.#later(outageMs, () => {
       disk.faults.readErrors = 0;
     });
   }
@@ -374,6 +378,21 @@ export class Nemesis {
     world.coverage.hit("fault: bit flipped");
     this.#say(`flips a bit of ${host.name}, partition ${partition}, ${JSON.stringify(key)}`);
     host.disk.flipBit(key);
+  }
+
+  /** A block of a node's database cannot be read any more, where others hold the same. */
+  #rot(): void {
+    const world = this.#world;
+    const host = this.#pick(world.members);
+    if (host === undefined || !this.#othersHoldAll(host)) return;
+    const partition = randomBelow(this.#random, world.shape.partitions);
+    const keys = host.disk.rows.keys(String.fromCharCode(partition >>> 8, partition & 0xff));
+    if (keys.length === 0) return;
+    const from = randomBelow(this.#random, keys.length);
+    const block = keys.slice(from, from + 1 + randomBelow(this.#random, 4));
+    world.coverage.hit("fault: block rotten");
+    this.#say(`a block of ${host.name} rots, partition ${partition}, ${block.length} rows`);
+    host.disk.rotBlock(block);
   }
 
   /**

@@ -68,6 +68,17 @@ export const STORMS = {
     workload: { ...BUSY, hotKeys: 6, pauseMsMax: 40, weakPercent: 50 },
     atomic: { pauseMsMax: 8_000 },
   },
+  /** Disks fail to read, now and then or for good, and blocks of databases rot. */
+  disks: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, rot: 8, readErrors: 2, kill: 4, stop: 2 },
+      outageMsMax: 6_000,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { ...BUSY, hotKeys: 12, coldKeys: 60, hotPercent: 60 },
+  },
   /** As `late`, with more writes that reach one copy and not the other, and clients that read much. */
   losses: {
     faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 20, slowLink: 20 } },

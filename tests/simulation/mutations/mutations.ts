@@ -427,6 +427,26 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
     storm: "rolling",
   },
+  {
+    name: "a repaired database is trusted as it is",
+    file: "node/storage/recovery.ts",
+    edits: [[
+      "} else if (suspect || !marksAreWhole(marks, head)) {",
+      "} else if (!marksAreWhole(marks, head)) {",
+    ]],
+    seedsMax: 20,
+    storm: "disks",
+  },
+  {
+    name: "any read that fails is taken for damage",
+    file: "node/replication/replica.ts",
+    edits: [[
+      "if (isDamage(error)) return this.#onDamaged(failureOf(error));",
+      "if (isDamage(error) || what !== undefined) return this.#onDamaged(failureOf(error));",
+    ]],
+    seedsMax: 20,
+    storm: "disks",
+  },
 ];
 
 /**

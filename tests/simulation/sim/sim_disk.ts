@@ -34,6 +34,8 @@ export interface DiskFaults {
   readErrors: number;
 }
 
+/** Of so many batches, the share with which files are compacted. */
+const COMPACTION_RATE = 1 / 300;
 /** How many batches back one can vanish. */
 const HISTORY_BATCHES = 48;
 
@@ -49,7 +51,7 @@ export interface Damage {
   readonly key: string;
   /** What is there instead; undefined for nothing. */
   readonly value: Uint8Array | undefined;
-  readonly what: "flipped" | "vanished";
+  readonly what: "flipped" | "vanished" | "rotten";
 }
 
 /** A disk. */
@@ -62,6 +64,8 @@ export class SimDisk {
   readonly everFlipped = new Set<number>();
   /** Synced batches have vanished: then nothing that the disk tells is certain. */
   everVanished = false;
+  /** Something of it has been damaged, or could not be read for so long that it counts as damaged. */
+  mayBeDamaged = false;
   readonly rows = new SortedRows();
   readonly documents = new Map<string, string>();
   readonly #scheduler: Scheduler;
@@ -76,6 +80,10 @@ export class SimDisk {
   /** Synced, the newest last. */
   readonly #history: Written[] = [];
   #busyUntilMs = 0;
+  /** Keys whose rows are in a block that cannot be read, and whether they have been written again since. */
+  readonly #rotten = new Map<string, { written: boolean }>();
+  /** The database came upon that block while it compacted files: it takes no writes until it is repaired. */
+  #compactionFailed = false;
 
   constructor(name: string, scheduler: Scheduler, coverage: Coverage) {
     this.name = name;
@@ -96,7 +104,9 @@ export class SimDisk {
       ...(volatile ? atOnce : {}),
       get: (key) => {
         this.#mayFail("get");
-        return this.rows.get(textOf(key));
+        const text = textOf(key);
+        if (this.#rotten.get(text)?.written === false) throw rot();
+        return this.rows.get(text);
       },
       write: (changes, sync, done) => this.#write(process, changes, sync, done),
       range: (range) => this.#range(process, range),
@@ -104,7 +114,11 @@ export class SimDisk {
         const all = this.rows.range({ ...range, rowsMax: Infinity, bytesMax: Infinity });
         const snapshot = new RowsSnapshot(all, range);
         return {
-          next: () => this.#later(process, () => snapshot.next()),
+          next: () =>
+            this.#later(process, () => {
+              this.#checkRot(textOf(range.from), textOf(range.to));
+              return snapshot.next();
+            }),
           close: () => snapshot.close(),
         };
       },
@@ -167,6 +181,8 @@ export class SimDisk {
     this.#ghost = undefined;
     this.#history.length = 0;
     this.#busyUntilMs = 0;
+    this.#rotten.clear();
+    this.#compactionFailed = false;
   }
 
   /** The process that used the disk is dead. @param power false: what the system held in memory is gone too */
@@ -217,8 +233,33 @@ export class SimDisk {
     const bit = randomBelow(this.#random, flipped.length * 8);
     flipped[bit >>> 3] = (flipped[bit >>> 3] ?? 0) ^ (1 << (bit & 7));
     this.rows.set(key, flipped);
+    this.mayBeDamaged = true;
     this.damage.push({ key, value: flipped, what: "flipped" });
     this.everFlipped.add(key.charCodeAt(0) << 8 | key.charCodeAt(1));
+  }
+
+  /** A block of the database, with some rows that lie together, cannot be read any more. */
+  rotBlock(keys: readonly string[]): void {
+    // A repair lets go of it, and what is there then is certain only when it has been read through.
+    this.everVanished = true;
+    for (const key of keys) {
+      this.#rotten.set(key, { written: false });
+      this.mayBeDamaged = true;
+      this.damage.push({ key, value: undefined, what: "rotten" });
+    }
+  }
+
+  /** What can be read is kept, the rest is gone; `LevelStorage.repair`. */
+  repair(): void {
+    for (const [key, { written }] of this.#rotten) {
+      if (!written) this.rows.delete(key);
+    }
+    this.#coverage.hit("disk: repaired");
+    this.#rotten.clear();
+    this.#compactionFailed = false;
+    this.damage = this.damage.map((damage) =>
+      damage.what === "rotten" ? { ...damage, what: "vanished" } : damage
+    );
   }
 
   /**
@@ -244,6 +285,7 @@ export class SimDisk {
     }
     this.#history.length = 0;
     for (const key of new Set(lost)) {
+      this.mayBeDamaged = true;
       this.damage.push({ key, value: this.rows.get(key), what: "vanished" });
     }
     if (lost.length > 0) this.everVanished = true;
@@ -252,7 +294,9 @@ export class SimDisk {
 
   /** Damage that nobody has mended: the damaged rows are there as they were. */
   outstandingDamage(): Damage[] {
-    this.damage = this.damage.filter(({ key, value }) => this.rows.get(key) === value);
+    this.damage = this.damage.filter(({ key, value, what }) =>
+      what === "rotten" || this.rows.get(key) === value
+    );
     return this.damage;
   }
 
@@ -271,11 +315,17 @@ export class SimDisk {
     // The disk does its work whether the process is stopped or not.
     this.#scheduler.after(this.#busyUntilMs - this.#scheduler.nowMs, undefined, () => {
       if (!process.alive || !this.#underWay.includes(written)) return;
-      if (this.faults.full) {
+      if (this.#rotten.size > 0 && randomFraction(this.#random) < COMPACTION_RATE) {
+        this.#compactionFailed = true;
+        this.#coverage.hit("disk: compaction failed");
+      }
+      if (this.faults.full || this.#compactionFailed) {
         this.#underWay.shift();
         this.#ghost = written;
         this.#coverage.hit("disk: write refused");
-        const error = new KvError("storage_failed", "cannot write: no space is left");
+        const error = this.#compactionFailed
+          ? rot()
+          : new KvError("storage_failed", "cannot write: no space is left");
         this.#scheduler.after(0, process, () => done(error));
         return;
       }
@@ -298,6 +348,7 @@ export class SimDisk {
       this.#scheduler.after(between(this.#random, 0.05, 0.5), process, () => {
         try {
           this.#mayFail("range");
+          this.#checkRot(textOf(range.from), textOf(range.to));
           resolve(rows);
         } catch (error) {
           reject(error);
@@ -355,7 +406,14 @@ export class SimDisk {
     }
   }
 
+  /** A range goes through the block, whether its rows have been replaced or deleted since or not. */
+  #checkRot(from: string, to: string): void {
+    for (const key of this.#rotten.keys()) if (key >= from && key < to) throw rot();
+  }
+
   #put(key: string, value: Uint8Array | undefined): void {
+    const rotten = this.#rotten.get(key);
+    if (rotten !== undefined) rotten.written = true;
     if (value === undefined) this.rows.delete(key);
     else this.rows.set(key, value);
   }
@@ -366,4 +424,8 @@ export class SimDisk {
     const surplus = this.#history.length - HISTORY_BATCHES;
     if (surplus > 0) this.#history.splice(0, surplus);
   }
+}
+
+function rot(): KvError {
+  return new KvError("corrupt", "a block of the database cannot be read");
 }

@@ -23,6 +23,7 @@ interface Identity {
   readonly incarnation: number;
   readonly clusterId?: string;
   readonly partitionCount?: number;
+  readonly repair?: boolean;
 }
 
 /** A folder. */
@@ -30,11 +31,13 @@ export class SimFolder implements NodeFolder {
   readonly storage: Storage;
   readonly #store: DocumentStore;
   #identity: Identity;
+  readonly #repairedAtOpen: boolean;
 
   private constructor(storage: Storage, store: DocumentStore, identity: Identity) {
     this.storage = storage;
     this.#store = store;
     this.#identity = identity;
+    this.#repairedAtOpen = identity.repair === true;
   }
 
   /** @throws {KvError} `storage_failed` */
@@ -45,6 +48,7 @@ export class SimFolder implements NodeFolder {
       ? { nodeId: randomId(process.random), incarnation: 1 }
       : { ...before, incarnation: before.incarnation + 1 };
     await store.write(identity);
+    if (identity.repair === true) disk.repair();
     return new SimFolder(disk.open(process), store, identity);
   }
 
@@ -71,6 +75,22 @@ export class SimFolder implements NodeFolder {
     const joined = { ...this.#identity, clusterId, partitionCount };
     await this.#store.write(joined);
     this.#identity = joined;
+  }
+
+  get repaired(): boolean {
+    return this.#identity.repair === true && this.#repairedAtOpen;
+  }
+
+  async requestRepair(): Promise<void> {
+    const identity = { ...this.#identity, repair: true };
+    await this.#store.write(identity);
+    this.#identity = identity;
+  }
+
+  async repairDone(): Promise<void> {
+    const { repair: _, ...identity } = this.#identity;
+    await this.#store.write(identity);
+    this.#identity = identity;
   }
 
   close(): Promise<void> {

@@ -350,11 +350,12 @@ export class World {
 
   /** It has ended with an error. A supervisor starts it again; only a disk's errors are its right. */
   #onFailed(host: NodeHost, process: SimProcess, error: KvError): void {
-    if (error.code !== "storage_failed") {
+    if (error.code === "corrupt") this.coverage.hit("node: starts again for a repair");
+    else if (error.code === "storage_failed") this.coverage.hit("node: start failed");
+    else {
       this.#fail(`node ${host.name} cannot go on: ${error.message}`, error);
       return;
     }
-    this.coverage.hit("node: start failed");
     this.trace.add(host.name, `ends: ${error.message}`);
     this.#end(host, process, true);
     this.scheduler.after(1_000, undefined, () => {
@@ -382,7 +383,7 @@ export class World {
       then();
     };
     runtime.stop(DRAIN_TIMEOUT_MS).then(ended, (error) => {
-      if (toKvError(error).code !== "storage_failed") this.#fail(`${host.name}: stop`, error);
+      if (!isOfDisk(toKvError(error))) this.#fail(`${host.name}: stop`, error);
       ended();
     });
   }
@@ -400,7 +401,7 @@ export class World {
       host.gone = true;
     };
     runtime.leave().then(ended, (error) => {
-      if (toKvError(error).code !== "storage_failed") this.#fail(`${host.name}: leave`, error);
+      if (!isOfDisk(toKvError(error))) this.#fail(`${host.name}: leave`, error);
       ended();
     });
   }
@@ -509,6 +510,10 @@ export class World {
   }
 }
 
+function isOfDisk({ code }: KvError): boolean {
+  return code === "storage_failed" || code === "corrupt";
+}
+
 function withStorage(folder: NodeFolder, storage: Storage): NodeFolder {
   return {
     nodeId: folder.nodeId,
@@ -520,7 +525,12 @@ function withStorage(folder: NodeFolder, storage: Storage): NodeFolder {
       return folder.partitionCount;
     },
     storage,
+    get repaired() {
+      return folder.repaired;
+    },
     joinCluster: (id: string, count: number) => folder.joinCluster(id, count),
+    requestRepair: () => folder.requestRepair(),
+    repairDone: () => folder.repairDone(),
     close: () => folder.close(),
   };
 }

@@ -45,8 +45,12 @@ function randomBatches(seed: number, turns: number): StorageChange[][] {
 }
 
 /** Opens, letting writes end. */
-async function open(storage: ScriptedStorage, holdsAll = false): Promise<OpenedPartitions> {
-  const opening = openPartitionStores(storage, PARTITIONS, holdsAll);
+async function open(
+  storage: ScriptedStorage,
+  holdsAll = false,
+  suspect = false,
+): Promise<OpenedPartitions> {
+  const opening = openPartitionStores(storage, PARTITIONS, holdsAll, suspect);
   let ended = false;
   opening.then(() => ended = true, () => ended = true);
   while (!ended) {
@@ -189,4 +193,18 @@ Deno.test("a GroupCommit goes on where findings were written down", async () => 
     storage.complete();
   }
   assertEquals([...(await open(storage)).damaged.keys()], [...opened.damaged.keys()]);
+});
+
+Deno.test("openPartitionStores: after a repair a partition is damaged if its rows do not add up", async () => {
+  const batches = randomBatches(5, 60);
+  const storage = ScriptedStorage.replay(batches);
+  const entries = [...storage.rows.keys()].filter((key) =>
+    key.length > 4 && !key.startsWith("ffffff")
+  );
+  const lost = entries[Math.floor(entries.length / 2)] ?? "";
+  storage.rows.delete(lost);
+  assertEquals((await open(storage)).damaged.size, 0, "no batch is missing");
+  const opened = await open(storage, false, true);
+  assertEquals([...opened.damaged.keys()], [parseInt(lost.slice(0, 4), 16)]);
+  assertEquals([...(await open(storage)).damaged.keys()], [...opened.damaged.keys()], "noted");
 });
