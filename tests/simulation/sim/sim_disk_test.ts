@@ -1,9 +1,10 @@
 /** What the simulated disk promises, and that it breaks no promise unless it is told to. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { randomBelow, SeededRandom } from "../../../shared/platform/random.ts";
 import type { Storage, StorageChange } from "../../../node/storage/storage.ts";
 import { Coverage } from "../coverage.ts";
 import { EXACT_CLOCK, Scheduler } from "./scheduler.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 import { SimDisk } from "./sim_disk.ts";
 
 const key = (n: number) => Uint8Array.of(0, n);
@@ -103,4 +104,30 @@ Deno.test("SimDisk: batches vanish from the middle, never the last one", async (
     assertEquals(storage.get(key(5)), Uint8Array.of(5));
     assertEquals(d.outstandingDamage().length, lost.length);
   }
+});
+
+Deno.test("SimDisk: what lies over a rotten block cannot be read, nor deleted, until a repair lets go of it", async () => {
+  const { scheduler, disk: d } = disk(1);
+  const storage = d.open(scheduler.spawn("p", "h", EXACT_CLOCK));
+  for (let n = 1; n <= 3; n++) {
+    storage.write([{ key: key(n), value: Uint8Array.of(n) }], true, () => {});
+  }
+  await scheduler.run(10);
+  const range = async (): Promise<string> => {
+    let end = "nothing";
+    storage.range({ from: key(0), to: key(9), rowsMax: 9, bytesMax: 999 }).then(
+      (rows) => end = `${rows.length} rows`,
+      (error) => end = error.code,
+    );
+    await scheduler.run(10);
+    return end;
+  };
+  d.rotBlock(["\u0000\u0001", "\u0000\u0002"]);
+  assertThrows(() => storage.get(key(1)), KvError);
+  assertEquals([await range(), storage.get(key(3))], ["corrupt", Uint8Array.of(3)]);
+  storage.write([{ key: key(1), value: Uint8Array.of(9) }, { key: key(3) }], true, () => {});
+  await scheduler.run(10);
+  assertEquals([storage.get(key(1)), await range()], [Uint8Array.of(9), "corrupt"]);
+  d.repair();
+  assertEquals([storage.get(key(2)), await range()], [undefined, "1 rows"]);
 });
