@@ -176,7 +176,7 @@ export class Node {
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
     });
-    this.#expiry = new ExpirySweep(log, () => clock.monotonicMs(), () => clock.wallMs());
+    this.#expiry = new ExpirySweep(retries, () => clock.monotonicMs(), () => clock.wallMs());
     this.scans = new NodeScans({
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),

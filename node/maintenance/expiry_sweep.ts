@@ -8,9 +8,12 @@
 import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { EXPIRY_SWEEP_MS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
-import type { Logger } from "../../shared/platform/logger.ts";
 import { isLaneKey } from "../requests/request_dedup.ts";
 import type { Primary } from "../replication/primary.ts";
+import type { Retries } from "../replication/retries.ts";
+
+/** Its name among what is tried again. */
+const SWEEP = "look for expired entries";
 
 interface Pass {
   readonly primary: Primary;
@@ -22,7 +25,7 @@ interface Pass {
 
 /** The sweep of one node. */
 export class ExpirySweep {
-  readonly #log: Logger;
+  readonly #retries: Retries;
   readonly #nowMs: () => number;
   readonly #wallMs: () => number;
   /** When a partition was gone through last. */
@@ -31,8 +34,8 @@ export class ExpirySweep {
   #reading = false;
   expired = 0;
 
-  constructor(log: Logger, nowMs: () => number, wallMs: () => number) {
-    this.#log = log;
+  constructor(retries: Retries, nowMs: () => number, wallMs: () => number) {
+    this.#retries = retries;
     this.#nowMs = nowMs;
     this.#wallMs = wallMs;
   }
@@ -49,9 +52,9 @@ export class ExpirySweep {
       // What it has not come to may expire at any time.
       primary.nextExpiryMs = 0;
       primary.expirySwept = true;
-      this.#log.warn("expired entries could not be looked for", {
-        error: failureOf(error).message,
-      });
+      // Once it serves no more, it is another's to sweep, and nothing is tried again here.
+      if (primary.phase === "serving") primary.onReadFailed(SWEEP, error);
+      else failureOf(error);
     }).finally(() => {
       this.#reading = false;
     });
@@ -99,5 +102,6 @@ export class ExpirySweep {
     primary.expirySwept = true;
     if (pass.nextExpiryMs > wallMs) primary.lanes.sweptSeq = pass.laneSeq;
     this.#pass = undefined;
+    this.#retries.ended(SWEEP, primary.partition);
   }
 }
