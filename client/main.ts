@@ -21,6 +21,9 @@ import { Session } from "./cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./cli/settings.ts";
 import { runScript, runShell } from "./cli/shell.ts";
 
+/** Between two looks at whether the parent process is there. */
+const PARENT_POLL_MS = 500;
+
 if (import.meta.main) await runProgram(CLIENT_PROGRAM, main);
 
 type ClientRun = Run<typeof CLIENT_SETTINGS>;
@@ -83,13 +86,26 @@ async function runClient(run: ClientRun): Promise<number> {
     );
     const { historyFile } = config;
     const history = { lines: historyFile === undefined ? [] : await loadHistory(historyFile) };
-    const exitCode = await runShell(session, io, history);
+    const exitCode = await runShell(session, io, history, untilParentEnds());
     if (historyFile !== undefined) await saveHistory(historyFile, history.lines);
     return exitCode;
   } finally {
     // Where connecting failed, that has been said.
     await connecting?.then((opened) => opened.close(), () => {});
   }
+}
+
+/** Nobody whose shell it is sits there any more; the terminal has another reader by then. */
+function untilParentEnds(): Promise<void> {
+  const parent = Deno.ppid;
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      if (Deno.ppid === parent) return;
+      clearInterval(timer);
+      resolve();
+    }, PARENT_POLL_MS);
+    Deno.unrefTimer(timer);
+  });
 }
 
 async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {

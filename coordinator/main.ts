@@ -16,7 +16,7 @@ import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/base/limits.ts";
 import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/wire/messages.ts";
-import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
+import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { printLine } from "../shared/program/terminal.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
@@ -38,10 +38,11 @@ async function main(run: CoordinatorRun): Promise<void> {
 }
 
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {
-  const ended = untilSignal();
+  const ended = untilTold(config.endWithInput);
   const log = logger("coordinator");
   await checkFolderKind(config.data, "coordinator");
-  const lock = await FolderLock.acquire(config.data);
+  const lock = await FolderLock.acquire(config.data, COORDINATOR_PROGRAM.name);
+  let started = false;
   try {
     const coordinator = await Coordinator.start({
       clock: new SystemClock(),
@@ -64,6 +65,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       origins: originRules(config),
       discovery: discoveryOf(config),
     });
+    started = true;
     const { port } = coordinator.address;
     const address = { host: config.advertiseHost ?? reachable(config.host), port };
     if (!config.noCsConfig) await writeCsConfig(address, log);
@@ -72,7 +74,9 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     if (!config.noCsConfig) await removeCsConfig(address, log);
     await coordinator.close();
   } finally {
-    lock.release();
+    // A start that failed, as where the port is taken, leaves nothing behind.
+    if (started) lock.release();
+    else await lock.undo();
   }
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Program, Values } from "../shared/program/config.ts";
+import { SERVER_SETTINGS } from "../shared/program/server_settings.ts";
 import {
   COORDINATOR_PORT_DEFAULT,
   CS_CONFIG_FILE,
@@ -24,7 +25,15 @@ import {
   REPLICATION_FACTOR_DEFAULT,
   REPLICATION_FACTOR_MAX,
 } from "../shared/base/limits.ts";
-import { flag, integer, optionalInteger, optionalText, text } from "../shared/program/setting.ts";
+import {
+  flag,
+  host,
+  integer,
+  optionalHost,
+  optionalInteger,
+  optionalText,
+  text,
+} from "../shared/program/setting.ts";
 import type { WantedSettings } from "./state/cluster_settings.ts";
 
 const HEARTBEAT_PORT_DEFAULT = 3769;
@@ -32,7 +41,7 @@ const DURATION_MS_MAX = 600_000;
 
 /** The table. Settings of the cluster have no default here: left out, a cluster keeps its own. */
 export const COORDINATOR_SETTINGS = {
-  host: text({ help: "The address to listen on.", default: "127.0.0.1", placeholder: "HOST" }),
+  host: host({ help: "The address to listen on.", default: "127.0.0.1" }),
   port: integer({
     help: "The TCP port; 0 lets the system choose one.",
     min: 0,
@@ -40,11 +49,11 @@ export const COORDINATOR_SETTINGS = {
     default: COORDINATOR_PORT_DEFAULT,
     placeholder: "PORT",
   }),
-  advertiseHost: optionalText({
+  advertiseHost: optionalHost({
     help: `The address that ${CS_CONFIG_FILE} and discovery name; by default that of --host.`,
-    placeholder: "HOST",
   }),
   ...HTTP_SETTINGS,
+  ...SERVER_SETTINGS,
   heartbeatPort: integer({
     help: "The UDP port for the nodes' heartbeats; 0 lets the system choose one.",
     min: 0,

@@ -14,7 +14,8 @@ import { readTextFileIfThere } from "../shared/platform/file_text.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
-import { exitOnDefect, type Run, runProgram, untilSignal } from "../shared/program/program.ts";
+import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
+import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
 import { DataFolder } from "./storage/leveldb/data_folder.ts";
@@ -27,13 +28,14 @@ type NodeRun = Run<typeof NODE_SETTINGS>;
 async function main(run: NodeRun): Promise<void> {
   exitOnDefect(NODE_PROGRAM.name);
   const { config, logger } = run;
+  keepFilesPrivate(logger("storage"));
   const deps = {
     clock: new SystemClock(),
     random: new SystemRandom(),
     transport: new DenoTransport(),
     logger,
   };
-  const told = untilSignal();
+  const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
   const start = (listen: readonly Address[]) =>
     NodeRuntime.start(deps, {
@@ -96,6 +98,18 @@ async function main(run: NodeRun): Promise<void> {
     log.warn(`${await told}: stopping, without having left`);
   } else log.info(`${end}: stopping`);
   await runtime.stop(config.drainTimeoutMs);
+}
+
+/** LevelDB makes its files as the process's mask allows; what we make ourselves says its mode. */
+function keepFilesPrivate(log: Logger): void {
+  if (Deno.build.os === "windows") return;
+  try {
+    Deno.umask(0o077);
+  } catch (error) {
+    log.warn("the database's files may be readable by others: run with --allow-sys", {
+      reason: error instanceof Error ? error.message : String(error),
+    });
+  }
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Program, Values } from "../shared/program/config.ts";
+import { SERVER_SETTINGS } from "../shared/program/server_settings.ts";
 import { parseAddress } from "../shared/discovery/coordinator_address.ts";
 import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
 import { failureOf } from "../shared/base/errors.ts";
@@ -24,9 +25,10 @@ import {
   choice,
   decimal,
   flag,
+  host,
   integer,
+  optionalHost,
   optionalText,
-  text,
 } from "../shared/program/setting.ts";
 
 /** The port of a node that is given none. */
@@ -36,7 +38,7 @@ export const NODE_PORTS_TRIED = 100;
 
 /** The table. */
 export const NODE_SETTINGS = {
-  host: text({ help: "The address to listen on.", default: "127.0.0.1", placeholder: "HOST" }),
+  host: host({ help: "The address to listen on.", default: "127.0.0.1" }),
   port: integer({
     help:
       "The TCP port; 0 lets the system choose one. Where none is given and 8081 is taken, the " +
@@ -46,12 +48,12 @@ export const NODE_SETTINGS = {
     default: NODE_PORT_DEFAULT,
     placeholder: "PORT",
   }),
-  advertiseHost: optionalText({
+  advertiseHost: optionalHost({
     help:
       "The address by which clients and other nodes reach this node; by default that of --host.",
-    placeholder: "HOST",
   }),
   ...HTTP_SETTINGS,
+  ...SERVER_SETTINGS,
   coordinator: optionalText({
     help:
       "The coordinator, as host or host:port. Without it: cs_config.txt in the working folder, " +

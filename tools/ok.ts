@@ -18,12 +18,13 @@ const CHECKS: readonly Part[] = [
   { name: "formatting", args: ["fmt", "--check", "--quiet"] },
   { name: "lint", args: ["lint", "--quiet"] },
   { name: "types", args: ["check", "--quiet", "."] },
-  { name: "import rules", args: ["run", "--allow-read", "tools/check_imports.ts"] },
-  { name: "error rules", args: ["run", "--allow-read", "tools/check_errors.ts"] },
+  { name: "import rules", args: ["run", "--no-prompt", "--allow-read", "tools/check_imports.ts"] },
+  { name: "error rules", args: ["run", "--no-prompt", "--allow-read", "tools/check_errors.ts"] },
   {
     name: "forgotten promises",
     args: [
       "run",
+      "--no-prompt",
       "--allow-read",
       "--allow-write",
       "--allow-env",
@@ -35,7 +36,7 @@ const CHECKS: readonly Part[] = [
 ];
 const TESTS: Part = {
   name: "tests",
-  args: ["run", "--allow-read", "--allow-run", "--allow-env", "tools/test.ts"],
+  args: ["run", "--no-prompt", "--allow-read", "--allow-run", "--allow-env", "tools/test.ts"],
 };
 
 async function passes(part: Part): Promise<boolean> {

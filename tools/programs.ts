@@ -47,7 +47,8 @@ export const NODE: ProgramSpec = {
     "--allow-write",
     "--allow-ffi",
     `--allow-env=KV_*,${ADDON_ENV}`,
-    NETWORKS,
+    // Networks for discovery, and the mask for the modes of new files, which has no word of its own here.
+    "--allow-sys",
   ],
   hasAddon: true,
 };

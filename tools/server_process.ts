@@ -2,7 +2,8 @@
  * A coordinator or node as a child process: started, waited for until it says on standard output
  * that it listens, signalled, ended. For `up` and for tests.
  *
- * Invariant: a child is ended by its process id, and `stop` returns only when it is gone.
+ * Invariant: a child is ended by its process id, and `stop` returns only when it is gone. If this process
+ * ends in whatever way, its children do so by themselves.
  *
  * @module
  */
@@ -89,6 +90,7 @@ export class ServerProcess {
     this.#readers = Promise.all([output, log]).then(() => {});
     this.status = child.status.then(async (status) => {
       this.#ended = true;
+      await child.stdin.close().catch(() => {});
       await this.#readers;
       listening.reject(new Error(`${this.program.name} ${howEnded(status)}: ${this.lastWords()}`));
       return status;
@@ -110,11 +112,16 @@ export class ServerProcess {
       ROOT + program.entry,
     ];
     const child = new Deno.Command(options.executable ?? Deno.execPath(), {
-      args: [...(options.executable === undefined ? fromSource : []), ...args],
+      args: [
+        ...(options.executable === undefined ? fromSource : []),
+        ...args,
+        "--end-with-input",
+      ],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.env === undefined ? {} : { env: options.env }),
       clearEnv: options.clearEnv ?? false,
-      stdin: "null",
+      // Held open and never written to: it ends with this process, and the server with it.
+      stdin: "piped",
       stdout: "piped",
       stderr: "piped",
       detached: options.detached ?? true,

@@ -1,12 +1,14 @@
 /**
  * A local cluster from source: one coordinator and some nodes as child processes, and the client's
  * shell in front where there is a terminal. Prints one line a process, then `ready` when every
- * partition has all its copies in sync. Ctrl-C, SIGTERM or the shell's `exit` end all of it cleanly;
- * the data stays in the folder for the next time. A child that dies is reported, not restarted.
+ * partition has all its copies in sync. Ctrl-C, SIGTERM, the shell's `exit` or the end of what started it
+ * (`npx`, `deno task`) end all of it cleanly; the data stays in the folder for the next time. A child that
+ * dies is reported, not restarted.
  *
  *     deno task up [--nodes 3] [--base-port 8080] [--data .kv] …
  *
- * Invariant: whatever happens after the first child was started, all children are gone at the end.
+ * Invariant: whatever happens after the first child was started, all children are gone at the end, even
+ * if this process is killed: each watches a pipe that ends with it.
  *
  * @module
  */
@@ -15,8 +17,11 @@ import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/base/limits.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
+import { printError } from "../shared/program/terminal.ts";
 import { choice, flag, integer, text } from "../shared/program/setting.ts";
+import { FolderLock } from "../shared/platform/folder_lock.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
+import { findLaunchers, untilOneEnds } from "./launchers.ts";
 import { fetchMap, whatIsMissing } from "./cluster_state.ts";
 import { CLIENT, COORDINATOR, NODE, type ProgramSpec } from "./programs.ts";
 import { howEnded, ServerProcess } from "./server_process.ts";
@@ -66,6 +71,11 @@ async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<numbe
   const given = sources.basePort !== "default";
   const cluster = new LocalCluster(config, given ? config.basePort : HEARTBEAT_PORT_DEFAULT);
   const ending = onSignals(cluster);
+  const launchers = await findLaunchers();
+  void untilOneEnds(launchers, ending.signal).then(({ pid, command }) => {
+    printError(`deno task up: what started it has ended (pid ${pid}, ${command}); ending`);
+    ending.abort();
+  });
   try {
     await Promise.race([cluster.start(), aborted(ending.signal)]);
     await cluster.untilWhole(ending.signal);
@@ -90,6 +100,7 @@ async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<numbe
 /** What the signals have asked for. */
 interface Ending {
   readonly signal: AbortSignal;
+  abort(): void;
   /** The shell reads Ctrl-C by itself. */
   ignoreInterrupts: boolean;
 }
@@ -97,7 +108,11 @@ interface Ending {
 /** The first SIGINT or SIGTERM asks for the end; a second one enforces it. */
 function onSignals(cluster: LocalCluster): Ending {
   const controller = new AbortController();
-  const ending: Ending = { signal: controller.signal, ignoreInterrupts: false };
+  const ending: Ending = {
+    signal: controller.signal,
+    abort: () => controller.abort(),
+    ignoreInterrupts: false,
+  };
   const onSignal = () => {
     if (controller.signal.aborted) cluster.kill();
     else controller.abort();
@@ -166,9 +181,11 @@ class LocalCluster {
     // Nodes in memory begin empty each time; a map of the last time would wait for what is gone.
     const memory = storage === "memory";
     const folder = memory ? `${data}/coordinator-memory` : `${data}/coordinator`;
+    // Whoever else uses it is asked first: what belongs to a running cluster is not removed.
+    await FolderLock.acquire(data, UP_PROGRAM.name);
     try {
       if (memory) await Deno.remove(folder, { recursive: true }).catch(ignoreNotFound);
-      await Deno.mkdir(`${data}/logs`, { recursive: true });
+      await Deno.mkdir(`${data}/logs`, { recursive: true, mode: 0o700 });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new KvError("storage_failed", `cannot use the folder ${data}: ${reason}`, { cause });
@@ -178,7 +195,7 @@ class LocalCluster {
 
   async #startServer(program: ProgramSpec, name: string, args: string[]): Promise<Address> {
     const logPath = `${this.#settings.data}/logs/${name}.log`;
-    const log = await Deno.open(logPath, { create: true, append: true });
+    const log = await Deno.open(logPath, { create: true, append: true, mode: 0o600 });
     this.#logs.push(log);
     const encoder = new TextEncoder();
     const server = ServerProcess.start(program, args, {
@@ -193,7 +210,7 @@ class LocalCluster {
     void server.status.then((status) => {
       if (this.#stopping) return;
       const said = status.signal === null ? `: ${server.lastWords()}` : "";
-      console.error(
+      printError(
         `${program.name} ${host}:${port} (pid ${server.pid}) ${howEnded(status)}${said}\n` +
           `  It is not restarted; its log is ${logPath}`,
       );
@@ -215,7 +232,7 @@ class LocalCluster {
         .catch((error) => `the coordinator does not answer (${error.message})`);
       if (missing === undefined) return;
       if (performance.now() > tellMs) {
-        console.error(`waiting: ${missing}`);
+        printError(`waiting: ${missing}`);
         tellMs += TELL_MISSING_MS;
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -51,7 +51,9 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
       const target = there === undefined ? path : await Deno.realPath(path);
       // Beside it, so that it can be renamed.
       const part = `${target}.part`;
-      const file = await Deno.open(part, { write: true, create: true, truncate: true });
+      await Deno.remove(part).catch(ignoreMissing);
+      // Values may be secrets: the file is its owner's.
+      const file = await Deno.open(part, { write: true, createNew: true, mode: 0o600 });
       return {
         write: (bytes) => writeAll(file, bytes, part),
         async finish() {
@@ -92,6 +94,10 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
     // The answer would come from where the commands or a value come from.
     ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? askAtTerminal : undefined,
   };
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
 async function statIfThere(path: string): Promise<Deno.FileInfo | undefined> {

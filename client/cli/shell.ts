@@ -51,8 +51,15 @@ const HOW_TO_LEAVE = "(Ctrl-C again, Ctrl-D or exit leaves)";
 /**
  * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or drops
  * the line, as in other shells; only a second one in a row at an empty prompt ends the shell.
+ *
+ * @param told fulfilled if it is to end for another reason
  */
-export function runShell(session: Session, io: CommandIo, history: History): Promise<number> {
+export function runShell(
+  session: Session,
+  io: CommandIo,
+  history: History,
+  told: Promise<void>,
+): Promise<number> {
   return new Promise((resolve) => {
     const terminal = readline.createInterface({
       input: process.stdin,
@@ -115,6 +122,7 @@ export function runShell(session: Session, io: CommandIo, history: History): Pro
       running?.abort();
       void leave();
     });
+    void told.then(() => terminal.close());
     terminal.prompt();
   });
 }

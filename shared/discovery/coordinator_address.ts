@@ -8,6 +8,7 @@
  */
 import type { Discovered } from "./discovery.ts";
 import { KvError } from "../base/errors.ts";
+import { canonicalHost } from "../platform/host.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
 
 /** Where a coordinator listens by default. */
@@ -53,7 +54,7 @@ export function parseAddress(
   defaultPort: number = COORDINATOR_PORT_DEFAULT,
 ): Address {
   const match = /^(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+))(?::(.*))?$/.exec(text.trim());
-  const host = match?.[1] ?? match?.[2];
+  const host = canonicalHost(match?.[1] === undefined ? match?.[2] ?? "" : `[${match[1]}]`);
   const port = match?.[3] === undefined ? defaultPort : parsePort(match[3]);
   if (host === undefined || port === undefined) {
     throw new KvError(
@@ -82,7 +83,8 @@ export function parseCsConfig(text: string): Address {
     l.trim()
   );
   const port = parsePort(portText);
-  if (host === "" || /\s/.test(host) || port === undefined) {
+  const canonical = canonicalHost(host);
+  if (canonical === undefined || port === undefined) {
     throw new KvError(
       "bad_config",
       `${CS_CONFIG_FILE}: required the coordinator's host on line 1 and its port (1 to 65535) on ` +
@@ -91,7 +93,7 @@ export function parseCsConfig(text: string): Address {
         }; correct the file or delete it`,
     );
   }
-  return { host, port };
+  return { host: canonical, port };
 }
 
 /** The text of a {@linkcode CS_CONFIG_FILE}. */

@@ -38,7 +38,7 @@ export function isLoopback(host: string): boolean {
 
 /** Whether a host means "every interface", which is nowhere to connect to. */
 export function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || host === "::" || host === "[::]";
+  return host === "0.0.0.0" || host === "::";
 }
 
 function parseIpv4(text: string): number | undefined {

@@ -116,9 +116,15 @@ export function exitOnDefect(name: string): void {
   });
 }
 
-/** The first SIGTERM or SIGINT. A second one ends the process at once, with the shell's exit code. */
-export function untilSignal(): Promise<"SIGTERM" | "SIGINT"> {
+/**
+ * Why the program is to stop: the first SIGTERM or SIGINT, or the end of standard input. A second signal
+ * ends the process at once, with the shell's exit code.
+ *
+ * @param withInput whether the end of standard input counts
+ */
+export function untilTold(withInput: boolean): Promise<string> {
   return new Promise((resolve) => {
+    if (withInput) void untilInputEnds().then(() => resolve("standard input has ended"));
     let signalled = false;
     const codes = { SIGTERM: 143, SIGINT: 130 } as const;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -129,4 +135,14 @@ export function untilSignal(): Promise<"SIGTERM" | "SIGINT"> {
       });
     }
   });
+}
+
+/** The other end of a pipe is closed by the system, whatever becomes of the process that holds it. */
+async function untilInputEnds(): Promise<void> {
+  const buffer = new Uint8Array(256);
+  try {
+    while (await Deno.stdin.read(buffer) !== null);
+  } catch {
+    // What cannot be read has ended.
+  }
 }

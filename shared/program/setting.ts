@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { canonicalHost } from "../platform/host.ts";
 
 /** One setting. Made by the functions below. */
 export interface Setting<T> {
@@ -48,6 +49,24 @@ export function text(options: Common & { default: string }): Setting<string> {
 /** Text that may be left out. */
 export function optionalText(options: Common): Setting<string | undefined> {
   return { ...textKind(options), fallback: undefined, fallbackText: undefined };
+}
+
+/** A host name or an address, in the one form that {@linkcode canonicalHost} gives it. */
+export function host(options: Common & { default: string }): Setting<string> {
+  return { ...hostKind(options), fallback: options.default, fallbackText: options.default };
+}
+
+/** A host that may be left out. */
+export function optionalHost(options: Common): Setting<string | undefined> {
+  return { ...hostKind(options), fallback: undefined, fallbackText: undefined };
+}
+
+function hostKind(options: Common) {
+  return {
+    ...textKind({ placeholder: "HOST", ...options }),
+    requires: "a host name, an IPv4 address or an IPv6 address, without a port",
+    parse: (given: unknown) => canonicalHost(plainText(given) ?? ""),
+  };
 }
 
 function textKind(options: Common) {

@@ -64,7 +64,7 @@ Deno.test("kv-coordinator says in one line why it does not start, with exit code
     [["--data=data"], 1, "in use by another process"],
     [["--data=file"], 2, "must be a folder"],
     [["--data=damaged"], 1, "damaged"],
-    [["--data=."], 2, "folder . is no coordinator's: it holds b, c, d and 4 more"],
+    [["--data=."], 2, "folder . is no coordinator's: it holds damaged, data, file and 1 more"],
     [["--data=of-a-node"], 2, "belongs to a node (it holds node.json), not to a coordinator"],
     [["--dat=x"], 2, "--data"],
     [["--port=99999"], 2, "65535"],

@@ -3,6 +3,7 @@ import { askJson } from "../../tools/json_probe.ts";
 import { parseReadyLine, type ReadyLine } from "../../tools/server_process.ts";
 
 const UP = new URL("../../tools/up.ts", import.meta.url).pathname;
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const WAIT_BOUND_MS = 60_000;
 
 /** `deno task up`, as a process. */
@@ -15,8 +16,14 @@ class Up implements AsyncDisposable {
 
   constructor(folder: string, ...flags: string[]) {
     const port = flags.some((flag) => flag.startsWith("--base-port")) ? [] : ["--base-port=0"];
+    const task = flags.includes("task");
+    const start = task
+      ? ["task", "--quiet", "--config", CONFIG, "up"]
+      : ["run", "--quiet", "-A", UP];
+    const data = task ? `${folder}/data` : "data";
+    const others = flags.filter((flag) => flag !== "task");
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "-A", UP, ...port, "--no-shell", "--data=data", ...flags],
+      args: [...start, ...port, "--no-shell", `--data=${data}`, ...others],
       cwd: folder,
       stdin: "null",
       stdout: "piped",
@@ -66,6 +73,10 @@ class Up implements AsyncDisposable {
     return await this.ended();
   }
 
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   async ended(): Promise<Deno.CommandStatus> {
     const status = await this.#child.status;
     await this.#finished;
@@ -91,6 +102,21 @@ async function withFolder(test: (folder: string) => Promise<void>): Promise<void
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Waits until nobody listens there: a process of which nobody takes note may stay as a zombie. */
+async function untilSilent({ host: hostname, port }: ReadyLine): Promise<void> {
+  const endMs = performance.now() + WAIT_BOUND_MS;
+  while (performance.now() < endMs) {
+    try {
+      (await Deno.connect({ hostname, port })).close();
+    } catch (error) {
+      if (error instanceof Deno.errors.ConnectionRefused) return;
+      throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${hostname}:${port} still listens`);
 }
 
 function isRunning(pid: number): boolean {
@@ -157,5 +183,22 @@ Deno.test("up: says in one line why it cannot start, and leaves nothing behind",
     await using wrong = new Up(folder, "--node=3");
     assertEquals((await wrong.ended()).code, 2);
     assertMatch(wrong.stderr, /^deno task up: unknown flag --node; did you mean --nodes\?.*\n$/);
+  });
+});
+
+Deno.test("up: nothing outlives it, whether it is killed or what has started it", async () => {
+  await withFolder(async (folder) => {
+    // "task": what is killed is `deno task`, whose child up is.
+    for (const flags of [[], ["task"]]) {
+      await using up = new Up(folder, "--nodes=1", "--storage=memory", ...flags);
+      await up.ready();
+      // Whoever starts a second one is told by whom the folder is used.
+      await using second = new Up(folder, "--nodes=1", "--storage=memory");
+      const held = /data is in use by another process: deno task up, pid \d+, since 2/;
+      await second.until("refusal", () => held.test(second.stderr));
+      assertEquals((await second.ended()).code, 1);
+      up.kill();
+      for (const server of up.servers) await untilSilent(server);
+    }
   });
 });

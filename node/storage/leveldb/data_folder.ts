@@ -113,7 +113,7 @@ export class DataFolder {
     movedTo: string | undefined,
   ): Promise<DataFolder> {
     await checkFolderKind(path, "node");
-    const lock = await FolderLock.acquire(path);
+    const lock = await FolderLock.acquire(path, "kv-node");
     let storage: LevelStorage | undefined;
     try {
       const store = new FileDocumentStore(`${path}/node.json`);
@@ -302,7 +302,7 @@ function writeIdentity(storage: Storage, databaseId: string): Promise<void> {
 
 /** Renames the folder, if nobody uses it. Returns its new name. */
 async function moveAside(path: string): Promise<string> {
-  const lock = await FolderLock.acquire(path);
+  const lock = await FolderLock.acquire(path, "kv-node");
   try {
     const folder = path.replace(/[/\\]+$/, "");
     for (let n = 1;; n++) {

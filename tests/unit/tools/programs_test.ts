@@ -6,6 +6,6 @@ Deno.test("PROGRAMS: the tasks of deno.json run with the same permissions", () =
   const commands: Record<string, { command: string }> = project.tasks;
   for (const { name, entry, permissions } of PROGRAMS) {
     const task = commands[name.replace("kv-", "")];
-    assertEquals(task?.command, `deno run --quiet ${permissions.join(" ")} ${entry}`);
+    assertEquals(task?.command, `deno run --no-prompt --quiet ${permissions.join(" ")} ${entry}`);
   }
 });
