@@ -9,3 +9,9 @@ Deno.test("PROGRAMS: the tasks of deno.json run with the same permissions", () =
     assertEquals(task?.command, `deno run --no-prompt --quiet ${permissions.join(" ")} ${entry}`);
   }
 });
+
+Deno.test("tasks: none asks for a permission, which stops a job in the background", () => {
+  for (const [name, { command }] of Object.entries(project.tasks)) {
+    assertEquals(/^deno (run|test) --no-prompt /.test(command), true, name);
+  }
+});
