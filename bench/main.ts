@@ -9,6 +9,7 @@
  * | ring | position of a key, AVL tree, walk on the ring, placement, LRU cache |
  * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
  * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
+ * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three copies of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  *
  * Keys have 16 bytes and values 100, keys are drawn at random from 50,000, writes are synced at every
@@ -27,12 +28,13 @@ import { choice, flag, integer, optionalText } from "../shared/program/setting.t
 import { measureCodec } from "./codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
+import { measureFairness } from "./fairness_workloads.ts";
 import { measureRing } from "./ring_workloads.ts";
 import { DIRECT_WORKLOADS, FORWARDED_WORKLOADS, measureServers } from "./server_workloads.ts";
 import { ServerStarter } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
 
-const GROUPS = ["codec", "ring", "storage", "node", "cluster"] as const;
+const GROUPS = ["codec", "ring", "storage", "node", "cluster", "fairness"] as const;
 type Group = (typeof GROUPS)[number];
 
 const CLUSTER_NODES = 3;
@@ -98,6 +100,10 @@ async function measureGroup(
     case "node": {
       const node = await starter.startNode(`${folder}/node`, flags);
       return await measureServers(group, node, DIRECT_WORKLOADS, connections, effort, report);
+    }
+    case "fairness": {
+      const node = await starter.startNode(`${folder}/fairness`, flags);
+      return await measureFairness(group, node, { ...effort, quick: settings.quick }, report);
     }
     case "cluster": {
       const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/cluster`, flags);

@@ -102,6 +102,15 @@ export function processorTimeUs(pids: readonly number[]): number | undefined {
   return ticks * 1e6 / TICKS_PER_SECOND;
 }
 
+/** Memory of processes together, in MiB (2^20 bytes); undefined on a system without /proc. */
+export function processMemoryMiB(pids: readonly number[]): number | undefined {
+  const status = readProc(pids.map((pid) => `/proc/${pid}/status`));
+  if (status === undefined) return undefined;
+  let kib = 0;
+  for (const [, size] of status.matchAll(/^VmRSS:\s+(\d+) kB$/gm)) kib += Number(size);
+  return Math.round(kib / 1024);
+}
+
 /** The processor's name, where the system tells it. */
 export function processorName(): string | undefined {
   return /^model name\s*: (.*)$/m.exec(readProc(["/proc/cpuinfo"]) ?? "")?.[1];

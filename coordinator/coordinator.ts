@@ -167,7 +167,7 @@ export class Coordinator {
     this.#deps = deps;
     this.#log = deps.logger("coordinator");
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
-    this.#door = new HttpDoor({ ...deps, log: deps.logger("http") }, {
+    this.#door = new HttpDoor({ ...deps, log: deps.logger("http"), work: this.#gateway.work }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
       database: this.#gateway.database,
@@ -370,7 +370,11 @@ export class Coordinator {
       case "count":
         return serveCount(this.#gateway.database, request, reply);
       case "delete_matching":
-        return serveDeleteMatching(this.#deps.clock, this.#gateway.database, request, reply);
+        return serveDeleteMatching(
+          { clock: this.#deps.clock, work: this.#gateway.work, database: this.#gateway.database },
+          request,
+          reply,
+        );
       case "backup_partition":
       case "scan_node":
       case "count_node":

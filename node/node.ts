@@ -33,6 +33,7 @@ import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
+import type { WorkScheduler } from "../shared/platform/work_scheduler.ts";
 import type { Random } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
 import { AlignmentCounts } from "./replication/alignment_counts.ts";
@@ -96,6 +97,8 @@ export class Node {
   /** Told when this node has stopped being the primary of a partition. */
   onPrimaryLost: (partition: number) => void = () => {};
   readonly #deps: NodeDeps;
+  /** Gives heavy work its turns: one for the process. */
+  readonly work: WorkScheduler;
   /** Scans and counts of all that this node is primary of. */
   readonly scans: NodeScans;
   readonly #standalone: boolean;
@@ -127,6 +130,7 @@ export class Node {
   constructor(deps: NodeDeps, options: NodeOptions) {
     const { clock, log } = deps;
     this.#deps = deps;
+    this.work = deps.queue.work;
     this.nodeId = options.nodeId;
     this.#standalone = options.standalone ?? false;
     this.#lease = new Lease(() => this.#map?.settings.leaseMs ?? 0);
@@ -178,6 +182,7 @@ export class Node {
     });
     this.#expiry = new ExpirySweep(retries, () => clock.monotonicMs(), () => clock.wallMs());
     this.scans = new NodeScans({
+      work: this.work,
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       primary: (partition) => this.#replicas.get(partition)?.primary,

@@ -240,7 +240,8 @@ export class NodeRuntime {
         this.server.adoptMap(map);
       },
     });
-    this.server = new NodeServer({ clock, random, log: deps.logger("server") }, {
+    const { work } = node;
+    this.server = new NodeServer({ clock, random, log: deps.logger("server"), work }, {
       node,
       forwarder: this.#router,
       clusterId: () => folder.clusterId,
@@ -399,7 +400,7 @@ export class NodeRuntime {
   #makeDoor(options: NodeRuntimeOptions): HttpDoor {
     const { clock, random, logger } = this.#deps;
     const limits = options.limits ?? DEFAULT_LIMITS;
-    return new HttpDoor({ clock, random, log: logger("http") }, {
+    return new HttpDoor({ clock, random, log: logger("http"), work: this.node.work }, {
       limits,
       health: () => this.node.health(this.up, this.#session?.refusal),
       database: this.server.database,

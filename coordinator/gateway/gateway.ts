@@ -23,6 +23,7 @@ import {
   REQUEST_TIMEOUT_MS,
 } from "../../shared/base/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
+import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { checkKeyRequest, checkScan } from "../../shared/validation/request_checks.ts";
 import { Router } from "../../shared/routing/router.ts";
@@ -47,6 +48,8 @@ export class Gateway {
   readonly #suspensions: SuspensionWatch;
   /** What nodes answered before this moment may have been said before a suspension. */
   #trustFromMs = -Infinity;
+  /** Gives heavy work its turns: one for the process. */
+  readonly work: WorkScheduler;
   #map: ClusterMap | undefined;
 
   constructor(deps: RpcClientDeps, options: { clusterId: string; cacheEntries: number }) {
@@ -68,7 +71,9 @@ export class Gateway {
       keepAlive: true,
       onNodeDown: (node) => this.#cache.dropNode(node),
     });
+    this.work = new WorkScheduler(deps.clock);
     this.database = new ClusterDatabase({
+      work: this.work,
       clock: deps.clock,
       random: deps.random,
       router: this.#router,

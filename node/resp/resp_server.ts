@@ -16,6 +16,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import type { Draining } from "../../shared/server/draining.ts";
 import type { RequestLimits } from "../../shared/validation/request_checks.ts";
@@ -36,6 +37,8 @@ export interface RespServerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Gives heavy work its turns; the process has one. Default: one of its own. */
+  readonly work?: WorkScheduler | undefined;
   readonly database: Database;
   readonly node: RespNode;
   /** Of the requests of all connections that are not answered. */
@@ -50,6 +53,7 @@ export class RespServer implements SessionServer {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly work: WorkScheduler;
   readonly database: Database;
   readonly node: RespNode;
   readonly budget: ByteBudget;
@@ -72,6 +76,7 @@ export class RespServer implements SessionServer {
     this.clock = deps.clock;
     this.random = deps.random;
     this.log = deps.log;
+    this.work = deps.work ?? new WorkScheduler(deps.clock);
     this.database = deps.database;
     this.node = deps.node;
     this.budget = deps.budget;

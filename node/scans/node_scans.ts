@@ -85,9 +85,15 @@ export class NodeScans {
         done(result);
         this.#next();
       };
-      work(call).then(end, (error) => {
+      // What becomes of an answer (it is encoded, or merged with others) is heavy work as well.
+      const endInTurn = (result: T | Message<"error">) =>
+        this.#ports.work.add(() => {
+          end(result);
+          return false;
+        });
+      work(call).then(endInTurn, (error) => {
         const failure = failureOf(error);
-        end(errorReply(failure.code, `${what}: ${failure.message}`));
+        endInTurn(errorReply(failure.code, `${what}: ${failure.message}`));
       });
     };
     this.#calls++;

@@ -95,15 +95,20 @@ export async function scanPartitions(
     for (const run of await kept(wave, read)) failed.delete(run);
     runs = runs.filter((run) => !failed.has(run));
   }
-  const page = mergePage(runs, {
-    reverse,
-    itemsMax: limit,
-    bytesMax: SCAN_BYTES_MAX,
-    bytesOf: (entry) => entry.key.length + entry.valueBytes + ENTRY_BYTES,
-  }, (entry) => entry);
-  const { entries, cut } = fetchLeft(call, page?.items ?? [], runs);
+  const { page, entries, cut, damaged } = await call.ports.work.run(() => {
+    const page = mergePage(runs, {
+      reverse,
+      itemsMax: limit,
+      bytesMax: SCAN_BYTES_MAX,
+      bytesOf: (entry) => entry.key.length + entry.valueBytes + ENTRY_BYTES,
+    }, (entry) => entry);
+    return { page, ...fetchLeft(call, page?.items ?? [], runs) };
+  });
   // What was read may have been written since: it leaves when that is committed.
-  runs = await kept(runs, (run) => call.stable(run.partition, run.primary));
+  runs = await kept(
+    runs.filter(({ partition }) => !damaged.has(partition)),
+    (run) => call.stable(run.partition, run.primary),
+  );
   const covered = new PartitionSet(partitions.partitionCount);
   if (page !== undefined) { for (const { partition } of runs) covered.add(partition); }
   return {
@@ -164,7 +169,7 @@ async function readMore(
       reverse,
     });
   } catch (error) {
-    if (isDamage(error) && call.ports.onDamaged(run.partition, error)) return false;
+    if (isTakenOver(call, run.partition, error)) return false;
     throw error;
   }
   budget.rows += Math.max(0, rowsMax - page.entries.length);
@@ -194,15 +199,19 @@ function keep(entry: Entry, partition: number, values: boolean, budget: Budget):
 }
 
 /**
- * The entries of a page, with the values that were left on disk. Where they have grown since, the page
- * ends sooner: at the key `cut`.
+ * The entries of a page, with the values that were left on disk. If they have grown since, the page
+ * ends sooner: at the key `cut`. A partition of which a value turns out damaged is not in the page:
+ * another copy takes over, and the partition is asked for again there.
+ *
+ * @throws {KvError} `corrupt` if no other copy will take over, `storage_failed`
  */
 function fetchLeft(
   call: ScanCall,
   items: Found[],
   runs: readonly PartitionRun[],
-): { entries: Found[]; cut?: string } {
-  if (!items.some(({ left }) => left)) return { entries: items };
+): { entries: Found[]; cut?: string; damaged: ReadonlySet<number> } {
+  const damaged = new Set<number>();
+  if (!items.some(({ left }) => left)) return { entries: items, damaged };
   const primaries = new Map(runs.map(({ partition, primary }) => [partition, primary]));
   const wallMs = call.ports.wallMs();
   const entries: Found[] = [];
@@ -210,9 +219,17 @@ function fetchLeft(
   let before: string | undefined;
   for (const item of items) {
     let found = item;
+    if (damaged.has(item.partition)) continue;
     if (item.left) {
-      // The newest: it may be another one than was there at first, or gone.
-      const entry = primaries.get(item.partition)?.store.get(item.key);
+      let entry: Entry | undefined;
+      try {
+        // The newest: it may be another one than was there at first, or gone.
+        entry = primaries.get(item.partition)?.store.get(item.key);
+      } catch (error) {
+        if (!isTakenOver(call, item.partition, error)) throw error;
+        damaged.add(item.partition);
+        continue;
+      }
       if (entry === undefined || !isLive(entry, wallMs)) {
         before = item.key;
         continue;
@@ -222,12 +239,17 @@ function fetchLeft(
     }
     bytes += found.key.length + found.valueBytes + ENTRY_BYTES;
     if (before !== undefined && entries.length > 0 && bytes > SCAN_BYTES_MAX) {
-      return { entries, cut: before };
+      return { entries, cut: before, damaged };
     }
     entries.push(found);
     before = item.key;
   }
-  return { entries };
+  return { entries, damaged };
+}
+
+/** Whether the error is damage, which is now known to the partition, and another copy will serve. */
+function isTakenOver(call: ScanCall, partition: number, error: unknown): boolean {
+  return isDamage(error) && call.ports.onDamaged(partition, error);
 }
 
 /** Those that hold the others up, a few at a time. */

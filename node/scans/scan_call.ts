@@ -9,6 +9,7 @@
 import type { Entry } from "../../shared/base/entry.ts";
 import type { KeyBounds } from "../../shared/base/key_range.ts";
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
+import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import type { Primary } from "../replication/primary.ts";
 
 /** Which keys of which partitions, and how many. */
@@ -50,6 +51,8 @@ export interface NodeCount {
 
 /** What scans need of their node. */
 export interface ScanPorts {
+  /** Gives heavy work its turns. */
+  readonly work: WorkScheduler;
   nowMs(): number;
   wallMs(): number;
   /** Of a partition that this node is primary of. */

@@ -32,6 +32,7 @@ import {
   type Reply,
   type Request,
 } from "../../shared/wire/messages.ts";
+import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import {
   checkKey,
@@ -94,7 +95,7 @@ export class NodeServer {
   readonly watchers: Watchers;
   /** The whole cluster, for whoever serves another protocol here. */
   readonly database: NodeDatabase;
-  readonly #deps: { clock: Clock; log: Logger };
+  readonly #deps: { clock: Clock; log: Logger; work: WorkScheduler };
   readonly #options: NodeServerOptions;
   readonly #node: ServerNode;
   readonly #acceptor: Acceptor;
@@ -103,7 +104,12 @@ export class NodeServer {
   readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   readonly #counts = { requests: 0, forwarded: 0 };
 
-  constructor(deps: { clock: Clock; random: Random; log: Logger }, options: NodeServerOptions) {
+  /** @param given `work` gives heavy work its turns; the process has one; default: one of its own */
+  constructor(
+    given: { clock: Clock; random: Random; log: Logger; work?: WorkScheduler | undefined },
+    options: NodeServerOptions,
+  ) {
+    const deps = { ...given, work: given.work ?? new WorkScheduler(given.clock) };
     this.#deps = deps;
     this.#options = options;
     this.#node = options.node;
@@ -203,7 +209,11 @@ export class NodeServer {
       case "count":
         return serveCount(this.database, request, reply);
       case "delete_matching":
-        return serveDeleteMatching(this.#deps.clock, this.database, request, reply);
+        return serveDeleteMatching(
+          { ...this.#deps, database: this.database },
+          request,
+          reply,
+        );
       case "scan_node":
       case "count_node":
         return this.database.serveNode(request, reply);

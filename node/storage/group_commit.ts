@@ -28,6 +28,7 @@
  * @module
  */
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
+import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, KvError } from "../../shared/base/errors.ts";
 import {
@@ -51,6 +52,8 @@ export interface GroupCommitOptions {
   fsync: FsyncMode;
   /** For rows of all partitions that were read or written lately. Absent: none. */
   cache?: RowCache | undefined;
+  /** Gives pages of scans their turns; the process has one. Default: one of its own. */
+  work?: WorkScheduler | undefined;
   /** The disk refused a batch: called once for each failure, not for its retries. */
   onError(error: KvError): void;
   /** The disk takes writes again. */
@@ -115,6 +118,8 @@ export class GroupCommit {
    * which is looked at first.
    */
   readonly cache: RowCache | undefined;
+  /** Gives heavy work its turns. */
+  readonly work: WorkScheduler;
   /** For rows, which live until they are written. */
   readonly slab = new ByteSlab();
   readonly #clock: Clock;
@@ -147,6 +152,7 @@ export class GroupCommit {
     this.#clock = clock;
     this.#options = options;
     this.cache = options.cache;
+    this.work = options.work ?? new WorkScheduler(clock);
     const head = storage.get(HEAD_KEY);
     this.#head = head === undefined ? { batch: 0, firstMark: 1, stateSum: 0 } : decodeHead(head);
   }

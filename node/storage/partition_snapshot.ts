@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
@@ -19,12 +20,21 @@ interface Taken {
   readonly bytes: number;
 }
 
+/** A page that is being filled. */
+interface FilledPage {
+  readonly entries: Entry[];
+  looked: number;
+  bytes: number;
+  ended: boolean;
+}
+
 /** See the module. One call at a time. */
 export class PartitionSnapshot {
   /** Every write up to this seq is in it, and no later one. */
   readonly asOfSeq: number;
   /** The partition's term then. */
   readonly term: number;
+  readonly #work: WorkScheduler;
   readonly #snapshot: StorageSnapshot;
   readonly #page: { rowsMax: number; bytesMax: number };
   /** In key order; what has been given is gone. */
@@ -36,11 +46,13 @@ export class PartitionSnapshot {
   #held: Taken | undefined;
 
   constructor(
+    work: WorkScheduler,
     snapshot: StorageSnapshot,
     pending: readonly PendingRow[],
     page: { rowsMax: number; bytesMax: number },
     { asOfSeq, term }: { asOfSeq: number; term: number },
   ) {
+    this.#work = work;
     this.#snapshot = snapshot;
     this.#pending = pending.toReversed();
     this.#page = page;
@@ -55,22 +67,30 @@ export class PartitionSnapshot {
    * @throws {KvError} `corrupt`, `storage_failed`
    */
   async next(): Promise<{ entries: Entry[]; ended: boolean }> {
+    const page: FilledPage = { entries: [], looked: 0, bytes: 0, ended: false };
+    while (!await this.#work.run(() => this.#fill(page))) await this.#readOn();
+    return { entries: page.entries, ended: page.ended };
+  }
+
+  /** Puts into the page what has been read. @returns false where more must be read for it */
+  #fill(page: FilledPage): boolean {
     const { rowsMax, bytesMax } = this.#page;
-    const entries: Entry[] = [];
-    let looked = 0;
-    for (let bytes = 0; looked < rowsMax && bytes < bytesMax; looked++) {
-      if (this.#at === this.#rows.length && !this.#rowsEnded) await this.#readOn();
+    for (; page.looked < rowsMax && page.bytes < bytesMax; page.looked++) {
+      if (this.#at === this.#rows.length && !this.#rowsEnded) return false;
       const taken = this.#held ?? this.#take();
       this.#held = undefined;
-      if (taken === undefined) return { entries, ended: true };
-      if (looked > 0 && bytes + taken.bytes > 2 * bytesMax) {
-        this.#held = taken;
-        break;
+      if (taken === undefined) {
+        page.ended = true;
+        return true;
       }
-      bytes += taken.bytes;
-      if (taken.entry !== undefined) entries.push(taken.entry);
+      if (page.looked > 0 && page.bytes + taken.bytes > 2 * bytesMax) {
+        this.#held = taken;
+        return true;
+      }
+      page.bytes += taken.bytes;
+      if (taken.entry !== undefined) page.entries.push(taken.entry);
     }
-    return { entries, ended: false };
+    return true;
   }
 
   /** Lets go of the snapshot; also while a page is being read, which then fails. */

@@ -23,6 +23,7 @@ import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
 import type { StorageRow } from "./storage.ts";
 import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
 import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
+import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import { PartitionSnapshot } from "./partition_snapshot.ts";
 import {
   checkRecord,
@@ -118,6 +119,11 @@ export class PartitionStore {
       written: (write) => this.#written(write),
       synced: onSynced,
     };
+  }
+
+  /** Gives heavy work its turns. */
+  get work(): WorkScheduler {
+    return this.#queue.work;
   }
 
   /** As of the last call, ahead of the disk. */
@@ -259,7 +265,7 @@ export class PartitionStore {
     // batch that ends meanwhile is in the first, and may be in the second too, saying the same.
     const pending = this.#pendingWithin(after, options);
     const rows = await this.#rows(after, options);
-    return scanPage(rows, pending, { ...options, asOfSeq });
+    return await this.#queue.work.run(() => scanPage(rows, pending, { ...options, asOfSeq }));
   }
 
   /**
@@ -275,7 +281,8 @@ export class PartitionStore {
       to: rowsEnd(this.partition, undefined),
       ...page,
     });
-    return new PartitionSnapshot(snapshot, pending, page, { asOfSeq: lastSeq, term });
+    const { work } = this.#queue;
+    return new PartitionSnapshot(work, snapshot, pending, page, { asOfSeq: lastSeq, term });
   }
 
   /**

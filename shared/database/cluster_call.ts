@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { WorkScheduler } from "../platform/work_scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
 import { ERROR_CODES, isErrorCode, KvError } from "../base/errors.ts";
@@ -33,6 +34,8 @@ export interface ClusterCallDeps {
   /** Spreads the retries of many. */
   readonly random?: Random | undefined;
   readonly router: ScanRouter;
+  /** Gives what is done with each answer its turn: an answer may have thousands of keys. */
+  readonly work: WorkScheduler;
 }
 
 /** A call of the whole cluster. */
@@ -116,8 +119,8 @@ export abstract class ClusterCall<T> {
     const leftMs = Math.max(1, this.#deadlineMs - this.#deps.clock.monotonicMs());
     const timeoutMs = Math.ceil(Math.min(leftMs, SCAN_ATTEMPT_MS));
     this.#asked++;
-    this.#deps.router.request(node, { ...message, timeout_ms: timeoutMs }, timeoutMs, (reply) => {
-      if (this.#finished) return;
+    const take = (reply: Reply): boolean => {
+      if (this.#finished) return false;
       const error = this.#take(node, reply, onReply);
       if (error !== undefined) {
         this.#onError(error);
@@ -125,7 +128,15 @@ export abstract class ClusterCall<T> {
       }
       this.#asked--;
       this.#goOn();
-    });
+      return false;
+    };
+    const { router, work } = this.#deps;
+    router.request(
+      node,
+      { ...message, timeout_ms: timeoutMs },
+      timeoutMs,
+      (reply) => work.add(() => take(reply)),
+    );
   }
 
   /** @returns the error that the reply is, or that it is no reply */

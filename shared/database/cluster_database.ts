@@ -9,22 +9,25 @@ import { ClusterCount } from "./cluster_count.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { ClusterScan } from "./cluster_scan.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import { WorkScheduler } from "../platform/work_scheduler.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 
 /** What a database needs. */
-export interface ClusterDatabaseDeps extends ClusterCallDeps {
+export interface ClusterDatabaseDeps extends Omit<ClusterCallDeps, "work"> {
+  /** Gives answers their turns; the process has one. Default: one of its own. */
+  readonly work?: WorkScheduler | undefined;
   /** Carries out an operation on one key; see {@linkcode Database.execute}. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
 }
 
 /** The database. */
 export class ClusterDatabase implements Database {
-  readonly #deps: ClusterDatabaseDeps;
+  readonly #deps: ClusterDatabaseDeps & ClusterCallDeps;
   readonly #calls = new Set<ClusterScan | ClusterCount>();
   #closed = false;
 
   constructor(deps: ClusterDatabaseDeps) {
-    this.#deps = deps;
+    this.#deps = { ...deps, work: deps.work ?? new WorkScheduler(deps.clock) };
   }
 
   map(): ClusterMap | undefined {

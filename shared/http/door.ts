@@ -12,6 +12,7 @@ import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { LanedDatabase } from "../database/laned_database.ts";
 import { HTTP_REQUESTS_MAX } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
+import { WorkScheduler } from "../platform/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
 import {
@@ -45,12 +46,18 @@ export class HttpDoor {
   #underWay = 0;
 
   constructor(
-    { clock, random, log }: { clock: Clock; random: Random; log: Logger },
+    { clock, random, log, work }: {
+      clock: Clock;
+      random: Random;
+      log: Logger;
+      /** Gives heavy work its turns; the process has one. Default: one of its own. */
+      work?: WorkScheduler | undefined;
+    },
     site: HttpSite,
     rules: OriginRules,
   ) {
     const database = new LanedDatabase(site.database, () => `http-${randomId(random)}`);
-    this.#services = new Services(clock, { ...site, database });
+    this.#services = new Services(clock, work ?? new WorkScheduler(clock), { ...site, database });
     this.#clock = clock;
     this.#log = log;
     this.#rules = rules;

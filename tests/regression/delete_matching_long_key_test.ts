@@ -6,6 +6,7 @@
 import { assertEquals } from "@std/assert";
 import type { Database } from "../../shared/database/database.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
+import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import { serveDeleteMatching } from "../../shared/server/scan_requests.ts";
 import { RespBench } from "../support/clients/resp_bench.ts";
 
@@ -30,7 +31,8 @@ Deno.test("delete_matching answers, and deletes the others, whatever the keys th
   const execute = database.execute.bind(database);
   const request = { req_type: "delete_matching", prefix: "x" } as const;
   const replies: Reply[] = [];
-  serveDeleteMatching(clock, { scan, execute }, request, (reply) => replies.push(reply));
+  const deps = { clock, work: new WorkScheduler(clock), database: { scan, execute } };
+  serveDeleteMatching(deps, request, (reply) => replies.push(reply));
   await clock.run(100);
   const outcomes = replies.map((reply) => reply.req_type === "error" && [reply.code, reply.detail]);
   assertEquals(outcomes, [["key_too_large", { deleted: 1, after: undefined }]]);

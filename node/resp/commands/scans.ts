@@ -7,13 +7,13 @@
 import { failureOf, KvError } from "../../../shared/base/errors.ts";
 import {
   REQUEST_TIMEOUT_MS,
-  RESP_FLUSH_KEYS,
   RESP_KEYS_BYTES_MAX,
   RESP_SCAN_KEYS_MIN,
 } from "../../../shared/base/limits.ts";
 import { SCAN_KEYS_MAX } from "../../../shared/base/limits.ts";
-import type { KeyRequest, Message } from "../../../shared/wire/messages.ts";
-import type { ScanPage, ScanRequest } from "../../../shared/database/database.ts";
+import type { Message } from "../../../shared/wire/messages.ts";
+import { deleteMatching } from "../../../shared/database/delete_matching.ts";
+import type { CountRequest, ScanPage, ScanRequest } from "../../../shared/database/database.ts";
 import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
@@ -26,7 +26,7 @@ import {
 import { errorText } from "../command/error_text.ts";
 import { Glob } from "./glob.ts";
 import { findRandomKey } from "./random_key.ts";
-import { isNotFound, thrownText } from "../command/replies.ts";
+import { thrownText } from "../command/replies.ts";
 import { RespWriter } from "../protocol/writer.ts";
 
 const DIGITS = /^[+-]?[0-9]*$/;
@@ -154,44 +154,28 @@ function flush(args: Arguments, call: Call, done: () => void): void {
   if (args.length > 2 || (args.length === 2 && wordOf(args[1], ["async", "sync"]) === undefined)) {
     throw new CommandError(SYNTAX_ERROR);
   }
-  deletePages(call, { limit: RESP_FLUSH_KEYS }, done, () => {
+  deletePages(call, {}, done, () => {
     call.session.answer((out) => out.ok());
     done();
   });
 }
 
-/**
- * Deletes every key of a selection that is there throughout, page by page. An error is answered, and
- * then `failed` called.
- */
+/** Deletes every key of a selection that is there throughout. An error is answered, and `failed` called. */
 export function deletePages(
   call: Call,
-  selection: ScanRequest,
+  selection: CountRequest,
   failed: () => void,
   then: (deleted: number) => void,
 ): void {
   const { session, server } = call;
-  let deleted = 0;
-  const next = (after: string | undefined) => {
-    page(call, { ...selection, after }, failed, (result) => {
-      const requests = result.entries.map(({ key }): KeyRequest => ({ req_type: "delete", key }));
-      const execute = server.execute.bind(server);
-      server.executeEach(
-        requests,
-        (request, then) => execute(request, REQUEST_TIMEOUT_MS, then),
-        (replies) => {
-          const error = replies.find((reply) => reply.req_type === "error" && !isNotFound(reply));
-          deleted += replies.filter((reply) => reply.req_type !== "error").length;
-          if (error?.req_type === "error") {
-            session.answer((out) => out.error(errorText(error)));
-            failed();
-          } else if (result.next !== undefined) next(result.next);
-          else then(deleted);
-        },
-      );
-    });
-  };
-  next(undefined);
+  const order = { ...selection, timeoutMs: REQUEST_TIMEOUT_MS, until: "end" } as const;
+  deleteMatching(server, order, ({ deleted, error }) => {
+    if (error === undefined) then(deleted);
+    else {
+      session.answer((out) => out.error(errorText(error)));
+      failed();
+    }
+  });
 }
 
 function size(call: Call, done: () => void): void {

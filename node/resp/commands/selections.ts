@@ -9,11 +9,7 @@ import type { CountRequest, ScanRequest } from "../../../shared/database/databas
 import type { Entry } from "../../../shared/base/entry.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { described, type Fields, flag, optional, uint } from "../../../shared/schema/fields.ts";
-import {
-  REQUEST_TIMEOUT_MS,
-  RESP_FLUSH_KEYS,
-  SCAN_KEYS_DEFAULT,
-} from "../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../../../shared/base/limits.ts";
 import { checkKeyBounds } from "../../../shared/validation/request_checks.ts";
 import {
   SCAN_ORDER_FIELDS,
@@ -127,7 +123,7 @@ function deleteMatching(args: Arguments, call: Call, done: () => void): void {
         "every key away",
     );
   }
-  deletePages(call, { ...selection, limit: RESP_FLUSH_KEYS }, done, (deleted) => {
+  deletePages(call, selection, done, (deleted) => {
     call.session.answer((out) => out.integer(deleted));
     done();
   });

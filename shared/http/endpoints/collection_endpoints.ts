@@ -7,7 +7,6 @@
 import { KvError } from "../../base/errors.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import {
-  HTTP_DELETE_BATCH,
   HTTP_PAGE_KEYS_DEFAULT,
   HTTP_PAGE_KEYS_MAX,
   REQUEST_TIMEOUT_MS,
@@ -105,9 +104,10 @@ const DELETION = {
 export const deleteKeys = endpoint({
   id: "deleteKeys",
   summary: "Take away all keys that match, in batches",
-  description:
-    "Each key by itself. Where time is up before all are gone, the answer has a cursor " +
-    "with which to go on. Keys that are written meanwhile may stay.",
+  description: "Each key by itself. If time is up before all are gone, the answer has a cursor " +
+    "with which to go on. Keys that are written meanwhile may stay. If a key cannot be deleted, no " +
+    "other batch is begun, and the error's context says how many are deleted, and has a cursor with which " +
+    "to go on (none: from the beginning).",
   parameters: DELETION,
   responses: { 200: { description: "How many are gone.", schema: DELETED } },
   run: (call) => deleteMatching(call),
@@ -122,34 +122,17 @@ async function deleteMatching(
       "this takes away every key that matches; say that you mean it by all=yes",
     );
   }
-  const { clock } = services;
   const listing = listingOf(params);
-  const untilMs = clock.monotonicMs() + (params.timeout_ms ?? REQUEST_TIMEOUT_MS);
-  const leftMs = () => Math.ceil(untilMs - clock.monotonicMs());
-  let after = params.cursor === undefined ? undefined : keyOfCursor(listing, params.cursor);
-  let deleted = 0;
-  for (;;) {
-    const request = { ...listing, after, limit: HTTP_DELETE_BATCH };
-    const { entries, next } = await services.scan(request, Math.max(1, leftMs()));
-    const counts = await Promise.all(
-      entries.map(({ key }) => deleteOne(services, key, Math.max(1, leftMs()))),
-    );
-    for (const count of counts) deleted += count;
-    if (next === undefined) return json(200, { deleted });
-    after = next;
-    // With little time left the next batch would end in the middle, as an error.
-    if (leftMs() < (params.timeout_ms ?? REQUEST_TIMEOUT_MS) / 2) {
-      return json(200, { deleted, cursor: cursorOf(listing, after) });
-    }
-  }
-}
-
-/** @returns 1 where this took it away, 0 where it was gone already */
-async function deleteOne(services: Services, key: string, timeoutMs: number): Promise<number> {
-  const reply = await services.execute({ req_type: "delete", key }, timeoutMs);
-  if (reply.req_type !== "error") return 1;
-  if (reply.code === "not_found") return 0;
-  throw fromErrorReply(reply);
+  const { prefix, start, end } = listing;
+  const after = params.cursor === undefined ? undefined : keyOfCursor(listing, params.cursor);
+  const { timeout_ms: timeoutMs = REQUEST_TIMEOUT_MS } = params;
+  const order = { prefix, start, end, after, timeoutMs, until: "half" } as const;
+  const ended = await services.deleteMatching(order);
+  const { deleted } = ended;
+  const cursor = ended.after === undefined ? {} : { cursor: cursorOf(listing, ended.after) };
+  if (ended.error === undefined) return json(200, { deleted, ...cursor });
+  const { code, message, detail } = fromErrorReply(ended.error);
+  throw new KvError(code, message, { detail: { ...detail, deleted, ...cursor } });
 }
 
 function listingOf(params: Listing): Listing {

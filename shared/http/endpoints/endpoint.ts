@@ -7,6 +7,12 @@
 import { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "../../database/database.ts";
+import {
+  deleteMatching,
+  type DeletionEnd,
+  type DeletionOrder,
+} from "../../database/delete_matching.ts";
+import type { WorkScheduler } from "../../platform/work_scheduler.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { KvError } from "../../base/errors.ts";
 import {
@@ -124,11 +130,13 @@ export const WRITE_PARAMETERS = {
 /** What endpoints work with. */
 export class Services {
   readonly clock: Clock;
+  readonly work: WorkScheduler;
   readonly site: HttpSite;
   readonly bodies: BodyLimits;
 
-  constructor(clock: Clock, site: HttpSite) {
+  constructor(clock: Clock, work: WorkScheduler, site: HttpSite) {
     this.clock = clock;
+    this.work = work;
     this.site = site;
     this.bodies = { clock, budget: new ByteBudget(HTTP_BODY_BYTES_MAX) };
   }
@@ -172,6 +180,12 @@ export class Services {
         else reject(fromErrorReply(count));
       });
     });
+  }
+
+  /** Deletes many keys; what stops it is in how it ends. */
+  deleteMatching(order: DeletionOrder): Promise<DeletionEnd> {
+    const { clock, work, site: { database } } = this;
+    return new Promise((resolve) => deleteMatching({ clock, work, database }, order, resolve));
   }
 
   /** Checks a key that stands in the address. @throws {KvError} 400, 414 */

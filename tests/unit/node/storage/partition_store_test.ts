@@ -13,6 +13,7 @@ import { compareBytes } from "../../../../shared/base/key_order.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { STORAGE_RETRY_MS } from "../../../../shared/base/limits.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
+import { WorkScheduler } from "../../../../shared/platform/work_scheduler.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { entryOf, PartitionModel, randomTurn } from "../../../support/data/partition_model.ts";
 import { ScriptedStorage } from "../../../support/doubles/scripted_storage.ts";
@@ -24,6 +25,8 @@ function setUp(cacheBytes = 4_096, storage = new ScriptedStorage()) {
   const clock = new ManualClock();
   const queue = new GroupCommit(storage, clock, {
     fsync: "always",
+    // The clock stands still while these tests scan: no slice of work ends.
+    work: new WorkScheduler(clock, Infinity, Infinity),
     cache: cacheBytes === 0
       ? undefined
       : new RowCache(cacheBytes, new SeededKeyHash(new SeededRandom(1))),
@@ -494,4 +497,28 @@ Deno.test("PartitionStore keeps the layout that its files describe", () => {
   );
   assertEquals(state.state.lastSeq, 3);
   assertEquals([...storage.rows.keys()], ["00036b", "0003", "ffffff01", "ffffff020001"]);
+});
+
+Deno.test("PartitionStore: pages of scans wait for their turn of the event loop", async () => {
+  const clock = new ManualClock();
+  const storage = new ScriptedStorage();
+  storage.volatile = true;
+  const queue = new GroupCommit(storage, clock, {
+    fsync: "always",
+    work: new WorkScheduler(clock, 10, 4),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const store = new PartitionStore(queue, PARTITION, NO_STATE, () => {});
+  for (let i = 0; i < 20; i++) store.apply(entryOf(`k${i}`, i + 1, "value"));
+  clock.settle();
+  let ended = false;
+  const scan = scanAll(store, 1).finally(() => ended = true);
+  // Promises alone take it no further than to the end of the slice.
+  for (let i = 0; i < 1_000; i++) await Promise.resolve();
+  assertEquals(ended, false);
+  assertEquals(queue.work.waiting, 1);
+  await clock.run(0);
+  assertEquals((await scan).length, 20);
 });

@@ -1,6 +1,6 @@
 /** Listing, counting and deleting many keys over HTTP. */
 import { assert, assertEquals } from "@std/assert";
-import { HTTP_DELETE_BATCH } from "../../../../shared/base/limits.ts";
+import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/base/limits.ts";
 import { HttpBench } from "../../../support/clients/http_bench.ts";
 
 const KEYS = ["a", "b/1", "b/2", "b/3", "c", "ü", "\u{1f600}"];
@@ -99,17 +99,18 @@ Deno.test("HTTP deletion by prefix: only where it is confirmed, and all of it", 
 
 Deno.test("HTTP deletion by prefix: goes on from its cursor where time was up", async () => {
   const bench = new HttpBench();
-  const count = 3 * HTTP_DELETE_BATCH;
+  const count = 3 * DELETES_IN_FLIGHT_MAX;
   for (let i = 0; i < count; i++) bench.database.set(`k${i}`, "v");
-  bench.database.intercept = () => {
-    bench.clock.advance(1);
-    return undefined;
+  const scan = bench.database.scan.bind(bench.database);
+  bench.database.scan = (request, timeoutMs, done) => {
+    bench.clock.advance(60);
+    return scan(request, timeoutMs, done);
   };
   let deleted = 0;
   let answers = 0;
   let cursor = "";
   do {
-    const path = `/kv?prefix=k&all=yes&timeout_ms=${HTTP_DELETE_BATCH}${cursor}`;
+    const path = `/kv?prefix=k&all=yes&timeout_ms=100${cursor}`;
     const answer = await (await bench.ask("DELETE", path)).json();
     deleted += answer.deleted;
     answers++;
@@ -133,4 +134,37 @@ Deno.test("HTTP deletion by prefix: an error ends it, a key that is gone does no
     message: "lost",
   });
   await bench.problem(500, "outcome_unknown", "DELETE", "/kv?all=yes");
+});
+
+Deno.test("HTTP deletion by prefix: an error says how many are gone, and nothing goes on behind it", async () => {
+  const bench = new HttpBench();
+  for (let i = 0; i < 2 * DELETES_IN_FLIGHT_MAX; i++) {
+    bench.database.set(`k${String(i).padStart(4, "0")}`, "v");
+  }
+  const first = DELETES_IN_FLIGHT_MAX + 3;
+  const broken = `k${String(first).padStart(4, "0")}`;
+  const late: (() => void)[] = [];
+  const execute = bench.database.execute.bind(bench.database);
+  bench.database.execute = (request, timeoutMs, done) => {
+    if (request.key < broken) execute(request, timeoutMs, done);
+    else if (request.key === broken) {
+      queueMicrotask(() => done({ req_type: "error", code: "unavailable", message: "no primary" }));
+    } else late.push(() => execute(request, timeoutMs, done));
+  };
+  let answered = false;
+  const answer = bench.problem(503, "unavailable", "DELETE", "/kv?prefix=k&all=yes");
+  answer.finally(() => answered = true);
+  // Those that were begun with it: until they end there is no answer.
+  while (late.length === 0) await bench.clock.run(1);
+  await bench.clock.run(10);
+  assertEquals(answered, false);
+  const begun = late.length;
+  for (const go of late) go();
+  const { problem } = await answer;
+  assertEquals(late.length, begun);
+  assertEquals(problem.context.deleted, first + begun);
+  assertEquals(bench.database.entries.size, 2 * DELETES_IN_FLIGHT_MAX - first - begun);
+  bench.database.execute = execute;
+  const rest = await bench.ask("DELETE", `/kv?prefix=k&all=yes&cursor=${problem.context.cursor}`);
+  assertEquals(await rest.json(), { deleted: 2 * DELETES_IN_FLIGHT_MAX - first - begun });
 });

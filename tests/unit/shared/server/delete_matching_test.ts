@@ -2,9 +2,14 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/base/limits.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
+import { WorkScheduler } from "../../../../shared/platform/work_scheduler.ts";
 import { serveDeleteMatching } from "../../../../shared/server/scan_requests.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryDatabase } from "../../../support/doubles/memory_database.ts";
+
+function depsOf(clock: ManualClock, database: MemoryDatabase) {
+  return { clock, work: new WorkScheduler(clock), database };
+}
 
 function run(
   database: MemoryDatabase,
@@ -12,7 +17,7 @@ function run(
 ): Promise<Reply> {
   const full = { req_type: "delete_matching", ...request } as const;
   return new Promise((resolve) => {
-    serveDeleteMatching(new ManualClock(), database, full, resolve);
+    serveDeleteMatching(depsOf(new ManualClock(), database), full, resolve);
   });
 }
 
@@ -52,13 +57,13 @@ Deno.test("delete_matching: with the time half gone it says where to go on", asy
   };
   let reply: Reply | undefined;
   const request = { req_type: "delete_matching", prefix: "a", timeout_ms: 1_000 } as const;
-  serveDeleteMatching(clock, database, request, (is) => reply = is);
+  serveDeleteMatching(depsOf(clock, database), request, (is) => reply = is);
   await clock.run(5_000);
   assertEquals(pages, 1);
   const { deleted, next } = (reply as Message<"result">).result as Record<string, unknown>;
   assertEquals(deleted, DELETES_IN_FLIGHT_MAX);
   let rest: Reply | undefined;
-  serveDeleteMatching(clock, database, {
+  serveDeleteMatching(depsOf(clock, database), {
     req_type: "delete_matching",
     prefix: "a",
     after: String(next),
@@ -77,4 +82,44 @@ Deno.test("delete_matching: an error says how far it came", async () => {
     message: "m",
     detail: { deleted: 9, after: undefined },
   });
+});
+
+Deno.test("delete_matching: after a failure no other page is begun", async () => {
+  const database = databaseOf(2 * DELETES_IN_FLIGHT_MAX);
+  const clock = new ManualClock();
+  let begun = 0;
+  database.execute = (_request, _timeoutMs, done) => {
+    begun++;
+    done({ req_type: "error", code: "storage_failed", message: "m" });
+  };
+  const replies: Reply[] = [];
+  const request = { req_type: "delete_matching", prefix: "a" } as const;
+  serveDeleteMatching(depsOf(clock, database), request, (reply) => replies.push(reply));
+  await clock.run(60_000);
+  assertEquals(replies.length, 1);
+  assertEquals(begun, DELETES_IN_FLIGHT_MAX);
+});
+
+Deno.test("delete_matching: it answers when all that it has begun has ended, and not before", async () => {
+  const database = databaseOf(5);
+  const clock = new ManualClock();
+  const late: (() => void)[] = [];
+  database.execute = (request, _timeoutMs, done) => {
+    if (request.key === "a0") done({ req_type: "error", code: "unavailable", message: "m" });
+    else late.push(() => done({ req_type: "ack" }));
+  };
+  const replies: Reply[] = [];
+  database.set("a", "v");
+  const request = { req_type: "delete_matching", prefix: "a" } as const;
+  serveDeleteMatching(depsOf(clock, database), request, (reply) => replies.push(reply));
+  await clock.run(1_000);
+  assertEquals([late.length, replies.length], [5, 0]);
+  for (const end of late) end();
+  await clock.run(1_000);
+  assertEquals(replies, [{
+    req_type: "error",
+    code: "unavailable",
+    message: "m",
+    detail: { deleted: 5, after: undefined },
+  }]);
 });

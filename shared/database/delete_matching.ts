@@ -1,0 +1,143 @@
+/**
+ * Deletes every key of a selection, page by page, each key by itself: what the wire's `delete_matching`,
+ * HTTP's DELETE of many and the Redis commands that delete many do alike.
+ *
+ * Invariants: at most DELETES_IN_FLIGHT_MAX deletions are under way, those of one page; if one of them fails,
+ * no other page is begun; all that were begun have ended before the answer: nothing is deleted behind it.
+ * The answer says how many are gone, and where to go on. (The other keys of the page are still tried: a key
+ * that this process refuses, since it is longer than its limits, must not keep them.)
+ *
+ * @module
+ */
+import { failureOf } from "../base/errors.ts";
+import type { KeyBounds } from "../base/key_range.ts";
+import { DELETES_IN_FLIGHT_MAX, DELETES_PER_STEP } from "../base/limits.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { WorkScheduler } from "../platform/work_scheduler.ts";
+import { toErrorReply } from "../wire/error_reply.ts";
+import type { Message, Reply } from "../wire/messages.ts";
+import type { Database } from "./database.ts";
+
+/** What a deletion needs. */
+export interface DeletionDeps {
+  readonly clock: Clock;
+  /** Gives the deletions of a page their turns. */
+  readonly work: WorkScheduler;
+  readonly database: Pick<Database, "scan" | "execute">;
+}
+
+/** What is to be deleted. */
+export interface DeletionOrder extends KeyBounds {
+  /** Begin behind this key. */
+  readonly after?: string | undefined;
+  readonly timeoutMs: number;
+  /**
+   * `end`: goes on until all are gone; `timeoutMs` is that of each page and each key. `half`: stops
+   * between two pages when half of `timeoutMs` is gone, since a page that its deadline cuts short would
+   * end as an error.
+   */
+  readonly until: "end" | "half";
+}
+
+/** How a deletion ended. */
+export interface DeletionEnd {
+  /** Keys that it took away. */
+  readonly deleted: number;
+  /** Give this as `after` to go on. Undefined: from the beginning, or, without an error, nothing is left. */
+  readonly after: string | undefined;
+  /** Why it stopped early. */
+  readonly error?: Message<"error">;
+}
+
+/** Deletes; `done` is called once. */
+export function deleteMatching(
+  deps: DeletionDeps,
+  order: DeletionOrder,
+  done: (end: DeletionEnd) => void,
+): void {
+  new Deletion(deps, order, done).deletePage(order.after);
+}
+
+class Deletion {
+  readonly #deps: DeletionDeps;
+  readonly #order: DeletionOrder;
+  readonly #done: (end: DeletionEnd) => void;
+  readonly #untilMs: number;
+  #deleted = 0;
+
+  constructor(deps: DeletionDeps, order: DeletionOrder, done: (end: DeletionEnd) => void) {
+    this.#deps = deps;
+    this.#order = order;
+    this.#done = done;
+    this.#untilMs = deps.clock.monotonicMs() + order.timeoutMs;
+  }
+
+  deletePage(after: string | undefined): void {
+    const { prefix, start, end } = this.#order;
+    const page = { prefix, start, end, after, limit: DELETES_IN_FLIGHT_MAX };
+    this.#deps.database.scan(page, this.#leftMs(), (found) => {
+      if ("req_type" in found) {
+        this.#done({ deleted: this.#deleted, after, error: found });
+        return;
+      }
+      this.#deleteAll(found.entries.map(({ key }) => key), (error) => {
+        const deleted = this.#deleted;
+        if (error !== undefined) this.#done({ deleted, after, error });
+        else if (found.next === undefined || this.#isHalfGone()) {
+          this.#done({ deleted, after: found.next });
+        } else this.deletePage(found.next);
+      });
+    });
+  }
+
+  #leftMs(): number {
+    const { timeoutMs, until } = this.#order;
+    if (until === "end") return timeoutMs;
+    return Math.max(1, Math.ceil(this.#untilMs - this.#deps.clock.monotonicMs()));
+  }
+
+  #isHalfGone(): boolean {
+    const { timeoutMs, until } = this.#order;
+    return until === "half" && this.#leftMs() < timeoutMs / 2;
+  }
+
+  /** Deletes a page's keys, some in each step; `then` is called when all that were begun have ended. */
+  #deleteAll(
+    keys: readonly string[],
+    then: (failed: Message<"error"> | undefined) => void,
+  ): void {
+    let next = 0;
+    // One more than there are, so that the page does not end before all have begun.
+    let open = 1;
+    let failed: Message<"error"> | undefined;
+    const ended = () => {
+      if (--open === 0) then(failed);
+    };
+    this.#deps.work.add(() => {
+      const stepEnd = Math.min(keys.length, next + DELETES_PER_STEP);
+      for (; next < stepEnd; next++) {
+        const key = keys[next];
+        if (key === undefined) break;
+        open++;
+        this.#deleteOne(key, (answer) => {
+          if (answer.req_type !== "error") this.#deleted++;
+          // Somebody else may have been faster.
+          else if (answer.code !== "not_found") failed ??= answer;
+          ended();
+        });
+      }
+      if (next < keys.length) return true;
+      ended();
+      return false;
+    });
+  }
+
+  #deleteOne(key: string, done: (reply: Reply) => void): void {
+    try {
+      this.#deps.database.execute({ req_type: "delete", key }, this.#leftMs(), done);
+    } catch (error) {
+      // A key that the request checks of this process refuse may be in the cluster all the same.
+      done(toErrorReply(failureOf(error)));
+    }
+  }
+}

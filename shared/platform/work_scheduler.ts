@@ -1,0 +1,129 @@
+/**
+ * Shares the event loop among heavy work: scans, counts, deletions of many keys, backups, sweeps,
+ * scrubbing, and requests of connections whose replies are long. There is one for each process. Work
+ * comes as steps of a few milliseconds. All jobs get one step after the other, round robin; after
+ * WORK_SLICE_MS of steps the event loop looks at its sockets and timers before the next step runs. What
+ * is not heavy does not come here: a ping or a small request is carried out when it arrives.
+ *
+ * So whatever heavy work is under way, and however much of it, others wait at most for one slice and the
+ * step with which it ends: WORK_SLICE_MS and the longest step (docs/performance.md says how long that is).
+ *
+ * While nothing waits and the slice has time left, a step runs inside the call that brings it: on a quiet
+ * process this costs two looks at the clock. (A slice ends when its time is used up, however many turns
+ * of the event loop that takes; so nothing needs to be set while there is little to do.)
+ *
+ * Invariants: steps of one job run in order, never two at a time; a job that waits gets its next step
+ * before any other job gets two; between two slices lies a timer, so that sockets are served (a
+ * microtask would not let them).
+ *
+ * @module
+ */
+import { WORK_SLICE_MS, WORK_SLICE_STEPS } from "../base/limits.ts";
+import type { Clock } from "./clock.ts";
+
+/** One step of a job. @returns whether the job has more */
+export type Step = () => boolean;
+
+/** Gives heavy work its turns. */
+export class WorkScheduler {
+  readonly #clock: Clock;
+  readonly #sliceMs: number;
+  readonly #sliceSteps: number;
+  #jobs: Step[] = [];
+  /** Of this slice. */
+  #usedMs = 0;
+  #usedSteps = 0;
+  /** A step is running. */
+  #running = false;
+  /** The next slice is on its way. */
+  #sliceSet = false;
+
+  constructor(
+    clock: Clock,
+    sliceMs: number = WORK_SLICE_MS,
+    sliceSteps: number = WORK_SLICE_STEPS,
+  ) {
+    this.#clock = clock;
+    this.#sliceMs = sliceMs;
+    this.#sliceSteps = sliceSteps;
+  }
+
+  /** Jobs that wait for their next step. */
+  get waiting(): number {
+    return this.#jobs.length;
+  }
+
+  /** Takes a job. Its first step may run before this returns. */
+  add(step: Step): void {
+    if (this.#running || this.#jobs.length > 0 || this.#isSpent) {
+      this.#jobs.push(step);
+      this.#setSlice();
+      return;
+    }
+    if (this.#run(step)) this.#jobs.push(step);
+    this.#goOn();
+    if (this.#jobs.length > 0 || this.#isSpent) this.#setSlice();
+  }
+
+  /**
+   * Does one piece of work in its turn.
+   *
+   * @returns what the work gives; rejects with what it throws
+   */
+  run<T>(work: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.add(() => {
+        try {
+          resolve(work());
+        } catch (error) {
+          reject(error);
+        }
+        return false;
+      });
+    });
+  }
+
+  get #isSpent(): boolean {
+    return this.#usedMs >= this.#sliceMs || this.#usedSteps >= this.#sliceSteps;
+  }
+
+  /** One step of each job in turn, as long as the slice lasts. */
+  #goOn(): void {
+    while (!this.#isSpent) {
+      const step = this.#jobs.shift();
+      if (step === undefined) return;
+      if (this.#run(step)) this.#jobs.push(step);
+    }
+  }
+
+  #run(step: Step): boolean {
+    const beganMs = this.#clock.monotonicMs();
+    this.#running = true;
+    try {
+      return step();
+    } finally {
+      this.#running = false;
+      this.#usedMs += this.#clock.monotonicMs() - beganMs;
+      this.#usedSteps++;
+    }
+  }
+
+  #setSlice(): void {
+    if (this.#sliceSet) return;
+    this.#sliceSet = true;
+    this.#clock.setTimer(0, this.#beginSlice);
+  }
+
+  readonly #beginSlice = (): void => {
+    this.#sliceSet = false;
+    this.#usedMs = 0;
+    this.#usedSteps = 0;
+    if (this.#jobs.length === 0) return;
+    try {
+      this.#goOn();
+    } finally {
+      // Also when a step has thrown: the other jobs go on if the process does.
+      if (this.#jobs.length > 0 || this.#isSpent) this.#setSlice();
+    }
+  };
+}
