@@ -341,7 +341,8 @@ export class Coordinator {
   }
 
   #serve(stream: Stream): void {
-    const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log }, {
+    const { work } = this.#gateway;
+    const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
       onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
       onOther: (message, connection) => {
         this.#onOther(message, connection);

@@ -5,7 +5,11 @@
  *
  * Invariants: a reply carries its request's id; those without an id are answered in the order in
  * which they came, mistaken lines included; at most `requestsMax` requests are unanswered, of
- * bounded size, those counted in whose replies wait for their turn; while more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
+ * bounded size, those counted in whose replies wait for their turn; a connection whose last reply was long
+ * is served one request at a time, each in a turn of its own among all heavy work (`WorkScheduler`), and
+ * so is one of which nothing is known yet, but that its requests need not wait for each other's answers;
+ * long replies are encoded in turns too. So whoever asks for much waits for the others who do, and nobody
+ * waits for it; while more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
  * client is cut off.
  *
  * @module
@@ -19,6 +23,7 @@ import type { Retirable } from "./draining.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
 import {
+  LONG_REPLY_BYTES,
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
   REQUEST_BYTES_PER_CONNECTION_MAX,
@@ -27,6 +32,7 @@ import {
 } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type Message, MESSAGES, type Reply, type Request } from "../wire/messages.ts";
+import { WorkScheduler } from "../platform/work_scheduler.ts";
 import { formatAddress, type Stream } from "../platform/transport.ts";
 
 /** What a server calls. */
@@ -47,6 +53,8 @@ export interface RequestServerHandlers {
 export interface RequestServerDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  /** Gives heavy requests their turns; the process has one. Default: one of its own. */
+  readonly work?: WorkScheduler | undefined;
 }
 
 /** Options of a {@linkcode RequestServer}; the defaults are in `limits.ts`. */
@@ -68,6 +76,7 @@ export class RequestServer implements Retirable {
   readonly connection: Connection;
   readonly #log: Logger;
   readonly #clock: Clock;
+  readonly #work: WorkScheduler;
   readonly #handlers: RequestServerHandlers;
   readonly #requestsMax: number;
   readonly #requestBytesMax: number;
@@ -83,6 +92,12 @@ export class RequestServer implements Retirable {
   #ended = false;
   /** It ends at the first moment at which nothing is being asked. */
   #retiring = false;
+  /** How long the last reply was. */
+  #kind: "unknown" | "light" | "heavy" = "unknown";
+  /** A request waits for its turn, or is served alone. */
+  #alone = false;
+  /** Long replies that wait to be encoded. */
+  #longReplies = 0;
 
   /** Begins reading `stream`, which must not have been started. */
   constructor(
@@ -93,6 +108,7 @@ export class RequestServer implements Retirable {
   ) {
     this.#log = deps.log;
     this.#clock = deps.clock;
+    this.#work = deps.work ?? new WorkScheduler(deps.clock);
     this.#handlers = handlers;
     this.#requestsMax = options.requestsMax ?? REQUESTS_PER_CONNECTION_MAX;
     this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
@@ -150,17 +166,45 @@ export class RequestServer implements Retirable {
     const request = message as Request;
     const bytes = sizeOf(request);
     const taken = this.#budget?.take(bytes) ?? true;
-    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined);
+    // What was pushed of a watched key must not overtake the value that is watched.
+    const mayWait = request.req_type !== "watch_get";
+    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined, mayWait);
     if (!taken) {
       const text = `${request.req_type}: too many bytes of requests are under way; try later`;
       reply(toErrorReply(new KvError("overloaded", text)));
       return;
     }
+    if (this.#kind === "light") this.#carryOut(request, reply);
+    else this.#carryOutInTurn(request, reply);
+  }
+
+  #carryOut(request: Request, reply: (reply: Reply) => void): void {
     try {
       this.#handlers.onRequest(request, reply, this.connection);
     } catch (error) {
       reply(this.#errorReply(error, request.req_type));
     }
+  }
+
+  /** In its turn; nothing else of this connection before that, nor, if it is heavy, before the answer. */
+  #carryOutInTurn(request: Request, reply: (reply: Reply) => void): void {
+    const untilAnswered = this.#kind === "heavy";
+    this.#alone = true;
+    this.connection.pause();
+    const goOn = () => {
+      this.#alone = false;
+      this.#resume();
+    };
+    const answer = (result: Reply) => {
+      reply(result);
+      if (untilAnswered) goOn();
+    };
+    this.#work.add(() => {
+      if (!this.connection.closed) this.#carryOut(request, answer);
+      else answer(toErrorReply(new KvError("unavailable", "the connection is closed")));
+      if (!untilAnswered) goOn();
+      return false;
+    });
   }
 
   #onOther(message: Message): void {
@@ -192,6 +236,7 @@ export class RequestServer implements Retirable {
     id: MessageId | undefined,
     bytes = 0,
     budget?: ByteBudget,
+    mayWait = true,
   ): (reply: Reply) => void {
     this.#outstanding++;
     this.#outstandingBytes += bytes;
@@ -210,7 +255,10 @@ export class RequestServer implements Retirable {
       answered = true;
       budget?.give(bytes);
       this.#outstandingBytes -= bytes;
-      this.#finish(reply, id, turn);
+      const isLong = lengthOf(reply) > LONG_REPLY_BYTES;
+      this.#kind = isLong ? "heavy" : "light";
+      if (isLong && mayWait) this.#finishInTurn(reply, id, turn);
+      else this.#finish(reply, id, turn);
     };
   }
 
@@ -220,6 +268,18 @@ export class RequestServer implements Retirable {
     if (fewer && this.#outstandingBytes < this.#requestBytesMax) return;
     this.#tooMany = true;
     this.connection.pause();
+  }
+
+  /** Nothing more is read until a long reply has been encoded. */
+  #finishInTurn(reply: Reply, id: MessageId | undefined, turn: Turn | undefined): void {
+    this.#longReplies++;
+    this.connection.pause();
+    this.#work.add(() => {
+      this.#longReplies--;
+      this.#finish(reply, id, turn);
+      this.#resume();
+      return false;
+    });
   }
 
   #finish(reply: Reply, id: MessageId | undefined, turn: Turn | undefined): void {
@@ -289,7 +349,8 @@ export class RequestServer implements Retirable {
   }
 
   #resume(): void {
-    if (!this.#tooMany && !this.#backedUp && !this.#ended) this.connection.resume();
+    if (this.#tooMany || this.#backedUp || this.#ended) return;
+    if (!this.#alone && this.#longReplies === 0) this.connection.resume();
   }
 
   /** The client sends no more: it still gets its replies, then the connection closes. */
@@ -308,6 +369,26 @@ export class RequestServer implements Retirable {
       });
     }
     return toErrorReply(known);
+  }
+}
+
+/** Bytes of the value that a reply carries, about. */
+function lengthOf(reply: Reply): number {
+  switch (reply.req_type) {
+    case "data":
+      return reply.bytes?.length ?? (reply.message?.length ?? 0) + (reply.value64?.length ?? 0);
+    case "ack":
+      return reply.previous_bytes?.length ??
+        (reply.previous?.length ?? 0) + (reply.previous64?.length ?? 0);
+    case "entries": {
+      let bytes = 0;
+      for (const [key, , , , , , text, base64] of reply.entries) {
+        bytes += key.length + text.length + (base64?.length ?? 0);
+      }
+      return bytes;
+    }
+    default:
+      return 0;
   }
 }
 
