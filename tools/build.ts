@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { isSupported } from "./deno_version.ts";
 import { PROGRAMS, type ProgramSpec } from "./programs.ts";
 import { buildSelfExtracting } from "./self_extracting.ts";
 import { VERSION } from "../shared/base/version.ts";
@@ -82,13 +83,9 @@ async function compile(program: ProgramSpec, options: Options): Promise<Compiled
 }
 
 /** Lock file and types are those of the supported version of Deno; an older one reads neither. */
-function isSupported(): boolean {
-  const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
-  return major > 2 || (major === 2 && minor >= 9);
-}
-
-const LOCK_FLAGS: readonly string[] = isSupported() ? [] : ["--no-lock"];
-const CHECK_FLAGS: readonly string[] = isSupported() ? [] : ["--no-check"];
+const SUPPORTED = isSupported(Deno.version.deno);
+const LOCK_FLAGS: readonly string[] = SUPPORTED ? [] : ["--no-lock"];
+const CHECK_FLAGS: readonly string[] = SUPPORTED ? [] : ["--no-check"];
 
 /** Why the program that was made is not one; undefined where it says who it is. */
 async function whyUnfit(program: ProgramSpec, options: Options): Promise<string | undefined> {
