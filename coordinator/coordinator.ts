@@ -75,6 +75,8 @@ export interface CoordinatorOptions {
   readonly settings: WantedSettings;
   readonly repairDelayMs: number;
   readonly expectNodes: number;
+  /** See {@linkcode MembershipOptions}. */
+  readonly acceptEpoch?: number | undefined;
   readonly cacheEntries: number;
   /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
   openHttp?(
@@ -181,6 +183,8 @@ export class Coordinator {
       place,
       repairDelayMs: options.repairDelayMs,
       expectNodes: options.expectNodes,
+      generation: randomId(deps.random),
+      acceptEpoch: options.acceptEpoch,
       heartbeatPort: () => this.heartbeatPort,
     }, deps.clock.monotonicMs());
     this.#mapShown = !cluster.changed;

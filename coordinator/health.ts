@@ -29,7 +29,8 @@ export function coordinatorHealth(
     persistFailure !== undefined,
     `the cluster's map cannot be written: ${persistFailure}`,
   );
-  const { nobody_registered: nobody } = stats;
+  const { nobody_registered: nobody, stale_document: stale } = stats;
+  found.unavailable(stale !== null, stale ?? "");
   found.unavailable(nobody, NOBODY_REGISTERED);
   found.unavailable(!nobody && nodes.up + nodes.leaving + nodes.unknown === 0, "no node is up");
   found.unavailable(
@@ -70,6 +71,7 @@ export function coordinatorHealth(
     nodes,
     partitions,
     awaited_nodes: awaited,
+    stale_document: stale !== null,
     nobody_registered: nobody,
     unavailable_partitions: unavailable,
     unserved_partitions: unserved,

@@ -56,6 +56,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       settings: wantedOf(config),
       repairDelayMs: config.repairDelayMs,
       expectNodes: config.expectNodes,
+      acceptEpoch: config.acceptEpoch,
       cacheEntries: config.cacheEntries,
       openHttp: (tcpPort, handle) => {
         // The default port is the one that people look for: another one is no help.

@@ -129,6 +129,14 @@ export const COORDINATOR_SETTINGS = {
     max: NODES_MAX,
     default: 1,
   }),
+  acceptEpoch: optionalInteger({
+    help:
+      "After a disaster: go on from the cluster_map.json of this epoch, although nodes have seen a " +
+      "later one. Acknowledged writes may be lost. Without effect on any other document.",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    placeholder: "EPOCH",
+  }),
   cacheEntries: integer({
     help: "Values that the gateway keeps for cached reads; 0 for none.",
     min: 0,

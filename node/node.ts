@@ -234,6 +234,16 @@ export class Node {
     return this.#storedEpoch;
   }
 
+  /** Up to where its database had come when this process opened it: the number of its last batch. */
+  get openedBatch(): number {
+    return this.#deps.queue.openedBatch;
+  }
+
+  /** Up to where its database has surely come. */
+  get syncedBatch(): number {
+    return this.#deps.queue.syncedBatch;
+  }
+
   /** A heartbeat of this node was acknowledged. */
   onHeartbeatAck(sent: Moment, { epoch, lease }: { epoch: number; lease: boolean }): void {
     this.#lease.require(epoch);

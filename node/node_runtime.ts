@@ -417,6 +417,7 @@ export class NodeRuntime {
       epoch: () => this.node.storedEpoch,
       mapEpoch: () => this.node.map()?.epoch ?? 0,
       unserved: () => this.node.unservedCount(),
+      batch: () => this.node.syncedBatch,
       sendOverSession: (message) => this.#session?.send(message) ?? false,
       onAck: (sent, ack) => this.node.onHeartbeatAck(sent, ack),
     });

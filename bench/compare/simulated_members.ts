@@ -62,6 +62,8 @@ export class SimulatedMembers {
       changed: true,
       repairDelayMs: REPAIR_DELAY_MS,
       expectNodes: nodes,
+      generation: "1",
+      acceptEpoch: undefined,
       heartbeatPort: () => 0,
     }, this.nowMs);
     this.membership.start(this.nowMs);

@@ -32,6 +32,8 @@
 import type { ClusterMap, NodeId, NodeInfo } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import {
+  ACCEPTED_EPOCH_LEAP,
+  ACCEPTED_TERM_LEAP,
   CLOCK_DRIFT_MAX,
   FORGET_DOWN_MS,
   HEARD_INTERVALS_MAX,
@@ -57,6 +59,13 @@ import {
   type Report,
 } from "../partitions/partition_controller.ts";
 import { PartitionTable } from "../state/partition_table.ts";
+import {
+  beginGeneration,
+  follows,
+  forgive,
+  type Generation,
+  type SeenMap,
+} from "../state/lineage.ts";
 import { checkRegistration } from "./registration.ts";
 import { STORED_FORMAT, type StoredCluster } from "../state/stored_cluster.ts";
 
@@ -74,6 +83,10 @@ export interface MembershipOptions {
   readonly stored: StoredCluster;
   /** True where `stored` is not on disk as it is: a new cluster, or changed settings. */
   readonly changed: boolean;
+  /** The id of this start: no other start of a coordinator has it. */
+  readonly generation: string;
+  /** The operator goes on from the document of this epoch, although nodes have seen later ones. */
+  readonly acceptEpoch: number | undefined;
   readonly repairDelayMs: number;
   /** The first placement waits for so many nodes, and for as many as a write needs. */
   readonly expectNodes: number;
@@ -89,6 +102,8 @@ export interface MembershipStats {
   awaited_nodes: number;
   /** Partitions without a primary. */
   unavailable_partitions: number;
+  /** Why the document is an old copy, so that nothing is done; null while it is none. */
+  stale_document: string | null;
   /** Since its start, and for a failure timeout, no node has registered: nothing is known of any. */
   nobody_registered: boolean;
   /** Partitions whose primary says that it cannot serve them now. */
@@ -136,6 +151,8 @@ export class Membership {
   /** When a coordinator of a cluster that has nodes began to wait for the first of them. */
   #awaitsFirstSinceMs: number | undefined;
   #nobodyRegistered = false;
+  #lineage: readonly Generation[];
+  #staleDocument: string | undefined;
 
   constructor(options: MembershipOptions, nowMs: number) {
     const { stored, effects, log } = options;
@@ -146,6 +163,7 @@ export class Membership {
     this.#effects = effects;
     this.#log = log;
     this.#settings = map.settings;
+    this.#lineage = beginGeneration(stored.lineage, options.generation, map.epoch);
     this.#graceUntilMs = nowMs + failureTimeoutMs;
     this.#leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
     this.#leaseGraceUntilMs = nowMs + this.#leaseMsMax * (1 + CLOCK_DRIFT_MAX);
@@ -207,7 +225,7 @@ export class Membership {
   register(session: SessionId, message: Message<"register">, nowMs: number): KvError | undefined {
     const known = this.#members.get(message.node);
     const refusal = checkRegistration(message, this.#settings, known) ??
-      this.#refusedHere(session, message, known);
+      this.#refusedHere(session, message, known) ?? this.#checkDocument(message, nowMs);
     if (refusal !== undefined) {
       this.#log.warn("a registration was refused", {
         node: message.node,
@@ -236,6 +254,7 @@ export class Membership {
     member.released = false;
     member.lastSeenMs = nowMs;
     this.#takeHeld(member, message);
+    if (restarted) this.#checkFolder(member, message);
     this.#setInfo(member, infoOf(message));
     this.#mover.invalidateWish();
     if (isNewProcess) {
@@ -258,6 +277,7 @@ export class Membership {
     const member = id === undefined ? undefined : this.#members.get(id);
     if (member?.session !== session) return;
     member.session = undefined;
+    if (this.#staleDocument !== undefined) return;
     if (member.released) {
       this.#markDown(member, nowMs, "it has said good-bye and gone");
       this.#controller.settle(nowMs);
@@ -275,6 +295,7 @@ export class Membership {
     over: SessionId | undefined,
     nowMs: number,
   ): Message<"heartbeat_ack"> | undefined {
+    if (this.#staleDocument !== undefined) return undefined;
     const member = this.#members.get(message.node);
     const known = member !== undefined && member.instance === message.instance &&
       member.info.incarnation === message.incarnation;
@@ -288,6 +309,7 @@ export class Membership {
       }
       return undefined;
     }
+    if (typeof message.batch === "number") member.batch = Math.max(member.batch, message.batch);
     member.deafness = this.#whyDeaf(member, message, nowMs);
     const hears = member.deafness === undefined;
     if (hears) {
@@ -347,6 +369,7 @@ export class Membership {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);
     if (member?.session !== session || member.presence === "down") return;
+    if (this.#staleDocument !== undefined) return;
     this.#controller.report(member, message, nowMs);
     this.#controller.settle(nowMs);
   }
@@ -356,6 +379,7 @@ export class Membership {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);
     if (member?.session !== session || member.presence === "down") return;
+    if (this.#staleDocument !== undefined) return;
     this.#log.info(stopping ? "a node is stopping" : "a node is leaving", { node: member.id });
     member.farewell = stopping ? "stopping" : "leaving";
     member.released = false;
@@ -382,6 +406,9 @@ export class Membership {
    * @throws {KvError} `bad_request` or `unavailable`
    */
   force(partition: number | undefined, node: NodeId | undefined, nowMs: number): Forced[] {
+    if (this.#staleDocument !== undefined) {
+      throw new KvError("stale_document", `force: ${this.#staleDocument}`);
+    }
     if (this.#awaitsFirstSinceMs !== undefined) {
       throw new KvError("unavailable", `force: ${NOBODY_REGISTERED}`);
     }
@@ -415,6 +442,7 @@ export class Membership {
 
   /** What time alone brings about. Call it every COORDINATOR_TICK_MS. */
   tick(nowMs: number): void {
+    if (this.#staleDocument !== undefined) return;
     const { failureTimeoutMs, leaseMs } = this.#settings;
     if (nowMs >= this.#leaseGraceUntilMs && this.#leaseMsMax !== leaseMs) {
       this.#leaseMsMax = leaseMs;
@@ -455,6 +483,7 @@ export class Membership {
 
   /** The map given to {@linkcode Effects.persist} is on disk. */
   persisted(epoch: number, nowMs: number): void {
+    if (this.#staleDocument !== undefined) return;
     this.#publisher.persisted(epoch, nowMs);
     this.#mover.onPublished();
     this.#controller.settle(nowMs);
@@ -462,6 +491,7 @@ export class Membership {
 
   /** It could not be written. */
   persistFailed(epoch: number, error: KvError, nowMs: number): void {
+    if (this.#staleDocument !== undefined) return;
     this.#publisher.persistFailed(epoch, error, nowMs);
   }
 
@@ -492,6 +522,7 @@ export class Membership {
       partitions: this.#table.size,
       awaited_nodes: this.#controller.awaitedNodes,
       unavailable_partitions: unavailable,
+      stale_document: this.#staleDocument ?? null,
       nobody_registered: this.#nobodyRegistered,
       unserved_partitions: unserved,
       lost_partitions: this.#controller.lostCount,
@@ -517,12 +548,14 @@ export class Membership {
       if (this.#table.heldBy(info.id).size === 0) member.downSinceMs = -Infinity;
       this.#members.set(info.id, member);
     }
-    for (const { id, instance, memory, stale } of members) {
+    for (const { id, instance, memory, stale, damaged, batch } of members) {
       const member = this.#members.get(id);
       if (member === undefined) continue;
       member.instance = instance;
       member.memory = memory;
       for (const partition of stale) member.stale.add(partition);
+      for (const partition of damaged) member.damaged.add(partition);
+      member.batch = batch;
     }
   }
 
@@ -542,6 +575,62 @@ export class Membership {
       );
     }
     return undefined;
+  }
+
+  /**
+   * A map is on the coordinator's disk before anybody sees it. So a node that has seen a map which this document does
+   * not follow from, or whose disk has a later term, tells that the document is an old copy. Whoever acts by one
+   * may make a copy primary that has missed acknowledged writes, so nothing is done from then on.
+   *
+   * @returns why the node may not register
+   */
+  #checkDocument(message: Message<"register">, nowMs: number): KvError | undefined {
+    if (this.#staleDocument === undefined) {
+      const { epoch } = this.published;
+      const seen: SeenMap = {
+        epoch: message.seen_epoch ?? 0,
+        generation: message.seen_generation ?? undefined,
+      };
+      const later = message.held.find(([p, term]) => term > this.#table.get(p).term);
+      if (follows(this.#lineage, epoch, seen) && later === undefined) return undefined;
+      const found = this.#options.stored.map.epoch;
+      if (this.#options.acceptEpoch === found) {
+        this.#accept(message, seen, nowMs);
+        return undefined;
+      }
+      this.#staleDocument =
+        `the coordinator's cluster_map.json (epoch ${found}) is an old copy: node ` +
+        `${message.node} has seen a later one` + (seen.epoch > 0 ? ` (epoch ${seen.epoch})` : "") +
+        "; stop the coordinator, put the newest copy back and start it again; if there is none, start it " +
+        `with --accept-epoch ${found}, which may lose acknowledged writes`;
+      this.#log.error(this.#staleDocument, {
+        node: message.node,
+        document: found,
+        seen: seen.epoch,
+      });
+    }
+    return new KvError("stale_document", `register: ${this.#staleDocument}`);
+  }
+
+  /** The operator's word: goes on from the old document, above everything that was given after it. */
+  #accept(message: Message<"register">, seen: SeenMap, nowMs: number): void {
+    const from = Math.max(this.#publisher.decidedEpoch, seen.epoch) + ACCEPTED_EPOCH_LEAP;
+    this.#log.error("an operator goes on from an old document; acknowledged writes may be lost", {
+      document: this.#options.stored.map.epoch,
+      node: message.node,
+      seen: seen.epoch,
+      from,
+    });
+    this.#lineage = forgive(this.#lineage, seen, from);
+    this.#publisher.leapTo(from);
+    const held = new Map(message.held.map(([p, term]) => [p, term]));
+    for (let p = 0; p < this.#table.size; p++) {
+      const config = this.#table.get(p);
+      if (config.term === 0 && !held.has(p)) continue;
+      const termFloor = Math.max(config.term, held.get(p) ?? 0) + ACCEPTED_TERM_LEAP;
+      this.#table.reconfigure(p, config, { termFloor, newTerm: true });
+    }
+    this.#publisher.flush(nowMs);
   }
 
   #attach(member: Member, session: SessionId): void {
@@ -585,6 +674,26 @@ export class Membership {
       }
     }
     member.held = held;
+  }
+
+  /**
+   * A later process whose database is behind what an earlier one had synced stands on an old copy of the folder,
+   * or on a disk that has lost what it had written. What it holds may lack acknowledged writes: it counts as damaged.
+   */
+  #checkFolder(member: Member, message: Message<"register">): void {
+    const { batch } = message;
+    if (typeof batch !== "number") return;
+    if (batch < member.batch) {
+      this.#log.error(
+        "a node's data is older than what it had written: an old copy of its folder was put back, or its " +
+          "disk has lost writes; its copies do not count, and are filled anew",
+        { node: member.id, batch, known: member.batch },
+      );
+      for (const partition of this.#table.heldBy(member.id)) {
+        if (this.#table.get(partition).inSync.includes(member.id)) member.damaged.add(partition);
+      }
+    }
+    member.batch = batch;
   }
 
   #setInfo(member: Member, info: NodeInfo): void {
@@ -673,17 +782,21 @@ export class Membership {
       format: STORED_FORMAT,
       map: {
         epoch,
+        generation: this.#options.generation,
         settings: this.#settings,
         nodes: this.#nodes,
         partitions: this.#table.toArray(),
       },
-      members: members.map(({ id, instance, memory, stale }) => ({
+      members: members.map(({ id, instance, memory, stale, damaged, batch }) => ({
         id,
         instance,
         memory,
         stale: [...stale],
+        damaged: [...damaged],
+        batch,
       })),
       fresh: this.#controller.fresh,
+      lineage: this.#lineage,
       leaseMsMax: this.#leaseMsMax,
     };
   }

@@ -74,6 +74,12 @@ export class MapPublisher {
     return this.#lastEpoch + 1;
   }
 
+  /** The next map has at least this epoch. */
+  leapTo(epoch: number): void {
+    this.#lastEpoch = Math.max(this.#lastEpoch, epoch - 1);
+    this.#dirty = true;
+  }
+
   /** The epoch that carries everything decided so far. */
   get decidedEpoch(): number {
     return this.#dirty ? this.#lastEpoch + 1 : this.#writing?.map.epoch ?? this.published.epoch;

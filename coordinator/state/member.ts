@@ -66,6 +66,8 @@ export interface Member {
    */
   ackEpochMin: number;
   held: ReadonlyMap<number, HeldCopy>;
+  /** The last batch that its database is known to hold, by its heartbeats; 0 where nothing is known. */
+  batch: number;
   /** Partitions in whose in-sync set it stands for what an earlier process of it held. */
   readonly stale: Set<number>;
   /** Partitions of which it found its copy damaged. */
@@ -94,6 +96,7 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     downSinceMs: nowMs,
     ackEpochMin: 0,
     held: new Map(),
+    batch: 0,
     stale: new Set(),
     damaged: new Set(),
   };

@@ -13,7 +13,8 @@ import {
   type PartitionConfig,
 } from "../../shared/cluster/cluster_map.ts";
 import { KvError, messageOf } from "../../shared/base/errors.ts";
-import { isClusterMap } from "../../shared/cluster/map_shape.ts";
+import type { Generation } from "./lineage.ts";
+import { isClusterMap, isUint } from "../../shared/cluster/map_shape.ts";
 
 /** The layout of {@linkcode StoredCluster}. */
 export const STORED_FORMAT = 1;
@@ -25,6 +26,10 @@ export interface StoredMember {
   readonly memory: boolean;
   /** Partitions whose in-sync role is that of an earlier process. */
   readonly stale: readonly number[];
+  /** Partitions of which its copy is not to be believed. */
+  readonly damaged: readonly number[];
+  /** The last batch that its database was known to hold when this was written. */
+  readonly batch: number;
 }
 
 /** The document. */
@@ -34,6 +39,8 @@ export interface StoredCluster {
   readonly members: readonly StoredMember[];
   /** Partitions that no node is known to have served yet. */
   readonly fresh: readonly number[];
+  /** The latest starts of coordinators that this document follows from, the last one being that which wrote it. */
+  readonly lineage: readonly Generation[];
   /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
   readonly leaseMsMax: number;
 }
@@ -43,7 +50,8 @@ export function newCluster(settings: ClusterSettings): StoredCluster {
   const unplaced: PartitionConfig = { term: 0, primary: undefined, inSync: [], learners: [] };
   const partitions = Array.from({ length: settings.partitionCount }, () => unplaced);
   const map = { epoch: 0, settings, nodes: [], partitions };
-  return { format: STORED_FORMAT, map, members: [], fresh: [], leaseMsMax: settings.leaseMs };
+  const { leaseMs: leaseMsMax } = settings;
+  return { format: STORED_FORMAT, map, members: [], fresh: [], lineage: [], leaseMsMax };
 }
 
 /**
@@ -63,10 +71,13 @@ export function parseStoredCluster(document: unknown): StoredCluster {
   try {
     const stored = document as StoredCluster;
     if (!isClusterMap(stored.map)) throw new TypeError("the map is incomplete");
-    for (const { id, stale } of stored.members) {
-      if (typeof id !== "string" || !Array.isArray(stale)) throw new TypeError("a member");
+    for (const { id, stale, damaged, batch } of stored.members) {
+      const lists = Array.isArray(stale) && Array.isArray(damaged);
+      if (typeof id !== "string" || !lists || !isUint(batch)) throw new TypeError("a member");
     }
-    if (!Array.isArray(stored.fresh)) throw new TypeError("a list is missing");
+    if (!Array.isArray(stored.fresh) || !Array.isArray(stored.lineage)) {
+      throw new TypeError("a list is missing");
+    }
     checkInvariants(stored.map);
     // It is not in documents that were written before there was such a line.
     const { leaseMsMax = stored.map.settings.leaseMs } = stored;

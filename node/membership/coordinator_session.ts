@@ -31,6 +31,8 @@ import type { HeartbeatAck } from "./heartbeat_sender.ts";
 export interface SessionNode {
   /** What the disk holds, for the registration. */
   held(): HeldPartition[];
+  /** The last batch of its database when this process opened it. */
+  readonly openedBatch: number;
   map(): ClusterMap | undefined;
   /** The session is (again) up: repeat what the coordinator has not acted upon. */
   onCoordinatorUp(): void;
@@ -265,9 +267,23 @@ export class CoordinatorSession {
       ...(identity.memory ? { memory: true } : {}),
       ...(identity.clusterName === undefined ? {} : { cluster_name: identity.clusterName }),
       held: node.held(),
+      ...this.#seen(),
+      batch: node.openedBatch,
     };
     connection.send(register);
     this.#setDeadline("register");
+  }
+
+  /** The newest map that this process has seen, whoever has shown it. */
+  #seen(): { seen_epoch?: number; seen_generation?: string } {
+    const known = this.#options.node.map();
+    const map = (known?.epoch ?? 0) > (this.#map?.epoch ?? 0) ? known : this.#map;
+    if (map === undefined) return {};
+    const { epoch, generation } = map;
+    return {
+      seen_epoch: epoch,
+      ...(generation === undefined ? {} : { seen_generation: generation }),
+    };
   }
 
   #onMessage(message: Message): void {
@@ -447,7 +463,8 @@ export class CoordinatorSession {
     this.#state = "waiting";
     this.#cancelTimers();
     if (wasUp) this.#options.onDown();
-    const refused = reason instanceof KvError && FATAL.has(reason.code);
+    const refused = reason instanceof KvError &&
+      (FATAL.has(reason.code) || reason.code === "stale_document");
     this.#refusal = refused ? reason.message : undefined;
     if (refused && reason.message !== this.#refusalLogged) {
       // Waiting will not mend it, and it may come long after the session was lost.

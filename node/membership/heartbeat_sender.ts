@@ -41,6 +41,8 @@ export interface HeartbeatOptions {
   mapEpoch(): number;
   /** Partitions that it is primary of and cannot serve now. */
   unserved(): number;
+  /** The last batch of its database that is synced. */
+  batch(): number;
   /** Over the TCP session; false where there is none. */
   sendOverSession(message: Message<"heartbeat">): boolean;
   /** `sent` is by this process's own clocks. */
@@ -126,6 +128,7 @@ export class HeartbeatSender {
       map: this.#options.mapEpoch(),
       ...(heard === undefined ? {} : { heard: heard.at }),
       unserved: this.#options.unserved(),
+      batch: this.#options.batch(),
     };
     this.#socket?.send(this.#encoder.encode(JSON.stringify(message)), to);
     this.#options.sendOverSession(message);

@@ -97,6 +97,8 @@ class Batch {
   readonly synced: { member: QueueMember; lastSeq: number; term: number }[] = [];
   readonly callbacks: ((error: KvError | undefined) => void)[] = [];
   bytes = 0;
+  /** Grows by one with each batch of the database, across its processes; 0 where nothing outlives them. */
+  number = 0;
   /** It has nothing but a sync to do. */
   syncOnly = false;
 
@@ -125,6 +127,10 @@ export class GroupCommit {
   readonly #clock: Clock;
   readonly #options: GroupCommitOptions;
   readonly #head: Head;
+  /** The number of the last batch that was there when the database was opened. */
+  readonly openedBatch: number;
+  /** The number of the last batch that survives a power cut, as far as this process knows. */
+  #syncedBatch: number;
   #filling = new Batch();
   /** Full batches that wait for their turn. */
   readonly #sealed: Batch[] = [];
@@ -155,6 +161,12 @@ export class GroupCommit {
     this.work = options.work ?? new WorkScheduler(clock);
     const head = storage.get(HEAD_KEY);
     this.#head = head === undefined ? { batch: 0, firstMark: 1, stateSum: 0 } : decodeHead(head);
+    this.openedBatch = this.#syncedBatch = this.#head.batch;
+  }
+
+  /** The number of the last batch that survives a power cut; it only grows, also from process to process. */
+  get syncedBatch(): number {
+    return this.#syncedBatch;
   }
 
   /** Why the disk takes no writes, or undefined while it does. */
@@ -326,7 +338,7 @@ export class GroupCommit {
       head.stateSum >>>= 0;
       batch.synced.push({ member, lastSeq, term });
     }
-    head.batch++;
+    batch.number = ++head.batch;
     batch.changes.push(row(encodeHead(head)), row(encodeMark(head.batch)));
     this.#sealed.push(batch);
   }
@@ -357,6 +369,7 @@ export class GroupCommit {
     }
     const done = (error: Error | undefined) => {
       if (error === undefined) {
+        if (sync) this.#syncedBatch = Math.max(this.#syncedBatch, batch.number);
         this.#finish(batch);
       } else {
         // What was to be synced with this batch still is to be.

@@ -46,6 +46,8 @@ export const ERROR_CODES = {
   forbidden: { retry: false, text: "the credentials do not allow this" },
   /** A node with this id is running, or its folder is an old copy. */
   stale_incarnation: { retry: false, text: "another run of this node is newer" },
+  /** The coordinator's document is an old copy: a node has seen a later map. */
+  stale_document: { retry: false, text: "the coordinator's document is an old copy" },
   /** The data folder or peer belongs to another cluster. */
   wrong_cluster: { retry: false, text: "this belongs to another cluster" },
   /** The peer speaks a protocol version that is not supported. */

@@ -158,6 +158,11 @@ export const REPAIR_DELAY_MS = 5_000;
 /** A copy that did not follow is filled again after so long, doubling from the first to the second. */
 export const REPAIR_BACKOFF_MS = 1_000;
 export const REPAIR_BACKOFF_MS_MAX = 30_000;
+/** Starts of the coordinator of which its document keeps the first epoch. */
+export const GENERATIONS_KEPT = 256;
+/** An old document that an operator accepts goes on so far above all epochs and terms that were seen. */
+export const ACCEPTED_EPOCH_LEAP = 1_000_000;
+export const ACCEPTED_TERM_LEAP = 1_000;
 /** A node that is down and holds nothing is taken off the list after so long. */
 export const FORGET_DOWN_MS = 3_600_000;
 /** How often the coordinator looks at what time alone brings about. */

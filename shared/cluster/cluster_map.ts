@@ -62,6 +62,8 @@ export interface ClusterSettings {
 /** The whole document. */
 export interface ClusterMap {
   readonly epoch: number;
+  /** The start of the coordinator that made it; absent before the first change of a document. */
+  readonly generation?: string;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeInfo[];
   /** Index: partition number. */
@@ -72,6 +74,8 @@ export interface ClusterMap {
 export interface ClusterMapDelta {
   readonly fromEpoch: number;
   readonly epoch: number;
+  /** Where it is another one than before. */
+  readonly generation?: string;
   /** The whole list, where any node changed. */
   readonly nodes?: readonly NodeInfo[];
   readonly partitions: readonly (readonly [partition: number, config: PartitionConfig])[];
@@ -82,7 +86,14 @@ export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap 
   if (delta.fromEpoch !== map.epoch) return undefined;
   const partitions = map.partitions.slice();
   for (const [partition, config] of delta.partitions) partitions[partition] = config;
-  return { ...map, epoch: delta.epoch, nodes: delta.nodes ?? map.nodes, partitions };
+  const { generation = map.generation } = delta;
+  return {
+    ...map,
+    epoch: delta.epoch,
+    ...(generation === undefined ? {} : { generation }),
+    nodes: delta.nodes ?? map.nodes,
+    partitions,
+  };
 }
 
 /** What changed between two maps, the later one second. Compares by identity. */
@@ -91,7 +102,13 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   to.partitions.forEach((config, partition) => {
     if (config !== from.partitions[partition]) partitions.push([partition, config]);
   });
-  const delta = { fromEpoch: from.epoch, epoch: to.epoch, partitions };
+  const { generation } = to;
+  const delta = {
+    fromEpoch: from.epoch,
+    epoch: to.epoch,
+    ...(generation === undefined || generation === from.generation ? {} : { generation }),
+    partitions,
+  };
   return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };
 }
 

@@ -46,8 +46,8 @@ export function isPartitionConfig(value: unknown): boolean {
 /** Form of a `ClusterMap`. */
 export function isClusterMap(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { epoch, settings, nodes, partitions } = value;
-  return isUint(epoch) && isSettings(settings) && isNodeList(nodes) &&
+  const { epoch, generation, settings, nodes, partitions } = value;
+  return isUint(epoch) && isOptionalText(generation) && isSettings(settings) && isNodeList(nodes) &&
     Array.isArray(partitions) && partitions.length === settings.partitionCount &&
     partitions.every(isPartitionConfig);
 }
@@ -55,9 +55,14 @@ export function isClusterMap(value: unknown): boolean {
 /** Form of a `ClusterMapDelta`. */
 export function isClusterMapDelta(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { fromEpoch, epoch, nodes, partitions } = value;
-  return isUint(fromEpoch) && isUint(epoch) && (nodes === undefined || isNodeList(nodes)) &&
+  const { fromEpoch, epoch, generation, nodes, partitions } = value;
+  return isUint(fromEpoch) && isUint(epoch) && isOptionalText(generation) &&
+    (nodes === undefined || isNodeList(nodes)) &&
     Array.isArray(partitions) && partitions.every(isPartitionChange);
+}
+
+function isOptionalText(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 function isPartitionChange(value: unknown): boolean {

@@ -298,6 +298,11 @@ export const MESSAGES = {
     /** The only cluster that such a folder is to become part of; absent: any. */
     cluster_name: optional(text),
     held: array<HeldPartition>(),
+    /** The newest map that this process has seen. */
+    seen_epoch: optional(uint),
+    seen_generation: optional(text),
+    /** Up to where its database had come when this process opened it; see `batch` of `heartbeat`. */
+    batch: optional(uint),
   }),
   registered: message(1, "member", {
     map: clusterMap,
@@ -356,6 +361,8 @@ export const MESSAGES = {
     heard: optional(number),
     /** Partitions that the map makes it primary of, and that it cannot serve now. */
     unserved: uint,
+    /** The number of the last batch that the node's database holds for sure; it never goes back. */
+    batch: optional(uint),
   }),
   heartbeat_ack: message(1, "datagram", {
     node: text,

@@ -39,6 +39,7 @@ export const STATUS_OF_CODE = {
   wrong_cluster: 500,
   wrong_version: 500,
   folder_in_use: 500,
+  stale_document: 503,
   address_in_use: 500,
   bad_config: 500,
   not_an_integer: 422,

@@ -65,6 +65,8 @@ export interface Process {
   unserved: number;
   /** What acknowledgements of the coordinator give it, on the shared clock. */
   leaseUntilMs: number;
+  /** The last batch of its database that is synced; 0 where the test has none. */
+  batch: number;
   inbox: Message[];
 }
 
@@ -89,6 +91,8 @@ export class World {
   autoPersist: boolean;
   obedient: boolean;
   disk: StoredCluster | undefined;
+  /** `--accept-epoch` of the next start of the coordinator. */
+  acceptEpoch: number | undefined;
   writing: StoredCluster | undefined;
   failWrites = false;
   publishedMaps: ClusterMap[] = [];
@@ -96,6 +100,7 @@ export class World {
   readonly #options: WorldOptions;
   #sessions = 0;
   #instances = 0;
+  #generations = 0;
   #incarnations = new Map<string, number>();
   #nextBeatMs: number;
 
@@ -143,6 +148,8 @@ export class World {
       changed,
       repairDelayMs: this.#options.repairDelayMs ?? 5_000,
       expectNodes: this.#options.expectNodes ?? 1,
+      generation: `g${++this.#generations}`,
+      acceptEpoch: this.acceptEpoch,
       heartbeatPort: () => 3769,
     }, this.nowMs);
     this.membership.start(this.nowMs);
@@ -284,6 +291,7 @@ export class World {
       memory?: boolean;
       incarnation?: number;
       zone?: string;
+      batch?: number;
       register?: boolean;
     } = {},
   ): Process {
@@ -306,6 +314,7 @@ export class World {
       hear: () => true,
       unserved: 0,
       leaseUntilMs: 0,
+      batch: options.batch ?? 0,
       inbox: [],
     };
     this.processes.set(process.instance, process);
@@ -334,6 +343,8 @@ export class World {
       zone: options.zone ?? `host-${process.node[0]}`,
       weight: 1,
       held: options.held ?? [],
+      batch: process.batch,
+      ...seenBy(process),
       ...(options.memory === true ? { memory: true } : {}),
     }, this.nowMs);
     this.#beatFirst();
@@ -372,6 +383,7 @@ export class World {
         map: process.map?.epoch ?? 0,
         heard: process.heardAt,
         unserved: process.unserved,
+        batch: process.batch,
       },
       undefined,
       this.nowMs,
@@ -442,6 +454,16 @@ export class World {
   }
 }
 
+/** What a node says of the newest map that it has seen. */
+function seenBy({ map }: Process): { seen_epoch?: number; seen_generation?: string } {
+  if (map === undefined) return {};
+  const { epoch, generation } = map;
+  return {
+    seen_epoch: epoch,
+    ...(generation === undefined ? {} : { seen_generation: generation }),
+  };
+}
+
 /** A cluster of so many nodes, all copies in sync, as the letters a, b, c, … */
 export function settled(count: number, options: WorldOptions = {}): [World, ...Process[]] {
   const world = new World({ expectNodes: count, ...options });
@@ -472,6 +494,8 @@ export function startedAgain(
     changed: JSON.stringify(settings) !== JSON.stringify(stored.map.settings),
     repairDelayMs: 5_000,
     expectNodes: 1,
+    generation: "again",
+    acceptEpoch: undefined,
     heartbeatPort: () => 1,
   }, nowMs);
   membership.start(nowMs);

@@ -348,10 +348,10 @@ Deno.test("Coordinator: before it forces, nodes tell what they hold", async () =
   client.request(order, 5_000, (reply) => answer = reply);
   await s.clock.run(100);
   assertEquals([answer, other.received("register_again").length], [undefined, 1]);
-  other.register([[2, 7, 99, 0]]);
+  other.register([[2, 1, 99, 0]]);
   await s.clock.run(FORCE_WAIT_MS);
   assert(answer?.req_type === "result");
-  assertEquals(answer.result, [{ partition: 2, node: other.id, term: 7, last_seq: 99 }]);
+  assertEquals(answer.result, [{ partition: 2, node: other.id, term: 1, last_seq: 99 }]);
   // An error comes after the time to tell, too.
   client.request(order, 5_000, (reply) => answer = reply);
   await s.clock.run(FORCE_WAIT_MS + 100);

@@ -1050,6 +1050,8 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
     changed: true,
     repairDelayMs: 0,
     expectNodes: 1,
+    generation: "again",
+    acceptEpoch: undefined,
     heartbeatPort: () => 0,
   }, 0);
   membership.start(0);

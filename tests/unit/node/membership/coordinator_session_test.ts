@@ -109,6 +109,7 @@ class Bench {
       identity: IDENTITY,
       node: {
         held: () => [[0, 3, 12, 0]],
+        openedBatch: 7,
         map: () => this.maps.at(-1),
         onCoordinatorUp: () => void this.events.push("up"),
         onHandover: (p, term, to) => void this.events.push(`handover ${p} ${term} ${to}`),

@@ -33,6 +33,7 @@ class Bench {
       epoch: () => this.epoch,
       mapEpoch: () => this.epoch + 1,
       unserved: () => 2,
+      batch: () => 12,
       sendOverSession: (message) => this.overSession.push(message) > 0,
       onAck: ({ monotonicMs }, { epoch }) => this.acked.push([monotonicMs, epoch]),
     });
@@ -81,6 +82,7 @@ Deno.test("HeartbeatSender beats at once and at every interval, and passes ackno
     map: 8,
     heard: 70,
     unserved: 2,
+    batch: 12,
   });
   bench.sender.stop();
 });

@@ -128,6 +128,7 @@ const GOOD: MembershipStats = {
   nodes: { up: 3, down: 0, leaving: 0, unknown: 0 },
   partitions: 8,
   awaited_nodes: 0,
+  stale_document: null,
   nobody_registered: false,
   unavailable_partitions: 0,
   unserved_partitions: 0,
@@ -158,6 +159,7 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   assertEquals(healthOf({ under_replicated_partitions: 1 }), "degraded");
   assertEquals(healthOf({ damaged_copies: 1 }), "degraded");
   assertEquals(healthOf({ nobody_registered: true }), "unavailable");
+  assertEquals(healthOf({ stale_document: "it is old" }), "unavailable");
   assertEquals(healthOf({ read_only_partitions: 7 }), "degraded");
   assertEquals(healthOf({ read_only_partitions: 8 }), "unavailable");
   assertEquals(healthOf({ unavailable_partitions: 1 }), "unavailable");
