@@ -4,7 +4,10 @@
  * JavaScript file, and native addons. The script unpacks each member once into the user's cache
  * folder, or, where the user has none, into one of their own in the temporary folder, under a name
  * with its hash, and replaces itself by Deno (`exec`: same process id, so signals arrive). It needs a
- * POSIX shell, head, tail and gzip, which every Linux and macOS has.
+ * POSIX shell, head, tail, gzip and sha256sum or shasum, one of which every Linux and macOS has.
+ *
+ * What runs is what was packed: the folder must be the user's own and closed to others, and each member
+ * is checked by its hash at each start; one that has been altered is unpacked anew.
  *
  * Invariant: a member appears under its final name only when it is whole (unpacked beside and
  * renamed), so that simultaneous first starts, full disks and kills do no harm.
@@ -19,6 +22,8 @@ export interface Member {
   readonly path: string;
   readonly executable: boolean;
   readonly packed: Uint8Array;
+  /** SHA-256 of what is unpacked, in hexadecimal digits. */
+  readonly sha256: string;
 }
 
 /** Makes one executable. @param flags for the `deno` commands that are run */
@@ -33,12 +38,21 @@ export async function buildSelfExtracting(
   const runtime = await packedRuntime();
   const members: Member[] = [
     runtime,
-    { path: `${home}/main.js`, executable: false, packed: await gzip(script) },
+    await member(`${home}/main.js`, false, script),
   ];
   for (const { path, bytes } of addons) {
-    members.push({ path: `${home}/${path}`, executable: false, packed: await gzip(bytes) });
+    members.push(await member(`${home}/${path}`, false, bytes));
   }
   await writeExecutable(output, headerText(program, home, members), members);
+}
+
+/** A file, compressed. */
+export async function member(
+  path: string,
+  executable: boolean,
+  bytes: Uint8Array,
+): Promise<Member> {
+  return { path, executable, packed: await gzip(bytes), sha256: await sha256(bytes) };
 }
 
 /** The program as one module, readable, so that stack traces are. Addons stay outside, and are looked for beside it. */
@@ -90,7 +104,7 @@ function packedRuntime(): Promise<Member> {
   return runtimeOnce ??= (async () => {
     const bytes = await Deno.readFile(Deno.execPath());
     const path = `deno-${Deno.version.deno}-${await hashOf(bytes)}`;
-    return { path, executable: true, packed: await gzip(bytes) };
+    return await member(path, true, bytes);
   })();
 }
 
@@ -110,8 +124,8 @@ export function headerText(
   const runtime = members[0]?.path ?? "";
   const lines = (offset: number) => {
     let at = offset + 1;
-    return members.map(({ path, executable, packed }) => {
-      const line = `unpack '${path}' ${at} ${packed.length} ${executable ? 755 : 644}`;
+    return members.map(({ path, executable, packed, sha256 }) => {
+      const line = `unpack '${path}' ${at} ${packed.length} ${executable ? 700 : 600} ${sha256}`;
       at += packed.length;
       return line;
     });
@@ -128,10 +142,21 @@ fi
 if [ -z "$cache" ] || ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
   cache=\${TMPDIR:-/tmp}/kv-$(id -u)
   mkdir -p "$cache" 2>/dev/null || { echo "${program.name}: cannot make $cache; set XDG_CACHE_HOME to a folder of yours" >&2; exit 1; }
-  [ -O "$cache" ] && ! [ -h "$cache" ] || { echo "${program.name}: $cache belongs to another user; set XDG_CACHE_HOME to a folder of yours" >&2; exit 1; }
 fi
+[ -O "$cache" ] && ! [ -h "$cache" ] || { echo "${program.name}: $cache belongs to another user; set XDG_CACHE_HOME to a folder of yours" >&2; exit 1; }
+case $(ls -ld "$cache") in
+drwx------*) ;;
+*) echo "${program.name}: $cache must be closed to other users, who could alter what is run from there: remove it, or chmod 700 it if you trust what it holds" >&2; exit 1 ;;
+esac
+if command -v sha256sum >/dev/null 2>&1; then sum() { sha256sum; }
+elif command -v shasum >/dev/null 2>&1; then sum() { shasum -a 256; }
+else echo "${program.name}: needs sha256sum or shasum, to check what it runs" >&2; exit 1
+fi
+whole() {
+  [ -f "$1" ] && ! [ -h "$1" ] && case $(sum < "$1") in "$2"*) true ;; *) false ;; esac
+}
 unpack() {
-  [ -s "$cache/$1" ] && return
+  whole "$cache/$1" "$5" && return
   mkdir -p "$(dirname "$cache/$1")"
   part=$cache/$1.$$
   if ! tail -c "+$2" "$self" | head -c "$3" | gzip -dc > "$part"; then
@@ -139,6 +164,7 @@ unpack() {
     echo "${program.name}: cannot unpack into $cache (disk full, or this file is damaged)" >&2
     exit 1
   fi
+  whole "$part" "$5" || { rm -f "$part"; echo "${program.name}: this file is damaged; get it anew" >&2; exit 1; }
   chmod "$4" "$part"
   mv -f "$part" "$cache/$1"
 }
@@ -192,7 +218,10 @@ async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
 
 /** 16 hexadecimal digits that name this content. */
 async function hashOf(...parts: readonly Uint8Array[]): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", join(parts));
-  return [...new Uint8Array(digest)].slice(0, 8)
-    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return (await sha256(join(parts))).slice(0, 16);
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(bytes));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

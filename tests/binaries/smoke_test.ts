@@ -9,7 +9,7 @@ import { ServerProcess } from "../../tools/server_process.ts";
 
 const DIST = new URL("../../dist/", import.meta.url).pathname;
 /** What a self-extracting executable calls. */
-const TOOLS = ["cat", "chmod", "dirname", "gzip", "head", "id", "mkdir", "mv", "rm", "tail"];
+const TOOLS = "cat chmod dirname gzip head id ls mkdir mv rm sha256sum tail".split(" ");
 const WAIT_BOUND_MS = 30_000;
 
 /** An empty machine: a folder, and an environment with next to nothing in it. */

@@ -1,29 +1,37 @@
 /** Where a self-extracting executable unpacks itself, with a shell script in the place of Deno. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CLIENT } from "../../tools/programs.ts";
-import { headerText, type Member } from "../../tools/self_extracting.ts";
+import { headerText, member } from "../../tools/self_extracting.ts";
 
 const RUNTIME = `#!/bin/sh\necho "unpacked into $DENO_DIR"\n`;
+
+interface Ended {
+  code: number;
+  text: string;
+}
 
 /** Makes the executable in a folder of its own, and runs it in no environment but the given one. */
 async function run(
   environment: (folder: string) => Record<string, string>,
-  test: (result: { code: number; text: string; folder: string }) => void | Promise<void>,
+  test: (
+    result: Ended & { folder: string; again: () => Promise<Ended> },
+  ) => void | Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    const stream = new Blob([RUNTIME]).stream().pipeThrough(new CompressionStream("gzip"));
-    const packed = new Uint8Array(await new Response(stream).arrayBuffer());
-    const runtime: Member = { path: "runtime", executable: true, packed };
+    const runtime = await member("runtime", true, new TextEncoder().encode(RUNTIME));
     const file = `${folder}/kv-client`;
     await Deno.writeTextFile(file, headerText(CLIENT, "home", [runtime]), { mode: 0o755 });
-    await Deno.writeFile(file, packed, { append: true });
-    const { code, stdout, stderr } = await new Deno.Command(file, {
-      clearEnv: true,
-      env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin", ...environment(folder) },
-    }).output();
-    const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
-    await test({ code, text, folder });
+    await Deno.writeFile(file, runtime.packed, { append: true });
+    const start = async () => {
+      const { code, stdout, stderr } = await new Deno.Command(file, {
+        clearEnv: true,
+        env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin", ...environment(folder) },
+      }).output();
+      const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
+      return { code, text };
+    };
+    await test({ ...await start(), folder, again: start });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -62,5 +70,23 @@ Deno.test("self-extracting: it says so where there is no folder that it can use"
   await run((folder) => ({ TMPDIR: `${folder}/kv-client` }), ({ code, text }) => {
     assertEquals(code, 1, text);
     assertStringIncludes(text, "set XDG_CACHE_HOME to a folder of yours");
+  });
+});
+
+Deno.test("self-extracting: what was altered is not run, and what others can alter neither", async () => {
+  await run((folder) => ({ HOME: folder }), async ({ code, text, folder, again }) => {
+    assertEquals(code, 0, text);
+    const cache = `${folder}/.cache/kv`;
+    await Deno.writeTextFile(`${cache}/runtime`, "#!/bin/sh\necho altered\n");
+    assertEquals(await again(), { code, text });
+    await Deno.remove(`${cache}/runtime`);
+    await Deno.symlink("/bin/echo", `${cache}/runtime`);
+    assertEquals(await again(), { code, text });
+    await Deno.chmod(cache, 0o770);
+    const open = await again();
+    assertEquals(open.code, 1);
+    assertStringIncludes(open.text, "must be closed to other users");
+    await Deno.chmod(cache, 0o700);
+    assertEquals(await again(), { code, text });
   });
 });
