@@ -379,10 +379,14 @@ export class Node {
       case "digest": {
         this.#checkPartition(message.req_type, message.p);
         if (this.#clearing.has(message.p)) return;
-        const known = this.#replicas.get(message.p);
-        const replica = known ??
-          (message.req_type === "align_query" ? this.#openReplica(message.p) : undefined);
-        replica?.onPeerRequest(message, upstream);
+        const replica = this.#replicas.get(message.p);
+        if (replica !== undefined) replica.onPeerRequest(message, upstream);
+        else if (message.req_type === "align_query") {
+          // The map may be on its way that gives this node a copy: the primary asks again.
+          const { p, stream } = message;
+          const reason = "this node knows of no copy here";
+          upstream.send({ req_type: "stream_refused", p, term: 0, stream, reason });
+        }
         return;
       }
       default:
@@ -404,7 +408,7 @@ export class Node {
     const upstream = this.#upstreams.get(connection);
     if (upstream === undefined) return;
     this.#upstreams.delete(connection);
-    for (const replica of this.#replicas.values()) replica.follower.onUpstreamClosed(upstream);
+    for (const replica of this.#replicas.values()) replica.onUpstreamClosed(upstream);
   }
 
   /** An answer over a link that this node opened. */

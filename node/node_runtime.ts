@@ -234,11 +234,6 @@ export class NodeRuntime {
       role: "node",
       hello: { node: folder.nodeId },
       local: { nodeId: folder.nodeId, execute: (request, reply) => node.execute(request, reply) },
-      // Another node may know more than the coordinator has told this one yet.
-      onMap: (map) => {
-        node.applyMap(map);
-        this.server.adoptMap(map);
-      },
     });
     const { work } = node;
     this.server = new NodeServer({ clock, random, log: deps.logger("server"), work }, {

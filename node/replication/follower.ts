@@ -158,15 +158,20 @@ export class Follower {
     return this.#stream?.upstream.node;
   }
 
-  /** The primary's question; its configuration has been adopted. */
-  onQuery(message: Message<"align_query">, upstream: Upstream): void {
+  /**
+   * The primary's question.
+   *
+   * @param term in which it asks
+   * @param inSync whether this copy is in sync, as the map says
+   */
+  onQuery(id: number, term: number, inSync: boolean, upstream: Upstream): void {
     this.#breakStream();
     const stream: Stream = {
       upstream,
-      id: message.stream,
+      id,
       state: "asked",
-      beganTerm: message.config.term,
-      term: message.config.term,
+      beganTerm: term,
+      term,
       nextSeq: 0,
       full: false,
       suspects: new Set(),
@@ -175,14 +180,14 @@ export class Follower {
       chunksDone: 0,
       toldChunks: 0,
       durable: false,
-      inSync: message.config.inSync.includes(this.#ports.self),
+      inSync,
       held: undefined,
       heldBytes: 0,
     };
     this.#stream = stream;
     if (this.damaged) {
       // A member of the set keeps what it has until it is out of it; then it begins with nothing.
-      if (message.config.inSync.includes(this.#ports.self)) return;
+      if (inSync) return;
       this.beginWithNothing();
     } else if (this.#lacksAll) this.#sayInfo(stream, undefined);
     else if (this.#uncommitted !== undefined) {
@@ -282,11 +287,11 @@ export class Follower {
     this.#whole = false;
   }
 
-  /** A term of the same primary; the configuration has been adopted. */
-  onNewTerm(message: Message<"new_term">, upstream: Upstream): void {
-    const stream = this.#current(upstream, message.stream);
+  /** A later term of the same primary. */
+  onNewTerm(id: number, term: number, upstream: Upstream): void {
+    const stream = this.#current(upstream, id);
     if (stream === undefined) return;
-    stream.term = message.config.term;
+    stream.term = term;
     if (stream.state === "level") this.#store.setState({ term: stream.term });
   }
 

@@ -1,8 +1,10 @@
 /**
  * One partition on one node: holds its store, and is its primary, a copy that follows, or neither,
- * as the newest configuration says that it has seen, whether that came with the map or from a peer.
+ * as the newest map says that the coordinator has sent.
  *
- * Invariant: configurations are adopted in the order of (term, epoch), never back.
+ * Invariants: configurations are adopted in the order of (term, epoch), never back, and from the map
+ * alone. What a peer says of one is compared with it: a peer that is ahead of the map is answered when
+ * the map says the same, and any other is refused. So nobody takes a partition by saying so.
  *
  * @module
  */
@@ -38,6 +40,15 @@ export interface ReplicaOwner extends ReplicaPorts {
   readonly recentWritesMax: number;
 }
 
+/** A peer's word that waits for the map: it is the primary, in a configuration of which this node has not heard. */
+interface Claim {
+  readonly type: "align_query" | "new_term";
+  readonly term: number;
+  readonly epoch: number;
+  readonly stream: number;
+  readonly upstream: Upstream;
+}
+
 /** A partition on this node. */
 export class Replica {
   readonly partition: number;
@@ -48,6 +59,8 @@ export class Replica {
   readonly follower: Follower;
   readonly #owner: ReplicaOwner;
   readonly #recent: RecentWrites;
+  /** The latest that came. Whoever sent it asks again in time. */
+  #claim: Claim | undefined;
 
   /** @param damaged whether the store was found damaged when it was opened */
   constructor(owner: ReplicaOwner, store: PartitionStore, damaged: boolean) {
@@ -87,8 +100,15 @@ export class Replica {
     return this.config?.inSync.includes(this.#owner.self) ?? false;
   }
 
-  /** A configuration, from the map or from a peer. Older ones are ignored. */
+  /** A configuration of the map. Older ones are ignored. */
   onConfig(config: PartitionConfig, epoch: number): void {
+    this.#adopt(config, epoch);
+    const claim = this.#claim;
+    this.#claim = undefined;
+    if (claim !== undefined) this.#onClaim(claim);
+  }
+
+  #adopt(config: PartitionConfig, epoch: number): void {
     const before = this.config;
     if (before !== undefined) {
       if (config.term < before.term) return;
@@ -265,24 +285,12 @@ export class Replica {
     switch (message.req_type) {
       case "align_query":
       case "new_term": {
+        const { config, epoch, stream } = message;
+        const claim = { type: message.req_type, term: config.term, epoch, stream, upstream };
         // Whoever sends it is its primary and counts this node's acknowledgements, or else talks
         // nonsense: perhaps it takes this node for one that had the address before.
-        const sound = isOf(message.config, upstream.node, this.#owner.self);
-        if (sound) this.onConfig(message.config, message.epoch);
-        const mine = this.config;
-        if (
-          !sound || mine === undefined || mine.primary !== upstream.node ||
-          this.primary !== undefined
-        ) {
-          upstream.send({
-            req_type: "stream_refused",
-            p: this.partition,
-            term: mine?.term ?? 0,
-            stream: message.stream,
-            reason: "this copy knows another primary",
-          });
-        } else if (message.req_type === "align_query") this.follower.onQuery(message, upstream);
-        else this.follower.onNewTerm(message, upstream);
+        if (isOf(config, upstream.node, this.#owner.self)) this.#onClaim(claim);
+        else this.#refuse(claim);
         return;
       }
       case "align_begin":
@@ -298,6 +306,40 @@ export class Replica {
       default:
         invariant(false, "a request of a peer", { type: message.req_type });
     }
+  }
+
+  /**
+   * A peer is the primary, as it says. The map may be on its way that says so; it may also be that the map
+   * says more than the peer has heard, of terms in which it was primary as well.
+   */
+  #onClaim(claim: Claim): void {
+    const { type, term, epoch, stream, upstream } = claim;
+    const mine = this.config;
+    const follows = mine?.primary === upstream.node && this.isMember && this.primary === undefined;
+    if (
+      mine === undefined || term > mine.term ||
+      (!follows && term === mine.term && epoch > this.epoch)
+    ) {
+      this.#claim = claim;
+    } else if (!follows) this.#refuse(claim);
+    else if (type === "align_query") this.follower.onQuery(stream, term, this.isInSync, upstream);
+    else this.follower.onNewTerm(stream, term, upstream);
+  }
+
+  #refuse({ stream, upstream }: Claim): void {
+    upstream.send({
+      req_type: "stream_refused",
+      p: this.partition,
+      term: this.config?.term ?? 0,
+      stream,
+      reason: "this copy knows another primary",
+    });
+  }
+
+  /** A connection over which a peer sent is gone. */
+  onUpstreamClosed(upstream: Upstream): void {
+    if (this.#claim?.upstream === upstream) this.#claim = undefined;
+    this.follower.onUpstreamClosed(upstream);
   }
 
   /** Live writes from the primary. */

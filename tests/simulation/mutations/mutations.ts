@@ -69,14 +69,18 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a lease never runs out",
     file: "node/membership/lease.ts",
-    edits: [["nowMs < this.#sentMs + this.#leaseMs()", "this.#sentMs + nowMs > -Infinity"]],
+    edits: [[
+      "now.monotonicMs < this.#sent.monotonicMs + leaseMs &&\n" +
+      "      now.wallMs < this.#sent.wallMs + leaseMs",
+      "this.#sent.monotonicMs > -leaseMs",
+    ]],
     seedsMax: 40,
     storm: "cuts",
   },
   {
     name: "a lease is longer than the coordinator thinks",
     file: "node/membership/lease.ts",
-    edits: [["this.#sentMs + this.#leaseMs()", "this.#sentMs + 3 * this.#leaseMs()"]],
+    edits: [["const leaseMs = this.#leaseMs();", "const leaseMs = 3 * this.#leaseMs();"]],
     seedsMax: 40,
   },
   {
