@@ -3,7 +3,8 @@
  * tried on this node's own copy first, and passed on to the right node where that cannot answer;
  * messages of other nodes go to the node core. What a request means is not known here.
  *
- * Invariants: a request that another node has passed on is never passed on again; a message of a
+ * Invariants: a request that another node has passed on is never passed on again, but for one that it asks
+ * this node to pass on for it (`relay`, `of`), which goes to the node that is meant and no further; a message of a
  * peer is believed only on a connection whose `hello` named a node of the same cluster; a watched
  * read is answered by this node or not at all, since only its own commits are pushed.
  *
@@ -216,7 +217,7 @@ export class NodeServer {
         );
       case "scan_node":
       case "count_node":
-        return this.database.serveNode(request, reply);
+        return this.#onPiece(request, reply);
       case "batch":
         return executeBatch(this.#deps.clock, request, (one, answer) => {
           checkKeyRequest(one, this.#options.limits);
@@ -255,6 +256,19 @@ export class NodeServer {
       return;
     }
     this.database.run(request, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
+  }
+
+  /** A piece of a scan, of this node's partitions, or of another's that the sender cannot reach. */
+  #onPiece(request: Message<"scan_node" | "count_node">, reply: ReplyTo): void {
+    const { id: _, of, ...piece } = request;
+    // JSON null stands for an absent field.
+    if (typeof of !== "string" || of === this.#node.nodeId) {
+      this.database.serveNode(request, reply);
+      return;
+    }
+    this.#counts.forwarded++;
+    const timeoutMs = request.timeout_ms ?? REQUEST_TIMEOUT_MS;
+    this.#options.forwarder.request(of, { ...piece, of }, timeoutMs, reply);
   }
 
   #watchedRead(request: Message<"watch_get">, reply: ReplyTo, connection: Connection): void {

@@ -120,6 +120,11 @@ export const REQUEST_FIELDS = {
     fallback: "false",
     audience: "servers",
   }),
+  relay: described(
+    "The sender cannot reach the primary: pass it on to it, and to nobody else",
+    optional(flag),
+    { fallback: "false", audience: "servers" },
+  ),
 };
 
 export const READ_FIELDS = {

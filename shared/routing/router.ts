@@ -2,9 +2,13 @@
  * Sends a request for a key to the node that has it, and sends it again where that is safe. Used by
  * the client library, by nodes (to pass on what is not their own) and by the gateway.
  *
+ * A node that cannot be reached from here may be reached from another node: the request goes by way of
+ * that one (`relay`), a copy's node if possible, which passes it on to the primary by itself and to
+ * nobody else. So a request takes three hops at most, and no circle.
+ *
  * Invariants: `done` is called once for each request, by its deadline (and a scan's length); a write
  * is sent again only when it is known not to have happened, or names a lane (which makes repeating it
- * harmless); a read may be sent again after anything
+ * harmless), whichever way the attempts take; a read may be sent again after anything
  * that another node, or a later moment, can mend.
  *
  * @module
@@ -192,11 +196,16 @@ export class Router {
     return () => this.#forget(task);
   }
 
-  /** Sends a request to one node, whatever it is about. */
+  /** Sends a request to one node, whatever it is about; a piece of a scan by way of another if need be. */
   request(node: NodeId, message: object, timeoutMs: number, done: Done): void {
     const client = this.#closed ? undefined : this.#pool.client(node);
     if (client !== undefined) {
-      client.request(message, timeoutMs, done);
+      const isPiece = "req_type" in message && !("of" in message) &&
+        (message.req_type === "scan_node" || message.req_type === "count_node");
+      const via = isPiece ? this.#wayRound(node, undefined) : undefined;
+      const piece: object = via === undefined ? message : { ...message, of: node };
+      const way = via === undefined ? client : this.#pool.client(via) ?? client;
+      way.request(piece, timeoutMs, done);
       return;
     }
     const reply = unavailable(this.#closed ? CLOSED : `node ${node} is not in the cluster map`);
@@ -257,7 +266,7 @@ export class Router {
     } else if (target === this.#local?.nodeId) {
       this.#executeHere(task, this.#local);
     } else {
-      this.#send(task, target);
+      this.#send(task, target, config);
     }
   }
 
@@ -312,27 +321,48 @@ export class Router {
     return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as KeyRequest;
   }
 
-  #send(task: Task, target: NodeId): void {
-    const client = this.#pool.client(target);
+  #send(task: Task, target: NodeId, config: PartitionConfig | undefined): void {
+    const { request } = task;
+    const mayGoRound = !("relay" in request && request.relay === true) &&
+      request.req_type !== "watch_get";
+    const via = mayGoRound ? this.#wayRound(target, config) : undefined;
+    const client = this.#pool.client(via ?? target);
     if (client === undefined) {
       this.#onReply(task, unavailable(`node ${target} is not in the cluster map`));
       return;
     }
     const leftMs = task.deadlineMs - this.#clock.monotonicMs();
-    const timeoutMs = task.isRead ? Math.min(leftMs, READ_ATTEMPT_TIMEOUT_MS) : leftMs;
+    // Who goes round may not get there either: what may be repeated is, by another way.
+    const isShort = task.isRead || (via !== undefined && task.isRemembered);
+    const timeoutMs = isShort ? Math.min(leftMs, READ_ATTEMPT_TIMEOUT_MS) : leftMs;
     if (timeoutMs <= 0) {
       this.#giveUp(task);
       return;
     }
+    task.target = via ?? target;
     // The receiver is to answer by itself or to say who is right, not to pass the request on.
     const message = {
-      ...task.request,
+      ...request,
       id: undefined,
-      forwarded: true,
+      forwarded: via === undefined ? true : undefined,
+      relay: via === undefined ? undefined : true,
       timeout_ms: Math.ceil(timeoutMs),
       ...(task.unknown ? { again: true } : {}),
     };
     client.request(message, timeoutMs, (reply) => this.#onReply(task, reply));
+  }
+
+  /** Who may reach a node that cannot be reached from here; undefined if it can, or if nobody may. */
+  #wayRound(target: NodeId, config: PartitionConfig | undefined): NodeId | undefined {
+    if (this.#pool.client(target)?.isDoubtful !== true) return undefined;
+    const self = this.#local?.nodeId;
+    const candidates = (this.#map?.nodes ?? []).filter(({ id, state }) =>
+      id !== target && id !== self && state !== "down" && this.#pool.client(id)?.isDoubtful !== true
+    ).map(({ id }) => id);
+    // A copy is connected with its primary.
+    const copies = candidates.filter((id) => config?.inSync.includes(id));
+    const best = copies.length > 0 ? copies : candidates;
+    return best.length === 0 ? undefined : best[randomBelow(this.#random, best.length)];
   }
 
   #onReply(task: Task, reply: Reply): void {

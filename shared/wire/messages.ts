@@ -148,6 +148,8 @@ export const MESSAGES = {
     reverse: optional(flag),
     values: optional(flag),
     timeout_ms: optional(uint),
+    /** The node that is meant, which the sender cannot reach: pass it on to that node, once. */
+    of: optional(text),
   }),
   /**
    * As `count`, of the partitions alone that the node is primary of, as far as it comes. Answered by
@@ -161,6 +163,7 @@ export const MESSAGES = {
     at: optional(uint),
     after: optional(text),
     timeout_ms: optional(uint),
+    of: optional(text),
   }),
   /** Requests that have nothing to do with each other, each by itself and in no order. */
   batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),

@@ -103,6 +103,8 @@ export class RpcClient {
   #scanTimer: Timer | undefined;
 
   #failures = 0;
+  /** So the last attempt ended, and none has succeeded since. */
+  #failedToConnect = false;
   #helloTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
   /** Why there is no connection, or why the one there was ended. */
@@ -139,6 +141,16 @@ export class RpcClient {
   }
 
   /**
+   * Whether a request would hardly get through now: the last attempt to connect has failed, or the other
+   * side has not even answered a ping.
+   */
+  get isDoubtful(): boolean {
+    if (!this.#up) return this.#failedToConnect;
+    if (this.#heard || !this.#isOwed) return false;
+    return this.#deps.clock.monotonicMs() - this.#heardMs >= 2 * RPC_PING_MS;
+  }
+
+  /**
    * With `keepAlive`: everything that the other side sent over this connection before this moment, on
    * this process's monotonic clock, has come. It is when the latest ping that was answered was sent;
    * -Infinity without a connection.
@@ -163,6 +175,7 @@ export class RpcClient {
       (stream) => this.#onOpen(stream),
       (reason) => {
         this.#abandon = undefined;
+        this.#failedToConnect = true;
         this.#onFailure(asKvError(reason));
       },
     );
@@ -243,6 +256,7 @@ export class RpcClient {
     this.#helloSentMs = this.#deps.clock.monotonicMs();
     connection.sendText(encodeWithId(this.#hello, HELLO_ID));
     this.#helloTimer = this.#deps.clock.setTimer(HELLO_TIMEOUT_MS, () => {
+      this.#failedToConnect = true;
       this.#lastError = new KvError(
         "unavailable",
         `${this.#where} took the connection and did not answer within ${HELLO_TIMEOUT_MS} ms`,
@@ -294,6 +308,7 @@ export class RpcClient {
     }
     this.#up = true;
     this.#failures = 0;
+    this.#failedToConnect = false;
     this.#lastError = undefined;
     const waiting = this.#waiting;
     this.#waiting = [];

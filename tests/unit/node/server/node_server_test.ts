@@ -258,6 +258,19 @@ Deno.test("NodeServer passes a scan on to the partition's primary, once", async 
   assertEquals(bench.forwarded.length, 1);
 });
 
+Deno.test("NodeServer passes on what the sender cannot bring to its node itself", async () => {
+  const bench = new Bench();
+  bench.onExecute = notPrimary;
+  const client = await bench.client();
+  await client.ask({ id: 1, req_type: "get", key: "a", relay: true });
+  const [first] = bench.forwarded.splice(0);
+  assertEquals(first?.[0], { id: 1, req_type: "get", key: "a", relay: true });
+  await client.ask({ id: 2, req_type: "count_node", of: "n9", timeout_ms: 50 });
+  assertEquals(bench.forwarded.map(([request]) => request), [
+    { to: "n9", req_type: "count_node", of: "n9", timeout_ms: 50 },
+  ]);
+});
+
 const HELLO = { id: 1, req_type: "hello", protocol: PROTOCOL_VERSION };
 
 Deno.test("NodeServer takes a hello, and closes a connection that is not meant for it", async () => {

@@ -188,13 +188,18 @@ Deno.test("Router does not run in circles where two nodes point at each other", 
 Deno.test("Router keeps trying a write whose node is down until a new map names another", async () => {
   const bench = await Bench.start();
   bench.node("a").kill();
+  // Others cannot reach it either.
+  for (const id of ["b", "c"]) {
+    bench.on(id, (request) => "relay" in request && request.relay ? error("unavailable") : OK);
+  }
   bench.execute(put());
   bench.clock.advance(3_000);
   assertEquals(bench.codes, []);
   bench.served = bench.map(2, "b");
   bench.clock.advance(RETRY_MS_MAX + 100);
   assertEquals(bench.codes, ["ack"]);
-  assertEquals(bench.seen("b"), ["put"]);
+  const done = bench.node("b").seen.filter((request) => "forwarded" in request);
+  assertEquals(done.map(({ req_type }) => req_type), ["put"]);
   bench.router.close();
 });
 
@@ -660,5 +665,109 @@ Deno.test("Router does not take another process's answer for that of the node it
     const hellos = bench.node(id).hellos as Message<"hello">[];
     assertEquals(new Set(hellos.map(({ to }) => to)), new Set([id]));
   }
+  bench.router.close();
+});
+
+/** The router cannot reach a node; others can. */
+async function cutFrom(bench: Bench, id: string): Promise<void> {
+  bench.network.cut("client", id);
+  bench.network.reset("client", id);
+  await bench.clock.run(10);
+}
+
+Deno.test("Router goes by way of a copy when it cannot reach the primary itself", async () => {
+  const bench = await Bench.start();
+  await cutFrom(bench, "a");
+  bench.execute(get());
+  await bench.clock.run(3_000);
+  assertEquals(bench.codes, ["data"], "one attempt to connect has shown it");
+  bench.execute({ ...put(), timeout_ms: 10_000 });
+  const begin = bench.clock.monotonicMs();
+  while (bench.replies.length < 2) await bench.clock.run(1);
+  assertEquals(bench.clock.monotonicMs() - begin < 10, true, "the next knows at once");
+  const relayed = [...bench.node("b").seen, ...bench.node("c").seen]
+    .filter(({ req_type }) => req_type === "put" || req_type === "get")
+    .map((request) => "relay" in request && [request.relay, request.forwarded]);
+  assertEquals(relayed, [[true, undefined], [true, undefined]]);
+  // When it can be reached again, the detour ends.
+  bench.network.heal("client", "a");
+  await bench.clock.run(3_000);
+  bench.execute(put());
+  await bench.clock.run(10);
+  assertEquals(bench.seen("a"), ["put"]);
+  bench.router.close();
+});
+
+Deno.test("Router passes on what it is asked to pass on to the primary alone", async () => {
+  const bench = await Bench.start();
+  bench.execute({ ...put(), relay: true });
+  await bench.clock.run(10);
+  const [first] = bench.node("a").seen;
+  assertEquals(first && "relay" in first && first.relay, false);
+  assertEquals(first && "forwarded" in first && first.forwarded, true);
+  await cutFrom(bench, "a");
+  bench.execute({ ...put(), relay: true }, 5_000);
+  await bench.clock.run(6_000);
+  assertEquals([bench.seen("b"), bench.seen("c")], [[], []], "it would go in circles");
+  assertEquals(bench.codes, ["ack", "unavailable"]);
+  bench.router.close();
+});
+
+Deno.test("Router tries another way round when the first does not get there either", async () => {
+  const bench = await Bench.start();
+  await cutFrom(bench, "a");
+  let tries = 0;
+  for (const id of ["b", "c"]) {
+    bench.on(id, (request) => {
+      if (request.req_type !== "put") return DATA;
+      tries++;
+      return tries < 4 ? error("unavailable") : OK;
+    });
+  }
+  bench.execute({ ...put(), lane: "l", op: 1 } as KeyRequest);
+  await bench.clock.run(5_000);
+  assertEquals([bench.codes, tries], [["ack"], 4]);
+  bench.router.close();
+});
+
+Deno.test("Router repeats a write whose detour ended in silence only if its lane makes that harmless", async () => {
+  for (const lane of [{}, { lane: "l", op: 1 }]) {
+    const bench = await Bench.start();
+    await cutFrom(bench, "a");
+    let asked = 0;
+    for (const id of ["b", "c"]) {
+      bench.on(id, (request) => {
+        if (request.req_type !== "put") return DATA;
+        asked++;
+        return asked === 1 ? "hold" : OK;
+      });
+    }
+    bench.execute({ ...put(), ...lane } as KeyRequest);
+    await bench.clock.run(11_000);
+    const laned = "lane" in lane;
+    assertEquals([bench.codes, asked], [[laned ? "ack" : "outcome_unknown"], laned ? 2 : 1]);
+    bench.router.close();
+  }
+});
+
+Deno.test("Router.request asks for a piece of a scan by way of another node, and for nothing else", async () => {
+  const bench = await Bench.start();
+  await cutFrom(bench, "a");
+  bench.execute(get());
+  await bench.clock.run(3_000);
+  const scan = { req_type: "scan_node", timeout_ms: 1_000 };
+  const ask = (message: object) =>
+    bench.router.request("a", message, 1_000, (reply) => bench.replies.push(reply));
+  bench.on("b", () => ({ req_type: "entries", entries: [] }));
+  bench.on("c", () => ({ req_type: "entries", entries: [] }));
+  ask(scan);
+  await bench.clock.run(10);
+  const pieces = [...bench.node("b").seen, ...bench.node("c").seen]
+    .filter(({ req_type }) => req_type === "scan_node");
+  assertEquals(pieces.map((piece) => "of" in piece && piece.of), ["a"]);
+  ask({ ...scan, of: "a" });
+  ask({ req_type: "stats" });
+  await bench.clock.run(2_000);
+  assertEquals(bench.codes.slice(1).sort(), ["entries", "unavailable", "unavailable"]);
   bench.router.close();
 });
