@@ -292,9 +292,10 @@ Deno.test("Coordinator: refuses other protocols and clusters at hello", async ()
 
 Deno.test("Coordinator: comes back with its map after a restart", async () => {
   const { s, node, client } = await scene();
-  await s.coordinator?.close();
+  const closing = s.coordinator?.close();
   client.close();
-  await s.clock.run(10);
+  await s.clock.run(30_000);
+  await closing;
   const { epoch, settings } = s.coordinator?.map ?? {};
   const again = await s.start({ settings: {} });
   assertEquals([again.map.epoch, again.map.settings], [epoch, settings]);
