@@ -339,7 +339,7 @@ export class Nemesis {
     disk.faults.readErrors = this.#chance(0.2) ? 1 : spread(this.#random, 0.001, 0.2);
     this.#say(`the disk of ${disk.name} fails to read, ${disk.faults.readErrors.toFixed(4)}`);
     const outageMs = this.#world.outageMs();
-    if (outageMs >= READ_FAILURE_MS_MAX) disk.mayBeDamaged = true;
+    if (outageMs >= READ_FAILURE_MS_MAX) disk.mayBeDamaged = disk.everVanished = true;
     this.#later(outageMs, () => {
       disk.faults.readErrors = 0;
     });

@@ -68,6 +68,17 @@ export const STORMS = {
     workload: { ...BUSY, hotKeys: 6, pauseMsMax: 40, weakPercent: 50 },
     atomic: { pauseMsMax: 8_000 },
   },
+  /** Disks fail to read for a while, and nothing on them is damaged. */
+  reads: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, readErrors: 8, kill: 4 },
+      outageMsMax: 6_000,
+    },
+    stormMs: 60_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { ...BUSY, hotKeys: 12, coldKeys: 60, hotPercent: 60 },
+  },
   /** Disks fail to read, now and then or for good, and blocks of databases rot. */
   disks: {
     faults: {

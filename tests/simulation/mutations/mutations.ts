@@ -449,7 +449,7 @@ export const MUTATIONS: readonly Mutation[] = [
       "if (isDamage(error) || what !== undefined) return this.#onDamaged(failureOf(error));",
     ]],
     seedsMax: 20,
-    storm: "disks",
+    storm: "reads",
   },
 ];
 
