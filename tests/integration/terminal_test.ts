@@ -118,3 +118,31 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  ...needing("tasks: a program started at a terminal asks for no permission", PSEUDO_TERMINAL),
+  fn: async () => {
+    const cwd = await Deno.makeTempDir();
+    try {
+      const common = ["--port=0", "--http-port=0"];
+      const tasks: string[][] = [
+        ["node", ...common, "--standalone", `--data=${cwd}/node`],
+        ["coordinator", ...common, "--heartbeat-port=0", "--discovery=off", `--data=${cwd}/c`],
+      ];
+      for (const words of tasks) {
+        const task = [Deno.execPath(), "task", "--quiet", "--config", `${ROOT}deno.json`];
+        await using terminal = new Terminal(
+          [...task, ...words, "--no-cs-config"].filter((word) =>
+            word !== "--no-cs-config" || words[0] === "coordinator"
+          ),
+        );
+        await terminal.until(/pid=\d+/);
+        assertEquals(/permission|Allow\?/i.test(terminal.output), false, terminal.output);
+        await terminal.type("\x03");
+        await terminal.ended();
+      }
+    } finally {
+      await Deno.remove(cwd, { recursive: true });
+    }
+  },
+});
