@@ -466,6 +466,9 @@ export class Coordinator {
       case "resumed":
         this.#membership.report(session, message, this.#now());
         return;
+      case "disk":
+        this.#membership.disk(session, message.writable, this.#now());
+        return;
       case "leave":
         this.#membership.leave(session, message.stopping === true, this.#now());
         return;

@@ -56,6 +56,8 @@ export function coordinatorHealth(
     `${unserved} of ${partitions} partitions have a primary that cannot serve them now`,
   );
   const { under_replicated_partitions: thin, damaged_copies: damaged } = stats;
+  const { read_only_nodes: full } = stats;
+  found.degraded(full > 0, some(full, "node's disk takes", "nodes' disks take", "no writes"));
   found.degraded(nodes.down > 0, some(nodes.down, "node is", "nodes are", "down"));
   found.degraded(
     nodes.unknown > 0 && !nobody,

@@ -40,6 +40,7 @@ import { AlignmentCounts } from "./replication/alignment_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
+import { DiskHealth } from "./maintenance/disk_health.ts";
 import { Scrubber } from "./maintenance/scrubber.ts";
 import { Lease, type Moment } from "./membership/lease.ts";
 import { NodeScans } from "./scans/node_scans.ts";
@@ -104,6 +105,7 @@ export class Node {
   readonly #standalone: boolean;
   readonly #owner: ReplicaOwner;
   readonly #lease: Lease;
+  readonly #disk = new DiskHealth();
   readonly #replicas = new Map<number, Replica>();
   readonly #links = new Map<NodeId, PeerLink>();
   readonly #upstreams = new Map<Connection, ConnectionUpstream>();
@@ -165,6 +167,7 @@ export class Node {
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => this.hasLease,
+      diskFailingMs: () => this.#disk.failingMs(clock.monotonicMs()),
       nextStream: () => ++this.#lastStream,
       report: (report) => this.#outbox.add(report),
       confirmReads: (partition) => this.#confirmations.want(partition),
@@ -252,7 +255,28 @@ export class Node {
 
   /** (Re)registered: what was reported and not acted on is said again. */
   onCoordinatorUp(): void {
+    if (!this.#disk.writable) this.#reportDisk();
     this.#outbox.repeat();
+  }
+
+  #reportDisk(): void {
+    this.coordinator?.send({ req_type: "disk", writable: this.#disk.writable });
+  }
+
+  #lookAtDisk(nowMs: number): void {
+    const { failure } = this.#deps.queue;
+    if (!this.#disk.look(failure !== undefined, nowMs)) return;
+    const { log } = this.#deps;
+    if (this.#disk.writable) log.info("the disk is well: this node takes part in writes again");
+    else {
+      log.error(
+        "the disk takes no writes: primaries are handed over where another copy can write",
+        {
+          error: failure?.message,
+        },
+      );
+    }
+    this.#reportDisk();
   }
 
   onHandover(partition: number, term: number, to: NodeId): void {
@@ -527,6 +551,11 @@ export class Node {
     if (!this.hasLease) return;
     const nowMs = this.#deps.clock.monotonicMs();
     for (const [partition, sinceMs] of this.#surplusSinceMs) {
+      // It lost its part for want of a disk, and gets it back with the disk.
+      if (!this.#disk.writable) {
+        this.#surplusSinceMs.set(partition, nowMs);
+        continue;
+      }
       if (nowMs - sinceMs < SURPLUS_KEEP_MS) continue;
       // Without a primary it may be the best that an operator can fall back on.
       if (this.#map?.partitions[partition]?.primary === undefined) continue;
@@ -575,6 +604,7 @@ export class Node {
     const lostMs = nowMs - this.#lastTickMs - NODE_TICK_MS;
     this.#lastTickMs = nowMs;
     const stalled = lostMs > 2 * NODE_TICK_MS;
+    this.#lookAtDisk(nowMs);
     this.#eachPrimary((primary) => {
       if (stalled) primary.forgive(lostMs);
       primary.tick(nowMs);
@@ -649,6 +679,7 @@ export class Node {
         queued_bytes: queuedBytes,
       })),
       storage_failure: this.#deps.queue.failure?.message,
+      disk_writable: this.#disk.writable,
       retries: this.#retries.shown().slice(0, STATS_RETRIES_MAX).map((retry) => ({
         what: retry.what,
         partition: retry.partition,

@@ -38,7 +38,8 @@ function leads(member: Member, members: Members, table: PartitionTable): boolean
     if (primary !== member.id) continue;
     const others = inSync.filter((id) => id !== member.id).map((id) => members.get(id));
     const takes = (other: Member | undefined) =>
-      other?.presence === "live" && other.farewell === "none" && !other.stale.has(partition) &&
+      other?.presence === "live" && other.farewell === "none" && other.writable &&
+      !other.stale.has(partition) &&
       !other.damaged.has(partition);
     if (others.some(takes)) return true;
   }

@@ -116,6 +116,8 @@ export interface MembershipStats {
   under_replicated_partitions: number;
   /** Copies that were found damaged and are not replaced yet. */
   damaged_copies: number;
+  /** Nodes whose disk takes no writes. */
+  read_only_nodes: number;
   /** Copies being filled now, and hand-overs under way. */
   moves: number;
   handovers: number;
@@ -189,6 +191,7 @@ export class Membership {
       log,
       place: options.place,
       replicationFactor,
+      minInSync,
       repairDelayMs: options.repairDelayMs,
       isPublished: (partition) =>
         publisher.published.partitions[partition] === table.get(partition),
@@ -250,6 +253,8 @@ export class Membership {
     const isNewProcess = member.instance !== message.instance;
     member.instance = message.instance;
     member.memory = message.memory === true;
+    // It says so next, if it is not.
+    member.writable = true;
     if (isNewProcess || member.presence === "down") member.presence = "unknown";
     member.released = false;
     member.lastSeenMs = nowMs;
@@ -371,6 +376,19 @@ export class Membership {
     if (member?.session !== session || member.presence === "down") return;
     if (this.#staleDocument !== undefined) return;
     this.#controller.report(member, message, nowMs);
+    this.#controller.settle(nowMs);
+  }
+
+  /** A node's word about its disk, which counts over its present session alone. */
+  disk(session: SessionId, writable: boolean, nowMs: number): void {
+    const id = this.#sessions.get(session);
+    const member = id === undefined ? undefined : this.#members.get(id);
+    if (member?.session !== session || member.presence === "down") return;
+    if (member.writable === writable) return;
+    member.writable = writable;
+    if (writable) this.#log.info("the disk of a node takes writes again", { node: member.id });
+    else this.#log.error("the disk of a node takes no writes", { node: member.id });
+    this.#touchNode(member);
     this.#controller.settle(nowMs);
   }
 
@@ -529,6 +547,10 @@ export class Membership {
       read_only_partitions: readOnly,
       under_replicated_partitions: under,
       damaged_copies: damaged,
+      read_only_nodes:
+        [...this.#members.values()].filter(({ writable, presence }) =>
+          !writable && presence !== "down"
+        ).length,
       moves: this.#table.learnerCount,
       handovers: this.#mover.handoverCount,
       failovers: this.#controller.counts.failovers,

@@ -43,6 +43,8 @@ export interface CopyStanding {
   readonly accused: boolean;
   /** Its process asked to go, and was let go: it is not just missed. */
   readonly saidGoodbye: boolean;
+  /** Its disk takes writes. */
+  readonly writable: boolean;
   /** Its process is about to go. */
   readonly going: boolean;
   readonly lastSeenMs: number;
@@ -143,7 +145,12 @@ function elect(of: Case, nowMs: number): Verdict {
     const copy = of.copy(id);
     return !isHot(copy) && !isUndecided(copy) && !(copy.damaged && copy.presence === "live");
   });
-  const next = hot.find((id) => {
+  // One that cannot write is better than nobody: it serves reads.
+  const byWorth = [
+    ...hot.filter((id) => of.copy(id).writable),
+    ...hot.filter((id) => !of.copy(id).writable),
+  ];
+  const next = byWorth.find((id) => {
     const witness = of.copy(id);
     return witness.canBeTold && gone.every((other) => isOutlivedBy(of.copy(other), witness, of));
   });

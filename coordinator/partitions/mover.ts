@@ -36,6 +36,8 @@ export interface MoverPorts {
   readonly log: Logger;
   readonly place: Place;
   readonly replicationFactor: number;
+  /** How many in-sync copies a write needs. */
+  readonly minInSync: number;
   /** A node that is down for less than this is still wished for. */
   readonly repairDelayMs: number;
   /** Whether everybody was told the partition's present configuration. */
@@ -93,15 +95,29 @@ export class Mover {
       mayLearn: (id) => {
         const node = member(id);
         return node !== undefined && node.presence === "live" && node.session !== undefined &&
-          node.farewell === "none" && this.#isOver(this.#planning, id);
+          node.farewell === "none" && node.writable && this.#isOver(this.#planning, id);
       },
       mayLead: (id) => {
         const node = member(id);
         return serves(node) && node.session !== undefined && node.farewell === "none" &&
+          node.writable &&
           this.#isOver(this.#planning, LEADER);
       },
-      isStopping: (id) => member(id)?.farewell === "stopping",
+      mustHandOver: (id) => {
+        const node = member(id);
+        return node?.farewell === "stopping" ||
+          (node?.writable === false && this.#canWriteWithout(id));
+      },
     };
+  }
+
+  /** Whether the partition would take writes if this copy were not there. */
+  #canWriteWithout(id: NodeId): boolean {
+    const { members, table, minInSync } = this.#ports;
+    const others = table.get(this.#planning).inSync.filter((other) =>
+      other !== id && members.get(other)?.writable === true
+    );
+    return others.length >= Math.max(1, minInSync);
   }
 
   /** Who should hold the partition, the primary first. */
@@ -155,6 +171,9 @@ export class Mover {
     const order = this.#handovers.get(partition);
     if (order === undefined || order.term !== term || order.from !== from) return undefined;
     this.#planning = partition;
+    // Others may have said meanwhile that they cannot write either.
+    const isFull = this.#ports.members.get(from)?.writable === false;
+    if (isFull && !this.#readiness.mustHandOver(from)) return undefined;
     return this.#readiness.mayLead(order.to) ? order.to : undefined;
   }
 

@@ -273,7 +273,11 @@ export class PartitionController {
         const to = this.#mover.handoverTarget(p, config.term, primary.id);
         if (to === undefined) return;
         this.counts.handoversDone++;
-        const inSync = orderCopies(config.inSync, this.#mover.wishOf(p), to);
+        // What a copy cannot write nobody is to wait for: its next primary would, before it serves.
+        const stay = primary.writable
+          ? config.inSync
+          : config.inSync.filter((id) => this.#members.get(id)?.writable !== false);
+        const inSync = orderCopies(stay, this.#mover.wishOf(p), to);
         this.#table.reconfigure(p, { ...config, primary: to, inSync });
         return;
       }
@@ -364,6 +368,7 @@ export class PartitionController {
       canBeTold: member?.session !== undefined,
       accused: this.#accused.get(partition)?.has(id) ?? false,
       saidGoodbye: member?.presence === "down" && member.released,
+      writable: member?.writable ?? true,
       going: member !== undefined && member.farewell !== "none",
       lastSeenMs: member?.lastSeenMs ?? 0,
       registeredMs: member?.registeredMs ?? 0,

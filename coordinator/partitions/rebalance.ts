@@ -19,8 +19,11 @@ export interface Readiness {
   mayLearn(id: NodeId): boolean;
   /** May become primary: serving, can be told, and not about to go. */
   mayLead(id: NodeId): boolean;
-  /** Its process ends soon and leaves its copies where they are. */
-  isStopping(id: NodeId): boolean;
+  /**
+   * It should not be primary for as long as another may: its process ends soon and leaves its copies where
+   * they are, or its disk takes no writes.
+   */
+  mustHandOver(id: NodeId): boolean;
 }
 
 /** What to do next with a partition. */
@@ -43,7 +46,7 @@ export function nextStep(
 ): Step {
   const { primary, inSync, learners } = config;
   if (primary === undefined || !ready.isServing(primary)) return NONE;
-  if (ready.isStopping(primary)) {
+  if (ready.mustHandOver(primary)) {
     const to = inSync.find((id) => ready.mayLead(id));
     if (to !== undefined) return { kind: "hand_over", to };
   }

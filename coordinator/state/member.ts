@@ -72,6 +72,8 @@ export interface Member {
   readonly stale: Set<number>;
   /** Partitions of which it found its copy damaged. */
   readonly damaged: Set<number>;
+  /** False while its disk takes no writes, as it says. */
+  writable: boolean;
 }
 
 /** A member of which nothing more is known than its line in the map. */
@@ -99,6 +101,7 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     batch: 0,
     stale: new Set(),
     damaged: new Set(),
+    writable: true,
   };
 }
 

@@ -20,6 +20,7 @@ import type { Entry } from "../../shared/base/entry.ts";
 import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
+  DISK_HANDOVER_MS,
   GROUP_BYTES_SURE,
   GROUP_WIRE_BYTES_MAX,
   HANDOVER_TIMEOUT_MS,
@@ -366,7 +367,12 @@ export class Primary implements StreamOwner {
       else store.applyAll(entries);
     } catch (error) {
       ports.inFlight.give(bytes);
-      this.#readFailed(error, request, reply);
+      if (this.#anotherMayWrite(error)) {
+        const { message } = failureOf(error);
+        reply(
+          errorReply("unavailable", `${request.req_type}: ${message}; another copy may take over`),
+        );
+      } else this.#readFailed(error, request, reply);
       return false;
     }
     const newLastSeq = lastSeq + entries.length;
@@ -515,7 +521,15 @@ export class Primary implements StreamOwner {
     if (this.stream(to)?.state !== "level") return;
     this.phase = "draining";
     this.#drainBeganMs = this.ports.nowMs();
-    if (this.#writes.size === 0) this.#reportDrained();
+    if (this.#isDrained()) this.#reportDrained();
+  }
+
+  /**
+   * Nothing is in flight; or what is will not come to this disk, and its copies decide what becomes of it:
+   * the next primary commits what it has of it (T2).
+   */
+  #isDrained(): boolean {
+    return this.#writes.size === 0 || this.ports.diskFailingMs() > 0;
   }
 
   #reportDrained(): void {
@@ -539,8 +553,14 @@ export class Primary implements StreamOwner {
 
   /** Looks after deadlines and silent copies. Called every 100 ms or so. */
   tick(nowMs: number): void {
-    this.#writes.expire(nowMs);
+    this.#writes.expire(
+      nowMs,
+      this.ports.diskFailingMs() > 0
+        ? "this node's disk refuses the write; it is tried again until the disk takes it"
+        : "the deadline passed before all copies had the write",
+    );
     this.#waiting.expire(nowMs);
+    if (this.phase === "draining" && this.#isDrained()) this.#reportDrained();
     if (this.phase === "serving") this.lanes.tick(nowMs, this.store.state.lastSeq);
     if (
       (this.phase === "draining" || this.phase === "drained") &&
@@ -635,6 +655,12 @@ export class Primary implements StreamOwner {
   /** Asks level copies to compare. */
   compareDigests(): void {
     if (this.phase === "serving") this.#copies.compareDigests();
+  }
+
+  /** Whether a disk that refuses a write has done so only for as long as it takes to hand over. */
+  #anotherMayWrite(error: unknown): boolean {
+    return failureOf(error).code === "storage_failed" && this.config.inSync.length > 1 &&
+      this.ports.diskFailingMs() < DISK_HANDOVER_MS;
   }
 
   /** A read of this node's own data failed: others take over where there are any. */

@@ -63,6 +63,8 @@ export interface ReplicaPorts {
   wallMs(): number;
   /** Whether this node may answer reads without asking anybody. */
   hasLease(): boolean;
+  /** For how long this node's disk has refused writes; 0 while it takes them. */
+  diskFailingMs(): number;
   /** A number for a new stream, never used before by this process. */
   nextStream(): number;
   report(report: Report): void;

@@ -158,14 +158,14 @@ export class WriteQueue {
     for (let write = this.#first; write !== undefined; write = write.next) yield write;
   }
 
-  /** Answers those whose deadline has passed; the writes go on. */
-  expire(nowMs: number): void {
+  /** Answers those whose deadline has passed, and says why they are not done; the writes go on. */
+  expire(nowMs: number, why: string): void {
     for (const write of this.#all()) {
       if (write.waiters !== undefined) this.#expireWaiters(write, write.waiters, nowMs);
       if (write.deadlineMs > nowMs || write.reply === undefined) continue;
       const { reply } = write;
       write.reply = undefined;
-      reply(errorReply("outcome_unknown", "the deadline passed before all copies had the write"));
+      reply(errorReply("outcome_unknown", why));
     }
   }
 

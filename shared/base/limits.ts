@@ -364,6 +364,12 @@ export const RECORD_CACHE_BYTES_DEFAULT = 64 * MIB;
 export const FSYNC_INTERVAL_MS = 100;
 /** After the disk refused a batch, the same batch is tried again at this interval. */
 export const STORAGE_RETRY_MS = 1_000;
+/** A node whose disk has refused writes for so long says so, and hands its primaries over, ... */
+export const DISK_FAILED_MS = 1_000;
+/** ... and takes part again once nothing was refused for so long. */
+export const DISK_WELL_MS = 10_000;
+/** Until so long after a disk's first refusal another copy may take over: clients are to try again. */
+export const DISK_HANDOVER_MS = 4_000;
 /** A commit seq that no write carries to disk is written after so long. */
 export const STATE_WRITE_DELAY_MS = 1_000;
 /** Of so many latest batches, the database can tell that one is missing. */
@@ -463,6 +469,11 @@ invariant(
 invariant(
   STOP_GRACE_MS > RETIRE_MS + FAILURE_TIMEOUT_MS,
   "a process that stops answers what had to wait for a failover",
+);
+invariant(
+  DISK_HANDOVER_MS > DISK_FAILED_MS + HANDOVER_TIMEOUT_MS &&
+    REQUEST_TIMEOUT_MS > 2 * DISK_HANDOVER_MS,
+  "a write that meets a full disk waits for another copy to take over, and its client for that",
 );
 invariant(
   INVALIDATE_KEYS_MAX * KEY_BYTES_MAX * 6 < FRAME_BYTES_MAX,

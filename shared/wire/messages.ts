@@ -397,6 +397,9 @@ export const MESSAGES = {
   // A gateway's cache.
   invalidate: message(1, "push", { keys: texts }),
 
+  /** A node, of its disk: it takes writes, or takes none any more. Said of a disk that takes none after each registration. */
+  disk: message(1, "member", { writable: flag }),
+
   // To whoever has said hello: this process stops. What was asked is answered; ask nothing more here.
   closing: message(1, "push", {}),
 } as const satisfies Record<string, MessageSpec>;

@@ -48,6 +48,8 @@ export interface ClusterOptions {
   /** Further flags. */
   readonly coordinatorFlags?: readonly string[];
   readonly nodeFlags?: readonly string[];
+  /** What to run in place of the node's source, given its flags; "" for none. */
+  readonly nodeExecutable?: string;
 }
 
 /** How `kv-client` ended. */
@@ -99,6 +101,7 @@ export class TestCluster implements AsyncDisposable {
       discovery: false,
       coordinatorFlags: [],
       nodeFlags: [],
+      nodeExecutable: "",
       ...options,
     });
     try {
@@ -225,7 +228,11 @@ export class TestCluster implements AsyncDisposable {
       `--storage=${this.#options.storage}`,
       ...this.#options.nodeFlags,
       ...flags,
-    ], { cwd: this.folder, detached: false });
+    ], {
+      cwd: this.folder,
+      detached: false,
+      ...(this.#options.nodeExecutable === "" ? {} : { executable: this.#options.nodeExecutable }),
+    });
   }
 
   /** Asks a node, by its index, or the coordinator one thing over the JSON wire. */

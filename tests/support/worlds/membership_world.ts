@@ -365,6 +365,11 @@ export class World {
     this.#autoPersist();
   }
 
+  sayDisk(process: Process, writable: boolean): void {
+    this.membership.disk(process.session, writable, this.nowMs);
+    this.#autoPersist();
+  }
+
   leave(process: Process, stopping: boolean): void {
     this.membership.leave(process.session, stopping, this.nowMs);
     this.#autoPersist();

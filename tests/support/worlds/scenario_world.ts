@@ -367,6 +367,7 @@ export class ScenarioWorld {
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => host.process?.lease ?? false,
+      diskFailingMs: () => 0,
       nextStream: () => ++this.#streams,
       report: (report) => outbox.add(report),
       confirmReads: (partition) => confirmations.want(partition),

@@ -1082,3 +1082,51 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
   goOn(2_150);
   assertEquals(membership.stats().unavailable_partitions, 0);
 });
+
+Deno.test("Membership: who cannot write hands over, leaves the sets, and takes its place again (C7)", () => {
+  const { world, a } = three();
+  const before = world.map.partitions;
+  world.obedient = true;
+  world.sayDisk(a, false);
+  world.advance(2_000);
+  assertEquals(world.map.partitions.filter(({ primary }) => primary === a.node), []);
+  world.map.partitions.forEach(({ inSync, learners }, p) => {
+    const led = before[p]?.primary === a.node;
+    // Of others it is a copy until its primary finds that it does not acknowledge.
+    assertEquals([inSync.includes(a.node), learners], [!led, []], `partition ${p}`);
+  });
+  assertEquals(world.membership.stats().read_only_nodes, 1);
+  world.sayDisk(a, true);
+  world.advance(10_000);
+  assertEquals(
+    world.map.partitions.map(({ primary, inSync }) => [primary, inSync]),
+    before.map(({ primary, inSync }) => [primary, inSync]),
+  );
+});
+
+Deno.test("Membership: where all disks are full, or too few could write without it, nobody hands over (C7)", () => {
+  for (const [full, minInSync] of [[3, 1], [2, 2]] as const) {
+    const { world, a, b, c } = three({ settings: { minInSync } });
+    const before = world.map.partitions;
+    world.obedient = true;
+    for (const process of [a, b, c].slice(0, full)) world.sayDisk(process, false);
+    world.advance(3_000);
+    const moved = world.map.partitions.filter(({ primary }, p) => primary !== before[p]?.primary);
+    assertEquals(moved, [], `${full} are full`);
+  }
+});
+
+Deno.test("Membership: in the place of a dead primary comes one that can write, if there is one (C7)", () => {
+  const { world, a, b, c } = three({ settings: { minInSync: 2 } });
+  world.sayDisk(b, false);
+  world.kill(a);
+  world.advance(4_000);
+  for (const { primary } of world.map.partitions) assert(primary === c.node || primary === b.node);
+  const led = world.map.partitions.filter(({ primary }) => primary === b.node).length;
+  assertEquals(led, heldFirst(b.node));
+  function heldFirst(node: NodeId): number {
+    return settled(3, { settings: { minInSync: 2 } })[0].map.partitions.filter((p) =>
+      p.primary === node
+    ).length;
+  }
+});

@@ -10,6 +10,7 @@ const NOW = 100_000;
 
 /** Kinds of copies; ages in ms before now. */
 const base: CopyStanding = {
+  writable: true,
   presence: "live",
   stale: false,
   damaged: false,

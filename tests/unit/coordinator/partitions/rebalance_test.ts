@@ -168,7 +168,7 @@ for (const row of ROWS) {
       isServing,
       mayLearn: (id) => isServing(id) && !isGoing(id) && !has(row.backingOff, id),
       mayLead: (id) => isServing(id) && !isGoing(id),
-      isStopping: (id) => has(row.stopping, id),
+      mustHandOver: (id) => has(row.stopping, id),
     };
     const config = {
       term: 1,

@@ -124,6 +124,7 @@ Deno.test("nodeHealth: a node that cannot serve", () => {
 });
 
 const GOOD: MembershipStats = {
+  read_only_nodes: 0,
   epoch: 3,
   nodes: { up: 3, down: 0, leaving: 0, unknown: 0 },
   partitions: 8,

@@ -1,0 +1,85 @@
+/**
+ * A node whose disk takes no writes, as a full one does: here by a limit on the size of its files, which
+ * works without a disk of its own. Another copy takes over what it was primary of, and it takes part
+ * again when its disk does.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { NODE } from "../../tools/programs.ts";
+import { countByLibrary } from "../support/clients/counting.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** A file that runs a node which survives a write beyond the limit, as it does one to a full disk. */
+async function nodeWithLimits(folder: string): Promise<string> {
+  const path = `${folder}/node.sh`;
+  const run = [
+    Deno.execPath(),
+    "run",
+    "--quiet",
+    "--no-prompt",
+    ...NODE.permissions,
+    ROOT + NODE.entry,
+  ];
+  const quoted = run.map((word) => `'${word}'`).join(" ");
+  await Deno.writeTextFile(path, `#!/bin/sh\ntrap '' XFSZ\nexec ${quoted} "$@"\n`, { mode: 0o700 });
+  return path;
+}
+
+/** Sets how large a file a process may write. */
+async function limitFiles(pid: number, bytes: number | "unlimited"): Promise<void> {
+  const args = [`--pid=${pid}`, `--fsize=${bytes}:unlimited`];
+  const { success, stderr } = await new Deno.Command("prlimit", { args }).output();
+  assert(success, new TextDecoder().decode(stderr));
+}
+
+Deno.test("cluster: a primary whose disk is full hands over, and takes its place again with room", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "kv-test-" });
+  try {
+    const nodeExecutable = await nodeWithLimits(folder);
+    await using cluster = await TestCluster.start({ nodes: 3, nodeExecutable });
+    await using kv = await cluster.connect();
+    const counter = countByLibrary(kv, "counter");
+    const index = await cluster.primaryOf("counter");
+    const port = cluster.nodeAddress(index).port;
+    const { pid } = cluster.node(index);
+    const { facts } = await cluster.node(index).ready;
+    const ownCount = async () => {
+      const map = await cluster.map();
+      const id = map.nodes.find((node) => node.port === port)?.id;
+      return map.partitions.filter(({ primary }) => primary === id).length;
+    };
+    const before = await ownCount();
+    assert(before > 0);
+
+    await limitFiles(pid, 0);
+    await cluster.poll("no primary on the node", async () => await ownCount() === 0 || undefined);
+    const { acknowledged } = counter;
+    await cluster.poll(
+      "writes",
+      () =>
+        Promise.resolve(
+          counter.acknowledged > acknowledged || counter.errors.length > 0 || undefined,
+        ),
+    );
+    assertEquals(counter.errors, []);
+    assertEquals((await cluster.stats("coordinator")).read_only_nodes, 1);
+    const health = await fetch(`http://127.0.0.1:${facts.http}/health`);
+    assertStringIncludes(await health.text(), "the disk refuses writes");
+    assertEquals(health.status, 503);
+
+    await limitFiles(pid, "unlimited");
+    await cluster.poll(
+      "the primaries' return",
+      async () => await ownCount() === before || undefined,
+    );
+    await cluster.whole({ nodes: 3 });
+    await counter.stop();
+    assertEquals(counter.errors, []);
+    assertEquals(await kv.getText("counter"), String(counter.acknowledged));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
