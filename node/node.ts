@@ -19,6 +19,7 @@ import type { Connection } from "../shared/wire/connection.ts";
 import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
+  DISK_CHECK_MS,
   HOUSEKEEPING_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
@@ -195,6 +196,7 @@ export class Node {
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
       setPeriodic(clock, HOUSEKEEPING_INTERVAL_MS, () => this.#keepHouse()),
+      setPeriodic(clock, DISK_CHECK_MS, () => deps.queue.check()),
       setPeriodic(clock, NODE_TICK_MS, () => this.#tick()),
       setPeriodic(clock, REPORT_REPEAT_MS, () => {
         this.#outbox.repeat();

@@ -17,6 +17,9 @@
  * acknowledged meanwhile: memory stays ahead of the disk by exactly what waits, so that no rule of
  * replication has to be unlearned when the disk has recovered.
  *
+ * The disk is also looked at from time to time ({@linkcode GroupCommit.check}), since LevelDB writes on into
+ * files that somebody has deleted. What is found wrong then refuses writes in the same way.
+ *
  * Where nothing outlives the process (`Storage.volatile`) a write is made at once, since there is no
  * moment at which a part of a turn could be found; batches then only tell their members that their turn
  * has ended, and nothing is noted of them.
@@ -137,6 +140,9 @@ export class GroupCommit {
   #writing: Batch | undefined;
   #turnEndScheduled = false;
   #failure: KvError | undefined;
+  /** What the last look at the disk has found wrong. */
+  #sick: KvError | undefined;
+  #checking = false;
   #retryTimer: Timer | undefined;
   /** Members whose state has changed in a way that may wait. */
   readonly #later = new Set<QueueMember>();
@@ -171,7 +177,43 @@ export class GroupCommit {
 
   /** Why the disk takes no writes, or undefined while it does. */
   get failure(): KvError | undefined {
-    return this.#failure;
+    return this.#failure ?? this.#sick;
+  }
+
+  /**
+   * Looks whether the disk is what it should be: its files are there, and a batch can be written, synced
+   * and read back. What is found is in {@linkcode failure}; a full disk is found so before a client does.
+   */
+  check(): void {
+    const { storage } = this;
+    if (storage.check === undefined || this.#checking || this.#closed) return;
+    this.#checking = true;
+    const done = (sick: KvError | undefined) => {
+      const before = this.#sick;
+      this.#checking = false;
+      this.#sick = sick;
+      if (sick !== undefined && before === undefined) this.#options.onError(sick);
+      if (sick === undefined && before !== undefined) this.#options.onRecovered?.();
+    };
+    storage.check().then(() => {
+      if (this.#closed) return done(undefined);
+      const { batch } = this.#head;
+      // The head of the database goes with each batch.
+      this.#filling.syncOnly = true;
+      this.#scheduleTurnEnd();
+      this.whenWritten((error) => done(error ?? this.#whyNotReadBack(batch)));
+    }, (error) => done(failureOf(error)));
+  }
+
+  #whyNotReadBack(batch: number): KvError | undefined {
+    if (this.#closed) return undefined;
+    try {
+      const head = this.storage.get(HEAD_KEY);
+      if (head !== undefined && decodeHead(head).batch > batch) return undefined;
+    } catch (error) {
+      return failureOf(error);
+    }
+    return new KvError("storage_failed", "what was written to the disk is not what is read back");
   }
 
   /** Bytes of writes that are not on disk yet. */
@@ -182,9 +224,10 @@ export class GroupCommit {
   /** @throws {KvError} `storage_failed` while the disk takes no writes, `unavailable` once closed */
   checkWritable(): void {
     if (this.#closed) throw new KvError("unavailable", "write: the node is closing its storage");
-    if (this.#failure !== undefined) {
-      throw new KvError("storage_failed", `write: ${this.#failure.message}`, {
-        cause: this.#failure,
+    const { failure } = this;
+    if (failure !== undefined) {
+      throw new KvError("storage_failed", `write: ${failure.message}`, {
+        cause: failure,
       });
     }
   }

@@ -68,6 +68,13 @@ export interface Storage {
    * (one that is under way may be in it, whole). It costs memory or disk until it is closed.
    */
   snapshot(range: SnapshotRange): StorageSnapshot;
+  /**
+   * Looks whether all is there that it needs on disk: files may be deleted under a running process, which
+   * neither its reads nor its writes notice. Absent: nothing can be missing.
+   *
+   * @throws {KvError} `storage_failed`, with what is missing
+   */
+  check?(): Promise<void>;
   /** Ends it; waits for writes under way. Snapshots fail from then on. */
   close(): Promise<void>;
 }

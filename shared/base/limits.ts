@@ -364,6 +364,8 @@ export const RECORD_CACHE_BYTES_DEFAULT = 64 * MIB;
 export const FSYNC_INTERVAL_MS = 100;
 /** After the disk refused a batch, the same batch is tried again at this interval. */
 export const STORAGE_RETRY_MS = 1_000;
+/** How often a node looks whether its disk is what it should be. */
+export const DISK_CHECK_MS = 10_000;
 /** A node whose disk has refused writes for so long says so, and hands its primaries over, ... */
 export const DISK_FAILED_MS = 1_000;
 /** ... and takes part again once nothing was refused for so long. */

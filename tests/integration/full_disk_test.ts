@@ -10,6 +10,8 @@ import { NODE } from "../../tools/programs.ts";
 import { countByLibrary } from "../support/clients/counting.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 
+/** Of a node's folder. */
+const DATABASE = "db";
 const ROOT = new URL("../..", import.meta.url).pathname;
 
 /** A file that runs a node which survives a write beyond the limit, as it does one to a full disk. */
@@ -82,4 +84,32 @@ Deno.test("cluster: a primary whose disk is full hands over, and takes its place
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("cluster: a node whose database files were deleted says so, writes nothing more and hands over", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3 });
+  await using kv = await cluster.connect();
+  const counter = countByLibrary(kv, "counter");
+  const index = await cluster.primaryOf("counter");
+  const port = cluster.nodeAddress(index).port;
+  const { facts } = await cluster.node(index).ready;
+  for await (const { name } of Deno.readDir(`${cluster.nodeFolder(index)}/${DATABASE}`)) {
+    if (name.endsWith(".log")) {
+      await Deno.remove(`${cluster.nodeFolder(index)}/${DATABASE}/${name}`);
+    }
+  }
+  const health = await cluster.poll("a health that says so", async () => {
+    const response = await fetch(`http://127.0.0.1:${facts.http}/health`);
+    const text = await response.text();
+    return text.includes("are gone") ? { status: response.status, text } : undefined;
+  });
+  assertEquals(health.status, 503);
+  assertStringIncludes(health.text, "--rebuild");
+  await cluster.waitFor("no primary on the node", (map) => {
+    const id = map.nodes.find((node) => node.port === port)?.id;
+    return map.partitions.every(({ primary }) => primary !== id);
+  });
+  await counter.stop();
+  assertEquals(counter.errors, []);
+  assertEquals(await kv.getText("counter"), String(counter.acknowledged));
 });

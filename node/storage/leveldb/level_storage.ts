@@ -150,6 +150,25 @@ export class LevelStorage implements Storage {
     return new LevelSnapshot(this.#path, this.#db, range);
   }
 
+  async check(): Promise<void> {
+    const live = () => this.#db.status === "open" ? this.#db.getProperty("leveldb.sstables") : "";
+    const before = tablesOf(live());
+    const there = new Set<string>();
+    let manifest: string;
+    try {
+      for await (const { name } of Deno.readDir(this.#path)) there.add(name);
+      manifest = (await Deno.readTextFile(`${this.#path}/CURRENT`)).trim();
+    } catch (error) {
+      throw filesGone(this.#path, causeOf(error).message, error);
+    }
+    // What a compaction has replaced meanwhile is deleted rightly.
+    const after = new Set(tablesOf(live()));
+    const tables = before.filter((name) => after.has(name));
+    const missing = ["LOCK", manifest, ...tables].filter((name) => !there.has(name));
+    if (![...there].some((name) => name.endsWith(".log"))) missing.push("its log");
+    if (missing.length > 0) throw filesGone(this.#path, `missing: ${missing.join(", ")}`);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#writing) await new Promise<void>((resolve) => this.#onIdle = resolve);
@@ -201,7 +220,8 @@ export class LevelStorage implements Storage {
     await this.#probe();
     await this.#db.close();
     try {
-      await this.#db.open();
+      // It was there: where it is not any more, an empty one would be taken for it.
+      await this.#db.open({ createIfMissing: false });
     } catch (error) {
       throw openError(this.#path, error);
     }
@@ -307,6 +327,21 @@ function causeOf(error: unknown): { code: string; message: string } {
     if ("code" in e && typeof e.code === "string") code = e.code;
   }
   return { code, message: message.replaceAll(/\s*\n\s*/g, " ") };
+}
+
+/** The names of the tables that LevelDB lists as ` 12:4711['a' .. 'b']`; keys have no line breaks there. */
+function tablesOf(listing: string): string[] {
+  return [...listing.matchAll(/^ (\d+):\d+\[/gm)].map(([, number = ""]) =>
+    `${number.padStart(6, "0")}.ldb`
+  );
+}
+
+function filesGone(path: string, what: string, cause?: unknown): KvError {
+  return new KvError(
+    "storage_failed",
+    `files of the database in ${path} are gone (${what}); ${REBUILD_ADVICE}`,
+    { cause },
+  );
 }
 
 /** LevelDB reports a lost file as an I/O error of the system's. */
