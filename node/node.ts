@@ -20,9 +20,11 @@ import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   DISK_CHECK_MS,
+  EXPIRY_INDEX_MAX,
   HOUSEKEEPING_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
+  partitionShare,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
   SCAN_BYTES_MAX,
@@ -128,6 +130,7 @@ export class Node {
   #lastStream = 0;
   #lastTickMs: number;
   #digestCursor = 0;
+  #expired = 0;
   #housekeepingCursor = 0;
 
   constructor(deps: NodeDeps, options: NodeOptions) {
@@ -165,6 +168,12 @@ export class Node {
       inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
       // There is no replica before there is a map.
       partitionCount: () => this.#map?.settings.partitionCount ?? 1,
+      copies: () => {
+        const map = this.#map;
+        return map === undefined
+          ? Infinity
+          : Math.min(map.settings.replicationFactor, map.nodes.length);
+      },
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => this.hasLease,
@@ -173,6 +182,7 @@ export class Node {
       report: (report) => this.#outbox.add(report),
       confirmReads: (partition) => this.#confirmations.want(partition),
       committed: (partition, key) => this.onCommitted(partition, key),
+      expired: (entries) => this.#expired += entries,
       aligned: (node, entries, full) => this.#aligned.note(node, entries, full),
       retries,
       needsRepair: (error) => this.onNeedsRepair(error),
@@ -184,7 +194,7 @@ export class Node {
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
     });
-    this.#expiry = new ExpirySweep(retries, () => clock.monotonicMs(), () => clock.wallMs());
+    this.#expiry = new ExpirySweep(retries, clock, () => this.#primaries());
     this.scans = new NodeScans({
       work: this.work,
       nowMs: () => clock.monotonicMs(),
@@ -540,6 +550,7 @@ export class Node {
       partition,
       state,
       (lastSeq) => replica.onSynced(lastSeq),
+      partitionShare(EXPIRY_INDEX_MAX, this.#owner.partitionCount()),
     );
     const replica: Replica = new Replica(this.#owner, store, opened.damaged.has(partition));
     opened.delete(partition);
@@ -607,13 +618,13 @@ export class Node {
     this.#lastTickMs = nowMs;
     const stalled = lostMs > 2 * NODE_TICK_MS;
     this.#lookAtDisk(nowMs);
-    this.#eachPrimary((primary) => {
-      if (stalled) primary.forgive(lostMs);
-      primary.tick(nowMs);
-    });
+    for (const replica of this.#replicas.values()) {
+      if (stalled) replica.primary?.forgive(lostMs);
+      replica.tick(nowMs);
+    }
     this.#confirmations.tick(nowMs);
     this.#compareDigests();
-    this.#expiry.step(() => this.#primaries());
+    this.#expiry.tick();
     this.scans.tick(nowMs);
     this.#pictures.tick(nowMs);
     this.#aligned.report(
@@ -671,9 +682,8 @@ export class Node {
       aligned_copies: copies,
       aligned_entries: entries,
       aligned_full: full,
-      expired: this.#expiry.expired,
+      expired: this.#expired,
       scrubbed: this.#housekeeping.scrubbed,
-      tombstones_dropped: this.#housekeeping.tombstonesDropped,
       reports: this.#outbox.size,
       peers: [...this.#links.values()].map(({ node, isUp, queuedBytes }) => ({
         node,
@@ -723,6 +733,7 @@ export class Node {
     this.#owner.transfers.close();
     this.#pictures.closeAll();
     this.#links.clear();
+    this.#expiry.stop();
     await this.#deps.queue.close();
   }
 }

@@ -1,107 +1,199 @@
 /**
- * Removes what has expired, and lanes that nobody will ask for any more, from the partitions that this node is primary of, in the background and at a
- * bounded rate: one page of one partition at a time. Readers do not depend on it; an expired key reads
- * as absent at once.
+ * Removes what has expired, and lanes that nobody will ask for any more, from the partitions that this
+ * node is primary of. Readers do not depend on it; an expired key reads as absent at once.
+ *
+ * What is due is known (`expiry_index.ts`), and is deleted in turns of a bounded number of keys, which
+ * follow each other for as long as anything is due, and do more where others leave them less often the
+ * loop: so it keeps up with the rate at which keys are written, and others have their turns between. Where the index is not complete, since this copy was
+ * opened with entries or had more than it has room for, the partition is gone through, page by page; after
+ * each page it rests for as long as that took. In both, the partitions have their turns one after the
+ * other.
  *
  * @module
  */
 import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
-import { EXPIRY_SWEEP_MS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import {
+  EXPIRED_PAUSE_MS,
+  EXPIRED_PER_MS,
+  EXPIRED_PER_PARTITION,
+  EXPIRED_PER_TURN_MAX,
+  EXPIRY_LEAD_MS,
+  PASS_PAGE_BYTES,
+  PASS_PAGE_ROWS,
+} from "../../shared/base/limits.ts";
+import { prefixEnd } from "../../shared/base/key_order.ts";
+import type { Clock, Timer } from "../../shared/platform/clock.ts";
+import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { isLaneKey } from "../requests/request_dedup.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Retries } from "../replication/retries.ts";
+import type { ScanPage } from "../storage/partition_store.ts";
 
-/** Its name among what is tried again. */
-const SWEEP = "look for expired entries";
+/** What is tried again, where a partition cannot be gone through. */
+const PASS = "look for expired entries";
 
+/** A partition that is gone through. */
 interface Pass {
   readonly primary: Primary;
-  /** Lanes up to this seq go. */
-  readonly laneSeq: number;
+  /** Only lanes are looked for, up to this seq; absent: whatever expires. */
+  readonly laneSeq: number | undefined;
   after: string | undefined;
-  nextExpiryMs: number;
+  /** Something could not be deleted now. */
+  left: boolean;
 }
 
 /** The sweep of one node. */
 export class ExpirySweep {
   readonly #retries: Retries;
-  readonly #nowMs: () => number;
-  readonly #wallMs: () => number;
-  /** When a partition was gone through last. */
-  readonly #sweptMs = new WeakMap<Primary, number>();
+  readonly #clock: Clock;
+  readonly #primaries: () => Iterable<Primary>;
+  #turnTimer: Timer | undefined;
+  /** When the last turn began. */
+  #turnMs = 0;
   #pass: Pass | undefined;
   #reading = false;
-  expired = 0;
+  #passTimer: Timer | undefined;
+  /** The partitions that had their turn last. */
+  #deletedAt = -1;
+  #passedAt = -1;
 
-  constructor(retries: Retries, nowMs: () => number, wallMs: () => number) {
+  constructor(retries: Retries, clock: Clock, primaries: () => Iterable<Primary>) {
     this.#retries = retries;
-    this.#nowMs = nowMs;
-    this.#wallMs = wallMs;
+    this.#clock = clock;
+    this.#primaries = primaries;
   }
 
-  /** Reads one more page, of one of these partitions that has something to expire by now. */
-  step(primaries: () => Iterable<Primary>): void {
-    if (this.#reading) return;
-    this.#pass ??= this.#begin(primaries());
-    if (this.#pass === undefined) return;
+  /** Looks for what there is to do. Called every 100 ms or so. */
+  tick(): void {
+    if (this.#turnTimer === undefined) this.#deleteDue();
+    if (!this.#reading && this.#passTimer === undefined) this.#readOn();
+  }
+
+  stop(): void {
+    this.#turnTimer?.cancel();
+    this.#passTimer?.cancel();
+  }
+
+  /** One turn of deletions; if it was not enough, the next follows soon. */
+  #deleteDue(): void {
+    const wallMs = this.#clock.wallMs();
+    const isDue = ({ phase, store }: Primary) =>
+      phase === "serving" && store.expiring.hasDue(wallMs);
+    const nowMs = this.#clock.monotonicMs();
+    const sinceMs = nowMs - this.#turnMs;
+    this.#turnMs = nowMs;
+    // On a busy node turns are further apart, and so must each do more.
+    let left = Math.min(EXPIRED_PER_TURN_MAX, Math.ceil(EXPIRED_PER_MS * sinceMs));
+    for (let before = -1; left > 0 && left !== before;) {
+      before = left;
+      for (const primary of inTurn(this.#primaries(), this.#deletedAt, isDue)) {
+        if (left <= 0) break;
+        this.#deletedAt = primary.partition;
+        const due = primary.store.expiring.due(wallMs, Math.min(EXPIRED_PER_PARTITION, left));
+        const keys = due.map(({ key }) => key);
+        if (primary.deleteExpired(keys, wallMs)) left -= keys.length;
+      }
+    }
+    if (left > 0) return;
+    this.#turnTimer = this.#clock.setTimer(EXPIRED_PAUSE_MS, () => {
+      this.#turnTimer = undefined;
+      this.#deleteDue();
+    });
+  }
+
+  /** Reads one page of the partition that has its turn. */
+  #readOn(): void {
+    this.#pass ??= this.#beginPass();
+    const pass = this.#pass;
+    if (pass === undefined) return;
+    const beganMs = this.#clock.monotonicMs();
     this.#reading = true;
-    const { primary } = this.#pass;
-    this.#readPage(this.#pass).catch((error) => {
-      this.#pass = undefined;
-      // What it has not come to may expire at any time.
-      primary.nextExpiryMs = 0;
-      primary.expirySwept = true;
+    this.#readPage(pass).catch((error) => {
+      this.#endPass(pass, false);
       // Once it serves no more, it is another's to sweep, and nothing is tried again here.
-      if (primary.phase === "serving") primary.onReadFailed(SWEEP, error);
+      if (pass.primary.phase === "serving") pass.primary.onReadFailed(PASS, error);
       else failureOf(error);
     }).finally(() => {
       this.#reading = false;
+      const tookMs = this.#clock.monotonicMs() - beganMs;
+      this.#passTimer = this.#clock.setTimer(Math.max(1, tookMs), () => {
+        this.#passTimer = undefined;
+        this.#readOn();
+      });
     });
   }
 
-  #begin(primaries: Iterable<Primary>): Pass | undefined {
-    const wallMs = this.#wallMs();
-    const nowMs = this.#nowMs();
-    for (const primary of primaries) {
-      const { forgettableSeq: laneSeq, sweptSeq } = primary.lanes;
-      const due = primary.nextExpiryMs <= wallMs || laneSeq > sweptSeq;
-      if (primary.phase !== "serving" || !due) continue;
-      if (nowMs - (this.#sweptMs.get(primary) ?? -Infinity) < EXPIRY_SWEEP_MS) continue;
-      this.#sweptMs.set(primary, nowMs);
-      // What is written from here on lowers it again.
-      primary.nextExpiryMs = Infinity;
-      primary.expirySwept = false;
-      return { primary, laneSeq, after: undefined, nextExpiryMs: Infinity };
+  #beginPass(): Pass | undefined {
+    const wallMs = this.#clock.wallMs();
+    const isUnknown = ({ store }: Primary) => store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS;
+    const [primary] = inTurn(this.#primaries(), this.#passedAt, (primary) => {
+      const { lanes, phase } = primary;
+      if (phase !== "serving" || !this.#retries.isDue(PASS, primary.partition)) return false;
+      return isUnknown(primary) || lanes.forgettableSeq > lanes.sweptSeq;
+    });
+    if (primary === undefined) return undefined;
+    this.#passedAt = primary.partition;
+    if (!isUnknown(primary)) {
+      return { primary, laneSeq: primary.lanes.forgettableSeq, after: undefined, left: false };
     }
-    return undefined;
+    primary.store.expiring.beginPass();
+    return { primary, laneSeq: undefined, after: undefined, left: false };
+  }
+
+  #endPass({ primary, laneSeq }: Pass, whole: boolean): void {
+    this.#pass = undefined;
+    if (laneSeq === undefined) primary.store.expiring.endPass(whole);
+    else if (whole) primary.lanes.sweptSeq = laneSeq;
   }
 
   async #readPage(pass: Pass): Promise<void> {
-    const { primary } = pass;
-    const page = await primary.store.scan(pass.after, {
-      rowsMax: PASS_PAGE_ROWS,
-      bytesMax: PASS_PAGE_BYTES,
-    });
-    const wallMs = this.#wallMs();
-    for (const entry of page.entries) {
-      if (isTombstone(entry)) continue;
-      const oldLane = entry.seq <= pass.laneSeq && isLaneKey(entry.key);
-      if (entry.expiresAtMs === 0 && !oldLane) continue;
-      if (!oldLane && entry.expiresAtMs > wallMs) {
-        pass.nextExpiryMs = Math.min(pass.nextExpiryMs, entry.expiresAtMs);
-      } else if (primary.deleteExpired(entry, wallMs)) this.expired++;
-      // It could not be deleted now: it is looked at again.
-      else pass.nextExpiryMs = wallMs;
+    const { primary, laneSeq } = pass;
+    const { store } = primary;
+    // What a page brings must fit into the index beside what is due already.
+    const rowsMax = Math.min(PASS_PAGE_ROWS, store.expiring.max >>> 2);
+    const page = { rowsMax, bytesMax: PASS_PAGE_BYTES };
+    if (laneSeq === undefined) {
+      store.expiring.beginPage();
+      this.#noteExpiring(pass, await store.scan(pass.after, page));
+    } else {
+      const range = { start: LANE_KEY_PREFIX, end: prefixEnd(LANE_KEY_PREFIX) };
+      this.#deleteLanes(pass, laneSeq, await store.scan(pass.after, { ...page, ...range }));
     }
-    pass.after = page.next;
-    if (page.next !== undefined && primary.phase === "serving") return;
-    // Where it did not come to the end, what is behind may expire at any time.
-    const knownMs = page.next === undefined ? pass.nextExpiryMs : 0;
-    primary.nextExpiryMs = Math.min(primary.nextExpiryMs, knownMs);
-    primary.expirySwept = true;
-    if (pass.nextExpiryMs > wallMs) primary.lanes.sweptSeq = pass.laneSeq;
-    this.#pass = undefined;
-    this.#retries.ended(SWEEP, primary.partition);
+    this.#retries.ended(PASS, primary.partition);
+    if (pass.after === undefined) this.#endPass(pass, !pass.left);
+    else if (primary.phase !== "serving") this.#endPass(pass, false);
   }
+
+  #noteExpiring(pass: Pass, { entries, next }: ScanPage): void {
+    const { expiring } = pass.primary.store;
+    for (const { key, expiresAtMs } of entries) {
+      if (expiresAtMs !== 0) expiring.noteOfPage(key, expiresAtMs);
+    }
+    pass.after = next;
+  }
+
+  #deleteLanes(pass: Pass, laneSeq: number, { entries, next }: ScanPage): void {
+    const { primary } = pass;
+    const wallMs = this.#clock.wallMs();
+    const old = entries.filter((entry) =>
+      entry.seq <= laneSeq && isLaneKey(entry.key) && !isTombstone(entry)
+    );
+    for (let at = 0; at < old.length; at += EXPIRED_PER_PARTITION) {
+      const some = old.slice(at, at + EXPIRED_PER_PARTITION);
+      if (!primary.deleteLanes(some, wallMs)) pass.left = true;
+    }
+    pass.after = next;
+  }
+}
+
+/** Those that have something to do, in the order of their numbers, from behind the one that was last. */
+function inTurn(
+  primaries: Iterable<Primary>,
+  last: number,
+  isDue: (primary: Primary) => boolean,
+): Primary[] {
+  const due = [...primaries].filter(isDue).sort((a, b) => a.partition - b.partition);
+  const from = due.findIndex(({ partition }) => partition > last);
+  return from <= 0 ? due : [...due.slice(from), ...due.slice(0, from)];
 }

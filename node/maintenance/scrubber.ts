@@ -1,11 +1,8 @@
 /**
  * What a node does with its own copies in the background, one partition at a time and slowly: reads
- * them through (LevelDB does not notice by itself what has rotted), and drops tombstones that no copy
- * needs any more.
- *
- * A tombstone may go when it is committed and old: a copy that was away for so long is sent everything,
- * because its commit seq is below the horizon. Each copy drops its own; tombstones do not count in the
- * digest that copies compare.
+ * them through (LevelDB does not notice by itself what has rotted), and drops the tombstones that are of
+ * no more use and that `tombstone_keeper.ts` does not know: they were written before this start, or are
+ * older than a copy is waited for (rule D1 of docs/replication.md).
  *
  * @module
  */
@@ -34,7 +31,6 @@ export class Scrubber {
   #failed: Replica | undefined;
   /** Partitions read through since the start. */
   scrubbed = 0;
-  tombstonesDropped = 0;
 
   constructor(ports: ScrubberPorts) {
     this.#ports = ports;
@@ -88,10 +84,11 @@ export class Scrubber {
         const entry = isTombstone(old) ? store.get(old.key) : undefined;
         const { commitSeq, horizon } = store.state;
         if (entry === undefined || !isTombstone(entry)) continue;
-        if (entry.seq > commitSeq || entry.timestampMs > before) continue;
+        const needed = entry.timestampMs > before && entry.seq > replica.tombstones.settledSeq;
+        if (entry.seq > commitSeq || needed) continue;
         store.remove(entry.key);
         store.setState({ horizon: Math.max(horizon, entry.seq) });
-        this.tombstonesDropped++;
+        replica.tombstones.dropped++;
       }
     } while (after !== undefined);
   }

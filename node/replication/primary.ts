@@ -17,10 +17,11 @@ import {
   whatWritesNeed,
 } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
-import { isTombstone } from "../../shared/base/entry.ts";
+import { isLive, isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
   DISK_HANDOVER_MS,
+  EXPIRED_PER_WRITE,
   GROUP_BYTES_SURE,
   GROUP_WIRE_BYTES_MAX,
   HANDOVER_TIMEOUT_MS,
@@ -87,10 +88,6 @@ export class Primary implements StreamOwner {
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
   readonly lanes = new LaneAges();
-  /** No entry expires before this date, as far as is known; see `expiry_sweep.ts`. */
-  nextExpiryMs = 0;
-  /** A pass is looking for the date: until it has, the one above tells of later writes alone. */
-  expirySwept = true;
   /** How often a copy was found to differ. */
   divergences = 0;
   /** This node's own data is being read through, since a copy differs from it. */
@@ -379,9 +376,6 @@ export class Primary implements StreamOwner {
     store.setState({ lastSeq: newLastSeq });
     for (const entry of entries) {
       this.recent.push(entry.seq, entry.key);
-      if (entry.expiresAtMs !== 0 && entry.expiresAtMs < this.nextExpiryMs) {
-        this.nextExpiryMs = entry.expiresAtMs;
-      }
       this.#writes.push({
         entry,
         reply: entry.seq === newLastSeq ? reply : undefined,
@@ -394,6 +388,12 @@ export class Primary implements StreamOwner {
       });
     }
     this.#copies.append(newLastSeq, text, commitSeq);
+    // Whoever makes keys that expire pays for those that have: so the expired cannot become more and more,
+    // whatever the rate, nor how seldom the sweep has its turn.
+    if (entries.some(({ expiresAtMs }) => expiresAtMs !== 0)) {
+      const due = store.expiring.due(wallMs, EXPIRED_PER_WRITE);
+      if (due.length > 0) this.deleteExpired(due.map(({ key }) => key), wallMs);
+    }
     return true;
   }
 
@@ -637,19 +637,51 @@ export class Primary implements StreamOwner {
     });
   }
 
-  /** Whether all entries that are not deleted are live, as far as is known. */
-  nothingExpired(wallMs: number): boolean {
-    return this.expirySwept && this.nextExpiryMs > wallMs;
+  /** How many of the entries that are not deleted have expired; undefined where only a pass can tell. */
+  expiredCount(wallMs: number): number | undefined {
+    const { expiring } = this.store;
+    return expiring.completeMs > wallMs ? expiring.dueCount(wallMs) : undefined;
   }
 
-  /** Deletes an entry that has expired. False where that cannot be done now. */
-  deleteExpired(entry: Entry, wallMs: number): boolean {
+  /**
+   * Deletes those of the keys whose newest entry has expired, in one group.
+   *
+   * @returns false if that cannot be done now
+   */
+  deleteExpired(keys: readonly string[], wallMs: number): boolean {
     if (this.phase !== "serving" || this.#whyFull("expire") !== undefined) return false;
-    // A newer write of the key has its own expiry; the entry itself may be under way still.
-    if (this.store.get(entry.key)?.seq !== entry.seq) return true;
-    const request = { req_type: "delete", key: entry.key } as const;
-    const change = { key: entry.key, write: DELETION };
-    return this.#propose(request, [change], wallMs, writeReply(0), () => {});
+    const changes: Change[] = [];
+    for (const key of keys) {
+      try {
+        const entry = this.store.get(key);
+        if (entry !== undefined && !isTombstone(entry) && !isLive(entry, wallMs)) {
+          changes.push({ key, write: DELETION });
+        }
+      } catch (error) {
+        failureOf(error);
+        if (!isDamage(error)) return false;
+        // Whoever reads it is told; it is not to keep the others from being deleted.
+        this.store.expiring.note(key, 0);
+        this.onReadFailed("expire", error);
+      }
+    }
+    return this.#deleteAll(changes, wallMs);
+  }
+
+  /** Deletes lanes whose newest entry is not beyond a seq. @returns as {@linkcode deleteExpired} */
+  deleteLanes(lanes: readonly Entry[], wallMs: number): boolean {
+    if (this.phase !== "serving" || this.#whyFull("expire") !== undefined) return false;
+    const same = lanes.filter(({ key, seq }) => this.store.get(key)?.seq === seq);
+    return this.#deleteAll(same.map(({ key }) => ({ key, write: DELETION })), wallMs);
+  }
+
+  #deleteAll(changes: readonly Change[], wallMs: number): boolean {
+    const [first] = changes;
+    if (first === undefined) return true;
+    const request = { req_type: "delete", key: first.key } as const;
+    const proposed = this.#propose(request, changes, wallMs, writeReply(0), () => {});
+    if (proposed) this.ports.expired(changes.length);
+    return proposed;
   }
 
   /** Asks level copies to compare. */

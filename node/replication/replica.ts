@@ -11,7 +11,12 @@
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { isLive, isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
-import { READ_FAILURE_MS_MAX, READ_FAILURES_MAX } from "../../shared/base/limits.ts";
+import {
+  partitionShare,
+  READ_FAILURE_MS_MAX,
+  READ_FAILURES_MAX,
+  TOMBSTONES_MAX,
+} from "../../shared/base/limits.ts";
 import type {
   KeyRequest,
   Message,
@@ -29,6 +34,7 @@ import type { PartitionStore } from "../storage/partition_store.ts";
 import { Primary } from "./primary.ts";
 import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+import { TombstoneKeeper } from "./tombstone_keeper.ts";
 import { deadlineOf, type Timed, withTimeLeft } from "../requests/waiting_requests.ts";
 import type { ReplyTo } from "../requests/write_queue.ts";
 
@@ -38,6 +44,8 @@ export interface ReplicaOwner extends ReplicaPorts {
   notPrimary(partition: number): Reply;
   /** How many of a partition's latest writes are remembered for copies that lack them. */
   readonly recentWritesMax: number;
+  /** How many copies a partition is to have, if there are as many nodes. */
+  copies(): number;
 }
 
 /** A peer's word that waits for the map: it is the primary, in a configuration of which this node has not heard. */
@@ -57,6 +65,7 @@ export class Replica {
   epoch = 0;
   primary: Primary | undefined;
   readonly follower: Follower;
+  readonly tombstones: TombstoneKeeper;
   readonly #owner: ReplicaOwner;
   readonly #recent: RecentWrites;
   /** The latest that came. Whoever sent it asks again in time. */
@@ -67,6 +76,8 @@ export class Replica {
     this.partition = store.partition;
     this.store = store;
     this.#owner = owner;
+    const share = partitionShare(TOMBSTONES_MAX, owner.partitionCount());
+    this.tombstones = new TombstoneKeeper(store, share);
     this.#recent = new RecentWrites(store.state.lastSeq, owner.recentWritesMax);
     const clean = store.state.lastSeq === store.state.commitSeq;
     this.follower = new Follower(owner, store, this.#recent, clean);
@@ -387,6 +398,25 @@ export class Replica {
   onSynced(lastSeq: number): void {
     if (this.primary !== undefined) this.primary.onSynced(lastSeq);
     else this.follower.onSynced(lastSeq);
+    this.#dropTombstones();
+  }
+
+  /** Time passes. */
+  tick(nowMs: number): void {
+    this.primary?.tick(nowMs);
+    if (this.config !== undefined) this.tombstones.tick(nowMs, this.config, this.#owner.copies());
+    this.#dropTombstones();
+  }
+
+  #dropTombstones(): void {
+    if (this.store.tombstones.size === 0 || !this.isSettled) return;
+    try {
+      this.tombstones.drop();
+    } catch (error) {
+      failureOf(error);
+      // What the disk does not take now is looked at again; the disk's queue tells of it.
+      if (isDamage(error)) this.onReadFailed("tombstones", error);
+    }
   }
 
   /**

@@ -72,6 +72,8 @@ export interface ReplicaPorts {
   confirmReads(partition: number): void;
   /** A key's committed value has changed. */
   committed(partition: number, key: string): void;
+  /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
+  expired(entries: number): void;
   /** A copy has been brought level, by so many entries. */
   aligned(node: NodeId, entries: number, full: boolean): void;
   /** What has failed and is tried again. */

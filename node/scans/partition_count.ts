@@ -1,6 +1,6 @@
 /**
  * Counts the live entries of partitions, one after the other, as far as one call may go. A whole
- * partition in which nothing has expired is counted without reading it.
+ * partition is counted without reading it, if it is known which of its keys have expired.
  *
  * @module
  */
@@ -89,7 +89,8 @@ class Counting {
     const { count } = primary.store.state;
     if (empty || count === 0) return { count: 0, next: undefined };
     if (start !== undefined || end !== undefined) return undefined;
-    if (!primary.nothingExpired(this.#call.ports.wallMs())) return undefined;
+    const expired = primary.expiredCount(this.#call.ports.wallMs());
+    if (expired === undefined) return undefined;
     // Lanes are counted in; they are few, and lie together. The page is of this very moment.
     const lanes = await this.#page(primary, undefined, {
       start: LANE_KEY_PREFIX,
@@ -97,7 +98,7 @@ class Counting {
     });
     if (lanes.next !== undefined) return undefined;
     const hidden = lanes.entries.filter((entry) => !isTombstone(entry)).length;
-    return { count: count - hidden, next: undefined };
+    return { count: count - hidden - expired, next: undefined };
   }
 
   async #fromRows(primary: Primary, from: string | undefined): Promise<Part> {

@@ -9,6 +9,8 @@ export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<
     prev: 0,
     learners: 0,
     entries: 0,
+    tombstones: 0,
+    tombstones_dropped: 0,
     in_flight: 0,
     waiting: 0,
     damaged: 0,
@@ -23,7 +25,11 @@ export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<
       counts.divergences += primary.divergences;
     } else if (replica.isInSync) counts.prev++;
     else if (config?.learners.includes(self)) counts.learners++;
-    if (replica.isMember) counts.entries += store.state.count;
+    if (replica.isMember) {
+      counts.entries += store.state.count;
+      counts.tombstones += store.state.tombstones ?? 0;
+    }
+    counts.tombstones_dropped += replica.tombstones.dropped;
     if (replica.damaged) counts.damaged++;
   }
   return counts;

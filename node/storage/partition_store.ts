@@ -17,9 +17,9 @@
  *
  * @module
  */
-import type { Entry } from "../../shared/base/entry.ts";
+import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { invariant, isDamage } from "../../shared/base/errors.ts";
-import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import { PARTITION_SHARE_MAX, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
 import type { StorageRow } from "./storage.ts";
 import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
 import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
@@ -36,6 +36,8 @@ import {
   rowsEnd,
   rowsFrom,
 } from "./record.ts";
+import { ExpiryIndex } from "./expiry_index.ts";
+import { TombstoneList } from "./tombstone_list.ts";
 import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
 import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
 
@@ -80,6 +82,10 @@ interface Counted {
 /** A partition's data. One store for each partition at a time. */
 export class PartitionStore {
   readonly partition: number;
+  /** Which of the keys expire next. */
+  readonly expiring: ExpiryIndex;
+  /** Those that were written since it was opened. */
+  readonly tombstones = new TombstoneList();
   readonly #queue: GroupCommit;
   readonly #state: PartitionState;
   readonly #member: QueueMember;
@@ -99,14 +105,17 @@ export class PartitionStore {
   /**
    * @param state as `openPartitionStores` found it, or, where it found nothing, `NO_STATE` itself
    * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
+   * @param expiringMax how many of the keys that expire next are known in memory
    */
   constructor(
     queue: GroupCommit,
     partition: number,
     state: Readonly<PartitionState>,
     onSynced: (lastSeq: number, term: number) => void,
+    expiringMax = PARTITION_SHARE_MAX,
   ) {
     this.partition = partition;
+    this.expiring = new ExpiryIndex(expiringMax, state.count === 0);
     this.#queue = queue;
     this.#state = { ...state };
     this.#tally = Tally.of(state);
@@ -200,6 +209,8 @@ export class PartitionStore {
     if (old !== undefined) this.#account(entry.key, old.flags, old.crc, -1);
     this.#account(entry.key, entry.flags, crc, 1);
     this.#put(key, value, entry.key, entry, crc);
+    this.expiring.note(entry.key, entry.expiresAtMs);
+    if (isTombstone(entry)) this.tombstones.note(entry.key, entry.seq);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
     return crc;
@@ -219,6 +230,7 @@ export class PartitionStore {
     if (old === undefined) return;
     this.#account(key, old.flags, old.crc, -1);
     this.#put(this.#rowKey(key), undefined, key, undefined, 0);
+    this.expiring.note(key, 0);
   }
 
   /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
@@ -336,6 +348,8 @@ export class PartitionStore {
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
     this.#tally = new Tally();
     this.#tally.copyTo(this.#state);
+    this.expiring.clear();
+    this.tombstones.clear();
     // First of all the state record says that the rest is void, so that nobody takes a part for
     // the whole. What is still under way goes to disk before that, and is deleted with the rest.
     this.#queue.touch(this.#member);

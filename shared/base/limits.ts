@@ -348,8 +348,26 @@ export const LANE_KEEP_MS = 900_000;
 export const LANE_MARK_MS = 60_000;
 /** Characters of a lane's name. */
 export const LANE_CHARACTERS_MAX = 64;
-/** A primary looks for expired entries of a partition at most so often. */
-export const EXPIRY_SWEEP_MS = 5_000;
+/**
+ * Of the keys that expire next, a node knows so many in memory (about 150 bytes and a key each): each
+ * partition its share, within these bounds.
+ */
+export const EXPIRY_INDEX_MAX = 262_144;
+/** What a partition gets of a bound of the whole node: its share, within these. */
+export const PARTITION_SHARE_MIN = 64;
+export const PARTITION_SHARE_MAX = 16_384;
+/** What has expired is deleted in turns, of so many keys for each millisecond since the last one began, ... */
+export const EXPIRED_PER_MS = 20;
+/** ... and no more than this; ... */
+export const EXPIRED_PER_TURN_MAX = 1_000;
+/** ... of one partition at most so many before the next has its turn. */
+export const EXPIRED_PER_PARTITION = 50;
+/** Besides, each write of a key that expires deletes so many that have: more than it adds. */
+export const EXPIRED_PER_WRITE = 2;
+/** While anything is due, the next turn comes after so long, so that others have theirs. */
+export const EXPIRED_PAUSE_MS = 10;
+/** A partition is gone through for keys that expire this long before the first that is not known does. */
+export const EXPIRY_LEAD_MS = 5_000;
 /**
  * The last moment at which a key can expire, the last date that JavaScript knows (year 275760); what is
  * later is then. Were it not bounded, a time from now could leave the whole numbers that copies accept.
@@ -379,8 +397,14 @@ export const BATCH_MARKS = 4_096;
 /** Full passes over a partition (suspects, scrub, clearing) take so much at a time. */
 export const PASS_PAGE_ROWS = 1_000;
 export const PASS_PAGE_BYTES = 1 * MIB;
-/** How long a tombstone is kept before a copy may drop it. */
+/** How long a tombstone is kept while a copy is away, ... */
 export const TOMBSTONE_KEEP_MS = 3_600_000;
+/** ... and while all are there and have it. */
+export const TOMBSTONE_SETTLE_MS = 10_000;
+/** Tombstones of a node (about 260 bytes each), of which each partition has its share: then the oldest go. */
+export const TOMBSTONES_MAX = 262_144;
+/** So many of a partition are dropped at a time. */
+export const TOMBSTONES_PER_TURN = 1_000;
 /** How long a node keeps the data of a partition that it does not hold any more. */
 export const SURPLUS_KEEP_MS = 60_000;
 
@@ -451,6 +475,15 @@ invariant(
   mapBytesMax(PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT) <= FRAME_BYTES_MAX,
   "a frame holds the map of as many partitions as there may be, with the usual copies",
 );
+invariant(
+  PARTITION_SHARE_MIN >= 4 && PARTITION_SHARE_MIN <= PARTITION_SHARE_MAX,
+  "a partition's share has bounds",
+);
+invariant(
+  TOMBSTONE_SETTLE_MS > 2 * (STATE_WRITE_DELAY_MS + NODE_TICK_MS),
+  "every copy's disk tells that a write is committed before its tombstone may go",
+);
+invariant(EXPIRED_PER_WRITE > 1, "expired keys are deleted faster than such keys are written");
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
 invariant(
   HEARD_INTERVALS_MAX * HEARTBEAT_INTERVAL_MS < FAILURE_TIMEOUT_MS,
@@ -561,4 +594,10 @@ invariant(
 export function mapBytesMax(partitionCount: number, replicationFactor: number): number {
   const partitionBytes = MAP_PARTITION_BYTES + 2 * replicationFactor * MAP_COPY_BYTES;
   return partitionCount * partitionBytes + NODES_MAX * MAP_NODE_BYTES;
+}
+
+/** What one of so many partitions gets of a bound of the whole node. */
+export function partitionShare(ofNode: number, partitions: number): number {
+  const share = Math.floor(ofNode / partitions);
+  return Math.min(Math.max(share, PARTITION_SHARE_MIN), PARTITION_SHARE_MAX);
 }

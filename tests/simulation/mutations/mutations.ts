@@ -178,6 +178,13 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "deletes",
   },
   {
+    name: "a tombstone is dropped and the horizon stays",
+    file: "node/replication/tombstone_keeper.ts",
+    edits: [["if (first.seq > horizon) ", "if (first.seq < horizon) "]],
+    seedsMax: 60,
+    storm: "deletes",
+  },
+  {
     name: "a copy that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
     edits: [["info.commit < horizon ||", "false ||"], [

@@ -361,6 +361,7 @@ export class ScenarioWorld {
       recentWritesMax: 16,
       inFlight: new ByteBudget(1 << 20),
       partitionCount: () => 1,
+      copies: () => Infinity,
       get minInSync() {
         return minInSync();
       },
@@ -372,6 +373,7 @@ export class ScenarioWorld {
       report: (report) => outbox.add(report),
       confirmReads: (partition) => confirmations.want(partition),
       committed: () => {},
+      expired: () => {},
       aligned: (node, entries, full) =>
         this.#say(`${id}: ${node} is level, sent ${full ? "everything, " : ""}${entries}`),
       retries: new Retries(NO_LOG, () => clock.monotonicMs()),
