@@ -2,7 +2,8 @@
  * The pages that list what a table in the code says do not drift from it. They are imported as text,
  * so that this test needs no permission.
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
+import foundBugs from "../../../docs/found-bugs.md" with { type: "text" };
 import library from "../../../docs/library.md" with { type: "text" };
 import operations from "../../../docs/operations.md" with { type: "text" };
 import reference from "../../../docs/operations-reference.md" with { type: "text" };
@@ -136,4 +137,13 @@ Deno.test("docs/redis.md: lists every command that Redis has, and every prefix o
     if (code === "unauthorized" || code === "forbidden") continue;
     assertEquals(prefixes.find(([name]) => name === code)?.[1], prefix, code);
   }
+});
+
+Deno.test("docs/found-bugs.md: names each bug once, on a line of the list", () => {
+  const [, ...bugs] = foundBugs.split(/\n\n(?=- )/);
+  assertEquals(bugs.length, 1, "one list, without a gap");
+  const lines = (bugs[0] ?? "").trimEnd().split("\n");
+  for (const line of lines) assertMatch(line, /^- \*\*[^*]+:\*\* .+ \*\*Now:\*\* .+\.$/);
+  const names = lines.map((line) => line.split(" **Now:**")[0]);
+  assertEquals(names.length, new Set(names).size);
 });
