@@ -5,8 +5,9 @@
  *
  * @module
  */
+import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
+import type { Seat } from "../shared/admission/seat.ts";
 import { Acceptor } from "../shared/server/acceptor.ts";
-import { ByteBudget } from "../shared/base/byte_budget.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Connection } from "../shared/wire/connection.ts";
@@ -15,7 +16,7 @@ import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { toErrorReply } from "../shared/wire/error_reply.ts";
 import { failureOf, KvError } from "../shared/base/errors.ts";
-import type { HttpServer } from "../shared/http/deno_http_server.ts";
+import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
@@ -23,7 +24,6 @@ import {
   CLOSE_LINGER_MS,
   COORDINATOR_TICK_MS,
   FORCE_WAIT_MS,
-  REQUEST_BYTES_MAX,
   STOP_GRACE_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
@@ -79,10 +79,9 @@ export interface CoordinatorOptions {
   readonly acceptEpoch?: number | undefined;
   readonly cacheEntries: number;
   /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
-  openHttp?(
-    tcpPort: number,
-    handle: (request: HttpRequest) => Promise<Response>,
-  ): HttpServer | undefined;
+  openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
+  /** Bounds on what comes from outside. Default: those of `limits.ts`. */
+  readonly admission?: AdmissionOptions | undefined;
   /** Which web pages may use it. Default: none. */
   readonly origins?: OriginRules | undefined;
   /** How nodes and clients find it that were told of none; by default they cannot. */
@@ -105,7 +104,6 @@ class Peer {
 }
 
 type ReplyTo = (reply: Reply) => void;
-type HttpRequest = globalThis.Request;
 
 /** A running coordinator. */
 export class Coordinator {
@@ -126,7 +124,7 @@ export class Coordinator {
   #closed = false;
   /** The last whole map as text: many sessions may be sent the same one. */
   #mapText: { map: ClusterMap; text: string } | undefined;
-  readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
+  readonly admission: Admission;
   readonly #door: HttpDoor;
   #http: HttpServer | undefined;
   #requests = 0;
@@ -168,14 +166,22 @@ export class Coordinator {
     const { clusterId } = cluster.stored.map.settings;
     this.#deps = deps;
     this.#log = deps.logger("coordinator");
+    this.admission = new Admission(
+      { clock: deps.clock, log: deps.logger("admission") },
+      options.admission,
+    );
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#door = new HttpDoor({ ...deps, log: deps.logger("http"), work: this.#gateway.work }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
       database: this.#gateway.database,
+      requests: this.admission.requests,
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
-    this.#acceptor = new Acceptor({ json: (stream) => this.#serve(stream) });
+    this.#acceptor = new Acceptor(
+      { json: (stream, seat) => this.#serve(stream, seat) },
+      this.admission,
+    );
     this.#membership = new Membership({
       ...cluster,
       effects: this.#effects(),
@@ -238,7 +244,7 @@ export class Coordinator {
       cluster_name: clusterName,
       replication_factor: replicationFactor,
       ...this.#membership.stats(),
-      connections: this.#acceptor.open,
+      ...this.admission.stats(),
       requests: this.#requests,
       cache: this.#gateway.stats(),
     };
@@ -271,7 +277,11 @@ export class Coordinator {
     const { clock, transport } = this.#deps;
     // The one that is more often in use first, so that the message is about that.
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
-    this.#http = options.openHttp?.(this.address.port, (request) => this.#door.handle(request));
+    this.#http = options.openHttp?.(
+      this.address.port,
+      (request, account) => this.#door.handle(request, account),
+      this.admission,
+    );
     this.#heartbeats = await HeartbeatListener.open(
       transport,
       heartbeats,
@@ -344,10 +354,13 @@ export class Coordinator {
     return `${JSON.stringify(rest).slice(0, -1)},"map":${this.#mapText.text}}`;
   }
 
-  #serve(stream: Stream): void {
+  #serve(stream: Stream, seat: Seat): void {
     const { work } = this.#gateway;
     const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
-      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onRequest: (request, reply, connection) => {
+        if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
+        else this.#onRequest(request, reply);
+      },
       onOther: (message, connection) => {
         this.#onOther(message, connection);
         // A node's session: it has no request that somebody would miss the answer of.
@@ -361,11 +374,14 @@ export class Coordinator {
         this.#connections.delete(session);
         if (!this.#closed) this.#membership.sessionClosed(session, this.#now());
       },
-    }, { budget: this.#budget });
+    }, { budget: this.admission.requests, seat });
     this.#draining.add(server);
   }
 
-  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
+  #onRequest(
+    request: Exclude<Request, Message<"hello">>,
+    reply: ReplyTo,
+  ): void {
     this.#requests++;
     switch (request.req_type) {
       case "scan_partition":
@@ -391,8 +407,6 @@ export class Coordinator {
         return this.#gateway.executeBatch(request, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
-      case "hello":
-        return this.#onHello(request, reply, connection);
       case "get_map":
         return reply({ req_type: "map", map: this.#publishedMap(request.req_type) });
       case "list_nodes": {
@@ -416,7 +430,13 @@ export class Coordinator {
     throw new KvError("unavailable", `${what}: the cluster's map is not on disk yet`);
   }
 
-  #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
+  #onHello(
+    hello: Message<"hello">,
+    reply: ReplyTo,
+    connection: Connection,
+    seat: Seat,
+  ): void {
+    this.#requests++;
     if (hello.protocol !== PROTOCOL_VERSION) {
       throw new KvError(
         "wrong_version",
@@ -434,6 +454,9 @@ export class Coordinator {
           `${hello.cluster_id}; name its coordinator, or use another data folder`,
       );
     }
+    // So that no number of clients keeps a node from its session.
+    const full = hello.role === "node" ? seat.becomePeer(`node ${hello.node}`) : undefined;
+    if (full !== undefined) throw full;
     connection.peer = new Peer(hello);
     reply({ req_type: "ack", message: "hello" });
   }

@@ -6,6 +6,7 @@
  */
 import { SystemClock } from "../shared/platform/clock.ts";
 import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
+import { countFreeDescriptors } from "../shared/platform/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno_transport.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError } from "../shared/base/errors.ts";
@@ -47,7 +48,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     const coordinator = await Coordinator.start({
       clock: new SystemClock(),
       random: new SystemRandom(),
-      transport: new DenoTransport(),
+      transport: new DenoTransport(logger("transport")),
       store: new FileDocumentStore(`${config.data}/${MAP_FILE}`),
       logger,
     }, {
@@ -58,12 +59,15 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       expectNodes: config.expectNodes,
       acceptEpoch: config.acceptEpoch,
       cacheEntries: config.cacheEntries,
-      openHttp: (tcpPort, handle) => {
+      openHttp: (tcpPort, handle, admission) => {
         // The default port is the one that people look for: another one is no help.
         const found = httpAddresses(config, tcpPort, 0);
-        return found.length === 0 ? undefined : listenHttp(found, handle);
+        return found.length === 0
+          ? undefined
+          : listenHttp(found, handle, admission, logger("http"));
       },
       origins: originRules(config),
+      admission: { freeDescriptors: countFreeDescriptors },
       discovery: discoveryOf(config),
     });
     started = true;

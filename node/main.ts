@@ -8,6 +8,7 @@ import { type Clock, SystemClock } from "../shared/platform/clock.ts";
 import type { Source } from "../shared/program/config.ts";
 import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
 import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
+import { countFreeDescriptors } from "../shared/platform/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno_transport.ts";
 import { discover } from "../shared/discovery/discovery.ts";
 import { readTextFileIfThere } from "../shared/platform/file_text.ts";
@@ -32,7 +33,7 @@ async function main(run: NodeRun): Promise<void> {
   const deps = {
     clock: new SystemClock(),
     random: new SystemRandom(),
-    transport: new DenoTransport(),
+    transport: new DenoTransport(logger("transport")),
     logger,
   };
   const told = untilTold(config.endWithInput);
@@ -62,11 +63,14 @@ async function main(run: NodeRun): Promise<void> {
       cacheBytes: config.cacheBytes,
       zone: config.zone,
       weight: config.weight,
-      openHttp: (tcpPort, handle) => {
+      openHttp: (tcpPort, handle, admission) => {
         const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
-        return found.length === 0 ? undefined : listenHttp(found, handle);
+        return found.length === 0
+          ? undefined
+          : listenHttp(found, handle, admission, logger("http"));
       },
       origins: originRules(config),
+      admission: { freeDescriptors: countFreeDescriptors },
       limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
       cluster: clusterOf(run, deps),
     });

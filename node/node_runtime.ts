@@ -12,7 +12,8 @@ import { failureOf, isDamage, KvError, messageOf } from "../shared/base/errors.t
 import { STOP_GRACE_MS } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
-import type { HttpServer } from "../shared/http/deno_http_server.ts";
+import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
+import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpDoor } from "../shared/http/door.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { problemResponse } from "../shared/http/protocol/problem.ts";
@@ -84,10 +85,9 @@ export interface NodeRuntimeOptions {
   readonly weight: number;
   readonly limits?: RequestLimits | undefined;
   /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
-  openHttp?(
-    tcpPort: number,
-    handle: (request: Request) => Promise<Response>,
-  ): HttpServer | undefined;
+  openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
+  /** Bounds on what comes from outside. Default: those of `limits.ts`. */
+  readonly admission?: AdmissionOptions | undefined;
   /** Which web pages may use it. Default: none. */
   readonly origins?: OriginRules | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
@@ -104,6 +104,7 @@ export class NodeRuntime {
   readonly httpPort: number;
   readonly node: Node;
   readonly server: NodeServer;
+  readonly admission: Admission;
   /**
    * Settles when the node cannot go on: another run of it is newer, its cluster is another one; or, with
    * `corrupt`, its database has to be repaired, which the next start with the same folder does.
@@ -133,17 +134,26 @@ export class NodeRuntime {
    */
   static async start(deps: NodeRuntimeDeps, options: NodeRuntimeOptions): Promise<NodeRuntime> {
     // The port is taken first, since the folder may be named after it. Who connects meanwhile waits.
+    const admission = new Admission(
+      { clock: deps.clock, log: deps.logger("admission") },
+      options.admission,
+    );
     const early: Stream[] = [];
     let accept = (stream: Stream): void => {
-      early.push(stream);
+      if (early.length < admission.clientsMax) early.push(stream);
+      else stream.close();
     };
     const listener = await listenOnFirstFree(deps, options.listen, (stream) => accept(stream));
     let folder: NodeFolder | undefined;
     let http: HttpServer | undefined;
-    let handle = (_request: Request): Promise<Response> =>
+    let handle: HandleHttp = () =>
       Promise.resolve(problemResponse(new KvError("unavailable", "this node is starting")));
     try {
-      http = options.openHttp?.(listener.address.port, (request) => handle(request));
+      http = options.openHttp?.(
+        listener.address.port,
+        (request, account) => handle(request, account),
+        admission,
+      );
       folder = await options.openFolder(listener.address.port);
       const { cluster } = options;
       const standalone = "standalone" in cluster;
@@ -196,8 +206,8 @@ export class NodeRuntime {
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
         },
       );
-      const runtime = new NodeRuntime(deps, options, { listener, http }, folder, node);
-      handle = (request) => runtime.#door.handle(request);
+      const runtime = new NodeRuntime(deps, options, { listener, http, admission }, folder, node);
+      handle = (request, account) => runtime.#door.handle(request, account);
       accept = (stream) => runtime.server.accept(stream);
       for (const stream of early.splice(0)) accept(stream);
       runtime.#begin(options);
@@ -214,10 +224,15 @@ export class NodeRuntime {
   private constructor(
     deps: NodeRuntimeDeps,
     options: NodeRuntimeOptions,
-    { listener, http }: { listener: Listener; http: HttpServer | undefined },
+    { listener, http, admission }: {
+      listener: Listener;
+      http: HttpServer | undefined;
+      admission: Admission;
+    },
     folder: NodeFolder,
     node: Node,
   ) {
+    this.admission = admission;
     this.#deps = deps;
     this.#log = deps.logger("node");
     this.#listener = listener;
@@ -243,8 +258,9 @@ export class NodeRuntime {
       limits: options.limits,
       memory: options.memory,
       address: () => this.address,
+      admission,
     });
-    this.#door = this.#makeDoor(options);
+    this.#door = this.#makeDoor(options, admission);
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
     if ("standalone" in options.cluster) return;
@@ -392,13 +408,14 @@ export class NodeRuntime {
     this.#router.adopt(map);
   }
 
-  #makeDoor(options: NodeRuntimeOptions): HttpDoor {
+  #makeDoor(options: NodeRuntimeOptions, admission: Admission): HttpDoor {
     const { clock, random, logger } = this.#deps;
     const limits = options.limits ?? DEFAULT_LIMITS;
     return new HttpDoor({ clock, random, log: logger("http"), work: this.node.work }, {
       limits,
       health: () => this.node.health(this.up, this.#session?.refusal),
       database: this.server.database,
+      requests: admission.requests,
     }, options.origins ?? NO_ORIGINS);
   }
 

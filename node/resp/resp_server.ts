@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { Seat } from "../../shared/admission/seat.ts";
+import type { KvError } from "../../shared/base/errors.ts";
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import { ByteSlab } from "../storage/byte_slab.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
@@ -99,11 +101,16 @@ export class RespServer implements SessionServer {
   }
 
   /** Takes a stream over. */
-  accept(stream: Stream): void {
+  accept(stream: Stream, seat: Seat): void {
     const id = ++this.connections;
-    const session = new RespSession(this, stream, id);
+    const session = new RespSession(this, stream, id, seat);
     this.sessions.set(id, session);
     this.#draining?.add(session);
+  }
+
+  /** What the client of a connection is told that admission control ends. */
+  refusal({ code, message }: KvError): string {
+    return `-TRYAGAIN ${code} ${message}\r\n`;
   }
 
   counted(): void {

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { Seat } from "../../shared/admission/seat.ts";
 import { invariant } from "../../shared/base/errors.ts";
 import {
   REPLY_BYTES_MAX,
@@ -46,9 +47,6 @@ import { StreamGuard } from "./protocol/stream_guard.ts";
 import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
 import { RespWriter } from "./protocol/writer.ts";
 
-/** So much a connection may hold back without its being counted. */
-const FREE_BYTES = 65_536;
-
 /** What sessions share (`resp_server.ts`). */
 export interface SessionServer extends CommandServer {
   readonly table: CommandTable;
@@ -83,6 +81,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   repliesSwitchedOn = false;
   readonly transaction: Transaction;
   readonly out: RespWriter;
+  readonly #seat: Seat;
   readonly #parser: RespParser;
   readonly #queue: ReplyQueue;
   readonly #guard: StreamGuard;
@@ -110,8 +109,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   #replyBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
-  constructor(server: SessionServer, stream: Stream, id: number) {
+  constructor(server: SessionServer, stream: Stream, id: number, seat: Seat) {
     this.id = id;
+    this.#seat = seat;
     this.server = server;
     this.stream = stream;
     this.out = new RespWriter(server.slab);
@@ -269,10 +269,10 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#account();
   }
 
-  /** What a command in the making and a transaction hold back counts as well, where it is much. */
+  /** What a command in the making and a transaction hold back counts as well. */
   #account(): void {
-    const held = this.#parser.keptBytes + this.transaction.bytes;
-    const wanted = held > FREE_BYTES && !this.#closed ? held : 0;
+    this.#seat.hold("input", this.#parser.keptBytes);
+    const wanted = this.#closed ? 0 : this.transaction.bytes;
     const { budget } = this.server;
     if (wanted === this.#heldBytes) return;
     budget.give(this.#heldBytes);
@@ -298,6 +298,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       const args = parser.next();
       if (args === undefined) break;
       this.#endedCommand = true;
+      if (this.#seat.standing === "newcomer" && !this.#speak()) break;
       this.#run(args);
       if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
     }
@@ -320,6 +321,15 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   #isIdle(): boolean {
     return this.outstanding === 0 && !this.#parser.hasPart && !this.transaction.open &&
       !this.#mustWait();
+  }
+
+  /** The first command takes a place. @returns false if there is none, and all is over */
+  #speak(): boolean {
+    const refusal = this.#seat.speak();
+    if (refusal === undefined) return !this.#seat.ended;
+    this.#ending = true;
+    this.out.error(`TRYAGAIN ${refusal.code} ${refusal.message}`);
+    return false;
   }
 
   #mustWait(): boolean {

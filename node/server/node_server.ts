@@ -10,20 +10,17 @@
  *
  * @module
  */
+import type { Admission } from "../../shared/admission/admission.ts";
+import type { Seat } from "../../shared/admission/seat.ts";
 import { Acceptor } from "../../shared/server/acceptor.ts";
 import { executeBatch } from "../../shared/server/batch.ts";
-import { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Connection } from "../../shared/wire/connection.ts";
 import { locateKey, nodeListings } from "../../shared/cluster/directory.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import {
-  CLOSE_LINGER_MS,
-  REQUEST_BYTES_MAX,
-  REQUEST_TIMEOUT_MS,
-} from "../../shared/base/limits.ts";
+import { CLOSE_LINGER_MS, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import {
   type KeyRequest,
@@ -76,8 +73,8 @@ export interface NodeServerOptions {
   readonly memory?: boolean;
   /** Where it listens. */
   address?(): Address | undefined;
-  /** Default `CONNECTIONS_MAX`. */
-  readonly connectionsMax?: number;
+  /** What everything from outside is bounded by. */
+  readonly admission: Admission;
 }
 
 /** Who is at the other end, as its `hello` said. */
@@ -102,7 +99,6 @@ export class NodeServer {
   readonly #acceptor: Acceptor;
   readonly #resp: RespServer;
   readonly #draining: Draining;
-  readonly #budget = new ByteBudget(REQUEST_BYTES_MAX);
   readonly #counts = { requests: 0, forwarded: 0 };
 
   /** @param given `work` gives heavy work its turns; the process has one; default: one of its own */
@@ -125,22 +121,23 @@ export class NodeServer {
     this.#resp = new RespServer({
       ...deps,
       database: this.database,
-      budget: this.#budget,
+      budget: options.admission.requests,
       limits: options.limits,
       draining: this.#draining,
       node: {
         nodeId: options.node.nodeId,
         persistent: options.memory !== true,
         address: () => options.address?.(),
+        clientsMax: () => options.admission.clientsMax,
         stats: () => this.#stats(),
       },
     });
     this.#acceptor = new Acceptor(
       {
-        json: (stream) => this.#serve(stream),
-        other: (stream) => this.#resp.accept(stream),
+        json: (stream, seat) => this.#serve(stream, seat),
+        other: this.#resp,
       },
-      options.connectionsMax,
+      options.admission,
     );
   }
 
@@ -176,9 +173,12 @@ export class NodeServer {
     await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
   }
 
-  #serve(stream: Stream): void {
+  #serve(stream: Stream, seat: Seat): void {
     const server = new RequestServer(stream, this.#deps, {
-      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onRequest: (request, reply, connection) => {
+        if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
+        else this.#onRequest(request, reply, connection);
+      },
       onOther: (message, connection) => {
         this.#onOther(message, connection);
         // A peer's stream of writes: it has no request that somebody would miss the answer of.
@@ -191,11 +191,15 @@ export class NodeServer {
           this.#node.onPeerConnectionClosed(connection);
         }
       },
-    }, { budget: this.#budget });
+    }, { budget: this.#options.admission.requests, seat });
     this.#draining.add(server);
   }
 
-  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
+  #onRequest(
+    request: Exclude<Request, Message<"hello">>,
+    reply: ReplyTo,
+    connection: Connection,
+  ): void {
     this.#counts.requests++;
     switch (request.req_type) {
       case "watch_get":
@@ -225,8 +229,6 @@ export class NodeServer {
         }, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
-      case "hello":
-        return this.#onHello(request, reply, connection);
       case "get_map":
         return reply({ req_type: "map", map: this.#map(request.req_type) });
       case "list_nodes":
@@ -304,9 +306,15 @@ export class NodeServer {
     );
   }
 
-  #onHello(hello: Message<"hello">, reply: ReplyTo, connection: Connection): void {
+  #onHello(
+    hello: Message<"hello">,
+    reply: ReplyTo,
+    connection: Connection,
+    seat: Seat,
+  ): void {
+    this.#counts.requests++;
     const refusal = connection.peer === undefined
-      ? this.#whyRefused(hello)
+      ? this.#whyRefused(hello) ?? this.#seatPeer(hello, seat)
       : new KvError("bad_request", "hello: said already on this connection");
     if (refusal !== undefined) {
       reply(toErrorReply(refusal));
@@ -316,6 +324,14 @@ export class NodeServer {
     }
     connection.peer = new Peer(hello);
     reply({ req_type: "ack", message: "hello" });
+  }
+
+  /** A node that the map names, and the coordinator's gateway, have places of their own. */
+  #seatPeer({ role, node }: Message<"hello">, seat: Seat): KvError | undefined {
+    if (role === "gateway") return seat.becomePeer("the coordinator");
+    const map = this.#node.map();
+    if (role !== "node" || map === undefined || findNode(map, node) === undefined) return undefined;
+    return seat.becomePeer(`node ${node}`);
   }
 
   #whyRefused(hello: Message<"hello">): KvError | undefined {
@@ -388,7 +404,7 @@ export class NodeServer {
   #stats(): Record<string, unknown> {
     return {
       ...this.#node.stats(),
-      connections: this.#acceptor.open,
+      ...this.#options.admission.stats(),
       requests: this.#counts.requests,
       forwarded: this.#counts.forwarded,
       watched_keys: this.watchers.size,

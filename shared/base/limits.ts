@@ -34,8 +34,51 @@ export const WORK_SLICE_STEPS = 256;
 /** A reply that is longer takes a turn of its own, and so do the next requests of its connection. */
 export const LONG_REPLY_BYTES = 64 * KIB;
 
-/** Connections. */
+/**
+ * What comes from outside, over all doors of a process together; enforced by `shared/admission/`. A
+ * connection is a newcomer until its first complete message, then a client or a peer (a node, the
+ * coordinator).
+ *
+ * descriptors that are free at the start = FILE_DESCRIPTORS + peers' share + clients
+ *   peers' share = a quarter of what files leave, within PEER_DESCRIPTORS_MIN and _MAX; half of it for
+ *                  the connections of peers, half for those that this process opens to them
+ *   clients      = the rest, at most CONNECTIONS_MAX (with 235 free descriptors: 129)
+ * connections    <= clients + peers' half; newcomers use what is free of both, and make room
+ *
+ * memory of what is not complete, under way or not sent
+ *   <= UNFINISHED_BYTES_MAX + REQUEST_BYTES_MAX + QUEUED_BYTES_MAX, for newcomers, clients and peers
+ *   each; of one connection
+ *   <= one frame (FRAME_BYTES_MAX) or command (RESP_COMMAND_BYTES_MAX) + REQUEST_BYTES_PER_CONNECTION_MAX
+ *   + REPLY_BYTES_MAX
+ * requests under way <= REQUEST_BYTES_MAX / REQUEST_OVERHEAD_BYTES; of one connection
+ *   <= REQUESTS_PER_CONNECTION_MAX, RESP_PENDING_MAX, or one of HTTP/1.1
+ * depth          <= JSON_DEPTH_MAX
+ */
 export const CONNECTIONS_MAX = 10_000;
+/** Kept for the database's files (LevelDB maps tables and keeps few open), sockets, and what else is opened. */
+export const FILE_DESCRIPTORS = 64;
+/** Kept for peers, of what files leave: two each way for a node, and a few while they reconnect. */
+export const PEER_DESCRIPTORS_PART = 0.25;
+export const PEER_DESCRIPTORS_MIN = 16;
+export const PEER_DESCRIPTORS_MAX = 512;
+/** One peer's connections to a process. */
+export const CONNECTIONS_PER_PEER_MAX = 8;
+/** Descriptors that are counted at a time: 25 ms. */
+export const DESCRIPTORS_COUNTED = 2_048;
+/** Messages that have begun, in bytes. What has not yet said a word shares the least. */
+export const UNFINISHED_BYTES_MAX = { newcomer: 64 * MIB, client: 128 * MIB, peer: 128 * MIB };
+/** Replies that were written and have not left. Answers to newcomers are refusals. */
+export const QUEUED_BYTES_MAX = { newcomer: 16 * MIB, client: 512 * MIB, peer: 512 * MIB };
+/** A connection's first byte must come within so long, ... */
+export const FIRST_BYTE_TIMEOUT_MS = 30_000;
+/** ... and its first complete message within so long. */
+export const FIRST_MESSAGE_TIMEOUT_MS = 60_000;
+/** How often those deadlines are looked at. */
+export const ADMISSION_SWEEP_MS = 5_000;
+/** Refusals, and connections that cannot be accepted, are logged once in so long. */
+export const ADMISSION_LOG_MS = 10_000;
+/** After an accept that failed for want of descriptors or memory. */
+export const ACCEPT_PAUSE_MS = 50;
 /** Requests of one connection that have been read and not been answered; beyond it reading pauses. */
 export const REQUESTS_PER_CONNECTION_MAX = 4_096;
 /** Bytes of such requests; beyond it reading pauses, ... */
@@ -48,12 +91,10 @@ export const REQUEST_OVERHEAD_BYTES = 512;
 export const HTTP_PORT_OFFSET = 1_000;
 /** Longest address of a request: a prefix, a start, an end and a cursor, all percent-encoded. */
 export const HTTP_TARGET_CHARACTERS_MAX = 16 * KIB;
-/** Requests that are under way; beyond it one is refused as `overloaded`. */
-export const HTTP_REQUESTS_MAX = 4_096;
-/** Bodies of all requests that are being read or carried out; beyond it likewise. */
-export const HTTP_BODY_BYTES_MAX = 256 * MIB;
 /** A body must be there after so long. */
 export const HTTP_BODY_TIMEOUT_MS = 30_000;
+/** A response of more than so many bytes goes out in pieces, and counts until it is sent. */
+export const HTTP_RESPONSE_COUNTED_BYTES = 64 * KIB;
 /** Keys of a page of a listing, by default and at most. */
 export const HTTP_PAGE_KEYS_DEFAULT = 100;
 export const HTTP_PAGE_KEYS_MAX = 1_000;
@@ -484,6 +525,22 @@ invariant(
   "every copy's disk tells that a write is committed before its tombstone may go",
 );
 invariant(EXPIRED_PER_WRITE > 1, "expired keys are deleted faster than such keys are written");
+invariant(
+  FIRST_MESSAGE_TIMEOUT_MS >= FIRST_BYTE_TIMEOUT_MS + FRAME_TIMEOUT_MS,
+  "a first message has as much time as any other",
+);
+invariant(
+  Math.min(...Object.values(UNFINISHED_BYTES_MAX)) >= RESP_COMMAND_BYTES_MAX,
+  "one connection may send the longest command, first of all",
+);
+invariant(
+  Math.min(QUEUED_BYTES_MAX.client, QUEUED_BYTES_MAX.peer) >= REPLY_BYTES_MAX + FRAME_BYTES_MAX,
+  "one connection is cut off before all are",
+);
+invariant(
+  DESCRIPTORS_COUNTED > 2 * (FILE_DESCRIPTORS + PEER_DESCRIPTORS_MAX),
+  "a count finds places beyond those that are kept",
+);
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
 invariant(
   HEARD_INTERVALS_MAX * HEARTBEAT_INTERVAL_MS < FAILURE_TIMEOUT_MS,

@@ -1,13 +1,28 @@
 /**
- * The HTTP door on a real port.
+ * The HTTP door on a real port. Connections are accepted here and not by `Deno.serve`: that knows no
+ * bound on them, and ends for good at the first one for which there is no descriptor. The platform
+ * then speaks HTTP on each (see docs/decisions/0008-http-connections.md).
  *
- * Invariant: after `close` nothing listens, and no answer leaves that was not under way to its client.
+ * Invariants: each connection has a seat of admission control for as long as it is open; after `close`
+ * nothing listens, and no answer leaves that was not under way to its client.
  *
  * @module
  */
+import type { Admission } from "../admission/admission.ts";
+import { Seat } from "../admission/seat.ts";
 import { KvError } from "../base/errors.ts";
-import { HTTP_QUIET_MS, RETIRE_MS } from "../base/limits.ts";
+import {
+  CLOSE_LINGER_MS,
+  HTTP_QUIET_MS,
+  HTTP_RESPONSE_COUNTED_BYTES,
+  RETIRE_MS,
+  WRITE_JOIN_BYTES,
+  WRITE_STALL_TIMEOUT_MS,
+} from "../base/limits.ts";
+import { acceptAll } from "../platform/deno_accept.ts";
+import type { Logger } from "../platform/logger.ts";
 import type { Address } from "../platform/transport.ts";
+import type { BodyAccount } from "./protocol/body.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 
 /** A server that listens. */
@@ -20,34 +35,74 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** Answers a request, whose body counts on an account. */
+export type HandleHttp = (request: Request, account?: BodyAccount) => Promise<Response>;
+
 /** How to listen: at the first address that is free. */
 export type ListenHttp = (
   addresses: readonly Address[],
-  handle: (request: Request) => Promise<Response>,
+  handle: HandleHttp,
+  admission: Admission,
+  log?: Logger,
 ) => HttpServer;
 
 const STOPPING = new HttpProblem(503, "unavailable", "this process is stopping; ask another one", {
   headers: { connection: "close" },
 });
 
-/** @throws {KvError} `address_in_use` where none is free */
-export const listenHttp: ListenHttp = (addresses, handle) => {
-  let inUse: KvError | undefined;
-  for (const address of addresses) {
+/** HTTP of the platform on one connection, which it owns from then on. */
+interface PlatformServer {
+  readonly finished: Promise<void>;
+  shutdown(): Promise<void>;
+  unref(): void;
+}
+
+type ServeConnection = (
+  connection: Deno.Conn,
+  signal: BreakOff,
+  handler: (request: Request) => Promise<Response>,
+  onError: (error: unknown) => Response,
+  onListen: () => void,
+) => PlatformServer;
+
+/**
+ * What the platform takes for an abort signal: it asks it for nothing but to be told. It throws if the
+ * connection has ended meanwhile, which a real signal would report as an error that nobody can catch.
+ */
+class BreakOff {
+  #callback = () => {};
+
+  addEventListener(_type: "abort", callback: () => void): void {
+    this.#callback = callback;
+  }
+
+  now(): void {
     try {
-      return listen(address, handle);
+      this.#callback();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+}
+
+/** @throws {KvError} `address_in_use` where none is free; `bad_config` */
+export const listenHttp: ListenHttp = (addresses, handle, admission, log) => {
+  const serve = platformServe();
+  let inUse: KvError | undefined;
+  for (const { host, port } of addresses) {
+    try {
+      const listener = Deno.listen({ hostname: host.replace(/^\[|\]$/g, ""), port });
+      return new Door(listener, host, { serve, handle, admission, log });
     } catch (cause) {
       if (!(cause instanceof Deno.errors.AddrInUse)) {
         const why = cause instanceof Error ? cause.message : String(cause);
-        throw new KvError(
-          "bad_config",
-          `cannot listen for HTTP on ${address.host}:${address.port}: ${why}`,
-          { cause },
-        );
+        throw new KvError("bad_config", `cannot listen for HTTP on ${host}:${port}: ${why}`, {
+          cause,
+        });
       }
       inUse = new KvError(
         "address_in_use",
-        `HTTP: another process listens on ${address.host}:${address.port}; name another ` +
+        `HTTP: another process listens on ${host}:${port}; name another ` +
           "--http-port, or 0 for any that is free, or off",
         { cause },
       );
@@ -56,76 +111,256 @@ export const listenHttp: ListenHttp = (addresses, handle) => {
   throw inUse ?? new KvError("bad_config", "no address to listen on for HTTP was given");
 };
 
-function listen(
-  { host, port }: Address,
-  handle: (request: Request) => Promise<Response>,
-): HttpServer {
-  const abort = new AbortController();
-  let underWay = 0;
-  let retiring = false;
-  let stopping = false;
-  let onIdle = () => {};
+/** The platform has it for its own servers, and no public name for it. */
+function platformServe(): ServeConnection {
+  const { internal } = Deno as unknown as { internal: symbol };
+  const internals = (Deno as unknown as Record<symbol, Record<string, unknown> | undefined>)[
+    internal
+  ];
+  const serve = internals?.serveHttpOnConnection;
+  if (typeof serve === "function") return serve as ServeConnection;
+  throw new KvError(
+    "bad_config",
+    `HTTP: this version of Deno (${Deno.version.deno}) cannot serve HTTP on a connection that was ` +
+      "accepted by itself; use Deno 2.9, or --http-port off",
+  );
+}
+
+interface DoorDeps {
+  readonly serve: ServeConnection;
+  readonly handle: HandleHttp;
+  readonly admission: Admission;
+  readonly log: Logger | undefined;
+}
+
+/** A listener and its connections. */
+class Door implements HttpServer {
+  readonly address: Address;
+  readonly deps: DoorDeps;
+  readonly connections = new Set<HttpConnection>();
+  readonly #listener: Deno.TcpListener;
+  readonly #state = { closed: false };
+  #retiring = false;
+  #underWay = 0;
+  #onIdle = () => {};
   /** When the last request came; undefined before the first. */
-  let askedMs: number | undefined;
-  const server = Deno.serve({
-    hostname: host.replace(/^\[|\]$/g, ""),
-    port,
-    signal: abort.signal,
-    onListen: () => {},
-  }, async (request) => {
-    askedMs = performance.now();
-    if (stopping) return problemResponse(STOPPING);
-    underWay++;
+  #askedMs: number | undefined;
+
+  constructor(listener: Deno.TcpListener, host: string, deps: DoorDeps) {
+    this.#listener = listener;
+    this.deps = deps;
+    this.address = { host, port: listener.addr.port };
+    void acceptAll(listener, this.#state, (conn) => void new HttpConnection(this, conn), deps.log);
+  }
+
+  get stopping(): boolean {
+    return this.#state.closed;
+  }
+
+  get retiring(): boolean {
+    return this.#retiring;
+  }
+
+  retire(): void {
+    this.#retiring = true;
+  }
+
+  /** A request has come. */
+  asked(): void {
+    this.#askedMs = performance.now();
+  }
+
+  /** A request has begun, or ended. */
+  count(change: 1 | -1): void {
+    this.#underWay += change;
+    if (this.#underWay === 0) this.#onIdle();
+  }
+
+  async close(graceMs: number): Promise<void> {
+    if (this.#state.closed) return;
+    this.#state.closed = true;
+    this.#listener.close();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
     try {
-      const response = await handle(request);
-      if (retiring) response.headers.set("connection", "close");
-      return response;
+      await this.#untilQuiet();
+      // The platform's own shutdown breaks off bodies that are still being read, too.
+      if (this.#underWay > 0) {
+        const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
+        await Promise.race([idle, late]);
+      }
+      // What is under way now is late. Of the others it waits for what is on its way to clients, and for
+      // the rest of bodies that nobody reads.
+      const ended = Promise.all([...this.connections].map((connection) => connection.close()));
+      await Promise.race([ended, late]);
+      // They cannot be broken off any more, and end with the process.
+      for (const connection of this.connections) connection.unref();
     } finally {
-      underWay--;
-      if (underWay === 0) onIdle();
+      clearTimeout(timer);
     }
-  });
+  }
+
   /**
    * The platform's shutdown closes a connection on which a request is on its way, and its client cannot
    * tell whether it was read. So clients are sent elsewhere first, until none of them comes any more.
    */
-  const untilQuiet = async () => {
+  async #untilQuiet(): Promise<void> {
     const endMs = performance.now() + RETIRE_MS;
-    while (askedMs !== undefined) {
+    while (this.#askedMs !== undefined) {
       const nowMs = performance.now();
-      const waitMs = Math.min(askedMs + HTTP_QUIET_MS, endMs) - nowMs;
+      const waitMs = Math.min(this.#askedMs + HTTP_QUIET_MS, endMs) - nowMs;
       if (waitMs <= 0) return;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
-  };
-  return {
-    address: { host, port: server.addr.port },
-    retire() {
-      retiring = true;
-    },
-    async close(graceMs) {
-      stopping = true;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
-      try {
-        await untilQuiet();
-        // It breaks off bodies that are still being read, too.
-        if (underWay > 0) {
-          const idle = new Promise<void>((resolve) => onIdle = resolve);
-          await Promise.race([idle, late, server.finished]);
-        }
-        if (underWay > 0) {
-          // Not once the shutdown below has begun: the platform has nothing left to break off then, and
-          // says so by an error that nobody can catch.
-          abort.abort();
-        } else {
-          // It waits for what is on its way to clients, and for the rest of bodies that nobody reads.
-          await Promise.race([server.shutdown(), late]);
-        }
-        server.unref();
-      } finally {
-        clearTimeout(timer);
+  }
+}
+
+/** One connection, which the platform serves. */
+class HttpConnection implements BodyAccount {
+  onRefused: ((error: KvError) => void) | undefined;
+  readonly #door: Door;
+  readonly #breakOff = new BreakOff();
+  readonly #seat: Seat | undefined;
+  readonly #server: PlatformServer;
+  #bodyBytes = 0;
+  #responseBytes = 0;
+  #underWay = 0;
+  #ended = false;
+  readonly #ending: Promise<void>;
+  #lingering: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(door: Door, connection: Deno.TcpConn) {
+    this.#door = door;
+    const seat = door.deps.admission.enter({ end: (reason) => this.#onEvicted(reason) });
+    if (seat instanceof Seat) this.#seat = seat;
+    try {
+      connection.setNoDelay(true);
+    } catch {
+      // It has broken already; the platform finds that out.
+    }
+    this.#server = door.deps.serve(
+      connection,
+      this.#breakOff,
+      (request) => this.#handle(request),
+      () => problemResponse(new KvError("internal", "the response could not be made")),
+      () => {},
+    );
+    door.connections.add(this);
+    const onEnd = () => {
+      this.#ended = true;
+      clearTimeout(this.#lingering);
+      this.#seat?.leave();
+      door.connections.delete(this);
+    };
+    // A connection that breaks, or that speaks no HTTP, concerns nobody else.
+    this.#ending = this.#server.finished.then(onEnd, async () => {
+      onEnd();
+      // Otherwise the platform keeps what it knows of a connection that broke.
+      await this.#server.shutdown().catch(() => {});
+    });
+    if (!(seat instanceof Seat)) this.breakOff();
+  }
+
+  /** Bytes of bodies that are being read. */
+  add(bytes: number): void {
+    this.#bodyBytes += bytes;
+    this.#seat?.hold("input", this.#bodyBytes);
+  }
+
+  /** Ends it at once. */
+  breakOff(): void {
+    if (!this.#ended) this.#breakOff.now();
+  }
+
+  unref(): void {
+    this.#server.unref();
+  }
+
+  /** Ends it: at once if something is under way, and else once its client has what was sent. */
+  async close(): Promise<void> {
+    if (this.#underWay > 0) this.breakOff();
+    else if (!this.#ended) void this.#server.shutdown();
+    await this.#ending;
+  }
+
+  /** By admission control. */
+  #onEvicted(reason: KvError): void {
+    // Who sends a body hears why; nobody else waits for an answer of ours, or takes one.
+    if (this.onRefused !== undefined) this.onRefused(reason);
+    else this.breakOff();
+  }
+
+  async #handle(request: Request): Promise<Response> {
+    const seat = this.#seat;
+    this.#door.asked();
+    const refusal = this.#door.stopping ? STOPPING : seat?.speak();
+    if (refusal !== undefined) {
+      // The platform does not close it by what the response says.
+      if (refusal !== STOPPING) {
+        this.#lingering ??= setTimeout(() => this.breakOff(), CLOSE_LINGER_MS);
       }
-    },
-  };
+      return refused(refusal);
+    }
+    seat?.idle(false);
+    this.#underWay++;
+    this.#door.count(1);
+    try {
+      const response = await this.#door.deps.handle(request, this);
+      if (this.#door.retiring) response.headers.set("connection", "close");
+      const bytes = Number(response.headers.get("content-length") ?? 0);
+      return bytes > HTTP_RESPONSE_COUNTED_BYTES && response.body !== null
+        ? await this.#inPieces(response)
+        : response;
+    } finally {
+      this.#underWay--;
+      this.#door.count(-1);
+      if (this.#underWay === 0) seat?.idle(true);
+    }
+  }
+
+  /**
+   * A long response goes out piece by piece, as its client takes it: so it is known how much of it waits,
+   * and a client that takes nothing is cut off.
+   */
+  async #inPieces(response: Response): Promise<Response> {
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    let sent = 0;
+    let watched = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const count = (change: number) => {
+      this.#responseBytes += change;
+      this.#seat?.hold("output", this.#responseBytes);
+    };
+    const watch = () => {
+      watched = sent;
+      timer = setTimeout(() => sent > watched ? watch() : this.breakOff(), WRITE_STALL_TIMEOUT_MS);
+    };
+    const end = () => {
+      clearTimeout(timer);
+      count(sent - bytes.length);
+      sent = bytes.length;
+    };
+    count(bytes.length);
+    watch();
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: (controller) => {
+        const piece = bytes.subarray(sent, sent + WRITE_JOIN_BYTES);
+        sent += piece.length;
+        count(-piece.length);
+        controller.enqueue(piece);
+        if (sent < bytes.length) return;
+        end();
+        controller.close();
+      },
+      cancel: end,
+    }, { highWaterMark: 0 });
+    return new Response(body, { status: response.status, headers: response.headers });
+  }
+}
+
+function refused(error: KvError): Response {
+  const problem = error instanceof HttpProblem
+    ? error
+    : new HttpProblem(503, error.code, error.message, { headers: { connection: "close" } });
+  return problemResponse(problem);
 }

@@ -10,11 +10,12 @@
 import type { Clock } from "../platform/clock.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { LanedDatabase } from "../database/laned_database.ts";
-import { HTTP_REQUESTS_MAX } from "../base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../platform/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
+import type { BodyAccount } from "./protocol/body.ts";
 import {
   addCorsHeaders,
   checkOrigin,
@@ -68,12 +69,19 @@ export class HttpDoor {
     return this.#underWay;
   }
 
-  /** Never rejects. */
-  async handle(request: Request): Promise<Response> {
+  /**
+   * Never rejects.
+   *
+   * @param account by what the request's body is counted while it is read
+   */
+  async handle(request: Request, account?: BodyAccount): Promise<Response> {
     this.#underWay++;
+    const { budget } = this.#services.bodies;
+    const taken = budget.take(REQUEST_OVERHEAD_BYTES);
+    if (account !== undefined) this.#services.countBody(request, account);
     let response: Response;
     try {
-      if (this.#underWay > HTTP_REQUESTS_MAX) {
+      if (!taken) {
         throw new KvError("overloaded", "too many requests are under way; try again");
       }
       response = await this.#answer(request);
@@ -81,6 +89,7 @@ export class HttpDoor {
       response = problemResponse(this.#asKvError(error, request.method));
     } finally {
       this.#underWay--;
+      if (taken) budget.give(REQUEST_OVERHEAD_BYTES);
     }
     addCorsHeaders(request, response.headers, this.#rules);
     if (request.method !== "HEAD" || response.body === null) return response;

@@ -19,6 +19,8 @@ import {
   STREAM_LOW_WATER_BYTES,
   WRITE_JOIN_BYTES,
 } from "../base/limits.ts";
+import { acceptAll } from "./deno_accept.ts";
+import type { Logger } from "./logger.ts";
 import type {
   Address,
   DatagramOptions,
@@ -30,16 +32,22 @@ import type {
 } from "./transport.ts";
 import { formatAddress } from "./transport.ts";
 
-/** After a failed accept or receive, so that a lasting failure does not take the processor. */
+/** After a failed receive, so that a lasting failure does not take the processor. */
 const RETRY_PAUSE_MS = 50;
-/** After so many accepted connections or received datagrams others get their turn. */
-const ACCEPTS_PER_TURN = 64;
+/** After so many received datagrams others get their turn. */
 const DATAGRAMS_PER_TURN = 256;
 /** A buffer shrinks after so many reads in a row that filled less than an eighth of it. */
 const SMALL_READS_MAX = 16;
 
 /** TCP and UDP. Needs `--allow-net`, and `--unstable-net` for datagrams. */
 export class DenoTransport implements Transport {
+  readonly #log: Logger | undefined;
+
+  /** @param log says if connections cannot be accepted */
+  constructor(log?: Logger) {
+    this.#log = log;
+  }
+
   // deno-lint-ignore require-await -- a failure must be a rejection
   async listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener> {
     let listener: Deno.TcpListener;
@@ -50,7 +58,7 @@ export class DenoTransport implements Transport {
     }
     const state = { closed: false };
     // It ends with the listener. A defect in it is an unhandled rejection, which ends the process.
-    void acceptAll(listener, state, onStream);
+    void acceptAll(listener, state, (conn) => onStream(new DenoStream(conn)), this.#log);
     return {
       address: fromDeno(listener.addr as Deno.NetAddr),
       close() {
@@ -137,26 +145,6 @@ export class DenoTransport implements Transport {
         socket.close();
       },
     };
-  }
-}
-
-async function acceptAll(
-  listener: Deno.TcpListener,
-  state: { closed: boolean },
-  onStream: (stream: Stream) => void,
-): Promise<void> {
-  for (let count = 1; !state.closed; count++) {
-    if (count % ACCEPTS_PER_TURN === 0) await nextTurn();
-    let conn: Deno.TcpConn;
-    try {
-      conn = await listener.accept();
-    } catch {
-      // Closed by us; or this one connection broke, or there are no file descriptors left for it.
-      if (!state.closed) await pauseMs(RETRY_PAUSE_MS);
-      continue;
-    }
-    if (state.closed) conn.close();
-    else onStream(new DenoStream(conn));
   }
 }
 

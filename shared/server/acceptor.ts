@@ -1,15 +1,17 @@
 /**
- * What stands between a listener and the protocols: it looks at the first byte of each accepted
- * stream (`{` is the JSON wire, anything else is another protocol) and hands the whole stream on. It
- * also counts: beyond the limit a stream gets an error and is closed.
+ * What stands between a listener and the protocols: it takes a seat for each accepted stream, looks at
+ * the first byte (`{` is the JSON wire, anything else is another protocol) and hands the whole stream on,
+ * with its seat. If there is no seat, or admission control ends it, the other side is told so in the
+ * protocol that it speaks.
  *
  * Invariant: a protocol sees every byte, in order, the first one included.
  *
  * @module
  */
+import type { Admission } from "../admission/admission.ts";
+import { Seat } from "../admission/seat.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
-import { type ErrorCode, KvError } from "../base/errors.ts";
-import { CONNECTIONS_MAX } from "../base/limits.ts";
+import { KvError } from "../base/errors.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Address, Stream, StreamHandlers } from "../platform/transport.ts";
 
@@ -18,21 +20,25 @@ const encoder = new TextEncoder();
 
 /** Who takes a stream over; each starts it before it returns. */
 export interface Protocols {
-  json(stream: Stream): void;
+  json(stream: Stream, seat: Seat): void;
   /** Without it such a stream is told that JSON lines are expected, and closed. */
-  other?(stream: Stream): void;
+  readonly other?: {
+    accept(stream: Stream, seat: Seat): void;
+    /** What its client is told before the connection ends. */
+    refusal(error: KvError): string;
+  };
 }
 
 /** Hands accepted streams to their protocols. */
 export class Acceptor {
   readonly #protocols: Protocols;
-  readonly #connectionsMax: number;
+  readonly #admission: Admission;
   readonly #open = new Set<SniffedStream>();
   #onEmpty: (() => void) | undefined;
 
-  constructor(protocols: Protocols, connectionsMax: number = CONNECTIONS_MAX) {
+  constructor(protocols: Protocols, admission: Admission) {
     this.#protocols = protocols;
-    this.#connectionsMax = connectionsMax;
+    this.#admission = admission;
   }
 
   /** How many streams are open. */
@@ -42,23 +48,15 @@ export class Acceptor {
 
   /** Takes a stream from a listener: `(stream) => acceptor.accept(stream)`. */
   accept(stream: Stream): void {
-    const full = this.#open.size >= this.#connectionsMax;
-    const sniffed = new SniffedStream(stream, {
-      onFirstByte: (byte) => this.#choose(byte, sniffed),
-      onClose: () => {
-        this.#open.delete(sniffed);
-        if (this.#open.size === 0) this.#onEmpty?.();
-      },
+    const sniffed = new SniffedStream(stream, this.#protocols, () => {
+      this.#open.delete(sniffed);
+      if (this.#open.size === 0) this.#onEmpty?.();
     });
     this.#open.add(sniffed);
-    sniffed.begin();
-    if (full) {
-      refuse(
-        sniffed,
-        "overloaded",
-        `${this.#connectionsMax} connections are open, and no more are taken; try later`,
-      );
-    }
+    sniffed.begin(this.#admission.enter({
+      end: (reason, atOnce) => sniffed.end(reason, atOnce),
+      queuedBytes: () => sniffed.queuedBytes,
+    }));
   }
 
   /** Fulfilled when no stream is open any more, or after `timeoutMs`. */
@@ -77,37 +75,21 @@ export class Acceptor {
   closeAll(flush = false): void {
     for (const stream of [...this.#open]) stream.close(flush);
   }
-
-  #choose(byte: number, stream: SniffedStream): void {
-    if (byte === OPENING_BRACE) this.#protocols.json(stream);
-    else if (this.#protocols.other !== undefined) this.#protocols.other(stream);
-    else {
-      refuse(
-        stream,
-        "bad_request",
-        `this port takes JSON, one object a line, as in {"req_type":"ping"}; ` +
-          `the first byte must be "{"`,
-      );
-    }
-  }
-}
-
-function refuse(stream: SniffedStream, code: ErrorCode, text: string): void {
-  const line = JSON.stringify(toErrorReply(new KvError(code, text)));
-  stream.write(encoder.encode(line + "\n"));
-  stream.close(true);
 }
 
 /** A stream that was started to see its first byte, and starts once more for its protocol. */
 class SniffedStream implements Stream {
   readonly #inner: Stream;
-  readonly #watcher: { onFirstByte(byte: number): void; onClose(): void };
+  readonly #protocols: Protocols;
+  readonly #onEnded: () => void;
+  #seat: Seat | undefined;
   #handlers: StreamHandlers | undefined;
-  #chosen = false;
+  #chosen: "json" | "other" | undefined;
 
-  constructor(inner: Stream, watcher: { onFirstByte(byte: number): void; onClose(): void }) {
+  constructor(inner: Stream, protocols: Protocols, onEnded: () => void) {
     this.#inner = inner;
-    this.#watcher = watcher;
+    this.#protocols = protocols;
+    this.#onEnded = onEnded;
   }
 
   get remote(): Address {
@@ -118,7 +100,9 @@ class SniffedStream implements Stream {
     return this.#inner.queuedBytes;
   }
 
-  begin(): void {
+  /** @param seat or why there is none */
+  begin(seat: Seat | KvError): void {
+    if (seat instanceof Seat) this.#seat = seat;
     this.#inner.start({
       onData: (bytes) => this.#onData(bytes),
       onEnd: () => {
@@ -126,11 +110,29 @@ class SniffedStream implements Stream {
         else this.#handlers.onEnd();
       },
       onClose: (reason) => {
-        this.#watcher.onClose();
+        this.#seat?.leave();
+        this.#onEnded();
         this.#handlers?.onClose(reason);
       },
-      onDrain: () => this.#handlers?.onDrain?.(),
+      onDrain: () => {
+        this.#seat?.hold("output", this.#inner.queuedBytes);
+        this.#handlers?.onDrain?.();
+      },
     });
+    if (!(seat instanceof Seat)) this.end(seat, true);
+  }
+
+  /** Ends it for want of a seat, or by order of admission control. */
+  end(reason: KvError, atOnce: boolean): void {
+    const { other } = this.#protocols;
+    const text = this.#chosen === "other" && other !== undefined
+      ? other.refusal(reason)
+      : JSON.stringify(toErrorReply(reason)) + "\n";
+    // Who takes none of its replies would not take this one.
+    const stuck = this.#inner.queuedBytes > 0;
+    if (!stuck) this.#inner.write(encoder.encode(text));
+    // What was just written is with the system already, unless it takes nothing.
+    this.#inner.close(!stuck && !atOnce);
   }
 
   start(handlers: StreamHandlers): void {
@@ -139,6 +141,7 @@ class SniffedStream implements Stream {
 
   write(bytes: Uint8Array): void {
     this.#inner.write(bytes);
+    this.#seat?.hold("output", this.#inner.queuedBytes);
   }
 
   pause(): void {
@@ -154,10 +157,22 @@ class SniffedStream implements Stream {
   }
 
   #onData(bytes: Uint8Array): void {
-    if (!this.#chosen) {
-      this.#chosen = true;
-      this.#watcher.onFirstByte(bytes[0] ?? 0);
+    const seat = this.#seat;
+    if (seat === undefined) return;
+    if (this.#chosen === undefined) {
+      seat.hear();
+      const { json, other } = this.#protocols;
+      this.#chosen = bytes[0] === OPENING_BRACE ? "json" : "other";
+      if (this.#chosen === "json") json(this, seat);
+      else if (other !== undefined) other.accept(this, seat);
+      else this.end(NOT_JSON, false);
     }
     this.#handlers?.onData(bytes);
   }
 }
+
+const NOT_JSON = new KvError(
+  "bad_request",
+  `this port takes JSON, one object a line, as in {"req_type":"ping"}; ` +
+    `the first byte must be "{"`,
+);

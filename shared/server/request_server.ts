@@ -14,6 +14,7 @@
  *
  * @module
  */
+import type { Seat } from "../admission/seat.ts";
 import type { ByteBudget } from "../base/byte_budget.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { MessageId } from "../wire/codec.ts";
@@ -64,6 +65,8 @@ export interface RequestServerOptions extends ConnectionOptions {
   /** Of the requests of all connections that are not answered. */
   budget?: ByteBudget;
   replyBytesMax?: number;
+  /** What admission control knows the connection by. */
+  seat?: Seat;
 }
 
 /** A request without an id, and its reply once that is there. */
@@ -82,6 +85,7 @@ export class RequestServer implements Retirable {
   readonly #requestBytesMax: number;
   readonly #budget: ByteBudget | undefined;
   readonly #replyBytesMax: number;
+  readonly #seat: Seat | undefined;
   /** Requests whose replies have not been sent, and their bytes and those of replies that wait. */
   #outstanding = 0;
   #outstandingBytes = 0;
@@ -114,6 +118,7 @@ export class RequestServer implements Retirable {
     this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
     this.#budget = options.budget;
     this.#replyBytesMax = options.replyBytesMax ?? REPLY_BYTES_MAX;
+    const seat = this.#seat = options.seat;
     this.connection = new Connection(stream, deps.clock, {
       onMessage: (message) => this.#onMessage(message),
       onInvalid: (error, id) => this.#onInvalid(error, id),
@@ -124,7 +129,7 @@ export class RequestServer implements Retirable {
         this.#turns = [];
         handlers.onClose?.(reason, connection);
       },
-    }, options);
+    }, seat === undefined ? options : { ...options, onKept: (bytes) => seat.hold("input", bytes) });
   }
 
   /** Requests that are not answered. */
@@ -165,6 +170,7 @@ export class RequestServer implements Retirable {
     }
     const request = message as Request;
     const bytes = sizeOf(request);
+    if (request.req_type !== "hello" && !this.#speak(request.id)) return;
     const taken = this.#budget?.take(bytes) ?? true;
     // What was pushed of a watched key must not overtake the value that is watched.
     const mayWait = request.req_type !== "watch_get";
@@ -184,6 +190,17 @@ export class RequestServer implements Retirable {
     } catch (error) {
       reply(this.#errorReply(error, request.req_type));
     }
+    // After the handler, which knows by a hello who is a peer.
+    if (request.req_type === "hello") this.#speak(undefined);
+  }
+
+  /** The first complete message takes a place. @returns false if there is none, and all is over */
+  #speak(id: MessageId | undefined): boolean {
+    const refusal = this.#seat?.speak();
+    if (refusal === undefined) return true;
+    this.#sendLine(encodeReply(toErrorReply(refusal), id));
+    this.connection.close(true);
+    return false;
   }
 
   /** In its turn; nothing else of this connection before that, nor, if it is heavy, before the answer. */
@@ -223,6 +240,7 @@ export class RequestServer implements Retirable {
   }
 
   #onInvalid(error: KvError, id: MessageId | undefined): void {
+    if (!this.#speak(id)) return;
     this.#log.debug("bad message", {
       remote: formatAddress(this.connection.remote),
       code: error.code,

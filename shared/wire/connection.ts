@@ -48,6 +48,8 @@ export interface ConnectionOptions {
   frameTimeoutMs?: number;
   /** Default `WRITE_STALL_TIMEOUT_MS`. */
   writeStallTimeoutMs?: number;
+  /** Told how much memory is held of messages that have come, or are coming, when that changes. */
+  onKept?(bytes: number): void;
 }
 
 /** The JSON wire on one stream. */
@@ -61,6 +63,8 @@ export class Connection {
   readonly #framer: LineFramer;
   readonly #frameTimeoutMs: number;
   readonly #writeStallTimeoutMs: number;
+  readonly #onKept: ((bytes: number) => void) | undefined;
+  #keptBytes = 0;
   readonly #onInvalid = (error: KvError, id: MessageId | undefined) =>
     this.#handlers.onInvalid(error, id, this);
 
@@ -95,6 +99,7 @@ export class Connection {
     this.#framer = new LineFramer(options.frameBytesMax);
     this.#frameTimeoutMs = options.frameTimeoutMs ?? FRAME_TIMEOUT_MS;
     this.#writeStallTimeoutMs = options.writeStallTimeoutMs ?? WRITE_STALL_TIMEOUT_MS;
+    this.#onKept = options.onKept?.bind(options);
     stream.start({
       onData: (bytes) => this.#onData(bytes),
       onEnd: () => this.#onEnd(),
@@ -211,6 +216,11 @@ export class Connection {
       if (message !== undefined) this.#handlers.onMessage(message, this);
     }
     this.#delivering = false;
+    const { keptBytes } = this.#framer;
+    if (keptBytes !== this.#keptBytes) {
+      this.#keptBytes = keptBytes;
+      this.#onKept?.(keptBytes);
+    }
     if (this.#ended && !this.#paused && !this.#closed) this.#giveEnd();
     this.#scheduleFlush();
   }

@@ -21,6 +21,8 @@ export class LineFramer {
   #blocks: (string | KvError)[] = [];
   #block = "";
   #at = 0;
+  /** Characters of `#blocks`. */
+  #waiting = 0;
   /** The beginning of a line whose newline has not come. */
   #partial: Uint8Array | undefined;
   #partialBytes = 0;
@@ -38,6 +40,11 @@ export class LineFramer {
   /** Whether there are lines that were not taken yet. */
   get hasLines(): boolean {
     return this.#at < this.#block.length || this.#blocks.length > 0;
+  }
+
+  /** Memory that is held, about: of the line that has begun, and of those that were not taken. */
+  get keptBytes(): number {
+    return (this.#partial?.length ?? 0) + this.#block.length - this.#at + this.#waiting;
   }
 
   /** True once a line was too long; what comes then is ignored. */
@@ -98,6 +105,7 @@ export class LineFramer {
       }
       this.#block = block;
       this.#at = 0;
+      this.#waiting -= block.length;
     }
   }
 
@@ -118,7 +126,9 @@ export class LineFramer {
       partial.set(bytes, this.#partialBytes);
     } else {
       // Doubling, so that a line that comes in single bytes costs a copy of each byte or two.
-      const grown = new Uint8Array(Math.max(size, partial.length * 2));
+      const grown = new Uint8Array(
+        Math.max(size, Math.min(partial.length * 2, this.#frameBytesMax + 1)),
+      );
       grown.set(partial.subarray(0, this.#partialBytes));
       grown.set(bytes, this.#partialBytes);
       partial = grown;
@@ -141,10 +151,15 @@ export class LineFramer {
       return;
     }
     try {
-      this.#blocks.push(decoder.decode(lines));
+      this.#add(decoder.decode(lines));
     } catch {
       this.#takeOneByOne(lines);
     }
+  }
+
+  #add(block: string): void {
+    this.#blocks.push(block);
+    this.#waiting += block.length;
   }
 
   #takeOneByOne(lines: Uint8Array): void {
@@ -156,7 +171,7 @@ export class LineFramer {
         return;
       }
       try {
-        this.#blocks.push(decoder.decode(lines.subarray(from, to)));
+        this.#add(decoder.decode(lines.subarray(from, to)));
       } catch (cause) {
         this.#blocks.push(
           new KvError("bad_request", "a message must be UTF-8, and this line is not", { cause }),

@@ -6,12 +6,13 @@
  * @module
  */
 import { assertEquals, assertRejects } from "@std/assert";
+import { testAdmission } from "../support/doubles/test_admission.ts";
 import { listenHttp } from "../../shared/http/deno_http_server.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 
 Deno.test("listenHttp: closes in time where a client owes a body that was answered without", async () => {
-  const server = listenHttp([LOOPBACK], () => Promise.resolve(new Response("no")));
+  const server = listenHttp([LOOPBACK], () => Promise.resolve(new Response("no")), testAdmission());
   const { hostname, port } = { hostname: server.address.host, port: server.address.port };
   const connection = await Deno.connect({ hostname, port });
   const head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc";
@@ -29,7 +30,7 @@ Deno.test("listenHttp: breaks off what is still under way when its time is up", 
     began();
     await new Promise<void>((resolve) => end = resolve);
     return new Response("late");
-  });
+  }, testAdmission());
   const { host, port } = server.address;
   const fetched = fetch(`http://${host}:${port}/`).then(async (response) => {
     await response.body?.cancel();

@@ -4,7 +4,7 @@
  */
 import { assert } from "@std/assert";
 import { HttpDoor } from "../../shared/http/door.ts";
-import { HTTP_BODY_BYTES_MAX } from "../../shared/base/limits.ts";
+import { REQUEST_BYTES_MAX } from "../../shared/base/limits.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
@@ -39,7 +39,7 @@ Deno.test("HTTP: the bodies of requests that are under way count, JSON too", asy
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   assert(
-    bytes <= HTTP_BODY_BYTES_MAX,
+    bytes <= REQUEST_BYTES_MAX,
     `${requests} bodies with ${bytes} bytes are under way; refused: ${refused.length}`,
   );
 });

@@ -95,6 +95,8 @@ export interface RespNode {
   address(): Address | undefined;
   /** What is acknowledged is on disk. */
   readonly persistent: boolean;
+  /** How many clients may be connected. */
+  clientsMax(): number;
   stats(): Record<string, unknown>;
 }
 

@@ -1,6 +1,5 @@
 /** Commands about the server: INFO, CONFIG GET, COMMAND, TIME, WAIT. @module */
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
-import { CONNECTIONS_MAX } from "../../../shared/base/limits.ts";
 import { partitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import { at, integerOf, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
@@ -28,7 +27,7 @@ function settings({ server }: Call): Record<string, string> {
     bind: address?.host ?? "",
     "cluster-enabled": "no",
     databases: "1",
-    maxclients: String(CONNECTIONS_MAX),
+    maxclients: String(server.node.clientsMax()),
     maxmemory: "0",
     "maxmemory-policy": "noeviction",
     "notify-keyspace-events": "",

@@ -55,6 +55,8 @@ export class RespParser {
   /** How many of them are copies of our own. */
   #owned = 0;
   #commandBytes = 0;
+  /** Of those that have come. */
+  #argumentBytes = 0;
   /** Length of the argument that has begun; -1 before its header. */
   #length = -1;
   /** What is there of an argument that is longer than the chunk. */
@@ -70,9 +72,9 @@ export class RespParser {
     this.#lineBytesMax = limits.lineBytesMax ?? RESP_LINE_BYTES_MAX;
   }
 
-  /** Bytes that are kept, about. */
+  /** Bytes that are kept, about: those that have come. A length that was announced costs nothing. */
   get keptBytes(): number {
-    return this.#chunk.length - this.#at + this.#commandBytes;
+    return this.#chunk.length - this.#at + this.#argumentBytes + this.#bulk.length;
   }
 
   /** Whether a command has begun and is not complete, or bytes wait to be looked at. */
@@ -137,6 +139,7 @@ export class RespParser {
     this.#arguments = [];
     this.#owned = 0;
     this.#commandBytes = 0;
+    this.#argumentBytes = 0;
     return command;
   }
 
@@ -173,6 +176,7 @@ export class RespParser {
       } else if (!this.#readPart()) {
         return false;
       }
+      this.#argumentBytes += this.#length + RESP_ARGUMENT_OVERHEAD_BYTES;
       this.#length = -1;
       this.#wanted--;
     }
@@ -273,6 +277,7 @@ export class RespParser {
     this.#bulk = NOTHING;
     this.#wanted = 0;
     this.#commandBytes = 0;
+    this.#argumentBytes = 0;
     this.#chunk = NOTHING;
     this.#at = 0;
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "../../database/database.ts";
@@ -16,13 +17,14 @@ import type { WorkScheduler } from "../../platform/work_scheduler.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { KvError } from "../../base/errors.ts";
 import {
-  HTTP_BODY_BYTES_MAX,
+  HTTP_RESPONSE_COUNTED_BYTES,
+  REQUEST_BYTES_MAX,
   REQUEST_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS_MAX,
 } from "../../base/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../wire/messages.ts";
 import { checkKey, type RequestLimits } from "../../validation/request_checks.ts";
-import type { BodyLimits } from "../protocol/body.ts";
+import type { BodyAccount, BodyLimits } from "../protocol/body.ts";
 import type { HealthReport } from "../protocol/health_report.ts";
 import {
   choiceParameter,
@@ -39,6 +41,8 @@ export interface HttpSite {
   readonly database: Database;
   readonly limits: RequestLimits;
   health(): HealthReport;
+  /** What the requests that are under way may take, at all doors. Absent: a budget of the door's own. */
+  readonly requests?: ByteBudget | undefined;
 }
 
 /** A request on its way to an endpoint. */
@@ -133,12 +137,19 @@ export class Services {
   readonly work: WorkScheduler;
   readonly site: HttpSite;
   readonly bodies: BodyLimits;
+  readonly #accounts = new WeakMap<Request, BodyAccount>();
 
   constructor(clock: Clock, work: WorkScheduler, site: HttpSite) {
     this.clock = clock;
     this.work = work;
     this.site = site;
-    this.bodies = { clock, budget: new ByteBudget(HTTP_BODY_BYTES_MAX) };
+    const budget = site.requests ?? new ByteBudget(REQUEST_BYTES_MAX);
+    this.bodies = { clock, budget, accountOf: (request) => this.#accounts.get(request) };
+  }
+
+  /** By whom the body of a request is counted. */
+  countBody(request: Request, account: BodyAccount): void {
+    this.#accounts.set(request, account);
   }
 
   /** One operation; errors as replies. */
@@ -207,9 +218,19 @@ export function json(
   document: unknown,
   headers: Record<string, string> = {},
 ): Response {
-  return new Response(JSON.stringify(document), {
+  const text = JSON.stringify(document);
+  // What is long is counted until it is sent.
+  const length: Record<string, string> = text.length > HTTP_RESPONSE_COUNTED_BYTES
+    ? { "content-length": String(Buffer.byteLength(text)) }
+    : {};
+  return new Response(text, {
     status,
-    headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+    headers: {
+      "content-type": "application/json",
+      "cache-control": "no-store",
+      ...length,
+      ...headers,
+    },
   });
 }
 

@@ -14,11 +14,21 @@ import { type ErrorCode, KvError } from "../../base/errors.ts";
 import { FRAME_BYTES_MAX, HTTP_BODY_TIMEOUT_MS } from "../../base/limits.ts";
 import { HttpProblem } from "./problem.ts";
 
+/** What a connection's unfinished bodies are counted by; it can refuse one that is being read. */
+export interface BodyAccount {
+  /** So many bytes more (or fewer) of bodies have come that are not complete. */
+  add(bytes: number): void;
+  /** Whom to tell if the body cannot be kept. */
+  onRefused: ((error: KvError) => void) | undefined;
+}
+
 /** What bounds reading. */
 export interface BodyLimits {
   readonly clock: Clock;
-  /** What the bodies of all requests may take. */
+  /** What the requests that are under way may take, at all doors. */
   readonly budget: ByteBudget;
+  /** Of the connection that a request came by; undefined if nobody counts. */
+  accountOf(request: Request): BodyAccount | undefined;
 }
 
 /** Who has so much of the budget must give it back. */
@@ -37,7 +47,7 @@ export async function readBody(
   request: Request,
   bytesMax: number,
   code: ErrorCode,
-  { clock, budget }: BodyLimits,
+  { clock, budget, accountOf }: BodyLimits,
 ): Promise<Body> {
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
@@ -55,16 +65,20 @@ export async function readBody(
   if (request.body === null) return { bytes: NO_VALUE, release: () => {} };
 
   const reader = request.body.getReader();
-  let taken = 0;
+  const account = accountOf(request);
+  let length = 0;
   let late = false;
+  let refusal: KvError | undefined;
   const timer = clock.setTimer(HTTP_BODY_TIMEOUT_MS, () => {
     late = true;
     reader.cancel().catch(() => {});
   });
-  const release = () => {
-    budget.give(taken);
-    taken = 0;
-  };
+  if (account !== undefined) {
+    account.onRefused = (error) => {
+      refusal = error;
+      reader.cancel().catch(() => {});
+    };
+  }
   const chunks: Uint8Array[] = [];
   try {
     for (;;) {
@@ -79,24 +93,33 @@ export async function readBody(
           },
         );
       }
-      if (done) break;
-      if (taken + value.length > bytesMax) throw tooLong("more");
-      if (!budget.take(value.length)) {
-        throw new KvError("overloaded", "the bodies of other requests take all memory; try again");
+      if (refusal !== undefined) {
+        throw new HttpProblem(503, refusal.code, refusal.message, {
+          headers: { connection: "close" },
+        });
       }
-      taken += value.length;
+      if (done) break;
+      if (length + value.length > bytesMax) throw tooLong("more");
+      length += value.length;
+      account?.add(value.length);
       chunks.push(value);
+    }
+    if (!budget.take(length)) {
+      throw new KvError("overloaded", "too many bytes of requests are under way; try again");
     }
     const [only] = chunks;
     const bytes = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
-    return { bytes, release };
+    return { bytes, release: () => budget.give(length) };
   } catch (error) {
-    release();
     reader.cancel().catch(() => {});
     if (error instanceof KvError) throw error;
     throw new KvError("bad_request", "the body ended before its time", { cause: error });
   } finally {
     timer.cancel();
+    if (account !== undefined) {
+      account.onRefused = undefined;
+      account.add(-length);
+    }
   }
 }
 

@@ -5,6 +5,8 @@
  */
 import { RespServer } from "../../../node/resp/resp_server.ts";
 import { standaloneMap } from "../../../node/membership/standalone_cluster.ts";
+import type { Admission } from "../../../shared/admission/admission.ts";
+import { Seat } from "../../../shared/admission/seat.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import type { NodeInfo } from "../../../shared/cluster/cluster_map.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
@@ -12,6 +14,7 @@ import { SeededRandom } from "../../../shared/platform/random.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { Stream, StreamHandlers } from "../../../shared/platform/transport.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
+import { testAdmission } from "../doubles/test_admission.ts";
 import { ScriptedDatabase } from "../doubles/scripted_database.ts";
 
 const encoder = new TextEncoder();
@@ -33,6 +36,7 @@ export class RespBench {
   readonly clock = new ManualClock();
   readonly database: ScriptedDatabase;
   readonly budget: ByteBudget;
+  readonly admission: Admission;
   readonly server: RespServer;
 
   constructor(
@@ -51,6 +55,7 @@ export class RespBench {
       id: `other${i}`,
     }));
     const map = { ...alone, nodes: [NODE, ...others] };
+    this.admission = testAdmission({}, this.clock);
     this.database = new ScriptedDatabase(this.clock, map, options.limits);
     this.budget = new ByteBudget(options.budgetBytes ?? 1 << 28);
     this.server = new RespServer({
@@ -64,6 +69,7 @@ export class RespBench {
         nodeId: "n1",
         persistent: options.persistent ?? true,
         address: () => ({ host: "node", port: 8081 }),
+        clientsMax: () => this.admission.clientsMax,
         stats: () => ({ node: "n1" }),
       },
     });
@@ -71,7 +77,9 @@ export class RespBench {
 
   connect(): RespPeer {
     const peer = new RespPeer(this);
-    this.server.accept(peer);
+    const seat = this.admission.enter({ end: () => peer.close(false) });
+    if (!(seat instanceof Seat)) throw seat;
+    this.server.accept(peer, seat);
     return peer;
   }
 }

@@ -9,6 +9,7 @@ import type { KeyRequest, Message, Reply } from "../../../../shared/wire/message
 import { PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
+import { testAdmission } from "../../../support/doubles/test_admission.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
 
@@ -69,7 +70,7 @@ class Bench {
         refresh: () => Promise.resolve(MAP),
       },
       clusterId: () => this.clusterId,
-      connectionsMax,
+      admission: testAdmission({ connectionsMax, peerConnectionsMax: 1 }, this.clock),
     });
   }
 
@@ -384,7 +385,9 @@ Deno.test("NodeServer forgets what a closed connection watched", async () => {
 Deno.test("NodeServer refuses connections beyond its limit, and takes them again later", async () => {
   const bench = new Bench(1);
   const first = await bench.client();
+  assertEquals((await first.ask({ req_type: "ping" })).message, "pong");
   const second = await bench.client();
+  second.send({ req_type: "ping" });
   await bench.clock.run(10);
   assertEquals(second.received.map((message) => "code" in message && message.code), ["overloaded"]);
   assert(second.closed);

@@ -15,6 +15,8 @@ import {
   RequestServer,
   type RequestServerOptions,
 } from "../../../../shared/server/request_server.ts";
+import type { AdmissionOptions } from "../../../../shared/admission/admission.ts";
+import { testAdmission } from "../../../support/doubles/test_admission.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
 import { RawPeer } from "../../../support/clients/raw_peer.ts";
@@ -377,15 +379,15 @@ Deno.test("RequestServer does nothing with a reply after the client has gone", a
   assertEquals(bench.server.outstanding, 0);
 });
 
-async function acceptorBench(connectionsMax?: number) {
+async function acceptorBench(options: AdmissionOptions = {}) {
   const clock = new ManualClock();
   const network = new MemoryNetwork(clock);
   const acceptor = new Acceptor({
-    json: (stream) =>
+    json: (stream, seat) =>
       void new RequestServer(stream, { clock, log: NO_LOG }, {
         onRequest: (_, reply) => reply(pong),
-      }),
-  }, connectionsMax);
+      }, { seat }),
+  }, testAdmission(options, clock));
   const listener = await network.transport("server").listen(
     { host: "server", port: 1 },
     (stream) => acceptor.accept(stream),
@@ -433,8 +435,16 @@ Deno.test("Acceptor tells anything else what is expected, and closes", async () 
 });
 
 Deno.test("Acceptor refuses connections beyond its limit, and takes new ones when others go", async () => {
-  const { clock, acceptor, connect } = await acceptorBench(2);
+  const { clock, acceptor, connect } = await acceptorBench({
+    connectionsMax: 2,
+    peerConnectionsMax: 0,
+  });
   const [one, two] = [connect(), connect()];
+  for (const peer of [one, two]) {
+    peer.send({ id: 1, req_type: "ping" });
+    clock.advance();
+    assertEquals(peer.take(), [{ id: 1, ...pong }]);
+  }
   const three = connect();
   assertEquals(three.take()[0]?.code, "overloaded");
   assertEquals([three.closed, acceptor.open], [true, 2]);

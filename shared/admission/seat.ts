@@ -1,0 +1,94 @@
+/**
+ * One connection as admission control sees it: what it is taken for, and what it holds of the memory
+ * that is for all. Whoever serves the connection says so here; `admission.ts` keeps the sums.
+ *
+ * @module
+ */
+import type { KvError } from "../base/errors.ts";
+
+/**
+ * What a connection is taken for: a `newcomer` until its first complete message, then a `client`, or a
+ * `peer` if it has said that it is a node of the cluster or its coordinator.
+ */
+export type Standing = "newcomer" | "client" | "peer";
+
+/** Memory that connections hold: of messages that are not complete, and of replies that are not sent. */
+export type Held = "input" | "output";
+
+/** The connection, as admission control can touch it. */
+export interface Guest {
+  /**
+   * Tells the other side why, if that can be done, and ends the connection; must not call back.
+   *
+   * @param atOnce its descriptor is needed: there is no time to wait for the other side
+   */
+  end(reason: KvError, atOnce: boolean): void;
+  /** Bytes that wait to be sent at this moment, if what was told last may be old. */
+  queuedBytes?(): number;
+}
+
+/** What a seat calls. */
+export interface SeatKeeper {
+  onSpeak(seat: Seat): KvError | undefined;
+  onPeer(seat: Seat, name: string): KvError | undefined;
+  onFirstByte(seat: Seat): void;
+  onIdle(seat: Seat, idle: boolean): void;
+  onHeld(seat: Seat, what: Held, change: number): void;
+  onLeave(seat: Seat): void;
+}
+
+/** A connection's place. */
+export class Seat {
+  readonly guest: Guest;
+  readonly sinceMs: number;
+  standing: Standing = "newcomer";
+  /** Which peer it says that it is. */
+  peerName: string | undefined;
+  /** It was ended, by admission control or by itself; its descriptor may still be open. */
+  ended = false;
+  readonly held: { [what in Held]: number } = { input: 0, output: 0 };
+  readonly #keeper: SeatKeeper;
+  #heard = false;
+  #left = false;
+
+  constructor(keeper: SeatKeeper, guest: Guest, sinceMs: number) {
+    this.#keeper = keeper;
+    this.guest = guest;
+    this.sinceMs = sinceMs;
+  }
+
+  /** A first byte came. */
+  hear(): void {
+    if (this.#heard || this.ended) return;
+    this.#heard = true;
+    this.#keeper.onFirstByte(this);
+  }
+
+  /** A complete message came. @returns why it is not served: then say so, and end the connection */
+  speak(): KvError | undefined {
+    return this.standing === "newcomer" && !this.ended ? this.#keeper.onSpeak(this) : undefined;
+  }
+
+  /** It is a node or a coordinator. @returns why it is not served */
+  becomePeer(name: string): KvError | undefined {
+    return this.standing === "peer" || this.ended ? undefined : this.#keeper.onPeer(this, name);
+  }
+
+  /** Nothing is under way: it may be ended without harm if its place is needed. */
+  idle(idle: boolean): void {
+    if (!this.ended) this.#keeper.onIdle(this, idle);
+  }
+
+  /** So much it holds now. */
+  hold(what: Held, bytes: number): void {
+    const change = bytes - this.held[what];
+    if (change !== 0 && !this.ended) this.#keeper.onHeld(this, what, change);
+  }
+
+  /** The connection has ended, and its descriptor is free. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#keeper.onLeave(this);
+  }
+}
