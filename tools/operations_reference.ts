@@ -254,7 +254,7 @@ function exampleReply(
     expiresAtMs: operation.example.expires === true ? EXAMPLE_MS + 90_000 : 0,
     value: new TextEncoder().encode(before),
   };
-  if (operation.kind === "read") return operation.read(request, entry);
+  if (operation.kind === "read") return operation.read(request, entry, EXAMPLE_MS);
   if (operation.kind !== "write") return undefined;
   const current = operation.needsCurrent(request) ? entry : undefined;
   const context = { wallMs: EXAMPLE_MS, valueBytesMax: VALUE_BYTES_MAX };

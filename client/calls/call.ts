@@ -84,6 +84,8 @@ export interface KvEntry {
   timestampMs: number;
   /** When it expires, likewise; undefined for never. */
   expiresAtMs: number | undefined;
+  /** How long until then, in ms, when it was read, by the clock that decides; absent: never, or not told. */
+  ttlMs?: number;
   /** Its media type, where it was written with one. */
   contentType?: string;
 }

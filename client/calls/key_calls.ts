@@ -205,12 +205,14 @@ function entryOf(key: string, reply: Reply): KvEntry | undefined {
 /** The entry that a `data` reply tells of. */
 export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
   const { version = 0, timestamp = 0, expires_at: expiresAt = 0, content_type: type } = reply;
+  const { ttl_ms: ttlMs } = reply;
   return {
     key,
     value: valueOfReply(reply),
     version,
     timestampMs: timestamp,
     expiresAtMs: expiresAt === 0 ? undefined : expiresAt,
+    ...(ttlMs === undefined ? {} : { ttlMs }),
     ...(type === undefined ? {} : { contentType: type }),
   };
 }

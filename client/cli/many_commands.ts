@@ -168,7 +168,7 @@ function headedBy(command: string, operation: OperationName, error: unknown): un
 }
 
 async function runTtl(args: readonly Word[], context: CommandContext): Promise<number> {
-  const { clock, settings, signal } = context;
+  const { settings, signal } = context;
   const { timeoutMs, consistency } = settings;
   const request = requestFromWords("inspect", args.map(({ text }) => text), [], "shell");
   const client = await context.client();
@@ -176,9 +176,8 @@ async function runTtl(args: readonly Word[], context: CommandContext): Promise<n
     .catch((error) => {
       throw headedBy("ttl", "inspect", error);
     });
-  const { result } = reply as { result?: { expires_at?: number } };
-  const at = result?.expires_at;
-  const leftMs = at === undefined ? undefined : Math.max(0, at - clock.wallMs());
+  const { result } = reply as { result?: { expires_at?: number; ttl_ms?: number } };
+  const { expires_at: at, ttl_ms: leftMs } = result ?? {};
   await printEither(
     context,
     { key: request.key, ...(at === undefined ? {} : { ttl_ms: leftMs, expires_at: at }) },

@@ -182,7 +182,7 @@ async function showData(
   reply: Message<"data">,
   context: CommandContext,
 ): Promise<void> {
-  const { io, settings, given, clock } = context;
+  const { io, settings, given } = context;
   if (settings.json) {
     await io.write(JSON.stringify(replyDocument("get", key, reply)) + "\n");
     return;
@@ -190,7 +190,7 @@ async function showData(
   const entry = entryOfReply(key, reply);
   const wanted = given.find(([name]) => findOption([WITH_METADATA], name) !== undefined);
   if (wanted !== undefined && wanted[1] !== "false") {
-    await io.write(metadataLine(entry, clock.wallMs()) + "\n");
+    await io.write(metadataLine(entry) + "\n");
   }
   await io.write(entry.value);
   if (!settings.raw) await io.write("\n");

@@ -58,11 +58,11 @@ export function entryDocument(entry: KvEntry): Record<string, unknown> {
 }
 
 /** What is known about an entry beside its value, on one line. */
-export function metadataLine(entry: KvEntry, nowMs: number): string {
-  const { version, timestampMs, expiresAtMs } = entry;
+export function metadataLine(entry: KvEntry): string {
+  const { version, timestampMs, expiresAtMs, ttlMs = 0 } = entry;
   const expiry = expiresAtMs === undefined
     ? "never expires"
-    : `expires in ${timeLeft(expiresAtMs - nowMs)} (${dateText(expiresAtMs)})`;
+    : `expires in ${timeLeft(ttlMs)} (${dateText(expiresAtMs)})`;
   const type = entry.contentType === undefined ? "" : `, ${entry.contentType}`;
   return `version ${version}, written ${dateText(timestampMs)}, ${expiry}${type}`;
 }

@@ -166,7 +166,7 @@ export class Gateway {
     if (this.#suspensions.lostMs() > 0) this.#trustFromMs = nowMs;
     const sinceMs = Math.max(nowMs - GATEWAY_TRUST_MS, this.#trustFromMs);
     const trusts = (node: NodeId) => this.#router.provenMs(node) >= sinceMs;
-    const cached = this.#cache.get(key, clock.wallMs(), trusts);
+    const cached = this.#cache.get(key, clock.monotonicMs(), trusts);
     if (cached !== undefined) {
       // A copy: the server puts the request's id into what it is given.
       reply({ ...cached });
@@ -182,7 +182,7 @@ export class Gateway {
       return;
     }
     const startMs = this.#deps.clock.monotonicMs();
-    const read = this.#cache.beginRead(key, partition, primary);
+    const read = this.#cache.beginRead(key, partition, primary, startMs);
     const attemptMs = Math.min(timeoutMs, READ_ATTEMPT_TIMEOUT_MS);
     const watched = { req_type: "watch_get", key, timeout_ms: attemptMs };
     this.#router.request(primary, watched, attemptMs, (result) => {

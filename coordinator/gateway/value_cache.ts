@@ -20,6 +20,8 @@ export interface WatchedRead {
   readonly key: string;
   readonly partition: number;
   readonly node: NodeId;
+  /** When it was begun. */
+  readonly nowMs: number;
   /** What it reads may be old already. */
   overtaken: boolean;
 }
@@ -28,6 +30,8 @@ interface Cached {
   readonly reply: CachedReply;
   readonly partition: number;
   readonly node: NodeId;
+  /** When it expires, by this process's own clock. */
+  readonly untilMs: number;
   readonly bytes: number;
 }
 
@@ -70,11 +74,12 @@ export class ValueCache {
   /**
    * The answer, if it is here and has not expired.
    *
+   * @param nowMs monotonic: how long a value lives was said by the node that decides it
    * @param trusts whether a node's invalidations are known to have come, as far as they matter
    */
   get(
     key: string,
-    wallMs: number,
+    nowMs: number,
     trusts: (node: NodeId) => boolean = () => true,
   ): CachedReply | undefined {
     const cached = this.#values.get(key);
@@ -83,10 +88,10 @@ export class ValueCache {
       this.#misses++;
       return undefined;
     }
-    const expiresAt = cached?.reply.expires_at ?? 0;
-    if (cached !== undefined && (expiresAt === 0 || expiresAt > wallMs)) {
+    if (cached !== undefined && cached.untilMs > nowMs) {
       this.#hits++;
-      return cached.reply;
+      const { reply, untilMs } = cached;
+      return reply.ttl_ms === undefined ? reply : { ...reply, ttl_ms: Math.ceil(untilMs - nowMs) };
     }
     if (cached !== undefined) this.#values.delete(key);
     this.#misses++;
@@ -94,8 +99,8 @@ export class ValueCache {
   }
 
   /** A read is about to be sent. */
-  beginRead(key: string, partition: number, node: NodeId): WatchedRead {
-    const read = { key, partition, node, overtaken: false };
+  beginRead(key: string, partition: number, node: NodeId, nowMs: number): WatchedRead {
+    const read = { key, partition, node, nowMs, overtaken: false };
     const reads = this.#reads.get(key);
     if (reads === undefined) this.#reads.set(key, new Set([read]));
     else reads.add(read);
@@ -109,9 +114,10 @@ export class ValueCache {
     if (reads?.size === 0) this.#reads.delete(read.key);
     if (reply === undefined || read.overtaken) return;
     const { key, partition, node } = read;
+    const untilMs = read.nowMs + (reply.ttl_ms ?? Infinity);
     const text = (reply.message?.length ?? 0) + (reply.value64?.length ?? 0) +
       (reply.bytes?.length ?? 0) + key.length;
-    this.#values.set(key, { reply, partition, node, bytes: 2 * text + ENTRY_BYTES });
+    this.#values.set(key, { reply, partition, node, untilMs, bytes: 2 * text + ENTRY_BYTES });
   }
 
   /** A key has changed, or is about to. */

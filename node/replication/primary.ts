@@ -475,12 +475,12 @@ export class Primary implements StreamOwner {
     const live = liveEntry(entry, wallMs);
     if (entry !== undefined && live === undefined && !isTombstone(entry)) {
       // Expired: decided once, for all copies and later primaries, by deleting it.
-      const gone = operation.read(request, undefined);
+      const gone = operation.read(request, undefined, wallMs);
       this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
-    } else if (newest === undefined) reply(operation.read(request, live));
+    } else if (newest === undefined) reply(operation.read(request, live, wallMs));
     else {
       this.#writes.whenCommitted(newest, request, reply, () => {
-        reply(operation.read(request, live));
+        reply(operation.read(request, live, wallMs));
       });
     }
   }

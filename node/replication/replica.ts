@@ -202,11 +202,12 @@ export class Replica {
     if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease()) {
       try {
         const entry = this.store.get(request.key);
-        const live = liveEntry(entry, this.#owner.wallMs());
+        const wallMs = this.#owner.wallMs();
+        const live = liveEntry(entry, wallMs);
         // Whether a key has expired is for the primary to decide.
         const expired = entry !== undefined && live === undefined && !isTombstone(entry);
         if (!expired && (entry?.seq ?? 0) <= this.store.state.commitSeq) {
-          reply(operation.read(request, live));
+          reply(operation.read(request, live, wallMs));
           return;
         }
       } catch (error) {

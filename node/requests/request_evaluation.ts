@@ -104,7 +104,7 @@ export function evaluateTransaction(
 function evaluateStep(step: PlainRequest, overlay: Overlay, context: OperationContext): Reply {
   const { key } = step;
   const operation: Operation = OPERATIONS[step.req_type];
-  if (operation.kind === "read") return operation.read(step, overlay.get(key));
+  if (operation.kind === "read") return operation.read(step, overlay.get(key), context.wallMs);
   const current = operation.needsCurrent(step) ? overlay.get(key) : undefined;
   const outcome = outcomeOf(operation, step, current, context);
   if ("answer" in outcome) return outcome.answer;
@@ -172,7 +172,7 @@ class Overlay {
     return {
       changes: this.#changes,
       writes: this.#version !== undefined,
-      answer: resultReply(replies, this.#version),
+      answer: { ...resultReply(replies, this.#version), date: this.#wallMs } as Reply,
       keys: [...this.#seen.keys()],
     };
   }

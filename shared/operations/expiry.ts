@@ -128,17 +128,15 @@ export const getAndExpire: WriteOperation<typeof GET_AND_EXPIRE_FIELDS> = {
       : given === undefined
       ? current.expiresAtMs
       : Math.max(1, given);
-    if (expiresAtMs === current.expiresAtMs) return { answer: dataReply(current) };
+    if (expiresAtMs === current.expiresAtMs) return { answer: dataReply(current, wallMs) };
     const write = valueWrite(current.value, expiresAtMs, wallMs, current.contentType);
     return {
       write,
       reply: (version) =>
-        dataReply({
-          ...current,
-          seq: version,
-          timestampMs: wallMs,
-          expiresAtMs: write.expiresAtMs,
-        }),
+        dataReply(
+          { ...current, seq: version, timestampMs: wallMs, expiresAtMs: write.expiresAtMs },
+          wallMs,
+        ),
     };
   },
 };

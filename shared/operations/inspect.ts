@@ -7,17 +7,19 @@ export const inspect: ReadOperation<typeof READ_FIELDS> = {
   summary: "Length, version, timestamp, expiry and media type of a key, without its value",
   reply: "result",
   answers:
-    "result: an object with length (bytes), version, timestamp, expires_at where the key expires, " +
-    "and content_type where it has one; not_found where there is no such key",
+    "result: an object with length (bytes), version, timestamp, expires_at and ttl_ms where the key " +
+    "expires, and content_type where it has one; not_found where there is no such key",
   errors: ["not_found"],
   arguments: [],
   doors: ALL_DOORS,
   example: { words: ["session:7"], before: "alice", expires: true },
   fields: READ_FIELDS,
-  read(request, entry) {
+  read(request, entry, wallMs) {
     if (entry === undefined) return noSuchKey(request);
     const { value, seq, timestampMs, expiresAtMs, contentType } = entry;
-    const expiry = expiresAtMs === 0 ? {} : { expires_at: expiresAtMs };
+    const expiry = expiresAtMs === 0
+      ? {}
+      : { expires_at: expiresAtMs, ttl_ms: Math.max(0, expiresAtMs - wallMs) };
     return resultReply({
       length: value.length,
       version: seq,

@@ -90,8 +90,11 @@ export interface Described<F extends Fields> {
 /** An operation that only looks. */
 export interface ReadOperation<F extends Fields = Fields> extends Described<F> {
   readonly kind: "read";
-  /** @param entry live, or undefined */
-  read(request: RequestOf<F>, entry: Entry | undefined): Reply;
+  /**
+   * @param entry live, or undefined
+   * @param wallMs the date, where the entry is; of no account where it does not expire
+   */
+  read(request: RequestOf<F>, entry: Entry | undefined, wallMs: number): Reply;
 }
 
 /** An operation that may change its key. */
@@ -271,15 +274,22 @@ export function writeReply(version: number): Reply {
   return { req_type: "ack", message: "success", version };
 }
 
-/** An entry as a reply. */
-export function dataReply(entry: Entry): Reply<"data"> {
+/**
+ * An entry as a reply.
+ *
+ * @param wallMs the date by the clock that decides when it expires: whoever gets the reply may have another
+ */
+export function dataReply(entry: Entry, wallMs: number): Reply<"data"> {
   const reply: Reply<"data"> = {
     req_type: "data",
     bytes: entry.value,
     version: entry.seq,
     timestamp: entry.timestampMs,
   };
-  if (entry.expiresAtMs !== 0) reply.expires_at = entry.expiresAtMs;
+  if (entry.expiresAtMs !== 0) {
+    reply.expires_at = entry.expiresAtMs;
+    reply.ttl_ms = Math.max(0, entry.expiresAtMs - wallMs);
+  }
   if (entry.contentType !== undefined) reply.content_type = entry.contentType;
   return reply;
 }

@@ -20,7 +20,8 @@ export const get: ReadOperation<typeof READ_FIELDS> = {
   doors: ALL_DOORS,
   example: { words: ["username"], before: "alice" },
   fields: READ_FIELDS,
-  read: (request, entry) => entry === undefined ? noSuchKey(request) : dataReply(entry),
+  read: (request, entry, wallMs) =>
+    entry === undefined ? noSuchKey(request) : dataReply(entry, wallMs),
 };
 
 export const exists: ReadOperation<typeof READ_FIELDS> = {
@@ -49,5 +50,5 @@ export const watchGet: ReadOperation<typeof REQUEST_FIELDS> = {
   example: { words: ["username"], before: "alice" },
   fields: REQUEST_FIELDS,
   // Who reads this way does so for somebody who said `get`.
-  read: (request, entry) => get.read({ ...request, req_type: "get" }, entry),
+  read: (request, entry, wallMs) => get.read({ ...request, req_type: "get" }, entry, wallMs),
 };

@@ -73,6 +73,8 @@ export const REPLY_MESSAGES = {
     version: optional(uint),
     timestamp: optional(uint),
     expires_at: optional(uint),
+    /** How long until then, by the clock of the node that answered, which decides. */
+    ttl_ms: optional(uint),
     content_type: optional(text),
   }),
   error: message(1, "reply", {
@@ -83,7 +85,12 @@ export const REPLY_MESSAGES = {
     settled: optional(flag),
   }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
-  result: message(1, "reply", { result: any, version: optional(uint) }),
+  result: message(1, "reply", {
+    result: any,
+    version: optional(uint),
+    /** Of a transaction: the date at its primary, from which a time to live is counted. */
+    date: optional(uint),
+  }),
   map: message(1, "reply", { map: field<ClusterMap>("a cluster map", isClusterMap) }),
   entries: message(1, "reply", {
     entries: array<WireEntry>(),

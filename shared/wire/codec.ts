@@ -150,7 +150,7 @@ export function encodeReply(reply: Reply, id: MessageId | undefined): string {
 
 /** A value with what is known of it: every field of `data`, in one pass and without a copy. */
 function encodeData(reply: Message<"data">, id: MessageId): string {
-  const { bytes = NO_VALUE, version, timestamp, expires_at, content_type } = reply;
+  const { bytes = NO_VALUE, version, timestamp, expires_at, ttl_ms, content_type } = reply;
   const encoded = encodeValue(bytes);
   let text = `{"id":${idText(id)},"req_type":"data","message":`;
   text += "value" in encoded
@@ -160,6 +160,7 @@ function encodeData(reply: Message<"data">, id: MessageId): string {
   if (version !== undefined) text += `,"version":${version}`;
   if (timestamp !== undefined) text += `,"timestamp":${timestamp}`;
   if (expires_at !== undefined) text += `,"expires_at":${expires_at}`;
+  if (ttl_ms !== undefined) text += `,"ttl_ms":${ttl_ms}`;
   if (content_type !== undefined) text += `,"content_type":${JSON.stringify(content_type)}`;
   return text + "}";
 }

@@ -65,15 +65,15 @@ function telling(
   name: string,
   since: string,
   summary: string,
-  tell: (expiresAtMs: number, wallMs: number) => number,
+  tell: (expiry: { expiresAtMs: number; leftMs: number }) => number,
 ): CommandSpec {
-  const plan = (args: Arguments, context: PlanContext) => ({
+  const plan = (args: Arguments) => ({
     request: { req_type: "get", key: keyOf(args[1]) } as KeyRequest,
     finish: (out: RespWriter, reply: Reply) => {
       if (isNotFound(reply)) out.integer(-2);
       else if (reply.req_type !== "data") writeUnexpected(out, reply);
       else if (reply.expires_at === undefined) out.integer(-1);
-      else out.integer(tell(reply.expires_at, context.wallMs()));
+      else out.integer(tell({ expiresAtMs: reply.expires_at, leftMs: reply.ttl_ms ?? 0 }));
     },
   });
   return command(name, 2, "readonly fast", KEY, { group: "generic", since, summary }, {
@@ -114,20 +114,25 @@ export const EXPIRY_COMMANDS: readonly CommandSpec[] = [
     "ttl",
     "1.0.0",
     "Get the time to live for a key in seconds",
-    (atMs, wallMs) => inSeconds(Math.max(0, atMs - wallMs)),
+    ({ leftMs }) => inSeconds(leftMs),
   ),
   telling(
     "pttl",
     "2.6.0",
     "Get the time to live for a key in milliseconds",
-    (atMs, wallMs) => Math.max(0, atMs - wallMs),
+    ({ leftMs }) => leftMs,
   ),
-  telling("expiretime", "7.0.0", "Get the expiration Unix timestamp for a key", inSeconds),
+  telling(
+    "expiretime",
+    "7.0.0",
+    "Get the expiration Unix timestamp for a key",
+    ({ expiresAtMs }) => inSeconds(expiresAtMs),
+  ),
   telling(
     "pexpiretime",
     "7.0.0",
     "Get the expiration Unix timestamp for a key in milliseconds",
-    (atMs) => atMs,
+    ({ expiresAtMs }) => expiresAtMs,
   ),
   command(
     "persist",

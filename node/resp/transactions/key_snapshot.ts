@@ -28,7 +28,10 @@ export class KeySnapshot implements KeyView {
     readonly remake: (version: number) => Reply;
   }[] = [];
 
-  /** @param replies to a `get` of each key, in order */
+  /**
+   * @param replies to a `get` of each key, in order
+   * @param wallMs the date then, by the clock of their primary
+   */
   constructor(
     keys: readonly string[],
     replies: readonly Reply[],
@@ -75,12 +78,12 @@ export class KeySnapshot implements KeyView {
     const operation = operationOf(request.req_type as OperationName);
     const current = this.get(request.key);
     if (operation.kind === "read") {
-      const reply = operation.read(request, current);
+      const reply = operation.read(request, current, this.wallMs);
       if (current !== undefined && this.#changed.has(request.key)) {
         this.#noteProvisional(
           request.key,
           reply,
-          (seq) => operation.read(request, { ...current, seq }),
+          (seq) => operation.read(request, { ...current, seq }, this.wallMs),
         );
       }
       return reply;

@@ -78,7 +78,14 @@ export class TransactionRunner {
         finish((out) => out.error(errorText(found)));
         return;
       }
-      const view = new KeySnapshot(keys, repliesOf(found), server.wallMs(), server.valueBytesMax);
+      // The primary's date, from which it counts what they have to live: this node's may be another.
+      const wallMs = found.req_type === "result" ? found.date : undefined;
+      const view = new KeySnapshot(
+        keys,
+        repliesOf(found),
+        wallMs ?? server.wallMs(),
+        server.valueBytesMax,
+      );
       for (const [key, version] of watched) {
         if (view.versionOf(key) === version) continue;
         finish((out) => out.nilArray());

@@ -132,7 +132,7 @@ export const getValue = endpoint({
     if (entry === undefined || current === undefined) {
       throw new KvError("not_found", `get: no such key ${JSON.stringify(key)}`);
     }
-    const headers = headersOf(entry, services.clock.wallMs());
+    const headers = headersOf(entry);
     if (verdict === "not modified") return new Response(null, { status: 304, headers });
     headers["content-type"] = entry.content_type ?? DEFAULT_TYPE;
     if (inspected !== undefined) {
@@ -146,7 +146,7 @@ export const getValue = endpoint({
 });
 
 /** Not as `Headers`, of which a response makes a copy. */
-function headersOf(entry: Message<"data">, wallMs: number): Record<string, string> {
+function headersOf(entry: Message<"data">): Record<string, string> {
   const version = entry.version ?? 0;
   const headers: Record<string, string> = {
     ...INERT,
@@ -157,7 +157,7 @@ function headersOf(entry: Message<"data">, wallMs: number): Record<string, strin
   const expiresAtMs = entry.expires_at;
   if (expiresAtMs !== undefined) {
     headers[EXPIRES_AT_HEADER] = String(expiresAtMs);
-    headers[TTL_HEADER] = String(Math.max(0, Math.ceil((expiresAtMs - wallMs) / 1_000)));
+    headers[TTL_HEADER] = String(Math.ceil((entry.ttl_ms ?? 0) / 1_000));
   }
   return headers;
 }

@@ -102,7 +102,7 @@ export class MemoryDatabase implements Database {
     const operation = OPERATIONS[request.req_type] as unknown as Operation;
     const current = liveEntry(this.entries.get(request.key), this.wallMs);
     try {
-      if (operation.kind === "read") return operation.read(request, current);
+      if (operation.kind === "read") return operation.read(request, current, this.wallMs);
       const context = { wallMs: this.wallMs, valueBytesMax: VALUE_BYTES_MAX };
       const known = operation.needsCurrent(request) ? current : undefined;
       const outcome = operation.evaluate(request, known, context);

@@ -34,6 +34,8 @@ interface TransactionRequest {
 export class ScriptedDatabase implements Database {
   /** Everything that was asked, in order. */
   readonly requests: KeyRequest[] = [];
+  /** The clock of whoever has the keys is so far ahead. */
+  aheadMs = 0;
   readonly entries = new Map<string, Entry>();
   /** Answers wait for `release`. */
   later = false;
@@ -127,15 +129,20 @@ export class ScriptedDatabase implements Database {
       const found = this.#live(key)?.seq ?? 0;
       if (found !== version) return errorReply("version_mismatch", key, { key, version: found });
     }
-    return { req_type: "result", result: requests.map((one) => this.#one(one)) };
+    const result = requests.map((one) => this.#one(one));
+    return { req_type: "result", result, date: this.#wallMs };
+  }
+
+  get #wallMs(): number {
+    return this.#clock.wallMs() + this.aheadMs;
   }
 
   #one(request: KeyRequest): Reply {
     const operation = operationOf(request.req_type);
     const current = this.#live(request.key);
-    if (operation.kind === "read") return operation.read(request, current);
+    if (operation.kind === "read") return operation.read(request, current, this.#wallMs);
     if (operation.kind !== "write") throw new Error(`${request.req_type} is no operation`);
-    const wallMs = this.#clock.wallMs();
+    const wallMs = this.#wallMs;
     try {
       const outcome = operation.evaluate(request, current, {
         wallMs,
@@ -153,6 +160,6 @@ export class ScriptedDatabase implements Database {
   }
 
   #live(key: string): Entry | undefined {
-    return liveEntry(this.entries.get(key), this.#clock.wallMs());
+    return liveEntry(this.entries.get(key), this.#wallMs);
   }
 }

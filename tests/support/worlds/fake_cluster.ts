@@ -127,7 +127,7 @@ export class FakeCluster implements KeyRouter {
     };
     const operation = operationOf(request.req_type);
     try {
-      if (operation.kind === "read") return operation.read(request, entry);
+      if (operation.kind === "read") return operation.read(request, entry, NOW_MS);
       if (operation.kind !== "write") throw new KvError("internal", "not in this fake");
       const current = operation.needsCurrent(request) ? entry : undefined;
       const context = { wallMs: NOW_MS, valueBytesMax: VALUE_BYTES_MAX };

@@ -11,7 +11,7 @@ const VALUE = { req_type: "data", message: "v", version: 1 } as const;
 
 function filled(): ValueCache {
   const cache = new ValueCache(10, 1_000_000);
-  cache.endRead(cache.beginRead("k", 0, "n"), VALUE);
+  cache.endRead(cache.beginRead("k", 0, "n", 0), VALUE);
   return cache;
 }
 
@@ -62,7 +62,7 @@ Deno.test("ValueCache: a value is not put in once anything happened to its key, 
   ];
   for (const [name, happen, kept] of events) {
     const cache = new ValueCache(10, 1_000_000);
-    const read = cache.beginRead("k", 0, "n");
+    const read = cache.beginRead("k", 0, "n", 0);
     happen(cache);
     cache.endRead(read, VALUE);
     assertEquals(cache.get("k", 0) !== undefined, kept, `under way: ${name}`);
@@ -74,9 +74,9 @@ Deno.test("ValueCache: a value is not put in once anything happened to its key, 
 
 Deno.test("ValueCache: of two reads of a key only the later one may be good", () => {
   const cache = new ValueCache(10, 1_000_000);
-  const early = cache.beginRead("k", 0, "n");
+  const early = cache.beginRead("k", 0, "n", 0);
   cache.invalidate("k");
-  const late = cache.beginRead("k", 0, "n");
+  const late = cache.beginRead("k", 0, "n", 0);
   cache.endRead(late, { ...VALUE, version: 2 });
   cache.endRead(early, VALUE);
   assertEquals(cache.get("k", 0)?.version, 2);
@@ -84,7 +84,7 @@ Deno.test("ValueCache: of two reads of a key only the later one may be good", ()
 
 Deno.test("ValueCache: an expired value is not given", () => {
   const cache = new ValueCache(10, 1_000_000);
-  cache.endRead(cache.beginRead("k", 0, "n"), { ...VALUE, expires_at: 100 });
+  cache.endRead(cache.beginRead("k", 0, "n", 0), { ...VALUE, ttl_ms: 100 });
   assertEquals(cache.get("k", 99)?.version, 1);
   assertEquals(cache.get("k", 100), undefined);
   assertEquals(cache.get("k", 99), undefined);
@@ -92,20 +92,20 @@ Deno.test("ValueCache: an expired value is not given", () => {
 
 Deno.test("ValueCache: is bounded by entries and bytes, and may be off", () => {
   const cache = new ValueCache(4, 10_000);
-  for (let i = 0; i < 10; i++) cache.endRead(cache.beginRead(`k${i}`, 0, "n"), VALUE);
+  for (let i = 0; i < 10; i++) cache.endRead(cache.beginRead(`k${i}`, 0, "n", 0), VALUE);
   assertEquals(cache.stats().entries, 4);
-  cache.endRead(cache.beginRead("big", 0, "n"), { ...VALUE, message: "x".repeat(3_000) });
+  cache.endRead(cache.beginRead("big", 0, "n", 0), { ...VALUE, message: "x".repeat(3_000) });
   assertEquals(cache.stats().entries < 4, true);
-  cache.endRead(cache.beginRead("huge", 0, "n"), { ...VALUE, message: "x".repeat(30_000) });
+  cache.endRead(cache.beginRead("huge", 0, "n", 0), { ...VALUE, message: "x".repeat(30_000) });
   assertEquals(cache.get("huge", 0), undefined);
   const off = new ValueCache(0, 10_000);
   assertEquals(off.enabled, false);
-  off.endRead(off.beginRead("k", 0, "n"), VALUE);
+  off.endRead(off.beginRead("k", 0, "n", 0), VALUE);
   assertEquals(off.get("k", 0), undefined);
 });
 
 Deno.test("ValueCache: a read that gave nothing leaves nothing behind", () => {
   const cache = new ValueCache(4, 10_000);
-  cache.endRead(cache.beginRead("k", 0, "n"), undefined);
+  cache.endRead(cache.beginRead("k", 0, "n", 0), undefined);
   assertEquals(cache.stats().entries, 0);
 });

@@ -167,14 +167,14 @@ for (const [name, args, current, code] of REFUSED) {
 
 Deno.test("operation inspect tells of a key without its value", () => {
   const request = { req_type: "inspect", key: "k" };
-  assertEquals(OPERATIONS.inspect.read(request, entry("abc", NOW + 5)), {
+  assertEquals(OPERATIONS.inspect.read(request, entry("abc", NOW + 5), NOW), {
     req_type: "result",
-    result: { length: 3, version: 7, timestamp: 5, expires_at: NOW + 5 },
+    result: { length: 3, version: 7, timestamp: 5, expires_at: NOW + 5, ttl_ms: 5 },
   });
   const typed = { ...entry("abc"), contentType: "a/b" };
-  const { result } = OPERATIONS.inspect.read(request, typed) as { result?: unknown };
+  const { result } = OPERATIONS.inspect.read(request, typed, NOW) as { result?: unknown };
   assertEquals((result as { content_type?: string }).content_type, "a/b");
-  assertEquals(OPERATIONS.inspect.read(request, undefined).req_type, "error");
+  assertEquals(OPERATIONS.inspect.read(request, undefined, NOW).req_type, "error");
 });
 
 Deno.test("increment_float writes no exponent, and at most 17 places behind the point", () => {
@@ -237,15 +237,15 @@ Deno.test("a value's content type: kept where the value is kept or changed in pa
   ];
   for (const [name, fields] of dropped) assertEquals(after(name, fields), undefined, name);
   assertEquals(after("put", { value: "v", content_type: "a/b" }), "a/b");
-  assertEquals(dataReply(current).content_type, "text/plain");
+  assertEquals(dataReply(current, NOW).content_type, "text/plain");
 });
 
 Deno.test("watch_get answers as get does: who reads by it does so for somebody else", () => {
   const ask = { key: "k" };
   for (const current of [undefined, entry("v")]) {
     assertEquals(
-      OPERATIONS.watch_get.read({ req_type: "watch_get", ...ask }, current),
-      OPERATIONS.get.read({ req_type: "get", ...ask }, current),
+      OPERATIONS.watch_get.read({ req_type: "watch_get", ...ask }, current, NOW),
+      OPERATIONS.get.read({ req_type: "get", ...ask }, current, NOW),
     );
   }
 });

@@ -165,7 +165,7 @@ Deno.test("encodeReply gives a reply the request's id, or none", () => {
 });
 
 Deno.test("encodeReply keeps every field of data", () => {
-  const given = { version: 7, timestamp: 8, expires_at: 9, content_type: 'text/"x"' };
+  const given = { version: 7, timestamp: 8, expires_at: 9, ttl_ms: 4, content_type: 'text/"x"' };
   const local = ["bytes", "message", "value64"];
   assertEquals([...Object.keys(given), ...local].sort(), Object.keys(MESSAGES.data.fields).sort());
   const text = new TextEncoder().encode('g"rün\n');
