@@ -7,7 +7,7 @@
  * @module
  */
 import { parseScenario, rewritten, runScenario } from "./scenario.ts";
-import { scenarioFiles } from "./scenario_files.ts";
+import { scenarioFiles, stageFor } from "./scenario_files.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   const rewrite = args.includes("--rewrite");
@@ -16,7 +16,7 @@ async function main(args: readonly string[]): Promise<number> {
   for (const file of named.length > 0 ? named : await scenarioFiles()) {
     const before = await Deno.readTextFile(file);
     const scenario = parseScenario(before);
-    const after = rewritten(scenario, await runScenario(scenario));
+    const after = rewritten(scenario, await runScenario(scenario, stageFor(file)));
     if (after === before) continue;
     different++;
     console.log(`${rewrite ? "rewritten" : "different"}: ${file}`);

@@ -70,7 +70,18 @@ export interface Process {
   inbox: Message[];
 }
 
+/** Is told of the coordinator's effects, in their order. */
+export interface Observer {
+  /** A map is being written. */
+  writes(cluster: StoredCluster): void;
+  published(map: ClusterMap, before: ClusterMap | undefined): void;
+  /** Whether it arrives or is held up. */
+  sent(process: Process, message: Message): void;
+  closed(session: number): void;
+}
+
 export interface WorldOptions {
+  observer?: Observer;
   settings?: Partial<ClusterSettings>;
   expectNodes?: number;
   repairDelayMs?: number;
@@ -137,9 +148,13 @@ export class World {
         persist: (cluster) => {
           assertEquals(this.writing, undefined, "one write at a time");
           this.writing = cluster;
+          this.#options.observer?.writes(cluster);
         },
         send: (sessions, message) => sessions.forEach((s) => this.#deliver(s, message)),
-        close: (session) => this.closed.push(session),
+        close: (session) => {
+          this.closed.push(session);
+          this.#options.observer?.closed(session);
+        },
         published: (map) => this.#onPublished(map),
       },
       log,
@@ -157,13 +172,15 @@ export class World {
     return this.membership;
   }
 
-  /** The coordinator dies and starts from its disk. */
-  restartCoordinator(): void {
+  /** The coordinator dies and starts from its disk, with other settings where some are given. */
+  restartCoordinator(settings: Partial<ClusterSettings> = {}): void {
     assertExists(this.disk);
     this.writing = undefined;
     for (const process of this.processes.values()) process.registered = false;
     this.closed = [];
-    this.#start(parseStoredCluster(JSON.parse(JSON.stringify(this.disk))), false);
+    const stored = parseStoredCluster(JSON.parse(JSON.stringify(this.disk)));
+    const map = { ...stored.map, settings: { ...stored.map.settings, ...settings } };
+    this.#start({ ...stored, map }, Object.keys(settings).length > 0);
   }
 
   #autoPersist(): void {
@@ -198,6 +215,7 @@ export class World {
     assertEquals(this.disk?.map.epoch, map.epoch, "on disk before it is published");
     checkInvariants(map);
     const before = this.publishedMaps.at(-1);
+    this.#options.observer?.published(map, before);
     this.publishedMaps.push(map);
     if (this.publishedMaps.length > 50) this.publishedMaps.shift();
     if (before === undefined) return;
@@ -248,6 +266,7 @@ export class World {
     }
     for (const process of this.processes.values()) {
       if (process.session !== session || !process.alive) continue;
+      this.#options.observer?.sent(process, message);
       if (process.deaf) process.heldUp.push(message);
       else this.#hear(process, message);
     }
