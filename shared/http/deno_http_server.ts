@@ -1,7 +1,7 @@
 /**
  * The HTTP door on a real port. Connections are accepted here and not by `Deno.serve`: that knows no
  * bound on them, and ends for good at the first one for which there is no descriptor. The platform
- * then speaks HTTP on each (see docs/decisions/0008-http-connections.md).
+ * then speaks HTTP on each (see docs/decisions/0011-http-connections.md).
  *
  * Invariants: each connection has a seat of admission control for as long as it is open; after `close`
  * nothing listens, and no answer leaves that was not under way to its client.
