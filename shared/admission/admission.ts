@@ -6,7 +6,7 @@
  * - **Connections.** A connection is a newcomer until its first complete message. It then takes one of
  *   the clients' places, or one of the peers' if it is a node or the coordinator. Newcomers may use any
  *   place that is free, and give it up to those who come later: first who has sent nothing, then who came
- *   first. So silence holds nobody out, and no number of clients holds out peers.
+ *   first. A client with nothing under way (HTTP) gives up its place, too. So silence holds nobody out, and no number of clients holds out peers.
  * - **Bytes** of messages that are not complete (`input`) and of replies that are not sent (`output`) are
  *   counted for newcomers, clients and peers apart. If they are too many, whoever holds most is ended.
  * - **Requests under way** take their bytes out of one budget, {@linkcode Admission.requests}, and a
@@ -31,6 +31,8 @@ import {
   FILE_DESCRIPTORS,
   FIRST_BYTE_TIMEOUT_MS,
   FIRST_MESSAGE_TIMEOUT_MS,
+  LEAVING_CONNECTIONS_MAX,
+  NEWCOMER_GRACE_MS,
   PEER_DESCRIPTORS_MAX,
   PEER_DESCRIPTORS_MIN,
   PEER_DESCRIPTORS_PART,
@@ -113,9 +115,9 @@ export class Admission {
     this.#peersMax = options.peerConnectionsMax ?? peers;
   }
 
-  /** Connections that are open. */
+  /** Connections that are open and have not been ended by us. */
   get open(): number {
-    return this.#seats.size + this.#leaving;
+    return this.#seats.size;
   }
 
   /** How many of them may be clients'. */
@@ -148,10 +150,16 @@ export class Admission {
     return seat;
   }
 
-  /** Ends a newcomer. @returns false if there is none */
+  /**
+   * Ends who is missed least: a newcomer that had time to say something and did not, then a client with
+   * nothing under way, then the newcomer that came first. @returns false if there is none
+   */
   #makeRoom(): boolean {
-    const [seat] = this.#silent.size > 0 ? this.#silent : this.#begun;
-    if (seat === undefined) return this.#endIdle();
+    const [oldest] = this.#silent;
+    const graceEndedMs = this.#clock.monotonicMs() - NEWCOMER_GRACE_MS;
+    if ((oldest === undefined || oldest.sinceMs > graceEndedMs) && this.#endIdle()) return true;
+    const [seat] = oldest === undefined ? this.#begun : this.#silent;
+    if (seat === undefined) return false;
     this.#end(
       seat,
       "overloaded",
@@ -271,7 +279,8 @@ export class Admission {
     this.#remove(seat);
     this.#leaving++;
     const reason = code === "overloaded" ? `${text}; try again later` : text;
-    seat.guest.end(new KvError(code, reason), atOnce);
+    // Those that have not left hold descriptors which nobody counts: there are a few for them, and no more.
+    seat.guest.end(new KvError(code, reason), atOnce || this.#leaving > LEAVING_CONNECTIONS_MAX);
   }
 
   #full(): KvError {

@@ -57,6 +57,8 @@ export const LONG_REPLY_BYTES = 64 * KIB;
 export const CONNECTIONS_MAX = 10_000;
 /** Kept for the database's files (LevelDB maps tables and keeps few open), sockets, and what else is opened. */
 export const FILE_DESCRIPTORS = 64;
+/** Connections that were ended by us and wait for the other side; beyond it they are ended at once. */
+export const LEAVING_CONNECTIONS_MAX = 16;
 /** Kept for peers, of what files leave: two each way for a node, and a few while they reconnect. */
 export const PEER_DESCRIPTORS_PART = 0.25;
 export const PEER_DESCRIPTORS_MIN = 16;
@@ -69,6 +71,8 @@ export const DESCRIPTORS_COUNTED = 2_048;
 export const UNFINISHED_BYTES_MAX = { newcomer: 64 * MIB, client: 128 * MIB, peer: 128 * MIB };
 /** Replies that were written and have not left. Answers to newcomers are refusals. */
 export const QUEUED_BYTES_MAX = { newcomer: 16 * MIB, client: 512 * MIB, peer: 512 * MIB };
+/** What a connection sends at once is read within so long, also by a process that is busy. */
+export const NEWCOMER_GRACE_MS = 1_000;
 /** A connection's first byte must come within so long, ... */
 export const FIRST_BYTE_TIMEOUT_MS = 30_000;
 /** ... and its first complete message within so long. */
@@ -536,6 +540,10 @@ invariant(
 invariant(
   Math.min(QUEUED_BYTES_MAX.client, QUEUED_BYTES_MAX.peer) >= REPLY_BYTES_MAX + FRAME_BYTES_MAX,
   "one connection is cut off before all are",
+);
+invariant(
+  LEAVING_CONNECTIONS_MAX <= FILE_DESCRIPTORS / 4,
+  "connections that leave do not take the descriptors of files",
 );
 invariant(
   DESCRIPTORS_COUNTED > 2 * (FILE_DESCRIPTORS + PEER_DESCRIPTORS_MAX),

@@ -8,8 +8,11 @@
 import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../base/limits.ts";
 import type { Logger } from "./logger.ts";
 
-/** After so many accepted connections others get their turn. */
-const ACCEPTS_PER_TURN = 64;
+/**
+ * After so many accepted connections others get their turn. Few, since what a new connection has sent is
+ * read in those turns: until then it counts as one that says nothing, and may have to make room.
+ */
+const ACCEPTS_PER_TURN = 16;
 /** So many failures in a row are no accidents of single connections. */
 const FAILURES_IN_A_ROW_MAX = 64;
 /** EMFILE, ENFILE, ENOBUFS, ENOMEM: what is missing will be missing in a moment, too. */

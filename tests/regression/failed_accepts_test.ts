@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { acceptAll } from "../../shared/platform/deno_accept.ts";
 
-const FAILURES = 60;
+const FAILURES = 10;
 
 /** A listener whose accepts fail so often, then give a connection, then wait for ever. */
 function failing(error: Error): Deno.TcpListener {
