@@ -13,8 +13,9 @@ import type { Stage } from "./scenario.ts";
 export const COMMANDS: Readonly<Record<string, string>> = {
   "start A…": "starts nodes: new ones, or those that were killed, on what their disks hold",
   "kill A": "kill -9: what is not synced is lost",
-  "config TERM PRIMARY of IN-SYNC [learners L] [min-in-sync N] [to A,B | to nobody]":
-    "the coordinator's new configuration, as all nodes that run hear of it, or those that are named",
+  "config TERM PRIMARY of IN-SYNC [learners L] [min-in-sync N] [copies N] [to A,B | to nobody]":
+    "the coordinator's new configuration, as all nodes that run hear of it, or those that are named; " +
+    "copies: how many there are to be, by default more than there are",
   "hear A…": "nodes hear of the newest configuration",
   "A put KEY VALUE [FIELD=VALUE…], A get KEY, A delete KEY, …": "a client's request",
   "A drain B": "the coordinator asks primary A to hand over to B",
@@ -22,6 +23,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   "deliver [A B] [N]":
     "delivers N messages, or all and what comes of them: from A to B, or between all nodes",
   "quiet": "all is delivered and synced, until nothing moves; what comes of it is not told",
+  "lose A B [N]": "the oldest N messages from A to B are lost, by default one",
   "cut A B, heal A B": "what A sends to B waits; and comes on",
   "reconnect A B": "the connections between two nodes break, and are made anew",
   "sync A": "A's disk finishes all that it was given",
@@ -64,6 +66,8 @@ async function carryOut(world: ScenarioWorld, command: string): Promise<void> {
       await world.quiet();
       world.takeLines();
       return;
+    case "lose":
+      return world.lose(a, b, Number(rest[2] ?? 1));
     case "cut":
       return world.cut(a, b);
     case "heal":
@@ -99,8 +103,11 @@ async function configure(world: ScenarioWorld, words: readonly string[]): Promis
     learners: list("learners") ?? [],
   };
   const to = list("to");
-  const minInSync = Number(list("min-in-sync")?.[0] ?? 1);
-  await world.configure(config, minInSync, to?.[0] === "nobody" ? [] : to);
+  await world.configure(config, {
+    minInSync: Number(list("min-in-sync")?.[0] ?? 1),
+    copies: Number(list("copies")?.[0] ?? Infinity),
+    to: to?.[0] === "nobody" ? [] : to,
+  });
 }
 
 /** `put a 1 acks=primary` */

@@ -77,6 +77,8 @@ interface Link {
 interface Host {
   readonly id: NodeId;
   storage: ScriptedStorage;
+  /** Since when its disk refuses what it is given. */
+  failsSinceMs: number | undefined;
   process: Process | undefined;
 }
 
@@ -131,6 +133,7 @@ export class ScenarioWorld {
   #streams = 0;
   #epoch = 0;
   #minInSync = 1;
+  #copies = Infinity;
   #config: PartitionConfig | undefined;
 
   /** What has happened since this was last asked. */
@@ -145,7 +148,7 @@ export class ScenarioWorld {
     for (const id of ids) {
       let host = this.#hosts.get(id);
       if (host === undefined) {
-        host = { id, storage: new ScriptedStorage(), process: undefined };
+        host = { id, storage: new ScriptedStorage(), failsSinceMs: undefined, process: undefined };
         this.#hosts.set(id, host);
       }
       if (host.process !== undefined) throw new Error(`${id} runs already`);
@@ -168,11 +171,15 @@ export class ScenarioWorld {
   /** The coordinator's configuration, as the given nodes (default: all that run) hear of it. */
   async configure(
     config: PartitionConfig,
-    minInSync: number,
-    to: readonly NodeId[] | undefined,
+    { minInSync, copies, to }: {
+      readonly minInSync: number;
+      readonly copies: number;
+      readonly to: readonly NodeId[] | undefined;
+    },
   ): Promise<void> {
     this.#config = config;
     this.#minInSync = minInSync;
+    this.#copies = copies;
     this.#epoch++;
     await this.hear(to ?? this.#running());
   }
@@ -225,6 +232,11 @@ export class ScenarioWorld {
       if (parcel !== undefined) this.#receive(name, parcel);
       await this.#settle();
     }
+  }
+
+  /** The oldest messages from one node to another are lost, as no connection loses them. */
+  lose(from: NodeId, to: NodeId, count: number): void {
+    this.#wires.get(`${from}->${to}`)?.splice(0, count);
   }
 
   /** Delivers and syncs until nothing moves. */
@@ -290,7 +302,7 @@ export class ScenarioWorld {
       passed += step;
       for (const { process } of this.#hosts.values()) {
         if (process === undefined) continue;
-        process.replica.primary?.tick(this.#clock.monotonicMs());
+        process.replica.tick(this.#clock.monotonicMs());
         process.confirmations.tick(this.#clock.monotonicMs());
       }
       await this.#settle();
@@ -322,8 +334,14 @@ export class ScenarioWorld {
     const opened = await opening;
     const queue = new GroupCommit(storage, clock, {
       fsync: "always",
-      onError: (error) => this.#say(`${id} disk: fails: ${error.message}`),
-      onRecovered: () => this.#say(`${id} disk: takes writes again`),
+      onError: (error) => {
+        host.failsSinceMs = clock.monotonicMs();
+        this.#say(`${id} disk: fails: ${error.message}`);
+      },
+      onRecovered: () => {
+        host.failsSinceMs = undefined;
+        this.#say(`${id} disk: takes writes again`);
+      },
     });
     const confirmations = new ReadConfirmations({
       nowMs: () => clock.monotonicMs(),
@@ -361,14 +379,14 @@ export class ScenarioWorld {
       recentWritesMax: 16,
       inFlight: new ByteBudget(1 << 20),
       partitionCount: () => 1,
-      copies: () => Infinity,
+      copies: () => this.#copies,
       get minInSync() {
         return minInSync();
       },
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => host.process?.lease ?? false,
-      diskFailingMs: () => 0,
+      diskFailingMs: () => clock.monotonicMs() - (host.failsSinceMs ?? clock.monotonicMs()),
       nextStream: () => ++this.#streams,
       report: (report) => outbox.add(report),
       confirmReads: (partition) => confirmations.want(partition),
@@ -559,7 +577,9 @@ function configText({ term, primary, inSync, learners }: PartitionConfig): strin
 }
 
 function entryText(entry: Entry): string {
-  const { key, seq, value } = entry;
+  const { seq, value } = entry;
+  // Keys of the node's own begin with a NUL.
+  const key = entry.key.replaceAll("\0", "\\0");
   return isTombstone(entry) ? `${key}@${seq} deleted` : `${key}@${seq}=${text(value)}`;
 }
 
@@ -580,8 +600,12 @@ function replyText(reply: Reply): string {
     const { code, settled } = reply as Message<"error">;
     return settled === true ? `${code}, settled` : code;
   }
-  const shown = Object.entries(fields).filter(([name]) => !/^(timestamp|content_type)$/.test(name));
-  return [req_type, ...shown.map(([name, value]) => `${name} ${value}`)].join(" ");
+  const shown = Object.entries(fields).filter(([name]) =>
+    !/^(timestamp|content_type|date)$/.test(name)
+  );
+  const value = (of: unknown) =>
+    Array.isArray(of) ? `[${of.map((reply) => replyText(reply)).join(", ")}]` : String(of);
+  return [req_type, ...shown.map(([name, of]) => `${name} ${value(of)}`)].join(" ");
 }
 
 /** The rows of the partition in a batch; those of the database as a whole are left out. */
