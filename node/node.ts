@@ -81,6 +81,8 @@ export interface NodeOptions {
   readonly nodeId: NodeId;
   /** A one-node cluster without a coordinator: its lease never ends. */
   readonly standalone?: boolean;
+  /** The newest map that an earlier process of the node has kept: whom it followed. Default: none. */
+  readonly keptMap?: ClusterMap | undefined;
   /** Default {@linkcode TOMBSTONE_KEEP_MS}. */
   readonly tombstoneKeepMs?: number;
 }
@@ -106,6 +108,8 @@ export class Node {
   /** Scans and counts of all that this node is primary of. */
   readonly scans: NodeScans;
   readonly #standalone: boolean;
+  /** What an earlier process went by. It vouches for whom to follow until a map comes, and for nothing else. */
+  readonly keptMap: ClusterMap | undefined;
   readonly #owner: ReplicaOwner;
   readonly #lease: Lease;
   readonly #disk = new DiskHealth();
@@ -139,6 +143,7 @@ export class Node {
     this.work = deps.queue.work;
     this.nodeId = options.nodeId;
     this.#standalone = options.standalone ?? false;
+    this.keptMap = options.keptMap;
     this.#lease = new Lease(() => this.#map?.settings.leaseMs ?? 0);
     this.#outbox = new ReportOutbox((report) => this.coordinator?.send(report));
     this.#pictures = new BackupSnapshots(clock, deps.random);
@@ -166,8 +171,8 @@ export class Node {
           this.#links.get(node)?.append(partition, term, stream, commitSeq, undefined),
       },
       inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
-      // There is no replica before there is a map.
-      partitionCount: () => this.#map?.settings.partitionCount ?? 1,
+      // There is no replica before there is a map, or one that was kept.
+      partitionCount: () => (this.#map ?? this.keptMap)?.settings.partitionCount ?? 1,
       copies: () => {
         const map = this.#map;
         return map === undefined
@@ -415,7 +420,7 @@ export class Node {
       case "digest": {
         this.#checkPartition(message.req_type, message.p);
         if (this.#clearing.has(message.p)) return;
-        const replica = this.#replicas.get(message.p);
+        const replica = this.#replicas.get(message.p) ?? this.#openVouched(message, from);
         if (replica !== undefined) replica.onPeerRequest(message, upstream);
         else if (message.req_type === "align_query") {
           // The map may be on its way that gives this node a copy: the primary asks again.
@@ -539,6 +544,25 @@ export class Node {
     else if (!this.#surplusSinceMs.has(partition)) {
       this.#surplusSinceMs.set(partition, this.#deps.clock.monotonicMs());
     }
+  }
+
+  /**
+   * Before the first map has come: the replica of a peer that asks as the primary which the kept map names, in
+   * the same term. Only of a copy that is whole, and that was not level with a primary of a later term.
+   */
+  #openVouched(message: Message, from: NodeId): Replica | undefined {
+    const { keptMap: kept, nodeId } = this;
+    if (message.req_type !== "align_query" || this.#map !== undefined || kept === undefined) return;
+    const { opened } = this.#deps;
+    const { p, config: claimed } = message;
+    const config = kept.partitions[p];
+    const held = opened.get(p);
+    if (config === undefined || held === undefined || opened.damaged.has(p)) return;
+    if (config.primary !== from || config.term !== claimed.term || config.term < held.term) return;
+    if (from === nodeId || ![...config.inSync, ...config.learners].includes(nodeId)) return;
+    const replica = this.#openReplica(p);
+    replica.vouch(config, kept.epoch);
+    return replica;
   }
 
   #openReplica(partition: number): Replica {

@@ -23,6 +23,7 @@ import type { Storage } from "./storage/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
+import { MapKeeper } from "./membership/map_keeper.ts";
 import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
 import {
@@ -46,6 +47,10 @@ export interface NodeFolder {
   readonly clusterId: string | undefined;
   readonly partitionCount: number | undefined;
   readonly storage: Storage;
+  /** The newest map that an earlier process has kept here; undefined for none. */
+  readonly keptMap: ClusterMap | undefined;
+  /** Keeps a map durably in the place of the one before. Calls must not overlap. */
+  keepMap(map: ClusterMap): Promise<void>;
   /** Notes durably which cluster the data is of, before any of it is written. */
   joinCluster(clusterId: string, partitionCount: number): Promise<void>;
   /** The database was repaired when it was opened, and nobody has looked yet at what that has cost. */
@@ -119,6 +124,7 @@ export class NodeRuntime {
   readonly #router: Router;
   readonly #session: CoordinatorSession | undefined;
   readonly #heartbeats: HeartbeatSender | undefined;
+  readonly #mapKeeper: MapKeeper | undefined;
   readonly #left: Promise<void>;
   #repairNeeded = false;
   /** Tells this process from another one with the same folder. */
@@ -201,6 +207,7 @@ export class NodeRuntime {
         {
           nodeId: folder.nodeId,
           standalone,
+          keptMap: standalone ? undefined : folder.keptMap,
           ...(options.tombstoneKeepMs === undefined
             ? {}
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
@@ -264,6 +271,10 @@ export class NodeRuntime {
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
     if ("standalone" in options.cluster) return;
+    this.#mapKeeper = new MapKeeper({ clock, log: deps.logger("storage") }, {
+      keptEpoch: folder.keptMap?.epoch ?? 0,
+      write: (map) => folder.keepMap(map),
+    });
     this.#heartbeats = this.#makeHeartbeats();
     this.#session = this.#makeSession(options, options.cluster.locate, this.#heartbeats);
   }
@@ -330,6 +341,7 @@ export class NodeRuntime {
     this.#heartbeats?.stop();
     this.#router.close();
     await this.server.close();
+    await this.#mapKeeper?.close();
     // What cannot be written any more must not keep the folder locked and its database open.
     let failure: unknown;
     try {
@@ -404,6 +416,7 @@ export class NodeRuntime {
 
   #adopt(map: ClusterMap): void {
     this.node.applyMap(map);
+    this.#mapKeeper?.keep(map);
     this.server.adoptMap(this.node.map() ?? map);
     this.#router.adopt(map);
   }

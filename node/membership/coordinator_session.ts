@@ -34,6 +34,8 @@ export interface SessionNode {
   /** The last batch of its database when this process opened it. */
   readonly openedBatch: number;
   map(): ClusterMap | undefined;
+  /** The newest map that an earlier process went by, as far as it was kept. */
+  readonly keptMap?: ClusterMap | undefined;
   /** The session is (again) up: repeat what the coordinator has not acted upon. */
   onCoordinatorUp(): void;
   onHandover(partition: number, term: number, to: string): void;
@@ -274,9 +276,10 @@ export class CoordinatorSession {
     this.#setDeadline("register");
   }
 
-  /** The newest map that this process has seen, whoever has shown it. */
+  /** The newest map that this process has seen, or one before it. */
   #seen(): { seen_epoch?: number; seen_generation?: string } {
-    const known = this.#options.node.map();
+    const { node } = this.#options;
+    const known = node.map() ?? node.keptMap;
     const map = (known?.epoch ?? 0) > (this.#map?.epoch ?? 0) ? known : this.#map;
     if (map === undefined) return {};
     const { epoch, generation } = map;

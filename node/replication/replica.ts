@@ -4,7 +4,8 @@
  *
  * Invariants: configurations are adopted in the order of (term, epoch), never back, and from the map
  * alone. What a peer says of one is compared with it: a peer that is ahead of the map is answered when
- * the map says the same, and any other is refused. So nobody takes a partition by saying so.
+ * the map says the same, and any other is refused. So nobody takes a partition by saying so. Until the first
+ * map has come, the one that an earlier process has kept takes its place for that, and for nothing else.
  *
  * @module
  */
@@ -70,6 +71,8 @@ export class Replica {
   readonly #recent: RecentWrites;
   /** The latest that came. Whoever sent it asks again in time. */
   #claim: Claim | undefined;
+  /** The configuration is that of a kept map: it may be an old one. */
+  #vouched = false;
 
   /** @param damaged whether the store was found damaged when it was opened */
   constructor(owner: ReplicaOwner, store: PartitionStore, damaged: boolean) {
@@ -111,8 +114,22 @@ export class Replica {
     return this.config?.inSync.includes(this.#owner.self) ?? false;
   }
 
+  /** The configuration that an earlier process went by, in which another node is the primary. */
+  vouch(config: PartitionConfig, epoch: number): void {
+    const { self } = this.#owner;
+    invariant(
+      this.config === undefined && config.primary !== self,
+      "a kept configuration makes nobody primary",
+      { config },
+    );
+    this.config = config;
+    this.epoch = epoch;
+    this.#vouched = true;
+  }
+
   /** A configuration of the map. Older ones are ignored. */
   onConfig(config: PartitionConfig, epoch: number): void {
+    this.#vouched = false;
     this.#adopt(config, epoch);
     const claim = this.#claim;
     this.#claim = undefined;
@@ -334,8 +351,11 @@ export class Replica {
     ) {
       this.#claim = claim;
     } else if (!follows) this.#refuse(claim);
-    else if (type === "align_query") this.follower.onQuery(stream, term, this.isInSync, upstream);
-    else this.follower.onNewTerm(stream, term, upstream);
+    else if (type === "align_query") {
+      // By the newest map it may be in sync, and so be made primary in the middle of an alignment.
+      const inSync = this.isInSync || this.#vouched;
+      this.follower.onQuery(stream, term, inSync, upstream);
+    } else this.follower.onNewTerm(stream, term, upstream);
   }
 
   #refuse({ stream, upstream }: Claim): void {

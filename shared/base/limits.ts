@@ -266,6 +266,10 @@ export const SESSION_REPLY_TIMEOUT_MS = 5_000;
 export const SESSION_PING_MS = 1_000;
 /** ... and taken for dead after so long. */
 export const SESSION_SILENCE_MS = 5_000;
+/** A node writes the newest map to its disk no sooner than so long after it has written one, ... */
+export const KEEP_MAP_MS_MIN = 1_000;
+/** ... and no sooner than so many times what that has taken: a large map takes a small share of the time. */
+export const KEEP_MAP_REST = 20;
 /** Heartbeats whose acknowledgement is still recognised. */
 export const HEARTBEATS_REMEMBERED = 32;
 

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
+import { partitionConfig } from "../../shared/cluster/cluster_map.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
 import { wrongValues } from "../support/data/bulk.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 import { Workload } from "../support/clients/workload.ts";
@@ -41,6 +43,35 @@ Deno.test("cluster: the coordinator's death stops no read or write, and its retu
   assertEquals([errors, violations, unknown], [[], [], 0]);
   assertEquals(await workload.verify(), []);
   assertEquals((await cluster.map()).partitions, before.partitions);
+});
+
+Deno.test("cluster: a node that is killed and started again while there is no coordinator holds up no write", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3 });
+  const map = await cluster.poll("the nodes keep the map", async () => {
+    const map = await cluster.map();
+    const kept = await Promise.all(NODES.map((index) => cluster.keptEpoch(index)));
+    return kept.every((epoch) => epoch === map.epoch) ? map : undefined;
+  });
+  // The third node's own partitions have no primary: nobody makes it that by what it has kept.
+  const port = cluster.nodeAddress(2).port;
+  const third = map.nodes.find((node) => node.port === port)?.id;
+  const keys = Array.from({ length: 64 }, (_, i) => `k${i}`).filter((key) =>
+    partitionConfig(map, partitionOf(key, map.settings.partitionCount)).primary !== third
+  );
+  assertNotEquals(keys, []);
+  await Promise.all([cluster.coordinatorProcess.crash(), cluster.crash(2)]);
+  await cluster.restart(2);
+  for (const asked of [0, 1]) {
+    for (const key of keys) {
+      const put = await cluster.ask(asked, { req_type: "put", key, value: `${asked}` }, 30_000);
+      assertEquals(put.message, "success", JSON.stringify(put));
+      const read = await cluster.ask(asked, { req_type: "get", key }, 30_000);
+      assertEquals(read.message, `${asked}`, JSON.stringify(read));
+    }
+  }
+  assertEquals((await cluster.stats(2)).epoch, 0);
+  await cluster.restartCoordinator();
+  await cluster.whole({ nodes: 3 });
 });
 
 Deno.test("cluster: everything killed and started again has all that was acknowledged", async (t) => {

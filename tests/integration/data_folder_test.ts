@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { DataFolder } from "../../node/storage/leveldb/data_folder.ts";
+import { standaloneMap } from "../../node/membership/standalone_cluster.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { FileDocumentStore } from "../../shared/platform/file_document_store.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
@@ -206,5 +207,40 @@ Deno.test("DataFolder finishes a first start that was cut off before the databas
     assertEquals(folder.nodeId, id);
     await folder.close();
     await (await DataFolder.open(path, { random })).close();
+  });
+});
+
+Deno.test("DataFolder keeps the newest map, and does without one that it cannot use", async () => {
+  const map = standaloneMap({
+    clusterId: "c1",
+    partitionCount: 4,
+    node: {
+      id: "n1",
+      host: "h",
+      port: 1,
+      httpPort: 0,
+      zone: "h",
+      weight: 1,
+      incarnation: 1,
+      state: "up",
+    },
+  });
+  await inFolder(async (path) => {
+    await used(path);
+    const folder = await DataFolder.open(path, { random });
+    assertEquals(folder.keptMap, undefined);
+    await folder.keepMap(map);
+    await folder.keepMap({ ...map, epoch: map.epoch + 1 });
+    await folder.close();
+    const next = await DataFolder.open(path, { random });
+    assertEquals(next.keptMap?.epoch, map.epoch + 1);
+    await next.keepMap({ ...map, settings: { ...map.settings, clusterId: "another" } });
+    await next.close();
+    for (const damage of ["", "{", `{"crc32c":1,"document":{}}`]) {
+      const last = await DataFolder.open(path, { random });
+      assertEquals(last.keptMap, undefined);
+      await last.close();
+      await Deno.writeTextFile(`${path}/map.json`, damage);
+    }
   });
 });

@@ -3,6 +3,7 @@
  *
  *     lock        held while a process uses the folder
  *     node.json   who the node is: {@linkcode NodeDocument}
+ *     map.json    the newest cluster map that the node has gone by; it may be missing
  *     db/         the LevelDB database
  *
  * `node.json` and the database name each other by the database's id, so that a database which was
@@ -15,7 +16,7 @@
  * @module
  */
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";
-import { isDamage, KvError, messageOf } from "../../../shared/base/errors.ts";
+import { failureOf, isDamage, KvError, messageOf } from "../../../shared/base/errors.ts";
 import { FileDocumentStore } from "../../../shared/platform/file_document_store.ts";
 import { checkFolderKind } from "../../../shared/platform/folder_kind.ts";
 import { folderError, FolderLock } from "../../../shared/platform/folder_lock.ts";
@@ -23,7 +24,9 @@ import { type Random, randomId } from "../../../shared/platform/random.ts";
 import type { Storage } from "../storage.ts";
 import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
 import { openPartitionStores } from "../recovery.ts";
+import { keptMapDocument, parseKeptMap } from "../../membership/map_keeper.ts";
 import { isStandalone } from "../../membership/standalone_cluster.ts";
+import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "../state_record.ts";
 
 /** The format of the folder that this code writes, and the newest that it reads. */
@@ -62,8 +65,11 @@ export class DataFolder {
   readonly storage: Storage;
   /** Where `rebuild` moved the former content, if there was any. */
   readonly movedTo: string | undefined;
+  /** The newest map that an earlier process has kept; undefined for none that can be used. */
+  readonly keptMap: ClusterMap | undefined;
   readonly #lock: FolderLock;
   readonly #store: DocumentStore;
+  readonly #mapStore: DocumentStore;
   readonly #repairedAtOpen: boolean;
   #document: NodeDocument;
 
@@ -73,6 +79,7 @@ export class DataFolder {
     store: DocumentStore,
     document: NodeDocument,
     storage: Storage,
+    maps: { store: DocumentStore; kept: ClusterMap | undefined },
     movedTo: string | undefined,
   ) {
     this.path = path;
@@ -81,6 +88,8 @@ export class DataFolder {
     this.#document = document;
     this.#repairedAtOpen = document.repair === true;
     this.storage = storage;
+    this.#mapStore = maps.store;
+    this.keptMap = maps.kept;
     this.movedTo = movedTo;
   }
 
@@ -129,7 +138,10 @@ export class DataFolder {
         document = { ...document, database_made: true };
         await store.write(document);
       }
-      return new DataFolder(path, lock, store, document, storage, movedTo);
+      const mapStore = new FileDocumentStore(`${path}/map.json`);
+      const kept = await readKeptMap(mapStore, document.cluster_id);
+      const maps = { store: mapStore, kept };
+      return new DataFolder(path, lock, store, document, storage, maps, movedTo);
     } catch (error) {
       await storage?.close();
       lock.release();
@@ -203,6 +215,11 @@ export class DataFolder {
     this.#document = joined;
   }
 
+  /** Keeps a map durably in the place of the one before. Calls must not overlap. @throws {KvError} `storage_failed` */
+  keepMap(map: ClusterMap): Promise<void> {
+    return this.#mapStore.write(keptMapDocument(map));
+  }
+
   /** Closes the database and lets go of the folder. */
   async close(): Promise<void> {
     try {
@@ -210,6 +227,19 @@ export class DataFolder {
     } finally {
       this.#lock.release();
     }
+  }
+}
+
+/** One that is damaged, or cannot be read, is done without: it is only needed while the coordinator is away. */
+async function readKeptMap(
+  store: DocumentStore,
+  clusterId: string | undefined,
+): Promise<ClusterMap | undefined> {
+  try {
+    return parseKeptMap(await store.read(), clusterId);
+  } catch (error) {
+    failureOf(error);
+    return undefined;
   }
 }
 

@@ -46,6 +46,13 @@ export class MemoryFolder {
     return Promise.resolve();
   }
 
+  /** A node that starts has another id, and follows nobody yet. */
+  readonly keptMap = undefined;
+
+  keepMap(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     return this.storage.close();
   }

@@ -137,13 +137,13 @@ export class SimDisk {
       },
       write: (document) => {
         const text = JSON.stringify(document);
-        const begun = { name, text };
         return new Promise((resolve, reject) => {
           if (!process.alive) return;
-          this.#documentUnderWay = begun;
+          const begun = { text };
+          this.#documentsUnderWay.set(name, begun);
           this.#scheduler.after(this.#syncMs(), undefined, () => {
-            if (!process.alive || this.#documentUnderWay !== begun) return;
-            this.#documentUnderWay = undefined;
+            if (!process.alive || this.#documentsUnderWay.get(name) !== begun) return;
+            this.#documentsUnderWay.delete(name);
             const { full } = this.faults;
             if (!full) this.documents.set(name, text);
             this.#scheduler.after(0, process, () => {
@@ -159,7 +159,7 @@ export class SimDisk {
     };
   }
 
-  #documentUnderWay: { name: string; text: string } | undefined;
+  readonly #documentsUnderWay = new Map<string, { readonly text: string }>();
 
   /** What a copy of it that somebody makes now would hold. */
   copy(name: string): SimDisk {
@@ -187,12 +187,11 @@ export class SimDisk {
 
   /** The process that used the disk is dead. @param power false: what the system held in memory is gone too */
   crash(power: boolean): void {
-    const begun = this.#documentUnderWay;
-    this.#documentUnderWay = undefined;
-    // A rename has happened or has not.
-    if (begun !== undefined && randomFraction(this.#random) < 0.5) {
-      this.documents.set(begun.name, begun.text);
+    for (const [name, { text }] of this.#documentsUnderWay) {
+      // A rename has happened or has not.
+      if (randomFraction(this.#random) < 0.5) this.documents.set(name, text);
     }
+    this.#documentsUnderWay.clear();
     if (!power && this.#unsynced.length > 0) {
       const kept = randomBelow(this.#random, this.#unsynced.length + 1);
       const lost = this.#unsynced.splice(kept);

@@ -8,6 +8,8 @@
  * @module
  */
 import type { NodeFolder } from "../../../node/node_runtime.ts";
+import { keptMapDocument, parseKeptMap } from "../../../node/membership/map_keeper.ts";
+import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { randomId } from "../../../shared/platform/random.ts";
@@ -17,6 +19,8 @@ import type { SimDisk } from "./sim_disk.ts";
 
 /** Where it keeps who it is. */
 export const NODE_DOCUMENT = "node.json";
+/** Where it keeps the newest map that it has gone by. */
+const KEPT_MAP_DOCUMENT = "map.json";
 
 interface Identity {
   readonly nodeId: string;
@@ -29,13 +33,23 @@ interface Identity {
 /** A folder. */
 export class SimFolder implements NodeFolder {
   readonly storage: Storage;
+  readonly keptMap: ClusterMap | undefined;
   readonly #store: DocumentStore;
+  readonly #mapStore: DocumentStore;
   #identity: Identity;
   readonly #repairedAtOpen: boolean;
 
-  private constructor(storage: Storage, store: DocumentStore, identity: Identity) {
+  private constructor(
+    storage: Storage,
+    store: DocumentStore,
+    mapStore: DocumentStore,
+    keptMap: ClusterMap | undefined,
+    identity: Identity,
+  ) {
     this.storage = storage;
     this.#store = store;
+    this.#mapStore = mapStore;
+    this.keptMap = keptMap;
     this.#identity = identity;
     this.#repairedAtOpen = identity.repair === true;
   }
@@ -49,7 +63,9 @@ export class SimFolder implements NodeFolder {
       : { ...before, incarnation: before.incarnation + 1 };
     await store.write(identity);
     if (identity.repair === true) disk.repair();
-    return new SimFolder(disk.open(process), store, identity);
+    const mapStore = disk.document(process, KEPT_MAP_DOCUMENT);
+    const keptMap = parseKeptMap(await mapStore.read(), identity.clusterId);
+    return new SimFolder(disk.open(process), store, mapStore, keptMap, identity);
   }
 
   get nodeId(): string {
@@ -91,6 +107,10 @@ export class SimFolder implements NodeFolder {
     const { repair: _, ...identity } = this.#identity;
     await this.#store.write(identity);
     this.#identity = identity;
+  }
+
+  keepMap(map: ClusterMap): Promise<void> {
+    return this.#mapStore.write(keptMapDocument(map));
   }
 
   close(): Promise<void> {

@@ -529,6 +529,8 @@ function withStorage(folder: NodeFolder, storage: Storage): NodeFolder {
       return folder.repaired;
     },
     joinCluster: (id: string, count: number) => folder.joinCluster(id, count),
+    keptMap: folder.keptMap,
+    keepMap: (map: ClusterMap) => folder.keepMap(map),
     requestRepair: () => folder.requestRepair(),
     repairDone: () => folder.repairDone(),
     close: () => folder.close(),

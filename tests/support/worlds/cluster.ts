@@ -25,6 +25,7 @@ import type { Address } from "../../../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../../../tools/cluster_state.ts";
 import { askJson, type JsonReply } from "../../../tools/json_probe.ts";
 import { CLIENT, COORDINATOR, NODE } from "../../../tools/programs.ts";
+import { FileDocumentStore } from "../../../shared/platform/file_document_store.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
 
 /** Bound of every wait; long, since a loaded machine is slow, and no test waits for it to pass. */
@@ -303,6 +304,12 @@ export class TestCluster implements AsyncDisposable {
     const map = await fetchMap(this.coordinatorAddress);
     if (map === undefined) throw new Error("the coordinator has no map yet");
     return map;
+  }
+
+  /** The epoch of the map that a node keeps on its disk; undefined for none. */
+  async keptEpoch(index: number): Promise<number | undefined> {
+    const document = await new FileDocumentStore(`${this.#theNode(index).folder}/map.json`).read();
+    return (document as { map?: ClusterMap } | undefined)?.map?.epoch;
   }
 
   /** A node's index by its id; undefined for one that is not (or no longer) in the map. */

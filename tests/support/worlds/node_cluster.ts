@@ -41,6 +41,8 @@ interface Host {
   node: Node | undefined;
   /** Whether the coordinator reaches it. */
   reachable: boolean;
+  /** The newest map that its processes went by, as its disk keeps it. */
+  keptMap: ClusterMap | undefined;
 }
 
 const PORT = 1;
@@ -130,6 +132,7 @@ export class NodeCluster {
         process: undefined,
         node: undefined,
         reachable: true,
+        keptMap: undefined,
       });
     }
   }
@@ -139,8 +142,8 @@ export class NodeCluster {
     await this.run(200);
   }
 
-  /** Starts a node's process, on whatever its disk holds. */
-  async start(id: NodeId): Promise<Node> {
+  /** Starts a node's process, on whatever its disk holds; `damaged`: its first partition is found to be so. */
+  async start(id: NodeId, options: { damaged?: boolean } = {}): Promise<Node> {
     const host = this.host(id);
     const { clock } = this;
     const storage: ProcessStorage = new ProcessStorage(
@@ -151,6 +154,7 @@ export class NodeCluster {
     const opening = openPartitionStores(storage, this.map.settings.partitionCount);
     await clock.run(0);
     const opened = await opening;
+    if (options.damaged === true) opened.damaged.set(0, "as the test says");
     const queue = new GroupCommit(storage, clock, {
       fsync: "always",
       cache: new RowCache(1 << 20, new SeededKeyHash(new SeededRandom(1))),
@@ -161,7 +165,7 @@ export class NodeCluster {
     const transport = this.network.transport(id);
     const node = new Node(
       { clock, random: this.random, transport, log: NO_LOG, queue, opened },
-      { nodeId: id },
+      { nodeId: id, keptMap: host.keptMap },
     );
     node.coordinator = {
       send: (message) => {
@@ -205,6 +209,7 @@ export class NodeCluster {
   crash(id: NodeId): void {
     const host = this.host(id);
     const { node } = host;
+    host.keptMap = node?.map() ?? host.keptMap;
     host.node = undefined;
     host.process = undefined;
     this.network.crash(id);
