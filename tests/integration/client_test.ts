@@ -111,7 +111,7 @@ Deno.test("kv-client works against a cluster", async (t) => {
       "# script",
       "put:s:1",
       "GET s",
-      'PUT "a b" {"x": 1}',
+      `PUT "a b" '{"x": 1}'`,
       "get:a b",
       "get none",
       "exit",
