@@ -58,6 +58,8 @@ export type {
   CallOptions,
   DeleteOptions,
   ExpireOptions,
+  ForcedPartition,
+  ForgetNodeOptions,
   KeyRouter,
   KvClientDeps,
   KvClientOptions,

@@ -39,7 +39,13 @@ import { Draining } from "../shared/server/draining.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
-import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import {
+  type Address,
+  formatAddress,
+  type Listener,
+  type Stream,
+  type Transport,
+} from "../shared/platform/transport.ts";
 import { clusterSettings, type WantedSettings } from "./state/cluster_settings.ts";
 import {
   DiscoveryResponder,
@@ -464,6 +470,7 @@ export class Coordinator {
   /** A message of a node, or of an operator. @throws {KvError} which is answered */
   #onOther(message: Message, connection: Connection): void {
     if (message.req_type === "force") return this.#onForce(message, connection);
+    if (message.req_type === "forget_node") return this.#onForgetNode(message, connection);
     if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
       throw new KvError(
         "bad_request",
@@ -513,17 +520,38 @@ export class Coordinator {
 
   /** An operator's order: where no node is named, once the nodes have told what they hold by now. */
   #onForce(message: Message<"force">, connection: Connection): void {
-    const { id } = message;
     const node = message.node ?? undefined;
-    const force = () => {
-      const result = this.#membership.force(message.partition ?? undefined, node, this.#now());
-      connection.send({ req_type: "result", id, result });
-    };
-    if (node !== undefined || !this.#membership.askWhatIsHeld()) return force();
+    this.#order(message, connection, node === undefined, () => {
+      return this.#membership.force(message.partition ?? undefined, node, this.#now());
+    });
+  }
+
+  /** An operator's order. */
+  #onForgetNode(message: Message<"forget_node">, connection: Connection): void {
+    const { node } = message;
+    const force = message.force === true;
+    this.#order(message, connection, force, () => {
+      return { node, forced: this.#membership.forgetNode(node, force, this.#now()) };
+    });
+  }
+
+  /** @param asking whether nodes first tell what they hold by now, if that may be asked for */
+  #order(
+    { id, ...order }: Message<"force" | "forget_node">,
+    connection: Connection,
+    asking: boolean,
+    carryOut: () => unknown,
+  ): void {
+    this.#log.warn("an operator gives an order", {
+      from: formatAddress(connection.remote),
+      order: JSON.stringify(order),
+    });
+    const answer = () => connection.send({ req_type: "result", id, result: carryOut() });
+    if (!asking || !this.#membership.askWhatIsHeld()) return answer();
     this.#deps.clock.setTimer(FORCE_WAIT_MS, () => {
       if (this.#closed) return;
       try {
-        force();
+        answer();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         connection.send({ ...toErrorReply(error), id });

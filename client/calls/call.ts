@@ -107,6 +107,22 @@ export interface PingResult {
   error?: KvError;
 }
 
+/** How {@linkcode KvClient.forgetNode} goes about it. */
+export interface ForgetNodeOptions extends CallOptions {
+  /** Also if nobody else holds every acknowledged write of a partition; such writes are lost. Default: no. */
+  force?: boolean | undefined;
+}
+
+/** A partition that is served from a copy that may lack acknowledged writes. */
+export interface ForcedPartition {
+  partition: number;
+  /** Whose copy it is, ... */
+  node: string;
+  /** ... in which term it was level with a primary, and its last write; zeros if it had nothing. */
+  term: number;
+  lastSeq: number;
+}
+
 /** What a client is made of. */
 export interface KvClientDeps {
   clock: Clock;

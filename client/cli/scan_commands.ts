@@ -235,7 +235,8 @@ async function runFlushAll(_: readonly Word[], context: CommandContext): Promise
   return EXIT.ok;
 }
 
-function isYes(answer: string): boolean {
+/** Whether an answer at the terminal agrees. */
+export function isYes(answer: string): boolean {
   return /^y(es)?$/i.test(answer);
 }
 

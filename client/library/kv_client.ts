@@ -34,6 +34,8 @@ import {
   type CallOptions,
   type DeleteOptions,
   type ExpireOptions,
+  type ForcedPartition,
+  type ForgetNodeOptions,
   type KeyRouter,
   type KvClientDeps,
   type KvClientOptions,
@@ -362,6 +364,36 @@ export class KvClient implements AsyncDisposable {
     return await this.#askAll({ req_type: "ping" }, options, (id, reply, elapsedMs) => {
       if (reply.req_type === "ack") return { id, elapsedMs };
       return { id, error: replyError(reply, "ping") };
+    });
+  }
+
+  /**
+   * Takes a node that is down, and will not come back, off the list of the cluster's nodes. If it comes back all
+   * the same, it is a new node.
+   *
+   * @returns the partitions that had to be forced, with `options.force`
+   * @throws {KvError} `bad_request` if it is up, none of the cluster, or alone holds acknowledged writes and
+   * `force` was not given; `unavailable` if it is not known yet whether it is down, or there is no coordinator
+   */
+  async forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForcedPartition[]> {
+    this.#checkOpen();
+    const coordinator = this.#coordinator;
+    if (coordinator === undefined) {
+      throw new KvError(
+        "unavailable",
+        "forgetNode: the coordinator has to do it, and this client was given a node's address; name " +
+          "the coordinator's",
+      );
+    }
+    const order = { req_type: "forget_node", node: id, force: options.force === true };
+    const reply = await withSignal<Reply>(options.signal, (done) => {
+      coordinator.request(order, this.#timeoutMs(options), done);
+      return () => {};
+    });
+    if (reply.req_type !== "result") throw replyError(reply, "forget_node");
+    const { forced } = reply.result as { forced: (ForcedPartition & { last_seq: number })[] };
+    return forced.map(({ partition, node, term, last_seq: lastSeq }) => {
+      return { partition, node, term, lastSeq };
     });
   }
 

@@ -1,6 +1,6 @@
 /**
- * When a node that asked to go may go: pure functions of what is known of the members. Carrying it out is
- * the membership's part.
+ * When a node may go: one that asked to, one that was replaced, one that an operator gives up. Pure functions of
+ * what is known of the members; carrying it out is the membership's part.
  *
  * @module
  */
@@ -29,6 +29,31 @@ export function mayGo(member: Member, members: Members, table: PartitionTable): 
 export function stayersAreDown(members: Members): boolean {
   const isThere = ({ presence, farewell }: Member) => presence !== "down" && farewell === "none";
   return hasStayers(members) && ![...members.values()].some(isThere);
+}
+
+/** Whether another node has come in its place: one with the same address is live. */
+export function isReplaced({ id, info }: Member, members: Members): boolean {
+  for (const other of members.values()) {
+    if (other.id === id || other.presence !== "live") continue;
+    if (other.info.host === info.host && other.info.port === info.port) return true;
+  }
+  return false;
+}
+
+/** Partitions of which no other copy is known to hold every acknowledged write, in order. */
+export function heldAlone(member: Member, members: Members, table: PartitionTable): number[] {
+  const alone: number[] = [];
+  for (const partition of table.heldBy(member.id)) {
+    const { inSync } = table.get(partition);
+    const holds = (id: NodeId) => {
+      const other = members.get(id);
+      if (other === undefined || id === member.id || other.damaged.has(partition)) return false;
+      // A later process of it may have found nothing of the partition on its disk.
+      return !other.stale.has(partition) || other.held.has(partition);
+    };
+    if (inSync.includes(member.id) && !inSync.some(holds)) alone.push(partition);
+  }
+  return alone.sort((a, b) => a - b);
 }
 
 /** Whether it is primary of anything that another copy could take. */

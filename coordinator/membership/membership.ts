@@ -41,7 +41,8 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
-import { mayGo, stayersAreDown } from "./departure.ts";
+import { formatAddress } from "../../shared/platform/transport.ts";
+import { heldAlone, isReplaced, mayGo, stayersAreDown } from "./departure.ts";
 import { type Effects, MapPublisher } from "../state/map_publisher.ts";
 import {
   byId,
@@ -424,13 +425,89 @@ export class Membership {
    * @throws {KvError} `bad_request` or `unavailable`
    */
   force(partition: number | undefined, node: NodeId | undefined, nowMs: number): Forced[] {
+    this.#checkMayOrder("force");
+    return this.#controller.force(partition, node, nowMs);
+  }
+
+  /**
+   * An operator says that a node that is down will not come back: it goes off the list, and out of every
+   * configuration. If it comes back all the same it is a new node, in no in-sync set.
+   *
+   * @param force also if only its copies have all acknowledged writes: then others are made primary without
+   * @returns the partitions that were forced
+   * @throws {KvError} `bad_request`, or `unavailable` if it cannot be told yet whether it is down
+   */
+  forgetNode(id: NodeId, force: boolean, nowMs: number): Forced[] {
+    this.#checkMayOrder("forget_node");
+    const member = this.#members.get(id);
+    if (member === undefined) {
+      throw new KvError(
+        "bad_request",
+        `forget_node: no node ${id} is in the cluster; list-nodes tells which are`,
+      );
+    }
+    const name = `${id} (${formatAddress(member.info)})`;
+    this.#checkIsGone(member, name, nowMs);
+    const alone = heldAlone(member, this.#members, this.#table);
+    if (alone.length > 0 && !force) {
+      throw new KvError(
+        "bad_request",
+        `forget_node: only node ${name} is known to hold every acknowledged write of ` +
+          `${alone.length} of its partitions (such as partition ${
+            alone[0]
+          }); start it again on its ` +
+          "folder, or give up what others lack with --force",
+      );
+    }
+    const held = this.#table.heldBy(id).size;
+    const forced = this.#controller.giveUp(member, alone, nowMs);
+    this.#log.warn("an operator has a node forgotten", {
+      node: id,
+      address: formatAddress(member.info),
+      held,
+      forced: forced.length,
+    });
+    const { session } = member;
+    this.#remove(member);
+    if (session !== undefined) this.#dropSession(session);
+    this.#controller.settle(nowMs);
+    return forced;
+  }
+
+  /** @throws {KvError} where nobody may give this coordinator an order now */
+  #checkMayOrder(what: string): void {
     if (this.#staleDocument !== undefined) {
-      throw new KvError("stale_document", `force: ${this.#staleDocument}`);
+      throw new KvError("stale_document", `${what}: ${this.#staleDocument}`);
     }
     if (this.#awaitsFirstSinceMs !== undefined) {
-      throw new KvError("unavailable", `force: ${NOBODY_REGISTERED}`);
+      throw new KvError("unavailable", `${what}: ${NOBODY_REGISTERED}`);
     }
-    return this.#controller.force(partition, node, nowMs);
+  }
+
+  /** @throws {KvError} where a node is up, or may be */
+  #checkIsGone({ presence, heardMs, lastSeenMs }: Member, name: string, nowMs: number): void {
+    const { failureTimeoutMs } = this.#settings;
+    if (presence === "live") {
+      throw new KvError(
+        "bad_request",
+        `forget_node: node ${name} is up; only one that is down can be forgotten (SIGUSR1 to a node ` +
+          "makes it leave for good)",
+      );
+    }
+    const knownMs = Math.max(this.#graceUntilMs, lastSeenMs + failureTimeoutMs);
+    if (presence === "unknown" || nowMs < knownMs) {
+      throw new KvError(
+        "unavailable",
+        `forget_node: it is not known yet whether node ${name} is gone; try again in a few seconds`,
+      );
+    }
+    if (nowMs < heardMs + failureTimeoutMs) {
+      throw new KvError(
+        "unavailable",
+        `forget_node: the heartbeats of node ${name} come, although it does not count as up; stop it, ` +
+          "or mend its way to the coordinator",
+      );
+    }
   }
 
   /**
@@ -657,15 +734,17 @@ export class Membership {
 
   #attach(member: Member, session: SessionId): void {
     const old = member.session;
-    if (old !== undefined && old !== session) {
-      this.#publisher.unsubscribe(old);
-      this.#sessions.delete(old);
-      this.#effects.close(old);
-    }
+    if (old !== undefined && old !== session) this.#dropSession(old);
     this.#dismissed.delete(session);
     this.#publisher.unsubscribe(session);
     this.#sessions.set(session, member.id);
     member.session = session;
+  }
+
+  #dropSession(session: SessionId): void {
+    this.#publisher.unsubscribe(session);
+    this.#sessions.delete(session);
+    this.#effects.close(session);
   }
 
   /** A later process has come: the earlier one's roles do not count any more. */
@@ -764,13 +843,19 @@ export class Membership {
   #forgetNodes(nowMs: number): void {
     for (const member of this.#members.values()) {
       if (member.presence !== "down" || this.#table.heldBy(member.id).size > 0) continue;
-      const keepMs = member.farewell === "leaving"
+      const replaced = isReplaced(member, this.#members);
+      const keepMs = replaced || member.farewell === "leaving"
         ? 0
         : member.memory
         ? this.#options.repairDelayMs
         : FORGET_DOWN_MS;
       if (nowMs < Math.max(member.downSinceMs, member.lastSeenMs) + keepMs) continue;
-      this.#log.info("a node is taken off the list", { node: member.id });
+      this.#log.info("a node is taken off the list", {
+        node: member.id,
+        reason: replaced
+          ? `another node has come at its address, ${formatAddress(member.info)}`
+          : "it is down, and holds nothing that is needed",
+      });
       this.#remove(member);
     }
   }

@@ -178,13 +178,36 @@ export class PartitionController {
       throw new KvError("bad_request", `force: required a node that is up, given ${node}`);
     }
     const partitions = partition === undefined ? [...this.#lost] : [partition];
-    const forced: Forced[] = [];
-    for (const p of partitions.sort((a, b) => a - b)) {
-      const member = chosen ?? this.#bestHolder(p);
-      this.#force(p, member, nowMs);
-      const { term, lastSeq } = member.held.get(p) ?? { term: 0, lastSeq: 0 };
-      forced.push({ partition: p, node: member.id, term, last_seq: lastSeq });
+    return this.#forceAll(partitions.sort((a, b) => a - b), chosen, nowMs);
+  }
+
+  /**
+   * A node that is gone is in no configuration any more.
+   *
+   * @param alone partitions that only it holds in full; another copy is made primary, as by {@linkcode force}
+   * @throws {KvError} as {@linkcode force}; then nothing is done
+   */
+  giveUp(member: Member, alone: readonly number[], nowMs: number): Forced[] {
+    const forced = this.#forceAll(alone, undefined, nowMs);
+    const without = (ids: readonly NodeId[]) => ids.filter((id) => id !== member.id);
+    for (const partition of [...this.#table.heldBy(member.id)].sort((a, b) => a - b)) {
+      const { primary, inSync, learners } = this.#table.get(partition);
+      if (primary === member.id) this.barUntil(partition, member.leaseUntilMs);
+      this.#table.reconfigure(partition, {
+        primary: primary === member.id ? undefined : primary,
+        inSync: without(inSync),
+        learners: without(learners),
+      });
     }
+    this.settle(nowMs);
+    return forced;
+  }
+
+  /** All or none. @param chosen undefined for the best of each */
+  #forceAll(partitions: readonly number[], chosen: Member | undefined, nowMs: number): Forced[] {
+    const choices = partitions.map((p) => ({ p, member: chosen ?? this.#bestHolder(p) }));
+    for (const { p, member } of choices) this.#checkForce(p, member, nowMs);
+    const forced = choices.map(({ p, member }) => this.#force(p, member));
     this.settle(nowMs);
     return forced;
   }
@@ -432,7 +455,8 @@ export class PartitionController {
     return best;
   }
 
-  #force(partition: number, member: Member, nowMs: number): void {
+  /** @throws {KvError} where the copy may not be made primary, now or at all */
+  #checkForce(partition: number, member: Member, nowMs: number): void {
     const config = this.#table.get(partition);
     if (!this.#lost.has(partition)) {
       throw new KvError(
@@ -456,6 +480,10 @@ export class PartitionController {
           "come, although it cannot register; stop it, or mend its way to the coordinator",
       );
     }
+  }
+
+  #force(partition: number, member: Member): Forced {
+    const config = this.#table.get(partition);
     const held = member.held.get(partition);
     this.#log.error("an operator made a copy primary that may lack acknowledged writes", {
       partition,
@@ -473,6 +501,7 @@ export class PartitionController {
       { primary: member.id, inSync: [member.id], learners: [] },
       { termFloor: held?.term ?? 0, newTerm: true },
     );
+    return { partition, node: member.id, term: held?.term ?? 0, last_seq: held?.lastSeq ?? 0 };
   }
 
   #logLost(): void {

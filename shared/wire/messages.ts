@@ -400,6 +400,13 @@ export const MESSAGES = {
   /** A node, of its disk: it takes writes, or takes none any more. Said of a disk that takes none after each registration. */
   disk: message(1, "member", { writable: flag }),
 
+  /**
+   * An operator's order to the coordinator: a node that is down will not come back, take it off the list. Refused
+   * while it is up, and if a partition has no other copy with all acknowledged writes, unless `force`
+   * gives such writes up. Answered by `result`, `{node, forced}`: what `force` of such partitions answers.
+   */
+  forget_node: message(1, "member", { node: text, force: optional(flag) }),
+
   // To whoever has said hello: this process stops. What was asked is answered; ask nothing more here.
   closing: message(1, "push", {}),
 } as const satisfies Record<string, MessageSpec>;

@@ -310,6 +310,8 @@ export class World {
       memory?: boolean;
       incarnation?: number;
       zone?: string;
+      /** The letter of the host that it is on; default: its own. */
+      host?: string;
       batch?: number;
       register?: boolean;
     } = {},
@@ -346,7 +348,7 @@ export class World {
   /** Opens a new session and registers over it. */
   register(
     process: Process,
-    options: { held?: HeldPartition[]; memory?: boolean; zone?: string } = {},
+    options: { held?: HeldPartition[]; memory?: boolean; zone?: string; host?: string } = {},
   ): KvError | undefined {
     process.session = ++this.#sessions;
     process.heldUp = [];
@@ -356,7 +358,7 @@ export class World {
       node: process.node,
       instance: process.instance,
       incarnation: process.incarnation,
-      host: `host-${process.node[0]}`,
+      host: `host-${options.host ?? process.node[0]}`,
       port: 8081,
       http_port: 0,
       zone: options.zone ?? `host-${process.node[0]}`,

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertExists, assertGreater, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertExists,
+  assertGreater,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { Coordinator, type CoordinatorOptions } from "../../../coordinator/coordinator.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { KvError } from "../../../shared/base/errors.ts";
@@ -366,6 +373,34 @@ Deno.test("Coordinator: force by an operator is answered", async () => {
   const reply = await s.ask(client, { req_type: "force" });
   assertEquals(reply.req_type === "result" && reply.result, []);
   assertEquals(code(await s.ask(client, { req_type: "force", partition: 1 })), "bad_request");
+  client.close();
+});
+
+Deno.test("Coordinator: forget_node by an operator is answered, also after nodes have told what they hold", async () => {
+  const { s, node, client } = await scene();
+  const order = { req_type: "forget_node", node: node.id };
+  assertEquals(code(await s.ask(client, order)), "bad_request");
+  const other = new FakeNode(s, "b");
+  await other.start();
+  // Only the first one holds anything, and it ends.
+  for (let i = 0; i < 20; i++) {
+    other.beat("tcp");
+    await s.clock.run(500);
+  }
+  const refused = await s.ask(client, order);
+  assertEquals(code(refused), "bad_request");
+  assertStringIncludes(refused.req_type === "error" ? refused.message : "", "--force");
+  let answer: Reply | undefined;
+  const forcing: object = { ...order, force: true };
+  client.request(forcing, 5_000, (reply) => answer = reply);
+  await s.clock.run(100);
+  assertEquals([answer, other.received("register_again").length], [undefined, 1]);
+  other.register([[2, 1, 99, 0]]);
+  await s.clock.run(FORCE_WAIT_MS);
+  assert(answer?.req_type === "result");
+  const { node: forgotten, forced } = answer.result as { node: string; forced: unknown[] };
+  assertEquals(forgotten, node.id);
+  assertEquals(forced[2], { partition: 2, node: other.id, term: 1, last_seq: 99 });
   client.close();
 });
 

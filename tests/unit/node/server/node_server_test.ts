@@ -341,7 +341,13 @@ Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", a
   await bench.clock.run();
   assertEquals(bench.peerMessages, [["confirm", "n2"]]);
 
-  for (const order of [{ id: 9, req_type: "leave" }, { id: 10, req_type: "force" }]) {
+  for (
+    const order of [
+      { id: 9, req_type: "leave" },
+      { id: 10, req_type: "force" },
+      { id: 11, req_type: "forget_node", node: "n1" },
+    ]
+  ) {
     const reply = await peer.ask(order);
     assertEquals(reply.code, "bad_request");
     assertStringIncludes(String(reply.message), "this is a node, not a coordinator");
