@@ -2,7 +2,7 @@
  * What makes a repeated request harmless. A caller that wants it names a *lane*, a name that it uses for
  * one request at a time, and numbers its requests there. With each write the partition keeps, in one
  * group with it, an entry of the lane: the number, and how the request was answered. A request that
- * comes again with the same number gets that answer. As an entry like any other it is replicated,
+ * comes again with the same number gets that answer, or, of a long one, whether it has happened. As an entry like any other it is replicated,
  * survives restarts and a change of primary. It is dropped when it has been
  * the lane's newest for LANE_KEEP_MS of one primary's own time: dates of different machines may be far
  * apart, and a lane that went too early would let a request happen twice.
@@ -14,10 +14,10 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { LANE_KEEP_MS, LANE_MARK_MS } from "../../shared/base/limits.ts";
+import { LANE_KEEP_MS, LANE_MARK_MS, LANE_REPLY_CHARACTERS_MAX } from "../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import type { Write } from "../../shared/operations/operation.ts";
+import { errorReply, type Write } from "../../shared/operations/operation.ts";
 import { wireForm } from "../../shared/wire/wire_form.ts";
 
 /** One change of a key, decided and not yet given a seq. */
@@ -78,6 +78,8 @@ export function settled(request: KeyRequest, answer: Reply): Reply {
   if (answer.req_type !== "error" || !isRepeated(request) || laneKey(request) === undefined) {
     return answer;
   }
+  // This one is no refusal.
+  if (answer.code === "reply_not_kept") return answer;
   return { ...answer, settled: true };
 }
 
@@ -88,8 +90,34 @@ export function laneChange(
   reply: Reply,
 ): Change {
   const op = ("op" in request ? request.op : undefined) ?? 0;
-  const value = utf8.encode(JSON.stringify({ op, reply: wireForm(reply) } satisfies Remembered));
-  return { key: lane, write: { flags: 0, value, expiresAtMs: 0 } };
+  const remember = (reply: Reply) =>
+    JSON.stringify({ op, reply: wireForm(reply) } satisfies Remembered);
+  let text = remember(reply);
+  if (text.length > LANE_REPLY_CHARACTERS_MAX) text = remember(outcomeOf(request, reply));
+  return { key: lane, write: { flags: 0, value: utf8.encode(text), expiresAtMs: 0 } };
+}
+
+/** What is kept of an answer that is too long, as one that tells of a value before. */
+function outcomeOf(request: KeyRequest, reply: Reply): Reply {
+  if (reply.req_type === "error") {
+    const { code, message, detail } = reply;
+    const { version } = (detail ?? {}) as { version?: unknown };
+    return {
+      req_type: "error",
+      code,
+      message,
+      ...(version === undefined ? {} : { detail: { version } }),
+    };
+  }
+  const version = "version" in reply ? reply.version : undefined;
+  return errorReply(
+    "reply_not_kept",
+    `${request.req_type}: it has happened${
+      version === undefined ? "" : `, as version ${version}`
+    }; its ` +
+      `answer was longer than ${LANE_REPLY_CHARACTERS_MAX} characters, and is not kept for a request that comes again`,
+    version === undefined ? undefined : { version },
+  );
 }
 
 /** What a primary knows of the age of its lanes: how far the partition was at some moments. */

@@ -68,6 +68,8 @@ export const ERROR_CODES = {
   cross_partition: { retry: false, text: "the keys are not in one partition" },
   /** What a transaction changes or answers does not fit into one message. */
   transaction_too_large: { retry: false, text: "the transaction is larger than the limit" },
+  /** The request has happened, and its answer was too long to be kept for the case that it comes again. */
+  reply_not_kept: { retry: false, text: "it has happened; what it answered is not known any more" },
   /** A mistake of ours. */
   internal: { retry: false, text: "an internal error" },
 } as const satisfies Record<string, { retry: boolean; text: string }>;

@@ -395,6 +395,8 @@ export const RESTORE_WRITE_ENTRIES = 256;
 /** How long a repeated request is recognised, and how finely that is measured. */
 export const LANE_KEEP_MS = 900_000;
 export const LANE_MARK_MS = 60_000;
+/** The longest answer that a lane remembers, as JSON; of a longer one it knows the outcome. */
+export const LANE_REPLY_CHARACTERS_MAX = 16 * KIB;
 /** Characters of a lane's name. */
 export const LANE_CHARACTERS_MAX = 64;
 /**

@@ -509,12 +509,14 @@ function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">)
 
 /**
  * The end of a write of which an earlier attempt may have happened. A refusal that its lane remembers is
- * certain (W8 of docs/replication.md), as is one that every attempt meets; any other error tells of the
- * last attempt alone.
+ * certain (W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
+ * other error tells of the last attempt alone.
  */
 function asUnknown(reply: Reply): Reply {
   if (reply.req_type !== "error" || reply.settled === true) return reply;
   if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
+  // Its lane remembers that it has happened.
+  if (reply.code === "reply_not_kept") return reply;
   const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
   return { req_type: "error", code: "outcome_unknown", message };
 }

@@ -47,6 +47,7 @@ export const STATUS_OF_CODE = {
   out_of_range: 422,
   cross_partition: 422,
   transaction_too_large: 413,
+  reply_not_kept: 500,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 

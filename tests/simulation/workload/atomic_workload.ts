@@ -36,7 +36,11 @@ export interface AtomicOptions {
 }
 
 /** Errors after which a transaction may have happened. All others promise that it has not. */
-const UNKNOWN: ReadonlySet<ErrorCode> = new Set(["outcome_unknown", "internal"]);
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set([
+  "outcome_unknown",
+  "reply_not_kept",
+  "internal",
+]);
 
 /** One process of a client. */
 interface Slot {

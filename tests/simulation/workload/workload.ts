@@ -78,7 +78,11 @@ const WEIGHTS: Record<OperationName, number> = {
 };
 
 /** Errors of a write after which it may have happened. All others promise that it has not. */
-const UNKNOWN: ReadonlySet<ErrorCode> = new Set(["outcome_unknown", "internal"]);
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set([
+  "outcome_unknown",
+  "reply_not_kept",
+  "internal",
+]);
 
 interface Request {
   readonly f: OperationName;

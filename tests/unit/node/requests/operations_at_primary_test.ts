@@ -118,15 +118,24 @@ Deno.test("a refusal that a lane remembers says that no attempt has happened or 
 
 Deno.test("what does not fit into a message is refused for the attempt on its way as well", async () => {
   const cluster = await startCluster(2);
-  await cluster.ask("n1", put("k", "x".repeat(VALUE_BYTES_MAX)));
-  const value = "y".repeat(VALUE_BYTES_MAX);
-  const large = { ...put("k", value), previous: true, lane: "l", op: 1 };
+  const value = "y".repeat(7 << 20);
+  const requests = [put("k", value), put("l", value)];
+  const large = { req_type: "transaction", key: "k", requests, lane: "l", op: 1 };
   const repeated = await cluster.ask("n1", { ...large, again: true } as KeyRequest);
   assert(repeated.req_type === "error");
-  assertEquals([repeated.code, repeated.settled], ["value_too_large", true]);
-  await cluster.ask("n1", put("k", "short"));
-  assertEquals(code(await cluster.ask("n1", large as KeyRequest)), "value_too_large");
-  assertEquals((await cluster.ask("n1", get("k")) as { message?: string }).message, "short");
+  assertEquals([repeated.code, repeated.settled], ["transaction_too_large", true]);
+  assertEquals(code(await cluster.ask("n1", large as KeyRequest)), "transaction_too_large");
+  assertEquals(code(await cluster.ask("n1", get("k"))), "not_found");
+});
+
+Deno.test("a value is replaced by another of the greatest length, and the one before told", async () => {
+  const cluster = await startCluster(2);
+  const before = "x".repeat(VALUE_BYTES_MAX);
+  await cluster.ask("n1", put("k", before));
+  const value = "y".repeat(VALUE_BYTES_MAX);
+  const swap = { ...put("k", value), previous: true, lane: "l", op: 1 } as KeyRequest;
+  const reply = await cluster.ask("n1", swap);
+  assert(reply.req_type === "ack" && reply.previous === before);
 });
 
 Deno.test("a lane's memory is not among the keys", async () => {
