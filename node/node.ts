@@ -36,7 +36,7 @@ import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
-import type { WorkScheduler } from "../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../shared/platform/work_scheduler.ts";
 import type { Random } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
 import { AlignmentCounts } from "./replication/alignment_counts.ts";
@@ -192,6 +192,8 @@ export class Node {
       retries,
       needsRepair: (error) => this.onNeedsRepair(error),
       transfers: new TransferPacer(clock),
+      // Not those of heavy work: most of what has waited is not heavy, and should not wait for what is.
+      releases: new WorkScheduler(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
     this.#housekeeping = new Scrubber({

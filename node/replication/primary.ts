@@ -59,7 +59,12 @@ import {
   type Evaluation,
 } from "../requests/request_evaluation.ts";
 import { UnconfirmedReads } from "../requests/unconfirmed_reads.ts";
-import { deadlineOf, type Timed, WaitingRequests } from "../requests/waiting_requests.ts";
+import {
+  deadlineOf,
+  type Timed,
+  type Waiting,
+  WaitingRequests,
+} from "../requests/waiting_requests.ts";
 import { type InFlight, inFlightBytes, type ReplyTo, WriteQueue } from "../requests/write_queue.ts";
 
 /**
@@ -101,6 +106,8 @@ export class Primary implements StreamOwner {
   /** What was here when it became primary, and its term, are on disk. */
   #startedOnDisk = false;
   #drainBeganMs = 0;
+  /** Requests that have waited go on, one after the other. */
+  #releasing = false;
 
   constructor(
     ports: ReplicaPorts,
@@ -169,10 +176,16 @@ export class Primary implements StreamOwner {
 
   /** A request for a key of this partition. */
   execute(request: KeyRequest, reply: ReplyTo): void {
-    if (this.phase !== "serving") {
-      this.#waitForService(request, reply);
-      return;
-    }
+    if (this.#mustWait(request)) this.#waitForService(request, reply);
+    else this.#carryOut(request, reply);
+  }
+
+  /** It is not served now, or others of the same caller are before it. */
+  #mustWait(request: Timed): boolean {
+    return this.phase !== "serving" || this.#waiting.holdsUp(request);
+  }
+
+  #carryOut(request: KeyRequest, reply: ReplyTo): void {
     const operation = OPERATIONS[request.req_type];
     if (operation.kind !== "read") this.#change(request, reply);
     else if (this.#isReadable()) this.#read(request, operation, reply);
@@ -180,15 +193,17 @@ export class Primary implements StreamOwner {
   }
 
   #waitForService(request: KeyRequest, reply: ReplyTo): void {
-    this.#waiting.add(request, reply, (left) => this.execute(left, reply));
+    this.#waiting.add(request, reply, (left) => this.#carryOut(left, reply));
   }
 
   /** Runs `then` with the partition readable and everything up to now committed; for scans. */
   whenStable(request: Timed, reply: ReplyTo, then: () => void): void {
-    if (this.phase !== "serving") {
-      this.#waiting.add(request, reply, (left) => this.whenStable(left, reply, then));
-      return;
-    }
+    if (this.#mustWait(request)) {
+      this.#waiting.add(request, reply, (left) => this.#whenStableNow(left, reply, then));
+    } else this.#whenStableNow(request, reply, then);
+  }
+
+  #whenStableNow(request: Timed, reply: ReplyTo, then: () => void): void {
     this.#whenReadable(request, reply, (left) => {
       this.#writes.whenCommitted(this.#writes.last, left, reply, then);
     });
@@ -442,6 +457,7 @@ export class Primary implements StreamOwner {
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
     this.#writes.commit(upto, this.#onCommitted, this.#whyNotSure());
+    this.#release();
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
 
@@ -511,6 +527,34 @@ export class Primary implements StreamOwner {
   /** All have confirmed (or somebody has not): the reads of the round go on, or to the next round. */
   endConfirmation(confirmed: boolean): void {
     this.#unconfirmed.end(confirmed && this.phase !== "stopped");
+    this.#release();
+  }
+
+  // Requests that have waited.
+
+  /**
+   * Lets requests that have waited go on, one in each step of `ports.releases`: all at once, after a stall,
+   * they would keep the event loop from everybody else. Whether one may go on is looked at when it does.
+   */
+  #release(): void {
+    if (this.#releasing || this.waitingCount === 0) return;
+    this.#releasing = true;
+    this.ports.releases.add(() => {
+      const next = this.#takeReleased();
+      next?.run();
+      this.#releasing = next !== undefined;
+      return this.#releasing;
+    });
+  }
+
+  #takeReleased(): Waiting | undefined {
+    const committed = this.#writes.takeReleased();
+    if (committed !== undefined) return committed;
+    // Its data is not to be read any more: what is confirmed waits until it is, or until others take over.
+    if (this.phase === "stopped") this.#unconfirmed.askAgain();
+    const confirmed = this.#unconfirmed.takeConfirmed();
+    if (confirmed !== undefined) return confirmed;
+    return this.phase === "serving" ? this.#waiting.takeNext() : undefined;
   }
 
   // Hand-over.
@@ -540,7 +584,7 @@ export class Primary implements StreamOwner {
 
   #resumeServing(): void {
     this.phase = "serving";
-    for (const request of this.#waiting.takeAll()) request.run();
+    this.#release();
   }
 
   /** It had stopped for damage, and nobody else is left: it goes on with what can be read. */

@@ -8,6 +8,7 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
+import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
 import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
@@ -85,4 +86,6 @@ export interface ReplicaPorts {
   needsRepair(error: KvError): void;
   /** The pace of transfers to copies that nobody waits for. */
   readonly transfers: TransferPacer;
+  /** Turns for requests that have waited, of all partitions. */
+  readonly releases: Pick<WorkScheduler, "add">;
 }

@@ -1,15 +1,20 @@
 /**
  * Requests that cannot be looked at yet: the partition is not served at the moment, or a read waits for
- * its confirmation. Bounded in number, each until its deadline, which stays the same wherever it waits next.
+ * its confirmation. Bounded in number, each until its deadline, which stays the same wherever it waits next,
+ * or until its caller is gone.
+ *
+ * Invariant: a caller's requests go on in the order in which they came. Callers have their turns one after
+ * the other, so that whoever has few requests does not wait for all of those who have many.
  *
  * @module
  */
 import { REQUEST_TIMEOUT_MS, WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { type Called, CALLER, type Caller, isAbandoned } from "../../shared/wire/caller.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 
-/** As much of a request as tells how long it may take. */
-export interface Timed {
+/** As much of a request as tells how long it may take, and who waits for it. */
+export interface Timed extends Called {
   readonly timeout_ms?: number | undefined;
 }
 
@@ -24,7 +29,7 @@ export function withTimeLeft<R extends Timed>(request: R, deadlineMs: number, no
 }
 
 /** A request that waits. */
-export interface Waiting {
+export interface Waiting extends Called {
   readonly deadlineMs: number;
   /** It may be looked at now. */
   run(): void;
@@ -32,17 +37,23 @@ export interface Waiting {
   fail(reply: Reply): void;
 }
 
-/** Requests in the order in which they came. */
+/** Requests that wait, by their callers; all whose callers are not known count as one's. */
 export class WaitingRequests {
   readonly #nowMs: () => number;
-  #list: Waiting[] = [];
+  readonly #callers = new Map<Caller | undefined, Waiting[]>();
+  #size = 0;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
   get size(): number {
-    return this.#list.length;
+    return this.#size;
+  }
+
+  /** Whether a request of the same caller waits, behind which this one belongs. */
+  holdsUp(request: Called): boolean {
+    return this.#size > 0 && this.#callers.has(request[CALLER]);
   }
 
   /** Takes a request, or answers `overloaded`. It is run with the time that is left to it then. */
@@ -51,37 +62,75 @@ export class WaitingRequests {
     reply: (reply: Reply) => void,
     run: (request: R) => void,
   ): void {
-    if (this.#list.length >= WAITING_REQUESTS_MAX) {
+    if (this.#size >= WAITING_REQUESTS_MAX) {
       reply(tooManyWait());
       return;
     }
     const deadlineMs = deadlineOf(request, this.#nowMs());
-    this.#list.push({
+    this.push({
       deadlineMs,
+      [CALLER]: request[CALLER],
       run: () => run(withTimeLeft(request, deadlineMs, this.#nowMs())),
       fail: reply,
     });
   }
 
+  /** Lets one wait, behind those of the same caller. */
+  push(request: Waiting): void {
+    const caller = request[CALLER];
+    const theirs = this.#callers.get(caller);
+    if (theirs === undefined) this.#callers.set(caller, [request]);
+    else theirs.push(request);
+    this.#size++;
+  }
+
+  /**
+   * The next that is still to be carried out, which waits here no longer. Those before it are answered:
+   * their deadlines have passed, or nobody waits for them.
+   */
+  takeNext(): Waiting | undefined {
+    const nowMs = this.#nowMs();
+    for (let next = this.#take(); next !== undefined; next = this.#take()) {
+      if (!isOver(next, nowMs)) return next;
+      next.fail(tooLate());
+    }
+    return undefined;
+  }
+
+  /** The first of the caller whose turn it is. */
+  #take(): Waiting | undefined {
+    for (const [caller, theirs] of this.#callers) {
+      this.#callers.delete(caller);
+      const first = theirs.shift();
+      if (first === undefined) continue;
+      if (theirs.length > 0) this.#callers.set(caller, theirs);
+      this.#size--;
+      return first;
+    }
+    return undefined;
+  }
+
   /** All of them, which wait here no longer. */
   takeAll(): Waiting[] {
-    const list = this.#list;
-    this.#list = [];
+    const list = [...this.#callers.values()].flat();
+    this.#callers.clear();
+    this.#size = 0;
     return list;
   }
 
   /** Lets them wait on, before those that came since. */
   putBack(list: readonly Waiting[]): void {
-    this.#list = [...list, ...this.#list];
+    const since = this.takeAll();
+    for (const request of list) this.push(request);
+    for (const request of since) this.push(request);
   }
 
-  /** Answers those whose deadline has passed. */
+  /** Answers those whose deadline has passed, and drops those that nobody waits for. */
   expire(nowMs: number): void {
-    if (this.#list.length === 0) return;
-    const { late, others } = splitLate(this.#list, nowMs);
-    this.#list = others;
-    const reply = errorReply("timeout", "the deadline passed while the partition could not serve");
-    for (const request of late) request.fail(reply);
+    if (this.#size === 0) return;
+    const { late, others } = splitLate(this.takeAll(), nowMs);
+    for (const request of others) this.push(request);
+    for (const request of late) request.fail(tooLate());
   }
 
   /** Answers all of them. */
@@ -90,13 +139,22 @@ export class WaitingRequests {
   }
 }
 
+function tooLate(): Reply {
+  return errorReply("timeout", "the deadline passed while the partition could not serve");
+}
+
+/** Whether a request is not to be carried out any more. */
+function isOver(request: Waiting, nowMs: number): boolean {
+  return request.deadlineMs <= nowMs || isAbandoned(request);
+}
+
 /** The answer to whoever would wait beyond the bound. */
 export function tooManyWait(): Reply {
   return errorReply("overloaded", "too many requests wait for this partition");
 }
 
 /**
- * Those whose deadline has passed, and those that wait on. The first are to be answered when the second
+ * Those whose deadline has passed or whose caller is gone, and those that wait on. The first are to be answered when the second
  * are in their place: an answer may bring the next request in the same turn.
  */
 export function splitLate(
@@ -105,6 +163,6 @@ export function splitLate(
 ): { late: Waiting[]; others: Waiting[] } {
   const late: Waiting[] = [];
   const others: Waiting[] = [];
-  for (const request of waiting) (request.deadlineMs <= nowMs ? late : others).push(request);
+  for (const request of waiting) (isOver(request, nowMs) ? late : others).push(request);
   return { late, others };
 }

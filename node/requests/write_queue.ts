@@ -12,6 +12,7 @@
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { REQUEST_OVERHEAD_BYTES, WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { CALLER } from "../../shared/wire/caller.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import {
@@ -20,6 +21,7 @@ import {
   type Timed,
   tooManyWait,
   type Waiting,
+  WaitingRequests,
 } from "./waiting_requests.ts";
 
 /** Takes the one reply to a request. */
@@ -55,22 +57,26 @@ export class WriteQueue {
   /** The first that is not on this node's disk. */
   #undurable: InFlight | undefined;
   #size = 0;
+  /** Requests that wait for one of them, ... */
   #waiting = 0;
+  /** ... and requests whose write is committed. */
+  readonly #released: WaitingRequests;
   /** By key, where somebody has asked since there last was none: most come and go unseen. */
   #newest: Map<string, InFlight> | undefined;
 
   constructor(budget: ByteBudget, nowMs: () => number) {
     this.#budget = budget;
     this.#nowMs = nowMs;
+    this.#released = new WaitingRequests(nowMs);
   }
 
   get size(): number {
     return this.#size;
   }
 
-  /** Requests that wait for a write to be committed. */
+  /** Requests that wait for a write to be committed, or for their turn after that. */
   get waitingCount(): number {
-    return this.#waiting;
+    return this.#waiting + this.#released.size;
   }
 
   /** The newest write of a key. */
@@ -107,8 +113,13 @@ export class WriteQueue {
     }
   }
 
+  /** The next request whose write is committed. */
+  takeReleased(): Waiting | undefined {
+    return this.#released.takeNext();
+  }
+
   /**
-   * Everything up to `seq` is committed: answers, and lets go on what waited.
+   * Everything up to `seq` is committed: answers. What waited for that is released, to be taken.
    *
    * @param instead what the writes' clients are told in place of their answers
    */
@@ -123,7 +134,7 @@ export class WriteQueue {
       const { waiters } = write;
       if (waiters === undefined) continue;
       this.#waiting -= waiters.length;
-      for (const waiter of waiters) waiter.run();
+      for (const waiter of waiters) this.#released.push(waiter);
     }
   }
 
@@ -135,11 +146,11 @@ export class WriteQueue {
     then: () => void,
   ): void {
     if (write === undefined || write.committed) then();
-    else if (this.#waiting >= WAITING_REQUESTS_MAX) fail(tooManyWait());
+    else if (this.waitingCount >= WAITING_REQUESTS_MAX) fail(tooManyWait());
     else {
       this.#waiting++;
       const deadlineMs = deadlineOf(request, this.#nowMs());
-      (write.waiters ??= []).push({ deadlineMs, run: then, fail });
+      (write.waiters ??= []).push({ deadlineMs, [CALLER]: request[CALLER], run: then, fail });
     }
   }
 
@@ -191,6 +202,7 @@ export class WriteQueue {
         undefined;
     this.#size = 0;
     this.#waiting = 0;
+    this.#released.failAll(notPrimary);
     for (const { entry, reply, waiters } of writes) {
       this.#budget.give(inFlightBytes(entry));
       reply?.(errorReply(

@@ -22,6 +22,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { ByteSlab } from "../storage/byte_slab.ts";
+import { type Called, CALLER, type Caller } from "../../shared/wire/caller.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
 import { wrongArity } from "./command/arguments.ts";
@@ -62,7 +63,7 @@ export interface SessionServer extends CommandServer {
 }
 
 /** Serves one stream. */
-export class RespSession implements CommandSession, TransactionSession, Retirable {
+export class RespSession implements CommandSession, TransactionSession, Retirable, Caller {
   readonly id: number;
   readonly stream: Stream;
   readonly server: SessionServer;
@@ -146,6 +147,11 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
         this.#schedulePump();
       },
     });
+  }
+
+  /** Nobody waits for answers any more. */
+  get closed(): boolean {
+    return this.#closed || this.#seat.ended;
   }
 
   get address(): string {
@@ -254,8 +260,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   }
 
   /** Carries a request out. `done` is called once, perhaps before this returns. */
-  execute(request: KeyRequest, done: (reply: Reply) => void): void {
+  execute(request: KeyRequest & Called, done: (reply: Reply) => void): void {
     const { req_type } = request;
+    request[CALLER] = this;
     if (req_type !== "get" && req_type !== "exists") this.lastWrittenKey = request.key;
     this.server.execute(request, REQUEST_TIMEOUT_MS, done);
   }

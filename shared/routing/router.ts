@@ -29,6 +29,7 @@ import {
   RETRY_MS_MIN,
   RETRY_SCAN_MS,
 } from "../base/limits.ts";
+import { isAbandoned } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
@@ -244,6 +245,10 @@ export class Router {
   #attempt(task: Task): void {
     if (task.finished) return;
     this.#waiting.delete(task);
+    if (isAbandoned(task.request)) {
+      this.#giveUp(task);
+      return;
+    }
     const map = this.#map;
     if (map === undefined) {
       this.#wait(task, Infinity);

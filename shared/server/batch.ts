@@ -9,6 +9,7 @@
  * @module
  */
 import type { Clock } from "../platform/clock.ts";
+import { type Called, CALLER, isAbandoned } from "../wire/caller.ts";
 import { decodeInner } from "../wire/codec.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
@@ -57,6 +58,7 @@ export function executeBatch(
 /** A batch under way. */
 class Batch {
   readonly #clock: Clock;
+  readonly #batch: Message<"batch"> & Called;
   readonly #requests: readonly object[];
   readonly #execute: ExecuteOne;
   readonly #reply: (reply: Reply) => void;
@@ -77,6 +79,7 @@ class Batch {
     decode: (request: unknown) => KeyRequest,
   ) {
     this.#clock = clock;
+    this.#batch = batch;
     this.#requests = batch.requests;
     this.#execute = execute;
     this.#reply = reply;
@@ -117,7 +120,7 @@ class Batch {
       const { forwarded: _, ...rest } = request;
       const isRead = onlyReads(request);
       this.#execute(
-        { ...rest, timeout_ms: timeoutMs } as KeyRequest,
+        { ...rest, [CALLER]: this.#batch[CALLER], timeout_ms: timeoutMs } as KeyRequest & Called,
         (reply) => this.#end(place, this.#fitting(reply, isRead)),
       );
     } catch (error) {
@@ -127,6 +130,9 @@ class Batch {
 
   #whyNotBegun(what: string, leftMs: number): Reply | undefined {
     if (leftMs <= 0) return errorReply("timeout", `${what}: the batch's deadline has passed`);
+    if (isAbandoned(this.#batch)) {
+      return errorReply("unavailable", `${what}: the connection is closed`);
+    }
     if (this.#replyBytes <= BATCH_REPLY_BYTES_MAX) return undefined;
     return errorReply(
       "overloaded",

@@ -18,6 +18,7 @@ import type { Seat } from "../admission/seat.ts";
 import type { ByteBudget } from "../base/byte_budget.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { MessageId } from "../wire/codec.ts";
+import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
 import { Connection, type ConnectionOptions } from "../wire/connection.ts";
 import type { Retirable } from "./draining.ts";
@@ -75,7 +76,7 @@ interface Turn {
 }
 
 /** Serves one stream. */
-export class RequestServer implements Retirable {
+export class RequestServer implements Retirable, Caller {
   readonly connection: Connection;
   readonly #log: Logger;
   readonly #clock: Clock;
@@ -132,6 +133,11 @@ export class RequestServer implements Retirable {
     }, seat === undefined ? options : { ...options, onKept: (bytes) => seat.hold("input", bytes) });
   }
 
+  /** Nobody waits for answers any more. */
+  get closed(): boolean {
+    return this.connection.closed || this.#seat?.ended === true;
+  }
+
   /** Requests that are not answered. */
   get outstanding(): number {
     return this.#outstanding;
@@ -168,7 +174,8 @@ export class RequestServer implements Retirable {
       this.#onOther(message);
       return;
     }
-    const request = message as Request;
+    const request: Request & Called = message as Request;
+    request[CALLER] = this;
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
     const taken = this.#budget?.take(bytes) ?? true;
@@ -217,7 +224,7 @@ export class RequestServer implements Retirable {
       if (untilAnswered) goOn();
     };
     this.#work.add(() => {
-      if (!this.connection.closed) this.#carryOut(request, answer);
+      if (!this.closed) this.#carryOut(request, answer);
       else answer(toErrorReply(new KvError("unavailable", "the connection is closed")));
       if (!untilAnswered) goOn();
       return false;

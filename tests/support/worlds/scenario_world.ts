@@ -30,6 +30,7 @@ import { Retries } from "../../../node/replication/retries.ts";
 import { ReportOutbox } from "../../../node/replication/report_outbox.ts";
 import type { Report, Upstream } from "../../../node/replication/replica_ports.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
+import { WorkScheduler } from "../../../shared/platform/work_scheduler.ts";
 import { ReadConfirmations } from "../../../node/requests/read_confirmations.ts";
 import { GroupCommit, openPartitionStores } from "../../../node/storage/partition_store.ts";
 import { PartitionStore } from "../../../node/storage/partition_store.ts";
@@ -397,6 +398,7 @@ export class ScenarioWorld {
       retries: new Retries(NO_LOG, () => clock.monotonicMs()),
       needsRepair: (error) => this.#say(`${id} needs a repair: ${error.message}`),
       transfers: new TransferPacer(clock),
+      releases: new WorkScheduler(clock),
       notPrimary: () => ({ req_type: "error", code: "not_primary", message: "" }),
       downstream: {
         isUp: (node) => linkTo(node) !== undefined,

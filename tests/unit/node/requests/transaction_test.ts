@@ -111,7 +111,7 @@ Deno.test("transaction: one that only reads waits for all that it saw, and write
   node.execute(refused, (reply) => replies.push(code(reply)));
   assertEquals(replies, []);
   await cluster.run(100);
-  assertEquals(replies, ["ack", ["1", "not_found"], "ack", "version_mismatch"]);
+  assertEquals(replies, ["ack", "ack", ["1", "not_found"], "version_mismatch"]);
   assertEquals(node.partition(0)?.store.state.lastSeq, 2);
 });
 
