@@ -33,10 +33,11 @@ export function checkHeld(calls: readonly Call[], held: Held): string | undefine
   if (newest === undefined) return undefined;
   const acknowledged = `${newest.value} was acknowledged with version ${newest.version}`;
   if (writer === undefined) {
-    // A delete, known or not, that was not over before that write began.
-    const explained = writes.some((call) =>
-      call.f === "delete" && call.outcome !== "fail" && call.endAt > (newest?.at ?? 0)
-    );
+    // It has expired; or a delete, known or not, was not over before that write began.
+    const explained = newest.expiry !== undefined ||
+      writes.some((call) =>
+        call.f === "delete" && call.outcome !== "fail" && call.endAt > (newest?.at ?? 0)
+      );
     return explained ? undefined : `it is gone: ${acknowledged}, and nobody deleted it since`;
   }
   if (writer === newest) {

@@ -20,7 +20,8 @@ export type OperationName =
   | "create"
   | "update"
   | "delete"
-  | "cas";
+  | "cas"
+  | "increment";
 
 /** What is common to both events of an operation. */
 export interface Invocation {
@@ -37,6 +38,16 @@ export interface Invocation {
   readonly acks?: Acks | undefined;
   /** Of a `cas`: the version that the key must have. */
   readonly expect?: number | undefined;
+  /** Of a write of a value that expires. */
+  readonly expiry?: Expiry | undefined;
+}
+
+/** When a value ends. */
+export interface Expiry {
+  /** So long after it was written. */
+  readonly afterMs: number;
+  /** Dates of two processes differ by so much at most; Infinity where they jump. */
+  readonly clocksMs: number;
 }
 
 /** One event. The two events of an operation have the same id. */
@@ -61,6 +72,8 @@ export interface Call extends Invocation {
   readonly endTime: number;
   readonly version: number | undefined;
   readonly error: string | undefined;
+  /** Its value may have expired from this place among the events on; Infinity where it does not expire. */
+  readonly mayEndAt: number;
 }
 
 /** What was answered. */
@@ -74,9 +87,14 @@ export interface Answer {
 /** Refusals that tell what the key held: as good as a read. */
 const OBSERVATIONS: ReadonlySet<string> = new Set(["not_found", "exists", "version_mismatch"]);
 
+/** Whether a refusal tells what its key held. */
+export function isTelling(error: string | undefined): boolean {
+  return error !== undefined && OBSERVATIONS.has(error);
+}
+
 /** Whether a failed call tells what its key held. */
 export function isObservation(call: Call): boolean {
-  return call.outcome === "fail" && call.error !== undefined && OBSERVATIONS.has(call.error);
+  return call.outcome === "fail" && isTelling(call.error);
 }
 
 /** Whether the operation only looks. */
@@ -159,12 +177,23 @@ export class History {
   }
 }
 
+/** The place between the events of before a time and those from it on. */
+export function placeOf(events: readonly { readonly time: number }[], time: number): number {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((events[middle]?.time ?? Infinity) < time) low = middle + 1;
+    else high = middle;
+  }
+  return low - 0.5;
+}
+
 /** Joins the two events of each operation. */
 export function callsOf(events: readonly Operation[]): Call[] {
   const calls: Call[] = [];
   const places = new Map<number, number>();
   for (const [at, event] of events.entries()) {
-    const { id, process, f, key, value, time, consistency, acks, expect } = event;
+    const { id, process, f, key, value, time, consistency, acks, expect, expiry } = event;
     const place = places.get(id);
     if (place === undefined) {
       places.set(id, calls.length);
@@ -178,12 +207,16 @@ export function callsOf(events: readonly Operation[]): Call[] {
         consistency,
         acks,
         expect,
+        expiry,
         at,
         endAt: Infinity,
         outcome: "info",
         endTime: Infinity,
         version: undefined,
         error: undefined,
+        mayEndAt: expiry === undefined
+          ? Infinity
+          : Math.max(at, placeOf(events, time + expiry.afterMs - expiry.clocksMs - 2)),
       });
       continue;
     }

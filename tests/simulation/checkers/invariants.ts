@@ -54,6 +54,8 @@ interface Acknowledged {
   readonly version: number;
   /** Its place in the history. */
   readonly begunAt: number;
+  /** By itself it may be gone by now. */
+  readonly expires: boolean;
 }
 
 /** Deletes of a key: its tombstone may be dropped where dates jump, and then nothing is there. */
@@ -283,19 +285,20 @@ export class Invariants {
           true,
         );
       }
-      const { id, type, f, key, version, acks } = event;
-      if (f === "delete") this.#noteDelete(key, type, at);
+      const { id, type, f, key, version, acks, expiry } = event;
+      // What expires is deleted by those who have it.
+      if (f === "delete" || expiry !== undefined) this.#noteDelete(key, type, at);
       if (type === "invoke") {
         this.#begun.set(id, at);
         continue;
       }
       const begunAt = this.#begun.get(id) ?? at;
       this.#begun.delete(id);
-      const isWrite = f === "write" || f === "create" || f === "update";
+      const isWrite = f === "write" || f === "create" || f === "update" || f === "cas";
       if (type !== "ok" || !isWrite || acks === "primary" || version === undefined) continue;
       const known = this.#acknowledged.get(key);
       if (known !== undefined && known.version > version) continue;
-      const write = { version, begunAt };
+      const write = { version, begunAt, expires: expiry !== undefined };
       this.#acknowledged.set(key, write);
       this.#checkKey(key, write);
     }
@@ -310,7 +313,7 @@ export class Invariants {
     deletes.lastEndAt = at;
   }
 
-  #checkKey(key: string, { version, begunAt }: Acknowledged): void {
+  #checkKey(key: string, { version, begunAt, expires }: Acknowledged): void {
     const world = this.#world;
     const partition = partitionOf(key, this.#partitions);
     const config = world.map?.partitions[partition];
@@ -327,7 +330,8 @@ export class Invariants {
       const seq = row === undefined ? undefined : seqOf(rowKey, row);
       if (seq !== undefined && seq >= version) continue;
       const deletes = this.#deletes.get(key);
-      const deleted = deletes !== undefined && (deletes.open > 0 || deletes.lastEndAt > begunAt);
+      const deleted = expires ||
+        (deletes !== undefined && (deletes.open > 0 || deletes.lastEndAt > begunAt));
       if (row === undefined && deleted) continue;
       const excused = host.disk.outstandingDamage().some((damage) => damage.key.startsWith(prefix));
       if (excused) continue;

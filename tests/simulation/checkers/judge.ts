@@ -8,6 +8,7 @@
  * @module
  */
 import { checkHeld, type Held } from "./acknowledged.ts";
+import { checkCounter } from "./counters.ts";
 import { shorten, timeline } from "./counter_example.ts";
 import { type Call, type History, isReadName } from "./history.ts";
 import { checkKey } from "./linearizability.ts";
@@ -16,7 +17,12 @@ import { earliestLook, isWeak, type Staleness, staleness } from "./weak_reads.ts
 
 /** Something that is wrong, or that could not be judged. */
 export interface HistoryFailure {
-  readonly check: "linearizability" | "weak reads" | "acknowledged writes" | "undecided";
+  readonly check:
+    | "linearizability"
+    | "weak reads"
+    | "acknowledged writes"
+    | "counters"
+    | "undecided";
   readonly key: string;
   /** What is wrong in one line, then the operations concerned. */
   readonly text: string;
@@ -52,6 +58,13 @@ export function judgeHistory(history: History, options: JudgeOptions = {}): Judg
     const upTo = options.upTo?.(key);
     const all = upTo === undefined ? whole : cutOff(whole, upTo);
     operations += all.length;
+    if (all.some((call) => call.f === "increment")) {
+      const wrong = checkCounter(all);
+      if (wrong === undefined) continue;
+      const text = `key ${key}: ${wrong.reason}\n${timeline(wrong.calls)}`;
+      failures.push({ check: "counters", key, text });
+      continue;
+    }
     const calls = all.map(withoutWeakAcks);
     const strong = calls.filter((call) => !isWeak(call));
     let verdict = checkKey(strong, statesMax);

@@ -103,7 +103,7 @@ class Chain {
 
 /** A place on the way: what was done to come here, and what else could be done there. */
 interface Place {
-  /** The step taken, or -1 - n for one of the n-th pool. */
+  /** The step taken, or -1 - n for one of the n-th pool; behind the pools: the value expires. */
   move: number;
   /** State before it. */
   readonly before: number;
@@ -134,7 +134,7 @@ class Search {
     const ends = order.toSorted((a, b) => (steps[a]?.end ?? 0) - (steps[b]?.end ?? 0));
     this.#byEnd = new Chain(ends, steps.length);
     this.#done = new Uint32Array((steps.length >> 5) + 1);
-    this.#used = pools.map(() => 0);
+    this.#used = [...pools.map(() => 0), 0];
     this.#left = steps.length;
   }
 
@@ -185,16 +185,19 @@ class Search {
     writes.sort((a, b) => (steps[b]?.end ?? 0) - (steps[a]?.end ?? 0));
     if (last !== undefined && last.move < 0) return writes;
     const moves: number[] = [];
+    const helps = (then: number) =>
+      blocked.some((i) => {
+        const step = steps[i];
+        return step !== undefined && meets(step.need, then, steps);
+      });
     for (const [n, pool] of pools.entries()) {
       const begin = pool.begins[this.#used[n] ?? 0];
       if (begin === undefined || begin > limit) continue;
       if (!meets(pool.need, this.#state, steps)) continue;
-      const then = pool.gives === "absent" ? ABSENT : UNSEEN;
-      const helps = blocked.some((i) => {
-        const step = steps[i];
-        return step !== undefined && meets(step.need, then, steps);
-      });
-      if (helps) moves.push(-1 - n);
+      if (helps(pool.gives === "absent" ? ABSENT : UNSEEN)) moves.push(-1 - n);
+    }
+    if ((steps[this.#state]?.mayEndAt ?? Infinity) <= limit && helps(ABSENT)) {
+      moves.push(-1 - pools.length);
     }
     return [...moves, ...writes];
   }
@@ -224,7 +227,7 @@ class Search {
     if (move < 0) {
       const n = -1 - move;
       this.#used[n] = (this.#used[n] ?? 0) + 1;
-      this.#state = pools[n]?.gives === "absent" ? ABSENT : UNSEEN;
+      this.#state = pools[n]?.gives === "value" ? UNSEEN : ABSENT;
       return;
     }
     this.#byBegin.take(move);

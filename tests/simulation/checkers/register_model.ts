@@ -12,6 +12,10 @@
  * present, or absent. Such writes are alike, and are kept in pools from which the search takes one where
  * nothing else explains what was seen.
  *
+ * A value that expires is gone at some moment that the clocks of those who have it decide: not before its
+ * time by the clock that is furthest ahead, and no reader finds it after its time by the one furthest
+ * behind. One whose write nobody has seen can also have come and gone.
+ *
  * @module
  */
 import { type Call, isObservation, isReadName } from "./history.ts";
@@ -41,6 +45,8 @@ export interface Step {
   /** The place among the writes whose version is known; undefined where it is not. */
   rank: number | undefined;
   readonly version: number | undefined;
+  /** What it leaves may be gone by itself from this place among the events on; Infinity: never. */
+  readonly mayEndAt: number;
 }
 
 /** Writes that may have happened, are alike, and were seen by nobody. */
@@ -98,6 +104,9 @@ export function problemOf(calls: readonly Call[], beginOf?: BeginOf): Problem | 
         `${writer.version ?? version}`;
       return { reason, calls: [writer, ...(known === undefined ? [] : [known.reader]), read] };
     }
+    if (!isWeakRead(read) && read.time > lastMoment(writer)) {
+      return { reason: "a value was read that had expired by any clock", calls: [writer, read] };
+    }
     const end = Math.min(known?.end ?? Infinity, read.endAt);
     seen.set(writer, { end, version, reader: known?.reader ?? read });
   }
@@ -107,7 +116,8 @@ export function problemOf(calls: readonly Call[], beginOf?: BeginOf): Problem | 
   for (const call of calls) {
     const witness = seen.get(call);
     const begin = beginOf?.(call) ?? call.at;
-    const step = { call, begin, end: call.endAt, rank: undefined, version: undefined };
+    const { mayEndAt } = call;
+    const step = { call, begin, end: call.endAt, rank: undefined, version: undefined, mayEndAt };
     if (isReadName(call.f)) {
       if (call.outcome !== "ok") continue;
       steps.push({ ...step, need: whatWasRead(call, writers), gives: undefined });
@@ -123,10 +133,8 @@ export function problemOf(calls: readonly Call[], beginOf?: BeginOf): Problem | 
         steps.push({ ...step, end, need, gives, version });
         continue;
       }
-      const name = `${gives} ${need.is} ${need.is === "version" ? need.version : ""}`;
-      const pool = pools.get(name);
-      if (pool === undefined) pools.set(name, { need, gives, begins: [begin] });
-      else pool.begins.push(begin);
+      addTo(pools, need, gives, begin);
+      if (mayEndAt !== Infinity) addTo(pools, ANYTHING, "absent", mayEndAt);
     }
   }
   steps.sort((a, b) => a.begin - b.begin);
@@ -163,6 +171,27 @@ export function meets(need: Need, state: number, steps: readonly Step[]): boolea
     case "other version":
       return state === ABSENT || steps[state]?.version !== need.version;
   }
+}
+
+function addTo(
+  pools: Map<string, Pool>,
+  need: Need,
+  gives: "value" | "absent",
+  begin: number,
+): void {
+  const name = `${gives} ${need.is} ${need.is === "version" ? need.version : ""}`;
+  const pool = pools.get(name);
+  if (pool === undefined) pools.set(name, { need, gives, begins: [begin] });
+  else pool.begins.push(begin);
+}
+
+/** After this time nobody finds what was written; Infinity where nothing is known of that. */
+function lastMoment({ expiry, endTime }: Call): number {
+  return expiry === undefined ? Infinity : endTime + expiry.afterMs + expiry.clocksMs + 2;
+}
+
+function isWeakRead({ consistency }: Call): boolean {
+  return consistency !== undefined && consistency !== "strong";
 }
 
 function contradiction(read: Call, writer: Call | undefined): Contradiction | undefined {

@@ -13,7 +13,7 @@
  * @module
  */
 import { CLOCK_DRIFT_MAX, GATEWAY_TRUST_MS, LEASE_MS } from "../../../shared/base/limits.ts";
-import { type Call, isReadName, type Operation } from "./history.ts";
+import { type Call, isReadName, type Operation, placeOf } from "./history.ts";
 import type { BeginOf } from "./register_model.ts";
 
 /** How old weak reads may be, in milliseconds of the history's time. */
@@ -40,13 +40,6 @@ export function earliestLook(events: readonly Operation[], bounds: Staleness): B
     if (!isWeak(call)) return call.at;
     const sinceMs = call.time -
       (call.consistency === "cached" ? bounds.cachedMs : bounds.replicaMs);
-    // The first event that is not earlier; between it and the one before.
-    let [low, high] = [0, call.at];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((events[middle]?.time ?? Infinity) < sinceMs) low = middle + 1;
-      else high = middle;
-    }
-    return Math.min(low - 0.5, call.at);
+    return Math.min(placeOf(events, sinceMs), call.at);
   };
 }

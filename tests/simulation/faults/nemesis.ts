@@ -16,7 +16,12 @@ import { COORDINATOR_HOST, type NodeHost, type World } from "../sim/world.ts";
 const NODES_MAX = 6;
 /** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
 const RECKLESS = 0.25;
-const RESUME_ORDERS: readonly ResumeOrder[] = ["as it came", "timers first", "timers last"];
+const RESUME_ORDERS: readonly ResumeOrder[] = [
+  "as it came",
+  "timers first",
+  "timers last",
+  "socket by socket",
+];
 
 /** The source of misfortune. */
 export class Nemesis {

@@ -184,6 +184,153 @@ export const STORMS = {
       weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
+  /** As `deletes`, with disks that are slow, so that much is written while copies are sent everything. */
+  fills: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 8, cut: 4, diskSlow: 12 },
+      outageMsMax: 20_000,
+    },
+    stormMs: 100_000,
+    shape: {
+      partitions: 2,
+      replicationFactor: 2,
+      minInSync: 1,
+      repairDelayMs: 500,
+      memory: false,
+      expectNodes: 1,
+      tombstoneKeepMs: 1_000,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 60,
+      pauseMsMax: 60,
+      weakPercent: 0,
+      weights: { read: 10, exists: 5, write: 10, create: 40, update: 0, delete: 35 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /**
+   * Nodes and their links fail all the time, and what one copy alone has taken is to be given up; few keys
+   * are written so often that the next write would hide one that was forgotten.
+   */
+  suspects: {
+    faults: { ...LATE, rates: { ...NONE.rates, kill: 14, cut: 16, pause: 4 } },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, minInSync: 1, memory: false, repairDelayMs: 500 },
+    workload: {
+      ...BUSY,
+      hotKeys: 200,
+      pauseMsMax: 60,
+      weakPercent: 0,
+      weights: { read: 20, exists: 0, write: 60, create: 10, update: 0, delete: 10 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** Primaries move in good order, and clients read through the gateway's cache. */
+  caches: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, stop: 10, cut: 10, pause: 6 },
+      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 20 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { repairDelayMs: 500, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 8,
+      weakPercent: 100,
+      weights: { read: 80, exists: 0, write: 20, create: 0, update: 0, delete: 0 },
+    },
+  },
+  /**
+   * Nodes lose the coordinator and not each other, and stand still with questions to their copies under
+   * way; clients read and write at both sides.
+   */
+  rounds: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, cut: 20, pause: 20 },
+      network: { ...NONE.network, latencyMinMs: 10, latencySpreadMs: 60 },
+      outageMsMax: 20_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 8,
+      pauseMsMax: 40,
+      weakPercent: 0,
+      weights: { read: 60, exists: 0, write: 40, create: 0, update: 0, delete: 0 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** Values expire all the time, by dates that differ, while nodes die with what they have just decided. */
+  expiries: {
+    faults: {
+      ...LATE,
+      rates: { ...NONE.rates, kill: 18, cut: 10 },
+      wallOffsetMs: 1_500,
+    },
+    stormMs: 60_000,
+    shape: { replicationFactor: 3, minInSync: 1, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 20,
+      pauseMsMax: 40,
+      newPercent: 0,
+      counterPercent: 0,
+      expiringPercent: 100,
+      ttlMsMin: 100,
+      ttlMsMax: 2_000,
+      weakPercent: 0,
+      weights: { read: 70, exists: 10, write: 20, create: 0, update: 0, delete: 0, cas: 0 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** Answers are lost all the time, of requests that must not happen twice. */
+  answers: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, reset: 40, cut: 10, kill: 4, pause: 4 },
+      oneWay: 0.5,
+      outageMsMax: 4_000,
+    },
+    stormMs: 60_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 4,
+      hotPercent: 30,
+      counters: 8,
+      counterPercent: 60,
+      pauseMsMax: 40,
+      sessionPercent: 0,
+      weakPercent: 0,
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** One client scans, counts and backs up without a rest, and all others write. */
+  scans: {
+    faults: { ...LATE, rates: { ...NONE.rates, kill: 12, cut: 10 } },
+    stormMs: 60_000,
+    shape: { partitions: 2, replicationFactor: 3, minInSync: 1, memory: false },
+    scanner: true,
+    workload: {
+      ...BUSY,
+      hotKeys: 6,
+      pauseMsMax: 30,
+      newPercent: 0,
+      counterPercent: 0,
+      expiringPercent: 0,
+      weakPercent: 0,
+      weights: { read: 30, exists: 0, write: 60, create: 0, update: 0, delete: 10, cas: 0 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
   /** The coordinator dies again and again while members come and go. */
   coordinator: {
     faults: {

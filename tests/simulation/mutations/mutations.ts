@@ -112,9 +112,9 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/replication/primary.ts",
     edits: [[
       "this.#writes.whenCommitted(newest, request, reply, () => {\n" +
-      "        reply(operation.read(request, live));\n" +
+      "        reply(operation.read(request, live, wallMs));\n" +
       "      });",
-      "reply(operation.read(request, live));",
+      "reply(operation.read(request, live, wallMs));",
     ]],
     seedsMax: 40,
     storm: "cuts",
@@ -447,6 +447,85 @@ export const MUTATIONS: readonly Mutation[] = [
     ]],
     seedsMax: 20,
     storm: "disks",
+  },
+  {
+    name: "a full copy takes away what was written meanwhile",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "if (here !== undefined && !writtenSince(here, chunk.seq)) this.#store.remove(key);",
+      "if (here !== undefined) this.#store.remove(key);",
+    ]],
+    seedsMax: 30,
+    storm: "fills",
+  },
+  {
+    name: "the list of unacknowledged keys is one short",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "for (const key of suspects) stream.suspects.add(key);\n      info.suspects = suspects;",
+      "info.suspects = suspects.slice(1);\n" +
+      "      for (const key of info.suspects) stream.suspects.add(key);",
+    ]],
+    seedsMax: 60,
+    storm: "suspects",
+  },
+  {
+    name: "a page of a scan leaves before what it shows is committed",
+    file: "node/scans/partition_merge.ts",
+    edits: [[
+      "    (run) => call.stable(run.partition, run.primary),\n  );\n  const covered",
+      "    () => true,\n  );\n  const covered",
+    ]],
+    seedsMax: 60,
+    storm: "scans",
+  },
+  {
+    name: "a backup's disk is looked at later than its writes under way",
+    file: "node/storage/partition_store.ts",
+    edits: [[
+      "const snapshot = this.#queue.storage.snapshot({",
+      "const take = () => this.#queue.storage.snapshot({",
+    ], [
+      "    return new PartitionSnapshot(work,",
+      "    let taken: ReturnType<typeof take> | undefined;\n" +
+      "    const snapshot = {\n" +
+      "      next: () => (taken ??= take()).next(),\n" +
+      "      close: () => taken?.close() ?? Promise.resolve(),\n" +
+      "    };\n" +
+      "    return new PartitionSnapshot(work,",
+    ]],
+    seedsMax: 20,
+    storm: "scans",
+  },
+  {
+    name: "that a key has expired is answered before it is committed",
+    file: "node/replication/primary.ts",
+    edits: [[
+      "this.#writes.whenCommitted(last, request, reply, () => reply(answer));",
+      "reply(answer);",
+    ]],
+    seedsMax: 60,
+    storm: "expiries",
+  },
+  {
+    name: "a lane is dropped before its request can have been repeated",
+    file: "node/requests/request_dedup.ts",
+    edits: [
+      ["nowMs - last.nowMs >= LANE_MARK_MS", "nowMs - last.nowMs >= LANE_MARK_MS / 200"],
+      ["if (nowMs - first.nowMs < LANE_KEEP_MS) return;", ""],
+    ],
+    seedsMax: 20,
+    storm: "answers",
+  },
+  {
+    name: "a round of confirmation speaks for reads that came after it began",
+    file: "node/requests/unconfirmed_reads.ts",
+    edits: [[
+      "const reads = this.#asked.takeAll();\n    if (!confirmed)",
+      "const reads = [...this.#asked.takeAll(), ...this.#next.takeAll()];\n    if (!confirmed)",
+    ]],
+    seedsMax: 60,
+    storm: "rounds",
   },
   {
     name: "any read that fails is taken for damage",

@@ -30,11 +30,13 @@ interface Event {
   order: number;
   readonly process: SimProcess | undefined;
   readonly isTimer: boolean;
+  /** Of what comes in order among its like and in no order among others: a socket. */
+  readonly source: object | undefined;
   callback: (() => void) | undefined;
 }
 
 /** In which order a process that was stopped finds what came meanwhile. */
-export type ResumeOrder = "as it came" | "timers first" | "timers last";
+export type ResumeOrder = "as it came" | "timers first" | "timers last" | "socket by socket";
 
 /** A process: what ties timers, streams and disk calls together, so that it can die or stop as one. */
 export class SimProcess {
@@ -87,7 +89,8 @@ export class SimProcess {
     if (!this.#paused) return;
     this.#paused = false;
     const backlog = this.#backlog.splice(0);
-    if (order !== "as it came") {
+    if (order === "socket by socket") this.#bySource(backlog);
+    else if (order !== "as it came") {
       const first = order === "timers first";
       backlog.sort((a, b) => Number(b.isTimer === first) - Number(a.isTimer === first));
     }
@@ -96,6 +99,15 @@ export class SimProcess {
 
   hold(event: Event): void {
     this.#backlog.push(event);
+  }
+
+  /** As a system tells of its sockets: each with all that came over it, in any order of the sockets. */
+  #bySource(backlog: Event[]): void {
+    const places = new Map<object | undefined, number>();
+    for (const { source } of backlog) {
+      if (!places.has(source)) places.set(source, this.#scheduler.random.uint32());
+    }
+    backlog.sort((a, b) => (places.get(a.source) ?? 0) - (places.get(b.source) ?? 0));
   }
 }
 
@@ -198,17 +210,28 @@ export class Scheduler {
   }
 
   /** Runs `callback` in so many milliseconds, in `process` or, without one, in the world. */
-  after(delayMs: number, process: SimProcess | undefined, callback: () => void): void {
-    this.at(this.nowMs + delayMs, process, callback);
+  after(
+    delayMs: number,
+    process: SimProcess | undefined,
+    callback: () => void,
+    source?: object,
+  ): void {
+    this.at(this.nowMs + delayMs, process, callback, source);
   }
 
   /** What is to happen at the same moment happens in the order of these calls. */
-  at(atMs: number, process: SimProcess | undefined, callback: () => void): void {
+  at(
+    atMs: number,
+    process: SimProcess | undefined,
+    callback: () => void,
+    source?: object,
+  ): void {
     this.#push({
       atMs,
       order: this.#order++,
       process,
       isTimer: false,
+      source,
       callback,
     });
   }
@@ -221,6 +244,7 @@ export class Scheduler {
       order: this.#order++,
       process,
       isTimer: true,
+      source: undefined,
       callback,
     };
     this.#push(event);

@@ -28,7 +28,7 @@ import { SortedRows, textOf } from "./sorted_rows.ts";
 export interface DiskFaults {
   /** Writes are refused. */
   full: boolean;
-  /** A sync takes up to so long; 0 for the usual. */
+  /** A sync, or a read of several rows, takes up to so long; 0 for the usual. */
   slowMs: number;
   /** Of so many reads in one, one fails. */
   readErrors: number;
@@ -344,7 +344,7 @@ export class SimDisk {
     return new Promise((resolve, reject) => {
       if (!process.alive) return;
       const rows = this.rows.range(range);
-      this.#scheduler.after(between(this.#random, 0.05, 0.5), process, () => {
+      this.#scheduler.after(this.#readMs(), process, () => {
         try {
           this.#mayFail("range");
           this.#checkRot(textOf(range.from), textOf(range.to));
@@ -360,7 +360,7 @@ export class SimDisk {
   #later<T>(process: SimProcess, read: () => T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!process.alive) return;
-      this.#scheduler.after(between(this.#random, 0.05, 0.5), process, () => {
+      this.#scheduler.after(this.#readMs(), process, () => {
         try {
           this.#mayFail("snapshot");
           resolve(read());
@@ -387,6 +387,12 @@ export class SimDisk {
     const { slowMs } = this.faults;
     if (slowMs > 0) return between(this.#random, 0.3, slowMs);
     return between(this.#random, 0.3, 1.5);
+  }
+
+  /** A disk that is slow is so for reads as well. */
+  #readMs(): number {
+    const { slowMs } = this.faults;
+    return between(this.#random, 0.05, slowMs > 0 ? slowMs : 0.5);
   }
 
   #apply(written: Written): void {

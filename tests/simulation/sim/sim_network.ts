@@ -409,6 +409,6 @@ export class SimNetwork {
     this.scheduler.after(this.delayMs(from.host, to.host, bytes.length), receiver.process, () => {
       if (!this.#sockets.get(target)?.includes(receiver)) return;
       receiver.onDatagram(bytes, from);
-    });
+    }, receiver);
   }
 }

@@ -169,7 +169,7 @@ export class SimStream implements Stream {
       if (this.#network.isCut(this.remote.host, this.host)) return;
       const held = this.#held.splice(0);
       for (const parcel of held) this.#take(parcel);
-    });
+    }, this);
   }
 
   /** The link is not slow any more: what is on its way arrives soon. */
@@ -183,7 +183,7 @@ export class SimStream implements Stream {
     this.#lastDueMs = Math.max(soonMs, this.#shortDueMs);
     scheduler.at(this.#lastDueMs, other.process, () => {
       for (const each of flying) this.#land(other, each);
-    });
+    }, other);
   }
 
   #land(other: SimStream, flying: Flying): void {
@@ -201,7 +201,7 @@ export class SimStream implements Stream {
     this.#network.scheduler.after(waitMs, this.process, () => {
       this.#network.coverage.hit("network: reset by a host that forgot");
       this.#arrive("break");
-    });
+    }, this);
   }
 
   #post(parcel: Parcel): void {
@@ -217,13 +217,13 @@ export class SimStream implements Stream {
     if (dueMs - scheduler.nowMs > LONG_MS && !other.#dead) {
       const flying = { parcel, landed: false };
       this.#flying.push(flying);
-      scheduler.at(dueMs, other.process, () => this.#land(other, flying));
+      scheduler.at(dueMs, other.process, () => this.#land(other, flying), other);
       return;
     }
     this.#shortDueMs = dueMs;
     // Where the other process is dead, its system answers, if it has power.
     if (other.#dead) scheduler.at(dueMs, undefined, () => this.#reachDead(other));
-    else scheduler.at(dueMs, other.process, () => other.#arrive(parcel));
+    else scheduler.at(dueMs, other.process, () => other.#arrive(parcel), other);
   }
 
   #reachDead(other: SimStream): void {
@@ -238,6 +238,7 @@ export class SimStream implements Stream {
       this.#network.delayMs(other.host, this.host, 0),
       this.process,
       () => this.#arrive("break"),
+      this,
     );
   }
 
@@ -302,7 +303,7 @@ export class SimStream implements Stream {
     if (this.closed) return;
     this.closed = true;
     const reason = new KvError("unavailable", `the connection broke: ${why}`);
-    this.#network.scheduler.after(0, this.process, () => this.#finish(reason));
+    this.#network.scheduler.after(0, this.process, () => this.#finish(reason), this);
   }
 
   #finish(reason: Error | undefined): void {

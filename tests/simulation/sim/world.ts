@@ -152,6 +152,12 @@ export class World {
     return this.scheduler.nowMs;
   }
 
+  /** By how much the dates of two processes may differ. */
+  get clocksMs(): number {
+    const { rates, wallOffsetMs } = this.faults;
+    return rates.wallJump > 0 ? Infinity : 2 * wallOffsetMs;
+  }
+
   /** The map on the coordinator's disk; undefined before the first. */
   get persisted(): StoredCluster | undefined {
     const text = this.coordinatorDisk.documents.get(MAP_DOCUMENT);
@@ -432,7 +438,7 @@ export class World {
   addScanner(
     index: number,
     kind: ClientKind,
-    deps: Pick<ScannerDeps, "random" | "history">,
+    deps: Pick<ScannerDeps, "random" | "history" | "leisure">,
   ): { scanner: Scanner; client: WorkloadClient } {
     const { client, router } = this.#addClient(index, kind, 1);
     const { kv, clock } = client;
@@ -445,7 +451,7 @@ export class World {
       })
       : wireDatabase(router);
     const nowMs = () => this.nowMs;
-    return { scanner: new Scanner({ ...deps, kv, clock, database, nowMs }), client };
+    return { scanner: new Scanner({ ...deps, kv, clock, database, nowMs, router }), client };
   }
 
   #addClient(index: number, kind: ClientKind, concurrency: number) {
@@ -457,18 +463,20 @@ export class World {
     const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
     const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
     const seeds = [coordinator, ...nodes];
-    const router = kind === "library"
-      ? new Router(deps, { role: "client", seeds })
-      : new OneAddressRouter(
+    const newRouter = () =>
+      kind === "library" ? new Router(deps, { role: "client", seeds }) : new OneAddressRouter(
         deps,
         kind === "gateway" ? coordinator : nodes[index % nodes.length] ?? coordinator,
       );
+    const router = newRouter();
+    let sessions = 0;
     const client: WorkloadClient = {
       name,
       kv: new KvClient({ clock, router, clientId: name }),
       clock,
       concurrency,
       gateway: kind === "gateway",
+      open: () => new KvClient({ clock, router: newRouter(), clientId: `${name}-${++sessions}` }),
     };
     return { client, router };
   }

@@ -3,8 +3,11 @@
  * writes keys of its own, one write of a key at a time, so that it knows for each page what a key may
  * hold: something between what had been acknowledged when the page was asked for, and what had been
  * begun when it came. A page that leaves out such a key, or gives an older or unwritten value, is a
- * violation; so is one out of order or beyond its bounds. Of the workload's keys it knows only which
- * values were ever written.
+ * violation; so is one out of order or beyond its bounds. Of the workload's keys it knows which values were
+ * ever written; what pages say of some of them goes into the history as reads, which the checkers judge.
+ *
+ * It also backs up a partition now and then. Such a picture is of one moment, that of its seq: it has
+ * nothing newer, and of each key of its own what that held then.
  *
  * @module
  */
@@ -14,14 +17,19 @@ import type { Database, ScanPage, ScanRequest } from "../../../shared/database/d
 import { KvError } from "../../../shared/base/errors.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
 import { keyRange } from "../../../shared/base/key_range.ts";
-import type { Message } from "../../../shared/wire/messages.ts";
+import type { KeyRouter } from "../../../client/calls/call.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
+import { fromWireEntry } from "../../../shared/schema/value_codec.ts";
+import type { Message, Reply } from "../../../shared/wire/messages.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 import type { History } from "../checkers/history.ts";
 import { nameOf, valueBytes, valueName } from "./workload_values.ts";
 
 const PREFIX = "scan";
 const KEYS = 16;
-const WORKLOAD_KEY = /^(hot|cold|loose)\d+$/;
+const WORKLOAD_KEY = /^(hot|cold|loose|new)\d+$/;
+/** Of so many of the workload's keys, what a page says is a read of the history. */
+const LOOKED_AT_MAX = 6;
 /** Its values have numbers that the workload's do not reach. */
 const VALUE_FIRST = 1_000_000;
 const TIMEOUT_MS = 6_000;
@@ -35,12 +43,18 @@ const WRITE_PAUSE_MS = 400;
 const SCAN_PAUSE_MS = 1_000;
 const PAGE_PAUSE_MS = 300;
 const COUNT_PAUSE_MS = 4_000;
+const BACKUP_PAUSE_MS = 8_000;
+
+/** How a read of the history ends about which a page says nothing. */
+export const NOT_IN_PAGE = "not in the page";
 
 /** A key of its own: all that it was to hold, in order. */
 class OwnKey {
   readonly name: string;
   /** Undefined: nothing. */
   readonly values: (string | undefined)[] = [undefined];
+  /** As far as they are known. */
+  readonly versions: (number | undefined)[] = [0];
   /** Index of the newest that is known to hold, or to have held. */
   acked = 0;
   /** A write of it may happen at any time, or never: it is not written any more. */
@@ -65,6 +79,16 @@ export interface ScannerDeps {
   readonly database: Pick<Database, "scan" | "count">;
   readonly history: History;
   readonly nowMs: () => number;
+  /** Whom it asks for backups. Absent: it makes none. */
+  readonly router?: Pick<KeyRouter, "map" | "request"> | undefined;
+  /** How much longer than usual it waits between two of anything. Default 1. */
+  readonly leisure?: number | undefined;
+}
+
+/** A read of the history that a page is to answer. */
+interface Look {
+  readonly key: string;
+  readonly id: number;
 }
 
 /** Scans and counts. */
@@ -74,15 +98,21 @@ export class Scanner {
   /** Pages and counts that came, and those that ended with an error, with their times. */
   pages = 0;
   counts = 0;
+  backups = 0;
   readonly errors: { time: number; text: string }[] = [];
   readonly #deps: ScannerDeps;
   readonly #keys: OwnKey[] = [];
   readonly #written = new Map<string, Set<string>>();
+  /** Keys whose values may expire: a page leaves them out by the date of one process. */
+  readonly #expiring = new Set<string>();
+  readonly #processes: number[] = [];
   #events = 0;
   #named = 0;
   #values = VALUE_FIRST;
   #running = false;
   #loops: Promise<unknown>[] = [];
+  /** Ends the pauses that are under way. */
+  readonly #asleep = new Set<() => void>();
 
   constructor(deps: ScannerDeps) {
     this.#deps = deps;
@@ -94,24 +124,37 @@ export class Scanner {
       this.#loop(() => this.#write(), WRITE_PAUSE_MS),
       this.#loop(() => this.#scan(), SCAN_PAUSE_MS),
       this.#loop(() => this.#count(), COUNT_PAUSE_MS),
+      ...(this.#deps.router === undefined
+        ? []
+        : [this.#loop(() => this.#backUp(), BACKUP_PAUSE_MS)]),
     ];
   }
 
   /** Resolves when what is under way has ended. */
   async stop(): Promise<void> {
     this.#running = false;
+    for (const wake of this.#asleep) wake();
     await Promise.all(this.#loops);
   }
 
   async #loop(step: () => Promise<void>, pauseMs: number): Promise<void> {
     while (this.#running) {
-      await this.#pause(randomBelow(this.#deps.random, pauseMs));
+      const { random, leisure = 1 } = this.#deps;
+      await this.#pause(randomBelow(random, pauseMs * leisure));
       if (this.#running) await step();
     }
   }
 
   #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#deps.clock.setTimer(ms, () => resolve()));
+    return new Promise((resolve) => {
+      const wake = () => {
+        timer.cancel();
+        this.#asleep.delete(wake);
+        resolve();
+      };
+      const timer = this.#deps.clock.setTimer(ms, wake);
+      this.#asleep.add(wake);
+    });
   }
 
   /**
@@ -130,10 +173,11 @@ export class Scanner {
     const isDelete = key.values.length > 1 && randomBelow(random, 6) === 0;
     const value = isDelete ? undefined : valueName(this.#values++);
     const index = key.values.push(value) - 1;
+    key.versions[index] = undefined;
     const options = { timeoutMs: TIMEOUT_MS };
     try {
       if (value === undefined) await kv.delete(key.name, options);
-      else await kv.put(key.name, valueBytes(value), options);
+      else key.versions[index] = await kv.put(key.name, valueBytes(value), options);
       key.acked = index;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
@@ -143,6 +187,7 @@ export class Scanner {
       }
       // It is known not to have happened.
       key.values[index] = key.values[index - 1];
+      key.versions[index] = key.versions[index - 1];
       key.acked = index;
     }
   }
@@ -179,9 +224,11 @@ export class Scanner {
     for (let pages = 0; pages < 200 && this.violation === undefined; pages++) {
       const known = this.#known();
       const asked = { ...request, after };
+      const looks = this.#beginLooks(asked);
       const page = await this.#ask<ScanPage>((done) =>
         this.#deps.database.scan(asked, TIMEOUT_MS, done)
       );
+      this.#endLooks(looks, asked, page);
       if (page === undefined) {
         if (!this.#running || ++failures >= ATTEMPTS_MAX) return;
         await this.#pause(500);
@@ -204,16 +251,11 @@ export class Scanner {
   }
 
   #judge(request: ScanRequest, page: ScanPage, known: readonly Known[]): string | undefined {
-    const { reverse = false, after, values = false } = request;
+    const { after, values = false } = request;
     const { next, entries } = page;
-    const range = keyRange(request);
-    const order = reverse ? (a: string, b: string) => compareKeys(b, a) : compareKeys;
+    const order = orderOf(request);
     const where = `a page of ${JSON.stringify(request)} up to ${next}`;
-    const within = (key: string) =>
-      !range.empty && (after === undefined || order(key, after) > 0) &&
-      (next === undefined || order(key, next) <= 0) &&
-      compareKeys(key, range.start ?? "") >= 0 &&
-      (range.end === undefined || compareKeys(key, range.end) < 0);
+    const within = (key: string) => isWithin(key, request, next);
     if (entries.length > request.limit) return `${where} has ${entries.length} keys`;
     if (next !== undefined && after !== undefined && order(next, after) <= 0) {
       return `${where} does not get on`;
@@ -242,6 +284,82 @@ export class Scanner {
       if (!fits) return `${where} has ${name} of ${key.name}, which may hold ${allowed.join(" ")}`;
     }
     return undefined;
+  }
+
+  /** Some of the workload's keys that the page may be about. */
+  #beginLooks(request: ScanRequest): Look[] {
+    if (request.values !== true) return [];
+    const { random, history, nowMs } = this.#deps;
+    this.#readHistory();
+    const keys = [...this.#written.keys()].filter((key) =>
+      WORKLOAD_KEY.test(key) && isWithin(key, request, undefined)
+    );
+    const time = nowMs();
+    return Array.from({ length: Math.min(keys.length, LOOKED_AT_MAX) }, (_, i) => {
+      const [key = ""] = keys.splice(randomBelow(random, keys.length), 1);
+      const process = this.#processes[i] ??= history.newProcess();
+      return { key, id: history.invoke({ process, f: "read", key, value: null, time }) };
+    });
+  }
+
+  #endLooks(looks: readonly Look[], request: ScanRequest, page: ScanPage | undefined): void {
+    const { history, nowMs } = this.#deps;
+    const time = nowMs();
+    this.#readHistory();
+    for (const { key, id } of looks) {
+      const entry = page?.entries.find((one) => one.key === key);
+      const says = page !== undefined && isWithin(key, request, page.next) &&
+        !this.#expiring.has(key);
+      if (entry !== undefined) {
+        history.ok(id, { time, value: nameOf(entry.value), version: entry.seq });
+      } else if (says) history.ok(id, { time, value: null });
+      else history.fail(id, time, NOT_IN_PAGE);
+    }
+  }
+
+  // Backups.
+
+  async #backUp(): Promise<void> {
+    const { random, router } = this.#deps;
+    const map = router?.map();
+    if (router === undefined || map === undefined) return;
+    const partition = randomBelow(random, map.partitions.length);
+    const primary = map.partitions[partition]?.primary;
+    if (primary === undefined) return;
+    const known = this.#known();
+    const found = new Map<string, string>();
+    let picture: string | undefined;
+    let moment: { seq: number; term: number } | undefined;
+    do {
+      const request = { req_type: "backup_partition", partition, timeout_ms: TIMEOUT_MS, picture };
+      const reply = await new Promise<Reply>((resolve) =>
+        router.request(primary, request, TIMEOUT_MS, resolve)
+      );
+      // It has moved, or its node is gone: that it cannot be asked for now is no error.
+      if (reply.req_type !== "entries") return;
+      const { seq = 0, term = 0 } = reply;
+      moment ??= { seq, term };
+      if (moment.seq !== seq || moment.term !== term) {
+        this.violation ??= `a backup of partition ${partition} is of ${moment.seq} and of ${seq}`;
+      }
+      for (const entry of reply.entries.map(fromWireEntry)) {
+        if (entry.seq > seq) {
+          this.violation ??=
+            `a backup of partition ${partition} as of ${seq} has ${entry.key} of ${entry.seq}`;
+        }
+        found.set(entry.key, nameOf(entry.value));
+      }
+      picture = reply.next ?? undefined;
+    } while (picture !== undefined);
+    this.backups++;
+    for (const { key, acked } of known) {
+      if (key.retired || partitionOf(key.name, map.partitions.length) !== partition) continue;
+      const allowed = heldAt(key, moment.seq, acked);
+      const name = found.get(key.name);
+      if (allowed.includes(name)) continue;
+      this.violation ??= `a backup of partition ${partition} as of ${moment.seq} has ${name} of ` +
+        `${key.name}, which held ${allowed.join(" ")}`;
+    }
   }
 
   async #count(): Promise<void> {
@@ -275,11 +393,34 @@ export class Scanner {
     for (; this.#events < events.length; this.#events++) {
       const event = events[this.#events];
       if (event?.type !== "invoke" || event.value === null) continue;
+      if (event.expiry !== undefined) this.#expiring.add(event.key);
       let values = this.#written.get(event.key);
       if (values === undefined) this.#written.set(event.key, values = new Set());
       values.add(event.value);
     }
   }
+}
+
+function orderOf({ reverse = false }: ScanRequest): (a: string, b: string) => number {
+  return reverse ? (a, b) => compareKeys(b, a) : compareKeys;
+}
+
+/** Whether a page up to `next` is about the key. */
+function isWithin(key: string, request: ScanRequest, next: string | undefined): boolean {
+  const { after } = request;
+  const range = keyRange(request);
+  const order = orderOf(request);
+  return !range.empty && (after === undefined || order(key, after) > 0) &&
+    (next === undefined || order(key, next) <= 0) &&
+    compareKeys(key, range.start ?? "") >= 0 &&
+    (range.end === undefined || compareKeys(key, range.end) < 0);
+}
+
+/** What a key may have held as of a seq, of which is known that it is not before `acked`. */
+function heldAt({ values, versions }: OwnKey, seq: number, acked: number): (string | undefined)[] {
+  const least = versions.findLastIndex((version) => version !== undefined && version <= seq);
+  const beyond = versions.findIndex((version) => version !== undefined && version > seq);
+  return values.slice(Math.max(least, acked), beyond < 0 ? undefined : beyond);
 }
 
 function isError(result: unknown): result is Message<"error"> {

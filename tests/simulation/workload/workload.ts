@@ -12,7 +12,8 @@ import type { Clock } from "../../../shared/platform/clock.ts";
 import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
 import type { Acks, Consistency } from "../../../shared/wire/messages.ts";
 import { type Random, randomBelow, SeededRandom } from "../../../shared/platform/random.ts";
-import { type History, isReadName, type OperationName } from "../checkers/history.ts";
+import { type Expiry, type History, isReadName, type OperationName } from "../checkers/history.ts";
+import { spread } from "../sim/scheduler.ts";
 import { nameOf, valueBytes, valueName } from "./workload_values.ts";
 
 /** A client process of the cluster. */
@@ -24,6 +25,8 @@ export interface WorkloadClient {
   readonly concurrency: number;
   /** Whether it asks the coordinator's gateway, which may answer from its cache. */
   readonly gateway: boolean;
+  /** Another session of the process, with a name of its own; whoever opens it closes it. Absent: no others. */
+  readonly open?: (() => KvClient) | undefined;
 }
 
 /** What is asked, and how often. Weights count relative to each other. */
@@ -37,6 +40,19 @@ export interface WorkloadOptions {
   /** Of 100 operations, so many on hot keys and so many on loose ones. Default 60 and 10. */
   hotPercent?: number;
   loosePercent?: number;
+  /** Of 100 operations, so many on keys that are new: each is wanted for a while and then no more. Default 10. */
+  newPercent?: number;
+  /** Keys that are only incremented, and of 100 operations, so many on them. Default 3 and 6. */
+  counters?: number;
+  counterPercent?: number;
+  /** Of 100 writes of a value, so many with a value that expires, after between these. Default 12. */
+  expiringPercent?: number;
+  ttlMsMin?: number;
+  ttlMsMax?: number;
+  /** By how much dates of two processes may differ. Default 0. */
+  clocksMs?: number;
+  /** Of 100 operations, so many are the first of a session that is closed a few later. Default 4. */
+  sessionPercent?: number;
   weights?: Partial<Record<OperationName, number>>;
   /** Of 100 reads, so many ask for a weaker consistency. Default 30. */
   weakPercent?: number;
@@ -74,8 +90,20 @@ const WEIGHTS: Record<OperationName, number> = {
   create: 8,
   update: 10,
   delete: 10,
-  cas: 0,
+  cas: 6,
+  increment: 0,
 };
+
+/** After so many operations on new keys the next one is wanted, besides the newest so many. */
+const NEW_KEY_EVERY = 5;
+const NEW_KEYS_WANTED = 5;
+/** Operations of a session that is closed soon, at most. */
+const SESSION_OPERATIONS_MAX = 6;
+
+type KeyKind = "hot" | "cold" | "new" | "sum" | "loose";
+
+/** What stores a value. */
+const STORES: ReadonlySet<OperationName> = new Set(["write", "create", "update", "cas"]);
 
 /** Errors of a write after which it may have happened. All others promise that it has not. */
 const UNKNOWN: ReadonlySet<ErrorCode> = new Set([
@@ -91,6 +119,8 @@ interface Request {
   readonly acks: Acks;
   readonly timeoutMs: number;
   readonly abortMs: number | undefined;
+  readonly expect?: number | undefined;
+  readonly expiry?: Expiry | undefined;
 }
 
 /** What clients ask for. */
@@ -100,12 +130,16 @@ export class Workload {
   /** How operations ended since the last {@linkcode resetCounts}. */
   counts: Counts = { ok: 0, fail: 0, info: 0 };
   readonly late: LateOperation[] = [];
+  /** Short sessions so far. */
+  sessions = 0;
   readonly #options: Required<WorkloadOptions>;
   readonly #random: Random;
   readonly #nowMs: () => number;
   readonly #names: OperationName[] = [];
   readonly #slots: Slot[] = [];
   #values = 0;
+  /** Operations on new keys so far. */
+  #newWanted = 0;
   #running = false;
   #busy = 0;
   #onIdle: (() => void) | undefined;
@@ -124,8 +158,16 @@ export class Workload {
       hotKeys: 4,
       coldKeys: 60,
       looseKeys: 4,
-      hotPercent: 60,
-      loosePercent: 10,
+      hotPercent: 55,
+      loosePercent: 8,
+      newPercent: 10,
+      counters: 3,
+      counterPercent: 6,
+      expiringPercent: 12,
+      ttlMsMin: 200,
+      ttlMsMax: 20_000,
+      clocksMs: 0,
+      sessionPercent: 4,
       weights: {},
       weakPercent: 30,
       abortPercent: 1,
@@ -140,17 +182,24 @@ export class Workload {
     for (const client of clients) {
       for (let i = 0; i < client.concurrency; i++) {
         const random = new SeededRandom(this.#random.uint32());
-        this.#slots.push({ client, random, process: this.history.newProcess() });
+        this.#slots.push(newSlot(client, random, this.history.newProcess()));
       }
     }
   }
 
   /** Every key that it may ask for, those of weaker promises last. */
   keys(): string[] {
-    const { hotKeys, coldKeys, looseKeys } = this.#options;
+    const { hotKeys, coldKeys, looseKeys, counters } = this.#options;
+    const newKeys = Math.ceil(this.#newWanted / NEW_KEY_EVERY);
     const named = (name: string, count: number) =>
       Array.from({ length: count }, (_, i) => `${name}${i}`);
-    return [...named("hot", hotKeys), ...named("cold", coldKeys), ...named("loose", looseKeys)];
+    return [
+      ...named("hot", hotKeys),
+      ...named("cold", coldKeys),
+      ...named("new", newKeys),
+      ...named("sum", counters),
+      ...named("loose", looseKeys),
+    ];
   }
 
   /** All processes begin. */
@@ -185,7 +234,7 @@ export class Workload {
    * @returns what each key holds; undefined where the read failed
    */
   async readAll(client: WorkloadClient): Promise<Map<string, FinalValue | undefined>> {
-    const slot: Slot = { client, random: this.#random, process: this.history.newProcess() };
+    const slot = newSlot(client, this.#random, this.history.newProcess());
     const found = new Map<string, FinalValue | undefined>();
     for (const key of this.keys()) {
       const request: Request = {
@@ -204,31 +253,87 @@ export class Workload {
   #pause(slot: Slot): void {
     const delayMs = randomBelow(slot.random, this.#options.pauseMsMax + 1);
     slot.client.clock.setTimer(delayMs, () => {
-      if (!this.#running) return;
+      if (!this.#running) {
+        this.#leaveSession(slot);
+        return;
+      }
+      this.#enterSession(slot);
       this.#run(slot, this.#choose(slot)).then(() => {
+        if (slot.session?.left === 0 || !this.#running) this.#leaveSession(slot);
         if (this.#running) this.#pause(slot);
       });
     });
+  }
+
+  #enterSession(slot: Slot): void {
+    if (slot.session !== undefined) slot.session.left--;
+    else if (randomBelow(slot.random, 100) < this.#options.sessionPercent) {
+      const left = randomBelow(slot.random, SESSION_OPERATIONS_MAX);
+      const kv = slot.client.open?.();
+      if (kv === undefined) return;
+      this.sessions++;
+      slot.session = { kv, left };
+    }
+  }
+
+  #leaveSession(slot: Slot): void {
+    slot.session?.kv.close();
+    slot.session = undefined;
+  }
+
+  /** Of those of its kind, the one that is asked for. */
+  #chooseKey(random: Random): { kind: KeyKind; key: string } {
+    const { hotKeys, coldKeys, looseKeys, counters } = this.#options;
+    const { hotPercent, loosePercent, newPercent, counterPercent } = this.#options;
+    const one = (kind: KeyKind, count: number) => ({
+      kind,
+      key: `${kind}${randomBelow(random, count)}`,
+    });
+    let left = randomBelow(random, 100) - hotPercent;
+    if (left < 0) return one("hot", hotKeys);
+    left -= loosePercent;
+    if (left < 0 && looseKeys > 0) return one("loose", looseKeys);
+    left -= counterPercent;
+    if (left < 0 && counters > 0) return one("sum", counters);
+    left -= newPercent;
+    if (left < 0 || coldKeys === 0) {
+      const newest = Math.floor(this.#newWanted++ / NEW_KEY_EVERY);
+      const back = randomBelow(random, Math.min(newest + 1, NEW_KEYS_WANTED));
+      return { kind: "new", key: `new${newest - back}` };
+    }
+    return one("cold", coldKeys);
+  }
+
+  /** What is done with a key, for which what the slot knows of it is as good as anything. */
+  #chooseWhat(random: Random, kind: KeyKind, known: number | undefined): OperationName {
+    if (kind === "sum") return randomBelow(random, 3) === 0 ? "read" : "increment";
+    const f = this.#names[randomBelow(random, this.#names.length)] ?? "read";
+    return f === "cas" && known === undefined ? "read" : f;
+  }
+
+  #chooseExpiry(random: Random, kind: KeyKind): Expiry | undefined {
+    const { expiringPercent, ttlMsMin, ttlMsMax, clocksMs } = this.#options;
+    if (kind === "loose" || randomBelow(random, 100) >= expiringPercent) return undefined;
+    return { afterMs: Math.round(spread(random, ttlMsMin, ttlMsMax)), clocksMs };
   }
 
   #choose(slot: Slot): Request {
     const { random, client } = slot;
     const options = this.#options;
     const percent = () => randomBelow(random, 100);
-    const kind = percent();
-    let [name, count] = ["cold", options.coldKeys];
-    if (kind < options.hotPercent) [name, count] = ["hot", options.hotKeys];
-    else if (kind < options.hotPercent + options.loosePercent && options.looseKeys > 0) {
-      [name, count] = ["loose", options.looseKeys];
-    }
+    const { kind, key } = this.#chooseKey(random);
+    const known = slot.versions.get(key);
+    const f = this.#chooseWhat(random, kind, known);
     const weak: Consistency = client.gateway && percent() < 50 ? "cached" : "replica";
     const spanMs = options.timeoutMsMax - options.timeoutMsMin;
     const timeoutMs = options.timeoutMsMin + randomBelow(random, spanMs + 1);
     return {
-      f: this.#names[randomBelow(random, this.#names.length)] ?? "read",
-      key: `${name}${randomBelow(random, count)}`,
+      f,
+      key,
       consistency: percent() < options.weakPercent ? weak : "strong",
-      acks: name === "loose" ? "primary" : "all",
+      acks: kind === "loose" ? "primary" : "all",
+      expect: f === "cas" ? known : undefined,
+      expiry: STORES.has(f) ? this.#chooseExpiry(random, kind) : undefined,
       timeoutMs,
       abortMs: percent() < options.abortPercent ? randomBelow(random, timeoutMs) : undefined,
     };
@@ -238,7 +343,7 @@ export class Workload {
     const { history } = this;
     const { f, key, timeoutMs } = request;
     const isRead = isReadName(f);
-    const writes = !isRead && f !== "delete";
+    const writes = STORES.has(f);
     const value = writes ? valueName(this.#values++) : null;
     const startMs = this.#nowMs();
     const id = history.invoke({
@@ -247,12 +352,14 @@ export class Workload {
       key,
       value,
       time: startMs,
+      ...(request.expect === undefined ? {} : { expect: request.expect }),
+      ...(request.expiry === undefined ? {} : { expiry: request.expiry }),
       ...(isRead ? { consistency: request.consistency } : { acks: request.acks }),
     });
     this.#busy++;
     let result: FinalValue | undefined;
     try {
-      result = await this.#call(slot.client, request, value);
+      result = await this.#call(slot, request, value);
       const time = this.#nowMs();
       if (result.refused === undefined) {
         this.counts.ok++;
@@ -277,6 +384,8 @@ export class Workload {
         slot.process = history.newProcess();
       }
     }
+    if (result?.version === undefined) slot.versions.delete(key);
+    else slot.versions.set(key, result.version);
     const elapsedMs = this.#nowMs() - startMs;
     // A clock that is slow, within what is allowed, makes a deadline later.
     if (elapsedMs > timeoutMs * 1.1 + LATE_MS) {
@@ -288,11 +397,12 @@ export class Workload {
   }
 
   async #call(
-    client: WorkloadClient,
+    { client, session }: Slot,
     request: Request,
     value: string | null,
   ): Promise<FinalValue> {
-    const { kv, clock } = client;
+    const { clock } = client;
+    const kv = session?.kv ?? client.kv;
     const { f, key, consistency, acks, timeoutMs, abortMs } = request;
     const bytes = valueBytes(value ?? "v0");
     const controller = abortMs === undefined ? undefined : new AbortController();
@@ -301,24 +411,35 @@ export class Workload {
       : clock.setTimer(abortMs, () => controller?.abort());
     const read = { timeoutMs, consistency, signal: controller?.signal };
     const write = { timeoutMs, acks, signal: controller?.signal };
+    const store = {
+      ...write,
+      ...(request.expiry === undefined ? {} : { ttlMs: request.expiry.afterMs }),
+    };
     try {
       switch (f) {
         case "read": {
           const entry = await kv.getEntry(key, read);
           return entry === undefined
             ? { value: null }
-            : { value: nameOf(entry.value), version: entry.version };
+            : { value: nameIn(key, entry.value), version: entry.version };
         }
         case "exists":
           return { value: await kv.exists(key, read) ? "" : null };
         case "create":
-          return { value, version: await kv.create(key, bytes, write) };
+          return { value, version: await kv.create(key, bytes, store) };
         case "update":
-          return { value, version: await kv.update(key, bytes, write) };
+          return { value, version: await kv.update(key, bytes, store) };
         case "delete":
           return await kv.delete(key, write) ? { value } : { value, refused: "not_found" };
+        case "cas":
+          return {
+            value,
+            version: await kv.put(key, bytes, { ...store, ifVersion: request.expect }),
+          };
+        case "increment":
+          return { value: String(await kv.increment(key, 1, write)) };
         default:
-          return { value, version: await kv.put(key, bytes, write) };
+          return { value, version: await kv.put(key, bytes, store) };
       }
     } finally {
       timer?.cancel();
@@ -339,4 +460,17 @@ interface Slot {
   readonly client: WorkloadClient;
   readonly random: Random;
   process: number;
+  /** Of keys, the version that it knew last. */
+  readonly versions: Map<string, number>;
+  /** A session that is closed after so many more operations. */
+  session: { readonly kv: KvClient; left: number } | undefined;
+}
+
+function newSlot(client: WorkloadClient, random: Random, process: number): Slot {
+  return { client, random, process, versions: new Map(), session: undefined };
+}
+
+/** Counters hold numbers, all other keys values of the workload's. */
+function nameIn(key: string, bytes: Uint8Array): string {
+  return key.startsWith("sum") ? new TextDecoder().decode(bytes) : nameOf(bytes);
 }

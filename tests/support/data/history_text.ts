@@ -6,8 +6,9 @@
  *     7-9   delete     not_found
  *     8     write b    info       (no answer)
  *
- * with the options `replica`, `cached` (of reads), `primary` (acks of writes) and `if N` (the version
- * that a cas requires) after the name. Two operations have no moment in common.
+ * with the options `replica`, `cached` (of reads), `primary` (acks of writes), `if N` (the version
+ * that a cas requires) and `for N` (the value expires so long after it was written, by clocks that agree)
+ * after the name. Two operations have no moment in common.
  *
  * @module
  */
@@ -60,6 +61,9 @@ function parse(line: string, key: string): Line {
     else if (word === "if") {
       words.shift();
       call = { ...call, expect: Number(words[0]) };
+    } else if (word === "for") {
+      words.shift();
+      call = { ...call, expiry: { afterMs: Number(words[0]), clocksMs: 0 } };
     } else break;
     words.shift();
   }

@@ -45,6 +45,19 @@ const GOOD: Record<string, string> = {
     4-5 read a 1
     6-7 read absent
     8-9 create b ok 5`,
+  "a value that expires is gone, at some moment and for good": `
+    0-1 write for 100 a ok 1
+    90-95 read a 1
+    96-110 exists no
+    120-130 create for 100 b ok 3
+    140-150 update c ok 4
+    500-510 read c 4`,
+  "a value that expires, whose write nobody has seen, may have come and gone": `
+    0-1 write a ok 1
+    2-3 write for 100 b info
+    4-5 read a 1
+    200-210 read absent
+    220-230 create c ok 9`,
   "refusals that agree": `
     0-1 update a not_found
     2-3 delete not_found
@@ -79,6 +92,20 @@ const GOOD: Record<string, string> = {
 };
 
 const BAD: Record<string, string> = {
+  "a value that expires too soon": `
+    0-1 write for 100 a ok 1
+    50-60 read absent`,
+  "a value that has expired and is read again": `
+    0-1 write for 100 a ok 1
+    95-105 read absent
+    106-107 read a 1`,
+  "a value that does not expire": `
+    0-1 write for 100 a ok 1
+    110-120 read a 1`,
+  "a value that took the place of one that expires, and is gone": `
+    0-1 write for 100 a ok 1
+    2-3 write b ok 2
+    200-210 read absent`,
   "a stale read": `
     0-1 write a ok 1
     2-3 write b ok 2

@@ -30,7 +30,7 @@ async function run(
     gateway,
   }));
   const deps = { random: new SeededRandom(seed), history, nowMs: () => clock.monotonicMs() };
-  const workload = new Workload(deps, clients, { abortPercent: 0, ...options });
+  const workload = new Workload(deps, clients, { abortPercent: 0, expiringPercent: 0, ...options });
   workload.start();
   await clock.run(5_000);
   const stopped = workload.stop();
@@ -53,7 +53,16 @@ Deno.test("Workload asks for everything it can, and its history is judged to be 
   assertEquals(judgement.failures, []);
   assert(judgement.operations > 300, `${judgement.operations} operations`);
   const asked = new Set(history.calls().map((call) => call.f));
-  assertEquals([...asked].sort(), ["create", "delete", "exists", "read", "update", "write"]);
+  assertEquals([...asked].sort(), [
+    "cas",
+    "create",
+    "delete",
+    "exists",
+    "increment",
+    "read",
+    "update",
+    "write",
+  ]);
   assert(workload.counts.ok > workload.counts.fail && workload.counts.info === 0);
   assertEquals(workload.late, []);
   const loose = history.calls().filter((call) => call.acks === "primary");
