@@ -502,6 +502,7 @@ export class NodeRuntime {
 /** What the folder's database holds. After a repair all of it is read through. */
 async function openPartitions(folder: NodeFolder, standalone: boolean): Promise<OpenedPartitions> {
   const { storage, partitionCount = 0, repaired } = folder;
+  // Rule D3.
   const opened = await openPartitionStores(storage, partitionCount, standalone, repaired);
   if (repaired) await folder.repairDone();
   return opened;

@@ -24,7 +24,7 @@ interface Group {
 /** Groups in the order in which they run. */
 const GROUPS: readonly Group[] = [
   { name: "unit", flags: ["--parallel"] },
-  { name: "scenarios", flags: ["--allow-read=tests/scenarios"] },
+  { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
   { name: "regression", flags: WITH_PROCESSES },
   { name: "integration", flags: WITH_PROCESSES },

@@ -330,6 +330,7 @@ export class Membership {
       node: message.node,
       instance: message.instance,
       sent: message.sent,
+      // Rule L1.
       epoch: Math.max(this.published.epoch, member.ackEpochMin, this.#settingsEpoch),
       at: nowMs,
       lease: hears,
@@ -340,6 +341,7 @@ export class Membership {
    * Why a heartbeat does not show that its node hears what it is told; undefined if it does. It does if it
    * repeats what was said over the node's session a short while ago, and goes by the map that the node
    * was sent before. A node that is late with a map has as long for it, but becomes live with it only.
+   * Rule L3.
    */
   #whyDeaf(
     member: Member,
@@ -565,7 +567,7 @@ export class Membership {
 
   /**
    * Whoever knows of nobody judges nobody: the nodes may be down, or serve and look for their coordinator
-   * elsewhere. There is nobody who could take over from them anyway.
+   * elsewhere. There is nobody who could take over from them anyway. Rule C10.
    */
   #awaitFirst(sinceMs: number, nowMs: number): void {
     const { failureTimeoutMs } = this.#settings;
@@ -679,7 +681,7 @@ export class Membership {
   /**
    * A map is on the coordinator's disk before anybody sees it. So a node that has seen a map which this document does
    * not follow from, or whose disk has a later term, tells that the document is an old copy. Whoever acts by one
-   * may make a copy primary that has missed acknowledged writes, so nothing is done from then on.
+   * may make a copy primary that has missed acknowledged writes, so nothing is done from then on. Rule C9.
    *
    * @returns why the node may not register
    */
@@ -747,7 +749,7 @@ export class Membership {
     this.#effects.close(session);
   }
 
-  /** A later process has come: the earlier one's roles do not count any more. */
+  /** A later process has come: the earlier one's roles do not count any more. Rule C5. */
   #endRoles(member: Member, nowMs: number): void {
     const { id } = member;
     for (const partition of [...this.#table.heldBy(id)].sort((a, b) => a - b)) {
@@ -780,6 +782,7 @@ export class Membership {
   /**
    * A later process whose database is behind what an earlier one had synced stands on an old copy of the folder,
    * or on a disk that has lost what it had written. What it holds may lack acknowledged writes: it counts as damaged.
+   * Rule C8.
    */
   #checkFolder(member: Member, message: Message<"register">): void {
     const { batch } = message;

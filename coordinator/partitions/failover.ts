@@ -129,7 +129,7 @@ function shrink(of: Case, primary: NodeId, witness: CopyStanding, nowMs: number)
   return { change: { primary, inSync, learners, revived: [], termFloor: 0 }, lost: false, ...wait };
 }
 
-/** Rules 3 to 5. */
+/** Rules 3 to 5 above; rules C1 and C2 of docs/replication.md. */
 function elect(of: Case, nowMs: number): Verdict {
   const { config } = of;
   const old = config.primary === undefined ? undefined : of.copy(config.primary);
@@ -163,7 +163,11 @@ function elect(of: Case, nowMs: number): Verdict {
   return electCold(of, nowMs, stoppedItself && config.inSync.length === 1);
 }
 
-/** Rules 4 and 5. @param served a damaged primary serves what it can read */
+/**
+ * Rules 4 and 5 above; rule C5 of docs/replication.md.
+ *
+ * @param served a damaged primary serves what it can read
+ */
 function electCold(of: Case, nowMs: number, served: boolean): Verdict {
   const { config } = of;
   const missing = config.inSync.map((id) => of.copy(id)).filter((c) => c.presence !== "live");

@@ -111,7 +111,7 @@ export class Mover {
     };
   }
 
-  /** Whether the partition would take writes if this copy were not there. */
+  /** Whether the partition would take writes if this copy were not there. Rule C7. */
   #canWriteWithout(id: NodeId): boolean {
     const { members, table, minInSync } = this.#ports;
     const others = table.get(this.#planning).inSync.filter((other) =>

@@ -154,6 +154,7 @@ export class PartitionController {
     const { p } = message;
     if (p >= this.#table.size) return;
     const config = this.#table.get(p);
+    // Rule C3.
     if (message.term !== config.term) return;
     if (message.req_type === "damaged") this.#onDamaged(member, p, config, nowMs);
     else if (config.primary === member.id && !member.stale.has(p)) {
@@ -288,6 +289,7 @@ export class PartitionController {
           this.#dropLearner(p, config, message.node, nowMs);
         } else if (config.inSync.includes(message.node)) {
           this.#logLagging(primary, message, nowMs);
+          // Rule C6.
           this.#accuse(p, message.node);
           this.#mover.backOff(p, message.node, nowMs);
         }
@@ -296,6 +298,7 @@ export class PartitionController {
         const to = this.#mover.handoverTarget(p, config.term, primary.id);
         if (to === undefined) return;
         this.counts.handoversDone++;
+        // Rule C7.
         // What a copy cannot write nobody is to wait for: its next primary would, before it serves.
         const stay = primary.writable
           ? config.inSync
@@ -464,6 +467,7 @@ export class PartitionController {
         `force: partition ${partition} is served, or will be in a moment, without it`,
       );
     }
+    // Rule C1.
     const until = Math.max(this.#leases.get(partition) ?? 0, this.#ports.leaseGraceUntilMs);
     if (nowMs < until) {
       throw new KvError("unavailable", "force: an old lease may still last; try again in seconds");

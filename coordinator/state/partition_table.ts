@@ -81,6 +81,7 @@ export class PartitionTable {
     options: { termFloor?: number; newTerm?: boolean } = {},
   ): boolean {
     const before = this.get(partition);
+    // Rule C4.
     const raise = options.newTerm === true || needsTerm(before, copies);
     const { primary, inSync, learners } = copies;
     const term = raise ? Math.max(before.term, options.termFloor ?? 0) + 1 : before.term;

@@ -2,8 +2,8 @@
  * The node's heartbeats: at every interval a datagram to the coordinator, and the same message over the
  * TCP session. The datagram renews the lease even when the session is busy. The session's answer shows
  * that this node can be told what to do; the next heartbeat repeats it (`heard`), and the coordinator
- * counts only who hears as alive. It knows nothing of leases: it passes on which of its own heartbeats
- * was acknowledged, and the node core draws the conclusion.
+ * counts only who hears as alive (rule L3 of docs/replication.md). It knows nothing of leases: it passes on
+ * which of its own heartbeats was acknowledged, and the node core draws the conclusion.
  *
  * Invariants: only an acknowledgement of a heartbeat that this very process sent is passed on, with
  * the moment of sending as this process wrote it down. So a late, doubled or forged datagram, or one

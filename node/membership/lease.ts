@@ -2,6 +2,7 @@
  * A node's right to answer reads without asking anybody: renewed by each heartbeat that the
  * coordinator acknowledges with a lease, counted from the moment at which the heartbeat was *sent*, on
  * this node's own clocks. An acknowledgement names the map's epoch: with an older map there is no lease.
+ * Rule L1 of docs/replication.md.
  *
  * It must not have run out by either clock. A machine that is suspended (sleep, live migration) stops
  * the monotonic clock and not the date: when it goes on, only the date tells that others may have taken

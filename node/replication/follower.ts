@@ -135,7 +135,7 @@ export class Follower {
 
   /**
    * It follows its primary no more. That one is told: where it missed a map, it may be primary again
-   * without having heard that it was not, and would go on with the stream as if somebody listened.
+   * without having heard that it was not, and would go on with the stream as if somebody listened. Rule W2.
    */
   leaveStream(reason: string): void {
     if (this.#stream !== undefined) this.#sendRefusal(this.#stream, reason);
@@ -225,7 +225,7 @@ export class Follower {
     );
   }
 
-  /** Deletes everything, then answers whatever question stands. A deletion that failed goes on. */
+  /** Deletes everything, then answers whatever question stands. A deletion that failed goes on. Rule D2. */
   beginWithNothing(): void {
     if (this.#clearing) return;
     const { retries } = this.#ports;
@@ -305,9 +305,11 @@ export class Follower {
     const stream = this.#current(upstream, streamId);
     if (stream === undefined || stream.state === "asked") return;
     try {
+      // Rule W6.
       // Writes that belong together come in one frame: all of them are taken, or none.
       const taken = entries.map(fromWireEntry);
       for (const { seq } of taken) {
+        // Rule W2.
         if (seq !== stream.nextSeq) {
           this.#refuse(stream, `seq ${seq} came where ${stream.nextSeq} was due`);
           return;
@@ -345,7 +347,7 @@ export class Follower {
     }
   }
 
-  /** All that was held back: what each key comes to, taken at once or not at all. */
+  /** All that was held back: what each key comes to, taken at once or not at all. Rule W6. */
   #takeHeld(stream: Stream): void {
     const { held, suspects } = stream;
     if (held === undefined) return;
@@ -512,6 +514,7 @@ export class Follower {
     this.#forgetCommitted();
     this.#ports.retries.ended(FOLLOW, this.partition);
     this.#store.flush();
+    // Rule W3.
     this.#store.whenWritten(() => {
       stream.durable = true;
       if (this.#stream === stream) this.#ack(stream);

@@ -42,7 +42,7 @@ export class FollowerSet {
 
   /**
    * How much of what is on this node's disk, up to `durableSeq`, all that must acknowledge have too;
-   * undefined while one of them is not level.
+   * undefined while one of them is not level. Rule W4.
    */
   ackedUpto(durableSeq: number): number | undefined {
     let upto = durableSeq;
@@ -67,6 +67,7 @@ export class FollowerSet {
     if (config.term > before.term) {
       for (const stream of this.#streams) {
         if (!known.includes(stream)) continue;
+        // Rule T3.
         // Taken out of the set and given the copy to fill in one step: what it was sent before does
         // not count, for it may have been taken out because its data is damaged.
         const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
@@ -107,7 +108,7 @@ export class FollowerSet {
 
   /**
    * A learner that is level: writes wait for it from here on. What was committed before may be on its
-   * way to it still; once that is on its disk too, the coordinator is told.
+   * way to it still; once that is on its disk too, the coordinator is told. Rule R3.
    */
   promoteIfLevel(stream: FollowerStream): void {
     if (stream.state !== "level") return;
@@ -127,7 +128,7 @@ export class FollowerSet {
     ports.report({ req_type: "lagging", p: partition, term, node: stream.node, reason });
   }
 
-  /** Looks after silent copies. */
+  /** Looks after silent copies. Rule C6. */
   tick(nowMs: number): void {
     const { commitSeq } = this.#owner.store.state;
     for (const stream of this.#streams) {

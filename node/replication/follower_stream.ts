@@ -76,7 +76,7 @@ export class FollowerStream {
   #copyCommitSeq: number | undefined;
   /**
    * It refused a stream, and has not been level since. What it answers then is no progress: it may do the
-   * same work again and again, and writes would wait for it for ever.
+   * same work again and again, and writes would wait for it for ever. Rule C6.
    */
   #refused = false;
   /** How often in a row the stream has ended by a refusal or a failed read, without being level. */
@@ -130,7 +130,7 @@ export class FollowerStream {
     this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
   }
 
-  /** A new term of the same primary. A stream that stands goes on; a question is asked again. */
+  /** A new term of the same primary. A stream that stands goes on; a question is asked again. Rule T3. */
   onNewTerm(): void {
     const { partition, config, epoch } = this.#owner;
     if (this.state === "querying" || this.state === "down") this.start();

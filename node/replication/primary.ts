@@ -165,7 +165,7 @@ export class Primary implements StreamOwner {
     this.#advance();
   }
 
-  /** The configuration names another primary, or none. Everything that waits is answered. */
+  /** The configuration names another primary, or none. Everything that waits is answered. Rule T4. */
   stepDown(notPrimary: Reply): void {
     this.phase = "stopped";
     this.#copies.stop();
@@ -228,6 +228,7 @@ export class Primary implements StreamOwner {
     let evaluation: Evaluation;
     try {
       if (lane !== undefined) {
+        // Rule W8.
         const remembered = rememberedReply(request, this.store.get(lane));
         if (remembered !== undefined) {
           // What keeps the answer back tells nothing of the attempt that it is the answer to.
@@ -273,7 +274,7 @@ export class Primary implements StreamOwner {
 
   /**
    * Answers with what the newest entries of keys say, when those are committed and current; `fail` is
-   * told where that does not come about.
+   * told where that does not come about. Rule W5.
    */
   #answerAsOf(
     keys: readonly string[],
@@ -296,6 +297,7 @@ export class Primary implements StreamOwner {
   #whyNoWrite(what: string): Reply | undefined {
     const { inSync } = this.config;
     const { minInSync } = this.ports;
+    // Rule W4.
     if (inSync.length < minInSync) {
       return errorReply(
         "not_enough_replicas",
@@ -314,7 +316,7 @@ export class Primary implements StreamOwner {
 
   /**
    * Deletes what was found expired by a request that itself changes nothing, and answers when that is
-   * committed. It takes no more copies than there are, and the request waits as any read does.
+   * committed. It takes no more copies than there are, and the request waits as any read does. Rule W7.
    */
   #proposeExpired(
     request: KeyRequest,
@@ -338,7 +340,7 @@ export class Primary implements StreamOwner {
   /**
    * Gives the changes their seqs and sends them on their way, all in one turn: they reach the disk in
    * one batch, and each copy in one frame, so that a copy holds all of them or none. False where they
-   * cannot be made now; `reply` is told why.
+   * cannot be made now; `reply` is told why. Rules W1 and W6.
    */
   #propose(
     request: KeyRequest,
@@ -437,13 +439,14 @@ export class Primary implements StreamOwner {
     this.#advance();
   }
 
-  /** Commits what may be committed. */
+  /** Commits what may be committed. Rule W4. */
   #advance(): void {
     if (this.phase === "stopped" || !this.#startedOnDisk) return;
     const upto = this.#copies.ackedUpto(this.#durableSeq);
     if (upto === undefined) return;
     const { state } = this.store;
     if (this.phase === "aligning") {
+      // Rule T2.
       // What a new primary found on its disk is committed as a whole, when all copies are equal.
       if (upto < state.lastSeq) return;
       this.store.setState({ commitSeq: state.lastSeq });
@@ -495,6 +498,7 @@ export class Primary implements StreamOwner {
       this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
     } else if (newest === undefined) reply(operation.read(request, live, wallMs));
     else {
+      // Rule R1.
       this.#writes.whenCommitted(newest, request, reply, () => {
         reply(operation.read(request, live, wallMs));
       });
@@ -511,6 +515,7 @@ export class Primary implements StreamOwner {
   }
 
   #isReadable(): boolean {
+    // Rule R2.
     return (this.ports.hasLease() && !this.leaseBarred) || this.confirmTargets().length === 0;
   }
 
@@ -570,7 +575,7 @@ export class Primary implements StreamOwner {
 
   /**
    * Nothing is in flight; or what is will not come to this disk, and its copies decide what becomes of it:
-   * the next primary commits what it has of it (T2).
+   * the next primary commits what it has of it (T2). Rule C7.
    */
   #isDrained(): boolean {
     return this.#writes.size === 0 || this.ports.diskFailingMs() > 0;
@@ -578,6 +583,7 @@ export class Primary implements StreamOwner {
 
   #reportDrained(): void {
     this.phase = "drained";
+    // Rule L2.
     this.leaseBarred = true;
     this.ports.report({ req_type: "drained", p: this.partition, term: this.config.term });
   }

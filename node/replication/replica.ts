@@ -127,7 +127,7 @@ export class Replica {
     this.#vouched = true;
   }
 
-  /** A configuration of the map. Older ones are ignored. */
+  /** A configuration of the map. Older ones are ignored. Rule T1. */
   onConfig(config: PartitionConfig, epoch: number): void {
     this.#vouched = false;
     this.#adopt(config, epoch);
@@ -175,6 +175,7 @@ export class Replica {
     const { config, epoch } = this;
     if (config?.primary !== this.#owner.self || this.primary !== undefined) return;
     this.follower.leaveStream("this copy is the primary now");
+    // Rule D2.
     // An operator may have forced it. What is half deleted is nobody's truth: with nothing, then, once
     // that is done.
     if (this.store.isClearing) {
@@ -210,7 +211,7 @@ export class Replica {
     else reply(this.#owner.notPrimary(this.partition));
   }
 
-  /** A read that may be a moment old, from this copy; passed on where the copy cannot tell. */
+  /** A read that may be a moment old, from this copy; passed on where the copy cannot tell. Rule R4. */
   #readCopy(
     request: KeyRequest,
     operation: ReadOperation,
@@ -339,7 +340,7 @@ export class Replica {
 
   /**
    * A peer is the primary, as it says. The map may be on its way that says so; it may also be that the map
-   * says more than the peer has heard, of terms in which it was primary as well.
+   * says more than the peer has heard, of terms in which it was primary as well. Rule T1.
    */
   #onClaim(claim: Claim): void {
     const { type, term, epoch, stream, upstream } = claim;
@@ -410,7 +411,7 @@ export class Replica {
     this.primary?.stream(from)?.onAppended(stream, seq);
   }
 
-  /** Whether a node that asks is still the primary, as far as this copy knows. */
+  /** Whether a node that asks is still the primary, as far as this copy knows. Rules T1 and R2. */
   confirms(node: NodeId, term: number): boolean {
     return this.config !== undefined && this.config.primary === node && this.config.term >= term;
   }
@@ -443,7 +444,7 @@ export class Replica {
   /**
    * A read of this copy's data failed: the one place where it is decided whether that is damage, for which
    * the copy is given up, or something that may be over with the next attempt. Only `corrupt` is damage, and
-   * what has failed in each of many attempts over a long time.
+   * what has failed in each of many attempts over a long time. Rule D4.
    *
    * @param what was being done, and will be tried again
    * @returns true if the data is damaged and other copies take over, so that requests should wait; false if
@@ -477,13 +478,14 @@ export class Replica {
     if (this.primary !== undefined && !others) return false;
     if (!this.damaged) this.store.markDamaged();
     this.follower.damaged = true;
+    // Rule L2.
     // The coordinator makes another one primary as soon as it hears, and waits for no lease.
     if (this.primary !== undefined) this.primary.leaseBarred = true;
     if (this.isInSync) this.#reportDamaged();
     return true;
   }
 
-  /** The term has changed for another reason, and this damaged copy is still the primary. */
+  /** The term has changed for another reason, and this damaged copy is still the primary. Rule L2. */
   #onStillDamaged(primary: Primary): void {
     if ((this.config?.inSync.length ?? 0) > 1) {
       primary.leaseBarred = true;

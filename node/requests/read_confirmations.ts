@@ -2,7 +2,8 @@
  * Reads without a lease: asks the other copies whether they still know this node as the primary, one
  * question to each peer for all partitions that have reads waiting.
  *
- * Invariant: a confirmation speaks only for reads that came before its question was sent.
+ * Invariant: a confirmation speaks only for reads that came before its question was sent (rule R2 of
+ * docs/replication.md).
  *
  * @module
  */

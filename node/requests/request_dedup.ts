@@ -8,7 +8,7 @@
  * apart, and a lane that went too early would let a request happen twice.
  *
  * A refusal of a first attempt is not remembered: it changed nothing. That of a later attempt is, since
- * the earlier one may still be on its way, and must not find another state of the key.
+ * the earlier one may still be on its way, and must not find another state of the key. Rule W8 of docs/replication.md.
  *
  * @module
  */

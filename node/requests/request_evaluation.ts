@@ -71,7 +71,7 @@ export function evaluateWrite(
 }
 
 /**
- * A transaction: first its checks, then its requests in order, each on what those before it left.
+ * A transaction: first its checks, then its requests in order, each on what those before it left. Rule W9.
  *
  * @throws {KvError} `corrupt`, `storage_failed` where an entry cannot be read
  */

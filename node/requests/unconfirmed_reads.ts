@@ -1,6 +1,6 @@
 /**
  * Reads of a partition without a lease: each waits until all copies have confirmed, in a round of
- * questions that began after it came, that this node is still their primary (docs/replication.md, R2). The
+ * questions that began after it came, that this node is still their primary (rule R2 of docs/replication.md). The
  * rounds themselves are `read_confirmations.ts`. Those that are confirmed run one
  * at a time, when their primary has its turn.
  *

@@ -192,7 +192,7 @@ export class WriteQueue {
     for (const waiter of late) waiter.fail(reply);
   }
 
-  /** This node is not primary any more: nobody here will know how they end. */
+  /** This node is not primary any more: nobody here will know how they end. Rule T4. */
   abandon(notPrimary: Reply): void {
     const writes = [...this.#all()];
     this.#first =

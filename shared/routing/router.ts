@@ -514,7 +514,7 @@ function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">)
 
 /**
  * The end of a write of which an earlier attempt may have happened. A refusal that its lane remembers is
- * certain (W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
+ * certain (rule W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
  * other error tells of the last attempt alone.
  */
 function asUnknown(reply: Reply): Reply {

@@ -26,7 +26,7 @@ async function rot(folder: string): Promise<void> {
   await file.write(new Uint8Array(64).fill(0xab));
 }
 
-Deno.test("a copy in a database with an unreadable block is replaced, and the database repaired", async () => {
+Deno.test("a copy in a database with an unreadable block is replaced, and the database repaired (rule D3)", async () => {
   await using cluster = await TestCluster.start({
     nodes: 2,
     replicationFactor: 2,

@@ -1083,7 +1083,7 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
   assertEquals(membership.stats().unavailable_partitions, 0);
 });
 
-Deno.test("Membership: who cannot write hands over, leaves the sets, and takes its place again (C7)", () => {
+Deno.test("Membership: who cannot write hands over, leaves the sets, and takes its place again (rule C7)", () => {
   const { world, a } = three();
   const before = world.map.partitions;
   world.obedient = true;
@@ -1104,7 +1104,7 @@ Deno.test("Membership: who cannot write hands over, leaves the sets, and takes i
   );
 });
 
-Deno.test("Membership: where all disks are full, or too few could write without it, nobody hands over (C7)", () => {
+Deno.test("Membership: where all disks are full, or too few could write without it, nobody hands over (rule C7)", () => {
   for (const [full, minInSync] of [[3, 1], [2, 2]] as const) {
     const { world, a, b, c } = three({ settings: { minInSync } });
     const before = world.map.partitions;
@@ -1116,7 +1116,7 @@ Deno.test("Membership: where all disks are full, or too few could write without 
   }
 });
 
-Deno.test("Membership: in the place of a dead primary comes one that can write, if there is one (C7)", () => {
+Deno.test("Membership: in the place of a dead primary comes one that can write, if there is one (rule C7)", () => {
   const { world, a, b, c } = three({ settings: { minInSync: 2 } });
   world.sayDisk(b, false);
   world.kill(a);

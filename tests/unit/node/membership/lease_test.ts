@@ -15,7 +15,7 @@ Deno.test("Lease: there is none before a heartbeat was acknowledged", () => {
   assertEquals(lease.isValid(at(0), 9), false);
 });
 
-Deno.test("Lease: counts from when the heartbeat was sent, and its end is not in it", () => {
+Deno.test("Lease: counts from when the heartbeat was sent, and its end is not in it (rule L1)", () => {
   const lease = new Lease(() => LEASE);
   lease.renew(at(100));
   const table: [nowMs: number, valid: boolean][] = [
@@ -34,7 +34,7 @@ Deno.test("Lease: a late acknowledgement of an early heartbeat takes nothing awa
   assertEquals(lease.isValid(at(1_000 + LEASE - 1), 2), true);
 });
 
-Deno.test("Lease.require: there is none with a map older than one that was named", () => {
+Deno.test("Lease.require: there is none with a map older than one that was named (rule L1)", () => {
   const lease = new Lease(() => LEASE);
   lease.renew(at(0));
   lease.require(5);
@@ -43,7 +43,7 @@ Deno.test("Lease.require: there is none with a map older than one that was named
   assertEquals([4, 5].map((epoch) => lease.isValid(at(1), epoch)), [false, true]);
 });
 
-Deno.test("Lease: time for which the machine was suspended counts, though one clock stood still", () => {
+Deno.test("Lease: time for which the machine was suspended counts, though one clock stood still (rule L1)", () => {
   const lease = new Lease(() => LEASE);
   lease.renew(at(1_000));
   assertEquals(lease.isValid(at(1_100), 1), true);
