@@ -551,6 +551,7 @@ export class Node {
   /**
    * Before the first map has come: the replica of a peer that asks as the primary which the kept map names, in
    * the same term. Only of a copy that is whole, and that was not level with a primary of a later term.
+   * Rule T1.
    */
   #openVouched(message: Message, from: NodeId): Replica | undefined {
     const { keptMap: kept, nodeId } = this;

@@ -433,7 +433,7 @@ export class Membership {
 
   /**
    * An operator says that a node that is down will not come back: it goes off the list, and out of every
-   * configuration. If it comes back all the same it is a new node, in no in-sync set.
+   * configuration. If it comes back all the same it is a new node, in no in-sync set. Rule C11.
    *
    * @param force also if only its copies have all acknowledged writes: then others are made primary without
    * @returns the partitions that were forced
@@ -842,7 +842,7 @@ export class Membership {
     this.#publisher.decide();
   }
 
-  /** Nodes that are down, hold nothing and will hardly come back under this id. */
+  /** Nodes that are down, hold nothing and will hardly come back under this id. Rule C11. */
   #forgetNodes(nowMs: number): void {
     for (const member of this.#members.values()) {
       if (member.presence !== "down" || this.#table.heldBy(member.id).size > 0) continue;

@@ -39,6 +39,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   "A stops, A leaves": "its process will end; it is to be emptied for good",
   "A disk full|well": "whether its disk takes writes",
   "force A": "an operator makes A primary of partition 0",
+  "forget A [force]": "an operator says that A is gone for good",
   "disk held|free": "whether maps are written only by command",
   "disk writes, disk fails": "the write under way ends",
   "restart [lease MS] [accept EPOCH]": "the coordinator dies and is started on what its disk holds",
@@ -123,7 +124,15 @@ class MembershipStage {
         return;
       }
       case "force":
-        return this.#force(a);
+        return this.#order(({ membership, nowMs, forced }) => {
+          forced.add(`0/${idOf(a)}`);
+          membership.force(0, idOf(a), nowMs);
+        });
+      case "forget":
+        return this.#order(({ membership, nowMs, forced }) => {
+          const made = membership.forgetNode(idOf(a), rest[0] === "force", nowMs);
+          for (const { partition, node } of made) forced.add(`${partition}/${node}`);
+        });
       case "disk":
         return this.#disk(a);
       case "restart":
@@ -209,11 +218,10 @@ class MembershipStage {
     if (refusal !== undefined) this.#say(`${letter} is refused: ${refusal.code}`);
   }
 
-  #force(letter: string): void {
-    const { membership, nowMs, forced } = this.#cluster;
-    forced.add(`0/${idOf(letter)}`);
+  /** What an operator orders. */
+  #order(give: (world: World) => void): void {
     try {
-      membership.force(0, idOf(letter), nowMs);
+      give(this.#cluster);
     } catch (error) {
       this.#say(`refused: ${failureOf(error).code}`);
     }

@@ -17,6 +17,8 @@ export const COMMANDS: Readonly<Record<string, string>> = {
     "the coordinator's new configuration, as all nodes that run hear of it, or those that are named; " +
     "copies: how many there are to be, by default more than there are",
   "hear A…": "nodes hear of the newest configuration",
+  "vouch A":
+    "a node that was started again goes by the newest configuration as by the map that it has kept",
   "A put KEY VALUE [FIELD=VALUE…], A get KEY, A delete KEY, …": "a client's request",
   "A drain B": "the coordinator asks primary A to hand over to B",
   "lease A on|off": "whether A may answer reads without asking anybody; at first it may",
@@ -55,6 +57,8 @@ async function carryOut(world: ScenarioWorld, command: string): Promise<void> {
       return await configure(world, rest);
     case "hear":
       return await world.hear(rest);
+    case "vouch":
+      return await world.vouch(a);
     case "lease":
       return world.setLease(a, b === "on");
     case "deliver": {

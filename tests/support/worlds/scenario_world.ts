@@ -195,6 +195,13 @@ export class ScenarioWorld {
     await this.#settle();
   }
 
+  /** A node that was started again goes by the newest map, as it had kept it, until one comes. */
+  async vouch(id: NodeId): Promise<void> {
+    if (this.#config === undefined) throw new Error("there is no configuration yet");
+    this.#process(id).replica.vouch(this.#config, this.#epoch);
+    await this.#settle();
+  }
+
   /** A client's request at a node. */
   async ask(id: NodeId, request: KeyRequest): Promise<void> {
     const number = ++this.#requests;
