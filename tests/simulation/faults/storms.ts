@@ -184,6 +184,31 @@ export const STORMS = {
       weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
+  /** As `deletes`, with tombstones that stay for as long as a copy is away. */
+  deletesKept: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 8, cut: 4 },
+      outageMsMax: 30_000,
+    },
+    stormMs: 150_000,
+    shape: {
+      partitions: 2,
+      replicationFactor: 2,
+      minInSync: 1,
+      repairDelayMs: 500,
+      memory: false,
+      expectNodes: 1,
+      tombstoneKeepMs: 3_600_000,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 40,
+      pauseMsMax: 400,
+      weakPercent: 0,
+      weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
+    },
+  },
   /** As `deletes`, with disks that are slow, so that much is written while copies are sent everything. */
   fills: {
     faults: {

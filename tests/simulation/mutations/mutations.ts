@@ -178,11 +178,14 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "deletes",
   },
   {
-    name: "a tombstone is dropped and the horizon stays",
+    name: "a tombstone is dropped while a copy that needs it is away, without a word",
     file: "node/replication/tombstone_keeper.ts",
-    edits: [["if (first.seq > horizon) ", "if (first.seq < horizon) "]],
+    edits: [
+      ["config.inSync.length < copies || config.learners.length > 0", "copies < 0"],
+      ["if (first.seq > horizon) ", "if (first.seq < horizon) "],
+    ],
     seedsMax: 60,
-    storm: "deletes",
+    storm: "deletesKept",
   },
   {
     name: "a copy that lacks dropped tombstones is sent a difference",
