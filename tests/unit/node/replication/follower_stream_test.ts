@@ -1,0 +1,155 @@
+import { assertEquals } from "@std/assert";
+import type { Message } from "../../../../shared/wire/messages.ts";
+import { FollowerStream, type StreamOwner } from "../../../../node/replication/follower_stream.ts";
+import { configOf, RecordingNode } from "../../../support/doubles/recording_ports.ts";
+
+function setUp() {
+  const node = new RecordingNode();
+  const owner: StreamOwner = {
+    partition: 0,
+    config: configOf(["n1", "n2"]),
+    epoch: 1,
+    store: node.store,
+    recent: node.recent,
+    ports: node.ports,
+    onStreamAdvanced: () => node.lines.push("advanced"),
+    onHopeless: () => node.lines.push("hopeless"),
+    onReadFailed: () => false,
+  };
+  const stream = new FollowerStream(owner, "n2");
+  const info = (given: Partial<Message<"align_info">> = {}): Message<"align_info"> => ({
+    req_type: "align_info",
+    p: 0,
+    term: 1,
+    stream: stream.stream,
+    last_term: 1,
+    commit: 3,
+    last: 3,
+    suspects: [],
+    ...given,
+  });
+  return { node, stream, info };
+}
+
+const refusal = (stream: number, hopeless = false): Message<"stream_refused"> => ({
+  req_type: "stream_refused",
+  p: 0,
+  term: 1,
+  stream,
+  reason: "test",
+  hopeless,
+});
+
+Deno.test("FollowerStream.onInfo: sends everything where the difference cannot be told, and to an empty copy never", () => {
+  const table: [what: string, info: Partial<Message<"align_info">>, full: boolean][] = [
+    ["level with the horizon", { commit: 3 }, false],
+    ["below the horizon: a tombstone may be gone", { commit: 2 }, true],
+    ["beyond what the primary has", { commit: 6 }, true],
+    ["does not know what to doubt", { suspects: undefined }, true],
+    ["nothing at all", { last_term: 0, commit: 0, last: 0, suspects: [] }, false],
+  ];
+  for (const [what, given, full] of table) {
+    const { node, stream, info } = setUp();
+    for (let seq = 1; seq <= 5; seq++) node.write(`k${seq}`, seq);
+    node.store.setState({ commitSeq: 5, horizon: 3 });
+    stream.start();
+    const message = info(given);
+    if ("suspects" in given && given.suspects === undefined) delete message.suspects;
+    stream.onInfo(message);
+    const begin = node.sent.find(({ req_type }) => req_type === "align_begin");
+    assertEquals((begin as Message<"align_begin">).full, full, what);
+  }
+});
+
+Deno.test("FollowerStream: answers of an earlier stream do nothing", () => {
+  const { node, stream, info } = setUp();
+  stream.start();
+  const old = stream.stream;
+  stream.start();
+  node.takeLines();
+  stream.onInfo(info({ stream: old }));
+  stream.onAppended(old, 3);
+  stream.onRefused(refusal(old));
+  assertEquals([stream.state, stream.ackedSeq, node.takeLines()], ["querying", 0, []]);
+});
+
+Deno.test("FollowerStream.append: nothing is sent before the copy was told where the stream begins", () => {
+  const { node, stream, info } = setUp();
+  stream.start();
+  node.takeLines();
+  stream.append(1, "", 0);
+  assertEquals(node.takeLines(), []);
+  stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
+  stream.append(1, "", 0);
+  assertEquals(node.takeLines(), ["n2 align_begin", "n2 align_end", "n2 append, commit 0"]);
+});
+
+Deno.test("FollowerStream.tellCommit: once, and only to a copy that is level", () => {
+  const { node, stream, info } = setUp();
+  stream.start();
+  stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
+  node.takeLines();
+  stream.tellCommit(1);
+  assertEquals(node.takeLines(), []);
+  stream.onAppended(stream.stream, 0);
+  stream.tellCommit(1);
+  stream.tellCommit(1);
+  assertEquals(node.takeLines(), ["advanced", "n2 commit 1"]);
+});
+
+Deno.test("FollowerStream.start: to a node that is down it begins nothing", () => {
+  const { node, stream } = setUp();
+  node.down.add("n2");
+  stream.start();
+  assertEquals([stream.state, node.takeLines()], ["down", []]);
+});
+
+Deno.test("FollowerStream: after a refusal only an acknowledgement is progress", async () => {
+  const { node, stream, info } = setUp();
+  stream.start();
+  stream.onRefused(refusal(stream.stream));
+  assertEquals(stream.state, "down");
+  await node.clock.run(500);
+  stream.start();
+  const beforeMs = stream.progressMs;
+  stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
+  stream.onProgress({
+    req_type: "align_progress",
+    p: 0,
+    term: 1,
+    stream: stream.stream,
+    chunks: 0,
+  });
+  assertEquals(stream.progressMs, beforeMs);
+  stream.onAppended(stream.stream, 0);
+  assertEquals(stream.progressMs, 500);
+});
+
+Deno.test("FollowerStream.isDue: after each refusal in a row later, until the copy is level", () => {
+  const { stream, info } = setUp();
+  const pauses: number[] = [];
+  const pause = () => {
+    let ms = 0;
+    while (!stream.isDue(ms)) ms += 50;
+    return ms;
+  };
+  for (let i = 0; i < 4; i++) {
+    stream.start();
+    stream.onRefused(refusal(stream.stream));
+    pauses.push(pause());
+  }
+  assertEquals(pauses.every((ms, i) => i === 0 || ms > (pauses[i - 1] ?? 0)), true, `${pauses}`);
+  stream.start();
+  stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
+  stream.onAppended(stream.stream, 0);
+  stream.stop();
+  assertEquals(pause(), pauses[0]);
+});
+
+Deno.test("FollowerStream.onRefused: a copy that can only be filled as a learner is told of", () => {
+  const { node, stream } = setUp();
+  stream.start();
+  node.takeLines();
+  stream.onRefused(refusal(stream.stream, true));
+  assertEquals(node.takeLines(), ["hopeless"]);
+});

@@ -1,0 +1,126 @@
+import { assertEquals } from "@std/assert";
+import { toWireEntry } from "../../../../shared/schema/value_codec.ts";
+import type { Message } from "../../../../shared/wire/messages.ts";
+import { Follower } from "../../../../node/replication/follower.ts";
+import { entry, RecordingNode } from "../../../support/doubles/recording_ports.ts";
+
+function setUp() {
+  const node = new RecordingNode("n2");
+  const follower = new Follower(node.ports, node.store, node.recent, true);
+  node.onSynced = (seq) => follower.onSynced(seq);
+  const primary = node.upstream("n1");
+  const ids = { p: 0, term: 1, stream: 1 };
+  const begin = (full = false, next = 1) =>
+    follower.onBegin({ req_type: "align_begin", ...ids, next, full }, primary);
+  const end = (last: number, commit: number) =>
+    follower.onAlignWork({ req_type: "align_end", ...ids, last, commit, horizon: 0 }, primary);
+  const append = (key: string, seq: number, commitSeq: number, stream = 1, from = primary) =>
+    follower.onAppend(stream, commitSeq, [toWireEntry(entry(key, seq))], from);
+  const level = async () => {
+    follower.onQuery(1, 1, true, primary);
+    begin();
+    end(0, 0);
+    await node.settle();
+    node.takeLines();
+  };
+  return { node, follower, primary, begin, end, append, level };
+}
+
+Deno.test("Follower: what is not of the stream that stands is ignored", async () => {
+  const { node, follower, append, level } = setUp();
+  await level();
+  append("a", 1, 0, 9);
+  append("a", 1, 0, 1, node.upstream("n3"));
+  await node.settle();
+  assertEquals([follower.state, node.store.state.lastSeq, node.takeLines()], ["level", 0, []]);
+  append("a", 1, 0);
+  await node.settle();
+  assertEquals(node.takeLines(), ["n1 ack 1 of 1"]);
+});
+
+Deno.test("Follower: commits no further than it has writes", async () => {
+  const { node, append, level } = setUp();
+  await level();
+  append("a", 1, 9);
+  assertEquals(node.store.state.commitSeq, 1);
+});
+
+Deno.test("Follower.onQuery: names the keys of writes that are not known to be committed, each once", async () => {
+  const { node, follower, primary, append, level } = setUp();
+  await level();
+  append("a", 1, 0);
+  append("b", 2, 1);
+  append("b", 3, 1);
+  append("c", 4, 1);
+  follower.onQuery(2, 1, true, primary);
+  const info = node.sent.at(-1) as Message<"align_info">;
+  assertEquals([info.commit, info.last, info.suspects], [1, 4, ["b", "c"]]);
+});
+
+Deno.test("Follower.onBegin: in sync it refuses to be sent everything, and says that it is hopeless", () => {
+  const { node, follower, primary, begin } = setUp();
+  follower.onQuery(1, 1, true, primary);
+  begin(true);
+  const refused = node.sent.at(-1) as Message<"stream_refused">;
+  assertEquals([refused.req_type, refused.hopeless, follower.state], [
+    "stream_refused",
+    true,
+    "idle",
+  ]);
+  // Asked again it says that it does not know what to doubt: so it is sent everything, as a learner.
+  follower.onQuery(1, 1, false, primary);
+  assertEquals((node.sent.at(-1) as Message<"align_info">).suspects, undefined);
+  begin(true);
+  assertEquals(follower.state, "aligning");
+});
+
+Deno.test("Follower.isWhole: not while an alignment was begun and has not ended", () => {
+  const { follower, primary, begin, end } = setUp();
+  follower.onQuery(1, 1, false, primary);
+  assertEquals(follower.isWhole, true);
+  begin();
+  follower.onUpstreamClosed(primary);
+  assertEquals([follower.state, follower.isWhole], ["idle", false]);
+  follower.onQuery(1, 1, false, primary);
+  begin();
+  end(0, 0);
+  assertEquals(follower.isWhole, true);
+});
+
+Deno.test("Follower.onNewTerm: a copy that is level has the term on disk, another one not yet", async () => {
+  const { node, follower, primary, begin, level } = setUp();
+  follower.onQuery(1, 1, true, primary);
+  begin();
+  follower.onNewTerm(1, 2, primary);
+  assertEquals(node.store.state.term, 0);
+  await level();
+  follower.onNewTerm(1, 2, primary);
+  assertEquals(node.store.state.term, 2);
+});
+
+Deno.test("Follower.onDigest: tells of a difference only at the same seq, and when its own data is sound", async () => {
+  const table: [what: string, seq: number, countOff: number, lines: string[]][] = [
+    ["the same", 1, 0, []],
+    ["another seq", 2, 1, []],
+    ["different", 1, 1, ["n1 digest_differs"]],
+  ];
+  for (const [what, seq, countOff, lines] of table) {
+    const { node, follower, primary, append, level } = setUp();
+    await level();
+    append("a", 1, 1);
+    await node.settle();
+    node.takeLines();
+    const { count, digest } = node.store.state;
+    follower.onDigest({
+      req_type: "digest",
+      p: 0,
+      term: 1,
+      stream: 1,
+      seq,
+      count: count + countOff,
+      digest,
+    }, primary);
+    await node.settle();
+    assertEquals(node.takeLines(), lines, what);
+  }
+});
