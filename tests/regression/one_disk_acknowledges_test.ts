@@ -103,12 +103,20 @@ Deno.test("one disk of three that were asked for acknowledges nothing, and says 
 
   // One of two copies is left: reads go on, writes do not.
   await second.process.crash();
+  let written = ["k"];
   const alone = await until("a refusal for want of copies", async () => {
     const reply = await ask(third.address, { req_type: "put", key: "k", value: "2" });
+    // One that was taken while both copies were in sync may have been kept, and is when that is said.
+    if (reply.code === "outcome_unknown" && !written.includes("2")) written.push("2");
+    if (reply.message === "success") written = ["2"];
     return reply.code === "not_enough_replicas" ? reply : undefined;
   });
   assertStringIncludes(String(alone.message), NEEDED);
-  assertEquals((await ask(third.address, { req_type: "get", key: "k" })).message, "k");
+  const read = await until("a read beside one copy", async () => {
+    const reply = await ask(third.address, { req_type: "get", key: "k" });
+    return reply.code === undefined ? String(reply.message) : undefined;
+  });
+  assert(written.includes(read), `read ${read}, of what may be there: ${written}`);
   assertStringIncludes((await health(coordinator)).reasons.join(), NEEDED);
   assertStringIncludes((await health(third.address)).reasons.join(), NEEDED);
 });
