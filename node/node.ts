@@ -44,6 +44,7 @@ import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
 import { DiskHealth } from "./maintenance/disk_health.ts";
+import { Compaction } from "./maintenance/compaction.ts";
 import { Scrubber } from "./maintenance/scrubber.ts";
 import { Lease, type Moment } from "./membership/lease.ts";
 import { NodeScans } from "./scans/node_scans.ts";
@@ -128,6 +129,7 @@ export class Node {
   readonly #pictures: BackupSnapshots;
   readonly #housekeeping: Scrubber;
   readonly #expiry: ExpirySweep;
+  readonly #compaction: Compaction;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
   #storedEpoch = 0;
@@ -200,6 +202,20 @@ export class Node {
       retries,
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
+    });
+    this.#compaction = new Compaction({
+      storage: deps.queue.storage,
+      retries,
+      log,
+      nowMs: () => clock.monotonicMs(),
+      isDiskWell: () => this.#disk.writable && deps.queue.failure === undefined,
+      partitionCount: () => this.#map?.partitions.length ?? 0,
+      liveBytes: (partition) => {
+        if (this.#clearing.has(partition)) return undefined;
+        const replica = this.#replicas.get(partition);
+        if (replica === undefined) return deps.opened.has(partition) ? undefined : 0;
+        return replica.isSettled ? replica.store.liveBytes : undefined;
+      },
     });
     this.#expiry = new ExpirySweep(retries, clock, () => this.#primaries());
     this.scans = new NodeScans({
@@ -652,6 +668,7 @@ export class Node {
     this.#confirmations.tick(nowMs);
     this.#compareDigests();
     this.#expiry.tick();
+    this.#compaction.tick(nowMs);
     this.scans.tick(nowMs);
     this.#pictures.tick(nowMs);
     this.#aligned.report(
@@ -711,6 +728,7 @@ export class Node {
       aligned_full: full,
       expired: this.#expired,
       scrubbed: this.#housekeeping.scrubbed,
+      ...this.#compaction.stats(),
       reports: this.#outbox.size,
       peers: [...this.#links.values()].map(({ node, isUp, queuedBytes }) => ({
         node,
@@ -761,6 +779,7 @@ export class Node {
     this.#pictures.closeAll();
     this.#links.clear();
     this.#expiry.stop();
+    this.#compaction.stop();
     await this.#deps.queue.close();
   }
 }

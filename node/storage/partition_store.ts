@@ -69,14 +69,18 @@ interface Pass {
   /** Keys up to this one have been counted; undefined before the first. */
   counted: string | undefined;
   tally: Tally;
+  /** Of the rows that have been counted. */
+  bytes: number;
   /** What was written since the page was taken that is being waited for. */
-  journal: { key: string; flags: number; crc: number; sign: 1 | -1 }[];
+  journal: { key: string; row: Counted; sign: 1 | -1 }[];
 }
 
-/** What a record adds to count and digest. */
+/** What a record adds to count, digest and live bytes. */
 interface Counted {
   readonly flags: number;
   readonly crc: number;
+  /** Of its row, without the row's key. */
+  readonly bytes: number;
 }
 
 /** A partition's data. One store for each partition at a time. */
@@ -96,6 +100,8 @@ export class PartitionStore {
   #stateCrc: number | undefined;
   /** What `#state` says of the rows. */
   #tally: Tally;
+  /** Of the rows that `get` finds, without their keys; undefined until they have been read through once. */
+  #liveBytes: number | undefined;
   /** As whom it finds its rows in the cache; another one after each `clear`. */
   #cacheOwner: number;
   #clearing: "no" | "rows" | "state" = "no";
@@ -119,6 +125,7 @@ export class PartitionStore {
     this.#queue = queue;
     this.#state = { ...state };
     this.#tally = Tally.of(state);
+    this.#liveBytes = isEmpty(state) ? 0 : undefined;
     this.#cacheOwner = queue.cache?.newOwner() ?? 0;
     // What was opened is on disk as it is; it is not read again, since reading may fail.
     this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
@@ -138,6 +145,14 @@ export class PartitionStore {
   /** As of the last call, ahead of the disk. */
   get state(): Readonly<PartitionState> {
     return this.#state;
+  }
+
+  /**
+   * Bytes of the rows that are of use, tombstones included, without the rows' keys; undefined if the partition has not been
+   * read through since it was opened, so that nobody knows.
+   */
+  get liveBytes(): number | undefined {
+    return this.#liveBytes;
   }
 
   /**
@@ -195,8 +210,8 @@ export class PartitionStore {
       if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
     }
     for (const entry of entries) {
-      const { key, flags } = entry;
-      old.set(key, { flags, crc: this.#replace(entry, this.#rowKey(key), old.get(key)) });
+      const { key } = entry;
+      old.set(key, this.#replace(entry, this.#rowKey(key), old.get(key)));
     }
     for (const key of removed) {
       this.#takeAway(key, old.get(key));
@@ -204,16 +219,17 @@ export class PartitionStore {
     }
   }
 
-  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): number {
+  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): Counted {
     const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
-    if (old !== undefined) this.#account(entry.key, old.flags, old.crc, -1);
-    this.#account(entry.key, entry.flags, crc, 1);
+    const row = { flags: entry.flags, crc, bytes: value.length };
+    if (old !== undefined) this.#account(entry.key, old, -1);
+    this.#account(entry.key, row, 1);
     this.#put(key, value, entry.key, entry, crc);
     this.expiring.note(entry.key, entry.expiresAtMs);
     if (isTombstone(entry)) this.tombstones.note(entry.key, entry.seq);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
-    return crc;
+    return row;
   }
 
   /**
@@ -228,7 +244,7 @@ export class PartitionStore {
 
   #takeAway(key: string, old: Counted | undefined): void {
     if (old === undefined) return;
-    this.#account(key, old.flags, old.crc, -1);
+    this.#account(key, old, -1);
     this.#put(this.#rowKey(key), undefined, key, undefined, 0);
     this.expiring.note(key, 0);
   }
@@ -348,6 +364,7 @@ export class PartitionStore {
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
     this.#tally = new Tally();
     this.#tally.copyTo(this.#state);
+    this.#liveBytes = 0;
     this.expiring.clear();
     this.tombstones.clear();
     // First of all the state record says that the rest is void, so that nobody takes a part for
@@ -383,7 +400,7 @@ export class PartitionStore {
   }
 
   async #verify(): Promise<boolean> {
-    const pass: Pass = { counted: undefined, tally: new Tally(), journal: [] };
+    const pass: Pass = { counted: undefined, tally: new Tally(), bytes: 0, journal: [] };
     this.#passes.add(pass);
     try {
       let next: string | undefined;
@@ -397,7 +414,9 @@ export class PartitionStore {
         pass.counted = next;
         this.#countPage(pass, page);
       } while (next !== undefined);
-      return pass.tally.fits(this.#state);
+      const sound = pass.tally.fits(this.#state);
+      if (sound) this.#liveBytes = pass.bytes;
+      return sound;
     } catch (error) {
       if (isDamage(error)) return false;
       throw error;
@@ -433,7 +452,7 @@ export class PartitionStore {
       if (bytes === undefined) return undefined;
       if (storage.volatile !== true) checkRecord(rowKey, bytes);
     }
-    return { flags: recordFlags(bytes), crc: recordCrc(bytes) };
+    return { flags: recordFlags(bytes), crc: recordCrc(bytes), bytes: bytes.length };
   }
 
   /** Most partitions have none, and those in memory never. */
@@ -455,11 +474,12 @@ export class PartitionStore {
     if (write !== newest) this.#pending.set(key, write);
   }
 
-  /** Keeps count and digest, also for those who are counting now. */
-  #account(key: string, flags: number, crc: number, sign: 1 | -1): void {
-    this.#tally.add(flags, crc, sign);
+  /** Keeps count, digest and live bytes, also for those who are counting now. */
+  #account(key: string, row: Counted, sign: 1 | -1): void {
+    this.#tally.add(row.flags, row.crc, sign);
     this.#tally.copyTo(this.#state);
-    for (const pass of this.#passes) pass.journal.push({ key, flags, crc, sign });
+    if (this.#liveBytes !== undefined) this.#liveBytes += sign * row.bytes;
+    for (const pass of this.#passes) pass.journal.push({ key, row, sign });
   }
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
@@ -493,7 +513,7 @@ export class PartitionStore {
   #pendingWithin(after: string | undefined, options: ScanOptions): PendingRow[] {
     const { upto, start, end, reverse = false } = options;
     const found: PendingRow[] = [];
-    for (const [key, { entry, crc }] of this.#pending) {
+    for (const [key, { entry, crc, change }] of this.#pending) {
       if (after !== undefined) {
         const order = compareKeys(key, after);
         if (reverse ? order >= 0 : order <= 0) continue;
@@ -502,7 +522,7 @@ export class PartitionStore {
       if (start !== undefined && compareKeys(key, start) < 0) continue;
       if (end !== undefined && compareKeys(key, end) >= 0) continue;
       // A copy: the write itself may be replaced in place while the rows are on their way.
-      found.push({ key, entry, crc });
+      found.push({ key, entry, crc, bytes: change.value?.length ?? 0 });
     }
     return found.sort(
       reverse ? (a, b) => compareKeys(b.key, a.key) : (a, b) => compareKeys(a.key, b.key),
@@ -529,18 +549,26 @@ export class PartitionStore {
 
   #countPage(pass: Pass, page: ScanPage): void {
     pass.tally.addAll(page.tally);
+    pass.bytes += page.bytes;
     // What was written while the page was under way is not in it, but is in the state. Later pages
     // show what concerns the keys behind this one.
-    for (const { key, flags, crc, sign } of pass.journal) {
+    for (const { key, row, sign } of pass.journal) {
       if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
-      pass.tally.add(flags, crc, sign);
+      pass.tally.add(row.flags, row.crc, sign);
+      pass.bytes += sign * row.bytes;
     }
   }
 }
 
 /** Undefined where the record is being removed. */
-function countedOf({ entry, crc }: PendingWrite): Counted | undefined {
-  return entry === undefined ? undefined : { flags: entry.flags, crc };
+function countedOf({ entry, crc, change }: PendingWrite): Counted | undefined {
+  return entry === undefined
+    ? undefined
+    : { flags: entry.flags, crc, bytes: change.value?.length ?? 0 };
+}
+
+function isEmpty({ count, tombstones = 0 }: Readonly<PartitionState>): boolean {
+  return count === 0 && tombstones === 0;
 }
 
 function later(a: Uint8Array, b: Uint8Array): Uint8Array {

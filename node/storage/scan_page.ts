@@ -19,6 +19,8 @@ export interface ScanPage {
   asOfSeq: number;
   /** Count and digest of the entries. */
   tally: Tally;
+  /** Of the entries' rows, without the rows' keys. */
+  bytes: number;
 }
 
 /** A write under way; without an entry: the record is removed. */
@@ -26,6 +28,8 @@ export interface PendingRow {
   readonly key: string;
   readonly entry: Entry | undefined;
   readonly crc: number;
+  /** Of the row's value; 0 without an entry. */
+  readonly bytes: number;
 }
 
 /**
@@ -55,6 +59,7 @@ export function scanPage(
   let looked = 0;
   let bytes = 0;
   const tally = new Tally();
+  let liveBytes = 0;
   let last: string | undefined;
   let r = 0;
   let p = 0;
@@ -77,6 +82,7 @@ export function scanPage(
     looked++;
     bytes += rowBytes + writeBytes;
     let crc = 0;
+    let valueBytes = 0;
     let entry: Entry | undefined;
     if (row !== undefined && rowKey !== undefined && order <= 0) {
       r++;
@@ -84,19 +90,22 @@ export function scanPage(
       // Decoded, and so checked, even where a newer write wins: damage is to be found.
       entry = decodeRecord(row[0], row[1], rowKey);
       crc = recordCrc(row[1]);
+      valueBytes = row[1].length;
     }
     if (write !== undefined && order >= 0) {
       p++;
       last = write.key;
       entry = write.entry;
       crc = write.crc;
+      valueBytes = write.bytes;
     }
     if (entry === undefined || entry.seq <= beyondSeq) continue;
     entries.push(entry);
     tally.add(entry.flags, crc, 1);
+    liveBytes += valueBytes;
   }
   const ended = rowsEnded && r === rows.length && p === pending.length;
-  return { entries, next: ended ? undefined : last, asOfSeq, tally };
+  return { entries, next: ended ? undefined : last, asOfSeq, tally, bytes: liveBytes };
 }
 
 function isLastPage(rows: readonly StorageRow[], rowsMax: number, bytesMax: number): boolean {

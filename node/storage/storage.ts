@@ -75,6 +75,21 @@ export interface Storage {
    * @throws {KvError} `storage_failed`, with what is missing
    */
   check?(): Promise<void>;
+  /**
+   * About how many bytes a range takes on disk, with what was replaced or deleted and is still there. What
+   * has not left a write buffer yet is not counted. Absent: what is deleted takes no space.
+   *
+   * @throws {KvError} `storage_failed`
+   */
+  sizeOf?(from: Uint8Array, to: Uint8Array): Promise<number>;
+  /**
+   * Rewrites the files that have rows of a range, so that what was replaced or deleted takes no space any more.
+   * What a snapshot shows stays, and is let go of by a later call after something was written on either
+   * side of it. Reads and writes go on meanwhile; `close` waits for it.
+   *
+   * @throws {KvError} `corrupt` if a file cannot be read; `storage_failed`
+   */
+  compact?(from: Uint8Array, to: Uint8Array): Promise<void>;
   /** Ends it; waits for writes under way. Snapshots fail from then on. */
   close(): Promise<void>;
 }

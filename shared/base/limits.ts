@@ -448,6 +448,18 @@ export const BATCH_MARKS = 4_096;
 /** Full passes over a partition (suspects, scrub, clearing) take so much at a time. */
 export const PASS_PAGE_ROWS = 1_000;
 export const PASS_PAGE_BYTES = 1 * MIB;
+/**
+ * Space on a node's disk that nothing is stored in, and that is left alone beside as much again as the rows
+ * take: each partition has its share, but at least COMPACTION_WASTE_MIN. What is beyond that is given back.
+ */
+export const COMPACTION_WASTE_MAX: number = 16 * MIB;
+export const COMPACTION_WASTE_MIN: number = 64 * KIB;
+/** After a partition's files were rewritten, the node leaves them alone for so many times as long as that took, ... */
+export const COMPACTION_REST_FACTOR = 4;
+/** ... and after it has looked at all partitions in vain, for so long. */
+export const COMPACTION_INTERVAL_MS = 5_000;
+/** It looks at so many partitions at a time. */
+export const COMPACTION_LOOKS_PER_TURN = 64;
 /** How long a tombstone is kept while a copy is away, ... */
 export const TOMBSTONE_KEEP_MS = 3_600_000;
 /** ... and while all are there and have it. */

@@ -1,5 +1,5 @@
 /** What every {@linkcode Storage} keeps to: one suite for LevelDB and memory. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { LevelStorage } from "../../node/storage/leveldb/level_storage.ts";
 import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
 import { compareBytes } from "../../shared/base/key_order.ts";
@@ -287,3 +287,43 @@ Deno.test("LevelStorage has after a reopening what it had before", async () => {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+contract(
+  "gives space back where it takes any, and keeps what is there",
+  async (storage, random) => {
+    if (storage.compact === undefined || storage.sizeOf === undefined) return;
+    const [from, to] = [bytes(1), bytes(2)];
+    const value = () => Uint8Array.from({ length: 10_000 }, () => random.uint32());
+    const kept = value();
+    await write(storage, [{ key: bytes(0), value: kept }, { key: bytes(1), value: kept }]);
+    for (let n = 0; n < 200; n++) await write(storage, [{ key: bytes(1, n), value: value() }]);
+    await storage.compact(from, to);
+    assert(await storage.sizeOf(from, to) > 1_900_000);
+    assert(await storage.sizeOf(from, bytes(1, 1)) < 100_000);
+    const snapshot = storage.snapshot({ from, to, rowsMax: 2, bytesMax: 1 });
+    for (let n = 0; n < 200; n++) await write(storage, [{ key: bytes(1, n) }]);
+    await storage.compact(from, to);
+    assert(await storage.sizeOf(from, to) > 1_900_000, "a snapshot shows it");
+    await snapshot.close();
+    // LevelDB rewrites the files of its last level only for what is written on top of them.
+    await write(storage, [{ key: bytes(0), value: kept }, { key: bytes(2), value: kept }]);
+    await storage.compact(from, to);
+    assert(await storage.sizeOf(from, to) < 100_000);
+    assertEquals(await keys(storage, {}), "0 1 2");
+    assertEquals(storage.get(bytes(1)), kept);
+  },
+);
+
+contract(
+  "ends a compaction before it is closed, and takes writes meanwhile",
+  async (storage, random) => {
+    if (storage.compact === undefined) return;
+    const value = Uint8Array.from({ length: 100_000 }, () => random.uint32());
+    for (let n = 0; n < 100; n++) await write(storage, [{ key: bytes(n), value }]);
+    const compacting = storage.compact(bytes(), bytes(255));
+    await write(storage, [{ key: bytes(7), value: bytes(1) }], true);
+    const closing = storage.close();
+    await compacting;
+    await closing;
+  },
+);

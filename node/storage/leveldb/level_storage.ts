@@ -169,6 +169,23 @@ export class LevelStorage implements Storage {
     if (missing.length > 0) throw filesGone(this.#path, `missing: ${missing.join(", ")}`);
   }
 
+  async sizeOf(from: Uint8Array, to: Uint8Array): Promise<number> {
+    try {
+      return await this.#db.approximateSize(from, to);
+    } catch (error) {
+      throw useError("read", this.#path, error);
+    }
+  }
+
+  async compact(from: Uint8Array, to: Uint8Array): Promise<void> {
+    try {
+      await this.#db.compactRange(from, to);
+    } catch (error) {
+      throw useError("compact", this.#path, error);
+    }
+  }
+
+  // The binding ends only when what it was asked for has ended, a compaction too.
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#writing) await new Promise<void>((resolve) => this.#onIdle = resolve);
@@ -372,11 +389,11 @@ function openError(path: string, error: unknown): KvError {
   });
 }
 
-function useError(action: "read" | "write", path: string, error: unknown): KvError {
+function useError(action: "read" | "write" | "compact", path: string, error: unknown): KvError {
   if (error instanceof KvError) return error;
   const { code, message } = causeOf(error);
   // LevelDB takes no writes after it came upon a damaged block while it compacted files.
-  const damage = action === "read" ? isDamage(code, message) : code === "LEVEL_CORRUPTION";
+  const damage = action === "write" ? code === "LEVEL_CORRUPTION" : isDamage(code, message);
   return new KvError(
     damage ? "corrupt" : "storage_failed",
     `${action} in ${path} failed: ${message}`,

@@ -98,6 +98,16 @@ function onlyRow({ rows }: ScriptedStorage): Uint8Array {
   return [...rows.values()][0] ?? new Uint8Array();
 }
 
+/** Of the values of all entries' rows. */
+function bytesOf({ rows }: ScriptedStorage): number {
+  let bytes = 0;
+  // In hexadecimal: the partition's two bytes, and those of an entry's key.
+  for (const [key, value] of rows) {
+    if (key.startsWith("0003") && key.length > 4) bytes += value.length;
+  }
+  return bytes;
+}
+
 Deno.test("PartitionStore agrees with a map under random turns, with writes in flight", async () => {
   for (let seed = 1; seed <= 12; seed++) {
     const random = new SeededRandom(seed);
@@ -127,6 +137,7 @@ Deno.test("PartitionStore agrees with a map under random turns, with writes in f
     finish();
     assertEquals(await scanAll(store, 100), model.sorted());
     assertEquals(await store.verify(), true);
+    assertEquals(store.liveBytes, bytesOf(storage));
   }
 });
 
@@ -281,6 +292,10 @@ Deno.test("PartitionStore.verify is right while writes go on between and during 
     }
     await verifying;
     assertEquals(result, true);
+    storage.holdRanges = false;
+    storage.releaseRanges();
+    finish();
+    assertEquals(store.liveBytes, bytesOf(storage));
   }
 });
 
@@ -337,6 +352,23 @@ Deno.test("PartitionStore never gives a damaged record, and notices it wherever 
   assertEquals(await store.verify(), true);
   storage.rows.delete([...storage.rows.keys()].find((key) => key.endsWith("63")) ?? "");
   assertEquals(await store.verify(), false, "a row is missing");
+});
+
+Deno.test("PartitionStore.liveBytes is not known before the rows were read through once, unless there are none", async () => {
+  const { storage, queue, store, finish } = setUp();
+  assertEquals(store.liveBytes, 0);
+  store.apply(entryOf("a", 1, "one"));
+  store.apply(entryOf("b", 2, "two"));
+  store.setState({ lastSeq: 2, term: 1 });
+  finish();
+  assertEquals(store.liveBytes, bytesOf(storage));
+  const again = new PartitionStore(queue, PARTITION, { ...store.state }, () => {});
+  assertEquals(again.liveBytes, undefined);
+  again.apply(entryOf("a", 3, "another"));
+  assertEquals(again.liveBytes, undefined);
+  assertEquals(await again.verify(), true);
+  finish();
+  assertEquals(again.liveBytes, bytesOf(storage));
 });
 
 Deno.test("PartitionStore.markDamaged lasts until clear", async () => {
