@@ -17,6 +17,8 @@ export interface ReplyQueueHandlers {
   onTurn(write: (out: RespWriter) => void, bytes: number): void;
   /** The same for a command of one request, without a closure. */
   onReply(plan: OnePlan, reply: Reply, bytes: number): void;
+  /** The replies that wait for their turn come to so much now. */
+  onKept(bytes: number): void;
   /** Turns have been taken. */
   onProgress(): void;
 }
@@ -103,10 +105,12 @@ export class ReplyQueue {
   keep(slot: Slot, replyBytes: number): void {
     slot.replyBytes = replyBytes;
     this.#replyBytes += replyBytes;
+    this.#handlers.onKept(this.#replyBytes);
   }
 
   /** Called by a slot that is ready when it is its turn: answers it, and what is ready behind it. */
   drain(): void {
+    const kept = this.#replyBytes;
     this.#draining = true;
     while (this.#first?.ready) {
       const first: Slot = this.#first;
@@ -122,6 +126,7 @@ export class ReplyQueue {
       }
     }
     this.#draining = false;
+    if (this.#replyBytes !== kept) this.#handlers.onKept(this.#replyBytes);
     this.#handlers.onProgress();
   }
 

@@ -5,7 +5,8 @@
  *
  * Invariants: each command gets one reply, in order (none where the client has switched replies off);
  * at most `RESP_PENDING_MAX` commands are under way, fewer where replies are long or wait for their turn; while more than
- * `REPLY_BYTES_PAUSE` of replies are unread nothing is read.
+ * `REPLY_BYTES_PAUSE` of replies are unread nothing is read; a connection whose last reply was long has one
+ * command under way at a time, each begun in a turn of its own among all heavy work.
  *
  * @module
  */
@@ -44,6 +45,7 @@ import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
 import type { Retirable } from "../../shared/server/draining.ts";
+import { ReplyLengths } from "../../shared/wire/reply_lengths.ts";
 import { StreamGuard } from "./protocol/stream_guard.ts";
 import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
 import { RespWriter } from "./protocol/writer.ts";
@@ -104,6 +106,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   #endedCommand = false;
   #flushScheduled = false;
   #pumpScheduled = false;
+  readonly #lengths = new ReplyLengths();
+  /** It waits for its turn among heavy work. */
+  #turnAsked = false;
   /** Taken out of the budget for what is not under way yet. */
   #heldBytes = 0;
   /** Length of late replies, falling slowly. */
@@ -127,6 +132,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
         server.budget.give(bytes);
         this.#answerPlan(plan, reply);
       },
+      onKept: (bytes) => seat.owe(bytes),
       onProgress: () => this.#onProgress(),
     });
     this.#guard = new StreamGuard(server.clock, stream, (why) => {
@@ -152,6 +158,11 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   /** Nobody waits for answers any more. */
   get closed(): boolean {
     return this.#closed || this.#seat.ended;
+  }
+
+  /** It has been given long replies lately. */
+  get heavy(): boolean {
+    return this.#lengths.heavyLately;
   }
 
   get address(): string {
@@ -201,11 +212,12 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   /** Writes what a command answers. It must be its turn. */
   answer(write: Write): void {
     const mode = this.replyMode;
+    const before = this.out.length;
     if (mode === "on") {
       write(this.out);
+      this.#lengths.note(this.out.length - before);
       return;
     }
-    const before = this.out.length;
     if (mode === "skip") this.replyMode = "on";
     this.repliesSwitchedOn = false;
     write(this.out);
@@ -296,10 +308,30 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     );
   }
 
-  /** Runs commands as long as there are any, and none must wait. */
+  /** Runs commands as long as there are any, and none must wait; of whoever gets long replies in turns. */
   #pump(): void {
-    if (this.#pumping || this.#closed) return;
+    if (this.#pumping || this.#closed || this.#turnAsked) return;
+    if (this.#lengths.last !== "heavy") {
+      this.#runCommands();
+      return;
+    }
+    this.#turnAsked = true;
+    this.server.work.add(() => {
+      this.#turnAsked = false;
+      if (this.#closed) return false;
+      this.#runCommands();
+      this.#parser.keep();
+      this.#account();
+      return false;
+    });
+    // It may have had its turn already.
+    if (this.#turnAsked) this.#balance();
+  }
+
+  /** Runs commands as {@linkcode #pump} says; only the next one, if the last reply was long. */
+  #runCommands(): void {
     this.#pumping = true;
+    let another = false;
     const parser = this.#parser;
     while (!this.#mustWait()) {
       const args = parser.next();
@@ -308,6 +340,8 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       if (this.#seat.standing === "newcomer" && !this.#speak()) break;
       this.#run(args);
       if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
+      another = this.#lengths.last === "heavy";
+      if (another) break;
     }
     const { error } = parser;
     if (error !== undefined && !this.#ending) {
@@ -322,6 +356,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#scheduleFlush();
     this.#balance();
     this.#closeWhenDone();
+    if (another && !this.#mustWait()) this.#pump();
   }
 
   /** Nothing is being asked: all that came is answered, and no command or MULTI has begun. */
@@ -340,8 +375,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   }
 
   #mustWait(): boolean {
-    return this.#alone || this.#backedUp || this.#ending || this.#closed ||
+    return this.#alone || this.#backedUp || this.#ending || this.#closed || this.#turnAsked ||
       this.#queue.size >= RESP_PENDING_MAX ||
+      (this.#lengths.last === "heavy" && this.#queue.size > 0) ||
       this.#queue.size * this.#replyBytes + this.#queue.replyBytes > RESP_PENDING_REPLY_BYTES;
   }
 
@@ -483,6 +519,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (this.replyMode === "on") plan.finish(this.out, reply);
     else this.answer((out) => plan.finish(out, reply));
     const length = this.out.length - before;
+    this.#lengths.note(length);
     const falling = this.#replyBytes - (this.#replyBytes >> 3);
     this.#replyBytes = length > falling ? length : falling;
   }

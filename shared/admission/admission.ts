@@ -246,7 +246,7 @@ export class Admission {
   #lookAgain(standing: Standing): void {
     for (const seat of this.#seats) {
       if (seat.standing !== standing || seat.guest.queuedBytes === undefined) continue;
-      const bytes = seat.guest.queuedBytes();
+      const bytes = seat.outputOf(seat.guest.queuedBytes());
       this.#held.output[standing] += bytes - seat.held.output;
       seat.held.output = bytes;
     }

@@ -48,6 +48,9 @@ export class Seat {
   ended = false;
   readonly held: { [what in Held]: number } = { input: 0, output: 0 };
   readonly #keeper: SeatKeeper;
+  /** Of replies that are made and have not been written. */
+  #owedBytes = 0;
+  #queuedBytes = 0;
   #heard = false;
   #left = false;
 
@@ -81,6 +84,23 @@ export class Seat {
 
   /** So much it holds now. */
   hold(what: Held, bytes: number): void {
+    if (what === "output") this.#queuedBytes = bytes;
+    this.#tell(what, what === "output" ? bytes + this.#owedBytes : bytes);
+  }
+
+  /** Replies that are made, and wait to be written, come to so much now; it counts as output. */
+  owe(bytes: number): void {
+    this.#owedBytes = bytes;
+    this.#tell("output", this.#queuedBytes + bytes);
+  }
+
+  /** The output, of which so much is queued. */
+  outputOf(queuedBytes: number): number {
+    this.#queuedBytes = queuedBytes;
+    return queuedBytes + this.#owedBytes;
+  }
+
+  #tell(what: Held, bytes: number): void {
     const change = bytes - this.held[what];
     if (change !== 0 && !this.ended) this.#keeper.onHeld(this, what, change);
   }

@@ -33,6 +33,8 @@ export const WORK_SLICE_MS = 10;
 export const WORK_SLICE_STEPS = 256;
 /** A reply that is longer takes a turn of its own, and so do the next requests of its connection. */
 export const LONG_REPLY_BYTES = 64 * KIB;
+/** After so many short replies in a row its requests go to other nodes on the common connection again. */
+export const HEAVY_REPLIES_REMEMBERED = 16;
 
 /**
  * What comes from outside, over all doors of a process together; enforced by `shared/admission/`. A
@@ -59,7 +61,7 @@ export const CONNECTIONS_MAX = 10_000;
 export const FILE_DESCRIPTORS = 64;
 /** Connections that were ended by us and wait for the other side; beyond it they are ended at once. */
 export const LEAVING_CONNECTIONS_MAX = 16;
-/** Kept for peers, of what files leave: two each way for a node, and a few while they reconnect. */
+/** Kept for peers, of what files leave: three each way for a node, and a few while they reconnect. */
 export const PEER_DESCRIPTORS_PART = 0.25;
 export const PEER_DESCRIPTORS_MIN = 16;
 export const PEER_DESCRIPTORS_MAX = 512;

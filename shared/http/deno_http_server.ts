@@ -9,6 +9,7 @@
  * @module
  */
 import type { Admission } from "../admission/admission.ts";
+import { ReplyLengths } from "../wire/reply_lengths.ts";
 import { Seat } from "../admission/seat.ts";
 import { KvError } from "../base/errors.ts";
 import {
@@ -22,7 +23,7 @@ import {
 import { acceptAll } from "../platform/deno_accept.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Address } from "../platform/transport.ts";
-import type { BodyAccount } from "./protocol/body.ts";
+import type { HttpCaller } from "./protocol/body.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 
 /** A server that listens. */
@@ -36,7 +37,7 @@ export interface HttpServer {
 }
 
 /** Answers a request, whose body counts on an account. */
-export type HandleHttp = (request: Request, account?: BodyAccount) => Promise<Response>;
+export type HandleHttp = (request: Request, account?: HttpCaller) => Promise<Response>;
 
 /** How to listen: at the first address that is free. */
 export type ListenHttp = (
@@ -216,7 +217,8 @@ class Door implements HttpServer {
 }
 
 /** One connection, which the platform serves. */
-class HttpConnection implements BodyAccount {
+class HttpConnection implements HttpCaller {
+  readonly lengths = new ReplyLengths();
   onRefused: ((error: KvError) => void) | undefined;
   readonly #door: Door;
   readonly #breakOff = new BreakOff();
@@ -259,6 +261,14 @@ class HttpConnection implements BodyAccount {
       await this.#server.shutdown().catch(() => {});
     });
     if (!(seat instanceof Seat)) this.breakOff();
+  }
+
+  get closed(): boolean {
+    return this.#ended || this.#seat?.ended === true;
+  }
+
+  get heavy(): boolean {
+    return this.lengths.heavyLately;
   }
 
   /** Bytes of bodies that are being read. */
@@ -308,6 +318,7 @@ class HttpConnection implements BodyAccount {
       const response = await this.#door.deps.handle(request, this);
       if (this.#door.retiring) response.headers.set("connection", "close");
       const bytes = Number(response.headers.get("content-length") ?? 0);
+      this.lengths.note(bytes);
       return bytes > HTTP_RESPONSE_COUNTED_BYTES && response.body !== null
         ? await this.#inPieces(response)
         : response;

@@ -15,7 +15,7 @@ import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../platform/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
-import type { BodyAccount } from "./protocol/body.ts";
+import type { HttpCaller } from "./protocol/body.ts";
 import {
   addCorsHeaders,
   checkOrigin,
@@ -72,19 +72,24 @@ export class HttpDoor {
   /**
    * Never rejects.
    *
-   * @param account by what the request's body is counted while it is read
+   * A connection whose last response was long has its next request carried out in a turn of its own among
+   * all heavy work.
+   *
+   * @param caller the connection that the request came by
    */
-  async handle(request: Request, account?: BodyAccount): Promise<Response> {
+  async handle(request: Request, caller?: HttpCaller): Promise<Response> {
     this.#underWay++;
     const { budget } = this.#services.bodies;
     const taken = budget.take(REQUEST_OVERHEAD_BYTES);
-    if (account !== undefined) this.#services.countBody(request, account);
+    if (caller !== undefined) this.#services.countBody(request, caller);
     let response: Response;
     try {
       if (!taken) {
         throw new KvError("overloaded", "too many requests are under way; try again");
       }
-      response = await this.#answer(request);
+      response = caller?.lengths.last === "heavy"
+        ? await this.#services.work.run(() => this.#answer(request, caller))
+        : await this.#answer(request, caller);
     } catch (error) {
       response = problemResponse(this.#asKvError(error, request.method));
     } finally {
@@ -97,7 +102,8 @@ export class HttpDoor {
     return new Response(null, { status: response.status, headers: response.headers });
   }
 
-  async #answer(request: Request): Promise<Response> {
+  async #answer(request: Request, caller: HttpCaller | undefined): Promise<Response> {
+    if (caller?.closed) throw new KvError("unavailable", "the connection is closed");
     const target = targetOf(request.url);
     checkOrigin(request, target.authority, this.#rules);
     const { methods, key } = placeOf(target);
@@ -113,7 +119,9 @@ export class HttpDoor {
         { headers: { allow: allowed } },
       );
     }
-    const call = { request, key, services: this.#services };
+    // Others' requests go the usual way, which costs less.
+    const services = caller?.heavy ? this.#services.of(caller) : this.#services;
+    const call = { request, key, services };
     return await endpoint.run(call, queryParameters(target.query));
   }
 

@@ -1,6 +1,7 @@
 /**
  * The connections to the cluster's nodes: one RpcClient per node of the map, made at first use, and
- * closed when the node leaves the map, moves, or is declared failed.
+ * closed when the node leaves the map, moves, or is declared failed; and a second one for requests of
+ * callers that get long replies, so that nobody else's wait behind these.
  *
  * @module
  */
@@ -25,6 +26,8 @@ export class NodePool {
   readonly #options: RpcClientOptions;
   #nodes = new Map<NodeId, NodeInfo>();
   readonly #clients = new Map<NodeId, RpcClient>();
+  /** For requests of callers that get long replies. */
+  readonly #heavy = new Map<NodeId, RpcClient>();
 
   constructor(
     deps: RpcClientDeps,
@@ -61,6 +64,20 @@ export class NodePool {
     return client;
   }
 
+  /** A second connection to a member of the map, for requests of callers that get long replies. */
+  heavyClient(id: NodeId): RpcClient | undefined {
+    const known = this.#heavy.get(id);
+    if (known !== undefined) return known;
+    const node = this.#nodes.get(id);
+    if (node === undefined) return undefined;
+    const { host, port } = node;
+    const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
+      onSilence: () => this.#handlers.onSilence(id),
+    });
+    this.#heavy.set(id, client);
+    return client;
+  }
+
   /** What {@linkcode RpcClient.provenMs} says of the connection to a node; -Infinity for none. */
   provenMs(id: NodeId): number {
     return this.#clients.get(id)?.provenMs ?? -Infinity;
@@ -70,20 +87,26 @@ export class NodePool {
   adopt(map: ClusterMap): void {
     const before = this.#nodes;
     this.#nodes = new Map(map.nodes.map((node) => [node.id, node]));
-    for (const [id, client] of this.#clients) {
+    for (const clients of [this.#clients, this.#heavy]) this.#closeOld(clients, before);
+  }
+
+  #closeOld(clients: Map<NodeId, RpcClient>, before: ReadonlyMap<NodeId, NodeInfo>): void {
+    for (const [id, client] of clients) {
       const node = this.#nodes.get(id);
       const { host, port } = client.address;
       // One that has been down for longer may be asked for a map; it is not tried for ever.
       const failed = node?.state === "down" &&
         (before.get(id)?.state !== "down" || !client.up);
       if (node !== undefined && !failed && node.host === host && node.port === port) continue;
-      this.#clients.delete(id);
+      clients.delete(id);
       client.close();
     }
   }
 
   close(): void {
-    for (const client of this.#clients.values()) client.close();
-    this.#clients.clear();
+    for (const clients of [this.#clients, this.#heavy]) {
+      for (const client of clients.values()) client.close();
+      clients.clear();
+    }
   }
 }

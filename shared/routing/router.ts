@@ -29,7 +29,7 @@ import {
   RETRY_MS_MIN,
   RETRY_SCAN_MS,
 } from "../base/limits.ts";
-import { isAbandoned } from "../wire/caller.ts";
+import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
@@ -331,7 +331,8 @@ export class Router {
     const mayGoRound = !("relay" in request && request.relay === true) &&
       request.req_type !== "watch_get";
     const via = mayGoRound ? this.#wayRound(target, config) : undefined;
-    const client = this.#pool.client(via ?? target);
+    const to = via ?? target;
+    const client = isHeavy(request) ? this.#pool.heavyClient(to) : this.#pool.client(to);
     if (client === undefined) {
       this.#onReply(task, unavailable(`node ${target} is not in the cluster map`));
       return;

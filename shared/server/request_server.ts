@@ -22,6 +22,7 @@ import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
 import { Connection, type ConnectionOptions } from "../wire/connection.ts";
 import type { Retirable } from "./draining.ts";
+import { ReplyLengths } from "../wire/reply_lengths.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
 import {
@@ -97,12 +98,12 @@ export class RequestServer implements Retirable, Caller {
   #ended = false;
   /** It ends at the first moment at which nothing is being asked. */
   #retiring = false;
-  /** How long the last reply was. */
-  #kind: "unknown" | "light" | "heavy" = "unknown";
+  readonly #lengths = new ReplyLengths();
   /** A request waits for its turn, or is served alone. */
   #alone = false;
   /** Long replies that wait to be encoded. */
   #longReplies = 0;
+  #owedBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
   constructor(
@@ -136,6 +137,11 @@ export class RequestServer implements Retirable, Caller {
   /** Nobody waits for answers any more. */
   get closed(): boolean {
     return this.connection.closed || this.#seat?.ended === true;
+  }
+
+  /** It has been given long replies lately. */
+  get heavy(): boolean {
+    return this.#lengths.heavyLately;
   }
 
   /** Requests that are not answered. */
@@ -187,7 +193,7 @@ export class RequestServer implements Retirable, Caller {
       reply(toErrorReply(new KvError("overloaded", text)));
       return;
     }
-    if (this.#kind === "light") this.#carryOut(request, reply);
+    if (this.#lengths.last === "light") this.#carryOut(request, reply);
     else this.#carryOutInTurn(request, reply);
   }
 
@@ -212,7 +218,7 @@ export class RequestServer implements Retirable, Caller {
 
   /** In its turn; nothing else of this connection before that, nor, if it is heavy, before the answer. */
   #carryOutInTurn(request: Request, reply: (reply: Reply) => void): void {
-    const untilAnswered = this.#kind === "heavy";
+    const untilAnswered = this.#lengths.last === "heavy";
     this.#alone = true;
     this.connection.pause();
     const goOn = () => {
@@ -280,11 +286,17 @@ export class RequestServer implements Retirable, Caller {
       answered = true;
       budget?.give(bytes);
       this.#outstandingBytes -= bytes;
-      const isLong = lengthOf(reply) > LONG_REPLY_BYTES;
-      this.#kind = isLong ? "heavy" : "light";
-      if (isLong && mayWait) this.#finishInTurn(reply, id, turn);
+      const length = lengthOf(reply);
+      this.#lengths.note(length);
+      if (length > LONG_REPLY_BYTES && mayWait) this.#finishInTurn(reply, length, id, turn);
       else this.#finish(reply, id, turn);
     };
+  }
+
+  /** Replies that wait to be encoded count among those that are not sent. */
+  #owe(change: number): void {
+    this.#owedBytes += change;
+    this.#seat?.owe(this.#owedBytes);
   }
 
   #pauseIfTooMany(): void {
@@ -296,11 +308,18 @@ export class RequestServer implements Retirable, Caller {
   }
 
   /** Nothing more is read until a long reply has been encoded. */
-  #finishInTurn(reply: Reply, id: MessageId | undefined, turn: Turn | undefined): void {
+  #finishInTurn(
+    reply: Reply,
+    bytes: number,
+    id: MessageId | undefined,
+    turn: Turn | undefined,
+  ): void {
     this.#longReplies++;
+    this.#owe(bytes);
     this.connection.pause();
     this.#work.add(() => {
       this.#longReplies--;
+      this.#owe(-bytes);
       this.#finish(reply, id, turn);
       this.#resume();
       return false;

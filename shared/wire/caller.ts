@@ -13,6 +13,8 @@ export const CALLER: unique symbol = Symbol("caller");
 export interface Caller {
   /** Nobody waits for answers any more. */
   readonly closed: boolean;
+  /** It has been given long replies lately: what it asks is kept out of the way of others. */
+  readonly heavy: boolean;
 }
 
 /** A request whose caller may be known. */
@@ -23,4 +25,9 @@ export interface Called {
 /** Whether nobody waits for the answer to a request. Of one whose caller is not known somebody does. */
 export function isAbandoned(request: object): boolean {
   return (request as Called)[CALLER]?.closed === true;
+}
+
+/** Whether a request's caller gets long replies. */
+export function isHeavy(request: object): boolean {
+  return (request as Called)[CALLER]?.heavy === true;
 }

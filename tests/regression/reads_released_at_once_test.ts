@@ -74,7 +74,10 @@ Deno.test("reads that are confirmed and have not run are refused when the node s
 Deno.test("a closed connection's reads are not carried out, and who asks little does not wait for who asks much", async () => {
   const cluster = await startUnconfirmed();
   const { codes, reply } = counter(cluster);
-  const [gone, many, few] = [{ closed: false }, { closed: false }, { closed: false }];
+  const [gone, many, few] = [{ closed: false, heavy: false }, { closed: false, heavy: false }, {
+    closed: false,
+    heavy: false,
+  }];
   for (let i = 0; i < MANY; i++) ask(cluster, { ...get("k"), [CALLER]: gone }, reply);
   for (let i = 0; i < MANY; i++) ask(cluster, { ...get("k"), [CALLER]: many }, reply);
   const before: number[] = [];
@@ -95,7 +98,7 @@ Deno.test("requests that waited for a partition go on in several turns, each cal
   cluster.coordinatorUp = false;
   primary?.drain(1, "n2");
   assertEquals(primary?.phase, "drained");
-  const caller = { closed: false };
+  const caller = { closed: false, heavy: false };
   const { counts, codes, reply } = counter(cluster);
   for (let i = 0; i < MANY; i++) ask(cluster, { ...get("none"), [CALLER]: caller }, reply);
   const values: unknown[] = [];

@@ -14,6 +14,7 @@ import {
   type DeletionOrder,
 } from "../../database/delete_matching.ts";
 import type { WorkScheduler } from "../../platform/work_scheduler.ts";
+import { CALLER, type Caller } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { KvError } from "../../base/errors.ts";
 import {
@@ -139,12 +140,28 @@ export class Services {
   readonly bodies: BodyLimits;
   readonly #accounts = new WeakMap<Request, BodyAccount>();
 
-  constructor(clock: Clock, work: WorkScheduler, site: HttpSite) {
+  constructor(clock: Clock, work: WorkScheduler, site: HttpSite, bodies?: BodyLimits) {
     this.clock = clock;
     this.work = work;
     this.site = site;
     const budget = site.requests ?? new ByteBudget(REQUEST_BYTES_MAX);
-    this.bodies = { clock, budget, accountOf: (request) => this.#accounts.get(request) };
+    this.bodies = bodies ??
+      { clock, budget, accountOf: (request) => this.#accounts.get(request) };
+  }
+
+  /** The same, with requests that tell their caller. */
+  of(caller: Caller): Services {
+    const { clock, work, site, bodies } = this;
+    const inner = site.database;
+    const database: Database = {
+      map: () => inner.map(),
+      execute: (request, timeoutMs, done) => {
+        inner.execute(Object.assign({ ...request }, { [CALLER]: caller }), timeoutMs, done);
+      },
+      scan: (request, timeoutMs, done) => inner.scan(request, timeoutMs, done),
+      count: (request, timeoutMs, done) => inner.count(request, timeoutMs, done),
+    };
+    return new Services(clock, work, { ...site, database }, bodies);
   }
 
   /** By whom the body of a request is counted. */

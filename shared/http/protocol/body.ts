@@ -12,6 +12,8 @@ import type { Clock } from "../../platform/clock.ts";
 import { NO_VALUE } from "../../base/entry.ts";
 import { type ErrorCode, KvError } from "../../base/errors.ts";
 import { FRAME_BYTES_MAX, HTTP_BODY_TIMEOUT_MS } from "../../base/limits.ts";
+import type { ReplyLengths } from "../../wire/reply_lengths.ts";
+import type { Caller } from "../../wire/caller.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** What a connection's unfinished bodies are counted by; it can refuse one that is being read. */
@@ -20,6 +22,12 @@ export interface BodyAccount {
   add(bytes: number): void;
   /** Whom to tell if the body cannot be kept. */
   onRefused: ((error: KvError) => void) | undefined;
+}
+
+/** The connection that a request came by. */
+export interface HttpCaller extends BodyAccount, Caller {
+  /** How long its last response was. */
+  readonly lengths: ReplyLengths;
 }
 
 /** What bounds reading. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import {
+  LONG_REPLY_BYTES,
   REPLY_BYTES_PAUSE,
   RESP_PENDING_MAX,
   WRITE_STALL_TIMEOUT_MS,
@@ -97,6 +98,40 @@ Deno.test("RespSession: long replies narrow what may be under way", async () => 
     await bench.clock.run();
   }
   assertEquals(bench.database.requests.length, 102);
+});
+
+Deno.test("RespSession: a connection whose last reply was long has one command under way, in its turn", async () => {
+  const bench = new RespBench();
+  const peer = bench.connect();
+  await peer.ask(["SET", "k", "x".repeat(LONG_REPLY_BYTES + 1)]);
+  await peer.ask("GET k");
+  const before = bench.database.requests.length;
+  bench.database.later = true;
+  // Others' heavy work is before it.
+  let first = true;
+  bench.server.work.add(() => {
+    const again = first;
+    first = false;
+    return again;
+  });
+  peer.feed("GET k\r\n".repeat(10));
+  await bench.clock.advance(1);
+  assertEquals(bench.database.requests.length, before + 1);
+  for (let i = 2; i <= 10; i++) {
+    bench.database.release();
+    await bench.clock.advance(1);
+    assertEquals(bench.database.requests.length, before + i);
+  }
+  bench.database.release();
+  await bench.clock.advance(1);
+  const long = `$${LONG_REPLY_BYTES + 1}\r\n`.length + LONG_REPLY_BYTES + 3;
+  assertEquals(peer.received.length, 10 * long);
+  // One that is gone asks nothing more.
+  peer.feed("GET k\r\n".repeat(10));
+  peer.close();
+  await bench.clock.advance(1);
+  assert(bench.database.requests.length <= before + 11);
+  assertEquals(bench.budget.taken, 0);
 });
 
 Deno.test("RespSession: a protocol error is answered, after what came before it, and ends the connection", async () => {

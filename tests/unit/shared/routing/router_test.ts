@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type {
   ClusterMap,
   NodeInfo,
@@ -7,6 +7,7 @@ import type {
 import { awaitMap } from "../../../../client/library/first_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { RETRY_MS_MAX } from "../../../../shared/base/limits.ts";
+import { CALLER } from "../../../../shared/wire/caller.ts";
 import type { KeyRequest, Message, Reply, Request } from "../../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
@@ -770,4 +771,33 @@ Deno.test("Router.request asks for a piece of a scan by way of another node, and
   await bench.clock.run(2_000);
   assertEquals(bench.codes.slice(1).sort(), ["entries", "unavailable", "unavailable"]);
   bench.router.close();
+});
+
+Deno.test("Router: requests of callers with long replies have a connection of their own, and others do not wait behind them", async () => {
+  const bench = await Bench.start();
+  bench.on("a", (request) => "key" in request && request.key === "long" ? "hold" : DATA);
+  const heavy = { closed: false, heavy: true };
+  for (let i = 0; i < 3; i++) {
+    bench.execute(Object.assign(get("long"), { [CALLER]: heavy }));
+  }
+  bench.execute(get());
+  bench.clock.advance(100);
+  assertEquals(bench.codes, ["data"]);
+  assertEquals(bench.node("a").servers.size, 2);
+  // They are apart from each other also when both have been used.
+  const keys = [...bench.node("a").servers].map(({ outstanding }) => outstanding);
+  assertEquals(keys.sort(), [0, 3]);
+});
+
+Deno.test("Router: nothing more is tried for a caller that is gone", async () => {
+  const bench = await Bench.start();
+  for (const id of ["a", "b", "c"]) bench.on(id, () => error("unavailable"));
+  const caller = { closed: false, heavy: false };
+  bench.execute(Object.assign(get(), { [CALLER]: caller }), 60_000);
+  bench.clock.advance(500);
+  const before = bench.node("a").seen.length;
+  caller.closed = true;
+  bench.clock.advance(5_000);
+  assertEquals(bench.codes, ["unavailable"]);
+  assert(bench.node("a").seen.filter(({ req_type }) => req_type === "get").length <= before);
 });
