@@ -729,7 +729,7 @@ export class Membership {
       const config = this.#table.get(p);
       if (config.term === 0 && !held.has(p)) continue;
       const termFloor = Math.max(config.term, held.get(p) ?? 0) + ACCEPTED_TERM_LEAP;
-      this.#table.reconfigure(p, config, { termFloor, newTerm: true });
+      this.#table.reconfigure(p, config, { termFloor, forced: true });
     }
     this.#publisher.flush(nowMs);
   }

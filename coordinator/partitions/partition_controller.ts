@@ -503,7 +503,7 @@ export class PartitionController {
     this.#table.reconfigure(
       partition,
       { primary: member.id, inSync: [member.id], learners: [] },
-      { termFloor: held?.term ?? 0, newTerm: true },
+      { termFloor: held?.term ?? 0, forced: true },
     );
     return { partition, node: member.id, term: held?.term ?? 0, last_seq: held?.lastSeq ?? 0 };
   }

@@ -72,20 +72,29 @@ export class PartitionTable {
    * Changes who holds a partition.
    *
    * @param options `termFloor`: the new term is higher than this one too; `newTerm`: take a new term
-   *   even where nothing else changes
+   *   even where nothing else changes; `forced`: take a new one, and what was before it is not the past of
+   *   this configuration
    * @returns whether anything changed
    */
   reconfigure(
     partition: number,
     copies: Copies,
-    options: { termFloor?: number; newTerm?: boolean } = {},
+    options: { termFloor?: number; newTerm?: boolean; forced?: boolean } = {},
   ): boolean {
     const before = this.get(partition);
     // Rule C4.
-    const raise = options.newTerm === true || needsTerm(before, copies);
+    const { newTerm = false, forced = false } = options;
+    const raise = newTerm || forced || needsTerm(before, copies);
     const { primary, inSync, learners } = copies;
     const term = raise ? Math.max(before.term, options.termFloor ?? 0) + 1 : before.term;
-    const after: PartitionConfig = { term, primary, inSync, learners };
+    const forcedTerm = forced ? term : before.forcedTerm;
+    const after: PartitionConfig = {
+      term,
+      primary,
+      inSync,
+      learners,
+      ...(forcedTerm === undefined ? {} : { forcedTerm }),
+    };
     if (sameConfig(before, after)) return false;
     checkCopies(partition, after);
     this.#unindex(partition, before);

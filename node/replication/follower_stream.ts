@@ -208,7 +208,7 @@ export class FollowerStream {
     const empty = info.last_term === 0 && info.last === 0 && info.suspects?.length === 0;
     const full = !empty &&
       (this.forceFull || info.suspects === undefined || info.commit < horizon ||
-        info.commit > lastSeq);
+        info.commit > lastSeq || info.last_term < (config.forcedTerm ?? 0));
     this.state = "aligning";
     if (!this.#refused) this.progressMs = ports.nowMs();
     this.#lastSentSeq = lastSeq;

@@ -42,6 +42,11 @@ export interface PartitionConfig {
   readonly inSync: readonly NodeId[];
   /** Copies that are being filled. */
   readonly learners: readonly NodeId[];
+  /**
+   * The latest term that an operator began with a copy that may lack acknowledged writes; absent: none. A copy that was
+   * last level in a term before it has another past, in which the same seqs may stand for other writes.
+   */
+  readonly forcedTerm?: number;
 }
 
 /** What is fixed, or changes rarely, in a cluster. */
@@ -170,7 +175,7 @@ export function partitionConfig(map: ClusterMap, partition: number): PartitionCo
 /** Two configurations say the same. */
 export function sameConfig(a: PartitionConfig, b: PartitionConfig): boolean {
   return a.term === b.term && a.primary === b.primary && sameIds(a.inSync, b.inSync) &&
-    sameIds(a.learners, b.learners);
+    sameIds(a.learners, b.learners) && a.forcedTerm === b.forcedTerm;
 }
 
 function sameIds(a: readonly NodeId[], b: readonly NodeId[]): boolean {

@@ -38,9 +38,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** Form of a `PartitionConfig`. */
 export function isPartitionConfig(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { term, primary, inSync, learners } = value;
+  const { term, primary, inSync, learners, forcedTerm } = value;
   return isTerm(term) && isTextList(inSync) && isTextList(learners) &&
-    (primary === undefined || typeof primary === "string");
+    (primary === undefined || typeof primary === "string") &&
+    (forcedTerm === undefined || isTerm(forcedTerm));
 }
 
 /** Form of a `ClusterMap`. */

@@ -992,6 +992,17 @@ Deno.test("Membership.force: serves from the best copy that is left", () => {
   );
   assertEquals(world.membership.stats().unavailable_partitions, 0);
   assertEquals(world.config(0).inSync, [b.node]);
+
+  // Whoever comes back learns that it has another past, also from later configurations.
+  const forcedTerm = world.config(0).forcedTerm ?? 0;
+  assertEquals(forcedTerm, world.config(0).term);
+  world.obedient = true;
+  world.start("a", { held: world.heldOf(a) });
+  world.advance(10_000);
+  world.restartCoordinator();
+  assertEquals(world.config(0).inSync.includes(a.node), true);
+  assertEquals(world.config(0).forcedTerm, forcedTerm);
+  assertGreater(world.config(0).term, forcedTerm);
 });
 
 Deno.test("Membership.force: refuses what is served, unknown or down", () => {
