@@ -29,6 +29,9 @@ export interface FaultRates {
   bitFlip: number;
   rot: number;
   oldFolder: number;
+  /** Only in storms of their own: what else happens there must let everybody know what is to be noticed. */
+  oldDocument: number;
+  folderPutBack: number;
 }
 
 /** The name of such a fault. */
@@ -73,6 +76,8 @@ const RATES_MAX: FaultRates = {
   bitFlip: 4,
   rot: 1.5,
   oldFolder: 6,
+  oldDocument: 0,
+  folderPutBack: 0,
 };
 
 /** Nothing goes wrong. */
@@ -110,6 +115,7 @@ export function chooseFaults(random: Random): Faults {
   const on = quiet ? 0 : 0.15 + 0.7 * randomFraction(random);
   const rates = { ...RATES_MAX };
   for (const name of Object.keys(rates) as FaultName[]) {
+    if (RATES_MAX[name] === 0) continue;
     const rate = spread(random, RATES_MAX[name] / 20, RATES_MAX[name]);
     rates[name] = share(on) ? rate : 0;
   }

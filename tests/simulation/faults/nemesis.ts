@@ -33,6 +33,12 @@ export class Nemesis {
     | { readonly host: NodeHost; readonly disk: SimDisk; readonly incarnation: number }
     | undefined;
   #copies = 0;
+  /** A copy that somebody has made of the coordinator's document, and its epoch. */
+  #document: { readonly disk: SimDisk; readonly epoch: number } | undefined;
+  /** A coordinator runs on such a copy. */
+  #onOldDocument = false;
+  /** A copy of a folder, made while its process ran, and how far its database had come. */
+  #putBackCopy: { readonly process: SimProcess; readonly disk: SimDisk; batch: number } | undefined;
   /** A process on such a copy. */
   #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
 
@@ -63,6 +69,8 @@ export class Nemesis {
       bitFlip: () => this.#bitFlip(),
       rot: () => this.#rot(),
       oldFolder: () => this.#oldFolder(),
+      oldDocument: () => this.#oldDocument(),
+      folderPutBack: () => this.#folderPutBack(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
       const rate = this.#world.faults.rates[name];
@@ -90,6 +98,7 @@ export class Nemesis {
       disk.faults.readErrors = 0;
     }
     world.coordinatorProcess?.resume("as it came");
+    if (this.#onOldDocument) world.killCoordinator(true);
     world.startCoordinator();
     for (const host of world.members) {
       host.process?.resume("as it came");
@@ -283,7 +292,7 @@ export class Nemesis {
 
   #killCoordinator(): void {
     const world = this.#world;
-    if (world.coordinatorProcess === undefined) return;
+    if (world.coordinatorProcess === undefined || this.#onOldDocument) return;
     world.coverage.hit("fault: coordinator killed");
     world.killCoordinator(!this.#chance(world.faults.powerLoss));
     this.#later(world.outageMs(), () => world.startCoordinator());
@@ -369,6 +378,76 @@ export class Nemesis {
     this.#world.coverage.hit("fault: old copy of a folder started");
     this.#twin?.end();
     this.#twin = { host, end: this.#world.startOnOldFolder(disk) };
+  }
+
+  /** Copies the coordinator's document, or starts the coordinator a few times on a copy that is older than what all have seen. */
+  #oldDocument(): void {
+    const world = this.#world;
+    const copy = this.#document;
+    if (this.#onOldDocument || world.map === undefined) return;
+    if (copy === undefined) {
+      const disk = world.coordinatorDisk.copy(`${COORDINATOR_HOST}-copy${++this.#copies}`);
+      this.#document = { disk, epoch: world.map.epoch };
+      return;
+    }
+    const hasSeenLater = ({ runtime }: NodeHost) =>
+      runtime?.up === true && (runtime.node.map()?.epoch ?? 0) > copy.epoch;
+    if (world.coordinatorProcess?.running !== true || !world.members.every(hasSeenLater)) return;
+    this.#document = undefined;
+    this.#onOldDocument = true;
+    world.coverage.hit("fault: old document put back");
+    this.#say(`puts an old document back, of epoch ${copy.epoch}`);
+    world.killCoordinator(true);
+    this.#runOnOldDocument(copy.disk, 1 + randomBelow(this.#random, 5));
+  }
+
+  #runOnOldDocument(disk: SimDisk, times: number): void {
+    const world = this.#world;
+    if (times === 0) {
+      this.#onOldDocument = false;
+      this.#say("puts the newest document back");
+      world.startCoordinator();
+      return;
+    }
+    world.startCoordinator(disk);
+    this.#later(spread(this.#random, 1_000, 6_000), () => {
+      world.killCoordinator(true);
+      this.#runOnOldDocument(disk, times - 1);
+    });
+  }
+
+  /** Copies a node's folder while it runs; later all nodes die, and it starts on the copy before the others do. */
+  #folderPutBack(): void {
+    const world = this.#world;
+    const copy = this.#putBackCopy;
+    const host = copy === undefined
+      ? this.#runningNode()
+      : world.members.find(({ process }) => process === copy.process);
+    const { process, runtime } = host ?? {};
+    if (host === undefined || process === undefined || runtime?.up !== true) {
+      this.#putBackCopy = undefined;
+      return;
+    }
+    if (copy === undefined) {
+      const disk = host.disk.copy(`${host.name}-copy${++this.#copies}`);
+      this.#putBackCopy = { process, disk, batch: runtime.node.syncedBatch };
+      return;
+    }
+    if (runtime.node.syncedBatch === copy.batch) return;
+    this.#putBackCopy = undefined;
+    // By then the coordinator has been told of it, if the node has a lease.
+    this.#later(LEASE_MS * 1.5, () => {
+      if (host.process !== process || !runtime.node.hasLease || !this.#othersHoldAll(host)) return;
+      world.coverage.hit("fault: old copy of a folder put back");
+      this.#say(`ends all nodes, and puts an old copy of the folder of ${host.name} back`);
+      for (const other of world.members) world.killNode(other, true);
+      host.disk.putBack(copy.disk);
+      world.startNode(host);
+      for (const other of world.members) {
+        if (other === host) continue;
+        this.#later(spread(this.#random, 5_000, 15_000), () => world.startNode(other));
+      }
+    });
   }
 
   /** One bit of what a node's disk holds, where others hold the same. */

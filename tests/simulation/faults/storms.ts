@@ -389,6 +389,24 @@ export const STORMS = {
     workload: { pauseMsMax: 50, coldKeys: 24 },
     atomic: { pauseMsMax: 200 },
   },
+  /** The coordinator starts again and again, sometimes on an old copy of its document. */
+  documents: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, coordinatorKill: 6, oldDocument: 12 },
+      outageMsMax: 1_000,
+    },
+    stormMs: 90_000,
+    shape: { replicationFactor: 3, memory: false, leases: LEASES },
+    workload: { ...BUSY, hotKeys: 8 },
+  },
+  /** All nodes die at once, and one comes back first, on a copy of its folder that was made while it ran. */
+  put_back: {
+    faults: { ...NONE, rates: { ...NONE.rates, folderPutBack: 12 }, outageMsMax: 1_000 },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, fsync: "always", expectNodes: 3 },
+    workload: { ...BUSY, hotKeys: 12, pauseMsMax: 40 },
+  },
   /** Nodes die and come back, and somebody starts old copies of their folders. */
   copies: {
     faults: {

@@ -380,6 +380,33 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "groups",
   },
   {
+    name: "an old copy of the coordinator's document is believed",
+    file: "coordinator/membership/membership.ts",
+    edits: [[
+      "if (follows(this.#lineage, epoch, seen) && later === undefined) return undefined;",
+      "return undefined;",
+    ]],
+    seedsMax: 5,
+    storm: "documents",
+  },
+  {
+    name: "an old document is told by its epoch alone",
+    file: "coordinator/state/lineage.ts",
+    edits: [["return next === undefined || seen.epoch < next.from;", "return true || next;"], [
+      "if (at < 0) return seen.generation === undefined || seen.epoch < (lineage[0]?.from ?? 0);",
+      "if (at < 0) return true;",
+    ]],
+    seedsMax: 10,
+    storm: "documents",
+  },
+  {
+    name: "an old copy of a node's folder counts as the folder",
+    file: "coordinator/membership/membership.ts",
+    edits: [["if (restarted) this.#checkFolder(member, message);", ""]],
+    seedsMax: 10,
+    storm: "put_back",
+  },
+  {
     name: "a process with an old copy of a folder is let in",
     file: "coordinator/membership/registration.ts",
     edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],

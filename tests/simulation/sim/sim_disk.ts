@@ -171,6 +171,20 @@ export class SimDisk {
     return copy;
   }
 
+  /** An older copy of it is put in its place, while no process uses it. */
+  putBack(copy: SimDisk): void {
+    const newer = [...this.rows.entries()];
+    this.wipe();
+    for (const [document, text] of copy.documents) this.documents.set(document, text);
+    for (const [key, value] of copy.rows.entries()) this.rows.set(key, value);
+    for (const [key, was] of newer) {
+      const value = this.rows.get(key);
+      if (value !== was) this.damage.push({ key, value, what: "vanished" });
+    }
+    this.everVanished = true;
+    this.mayBeDamaged = true;
+  }
+
   /** Nothing is left: it was memory. */
   wipe(): void {
     this.rows.clear();

@@ -105,6 +105,8 @@ export class World {
   readonly coordinatorDisk: SimDisk;
   coordinatorProcess: SimProcess | undefined;
   coordinator: Coordinator | undefined;
+  /** What the coordinator's process runs on: its disk, or an old copy. */
+  #coordinatorOn: SimDisk;
   readonly clientProcesses: SimProcess[] = [];
   /** Something that must never happen has happened. */
   defect: Error | undefined;
@@ -129,6 +131,7 @@ export class World {
     this.shape = shape;
     this.#sabotage = options.sabotage ?? {};
     this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
+    this.#coordinatorOn = this.coordinatorDisk;
     this.trace.onSuspicious = (process, event, fields) => {
       const { partition, error } = fields;
       if (typeof partition !== "number" || this.#isExplained(partition, String(error))) return;
@@ -198,8 +201,10 @@ export class World {
 
   // The coordinator.
 
-  startCoordinator(): void {
+  /** @param disk an old copy, if somebody has put one in the place of its own */
+  startCoordinator(disk = this.coordinatorDisk): void {
     if (this.coordinatorProcess !== undefined) return;
+    this.#coordinatorOn = disk;
     this.network.powerOn(COORDINATOR_HOST);
     const { leases } = this.shape;
     const times = leases[this.#coordinatorRuns % leases.length];
@@ -208,8 +213,8 @@ export class World {
     }
     const process = this.spawn(`coord#${++this.#coordinatorRuns}`, COORDINATOR_HOST);
     this.coordinatorProcess = process;
-    this.trace.add(process.name, "the process starts");
-    const disk = this.coordinatorDisk;
+    const isOld = disk !== this.coordinatorDisk;
+    this.trace.add(process.name, `the process starts${isOld ? " on an old document" : ""}`);
     Coordinator.start({
       clock: process.clock,
       random: process.random,
@@ -232,6 +237,7 @@ export class World {
       if (!process.alive) return;
       this.coordinator = coordinator;
       this.#sabotage.coordinator?.(coordinator, this);
+      if (isOld) this.#watchOldDocument(process, coordinator);
     }, (error) => this.#fail(`the coordinator does not start: ${toKvError(error).message}`, error));
   }
 
@@ -241,9 +247,21 @@ export class World {
     this.trace.add(process.name, power ? "killed" : "loses its power");
     process.kill();
     this.network.processDied(process, power);
-    this.coordinatorDisk.crash(power);
+    this.#coordinatorOn.crash(power);
     this.coordinatorProcess = undefined;
     this.coordinator = undefined;
+  }
+
+  /** All nodes that run have seen later maps than the coordinator's document has. */
+  #watchOldDocument(process: SimProcess, coordinator: Coordinator): void {
+    if (!process.alive) return;
+    const { nodes, stale_document: stale } = coordinator.stats() as {
+      nodes: { up: number };
+      stale_document: string | null;
+    };
+    if (nodes.up > 0) this.#fail("a coordinator with an old document has let a node in", undefined);
+    if (stale !== null) this.coverage.hit("coordinator: old document refused");
+    this.scheduler.after(50, undefined, () => this.#watchOldDocument(process, coordinator));
   }
 
   // Nodes.
