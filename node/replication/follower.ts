@@ -68,6 +68,28 @@ interface SuspectSearch {
   keys: readonly string[] | undefined;
 }
 
+/**
+ * What the copy knows of its own data, and so what it says when its primary asks where it stands:
+ *
+ *     unlisted ── all is known to be committed ──> listed
+ *     listed ── an alignment begins; it was primary ──> unlisted
+ *     listed, unlisted ── in sync, and would be sent everything ──> lacks_all
+ *     any ── its data is found damaged ──> damaged ── deleted ──> listed
+ *     any ── an alignment ends ──> unlisted, or listed at once
+ */
+type Knowledge =
+  /** The writes that were taken and are not known to be committed, oldest first. */
+  | {
+    readonly kind: "listed";
+    readonly uncommitted: { readonly seq: number; readonly key: string }[];
+  }
+  /** Only the disk knows: what is found there, which stays true until something changes. */
+  | { readonly kind: "unlisted"; search: SuspectSearch | undefined }
+  /** Its primary is to send everything once this copy is not in sync any more. */
+  | { readonly kind: "lacks_all" }
+  /** Nothing of it counts: it is deleted before it is filled. */
+  | { readonly kind: "damaged" };
+
 /** What a copy does with what its primary sends. */
 export class Follower {
   readonly partition: number;
@@ -75,20 +97,10 @@ export class Follower {
   readonly #store: PartitionStore;
   readonly #recent: RecentWrites;
   #stream: Stream | undefined;
-  /**
-   * Writes that were taken and are not known to be committed, oldest first; undefined where only
-   * the disk knows (after a start, or an alignment that was not finished).
-   */
-  #uncommitted: { seq: number; key: string }[] | undefined;
-  /** Where only the disk knows: what is found there, which stays true until something changes. */
-  #search: SuspectSearch | undefined;
+  #knowledge: Knowledge;
   /** The last seq in the newest batch that is on disk. */
   #syncedSeq = 0;
-  /** The data is damaged: everything must be sent. */
-  damaged = false;
   #clearing = false;
-  /** Its primary would have sent everything, and is to do so once this copy is not in sync any more. */
-  #lacksAll = false;
   /** No alignment was begun and not ended: the recent writes are those of the data. */
   #whole = true;
   /** Told when a read of the copy's own data fails. */
@@ -109,7 +121,19 @@ export class Follower {
     this.#ports = ports;
     this.#store = store;
     this.#recent = recent;
-    this.#uncommitted = clean ? [] : undefined;
+    this.#knowledge = clean
+      ? { kind: "listed", uncommitted: [] }
+      : { kind: "unlisted", search: undefined };
+  }
+
+  /** Whether the data is damaged, until it is filled anew. */
+  get damaged(): boolean {
+    return this.#knowledge.kind === "damaged";
+  }
+
+  /** The data was found damaged: everything must be sent. */
+  markDamaged(): void {
+    this.#knowledge = { kind: "damaged" };
   }
 
   /** Whether it holds all that its primary has sent. */
@@ -129,7 +153,6 @@ export class Follower {
 
   /** Another stream begins, or nobody is there to be told: the connection is gone, or this was refused. */
   #breakStream(): void {
-    if (this.#stream?.state === "aligning") this.#uncommitted = undefined;
     this.#stream = undefined;
   }
 
@@ -144,9 +167,16 @@ export class Follower {
 
   /** This node was the primary until now: what it had not committed is suspect. */
   afterPrimary(): void {
-    this.#uncommitted = undefined;
-    this.#search = undefined;
+    this.#unlist();
     this.#forgetCommitted();
+  }
+
+  /** From here on only the disk knows what is not committed. What is worse than that stays. */
+  #unlist(): void {
+    const { kind } = this.#knowledge;
+    if (kind === "listed" || kind === "unlisted") {
+      this.#knowledge = { kind: "unlisted", search: undefined };
+    }
   }
 
   onUpstreamClosed(upstream: Upstream): void {
@@ -185,41 +215,47 @@ export class Follower {
       heldBytes: 0,
     };
     this.#stream = stream;
-    if (this.damaged) {
-      // A member of the set keeps what it has until it is out of it; then it begins with nothing.
-      if (inSync) return;
-      this.beginWithNothing();
-    } else if (this.#lacksAll) this.#sayInfo(stream, undefined);
-    else if (this.#uncommitted !== undefined) {
-      const keys = new Set(this.#uncommitted.map(({ key }) => key));
-      this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
-    } else this.#searchSuspects(stream);
+    switch (this.#knowledge.kind) {
+      case "damaged":
+        // A member of the set keeps what it has until it is out of it; then it begins with nothing.
+        if (!inSync) this.beginWithNothing();
+        return;
+      case "lacks_all":
+        this.#sayInfo(stream, undefined);
+        return;
+      case "listed": {
+        const keys = new Set(this.#knowledge.uncommitted.map(({ key }) => key));
+        this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
+        return;
+      }
+      case "unlisted":
+        this.#searchSuspects(stream, this.#knowledge);
+    }
   }
 
   /**
    * Goes through the data for what was written beyond the commit seq. That may take longer than a primary
    * waits for its answer: it is done once, for all that ask before anything changes here.
    */
-  #searchSuspects(stream: Stream): void {
-    const known = this.#search;
+  #searchSuspects(stream: Stream, unlisted: Knowledge & { kind: "unlisted" }): void {
+    const known = unlisted.search;
     if (known !== undefined) {
       if (known.ended) this.#sayInfo(stream, known.keys);
       return;
     }
     const search: SuspectSearch = { ended: false, keys: undefined };
-    this.#search = search;
+    unlisted.search = search;
     this.#store.keysBeyond(this.#store.state.commitSeq, ALIGN_SUSPECTS_MAX).then(
       (keys) => {
-        if (this.#search !== search) return;
+        // Something has changed meanwhile, and what was found tells nothing of now.
+        if (this.#knowledge !== unlisted) return;
         this.#ports.retries.ended(SEARCH, this.partition);
         search.ended = true;
         search.keys = keys;
-        if (this.#stream?.state === "asked" && !this.damaged && !this.#lacksAll) {
-          this.#sayInfo(this.#stream, keys);
-        }
+        if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, keys);
       },
       (error) => {
-        if (this.#search === search) this.#search = undefined;
+        unlisted.search = undefined;
         this.#fail(SEARCH, error);
       },
     );
@@ -234,10 +270,7 @@ export class Follower {
       () => {
         this.#clearing = false;
         retries.forget(this.partition);
-        this.damaged = false;
-        this.#lacksAll = false;
-        this.#uncommitted = [];
-        this.#search = undefined;
+        this.#knowledge = { kind: "listed", uncommitted: [] };
         this.#recent.reset(0);
         if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
         this.onCleared();
@@ -274,7 +307,7 @@ export class Follower {
     if (stream === undefined || stream.state !== "asked") return;
     if (stream.inSync && message.full) {
       // It cannot be taken in one turn, and this copy may be made primary in between.
-      this.#lacksAll = true;
+      if (!this.damaged) this.#knowledge = { kind: "lacks_all" };
       this.#refuse(stream, "an in-sync copy is not sent everything, piece by piece", true);
       return;
     }
@@ -282,8 +315,7 @@ export class Follower {
     stream.nextSeq = message.next;
     stream.full = message.full;
     if (stream.inSync) stream.held = [];
-    this.#uncommitted = undefined;
-    this.#search = undefined;
+    this.#unlist();
     this.#whole = false;
   }
 
@@ -332,7 +364,7 @@ export class Follower {
       stream.suspects.delete(key);
       if (!level) continue;
       this.#recent.push(seq, key);
-      this.#uncommitted?.push({ seq, key });
+      if (this.#knowledge.kind === "listed") this.#knowledge.uncommitted.push({ seq, key });
     }
     const last = entries.at(-1);
     if (last === undefined) return;
@@ -390,11 +422,11 @@ export class Follower {
   /** Trims the list of writes that are not known to be committed; begins one when there are none. */
   #forgetCommitted(): void {
     const { commitSeq, lastSeq } = this.#store.state;
-    const uncommitted = this.#uncommitted;
-    if (uncommitted === undefined) {
-      if (commitSeq === lastSeq) this.#uncommitted = [];
-      return;
+    if (this.#knowledge.kind === "unlisted" && commitSeq === lastSeq) {
+      this.#knowledge = { kind: "listed", uncommitted: [] };
     }
+    if (this.#knowledge.kind !== "listed") return;
+    const { uncommitted } = this.#knowledge;
     let count = 0;
     for (const { seq } of uncommitted) {
       if (seq > commitSeq) break;
@@ -500,8 +532,7 @@ export class Follower {
     const lastSeq = stream.nextSeq - 1;
     const { commitSeq, horizon } = this.#store.state;
     stream.state = "level";
-    this.damaged = false;
-    this.#lacksAll = false;
+    this.#knowledge = { kind: "unlisted", search: undefined };
     this.#store.setState({
       term: stream.term,
       lastSeq,

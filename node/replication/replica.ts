@@ -86,7 +86,7 @@ export class Replica {
     this.follower = new Follower(owner, store, this.#recent, clean);
     this.follower.onReadFailed = (what, error) => this.onReadFailed(what, error);
     this.follower.onCleared = () => this.#takeRole();
-    this.follower.damaged = damaged;
+    if (damaged) this.follower.markDamaged();
   }
 
   /** Whether this node found its data of the partition damaged, until it is filled anew. */
@@ -477,7 +477,7 @@ export class Replica {
     const others = config?.inSync.some((node) => node !== self) ?? false;
     if (this.primary !== undefined && !others) return false;
     if (!this.damaged) this.store.markDamaged();
-    this.follower.damaged = true;
+    this.follower.markDamaged();
     // Rule L2.
     // The coordinator makes another one primary as soon as it hears, and waits for no lease.
     if (this.primary !== undefined) this.primary.leaseBarred = true;
