@@ -33,10 +33,12 @@ export function checkHeld(calls: readonly Call[], held: Held): string | undefine
   if (newest === undefined) return undefined;
   const acknowledged = `${newest.value} was acknowledged with version ${newest.version}`;
   if (writer === undefined) {
-    // It has expired; or a delete, known or not, was not over before that write began.
+    // It has expired; or a delete, or a write that has expired since, known or not, was not over before
+    // that write began.
     const explained = newest.expiry !== undefined ||
       writes.some((call) =>
-        call.f === "delete" && call.outcome !== "fail" && call.endAt > (newest?.at ?? 0)
+        (call.f === "delete" || call.expiry !== undefined) && call.outcome !== "fail" &&
+        call.endAt > (newest?.at ?? 0)
       );
     return explained ? undefined : `it is gone: ${acknowledged}, and nobody deleted it since`;
   }

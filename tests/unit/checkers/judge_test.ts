@@ -135,6 +135,18 @@ const HELD: Record<string, [text: string, value: string | null, version: number,
     0,
     "it is gone",
   ],
+  "nothing after a write of unknown outcome that expires": [
+    "0-1 write a ok 1\n2-3 write for 5 b info",
+    null,
+    0,
+    "",
+  ],
+  "nothing after a refused write that would have expired": [
+    "0-1 write a ok 1\n2-3 write for 5 b timeout",
+    null,
+    0,
+    "it is gone",
+  ],
   "a lost write that one disk had": ["0-1 write primary a ok 1", null, 0, ""],
 };
 
