@@ -6,6 +6,8 @@
  */
 import {
   BALANCE_BOUND,
+  DISK_FAILED_MS,
+  DISK_HANDOVER_MS,
   DRAIN_TIMEOUT_MS,
   FAILURE_TIMEOUT_MS,
   LEASE_MS,
@@ -43,6 +45,7 @@ import {
   type ClientKind,
   type ClusterShape,
   type LeaseTimes,
+  type NodeHost,
   type Sabotage,
   World,
 } from "./sim/world.ts";
@@ -60,6 +63,13 @@ const FORCE_AFTER_MS = 20_000;
 const CALM_MS = 5_000;
 /** A node that is told to stop is gone after so long. */
 const ROLL_MS_MAX = DRAIN_TIMEOUT_MS + STOP_GRACE_MS + 2_000;
+const FULL_DISKS = 2;
+/** The node whose disk is full has written something by then, or tried to. */
+const REFUSED_MS_MAX = 20_000;
+/** From then on, and with a coordinator that it can talk to, others are primary of all that it was after so long. */
+const FULL_MS_MAX = DISK_HANDOVER_MS - DISK_FAILED_MS;
+/** How long clients are watched while a disk is full. */
+const FULL_WATCH_MS = 5_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
 const OK_PER_SECOND_MIN = 0.5;
 /** Keys of a run with large partitions: more than a piece of an alignment holds. */
@@ -114,6 +124,11 @@ export interface SimulationOptions {
    * request an error; there are no clients then that know but one node. Default false.
    */
   readonly rolling?: boolean;
+  /**
+   * In the calm the disks of two nodes are full for a while, one after the other: others must take over what it is
+   * primary of, and then writes must succeed. Other copies must be enough for a write. Default false.
+   */
+  readonly fullDisks?: boolean;
   readonly sabotage?: Sabotage;
 }
 
@@ -461,6 +476,71 @@ class Simulation {
     }
   }
 
+  /** Fills two disks, one after the other, and gives each room again when the others have been seen to do without it. */
+  async #fillDisks(): Promise<void> {
+    for (const [turn, host] of this.#world.members.slice(0, FULL_DISKS).entries()) {
+      // The second node finds nobody to tell, and tells the coordinator when that is there again.
+      if (turn === 1) this.#world.killCoordinator(true);
+      host.disk.faults.full = true;
+      this.#world.trace.add("simulation", `the disk of ${host.name} is full`);
+      const isRefused = () => host.runtime?.node.stats().disk_writable === false;
+      if (!await this.#pass(REFUSED_MS_MAX, isRefused)) {
+        throw new Violation(`${host.name} does not notice that its disk is full`);
+      }
+      this.#world.startCoordinator();
+      await this.#pass(REFUSED_MS_MAX, () => host.runtime?.up === true);
+      if (!await this.#pass(FULL_MS_MAX, () => this.#whyBound(host) === undefined)) {
+        const why = this.#whyBound(host);
+        throw new Violation(
+          `${FULL_MS_MAX} ms after ${host.name} told of its full disk ${why?.text}`,
+          why?.partition,
+        );
+      }
+      const { length } = this.#history.events;
+      await this.#pass(FULL_WATCH_MS);
+      this.#checkSucceeded(`while the disk of ${host.name} is full`, length);
+      host.disk.faults.full = false;
+      this.#world.trace.add("simulation", `the disk of ${host.name} has room`);
+      if (!await this.#pass(HEAL_MS_MAX, () => this.#whyUnhealed() === undefined)) {
+        const why = this.#whyUnhealed();
+        throw new Violation(
+          `after the disk of ${host.name} was full, ${why?.text}`,
+          why?.partition,
+        );
+      }
+    }
+    await this.#pass(SETTLE_MS);
+  }
+
+  /** Why the cluster still depends on a node that cannot write. */
+  #whyBound(full: NodeHost): { text: string; partition: number } | undefined {
+    for (const [partition, { primary }] of (this.#world.map?.partitions ?? []).entries()) {
+      if (primary === full.nodeId) return { text: `partition ${partition} is its own`, partition };
+      const node = this.#world.hostOf(primary)?.runtime?.node;
+      if (node?.partition(partition)?.primary?.phase !== "serving") {
+        return { text: `partition ${partition} is not served by another`, partition };
+      }
+    }
+    return undefined;
+  }
+
+  /** All that ended since that place in the history, and had begun since, went well. */
+  #checkSucceeded(when: string, place: number): void {
+    const begun = new Set<number>();
+    const gone = this.#world.hosts.some((host) => host.gone);
+    for (const { id, type, error, f, key } of this.#history.events.slice(place)) {
+      if (type === "invoke") begun.add(id);
+      if ((type !== "fail" && type !== "info") || !begun.has(id)) continue;
+      if (error === "given up" || error === NOT_IN_PAGE || isTelling(error)) continue;
+      // A simple client of a node that has left has nobody to ask.
+      if (gone && error === "unavailable") continue;
+      throw new Violation(
+        `${when}, ${f} of ${key} ended as ${type} (${error})`,
+        partitionOfKey(key, this.#world),
+      );
+    }
+  }
+
   /** Everything is well: now every request must succeed, in time. */
   async #calm(workload: Workload): Promise<void> {
     // Requests that began before are given the time to end, and dead connections to be found out,
@@ -470,26 +550,14 @@ class Simulation {
     // out, but not within the time of a run.
     this.#world.network.probeStreams();
     await this.#pass(PROBED_MS);
+    if (this.#options.fullDisks === true) await this.#fillDisks();
     const { length } = this.#history.events;
     const atomicPlace = this.#atomic?.place ?? 0;
     const calmMs = this.#scheduler.nowMs;
     if (this.#options.rolling === true) await this.#roll();
     await this.#pass(CALM_MS);
-    const { events } = this.#history;
-    const begun = new Map<number, number>();
-    for (const { id, type, time } of events) if (type === "invoke") begun.set(id, time);
+    this.#checkSucceeded("in the calm", length);
     const gone = this.#world.hosts.some((host) => host.gone);
-    for (const event of events.slice(length)) {
-      const { type, error, f, key } = event;
-      if (type !== "fail" && type !== "info") continue;
-      if (error === "given up" || error === NOT_IN_PAGE || isTelling(error)) continue;
-      // A simple client of a node that has left has nobody to ask.
-      if (gone && error === "unavailable") continue;
-      throw new Violation(
-        `in the calm, ${f} of ${key} ended as ${type} (${error})`,
-        partitionOfKey(key, this.#world),
-      );
-    }
     const failed = this.#atomic?.failedSince(atomicPlace)
       .find(({ code }) => !(gone && code === "unavailable"));
     if (failed !== undefined) {

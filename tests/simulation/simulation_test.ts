@@ -60,6 +60,12 @@ for (const seed of [1, 2, 3, 4]) {
   });
 }
 
+Deno.test("simulate: while a node's disk is full, others take its writes within the time that is promised", async () => {
+  const { failure, coverage } = await simulate({ ...STORMS.full, seed: 1 });
+  assertEquals(failure?.what, undefined);
+  assert(coverage.count("disk: write refused") > 0);
+});
+
 Deno.test("simulate: a run with hardly any traffic fails", async () => {
   const { failure } = await simulate({
     seed: 1,

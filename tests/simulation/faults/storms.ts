@@ -407,6 +407,16 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false, fsync: "always", expectNodes: 3 },
     workload: { ...BUSY, hotKeys: 12, pauseMsMax: 40 },
   },
+  /** No fault, and then disks that are full one after the other, for whose nodes others write. */
+  full: {
+    faults: NONE,
+    stormMs: 5_000,
+    fullDisks: true,
+    shape: { replicationFactor: 3, minInSync: 2, memory: false },
+    // What one disk alone has acknowledged may be lost with it, and with that a version that a client knows.
+    workload: { pauseMsMax: 300, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
+    atomic: { pauseMsMax: 2_000 },
+  },
   /** Nodes die and come back, and somebody starts old copies of their folders. */
   copies: {
     faults: {

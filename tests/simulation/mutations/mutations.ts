@@ -567,6 +567,33 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
     storm: "reads",
   },
+  {
+    name: "a primary that cannot write stays primary",
+    file: "coordinator/partitions/mover.ts",
+    edits: [[
+      "(node?.writable === false && this.#canWriteWithout(id));",
+      "(node?.writable === false && this.#canWriteWithout(id) && false);",
+    ]],
+    seedsMax: 3,
+    storm: "full",
+  },
+  {
+    name: "a primary waits for its full disk before it hands over",
+    file: "node/replication/primary.ts",
+    edits: [[
+      "return this.#writes.size === 0 || this.ports.diskFailingMs() > 0;",
+      "return this.#writes.size === 0;",
+    ]],
+    seedsMax: 3,
+    storm: "full",
+  },
+  {
+    name: "a node does not tell a new coordinator that its disk is full",
+    file: "node/node.ts",
+    edits: [["if (!this.#disk.writable) this.#reportDisk();", ""]],
+    seedsMax: 3,
+    storm: "full",
+  },
 ];
 
 /**
