@@ -449,7 +449,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what is closed leaves its connections open",
     file: "shared/routing/node_pool.ts",
-    edits: [["for (const client of this.#clients.values()) client.close();", ""]],
+    edits: [["for (const client of clients.values()) client.close();", ""]],
     seedsMax: 5,
   },
   {
