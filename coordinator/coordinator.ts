@@ -461,8 +461,7 @@ export class Coordinator {
       );
     }
     // So that no number of clients keeps a node from its session.
-    const full = hello.role === "node" ? seat.becomePeer(`node ${hello.node}`) : undefined;
-    if (full !== undefined) throw full;
+    if (hello.role === "node") seat.becomePeer(`node ${hello.node}`);
     connection.peer = new Peer(hello);
     reply({ req_type: "ack", message: "hello" });
   }

@@ -314,7 +314,7 @@ export class NodeServer {
   ): void {
     this.#counts.requests++;
     const refusal = connection.peer === undefined
-      ? this.#whyRefused(hello) ?? this.#seatPeer(hello, seat)
+      ? this.#whyRefused(hello)
       : new KvError("bad_request", "hello: said already on this connection");
     if (refusal !== undefined) {
       reply(toErrorReply(refusal));
@@ -322,16 +322,18 @@ export class NodeServer {
       connection.close(true);
       return;
     }
+    this.#seatPeer(hello, seat);
     connection.peer = new Peer(hello);
     reply({ req_type: "ack", message: "hello" });
   }
 
   /** A node that the map names, and the coordinator's gateway, have places of their own. */
-  #seatPeer({ role, node }: Message<"hello">, seat: Seat): KvError | undefined {
-    if (role === "gateway") return seat.becomePeer("the coordinator");
+  #seatPeer({ role, node }: Message<"hello">, seat: Seat): void {
     const map = this.#node.map();
-    if (role !== "node" || map === undefined || findNode(map, node) === undefined) return undefined;
-    return seat.becomePeer(`node ${node}`);
+    if (role === "gateway") seat.becomePeer("the coordinator");
+    else if (role === "node" && map !== undefined && findNode(map, node) !== undefined) {
+      seat.becomePeer(`node ${node}`);
+    }
   }
 
   #whyRefused(hello: Message<"hello">): KvError | undefined {

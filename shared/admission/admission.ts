@@ -78,7 +78,7 @@ export class Admission {
   readonly #seats = new Set<Seat>();
   /** Those that were ended and have not left. */
   #leaving = 0;
-  readonly #peers = new Map<string, number>();
+  readonly #peers = new Map<string, Set<Seat>>();
   readonly #keeper: SeatKeeper = {
     onSpeak: (seat) => this.#onSpeak(seat),
     onPeer: (seat, name) => this.#onPeer(seat, name),
@@ -90,6 +90,7 @@ export class Admission {
       if (idle && seat.standing === "client") this.#idle.add(seat);
     },
     onHeld: (seat, what, change) => this.#onHeld(seat, what, change),
+    nowMs: () => this.#clock.monotonicMs(),
     onLeave: (seat) => {
       if (seat.ended) this.#leaving--;
       else this.#remove(seat);
@@ -183,18 +184,23 @@ export class Admission {
     return undefined;
   }
 
-  #onPeer(seat: Seat, name: string): KvError | undefined {
-    const count = this.#peers.get(name) ?? 0;
-    if (count >= CONNECTIONS_PER_PEER_MAX) {
-      return new KvError(
-        "overloaded",
-        `${name} has ${count} connections to this process, and may have no more`,
-      );
+  /**
+   * A peer that opens one connection more than it may has lost some: those that it uses send pings. The one over
+   * which nothing has come for longest makes room, as this side may not hear of its end for a long time.
+   */
+  #onPeer(seat: Seat, name: string): void {
+    const others = this.#peers.get(name) ?? new Set<Seat>();
+    if (others.size >= CONNECTIONS_PER_PEER_MAX) {
+      let quietest: Seat | undefined;
+      for (const other of others) {
+        if (quietest === undefined || other.heardMs < quietest.heardMs) quietest = other;
+      }
+      const text = `${name} has ${others.size} newer connections, and nothing came over this one`;
+      if (quietest !== undefined) this.#end(quietest, "overloaded", text, true);
     }
-    this.#peers.set(name, count + 1);
+    this.#peers.set(name, others.add(seat));
     seat.peerName = name;
     this.#become(seat, "peer");
-    return undefined;
   }
 
   #become(seat: Seat, standing: Standing): void {
@@ -304,9 +310,9 @@ export class Admission {
     this.#seats.delete(seat);
     const { peerName } = seat;
     if (peerName !== undefined) {
-      const left = (this.#peers.get(peerName) ?? 0) - 1;
-      if (left > 0) this.#peers.set(peerName, left);
-      else this.#peers.delete(peerName);
+      const others = this.#peers.get(peerName);
+      others?.delete(seat);
+      if (others?.size === 0) this.#peers.delete(peerName);
     }
     this.#sweepLater();
   }

@@ -30,11 +30,12 @@ export interface Guest {
 /** What a seat calls. */
 export interface SeatKeeper {
   onSpeak(seat: Seat): KvError | undefined;
-  onPeer(seat: Seat, name: string): KvError | undefined;
+  onPeer(seat: Seat, name: string): void;
   onFirstByte(seat: Seat): void;
   onIdle(seat: Seat, idle: boolean): void;
   onHeld(seat: Seat, what: Held, change: number): void;
   onLeave(seat: Seat): void;
+  nowMs(): number;
 }
 
 /** A connection's place. */
@@ -51,17 +52,20 @@ export class Seat {
   /** Of replies that are made and have not been written. */
   #owedBytes = 0;
   #queuedBytes = 0;
+  /** When something came last; at first, when it was opened. */
+  heardMs: number;
   #heard = false;
   #left = false;
 
   constructor(keeper: SeatKeeper, guest: Guest, sinceMs: number) {
     this.#keeper = keeper;
     this.guest = guest;
-    this.sinceMs = sinceMs;
+    this.sinceMs = this.heardMs = sinceMs;
   }
 
-  /** A first byte came. */
+  /** Bytes came. */
   hear(): void {
+    this.heardMs = this.#keeper.nowMs();
     if (this.#heard || this.ended) return;
     this.#heard = true;
     this.#keeper.onFirstByte(this);
@@ -72,9 +76,9 @@ export class Seat {
     return this.standing === "newcomer" && !this.ended ? this.#keeper.onSpeak(this) : undefined;
   }
 
-  /** It is a node or a coordinator. @returns why it is not served */
-  becomePeer(name: string): KvError | undefined {
-    return this.standing === "peer" || this.ended ? undefined : this.#keeper.onPeer(this, name);
+  /** It is a node or a coordinator. */
+  becomePeer(name: string): void {
+    if (this.standing !== "peer" && !this.ended) this.#keeper.onPeer(this, name);
   }
 
   /** Nothing is under way: it may be ended without harm if its place is needed. */

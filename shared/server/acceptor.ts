@@ -159,8 +159,8 @@ class SniffedStream implements Stream {
   #onData(bytes: Uint8Array): void {
     const seat = this.#seat;
     if (seat === undefined) return;
+    seat.hear();
     if (this.#chosen === undefined) {
-      seat.hear();
       const { json, other } = this.#protocols;
       this.#chosen = bytes[0] === OPENING_BRACE ? "json" : "other";
       if (this.#chosen === "json") json(this, seat);

@@ -74,7 +74,7 @@ Deno.test("Admission: clients do not take the places of peers, idle ones give up
   assertEquals(third.taken.speak()?.code, "overloaded");
   third.taken.leave();
   const peer = new Visitor(admission);
-  assertEquals(peer.taken.becomePeer("node a"), undefined);
+  peer.taken.becomePeer("node a");
   const late = new Visitor(admission);
   assert(!(late.seat instanceof Seat), "every place is taken by somebody who has spoken");
   second.taken.idle(true);
@@ -83,12 +83,23 @@ Deno.test("Admission: clients do not take the places of peers, idle ones give up
   assertEquals([first.ended, next.ended, peer.ended], [undefined, undefined, undefined]);
 });
 
-Deno.test("Admission: one peer has so many connections and no more", () => {
-  const admission = testAdmission();
-  const join = () => new Visitor(admission).taken.becomePeer("node a")?.code;
-  const codes = Array.from({ length: CONNECTIONS_PER_PEER_MAX + 1 }, join);
-  assertEquals(codes.slice(-2), [undefined, "overloaded"]);
-  assertEquals(new Visitor(admission).taken.becomePeer("node b"), undefined);
+Deno.test("Admission: one peer has so many connections; one more ends the one that was silent for longest", () => {
+  const clock = new ManualClock();
+  const admission = testAdmission({}, clock);
+  const join = (name: string) => {
+    const visitor = new Visitor(admission);
+    visitor.taken.becomePeer(name);
+    clock.advance(10);
+    return visitor;
+  };
+  const all = Array.from({ length: CONNECTIONS_PER_PEER_MAX }, () => join("node a"));
+  // The oldest is in use; of the second nobody has told that it broke.
+  all[0]?.taken.hear();
+  const other = join("node b");
+  assertEquals(all.filter(({ ended }) => ended !== undefined), []);
+  const next = join("node a");
+  assertEquals(all.map(({ ended }) => ended?.code), [undefined, "overloaded", ...Array(6)]);
+  assertEquals([other.ended, next.ended], [undefined, undefined]);
 });
 
 Deno.test("Admission: who holds most of what is not complete is ended, of each standing apart", () => {
