@@ -10,6 +10,8 @@ import {
   DISK_HANDOVER_MS,
   DRAIN_TIMEOUT_MS,
   FAILURE_TIMEOUT_MS,
+  HEARD_INTERVALS_MAX,
+  HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
   REQUEST_TIMEOUT_MS,
   STOP_GRACE_MS,
@@ -33,6 +35,8 @@ import { History, isTelling } from "./checkers/history.ts";
 import { Invariants, Violation } from "./checkers/invariants.ts";
 import { judgeHistory } from "./checkers/judge.ts";
 import { Nemesis } from "./faults/nemesis.ts";
+import { type Outage, OUTAGES } from "./faults/outages.ts";
+import { ServiceWatch } from "./checkers/service.ts";
 import { between, Scheduler } from "./sim/scheduler.ts";
 import { NOT_IN_PAGE, type Scanner } from "./workload/scanner.ts";
 import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./checkers/leaks.ts";
@@ -44,6 +48,7 @@ import { staleness } from "./checkers/weak_reads.ts";
 import {
   type ClientKind,
   type ClusterShape,
+  COORDINATOR_HOST,
   type LeaseTimes,
   type NodeHost,
   type Sabotage,
@@ -90,6 +95,18 @@ const ATOMIC_PAUSES_MS = [800, 2_000, 4_000, 4_000] as const;
 const SCANNER_EVERY = 4;
 const SCANNER_BUSY_EVERY = 8;
 const SCANNER_LEISURE = 8;
+/** How long one outage lasts, ... */
+const OUTAGE_MS = 20_000;
+/** ... how often every partition is asked meanwhile, ... */
+const PROBE_MS = 500;
+/**
+ * ... and how long one may go without an answer: until its primary is known to be deaf, until its lease has run out,
+ * and until another one has all copies level.
+ */
+const UNSERVED_MS_MAX = (HEARD_INTERVALS_MAX + 1) * HEARTBEAT_INTERVAL_MS + FAILURE_TIMEOUT_MS +
+  4_000;
+/** Until a node knows that it cannot reach another. */
+const CLIENTS_LEARN_MS = 8_000;
 /** Simulated time between looks at the rest of the world. */
 const SLICE_MS = 1_000;
 /** The real event loop gets a turn each time that so many of them have passed. */
@@ -129,6 +146,11 @@ export interface SimulationOptions {
    * primary of, and then writes must succeed. Other copies must be enough for a write. Default false.
    */
   readonly fullDisks?: boolean;
+  /**
+   * Before the calm, each of `faults/outages.ts` strikes alone, and every partition must be served again soon.
+   * Default false.
+   */
+  readonly outages?: boolean;
   readonly sabotage?: Sabotage;
 }
 
@@ -282,6 +304,7 @@ class Simulation {
       this.#judgeAtomic();
       return;
     }
+    if (this.#options.outages === true) await this.#sufferOutages();
     await this.#calm(workload);
     await this.#finish(workload);
   }
@@ -537,6 +560,67 @@ class Simulation {
       throw new Violation(
         `${when}, ${f} of ${key} ended as ${type} (${error})`,
         partitionOfKey(key, this.#world),
+      );
+    }
+  }
+
+  /** One fault at a time, and what it may cost: a while without service for some partitions. */
+  async #sufferOutages(): Promise<void> {
+    const world = this.#world;
+    const { network } = world;
+    const random = this.#random;
+    const pick = (hosts: readonly NodeHost[]) => hosts[randomBelow(random, hosts.length)];
+    for (const outage of OUTAGES) {
+      const node = pick(world.members);
+      const other = pick(world.members.filter((host) => host !== node));
+      if (node === undefined || other === undefined) return;
+      const all = [COORDINATOR_HOST, ...world.hosts, ...world.clientProcesses]
+        .map((host) => typeof host === "string" ? host : "host" in host ? host.host : host.name)
+        .filter((host) => host !== node.name);
+      world.trace.add("outage", `${outage.name}: ${node.name}, ${other.name}`);
+      outage.begin(network, node.name, other.name, all);
+      if (outage.stopsAnother) {
+        await this.#pass(between(random, 0, 2_000));
+        world.stopNode(other, () => {});
+      }
+      await this.#watchService(outage);
+      network.healAll();
+      if (outage.stopsAnother) {
+        await this.#pass(ROLL_MS_MAX, () => other.process === undefined);
+        world.startNode(other);
+      }
+      if (!await this.#pass(HEAL_MS_MAX, () => this.#whyUnhealed() === undefined)) {
+        throw new Violation(`after "${outage.name}", ${this.#whyUnhealed()?.text}`);
+      }
+    }
+  }
+
+  async #watchService(outage: Outage): Promise<void> {
+    const world = this.#world;
+    const service = new ServiceWatch(world);
+    const beganMs = this.#scheduler.nowMs;
+    while (this.#scheduler.nowMs < beganMs + OUTAGE_MS) {
+      service.ask();
+      await this.#pass(PROBE_MS);
+      const { partition, unservedMs } = service.worst;
+      if (unservedMs > UNSERVED_MS_MAX) {
+        const ms = Math.round(unservedMs);
+        throw new Violation(`"${outage.name}": not served for ${ms} ms`, partition);
+      }
+    }
+    if (!outage.sparesClients) return;
+    // Who asks a while after it began finds the way round.
+    const { events } = this.#history;
+    const begun = new Set<number>();
+    for (const { id, type, time } of events) {
+      if (type === "invoke" && time > beganMs + CLIENTS_LEARN_MS) begun.add(id);
+    }
+    for (const { id, type, error, f, key } of events) {
+      if ((type !== "fail" && type !== "info") || !begun.has(id)) continue;
+      if (error === "given up" || error === NOT_IN_PAGE || isTelling(error)) continue;
+      throw new Violation(
+        `"${outage.name}": ${f} of ${key} ended as ${type} (${error})`,
+        partitionOfKey(key, world),
       );
     }
   }

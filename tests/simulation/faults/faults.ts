@@ -32,6 +32,11 @@ export interface FaultRates {
   /** Only in storms of their own: what else happens there must let everybody know what is to be noticed. */
   oldDocument: number;
   folderPutBack: number;
+  channelCut: number;
+  halfOpen: number;
+  pairCut: number;
+  suspend: number;
+  claim: number;
 }
 
 /** The name of such a fault. */
@@ -78,6 +83,11 @@ const RATES_MAX: FaultRates = {
   oldFolder: 6,
   oldDocument: 0,
   folderPutBack: 0,
+  channelCut: 8,
+  halfOpen: 4,
+  pairCut: 4,
+  suspend: 6,
+  claim: 4,
 };
 
 /** Nothing goes wrong. */

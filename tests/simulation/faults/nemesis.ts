@@ -11,9 +11,15 @@ import type { FaultName } from "./faults.ts";
 import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
 import type { SimDisk } from "../sim/sim_disk.ts";
 import { NODE_DOCUMENT } from "../sim/sim_folder.ts";
+import type { Channel } from "../sim/sim_network.ts";
 import { COORDINATOR_HOST, type NodeHost, type World } from "../sim/world.ts";
 
 const NODES_MAX = 6;
+/**
+ * A host's clocks are touched no sooner than so long after the last time, which is longer than any lease: no lease
+ * survives a machine that sleeps and whose date is set back by as much.
+ */
+const CLOCK_REST_MS = 20_000;
 /** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
 const RECKLESS = 0.25;
 const RESUME_ORDERS: readonly ResumeOrder[] = [
@@ -28,6 +34,8 @@ export class Nemesis {
   readonly #world: World;
   readonly #random: Random;
   #storm = false;
+  /** When a host's clocks were last touched: its monotonic clock was stopped, or its date set. */
+  readonly #clockTouched = new Map<string, number>();
   /** A copy that somebody has made of a node's folder, and the incarnation that it tells of. */
   #copy:
     | { readonly host: NodeHost; readonly disk: SimDisk; readonly incarnation: number }
@@ -71,6 +79,11 @@ export class Nemesis {
       oldFolder: () => this.#oldFolder(),
       oldDocument: () => this.#oldDocument(),
       folderPutBack: () => this.#folderPutBack(),
+      channelCut: () => this.#cutChannel(),
+      halfOpen: () => this.#halfOpen(),
+      pairCut: () => this.#cutPair(),
+      suspend: () => this.#suspend(),
+      claim: () => this.#claim(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
       const rate = this.#world.faults.rates[name];
@@ -179,6 +192,88 @@ export class Nemesis {
       this.#say(`heals ${pairs.map(([from, to]) => `${from}>${to}`).join(" ")}`);
       for (const [from, to] of pairs) network.heal(from, to);
     });
+  }
+
+  /** TCP or UDP alone, mostly between a node and the coordinator, often in one direction. */
+  #cutChannel(): void {
+    const { network, coverage, faults } = this.#world;
+    const near = this.#pick(this.#world.members)?.name ?? "";
+    const channel: Channel = this.#chance(0.7) ? "tcp" : "udp";
+    const far = channel === "udp" || this.#chance(0.7)
+      ? COORDINATOR_HOST
+      : this.#pick(this.#places()) ?? "";
+    if (near === far) return;
+    const mode = this.#chance(faults.forgetful) ? "forget" : "hold";
+    const links: [string, string][] = [[near, far], [far, near]];
+    const direction = randomBelow(this.#random, 3);
+    const pairs = direction === 2 ? links : links.slice(direction, direction + 1);
+    const text = pairs.map(([from, to]) => `${from}>${to}`).join(" ");
+    coverage.hit(channel === "tcp" ? "fault: TCP alone cut" : "fault: UDP alone cut");
+    this.#say(`cuts ${channel} ${text}${mode === "forget" ? ", streams are forgotten" : ""}`);
+    for (const [from, to] of pairs) network.cut(from, to, mode, [channel]);
+    this.#later(this.#world.outageMs(), () => {
+      this.#say(`heals ${channel} ${text}`);
+      for (const [from, to] of pairs) network.heal(from, to, [channel]);
+    });
+  }
+
+  /** A node's session is dead, and nobody has said so. */
+  #halfOpen(): void {
+    const host = this.#runningNode();
+    if (host === undefined) return;
+    if (this.#world.network.forgetStreams(host.name, COORDINATOR_HOST) === 0) return;
+    this.#world.coverage.hit("fault: session half open");
+    this.#say(`the streams between ${host.name} and the coordinator are forgotten`);
+  }
+
+  /** Two nodes do not see each other; the rest is whole. */
+  #cutPair(): void {
+    const { network, coverage, members, faults } = this.#world;
+    const a = this.#pick(members)?.name ?? "";
+    const b = this.#pick(members)?.name ?? "";
+    if (a === b) return;
+    coverage.hit("fault: pair of nodes cut");
+    const mode = this.#chance(faults.forgetful) ? "forget" : "hold";
+    this.#say(`cuts the pair ${a} ${b}${mode === "forget" ? ", streams are forgotten" : ""}`);
+    network.cut(a, b, mode);
+    network.cut(b, a, mode);
+    this.#later(this.#world.outageMs(), () => {
+      this.#say(`heals the pair ${a} ${b}`);
+      network.heal(a, b);
+      network.heal(b, a);
+    });
+  }
+
+  /** A node's machine sleeps. Its date tells it so: it must not have been set back around then. */
+  #suspend(): void {
+    const host = this.#runningNode();
+    const process = host?.process;
+    if (host === undefined || process === undefined || !this.#mayTouchClock(host.name)) return;
+    const ms = spread(this.#random, 200, 12_000);
+    this.#clockTouched.set(host.name, this.#world.nowMs + ms);
+    if (ms > LEASE_MS * 1.1) {
+      this.#world.coverage.hit("fault: machine suspended beyond the lease");
+    }
+    this.#say(`suspends the machine of ${host.name} for ${Math.round(ms)} ms`);
+    process.suspend();
+    const order = this.#pick(RESUME_ORDERS) ?? "as it came";
+    this.#later(ms, () => {
+      this.#say(`the machine of ${host.name} wakes up, ${order}`);
+      process.resume(order);
+    });
+  }
+
+  #mayTouchClock(host: string): boolean {
+    return this.#world.nowMs > (this.#clockTouched.get(host) ?? -Infinity) + CLOCK_REST_MS;
+  }
+
+  /** Somebody who is no node of the cluster says that it is the primary. */
+  #claim(): void {
+    const host = this.#runningNode();
+    if (host === undefined) return;
+    this.#world.coverage.hit("fault: a stranger claims partitions");
+    this.#say(`a stranger tells ${host.name} that it is the primary`);
+    this.#world.claimPartitions(host, this.#random);
   }
 
   #reset(): void {
@@ -308,7 +403,8 @@ export class Nemesis {
 
   #wallJump(): void {
     const host = this.#runningNode();
-    if (host?.process === undefined) return;
+    if (host?.process === undefined || !this.#mayTouchClock(host.name)) return;
+    this.#clockTouched.set(host.name, this.#world.nowMs);
     this.#world.coverage.hit("fault: wall clock jumps");
     const ms = spread(this.#random, 10, 7_200_000) * (this.#chance(0.5) ? -1 : 1);
     this.#say(`the date of ${host.name} jumps by ${Math.round(ms)} ms`);

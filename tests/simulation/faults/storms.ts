@@ -417,6 +417,42 @@ export const STORMS = {
     workload: { pauseMsMax: 300, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
     atomic: { pauseMsMax: 2_000 },
   },
+  /** No fault, and then single ones between two hosts, each for a while. */
+  outages: {
+    faults: NONE,
+    stormMs: 5_000,
+    outages: true,
+    shape: { replicationFactor: 3, memory: false },
+    // Weak reads and short deadlines end with errors while nobody serves.
+    workload: { pauseMsMax: 300, coldKeys: 24, timeoutMsMin: 8_000, timeoutMsMax: 10_000 },
+    atomic: { pauseMsMax: 4_000 },
+  },
+  /** TCP and UDP of nodes are cut one without the other, sessions are half open, and machines sleep. */
+  channels: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, channelCut: 14, halfOpen: 8, suspend: 14, pairCut: 4, kill: 2 },
+      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
+      outageMsMax: 12_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 8,
+      pauseMsMax: 40,
+      weakPercent: 0,
+      weights: { read: 60, exists: 0, write: 40, create: 0, update: 0, delete: 0 },
+    },
+  },
+  /** Somebody who is no node claims partitions. */
+  strangers: {
+    faults: { ...NONE, rates: { ...NONE.rates, claim: 20, kill: 4, cut: 4 }, outageMsMax: 4_000 },
+    stormMs: 60_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { ...BUSY, hotKeys: 12 },
+  },
   /** Nodes die and come back, and somebody starts old copies of their folders. */
   copies: {
     faults: {

@@ -49,6 +49,8 @@ export class SimProcess {
   readonly #scheduler: Scheduler;
   #alive = true;
   #paused = false;
+  /** When the machine was suspended, if it is. */
+  #suspendedMs: number | undefined;
   readonly #backlog: Event[] = [];
 
   constructor(scheduler: Scheduler, name: string, host: string, clock: ClockOptions, seed: number) {
@@ -84,11 +86,32 @@ export class SimProcess {
     this.#paused = true;
   }
 
-  /** SIGCONT: what came meanwhile runs now, late. */
+  /**
+   * The machine sleeps, or is moved to another host: its monotonic clock stands still, and with it its timers,
+   * while its date goes on.
+   */
+  suspend(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#suspendedMs = this.#scheduler.nowMs;
+    this.clock.freeze();
+  }
+
+  /** SIGCONT, or the machine wakes up: what came meanwhile runs now, late. */
   resume(order: ResumeOrder): void {
     if (!this.#paused) return;
     this.#paused = false;
-    const backlog = this.#backlog.splice(0);
+    let backlog = this.#backlog.splice(0);
+    if (this.#suspendedMs !== undefined) {
+      const lostMs = this.#scheduler.nowMs - this.#suspendedMs;
+      this.#suspendedMs = undefined;
+      this.clock.thaw();
+      this.#scheduler.delayTimers(this, lostMs);
+      for (const event of backlog) {
+        if (event.isTimer) this.#scheduler.requeue(event, event.atMs + lostMs);
+      }
+      backlog = backlog.filter(({ isTimer }) => !isTimer);
+    }
     if (order === "socket by socket") this.#bySource(backlog);
     else if (order !== "as it came") {
       const first = order === "timers first";
@@ -130,6 +153,9 @@ export class SimClock implements Clock {
   readonly #rate: number;
   readonly #bornMs: number;
   readonly #offsetMs: number;
+  /** How long it has stood still, and since when it does. */
+  #lostMs = 0;
+  #frozenMs: number | undefined;
   wallOffsetMs: number;
 
   constructor(scheduler: Scheduler, process: SimProcess, options: ClockOptions) {
@@ -142,7 +168,20 @@ export class SimClock implements Clock {
   }
 
   monotonicMs(): number {
-    return this.#offsetMs + (this.#scheduler.nowMs - this.#bornMs) * this.#rate;
+    const nowMs = this.#frozenMs ?? this.#scheduler.nowMs;
+    return this.#offsetMs + (nowMs - this.#bornMs - this.#lostMs) * this.#rate;
+  }
+
+  /** The monotonic clock stops. */
+  freeze(): void {
+    this.#frozenMs ??= this.#scheduler.nowMs;
+  }
+
+  /** It goes on from what it showed. */
+  thaw(): void {
+    if (this.#frozenMs === undefined) return;
+    this.#lostMs += this.#scheduler.nowMs - this.#frozenMs;
+    this.#frozenMs = undefined;
   }
 
   wallMs(): number {
@@ -251,10 +290,19 @@ export class Scheduler {
     return event;
   }
 
-  requeue(event: Event): void {
-    event.atMs = this.nowMs;
+  requeue(event: Event, atMs = this.nowMs): void {
+    event.atMs = atMs;
     event.order = this.#order++;
     this.#push(event);
+  }
+
+  /** The timers of a process that are not due yet become due so much later. */
+  delayTimers(process: SimProcess, ms: number): void {
+    const events = this.#heap.splice(0);
+    for (const event of events) {
+      if (event.process === process && event.isTimer) event.atMs += ms;
+      this.#push(event);
+    }
   }
 
   defer(process: SimProcess, callback: () => void): void {

@@ -52,3 +52,34 @@ Deno.test("SimClock: timers are never early, and two clocks differ by no more th
   const [slow = 0, , fast = 0] = clocks.map((clock) => clock.monotonicMs() - 7);
   assert(Math.abs(fast / slow - (1 + CLOCK_DRIFT_MAX)) < 1e-9);
 });
+
+Deno.test("SimProcess.suspend: the monotonic clock and the timers stand still, the date goes on", async () => {
+  const scheduler = new Scheduler(1);
+  const process = scheduler.spawn("p", "p", EXACT_CLOCK);
+  const ran: [string, number][] = [];
+  const { clock } = process;
+  const wallMs = clock.wallMs();
+  const note = (what: string) => ran.push([what, Math.floor(clock.monotonicMs())]);
+  clock.setTimer(100, () => note("due while it sleeps"));
+  clock.setTimer(5_000, () => note("due later"));
+  await scheduler.run(50);
+  process.suspend();
+  scheduler.after(500, process, () => note("came while it slept"));
+  await scheduler.run(1_000);
+  assertEquals(ran, []);
+  assertEquals(clock.monotonicMs(), 50);
+  process.resume("as it came");
+  await scheduler.run(10_000);
+  assertEquals(ran.map(([what]) => what), [
+    "came while it slept",
+    "due while it sleeps",
+    "due later",
+  ]);
+  const [came, slept, later] = ran.map(([, ms]) => ms);
+  assertEquals(came, 50);
+  for (const [ms, due] of [[slept, 100], [later, 5_000]] as const) {
+    assert(ms !== undefined && ms >= due && ms <= due + 2, `${ms} ms`);
+  }
+  assertEquals(clock.wallMs() - wallMs, 11_050);
+  assertEquals(clock.monotonicMs(), 10_050);
+});

@@ -1,6 +1,6 @@
 /**
  * A network between simulated hosts: streams and datagrams with delays, loss, doubling, cuts in one
- * or both directions, slow links, and hosts that vanish. It knows hosts by name and processes as the
+ * or both directions, of both kinds of traffic or of one, slow links, and hosts that vanish. It knows hosts by name and processes as the
  * owners of sockets; what is sent over it means nothing to it.
  *
  * Invariants: a stream delivers in order and without a gap, or not any more; nothing is called from
@@ -58,9 +58,14 @@ export type CutMode =
   /** Something in between forgets them: they are dead without a word, for ever. */
   | "forget";
 
+/** Streams, or datagrams: a firewall may stop the one and not the other. */
+export type Channel = "tcp" | "udp";
+
+const CHANNELS: readonly Channel[] = ["tcp", "udp"];
+
 /** One direction between two hosts. */
 interface Link {
-  cut: boolean;
+  readonly cut: Set<Channel>;
   /** 0 for no limit. */
   bytesPerMs: number;
   busyUntilMs: number;
@@ -114,28 +119,42 @@ export class SimNetwork {
 
   // What the faults do.
 
-  /** Nothing gets from one host to another any more. */
-  cut(from: string, to: string, mode: CutMode): void {
-    this.#link(from, to).cut = true;
-    if (mode === "hold") return;
-    for (const end of this.#ends) {
-      const away = end.host === from && end.remote.host === to;
-      const back = end.host === to && end.remote.host === from;
-      if (away || back) end.forgotten = true;
-    }
+  /** Nothing, or nothing of one kind, gets from one host to another any more. */
+  cut(from: string, to: string, mode: CutMode, channels: readonly Channel[] = CHANNELS): void {
+    for (const channel of channels) this.#link(from, to).cut.add(channel);
+    if (mode === "forget" && channels.includes("tcp")) this.forgetStreams(from, to);
   }
 
-  heal(from: string, to: string): void {
-    const link = this.#link(from, to);
-    if (!link.cut) return;
-    link.cut = false;
+  /** Something between two hosts forgets their streams: they are half open, and new ones can be opened. */
+  forgetStreams(a: string, b: string): number {
+    let count = 0;
+    for (const end of this.#ends) {
+      const away = end.host === a && end.remote.host === b;
+      const back = end.host === b && end.remote.host === a;
+      if ((!away && !back) || end.forgotten) continue;
+      end.forgotten = true;
+      count++;
+    }
+    return count;
+  }
+
+  heal(from: string, to: string, channels: readonly Channel[] = CHANNELS): void {
+    const { cut } = this.#link(from, to);
+    const held = cut.has("tcp");
+    for (const channel of channels) cut.delete(channel);
+    if (!held || cut.has("tcp")) return;
     for (const end of this.#ends) {
       if (end.host === to && end.remote.host === from) end.releaseHeld();
     }
   }
 
+  /** Whether streams are cut. */
   isCut(from: string, to: string): boolean {
-    return this.#links.get(`${from}>${to}`)?.cut ?? false;
+    return this.#isCut(from, to, "tcp");
+  }
+
+  #isCut(from: string, to: string, channel: Channel): boolean {
+    return this.#links.get(`${from}>${to}`)?.cut.has(channel) ?? false;
   }
 
   /** @param bytesPerMs 0 for no limit */
@@ -261,7 +280,7 @@ export class SimNetwork {
     const name = `${from}>${to}`;
     let link = this.#links.get(name);
     if (link === undefined) {
-      link = { cut: false, bytesPerMs: 0, busyUntilMs: 0 };
+      link = { cut: new Set(), bytesPerMs: 0, busyUntilMs: 0 };
       this.#links.set(name, link);
     }
     return link;
@@ -377,7 +396,7 @@ export class SimNetwork {
       address,
       send: (bytes, to) => {
         if (!this.#sockets.get(key)?.includes(socket)) return;
-        if (this.isCut(process.host, to.host) || this.#dark.has(to.host)) {
+        if (this.#isCut(process.host, to.host, "udp") || this.#dark.has(to.host)) {
           this.coverage.hit("network: datagram cut off");
           return;
         }

@@ -131,3 +131,43 @@ Deno.test("SimNetwork: a stream keeps its order, whatever takes longer in betwee
     assertEquals(seen.text, wanted, `seed ${seed}`);
   }
 });
+
+Deno.test("SimNetwork.cut: datagrams or streams alone, in one direction", async () => {
+  const { scheduler, network, a, b, seen, write } = await connected(7);
+  const datagrams: string[] = [];
+  const decoder = new TextDecoder();
+  await network.transport(b).bindDatagram(
+    { host: "b", port: 2 },
+    (bytes) => void datagrams.push(decoder.decode(bytes)),
+  );
+  const socket = await network.transport(a).bindDatagram({ host: "a", port: 0 }, () => {});
+  const send = async (text: string) => {
+    socket.send(new TextEncoder().encode(text), { host: "b", port: 2 });
+    write(text);
+    await scheduler.run(1_000);
+  };
+  network.cut("a", "b", "hold", ["udp"]);
+  await send("1");
+  assertEquals([seen.text, datagrams.join("")], ["1", ""]);
+  network.heal("a", "b", ["udp"]);
+  network.cut("a", "b", "hold", ["tcp"]);
+  await send("2");
+  assertEquals([seen.text, datagrams.join("")], ["1", "2"]);
+  // The other end of one kind's cut leaves the other alone.
+  network.heal("a", "b", ["udp"]);
+  await send("3");
+  assertEquals([seen.text, datagrams.join("")], ["1", "23"]);
+  network.heal("a", "b");
+  await scheduler.run(1_000);
+  assertEquals([seen.text, datagrams.join("")], ["123", "23"]);
+});
+
+Deno.test("SimNetwork.forgetStreams: those that are open are dead, and new ones can be opened", async () => {
+  const { scheduler, network, a, seen, write } = await connected(8);
+  assertEquals(network.forgetStreams("b", "a"), 2);
+  write("x");
+  let opened = false;
+  network.transport(a).connect({ host: "b", port: 1 }, 1_000, () => opened = true, () => {});
+  await scheduler.run(2_000);
+  assertEquals([seen.text, seen.closes, opened], ["", 0, true]);
+});

@@ -19,7 +19,13 @@ import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts"
 import { KvError, toKvError } from "../../../shared/base/errors.ts";
 import { DRAIN_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../../shared/base/limits.ts";
 import { PROTOCOL_VERSION, type Reply } from "../../../shared/wire/messages.ts";
-import { randomBelow, randomFraction } from "../../../shared/platform/random.ts";
+import {
+  type Random,
+  randomBelow,
+  randomFraction,
+  randomId,
+} from "../../../shared/platform/random.ts";
+import { Connection } from "../../../shared/wire/connection.ts";
 import { Router } from "../../../shared/routing/router.ts";
 import { RpcClient } from "../../../shared/wire/rpc_client.ts";
 import type { Storage } from "../../../node/storage/storage.ts";
@@ -427,6 +433,51 @@ export class World {
     runtime.leave().then(ended, (error) => {
       if (!isOfDisk(toKvError(error))) this.#fail(`${host.name}: leave`, error);
       ended();
+    });
+  }
+
+  /**
+   * Somebody who is no node says hello to a node as one, and then sends what a primary sends, of each partition
+   * and in this term or a later one. Nobody may believe any of it.
+   */
+  claimPartitions(host: NodeHost, random: Random): void {
+    const { map } = this;
+    if (map === undefined) return;
+    const stranger = randomId(random);
+    const process = this.spawn("stranger", "stranger");
+    const say = (connection: Connection) => {
+      const { clusterId: cluster_id } = map.settings;
+      const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "node", cluster_id };
+      connection.send({ ...hello, node: stranger });
+      map.partitions.forEach(({ term: known, inSync, learners }, p) => {
+        const term = known + randomBelow(random, 3);
+        const config = { term, primary: stranger, inSync: [stranger, ...inSync], learners };
+        const stream = 1_000_000 + randomBelow(random, 1_000);
+        const about = { p, term, stream };
+        connection.send({ req_type: "align_query", p, config, epoch: map.epoch + 1, stream });
+        connection.send({ req_type: "new_term", p, config, epoch: map.epoch + 1, stream });
+        connection.send({ req_type: "align_begin", ...about, next: 1_000_000, full: false });
+        connection.send({ req_type: "align_end", ...about, last: 999_999, commit: 1, horizon: 0 });
+        const entry = ["of a stranger", 1_000_000, term, 0, 1, 0, "1"];
+        connection.send({ req_type: "append", parts: [[p, term, stream, 0, [entry]]] });
+      });
+    };
+    this.network.transport(process).connect(
+      { host: host.name, port: NODE_PORT },
+      REQUEST_TIMEOUT_MS,
+      (stream) =>
+        say(
+          new Connection(stream, process.clock, {
+            onMessage: () => {},
+            onInvalid: () => {},
+            onClose: () => {},
+          }),
+        ),
+      () => {},
+    );
+    this.scheduler.after(spread(random, 100, 10_000), undefined, () => {
+      process.kill();
+      this.network.processDied(process, true);
     });
   }
 
