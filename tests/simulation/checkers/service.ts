@@ -1,6 +1,6 @@
 /**
- * Whether each partition is served: asks the node that the coordinator's map names as its primary for a strong
- * read, again and again, and knows since when none has come back. It asks the node itself, and no client's
+ * Whether each partition is served: asks the node that the coordinator's map names as its primary for a write,
+ * again and again, and knows since when none has come back. It asks the node itself, and no client's
  * network: what is found is the cluster's own.
  *
  * @module
@@ -8,15 +8,15 @@
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { World } from "../sim/world.ts";
 
-/** How long one read is waited for. */
-const READ_MS = 2_000;
+/** How long one write is waited for. */
+const WRITE_MS = 2_000;
 
 /** Looks after the partitions of a world. */
 export class ServiceWatch {
   readonly #world: World;
   /** A key of each partition. */
   readonly #keys: string[];
-  /** When its last read that was answered began. */
+  /** When its last write that was acknowledged began. */
   readonly #servedMs: number[];
 
   constructor(world: World) {
@@ -34,8 +34,9 @@ export class ServiceWatch {
       const runtime = host?.runtime;
       if (runtime === undefined) return;
       scheduler.after(0, host?.process, () => {
-        runtime.node.execute({ req_type: "get", key, timeout_ms: READ_MS }, (reply) => {
-          if (reply.req_type !== "data" && !isNotFound(reply)) return;
+        const put = { req_type: "put", key, value: "", timeout_ms: WRITE_MS } as const;
+        runtime.node.execute(put, (reply) => {
+          if (reply.req_type !== "ack") return;
           this.#servedMs[partition] = Math.max(this.#servedMs[partition] ?? 0, nowMs);
         });
       });
@@ -50,10 +51,6 @@ export class ServiceWatch {
       unservedMs: this.#world.nowMs - first,
     };
   }
-}
-
-function isNotFound(reply: { req_type: string; code?: unknown }): boolean {
-  return reply.req_type === "error" && reply.code === "not_found";
 }
 
 function keyOf(partition: number, count: number): string {

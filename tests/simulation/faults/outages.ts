@@ -71,6 +71,15 @@ export const OUTAGES: readonly Outage[] = [
     },
   },
   {
+    name: "the node's reports do not arrive, and it does not reach a copy",
+    stopsAnother: false,
+    sparesClients: false,
+    begin(network, node, other) {
+      network.cut(node, COORDINATOR, "hold", TCP);
+      bothWays(network, node, other);
+    },
+  },
+  {
     name: "no UDP between node and coordinator",
     stopsAnother: false,
     sparesClients: true,

@@ -422,7 +422,10 @@ export const STORMS = {
     faults: NONE,
     stormMs: 5_000,
     outages: true,
-    shape: { replicationFactor: 3, memory: false },
+    // The keys that are asked for meanwhile are none of a scanner's.
+    scanner: false,
+    // One node is deaf and another one stopped: what is left must be enough for writes.
+    shape: { nodes: 4, expectNodes: 4, replicationFactor: 3, minInSync: 1, memory: false },
     // Weak reads and short deadlines end with errors while nobody serves.
     workload: { pauseMsMax: 300, coldKeys: 24, timeoutMsMin: 8_000, timeoutMsMax: 10_000 },
     atomic: { pauseMsMax: 4_000 },

@@ -594,6 +594,58 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 3,
     storm: "full",
   },
+  {
+    name: "a node that cannot be told anything is not found out",
+    file: "coordinator/membership/membership.ts",
+    edits: [[
+      'if (member.session === undefined) return "it has no connection to the TCP port";',
+      "if (nowMs >= 0) return undefined;",
+    ]],
+    seedsMax: 5,
+    storm: "outages",
+  },
+  {
+    name: "a deaf node is given leases",
+    file: "coordinator/membership/membership.ts",
+    edits: [["lease: hears,", "lease: true,"]],
+    seedsMax: 40,
+    storm: "channels",
+  },
+  {
+    name: "what came by datagram counts as heard",
+    file: "node/membership/heartbeat_sender.ts",
+    edits: [[
+      "this.#datagramAckMs = this.#clock.monotonicMs();\n    if (!this.#blocked) return;",
+      "this.#datagramAckMs = this.#clock.monotonicMs();\n" +
+      "    if (ack.at > (this.#heard?.at ?? -Infinity)) this.#heard = { at: ack.at, askedMs: ack.sent };\n" +
+      "    if (!this.#blocked) return;",
+    ]],
+    seedsMax: 10,
+    storm: "outages",
+  },
+  {
+    name: "a lease goes on after the machine has slept",
+    file: "node/membership/lease.ts",
+    edits: [[
+      "now.monotonicMs < this.#sent.monotonicMs + leaseMs &&\n" +
+      "      now.wallMs < this.#sent.wallMs + leaseMs;",
+      "now.monotonicMs < this.#sent.monotonicMs + leaseMs;",
+    ]],
+    seedsMax: 40,
+    storm: "channels",
+  },
+  {
+    name: "who says that it is the primary is followed",
+    file: "node/replication/replica.ts",
+    edits: [
+      [
+        "      this.#claim = claim;\n    } else if (!follows)",
+        "    }\n    if (this.primary !== undefined)",
+      ],
+    ],
+    seedsMax: 10,
+    storm: "strangers",
+  },
 ];
 
 /**
