@@ -159,7 +159,9 @@ export class Router {
     this.#options.onMap?.(map);
     for (const task of [...this.#waiting]) {
       const wish = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
-      if (wish?.primary !== undefined && wish.primary !== task.target) this.#attempt(task);
+      // Who waited for any map at all goes on in any case: if its partition has no primary, to its retries.
+      const moved = wish?.primary !== undefined && wish.primary !== task.target;
+      if (before === undefined || moved) this.#attempt(task);
     }
   }
 

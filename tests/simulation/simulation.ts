@@ -29,6 +29,7 @@ import {
 } from "../../shared/platform/random.ts";
 import { place } from "../../coordinator/placement/placement.ts";
 import type { Coverage, Happening } from "./coverage.ts";
+import { UNSERVED_MS_MAX } from "./faults/availability.ts";
 import { chooseFaults, type Faults, withoutDisks } from "./faults/faults.ts";
 import { compareCopies } from "./checkers/copies.ts";
 import { History, isTelling } from "./checkers/history.ts";
@@ -103,7 +104,8 @@ const PROBE_MS = 500;
  * ... and how long one may go without an answer: until its primary is known to be deaf, until its lease has run out,
  * and until another one has all copies level.
  */
-const UNSERVED_MS_MAX = (HEARD_INTERVALS_MAX + 1) * HEARTBEAT_INTERVAL_MS + FAILURE_TIMEOUT_MS +
+const OUTAGE_UNSERVED_MS_MAX = (HEARD_INTERVALS_MAX + 1) * HEARTBEAT_INTERVAL_MS +
+  FAILURE_TIMEOUT_MS +
   4_000;
 /** Until a node knows that it cannot reach another. */
 const CLIENTS_LEARN_MS = 8_000;
@@ -151,6 +153,12 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly outages?: boolean;
+  /**
+   * The only fault of the storm, which strikes when all is well. Every request must succeed whose deadline
+   * is longer than what is stated for the fault. There are only clients then that find the cluster by
+   * themselves. Default: none.
+   */
+  readonly alone?: keyof typeof UNSERVED_MS_MAX;
   readonly sabotage?: Sabotage;
 }
 
@@ -283,6 +291,11 @@ class Simulation {
     const workload = this.#makeWorkload();
     // Half of the storms find a cluster that is only just coming into being.
     if (randomFraction(random) < 0.5) await this.#pass(between(random, 1_000, 5_000));
+    const { alone } = this.#options;
+    if (alone !== undefined) {
+      this.#nemesis.mayStrike = () => this.#isAllWell();
+      await this.#pass(HEAL_MS_MAX, () => this.#isAllWell());
+    }
     this.#atomic = this.#makeAtomic();
     workload.start();
     this.#atomic.start();
@@ -296,6 +309,7 @@ class Simulation {
       this.#invariants.checkAll();
     }
     this.#nemesis.end();
+    if (alone !== undefined) this.#judgeService(alone);
     if (world.shape.memory) await this.#forceWhatIsLost();
     const healed = await this.#heal();
     this.#invariants.checkAll();
@@ -328,7 +342,9 @@ class Simulation {
     const random = this.#random;
     const count = 3 + randomBelow(random, 4);
     for (let i = 0; i < count; i++) {
-      const kind = (["library", "library", "gateway", this.#lastKind] as const)[i % 4] ?? "library";
+      const kind = this.#options.alone !== undefined
+        ? "library"
+        : (["library", "library", "gateway", this.#lastKind] as const)[i % 4] ?? "library";
       this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3)));
     }
     const { seed } = this.#options;
@@ -347,6 +363,7 @@ class Simulation {
       this.#clients.push(added.client);
     }
     const clients = this.#clients.slice(0, count);
+    const { alone } = this.#options;
     return new Workload(
       {
         random: new SeededRandom(random.uint32()),
@@ -358,6 +375,7 @@ class Simulation {
         ...(this.#large ? { coldKeys: LARGE_KEYS, hotPercent: 10 } : { coldKeys: 24 }),
         pauseMsMax: this.#pauseMsMax,
         clocksMs: this.#world.clocksMs,
+        ...(alone === undefined ? {} : deadlinesBeyond(UNSERVED_MS_MAX[alone])),
         ...this.#options.workload,
       },
     );
@@ -483,6 +501,34 @@ class Simulation {
     return undefined;
   }
 
+  #isAllWell(): boolean {
+    const { members, coordinatorProcess } = this.#world;
+    return coordinatorProcess?.running === true &&
+      members.every(({ process }) => process?.running === true) &&
+      this.#whyUnhealed() === undefined;
+  }
+
+  /** All requests had time enough. */
+  #judgeService(alone: keyof typeof UNSERVED_MS_MAX): void {
+    for (const call of this.#history.calls()) {
+      const { outcome, error, key } = call;
+      if (outcome === "ok" || error === undefined || error === "given up") continue;
+      if (error === NOT_IN_PAGE || isTelling(error)) continue;
+      const lost = outcome === "info" && call.error === "outcome_unknown";
+      if (lost) continue;
+      throw new Violation(
+        `with nothing but ${alone}, ${call.f} of ${key} at ${
+          Math.round(call.time)
+        } ms ended with ` +
+          `${error}; its deadline was beyond the ${
+            Math.round(UNSERVED_MS_MAX[alone])
+          } ms in which a ` +
+          "key must be served again",
+        partitionOfKey(key, this.#world),
+      );
+    }
+  }
+
   /** Stops each node in turn, in good order, and starts it again, waiting for all copies in between. */
   async #roll(): Promise<void> {
     for (const host of this.#world.members) {
@@ -603,7 +649,7 @@ class Simulation {
       service.ask();
       await this.#pass(PROBE_MS);
       const { partition, unservedMs } = service.worst;
-      if (unservedMs > UNSERVED_MS_MAX) {
+      if (unservedMs > OUTAGE_UNSERVED_MS_MAX) {
         const ms = Math.round(unservedMs);
         throw new Violation(`"${outage.name}": not served for ${ms} ms`, partition);
       }
@@ -762,6 +808,10 @@ class Simulation {
     const left = whatIsOpen(world, "closed");
     if (left !== undefined) throw new Violation(left);
   }
+}
+
+function deadlinesBeyond(ms: number): WorkloadOptions {
+  return { timeoutMsMin: Math.ceil(ms), timeoutMsMax: Math.ceil(ms) + 1_000, abortPercent: 0 };
 }
 
 function partitionOfKey(key: string, world: World): number {

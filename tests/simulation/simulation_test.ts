@@ -66,6 +66,13 @@ Deno.test("simulate: while a node's disk is full, others take its writes within 
   assert(coverage.count("disk: write refused") > 0);
 });
 
+for (const storm of ["deaths", "coordinator's standstills"] as const) {
+  Deno.test(`simulate: with one fault at a time, keys are served in time: ${storm}`, async () => {
+    const { failure } = await simulate({ ...STORMS[storm], seed: 1, stormMs: 25_000 });
+    assertEquals(failure?.what, undefined);
+  });
+}
+
 Deno.test("simulate: a run with hardly any traffic fails", async () => {
   const { failure } = await simulate({
     seed: 1,

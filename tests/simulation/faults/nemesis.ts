@@ -33,6 +33,8 @@ const RESUME_ORDERS: readonly ResumeOrder[] = [
 export class Nemesis {
   readonly #world: World;
   readonly #random: Random;
+  /** Whether the next thing may go wrong now; what may not is left out. */
+  mayStrike: () => boolean = () => true;
   #storm = false;
   /** When a host's clocks were last touched: its monotonic clock was stopped, or its date set. */
   readonly #clockTouched = new Map<string, number>();
@@ -123,7 +125,7 @@ export class Nemesis {
     const waitMs = -Math.log(1 - randomFraction(this.#random)) * meanMs;
     this.#world.scheduler.after(waitMs, undefined, () => {
       if (!this.#storm) return;
-      action();
+      if (this.mayStrike()) action();
       this.#strikeAgain(meanMs, action);
     });
   }

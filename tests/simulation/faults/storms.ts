@@ -5,6 +5,7 @@
  * @module
  */
 import { FAILURE_TIMEOUT_MS, LEASE_MS } from "../../../shared/base/limits.ts";
+import type { UNSERVED_MS_MAX } from "./availability.ts";
 import { noFaults } from "./faults.ts";
 import type { SimulationOptions } from "../simulation.ts";
 
@@ -22,6 +23,19 @@ const LATE = {
 
 const USUAL_LEASE = { leaseMs: LEASE_MS, failureTimeoutMs: FAILURE_TIMEOUT_MS };
 const LEASES = [USUAL_LEASE, { leaseMs: 12_000, failureTimeoutMs: 14_000 }, USUAL_LEASE];
+
+/** One sort of fault, one at a time: `availability.ts` says for how long it may be felt. */
+function alone(name: keyof typeof UNSERVED_MS_MAX) {
+  return {
+    alone: name,
+    faults: { ...NONE, rates: { ...NONE.rates, [name]: 20 }, outageMsMax: 12_000 },
+    stormMs: 90_000,
+    scanner: false,
+    shape: { replicationFactor: 3, minInSync: 1, repairDelayMs: 500, memory: false },
+    workload: { pauseMsMax: 200, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
+    atomic: { pauseMsMax: 8_000 },
+  } as const;
+}
 
 /** Storms of few kinds of faults, and clients that all want the same few keys. */
 export const STORMS = {
@@ -293,12 +307,16 @@ export const STORMS = {
     },
     atomic: { pauseMsMax: 8_000 },
   },
-  /** Values expire all the time, by dates that differ, while nodes die with what they have just decided. */
+  /**
+   * Values expire all the time, by dates that differ by more than a failover takes, and nodes are cut off
+   * with what they have just decided.
+   */
   expiries: {
     faults: {
-      ...LATE,
-      rates: { ...NONE.rates, kill: 18, cut: 10 },
-      wallOffsetMs: 1_500,
+      ...NONE,
+      rates: { ...NONE.rates, kill: 4, cut: 20 },
+      wallOffsetMs: 20_000,
+      outageMsMax: 8_000,
     },
     stormMs: 60_000,
     shape: { replicationFactor: 3, minInSync: 1, memory: false },
@@ -380,6 +398,13 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false, leases: LEASES },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
+  /** One node dies, and comes back; the next dies when all is well again. */
+  deaths: alone("kill"),
+  /** Likewise, nodes that stand still. */
+  standstills: alone("pause"),
+  /** Likewise, the coordinator. */
+  "coordinator's deaths": alone("coordinatorKill"),
+  "coordinator's standstills": alone("coordinatorPause"),
   /** No fault, and then nodes that are stopped in good order, which nobody may notice. */
   rolling: {
     faults: NONE,

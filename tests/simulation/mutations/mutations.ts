@@ -558,6 +558,13 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "rounds",
   },
   {
+    name: "the coordinator does not notice that it stood still itself",
+    file: "coordinator/membership/membership.ts",
+    edits: [["if (ms <= failureTimeoutMs / 2) return;", "if (ms >= 0) return;"]],
+    seedsMax: 30,
+    storm: "coordinator's standstills",
+  },
+  {
     name: "any read that fails is taken for damage",
     file: "node/replication/replica.ts",
     edits: [[

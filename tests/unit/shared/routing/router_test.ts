@@ -375,6 +375,18 @@ Deno.test("Router waits where a partition has no primary", async () => {
   bench.router.close();
 });
 
+Deno.test("Router tries again where its first map has no primary for what it waits with", async () => {
+  const bench = await Bench.start({ seeds: [{ host: "b", port: 1 }] });
+  bench.served = bench.map(2, undefined);
+  bench.execute(put());
+  bench.clock.advance(2_000);
+  assertEquals(bench.codes, []);
+  bench.served = bench.map(3, "c");
+  bench.clock.advance(RETRY_MS_MAX + 100);
+  assertEquals([bench.codes, bench.seen("c")], [["ack"], ["put"]]);
+  bench.router.close();
+});
+
 Deno.test("Router asks for a map once, however many requests wish for one", async () => {
   const bench = await Bench.start();
   bench.on("a", () => error("unavailable"));
