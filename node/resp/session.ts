@@ -160,9 +160,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return this.#closed || this.#seat.ended;
   }
 
-  /** It has been given long replies lately. */
+  /** What it asks is kept out of the way of others. */
   get heavy(): boolean {
-    return this.#lengths.heavyLately;
+    return this.#lengths.isHeavy(this.#queue.size);
   }
 
   get address(): string {

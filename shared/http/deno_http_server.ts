@@ -268,7 +268,8 @@ class HttpConnection implements HttpCaller {
   }
 
   get heavy(): boolean {
-    return this.lengths.heavyLately;
+    // One request at a time.
+    return this.lengths.isHeavy(1);
   }
 
   /** Bytes of bodies that are being read. */

@@ -139,9 +139,9 @@ export class RequestServer implements Retirable, Caller {
     return this.connection.closed || this.#seat?.ended === true;
   }
 
-  /** It has been given long replies lately. */
+  /** What it asks is kept out of the way of others. */
   get heavy(): boolean {
-    return this.#lengths.heavyLately;
+    return this.#lengths.isHeavy(this.#outstanding);
   }
 
   /** Requests that are not answered. */

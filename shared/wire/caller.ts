@@ -13,7 +13,7 @@ export const CALLER: unique symbol = Symbol("caller");
 export interface Caller {
   /** Nobody waits for answers any more. */
   readonly closed: boolean;
-  /** It has been given long replies lately: what it asks is kept out of the way of others. */
+  /** It gets long replies, as far as is known: what it asks is kept out of the way of others. */
   readonly heavy: boolean;
 }
 

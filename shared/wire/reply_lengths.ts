@@ -15,9 +15,15 @@ export class ReplyLengths {
     return this.#last;
   }
 
-  /** One of the last HEAVY_REPLIES_REMEMBERED replies was long. */
-  get heavyLately(): boolean {
-    return this.#shortSince < HEAVY_REPLIES_REMEMBERED;
+  /**
+   * Whether what it asks now is to be kept out of the way of others: one of the last HEAVY_REPLIES_REMEMBERED
+   * replies was long, or there was none yet and it asks for more already, so that nobody knows how much comes.
+   *
+   * @param underWay its requests that are not answered, the one in question included
+   */
+  isHeavy(underWay: number): boolean {
+    return this.#shortSince < HEAVY_REPLIES_REMEMBERED ||
+      (this.#last === "unknown" && underWay > 1);
   }
 
   note(bytes: number): void {
