@@ -13,7 +13,7 @@ const SAMPLE_SEEDS_MAX = 3;
 const SAMPLE = [
   "a copy acknowledges before its disk has the write",
   "batches are not synced",
-  "a copy that is not in sync answers reads",
+  "a primary commits before its own disk has the write",
 ];
 
 Deno.test("MUTATIONS: each has its place in the code as it is", async () => {
