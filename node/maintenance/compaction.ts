@@ -65,7 +65,8 @@ export class Compaction {
     if (storage.sizeOf === undefined || storage.compact === undefined) return;
     if (this.#running || this.#stopped || nowMs < this.#notBeforeMs || !isDiskWell()) return;
     this.#running = true;
-    this.#turn(storage as Required<typeof storage>).finally(() => this.#running = false);
+    // Only a defect makes it fail, which is an unhandled rejection and ends the process.
+    void this.#turn(storage as Required<typeof storage>).finally(() => this.#running = false);
   }
 
   /** Begins nothing any more. What goes on, the storage waits for when it is closed. */
