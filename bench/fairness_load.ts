@@ -61,7 +61,7 @@ async function askOne({ kind, port }: HeavyOrder, line: string): Promise<void> {
       if (reply.req_type === "error") throw new Error(`${request.req_type}: ${reply.message}`);
       const next = reply.next ?? reply.result?.next;
       if (next === undefined) return;
-      const cursor = request.req_type === "backup_partition" ? "picture" : "after";
+      const cursor = request.req_type === "backup_partition" ? "snapshot" : "after";
       request = { ...request, [cursor]: next };
     }
   } finally {

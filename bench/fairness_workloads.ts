@@ -147,7 +147,7 @@ async function askMeanwhile(
   return { times, memoryMiB };
 }
 
-/** Fills the node through its Redis door. */
+/** Fills the node through its Redis front end. */
 async function load({ host, port }: Address, count: number): Promise<void> {
   const connection = await Deno.connect({ hostname: host, port });
   const buffer = new Uint8Array(256 * 1024);

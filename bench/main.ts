@@ -13,7 +13,7 @@
  * | cluster | three nodes, three copies of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  *
  * Keys have 16 bytes and values 100, keys are drawn at random from 50,000, writes are synced at every
- * copy before they are acknowledged (`--fsync` says otherwise). Each figure is the median of several
+ * replica before they are acknowledged (`--fsync` says otherwise). Each figure is the median of several
  * rounds after a warm-up. Servers are processes of their own; the load generator is a worker in this
  * one, and shares the processors with them: on two cores a cluster of three nodes is measured
  * together with that.

@@ -1,7 +1,7 @@
 /**
  * Real servers under the load generator: one node, and a cluster whose clients send each key to its
  * primary, or to any node. Values have 100 bytes, writes are acknowledged when they are on disk at
- * every copy.
+ * every replica.
  *
  * @module
  */

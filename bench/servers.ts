@@ -30,7 +30,7 @@ export class ServerStarter {
     return this.#servers([node]);
   }
 
-  /** A coordinator and so many nodes, on new folders, when every partition has all its copies. */
+  /** A coordinator and so many nodes, on new folders, when every partition has all its replicas. */
   async startCluster(
     nodeCount: number,
     folder: string,

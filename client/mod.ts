@@ -79,7 +79,12 @@ export type {
 } from "./library/ordered_scan.ts";
 export { ERROR_CODES, KvError } from "../shared/base/errors.ts";
 export type { ErrorCode, KvErrorOptions } from "../shared/base/errors.ts";
-export type { CopyRole, KeyHolder, KeyLocation, NodeListing } from "../shared/cluster/directory.ts";
+export type {
+  KeyHolder,
+  KeyLocation,
+  NodeListing,
+  ReplicaRole,
+} from "../shared/cluster/directory.ts";
 export type {
   ClusterMap,
   ClusterSettings,

@@ -17,7 +17,7 @@ import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { toErrorReply } from "../shared/wire/error_reply.ts";
 import { failureOf, KvError } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
-import { HttpDoor } from "../shared/http/door.ts";
+import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import {
@@ -84,7 +84,7 @@ export interface CoordinatorOptions {
   /** See {@linkcode MembershipOptions}. */
   readonly acceptEpoch?: number | undefined;
   readonly cacheEntries: number;
-  /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
+  /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
   openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
   /** Bounds on what comes from outside. Default: those of `limits.ts`. */
   readonly admission?: AdmissionOptions | undefined;
@@ -131,7 +131,7 @@ export class Coordinator {
   /** The last whole map as text: many sessions may be sent the same one. */
   #mapText: { map: ClusterMap; text: string } | undefined;
   readonly admission: Admission;
-  readonly #door: HttpDoor;
+  readonly #frontEnd: HttpFrontEnd;
   #http: HttpServer | undefined;
   #requests = 0;
   #refusalLoggedMs = -Infinity;
@@ -177,7 +177,11 @@ export class Coordinator {
       options.admission,
     );
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
-    this.#door = new HttpDoor({ ...deps, log: deps.logger("http"), work: this.#gateway.work }, {
+    this.#frontEnd = new HttpFrontEnd({
+      ...deps,
+      log: deps.logger("http"),
+      work: this.#gateway.work,
+    }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
       database: this.#gateway.database,
@@ -212,7 +216,7 @@ export class Coordinator {
     return this.#heartbeats?.address.port ?? 0;
   }
 
-  /** The port of its HTTP door; 0 where it has none. */
+  /** The port of its HTTP front end; 0 where it has none. */
   get httpPort(): number {
     return this.#http?.address.port ?? 0;
   }
@@ -285,7 +289,7 @@ export class Coordinator {
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
     this.#http = options.openHttp?.(
       this.address.port,
-      (request, account) => this.#door.handle(request, account),
+      (request, account) => this.#frontEnd.handle(request, account),
       this.admission,
     );
     this.#heartbeats = await HeartbeatListener.open(

@@ -55,7 +55,7 @@ export function coordinatorHealth(
     unserved > 0,
     `${unserved} of ${partitions} partitions have a primary that cannot serve them now`,
   );
-  const { under_replicated_partitions: thin, damaged_copies: damaged } = stats;
+  const { under_replicated_partitions: thin, damaged_replicas: damaged } = stats;
   const { read_only_nodes: full } = stats;
   found.degraded(full > 0, some(full, "node's disk takes", "nodes' disks take", "no writes"));
   found.degraded(nodes.down > 0, some(nodes.down, "node is", "nodes are", "down"));
@@ -65,9 +65,9 @@ export function coordinatorHealth(
   );
   found.degraded(
     thin > 0,
-    some(thin, "partition has", "partitions have", "fewer copies than wished for"),
+    some(thin, "partition has", "partitions have", "fewer replicas than wanted for"),
   );
-  found.degraded(damaged > 0, some(damaged, "copy is", "copies are", "damaged"));
+  found.degraded(damaged > 0, some(damaged, "replica is", "replicas are", "damaged"));
   return found.report("coordinator", {
     epoch: stats.epoch,
     nodes,
@@ -80,7 +80,7 @@ export function coordinatorHealth(
     lost_partitions: lost,
     read_only_partitions: readOnly,
     under_replicated_partitions: stats.under_replicated_partitions,
-    damaged_copies: stats.damaged_copies,
+    damaged_replicas: stats.damaged_replicas,
   });
 }
 

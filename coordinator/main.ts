@@ -129,7 +129,7 @@ async function force({ config }: CoordinatorRun): Promise<void> {
   for (const { partition, node, term, last_seq } of forced) {
     const holds = term === 0 && last_seq === 0
       ? "which has nothing of it"
-      : `whose copy is of term ${term}, with writes up to seq ${last_seq}`;
+      : `whose replica is of term ${term}, with writes up to seq ${last_seq}`;
     printLine(`partition ${partition}: node ${node}, ${holds}`);
   }
   if (forced.length === 0) console.log("every partition is served; nothing was done");

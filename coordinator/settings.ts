@@ -90,8 +90,8 @@ export const COORDINATOR_SETTINGS = {
   }),
   minInSync: optionalInteger({
     help:
-      "Writes are refused while fewer copies are in sync, and a new cluster is not laid out before so " +
-      "many nodes are there. By default half of the copies, rounded up: 2 of 3, 1 of 2. With 1, a " +
+      "Writes are refused while fewer replicas are in sync, and a new cluster is not laid out before so " +
+      "many nodes are there. By default half of the replicas, rounded up: 2 of 3, 1 of 2. With 1, a " +
       "write may be on one disk alone.",
     min: 1,
     max: REPLICATION_FACTOR_MAX,
@@ -117,7 +117,7 @@ export const COORDINATOR_SETTINGS = {
     unit: "ms",
   }),
   repairDelayMs: integer({
-    help: "How long a failed node is waited for before others get copies in its place.",
+    help: "How long a failed node is waited for before others get replicas in its place.",
     min: 0,
     max: 86_400_000,
     unit: "ms",
@@ -147,7 +147,7 @@ export const COORDINATOR_SETTINGS = {
   force: flag({
     help:
       "Order the coordinator that runs at [host] [port] to serve again what nobody can serve, " +
-      "from copies that may lack acknowledged writes, and exit.",
+      "from replicas that may lack acknowledged writes, and exit.",
   }),
   forcePartition: optionalInteger({
     help: "With --force: this partition alone.",
@@ -155,7 +155,7 @@ export const COORDINATOR_SETTINGS = {
     max: PARTITIONS_MAX - 1,
   }),
   forceNode: optionalText({
-    help: "With --force: this node's copy, in place of the one that holds most.",
+    help: "With --force: this node's replica, in place of the one that holds most.",
     placeholder: "NODE-ID",
   }),
 };

@@ -21,7 +21,6 @@ import {
   DIGEST_INTERVAL_MS,
   DISK_CHECK_MS,
   EXPIRY_INDEX_MAX,
-  HOUSEKEEPING_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
   partitionShare,
@@ -29,6 +28,7 @@ import {
   REPORT_REPEAT_MS,
   SCAN_BYTES_MAX,
   SCAN_ROWS_MAX,
+  SCRUB_INTERVAL_MS,
   SURPLUS_KEEP_MS,
   TOMBSTONE_KEEP_MS,
 } from "../shared/base/limits.ts";
@@ -39,7 +39,7 @@ import { partitionOf } from "../shared/cluster/position.ts";
 import { WorkScheduler } from "../shared/platform/work_scheduler.ts";
 import type { Random } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
-import { AlignmentCounts } from "./replication/alignment_counts.ts";
+import { ResyncCounts } from "./replication/resync_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
@@ -125,9 +125,9 @@ export class Node {
   readonly #clearing = new Set<number>();
   /** What could not be deleted, and is to be when it is due. */
   readonly #clearAgain: (() => void)[] = [];
-  readonly #aligned = new AlignmentCounts();
-  readonly #pictures: BackupSnapshots;
-  readonly #housekeeping: Scrubber;
+  readonly #resynced = new ResyncCounts();
+  readonly #snapshots: BackupSnapshots;
+  readonly #scrubbing: Scrubber;
   readonly #expiry: ExpirySweep;
   readonly #compaction: Compaction;
   readonly #timers: Timer[] = [];
@@ -137,7 +137,7 @@ export class Node {
   #lastTickMs: number;
   #digestCursor = 0;
   #expired = 0;
-  #housekeepingCursor = 0;
+  #scrubCursor = 0;
 
   constructor(deps: NodeDeps, options: NodeOptions) {
     const { clock, log } = deps;
@@ -148,7 +148,7 @@ export class Node {
     this.keptMap = options.keptMap;
     this.#lease = new Lease(() => this.#map?.settings.leaseMs ?? 0);
     this.#outbox = new ReportOutbox((report) => this.coordinator?.send(report));
-    this.#pictures = new BackupSnapshots(clock, deps.random);
+    this.#snapshots = new BackupSnapshots(clock, deps.random);
     this.#confirmations = new ReadConfirmations({
       nowMs: () => clock.monotonicMs(),
       defer: (callback) => clock.defer(callback),
@@ -175,7 +175,7 @@ export class Node {
       inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
       // There is no replica before there is a map, or one that was kept.
       partitionCount: () => (this.#map ?? this.keptMap)?.settings.partitionCount ?? 1,
-      copies: () => {
+      replicas: () => {
         const map = this.#map;
         return map === undefined
           ? Infinity
@@ -190,7 +190,7 @@ export class Node {
       confirmReads: (partition) => this.#confirmations.want(partition),
       committed: (partition, key) => this.onCommitted(partition, key),
       expired: (entries) => this.#expired += entries,
-      aligned: (node, entries, full) => this.#aligned.note(node, entries, full),
+      resynced: (node, entries, full) => this.#resynced.note(node, entries, full),
       retries,
       needsRepair: (error) => this.onNeedsRepair(error),
       transfers: new TransferPacer(clock),
@@ -198,7 +198,7 @@ export class Node {
       releases: new WorkScheduler(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
-    this.#housekeeping = new Scrubber({
+    this.#scrubbing = new Scrubber({
       retries,
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
@@ -228,7 +228,7 @@ export class Node {
     });
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
-      setPeriodic(clock, HOUSEKEEPING_INTERVAL_MS, () => this.#keepHouse()),
+      setPeriodic(clock, SCRUB_INTERVAL_MS, () => this.#keepHouse()),
       setPeriodic(clock, DISK_CHECK_MS, () => deps.queue.check()),
       setPeriodic(clock, NODE_TICK_MS, () => this.#tick()),
       setPeriodic(clock, REPORT_REPEAT_MS, () => {
@@ -305,7 +305,7 @@ export class Node {
     if (this.#disk.writable) log.info("the disk is well: this node takes part in writes again");
     else {
       log.error(
-        "the disk takes no writes: primaries are handed over where another copy can write",
+        "the disk takes no writes: primaries are handed over where another replica can write",
         {
           error: failure?.message,
         },
@@ -338,7 +338,7 @@ export class Node {
 
   // Clients.
 
-  /** A request for a key, answered here if this node's copy can; else `not_primary`. */
+  /** A request for a key, answered here if this node's replica can; else `not_primary`. */
   execute(request: KeyRequest, reply: ReplyTo): void {
     const map = this.#map;
     if (map === undefined) {
@@ -370,18 +370,18 @@ export class Node {
     }
   }
 
-  /** A page of a picture of a partition, for backups. */
+  /** A page of a snapshot of a partition, for backups. */
   backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void {
     const replica = this.#replicas.get(request.partition);
     const count = this.#map?.settings.partitionCount;
-    if (typeof request.picture === "string") this.#pictures.nextPage(request, reply);
+    if (typeof request.snapshot === "string") this.#snapshots.nextPage(request, reply);
     else if (count !== undefined && request.partition >= count) {
       reply(errorReply(
         "bad_request",
         `backup_partition: "partition" is ${request.partition}, the cluster has 0 to ${count - 1}`,
       ));
     } else if (replica === undefined) reply(this.#notPrimary(request.partition));
-    else this.#pictures.open(replica, request, reply);
+    else this.#snapshots.open(replica, request, reply);
   }
 
   #notPrimary(partition: number): Reply {
@@ -430,20 +430,20 @@ export class Node {
         connection.send({ req_type: "confirmed", round: message.round, refused });
         return;
       }
-      case "align_query":
+      case "resync_query":
       case "new_term":
-      case "align_begin":
-      case "align_chunk":
-      case "align_end":
+      case "resync_begin":
+      case "resync_chunk":
+      case "resync_end":
       case "digest": {
         this.#checkPartition(message.req_type, message.p);
         if (this.#clearing.has(message.p)) return;
         const replica = this.#replicas.get(message.p) ?? this.#openVouched(message, from);
         if (replica !== undefined) replica.onPeerRequest(message, upstream);
-        else if (message.req_type === "align_query") {
-          // The map may be on its way that gives this node a copy: the primary asks again.
+        else if (message.req_type === "resync_query") {
+          // The map may be on its way that gives this node a replica: the primary asks again.
           const { p, stream } = message;
-          const reason = "this node knows of no copy here";
+          const reason = "this node knows of no replica here";
           upstream.send({ req_type: "stream_refused", p, term: 0, stream, reason });
         }
         return;
@@ -481,14 +481,14 @@ export class Node {
       case "confirmed":
         this.#confirmations.onConfirmed(message, from);
         return;
-      case "align_info":
-      case "align_progress":
+      case "resync_info":
+      case "resync_progress":
       case "stream_refused":
       case "digest_differs":
         this.#replicas.get(message.p)?.onPeerAnswer(message, from);
         return;
       case "closing":
-        // The link ends when the map says that no copy is there any more, or with the other's process.
+        // The link ends when the map says that no replica is there any more, or with the other's process.
         return;
       default:
         this.#deps.log.warn("a peer answered what no peer answers", {
@@ -566,12 +566,14 @@ export class Node {
 
   /**
    * Before the first map has come: the replica of a peer that asks as the primary which the kept map names, in
-   * the same term. Only of a copy that is whole, and that was not level with a primary of a later term.
+   * the same term. Only of a replica that is whole, and that was not level with a primary of a later term.
    * Rule T1.
    */
   #openVouched(message: Message, from: NodeId): Replica | undefined {
     const { keptMap: kept, nodeId } = this;
-    if (message.req_type !== "align_query" || this.#map !== undefined || kept === undefined) return;
+    if (message.req_type !== "resync_query" || this.#map !== undefined || kept === undefined) {
+      return;
+    }
     const { opened } = this.#deps;
     const { p, config: claimed } = message;
     const config = kept.partitions[p];
@@ -618,7 +620,7 @@ export class Node {
       this.#surplusSinceMs.delete(partition);
       const replica = this.#replicas.get(partition);
       if (replica === undefined || replica.isMember) continue;
-      replica.follower.leaveStream("this node holds no copy");
+      replica.follower.leaveStream("this node holds no replica");
       this.#replicas.delete(partition);
       this.#clearing.add(partition);
       const done = () => {
@@ -631,13 +633,13 @@ export class Node {
       this.#clearStore(replica.store, done);
     }
     for (const clear of this.#clearAgain.splice(0)) clear();
-    // So is a copy that is to be filled anew, also if it is named primary by now, so that nobody asks it.
+    // So is a replica that is to be filled anew, also if it is named primary by now, so that nobody asks it.
     for (const { store, follower, partition } of this.#replicas.values()) {
       if (store.isClearing && this.#retries.isDue(CLEAR, partition)) follower.beginWithNothing();
     }
   }
 
-  /** Deletes a copy; if that fails, again with a later call of `#clearSurplus`. */
+  /** Deletes a replica; if that fails, again with a later call of `#clearSurplus`. */
   #clearStore(store: PartitionStore, done: () => void): void {
     const { partition } = store;
     const again = () => {
@@ -670,10 +672,10 @@ export class Node {
     this.#expiry.tick();
     this.#compaction.tick(nowMs);
     this.scans.tick(nowMs);
-    this.#pictures.tick(nowMs);
-    this.#aligned.report(
+    this.#snapshots.tick(nowMs);
+    this.#resynced.report(
       (node) => this.#isFilling(node),
-      (node, tally) => this.#deps.log.info("copies level", { node, ...tally }),
+      (node, tally) => this.#deps.log.info("replicas level", { node, ...tally }),
     );
   }
 
@@ -690,44 +692,44 @@ export class Node {
   /** The next partition that has its turn. */
   #keepHouse(): void {
     const count = this.#map?.partitions.length ?? 0;
-    const { again } = this.#housekeeping;
+    const { again } = this.#scrubbing;
     if (again !== undefined && this.#replicas.get(again.partition) === again) {
-      this.#housekeeping.visit(again);
+      this.#scrubbing.visit(again);
       return;
     }
     for (let looked = 0; looked < count; looked++) {
-      const replica = this.#replicas.get(this.#housekeepingCursor);
-      this.#housekeepingCursor = (this.#housekeepingCursor + 1) % count;
+      const replica = this.#replicas.get(this.#scrubCursor);
+      this.#scrubCursor = (this.#scrubCursor + 1) % count;
       if (replica?.isMember) {
-        this.#housekeeping.visit(replica);
+        this.#scrubbing.visit(replica);
         return;
       }
     }
   }
 
-  /** Whether copies on a peer are being filled. */
+  /** Whether replicas on a peer are being filled. */
   #isFilling(node: NodeId): boolean {
     let filling = false;
     this.#eachPrimary((primary) => {
       const state = primary.stream(node)?.state;
-      if (state === "querying" || state === "aligning") filling = true;
+      if (state === "querying" || state === "resyncing") filling = true;
     });
     return filling;
   }
 
   /** What `stats` shows. */
   stats(): Record<string, unknown> {
-    const { copies, entries, full } = this.#aligned.total;
+    const { replicas, entries, full } = this.#resynced.total;
     return {
       node: this.nodeId,
       epoch: this.#map?.epoch ?? 0,
       lease: this.hasLease,
       ...replicaStats(this.nodeId, this.#replicas.values()),
-      aligned_copies: copies,
-      aligned_entries: entries,
-      aligned_full: full,
+      resynced_replicas: replicas,
+      resynced_entries: entries,
+      resynced_full: full,
       expired: this.#expired,
-      scrubbed: this.#housekeeping.scrubbed,
+      scrubbed: this.#scrubbing.scrubbed,
       ...this.#compaction.stats(),
       reports: this.#outbox.size,
       peers: [...this.#links.values()].map(({ node, isUp, queuedBytes }) => ({
@@ -776,7 +778,7 @@ export class Node {
     for (const timer of this.#timers) timer.cancel();
     for (const link of this.#links.values()) link.close();
     this.#owner.transfers.close();
-    this.#pictures.closeAll();
+    this.#snapshots.closeAll();
     this.#links.clear();
     this.#expiry.stop();
     this.#compaction.stop();

@@ -14,7 +14,7 @@ import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
-import { HttpDoor } from "../shared/http/door.ts";
+import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
@@ -89,7 +89,7 @@ export interface NodeRuntimeOptions {
   readonly zone?: string | undefined;
   readonly weight: number;
   readonly limits?: RequestLimits | undefined;
-  /** Opens the port of the HTTP door, given the TCP port. Absent: no HTTP. */
+  /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
   openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
   /** Bounds on what comes from outside. Default: those of `limits.ts`. */
   readonly admission?: AdmissionOptions | undefined;
@@ -105,7 +105,7 @@ export interface NodeRuntimeOptions {
 export class NodeRuntime {
   /** Where it listens. */
   readonly address: Address;
-  /** The port of its HTTP door; 0 where it has none. */
+  /** The port of its HTTP front end; 0 where it has none. */
   readonly httpPort: number;
   readonly node: Node;
   readonly server: NodeServer;
@@ -119,7 +119,7 @@ export class NodeRuntime {
   readonly #log: Logger;
   readonly #listener: Listener;
   readonly #http: HttpServer | undefined;
-  readonly #door: HttpDoor;
+  readonly #frontEnd: HttpFrontEnd;
   readonly #folder: NodeFolder;
   readonly #router: Router;
   readonly #session: CoordinatorSession | undefined;
@@ -214,7 +214,7 @@ export class NodeRuntime {
         },
       );
       const runtime = new NodeRuntime(deps, options, { listener, http, admission }, folder, node);
-      handle = (request, account) => runtime.#door.handle(request, account);
+      handle = (request, account) => runtime.#frontEnd.handle(request, account);
       accept = (stream) => runtime.server.accept(stream);
       for (const stream of early.splice(0)) accept(stream);
       runtime.#begin(options);
@@ -267,7 +267,7 @@ export class NodeRuntime {
       address: () => this.address,
       admission,
     });
-    this.#door = this.#makeDoor(options, admission);
+    this.#frontEnd = this.#makeFrontEnd(options, admission);
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
     if ("standalone" in options.cluster) return;
@@ -331,12 +331,12 @@ export class NodeRuntime {
   async close(): Promise<void> {
     this.#listener.close();
     this.#http?.retire();
-    // No answer of the HTTP door comes later than the node can give it.
+    // No answer of the HTTP front end comes later than the node can give it.
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
     const left = await this.server.drain();
     if (left > 0) this.#log.warn("clients that did not end are cut off", { connections: left });
     await httpClosed;
-    // The coordinator hears of it first: the others are to wait for this copy no longer than they must.
+    // The coordinator hears of it first: the others are to wait for this replica no longer than they must.
     this.#session?.close();
     this.#heartbeats?.stop();
     this.#router.close();
@@ -421,10 +421,10 @@ export class NodeRuntime {
     this.#router.adopt(map);
   }
 
-  #makeDoor(options: NodeRuntimeOptions, admission: Admission): HttpDoor {
+  #makeFrontEnd(options: NodeRuntimeOptions, admission: Admission): HttpFrontEnd {
     const { clock, random, logger } = this.#deps;
     const limits = options.limits ?? DEFAULT_LIMITS;
-    return new HttpDoor({ clock, random, log: logger("http"), work: this.node.work }, {
+    return new HttpFrontEnd({ clock, random, log: logger("http"), work: this.node.work }, {
       limits,
       health: () => this.node.health(this.up, this.#session?.refusal),
       database: this.server.database,

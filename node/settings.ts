@@ -148,7 +148,7 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
   positionals: [["port"], ["host"], ["host", "port"]],
   check: whyWrong,
   notes: [
-    "Signals: SIGTERM and SIGINT hand this node's partitions over to the other copies and stop; its",
+    "Signals: SIGTERM and SIGINT hand this node's partitions over to the other replicas and stop; its",
     "data stays, and it takes its place again when it is started again. A second one stops at once.",
     "SIGUSR1 leaves the cluster for good: everything is moved to other nodes first, however long that",
     "takes.",

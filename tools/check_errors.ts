@@ -21,7 +21,7 @@ const RULES: readonly Rule[] = [
   {
     pattern: /\btoKvError\b/,
     // The end of the line: no state of a server lives on, or the process is ending.
-    allowed: /^client\/|^shared\/http\/door\.ts$/,
+    allowed: /^client\/|^shared\/http\/front_end\.ts$/,
     advice: "takes a defect for a failure: call failureOf, which throws it again",
   },
   {

@@ -1,6 +1,6 @@
 /**
  * What is missing until a cluster is whole, seen in its map: every wanted node is up, and every
- * partition has a primary and all its copies in sync.
+ * partition has a primary and all its replicas in sync.
  *
  * @module
  */
@@ -23,10 +23,10 @@ export function whatIsMissing(map: ClusterMap | undefined, nodeCount: number): s
   if (map === undefined) return "no cluster map";
   const up = new Set(map.nodes.filter((node) => node.state === "up").map((node) => node.id));
   if (up.size < nodeCount) return `${up.size} of ${nodeCount} nodes are up`;
-  const copies = Math.min(map.settings.replicationFactor, up.size);
+  const replicas = Math.min(map.settings.replicationFactor, up.size);
   const whole = map.partitions.filter(({ primary, inSync }) =>
-    primary !== undefined && inSync.length >= copies && inSync.every((id) => up.has(id))
+    primary !== undefined && inSync.length >= replicas && inSync.every((id) => up.has(id))
   );
   if (whole.length === map.partitions.length && whole.length > 0) return undefined;
-  return `${whole.length} of ${map.partitions.length} partitions have their ${copies} copies`;
+  return `${whole.length} of ${map.partitions.length} partitions have their ${replicas} replicas`;
 }

@@ -13,7 +13,7 @@ import type { Field } from "../shared/schema/fields.ts";
 import { VALUE_BYTES_MAX } from "../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../shared/wire/messages.ts";
 import {
-  type Door,
+  type FrontEnd,
   type Operation,
   READ_FIELDS,
   WRITE_FIELDS,
@@ -28,7 +28,7 @@ import { findOption, type RequestOption, wordFields } from "../shared/arguments/
 const EXAMPLE_MS = Date.UTC(2026, 10, 21, 12);
 const EXAMPLE_VERSION = 7;
 
-const DOOR_NAMES: Readonly<Record<Door, string>> = {
+const FRONT_END_NAMES: Readonly<Record<FrontEnd, string>> = {
   wire: "JSON wire",
   shell: "shell",
   http: "HTTP",
@@ -42,9 +42,9 @@ const INTRODUCTION = `# Operations
 
 <!-- Made by \`deno task docs\` from shared/operations/table.ts; do not change it by hand. -->
 
-Everything that can be done with a key, and, at the end, [with many](#many-keys). Each operation has one implementation, a row of \`shared/operations/table.ts\`, and means the same at every door: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
+Everything that can be done with a key, and, at the end, [with many](#many-keys). Each operation has one implementation, a row of \`shared/operations/table.ts\`, and means the same at every frontEnd: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
 
-How each door says it:
+How each frontEnd says it:
 
 - **JSON wire**: \`{"req_type":"NAME", …fields}\`, one line; see [protocol.md](protocol.md).
 - **Shell**: \`name KEY ARGUMENTS --option WORD\`; \`help NAME\` lists the options. \`_\` in names is \`-\`, times are \`30m\`, \`1h30m\` or \`500ms\`, dates \`2030-01-31T12:00:00Z\`.
@@ -56,7 +56,7 @@ A value is bytes: on the JSON wire and in JSON bodies \`value\` where it is UTF-
 
 const MANY_KEYS: readonly string[] = [
   "## Many keys",
-  "What is made of these, at every door. Keys come in the order of their bytes, from the whole cluster.",
+  "What is made of these, at every front end. Keys come in the order of their bytes, from the whole cluster.",
   table(["what", "JSON wire", "shell", "HTTP", "RESP", "library"], [
     [
       "a prefix or range in order, from either end",
@@ -115,7 +115,7 @@ const MANY_KEYS: readonly string[] = [
 /** The page on operations. */
 export function operationsReference(): string {
   const names = Object.keys(OPERATIONS) as OperationName[];
-  const shown = names.filter((name) => operationOf(name).doors.length > 1);
+  const shown = names.filter((name) => operationOf(name).frontEnds.length > 1);
   const wireOnly = names.filter((name) => !shown.includes(name));
   return [
     INTRODUCTION,
@@ -171,11 +171,13 @@ export function withWireTable(page: string): string {
 
 function operationPart(name: OperationName): string[] {
   const operation = operationOf(name);
-  const { summary, answers, errors, fields, doors } = operation;
+  const { summary, answers, errors, fields, frontEnds } = operation;
   const own = wireFields(fields).filter(([field]) => COMMON[field] === undefined);
   const common = wireFields(fields).map(([field]) => field)
     .filter((field) => COMMON[field] !== undefined);
-  const missing = (Object.keys(DOOR_NAMES) as Door[]).filter((door) => !doors.includes(door));
+  const missing = (Object.keys(FRONT_END_NAMES) as FrontEnd[]).filter((frontEnd) =>
+    !frontEnds.includes(frontEnd)
+  );
   return [
     `## ${name}`,
     `${summary}.`,
@@ -189,13 +191,15 @@ function operationPart(name: OperationName): string[] {
       : [`Errors of its own: ${errors.map((code) => `\`${code}\``).join(", ")}.`]),
     ...(missing.length === 0
       ? []
-      : [`Not at these doors: ${missing.map((door) => DOOR_NAMES[door]).join(", ")}.`]),
+      : [`Not at these front ends: ${
+        missing.map((frontEnd) => FRONT_END_NAMES[frontEnd]).join(", ")
+      }.`]),
     exampleText(name, operation),
   ];
 }
 
 function exampleText(name: OperationName, operation: Operation): string {
-  const { example, doors } = operation;
+  const { example, frontEnds } = operation;
   const { words, options } = splitExample(operation, example.words);
   const request = requestFromWords(name, words, options, "shell");
   const reply = exampleReply(operation, request, example.before);
@@ -209,7 +213,7 @@ function exampleText(name: OperationName, operation: Operation): string {
       word === undefined ? [option.toUpperCase()] : [option.toUpperCase(), String(word)]
     ),
   ];
-  const lines: [Door, string[]][] = [
+  const lines: [FrontEnd, string[]][] = [
     ["wire", [JSON.stringify(wireForm(request)), ...answer]],
     ["shell", [`kv> ${[shellName, ...example.words.map(quoted)].join(" ")}`]],
     ["http", [`$ curl --json '${JSON.stringify(fields)}' 127.0.0.1:9081/op/${name}`]],
@@ -218,7 +222,9 @@ function exampleText(name: OperationName, operation: Operation): string {
   const before = example.before === undefined
     ? reply === undefined ? "Example" : "Example, where there is no such key"
     : `Example, where the value is \`${example.before}\``;
-  const text = lines.filter(([door]) => doors.includes(door)).flatMap(([, list]) => list);
+  const text = lines.filter(([frontEnd]) => frontEnds.includes(frontEnd)).flatMap(([, list]) =>
+    list
+  );
   return `${before}:\n\n\`\`\`console\n${text.join("\n")}\n\`\`\``;
 }
 

@@ -45,7 +45,7 @@ const SETTINGS = {
     default: 3_000,
   }),
   manyKeys: integer({
-    help: "Keys of the scenarios that measure what many keys cost: footprint, alignment.",
+    help: "Keys of the scenarios that measure what many keys cost: footprint, resync.",
     min: 1_000,
     max: 1e9,
     default: 1_000_000,

@@ -1,6 +1,6 @@
 /** All scenarios, in the order in which they run. @module */
 import type { Scenario } from "./scenario.ts";
-import { ALIGNMENT } from "./scenarios/alignment.ts";
+import { RESYNC } from "./scenarios/resync.ts";
 import { CLUSTER, YCSB } from "./scenarios/cluster.ts";
 import { FAILOVER } from "./scenarios/failover.ts";
 import { FOOTPRINT } from "./scenarios/footprint.ts";
@@ -19,7 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   LATENCY,
   WRITE_COST,
   FOOTPRINT,
-  ALIGNMENT,
+  RESYNC,
   FAILOVER,
   SCALE,
   MAP_GROWTH,

@@ -45,7 +45,7 @@ export interface BackupSection {
   readonly partition: number;
   readonly attempt: number;
   readonly term: number;
-  /** The picture holds every write up to this one, and no other. */
+  /** The snapshot holds every write up to this one, and no other. */
   readonly seq: number;
   readonly entries: number;
   readonly chunks: number;

@@ -1,5 +1,5 @@
 /**
- * Reads every partition's picture at its primary and gives it to a backup file. A picture lives on one
+ * Reads every partition's snapshot at its primary and gives it to a backup file. A snapshot lives on one
  * node: where that fails, the partition is begun anew at whoever is primary then.
  *
  * @module
@@ -155,7 +155,7 @@ class BackupRun {
     }
   }
 
-  /** One picture from its beginning. @returns why it is not whole, if so */
+  /** One snapshot from its beginning. @returns why it is not whole, if so */
   async #tryPartition(
     partition: number,
     onPage: (page: number) => void,
@@ -167,11 +167,11 @@ class BackupRun {
       const message = whyNoPrimary(map, partition);
       return { req_type: "error", code: "unavailable", message };
     }
-    let picture: string | undefined;
+    let snapshot: string | undefined;
     let begun = false;
     for (let page = 1;; page++) {
       if (this.#failed) throw new KvError("internal", "another partition could not be read");
-      const reply = await this.#ask(primary.id, partition, picture);
+      const reply = await this.#ask(primary.id, partition, snapshot);
       if (reply.req_type === "error") {
         if (begun) this.restarts++;
         return reply;
@@ -185,21 +185,21 @@ class BackupRun {
       await this.#writer.chunk(partition, reply.entries.map(fromWireEntry));
       onPage(page);
       this.#tell();
-      picture = reply.next ?? undefined;
-      if (picture === undefined) {
+      snapshot = reply.next ?? undefined;
+      if (snapshot === undefined) {
         await this.#writer.endPartition(partition, { seq, term });
         return undefined;
       }
     }
   }
 
-  #ask(node: string, partition: number, picture: string | undefined): Promise<Reply> {
+  #ask(node: string, partition: number, snapshot: string | undefined): Promise<Reply> {
     return withSignal(this.#options.signal, (done) => {
       const request = {
         req_type: "backup_partition",
         partition,
         timeout_ms: BACKUP_PAGE_TIMEOUT_MS,
-        ...(picture === undefined ? {} : { picture }),
+        ...(snapshot === undefined ? {} : { snapshot }),
       };
       this.#deps.router.request(node, request, BACKUP_PAGE_TIMEOUT_MS, done);
       return () => {};

@@ -16,7 +16,7 @@ import { UsageError } from "./exit_code.ts";
 /**
  * Checks when a request's key is to expire. The cluster refuses two answers to that as well, but not in
  * the words that were typed. A value that is written to be gone at once means the same as at every other
- * door, but whoever typed the date is told.
+ * front end, but whoever typed the date is told.
  *
  * @throws {KvError} `bad_request`
  */

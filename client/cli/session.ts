@@ -43,7 +43,7 @@ export interface LineResult {
 }
 
 /** What the shell says when it is left, as ancestor A did. */
-export const FAREWELL = "TATA!!!!";
+export const DEPARTURE = "TATA!!!!";
 
 /** Runs commands. */
 export class Session {

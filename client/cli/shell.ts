@@ -11,7 +11,7 @@ import { findOption } from "../../shared/arguments/word_fields.ts";
 import type { CommandIo } from "./command.ts";
 import { commandNames, findCommand } from "./commands.ts";
 import { EXIT } from "./exit_code.ts";
-import { FAREWELL, type Session } from "./session.ts";
+import { DEPARTURE, type Session } from "./session.ts";
 
 const PROMPT = "kv> ";
 const HISTORY_LINES = 1_000;
@@ -32,7 +32,7 @@ export async function runScript(
     const { exitCode, leave } = await session.runLine(line, signal);
     if (firstFailure === EXIT.ok) firstFailure = exitCode;
     if (leave) {
-      await io.write(FAREWELL + "\n");
+      await io.write(DEPARTURE + "\n");
       break;
     }
   }
@@ -82,7 +82,7 @@ export function runShell(
       left = true;
       terminal.close();
       await session.end();
-      await io.write(FAREWELL + "\n");
+      await io.write(DEPARTURE + "\n");
       resolve(EXIT.ok);
     };
     const runNext = async () => {

@@ -168,7 +168,7 @@ export class Gateway {
     const trusts = (node: NodeId) => this.#router.provenMs(node) >= sinceMs;
     const cached = this.#cache.get(key, clock.monotonicMs(), trusts);
     if (cached !== undefined) {
-      // A copy: the server puts the request's id into what it is given.
+      // A replica: the server puts the request's id into what it is given.
       reply({ ...cached });
       return;
     }

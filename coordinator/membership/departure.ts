@@ -11,11 +11,11 @@ import type { PartitionTable } from "../state/partition_table.ts";
 type Members = ReadonlyMap<NodeId, Member>;
 
 /**
- * Whether it holds nothing that others still need from it. One that stops must not lead what another copy
+ * Whether it holds nothing that others still need from it. One that stops must not lead what another replica
  * could take over now; one that leaves must hold nothing, unless nobody is there to take it.
  */
 export function mayGo(member: Member, members: Members, table: PartitionTable): boolean {
-  switch (member.farewell) {
+  switch (member.departure) {
     case "none":
       return false;
     case "stopping":
@@ -27,7 +27,7 @@ export function mayGo(member: Member, members: Members, table: PartitionTable): 
 
 /** Whether all those are down that could take what is left behind, so that whoever leaves has to wait. */
 export function stayersAreDown(members: Members): boolean {
-  const isThere = ({ presence, farewell }: Member) => presence !== "down" && farewell === "none";
+  const isThere = ({ presence, departure }: Member) => presence !== "down" && departure === "none";
   return hasStayers(members) && ![...members.values()].some(isThere);
 }
 
@@ -40,7 +40,7 @@ export function isReplaced({ id, info }: Member, members: Members): boolean {
   return false;
 }
 
-/** Partitions of which no other copy is known to hold every acknowledged write, in order. */
+/** Partitions of which no other replica is known to hold every acknowledged write, in order. */
 export function heldAlone(member: Member, members: Members, table: PartitionTable): number[] {
   const alone: number[] = [];
   for (const partition of table.heldBy(member.id)) {
@@ -56,14 +56,14 @@ export function heldAlone(member: Member, members: Members, table: PartitionTabl
   return alone.sort((a, b) => a - b);
 }
 
-/** Whether it is primary of anything that another copy could take. */
+/** Whether it is primary of anything that another replica could take. */
 function leads(member: Member, members: Members, table: PartitionTable): boolean {
   for (const partition of table.heldBy(member.id)) {
     const { primary, inSync } = table.get(partition);
     if (primary !== member.id) continue;
     const others = inSync.filter((id) => id !== member.id).map((id) => members.get(id));
     const takes = (other: Member | undefined) =>
-      other?.presence === "live" && other.farewell === "none" && other.writable &&
+      other?.presence === "live" && other.departure === "none" && other.writable &&
       !other.stale.has(partition) &&
       !other.damaged.has(partition);
     if (others.some(takes)) return true;
@@ -73,8 +73,8 @@ function leads(member: Member, members: Members, table: PartitionTable): boolean
 
 /** Whether there is a node that takes what others leave behind, now or when it is back. */
 function hasStayers(members: Members): boolean {
-  for (const { farewell } of members.values()) {
-    if (farewell !== "leaving") return true;
+  for (const { departure } of members.values()) {
+    if (departure !== "leaving") return true;
   }
   return false;
 }

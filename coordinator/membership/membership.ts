@@ -46,7 +46,7 @@ import { heldAlone, isReplaced, mayGo, stayersAreDown } from "./departure.ts";
 import { type Effects, MapPublisher } from "../state/map_publisher.ts";
 import {
   byId,
-  type HeldCopy,
+  type HeldReplica,
   infoOf,
   type Member,
   newMember,
@@ -111,15 +111,15 @@ export interface MembershipStats {
   unserved_partitions: number;
   /** Of those without one: nobody can take over, an operator or the return of a node is needed. */
   lost_partitions: number;
-  /** Partitions that have a primary, and fewer in-sync copies than a write needs. */
+  /** Partitions that have a primary, and fewer in-sync replicas than a write needs. */
   read_only_partitions: number;
-  /** Partitions with fewer in-sync copies than the replication factor. */
+  /** Partitions with fewer in-sync replicas than the replication factor. */
   under_replicated_partitions: number;
-  /** Copies that were found damaged and are not replaced yet. */
-  damaged_copies: number;
+  /** Replicas that were found damaged and are not replaced yet. */
+  damaged_replicas: number;
   /** Nodes whose disk takes no writes. */
   read_only_nodes: number;
-  /** Copies being filled now, and hand-overs under way. */
+  /** Replicas being filled now, and hand-overs under way. */
   moves: number;
   handovers: number;
   /** Since the coordinator's start. */
@@ -262,7 +262,7 @@ export class Membership {
     this.#takeHeld(member, message);
     if (restarted) this.#checkFolder(member, message);
     this.#setInfo(member, infoOf(message));
-    this.#mover.invalidateWish();
+    this.#mover.invalidateTarget();
     if (isNewProcess) {
       this.#nodes = undefined;
       this.#publisher.decide();
@@ -367,7 +367,7 @@ export class Membership {
   #becomesLive(member: Member, nowMs: number): void {
     member.presence = "live";
     this.#setInfo(member, member.info);
-    this.#mover.invalidateWish();
+    this.#mover.invalidateTarget();
     this.#touchNode(member);
     this.#controller.settle(nowMs);
   }
@@ -395,30 +395,30 @@ export class Membership {
     this.#controller.settle(nowMs);
   }
 
-  /** A node wishes to go, for good or until its process is started again. */
+  /** A node target assignments to go, for good or until its process is started again. */
   leave(session: SessionId, stopping: boolean, nowMs: number): void {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);
     if (member?.session !== session || member.presence === "down") return;
     if (this.#staleDocument !== undefined) return;
     this.#log.info(stopping ? "a node is stopping" : "a node is leaving", { node: member.id });
-    member.farewell = stopping ? "stopping" : "leaving";
+    member.departure = stopping ? "stopping" : "leaving";
     member.released = false;
     this.#setInfo(member, member.info);
     if (!stopping && stayersAreDown(this.#members)) {
-      this.#log.warn("a node that leaves has to wait: all that could take its copies are down", {
+      this.#log.warn("a node that leaves has to wait: all that could take its replicas are down", {
         node: member.id,
       });
     }
-    this.#mover.invalidateWish();
+    this.#mover.invalidateTarget();
     this.#mover.tick(nowMs);
     this.#mover.touchNode(member.id);
     this.#controller.settle(nowMs);
-    this.#checkFarewells(nowMs);
+    this.#checkDepartures(nowMs);
   }
 
   /**
-   * An operator makes a copy primary although it may lack acknowledged writes.
+   * An operator makes a replica primary although it may lack acknowledged writes.
    *
    * @param partition undefined for every one that has no primary
    * @param node undefined for the live node that has told of most when it registered last; see
@@ -435,7 +435,7 @@ export class Membership {
    * An operator says that a node that is down will not come back: it goes off the list, and out of every
    * configuration. If it comes back all the same it is a new node, in no in-sync set. Rule C11.
    *
-   * @param force also if only its copies have all acknowledged writes: then others are made primary without
+   * @param force also if only its replicas have all acknowledged writes: then others are made primary without
    * @returns the partitions that were forced
    * @throws {KvError} `bad_request`, or `unavailable` if it cannot be told yet whether it is down
    */
@@ -513,7 +513,7 @@ export class Membership {
   }
 
   /**
-   * What a node told of its copies when it registered may be days old. Where a partition is lost, all
+   * What a node told of its replicas when it registered may be days old. Where a partition is lost, all
    * nodes are asked to register again, which tells what they hold by now.
    *
    * @returns whether they were asked
@@ -562,7 +562,7 @@ export class Membership {
     this.#forgetNodes(nowMs);
     this.#mover.tick(nowMs);
     this.#controller.settle(nowMs);
-    this.#checkFarewells(nowMs);
+    this.#checkDepartures(nowMs);
   }
 
   /**
@@ -625,7 +625,7 @@ export class Membership {
       lost_partitions: this.#controller.lostCount,
       read_only_partitions: readOnly,
       under_replicated_partitions: under,
-      damaged_copies: damaged,
+      damaged_replicas: damaged,
       read_only_nodes:
         [...this.#members.values()].filter(({ writable, presence }) =>
           !writable && presence !== "down"
@@ -642,9 +642,9 @@ export class Membership {
     const { map, members } = this.#options.stored;
     for (const info of map.nodes) {
       const member = newMember(info, info.state === "down" ? "down" : "unknown", nowMs);
-      if (info.state === "leaving") member.farewell = "leaving";
+      if (info.state === "leaving") member.departure = "leaving";
       member.leaseUntilMs = this.#leaseGraceUntilMs;
-      // Long down as far as anybody knows: it is not wished for again until it comes. One that a
+      // Long down as far as anybody knows: it is not wanted for again until it comes. One that a
       // partition still waits for is.
       if (this.#table.heldBy(info.id).size === 0) member.downSinceMs = -Infinity;
       this.#members.set(info.id, member);
@@ -681,7 +681,7 @@ export class Membership {
   /**
    * A map is on the coordinator's disk before anybody sees it. So a node that has seen a map which this document does
    * not follow from, or whose disk has a later term, tells that the document is an old copy. Whoever acts by one
-   * may make a copy primary that has missed acknowledged writes, so nothing is done from then on. Rule C9.
+   * may make a replica primary that has missed acknowledged writes, so nothing is done from then on. Rule C9.
    *
    * @returns why the node may not register
    */
@@ -702,7 +702,7 @@ export class Membership {
       this.#staleDocument =
         `the coordinator's cluster_map.json (epoch ${found}) is an old copy: node ` +
         `${message.node} has seen a later one` + (seen.epoch > 0 ? ` (epoch ${seen.epoch})` : "") +
-        "; stop the coordinator, put the newest copy back and start it again; if there is none, start it " +
+        "; stop the coordinator, put the newest replica back and start it again; if there is none, start it " +
         `with --accept-epoch ${found}, which may lose acknowledged writes`;
       this.#log.error(this.#staleDocument, {
         node: message.node,
@@ -765,11 +765,11 @@ export class Membership {
     }
     member.damaged.clear();
     member.registeredMs = nowMs;
-    member.farewell = "none";
+    member.departure = "none";
   }
 
   #takeHeld(member: Member, message: Message<"register">): void {
-    const held = new Map<number, HeldCopy>();
+    const held = new Map<number, HeldReplica>();
     for (const [partition, term, lastSeq, damaged] of message.held) {
       held.set(partition, { term, lastSeq });
       if (damaged === 1 && this.#table.get(partition).inSync.includes(member.id)) {
@@ -790,7 +790,7 @@ export class Membership {
     if (batch < member.batch) {
       this.#log.error(
         "a node's data is older than what it had written: an old copy of its folder was put back, or its " +
-          "disk has lost writes; its copies do not count, and are filled anew",
+          "disk has lost writes; its replicas do not count, and are filled anew",
         { node: member.id, batch, known: member.batch },
       );
       for (const partition of this.#table.heldBy(member.id)) {
@@ -803,7 +803,7 @@ export class Membership {
   #setInfo(member: Member, info: NodeInfo): void {
     const state = member.presence === "down"
       ? "down"
-      : member.farewell === "leaving"
+      : member.departure === "leaving"
       ? "leaving"
       : "up";
     const next: NodeInfo = { ...info, state };
@@ -826,7 +826,7 @@ export class Membership {
     member.presence = "down";
     member.downSinceMs = nowMs;
     this.#setInfo(member, member.info);
-    this.#mover.invalidateWish();
+    this.#mover.invalidateTarget();
     this.#touchNode(member);
   }
 
@@ -838,7 +838,7 @@ export class Membership {
   #remove(member: Member): void {
     this.#members.delete(member.id);
     this.#nodes = undefined;
-    this.#mover.invalidateWish();
+    this.#mover.invalidateTarget();
     this.#publisher.decide();
   }
 
@@ -847,7 +847,7 @@ export class Membership {
     for (const member of this.#members.values()) {
       if (member.presence !== "down" || this.#table.heldBy(member.id).size > 0) continue;
       const replaced = isReplaced(member, this.#members);
-      const keepMs = replaced || member.farewell === "leaving"
+      const keepMs = replaced || member.departure === "leaving"
         ? 0
         : member.memory
         ? this.#options.repairDelayMs
@@ -864,11 +864,11 @@ export class Membership {
   }
 
   /** Lets go who holds nothing that matters. */
-  #checkFarewells(nowMs: number): void {
+  #checkDepartures(nowMs: number): void {
     for (const member of this.#members.values()) {
       const { session, released } = member;
       if (released || session === undefined || !mayGo(member, this.#members, this.#table)) continue;
-      if (member.farewell === "leaving" && this.#table.heldBy(member.id).size === 0) {
+      if (member.departure === "leaving" && this.#table.heldBy(member.id).size === 0) {
         this.#log.info("a node has left", { node: member.id });
         this.#remove(member);
         this.#sessions.delete(session);

@@ -67,19 +67,19 @@ function whyMalformed(
   if (!(weight > 0 && weight <= WEIGHT_MAX)) {
     return `"weight" must be more than 0 and at most ${WEIGHT_MAX}`;
   }
-  for (const copy of held as readonly unknown[]) {
-    if (!isHeldCopy(copy, settings.partitionCount)) {
+  for (const replica of held as readonly unknown[]) {
+    if (!isHeldReplica(replica, settings.partitionCount)) {
       return `"held" must list [partition, term, last seq, damaged], given ${
-        JSON.stringify(copy)?.slice(0, 80)
+        JSON.stringify(replica)?.slice(0, 80)
       }`;
     }
   }
   return undefined;
 }
 
-function isHeldCopy(copy: unknown, partitionCount: number): boolean {
-  if (!Array.isArray(copy)) return false;
-  const [partition, term, lastSeq, damaged] = copy;
+function isHeldReplica(replica: unknown, partitionCount: number): boolean {
+  if (!Array.isArray(replica)) return false;
+  const [partition, term, lastSeq, damaged] = replica;
   return isUint(partition) && partition < partitionCount && isTerm(term) && isUint(lastSeq) &&
     (damaged === 0 || damaged === 1);
 }

@@ -1,17 +1,17 @@
 /**
  * Who serves a partition: the judgement of one partition, as a pure function of its configuration and
- * of what is known of its copies. It decides about primaries and about who leaves the in-sync set;
- * new copies are `rebalance.ts`.
+ * of what is known of its replicas. It decides about primaries and about who leaves the in-sync set;
+ * new replicas are `rebalance.ts`.
  *
  * The rules:
  *
- * 1. A copy is *hot* if its node is live, the role was given to (or kept by) the process that runs
+ * 1. A replica is *hot* if its node is live, the role was given to (or kept by) the process that runs
  *    now, and it is not damaged. It is *cold* if its node is live but the process is a later one than
  *    that which was in sync: what counts is what its disk still holds.
  * 2. With a hot primary, members that are down, cold, damaged, or accused by the primary of not
  *    acknowledging leave the set. Down and cold ones only when the primary has been heard of clearly
  *    later than they were: where everything stops at once (a power cut), nobody is dropped on the word
- *    of a node that has just not been missed yet, and all copies keep their claim. One that asked to
+ *    of a node that has just not been missed yet, and all replicas keep their claim. One that asked to
  *    go and was let go leaves at once, unless the primary is about to go as well (everything is being
  *    stopped).
  * 3. Without one, nobody is made primary before every lease of the last primary has run out. Then the
@@ -19,8 +19,8 @@
  *    clearly later than those who are dropped. A damaged primary has stopped by itself, so nobody waits for it.
  * 4. Without a hot member, cold ones are considered when all members are back, or the missing ones
  *    have been missing for the failure timeout. The one whose disk reports the highest (term, last
- *    seq) is chosen; damaged copies and those that report nothing of the partition do not qualify.
- *    Every in-sync copy has every acknowledged write on disk, so any that qualifies is good.
+ *    seq) is chosen; damaged replicas and those that report nothing of the partition do not qualify.
+ *    Every in-sync replica has every acknowledged write on disk, so any that qualifies is good.
  * 5. Otherwise the partition has no primary and keeps the list of those who hold its data.
  *
  * Invariants: a primary that is given here is hot, or cold and qualified, and was in the in-sync set;
@@ -29,17 +29,17 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import type { HeldCopy, Presence } from "../state/member.ts";
+import type { HeldReplica, Presence } from "../state/member.ts";
 
-/** What is known of a copy and its node. */
-export interface CopyStanding {
+/** What is known of a replica and its node. */
+export interface ReplicaStanding {
   readonly presence: Presence;
   /** The role belongs to an earlier process of the node. */
   readonly stale: boolean;
   readonly damaged: boolean;
   /** It has a session, so that it can be told of a role. */
   readonly canBeTold: boolean;
-  /** The primary reported that this copy does not follow. */
+  /** The primary reported that this replica does not follow. */
   readonly accused: boolean;
   /** Its process asked to go, and was let go: it is not just missed. */
   readonly saidGoodbye: boolean;
@@ -51,13 +51,13 @@ export interface CopyStanding {
   readonly registeredMs: number;
   readonly leaseUntilMs: number;
   /** What the disk held when the process registered; undefined for nothing. */
-  readonly held: HeldCopy | undefined;
+  readonly held: HeldReplica | undefined;
 }
 
 /** A partition and everything that its judgement depends on. */
 export interface Case {
   readonly config: PartitionConfig;
-  copy(id: NodeId): CopyStanding;
+  replica(id: NodeId): ReplicaStanding;
   /** Some primary that is not in the configuration any more may hold a lease until then. */
   readonly leaseUntilMs: number;
   /** No node is known to have served the partition, ever. */
@@ -75,7 +75,7 @@ export interface Verdict {
     readonly primary: NodeId | undefined;
     readonly inSync: readonly NodeId[];
     readonly learners: readonly NodeId[];
-    /** Cold copies whose role counts from now on. */
+    /** Cold replicas whose role counts from now on. */
     readonly revived: readonly NodeId[];
     /** The new term is higher than this one. */
     readonly termFloor: number;
@@ -94,34 +94,34 @@ export function judge(of: Case, nowMs: number): Verdict {
   if (config.inSync.length === 0) return SETTLED;
   const { primary } = config;
   if (primary === undefined) return elect(of, nowMs);
-  const copy = of.copy(primary);
-  if (isHot(copy)) return shrink(of, primary, copy, nowMs);
-  if (copy.presence === "unknown" && !copy.stale) {
-    const silentMs = copy.lastSeenMs + of.failureTimeoutMs;
+  const replica = of.replica(primary);
+  if (isHot(replica)) return shrink(of, primary, replica, nowMs);
+  if (replica.presence === "unknown" && !replica.stale) {
+    const silentMs = replica.lastSeenMs + of.failureTimeoutMs;
     return { lost: false, waitUntilMs: Math.max(silentMs, of.graceUntilMs) };
   }
   return elect(of, nowMs);
 }
 
 /** Rule 1. */
-export function isHot(copy: CopyStanding): boolean {
-  return copy.presence === "live" && !copy.stale && !copy.damaged;
+export function isHot(replica: ReplicaStanding): boolean {
+  return replica.presence === "live" && !replica.stale && !replica.damaged;
 }
 
 /** Rule 2. */
-function shrink(of: Case, primary: NodeId, witness: CopyStanding, nowMs: number): Verdict {
+function shrink(of: Case, primary: NodeId, witness: ReplicaStanding, nowMs: number): Verdict {
   const { config } = of;
   let waiting = false;
   const inSync = config.inSync.filter((id) => {
     if (id === primary) return true;
-    const copy = of.copy(id);
-    if (copy.accused || (copy.damaged && copy.presence === "live")) return false;
-    if (isHot(copy) || isUndecided(copy)) return true;
-    if (isOutlivedBy(copy, witness, of) || (copy.saidGoodbye && !witness.going)) return false;
+    const replica = of.replica(id);
+    if (replica.accused || (replica.damaged && replica.presence === "live")) return false;
+    if (isHot(replica) || isUndecided(replica)) return true;
+    if (isOutlivedBy(replica, witness, of) || (replica.saidGoodbye && !witness.going)) return false;
     waiting = true;
     return true;
   });
-  const learners = config.learners.filter((id) => of.copy(id).presence !== "down");
+  const learners = config.learners.filter((id) => of.replica(id).presence !== "down");
   const wait = waiting ? { waitUntilMs: nowMs + of.heartbeatIntervalMs } : {};
   if (inSync.length === config.inSync.length && learners.length === config.learners.length) {
     return { lost: false, ...wait };
@@ -132,7 +132,7 @@ function shrink(of: Case, primary: NodeId, witness: CopyStanding, nowMs: number)
 /** Rules 3 to 5 above; rules C1 and C2 of docs/replication.md. */
 function elect(of: Case, nowMs: number): Verdict {
   const { config } = of;
-  const old = config.primary === undefined ? undefined : of.copy(config.primary);
+  const old = config.primary === undefined ? undefined : of.replica(config.primary);
   const stoppedItself = old !== undefined && old.presence === "live" && !old.stale;
   const leaseUntilMs = Math.max(
     of.leaseUntilMs,
@@ -140,22 +140,23 @@ function elect(of: Case, nowMs: number): Verdict {
   );
   if (nowMs < leaseUntilMs) return { lost: false, waitUntilMs: leaseUntilMs };
 
-  const hot = config.inSync.filter((id) => isHot(of.copy(id)));
+  const hot = config.inSync.filter((id) => isHot(of.replica(id)));
   const gone = config.inSync.filter((id) => {
-    const copy = of.copy(id);
-    return !isHot(copy) && !isUndecided(copy) && !(copy.damaged && copy.presence === "live");
+    const replica = of.replica(id);
+    return !isHot(replica) && !isUndecided(replica) &&
+      !(replica.damaged && replica.presence === "live");
   });
   // One that cannot write is better than nobody: it serves reads.
   const byWorth = [
-    ...hot.filter((id) => of.copy(id).writable),
-    ...hot.filter((id) => !of.copy(id).writable),
+    ...hot.filter((id) => of.replica(id).writable),
+    ...hot.filter((id) => !of.replica(id).writable),
   ];
   const next = byWorth.find((id) => {
-    const witness = of.copy(id);
-    return witness.canBeTold && gone.every((other) => isOutlivedBy(of.copy(other), witness, of));
+    const witness = of.replica(id);
+    return witness.canBeTold && gone.every((other) => isOutlivedBy(of.replica(other), witness, of));
   });
   if (next !== undefined) {
-    const inSync = config.inSync.filter((id) => hot.includes(id) || isUndecided(of.copy(id)));
+    const inSync = config.inSync.filter((id) => hot.includes(id) || isUndecided(of.replica(id)));
     return { change: { ...change(of, next, inSync), revived: [], termFloor: 0 }, lost: false };
   }
   if (hot.length > 0) return { lost: false, waitUntilMs: nowMs + of.heartbeatIntervalMs };
@@ -170,7 +171,7 @@ function elect(of: Case, nowMs: number): Verdict {
  */
 function electCold(of: Case, nowMs: number, served: boolean): Verdict {
   const { config } = of;
-  const missing = config.inSync.map((id) => of.copy(id)).filter((c) => c.presence !== "live");
+  const missing = config.inSync.map((id) => of.replica(id)).filter((c) => c.presence !== "live");
   const waitUntilMs = Math.max(
     missing.length > 0 ? of.graceUntilMs : 0,
     ...missing.map(({ lastSeenMs }) => lastSeenMs + of.failureTimeoutMs),
@@ -186,46 +187,46 @@ function electCold(of: Case, nowMs: number, served: boolean): Verdict {
       ...verdict,
     };
   }
-  const termFloor = Math.max(...candidates.map((id) => of.copy(id).held?.term ?? 0));
+  const termFloor = Math.max(...candidates.map((id) => of.replica(id).held?.term ?? 0));
   return {
     change: { ...change(of, best, candidates), revived: candidates, termFloor },
     lost: false,
   };
 }
 
-/** Cold copies that may serve, the best first. */
+/** Cold replicas that may serve, the best first. */
 function qualified(of: Case): NodeId[] {
   const { inSync } = of.config;
   const cold = inSync.filter((id) => {
-    const copy = of.copy(id);
-    return copy.presence === "live" && !copy.damaged;
+    const replica = of.replica(id);
+    return replica.presence === "live" && !replica.damaged;
   });
-  const holding = cold.filter((id) => of.copy(id).held !== undefined);
+  const holding = cold.filter((id) => of.replica(id).held !== undefined);
   if (holding.length > 0) {
-    return holding.toSorted((a, b) => compareHeld(of.copy(b).held, of.copy(a).held));
+    return holding.toSorted((a, b) => compareHeld(of.replica(b).held, of.replica(a).held));
   }
   // A partition that nobody has ever served: all processes ended before any had noted it down.
   return of.fresh && cold.length === inSync.length ? cold : [];
 }
 
-function compareHeld(a: HeldCopy | undefined, b: HeldCopy | undefined): number {
+function compareHeld(a: HeldReplica | undefined, b: HeldReplica | undefined): number {
   if (a === undefined || b === undefined) return 0;
   return a.term - b.term || a.lastSeq - b.lastSeq;
 }
 
 function change(of: Case, primary: NodeId | undefined, inSync: readonly NodeId[]) {
-  const learners = of.config.learners.filter((id) => of.copy(id).presence !== "down");
+  const learners = of.config.learners.filter((id) => of.replica(id).presence !== "down");
   return { primary, inSync, learners };
 }
 
 /** The coordinator has just started, and the node may still be what it was. */
-function isUndecided(copy: CopyStanding): boolean {
-  return copy.presence === "unknown" && !copy.stale;
+function isUndecided(replica: ReplicaStanding): boolean {
+  return replica.presence === "unknown" && !replica.stale;
 }
 
-/** Whether the witness was heard of when the copy's process certainly was not there any more. */
-function isOutlivedBy(copy: CopyStanding, witness: CopyStanding, of: Case): boolean {
-  return copy.presence === "live"
-    ? witness.lastSeenMs > copy.registeredMs
-    : witness.lastSeenMs > copy.lastSeenMs + 2 * of.heartbeatIntervalMs;
+/** Whether the witness was heard of when the replica's process certainly was not there any more. */
+function isOutlivedBy(replica: ReplicaStanding, witness: ReplicaStanding, of: Case): boolean {
+  return replica.presence === "live"
+    ? witness.lastSeenMs > replica.registeredMs
+    : witness.lastSeenMs > replica.lastSeenMs + 2 * of.heartbeatIntervalMs;
 }

@@ -1,10 +1,10 @@
 /**
- * Repair and rebalancing: keeps the placement's wish, compares it with the table, and takes the steps
- * of `rebalance.ts`, a few at a time per node: copies of a partition that lacks some first. Primaries
+ * Repair and rebalancing: keeps the placement's target assignment, compares it with the table, and takes the steps
+ * of `rebalance.ts`, a few at a time per node: replicas of a partition that lacks some first. Primaries
  * move by hand-over: an order to the old one, its answer that it has drained, and only then the
  * change.
  *
- * Work is proportional to what changed: all partitions are compared only when the wish changes.
+ * Work is proportional to what changed: all partitions are compared only when the target assignment changes.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import type { Message } from "../../shared/wire/messages.ts";
 import { byId, type Member, type SessionId } from "../state/member.ts";
 import { MoveQueue } from "./move_queue.ts";
 import type { PartitionTable } from "../state/partition_table.ts";
-import { nextStep, orderCopies, type Readiness, type Step } from "./rebalance.ts";
+import { nextStep, orderReplicas, type Readiness, type Step } from "./rebalance.ts";
 
 /** The placement function, as `placement.ts` has it. */
 export type Place = (
@@ -38,7 +38,7 @@ export interface MoverPorts {
   readonly replicationFactor: number;
   /** How many in-sync copies a write needs. */
   readonly minInSync: number;
-  /** A node that is down for less than this is still wished for. */
+  /** A node that is down for less than this is still wanted for. */
   readonly repairDelayMs: number;
   /** Whether everybody was told the partition's present configuration. */
   isPublished(partition: number): boolean;
@@ -67,11 +67,11 @@ const LEADER = "leader";
 /** Repair and rebalancing of all partitions. */
 export class Mover {
   readonly #ports: MoverPorts;
-  #wish: NodeId[][] = [];
-  #wishedFor = new Map<NodeId, number[]>();
-  /** What the wish was computed from. */
-  #wishKey = "";
-  #wishStale = true;
+  #target: NodeId[][] = [];
+  #targetedFor = new Map<NodeId, number[]>();
+  /** What the target assignment was computed from. */
+  #targetKey = "";
+  #targetStale = true;
   readonly #unplanned = new Set<number>();
   readonly #fills = new MoveQueue();
   readonly #handoverQueue = new MoveQueue();
@@ -95,23 +95,23 @@ export class Mover {
       mayLearn: (id) => {
         const node = member(id);
         return node !== undefined && node.presence === "live" && node.session !== undefined &&
-          node.farewell === "none" && node.writable && this.#isOver(this.#planning, id);
+          node.departure === "none" && node.writable && this.#isOver(this.#planning, id);
       },
       mayLead: (id) => {
         const node = member(id);
-        return serves(node) && node.session !== undefined && node.farewell === "none" &&
+        return serves(node) && node.session !== undefined && node.departure === "none" &&
           node.writable &&
           this.#isOver(this.#planning, LEADER);
       },
       mustHandOver: (id) => {
         const node = member(id);
-        return node?.farewell === "stopping" ||
+        return node?.departure === "stopping" ||
           (node?.writable === false && this.#canWriteWithout(id));
       },
     };
   }
 
-  /** Whether the partition would take writes if this copy were not there. Rule C7. */
+  /** Whether the partition would take writes if this replica were not there. Rule C7. */
   #canWriteWithout(id: NodeId): boolean {
     const { members, table, minInSync } = this.#ports;
     const others = table.get(this.#planning).inSync.filter((other) =>
@@ -121,8 +121,8 @@ export class Mover {
   }
 
   /** Who should hold the partition, the primary first. */
-  wishOf(partition: number): readonly NodeId[] {
-    return this.#wish[partition] ?? NOBODY;
+  targetOf(partition: number): readonly NodeId[] {
+    return this.#target[partition] ?? NOBODY;
   }
 
   /** Hand-overs that were ordered and not answered. */
@@ -131,14 +131,14 @@ export class Mover {
   }
 
   /** The nodes or their weights may have changed. */
-  invalidateWish(): void {
-    this.#wishStale = true;
+  invalidateTarget(): void {
+    this.#targetStale = true;
   }
 
   /** Something changed about a node: looks at what it holds or should hold. */
   touchNode(id: NodeId): void {
     for (const partition of this.#ports.table.heldBy(id)) this.#unplanned.add(partition);
-    for (const partition of this.#wishedFor.get(id) ?? []) this.#unplanned.add(partition);
+    for (const partition of this.#targetedFor.get(id) ?? []) this.#unplanned.add(partition);
   }
 
   /** Looks at a partition anew. */
@@ -157,7 +157,7 @@ export class Mover {
     this.#unpublished.clear();
   }
 
-  /** A copy did not follow: it is filled again later, each time after a longer pause. */
+  /** A replica did not follow: it is filled again later, each time after a longer pause. */
   backOff(partition: number, id: NodeId, nowMs: number): void {
     const key = `${partition}/${id}`;
     const before = this.#backoffs.get(key);
@@ -194,32 +194,32 @@ export class Mover {
     }
     for (const { presence, downSinceMs } of this.#ports.members.values()) {
       if (presence === "down" && nowMs >= downSinceMs + this.#ports.repairDelayMs) {
-        this.#wishStale = true;
+        this.#targetStale = true;
       }
     }
-    if (this.#wishStale) this.computeWish(nowMs);
+    if (this.#targetStale) this.computeTarget(nowMs);
   }
 
-  /** Computes the wish from the nodes that count now. */
-  computeWish(nowMs: number): void {
-    this.#wishStale = false;
+  /** Computes the target assignment from the nodes that count now. */
+  computeTarget(nowMs: number): void {
+    this.#targetStale = false;
     const { members, table, place, replicationFactor, repairDelayMs } = this.#ports;
     const nodes = [...members.values()].filter((member) =>
-      member.farewell !== "leaving" &&
+      member.departure !== "leaving" &&
       (member.presence !== "down" || nowMs < member.downSinceMs + repairDelayMs)
     ).sort(byId).map(({ id, info }) => ({ id, weight: info.weight, zone: info.zone }));
     const key = JSON.stringify(nodes);
-    // Without any node there is nothing better to wish for than what was.
-    if (key === this.#wishKey || nodes.length === 0) return;
-    this.#wishKey = key;
-    this.#wish = place(nodes, table.size, replicationFactor);
-    this.#wishedFor = new Map();
+    // Without any node there is nothing better to target assignment for than what was.
+    if (key === this.#targetKey || nodes.length === 0) return;
+    this.#targetKey = key;
+    this.#target = place(nodes, table.size, replicationFactor);
+    this.#targetedFor = new Map();
     this.#fills.clear();
     this.#handoverQueue.clear();
-    this.#wish.forEach((ids, partition) => {
+    this.#target.forEach((ids, partition) => {
       for (const id of ids) {
-        const partitions = this.#wishedFor.get(id);
-        if (partitions === undefined) this.#wishedFor.set(id, [partition]);
+        const partitions = this.#targetedFor.get(id);
+        if (partitions === undefined) this.#targetedFor.set(id, [partition]);
         else partitions.push(partition);
       }
       this.#unplanned.add(partition);
@@ -258,7 +258,7 @@ export class Mover {
       }
       case "drop_surplus": {
         const inSync = config.inSync.filter((id) => !step.nodes.includes(id));
-        const ordered = orderCopies(inSync, this.wishOf(partition), config.primary);
+        const ordered = orderReplicas(inSync, this.targetOf(partition), config.primary);
         table.reconfigure(partition, { ...config, inSync: ordered });
         return;
       }
@@ -268,7 +268,7 @@ export class Mover {
   #stepOf(partition: number, config: PartitionConfig): Step {
     if (this.#handovers.has(partition)) return { kind: "none" };
     this.#planning = partition;
-    return nextStep(config, this.wishOf(partition), this.#readiness);
+    return nextStep(config, this.targetOf(partition), this.#readiness);
   }
 
   #startFills(): void {

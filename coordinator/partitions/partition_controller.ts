@@ -4,7 +4,7 @@
  * what they decide goes into the table. Like its owner it is a state machine without I/O.
  *
  * The rules about reports: they count only with the partition's present term, and from the node that
- * may make them, which is its primary, or, of damage, the copy itself.
+ * may make them, which is its primary, or, of damage, the replica itself.
  *
  * @module
  */
@@ -17,17 +17,17 @@ import { invariant, KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { formatAddress } from "../../shared/platform/transport.ts";
-import { type Case, type CopyStanding, judge } from "./failover.ts";
+import { type Case, judge, type ReplicaStanding } from "./failover.ts";
 import type { MapPublisher } from "../state/map_publisher.ts";
 import { byId, type Member } from "../state/member.ts";
 import type { Mover } from "./mover.ts";
 import type { PartitionTable } from "../state/partition_table.ts";
-import { orderCopies } from "./rebalance.ts";
+import { orderReplicas } from "./rebalance.ts";
 
 /** So many of what may be many are named in one line of the log. */
 const LOGGED_MAX = 8;
 
-/** Reports of copies that do not follow are logged once in so long. */
+/** Reports of replicas that do not follow are logged once in so long. */
 const LAG_LOG_MS = 1_000;
 
 /** A node's word about a partition. */
@@ -58,7 +58,7 @@ export interface ControllerPorts {
 export interface Forced {
   readonly partition: number;
   readonly node: NodeId;
-  /** Where the chosen copy stands, as its node has told last; zeros where it has nothing. */
+  /** Where the chosen replica stands, as its node has told last; zeros where it has nothing. */
   readonly term: number;
   readonly last_seq: number;
 }
@@ -85,7 +85,7 @@ export class PartitionController {
   readonly #waiting = new Map<number, number>();
   /** The lease of a primary that is not in the configuration any more may last until then. */
   readonly #leases = new Map<number, number>();
-  /** The primary says that these copies do not follow; of the present term. */
+  /** The primary says that these replicas do not follow; of the present term. */
   readonly #accused = new Map<number, Set<NodeId>>();
   /**
    * Partitions of which no node is known to have been primary: each with the epoch of the map that
@@ -163,7 +163,7 @@ export class PartitionController {
   }
 
   /**
-   * An operator makes a copy primary although it may lack acknowledged writes.
+   * An operator makes a replica primary although it may lack acknowledged writes.
    *
    * @param partition undefined for every one that has no primary
    * @param node undefined for the live node that has told of most when it registered last
@@ -185,7 +185,7 @@ export class PartitionController {
   /**
    * A node that is gone is in no configuration any more.
    *
-   * @param alone partitions that only it holds in full; another copy is made primary, as by {@linkcode force}
+   * @param alone partitions that only it holds in full; another replica is made primary, as by {@linkcode force}
    * @throws {KvError} as {@linkcode force}; then nothing is done
    */
   giveUp(member: Member, alone: readonly number[], nowMs: number): Forced[] {
@@ -262,7 +262,7 @@ export class PartitionController {
 
   #onDamaged(member: Member, p: number, config: PartitionConfig, nowMs: number): void {
     if (!config.inSync.includes(member.id) && !config.learners.includes(member.id)) return;
-    this.#log.error("a copy is damaged", { partition: p, node: member.id });
+    this.#log.error("a replica is damaged", { partition: p, node: member.id });
     if (config.learners.includes(member.id)) {
       this.#dropLearner(p, config, member.id, nowMs);
       return;
@@ -299,11 +299,11 @@ export class PartitionController {
         if (to === undefined) return;
         this.counts.handoversDone++;
         // Rule C7.
-        // What a copy cannot write nobody is to wait for: its next primary would, before it serves.
+        // What a replica cannot write nobody is to wait for: its next primary would, before it serves.
         const stay = primary.writable
           ? config.inSync
           : config.inSync.filter((id) => this.#members.get(id)?.writable !== false);
-        const inSync = orderCopies(stay, this.#mover.wishOf(p), to);
+        const inSync = orderReplicas(stay, this.#mover.targetOf(p), to);
         this.#table.reconfigure(p, { ...config, primary: to, inSync });
         return;
       }
@@ -316,20 +316,20 @@ export class PartitionController {
   /** One line for all the partitions that two nodes share. */
   #logLagging(primary: Member, { p, node, reason }: Message<"lagging">, nowMs: number): void {
     const fields = { partition: p, node, primary: primary.id, reason };
-    this.#log.debug("a copy does not follow", fields);
+    this.#log.debug("a replica does not follow", fields);
     if (nowMs < this.#lagLoggedMs + LAG_LOG_MS) return;
     this.#lagLoggedMs = nowMs;
-    this.#log.warn("copies do not follow their primaries; for example", fields);
+    this.#log.warn("replicas do not follow their primaries; for example", fields);
   }
 
   #onCaughtUp(p: number, config: PartitionConfig, id: NodeId): void {
     // One that is down is about to be dropped; one that just restarted is no learner any more.
     if (this.#members.get(id)?.presence === "down") return;
     this.counts.movesDone++;
-    const copies = [...config.inSync, id];
+    const replicas = [...config.inSync, id];
     this.#table.reconfigure(p, {
       primary: config.primary,
-      inSync: orderCopies(copies, this.#mover.wishOf(p), config.primary),
+      inSync: orderReplicas(replicas, this.#mover.targetOf(p), config.primary),
       learners: config.learners.filter((learner) => learner !== id),
     });
   }
@@ -366,7 +366,7 @@ export class PartitionController {
         primary,
         inSync: primary === undefined
           ? change.inSync
-          : orderCopies(change.inSync, this.#mover.wishOf(partition), primary),
+          : orderReplicas(change.inSync, this.#mover.targetOf(partition), primary),
         learners: change.learners,
       }, { termFloor: change.termFloor });
     }
@@ -376,7 +376,7 @@ export class PartitionController {
   #caseOf(partition: number, config: PartitionConfig): Case {
     return {
       config,
-      copy: (id) => this.#standing(partition, id),
+      replica: (id) => this.#standing(partition, id),
       leaseUntilMs: Math.max(this.#leases.get(partition) ?? 0, this.#ports.leaseGraceUntilMs),
       fresh: this.#fresh.has(partition),
       failureTimeoutMs: this.#ports.failureTimeoutMs,
@@ -385,7 +385,7 @@ export class PartitionController {
     };
   }
 
-  #standing(partition: number, id: NodeId): CopyStanding {
+  #standing(partition: number, id: NodeId): ReplicaStanding {
     const member = this.#members.get(id);
     return {
       presence: member?.presence ?? "down",
@@ -395,7 +395,7 @@ export class PartitionController {
       accused: this.#accused.get(partition)?.has(id) ?? false,
       saidGoodbye: member?.presence === "down" && member.released,
       writable: member?.writable ?? true,
-      going: member !== undefined && member.farewell !== "none",
+      going: member !== undefined && member.departure !== "none",
       lastSeenMs: member?.lastSeenMs ?? 0,
       registeredMs: member?.registeredMs ?? 0,
       leaseUntilMs: member?.leaseUntilMs ?? 0,
@@ -404,15 +404,15 @@ export class PartitionController {
   }
 
   /**
-   * A new cluster: everybody who is there gets copies at once, since all of them are empty. It waits
+   * A new cluster: everybody who is there gets replicas at once, since all of them are empty. It waits
    * until it is known who is there, and who is not has no part in it: a partition that only such a node
    * was to hold would have nobody.
    */
   #placeFirst(nowMs: number): void {
     let live = 0;
-    for (const { presence, farewell } of this.#members.values()) {
-      if (presence === "unknown" || (presence === "live" && farewell === "stopping")) return;
-      if (presence === "live" && farewell === "none") live++;
+    for (const { presence, departure } of this.#members.values()) {
+      if (presence === "unknown" || (presence === "live" && departure === "stopping")) return;
+      if (presence === "live" && departure === "none") live++;
     }
     const { expectNodes, minInSync } = this.#ports;
     if (live < expectNodes) {
@@ -426,14 +426,14 @@ export class PartitionController {
       return;
     }
     this.#placed = true;
-    // As after a restart of the coordinator: who is down and holds nothing is wished for when it comes.
+    // As after a restart of the coordinator: who is down and holds nothing is wanted for when it comes.
     for (const member of this.#members.values()) {
       if (member.presence === "down") member.downSinceMs = -Infinity;
     }
-    this.#mover.computeWish(nowMs);
+    this.#mover.computeTarget(nowMs);
     const epoch = this.#publisher.decide();
     for (let partition = 0; partition < this.#table.size; partition++) {
-      const inSync = this.#mover.wishOf(partition);
+      const inSync = this.#mover.targetOf(partition);
       const [primary] = inSync;
       invariant(primary !== undefined, "every partition is placed", { partition });
       this.#fresh.set(partition, epoch);
@@ -449,7 +449,7 @@ export class PartitionController {
     let best: Member | undefined;
     for (const member of [...named, ...[...this.#members.values()].sort(byId)]) {
       if (member === undefined) continue;
-      if (member.presence !== "live" || member.farewell === "leaving") continue;
+      if (member.presence !== "live" || member.departure === "leaving") continue;
       if (best === undefined || compareHolders(member, best, partition) > 0) best = member;
     }
     if (best === undefined) {
@@ -458,7 +458,7 @@ export class PartitionController {
     return best;
   }
 
-  /** @throws {KvError} where the copy may not be made primary, now or at all */
+  /** @throws {KvError} where the replica may not be made primary, now or at all */
   #checkForce(partition: number, member: Member, nowMs: number): void {
     const config = this.#table.get(partition);
     if (!this.#lost.has(partition)) {
@@ -489,7 +489,7 @@ export class PartitionController {
   #force(partition: number, member: Member): Forced {
     const config = this.#table.get(partition);
     const held = member.held.get(partition);
-    this.#log.error("an operator made a copy primary that may lack acknowledged writes", {
+    this.#log.error("an operator made a replica primary that may lack acknowledged writes", {
       partition,
       node: member.id,
       term: held?.term ?? 0,
@@ -515,7 +515,7 @@ export class PartitionController {
       const lost = [...this.#lost].sort((a, b) => a - b);
       const holders = new Set(lost.flatMap((partition) => this.#table.get(partition).inSync));
       this.#log.error(
-        "partitions without a primary: no copy with all acknowledged writes is there",
+        "partitions without a primary: no replica with all acknowledged writes is there",
         {
           count: size,
           partitions: someOf(lost.map(String)),

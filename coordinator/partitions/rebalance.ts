@@ -1,9 +1,9 @@
 /**
  * The way from who holds a partition now to who should: the next step for one partition, as a pure
- * function. When steps are taken, and how many at a time, is `mover.ts`; the wish is `placement.ts`.
+ * function. When steps are taken, and how many at a time, is `mover.ts`; the target assignment is `placement.ts`.
  *
- * The order of steps keeps the number of good copies: first missing copies are filled, then the
- * primary moves to the first of the wish, and only when all of the wish is in sync and the primary is
+ * The order of steps keeps the number of good replicas: first missing replicas are filled, then the
+ * primary moves to the first of the target assignment, and only when all of the target assignment is in sync and the primary is
  * among it are the others dropped. Nothing is done while the partition has no live primary: that is
  * `failover.ts`.
  *
@@ -11,7 +11,7 @@
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 
-/** What the next step depends on besides configuration and wish. */
+/** What the next step depends on besides configuration and target assignment. */
 export interface Readiness {
   /** Its node is live and its role counts. */
   isServing(id: NodeId): boolean;
@@ -20,7 +20,7 @@ export interface Readiness {
   /** May become primary: serving, can be told, and not about to go. */
   mayLead(id: NodeId): boolean;
   /**
-   * It should not be primary for as long as another may: its process ends soon and leaves its copies where
+   * It should not be primary for as long as another may: its process ends soon and leaves its replicas where
    * they are, or its disk takes no writes.
    */
   mustHandOver(id: NodeId): boolean;
@@ -29,19 +29,19 @@ export interface Readiness {
 /** What to do next with a partition. */
 export type Step =
   | { readonly kind: "none" }
-  /** Copies being filled that nobody wants any more. */
+  /** Replicas being filled that nobody wants any more. */
   | { readonly kind: "drop_learners"; readonly nodes: readonly NodeId[] }
-  /** `urgent` where fewer copies are in sync than are wished for. */
+  /** `urgent` where fewer replicas are in sync than are wanted for. */
   | { readonly kind: "fill"; readonly nodes: readonly NodeId[]; readonly urgent: boolean }
   | { readonly kind: "hand_over"; readonly to: NodeId }
   | { readonly kind: "drop_surplus"; readonly nodes: readonly NodeId[] };
 
 const NONE: Step = { kind: "none" };
 
-/** The next step towards the wish. */
+/** The next step towards the target assignment. */
 export function nextStep(
   config: PartitionConfig,
-  wish: readonly NodeId[],
+  target: readonly NodeId[],
   ready: Readiness,
 ): Step {
   const { primary, inSync, learners } = config;
@@ -50,49 +50,49 @@ export function nextStep(
     const to = inSync.find((id) => ready.mayLead(id));
     if (to !== undefined) return { kind: "hand_over", to };
   }
-  if (wish.length === 0) return NONE;
+  if (target.length === 0) return NONE;
 
-  const unwanted = learners.filter((id) => !wish.includes(id));
+  const unwanted = learners.filter((id) => !target.includes(id));
   if (unwanted.length > 0) return { kind: "drop_learners", nodes: unwanted };
 
-  const absent = wish.filter((id) => !inSync.includes(id) && !learners.includes(id));
+  const absent = target.filter((id) => !inSync.includes(id) && !learners.includes(id));
   const fill = absent.filter((id) => ready.mayLearn(id));
-  if (fill.length > 0) return { kind: "fill", nodes: fill, urgent: inSync.length < wish.length };
+  if (fill.length > 0) return { kind: "fill", nodes: fill, urgent: inSync.length < target.length };
   // A change of primary would begin the filling anew.
   if (learners.length > 0) return NONE;
 
-  const to = nextPrimary(primary, inSync, wish, ready);
+  const to = nextPrimary(primary, inSync, target, ready);
   if (to !== primary) return { kind: "hand_over", to };
-  if (absent.length > 0 || !wish.includes(primary) || !wish.every(ready.isServing)) return NONE;
-  const surplus = inSync.filter((id) => !wish.includes(id));
+  if (absent.length > 0 || !target.includes(primary) || !target.every(ready.isServing)) return NONE;
+  const surplus = inSync.filter((id) => !target.includes(id));
   return surplus.length > 0 ? { kind: "drop_surplus", nodes: surplus } : NONE;
 }
 
-/** The first of the wish, or, for a primary that is not wished for at all, any of the wish. */
+/** The first of the target assignment, or, for a primary that is not wanted for at all, any of the target assignment. */
 function nextPrimary(
   primary: NodeId,
   inSync: readonly NodeId[],
-  wish: readonly NodeId[],
+  target: readonly NodeId[],
   ready: Readiness,
 ): NodeId {
-  for (const id of wish) {
+  for (const id of target) {
     if (id === primary) return primary;
     if (inSync.includes(id) && ready.mayLead(id)) return id;
-    if (wish.includes(primary)) return primary;
+    if (target.includes(primary)) return primary;
   }
   return primary;
 }
 
-/** Copies in ring order, the primary first, those that are not wished for last. */
-export function orderCopies(
-  copies: readonly NodeId[],
-  wish: readonly NodeId[],
+/** Replicas in ring order, the primary first, those that are not wanted for last. */
+export function orderReplicas(
+  replicas: readonly NodeId[],
+  target: readonly NodeId[],
   primary: NodeId | undefined,
 ): NodeId[] {
-  const rest = copies.filter((id) => id !== primary);
+  const rest = replicas.filter((id) => id !== primary);
   return [
-    ...copies.filter((id) => id === primary),
-    ...wish.filter((id) => rest.includes(id)),
-    ...rest.filter((id) => !wish.includes(id)),
+    ...replicas.filter((id) => id === primary),
+    ...target.filter((id) => rest.includes(id)),
+    ...rest.filter((id) => !target.includes(id)),
   ];
 }

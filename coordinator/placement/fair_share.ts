@@ -1,13 +1,13 @@
 /**
- * How many copies, and how many primaries, each node should hold: by weight, within what spreading
- * copies over zones allows. Not who holds which partition; that is `placement.ts`.
+ * How many replicas, and how many primaries, each node should hold: by weight, within what spreading
+ * replicas over zones allows. Not who holds which partition; that is `placement.ts`.
  *
  * With equal zones a node's share is its part of the total weight. Where that cannot be (a node would
- * hold a partition twice, or a zone two copies while another has none), it gets what it can, and the
- * others share the rest by weight. Shares are per partition: 0.75 of 256 partitions is 192 copies.
+ * hold a partition twice, or a zone two replicas while another has none), it gets what it can, and the
+ * others share the rest by weight. Shares are per partition: 0.75 of 256 partitions is 192 replicas.
  *
- * Invariants: the copies' shares add up to the number of copies, the primaries' to 1; a node's share
- * is at most 1; its share of primaries is at most its share of copies.
+ * Invariants: the replicas' shares add up to the number of replicas, the primaries' to 1; a node's share
+ * is at most 1; its share of primaries is at most its share of replicas.
  *
  * @module
  */
@@ -16,29 +16,29 @@
 export interface ShareInput {
   readonly weights: readonly number[];
   readonly zoneOf: readonly number[];
-  /** Copies of each partition: at least 1, at most the number of nodes. */
-  readonly copies: number;
+  /** Replicas of each partition: at least 1, at most the number of nodes. */
+  readonly replicas: number;
 }
 
 /** What each node should hold, by its index. */
 export interface Shares {
-  readonly copies: readonly number[];
+  readonly replicas: readonly number[];
   readonly primaries: readonly number[];
   /**
-   * How many copies of a partition a zone may hold once its n-th copy is placed: 1 until every zone
+   * How many replicas of a partition a zone may hold once its n-th replica is placed: 1 until every zone
    * has one, then 2, and so on.
    */
   readonly perZoneMax: readonly number[];
 }
 
 /** The shares of nodes. */
-export function fairShares({ weights, zoneOf, copies }: ShareInput): Shares {
+export function fairShares({ weights, zoneOf, replicas }: ShareInput): Shares {
   const membersOf: number[][] = [];
   zoneOf.forEach((zone, node) => (membersOf[zone] ??= []).push(node));
-  const perZoneMax = zoneLimits(membersOf.map((members) => members.length), copies);
-  const highest = perZoneMax[copies - 1] ?? 0;
+  const perZoneMax = zoneLimits(membersOf.map((members) => members.length), replicas);
+  const highest = perZoneMax[replicas - 1] ?? 0;
   const zoneShares = divide(
-    copies,
+    replicas,
     membersOf.map((members) => ({
       weight: members.reduce((sum, node) => sum + (weights[node] ?? 0), 0),
       least: Math.min(members.length, highest - 1),
@@ -55,14 +55,14 @@ export function fairShares({ weights, zoneOf, copies }: ShareInput): Shares {
     1,
     weights.map((weight, node) => ({ weight, least: 0, most: shares[node] ?? 0 })),
   );
-  return { copies: shares, primaries, perZoneMax };
+  return { replicas: shares, primaries, perZoneMax };
 }
 
-function zoneLimits(sizes: readonly number[], copies: number): number[] {
+function zoneLimits(sizes: readonly number[], replicas: number): number[] {
   const limits: number[] = [];
-  for (let limit = 1; limits.length < copies; limit++) {
+  for (let limit = 1; limits.length < replicas; limit++) {
     const placed = sizes.reduce((sum, size) => sum + Math.min(size, limit), 0);
-    while (limits.length < Math.min(placed, copies)) limits.push(limit);
+    while (limits.length < Math.min(placed, replicas)) limits.push(limit);
   }
   return limits;
 }

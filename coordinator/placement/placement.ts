@@ -6,14 +6,14 @@
  * distinct nodes: zones that hold fewer copies of it first, passing over nodes that have their bounded
  * share already (consistent hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2016). The
  * first is the primary; primaries have a bound of their own. So a change of one node of N moves about
- * 1/N of the copies.
+ * 1/N of the replicas.
  *
- * Invariants: each partition has min(replicationFactor, nodes) distinct nodes; no zone has two copies
- * of it while another zone has none; a node holds at most ceil(1.15 × its fair share) of all copies,
+ * Invariants: each partition has min(replicationFactor, nodes) distinct nodes; no zone has two replicas
+ * of it while another zone has none; a node holds at most ceil(1.15 × its fair share) of all replicas,
  * and of primaries (the rare last resort, where nothing else keeps the two rules before, excepted).
  * The result does not depend on the order of `nodes`.
  *
- * Time: O(v log v) for v virtual nodes, then a few steps a copy.
+ * Time: O(v log v) for v virtual nodes, then a few steps a replica.
  *
  * @module
  */
@@ -52,9 +52,9 @@ export function place(
   sorted.forEach((node, i) =>
     invariant(node.id !== sorted[i + 1]?.id, "node ids are distinct", { id: node.id })
   );
-  const copies = Math.min(replicationFactor, sorted.length);
+  const replicas = Math.min(replicationFactor, sorted.length);
   const table: number[][] = Array.from({ length: partitionCount }, () => []);
-  if (copies > 0) new Placer(sorted, table, copies).placeAll();
+  if (replicas > 0) new Placer(sorted, table, replicas).placeAll();
   return table.map((holders) => holders.map((holder) => sorted[holder]?.id ?? ""));
 }
 
@@ -67,22 +67,22 @@ function usableWeight(weight: number): number {
 /** One run. Nodes, zones and virtual nodes (in ring order) are numbers here. */
 class Placer {
   readonly #table: number[][];
-  readonly #copies: number;
+  readonly #replicas: number;
   readonly #zoneOf: Int32Array;
   readonly #zoneSizes: Int32Array;
   readonly #perZoneMax: readonly number[];
-  readonly #copiesMax: Int32Array;
+  readonly #replicasMax: Int32Array;
   readonly #primariesMax: Int32Array;
-  readonly #copiesHeld: Int32Array;
+  readonly #replicasHeld: Int32Array;
   readonly #primariesHeld: Int32Array;
   readonly #ringPositions: Float64Array;
   readonly #ringNodes: Int32Array;
   /** For each virtual node, how many steps on the next one of another zone is. */
   readonly #zoneRuns: Int32Array;
 
-  constructor(nodes: readonly PlacementNode[], table: number[][], copies: number) {
+  constructor(nodes: readonly PlacementNode[], table: number[][], replicas: number) {
     this.#table = table;
-    this.#copies = copies;
+    this.#replicas = replicas;
     const zones = [...new Set(nodes.map((node) => node.zone))].toSorted();
     const zoneNumbers = new Map(zones.map((zone, number) => [zone, number]));
     const zoneOf = nodes.map((node) => zoneNumbers.get(node.zone) ?? 0);
@@ -91,11 +91,11 @@ class Placer {
     this.#zoneSizes = new Int32Array(zones.length);
     for (const zone of zoneOf) add(this.#zoneSizes, zone, 1);
 
-    const shares = fairShares({ weights, zoneOf, copies });
+    const shares = fairShares({ weights, zoneOf, replicas });
     this.#perZoneMax = shares.perZoneMax;
-    this.#copiesMax = bounds(shares.copies, table.length);
+    this.#replicasMax = bounds(shares.replicas, table.length);
     this.#primariesMax = bounds(shares.primaries, table.length);
-    this.#copiesHeld = new Int32Array(nodes.length);
+    this.#replicasHeld = new Int32Array(nodes.length);
     this.#primariesHeld = new Int32Array(nodes.length);
 
     const ring = new HashRing();
@@ -115,11 +115,13 @@ class Placer {
     this.#table.forEach((holders, partition) => {
       const first = firstPositionOf(partition, this.#table.length);
       while (start < positions.length && at(positions, start) < first) start++;
-      for (let rank = 0; rank < this.#copies; rank++) this.#placeCopy(holders, partition, start);
+      for (let rank = 0; rank < this.#replicas; rank++) {
+        this.#placeReplica(holders, partition, start);
+      }
     });
   }
 
-  #placeCopy(holders: number[], partition: number, start: number): void {
+  #placeReplica(holders: number[], partition: number, start: number): void {
     const isPrimary = holders.length === 0;
     let node = this.#walk(holders, start, (node) => this.#hasRoom(node, isPrimary));
     if (node === undefined && !isPrimary && this.#exchange(holders, partition)) return;
@@ -132,13 +134,13 @@ class Placer {
       node ??= this.#walk(holders, start, (node) => this.#hasRoom(node, false));
     }
     node ??= this.#walk(holders, start, () => true);
-    invariant(node !== undefined, "a partition finds a node for each copy", { partition });
+    invariant(node !== undefined, "a partition finds a node for each replica", { partition });
     holders.push(node);
-    add(this.#copiesHeld, node, 1);
+    add(this.#replicasHeld, node, 1);
     if (isPrimary) add(this.#primariesHeld, node, 1);
   }
 
-  /** The next node clockwise that may take a copy and passes the test. */
+  /** The next node clockwise that may take a replica and passes the test. */
   #walk(
     holders: readonly number[],
     start: number,
@@ -157,20 +159,20 @@ class Placer {
     return undefined;
   }
 
-  /** Whether the node's zone may hold the next copy of a partition that has these holders. */
+  /** Whether the node's zone may hold the next replica of a partition that has these holders. */
   #zoneAdmits(holders: readonly number[], node: number): boolean {
     const max = this.#perZoneMax[holders.length] ?? 0;
     return this.#countInZone(holders, at(this.#zoneOf, node)) < max;
   }
 
   #hasRoom(node: number, asPrimary: boolean): boolean {
-    return at(this.#copiesHeld, node) < at(this.#copiesMax, node) &&
+    return at(this.#replicasHeld, node) < at(this.#replicasMax, node) &&
       (!asPrimary || at(this.#primariesHeld, node) < at(this.#primariesMax, node));
   }
 
   /**
-   * Where every node that may lead one more partition holds all the copies that it may: one with room
-   * for a copy gives its part as primary of an earlier partition to another holder of that.
+   * Where every node that may lead one more partition holds all the replicas that it may: one with room
+   * for a replica gives its part as primary of an earlier partition to another holder of that.
    *
    * @returns whether it has
    */
@@ -194,8 +196,8 @@ class Placer {
   }
 
   /**
-   * Where every node that may take a copy is full, and those with room may not: one with room takes
-   * over a copy of an earlier partition, and the one that gave it takes this copy. Needed only
+   * Where every node that may take a replica is full, and those with room may not: one with room takes
+   * over a replica of an earlier partition, and the one that gave it takes this replica. Needed only
    * where zones are of unequal size.
    */
   #exchange(holders: number[], partition: number): boolean {
@@ -209,7 +211,7 @@ class Placer {
         if (taker === undefined) continue;
         others[rank] = taker;
         holders.push(giver);
-        add(this.#copiesHeld, taker, 1);
+        add(this.#replicasHeld, taker, 1);
         return true;
       }
     }
@@ -218,7 +220,7 @@ class Placer {
 
   /** A node with room that may stand in for `giver` in a whole set of holders. */
   #findTaker(holders: readonly number[], giver: number): number | undefined {
-    const highest = this.#perZoneMax[this.#copies - 1] ?? 0;
+    const highest = this.#perZoneMax[this.#replicas - 1] ?? 0;
     const giverZone = at(this.#zoneOf, giver);
     const giverMayGo = this.#countInZone(holders, giverZone) >
       Math.min(at(this.#zoneSizes, giverZone), highest - 1);

@@ -61,7 +61,7 @@ export function clusterSettings(
   return settings;
 }
 
-/** What was given counts, now or at an earlier start; without it the default for so many copies. */
+/** What was given counts, now or at an earlier start; without it the default for so many replicas. */
 function minInSyncOf(
   wanted: WantedSettings,
   stored: ClusterSettings | undefined,
@@ -89,7 +89,7 @@ export function whyContradictory(settings: ClusterSettings): string | undefined 
       `cluster map of ${inMiB(mapBytes)}, and a message holds ${
         inMiB(FRAME_BYTES_MAX)
       }; with so many ` +
-      `copies at most ${fits} partitions`;
+      `replicas at most ${fits} partitions`;
   }
   if (minInSync > replicationFactor) {
     return `--min-in-sync (${minInSync}) must not be more than --replication-factor ` +

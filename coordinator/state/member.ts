@@ -18,13 +18,13 @@ export type SessionId = number;
 export type Presence = "live" | "unknown" | "down";
 
 /** What a node's disk held of a partition when it registered. */
-export interface HeldCopy {
+export interface HeldReplica {
   readonly term: number;
   readonly lastSeq: number;
 }
 
-/** `stopping`: its process ends, its copies stay where they are. `leaving`: it goes for good. */
-export type Farewell = "none" | "stopping" | "leaving";
+/** `stopping`: its process ends, its replicas stay where they are. `leaving`: it goes for good. */
+export type Departure = "none" | "stopping" | "leaving";
 
 /** A node of the cluster. Changed by the membership alone. */
 export interface Member {
@@ -36,7 +36,7 @@ export interface Member {
   memory: boolean;
   presence: Presence;
   session: SessionId | undefined;
-  farewell: Farewell;
+  departure: Departure;
   /** `left` was sent: when its session ends, so did its process. */
   released: boolean;
   /**
@@ -65,12 +65,12 @@ export interface Member {
    * a node that has not been told yet gets no lease for it from the moment of the decision.
    */
   ackEpochMin: number;
-  held: ReadonlyMap<number, HeldCopy>;
+  held: ReadonlyMap<number, HeldReplica>;
   /** The last batch that its database is known to hold, by its heartbeats; 0 where nothing is known. */
   batch: number;
   /** Partitions in whose in-sync set it stands for what an earlier process of it held. */
   readonly stale: Set<number>;
-  /** Partitions of which it found its copy damaged. */
+  /** Partitions of which it found its replica damaged. */
   readonly damaged: Set<number>;
   /** False while its disk takes no writes, as it says. */
   writable: boolean;
@@ -85,7 +85,7 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     memory: false,
     presence,
     session: undefined,
-    farewell: "none",
+    departure: "none",
     released: false,
     lastSeenMs: nowMs,
     heardMs: -Infinity,

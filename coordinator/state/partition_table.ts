@@ -11,7 +11,7 @@ import { type NodeId, type PartitionConfig, sameConfig } from "../../shared/clus
 import { invariant } from "../../shared/base/errors.ts";
 
 /** A configuration without its term. */
-export type Copies = Pick<PartitionConfig, "primary" | "inSync" | "learners">;
+export type Replicas = Pick<PartitionConfig, "primary" | "inSync" | "learners">;
 
 /** Told of every change, after it. */
 export type OnReconfigured = (
@@ -56,7 +56,7 @@ export class PartitionTable {
     return this.#learning.get(id) ?? NOTHING;
   }
 
-  /** How many copies are being filled. */
+  /** How many replicas are being filled. */
   get learnerCount(): number {
     let count = 0;
     for (const partitions of this.#learning.values()) count += partitions.size;
@@ -78,14 +78,14 @@ export class PartitionTable {
    */
   reconfigure(
     partition: number,
-    copies: Copies,
+    replicas: Replicas,
     options: { termFloor?: number; newTerm?: boolean; forced?: boolean } = {},
   ): boolean {
     const before = this.get(partition);
     // Rule C4.
     const { newTerm = false, forced = false } = options;
-    const raise = newTerm || forced || needsTerm(before, copies);
-    const { primary, inSync, learners } = copies;
+    const raise = newTerm || forced || needsTerm(before, replicas);
+    const { primary, inSync, learners } = replicas;
     const term = raise ? Math.max(before.term, options.termFloor ?? 0) + 1 : before.term;
     const forcedTerm = forced ? term : before.forcedTerm;
     const after: PartitionConfig = {
@@ -96,7 +96,7 @@ export class PartitionTable {
       ...(forcedTerm === undefined ? {} : { forcedTerm }),
     };
     if (sameConfig(before, after)) return false;
-    checkCopies(partition, after);
+    checkReplicas(partition, after);
     this.#unindex(partition, before);
     this.#configs[partition] = after;
     this.#index(partition, after);
@@ -125,19 +125,19 @@ export class PartitionTable {
  * A new learner does not touch what the others may do. One that goes does: a report that it has
  * caught up may be under way, and must not be believed of a later attempt to fill it.
  */
-function needsTerm(before: PartitionConfig, after: Copies): boolean {
+function needsTerm(before: PartitionConfig, after: Replicas): boolean {
   return before.primary !== after.primary ||
     before.inSync.length !== after.inSync.length ||
     before.inSync.some((id, i) => id !== after.inSync[i]) ||
     before.learners.some((id) => !after.learners.includes(id));
 }
 
-function checkCopies(partition: number, config: PartitionConfig): void {
+function checkReplicas(partition: number, config: PartitionConfig): void {
   const { primary, inSync, learners } = config;
   const where = { partition, config };
   invariant(primary === undefined || inSync.includes(primary), "a primary is in sync", where);
   const members = [...inSync, ...learners];
-  invariant(new Set(members).size === members.length, "a node holds one copy", where);
+  invariant(new Set(members).size === members.length, "a node holds one replica", where);
 }
 
 function addTo(index: Map<NodeId, Set<number>>, id: NodeId, partition: number): void {

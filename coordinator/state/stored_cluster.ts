@@ -26,7 +26,7 @@ export interface StoredMember {
   readonly memory: boolean;
   /** Partitions whose in-sync role is that of an earlier process. */
   readonly stale: readonly number[];
-  /** Partitions of which its copy is not to be believed. */
+  /** Partitions of which its replica is not to be believed. */
   readonly damaged: readonly number[];
   /** The last batch that its database was known to hold when this was written. */
   readonly batch: number;

@@ -4,7 +4,7 @@
  *
  * What is due is known (`expiry_index.ts`), and is deleted in turns of a bounded number of keys, which
  * follow each other for as long as anything is due, and do more where others leave them less often the
- * loop: so it keeps up with the rate at which keys are written, and others have their turns between. Where the index is not complete, since this copy was
+ * loop: so it keeps up with the rate at which keys are written, and others have their turns between. Where the index is not complete, since this replica was
  * opened with entries or had more than it has room for, the partition is gone through, page by page; after
  * each page it rests for as long as that took. In both, the partitions have their turns one after the
  * other.

@@ -1,8 +1,8 @@
 /**
- * What a node does with its own copies in the background, one partition at a time and slowly: reads
+ * What a node does with its own replicas in the background, one partition at a time and slowly: reads
  * them through (LevelDB does not notice by itself what has rotted), and drops the tombstones that are of
  * no more use and that `tombstone_keeper.ts` does not know: they were written before this start, or are
- * older than a copy is waited for (rule D1 of docs/replication.md).
+ * older than a replica is waited for (rule D1 of docs/replication.md).
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Replica } from "../replication/replica.ts";
 import type { Retries } from "../replication/retries.ts";
 
 /** Its name among what is tried again. */
-const SCRUB = "read a copy through";
+const SCRUB = "read a replica through";
 
 /** What it calls. */
 export interface ScrubberPorts {
@@ -36,7 +36,7 @@ export class Scrubber {
     this.#ports = ports;
   }
 
-  /** Whom it has to look after again; nobody who has become another copy since. */
+  /** Whom it has to look after again; nobody who has become another replica since. */
   get again(): Replica | undefined {
     const replica = this.#failed;
     return replica?.isSettled === true ? replica : undefined;
@@ -79,15 +79,15 @@ export class Scrubber {
       const page = await store.scan(after, { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES });
       after = page.next;
       for (const old of page.entries) {
-        // The copy may have got another role, and the key another entry, while the page was read.
+        // The replica may have got another role, and the key another entry, while the page was read.
         if (!replica.isSettled) return;
         const entry = isTombstone(old) ? store.get(old.key) : undefined;
-        const { commitSeq, horizon } = store.state;
+        const { commitSeq, watermark } = store.state;
         if (entry === undefined || !isTombstone(entry)) continue;
         const needed = entry.timestampMs > before && entry.seq > replica.tombstones.settledSeq;
         if (entry.seq > commitSeq || needed) continue;
         store.remove(entry.key);
-        store.setState({ horizon: Math.max(horizon, entry.seq) });
+        store.setState({ watermark: Math.max(watermark, entry.seq) });
         replica.tombstones.dropped++;
       }
     } while (after !== undefined);

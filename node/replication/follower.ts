@@ -1,12 +1,12 @@
 /**
- * The other half of a partition's state machine: a copy that follows a primary, in sync or being
+ * The other half of a partition's state machine: a replica that follows a primary, in sync or being
  * filled. It says where it stands, lets itself be made equal, then takes writes in order and
  * acknowledges what is on its disk.
  *
  * Invariants: writes of a stream are taken without a gap or not at all; nothing is acknowledged that
- * is not on disk, nor before the copy is level; an entry that it holds is dropped only when the
- * primary's truth for its key is at hand. Until a copy is level its state record keeps the commit seq
- * that it had before, so that an interrupted alignment is begun again from there.
+ * is not on disk, nor before the replica is level; an entry that it holds is dropped only when the
+ * primary's truth for its key is at hand. Until a replica is level its state record keeps the commit seq
+ * that it had before, so that an interrupted resync is begun again from there.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
-  ALIGN_CHUNK_BYTES,
-  ALIGN_CHUNK_ROWS,
-  ALIGN_HELD_BYTES_MAX,
-  ALIGN_SUSPECTS_MAX,
   READ_FAILURE_MS_MAX,
   READ_FAILURES_MAX,
+  RESYNC_CHUNK_BYTES,
+  RESYNC_CHUNK_ROWS,
+  RESYNC_HELD_BYTES_MAX,
+  RESYNC_UNACKNOWLEDGED_MAX,
 } from "../../shared/base/limits.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
@@ -31,51 +31,51 @@ import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
 const VERIFY = "compare the data with its digest";
 const SEARCH = "look for unacknowledged keys";
 const FOLLOW = "take what the primary sends";
-export const CLEAR = "delete a copy that is to be filled anew";
+export const CLEAR = "delete a replica that is to be filled anew";
 
 /** A stream from the primary. */
 interface Stream {
   readonly upstream: Upstream;
   readonly id: number;
-  state: "asked" | "aligning" | "level";
+  state: "asked" | "resyncing" | "level";
   /** The term in which it was opened: entries of that term or later came from this primary. */
   readonly beganTerm: number;
   term: number;
   nextSeq: number;
   full: boolean;
   /** Keys whose entry here may never have been acknowledged, and is not replaced yet. */
-  readonly suspects: Set<string>;
-  /** Pieces and the end, in order; they wait while an earlier one reads this copy's rows. */
-  readonly work: (Message<"align_chunk"> | Message<"align_end">)[];
+  readonly unacknowledged: Set<string>;
+  /** Pieces and the end, in order; they wait while an earlier one reads this replica's rows. */
+  readonly work: (Message<"resync_chunk"> | Message<"resync_end">)[];
   working: boolean;
   chunksDone: number;
   toldChunks: number;
   /** Everything that made it level is on disk: from now on it acknowledges. */
   durable: boolean;
-  /** The copy was in sync when the stream began. */
+  /** The replica was in sync when the stream began. */
   readonly inSync: boolean;
   /**
-   * What an in-sync copy was sent, to be taken in one turn when it is complete: it may be made primary
+   * What an in-sync replica was sent, to be taken in one turn when it is complete: it may be made primary
    * at any moment, and writes that belong together must never be there in part.
    */
-  held: (Message<"align_chunk"> | readonly Entry[])[] | undefined;
+  held: (Message<"resync_chunk"> | readonly Entry[])[] | undefined;
   heldBytes: number;
 }
 
-/** A search for the keys that this copy has to doubt; undefined where they are too many. */
-interface SuspectSearch {
+/** A search for the keys that this replica has to doubt; undefined where they are too many. */
+interface UnacknowledgedSearch {
   ended: boolean;
   keys: readonly string[] | undefined;
 }
 
 /**
- * What the copy knows of its own data, and so what it says when its primary asks where it stands:
+ * What the replica knows of its own data, and so what it says when its primary asks where it stands:
  *
  *     unlisted ── all is known to be committed ──> listed
- *     listed ── an alignment begins; it was primary ──> unlisted
+ *     listed ── a resync begins; it was primary ──> unlisted
  *     listed, unlisted ── in sync, and would be sent everything ──> lacks_all
  *     any ── its data is found damaged ──> damaged ── deleted ──> listed
- *     any ── an alignment ends ──> unlisted, or listed at once
+ *     any ── a resync ends ──> unlisted, or listed at once
  */
 type Knowledge =
   /** The writes that were taken and are not known to be committed, oldest first. */
@@ -84,13 +84,13 @@ type Knowledge =
     readonly uncommitted: { readonly seq: number; readonly key: string }[];
   }
   /** Only the disk knows: what is found there, which stays true until something changes. */
-  | { readonly kind: "unlisted"; search: SuspectSearch | undefined }
-  /** Its primary is to send everything once this copy is not in sync any more. */
+  | { readonly kind: "unlisted"; search: UnacknowledgedSearch | undefined }
+  /** Its primary is to send everything once this replica is not in sync any more. */
   | { readonly kind: "lacks_all" }
   /** Nothing of it counts: it is deleted before it is filled. */
   | { readonly kind: "damaged" };
 
-/** What a copy does with what its primary sends. */
+/** What a replica does with what its primary sends. */
 export class Follower {
   readonly partition: number;
   readonly #ports: ReplicaPorts;
@@ -101,13 +101,13 @@ export class Follower {
   /** The last seq in the newest batch that is on disk. */
   #syncedSeq = 0;
   #clearing = false;
-  /** No alignment was begun and not ended: the recent writes are those of the data. */
+  /** No resync was begun and not ended: the recent writes are those of the data. */
   #whole = true;
-  /** Told when a read of the copy's own data fails. */
+  /** Told when a read of the replica's own data fails. */
   onReadFailed: (what: string, error: unknown) => void = () => {};
   /** Told when everything has been deleted. */
   onCleared: () => void = () => {};
-  /** The copy's own data is being read through, since it differs from its primary's. */
+  /** The replica's own data is being read through, since it differs from its primary's. */
   #verifying = false;
 
   /** @param clean whether everything in the store is committed (an empty one, or a former primary's) */
@@ -141,13 +141,13 @@ export class Follower {
     return this.#stream?.state === "level";
   }
 
-  /** Whether the list of recent writes tells what the data is; not in the middle of an alignment. */
+  /** Whether the list of recent writes tells what the data is; not in the middle of a resync. */
   get isWhole(): boolean {
     return this.#whole;
   }
 
   /** What `stats` shows of it. */
-  get state(): "idle" | "asked" | "aligning" | "level" {
+  get state(): "idle" | "asked" | "resyncing" | "level" {
     return this.#stream?.state ?? "idle";
   }
 
@@ -165,7 +165,7 @@ export class Follower {
     this.#breakStream();
   }
 
-  /** This node was the primary until now: what it had not committed is suspect. */
+  /** This node was the primary until now: what it had not committed is unacknowledged. */
   afterPrimary(): void {
     this.#unlist();
     this.#forgetCommitted();
@@ -192,7 +192,7 @@ export class Follower {
    * The primary's question.
    *
    * @param term in which it asks
-   * @param inSync whether this copy is in sync, as the map says
+   * @param inSync whether this replica is in sync, as the map says
    */
   onQuery(id: number, term: number, inSync: boolean, upstream: Upstream): void {
     this.#breakStream();
@@ -204,7 +204,7 @@ export class Follower {
       term,
       nextSeq: 0,
       full: false,
-      suspects: new Set(),
+      unacknowledged: new Set(),
       work: [],
       working: false,
       chunksDone: 0,
@@ -225,11 +225,11 @@ export class Follower {
         return;
       case "listed": {
         const keys = new Set(this.#knowledge.uncommitted.map(({ key }) => key));
-        this.#sayInfo(stream, keys.size > ALIGN_SUSPECTS_MAX ? undefined : [...keys]);
+        this.#sayInfo(stream, keys.size > RESYNC_UNACKNOWLEDGED_MAX ? undefined : [...keys]);
         return;
       }
       case "unlisted":
-        this.#searchSuspects(stream, this.#knowledge);
+        this.#searchUnacknowledged(stream, this.#knowledge);
     }
   }
 
@@ -237,15 +237,15 @@ export class Follower {
    * Goes through the data for what was written beyond the commit seq. That may take longer than a primary
    * waits for its answer: it is done once, for all that ask before anything changes here.
    */
-  #searchSuspects(stream: Stream, unlisted: Knowledge & { kind: "unlisted" }): void {
+  #searchUnacknowledged(stream: Stream, unlisted: Knowledge & { kind: "unlisted" }): void {
     const known = unlisted.search;
     if (known !== undefined) {
       if (known.ended) this.#sayInfo(stream, known.keys);
       return;
     }
-    const search: SuspectSearch = { ended: false, keys: undefined };
+    const search: UnacknowledgedSearch = { ended: false, keys: undefined };
     unlisted.search = search;
-    this.#store.keysBeyond(this.#store.state.commitSeq, ALIGN_SUSPECTS_MAX).then(
+    this.#store.keysBeyond(this.#store.state.commitSeq, RESYNC_UNACKNOWLEDGED_MAX).then(
       (keys) => {
         // Something has changed meanwhile, and what was found tells nothing of now.
         if (this.#knowledge !== unlisted) return;
@@ -284,10 +284,10 @@ export class Follower {
     );
   }
 
-  #sayInfo(stream: Stream, suspects: readonly string[] | undefined): void {
+  #sayInfo(stream: Stream, unacknowledged: readonly string[] | undefined): void {
     const { term, commitSeq, lastSeq } = this.#store.state;
-    const info: Message<"align_info"> = {
-      req_type: "align_info",
+    const info: Message<"resync_info"> = {
+      req_type: "resync_info",
       p: this.partition,
       term: stream.term,
       stream: stream.id,
@@ -295,23 +295,23 @@ export class Follower {
       commit: commitSeq,
       last: lastSeq,
     };
-    if (suspects !== undefined) {
-      for (const key of suspects) stream.suspects.add(key);
-      info.suspects = suspects;
+    if (unacknowledged !== undefined) {
+      for (const key of unacknowledged) stream.unacknowledged.add(key);
+      info.unacknowledged = unacknowledged;
     }
     stream.upstream.send(info);
   }
 
-  onBegin(message: Message<"align_begin">, upstream: Upstream): void {
+  onBegin(message: Message<"resync_begin">, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
     if (stream === undefined || stream.state !== "asked") return;
     if (stream.inSync && message.full) {
-      // It cannot be taken in one turn, and this copy may be made primary in between.
+      // It cannot be taken in one turn, and this replica may be made primary in between.
       if (!this.damaged) this.#knowledge = { kind: "lacks_all" };
-      this.#refuse(stream, "an in-sync copy is not sent everything, piece by piece", true);
+      this.#refuse(stream, "an in-sync replica is not sent everything, piece by piece", true);
       return;
     }
-    stream.state = "aligning";
+    stream.state = "resyncing";
     stream.nextSeq = message.next;
     stream.full = message.full;
     if (stream.inSync) stream.held = [];
@@ -361,7 +361,7 @@ export class Follower {
     this.#store.applyAll(entries);
     const level = stream.state === "level";
     for (const { key, seq } of entries) {
-      stream.suspects.delete(key);
+      stream.unacknowledged.delete(key);
       if (!level) continue;
       this.#recent.push(seq, key);
       if (this.#knowledge.kind === "listed") this.#knowledge.uncommitted.push({ seq, key });
@@ -371,17 +371,17 @@ export class Follower {
     if (level || last.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: last.seq });
   }
 
-  #hold(stream: Stream, what: Message<"align_chunk"> | readonly Entry[], bytes: number): void {
+  #hold(stream: Stream, what: Message<"resync_chunk"> | readonly Entry[], bytes: number): void {
     stream.held?.push(what);
     stream.heldBytes += bytes;
-    if (stream.heldBytes > ALIGN_HELD_BYTES_MAX) {
-      this.#refuse(stream, "an in-sync copy lacks more than it can take at once", true);
+    if (stream.heldBytes > RESYNC_HELD_BYTES_MAX) {
+      this.#refuse(stream, "an in-sync replica lacks more than it can take at once", true);
     }
   }
 
   /** All that was held back: what each key comes to, taken at once or not at all. Rule W6. */
   #takeHeld(stream: Stream): void {
-    const { held, suspects } = stream;
+    const { held, unacknowledged } = stream;
     if (held === undefined) return;
     const outcome = new Map<string, Entry | undefined>();
     const here = (key: string) => outcome.has(key) ? outcome.get(key) : this.#store.get(key);
@@ -393,13 +393,13 @@ export class Follower {
       for (const wire of what.entries) {
         const entry = fromWireEntry(wire);
         const before = here(entry.key);
-        const suspect = suspects.has(entry.key) && !outcome.has(entry.key);
-        if (before === undefined || before.seq < entry.seq || suspect) {
+        const mayBeGone = unacknowledged.has(entry.key) && !outcome.has(entry.key);
+        if (before === undefined || before.seq < entry.seq || mayBeGone) {
           outcome.set(entry.key, entry);
         }
       }
       for (const key of what.absent ?? []) {
-        if (suspects.has(key) && !outcome.has(key)) outcome.set(key, undefined);
+        if (unacknowledged.has(key) && !outcome.has(key)) outcome.set(key, undefined);
       }
     }
     const entries = [...outcome.values()].filter((entry) => entry !== undefined);
@@ -407,7 +407,7 @@ export class Follower {
     this.#store.applyAll(entries, removed);
     const lastSeq = entries.reduce((max, { seq }) => Math.max(max, seq), 0);
     if (lastSeq > this.#store.state.lastSeq) this.#store.setState({ lastSeq });
-    suspects.clear();
+    unacknowledged.clear();
     stream.held = undefined;
   }
 
@@ -436,12 +436,12 @@ export class Follower {
   }
 
   /** A piece of the partition, or the end of them. */
-  onAlignWork(
-    message: Message<"align_chunk"> | Message<"align_end">,
+  onResyncWork(
+    message: Message<"resync_chunk"> | Message<"resync_end">,
     upstream: Upstream,
   ): void {
     const stream = this.#current(upstream, message.stream);
-    if (stream === undefined || stream.state !== "aligning") return;
+    if (stream === undefined || stream.state !== "resyncing") return;
     stream.work.push(message);
     this.#work(stream);
   }
@@ -451,7 +451,7 @@ export class Follower {
       const message = stream.work.shift();
       if (message === undefined) return;
       try {
-        if (message.req_type === "align_end") this.#end(stream, message);
+        if (message.req_type === "resync_end") this.#end(stream, message);
         else if (stream.held !== undefined) {
           this.#hold(stream, message, wireBytesOf(message.entries));
           this.#tellProgress(stream, stream.chunksDone + 1);
@@ -464,24 +464,24 @@ export class Follower {
     }
   }
 
-  /** Some entries, each newer than what is here or the truth for a suspect. */
-  #takeChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+  /** Some entries, each newer than what is here or the truth for an unacknowledged. */
+  #takeChunk(stream: Stream, chunk: Message<"resync_chunk">): void {
     for (const wire of chunk.entries) {
       const entry = fromWireEntry(wire);
       const here = this.#store.get(entry.key);
-      if (here === undefined || here.seq < entry.seq || stream.suspects.has(entry.key)) {
+      if (here === undefined || here.seq < entry.seq || stream.unacknowledged.has(entry.key)) {
         this.#take(entry);
       }
-      stream.suspects.delete(entry.key);
+      stream.unacknowledged.delete(entry.key);
     }
     for (const key of chunk.absent ?? []) {
-      if (stream.suspects.delete(key)) this.#store.remove(key);
+      if (stream.unacknowledged.delete(key)) this.#store.remove(key);
     }
     this.#chunkTaken(stream);
   }
 
   /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */
-  #takeFullChunk(stream: Stream, chunk: Message<"align_chunk">): void {
+  #takeFullChunk(stream: Stream, chunk: Message<"resync_chunk">): void {
     const truth = new Set<string>();
     const writtenSince = (here: Entry, seq: number) =>
       here.term >= stream.beganTerm && here.seq > seq;
@@ -493,7 +493,7 @@ export class Follower {
     }
     stream.working = true;
     const sweep = (after: string | undefined) => {
-      const options = { rowsMax: ALIGN_CHUNK_ROWS, bytesMax: ALIGN_CHUNK_BYTES };
+      const options = { rowsMax: RESYNC_CHUNK_ROWS, bytesMax: RESYNC_CHUNK_BYTES };
       this.#store.scan(
         after,
         chunk.upto === undefined ? options : { ...options, upto: chunk.upto },
@@ -516,7 +516,7 @@ export class Follower {
     sweep(chunk.after);
   }
 
-  /** An entry of an alignment. The last seq never falls below what is on disk: see docs/replication.md. */
+  /** An entry of a resync. The last seq never falls below what is on disk: see docs/replication.md. */
   #take(entry: Entry): void {
     this.#store.apply(entry);
     if (entry.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: entry.seq });
@@ -527,10 +527,10 @@ export class Follower {
     this.#store.flush();
   }
 
-  #end(stream: Stream, end: Message<"align_end">): void {
+  #end(stream: Stream, end: Message<"resync_end">): void {
     this.#takeHeld(stream);
     const lastSeq = stream.nextSeq - 1;
-    const { commitSeq, horizon } = this.#store.state;
+    const { commitSeq, watermark } = this.#store.state;
     stream.state = "level";
     this.#knowledge = { kind: "unlisted", search: undefined };
     this.#store.setState({
@@ -538,7 +538,7 @@ export class Follower {
       lastSeq,
       commitSeq: Math.min(Math.max(commitSeq, end.commit), lastSeq),
       // What the primary has dropped was not sent, and may be missed by somebody else.
-      horizon: Math.max(horizon, end.horizon),
+      watermark: Math.max(watermark, end.watermark),
     });
     this.#recent.reset(lastSeq);
     this.#whole = true;
@@ -552,7 +552,7 @@ export class Follower {
     });
   }
 
-  /** This copy's disk has everything up to `lastSeq`. */
+  /** This replica's disk has everything up to `lastSeq`. */
   onSynced(lastSeq: number): void {
     this.#syncedSeq = lastSeq;
     const stream = this.#stream;
@@ -566,7 +566,7 @@ export class Follower {
     stream.chunksDone = chunks;
     stream.toldChunks = chunks;
     stream.upstream.send({
-      req_type: "align_progress",
+      req_type: "resync_progress",
       p: this.partition,
       term: stream.term,
       stream: stream.id,
@@ -590,13 +590,16 @@ export class Follower {
     // It takes longer than a digest takes to come again.
     if (this.#verifying) return;
     this.#verifying = true;
-    this.#ports.log.error("this copy differs from its primary", { partition, seq: message.seq });
-    // Whose fault is it? A copy that does not agree with itself is filled anew; else the primary looks.
+    this.#ports.log.error("this replica differs from its primary", { partition, seq: message.seq });
+    // Whose fault is it? A replica that does not agree with itself is filled anew; else the primary looks.
     this.#store.verify().then((sound) => {
       this.#verifying = false;
       this.#ports.retries.ended(VERIFY, partition);
       if (!sound) {
-        this.#fail(VERIFY, new KvError("corrupt", "the copy does not agree with its own digest"));
+        this.#fail(
+          VERIFY,
+          new KvError("corrupt", "the replica does not agree with its own digest"),
+        );
       } else if (this.#stream === stream) {
         upstream.send({
           req_type: "digest_differs",
@@ -646,7 +649,7 @@ export class Follower {
 }
 
 /**
- * A copy could not be deleted. That is tried again when its primary asks again; but what can never be read
+ * A replica could not be deleted. That is tried again when its primary asks again; but what can never be read
  * is never deleted, unless the database is repaired.
  */
 export function noteClearFailure(

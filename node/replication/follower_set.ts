@@ -1,9 +1,9 @@
 /**
- * The other copies of a partition, as its primary sees them: a stream to each, whom writes wait for, who
+ * The other replicas of a partition, as its primary sees them: a stream to each, whom writes wait for, who
  * has earned a place in the in-sync set, and who is reported as lagging. It orders no writes and commits
  * none; `primary.ts` does. Messages and time in, calls on the owner's ports out.
  *
- * Invariants: there is a stream for each other node of the configuration, and for no more; a copy in
+ * Invariants: there is a stream for each other node of the configuration, and for no more; a replica in
  * sync must acknowledge, and a learner that was once level goes on to until the configuration says what
  * it is.
  *
@@ -13,7 +13,7 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../shared/base/limits.ts";
 import { FollowerStream, type StreamOwner } from "./follower_stream.ts";
 
-/** All copies but the primary's own. */
+/** All replicas but the primary's own. */
 export class FollowerSet {
   readonly #owner: StreamOwner;
   #streams: FollowerStream[] = [];
@@ -68,7 +68,7 @@ export class FollowerSet {
       for (const stream of this.#streams) {
         if (!known.includes(stream)) continue;
         // Rule T3.
-        // Taken out of the set and given the copy to fill in one step: what it was sent before does
+        // Taken out of the set and given the replica to fill in one step: what it was sent before does
         // not count, for it may have been taken out because its data is damaged.
         const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
         if (demoted) stream.start();
@@ -128,7 +128,7 @@ export class FollowerSet {
     ports.report({ req_type: "lagging", p: partition, term, node: stream.node, reason });
   }
 
-  /** Looks after silent copies. Rule C6. */
+  /** Looks after silent replicas. Rule C6. */
   tick(nowMs: number): void {
     const { commitSeq } = this.#owner.store.state;
     for (const stream of this.#streams) {
@@ -154,7 +154,7 @@ export class FollowerSet {
 
   /**
    * Asks those that are level whether they hold the same. The question is in the stream, behind the writes
-   * that it is about, so that it meets a copy that holds exactly those, however many are under way.
+   * that it is about, so that it meets a replica that holds exactly those, however many are under way.
    */
   compareDigests(): void {
     const { config: { term }, store, partition, ports } = this.#owner;

@@ -1,10 +1,10 @@
 /**
- * A primary's view of one other copy of its partition: asks where the copy stands, brings it level,
+ * A primary's view of one other replica of its partition: asks where the replica stands, brings it level,
  * and from then on follows what it has on disk. One stream is one unbroken, ordered run of messages;
  * when it breaks, a new one begins with the question. It does not decide who is in sync or when a
  * write is committed: `primary.ts` does.
  *
- * Invariant: between `align_begin` and the end of the stream, the copy is sent every live write,
+ * Invariant: between `resync_begin` and the end of the stream, the replica is sent every live write,
  * in order, and its pieces of the partition are newer than every live write sent before them.
  *
  * @module
@@ -12,7 +12,7 @@
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, isDamage, KvError } from "../../shared/base/errors.ts";
-import { ALIGN_CHUNK_BYTES, ALIGN_CHUNK_ROWS } from "../../shared/base/limits.ts";
+import { RESYNC_CHUNK_BYTES, RESYNC_CHUNK_ROWS } from "../../shared/base/limits.ts";
 import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -20,11 +20,11 @@ import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 import { retryDelayMs } from "./retries.ts";
 
-/** Pieces that may be under way to a copy that writes wait for; to another, one. */
+/** Pieces that may be under way to a replica that writes wait for; to another, one. */
 const CHUNKS_UNDER_WAY_MAX = 4;
 
 /** Where the stream stands. */
-export type StreamState = "down" | "querying" | "aligning" | "level";
+export type StreamState = "down" | "querying" | "resyncing" | "level";
 
 /** What a primary tells its streams. */
 export interface StreamOwner {
@@ -34,30 +34,30 @@ export interface StreamOwner {
   readonly store: PartitionStore;
   readonly recent: RecentWrites;
   readonly ports: ReplicaPorts;
-  /** The copy acknowledged more, or has become level. */
+  /** The replica acknowledged more, or has become level. */
   onStreamAdvanced(stream: FollowerStream): void;
-  /** The copy can only be filled as a learner. */
+  /** The replica can only be filled as a learner. */
   onHopeless(stream: FollowerStream): void;
   /** A read of this node's own data failed; true if the data is damaged and others take over. */
   onReadFailed(what: string, error: unknown): boolean;
 }
 
-/** One other copy, as its primary sees it. */
+/** One other replica, as its primary sees it. */
 export class FollowerStream {
   readonly node: NodeId;
   state: StreamState = "down";
-  /** Everything up to here is on the copy's disk. */
+  /** Everything up to here is on the replica's disk. */
   ackedSeq = 0;
-  /** Commits wait for this copy: it is in sync, or about to be. */
+  /** Commits wait for this replica: it is in sync, or about to be. */
   mustAck = false;
   /** A learner that has been level: it stays in the set that commits wait for. */
   promoting = false;
   /** The last term in which it was reported as caught up. */
   reportedTerm = 0;
-  /** Send everything, whatever the copy says of itself. */
+  /** Send everything, whatever the replica says of itself. */
   forceFull = false;
   sentCommitSeq = 0;
-  /** When the copy last showed a sign of progress, or had nothing to do. */
+  /** When the replica last showed a sign of progress, or had nothing to do. */
   progressMs: number;
   /** When the stream that runs now began. */
   startedMs = 0;
@@ -72,8 +72,8 @@ export class FollowerStream {
   #chunkSentMs = 0;
   #entriesSent = 0;
   #full = false;
-  /** What the copy said that it has, up to this seq; undefined where it has nothing. */
-  #copyCommitSeq: number | undefined;
+  /** What the replica said that it has, up to this seq; undefined where it has nothing. */
+  #followerCommitSeq: number | undefined;
   /**
    * It refused a stream, and has not been level since. What it answers then is no progress: it may do the
    * same work again and again, and writes would wait for it for ever. Rule C6.
@@ -99,7 +99,7 @@ export class FollowerStream {
     return this.state !== "level" || this.ackedSeq < this.#lastSentSeq;
   }
 
-  /** Begins anew, with the question where the copy stands. */
+  /** Begins anew, with the question where the replica stands. */
   start(): void {
     const { ports, partition, config, epoch } = this.#owner;
     if (!this.behind) this.progressMs = ports.nowMs();
@@ -113,7 +113,7 @@ export class FollowerStream {
       return;
     }
     this.state = "querying";
-    this.#send({ req_type: "align_query", p: partition, config, epoch, stream: this.#stream });
+    this.#send({ req_type: "resync_query", p: partition, config, epoch, stream: this.#stream });
   }
 
   /** The connection is gone, or the stream cannot go on. */
@@ -124,7 +124,7 @@ export class FollowerStream {
     this.ackedSeq = 0;
   }
 
-  /** This node fills the copy no more. */
+  /** This node fills the replica no more. */
   end(): void {
     this.stop();
     this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
@@ -141,7 +141,7 @@ export class FollowerStream {
 
   /** Sends live writes that belong together, the last of which is `lastSeq`, if the stream is open. */
   append(lastSeq: number, json: string, commitSeq: number): void {
-    if (this.state !== "aligning" && this.state !== "level") return;
+    if (this.state !== "resyncing" && this.state !== "level") return;
     const { ports, partition, config } = this.#owner;
     if (!this.behind) this.progressMs = ports.nowMs();
     this.#lastSentSeq = lastSeq;
@@ -157,9 +157,9 @@ export class FollowerStream {
     ports.downstream.commit(this.node, partition, config.term, this.#stream, commitSeq);
   }
 
-  /** The copy has everything up to `seq` on disk. */
+  /** The replica has everything up to `seq` on disk. */
   onAppended(stream: number, seq: number): void {
-    if (stream !== this.#stream || (this.state !== "aligning" && this.state !== "level")) return;
+    if (stream !== this.#stream || (this.state !== "resyncing" && this.state !== "level")) return;
     this.progressMs = this.#owner.ports.nowMs();
     this.#refused = false;
     if (this.state !== "level") {
@@ -167,13 +167,13 @@ export class FollowerStream {
       this.forceFull = false;
       this.#failures = 0;
       this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
-      this.#owner.ports.aligned(this.node, this.#entriesSent, this.#full);
+      this.#owner.ports.resynced(this.node, this.#entriesSent, this.#full);
     }
     if (seq > this.ackedSeq) this.ackedSeq = seq;
     this.#owner.onStreamAdvanced(this);
   }
 
-  /** The copy cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
+  /** The replica cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
   onRefused(message: Message<"stream_refused">): void {
     if (message.stream !== this.#stream) return;
     this.stop();
@@ -184,7 +184,7 @@ export class FollowerStream {
     if (message.hopeless === true) this.#owner.onHopeless(this);
   }
 
-  onProgress(message: Message<"align_progress">): void {
+  onProgress(message: Message<"resync_progress">): void {
     if (message.stream !== this.#stream) return;
     if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
     this.#chunksDone = message.chunks;
@@ -199,27 +199,27 @@ export class FollowerStream {
     }
   }
 
-  /** The copy's answer to the question: decides what it lacks, and opens the stream. */
-  onInfo(info: Message<"align_info">): void {
+  /** The replica's answer to the question: decides what it lacks, and opens the stream. */
+  onInfo(info: Message<"resync_info">): void {
     if (info.stream !== this.#stream || this.state !== "querying") return;
     const { ports, partition, store, recent, config } = this.#owner;
     ports.transfers.answered(this.node, ports.nowMs() - this.#askedMs);
-    const { lastSeq, horizon } = store.state;
-    const empty = info.last_term === 0 && info.last === 0 && info.suspects?.length === 0;
+    const { lastSeq, watermark } = store.state;
+    const empty = info.last_term === 0 && info.last === 0 && info.unacknowledged?.length === 0;
     const full = !empty &&
-      (this.forceFull || info.suspects === undefined || info.commit < horizon ||
+      (this.forceFull || info.unacknowledged === undefined || info.commit < watermark ||
         info.commit > lastSeq || info.last_term < (config.forcedTerm ?? 0));
-    this.state = "aligning";
+    this.state = "resyncing";
     if (!this.#refused) this.progressMs = ports.nowMs();
     this.#lastSentSeq = lastSeq;
     this.#chunksSent = 0;
     this.#chunksDone = 0;
     this.#entriesSent = 0;
     this.#full = full;
-    this.#copyCommitSeq = empty ? undefined : info.commit;
+    this.#followerCommitSeq = empty ? undefined : info.commit;
     this.sentCommitSeq = 0;
     this.#send({
-      req_type: "align_begin",
+      req_type: "resync_begin",
       p: partition,
       term: config.term,
       stream: this.#stream,
@@ -231,20 +231,20 @@ export class FollowerStream {
       return;
     }
     const keys = recent.since(info.commit);
-    const suspects = info.suspects ?? [];
+    const unacknowledged = info.unacknowledged ?? [];
     if (keys !== undefined) {
-      for (const key of suspects) keys.add(key);
+      for (const key of unacknowledged) keys.add(key);
       this.#sendKeys([...keys], () => this.#end());
     } else {
       this.#sendKeys(
-        suspects,
+        unacknowledged,
         () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
       );
     }
   }
 
   /**
-   * What the copy lacks cannot be read now. Unless others take over, it is asked again with a later tick,
+   * What the replica lacks cannot be read now. Unless others take over, it is asked again with a later tick,
    * and sent then what can be read.
    */
   #onReadFailed(error: unknown): void {
@@ -255,7 +255,7 @@ export class FollowerStream {
 
   /** Its name among what is tried again. */
   get #filling(): string {
-    return `fill the copy on ${this.node}`;
+    return `fill the replica on ${this.node}`;
   }
 
   /** Whether a stream that is down may begin again: at once at first, then less and less often. */
@@ -271,8 +271,8 @@ export class FollowerStream {
     let next = from;
     let bytes = 0;
     try {
-      for (const key of keys.slice(from, from + ALIGN_CHUNK_ROWS)) {
-        if (bytes >= ALIGN_CHUNK_BYTES) break;
+      for (const key of keys.slice(from, from + RESYNC_CHUNK_ROWS)) {
+        if (bytes >= RESYNC_CHUNK_BYTES) break;
         const entry = store.get(key);
         if (entry === undefined) absent.push(key);
         else entries.push(entry);
@@ -294,10 +294,10 @@ export class FollowerStream {
   #sendFrom(after: string | undefined, beyondSeq: number, full: boolean): void {
     const stream = this.#stream;
     const { store } = this.#owner;
-    const options = { rowsMax: ALIGN_CHUNK_ROWS, bytesMax: ALIGN_CHUNK_BYTES };
+    const options = { rowsMax: RESYNC_CHUNK_ROWS, bytesMax: RESYNC_CHUNK_BYTES };
     store.scan(after, full ? options : { ...options, beyondSeq }).then(
       ({ entries, next, asOfSeq }) => {
-        if (stream !== this.#stream || this.state !== "aligning") return;
+        if (stream !== this.#stream || this.state !== "resyncing") return;
         if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
         if (full || entries.length > 0) {
           this.#sendChunk({ entries, absent: [], full, asOfSeq, after, upto: next });
@@ -306,7 +306,7 @@ export class FollowerStream {
         else this.#paced(() => this.#sendFrom(next, beyondSeq, full));
       },
       (error) => {
-        if (stream === this.#stream && this.state === "aligning") this.#onReadFailed(error);
+        if (stream === this.#stream && this.state === "resyncing") this.#onReadFailed(error);
         else if (isDamage(error)) this.#owner.onReadFailed(this.#filling, error);
         else failureOf(error);
       },
@@ -317,13 +317,13 @@ export class FollowerStream {
   #paced(then: () => void): void {
     const stream = this.#stream;
     const go = () => {
-      if (stream === this.#stream && this.state === "aligning") then();
+      if (stream === this.#stream && this.state === "resyncing") then();
     };
     const whenWindowOpen = () => {
       if (this.mustAck) go();
       else {
         const atMs = this.#owner.ports.transfers.pace(go);
-        // It is this node that rests; the copy is not to blame.
+        // It is this node that rests; the replica is not to blame.
         if (!this.#refused) this.progressMs = Math.max(this.progressMs, atMs);
       }
     };
@@ -350,8 +350,8 @@ export class FollowerStream {
     this.#chunksSent++;
     this.#chunkSentMs = this.#owner.ports.nowMs();
     this.#entriesSent += chunk.entries.length + chunk.absent.length;
-    const message: Message<"align_chunk"> = {
-      req_type: "align_chunk",
+    const message: Message<"resync_chunk"> = {
+      req_type: "resync_chunk",
       p: partition,
       term: config.term,
       stream: this.#stream,
@@ -367,21 +367,23 @@ export class FollowerStream {
 
   #end(): void {
     const { partition, config, store } = this.#owner;
-    const { commitSeq, horizon } = store.state;
-    if (!this.#full && this.#copyCommitSeq !== undefined && this.#copyCommitSeq < horizon) {
-      // A tombstone that the copy needs may have been dropped before it was come to: everything, then.
+    const { commitSeq, watermark } = store.state;
+    if (
+      !this.#full && this.#followerCommitSeq !== undefined && this.#followerCommitSeq < watermark
+    ) {
+      // A tombstone that the replica needs may have been dropped before it was come to: everything, then.
       this.start();
       return;
     }
     this.sentCommitSeq = commitSeq;
     this.#send({
-      req_type: "align_end",
+      req_type: "resync_end",
       p: partition,
       term: config.term,
       stream: this.#stream,
       last: store.state.lastSeq,
       commit: commitSeq,
-      horizon,
+      watermark,
     });
   }
 

@@ -1,5 +1,5 @@
 /**
- * This node's connection to one peer, over which it, as primary, sends that peer its copies' streams
+ * This node's connection to one peer, over which it, as primary, sends that peer its replicas' streams
  * and hears back. Kept open while there is a reason to; live writes of all partitions that one turn
  * brings leave in as few frames as they fit in.
  *

@@ -1,11 +1,11 @@
 /**
  * The primary's half of a partition's state machine: takes requests, orders writes, commits what
- * every copy that must have it has on disk, answers reads from committed state. Messages and time in,
+ * every replica that must have it has on disk, answers reads from committed state. Messages and time in,
  * calls on its ports out; no await, no clock, no I/O of its own. The argument why this is safe is
  * docs/replication.md.
  *
  * Invariants: seqs are given without a gap; an entry is committed only when it is on this node's disk
- * and acknowledged by every copy that must acknowledge (in sync, or reported as caught up); writes
+ * and acknowledged by every replica that must acknowledge (in sync, or reported as caught up); writes
  * commit in the order of their seqs; nothing is answered from an entry that is not committed.
  *
  * @module
@@ -68,11 +68,11 @@ import {
 import { type InFlight, inFlightBytes, type ReplyTo, WriteQueue } from "../requests/write_queue.ts";
 
 /**
- * `aligning`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
+ * `resyncing`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
  * over, finishes what is in flight; `drained`: has said so; `stopped`: its data is damaged, or it is
  * not primary any more. Requests wait in all but `serving`.
  */
-export type Phase = "aligning" | "serving" | "draining" | "drained" | "stopped";
+export type Phase = "resyncing" | "serving" | "draining" | "drained" | "stopped";
 
 /** Its name among what is tried again. */
 const VERIFY = "compare the data with its digest";
@@ -85,7 +85,7 @@ export class Primary implements StreamOwner {
   readonly ports: ReplicaPorts;
   config: PartitionConfig;
   epoch: number;
-  phase: Phase = "aligning";
+  phase: Phase = "resyncing";
   /** After a drain, or while damaged: the lease does not count until the term has changed. */
   leaseBarred = false;
   /** Set by the owner: a read of this node's data failed. True if it is damaged and others take over. */
@@ -93,11 +93,11 @@ export class Primary implements StreamOwner {
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
   readonly lanes = new LaneAges();
-  /** How often a copy was found to differ. */
+  /** How often a replica was found to differ. */
   divergences = 0;
-  /** This node's own data is being read through, since a copy differs from it. */
+  /** This node's own data is being read through, since a replica differs from it. */
   #verifying = false;
-  readonly #copies = new FollowerSet(this);
+  readonly #followers = new FollowerSet(this);
   readonly #writes: WriteQueue;
   /** Requests that came while not serving. */
   readonly #waiting: WaitingRequests;
@@ -128,7 +128,7 @@ export class Primary implements StreamOwner {
     this.config = config;
     this.epoch = epoch;
     store.setState({ term: config.term });
-    this.#copies.update();
+    this.#followers.update();
     store.flush();
     const { lastSeq } = store.state;
     store.whenWritten(() => {
@@ -147,7 +147,7 @@ export class Primary implements StreamOwner {
   }
 
   get streams(): readonly FollowerStream[] {
-    return this.#copies.streams;
+    return this.#followers.streams;
   }
 
   /** A newer configuration with this node still primary. */
@@ -161,14 +161,14 @@ export class Primary implements StreamOwner {
       this.leaseBarred = false;
       if (this.phase === "draining" || this.phase === "drained") this.#resumeServing();
     }
-    this.#copies.onConfig(before);
+    this.#followers.onConfig(before);
     this.#advance();
   }
 
   /** The configuration names another primary, or none. Everything that waits is answered. Rule T4. */
   stepDown(notPrimary: Reply): void {
     this.phase = "stopped";
-    this.#copies.stop();
+    this.#followers.stop();
     this.#writes.abandon(notPrimary);
     this.#waiting.failAll(notPrimary);
     this.#unconfirmed.failAll(notPrimary);
@@ -233,7 +233,7 @@ export class Primary implements StreamOwner {
         if (remembered !== undefined) {
           // What keeps the answer back tells nothing of the attempt that it is the answer to.
           const fail = (why: Reply) => reply(stillUnknown(request, why));
-          // As that attempt is told, where copies leave the set before its write is committed.
+          // As that attempt is told, where replicas leave the set before its write is committed.
           const tell = (answer: Reply) =>
             reply((onlyReads(request) ? undefined : this.#whyNotSure()) ?? answer);
           this.#answerAsOf([lane], request, settled(request, remembered), tell, fail);
@@ -301,7 +301,7 @@ export class Primary implements StreamOwner {
     if (inSync.length < minInSync) {
       return errorReply(
         "not_enough_replicas",
-        `${what}: too few copies are in sync (${inSync.length}): ${whatWritesNeed(minInSync)}`,
+        `${what}: too few replicas are in sync (${inSync.length}): ${whatWritesNeed(minInSync)}`,
       );
     }
     return this.#whyFull(what);
@@ -316,7 +316,7 @@ export class Primary implements StreamOwner {
 
   /**
    * Deletes what was found expired by a request that itself changes nothing, and answers when that is
-   * committed. It takes no more copies than there are, and the request waits as any read does. Rule W7.
+   * committed. It takes no more replicas than there are, and the request waits as any read does. Rule W7.
    */
   #proposeExpired(
     request: KeyRequest,
@@ -339,7 +339,7 @@ export class Primary implements StreamOwner {
 
   /**
    * Gives the changes their seqs and sends them on their way, all in one turn: they reach the disk in
-   * one batch, and each copy in one frame, so that a copy holds all of them or none. False where they
+   * one batch, and each replica in one frame, so that a replica holds all of them or none. False where they
    * cannot be made now; `reply` is told why. Rules W1 and W6.
    */
   #propose(
@@ -359,7 +359,7 @@ export class Primary implements StreamOwner {
       bytes += inFlightBytes(entry);
     }
     const measured = entries.length > 1 && bytes > GROUP_BYTES_SURE;
-    const text = measured || !this.#copies.isEmpty
+    const text = measured || !this.#followers.isEmpty
       ? entries.map((entry) => JSON.stringify(toWireEntry(entry))).join(",")
       : "";
     if (measured && Buffer.byteLength(text) > GROUP_WIRE_BYTES_MAX) {
@@ -369,7 +369,7 @@ export class Primary implements StreamOwner {
     if (!ports.inFlight.take(bytes)) {
       reply(errorReply(
         "overloaded",
-        `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their copies on this node`,
+        `${request.req_type}: ${ports.inFlight.taken} bytes of writes wait for their replicas on this node`,
       ));
       return false;
     }
@@ -384,7 +384,10 @@ export class Primary implements StreamOwner {
       if (this.#anotherMayWrite(error)) {
         const { message } = failureOf(error);
         reply(
-          errorReply("unavailable", `${request.req_type}: ${message}; another copy may take over`),
+          errorReply(
+            "unavailable",
+            `${request.req_type}: ${message}; another replica may take over`,
+          ),
         );
       } else this.#readFailed(error, request, reply);
       return false;
@@ -404,7 +407,7 @@ export class Primary implements StreamOwner {
         next: undefined,
       });
     }
-    this.#copies.append(newLastSeq, text, commitSeq);
+    this.#followers.append(newLastSeq, text, commitSeq);
     // Whoever makes keys that expire pays for those that have: so the expired cannot become more and more,
     // whatever the rate, nor how seldom the sweep has its turn.
     if (entries.some(({ expiresAtMs }) => expiresAtMs !== 0)) {
@@ -427,7 +430,7 @@ export class Primary implements StreamOwner {
 
   /** This node's disk has everything up to `lastSeq`. */
   onSynced(lastSeq: number): void {
-    // Batches of before may tell of writes that this copy has been made to give up.
+    // Batches of before may tell of writes that this replica has been made to give up.
     if (!this.#startedOnDisk) return;
     if (lastSeq > this.#durableSeq) this.#durableSeq = lastSeq;
     this.#writes.onDurable(lastSeq);
@@ -435,19 +438,19 @@ export class Primary implements StreamOwner {
   }
 
   onStreamAdvanced(stream: FollowerStream): void {
-    this.#copies.promoteIfLevel(stream);
+    this.#followers.promoteIfLevel(stream);
     this.#advance();
   }
 
   /** Commits what may be committed. Rule W4. */
   #advance(): void {
     if (this.phase === "stopped" || !this.#startedOnDisk) return;
-    const upto = this.#copies.ackedUpto(this.#durableSeq);
+    const upto = this.#followers.ackedUpto(this.#durableSeq);
     if (upto === undefined) return;
     const { state } = this.store;
-    if (this.phase === "aligning") {
+    if (this.phase === "resyncing") {
       // Rule T2.
-      // What a new primary found on its disk is committed as a whole, when all copies are equal.
+      // What a new primary found on its disk is committed as a whole, when all replicas are equal.
       if (upto < state.lastSeq) return;
       this.store.setState({ commitSeq: state.lastSeq });
       this.ports.log.debug("partition served", {
@@ -464,14 +467,14 @@ export class Primary implements StreamOwner {
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
 
-  /** Copies may have left the set since the writes were taken. */
+  /** Replicas may have left the set since the writes were taken. */
   #whyNotSure(): Reply | undefined {
     const { length } = this.config.inSync;
     const { minInSync } = this.ports;
     if (length >= minInSync) return undefined;
     return errorReply(
       "outcome_unknown",
-      `the write is on ${length} of the ${minInSync} copies that are required; it stays, unless these are lost`,
+      `the write is on ${length} of the ${minInSync} replicas that are required; it stays, unless these are lost`,
     );
   }
 
@@ -493,7 +496,7 @@ export class Primary implements StreamOwner {
     const wallMs = entry === undefined || entry.expiresAtMs === 0 ? 0 : this.ports.wallMs();
     const live = liveEntry(entry, wallMs);
     if (entry !== undefined && live === undefined && !isTombstone(entry)) {
-      // Expired: decided once, for all copies and later primaries, by deleting it.
+      // Expired: decided once, for all replicas and later primaries, by deleting it.
       const gone = operation.read(request, undefined, wallMs);
       this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
     } else if (newest === undefined) reply(operation.read(request, live, wallMs));
@@ -521,7 +524,7 @@ export class Primary implements StreamOwner {
 
   /** Whose confirmation makes a read safe without a lease. */
   confirmTargets(): NodeId[] {
-    return this.#copies.mustAck();
+    return this.#followers.mustAck();
   }
 
   /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
@@ -564,7 +567,7 @@ export class Primary implements StreamOwner {
 
   // Hand-over.
 
-  /** The coordinator wishes another primary: finish what is in flight, take nothing new. */
+  /** The coordinator target assignments another primary: finish what is in flight, take nothing new. */
   drain(term: number, to: NodeId): void {
     if (term !== this.config.term || this.phase !== "serving") return;
     if (this.stream(to)?.state !== "level") return;
@@ -574,7 +577,7 @@ export class Primary implements StreamOwner {
   }
 
   /**
-   * Nothing is in flight; or what is will not come to this disk, and its copies decide what becomes of it:
+   * Nothing is in flight; or what is will not come to this disk, and its replicas decide what becomes of it:
    * the next primary commits what it has of it (T2). Rule C7.
    */
   #isDrained(): boolean {
@@ -601,13 +604,13 @@ export class Primary implements StreamOwner {
 
   // Time.
 
-  /** Looks after deadlines and silent copies. Called every 100 ms or so. */
+  /** Looks after deadlines and silent replicas. Called every 100 ms or so. */
   tick(nowMs: number): void {
     this.#writes.expire(
       nowMs,
       this.ports.diskFailingMs() > 0
         ? "this node's disk refuses the write; it is tried again until the disk takes it"
-        : "the deadline passed before all copies had the write",
+        : "the deadline passed before all replicas had the write",
     );
     this.#waiting.expire(nowMs);
     if (this.phase === "draining" && this.#isDrained()) this.#reportDrained();
@@ -621,21 +624,21 @@ export class Primary implements StreamOwner {
       }
       this.#resumeServing();
     }
-    this.#copies.tick(nowMs);
+    this.#followers.tick(nowMs);
     this.#unconfirmed.tick(nowMs);
   }
 
   /** This process did not run for a while: nobody else is to blame for that time. */
   forgive(lostMs: number): void {
-    this.#copies.forgive(lostMs);
+    this.#followers.forgive(lostMs);
     this.#drainBeganMs += lostMs;
   }
 
-  // Copies.
+  // Replicas.
 
   /** Whether an answer that carries this stream's number is of a stream that still stands. */
   stream(node: NodeId): FollowerStream | undefined {
-    return this.#copies.stream(node);
+    return this.#followers.stream(node);
   }
 
   onPeerUp(node: NodeId): void {
@@ -647,22 +650,22 @@ export class Primary implements StreamOwner {
   }
 
   onHopeless(stream: FollowerStream): void {
-    this.#copies.reportLagging(stream, "it lacks too much");
+    this.#followers.reportLagging(stream, "it lacks too much");
   }
 
-  /** A copy says that its content differs at the same seq: it is sent everything. */
+  /** A replica says that its content differs at the same seq: it is sent everything. */
   onDigestDiffers(message: Message<"digest_differs">, from: NodeId): void {
     const stream = this.stream(from);
     if (stream === undefined || stream.stream !== message.stream) return;
     const { count, digest } = this.store.state;
-    this.ports.log.error("copies differ", {
+    this.ports.log.error("replicas differ", {
       partition: this.partition,
       node: from,
       theirs: { count: message.count, digest: message.digest },
       ours: { count, digest },
     });
     this.divergences++;
-    // Another copy that differs meanwhile says so again with its next digest.
+    // Another replica that differs meanwhile says so again with its next digest.
     if (this.#verifying) return;
     this.#verifying = true;
     this.store.verify().then((sound) => {
@@ -672,11 +675,11 @@ export class Primary implements StreamOwner {
       if (!sound) {
         this.onReadFailed(
           VERIFY,
-          new KvError("corrupt", "the copy does not agree with its own digest"),
+          new KvError("corrupt", "the replica does not agree with its own digest"),
         );
         return;
       }
-      // It may have become another stream, or another copy's; what runs now is not broken off for it.
+      // It may have become another stream, or another replica's; what runs now is not broken off for it.
       const stands = this.stream(from) === stream && stream.stream === message.stream;
       if (!stands || stream.state !== "level") return;
       stream.forceFull = true;
@@ -734,9 +737,9 @@ export class Primary implements StreamOwner {
     return proposed;
   }
 
-  /** Asks level copies to compare. */
+  /** Asks level replicas to compare. */
   compareDigests(): void {
-    if (this.phase === "serving") this.#copies.compareDigests();
+    if (this.phase === "serving") this.#followers.compareDigests();
   }
 
   /** Whether a disk that refuses a write has done so only for as long as it takes to hand over. */
@@ -772,7 +775,7 @@ function stillUnknown(request: KeyRequest, why: Reply): Reply {
   );
 }
 
-/** The changes that belong together do not fit into one frame to a copy. */
+/** The changes that belong together do not fit into one frame to a replica. */
 function groupTooLarge(request: KeyRequest): Reply {
   const what = request.req_type;
   if (what === "transaction") {

@@ -1,5 +1,5 @@
 /**
- * The keys of a partition's last few writes, by seq, so that a copy which missed only those is
+ * The keys of a partition's last few writes, by seq, so that a replica which missed only those is
  * brought level without reading the whole partition. Memory only, bounded; what it does not know it
  * says.
  *

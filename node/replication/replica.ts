@@ -1,5 +1,5 @@
 /**
- * One partition on one node: holds its store, and is its primary, a copy that follows, or neither,
+ * One partition on one node: holds its store, and is its primary, a replica that follows, or neither,
  * as the newest map says that the coordinator has sent.
  *
  * Invariants: configurations are adopted in the order of (term, epoch), never back, and from the map
@@ -43,15 +43,15 @@ import type { ReplyTo } from "../requests/write_queue.ts";
 export interface ReplicaOwner extends ReplicaPorts {
   /** The reply that sends a client to the right node. */
   notPrimary(partition: number): Reply;
-  /** How many of a partition's latest writes are remembered for copies that lack them. */
+  /** How many of a partition's latest writes are remembered for replicas that lack them. */
   readonly recentWritesMax: number;
   /** How many copies a partition is to have, if there are as many nodes. */
-  copies(): number;
+  replicas(): number;
 }
 
 /** A peer's word that waits for the map: it is the primary, in a configuration of which this node has not heard. */
 interface Claim {
-  readonly type: "align_query" | "new_term";
+  readonly type: "resync_query" | "new_term";
   readonly term: number;
   readonly epoch: number;
   readonly stream: number;
@@ -101,7 +101,7 @@ export class Replica {
       (this.config.inSync.includes(self) || this.config.learners.includes(self));
   }
 
-  /** Whether nothing is being done to the copy as a whole: it serves, or follows and is level. */
+  /** Whether nothing is being done to the replica as a whole: it serves, or follows and is level. */
   get isSettled(): boolean {
     if (this.damaged) return false;
     return this.primary === undefined
@@ -164,17 +164,17 @@ export class Replica {
       this.follower.afterPrimary();
     }
     if (this.follower.primary !== undefined && this.follower.primary !== config.primary) {
-      this.follower.leaveStream("this copy knows another primary");
+      this.follower.leaveStream("this replica knows another primary");
     }
     if (this.damaged && this.isInSync && config.term !== before?.term) this.#reportDamaged();
     if (!this.isMember) this.#owner.retries.forget(this.partition);
   }
 
-  /** Becomes the primary, if the configuration says so and the copy is in a state for it. */
+  /** Becomes the primary, if the configuration says so and the replica is in a state for it. */
   #takeRole(): void {
     const { config, epoch } = this;
     if (config?.primary !== this.#owner.self || this.primary !== undefined) return;
-    this.follower.leaveStream("this copy is the primary now");
+    this.follower.leaveStream("this replica is the primary now");
     // Rule D2.
     // An operator may have forced it. What is half deleted is nobody's truth: with nothing, then, once
     // that is done.
@@ -182,7 +182,7 @@ export class Replica {
       this.follower.beginWithNothing();
       return;
     }
-    // The last copy serves what can be read of it, and says `corrupt` of the rest.
+    // The last replica serves what can be read of it, and says `corrupt` of the rest.
     if (this.damaged && config.inSync.length > 1) {
       this.#reportDamaged();
       return;
@@ -207,12 +207,12 @@ export class Replica {
     }
     const operation = operationOf(request.req_type);
     const mayBeOld = "consistency" in request && request.consistency === "replica";
-    if (operation.kind === "read" && mayBeOld) this.#readCopy(request, operation, reply);
+    if (operation.kind === "read" && mayBeOld) this.#readReplica(request, operation, reply);
     else reply(this.#owner.notPrimary(this.partition));
   }
 
-  /** A read that may be a moment old, from this copy; passed on where the copy cannot tell. Rule R4. */
-  #readCopy(
+  /** A read that may be a moment old, from this replica; passed on where the replica cannot tell. Rule R4. */
+  #readReplica(
     request: KeyRequest,
     operation: ReadOperation,
     reply: ReplyTo,
@@ -283,14 +283,14 @@ export class Replica {
   }
 
   /**
-   * A picture of the partition, given to `then` when everything in it is committed: it stays true
+   * A snapshot of the partition, given to `then` when everything in it is committed: it stays true
    * then, whoever becomes primary. Whoever gets it closes it.
    */
-  picture(
+  snapshot(
     request: Timed,
     page: { rowsMax: number; bytesMax: number },
     reply: ReplyTo,
-    then: (picture: PartitionSnapshot) => void,
+    then: (snapshot: PartitionSnapshot) => void,
   ): void {
     const { primary } = this;
     if (primary === undefined) {
@@ -299,21 +299,21 @@ export class Replica {
     }
     const deadlineMs = deadlineOf(request, this.#owner.nowMs());
     primary.whenStable(request, reply, () => {
-      const picture = this.store.picture(page);
+      const snapshot = this.store.snapshot(page);
       const giveUp = (refusal: Reply) => {
-        picture.close();
+        snapshot.close();
         reply(refusal);
       };
       // Writes that came while the others were waited for are in it too.
       const left = withTimeLeft(request, deadlineMs, this.#owner.nowMs());
-      primary.whenStable(left, giveUp, () => then(picture));
+      primary.whenStable(left, giveUp, () => then(snapshot));
     });
   }
 
   /** A message of a peer about this partition, from the connection that this node accepted. */
   onPeerRequest(message: PeerMessage, upstream: Upstream): void {
     switch (message.req_type) {
-      case "align_query":
+      case "resync_query":
       case "new_term": {
         const { config, epoch, stream } = message;
         const claim = { type: message.req_type, term: config.term, epoch, stream, upstream };
@@ -323,12 +323,12 @@ export class Replica {
         else this.#refuse(claim);
         return;
       }
-      case "align_begin":
+      case "resync_begin":
         this.follower.onBegin(message, upstream);
         return;
-      case "align_chunk":
-      case "align_end":
-        this.follower.onAlignWork(message, upstream);
+      case "resync_chunk":
+      case "resync_end":
+        this.follower.onResyncWork(message, upstream);
         return;
       case "digest":
         this.follower.onDigest(message, upstream);
@@ -352,8 +352,8 @@ export class Replica {
     ) {
       this.#claim = claim;
     } else if (!follows) this.#refuse(claim);
-    else if (type === "align_query") {
-      // By the newest map it may be in sync, and so be made primary in the middle of an alignment.
+    else if (type === "resync_query") {
+      // By the newest map it may be in sync, and so be made primary in the middle of a resync.
       const inSync = this.isInSync || this.#vouched;
       this.follower.onQuery(stream, term, inSync, upstream);
     } else this.follower.onNewTerm(stream, term, upstream);
@@ -365,7 +365,7 @@ export class Replica {
       p: this.partition,
       term: this.config?.term ?? 0,
       stream,
-      reason: "this copy knows another primary",
+      reason: "this replica knows another primary",
     });
   }
 
@@ -385,15 +385,15 @@ export class Replica {
     this.follower.onAppend(stream, commitSeq, entries, upstream);
   }
 
-  /** An answer of a copy, over the connection that this node opened. */
+  /** An answer of a replica, over the connection that this node opened. */
   onPeerAnswer(message: PeerMessage, from: NodeId): void {
     const stream = this.primary?.stream(from);
     if (this.primary === undefined || stream === undefined) return;
     switch (message.req_type) {
-      case "align_info":
+      case "resync_info":
         stream.onInfo(message);
         return;
-      case "align_progress":
+      case "resync_progress":
         stream.onProgress(message);
         return;
       case "stream_refused":
@@ -411,7 +411,7 @@ export class Replica {
     this.primary?.stream(from)?.onAppended(stream, seq);
   }
 
-  /** Whether a node that asks is still the primary, as far as this copy knows. Rules T1 and R2. */
+  /** Whether a node that asks is still the primary, as far as this replica knows. Rules T1 and R2. */
   confirms(node: NodeId, term: number): boolean {
     return this.config !== undefined && this.config.primary === node && this.config.term >= term;
   }
@@ -426,7 +426,7 @@ export class Replica {
   /** Time passes. */
   tick(nowMs: number): void {
     this.primary?.tick(nowMs);
-    if (this.config !== undefined) this.tombstones.tick(nowMs, this.config, this.#owner.copies());
+    if (this.config !== undefined) this.tombstones.tick(nowMs, this.config, this.#owner.replicas());
     this.#dropTombstones();
   }
 
@@ -442,13 +442,13 @@ export class Replica {
   }
 
   /**
-   * A read of this copy's data failed: the one place where it is decided whether that is damage, for which
-   * the copy is given up, or something that may be over with the next attempt. Only `corrupt` is damage, and
+   * A read of this replica's data failed: the one place where it is decided whether that is damage, for which
+   * the replica is given up, or something that may be over with the next attempt. Only `corrupt` is damage, and
    * what has failed in each of many attempts over a long time. Rule D4.
    *
    * @param what was being done, and will be tried again
-   * @returns true if the data is damaged and other copies take over, so that requests should wait; false if
-   * it is not, or if this copy is the last and goes on with what can be read
+   * @returns true if the data is damaged and other replicas take over, so that requests should wait; false if
+   * it is not, or if this replica is the last and goes on with what can be read
    */
   onReadFailed(what: string, error: unknown): boolean {
     if (isDamage(error)) return this.#onDamaged(failureOf(error));
@@ -485,7 +485,7 @@ export class Replica {
     return true;
   }
 
-  /** The term has changed for another reason, and this damaged copy is still the primary. Rule L2. */
+  /** The term has changed for another reason, and this damaged replica is still the primary. Rule L2. */
   #onStillDamaged(primary: Primary): void {
     if ((this.config?.inSync.length ?? 0) > 1) {
       primary.leaseBarred = true;

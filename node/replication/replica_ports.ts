@@ -13,7 +13,7 @@ import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
 
-/** The primary's way to its copies: one ordered stream of messages per peer. */
+/** The primary's way to its replicas: one ordered stream of messages per peer. */
 export interface Downstream {
   /** Whether messages to the node would leave now. A message to a node that is down is dropped. */
   isUp(node: NodeId): boolean;
@@ -34,7 +34,7 @@ export interface Downstream {
   commit(node: NodeId, partition: number, term: number, stream: number, commitSeq: number): void;
 }
 
-/** A copy's way back to its primary, valid while that connection lasts. */
+/** A replica's way back to its primary, valid while that connection lasts. */
 export interface Upstream {
   /** Who is at the other end. */
   readonly node: NodeId;
@@ -56,7 +56,7 @@ export interface ReplicaPorts {
   readonly inFlight: ByteBudget;
   /** Of the cluster. */
   partitionCount(): number;
-  /** Copies without which nothing is written, as the newest map says: it may change at any time. */
+  /** Replicas without which nothing is written, as the newest map says: it may change at any time. */
   readonly minInSync: number;
   /** Monotonic milliseconds. */
   nowMs(): number;
@@ -69,22 +69,22 @@ export interface ReplicaPorts {
   /** A number for a new stream, never used before by this process. */
   nextStream(): number;
   report(report: Report): void;
-  /** Reads of the partition wait until its copies have confirmed this node as primary. */
+  /** Reads of the partition wait until its replicas have confirmed this node as primary. */
   confirmReads(partition: number): void;
   /** A key's committed value has changed. */
   committed(partition: number, key: string): void;
   /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
   expired(entries: number): void;
-  /** A copy has been brought level, by so many entries. */
-  aligned(node: NodeId, entries: number, full: boolean): void;
+  /** A replica has been brought level, by so many entries. */
+  resynced(node: NodeId, entries: number, full: boolean): void;
   /** What has failed and is tried again. */
   readonly retries: Retries;
   /**
    * The database has rows that cannot be read, so that they cannot be deleted either: it has to be repaired
-   * before a copy in it can be replaced.
+   * before a replica in it can be replaced.
    */
   needsRepair(error: KvError): void;
-  /** The pace of transfers to copies that nobody waits for. */
+  /** The pace of transfers to replicas that nobody waits for. */
   readonly transfers: TransferPacer;
   /** Turns for requests that have waited, of all partitions. */
   readonly releases: Pick<WorkScheduler, "add">;

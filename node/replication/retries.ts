@@ -1,5 +1,5 @@
 /**
- * Work of a node that failed and is tried again, of all its copies: how often it has failed in a row, since
+ * Work of a node that failed and is tried again, of all its replicas: how often it has failed in a row, since
  * when, and why. It says when to try again, and sees to it that nothing is repeated in silence: from the
  * third failure on it is in the log (then at each doubling) and, until it succeeds or is given up, in what
  * `health` and `stats` show. It repeats nothing itself.
@@ -8,9 +8,9 @@
  */
 import type { KvError } from "../../shared/base/errors.ts";
 import {
-  COPY_RETRIES_SILENT_MAX,
-  COPY_RETRY_MS_MAX,
-  COPY_RETRY_MS_MIN,
+  FOLLOWER_RETRIES_SILENT_MAX,
+  FOLLOWER_RETRY_MS_MAX,
+  FOLLOWER_RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 
@@ -72,11 +72,11 @@ export class Retries {
     const retry = this.#failing.get(key);
     if (retry === undefined) return;
     this.#failing.delete(key);
-    if (retry.attempts < COPY_RETRIES_SILENT_MAX) return;
+    if (retry.attempts < FOLLOWER_RETRIES_SILENT_MAX) return;
     this.#log.info("no longer fails", { what, partition, attempts: retry.attempts });
   }
 
-  /** Nothing of a partition is tried any more: its copy is another one, or is gone. */
+  /** Nothing of a partition is tried any more: its replica is another one, or is gone. */
   forget(partition: number): void {
     for (const [key, retry] of this.#failing) {
       if (retry.partition === partition) this.#failing.delete(key);
@@ -86,19 +86,19 @@ export class Retries {
   /** What an operator should know of: all that has failed at least three times in a row. */
   shown(): Retry[] {
     return [...this.#failing.values()].filter(({ attempts }) =>
-      attempts >= COPY_RETRIES_SILENT_MAX
+      attempts >= FOLLOWER_RETRIES_SILENT_MAX
     );
   }
 }
 
 /** How long to wait after so many failures in a row. */
 export function retryDelayMs(attempts: number): number {
-  return Math.min(COPY_RETRY_MS_MIN * 2 ** Math.min(attempts - 1, 20), COPY_RETRY_MS_MAX);
+  return Math.min(FOLLOWER_RETRY_MS_MIN * 2 ** Math.min(attempts - 1, 20), FOLLOWER_RETRY_MS_MAX);
 }
 
 /** The third, and then each time that the number has doubled. */
 function isLogged(attempts: number): boolean {
-  const times = attempts / COPY_RETRIES_SILENT_MAX;
+  const times = attempts / FOLLOWER_RETRIES_SILENT_MAX;
   return Number.isInteger(times) && Number.isInteger(Math.log2(times));
 }
 

@@ -1,10 +1,10 @@
 /**
- * Decides how long one copy of a partition keeps its tombstones, and drops them (rule D1 of
- * docs/replication.md). A tombstone serves a copy that was away and lacks the deletion: it can then be
- * sent the difference. Without it that copy is sent everything, since its commit seq is below the horizon.
+ * Decides how long one replica of a partition keeps its tombstones, and drops them (rule D1 of
+ * docs/replication.md). A tombstone serves a replica that was away and lacks the deletion: it can then be
+ * sent the difference. Without it that replica is sent everything, since its commit seq is below the tombstone watermark.
  * So it is never wrong to drop one that is committed; it is a waste while somebody may come back.
  *
- * Invariant: the horizon is at least the seq of each tombstone that was dropped, in the same batch.
+ * Invariant: the tombstone watermark is at least the seq of each tombstone that was dropped, in the same batch.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export class TombstoneKeeper {
     this.#max = max;
   }
 
-  /** Up to here every copy has had all writes for TOMBSTONE_SETTLE_MS: nobody lacks a deletion. */
+  /** Up to here every replica has had all writes for TOMBSTONE_SETTLE_MS: nobody lacks a deletion. */
   get settledSeq(): number {
     return this.#settledSeq;
   }
@@ -36,13 +36,13 @@ export class TombstoneKeeper {
   /**
    * Time passes.
    *
-   * @param copies how many copies the partition is to have, if there are as many nodes
+   * @param replicas how many copies the partition is to have, if there are as many nodes
    */
-  tick(nowMs: number, config: PartitionConfig, copies: number): void {
+  tick(nowMs: number, config: PartitionConfig, replicas: number): void {
     const { commitSeq } = this.#store.state;
-    if (copies === 1 && config.inSync.length === 1) this.#settledSeq = Infinity;
+    if (replicas === 1 && config.inSync.length === 1) this.#settledSeq = Infinity;
     else if (this.#settledSeq === Infinity) this.#settledSeq = 0;
-    if (config.inSync.length < copies || config.learners.length > 0) this.#mark = undefined;
+    if (config.inSync.length < replicas || config.learners.length > 0) this.#mark = undefined;
     else if (this.#mark === undefined) this.#mark = { seq: commitSeq, nowMs };
     else if (nowMs - this.#mark.nowMs >= TOMBSTONE_SETTLE_MS) {
       if (this.#mark.seq > this.#settledSeq) this.#settledSeq = this.#mark.seq;
@@ -51,7 +51,7 @@ export class TombstoneKeeper {
   }
 
   /**
-   * Drops some of those that nobody needs, if there are any. Called where the copy is settled.
+   * Drops some of those that nobody needs, if there are any. Called where the replica is settled.
    *
    * @throws {KvError} `corrupt`, `storage_failed`, `unavailable`: as reading and writing a key
    */
@@ -66,8 +66,8 @@ export class TombstoneKeeper {
       const entry = this.#store.get(first.key);
       if (entry !== undefined && isTombstone(entry) && entry.seq === first.seq) {
         this.#store.remove(first.key);
-        const { horizon } = this.#store.state;
-        if (first.seq > horizon) this.#store.setState({ horizon: first.seq });
+        const { watermark } = this.#store.state;
+        if (first.seq > watermark) this.#store.setState({ watermark: first.seq });
         this.dropped++;
       }
     }

@@ -1,7 +1,7 @@
 /**
- * Keeps transfers to copies that nobody waits for from taking what clients need: after each piece,
+ * Keeps transfers to replicas that nobody waits for from taking what clients need: after each piece,
  * this node's transfers rest as long as pieces have lately taken. What a piece takes is the time from its
- * sending until the copy has it on disk, less the network's: it grows with the load of both nodes, of
+ * sending until the replica has it on disk, less the network's: it grows with the load of both nodes, of
  * their disks and of the link, whichever is the busiest, so that transfers yield to all of them
  * and are fast where there is nothing else to do (as LEDBAT, RFC 6817, does by delay).
  *
@@ -25,7 +25,7 @@ export class TransferPacer {
   #pieceMs = PIECE_MS_AT_FIRST;
   /** When the next piece may go. */
   #freeMs = 0;
-  /** The shortest time in which a copy's node has ever answered a question. */
+  /** The shortest time in which a replica's node has ever answered a question. */
   readonly #roundTripMs = new Map<NodeId, number>();
 
   /** Pieces that rest. */
@@ -51,7 +51,7 @@ export class TransferPacer {
     return now + Math.max(waitMs, 0);
   }
 
-  /** The node holds no copy that is filled from here. */
+  /** The node holds no replica that is filled from here. */
   forget(node: NodeId): void {
     this.#roundTripMs.delete(node);
   }
@@ -62,13 +62,13 @@ export class TransferPacer {
     this.#timers.clear();
   }
 
-  /** A copy has answered a question that costs it little. */
+  /** A replica has answered a question that costs it little. */
   answered(node: NodeId, tookMs: number): void {
     const shortestMs = this.#roundTripMs.get(node);
     if (shortestMs === undefined || tookMs < shortestMs) this.#roundTripMs.set(node, tookMs);
   }
 
-  /** A piece is on the copy's disk. @param tookMs since it was sent */
+  /** A piece is on the replica's disk. @param tookMs since it was sent */
   written(node: NodeId, tookMs: number): void {
     const workMs = tookMs - (this.#roundTripMs.get(node) ?? 0);
     const boundedMs = Math.min(Math.max(workMs, 0), TRANSFER_PIECE_MS_MAX);

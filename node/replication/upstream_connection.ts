@@ -1,5 +1,5 @@
 /**
- * The connections that other nodes have opened to this one, as its copies see them: a way back to the
+ * The connections that other nodes have opened to this one, as its replicas see them: a way back to the
  * primary, on which the acknowledgements of one turn leave as one frame.
  *
  * @module

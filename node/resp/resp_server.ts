@@ -1,5 +1,5 @@
 /**
- * The Redis door of a node: makes a session of each stream that speaks neither JSON nor HTTP, and holds
+ * The Redis front end of a node: makes a session of each stream that speaks neither JSON nor HTTP, and holds
  * what sessions share. It talks to the cluster through `shared/database/database.ts` alone.
  *
  * @module
@@ -34,7 +34,7 @@ const EACH_LIMITS = {
   replyBytesMax: RESP_REPLY_BYTES_MAX,
 };
 
-/** What a door needs. */
+/** What a front end needs. */
 export interface RespServerDeps {
   readonly clock: Clock;
   readonly random: Random;
@@ -50,7 +50,7 @@ export interface RespServerDeps {
   readonly draining?: Draining | undefined;
 }
 
-/** The door. */
+/** The front end. */
 export class RespServer implements SessionServer {
   readonly clock: Clock;
   readonly random: Random;

@@ -1,5 +1,5 @@
 /**
- * One connection of the Redis door: commands come from the parser, run, and are answered in order. What
+ * One connection of the Redis front end: commands come from the parser, run, and are answered in order. What
  * a command means is its row's business (`commands/`); here it gets its turn, and a client that asks
  * much or reads slowly is held back.
  *

@@ -1,9 +1,9 @@
 /**
- * The pictures of partitions that clients are reading for backups: opened with the first page, known
+ * The snapshots of partitions that clients are reading for backups: opened with the first page, known
  * by an id, closed at the end or when nobody asks for more. Pages are read in their order, each once:
  * whoever loses one begins anew.
  *
- * Invariant: a picture that is open is on the list, and each on the list is closed in the end.
+ * Invariant: a snapshot that is open is on the list, and each on the list is closed in the end.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import type { Clock } from "../../shared/platform/clock.ts";
 import { isLive } from "../../shared/base/entry.ts";
 import { failureOf, isDamage } from "../../shared/base/errors.ts";
 import {
-  BACKUP_PICTURE_IDLE_MS,
-  BACKUP_PICTURE_MS_MAX,
-  BACKUP_PICTURES_MAX,
+  BACKUP_SNAPSHOT_IDLE_MS,
+  BACKUP_SNAPSHOT_MS_MAX,
+  BACKUP_SNAPSHOTS_MAX,
   SCAN_BYTES_MAX,
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
@@ -30,8 +30,8 @@ import type { ReplyTo } from "../requests/write_queue.ts";
 const PAGE = { rowsMax: SCAN_ROWS_MAX, bytesMax: SCAN_BYTES_MAX };
 
 /** One that is being read. */
-interface OpenPicture {
-  readonly picture: PartitionSnapshot;
+interface OpenSnapshot {
+  readonly snapshot: PartitionSnapshot;
   readonly replica: Replica;
   readonly openedMs: number;
   usedMs: number;
@@ -44,7 +44,7 @@ interface OpenPicture {
 export class BackupSnapshots {
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #open = new Map<string, OpenPicture>();
+  readonly #open = new Map<string, OpenSnapshot>();
   /** Those that wait for their writes to be committed. */
   #opening = 0;
 
@@ -58,12 +58,12 @@ export class BackupSnapshots {
     return this.#open.size;
   }
 
-  /** A new picture of a partition, and its first page. */
+  /** A new snapshot of a partition, and its first page. */
   open(replica: Replica, request: Message<"backup_partition">, reply: ReplyTo): void {
-    if (this.#open.size + this.#opening >= BACKUP_PICTURES_MAX) {
+    if (this.#open.size + this.#opening >= BACKUP_SNAPSHOTS_MAX) {
       reply(errorReply(
         "overloaded",
-        `backup_partition: this node keeps ${BACKUP_PICTURES_MAX} pictures for backups already`,
+        `backup_partition: this node keeps ${BACKUP_SNAPSHOTS_MAX} snapshots for backups already`,
       ));
       return;
     }
@@ -72,10 +72,10 @@ export class BackupSnapshots {
       this.#opening--;
       reply(refusal);
     };
-    replica.picture(request, PAGE, ended, (picture) => {
+    replica.snapshot(request, PAGE, ended, (snapshot) => {
       this.#opening--;
       const nowMs = this.#clock.monotonicMs();
-      const open = { picture, replica, openedMs: nowMs, usedMs: nowMs, page: 0, busy: false };
+      const open = { snapshot, replica, openedMs: nowMs, usedMs: nowMs, page: 0, busy: false };
       const id = randomId(this.#random);
       this.#open.set(id, open);
       this.#read(id, open, reply);
@@ -84,7 +84,7 @@ export class BackupSnapshots {
 
   /** A page of one that is open. */
   nextPage(request: Message<"backup_partition">, reply: ReplyTo): void {
-    const [id = "", page] = (request.picture ?? "").split(".");
+    const [id = "", page] = (request.snapshot ?? "").split(".");
     const open = this.#open.get(id);
     const fits = open !== undefined && !open.busy && String(open.page) === page &&
       open.replica.partition === request.partition;
@@ -94,15 +94,15 @@ export class BackupSnapshots {
     }
     reply(errorReply(
       "unavailable",
-      "backup_partition: that picture is not here, or this page of it has been read; begin anew",
+      "backup_partition: that snapshot is not here, or this page of it has been read; begin anew",
     ));
   }
 
   /** Closes those that nobody reads any more. */
   tick(nowMs: number): void {
     for (const [id, { usedMs, openedMs, busy }] of this.#open) {
-      const idle = !busy && nowMs - usedMs > BACKUP_PICTURE_IDLE_MS;
-      if (idle || nowMs - openedMs > BACKUP_PICTURE_MS_MAX) this.#close(id);
+      const idle = !busy && nowMs - usedMs > BACKUP_SNAPSHOT_IDLE_MS;
+      if (idle || nowMs - openedMs > BACKUP_SNAPSHOT_MS_MAX) this.#close(id);
     }
   }
 
@@ -111,15 +111,15 @@ export class BackupSnapshots {
   }
 
   #close(id: string): void {
-    this.#open.get(id)?.picture.close();
+    this.#open.get(id)?.snapshot.close();
     this.#open.delete(id);
   }
 
-  #read(id: string, open: OpenPicture, reply: ReplyTo): void {
-    const { picture, replica } = open;
+  #read(id: string, open: OpenSnapshot, reply: ReplyTo): void {
+    const { snapshot, replica } = open;
     open.busy = true;
     open.page++;
-    picture.next().then(
+    snapshot.next().then(
       ({ entries, ended }) => {
         open.busy = false;
         open.usedMs = this.#clock.monotonicMs();
@@ -130,8 +130,8 @@ export class BackupSnapshots {
           req_type: "entries",
           entries: live.map(toWireEntry),
           ...(ended ? {} : { next: `${id}.${open.page}` }),
-          seq: picture.asOfSeq,
-          term: picture.term,
+          seq: snapshot.asOfSeq,
+          term: snapshot.term,
         });
       },
       (error) => {

@@ -21,7 +21,7 @@ import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
 
-/** @throws {KvError} `corrupt` where no other copy will take over, `storage_failed` */
+/** @throws {KvError} `corrupt` where no other replica will take over, `storage_failed` */
 export async function countPartitions(
   call: ScanCall,
   request: NodeCountRequest,

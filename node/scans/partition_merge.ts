@@ -70,7 +70,7 @@ interface Budget {
   kept: number;
 }
 
-/** @throws {KvError} `corrupt` where no other copy will take over, `storage_failed` */
+/** @throws {KvError} `corrupt` where no other replica will take over, `storage_failed` */
 export async function scanPartitions(
   call: ScanCall,
   request: NodeScanRequest,
@@ -201,9 +201,9 @@ function keep(entry: Entry, partition: number, values: boolean, budget: Budget):
 /**
  * The entries of a page, with the values that were left on disk. If they have grown since, the page
  * ends sooner: at the key `cut`. A partition of which a value turns out damaged is not in the page:
- * another copy takes over, and the partition is asked for again there.
+ * another replica takes over, and the partition is asked for again there.
  *
- * @throws {KvError} `corrupt` if no other copy will take over, `storage_failed`
+ * @throws {KvError} `corrupt` if no other replica will take over, `storage_failed`
  */
 function fetchLeft(
   call: ScanCall,
@@ -247,7 +247,7 @@ function fetchLeft(
   return { entries, damaged };
 }
 
-/** Whether the error is damage, which is now known to the partition, and another copy will serve. */
+/** Whether the error is damage, which is now known to the partition, and another replica will serve. */
 function isTakenOver(call: ScanCall, partition: number, error: unknown): boolean {
   return isDamage(error) && call.ports.onDamaged(partition, error);
 }

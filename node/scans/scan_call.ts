@@ -57,7 +57,7 @@ export interface ScanPorts {
   wallMs(): number;
   /** Of a partition that this node is primary of. */
   primary(partition: number): Primary | undefined;
-  /** Data was found damaged. False where no other copy will take over. */
+  /** Data was found damaged. False where no other replica will take over. */
   onDamaged(partition: number, error: unknown): boolean;
 }
 

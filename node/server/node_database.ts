@@ -1,5 +1,5 @@
 /**
- * The database as a node has it: an operation on a key is tried on the node's own copy first and passed
+ * The database as a node has it: an operation on a key is tried on the node's own replica first and passed
  * on where that cannot answer; scans and counts ask the other nodes over the wire and this one directly.
  * Also the wire's requests for them, of clients and of other nodes.
  *
@@ -38,7 +38,7 @@ export interface DatabaseNode {
   execute(request: KeyRequest, reply: ReplyTo): void;
 }
 
-/** The way to other nodes: a router that knows this node's copies as its own. */
+/** The way to other nodes: a router that knows this node's replicas as its own. */
 export interface Forwarder {
   execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void;
   request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void;

@@ -67,7 +67,7 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
     `${facts.retries.length} of its tasks fail again and again, such as to ${retry?.what} ` +
       `(partition ${retry?.partition}, ${retry?.attempts} attempts: ${retry?.error})`,
   );
-  found.degraded(damaged > 0, `${damaged} of its copies are damaged`);
+  found.degraded(damaged > 0, `${damaged} of its replicas are damaged`);
   if (!standalone && map !== undefined) {
     found.unavailable(
       self === undefined || self.state === "down",
@@ -75,7 +75,7 @@ export function nodeHealth(facts: NodeHealthFacts): HealthReport {
     );
     // A coordinator that hangs, or is cut off, leaves the session standing for a while.
     if (!sessionUp || !lease) {
-      // It serves what it is primary of, as long as the copies confirm; nobody would take over.
+      // It serves what it is primary of, as long as the replicas confirm; nobody would take over.
       found.degraded(
         true,
         sessionUp
@@ -107,7 +107,7 @@ export interface PartitionCounts {
   serving: number;
   /** Of these, not. */
   waiting: number;
-  /** Of these, with too few copies in sync for writes. */
+  /** Of these, with too few replicas in sync for writes. */
   read_only: number;
   damaged: number;
 }
@@ -129,7 +129,7 @@ export function countPartitions(
     if (replica.damaged && replica.isMember) counts.damaged++;
     if (map?.partitions[replica.partition]?.primary !== nodeId) continue;
     const { primary } = replica;
-    // A write waits for every copy of the set: with one of them away, none is taken.
+    // A write waits for every replica of the set: with one of them away, none is taken.
     const served = primary?.phase === "serving" &&
       primary.streams.every(({ mustAck, state }) => !mustAck || state === "level");
     if (served) counts.serving++;

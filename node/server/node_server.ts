@@ -1,6 +1,6 @@
 /**
  * The node's front: accepted streams in, each request to whom it concerns. A request for a key is
- * tried on this node's own copy first, and passed on to the right node where that cannot answer;
+ * tried on this node's own replica first, and passed on to the right node where that cannot answer;
  * messages of other nodes go to the node core. What a request means is not known here.
  *
  * Invariants: a request that another node has passed on is never passed on again, but for one that it asks
@@ -157,7 +157,7 @@ export class NodeServer {
   }
 
   /**
-   * Ends the connections of clients in good order, within STOP_GRACE_MS. Those of nodes that keep copies
+   * Ends the connections of clients in good order, within STOP_GRACE_MS. Those of nodes that keep replicas
    * here in step go on until {@linkcode close}.
    *
    * @returns how many were left when the time was over

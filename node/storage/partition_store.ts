@@ -251,14 +251,14 @@ export class PartitionStore {
 
   /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
   setState(
-    change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "horizon">>,
+    change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "watermark">>,
   ): void {
     const state = this.#state;
-    const { term, commitSeq, lastSeq, horizon } = change;
+    const { term, commitSeq, lastSeq, watermark } = change;
     if (term !== undefined) state.term = term;
     if (commitSeq !== undefined) state.commitSeq = commitSeq;
     if (lastSeq !== undefined) state.lastSeq = lastSeq;
-    if (horizon !== undefined) state.horizon = horizon;
+    if (watermark !== undefined) state.watermark = watermark;
     if (this.#clearing === "no") this.#queue.touchLater(this.#member);
   }
 
@@ -289,7 +289,7 @@ export class PartitionStore {
    */
   async scan(after: string | undefined, options: ScanOptions): Promise<ScanPage> {
     const asOfSeq = this.#state.lastSeq;
-    // Both pictures are taken in this turn: of what is under way, and, by `range`, of the disk. A
+    // Both snapshots are taken in this turn: of what is under way, and, by `range`, of the disk. A
     // batch that ends meanwhile is in the first, and may be in the second too, saying the same.
     const pending = this.#pendingWithin(after, options);
     const rows = await this.#rows(after, options);
@@ -297,10 +297,10 @@ export class PartitionStore {
   }
 
   /**
-   * A picture of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their
+   * A snapshot of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their
    * way there. It must be closed.
    */
-  picture(page: { rowsMax: number; bytesMax: number }): PartitionSnapshot {
+  snapshot(page: { rowsMax: number; bytesMax: number }): PartitionSnapshot {
     const { lastSeq, term } = this.#state;
     const pending = this.#pendingWithin(undefined, page);
     // Taken in this turn, as in `scan`.

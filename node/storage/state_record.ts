@@ -5,7 +5,7 @@
  *
  * State record, under the partition's two bytes:
  *
- *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone horizon (8)
+ *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone tombstone watermark (8)
  *     36  highest seq ever applied (8)          44  live entries (8)   52  digest (4)
  *     56  tombstones (8)   64  digest of the tombstones (4)
  *     flags: 1 being cleared, 2 found damaged
@@ -44,7 +44,7 @@ export interface PartitionState {
   /** The last write that was taken. */
   lastSeq: number;
   /** The highest seq of a tombstone that was dropped. */
-  horizon: number;
+  watermark: number;
   /** How many entries there are, not counting tombstones. */
   count: number;
   /** Sum of `digestOf(crc)` of those, mod 2^32. */
@@ -114,7 +114,7 @@ export const NO_STATE: Readonly<PartitionState> = Object.freeze({
   term: 0,
   commitSeq: 0,
   lastSeq: 0,
-  horizon: 0,
+  watermark: 0,
   count: 0,
   digest: 0,
 });
@@ -159,7 +159,7 @@ export function encodeState(
   putUint32(value, 8, state.term);
   putUint64(value, 12, state.commitSeq);
   putUint64(value, 20, state.lastSeq);
-  putUint64(value, 28, state.horizon);
+  putUint64(value, 28, state.watermark);
   putUint64(value, 36, state.highSeq ?? state.lastSeq);
   putUint64(value, 44, state.count);
   putUint32(value, 52, state.digest);
@@ -179,7 +179,7 @@ export function decodeState(
     term: getUint32(bytes, 8),
     commitSeq: getUint64(bytes, 12),
     lastSeq: getUint64(bytes, 20),
-    horizon: getUint64(bytes, 28),
+    watermark: getUint64(bytes, 28),
     count: getUint64(bytes, 44),
     digest: getUint32(bytes, 52),
     highSeq: getUint64(bytes, 36),

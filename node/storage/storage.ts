@@ -61,10 +61,10 @@ export interface Storage {
    * which they were written.
    */
   write(changes: StorageChange[], sync: boolean, done: (error: Error | undefined) => void): void;
-  /** A consistent picture of a range, as of the last finished write at the time of the call. */
+  /** A consistent snapshot of a range, as of the last finished write at the time of the call. */
   range(range: StorageRange): Promise<StorageRow[]>;
   /**
-   * A picture of a range that stays as it is: that of the last finished write at the time of the call
+   * A snapshot of a range that stays as it is: that of the last finished write at the time of the call
    * (one that is under way may be in it, whole). It costs memory or disk until it is closed.
    */
   snapshot(range: SnapshotRange): StorageSnapshot;

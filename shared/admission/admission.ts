@@ -1,5 +1,5 @@
 /**
- * Admission control: the one budget for everything that comes from outside, over all doors of a process
+ * Admission control: the one budget for everything that comes from outside, over all front ends of a process
  * together. Every connection has a seat here, whichever port and protocol it came by. The bounds, with
  * their formulas, stand in `limits.ts` under "What comes from outside".
  *

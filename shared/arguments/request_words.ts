@@ -1,7 +1,7 @@
 /**
  * Requests from words: what a line of the shell, a RESP command or an example of a document says of an
  * operation, as the request of the wire. One function for all of them, made from the table, so that
- * no door has arguments of its own.
+ * no front end has arguments of its own.
  *
  * Invariant: what comes out passes the wire's check of the same operation.
  *
@@ -22,7 +22,7 @@ import {
   wordField,
   wordText,
 } from "./word_fields.ts";
-import type { Door, Operation } from "../operations/operation.ts";
+import type { FrontEnd, Operation } from "../operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../operations/table.ts";
 
 /** A row of the table, of the general type. */
@@ -30,10 +30,10 @@ export function operationOf(name: OperationName): Operation {
   return OPERATIONS[name] as unknown as Operation;
 }
 
-/** The operations that a door shows. */
-export function operationsAt(door: Door): OperationName[] {
+/** The operations that a front end shows. */
+export function operationsAt(frontEnd: FrontEnd): OperationName[] {
   return (Object.keys(OPERATIONS) as OperationName[])
-    .filter((name) => operationOf(name).doors.includes(door));
+    .filter((name) => operationOf(name).frontEnds.includes(frontEnd));
 }
 
 /** A field that stands behind the key without a name. */
@@ -49,20 +49,20 @@ export function wordArguments(operation: Operation): WordArgument[] {
   });
 }
 
-/** The fields that a door's lines give by name; arguments may be given so too, but are not listed. */
-export function wordOptions(operation: Operation, door: Door): WordField[] {
+/** The fields that a front end's lines give by name; arguments may be given so too, but are not listed. */
+export function wordOptions(operation: Operation, frontEnd: FrontEnd): WordField[] {
   const named = new Set(wordArguments(operation).map(({ name }) => name));
-  return givable(operation, door).filter(({ name }) => !named.has(name));
+  return givable(operation, frontEnd).filter(({ name }) => !named.has(name));
 }
 
-/** Every field that may be given at a door, but for the key. */
-function givable(operation: Operation, door: Door): WordField[] {
+/** Every field that may be given at a front end, but for the key. */
+function givable(operation: Operation, frontEnd: FrontEnd): WordField[] {
   return Object.keys(operation.fields)
     .filter((name) => name !== "key")
     .map((name) => fieldOf(operation, name))
     .filter(({ field }) => {
       const audience = field.about?.audience ?? "people";
-      return audience === "people" || (audience === "programs" && door !== "shell");
+      return audience === "people" || (audience === "programs" && frontEnd !== "shell");
     });
 }
 
@@ -96,7 +96,7 @@ export function requestFromWords(
   operationName: OperationName,
   words: readonly RequestWord[],
   options: Iterable<RequestOption>,
-  door: Door,
+  frontEnd: FrontEnd,
 ): KeyRequest {
   const operation = operationOf(operationName);
   const request: Record<string, unknown> = { req_type: operationName };
@@ -116,7 +116,7 @@ export function requestFromWords(
       readWord(request, operationName, position, word, optionNames.length > 1, label);
     }
   });
-  const known = givable(operation, door);
+  const known = givable(operation, frontEnd);
   for (const option of options) {
     const [name, word] = option;
     if (findOption(known, name)?.name === "value" && word !== undefined) {
@@ -125,7 +125,7 @@ export function requestFromWords(
       }
       Object.assign(request, valueFields(operationName, word));
     } else {
-      const label = door === "shell" ? dashed(name) : undefined;
+      const label = frontEnd === "shell" ? dashed(name) : undefined;
       readOption(request, operationName, known, option, label);
     }
   }
@@ -143,10 +143,10 @@ export function requestFromWords(
 export function requestFromRow(
   operationName: OperationName,
   row: readonly RequestWord[],
-  door: Door,
+  frontEnd: FrontEnd,
 ): KeyRequest {
   const operation = operationOf(operationName);
-  const known = givable(operation, door);
+  const known = givable(operation, frontEnd);
   const nameAt = (i: number) => wordText(operationName, "an option's name", row[i] ?? "");
   const optionAt = (i: number) =>
     (row[i]?.length ?? 0) > 64 ? undefined : findOption(known, optionName(nameAt(i)));
@@ -163,7 +163,7 @@ export function requestFromRow(
     options.push(isFlag ? [nameAt(at)] : [nameAt(at), row[at + 1]]);
     at += isFlag ? 1 : 2;
   }
-  return requestFromWords(operationName, words, options, door);
+  return requestFromWords(operationName, words, options, frontEnd);
 }
 
 function hasValue(request: object): boolean {

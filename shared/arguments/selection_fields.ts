@@ -29,7 +29,7 @@ export function selectsAll(
   return (prefix ?? "") === "" && (start ?? "") === "" && (end ?? undefined) === undefined;
 }
 
-/** Those of a scan besides, but for what a page or a listing is at each door. */
+/** Those of a scan besides, but for what a page or a listing is at each front end. */
 export const SCAN_ORDER_FIELDS = {
   after: described("Go on behind this key, where another scan ended", optional(text), {
     fallback: "from the beginning",

@@ -11,13 +11,13 @@ import { KvError } from "../base/errors.ts";
 import { parseDuration, parseField, wordRequires } from "./field_text.ts";
 import type { Field, Fields } from "../schema/fields.ts";
 
-/** A word: text, or bytes where the door has them. */
+/** A word: text, or bytes where the front end has them. */
 export type RequestWord = string | Uint8Array;
 
 /** An option: its name, in any case and with `-` or `_`, and its word; flags may have none. */
 export type RequestOption = readonly [name: string, word?: RequestWord | undefined];
 
-/** A field as a door's lines have it. */
+/** A field as a front end's lines have it. */
 export interface WordField {
   /** The field's name on the wire. */
   readonly name: string;

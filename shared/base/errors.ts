@@ -24,8 +24,8 @@ export const ERROR_CODES = {
   unavailable: { retry: true, text: "the partition cannot be served now" },
   /** The request may or may not have happened. */
   outcome_unknown: { retry: false, text: "the write may or may not have happened" },
-  /** Fewer in-sync copies than `minInSync`. */
-  not_enough_replicas: { retry: true, text: "too few copies are in sync" },
+  /** Fewer in-sync replicas than `minInSync`. */
+  not_enough_replicas: { retry: true, text: "too few replicas are in sync" },
   /** A queue is full; the request did not happen. */
   overloaded: { retry: true, text: "too much work is queued" },
   /** The deadline passed before the request was carried out; it did not happen. */
@@ -36,7 +36,7 @@ export const ERROR_CODES = {
   key_too_large: { retry: false, text: "the key is longer than the limit" },
   /** The value is longer than the limit. */
   value_too_large: { retry: false, text: "the value is longer than the limit" },
-  /** What is on disk is damaged, and no other copy is left. */
+  /** What is on disk is damaged, and no other replica is left. */
   corrupt: { retry: false, text: "the stored data is damaged" },
   /** The disk refused a read or write (full, failing). */
   storage_failed: { retry: false, text: "the disk failed" },

@@ -37,7 +37,7 @@ export const LONG_REPLY_BYTES = 64 * KIB;
 export const HEAVY_REPLIES_REMEMBERED = 16;
 
 /**
- * What comes from outside, over all doors of a process together; enforced by `shared/admission/`. A
+ * What comes from outside, over all front ends of a process together; enforced by `shared/admission/`. A
  * connection is a newcomer until its first complete message, then a client or a peer (a node, the
  * coordinator).
  *
@@ -176,7 +176,7 @@ export const TERM_MAX = 2 ** 32 - 2;
 export const REPLICATION_FACTOR_DEFAULT = 3;
 export const REPLICATION_FACTOR_MAX = 16;
 export const NODES_MAX = 1_000;
-/** Of a cluster map as JSON: what a partition, each of its copies, and a node take at most. */
+/** Of a cluster map as JSON: what a partition, each of its replicas, and a node take at most. */
 export const MAP_PARTITION_BYTES = 90;
 export const MAP_COPY_BYTES = 19;
 export const MAP_NODE_BYTES = 1_730;
@@ -187,7 +187,7 @@ export const WEIGHT_MIN = 0.01;
 export const WEIGHT_MAX = 100;
 /** Longest host name, zone or instance that a coordinator takes. */
 export const NAME_CHARACTERS_MAX = 255;
-/** A node's share of copies is at most this times its weighted average, rounded up. */
+/** A node's share of replicas is at most this times its weighted average, rounded up. */
 export const BALANCE_BOUND = 1.15;
 
 /** Membership. */
@@ -200,9 +200,9 @@ export const HEARTBEAT_INTERVAL_MS = 500;
 export const HEARD_INTERVALS_MAX = 2;
 export const LEASE_MS = 1_500;
 export const FAILURE_TIMEOUT_MS = 2_500;
-/** After a failure, how long missing copies wait for the node to come back before others get them. */
+/** After a failure, how long missing replicas wait for the node to come back before others get them. */
 export const REPAIR_DELAY_MS = 5_000;
-/** A copy that did not follow is filled again after so long, doubling from the first to the second. */
+/** A replica that did not follow is filled again after so long, doubling from the first to the second. */
 export const REPAIR_BACKOFF_MS = 1_000;
 export const REPAIR_BACKOFF_MS_MAX = 30_000;
 /** Starts of the coordinator of which its document keeps the first epoch. */
@@ -214,7 +214,7 @@ export const ACCEPTED_TERM_LEAP = 1_000;
 export const FORGET_DOWN_MS = 3_600_000;
 /** How often the coordinator looks at what time alone brings about. */
 export const COORDINATOR_TICK_MS = 50;
-/** Before an operator's order chooses a copy, the nodes have so long to tell what they hold. */
+/** Before an operator's order chooses a replica, the nodes have so long to tell what they hold. */
 export const FORCE_WAIT_MS = 1_000;
 /** The gateway's cache of values, by default and in bytes. */
 export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
@@ -229,7 +229,7 @@ export const SUSPENSION_MS_MIN = 100;
 
 /** Replication. */
 export const REPLICA_ACK_TIMEOUT_MS = 1_000;
-/** A copy that nobody waits for, and that is not brought nearer for so long, makes room for others. */
+/** A replica that nobody waits for, and that is not brought nearer for so long, makes room for others. */
 export const LEARNER_TIMEOUT_MS = 10_000;
 /** Writes of one partition that are not committed. */
 export const IN_FLIGHT_ENTRIES_MAX = 16_384;
@@ -239,13 +239,13 @@ export const IN_FLIGHT_BYTES_MAX = 128 * MIB;
 export const WAITING_REQUESTS_MAX = 16_384;
 /** Bytes queued for a peer; beyond this it is cut off, and reported. */
 export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
-export const ALIGN_CHUNK_BYTES = 256 * KIB;
-/** What an in-sync copy holds back while it is aligned, to take it all at once. */
-export const ALIGN_HELD_BYTES_MAX = 64 * MIB;
-export const ALIGN_CHUNK_ROWS = 250;
-/** Keys that a copy may list as suspect; with more of them it asks for everything. */
-export const ALIGN_SUSPECTS_MAX = 4_096;
-/** Alignments into one node at a time. */
+export const RESYNC_CHUNK_BYTES = 256 * KIB;
+/** What an in-sync replica holds back while it is resynced, to take it all at once. */
+export const RESYNC_HELD_BYTES_MAX = 64 * MIB;
+export const RESYNC_CHUNK_ROWS = 250;
+/** Keys that a replica may list as unacknowledged; with more of them it asks for everything. */
+export const RESYNC_UNACKNOWLEDGED_MAX = 4_096;
+/** Resyncs into one node at a time. */
 export const MOVES_PER_NODE_MAX = 8;
 /** Recent writes of which a primary keeps the keys, so that a short difference needs no scan. */
 export const RECENT_WRITES_MAX = 1_024;
@@ -256,7 +256,7 @@ export const DRAIN_TIMEOUT_MS = 10_000;
 export const RETIRE_MS = 1_000;
 /** ... and answers what they have asked for so long, counted from the same moment. */
 export const STOP_GRACE_MS = 4_000;
-/** Its HTTP door sends clients elsewhere until none has come for so long, or RETIRE_MS have passed. */
+/** Its HTTP front end sends clients elsewhere until none has come for so long, or RETIRE_MS have passed. */
 export const HTTP_QUIET_MS = 200;
 
 /** A node's session with the coordinator: delays between attempts, and until one is given up. */
@@ -308,31 +308,31 @@ export const PEER_PING_MS = 1_000;
 export const PEER_SILENCE_MS_MAX = 3_000;
 export const PEER_RECONNECT_MS_MIN = 50;
 export const PEER_RECONNECT_MS_MAX = 1_000;
-/** How often a node looks after deadlines, silent copies and commit seqs that nobody was told. */
+/** How often a node looks after deadlines, silent replicas and commit seqs that nobody was told. */
 export const NODE_TICK_MS = 100;
 /** How often a report that the coordinator has not acted on is repeated. */
 export const REPORT_REPEAT_MS = 1_000;
 /**
- * Work on a node's own copies that failed (a read of the disk, a stream that was refused) is tried again
+ * Work on a node's own replicas that failed (a read of the disk, a stream that was refused) is tried again
  * after so long, twice as long after each further failure in a row, up to the maximum: short enough for a
  * hiccup of the disk not to be felt, and then seldom enough to cost nothing.
  */
-export const COPY_RETRY_MS_MIN = 100;
-export const COPY_RETRY_MS_MAX = 5_000;
+export const FOLLOWER_RETRY_MS_MIN = 100;
+export const FOLLOWER_RETRY_MS_MAX = 5_000;
 /** The attempt from which on a repeated failure is logged, and is in `health` and `stats`. */
-export const COPY_RETRIES_SILENT_MAX = 3;
+export const FOLLOWER_RETRIES_SILENT_MAX = 3;
 /**
- * A copy that cannot be read for so long, in so many attempts in a row, counts as damaged: a sector that
+ * A replica that cannot be read for so long, in so many attempts in a row, counts as damaged: a sector that
  * cannot be read does not mend itself. The time is many times what it takes to close and open a database,
  * which is how long reads fail after a disk was full.
  */
 export const READ_FAILURE_MS_MAX = 30_000;
 export const READ_FAILURES_MAX = 8;
-/** How often copies compare their digests. */
+/** How often replicas compare their digests. */
 export const DIGEST_INTERVAL_MS = 10_000;
 /** How often a node reads one of its partitions through. */
-export const HOUSEKEEPING_INTERVAL_MS = 5_000;
-/** What one piece of a transfer to a copy that nobody waits for may count for, in its pace. */
+export const SCRUB_INTERVAL_MS = 5_000;
+/** What one piece of a transfer to a replica that nobody waits for may count for, in its pace. */
 export const TRANSFER_PIECE_MS_MAX = 1_000;
 /** Rows and bytes of one page of a scan that a client asked for. */
 export const SCAN_ROWS_MAX = 1_000;
@@ -364,7 +364,7 @@ export const TRANSACTION_REQUESTS_MAX = 1_000;
 export const TRANSACTION_BYTES_MAX = 16 * MIB;
 /** Bytes of its replies on the wire. */
 export const TRANSACTION_REPLY_BYTES_MAX = 12 * MIB;
-/** Writes that belong together, as one frame carries them to a copy. */
+/** Writes that belong together, as one frame carries them to a replica. */
 export const GROUP_WIRE_BYTES_MAX = 12 * MIB;
 /** Up to here they are not measured: JSON makes six bytes of one at most. */
 export const GROUP_BYTES_SURE = 2 * MIB;
@@ -375,11 +375,11 @@ export const BATCH_REQUESTS_AT_ONCE = 32;
 export const BATCH_REPLY_BYTES_MAX = 8 * MIB;
 export const BATCH_FIRST_REPLY_BYTES_MAX = 11 * MIB;
 
-/** Pictures of partitions that a node keeps for backups, ... */
-export const BACKUP_PICTURES_MAX = 16;
+/** Snapshots of partitions that a node keeps for backups, ... */
+export const BACKUP_SNAPSHOTS_MAX = 16;
 /** ... each for so long after its last page was asked for, and never longer than this. */
-export const BACKUP_PICTURE_IDLE_MS = 30_000;
-export const BACKUP_PICTURE_MS_MAX = 3_600_000;
+export const BACKUP_SNAPSHOT_IDLE_MS = 30_000;
+export const BACKUP_SNAPSHOT_MS_MAX = 3_600_000;
 /** The client's backup: partitions that are read at once. */
 export const BACKUP_PARTITIONS_AT_ONCE = 4;
 /** How long one partition is tried, without progress. */
@@ -423,7 +423,7 @@ export const EXPIRED_PAUSE_MS = 10;
 export const EXPIRY_LEAD_MS = 5_000;
 /**
  * The last moment at which a key can expire, the last date that JavaScript knows (year 275760); what is
- * later is then. Were it not bounded, a time from now could leave the whole numbers that copies accept.
+ * later is then. Were it not bounded, a time from now could leave the whole numbers that replicas accept.
  */
 export const EXPIRY_DATE_MAX = 8_640_000_000_000_000; // ms since 1970-01-01 UTC
 
@@ -441,13 +441,13 @@ export const DISK_CHECK_MS = 10_000;
 export const DISK_FAILED_MS = 1_000;
 /** ... and takes part again once nothing was refused for so long. */
 export const DISK_WELL_MS = 10_000;
-/** Until so long after a disk's first refusal another copy may take over: clients are to try again. */
+/** Until so long after a disk's first refusal another replica may take over: clients are to try again. */
 export const DISK_HANDOVER_MS = 4_000;
 /** A commit seq that no write carries to disk is written after so long. */
 export const STATE_WRITE_DELAY_MS = 1_000;
 /** Of so many latest batches, the database can tell that one is missing. */
 export const BATCH_MARKS = 4_096;
-/** Full passes over a partition (suspects, scrub, clearing) take so much at a time. */
+/** Full passes over a partition (unacknowledged keys, scrub, clearing) take so much at a time. */
 export const PASS_PAGE_ROWS = 1_000;
 export const PASS_PAGE_BYTES = 1 * MIB;
 /**
@@ -462,7 +462,7 @@ export const COMPACTION_REST_FACTOR = 4;
 export const COMPACTION_INTERVAL_MS = 5_000;
 /** It looks at so many partitions at a time. */
 export const COMPACTION_LOOKS_PER_TURN = 64;
-/** How long a tombstone is kept while a copy is away, ... */
+/** How long a tombstone is kept while a replica is away, ... */
 export const TOMBSTONE_KEEP_MS = 3_600_000;
 /** ... and while all are there and have it. */
 export const TOMBSTONE_SETTLE_MS = 10_000;
@@ -538,7 +538,7 @@ invariant(
 );
 invariant(
   mapBytesMax(PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT) <= FRAME_BYTES_MAX,
-  "a frame holds the map of as many partitions as there may be, with the usual copies",
+  "a frame holds the map of as many partitions as there may be, with the usual replicas",
 );
 invariant(
   PARTITION_SHARE_MIN >= 4 && PARTITION_SHARE_MIN <= PARTITION_SHARE_MAX,
@@ -546,7 +546,7 @@ invariant(
 );
 invariant(
   TOMBSTONE_SETTLE_MS > 2 * (STATE_WRITE_DELAY_MS + NODE_TICK_MS),
-  "every copy's disk tells that a write is committed before its tombstone may go",
+  "every replica's disk tells that a write is committed before its tombstone may go",
 );
 invariant(EXPIRED_PER_WRITE > 1, "expired keys are deleted faster than such keys are written");
 invariant(
@@ -593,7 +593,7 @@ invariant(
 invariant(
   DISK_HANDOVER_MS > DISK_FAILED_MS + HANDOVER_TIMEOUT_MS &&
     REQUEST_TIMEOUT_MS > 2 * DISK_HANDOVER_MS,
-  "a write that meets a full disk waits for another copy to take over, and its client for that",
+  "a write that meets a full disk waits for another replica to take over, and its client for that",
 );
 invariant(
   INVALIDATE_KEYS_MAX * KEY_BYTES_MAX * 6 < FRAME_BYTES_MAX,
@@ -612,16 +612,16 @@ invariant(
   REPLY_BYTES_MAX > 2 * FRAME_BYTES_MAX,
   "a client that reads one large reply is not cut off",
 );
-invariant(COPY_RETRY_MS_MIN < COPY_RETRY_MS_MAX, "retries slow down");
+invariant(FOLLOWER_RETRY_MS_MIN < FOLLOWER_RETRY_MS_MAX, "retries slow down");
 invariant(
-  READ_FAILURES_MAX > COPY_RETRIES_SILENT_MAX &&
+  READ_FAILURES_MAX > FOLLOWER_RETRIES_SILENT_MAX &&
     READ_FAILURE_MS_MAX > READ_FAILURES_MAX / 2 * REPLICA_ACK_TIMEOUT_MS,
-  "a copy that cannot be read is in the log before it is given up",
+  "a replica that cannot be read is in the log before it is given up",
 );
 invariant(6 * GROUP_BYTES_SURE <= GROUP_WIRE_BYTES_MAX, "what is not measured fits");
 invariant(
   GROUP_WIRE_BYTES_MAX + 3 * PEER_FRAME_BYTES + 64 * KIB < FRAME_BYTES_MAX,
-  "a frame to a copy holds a group behind others",
+  "a frame to a replica holds a group behind others",
 );
 invariant(
   TRANSACTION_REPLY_BYTES_MAX > Math.ceil(VALUE_BYTES_MAX / 3) * 4 &&
@@ -673,7 +673,7 @@ invariant(
 );
 
 /**
- * The most bytes that a cluster map takes in a frame, or a change of all of it. While copies move, a partition has up
+ * The most bytes that a cluster map takes in a frame, or a change of all of it. While replicas move, a partition has up
  * to twice as many as are asked for: those that it had, and those that are being filled.
  */
 export function mapBytesMax(partitionCount: number, replicationFactor: number): number {

@@ -1,5 +1,5 @@
 /**
- * "Did you mean": the known word that a mistyped one is closest to, by the optimal string alignment
+ * "Did you mean": the known word that a mistyped one is closest to, by the optimal string resync
  * distance (insert, delete, replace, swap of neighbours).
  *
  * @module

@@ -24,7 +24,7 @@ export interface NodeInfo {
   readonly port: number;
   /** 0 where it serves no HTTP. */
   readonly httpPort: number;
-  /** Failure domain; by default the host. Copies of a partition avoid sharing one. */
+  /** Failure domain; by default the host. Replicas of a partition avoid sharing one. */
   readonly zone: string;
   /** Relative capacity; 1 is usual. */
   readonly weight: number;
@@ -36,14 +36,14 @@ export interface NodeInfo {
 /** Who holds a partition. */
 export interface PartitionConfig {
   readonly term: number;
-  /** Undefined while no copy can serve. */
+  /** Undefined while no replica can serve. */
   readonly primary: NodeId | undefined;
-  /** Every copy that holds all acknowledged writes, in ring order, the primary included. */
+  /** Every replica that holds all acknowledged writes, in ring order, the primary included. */
   readonly inSync: readonly NodeId[];
-  /** Copies that are being filled. */
+  /** Replicas that are being filled. */
   readonly learners: readonly NodeId[];
   /**
-   * The latest term that an operator began with a copy that may lack acknowledged writes; absent: none. A copy that was
+   * The latest term that an operator began with a replica that may lack acknowledged writes; absent: none. A replica that was
    * last level in a term before it has another past, in which the same seqs may stand for other writes.
    */
   readonly forcedTerm?: number;
@@ -55,7 +55,7 @@ export interface ClusterSettings {
   readonly clusterName: string;
   readonly partitionCount: number;
   readonly replicationFactor: number;
-  /** Writes are refused while fewer copies are in sync. */
+  /** Writes are refused while fewer replicas are in sync. */
   readonly minInSync: number;
   /** Nobody has given `minInSync`: it is {@linkcode minInSyncDefault}, and follows `replicationFactor`. */
   readonly minInSyncByDefault?: true;
@@ -123,8 +123,8 @@ export function isLaidOut(map: ClusterMap): boolean {
 }
 
 /**
- * How many in-sync copies a write needs unless an operator says otherwise: half of the copies that were
- * asked for, rounded up. Of three copies two, of two one, of one one.
+ * How many in-sync copies a write needs unless an operator says otherwise: half of the replicas that were
+ * asked for, rounded up. Of three replicas two, of two one, of one one.
  */
 export function minInSyncDefault(replicationFactor: number): number {
   return Math.ceil(replicationFactor / 2);
@@ -141,7 +141,7 @@ export function whyNoPrimary(map: ClusterMap | undefined, partition: number): st
  * Why a new cluster holds no keys yet, and what to do about it.
  *
  * @param of `there`: nodes that are up; `awaited`: how many its coordinator waits for, if that is known
- *   here; `minInSync`: copies that a write needs
+ *   here; `minInSync`: replicas that a write needs
  */
 export function whyNotLaidOut(
   { there, awaited, minInSync }: { there: number; awaited?: number; minInSync: number },
@@ -154,10 +154,10 @@ export function whyNotLaidOut(
     : `${waits} (--expect-nodes)`;
 }
 
-/** What is missing when too few copies are in sync for a write, and what to do about it. */
+/** What is missing when too few replicas are in sync for a write, and what to do about it. */
 export function whatWritesNeed(minInSync: number): string {
-  return `a write needs ${minInSync} copies in sync; start more nodes, or restart kv-coordinator ` +
-    "with --min-in-sync 1 if one copy is enough";
+  return `a write needs ${minInSync} replicas in sync; start more nodes, or restart kv-coordinator ` +
+    "with --min-in-sync 1 if one replica is enough";
 }
 
 /** A node by its id. */
@@ -192,7 +192,7 @@ export function checkInvariants(map: ClusterMap): void {
     const where = { partition, config };
     invariant(primary === undefined || inSync.includes(primary), "a primary is in sync", where);
     const members = [...inSync, ...learners];
-    invariant(new Set(members).size === members.length, "a node holds one copy", where);
+    invariant(new Set(members).size === members.length, "a node holds one replica", where);
     invariant(members.every((id) => known.has(id)), "a member is in the node list", where);
   });
 }

@@ -1,7 +1,7 @@
 /**
  * The cluster map as people ask for it: who is there and holds what (`list_nodes`), who holds a key
  * (`get_nodes_for_key`). Node, coordinator and client answer alike, since all compute it here from
- * the map that they have. Pure. `own` and `prev` are ancestor A's names for primary and other copies.
+ * the map that they have. Pure. `own` and `prev` are ancestor A's names for primary and other replicas.
  *
  * @module
  */
@@ -20,21 +20,21 @@ export interface NodeListing {
   state: NodeState;
   /** Partitions of which it is the primary. */
   own: number[];
-  /** Partitions of which it holds another in-sync copy. */
+  /** Partitions of which it holds another in-sync replica. */
   prev: number[];
-  /** Partitions of which it is being filled with a copy. */
+  /** Partitions of which it is being filled with a replica. */
   learning: number[];
 }
 
 /** What a node is to a key. */
-export type CopyRole = "primary" | "replica" | "learner";
+export type ReplicaRole = "primary" | "replica" | "learner";
 
 /** A node that holds a key. */
 export interface KeyHolder {
   id: NodeId;
   host: string;
   port: number;
-  role: CopyRole;
+  role: ReplicaRole;
   state: NodeState;
 }
 
@@ -62,12 +62,12 @@ export function nodeListings(map: ClusterMap): NodeListing[] {
   return [...listings.values()];
 }
 
-/** The nodes that hold a key: primary, then the other in-sync copies, then learners. */
+/** The nodes that hold a key: primary, then the other in-sync replicas, then learners. */
 export function locateKey(map: ClusterMap, key: string): KeyLocation {
   const partition = partitionOf(key, map.settings.partitionCount);
   const { term, primary, inSync, learners } = partitionConfig(map, partition);
   const byId = new Map(map.nodes.map((node) => [node.id, node]));
-  const holders = (ids: readonly NodeId[], role: CopyRole) =>
+  const holders = (ids: readonly NodeId[], role: ReplicaRole) =>
     ids.flatMap((id): KeyHolder[] => {
       const node = byId.get(id);
       return node === undefined

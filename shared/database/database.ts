@@ -1,5 +1,5 @@
 /**
- * The whole cluster as one database, as the doors (RESP, HTTP, shell) and the gateway see it: they
+ * The whole cluster as one database, as the front ends (RESP, HTTP, shell) and the gateway see it: they
  * turn what a visitor says into these calls, and know nothing of partitions, nodes and retries.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
  * A database in which what would do harm twice happens once: such a request gets a lane, so that whoever
- * loses its answer on the way may send it again (rule W8 of docs/replication.md). For doors whose visitors know
+ * loses its answer on the way may send it again (rule W8 of docs/replication.md). For front ends whose visitors know
  * nothing of lanes.
  *
  * Invariant: a lane has one request at a time.

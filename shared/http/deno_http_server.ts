@@ -1,5 +1,5 @@
 /**
- * The HTTP door on a real port. Connections are accepted here and not by `Deno.serve`: that knows no
+ * The HTTP front end on a real port. Connections are accepted here and not by `Deno.serve`: that knows no
  * bound on them, and ends for good at the first one for which there is no descriptor. The platform
  * then speaks HTTP on each (see docs/decisions/0011-http-connections.md).
  *
@@ -93,7 +93,7 @@ export const listenHttp: ListenHttp = (addresses, handle, admission, log) => {
   for (const { host, port } of addresses) {
     try {
       const listener = Deno.listen({ hostname: host.replace(/^\[|\]$/g, ""), port });
-      return new Door(listener, host, { serve, handle, admission, log });
+      return new FrontEnd(listener, host, { serve, handle, admission, log });
     } catch (cause) {
       if (!(cause instanceof Deno.errors.AddrInUse)) {
         const why = cause instanceof Error ? cause.message : String(cause);
@@ -127,7 +127,7 @@ function platformServe(): ServeConnection {
   );
 }
 
-interface DoorDeps {
+interface FrontEndDeps {
   readonly serve: ServeConnection;
   readonly handle: HandleHttp;
   readonly admission: Admission;
@@ -135,9 +135,9 @@ interface DoorDeps {
 }
 
 /** A listener and its connections. */
-class Door implements HttpServer {
+class FrontEnd implements HttpServer {
   readonly address: Address;
-  readonly deps: DoorDeps;
+  readonly deps: FrontEndDeps;
   readonly connections = new Set<HttpConnection>();
   readonly #listener: Deno.TcpListener;
   readonly #state = { closed: false };
@@ -147,7 +147,7 @@ class Door implements HttpServer {
   /** When the last request came; undefined before the first. */
   #askedMs: number | undefined;
 
-  constructor(listener: Deno.TcpListener, host: string, deps: DoorDeps) {
+  constructor(listener: Deno.TcpListener, host: string, deps: FrontEndDeps) {
     this.#listener = listener;
     this.deps = deps;
     this.address = { host, port: listener.addr.port };
@@ -220,7 +220,7 @@ class Door implements HttpServer {
 class HttpConnection implements HttpCaller {
   readonly lengths = new ReplyLengths();
   onRefused: ((error: KvError) => void) | undefined;
-  readonly #door: Door;
+  readonly #frontEnd: FrontEnd;
   readonly #breakOff = new BreakOff();
   readonly #seat: Seat | undefined;
   readonly #server: PlatformServer;
@@ -231,28 +231,28 @@ class HttpConnection implements HttpCaller {
   readonly #ending: Promise<void>;
   #lingering: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(door: Door, connection: Deno.TcpConn) {
-    this.#door = door;
-    const seat = door.deps.admission.enter({ end: (reason) => this.#onEvicted(reason) });
+  constructor(frontEnd: FrontEnd, connection: Deno.TcpConn) {
+    this.#frontEnd = frontEnd;
+    const seat = frontEnd.deps.admission.enter({ end: (reason) => this.#onEvicted(reason) });
     if (seat instanceof Seat) this.#seat = seat;
     try {
       connection.setNoDelay(true);
     } catch {
       // It has broken already; the platform finds that out.
     }
-    this.#server = door.deps.serve(
+    this.#server = frontEnd.deps.serve(
       connection,
       this.#breakOff,
       (request) => this.#handle(request),
       () => problemResponse(new KvError("internal", "the response could not be made")),
       () => {},
     );
-    door.connections.add(this);
+    frontEnd.connections.add(this);
     const onEnd = () => {
       this.#ended = true;
       clearTimeout(this.#lingering);
       this.#seat?.leave();
-      door.connections.delete(this);
+      frontEnd.connections.delete(this);
     };
     // A connection that breaks, or that speaks no HTTP, concerns nobody else.
     this.#ending = this.#server.finished.then(onEnd, async () => {
@@ -303,8 +303,8 @@ class HttpConnection implements HttpCaller {
 
   async #handle(request: Request): Promise<Response> {
     const seat = this.#seat;
-    this.#door.asked();
-    const refusal = this.#door.stopping ? STOPPING : seat?.speak();
+    this.#frontEnd.asked();
+    const refusal = this.#frontEnd.stopping ? STOPPING : seat?.speak();
     if (refusal !== undefined) {
       // The platform does not close it by what the response says.
       if (refusal !== STOPPING) {
@@ -314,10 +314,10 @@ class HttpConnection implements HttpCaller {
     }
     seat?.idle(false);
     this.#underWay++;
-    this.#door.count(1);
+    this.#frontEnd.count(1);
     try {
-      const response = await this.#door.deps.handle(request, this);
-      if (this.#door.retiring) response.headers.set("connection", "close");
+      const response = await this.#frontEnd.deps.handle(request, this);
+      if (this.#frontEnd.retiring) response.headers.set("connection", "close");
       const bytes = Number(response.headers.get("content-length") ?? 0);
       this.lengths.note(bytes);
       return bytes > HTTP_RESPONSE_COUNTED_BYTES && response.body !== null
@@ -325,7 +325,7 @@ class HttpConnection implements HttpCaller {
         : response;
     } finally {
       this.#underWay--;
-      this.#door.count(-1);
+      this.#frontEnd.count(-1);
       if (this.#underWay === 0) seat?.idle(true);
     }
   }

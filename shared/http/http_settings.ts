@@ -1,5 +1,5 @@
 /**
- * What node and coordinator can be told about their HTTP door, and what follows from it. Pure.
+ * What node and coordinator can be told about their HTTP front end, and what follows from it. Pure.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export const HTTP_SETTINGS = {
       }).`,
   }),
   corsOrigin: texts({
-    help: "Origins of web pages that may use the HTTP door from a browser, such as " +
+    help: "Origins of web pages that may use the HTTP front end from a browser, such as " +
       "https://app.example; * for all. By default none.",
     placeholder: "ORIGIN,…",
   }),

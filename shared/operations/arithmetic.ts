@@ -10,7 +10,13 @@ import type { Entry } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
 import { described, numberText, optional } from "../schema/fields.ts";
 import { addLongDoubles, formatLongDouble, parseLongDouble } from "./long_double.ts";
-import { ALL_DOORS, quote, resultReply, WRITE_FIELDS, type WriteOperation } from "./operation.ts";
+import {
+  ALL_FRONT_ENDS,
+  quote,
+  resultReply,
+  WRITE_FIELDS,
+  type WriteOperation,
+} from "./operation.ts";
 
 const INTEGER_FIELDS = {
   ...WRITE_FIELDS,
@@ -48,7 +54,7 @@ export const increment: WriteOperation<typeof INTEGER_FIELDS> = {
   answers: "result: the new number, as text",
   errors: ["not_an_integer", "out_of_range"],
   arguments: ["by?"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   aliases: ["incr"],
   example: { words: ["visits", "10"], before: "32" },
   fields: INTEGER_FIELDS,
@@ -80,7 +86,7 @@ export const incrementFloat: WriteOperation<typeof FLOAT_FIELDS> = {
   answers: "result: the new number, as text",
   errors: ["not_a_float", "out_of_range"],
   arguments: ["by?"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["price", "0.25"], before: "9.5" },
   fields: FLOAT_FIELDS,
   needsCurrent: () => true,

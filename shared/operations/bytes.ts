@@ -8,7 +8,7 @@ import type { Entry } from "../base/entry.ts";
 import { NO_VALUE } from "../base/entry.ts";
 import { described, uint } from "../schema/fields.ts";
 import {
-  ALL_DOORS,
+  ALL_FRONT_ENDS,
   badRequest,
   checkLength,
   type Outcome,
@@ -48,7 +48,7 @@ export const appendValue: WriteOperation<typeof APPEND_FIELDS> = {
   answers: "result: the new length in bytes",
   errors: ["value_too_large"],
   arguments: ["value"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   shellName: "append",
   example: { words: ["word", "thing"], before: "some" },
   fields: APPEND_FIELDS,
@@ -78,7 +78,7 @@ export const setRange: WriteOperation<typeof SET_RANGE_FIELDS> = {
   answers: "result: the new length in bytes",
   errors: ["value_too_large"],
   arguments: ["offset", "value"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["greeting", "6", "there"], before: "hello world" },
   fields: SET_RANGE_FIELDS,
   needsCurrent: () => true,
@@ -107,7 +107,7 @@ export const setBit: WriteOperation<typeof SET_BIT_FIELDS> = {
   answers: "result: the bit before",
   errors: ["value_too_large"],
   arguments: ["offset", "bit"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["seen", "7", "1"], before: "a" },
   fields: SET_BIT_FIELDS,
   needsCurrent: () => true,

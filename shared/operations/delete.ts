@@ -1,6 +1,6 @@
 /** `delete`: take a key away. @module */
 import {
-  ALL_DOORS,
+  ALL_FRONT_ENDS,
   CONDITION_FIELDS,
   DELETION,
   noSuchKey,
@@ -20,7 +20,7 @@ export const remove: WriteOperation<typeof FIELDS> = {
   answers: "ack with the version of the deletion; not_found where there is no such key",
   errors: ["not_found", "version_mismatch"],
   arguments: [],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   aliases: ["del"],
   example: { words: ["username"], before: "alice" },
   fields: FIELDS,

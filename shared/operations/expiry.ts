@@ -7,7 +7,7 @@
 import type { Entry } from "../base/entry.ts";
 import { described, flag, oneOf, optional } from "../schema/fields.ts";
 import {
-  ALL_DOORS,
+  ALL_FRONT_ENDS,
   badRequest,
   dataReply,
   EXPIRY_FIELDS,
@@ -55,7 +55,7 @@ export const expire: WriteOperation<typeof EXPIRE_FIELDS> = {
   answers: "result: whether it was set; false where there is no such key or the condition fails",
   errors: [],
   arguments: ["ttl_ms?"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["session:7", "30m"], before: "alice" },
   fields: EXPIRE_FIELDS,
   needsCurrent: () => true,
@@ -81,7 +81,7 @@ export const persist: WriteOperation<typeof WRITE_FIELDS> = {
   answers: "result: whether it had one",
   errors: [],
   arguments: [],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["session:7"], before: "alice", expires: true },
   fields: WRITE_FIELDS,
   needsCurrent: () => true,
@@ -113,7 +113,7 @@ export const getAndExpire: WriteOperation<typeof GET_AND_EXPIRE_FIELDS> = {
   answers: "data with the new version; not_found where there is no such key",
   errors: ["not_found"],
   arguments: ["ttl_ms?"],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["session:7", "30m"], before: "alice" },
   fields: GET_AND_EXPIRE_FIELDS,
   needsCurrent: () => true,

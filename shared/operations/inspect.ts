@@ -1,5 +1,11 @@
 /** `inspect`: what is known about a key beside its value. @module */
-import { ALL_DOORS, noSuchKey, READ_FIELDS, type ReadOperation, resultReply } from "./operation.ts";
+import {
+  ALL_FRONT_ENDS,
+  noSuchKey,
+  READ_FIELDS,
+  type ReadOperation,
+  resultReply,
+} from "./operation.ts";
 
 export const inspect: ReadOperation<typeof READ_FIELDS> = {
   kind: "read",
@@ -11,7 +17,7 @@ export const inspect: ReadOperation<typeof READ_FIELDS> = {
     "expires, and content_type where it has one; not_found where there is no such key",
   errors: ["not_found"],
   arguments: [],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["session:7"], before: "alice", expires: true },
   fields: READ_FIELDS,
   read(request, entry, wallMs) {

@@ -1,7 +1,7 @@
 /**
  * What an operation on one key is made of: its arguments, and what it does with the key's current
  * entry, as a pure function. Each operation has a file of its own in this folder and a row in
- * `table.ts`; the wire, the doors, help and documents are made from these.
+ * `table.ts`; the wire, the front ends, help and documents are made from these.
  *
  * @module
  */
@@ -49,9 +49,9 @@ export interface OperationContext {
 }
 
 /** Where an operation can be asked for: the JSON wire, the shell and its one-shot form, HTTP, RESP. */
-export type Door = "wire" | "shell" | "http" | "resp";
+export type FrontEnd = "wire" | "shell" | "http" | "resp";
 
-export const ALL_DOORS: readonly Door[] = ["wire", "shell", "http", "resp"];
+export const ALL_FRONT_ENDS: readonly FrontEnd[] = ["wire", "shell", "http", "resp"];
 
 /** An operation as it is shown in help and documents, and what comes of it. */
 export interface Example {
@@ -63,7 +63,7 @@ export interface Example {
   readonly expires?: boolean;
 }
 
-/** What the doors, help and documents say of an operation. */
+/** What the front ends, help and documents say of an operation. */
 export interface Described<F extends Fields> {
   /** Protocol version that brought it. */
   readonly since: number;
@@ -78,7 +78,7 @@ export interface Described<F extends Fields> {
   /** Fields that stand without a name behind the key, where a request is a line; `?` marks one that may be left out. */
   readonly arguments: readonly (keyof F & string | `${keyof F & string}?`)[];
   /** Where it can be asked for. */
-  readonly doors: readonly Door[];
+  readonly frontEnds: readonly FrontEnd[];
   /** Its name in the shell, where that is not its own. */
   readonly shellName?: string;
   /** Further names in the shell. */

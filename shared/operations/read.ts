@@ -1,6 +1,6 @@
 /** `get` and `exists`: look at a key. @module */
 import {
-  ALL_DOORS,
+  ALL_FRONT_ENDS,
   dataReply,
   noSuchKey,
   READ_FIELDS,
@@ -17,7 +17,7 @@ export const get: ReadOperation<typeof READ_FIELDS> = {
   answers: "data; not_found where there is no such key",
   errors: ["not_found"],
   arguments: [],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["username"], before: "alice" },
   fields: READ_FIELDS,
   read: (request, entry, wallMs) =>
@@ -32,7 +32,7 @@ export const exists: ReadOperation<typeof READ_FIELDS> = {
   answers: "result: true or false",
   errors: [],
   arguments: [],
-  doors: ALL_DOORS,
+  frontEnds: ALL_FRONT_ENDS,
   example: { words: ["username"], before: "alice" },
   fields: READ_FIELDS,
   read: (_request, entry) => resultReply(entry !== undefined),
@@ -46,7 +46,7 @@ export const watchGet: ReadOperation<typeof REQUEST_FIELDS> = {
   answers: "data; not_found where there is no such key",
   errors: ["not_found"],
   arguments: [],
-  doors: ["wire"],
+  frontEnds: ["wire"],
   example: { words: ["username"], before: "alice" },
   fields: REQUEST_FIELDS,
   // Who reads this way does so for somebody who said `get`.

@@ -9,7 +9,7 @@ import type { ErrorCode } from "../base/errors.ts";
 import { described, flag, mediaType, optional } from "../schema/fields.ts";
 import type { Reply } from "../schema/reply_messages.ts";
 import {
-  ALL_DOORS,
+  ALL_FRONT_ENDS,
   badRequest,
   CONDITION_FIELDS,
   errorReply,
@@ -67,7 +67,7 @@ function storeOperation(
       "with whether the key was not there where `created` asks for it",
     errors,
     arguments: ["value"],
-    doors: ALL_DOORS,
+    frontEnds: ALL_FRONT_ENDS,
     aliases,
     example,
     fields: FIELDS,

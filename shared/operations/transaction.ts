@@ -61,7 +61,7 @@ export const transaction: TransactionOperation<typeof FIELDS> = {
   errors: ["version_mismatch", "cross_partition", "transaction_too_large"],
   arguments: [],
   // In a shell and in RESP, lines between MULTI and EXEC say it better.
-  doors: ["wire", "http"],
+  frontEnds: ["wire", "http"],
   example: {
     words: [
       "{7}from",

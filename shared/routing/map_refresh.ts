@@ -1,7 +1,7 @@
 /**
  * Gets a newer cluster map: from whom it was told to ask first, else from nodes of the map at hand
  * in random order, else from the seeds (nodes or coordinators). One round at a time, however many
- * wish for one.
+ * target assignment for one.
  *
  * @module
  */

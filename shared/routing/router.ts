@@ -3,7 +3,7 @@
  * the client library, by nodes (to pass on what is not their own) and by the gateway.
  *
  * A node that cannot be reached from here may be reached from another node: the request goes by way of
- * that one (`relay`), a copy's node if possible, which passes it on to the primary by itself and to
+ * that one (`relay`), a replica's node if possible, which passes it on to the primary by itself and to
  * nobody else. So a request takes three hops at most, and no circle.
  *
  * Invariants: `done` is called once for each request, by its deadline (and a scan's length); a write
@@ -84,7 +84,7 @@ interface Task {
   hint: NodeId | undefined;
   /** A hint was followed since the last pause. */
   hintUsed: boolean;
-  /** Copies that were tried since the last pause, for a read that any copy may answer. */
+  /** Replicas that were tried since the last pause, for a read that any replica may answer. */
   tried: NodeId[] | undefined;
   retryMs: number;
   last: Message<"error"> | undefined;
@@ -158,9 +158,9 @@ export class Router {
     this.#pool.adopt(map);
     this.#options.onMap?.(map);
     for (const task of [...this.#waiting]) {
-      const wish = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
+      const target = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
       // Who waited for any map at all goes on in any case: if its partition has no primary, to its retries.
-      const moved = wish?.primary !== undefined && wish.primary !== task.target;
+      const moved = target?.primary !== undefined && target.primary !== task.target;
       if (before === undefined || moved) this.#attempt(task);
     }
   }
@@ -287,13 +287,13 @@ export class Router {
     }
     const tried = task.tried ??= [];
     const self = this.#local?.nodeId;
-    const copies = config.inSync.filter((id) =>
+    const replicas = config.inSync.filter((id) =>
       !tried.includes(id) && this.#pool.node(id)?.state !== "down"
     );
-    // The nearest copy is the one in this process.
-    const chosen = self !== undefined && copies.includes(self)
+    // The nearest replica is the one in this process.
+    const chosen = self !== undefined && replicas.includes(self)
       ? self
-      : copies[randomBelow(this.#random, copies.length)] ?? config.primary;
+      : replicas[randomBelow(this.#random, replicas.length)] ?? config.primary;
     if (chosen !== undefined) tried.push(chosen);
     return chosen;
   }
@@ -367,9 +367,9 @@ export class Router {
     const candidates = (this.#map?.nodes ?? []).filter(({ id, state }) =>
       id !== target && id !== self && state !== "down" && this.#pool.client(id)?.isDoubtful !== true
     ).map(({ id }) => id);
-    // A copy is connected with its primary.
-    const copies = candidates.filter((id) => config?.inSync.includes(id));
-    const best = copies.length > 0 ? copies : candidates;
+    // A replica is connected with its primary.
+    const replicas = candidates.filter((id) => config?.inSync.includes(id));
+    const best = replicas.length > 0 ? replicas : candidates;
     return best.length === 0 ? undefined : best[randomBelow(this.#random, best.length)];
   }
 
@@ -399,7 +399,7 @@ export class Router {
     } else {
       this.#refresh.start();
     }
-    if (task.tried !== undefined && this.#hasUntriedCopy(task, task.tried)) {
+    if (task.tried !== undefined && this.#hasUntriedReplica(task, task.tried)) {
       this.#attempt(task);
       return;
     }
@@ -407,7 +407,7 @@ export class Router {
     this.#waitForRetry(task);
   }
 
-  #hasUntriedCopy(task: Task, tried: readonly NodeId[]): boolean {
+  #hasUntriedReplica(task: Task, tried: readonly NodeId[]): boolean {
     const map = this.#map;
     if (map === undefined || this.#clock.monotonicMs() >= task.deadlineMs) return false;
     const config = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];

@@ -30,7 +30,7 @@ export interface FieldAbout {
   /** What holds where the field is absent. */
   readonly fallback?: string;
   /**
-   * Who gives it: `people`, at every door (the default); `programs`, not in a shell; `servers`, only
+   * Who gives it: `people`, at every front end (the default); `programs`, not in a shell; `servers`, only
    * on the JSON wire.
    */
   readonly audience?: "people" | "programs" | "servers";

@@ -98,7 +98,7 @@ export const REPLY_MESSAGES = {
     next: optional(text),
     /** Of `scan_node`: the partitions that it speaks for. */
     partitions: optional(text),
-    /** Of `backup_partition`: which writes the picture holds, and the partition's term then. */
+    /** Of `backup_partition`: which writes the snapshot holds, and the partition's term then. */
     seq: optional(uint),
     term: optional(uint),
   }),

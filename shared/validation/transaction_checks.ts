@@ -1,6 +1,6 @@
 /**
  * What a transaction must keep to beyond the types of its fields: which requests may be in it, and
- * that all its keys are in one partition. Doors, router and primary ask here, so that they answer alike.
+ * that all its keys are in one partition. Front ends, router and primary ask here, so that they answer alike.
  *
  * @module
  */

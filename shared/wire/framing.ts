@@ -125,7 +125,7 @@ export class LineFramer {
     } else if (size <= partial.length) {
       partial.set(bytes, this.#partialBytes);
     } else {
-      // Doubling, so that a line that comes in single bytes costs a copy of each byte or two.
+      // Doubling, so that a line that comes in single bytes costs a replica of each byte or two.
       const grown = new Uint8Array(
         Math.max(size, Math.min(partial.length * 2, this.#frameBytesMax + 1)),
       );

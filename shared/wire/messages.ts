@@ -59,7 +59,7 @@ const tuples = <T>(requires: string, ...checks: ((value: unknown) => boolean)[])
         Array.isArray(item) && isPartition(item[0]) && checks.every((is, i) => is(item[i + 1]))
       ),
   );
-/** How a write is acknowledged: by all in-sync copies, or by the primary's own disk alone. */
+/** How a write is acknowledged: by all in-sync replicas, or by the primary's own disk alone. */
 export type Acks = "all" | "primary";
 /** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
 export type Consistency = "strong" | "replica" | "cached";
@@ -108,12 +108,12 @@ export const MESSAGES = {
   }),
 
   /**
-   * A page of a picture of one partition, as of one seq, for backups. Asked of its primary, and with
-   * `picture` (the last page's `next`) of the same node. Answered by `entries` with `seq` and `term`.
+   * A page of a snapshot of one partition, as of one seq, for backups. Asked of its primary, and with
+   * `snapshot` (the last page's `next`) of the same node. Answered by `entries` with `seq` and `term`.
    */
   backup_partition: message(1, "request", {
     partition: uint,
-    picture: optional(text),
+    snapshot: optional(text),
     timeout_ms: optional(uint),
   }),
 
@@ -172,14 +172,14 @@ export const MESSAGES = {
   ...REPLY_MESSAGES,
 
   // Between nodes: replication. `p` is a partition; see docs/replication.md.
-  /** Asks a copy where it stands; carries the configuration, which the copy adopts if newer. */
-  align_query: message(1, "peer", {
+  /** Asks a replica where it stands; carries the configuration, which the replica adopts if newer. */
+  resync_query: message(1, "peer", {
     p: partition,
     config: partitionConfig,
     epoch: uint,
     stream: uint,
   }),
-  align_info: message(1, "peer", {
+  resync_info: message(1, "peer", {
     p: partition,
     term,
     stream: uint,
@@ -187,15 +187,15 @@ export const MESSAGES = {
     commit: uint,
     last: uint,
     /** Keys written beyond `commit`; absent where there are too many to list: send everything. */
-    suspects: optional(texts),
+    unacknowledged: optional(texts),
   }),
   /** Opens the stream: live writes from `next` on follow in it. */
-  align_begin: message(1, "peer", { p: partition, term, stream: uint, next: from1, full: flag }),
+  resync_begin: message(1, "peer", { p: partition, term, stream: uint, next: from1, full: flag }),
   /**
    * A piece of the partition. With `full`, everything between `after` (exclusive; absent: the
    * beginning) and `upto` (inclusive; absent: the end), as of `seq`; else the entries alone.
    */
-  align_chunk: message(1, "peer", {
+  resync_chunk: message(1, "peer", {
     p: partition,
     term,
     stream: uint,
@@ -207,15 +207,15 @@ export const MESSAGES = {
     /** Keys that the primary does not have. */
     absent: optional(texts),
   }),
-  align_end: message(1, "peer", {
+  resync_end: message(1, "peer", {
     p: partition,
     term,
     stream: uint,
     last: uint,
     commit: uint,
-    horizon: uint,
+    watermark: uint,
   }),
-  /** A new configuration of the same primary, for a copy whose stream stands. */
+  /** A new configuration of the same primary, for a replica whose stream stands. */
   new_term: message(1, "peer", {
     p: partition,
     config: partitionConfig,
@@ -235,7 +235,7 @@ export const MESSAGES = {
       ]
     >("[partition, term, stream, commit, entries]", isTerm, isUint, isUint, Array.isArray),
   }),
-  /** On disk at the copy, up to seq. */
+  /** On disk at the replica, up to seq. */
   appended: message(1, "peer", {
     acks: tuples<readonly [partition: number, term: number, stream: number, seq: number]>(
       "[partition, term, stream, seq]",
@@ -244,13 +244,13 @@ export const MESSAGES = {
       isUint,
     ),
   }),
-  /** The copy cannot follow this stream (gap, other term): the primary asks anew. */
+  /** The replica cannot follow this stream (gap, other term): the primary asks anew. */
   stream_refused: message(1, "peer", {
     p: partition,
     term,
     stream: uint,
     reason: text,
-    /** Asking again will not help while the copy is in sync: it is to be filled as a learner. */
+    /** Asking again will not help while the replica is in sync: it is to be filled as a learner. */
     hopeless: optional(flag),
   }),
   /** A read without a lease: do you still know me as primary of these terms? */
@@ -274,8 +274,8 @@ export const MESSAGES = {
     count: uint,
     digest: uint,
   }),
-  /** The copy has written so many chunks of the stream: the primary may send more. */
-  align_progress: message(1, "peer", { p: partition, term, stream: uint, chunks: uint }),
+  /** The replica has written so many chunks of the stream: the primary may send more. */
+  resync_progress: message(1, "peer", { p: partition, term, stream: uint, chunks: uint }),
   digest_differs: message(1, "peer", {
     p: partition,
     term,
@@ -318,35 +318,35 @@ export const MESSAGES = {
   }),
   caught_up: message(1, "member", { p: partition, term, node: text }),
   lagging: message(1, "member", { p: partition, term, node: text, reason: text }),
-  /** The copy found its own data damaged: take it out and fill it anew. */
+  /** The replica found its own data damaged: take it out and fill it anew. */
   damaged: message(1, "member", { p: partition, term }),
   handover: message(1, "push", { p: partition, term, to: text }),
   drained: message(1, "member", { p: partition, term }),
   /**
-   * The primary drained, heard nothing and serves again, asking its copies for each read. The
+   * The primary drained, heard nothing and serves again, asking its replicas for each read. The
    * coordinator answers with a new term for the same primary, after which its lease counts again.
    */
   resumed: message(1, "member", { p: partition, term }),
-  /** The node wishes to go: empty it of primaries and copies. Answered by `left` when it holds none that matter. */
+  /** The node target assignments to go: empty it of primaries and replicas. Answered by `left` when it holds none that matter. */
   leave: message(1, "member", {
     /**
      * The process ends but will come back to its data: hand over its primaries only, leave its
-     * copies where they are, keep it in the node list. `left` follows when it is primary of nothing,
-     * or of nothing that another in-sync copy could take. Registering again ends this.
+     * replicas where they are, keep it in the node list. `left` follows when it is primary of nothing,
+     * or of nothing that another in-sync replica could take. Registering again ends this.
      */
     stopping: optional(flag),
   }),
   left: message(1, "push", {}),
   /**
-   * Register again: the coordinator does not know this node as a live member, or wishes to know what it
+   * Register again: the coordinator does not know this node as a live member, or target assignments to know what it
    * holds by now.
    */
   register_again: message(1, "push", {}),
   /**
-   * An operator's order to the coordinator: make a copy primary although it may lack acknowledged
-   * writes. Of every partition that nobody can serve, or of one; the named node's copy, or the best.
+   * An operator's order to the coordinator: make a replica primary although it may lack acknowledged
+   * writes. Of every partition that nobody can serve, or of one; the named node's replica, or the best.
    * Answered by `result` with a list of `{partition, node, term, last_seq}`, the last two as the chosen
-   * copy's node has told.
+   * replica's node has told.
    */
   force: message(1, "member", { partition: optional(uint), node: optional(text) }),
 
@@ -402,7 +402,7 @@ export const MESSAGES = {
 
   /**
    * An operator's order to the coordinator: a node that is down will not come back, take it off the list. Refused
-   * while it is up, and if a partition has no other copy with all acknowledged writes, unless `force`
+   * while it is up, and if a partition has no other replica with all acknowledged writes, unless `force`
    * gives such writes up. Answered by `result`, `{node, forced}`: what `force` of such partitions answers.
    */
   forget_node: message(1, "member", { node: text, force: optional(flag) }),

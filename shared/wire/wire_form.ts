@@ -1,6 +1,6 @@
 /**
  * Requests and replies as they leave a process. Inside one, a value is bytes (`bytes`,
- * `previous_bytes`), so that a door which speaks in bytes needs no detour over text; on the wire it is
+ * `previous_bytes`), so that a front end which speaks in bytes needs no detour over text; on the wire it is
  * text or base64. Nothing else of a message is changed, and one without bytes is given back as it is.
  *
  * @module

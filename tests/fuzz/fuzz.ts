@@ -1,5 +1,5 @@
 /**
- * Hostile input at every door, by fast-check: cases come from a seed, and what fails is made smaller until
+ * Hostile input at every front end, by fast-check: cases come from a seed, and what fails is made smaller until
  * nothing can be left out.
  *
  * A case is a finding if a process ends, if it neither answers nor closes the connection, if it answers what
@@ -11,15 +11,15 @@
 import fc from "fast-check";
 import { HTTP_STREAMS } from "./http_cases.ts";
 import { RESP_STREAMS } from "./resp_cases.ts";
-import { type Door, Finding, Target } from "./target.ts";
+import { Finding, type FrontEnd, Target } from "./target.ts";
 import { CLIENT_LINES, DATAGRAMS, PEER_LINES } from "./wire_cases.ts";
 
 /** What is sent where. */
 export interface Attack {
   readonly name: string;
-  readonly door: Door;
+  readonly frontEnd: FrontEnd;
   readonly cases: fc.Arbitrary<Uint8Array>;
-  /** Whether this door answers; datagrams are answered elsewhere, or not at all. */
+  /** Whether this front end answers; datagrams are answered elsewhere, or not at all. */
   readonly answers: boolean;
   /** Why an answer must not be; undefined if it may. */
   readonly whyWrong: (reply: string) => string | undefined;
@@ -27,29 +27,41 @@ export interface Attack {
 
 /** All of them. */
 export const ATTACKS: readonly Attack[] = [
-  { name: "wire", door: "node", cases: CLIENT_LINES, answers: true, whyWrong: whyNoWire },
-  { name: "peer", door: "node", cases: PEER_LINES, answers: true, whyWrong: whyNoWire },
-  { name: "resp", door: "node", cases: RESP_STREAMS, answers: true, whyWrong: whyNoResp },
-  { name: "http", door: "node http", cases: HTTP_STREAMS, answers: true, whyWrong: whyNoHttp },
-  { name: "gateway", door: "coordinator", cases: CLIENT_LINES, answers: true, whyWrong: whyNoWire },
-  { name: "member", door: "coordinator", cases: PEER_LINES, answers: true, whyWrong: whyNoWire },
+  { name: "wire", frontEnd: "node", cases: CLIENT_LINES, answers: true, whyWrong: whyNoWire },
+  { name: "peer", frontEnd: "node", cases: PEER_LINES, answers: true, whyWrong: whyNoWire },
+  { name: "resp", frontEnd: "node", cases: RESP_STREAMS, answers: true, whyWrong: whyNoResp },
+  { name: "http", frontEnd: "node http", cases: HTTP_STREAMS, answers: true, whyWrong: whyNoHttp },
+  {
+    name: "gateway",
+    frontEnd: "coordinator",
+    cases: CLIENT_LINES,
+    answers: true,
+    whyWrong: whyNoWire,
+  },
+  {
+    name: "member",
+    frontEnd: "coordinator",
+    cases: PEER_LINES,
+    answers: true,
+    whyWrong: whyNoWire,
+  },
   {
     name: "gateway-http",
-    door: "coordinator http",
+    frontEnd: "coordinator http",
     cases: HTTP_STREAMS,
     answers: true,
     whyWrong: whyNoHttp,
   },
   {
     name: "heartbeats",
-    door: "heartbeats",
+    frontEnd: "heartbeats",
     cases: DATAGRAMS,
     answers: false,
     whyWrong: () => undefined,
   },
   {
     name: "discovery",
-    door: "discovery",
+    frontEnd: "discovery",
     cases: DATAGRAMS,
     answers: false,
     whyWrong: () => undefined,
@@ -95,7 +107,7 @@ export async function fuzz(target: Target, attack: Attack, options: FuzzOptions)
       ].join("\n"),
     );
   }
-  // Input that nobody ever answers reaches nothing behind the door.
+  // Input that nobody ever answers reaches nothing behind the front end.
   const least = attack.answers ? options.cases * ANSWERED_PART_MIN : 0;
   if (answered < least) {
     throw new Error(`${attack.name}: ${answered} of ${options.cases} cases were answered`);
@@ -104,7 +116,7 @@ export async function fuzz(target: Target, attack: Attack, options: FuzzOptions)
 
 /** Sends one case, and gives what was answered. @throws {Finding} */
 async function attempt(target: Target, attack: Attack, bytes: Uint8Array): Promise<string> {
-  const reply = new TextDecoder().decode(await target.send(attack.door, bytes));
+  const reply = new TextDecoder().decode(await target.send(attack.frontEnd, bytes));
   const wrong = attack.whyWrong(reply);
   if (wrong !== undefined) throw new Finding(`${wrong}: ${reply.slice(0, 500)}`);
   await target.checkWell();

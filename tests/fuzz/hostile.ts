@@ -1,6 +1,6 @@
 /**
  * What a hostile or broken program might put into a message: values, JSON texts, and changes of a text that
- * was sound. All doors' cases are made of these.
+ * was sound. All front ends' cases are made of these.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Sends hostile input to every door of real processes, for as long as is asked for.
+ * Sends hostile input to every front end of real processes, for as long as is asked for.
  *
- *     deno task fuzz [--minutes 2] [--seed N] [--door NAME]
+ *     deno task fuzz [--minutes 2] [--seed N] [--front-end NAME]
  *
  * @module
  */
@@ -10,20 +10,25 @@ import { showUsage } from "../../tools/usage.ts";
 import { ATTACKS, fuzz } from "./fuzz.ts";
 import { Finding, Target } from "./target.ts";
 
-/** One door's turn. */
+/** One front end's turn. */
 const CASES = 100;
 
 async function main(args: readonly string[]): Promise<number> {
   const names = ATTACKS.map(({ name }) => name);
   if (
-    showUsage(args, `usage: deno task fuzz [--minutes 2] [--seed N] [--door ${names.join("|")}]`)
+    showUsage(
+      args,
+      `usage: deno task fuzz [--minutes 2] [--seed N] [--front-end ${names.join("|")}]`,
+    )
   ) {
     return 0;
   }
-  const flags = parseArgs([...args], { string: ["minutes", "seed", "door"] });
-  const attacks = ATTACKS.filter(({ name }) => flags.door === undefined || name === flags.door);
+  const flags = parseArgs([...args], { string: ["minutes", "seed", "front-end"] });
+  const attacks = ATTACKS.filter(({ name }) =>
+    flags["front-end"] === undefined || name === flags["front-end"]
+  );
   if (attacks.length === 0) {
-    console.error(`no door ${flags.door}; there are ${names.join(", ")}`);
+    console.error(`no front end ${flags["front-end"]}; there are ${names.join(", ")}`);
     return 2;
   }
   const endMs = performance.now() + Number(flags.minutes ?? "2") * 60_000;

@@ -15,7 +15,7 @@ const WAIT_MS = 30_000;
 const REPLY_BYTES_MAX = 1 << 20;
 
 /** Where input goes in. */
-export type Door =
+export type FrontEnd =
   | "node"
   | "coordinator"
   | "node http"
@@ -47,9 +47,9 @@ export class Target implements AsyncDisposable {
   }
 
   /** Sends bytes over a connection of their own, ends it, and gives what was answered by then. */
-  async send(door: Door, bytes: Uint8Array): Promise<Uint8Array> {
-    const address = this.#address(door);
-    if (door === "heartbeats" || door === "discovery") {
+  async send(frontEnd: FrontEnd, bytes: Uint8Array): Promise<Uint8Array> {
+    const address = this.#address(frontEnd);
+    if (frontEnd === "heartbeats" || frontEnd === "discovery") {
       const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
       await socket.send(bytes, { transport: "udp", hostname: address.host, port: address.port });
       socket.close();
@@ -71,7 +71,7 @@ export class Target implements AsyncDisposable {
     const reply = await replies;
     clearTimeout(timer);
     close();
-    if (late) throw new Finding(`${door}: neither answered nor closed within ${WAIT_MS} ms`);
+    if (late) throw new Finding(`${frontEnd}: neither answered nor closed within ${WAIT_MS} ms`);
     return reply;
   }
 
@@ -121,10 +121,10 @@ export class Target implements AsyncDisposable {
     ];
   }
 
-  #address(door: Door): Address {
+  #address(frontEnd: FrontEnd): Address {
     const { coordinatorAddress, coordinatorFacts } = this.#cluster;
     const { host } = coordinatorAddress;
-    switch (door) {
+    switch (frontEnd) {
       case "node":
         return this.#cluster.nodeAddress(0);
       case "node http":

@@ -70,7 +70,7 @@ async function readBackup(path: string): Promise<{ backup: Backup; all: Map<stri
   for (const { partition, seq } of backup.sections) {
     for await (const entries of backup.read(partition)) {
       for (const entry of entries) {
-        assert(entry.seq <= seq, "a picture holds nothing that is newer than it says");
+        assert(entry.seq <= seq, "a snapshot holds nothing that is newer than it says");
         assert(!all.has(entry.key));
         all.set(entry.key, entry);
       }

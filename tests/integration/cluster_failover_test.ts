@@ -66,14 +66,16 @@ Deno.test("cluster: another node takes over from a killed primary, which later c
     const stats = await Promise.all(survivors.map((index) => cluster.stats(index)));
     const sum = (name: string) => stats.reduce((total, s) => total + Number(s[name]), 0);
     console.log(
-      `catching up: ${sum("aligned_entries")} entries sent for ${sum("aligned_copies")} copies, ` +
+      `catching up: ${sum("resynced_entries")} entries sent for ${
+        sum("resynced_replicas")
+      } copies, ` +
         `of ${table.values.size} in all`,
     );
-    assertEquals(sum("aligned_full"), 0);
-    assertGreater(sum("aligned_copies"), 0);
-    assertLess(sum("aligned_entries"), table.values.size / 4);
+    assertEquals(sum("resynced_full"), 0);
+    assertGreater(sum("resynced_replicas"), 0);
+    assertLess(sum("resynced_entries"), table.values.size / 4);
     const logs = survivors.flatMap((index) => cluster.node(index).log);
-    assert(logs.some((line) => line.includes("copies level")), cluster.logs());
+    assert(logs.some((line) => line.includes("replicas level")), cluster.logs());
   });
 
   await t.step("it has everything: the next death finds it so", async () => {

@@ -31,7 +31,7 @@ function holdings(map: ClusterMap, id: NodeId | undefined) {
   };
 }
 
-/** Nothing is on the move, and everything has its copies. */
+/** Nothing is on the move, and everything has its replicas. */
 function isSettled(map: ClusterMap): boolean {
   return map.partitions.every(({ primary, inSync, learners }) =>
     primary !== undefined && learners.length === 0 && inSync.length === COPIES
@@ -55,7 +55,7 @@ Deno.test("cluster: a fourth node takes its share while clients read and write w
   const joined = await cluster.addNode();
   const { port } = cluster.nodeAddress(joined);
   const of = (map: ClusterMap) => holdings(map, idAt(map, port));
-  // A quarter of the primaries and of all copies, about: placement goes by random points on a ring,
+  // A quarter of the primaries and of all replicas, about: placement goes by random points on a ring,
   // and how even it is has tests of its own.
   const [primaries, copies] = [PARTITIONS / 4, PARTITIONS * COPIES / 4];
   const map = await cluster.waitFor(
@@ -87,13 +87,13 @@ Deno.test("cluster: nothing is lost where a process is killed while partitions m
   await using workload = Workload.start(kv, "loop");
 
   /**
-   * Waits until this start of a node takes copies in. Where that was over before anybody looked,
+   * Waits until this start of a node takes replicas in. Where that was over before anybody looked,
    * nothing is moving any more; what follows must hold all the same.
    */
   const moving = async (index: number, incarnation: number) => {
     const { port } = cluster.nodeAddress(index);
     const map = await cluster.waitFor(
-      `copies on their way to node ${index}`,
+      `replicas on their way to node ${index}`,
       (map) => {
         const { inSync, learning } = holdings(map, idAt(map, port));
         return incarnationAt(map, port) >= incarnation && inSync + learning > 0;
@@ -115,7 +115,7 @@ Deno.test("cluster: nothing is lost where a process is killed while partitions m
   };
 
   let newcomer = 0;
-  await t.step("the node that the copies go to", async () => {
+  await t.step("the node that the replicas go to", async () => {
     newcomer = await cluster.addNode();
     await moving(newcomer, 1);
     await cluster.crash(newcomer);
@@ -132,7 +132,7 @@ Deno.test("cluster: nothing is lost where a process is killed while partitions m
     await settled(4);
   });
 
-  await t.step("a node that the copies come from", async () => {
+  await t.step("a node that the replicas come from", async () => {
     const next = await cluster.addNode();
     const map = await moving(next, 1);
     const id = idAt(map, cluster.nodeAddress(next).port) ?? "";

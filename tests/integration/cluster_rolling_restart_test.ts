@@ -1,6 +1,6 @@
 /**
  * A rolling restart: every process is stopped in good order and started again, one after the other,
- * while clients write and read at every door. It may cost nobody an error.
+ * while clients write and read at every front end. It may cost nobody an error.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { TestCluster } from "../support/worlds/cluster.ts";
 
 const NODES = [0, 1, 2];
 
-Deno.test("cluster: a rolling restart costs no client an error, at any door", async () => {
+Deno.test("cluster: a rolling restart costs no client an error, at any front end", async () => {
   await using cluster = await TestCluster.start({ nodes: NODES.length });
   await using kv = await cluster.connect();
   await using workload = Workload.start(kv, "loop");
@@ -33,7 +33,7 @@ Deno.test("cluster: a rolling restart costs no client an error, at any door", as
   /** A time in which everybody has got on. */
   const progress = async () => {
     const before = counters.map(({ acknowledged }) => acknowledged);
-    await cluster.poll("progress at every door", () => {
+    await cluster.poll("progress at every front end", () => {
       const isDone = ({ acknowledged, errors }: Counting, i: number) =>
         errors.length > 0 || acknowledged > (before[i] ?? 0);
       return Promise.resolve(counters.every(isDone) || undefined);

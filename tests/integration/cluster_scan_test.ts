@@ -31,7 +31,7 @@ Deno.test("cluster: a scan gives every key once and in order, while a node is ki
   });
 
   await t.step(
-    "backwards, while the copies move to the new node and the dead one comes back",
+    "backwards, while the replicas move to the new node and the dead one comes back",
     async () => {
       await Promise.all(joins);
       const found: string[] = [];

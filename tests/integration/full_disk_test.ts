@@ -1,6 +1,6 @@
 /**
  * A node whose disk takes no writes, as a full one does: here by a limit on the size of its files, which
- * works without a disk of its own. Another copy takes over what it was primary of, and it takes part
+ * works without a disk of its own. Another replica takes over what it was primary of, and it takes part
  * again when its disk does.
  *
  * @module

@@ -1,7 +1,7 @@
 import { ATTACKS, fuzz } from "../fuzz/fuzz.ts";
 import { Target } from "../fuzz/target.ts";
 
-/** Of each door. `deno task fuzz` tries others for as long as one likes. */
+/** Of each front end. `deno task fuzz` tries others for as long as one likes. */
 const CASES = 200;
 const SEED = 20261129;
 

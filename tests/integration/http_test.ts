@@ -1,4 +1,4 @@
-/** The HTTP door of real processes: one database at every address, health, ports. */
+/** The HTTP front end of real processes: one database at every address, health, ports. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
@@ -78,7 +78,7 @@ Deno.test("HTTP: what is written at one address is read at every other", async (
   assertEquals([refused, problem.code], [409, "version_mismatch"]);
   assertEquals(await (await fetch(`${gateway}/kv/{t}2`)).text(), "1");
 
-  // Two who increment at different doors lose nothing.
+  // Two who increment at different front ends lose nothing.
   await Promise.all(all.flatMap((base) =>
     Array.from({ length: 10 }, async () => {
       const response = await fetch(`${base}/op/increment`, {
@@ -102,7 +102,7 @@ Deno.test("HTTP: health tells who cannot serve, while and after a node dies", as
   const survivor = await httpOf(cluster.node(1));
   const gateway = await httpOf(cluster.coordinatorProcess);
   assertEquals((await health(gateway))[1].status, "ok");
-  // Half of the partitions have no other copy.
+  // Half of the partitions have no other replica.
   await cluster.crash(0);
   await cluster.waitFor(
     "partitions without a primary",

@@ -11,7 +11,7 @@ import { findMutation } from "../simulation/mutations/mutation_run.ts";
 const SAMPLE_SEEDS_MAX = 3;
 
 const SAMPLE = [
-  "a copy acknowledges before its disk has the write",
+  "a replica acknowledges before its disk has the write",
   "batches are not synced",
   "a primary commits before its own disk has the write",
 ];

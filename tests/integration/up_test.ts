@@ -129,7 +129,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-Deno.test("up: is ready with all copies, ends cleanly, and brings the data back", async () => {
+Deno.test("up: is ready with all replicas, ends cleanly, and brings the data back", async () => {
   await withFolder(async (folder) => {
     await using first = new Up(folder, "--nodes=2");
     await first.ready();

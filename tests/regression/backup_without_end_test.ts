@@ -1,5 +1,5 @@
 /**
- * A backup of a partition whose picture was lost again and again after its first pages (too many were
+ * A backup of a partition whose snapshot was lost again and again after its first pages (too many were
  * open, or a page took too long) never ended, and its file grew: the same first pages counted as
  * progress each time. Found by a review.
  */
@@ -14,7 +14,7 @@ import { ManualClock } from "../support/doubles/manual_clock.ts";
 const GIVE_UP_MS = 500;
 const TROUBLED = 5;
 
-/** Backs up a cluster of which one partition's picture is lost behind so many pages, attempt by attempt. */
+/** Backs up a cluster of which one partition's snapshot is lost behind so many pages, attempt by attempt. */
 async function backup(pagesOf: (attempt: number) => number) {
   const clock = new ManualClock();
   const map = fakeMap();
@@ -24,12 +24,12 @@ async function backup(pagesOf: (attempt: number) => number) {
     ...times,
   });
   let attempts = 0;
-  const page = ({ partition, picture }: Message<"backup_partition">): Reply => {
+  const page = ({ partition, snapshot }: Message<"backup_partition">): Reply => {
     if (partition !== TROUBLED) return { req_type: "entries", entries: [], seq: 7, term: 1 };
-    const at = picture === undefined ? 0 : Number(picture.split(".")[1]);
+    const at = snapshot === undefined ? 0 : Number(snapshot.split(".")[1]);
     if (at === 0) attempts++;
     if (at >= pagesOf(attempts)) {
-      return { req_type: "error", code: "unavailable", message: "the picture is gone" };
+      return { req_type: "error", code: "unavailable", message: "the snapshot is gone" };
     }
     return { req_type: "entries", entries: [entry], next: `7.${at + 1}`, seq: 7, term: 1 };
   };

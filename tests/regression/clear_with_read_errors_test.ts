@@ -1,5 +1,5 @@
 /**
- * A read error of the disk while a copy was being deleted left it half deleted for ever: it could
+ * A read error of the disk while a replica was being deleted left it half deleted for ever: it could
  * neither be used nor deleted again. Found by the simulation (seed 291, "partition 7 has learners").
  */
 import { assertEquals } from "@std/assert";

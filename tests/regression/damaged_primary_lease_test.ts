@@ -1,6 +1,6 @@
 /**
  * A primary that had found its data damaged went on to answer reads by its lease, while the
- * coordinator, which had heard of the damage, made another copy primary without waiting for that lease.
+ * coordinator, which had heard of the damage, made another replica primary without waiting for that lease.
  * Found by the simulation (seed 196: "n3 and n2 can both answer strong reads").
  */
 import { assertEquals } from "@std/assert";

@@ -22,7 +22,7 @@ Deno.test("a write that is tried again here does not happen after its deadline",
   let reply: Reply | undefined;
   router.execute({ ...put("k", "1"), timeout_ms: 3_000 }, 3_000, (is) => reply = is);
   await cluster.run(2_000);
-  // The other copy is gone as well, and the coordinator does not say so for a while.
+  // The other replica is gone as well, and the coordinator does not say so for a while.
   network.cut("n2", "n3");
   cluster.fail("n1");
   cluster.coordinatorUp = false;

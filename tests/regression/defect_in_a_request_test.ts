@@ -1,7 +1,7 @@
 /**
  * A defect of ours (a broken invariant, a field of undefined) inside a request or a background pass was
  * answered as `internal`, or logged, and the node went on with a state that nobody had thought of. Found by
- * a review (suspect S5). Now it gets to the top, where `exitOnDefect` ends the process.
+ * a review (unacknowledged S5). Now it gets to the top, where `exitOnDefect` ends the process.
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../shared/base/errors.ts";
@@ -9,7 +9,7 @@ import type { Reply } from "../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 async function oneNode(): Promise<NodeCluster> {
-  const cluster = new NodeCluster({ nodes: 1, copies: 1 });
+  const cluster = new NodeCluster({ nodes: 1, replicas: 1 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", "x"));
   // After a restart nothing is in the cache.

@@ -1,7 +1,7 @@
 /**
- * Copies compared their digests only when nothing was in flight: under a steady load a copy that differed
+ * Replicas compared their digests only when nothing was in flight: under a steady load a replica that differed
  * was never found. And each digest that differed began another pass over the whole partition, whose end
- * broke off whatever stream ran by then. Found by a review (suspects S4 and S9).
+ * broke off whatever stream ran by then. Found by a review (unacknowledged keys S4 and S9).
  */
 import { assert, assertEquals } from "@std/assert";
 import { isTombstone } from "../../shared/base/entry.ts";
@@ -27,7 +27,7 @@ async function differing(): Promise<NodeCluster> {
   return cluster;
 }
 
-Deno.test("a copy that differs is found while writes go on", async () => {
+Deno.test("a replica that differs is found while writes go on", async () => {
   const cluster = await differing();
   await load(cluster, 1.2 * DIGEST_INTERVAL_MS);
   const { divergences } = cluster.node("n1").stats();
@@ -37,7 +37,7 @@ Deno.test("a copy that differs is found while writes go on", async () => {
   assertEquals((await cluster.contents("n2")).k, "x", "and mended");
 });
 
-Deno.test("copies that do not differ are not said to, under any load", async () => {
+Deno.test("replicas that do not differ are not said to, under any load", async () => {
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   await load(cluster, 1.5 * DIGEST_INTERVAL_MS);

@@ -25,7 +25,7 @@ Deno.test("a key that expired while its write was under way is not counted, and 
   await cluster.startAll();
   await cluster.ask("n1", put("a", "1"));
   await cluster.run(6_000);
-  // A copy that takes its time.
+  // A replica that takes its time.
   cluster.network.cut("n1", "n2");
   cluster.node("n1").execute({ ...put("k", "1"), ttl_ms: 200 }, () => {});
   await cluster.run(800);

@@ -1,5 +1,5 @@
 /**
- * With fewer copies in sync than `--min-in-sync`, or with a full queue of writes, a reader of an expired key
+ * With fewer replicas in sync than `--min-in-sync`, or with a full queue of writes, a reader of an expired key
  * was told that it is gone, and nobody deleted it: a later primary whose clock was behind gave it back,
  * against W7 of docs/replication.md. Found by a review.
  */

@@ -44,7 +44,7 @@ Deno.test("an old copy of a folder is not made primary when no other member live
   world.advance(30_000);
   assertEquals(world.membership.stats().unavailable_partitions, 0);
   world.map.partitions.forEach(({ inSync }) => assert(inSync.includes(a.node)));
-  assertEquals(world.membership.stats().damaged_copies, 0);
+  assertEquals(world.membership.stats().damaged_replicas, 0);
 });
 
 Deno.test("the folder itself, started again, counts as ever", () => {
@@ -56,7 +56,7 @@ Deno.test("the folder itself, started again, counts as ever", () => {
   world.start("a", { held, batch: 203 });
   world.advance(10_000);
   assertEquals(world.membership.stats().unavailable_partitions, 0);
-  assertEquals(world.membership.stats().damaged_copies, 0);
+  assertEquals(world.membership.stats().damaged_replicas, 0);
 });
 
 Deno.test("an old copy beside living members is filled as a learner", () => {
@@ -73,7 +73,7 @@ Deno.test("an old copy beside living members is filled as a learner", () => {
   // Once filled it counts again, also when it is started again.
   const again = world.start("a", { held, batch: 160 });
   assertEquals(again.incarnation, a.incarnation + 2);
-  assertEquals(world.membership.stats().damaged_copies, 0);
+  assertEquals(world.membership.stats().damaged_replicas, 0);
 });
 
 Deno.test("GroupCommit: the number of the last synced batch goes on from process to process", async () => {

@@ -1,7 +1,7 @@
 /**
  * An operator's `--force` that names no node chose by what the disks held when the nodes registered,
  * however long ago: in a cluster that was never started again that is nothing for all of them, so
- * that the lowest id became primary with an empty copy where another one was nearly level. Found by a
+ * that the lowest id became primary with an empty replica where another one was nearly level. Found by a
  * review.
  */
 import { assertEquals } from "@std/assert";
@@ -30,7 +30,7 @@ function lastHolderDead(): { world: World; a: Process; b: Process } {
   return { world, a, b };
 }
 
-Deno.test("force: where nobody tells anything, it takes the copy that was being filled", () => {
+Deno.test("force: where nobody tells anything, it takes the replica that was being filled", () => {
   const { world, b } = lastHolderDead();
   const forced = world.membership.force(undefined, undefined, world.nowMs);
   assertEquals(forced, [{ partition: 0, node: b.node, term: 0, last_seq: 0 }]);
@@ -40,7 +40,7 @@ Deno.test("force: all nodes are asked what they hold by now, and the most of it 
   const { world, a, b } = lastHolderDead();
   assertEquals(world.membership.askWhatIsHeld(), true);
   for (const process of [a, b]) assertEquals(world.received(process, "register_again").length, 1);
-  // Here it is one that was a member once and kept its copy; b has just begun with nothing.
+  // Here it is one that was a member once and kept its replica; b has just begun with nothing.
   world.register(a, { held: [[0, 3, 700, 0]] });
   world.register(b, { held: [[0, 0, 9, 0]] });
   const forced = world.membership.force(undefined, undefined, world.nowMs);

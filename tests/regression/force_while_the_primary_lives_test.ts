@@ -1,5 +1,5 @@
 /**
- * `kv-coordinator --force` made another copy primary while the old one, cut off from the coordinator, still
+ * `kv-coordinator --force` made another replica primary while the old one, cut off from the coordinator, still
  * served: it was the only one in sync, and so needs no lease. Both acknowledged until the map came through.
  * Where its heartbeats still come, that can be seen, and the order is refused.
  */
@@ -7,7 +7,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { KvError } from "../../shared/base/errors.ts";
 import { settled } from "../support/worlds/membership_world.ts";
 
-Deno.test("force: refused while the last copy's node is heard of, although it cannot register", () => {
+Deno.test("force: refused while the last replica's node is heard of, although it cannot register", () => {
   const [world, a, b] = settled(2, { settings: { partitionCount: 1, replicationFactor: 2 } });
   assert(a !== undefined && b !== undefined);
   const [primary, other] = world.config(0).primary === a.node ? [a, b] : [b, a];

@@ -1,5 +1,5 @@
 /**
- * A copy that an operator forced into the place of another lacks acknowledged writes, and numbers its own from where
+ * A replica that an operator forced into the place of another lacks acknowledged writes, and numbers its own from where
  * it stands. When the other node came back after as many new writes as were lost, what it said of itself fitted in:
  * it was sent only what came after, and kept entries of the lost history, under numbers that mean other writes now.
  */

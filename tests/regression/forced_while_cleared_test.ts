@@ -1,12 +1,12 @@
 /**
- * `--force` onto a node whose copy was just being deleted made a primary over half-deleted rows: reads said
- * "no such key" and writes `internal`. Found by a review (suspect S15).
+ * `--force` onto a node whose replica was just being deleted made a primary over half-deleted rows: reads said
+ * "no such key" and writes `internal`. Found by a review (unacknowledged S15).
  */
 import { assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a copy that is being deleted becomes primary when that is done, with nothing", async () => {
+Deno.test("a replica that is being deleted becomes primary when that is done, with nothing", async () => {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();
   for (let i = 0; i < 10; i++) await cluster.ask("n1", put(`k${i}`, "x"));

@@ -3,7 +3,7 @@
  * under way of a budget of 256 MiB. Found by a review.
  */
 import { assert } from "@std/assert";
-import { HttpDoor } from "../../shared/http/door.ts";
+import { HttpFrontEnd } from "../../shared/http/front_end.ts";
 import { REQUEST_BYTES_MAX } from "../../shared/base/limits.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
@@ -21,7 +21,7 @@ Deno.test("HTTP: the bodies of requests that are under way count, JSON too", asy
       if (request.req_type === "put") bytes += request.bytes?.length ?? 0;
     }
   }
-  const door = new HttpDoor(
+  const frontEnd = new HttpFrontEnd(
     { clock: new ManualClock(), random: new SeededRandom(1), log: NO_LOG },
     {
       database: new Slow(),
@@ -34,7 +34,7 @@ Deno.test("HTTP: the bodies of requests that are under way count, JSON too", asy
   const value = "v".repeat(8 << 20);
   const body = new TextEncoder().encode(JSON.stringify({ key: "k", value }));
   for (let i = 0; i < 40; i++) {
-    door.handle(new Request("http://127.0.0.1:9081/set", { method: "POST", body }))
+    frontEnd.handle(new Request("http://127.0.0.1:9081/set", { method: "POST", body }))
       .then(({ status }) => refused.push(status));
     await new Promise((resolve) => setTimeout(resolve, 0));
   }

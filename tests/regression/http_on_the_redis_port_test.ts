@@ -1,5 +1,5 @@
 /**
- * The line `PUT / HTTP/1.1` was carried out at the Redis door: it is a command of ours and stored a
+ * The line `PUT / HTTP/1.1` was carried out at the Redis front end: it is a command of ours and stored a
  * value for whatever page a browser showed. Only `POST` and `Host:` ended the connection.
  *
  * @module

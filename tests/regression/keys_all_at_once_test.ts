@@ -1,9 +1,9 @@
 /**
- * What a copy lacked of the recent writes was sent to it all at once, however much that was. Found by a
+ * What a replica lacked of the recent writes was sent to it all at once, however much that was. Found by a
  * review.
  */
 import { assert } from "@std/assert";
-import { ALIGN_CHUNK_BYTES } from "../../shared/base/limits.ts";
+import { RESYNC_CHUNK_BYTES } from "../../shared/base/limits.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a learner has one piece under way at a time, also of the recent writes", async () => {
@@ -25,5 +25,5 @@ Deno.test("a learner has one piece under way at a time, also of the recent write
     const [peer] = cluster.node("n1").stats().peers as { queued_bytes: number }[];
     most = Math.max(most, peer?.queued_bytes ?? 0);
   }
-  assert(most < 8 * ALIGN_CHUNK_BYTES + (2 << 20), `${most} bytes were queued`);
+  assert(most < 8 * RESYNC_CHUNK_BYTES + (2 << 20), `${most} bytes were queued`);
 });

@@ -1,7 +1,7 @@
 /**
  * With four nodes and 8 partitions one node was to hold all 8: all nodes that might lead one more
- * partition held all the copies that they might, and the last primary was placed over the bound of copies.
- * Found by the simulation (seed 25000118: "holds 8 copies, the bound is 7"), whose nodes these are.
+ * partition held all the replicas that they might, and the last primary was placed over the bound of replicas.
+ * Found by the simulation (seed 25000118: "holds 8 replicas, the bound is 7"), whose nodes these are.
  */
 import { assertEquals } from "@std/assert";
 import { place } from "../../coordinator/placement/placement.ts";
@@ -12,7 +12,7 @@ Deno.test("the last primary of a small cluster keeps to the bounds", () => {
   for (const id of ids) {
     const held = table.filter((holders) => holders.includes(id)).length;
     const led = table.filter(([primary]) => primary === id).length;
-    // 1.15 times 6 copies and 2 primaries, rounded up.
+    // 1.15 times 6 replicas and 2 primaries, rounded up.
     assertEquals([held <= 7, led <= 3], [true, true], `${id} holds ${held} and leads ${led}`);
   }
 });

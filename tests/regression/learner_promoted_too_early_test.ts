@@ -1,5 +1,5 @@
 /**
- * A learner was reported as caught up when it had acknowledged the end of its alignment, although a
+ * A learner was reported as caught up when it had acknowledged the end of its resync, although a
  * write that was committed without it meanwhile was still on its way to its disk. Made in-sync, it
  * lacked an acknowledged write. Found by the simulation (seed 15).
  */
@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a learner is reported when all that is committed is on its disk", async () => {
-  const cluster = new NodeCluster({ nodes: 2, copies: 1 });
+  const cluster = new NodeCluster({ nodes: 2, replicas: 1 });
   await cluster.startAll();
   const primary = cluster.node("n1");
   const coordinator = primary.coordinator;

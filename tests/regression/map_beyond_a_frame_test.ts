@@ -19,9 +19,9 @@ import { KvError } from "../../shared/base/errors.ts";
 
 const ID = "0123456789abcdef";
 
-/** The largest partition, while all of its copies move. */
-function largest(copies: number): PartitionConfig {
-  const ids = Array.from({ length: copies }, () => ID);
+/** The largest partition, while all of its replicas move. */
+function largest(replicas: number): PartitionConfig {
+  const ids = Array.from({ length: replicas }, () => ID);
   return { term: TERM_MAX, primary: ID, inSync: ids, learners: ids };
 }
 
@@ -30,11 +30,11 @@ function bytes(value: unknown): number {
 }
 
 Deno.test("the largest map that may be asked for fits into a frame, its change too", () => {
-  for (let copies = 1; copies <= REPLICATION_FACTOR_MAX; copies++) {
+  for (let replicas = 1; replicas <= REPLICATION_FACTOR_MAX; replicas++) {
     let partitionCount = PARTITIONS_MAX;
     const allowed = () => {
       try {
-        return clusterSettings({ partitionCount, replicationFactor: copies }, undefined, ID);
+        return clusterSettings({ partitionCount, replicationFactor: replicas }, undefined, ID);
       } catch (error) {
         assertEquals(error instanceof KvError && error.code, "bad_config");
         return undefined;
@@ -47,9 +47,12 @@ Deno.test("the largest map that may be asked for fits into a frame, its change t
     const node = { id: ID, host: name, port: 65_535, httpPort: 65_535, zone: name, weight: 99.99 };
     const nodes = [{ ...node, incarnation: Number.MAX_SAFE_INTEGER, state: "leaving" as const }];
     const map: ClusterMap = { epoch: Number.MAX_SAFE_INTEGER, settings, nodes, partitions: [] };
-    const partition = bytes(["65535", largest(copies)]) + 1;
+    const partition = bytes(["65535", largest(replicas)]) + 1;
     const total = bytes(map) + bytes(nodes) * NODES_MAX + partitionCount * partition;
-    assert(total <= FRAME_BYTES_MAX, `${copies} copies: ${total}`);
-    assert(total <= mapBytesMax(partitionCount, copies) + bytes(map), `${copies} copies: ${total}`);
+    assert(total <= FRAME_BYTES_MAX, `${replicas} replicas: ${total}`);
+    assert(
+      total <= mapBytesMax(partitionCount, replicas) + bytes(map),
+      `${replicas} replicas: ${total}`,
+    );
   }
 });

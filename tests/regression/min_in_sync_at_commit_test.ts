@@ -1,12 +1,12 @@
 /**
- * `minInSync` was looked at when a write was taken, not when it was committed: a write whose copies left the
+ * `minInSync` was looked at when a write was taken, not when it was committed: a write whose replicas left the
  * set meanwhile was acknowledged with too few of them. Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a write whose copies leave the set is not acknowledged with too few of them", async () => {
+Deno.test("a write whose replicas leave the set is not acknowledged with too few of them", async () => {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", "0"));

@@ -1,6 +1,6 @@
 /**
  * The coordinator was started again with another `--min-in-sync`: nodes that were primaries already went by
- * the old one for as long as they stayed primary, and took writes with a single copy. Found by a review.
+ * the old one for as long as they stayed primary, and took writes with a single replica. Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";

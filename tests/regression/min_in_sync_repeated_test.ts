@@ -1,12 +1,12 @@
 /**
- * A write that was committed with fewer copies than `minInSync` was told to its client as `outcome_unknown`,
+ * A write that was committed with fewer replicas than `minInSync` was told to its client as `outcome_unknown`,
  * but acknowledged to the same client's second attempt, which waited for it in its lane. Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a repeated write is not acknowledged with too few copies either", async () => {
+Deno.test("a repeated write is not acknowledged with too few replicas either", async () => {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", "0"));

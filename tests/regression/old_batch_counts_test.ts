@@ -1,5 +1,5 @@
 /**
- * A batch that a copy had written before it was aligned back to a lower seq counted, when it was on disk at
+ * A batch that a replica had written before it was resynced back to a lower seq counted, when it was on disk at
  * last, as if it told of the writes of the primary that this node was by then: committed beyond its last seq,
  * it answered no write. Found by a review.
  */

@@ -1,6 +1,6 @@
 /**
  * An old copy of the coordinator's document was put back. Nodes refused its epochs, but each of their attempts to
- * register raised them, and after some seconds the old document was believed: copies that had left the in-sync set
+ * register raised them, and after some seconds the old document was believed: replicas that had left the in-sync set
  * since could be made primary, without what had been acknowledged in between.
  */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
@@ -60,7 +60,10 @@ Deno.test("an old document stays refused, however often nodes try", () => {
   }
   assertEquals(world.map.epoch, epoch, "nothing is decided");
   assertEquals(world.errors.length, 1, "said once");
-  assertStringIncludes(world.membership.stats().stale_document ?? "", "put the newest copy back");
+  assertStringIncludes(
+    world.membership.stats().stale_document ?? "",
+    "put the newest replica back",
+  );
   assertEquals(world.beat(b), undefined, "nobody gets a lease");
   const error = assertThrows(() => world.membership.force(0, undefined, world.nowMs), KvError);
   assertEquals(error.code, "stale_document");

@@ -1,7 +1,7 @@
 /**
- * Where three copies were asked for, which is the default, a cluster acknowledged writes on one disk: the first
+ * Where three replicas were asked for, which is the default, a cluster acknowledged writes on one disk: the first
  * of three nodes to register was given all partitions at once, and took writes alone. If it died a moment
- * later, nobody could serve a key until it came back. Half of the copies, rounded up, must be in sync for
+ * later, nobody could serve a key until it came back. Half of the replicas, rounded up, must be in sync for
  * a write unless something else is given, and nothing is laid out before so many nodes are there.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
@@ -10,10 +10,11 @@ import { COORDINATOR, NODE } from "../../tools/programs.ts";
 import { type ReadyLine, ServerProcess } from "../../tools/server_process.ts";
 
 const WAIT_BOUND_MS = 60_000;
-const NEEDED = "a write needs 2 copies in sync; start more nodes, or restart kv-coordinator with " +
-  "--min-in-sync 1 if one copy is enough";
+const NEEDED =
+  "a write needs 2 replicas in sync; start more nodes, or restart kv-coordinator with " +
+  "--min-in-sync 1 if one replica is enough";
 
-/** A coordinator without a word about copies, and nodes started by hand one after the other. */
+/** A coordinator without a word about replicas, and nodes started by hand one after the other. */
 class ByHand implements AsyncDisposable {
   readonly #folder = Deno.makeTempDirSync({ prefix: "kv-test-" });
   readonly #processes: ServerProcess[] = [];
@@ -101,18 +102,18 @@ Deno.test("one disk of three that were asked for acknowledges nothing, and says 
   const third = await cluster.node("third");
   await untilWritten(third.address, "k");
 
-  // One of two copies is left: reads go on, writes do not.
+  // One of two replicas is left: reads go on, writes do not.
   await second.process.crash();
   let written = ["k"];
-  const alone = await until("a refusal for want of copies", async () => {
+  const alone = await until("a refusal for want of replicas", async () => {
     const reply = await ask(third.address, { req_type: "put", key: "k", value: "2" });
-    // One that was taken while both copies were in sync may have been kept, and is when that is said.
+    // One that was taken while both replicas were in sync may have been kept, and is when that is said.
     if (reply.code === "outcome_unknown" && !written.includes("2")) written.push("2");
     if (reply.message === "success") written = ["2"];
     return reply.code === "not_enough_replicas" ? reply : undefined;
   });
   assertStringIncludes(String(alone.message), NEEDED);
-  const read = await until("a read beside one copy", async () => {
+  const read = await until("a read beside one replica", async () => {
     const reply = await ask(third.address, { req_type: "get", key: "k" });
     return reply.code === undefined ? String(reply.message) : undefined;
   });
@@ -121,7 +122,7 @@ Deno.test("one disk of three that were asked for acknowledges nothing, and says 
   assertStringIncludes((await health(third.address)).reasons.join(), NEEDED);
 });
 
-Deno.test("one copy is enough if the operator says so", async () => {
+Deno.test("one replica is enough if the operator says so", async () => {
   await using cluster = new ByHand();
   await cluster.start(["--min-in-sync=1"]);
   const first = await cluster.node("first");

@@ -1,7 +1,7 @@
 /**
  * Any error of a read was taken for damage: one passing read error (the database was being opened again
- * after a full disk, say) at a primary that filled a learner deposed it and wiped its copy, and one at an
- * in-sync copy wiped that. All partitions of a node were hit at once. Found by a review (suspect S1).
+ * after a full disk, say) at a primary that filled a learner deposed it and wiped its replica, and one at an
+ * in-sync replica wiped that. All partitions of a node were hit at once. Found by a review (unacknowledged S1).
  */
 import { assert, assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";
@@ -13,7 +13,7 @@ const KEYS = 20;
 
 /** Two of three nodes hold the partition; their caches are empty. */
 async function twoOfThree(): Promise<NodeCluster> {
-  const cluster = new NodeCluster({ nodes: 3, copies: 2 });
+  const cluster = new NodeCluster({ nodes: 3, replicas: 2 });
   await cluster.startAll();
   for (let i = 0; i < KEYS; i++) await cluster.ask("n1", put(`k${i}`, "x"));
   for (const id of ["n2", "n1"]) {
@@ -43,7 +43,7 @@ function kinds(cluster: NodeCluster): string[] {
   return cluster.reports.map(({ req_type }) => req_type);
 }
 
-Deno.test("a primary keeps its copy when a read fails once while it fills another", async () => {
+Deno.test("a primary keeps its replica when a read fails once while it fills another", async () => {
   const cluster = await twoOfThree();
   const failed = failReads(cluster, "n1", 1);
   cluster.addLearner("n3");
@@ -54,27 +54,27 @@ Deno.test("a primary keeps its copy when a read fails once while it fills anothe
   assertEquals(await cluster.contents("n3"), await cluster.contents("n1"));
 });
 
-Deno.test("an in-sync copy keeps its data when a read fails once", async () => {
+Deno.test("an in-sync replica keeps its data when a read fails once", async () => {
   const cluster = await twoOfThree();
   const failed = failReads(cluster, "n2", 1);
-  // A copy reads what it replaces.
+  // A replica reads what it replaces.
   assertEquals((await cluster.ask("n1", put("k7", "y"))).req_type, "ack");
   await cluster.run(5_000);
   assertEquals(failed.count, 1);
   assertEquals([kinds(cluster), cluster.config(0).inSync], [[], ["n1", "n2"]]);
   assertEquals((await cluster.contents("n2")).k7, "y");
-  const full = cluster.node("n1").stats().aligned_full;
+  const full = cluster.node("n1").stats().resynced_full;
   assertEquals(full, 0, "nothing was sent anew");
 });
 
-Deno.test("a copy that cannot be read for long is in health and stats, and then given up", async () => {
+Deno.test("a replica that cannot be read for long is in health and stats, and then given up", async () => {
   const cluster = await twoOfThree();
   failReads(cluster, "n1", Infinity);
   cluster.addLearner("n3");
   await cluster.run(READ_FAILURE_MS_MAX / 2);
   assertEquals(cluster.config(0).primary, "n1");
   const { retries } = cluster.node("n1").stats() as { retries: { what: string }[] };
-  assert(retries.some(({ what }) => what === "fill the copy on n3"), JSON.stringify(retries));
+  assert(retries.some(({ what }) => what === "fill the replica on n3"), JSON.stringify(retries));
   const health = cluster.node("n1").health(true, undefined);
   assert(health.reasons.some((why) => why.includes("fail again and again")), health.reasons.join());
   await cluster.run(2 * READ_FAILURE_MS_MAX);

@@ -1,7 +1,7 @@
 /**
  * What other nodes and strangers send was checked for being an object or an array, and no deeper. A
  * configuration without its lists was adopted and ended the process at the next turn of its
- * housekeeping; a partition beyond two bytes would have been written over another one; a node that
+ * scrubbing; a partition beyond two bytes would have been written over another one; a node that
  * had got a dead node's address acknowledged writes in its place.
  *
  * @module
@@ -36,17 +36,17 @@ function refusal(message: object): KvError | undefined {
 }
 
 Deno.test("decodeMessage looks into maps, configurations and lists before anybody believes them", () => {
-  const query = { req_type: "align_query", p: 0, config: CONFIG, epoch: 1, stream: 1 };
-  const begin = { req_type: "align_begin", p: 0, term: 1, stream: 1, next: 1, full: true };
+  const query = { req_type: "resync_query", p: 0, config: CONFIG, epoch: 1, stream: 1 };
+  const begin = { req_type: "resync_begin", p: 0, term: 1, stream: 1, next: 1, full: true };
   const info = {
-    req_type: "align_info",
+    req_type: "resync_info",
     p: 0,
     term: 1,
     stream: 1,
     last_term: 1,
     commit: 0,
     last: 0,
-    suspects: ["k"],
+    unacknowledged: ["k"],
   };
   const append = { req_type: "append", parts: [[0, 1, 1, 0, []]] };
   const map = { req_type: "map", map: MAP };
@@ -64,7 +64,7 @@ Deno.test("decodeMessage looks into maps, configurations and lists before anybod
     { ...query, config: { ...CONFIG, term: 2 ** 32 } },
     { ...query, p: 65_536 },
     { ...begin, next: 0 },
-    { ...info, suspects: [null] },
+    { ...info, unacknowledged: [null] },
     { ...append, parts: [null] },
     { ...append, parts: [[0, 1, 1, 0]] },
     { ...append, parts: [[0, 1, -1, 0, []]] },
@@ -83,8 +83,8 @@ Deno.test("decodeMessage looks into maps, configurations and lists before anybod
   }
 });
 
-Deno.test("Node follows only who is primary by the configuration that it sends, and only as its copy", async () => {
-  const cluster = new NodeCluster({ nodes: 3, copies: 2 });
+Deno.test("Node follows only who is primary by the configuration that it sends, and only as its replica", async () => {
+  const cluster = new NodeCluster({ nodes: 3, replicas: 2 });
   await cluster.startAll();
   const node = cluster.host("n2").node;
   const before = node?.partition(0)?.config;
@@ -97,7 +97,7 @@ Deno.test("Node follows only who is primary by the configuration that it sends, 
     { term: 9, primary: "n2", inSync: ["n2"], learners: [] },
   ];
   for (const config of strange) {
-    for (const type of ["align_query", "new_term"] as const) {
+    for (const type of ["resync_query", "new_term"] as const) {
       node?.onPeerMessage(
         { req_type: type, p: 0, config, epoch: 99, stream: 1 },
         "n9",
@@ -111,7 +111,7 @@ Deno.test("Node follows only who is primary by the configuration that it sends, 
   try {
     const config = { term: 9, primary: "n9", inSync: ["n9", "n2"], learners: [] };
     node?.onPeerMessage(
-      { req_type: "align_query", p: 1, config, epoch: 99, stream: 1 },
+      { req_type: "resync_query", p: 1, config, epoch: 99, stream: 1 },
       "n9",
       connection as never,
     );

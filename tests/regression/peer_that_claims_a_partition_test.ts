@@ -1,5 +1,5 @@
 /**
- * Anybody who said `hello` as a node could take a partition: one `align_query` with a higher term that
+ * Anybody who said `hello` as a node could take a partition: one `resync_query` with a higher term that
  * named the sender as the primary was believed, over the coordinator's map and for ever. The partition's
  * reads and writes failed until its nodes were started again, and the health of each was "ok". Found by
  * an attack.
@@ -43,10 +43,10 @@ Deno.test("a peer that says it is the primary is not believed over the map", asy
           const inSync = [as, "n1", "n2", "n3"].filter((id, i, ids) => ids.indexOf(id) === i);
           const config = { term, primary: as, inSync, learners: [] };
           const stream = 1_000_000;
-          connection.send({ req_type: "align_query", p: 0, config, epoch, stream });
+          connection.send({ req_type: "resync_query", p: 0, config, epoch, stream });
           connection.send({ req_type: "new_term", p: 0, config, epoch, stream });
           connection.send({
-            req_type: "align_begin",
+            req_type: "resync_begin",
             ...{ p: 0, term, stream, next: 1, full: true },
           });
           connection.send({
@@ -78,7 +78,7 @@ Deno.test("a node that has no map yet believes nobody either", async () => {
   await cluster.start("n2");
   const { connection, received } = await peer(cluster, "n2", "n1");
   const config = { term: 7, primary: "n1", inSync: ["n1", "n2"], learners: [] };
-  connection.send({ req_type: "align_query", p: 0, config, epoch: 9, stream: 5 });
+  connection.send({ req_type: "resync_query", p: 0, config, epoch: 9, stream: 5 });
   await cluster.run(50);
   assertEquals(received.map(({ req_type }) => req_type), ["ack", "stream_refused"]);
   cluster.coordinatorUp = true;
@@ -86,13 +86,13 @@ Deno.test("a node that has no map yet believes nobody either", async () => {
   assertEquals((await cluster.ask("n1", put("k", "1"))).req_type, "ack");
 });
 
-Deno.test("a primary that is ahead of a copy's map is followed as soon as the map comes", async () => {
+Deno.test("a primary that is ahead of a replica's map is followed as soon as the map comes", async () => {
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   cluster.host("n3").reachable = false;
   cluster.configure(0, { term: 2, primary: "n2" });
   await cluster.run(500);
-  assertEquals(cluster.node("n2").partition(0)?.primary?.phase, "aligning");
+  assertEquals(cluster.node("n2").partition(0)?.primary?.phase, "resyncing");
   assertEquals(cluster.node("n3").partition(0)?.config?.primary, "n1");
   cluster.host("n3").reachable = true;
   cluster.node("n3").applyMap(cluster.map);

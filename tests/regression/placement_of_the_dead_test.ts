@@ -1,5 +1,5 @@
 /**
- * The first placement of a cluster wished for nodes that were down by then, and left out those partitions
+ * The first placement of a cluster wanted for nodes that were down by then, and left out those partitions
  * that only such nodes were to hold: they had nobody for ever, did not count as lost, and `--force`
  * refused them. Found by a review.
  */
@@ -23,7 +23,7 @@ Deno.test("first placement: every partition is placed, whoever was there before 
   });
 });
 
-Deno.test("first placement: with two copies, two nodes that are down", () => {
+Deno.test("first placement: with two replicas, two nodes that are down", () => {
   const world = new World({
     expectNodes: 3,
     settings: { replicationFactor: 2, partitionCount: 64 },

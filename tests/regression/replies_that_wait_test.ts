@@ -1,7 +1,7 @@
 /**
  * Replies that waited for their turn behind a slow one had no bound. A request without an id was counted
  * out as soon as it was answered, and not when its reply was sent: ten thousand replies of 10 kB were
- * kept for one connection, which went on being read. At the Redis door only the length of replies that
+ * kept for one connection, which went on being read. At the Redis front end only the length of replies that
  * had been written narrowed what was begun. Found by a review.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Requests were bounded in number, not in bytes. With the coordinator away and a copy stopped, a few
+ * Requests were bounded in number, not in bytes. With the coordinator away and a replica stopped, a few
  * clients that wrote large values took a node's memory at 200 MB a second, without end. And fields
  * that nobody knows were kept with the request, and passed on from node to node.
  *

@@ -22,13 +22,13 @@ function code(reply: Reply): string {
   return reply.req_type === "error" ? reply.code : reply.req_type;
 }
 
-Deno.test("a copy that restarts without a coordinator follows the primary that it followed", async () => {
+Deno.test("a replica that restarts without a coordinator follows the primary that it followed", async () => {
   const world = await cluster();
   world.crash("n2");
   await world.start("n2");
   assertEquals(world.node("n2").map(), undefined);
   assertEquals(code(await world.ask("n1", { ...put("k", "2"), ...SOON })), "ack");
-  // The leases are over: this is answered by asking all copies.
+  // The leases are over: this is answered by asking all replicas.
   await world.run(5_000);
   assertEquals(world.node("n1").hasLease, false);
   const read = await world.ask("n1", { ...get("k"), ...SOON });
@@ -58,7 +58,7 @@ Deno.test("a former primary makes nobody primary by the map that it has kept", a
 Deno.test("a kept map vouches for nobody but the primary that it names, in that term", async () => {
   const world = await cluster();
   const kept = world.map;
-  // The coordinator has gone on, and the copy has not kept what it said.
+  // The coordinator has gone on, and the replica has not kept what it said.
   world.coordinatorUp = true;
   world.configure(0, { term: 2, primary: "n3" });
   await world.run(1_000);
@@ -76,7 +76,7 @@ Deno.test("a kept map vouches for nobody but the primary that it names, in that 
   assertEquals(code(await world.ask("n3", put("k", "3"))), "ack");
 });
 
-Deno.test("a copy whose disk is of a later term than the map that it has kept follows nobody by that", async () => {
+Deno.test("a replica whose disk is of a later term than the map that it has kept follows nobody by that", async () => {
   const world = await cluster();
   const kept = world.map;
   world.coordinatorUp = true;
@@ -99,7 +99,7 @@ Deno.test("a copy whose disk is of a later term than the map that it has kept fo
   ]);
 });
 
-Deno.test("a copy that was damaged when it was opened waits for the coordinator", async () => {
+Deno.test("a replica that was damaged when it was opened waits for the coordinator", async () => {
   const world = await cluster();
   world.crash("n2");
   const node = await world.start("n2", { damaged: true });

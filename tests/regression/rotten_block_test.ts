@@ -1,7 +1,7 @@
 /**
  * A block of a LevelDB file that cannot be decoded any more was noticed as damage, and could not be got rid
- * of: to delete a copy its rows were read, nine silent attempts in 6 s, for ever; and LevelDB takes no write
- * any more once it has come upon such a block while it compacts files. Found by a review (suspect S2).
+ * of: to delete a replica its rows were read, nine silent attempts in 6 s, for ever; and LevelDB takes no write
+ * any more once it has come upon such a block while it compacts files. Found by a review (unacknowledged S2).
  */
 import { assert, assertEquals } from "@std/assert";
 import { SeededRandom } from "../../shared/platform/random.ts";
@@ -27,7 +27,7 @@ async function rot(folder: string): Promise<void> {
   await file.write(new Uint8Array(64).fill(0xab));
 }
 
-/** Asks a node for every key, of its own copy. What it answers does not matter. */
+/** Asks a node for every key, of its own replica. What it answers does not matter. */
 async function readAll(cluster: TestCluster, node: number): Promise<void> {
   for (let from = 0; from < KEYS; from += 500) {
     const requests = Array.from({ length: Math.min(500, KEYS - from) }, (_, i) => ({
@@ -39,7 +39,7 @@ async function readAll(cluster: TestCluster, node: number): Promise<void> {
   }
 }
 
-Deno.test("a copy in a database with an unreadable block is replaced, and the database repaired (rule D3)", async () => {
+Deno.test("a replica in a database with an unreadable block is replaced, and the database repaired (rule D3)", async () => {
   await using cluster = await TestCluster.start({
     nodes: 2,
     replicationFactor: 2,
@@ -57,18 +57,18 @@ Deno.test("a copy in a database with an unreadable block is replaced, and the da
     await cluster.node(1).stop();
     await cluster.restart(1);
     await cluster.whole({ nodes: 2 });
-    sent = (await cluster.stats(0)).aligned_entries as number;
+    sent = (await cluster.stats(0)).resynced_entries as number;
   }
   await cluster.crash(1);
   await rot(cluster.nodeFolder(1));
   await cluster.restart(1);
-  // Whoever reads the block first comes upon it: the copy when it is brought level, the scrub, or these reads.
+  // Whoever reads the block first comes upon it: the replica when it is brought level, the scrub, or these reads.
   await cluster.poll("the repair", async () => {
     await readAll(cluster, 1);
     const lost = await Deno.stat(`${cluster.nodeFolder(1)}/db/lost`).catch(() => undefined);
     return lost?.isDirectory === true ? true : undefined;
   });
-  await cluster.poll("a whole cluster with sound copies", async () => {
+  await cluster.poll("a whole cluster with sound replicas", async () => {
     await cluster.whole({ nodes: 2 });
     const { damaged, retries, storage_failure } = await cluster.stats(1);
     return damaged === 0 && storage_failure === undefined && (retries as unknown[]).length === 0

@@ -12,7 +12,7 @@ const LANES = 1_100;
 
 for (const name of ["lane", "\u{10ffff}"]) {
   Deno.test(`a scan comes past lanes that are named ${JSON.stringify(name)}…`, async () => {
-    const cluster = new NodeCluster({ nodes: 1, partitions: 1, copies: 1 });
+    const cluster = new NodeCluster({ nodes: 1, partitions: 1, replicas: 1 });
     await cluster.startAll();
     for (let i = 0; i < LANES; i++) {
       cluster.node("n1").execute({ ...put("z", "v"), lane: `${name}${i}`, op: 1 }, () => {});

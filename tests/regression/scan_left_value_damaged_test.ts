@@ -1,6 +1,6 @@
 /**
  * A scan leaves long values on disk until they are due in its page. When such a value turned out damaged
- * then, the client got `corrupt`, although other copies had it; a single read of the same key was answered
+ * then, the client got `corrupt`, although other replicas had it; a single read of the same key was answered
  * by one of these.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -17,7 +17,7 @@ const PARTITIONS = 96;
 const VALUE_BYTES = 240_000;
 
 async function filled(nodes: number) {
-  const cluster = new NodeCluster({ nodes, partitions: PARTITIONS, copies: nodes });
+  const cluster = new NodeCluster({ nodes, partitions: PARTITIONS, replicas: nodes });
   await cluster.startAll();
   const used = new Set<number>();
   for (let i = 0; used.size * VALUE_BYTES < 1.2 * SCAN_KEPT_BYTES; i++) {
@@ -52,7 +52,7 @@ async function filled(nodes: number) {
   return { cluster, read, scan };
 }
 
-Deno.test("a scan's left value that is damaged counts as a single read's: another copy takes over", async () => {
+Deno.test("a scan's left value that is damaged counts as a single read's: another replica takes over", async () => {
   const { cluster, read, scan } = await filled(2);
   let after: string | undefined;
   let damaged: number[] = [];
@@ -67,7 +67,7 @@ Deno.test("a scan's left value that is damaged counts as a single read's: anothe
   assertEquals(damaged, [...read]);
 });
 
-Deno.test("a scan's left value that is damaged on the only copy is the scan's error, as a read's is", async () => {
+Deno.test("a scan's left value that is damaged on the only replica is the scan's error, as a read's is", async () => {
   const { read, scan } = await filled(1);
   let after: string | undefined;
   for (;;) {

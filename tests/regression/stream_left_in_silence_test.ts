@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a primary that missed that it was none for a moment still fills its learner", async () => {
-  const cluster = new NodeCluster({ nodes: 3, copies: 2 });
+  const cluster = new NodeCluster({ nodes: 3, replicas: 2 });
   await cluster.startAll();
   for (let i = 0; i < 12_000; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});
   await cluster.run(200);

@@ -1,5 +1,5 @@
 /**
- * A primary reported only copies that writes wait for. Learners that it could not reach kept all the
+ * A primary reported only replicas that writes wait for. Learners that it could not reach kept all the
  * places for transfers to their node for ever, so that the node was never filled by anybody else either.
  * Found by a review.
  */
@@ -9,7 +9,7 @@ import { idOf, World } from "../support/worlds/membership_world.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a primary reports a learner that it cannot reach", async () => {
-  const cluster = new NodeCluster({ nodes: 3, copies: 2 });
+  const cluster = new NodeCluster({ nodes: 3, replicas: 2 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", "1"));
   cluster.network.cut("n1", "n3");
@@ -28,7 +28,7 @@ Deno.test("a node that one primary cannot reach is still filled by the others", 
   const world = new World({
     expectNodes: 2,
     settings: { replicationFactor: 2, partitionCount },
-    // The first half is a's and the second b's; both get their second copy on c.
+    // The first half is a's and the second b's; both get their second replica on c.
     place: (_nodes, count) =>
       Array.from({ length: count }, (_, p) => [isOfA(p) ? a : b, ...(joined ? [c] : [])]),
   });
@@ -37,7 +37,7 @@ Deno.test("a node that one primary cannot reach is still filled by the others", 
   world.advance(2_000);
   joined = true;
   world.start("c");
-  // Between a and c nothing gets through: b's copies are brought level, a's are reported in time.
+  // Between a and c nothing gets through: b's replicas are brought level, a's are reported in time.
   const sinceMs = new Map<string, number>();
   for (let i = 0; i < 1_200; i++) {
     world.advance(100, 100);

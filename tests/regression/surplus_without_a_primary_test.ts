@@ -1,12 +1,12 @@
 /**
- * A node deleted its copy of a partition that it was no member of any more, also where the partition had
- * no primary: that copy may be the best that is left for an operator's `--force`. Found by a review.
+ * A node deleted its replica of a partition that it was no member of any more, also where the partition had
+ * no primary: that replica may be the best that is left for an operator's `--force`. Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import { SURPLUS_KEEP_MS } from "../../shared/base/limits.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a copy that is wanted no more is deleted, but not while the partition has no primary", async () => {
+Deno.test("a replica that is wanted no more is deleted, but not while the partition has no primary", async () => {
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", "v"));

@@ -1,6 +1,6 @@
 /**
  * A sweep for expired entries whose reads failed was tried again for ever, with nothing in `health` or
- * `stats`; damage that it met was not taken for damage. Found when the kind of suspect S1 was looked for.
+ * `stats`; damage that it met was not taken for damage. Found when the kind of unacknowledged S1 was looked for.
  */
 import { assert, assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";
@@ -23,7 +23,7 @@ Deno.test("a sweep that fails again and again is in stats, until it succeeds", a
   };
   await cluster.run(20_000);
   assert(sweeps() === 1, "it is shown");
-  assertEquals(cluster.reports, [], "and costs no copy");
+  assertEquals(cluster.reports, [], "and costs no replica");
   storage.range = range;
   await cluster.run(20_000);
   assertEquals([sweeps(), cluster.node("n1").stats().expired], [0, 1]);

@@ -26,17 +26,17 @@ function tombstonesOf(cluster: NodeCluster, id: string): number {
   return Number(tombstones);
 }
 
-Deno.test("a lone copy keeps no tombstones", async () => {
+Deno.test("a lone replica keeps no tombstones", async () => {
   const cluster = new NodeCluster({ nodes: 1 });
   await cluster.startAll();
   await setAndDelete(cluster, "n1", 3_000);
   assertEquals(tombstonesOf(cluster, "n1"), 0);
-  const { horizon, lastSeq, tombstones } = cluster.node("n1").partition(0)?.store.state ?? {};
-  assertEquals([horizon, lastSeq, tombstones], [6_000, 6_000, 0]);
+  const { watermark, lastSeq, tombstones } = cluster.node("n1").partition(0)?.store.state ?? {};
+  assertEquals([watermark, lastSeq, tombstones], [6_000, 6_000, 0]);
   assert(Number(cluster.node("n1").stats().tombstones_dropped) >= 3_000);
 });
 
-Deno.test("copies that all have a deletion keep its tombstone for a moment, and need no more to follow again", async () => {
+Deno.test("replicas that all have a deletion keep its tombstone for a moment, and need no more to follow again", async () => {
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   await cluster.ask("n1", put("stays", "v"));
@@ -51,11 +51,11 @@ Deno.test("copies that all have a deletion keep its tombstone for a moment, and 
   await cluster.start("n3");
   cluster.addLearner("n3");
   for (let i = 0; i < 1_000 && cluster.config(0).inSync.length < 3; i++) await cluster.run(1);
-  assertEquals(cluster.node("n1").stats().aligned_full, 0);
+  assertEquals(cluster.node("n1").stats().resynced_full, 0);
   assertEquals(await cluster.contents("n3"), { stays: "v" });
 });
 
-Deno.test("while a copy is away the tombstones stay that it needs", async () => {
+Deno.test("while a replica is away the tombstones stay that it needs", async () => {
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   for (let i = 0; i < 50; i++) await cluster.ask("n1", put(`k${i}`, "v"));
@@ -69,11 +69,11 @@ Deno.test("while a copy is away the tombstones stay that it needs", async () => 
   await cluster.start("n3");
   cluster.addLearner("n3");
   for (let i = 0; i < 1_000 && cluster.config(0).inSync.length < 3; i++) await cluster.run(1);
-  assertEquals(cluster.node("n1").stats().aligned_full, 0);
+  assertEquals(cluster.node("n1").stats().resynced_full, 0);
   assertEquals(await cluster.contents("n3"), {});
 });
 
-Deno.test("TombstoneKeeper: beyond its bound the oldest go, whoever is away, and the horizon says so", () => {
+Deno.test("TombstoneKeeper: beyond its bound the oldest go, whoever is away, and the tombstone watermark says so", () => {
   const clock = new ManualClock();
   const storage = new MemoryStorage(clock, new SeededRandom(1));
   const queue = new GroupCommit(storage, clock, { fsync: "always", onError: () => {} });
@@ -85,16 +85,16 @@ Deno.test("TombstoneKeeper: beyond its bound the oldest go, whoever is away, and
   store.setState({ lastSeq: 10, commitSeq: 8 });
   keeper.tick(0, config, 3);
   keeper.drop();
-  assertEquals([store.state.tombstones, store.state.horizon], [4, 6]);
+  assertEquals([store.state.tombstones, store.state.watermark], [4, 6]);
   // What is not committed stays, however many there are.
   for (let seq = 11; seq <= 20; seq++) store.apply(deletion(seq));
   store.setState({ lastSeq: 20 });
   keeper.drop();
-  assertEquals([store.state.tombstones, store.state.horizon], [12, 8]);
+  assertEquals([store.state.tombstones, store.state.watermark], [12, 8]);
   // A key that has been written again has no tombstone to be dropped.
   store.apply(entryOf("k9", 21, "new"));
   store.setState({ lastSeq: 21, commitSeq: 21 });
   keeper.drop();
-  assertEquals([store.state.tombstones, store.state.horizon], [4, 16]);
+  assertEquals([store.state.tombstones, store.state.watermark], [4, 16]);
   assertEquals(store.get("k9")?.seq, 21);
 });

@@ -1,5 +1,5 @@
 /**
- * The bytes of a transaction of the Redis door were counted while it was put together, and not while it
+ * The bytes of a transaction of the Redis front end were counted while it was put together, and not while it
  * was under way: sixty-four of 1 MiB were, of a budget of 4 MiB. And where EXEC ran as the session went on
  * by itself, and not while it read, they stayed counted when it was answered: a connection that then said
  * nothing more took its part of the budget from all others. Found by a review.

@@ -26,7 +26,7 @@ for (const aheadMs of [-60_000, 60_000]) {
         "MULTI\r\nSET k v EX 30\r\nTTL k\r\nEXPIRE k 50\r\nPTTL k\r\nEXEC",
         "*4\r\n+OK\r\n:30\r\n:1\r\n:50000\r\n",
       ],
-      // These look at the keys first, and work on a picture of them.
+      // These look at the keys first, and work on a snapshot of them.
       ["MULTI\r\nSET k v EX 30\r\nRENAME k l\r\nTTL l\r\nEXEC", "*3\r\n+OK\r\n+OK\r\n:30\r\n"],
       ["TTL l", ":30\r\n"],
       ["COPY l m", ":1\r\n"],

@@ -1,6 +1,6 @@
 /**
  * What waited for a write to commit had no deadline and no bound: reads of its key, refusals based on it,
- * scans and backups. With the coordinator away and one copy silent, requests had no answer for as long as
+ * scans and backups. With the coordinator away and one replica silent, requests had no answer for as long as
  * that lasted, and everything asked in the meantime was kept. Found by a review.
  */
 import { assertEquals } from "@std/assert";
@@ -11,7 +11,7 @@ import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 const TIMEOUT = { timeout_ms: 1_000 };
 const INCREMENT: KeyRequest = { req_type: "increment", key: "k", lane: "l", op: 1, ...TIMEOUT };
 
-/** A copy falls silent while the coordinator is away: a write of "k" waits until it is back. */
+/** A replica falls silent while the coordinator is away: a write of "k" waits until it is back. */
 async function startWithWriteUnderWay(): Promise<NodeCluster> {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();

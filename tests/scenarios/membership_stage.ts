@@ -25,7 +25,7 @@ import type { Stage } from "./scenario.ts";
 /** The commands, and what they do. `A` and `B` are nodes, by one letter. */
 export const COMMANDS: Readonly<Record<string, string>> = {
   "cluster [nodes N] [partitions N] [factor N] [min-in-sync N] [repair-delay MS]":
-    "a new cluster, which is laid out when so many nodes are there: copies are wished for on the first of " +
+    "a new cluster, which is laid out when so many nodes are there: replicas are wanted for on the first of " +
     "them by name, the primary on the first of all",
   "start A… [held P:TERM:LAST[:damaged],…] [batch N]":
     "new processes of nodes register, with what their disks hold; each beats as soon as it hears that it is",
@@ -43,7 +43,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   "disk held|free": "whether maps are written only by command",
   "disk writes, disk fails": "the write under way ends",
   "restart [lease MS] [accept EPOCH]": "the coordinator dies and is started on what its disk holds",
-  "copy, put back": "the coordinator's document is copied; the copy is put in its place",
+  "replica, put back": "the coordinator's document is copied; the replica is put in its place",
   "wait MS": "time passes; what comes of it is told with the time after which it came",
   "show": "the newest map",
 };
@@ -137,7 +137,7 @@ class MembershipStage {
         return this.#disk(a);
       case "restart":
         return this.#restart(options([a, ...rest]));
-      case "copy":
+      case "replica":
         this.#copied = structuredClone(this.#cluster.disk);
         return;
       case "put":

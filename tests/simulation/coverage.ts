@@ -1,5 +1,5 @@
 /**
- * How often each thing that a run can be about has happened: each fault, each transition of a copy's
+ * How often each thing that a run can be about has happened: each fault, each transition of a replica's
  * or a partition's state. What never happens was not tested, and fails a run that is large enough to
  * say so.
  *
@@ -48,7 +48,7 @@ export const EXPECTED = {
   "fault: old document put back": 0,
   "fault: old copy of a folder put back": 0,
   "coordinator: old document refused": 0,
-  "fault: the last copy in memory killed": 0.5,
+  "fault: the last replica in memory killed": 0.5,
   "fault: TCP alone cut": 12,
   "fault: UDP alone cut": 10,
   "fault: session half open": 10,
@@ -72,17 +72,17 @@ export const EXPECTED = {
   "partition: in-sync set grows": 90,
   "partition: learner added": 90,
   "partition: primary moved in order": 86,
-  "copy: primary_aligning": 100,
-  "copy: serving": 100,
-  "copy: draining": 26,
-  "copy: drained": 87,
-  "copy: stopped": 4,
-  "copy: idle": 100,
-  "copy: asked": 100,
-  "copy: aligning": 58,
-  "copy: level": 100,
-  "copy: damaged": 22,
-  "copy: tombstones dropped": 25,
+  "replica: primary_resyncing": 100,
+  "replica: serving": 100,
+  "replica: draining": 26,
+  "replica: drained": 87,
+  "replica: stopped": 4,
+  "replica: idle": 100,
+  "replica: asked": 100,
+  "replica: resyncing": 58,
+  "replica: level": 100,
+  "replica: damaged": 22,
+  "replica: tombstones dropped": 25,
   "read: by confirmation": 62,
   "transaction: done": 20,
   "transaction: refused by its check": 1,
@@ -97,7 +97,7 @@ export const EXPECTED = {
   "node: expired entries deleted": 40,
   "log: stream refused": 20,
   "log: data of a partition is damaged": 14,
-  "log: copies differ": 1,
+  "log: replicas differ": 1,
 } as const;
 
 /** The name of a thing that is counted. */

@@ -31,7 +31,7 @@ import { place } from "../../coordinator/placement/placement.ts";
 import type { Coverage, Happening } from "./coverage.ts";
 import { UNSERVED_MS_MAX } from "./faults/availability.ts";
 import { chooseFaults, type Faults, withoutDisks } from "./faults/faults.ts";
-import { compareCopies } from "./checkers/copies.ts";
+import { compareReplicas } from "./checkers/replicas.ts";
 import { History, isTelling } from "./checkers/history.ts";
 import { Invariants, Violation } from "./checkers/invariants.ts";
 import { judgeHistory } from "./checkers/judge.ts";
@@ -78,7 +78,7 @@ const FULL_MS_MAX = DISK_HANDOVER_MS - DISK_FAILED_MS;
 const FULL_WATCH_MS = 5_000;
 /** Operations that must have succeeded for each second of a run, or it proved nothing. */
 const OK_PER_SECOND_MIN = 0.5;
-/** Keys of a run with large partitions: more than a piece of an alignment holds. */
+/** Keys of a run with large partitions: more than a piece of a resync holds. */
 const LARGE_KEYS = 2_500;
 /**
  * How long a client's process pauses between two operations, at most, in how many of 16 runs. What a run
@@ -102,7 +102,7 @@ const OUTAGE_MS = 20_000;
 const PROBE_MS = 500;
 /**
  * ... and how long one may go without an answer: until its primary is known to be deaf, until its lease has run out,
- * and until another one has all copies level.
+ * and until another one has all replicas level.
  */
 const OUTAGE_UNSERVED_MS_MAX = (HEARD_INTERVALS_MAX + 1) * HEARTBEAT_INTERVAL_MS +
   FAILURE_TIMEOUT_MS +
@@ -145,7 +145,7 @@ export interface SimulationOptions {
   readonly rolling?: boolean;
   /**
    * In the calm the disks of two nodes are full for a while, one after the other: others must take over what it is
-   * primary of, and then writes must succeed. Other copies must be enough for a write. Default false.
+   * primary of, and then writes must succeed. Other replicas must be enough for a write. Default false.
    */
   readonly fullDisks?: boolean;
   /**
@@ -213,7 +213,7 @@ class Simulation {
     const chosen = options.faults ?? chooseFaults(random);
     const nodes = 3 + randomBelow(random, 3);
     const replicationFactor = randomBelow(random, 4) === 0 ? 2 : 3;
-    // A few large partitions in some runs, so that copies are filled in many pieces.
+    // A few large partitions in some runs, so that replicas are filled in many pieces.
     this.#large = randomBelow(random, 24) === 0 && chosen.network.latencyMinMs < 5;
     const memory = options.shape?.memory ?? randomBelow(random, 8) === 0;
     const faults = memory ? withoutDisks(chosen) : chosen;
@@ -227,7 +227,7 @@ class Simulation {
       expectNodes: randomBelow(random, 2) === 0 ? 1 : nodes,
       fsync: faults.powerLoss === 0 && randomBelow(random, 4) === 0 ? "interval" : "always",
       memory,
-      // In half of the runs they are dropped while copies that may need them are away.
+      // In half of the runs they are dropped while replicas that may need them are away.
       tombstoneKeepMs: randomBelow(random, 2) === 0
         ? TOMBSTONE_KEEP_MS
         : 2_000 + randomBelow(random, 20_000),
@@ -436,7 +436,7 @@ class Simulation {
       return true;
     }
     if (this.#isBeyondRepair(why?.partition)) {
-      this.#world.trace.add("simulation", "the last copy of a partition is damaged: ends here");
+      this.#world.trace.add("simulation", "the last replica of a partition is damaged: ends here");
       return false;
     }
     throw new Violation(
@@ -446,7 +446,7 @@ class Simulation {
   }
 
   /**
-   * Whether a fault has damaged what became the last copy of a partition, when the others died before
+   * Whether a fault has damaged what became the last replica of a partition, when the others died before
    * the damage was found: its readers are told so, and nothing but an operator's word can mend it.
    */
   #isBeyondRepair(partition: number | undefined): boolean {
@@ -463,7 +463,7 @@ class Simulation {
     if (coordinator === undefined || map === undefined) return { text: "no coordinator runs" };
     for (const host of members) {
       if (host.runtime === undefined) return { text: `${host.name} does not run` };
-      if (host.wish !== "run") return { text: `${host.name} has not left yet` };
+      if (host.target !== "run") return { text: `${host.name} has not left yet` };
       if (!host.runtime.up) return { text: `${host.name} is not registered` };
       const epoch = host.runtime.node.map()?.epoch;
       if (epoch !== map.epoch) return { text: `${host.name} has map ${epoch} of ${map.epoch}` };
@@ -472,20 +472,23 @@ class Simulation {
     if (up.length !== members.length) {
       return { text: `the map knows ${up.length} nodes that are up; ${members.length} are` };
     }
-    const wish = place(up, shape.partitions, shape.replicationFactor);
+    const target = place(up, shape.partitions, shape.replicationFactor);
     for (const [partition, config] of map.partitions.entries()) {
-      const wished = wish[partition] ?? [];
+      const targeted = target[partition] ?? [];
       const { primary, inSync, learners } = config;
       if (learners.length > 0) return { text: `partition ${partition} has learners`, partition };
-      if (inSync.toSorted().join() !== wished.toSorted().join() || primary !== wished[0]) {
+      if (inSync.toSorted().join() !== targeted.toSorted().join() || primary !== targeted[0]) {
         const text = `partition ${partition} is held by ${inSync.join(" ")}, ${primary} first; ` +
-          `wished for is ${wished.join(" ")}`;
+          `the target is ${targeted.join(" ")}`;
         return { text, partition };
       }
       for (const id of inSync) {
         const replica = this.#world.hostOf(id)?.runtime?.node.partition(partition);
         if (replica?.isSettled !== true) {
-          return { text: `the copy of partition ${partition} on ${id} is not settled`, partition };
+          return {
+            text: `the replica of partition ${partition} on ${id} is not settled`,
+            partition,
+          };
         }
       }
     }
@@ -493,10 +496,10 @@ class Simulation {
     for (const id of map.partitions.flatMap(({ inSync }) => inSync)) {
       shares.set(id, (shares.get(id) ?? 0) + 1);
     }
-    const copies = shape.partitions * Math.min(shape.replicationFactor, members.length);
-    const most = Math.ceil(BALANCE_BOUND * copies / members.length);
+    const replicas = shape.partitions * Math.min(shape.replicationFactor, members.length);
+    const most = Math.ceil(BALANCE_BOUND * replicas / members.length);
     for (const [id, share] of shares) {
-      if (share > most) return { text: `${id} holds ${share} copies, the bound is ${most}` };
+      if (share > most) return { text: `${id} holds ${share} replicas, the bound is ${most}` };
     }
     return undefined;
   }
@@ -529,7 +532,7 @@ class Simulation {
     }
   }
 
-  /** Stops each node in turn, in good order, and starts it again, waiting for all copies in between. */
+  /** Stops each node in turn, in good order, and starts it again, waiting for all replicas in between. */
   async #roll(): Promise<void> {
     for (const host of this.#world.members) {
       let ended = false;
@@ -769,7 +772,7 @@ class Simulation {
     return partitionOfKey(groupKeys(group).log, this.#world);
   }
 
-  /** Nobody asks any more: copies, history, and what is left open. */
+  /** Nobody asks any more: replicas, history, and what is left open. */
   async #finish(workload: Workload): Promise<void> {
     const world = this.#world;
     this.#noteCoverage(workload);
@@ -790,9 +793,9 @@ class Simulation {
     await this.#pass(3_000);
     this.#invariants.checkAll();
     let differs: { text: string; partition: number } | "nothing" | undefined;
-    compareCopies(world).then((found) => differs = found ?? "nothing");
+    compareReplicas(world).then((found) => differs = found ?? "nothing");
     await this.#pass(20_000, () => differs !== undefined);
-    if (differs === undefined) throw new Violation("the copies cannot be compared");
+    if (differs === undefined) throw new Violation("the replicas cannot be compared");
     if (differs !== "nothing") throw new Violation(differs.text, differs.partition);
     const queued = whatIsQueued(world);
     if (queued !== undefined) throw new Violation(queued);

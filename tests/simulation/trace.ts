@@ -48,8 +48,8 @@ export class Trace {
         this.#coverage.hit("log: data of a partition is damaged");
         this.onSuspicious(process, event, fields);
       }
-      if (event === "copies differ") {
-        this.#coverage.hit("log: copies differ");
+      if (event === "replicas differ") {
+        this.#coverage.hit("log: replicas differ");
         this.onSuspicious(process, event, fields);
       }
       if (!this.recording) return;

@@ -66,7 +66,7 @@ export class TortureCluster {
     return { host: hostOf(index), port: this.nodes[index]?.port ?? 0 };
   }
 
-  /** Starts everything, and waits until every copy is in sync. */
+  /** Starts everything, and waits until every replica is in sync. */
   async start(): Promise<void> {
     await this.startCoordinator();
     for (let i = 0; i < this.#nodeCount; i++) {
@@ -131,7 +131,7 @@ export class TortureCluster {
     }
   }
 
-  /** Waits until every node is up and every copy in sync. @throws {Error} with what is missing */
+  /** Waits until every node is up and every replica in sync. @throws {Error} with what is missing */
   async whole(boundMs: number): Promise<void> {
     const endMs = performance.now() + boundMs;
     for (;;) {

@@ -101,8 +101,8 @@ export class GrpcConnection {
       return;
     }
     if (length > this.#window || this.#waiting.length > 0) {
-      const copy = message.slice();
-      this.#waiting.push(() => this.call(headers, copy, bytesMin, done));
+      const replica = message.slice();
+      this.#waiting.push(() => this.call(headers, replica, bytesMin, done));
       return;
     }
     this.#window -= length;

@@ -1,6 +1,6 @@
 /**
  * Three nodes against three members of etcd, 100 clients, values of 256 bytes: writes (ours synced on
- * all three copies, etcd's on a majority) and linearizable reads. Three ways to connect: as programs
+ * all three replicas, etcd's on a majority) and linearizable reads. Three ways to connect: as programs
  * do (our library; gRPC over one connection to each member), each client with a connection of its own
  * (RESP; gRPC), and HTTP with keep-alive on both sides.
  *
@@ -78,7 +78,7 @@ export const CLUSTER: Scenario = {
         await context.measure({
           name: `cluster-${verb}-${way.name}`,
           title:
-            `3 nodes, ${reads === 0 ? "writes synced on all 3 copies" : "linearizable reads"}, ` +
+            `3 nodes, ${reads === 0 ? "writes synced on all 3 replicas" : "linearizable reads"}, ` +
             `${CLIENTS} clients, ${VALUE_BYTES} B, ${way.title}`,
           aim,
           ours: on(kv, way.ours),

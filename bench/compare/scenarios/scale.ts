@@ -1,7 +1,7 @@
 /**
  * How the work of an operation grows with the number of nodes: as processor time of all servers
  * together, since a machine with few processors cannot show it as throughput. A write has as many
- * copies as there are nodes, up to three.
+ * replicas as there are nodes, up to three.
  *
  * @module
  */

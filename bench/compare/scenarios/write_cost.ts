@@ -1,6 +1,6 @@
 /**
  * Processor time of a durable write, by process: all keys have the same primary, so that what it does
- * can be told from what the copies do. Beside it etcd's members, each with what it is at the moment.
+ * can be told from what the replicas do. Beside it etcd's members, each with what it is at the moment.
  *
  * @module
  */
@@ -48,8 +48,8 @@ export const WRITE_COST: Scenario = {
         bound,
       });
     figure("node 1", "primary", PRIMARY_BOUND_US);
-    figure("node 2", "first copy", COPY_BOUND_US);
-    figure("node 3", "second copy", COPY_BOUND_US);
+    figure("node 2", "first replica", COPY_BOUND_US);
+    figure("node 3", "second replica", COPY_BOUND_US);
     figure("coordinator", "coordinator", COORDINATOR_BOUND_US);
     context.figure({
       name: "write-cost-client",

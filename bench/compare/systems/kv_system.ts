@@ -55,7 +55,7 @@ export class KvSystem implements System {
     this.#running = running;
   }
 
-  /** Starts it on new folders, and waits until every partition has all its copies. */
+  /** Starts it on new folders, and waits until every partition has all its replicas. */
   static async start(options: KvOptions, running: Running): Promise<KvSystem> {
     const system = new KvSystem(options, running);
     const { nodes, folder, replicationFactor, coordinatorFlags = [] } = options;
@@ -147,7 +147,7 @@ export class KvSystem implements System {
     return this.nodes.findIndex(({ ready }) => ready.port === info?.port);
   }
 
-  /** Waits until so many nodes are up and all copies are in sync. */
+  /** Waits until so many nodes are up and all replicas are in sync. */
   async untilWhole(nodes: number): Promise<void> {
     const endMs = performance.now() + WHOLE_TIMEOUT_MS;
     for (;;) {

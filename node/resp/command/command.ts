@@ -1,5 +1,5 @@
 /**
- * What a command of the Redis door is: one row with its name, arity, flags and keys, and how it runs.
+ * What a command of the Redis front end is: one row with its name, arity, flags and keys, and how it runs.
  * COMMAND and its kin are made from these rows; the session runs them. The files of `commands/` hold
  * them by group, `command_table.ts` all of them.
  *

@@ -1,2 +1,2 @@
-/** The version of Redis whose behaviour the door has, for clients that ask. @module */
+/** The version of Redis whose behaviour the front end has, for clients that ask. @module */
 export const REDIS_VERSION = "7.0.15";

@@ -206,7 +206,7 @@ const CLIENT_SUBCOMMANDS: readonly CommandSpec[] = [
     -2,
     "noscript loading stale admin",
     NO_KEYS,
-    about("2.4.0", "Get the list of client connections of this node's Redis door"),
+    about("2.4.0", "Get the list of client connections of this node's Redis front end"),
     { kind: "now", run: list },
   ),
   command(

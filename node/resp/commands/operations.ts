@@ -1,6 +1,6 @@
 /**
  * `KV.NAME key arguments… [FIELD word]…`: every operation of the table by its own name, beside the
- * commands that Redis has, and with the same fields and meaning as at every other door. Made from the
+ * commands that Redis has, and with the same fields and meaning as at every other front end. Made from the
  * table; a new operation needs nothing here.
  *
  * @module

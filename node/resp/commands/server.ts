@@ -107,7 +107,7 @@ function commandDocs(args: Arguments, call: Call): void {
 }
 
 /** Copies that have every acknowledged write besides the primary's own. */
-function otherCopies(map: ClusterMap, key: string | undefined): number {
+function otherReplicas(map: ClusterMap, key: string | undefined): number {
   const { partitionCount } = map.settings;
   if (key !== undefined) {
     const { inSync } = partitionConfig(map, partitionOf(key, partitionCount));
@@ -133,7 +133,7 @@ function wait(args: Arguments, call: Call, done: () => void): void {
       return;
     }
     const map = server.database.map();
-    out.integer(map === undefined ? 0 : otherCopies(map, session.lastWrittenKey));
+    out.integer(map === undefined ? 0 : otherReplicas(map, session.lastWrittenKey));
   });
   done();
 }

@@ -1,5 +1,5 @@
 /**
- * The first line of an HTTP request, as it looks to a door that takes lines of words. Some of them are
+ * The first line of an HTTP request, as it looks to a front end that takes lines of words. Some of them are
  * commands: `PUT / HTTP/1.1` stores a value. A browser sends such lines for a page of anybody. Pure.
  *
  * @module

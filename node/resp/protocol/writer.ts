@@ -12,7 +12,7 @@ const LF = 0x0a;
 const DIGIT_0 = 0x30;
 const FIRST_BYTES = 512;
 /** Up to here what is taken is copied, and the buffer used again. */
-const COPY_BYTES_MAX = 4_096;
+const REPLICA_BYTES_MAX = 4_096;
 /** Longest header: a mark, an integer of 64 bits, the end of the line. */
 const HEADER_BYTES_MAX = 24;
 const NOTHING = new Uint8Array(0);
@@ -51,7 +51,7 @@ export class RespWriter {
   take(): Uint8Array {
     const length = this.#length;
     this.#length = 0;
-    if (length <= COPY_BYTES_MAX && this.#bytes.length <= COPY_BYTES_MAX) {
+    if (length <= REPLICA_BYTES_MAX && this.#bytes.length <= REPLICA_BYTES_MAX) {
       const bytes = this.#bytes.subarray(0, length);
       return this.#slab === undefined ? bytes.slice() : this.#slab.copy(bytes);
     }

@@ -1,5 +1,5 @@
 /**
- * All commands of the Redis door. A new command is a row in a file of `commands/`.
+ * All commands of the Redis front end. A new command is a row in a file of `commands/`.
  *
  * @module
  */

@@ -119,7 +119,7 @@ export class LevelStorage implements Storage {
     const bytesMax = Math.min(range.bytesMax, PAGE_BYTES_MAX);
     const rows: StorageRow[] = [];
     try {
-      // The picture is taken here, before the first await.
+      // The snapshot is taken here, before the first await.
       const iterator = this.#db.iterator({
         gte: from,
         lt: to,

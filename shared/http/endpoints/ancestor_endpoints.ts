@@ -1,5 +1,5 @@
 /**
- * The paths that an earlier HTTP door had, for people and scripts that know them: a key as a
+ * The paths that an earlier HTTP front end had, for people and scripts that know them: a key as a
  * parameter, JSON in and out. `/kv/{key}` does more.
  *
  * @module

@@ -37,12 +37,12 @@ import {
 } from "../protocol/parameters.ts";
 import { HttpProblem } from "../protocol/problem.ts";
 
-/** What stands behind the door: the database, and what this process says of itself. */
+/** What stands behind the front end: the database, and what this process says of itself. */
 export interface HttpSite {
   readonly database: Database;
   readonly limits: RequestLimits;
   health(): HealthReport;
-  /** What the requests that are under way may take, at all doors. Absent: a budget of the door's own. */
+  /** What the requests that are under way may take, at all front ends. Absent: a budget of the front end's own. */
   readonly requests?: ByteBudget | undefined;
 }
 
@@ -125,7 +125,7 @@ export const READ_PARAMETERS = {
 };
 export const WRITE_PARAMETERS = {
   acks: choiceParameter(
-    "Who has the write on disk when it is answered: all in-sync copies (the default), or the primary.",
+    "Who has the write on disk when it is answered: all in-sync replicas (the default), or the primary.",
     "all",
     "primary",
   ),

@@ -145,7 +145,7 @@ export const getValue = endpoint({
   },
 });
 
-/** Not as `Headers`, of which a response makes a copy. */
+/** Not as `Headers`, of which a response makes a replica. */
 function headersOf(entry: Message<"data">): Record<string, string> {
   const version = entry.version ?? 0;
   const headers: Record<string, string> = {

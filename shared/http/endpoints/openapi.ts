@@ -1,5 +1,5 @@
 /**
- * The OpenAPI 3.1 document of the door, made from the table of routes, which in turn has the
+ * The OpenAPI 3.1 document of the front end, made from the table of routes, which in turn has the
  * operations' fields from their own table. Nothing is written twice, so nothing can differ.
  *
  * @module
@@ -36,7 +36,7 @@ export function openApiDocument(routes: Readonly<Record<string, Methods>>): Docu
       title: "Key-value store",
       version: VERSION,
       description:
-        "The HTTP door of nodes and of the coordinator; the same at each. Where a path " +
+        "The HTTP front end of nodes and of the coordinator; the same at each. Where a path " +
         "has GET it has HEAD, and every path has OPTIONS. The key in /kv/{key} is the rest of the " +
         "path, slashes included, percent-encoded.",
     },

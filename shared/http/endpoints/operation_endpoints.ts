@@ -19,7 +19,7 @@ interface Row {
   readonly summary: string;
   readonly answers: string;
   readonly reply: "ack" | "data" | "result";
-  readonly doors: readonly string[];
+  readonly frontEnds: readonly string[];
   readonly fields: Fields;
 }
 
@@ -29,7 +29,9 @@ const ROWS: Readonly<Record<string, Row>> = OPERATIONS;
 export function operationRoutes(): Record<string, Methods> {
   const routes: Record<string, Methods> = {};
   for (const [name, row] of Object.entries(ROWS)) {
-    if (row.doors.includes("http")) routes[`/op/${name}`] = { POST: operationEndpoint(name, row) };
+    if (row.frontEnds.includes("http")) {
+      routes[`/op/${name}`] = { POST: operationEndpoint(name, row) };
+    }
   }
   return routes;
 }

@@ -1,5 +1,5 @@
 /**
- * Every path and method of the HTTP door. A new one is a row here; the OpenAPI document, `Allow`,
+ * Every path and method of the HTTP front end. A new one is a row here; the OpenAPI document, `Allow`,
  * `OPTIONS` and the tests follow from it.
  *
  * @module

@@ -33,7 +33,7 @@ export interface HttpCaller extends BodyAccount, Caller {
 /** What bounds reading. */
 export interface BodyLimits {
   readonly clock: Clock;
-  /** What the requests that are under way may take, at all doors. */
+  /** What the requests that are under way may take, at all front ends. */
   readonly budget: ByteBudget;
   /** Of the connection that a request came by; undefined if nobody counts. */
   accountOf(request: Request): BodyAccount | undefined;

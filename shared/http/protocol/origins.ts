@@ -1,5 +1,5 @@
 /**
- * Which web pages may use the door. A browser sends a page's requests to any address that it can
+ * Which web pages may use the front end. A browser sends a page's requests to any address that it can
  * reach, this machine's own included, so that a page of somebody else could write to a database that
  * no stranger can reach. Such requests carry an `Origin`; those of other programs do not.
  *

@@ -3,15 +3,15 @@
  * what they show and what is on their disks.
  *
  * *One reader.* For each partition, at most one process can answer strong reads: it is running, its
- * copy serves as primary, and it holds a lease that counts, or needs no other copy's word, or would
+ * replica serves as primary, and it holds a lease that counts, or needs no other replica's word, or would
  * at this instant be confirmed by all whose word it needs.
  *
- * *Never back.* Per process: the map's epoch; each partition's term and epoch; and, until a copy is
+ * *Never back.* Per process: the map's epoch; each partition's term and epoch; and, until a replica is
  * deleted as a whole, the term that it was last level in and the seq up to which it knows its writes
  * to be committed. On the coordinator's disk: the epoch and each partition's term.
  *
  * *Nothing lost.* Each member of the in-sync set on the coordinator's disk has every acknowledged
- * write on its own disk, as it would be after a power cut; a copy whose disk was damaged by a fault
+ * write on its own disk, as it would be after a power cut; a replica whose disk was damaged by a fault
  * is excused until it has been filled again.
  *
  * @module
@@ -38,7 +38,7 @@ export class Violation extends Error {
   }
 }
 
-/** What a copy did when it was last looked at. */
+/** What a replica did when it was last looked at. */
 interface Seen {
   state: string;
   config: PartitionConfig | undefined;
@@ -46,7 +46,7 @@ interface Seen {
   damaged: boolean;
   term: number;
   commitSeq: number;
-  horizon: number;
+  watermark: number;
 }
 
 /** An acknowledged write. */
@@ -135,7 +135,7 @@ export class Invariants {
         damaged: false,
         term: 0,
         commitSeq: 0,
-        horizon: 0,
+        watermark: 0,
       }));
       this.#seen.set(process, seen);
     }
@@ -153,14 +153,14 @@ export class Invariants {
       if (state !== last.state) this.#onState(host, partition, last, state, replica);
       if (replica !== undefined) {
         if (replica.config !== last.config) this.#onConfig(host, partition, last, replica);
-        const { term, commitSeq, horizon } = replica.store.state;
+        const { term, commitSeq, watermark } = replica.store.state;
         if (term < last.term || commitSeq < last.commitSeq) {
           this.#onLess(host, partition, last, replica);
         }
         last.term = term;
         last.commitSeq = commitSeq;
-        if (horizon > last.horizon) this.#world.coverage.hit("copy: tombstones dropped");
-        last.horizon = horizon;
+        if (watermark > last.watermark) this.#world.coverage.hit("replica: tombstones dropped");
+        last.watermark = watermark;
       }
       if (state === "serving") this.#checkReader(partition);
     }
@@ -179,28 +179,28 @@ export class Invariants {
     else this.#serving[partition]?.delete(host);
     const damaged = replica?.damaged ?? false;
     if (damaged && !last.damaged) {
-      coverage.hit("copy: damaged");
+      coverage.hit("replica: damaged");
       if (!host.disk.mayBeDamaged) {
         throw new Violation(
-          `${host.name} gives up a copy, and its disk holds all that it was given`,
+          `${host.name} gives up a replica, and its disk holds all that it was given`,
           partition,
         );
       }
     }
     last.damaged = damaged;
-    if (state !== "none") coverage.hit(`copy: ${state}` as Happening);
+    if (state !== "none") coverage.hit(`replica: ${state}` as Happening);
     if (trace.recording) {
       const stored = replica?.store.state;
       trace.add(
         host.name,
-        `copy ${partition} is ${state}${
+        `replica ${partition} is ${state}${
           damaged ? ", damaged" : ""
         }: term ${replica?.config?.term}, on disk term ${stored?.term} commit ${stored?.commitSeq} last ${stored?.lastSeq}`,
         partition,
         true,
       );
     }
-    // A fault's damage is excused until the copy has been brought level, or serves.
+    // A fault's damage is excused until the replica has been brought level, or serves.
     if (state === "level" || state === "serving") {
       const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
       host.disk.damage = host.disk.damage.filter(({ key, what }) =>
@@ -234,7 +234,7 @@ export class Invariants {
     // Who has an old copy of data that was given up is made equal to the one that an operator chose.
     if (this.#forced.has(partition)) return;
     throw new Violation(
-      `${host.name}: the copy of partition ${partition} went from term ${last.term}, committed ` +
+      `${host.name}: the replica of partition ${partition} went from term ${last.term}, committed ` +
         `${last.commitSeq} to term ${term}, committed ${commitSeq}`,
       partition,
     );
@@ -397,7 +397,7 @@ export class Invariants {
 function stateOf(replica: Replica): string {
   const { primary } = replica;
   if (primary === undefined) return replica.follower.state;
-  return primary.phase === "aligning" ? "primary_aligning" : primary.phase;
+  return primary.phase === "resyncing" ? "primary_resyncing" : primary.phase;
 }
 
 function seqOf(rowKey: string, row: Uint8Array): number | undefined {

@@ -14,7 +14,7 @@ export const OPEN_AFTER_CLOSE_MS = 2 * REQUEST_TIMEOUT_MS;
 /** Of an idle node: beside a few for each other node. */
 const NODE_TIMERS_MAX = 10;
 const NODE_TIMERS_PER_PEER_MAX = 3;
-/** To each other node: one as its primary, one as its copy, one to pass requests on, each way. */
+/** To each other node: one as its primary, one as its replica, one to pass requests on, each way. */
 const STREAMS_PER_PEER_MAX = 6;
 const COORDINATOR_TIMERS_MAX = 6;
 const CLIENT_TIMERS_MAX = 4;

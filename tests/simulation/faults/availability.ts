@@ -26,14 +26,14 @@ import type { FaultName } from "./faults.ts";
  */
 const DETECTED_MS = (FAILURE_TIMEOUT_MS + COORDINATOR_TICK_MS + HEARTBEAT_INTERVAL_MS) *
   (1 + CLOCK_DRIFT_MAX);
-/** Then the map goes to disk and to the nodes, copies are aligned, and clients ask again. */
+/** Then the map goes to disk and to the nodes, replicas are resynced, and clients ask again. */
 const TAKEN_OVER_MS = 2 * RETRY_MS_MAX + 500;
-/** Reads are confirmed by the copies instead of a lease: a round trip. */
+/** Reads are confirmed by the replicas instead of a lease: a round trip. */
 const CONFIRMED_MS = 500;
 
 /** In milliseconds, of all faults for which a bound is stated. */
 export const UNSERVED_MS_MAX = {
-  /** A node's process ends, while others have its copies. */
+  /** A node's process ends, while others have its replicas. */
   kill: DETECTED_MS + TAKEN_OVER_MS,
   /** A node stands still: its clients hear nothing, not even that it is gone. */
   pause: Math.max(DETECTED_MS, RPC_SILENCE_MS_MAX) + TAKEN_OVER_MS,

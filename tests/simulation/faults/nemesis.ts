@@ -48,7 +48,9 @@ export class Nemesis {
   /** A coordinator runs on such a copy. */
   #onOldDocument = false;
   /** A copy of a folder, made while its process ran, and how far its database had come. */
-  #putBackCopy: { readonly process: SimProcess; readonly disk: SimDisk; batch: number } | undefined;
+  #putBackReplica:
+    | { readonly process: SimProcess; readonly disk: SimDisk; batch: number }
+    | undefined;
   /** A process on such a copy. */
   #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
 
@@ -308,7 +310,7 @@ export class Nemesis {
     const world = this.#world;
     if (world.shape.memory && !this.#othersHoldAll(host)) {
       if (!this.#chance(RECKLESS)) return;
-      world.coverage.hit("fault: the last copy in memory killed");
+      world.coverage.hit("fault: the last replica in memory killed");
     }
     const power = !this.#chance(world.faults.powerLoss);
     world.coverage.hit(power ? "fault: node killed" : "fault: node without power");
@@ -357,7 +359,7 @@ export class Nemesis {
 
   #stop(): void {
     const host = this.#runningNode();
-    if (host?.runtime === undefined || host.wish !== "run") return;
+    if (host?.runtime === undefined || host.target !== "run") return;
     if (this.#world.shape.memory && !this.#othersHoldAll(host)) return;
     this.#world.coverage.hit("fault: node stopped in order");
     this.#world.stopNode(host, () => {
@@ -377,9 +379,9 @@ export class Nemesis {
 
   #leave(): void {
     const world = this.#world;
-    if (world.members.filter(({ wish }) => wish !== "leave").length <= 3) return;
+    if (world.members.filter(({ target }) => target !== "leave").length <= 3) return;
     const host = this.#runningNode();
-    if (host?.runtime === undefined || host.wish !== "run") return;
+    if (host?.runtime === undefined || host.target !== "run") return;
     world.coverage.hit("fault: node leaves");
     // Who has left is forgotten, and may come back as a stranger.
     if (this.#copy?.host === host) this.#copy = undefined;
@@ -517,22 +519,22 @@ export class Nemesis {
   /** Copies a node's folder while it runs; later all nodes die, and it starts on the copy before the others do. */
   #folderPutBack(): void {
     const world = this.#world;
-    const copy = this.#putBackCopy;
+    const copy = this.#putBackReplica;
     const host = copy === undefined
       ? this.#runningNode()
       : world.members.find(({ process }) => process === copy.process);
     const { process, runtime } = host ?? {};
     if (host === undefined || process === undefined || runtime?.up !== true) {
-      this.#putBackCopy = undefined;
+      this.#putBackReplica = undefined;
       return;
     }
     if (copy === undefined) {
       const disk = host.disk.copy(`${host.name}-copy${++this.#copies}`);
-      this.#putBackCopy = { process, disk, batch: runtime.node.syncedBatch };
+      this.#putBackReplica = { process, disk, batch: runtime.node.syncedBatch };
       return;
     }
     if (runtime.node.syncedBatch === copy.batch) return;
-    this.#putBackCopy = undefined;
+    this.#putBackReplica = undefined;
     // By then the coordinator has been told of it, if the node has a lease.
     this.#later(LEASE_MS * 1.5, () => {
       if (host.process !== process || !runtime.node.hasLease || !this.#othersHoldAll(host)) return;

@@ -71,7 +71,7 @@ export const OUTAGES: readonly Outage[] = [
     },
   },
   {
-    name: "the node's reports do not arrive, and it does not reach a copy",
+    name: "the node's reports do not arrive, and it does not reach a replica",
     stopsAnother: false,
     sparesClients: false,
     begin(network, node, other) {

@@ -104,7 +104,7 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false },
     workload: { ...BUSY, hotKeys: 12, coldKeys: 60, hotPercent: 60 },
   },
-  /** As `late`, with more writes that reach one copy and not the other, and clients that read much. */
+  /** As `late`, with more writes that reach one replica and not the other, and clients that read much. */
   losses: {
     faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 20, slowLink: 20 } },
     stormMs: 120_000,
@@ -160,7 +160,7 @@ export const STORMS = {
     workload: { coldKeys: 4, looseKeys: 0, loosePercent: 0, pauseMsMax: 2_000 },
     atomic: { groups: 4, pauseMsMax: 60, lookPercent: 50 },
   },
-  /** Nodes stop, die and come back; primaries and copies move all the time. */
+  /** Nodes stop, die and come back; primaries and replicas move all the time. */
   moves: {
     faults: {
       ...NONE,
@@ -223,7 +223,7 @@ export const STORMS = {
       weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
-  /** As `deletes`, with disks that are slow, so that much is written while copies are sent everything. */
+  /** As `deletes`, with disks that are slow, so that much is written while replicas are sent everything. */
   fills: {
     faults: {
       ...NONE,
@@ -250,10 +250,10 @@ export const STORMS = {
     atomic: { pauseMsMax: 8_000 },
   },
   /**
-   * Nodes and their links fail all the time, and what one copy alone has taken is to be given up; few keys
+   * Nodes and their links fail all the time, and what one replica alone has taken is to be given up; few keys
    * are written so often that the next write would hide one that was forgotten.
    */
-  suspects: {
+  unacknowledged: {
     faults: { ...LATE, rates: { ...NONE.rates, kill: 14, cut: 16, pause: 4 } },
     stormMs: 120_000,
     shape: { replicationFactor: 3, minInSync: 1, memory: false, repairDelayMs: 500 },
@@ -285,7 +285,7 @@ export const STORMS = {
     },
   },
   /**
-   * Nodes lose the coordinator and not each other, and stand still with questions to their copies under
+   * Nodes lose the coordinator and not each other, and stand still with questions to their replicas under
    * way; clients read and write at both sides.
    */
   rounds: {

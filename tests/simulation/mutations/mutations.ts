@@ -148,12 +148,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a new primary serves before its copies are equal to it",
     file: "node/replication/primary.ts",
-    edits: [['phase: Phase = "aligning";', 'phase: Phase = "serving" as Phase;']],
+    edits: [['phase: Phase = "resyncing";', 'phase: Phase = "serving" as Phase;']],
     seedsMax: 60,
     storm: "late",
   },
   {
-    name: "alignment is skipped",
+    name: "resync is skipped",
     file: "node/replication/follower_stream.ts",
     edits: [[
       "    if (full) {\n",
@@ -162,7 +162,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 10,
   },
   {
-    name: "alignment forgets tombstones",
+    name: "resync forgets tombstones",
     file: "node/replication/follower_stream.ts",
     edits: [[
       "entries: chunk.entries.map(toWireEntry)",
@@ -173,7 +173,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a copy does not learn which tombstones its primary has dropped",
     file: "node/replication/follower.ts",
-    edits: [["horizon: Math.max(horizon, end.horizon)", "horizon"]],
+    edits: [["watermark: Math.max(watermark, end.watermark)", "watermark"]],
     seedsMax: 80,
     storm: "deletes",
   },
@@ -181,8 +181,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a tombstone is dropped while a copy that needs it is away, without a word",
     file: "node/replication/tombstone_keeper.ts",
     edits: [
-      ["config.inSync.length < copies || config.learners.length > 0", "copies < 0"],
-      ["if (first.seq > horizon) ", "if (first.seq < horizon) "],
+      ["config.inSync.length < replicas || config.learners.length > 0", "replicas < 0"],
+      ["if (first.seq > watermark) ", "if (first.seq < watermark) "],
     ],
     seedsMax: 60,
     storm: "deletesKept",
@@ -190,28 +190,28 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a copy that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
-    edits: [["info.commit < horizon ||", "false ||"], [
-      "this.#copyCommitSeq < horizon",
-      "this.#copyCommitSeq < -horizon",
+    edits: [["info.commit < watermark ||", "false ||"], [
+      "this.#followerCommitSeq < watermark",
+      "this.#followerCommitSeq < -watermark",
     ]],
     seedsMax: 40,
     storm: "deletes",
   },
   {
-    name: "alignment leaves suspects as they are",
+    name: "resync leaves unacknowledged keys as they are",
     file: "node/replication/follower.ts",
     edits: [[
-      "here.seq < entry.seq || stream.suspects.has(entry.key)",
+      "here.seq < entry.seq || stream.unacknowledged.has(entry.key)",
       "here.seq < entry.seq",
     ], [
-      "if (stream.suspects.delete(key)) this.#store.remove(key);",
-      "stream.suspects.delete(key);",
+      "if (stream.unacknowledged.delete(key)) this.#store.remove(key);",
+      "stream.unacknowledged.delete(key);",
     ]],
     seedsMax: 60,
     storm: "moves",
   },
   {
-    name: "a copy is level before the alignment is on its disk",
+    name: "a copy is level before the resync is on its disk",
     file: "node/replication/follower.ts",
     edits: [[
       "    this.#store.whenWritten(() => {\n      stream.durable = true;",
@@ -333,8 +333,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a copy that restarted is made primary while others have gone on",
     file: "coordinator/partitions/failover.ts",
     edits: [[
-      'copy.presence === "live" && !copy.stale && !copy.damaged',
-      'copy.presence === "live" && !copy.damaged',
+      'replica.presence === "live" && !replica.stale && !replica.damaged',
+      'replica.presence === "live" && !replica.damaged',
     ]],
     seedsMax: 60,
     storm: "moves",
@@ -343,8 +343,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a learner may be made primary",
     file: "coordinator/partitions/failover.ts",
     edits: [[
-      "const hot = config.inSync.filter((id) => isHot(of.copy(id)));",
-      "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.copy(id)));",
+      "const hot = config.inSync.filter((id) => isHot(of.replica(id)));",
+      "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.replica(id)));",
     ]],
     seedsMax: 60,
     storm: "moves",
@@ -492,12 +492,12 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "the list of unacknowledged keys is one short",
     file: "node/replication/follower.ts",
     edits: [[
-      "for (const key of suspects) stream.suspects.add(key);\n      info.suspects = suspects;",
-      "info.suspects = suspects.slice(1);\n" +
-      "      for (const key of info.suspects) stream.suspects.add(key);",
+      "for (const key of unacknowledged) stream.unacknowledged.add(key);\n      info.unacknowledged = unacknowledged;",
+      "info.unacknowledged = unacknowledged.slice(1);\n" +
+      "      for (const key of info.unacknowledged) stream.unacknowledged.add(key);",
     ]],
     seedsMax: 60,
-    storm: "suspects",
+    storm: "unacknowledged",
   },
   {
     name: "a page of a scan leaves before what it shows is committed",

@@ -81,7 +81,7 @@ export interface Sabotage {
 }
 
 /** What a host is doing as a whole. */
-type Wish = "run" | "rest" | "leave";
+type Target = "run" | "rest" | "leave";
 
 /** A node's host: its disk, and its process while one runs. */
 export interface NodeHost {
@@ -91,7 +91,7 @@ export interface NodeHost {
   process: SimProcess | undefined;
   /** While it serves. */
   runtime: NodeRuntime | undefined;
-  wish: Wish;
+  target: Target;
   /** It has left for good. */
   gone: boolean;
 }
@@ -280,7 +280,7 @@ export class World {
       nodeId: undefined,
       process: undefined,
       runtime: undefined,
-      wish: "run",
+      target: "run",
       gone: false,
     };
     this.hosts.push(host);
@@ -289,7 +289,7 @@ export class World {
 
   startNode(host: NodeHost): void {
     if (host.process !== undefined || host.gone) return;
-    host.wish = "run";
+    host.target = "run";
     this.network.powerOn(host.name);
     const process = this.spawn(host.name, host.name);
     host.process = process;
@@ -389,7 +389,7 @@ export class World {
     this.trace.add(host.name, `ends: ${error.message}`);
     this.#end(host, process, true);
     this.scheduler.after(1_000, undefined, () => {
-      if (host.wish === "run") this.startNode(host);
+      if (host.target === "run") this.startNode(host);
     });
   }
 
@@ -404,8 +404,8 @@ export class World {
   /** In good order. */
   stopNode(host: NodeHost, then: () => void): void {
     const { runtime, process } = host;
-    if (runtime === undefined || process === undefined || host.wish !== "run") return;
-    host.wish = "rest";
+    if (runtime === undefined || process === undefined || host.target !== "run") return;
+    host.target = "rest";
     this.trace.add(host.name, "is told to stop");
     const ended = () => {
       if (!process.alive) return;
@@ -421,8 +421,8 @@ export class World {
   /** For good, once others have what it holds. */
   leaveNode(host: NodeHost): void {
     const { runtime, process } = host;
-    if (runtime === undefined || process === undefined || host.wish !== "run") return;
-    host.wish = "leave";
+    if (runtime === undefined || process === undefined || host.target !== "run") return;
+    host.target = "leave";
     this.trace.add(host.name, "is told to leave");
     const ended = () => {
       if (!process.alive) return;
@@ -454,10 +454,16 @@ export class World {
         const config = { term, primary: stranger, inSync: [stranger, ...inSync], learners };
         const stream = 1_000_000 + randomBelow(random, 1_000);
         const about = { p, term, stream };
-        connection.send({ req_type: "align_query", p, config, epoch: map.epoch + 1, stream });
+        connection.send({ req_type: "resync_query", p, config, epoch: map.epoch + 1, stream });
         connection.send({ req_type: "new_term", p, config, epoch: map.epoch + 1, stream });
-        connection.send({ req_type: "align_begin", ...about, next: 1_000_000, full: false });
-        connection.send({ req_type: "align_end", ...about, last: 999_999, commit: 1, horizon: 0 });
+        connection.send({ req_type: "resync_begin", ...about, next: 1_000_000, full: false });
+        connection.send({
+          req_type: "resync_end",
+          ...about,
+          last: 999_999,
+          commit: 1,
+          watermark: 0,
+        });
         const entry = ["of a stranger", 1_000_000, term, 0, 1, 0, "1"];
         connection.send({ req_type: "append", parts: [[p, term, stream, 0, [entry]]] });
       });

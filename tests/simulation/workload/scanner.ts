@@ -6,7 +6,7 @@
  * violation; so is one out of order or beyond its bounds. Of the workload's keys it knows which values were
  * ever written; what pages say of some of them goes into the history as reads, which the checkers judge.
  *
- * It also backs up a partition now and then. Such a picture is of one moment, that of its seq: it has
+ * It also backs up a partition now and then. Such a snapshot is of one moment, that of its seq: it has
  * nothing newer, and of each key of its own what that held then.
  *
  * @module
@@ -328,10 +328,10 @@ export class Scanner {
     if (primary === undefined) return;
     const known = this.#known();
     const found = new Map<string, string>();
-    let picture: string | undefined;
+    let snapshot: string | undefined;
     let moment: { seq: number; term: number } | undefined;
     do {
-      const request = { req_type: "backup_partition", partition, timeout_ms: TIMEOUT_MS, picture };
+      const request = { req_type: "backup_partition", partition, timeout_ms: TIMEOUT_MS, snapshot };
       const reply = await new Promise<Reply>((resolve) =>
         router.request(primary, request, TIMEOUT_MS, resolve)
       );
@@ -349,8 +349,8 @@ export class Scanner {
         }
         found.set(entry.key, nameOf(entry.value));
       }
-      picture = reply.next ?? undefined;
-    } while (picture !== undefined);
+      snapshot = reply.next ?? undefined;
+    } while (snapshot !== undefined);
     this.backups++;
     for (const { key, acked } of known) {
       if (key.retired || partitionOf(key.name, map.partitions.length) !== partition) continue;

@@ -1,5 +1,5 @@
 /**
- * Clients that count up at one door, one round after the other, and know what a graceful stop may do to
+ * Clients that count up at one front end, one round after the other, and know what a graceful stop may do to
  * them: nothing but end their connection between two rounds. Whatever else happens is an error, and in
  * the end each counter must hold exactly what was acknowledged.
  *
@@ -116,20 +116,20 @@ async function exchange(connection: Deno.TcpConn, bytes: Uint8Array): Promise<st
 }
 
 /**
- * Over HTTP, at whichever of several doors answers. HTTP has no word for "ask nothing more here", so a
+ * Over HTTP, at whichever of several front ends answers. HTTP has no word for "ask nothing more here", so a
  * request may meet the end of its connection; it puts a number, which may be repeated, as the standard
  * allows (RFC 9110, section 9.2.2).
  */
-export function countByHttp(doors: () => readonly string[], key: string): Counting {
+export function countByHttp(frontEnds: () => readonly string[], key: string): Counting {
   let at = 0;
   let count = 0;
   return counting(key, async () => {
-    const list = doors();
-    const door = list[at % list.length];
+    const list = frontEnds();
+    const frontEnd = list[at % list.length];
     let response: Response;
     try {
       const init = { method: "PUT", body: String(count + 1) };
-      response = await fetch(`${door}/kv/${encodeURIComponent(key)}`, init);
+      response = await fetch(`${frontEnd}/kv/${encodeURIComponent(key)}`, init);
       await response.body?.cancel();
     } catch {
       at++;
@@ -140,7 +140,7 @@ export function countByHttp(doors: () => readonly string[], key: string): Counti
       count++;
       return 1;
     }
-    // The one answer of a door that stops: nothing has happened, and another door is to be asked.
+    // The one answer of a front end that stops: nothing has happened, and another front end is to be asked.
     if (response.status !== 503) throw new Error(`${response.status}`);
     at++;
     return 0;

@@ -1,11 +1,11 @@
 /**
- * The HTTP door over a database in memory. Every answer is held against the OpenAPI document.
+ * The HTTP front end over a database in memory. Every answer is held against the OpenAPI document.
  *
  * @module
  */
 import { assertEquals } from "@std/assert";
 import { ERROR_CODES, type ErrorCode } from "../../../shared/base/errors.ts";
-import { HttpDoor } from "../../../shared/http/door.ts";
+import { HttpFrontEnd } from "../../../shared/http/front_end.ts";
 import type { HealthReport } from "../../../shared/http/protocol/health_report.ts";
 import type { OriginRules } from "../../../shared/http/protocol/origins.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
@@ -19,15 +19,19 @@ export const HOST = "http://127.0.0.1:9081";
 export const LOCAL: OriginRules = { corsOrigins: [], hosts: [] };
 export const VALUE_BYTES_MAX = 1_000;
 
-/** The door, and what is behind it. */
+/** The front end, and what is behind it. */
 export class HttpBench {
   readonly database = new MemoryDatabase();
   readonly clock = new ManualClock(this.database.wallMs);
-  readonly door: HttpDoor;
+  readonly frontEnd: HttpFrontEnd;
   health: HealthReport = { role: "node", status: "ok", reasons: [], checks: {} };
 
   constructor(rules: OriginRules = LOCAL) {
-    this.door = new HttpDoor({ clock: this.clock, random: new SeededRandom(1), log: NO_LOG }, {
+    this.frontEnd = new HttpFrontEnd({
+      clock: this.clock,
+      random: new SeededRandom(1),
+      log: NO_LOG,
+    }, {
       database: this.database,
       limits: { keyBytesMax: 100, valueBytesMax: VALUE_BYTES_MAX },
       health: () => this.health,
@@ -37,7 +41,7 @@ export class HttpBench {
   /** A request; `path` is put behind the address as it is. */
   async ask(method: string, path: string, options: RequestInit & { duplex?: "half" } = {}) {
     const request = new RawRequest(HOST + path, { method, ...options });
-    const response = await this.door.handle(request);
+    const response = await this.frontEnd.handle(request);
     await checkAgainstOpenApi(method, path, response);
     return response;
   }

@@ -1,5 +1,5 @@
 /**
- * The Redis door over a database and a stream in memory, for unit tests: commands in, reply bytes out.
+ * The Redis front end over a database and a stream in memory, for unit tests: commands in, reply bytes out.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const NODE: NodeInfo = {
   state: "up",
 };
 
-/** A door and its clients. */
+/** A front end and its clients. */
 export class RespBench {
   readonly clock = new ManualClock();
   readonly database: ScriptedDatabase;

@@ -1,6 +1,6 @@
 /**
- * A whole database in memory, behind the interface of the doors: every operation of the table, on one
- * map of entries, at once. What a door's tests run against; a reply can be put in its place.
+ * A whole database in memory, behind the interface of the front ends: every operation of the table, on one
+ * map of entries, at once. What a front end's tests run against; a reply can be put in its place.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A document store in memory. What it gives is a copy, as from a file. A test may make its writes
+ * A document store in memory. What it gives is a replica, as from a file. A test may make its writes
  * fail, or hold them until it lets them end.
  *
  * @module

@@ -59,7 +59,7 @@ export class RecordingNode {
       confirmReads: () => lines.push("confirm"),
       committed: () => {},
       expired: () => {},
-      aligned: () => {},
+      resynced: () => {},
       needsRepair: () => lines.push("needs a repair"),
       downstream: {
         isUp: (node) => !this.down.has(node),

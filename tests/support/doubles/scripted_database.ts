@@ -1,5 +1,5 @@
 /**
- * A cluster in memory for tests of the doors: the real operations on a map, one after the other. It
+ * A cluster in memory for tests of the front ends: the real operations on a map, one after the other. It
  * answers at once, or, where `later` is set, when `release` is called. It knows partitions, so that
  * what must be in one is refused otherwise.
  *

@@ -1,7 +1,7 @@
 /**
  * A storage whose writes end when the test says so, and well or badly as it says. It keeps every
  * batch, so that a test can ask what a crash would have left. Ranges can be held in the same way;
- * their picture is taken when they are asked for.
+ * their snapshot is taken when they are asked for.
  *
  * @module
  */

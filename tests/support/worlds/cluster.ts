@@ -8,7 +8,7 @@
  *     const reply = await cluster.ask(0, { req_type: "get", key: "k" });   // JSON wire, node 0
  *     const primary = await cluster.primaryOf("k");            // index of a node
  *     await cluster.crash(primary);                            // SIGKILL, and it is gone
- *     await cluster.whole({ nodes: 2 });                       // waits for the copies, bounded
+ *     await cluster.whole({ nodes: 2 });                       // waits for the replicas, bounded
  *     await cluster.restart(primary);                          // same folder, same port
  *     await cluster.waitFor("…", (map) => map.epoch > 5);      // any condition of the map
  *     await cluster.addNode();                                 // one more
@@ -39,7 +39,7 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Default 3. */
   readonly replicationFactor?: number;
-  /** Default: the product's, half of the copies rounded up; a lone node of three copies never gets a write. */
+  /** Default: the product's, half of the replicas rounded up; a lone node of three replicas never gets a write. */
   readonly minInSync?: number | undefined;
   /** Default 32, so that a test's maps are small. */
   readonly partitions?: number;
@@ -90,7 +90,7 @@ export class TestCluster implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Starts coordinator and nodes, and waits until every copy is in sync. */
+  /** Starts coordinator and nodes, and waits until every replica is in sync. */
   static async start(options: ClusterOptions = {}): Promise<TestCluster> {
     const folder = await Deno.makeTempDir({ prefix: "kv-test-" });
     const cluster = new TestCluster(folder, {
@@ -328,7 +328,7 @@ export class TestCluster implements AsyncDisposable {
     return index;
   }
 
-  /** Waits until exactly `nodes` nodes are up and every partition has all its copies in sync. */
+  /** Waits until exactly `nodes` nodes are up and every partition has all its replicas in sync. */
   async whole({ nodes }: { nodes: number }): Promise<ClusterMap> {
     return await this.waitFor(
       `a whole cluster of ${nodes}`,

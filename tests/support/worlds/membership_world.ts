@@ -246,7 +246,7 @@ export class World {
         assert(
           was.inSync.includes(id) || this.caughtUp.has(`${partition}/${id}`) ||
             this.forced.has(`${partition}/${id}`),
-          `only a copy that has caught up comes in, ${where}`,
+          `only a replica that has caught up comes in, ${where}`,
         );
       }
     }
@@ -490,7 +490,7 @@ function seenBy({ map }: Process): { seen_epoch?: number; seen_generation?: stri
   };
 }
 
-/** A cluster of so many nodes, all copies in sync, as the letters a, b, c, … */
+/** A cluster of so many nodes, all replicas in sync, as the letters a, b, c, … */
 export function settled(count: number, options: WorldOptions = {}): [World, ...Process[]] {
   const world = new World({ expectNodes: count, ...options });
   const processes = Array.from(

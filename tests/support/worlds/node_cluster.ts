@@ -93,9 +93,9 @@ export class NodeCluster {
   coordinatorUp = true;
   map: ClusterMap;
 
-  constructor(options: { nodes: number; partitions?: number; copies?: number; seed?: number }) {
+  constructor(options: { nodes: number; partitions?: number; replicas?: number; seed?: number }) {
     const partitionCount = options.partitions ?? 1;
-    const copies = options.copies ?? options.nodes;
+    const replicas = options.replicas ?? options.nodes;
     this.random = new SeededRandom(options.seed ?? 1);
     const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
     this.map = {
@@ -104,7 +104,7 @@ export class NodeCluster {
         clusterId: "c",
         clusterName: "test",
         partitionCount,
-        replicationFactor: copies,
+        replicationFactor: replicas,
         minInSync: 1,
         leaseMs: LEASE_MS,
         heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
@@ -121,7 +121,7 @@ export class NodeCluster {
         state: "up",
       })),
       partitions: Array.from({ length: partitionCount }, (_, p) => {
-        const inSync = Array.from({ length: copies }, (_, i) => ids[(p + i) % ids.length] ?? "");
+        const inSync = Array.from({ length: replicas }, (_, i) => ids[(p + i) % ids.length] ?? "");
         return { term: 1, primary: inSync[0], inSync, learners: [] };
       }),
     };
@@ -278,7 +278,7 @@ export class NodeCluster {
     });
   }
 
-  /** Gives partitions that lack a copy on the node one to fill. */
+  /** Gives partitions that lack a replica on the node one to fill. */
   addLearner(id: NodeId): void {
     this.map.partitions.forEach((config, partition) => {
       if (config.inSync.includes(id) || config.learners.includes(id)) return;

@@ -134,7 +134,7 @@ export class ScenarioWorld {
   #streams = 0;
   #epoch = 0;
   #minInSync = 1;
-  #copies = Infinity;
+  #replicas = Infinity;
   #config: PartitionConfig | undefined;
 
   /** What has happened since this was last asked. */
@@ -172,15 +172,15 @@ export class ScenarioWorld {
   /** The coordinator's configuration, as the given nodes (default: all that run) hear of it. */
   async configure(
     config: PartitionConfig,
-    { minInSync, copies, to }: {
+    { minInSync, replicas, to }: {
       readonly minInSync: number;
-      readonly copies: number;
+      readonly replicas: number;
       readonly to: readonly NodeId[] | undefined;
     },
   ): Promise<void> {
     this.#config = config;
     this.#minInSync = minInSync;
-    this.#copies = copies;
+    this.#replicas = replicas;
     this.#epoch++;
     await this.hear(to ?? this.#running());
   }
@@ -320,13 +320,13 @@ export class ScenarioWorld {
   /** What a node holds, and where it stands. */
   async show(id: NodeId): Promise<void> {
     const { replica } = this.#process(id);
-    const { term, commitSeq, lastSeq, horizon } = replica.store.state;
+    const { term, commitSeq, lastSeq, watermark } = replica.store.state;
     const page = replica.store.scan(undefined, { rowsMax: 1_000, bytesMax: 1e6 });
     await this.#clock.run(0);
     const entries = (await page).entries.map(entryText);
     this.#say(
       `${id} holds: ${entries.length === 0 ? "nothing" : entries.join(", ")}; ` +
-        `term ${term}, commit ${commitSeq}, last ${lastSeq}, horizon ${horizon}`,
+        `term ${term}, commit ${commitSeq}, last ${lastSeq}, watermark ${watermark}`,
     );
   }
 
@@ -387,7 +387,7 @@ export class ScenarioWorld {
       recentWritesMax: 16,
       inFlight: new ByteBudget(1 << 20),
       partitionCount: () => 1,
-      copies: () => this.#copies,
+      replicas: () => this.#replicas,
       get minInSync() {
         return minInSync();
       },
@@ -400,7 +400,7 @@ export class ScenarioWorld {
       confirmReads: (partition) => confirmations.want(partition),
       committed: () => {},
       expired: () => {},
-      aligned: (node, entries, full) =>
+      resynced: (node, entries, full) =>
         this.#say(`${id}: ${node} is level, sent ${full ? "everything, " : ""}${entries}`),
       retries: new Retries(NO_LOG, () => clock.monotonicMs()),
       needsRepair: (error) => this.#say(`${id} needs a repair: ${error.message}`),
@@ -628,12 +628,12 @@ function changesText(changes: readonly StorageChange[]): string {
       return [entryText(decodeRecord(key, value))];
     }
     if (value === undefined) return ["no state"];
-    const { state: { term, commitSeq, lastSeq, horizon, damaged }, clearing } = decodeState(
+    const { state: { term, commitSeq, lastSeq, watermark, damaged }, clearing } = decodeState(
       key,
       value,
     );
     const flags = `${damaged ? ", damaged" : ""}${clearing ? ", clearing" : ""}`;
-    const dropped = horizon > 0 ? `, horizon ${horizon}` : "";
+    const dropped = watermark > 0 ? `, watermark ${watermark}` : "";
     return [`(term ${term}, commit ${commitSeq}, last ${lastSeq}${dropped}${flags})`];
   });
   return texts.length === 0 ? "nothing of the partition" : texts.join(" ");

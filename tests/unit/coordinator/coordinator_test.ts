@@ -233,7 +233,7 @@ Deno.test("Coordinator: registers a node once the map is on disk", async () => {
   const [registered] = node.received("registered");
   assertEquals(registered?.heartbeat_port, 3769);
   assertEquals(registered?.map.nodes.map(({ id }) => id), [node.id]);
-  // It has shown that it hears, and is given copies.
+  // It has shown that it hears, and is given replicas.
   assertEquals(coordinator.map.partitions.every(({ primary }) => primary === node.id), true);
   const last = node.received("map_delta").at(-1);
   assertEquals(last?.delta.epoch, coordinator.map.epoch);

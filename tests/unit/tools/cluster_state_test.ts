@@ -48,17 +48,17 @@ Deno.test("whatIsMissing: names what a cluster still lacks", () => {
     [
       mapOf(["up", "up"], [["n0", "n1"], ["n0"]]),
       2,
-      "1 of 2 partitions have their 2 copies",
+      "1 of 2 partitions have their 2 replicas",
     ],
-    [mapOf(["up", "up"], [["n0", "n1"], []]), 2, "1 of 2 partitions have their 2 copies"],
-    [mapOf(["up", "up"], []), 2, "0 of 0 partitions have their 2 copies"],
+    [mapOf(["up", "up"], [["n0", "n1"], []]), 2, "1 of 2 partitions have their 2 replicas"],
+    [mapOf(["up", "up"], []), 2, "0 of 0 partitions have their 2 replicas"],
     [mapOf(["up", "up"], [["n0", "n1"], ["n1", "n0"]]), 2, undefined],
     [mapOf(["up"], [["n0"], ["n0"]]), 1, undefined],
-    // A copy on a dead node does not count.
+    // A replica on a dead node does not count.
     [
       mapOf(["up", "up", "down"], [["n0", "n2"]]),
       2,
-      "0 of 1 partitions have their 2 copies",
+      "0 of 1 partitions have their 2 replicas",
     ],
   ];
   for (const [map, nodeCount, missing] of table) {

@@ -65,9 +65,9 @@ function setUp(fault: (ask: Ask, count: number) => Reply | undefined = () => und
   return { clock, asked, run, refreshes: () => refreshes };
 }
 
-function pageOf({ partition, picture }: Ask): Reply {
+function pageOf({ partition, snapshot }: Ask): Reply {
   const keys = KEYS.filter((key) => partitionOf(key, PARTITIONS) === partition);
-  const [seq = "7", at = "0"] = (picture ?? "").split(".").filter((part) => part !== "");
+  const [seq = "7", at = "0"] = (snapshot ?? "").split(".").filter((part) => part !== "");
   const from = Number(at);
   const value = new TextEncoder().encode(seq);
   const times = { timestampMs: 1, expiresAtMs: 0 };
@@ -82,7 +82,7 @@ function error(code: Message<"error">["code"]): Reply {
   return { req_type: "error", code, message: `failed with ${code}` };
 }
 
-Deno.test("runBackup writes every partition, each from one picture of its primary", async () => {
+Deno.test("runBackup writes every partition, each from one snapshot of its primary", async () => {
   const { asked, run } = setUp();
   const { summary, backup, keys } = await run();
   assertEquals(keys, KEYS);
@@ -92,18 +92,18 @@ Deno.test("runBackup writes every partition, each from one picture of its primar
   for (const { node, partition } of asked) assertEquals(node, map.partitions[partition]?.primary);
 });
 
-Deno.test("runBackup begins a partition anew where its picture is lost, whatever the reason", async () => {
+Deno.test("runBackup begins a partition anew where its snapshot is lost, whatever the reason", async () => {
   for (const code of ["unavailable", "outcome_unknown", "timeout", "not_primary"] as const) {
     let failures = 0;
-    const { asked, run, refreshes } = setUp(({ partition, picture }) =>
-      partition === 2 && picture !== undefined && failures++ < 3 ? error(code) : undefined
+    const { asked, run, refreshes } = setUp(({ partition, snapshot }) =>
+      partition === 2 && snapshot !== undefined && failures++ < 3 ? error(code) : undefined
     );
     const { summary, backup, keys } = await run();
     assertEquals(keys, KEYS, code);
     assertEquals([summary.entries, summary.restarts], [200, 3]);
     assertEquals(backup.sections[2]?.attempt, 4);
     const ofIt = asked.filter(({ partition }) => partition === 2);
-    assertEquals(ofIt.filter(({ picture }) => picture === undefined).length, 4);
+    assertEquals(ofIt.filter(({ snapshot }) => snapshot === undefined).length, 4);
     assert(refreshes() >= 4);
   }
 });

@@ -150,7 +150,7 @@ Deno.test("Membership.forgetNode: who shares what it holds with one that is down
   assertEquals(world.membership.stats().unavailable_partitions, 0);
 });
 
-Deno.test("Membership.forgetNode: a damaged copy of another node does not count as another copy", () => {
+Deno.test("Membership.forgetNode: a damaged replica of another node does not count as another replica", () => {
   const { world, a, b, c } = three();
   for (const process of [a, b, c]) world.kill(process);
   world.advance(10_000);
@@ -158,7 +158,7 @@ Deno.test("Membership.forgetNode: a damaged copy of another node does not count 
   world.start("b", { held: damaged });
   world.start("c");
   world.advance(10_000);
-  // `b` says that its copies are damaged, and `c` that it has none.
+  // `b` says that its replicas are damaged, and `c` that it has none.
   assertStringIncludes(refusal(world, a.node)[1], "of 16 of its partitions");
 });
 
@@ -172,7 +172,7 @@ Deno.test("Membership.forgetNode: if nobody could be made primary instead, nothi
   assertEquals(listed(world), "abc");
 });
 
-Deno.test("Membership: a node that was forgotten and comes back is a new one, whose copies do not count", () => {
+Deno.test("Membership: a node that was forgotten and comes back is a new one, whose replicas do not count", () => {
   const { world, a, b, c } = three();
   world.kill(a);
   world.advance(10_000);

@@ -1,6 +1,6 @@
 /**
  * The coordinator's state machine against a naive model of nodes: disks that keep what was written
- * to them, primaries that align their copies, write to all of them, and read under a lease. Random
+ * to them, primaries that resync their replicas, write to all of them, and read under a lease. Random
  * events; after each step no acknowledged write is missing where it could be read.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
@@ -26,8 +26,8 @@ interface NodeModel {
   readonly letter: string;
   /** Newest configuration, from the map or from a primary. */
   readonly configs: Map<number, PartitionConfig>;
-  /** The term for which it has aligned its copies. */
-  readonly aligned: Map<number, number>;
+  /** The term for which it has resynced its replicas. */
+  readonly resynced: Map<number, number>;
   /** The term in which it drained. */
   readonly drained: Map<number, { term: number; atMs: number }>;
   /** Learners that it waits for, of a term. */
@@ -85,14 +85,14 @@ class Model {
       zombie: false,
       letter,
       configs: new Map(),
-      aligned: new Map(),
+      resynced: new Map(),
       drained: new Map(),
       levelled: new Map(),
     });
     this.world.register(process, { held: this.held(id) });
   }
 
-  /** Nodes take in their maps, align, write, report, register again. */
+  /** Nodes take in their maps, resync, write, report, register again. */
   work(): void {
     for (const node of this.alive) {
       const { process } = node;
@@ -142,7 +142,7 @@ class Model {
     }
   }
 
-  /** A copy refuses what is older than it knows, or than an earlier process has written down. */
+  /** A replica refuses what is older than it knows, or than an earlier process has written down. */
   termOf(node: NodeModel, p: number): number {
     const onDisk = node.disk.get(p)?.term ?? 0;
     return Math.max(onDisk, node.configs.get(p)?.term ?? 0);
@@ -161,7 +161,7 @@ class Model {
     if (config?.primary !== process.node || process.map === undefined) return;
     if (this.termOf(node, p) > config.term) return;
     const disk = node.disk;
-    if (node.aligned.get(p) !== config.term) {
+    if (node.resynced.get(p) !== config.term) {
       const mine = disk.get(p) ?? { term: 0, seq: 0 };
       disk.set(p, { term: config.term, seq: mine.seq });
       const { levelled } = node;
@@ -177,7 +177,7 @@ class Model {
         this.adopt(peer, p, config);
         peer.disk.set(p, { term: config.term, seq: mine.seq });
       }
-      node.aligned.set(p, config.term);
+      node.resynced.set(p, config.term);
       this.trace.push(`${process.node[0]} leads ${p} term ${config.term} seq ${mine.seq}`);
       assert(mine.seq >= (this.acked.get(p) ?? 0), `partition ${p}: an acknowledged write is lost`);
     }
@@ -226,8 +226,8 @@ class Model {
       this.writes++;
       return;
     }
-    // It stays unacknowledged, and what it waits for is reported; then all is aligned again.
-    node.aligned.delete(p);
+    // It stays unacknowledged, and what it waits for is reported; then all is resynced again.
+    node.resynced.delete(p);
     if (node.process.heard && !node.process.deaf && this.below(2) === 0) {
       this.world.report(node.process, {
         req_type: "lagging",
@@ -246,7 +246,7 @@ class Model {
       if (process.leaseUntilMs <= this.world.nowMs) continue;
       for (let p = 0; p < PARTITIONS; p++) {
         const config = node.configs.get(p);
-        if (config?.primary !== process.node || node.aligned.get(p) !== config.term) continue;
+        if (config?.primary !== process.node || node.resynced.get(p) !== config.term) continue;
         if (node.drained.get(p)?.term === config.term) continue;
         const seq = node.disk.get(p)?.seq ?? 0;
         assert(

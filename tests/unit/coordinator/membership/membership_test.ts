@@ -132,7 +132,7 @@ Deno.test("Membership: the first placement waits for as many nodes as a write ne
   assertEquals(world.membership.stats().read_only_partitions, 0);
 });
 
-Deno.test("Membership: partitions with fewer copies in sync than a write needs are counted", () => {
+Deno.test("Membership: partitions with fewer replicas in sync than a write needs are counted", () => {
   const { world, a, b } = three({ settings: { minInSync: 2 } });
   world.kill(a);
   world.advance(3_000);
@@ -393,7 +393,7 @@ Deno.test("Membership.heartbeat: one that lost its roles gets no lease before it
 
 // Failures.
 
-Deno.test("Membership: the next in-sync copies take over after a failure, one term later", () => {
+Deno.test("Membership: the next in-sync replicas take over after a failure, one term later", () => {
   const { world, a } = three();
   const before = world.map.partitions;
   world.beat(a);
@@ -466,7 +466,7 @@ Deno.test("Membership: of a single node's restart the partition waits for the le
   world.map.partitions.forEach(({ primary }) => assertEquals(primary, a.node));
 });
 
-Deno.test("Membership: everything restarted at once: the copy that reports most is primary", () => {
+Deno.test("Membership: everything restarted at once: the replica that reports most is primary", () => {
   const { world, a, b, c } = three();
   const helds = [world.heldOf(a, 10), world.heldOf(b, 12), world.heldOf(c, 11)];
   for (const process of [a, b, c]) world.kill(process);
@@ -519,7 +519,7 @@ Deno.test("Membership: one of three restarted ones stays away: it is waited for,
   world.map.partitions.forEach(({ inSync }) => assert(!inSync.includes(c.node)));
 });
 
-Deno.test("Membership: an emptied or damaged copy is not chosen; it waits for the good one", () => {
+Deno.test("Membership: an emptied or damaged replica is not chosen; it waits for the good one", () => {
   const { world, a, b, c } = three();
   const held = world.heldOf(a);
   const damaged = world.heldOf(c).map(([p, term, seq]) => [p, term, seq, 1] as const);
@@ -589,7 +589,7 @@ Deno.test("Membership: an older process is refused and has no say", () => {
 
 // Reports.
 
-Deno.test("Membership: a copy that lags leaves the set, and is filled again later and later", () => {
+Deno.test("Membership: a replica that lags leaves the set, and is filled again later and later", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node);
   const lame = world.config(p).inSync[1];
@@ -667,7 +667,7 @@ Deno.test("Membership: resumed gives the same primary a new term", () => {
   assertEquals(world.config(p), { ...before, term: before.term + 1 });
 });
 
-Deno.test("Membership: a damaged copy goes; a damaged primary's place is taken at once", () => {
+Deno.test("Membership: a damaged replica goes; a damaged primary's place is taken at once", () => {
   const { world, a } = three();
   const own = partitionOf(world, a.node);
   const other = partitionOf(world, a.node, false);
@@ -680,16 +680,16 @@ Deno.test("Membership: a damaged copy goes; a damaged primary's place is taken a
   world.obedient = true;
   world.advance(4_000);
   assertEquals(world.config(own).inSync.length, 3, "filled anew");
-  assertEquals(world.membership.stats().damaged_copies, 0);
+  assertEquals(world.membership.stats().damaged_replicas, 0);
 });
 
-Deno.test("Membership: the last copy stays primary, damaged or not", () => {
+Deno.test("Membership: the last replica stays primary, damaged or not", () => {
   const world = new World({ settings: { replicationFactor: 1 } });
   const a = world.start("a");
   world.advance(100);
   world.report(a, { req_type: "damaged", p: 0, term: 1 });
   assertEquals(world.config(0).primary, a.node);
-  assertEquals(world.membership.stats().damaged_copies, 1);
+  assertEquals(world.membership.stats().damaged_replicas, 1);
 });
 
 // Moves.
@@ -709,10 +709,10 @@ Deno.test("Membership: a fourth node gets about a quarter, a few at a time", () 
   world.obedient = true;
   world.advance(2_000);
   assertEquals(most, MOVES_PER_NODE_MAX);
-  const copies = world.map.partitions.filter(({ inSync }) => inSync.includes(d.node)).length;
+  const replicas = world.map.partitions.filter(({ inSync }) => inSync.includes(d.node)).length;
   const own = world.map.partitions.filter(({ primary }) => primary === d.node).length;
-  assertGreater(copies, 170);
-  assertLess(copies, 225);
+  assertGreater(replicas, 170);
+  assertLess(replicas, 225);
   assertGreater(own, 50);
   assertLess(own, 78);
   world.map.partitions.forEach(({ inSync, learners }) => {
@@ -720,7 +720,7 @@ Deno.test("Membership: a fourth node gets about a quarter, a few at a time", () 
   });
 });
 
-Deno.test("Membership: copies of a dead node go to others only after the repair delay", () => {
+Deno.test("Membership: replicas of a dead node go to others only after the repair delay", () => {
   const [world, a] = settled(4);
   assertExists(a);
   world.kill(a);
@@ -732,7 +732,7 @@ Deno.test("Membership: copies of a dead node go to others only after the repair 
   assertEquals(world.membership.stats().under_replicated_partitions, 0);
 });
 
-Deno.test("Membership: partitions that lack copies go first", () => {
+Deno.test("Membership: partitions that lack replicas go first", () => {
   const [world, a] = settled(4, { settings: { partitionCount: 64 } });
   assertExists(a);
   world.kill(a);
@@ -804,7 +804,7 @@ Deno.test("Membership: a hand-over that is not answered is forgotten and ordered
   assertEquals(orders().filter((order) => order.p === p).length, 2);
 });
 
-Deno.test("Membership: surplus copies go only when all that are wished for are in sync", () => {
+Deno.test("Membership: surplus replicas go only when all that are wanted for are in sync", () => {
   const { world } = three({ settings: { partitionCount: 64 } });
   world.start("d");
   for (let i = 0; i < 100; i++) {
@@ -872,7 +872,7 @@ Deno.test("Membership.leave: the last node simply goes, and keeps its claim", ()
   assertEquals(world.map.nodes[0]?.state, "up");
 });
 
-Deno.test("Membership.leave: a node that stops hands over its primaries and keeps its copies", () => {
+Deno.test("Membership.leave: a node that stops hands over its primaries and keeps its replicas", () => {
   const { world, a } = three();
   world.leave(a, true);
   let left = 0;
@@ -900,7 +900,7 @@ Deno.test("Membership.leave: all stop at once: each is let go at once", () => {
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
 });
 
-Deno.test("Membership: a memory node that died is taken off the list; its copies are elsewhere", () => {
+Deno.test("Membership: a memory node that died is taken off the list; its replicas are elsewhere", () => {
   const [world] = settled(3, { obedient: true });
   const d = world.start("d", { memory: true });
   world.advance(5_000);
@@ -972,7 +972,7 @@ Deno.test("Membership: all restarted, the coordinator too, before anybody served
 
 // Force.
 
-Deno.test("Membership.force: serves from the best copy that is left", () => {
+Deno.test("Membership.force: serves from the best replica that is left", () => {
   const { world, a, b, c } = three({ settings: { partitionCount: 4 } });
   const old = world.heldOf(b, 3);
   world.kill(b);
@@ -1103,7 +1103,7 @@ Deno.test("Membership: who cannot write hands over, leaves the sets, and takes i
   assertEquals(world.map.partitions.filter(({ primary }) => primary === a.node), []);
   world.map.partitions.forEach(({ inSync, learners }, p) => {
     const led = before[p]?.primary === a.node;
-    // Of others it is a copy until its primary finds that it does not acknowledge.
+    // Of others it is a replica until its primary finds that it does not acknowledge.
     assertEquals([inSync.includes(a.node), learners], [!led, []], `partition ${p}`);
   });
   assertEquals(world.membership.stats().read_only_nodes, 1);

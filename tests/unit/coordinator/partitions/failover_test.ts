@@ -1,15 +1,15 @@
 import { assertEquals } from "@std/assert";
 import {
   type Case,
-  type CopyStanding,
   judge,
+  type ReplicaStanding,
 } from "../../../../coordinator/partitions/failover.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 
 const NOW = 100_000;
 
-/** Kinds of copies; ages in ms before now. */
-const base: CopyStanding = {
+/** Kinds of replicas; ages in ms before now. */
+const base: ReplicaStanding = {
   writable: true,
   presence: "live",
   stale: false,
@@ -41,19 +41,19 @@ const KINDS = {
   accused: { ...base, accused: true },
   goneJustNow: { ...base, presence: "down", lastSeenMs: NOW - 400, saidGoodbye: true },
   going: { ...base, going: true },
-} as const satisfies Record<string, CopyStanding>;
+} as const satisfies Record<string, ReplicaStanding>;
 type Kind = keyof typeof KINDS;
 
 interface Row {
   name: string;
   /** The in-sync set, in order; the first is primary unless `primary` says otherwise. */
-  copies: Kind[];
+  replicas: Kind[];
   primary?: number | "none";
   learners?: Kind[];
   leaseUntilMs?: number;
   graceUntilMs?: number;
   fresh?: boolean;
-  /** Indices of copies: what is expected. Absent: nothing changes. */
+  /** Indices of replicas: what is expected. Absent: nothing changes. */
   change?: { primary: number | "none"; inSync: number[]; revived?: number[] };
   learnersLeft?: number;
   wait?: number;
@@ -61,208 +61,211 @@ interface Row {
 }
 
 const ROWS: Row[] = [
-  { name: "all hot: nothing", copies: ["hot", "hot", "hot"] },
+  { name: "all hot: nothing", replicas: ["hot", "hot", "hot"] },
   {
-    name: "hot primary drops a down copy",
-    copies: ["hot", "down", "hot"],
+    name: "hot primary drops a down replica",
+    replicas: ["hot", "down", "hot"],
     change: { primary: 0, inSync: [0, 2] },
   },
   {
-    name: "hot primary drops a stale copy",
-    copies: ["hot", "cold", "hot"],
+    name: "hot primary drops a stale replica",
+    replicas: ["hot", "cold", "hot"],
     change: { primary: 0, inSync: [0, 2] },
   },
   {
     name: "one change drops all that must go",
-    copies: ["hot", "cold", "down"],
+    replicas: ["hot", "cold", "down"],
     change: { primary: 0, inSync: [0] },
   },
   {
     name: "one that said good-bye goes at once",
-    copies: ["hot", "goneJustNow", "hot"],
+    replicas: ["hot", "goneJustNow", "hot"],
     change: { primary: 0, inSync: [0, 2] },
   },
   {
-    name: "where the primary is about to go as well, all copies keep their claim",
-    copies: ["going", "goneJustNow"],
+    name: "where the primary is about to go as well, all replicas keep their claim",
+    replicas: ["going", "goneJustNow"],
     wait: NOW + 500,
   },
   {
-    name: "an accused copy goes",
-    copies: ["hot", "accused", "hot"],
+    name: "an accused replica goes",
+    replicas: ["hot", "accused", "hot"],
     change: { primary: 0, inSync: [0, 2] },
   },
   {
-    name: "a damaged copy goes",
-    copies: ["hot", "damaged"],
+    name: "a damaged replica goes",
+    replicas: ["hot", "damaged"],
     change: { primary: 0, inSync: [0] },
   },
   {
-    name: "a primary not heard of since does not drop a down copy",
-    copies: ["hot", "downNow"],
+    name: "a primary not heard of since does not drop a down replica",
+    replicas: ["hot", "downNow"],
     wait: NOW + 500,
   },
   {
-    name: "a primary not heard of since does not drop a restarted copy",
-    copies: ["hot", "coldNow"],
+    name: "a primary not heard of since does not drop a restarted replica",
+    replicas: ["hot", "coldNow"],
     wait: NOW + 500,
   },
-  { name: "after a coordinator's start nobody is dropped", copies: ["hot", "unknown", "unknown"] },
+  {
+    name: "after a coordinator's start nobody is dropped",
+    replicas: ["hot", "unknown", "unknown"],
+  },
   {
     name: "after a coordinator's start a silent primary is waited for",
-    copies: ["unknown", "hot"],
+    replicas: ["unknown", "hot"],
     wait: NOW + 1_500,
   },
   {
     name: "a learner that is down goes",
-    copies: ["hot"],
+    replicas: ["hot"],
     learners: ["down", "hot"],
     change: { primary: 0, inSync: [0] },
     learnersLeft: 1,
   },
   {
     name: "down primary: the next in order takes over",
-    copies: ["down", "hot", "hot"],
+    replicas: ["down", "hot", "hot"],
     change: { primary: 1, inSync: [1, 2] },
   },
   {
     name: "down primary: stale, down and damaged ones are passed over and dropped",
-    copies: ["down", "cold", "down", "damaged", "hot"],
+    replicas: ["down", "cold", "down", "damaged", "hot"],
     change: { primary: 4, inSync: [4] },
   },
   {
     name: "down primary: its lease is waited for",
-    copies: ["downLeased", "hot"],
+    replicas: ["downLeased", "hot"],
     wait: NOW + 500,
   },
   {
     name: "down primary: a lease of an earlier one is waited for",
-    copies: ["hot", "hot"],
+    replicas: ["hot", "hot"],
     primary: "none",
     leaseUntilMs: NOW + 700,
     wait: NOW + 700,
   },
   {
     name: "no primary: the first hot one",
-    copies: ["cold", "hot"],
+    replicas: ["cold", "hot"],
     primary: "none",
     change: { primary: 1, inSync: [1] },
   },
   {
-    name: "down primary: a copy not heard of since does not take over",
-    copies: ["downNow", "hot"],
+    name: "down primary: a replica not heard of since does not take over",
+    replicas: ["downNow", "hot"],
     wait: NOW + 500,
   },
   {
-    name: "undecided copies stay in the set",
-    copies: ["down", "hot", "unknown"],
+    name: "undecided replicas stay in the set",
+    replicas: ["down", "hot", "unknown"],
     change: { primary: 1, inSync: [1, 2] },
   },
   {
     name: "damaged primary: the next takes over at once, leases or not",
-    copies: ["damaged", "hot"],
+    replicas: ["damaged", "hot"],
     change: { primary: 1, inSync: [1] },
   },
-  { name: "damaged primary alone stays", copies: ["damaged"] },
+  { name: "damaged primary alone stays", replicas: ["damaged"] },
   {
-    name: "damaged primary, the other copy away: nobody serves, nobody is dropped",
-    copies: ["damaged", "down"],
+    name: "damaged primary, the other replica away: nobody serves, nobody is dropped",
+    replicas: ["damaged", "down"],
     change: { primary: "none", inSync: [0, 1] },
     lost: true,
   },
   {
-    name: "damaged primary, a good cold copy",
-    copies: ["damaged", "cold"],
+    name: "damaged primary, a good cold replica",
+    replicas: ["damaged", "cold"],
     change: { primary: 1, inSync: [1], revived: [1] },
   },
   {
     name: "all down: no primary, everybody keeps the claim",
-    copies: ["down", "down"],
+    replicas: ["down", "down"],
     change: { primary: "none", inSync: [0, 1] },
     lost: true,
   },
-  { name: "no primary, all down: lost", copies: ["down", "down"], primary: "none", lost: true },
+  { name: "no primary, all down: lost", replicas: ["down", "down"], primary: "none", lost: true },
   {
     name: "all restarted: the one with the highest seq",
-    copies: ["cold", "coldAhead", "cold"],
+    replicas: ["cold", "coldAhead", "cold"],
     primary: "none",
     change: { primary: 1, inSync: [1, 0, 2], revived: [1, 0, 2] },
   },
   {
     name: "all restarted: the term goes before the seq",
-    copies: ["coldAhead", "coldNewTerm"],
+    replicas: ["coldAhead", "coldNewTerm"],
     primary: "none",
     change: { primary: 1, inSync: [1, 0], revived: [1, 0] },
   },
   {
     name: "all restarted: among equals the first in order",
-    copies: ["cold", "cold"],
+    replicas: ["cold", "cold"],
     primary: "none",
     change: { primary: 0, inSync: [0, 1], revived: [0, 1] },
   },
   {
     name: "some restarted: the missing are waited for",
-    copies: ["cold", "downNow"],
+    replicas: ["cold", "downNow"],
     primary: "none",
     wait: NOW - 400 + 2_500,
   },
   {
     name: "some restarted: not for ever",
-    copies: ["cold", "down"],
+    replicas: ["cold", "down"],
     primary: "none",
     change: { primary: 0, inSync: [0], revived: [0] },
   },
   {
     name: "some restarted: a coordinator that could not hear waits",
-    copies: ["cold", "down"],
+    replicas: ["cold", "down"],
     primary: "none",
     graceUntilMs: NOW + 900,
     wait: NOW + 900,
   },
   {
-    name: "emptied and damaged copies do not qualify",
-    copies: ["coldEmpty", "coldDamaged", "cold"],
+    name: "emptied and damaged replicas do not qualify",
+    replicas: ["coldEmpty", "coldDamaged", "cold"],
     primary: "none",
     change: { primary: 2, inSync: [2], revived: [2] },
   },
   {
-    name: "only emptied copies: lost",
-    copies: ["coldEmpty", "coldEmpty"],
+    name: "only emptied replicas: lost",
+    replicas: ["coldEmpty", "coldEmpty"],
     primary: "none",
     lost: true,
   },
   {
     name: "a partition that nobody ever served may begin anywhere",
-    copies: ["coldEmpty", "coldEmpty"],
+    replicas: ["coldEmpty", "coldEmpty"],
     primary: "none",
     fresh: true,
     change: { primary: 0, inSync: [0, 1], revived: [0, 1] },
   },
   {
     name: "even that waits for all of them",
-    copies: ["coldEmpty", "down"],
+    replicas: ["coldEmpty", "down"],
     primary: "none",
     fresh: true,
     lost: true,
   },
-  { name: "a partition without copies is not judged", copies: [], primary: "none" },
+  { name: "a partition without replicas is not judged", replicas: [], primary: "none" },
 ];
 
 for (const row of ROWS) {
   Deno.test(`judge: ${row.name}`, () => {
-    const standings = new Map<string, CopyStanding>();
-    row.copies.forEach((kind, i) => standings.set(`n${i}`, KINDS[kind]));
+    const standings = new Map<string, ReplicaStanding>();
+    row.replicas.forEach((kind, i) => standings.set(`n${i}`, KINDS[kind]));
     (row.learners ?? []).forEach((kind, i) => standings.set(`l${i}`, KINDS[kind]));
     const name = (i: number | "none") => i === "none" ? undefined : `n${i}`;
     const config: PartitionConfig = {
       term: 5,
       primary: name(row.primary ?? 0),
-      inSync: row.copies.map((_, i) => `n${i}`),
+      inSync: row.replicas.map((_, i) => `n${i}`),
       learners: (row.learners ?? []).map((_, i) => `l${i}`),
     };
     const of: Case = {
       config,
-      copy: (id) => standings.get(id) ?? base,
+      replica: (id) => standings.get(id) ?? base,
       leaseUntilMs: row.leaseUntilMs ?? 0,
       fresh: row.fresh ?? false,
       failureTimeoutMs: 2_500,
@@ -289,7 +292,7 @@ for (const row of ROWS) {
 Deno.test("judge: a term on disk that is above the map's raises the new one", () => {
   const of: Case = {
     config: { term: 5, primary: undefined, inSync: ["n0"], learners: [] },
-    copy: () => ({ ...KINDS.cold, held: { term: 40, lastSeq: 1 } }),
+    replica: () => ({ ...KINDS.cold, held: { term: 40, lastSeq: 1 } }),
     leaseUntilMs: 0,
     fresh: false,
     failureTimeoutMs: 2_500,

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import {
   nextStep,
-  orderCopies,
+  orderReplicas,
   type Readiness,
   type Step,
 } from "../../../../coordinator/partitions/rebalance.ts";
@@ -11,7 +11,7 @@ interface Row {
   primary?: string;
   inSync: string;
   learners?: string;
-  wish: string;
+  target: string;
   /** Nodes that are not live. */
   down?: string;
   backingOff?: string;
@@ -24,41 +24,47 @@ const NONE: Step = { kind: "none" };
 
 // Nodes are letters; a list of them is a word.
 const ROWS: Row[] = [
-  { name: "as wished", primary: "a", inSync: "abc", wish: "abc", step: NONE },
+  { name: "as wanted", primary: "a", inSync: "abc", target: "abc", step: NONE },
   {
     name: "nothing without a primary",
     inSync: "ab",
-    wish: "abc",
+    target: "abc",
     step: NONE,
   },
   {
     name: "nothing with a dead primary",
     primary: "a",
     inSync: "ab",
-    wish: "bc",
+    target: "bc",
     down: "a",
     step: NONE,
   },
-  { name: "nothing without a wish", primary: "a", inSync: "ab", wish: "", step: NONE },
   {
-    name: "a missing copy is filled, urgently",
+    name: "nothing without a target assignment",
     primary: "a",
     inSync: "ab",
-    wish: "abc",
+    target: "",
+    step: NONE,
+  },
+  {
+    name: "a missing replica is filled, urgently",
+    primary: "a",
+    inSync: "ab",
+    target: "abc",
     step: { kind: "fill", nodes: ["c"], urgent: true },
   },
   {
-    name: "a copy that only moves is not urgent",
+    name: "a replica that only moves is not urgent",
     primary: "a",
     inSync: "abc",
-    wish: "abd",
+    target: "abd",
     step: { kind: "fill", nodes: ["d"], urgent: false },
   },
   {
     name: "one that is down or backs off is not filled",
     primary: "a",
     inSync: "a",
-    wish: "abc",
+    target: "abc",
     down: "b",
     backingOff: "c",
     step: NONE,
@@ -68,60 +74,60 @@ const ROWS: Row[] = [
     primary: "a",
     inSync: "ab",
     learners: "d",
-    wish: "abc",
+    target: "abc",
     step: { kind: "drop_learners", nodes: ["d"] },
   },
   {
-    name: "the primary moves to the first of the wish",
+    name: "the primary moves to the first of the target assignment",
     primary: "b",
     inSync: "bac",
-    wish: "abc",
+    target: "abc",
     step: { kind: "hand_over", to: "a" },
   },
   {
-    name: "not while a copy is being filled",
+    name: "not while a replica is being filled",
     primary: "b",
     inSync: "ba",
     learners: "c",
-    wish: "abc",
+    target: "abc",
     step: NONE,
   },
   {
-    name: "not to a copy that is not live",
+    name: "not to a replica that is not live",
     primary: "b",
     inSync: "bac",
-    wish: "abc",
+    target: "abc",
     down: "a",
     step: NONE,
   },
   {
-    name: "an unwished primary moves to any of the wish",
+    name: "an unwanted primary moves to any of the target assignment",
     primary: "d",
     inSync: "dbc",
-    wish: "abc",
+    target: "abc",
     down: "a",
     step: { kind: "hand_over", to: "b" },
   },
   {
-    name: "surplus goes when all of the wish is in sync",
+    name: "surplus goes when all of the target assignment is in sync",
     primary: "a",
     inSync: "abcd",
-    wish: "abc",
+    target: "abc",
     step: { kind: "drop_surplus", nodes: ["d"] },
   },
   {
-    name: "surplus stays while one of the wish is missing",
+    name: "surplus stays while one of the target assignment is missing",
     primary: "a",
     inSync: "abd",
-    wish: "abc",
+    target: "abc",
     down: "c",
     step: NONE,
   },
   {
-    name: "surplus stays while one of the wish is not live",
+    name: "surplus stays while one of the target assignment is not live",
     primary: "a",
     inSync: "abcd",
-    wish: "abc",
+    target: "abc",
     down: "c",
     step: NONE,
   },
@@ -129,7 +135,7 @@ const ROWS: Row[] = [
     name: "the primary is never surplus: it moves first",
     primary: "d",
     inSync: "dabc",
-    wish: "abc",
+    target: "abc",
     step: { kind: "hand_over", to: "a" },
   },
   {
@@ -137,7 +143,7 @@ const ROWS: Row[] = [
     primary: "a",
     inSync: "abc",
     learners: "d",
-    wish: "abd",
+    target: "abd",
     stopping: "a",
     step: { kind: "hand_over", to: "b" },
   },
@@ -145,15 +151,15 @@ const ROWS: Row[] = [
     name: "nobody hands over to one that stops",
     primary: "b",
     inSync: "bac",
-    wish: "abc",
+    target: "abc",
     stopping: "a",
     step: NONE,
   },
   {
-    name: "a leaving primary's copies move first",
+    name: "a leaving primary's replicas move first",
     primary: "a",
     inSync: "abc",
-    wish: "bcd",
+    target: "bcd",
     leaving: "a",
     step: { kind: "fill", nodes: ["d"], urgent: false },
   },
@@ -176,13 +182,13 @@ for (const row of ROWS) {
       inSync: [...row.inSync],
       learners: [...row.learners ?? ""],
     };
-    assertEquals(nextStep(config, [...row.wish], ready), row.step);
+    assertEquals(nextStep(config, [...row.target], ready), row.step);
   });
 }
 
-Deno.test("orderCopies: the primary first, then as wished, then the rest", () => {
-  const order = (copies: string, wish: string, primary?: string) =>
-    orderCopies([...copies], [...wish], primary).join("");
+Deno.test("orderReplicas: the primary first, then as wanted, then the rest", () => {
+  const order = (replicas: string, target: string, primary?: string) =>
+    orderReplicas([...replicas], [...target], primary).join("");
   assertEquals(order("dcba", "abc", "c"), "cabd");
   assertEquals(order("dcba", "abc", "d"), "dabc");
   assertEquals(order("ba", "", "a"), "ab");

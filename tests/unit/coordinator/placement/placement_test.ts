@@ -25,15 +25,15 @@ function primariesOf(table: string[][]): string[] {
   return table.map((holders) => holders[0] ?? "");
 }
 
-/** The part of the copies that is not where it was: what must be sent over the network. */
+/** The part of the replicas that is not where it was: what must be sent over the network. */
 function movedPart(before: string[][], after: string[][]): number {
-  const copies = after.flatMap((holders, partition) =>
+  const replicas = after.flatMap((holders, partition) =>
     holders.map((holder) => before[partition]?.includes(holder) ?? false)
   );
-  return copies.filter((stayed) => !stayed).length / copies.length;
+  return replicas.filter((stayed) => !stayed).length / replicas.length;
 }
 
-/** What holds for any input: number of copies, no node twice, copies spread over zones. */
+/** What holds for any input: number of replicas, no node twice, replicas spread over zones. */
 function checkTable(table: string[][], nodes: PlacementNode[], replicationFactor: number) {
   const zoneOf = new Map(nodes.map((node) => [node.id, node.zone]));
   const zoneSizes = countBy(nodes.map((node) => node.zone));
@@ -44,29 +44,29 @@ function checkTable(table: string[][], nodes: PlacementNode[], replicationFactor
     const most = Math.max(0, ...perZone.values());
     for (const [zone, size] of zoneSizes) {
       const held = perZone.get(zone) ?? 0;
-      assert(held >= Math.min(size, most - 1), `a zone has ${held} copies and another ${most}`);
+      assert(held >= Math.min(size, most - 1), `a zone has ${held} replicas and another ${most}`);
     }
   }
 }
 
-Deno.test("place: every node has at most 1.15 times the average, rounded up, of copies and primaries", () => {
+Deno.test("place: every node has at most 1.15 times the average, rounded up, of replicas and primaries", () => {
   for (let count = 1; count <= 20; count++) {
     for (const replicationFactor of [1, 2, 3]) {
       const nodes = nodesOf(count, count);
       const table = place(nodes, PARTITIONS, replicationFactor);
       checkTable(table, nodes, replicationFactor);
-      const copiesMax = Math.ceil(
+      const replicasMax = Math.ceil(
         BALANCE_BOUND * PARTITIONS * Math.min(replicationFactor, count) / count - 1e-9,
       );
       const primariesMax = Math.ceil(BALANCE_BOUND * PARTITIONS / count - 1e-9);
-      for (const held of countBy(table.flat()).values()) assert(held <= copiesMax);
+      for (const held of countBy(table.flat()).values()) assert(held <= replicasMax);
       for (const held of countBy(primariesOf(table)).values()) assert(held <= primariesMax);
       assertEquals(countBy(primariesOf(table)).size, count);
     }
   }
 });
 
-Deno.test("place: one node more or less, of N from 3 to 20, moves about 1/N of the copies", () => {
+Deno.test("place: one node more or less, of N from 3 to 20, moves about 1/N of the replicas", () => {
   for (let count = 3; count <= 20; count++) {
     let added = 0;
     let removed = 0;
@@ -102,7 +102,7 @@ Deno.test("place: when a node goes, most of its partitions pass to the next hold
   assertGreater(alreadyHeld.length, 0.9 * orphans.length);
 });
 
-Deno.test("place: copies share no zone while another zone is free", () => {
+Deno.test("place: replicas share no zone while another zone is free", () => {
   const zoned = (...sizes: number[]) => {
     const zones = sizes.flatMap((size, zone) => new Array<string>(size).fill(`zone${zone}`));
     return nodesOf(zones.length, 9).map((node, i) => ({ ...node, zone: zones[i] ?? "" }));
@@ -128,7 +128,7 @@ Deno.test("place: is balanced as well as unequal zones allow", () => {
   const nodes = ids.map((node, i) => ({ ...node, zone: i === 0 ? "small" : "large" }));
   const table = place(nodes, PARTITIONS, 2);
   const held = countBy(table.flat());
-  // The only node of its zone must hold everything; the others share the second copies.
+  // The only node of its zone must hold everything; the others share the second replicas.
   assertEquals(held.get(nodes[0]?.id ?? ""), PARTITIONS);
   for (const node of nodes.slice(1)) {
     assert((held.get(node.id) ?? 0) <= Math.ceil(BALANCE_BOUND * PARTITIONS / 3));
@@ -225,7 +225,7 @@ Deno.test("place: keeps its promises for random nodes, weights, zones and sizes"
   }
 });
 
-Deno.test("place: keeps to the bounds of copies and primaries where there are few of them", () => {
+Deno.test("place: keeps to the bounds of replicas and primaries where there are few of them", () => {
   for (let seed = 0; seed < 3_000; seed++) {
     const random = new SeededRandom(seed);
     const count = 2 + randomBelow(random, 7);
@@ -243,10 +243,10 @@ Deno.test("place: keeps to the bounds of copies and primaries where there are fe
   }
 });
 
-Deno.test("place: zones of unequal size keep to the bound by exchanging copies", () => {
+Deno.test("place: zones of unequal size keep to the bound by exchanging replicas", () => {
   // Without exchanges most of these go over the bound: the small zones are full at the end.
   const zones = [0, 1, 2, 2, 3, 3, 3, 3];
-  // The large zone may not have two copies of a partition, so the small ones share the two others.
+  // The large zone may not have two replicas of a partition, so the small ones share the two others.
   const fair = [0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25];
   for (let seed = 0; seed < 20; seed++) {
     const nodes = nodesOf(zones.length, seed).map((node, i) => ({ ...node, zone: `z${zones[i]}` }));

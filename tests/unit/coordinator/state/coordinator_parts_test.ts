@@ -97,7 +97,7 @@ Deno.test("clusterSettings: a new cluster has the defaults where nothing is said
   });
 });
 
-Deno.test("clusterSettings: a write needs half of the copies, rounded up, unless something else is given", () => {
+Deno.test("clusterSettings: a write needs half of the replicas, rounded up, unless something else is given", () => {
   const minInSync = [1, 2, 3, 4, 5].map((replicationFactor) =>
     clusterSettings({ replicationFactor }, undefined, "id").minInSync
   );
@@ -108,7 +108,7 @@ Deno.test("clusterSettings: a write needs half of the copies, rounded up, unless
   assertEquals("minInSyncByDefault" in given, false);
 });
 
-Deno.test("clusterSettings: the default follows the copies, and what was given once stays", () => {
+Deno.test("clusterSettings: the default follows the replicas, and what was given once stays", () => {
   const byDefault = clusterSettings({}, undefined, "id");
   assertEquals(clusterSettings({ replicationFactor: 1 }, byDefault, "x").minInSync, 1);
   assertEquals(clusterSettings({ replicationFactor: 5 }, byDefault, "x").minInSync, 3);

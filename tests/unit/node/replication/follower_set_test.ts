@@ -28,31 +28,31 @@ function setUp(config: PartitionConfig) {
   return { node, set, configure };
 }
 
-/** The copy answers that it has nothing, takes what it lacks, and acknowledges all up to `seq`. */
+/** The replica answers that it has nothing, takes what it lacks, and acknowledges all up to `seq`. */
 function bringLevel(stream: FollowerStream | undefined, seq: number) {
   if (stream === undefined) throw new Error("there is a stream");
   stream.onInfo({
-    req_type: "align_info",
+    req_type: "resync_info",
     p: 0,
     term: 1,
     stream: stream.stream,
     last_term: 0,
     commit: 0,
     last: 0,
-    suspects: [],
+    unacknowledged: [],
   });
   stream.onAppended(stream.stream, seq);
 }
 
 Deno.test("FollowerSet.update: one stream for each other node of the configuration, and a new one only for a new node", () => {
   const { node, set, configure } = setUp(configOf(["n1", "n2"], ["n3"]));
-  assertEquals(node.takeLines(), ["n2 align_query", "n3 align_query"]);
+  assertEquals(node.takeLines(), ["n2 resync_query", "n3 resync_query"]);
   assertEquals([set.mustAck(), set.isEmpty], [["n2"], false]);
   bringLevel(set.stream("n2"), 0);
   node.takeLines();
   configure(configOf(["n1", "n2"], ["n4"], 2));
   assertEquals(set.streams.map((stream) => stream.node), ["n2", "n4"]);
-  assertEquals(node.takeLines(), ["n4 align_query", "n2 new_term"]);
+  assertEquals(node.takeLines(), ["n4 resync_query", "n2 new_term"]);
   set.stop();
   assertEquals(set.isEmpty, true);
 });
@@ -93,16 +93,16 @@ Deno.test("FollowerSet.promoteIfLevel: writes wait for a level learner at once; 
   assertEquals([set.mustAck(), reports()], [["n2"], ["report caught_up n2"]]);
 });
 
-Deno.test("FollowerSet.onConfig: a copy that leaves the set for the learners is asked anew, and need not acknowledge", () => {
+Deno.test("FollowerSet.onConfig: a replica that leaves the set for the learners is asked anew, and need not acknowledge", () => {
   const { node, set, configure } = setUp(configOf(["n1", "n2"]));
   bringLevel(set.stream("n2"), 0);
   node.takeLines();
   configure(configOf(["n1"], ["n2"], 2));
-  assertEquals(node.takeLines(), ["n2 align_query"]);
+  assertEquals(node.takeLines(), ["n2 resync_query"]);
   assertEquals([set.mustAck(), set.stream("n2")?.state], [[], "querying"]);
 });
 
-Deno.test("FollowerSet.tick: reports a copy that writes wait for after a second, another after ten", () => {
+Deno.test("FollowerSet.tick: reports a replica that writes wait for after a second, another after ten", () => {
   const { node, set } = setUp(configOf(["n1", "n2"], ["n3"]));
   const reportsAfter = (ms: number) => {
     node.takeLines();

@@ -17,15 +17,15 @@ function setUp() {
     onReadFailed: () => false,
   };
   const stream = new FollowerStream(owner, "n2");
-  const info = (given: Partial<Message<"align_info">> = {}): Message<"align_info"> => ({
-    req_type: "align_info",
+  const info = (given: Partial<Message<"resync_info">> = {}): Message<"resync_info"> => ({
+    req_type: "resync_info",
     p: 0,
     term: 1,
     stream: stream.stream,
     last_term: 1,
     commit: 3,
     last: 3,
-    suspects: [],
+    unacknowledged: [],
     ...given,
   });
   return { node, stream, info };
@@ -40,24 +40,26 @@ const refusal = (stream: number, hopeless = false): Message<"stream_refused"> =>
   hopeless,
 });
 
-Deno.test("FollowerStream.onInfo: sends everything where the difference cannot be told, and to an empty copy never", () => {
-  const table: [what: string, info: Partial<Message<"align_info">>, full: boolean][] = [
-    ["level with the horizon", { commit: 3 }, false],
-    ["below the horizon: a tombstone may be gone", { commit: 2 }, true],
+Deno.test("FollowerStream.onInfo: sends everything where the difference cannot be told, and to an empty replica never", () => {
+  const table: [what: string, info: Partial<Message<"resync_info">>, full: boolean][] = [
+    ["level with the tombstone watermark", { commit: 3 }, false],
+    ["below the tombstone watermark: a tombstone may be gone", { commit: 2 }, true],
     ["beyond what the primary has", { commit: 6 }, true],
-    ["does not know what to doubt", { suspects: undefined }, true],
-    ["nothing at all", { last_term: 0, commit: 0, last: 0, suspects: [] }, false],
+    ["does not know what to doubt", { unacknowledged: undefined }, true],
+    ["nothing at all", { last_term: 0, commit: 0, last: 0, unacknowledged: [] }, false],
   ];
   for (const [what, given, full] of table) {
     const { node, stream, info } = setUp();
     for (let seq = 1; seq <= 5; seq++) node.write(`k${seq}`, seq);
-    node.store.setState({ commitSeq: 5, horizon: 3 });
+    node.store.setState({ commitSeq: 5, watermark: 3 });
     stream.start();
     const message = info(given);
-    if ("suspects" in given && given.suspects === undefined) delete message.suspects;
+    if ("unacknowledged" in given && given.unacknowledged === undefined) {
+      delete message.unacknowledged;
+    }
     stream.onInfo(message);
-    const begin = node.sent.find(({ req_type }) => req_type === "align_begin");
-    assertEquals((begin as Message<"align_begin">).full, full, what);
+    const begin = node.sent.find(({ req_type }) => req_type === "resync_begin");
+    assertEquals((begin as Message<"resync_begin">).full, full, what);
   }
 });
 
@@ -73,7 +75,7 @@ Deno.test("FollowerStream: answers of an earlier stream do nothing", () => {
   assertEquals([stream.state, stream.ackedSeq, node.takeLines()], ["querying", 0, []]);
 });
 
-Deno.test("FollowerStream.append: nothing is sent before the copy was told where the stream begins", () => {
+Deno.test("FollowerStream.append: nothing is sent before the replica was told where the stream begins", () => {
   const { node, stream, info } = setUp();
   stream.start();
   node.takeLines();
@@ -81,10 +83,10 @@ Deno.test("FollowerStream.append: nothing is sent before the copy was told where
   assertEquals(node.takeLines(), []);
   stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
   stream.append(1, "", 0);
-  assertEquals(node.takeLines(), ["n2 align_begin", "n2 align_end", "n2 append, commit 0"]);
+  assertEquals(node.takeLines(), ["n2 resync_begin", "n2 resync_end", "n2 append, commit 0"]);
 });
 
-Deno.test("FollowerStream.tellCommit: once, and only to a copy that is level", () => {
+Deno.test("FollowerStream.tellCommit: once, and only to a replica that is level", () => {
   const { node, stream, info } = setUp();
   stream.start();
   stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
@@ -114,7 +116,7 @@ Deno.test("FollowerStream: after a refusal only an acknowledgement is progress",
   const beforeMs = stream.progressMs;
   stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
   stream.onProgress({
-    req_type: "align_progress",
+    req_type: "resync_progress",
     p: 0,
     term: 1,
     stream: stream.stream,
@@ -125,7 +127,7 @@ Deno.test("FollowerStream: after a refusal only an acknowledgement is progress",
   assertEquals(stream.progressMs, 500);
 });
 
-Deno.test("FollowerStream.isDue: after each refusal in a row later, until the copy is level", () => {
+Deno.test("FollowerStream.isDue: after each refusal in a row later, until the replica is level", () => {
   const { stream, info } = setUp();
   const pauses: number[] = [];
   const pause = () => {
@@ -146,7 +148,7 @@ Deno.test("FollowerStream.isDue: after each refusal in a row later, until the co
   assertEquals(pause(), pauses[0]);
 });
 
-Deno.test("FollowerStream.onRefused: a copy that can only be filled as a learner is told of", () => {
+Deno.test("FollowerStream.onRefused: a replica that can only be filled as a learner is told of", () => {
   const { node, stream } = setUp();
   stream.start();
   node.takeLines();

@@ -11,9 +11,9 @@ function setUp() {
   const primary = node.upstream("n1");
   const ids = { p: 0, term: 1, stream: 1 };
   const begin = (full = false, next = 1) =>
-    follower.onBegin({ req_type: "align_begin", ...ids, next, full }, primary);
+    follower.onBegin({ req_type: "resync_begin", ...ids, next, full }, primary);
   const end = (last: number, commit: number) =>
-    follower.onAlignWork({ req_type: "align_end", ...ids, last, commit, horizon: 0 }, primary);
+    follower.onResyncWork({ req_type: "resync_end", ...ids, last, commit, watermark: 0 }, primary);
   const append = (key: string, seq: number, commitSeq: number, stream = 1, from = primary) =>
     follower.onAppend(stream, commitSeq, [toWireEntry(entry(key, seq))], from);
   const level = async () => {
@@ -53,8 +53,8 @@ Deno.test("Follower.onQuery: names the keys of writes that are not known to be c
   append("b", 3, 1);
   append("c", 4, 1);
   follower.onQuery(2, 1, true, primary);
-  const info = node.sent.at(-1) as Message<"align_info">;
-  assertEquals([info.commit, info.last, info.suspects], [1, 4, ["b", "c"]]);
+  const info = node.sent.at(-1) as Message<"resync_info">;
+  assertEquals([info.commit, info.last, info.unacknowledged], [1, 4, ["b", "c"]]);
 });
 
 Deno.test("Follower.onBegin: in sync it refuses to be sent everything, and says that it is hopeless", () => {
@@ -69,12 +69,12 @@ Deno.test("Follower.onBegin: in sync it refuses to be sent everything, and says 
   ]);
   // Asked again it says that it does not know what to doubt: so it is sent everything, as a learner.
   follower.onQuery(1, 1, false, primary);
-  assertEquals((node.sent.at(-1) as Message<"align_info">).suspects, undefined);
+  assertEquals((node.sent.at(-1) as Message<"resync_info">).unacknowledged, undefined);
   begin(true);
-  assertEquals(follower.state, "aligning");
+  assertEquals(follower.state, "resyncing");
 });
 
-Deno.test("Follower.isWhole: not while an alignment was begun and has not ended", () => {
+Deno.test("Follower.isWhole: not while a resync was begun and has not ended", () => {
   const { follower, primary, begin, end } = setUp();
   follower.onQuery(1, 1, false, primary);
   assertEquals(follower.isWhole, true);
@@ -87,7 +87,7 @@ Deno.test("Follower.isWhole: not while an alignment was begun and has not ended"
   assertEquals(follower.isWhole, true);
 });
 
-Deno.test("Follower.onNewTerm: a copy that is level has the term on disk, another one not yet", async () => {
+Deno.test("Follower.onNewTerm: a replica that is level has the term on disk, another one not yet", async () => {
   const { node, follower, primary, begin, level } = setUp();
   follower.onQuery(1, 1, true, primary);
   begin();

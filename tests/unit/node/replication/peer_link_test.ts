@@ -163,11 +163,11 @@ Deno.test("PeerLink: one turn's writes leave in one frame, in order with other m
   assertEquals(outline(bench.peer.take()), ["1:ac@1 2:b@7 3:@9"]);
 
   link.append(1, 3, 10, 2, entryJson("d"));
-  link.send({ req_type: "align_begin", p: 2, term: 3, stream: 11, next: 1, full: false });
+  link.send({ req_type: "resync_begin", p: 2, term: 3, stream: 11, next: 1, full: false });
   link.append(2, 3, 11, 7, entryJson("e"));
   link.append(1, 3, 10, 2, entryJson("f"));
   bench.clock.advance(ROUND_TRIP_MS);
-  assertEquals(outline(bench.peer.take()), ["1:d@2", "align_begin", "2:e@7 1:f@2"]);
+  assertEquals(outline(bench.peer.take()), ["1:d@2", "resync_begin", "2:e@7 1:f@2"]);
   link.close();
 });
 

@@ -5,7 +5,7 @@ import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { Primary } from "../../../../node/replication/primary.ts";
 import { configOf, entry, RecordingNode } from "../../../support/doubles/recording_ports.ts";
 
-/** A primary of its own copy alone, or of others too, which say nothing. */
+/** A primary of its own replica alone, or of others too, which say nothing. */
 async function setUp(config: PartitionConfig = configOf(["n1"])) {
   const node = new RecordingNode();
   const primary = new Primary(node.ports, node.store, node.recent, config, 1);
@@ -28,12 +28,12 @@ function bringLevel(primary: Primary) {
   if (stream === undefined) throw new Error("there is a stream");
   const ids = { p: 0, term: 1, stream: stream.stream };
   stream.onInfo({
-    req_type: "align_info",
+    req_type: "resync_info",
     ...ids,
     last_term: 0,
     commit: 0,
     last: 0,
-    suspects: [],
+    unacknowledged: [],
   });
   stream.onAppended(stream.stream, 0);
 }
@@ -44,7 +44,7 @@ Deno.test("Primary: serves alone as soon as its term is on its disk", async () =
   const node = new RecordingNode();
   const primary = new Primary(node.ports, node.store, node.recent, configOf(["n1"]), 1);
   node.onSynced = (seq) => primary.onSynced(seq);
-  assertEquals(primary.phase, "aligning");
+  assertEquals(primary.phase, "resyncing");
   await node.settle();
   assertEquals([primary.phase, node.store.state.term], ["serving", 1]);
 });
@@ -55,13 +55,13 @@ Deno.test("Primary.onSynced: batches of before its term is on disk commit nothin
   await node.settle();
   const primary = new Primary(node.ports, node.store, node.recent, configOf(["n1"]), 1);
   primary.onSynced(1);
-  assertEquals([primary.phase, node.store.state.commitSeq], ["aligning", 0]);
+  assertEquals([primary.phase, node.store.state.commitSeq], ["resyncing", 0]);
 });
 
-Deno.test("Primary.drain: only in its term, to a copy that is level, while it serves", async () => {
+Deno.test("Primary.drain: only in its term, to a replica that is level, while it serves", async () => {
   const { node, primary } = await setUp(configOf(["n1", "n2"]));
   primary.drain(1, "n2");
-  assertEquals(primary.phase, "aligning");
+  assertEquals(primary.phase, "resyncing");
   bringLevel(primary);
   assertEquals(primary.phase, "serving");
   for (const [term, to] of [[2, "n2"], [1, "n3"]] as const) {

@@ -22,7 +22,7 @@ interface KeyState {
 async function runSeed(seed: number): Promise<void> {
   const random = new SeededRandom(seed);
   const chance = (percent: number) => randomBelow(random, 100) < percent;
-  const cluster = new NodeCluster({ nodes: 4, copies: 3, partitions: PARTITIONS, seed });
+  const cluster = new NodeCluster({ nodes: 4, replicas: 3, partitions: PARTITIONS, seed });
   await cluster.startAll();
   const ids = [...cluster.hosts.keys()];
   const pick = () => ids[randomBelow(random, ids.length)] ?? "";
@@ -172,7 +172,7 @@ async function runSeed(seed: number): Promise<void> {
   }
   for (let p = 0; p < PARTITIONS; p++) {
     const { inSync, primary } = cluster.config(p);
-    assertEquals(inSync.length, 3, `seed ${seed}: partition ${p} has its copies back`);
+    assertEquals(inSync.length, 3, `seed ${seed}: partition ${p} has its replicas back`);
     assert(primary !== undefined);
     const truth = await cluster.contents(primary, p);
     for (const id of inSync) {

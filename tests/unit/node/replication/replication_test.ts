@@ -4,7 +4,7 @@ import { STATE_WRITE_DELAY_MS } from "../../../../shared/base/limits.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
 
 async function startCluster(
-  options: { nodes: number; partitions?: number; copies?: number },
+  options: { nodes: number; partitions?: number; replicas?: number },
 ): Promise<NodeCluster> {
   const cluster = new NodeCluster(options);
   await cluster.startAll();
@@ -19,7 +19,7 @@ function code(reply: unknown): unknown {
   return (reply as { code?: unknown }).code;
 }
 
-Deno.test("replication: a write is on all in-sync copies before it is acknowledged", async () => {
+Deno.test("replication: a write is on all in-sync replicas before it is acknowledged", async () => {
   const cluster = await startCluster({ nodes: 3 });
   const reply = await cluster.ask("n1", put("a", "1"));
   assertEquals(reply, { req_type: "ack", message: "success", version: 1 });
@@ -57,7 +57,7 @@ Deno.test("replication: another node says who is primary", async () => {
   assertEquals(reply.detail, { partition: 0, primary: "n1", host: "n1", port: 1, epoch: 1 });
 });
 
-Deno.test("replication: a copy that is silent is reported, and writes go on without it", async () => {
+Deno.test("replication: a replica that is silent is reported, and writes go on without it", async () => {
   const cluster = await startCluster({ nodes: 3 });
   cluster.network.cut("n1", "n3");
   const reply = await cluster.ask("n1", put("a", "1"));
@@ -66,7 +66,7 @@ Deno.test("replication: a copy that is silent is reported, and writes go on with
   assertEquals(cluster.config(0).inSync, ["n1", "n2"]);
 });
 
-Deno.test("replication: the next in-sync copy takes over with every acknowledged write", async () => {
+Deno.test("replication: the next in-sync replica takes over with every acknowledged write", async () => {
   const cluster = await startCluster({ nodes: 3 });
   for (let i = 0; i < 20; i++) await cluster.ask("n1", put(`k${i}`, `${i}`));
   cluster.crash("n1");
@@ -77,7 +77,7 @@ Deno.test("replication: the next in-sync copy takes over with every acknowledged
   assertEquals((await cluster.contents("n3")).k0, "new");
 });
 
-Deno.test("replication: what only a lost primary's copy had is replaced by the new primary's truth", async () => {
+Deno.test("replication: what only a lost primary's replica had is replaced by the new primary's truth", async () => {
   const cluster = await startCluster({ nodes: 3 });
   await cluster.ask("n1", put("a", "old"));
   await cluster.ask("n1", put("gone", "x"));
@@ -98,7 +98,7 @@ Deno.test("replication: what only a lost primary's copy had is replaced by the n
   assertEquals(value(await cluster.ask("n2", get("a"))), "old");
 });
 
-Deno.test("replication: a copy that comes back gets the difference, not everything", async () => {
+Deno.test("replication: a replica that comes back gets the difference, not everything", async () => {
   const cluster = await startCluster({ nodes: 3 });
   for (let i = 0; i < 500; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});
   // Long enough for the commit seq to be on disk as well, which takes its time.
@@ -112,13 +112,13 @@ Deno.test("replication: a copy that comes back gets the difference, not everythi
   await cluster.run(500);
   assertEquals(cluster.config(0).inSync, ["n1", "n2", "n3"]);
   assertEquals(await cluster.contents("n3"), await cluster.contents("n1"));
-  const sent = cluster.node("n1").stats().aligned_entries as number;
+  const sent = cluster.node("n1").stats().resynced_entries as number;
   // Besides the two that it missed, at most those that came after the commit seq on its disk.
   assert(sent < 20, `${sent} entries were sent`);
 });
 
-Deno.test("replication: an empty copy is filled while writes go on", async () => {
-  const cluster = await startCluster({ nodes: 3, copies: 2 });
+Deno.test("replication: an empty replica is filled while writes go on", async () => {
+  const cluster = await startCluster({ nodes: 3, replicas: 2 });
   for (let i = 0; i < 5_000; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});
   await cluster.run(200);
   cluster.addLearner("n3");
@@ -131,7 +131,7 @@ Deno.test("replication: an empty copy is filled while writes go on", async () =>
   assertEquals(await cluster.contents("n3"), await cluster.contents("n1"));
 });
 
-Deno.test("replication: reads go on without a lease, by asking the other copies", async () => {
+Deno.test("replication: reads go on without a lease, by asking the other replicas", async () => {
   const cluster = await startCluster({ nodes: 3 });
   await cluster.ask("n1", put("a", "1"));
   cluster.coordinatorUp = false;
@@ -199,7 +199,7 @@ Deno.test("replication: after a drain that nobody answers it serves again, and a
   assert(cluster.config(0).term > 1);
 });
 
-Deno.test("replication: a read from a copy is passed on when the copy cannot tell", async () => {
+Deno.test("replication: a read from a replica is passed on when the replica cannot tell", async () => {
   const cluster = await startCluster({ nodes: 2 });
   await cluster.ask("n1", put("a", "1"));
   await cluster.run(500);
@@ -222,8 +222,8 @@ Deno.test("replication: everything stopped and started again is all there", asyn
   assertEquals(await cluster.contents("n1"), await cluster.contents("n3"));
 });
 
-Deno.test("replication: a copy that is made primary in the middle of its alignment serves what it has", async () => {
-  const cluster = await startCluster({ nodes: 3, copies: 2 });
+Deno.test("replication: a replica that is made primary in the middle of its resync serves what it has", async () => {
+  const cluster = await startCluster({ nodes: 3, replicas: 2 });
   for (let i = 0; i < 12_000; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});
   await cluster.run(200);
   cluster.addLearner("n3");
@@ -232,7 +232,7 @@ Deno.test("replication: a copy that is made primary in the middle of its alignme
   const { term } = cluster.config(0);
   cluster.crash("n1");
   cluster.crash("n2");
-  // An operator's order: nobody else would take a copy that is not in sync.
+  // An operator's order: nobody else would take a replica that is not in sync.
   cluster.configure(0, { term: term + 1, primary: "n3", inSync: ["n3"], learners: [] });
   assert((store()?.state.count ?? 0) < 12_000);
   assertEquals((await cluster.ask("n3", put("after", "1"))).req_type, "ack");
@@ -243,7 +243,7 @@ Deno.test("replication: a copy that is made primary in the middle of its alignme
   assertEquals(await cluster.contents("n2"), await cluster.contents("n3"));
 });
 
-Deno.test("replication: a copy that restarts does not follow a primary of an earlier term", async () => {
+Deno.test("replication: a replica that restarts does not follow a primary of an earlier term", async () => {
   const cluster = await startCluster({ nodes: 2 });
   await cluster.ask("n1", put("a", "old"));
   // n1 is cut off and replaced; n2 goes on alone, and restarts without hearing the coordinator.

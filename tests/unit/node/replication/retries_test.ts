@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Retries, retryDelayMs } from "../../../../node/replication/retries.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { COPY_RETRY_MS_MAX, COPY_RETRY_MS_MIN } from "../../../../shared/base/limits.ts";
+import { FOLLOWER_RETRY_MS_MAX, FOLLOWER_RETRY_MS_MIN } from "../../../../shared/base/limits.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 
 const WHY = new KvError("storage_failed", "the disk says no");
@@ -19,9 +19,9 @@ function makeRetries() {
 }
 
 Deno.test("retryDelayMs: doubles up to a maximum", () => {
-  assertEquals(retryDelayMs(1), COPY_RETRY_MS_MIN);
-  assertEquals(retryDelayMs(3), 4 * COPY_RETRY_MS_MIN);
-  assertEquals(retryDelayMs(1_000_000), COPY_RETRY_MS_MAX);
+  assertEquals(retryDelayMs(1), FOLLOWER_RETRY_MS_MIN);
+  assertEquals(retryDelayMs(3), 4 * FOLLOWER_RETRY_MS_MIN);
+  assertEquals(retryDelayMs(1_000_000), FOLLOWER_RETRY_MS_MAX);
 });
 
 Deno.test("Retries: the third failure in a row is logged, and then each doubling", () => {
@@ -56,6 +56,6 @@ Deno.test("Retries.isDue: after the delay of so many failures", () => {
   assertEquals(retries.isDue("read", 1), true);
   retries.failed("read", 1, WHY);
   assertEquals(retries.isDue("read", 1), false);
-  pass(COPY_RETRY_MS_MIN);
+  pass(FOLLOWER_RETRY_MS_MIN);
   assertEquals(retries.isDue("read", 1), true);
 });

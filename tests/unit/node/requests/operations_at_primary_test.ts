@@ -17,7 +17,7 @@ function increment(op: number, again = false): KeyRequest {
   return { req_type: "increment", key: "n", lane: "l", op, ...(again ? { again } : {}) };
 }
 
-Deno.test("a key that has expired reads as absent at once, on every copy for good", async () => {
+Deno.test("a key that has expired reads as absent at once, on every replica for good", async () => {
   const cluster = await startCluster(2);
   await cluster.ask("n1", { ...put("a", "1"), ttl_ms: 1_000 });
   const before = await cluster.ask("n1", get("a"));

@@ -131,7 +131,7 @@ Deno.test("ReadConfirmations: a partition with a question under way asks no seco
   assertEquals(bench.take(), [["a", 2, [[1, 5]]]]);
 });
 
-Deno.test("ReadConfirmations: without copies that must confirm, the answer is there at once", () => {
+Deno.test("ReadConfirmations: without replicas that must confirm, the answer is there at once", () => {
   const bench = new Bench();
   const alone = bench.add(1, 5, []);
   bench.want(1);

@@ -115,7 +115,7 @@ Deno.test("transaction: one that only reads waits for all that it saw, and write
   assertEquals(node.partition(0)?.store.state.lastSeq, 2);
 });
 
-Deno.test("transaction: without a lease its reads need the copies' confirmation", async () => {
+Deno.test("transaction: without a lease its reads need the replicas' confirmation", async () => {
   const cluster = await startCluster(2);
   await cluster.ask("n1", put("a", "1"));
   cluster.coordinatorUp = false;
@@ -217,7 +217,7 @@ Deno.test("transaction: one that is too large in what it writes or answers does 
     put("b", large),
   ]);
   assertEquals(code(await cluster.ask("n1", appends)), "transaction_too_large");
-  // Its writes are within the bound, and do not fit into one message to a copy.
+  // Its writes are within the bound, and do not fit into one message to a replica.
   const part = large.slice(0, 7 << 20);
   const group = transaction([put("a", part), put("b", part)], { lane: "l", op: 1 });
   assertEquals(code(await cluster.ask("n1", group)), "transaction_too_large");

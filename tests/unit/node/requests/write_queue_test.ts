@@ -62,7 +62,7 @@ Deno.test("WriteQueue.commit: clients are told something else where their writes
   assertEquals(log, ["a@1 outcome_unknown"]);
 });
 
-Deno.test("WriteQueue.onDurable: answers those alone that wait for no copy, once", () => {
+Deno.test("WriteQueue.onDurable: answers those alone that wait for no replica, once", () => {
   const { log, queue, push } = setUp();
   push("a", 1, { early: true });
   push("b", 2);

@@ -1,5 +1,5 @@
 /**
- * The commands of the Redis door answer what redis-server 7.0 has been recorded to answer, byte for
+ * The commands of the Redis front end answer what redis-server 7.0 has been recorded to answer, byte for
  * byte (`deno run -A tests/support/data/record_redis.ts` records anew), and what Redis does not have.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";

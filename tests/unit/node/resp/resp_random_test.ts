@@ -1,6 +1,6 @@
 /**
  * Random commands with random arguments, valid and not, in pieces of random size, against the Redis
- * door: each gets exactly one reply that is one, nothing is thrown, and nothing stays behind.
+ * front end: each gets exactly one reply that is one, nothing is thrown, and nothing stays behind.
  */
 import { assert, assertEquals } from "@std/assert";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";

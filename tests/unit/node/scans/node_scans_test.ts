@@ -23,7 +23,7 @@ const PARTITIONS = 8;
 
 class Bench extends NodeCluster {
   constructor(nodes = 1, partitions = PARTITIONS) {
-    super({ nodes, partitions, copies: nodes });
+    super({ nodes, partitions, replicas: nodes });
   }
 
   async scan(
@@ -171,7 +171,7 @@ Deno.test("NodeScans.scan: waits until what it saw is committed, and speaks for 
   await cluster.startAll();
   await cluster.fill(named(20));
   const key = named(50).find((key, i) => i > 20 && partitionOf(key, 2) === 0) ?? "";
-  // Nothing reaches the copy: writes are not committed.
+  // Nothing reaches the replica: writes are not committed.
   cluster.network.cut("n1", "n2");
   let committed = false;
   cluster.node("n1").execute(put(key, "late"), () => committed = true);

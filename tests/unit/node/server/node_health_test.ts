@@ -38,7 +38,7 @@ interface Copy {
   own?: boolean;
 }
 
-/** A copy as the rules see it. */
+/** A replica as the rules see it. */
 function copy(
   { phase = "serving", streams = [], damaged = false, own = true }: Copy,
   partition: number,
@@ -83,14 +83,14 @@ function healthOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
 
 Deno.test("nodeHealth: a node that serves all it is primary of", () => {
   const level = { mustAck: true, state: "level" };
-  const learner = { mustAck: false, state: "aligning" };
+  const learner = { mustAck: false, state: "resyncing" };
   assertEquals(healthOf([{}, { streams: [level, learner] }, { own: false }]), "ok");
   assertEquals(healthOf([]), "ok");
   assertEquals(healthOf([{}], { standalone: true, map: mapWith(undefined) }), "ok");
 });
 
 Deno.test("nodeHealth: what is degraded", () => {
-  assertEquals(healthOf([{}, { phase: "aligning" }]), "degraded");
+  assertEquals(healthOf([{}, { phase: "resyncing" }]), "degraded");
   assertEquals(healthOf([{}, { own: false, damaged: true }]), "degraded");
   assertEquals(healthOf([{}, { inSync: 1 }], { map: mapWith("up", 2) }), "degraded");
   // The coordinator's death stops no read and no write.
@@ -111,13 +111,13 @@ Deno.test("nodeHealth: tells a silent coordinator from one of another cluster", 
 Deno.test("nodeHealth: a node that cannot serve", () => {
   assertEquals(healthOf([], { map: undefined }), "unavailable");
   assertEquals(healthOf([{}], { storageFailure: "no space left" }), "unavailable");
-  assertEquals(healthOf([{ phase: "aligning" }, { phase: "stopped" }]), "unavailable");
-  // Named as primary, but with a damaged copy.
+  assertEquals(healthOf([{ phase: "resyncing" }, { phase: "stopped" }]), "unavailable");
+  // Named as primary, but with a damaged replica.
   assertEquals(healthOf([{ phase: "none" }]), "unavailable");
   assertEquals(healthOf([{ inSync: 1 }], { map: mapWith("up", 2) }), "unavailable");
   assertEquals(healthOf([{}], { map: mapWith("down") }), "unavailable");
   assertEquals(healthOf([{}], { map: mapWith(undefined) }), "unavailable");
-  // Cut off from the coordinator and from its copies.
+  // Cut off from the coordinator and from its replicas.
   const away = { streams: [{ mustAck: true, state: "down" }] };
   assertEquals(healthOf([{}, away], { sessionUp: false }), "unavailable");
   assertEquals(healthOf([{ own: false }], { sessionUp: false }), "unavailable");
@@ -136,7 +136,7 @@ const GOOD: MembershipStats = {
   lost_partitions: 0,
   read_only_partitions: 0,
   under_replicated_partitions: 0,
-  damaged_copies: 0,
+  damaged_replicas: 0,
   moves: 0,
   handovers: 0,
   failovers: 0,
@@ -158,7 +158,7 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   assertEquals(healthOf({ nodes: { ...GOOD.nodes, down: 1 } }), "degraded");
   assertEquals(healthOf({ nodes: { ...GOOD.nodes, unknown: 1 } }), "degraded");
   assertEquals(healthOf({ under_replicated_partitions: 1 }), "degraded");
-  assertEquals(healthOf({ damaged_copies: 1 }), "degraded");
+  assertEquals(healthOf({ damaged_replicas: 1 }), "degraded");
   assertEquals(healthOf({ nobody_registered: true }), "unavailable");
   assertEquals(healthOf({ stale_document: "it is old" }), "unavailable");
   assertEquals(healthOf({ read_only_partitions: 7 }), "degraded");
@@ -173,19 +173,19 @@ Deno.test("coordinatorHealth: what is degraded, in words for one and for several
   const reasonsOf = (stats: Partial<MembershipStats>) =>
     coordinatorHealth({ ...GOOD, ...stats }, WELL).reasons;
   const nodes = { ...GOOD.nodes, down: 1, unknown: 1 };
-  assertEquals(reasonsOf({ nodes, damaged_copies: 1 }), [
+  assertEquals(reasonsOf({ nodes, damaged_replicas: 1 }), [
     "1 node is down",
     "1 node has not reported yet",
-    "1 copy is damaged",
+    "1 replica is damaged",
   ]);
   assertEquals(reasonsOf({ nodes: { ...GOOD.nodes, down: 2 }, under_replicated_partitions: 5 }), [
     "2 nodes are down",
-    "5 partitions have fewer copies than wished for",
+    "5 partitions have fewer replicas than wanted for",
   ]);
   assertEquals(reasonsOf({ read_only_partitions: 8, under_replicated_partitions: 8 }), [
-    "writes are refused: a write needs 2 copies in sync; start more nodes, or restart " +
-    "kv-coordinator with --min-in-sync 1 if one copy is enough",
-    "8 partitions have fewer copies than wished for",
+    "writes are refused: a write needs 2 replicas in sync; start more nodes, or restart " +
+    "kv-coordinator with --min-in-sync 1 if one replica is enough",
+    "8 partitions have fewer replicas than wanted for",
   ]);
 });
 
@@ -208,7 +208,7 @@ Deno.test("coordinatorHealth, nodeHealth: a new cluster says that it waits for n
   );
   assertStringIncludes(
     alone.reasons[0] ?? "",
-    "1 node is there, and its coordinator waits for 2: a write needs 2 copies in sync",
+    "1 node is there, and its coordinator waits for 2: a write needs 2 replicas in sync",
   );
 
   const config = { term: 0, primary: undefined, inSync: [], learners: [] };

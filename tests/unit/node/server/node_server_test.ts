@@ -127,7 +127,7 @@ class Client {
 const notPrimary = (_: KeyRequest, reply: (reply: Reply) => void) =>
   reply({ req_type: "error", code: "not_primary", message: "elsewhere" });
 
-Deno.test("NodeServer answers from its own copy where that can", async () => {
+Deno.test("NodeServer answers from its own replica where that can", async () => {
   const bench = new Bench();
   const client = await bench.client();
   assertEquals(await client.ask({ id: 1, req_type: "get", key: "a" }), {
@@ -138,7 +138,7 @@ Deno.test("NodeServer answers from its own copy where that can", async () => {
   assertEquals(bench.forwarded, []);
 });
 
-Deno.test("NodeServer passes on what its own copy cannot answer, within the request's time", async () => {
+Deno.test("NodeServer passes on what its own replica cannot answer, within the request's time", async () => {
   const bench = new Bench();
   bench.onExecute = notPrimary;
   const client = await bench.client();
@@ -148,7 +148,7 @@ Deno.test("NodeServer passes on what its own copy cannot answer, within the requ
   assertEquals(bench.forwarded.map(([, timeoutMs]) => timeoutMs), [REQUEST_TIMEOUT_MS, 70]);
 });
 
-Deno.test("NodeServer counts the time that its own copy took", async () => {
+Deno.test("NodeServer counts the time that its own replica took", async () => {
   const bench = new Bench();
   let answer: (reply: Reply) => void = () => {};
   bench.onExecute = (_, reply) => answer = reply;
@@ -170,7 +170,7 @@ Deno.test("NodeServer never passes a request on twice", async () => {
   assertEquals(bench.forwarded, []);
 });
 
-Deno.test("NodeServer gives an error of its own copy that no other place can mend", async () => {
+Deno.test("NodeServer gives an error of its own replica that no other place can mend", async () => {
   for (const code of ["not_found", "outcome_unknown", "overloaded", "corrupt"] as const) {
     const bench = new Bench();
     bench.onExecute = (_, reply) => reply({ req_type: "error", code, message: "" });
@@ -194,7 +194,7 @@ Deno.test("NodeServer repeats a write of unknown outcome elsewhere, where its la
   );
 });
 
-Deno.test("NodeServer checks requests at the door", async () => {
+Deno.test("NodeServer checks requests at the front end", async () => {
   const bench = new Bench();
   const client = await bench.client();
   const long = "k".repeat(KEY_BYTES_MAX + 1);

@@ -66,7 +66,7 @@ Deno.test("damage: a copy finds its own rot, says so, and is filled anew", async
   );
   assertEquals(cluster.config(0).inSync.toSorted(), ["n1", "n2", "n3"]);
   await assertAllSame(cluster, ["n1", "n2", "n3"]);
-  assertEquals(cluster.node("n1").stats().aligned_entries, KEYS, "everything was sent");
+  assertEquals(cluster.node("n1").stats().resynced_entries, KEYS, "everything was sent");
   assertEquals(cluster.node("n3").stats().damaged, 0);
 });
 
@@ -119,7 +119,7 @@ Deno.test("damage: a copy that differs though each agrees with itself gets the p
   assertEquals(cluster.config(0).inSync, ["n1", "n2"]);
   cluster.addLearner("n3");
   await cluster.run(A_WHILE_MS);
-  assertEquals(cluster.node("n1").stats().aligned_full, 1);
+  assertEquals(cluster.node("n1").stats().resynced_full, 1);
   await assertAllSame(cluster, ["n1", "n2", "n3"]);
 });
 
@@ -146,7 +146,7 @@ Deno.test("tombstones: old ones are dropped by every copy, and a copy that was a
   cluster.addLearner("n3");
   await cluster.run(2_000);
   assertEquals(cluster.config(0).inSync, ["n1", "n2", "n3"]);
-  assertEquals(cluster.node("n1").stats().aligned_full, 1);
+  assertEquals(cluster.node("n1").stats().resynced_full, 1);
   const contents = await cluster.contents("n3");
   assertEquals(contents, await cluster.contents("n1"));
   assertEquals(removed.filter((key) => key in contents), []);

@@ -6,8 +6,8 @@ import { RowCache } from "../../../../node/storage/row_cache.ts";
 import { type Entry } from "../../../../shared/base/entry.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import {
-  BACKUP_PICTURE_IDLE_MS,
-  BACKUP_PICTURES_MAX,
+  BACKUP_SNAPSHOT_IDLE_MS,
+  BACKUP_SNAPSHOTS_MAX,
   SCAN_BYTES_MAX,
 } from "../../../../shared/base/limits.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
@@ -41,7 +41,7 @@ function setUp() {
   return { clock, storage, store, finish };
 }
 
-Deno.test("PartitionStore.picture is what the store held, wherever its writes were", async () => {
+Deno.test("PartitionStore.snapshot is what the store held, wherever its writes were", async () => {
   for (let seed = 1; seed <= 60; seed++) {
     const random = new SeededRandom(seed);
     const { storage, store, finish } = setUp();
@@ -54,24 +54,24 @@ Deno.test("PartitionStore.picture is what the store held, wherever its writes we
     };
     turns(30);
     const page = { rowsMax: 1 + randomBelow(random, 5), bytesMax: 1 + randomBelow(random, 300) };
-    const picture = store.picture(page);
+    const snapshot = store.snapshot(page);
     const wanted = model.sorted();
-    assertEquals([picture.asOfSeq, picture.term], [store.state.lastSeq, store.state.term]);
+    assertEquals([snapshot.asOfSeq, snapshot.term], [store.state.lastSeq, store.state.term]);
     const found: Entry[] = [];
     for (let ended = false; !ended;) {
-      const next = await picture.next();
+      const next = await snapshot.next();
       assert(next.entries.length <= page.rowsMax);
       found.push(...next.entries);
       ended = next.ended;
       turns(2);
     }
     assertEquals(found, wanted, `seed ${seed}`);
-    picture.close();
+    snapshot.close();
     assertEquals(storage.snapshots, 0);
   }
 });
 
-Deno.test("PartitionStore.picture finds a damaged record, also under a newer write", async () => {
+Deno.test("PartitionStore.snapshot finds a damaged record, also under a newer write", async () => {
   const { storage, store, finish } = setUp();
   for (const [seq, key] of ["a", "b"].entries()) {
     store.apply(entryOf(key, seq + 1, "x"));
@@ -82,10 +82,10 @@ Deno.test("PartitionStore.picture finds a damaged record, also under a newer wri
   // As a replica that has the entry in its cache would.
   store.apply(entryOf("a", 3, "y"));
   store.setState({ lastSeq: 3 });
-  const picture = store.picture({ rowsMax: 10, bytesMax: 1_000 });
-  const error = await assertRejects(() => picture.next(), KvError);
+  const snapshot = store.snapshot({ rowsMax: 10, bytesMax: 1_000 });
+  const error = await assertRejects(() => snapshot.next(), KvError);
   assertEquals(error.code, "corrupt");
-  picture.close();
+  snapshot.close();
 });
 
 /** Asks a node for pages of a backup. */
@@ -142,16 +142,16 @@ Deno.test("backup_partition: what is written behind the first page is in no page
   assertEquals(first.keys, ["a"]);
   for (const key of ["b", "c", "d", "f"]) await cluster.ask("n1", put(key, "new"));
   await cluster.ask("n1", { req_type: "delete", key: "e" });
-  const second = await page({ picture: first.next });
+  const second = await page({ snapshot: first.next });
   assertEquals([second.keys, second.entries[0]?.[1]], [["c"], 2]);
-  const third = await page({ picture: second.next });
+  const third = await page({ snapshot: second.next });
   assertEquals(third.keys, ["e"]);
   assertEquals([first.seq, second.seq, third.seq], [3, 3, 3]);
-  // A page is given once, and a picture that is at its end is gone.
-  assertEquals(await refusal({ picture: first.next }), "unavailable");
-  const last = third.next === undefined ? undefined : await page({ picture: third.next });
+  // A page is given once, and a snapshot that is at its end is gone.
+  assertEquals(await refusal({ snapshot: first.next }), "unavailable");
+  const last = third.next === undefined ? undefined : await page({ snapshot: third.next });
   assertEquals(last?.keys ?? [], []);
-  assertEquals(await refusal({ picture: third.next ?? "x.1" }), "unavailable");
+  assertEquals(await refusal({ snapshot: third.next ?? "x.1" }), "unavailable");
 });
 
 Deno.test("backup_partition leaves with nothing that is not committed", async () => {
@@ -171,7 +171,7 @@ Deno.test("backup_partition leaves with nothing that is not committed", async ()
   assertEquals(reply.entries.map(([key]) => key), ["a", "b"]);
 });
 
-Deno.test("backup_partition: a picture stays true after a hand-over to another primary", async () => {
+Deno.test("backup_partition: a snapshot stays true after a hand-over to another primary", async () => {
   const cluster = await startCluster(2);
   for (const key of ["a", "b"]) await cluster.ask("n1", put(key, LARGE));
   const { page, refusal } = backupOf(cluster, "n1");
@@ -179,22 +179,22 @@ Deno.test("backup_partition: a picture stays true after a hand-over to another p
   cluster.configure(0, { primary: "n2" });
   await cluster.run(200);
   await cluster.ask("n2", put("b", "new"));
-  const second = await page({ picture: first.next });
+  const second = await page({ snapshot: first.next });
   assertEquals(second.entries.map(([key, seq]) => [key, seq]), [["b", 2]]);
   assertEquals(await refusal(), "not_primary");
 });
 
-Deno.test("backup_partition: pictures are bounded in number, and closed when nobody reads them", async () => {
+Deno.test("backup_partition: snapshots are bounded in number, and closed when nobody reads them", async () => {
   const cluster = await startCluster(1);
   for (const key of ["a", "b"]) await cluster.ask("n1", put(key, LARGE));
   const { page, refusal } = backupOf(cluster, "n1");
   const firsts = [];
-  for (let i = 0; i < BACKUP_PICTURES_MAX; i++) firsts.push(await page());
+  for (let i = 0; i < BACKUP_SNAPSHOTS_MAX; i++) firsts.push(await page());
   assertEquals(await refusal(), "overloaded");
-  await cluster.run(BACKUP_PICTURE_IDLE_MS / 2);
-  const kept = await page({ picture: firsts[0]?.next });
+  await cluster.run(BACKUP_SNAPSHOT_IDLE_MS / 2);
+  const kept = await page({ snapshot: firsts[0]?.next });
   assertEquals(kept.keys, ["b"]);
-  await cluster.run(BACKUP_PICTURE_IDLE_MS / 2 + 500);
-  assertEquals(await refusal({ picture: firsts[1]?.next }), "unavailable");
+  await cluster.run(BACKUP_SNAPSHOT_IDLE_MS / 2 + 500);
+  assertEquals(await refusal({ snapshot: firsts[1]?.next }), "unavailable");
   assertEquals((await page()).keys, ["a"]);
 });

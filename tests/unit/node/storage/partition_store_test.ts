@@ -180,25 +180,25 @@ Deno.test("PartitionStore: a page that is nearly full ends before a large entry,
     } while (after !== undefined);
     return pages;
   };
-  const pictured = async () => {
-    const picture = store.picture(page);
+  const captured = async () => {
+    const snapshot = store.snapshot(page);
     const pages: string[] = [];
     for (let ended = false; !ended;) {
-      const read = await picture.next();
+      const read = await snapshot.next();
       pages.push(read.entries.map(({ key }) => key).join(" "));
       ended = read.ended;
     }
-    picture.close();
+    snapshot.close();
     return pages;
   };
   assertEquals(await scanned(), ["a", "b", "c"]);
-  assertEquals(await pictured(), ["a", "b", "c"]);
+  assertEquals(await captured(), ["a", "b", "c"]);
   // Writes under way, one of a large entry in the place of a small one.
   write("aa", 4, 8_000);
   write("c", 5, 8_000);
   write("d", 6, 100);
   assertEquals(await scanned(), ["a", "aa", "b", "c", "d"]);
-  assertEquals(await pictured(), ["a", "aa", "b", "c", "d"]);
+  assertEquals(await captured(), ["a", "aa", "b", "c", "d"]);
 });
 
 Deno.test("PartitionStore.scan goes forwards and backwards between any bounds, writes under way included", async () => {
@@ -519,7 +519,7 @@ Deno.test("PartitionStore: a batch that the disk refused is not in the cache", (
 Deno.test("PartitionStore keeps the layout that its files describe", () => {
   const { storage, store, finish } = setUp();
   store.apply(entryOf("k", 3, "v"));
-  store.setState({ lastSeq: 3, term: 2, commitSeq: 1, horizon: 0 });
+  store.setState({ lastSeq: 3, term: 2, commitSeq: 1, watermark: 0 });
   finish();
   const rowKey = recordKey(PARTITION, "k");
   assertEquals(decodeRecord(rowKey, storage.get(rowKey) ?? new Uint8Array()), entryOf("k", 3, "v"));

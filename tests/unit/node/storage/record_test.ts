@@ -114,7 +114,7 @@ Deno.test("decodeRecord finds every flipped bit, cut tail and exchanged row", ()
     { ...encodeRecord(7, FULL), decode: decodeRecord },
     { ...encodeRecord(7, EMPTY), decode: decodeRecord },
     {
-      ...encodeState(7, { term: 3, commitSeq: 4, lastSeq: 5, horizon: 6, count: 7, digest: 8 }),
+      ...encodeState(7, { term: 3, commitSeq: 4, lastSeq: 5, watermark: 6, count: 7, digest: 8 }),
       decode: decodeState,
     },
     { ...encodeMark(12), decode: decodeMark },
@@ -180,7 +180,14 @@ Deno.test("rowsFrom and rowsEnd enclose all keys of a partition and nothing else
 });
 
 Deno.test("the database's own records come back as they were", () => {
-  const state = { term: 1, commitSeq: 2 ** 40, lastSeq: 2 ** 41, horizon: 5, count: 6, digest: 7 };
+  const state = {
+    term: 1,
+    commitSeq: 2 ** 40,
+    lastSeq: 2 ** 41,
+    watermark: 5,
+    count: 6,
+    digest: 7,
+  };
   const tombstones = { tombstones: 2 ** 34, tombstoneDigest: 8 };
   const row = encodeState(65_535, { ...state, ...tombstones, damaged: true }, true);
   assertEquals(decodeState(row.key, row.value), {

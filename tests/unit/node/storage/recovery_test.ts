@@ -48,9 +48,9 @@ function randomBatches(seed: number, turns: number): StorageChange[][] {
 async function open(
   storage: ScriptedStorage,
   holdsAll = false,
-  suspect = false,
+  unacknowledged = false,
 ): Promise<OpenedPartitions> {
-  const opening = openPartitionStores(storage, PARTITIONS, holdsAll, suspect);
+  const opening = openPartitionStores(storage, PARTITIONS, holdsAll, unacknowledged);
   let ended = false;
   opening.then(() => ended = true, () => ended = true);
   while (!ended) {
@@ -150,7 +150,7 @@ Deno.test("openPartitionStores takes one garbled state record for that partition
   }
 });
 
-Deno.test("openPartitionStores suspects everything where the head or a state record is lost", async () => {
+Deno.test("openPartitionStores unacknowledged keys everything where the head or a state record is lost", async () => {
   const batches = randomBatches(7, 60);
   const all = [...(await open(ScriptedStorage.replay(batches))).keys()].sort();
   for (const key of [HEAD_KEY, stateKey(2)]) {

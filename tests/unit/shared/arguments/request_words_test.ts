@@ -10,7 +10,7 @@ import {
   wordArguments,
   wordOptions,
 } from "../../../../shared/arguments/request_words.ts";
-import type { Door } from "../../../../shared/operations/operation.ts";
+import type { FrontEnd } from "../../../../shared/operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../../../../shared/operations/table.ts";
 import type { RequestOption, RequestWord } from "../../../../shared/arguments/word_fields.ts";
 import { wireForm } from "../../../../shared/wire/wire_form.ts";
@@ -50,7 +50,7 @@ for (const [name, words, options, fields] of GOOD) {
   });
 }
 
-const WRONG: [OperationName, RequestWord[], RequestOption[], Door, string][] = [
+const WRONG: [OperationName, RequestWord[], RequestOption[], FrontEnd, string][] = [
   ["put", [], [], "shell", "put: required 2 arguments, given 0: put KEY VALUE"],
   ["put", ["k"], [], "shell", "required 2 arguments, given 1"],
   ["put", ["k", "v", "w"], [], "shell", "required 2 arguments, given 3"],
@@ -78,9 +78,9 @@ const WRONG: [OperationName, RequestWord[], RequestOption[], Door, string][] = [
   ["get", ["k"], [["x".repeat(10_000)]], "resp", "…"],
 ];
 
-for (const [name, words, options, door, text] of WRONG) {
+for (const [name, words, options, frontEnd, text] of WRONG) {
   Deno.test(`requestFromWords refuses ${name} ${JSON.stringify([words, options]).slice(0, 60)}`, () => {
-    const error = assertThrows(() => requestFromWords(name, words, options, door), KvError);
+    const error = assertThrows(() => requestFromWords(name, words, options, frontEnd), KvError);
     assertEquals(error.code, "bad_request");
     assertStringIncludes(error.message, text);
     assert(error.message.length < 400, "the text does not repeat all of a long word");
@@ -151,12 +151,12 @@ Deno.test("requestFromRow: random rows give a valid request or bad_request", () 
   assert(good > 1_000, "some of them are requests");
 });
 
-Deno.test("OPERATIONS: each row says all that doors, help and documents need", () => {
+Deno.test("OPERATIONS: each row says all that front ends, help and documents need", () => {
   for (const name of NAMES) {
     const operation = operationOf(name);
-    const { summary, answers, doors, fields } = operation;
+    const { summary, answers, frontEnds, fields } = operation;
     assert(summary !== "" && !summary.endsWith(".") && !answers.endsWith("."), name);
-    assert(doors.includes("wire"), `${name} is on the wire`);
+    assert(frontEnds.includes("wire"), `${name} is on the wire`);
     for (const [fieldName, field] of Object.entries<Field<unknown>>(fields)) {
       const { about, local } = field;
       if (local === true) continue;

@@ -64,7 +64,7 @@ const CASES: [OperationName, Record<string, unknown>, Entry | undefined, unknown
   ["put", { value: "v", ttl_ms: 5 }, undefined, ["v", NOW + 5]],
   ["put", { value: "v", expires_at: NOW + 9 }, undefined, ["v", NOW + 9]],
   ["put", { value: "v", expires_at: NOW }, undefined, ["deleted", 0]],
-  // Copies take whole numbers alone: a sum beyond them must never leave the primary.
+  // Replicas take whole numbers alone: a sum beyond them must never leave the primary.
   ["put", { value: "v", ttl_ms: Number.MAX_SAFE_INTEGER }, undefined, ["v", EXPIRY_DATE_MAX]],
   ["put", { value: "v", expires_at: Number.MAX_SAFE_INTEGER }, undefined, ["v", EXPIRY_DATE_MAX]],
   ["expire", { ttl_ms: Number.MAX_SAFE_INTEGER }, entry("o"), ["o", EXPIRY_DATE_MAX, true]],

@@ -56,7 +56,7 @@ class Bench {
     });
   }
 
-  /** Nodes a, b, c; `a` is the primary of everything and b and c hold copies. */
+  /** Nodes a, b, c; `a` is the primary of everything and b and c hold replicas. */
   static async start(options: Partial<RouterOptions> = {}, epoch = 1): Promise<Bench> {
     const bench = new Bench(options);
     for (const id of ["a", "b", "c"]) {
@@ -387,7 +387,7 @@ Deno.test("Router tries again where its first map has no primary for what it wai
   bench.router.close();
 });
 
-Deno.test("Router asks for a map once, however many requests wish for one", async () => {
+Deno.test("Router asks for a map once, however many requests target assignment for one", async () => {
   const bench = await Bench.start();
   bench.on("a", () => error("unavailable"));
   for (let i = 0; i < 500; i++) bench.execute(put(), 1_000);
@@ -506,7 +506,7 @@ Deno.test("Router.adopt takes newer maps of the same cluster only", async () => 
   bench.router.close();
 });
 
-Deno.test("Router reads from any in-sync copy, and from another where that fails", async () => {
+Deno.test("Router reads from any in-sync replica, and from another where that fails", async () => {
   const bench = await Bench.start();
   for (let i = 0; i < 60; i++) bench.execute(getReplica);
   bench.clock.advance(50);
@@ -535,7 +535,7 @@ Deno.test("Router carries out what this node is primary of here", async () => {
   const bench = await Bench.start({ role: "node", local });
   bench.execute(put());
   bench.execute(getReplica);
-  assertEquals(bench.codes, ["data"], "the copy here is the nearest");
+  assertEquals(bench.codes, ["data"], "the replica here is the nearest");
   bench.clock.advance(20);
   assertEquals(bench.codes, ["data", "ack"]);
   bench.router.adopt(bench.map(2, "b"));
@@ -688,7 +688,7 @@ async function cutFrom(bench: Bench, id: string): Promise<void> {
   await bench.clock.run(10);
 }
 
-Deno.test("Router goes by way of a copy when it cannot reach the primary itself", async () => {
+Deno.test("Router goes by way of a replica when it cannot reach the primary itself", async () => {
   const bench = await Bench.start();
   await cutFrom(bench, "a");
   bench.execute(get());

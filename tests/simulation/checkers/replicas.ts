@@ -1,5 +1,5 @@
 /**
- * After the calm: whether all copies of each partition are the same, and each agrees with its own
+ * After the calm: whether all replicas of each partition are the same, and each agrees with its own
  * checksums. What is compared is what the nodes' stores give, key by key.
  *
  * @module
@@ -9,7 +9,7 @@ import { isTombstone } from "../../../shared/base/entry.ts";
 import type { World } from "../sim/world.ts";
 
 /** The first difference; undefined where there is none. */
-export async function compareCopies(
+export async function compareReplicas(
   world: World,
 ): Promise<{ text: string; partition: number } | undefined> {
   const partitions = world.map?.partitions ?? [];
@@ -46,7 +46,7 @@ export async function compareCopies(
   return undefined;
 }
 
-/** Live entries as text. Tombstones are dropped by each copy when it sees fit. */
+/** Live entries as text. Tombstones are dropped by each replica when it sees fit. */
 async function rowsOf(store: PartitionStore): Promise<string> {
   const { entries } = await store.scan(undefined, { rowsMax: 1e6, bytesMax: 1e9 });
   return entries.filter((entry) => !isTombstone(entry)).map(({ key, seq, term, value }) =>

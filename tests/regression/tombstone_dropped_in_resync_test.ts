@@ -1,12 +1,12 @@
 /**
- * A primary dropped a tombstone while it went through the partition for a copy that needed it: the copy
+ * A primary dropped a tombstone while it went through the partition for a replica that needed it: the replica
  * kept the deleted key. Found by a review.
  */
 import { assertEquals, assertExists } from "@std/assert";
 import { TOMBSTONE_KEEP_MS } from "../../shared/base/limits.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a tombstone is not dropped before the copy that is being aligned has it", async () => {
+Deno.test("a tombstone is not dropped before the replica that is being resynced has it", async () => {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();
   await cluster.ask("n1", put("zzz", "deleted long ago"));
@@ -17,7 +17,7 @@ Deno.test("a tombstone is not dropped before the copy that is being aligned has 
   const deletedMs = cluster.clock.monotonicMs();
   for (let i = 0; i < 5_000; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});
   await cluster.run(1_000);
-  // The housekeeping looks at the partition every five seconds; the first time after an hour it drops it.
+  // The scrubbing looks at the partition every five seconds; the first time after an hour it drops it.
   const store = cluster.node("n1").partition(0)?.store;
   assertExists(store);
   const dueMs = Math.ceil((deletedMs + TOMBSTONE_KEEP_MS) / 5_000) * 5_000;

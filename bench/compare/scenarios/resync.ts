@@ -1,5 +1,5 @@
 /**
- * How long it takes to fill a third copy of many keys when a node joins two others, and what
+ * How long it takes to fill a third replica of many keys when a node joins two others, and what
  * clients feel of it: they go on at a constant rate (an open loop, half reads, half writes).
  *
  * @module
@@ -22,8 +22,8 @@ const SECONDS_BOUND = 60;
 const P99_BOUND_MS = 100;
 
 /** The scenario. Its bounds are for 1,000,000 keys. */
-export const ALIGNMENT: Scenario = {
-  name: "alignment",
+export const RESYNC: Scenario = {
+  name: "resync",
   title: "a node joins two that hold many keys (--many-keys) of 100 bytes",
   group: "extra",
   run: async (context) => {
@@ -76,8 +76,8 @@ async function observe(
   await whole;
   context.note(`the node needed ${((joined - begin) / 1_000).toFixed(2)} s to start`);
   context.figure({
-    name: "alignment-seconds",
-    title: `${data.keys} keys to a node that joins, all copies level`,
+    name: "resync-seconds",
+    title: `${data.keys} keys to a node that joins, all replicas level`,
     value: seconds,
     unit: "s",
     bound: SECONDS_BOUND,
@@ -87,7 +87,7 @@ async function observe(
     const rate = `at ${order.perSecond}/s wanted`;
     const figure = (name: string, value: number, unit: string, bound?: number) =>
       context.figure({
-        name: `alignment-${when}-${name}`,
+        name: `resync-${when}-${name}`,
         title: `clients ${when} it, ${rate}: ${name}`,
         value,
         unit,

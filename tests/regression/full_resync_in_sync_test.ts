@@ -1,11 +1,11 @@
 /**
- * A copy in sync that was sent everything took it piece by piece, and might be made primary in between:
+ * A replica in sync that was sent everything took it piece by piece, and might be made primary in between:
  * with one half of a transaction. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a transaction is there as a whole or not at all, whoever takes over in the middle of an alignment", async () => {
+Deno.test("a transaction is there as a whole or not at all, whoever takes over in the middle of a resync", async () => {
   const cluster = new NodeCluster({ nodes: 3 });
   await cluster.startAll();
   const n1 = cluster.node("n1");

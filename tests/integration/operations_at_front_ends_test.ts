@@ -1,5 +1,5 @@
 /**
- * Every operation through every door of one real node, from one table: the doors cannot differ.
+ * Every operation through every front end of one real node, from one table: the front ends cannot differ.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import { ServerProcess } from "../../tools/server_process.ts";
 import {
   type Asked,
   bytesText,
-  httpDoor,
-  libraryDoor,
-  type OpenDoor,
-  respDoor,
+  httpFrontEnd,
+  libraryFrontEnd,
+  type OpenFrontEnd,
+  respFrontEnd,
   shellAnswer,
   shellLine,
   textBytes,
-  wireDoor,
-} from "../support/clients/doors.ts";
+  wireFrontEnd,
+} from "../support/clients/front_ends.ts";
 import {
   type Answer,
   OPERATION_CASES,
@@ -38,7 +38,7 @@ class Bench implements AsyncDisposable {
   ) {}
 
   static async start(): Promise<Bench> {
-    const folder = await Deno.makeTempDir({ prefix: "kv-doors-" });
+    const folder = await Deno.makeTempDir({ prefix: "kv-frontEnds-" });
     const args = ["--port=0", "--http-port=0", "--standalone", "--storage=memory"];
     const process = ServerProcess.start(NODE, [...args, "--partitions=8"], {
       cwd: folder,
@@ -108,23 +108,23 @@ function title({ operation, before, words = [], options = [] }: OperationCase): 
   return `${operation} ${given} on ${before === undefined ? "nothing" : JSON.stringify(before)}`;
 }
 
-async function runAll(bench: Bench, door: OpenDoor, name: string): Promise<void> {
+async function runAll(bench: Bench, frontEnd: OpenFrontEnd, name: string): Promise<void> {
   for (const [i, row] of OPERATION_CASES.entries()) {
     const key = `${name} key ${i}`;
     const asked = await bench.prepare(row, key);
-    await compare(bench, row, key, name, await door.ask(asked));
+    await compare(bench, row, key, name, await frontEnd.ask(asked));
   }
-  door.close();
+  frontEnd.close();
 }
 
 async function compare(
   bench: Bench,
   row: OperationCase,
   key: string,
-  door: string,
+  frontEnd: string,
   answer: Answer,
 ): Promise<void> {
-  const what = `${door}: ${title(row)}`;
+  const what = `${frontEnd}: ${title(row)}`;
   assertEquals(answer, row.answer, what);
   assertEquals(await bench.after(key), [row.after, row.expiresAfter === true], what);
 }
@@ -136,10 +136,10 @@ Deno.test("OPERATION_CASES: every operation of the table has cases", () => {
 
 Deno.test("every operation means the same through the library, the JSON wire, HTTP and RESP", async () => {
   await using bench = await Bench.start();
-  await runAll(bench, libraryDoor(bench.client), "library");
-  await runAll(bench, await wireDoor(bench.tcp), "wire");
-  await runAll(bench, httpDoor(bench.http), "http");
-  await runAll(bench, await respDoor(bench.tcp), "resp");
+  await runAll(bench, libraryFrontEnd(bench.client), "library");
+  await runAll(bench, await wireFrontEnd(bench.tcp), "wire");
+  await runAll(bench, httpFrontEnd(bench.http), "http");
+  await runAll(bench, await respFrontEnd(bench.tcp), "resp");
 });
 
 Deno.test("every operation means the same in the shell, and one-shot", async () => {

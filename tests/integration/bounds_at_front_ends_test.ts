@@ -1,7 +1,7 @@
 /**
- * Every door against every bound of what comes from outside (`shared/base/limits.ts`), over real sockets:
+ * Every front end against every bound of what comes from outside (`shared/base/limits.ts`), over real sockets:
  * JSON wire, Redis protocol and HTTP of a node, JSON wire and HTTP of a coordinator. After each attack
- * another client is served at every door.
+ * another client is served at every front end.
  *
  * @module
  */
@@ -158,14 +158,14 @@ class Caller implements Disposable {
   }
 }
 
-/** A door of a running server. */
-interface Door extends Protocol {
+/** A front end of a running server. */
+interface FrontEnd extends Protocol {
   readonly port: number;
 }
 
-/** A server with its doors. */
+/** A server with its front ends. */
 interface Site extends AsyncDisposable {
-  readonly doors: readonly Door[];
+  readonly frontEnds: readonly FrontEnd[];
   readonly admission: Admission;
   readonly clock: LeapingClock;
   readonly peerHello: string;
@@ -194,7 +194,7 @@ async function startNode(admission: AdmissionOptions): Promise<Site> {
   });
   const { port } = runtime.address;
   return {
-    doors: [{ ...WIRE, port }, { ...RESP, port }, { ...HTTP, port: runtime.httpPort }],
+    frontEnds: [{ ...WIRE, port }, { ...RESP, port }, { ...HTTP, port: runtime.httpPort }],
     admission: runtime.admission,
     clock,
     peerHello: hello(folder.nodeId, folder.clusterId ?? ""),
@@ -218,7 +218,10 @@ async function startCoordinator(admission: AdmissionOptions): Promise<Site> {
     },
   );
   return {
-    doors: [{ ...WIRE, port: coordinator.address.port }, { ...HTTP, port: coordinator.httpPort }],
+    frontEnds: [{ ...WIRE, port: coordinator.address.port }, {
+      ...HTTP,
+      port: coordinator.httpPort,
+    }],
     admission: coordinator.admission,
     clock,
     peerHello: hello("n1", coordinator.map.settings.clusterId),
@@ -231,9 +234,9 @@ function hello(node: string, cluster: string): string {
   return JSON.stringify({ id: 7, ...message, cluster_id: cluster }) + "\n";
 }
 
-/** Somebody else is served at every door. */
+/** Somebody else is served at every front end. */
 async function othersAreServed(site: Site): Promise<void> {
-  for (const { name, port, ping, pong } of site.doors) {
+  for (const { name, port, ping, pong } of site.frontEnds) {
     using caller = await Caller.to(port);
     await caller.send(ping);
     assertStringIncludes(await caller.until(pong), pong, name);
@@ -263,9 +266,9 @@ class Crowd implements Disposable {
 const SERVERS = { node: startNode, coordinator: startCoordinator };
 
 for (const [role, start] of Object.entries(SERVERS)) {
-  Deno.test(`${role}, every door: what nests too deep is refused, and the process lives`, async () => {
+  Deno.test(`${role}, every front end: what nests too deep is refused, and the process lives`, async () => {
     await using site = await start({});
-    for (const { name, port, deep, ping, pong } of site.doors) {
+    for (const { name, port, deep, ping, pong } of site.frontEnds) {
       if (deep === undefined) continue;
       for (const levels of [40, 11_000]) {
         using caller = await Caller.to(port);
@@ -278,22 +281,22 @@ for (const [role, start] of Object.entries(SERVERS)) {
     await othersAreServed(site);
   });
 
-  Deno.test(`${role}, every door: silent connections hold nobody out`, async () => {
+  Deno.test(`${role}, every front end: silent connections hold nobody out`, async () => {
     await using site = await start({ connectionsMax: 6, peerConnectionsMax: 2 });
-    for (const { port } of site.doors) {
+    for (const { port } of site.frontEnds) {
       using crowd = new Crowd();
       await crowd.add(20, port);
       await othersAreServed(site);
     }
   });
 
-  Deno.test(`${role}, every door: clients beyond the bound are told so, and peers come in`, async () => {
+  Deno.test(`${role}, every front end: clients beyond the bound are told so, and peers come in`, async () => {
     await using site = await start({ connectionsMax: 5, peerConnectionsMax: 2 });
-    const [wire] = site.doors;
+    const [wire] = site.frontEnds;
     assert(wire !== undefined);
     using crowd = new Crowd();
     for (const caller of await crowd.add(5, wire.port, wire.ping)) await caller.until(wire.pong);
-    for (const { name, port, ping } of site.doors) {
+    for (const { name, port, ping } of site.frontEnds) {
       using caller = await Caller.to(port);
       await caller.send(ping);
       assertStringIncludes(await caller.until(undefined), "overloaded", name);
@@ -310,10 +313,10 @@ for (const [role, start] of Object.entries(SERVERS)) {
     }
   });
 
-  Deno.test(`${role}, every door: messages that are not complete are bounded together`, async () => {
+  Deno.test(`${role}, every front end: messages that are not complete are bounded together`, async () => {
     const bounds = { newcomer: 1_000 * KIB, client: 1_000 * KIB, peer: 1_000 * KIB };
     await using site = await start({ unfinishedBytesMax: bounds });
-    for (const { name, port, begun, ping, pong } of site.doors) {
+    for (const { name, port, begun, ping, pong } of site.frontEnds) {
       for (const greeting of ["", ping]) {
         using crowd = new Crowd();
         const small = await crowd.add(1, port, greeting);
@@ -339,10 +342,10 @@ for (const [role, start] of Object.entries(SERVERS)) {
     }
   });
 
-  Deno.test(`${role}, every door: requests are refused if too much is under way`, async () => {
+  Deno.test(`${role}, every front end: requests are refused if too much is under way`, async () => {
     await using site = await start({ requestBytesMax: 10_000 });
     assert(site.admission.requests.take(9_999));
-    for (const { name, port } of site.doors) {
+    for (const { name, port } of site.frontEnds) {
       const request = name === WIRE.name
         ? '{"id":3,"req_type":"list_nodes"}\n'
         : name === RESP.name
@@ -356,9 +359,9 @@ for (const [role, start] of Object.entries(SERVERS)) {
     await othersAreServed(site);
   });
 
-  Deno.test(`${role}, every door: the first byte and the first message have a deadline`, async () => {
+  Deno.test(`${role}, every front end: the first byte and the first message have a deadline`, async () => {
     await using site = await start({});
-    for (const { name, port, begun, ping, pong } of site.doors) {
+    for (const { name, port, begun, ping, pong } of site.frontEnds) {
       using crowd = new Crowd();
       const [silent, slow, client] = [
         await Caller.to(port),
@@ -382,16 +385,16 @@ for (const [role, start] of Object.entries(SERVERS)) {
   });
 }
 
-Deno.test("node, every door: replies that nobody takes are bounded together", async () => {
+Deno.test("node, every front end: replies that nobody takes are bounded together", async () => {
   const bounds = { newcomer: 16 * KIB, client: 24_000 * KIB, peer: 24_000 * KIB };
   await using site = await startNode({ queuedBytesMax: bounds });
-  const [wire] = site.doors;
+  const [wire] = site.frontEnds;
   assert(wire !== undefined);
   using writer = await Caller.to(wire.port);
   const value = "v".repeat(6_000 * KIB);
   await writer.send(JSON.stringify({ id: 1, req_type: "put", key: "large", value }) + "\n");
   await writer.until("success");
-  for (const { name, port, read } of site.doors) {
+  for (const { name, port, read } of site.frontEnds) {
     using crowd = new Crowd();
     for (let i = 0; i < 4; i++) {
       for (const caller of await crowd.add(3, port)) await caller.send(read.repeat(3));

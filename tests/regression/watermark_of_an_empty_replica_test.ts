@@ -1,14 +1,14 @@
 /**
- * A copy that began with nothing did not take over its primary's tombstone horizon. When it was primary, a
- * copy that had been away while a tombstone was dropped was sent a difference, and kept the deleted key.
+ * A replica that began with nothing did not take over its primary's tombstone tombstone watermark. When it was primary, a
+ * replica that had been away while a tombstone was dropped was sent a difference, and kept the deleted key.
  * Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import { TOMBSTONE_KEEP_MS } from "../../shared/base/limits.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a deleted key does not come back from a copy that was away, by way of one that began empty", async () => {
-  const cluster = new NodeCluster({ nodes: 3, copies: 2 });
+Deno.test("a deleted key does not come back from a replica that was away, by way of one that began empty", async () => {
+  const cluster = new NodeCluster({ nodes: 3, replicas: 2 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", "deleted long ago"));
   await cluster.ask("n1", put("other", "x"));

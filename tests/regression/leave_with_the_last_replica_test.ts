@@ -1,12 +1,12 @@
 /**
  * A node that was told to leave was let go at once where all others were down at that moment: with the
- * last copy of a partition on a disk that nobody meant to start again. Found by the simulation (seed
+ * last replica of a partition on a disk that nobody meant to start again. Found by the simulation (seed
  * 23000176: "150 s after the storm partition 3 is held by …, undefined first").
  */
 import { assert, assertEquals } from "@std/assert";
 import { World } from "../support/worlds/membership_world.ts";
 
-Deno.test("a node that leaves waits for those that are down, since it may have the last copy", () => {
+Deno.test("a node that leaves waits for those that are down, since it may have the last replica", () => {
   const world = new World();
   const a = world.start("a");
   const b = world.start("b");

@@ -1,11 +1,11 @@
 /**
- * A copy that looks through a large partition for what it has to doubt was asked anew every three
+ * A replica that looks through a large partition for what it has to doubt was asked anew every three
  * seconds, and began anew each time, beside the searches that went on: it never answered. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-Deno.test("a copy that must look for its suspects for long is brought level all the same", async () => {
+Deno.test("a replica that must look for its unacknowledged keys for long is brought level all the same", async () => {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();
   for (let i = 0; i < 12_000; i++) cluster.node("n1").execute(put(`k${i}`, "v"), () => {});

@@ -1,4 +1,4 @@
-/** The HTTP door over a database in memory: each route, each error, and hostile input. */
+/** The HTTP front end over a database in memory: each route, each error, and hostile input. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
 import type { ErrorCode } from "../../../../shared/base/errors.ts";
@@ -310,7 +310,11 @@ Deno.test("HTTP: a body that does not come is given up", async () => {
   while (bench.clock.timers === 0) await Promise.resolve();
   bench.clock.advance(HTTP_BODY_TIMEOUT_MS);
   await asked;
-  assertEquals([bench.database.entries.size, bench.clock.timers, bench.door.underWay], [0, 0, 0]);
+  assertEquals([bench.database.entries.size, bench.clock.timers, bench.frontEnd.underWay], [
+    0,
+    0,
+    0,
+  ]);
 });
 
 Deno.test("HTTP: a body that breaks off writes nothing", async () => {
@@ -383,7 +387,7 @@ Deno.test("HTTP: what is wrong with a request is told", async () => {
   for (const [status, code, method, path, options] of cases) {
     await bench.problem(status, code, method, path, options);
   }
-  assertEquals([bench.database.entries.size, bench.door.underWay], [1, 0]);
+  assertEquals([bench.database.entries.size, bench.frontEnd.underWay], [1, 0]);
 });
 
 Deno.test("HTTP: Allow says what a path takes", async () => {
@@ -429,7 +433,7 @@ Deno.test("HTTP: a name that somebody points at this machine is refused", async 
     const bench = new HttpBench(rules);
     bench.database.set("k", "v");
     const request = new RawRequest(`http://${authority}/kv/k`, { method: "GET", headers });
-    const response = await bench.door.handle(request);
+    const response = await bench.frontEnd.handle(request);
     await response.body?.cancel();
     return response.status;
   };
@@ -554,10 +558,10 @@ Deno.test("HTTP: every operation of the table by its name", async () => {
   await bench.problem(415, "bad_request", "POST", "/op/put", form);
 });
 
-Deno.test("HTTP: every operation that is for this door has its path", () => {
-  for (const [name, { doors }] of Object.entries(OPERATIONS)) {
+Deno.test("HTTP: every operation that is for this front end has its path", () => {
+  for (const [name, { frontEnds }] of Object.entries(OPERATIONS)) {
     const there = Object.hasOwn(ROUTES, `/op/${name}`);
-    assertEquals(there, (doors as readonly string[]).includes("http"), name);
+    assertEquals(there, (frontEnds as readonly string[]).includes("http"), name);
   }
 });
 

@@ -1,5 +1,5 @@
 /**
- * The doors of one node, each as a function from an operation in words to an answer in one form: the
+ * The front ends of one node, each as a function from an operation in words to an answer in one form: the
  * library, the raw JSON wire, HTTP, RESP, and lines of `kv-client`.
  *
  * @module
@@ -8,7 +8,7 @@ import { KvClient } from "../../../client/mod.ts";
 import type { ErrorCode } from "../../../shared/base/errors.ts";
 import { isErrorCode, KvError } from "../../../shared/base/errors.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
-import type { Door } from "../../../shared/operations/operation.ts";
+import type { FrontEnd } from "../../../shared/operations/operation.ts";
 import { requestFromWords } from "../../../shared/arguments/request_words.ts";
 import type { OperationName } from "../../../shared/operations/table.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
@@ -18,7 +18,7 @@ import type { RequestOption } from "../../../shared/arguments/word_fields.ts";
 import { LineClient } from "./line_client.ts";
 import type { Answer } from "../data/operation_cases.ts";
 
-/** An operation as it is asked for at a door. */
+/** An operation as it is asked for at a front end. */
 export interface Asked {
   readonly operation: OperationName;
   /** The key and the arguments. */
@@ -26,8 +26,8 @@ export interface Asked {
   readonly options: readonly RequestOption[];
 }
 
-/** A door that answers one question after the other. */
-export interface OpenDoor {
+/** A front end that answers one question after the other. */
+export interface OpenFrontEnd {
   ask(asked: Asked): Promise<Answer>;
   close(): void;
 }
@@ -41,8 +41,8 @@ export function textBytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
-function requestOf({ operation, words, options }: Asked, door: Door): KeyRequest {
-  return requestFromWords(operation, words, options, door);
+function requestOf({ operation, words, options }: Asked, frontEnd: FrontEnd): KeyRequest {
+  return requestFromWords(operation, words, options, frontEnd);
 }
 
 /** Numbers of a run by what they are. */
@@ -85,7 +85,7 @@ export function answerOf(reply: Reply): Answer {
   }
 }
 
-/** What words that mean nothing become before they are sent, as each door's own parser has it. */
+/** What words that mean nothing become before they are sent, as each front end's own parser has it. */
 async function orRefusal(ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask();
@@ -95,14 +95,14 @@ async function orRefusal(ask: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
-export function libraryDoor(client: KvClient): OpenDoor {
+export function libraryFrontEnd(client: KvClient): OpenFrontEnd {
   return {
     ask: (asked) => orRefusal(async () => answerOf(await client.execute(requestOf(asked, "wire")))),
     close: () => {},
   };
 }
 
-export async function wireDoor(address: Address): Promise<OpenDoor> {
+export async function wireFrontEnd(address: Address): Promise<OpenFrontEnd> {
   const connection = await LineClient.connect(address);
   return {
     ask: (asked) =>
@@ -114,7 +114,7 @@ export async function wireDoor(address: Address): Promise<OpenDoor> {
   };
 }
 
-export function httpDoor({ host, port }: Address): OpenDoor {
+export function httpFrontEnd({ host, port }: Address): OpenFrontEnd {
   return {
     ask: (asked) =>
       orRefusal(async () => {
@@ -236,7 +236,7 @@ class RespConnection {
   }
 }
 
-export async function respDoor({ host, port }: Address): Promise<OpenDoor> {
+export async function respFrontEnd({ host, port }: Address): Promise<OpenFrontEnd> {
   const connection = new RespConnection(await Deno.connect({ hostname: host, port }));
   await connection.ask(["HELLO", "3"]);
   return {

@@ -15,7 +15,7 @@ const REQUESTS = 400;
 const OTHERS = 20;
 const VALUE = "x".repeat(8 << 20);
 
-const DOORS: Record<string, string> = {
+const FRONT_ENDS: Record<string, string> = {
   "the JSON wire": '{"req_type":"get","key":"long"}\n',
   RESP: "GET long\r\n",
   HTTP: "GET /kv/long HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -44,13 +44,13 @@ Deno.test("others are answered beside connections that ask for long values and n
   const primary = await cluster.primaryOf("long");
   const other = (primary + 1) % 3;
   for (const [place, node] of [["its primary", primary], ["another node", other]] as const) {
-    for (const [door, request] of Object.entries(DOORS)) {
-      await t.step(`over ${door}, at ${place}`, async () => {
+    for (const [frontEnd, request] of Object.entries(FRONT_ENDS)) {
+      await t.step(`over ${frontEnd}, at ${place}`, async () => {
         const address = cluster.nodeAddress(node);
         using client = await LineClient.connect(address);
         await client.ask({ req_type: "ping" });
         const connections = await attack(
-          door === "HTTP" ? cluster.nodeHttpAddress(node) : address,
+          frontEnd === "HTTP" ? cluster.nodeHttpAddress(node) : address,
           request,
         );
         try {
@@ -65,7 +65,9 @@ Deno.test("others are answered beside connections that ask for long values and n
             const { queued_bytes } = await statsOf(client);
             assert((queued_bytes ?? Infinity) <= QUEUED_BYTES_MAX.client, `${queued_bytes}`);
           }
-          if (Deno.env.get("SHOW") !== undefined) console.log(door, place, Math.round(slowestMs));
+          if (Deno.env.get("SHOW") !== undefined) {
+            console.log(frontEnd, place, Math.round(slowestMs));
+          }
         } finally {
           for (const connection of connections) connection.close();
         }

@@ -1,5 +1,5 @@
 /**
- * The HTTP door: a request in, a response out. It finds the endpoint and turns every error into
+ * The HTTP front end: a request in, a response out. It finds the endpoint and turns every error into
  * problem details; what endpoints mean is not known here. It has no socket: `deno_http_server.ts`
  * has one, tests and the simulator have none.
  *
@@ -39,7 +39,7 @@ interface Place {
 }
 
 /** Answers requests. */
-export class HttpDoor {
+export class HttpFrontEnd {
   readonly #services: Services;
   readonly #rules: OriginRules;
   readonly #clock: Clock;

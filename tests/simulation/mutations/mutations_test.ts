@@ -1,0 +1,15 @@
+/**
+ * Every seeded bug still fits the code: each of its edits finds its text exactly once. A bug that no longer
+ * fits would otherwise be noticed only when somebody runs it, which takes minutes.
+ */
+import { assertNotEquals } from "@std/assert";
+import { mutate, MUTATIONS } from "./mutations.ts";
+
+const ROOT = new URL("../../../", import.meta.url);
+
+for (const mutation of MUTATIONS) {
+  Deno.test(`the seeded bug fits the code: ${mutation.name}`, async () => {
+    const source = await Deno.readTextFile(new URL(mutation.file, ROOT));
+    assertNotEquals(mutate(source, mutation), source);
+  });
+}
