@@ -3,9 +3,9 @@
  * fits would otherwise be noticed only when somebody runs it, which takes minutes.
  */
 import { assertNotEquals } from "@std/assert";
-import { mutate, MUTATIONS } from "./mutations.ts";
+import { mutate, MUTATIONS } from "../simulation/mutations/mutations.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 
 for (const mutation of MUTATIONS) {
   Deno.test(`the seeded bug fits the code: ${mutation.name}`, async () => {
