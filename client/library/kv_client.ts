@@ -50,7 +50,7 @@ import {
   type WriteOptions,
 } from "../calls/call.ts";
 import { type KeyCall, KeyCalls, quote } from "../calls/key_calls.ts";
-import { Lanes } from "../../shared/database/lane_pool.ts";
+import { ClientSessions } from "../../shared/database/client_sessions.ts";
 import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
 import {
   checkDeletion,
@@ -86,7 +86,7 @@ export class KvClient implements AsyncDisposable {
   readonly #coordinator: RequestTarget | undefined;
   readonly #options: KvClientOptions;
   readonly #calls: KeyCalls;
-  readonly #lanes: Lanes | undefined;
+  readonly #sessions: ClientSessions | undefined;
   #closed = false;
 
   constructor(deps: KvClientDeps, options: KvClientOptions = {}) {
@@ -100,7 +100,7 @@ export class KvClient implements AsyncDisposable {
       execute: (request, timeoutMs, done) => deps.router.execute(request, timeoutMs, done),
     });
     this.#calls = new KeyCalls(options);
-    this.#lanes = deps.clientId === undefined ? undefined : new Lanes(deps.clientId);
+    this.#sessions = deps.clientId === undefined ? undefined : new ClientSessions(deps.clientId);
   }
 
   /**
@@ -273,7 +273,7 @@ export class KvClient implements AsyncDisposable {
     const full = reads ? { consistency, ...request } as KeyRequest : request;
     const acks = "acks" in request && typeof request.acks === "string" ? request.acks : undefined;
     const writing = acks === undefined ? options : { ...options, acks };
-    const reply = operation.kind === "read" || "lane" in request
+    const reply = operation.kind === "read" || "session" in request
       ? await this.#execute(full, options)
       : operation.kind === "write" && !operation.needsCurrent(request)
       ? await this.#execute({ ...full, ...this.#acksOf(writing) } as KeyRequest, options)
@@ -533,7 +533,7 @@ export class KvClient implements AsyncDisposable {
   ): Promise<number> {
     const call = this.#calls.store(type, key, value, options);
     // A plain put twice is a plain put, but an old one must not come back over a newer: it is not
-    // repeated. What has a condition is, in a lane of its own.
+    // repeated. What has a condition is, in a client session of its own.
     if (type !== "put" || options.ifVersion !== undefined) return await this.#once(call, options);
     return call.read(
       await this.#execute({ ...call.request, ...this.#acksOf(options) } as KeyRequest, options),
@@ -573,11 +573,11 @@ export class KvClient implements AsyncDisposable {
     return acks === undefined ? {} : { acks };
   }
 
-  /** A write that may be sent again: in a lane, if this client has a name. */
+  /** A write that may be sent again: in a client session, if this client has a name. */
   #executeOnce(request: KeyRequest, options: WriteOptions): Promise<Reply> {
     const full = { ...request, ...this.#acksOf(options) };
-    if (this.#lanes === undefined) return this.#execute(full, options);
-    return this.#lanes.run((lane) => this.#execute({ ...full, ...lane }, options));
+    if (this.#sessions === undefined) return this.#execute(full, options);
+    return this.#sessions.run((session) => this.#execute({ ...full, ...session }, options));
   }
 
   #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {

@@ -1,5 +1,5 @@
 /**
- * Removes what has expired, and lanes that nobody will ask for any more, from the partitions that this
+ * Removes what has expired, and client sessions that nobody will ask for any more, from the partitions that this
  * node is primary of. Readers do not depend on it; an expired key reads as absent at once.
  *
  * What is due is known (`expiry_index.ts`), and is deleted in turns of a bounded number of keys, which
@@ -24,8 +24,8 @@ import {
 } from "../../shared/base/limits.ts";
 import { prefixEnd } from "../../shared/base/key_order.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
-import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { isLaneKey } from "../requests/request_dedup.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Retries } from "../replication/retries.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
@@ -36,8 +36,8 @@ const PASS = "look for expired entries";
 /** A partition that is gone through. */
 interface Pass {
   readonly primary: Primary;
-  /** Only lanes are looked for, up to this seq; absent: whatever expires. */
-  readonly laneSeq: number | undefined;
+  /** Only client sessions are looked for, up to this seq; absent: whatever expires. */
+  readonly sessionSeq: number | undefined;
   after: string | undefined;
   /** Something could not be deleted now. */
   left: boolean;
@@ -128,37 +128,46 @@ export class ExpirySweep {
     const wallMs = this.#clock.wallMs();
     const isUnknown = ({ store }: Primary) => store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS;
     const [primary] = inTurn(this.#primaries(), this.#passedAt, (primary) => {
-      const { lanes, phase } = primary;
+      const { sessions, phase } = primary;
       if (phase !== "serving" || !this.#retries.isDue(PASS, primary.partition)) return false;
-      return isUnknown(primary) || lanes.forgettableSeq > lanes.sweptSeq;
+      return isUnknown(primary) || sessions.forgettableSeq > sessions.sweptSeq;
     });
     if (primary === undefined) return undefined;
     this.#passedAt = primary.partition;
     if (!isUnknown(primary)) {
-      return { primary, laneSeq: primary.lanes.forgettableSeq, after: undefined, left: false };
+      return {
+        primary,
+        sessionSeq: primary.sessions.forgettableSeq,
+        after: undefined,
+        left: false,
+      };
     }
     primary.store.expiring.beginPass();
-    return { primary, laneSeq: undefined, after: undefined, left: false };
+    return { primary, sessionSeq: undefined, after: undefined, left: false };
   }
 
-  #endPass({ primary, laneSeq }: Pass, whole: boolean): void {
+  #endPass({ primary, sessionSeq }: Pass, whole: boolean): void {
     this.#pass = undefined;
-    if (laneSeq === undefined) primary.store.expiring.endPass(whole);
-    else if (whole) primary.lanes.sweptSeq = laneSeq;
+    if (sessionSeq === undefined) primary.store.expiring.endPass(whole);
+    else if (whole) primary.sessions.sweptSeq = sessionSeq;
   }
 
   async #readPage(pass: Pass): Promise<void> {
-    const { primary, laneSeq } = pass;
+    const { primary, sessionSeq } = pass;
     const { store } = primary;
     // What a page brings must fit into the index beside what is due already.
     const rowsMax = Math.min(PASS_PAGE_ROWS, store.expiring.max >>> 2);
     const page = { rowsMax, bytesMax: PASS_PAGE_BYTES };
-    if (laneSeq === undefined) {
+    if (sessionSeq === undefined) {
       store.expiring.beginPage();
       this.#noteExpiring(pass, await store.scan(pass.after, page));
     } else {
-      const range = { start: LANE_KEY_PREFIX, end: prefixEnd(LANE_KEY_PREFIX) };
-      this.#deleteLanes(pass, laneSeq, await store.scan(pass.after, { ...page, ...range }));
+      const range = { start: CLIENT_SESSION_KEY_PREFIX, end: prefixEnd(CLIENT_SESSION_KEY_PREFIX) };
+      this.#deleteClientSessions(
+        pass,
+        sessionSeq,
+        await store.scan(pass.after, { ...page, ...range }),
+      );
     }
     this.#retries.ended(PASS, primary.partition);
     if (pass.after === undefined) this.#endPass(pass, !pass.left);
@@ -173,15 +182,15 @@ export class ExpirySweep {
     pass.after = next;
   }
 
-  #deleteLanes(pass: Pass, laneSeq: number, { entries, next }: ScanPage): void {
+  #deleteClientSessions(pass: Pass, sessionSeq: number, { entries, next }: ScanPage): void {
     const { primary } = pass;
     const wallMs = this.#clock.wallMs();
     const old = entries.filter((entry) =>
-      entry.seq <= laneSeq && isLaneKey(entry.key) && !isTombstone(entry)
+      entry.seq <= sessionSeq && isClientSessionKey(entry.key) && !isTombstone(entry)
     );
     for (let at = 0; at < old.length; at += EXPIRED_PER_PARTITION) {
       const some = old.slice(at, at + EXPIRED_PER_PARTITION);
-      if (!primary.deleteLanes(some, wallMs)) pass.left = true;
+      if (!primary.deleteClientSessions(some, wallMs)) pass.left = true;
     }
     pass.after = next;
   }

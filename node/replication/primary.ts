@@ -43,11 +43,11 @@ import { FollowerSet } from "./follower_set.ts";
 import type { FollowerStream, StreamOwner } from "./follower_stream.ts";
 import {
   type Change,
+  clientSessionChange,
+  clientSessionKey,
   isRepeated,
-  LaneAges,
-  laneChange,
-  laneKey,
   rememberedReply,
+  SessionAges,
   settled,
 } from "../requests/request_dedup.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -92,7 +92,7 @@ export class Primary implements StreamOwner {
   onReadFailed: (what: string, error: unknown) => boolean = () => false;
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
-  readonly lanes = new LaneAges();
+  readonly sessions = new SessionAges();
   /** How often a replica was found to differ. */
   divergences = 0;
   /** This node's own data is being read through, since a replica differs from it. */
@@ -224,19 +224,19 @@ export class Primary implements StreamOwner {
       return;
     }
     const wallMs = this.ports.wallMs();
-    const lane = laneKey(request);
+    const session = clientSessionKey(request);
     let evaluation: Evaluation;
     try {
-      if (lane !== undefined) {
+      if (session !== undefined) {
         // Rule W8.
-        const remembered = rememberedReply(request, this.store.get(lane));
+        const remembered = rememberedReply(request, this.store.get(session));
         if (remembered !== undefined) {
           // What keeps the answer back tells nothing of the attempt that it is the answer to.
           const fail = (why: Reply) => reply(stillUnknown(request, why));
           // As that attempt is told, where replicas leave the set before its write is committed.
           const tell = (answer: Reply) =>
             reply((onlyReads(request) ? undefined : this.#whyNotSure()) ?? answer);
-          this.#answerAsOf([lane], request, settled(request, remembered), tell, fail);
+          this.#answerAsOf([session], request, settled(request, remembered), tell, fail);
           return;
         }
       }
@@ -250,8 +250,8 @@ export class Primary implements StreamOwner {
     // to be current. But an earlier attempt that is still under way must find this answer, not another
     // state of the keys.
     let proposes = writes;
-    if (lane !== undefined && refused === undefined && (writes || isRepeated(request))) {
-      changes.push(laneChange(lane, request, answer));
+    if (session !== undefined && refused === undefined && (writes || isRepeated(request))) {
+      changes.push(clientSessionChange(session, request, answer));
       proposes = true;
     }
     if (proposes) {
@@ -419,12 +419,12 @@ export class Primary implements StreamOwner {
 
   /** Refuses what cannot be written. An earlier attempt that is still under way must find the same. */
   #refuse(request: KeyRequest, answer: Reply, wallMs: number, reply: ReplyTo): void {
-    const lane = laneKey(request);
-    if (lane === undefined || !isRepeated(request)) {
+    const session = clientSessionKey(request);
+    if (session === undefined || !isRepeated(request)) {
       reply(answer);
       return;
     }
-    const remembered = laneChange(lane, request, answer);
+    const remembered = clientSessionChange(session, request, answer);
     this.#propose(request, [remembered], wallMs, settled(request, answer), reply);
   }
 
@@ -614,7 +614,7 @@ export class Primary implements StreamOwner {
     );
     this.#waiting.expire(nowMs);
     if (this.phase === "draining" && this.#isDrained()) this.#reportDrained();
-    if (this.phase === "serving") this.lanes.tick(nowMs, this.store.state.lastSeq);
+    if (this.phase === "serving") this.sessions.tick(nowMs, this.store.state.lastSeq);
     if (
       (this.phase === "draining" || this.phase === "drained") &&
       nowMs - this.#drainBeganMs > HANDOVER_TIMEOUT_MS
@@ -721,10 +721,10 @@ export class Primary implements StreamOwner {
     return this.#deleteAll(changes, wallMs);
   }
 
-  /** Deletes lanes whose newest entry is not beyond a seq. @returns as {@linkcode deleteExpired} */
-  deleteLanes(lanes: readonly Entry[], wallMs: number): boolean {
+  /** Deletes client sessions whose newest entry is not beyond a seq. @returns as {@linkcode deleteExpired} */
+  deleteClientSessions(sessions: readonly Entry[], wallMs: number): boolean {
     if (this.phase !== "serving" || this.#whyFull("expire") !== undefined) return false;
-    const same = lanes.filter(({ key, seq }) => this.store.get(key)?.seq === seq);
+    const same = sessions.filter(({ key, seq }) => this.store.get(key)?.seq === seq);
     return this.#deleteAll(same.map(({ key }) => ({ key, write: DELETION })), wallMs);
   }
 

@@ -29,7 +29,7 @@ import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { Follower } from "./follower.ts";
 import { errorReply, liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
-import { isLaneKey } from "../requests/request_dedup.ts";
+import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { Primary } from "./primary.ts";
@@ -263,7 +263,7 @@ export class Replica {
           primary.whenStable(left, reply, () => {
             const wallMs = this.#owner.wallMs();
             const live = page.entries.filter((entry) =>
-              isLive(entry, wallMs) && !isLaneKey(entry.key)
+              isLive(entry, wallMs) && !isClientSessionKey(entry.key)
             );
             const entries = live.map(toWireEntry);
             reply(

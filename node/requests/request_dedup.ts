@@ -1,11 +1,11 @@
 /**
- * What makes a repeated request harmless. A caller that wants it names a *lane*, a name that it uses for
+ * What makes a repeated request harmless. A caller that wants it names a *client session*, a name that it uses for
  * one request at a time, and numbers its requests there. With each write the partition keeps, in one
- * group with it, an entry of the lane: the number, and how the request was answered. A request that
+ * group with it, an entry of the client session: the number, and how the request was answered. A request that
  * comes again with the same number gets that answer, or, of a long one, whether it has happened. As an entry like any other it is replicated,
  * survives restarts and a change of primary. It is dropped when it has been
- * the lane's newest for LANE_KEEP_MS of one primary's own time: dates of different machines may be far
- * apart, and a lane that went too early would let a request happen twice.
+ * the client session's newest for CLIENT_SESSION_KEEP_MS of one primary's own time: dates of different machines may be far
+ * apart, and a client session that went too early would let a request happen twice.
  *
  * A refusal of a first attempt is not remembered: it changed nothing. That of a later attempt is, since
  * the earlier one may still be on its way, and must not find another state of the key. Rule W8 of docs/replication.md.
@@ -14,9 +14,13 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { LANE_KEEP_MS, LANE_MARK_MS, LANE_REPLY_CHARACTERS_MAX } from "../../shared/base/limits.ts";
+import {
+  CLIENT_SESSION_KEEP_MS,
+  CLIENT_SESSION_MARK_MS,
+  CLIENT_SESSION_REPLY_CHARACTERS_MAX,
+} from "../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
-import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { errorReply, type Write } from "../../shared/operations/operation.ts";
 import { wireForm } from "../../shared/wire/wire_form.ts";
 
@@ -27,41 +31,44 @@ export interface Change {
 }
 
 interface Remembered {
-  op: number;
+  request_number: number;
   reply: Reply;
 }
 
 const utf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder();
 
-/** The key of the request's lane, or undefined where it has none. */
-export function laneKey(request: KeyRequest): string | undefined {
-  if (!("lane" in request) || request.lane === undefined) return undefined;
-  return LANE_KEY_PREFIX + request.lane;
+/** The key of the request's client session, or undefined where it has none. */
+export function clientSessionKey(request: KeyRequest): string | undefined {
+  if (!("session" in request) || request.session === undefined) return undefined;
+  return CLIENT_SESSION_KEY_PREFIX + request.session;
 }
 
-/** Whether a key is a lane's, which no user sees. */
-export function isLaneKey(key: string): boolean {
-  return key.startsWith(LANE_KEY_PREFIX);
+/** Whether a key is a client session's, which no user sees. */
+export function isClientSessionKey(key: string): boolean {
+  return key.startsWith(CLIENT_SESSION_KEY_PREFIX);
 }
 
 /**
  * How the request was answered when it was carried out, or undefined where it was not.
  *
- * @throws {KvError} `bad_request` for a number that the lane has passed, or for none
+ * @throws {KvError} `bad_request` for a number that the client session has passed, or for none
  */
-export function rememberedReply(request: KeyRequest, lane: Entry | undefined): Reply | undefined {
-  const op = "op" in request ? request.op : undefined;
-  if (op === undefined) {
-    throw new KvError("bad_request", `a "lane" needs an "op", a whole number`);
+export function rememberedReply(
+  request: KeyRequest,
+  session: Entry | undefined,
+): Reply | undefined {
+  const requestNumber = "request_number" in request ? request.request_number : undefined;
+  if (requestNumber === undefined) {
+    throw new KvError("bad_request", `a "session" needs a "request_number", a whole number`);
   }
-  if (lane === undefined || isTombstone(lane)) return undefined;
-  const remembered = JSON.parse(fromUtf8.decode(lane.value)) as Remembered;
-  if (remembered.op === op) return remembered.reply;
-  if (remembered.op < op) return undefined;
+  if (session === undefined || isTombstone(session)) return undefined;
+  const remembered = JSON.parse(fromUtf8.decode(session.value)) as Remembered;
+  if (remembered.request_number === requestNumber) return remembered.reply;
+  if (remembered.request_number < requestNumber) return undefined;
   throw new KvError(
     "bad_request",
-    `"op" is ${op}, and the lane has passed ${remembered.op}`,
+    `"request_number" is ${requestNumber}, and the client session has passed ${remembered.request_number}`,
   );
 }
 
@@ -71,11 +78,13 @@ export function isRepeated(request: KeyRequest): boolean {
 }
 
 /**
- * The answer to a repeated request that its lane remembers. A refusal says so: whoever repeated it may tell
+ * The answer to a repeated request that its client session remembers. A refusal says so: whoever repeated it may tell
  * its caller that no attempt has happened or will.
  */
 export function settled(request: KeyRequest, answer: Reply): Reply {
-  if (answer.req_type !== "error" || !isRepeated(request) || laneKey(request) === undefined) {
+  if (
+    answer.req_type !== "error" || !isRepeated(request) || clientSessionKey(request) === undefined
+  ) {
     return answer;
   }
   // This one is no refusal.
@@ -83,18 +92,18 @@ export function settled(request: KeyRequest, answer: Reply): Reply {
   return { ...answer, settled: true };
 }
 
-/** What the lane remembers from now on. */
-export function laneChange(
-  lane: string,
+/** What the client session remembers from now on. */
+export function clientSessionChange(
+  session: string,
   request: KeyRequest,
   reply: Reply,
 ): Change {
-  const op = ("op" in request ? request.op : undefined) ?? 0;
+  const requestNumber = ("request_number" in request ? request.request_number : undefined) ?? 0;
   const remember = (reply: Reply) =>
-    JSON.stringify({ op, reply: wireForm(reply) } satisfies Remembered);
+    JSON.stringify({ request_number: requestNumber, reply: wireForm(reply) } satisfies Remembered);
   let text = remember(reply);
-  if (text.length > LANE_REPLY_CHARACTERS_MAX) text = remember(outcomeOf(request, reply));
-  return { key: lane, write: { flags: 0, value: utf8.encode(text), expiresAtMs: 0 } };
+  if (text.length > CLIENT_SESSION_REPLY_CHARACTERS_MAX) text = remember(outcomeOf(request, reply));
+  return { key: session, write: { flags: 0, value: utf8.encode(text), expiresAtMs: 0 } };
 }
 
 /** What is kept of an answer that is too long, as one that tells of a value before. */
@@ -115,15 +124,15 @@ function outcomeOf(request: KeyRequest, reply: Reply): Reply {
     `${request.req_type}: it has happened${
       version === undefined ? "" : `, as version ${version}`
     }; its ` +
-      `answer was longer than ${LANE_REPLY_CHARACTERS_MAX} characters, and is not kept for a request that comes again`,
+      `answer was longer than ${CLIENT_SESSION_REPLY_CHARACTERS_MAX} characters, and is not kept for a request that comes again`,
     version === undefined ? undefined : { version },
   );
 }
 
-/** What a primary knows of the age of its lanes: how far the partition was at some moments. */
-export class LaneAges {
+/** What a primary knows of the age of its client sessions: how far the partition was at some moments. */
+export class SessionAges {
   readonly #marks: { readonly nowMs: number; readonly lastSeq: number }[] = [];
-  /** Lanes up to this seq may be dropped. */
+  /** Client sessions up to this seq may be dropped. */
   forgettableSeq = 0;
   /** What was dropped already. */
   sweptSeq = 0;
@@ -131,11 +140,11 @@ export class LaneAges {
   /** Time passes. Called now and then while the partition is served. */
   tick(nowMs: number, lastSeq: number): void {
     const last = this.#marks.at(-1);
-    if (last === undefined || nowMs - last.nowMs >= LANE_MARK_MS) {
+    if (last === undefined || nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS) {
       this.#marks.push({ nowMs, lastSeq });
     }
     for (let first = this.#marks[0]; first !== undefined; first = this.#marks[0]) {
-      if (nowMs - first.nowMs < LANE_KEEP_MS) return;
+      if (nowMs - first.nowMs < CLIENT_SESSION_KEEP_MS) return;
       this.forgettableSeq = first.lastSeq;
       this.#marks.shift();
     }

@@ -10,7 +10,7 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import { ByteSlab } from "../storage/byte_slab.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Database } from "../../shared/database/database.ts";
-import { LanedDatabase } from "../../shared/database/laned_database.ts";
+import { DeduplicatingDatabase } from "../../shared/database/deduplicating_database.ts";
 import {
   REQUESTS_PER_CONNECTION_MAX,
   RESP_REPLY_BYTES_MAX,
@@ -62,7 +62,7 @@ export class RespServer implements SessionServer {
   readonly limits: RequestLimits | undefined;
   readonly valueBytesMax: number;
   readonly cursors: ScanCursors;
-  readonly #once: LanedDatabase;
+  readonly #once: DeduplicatingDatabase;
   readonly #draining: Draining | undefined;
   readonly parserLimits: { readonly argumentBytesMax: number };
   readonly table: CommandTable = COMMAND_TABLE;
@@ -85,7 +85,7 @@ export class RespServer implements SessionServer {
     this.limits = deps.limits;
     this.#draining = deps.draining;
     const name = `resp-${randomId(deps.random)}`;
-    this.#once = new LanedDatabase(deps.database, () => name);
+    this.#once = new DeduplicatingDatabase(deps.database, () => name);
     this.cursors = new ScanCursors(deps.random);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
@@ -132,7 +132,7 @@ export class RespServer implements SessionServer {
     return this.slab.copy(argument);
   }
 
-  /** Carries a request out; one that would do harm twice, in a lane. */
+  /** Carries a request out; one that would do harm twice, in a client session. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
     this.#once.execute(request, timeoutMs, done);
   }

@@ -21,7 +21,7 @@ import type { Message } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
-import { isLaneKey } from "../requests/request_dedup.ts";
+import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { ReplyTo } from "../requests/write_queue.ts";
@@ -125,7 +125,9 @@ export class BackupSnapshots {
         open.usedMs = this.#clock.monotonicMs();
         if (ended) this.#close(id);
         const wallMs = this.#clock.wallMs();
-        const live = entries.filter((entry) => isLive(entry, wallMs) && !isLaneKey(entry.key));
+        const live = entries.filter((entry) =>
+          isLive(entry, wallMs) && !isClientSessionKey(entry.key)
+        );
         reply({
           req_type: "entries",
           entries: live.map(toWireEntry),

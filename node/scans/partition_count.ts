@@ -14,9 +14,9 @@ import {
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { prefixEnd } from "../../shared/base/key_order.ts";
-import { isLaneKey } from "../requests/request_dedup.ts";
+import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
@@ -91,13 +91,13 @@ class Counting {
     if (start !== undefined || end !== undefined) return undefined;
     const expired = primary.expiredCount(this.#call.ports.wallMs());
     if (expired === undefined) return undefined;
-    // Lanes are counted in; they are few, and lie together. The page is of this very moment.
-    const lanes = await this.#page(primary, undefined, {
-      start: LANE_KEY_PREFIX,
-      end: prefixEnd(LANE_KEY_PREFIX),
+    // Client sessions are counted in; they are few, and lie together. The page is of this very moment.
+    const sessions = await this.#page(primary, undefined, {
+      start: CLIENT_SESSION_KEY_PREFIX,
+      end: prefixEnd(CLIENT_SESSION_KEY_PREFIX),
     });
-    if (lanes.next !== undefined) return undefined;
-    const hidden = lanes.entries.filter((entry) => !isTombstone(entry)).length;
+    if (sessions.next !== undefined) return undefined;
+    const hidden = sessions.entries.filter((entry) => !isTombstone(entry)).length;
     return { count: count - hidden - expired, next: undefined };
   }
 
@@ -108,7 +108,7 @@ class Counting {
       const page = await this.#page(primary, after, this.#range);
       const wallMs = this.#call.ports.wallMs();
       for (const entry of page.entries) {
-        if (isLive(entry, wallMs) && !isLaneKey(entry.key)) count++;
+        if (isLive(entry, wallMs) && !isClientSessionKey(entry.key)) count++;
       }
       after = page.next;
     } while (after !== undefined && !this.spent);

@@ -28,15 +28,15 @@ import {
   shareOf,
 } from "../../shared/database/ordered_merge.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { isLaneKey } from "../requests/request_dedup.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
 
 /** Of an entry's size beside key and value, about. */
 const ENTRY_BYTES = 64;
-/** Behind all lanes, which are of no interest to a scan; before them is their prefix itself. */
-const LANES_END = LANE_KEY_PREFIX + "\u{10ffff}".repeat(33);
+/** Behind all client sessions, which are of no interest to a scan; before them is their prefix itself. */
+const CLIENT_SESSIONS_END = CLIENT_SESSION_KEY_PREFIX + "\u{10ffff}".repeat(33);
 
 /** An entry of a page. A long value may have been left on disk. */
 interface Found extends Entry {
@@ -176,15 +176,15 @@ async function readMore(
   const wallMs = call.ports.wallMs();
   for (const entry of page.entries) {
     budget.bytes -= entry.value.length + ENTRY_BYTES;
-    if (!isLive(entry, wallMs) || isLaneKey(entry.key)) continue;
+    if (!isLive(entry, wallMs) || isClientSessionKey(entry.key)) continue;
     run.items.push(keep(entry, run.partition, values, budget));
   }
   run.ended = page.next === undefined;
-  run.readTo = page.next === undefined || !isLaneKey(page.next)
+  run.readTo = page.next === undefined || !isClientSessionKey(page.next)
     ? page.next
     : reverse
-    ? LANE_KEY_PREFIX
-    : LANES_END;
+    ? CLIENT_SESSION_KEY_PREFIX
+    : CLIENT_SESSIONS_END;
   return true;
 }
 

@@ -101,14 +101,14 @@ export class NodeDatabase implements Database {
     const beganMs = this.#clock.monotonicMs();
     const { node, forwarder, onForward } = this.#options;
     node.execute(request, (result) => {
-      const unknown = isUnknown(result) && "lane" in request && request.lane !== undefined;
+      const unknown = isUnknown(result) && "session" in request && request.session !== undefined;
       if (!unknown && !mayServeElsewhere(result)) {
         done(result);
         return;
       }
       onForward();
       const leftMs = beganMs + timeoutMs - this.#clock.monotonicMs();
-      // In its lane a write may be repeated, at whoever is primary now.
+      // In its client session a write may be repeated, at whoever is primary now.
       const next = unknown ? { ...request, again: true } : request;
       forwarder.execute(next, Math.max(1, leftMs), done);
     });

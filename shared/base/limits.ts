@@ -395,12 +395,12 @@ export const RESTORE_WRITE_BYTES = 1 * MIB;
 export const RESTORE_WRITE_ENTRIES = 256;
 
 /** How long a repeated request is recognised, and how finely that is measured. */
-export const LANE_KEEP_MS = 900_000;
-export const LANE_MARK_MS = 60_000;
-/** The longest answer that a lane remembers, as JSON; of a longer one it knows the outcome. */
-export const LANE_REPLY_CHARACTERS_MAX = 16 * KIB;
-/** Characters of a lane's name. */
-export const LANE_CHARACTERS_MAX = 64;
+export const CLIENT_SESSION_KEEP_MS = 900_000;
+export const CLIENT_SESSION_MARK_MS = 60_000;
+/** The longest answer that a client session remembers, as JSON; of a longer one it knows the outcome. */
+export const CLIENT_SESSION_REPLY_CHARACTERS_MAX = 16 * KIB;
+/** Characters of a client session's name. */
+export const CLIENT_SESSION_CHARACTERS_MAX = 64;
 /**
  * Of the keys that expire next, a node knows so many in memory (about 150 bytes and a key each): each
  * partition its share, within these bounds.
@@ -575,7 +575,7 @@ invariant(
   "what a node heard before it counted as alive is not news any more when it counts as failed",
 );
 invariant(
-  LANE_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
+  CLIENT_SESSION_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
   "a request is recognised as long as it is repeated",
 );
 invariant(

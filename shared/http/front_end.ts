@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
-import { LanedDatabase } from "../database/laned_database.ts";
+import { DeduplicatingDatabase } from "../database/deduplicating_database.ts";
 import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../platform/work_scheduler.ts";
@@ -57,7 +57,7 @@ export class HttpFrontEnd {
     site: HttpSite,
     rules: OriginRules,
   ) {
-    const database = new LanedDatabase(site.database, () => `http-${randomId(random)}`);
+    const database = new DeduplicatingDatabase(site.database, () => `http-${randomId(random)}`);
     this.#services = new Services(clock, work ?? new WorkScheduler(clock), { ...site, database });
     this.#clock = clock;
     this.#log = log;

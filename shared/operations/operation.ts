@@ -147,15 +147,15 @@ export const WRITE_FIELDS = {
     { fallback: "all" },
   ),
   /**
-   * Makes a repeated request harmless: `lane` is a name that one caller uses for one request at a
-   * time, `op` its number, growing. A request that was carried out is answered as it was then.
+   * Makes a repeated request harmless: `session` is a name that one caller uses for one request at a
+   * time, `request_number` its number, growing. A request that was carried out is answered as it was then.
    */
-  lane: described(
-    "With op: makes a repeated request harmless; a name used for one request at a time",
+  session: described(
+    "With request_number: makes a repeated request harmless; a name used for one request at a time",
     optional(text),
     { fallback: "none", audience: "programs" },
   ),
-  op: described("The request's number in its lane, growing", optional(uint), {
+  request_number: described("The request's number in its client session, growing", optional(uint), {
     fallback: "none",
     audience: "programs",
   }),

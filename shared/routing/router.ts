@@ -7,7 +7,7 @@
  * nobody else. So a request takes three hops at most, and no circle.
  *
  * Invariants: `done` is called once for each request, by its deadline (and a scan's length); a write
- * is sent again only when it is known not to have happened, or names a lane (which makes repeating it
+ * is sent again only when it is known not to have happened, or names a client session (which makes repeating it
  * harmless), whichever way the attempts take; a read may be sent again after anything
  * that another node, or a later moment, can mend.
  *
@@ -69,7 +69,7 @@ export interface RouterOptions {
 interface Task {
   readonly request: KeyRequest;
   readonly isRead: boolean;
-  /** A write that its lane makes harmless to repeat. */
+  /** A write that its client session makes harmless to repeat. */
   readonly isRemembered: boolean;
   /** An attempt of a write may have happened. */
   unknown: boolean;
@@ -179,7 +179,7 @@ export class Router {
     const task: Task = {
       request,
       isRead: onlyReads(request),
-      isRemembered: "lane" in request && request.lane !== undefined,
+      isRemembered: "session" in request && request.session !== undefined,
       // Whoever passes it on may have tried it already.
       unknown: "again" in request && request.again === true,
       startMs,
@@ -516,14 +516,14 @@ function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">)
 }
 
 /**
- * The end of a write of which an earlier attempt may have happened. A refusal that its lane remembers is
+ * The end of a write of which an earlier attempt may have happened. A refusal that its client session remembers is
  * certain (rule W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
  * other error tells of the last attempt alone.
  */
 function asUnknown(reply: Reply): Reply {
   if (reply.req_type !== "error" || reply.settled === true) return reply;
   if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
-  // Its lane remembers that it has happened.
+  // Its client session remembers that it has happened.
   if (reply.code === "reply_not_kept") return reply;
   const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
   return { req_type: "error", code: "outcome_unknown", message };

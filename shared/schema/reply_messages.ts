@@ -81,7 +81,7 @@ export const REPLY_MESSAGES = {
     code: text,
     message: text,
     detail: optional(object<unknown>()),
-    /** The lane remembers this refusal: no attempt of the request has happened or is going to. */
+    /** The client session remembers this refusal: no attempt of the request has happened or is going to. */
     settled: optional(flag),
   }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */

@@ -6,8 +6,8 @@
  */
 import { KvError } from "../base/errors.ts";
 import {
+  CLIENT_SESSION_CHARACTERS_MAX,
   KEY_BYTES_MAX,
-  LANE_CHARACTERS_MAX,
   REQUEST_TIMEOUT_MS_MAX,
   SCAN_KEYS_MAX,
   VALUE_BYTES_MAX,
@@ -45,7 +45,7 @@ export function checkKeyRequest(
   const { req_type: what } = request;
   checkKey(request.key, limits, what);
   checkTimeout(request.timeout_ms, what);
-  if ("lane" in request && request.lane !== undefined) checkLane(request.lane, what);
+  if ("session" in request && request.session !== undefined) checkSession(request.session, what);
   const { fields } = OPERATIONS[what];
   if ("value" in fields) {
     checkValue(request as ValueFields, limits, what);
@@ -66,16 +66,18 @@ function checkParts(request: Message<"transaction">, limits: RequestLimits): voi
   }
 }
 
-function checkLane(lane: string, what: string): void {
-  if (lane !== "" && lane.length <= LANE_CHARACTERS_MAX && lane.isWellFormed()) return;
+function checkSession(session: string, what: string): void {
+  if (session !== "" && session.length <= CLIENT_SESSION_CHARACTERS_MAX && session.isWellFormed()) {
+    return;
+  }
   throw new KvError(
     "bad_request",
-    `${what}: "lane" must have 1 to ${LANE_CHARACTERS_MAX} characters`,
+    `${what}: "session" must have 1 to ${CLIENT_SESSION_CHARACTERS_MAX} characters`,
   );
 }
 
 /** Keys that begin so are the system's own. */
-export const LANE_KEY_PREFIX = "\u0000lane/";
+export const CLIENT_SESSION_KEY_PREFIX = "\u0000session/";
 
 /**
  * Checks what a scan asks for, but not whether there is such a partition.
@@ -145,10 +147,10 @@ export function checkKey(
       `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${utf8Bytes(key)}`,
     );
   }
-  if (key.startsWith(LANE_KEY_PREFIX)) {
+  if (key.startsWith(CLIENT_SESSION_KEY_PREFIX)) {
     throw new KvError(
       "bad_request",
-      `${what}: keys that begin with "\\u0000lane/" are not for users`,
+      `${what}: keys that begin with "\\u0000session/" are not for users`,
     );
   }
   if (!key.isWellFormed()) {

@@ -46,7 +46,7 @@ Deno.test("cluster: transactions stay whole while their primary is killed and co
   await workload.stop();
   assertEquals(await workload.lookAtAll(), true);
   assertEquals(judgeAtomic(calls), undefined);
-  // In a lane each is repeated until its outcome is known.
+  // In a client session each is repeated until its outcome is known.
   assertEquals(calls.filter(({ code }) => code !== undefined), []);
   assert(calls.some(({ outcome }) => outcome === "refused"), "no check has ever failed");
   for (const kv of kvs) kv.close();

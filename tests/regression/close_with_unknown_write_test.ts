@@ -12,7 +12,13 @@ import { ManualClock } from "../support/doubles/manual_clock.ts";
 import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
 import { ScriptedNode } from "../support/doubles/scripted_node.ts";
 
-const WRITE: KeyRequest = { req_type: "increment", key: "k", by: "1", lane: "l", op: 1 };
+const WRITE: KeyRequest = {
+  req_type: "increment",
+  key: "k",
+  by: "1",
+  session: "l",
+  request_number: 1,
+};
 
 /** What becomes of a request that is under way when its router is closed. */
 async function closed(

@@ -1,6 +1,6 @@
 /**
  * A write that was committed with fewer replicas than `minInSync` was told to its client as `outcome_unknown`,
- * but acknowledged to the same client's second attempt, which waited for it in its lane. Found by a review.
+ * but acknowledged to the same client's second attempt, which waited for it in its client session. Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
@@ -15,7 +15,12 @@ Deno.test("a repeated write is not acknowledged with too few replicas either", a
   await cluster.run(1_000);
   cluster.network.cut("n1", "n2");
   const replies: Reply[] = [];
-  const request = { ...put("k", "1"), lane: "l", op: 1, timeout_ms: 60_000 } as KeyRequest;
+  const request = {
+    ...put("k", "1"),
+    session: "l",
+    request_number: 1,
+    timeout_ms: 60_000,
+  } as KeyRequest;
   for (const again of [false, true]) {
     cluster.node("n1").execute({ ...request, again } as KeyRequest, (reply) => replies.push(reply));
     await cluster.run(100);

@@ -47,7 +47,13 @@ Deno.test("Router: a write that may have happened never ends as one that did not
   const router = new Router(deps, { role: "client" });
   router.adopt(MAP);
   let code = "";
-  const request = { req_type: "put", key: "k", value: "v", lane: "l", op: 1 } as const;
+  const request = {
+    req_type: "put",
+    key: "k",
+    value: "v",
+    session: "l",
+    request_number: 1,
+  } as const;
   router.execute(request, 600, (reply) => {
     code = reply.req_type === "error" ? reply.code : reply.req_type;
   });

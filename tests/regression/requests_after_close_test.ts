@@ -50,7 +50,13 @@ Deno.test("Router that is closed refuses requests, and says what may have happen
   router.close();
   const ends: unknown[] = [];
   const end = (reply: Reply) => ends.push(reply.req_type === "error" && reply.code);
-  const write: KeyRequest = { req_type: "increment", key: "k", by: "1", lane: "l", op: 1 };
+  const write: KeyRequest = {
+    req_type: "increment",
+    key: "k",
+    by: "1",
+    session: "l",
+    request_number: 1,
+  };
   router.execute(write, 1_000, end);
   router.execute({ ...write, again: true }, 1_000, end);
   router.request(nodes[0]?.id ?? "", { req_type: "ping" }, 1_000, end);

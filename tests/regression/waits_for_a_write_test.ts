@@ -9,7 +9,13 @@ import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 const TIMEOUT = { timeout_ms: 1_000 };
-const INCREMENT: KeyRequest = { req_type: "increment", key: "k", lane: "l", op: 1, ...TIMEOUT };
+const INCREMENT: KeyRequest = {
+  req_type: "increment",
+  key: "k",
+  session: "l",
+  request_number: 1,
+  ...TIMEOUT,
+};
 
 /** A replica falls silent while the coordinator is away: a write of "k" waits until it is back. */
 async function startWithWriteUnderWay(): Promise<NodeCluster> {
@@ -67,7 +73,7 @@ Deno.test("scans and backups that wait for a write end by their deadline", async
   assertEquals(codesOf(replies), { timeout: 2 });
 });
 
-Deno.test("a request that comes again in its lane may have happened, also where nobody can tell yet", async () => {
+Deno.test("a request that comes again in its client session may have happened, also where nobody can tell yet", async () => {
   const cluster = await startWithWriteUnderWay();
   const replies: Reply[] = [];
   cluster.node("n1").execute(INCREMENT, (reply) => replies.push(reply));

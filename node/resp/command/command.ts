@@ -117,7 +117,7 @@ export interface CommandServer extends PlanContext {
   /** Since the start. */
   readonly connections: number;
   readonly commands: number;
-  /** Carries a request out; one that would do harm twice, in a lane. */
+  /** Carries a request out; one that would do harm twice, in a client session. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
   /** Carries each request out by itself; `done` gets the replies in the order of the requests. */
   executeEach(

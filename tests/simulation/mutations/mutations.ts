@@ -372,9 +372,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a repeated transaction is carried out again",
     file: "node/requests/request_dedup.ts",
-    edits: [["if (remembered.op === op) return remembered.reply;", ""], [
-      "if (remembered.op < op) return undefined;",
-      "if (remembered.op <= op) return undefined;",
+    edits: [["if (remembered.request_number === requestNumber) return remembered.reply;", ""], [
+      "if (remembered.request_number < requestNumber) return undefined;",
+      "if (remembered.request_number <= requestNumber) return undefined;",
     ]],
     seedsMax: 40,
     storm: "groups",
@@ -538,11 +538,14 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "expiries",
   },
   {
-    name: "a lane is dropped before its request can have been repeated",
+    name: "a session is dropped before its request can have been repeated",
     file: "node/requests/request_dedup.ts",
     edits: [
-      ["nowMs - last.nowMs >= LANE_MARK_MS", "nowMs - last.nowMs >= LANE_MARK_MS / 200"],
-      ["if (nowMs - first.nowMs < LANE_KEEP_MS) return;", ""],
+      [
+        "nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS",
+        "nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS / 200",
+      ],
+      ["if (nowMs - first.nowMs < CLIENT_SESSION_KEEP_MS) return;", ""],
     ],
     seedsMax: 20,
     storm: "answers",

@@ -77,8 +77,8 @@ Deno.test("Atomic.commit sends one transaction, and reads each answer by its own
     ],
     checks: [["{t}a", 5], ["{t}b", 0]],
     acks: "primary",
-    lane: "me.0",
-    op: 1,
+    session: "me.0",
+    request_number: 1,
     timeout_ms: 700,
   }]);
 });
@@ -105,7 +105,7 @@ Deno.test("Atomic.commit throws what concerns the whole", async () => {
   assertEquals(short.code, "internal");
 });
 
-Deno.test("Atomic.commit sends reads without a lane, and nothing where there is nothing", async () => {
+Deno.test("Atomic.commit sends reads without a client session, and nothing where there is nothing", async () => {
   const { client, sent } = setUp({
     req_type: "result",
     result: [{ req_type: "error", code: "not_found", message: "" }],
@@ -116,7 +116,7 @@ Deno.test("Atomic.commit sends reads without a lane, and nothing where there is 
     version: undefined,
     results: [{ ok: true, value: undefined }],
   });
-  assertEquals("lane" in (sent[0] as KeyRequest), false);
+  assertEquals("session" in (sent[0] as KeyRequest), false);
   assertEquals(await client.atomic().commit(), { ok: true, version: undefined, results: [] });
   assertEquals(sent.length, 1);
 });

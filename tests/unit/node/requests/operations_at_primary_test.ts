@@ -1,5 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { LANE_KEEP_MS, LANE_MARK_MS, VALUE_BYTES_MAX } from "../../../../shared/base/limits.ts";
+import {
+  CLIENT_SESSION_KEEP_MS,
+  CLIENT_SESSION_MARK_MS,
+  VALUE_BYTES_MAX,
+} from "../../../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
 
@@ -14,7 +18,13 @@ function code(reply: Reply): string | undefined {
 }
 
 function increment(op: number, again = false): KeyRequest {
-  return { req_type: "increment", key: "n", lane: "l", op, ...(again ? { again } : {}) };
+  return {
+    req_type: "increment",
+    key: "n",
+    session: "l",
+    request_number: op,
+    ...(again ? { again } : {}),
+  };
 }
 
 Deno.test("a key that has expired reads as absent at once, on every replica for good", async () => {
@@ -50,7 +60,7 @@ Deno.test("what nobody reads is removed in the background when it has expired", 
   }
 });
 
-Deno.test("a request that comes again in its lane is answered as it was, and not done again", async () => {
+Deno.test("a request that comes again in its client session is answered as it was, and not done again", async () => {
   const cluster = await startCluster(2);
   const first = await cluster.ask("n1", increment(1));
   assertEquals(await cluster.ask("n1", increment(1)), first);
@@ -58,17 +68,20 @@ Deno.test("a request that comes again in its lane is answered as it was, and not
   const second = await cluster.ask("n1", increment(2));
   assert(second.req_type === "result");
   assertEquals(second.result, "2");
-  // The lane has passed it: whoever sent it so late has given it up.
+  // The client session has passed it: whoever sent it so late has given it up.
   const late = await cluster.ask("n1", increment(1));
   assert(late.req_type === "error" && late.code === "bad_request");
-  assertEquals(late.message, `increment: "op" is 1, and the lane has passed 2`);
   assertEquals(
-    code(await cluster.ask("n1", { req_type: "increment", key: "n", lane: "l" })),
+    late.message,
+    `increment: "request_number" is 1, and the client session has passed 2`,
+  );
+  assertEquals(
+    code(await cluster.ask("n1", { req_type: "increment", key: "n", session: "l" })),
     "bad_request",
   );
 });
 
-Deno.test("a lane is remembered through a failover and a restart of everything", async () => {
+Deno.test("a client session is remembered through a failover and a restart of everything", async () => {
   const cluster = await startCluster(3);
   const first = await cluster.ask("n1", increment(1));
   cluster.crash("n1");
@@ -87,7 +100,13 @@ Deno.test("a lane is remembered through a failover and a restart of everything",
 Deno.test("a refusal of a repeated request holds for the attempt that is still on its way", async () => {
   const cluster = await startCluster(2);
   await cluster.ask("n1", put("k", "there"));
-  const create = { req_type: "create", key: "k", value: "v", lane: "l", op: 1 } as const;
+  const create = {
+    req_type: "create",
+    key: "k",
+    value: "v",
+    session: "l",
+    request_number: 1,
+  } as const;
   assertEquals(code(await cluster.ask("n1", { ...create, again: true })), "exists");
   await cluster.ask("n1", { req_type: "delete", key: "k" });
   // The first attempt arrives at last: it must not create what was refused.
@@ -95,7 +114,7 @@ Deno.test("a refusal of a repeated request holds for the attempt that is still o
   assertEquals(code(await cluster.ask("n1", get("k"))), "not_found");
 });
 
-Deno.test("a refusal that a lane remembers says that no attempt has happened or will", async () => {
+Deno.test("a refusal that a client session remembers says that no attempt has happened or will", async () => {
   const cluster = await startCluster(2);
   await cluster.ask("n1", put("n", "text"));
   const settled = (reply: Reply) => reply.req_type === "error" && reply.settled === true;
@@ -111,7 +130,7 @@ Deno.test("a refusal that a lane remembers says that no attempt has happened or 
   }
   await cluster.ask("n1", put("n", "5"));
   assertEquals(code(await cluster.ask("n1", increment(2))), "not_an_integer");
-  // The lane tells nothing of a number that it has passed: it may have happened.
+  // The client session tells nothing of a number that it has passed: it may have happened.
   const passed = await cluster.ask("n1", increment(1, true));
   assertEquals([code(passed), settled(passed)], ["bad_request", false]);
 });
@@ -120,7 +139,7 @@ Deno.test("what does not fit into a message is refused for the attempt on its wa
   const cluster = await startCluster(2);
   const value = "y".repeat(7 << 20);
   const requests = [put("k", value), put("l", value)];
-  const large = { req_type: "transaction", key: "k", requests, lane: "l", op: 1 };
+  const large = { req_type: "transaction", key: "k", requests, session: "l", request_number: 1 };
   const repeated = await cluster.ask("n1", { ...large, again: true } as KeyRequest);
   assert(repeated.req_type === "error");
   assertEquals([repeated.code, repeated.settled], ["transaction_too_large", true]);
@@ -133,12 +152,17 @@ Deno.test("a value is replaced by another of the greatest length, and the one be
   const before = "x".repeat(VALUE_BYTES_MAX);
   await cluster.ask("n1", put("k", before));
   const value = "y".repeat(VALUE_BYTES_MAX);
-  const swap = { ...put("k", value), previous: true, lane: "l", op: 1 } as KeyRequest;
+  const swap = {
+    ...put("k", value),
+    previous: true,
+    session: "l",
+    request_number: 1,
+  } as KeyRequest;
   const reply = await cluster.ask("n1", swap);
   assert(reply.req_type === "ack" && reply.previous === before);
 });
 
-Deno.test("a lane's memory is not among the keys", async () => {
+Deno.test("a client session's memory is not among the keys", async () => {
   const cluster = await startCluster(1);
   await cluster.ask("n1", increment(1));
   let page: Reply | undefined;
@@ -159,25 +183,25 @@ Deno.test("arguments that do not fit are answered when what they were judged by 
   assertEquals(replies, ["ack", "not_an_integer"]);
 });
 
-Deno.test("a lane is not forgotten by a new primary whose date is far ahead (simulation, seed 200046)", async () => {
+Deno.test("a client session is not forgotten by a new primary whose date is far ahead (simulation, seed 200046)", async () => {
   const cluster = await startCluster(2);
   const first = await cluster.ask("n1", increment(1));
   cluster.crash("n1");
-  cluster.clock.setWall(cluster.clock.wallMs() + 10 * LANE_KEEP_MS);
+  cluster.clock.setWall(cluster.clock.wallMs() + 10 * CLIENT_SESSION_KEEP_MS);
   cluster.fail("n1");
   await cluster.run(10_000);
   assertEquals(await cluster.ask("n2", increment(1, true)), first);
 });
 
-Deno.test("lanes are dropped when nobody can ask for them any more", async () => {
+Deno.test("client sessions are dropped when nobody can ask for them any more", async () => {
   const cluster = await startCluster(1);
   await cluster.ask("n1", increment(1));
   const count = () => cluster.node("n1").partition(0)?.store.state.count;
-  await cluster.run(LANE_KEEP_MS / 2);
-  await cluster.ask("n1", { ...increment(1), lane: "other" } as KeyRequest);
+  await cluster.run(CLIENT_SESSION_KEEP_MS / 2);
+  await cluster.ask("n1", { ...increment(1), session: "other" } as KeyRequest);
   assertEquals(count(), 3);
-  await cluster.run(LANE_KEEP_MS / 2 + 2 * LANE_MARK_MS);
+  await cluster.run(CLIENT_SESSION_KEEP_MS / 2 + 2 * CLIENT_SESSION_MARK_MS);
   assertEquals(count(), 2);
-  await cluster.run(LANE_KEEP_MS);
+  await cluster.run(CLIENT_SESSION_KEEP_MS);
   assertEquals(count(), 1);
 });

@@ -154,13 +154,13 @@ Deno.test("transaction: keys that have expired are deleted, whatever else comes 
   assertEquals(await cluster.contents("n2"), { old: "1" });
 });
 
-Deno.test("transaction: in a lane it is done once, through a failover as well", async () => {
+Deno.test("transaction: in a client session it is done once, through a failover as well", async () => {
   const cluster = await startCluster(3);
   const pay = (op: number, more = {}) =>
     transaction([
       { req_type: "increment", key: "from", by: "-5" },
       { req_type: "increment", key: "to", by: "5" },
-    ], { lane: "l", op, ...more });
+    ], { session: "l", request_number: op, ...more });
   const first = await cluster.ask("n1", pay(1));
   assertEquals(answers(first), ["-5", "5"]);
   assertEquals(await cluster.ask("n1", pay(1)), first);
@@ -219,12 +219,12 @@ Deno.test("transaction: one that is too large in what it writes or answers does 
   assertEquals(code(await cluster.ask("n1", appends)), "transaction_too_large");
   // Its writes are within the bound, and do not fit into one message to a replica.
   const part = large.slice(0, 7 << 20);
-  const group = transaction([put("a", part), put("b", part)], { lane: "l", op: 1 });
+  const group = transaction([put("a", part), put("b", part)], { session: "l", request_number: 1 });
   assertEquals(code(await cluster.ask("n1", group)), "transaction_too_large");
   assertEquals(Object.keys(await cluster.contents("n1")), ["large"]);
   // What it answers is not written down.
-  const laned = { lane: "l", op: 2 };
-  const one = await cluster.ask("n1", transaction([put("a", large), get("large")], laned));
+  const deduplicated = { session: "l", request_number: 2 };
+  const one = await cluster.ask("n1", transaction([put("a", large), get("large")], deduplicated));
   assertEquals(answers(one).length, 2);
 });
 
@@ -232,7 +232,7 @@ const WRONG: [string, object, string][] = [
   ["a transaction inside", { req_type: "transaction", key: "a", requests: [] }, "bad_request"],
   ["a watched read", { req_type: "watch_get", key: "a" }, "bad_request"],
   ["a read that may be old", { ...get("a"), consistency: "replica" }, "bad_request"],
-  ["a lane inside", { ...put("a", "1"), lane: "l", op: 1 }, "bad_request"],
+  ["a client session inside", { ...put("a", "1"), session: "l", request_number: 1 }, "bad_request"],
   ["acks inside", { ...put("a", "1"), acks: "primary" }, "bad_request"],
   ["an empty key", { ...put("", "1") }, "bad_request"],
   ["a long key", { ...put("k".repeat(2_000), "1") }, "key_too_large"],

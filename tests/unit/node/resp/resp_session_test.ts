@@ -299,34 +299,36 @@ Deno.test("RespSession: the cluster's failures are errors that clients know", as
   assertMatch(await client.ask(["GET", Uint8Array.of(0xff)]), /^-ERR a key must be valid UTF-8/);
 });
 
-Deno.test("RespSession: what would do harm twice goes in a lane, where there are several nodes", async () => {
+Deno.test("RespSession: what would do harm twice goes in a client session, where there are several nodes", async () => {
   const alone = new RespBench();
   await alone.connect().ask("INCR n");
-  assertEquals(alone.database.requests.map((request) => "lane" in request), [false]);
+  assertEquals(alone.database.requests.map((request) => "session" in request), [false]);
 
   const bench = new RespBench({ nodes: 2 });
   const peer = bench.connect();
-  const laned = async (line: string) => {
+  const deduplicated = async (line: string) => {
     await peer.ask(line);
     return bench.database.requests.splice(0)
-      .map((request) => "lane" in request ? [request.lane, request.op] : []);
+      .map((request) => "session" in request ? [request.session, request.request_number] : []);
   };
   const without = ["SET k v", "SET k v EX 9", "GET k", "DEL k", "MSET {k}a 1 {k}b 2", "TTL k"];
-  for (const line of without) assertEquals((await laned(line)).flat(), [], line);
-  const [first] = await laned("INCR k");
-  const lane = first?.[0];
-  assertMatch(String(lane), /^resp-[0-9a-f]{16}\.\d+\.0$/);
+  for (const line of without) assertEquals((await deduplicated(line)).flat(), [], line);
+  const [first] = await deduplicated("INCR k");
+  const session = first?.[0];
+  assertMatch(String(session), /^resp-[0-9a-f]{16}\.\d+\.0$/);
   let op = 1;
   for (
     const line of ["APPEND k 1", "SET k v NX", "GETDEL k", "SET k v GET", "PERSIST k", "EXPIRE k 9"]
   ) {
-    assertEquals(await laned(line), [[lane, ++op]], line);
+    assertEquals(await deduplicated(line), [[session, ++op]], line);
   }
-  assertEquals((await laned("MULTI\r\nGET k\r\nEXEC")).flat(), []);
-  assertEquals(await laned("MULTI\r\nSET k v\r\nEXEC"), [[lane, ++op]]);
+  assertEquals((await deduplicated("MULTI\r\nGET k\r\nEXEC")).flat(), []);
+  assertEquals(await deduplicated("MULTI\r\nSET k v\r\nEXEC"), [[session, ++op]]);
   bench.database.later = true;
   peer.feed("INCR k\r\nINCR k\r\n");
-  const names = bench.database.requests.map((request) => "lane" in request ? request.lane : "");
+  const names = bench.database.requests.map((request) =>
+    "session" in request ? request.session : ""
+  );
   assertEquals(new Set(names).size, 2, "one request at a time");
 });
 

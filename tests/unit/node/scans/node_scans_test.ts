@@ -120,13 +120,20 @@ Deno.test("NodeScans.scan: pages of all partitions in order, either way, of any 
   assertEquals((await cluster.page({ limit: 1 })).entries[0]?.value.length, 0);
 });
 
-Deno.test("NodeScans: what is deleted, expired or a lane does not show, and does not count", async () => {
+Deno.test("NodeScans: what is deleted, expired or a client session does not show, and does not count", async () => {
   const cluster = new Bench();
   await cluster.startAll();
   const keys = named(60);
   await cluster.fill([...keys, "\0", "\0lanf"]);
   for (const [i, key] of keys.entries()) {
-    if (i % 3 === 0) await cluster.ask("n1", { req_type: "delete", key, lane: `lane${i}`, op: 1 });
+    if (i % 3 === 0) {
+      await cluster.ask("n1", {
+        req_type: "delete",
+        key,
+        session: `session${i}`,
+        request_number: 1,
+      });
+    }
     if (i % 3 === 1) await cluster.ask("n1", { req_type: "expire", key, ttl_ms: 1_000 });
   }
   const left = ["\0", "\0lanf", ...keys.filter((_, i) => i % 3 !== 0)];

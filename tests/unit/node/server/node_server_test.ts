@@ -180,12 +180,12 @@ Deno.test("NodeServer gives an error of its own replica that no other place can 
   }
 });
 
-Deno.test("NodeServer repeats a write of unknown outcome elsewhere, where its lane makes that harmless", async () => {
+Deno.test("NodeServer repeats a write of unknown outcome elsewhere, where its client session makes that harmless", async () => {
   const bench = new Bench();
   bench.onExecute = (_, reply) =>
     reply({ req_type: "error", code: "outcome_unknown", message: "" });
   const client = await bench.client();
-  const request = { id: 1, req_type: "increment", key: "a", lane: "l", op: 1 };
+  const request = { id: 1, req_type: "increment", key: "a", session: "l", request_number: 1 };
   assertEquals((await client.ask(request)).message, "forwarded");
   const [[forwarded] = []] = bench.forwarded;
   assert(

@@ -124,7 +124,12 @@ Deno.test("backup_partition gives a partition as of one seq, live keys alone", a
   for (const key of ["a", "b", "c", "d"]) await cluster.ask("n1", put(key, "1"));
   await cluster.ask("n1", { req_type: "delete", key: "b" });
   await cluster.ask("n1", { req_type: "put", key: "soon", value: "x", ttl_ms: 1 });
-  await cluster.ask("n1", { req_type: "increment", key: "n", lane: "lane", op: 1 });
+  await cluster.ask("n1", {
+    req_type: "increment",
+    key: "n",
+    session: "session",
+    request_number: 1,
+  });
   await cluster.run(50);
   const { page, refusal } = backupOf(cluster, "n1");
   const { keys, seq, term, next } = await page();

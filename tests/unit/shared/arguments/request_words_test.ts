@@ -68,7 +68,7 @@ const WRONG: [OperationName, RequestWord[], RequestOption[], FrontEnd, string][]
   ["put", ["k", "v"], [["key", "x"]], "shell", `unknown option "key"`],
   ["put", ["k", "v"], [["req_type", "get"]], "resp", `unknown option "req_type"`],
   ["put", ["k", "v"], [["forwarded", "true"]], "resp", `unknown option "forwarded"`],
-  ["put", ["k", "v"], [["lane", "x"]], "shell", `unknown option "lane"`],
+  ["put", ["k", "v"], [["session", "x"]], "shell", `unknown option "session"`],
   ["put", ["k", "v"], [["if-version", "-1"]], "shell", `must be a whole number from 0; given "-1"`],
   ["put", ["k", "\ud800"], [], "shell", "surrogate"],
   ["put", [Uint8Array.of(255), "v"], [], "resp", "the key must be UTF-8"],
@@ -95,7 +95,11 @@ Deno.test("requestFromRow: arguments, then options by name, flags alone", () => 
     ["increment", ["k"], {}],
     ["increment", ["k", "7"], { by: "7" }],
     ["increment", ["k", "ACKS", "primary"], { acks: "primary" }],
-    ["increment", ["k", "7", "LANE", "a", "OP", "3"], { by: "7", lane: "a", op: 3 }],
+    ["increment", ["k", "7", "SESSION", "a", "REQUEST_NUMBER", "3"], {
+      by: "7",
+      session: "a",
+      request_number: 3,
+    }],
     ["put", ["k", Uint8Array.of(0, 255)], { value64: "AP8=" }],
   ];
   for (const [name, row, fields] of table) {
@@ -129,7 +133,18 @@ Deno.test("requestFromRow: random rows give a valid request or bad_request", () 
       "primary",
     ],
     ...["when", "nx", "__proto__", "toString", "value", "value64", "/w==", "key", "offset", "bit"],
-    ...["\ud800", "\0", "lane", "op", "again", "consistency", "cached", "1e999", "{}", "--ttl"],
+    ...[
+      "\ud800",
+      "\0",
+      "session",
+      "request_number",
+      "again",
+      "consistency",
+      "cached",
+      "1e999",
+      "{}",
+      "--ttl",
+    ],
     Uint8Array.of(),
     Uint8Array.of(255, 0),
     utf8.encode("ttl"),
@@ -184,5 +199,5 @@ Deno.test("OPERATIONS: an option's name means one kind of thing in all operation
       }
     }
   }
-  assert(forms.has("ttl") && !forms.has("lane"));
+  assert(forms.has("ttl") && !forms.has("session"));
 });

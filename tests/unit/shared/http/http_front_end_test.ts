@@ -339,7 +339,7 @@ Deno.test("HTTP: what is wrong with a request is told", async () => {
       [400, "bad_request", "GET", "/kv/%ff"],
       [400, "bad_request", "GET", "/kv/%ed%a0%80"],
       [400, "bad_request", "GET", "/kv/"],
-      [400, "bad_request", "GET", "/kv/%00lane%2Fx"],
+      [400, "bad_request", "GET", "/kv/%00session%2Fx"],
       [414, "key_too_large", "GET", `/kv/${"x".repeat(101)}`],
       [414, "key_too_large", "PUT", `/kv/${"ü".repeat(51)}`, { body: "v" }],
       [414, "key_too_large", "GET", `/get?key=${"x".repeat(101)}`],
@@ -750,36 +750,36 @@ function mapOf(nodes: number): ClusterMap {
   };
 }
 
-Deno.test("HTTP: what would do harm twice goes in a lane, where there are several nodes", async () => {
+Deno.test("HTTP: what would do harm twice goes in a client session, where there are several nodes", async () => {
   const bench = new HttpBench();
   bench.database.clusterMap = mapOf(2);
-  const laned = async (method: string, path: string, options: RequestInit = {}) => {
+  const deduplicated = async (method: string, path: string, options: RequestInit = {}) => {
     bench.database.requests.length = 0;
     const response = await bench.ask(method, path, options);
     assert(response.status < 300, `${method} ${path}: ${await response.text()}`);
-    return bench.database.requests.map((request) => "lane" in request && request.lane);
+    return bench.database.requests.map((request) => "session" in request && request.session);
   };
   const operation = (fields: object) => ({
     headers: { "content-type": "application/json" },
     body: JSON.stringify(fields),
   });
-  assertEquals(await laned("PUT", "/kv/n", { body: "1" }), [false]);
-  assertEquals(await laned("GET", "/kv/n"), [false]);
-  const [lane] = await laned("POST", "/op/increment", operation({ key: "n" }));
-  assertMatch(String(lane), /^http-[0-9a-f]{16}\.\d+\.0$/);
+  assertEquals(await deduplicated("PUT", "/kv/n", { body: "1" }), [false]);
+  assertEquals(await deduplicated("GET", "/kv/n"), [false]);
+  const [session] = await deduplicated("POST", "/op/increment", operation({ key: "n" }));
+  assertMatch(String(session), /^http-[0-9a-f]{16}\.\d+\.0$/);
   const headers = { "if-match": "*" };
-  assertEquals(await laned("PUT", "/kv/n", { body: "1", headers }), [lane]);
-  const own = operation({ key: "n", lane: "mine", op: 1 });
-  assertEquals(await laned("POST", "/op/increment", own), ["mine"]);
+  assertEquals(await deduplicated("PUT", "/kv/n", { body: "1", headers }), [session]);
+  const own = operation({ key: "n", session: "mine", request_number: 1 });
+  assertEquals(await deduplicated("POST", "/op/increment", own), ["mine"]);
   const put = { req_type: "put", key: "n", value: "1" };
   const increment = { req_type: "increment", key: "n" };
   const atomic = operation({ requests: [put, increment], atomic: true });
   bench.database.intercept = ({ req_type }) =>
     req_type === "transaction" ? { req_type: "result", result: [] } : undefined;
-  assertEquals(await laned("POST", "/batch", atomic), [lane]);
+  assertEquals(await deduplicated("POST", "/batch", atomic), [session]);
   const each = operation({ requests: [put, increment] });
-  assertEquals((await laned("POST", "/batch", each)).toSorted(), [false, lane]);
+  assertEquals((await deduplicated("POST", "/batch", each)).toSorted(), [false, session]);
 
   bench.database.clusterMap = mapOf(1);
-  assertEquals(await laned("POST", "/op/increment", operation({ key: "n" })), [false]);
+  assertEquals(await deduplicated("POST", "/op/increment", operation({ key: "n" })), [false]);
 });

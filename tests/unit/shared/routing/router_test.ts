@@ -238,20 +238,20 @@ Deno.test("Router knows of an attempt that was made before it was asked", async 
   const bench = await Bench.start();
   bench.on("a", () => error("unavailable"));
   const { key } = put();
-  bench.execute({ req_type: "increment", key, lane: "l", op: 1, again: true }, 500);
+  bench.execute({ req_type: "increment", key, session: "l", request_number: 1, again: true }, 500);
   bench.clock.advance(1_000);
   assertEquals(bench.codes, ["outcome_unknown"], "that attempt may have happened");
   bench.router.close();
 });
 
-Deno.test("Router: of a repeated write, only what the lane remembers or every attempt meets is certain", async () => {
+Deno.test("Router: of a repeated write, only what the client session remembers or every attempt meets is certain", async () => {
   const settled = (code: string): Reply => ({ ...error(code), settled: true } as Reply);
   const cases: [reply: Reply, wanted: string][] = [
     [settled("not_an_integer"), "not_an_integer"],
     [settled("bad_request"), "bad_request"],
     [settled("exists"), "exists"],
     [error("cross_partition"), "cross_partition"],
-    // Of a lane that has passed it, of a node with lower limits, of a disk that fails.
+    // Of a client session that has passed it, of a node with lower limits, of a disk that fails.
     [error("bad_request"), "outcome_unknown"],
     [error("value_too_large"), "outcome_unknown"],
     [error("storage_failed"), "outcome_unknown"],
@@ -261,7 +261,7 @@ Deno.test("Router: of a repeated write, only what the lane remembers or every at
     const bench = await Bench.start();
     let count = 0;
     bench.on("a", () => count++ === 0 ? "break" : last);
-    bench.execute({ req_type: "increment", key: "k", lane: "l", op: 1 });
+    bench.execute({ req_type: "increment", key: "k", session: "l", request_number: 1 });
     bench.clock.advance(2_000);
     assertEquals([bench.codes, count], [[wanted], 2]);
     bench.router.close();
@@ -737,14 +737,14 @@ Deno.test("Router tries another way round when the first does not get there eith
       return tries < 4 ? error("unavailable") : OK;
     });
   }
-  bench.execute({ ...put(), lane: "l", op: 1 } as KeyRequest);
+  bench.execute({ ...put(), session: "l", request_number: 1 } as KeyRequest);
   await bench.clock.run(5_000);
   assertEquals([bench.codes, tries], [["ack"], 4]);
   bench.router.close();
 });
 
-Deno.test("Router repeats a write whose detour ended in silence only if its lane makes that harmless", async () => {
-  for (const lane of [{}, { lane: "l", op: 1 }]) {
+Deno.test("Router repeats a write whose detour ended in silence only if its client session makes that harmless", async () => {
+  for (const session of [{}, { session: "l", request_number: 1 }]) {
     const bench = await Bench.start();
     await cutFrom(bench, "a");
     let asked = 0;
@@ -755,10 +755,13 @@ Deno.test("Router repeats a write whose detour ended in silence only if its lane
         return asked === 1 ? "hold" : OK;
       });
     }
-    bench.execute({ ...put(), ...lane } as KeyRequest);
+    bench.execute({ ...put(), ...session } as KeyRequest);
     await bench.clock.run(11_000);
-    const laned = "lane" in lane;
-    assertEquals([bench.codes, asked], [[laned ? "ack" : "outcome_unknown"], laned ? 2 : 1]);
+    const deduplicated = "session" in session;
+    assertEquals([bench.codes, asked], [
+      [deduplicated ? "ack" : "outcome_unknown"],
+      deduplicated ? 2 : 1,
+    ]);
     bench.router.close();
   }
 });

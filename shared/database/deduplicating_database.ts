@@ -1,22 +1,22 @@
 /**
- * A database in which what would do harm twice happens once: such a request gets a lane, so that whoever
+ * A database in which what would do harm twice happens once: such a request gets a client session, so that whoever
  * loses its answer on the way may send it again (rule W8 of docs/replication.md). For front ends whose visitors know
- * nothing of lanes.
+ * nothing of client sessions.
  *
- * Invariant: a lane has one request at a time.
+ * Invariant: a client session has one request at a time.
  *
  * @module
  */
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
-import { Lanes } from "./lane_pool.ts";
+import { ClientSessions } from "./client_sessions.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 import { partitionOf } from "../cluster/position.ts";
 import { onlyReads } from "../validation/transaction_checks.ts";
 
 /**
  * Whether what a request answers, or does, would be another thing the second time. A plain write and a
- * plain deletion go without: a lane costs a second entry, and theirs is the busiest way.
+ * plain deletion go without: a client session costs a second entry, and theirs is the busiest way.
  */
 function harmsTwice(request: KeyRequest): boolean {
   switch (request.req_type) {
@@ -32,14 +32,14 @@ function harmsTwice(request: KeyRequest): boolean {
 }
 
 /** See the module. */
-export class LanedDatabase implements Database {
+export class DeduplicatingDatabase implements Database {
   readonly #inner: Database;
   readonly #makeName: () => string;
   #name: string | undefined;
-  /** By partition: each remembers the lanes that it has seen, so each has its own, and few. */
-  readonly #lanes = new Map<number, Lanes>();
+  /** By partition: each remembers the client sessions that it has seen, so each has its own, and few. */
+  readonly #sessions = new Map<number, ClientSessions>();
 
-  /** @param name gives, when it is first needed, what nobody else's lanes begin with */
+  /** @param name gives, when it is first needed, what nobody else's client sessions begin with */
   constructor(inner: Database, name: () => string) {
     this.#inner = inner;
     this.#makeName = name;
@@ -50,9 +50,9 @@ export class LanedDatabase implements Database {
   }
 
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
-    const laned = harmsTwice(request) && this.#hasOthers() &&
-      !("lane" in request && request.lane !== undefined);
-    if (laned) this.#executeOnce(request, timeoutMs, done);
+    const deduplicated = harmsTwice(request) && this.#hasOthers() &&
+      !("session" in request && request.session !== undefined);
+    if (deduplicated) this.#executeOnce(request, timeoutMs, done);
     else this.#inner.execute(request, timeoutMs, done);
   }
 
@@ -73,15 +73,15 @@ export class LanedDatabase implements Database {
   }
 
   #executeOnce(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
-    const lanes = this.#lanesFor(request.key);
-    const lane = lanes.take();
+    const sessions = this.#sessionsFor(request.key);
+    const session = sessions.take();
     let held = true;
     const give = () => {
-      if (held) lanes.give(lane);
+      if (held) sessions.give(session);
       held = false;
     };
     try {
-      this.#inner.execute({ ...request, ...lane }, timeoutMs, (reply) => {
+      this.#inner.execute({ ...request, ...session }, timeoutMs, (reply) => {
         give();
         done(reply);
       });
@@ -91,15 +91,15 @@ export class LanedDatabase implements Database {
     }
   }
 
-  #lanesFor(key: string): Lanes {
+  #sessionsFor(key: string): ClientSessions {
     const partition = partitionOf(key, this.map()?.settings.partitionCount ?? 1);
-    let lanes = this.#lanes.get(partition);
-    if (lanes === undefined) {
+    let sessions = this.#sessions.get(partition);
+    if (sessions === undefined) {
       this.#name ??= this.#makeName();
-      lanes = new Lanes(`${this.#name}.${partition}`);
-      this.#lanes.set(partition, lanes);
+      sessions = new ClientSessions(`${this.#name}.${partition}`);
+      this.#sessions.set(partition, sessions);
     }
-    return lanes;
+    return sessions;
   }
 
   /** Where there is no other node, nobody can take a request up again. */

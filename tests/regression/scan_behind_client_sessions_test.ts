@@ -1,5 +1,5 @@
 /**
- * A lane whose name began with the last character there is lay behind where a scan goes on after the lanes:
+ * A client session whose name began with the last character there is lay behind where a scan goes on after the client sessions:
  * with more of them than one page looks at, a scan came back to the same place for ever. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -8,14 +8,17 @@ import type { Message } from "../../shared/wire/messages.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
-const LANES = 1_100;
+const SESSIONS = 1_100;
 
-for (const name of ["lane", "\u{10ffff}"]) {
-  Deno.test(`a scan comes past lanes that are named ${JSON.stringify(name)}…`, async () => {
+for (const name of ["session", "\u{10ffff}"]) {
+  Deno.test(`a scan comes past client sessions that are named ${JSON.stringify(name)}…`, async () => {
     const cluster = new NodeCluster({ nodes: 1, partitions: 1, replicas: 1 });
     await cluster.startAll();
-    for (let i = 0; i < LANES; i++) {
-      cluster.node("n1").execute({ ...put("z", "v"), lane: `${name}${i}`, op: 1 }, () => {});
+    for (let i = 0; i < SESSIONS; i++) {
+      cluster.node("n1").execute(
+        { ...put("z", "v"), session: `${name}${i}`, request_number: 1 },
+        () => {},
+      );
       if (i % 100 === 99) await cluster.run(50);
     }
     const found: string[] = [];

@@ -1,24 +1,33 @@
 /**
- * A write of one byte that asked for the value before, of 1 MB, wrote an entry of 1 MB in its lane, on each
+ * A write of one byte that asked for the value before, of 1 MB, wrote an entry of 1 MB in its client session, on each
  * replica and for a quarter of an hour.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { KeyRequest } from "../../shared/wire/messages.ts";
-import { LANE_REPLY_CHARACTERS_MAX } from "../../shared/base/limits.ts";
-import { LANE_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_REPLY_CHARACTERS_MAX } from "../../shared/base/limits.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 const LONG = "x".repeat(1_000_000);
 
-function laneBytes(cluster: NodeCluster, id: string, lane: string): number | undefined {
-  return cluster.node(id).partition(0)?.store.get(LANE_KEY_PREFIX + lane)?.value.length;
+function sessionBytes(cluster: NodeCluster, id: string, session: string): number | undefined {
+  return cluster.node(id).partition(0)?.store.get(CLIENT_SESSION_KEY_PREFIX + session)?.value
+    .length;
 }
 
 function swap(op: number, again = false): KeyRequest {
-  return { req_type: "put", key: "k", value: "1", previous: true, lane: "l", op, again };
+  return {
+    req_type: "put",
+    key: "k",
+    value: "1",
+    previous: true,
+    session: "l",
+    request_number: op,
+    again,
+  };
 }
 
-Deno.test("a lane keeps the outcome of a request whose answer is long, and it happens once all the same", async () => {
+Deno.test("a client session keeps the outcome of a request whose answer is long, and it happens once all the same", async () => {
   const cluster = new NodeCluster({ nodes: 2 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", LONG));
@@ -26,7 +35,7 @@ Deno.test("a lane keeps the outcome of a request whose answer is long, and it ha
   assert(first.req_type === "ack");
   assertEquals(first.previous, LONG);
   for (const id of ["n1", "n2"]) {
-    const bytes = laneBytes(cluster, id, "l");
+    const bytes = sessionBytes(cluster, id, "l");
     assert(bytes !== undefined && bytes < 1_000, `${id}: ${bytes}`);
   }
   await cluster.ask("n1", put("k", "2"));
@@ -49,7 +58,7 @@ Deno.test("a lane keeps the outcome of a request whose answer is long, and it ha
   }
 });
 
-Deno.test("a lane keeps a refusal without its long details, and what is short as it is", async () => {
+Deno.test("a client session keeps a refusal without its long details, and what is short as it is", async () => {
   const cluster = new NodeCluster({ nodes: 1 });
   await cluster.startAll();
   await cluster.ask("n1", put("k", LONG));
@@ -60,8 +69,8 @@ Deno.test("a lane keeps a refusal without its long details, and what is short as
   assert(again.req_type === "error" && again.code === "version_mismatch" && again.settled === true);
   const { version } = reply.detail as { version?: number };
   assertEquals(again.detail, { version });
-  assert((laneBytes(cluster, "n1", "l") ?? Infinity) < 1_000);
-  const short = "y".repeat(LANE_REPLY_CHARACTERS_MAX - 200);
+  assert((sessionBytes(cluster, "n1", "l") ?? Infinity) < 1_000);
+  const short = "y".repeat(CLIENT_SESSION_REPLY_CHARACTERS_MAX - 200);
   await cluster.ask("n1", put("k", short));
   const first = await cluster.ask("n1", swap(2));
   assertEquals(await cluster.ask("n1", swap(2, true)), first);
