@@ -510,9 +510,8 @@ export class Router {
 function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">): boolean {
   if (!isErrorCode(code)) return false;
   if (ERROR_CODES[code].retry) return true;
-  if (isRemembered && code === "outcome_unknown") return true;
-  // The connection broke, or this attempt's own deadline passed.
-  return isRead && (code === "outcome_unknown" || code === "timeout");
+  // The connection broke, or the deadline of this attempt passed, which may be shorter than the request's.
+  return (isRead || isRemembered) && (code === "outcome_unknown" || code === "timeout");
 }
 
 /**

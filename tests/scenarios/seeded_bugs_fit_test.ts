@@ -2,7 +2,7 @@
  * Every seeded bug still fits the code: each of its edits finds its text exactly once. A bug that no longer
  * fits would otherwise be noticed only when somebody runs it, which takes minutes.
  */
-import { assertNotEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { mutate, MUTATIONS } from "../simulation/mutations/mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -13,3 +13,7 @@ for (const mutation of MUTATIONS) {
     assertNotEquals(mutate(source, mutation), source);
   });
 }
+
+Deno.test("seeded bugs have names of their own", () => {
+  assertEquals(new Set(MUTATIONS.map(({ name }) => name)).size, MUTATIONS.length);
+});

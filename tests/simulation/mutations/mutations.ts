@@ -23,7 +23,7 @@ export interface Mutation {
 /** All of them. */
 export const MUTATIONS: readonly Mutation[] = [
   {
-    name: "a copy acknowledges before its disk has the write",
+    name: "a replica acknowledges before its disk has the write",
     file: "node/replication/follower.ts",
     edits: [[
       '    if (stream.state === "level") this.#committed(commitSeq);\n',
@@ -51,7 +51,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 10,
   },
   {
-    name: "a primary commits without one of its copies",
+    name: "a primary commits without one of its replicas",
     file: "node/replication/follower_set.ts",
     edits: [[
       "if (stream.ackedSeq < upto) upto = stream.ackedSeq;",
@@ -98,7 +98,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "halves",
   },
   {
-    name: "a copy confirms whoever asks",
+    name: "a replica confirms whoever asks",
     file: "node/replication/replica.ts",
     edits: [[
       "this.config.primary === node && this.config.term >= term",
@@ -130,14 +130,14 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "splits",
   },
   {
-    name: "a copy answers reads from what is not committed",
+    name: "a replica answers reads from what is not committed",
     file: "node/replication/replica.ts",
     edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
     seedsMax: 120,
     storm: "losses",
   },
   {
-    name: "a copy that is not in sync answers reads",
+    name: "a replica that is not in sync answers reads",
     file: "node/replication/replica.ts",
     edits: [[
       "if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease())",
@@ -146,7 +146,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
-    name: "a new primary serves before its copies are equal to it",
+    name: "a new primary serves before its replicas are equal to it",
     file: "node/replication/primary.ts",
     edits: [['phase: Phase = "resyncing";', 'phase: Phase = "serving" as Phase;']],
     seedsMax: 60,
@@ -171,14 +171,14 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
-    name: "a copy does not learn which tombstones its primary has dropped",
+    name: "a replica does not learn which tombstones its primary has dropped",
     file: "node/replication/follower.ts",
     edits: [["watermark: Math.max(watermark, end.watermark)", "watermark"]],
     seedsMax: 80,
     storm: "deletes",
   },
   {
-    name: "a tombstone is dropped while a copy that needs it is away, without a word",
+    name: "a tombstone is dropped while a replica that needs it is away, without a word",
     file: "node/replication/tombstone_keeper.ts",
     edits: [
       ["config.inSync.length < replicas || config.learners.length > 0", "replicas < 0"],
@@ -188,7 +188,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "deletesKept",
   },
   {
-    name: "a copy that lacks dropped tombstones is sent a difference",
+    name: "a replica that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
     edits: [["info.commit < watermark ||", "false ||"], [
       "this.#followerCommitSeq < watermark",
@@ -211,7 +211,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "moves",
   },
   {
-    name: "a copy is level before the resync is on its disk",
+    name: "a replica is level before the resync is on its disk",
     file: "node/replication/follower.ts",
     edits: [[
       "    this.#store.whenWritten(() => {\n      stream.durable = true;",
@@ -254,7 +254,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "moves",
   },
   {
-    name: "a copy takes the writes of one frame in the wrong order",
+    name: "a replica takes the writes of one frame in the wrong order",
     file: "node/replication/follower.ts",
     edits: [[
       "this.#store.applyAll(entries);\n    const level",
@@ -263,7 +263,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
-    name: "a copy drops a write now and then",
+    name: "a replica drops a write now and then",
     file: "node/replication/follower.ts",
     edits: [[
       "this.#store.applyAll(entries);\n    const level",
@@ -330,7 +330,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
-    name: "a copy that restarted is made primary while others have gone on",
+    name: "a replica that restarted is made primary while others have gone on",
     file: "coordinator/partitions/failover.ts",
     edits: [[
       'replica.presence === "live" && !replica.stale && !replica.damaged',
@@ -380,7 +380,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "groups",
   },
   {
-    name: "an old copy of the coordinator's document is believed",
+    name: "an old replica of the coordinator's document is believed",
     file: "coordinator/membership/membership.ts",
     edits: [[
       "if (follows(this.#lineage, epoch, seen) && later === undefined) return undefined;",
@@ -400,14 +400,14 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "documents",
   },
   {
-    name: "an old copy of a node's folder counts as the folder",
+    name: "an old replica of a node's folder counts as the folder",
     file: "coordinator/membership/membership.ts",
     edits: [["if (restarted) this.#checkFolder(member, message);", ""]],
     seedsMax: 10,
     storm: "put_back",
   },
   {
-    name: "a process with an old copy of a folder is let in",
+    name: "a process with an old replica of a folder is let in",
     file: "coordinator/membership/registration.ts",
     edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],
     seedsMax: 10,
@@ -453,7 +453,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 5,
   },
   {
-    name: "copies that are not urgently wanted are never made",
+    name: "replicas that are not urgently wanted are never made",
     file: "coordinator/partitions/move_queue.ts",
     edits: [["queue.urgent.size > 0 ? queue.urgent : queue.usual;", "queue.urgent;"]],
     seedsMax: 10,
@@ -479,7 +479,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "disks",
   },
   {
-    name: "a full copy takes away what was written meanwhile",
+    name: "a full replica takes away what was written meanwhile",
     file: "node/replication/follower.ts",
     edits: [[
       "if (here !== undefined && !writtenSince(here, chunk.seq)) this.#store.remove(key);",

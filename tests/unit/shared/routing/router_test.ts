@@ -766,6 +766,22 @@ Deno.test("Router repeats a write whose detour ended in silence only if its clie
   }
 });
 
+Deno.test("Router goes on when the node on the detour says that the attempt's deadline has passed", async () => {
+  const bench = await Bench.start();
+  await cutFrom(bench, "a");
+  let asked = 0;
+  for (const id of ["b", "c"]) {
+    bench.on(id, (request) => {
+      if (request.req_type !== "put") return DATA;
+      return ++asked === 1 ? error("timeout") : OK;
+    });
+  }
+  bench.execute({ ...put(), lane: "l", op: 1 } as KeyRequest, 60_000);
+  await bench.clock.run(5_000);
+  assertEquals([bench.codes, asked], [["ack"], 2]);
+  bench.router.close();
+});
+
 Deno.test("Router.request asks for a piece of a scan by way of another node, and for nothing else", async () => {
   const bench = await Bench.start();
   await cutFrom(bench, "a");
