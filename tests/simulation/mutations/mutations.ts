@@ -299,7 +299,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a client sends a write again whose outcome is unknown",
     file: "shared/routing/router.ts",
-    edits: [["return isRead && (code", 'return (isRead || code === "outcome_unknown") && (code']],
+    edits: [[
+      "return (isRead || isRemembered) && (code",
+      'return (isRead || code === "outcome_unknown") && (code',
+    ]],
     seedsMax: 40,
     storm: "cuts",
   },
