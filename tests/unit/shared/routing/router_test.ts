@@ -776,7 +776,7 @@ Deno.test("Router goes on when the node on the detour says that the attempt's de
       return ++asked === 1 ? error("timeout") : OK;
     });
   }
-  bench.execute({ ...put(), session: "s", op: 1 } as KeyRequest, 60_000);
+  bench.execute({ ...put(), session: "s", request_number: 1 } as KeyRequest, 60_000);
   await bench.clock.run(5_000);
   assertEquals([bench.codes, asked], [["ack"], 2]);
   bench.router.close();
