@@ -1,6 +1,7 @@
 /**
- * Runs all tests, group by group, each with the permissions it needs and no others: the unit tests
- * have none, which proves that they do no I/O. Ends with the names of the tests that were left out and
+ * Runs all tests in groups, each with the permissions it needs and no others: the unit tests have none,
+ * which proves that they do no I/O. Two groups run at a time, since the longest one waits half of its time
+ * (for a lease to end, a process to start); a group's output then comes whole, at its end. Ends with the names of the tests that were left out and
  * why, then one line that sums everything up, `N passed, N failed`, and with exit code 1 if any test
  * failed or none ran.
  *
@@ -21,17 +22,20 @@ interface Group {
   readonly path?: string;
 }
 
-/** Groups in the order in which they run. */
+/** Groups in the order in which they begin: the longest one first, so that all others run beside it. */
 const GROUPS: readonly Group[] = [
+  { name: "integration", flags: WITH_PROCESSES },
   { name: "unit", flags: ["--parallel"] },
   { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
   { name: "regression", flags: WITH_PROCESSES },
-  { name: "integration", flags: WITH_PROCESSES },
   { name: "simulation", flags: [] },
   // The smoke test beside it is of what `deno task build` has made, whenever that was.
   { name: "binaries", flags: WITH_PROCESSES, path: "binaries/compiled_cluster_test.ts" },
 ];
+
+/** How many groups run at a time. With more, tests of real processes would wait for each other's processor. */
+const GROUPS_AT_A_TIME = 2;
 
 /** A group that takes longer hangs: it is ended, and counts as failed. */
 const GROUP_TIMEOUT_MS = 900_000;
@@ -71,23 +75,47 @@ async function hasTests(folder: string): Promise<boolean> {
   return false;
 }
 
-/** Copies a stream to ours as it comes, and gives all of it as text. */
-async function echo(
-  from: ReadableStream<Uint8Array<ArrayBuffer>>,
-  to: { writeSync(bytes: Uint8Array): number },
-) {
+/** Takes bytes: one of our own streams, or what keeps them until a group has ended. */
+interface Output {
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Keeps what is written to it, to be shown at once. */
+class KeptOutput implements Output {
+  readonly #pieces: Uint8Array[] = [];
+
+  writeSync(bytes: Uint8Array): number {
+    this.#pieces.push(bytes.slice());
+    return bytes.length;
+  }
+
+  show(): void {
+    for (const piece of this.#pieces) writeAll(Deno.stdout, piece);
+  }
+}
+
+function writeAll(to: Output, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+}
+
+/** Copies a stream to an output as it comes, and gives all of it as text. */
+async function echo(from: ReadableStream<Uint8Array<ArrayBuffer>>, to: Output): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const bytes of from) {
-    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+    writeAll(to, bytes);
     text += decoder.decode(bytes, { stream: true });
   }
   return text;
 }
 
+/** Ends a group that is running, one function for each. */
+const endings = new Set<() => void>();
+
 async function runGroup(
   { name, flags, path = name }: Group,
   extra: readonly string[],
+  kept: KeptOutput | undefined,
 ): Promise<Result> {
   // A process group of its own, so that nothing that a test started outlives it.
   const child = new Deno.Command(Deno.execPath(), {
@@ -113,12 +141,7 @@ async function runGroup(
       // All of it has ended.
     }
   };
-  const interrupt = () => {
-    endGroup();
-    Deno.exit(130);
-  };
-  Deno.addSignalListener("SIGINT", interrupt);
-  Deno.addSignalListener("SIGTERM", interrupt);
+  endings.add(endGroup);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
@@ -126,13 +149,12 @@ async function runGroup(
   }, GROUP_TIMEOUT_MS);
   const [status, output] = await Promise.all([
     child.status,
-    echo(child.stdout, Deno.stdout),
-    echo(child.stderr, Deno.stderr),
+    echo(child.stdout, kept ?? Deno.stdout),
+    echo(child.stderr, kept ?? Deno.stderr),
   ]);
   clearTimeout(timer);
   endGroup();
-  Deno.removeSignalListener("SIGINT", interrupt);
-  Deno.removeSignalListener("SIGTERM", interrupt);
+  endings.delete(endGroup);
 
   const result = parseSummary(output) ?? { passed: 0, failed: 0, leftOut: [] };
   if (!status.success && result.failed === 0) {
@@ -161,22 +183,35 @@ async function main(args: readonly string[]): Promise<number> {
   }
 
   const total: Result = { passed: 0, failed: 0, leftOut: [] };
-  for (const group of GROUPS) {
-    const { name } = group;
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
-    if (!await hasTests(`tests/${name}`)) {
-      console.log(`--- ${name}: no tests`);
-      continue;
+  const chosen = wanted.length === 0 ? GROUPS : GROUPS.filter(({ name }) => wanted.includes(name));
+  const left = [...chosen];
+  const work = async () => {
+    for (let group = left.shift(); group !== undefined; group = left.shift()) {
+      const { name } = group;
+      if (!await hasTests(`tests/${name}`)) {
+        console.log(`--- ${name}: no tests`);
+        continue;
+      }
+      console.log(`--- ${name}`);
+      const kept = chosen.length === 1 ? undefined : new KeptOutput();
+      const startMs = performance.now();
+      const result = await runGroup(group, extra, kept);
+      const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+      kept?.show();
+      console.log(`--- ${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
+      total.passed += result.passed;
+      total.failed += result.failed;
+      total.leftOut.push(...result.leftOut.map((test) => `${name}: ${test}`));
     }
-    console.log(`--- ${name}`);
-    const startMs = performance.now();
-    const result = await runGroup(group, extra);
-    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-    console.log(`--- ${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
-    total.passed += result.passed;
-    total.failed += result.failed;
-    total.leftOut.push(...result.leftOut.map((test) => `${name}: ${test}`));
-  }
+  };
+  const interrupt = () => {
+    for (const end of endings) end();
+    Deno.exit(130);
+  };
+  const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, interrupt);
+  await Promise.all(Array.from({ length: GROUPS_AT_A_TIME }, work));
+  for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
   const { leftOut } = total;
   console.log(`--- left out: ${leftOut.length === 0 ? "nothing" : leftOut.length}`);
   for (const test of leftOut) console.log(`  ${test}`);
