@@ -36,7 +36,7 @@ import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
-import { WorkScheduler } from "../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../shared/scheduling/work_scheduler.ts";
 import type { Random } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
 import { ResyncCounts } from "./replication/resync_counts.ts";

@@ -26,7 +26,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   shared: [
     ["base"],
     ["cluster", "platform"],
-    ["admission", "program", "ring", "schema"],
+    ["admission", "program", "ring", "scheduling", "schema"],
     ["operations"],
     ["wire"],
     ["arguments", "discovery", "validation", "http/protocol"],

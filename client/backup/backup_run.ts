@@ -16,6 +16,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Message, Reply } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { VERSION } from "../../shared/base/version.ts";
 import { BACKUP_FORMAT } from "./backup_format.ts";
 import { BackupWriter } from "./backup_writer.ts";
@@ -150,7 +151,7 @@ class BackupRun {
         throw new KvError("unavailable", text, { cause: error });
       }
       this.#options.signal?.throwIfAborted();
-      await sleep(clock, Math.min(RETRY_MS_MIN * 2 ** Math.min(attempt, 10), RETRY_MS_MAX));
+      await sleep(clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
       await router.refresh().catch(() => {});
     }
   }

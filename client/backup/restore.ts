@@ -21,6 +21,7 @@ import {
   RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Backup } from "./backup_reader.ts";
 import { inParallel } from "../calls/in_parallel.ts";
 
@@ -173,7 +174,7 @@ class Restore {
           error.code === "timeout";
         if (!again || this.#clock.monotonicMs() >= endMs) throw error;
         summary.retries++;
-        await sleep(this.#clock, Math.min(RETRY_MS_MIN * 2 ** Math.min(attempt, 10), RETRY_MS_MAX));
+        await sleep(this.#clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
       }
     }
   }

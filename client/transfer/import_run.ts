@@ -19,7 +19,8 @@ import {
   IMPORT_KEYS_COUNTED_MAX,
   IMPORT_LISTED_MAX,
 } from "../../shared/base/limits.ts";
-import { type Random, randomFraction } from "../../shared/platform/random.ts";
+import type { Random } from "../../shared/platform/random.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { ImportItem } from "./import_format.ts";
 import { KeyFingerprints } from "./key_fingerprints.ts";
 
@@ -220,7 +221,10 @@ class Import {
         }
       }
       this.#summary.retries++;
-      await sleep(this.#clock, this.#backoffMs(attempt));
+      await sleep(
+        this.#clock,
+        backoffMs(IMPORT_BACKOFF_MS, IMPORT_BACKOFF_MS_MAX, attempt, this.#random),
+      );
     }
   }
 
@@ -238,12 +242,6 @@ class Import {
     if (this.#summary.rejectedRecords.length < IMPORT_LISTED_MAX) {
       this.#summary.rejectedRecords.push(record);
     }
-  }
-
-  /** Half of it is chance, so that records that failed together do not come back together. */
-  #backoffMs(attempt: number): number {
-    const backoffMs = Math.min(IMPORT_BACKOFF_MS * 2 ** attempt, IMPORT_BACKOFF_MS_MAX);
-    return backoffMs * (0.5 + randomFraction(this.#random) / 2);
   }
 }
 

@@ -23,7 +23,7 @@ import {
   REQUEST_TIMEOUT_MS,
 } from "../../shared/base/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
-import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { checkKeyRequest, checkScan } from "../../shared/validation/request_checks.ts";
 import { Router } from "../../shared/routing/router.ts";

@@ -16,6 +16,7 @@ import {
   REPAIR_BACKOFF_MS_MAX,
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { byId, type Member, type SessionId } from "../state/member.ts";
 import { MoveQueue } from "./move_queue.ts";
@@ -162,7 +163,7 @@ export class Mover {
     const key = `${partition}/${id}`;
     const before = this.#backoffs.get(key);
     const count = before === undefined ? 0 : before.count + 1;
-    const untilMs = nowMs + Math.min(REPAIR_BACKOFF_MS_MAX, REPAIR_BACKOFF_MS * 2 ** count);
+    const untilMs = nowMs + backoffMs(REPAIR_BACKOFF_MS, REPAIR_BACKOFF_MS_MAX, count);
     this.#backoffs.set(key, { partition, count, untilMs, over: false });
   }
 

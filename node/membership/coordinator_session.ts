@@ -23,7 +23,8 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { type HeldPartition, type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
-import { type Random, randomFraction } from "../../shared/platform/random.ts";
+import type { Random } from "../../shared/platform/random.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
 import type { HeartbeatAck } from "./heartbeat_sender.ts";
 
@@ -484,11 +485,10 @@ export class CoordinatorSession {
         reason: reason.message,
       });
     }
-    const full = Math.min(SESSION_BACKOFF_MS_MAX, SESSION_BACKOFF_MS * 2 ** this.#attempts);
-    if (full < SESSION_BACKOFF_MS_MAX) this.#attempts++;
-    // Half of it by chance, so that the nodes of a cluster do not all come at the same moment.
-    const delayMs = full * (0.5 + 0.5 * randomFraction(this.#deps.random));
-    this.#retry = this.#deps.clock.setTimer(delayMs, () => this.#attempt());
+    // Chance spreads it, so that the nodes of a cluster do not all come at the same moment.
+    const { clock, random } = this.#deps;
+    const pauseMs = backoffMs(SESSION_BACKOFF_MS, SESSION_BACKOFF_MS_MAX, this.#attempts++, random);
+    this.#retry = clock.setTimer(pauseMs, () => this.#attempt());
   }
 
   #fatal(error: KvError): void {

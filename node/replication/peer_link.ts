@@ -22,7 +22,8 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
-import { type Random, randomFraction } from "../../shared/platform/random.ts";
+import type { Random } from "../../shared/platform/random.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Address, Transport } from "../../shared/platform/transport.ts";
 
 /** What a link needs. */
@@ -249,15 +250,12 @@ export class PeerLink {
 
   #reconnect(delayMs?: number): void {
     if (this.#closed) return;
-    const backOff = Math.min(
-      PEER_RECONNECT_MS_MAX,
-      PEER_RECONNECT_MS_MIN * 2 ** Math.min(this.#failures, 10),
-    );
-    this.#failures++;
     this.#retryTimer?.cancel();
     this.#abandon?.();
-    this.#retryTimer = this.#deps.clock.setTimer(
-      delayMs ?? backOff * (0.5 + randomFraction(this.#deps.random) / 2),
+    const { clock, random } = this.#deps;
+    const failures = this.#failures++;
+    this.#retryTimer = clock.setTimer(
+      delayMs ?? backoffMs(PEER_RECONNECT_MS_MIN, PEER_RECONNECT_MS_MAX, failures, random),
       () => this.#connect(),
     );
   }

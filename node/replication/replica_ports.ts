@@ -8,7 +8,7 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
-import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";

@@ -12,6 +12,7 @@ import {
   FOLLOWER_RETRY_MS_MAX,
   FOLLOWER_RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 
 /** Something that has failed, and has not succeeded since. */
@@ -91,9 +92,9 @@ export class Retries {
   }
 }
 
-/** How long to wait after so many failures in a row. */
+/** How long to wait after this many failures in a row, from 1; in milliseconds. */
 export function retryDelayMs(attempts: number): number {
-  return Math.min(FOLLOWER_RETRY_MS_MIN * 2 ** Math.min(attempts - 1, 20), FOLLOWER_RETRY_MS_MAX);
+  return backoffMs(FOLLOWER_RETRY_MS_MIN, FOLLOWER_RETRY_MS_MAX, attempts - 1);
 }
 
 /** The third, and then each time that the number has doubled. */

@@ -18,7 +18,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
-import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import type { Draining } from "../../shared/server/draining.ts";
 import type { RequestLimits } from "../../shared/validation/request_checks.ts";

@@ -9,7 +9,7 @@
 import type { Entry } from "../../shared/base/entry.ts";
 import type { KeyBounds } from "../../shared/base/key_range.ts";
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Primary } from "../replication/primary.ts";
 
 /** Which keys of which partitions, and how many. */

@@ -17,7 +17,7 @@ import type {
 import { KvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../../shared/base/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
-import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import {

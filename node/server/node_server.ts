@@ -30,7 +30,7 @@ import {
   type Reply,
   type Request,
 } from "../../shared/wire/messages.ts";
-import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import {
   checkKey,

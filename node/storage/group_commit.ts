@@ -31,7 +31,7 @@
  * @module
  */
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
-import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, KvError } from "../../shared/base/errors.ts";
 import {

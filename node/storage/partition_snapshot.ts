@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";

@@ -23,7 +23,7 @@ import { PARTITION_SHARE_MAX, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shar
 import type { StorageRow } from "./storage.ts";
 import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
 import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
-import type { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSnapshot } from "./partition_snapshot.ts";
 import {
   checkRecord,

@@ -7,14 +7,15 @@
  *
  * @module
  */
-import type { WorkScheduler } from "../platform/work_scheduler.ts";
+import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
 import { ERROR_CODES, isErrorCode, KvError } from "../base/errors.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
-import { type Random, randomFraction } from "../platform/random.ts";
+import type { Random } from "../platform/random.ts";
+import { backoffMs } from "../scheduling/backoff.ts";
 
 /** The way to the nodes: a router. */
 export interface ScanRouter {
@@ -219,10 +220,9 @@ export abstract class ClusterCall<T> {
     if (this.#finished) return;
     const again = () => {
       if (this.#finished) return;
-      const pauseMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(this.#attempts, 8), RETRY_MS_MAX);
-      const { random } = this.#deps;
-      const jitter = random === undefined ? 1 : 0.5 + randomFraction(random) / 2;
-      this.#pause = this.#deps.clock.setTimer(pauseMs * jitter, () => this.#askMissing());
+      const { clock, random } = this.#deps;
+      const pauseMs = backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, this.#attempts, random);
+      this.#pause = clock.setTimer(pauseMs, () => this.#askMissing());
     };
     this.#deps.router.refresh().then(again, (error: unknown) => {
       if (this.#deps.router.map() === undefined && error instanceof Error) {

@@ -9,7 +9,7 @@ import { ClusterCount } from "./cluster_count.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { ClusterScan } from "./cluster_scan.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
-import { WorkScheduler } from "../platform/work_scheduler.ts";
+import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 
 /** What a database needs. */

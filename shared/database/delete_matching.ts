@@ -13,7 +13,7 @@ import { failureOf } from "../base/errors.ts";
 import type { KeyBounds } from "../base/key_range.ts";
 import { DELETES_IN_FLIGHT_MAX, DELETES_PER_STEP } from "../base/limits.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { WorkScheduler } from "../platform/work_scheduler.ts";
+import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import type { Database } from "./database.ts";

@@ -12,7 +12,7 @@ import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { DeduplicatingDatabase } from "../database/deduplicating_database.ts";
 import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
-import { WorkScheduler } from "../platform/work_scheduler.ts";
+import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
 import type { HttpCaller } from "./protocol/body.ts";

@@ -34,7 +34,8 @@ import { MapRefresh } from "./map_refresh.ts";
 import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
 import { partitionOf } from "../cluster/position.ts";
-import { type Random, randomBelow, randomFraction } from "../platform/random.ts";
+import { type Random, randomBelow } from "../platform/random.ts";
+import { backoffMs } from "../scheduling/backoff.ts";
 import type { Done, RpcClientDeps } from "../wire/rpc_client.ts";
 import { onlyReads, whyCrossing } from "../validation/transaction_checks.ts";
 import type { Address } from "../platform/transport.ts";
@@ -416,9 +417,8 @@ export class Router {
   }
 
   #waitForRetry(task: Task): void {
-    const pauseMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(task.attempts - 1, 16), RETRY_MS_MAX);
-    const jitter = 0.5 + randomFraction(this.#random) / 2;
-    this.#wait(task, this.#clock.monotonicMs() + pauseMs * jitter);
+    const pauseMs = backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, task.attempts - 1, this.#random);
+    this.#wait(task, this.#clock.monotonicMs() + pauseMs);
   }
 
   #wait(task: Task, retryMs: number): void {

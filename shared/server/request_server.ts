@@ -35,7 +35,7 @@ import {
 } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type Message, MESSAGES, type Reply, type Request } from "../wire/messages.ts";
-import { WorkScheduler } from "../platform/work_scheduler.ts";
+import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { formatAddress, type Stream } from "../platform/transport.ts";
 
 /** What a server calls. */

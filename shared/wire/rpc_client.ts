@@ -30,7 +30,8 @@ import {
   RPC_SILENCE_MS_MAX,
 } from "../base/limits.ts";
 import { type Message, MESSAGES, type Reply } from "./messages.ts";
-import { type Random, randomFraction } from "../platform/random.ts";
+import type { Random } from "../platform/random.ts";
+import { backoffMs } from "../scheduling/backoff.ts";
 import { type Address, formatAddress, type Stream, type Transport } from "../platform/transport.ts";
 
 /** What a client needs. */
@@ -368,10 +369,9 @@ export class RpcClient {
     const error = new KvError("unavailable", reason.message);
     this.#failWaiting(toErrorReply(error));
     if (!this.#wanted || this.#closed || this.#retryTimer !== undefined) return;
-    const pauseMs = Math.min(RECONNECT_MS_MIN * 2 ** this.#failures, RECONNECT_MS_MAX);
-    this.#failures = Math.min(this.#failures + 1, 16);
-    const jitter = 0.5 + randomFraction(this.#deps.random) / 2;
-    this.#retryTimer = this.#deps.clock.setTimer(pauseMs * jitter, () => {
+    const { clock, random } = this.#deps;
+    const pauseMs = backoffMs(RECONNECT_MS_MIN, RECONNECT_MS_MAX, this.#failures++, random);
+    this.#retryTimer = clock.setTimer(pauseMs, () => {
       this.#retryTimer = undefined;
       this.connect();
     });

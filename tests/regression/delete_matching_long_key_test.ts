@@ -6,7 +6,7 @@
 import { assertEquals } from "@std/assert";
 import type { Database } from "../../shared/database/database.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
-import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { serveDeleteMatching } from "../../shared/server/scan_requests.ts";
 import { RespBench } from "../support/clients/resp_bench.ts";
 

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { NO_LOG } from "../../shared/platform/logger.ts";
-import { WorkScheduler } from "../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import type { Message, Reply } from "../../shared/wire/messages.ts";
 import { RawPeer } from "../support/clients/raw_peer.ts";

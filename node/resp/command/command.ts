@@ -12,7 +12,7 @@ import type { Logger } from "../../../shared/platform/logger.ts";
 import type { Random } from "../../../shared/platform/random.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
-import type { WorkScheduler } from "../../../shared/platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import type { ScanCursors } from "./scan_cursors.ts";

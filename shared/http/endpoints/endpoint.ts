@@ -13,7 +13,7 @@ import {
   type DeletionEnd,
   type DeletionOrder,
 } from "../../database/delete_matching.ts";
-import type { WorkScheduler } from "../../platform/work_scheduler.ts";
+import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
 import { CALLER, type Caller } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { KvError } from "../../base/errors.ts";

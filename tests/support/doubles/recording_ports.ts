@@ -8,7 +8,7 @@ import type { PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
-import { WorkScheduler } from "../../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { PeerMessage } from "../../../shared/wire/messages.ts";
 import { RecentWrites } from "../../../node/replication/recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "../../../node/replication/replica_ports.ts";

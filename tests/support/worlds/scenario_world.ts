@@ -30,7 +30,7 @@ import { Retries } from "../../../node/replication/retries.ts";
 import { ReportOutbox } from "../../../node/replication/report_outbox.ts";
 import type { Report, Upstream } from "../../../node/replication/replica_ports.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
-import { WorkScheduler } from "../../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import { ReadConfirmations } from "../../../node/requests/read_confirmations.ts";
 import { GroupCommit, openPartitionStores } from "../../../node/storage/partition_store.ts";
 import { PartitionStore } from "../../../node/storage/partition_store.ts";

@@ -13,7 +13,7 @@ import { compareBytes } from "../../../../shared/base/key_order.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { STORAGE_RETRY_MS } from "../../../../shared/base/limits.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
-import { WorkScheduler } from "../../../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../../../shared/scheduling/work_scheduler.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { entryOf, PartitionModel, randomTurn } from "../../../support/data/partition_model.ts";
 import { ScriptedStorage } from "../../../support/doubles/scripted_storage.ts";

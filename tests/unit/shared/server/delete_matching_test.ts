@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/base/limits.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
-import { WorkScheduler } from "../../../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../../../shared/scheduling/work_scheduler.ts";
 import { serveDeleteMatching } from "../../../../shared/server/scan_requests.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryDatabase } from "../../../support/doubles/memory_database.ts";

@@ -19,7 +19,7 @@
  * @module
  */
 import { WORK_SLICE_MS, WORK_SLICE_STEPS } from "../base/limits.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../platform/clock.ts";
 
 /** One step of a job. @returns whether the job has more */
 export type Step = () => boolean;

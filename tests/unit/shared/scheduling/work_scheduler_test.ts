@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { WorkScheduler } from "../../../../shared/platform/work_scheduler.ts";
+import { WorkScheduler } from "../../../../shared/scheduling/work_scheduler.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 
 /** A clock that steps move on while they run. */
