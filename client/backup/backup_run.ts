@@ -17,10 +17,10 @@ import {
 import type { Message, Reply } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { VERSION } from "../../shared/base/version.ts";
 import { BACKUP_FORMAT } from "./backup_format.ts";
 import { BackupWriter } from "./backup_writer.ts";
-import { inParallel } from "../calls/in_parallel.ts";
 import { type KeyRouter, replyError, withSignal } from "../calls/call.ts";
 
 /** What a backup works with. */
@@ -106,7 +106,8 @@ class BackupRun {
   }
 
   async readAll(): Promise<void> {
-    await inParallel(this.#partitionCount, BACKUP_PARTITIONS_AT_ONCE, async (partition) => {
+    const partitions = Array(this.#partitionCount).keys();
+    await inParallel(partitions, { atOnce: BACKUP_PARTITIONS_AT_ONCE }, async (partition) => {
       try {
         await this.#readPartition(partition);
         this.#tell();

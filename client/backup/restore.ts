@@ -22,8 +22,10 @@ import {
 } from "../../shared/base/limits.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import type { Backup } from "./backup_reader.ts";
-import { inParallel } from "../calls/in_parallel.ts";
+
+const AT_ONCE = { atOnce: RESTORE_PARTITIONS_AT_ONCE };
 
 /** What takes the entries. */
 export interface RestoreTarget {
@@ -62,7 +64,7 @@ export async function runRestore(
   options: RestoreOptions,
 ): Promise<RestoreSummary> {
   const run = new Restore(backup, target, clock, options);
-  await inParallel(backup.sections.length, RESTORE_PARTITIONS_AT_ONCE, (p) => run.partition(p));
+  await inParallel(backup.sections.keys(), AT_ONCE, (partition) => run.partition(partition));
   return run.summary;
 }
 
@@ -131,8 +133,7 @@ class Restore {
       if (group === undefined) groups.set(home, [entry]);
       else group.push(entry);
     }
-    const lists = [...groups.values()];
-    await inParallel(lists.length, RESTORE_PARTITIONS_AT_ONCE, (i) => this.#group(lists[i] ?? []));
+    await inParallel(groups.values(), AT_ONCE, (group) => this.#group(group));
   }
 
   /** Entries that go to one partition, in their order. */

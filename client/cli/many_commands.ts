@@ -16,6 +16,7 @@ import {
 import type { OperationName } from "../../shared/operations/table.ts";
 import { valueOfReply } from "../../shared/schema/value_codec.ts";
 import type { WordField } from "../../shared/arguments/word_fields.ts";
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { checkExpiry } from "./argument_checks.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Word } from "./command_line.ts";
@@ -142,20 +143,13 @@ export async function eachOf(
   run: (request: KeyRequest) => Promise<Reply>,
 ): Promise<(Reply | KvError)[]> {
   const ends: (Reply | KvError)[] = [];
-  let next = 0;
-  const worker = async () => {
-    for (let i = next++; i < requests.length; i = next++) {
-      const request = requests[i];
-      if (request === undefined) return;
-      try {
-        ends[i] = await run(request);
-      } catch (thrown) {
-        ends[i] = commandError(thrown);
-      }
+  await inParallel(requests, { atOnce: CLIENT_REQUESTS_IN_FLIGHT_MAX }, async (request, i) => {
+    try {
+      ends[i] = await run(request);
+    } catch (thrown) {
+      ends[i] = commandError(thrown);
     }
-  };
-  const workers = Math.min(CLIENT_REQUESTS_IN_FLIGHT_MAX, requests.length);
-  await Promise.all(Array.from({ length: workers }, worker));
+  });
   return ends;
 }
 

@@ -6,6 +6,13 @@
  */
 import { KvError } from "../../shared/base/errors.ts";
 import { MANY_AT_ONCE, MANY_BYTES_AT_ONCE } from "../../shared/base/limits.ts";
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
+
+const LIMITS = {
+  atOnce: MANY_AT_ONCE,
+  bytesAtOnce: MANY_BYTES_AT_ONCE,
+  bytesOf: ({ bytes }: { readonly bytes: number }) => bytes,
+};
 
 /** How the call for one key ended. */
 export type ManyResult<T> =
@@ -32,38 +39,18 @@ export function* mapped<A, B>(items: Iterable<A>, map: (item: A) => B): Generato
 /**
  * Runs the calls, and gives the results in their order. The next call is asked for when there is room.
  *
- * @throws whatever a call throws that is no KvError, such as the reason of a signal; calls that were
+ * @throws whatever a call throws that is no KvError, such as the reason of a signal; writes that were
  * under way may still happen
  */
 export async function runMany<T>(calls: Iterable<OneOfMany<T>>): Promise<ManyResult<T>[]> {
   const results: ManyResult<T>[] = [];
-  let [underWay, bytesUnderWay, count] = [0, 0, 0];
-  let failed: { reason: unknown } | undefined;
-  let wake = () => {};
-  const change = () => new Promise<void>((resolve) => wake = resolve);
-  const run = async ({ key, bytes, run }: OneOfMany<T>, place: number) => {
+  await inParallel(calls, LIMITS, async ({ key, run }, place) => {
     try {
       results[place] = { key, ok: true, value: await run() };
     } catch (error) {
-      if (error instanceof KvError) results[place] = { key, ok: false, error };
-      else failed ??= { reason: error };
+      if (!(error instanceof KvError)) throw error;
+      results[place] = { key, ok: false, error };
     }
-    underWay--;
-    bytesUnderWay -= bytes;
-    wake();
-  };
-  for (const call of calls) {
-    while (
-      failed === undefined && underWay > 0 &&
-      (underWay >= MANY_AT_ONCE || bytesUnderWay + call.bytes > MANY_BYTES_AT_ONCE)
-    ) await change();
-    if (failed !== undefined) break;
-    underWay++;
-    bytesUnderWay += call.bytes;
-    // It never fails: what a call throws is in its result, or in `failed`.
-    void run(call, count++);
-  }
-  while (underWay > 0 && failed === undefined) await change();
-  if (failed !== undefined) throw failed.reason;
+  });
   return results;
 }

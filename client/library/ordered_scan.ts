@@ -8,6 +8,7 @@ import type { Database, ScanRequest } from "../../shared/database/database.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../../shared/base/limits.ts";
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { selectsAll } from "../../shared/arguments/selection_fields.ts";
 import {
   type CallOptions,
@@ -118,7 +119,12 @@ export function toKvEntry(entry: Entry): KvEntry {
   };
 }
 
-/** Deletes the keys of all pages, a few at a time. @returns how many were there */
+/**
+ * Deletes the keys of all pages, a few at a time. If one fails, the others of its page are still tried: a
+ * key that this client refuses, since it is longer than its limits, must not keep them.
+ *
+ * @returns how many were there
+ */
 export async function deleteAll(
   pages: AsyncIterable<readonly Entry[]>,
   remove: (key: string) => Promise<boolean>,
@@ -126,17 +132,16 @@ export async function deleteAll(
 ): Promise<number> {
   let deleted = 0;
   for await (const page of pages) {
-    let next = 0;
-    const worker = async () => {
-      for (let entry = page[next++]; entry !== undefined; entry = page[next++]) {
-        if (await remove(entry.key)) deleted++;
+    let failed: { readonly reason: unknown } | undefined;
+    await inParallel(page, { atOnce: DELETES_IN_FLIGHT_MAX }, async ({ key }) => {
+      try {
+        if (await remove(key)) deleted++;
+      } catch (reason) {
+        failed ??= { reason };
       }
-    };
-    const workers = Array.from({ length: Math.min(DELETES_IN_FLIGHT_MAX, page.length) }, worker);
-    // All of them end before the first error goes on: nothing is deleted behind the caller's back.
-    const ends = await Promise.allSettled(workers);
+    });
     onProgress(deleted);
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    if (failed !== undefined) throw failed.reason;
   }
   return deleted;
 }

@@ -21,6 +21,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import type { ImportItem } from "./import_format.ts";
 import { KeyFingerprints } from "./key_fingerprints.ts";
 
@@ -116,11 +117,7 @@ class Import {
     elapsedMs: 0,
     recordsPerSecond: 0,
   };
-  #inFlight = 0;
-  #bytesInFlight = 0;
   #lastSuccessMs: number;
-  /** The reader, where it waits for a place. */
-  #wake: (() => void) | undefined;
 
   constructor(
     target: ImportTarget,
@@ -140,19 +137,12 @@ class Import {
   async run(items: AsyncIterable<ImportItem>): Promise<ImportSummary> {
     const begin = this.#clock.monotonicMs();
     const summary = this.#summary;
-    for await (const item of items) {
-      this.#options.signal?.throwIfAborted();
-      if (item.reason !== undefined) {
-        this.#reject({ line: item.line, reason: item.reason });
-        continue;
-      }
-      this.#count(item.key, item.line);
-      const bytes = item.key.length + item.value.length;
-      while (!this.#hasPlace(bytes)) await new Promise<void>((wake) => this.#wake = wake);
-      if (summary.stopped !== undefined) break;
-      this.#begin(item, bytes);
-    }
-    while (this.#inFlight > 0) await new Promise<void>((wake) => this.#wake = wake);
+    const limits = {
+      atOnce: this.#inFlightMax,
+      bytesAtOnce: this.#bytesInFlightMax,
+      bytesOf: ({ key, value }: ImportRecord) => key.length + value.length,
+    };
+    await inParallel(this.#records(items), limits, (record) => this.#writeInOrder(record));
     this.#options.signal?.throwIfAborted();
     summary.rejectedRecords.sort((a, b) => a.line - b.line);
     summary.elapsedMs = Math.round(this.#clock.monotonicMs() - begin);
@@ -162,9 +152,18 @@ class Import {
     return summary;
   }
 
-  #hasPlace(bytes: number): boolean {
-    return this.#inFlight === 0 ||
-      (this.#inFlight < this.#inFlightMax && this.#bytesInFlight + bytes <= this.#bytesInFlightMax);
+  /** The records among the items, until it is known that the rest is not worth trying. */
+  async *#records(items: AsyncIterable<ImportItem>): AsyncGenerator<ImportRecord, void, void> {
+    for await (const item of items) {
+      this.#options.signal?.throwIfAborted();
+      if (item.reason !== undefined) {
+        this.#reject({ line: item.line, reason: item.reason });
+        continue;
+      }
+      this.#count(item.key, item.line);
+      yield item;
+      if (this.#summary.stopped !== undefined) return;
+    }
   }
 
   #count(key: string, line: number): void {
@@ -178,22 +177,17 @@ class Import {
     }
   }
 
-  #begin(record: ImportRecord, bytes: number): void {
+  /** Writes a record when the records of its key that came before are done. */
+  async #writeInOrder(record: ImportRecord): Promise<void> {
     const { key } = record;
-    this.#inFlight++;
-    this.#bytesInFlight += bytes;
     const before = this.#tails.get(key);
-    const end = before === undefined ? this.#write(record) : before.then(() => this.#write(record));
-    const tail = end.then(() => {
-      this.#inFlight--;
-      this.#bytesInFlight -= bytes;
-      if (this.#tails.get(key) === tail) this.#tails.delete(key);
-      this.#options.onProgress?.(this.#summary);
-      const wake = this.#wake;
-      this.#wake = undefined;
-      wake?.();
-    });
+    const tail = before === undefined
+      ? this.#write(record)
+      : before.then(() => this.#write(record));
     this.#tails.set(key, tail);
+    await tail;
+    if (this.#tails.get(key) === tail) this.#tails.delete(key);
+    this.#options.onProgress?.(this.#summary);
   }
 
   /** Never throws: what goes wrong is in the summary. */

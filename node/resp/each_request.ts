@@ -6,6 +6,7 @@
 import { failureOf } from "../../shared/base/errors.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { eachInParallel } from "../../shared/scheduling/in_parallel.ts";
 import { valueOfReply } from "../../shared/schema/value_codec.ts";
 
 /** Carries one request out, and calls back once. */
@@ -26,37 +27,19 @@ export function executeEach(
   done: (replies: readonly Reply[]) => void,
 ): void {
   const replies = new Array<Reply>(requests.length);
-  let next = 0;
-  let inFlight = 0;
   let bytes = 0;
-  let filling = false;
-  const fill = () => {
-    if (filling) return;
-    filling = true;
-    while (inFlight < inFlightMax && next < requests.length) begin(next++);
-    filling = false;
-    if (inFlight === 0 && next === requests.length) {
-      next = Infinity;
-      done(replies);
-    }
-  };
-  const begin = (index: number) => {
-    const request = requests[index];
-    if (request === undefined) return;
-    inFlight++;
+  eachInParallel(requests.length, inFlightMax, (index, ended) => {
     const settle = (reply: Reply) => {
       if (reply.req_type === "data") bytes += valueOfReply(reply).length;
       replies[index] = bytes > replyBytesMax ? tooLarge(replyBytesMax) : reply;
-      inFlight--;
-      fill();
+      ended();
     };
     try {
-      execute(request, settle);
+      execute(requests[index] as KeyRequest, settle);
     } catch (error) {
       settle(toErrorReply(failureOf(error)));
     }
-  };
-  fill();
+  }, () => done(replies));
 }
 
 function tooLarge(bytesMax: number): Reply {

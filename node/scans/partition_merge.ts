@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { type Entry, isLive, NO_VALUE } from "../../shared/base/entry.ts";
 import { isDamage } from "../../shared/base/errors.ts";
 import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
@@ -264,20 +265,14 @@ function furthestBehind(runs: readonly PartitionRun[], reverse: boolean): Partit
     .slice(0, SCAN_READS_MAX);
 }
 
-/** Those for which the work says so, in their order; a few at a time. */
+/** The items that `work` accepts, in their order; a few are asked about at a time. */
 async function kept<T>(
   all: readonly T[],
   work: (one: T) => Promise<boolean> | boolean,
 ): Promise<T[]> {
-  const keeps = new Array<boolean>(all.length).fill(false);
-  let next = 0;
-  const worker = async () => {
-    for (let i = next++; i < all.length; i = next++) {
-      const one = all[i];
-      if (one !== undefined) keeps[i] = await work(one);
-    }
-  };
-  const workers = Array.from({ length: Math.min(SCAN_READS_MAX, all.length) }, worker);
-  await Promise.all(workers);
+  const keeps: boolean[] = [];
+  await inParallel(all, { atOnce: SCAN_READS_MAX }, async (one, i) => {
+    keeps[i] = await work(one);
+  });
   return all.filter((_, i) => keeps[i]);
 }

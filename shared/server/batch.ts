@@ -24,6 +24,7 @@ import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 import { errorReply } from "../operations/operation.ts";
 import { checkTimeout } from "../validation/request_checks.ts";
 import { onlyReads } from "../validation/transaction_checks.ts";
+import { eachInParallel } from "../scheduling/in_parallel.ts";
 import { wireBytes } from "../wire/wire_bytes.ts";
 
 /** A reply that is no longer is given in any case. */
@@ -52,7 +53,7 @@ export function executeBatch(
       `batch: "requests" may have ${BATCH_REQUESTS_MAX} elements, and has ${batch.requests.length}`,
     );
   }
-  new Batch(clock, batch, execute, reply, decode).proceed();
+  new Batch(clock, batch, execute, reply, decode).begin();
 }
 
 /** A batch under way. */
@@ -65,11 +66,7 @@ class Batch {
   readonly #decode: (request: unknown) => KeyRequest;
   readonly #deadlineMs: number;
   readonly #replies: Reply[];
-  #next = 0;
-  #underWay = 0;
-  #answered = 0;
   #replyBytes = 0;
-  #proceeding = false;
 
   constructor(
     clock: Clock,
@@ -88,21 +85,16 @@ class Batch {
     this.#replies = new Array(batch.requests.length);
   }
 
-  /** Begins what may be begun. Replies that come at once must not make it call itself. */
-  proceed(): void {
-    if (this.#proceeding) return;
-    this.#proceeding = true;
-    while (this.#next < this.#requests.length && this.#underWay < BATCH_REQUESTS_AT_ONCE) {
-      this.#begin(this.#next++);
-    }
-    this.#proceeding = false;
-    if (this.#answered < this.#requests.length) return;
-    // Not twice: nothing calls back any more.
-    this.#reply({ req_type: "result", result: this.#replies });
+  begin(): void {
+    eachInParallel(
+      this.#requests.length,
+      BATCH_REQUESTS_AT_ONCE,
+      (place, ended) => this.#begin(place, ended),
+      () => this.#reply({ req_type: "result", result: this.#replies }),
+    );
   }
 
-  #begin(place: number): void {
-    this.#underWay++;
+  #begin(place: number, ended: () => void): void {
     let request: KeyRequest | undefined;
     try {
       request = this.#decode(this.#requests[place]);
@@ -112,7 +104,7 @@ class Batch {
       const leftMs = Math.ceil(this.#deadlineMs - this.#clock.monotonicMs());
       const refused = this.#whyNotBegun(request.req_type, leftMs);
       if (refused !== undefined) {
-        this.#end(place, refused);
+        this.#end(place, refused, ended);
         return;
       }
       checkTimeout(request.timeout_ms, request.req_type);
@@ -121,10 +113,10 @@ class Batch {
       const isRead = onlyReads(request);
       this.#execute(
         { ...rest, [CALLER]: this.#batch[CALLER], timeout_ms: timeoutMs } as KeyRequest & Called,
-        (reply) => this.#end(place, this.#fitting(reply, isRead)),
+        (reply) => this.#end(place, this.#fitting(reply, isRead), ended),
       );
     } catch (error) {
-      this.#end(place, toErrorReply(failureOf(error)));
+      this.#end(place, toErrorReply(failureOf(error)), ended);
     }
   }
 
@@ -156,11 +148,9 @@ class Batch {
       : errorReply("outcome_unknown", `${text}; it was carried out`);
   }
 
-  #end(place: number, reply: Reply): void {
+  #end(place: number, reply: Reply, ended: () => void): void {
     const { id: _, ...rest } = reply;
     this.#replies[place] = rest as Reply;
-    this.#underWay--;
-    this.#answered++;
-    this.proceed();
+    ended();
   }
 }
