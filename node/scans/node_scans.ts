@@ -11,7 +11,6 @@ import {
   NODE_SCANS_MAX,
   NODE_SCANS_WAITING_MAX,
   REQUEST_TIMEOUT_MS,
-  SCAN_ANSWER_PART,
 } from "../../shared/base/limits.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
@@ -71,9 +70,9 @@ export class NodeScans {
     done: (result: T | Message<"error">) => void,
     work: (call: ScanCall) => Promise<T>,
   ): void {
-    const answerByMs = this.#ports.nowMs() + timeoutMs * SCAN_ANSWER_PART;
+    const askedMs = this.#ports.nowMs();
     const begin = () => {
-      const call = new ScanCall(this.#ports, answerByMs);
+      const call = new ScanCall(this.#ports, askedMs, timeoutMs);
       if (call.late) {
         done(errorReply("overloaded", `${what}: too many scans are under way; try later`));
         this.#next();

@@ -1,7 +1,12 @@
 /**
  * A page of several partitions in key order. Of each it first reads as much as it most likely has of the
  * page, then more of those that hold the others up; so that a page costs about as many rows as it has,
- * and one read for each partition, however many there are.
+ * and one read for each partition, however many there are and however long their values.
+ *
+ * A partition's rows are read with their values, whether those are wanted or not. So where values are long,
+ * the first read of each partition is one row, and the others come as they are needed. After it a page may
+ * always look at SCAN_AGAIN_PART times as much again: otherwise first rows alone could use up what a page may
+ * look at, the page would end at the first of them, and each page would read all of them anew for one key.
  *
  * A partition is in the page only if this node was its primary all the while, and all that was read of
  * it is committed by the end (the argument is in docs/replication.md, under Scans).
@@ -13,6 +18,7 @@ import { type Entry, isLive, NO_VALUE } from "../../shared/base/entry.ts";
 import { isDamage } from "../../shared/base/errors.ts";
 import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
 import {
+  SCAN_AGAIN_PART,
   SCAN_BYTES_MAX,
   SCAN_KEPT_BYTES,
   SCAN_LONG_VALUE_BYTES,
@@ -22,8 +28,9 @@ import {
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
 import {
-  countReady,
+  isPageFull,
   mergePage,
+  type PageLimits,
   type Run,
   scanOrder,
   shareOf,
@@ -36,6 +43,8 @@ import type { Primary } from "../replication/primary.ts";
 
 /** Of an entry's size beside key and value, about. */
 const ENTRY_BYTES = 64;
+/** Bytes of one read of a partition. */
+const SCAN_READ_BYTES_MAX = SCAN_BYTES_MAX / 4;
 /** Behind all client sessions, which are of no interest to a scan; before them is their prefix itself. */
 const CLIENT_SESSIONS_END = CLIENT_SESSION_KEY_PREFIX + "\u{10ffff}".repeat(33);
 
@@ -54,13 +63,13 @@ class PartitionRun implements Run<Found> {
   readonly items: Found[] = [];
   readTo: string | undefined;
   ended = false;
-  /** How much the next read takes. */
-  rows: number;
+  /** How much the next read takes: so many rows, or so many bytes, but one row in any case. */
+  rows = 0;
+  bytes = 0;
 
-  constructor(partition: number, primary: Primary, rows: number) {
+  constructor(partition: number, primary: Primary) {
     this.partition = partition;
     this.primary = primary;
-    this.rows = rows;
   }
 }
 
@@ -84,12 +93,20 @@ export async function scanPartitions(
     bytes: SCAN_LOOKED_BYTES_MAX,
     kept: SCAN_KEPT_BYTES,
   };
+  const limits: PageLimits<Found> = {
+    reverse,
+    itemsMax: limit,
+    bytesMax: SCAN_BYTES_MAX,
+    bytesOf: (entry) => entry.key.length + entry.valueBytes + ENTRY_BYTES,
+  };
   let runs = await readableRuns(call, request, range);
   const read = (run: PartitionRun) => readMore(call, request, range, run, budget);
-  runs = await kept(runs, read);
-  while (budget.rows > 0 && budget.bytes > 0 && !call.late) {
-    const missing = limit - countReady(runs, reverse);
-    if (missing <= 0) break;
+  const before = { ...budget };
+  // Those that there is no time for are not in the page: they are asked for again.
+  runs = await kept(runs, (run) => !call.overdue && read(run));
+  budget.rows = Math.max(budget.rows, SCAN_AGAIN_PART * (before.rows - budget.rows));
+  budget.bytes = Math.max(budget.bytes, SCAN_AGAIN_PART * (before.bytes - budget.bytes));
+  while (budget.rows > 0 && budget.bytes > 0 && !call.late && !isPageFull(runs, limits)) {
     const wave = furthestBehind(runs, reverse);
     if (wave.length === 0) break;
     const failed = new Set(wave);
@@ -97,12 +114,7 @@ export async function scanPartitions(
     runs = runs.filter((run) => !failed.has(run));
   }
   const { page, entries, cut, damaged } = await call.ports.work.run(() => {
-    const page = mergePage(runs, {
-      reverse,
-      itemsMax: limit,
-      bytesMax: SCAN_BYTES_MAX,
-      bytesOf: (entry) => entry.key.length + entry.valueBytes + ENTRY_BYTES,
-    }, (entry) => entry);
+    const page = mergePage(runs, limits, (entry) => entry);
     return { page, ...fetchLeft(call, page?.items ?? [], runs) };
   });
   // What was read may have been written since: it leaves when that is committed.
@@ -125,14 +137,18 @@ async function readableRuns(
   request: NodeScanRequest,
   range: KeyRange,
 ): Promise<PartitionRun[]> {
-  const { partitions, limit } = request;
+  const { partitions, limit, values = false } = request;
   const found: PartitionRun[] = [];
   for (const partition of partitions) {
     const primary = call.ports.primary(partition);
-    if (primary !== undefined) found.push(new PartitionRun(partition, primary, 0));
+    if (primary !== undefined) found.push(new PartitionRun(partition, primary));
   }
   const share = shareOf(limit, 1 / Math.max(1, found.length));
   const readable = await kept(found, (run) => call.stable(run.partition, run.primary));
+  // Of a page of values a partition has no more bytes than its share, most likely; of one of keys only the
+  // reading counts.
+  const pageBytes = values ? 2 * SCAN_BYTES_MAX : SCAN_LOOKED_BYTES_MAX / 2;
+  const shareBytes = Math.floor(pageBytes / Math.max(1, readable.length));
   for (const run of readable) {
     const { count, tombstones = 0 } = run.primary.store.state;
     // Nothing but tombstones is there, if anything: no need to look.
@@ -140,6 +156,7 @@ async function readableRuns(
     // Where most rows are tombstones, more of them are read for the same number of entries.
     const dead = Math.min(8, (count + tombstones) / Math.max(1, count));
     run.rows = Math.min(SCAN_ROWS_MAX, Math.ceil(share * dead));
+    run.bytes = Math.max(1, Math.min(SCAN_READ_BYTES_MAX, shareBytes));
   }
   return readable;
 }
@@ -155,8 +172,9 @@ async function readMore(
   if (run.ended) return true;
   const { reverse = false, values = false } = request;
   const rowsMax = Math.max(1, Math.min(run.rows, budget.rows));
-  const bytesMax = Math.max(1, Math.min(SCAN_BYTES_MAX / 4, budget.bytes));
+  const bytesMax = Math.max(1, Math.min(run.bytes, budget.bytes));
   run.rows = Math.min(SCAN_ROWS_MAX, run.rows * 2);
+  run.bytes = Math.min(SCAN_READ_BYTES_MAX, run.bytes * 2);
   // Taken out at once, for the others that are read at the same time.
   budget.rows -= rowsMax;
   const { start, end } = range;

@@ -8,6 +8,7 @@
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import type { KeyBounds } from "../../shared/base/key_range.ts";
+import { SCAN_ANSWER_PART, SCAN_OVERDUE_PART } from "../../shared/base/limits.ts";
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Primary } from "../replication/primary.ts";
@@ -66,16 +67,24 @@ export class ScanCall {
   readonly ports: ScanPorts;
   /** By then it is to be answered with what there is. */
   readonly answerByMs: number;
+  readonly #overdueMs: number;
   readonly #waiting = new Set<() => void>();
 
-  constructor(ports: ScanPorts, answerByMs: number) {
+  /** @param askedMs when it was asked; whoever did waits for `timeoutMs` from then on */
+  constructor(ports: ScanPorts, askedMs: number, timeoutMs: number) {
     this.ports = ports;
-    this.answerByMs = answerByMs;
+    this.answerByMs = askedMs + timeoutMs * SCAN_ANSWER_PART;
+    this.#overdueMs = askedMs + timeoutMs * SCAN_OVERDUE_PART;
   }
 
   /** The time to look for more is over. */
   get late(): boolean {
     return this.ports.nowMs() >= this.answerByMs;
+  }
+
+  /** The time to look for anything is over: the answer must leave, or it comes too late. */
+  get overdue(): boolean {
+    return this.ports.nowMs() >= this.#overdueMs;
   }
 
   /**

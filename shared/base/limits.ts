@@ -343,6 +343,8 @@ export const SCAN_KEYS_DEFAULT = 1_000;
 /** Rows that a node looks at for one page or one piece of a count; with less than it was asked for it then answers. */
 export const SCAN_LOOKED_ROWS_MAX = 50_000;
 export const SCAN_LOOKED_BYTES_MAX = 32 * MIB;
+/** After the first rows of each partition a page may look at so many times as much again, whatever those took. */
+export const SCAN_AGAIN_PART = 3;
 /** Scans and counts that a node carries out at a time, and those that wait for their turn. */
 export const NODE_SCANS_MAX = 4;
 export const NODE_SCANS_WAITING_MAX = 256;
@@ -353,8 +355,9 @@ export const SCAN_KEPT_BYTES = 8 * MIB;
 export const SCAN_LONG_VALUE_BYTES = 16 * KIB;
 /** A node that has not answered a piece of a scan after so long is asked again, ... */
 export const SCAN_ATTEMPT_MS = 4_000;
-/** ... and it answers with what it has before that. */
+/** ... and it answers with what it has before that; reads that take longer are left out from here on. */
 export const SCAN_ANSWER_PART = 0.5;
+export const SCAN_OVERDUE_PART = 0.75;
 /** So often the nodes are asked for more, where their first answers do not fill a page. */
 export const SCAN_ROUNDS_MAX = 8;
 
@@ -495,9 +498,13 @@ export const CLIENT_REQUESTS_IN_FLIGHT_MAX = 64;
 export const RECENT_KEYS_MAX = 1_000;
 /** Keys of the pages of which the client library makes a scan. */
 export const SCAN_LIBRARY_KEYS = 4_000;
-/** Deletions of keys that match something: so many are under way, and so many begin in one step. */
+/**
+ * Deletions of keys that match something: so many are under way, so many begin in one step, and so many keys
+ * are looked for at once (each look reads the first rows of all partitions).
+ */
 export const DELETES_IN_FLIGHT_MAX = 256;
 export const DELETES_PER_STEP = 32;
+export const DELETES_PAGE_KEYS = 4_000;
 /** The client's export writes so much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
 
@@ -665,6 +672,14 @@ invariant(
   "a read has time for a second attempt",
 );
 invariant(PEER_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX, "a peer's queue holds a large frame");
+invariant(
+  SCAN_ANSWER_PART < SCAN_OVERDUE_PART && SCAN_OVERDUE_PART < 1,
+  "a scan that is late still has time to read of each partition what it must, and to answer",
+);
+invariant(
+  DELETES_PAGE_KEYS >= DELETES_IN_FLIGHT_MAX && DELETES_PAGE_KEYS <= SCAN_KEYS_MAX,
+  "a page is enough for the deletions that are under way",
+);
 invariant(BATCH_MARKS <= 65_536, "a batch mark's slot is two bytes", { BATCH_MARKS });
 invariant(
   RESP_COMMAND_BYTES_MAX > VALUE_BYTES_MAX + KEY_BYTES_MAX &&

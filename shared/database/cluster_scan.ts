@@ -17,7 +17,15 @@ import { keyRange } from "../base/key_range.ts";
 import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { errorReply } from "../operations/operation.ts";
-import { countReady, mergePage, type Run, scanOrder, shareOf } from "./ordered_merge.ts";
+import {
+  countReady,
+  isPageFull,
+  mergePage,
+  type PageLimits,
+  type Run,
+  scanOrder,
+  shareOf,
+} from "./ordered_merge.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
 import { checkLimit } from "../validation/request_checks.ts";
 import { fromWireEntry } from "../schema/value_codec.ts";
@@ -86,20 +94,20 @@ export class ClusterScan extends ClusterCall<ScanPage> {
 
   protected override settle(late: boolean): void {
     const { limit } = this.#request;
-    const missing = limit - countReady(this.#runs, this.#reverse);
-    const behind = this.#runs.filter(({ ended }) => !ended);
-    const mayAsk = !late && !this.#stuck && this.#rounds < SCAN_ROUNDS_MAX;
-    if (missing > 0 && behind.length > 0 && mayAsk) {
-      this.#rounds++;
-      this.#askForMore(behind, missing);
-      return;
-    }
-    const page = mergePage(this.#runs, {
+    const limits: PageLimits<Entry> = {
       reverse: this.#reverse,
       itemsMax: limit,
       bytesMax: SCAN_BYTES_MAX,
       bytesOf: ({ key, value }) => key.length + value.length,
-    }, (a, b) => b.seq > a.seq ? b : a);
+    };
+    const behind = this.#runs.filter(({ ended }) => !ended);
+    const mayAsk = !late && !this.#stuck && this.#rounds < SCAN_ROUNDS_MAX;
+    if (behind.length > 0 && mayAsk && !isPageFull(this.#runs, limits)) {
+      this.#rounds++;
+      this.#askForMore(behind, limit - countReady(this.#runs, this.#reverse));
+      return;
+    }
+    const page = mergePage(this.#runs, limits, (a, b) => b.seq > a.seq ? b : a);
     this.finish({ entries: page?.items ?? [], next: page?.next });
   }
 

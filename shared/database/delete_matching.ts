@@ -2,16 +2,16 @@
  * Deletes every key of a selection, page by page, each key by itself: what the wire's `delete_matching`,
  * HTTP's DELETE of many and the Redis commands that delete many do alike.
  *
- * Invariants: at most DELETES_IN_FLIGHT_MAX deletions are under way, those of one page; if one of them fails,
- * no other page is begun; all that were begun have ended before the answer: nothing is deleted behind it.
- * The answer says how many are gone, and where to go on. (The other keys of the page are still tried: a key
- * that this process refuses, since it is longer than its limits, must not keep them.)
+ * Invariants: at most DELETES_IN_FLIGHT_MAX deletions are under way, those of one part of a page; if one of
+ * them fails, no other part is begun; all that were begun have ended before the answer: nothing is deleted
+ * behind it. The answer says how many are gone, and where to go on. (The other keys of the part are still
+ * tried: a key that this process refuses, since it is longer than its limits, must not keep them.)
  *
  * @module
  */
 import { failureOf } from "../base/errors.ts";
 import type { KeyBounds } from "../base/key_range.ts";
-import { DELETES_IN_FLIGHT_MAX, DELETES_PER_STEP } from "../base/limits.ts";
+import { DELETES_IN_FLIGHT_MAX, DELETES_PAGE_KEYS, DELETES_PER_STEP } from "../base/limits.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
@@ -21,7 +21,7 @@ import type { Database } from "./database.ts";
 /** What a deletion needs. */
 export interface DeletionDeps {
   readonly clock: Clock;
-  /** Gives the deletions of a page their turns. */
+  /** Gives the deletions of a part their turns. */
   readonly work: WorkScheduler;
   readonly database: Pick<Database, "scan" | "execute">;
 }
@@ -33,8 +33,8 @@ export interface DeletionOrder extends KeyBounds {
   readonly timeoutMs: number;
   /**
    * `end`: goes on until all are gone; `timeoutMs` is that of each page and each key. `half`: stops
-   * between two pages when half of `timeoutMs` is gone, since a page that its deadline cuts short would
-   * end as an error.
+   * between two parts of a page when half of `timeoutMs` is gone, since a part that its deadline cuts short
+   * would end as an error.
    */
   readonly until: "end" | "half";
 }
@@ -74,19 +74,28 @@ class Deletion {
 
   deletePage(after: string | undefined): void {
     const { prefix, start, end } = this.#order;
-    const page = { prefix, start, end, after, limit: DELETES_IN_FLIGHT_MAX };
+    const page = { prefix, start, end, after, limit: DELETES_PAGE_KEYS };
     this.#deps.database.scan(page, this.#leftMs(), (found) => {
       if ("req_type" in found) {
         this.#done({ deleted: this.#deleted, after, error: found });
         return;
       }
-      this.#deleteAll(found.entries.map(({ key }) => key), (error) => {
-        const deleted = this.#deleted;
-        if (error !== undefined) this.#done({ deleted, after, error });
-        else if (found.next === undefined || this.#isHalfGone()) {
-          this.#done({ deleted, after: found.next });
-        } else this.deletePage(found.next);
-      });
+      this.#deleteParts(found.entries.map(({ key }) => key), after, found.next);
+    });
+  }
+
+  /** Deletes a page's keys, part by part, and then what follows. `next`: as the page gave it. */
+  #deleteParts(keys: readonly string[], after: string | undefined, next: string | undefined): void {
+    const part = keys.slice(0, DELETES_IN_FLIGHT_MAX);
+    const rest = keys.slice(DELETES_IN_FLIGHT_MAX);
+    this.#deleteAll(part, (error) => {
+      const deleted = this.#deleted;
+      const goOnAfter = rest.length > 0 ? part.at(-1) : next;
+      if (error !== undefined) this.#done({ deleted, after, error });
+      else if (goOnAfter === undefined || this.#isHalfGone()) {
+        this.#done({ deleted, after: goOnAfter });
+      } else if (rest.length > 0) this.#deleteParts(rest, goOnAfter, next);
+      else this.deletePage(goOnAfter);
     });
   }
 
@@ -101,13 +110,13 @@ class Deletion {
     return until === "half" && this.#leftMs() < timeoutMs / 2;
   }
 
-  /** Deletes a page's keys, some in each step; `then` is called when all that were begun have ended. */
+  /** Deletes keys, some in each step; `then` is called when all that were begun have ended. */
   #deleteAll(
     keys: readonly string[],
     then: (failed: Message<"error"> | undefined) => void,
   ): void {
     let next = 0;
-    // One more than there are, so that the page does not end before all have begun.
+    // One more than there are, so that it does not end before all have begun.
     let open = 1;
     let failed: Message<"error"> | undefined;
     const ended = () => {

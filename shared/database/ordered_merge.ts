@@ -70,6 +70,27 @@ export function countReady<T extends { readonly key: string }>(
   return count;
 }
 
+/** Whether the page that could be made now is as long as it may be. */
+export function isPageFull<T extends { readonly key: string }>(
+  runs: Iterable<Run<T>>,
+  { reverse, itemsMax, bytesMax, bytesOf }: PageLimits<T>,
+): boolean {
+  const bound = readBound(runs, reverse);
+  if (!bound.ended && bound.key === undefined) return false;
+  let count = 0;
+  let bytes = 0;
+  for (const { items } of runs) {
+    const end = bound.key === undefined ? items.length : upTo(items, bound.key, reverse);
+    count += end;
+    for (let i = 0; i < end && bytes <= bytesMax; i++) {
+      const item = items[i];
+      if (item !== undefined) bytes += bytesOf(item);
+    }
+    if (count >= itemsMax || bytes > bytesMax) return true;
+  }
+  return false;
+}
+
 /**
  * The page that can be made now. An item that several runs have is given once: the one that `newer`
  * prefers. Undefined where a run has not been read at all.
