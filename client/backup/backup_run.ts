@@ -18,6 +18,7 @@ import type { Message, Reply } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
+import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { VERSION } from "../../shared/base/version.ts";
 import { BACKUP_FORMAT } from "./backup_format.ts";
 import { BackupWriter } from "./backup_writer.ts";
@@ -143,9 +144,7 @@ class BackupRun {
       const failure = await this.#tryPartition(partition, onPage);
       if (failure === undefined) return;
       const error = replyError(failure, `backup of partition ${partition}`);
-      const again = error.retryable || error.code === "outcome_unknown" ||
-        error.code === "timeout";
-      if (!again) throw error;
+      if (!mayRepeat("harmless", error.code)) throw error;
       if (clock.monotonicMs() >= endMs) {
         const text = `gave up reading partition ${partition} after ${giveUpAfterMs} ms without ` +
           `progress; last: ${error.message}`;

@@ -20,6 +20,7 @@ import {
   RETRY_MS_MAX,
   RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
+import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
@@ -170,10 +171,7 @@ class Restore {
       } catch (thrown) {
         if (signal?.aborted) throw thrown;
         const error = toKvError(thrown);
-        // The same values again: it does not matter whether they are there already.
-        const again = error.retryable || error.code === "outcome_unknown" ||
-          error.code === "timeout";
-        if (!again || this.#clock.monotonicMs() >= endMs) throw error;
+        if (!mayRepeat("bulk", error.code) || this.#clock.monotonicMs() >= endMs) throw error;
         summary.retries++;
         await sleep(this.#clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
       }

@@ -26,7 +26,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Acks, KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
-import { onlyReads } from "../../shared/validation/transaction_checks.ts";
+import { harmsTwice, onlyReads } from "../../shared/operations/repeat.ts";
 import type { ValueFields } from "../../shared/schema/value_codec.ts";
 import { Atomic } from "./atomic.ts";
 import { type BackupOptions, type BackupSummary, runBackup } from "../backup/backup_run.ts";
@@ -111,8 +111,12 @@ export class KvClient implements AsyncDisposable {
    * `unavailable` or `timeout` where it did not happen; `key_too_large`, `value_too_large`,
    * `bad_request`, `not_enough_replicas`, …
    */
-  put(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
-    return this.#store("put", key, value, options);
+  async put(
+    key: string,
+    value: string | Uint8Array,
+    options: StoreOptions = {},
+  ): Promise<number> {
+    return await this.#change(this.#calls.store("put", key, value, options), options);
   }
 
   /**
@@ -121,8 +125,12 @@ export class KvClient implements AsyncDisposable {
    * @returns the key's new version
    * @throws {KvError} `not_found` where it is not there; otherwise as {@linkcode put}
    */
-  update(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
-    return this.#store("update", key, value, options);
+  async update(
+    key: string,
+    value: string | Uint8Array,
+    options: StoreOptions = {},
+  ): Promise<number> {
+    return await this.#change(this.#calls.store("update", key, value, options), options);
   }
 
   /**
@@ -131,8 +139,12 @@ export class KvClient implements AsyncDisposable {
    * @returns the key's new version
    * @throws {KvError} `exists` where it is there; otherwise as {@linkcode put}
    */
-  create(key: string, value: string | Uint8Array, options: StoreOptions = {}): Promise<number> {
-    return this.#store("create", key, value, options);
+  async create(
+    key: string,
+    value: string | Uint8Array,
+    options: StoreOptions = {},
+  ): Promise<number> {
+    return await this.#change(this.#calls.store("create", key, value, options), options);
   }
 
   /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} where it has none */
@@ -144,7 +156,7 @@ export class KvClient implements AsyncDisposable {
 
   /** Deletes a key. @returns whether it was there @throws {KvError} as {@linkcode put} */
   async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
-    return await this.#once(this.#calls.delete(key, options), options);
+    return await this.#change(this.#calls.delete(key, options), options);
   }
 
   /**
@@ -161,12 +173,12 @@ export class KvClient implements AsyncDisposable {
     by: number | bigint = 1,
     options: WriteOptions = {},
   ): Promise<bigint> {
-    return await this.#once(this.#calls.increment(key, by), options);
+    return await this.#change(this.#calls.increment(key, by), options);
   }
 
   /** As {@linkcode increment}, with a number that may have a fraction. @throws {KvError} `not_a_float`, … */
   async incrementFloat(key: string, by: number, options: WriteOptions = {}): Promise<number> {
-    return await this.#once(this.#calls.incrementFloat(key, by), options);
+    return await this.#change(this.#calls.incrementFloat(key, by), options);
   }
 
   /**
@@ -180,7 +192,7 @@ export class KvClient implements AsyncDisposable {
     value: string | Uint8Array,
     options: WriteOptions = {},
   ): Promise<number> {
-    return await this.#once(this.#calls.append(key, value), options);
+    return await this.#change(this.#calls.append(key, value), options);
   }
 
   /**
@@ -190,12 +202,12 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `bad_request` without an expiry; otherwise as {@linkcode put}
    */
   async expire(key: string, options: ExpireOptions): Promise<boolean> {
-    return await this.#once(this.#calls.expire(key, options), options);
+    return await this.#change(this.#calls.expire(key, options), options);
   }
 
   /** Ends a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
   async persist(key: string, options: WriteOptions = {}): Promise<boolean> {
-    return await this.#once(this.#calls.persist(key), options);
+    return await this.#change(this.#calls.persist(key), options);
   }
 
   /**
@@ -273,11 +285,9 @@ export class KvClient implements AsyncDisposable {
     const full = reads ? { consistency, ...request } as KeyRequest : request;
     const acks = "acks" in request && typeof request.acks === "string" ? request.acks : undefined;
     const writing = acks === undefined ? options : { ...options, acks };
-    const reply = operation.kind === "read" || "session" in request
+    const reply = onlyReads(request) || "session" in request
       ? await this.#execute(full, options)
-      : operation.kind === "write" && !operation.needsCurrent(request)
-      ? await this.#execute({ ...full, ...this.#acksOf(writing) } as KeyRequest, options)
-      : await this.#executeOnce(full, writing);
+      : await this.#write(full, writing);
     if (reply.req_type === "error") throw replyError(reply, req_type);
     return reply;
   }
@@ -294,7 +304,7 @@ export class KvClient implements AsyncDisposable {
   atomic(): Atomic {
     return new Atomic(this.#calls, (request, options) =>
       // One that only reads is sent again by the router as it is.
-      onlyReads(request) ? this.#execute(request, options) : this.#executeOnce(request, options));
+      onlyReads(request) ? this.#execute(request, options) : this.#write(request, options));
   }
 
   /**
@@ -525,23 +535,8 @@ export class KvClient implements AsyncDisposable {
     return scanPages(this.#database, options, timeoutMs, () => this.#checkOpen());
   }
 
-  async #store(
-    type: "put" | "update" | "create",
-    key: string,
-    value: string | Uint8Array,
-    options: StoreOptions,
-  ): Promise<number> {
-    const call = this.#calls.store(type, key, value, options);
-    // A plain put twice is a plain put, but an old one must not come back over a newer: it is not
-    // repeated. What has a condition is, in a client session of its own.
-    if (type !== "put" || options.ifVersion !== undefined) return await this.#once(call, options);
-    return call.read(
-      await this.#execute({ ...call.request, ...this.#acksOf(options) } as KeyRequest, options),
-    );
-  }
-
-  async #once<T>(call: KeyCall<T>, options: WriteOptions): Promise<T> {
-    return call.read(await this.#executeOnce(call.request, options));
+  async #change<T>(call: KeyCall<T>, options: WriteOptions): Promise<T> {
+    return call.read(await this.#write(call.request, options));
   }
 
   async #read<T>(call: KeyCall<T>, options: ReadOptions): Promise<T> {
@@ -573,10 +568,10 @@ export class KvClient implements AsyncDisposable {
     return acks === undefined ? {} : { acks };
   }
 
-  /** A write that may be sent again: in a client session, if this client has a name. */
-  #executeOnce(request: KeyRequest, options: WriteOptions): Promise<Reply> {
+  /** A write; in a client session if it needs one to be sent again, and this client has a name. */
+  #write(request: KeyRequest, options: WriteOptions): Promise<Reply> {
     const full = { ...request, ...this.#acksOf(options) };
-    if (this.#sessions === undefined) return this.#execute(full, options);
+    if (this.#sessions === undefined || !harmsTwice(request)) return this.#execute(full, options);
     return this.#sessions.run((session) => this.#execute({ ...full, ...session }, options));
   }
 

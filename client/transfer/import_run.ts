@@ -19,6 +19,7 @@ import {
   IMPORT_KEYS_COUNTED_MAX,
   IMPORT_LISTED_MAX,
 } from "../../shared/base/limits.ts";
+import { mayRepeat } from "../../shared/operations/repeat.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
@@ -209,7 +210,7 @@ class Import {
         if (signal?.aborted) return;
         const error = toKvError(thrown);
         const now = this.#clock.monotonicMs();
-        if (!mayRepeat(error) || now - begin >= this.#giveUpAfterMs) {
+        if (!mayRepeat("bulk", error.code) || now - begin >= this.#giveUpAfterMs) {
           this.#giveUp(key, line, error, now);
           return;
         }
@@ -224,7 +225,7 @@ class Import {
 
   #giveUp(key: string, line: number, error: KvError, now: number): void {
     this.#reject({ line, key, code: error.code, reason: error.message });
-    if (mayRepeat(error) && now - this.#lastSuccessMs >= this.#giveUpAfterMs) {
+    if (mayRepeat("bulk", error.code) && now - this.#lastSuccessMs >= this.#giveUpAfterMs) {
       // Nothing works any more: the rest of the file would take as long for each piece.
       this.#summary.stopped ??= `no record could be written for ${this.#giveUpAfterMs} ms ` +
         `(${error.code}: ${error.message})`;
@@ -237,10 +238,4 @@ class Import {
       this.#summary.rejectedRecords.push(record);
     }
   }
-}
-
-/** A write of the same value again does no harm, so that only what cannot get better is final. */
-function mayRepeat(error: KvError): boolean {
-  return error.retryable || error.code === "outcome_unknown" || error.code === "timeout" ||
-    error.code === "storage_failed";
 }

@@ -29,11 +29,8 @@ import { checkKeyRequest, checkScan } from "../../shared/validation/request_chec
 import { Router } from "../../shared/routing/router.ts";
 import { SuspensionWatch } from "../../shared/platform/suspension.ts";
 import type { RpcClientDeps } from "../../shared/wire/rpc_client.ts";
-import {
-  onlyReads,
-  transactionKeys,
-  whyCrossing,
-} from "../../shared/validation/transaction_checks.ts";
+import { onlyReads } from "../../shared/operations/repeat.ts";
+import { transactionKeys, whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import { ValueCache } from "./value_cache.ts";
 
 type ReplyTo = (reply: Reply) => void;

@@ -37,7 +37,8 @@ import {
   writeReply,
 } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
-import { onlyReads, whyCrossing } from "../../shared/validation/transaction_checks.ts";
+import { isRepeated, onlyReads } from "../../shared/operations/repeat.ts";
+import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { FollowerSet } from "./follower_set.ts";
 import type { FollowerStream, StreamOwner } from "./follower_stream.ts";
@@ -45,7 +46,6 @@ import {
   type Change,
   clientSessionChange,
   clientSessionKey,
-  isRepeated,
   rememberedReply,
   SessionAges,
   settled,

@@ -21,6 +21,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { isRepeated } from "../../shared/operations/repeat.ts";
 import { errorReply, type Write } from "../../shared/operations/operation.ts";
 import { wireForm } from "../../shared/wire/wire_form.ts";
 
@@ -70,11 +71,6 @@ export function rememberedReply(
     "bad_request",
     `"request_number" is ${requestNumber}, and the client session has passed ${remembered.request_number}`,
   );
-}
-
-/** Whether an earlier attempt of the request may be under way. */
-export function isRepeated(request: KeyRequest): boolean {
-  return "again" in request && request.again === true;
 }
 
 /**

@@ -25,6 +25,7 @@ import {
   checkKeyRequest,
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
+import { repeatOf } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { NodeScans } from "../scans/node_scans.ts";
 
@@ -101,7 +102,7 @@ export class NodeDatabase implements Database {
     const beganMs = this.#clock.monotonicMs();
     const { node, forwarder, onForward } = this.#options;
     node.execute(request, (result) => {
-      const unknown = isUnknown(result) && "session" in request && request.session !== undefined;
+      const unknown = isUnknown(result) && repeatOf(request) === "recognised";
       if (!unknown && !mayServeElsewhere(result)) {
         done(result);
         return;

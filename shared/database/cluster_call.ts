@@ -10,7 +10,8 @@
 import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
-import { ERROR_CODES, isErrorCode, KvError } from "../base/errors.ts";
+import { KvError } from "../base/errors.ts";
+import { mayRepeat } from "../operations/repeat.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
@@ -208,10 +209,7 @@ export abstract class ClusterCall<T> {
   }
 
   #onError(reply: Message<"error">): void {
-    const { code } = reply;
-    const again = isErrorCode(code) &&
-      (ERROR_CODES[code].retry || code === "outcome_unknown" || code === "timeout");
-    if (again) this.#last = reply;
+    if (mayRepeat("harmless", reply.code)) this.#last = reply;
     else this.finish({ ...reply, id: undefined });
   }
 

@@ -12,23 +12,15 @@ import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.t
 import { ClientSessions } from "./client_sessions.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 import { partitionOf } from "../cluster/position.ts";
-import { onlyReads } from "../validation/transaction_checks.ts";
+import { harmsTwice } from "../operations/repeat.ts";
 
 /**
- * Whether what a request answers, or does, would be another thing the second time. A plain write and a
- * plain deletion go without: a client session costs a second entry, and theirs is the busiest way.
+ * Whether a request gets a client session here. A plain write and a plain deletion go without, whatever they
+ * answer: a session costs a second entry, and theirs is the busiest way.
  */
-function harmsTwice(request: KeyRequest): boolean {
-  switch (request.req_type) {
-    case "get":
-    case "exists":
-      return false;
-    case "put":
-    case "delete":
-      return request.previous === true || request.if_version !== undefined;
-    default:
-      return !onlyReads(request);
-  }
+function isDeduplicated(request: KeyRequest): boolean {
+  if (request.req_type !== "put" && request.req_type !== "delete") return harmsTwice(request);
+  return request.previous === true || request.if_version !== undefined;
 }
 
 /** See the module. */
@@ -50,7 +42,7 @@ export class DeduplicatingDatabase implements Database {
   }
 
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
-    const deduplicated = harmsTwice(request) && this.#hasOthers() &&
+    const deduplicated = isDeduplicated(request) && this.#hasOthers() &&
       !("session" in request && request.session !== undefined);
     if (deduplicated) this.#executeOnce(request, timeoutMs, done);
     else this.#inner.execute(request, timeoutMs, done);

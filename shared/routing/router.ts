@@ -20,7 +20,7 @@ import {
   type PartitionConfig,
   whyNoPrimary,
 } from "../cluster/cluster_map.ts";
-import { ERROR_CODES, isErrorCode, KvError } from "../base/errors.ts";
+import { KvError } from "../base/errors.ts";
 import {
   DEADLINE_SCAN_MS,
   READ_ATTEMPT_TIMEOUT_MS,
@@ -37,7 +37,8 @@ import { partitionOf } from "../cluster/position.ts";
 import { type Random, randomBelow } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import type { Done, RpcClientDeps } from "../wire/rpc_client.ts";
-import { onlyReads, whyCrossing } from "../validation/transaction_checks.ts";
+import { isRepeated, mayRepeat, type Repeat, repeatOf } from "../operations/repeat.ts";
+import { whyCrossing } from "../validation/transaction_checks.ts";
 import type { Address } from "../platform/transport.ts";
 
 /** A node's own partitions. */
@@ -69,9 +70,9 @@ export interface RouterOptions {
 /** A request on its way. */
 interface Task {
   readonly request: KeyRequest;
+  /** What another attempt would be. */
+  readonly repeat: Repeat;
   readonly isRead: boolean;
-  /** A write that its client session makes harmless to repeat. */
-  readonly isRemembered: boolean;
   /** An attempt of a write may have happened. */
   unknown: boolean;
   readonly startMs: number;
@@ -177,12 +178,13 @@ export class Router {
    */
   execute(request: KeyRequest, timeoutMs: number, done: Done): () => void {
     const startMs = this.#clock.monotonicMs();
+    const repeat = repeatOf(request);
     const task: Task = {
       request,
-      isRead: onlyReads(request),
-      isRemembered: "session" in request && request.session !== undefined,
+      repeat,
+      isRead: repeat === "harmless",
       // Whoever passes it on may have tried it already.
-      unknown: "again" in request && request.again === true,
+      unknown: isRepeated(request),
       startMs,
       deadlineMs: startMs + timeoutMs,
       done,
@@ -342,7 +344,7 @@ export class Router {
     }
     const leftMs = task.deadlineMs - this.#clock.monotonicMs();
     // Who goes round may not get there either: what may be repeated is, by another way.
-    const isShort = task.isRead || (via !== undefined && task.isRemembered);
+    const isShort = task.isRead || (via !== undefined && task.repeat === "recognised");
     const timeoutMs = isShort ? Math.min(leftMs, READ_ATTEMPT_TIMEOUT_MS) : leftMs;
     if (timeoutMs <= 0) {
       this.#giveUp(task);
@@ -376,7 +378,7 @@ export class Router {
 
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
-    if (reply.req_type !== "error" || !isRetryable(task, reply)) {
+    if (reply.req_type !== "error" || !mayRepeat(task.repeat, reply.code)) {
       this.#finish(task, task.unknown ? asUnknown(reply) : reply);
       return;
     }
@@ -504,14 +506,6 @@ export class Router {
     this.#waiting.delete(task);
     this.#atLocal.delete(task);
   }
-}
-
-/** Whether another attempt is safe and may help. */
-function isRetryable({ isRead, isRemembered }: Task, { code }: Message<"error">): boolean {
-  if (!isErrorCode(code)) return false;
-  if (ERROR_CODES[code].retry) return true;
-  // The connection broke, or the deadline of this attempt passed, which may be shorter than the request's.
-  return (isRead || isRemembered) && (code === "outcome_unknown" || code === "timeout");
 }
 
 /**

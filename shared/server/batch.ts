@@ -23,7 +23,7 @@ import {
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 import { errorReply } from "../operations/operation.ts";
 import { checkTimeout } from "../validation/request_checks.ts";
-import { onlyReads } from "../validation/transaction_checks.ts";
+import { onlyReads } from "../operations/repeat.ts";
 import { eachInParallel } from "../scheduling/in_parallel.ts";
 import { wireBytes } from "../wire/wire_bytes.ts";
 

@@ -19,12 +19,6 @@ export function plainRequests(request: Message<"transaction">): readonly PlainRe
   return request.requests as readonly PlainRequest[];
 }
 
-/** Whether a request changes nothing, so that sending it twice does no harm. */
-export function onlyReads(request: KeyRequest): boolean {
-  if (request.req_type !== "transaction") return OPERATIONS[request.req_type].kind === "read";
-  return plainRequests(request).every(onlyReads);
-}
-
 /** Every key that a transaction names, `key` first; some may come twice. */
 export function* transactionKeys(request: Message<"transaction">): Generator<string, void, void> {
   yield request.key;

@@ -298,11 +298,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a client sends a write again whose outcome is unknown",
-    file: "shared/routing/router.ts",
-    edits: [[
-      "return (isRead || isRemembered) && (code",
-      'return (isRead || code === "outcome_unknown") && (code',
-    ]],
+    file: "shared/operations/repeat.ts",
+    edits: [["outcome_unknown: UNLESS_HARMFUL", "outcome_unknown: ALWAYS"]],
     seedsMax: 40,
     storm: "cuts",
   },

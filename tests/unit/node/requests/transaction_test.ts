@@ -3,7 +3,7 @@ import { decodeMessage } from "../../../../shared/wire/codec.ts";
 import { VALUE_BYTES_MAX } from "../../../../shared/base/limits.ts";
 import type { Message, PlainRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { checkKeyRequest } from "../../../../shared/validation/request_checks.ts";
-import { onlyReads } from "../../../../shared/validation/transaction_checks.ts";
+import { onlyReads } from "../../../../shared/operations/repeat.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { wireForm } from "../../../../shared/wire/wire_form.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
