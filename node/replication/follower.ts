@@ -26,9 +26,9 @@ import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+import { SelfCheck, VERIFY } from "./self_check.ts";
 
 /** What it does that may fail and is tried again: their names among these. */
-const VERIFY = "compare the data with its digest";
 const SEARCH = "look for unacknowledged keys";
 const FOLLOW = "take what the primary sends";
 export const CLEAR = "delete a replica that is to be filled anew";
@@ -107,8 +107,7 @@ export class Follower {
   onReadFailed: (what: string, error: unknown) => void = () => {};
   /** Told when everything has been deleted. */
   onCleared: () => void = () => {};
-  /** The replica's own data is being read through, since it differs from its primary's. */
-  #verifying = false;
+  readonly #selfCheck: SelfCheck;
 
   /** @param clean whether everything in the store is committed (an empty one, or a former primary's) */
   constructor(
@@ -121,6 +120,7 @@ export class Follower {
     this.#ports = ports;
     this.#store = store;
     this.#recent = recent;
+    this.#selfCheck = new SelfCheck(store, ports.retries);
     this.#knowledge = clean
       ? { kind: "listed", uncommitted: [] }
       : { kind: "unlisted", search: undefined };
@@ -587,20 +587,12 @@ export class Follower {
     if (state.count === message.count && state.digest === message.digest) return;
     const { count, digest } = state;
     const { partition } = this;
-    // It takes longer than a digest takes to come again.
-    if (this.#verifying) return;
-    this.#verifying = true;
+    if (this.#selfCheck.isRunning) return;
     this.#ports.log.error("this replica differs from its primary", { partition, seq: message.seq });
     // Whose fault is it? A replica that does not agree with itself is filled anew; else the primary looks.
-    this.#store.verify().then((sound) => {
-      this.#verifying = false;
-      this.#ports.retries.ended(VERIFY, partition);
-      if (!sound) {
-        this.#fail(
-          VERIFY,
-          new KvError("corrupt", "the replica does not agree with its own digest"),
-        );
-      } else if (this.#stream === stream) {
+    this.#selfCheck.begin((fault) => {
+      if (fault !== undefined) this.#fail(VERIFY, fault);
+      else if (this.#stream === stream) {
         upstream.send({
           req_type: "digest_differs",
           p: partition,
@@ -610,10 +602,7 @@ export class Follower {
           digest,
         });
       }
-    }, (error) => {
-      this.#verifying = false;
-      this.#fail(VERIFY, error);
-    });
+    }, (error) => this.#fail(VERIFY, error));
   }
 
   #current(upstream: Upstream, id: number): Stream | undefined {

@@ -109,7 +109,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "reads do not wait for a write in flight",
-    file: "node/replication/primary.ts",
+    file: "node/requests/request_executor.ts",
     edits: [[
       "this.#writes.whenCommitted(newest, request, reply, () => {\n" +
       "        reply(operation.read(request, live, wallMs));\n" +
@@ -121,7 +121,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "refusals do not wait for a write in flight",
-    file: "node/replication/primary.ts",
+    file: "node/requests/request_executor.ts",
     edits: [[
       "this.#writes.whenCommitted(newest, left, fail, () => reply(answer))",
       "reply(answer)",
@@ -357,14 +357,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a transaction is applied in two steps",
-    file: "node/replication/primary.ts",
+    file: "node/requests/request_executor.ts",
     edits: [[
-      "this.#propose(request, changes, wallMs, settled(request, answer), reply);\n    } else if (changes.length > 0) {",
+      "this.#proposer.propose(request, changes, wallMs, settled(request, answer), reply);\n    } else if (changes.length > 0) {",
       'if (request.req_type === "transaction" && changes.length > 1) {\n' +
-      "        this.#propose(request, changes.slice(0, 2), wallMs, answer, () => {});\n" +
-      "        this.store.whenWritten(() =>\n" +
-      "          this.#propose(request, changes.slice(2), wallMs, answer, reply));\n" +
-      "      } else this.#propose(request, changes, wallMs, answer, reply);\n" +
+      "        this.#proposer.propose(request, changes.slice(0, 2), wallMs, answer, () => {});\n" +
+      "        this.#owner.store.whenWritten(() =>\n" +
+      "          this.#proposer.propose(request, changes.slice(2), wallMs, answer, reply));\n" +
+      "      } else this.#proposer.propose(request, changes, wallMs, answer, reply);\n" +
       "    } else if (changes.length > 0) {",
     ]],
     seedsMax: 5,
@@ -529,7 +529,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "that a key has expired is answered before it is committed",
-    file: "node/replication/primary.ts",
+    file: "node/requests/request_executor.ts",
     edits: [[
       "this.#writes.whenCommitted(last, request, reply, () => reply(answer));",
       "reply(answer);",

@@ -1,0 +1,209 @@
+/**
+ * What a primary does with a request for a key of its partition: looks at the newest entries, has the
+ * changes proposed (`write_proposer.ts`), or answers from what it saw once that may be told. Whether
+ * requests are served now, and when this node is known to be the primary, is `../replication/primary.ts`.
+ *
+ * Invariants: nothing is answered from an entry that is not committed; a request that was carried out
+ * before is answered as it was then, and changes nothing.
+ *
+ * @module
+ */
+import { type Entry, isTombstone } from "../../shared/base/entry.ts";
+import { invariant } from "../../shared/base/errors.ts";
+import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import {
+  DELETION,
+  errorReply,
+  liveEntry,
+  type ReadOperation,
+} from "../../shared/operations/operation.ts";
+import { OPERATIONS } from "../../shared/operations/table.ts";
+import { isRepeated, onlyReads } from "../../shared/operations/repeat.ts";
+import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
+import type { PartitionStore } from "../storage/partition_store.ts";
+import {
+  type Change,
+  clientSessionChange,
+  clientSessionKey,
+  rememberedReply,
+  settled,
+} from "./request_dedup.ts";
+import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
+import type { Timed } from "./waiting_requests.ts";
+import type { WriteProposer } from "./write_proposer.ts";
+import type { InFlight, ReplyTo, WriteQueue } from "./write_queue.ts";
+
+/** What requests need of the primary that serves them. */
+export interface ExecutorOwner {
+  readonly ports: {
+    /** Of the cluster. */
+    partitionCount(): number;
+    /** The date, for timestamps and expiry. */
+    wallMs(): number;
+  };
+  readonly store: PartitionStore;
+  /** What a value may grow to. */
+  readonly valueBytesMax: number;
+  /**
+   * Runs `then`, with what the request has of its time then, once this node is known to be the primary at
+   * a time after the request came.
+   */
+  whenReadable<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void;
+  /** Answers a request that failed since this node's own data cannot be read or written. */
+  fail(error: unknown, request: KeyRequest, reply: ReplyTo): void;
+}
+
+/** Carries out the requests for keys of one partition. */
+export class RequestExecutor {
+  readonly #owner: ExecutorOwner;
+  readonly #writes: WriteQueue;
+  readonly #proposer: WriteProposer;
+
+  constructor(owner: ExecutorOwner, writes: WriteQueue, proposer: WriteProposer) {
+    this.#owner = owner;
+    this.#writes = writes;
+    this.#proposer = proposer;
+  }
+
+  /** A request that may change something; the answer of one that does not is as good as a read's. */
+  change(request: KeyRequest, reply: ReplyTo): void {
+    const crossing = whyCrossing(request, this.#owner.ports.partitionCount());
+    const refused = this.#proposer.whyNoWrite(request.req_type);
+    if (crossing !== undefined) {
+      reply(crossing);
+      return;
+    }
+    if (refused !== undefined && !onlyReads(request)) {
+      reply(refused);
+      return;
+    }
+    const wallMs = this.#owner.ports.wallMs();
+    const session = clientSessionKey(request);
+    let evaluation: Evaluation;
+    try {
+      if (session !== undefined) {
+        // Rule W8.
+        const remembered = rememberedReply(request, this.#owner.store.get(session));
+        if (remembered !== undefined) {
+          // If this answer cannot be given, that says nothing of the earlier attempt, which may have happened.
+          const fail = (why: Reply) => reply(stillUnknown(request, why));
+          // The first attempt gets the same error if replicas leave the in-sync set before its write commits.
+          const tell = (answer: Reply) =>
+            reply((onlyReads(request) ? undefined : this.#proposer.whyNotSure()) ?? answer);
+          this.#answerAsOf([session], request, settled(request, remembered), tell, fail);
+          return;
+        }
+      }
+      evaluation = this.#evaluate(request, wallMs);
+    } catch (error) {
+      this.#owner.fail(error, request, reply);
+      return;
+    }
+    const { changes, writes, answer, keys } = evaluation;
+    // An answer without a write says what keys hold: it may leave when those entries are committed and
+    // known to be current. But an earlier attempt that is still under way must find this answer, and not
+    // another state of the keys: so the answer is remembered, which is a write.
+    let proposes = writes;
+    if (session !== undefined && refused === undefined && (writes || isRepeated(request))) {
+      changes.push(clientSessionChange(session, request, answer));
+      proposes = true;
+    }
+    if (proposes) {
+      this.#proposer.propose(request, changes, wallMs, settled(request, answer), reply);
+    } else if (changes.length > 0) {
+      this.#proposeExpired(request, changes, wallMs, answer, reply);
+    } else this.#answerAsOf(keys, request, answer, reply);
+  }
+
+  #evaluate(request: KeyRequest, wallMs: number): Evaluation {
+    const { store, valueBytesMax } = this.#owner;
+    const context = { wallMs, valueBytesMax };
+    if (request.req_type === "transaction") {
+      return evaluateTransaction(request, store, context);
+    }
+    const operation = OPERATIONS[request.req_type];
+    invariant(operation.kind === "write", "reads go another way", { request });
+    return evaluateWrite(request, operation, store, context);
+  }
+
+  /**
+   * Answers with what the newest entries of keys say, once those are committed and current. If that does
+   * not come about, `fail` is told why. Rule W5.
+   */
+  #answerAsOf(
+    keys: readonly string[],
+    request: KeyRequest,
+    answer: Reply,
+    reply: ReplyTo,
+    fail: ReplyTo = reply,
+  ): void {
+    let newest: InFlight | undefined;
+    for (const key of keys) {
+      const write = this.#writes.newest(key);
+      if (write === undefined) continue;
+      if (newest === undefined || write.entry.seq > newest.entry.seq) newest = write;
+    }
+    this.#owner.whenReadable(request, fail, (left) => {
+      this.#writes.whenCommitted(newest, left, fail, () => reply(answer));
+    });
+  }
+
+  /**
+   * Deletes what was found expired by a request that itself changes nothing, and answers when that is
+   * committed. Too few replicas in sync do not keep it from that, and the request waits like any read. Rule W7.
+   */
+  #proposeExpired(
+    request: KeyRequest,
+    deletions: readonly Change[],
+    wallMs: number,
+    answer: Reply,
+    reply: ReplyTo,
+  ): void {
+    const full = this.#proposer.whyFull(request.req_type);
+    if (full !== undefined) {
+      reply(full);
+      return;
+    }
+    if (!this.#proposer.propose(request, deletions, wallMs, answer, reply)) return;
+    const { last } = this.#writes;
+    if (last === undefined) return;
+    last.reply = undefined;
+    this.#writes.whenCommitted(last, request, reply, () => reply(answer));
+  }
+
+  /** A read. Runs when this node is known to be the primary. */
+  read(request: KeyRequest, operation: ReadOperation, reply: ReplyTo): void {
+    const { key } = request;
+    const newest = this.#writes.newest(key);
+    let entry: Entry | undefined;
+    try {
+      entry = newest?.entry ?? this.#owner.store.get(key);
+    } catch (error) {
+      this.#owner.fail(error, request, reply);
+      return;
+    }
+    // Most entries never expire, and for those the date is not asked for: that costs time.
+    const wallMs = entry === undefined || entry.expiresAtMs === 0 ? 0 : this.#owner.ports.wallMs();
+    const live = liveEntry(entry, wallMs);
+    if (entry !== undefined && live === undefined && !isTombstone(entry)) {
+      // The entry has expired. Deleting it decides so once, for all replicas and later primaries.
+      const gone = operation.read(request, undefined, wallMs);
+      this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
+    } else if (newest === undefined) reply(operation.read(request, live, wallMs));
+    else {
+      // Rule R1.
+      this.#writes.whenCommitted(newest, request, reply, () => {
+        reply(operation.read(request, live, wallMs));
+      });
+    }
+  }
+}
+
+/** An earlier attempt of the request is known here, and what comes of it is not. */
+function stillUnknown(request: KeyRequest, why: Reply): Reply {
+  const message = why.req_type === "error" ? why.message : "";
+  return errorReply(
+    "outcome_unknown",
+    `${request.req_type}: an earlier attempt may have happened; of this one: ${message}`,
+  );
+}
