@@ -62,36 +62,36 @@ export const COORDINATOR_SETTINGS = {
     placeholder: "PORT",
   }),
   ...discoverySettings(
-    "Whether nodes and clients of the local network find this coordinator, and by what: broadcast " +
+    "Whether nodes and clients of the local network can find this coordinator, and how: broadcast " +
       "and multicast (on), one of them, or not at all (off).",
     0,
   ),
   data: text({
-    help: "The folder of the cluster map; it is made where there is none.",
+    help: "The folder of the cluster map; it is created if it does not exist.",
     default: ".kv-coordinator",
     placeholder: "FOLDER",
   }),
   clusterName: optionalText({
     help:
       "A name for people, by which discovery keeps the clusters of a network apart; fixed when " +
-      'the cluster is created ("kv" where none is given).',
+      'the cluster is created ("kv" if none is given).',
     placeholder: "NAME",
   }),
   partitions: optionalInteger({
     help: "Partitions, a power of two, fixed when the cluster is created " +
-      `(${PARTITIONS_DEFAULT} where none is given).`,
+      `(${PARTITIONS_DEFAULT} if none is given).`,
     min: 1,
     max: PARTITIONS_MAX,
   }),
   replicationFactor: optionalInteger({
-    help: `Copies of each key (${REPLICATION_FACTOR_DEFAULT} in a new cluster).`,
+    help: `Replicas of each key (${REPLICATION_FACTOR_DEFAULT} in a new cluster).`,
     min: 1,
     max: REPLICATION_FACTOR_MAX,
   }),
   minInSync: optionalInteger({
     help:
-      "Writes are refused while fewer replicas are in sync, and a new cluster is not laid out before so " +
-      "many nodes are there. By default half of the replicas, rounded up: 2 of 3, 1 of 2. With 1, a " +
+      "Writes are refused while fewer replicas are in sync, and a new cluster is not laid out until " +
+      "this many nodes are there. By default half of the replicas, rounded up: 2 of 3, 1 of 2. With 1, a " +
       "write may be on one disk alone.",
     min: 1,
     max: REPLICATION_FACTOR_MAX,
@@ -110,21 +110,22 @@ export const COORDINATOR_SETTINGS = {
     unit: "ms",
   }),
   failureTimeoutMs: optionalInteger({
-    help: "A node not heard of for so long is declared failed. Must outlast a lease with its " +
-      `allowance for clock drift (${FAILURE_TIMEOUT_MS} in a new cluster).`,
+    help:
+      "A node that has sent no heartbeat for this long is declared failed. It must be longer than " +
+      `a lease with its allowance for clock drift (${FAILURE_TIMEOUT_MS} in a new cluster).`,
     min: 10,
     max: DURATION_MS_MAX,
     unit: "ms",
   }),
   repairDelayMs: integer({
-    help: "How long a failed node is waited for before others get replicas in its place.",
+    help: "How long to wait for a failed node before other nodes get replicas in its place.",
     min: 0,
     max: 86_400_000,
     unit: "ms",
     default: REPAIR_DELAY_MS,
   }),
   expectNodes: integer({
-    help: "A new cluster is laid out when so many nodes are there, and --min-in-sync of them.",
+    help: "A new cluster is laid out when this many nodes are there, and at least --min-in-sync.",
     min: 1,
     max: NODES_MAX,
     default: 1,
@@ -132,7 +133,7 @@ export const COORDINATOR_SETTINGS = {
   acceptEpoch: optionalInteger({
     help:
       "After a disaster: go on from the cluster_map.json of this epoch, although nodes have seen a " +
-      "later one. Acknowledged writes may be lost. Without effect on any other document.",
+      "later one. Acknowledged writes may be lost. It has no effect on any other document.",
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     placeholder: "EPOCH",
@@ -146,16 +147,16 @@ export const COORDINATOR_SETTINGS = {
   noCsConfig: flag({ help: `Do not write ${CS_CONFIG_FILE} into the working folder.` }),
   force: flag({
     help:
-      "Order the coordinator that runs at [host] [port] to serve again what nobody can serve, " +
-      "from replicas that may lack acknowledged writes, and exit.",
+      "Order the coordinator at [host] [port] to serve again the partitions that no node can serve, " +
+      "from replicas that may lack acknowledged writes; then exit.",
   }),
   forcePartition: optionalInteger({
-    help: "With --force: this partition alone.",
+    help: "With --force: only this partition.",
     min: 0,
     max: PARTITIONS_MAX - 1,
   }),
   forceNode: optionalText({
-    help: "With --force: this node's replica, in place of the one that holds most.",
+    help: "With --force: this node's replica, instead of the one that holds most.",
     placeholder: "NODE-ID",
   }),
 };

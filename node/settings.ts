@@ -40,9 +40,8 @@ export const NODE_PORTS_TRIED = 100;
 export const NODE_SETTINGS = {
   host: host({ help: "The address to listen on.", default: "127.0.0.1" }),
   port: integer({
-    help:
-      "The TCP port; 0 lets the system choose one. Where none is given and 8081 is taken, the " +
-      `next free one of the following ${NODE_PORTS_TRIED} is used.`,
+    help: "The TCP port; 0 lets the system choose one. If none is given and 8081 is taken, the " +
+      `node uses the next free one of the following ${NODE_PORTS_TRIED}.`,
     min: 0,
     max: 65_535,
     default: NODE_PORT_DEFAULT,
@@ -61,18 +60,18 @@ export const NODE_SETTINGS = {
     placeholder: "HOST:PORT",
   }),
   clusterName: optionalText({
-    help: "Discovery finds only the cluster of this name, and a new node joins no other; by " +
-      "default any, if there is just one.",
+    help: "Discovery finds only the cluster of this name, and a new node joins no other. By " +
+      "default any cluster is used if there is only one.",
     placeholder: "NAME",
   }),
   ...discoverySettings(
-    "Whether to look for the coordinator on the local network where no other source names one, and " +
-      "by what: broadcast and multicast (on), one of them, or not at all (off).",
+    "Whether to look for the coordinator on the local network if no other source names one, and " +
+      "how: broadcast and multicast (on), one of them, or not at all (off).",
     1,
   ),
   data: optionalText({
     help:
-      "The data folder; it is made where there is none. By default .kv-node-PORT in the working " +
+      "The data folder; it is created if it does not exist. By default .kv-node-PORT in the working " +
       "folder.",
     placeholder: "FOLDER",
   }),
@@ -82,31 +81,32 @@ export const NODE_SETTINGS = {
     default: "leveldb",
   }),
   fsync: choice(["always", "interval", "never"], {
-    help: "When a write must survive a power cut: before it is acknowledged, within a moment, or " +
-      "when the operating system sees fit. The death of the process alone loses nothing.",
+    help: "When a write is safe from a power cut: before it is acknowledged, a moment later, or " +
+      "whenever the operating system writes it. If only the process dies, nothing is lost.",
     default: "always",
   }),
   cacheBytes: bytes({
     help:
-      "Memory for records that were read or written lately, with all that goes with it; 0: none.",
+      "Memory for the cache of records that were read or written lately, its table included; 0 for none.",
     default: RECORD_CACHE_BYTES_DEFAULT,
     min: 0,
     max: 2 ** 40,
   }),
   keyBytesMax: bytes({
-    help: "The longest key that is taken.",
+    help: "The longest key that is accepted.",
     default: KEY_BYTES_MAX,
     min: 1,
     max: KEY_BYTES_MAX,
   }),
   valueBytesMax: bytes({
-    help: "The longest value that is taken.",
+    help: "The longest value that is accepted.",
     default: VALUE_BYTES_MAX,
     min: 1,
     max: VALUE_BYTES_MAX,
   }),
   zone: optionalText({
-    help: "The failure domain, such as a rack: copies of a key avoid sharing one. By default the " +
+    help:
+      "The failure domain, such as a rack: replicas of a key avoid sharing one. By default the " +
       "host.",
     placeholder: "ZONE",
   }),
@@ -124,11 +124,12 @@ export const NODE_SETTINGS = {
     default: PARTITIONS_DEFAULT,
   }),
   rebuild: flag({
-    help: "Where the data folder is damaged, so that it cannot be used: put it aside, as " +
-      "FOLDER.damaged-1, and get the data from the other nodes again. A folder in order is used.",
+    help:
+      "If the data folder is too damaged to be used, put it aside as FOLDER.damaged-1 and get " +
+      "the data from the other nodes again. A usable folder is used as it is.",
   }),
   drainTimeoutMs: integer({
-    help: "How long to hand primaries over, when told to stop.",
+    help: "How long a node that is told to stop may take to hand its primaries over.",
     min: 0,
     max: 3_600_000,
     unit: "ms",

@@ -19,29 +19,28 @@ import { commandHelp, commandLines } from "./help.ts";
 export const CLIENT_SETTINGS = {
   coordinator: optionalText({
     help: "Where the coordinator is. Without it: cs_config.txt in the working folder, discovery, " +
-      "then 127.0.0.1:8080. A node's address will do as well.",
+      "then 127.0.0.1:8080. A node's address works as well.",
     placeholder: "HOST:PORT",
   }),
   clusterName: optionalText({
-    help: "Discovery finds only the cluster of this name, and any other is refused; by default " +
-      "any, if there is just one.",
+    help: "Discovery finds only the cluster of this name, and any other is refused. By default " +
+      "any cluster is used if there is only one.",
     placeholder: "NAME",
   }),
   ...discoverySettings(
-    "Whether to look for the coordinator on the local network where no other source names one, and " +
-      "by what: broadcast and multicast (on), one of them, or not at all (off).",
+    "Whether to look for the coordinator on the local network if no other source names one, and " +
+      "how: broadcast and multicast (on), one of them, or not at all (off).",
     1,
   ),
   seeds: texts({
-    help:
-      "Further nodes that may be asked who is in the cluster, for when the coordinator is away.",
+    help: "Further nodes to ask which nodes are in the cluster if the coordinator is away.",
     placeholder: "HOST:PORT,…",
   }),
   command: optionalText({
     help: 'Run one line of the shell\'s language and exit: --command "GET k".',
     placeholder: "LINE",
   }),
-  json: flag({ help: "Print one JSON document a command, errors included." }),
+  json: flag({ help: "Print one JSON document per command, errors included." }),
   raw: flag({ help: "get: print the value's bytes and nothing after them." }),
   historyFile: optionalText({
     help: "Keep the interactive shell's history in this file from one run to the next.",
@@ -59,7 +58,8 @@ export const CLIENT_SETTINGS = {
     default: "strong",
   }),
   acks: choice(["all", "primary"], {
-    help: "Who has a write on disk when it is acknowledged: all in-sync copies or the primary.",
+    help:
+      "Which replicas have a write on disk when it is acknowledged: all in-sync ones or the primary.",
     default: "all",
   }),
   keyColumn: optionalText({ help: "import of CSV: the column with the key.", placeholder: "NAME" }),
@@ -104,8 +104,8 @@ function notes(): string[] {
     ...commandLines(commands).map((line) => `  ${line}`),
     "",
     "Each has options of its own: kv-client COMMAND --help.",
-    "Without a command: the interactive shell, or, where standard input is not a terminal, a script",
-    "with one command a line (it goes on after an error; the exit code is that of the first one).",
+    "Without a command: the interactive shell; or, if standard input is not a terminal, a script",
+    "with one command per line (it goes on after an error; its exit code is that of the first).",
     "A VALUE of - is read from standard input, byte for byte; arguments must be UTF-8. Put -- before",
     "a key or value that begins with a dash.",
     "",

@@ -702,7 +702,7 @@ export class Membership {
       this.#staleDocument =
         `the coordinator's cluster_map.json (epoch ${found}) is an old copy: node ` +
         `${message.node} has seen a later one` + (seen.epoch > 0 ? ` (epoch ${seen.epoch})` : "") +
-        "; stop the coordinator, put the newest replica back and start it again; if there is none, start it " +
+        "; stop the coordinator, put the newest copy back and start it again; if there is none, start it " +
         `with --accept-epoch ${found}, which may lose acknowledged writes`;
       this.#log.error(this.#staleDocument, {
         node: message.node,

@@ -15,9 +15,7 @@ export const HTTP_SETTINGS = {
   httpPort: portOrOff({
     help:
       `The HTTP port; 0 lets the system choose one, off switches HTTP off. By default the TCP ` +
-      `port plus ${HTTP_PORT_OFFSET} (or 0 where --port is 0 or above ${
-        PORT_MAX - HTTP_PORT_OFFSET
-      }).`,
+      `port plus ${HTTP_PORT_OFFSET} (0 if --port is 0 or above ${PORT_MAX - HTTP_PORT_OFFSET}).`,
   }),
   corsOrigin: texts({
     help: "Origins of web pages that may use the HTTP front end from a browser, such as " +

@@ -8,8 +8,7 @@ import { flag } from "./setting.ts";
 
 export const SERVER_SETTINGS = {
   endWithInput: flag({
-    help:
-      "Stop in good order when standard input ends. A parent that keeps the other end of a pipe, " +
-      "as deno task up does, leaves no process behind, however it ends itself.",
+    help: "Stop cleanly when standard input ends. A parent process that holds the other end of a " +
+      "pipe, as deno task up does, then leaves no process behind, however it ends itself.",
   }),
 };

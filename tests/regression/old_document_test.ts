@@ -62,7 +62,7 @@ Deno.test("an old document stays refused, however often nodes try", () => {
   assertEquals(world.errors.length, 1, "said once");
   assertStringIncludes(
     world.membership.stats().stale_document ?? "",
-    "put the newest replica back",
+    "put the newest copy back",
   );
   assertEquals(world.beat(b), undefined, "nobody gets a lease");
   const error = assertThrows(() => world.membership.force(0, undefined, world.nowMs), KvError);
