@@ -559,7 +559,7 @@ export class World {
     kind: ClientKind,
     deps: Pick<ScannerDeps, "random" | "history" | "leisure">,
   ): { scanner: Scanner; client: WorkloadClient } {
-    const { client, router } = this.#addClient(index, kind, 1, true);
+    const { client, router, newRouter } = this.#addClient(index, kind, 1, true);
     const { kv, clock } = client;
     const database = kind === "library"
       ? new ClusterDatabase({
@@ -570,7 +570,11 @@ export class World {
       })
       : wireDatabase(router);
     const nowMs = () => this.nowMs;
-    return { scanner: new Scanner({ ...deps, kv, clock, database, nowMs, router }), client };
+    const backups = newRouter("library");
+    return {
+      scanner: new Scanner({ ...deps, kv, clock, database, nowMs, router: backups }),
+      client,
+    };
   }
 
   #addClient(index: number, kind: ClientKind, concurrency: number, named: boolean) {
@@ -582,12 +586,12 @@ export class World {
     const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
     const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
     const seeds = [coordinator, ...nodes];
-    const newRouter = () =>
+    const newRouter = (kind: ClientKind) =>
       kind === "library" ? new Router(deps, { role: "client", seeds }) : new OneAddressRouter(
         deps,
         kind === "gateway" ? coordinator : nodes[index % nodes.length] ?? coordinator,
       );
-    const router = newRouter();
+    const router = newRouter(kind);
     let sessions = 0;
     const client: WorkloadClient = {
       name,
@@ -598,11 +602,11 @@ export class World {
       open: () =>
         new KvClient({
           clock,
-          router: newRouter(),
+          router: newRouter(kind),
           clientId: named ? `${name}-${++sessions}` : undefined,
         }),
     };
-    return { client, router };
+    return { client, router, newRouter };
   }
 
   /** Ends everything in good order; resolves when all has ended. */

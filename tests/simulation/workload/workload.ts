@@ -98,8 +98,8 @@ const WEIGHTS: Record<OperationName, number> = {
 /** After so many operations on new keys the next one is wanted, besides the newest so many. */
 const NEW_KEY_EVERY = 5;
 const NEW_KEYS_WANTED = 5;
-/** Once in so many operations a client asks for one key so many times at once. */
-const BURST_EVERY = 500;
+/** Every so often a client asks for one key so many times at once. */
+const BURST_PAUSE_MS = 40_000;
 const BURST_READS = 300;
 /** Operations of a session that is closed soon, at most. */
 const SESSION_OPERATIONS_MAX = 6;
@@ -138,6 +138,7 @@ export class Workload {
   sessions = 0;
   /** How often many reads were asked for at once. */
   bursts = 0;
+  #nextBurstMs: number;
   readonly #options: Required<WorkloadOptions>;
   readonly #random: Random;
   readonly #nowMs: () => number;
@@ -160,6 +161,7 @@ export class Workload {
     this.clients = clients;
     this.#random = deps.random;
     this.#nowMs = deps.nowMs;
+    this.#nextBurstMs = deps.nowMs() + BURST_PAUSE_MS / 2;
     this.#options = {
       hotKeys: 4,
       coldKeys: 60,
@@ -264,9 +266,8 @@ export class Workload {
         return;
       }
       this.#enterSession(slot);
-      const step = randomBelow(slot.random, BURST_EVERY) === 0
-        ? this.#burst(slot)
-        : this.#run(slot, this.#choose(slot));
+      const isBurst = this.#nowMs() >= this.#nextBurstMs;
+      const step = isBurst ? this.#burst(slot) : this.#run(slot, this.#choose(slot));
       step.then(() => {
         if (slot.session?.left === 0 || !this.#running) this.#leaveSession(slot);
         if (this.#running) this.#pause(slot);
@@ -283,6 +284,7 @@ export class Workload {
     const { timeoutMsMax: timeoutMs } = this.#options;
     const startMs = this.#nowMs();
     this.bursts++;
+    this.#nextBurstMs = startMs + BURST_PAUSE_MS;
     this.#busy++;
     await Promise.all(Array.from({ length: BURST_READS }, async () => {
       try {
