@@ -106,7 +106,7 @@ export const EXPECTED = {
   "client: many reads at once": 60,
   "client: page of a scan": 50,
   "client: count": 30,
-  "client: backup of a partition": 20,
+  "client: backup of a partition": 50,
   "node: expired entries deleted": 40,
   "log: stream refused": 20,
   "log: data of a partition is damaged": 14,

@@ -23,6 +23,9 @@ const NODES_MAX = 6;
 const CLOCK_REST_MS = 20_000;
 /** A process of which so much is asked as here, some hundred steps a second, is then behind all the time. */
 const STEP_MS_MAX = 4;
+/** A replica is seldom filled for long: one is looked for so often, every so often. */
+const LEARNER_TRIES = 500;
+const LEARNER_TRY_MS = 20;
 /** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
 const RECKLESS = 0.25;
 const RESUME_ORDERS: readonly ResumeOrder[] = [
@@ -529,18 +532,19 @@ export class Nemesis {
     });
   }
 
-  /** One bit of what a replica holds that is being filled. */
-  #damageLearner(): void {
+  /** One bit of what a replica holds that is being filled, the next one that is. */
+  #damageLearner(tries = LEARNER_TRIES): void {
     const world = this.#world;
     const filled = (world.map?.partitions ?? []).flatMap(({ learners }, partition) =>
       learners.map((id) => ({ host: world.hostOf(id), partition }))
     );
     const { host, partition = 0 } = this.#pick(filled) ?? {};
-    if (host === undefined || !this.#othersHoldAll(host)) return;
-    const key = this.#pick(
-      host.disk.rows.keys(String.fromCharCode(partition >>> 8, partition & 0xff)),
-    );
-    if (key === undefined) return;
+    const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
+    const key = this.#pick(host?.disk.rows.keys(prefix) ?? []);
+    if (host === undefined || key === undefined || !this.#othersHoldAll(host)) {
+      if (tries > 0) this.#later(LEARNER_TRY_MS, () => this.#damageLearner(tries - 1));
+      return;
+    }
     world.coverage.hit("fault: learner damaged");
     this.#say(`flips a bit of the learner ${host.name}, partition ${partition}`);
     host.disk.flipBit(key);

@@ -198,6 +198,37 @@ export const STORMS = {
       weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
+  /**
+   * As `deletes`, with so few writes that what a node has missed may be one deletion, and nobody remembers it: who was
+   * there has restarted as well.
+   */
+  fewDeletes: {
+    faults: { ...NONE, rates: { ...NONE.rates, kill: 16 }, outageMsMax: 30_000 },
+    stormMs: 180_000,
+    scanner: false,
+    shape: {
+      nodes: 3,
+      partitions: 2,
+      replicationFactor: 2,
+      minInSync: 1,
+      repairDelayMs: 60_000,
+      memory: false,
+      expectNodes: 3,
+      tombstoneKeepMs: 500,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 20,
+      newPercent: 0,
+      counterPercent: 0,
+      expiringPercent: 0,
+      sessionPercent: 0,
+      pauseMsMax: 4_000,
+      weakPercent: 0,
+      weights: { read: 20, exists: 0, write: 15, create: 30, update: 0, delete: 35, cas: 0 },
+    },
+    atomic: { pauseMsMax: 20_000 },
+  },
   /** As `deletes`, with tombstones that stay for as long as a copy is away. */
   deletesKept: {
     faults: {

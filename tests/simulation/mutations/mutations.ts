@@ -198,7 +198,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/maintenance/scrubber.ts",
     edits: [["Math.max(watermark, entry.seq)", "Math.max(watermark, entry.seq - 1)"]],
     seedsMax: 40,
-    storm: "deletes",
+    storm: "fewDeletes",
   },
   {
     name: "a replica that lacks dropped tombstones is sent a difference",
@@ -657,16 +657,6 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [["info.last_term < (config.forcedTerm ?? 0)", "info.last_term < 0"]],
     seedsMax: 20,
     storm: "forces",
-  },
-  {
-    name: "an old document is gone on from without new terms",
-    file: "coordinator/membership/membership.ts",
-    edits: [[
-      "Math.max(config.term, held.get(p) ?? 0) + ACCEPTED_TERM_LEAP;",
-      "config.term;",
-    ]],
-    seedsMax: 10,
-    storm: "accepted",
   },
   {
     name: "a request goes round without its flag",
