@@ -393,7 +393,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "groups",
   },
   {
-    name: "an old replica of the coordinator's document is believed",
+    name: "an old copy of the coordinator's document is believed",
     file: "coordinator/membership/membership.ts",
     edits: [[
       "if (follows(this.#lineage, epoch, seen) && later === undefined) return undefined;",
@@ -413,14 +413,14 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "documents",
   },
   {
-    name: "an old replica of a node's folder counts as the folder",
+    name: "an old copy of a node's folder counts as the folder",
     file: "coordinator/membership/membership.ts",
     edits: [["if (restarted) this.#checkFolder(member, message);", ""]],
     seedsMax: 10,
     storm: "put_back",
   },
   {
-    name: "a process with an old replica of a folder is let in",
+    name: "a process with an old copy of a folder is let in",
     file: "coordinator/membership/registration.ts",
     edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],
     seedsMax: 10,
