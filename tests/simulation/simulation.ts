@@ -514,7 +514,11 @@ class Simulation {
     // It may have written other settings to the old document.
     world.startCoordinator(world.coordinatorDisk, world.map.epoch);
     await this.#mustHeal("an old document was accepted");
-    world.coverage.hit("coordinator: old document accepted");
+    // What the first node has seen, and more, is behind the cluster then: no other node tells of anything later.
+    const times = world.coverage.count("coordinator: old document accepted");
+    if (times !== 1) {
+      throw new Violation(`the coordinator went on from its old document ${times} times, not once`);
+    }
   }
 
   /** @returns false where that is not possible, and rightly so */

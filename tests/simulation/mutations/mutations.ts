@@ -659,6 +659,23 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "forces",
   },
   {
+    name: "an old document is gone on from below what nodes have seen",
+    file: "coordinator/membership/membership.ts",
+    edits: [["    this.#publisher.leapTo(from);\n", ""]],
+    seedsMax: 5,
+    storm: "accepted",
+  },
+  {
+    name: "an old document is gone on from without new terms",
+    file: "coordinator/membership/membership.ts",
+    edits: [[
+      "Math.max(config.term, held.get(p) ?? 0) + ACCEPTED_TERM_LEAP;",
+      "config.term;",
+    ]],
+    seedsMax: 5,
+    storm: "accepted",
+  },
+  {
     name: "a request goes round without its flag",
     file: "shared/routing/router.ts",
     edits: [["relay: via === undefined ? undefined : true,", "relay: undefined,"]],
