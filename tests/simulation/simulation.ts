@@ -888,6 +888,10 @@ class Simulation {
       ["client: increment", done.filter(({ f }) => f === "increment").length],
       ["client: write if the version fits", done.filter(({ f }) => f === "cas").length],
       ["client: value that expires", done.filter(({ expiry }) => expiry !== undefined).length],
+      [
+        "client: weak read",
+        done.filter(({ consistency = "strong" }) => consistency !== "strong").length,
+      ],
       ["client: short session", workload.sessions],
       ["client: many reads at once", workload.bursts],
       ["client: page of a scan", scanner?.pages ?? 0],
