@@ -97,8 +97,6 @@ export interface CoordinatorLink {
 export class Node {
   readonly nodeId: NodeId;
   coordinator: CoordinatorLink | undefined;
-  /** Told of each committed change of a key. */
-  onCommitted: (partition: number, key: string) => void = () => {};
   /** Told when the database has rows that cannot be read, and are to be deleted. */
   onNeedsRepair: (error: KvError) => void = () => {};
   /** Told when this node has stopped being the primary of a partition. */
@@ -189,7 +187,6 @@ export class Node {
       nextStream: () => ++this.#lastStream,
       report: (report) => this.#outbox.add(report),
       confirmReads: (partition) => this.#confirmations.want(partition),
-      committed: (partition, key) => this.onCommitted(partition, key),
       expired: (entries) => this.#expired += entries,
       resynced: (node, entries, full) => this.#resynced.note(node, entries, full),
       retries,

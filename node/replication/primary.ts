@@ -212,12 +212,10 @@ export class Primary implements StreamOwner {
     }
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
-    this.#writes.commit(upto, this.#onCommitted, this.#proposer.whyNotSure());
+    this.#writes.commit(upto, this.#proposer.whyNotSure());
     this.#release();
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
-
-  readonly #onCommitted = (key: string): void => this.ports.committed(this.partition, key);
 
   // Reads.
 

@@ -123,13 +123,12 @@ export class WriteQueue {
    *
    * @param instead what the writes' clients are told in place of their answers
    */
-  commit(seq: number, onCommitted: (key: string) => void, instead?: Reply): void {
+  commit(seq: number, instead?: Reply): void {
     for (let write = this.#first; write !== undefined; write = this.#first) {
       if (write.entry.seq > seq) return;
       this.#takeFirst(write);
       write.committed = true;
       this.#budget.give(inFlightBytes(write.entry));
-      onCommitted(write.entry.key);
       answer(write, instead);
       const { waiters } = write;
       if (waiters === undefined) continue;

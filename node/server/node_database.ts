@@ -87,9 +87,6 @@ export class NodeDatabase implements Database {
   }
 
   execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): void {
-    if (request.req_type === "watch_get") {
-      throw new KvError("bad_request", "watch_get: only over a connection of its own");
-    }
     checkKeyRequest(request, this.#options.limits);
     const timed = (request.timeout_ms ?? REQUEST_TIMEOUT_MS) === timeoutMs
       ? request

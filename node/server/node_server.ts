@@ -31,7 +31,6 @@ import {
   type Request,
 } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
-import { partitionOf } from "../../shared/cluster/position.ts";
 import {
   checkKey,
   checkKeyRequest,
@@ -46,7 +45,6 @@ import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import { RespServer } from "../resp/resp_server.ts";
-import { Watchers } from "./key_watches.ts";
 
 type ReplyTo = (reply: Reply) => void;
 
@@ -90,7 +88,6 @@ class Peer {
 
 /** Serves the JSON wire on every stream that it is given. */
 export class NodeServer {
-  readonly watchers: Watchers;
   /** The whole cluster, for whoever serves another protocol here. */
   readonly database: NodeDatabase;
   readonly #deps: { clock: Clock; log: Logger; work: WorkScheduler };
@@ -110,7 +107,6 @@ export class NodeServer {
     this.#deps = deps;
     this.#options = options;
     this.#node = options.node;
-    this.watchers = new Watchers(deps.clock);
     this.#draining = new Draining(deps.clock);
     this.database = new NodeDatabase(deps, {
       node: options.node,
@@ -151,11 +147,6 @@ export class NodeServer {
     this.#acceptor.accept(stream);
   }
 
-  /** A map was adopted: what gateways cached of partitions that went elsewhere is not covered. */
-  adoptMap(map: ClusterMap): void {
-    this.watchers.adoptMap(map, this.#node.nodeId);
-  }
-
   /**
    * Ends the connections of clients in good order, within STOP_GRACE_MS. Those of nodes that keep replicas
    * here in step go on until {@linkcode close}.
@@ -177,7 +168,7 @@ export class NodeServer {
     const server = new RequestServer(stream, this.#deps, {
       onRequest: (request, reply, connection) => {
         if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
-        else this.#onRequest(request, reply, connection);
+        else this.#onRequest(request, reply);
       },
       onOther: (message, connection) => {
         this.#onOther(message, connection);
@@ -186,7 +177,6 @@ export class NodeServer {
       },
       onClose: (_reason, connection) => {
         this.#draining.delete(server);
-        this.watchers.forget(connection);
         if (connection.peer instanceof Peer && connection.peer.node !== undefined) {
           this.#node.onPeerConnectionClosed(connection);
         }
@@ -195,16 +185,9 @@ export class NodeServer {
     this.#draining.add(server);
   }
 
-  #onRequest(
-    request: Exclude<Request, Message<"hello">>,
-    reply: ReplyTo,
-    connection: Connection,
-  ): void {
+  #onRequest(request: Exclude<Request, Message<"hello">>, reply: ReplyTo): void {
     this.#counts.requests++;
     switch (request.req_type) {
-      case "watch_get":
-        checkKeyRequest(request, this.#options.limits);
-        return this.#watchedRead(request, reply, connection);
       case "scan_partition":
         return this.#scan(request, reply);
       case "backup_partition":
@@ -271,21 +254,6 @@ export class NodeServer {
     this.#counts.forwarded++;
     const timeoutMs = request.timeout_ms ?? REQUEST_TIMEOUT_MS;
     this.#options.forwarder.request(of, { ...piece, of }, timeoutMs, reply);
-  }
-
-  #watchedRead(request: Message<"watch_get">, reply: ReplyTo, connection: Connection): void {
-    const { partitionCount } = this.#map(request.req_type).settings;
-    const partition = partitionOf(request.key, partitionCount);
-    const watch = this.watchers.beginRead(connection, partition, request.key);
-    try {
-      this.#node.execute(request, (result) => {
-        reply(result);
-        this.watchers.endRead(watch, tellsOfTheKey(result));
-      });
-    } catch (error) {
-      this.watchers.endRead(watch, false);
-      throw error;
-    }
   }
 
   #scan(request: Message<"scan_partition">, reply: ReplyTo): void {
@@ -409,12 +377,6 @@ export class NodeServer {
       ...this.#options.admission.stats(),
       requests: this.#counts.requests,
       forwarded: this.#counts.forwarded,
-      watched_keys: this.watchers.size,
     };
   }
-}
-
-/** Whether the answer to a read says something about the key that may be cached. */
-function tellsOfTheKey(reply: Reply): boolean {
-  return reply.req_type === "data" || (reply.req_type === "error" && reply.code === "not_found");
 }

@@ -59,12 +59,6 @@ export interface RouterOptions {
   readonly local?: LocalNode;
   /** A newer map was adopted. */
   onMap?(map: ClusterMap): void;
-  /** A node sent something unasked. */
-  onPush?(message: Message, node: NodeId): void;
-  /** Ping nodes even while nothing is asked: see {@linkcode Router.provenMs}. Default false. */
-  readonly keepAlive?: boolean;
-  /** The connection to a node, which was up, has ended. */
-  onNodeDown?(node: NodeId): void;
 }
 
 /** A request on its way. */
@@ -123,11 +117,9 @@ export class Router {
       ...options.hello,
     };
     this.#pool = new NodePool(deps, hello, {
-      onPush: (message, node) => options.onPush?.(message, node),
-      onDown: (node) => options.onNodeDown?.(node),
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
-    }, { keepAlive: options.keepAlive ?? false });
+    });
     this.#refresh = new MapRefresh({
       deps,
       hello,
@@ -216,14 +208,6 @@ export class Router {
     }
     const reply = unavailable(this.#closed ? CLOSED : `node ${node} is not in the cluster map`);
     this.#clock.defer(() => done(reply));
-  }
-
-  /**
-   * With `keepAlive`: everything that the node sent here before this moment, on this process's clock,
-   * has come; -Infinity where there is no connection.
-   */
-  provenMs(node: NodeId): number {
-    return this.#pool.provenMs(node);
   }
 
   /** Ends all connections and requests: a write that may have happened as `outcome_unknown`. */
@@ -333,8 +317,7 @@ export class Router {
 
   #send(task: Task, target: NodeId, config: PartitionConfig | undefined): void {
     const { request } = task;
-    const mayGoRound = !("relay" in request && request.relay === true) &&
-      request.req_type !== "watch_get";
+    const mayGoRound = !("relay" in request && request.relay === true);
     const via = mayGoRound ? this.#wayRound(target, config) : undefined;
     const to = via ?? target;
     const client = isHeavy(request) ? this.#pool.heavyClient(to) : this.#pool.client(to);

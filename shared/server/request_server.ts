@@ -185,9 +185,7 @@ export class RequestServer implements Retirable, Caller {
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
     const taken = this.#budget?.take(bytes) ?? true;
-    // What was pushed of a watched key must not overtake the value that is watched.
-    const mayWait = request.req_type !== "watch_get";
-    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined, mayWait);
+    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined);
     if (!taken) {
       const text = `${request.req_type}: too many bytes of requests are under way; try later`;
       reply(toErrorReply(new KvError("overloaded", text)));
@@ -267,7 +265,6 @@ export class RequestServer implements Retirable, Caller {
     id: MessageId | undefined,
     bytes = 0,
     budget?: ByteBudget,
-    mayWait = true,
   ): (reply: Reply) => void {
     this.#outstanding++;
     this.#outstandingBytes += bytes;
@@ -288,7 +285,7 @@ export class RequestServer implements Retirable, Caller {
       this.#outstandingBytes -= bytes;
       const length = lengthOf(reply);
       this.#lengths.note(length);
-      if (length > LONG_REPLY_BYTES && mayWait) this.#finishInTurn(reply, length, id, turn);
+      if (length > LONG_REPLY_BYTES) this.#finishInTurn(reply, length, id, turn);
       else this.#finish(reply, id, turn);
     };
   }

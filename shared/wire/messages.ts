@@ -394,9 +394,6 @@ export const MESSAGES = {
     instance: text,
   }),
 
-  // A gateway's cache.
-  invalidate: message(1, "push", { keys: texts }),
-
   /** A node, about its disk: it accepts writes again, or refuses them. If it refuses, sent after each registration. */
   disk: message(1, "member", { writable: flag }),
 
@@ -431,7 +428,7 @@ export type Request = Message<TypesOf<"request">>;
 export type KeyRequest = Message<OperationName>;
 
 /** What may be inside a transaction. */
-export type PlainRequest = Message<Exclude<OperationName, "transaction" | "watch_get">>;
+export type PlainRequest = Message<Exclude<OperationName, "transaction">>;
 
 /** Messages between nodes about one partition; so without `append` and others that are about several. */
 export type PeerMessage = Extract<Message<TypesOf<"peer">>, { readonly p: number }>;

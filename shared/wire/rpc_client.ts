@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { type Clock, setPeriodic, type Timer } from "../platform/clock.ts";
+import { type Clock, type Timer } from "../platform/clock.ts";
 import { encodeWithId } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { fromErrorReply, toErrorReply } from "./error_reply.ts";
@@ -42,23 +42,12 @@ export interface RpcClientDeps {
 
 /** What a client calls. */
 export interface RpcClientHandlers {
-  /** A message that does not answer a request. */
-  onPush?(message: Message): void;
   /** Connected, and `hello` was accepted. */
   onUp?(): void;
   /** Follows each `onUp`, once the connection has ended; `reason` is given if something went wrong. */
   onDown?(reason: Error | undefined): void;
   /** Requests are under way and nothing has arrived for a while. Repeated while that lasts. */
   onSilence?(silentMs: number): void;
-}
-
-/** Options of a client. */
-export interface RpcClientOptions {
-  /**
-   * Ping a connection that is up again and again, even if no answer is due: for a client that relies on
-   * what the server sends without being asked. Default false.
-   */
-  readonly keepAlive?: boolean;
 }
 
 /** Takes a request's reply. */
@@ -74,8 +63,6 @@ interface Pending {
 /** Ids of the client's own messages; requests have numbers. */
 const HELLO_ID = "hello";
 const PING_ID = "ping";
-/** Pings of `keepAlive` say when they were sent. */
-const TIMED_PING_ID = "ping at ";
 
 /** Sends requests to one address. */
 export class RpcClient {
@@ -84,7 +71,6 @@ export class RpcClient {
   readonly #hello: Message<"hello">;
   readonly #handlers: RpcClientHandlers;
   readonly #where: string;
-  readonly #keepAlive: boolean;
 
   #connection: Connection | undefined;
   #abandon: (() => void) | undefined;
@@ -116,23 +102,18 @@ export class RpcClient {
   #pingedMs = 0;
   /** Something was sent and nothing at all has arrived since, whatever became of the request. */
   #unanswered = false;
-  #aliveTimer: Timer | undefined;
-  #helloSentMs = 0;
-  #provenMs = -Infinity;
 
   constructor(
     deps: RpcClientDeps,
     address: Address,
     hello: Message<"hello">,
     handlers: RpcClientHandlers = {},
-    options: RpcClientOptions = {},
   ) {
     this.#deps = deps;
     this.address = address;
     this.#hello = hello;
     this.#handlers = handlers;
     this.#where = formatAddress(address);
-    this.#keepAlive = options.keepAlive ?? false;
   }
 
   /** Connected, and `hello` was accepted. */
@@ -148,15 +129,6 @@ export class RpcClient {
     if (!this.#up) return this.#failedToConnect;
     if (this.#heard || !this.#isOwed) return false;
     return this.#deps.clock.monotonicMs() - this.#heardMs >= 2 * RPC_PING_MS;
-  }
-
-  /**
-   * With `keepAlive`: everything that the other side sent over this connection before this moment, on
-   * this process's monotonic clock, has arrived. It is the time at which the latest answered ping was
-   * sent; -Infinity without a connection.
-   */
-  get provenMs(): number {
-    return this.#provenMs;
   }
 
   /** Requests that were sent and not answered. */
@@ -233,7 +205,6 @@ export class RpcClient {
     this.#retryTimer?.cancel();
     this.#scanTimer?.cancel();
     this.#helloTimer?.cancel();
-    this.#aliveTimer?.cancel();
     this.#abandon?.();
     this.#abandon = undefined;
     const reason = new KvError("unavailable", `the connection to ${this.#where} was closed`);
@@ -253,7 +224,6 @@ export class RpcClient {
       onClose: (reason) => this.#onClose(reason),
     });
     this.#connection = connection;
-    this.#helloSentMs = this.#deps.clock.monotonicMs();
     connection.sendText(encodeWithId(this.#hello, HELLO_ID));
     this.#helloTimer = this.#deps.clock.setTimer(HELLO_TIMEOUT_MS, () => {
       this.#failedToConnect = true;
@@ -274,10 +244,7 @@ export class RpcClient {
       this.#closeIfRetired();
       return;
     }
-    if (MESSAGES[message.req_type].direction !== "reply") {
-      if (!this.#closed) this.#handlers.onPush?.(message);
-      return;
-    }
+    if (MESSAGES[message.req_type].direction !== "reply") return;
     const reply = message as Reply;
     if (typeof id === "number") {
       const pending = this.#pending.get(id);
@@ -286,8 +253,6 @@ export class RpcClient {
       reply.id = undefined;
       pending.done(reply);
       this.#closeIfRetired();
-    } else if (id?.startsWith(TIMED_PING_ID) === true) {
-      this.#provenMs = Math.max(this.#provenMs, Number(id.slice(TIMED_PING_ID.length)));
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
     } else if (id === undefined && reply.req_type === "error") {
@@ -312,15 +277,6 @@ export class RpcClient {
     this.#lastError = undefined;
     const waiting = this.#waiting;
     this.#waiting = [];
-    if (this.#keepAlive) {
-      this.#provenMs = this.#helloSentMs;
-      this.#aliveTimer = setPeriodic(this.#deps.clock, RPC_PING_MS, () => {
-        const sentMs = this.#deps.clock.monotonicMs();
-        this.#expectAnswer();
-        this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
-        connection.sendText(`{"id":"${TIMED_PING_ID}${sentMs}","req_type":"ping"}`);
-      });
-    }
     for (const pending of waiting) this.#transmit(connection, pending);
     this.#handlers.onUp?.();
   }
@@ -342,8 +298,6 @@ export class RpcClient {
 
   #onClose(reason: Error | undefined): void {
     this.#helloTimer?.cancel();
-    this.#aliveTimer?.cancel();
-    this.#provenMs = -Infinity;
     this.#connection = undefined;
     this.#unanswered = false;
     const wasUp = this.#up;

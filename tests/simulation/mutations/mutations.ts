@@ -334,13 +334,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
-    name: "the gateway's cache is not told of changes",
+    name: "the gateway's cache keeps values for too long",
     file: "coordinator/gateway/value_cache.ts",
-    edits: [[
-      "  invalidate(key: string): void {\n",
-      '  invalidate(key: string): void {\n    if (key !== "") return;\n',
-    ]],
+    edits: [["sinceMs + GATEWAY_CACHE_AGE_MS_MAX, ", "sinceMs + 2 * GATEWAY_CACHE_AGE_MS_MAX, "]],
     seedsMax: 20,
+    storm: "caches",
   },
   {
     name: "a replica that restarted is made primary while others have gone on",
@@ -747,19 +745,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "const holding = cold;",
     ]],
     seedsMax: 20,
-  },
-  {
-    name: "a cached value survives a change of term",
-    harmless:
-      "the former primary uses up its watches when it learns of the map, on the connection that the value " +
-      "is believed by; one that does not learn of it is believed for GATEWAY_TRUST_MS, which is what is promised",
-    file: "coordinator/gateway/value_cache.ts",
-    edits: [[
-      "if (before === undefined) return;",
-      "if (before === undefined || map !== undefined) return;",
-    ]],
-    seedsMax: 20,
-    storm: "caches",
   },
 ];
 

@@ -201,7 +201,6 @@ Deno.test("NodeServer checks requests at the front end", async () => {
   const cases: [request: object, code: string][] = [
     [{ req_type: "get", key: "" }, "bad_request"],
     [{ req_type: "get", key: long }, "key_too_large"],
-    [{ req_type: "watch_get", key: long }, "key_too_large"],
     [{ req_type: "get_nodes_for_key", key: long }, "key_too_large"],
     [{ req_type: "put", key: "a" }, "bad_request"],
     [{ req_type: "put", key: "a", value: "1", value64: "MQ==" }, "bad_request"],
@@ -362,35 +361,6 @@ Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", a
   assertEquals(bench.peersClosed, 0);
   await peer.close();
   assertEquals(bench.peersClosed, 1);
-});
-
-Deno.test("NodeServer pushes an invalidation behind a watched read, once", async () => {
-  const bench = new Bench();
-  bench.onExecute = (_, reply) => reply({ req_type: "data", message: "1", version: 1 });
-  const gateway = await bench.client();
-  await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
-  for (let i = 0; i < 2; i++) bench.server.watchers.onCommitted(partitionOf("a", 4), "a");
-  await bench.clock.run();
-  assertEquals(gateway.received.slice(1), [{ req_type: "invalidate", keys: ["a"] }]);
-});
-
-Deno.test("NodeServer does not pass a watched read on, and watches nothing that it did not answer", async () => {
-  const bench = new Bench();
-  bench.onExecute = notPrimary;
-  const gateway = await bench.client();
-  const reply = await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
-  assertEquals(reply.code, "not_primary");
-  assertEquals([bench.forwarded.length, bench.server.watchers.size], [0, 0]);
-});
-
-Deno.test("NodeServer forgets what a closed connection watched", async () => {
-  const bench = new Bench();
-  bench.onExecute = (_, reply) => reply({ req_type: "data", message: "1", version: 1 });
-  const gateway = await bench.client();
-  await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
-  assertEquals(bench.server.watchers.size, 1);
-  await gateway.close();
-  assertEquals(bench.server.watchers.size, 0);
 });
 
 Deno.test("NodeServer refuses connections beyond its limit, and takes them again later", async () => {
