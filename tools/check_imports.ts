@@ -47,8 +47,8 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   coordinator: [
     ["state", "placement", "gateway", "discovery"],
-    ["partitions"],
-    ["membership"],
+    ["partitions", "membership"],
+    ["controller"],
     [""],
   ],
   client: [["calls"], ["backup", "transfer"], ["library"], ["cli"], [""]],

@@ -63,7 +63,7 @@ Deno.test("a coordinator that stood still judges nobody for a while", () => {
   const before = world.map.partitions;
   if (a !== undefined) a.heard = false;
   world.advance(1_500);
-  world.membership.stoodStill(60_000, world.nowMs);
+  world.controller.stoodStill(60_000, world.nowMs);
   world.advance(2_000);
   assertEquals(world.map.partitions, before);
   world.advance(1_000);

@@ -368,12 +368,12 @@ class Model {
 }
 
 for (let seed = 1; seed <= 100; seed++) {
-  Deno.test(`Membership: random events, seed ${seed}`, () => {
+  Deno.test(`ClusterController: random events, seed ${seed}`, () => {
     const model = new Model(seed);
     try {
       for (let i = 0; i < 120; i++) model.step();
       model.heal();
-      const stats = model.world.membership.stats();
+      const stats = model.world.controller.stats();
       assert(model.writes > 100, `only ${model.writes} writes`);
       assertEquals(stats.unavailable_partitions, 0);
       assertEquals(stats.under_replicated_partitions, 0);

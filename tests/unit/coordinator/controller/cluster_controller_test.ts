@@ -7,17 +7,18 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { Membership } from "../../../../coordinator/membership/membership.ts";
+import { ClusterController } from "../../../../coordinator/controller/cluster_controller.ts";
 import { place } from "../../../../coordinator/placement/placement.ts";
-import type { StoredCluster } from "../../../../coordinator/state/stored_cluster.ts";
+import { newCluster, type StoredCluster } from "../../../../coordinator/state/stored_cluster.ts";
 import { type NodeId, whyNotLaidOut } from "../../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { MOVES_PER_NODE_MAX } from "../../../../shared/base/limits.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import {
+  DrivenController,
   idOf,
   type Process,
+  SETTINGS,
   settled,
   World,
   type WorldOptions,
@@ -66,7 +67,7 @@ function lagging(p: number, term: number, node: NodeId): Message<"lagging"> {
 
 // Beginning.
 
-Deno.test("Membership: the first node of a new cluster is primary of everything", () => {
+Deno.test("ClusterController: the first node of a new cluster is primary of everything", () => {
   const world = new World();
   const a = world.start("a");
   world.map.partitions.forEach(({ term, primary, inSync }) => {
@@ -74,7 +75,7 @@ Deno.test("Membership: the first node of a new cluster is primary of everything"
   });
 });
 
-Deno.test("Membership: later nodes of a new cluster come as learners", () => {
+Deno.test("ClusterController: later nodes of a new cluster come as learners", () => {
   const world = new World();
   world.start("a");
   const b = world.start("b");
@@ -83,21 +84,21 @@ Deno.test("Membership: later nodes of a new cluster come as learners", () => {
   assertEquals(learning.length, MOVES_PER_NODE_MAX);
   world.obedient = true;
   world.advance(5_000);
-  assertEquals(world.membership.stats().moves, 0);
+  assertEquals(world.controller.stats().moves, 0);
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
   const own = world.map.partitions.filter(({ primary }) => primary === b.node).length;
   assertGreater(own, 5);
   assertLess(own, 11);
 });
 
-Deno.test("Membership: with expectNodes the first placement waits for them", () => {
+Deno.test("ClusterController: with expectNodes the first placement waits for them", () => {
   const world = new World({ expectNodes: 3 });
   const a = world.start("a");
   world.start("b");
   world.advance(1_000);
   assertEquals(world.map.partitions[0]?.inSync, []);
   assertEquals(world.received(a, "registered").length, 1);
-  assertEquals(world.membership.stats().awaited_nodes, 3);
+  assertEquals(world.controller.stats().awaited_nodes, 3);
   // Once for each number of nodes, not at each tick.
   const waits = "a new cluster waits for its nodes before it is placed ";
   assertEquals(
@@ -111,39 +112,39 @@ Deno.test("Membership: with expectNodes the first placement waits for them", () 
     ),
   );
   world.start("c");
-  assertEquals(world.membership.stats().awaited_nodes, 0);
+  assertEquals(world.controller.stats().awaited_nodes, 0);
   world.map.partitions.forEach(({ term, inSync }) => assertEquals([term, inSync.length], [1, 3]));
 });
 
-Deno.test("Membership: the first placement waits for as many nodes as a write needs", () => {
+Deno.test("ClusterController: the first placement waits for as many nodes as a write needs", () => {
   const world = new World({ settings: { minInSync: 2 } });
   const a = world.start("a");
   world.advance(1_000);
   assertEquals(world.map.partitions[0]?.inSync, []);
-  assertEquals(world.membership.stats().awaited_nodes, 2);
+  assertEquals(world.controller.stats().awaited_nodes, 2);
   // The first one dies at once: nobody misses what it never got.
   world.kill(a);
   world.advance(3_000);
   world.start("b");
   world.advance(1_000);
-  assertEquals(world.membership.stats().awaited_nodes, 2, "one of two is there");
+  assertEquals(world.controller.stats().awaited_nodes, 2, "one of two is there");
   world.start("c");
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
-  assertEquals(world.membership.stats().read_only_partitions, 0);
+  assertEquals(world.controller.stats().read_only_partitions, 0);
 });
 
-Deno.test("Membership: partitions with fewer replicas in sync than a write needs are counted", () => {
+Deno.test("ClusterController: partitions with fewer replicas in sync than a write needs are counted", () => {
   const { world, a, b } = three({ settings: { minInSync: 2 } });
   world.kill(a);
   world.advance(3_000);
-  assertEquals(world.membership.stats().read_only_partitions, 0, "two of three are enough");
+  assertEquals(world.controller.stats().read_only_partitions, 0, "two of three are enough");
   world.kill(b);
   world.advance(3_000);
-  const stats = world.membership.stats();
+  const stats = world.controller.stats();
   assertEquals([stats.read_only_partitions, stats.unavailable_partitions], [16, 0]);
 });
 
-Deno.test("Membership: a session is told of nothing before it is on disk", () => {
+Deno.test("ClusterController: a session is told of nothing before it is on disk", () => {
   const world = new World({ autoPersist: false });
   world.persist();
   const a = world.start("a");
@@ -155,7 +156,7 @@ Deno.test("Membership: a session is told of nothing before it is on disk", () =>
   assertEquals(world.map.nodes.length, 1);
 });
 
-Deno.test("Membership: what is decided during a write goes into the next one", () => {
+Deno.test("ClusterController: what is decided during a write goes into the next one", () => {
   const world = new World({ autoPersist: false });
   const a = world.start("a");
   world.persist();
@@ -169,7 +170,7 @@ Deno.test("Membership: what is decided during a write goes into the next one", (
   assertEquals(a.map, world.map);
 });
 
-Deno.test("Membership: a failed write is tried again with another epoch, and shown to nobody", () => {
+Deno.test("ClusterController: a failed write is tried again with another epoch, and shown to nobody", () => {
   const { world, a } = three({ autoPersist: true });
   world.failWrites = true;
   world.autoPersist = false;
@@ -187,7 +188,7 @@ Deno.test("Membership: a failed write is tried again with another epoch, and sho
 
 // Registration.
 
-Deno.test("Membership.register: refuses what is malformed, foreign or too old", () => {
+Deno.test("ClusterController.register: refuses what is malformed, foreign or too old", () => {
   const { world, a } = three();
   const base = registration(a);
   const rows: [Partial<Message<"register">>, string][] = [
@@ -208,11 +209,11 @@ Deno.test("Membership.register: refuses what is malformed, foreign or too old", 
     [{ instance: "another" }, "stale_incarnation"],
   ];
   for (const [change, code] of rows) {
-    const refusal = world.membership.register(999, { ...base, ...change }, world.nowMs);
+    const refusal = world.controller.register(999, { ...base, ...change }, world.nowMs);
     assertEquals(refusal?.code, code, JSON.stringify(change));
   }
   assertEquals(
-    world.membership.register(
+    world.controller.register(
       999,
       { ...base, cluster_id: "c1", cluster_name: "whatever it was called" },
       world.nowMs,
@@ -221,15 +222,15 @@ Deno.test("Membership.register: refuses what is malformed, foreign or too old", 
   );
 });
 
-Deno.test("Membership.register: one connection is one node's", () => {
+Deno.test("ClusterController.register: one connection is one node's", () => {
   const { world, a } = three();
   const d = world.start("d", { register: false });
   d.session = a.session;
-  const refusal = world.membership.register(a.session, registration(d), world.nowMs);
+  const refusal = world.controller.register(a.session, registration(d), world.nowMs);
   assertEquals(refusal?.code, "bad_request");
 });
 
-Deno.test("Membership.register: the same process again keeps its roles; its old session is closed", () => {
+Deno.test("ClusterController.register: the same process again keeps its roles; its old session is closed", () => {
   const { world, a } = three();
   const before = world.map.partitions;
   const old = a.session;
@@ -240,10 +241,10 @@ Deno.test("Membership.register: the same process again keeps its roles; its old 
   assertEquals(world.map.partitions, before);
 });
 
-Deno.test("Membership: a session that is lost and comes back changes nothing", () => {
+Deno.test("ClusterController: a session that is lost and comes back changes nothing", () => {
   const { world, a } = three();
   const before = world.map.partitions;
-  world.membership.sessionClosed(a.session, world.nowMs);
+  world.controller.sessionClosed(a.session, world.nowMs);
   world.advance(2_000);
   assertExists(world.beat(a));
   assertEquals(world.register(a), undefined);
@@ -258,12 +259,12 @@ function whyDown(world: World, { node }: Process): string | undefined {
   return world.warnings.find((line) => line.startsWith("a node is down") && line.includes(node));
 }
 
-Deno.test("Membership: a node without a session is down though its heartbeats come, and gets no role", () => {
+Deno.test("ClusterController: a node without a session is down though its heartbeats come, and gets no role", () => {
   const { world, a, b } = three();
   world.obedient = true;
   world.advance(5_000);
   const since = world.nowMs;
-  world.membership.sessionClosed(a.session, world.nowMs);
+  world.controller.sessionClosed(a.session, world.nowMs);
   // Another one stops in good order at the same moment: nothing of it goes to who cannot be told.
   const had = world.map.partitions.filter(({ primary }) => primary === a.node).length;
   world.leave(b, true);
@@ -281,7 +282,7 @@ Deno.test("Membership: a node without a session is down though its heartbeats co
   assertEquals(world.beat(a)?.lease, true);
 });
 
-Deno.test("Membership: a node to which nothing gets through is down, and its roles go to others in time", () => {
+Deno.test("ClusterController: a node to which nothing gets through is down, and its roles go to others in time", () => {
   const { world, a } = three();
   world.advance(5_000);
   a.deaf = true;
@@ -297,7 +298,7 @@ Deno.test("Membership: a node to which nothing gets through is down, and its rol
   assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "up");
 });
 
-Deno.test("Membership: a node that hears and does not take over maps is down in time", () => {
+Deno.test("ClusterController: a node that hears and does not take over maps is down in time", () => {
   const { world, a, b } = three();
   world.advance(5_000);
   const old = a.map;
@@ -312,7 +313,7 @@ Deno.test("Membership: a node that hears and does not take over maps is down in 
   assertStringIncludes(whyDown(world, a) ?? "", "does not take over map");
 });
 
-Deno.test("Membership: a node that registers and hears nothing is never live, and nothing is placed on it", () => {
+Deno.test("ClusterController: a node that registers and hears nothing is never live, and nothing is placed on it", () => {
   const world = new World();
   const process = world.start("a", { register: false });
   process.deaf = true;
@@ -320,7 +321,7 @@ Deno.test("Membership: a node that registers and hears nothing is never live, an
     world.register(process);
     assertEquals(world.beat(process)?.lease, false);
     world.advance(5_000);
-    assertEquals(world.membership.stats().nodes.up, 0);
+    assertEquals(world.controller.stats().nodes.up, 0);
   }
   assertEquals(world.map.partitions.every(({ primary }) => primary === undefined), true);
   process.deaf = false;
@@ -328,7 +329,7 @@ Deno.test("Membership: a node that registers and hears nothing is never live, an
   assertEquals(world.map.partitions.every(({ primary }) => primary === process.node), true);
 });
 
-Deno.test("Membership.heartbeat: who hears again after a while has a lease with the next", () => {
+Deno.test("ClusterController.heartbeat: who hears again after a while has a lease with the next", () => {
   const { world, a } = three();
   world.advance(5_000);
   a.deaf = true;
@@ -339,27 +340,27 @@ Deno.test("Membership.heartbeat: who hears again after a while has a lease with 
   assertEquals(world.map.nodes.find(({ id }) => id === a.node)?.state, "up");
 });
 
-Deno.test("Membership.heartbeat: what an earlier coordinator said is not taken for this one's word", () => {
+Deno.test("ClusterController.heartbeat: what an earlier coordinator said is not taken for this one's word", () => {
   const { world, a } = three();
   world.advance(5_000);
   a.heardAt = world.nowMs + 1;
   assertEquals(world.beat(a)?.lease, false);
 });
 
-Deno.test("Membership.stats: counts the partitions that their primaries cannot serve", () => {
+Deno.test("ClusterController.stats: counts the partitions that their primaries cannot serve", () => {
   const { world, a, b } = three();
   a.unserved = 3;
   b.unserved = 2;
   world.advance(500);
-  assertEquals(world.membership.stats().unserved_partitions, 5);
+  assertEquals(world.controller.stats().unserved_partitions, 5);
   world.kill(b);
   world.advance(5_000);
-  assertEquals(world.membership.stats().unserved_partitions, 3);
+  assertEquals(world.controller.stats().unserved_partitions, 3);
 });
 
 // Heartbeats.
 
-Deno.test("Membership.heartbeat: only a live process is acknowledged; others are told to register", () => {
+Deno.test("ClusterController.heartbeat: only a live process is acknowledged; others are told to register", () => {
   const { world, a } = three();
   assertExists(world.beat(a));
   a.heard = false;
@@ -374,7 +375,7 @@ Deno.test("Membership.heartbeat: only a live process is acknowledged; others are
   assertEquals(world.received(a, "register_again").length, 1, "another process's matter");
 });
 
-Deno.test("Membership.heartbeat: one that lost its roles gets no lease before it has the map", () => {
+Deno.test("ClusterController.heartbeat: one that lost its roles gets no lease before it has the map", () => {
   const { world, a } = three();
   world.beat(a);
   a.heard = false;
@@ -393,7 +394,7 @@ Deno.test("Membership.heartbeat: one that lost its roles gets no lease before it
 
 // Failures.
 
-Deno.test("Membership: the next in-sync replicas take over after a failure, one term later", () => {
+Deno.test("ClusterController: the next in-sync replicas take over after a failure, one term later", () => {
   const { world, a } = three();
   const before = world.map.partitions;
   world.beat(a);
@@ -409,10 +410,10 @@ Deno.test("Membership: the next in-sync replicas take over after a failure, one 
     assertEquals(config.primary, others[0]);
     assertEquals(config.term, 2);
   });
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
 });
 
-Deno.test("Membership: a restarted node's partitions wait for its old lease, then move", () => {
+Deno.test("ClusterController: a restarted node's partitions wait for its old lease, then move", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node);
   world.beat(a);
@@ -438,7 +439,7 @@ Deno.test("Membership: a restarted node's partitions wait for its old lease, the
   assertEquals(world.config(p).inSync.length, 3);
 });
 
-Deno.test("Membership: a restarted replica leaves the set and comes back as a learner", () => {
+Deno.test("ClusterController: a restarted replica leaves the set and comes back as a learner", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node, false);
   const { term } = world.config(p);
@@ -454,7 +455,7 @@ Deno.test("Membership: a restarted replica leaves the set and comes back as a le
   assertEquals(world.config(p).inSync.length, 3);
 });
 
-Deno.test("Membership: of a single node's restart the partition waits for the lease alone", () => {
+Deno.test("ClusterController: of a single node's restart the partition waits for the lease alone", () => {
   const world = new World({ settings: { replicationFactor: 1 } });
   const a = world.start("a");
   world.advance(1_000);
@@ -466,7 +467,7 @@ Deno.test("Membership: of a single node's restart the partition waits for the le
   world.map.partitions.forEach(({ primary }) => assertEquals(primary, a.node));
 });
 
-Deno.test("Membership: everything restarted at once: the replica that reports most is primary", () => {
+Deno.test("ClusterController: everything restarted at once: the replica that reports most is primary", () => {
   const { world, a, b, c } = three();
   const helds = [world.heldOf(a, 10), world.heldOf(b, 12), world.heldOf(c, 11)];
   for (const process of [a, b, c]) world.kill(process);
@@ -475,7 +476,7 @@ Deno.test("Membership: everything restarted at once: the replica that reports mo
     assertEquals(primary, undefined);
     assertEquals(inSync.length, 3, "everybody keeps the claim");
   });
-  assertEquals(world.membership.stats().lost_partitions, 16);
+  assertEquals(world.controller.stats().lost_partitions, 16);
   const said = world.errors.find((line) => line.startsWith("partitions without a primary"));
   assertStringIncludes(said ?? "", '"partitions":"0 1 2 3 4 5 6 7 …"');
   const { host, port } = a.map?.nodes.find(({ id }) => id === a.node) ?? {};
@@ -485,10 +486,10 @@ Deno.test("Membership: everything restarted at once: the replica that reports mo
   // The first that came was alone for no time: all three were there within the same tick or chosen
   // by what was there; each has every acknowledged write.
   world.map.partitions.forEach(({ primary }) => assertExists(primary));
-  assertEquals(world.membership.stats().lost_partitions, 0);
+  assertEquals(world.controller.stats().lost_partitions, 0);
 });
 
-Deno.test("Membership: everything restarted before anybody was missed", () => {
+Deno.test("ClusterController: everything restarted before anybody was missed", () => {
   const { world, a, b, c } = three();
   const helds = [world.heldOf(a, 10), world.heldOf(b, 12), world.heldOf(c, 11)];
   for (const process of [a, b, c]) world.kill(process);
@@ -502,7 +503,7 @@ Deno.test("Membership: everything restarted before anybody was missed", () => {
   });
 });
 
-Deno.test("Membership: one of three restarted ones stays away: it is waited for, then not", () => {
+Deno.test("ClusterController: one of three restarted ones stays away: it is waited for, then not", () => {
   const { world, a, b, c } = three();
   const helds = [world.heldOf(a), world.heldOf(b)];
   for (const process of [a, b, c]) world.kill(process);
@@ -515,11 +516,11 @@ Deno.test("Membership: one of three restarted ones stays away: it is waited for,
     assert(primary === undefined || primary === c.node)
   );
   world.advance(1_200);
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
   world.map.partitions.forEach(({ inSync }) => assert(!inSync.includes(c.node)));
 });
 
-Deno.test("Membership: an emptied or damaged replica is not chosen; it waits for the good one", () => {
+Deno.test("ClusterController: an emptied or damaged replica is not chosen; it waits for the good one", () => {
   const { world, a, b, c } = three();
   const held = world.heldOf(a);
   const damaged = world.heldOf(c).map(([p, term, seq]) => [p, term, seq, 1] as const);
@@ -528,7 +529,7 @@ Deno.test("Membership: an emptied or damaged replica is not chosen; it waits for
   world.start("b", { held: [] });
   world.start("c", { held: damaged });
   world.advance(5_000);
-  assertEquals(world.membership.stats().lost_partitions, 16);
+  assertEquals(world.controller.stats().lost_partitions, 16);
   world.start("a", { held });
   world.advance(100);
   world.map.partitions.forEach(({ primary, inSync }) => {
@@ -537,11 +538,11 @@ Deno.test("Membership: an emptied or damaged replica is not chosen; it waits for
   });
 });
 
-Deno.test("Membership: a node that was declared failed comes back as the same process", () => {
+Deno.test("ClusterController: a node that was declared failed comes back as the same process", () => {
   const { world, a, b, c } = three();
   for (const process of [a, b, c]) process.heard = false;
   world.advance(4_000);
-  assertEquals(world.membership.stats().unavailable_partitions, 16);
+  assertEquals(world.controller.stats().unavailable_partitions, 16);
   b.heard = true;
   assertEquals(world.register(b), undefined);
   world.advance(100);
@@ -551,7 +552,7 @@ Deno.test("Membership: a node that was declared failed comes back as the same pr
   });
 });
 
-Deno.test("Membership: where all fall silent at once, nobody is dropped on another's word", () => {
+Deno.test("ClusterController: where all fall silent at once, nobody is dropped on another's word", () => {
   const { world, a, b, c } = three();
   // The last heartbeats come within one interval.
   world.beat(a);
@@ -566,30 +567,30 @@ Deno.test("Membership: where all fall silent at once, nobody is dropped on anoth
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
 });
 
-Deno.test("Membership: a coordinator that stood still judges nobody for what it did not hear", () => {
+Deno.test("ClusterController: a coordinator that stood still judges nobody for what it did not hear", () => {
   const { world } = three();
   const before = world.map.partitions;
   world.nowMs += 20_000;
-  world.membership.tick(world.nowMs);
+  world.controller.tick(world.nowMs);
   world.advance(5_000);
   assertEquals(world.map.partitions, before);
 });
 
-Deno.test("Membership: an older process is refused and has no say", () => {
+Deno.test("ClusterController: an older process is refused and has no say", () => {
   const { world, a } = three();
   const a2 = world.start("a", { held: world.heldOf(a) });
   assertEquals(world.beat(a), undefined);
   assertEquals(world.register(a)?.code, "stale_incarnation");
   const p = partitionOf(world, a.node, false);
   const { term } = world.config(p);
-  world.membership.report(a.session, { req_type: "damaged", p, term }, world.nowMs);
+  world.controller.report(a.session, { req_type: "damaged", p, term }, world.nowMs);
   assertEquals(world.config(p).term, term);
   assertExists(world.beat(a2));
 });
 
 // Reports.
 
-Deno.test("Membership: a replica that lags leaves the set, and is filled again later and later", () => {
+Deno.test("ClusterController: a replica that lags leaves the set, and is filled again later and later", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node);
   const lame = world.config(p).inSync[1];
@@ -611,7 +612,7 @@ Deno.test("Membership: a replica that lags leaves the set, and is filled again l
   assertEquals(pauses, [1, 2, 4]);
 });
 
-Deno.test("Membership: old news is ignored", () => {
+Deno.test("ClusterController: old news is ignored", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node);
   const [, second, third] = world.config(p).inSync;
@@ -622,11 +623,11 @@ Deno.test("Membership: old news is ignored", () => {
   world.report(a, lagging(p, term, third));
   world.report(a, { req_type: "drained", p, term });
   world.report(a, { req_type: "resumed", p, term });
-  world.membership.report(a.session, { req_type: "caught_up", p, term, node: second }, world.nowMs);
+  world.controller.report(a.session, { req_type: "caught_up", p, term, node: second }, world.nowMs);
   assertEquals(world.config(p), config);
 });
 
-Deno.test("Membership: only the primary's present session may report", () => {
+Deno.test("ClusterController: only the primary's present session may report", () => {
   const { world, a, b } = three();
   const p = partitionOf(world, a.node);
   const { term } = world.config(p);
@@ -635,15 +636,15 @@ Deno.test("Membership: only the primary's present session may report", () => {
   assertEquals(world.config(p), config);
   const old = a.session;
   world.register(a);
-  world.membership.report(old, lagging(p, term, b.node), world.nowMs);
-  world.membership.report(12_345, lagging(p, term, b.node), world.nowMs);
+  world.controller.report(old, lagging(p, term, b.node), world.nowMs);
+  world.controller.report(12_345, lagging(p, term, b.node), world.nowMs);
   assertEquals(world.config(p), config);
   world.report(a, lagging(p, term, a.node));
   world.report(a, lagging(999, term, b.node));
   assertEquals(world.config(p), config);
 });
 
-Deno.test("Membership: a learner that restarts meanwhile is not in sync by an old report", () => {
+Deno.test("ClusterController: a learner that restarts meanwhile is not in sync by an old report", () => {
   const { world, a, b } = three();
   const p = partitionOf(world, a.node);
   world.report(a, lagging(p, world.config(p).term, b.node));
@@ -651,7 +652,7 @@ Deno.test("Membership: a learner that restarts meanwhile is not in sync by an ol
   const { term } = world.config(p);
   world.start("b");
   assertGreater(world.config(p).term, term);
-  world.membership.report(
+  world.controller.report(
     a.session,
     { req_type: "caught_up", p, term, node: b.node },
     world.nowMs,
@@ -659,7 +660,7 @@ Deno.test("Membership: a learner that restarts meanwhile is not in sync by an ol
   assert(!world.config(p).inSync.includes(b.node));
 });
 
-Deno.test("Membership: resumed gives the same primary a new term", () => {
+Deno.test("ClusterController: resumed gives the same primary a new term", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node);
   const before = world.config(p);
@@ -667,7 +668,7 @@ Deno.test("Membership: resumed gives the same primary a new term", () => {
   assertEquals(world.config(p), { ...before, term: before.term + 1 });
 });
 
-Deno.test("Membership: a damaged replica goes; a damaged primary's place is taken at once", () => {
+Deno.test("ClusterController: a damaged replica goes; a damaged primary's place is taken at once", () => {
   const { world, a } = three();
   const own = partitionOf(world, a.node);
   const other = partitionOf(world, a.node, false);
@@ -680,26 +681,26 @@ Deno.test("Membership: a damaged replica goes; a damaged primary's place is take
   world.obedient = true;
   world.advance(4_000);
   assertEquals(world.config(own).inSync.length, 3, "filled anew");
-  assertEquals(world.membership.stats().damaged_replicas, 0);
+  assertEquals(world.controller.stats().damaged_replicas, 0);
 });
 
-Deno.test("Membership: the last replica stays primary, damaged or not", () => {
+Deno.test("ClusterController: the last replica stays primary, damaged or not", () => {
   const world = new World({ settings: { replicationFactor: 1 } });
   const a = world.start("a");
   world.advance(100);
   world.report(a, { req_type: "damaged", p: 0, term: 1 });
   assertEquals(world.config(0).primary, a.node);
-  assertEquals(world.membership.stats().damaged_replicas, 1);
+  assertEquals(world.controller.stats().damaged_replicas, 1);
 });
 
 // Moves.
 
-Deno.test("Membership: a fourth node gets about a quarter, a few at a time", () => {
+Deno.test("ClusterController: a fourth node gets about a quarter, a few at a time", () => {
   const { world } = three({ settings: { partitionCount: 256 } });
   const d = world.start("d");
   world.advance(100);
   let most = 0;
-  for (let i = 0; i < 400 && (i < 10 || world.membership.stats().moves > 0); i++) {
+  for (let i = 0; i < 400 && (i < 10 || world.controller.stats().moves > 0); i++) {
     const learning = world.map.partitions.filter(({ learners }) => learners.includes(d.node));
     most = Math.max(most, learning.length);
     world.obey();
@@ -720,19 +721,19 @@ Deno.test("Membership: a fourth node gets about a quarter, a few at a time", () 
   });
 });
 
-Deno.test("Membership: replicas of a dead node go to others only after the repair delay", () => {
+Deno.test("ClusterController: replicas of a dead node go to others only after the repair delay", () => {
   const [world, a] = settled(4);
   assertExists(a);
   world.kill(a);
   world.advance(7_000);
-  assertEquals(world.membership.stats().moves, 0);
-  assertGreater(world.membership.stats().under_replicated_partitions, 0);
+  assertEquals(world.controller.stats().moves, 0);
+  assertGreater(world.controller.stats().under_replicated_partitions, 0);
   world.obedient = true;
   world.advance(3_000);
-  assertEquals(world.membership.stats().under_replicated_partitions, 0);
+  assertEquals(world.controller.stats().under_replicated_partitions, 0);
 });
 
-Deno.test("Membership: partitions that lack replicas go first", () => {
+Deno.test("ClusterController: partitions that lack replicas go first", () => {
   const [world, a] = settled(4, { settings: { partitionCount: 64 } });
   assertExists(a);
   world.kill(a);
@@ -747,7 +748,7 @@ Deno.test("Membership: partitions that lack replicas go first", () => {
   assertGreater(urgent, filled.length / 2);
 });
 
-Deno.test("Membership: a hand-over is published when the old primary has drained", () => {
+Deno.test("ClusterController: a hand-over is published when the old primary has drained", () => {
   const { world, a, b } = three();
   world.kill(a);
   world.advance(3_000);
@@ -778,7 +779,7 @@ Deno.test("Membership: a hand-over is published when the old primary has drained
   assertEquals(after.inSync.toSorted(), before.inSync.toSorted());
 });
 
-Deno.test("Membership: a hand-over that is not answered is forgotten and ordered again", () => {
+Deno.test("ClusterController: a hand-over that is not answered is forgotten and ordered again", () => {
   const { world, a } = three();
   world.kill(a);
   world.advance(3_000);
@@ -804,7 +805,7 @@ Deno.test("Membership: a hand-over that is not answered is forgotten and ordered
   assertEquals(orders().filter((order) => order.p === p).length, 2);
 });
 
-Deno.test("Membership: surplus replicas go only when all that are wanted for are in sync", () => {
+Deno.test("ClusterController: surplus replicas go only when all that are wanted for are in sync", () => {
   const { world } = three({ settings: { partitionCount: 64 } });
   world.start("d");
   for (let i = 0; i < 100; i++) {
@@ -817,7 +818,7 @@ Deno.test("Membership: surplus replicas go only when all that are wanted for are
 
 // Leaving.
 
-Deno.test("Membership.leave: a node is emptied, then let go and taken off the list", () => {
+Deno.test("ClusterController.leave: a node is emptied, then let go and taken off the list", () => {
   const [world, a] = settled(4, { obedient: true });
   assertExists(a);
   const gone = world.received(a, "left");
@@ -835,12 +836,12 @@ Deno.test("Membership.leave: a node is emptied, then let go and taken off the li
   }
   assertEquals(left, 1);
   assert(!world.map.nodes.some(({ id }) => id === a.node));
-  assertEquals(world.membership.stats().under_replicated_partitions, 0);
+  assertEquals(world.controller.stats().under_replicated_partitions, 0);
   world.kill(a);
   world.advance(5_000);
 });
 
-Deno.test("Membership.leave: with nowhere to go it hands its primaries over and goes", () => {
+Deno.test("ClusterController.leave: with nowhere to go it hands its primaries over and goes", () => {
   const { world, a } = three();
   world.leave(a, false);
   let left = 0;
@@ -856,7 +857,7 @@ Deno.test("Membership.leave: with nowhere to go it hands its primaries over and 
   });
 });
 
-Deno.test("Membership.leave: the last node simply goes, and keeps its claim", () => {
+Deno.test("ClusterController.leave: the last node simply goes, and keeps its claim", () => {
   const world = new World();
   const a = world.start("a");
   world.advance(100);
@@ -872,7 +873,7 @@ Deno.test("Membership.leave: the last node simply goes, and keeps its claim", ()
   assertEquals(world.map.nodes[0]?.state, "up");
 });
 
-Deno.test("Membership.leave: a node that stops hands over its primaries and keeps its replicas", () => {
+Deno.test("ClusterController.leave: a node that stops hands over its primaries and keeps its replicas", () => {
   const { world, a } = three();
   world.leave(a, true);
   let left = 0;
@@ -892,7 +893,7 @@ Deno.test("Membership.leave: a node that stops hands over its primaries and keep
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
 });
 
-Deno.test("Membership.leave: all stop at once: each is let go at once", () => {
+Deno.test("ClusterController.leave: all stop at once: each is let go at once", () => {
   const { world, a, b, c } = three();
   for (const process of [a, b, c]) world.leave(process, true);
   world.advance(100);
@@ -900,7 +901,7 @@ Deno.test("Membership.leave: all stop at once: each is let go at once", () => {
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 3));
 });
 
-Deno.test("Membership: a memory node that died is taken off the list; its replicas are elsewhere", () => {
+Deno.test("ClusterController: a memory node that died is taken off the list; its replicas are elsewhere", () => {
   const [world] = settled(3, { obedient: true });
   const d = world.start("d", { memory: true });
   world.advance(5_000);
@@ -911,7 +912,7 @@ Deno.test("Membership: a memory node that died is taken off the list; its replic
 
 // The coordinator's restart.
 
-Deno.test("Membership: after its restart nothing moves, if the nodes come back in time", () => {
+Deno.test("ClusterController: after its restart nothing moves, if the nodes come back in time", () => {
   const { world, a, b, c } = three();
   const before = world.map.partitions;
   world.restartCoordinator();
@@ -921,7 +922,7 @@ Deno.test("Membership: after its restart nothing moves, if the nodes come back i
   assertEquals(world.map.partitions.map((x) => x), before.map((x) => x));
 });
 
-Deno.test("Membership: after its restart it judges nobody for a failure timeout", () => {
+Deno.test("ClusterController: after its restart it judges nobody for a failure timeout", () => {
   const { world, a, b, c } = three();
   const before = world.map.partitions;
   world.restartCoordinator();
@@ -930,11 +931,11 @@ Deno.test("Membership: after its restart it judges nobody for a failure timeout"
   world.advance(2_400);
   assertEquals(world.map.partitions, before);
   world.advance(300);
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.length, 2));
 });
 
-Deno.test("Membership: after its restart it still knows whose roles are those of an earlier process", () => {
+Deno.test("ClusterController: after its restart it still knows whose roles are those of an earlier process", () => {
   const { world, a, b, c } = three();
   const p = partitionOf(world, a.node);
   for (const process of [a, b, c]) world.kill(process);
@@ -950,7 +951,7 @@ Deno.test("Membership: after its restart it still knows whose roles are those of
   assertEquals(world.config(p).inSync.length, 3);
 });
 
-Deno.test("Membership: after its restart a copied folder's process is still told apart", () => {
+Deno.test("ClusterController: after its restart a copied folder's process is still told apart", () => {
   const { world, a } = three();
   world.restartCoordinator();
   const twin = { ...a, instance: "twin" };
@@ -958,7 +959,7 @@ Deno.test("Membership: after its restart a copied folder's process is still told
   assertEquals(world.register(a), undefined);
 });
 
-Deno.test("Membership: all restarted, the coordinator too, before anybody served", () => {
+Deno.test("ClusterController: all restarted, the coordinator too, before anybody served", () => {
   const { world } = three();
   const fresh = new World({ expectNodes: 3 });
   for (const letter of ["a", "b", "c"]) fresh.start(letter);
@@ -966,31 +967,31 @@ Deno.test("Membership: all restarted, the coordinator too, before anybody served
   fresh.restartCoordinator();
   for (const letter of ["a", "b", "c"]) fresh.start(letter, { held: [] });
   fresh.advance(3_000);
-  assertEquals(fresh.membership.stats().unavailable_partitions, 0);
+  assertEquals(fresh.controller.stats().unavailable_partitions, 0);
   assertEquals(world.disk?.fresh, [], "once adopted, an empty disk is an emptied one");
 });
 
 // Force.
 
-Deno.test("Membership.force: serves from the best replica that is left", () => {
+Deno.test("ClusterController.force: serves from the best replica that is left", () => {
   const { world, a, b, c } = three({ settings: { partitionCount: 4 } });
   const old = world.heldOf(b, 3);
   world.kill(b);
   world.advance(10_000);
   for (const process of [a, c]) world.kill(process);
   world.advance(5_000);
-  assertThrows(() => world.membership.force(undefined, b.node, world.nowMs), KvError);
+  assertThrows(() => world.controller.force(undefined, b.node, world.nowMs), KvError);
   world.start("b", { held: old });
   world.advance(5_000);
-  assertEquals(world.membership.stats().lost_partitions, 4);
+  assertEquals(world.controller.stats().lost_partitions, 4);
   for (let p = 0; p < 4; p++) world.forced.add(`${p}/${b.node}`);
-  const forced = world.membership.force(undefined, undefined, world.nowMs);
+  const forced = world.controller.force(undefined, undefined, world.nowMs);
   world.advance(50);
   assertEquals(
     forced,
     [0, 1, 2, 3].map((partition) => ({ partition, node: b.node, term: 1, last_seq: 3 })),
   );
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
   assertEquals(world.config(0).inSync, [b.node]);
 
   // Whoever comes back learns that it has another past, also from later configurations.
@@ -1005,18 +1006,18 @@ Deno.test("Membership.force: serves from the best replica that is left", () => {
   assertGreater(world.config(0).term, forcedTerm);
 });
 
-Deno.test("Membership.force: refuses what is served, unknown or down", () => {
+Deno.test("ClusterController.force: refuses what is served, unknown or down", () => {
   const { world, a } = three();
   for (
     const [p, node] of [[0, undefined], [99, undefined], [undefined, "x"]] as const
   ) {
-    const error = assertThrows(() => world.membership.force(p, node, world.nowMs), KvError);
+    const error = assertThrows(() => world.controller.force(p, node, world.nowMs), KvError);
     assertEquals(error.code, "bad_request");
   }
-  assertEquals(world.membership.force(undefined, a.node, world.nowMs), []);
+  assertEquals(world.controller.force(undefined, a.node, world.nowMs), []);
 });
 
-Deno.test("Membership: after its restart it waits for leases that it does not know of", () => {
+Deno.test("ClusterController: after its restart it waits for leases that it does not know of", () => {
   const { world, a } = three();
   const p = partitionOf(world, a.node);
   world.beat(a);
@@ -1033,51 +1034,46 @@ Deno.test("Membership: after its restart it waits for leases that it does not kn
   assertExists(world.config(p).primary);
 });
 
-Deno.test("Membership: after its restart, leases of the former settings are waited for", () => {
+Deno.test("ClusterController: after its restart, leases of the former settings are waited for", () => {
   const { world } = three();
   const stored = world.disk;
   assertExists(stored);
   let writing: StoredCluster | undefined;
-  const effects = {
-    persist: (cluster: StoredCluster) => void (writing = cluster),
-    send: () => {},
-    close: () => {},
-    published: () => {},
-  };
   const settings = { ...stored.map.settings, leaseMs: 1_100 };
-  const membership = new Membership({
-    effects,
-    log: NO_LOG,
-    place,
-    stored: {
-      ...stored,
-      leaseMsMax: 2_000,
-      map: {
-        ...stored.map,
-        settings,
-        partitions: stored.map.partitions.map((c) => ({ ...c, primary: undefined })),
+  const controller = new DrivenController(
+    {
+      place,
+      stored: {
+        ...stored,
+        leaseMsMax: 2_000,
+        map: {
+          ...stored.map,
+          settings,
+          partitions: stored.map.partitions.map((c) => ({ ...c, primary: undefined })),
+        },
       },
+      changed: true,
+      repairDelayMs: 0,
+      expectNodes: 1,
+      generation: "again",
+      acceptEpoch: undefined,
     },
-    changed: true,
-    repairDelayMs: 0,
-    expectNodes: 1,
-    generation: "again",
-    acceptEpoch: undefined,
-    heartbeatPort: () => 0,
-  }, 0);
-  membership.start(0);
+    0,
+    ({ document }) => void (writing = document ?? writing),
+  );
+  controller.start(0);
   for (const process of world.processes.values()) {
     process.session += 100;
-    membership.register(process.session, registration(process), 10);
+    controller.register(process.session, registration(process), 10);
   }
   const goOn = (ms: number) => {
     for (let next = writing; next !== undefined; next = writing) {
       writing = undefined;
-      membership.persisted(next.map.epoch, ms);
+      controller.persisted(next.map.epoch, ms);
     }
-    const { epoch } = membership.published;
+    const { epoch } = controller.published;
     for (const { node, instance, incarnation } of world.processes.values()) {
-      membership.heartbeat(
+      controller.heartbeat(
         {
           req_type: "heartbeat",
           ...{ node, instance, incarnation, sent: ms, epoch, map: epoch, heard: ms, unserved: 0 },
@@ -1086,15 +1082,15 @@ Deno.test("Membership: after its restart, leases of the former settings are wait
         ms,
       );
     }
-    membership.tick(ms);
+    controller.tick(ms);
   };
   for (let ms = 50; ms < 2_100; ms += 50) goOn(ms);
-  assertEquals(membership.stats().unavailable_partitions, 16);
+  assertEquals(controller.stats().unavailable_partitions, 16);
   goOn(2_150);
-  assertEquals(membership.stats().unavailable_partitions, 0);
+  assertEquals(controller.stats().unavailable_partitions, 0);
 });
 
-Deno.test("Membership: who cannot write hands over, leaves the sets, and takes its place again (rule C7)", () => {
+Deno.test("ClusterController: who cannot write hands over, leaves the sets, and takes its place again (rule C7)", () => {
   const { world, a } = three();
   const before = world.map.partitions;
   world.obedient = true;
@@ -1106,7 +1102,7 @@ Deno.test("Membership: who cannot write hands over, leaves the sets, and takes i
     // Of others it is a replica until its primary finds that it does not acknowledge.
     assertEquals([inSync.includes(a.node), learners], [!led, []], `partition ${p}`);
   });
-  assertEquals(world.membership.stats().read_only_nodes, 1);
+  assertEquals(world.controller.stats().read_only_nodes, 1);
   world.sayDisk(a, true);
   world.advance(10_000);
   assertEquals(
@@ -1115,7 +1111,7 @@ Deno.test("Membership: who cannot write hands over, leaves the sets, and takes i
   );
 });
 
-Deno.test("Membership: where all disks are full, or too few could write without it, nobody hands over (rule C7)", () => {
+Deno.test("ClusterController: where all disks are full, or too few could write without it, nobody hands over (rule C7)", () => {
   for (const [full, minInSync] of [[3, 1], [2, 2]] as const) {
     const { world, a, b, c } = three({ settings: { minInSync } });
     const before = world.map.partitions;
@@ -1127,7 +1123,7 @@ Deno.test("Membership: where all disks are full, or too few could write without 
   }
 });
 
-Deno.test("Membership: in the place of a dead primary comes one that can write, if there is one (rule C7)", () => {
+Deno.test("ClusterController: in the place of a dead primary comes one that can write, if there is one (rule C7)", () => {
   const { world, a, b, c } = three({ settings: { minInSync: 2 } });
   world.sayDisk(b, false);
   world.kill(a);
@@ -1140,4 +1136,58 @@ Deno.test("Membership: in the place of a dead primary comes one that can write, 
       p.primary === node
     ).length;
   }
+});
+
+// The order of a step.
+
+Deno.test("ClusterController.step: writes first, and publishes, sends and answers when that is on disk", () => {
+  const controller = new ClusterController({
+    place,
+    stored: newCluster({ ...SETTINGS, replicationFactor: 1 }),
+    changed: true,
+    generation: "g",
+    acceptEpoch: undefined,
+    repairDelayMs: 5_000,
+    expectNodes: 1,
+  }, 0);
+  const start = controller.step({ type: "start", heartbeatPort: 7 }, 0);
+  assertEquals([start.document?.map.epoch, start.published], [1, undefined]);
+  const registered = controller.step({
+    type: "register",
+    session: 1,
+    message: registration(three().a),
+  }, 10);
+  assertEquals([registered.document, registered.messages], [undefined, []], "one write at a time");
+  const first = controller.step({ type: "persisted", epoch: 1 }, 20);
+  assertEquals([first.published?.epoch, first.document?.map.epoch], [1, 2]);
+  assertEquals(first.messages, [], "the registration is not on disk yet");
+  const second = controller.step({ type: "persisted", epoch: 2 }, 30);
+  assertEquals(second.published?.nodes.length, 1);
+  const [{ sessions, message } = { sessions: [], message: undefined }] = second.messages;
+  assertEquals([sessions, message?.req_type], [[1], "registered"]);
+  assertEquals(message?.req_type === "registered" && [message.map.epoch, message.heartbeat_port], [
+    2,
+    7,
+  ]);
+  assertEquals([second.document, second.published], [undefined, controller.published]);
+});
+
+Deno.test("ClusterController.step: with an old document it does nothing more, whatever it is told (rule C9)", () => {
+  const { world, a, b } = three();
+  const copied = structuredClone(world.disk);
+  world.kill(b);
+  world.advance(10_000);
+  world.disk = copied;
+  world.publishedMaps = [];
+  world.restartCoordinator();
+  const { controller, nowMs } = world;
+  // Registered by a node that has seen nothing since, before one comes that has.
+  const fresh = world.start("d");
+  assertEquals(world.register(a)?.code, "stale_document");
+  const { epoch } = world.map;
+  controller.disk(fresh.session, false, nowMs);
+  controller.leave(fresh.session, true, nowMs);
+  controller.tick(nowMs + 60_000);
+  assertEquals(controller.askWhatIsHeld(nowMs), false);
+  assertEquals([world.writing, world.map.epoch], [undefined, epoch]);
 });

@@ -17,12 +17,12 @@ function three(options: WorldOptions = {}): { world: World; a: Process; b: Proce
 
 /** What is answered to an order that is refused. */
 function refusal(world: World, node: string, force = false): [code: string, text: string] {
-  const error = assertThrows(() => world.membership.forgetNode(node, force, world.nowMs), KvError);
+  const error = assertThrows(() => world.controller.forgetNode(node, force, world.nowMs), KvError);
   return [error.code, error.message];
 }
 
 function forget(world: World, node: string, force = false) {
-  const forced = world.membership.forgetNode(node, force, world.nowMs);
+  const forced = world.controller.forgetNode(node, force, world.nowMs);
   world.advance(50);
   return forced;
 }
@@ -43,13 +43,13 @@ function onlyAHoldsAll(): { world: World; a: Process; b: Process; c: Process } {
   world.advance(10_000);
   world.start("b", { held: old });
   world.advance(10_000);
-  assertEquals(world.membership.stats().lost_partitions, 16);
+  assertEquals(world.controller.stats().lost_partitions, 16);
   return { world, a, b, c };
 }
 
 // What goes by itself.
 
-Deno.test("Membership: a node that another one has replaced at its address is off the list once nothing needs it", () => {
+Deno.test("ClusterController: a node that another one has replaced at its address is off the list once nothing needs it", () => {
   const { world, a } = three();
   world.kill(a);
   world.start("d", { host: "a" });
@@ -59,20 +59,20 @@ Deno.test("Membership: a node that another one has replaced at its address is of
   assertEquals(listed(world), "bcd");
   assert(world.infos.some((line) => line.includes("another node has come at its address, host-a")));
   world.advance(10_000);
-  const { nodes, under_replicated_partitions } = world.membership.stats();
+  const { nodes, under_replicated_partitions } = world.controller.stats();
   assertEquals([nodes.up, nodes.down, under_replicated_partitions], [3, 0, 0]);
 });
 
-Deno.test("Membership: a replaced node that a partition waits for is kept", () => {
+Deno.test("ClusterController: a replaced node that a partition waits for is kept", () => {
   const { world, a, b, c } = three();
   for (const process of [a, b, c]) world.kill(process);
   world.start("d", { host: "a" });
   world.advance(60_000);
   assertEquals(listed(world), "abcd");
-  assertEquals(world.membership.stats().lost_partitions, 16);
+  assertEquals(world.controller.stats().lost_partitions, 16);
 });
 
-Deno.test("Membership: a node that is down keeps its place for an hour if nobody has come in it", () => {
+Deno.test("ClusterController: a node that is down keeps its place for an hour if nobody has come in it", () => {
   const { world, a } = three();
   world.kill(a);
   world.start("d");
@@ -84,7 +84,7 @@ Deno.test("Membership: a node that is down keeps its place for an hour if nobody
 
 // What an operator says.
 
-Deno.test("Membership.forgetNode: a node that is down goes off the list, and the others fill its place", () => {
+Deno.test("ClusterController.forgetNode: a node that is down goes off the list, and the others fill its place", () => {
   const { world, a } = three();
   world.start("d");
   world.advance(10_000);
@@ -94,10 +94,10 @@ Deno.test("Membership.forgetNode: a node that is down goes off the list, and the
   assertEquals(forget(world, a.node), []);
   assertEquals(listed(world), "bcd");
   assert(world.warnings.some((line) => line.startsWith("an operator has a node forgotten")));
-  assertEquals(world.membership.stats().nodes.down, 0);
+  assertEquals(world.controller.stats().nodes.down, 0);
 });
 
-Deno.test("Membership.forgetNode: is refused for a node that is up, may be up, or is none", () => {
+Deno.test("ClusterController.forgetNode: is refused for a node that is up, may be up, or is none", () => {
   const { world, a } = three();
   assertEquals(refusal(world, idOf("x"))[0], "bad_request");
   assertStringIncludes(refusal(world, a.node).join(" "), "bad_request forget_node: node");
@@ -118,7 +118,7 @@ Deno.test("Membership.forgetNode: is refused for a node that is up, may be up, o
   );
 });
 
-Deno.test("Membership.forgetNode: who alone holds acknowledged writes is given up by force only", () => {
+Deno.test("ClusterController.forgetNode: who alone holds acknowledged writes is given up by force only", () => {
   const { world, a, b } = onlyAHoldsAll();
   const [code, text] = refusal(world, a.node);
   assertEquals(code, "bad_request");
@@ -130,10 +130,10 @@ Deno.test("Membership.forgetNode: who alone holds acknowledged writes is given u
   assertEquals(forced.length, 16);
   assertEquals(forced[0], { partition: 0, node: b.node, term: 1, last_seq: 3 });
   assertEquals(listed(world), "bc");
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
 });
 
-Deno.test("Membership.forgetNode: who shares what it holds with one that is down leaves it to that one", () => {
+Deno.test("ClusterController.forgetNode: who shares what it holds with one that is down leaves it to that one", () => {
   const { world, a, b, c } = three();
   for (const process of [a, b, c]) world.kill(process);
   world.advance(10_000);
@@ -147,10 +147,10 @@ Deno.test("Membership.forgetNode: who shares what it holds with one that is down
   world.start("c", { held });
   world.advance(10_000);
   assertEquals(listed(world), "cd");
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
 });
 
-Deno.test("Membership.forgetNode: a damaged replica of another node does not count as another replica", () => {
+Deno.test("ClusterController.forgetNode: a damaged replica of another node does not count as another replica", () => {
   const { world, a, b, c } = three();
   for (const process of [a, b, c]) world.kill(process);
   world.advance(10_000);
@@ -162,7 +162,7 @@ Deno.test("Membership.forgetNode: a damaged replica of another node does not cou
   assertStringIncludes(refusal(world, a.node)[1], "of 16 of its partitions");
 });
 
-Deno.test("Membership.forgetNode: if nobody could be made primary instead, nothing is done", () => {
+Deno.test("ClusterController.forgetNode: if nobody could be made primary instead, nothing is done", () => {
   const { world, a, b, c } = three();
   for (const process of [b, c]) world.kill(process);
   world.advance(10_000);
@@ -172,7 +172,7 @@ Deno.test("Membership.forgetNode: if nobody could be made primary instead, nothi
   assertEquals(listed(world), "abc");
 });
 
-Deno.test("Membership: a node that was forgotten and comes back is a new one, whose replicas do not count", () => {
+Deno.test("ClusterController: a node that was forgotten and comes back is a new one, whose replicas do not count", () => {
   const { world, a, b, c } = three();
   world.kill(a);
   world.advance(10_000);
@@ -183,12 +183,12 @@ Deno.test("Membership: a node that was forgotten and comes back is a new one, wh
   world.obedient = false;
   world.start("a", { held: world.heldOf(a), incarnation: 1, batch: 7 });
   world.advance(60_000);
-  assertEquals(world.membership.stats().lost_partitions, 16, "it is made primary of nothing");
+  assertEquals(world.controller.stats().lost_partitions, 16, "it is made primary of nothing");
   world.map.partitions.forEach(({ inSync }) => assertEquals(inSync.includes(a.node), false));
   world.obedient = true;
   world.start("b", { held: world.heldOf(b) });
   world.start("c", { held: world.heldOf(c) });
   world.advance(30_000);
-  const { unavailable_partitions, under_replicated_partitions } = world.membership.stats();
+  const { unavailable_partitions, under_replicated_partitions } = world.controller.stats();
   assertEquals([unavailable_partitions, under_replicated_partitions], [0, 0]);
 });
