@@ -410,8 +410,6 @@ export class Coordinator {
   ): void {
     this.#requests++;
     switch (request.req_type) {
-      case "scan_partition":
-        return this.#gateway.scanPartition(request, reply);
       case "scan":
         return serveScan(this.#gateway.database, request, reply);
       case "count":

@@ -26,8 +26,6 @@ import {
   partitionShare,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
-  SCAN_BYTES_MAX,
-  SCAN_ROWS_MAX,
   SCRUB_INTERVAL_MS,
   SURPLUS_KEEP_MS,
   TOMBSTONE_KEEP_MS,
@@ -349,23 +347,6 @@ export class Node {
     const replica = this.#replicas.get(partition);
     if (replica === undefined) reply(this.#notPrimary(partition));
     else replica.execute(request, reply);
-  }
-
-  /** A page of a partition's entries, in key order. */
-  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void {
-    const count = this.#map?.settings.partitionCount;
-    if (count === undefined) {
-      reply(errorReply("unavailable", "scan_partition: this node has not joined its cluster yet"));
-    } else if (request.partition >= count) {
-      reply(errorReply(
-        "bad_request",
-        `scan_partition: "partition" is ${request.partition}, the cluster has 0 to ${count - 1}`,
-      ));
-    } else {
-      const replica = this.#replicas.get(request.partition);
-      if (replica === undefined) reply(this.#notPrimary(request.partition));
-      else replica.scan(request, SCAN_ROWS_MAX, SCAN_BYTES_MAX, reply);
-    }
   }
 
   /** A page of a snapshot of a partition, for backups. */

@@ -105,7 +105,7 @@ const MANY_KEYS: readonly string[] = [
       "`backup`, `restore`; `export`, `import`",
       "–",
       "–",
-      "`backup`; `entries`",
+      "`backup`; `scan`",
     ],
   ]),
   'What takes a prefix or range away does not take everything by accident, as where a variable happens to be empty: `delete-matching ""` of the shell and `deleteMatching({})` of the library are refused with `bad_request` (`{ prefix: undefined }` and `{ prefix: "" }` are the same); `flush-all --force` and `flushAll()` say that it is meant. On the wire an explicit `"prefix":""` says so, and over HTTP every `DELETE /kv` needs `all=yes`.',

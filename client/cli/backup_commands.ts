@@ -136,7 +136,7 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
 
 /** @throws {KvError} `exists` where there is a key */
 async function refuseLiving(client: KvClient, { settings, signal }: CommandContext) {
-  for await (const { key } of client.entries({ timeoutMs: settings.timeoutMs, signal })) {
+  for await (const key of client.keys({ limit: 1, timeoutMs: settings.timeoutMs, signal })) {
     throw new KvError(
       "exists",
       `restore: the cluster is not empty (it has the key ${JSON.stringify(key.slice(0, 64))}); ` +

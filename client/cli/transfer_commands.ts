@@ -137,7 +137,7 @@ async function exportFile(args: readonly Word[], context: CommandContext): Promi
   const { clock, io, settings, signal } = context;
   const client = await context.client();
   const begin = clock.monotonicMs();
-  const entries = client.entries({ timeoutMs: settings.timeoutMs, signal });
+  const entries = client.scan({ timeoutMs: settings.timeoutMs, signal });
   const file = path === "-" ? undefined : await createFile("export", path, context);
   const progress = path === "-" ? undefined : io.progress(undefined);
   let summary;

@@ -63,7 +63,6 @@ import {
   scanPages,
   toKvEntry,
 } from "./ordered_scan.ts";
-import { scanCluster } from "./partition_scan.ts";
 
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -404,25 +403,6 @@ export class KvClient implements AsyncDisposable {
     const { forced } = reply.result as { forced: (ForcedPartition & { last_seq: number })[] };
     return forced.map(({ partition, node, term, last_seq: lastSeq }) => {
       return { partition, node, term, lastSeq };
-    });
-  }
-
-  /**
-   * Every key of the cluster, partition by partition and in key order within one. Each partition is
-   * read at its primary; a failure is ridden through and reading goes on after the last key. Not a
-   * snapshot: what is written meanwhile may be there or not, and what is there throughout is given
-   * exactly once.
-   *
-   * `options.timeoutMs` bounds the time without progress.
-   */
-  async *entries(options: CallOptions = {}): AsyncGenerator<KvEntry, void, void> {
-    this.#checkOpen();
-    yield* scanCluster({
-      clock: this.#clock,
-      router: this.#router,
-      timeoutMs: this.#timeoutMs(options),
-      signal: options.signal,
-      checkOpen: () => this.#checkOpen(),
     });
   }
 

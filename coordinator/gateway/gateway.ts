@@ -15,7 +15,7 @@ import { KvError } from "../../shared/base/errors.ts";
 import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
-import { checkKeyRequest, checkScan } from "../../shared/validation/request_checks.ts";
+import { checkKeyRequest } from "../../shared/validation/request_checks.ts";
 import { Router } from "../../shared/routing/router.ts";
 import { SuspensionWatch } from "../../shared/platform/suspension.ts";
 import type { RpcClientDeps } from "../../shared/wire/rpc_client.ts";
@@ -102,24 +102,6 @@ export class Gateway {
   /** Requests that have nothing to do with each other. @throws {KvError} where it is malformed */
   executeBatch(batch: Message<"batch">, reply: ReplyTo): void {
     executeBatch(this.#deps.clock, batch, (one, answer) => this.execute(one, answer), reply);
-  }
-
-  /** A piece of a partition, from its primary. */
-  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void {
-    checkScan(request);
-    const map = this.#map;
-    const primary = map?.partitions[request.partition]?.primary;
-    if (map !== undefined && request.partition >= map.settings.partitionCount) {
-      throw new KvError(
-        "bad_request",
-        `scan_partition: "partition" must be less than ${map.settings.partitionCount}`,
-      );
-    }
-    if (primary === undefined) {
-      throw new KvError("unavailable", `scan_partition: nobody serves it now; try again`);
-    }
-    const { id: _, ...rest } = request;
-    this.#router.request(primary, rest, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
   }
 
   stats(): Record<string, unknown> {

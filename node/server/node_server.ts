@@ -34,7 +34,6 @@ import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import {
   checkKey,
   checkKeyRequest,
-  checkScan,
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
@@ -53,7 +52,6 @@ const NOT_A_COORDINATOR = "this is a node, not a coordinator; name the coordinat
 
 /** What the server needs of the node core. */
 export interface ServerNode extends DatabaseNode {
-  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
   backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void;
   onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
   onPeerConnectionClosed(connection: Connection): void;
@@ -188,8 +186,6 @@ export class NodeServer {
   #onRequest(request: Exclude<Request, Message<"hello">>, reply: ReplyTo): void {
     this.#counts.requests++;
     switch (request.req_type) {
-      case "scan_partition":
-        return this.#scan(request, reply);
       case "backup_partition":
         return this.#node.backupPartition(request, reply);
       case "scan":
@@ -254,24 +250,6 @@ export class NodeServer {
     this.#counts.forwarded++;
     const timeoutMs = request.timeout_ms ?? REQUEST_TIMEOUT_MS;
     this.#options.forwarder.request(of, { ...piece, of }, timeoutMs, reply);
-  }
-
-  #scan(request: Message<"scan_partition">, reply: ReplyTo): void {
-    checkScan(request);
-    const map = this.#map(request.req_type);
-    const primary = findNode(map, map.partitions[request.partition]?.primary);
-    if (request.forwarded === true || primary === undefined || primary.id === this.#node.nodeId) {
-      this.#node.scanPartition(request, reply);
-      return;
-    }
-    this.#counts.forwarded++;
-    const { id: _, ...message } = request;
-    this.#options.forwarder.request(
-      primary.id,
-      { ...message, forwarded: true },
-      request.timeout_ms ?? REQUEST_TIMEOUT_MS,
-      reply,
-    );
   }
 
   #onHello(

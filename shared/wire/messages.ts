@@ -75,7 +75,6 @@ export type HeldPartition = readonly [
 const key = { key: text };
 /** A selection of keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
 const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
-const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
 
 /** The table. Add at the end of a group; never remove. */
 export const MESSAGES = {
@@ -99,13 +98,6 @@ export const MESSAGES = {
   list_nodes: message(1, "request", {}),
   get_nodes_for_key: message(1, "request", key),
   stats: message(1, "request", {}),
-  /** A page of one partition's keys, in key order, after the key `after`; for export. Sent to its primary. */
-  scan_partition: message(1, "request", {
-    partition: uint,
-    after: optional(text),
-    limit: optional(uint),
-    ...requestOptions,
-  }),
 
   /**
    * A page of a snapshot of one partition, as of one seq, for backups. Sent to its primary, or, with

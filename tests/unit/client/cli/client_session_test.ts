@@ -567,7 +567,7 @@ Deno.test("Session: a file is written whole, and an export or a backup over none
   assertEquals((await bench.line("export all.jsonl"))[0], 0);
   const before = bench.files.get("all.jsonl");
   bench.cluster.fault = ({ req_type }) =>
-    req_type === "scan_partition"
+    req_type === "scan_node"
       ? { req_type: "error", code: "corrupt", message: "damaged" }
       : undefined;
   assertEquals(await bench.line("export all.jsonl"), [

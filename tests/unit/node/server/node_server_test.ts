@@ -50,7 +50,6 @@ class Bench {
         this.onExecute(request, reply);
       },
       backupPartition: () => {},
-      scanPartition: (_, reply) => reply({ req_type: "entries", entries: [] }),
       onPeerMessage: (message, from) => void this.peerMessages.push([message.req_type, from]),
       onPeerConnectionClosed: () => void this.peersClosed++,
       stats: () => ({ node: "n1" }),
@@ -233,8 +232,8 @@ Deno.test("NodeServer says so where there is no map yet", async () => {
   const bench = new Bench();
   bench.map = undefined;
   const client = await bench.client();
-  for (const req_type of ["get_map", "list_nodes", "scan_partition"]) {
-    const { code, detail } = await client.ask({ id: 1, req_type, partition: 0 });
+  for (const req_type of ["get_map", "list_nodes"]) {
+    const { code, detail } = await client.ask({ id: 1, req_type });
     assertEquals([code, detail], ["unavailable", { joining: true }], "it may be asked again");
   }
 });
@@ -243,25 +242,6 @@ Deno.test("NodeServer says so where there is no map yet", async () => {
 function onTheWire(request: unknown): unknown {
   return JSON.parse(JSON.stringify(request));
 }
-
-Deno.test("NodeServer passes a scan on to the partition's primary, once", async () => {
-  const bench = new Bench();
-  const config = { term: 1, primary: "n2", inSync: ["n2"], learners: [] };
-  bench.map = {
-    ...MAP,
-    nodes: [NODE, { ...NODE, id: "n2", port: 8082 }],
-    partitions: MAP.partitions.map((own, partition) => partition === 1 ? config : own),
-  };
-  const client = await bench.client();
-  await client.ask({ id: 1, req_type: "scan_partition", partition: 0 });
-  assertEquals(bench.forwarded, []);
-  await client.ask({ id: 2, req_type: "scan_partition", partition: 1, after: "x" });
-  assertEquals(bench.forwarded.map(([request]) => onTheWire(request)), [
-    { to: "n2", req_type: "scan_partition", partition: 1, after: "x", forwarded: true },
-  ]);
-  await client.ask({ id: 3, req_type: "scan_partition", partition: 1, forwarded: true });
-  assertEquals(bench.forwarded.length, 1);
-});
 
 Deno.test("NodeServer passes on what the sender cannot bring to its node itself", async () => {
   const bench = new Bench();
