@@ -20,7 +20,7 @@ import {
   WRITE_JOIN_BYTES,
   WRITE_STALL_TIMEOUT_MS,
 } from "../base/limits.ts";
-import { acceptAll } from "../platform/deno_accept.ts";
+import { acceptAll } from "../platform/deno/deno_accept.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Address } from "../platform/transport.ts";
 import type { HttpCaller } from "./protocol/body.ts";

@@ -24,7 +24,7 @@ import {
   NO_KEYS,
 } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
-import { Glob } from "./glob.ts";
+import { Glob } from "../command/glob.ts";
 import { findRandomKey } from "./random_key.ts";
 import { thrownText } from "../command/replies.ts";
 import { RespWriter } from "../protocol/writer.ts";

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import type { CommandIo, CommandSettings } from "../../../../client/cli/command.ts";
-import { COMMANDS } from "../../../../client/cli/commands.ts";
+import type { CommandIo, CommandSettings } from "../../../../client/cli/command/command.ts";
+import { COMMANDS } from "../../../../client/cli/commands/command_table.ts";
 import { KvClient } from "../../../../client/library/kv_client.ts";
-import { LineWords } from "../../../../client/cli/command_line.ts";
+import { LineWords } from "../../../../client/cli/command/command_line.ts";
 import { refuseLostBytes } from "../../../../client/backup/lost_bytes.ts";
-import { systemReason, valueLabel } from "../../../../client/cli/output.ts";
+import { systemReason, valueLabel } from "../../../../client/cli/command/output.ts";
 import { Session } from "../../../../client/cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../../../client/cli/settings.ts";
 import { completeLine, runScript } from "../../../../client/cli/shell.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { KvError } from "../base/errors.ts";
+import { KvError } from "../../base/errors.ts";
 
 /**
  * The text of a file, or undefined if there is none. What Deno does not permit the program to look at

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { KvError } from "../base/errors.ts";
+import { KvError } from "../../base/errors.ts";
 import { folderError } from "./folder_lock.ts";
 
 /** The document that makes a folder a role's own. */

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../base/limits.ts";
-import type { Logger } from "./logger.ts";
+import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../../base/limits.ts";
+import type { Logger } from "../logger.ts";
 
 /**
  * After so many accepted connections others get their turn. Few, since what a new connection has sent is

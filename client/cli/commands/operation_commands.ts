@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { fromErrorReply } from "../../shared/wire/error_reply.ts";
-import { KvError } from "../../shared/base/errors.ts";
-import { wordRequires } from "../../shared/arguments/field_text.ts";
-import { described, flag, optional } from "../../shared/schema/fields.ts";
-import type { Message, Reply } from "../../shared/wire/messages.ts";
+import { fromErrorReply } from "../../../shared/wire/error_reply.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { wordRequires } from "../../../shared/arguments/field_text.ts";
+import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import type { Message, Reply } from "../../../shared/wire/messages.ts";
 import {
   argumentLabel,
   operationOf,
@@ -17,21 +17,21 @@ import {
   requestFromWords,
   wordArguments,
   wordOptions,
-} from "../../shared/arguments/request_words.ts";
-import type { OperationName } from "../../shared/operations/table.ts";
-import { encodeValue, previousOfReply } from "../../shared/schema/value_codec.ts";
+} from "../../../shared/arguments/request_words.ts";
+import type { OperationName } from "../../../shared/operations/table.ts";
+import { encodeValue, previousOfReply } from "../../../shared/schema/value_codec.ts";
 import {
   findOption,
   type RequestWord,
   type WordField,
   wordField,
-} from "../../shared/arguments/word_fields.ts";
-import { checkExpiry, checkNumber } from "./argument_checks.ts";
-import type { Argument, Command, CommandContext, CommandSettings } from "./command.ts";
-import { commandName, type Word } from "./command_line.ts";
-import { EXIT } from "./exit_code.ts";
-import { entryOfReply } from "../calls/key_calls.ts";
-import { entryDocument, errorDocument, formatDocument, metadataLine } from "./output.ts";
+} from "../../../shared/arguments/word_fields.ts";
+import { checkExpiry, checkNumber } from "../command/argument_checks.ts";
+import type { Argument, Command, CommandContext, CommandSettings } from "../command/command.ts";
+import { commandName, type Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
+import { entryOfReply } from "../../calls/key_calls.ts";
+import { entryDocument, errorDocument, formatDocument, metadataLine } from "../command/output.ts";
 import { readAll } from "./transfer_commands.ts";
 
 /** Fields that are settings of the client; the table of settings has them. */

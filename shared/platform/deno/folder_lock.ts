@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { KvError } from "../base/errors.ts";
+import { KvError } from "../../base/errors.ts";
 
 /** A folder that this process holds. */
 export class FolderLock {

@@ -5,19 +5,19 @@
  *
  * @module
  */
-import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
-import { decodeInner } from "../../shared/wire/codec.ts";
-import { fromErrorReply, toErrorReply } from "../../shared/wire/error_reply.ts";
-import { KvError } from "../../shared/base/errors.ts";
-import { described, flag, optional } from "../../shared/schema/fields.ts";
-import { BATCH_REQUESTS_MAX, TRANSACTION_REQUESTS_MAX } from "../../shared/base/limits.ts";
-import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
-import { wireForm } from "../../shared/wire/wire_form.ts";
-import { wordFields } from "../../shared/arguments/word_fields.ts";
-import { type Command, type CommandContext, ownValues } from "./command.ts";
-import type { Word } from "./command_line.ts";
-import { EXIT, exitCodeOf } from "./exit_code.ts";
-import { readLines } from "../transfer/import_format.ts";
+import { parseBoundedJson } from "../../../shared/base/bounded_json.ts";
+import { decodeInner } from "../../../shared/wire/codec.ts";
+import { fromErrorReply, toErrorReply } from "../../../shared/wire/error_reply.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import { BATCH_REQUESTS_MAX, TRANSACTION_REQUESTS_MAX } from "../../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import { wireForm } from "../../../shared/wire/wire_form.ts";
+import { wordFields } from "../../../shared/arguments/word_fields.ts";
+import { type Command, type CommandContext, ownValues } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT, exitCodeOf } from "../command/exit_code.ts";
+import { readLines } from "../../transfer/import_format.ts";
 import { eachOf } from "./many_commands.ts";
 import { replyDocument, showReply } from "./operation_commands.ts";
 import { openInput } from "./transfer_commands.ts";

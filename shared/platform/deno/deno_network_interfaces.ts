@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { NetworkInterface } from "./network_interface.ts";
+import type { NetworkInterface } from "../network_interface.ts";
 
 /** Asked anew each time: addresses come and go. */
 export function networkInterfaces(): NetworkInterface[] {

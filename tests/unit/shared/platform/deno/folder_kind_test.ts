@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type FolderRole, whyForeign } from "../../../../shared/platform/folder_kind.ts";
+import { type FolderRole, whyForeign } from "../../../../../shared/platform/deno/folder_kind.ts";
 
 Deno.test("whyForeign: a folder of the role, or without anybody's files, is taken", () => {
   const table: [role: FolderRole, names: string[]][] = [

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { KvError, toKvError } from "../../shared/base/errors.ts";
-import { formatDuration } from "../../shared/arguments/field_text.ts";
-import { encodeValue } from "../../shared/schema/value_codec.ts";
-import type { ImportSummary } from "../transfer/import_run.ts";
-import type { KvEntry } from "../calls/call.ts";
+import { KvError, toKvError } from "../../../shared/base/errors.ts";
+import { formatDuration } from "../../../shared/arguments/field_text.ts";
+import { encodeValue } from "../../../shared/schema/value_codec.ts";
+import type { ImportSummary } from "../../transfer/import_run.ts";
+import type { KvEntry } from "../../calls/call.ts";
 
 /** Columns as wide as they must be, two spaces between; numbers to the right. */
 export function formatTable(

@@ -4,29 +4,29 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 import {
   described,
   type Fields,
   flag,
   optional,
   positiveUint,
-} from "../../shared/schema/fields.ts";
-import { compareKeys } from "../../shared/base/key_order.ts";
-import { joinBytes } from "../transfer/join_bytes.ts";
-import { EXPORT_CHUNK_BYTES } from "../../shared/base/limits.ts";
+} from "../../../shared/schema/fields.ts";
+import { compareKeys } from "../../../shared/base/key_order.ts";
+import { joinBytes } from "../../transfer/join_bytes.ts";
+import { EXPORT_CHUNK_BYTES } from "../../../shared/base/limits.ts";
 import {
   SCAN_ORDER_FIELDS,
   SELECTION_FIELDS,
   selectsAll,
-} from "../../shared/arguments/selection_fields.ts";
-import { type RequestOption, wordFields } from "../../shared/arguments/word_fields.ts";
-import { type Command, type CommandContext, ownValues } from "./command.ts";
-import type { Word } from "./command_line.ts";
-import { EXIT } from "./exit_code.ts";
+} from "../../../shared/arguments/selection_fields.ts";
+import { type RequestOption, wordFields } from "../../../shared/arguments/word_fields.ts";
+import { type Command, type CommandContext, ownValues } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
 import { printEither } from "./operation_commands.ts";
-import type { DeleteMatchingOptions } from "../library/ordered_scan.ts";
-import { count, entryDocument, keyLabel, valueLabel } from "./output.ts";
+import type { DeleteMatchingOptions } from "../../library/ordered_scan.ts";
+import { count, entryDocument, keyLabel, valueLabel } from "../command/output.ts";
 
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,

@@ -1,15 +1,15 @@
 /**
  * What a command is: one row of the table from which one-shot use, the shell, help and completion
  * are made; and how the words of a line become its arguments and options. The commands themselves
- * are in `commands.ts`.
+ * are in `../commands/command_table.ts`.
  *
  * @module
  */
-import type { Clock } from "../../shared/platform/clock.ts";
-import { KvError } from "../../shared/base/errors.ts";
-import type { Acks, Consistency, KeyRequest } from "../../shared/wire/messages.ts";
-import type { Random } from "../../shared/platform/random.ts";
-import { flagOf, type Setting } from "../../shared/program/setting.ts";
+import type { Clock } from "../../../shared/platform/clock.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import type { Acks, Consistency, KeyRequest } from "../../../shared/wire/messages.ts";
+import type { Random } from "../../../shared/platform/random.ts";
+import { flagOf, type Setting } from "../../../shared/program/setting.ts";
 import {
   dashed,
   findOption,
@@ -17,10 +17,10 @@ import {
   readOption,
   type RequestOption,
   type WordField,
-} from "../../shared/arguments/word_fields.ts";
-import type { ByteSource } from "../backup/backup_reader.ts";
+} from "../../../shared/arguments/word_fields.ts";
+import type { ByteSource } from "../../backup/backup_reader.ts";
 import type { ParsedLine, Word, Words } from "./command_line.ts";
-import type { KvClient } from "../library/kv_client.ts";
+import type { KvClient } from "../../library/kv_client.ts";
 
 /** The settings that a command may use; a line's options go over those of the program. */
 export interface CommandSettings {

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { KvError } from "../base/errors.ts";
+import { KvError } from "../../base/errors.ts";
 import {
   CLOSE_FLUSH_TIMEOUT_MS,
   CLOSE_LINGER_MS,
@@ -18,9 +18,9 @@ import {
   STREAM_HIGH_WATER_BYTES,
   STREAM_LOW_WATER_BYTES,
   WRITE_JOIN_BYTES,
-} from "../base/limits.ts";
+} from "../../base/limits.ts";
 import { acceptAll } from "./deno_accept.ts";
-import type { Logger } from "./logger.ts";
+import type { Logger } from "../logger.ts";
 import type {
   Address,
   DatagramOptions,
@@ -29,8 +29,8 @@ import type {
   Stream,
   StreamHandlers,
   Transport,
-} from "./transport.ts";
-import { formatAddress } from "./transport.ts";
+} from "../transport.ts";
+import { formatAddress } from "../transport.ts";
 
 /** After a failed receive, so that a lasting failure does not take the processor. */
 const RETRY_PAUSE_MS = 50;

@@ -1,15 +1,15 @@
 /**
- * Commands about a node of the cluster: `forget-node`. What tells of all nodes is in `commands.ts`.
+ * Commands about a node of the cluster: `forget-node`. What tells of all nodes is in `command_table.ts`.
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import { described, flag, optional } from "../../shared/schema/fields.ts";
-import { formatAddress } from "../../shared/platform/transport.ts";
-import { wordFields } from "../../shared/arguments/word_fields.ts";
-import { type Command, type CommandContext, ownValues } from "./command.ts";
-import type { Word } from "./command_line.ts";
-import { EXIT } from "./exit_code.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import { formatAddress } from "../../../shared/platform/transport.ts";
+import { wordFields } from "../../../shared/arguments/word_fields.ts";
+import { type Command, type CommandContext, ownValues } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
 import { printEither } from "./operation_commands.ts";
 import { isYes } from "./scan_commands.ts";
 

@@ -4,9 +4,9 @@ import {
   LineWords,
   parseLine,
   type Words,
-} from "../../../../client/cli/command_line.ts";
-import { findCommand } from "../../../../client/cli/commands.ts";
-import { KvError } from "../../../../shared/base/errors.ts";
+} from "../../../../../client/cli/command/command_line.ts";
+import { findCommand } from "../../../../../client/cli/commands/command_table.ts";
+import { KvError } from "../../../../../shared/base/errors.ts";
 
 const argumentsOf = (name: string) => findCommand(name)?.arguments.length;
 

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import type { KeyRequest, Message } from "../../shared/wire/messages.ts";
-import { parseInteger } from "../../shared/operations/arithmetic.ts";
-import { parseLongDouble } from "../../shared/operations/long_double.ts";
-import { operationOf } from "../../shared/arguments/request_words.ts";
-import { shownWord } from "../../shared/arguments/word_fields.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import type { KeyRequest, Message } from "../../../shared/wire/messages.ts";
+import { parseInteger } from "../../../shared/operations/arithmetic.ts";
+import { parseLongDouble } from "../../../shared/operations/long_double.ts";
+import { operationOf } from "../../../shared/arguments/request_words.ts";
+import { shownWord } from "../../../shared/arguments/word_fields.ts";
 import type { CommandContext } from "./command.ts";
 import { UsageError } from "./exit_code.ts";
 

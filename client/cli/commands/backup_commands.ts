@@ -3,20 +3,20 @@
  *
  * @module
  */
-import type { Entry } from "../../shared/base/entry.ts";
-import { fromErrorReply } from "../../shared/wire/error_reply.ts";
-import { KvError } from "../../shared/base/errors.ts";
-import { described, flag, optional } from "../../shared/schema/fields.ts";
-import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
-import { wordField } from "../../shared/arguments/word_fields.ts";
-import { type Backup, openBackup } from "../backup/backup_reader.ts";
-import { type Command, type CommandContext, ownValues } from "./command.ts";
-import type { Word } from "./command_line.ts";
-import { EXIT } from "./exit_code.ts";
-import type { KvClient } from "../library/kv_client.ts";
-import { count, size, systemReason } from "./output.ts";
-import { createFile, OVERWRITE } from "./output_file.ts";
-import { type RestoreSummary, type RestoreTarget, runRestore } from "../backup/restore.ts";
+import type { Entry } from "../../../shared/base/entry.ts";
+import { fromErrorReply } from "../../../shared/wire/error_reply.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import { wordField } from "../../../shared/arguments/word_fields.ts";
+import { type Backup, openBackup } from "../../backup/backup_reader.ts";
+import { type Command, type CommandContext, ownValues } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
+import type { KvClient } from "../../library/kv_client.ts";
+import { count, size, systemReason } from "../command/output.ts";
+import { createFile, OVERWRITE } from "../command/output_file.ts";
+import { type RestoreSummary, type RestoreTarget, runRestore } from "../../backup/restore.ts";
 
 const INTO_LIVING = wordField(
   "into_living",

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import { described, flag, optional } from "../../shared/schema/fields.ts";
-import { wordField } from "../../shared/arguments/word_fields.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import { wordField } from "../../../shared/arguments/word_fields.ts";
 import { type CommandContext, ownValues, type WholeFile } from "./command.ts";
 import { systemReason } from "./output.ts";
 

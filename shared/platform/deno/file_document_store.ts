@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { crc32c } from "../base/crc32c.ts";
-import type { DocumentStore } from "./document_store.ts";
-import { KvError } from "../base/errors.ts";
+import { crc32c } from "../../base/crc32c.ts";
+import type { DocumentStore } from "../document_store.ts";
+import { KvError } from "../../base/errors.ts";
 
 /** One JSON document in one file. */
 export class FileDocumentStore implements DocumentStore {

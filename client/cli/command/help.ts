@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { wordPlaceholder } from "../../shared/arguments/field_text.ts";
-import { flagOf } from "../../shared/program/setting.ts";
-import type { WordField } from "../../shared/arguments/word_fields.ts";
+import { wordPlaceholder } from "../../../shared/arguments/field_text.ts";
+import { flagOf } from "../../../shared/program/setting.ts";
+import type { WordField } from "../../../shared/arguments/word_fields.ts";
 import { type Command, commandSummary, type OptionTable } from "./command.ts";
 
 /** A line for each command. */

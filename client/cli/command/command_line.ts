@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 
 /** A word of a line. */
 export interface Word {

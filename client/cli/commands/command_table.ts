@@ -5,20 +5,20 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import { nearest } from "../../shared/base/near_miss.ts";
-import type { RestFlag } from "../../shared/program/config.ts";
-import { formatAddress } from "../../shared/platform/transport.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { nearest } from "../../../shared/base/near_miss.ts";
+import type { RestFlag } from "../../../shared/program/config.ts";
+import { formatAddress } from "../../../shared/platform/transport.ts";
 import { BACKUP_COMMANDS } from "./backup_commands.ts";
-import type { CallOptions } from "../calls/call.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { commandName, type Word } from "./command_line.ts";
-import { EXIT } from "./exit_code.ts";
+import type { CallOptions } from "../../calls/call.ts";
+import type { Command, CommandContext } from "../command/command.ts";
+import { commandName, type Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
 import { GROUP_COMMANDS } from "./group_commands.ts";
-import { commandHelp, commandLines } from "./help.ts";
+import { commandHelp, commandLines } from "../command/help.ts";
 import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
-import { errorLine, formatDocument, formatTable } from "./output.ts";
+import { errorLine, formatDocument, formatTable } from "../command/output.ts";
 import { NODE_COMMANDS } from "./node_commands.ts";
 import { SCAN_COMMANDS } from "./scan_commands.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";

@@ -1,12 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { CommandIo } from "../../../../client/cli/command.ts";
-import { KvClient } from "../../../../client/library/kv_client.ts";
-import { Session } from "../../../../client/cli/session.ts";
-import { CLIENT_SETTINGS } from "../../../../client/cli/settings.ts";
-import { SeededRandom } from "../../../../shared/platform/random.ts";
-import type { Reply } from "../../../../shared/wire/messages.ts";
-import { FakeNodes } from "../../../support/worlds/fake_nodes.ts";
-import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import type { CommandIo } from "../../../../../client/cli/command/command.ts";
+import { KvClient } from "../../../../../client/library/kv_client.ts";
+import { Session } from "../../../../../client/cli/session.ts";
+import { CLIENT_SETTINGS } from "../../../../../client/cli/settings.ts";
+import { SeededRandom } from "../../../../../shared/platform/random.ts";
+import type { Reply } from "../../../../../shared/wire/messages.ts";
+import { FakeNodes } from "../../../../support/worlds/fake_nodes.ts";
+import { ManualClock } from "../../../../support/doubles/manual_clock.ts";
 
 const ID = "4bac27231e730f85";
 

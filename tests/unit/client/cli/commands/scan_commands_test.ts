@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { CommandIo } from "../../../../client/cli/command.ts";
-import { KvClient } from "../../../../client/library/kv_client.ts";
-import { Session } from "../../../../client/cli/session.ts";
-import { CLIENT_SETTINGS } from "../../../../client/cli/settings.ts";
-import { SeededRandom } from "../../../../shared/platform/random.ts";
-import { FakeNodes } from "../../../support/worlds/fake_nodes.ts";
-import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import type { CommandIo } from "../../../../../client/cli/command/command.ts";
+import { KvClient } from "../../../../../client/library/kv_client.ts";
+import { Session } from "../../../../../client/cli/session.ts";
+import { CLIENT_SETTINGS } from "../../../../../client/cli/settings.ts";
+import { SeededRandom } from "../../../../../shared/platform/random.ts";
+import { FakeNodes } from "../../../../support/worlds/fake_nodes.ts";
+import { ManualClock } from "../../../../support/doubles/manual_clock.ts";
 
 /** A session on nodes in memory, and somebody at the terminal who gives these answers. */
 class Bench {

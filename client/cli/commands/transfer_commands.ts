@@ -3,21 +3,21 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import { joinBytes } from "../transfer/join_bytes.ts";
-import type { Command, CommandContext } from "./command.ts";
-import type { Word } from "./command_line.ts";
-import { EXIT } from "./exit_code.ts";
-import { runExport } from "../transfer/export_run.ts";
-import { type ImportSummary, runImport } from "../transfer/import_run.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { joinBytes } from "../../transfer/join_bytes.ts";
+import type { Command, CommandContext } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
+import { runExport } from "../../transfer/export_run.ts";
+import { type ImportSummary, runImport } from "../../transfer/import_run.ts";
 import {
   formatOfPath,
   type ImportFormat,
   readCsv,
   readJsonLines,
-} from "../transfer/import_format.ts";
-import { count, importText, size, systemReason } from "./output.ts";
-import { createFile, OVERWRITE } from "./output_file.ts";
+} from "../../transfer/import_format.ts";
+import { count, importText, size, systemReason } from "../command/output.ts";
+import { createFile, OVERWRITE } from "../command/output_file.ts";
 
 /** The rows of the table. */
 export const TRANSFER_COMMANDS: readonly Command[] = [

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type ErrorCode, KvError } from "../../shared/base/errors.ts";
+import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
 
 /** The exit codes. */
 export const EXIT = {

@@ -5,22 +5,22 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import { CLIENT_REQUESTS_IN_FLIGHT_MAX } from "../../shared/base/limits.ts";
-import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import { CLIENT_REQUESTS_IN_FLIGHT_MAX } from "../../../shared/base/limits.ts";
+import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import {
   operationOf,
   requestFromWords,
   wordOptions,
-} from "../../shared/arguments/request_words.ts";
-import type { OperationName } from "../../shared/operations/table.ts";
-import { valueOfReply } from "../../shared/schema/value_codec.ts";
-import type { WordField } from "../../shared/arguments/word_fields.ts";
-import { inParallel } from "../../shared/scheduling/in_parallel.ts";
-import { checkExpiry } from "./argument_checks.ts";
-import type { Command, CommandContext } from "./command.ts";
-import type { Word } from "./command_line.ts";
-import { EXIT, exitCodeOf } from "./exit_code.ts";
+} from "../../../shared/arguments/request_words.ts";
+import type { OperationName } from "../../../shared/operations/table.ts";
+import { valueOfReply } from "../../../shared/schema/value_codec.ts";
+import type { WordField } from "../../../shared/arguments/word_fields.ts";
+import { inParallel } from "../../../shared/scheduling/in_parallel.ts";
+import { checkExpiry } from "../command/argument_checks.ts";
+import type { Command, CommandContext } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT, exitCodeOf } from "../command/exit_code.ts";
 import { KEY, printEither, replyDocument, SETTING_FIELDS } from "./operation_commands.ts";
 import {
   commandError,
@@ -30,7 +30,7 @@ import {
   keyLabel,
   timeLeft,
   valueLabel,
-} from "./output.ts";
+} from "../command/output.ts";
 
 const KEYS = [{ ...KEY, repeats: true }];
 
