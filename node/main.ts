@@ -5,7 +5,7 @@
  * @module
  */
 import { type Clock, SystemClock } from "../shared/platform/clock.ts";
-import type { Source } from "../shared/program/config.ts";
+import type { Source } from "../shared/program/given_value.ts";
 import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
