@@ -30,7 +30,7 @@ import type { Logger } from "../shared/platform/logger.ts";
 import {
   type Message,
   PROTOCOL_VERSION,
-  type Reply,
+  type ReplyTo,
   type Request,
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -109,8 +109,6 @@ class Peer {
     this.role = hello.role;
   }
 }
-
-type ReplyTo = (reply: Reply) => void;
 
 /** A running coordinator. */
 export class Coordinator {

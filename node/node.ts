@@ -32,7 +32,13 @@ import {
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
-import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
+import type {
+  HeldPartition,
+  KeyRequest,
+  Message,
+  Reply,
+  ReplyTo,
+} from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
 import { WorkScheduler } from "../shared/scheduling/work_scheduler.ts";
 import type { Random } from "../shared/platform/random.ts";
@@ -59,7 +65,6 @@ import { replicaStats } from "./server/replica_stats.ts";
 import { ReportOutbox } from "./replication/report_outbox.ts";
 import { TransferPacer } from "./replication/transfer_pacer.ts";
 import { ConnectionUpstream } from "./replication/upstream_connection.ts";
-import type { ReplyTo } from "./requests/write_queue.ts";
 
 /** How many of the things that fail again and again `stats` lists. */
 const STATS_RETRIES_MAX = 16;

@@ -43,7 +43,8 @@ import {
   withSignal,
   type WriteOptions,
 } from "../calls/call.ts";
-import { type KeyCall, KeyCalls, quote } from "../calls/key_calls.ts";
+import { type KeyCall, KeyCalls } from "../calls/key_calls.ts";
+import { quote } from "../../shared/operations/operation.ts";
 import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
 import {
   checkDeletion,

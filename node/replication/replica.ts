@@ -18,7 +18,13 @@ import {
   READ_FAILURES_MAX,
   TOMBSTONES_MAX,
 } from "../../shared/base/limits.ts";
-import type { KeyRequest, PeerMessage, Reply, WireEntry } from "../../shared/wire/messages.ts";
+import type {
+  KeyRequest,
+  PeerMessage,
+  Reply,
+  ReplyTo,
+  WireEntry,
+} from "../../shared/wire/messages.ts";
 import { Follower } from "./follower.ts";
 import { liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
@@ -29,7 +35,6 @@ import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
 import { TombstoneKeeper } from "./tombstone_keeper.ts";
 import { deadlineOf, type Timed, withTimeLeft } from "../requests/waiting_requests.ts";
-import type { ReplyTo } from "../requests/write_queue.ts";
 
 /** What a node adds to the ports of its replicas. */
 export interface ReplicaOwner extends ReplicaPorts {

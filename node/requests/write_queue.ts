@@ -13,7 +13,7 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { REQUEST_OVERHEAD_BYTES, WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
 import { CALLER } from "../../shared/wire/caller.ts";
-import type { Reply } from "../../shared/wire/messages.ts";
+import type { Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import {
   deadlineOf,
@@ -23,9 +23,6 @@ import {
   type Waiting,
   WaitingRequests,
 } from "./waiting_requests.ts";
-
-/** Takes the one reply to a request. */
-export type ReplyTo = (reply: Reply) => void;
 
 /** A write that is not committed. */
 export interface InFlight {

@@ -28,6 +28,7 @@ import {
   MESSAGES,
   PROTOCOL_VERSION,
   type Reply,
+  type ReplyTo,
   type Request,
 } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
@@ -44,8 +45,6 @@ import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import { RespServer } from "../resp/resp_server.ts";
-
-type ReplyTo = (reply: Reply) => void;
 
 /** To a node or an operator who was given a wrong address. */
 const NOT_A_COORDINATOR = "this is a node, not a coordinator; name the coordinator's address";

@@ -20,6 +20,8 @@ import {
   type PartitionConfig,
   whyNoPrimary,
 } from "../cluster/cluster_map.ts";
+import { errorReply } from "../operations/operation.ts";
+import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
 import {
   DEADLINE_SCAN_MS,
@@ -30,7 +32,13 @@ import {
 } from "../base/limits.ts";
 import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
-import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "../wire/messages.ts";
+import {
+  type KeyRequest,
+  type Message,
+  PROTOCOL_VERSION,
+  type Reply,
+  type ReplyTo,
+} from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
 import { Targets } from "./targets.ts";
 import {
@@ -45,7 +53,7 @@ import {
 import { partitionOf } from "../cluster/position.ts";
 import { type Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
-import type { Done, RpcClientDeps } from "../wire/rpc_client.ts";
+import type { RpcClientDeps } from "../wire/rpc_client.ts";
 import { mayRepeat } from "../operations/repeat.ts";
 import { whyCrossing } from "../validation/transaction_checks.ts";
 import type { Address } from "../platform/transport.ts";
@@ -154,7 +162,7 @@ export class Router {
    * Carries a request out at the right node within `timeoutMs`. Returns a function that gives it up:
    * `done` is then not called any more, and what was sent may still happen.
    */
-  execute(request: KeyRequest, timeoutMs: number, done: Done): () => void {
+  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
     const task = taskOf(request, this.#clock.monotonicMs(), timeoutMs, done);
     if (this.#closed) this.#clock.defer(() => this.#endClosed(task));
     else this.#attempt(task);
@@ -162,7 +170,7 @@ export class Router {
   }
 
   /** Sends a request to one node, whatever it is about; a piece of a scan by way of another if need be. */
-  request(node: NodeId, message: object, timeoutMs: number, done: Done): void {
+  request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void {
     const client = this.#closed ? undefined : this.#pool.client(node);
     if (client !== undefined) {
       const isPiece = "req_type" in message && !("of" in message) &&
@@ -173,7 +181,10 @@ export class Router {
       way.request(piece, timeoutMs, done);
       return;
     }
-    const reply = unavailable(this.#closed ? CLOSED : `node ${node} is not in the cluster map`);
+    const reply = errorReply(
+      "unavailable",
+      this.#closed ? CLOSED : `node ${node} is not in the cluster map`,
+    );
     this.#clock.defer(() => done(reply));
   }
 
@@ -194,7 +205,7 @@ export class Router {
   /** A reply of `unavailable` promises that the request did not happen. */
   #endClosed(task: Task): void {
     if (this.#atLocal.has(task) && !task.isRead) task.unknown = true;
-    this.#finish(task, finalReply(task, unavailable(CLOSED)));
+    this.#finish(task, finalReply(task, errorReply("unavailable", CLOSED)));
   }
 
   #attempt(task: Task): void {
@@ -222,7 +233,7 @@ export class Router {
     task.target = target;
     task.attempts++;
     if (target === undefined) {
-      this.#onReply(task, unavailable(whyNoPrimary(map, partition)));
+      this.#onReply(task, errorReply("unavailable", whyNoPrimary(map, partition)));
     } else if (target === this.#local?.nodeId) {
       this.#executeHere(task, this.#local);
     } else {
@@ -255,7 +266,7 @@ export class Router {
     const to = via ?? target;
     const client = isHeavy(request) ? this.#pool.heavyClient(to) : this.#pool.client(to);
     if (client === undefined) {
-      this.#onReply(task, unavailable(`node ${target} is not in the cluster map`));
+      this.#onReply(task, errorReply("unavailable", `node ${target} is not in the cluster map`));
       return;
     }
     const leftMs = task.deadlineMs - this.#clock.monotonicMs();
@@ -334,7 +345,7 @@ export class Router {
   #onNoMap(error: KvError): void {
     if (this.#map !== undefined || this.#closed) return;
     for (const task of this.#waiting) {
-      task.last = unavailable(error.message);
+      task.last = errorReply("unavailable", error.message);
       if (task.retryMs !== Infinity) continue;
       task.attempts++;
       this.#waitForRetry(task);
@@ -379,8 +390,4 @@ export class Router {
     this.#waiting.delete(task);
     this.#atLocal.delete(task);
   }
-}
-
-function unavailable(message: string): Message<"error"> {
-  return { req_type: "error", code: "unavailable", message };
 }

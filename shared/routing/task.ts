@@ -11,8 +11,7 @@ import { REQUEST_TIMEOUT_MS } from "../base/limits.ts";
 import type { NodeId } from "../cluster/cluster_map.ts";
 import { isRepeated, type Repeat, repeatOf } from "../operations/repeat.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
-import type { Done } from "../wire/rpc_client.ts";
+import type { KeyRequest, Message, Reply, ReplyTo } from "../wire/messages.ts";
 
 /** A request on its way. */
 export interface Task {
@@ -24,7 +23,7 @@ export interface Task {
   unknown: boolean;
   readonly startMs: number;
   readonly deadlineMs: number;
-  readonly done: Done;
+  readonly done: ReplyTo;
   finished: boolean;
   attempts: number;
   /** Where it was sent last. */
@@ -40,7 +39,12 @@ export interface Task {
 }
 
 /** A request of which nothing has been tried here. Whoever passes it on may have tried it already. */
-export function taskOf(request: KeyRequest, startMs: number, timeoutMs: number, done: Done): Task {
+export function taskOf(
+  request: KeyRequest,
+  startMs: number,
+  timeoutMs: number,
+  done: ReplyTo,
+): Task {
   const repeat = repeatOf(request);
   return {
     request,

@@ -25,6 +25,7 @@ import {
   type MessageSpec,
   type Reply,
   REPLY_MESSAGES,
+  type ReplyTo,
   type WireEntry,
 } from "../schema/reply_messages.ts";
 import {
@@ -37,7 +38,7 @@ import {
   isUint,
 } from "../cluster/map_shape.ts";
 
-export type { Direction, Reply, WireEntry };
+export type { Direction, Reply, ReplyTo, WireEntry };
 
 /** The version of the wire that this code speaks. */
 export const PROTOCOL_VERSION = 1;

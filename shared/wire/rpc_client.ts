@@ -28,7 +28,7 @@ import {
   RPC_PING_MS,
   RPC_SILENCE_MS_MAX,
 } from "../base/limits.ts";
-import { type Message, MESSAGES, type Reply } from "./messages.ts";
+import { type Message, MESSAGES, type Reply, type ReplyTo } from "./messages.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import { type Address, formatAddress, type Stream, type Transport } from "../platform/transport.ts";
@@ -50,14 +50,11 @@ export interface RpcClientHandlers {
   onSilence?(silentMs: number): void;
 }
 
-/** Takes a request's reply. */
-export type Done = (reply: Reply) => void;
-
 interface Pending {
   readonly message: object & { id?: unknown };
   readonly deadlineMs: number;
   readonly timeoutMs: number;
-  readonly done: Done;
+  readonly done: ReplyTo;
 }
 
 /** Ids of the client's own messages; requests have numbers. */
@@ -157,7 +154,7 @@ export class RpcClient {
    * Sends a request. `done` gets its reply, or an error that says what became of it. While the connection
    * is down and the next attempt is not due yet, the request fails at once.
    */
-  request(message: object & { id?: unknown }, timeoutMs: number, done: Done): void {
+  request(message: object & { id?: unknown }, timeoutMs: number, done: ReplyTo): void {
     const connection = this.#connection;
     if (this.#closed) {
       this.#refuse(done, "unavailable", "this client is closed");
@@ -354,7 +351,7 @@ export class RpcClient {
     this.#unanswered = true;
   }
 
-  #refuse(done: Done, code: ErrorCode, text: string): void {
+  #refuse(done: ReplyTo, code: ErrorCode, text: string): void {
     const reply: Message<"error"> = { req_type: "error", code, message: text };
     this.#deps.clock.defer(() => done(reply));
   }
