@@ -27,7 +27,6 @@ import {
   type Message,
   MESSAGES,
   PROTOCOL_VERSION,
-  type Reply,
   type ReplyTo,
   type Request,
 } from "../../shared/wire/messages.ts";

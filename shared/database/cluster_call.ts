@@ -11,7 +11,6 @@ import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
 import { errorReply } from "../operations/operation.ts";
-import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
 import { mayRepeat } from "../operations/repeat.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "../base/limits.ts";

@@ -21,7 +21,6 @@ import {
   whyNoPrimary,
 } from "../cluster/cluster_map.ts";
 import { errorReply } from "../operations/operation.ts";
-import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
 import {
   DEADLINE_SCAN_MS,
