@@ -18,6 +18,7 @@ import {
 import type { Connection } from "../shared/wire/connection.ts";
 import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import {
+  CLIENT_SESSIONS_MAX,
   DIGEST_INTERVAL_MS,
   DISK_CHECK_MS,
   EXPIRY_INDEX_MAX,
@@ -61,6 +62,7 @@ import type { Primary } from "./replication/primary.ts";
 import { ReadConfirmations } from "./requests/read_confirmations.ts";
 import { Replica, type ReplicaOwner } from "./replication/replica.ts";
 import { Retries } from "./replication/retries.ts";
+import { ClientSessionCounts } from "./requests/client_session_table.ts";
 import { replicaStats } from "./server/replica_stats.ts";
 import { ReportOutbox } from "./replication/report_outbox.ts";
 import { TransferPacer } from "./replication/transfer_pacer.ts";
@@ -89,6 +91,8 @@ export interface NodeOptions {
   readonly keptMap?: ClusterMap | undefined;
   /** Default {@linkcode TOMBSTONE_KEEP_MS}. */
   readonly tombstoneKeepMs?: number;
+  /** How many client sessions each partition remembers. Default: its share of {@linkcode CLIENT_SESSIONS_MAX}. */
+  readonly clientSessionsMax?: number | undefined;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -138,6 +142,7 @@ export class Node {
   #lastTickMs: number;
   #digestCursor = 0;
   #expired = 0;
+  readonly #clientSessionCounts = new ClientSessionCounts();
   #scrubCursor = 0;
 
   constructor(deps: NodeDeps, options: NodeOptions) {
@@ -177,6 +182,10 @@ export class Node {
       inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
       // There is no replica before there is a map, or one that was kept.
       partitionCount: () => (this.#map ?? this.keptMap)?.settings.partitionCount ?? 1,
+      clientSessionsMax: () =>
+        options.clientSessionsMax ??
+          partitionShare(CLIENT_SESSIONS_MAX, this.#owner.partitionCount()),
+      clientSessionCounts: this.#clientSessionCounts,
       replicas: () => {
         const map = this.#map;
         return map === undefined
@@ -713,6 +722,9 @@ export class Node {
       resynced_entries: entries,
       resynced_full: full,
       expired: this.#expired,
+      client_sessions_evicted: this.#clientSessionCounts.evicted,
+      client_sessions_refused: this.#clientSessionCounts.refused,
+      client_sessions_unknown: this.#clientSessionCounts.unknown,
       scrubbed: this.#scrubbing.scrubbed,
       ...this.#compaction.stats(),
       reports: this.#outbox.size,

@@ -85,6 +85,8 @@ export interface NodeRuntimeOptions {
   readonly cacheBytes: number;
   /** Default: as {@linkcode NodeOptions}. */
   readonly tombstoneKeepMs?: number;
+  /** Default: as {@linkcode NodeOptions}. */
+  readonly clientSessionsMax?: number | undefined;
   /** Default: the host. */
   readonly zone?: string | undefined;
   readonly weight: number;
@@ -211,6 +213,7 @@ export class NodeRuntime {
           ...(options.tombstoneKeepMs === undefined
             ? {}
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
+          clientSessionsMax: options.clientSessionsMax,
         },
       );
       const runtime = new NodeRuntime(deps, options, { listener, http, admission }, folder, node);

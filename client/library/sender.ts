@@ -33,7 +33,13 @@ export class Sender {
   constructor(deps: KvClientDeps, options: KvClientOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#sessions = deps.clientId === undefined ? undefined : new ClientSessions(deps.clientId);
+    const { clientId, clock, router } = deps;
+    this.#sessions = clientId === undefined ? undefined : new ClientSessions({
+      clock,
+      map: () => router.map(),
+      name: () => clientId,
+      send: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+    });
   }
 
   /** The newest map that a node or the coordinator has. @throws {KvError} `unavailable`, `bad_request` */
@@ -52,8 +58,11 @@ export class Sender {
   /** A write; in a client session if it needs one to be sent again, and this client has a name. */
   write(request: KeyRequest, options: WriteOptions): Promise<Reply> {
     const full = { ...request, ...this.#acksOf(options) };
-    if (this.#sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
-    return this.#sessions.run((session) => this.execute({ ...full, ...session }, options));
+    const sessions = this.#sessions;
+    if (sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
+    this.checkOpen();
+    const timeoutMs = this.timeoutMs(options);
+    return withSignal(options.signal, (done) => sessions.execute(full, timeoutMs, done));
   }
 
   /** Any request, as it is. */

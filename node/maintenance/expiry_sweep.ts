@@ -1,6 +1,5 @@
 /**
- * Removes what has expired, and client sessions that nobody will ask for any more, from the partitions that this
- * node is primary of. Readers do not depend on it; an expired key reads as absent at once.
+ * Removes what has expired from the partitions that this node is primary of. Readers do not depend on it; an expired key reads as absent at once.
  *
  * What is due is known (`expiry_index.ts`), and is deleted in turns of a bounded number of keys, which
  * follow each other for as long as anything is due, and do more where others leave them less often the
@@ -11,7 +10,6 @@
  *
  * @module
  */
-import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import {
   EXPIRED_PAUSE_MS,
@@ -22,13 +20,9 @@ import {
   PASS_PAGE_BYTES,
   PASS_PAGE_ROWS,
 } from "../../shared/base/limits.ts";
-import { prefixEnd } from "../../shared/base/key_order.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Retries } from "../replication/retries.ts";
-import type { ScanPage } from "../storage/partition_store.ts";
 
 /** What is tried again, where a partition cannot be gone through. */
 const PASS = "look for expired entries";
@@ -36,11 +30,7 @@ const PASS = "look for expired entries";
 /** A partition that is gone through. */
 interface Pass {
   readonly primary: Primary;
-  /** Only client sessions are looked for, up to this seq; absent: whatever expires. */
-  readonly sessionSeq: number | undefined;
   after: string | undefined;
-  /** Something could not be deleted now. */
-  left: boolean;
 }
 
 /** The sweep of one node. */
@@ -126,73 +116,38 @@ export class ExpirySweep {
 
   #beginPass(): Pass | undefined {
     const wallMs = this.#clock.wallMs();
-    const isUnknown = ({ store }: Primary) => store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS;
-    const [primary] = inTurn(this.#primaries(), this.#passedAt, (primary) => {
-      const { sessions, phase } = primary;
-      if (phase !== "serving" || !this.#retries.isDue(PASS, primary.partition)) return false;
-      return isUnknown(primary) || sessions.forgettableSeq > sessions.sweptSeq;
-    });
+    const [primary] = inTurn(
+      this.#primaries(),
+      this.#passedAt,
+      ({ phase, store, partition }) =>
+        phase === "serving" && this.#retries.isDue(PASS, partition) &&
+        store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS,
+    );
     if (primary === undefined) return undefined;
     this.#passedAt = primary.partition;
-    if (!isUnknown(primary)) {
-      return {
-        primary,
-        sessionSeq: primary.sessions.forgettableSeq,
-        after: undefined,
-        left: false,
-      };
-    }
     primary.store.expiring.beginPass();
-    return { primary, sessionSeq: undefined, after: undefined, left: false };
+    return { primary, after: undefined };
   }
 
-  #endPass({ primary, sessionSeq }: Pass, whole: boolean): void {
+  #endPass({ primary }: Pass, whole: boolean): void {
     this.#pass = undefined;
-    if (sessionSeq === undefined) primary.store.expiring.endPass(whole);
-    else if (whole) primary.sessions.sweptSeq = sessionSeq;
+    primary.store.expiring.endPass(whole);
   }
 
   async #readPage(pass: Pass): Promise<void> {
-    const { primary, sessionSeq } = pass;
-    const { store } = primary;
+    const { primary } = pass;
+    const { expiring } = primary.store;
     // What a page brings must fit into the index beside what is due already.
-    const rowsMax = Math.min(PASS_PAGE_ROWS, store.expiring.max >>> 2);
-    const page = { rowsMax, bytesMax: PASS_PAGE_BYTES };
-    if (sessionSeq === undefined) {
-      store.expiring.beginPage();
-      this.#noteExpiring(pass, await store.scan(pass.after, page));
-    } else {
-      const range = { start: CLIENT_SESSION_KEY_PREFIX, end: prefixEnd(CLIENT_SESSION_KEY_PREFIX) };
-      this.#deleteClientSessions(
-        pass,
-        sessionSeq,
-        await store.scan(pass.after, { ...page, ...range }),
-      );
-    }
-    this.#retries.ended(PASS, primary.partition);
-    if (pass.after === undefined) this.#endPass(pass, !pass.left);
-    else if (primary.phase !== "serving") this.#endPass(pass, false);
-  }
-
-  #noteExpiring(pass: Pass, { entries, next }: ScanPage): void {
-    const { expiring } = pass.primary.store;
-    for (const { key, expiresAtMs } of entries) {
+    const rowsMax = Math.min(PASS_PAGE_ROWS, expiring.max >>> 2);
+    expiring.beginPage();
+    const page = await primary.store.scan(pass.after, { rowsMax, bytesMax: PASS_PAGE_BYTES });
+    for (const { key, expiresAtMs } of page.entries) {
       if (expiresAtMs !== 0) expiring.noteOfPage(key, expiresAtMs);
     }
-    pass.after = next;
-  }
-
-  #deleteClientSessions(pass: Pass, sessionSeq: number, { entries, next }: ScanPage): void {
-    const { primary } = pass;
-    const wallMs = this.#clock.wallMs();
-    const old = entries.filter((entry) =>
-      entry.seq <= sessionSeq && isClientSessionKey(entry.key) && !isTombstone(entry)
-    );
-    for (let at = 0; at < old.length; at += EXPIRED_PER_PARTITION) {
-      const some = old.slice(at, at + EXPIRED_PER_PARTITION);
-      if (!primary.deleteClientSessions(some, wallMs)) pass.left = true;
-    }
-    pass.after = next;
+    pass.after = page.next;
+    this.#retries.ended(PASS, primary.partition);
+    if (pass.after === undefined) this.#endPass(pass, true);
+    else if (primary.phase !== "serving") this.#endPass(pass, false);
   }
 }
 

@@ -10,6 +10,7 @@ import type { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
+import type { ClientSessionCounts } from "../requests/client_session_table.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
 
@@ -58,6 +59,9 @@ export interface ReplicaPorts {
   readonly inFlight: ByteBudget;
   /** Of the cluster. */
   partitionCount(): number;
+  /** How many client sessions a partition remembers. */
+  clientSessionsMax(): number;
+  readonly clientSessionCounts: ClientSessionCounts;
   /** Replicas without which nothing is written, as the newest map says: it may change at any time. */
   readonly minInSync: number;
   /** Monotonic milliseconds. */

@@ -21,12 +21,13 @@ import { OPERATIONS } from "../../shared/operations/table.ts";
 import { isRepeated, onlyReads } from "../../shared/operations/repeat.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import type { ClientSessionCounts, ClientSessionTable } from "./client_session_table.ts";
 import {
   type Change,
-  clientSessionChange,
   clientSessionKey,
   rememberedReply,
   settled,
+  whyForgotten,
 } from "./request_dedup.ts";
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
 import type { Timed } from "./waiting_requests.ts";
@@ -40,8 +41,11 @@ export interface ExecutorOwner {
     partitionCount(): number;
     /** The date, for timestamps and expiry. */
     wallMs(): number;
+    readonly clientSessionCounts: ClientSessionCounts;
   };
   readonly store: PartitionStore;
+  /** Which client sessions the partition remembers. */
+  readonly clientSessions: ClientSessionTable;
   /** What a value may grow to. */
   readonly valueBytesMax: number;
   /**
@@ -83,7 +87,8 @@ export class RequestExecutor {
     try {
       if (session !== undefined) {
         // Rule W8.
-        const remembered = rememberedReply(request, this.#owner.store.get(session));
+        const entry = this.#owner.store.get(session);
+        const remembered = rememberedReply(request, entry);
         if (remembered !== undefined) {
           // If this answer cannot be given, that says nothing of the earlier attempt, which may have happened.
           const fail = (why: Reply) => reply(stillUnknown(request, why));
@@ -91,6 +96,11 @@ export class RequestExecutor {
           const tell = (answer: Reply) =>
             reply((onlyReads(request) ? undefined : this.#proposer.whyNotSure()) ?? answer);
           this.#answerAsOf([session], request, settled(request, remembered), tell, fail);
+          return;
+        }
+        const forgotten = this.#whyForgotten(request, entry);
+        if (forgotten !== undefined) {
+          reply(forgotten);
           return;
         }
       }
@@ -105,7 +115,11 @@ export class RequestExecutor {
     // another state of the keys: so the answer is remembered, which is a write.
     let proposes = writes;
     if (session !== undefined && refused === undefined && (writes || isRepeated(request))) {
-      changes.push(clientSessionChange(session, request, answer));
+      const full = this.#proposer.remember(session, request, answer, changes);
+      if (full !== undefined) {
+        reply(full);
+        return;
+      }
       proposes = true;
     }
     if (proposes) {
@@ -113,6 +127,15 @@ export class RequestExecutor {
     } else if (changes.length > 0) {
       this.#proposeExpired(request, changes, wallMs, answer, reply);
     } else this.#answerAsOf(keys, request, answer, reply);
+  }
+
+  #whyForgotten(request: KeyRequest, session: Entry | undefined): Reply | undefined {
+    const { clientSessions, store, ports } = this.#owner;
+    const why = whyForgotten(request, session, clientSessions.evictedSeq, store.state.commitSeq);
+    if (why === undefined) return undefined;
+    if (isRepeated(request)) ports.clientSessionCounts.unknown++;
+    else ports.clientSessionCounts.refused++;
+    return why;
   }
 
   #evaluate(request: KeyRequest, wallMs: number): Evaluation {

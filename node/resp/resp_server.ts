@@ -85,7 +85,7 @@ export class RespServer implements SessionServer {
     this.limits = deps.limits;
     this.#draining = deps.draining;
     const name = `resp-${randomId(deps.random)}`;
-    this.#once = new DeduplicatingDatabase(deps.database, () => name);
+    this.#once = new DeduplicatingDatabase(deps.database, deps.clock, () => name);
     this.cursors = new ScanCursors(deps.random);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isLive, isTombstone } from "../../shared/base/entry.ts";
+import { isLive } from "../../shared/base/entry.ts";
 import { isDamage } from "../../shared/base/errors.ts";
 import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
 import {
@@ -14,8 +14,6 @@ import {
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { prefixEnd } from "../../shared/base/key_order.ts";
 import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
@@ -74,7 +72,7 @@ class Counting {
     if (primary === undefined || !await call.stable(partition, primary)) return undefined;
     let part: Part | undefined;
     try {
-      part = after === undefined ? await this.#fromState(primary) : undefined;
+      part = after === undefined ? this.#fromState(primary) : undefined;
       part ??= await this.#fromRows(primary, after);
     } catch (error) {
       if (isDamage(error) && call.ports.onDamaged(partition, error)) return undefined;
@@ -84,20 +82,16 @@ class Counting {
   }
 
   /** What the store knows of itself, if that is all there is to know. */
-  async #fromState(primary: Primary): Promise<Part | undefined> {
+  #fromState(primary: Primary): Part | undefined {
     const { start, end, empty } = this.#range;
     const { count } = primary.store.state;
     if (empty || count === 0) return { count: 0, next: undefined };
     if (start !== undefined || end !== undefined) return undefined;
     const expired = primary.expiredCount(this.#call.ports.wallMs());
     if (expired === undefined) return undefined;
-    // Client sessions are counted in; they are few, and lie together. The page is of this very moment.
-    const sessions = await this.#page(primary, undefined, {
-      start: CLIENT_SESSION_KEY_PREFIX,
-      end: prefixEnd(CLIENT_SESSION_KEY_PREFIX),
-    });
-    if (sessions.next !== undefined) return undefined;
-    const hidden = sessions.entries.filter((entry) => !isTombstone(entry)).length;
+    // Those of client sessions are counted in.
+    const hidden = primary.clientSessions.count;
+    if (hidden === undefined) return undefined;
     return { count: count - hidden - expired, next: undefined };
   }
 

@@ -395,9 +395,18 @@ export const RESTORE_SLICE_BYTES = 64 * MIB;
 export const RESTORE_WRITE_BYTES = 1 * MIB;
 export const RESTORE_WRITE_ENTRIES = 256;
 
-/** How long a repeated request is recognised, and how finely that is measured. */
-export const CLIENT_SESSION_KEEP_MS = 900_000;
-export const CLIENT_SESSION_MARK_MS = 60_000;
+/**
+ * Client sessions that the partitions of a node remember, of which each has its share; then the one goes
+ * whose last request is the longest ago. They take
+ *   bytes of a partition <= its share * CLIENT_SESSION_BYTES, or one entry if that is longer
+ *     (1 MiB with 256 partitions, of which an ordinary session takes 150 bytes)
+ * on each replica, and about 150 bytes each in the memory of the primary.
+ */
+export const CLIENT_SESSIONS_MAX = 262_144;
+/** What a client session's entry may take on average. */
+export const CLIENT_SESSION_BYTES = 1 * KIB;
+/** A client asks again so often, if its session was evicted each time before the request came. */
+export const CLIENT_SESSION_ATTEMPTS_MAX = 16;
 /** The longest answer that a client session remembers, as JSON; of a longer one it knows the outcome. */
 export const CLIENT_SESSION_REPLY_CHARACTERS_MAX = 16 * KIB;
 /** Characters of a client session's name. */
@@ -580,8 +589,9 @@ invariant(
   "what a node heard before it counted as alive is not news any more when it counts as failed",
 );
 invariant(
-  CLIENT_SESSION_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
-  "a request is recognised as long as it is repeated",
+  PARTITION_SHARE_MIN * CLIENT_SESSION_BYTES >
+    3 * (CLIENT_SESSION_REPLY_CHARACTERS_MAX + CLIENT_SESSION_CHARACTERS_MAX) + 1 * KIB,
+  "the entry of one client session does not take the place of all others",
 );
 invariant(
   LEASE_MS * (1 + CLOCK_DRIFT_MAX) < FAILURE_TIMEOUT_MS * (1 - CLOCK_DRIFT_MAX),

@@ -57,7 +57,8 @@ export class HttpFrontEnd {
     site: HttpSite,
     rules: OriginRules,
   ) {
-    const database = new DeduplicatingDatabase(site.database, () => `http-${randomId(random)}`);
+    const name = () => `http-${randomId(random)}`;
+    const database = new DeduplicatingDatabase(site.database, clock, name);
     this.#services = new Services(clock, work ?? new WorkScheduler(clock), { ...site, database });
     this.#clock = clock;
     this.#log = log;

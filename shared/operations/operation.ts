@@ -159,6 +159,12 @@ export const WRITE_FIELDS = {
     fallback: "none",
     audience: "programs",
   }),
+  /** Whoever names less than is true is asked to send again, or told that nobody knows; more would be wrong. */
+  since: described(
+    "With session: a version in the key's partition that the sender knew to be committed before the first attempt",
+    optional(uint),
+    { fallback: "0", audience: "programs" },
+  ),
   /** What is answered now must hold for that one as well. */
   again: described("An earlier attempt of this request may be under way", optional(flag), {
     fallback: "false",

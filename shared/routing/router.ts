@@ -291,7 +291,8 @@ export class Router {
 
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
-    if (reply.req_type !== "error" || !mayRepeat(task.repeat, reply.code)) {
+    const isFinal = reply.req_type !== "error" || reply.settled === true;
+    if (isFinal || !mayRepeat(task.repeat, reply.code)) {
       this.#finish(task, finalReply(task, reply));
       return;
     }

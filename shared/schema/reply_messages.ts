@@ -81,7 +81,10 @@ export const REPLY_MESSAGES = {
     code: text,
     message: text,
     detail: optional(object<unknown>()),
-    /** The client session remembers this refusal: no attempt of the request has happened or is going to. */
+    /**
+     * Every further attempt of the request would be answered the same. Of a refusal: the client session remembers
+     * it, and no attempt has happened or is going to. Of `outcome_unknown`: nobody knows any more.
+     */
     settled: optional(flag),
   }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */

@@ -12,7 +12,7 @@ import { OPERATIONS } from "../operations/table.ts";
 import { partitionOf } from "../cluster/position.ts";
 
 /** Of a request inside a transaction: what only the transaction as a whole can have. */
-const OF_THE_WHOLE = ["session", "request_number", "again", "acks", "timeout_ms"] as const;
+const OF_THE_WHOLE = ["session", "request_number", "since", "again", "acks", "timeout_ms"] as const;
 
 /** The requests inside a transaction that {@linkcode checkTransaction} has let through. */
 export function plainRequests(request: Message<"transaction">): readonly PlainRequest[] {

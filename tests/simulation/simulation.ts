@@ -252,6 +252,8 @@ class Simulation {
         : 2_000 + randomBelow(random, 20_000),
       // In a quarter of the runs the coordinator is started with other settings again and again.
       leases: options.seed % 4 === 1 ? CHANGING_LEASES : [USUAL_LEASE],
+      // In two thirds of the runs partitions forget client sessions all the time.
+      clientSessionsMax: options.seed % 3 === 0 ? undefined : 2 + options.seed % 7,
       ...options.shape,
     };
     this.#pauseMsMax = this.#large ? 30 : PAUSES_MS[randomBelow(random, PAUSES_MS.length)] ?? 200;
@@ -899,7 +901,13 @@ class Simulation {
       ["client: backup of a partition", scanner?.backups ?? 0],
     ];
     for (const { runtime } of members) {
-      counts.push(["node: expired entries deleted", Number(runtime?.node.stats()["expired"] ?? 0)]);
+      const stats = runtime?.node.stats() ?? {};
+      counts.push(
+        ["node: expired entries deleted", Number(stats["expired"] ?? 0)],
+        ["client session: evicted", Number(stats["client_sessions_evicted"] ?? 0)],
+        ["client session: first attempt refused", Number(stats["client_sessions_refused"] ?? 0)],
+        ["client session: repeat unknown", Number(stats["client_sessions_unknown"] ?? 0)],
+      );
     }
     for (const [what, times] of counts) if (times > 0) coverage.hit(what, times);
   }

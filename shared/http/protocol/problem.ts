@@ -48,6 +48,7 @@ export const STATUS_OF_CODE = {
   cross_partition: 422,
   transaction_too_large: 413,
   reply_not_kept: 500,
+  session_evicted: 409,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 

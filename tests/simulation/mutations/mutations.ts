@@ -549,16 +549,46 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "expiries",
   },
   {
-    name: "a session is dropped before its request can have been repeated",
-    file: "node/requests/request_dedup.ts",
+    name: "a client session is forgotten without a word",
+    file: "node/requests/client_session_table.ts",
     edits: [
-      [
-        "nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS",
-        "nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS / 200",
-      ],
-      ["if (nowMs - first.nowMs < CLIENT_SESSION_KEEP_MS) return;", ""],
+      ["evictedSeq = Math.max(evictedSeq, session.seq);", ""],
+      ["this.#evictedSeq = Math.max(this.#evictedSeq, before?.seq ?? 0);", ""],
     ],
     seedsMax: 20,
+    storm: "answers",
+  },
+  {
+    name: "a new primary does not know what was forgotten",
+    file: "node/requests/client_session_table.ts",
+    edits: [["newest === undefined ? 0 : evictedSeqOf(newest);", "0;"]],
+    seedsMax: 60,
+    storm: "answers",
+  },
+  {
+    name: "what is known of client sessions reaches back further than is true",
+    file: "node/requests/client_session_table.ts",
+    edits: [
+      [
+        "evictedSeq = Math.max(evictedSeq, session.seq);",
+        "evictedSeq = Math.max(evictedSeq, session.seq - 20);",
+      ],
+      [
+        "this.#evictedSeq = Math.max(this.#evictedSeq, before?.seq ?? 0);",
+        "this.#evictedSeq = Math.max(this.#evictedSeq, (before?.seq ?? 0) - 20);",
+      ],
+    ],
+    seedsMax: 60,
+    storm: "answers",
+  },
+  {
+    name: "a late first attempt is done again after its session is forgotten",
+    file: "node/requests/request_dedup.ts",
+    edits: [[
+      "if (since >= evictedSeq) return undefined;",
+      "if (since >= evictedSeq || !isRepeated(request)) return undefined;",
+    ]],
+    seedsMax: 60,
     storm: "answers",
   },
   {

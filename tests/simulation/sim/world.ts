@@ -61,6 +61,8 @@ export interface ClusterShape {
   readonly memory: boolean;
   /** How long a tombstone is kept. */
   readonly tombstoneKeepMs: number;
+  /** How many client sessions a partition remembers. Absent: as many as in production. */
+  readonly clientSessionsMax?: number | undefined;
   /** Each start of the coordinator takes the next, and after the last one the first. */
   readonly leases: readonly LeaseTimes[];
 }
@@ -357,6 +359,7 @@ export class World {
       fsync: this.shape.fsync,
       cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 8 * 1024,
       tombstoneKeepMs: this.shape.tombstoneKeepMs,
+      clientSessionsMax: this.shape.clientSessionsMax,
       weight: 1,
       cluster: {
         locate: (use) =>

@@ -12,6 +12,10 @@ import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { PeerMessage } from "../../../shared/wire/messages.ts";
 import { RecentWrites } from "../../../node/replication/recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "../../../node/replication/replica_ports.ts";
+import {
+  ClientSessionCounts,
+  ClientSessionTable,
+} from "../../../node/requests/client_session_table.ts";
 import { Retries } from "../../../node/replication/retries.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
 import { GroupCommit, PartitionStore } from "../../../node/storage/partition_store.ts";
@@ -39,7 +43,11 @@ export class RecordingNode {
   onSynced: (lastSeq: number) => void = () => {};
   #streams = 0;
 
+  /** Of a partition that has none yet. */
+  readonly clientSessions = new ClientSessionTable(64, new ClientSessionCounts());
+
   constructor(self = "n1") {
+    this.clientSessions.beginEmpty();
     const { clock, lines } = this;
     const queue = new GroupCommit(this.storage, clock, { fsync: "always", onError: () => {} });
     this.store = new PartitionStore(queue, 0, NO_STATE, (seq) => this.onSynced(seq));
@@ -53,6 +61,8 @@ export class RecordingNode {
       transfers: new TransferPacer(clock),
       releases: new WorkScheduler(clock),
       partitionCount: () => 1,
+      clientSessionsMax: () => 64,
+      clientSessionCounts: new ClientSessionCounts(),
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => true,

@@ -92,8 +92,16 @@ export class NodeCluster {
   /** While false the coordinator neither hears nor says anything. */
   coordinatorUp = true;
   map: ClusterMap;
+  readonly #clientSessionsMax: number | undefined;
 
-  constructor(options: { nodes: number; partitions?: number; replicas?: number; seed?: number }) {
+  constructor(options: {
+    nodes: number;
+    partitions?: number;
+    replicas?: number;
+    seed?: number;
+    clientSessionsMax?: number;
+  }) {
+    this.#clientSessionsMax = options.clientSessionsMax;
     const partitionCount = options.partitions ?? 1;
     const replicas = options.replicas ?? options.nodes;
     this.random = new SeededRandom(options.seed ?? 1);
@@ -165,7 +173,7 @@ export class NodeCluster {
     const transport = this.network.transport(id);
     const node = new Node(
       { clock, random: this.random, transport, log: NO_LOG, queue, opened },
-      { nodeId: id, keptMap: host.keptMap },
+      { nodeId: id, keptMap: host.keptMap, clientSessionsMax: this.#clientSessionsMax },
     );
     node.coordinator = {
       send: (message) => {

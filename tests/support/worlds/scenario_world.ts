@@ -24,6 +24,7 @@ import type {
   WireEntry,
 } from "../../../shared/wire/messages.ts";
 import { wireForm } from "../../../shared/wire/wire_form.ts";
+import { ClientSessionCounts } from "../../../node/requests/client_session_table.ts";
 import { Replica } from "../../../node/replication/replica.ts";
 import type { ReplicaOwner } from "../../../node/replication/replica.ts";
 import { Retries } from "../../../node/replication/retries.ts";
@@ -135,6 +136,7 @@ export class ScenarioWorld {
   #epoch = 0;
   #minInSync = 1;
   #replicas = Infinity;
+  #clientSessionsMax = 64;
   #config: PartitionConfig | undefined;
 
   /** What has happened since this was last asked. */
@@ -172,15 +174,17 @@ export class ScenarioWorld {
   /** The coordinator's configuration, as the given nodes (default: all that run) hear of it. */
   async configure(
     config: PartitionConfig,
-    { minInSync, replicas, to }: {
+    { minInSync, replicas, clientSessionsMax, to }: {
       readonly minInSync: number;
       readonly replicas: number;
+      readonly clientSessionsMax: number;
       readonly to: readonly NodeId[] | undefined;
     },
   ): Promise<void> {
     this.#config = config;
     this.#minInSync = minInSync;
     this.#replicas = replicas;
+    this.#clientSessionsMax = clientSessionsMax;
     this.#epoch++;
     await this.hear(to ?? this.#running());
   }
@@ -387,6 +391,8 @@ export class ScenarioWorld {
       recentWritesMax: 16,
       inFlight: new ByteBudget(1 << 20),
       partitionCount: () => 1,
+      clientSessionsMax: () => this.#clientSessionsMax,
+      clientSessionCounts: new ClientSessionCounts(),
       replicas: () => this.#replicas,
       get minInSync() {
         return minInSync();
