@@ -1,4 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
+import { KvError } from "../../../../shared/base/errors.ts";
+import { compareBytes } from "../../../../shared/base/key_order.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../../../shared/validation/request_checks.ts";
+import { recordKey } from "../../../../node/storage/record.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
 
@@ -139,4 +143,30 @@ Deno.test("a transaction's client session takes another's place in the same grou
     "outcome_unknown",
     true,
   ]);
+});
+
+Deno.test("sessions that cannot be read at first are waited for, and count as evicted if they never can", async () => {
+  for (const code of ["storage_failed", "corrupt"] as const) {
+    const cluster = await startCluster(1);
+    const since = await fill(cluster, "n1", 0, MAX);
+    cluster.crash("n1");
+    const { storage } = cluster.host("n1");
+    const range = storage.range.bind(storage);
+    const sessions = recordKey(0, CLIENT_SESSION_KEY_PREFIX);
+    let failures = code === "corrupt" ? Infinity : 1;
+    storage.range = (wanted) => {
+      const isSessions = wanted.from[0] === 0 && compareBytes(wanted.from, sessions) >= 0;
+      if (!isSessions || failures-- <= 0) return range(wanted);
+      return Promise.reject(new KvError(code, "as the test says"));
+    };
+    await cluster.start("n1");
+    await cluster.run(5_000);
+    const repeated = told(await cluster.ask("n1", increment("s0", { again: true })));
+    const unseen = told(await cluster.ask("n1", increment("x", { again: true, since: since - 1 })));
+    // Its own entry is found all the same; of one that is not there nobody can tell.
+    assertEquals(repeated, "1", code);
+    assertEquals(unseen, code === "corrupt" ? ["outcome_unknown", true] : String(MAX + 1), code);
+    const first = told(await cluster.ask("n1", increment("y", { since: since + 9 })));
+    assertEquals(first, String(code === "corrupt" ? MAX + 1 : MAX + 2), code);
+  }
 });
