@@ -10,12 +10,12 @@ import type { Seat } from "../shared/admission/seat.ts";
 import { Acceptor } from "../shared/server/acceptor.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
-import type { Connection } from "../shared/wire/connection.ts";
+import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { toErrorReply } from "../shared/wire/error_reply.ts";
-import { failureOf, KvError } from "../shared/base/errors.ts";
+import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
@@ -27,15 +27,11 @@ import {
   STOP_GRACE_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
-import {
-  type Message,
-  PROTOCOL_VERSION,
-  type ReplyTo,
-  type Request,
-} from "../shared/wire/messages.ts";
+import type { Message, ReplyTo, Request } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { Draining } from "../shared/server/draining.ts";
+import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
@@ -56,7 +52,7 @@ import { ClusterController } from "./controller/cluster_controller.ts";
 import type { Input } from "./controller/input.ts";
 import { coordinatorHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
-import type { SessionId } from "./state/member.ts";
+import { MemberSessions } from "./member_sessions.ts";
 import { place } from "./placement/placement.ts";
 import { type Ready, writeLog } from "./state/ready.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
@@ -101,15 +97,6 @@ export type DiscoveryOptions = Pick<
   "mode" | "port" | "secret" | "advertiseHost" | "interfaces"
 >;
 
-/** Who is at the other end, as its `hello` said. */
-class Peer {
-  readonly role: Message<"hello">["role"];
-
-  constructor(hello: Message<"hello">) {
-    this.role = hello.role;
-  }
-}
-
 /** A running coordinator. */
 export class Coordinator {
   readonly #deps: CoordinatorDeps;
@@ -119,17 +106,13 @@ export class Coordinator {
   readonly #gateway: Gateway;
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
-  readonly #sessions = new Map<Connection, SessionId>();
-  readonly #connections = new Map<SessionId, Connection>();
-  #sessionNext = 1;
+  readonly #sessions: MemberSessions;
   #listener: Listener | undefined;
   #heartbeats: HeartbeatListener | undefined;
   #discovery: DiscoveryResponder | undefined;
   #ticks: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
-  /** The last whole map as text: many sessions may be sent the same one. */
-  #mapText: { map: ClusterMap; text: string } | undefined;
   readonly admission: Admission;
   readonly #frontEnd: HttpFrontEnd;
   #http: HttpServer | undefined;
@@ -193,6 +176,14 @@ export class Coordinator {
       this.admission,
     );
     this.#controllerLog = deps.logger("membership");
+    const isClosed = () => this.#closed;
+    this.#sessions = new MemberSessions(this.#log, {
+      step: (input) => this.#step(input),
+      publishedMap: (what) => this.#publishedMap(what),
+      get closed() {
+        return isClosed();
+      },
+    });
     this.#controller = new ClusterController({
       ...cluster,
       place,
@@ -333,11 +324,8 @@ export class Coordinator {
     const ready = this.#controller.step(input, this.#now());
     writeLog(this.#controllerLog, ready.log);
     if (ready.published !== undefined) this.#show(ready.published);
-    for (const { sessions, message } of ready.messages) {
-      const text = this.#encode(message);
-      for (const session of sessions) this.#connections.get(session)?.sendText(text);
-    }
-    for (const session of ready.closed) this.#connections.get(session)?.close(true);
+    for (const { sessions, message } of ready.messages) this.#sessions.send(sessions, message);
+    for (const session of ready.closed) this.#sessions.close(session);
     if (ready.document !== undefined) this.#persist(ready.document);
     return ready;
   }
@@ -371,43 +359,34 @@ export class Coordinator {
     );
   }
 
-  #encode(message: Message): string {
-    if (message.req_type !== "registered") return JSON.stringify(message);
-    const { map, ...rest } = message;
-    if (this.#mapText?.map !== map) this.#mapText = { map, text: JSON.stringify(map) };
-    return `${JSON.stringify(rest).slice(0, -1)},"map":${this.#mapText.text}}`;
-  }
-
   #serve(stream: Stream, seat: Seat): void {
     const { work } = this.#gateway;
     const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
-      onRequest: (request, reply, connection) => {
-        if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
-        else this.#onRequest(request, reply);
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onHello: (hello, connection, isFirst) => {
+        const takeOver = this.#onHello(hello, connection, seat, isFirst);
+        // A node's session has no request whose answer somebody would miss.
+        if (takeOver !== undefined) this.#draining.delete(server);
+        return takeOver;
       },
-      onOther: (message, connection) => {
-        this.#onOther(message, connection);
-        // A node's session: it has no request that somebody would miss the answer of.
-        if (this.#sessions.has(connection)) this.#draining.delete(server);
-      },
-      onClose: (_reason, connection) => {
-        this.#draining.delete(server);
-        const session = this.#sessions.get(connection);
-        if (session === undefined) return;
-        this.#sessions.delete(connection);
-        this.#connections.delete(session);
-        if (!this.#closed) this.#step({ type: "session_closed", session });
-      },
+      onClose: () => this.#draining.delete(server),
     }, { budget: this.admission.requests, seat });
     this.#draining.add(server);
   }
 
   #onRequest(
-    request: Exclude<Request, Message<"hello">>,
+    request: Request,
     reply: ReplyTo,
+    connection: Connection,
   ): void {
     this.#requests++;
     switch (request.req_type) {
+      case "hello":
+        return invariant(false, "a hello is judged before it is a request");
+      case "force":
+        return this.#onForce(request, reply, connection);
+      case "forget_node":
+        return this.#onForgetNode(request, reply, connection);
       case "scan":
         return serveScan(this.#gateway.database, request, reply);
       case "count":
@@ -452,77 +431,33 @@ export class Coordinator {
     throw new KvError("unavailable", `${what}: the cluster's map is not on disk yet`);
   }
 
+  /** @returns who takes the connection over if it is a node's session */
   #onHello(
     hello: Message<"hello">,
-    reply: ReplyTo,
     connection: Connection,
     seat: Seat,
-  ): void {
+    isFirst: boolean,
+  ): (() => ConnectionHandlers) | undefined {
     this.#requests++;
-    if (hello.protocol !== PROTOCOL_VERSION) {
-      throw new KvError(
-        "wrong_version",
-        `hello: this coordinator speaks protocol version ${PROTOCOL_VERSION}, the caller ` +
-          `${hello.protocol}; upgrade the older of the two`,
-      );
-    }
     const { clusterId } = this.map.settings;
-    // JSON null stands for an absent field.
-    if (typeof hello.cluster_id === "string" && hello.cluster_id !== clusterId) {
-      this.#logRefusal(hello.node ?? undefined, hello.cluster_id);
-      throw new KvError(
-        "wrong_cluster",
-        `hello: this coordinator leads cluster ${clusterId}, the caller belongs to ` +
-          `${hello.cluster_id}; name its coordinator, or use another data folder`,
-      );
-    }
-    // So that no number of clients keeps a node from its session.
-    if (hello.role === "node") seat.becomePeer(`node ${hello.node}`);
-    connection.peer = new Peer(hello);
-    reply({ req_type: "ack", message: "hello" });
-  }
-
-  /** A message of a node, or of an operator. @throws {KvError} which is answered */
-  #onOther(message: Message, connection: Connection): void {
-    if (message.req_type === "force") return this.#onForce(message, connection);
-    if (message.req_type === "forget_node") return this.#onForgetNode(message, connection);
-    if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
-      throw new KvError(
-        "bad_request",
-        `${message.req_type}: only for nodes, after a hello that says so`,
-      );
-    }
-    const session = this.#sessionOf(connection);
-    switch (message.req_type) {
-      case "register":
-        this.#ask({ type: "register", session, message });
-        return;
-      case "heartbeat": {
-        const { acknowledgement } = this.#step({ type: "heartbeat", session, message });
-        if (acknowledgement !== undefined) connection.send(acknowledgement);
-        return;
-      }
-      case "caught_up":
-      case "lagging":
-      case "damaged":
-      case "drained":
-      case "resumed":
-        this.#step({ type: "report", session, message });
-        return;
-      case "disk":
-        this.#step({ type: "disk", session, writable: message.writable });
-        return;
-      case "leave":
-        this.#step({ type: "leave", session, stopping: message.stopping === true });
-        return;
-      default:
-        throw new KvError("bad_request", `${message.req_type}: not for a coordinator`);
+    const greeted: Greeted = {
+      kind: "coordinator",
+      clusterId: () => clusterId,
+      hasPlace: () => true,
+    };
+    try {
+      const { rights, node } = greet(hello, greeted, { connection, seat, isFirst });
+      if (rights !== "membership" || node === undefined) return undefined;
+      return () => this.#sessions.accept(node, connection);
+    } catch (error) {
+      if (failureOf(error).code === "wrong_cluster") this.#logRefusal(hello);
+      throw error;
     }
   }
 
   /** Somebody will look here for why a node of theirs does not come. */
-  #logRefusal(node: string | undefined, cluster: string): void {
-    if (node === undefined || this.#now() < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
+  #logRefusal({ node, cluster_id: cluster }: Message<"hello">): void {
+    if (typeof node !== "string" || this.#now() < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
     this.#refusalLoggedMs = this.#now();
     this.#log.warn("a node of another cluster was refused", {
       node,
@@ -532,30 +467,30 @@ export class Coordinator {
   }
 
   /** An operator's order; if it names no node, it is carried out once the nodes have told what they hold by now. */
-  #onForce(message: Message<"force">, connection: Connection): void {
+  #onForce(message: Message<"force">, reply: ReplyTo, connection: Connection): void {
     const node = message.node ?? undefined;
     const partition = message.partition ?? undefined;
     this.#order(
       message,
-      connection,
+      { reply, connection },
       node === undefined,
       () => this.#ask({ type: "force", partition, node }).forced,
     );
   }
 
   /** An operator's order. */
-  #onForgetNode(message: Message<"forget_node">, connection: Connection): void {
+  #onForgetNode(message: Message<"forget_node">, reply: ReplyTo, connection: Connection): void {
     const { node } = message;
     const force = message.force === true;
-    this.#order(message, connection, force, () => {
+    this.#order(message, { reply, connection }, force, () => {
       return { node, forced: this.#ask({ type: "forget_node", node, force }).forced };
     });
   }
 
   /** @param asking whether nodes first tell what they hold by now, if that may be asked for */
   #order(
-    { id, ...order }: Message<"force" | "forget_node">,
-    connection: Connection,
+    { id: _, ...order }: Message<"force" | "forget_node">,
+    { reply, connection }: { reply: ReplyTo; connection: Connection },
     asking: boolean,
     carryOut: () => unknown,
   ): void {
@@ -563,7 +498,7 @@ export class Coordinator {
       from: formatAddress(connection.remote),
       order: JSON.stringify(order),
     });
-    const answer = () => connection.send({ req_type: "result", id, result: carryOut() });
+    const answer = () => reply({ req_type: "result", result: carryOut() });
     if (!asking || !this.#step({ type: "ask_what_is_held" }).asked) return answer();
     this.#deps.clock.setTimer(FORCE_WAIT_MS, () => {
       if (this.#closed) return;
@@ -571,18 +506,9 @@ export class Coordinator {
         answer();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        connection.send({ ...toErrorReply(error), id });
+        reply(toErrorReply(error));
       }
     });
-  }
-
-  #sessionOf(connection: Connection): SessionId {
-    const known = this.#sessions.get(connection);
-    if (known !== undefined) return known;
-    const session = this.#sessionNext++;
-    this.#sessions.set(connection, session);
-    this.#connections.set(session, connection);
-    return session;
   }
 }
 

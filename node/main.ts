@@ -21,7 +21,8 @@ import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
 import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
-import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import type { NodeFolder } from "./node_folder.ts";
+import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;

@@ -7,8 +7,8 @@
  */
 import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
-import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
-import { failureOf, isDamage, KvError, messageOf } from "../shared/base/errors.ts";
+import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { STOP_GRACE_MS } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -19,19 +19,14 @@ import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts
 import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
 import { Router } from "../shared/routing/router.ts";
-import type { Storage } from "./storage/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
 import { MapKeeper } from "./membership/map_keeper.ts";
 import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
-import {
-  type FsyncMode,
-  GroupCommit,
-  type OpenedPartitions,
-  openPartitionStores,
-} from "./storage/partition_store.ts";
+import { type NodeFolder, openData } from "./node_folder.ts";
+import { type FsyncMode, GroupCommit } from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
 import { NodeServer } from "./server/node_server.ts";
 import {
@@ -39,28 +34,6 @@ import {
   refuseStandaloneFolder,
   standaloneMap,
 } from "./membership/standalone_cluster.ts";
-
-/** Where a node keeps its identity and its data; `data_folder.ts`, or `memory_folder.ts`. */
-export interface NodeFolder {
-  readonly nodeId: NodeId;
-  readonly incarnation: number;
-  readonly clusterId: string | undefined;
-  readonly partitionCount: number | undefined;
-  readonly storage: Storage;
-  /** The newest map that an earlier process has kept here; undefined for none. */
-  readonly keptMap: ClusterMap | undefined;
-  /** Keeps a map durably in the place of the one before. Calls must not overlap. */
-  keepMap(map: ClusterMap): Promise<void>;
-  /** Notes durably which cluster the data is of, before any of it is written. */
-  joinCluster(clusterId: string, partitionCount: number): Promise<void>;
-  /** The database was repaired when it was opened, and nobody has looked yet at what that has cost. */
-  readonly repaired: boolean;
-  /** Notes durably that the database is to be repaired when it is opened next. */
-  requestRepair(): Promise<void>;
-  /** What was lost by a repair is noted in the database. */
-  repairDone(): Promise<void>;
-  close(): Promise<void>;
-}
 
 /** The world, as a node sees it. */
 export interface NodeRuntimeDeps {
@@ -162,35 +135,16 @@ export class NodeRuntime {
         (request, account) => handle(request, account),
         admission,
       );
-      folder = await options.openFolder(listener.address.port);
       const { cluster } = options;
       const standalone = "standalone" in cluster;
-      if (standalone) {
-        await joinStandalone(folder, deps.random, cluster.partitionCount);
-      } else {
-        refuseStandaloneFolder(folder);
-      }
-      let opened: OpenedPartitions;
-      try {
-        opened = await openPartitions(folder, standalone);
-      } catch (error) {
-        // With others that hold the same, what cannot be read is let go of, and filled anew.
-        if (!isDamage(error) || standalone || folder.repaired) throw error;
-        deps.logger("storage").error("the database cannot be read: it is repaired", {
-          error: messageOf(error),
-        });
-        await folder.requestRepair();
-        await folder.close();
-        folder = await options.openFolder(listener.address.port);
-        opened = await openPartitions(folder, standalone);
-      }
-      if (opened.damaged.size > 0) {
-        deps.logger("storage").error("damaged partitions", {
-          count: opened.damaged.size,
-          first: [...opened.damaged].slice(0, 3).map(([p, why]) => `${p}: ${why}`).join("; "),
-        });
-      }
       const log = deps.logger("storage");
+      const open = async () => folder = await options.openFolder(listener.address.port);
+      folder = await open();
+      if (standalone) await joinStandalone(folder, deps.random, cluster.partitionCount);
+      else refuseStandaloneFolder(folder);
+      const data = await openData(folder, { standalone, log, reopen: open });
+      folder = data.folder;
+      const { opened } = data;
       const queue = new GroupCommit(folder.storage, deps.clock, {
         fsync: options.fsync,
         // In memory there is nothing to be faster than.
@@ -498,15 +452,6 @@ export class NodeRuntime {
     this.node.coordinator = { send: (message) => void session.send(message) };
     return session;
   }
-}
-
-/** What the folder's database holds. After a repair all of it is read through. */
-async function openPartitions(folder: NodeFolder, standalone: boolean): Promise<OpenedPartitions> {
-  const { storage, partitionCount = 0, repaired } = folder;
-  // Rule D3.
-  const opened = await openPartitionStores(storage, partitionCount, standalone, repaired);
-  if (repaired) await folder.repairDone();
-  return opened;
 }
 
 /** @throws {KvError} the last reason, where none is free */

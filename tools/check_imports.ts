@@ -39,7 +39,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["storage", "membership"],
     ["requests", "storage/leveldb", "storage/memory", "resp/protocol"],
     ["replication", "resp/command"],
-    ["scans", "maintenance", "resp/commands", "resp/transactions"],
+    ["peers", "scans", "maintenance", "resp/commands", "resp/transactions"],
     ["resp/tables"],
     ["resp"],
     ["server"],

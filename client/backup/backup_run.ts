@@ -5,6 +5,7 @@
  * @module
  */
 import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import { errorReply } from "../../shared/operations/operation.ts";
 import { findNode, whyNoPrimary } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import {
@@ -166,7 +167,7 @@ class BackupRun {
     const primary = map && findNode(map, map.partitions[partition]?.primary);
     if (primary === undefined) {
       const message = whyNoPrimary(map, partition);
-      return { req_type: "error", code: "unavailable", message };
+      return errorReply("unavailable", message);
     }
     let snapshot: string | undefined;
     let begun = false;

@@ -21,7 +21,7 @@ import {
 } from "../../shared/discovery/discovery.ts";
 import { KvError, toKvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
-import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { hello } from "../../shared/wire/hello.ts";
 import { randomId, SystemRandom } from "../../shared/platform/random.ts";
 import { Router } from "../../shared/routing/router.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";
@@ -112,7 +112,6 @@ export async function connectTo(
 ): Promise<KvClient> {
   const clock = new SystemClock();
   const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
-  const hello: Message<"hello"> = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" };
   const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
   const map = await firstMap(clock, router, found, seeds, options, about.advice);
   const { clusterName: name } = map.settings;
@@ -129,7 +128,7 @@ export async function connectTo(
   const { host, port } = found.address;
   // A node's address will do to find the cluster, but it does not make the node a coordinator.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
-  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello);
+  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello("client"));
   return new KvClient(
     { clock, router, coordinator, clientId: randomId(deps.random) },
     options,

@@ -7,7 +7,8 @@
 import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX } from "../../shared/base/limits.ts";
-import { type Message, whyInvalid } from "../../shared/wire/messages.ts";
+import { whyInvalid } from "../../shared/wire/message_checks.ts";
+import type { Message } from "../../shared/wire/messages.ts";
 import type { Address, DatagramSocket, Transport } from "../../shared/platform/transport.ts";
 
 /** Gives the acknowledgement, or undefined for none. */

@@ -19,7 +19,8 @@ import type { Moment } from "./lease.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX, HEARTBEATS_REMEMBERED } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
-import { type Message, whyInvalid } from "../../shared/wire/messages.ts";
+import { whyInvalid } from "../../shared/wire/message_checks.ts";
+import type { Message } from "../../shared/wire/messages.ts";
 import {
   type Address,
   type DatagramSocket,

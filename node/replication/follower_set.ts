@@ -85,12 +85,10 @@ export class FollowerSet {
     for (const node of [...inSync, ...learners]) {
       if (node === this.#owner.ports.self) continue;
       const stream = this.stream(node) ?? new FollowerStream(this.#owner, node);
-      if (inSync.includes(node)) {
-        stream.mustAck = true;
-        stream.promoting = false;
-      } else if (!stream.promoting) {
-        // A learner now, whatever it was: it must earn its place again.
-        stream.mustAck = false;
+      if (inSync.includes(node)) stream.standing = { kind: "in_sync" };
+      else if (stream.standing.kind === "in_sync") {
+        // It is a learner now, and must earn its place again.
+        stream.standing = { kind: "learner" };
       }
       next.push(stream);
     }
@@ -112,14 +110,14 @@ export class FollowerSet {
    */
   promoteIfLevel(stream: FollowerStream): void {
     if (stream.state !== "level") return;
-    if (!stream.mustAck) {
-      stream.mustAck = true;
-      stream.promoting = true;
+    if (stream.standing.kind === "learner") {
+      stream.standing = { kind: "promoting", reportedTerm: undefined };
     }
+    const { standing } = stream;
     const { config: { term }, store, partition, ports } = this.#owner;
-    if (!stream.promoting || stream.reportedTerm === term) return;
+    if (standing.kind !== "promoting" || standing.reportedTerm === term) return;
     if (stream.ackedSeq < store.state.commitSeq) return;
-    stream.reportedTerm = term;
+    standing.reportedTerm = term;
     ports.report({ req_type: "caught_up", p: partition, term, node: stream.node });
   }
 

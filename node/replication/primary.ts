@@ -428,8 +428,7 @@ export class Primary implements StreamOwner {
       // It may have become another stream, or another replica's; what runs now is not broken off for it.
       const stands = this.stream(from) === stream && stream.stream === message.stream;
       if (!stands || stream.state !== "level") return;
-      stream.forceFull = true;
-      stream.start();
+      stream.startOver();
     }, (error) => this.onReadFailed(VERIFY, error));
   }
 

@@ -12,7 +12,8 @@ import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { parseBoundedJson } from "../base/bounded_json.ts";
 import { DATAGRAM_BYTES_MAX } from "../base/limits.ts";
-import { type Message, whyInvalid } from "../wire/messages.ts";
+import { whyInvalid } from "../wire/message_checks.ts";
+import type { Message } from "../wire/messages.ts";
 
 /** A question or an answer. */
 export type DiscoveryMessage = Message<"discover" | "discovered">;

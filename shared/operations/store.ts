@@ -12,7 +12,6 @@ import {
   ALL_FRONT_ENDS,
   badRequest,
   CONDITION_FIELDS,
-  errorReply,
   type Example,
   EXPIRY_FIELDS,
   expiryOf,
@@ -28,6 +27,7 @@ import {
   WRITE_FIELDS,
   type WriteOperation,
 } from "./operation.ts";
+import { errorReply } from "../operations/operation.ts";
 
 const FIELDS = {
   ...WRITE_FIELDS,

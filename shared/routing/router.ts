@@ -31,13 +31,8 @@ import {
 } from "../base/limits.ts";
 import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
-import {
-  type KeyRequest,
-  type Message,
-  PROTOCOL_VERSION,
-  type Reply,
-  type ReplyTo,
-} from "../wire/messages.ts";
+import { hello } from "../wire/hello.ts";
+import { type KeyRequest, type Message, type Reply, type ReplyTo } from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
 import { Targets } from "./targets.ts";
 import {
@@ -102,20 +97,15 @@ export class Router {
     this.#random = deps.random;
     this.#options = options;
     this.#local = options.local;
-    const hello = this.#hello = {
-      req_type: "hello",
-      protocol: PROTOCOL_VERSION,
-      role: options.role,
-      ...options.hello,
-    };
-    this.#pool = new NodePool(deps, hello, {
+    const greeting = this.#hello = hello(options.role, options.hello);
+    this.#pool = new NodePool(deps, greeting, {
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
     });
     this.#targets = new Targets(this.#pool, deps.random, options.local?.nodeId);
     this.#refresh = new MapRefresh({
       deps,
-      hello,
+      hello: greeting,
       pool: this.#pool,
       seeds: options.seeds ?? [],
       mapSource: options.mapSource,

@@ -20,8 +20,19 @@ import {
   uint,
 } from "./fields.ts";
 
-/** Who sends a message to whom. */
-export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
+/**
+ * Who sends a message to whom: `request` and `reply` between anybody and a server; `downstream` from a primary to
+ * a follower, `upstream` back; `member` from a node's session to the coordinator; `push` from a server to who is
+ * connected to it, unasked; `datagram` by UDP.
+ */
+export type Direction =
+  | "request"
+  | "reply"
+  | "downstream"
+  | "upstream"
+  | "member"
+  | "push"
+  | "datagram";
 
 /** A row of the table of messages. */
 export interface MessageSpec {

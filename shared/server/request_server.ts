@@ -20,7 +20,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { MessageId } from "../wire/codec.ts";
 import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
-import { Connection, type ConnectionOptions } from "../wire/connection.ts";
+import { Connection, type ConnectionHandlers, type ConnectionOptions } from "../wire/connection.ts";
 import type { Retirable } from "./draining.ts";
 import { lengthOf, sizeOf } from "./message_weights.ts";
 import { ReplyTurns, type Turn } from "./reply_turns.ts";
@@ -35,7 +35,7 @@ import {
   REQUESTS_PER_CONNECTION_MAX,
 } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
-import { type Message, MESSAGES, type Reply, type Request } from "../wire/messages.ts";
+import { goes, type Message, type Reply, type Request } from "../wire/messages.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { formatAddress, type Stream } from "../platform/transport.ts";
 
@@ -46,8 +46,18 @@ export interface RequestServerHandlers {
    * error. Once the connection is closed `reply` does nothing.
    */
   onRequest(request: Request, reply: (reply: Reply) => void, connection: Connection): void;
-  /** A message that is no request (of a peer, a member). Without it such a message is refused. */
-  onOther?(message: Message, connection: Connection): void;
+  /**
+   * Judges a `hello`, which is answered `ack`, or with the error that this throws; then the connection ends.
+   * Without it a `hello` is a request like any other.
+   *
+   * @param isFirst whether nothing came before
+   * @returns who takes the connection over from here on; undefined if it stays one of requests
+   */
+  onHello?(
+    hello: Message<"hello">,
+    connection: Connection,
+    isFirst: boolean,
+  ): (() => ConnectionHandlers) | undefined;
   onClose?(reason: Error | undefined, connection: Connection): void;
   /** `queuedBytes` of the connection is low again. */
   onDrain?(connection: Connection): void;
@@ -94,6 +104,8 @@ export class RequestServer implements Retirable, Caller {
   /** It ends at the first moment at which nothing is being asked. */
   #retiring = false;
   readonly #lengths = new ReplyLengths();
+  /** Something came. */
+  #spoken = false;
   /** A request waits for its turn, or is served alone. */
   #alone = false;
   /** Long replies that wait to be encoded. */
@@ -170,11 +182,11 @@ export class RequestServer implements Retirable, Caller {
   }
 
   #onMessage(message: Message): void {
-    if (MESSAGES[message.req_type].direction !== "request") {
-      this.#onOther(message);
+    if (!goes(message, "request")) {
+      this.#onInvalid(new KvError("bad_request", whyNoRequest(message)), message.id);
       return;
     }
-    const request: Request & Called = message as Request;
+    const request: Request & Called = message;
     request[CALLER] = this;
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
@@ -190,13 +202,35 @@ export class RequestServer implements Retirable, Caller {
   }
 
   #carryOut(request: Request, reply: (reply: Reply) => void): void {
+    if (request.req_type === "hello" && this.#handlers.onHello !== undefined) {
+      this.#greet(request, reply);
+      return;
+    }
+    this.#spoken = true;
     try {
       this.#handlers.onRequest(request, reply, this.connection);
     } catch (error) {
       reply(this.#errorReply(error, request.req_type));
     }
-    // After the handler, which knows by a hello who is a peer.
     if (request.req_type === "hello") this.#speak(undefined);
+  }
+
+  #greet(hello: Message<"hello">, reply: (reply: Reply) => void): void {
+    const { connection } = this;
+    const isFirst = !this.#spoken;
+    this.#spoken = true;
+    let takeOver: (() => ConnectionHandlers) | undefined;
+    try {
+      takeOver = this.#handlers.onHello?.(hello, connection, isFirst);
+    } catch (error) {
+      reply(this.#errorReply(error, "hello"));
+      // What follows such a hello was meant for somebody else.
+      connection.close(true);
+      return;
+    }
+    reply({ req_type: "ack", message: "hello" });
+    // Only now it is known whether the place that it takes is one of those for peers.
+    if (this.#speak(undefined) && takeOver !== undefined) connection.handTo(takeOver());
   }
 
   /** The first complete message takes a place. @returns false if there is none, and all is over */
@@ -229,22 +263,8 @@ export class RequestServer implements Retirable, Caller {
     });
   }
 
-  #onOther(message: Message): void {
-    const { onOther } = this.#handlers;
-    if (onOther === undefined) {
-      const text = `${message.req_type}: this server takes no such message`;
-      this.#onInvalid(new KvError("bad_request", text), message.id);
-      return;
-    }
-    try {
-      onOther.call(this.#handlers, message, this.connection);
-    } catch (error) {
-      const reply = this.#errorReply(error, message.req_type);
-      this.#sendLine(encodeReply(reply, message.id));
-    }
-  }
-
   #onInvalid(error: KvError, id: MessageId | undefined): void {
+    this.#spoken = true;
     if (!this.#speak(id)) return;
     this.#log.debug("bad message", {
       remote: formatAddress(this.connection.remote),
@@ -394,4 +414,13 @@ export class RequestServer implements Retirable, Caller {
     }
     return toErrorReply(known);
   }
+}
+
+/** Why a message of the table is not taken on a connection of requests. */
+function whyNoRequest(message: Message): string {
+  const isPeers = goes(message, "downstream") || goes(message, "upstream") ||
+    goes(message, "member");
+  return isPeers
+    ? `${message.req_type}: only for nodes, after a hello that says so`
+    : `${message.req_type}: not a request`;
 }

@@ -14,7 +14,7 @@ import {
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
 } from "../../../shared/base/limits.ts";
-import { whyInvalid } from "../../../shared/wire/messages.ts";
+import { whyInvalid } from "../../../shared/wire/message_checks.ts";
 import { isClusterMap } from "../../../shared/cluster/map_shape.ts";
 import { ownCpuMs } from "../process_stats.ts";
 import type { Scenario, ScenarioContext } from "../scenario.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 import { failureOf, KvError } from "../../../shared/base/errors.ts";
+import { errorReply } from "../../../shared/operations/operation.ts";
 import {
   REQUEST_TIMEOUT_MS,
   RESP_KEYS_BYTES_MAX,
@@ -59,7 +60,7 @@ export function page(
   try {
     server.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
   } catch (error) {
-    onResult({ req_type: "error", code: "internal", message: failureOf(error).message });
+    onResult(errorReply("internal", failureOf(error).message));
   }
 }
 

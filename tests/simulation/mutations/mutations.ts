@@ -31,9 +31,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica acknowledges before its disk has the write",
     file: "node/replication/follower.ts",
     edits: [[
-      '    if (stream.state === "level") this.#committed(commitSeq);\n',
-      '    if (stream.state === "level") this.#committed(commitSeq);\n' +
-      "    if (stream.durable) this.#ack(stream);\n",
+      '    if (stream.kind === "level") this.#committed(commitSeq);\n',
+      '    if (stream.kind === "level") this.#committed(commitSeq);\n' +
+      '    if (stream.kind === "level" && stream.durable) this.#ack(stream);\n',
     ], [
       "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
       "stream.nextSeq - 1",
@@ -160,16 +160,17 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "resync is skipped",
-    file: "node/replication/follower_stream.ts",
+    file: "node/replication/resync.ts",
     edits: [[
-      "    if (full) {\n",
-      "    if (this.#full || !this.#full) {\n      this.#end();\n      return;\n    }\n    if (full) {\n",
+      "    if (this.full) {\n",
+      "    if (this.full || !this.full) {\n      this.#to.onAllSent(this);\n      return;\n    }\n" +
+      "    if (this.full) {\n",
     ]],
     seedsMax: 10,
   },
   {
     name: "resync forgets tombstones",
-    file: "node/replication/follower_stream.ts",
+    file: "node/replication/resync.ts",
     edits: [[
       "entries: chunk.entries.map(toWireEntry)",
       "entries: chunk.entries.filter((e) => (e.flags & 1) === 0).map(toWireEntry)",
@@ -204,8 +205,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
     edits: [["info.commit < watermark ||", "false ||"], [
-      "this.#followerCommitSeq < watermark",
-      "this.#followerCommitSeq < -watermark",
+      "followerCommitSeq < watermark",
+      "followerCommitSeq < -watermark",
     ]],
     seedsMax: 40,
     storm: "deletes",
@@ -227,8 +228,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica is level before the resync is on its disk",
     file: "node/replication/follower.ts",
     edits: [[
-      "    this.#store.whenWritten(() => {\n      stream.durable = true;",
-      "    queueMicrotask(() => {\n      stream.durable = true;",
+      "    this.#store.whenWritten(() => {\n      level.durable = true;",
+      "    queueMicrotask(() => {\n      level.durable = true;",
     ], [
       "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
       "Math.max(this.#syncedSeq, stream.nextSeq - 1)",
@@ -240,8 +241,8 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/replication/follower_set.ts",
     edits: [
       [
-        '    if (stream.state !== "level") return;\n    if (!stream.mustAck) {\n',
-        "    if (!stream.mustAck) {\n",
+        '    if (stream.state !== "level") return;\n    if (stream.standing.kind',
+        "    if (stream.standing.kind",
       ],
       ["if (stream.ackedSeq < store.state.commitSeq) return;", ""],
     ],
@@ -249,10 +250,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a learner is reported before writes wait for it",
-    file: "node/replication/follower_set.ts",
+    file: "node/replication/follower_stream.ts",
     edits: [[
-      "      stream.mustAck = true;\n      stream.promoting = true;\n",
-      "      stream.promoting = true;\n",
+      'return this.standing.kind !== "learner";',
+      'return this.standing.kind === "in_sync";',
     ]],
     seedsMax: 120,
   },
@@ -260,8 +261,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a learner is reported before it has what was committed",
     file: "node/replication/follower_set.ts",
     edits: [[
-      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    stream.reportedTerm = term;",
-      "    stream.reportedTerm = term;",
+      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    standing.reportedTerm = term;",
+      "    standing.reportedTerm = term;",
     ]],
     seedsMax: 60,
     storm: "moves",
@@ -319,7 +320,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a broken connection counts as a refusal",
     file: "shared/wire/rpc_client.ts",
-    edits: [['code: "outcome_unknown"', 'code: "unavailable"']],
+    edits: [['errorReply("outcome_unknown", text)', 'errorReply("unavailable", text)']],
     seedsMax: 40,
     storm: "cuts",
   },

@@ -12,7 +12,8 @@ import {
   type StoredCluster,
 } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
-import { type NodeFolder, NodeRuntime } from "../../../node/node_runtime.ts";
+import type { NodeFolder } from "../../../node/node_folder.ts";
+import { NodeRuntime } from "../../../node/node_runtime.ts";
 import type { FsyncMode } from "../../../node/storage/partition_store.ts";
 import { ClusterDatabase } from "../../../shared/database/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts";
@@ -480,7 +481,7 @@ export class World {
     const process = this.spawn("stranger", "stranger");
     const say = (connection: Connection) => {
       const { clusterId: cluster_id } = map.settings;
-      const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "node", cluster_id };
+      const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "peer", cluster_id };
       connection.send({ ...hello, node: stranger });
       map.partitions.forEach(({ term: known, inSync, learners }, p) => {
         const term = known + randomBelow(random, 3);

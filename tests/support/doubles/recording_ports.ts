@@ -9,7 +9,7 @@ import type { Entry } from "../../../shared/base/entry.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
-import type { PeerMessage } from "../../../shared/wire/messages.ts";
+import type { DownstreamMessage, UpstreamMessage } from "../../../shared/wire/messages.ts";
 import { RecentWrites } from "../../../node/replication/recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "../../../node/replication/replica_ports.ts";
 import {
@@ -30,7 +30,7 @@ export class RecordingNode {
   /** `n2 append 3`, `report caught_up n2`, in the order in which they came. */
   readonly lines: string[] = [];
   /** The messages themselves. */
-  readonly sent: PeerMessage[] = [];
+  readonly sent: (DownstreamMessage | UpstreamMessage)[] = [];
   readonly recent = new RecentWrites(0, 16);
   readonly store: PartitionStore;
   readonly ports: ReplicaPorts;

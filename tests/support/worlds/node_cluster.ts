@@ -11,6 +11,8 @@ import {
   type NodeId,
   type PartitionConfig,
 } from "../../../shared/cluster/cluster_map.ts";
+import { PeerServer } from "../../../shared/server/peer_server.ts";
+import { goes } from "../../../shared/wire/messages.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../../shared/base/limits.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
@@ -28,7 +30,7 @@ import { SeededKeyHash } from "../../../node/storage/key_hash.ts";
 import { MemoryStorage } from "../../../node/storage/memory/memory_storage.ts";
 import { Node } from "../../../node/node.ts";
 import { GroupCommit, openPartitionStores } from "../../../node/storage/partition_store.ts";
-import type { Report } from "../../../node/replication/replica_ports.ts";
+import type { Report } from "../../../node/membership/report_outbox.ts";
 import { RowCache } from "../../../node/storage/row_cache.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
 import { MemoryNetwork } from "../doubles/memory_transport.ts";
@@ -183,20 +185,24 @@ export class NodeCluster {
       },
     };
     await transport.listen({ host: id, port: PORT }, (stream) => {
-      let peer = "";
-      new Connection(stream, clock, {
-        onMessage: (message, connection) => {
-          if (message.req_type === "hello") {
-            peer = message.node ?? "";
-            connection.send({ req_type: "ack", id: message.id });
-          } else if (message.req_type === "ping") {
-            connection.send({ req_type: "ack", id: message.id });
-          } else node.onPeerMessage(message, peer, connection);
+      const connection: Connection = new Connection(stream, clock, {
+        onMessage: (message) => {
+          if (message.req_type !== "hello") throw new Error(`${message.req_type} before hello`);
+          connection.send({ req_type: "ack", id: message.id });
+          const peer = message.node ?? "";
+          connection.handTo(
+            new PeerServer(
+              connection,
+              NO_LOG,
+              { name: peer, takes: (message) => goes(message, "downstream") },
+              (server) => node.acceptPeer(peer, server),
+            ),
+          );
         },
         onInvalid: (error) => {
           throw error;
         },
-        onClose: (_reason, connection) => node.onPeerConnectionClosed(connection),
+        onClose: () => {},
       });
     });
     host.node = node;

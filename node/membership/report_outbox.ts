@@ -4,7 +4,10 @@
  *
  * @module
  */
-import type { Report } from "./replica_ports.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+
+/** A report to the coordinator that is repeated until the partition's term is past the report's. */
+export type Report = Message<"caught_up" | "lagging" | "damaged" | "drained" | "resumed">;
 
 /** Which report is not true any more when another is. */
 const UNDOES: { readonly [T in Report["req_type"]]?: Report["req_type"] } = {

@@ -28,7 +28,8 @@ import {
   PEER_SILENCE_MS_MAX,
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
-import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { hello } from "../../shared/wire/hello.ts";
+import { goes, type Message, type UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Address, Transport } from "../../shared/platform/transport.ts";
@@ -49,7 +50,7 @@ export interface PeerLinkDeps {
 export interface PeerLinkHandlers {
   onUp(node: NodeId): void;
   onDown(node: NodeId): void;
-  onMessage(message: Message, node: NodeId): void;
+  onMessage(message: UpstreamMessage, node: NodeId): void;
 }
 
 /** The writes of one partition that wait for the end of the turn, as JSON. */
@@ -234,16 +235,10 @@ export class PeerLink {
           onClose: () => this.#onClose(),
         });
         this.#heardMs = this.#deps.clock.monotonicMs();
-        const hello: Message<"hello"> = {
-          req_type: "hello",
-          protocol: PROTOCOL_VERSION,
-          role: "node",
-          node: this.#deps.self,
-          to: this.node,
-        };
-        const clusterId = this.#deps.clusterId();
-        if (clusterId !== undefined) hello.cluster_id = clusterId;
-        this.#connection.send({ id: 0, ...hello });
+        const { self: node, clusterId } = this.#deps;
+        this.#connection.send(
+          hello("peer", { id: 0, node, to: this.node, cluster_id: clusterId() }),
+        );
         this.#pingTimer = this.#deps.clock.setTimer(PEER_PING_MS, this.#ping);
       },
       () => {
@@ -282,8 +277,12 @@ export class PeerLink {
         message: message.message,
       });
       if (!this.#up) this.#connection?.close();
-    } else {
-      this.#handlers.onMessage(message, this.node);
+    } else if (goes(message, "upstream")) this.#handlers.onMessage(message, this.node);
+    else {
+      this.#deps.log.warn("a peer answered what no peer answers", {
+        type: message.req_type,
+        node: this.node,
+      });
     }
   }
 
