@@ -1,6 +1,6 @@
 /**
- * Reads every partition's snapshot at its primary and gives it to a backup file. A snapshot lives on one
- * node: where that fails, the partition is begun anew at whoever is primary then.
+ * Reads every partition's snapshot at its primary and writes it to a backup file. A snapshot lives on one
+ * node: if that node fails, the partition is begun again at its new primary.
  *
  * @module
  */
@@ -25,13 +25,13 @@ import { BACKUP_FORMAT } from "./backup_format.ts";
 import { BackupWriter } from "./backup_writer.ts";
 import { type KeyRouter, replyError, withSignal } from "../calls/call.ts";
 
-/** What a backup works with. */
+/** What a backup needs. */
 export interface BackupDeps {
   readonly clock: Clock;
   readonly router: KeyRouter;
 }
 
-/** How it goes about it. */
+/** Options of a backup. */
 export interface BackupOptions {
   /** How long one partition is tried without progress. Default 60,000. */
   readonly giveUpAfterMs?: number | undefined;
@@ -39,29 +39,29 @@ export interface BackupOptions {
   readonly onProgress?: ((progress: BackupProgress) => void) | undefined;
 }
 
-/** How far it has come. */
+/** How far it has got. */
 export interface BackupProgress {
-  /** Partitions that are whole. */
+  /** Partitions that are complete. */
   readonly partitions: number;
   readonly of: number;
   readonly entries: number;
-  /** Of the file. */
+  /** Bytes of the file. */
   readonly bytes: number;
 }
 
-/** What came of it. */
+/** The result. */
 export interface BackupSummary {
   readonly partitions: number;
   readonly entries: number;
   readonly bytes: number;
-  /** Partitions that were begun anew, each time counted. */
+  /** How often partitions were begun again. */
   readonly restarts: number;
 }
 
 /**
  * Writes a backup of the whole cluster.
  *
- * @throws {KvError} `unavailable`, `timeout` where a partition cannot be read for too long
+ * @throws {KvError} `unavailable`, `timeout` if a partition cannot be read for too long
  */
 export async function runBackup(
   deps: BackupDeps,
@@ -86,13 +86,13 @@ export async function runBackup(
 }
 
 class BackupRun {
-  /** Partitions that were begun anew. */
+  /** How often partitions were begun again. */
   restarts = 0;
   readonly #deps: BackupDeps;
   readonly #writer: BackupWriter;
   readonly #partitionCount: number;
   readonly #options: BackupOptions;
-  /** A partition could not be read: the others end with the page that they are at. */
+  /** A partition could not be read: the others end after their current page. */
   #failed = false;
 
   constructor(
@@ -136,7 +136,7 @@ class BackupRun {
     let endMs = clock.monotonicMs() + giveUpAfterMs;
     let furthest = 0;
     const onPage = (page: number) => {
-      // An attempt that was begun anew makes no progress until it is where another was before.
+      // A new attempt counts as progress only when it is further than an earlier one.
       if (page <= furthest) return;
       furthest = page;
       endMs = clock.monotonicMs() + giveUpAfterMs;
@@ -157,7 +157,7 @@ class BackupRun {
     }
   }
 
-  /** One snapshot from its beginning. @returns why it is not whole, if so */
+  /** Reads one snapshot from its beginning. @returns why it is not complete, if it is not */
   async #tryPartition(
     partition: number,
     onPage: (page: number) => void,

@@ -1,11 +1,11 @@
 /**
- * Writes what a backup holds into a cluster, of whatever number of partitions. The keys of a partition
- * of the backup are written in the order of their versions, as far as they meet in one partition of
- * the cluster: in transactions, one after the other. It reads no file; that is `backup_reader.ts`.
+ * Writes the content of a backup into a cluster with any number of partitions. Keys that share a partition
+ * in the backup and in the cluster are written in the order of their versions: in transactions, one after
+ * the other. It reads no file; `backup_reader.ts` does.
  *
- * Invariants: of one partition of the backup it holds at most `RESTORE_SLICE_BYTES` of entries (or one
- * entry); a key's version of the backup comes before that of another one of the same partition of both
- * exactly if the new one does. Writing again what was written already does no harm but to newer values.
+ * Invariants: it holds at most `RESTORE_SLICE_BYTES` of entries of one partition of the backup (or one entry).
+ * If two keys share a partition in both the backup and the cluster, the order of their versions is kept. To
+ * write again what was already written does no harm, except to values that are newer.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import type { Backup } from "./backup_reader.ts";
 
 const AT_ONCE = { atOnce: RESTORE_PARTITIONS_AT_ONCE };
 
-/** What takes the entries. */
+/** What accepts the entries. */
 export interface RestoreTarget {
   readonly partitionCount: number;
   /**
@@ -37,7 +37,7 @@ export interface RestoreTarget {
   putInOrder(entries: readonly Entry[]): Promise<void>;
 }
 
-/** How a restore goes about it. */
+/** Options of a restore. */
 export interface RestoreOptions {
   /** How long one write is tried. */
   readonly giveUpAfterMs: number;
@@ -47,17 +47,17 @@ export interface RestoreOptions {
   readonly onProgress?: ((summary: Readonly<RestoreSummary>) => void) | undefined;
 }
 
-/** What came of it. */
+/** The result. */
 export interface RestoreSummary {
   written: number;
   /** Bytes of the keys and values that were written. */
   bytes: number;
-  /** Entries whose date has passed since the backup. */
+  /** Entries that have expired since the backup. */
   expired: number;
   retries: number;
 }
 
-/** Writes all of a backup. @throws {KvError} the error of a write that did not get better in time */
+/** Writes all of a backup. @throws {KvError} the error of a write that did not succeed in time */
 export async function runRestore(
   backup: Backup,
   target: RestoreTarget,
@@ -95,8 +95,8 @@ class Restore {
   }
 
   /**
-   * Where to cut a partition that is too large to be sorted in memory: seqs between which there is
-   * about as much as may be held. The file is in the order of keys, and is read once for each slice.
+   * Where to cut a partition that is too large to be sorted in memory: seqs between which there is about as
+   * much as may be held. The file is in key order, and is read once for each slice.
    */
   async #sliceEnds(partition: number, bytesMax: number): Promise<number[]> {
     const sizes: { seq: number; bytes: number }[] = [];

@@ -1,8 +1,8 @@
 /**
  * Whether a JSON value has the form of a cluster map, of a change of one, or of a partition's
- * configuration. What others have sent is looked at here before any of it is believed or kept: a
- * configuration without a list would otherwise be found out much later, by code that has every
- * reason to rely on it. Whether what it says can be is `checkInvariants` of `cluster_map.ts`.
+ * configuration. Everything from outside is checked here before it is believed or kept. Otherwise a
+ * configuration without a list, for example, would be noticed much later, by code that has every reason
+ * to rely on it. Whether the content is consistent is checked by `checkInvariants` of `cluster_map.ts`.
  *
  * @module
  */
@@ -15,12 +15,12 @@ export function isUint(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** A term: it is kept in four bytes. */
+/** A term; it is stored in four bytes. */
 export function isTerm(value: unknown): value is number {
   return isUint(value) && value <= TERM_MAX;
 }
 
-/** The number of a partition: it is kept in two bytes. */
+/** The number of a partition; it is stored in two bytes. */
 export function isPartition(value: unknown): value is number {
   return isUint(value) && value < PARTITIONS_MAX;
 }
@@ -30,7 +30,7 @@ export function isTextList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-/** An object that is no array. */
+/** An object that is not an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -105,7 +105,7 @@ function isSettings(value: unknown): value is { partitionCount: number } {
     times.every((ms) => typeof ms === "number" && ms > 0);
 }
 
-/** Whether a value is a media type with parameters or without, of a length that is kept. */
+/** Whether a value is a media type, with or without parameters, of a length that can be stored. */
 export function isMediaType(value: unknown): value is string {
   return typeof value === "string" && value.length <= CONTENT_TYPE_CHARACTERS_MAX &&
     /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ ]*(;[\x20-\x7e]*)?$/.test(value);

@@ -1,7 +1,7 @@
 /**
  * The HTTP front end: a request in, a response out. It finds the endpoint and turns every error into
- * problem details; what endpoints mean is not known here. It has no socket: `deno_http_server.ts`
- * has one, tests and the simulator have none.
+ * problem details; it does not know what endpoints mean. It has no socket: `deno_http_server.ts` has
+ * one, while tests and the simulator have none.
  *
  * Invariant: every request gets a response, and every error response is problem details.
  *
@@ -32,7 +32,7 @@ import {
   targetOf,
 } from "./protocol/target.ts";
 
-/** Where a path leads. */
+/** The result of looking up a path. */
 interface Place {
   readonly methods: Methods;
   readonly key: string;
@@ -51,7 +51,7 @@ export class HttpFrontEnd {
       clock: Clock;
       random: Random;
       log: Logger;
-      /** Gives heavy work its turns; the process has one. Default: one of its own. */
+      /** Gives heavy work its turns; each process has one. Default: one of its own. */
       work?: WorkScheduler | undefined;
     },
     site: HttpSite,
@@ -73,10 +73,10 @@ export class HttpFrontEnd {
   /**
    * Never rejects.
    *
-   * A connection whose last response was long has its next request carried out in a turn of its own among
-   * all heavy work.
+   * If the last response of a connection was long, its next request runs in a turn of its own among all
+   * heavy work.
    *
-   * @param caller the connection that the request came by
+   * @param caller the connection over which the request came
    */
   async handle(request: Request, caller?: HttpCaller): Promise<Response> {
     this.#underWay++;
@@ -120,7 +120,7 @@ export class HttpFrontEnd {
         { headers: { allow: allowed } },
       );
     }
-    // Others' requests go the usual way, which costs less.
+    // Requests of other connections run directly, which costs less.
     const services = caller?.heavy ? this.#services.of(caller) : this.#services;
     const call = { request, key, services };
     return await endpoint.run(call, queryParameters(target.query));

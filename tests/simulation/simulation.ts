@@ -72,12 +72,12 @@ const FORCE_AFTER_MS = 20_000;
 const STILL_MS_MAX = 30_000;
 /** How long clients then still ask; every one of their requests must succeed. */
 const CALM_MS = 5_000;
-/** A node that is told to stop is gone after so long. */
+/** A node that is told to stop is gone after this long. */
 const ROLL_MS_MAX = DRAIN_TIMEOUT_MS + STOP_GRACE_MS + 2_000;
 const FULL_DISKS = 2;
 /** The node whose disk is full has written something by then, or tried to. */
 const REFUSED_MS_MAX = 20_000;
-/** From then on, and with a coordinator that it can talk to, others are primary of all that it was after so long. */
+/** From then on, and with a coordinator that it can talk to, others are primary of all that it was after this long. */
 const FULL_MS_MAX = DISK_HANDOVER_MS - DISK_FAILED_MS;
 /** How long clients are watched while a disk is full. */
 const FULL_WATCH_MS = 5_000;
@@ -146,7 +146,7 @@ export interface SimulationOptions {
   /** Whether a client scans meanwhile, and often. Default: often in one seed of eight, at leisure in most. */
   readonly scanner?: boolean;
   /**
-   * In the calm each node in turn is stopped in good order and started again. That alone may cost no
+   * In the calm each node in turn is stopped cleanly and started again. That alone may cost no
    * request an error; there are no clients then that know but one node. Default false.
    */
   readonly rolling?: boolean;
@@ -543,7 +543,7 @@ class Simulation {
     }
   }
 
-  /** @returns false where that is not possible, and rightly so */
+  /** @returns false if that is not possible, and rightly so */
   async #heal(): Promise<boolean> {
     let why: { text: string; partition?: number } | undefined;
     const healed = await this.#pass(HEAL_MS_MAX, () => {
@@ -670,7 +670,7 @@ class Simulation {
     }
   }
 
-  /** Stops each node in turn, in good order, and starts it again, waiting for all replicas in between. */
+  /** Stops each node in turn, cleanly, and starts it again, waiting for all replicas in between. */
   async #roll(): Promise<void> {
     for (const host of this.#world.members) {
       let ended = false;

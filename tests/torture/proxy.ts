@@ -132,7 +132,7 @@ export class HeartbeatProxy {
   readonly #upstream: HostPort;
   readonly #byPort = new Map<number, Deno.DatagramConn>();
   #closed = false;
-  /** Of 100 datagrams, so many are lost, and so many come twice. */
+  /** Of 100 datagrams, this many are lost, and this many come twice. */
   lossPercent = 0;
   doublePercent = 0;
 

@@ -49,8 +49,7 @@ export const getByParameter = endpoint({
 export const setByBody = endpoint({
   id: "setByBody",
   summary: "Write a value",
-  description:
-    "The body is read as JSON whatever its Content-Type says, so that `curl -d` will do.",
+  description: "The body is read as JSON whatever its Content-Type says, so that `curl -d` works.",
   parameters: WRITE_PARAMETERS,
   body: { contentType: "application/json", schema: SET_REQUEST },
   responses: { 200: { description: "It is written.", schema: WRITTEN } },
@@ -93,7 +92,7 @@ function textField(value: unknown, name: string): string | undefined {
 
 export const deleteByParameter = endpoint({
   id: "deleteByParameter",
-  summary: "Take a key away",
+  summary: "Delete a key",
   parameters: { ...KEY, ...WRITE_PARAMETERS },
   responses: {
     200: { description: "It is gone; the version is the deletion's.", schema: WRITTEN },
@@ -111,7 +110,7 @@ export const deleteByParameter = endpoint({
 
 export const getCluster = endpoint({
   id: "getCluster",
-  summary: "Who is in the cluster and holds what, as far as this process knows",
+  summary: "Which nodes are in the cluster and what each holds, as far as this process knows",
   parameters: TIMEOUT,
   responses: { 200: { description: "The cluster.", schema: CLUSTER } },
   run({ services }) {

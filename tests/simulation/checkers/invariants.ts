@@ -234,7 +234,7 @@ export class Invariants {
 
   #onLess(host: NodeHost, partition: number, last: Seen, replica: Replica): void {
     const { term, commitSeq, lastSeq } = replica.store.state;
-    // It has been deleted, to be filled anew.
+    // It has been deleted, to be filled again.
     if (term === 0 && lastSeq === 0) return;
     // Who has an old copy of data that was given up is made equal to the one that an operator chose.
     if (this.#forced.has(partition)) return;

@@ -138,7 +138,7 @@ class Search {
     this.#left = steps.length;
   }
 
-  /** Whether there is an order; undefined where the bound was reached. */
+  /** Whether there is an order; undefined if the bound was reached. */
   run(): boolean | undefined {
     const way: Place[] = [];
     while (this.#left > 0) {

@@ -300,7 +300,7 @@ export const STORMS = {
     },
     atomic: { pauseMsMax: 8_000 },
   },
-  /** Primaries move in good order, and clients read through the gateway's cache. */
+  /** Primaries move by handover, and clients read through the gateway's cache. */
   caches: {
     faults: {
       ...NONE,
@@ -463,14 +463,14 @@ export const STORMS = {
   },
   /** One node dies, and comes back; the next dies when all is well again. */
   deaths: alone("kill"),
-  /** Likewise, nodes that stand still. */
+  /** The same: nodes that stand still. */
   standstills: alone("pause"),
-  /** Likewise, the coordinator. */
+  /** The same: the coordinator. */
   "coordinator's deaths": alone("coordinatorKill"),
   "coordinator's standstills": alone("coordinatorPause"),
-  /** Likewise, its machine sleeps, and only its date tells so. */
+  /** The same: its machine sleeps, and only its date tells so. */
   "coordinator's sleeps": alone("coordinatorSuspend"),
-  /** No fault, and then nodes that are stopped in good order, which nobody may notice. */
+  /** No fault, and then nodes that are stopped cleanly, which nobody may notice. */
   rolling: {
     faults: NONE,
     stormMs: 5_000,

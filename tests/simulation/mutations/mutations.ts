@@ -1,6 +1,6 @@
 /**
  * Seeded bugs: mistakes that could have been made in the production code, each as a change of its
- * text. They check the checkers: a run with one of them in place must fail within so many seeds. No
+ * text. They check the checkers: a run with one of them in place must fail within this many seeds. No
  * production code knows of them; `mutation_run.ts` puts them in place for one child process.
  *
  * @module
@@ -14,7 +14,7 @@ export interface Mutation {
   readonly file: string;
   /** Each text must be in the file exactly once. */
   readonly edits: readonly (readonly [text: string, replacement: string])[];
-  /** It is found within so many seeds, from 1 on. */
+  /** It is found within this many seeds, from 1 on. */
   readonly seedsMax: number;
   /**
    * Why it can do no harm alone: a second rule keeps it from that. Then no seed may find it, and the run that
@@ -782,7 +782,7 @@ export const MUTATIONS: readonly Mutation[] = [
 /**
  * The file's text with the mistake in it.
  *
- * @throws {Error} where the production code has changed, so that the mistake has no place any more
+ * @throws {Error} if the production code has changed, so that the mistake has no place any more
  */
 export function mutate(source: string, { name, file, edits }: Mutation): string {
   let text = source;

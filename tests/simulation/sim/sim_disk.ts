@@ -28,7 +28,7 @@ import { SortedRows, textOf } from "./sorted_rows.ts";
 export interface DiskFaults {
   /** Writes are refused. */
   full: boolean;
-  /** A sync, or a read of several rows, takes up to so long; 0 for the usual. */
+  /** A sync, or a read of several rows, takes up to this long; 0 for the usual. */
   slowMs: number;
   /** Of so many reads in one, one fails. */
   readErrors: number;

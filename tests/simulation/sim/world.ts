@@ -74,7 +74,7 @@ export interface LeaseTimes {
   readonly failureTimeoutMs: number;
 }
 
-/** A defect, or what a test of the checkers has put in place of one. */
+/** A defect, or what a test of the checkers has put instead of one. */
 export interface Sabotage {
   /** Stands between a node and its disk. */
   storage?(storage: Storage, host: string): Storage;
@@ -613,7 +613,7 @@ export class World {
     return { client, router, newRouter };
   }
 
-  /** Ends everything in good order; resolves when all has ended. */
+  /** Ends everything cleanly; resolves when all has ended. */
   async closeAll(): Promise<void> {
     const closing: Promise<unknown>[] = [];
     for (const { runtime } of this.members) {

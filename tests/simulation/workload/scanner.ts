@@ -36,7 +36,7 @@ const TIMEOUT_MS = 6_000;
 /** A page that fails so often ends its scan. */
 const ATTEMPTS_MAX = 6;
 /**
- * Up to so long it waits between two writes, scans, pages and counts. Pages are the dearest thing that
+ * Up to this long it waits between two writes, scans, pages and counts. Pages are the dearest thing that
  * a run asks for, since each partition is asked for each of them; faults strike by the clock.
  */
 const WRITE_PAUSE_MS = 400;

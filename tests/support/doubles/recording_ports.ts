@@ -1,6 +1,6 @@
 /**
- * What a replica's parts may call, played by a test: a store on a disk under the test's control, peers that
- * are up or not, a clock that stands still. Everything that is sent or reported is kept as a line.
+ * What a replica's parts may call, played by a test: a store on a disk that the test controls, peers that are up or
+ * not, a clock that stands still. Everything that is sent or reported is recorded as a line.
  *
  * @module
  */

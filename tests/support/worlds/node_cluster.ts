@@ -1,6 +1,6 @@
 /**
- * Real node cores on one simulated clock and network, under a coordinator that is a few lines: it
- * does at once and without fault what the real one does with care. For tests of replication.
+ * Real node cores on one simulated clock and network, under a coordinator of a few lines, which does at once and
+ * without faults what the real one does with care. For tests of replication.
  *
  * @module
  */

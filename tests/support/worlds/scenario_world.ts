@@ -1,12 +1,11 @@
 /**
- * The replicas of one partition on a few nodes, under the hand of a scenario: nothing moves but what a
- * command moves. Messages wait until they are delivered, batches until their disk has synced them, time
- * stands still. What comes of each command is told as lines of text, in the order in which it happened:
- * messages with all that they carry, what was given to a disk, reports to the coordinator, answers to
- * clients, a change of a replica's role.
+ * The replicas of one partition on a few nodes, driven by a scenario: nothing moves unless a command moves it.
+ * Messages wait until they are delivered, batches until their disk has synced them, and time stands still. The result
+ * of each command is given as lines of text, in the order in which things happened: messages with their content,
+ * what was given to a disk, reports to the coordinator, answers to clients, changes of a replica's role.
  *
- * The production classes run here from `Replica` down; around them stand, in a few lines each, a node
- * without batching over partitions, and a coordinator that is the scenario's author.
+ * The production classes from `Replica` downwards run here. Around them there are, in a few lines each, a node
+ * without batching over partitions, and a coordinator whose decisions the scenario's author makes.
  *
  * @module
  */
@@ -446,7 +445,7 @@ export class ScenarioWorld {
     for (const [from, to] of [[a, b], [b, a]] as const) {
       const links = this.#hosts.get(from)?.process?.links;
       const link = links?.get(to);
-      // The process at the other end may have gone first: its replica is told by nobody then.
+      // The process at the other end may have gone first: then nothing tells its replica.
       for (const end of [from, to]) this.#closed(end, from, to, link);
       links?.delete(to);
     }
