@@ -1,12 +1,11 @@
 /**
  * Removes what has expired from the partitions that this node is primary of. Readers do not depend on it; an expired key reads as absent at once.
  *
- * What is due is known (`expiry_index.ts`), and is deleted in turns of a bounded number of keys, which
- * follow each other for as long as anything is due, and do more where others leave them less often the
- * loop: so it keeps up with the rate at which keys are written, and others have their turns between. Where the index is not complete, since this replica was
- * opened with entries or had more than it has room for, the partition is gone through, page by page; after
- * each page it rests for as long as that took. In both, the partitions have their turns one after the
- * other.
+ * What is due is known (`expiry_index.ts`). It is deleted in turns of a bounded number of keys, which follow
+ * each other as long as anything is due. If other work leaves the sweep fewer turns, each turn does more. So it
+ * keeps up with the rate of writes, and other work runs in between. If the index is not complete, because this
+ * replica was opened with entries or had too many of them, the partition is read through, page by page; after
+ * each page the sweep rests for as long as the page took. In both cases the partitions take turns.
  *
  * @module
  */
@@ -24,10 +23,10 @@ import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Retries } from "../replication/retries.ts";
 
-/** What is tried again, where a partition cannot be gone through. */
+/** The name in the list of retries, if a partition cannot be read through. */
 const PASS = "look for expired entries";
 
-/** A partition that is gone through. */
+/** A partition that is being read through. */
 interface Pass {
   readonly primary: Primary;
   after: string | undefined;
@@ -54,7 +53,7 @@ export class ExpirySweep {
     this.#primaries = primaries;
   }
 
-  /** Looks for what there is to do. Called every 100 ms or so. */
+  /** Looks for work. Called about every 100 ms. */
   tick(): void {
     if (this.#turnTimer === undefined) this.#deleteDue();
     if (!this.#reading && this.#passTimer === undefined) this.#readOn();
@@ -65,7 +64,7 @@ export class ExpirySweep {
     this.#passTimer?.cancel();
   }
 
-  /** One turn of deletions; if it was not enough, the next follows soon. */
+  /** One turn of deletions; if it was not enough, the next one follows soon. */
   #deleteDue(): void {
     const wallMs = this.#clock.wallMs();
     const isDue = ({ phase, store }: Primary) =>
@@ -73,7 +72,7 @@ export class ExpirySweep {
     const nowMs = this.#clock.monotonicMs();
     const sinceMs = nowMs - this.#turnMs;
     this.#turnMs = nowMs;
-    // On a busy node turns are further apart, and so must each do more.
+    // On a busy node turns are further apart, so each must do more.
     let left = Math.min(EXPIRED_PER_TURN_MAX, Math.ceil(EXPIRED_PER_MS * sinceMs));
     for (let before = -1; left > 0 && left !== before;) {
       before = left;
@@ -92,7 +91,7 @@ export class ExpirySweep {
     });
   }
 
-  /** Reads one page of the partition that has its turn. */
+  /** Reads one page of the partition whose turn it is. */
   #readOn(): void {
     this.#pass ??= this.#beginPass();
     const pass = this.#pass;
@@ -101,7 +100,7 @@ export class ExpirySweep {
     this.#reading = true;
     this.#readPage(pass).catch((error) => {
       this.#endPass(pass, false);
-      // Once it serves no more, it is another's to sweep, and nothing is tried again here.
+      // If it no longer serves, another node sweeps it, and nothing is tried again here.
       if (pass.primary.phase === "serving") pass.primary.onReadFailed(PASS, error);
       else failureOf(error);
     }).finally(() => {
@@ -151,7 +150,7 @@ export class ExpirySweep {
   }
 }
 
-/** Those that have something to do, in the order of their numbers, from behind the one that was last. */
+/** The partitions with work to do, in the order of their numbers, beginning after the last one. */
 function inTurn(
   primaries: Iterable<Primary>,
   last: number,

@@ -1,12 +1,12 @@
 /**
- * One connection of the Redis front end: commands come from the parser, run, and are answered in order. What
- * a command means is its row's business (`commands/`); here it gets its turn, and a client that asks
- * much or reads slowly is held back.
+ * One connection of the Redis front end. Commands come from the parser, run, and are answered in order. A
+ * command's row says what it does (`commands/`). The session gives it its turn, and holds back a client that
+ * asks for much or reads slowly.
  *
- * Invariants: each command gets one reply, in order (none where the client has switched replies off);
- * at most `RESP_PENDING_MAX` commands are under way, fewer where replies are long or wait for their turn; while more than
- * `REPLY_BYTES_PAUSE` of replies are unread nothing is read; a connection whose last reply was long has one
- * command under way at a time, each begun in a turn of its own among all heavy work.
+ * Invariants: each command gets one reply, in order (none if the client has switched replies off). At most
+ * `RESP_PENDING_MAX` commands are under way, fewer if replies are long or wait for their turn. While more than
+ * `REPLY_BYTES_PAUSE` of replies are unread, nothing is read. If the last reply of a connection was long, one
+ * command is under way at a time, and each begins in a turn of its own among all heavy work.
  *
  * @module
  */
@@ -51,9 +51,9 @@ import type { RespWriter } from "./protocol/writer.ts";
 /** What sessions share (`resp_server.ts`). */
 export interface SessionServer extends CommandServer {
   readonly table: CommandTable;
-  /** Of the requests of all connections that are not answered. */
+  /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
-  /** For values and replies on their way. */
+  /** For values and replies that are on their way. */
   readonly slab: ByteSlab;
   readonly parserLimits: { readonly argumentBytesMax: number };
   /** Counts one more command. */
@@ -68,14 +68,14 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   readonly stream: Stream;
   readonly server: SessionServer;
   readonly createdMs: number;
-  /** What CLIENT says of it. */
+  /** What the CLIENT command has set. */
   clientName = "";
   libraryName = "";
   libraryVersion = "";
   noEvict = false;
   lastCommand: CommandSpec | undefined;
   lastActiveMs: number;
-  /** Of the last write; for WAIT. */
+  /** The partition of the last write; for WAIT. */
   lastWrittenKey: string | undefined;
   readonly transaction: Transaction;
   readonly #output: SessionOutput;
@@ -84,14 +84,14 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   readonly #queue: ReplyQueue;
   readonly #guard: StreamGuard;
   readonly #call: Call;
-  /** Something runs alone, or waits to. */
+  /** A command runs alone, or waits to. */
   #alone = false;
   #waitingAlone: (() => void) | undefined;
-  /** No more bytes will come; commands that have come may still wait for their turn. */
+  /** No more bytes will arrive; commands that have arrived may still wait for their turn. */
   #inputEnded = false;
-  /** It ends at the first moment at which nothing is being asked. */
+  /** It ends at the first moment when nothing is being asked. */
   #retiring = false;
-  /** Nothing more is read: the connection closes when all is answered. */
+  /** Nothing more is read: the connection closes when everything is answered. */
   #ending = false;
   #closed = false;
   #paused = false;
@@ -101,7 +101,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   #pumpScheduled = false;
   /** It waits for its turn among heavy work. */
   #turnAsked = false;
-  /** Taken out of the budget for what is not under way yet. */
+  /** Taken from the budget for commands that are not under way yet. */
   #heldBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
@@ -125,7 +125,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       onProgress: () => this.#onProgress(),
     });
     this.#guard = new StreamGuard(server.clock, stream, (why) => {
-      server.log.info("a Redis client hangs: cut off", { remote: this.address, why });
+      server.log.info("a Redis client hangs: connection closed", { remote: this.address, why });
       this.close(false);
     });
     this.#output = new SessionOutput(server, stream, this.#guard, {
@@ -179,7 +179,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return this.#closed || this.#seat.ended;
   }
 
-  /** What it asks is kept out of the way of others. */
+  /** True if its commands are kept out of the way of others. */
   get heavy(): boolean {
     return this.#output.lengths.isHeavy(this.#queue.size);
   }
@@ -188,12 +188,12 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return formatAddress(this.stream.remote);
   }
 
-  /** Commands that are not answered. */
+  /** The number of unanswered commands. */
   get outstanding(): number {
     return this.#queue.size + (this.#alone ? 1 : 0);
   }
 
-  /** Bytes that wait: of commands that are not complete, and of replies. */
+  /** Waiting bytes: of incomplete commands, and of replies. */
   get keptBytes(): { readonly query: number; readonly replies: number } {
     return {
       query: this.#parser.keptBytes,
@@ -201,14 +201,14 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     };
   }
 
-  /** The node stops: the connection ends between two commands, when all that came is answered. */
+  /** The node stops: the connection ends between two commands, when everything that arrived is answered. */
   retire(): void {
     this.#retiring = true;
-    // What comes with its first bytes is on its way to here.
+    // What arrives with its first bytes is still on its way to here.
     this.#schedulePump();
   }
 
-  /** Takes nothing more in; the commands that have come are answered, then the connection ends. */
+  /** Reads nothing more; the commands that have arrived are answered, then the connection ends. */
   endInput(): void {
     this.#inputEnded = true;
     this.#schedulePump();
@@ -220,7 +220,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#closeWhenDone();
   }
 
-  /** Ends the connection now; with `flush`, after what was answered is sent. */
+  /** Ends the connection now; with `flush`, after the answers have been sent. */
   close(flush: boolean): void {
     if (this.#closed) return;
     if (flush) this.#output.flush();
@@ -229,23 +229,23 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.stream.close(flush);
   }
 
-  /** Writes what a command answers. It must be its turn. */
+  /** Writes a command's answer. It must be its turn. */
   answer(write: Write): void {
     this.#output.answer(write);
   }
 
-  /** Answers in turn: now, if nothing is before it. */
+  /** Answers in turn: now, if nothing comes before it. */
   answerInTurn(write: Write): void {
     if (this.#queue.size === 0) this.answer(write);
     else this.#queue.add(0).finish(write);
   }
 
-  /** A transaction, of so many bytes, whose reply comes later; others go on meanwhile. */
+  /** A transaction of this many bytes, whose reply comes later; other commands go on meanwhile. */
   answerLater(
     bytes: number,
     begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void,
   ): void {
-    // What was held back for it is under way from now on.
+    // What was reserved for it is under way from now on.
     const { budget } = this.server;
     const held = Math.min(bytes, this.#heldBytes);
     budget.give(held);
@@ -258,7 +258,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     begin((write, replies) => slot.finish(write, replies));
   }
 
-  /** Runs something after all that is under way, and before anything else is read. */
+  /** Runs something after everything that is under way, and before anything else is read. */
   runAlone(begin: (done: () => void) => void): void {
     invariant(!this.#alone, "one command runs alone");
     this.#alone = true;
@@ -281,7 +281,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     else this.#waitingAlone = run;
   }
 
-  /** Carries a request out. `done` is called once, perhaps before this returns. */
+  /** Carries out a request. `done` is called once, perhaps before this returns. */
   execute(request: KeyRequest & Called, done: (reply: Reply) => void): void {
     const { req_type } = request;
     request[CALLER] = this;
@@ -298,7 +298,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#account();
   }
 
-  /** What a command in the making and a transaction hold back counts as well. */
+  /** The bytes of an incomplete command and of a queued transaction count as well. */
   #account(): void {
     this.#seat.hold("input", this.#parser.keptBytes);
     const wanted = this.#closed ? 0 : this.transaction.bytes;
@@ -318,7 +318,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     );
   }
 
-  /** Runs commands as long as there are any, and none must wait; of whoever gets long replies in turns. */
+  /** Runs commands as long as there are any and none must wait; in turns if the connection gets long replies. */
   #pump(): void {
     if (this.#pumping || this.#closed || this.#turnAsked) return;
     if (this.#output.lengths.last !== "heavy") {
@@ -338,7 +338,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (this.#turnAsked) this.#balance();
   }
 
-  /** Runs commands as {@linkcode #pump} says; only the next one, if the last reply was long. */
+  /** Runs commands as described for {@linkcode #pump}; only the next one if the last reply was long. */
   #runCommands(): void {
     this.#pumping = true;
     let another = false;
@@ -367,13 +367,13 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (another && !this.#mustWait()) this.#pump();
   }
 
-  /** Nothing is being asked: all that came is answered, and no command or MULTI has begun. */
+  /** Nothing is being asked: everything is answered, and no command or MULTI has begun. */
   #isIdle(): boolean {
     return this.outstanding === 0 && !this.#parser.hasPart && !this.transaction.open &&
       !this.#mustWait();
   }
 
-  /** The first command takes a place. @returns false if there is none, and all is over */
+  /** The first command takes a place. @returns false if there is none, and the connection ends */
   #speak(): boolean {
     const refusal = this.#seat.speak();
     if (refusal === undefined) return !this.#seat.ended;
@@ -391,11 +391,11 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
         RESP_PENDING_REPLY_BYTES;
   }
 
-  /** Stops reading where commands must wait, and goes on where they need not. */
+  /** Stops reading if commands must wait, and goes on if they need not. */
   #balance(): void {
     if (this.#closed) return;
     const mustWait = this.#mustWait();
-    // The time that is ours does not count against the sender of a command.
+    // The time of our own pause does not count against the sender of a command.
     this.#guard.read(!mustWait && this.#parser.hasPart, this.#endedCommand);
     this.#endedCommand = false;
     if (mustWait === this.#paused) return;

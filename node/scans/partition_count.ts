@@ -1,6 +1,6 @@
 /**
  * Counts the live entries of partitions, one after the other, as far as one call may go. A whole
- * partition is counted without reading it, if it is known which of its keys have expired.
+ * partition is counted without reading it if it is known which of its keys have expired.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
 
-/** @throws {KvError} `corrupt` where no other replica will take over, `storage_failed` */
+/** @throws {KvError} `corrupt` if no other replica will take over, `storage_failed` */
 export async function countPartitions(
   call: ScanCall,
   request: NodeCountRequest,
@@ -65,7 +65,7 @@ class Counting {
     return this.#rows <= 0 || this.#bytes <= 0 || this.#call.late;
   }
 
-  /** Undefined where this node cannot say. */
+  /** Undefined if this node cannot say. */
   async count(partition: number, after: string | undefined): Promise<Part | undefined> {
     const call = this.#call;
     const primary = call.ports.primary(partition);

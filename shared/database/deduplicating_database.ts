@@ -12,15 +12,15 @@ import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 import { harmsTwice } from "../operations/repeat.ts";
 
 /**
- * Whether a request gets a client session here. A plain write and a plain deletion go without, whatever they
- * answer: a session costs a second entry, and theirs is the busiest way.
+ * Whether a request gets a client session here. A plain write and a plain deletion get none, whatever
+ * they answer: a session costs a second entry, and they are the most frequent requests.
  */
 function isDeduplicated(request: KeyRequest): boolean {
   if (request.req_type !== "put" && request.req_type !== "delete") return harmsTwice(request);
   return request.previous === true || request.if_version !== undefined;
 }
 
-/** See the module. */
+/** See the top of this file. */
 export class DeduplicatingDatabase implements Database {
   readonly #inner: Database;
   readonly #sessions: ClientSessions;

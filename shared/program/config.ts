@@ -4,7 +4,7 @@
  * environment, else of the YAML file (`--config FILE`), else the default. Nothing here touches the process:
  * arguments, environment and a file reader are passed in; `program.ts` passes the real ones.
  *
- * Invariant: what {@linkcode loadConfig} gives has every setting of the table, each within its bounds.
+ * Invariant: the result of {@linkcode loadConfig} has every setting of the table, each within its bounds.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export type Values<S extends Settings> = {
 export interface Program<S extends Settings> extends CommandLine {
   readonly settings: S;
   readonly positionals?: readonly (readonly (keyof S & string)[])[];
-  /** Relations between settings. Gives what is wrong and what to do, or undefined. */
+  /** Relations between settings. Returns what is wrong and what to do, or undefined. */
   readonly check?: (values: Values<S>) => string | undefined;
 }
 
@@ -37,18 +37,18 @@ export interface Program<S extends Settings> extends CommandLine {
 export interface ConfigInput {
   readonly args: readonly string[];
   readonly env: (name: string) => string | undefined;
-  /** @throws where the file cannot be read */
+  /** @throws if the file cannot be read */
   readonly readFile: (path: string) => string;
 }
 
-/** A configuration, or what the user asked to see instead of a run. */
+/** A configuration, or what the user wants to see instead of a run. */
 export type Loaded<S extends Settings> =
   | {
     readonly kind: "run";
     readonly values: Values<S>;
     readonly sources: { readonly [N in keyof S]: Source };
     readonly rest: readonly string[];
-    /** What was given of `restFlags`, in the order of that list; a flag without a value is "true". */
+    /** The given `restFlags`, in the order of that list; a flag without a value is "true". */
     readonly restFlags: ReadonlyMap<string, string>;
   }
   | { readonly kind: "help"; readonly rest: readonly string[] }

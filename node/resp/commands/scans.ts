@@ -1,5 +1,5 @@
 /**
- * Commands that walk over all keys: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL. They ask the whole cluster,
+ * Commands that go through all keys: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL. They ask the whole cluster,
  * page by page, and run alone on their connection, so that they see what it has written.
  *
  * @module
@@ -34,15 +34,15 @@ const DIGITS = /^[+-]?[0-9]*$/;
 const encoder = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 
-/** What SCAN was asked for. */
+/** The options of SCAN. */
 interface ScanOptions {
   count: number;
   glob: Glob | undefined;
-  /** Only keys of this type: there is none but strings. */
+  /** Only keys of this type; the only type is string. */
   nothing: boolean;
 }
 
-/** A page, or an error that has been answered. */
+/** A page, or an error that has already been answered. */
 export function page(
   { session, server }: Call,
   request: ScanRequest,
@@ -161,7 +161,7 @@ function flush(args: Arguments, call: Call, done: () => void): void {
   });
 }
 
-/** Deletes every key of a selection that is there throughout. An error is answered, and `failed` called. */
+/** Deletes every key of a selection that exists throughout. An error is answered, and `failed` is called. */
 export function deletePages(
   call: Call,
   selection: CountRequest,
@@ -202,7 +202,7 @@ function randomKey(call: Call, done: () => void): void {
   });
 }
 
-/** What is thrown before anything has begun is answered. */
+/** An error that is thrown before anything has begun is answered. */
 export function alone(
   run: (args: Arguments, call: Call, done: () => void) => void,
 ): CommandSpec["run"] {
