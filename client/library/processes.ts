@@ -1,5 +1,5 @@
 /**
- * What a client asks of the processes of a cluster, and not of a key: counters, signs of life, and to forget
+ * Requests of a client to the processes of a cluster, not about a key: counters, signs of life, and the order to forget
  * a node.
  *
  * @module
@@ -85,7 +85,7 @@ export class Processes {
   }
 }
 
-/** A request that nobody can take back: with the signal only the waiting ends. */
+/** A request that cannot be taken back: the signal ends only the waiting. */
 function askOne(
   { signal }: CallOptions,
   send: (done: (reply: Reply) => void) => void,

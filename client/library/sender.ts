@@ -1,7 +1,6 @@
 /**
- * Sends one client's requests on keys: with its deadline, with its defaults, in a client session if a write
- * needs one to be sent again, and to the gateway if a read may come from its cache. What requests mean is
- * not known here.
+ * Sends one client's requests on keys: with its deadline and its defaults, in a client session if a write needs one to
+ * be repeated, and to the gateway if a read may come from its cache. It does not know what requests mean.
  *
  * Invariant: each call ends once, with its reply or with the reason of its signal.
  *
@@ -23,7 +22,7 @@ import {
   type WriteOptions,
 } from "../calls/call.ts";
 
-/** See the module. */
+/** See the top of this file. */
 export class Sender {
   readonly #deps: KvClientDeps;
   readonly #options: KvClientOptions;
@@ -55,7 +54,7 @@ export class Sender {
     return this.execute(full as KeyRequest, options);
   }
 
-  /** A write; in a client session if it needs one to be sent again, and this client has a name. */
+  /** A write; in a client session if it needs one to be repeated, and this client has a name. */
   write(request: KeyRequest, options: WriteOptions): Promise<Reply> {
     const full = { ...request, ...this.#acksOf(options) };
     const sessions = this.#sessions;
@@ -65,7 +64,7 @@ export class Sender {
     return withSignal(options.signal, (done) => sessions.execute(full, timeoutMs, done));
   }
 
-  /** Any request, as it is. */
+  /** Any request, unchanged. */
   execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
     this.checkOpen();
     const { router, coordinator } = this.#deps;
@@ -93,9 +92,9 @@ export class Sender {
     return Math.ceil(timeoutMs);
   }
 
-  /** @throws {KvError} `bad_request`: not `unavailable`, since whoever tries that again would do so for ever */
+  /** @throws {KvError} `bad_request`; not `unavailable`, because a caller that tries again after that would do so for ever */
   checkOpen(): void {
-    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect anew");
+    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect again");
   }
 
   /** Ends the connections. Later calls are refused. */
@@ -106,7 +105,7 @@ export class Sender {
     this.#deps.coordinator?.close();
   }
 
-  /** The cache is the gateway's. Without the gateway the key's primary knows as well, and better. */
+  /** The cache is the gateway's. Without the gateway, the key's primary answers instead, with a newer value. */
   #cachedRead(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void {
     const { clock, router, coordinator } = this.#deps;
     let cancel = () => {};

@@ -1,8 +1,8 @@
 /**
- * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and
- * checks all follow from it. Here it is decided which value counts: that of the flag, else of the
- * environment, else of the YAML file (`--config FILE`), else the default. Nothing here touches the process:
- * arguments, environment and a file reader are passed in; `program.ts` passes the real ones.
+ * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and checks all follow
+ * from it. This file decides which value counts: that of the flag, else of the environment, else of the YAML file
+ * (`--config FILE`), else the default. Nothing here touches the process: arguments, environment and a file reader are
+ * passed in; `program.ts` passes the real ones.
  *
  * Invariant: the result of {@linkcode loadConfig} has every setting of the table, each within its bounds.
  *
@@ -33,7 +33,7 @@ export interface Program<S extends Settings> extends CommandLine {
   readonly check?: (values: Values<S>) => string | undefined;
 }
 
-/** The world as {@linkcode loadConfig} sees it. */
+/** What {@linkcode loadConfig} needs of the outside world. */
 export interface ConfigInput {
   readonly args: readonly string[];
   readonly env: (name: string) => string | undefined;
