@@ -120,7 +120,7 @@ export class Coordinator {
   #refusalLoggedMs = -Infinity;
   /** The map is on disk as it is. */
   #mapShown: boolean;
-  /** Why the last write of the map failed, where it did. */
+  /** Why the last write of the map failed, if it did. */
   #persistFailure: string | undefined;
 
   /**
@@ -205,7 +205,7 @@ export class Coordinator {
     return this.#heartbeats?.address.port ?? 0;
   }
 
-  /** The port of its HTTP front end; 0 where it has none. */
+  /** The port of its HTTP front end; 0 if it has none. */
   get httpPort(): number {
     return this.#http?.address.port ?? 0;
   }
@@ -224,7 +224,7 @@ export class Coordinator {
     return this.#gateway.database;
   }
 
-  /** The UDP port of discovery; undefined where nobody can find it so. */
+  /** The UDP port of discovery; undefined if nobody can find it that way. */
   get discoveryPort(): number | undefined {
     return this.#discovery?.port;
   }

@@ -280,17 +280,17 @@ export class Node {
     });
   }
 
-  /** The newest map of which this node's disk tells what it is primary of; 0 for none. */
+  /** The newest map whose assignments of primaries this node's disk knows; 0 for none. */
   get storedEpoch(): number {
     return this.#storedEpoch;
   }
 
-  /** Up to where its database had come when this process opened it: the number of its last batch. */
+  /** The number of the last batch in its database when this process opened it. */
   get openedBatch(): number {
     return this.#deps.queue.openedBatch;
   }
 
-  /** Up to where its database has surely come. */
+  /** The number of the last batch that is surely in its database. */
   get syncedBatch(): number {
     return this.#deps.queue.syncedBatch;
   }

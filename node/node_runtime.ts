@@ -48,7 +48,7 @@ export interface NodeRuntimeDeps {
 export interface NodeRuntimeOptions {
   /** Where to listen: the first that is free. */
   readonly listen: readonly Address[];
-  /** How others reach it, where not by the host of `listen`. */
+  /** How others reach it, if not by the host of `listen`. */
   readonly advertiseHost?: string | undefined;
   /** Opens the folder; the port is for its default name. */
   openFolder(port: number): Promise<NodeFolder>;
@@ -80,7 +80,7 @@ export interface NodeRuntimeOptions {
 export class NodeRuntime {
   /** Where it listens. */
   readonly address: Address;
-  /** The port of its HTTP front end; 0 where it has none. */
+  /** The port of its HTTP front end; 0 if it has none. */
   readonly httpPort: number;
   readonly node: Node;
   readonly server: NodeServer;
@@ -241,7 +241,7 @@ export class NodeRuntime {
   }
 
   /**
-   * Ends it in good order: hands its primaries over where there is somebody to take them, within
+   * Ends it in good order: hands its primaries over if there is a node to take them, within
    * `drainTimeoutMs`, answers what it is still doing, and closes the folder.
    */
   async stop(drainTimeoutMs: number): Promise<void> {
@@ -267,7 +267,7 @@ export class NodeRuntime {
    * Asks to leave the cluster for good, waits for as long as that takes, then ends.
    *
    * @param givenUp fulfilled when it is not to be waited for any longer
-   * @returns whether it has ended; where not, it goes on as it was, and is to be stopped
+   * @returns whether it has ended; if not, it goes on as it was, and is to be stopped
    */
   async leave(givenUp?: Promise<unknown>): Promise<boolean> {
     if (this.#session !== undefined) {
@@ -454,7 +454,7 @@ export class NodeRuntime {
   }
 }
 
-/** @throws {KvError} the last reason, where none is free */
+/** @throws {KvError} the last reason, if none is free */
 async function listenOnFirstFree(
   { transport }: NodeRuntimeDeps,
   addresses: readonly Address[],

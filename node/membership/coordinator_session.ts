@@ -60,7 +60,7 @@ export interface SessionIdentity {
 }
 
 /**
- * Finds the coordinator, of a given cluster where the node belongs to one already, and calls one of
+ * Finds the coordinator (of a given cluster, if the node belongs to one already), and calls one of
  * the two.
  */
 export type Locate = (

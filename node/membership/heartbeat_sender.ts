@@ -36,7 +36,7 @@ export interface HeartbeatOptions {
   readonly node: NodeId;
   readonly instance: string;
   readonly incarnation: number;
-  /** The newest map of which the node's disk tells what it is primary of; 0 for none. */
+  /** The newest map whose assignments of primaries the node's disk knows; 0 for none. */
   epoch(): number;
   /** The newest map that the node goes by; 0 for none. */
   mapEpoch(): number;
@@ -44,13 +44,13 @@ export interface HeartbeatOptions {
   unserved(): number;
   /** The last batch of its database that is synced. */
   batch(): number;
-  /** Over the TCP session; false where there is none. */
+  /** Over the TCP session; false if there is none. */
   sendOverSession(message: Message<"heartbeat">): boolean;
   /** `sent` is by this process's own clocks. */
   onAck(sent: Moment, ack: HeartbeatAck): void;
 }
 
-/** News of so many intervals ago is old: what comes next is told at once. */
+/** News that is this many intervals old is old: what comes next is told at once. */
 const OLD_NEWS_INTERVALS = 1.5;
 
 /** Sends heartbeats until stopped. */

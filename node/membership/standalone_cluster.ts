@@ -30,10 +30,10 @@ export function isStandalone({ clusterId }: Pick<JoinableFolder, "clusterId">): 
 }
 
 /**
- * Makes a folder that of a lone node, where it is new.
+ * Makes a folder that of a lone node, if it is new.
  *
  * @param partitionCount undefined for whatever the folder has, or the default
- * @throws {KvError} `wrong_cluster` where it belongs to a cluster, `bad_config` where it is divided
+ * @throws {KvError} `wrong_cluster` if it belongs to a cluster, `bad_config` if it is divided
  * otherwise
  */
 export async function joinStandalone(
@@ -62,7 +62,7 @@ export async function joinStandalone(
   }
 }
 
-/** @throws {KvError} `wrong_cluster` where the folder is that of a lone node */
+/** @throws {KvError} `wrong_cluster` if the folder is that of a lone node */
 export function refuseStandaloneFolder(folder: JoinableFolder): void {
   if (isStandalone(folder)) {
     throw new KvError(

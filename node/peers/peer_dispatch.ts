@@ -1,5 +1,5 @@
 /**
- * To whom a message of another node is given: the one place where their types are told apart. Messages of a
+ * Gives each message of another node to whom it concerns. Their types are told apart here and nowhere else. Messages of a
  * primary come over connections that it opened, those of a follower over links that this node opened; a message
  * that comes the other way never gets here. What a message means is for the replica to say.
  *
@@ -66,7 +66,7 @@ export function fromPrimary(
   }
 }
 
-/** The partitions of which the asking node is not the primary any more, as far as is known here. */
+/** The partitions whose primary the asking node is no more, as far as is known here. */
 function refusedParts(
   { parts }: Message<"confirm">,
   from: NodeId,

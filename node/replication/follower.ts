@@ -1,6 +1,6 @@
 /**
  * The other half of a partition's state machine: a replica that follows a primary, in sync or being
- * filled. It says where it stands, lets itself be made equal, then takes writes in order and
+ * filled. It tells the primary where it stands, takes what it lacks, then takes writes in order and
  * acknowledges what is on its disk.
  *
  * Invariants: writes of a stream are taken without a gap or not at all; nothing is acknowledged that
@@ -168,8 +168,8 @@ export class Follower {
   }
 
   /**
-   * It follows its primary no more. That one is told: where it missed a map, it may be primary again
-   * without having heard that it was not, and would go on with the stream as if somebody listened. Rule W2.
+   * It follows its primary no more, and tells it. The primary may have missed a map and be primary again
+   * without having heard that it was not; then it would go on with the stream as if a follower listened. Rule W2.
    */
   leaveStream(reason: string): void {
     if (this.#stream !== undefined) this.#sendRefusal(this.#stream, reason);

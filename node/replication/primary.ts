@@ -278,7 +278,7 @@ export class Primary implements StreamOwner {
     return this.followers.mustAck();
   }
 
-  /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
+  /** A round of questions begins: it speaks for the reads that wait now. @returns false if none waits */
   beginConfirmation(): boolean {
     return this.#unconfirmed.begin();
   }

@@ -36,11 +36,11 @@ export interface ReplicaOwner extends ReplicaPorts {
   notPrimary(partition: number): Reply;
   /** How many of a partition's latest writes are remembered for replicas that lack them. */
   readonly recentWritesMax: number;
-  /** How many copies a partition is to have, if there are as many nodes. */
+  /** How many replicas a partition is to have, if there are as many nodes. */
   replicas(): number;
 }
 
-/** A peer's word that waits for the map: it is the primary, in a configuration of which this node has not heard. */
+/** A peer says that it is the primary, in a configuration that this node does not know yet: that waits for the map. */
 interface Claim {
   readonly type: "resync_query" | "new_term";
   readonly term: number;
@@ -202,7 +202,7 @@ export class Replica {
     else reply(this.#owner.notPrimary(this.partition));
   }
 
-  /** A read that may be a moment old, from this replica; passed on where the replica cannot tell. Rule R4. */
+  /** A read that may be a moment old, from this replica; passed on to the primary if this replica cannot tell. Rule R4. */
   #readReplica(
     request: KeyRequest,
     operation: ReadOperation,
@@ -336,9 +336,9 @@ export class Replica {
   }
 
   /**
-   * A read of this replica's data failed: the one place where it is decided whether that is damage, for which
-   * the replica is given up, or something that may be over with the next attempt. Only `corrupt` is damage, and
-   * what has failed in each of many attempts over a long time. Rule D4.
+   * A read of this replica's data failed. Only here is it decided whether that is damage, for which the replica
+   * is given up, or something that may be over with the next attempt. Damage is `corrupt`, and what has failed in
+   * each of many attempts over a long time. Rule D4.
    *
    * @param what was being done, and will be tried again
    * @returns true if the data is damaged and other replicas take over, so that requests should wait; false if
@@ -393,7 +393,7 @@ export class Replica {
   }
 }
 
-/** Whether a configuration names the one node as primary and the other as a copy. */
+/** Whether a configuration names the one node as primary and the other as its follower. */
 function isOf({ primary, inSync, learners }: PartitionConfig, node: NodeId, copy: NodeId): boolean {
   return primary === node && inSync.includes(node) && node !== copy &&
     (inSync.includes(copy) || learners.includes(copy));

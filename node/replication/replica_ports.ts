@@ -77,7 +77,7 @@ export interface ReplicaPorts {
   confirmReads(partition: number): void;
   /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
   expired(entries: number): void;
-  /** A replica has been brought level, by so many entries. */
+  /** A replica has been brought level, by this many entries. */
   resynced(node: NodeId, entries: number, full: boolean): void;
   /** What has failed and is tried again. */
   readonly retries: Retries;

@@ -108,7 +108,7 @@ export class Resync {
     }
   }
 
-  /** The replica has written so many pieces. */
+  /** The replica has written this many pieces. */
   onProgress(chunks: number): void {
     this.#chunksDone = chunks;
     if (!this.#to.mustAck && this.#chunksDone === this.#chunksSent) {

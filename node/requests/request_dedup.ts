@@ -42,7 +42,7 @@ interface Remembered {
 const utf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder();
 
-/** The key of the request's client session, or undefined where it has none. */
+/** The key of the request's client session, or undefined if it has none. */
 export function clientSessionKey(request: KeyRequest): string | undefined {
   if (!("session" in request) || request.session === undefined) return undefined;
   return CLIENT_SESSION_KEY_PREFIX + request.session;
@@ -54,7 +54,7 @@ export function isClientSessionKey(key: string): boolean {
 }
 
 /**
- * How the request was answered when it was carried out, or undefined where it was not.
+ * How the request was answered when it was carried out, or undefined if it was not.
  *
  * @throws {KvError} `bad_request` for a number that the client session has passed, or for none
  */

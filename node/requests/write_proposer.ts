@@ -41,7 +41,7 @@ import { inFlightBytes, type WriteQueue } from "./write_queue.ts";
 export interface ProposerPorts {
   /** Bytes of writes that are not committed, of all partitions of the node. */
   readonly inFlight: ByteBudget;
-  /** Without so many replicas in sync nothing is written; the newest map may change it at any time. */
+  /** With fewer replicas in sync nothing is written; the newest map may change it at any time. */
   readonly minInSync: number;
   /** Monotonic milliseconds. */
   nowMs(): number;
@@ -242,7 +242,7 @@ export class WriteProposer {
     return undefined;
   }
 
-  /** How many of the entries that are not deleted have expired; undefined where only a pass can tell. */
+  /** How many of the entries that are not deleted have expired; undefined if only a pass over the partition can tell. */
   expiredCount(wallMs: number): number | undefined {
     const { expiring } = this.#owner.store;
     return expiring.completeMs > wallMs ? expiring.dueCount(wallMs) : undefined;

@@ -1,6 +1,6 @@
 /**
  * The database as a node has it: an operation on a key is tried on the node's own replica first and passed
- * on where that cannot answer; scans and counts ask the other nodes over the wire and this one directly.
+ * on if that cannot answer; scans and counts ask the other nodes over the wire and this one directly.
  * Also the wire's requests for them, of clients and of other nodes.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
  * The node's front: accepted streams in, each request to whom it concerns. A request for a key is
- * tried on this node's own replica first, and passed on to the right node where that cannot answer;
+ * tried on this node's own replica first, and passed on to the right node if that cannot answer;
  * a connection that another node has opened for replication is handed to the node core. What a request means is not
  * known here.
  *
