@@ -117,7 +117,8 @@ function sourceOf(bytes: Uint8Array): string {
   const line = decoder.decode(bytes).split("\n")[0] ?? "";
   try {
     const { role, node, req_type: type } = JSON.parse(line);
-    if (typeof node === "string" && (role === "node" || type === "heartbeat")) return node;
+    const isNode = type === "heartbeat" || role === "node" || role === "peer" || role === "member";
+    if (typeof node === "string" && isNode) return node;
     if (role === "gateway" || role === "coordinator") return "coordinator";
   } catch {
     // Whoever it is does not say.
