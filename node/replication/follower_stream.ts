@@ -1,12 +1,12 @@
 /**
- * A primary's view of one other replica of its partition: asks where the replica stands, brings it level
- * (`resync.ts`), and from then on follows what it has on disk. One stream is one unbroken, ordered run of
- * messages; when it breaks, a new one begins with the question. It does not decide who is in sync or when a
- * write is committed: `primary.ts` does.
+ * A primary's view of one other replica of its partition. It asks where the replica stands, brings it level
+ * (`resync.ts`), and from then on follows what it has on disk. One stream is one unbroken, ordered run of messages;
+ * when it breaks, a new one begins with the question. It does not decide which replicas are in sync or when a write is
+ * committed; `primary.ts` does.
  *
  *     down ── the node can be reached, and it is time ──> querying ── resync_info ──> resyncing ── appended ──> level
  *     querying, resyncing, level ── the connection breaks, or the replica refuses ──> down
- *     any ── it is asked anew ──> querying, or down if the node cannot be reached
+ *     any ── it is asked again ──> querying, or down if the node cannot be reached
  *
  * Invariant: between `resync_begin` and the end of the stream, the replica is sent every live write, in order.
  *
@@ -21,7 +21,7 @@ import type { ReplicaPorts } from "./replica_ports.ts";
 import { Resync, type ResyncStream } from "./resync.ts";
 import { retryDelayMs } from "./retries.ts";
 
-/** Where the stream stands. */
+/** The state of the stream. */
 type StreamState =
   | { readonly kind: "down" }
   | { readonly kind: "querying"; readonly id: number; readonly askedMs: number }
@@ -48,7 +48,7 @@ interface LevelState extends OpenState {
   ackedSeq: number;
 }
 
-/** What a stream is in. */
+/** The states of a stream. */
 export type StreamKind = StreamState["kind"];
 
 /**
@@ -65,13 +65,13 @@ export type Standing =
   /** `reportedTerm`: the last term in which it was reported as caught up. */
   | { readonly kind: "promoting"; reportedTerm: number | undefined };
 
-/** What has come of the streams since the replica was level last. */
+/** The history of the streams since the replica was last level. */
 interface Troubles {
   /** How many in a row have ended by a refusal or a failed read. */
   readonly failures: number;
   /**
-   * One was refused. What the replica answers then is no progress: it may do the same work again and again,
-   * and writes would wait for it for ever. Rule C6.
+   * One was refused. What the replica answers after that is no progress: it may do the same work again and again, and writes
+   * would wait for it for ever. Rule C6.
    */
   readonly refused: boolean;
   /** It was found to differ: send everything, whatever it says of itself. */
@@ -139,7 +139,7 @@ export class FollowerStream implements ResyncStream {
     return state.kind !== "level" || state.ackedSeq < state.lastSentSeq;
   }
 
-  /** Begins anew, with the question where the replica stands. */
+  /** Begins again, with the question where the replica stands. */
   start(): void {
     const { ports, partition, config, epoch } = this.#owner;
     const nowMs = ports.nowMs();
@@ -166,7 +166,7 @@ export class FollowerStream implements ResyncStream {
     this.#state = { kind: "down" };
   }
 
-  /** This node fills the replica no more. */
+  /** This node no longer fills the replica. */
   end(): void {
     this.stop();
     this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
@@ -232,7 +232,7 @@ export class FollowerStream implements ResyncStream {
     if (hopeless === true) this.#owner.onHopeless(this);
   }
 
-  /** The replica has written pieces. That may be told behind its first acknowledgement. */
+  /** The replica has written pieces. This may be reported after its first acknowledgement. */
   onProgress({ stream, chunks }: Message<"resync_progress">): void {
     const state = this.#state;
     if (state.kind !== "resyncing" && state.kind !== "level" || stream !== state.id) return;
@@ -309,8 +309,8 @@ export class FollowerStream implements ResyncStream {
   }
 
   /**
-   * What the replica lacks cannot be read now. Unless others take over, it is asked again with a later tick,
-   * and sent then what can be read.
+   * What the replica lacks cannot be read now. Unless others take over, it is asked again with a later tick, and then sent
+   * what can be read.
    */
   onReadFailed(error: unknown): void {
     if (this.#owner.onReadFailed(this.#filling, error)) return;
@@ -322,7 +322,7 @@ export class FollowerStream implements ResyncStream {
     this.#owner.onReadFailed(this.#filling, error);
   }
 
-  /** Its name among what is tried again. */
+  /** Its name in the list of retries. */
   get #filling(): string {
     return `fill the replica on ${this.node}`;
   }

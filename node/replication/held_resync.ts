@@ -1,7 +1,7 @@
 /**
- * What an in-sync replica was sent in a resync, held back until it is complete and then taken in one turn: the
- * replica may be made primary at any moment, and writes that belong together must never be there in part. It is
- * bounded; a replica that lacks more is filled as a learner. Rule W6.
+ * What an in-sync replica was sent in a resync, held back until it is complete and then applied in one turn: the replica
+ * may be made primary at any moment, and writes that belong together must never be there in part. It is bounded; a replica
+ * that lacks more is filled as a learner. Rule W6.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export class HeldResync {
   }
 
   /**
-   * What all of it comes to: the entries to be stored, and the keys to be removed.
+   * The result of all of it: the entries to store, and the keys to remove.
    *
    * @param stored the entry of a key that the replica has now
    * @param unacknowledged keys whose entry there may never have been acknowledged

@@ -1,6 +1,6 @@
 /**
- * What a replica knows of its own data, and so what it says when its primary asks where it stands: the keys whose
- * newest write here may never have been acknowledged. It keeps no data and sends nothing.
+ * What a replica knows of its own data, and so what it says when its primary asks where it stands: the keys whose newest
+ * write here may never have been acknowledged. It stores no data and sends nothing.
  *
  *     unlisted ── all is known to be committed ──> listed
  *     listed ── a resync begins; it was primary ──> unlisted
@@ -8,7 +8,7 @@
  *     any ── its data is found damaged ──> damaged ── deleted ──> listed
  *     any ── a resync ends ──> unlisted, or listed at once
  *
- * Invariant: no write that is not known to be committed is missing from what is told.
+ * Invariant: the list that is sent lacks no write that is not known to be committed.
  *
  * @module
  */
@@ -16,16 +16,16 @@ import { RESYNC_UNACKNOWLEDGED_MAX } from "../../shared/base/limits.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 
 type Knowledge =
-  /** The writes that were taken and are not known to be committed, oldest first. */
+  /** The accepted writes that are not known to be committed, oldest first. */
   | {
     readonly kind: "listed";
     readonly uncommitted: { readonly seq: number; readonly key: string }[];
   }
-  /** Only the disk knows: what is found there, which stays true until something changes. */
+  /** Only the disk knows. What a search finds there stays true until something changes. */
   | { readonly kind: "unlisted"; search: Search | undefined }
-  /** Its primary is to send everything once this replica is not in sync any more. */
+  /** Its primary must send everything once this replica is no longer in sync. */
   | { readonly kind: "lacks_all" }
-  /** Nothing of it counts: it is deleted before it is filled. */
+  /** Nothing of it counts: it must be deleted before it is filled. */
   | { readonly kind: "damaged" };
 
 /** A search through the disk; `keys` is undefined if there are too many to list. */
@@ -33,7 +33,7 @@ type Search =
   | { readonly kind: "running" }
   | { readonly kind: "ended"; readonly keys: readonly string[] | undefined };
 
-/** What is told of a search. */
+/** Gets the result of a search. */
 export interface SearchListener {
   /** The keys; undefined if they are too many or not known, so that everything must be sent. */
   onFound(keys: readonly string[] | undefined): void;
@@ -75,7 +75,7 @@ export class UnacknowledgedKeys {
     this.#knowledge = { kind: "listed", uncommitted: [] };
   }
 
-  /** From here on only the disk knows what is not committed. What is worse than that stays. */
+  /** From here on only the disk knows what is not committed. A worse state stays. */
   unlist(): void {
     const { kind } = this.#knowledge;
     if (kind === "listed" || kind === "unlisted") this.#knowledge = unlisted();
@@ -87,7 +87,7 @@ export class UnacknowledgedKeys {
     this.onCommitted();
   }
 
-  /** A write was taken. */
+  /** A write was accepted. */
   onTaken(seq: number, key: string): void {
     if (this.#knowledge.kind === "listed") this.#knowledge.uncommitted.push({ seq, key });
   }
@@ -108,7 +108,7 @@ export class UnacknowledgedKeys {
     uncommitted.splice(0, count);
   }
 
-  /** Tells the listener the keys, at once or when they are found. A replica that is damaged has none to tell. */
+  /** Tells the listener the keys, at once or when they are found. A damaged replica has none to tell. */
   ask(): void {
     const knowledge = this.#knowledge;
     switch (knowledge.kind) {
@@ -129,14 +129,14 @@ export class UnacknowledgedKeys {
   }
 
   /**
-   * Goes through the data for what was written beyond the commit seq. That may take longer than a primary
-   * waits for its answer. So it is done once, for all that ask before anything changes here.
+   * Searches the data for writes beyond the commit seq. This may take longer than a primary waits for its answer. So it is done
+   * once, for all that ask before anything changes here.
    */
   #search(knowledge: Knowledge & { kind: "unlisted" }): void {
     knowledge.search = { kind: "running" };
     this.#store.keysBeyond(this.#store.state.commitSeq, RESYNC_UNACKNOWLEDGED_MAX).then(
       (keys) => {
-        // If something has changed meanwhile, what was found tells nothing of now.
+        // If something has changed meanwhile, the result no longer holds.
         if (this.#knowledge !== knowledge) return;
         knowledge.search = { kind: "ended", keys };
         this.#listener.onFound(keys);

@@ -1,15 +1,15 @@
 /**
- * Which client sessions a partition remembers, at its primary: in the order of their entries' seqs, so that
- * it is known whose entry goes to make room for another. The entries themselves are in the store, as any
- * others; this table is made of them when a node becomes primary, and kept in step with what it writes.
- * What the entries are for is in `request_dedup.ts`; the argument is rule W8 of docs/replication.md.
+ * Which client sessions a partition remembers, at its primary: in the order of their entries' seqs, so that it is known which
+ * entry must go to make room for another. The entries themselves are in the store, like any others. This table is made from
+ * them when a node becomes primary, and updated with what it writes. `request_dedup.ts` says what the entries are for; the
+ * argument is rule W8 of docs/replication.md.
  *
  * Invariants
- * - Each entry of a session in the store is in the table, with its seq, and nothing else is. Only if the
- *   entries could not be read are those of before missing, and count as evicted unless a request finds its own.
- * - `evictedSeq` is at least the seq of each session's entry that was ever evicted. The newest entry of a
- *   session says so too, and is never evicted: so the next primary finds it where it finds the entries.
- * - Only what is committed is evicted, so that whoever knows the commit seq of now knows enough.
+ * - Each entry of a session in the store is in the table, with its seq, and nothing else is. Only if the entries could not be
+ *   read are the earlier ones missing; they count as evicted unless a request finds its own.
+ * - `evictedSeq` is at least the seq of each session's entry that was ever evicted. The newest entry of a session contains it
+ *   too, and is never evicted: so the next primary finds it with the entries.
+ * - Only committed entries are evicted, so a client that knows the current commit seq knows enough.
  *
  * @module
  */
@@ -20,20 +20,20 @@ import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_check
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { evictedSeqOf } from "./request_dedup.ts";
 
-/** What goes to make room for a session's entry. */
+/** What must go to make room for a session's entry. */
 export interface Eviction {
-  /** The keys of the entries that go, oldest first. */
+  /** The keys of the entries that must go, oldest first. */
   readonly keys: readonly string[];
-  /** What `evictedSeq` is then. */
+  /** The `evictedSeq` after that. */
   readonly evictedSeq: number;
 }
 
-/** What a node has had to do with sessions that were evicted, since it started. */
+/** Counts of a node's encounters with evicted sessions, since it started. */
 export class ClientSessionCounts {
   evicted = 0;
   /** First attempts that were refused, and are sent again with a later `since`. */
   refused = 0;
-  /** Repeated requests of which nobody can tell any more whether they have happened. */
+  /** Repeated requests of which nothing can tell any more whether they have happened. */
   unknown = 0;
 }
 
@@ -42,7 +42,7 @@ interface Session {
   readonly bytes: number;
 }
 
-/** See the module. */
+/** See the top of this file. */
 export class ClientSessionTable {
   readonly #max: number;
   readonly #bytesMax: number;
@@ -60,12 +60,12 @@ export class ClientSessionTable {
     this.#bytesMax = max * CLIENT_SESSION_BYTES;
   }
 
-  /** Whether it has been made; until then nothing may be judged by it. */
+  /** Whether it has been made; until then no request may be judged by it. */
   get known(): boolean {
     return this.#known !== "no";
   }
 
-  /** How many there are; undefined if only the store can tell. */
+  /** The number of sessions; undefined if only the store can tell. */
   get count(): number | undefined {
     return this.#known === "all" ? this.#sessions.size : undefined;
   }
@@ -76,7 +76,7 @@ export class ClientSessionTable {
   }
 
   /**
-   * Makes the table of what the store holds. Nothing may be written to the store meanwhile.
+   * Makes the table from what the store holds. Nothing may be written to the store meanwhile.
    *
    * @throws {KvError} `corrupt`, `storage_failed`
    */
@@ -111,15 +111,15 @@ export class ClientSessionTable {
     this.#known = "all";
   }
 
-  /** The entries cannot be read: whichever there may have been up to `seq` count as evicted. */
+  /** The entries cannot be read: any that there may have been up to `seq` count as evicted. */
   giveUp(seq: number): void {
     this.#evictedSeq = seq;
     this.#known = "none_before";
   }
 
   /**
-   * What must go if a session's entry of so many bytes is written. Undefined if that is not committed yet:
-   * there is no room now.
+   * What must go if a session's entry of this many bytes is written. Undefined if that is not committed yet: then there is no
+   * room now.
    */
   evictionFor(key: string, bytes: number, commitSeq: number): Eviction | undefined {
     const before = this.#sessions.get(key);
@@ -141,7 +141,7 @@ export class ClientSessionTable {
     return { keys, evictedSeq };
   }
 
-  /** An entry of a session has been written; a tombstone, if it was evicted. */
+  /** An entry of a session has been written; or a tombstone, if it was evicted. */
   note(entry: Entry): void {
     const before = this.#sessions.get(entry.key);
     if (before !== undefined) {
@@ -159,7 +159,7 @@ export class ClientSessionTable {
   }
 }
 
-/** What an entry counts for. */
+/** The bytes that an entry counts for. */
 export function sessionBytes(key: string, value: Uint8Array): number {
   return key.length + value.length;
 }
