@@ -1,7 +1,7 @@
 /**
- * Where a node keeps its identity and its data, and the opening of that data. If the database cannot be read at
- * all, and other nodes hold the same data, it is repaired: what cannot be read is let go of and filled anew. The
- * only copy of data is never repaired by itself.
+ * Where a node keeps its identity and its data, and how that data is opened. If the database cannot be read at all, and
+ * other nodes hold the same data, it is repaired: what cannot be read is given up and filled again. The only copy of
+ * data is never repaired by itself.
  *
  * @module
  */
@@ -18,15 +18,15 @@ export interface NodeFolder {
   readonly clusterId: string | undefined;
   readonly partitionCount: number | undefined;
   readonly storage: Storage;
-  /** The newest map that an earlier process has kept here; undefined for none. */
+  /** The newest map that an earlier process has kept here; undefined if there is none. */
   readonly keptMap: ClusterMap | undefined;
-  /** Keeps a map durably in the place of the one before. Calls must not overlap. */
+  /** Keeps a map durably, replacing the one before. Calls must not overlap. */
   keepMap(map: ClusterMap): Promise<void>;
-  /** Notes durably which cluster the data is of, before any of it is written. */
+  /** Notes durably which cluster the data belongs to, before any of it is written. */
   joinCluster(clusterId: string, partitionCount: number): Promise<void>;
-  /** The database was repaired when it was opened, and nobody has looked yet at what that has cost. */
+  /** The database was repaired when it was opened, and it has not been checked yet what was lost. */
   readonly repaired: boolean;
-  /** Notes durably that the database is to be repaired when it is opened next. */
+  /** Notes durably that the database must be repaired when it is next opened. */
   requestRepair(): Promise<void>;
   /** What was lost by a repair is noted in the database. */
   repairDone(): Promise<void>;
@@ -37,7 +37,7 @@ export interface NodeFolder {
  * Opens the partitions of a folder.
  *
  * @param options `reopen` opens the folder again, after it was closed
- * @returns the folder that is open now, which may be another one than was given
+ * @returns the folder that is open now, which may differ from the given one
  * @throws {KvError} `corrupt` if the database cannot be read and may not be repaired, or was repaired in vain
  */
 export async function openData(

@@ -1,10 +1,10 @@
 /**
- * The replicas of one node: opened when the map makes the node a member of a partition, or a peer that the kept
- * map vouches for asks; given each newer configuration; deleted when the node has not been a member for a while.
- * What a replica does is `replication/replica.ts`.
+ * The replicas of one node. They are opened when the map makes the node a member of a partition, or when a peer asks for
+ * which the kept map vouches; they get each newer configuration; and they are deleted when the node has not been a member
+ * for a while. What a replica does is in `replication/replica.ts`.
  *
- * Invariants: a partition is opened once, and not while what is left of its replica is being deleted; nothing is
- * deleted without a lease, nor while no node is primary of the partition.
+ * Invariants: a partition is opened once, and not while the rest of its replica is being deleted. Nothing is deleted
+ * without a lease, nor while no node is primary of the partition.
  *
  * @module
  */
@@ -28,19 +28,19 @@ export interface NodeReplicasOwner {
   /** What each of them may call. */
   readonly ports: ReplicaOwner;
   readonly queue: GroupCommit;
-  /** What the disk held when it was opened, of partitions that are not opened yet. */
+  /** What the disk held when it was opened, for partitions that are not opened yet. */
   readonly opened: OpenedPartitions;
   /** The newest map that an earlier process has kept. */
   readonly keptMap: ClusterMap | undefined;
   map(): ClusterMap | undefined;
   hasLease(): boolean;
-  /** Whether this node's disk takes writes. */
+  /** Whether this node's disk accepts writes. */
   isDiskWell(): boolean;
   /** A partition has a configuration of this term. */
   onTerm(partition: number, term: number): void;
   /** This node has stopped being the primary of a partition. */
   onPrimaryLost(partition: number): void;
-  /** What was left of a replica has been deleted; it may have been opened anew since. */
+  /** The rest of a replica has been deleted; it may have been opened again since. */
   onCleared(): void;
 }
 
@@ -51,7 +51,7 @@ export class NodeReplicas {
   /** Since when a replica here has not been a member. */
   readonly #surplusSinceMs = new Map<number, number>();
   readonly #clearing = new Set<number>();
-  /** What could not be deleted, and is to be when it is due. */
+  /** What could not be deleted, and must be when it is due. */
   readonly #clearAgain: (() => void)[] = [];
 
   constructor(owner: NodeReplicasOwner) {
@@ -71,12 +71,12 @@ export class NodeReplicas {
     for (const { primary } of this.#replicas.values()) if (primary !== undefined) yield primary;
   }
 
-  /** Whether what is left of a partition's replica is being deleted. */
+  /** Whether the rest of a partition's replica is being deleted. */
   isClearing(partition: number): boolean {
     return this.#clearing.has(partition);
   }
 
-  /** Bytes of a partition's rows that count; undefined while nobody can tell. */
+  /** Bytes of a partition's rows that count; undefined if they are not known. */
   liveBytes(partition: number): number | undefined {
     if (this.#clearing.has(partition)) return undefined;
     const replica = this.#replicas.get(partition);
@@ -102,7 +102,7 @@ export class NodeReplicas {
     return held;
   }
 
-  /** A configuration of the map. */
+  /** A configuration from the map. */
   adopt(partition: number, config: PartitionConfig, epoch: number): void {
     const { self } = this.#owner.ports;
     this.#owner.onTerm(partition, config.term);
@@ -121,9 +121,8 @@ export class NodeReplicas {
   }
 
   /**
-   * Before the first map has come, opens the replica that a primary asks for, if the kept map names that primary
-   * in the same term. It does so only if the replica is whole and was not level with a primary of a later term.
-   * Rule T1.
+   * Before the first map has come, opens the replica that a primary asks for, if the kept map names that primary in the same
+   * term, and if the replica is undamaged and was not level with a primary of a later term. Rule T1.
    */
   openVouched(message: ToReplica, from: NodeId): Replica | undefined {
     const { keptMap: kept, ports: { self } } = this.#owner;
@@ -162,12 +161,12 @@ export class NodeReplicas {
     return replica;
   }
 
-  /** Deletes what this node has not been a member of for a while. */
+  /** Deletes replicas of partitions of which this node has not been a member for a while. */
   clearSurplus(): void {
     if (!this.#owner.hasLease()) return;
     const nowMs = this.#owner.ports.nowMs();
     for (const [partition, sinceMs] of this.#surplusSinceMs) {
-      // The node lost its replicas since its disk takes no writes, and gets them back when the disk does.
+      // The node lost its replicas because its disk refuses writes, and gets them back when the disk recovers.
       if (!this.#owner.isDiskWell()) {
         this.#surplusSinceMs.set(partition, nowMs);
         continue;
@@ -191,8 +190,8 @@ export class NodeReplicas {
       this.#clearStore(replica.store, done);
     }
     for (const clear of this.#clearAgain.splice(0)) clear();
-    // A replica that is to be filled anew is deleted too. If it has been named primary since, no peer asks it
-    // again, so it is begun here.
+    // A replica that must be filled again is deleted too. If it has been named primary since, no peer asks it again, so
+    // its deletion begins here.
     for (const { store, follower, partition } of this.#replicas.values()) {
       if (store.isClearing && this.#owner.ports.retries.isDue(CLEAR, partition)) {
         follower.beginWithNothing();

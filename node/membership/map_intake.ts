@@ -1,11 +1,10 @@
 /**
- * The maps that come over a session with the coordinator, on their way to the node core: which of them may be
- * used, how a change makes the next one, and the joining of a cluster before the first one is used. It sends
- * nothing; `coordinator_session.ts` asks for a whole map when this says so, and ends the session when a map
- * shows that it must.
+ * The maps that come over a session with the coordinator, on their way to the node core. It decides which of them may
+ * be used, applies changes, and lets the node join a cluster before the first map is used. It sends nothing;
+ * `coordinator_session.ts` asks for a whole map if this says so, and ends the session if a map shows that it must.
  *
- * Invariants: the node core is given maps of one cluster only, the one that its folder belongs to, each whole and
- * newer than the one before; no map is used before it is noted down which cluster the folder belongs to.
+ * Invariants: the node core gets maps of one cluster only, the one that its folder belongs to; each is whole and newer
+ * than the one before. No map is used before it is noted down which cluster the folder belongs to.
  *
  * @module
  */
@@ -18,7 +17,7 @@ import {
 import { KvError, messageOf } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 
-/** Heartbeats in a row that tell of a newer map, until the map counts as lost. */
+/** After this many heartbeats in a row that announce a newer map, that map counts as lost. */
 const BEHIND_MAX = 2;
 
 /** What the intake calls. */
@@ -38,17 +37,17 @@ export interface MapIntakeOptions {
 /** Why a whole map may not be used. */
 export interface MapRefusal {
   readonly error: KvError;
-  /** The coordinator has forgotten what it had said: this node's heartbeats must not go on. */
+  /** The coordinator has forgotten what it had said: this node's heartbeats must stop. */
   readonly mistrust: boolean;
 }
 
-/** Takes the maps of one session. */
+/** Accepts the maps of one session. */
 export class MapIntake {
   readonly #options: MapIntakeOptions;
-  /** The newest map that came; the node core has it unless it is still being joined. */
+  /** The newest map that came; the node core has it, unless the node is still joining. */
   #map: ClusterMap | undefined;
   #joining: "not yet" | "under way" | "done";
-  /** Acknowledged heartbeats in a row that told of a newer map. */
+  /** Acknowledged heartbeats in a row that announced a newer map. */
   #behind = 0;
   #closed = false;
 
@@ -68,7 +67,7 @@ export class MapIntake {
     return this.#joining === "done";
   }
 
-  /** Whether a whole map may be used, and if not, why. `from` says whose it is. */
+  /** Whether a whole map may be used, and if not, why. `from` names the coordinator. */
   whyRefused(map: ClusterMap, from: string): MapRefusal | undefined {
     const refuse = (error: KvError, mistrust = false) => ({ error, mistrust });
     try {
@@ -98,7 +97,7 @@ export class MapIntake {
     return undefined;
   }
 
-  /** Takes a map that is not refused. */
+  /** Accepts a map that is not refused. */
   adopt(map: ClusterMap): void {
     this.#map = map;
     this.#behind = 0;
@@ -127,7 +126,7 @@ export class MapIntake {
     });
   }
 
-  /** Takes a change of the map. @returns false if it does not fit, so that a whole map is needed */
+  /** Applies a change of the map. @returns false if it does not fit, so that a whole map is needed */
   onDelta(delta: ClusterMapDelta): boolean {
     if (this.#map === undefined || delta.epoch <= this.#map.epoch) return true;
     let map: ClusterMap | undefined;
@@ -144,9 +143,9 @@ export class MapIntake {
   }
 
   /**
-   * An acknowledged heartbeat told of this epoch.
+   * An acknowledged heartbeat announced this epoch.
    *
-   * @returns whether a newer map was lost. It is usually on its way; one that does not come was lost with its
+   * @returns whether a newer map was lost. Usually it is still on its way; if it does not come, it was lost with its
    * connection
    */
   onAcknowledged(epoch: number): boolean {

@@ -1,10 +1,10 @@
 /**
- * The other nodes, as this one speaks with them: a link to each that follows a primary here, and the connections
- * that primaries elsewhere have opened to this node. It keeps the links that the map asks for, and gives each
- * message to whom it concerns.
+ * The other nodes, as this node talks with them: a link to each that follows a primary here, and the connections that
+ * primaries elsewhere have opened to this node. It keeps the links that the map requires, and gives each message to the
+ * replica that it concerns.
  *
- * Invariants: there is at most one link to a node; a replica hears of the end of each connection over which it
- * was spoken to.
+ * Invariants: there is at most one link to a node; a replica is told of the end of each connection over which it got
+ * messages.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export interface PeersOwner {
   /** A replica that a kept map vouches for, before the first map has come: see `Node`. */
   openVouched(message: ToReplica, from: NodeId): Replica | undefined;
   readonly confirmations: ReadConfirmations;
-  /** Nothing is sent to a node any more. */
+  /** Nothing more is sent to a node. */
   onUnlinked(node: NodeId): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A connection that a primary has opened to this node, as the replicas see it that follow that primary: a way
- * back, on which the acknowledgements of one turn leave as one frame.
+ * A connection that a primary has opened to this node, as the replicas that follow this primary see it: a way back, on which
+ * the acknowledgements of one turn leave as one frame.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Upstream } from "../replication/replica_ports.ts";
 
-/** What is sent over. */
+/** The connection underneath. */
 export interface PeerConnection {
   readonly closed: boolean;
   /** Ignored once closed. */

@@ -2,7 +2,7 @@
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Replica } from "../replication/replica.ts";
 
-/** In the words of the wire. */
+/** With the field names of the wire. */
 export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<string, number> {
   const counts = {
     own: 0,
