@@ -11,6 +11,7 @@ import { Acceptor } from "../shared/server/acceptor.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
+import { settingsShown } from "../shared/cluster/cluster_settings.ts";
 import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
@@ -236,12 +237,11 @@ export class Coordinator {
 
   /** The state of the cluster and of the gateway; what `stats` answers. */
   stats(): Record<string, unknown> {
-    const { clusterId, clusterName, replicationFactor } = this.map.settings;
+    const { settings } = this.map;
     return {
       role: "coordinator",
-      cluster_id: clusterId,
-      cluster_name: clusterName,
-      replication_factor: replicationFactor,
+      cluster_id: settings.clusterId,
+      ...settingsShown(settings),
       ...this.#controller.stats(),
       ...this.admission.stats(),
       requests: this.#requests,

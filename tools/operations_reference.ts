@@ -22,6 +22,7 @@ import {
 import { operationOf, operationsAt, requestFromWords } from "../shared/arguments/request_words.ts";
 import { type OperationName, OPERATIONS } from "../shared/operations/table.ts";
 import { wireForm } from "../shared/wire/wire_form.ts";
+import { withClusterSettings } from "./cluster_settings_reference.ts";
 import { findOption, type RequestOption, wordFields } from "../shared/arguments/word_fields.ts";
 
 /** The date and version in examples. */
@@ -337,5 +338,7 @@ if (import.meta.main && !showUsage(Deno.args, USAGE)) {
   await Deno.writeTextFile("docs/operations-reference.md", operationsReference());
   const path = "docs/protocol.md";
   await Deno.writeTextFile(path, withWireTable(await Deno.readTextFile(path)));
+  const operations = "docs/operations.md";
+  await Deno.writeTextFile(operations, withClusterSettings(await Deno.readTextFile(operations)));
   console.log(`${operationsAt("wire").length} operations written to docs/`);
 }

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { minInSyncDefault } from "../shared/cluster/cluster_map.ts";
+import { minInSyncDefault } from "../shared/cluster/cluster_settings.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/base/limits.ts";

@@ -6,13 +6,9 @@
  * @module
  */
 import type { ClusterMap, NodeInfo, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import { standardSettings } from "../../shared/cluster/cluster_settings.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import {
-  FAILURE_TIMEOUT_MS,
-  HEARTBEAT_INTERVAL_MS,
-  LEASE_MS,
-  PARTITIONS_DEFAULT,
-} from "../../shared/base/limits.ts";
+import { PARTITIONS_DEFAULT } from "../../shared/base/limits.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 
 const PREFIX = "standalone-";
@@ -84,16 +80,12 @@ export function standaloneMap(
   const config: PartitionConfig = { term: 1, primary: node.id, inSync: [node.id], learners: [] };
   return {
     epoch: 1,
-    settings: {
-      clusterId,
+    settings: standardSettings(clusterId, {
       clusterName: "standalone",
       partitionCount,
       replicationFactor: 1,
       minInSync: 1,
-      leaseMs: LEASE_MS,
-      heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
-      failureTimeoutMs: FAILURE_TIMEOUT_MS,
-    },
+    }),
     nodes: [node],
     partitions: new Array<PartitionConfig>(partitionCount).fill(config),
   };

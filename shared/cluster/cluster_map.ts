@@ -9,6 +9,9 @@
  * @module
  */
 import { invariant } from "../base/errors.ts";
+import type { ClusterSettings } from "./cluster_settings.ts";
+
+export type { ClusterSettings } from "./cluster_settings.ts";
 
 /** 16 hexadecimal digits. */
 export type NodeId = string;
@@ -47,21 +50,6 @@ export interface PartitionConfig {
    * replica that was last level in an earlier term has another history, in which the same seqs may be other writes.
    */
   readonly forcedTerm?: number;
-}
-
-/** Settings of a cluster that are fixed or change rarely. */
-export interface ClusterSettings {
-  readonly clusterId: string;
-  readonly clusterName: string;
-  readonly partitionCount: number;
-  readonly replicationFactor: number;
-  /** Writes are refused while fewer replicas are in sync. */
-  readonly minInSync: number;
-  /** Whether nobody has given `minInSync`: it is then {@linkcode minInSyncDefault}, and follows `replicationFactor`. */
-  readonly minInSyncByDefault?: true;
-  readonly leaseMs: number;
-  readonly heartbeatIntervalMs: number;
-  readonly failureTimeoutMs: number;
 }
 
 /** The whole document. */
@@ -120,14 +108,6 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
 /** Whether the cluster has been laid out. Until its first nodes are there, no node holds anything. */
 export function isLaidOut(map: ClusterMap): boolean {
   return map.partitions.some(({ term }) => term > 0);
-}
-
-/**
- * How many in-sync replicas a write needs unless an operator says otherwise: half of the replication
- * factor, rounded up. That is two of three, one of two, one of one.
- */
-export function minInSyncDefault(replicationFactor: number): number {
-  return Math.ceil(replicationFactor / 2);
 }
 
 /** Why a partition cannot serve, for a client that asked for one of its keys. */

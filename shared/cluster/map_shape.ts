@@ -7,6 +7,7 @@
  * @module
  */
 import { CONTENT_TYPE_CHARACTERS_MAX, PARTITIONS_MAX, TERM_MAX } from "../base/limits.ts";
+import { isClusterSettings } from "./cluster_settings.ts";
 
 const NODE_STATES: readonly unknown[] = ["up", "down", "leaving"];
 
@@ -87,22 +88,9 @@ function isPort(value: unknown): boolean {
 }
 
 function isSettings(value: unknown): value is { partitionCount: number } {
-  if (!isObject(value)) return false;
-  const {
-    clusterId,
-    clusterName,
-    partitionCount,
-    replicationFactor,
-    minInSync,
-    minInSyncByDefault,
-  } = value;
-  const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = value;
-  const times = [leaseMs, heartbeatIntervalMs, failureTimeoutMs];
-  return typeof clusterId === "string" && typeof clusterName === "string" &&
-    isUint(partitionCount) && partitionCount > 0 && partitionCount <= PARTITIONS_MAX &&
-    isUint(replicationFactor) && isUint(minInSync) &&
-    (minInSyncByDefault === undefined || minInSyncByDefault === true) &&
-    times.every((ms) => typeof ms === "number" && ms > 0);
+  if (!isObject(value) || !isClusterSettings(value)) return false;
+  const { partitionCount } = value;
+  return typeof partitionCount === "number" && partitionCount <= PARTITIONS_MAX;
 }
 
 /** Whether a value is a media type, with or without parameters, of a length that can be stored. */

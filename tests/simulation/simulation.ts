@@ -19,7 +19,7 @@ import {
 } from "../../shared/base/limits.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { minInSyncDefault } from "../../shared/cluster/cluster_map.ts";
+import { minInSyncDefault } from "../../shared/cluster/cluster_settings.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import {
   type Random,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
 import type { Call } from "./command.ts";
 import { REDIS_VERSION } from "./redis_version.ts";
 import { VERSION } from "../../../shared/base/version.ts";
@@ -87,7 +88,9 @@ function ownFacts({ server }: Call): Facts {
     facts.kv_partitions = partitions.length;
     facts.kv_partitions_without_primary = partitions
       .filter(({ primary }) => primary === undefined).length;
-    facts.kv_replication_factor = settings.replicationFactor;
+    for (const [name, value] of Object.entries(settingsShown(settings))) {
+      facts[`kv_${name}`] = value;
+    }
   }
   for (const [name, value] of Object.entries(server.node.stats())) {
     if (typeof value === "number" || typeof value === "string") facts[`kv_${name}`] = value;

@@ -18,6 +18,7 @@ import {
   WRITE_PARAMETERS,
 } from "./endpoint.ts";
 import { required, textParameter } from "../protocol/parameters.ts";
+import { settingsShown } from "../../cluster/cluster_settings.ts";
 import { CLUSTER, ENTRY, SET_REQUEST, WRITTEN } from "../protocol/schemas.ts";
 import { quoted } from "../protocol/target.ts";
 
@@ -118,13 +119,10 @@ export const getCluster = endpoint({
     if (map === undefined) {
       throw new KvError("unavailable", "this process has not joined its cluster yet");
     }
-    const { clusterId, clusterName, partitionCount, replicationFactor } = map.settings;
     return json(200, {
       epoch: map.epoch,
-      cluster_id: clusterId,
-      cluster_name: clusterName,
-      partitions: partitionCount,
-      replication_factor: replicationFactor,
+      cluster_id: map.settings.clusterId,
+      ...settingsShown(map.settings),
       nodes: nodeListings(map),
     });
   },

@@ -5,6 +5,7 @@
  * @module
  */
 import { BATCH_REQUESTS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../../base/limits.ts";
+import { settingRows, snakeCase } from "../../cluster/cluster_settings.ts";
 import type { JsonSchema } from "./parameters.ts";
 
 export const STRING: JsonSchema = { type: "string" };
@@ -154,9 +155,9 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   Cluster: objectSchema({
     epoch: UINT,
     cluster_id: STRING,
-    cluster_name: STRING,
-    partitions: UINT,
-    replication_factor: UINT,
+    ...Object.fromEntries(
+      settingRows().map(([, { flag, kind }]) => [snakeCase(flag), kind === "text" ? STRING : UINT]),
+    ),
     nodes: arraySchema(objectSchema({
       id: STRING,
       host: STRING,
