@@ -80,7 +80,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     if (!config.noCsConfig) await removeCsConfig(address, log);
     await coordinator.close();
   } finally {
-    // A start that failed, as where the port is taken, leaves nothing behind.
+    // A start that failed, as when the port is taken, leaves nothing behind.
     if (started) lock.release();
     else await lock.undo();
   }

@@ -1,6 +1,6 @@
 /**
  * Takes the nodes' heartbeats as datagrams and sends the acknowledgements back. It believes nothing:
- * what is not a heartbeat is dropped, and what a heartbeat is worth the membership decides.
+ * what is not a heartbeat is dropped, and what a heartbeat is worth is the controller's to decide.
  *
  * @module
  */

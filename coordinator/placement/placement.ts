@@ -3,7 +3,7 @@
  * and the replication factor; it knows nothing of who holds what now, or is up.
  *
  * For each partition, walk the hash ring clockwise from the partition's first position and take
- * distinct nodes: zones that hold fewer copies of it first, passing over nodes that have their bounded
+ * distinct nodes: zones that hold fewer replicas of it first, passing over nodes that have their bounded
  * share already (consistent hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2016). The
  * first is the primary; primaries have a bound of their own. So a change of one node of N moves about
  * 1/N of the replicas.
@@ -198,7 +198,7 @@ class Placer {
   /**
    * Where every node that may take a replica is full, and those with room may not: one with room takes
    * over a replica of an earlier partition, and the one that gave it takes this replica. Needed only
-   * where zones are of unequal size.
+   * if zones are of unequal size.
    */
   #exchange(holders: number[], partition: number): boolean {
     const end = Math.max(0, partition - EXCHANGE_PARTITIONS_MAX);

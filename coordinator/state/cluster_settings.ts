@@ -1,5 +1,5 @@
 /**
- * The settings of a cluster: from the coordinator's own settings where the cluster is new, else from
+ * The settings of a cluster: from the coordinator's own settings if the cluster is new, else from
  * the stored map, with what may change taken over and what may not refused. Pure.
  *
  * @module

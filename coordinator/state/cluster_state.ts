@@ -31,7 +31,7 @@ import { STORED_FORMAT, type StoredCluster } from "./stored_cluster.ts";
 /** What has changed since it was taken last. */
 export interface News {
   readonly changes: readonly Change[];
-  /** Nodes of which something else has changed. */
+  /** Nodes about which something else has changed. */
   readonly nodes: ReadonlySet<NodeId>;
 }
 
@@ -52,7 +52,7 @@ export class ClusterState {
   readonly publisher: MapPublisher;
   readonly counts: Counts = { failovers: 0, movesDone: 0, handoversDone: 0 };
   /**
-   * Partitions of which no node is known to have been primary: each with the epoch of the map that
+   * Partitions that no node is known to have served as primary: each with the epoch of the map that
    * names its first primary, or the next one to try.
    */
   readonly fresh: Map<number, number>;

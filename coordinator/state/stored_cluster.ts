@@ -26,7 +26,7 @@ export interface StoredMember {
   readonly memory: boolean;
   /** Partitions whose in-sync role is that of an earlier process. */
   readonly stale: readonly number[];
-  /** Partitions of which its replica is not to be believed. */
+  /** Partitions whose replica is not to be believed. */
   readonly damaged: readonly number[];
   /** The last batch that its database was known to hold when this was written. */
   readonly batch: number;
@@ -45,7 +45,7 @@ export interface StoredCluster {
   readonly leaseMsMax: number;
 }
 
-/** A new cluster, of which nobody knows yet. */
+/** A new cluster, which no node knows yet. */
 export function newCluster(settings: ClusterSettings): StoredCluster {
   const unplaced: PartitionConfig = { term: 0, primary: undefined, inSync: [], learners: [] };
   const partitions = Array.from({ length: settings.partitionCount }, () => unplaced);
@@ -79,7 +79,7 @@ export function parseStoredCluster(document: unknown): StoredCluster {
       throw new TypeError("a list is missing");
     }
     checkInvariants(stored.map);
-    // It is not in documents that were written before there was such a line.
+    // Documents that were written before there was such a line do not have it.
     const { leaseMsMax = stored.map.settings.leaseMs } = stored;
     if (!(leaseMsMax >= stored.map.settings.leaseMs)) throw new TypeError("leaseMsMax");
     return { ...stored, leaseMsMax };
