@@ -274,7 +274,7 @@ export class Coordinator {
   async #listen(options: CoordinatorOptions): Promise<void> {
     const { listen, heartbeats, discovery } = options;
     const { clock, transport } = this.#deps;
-    // The one that is more often in use first, so that the message is about that.
+    // The TCP port first: it is the one that is more often in use, and the message is about it then.
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
     this.#http = options.openHttp?.(
       this.address.port,
@@ -291,13 +291,14 @@ export class Coordinator {
           message,
         }).acknowledgement,
     );
-    if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
+    // At once: whoever registers is told the port for heartbeats.
     this.#step({ type: "start", heartbeatPort: this.heartbeatPort });
     const suspensions = new SuspensionWatch(clock);
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
       this.#step({ type: "stood_still", ms: suspensions.lostMs() });
       this.#step({ type: "tick" });
     });
+    if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
   }
 
   async #openDiscovery(host: string, discovery: DiscoveryOptions): Promise<void> {
