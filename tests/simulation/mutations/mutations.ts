@@ -444,11 +444,12 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the coordinator publishes a map that is not on its disk",
-    file: "coordinator/state/map_publisher.ts",
+    file: "coordinator/controller_runner.ts",
     edits: [[
-      "    this.#out.persist(document);\n",
-      "    this.#out.persist(document);\n    this.published = document.map;\n    this.#out.publish(document.map);\n",
-    ]],
+      "this.#writing = this.#deps.store.write(document).then(",
+      'this.#deps.clock.defer(() => this.#closed || this.#step({ type: "persisted", epoch }));\n' +
+      "    this.#writing = this.#writing.then(() => this.#deps.store.write(document)).then(",
+    ], ['if (!this.#closed) this.#step({ type: "persisted", epoch });', ""]],
     seedsMax: 40,
     storm: "coordinator",
   },
