@@ -88,8 +88,8 @@ export const CLUSTER_SETTINGS = {
     max: REPLICATION_FACTOR_MAX,
     standard: ({ replicationFactor }) => minInSyncDefault(Number(replicationFactor)),
     help:
-      "Writes are refused while fewer replicas are in sync, and a new cluster is not laid out until " +
-      "this many nodes are there. By default half of the replicas, rounded up: 2 of 3, 1 of 2. With 1, a " +
+      "Writes are refused while fewer replicas are in sync (expired keys are deleted all the same), and a new " +
+      "cluster is not laid out until this many nodes are there. By default half of the replicas, rounded up: 2 of 3, 1 of 2. With 1, a " +
       "write may be on one disk alone.",
   },
   leaseMs: {
