@@ -444,7 +444,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the coordinator publishes a map that is not on its disk",
-    file: "coordinator/controller_runner.ts",
+    file: "coordinator/coordinator.ts",
     edits: [[
       "this.#writing = this.#deps.store.write(document).then(",
       'this.#deps.clock.defer(() => this.#closed || this.#step({ type: "persisted", epoch }));\n' +
