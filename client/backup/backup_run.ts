@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { type Clock, sleep } from "../../shared/platform/clock.ts";
-import { errorReply } from "../../shared/operations/operation.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
 import { findNode, whyNoPrimary } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import {
@@ -15,12 +14,12 @@ import {
   RETRY_MS_MAX,
   RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
-import type { Message, Reply } from "../../shared/wire/messages.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { VERSION } from "../../shared/base/version.ts";
+import { repeatedly } from "../calls/repeatedly.ts";
 import { BACKUP_FORMAT } from "./backup_format.ts";
 import { BackupWriter } from "./backup_writer.ts";
 import { type KeyRouter, replyError, withSignal } from "../calls/call.ts";
@@ -141,33 +140,35 @@ class BackupRun {
       furthest = page;
       endMs = clock.monotonicMs() + giveUpAfterMs;
     };
-    for (let attempt = 0;; attempt++) {
-      const failure = await this.#tryPartition(partition, onPage);
-      if (failure === undefined) return;
-      const error = replyError(failure, `backup of partition ${partition}`);
-      if (!mayRepeat("harmless", error.code)) throw error;
-      if (clock.monotonicMs() >= endMs) {
-        const text = `gave up reading partition ${partition} after ${giveUpAfterMs} ms without ` +
-          `progress; last: ${error.message}`;
-        throw new KvError("unavailable", text, { cause: error });
-      }
-      this.#options.signal?.throwIfAborted();
-      await sleep(clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
-      await router.refresh().catch(() => {});
+    let restarting = false;
+    try {
+      await repeatedly({
+        clock,
+        repeat: "harmless",
+        pauseMsMin: RETRY_MS_MIN,
+        pauseMsMax: RETRY_MS_MAX,
+        untilMs: () => endMs,
+        signal: this.#options.signal,
+        onRetry: () => restarting = true,
+      }, async () => {
+        if (restarting) await router.refresh().catch(() => {});
+        await this.#tryPartition(partition, onPage);
+      });
+    } catch (error) {
+      if (!(error instanceof KvError) || !mayRepeat("harmless", error.code)) throw error;
+      const text = `gave up reading partition ${partition} after ${giveUpAfterMs} ms without ` +
+        `progress; last: ${error.message}`;
+      throw new KvError("unavailable", text, { cause: error });
     }
   }
 
-  /** Reads one snapshot from its beginning. @returns why it is not complete, if it is not */
-  async #tryPartition(
-    partition: number,
-    onPage: (page: number) => void,
-  ): Promise<Message<"error"> | undefined> {
+  /** Reads one snapshot from its beginning. @throws {KvError} why it is not complete */
+  async #tryPartition(partition: number, onPage: (page: number) => void): Promise<void> {
     const { router } = this.#deps;
     const map = router.map();
     const primary = map && findNode(map, map.partitions[partition]?.primary);
     if (primary === undefined) {
-      const message = whyNoPrimary(map, partition);
-      return errorReply("unavailable", message);
+      throw new KvError("unavailable", whyNoPrimary(map, partition));
     }
     let snapshot: string | undefined;
     let begun = false;
@@ -176,7 +177,7 @@ class BackupRun {
       const reply = await this.#ask(primary.id, partition, snapshot);
       if (reply.req_type === "error") {
         if (begun) this.restarts++;
-        return reply;
+        throw replyError(reply, "backup");
       }
       const { seq, term } = reply.req_type === "entries" ? reply : {};
       if (reply.req_type !== "entries" || seq === undefined || term === undefined) {
@@ -190,7 +191,7 @@ class BackupRun {
       snapshot = reply.next ?? undefined;
       if (snapshot === undefined) {
         await this.#writer.endPartition(partition, { seq, term });
-        return undefined;
+        return;
       }
     }
   }

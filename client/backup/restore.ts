@@ -9,9 +9,8 @@
  *
  * @module
  */
-import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
 import { type Entry, isLive } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
 import {
   RESTORE_PARTITIONS_AT_ONCE,
   RESTORE_SLICE_BYTES,
@@ -20,10 +19,9 @@ import {
   RETRY_MS_MAX,
   RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
-import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
+import { repeatedly } from "../calls/repeatedly.ts";
 import type { Backup } from "./backup_reader.ts";
 
 const AT_ONCE = { atOnce: RESTORE_PARTITIONS_AT_ONCE };
@@ -156,26 +154,25 @@ class Restore {
   async #write(all: readonly Entry[]): Promise<void> {
     const { giveUpAfterMs, signal, onProgress } = this.#options;
     const { summary } = this;
-    const endMs = this.#clock.monotonicMs() + giveUpAfterMs;
-    for (let attempt = 0;; attempt++) {
-      signal?.throwIfAborted();
-      const nowMs = this.#clock.wallMs();
+    const clock = this.#clock;
+    const endMs = clock.monotonicMs() + giveUpAfterMs;
+    await repeatedly({
+      clock,
+      repeat: "bulk",
+      pauseMsMin: RETRY_MS_MIN,
+      pauseMsMax: RETRY_MS_MAX,
+      untilMs: () => endMs,
+      signal,
+      onRetry: () => summary.retries++,
+    }, async () => {
+      const nowMs = clock.wallMs();
       const live = all.filter((entry) => isLive(entry, nowMs));
-      try {
-        if (live.length > 0) await this.#target.putInOrder(live);
-        summary.written += live.length;
-        summary.expired += all.length - live.length;
-        for (const entry of live) summary.bytes += entry.key.length + entry.value.length;
-        onProgress?.(summary);
-        return;
-      } catch (thrown) {
-        if (signal?.aborted) throw thrown;
-        const error = toKvError(thrown);
-        if (!mayRepeat("bulk", error.code) || this.#clock.monotonicMs() >= endMs) throw error;
-        summary.retries++;
-        await sleep(this.#clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
-      }
-    }
+      if (live.length > 0) await this.#target.putInOrder(live);
+      summary.written += live.length;
+      summary.expired += all.length - live.length;
+      for (const entry of live) summary.bytes += entry.key.length + entry.value.length;
+    });
+    onProgress?.(summary);
   }
 }
 

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
 import { type ErrorCode, KvError, toKvError } from "../../shared/base/errors.ts";
 import {
   IMPORT_BACKOFF_MS,
@@ -21,8 +21,8 @@ import {
 } from "../../shared/base/limits.ts";
 import { mayRepeat } from "../../shared/operations/repeat.ts";
 import type { Random } from "../../shared/platform/random.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
+import { repeatedly } from "../calls/repeatedly.ts";
 import type { ImportItem } from "./import_format.ts";
 import { KeyFingerprints } from "./key_fingerprints.ts";
 
@@ -193,33 +193,28 @@ class Import {
 
   /** Never throws: failures are in the summary. */
   async #write({ key, value, line, contentType }: ImportRecord): Promise<void> {
-    const begin = this.#clock.monotonicMs();
+    const clock = this.#clock;
+    const endMs = clock.monotonicMs() + this.#giveUpAfterMs;
     const { signal } = this.#options;
     const options = {
       ...(signal === undefined ? {} : { signal }),
       ...(contentType === undefined ? {} : { contentType }),
     };
-    for (let attempt = 0;; attempt++) {
-      if (signal?.aborted) return;
-      try {
-        await this.#target.put(key, value, options);
-        this.#summary.written++;
-        this.#lastSuccessMs = this.#clock.monotonicMs();
-        return;
-      } catch (thrown) {
-        if (signal?.aborted) return;
-        const error = toKvError(thrown);
-        const now = this.#clock.monotonicMs();
-        if (!mayRepeat("bulk", error.code) || now - begin >= this.#giveUpAfterMs) {
-          this.#giveUp(key, line, error, now);
-          return;
-        }
-      }
-      this.#summary.retries++;
-      await sleep(
-        this.#clock,
-        backoffMs(IMPORT_BACKOFF_MS, IMPORT_BACKOFF_MS_MAX, attempt, this.#random),
-      );
+    try {
+      await repeatedly({
+        clock,
+        random: this.#random,
+        repeat: "bulk",
+        pauseMsMin: IMPORT_BACKOFF_MS,
+        pauseMsMax: IMPORT_BACKOFF_MS_MAX,
+        untilMs: () => endMs,
+        signal,
+        onRetry: () => this.#summary.retries++,
+      }, async () => await this.#target.put(key, value, options));
+      this.#summary.written++;
+      this.#lastSuccessMs = clock.monotonicMs();
+    } catch (thrown) {
+      if (!signal?.aborted) this.#giveUp(key, line, toKvError(thrown), clock.monotonicMs());
     }
   }
 
