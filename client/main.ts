@@ -15,7 +15,7 @@ import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
 import { EXIT, exitCodeOf } from "./cli/command/exit_code.ts";
 import type { KvClient } from "./library/kv_client.ts";
-import { refuseLostBytes } from "./backup/lost_bytes.ts";
+import { refuseLostBytes } from "./cli/command/lost_bytes.ts";
 import { errorDocument, errorLine } from "./cli/command/output.ts";
 import { Session } from "./cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./cli/settings.ts";

@@ -13,7 +13,7 @@ import {
   positiveUint,
 } from "../../../shared/schema/fields.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
-import { joinBytes } from "../../transfer/join_bytes.ts";
+import { joinBytes } from "../../../shared/base/join_bytes.ts";
 import { EXPORT_CHUNK_BYTES } from "../../../shared/base/limits.ts";
 import {
   SCAN_ORDER_FIELDS,

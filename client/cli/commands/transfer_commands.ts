@@ -4,7 +4,7 @@
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
-import { joinBytes } from "../../transfer/join_bytes.ts";
+import { joinBytes } from "../../../shared/base/join_bytes.ts";
 import type { Command, CommandContext } from "../command/command.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";

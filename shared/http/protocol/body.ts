@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
+import { joinBytes } from "../../base/join_bytes.ts";
 import { parseBoundedJson } from "../../base/bounded_json.ts";
 import type { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -115,9 +115,7 @@ export async function readBody(
     if (!budget.take(length)) {
       throw new KvError("overloaded", "too many bytes of requests are under way; try again");
     }
-    const [only] = chunks;
-    const bytes = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
-    return { bytes, release: () => budget.give(length) };
+    return { bytes: joinBytes(chunks), release: () => budget.give(length) };
   } catch (error) {
     reader.cancel().catch(() => {});
     if (error instanceof KvError) throw error;

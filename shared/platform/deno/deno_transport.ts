@@ -20,6 +20,7 @@ import {
   WRITE_JOIN_BYTES,
 } from "../../base/limits.ts";
 import { acceptAll } from "./deno_accept.ts";
+import { joinBytes } from "../../base/join_bytes.ts";
 import type { Logger } from "../logger.ts";
 import type {
   Address,
@@ -325,18 +326,7 @@ class DenoStream implements Stream {
       size += piece.length;
       pieces++;
     }
-    const first = queue[0];
-    if (pieces === 1 && first !== undefined) {
-      queue.shift();
-      return first;
-    }
-    const joined = new Uint8Array(size);
-    let at = 0;
-    for (const piece of queue.splice(0, pieces)) {
-      joined.set(piece, at);
-      at += piece.length;
-    }
-    return joined;
+    return joinBytes(queue.splice(0, pieces));
   }
 
   #tellDrained(): void {

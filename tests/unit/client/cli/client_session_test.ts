@@ -3,7 +3,7 @@ import type { CommandIo, CommandSettings } from "../../../../client/cli/command/
 import { COMMANDS } from "../../../../client/cli/commands/command_table.ts";
 import { KvClient } from "../../../../client/library/kv_client.ts";
 import { LineWords } from "../../../../client/cli/command/command_line.ts";
-import { refuseLostBytes } from "../../../../client/backup/lost_bytes.ts";
+import { refuseLostBytes } from "../../../../client/cli/command/lost_bytes.ts";
 import { systemReason, valueLabel } from "../../../../client/cli/command/output.ts";
 import { Session } from "../../../../client/cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../../../client/cli/settings.ts";

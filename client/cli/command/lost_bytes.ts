@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 
 const REPLACEMENT = "\ufffd";
 
