@@ -27,7 +27,8 @@ import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
 import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
-import { RespSession, type SessionServer } from "./session.ts";
+import { RespSession } from "./session.ts";
+import type { SessionServer } from "./session_server.ts";
 
 const EACH_LIMITS = {
   inFlightMax: REQUESTS_PER_CONNECTION_MAX,

@@ -13,57 +13,28 @@
 import type { Seat } from "../../shared/admission/seat.ts";
 import { invariant } from "../../shared/base/errors.ts";
 import {
-  REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   RESP_PENDING_MAX,
   RESP_PENDING_REPLY_BYTES,
   WRITE_JOIN_BYTES,
 } from "../../shared/base/limits.ts";
-import type { ByteBudget } from "../../shared/base/byte_budget.ts";
-import type { ByteSlab } from "../storage/byte_slab.ts";
 import { type Called, CALLER, type Caller } from "../../shared/wire/caller.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
-import { wrongArity } from "./command/arguments.ts";
-import type {
-  Arguments,
-  Call,
-  CommandServer,
-  CommandSession,
-  CommandSpec,
-  ManyPlan,
-  OnePlan,
-  Plan,
-  ReplyMode,
-  Write,
-} from "./command/command.ts";
-import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
-import type { CommandTable } from "./tables/command_table.ts";
+import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
-import { ReplyQueue, type Slot } from "./reply_queue.ts";
+import { CommandDispatch, type DispatchSession } from "./command_dispatch.ts";
+import { ReplyQueue } from "./reply_queue.ts";
+import type { SessionServer } from "./session_server.ts";
 import { SessionOutput } from "./session_output.ts";
 import type { Retirable } from "../../shared/server/draining.ts";
 import { StreamGuard } from "./protocol/stream_guard.ts";
 import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
 import type { RespWriter } from "./protocol/writer.ts";
 
-/** What sessions share (`resp_server.ts`). */
-export interface SessionServer extends CommandServer {
-  readonly table: CommandTable;
-  /** The budget for the unanswered requests of all connections. */
-  readonly budget: ByteBudget;
-  /** For values and replies that are on their way. */
-  readonly slab: ByteSlab;
-  readonly parserLimits: { readonly argumentBytesMax: number };
-  /** Counts one more command. */
-  counted(): void;
-  /** The session has ended. */
-  forget(session: CommandSession): void;
-}
-
 /** Serves one stream. */
-export class RespSession implements CommandSession, TransactionSession, Retirable, Caller {
+export class RespSession implements DispatchSession, TransactionSession, Retirable, Caller {
   readonly id: number;
   readonly stream: Stream;
   readonly server: SessionServer;
@@ -83,7 +54,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   readonly #parser: RespParser;
   readonly #queue: ReplyQueue;
   readonly #guard: StreamGuard;
-  readonly #call: Call;
+  readonly #dispatch: CommandDispatch;
   /** A command runs alone, or waits to. */
   #alone = false;
   #waitingAlone: (() => void) | undefined;
@@ -138,8 +109,8 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
         this.close(false);
       },
     });
-    this.#call = { out: this.out, session: this, server };
     this.transaction = new Transaction(this);
+    this.#dispatch = new CommandDispatch(this, this.#queue);
     stream.start({
       onData: (bytes) => this.#onData(bytes),
       onEnd: () => {
@@ -251,7 +222,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     budget.give(held);
     this.#heldBytes -= held;
     if (!budget.take(bytes)) {
-      this.#refuseBytes();
+      this.refuseBytes();
       return;
     }
     const slot = this.#queue.add(bytes);
@@ -273,7 +244,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       try {
         begin(done);
       } catch (error) {
-        this.#failed(error);
+        this.failed(error);
         done();
       }
     };
@@ -308,11 +279,12 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#heldBytes = budget.take(wanted) ? wanted : 0;
     if (this.#heldBytes === wanted) return;
     this.#ending = true;
-    this.#refuseBytes();
+    this.refuseBytes();
     this.close(true);
   }
 
-  #refuseBytes(): void {
+  /** Too many bytes of requests are under way, of this connection or of all. */
+  refuseBytes(): void {
     this.answerInTurn((out) =>
       out.error("TRYAGAIN overloaded too many bytes of requests are under way; try later")
     );
@@ -348,7 +320,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       if (args === undefined) break;
       this.#endedCommand = true;
       if (this.#seat.standing === "newcomer" && !this.#speak()) break;
-      this.#run(args);
+      this.#dispatch.run(args);
       if (this.out.length > WRITE_JOIN_BYTES) this.#output.flush();
       another = this.#output.lengths.last === "heavy";
       if (another) break;
@@ -404,86 +376,6 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     else this.stream.resume();
   }
 
-  #run(args: Arguments): void {
-    const { server, transaction } = this;
-    const spec = this.#find(args);
-    if (spec === undefined) return;
-    this.lastCommand = spec;
-    server.counted();
-    const { run } = spec;
-    if (run.kind === "frame") {
-      run.run(args, this);
-      return;
-    }
-    if (transaction.open) {
-      transaction.queue(spec, args);
-      return;
-    }
-    try {
-      switch (run.kind) {
-        case "plan":
-          this.#begin(args, run.plan(args, server));
-          return;
-        case "now":
-          this.#runNow(run, args);
-          return;
-        case "view": {
-          const copies = args.map((argument) => argument.slice());
-          const keys = run.keys(copies);
-          this.runAlone((done) => transaction.runView(keys, (view) => run.run(copies, view), done));
-          return;
-        }
-        case "alone": {
-          const copies = args.map((argument) => argument.slice());
-          this.runAlone((done) => run.run(copies, this.#call, done));
-          return;
-        }
-      }
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  /** Runs a command that answers at once, in its turn. */
-  runInTurn(run: CommandSpec["run"], args: Arguments): void {
-    if (run.kind !== "now") return;
-    try {
-      run.run(args, this.#call);
-    } catch (error) {
-      this.out.error(thrownText(error));
-    }
-  }
-
-  #runNow(run: CommandSpec["run"], args: Arguments): void {
-    if (this.#queue.size === 0) {
-      this.answer(() => this.runInTurn(run, args));
-      return;
-    }
-    const copies = args.map((argument) => argument.slice());
-    this.#queue.add(0).finish(() => this.runInTurn(run, copies));
-  }
-
-  #find(args: Arguments): CommandSpec | undefined {
-    const [name, second] = args;
-    if (name === undefined) return undefined;
-    const { commands } = this.server.table;
-    let spec = commands.find(name);
-    if (spec === undefined) return this.refuse(unknownCommandText(args));
-    if (spec.subcommands !== undefined && second !== undefined) {
-      const found = this.server.table.subcommands.get(spec)?.find(second);
-      if (found === undefined) return this.refuse(unknownSubcommandText(spec, second));
-      spec = found;
-    }
-    const { arity } = spec;
-    if (arity > 0 ? args.length !== arity : args.length < -arity) {
-      const { message } = wrongArity(spec.name);
-      if (spec.name !== "exec") return this.refuse(message);
-      this.transaction.abort(message.replace("ERR ", ""));
-      return undefined;
-    }
-    return spec;
-  }
-
   /** Refuses a command that cannot even be queued. */
   readonly refuse = (text: string): undefined => {
     this.transaction.spoil();
@@ -491,37 +383,15 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return undefined;
   };
 
-  #failed(error: unknown): void {
+  /** A command has failed before it was begun. */
+  failed(error: unknown): void {
     const text = thrownText(error);
     this.answerInTurn((out) => out.error(text));
   }
 
-  #begin(args: Arguments, plan: Plan): void {
-    const bytes = sizeOf(args);
-    if (!this.server.budget.take(bytes)) {
-      this.#refuseBytes();
-      return;
-    }
-    const slot = this.#queue.add(bytes);
-    if ("request" in plan) this.#beginOne(slot, plan);
-    else this.#beginMany(slot, plan);
-  }
-
-  #beginOne(slot: Slot, plan: OnePlan): void {
-    slot.plan = plan;
-    try {
-      this.execute(plan.request, slot.onReply);
-    } catch (error) {
-      slot.finish((out) => out.error(thrownText(error)));
-    }
-  }
-
-  #beginMany(slot: Slot, plan: ManyPlan): void {
-    this.server.executeEach(
-      plan.requests,
-      (request, done) => this.execute(request, done),
-      (all) => slot.finish((out) => plan.finishAll(out, all), all),
-    );
+  /** Runs a command that answers at once, in its turn. */
+  runInTurn(run: CommandRun, args: Arguments): void {
+    this.#dispatch.runInTurn(run, args);
   }
 
   #onProgress(): void {
@@ -563,10 +433,4 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.transaction.reset();
     this.server.forget(this);
   }
-}
-
-function sizeOf(args: Arguments): number {
-  let bytes = REQUEST_OVERHEAD_BYTES;
-  for (const argument of args) bytes += argument.length;
-  return bytes;
 }

@@ -1,0 +1,19 @@
+/** What the sessions of the Redis front end share. @module */
+import type { ByteBudget } from "../../shared/base/byte_budget.ts";
+import type { ByteSlab } from "../storage/byte_slab.ts";
+import type { CommandServer, CommandSession } from "./command/command.ts";
+import type { CommandTable } from "./tables/command_table.ts";
+
+/** What sessions share (`resp_server.ts`). */
+export interface SessionServer extends CommandServer {
+  readonly table: CommandTable;
+  /** The budget for the unanswered requests of all connections. */
+  readonly budget: ByteBudget;
+  /** For values and replies that are on their way. */
+  readonly slab: ByteSlab;
+  readonly parserLimits: { readonly argumentBytesMax: number };
+  /** Counts one more command. */
+  counted(): void;
+  /** The session has ended. */
+  forget(session: CommandSession): void;
+}
