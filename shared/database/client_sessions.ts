@@ -17,10 +17,8 @@
 import type { Clock } from "../platform/clock.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { CLIENT_SESSION_ATTEMPTS_MAX } from "../base/limits.ts";
-import type { KeyRequest, Reply } from "../wire/messages.ts";
+import type { KeyRequest, Reply, ReplyTo } from "../wire/messages.ts";
 import { partitionOf } from "../cluster/position.ts";
-
-type Done = (reply: Reply) => void;
 
 /** What the sessions are given. */
 export interface ClientSessionsDeps {
@@ -30,7 +28,7 @@ export interface ClientSessionsDeps {
   /** Gives, when it is first needed, what nobody else's sessions begin with. */
   name(): string;
   /** Carries a request out, or tries to. Returns a function that gives it up. */
-  send(request: KeyRequest, timeoutMs: number, done: Done): () => void;
+  send(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void;
 }
 
 /** One that is free, and how often it was used. */
@@ -63,7 +61,7 @@ export class ClientSessions {
    *
    * @throws whatever `send` throws
    */
-  execute(request: KeyRequest, timeoutMs: number, done: Done): () => void {
+  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
     const { clock, send } = this.#deps;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
     const partition = this.#partitionOf(request.key);
