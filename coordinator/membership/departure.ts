@@ -21,7 +21,7 @@ export class Departures {
   /** Sessions of processes that were told `left`; what they still send is not answered. */
   readonly #dismissed = new Set<SessionId>();
 
-  /** @param repairDelayMs a node in memory that is down for so long will not come back under its id */
+  /** @param repairDelayMs a node in memory that is down for this long will not come back under its id */
   constructor(state: ClusterState, out: Outbox, repairDelayMs: number) {
     this.#state = state;
     this.#out = out;

@@ -49,7 +49,7 @@ export class HeartbeatListener {
     return new HeartbeatListener(socket);
   }
 
-  /** The real address, where port 0 was asked for. */
+  /** The real address, also if port 0 was asked for. */
   get address(): Address {
     return this.#socket.address;
   }

@@ -1,5 +1,5 @@
 /**
- * Who is alive, and who may have a lease: the rules about time.
+ * Which nodes are alive, and which may have a lease: the rules about time.
  *
  * - A node is *live* from the first heartbeat after its registration that shows that it hears, until
  *   there was no such heartbeat for the failure timeout. It hears if it repeats what it was told lately over
@@ -160,7 +160,7 @@ export class Liveness {
     }
   }
 
-  /** The coordinator, or its whole machine, may have done nothing for so long. */
+  /** The coordinator, or its whole machine, may have done nothing for this long. */
   stoodStill(ms: number, nowMs: number): void {
     const { failureTimeoutMs } = this.#state.settings;
     if (ms <= failureTimeoutMs / 2) return;

@@ -21,7 +21,7 @@ export class FirstPlacement {
   /** How many nodes were there when it was last said that more are waited for. */
   #awaitingLogged: number | undefined;
 
-  /** @param expectNodes it waits for so many nodes, and for as many as a write needs */
+  /** @param expectNodes it waits for this many nodes, and for as many as a write needs */
   constructor(state: ClusterState, mover: Mover, out: Outbox, expectNodes: number) {
     this.#state = state;
     this.#mover = mover;

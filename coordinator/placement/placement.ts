@@ -10,7 +10,7 @@
  *
  * Invariants: each partition has min(replicationFactor, nodes) distinct nodes; no zone has two replicas
  * of it while another zone has none; a node holds at most ceil(1.15 × its fair share) of all replicas,
- * and of primaries (the rare last resort, where nothing else keeps the two rules before, excepted).
+ * and of primaries (except for the rare last resort, if nothing else keeps the two rules before).
  * The result does not depend on the order of `nodes`.
  *
  * Time: O(v log v) for v virtual nodes, then a few steps a replica.

@@ -59,7 +59,7 @@ export class PartitionTable {
     return this.#held.get(id) ?? NOTHING;
   }
 
-  /** Partitions of which the node is a learner. */
+  /** Partitions that have the node as a learner. */
   learnedBy(id: NodeId): ReadonlySet<number> {
     return this.#learning.get(id) ?? NOTHING;
   }

@@ -22,7 +22,7 @@ export class TombstoneKeeper {
   #mark: { readonly seq: number; readonly nowMs: number } | undefined;
   dropped = 0;
 
-  /** @param max beyond so many the oldest are dropped, whoever may be away */
+  /** @param max beyond this number the oldest are dropped, even if a replica is away */
   constructor(store: PartitionStore, max: number) {
     this.#store = store;
     this.#max = max;

@@ -14,7 +14,7 @@
  * If the disk refuses a batch, the queue has *failed*: {@linkcode GroupCommit.failure} is set, and
  * `PartitionStore.apply` and `remove` are refused, so that no more can queue up. The same batch is tried
  * again every STORAGE_RETRY_MS until the disk accepts it. Meanwhile nothing is dropped and nothing is
- * acknowledged: memory is ahead of the disk by exactly what waits, so replication need not undo anything
+ * acknowledged: memory is ahead of the disk by exactly the writes that wait, so replication need not undo anything
  * when the disk has recovered.
  *
  * The disk is also checked from time to time ({@linkcode GroupCommit.check}), because LevelDB goes on

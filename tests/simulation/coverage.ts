@@ -150,7 +150,7 @@ export class Coverage {
     }
   }
 
-  /** What so many runs must have seen. */
+  /** What this many runs must have seen. */
   due(): Happening[] {
     return HAPPENINGS.filter((what) => this.#added * EXPECTED[what] / 200 >= CERTAINTY);
   }

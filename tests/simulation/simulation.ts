@@ -97,7 +97,7 @@ const PAUSES_MS: readonly number[] =
 const SHORT_PAUSE_MS = 500;
 /** Likewise between two transactions of a client, which are dearer, with six keys and more in each. */
 const ATOMIC_PAUSES_MS = [800, 2_000, 4_000, 4_000] as const;
-/** A client scans, counts and backs up in all but one of so many seeds; mostly at leisure, since it is dear. */
+/** A client scans, counts and backs up in all but one of this many seeds; mostly seldom, because it is expensive. */
 const SCANNER_EVERY = 4;
 const SCANNER_BUSY_EVERY = 8;
 const SCANNER_LEISURE = 8;
@@ -118,7 +118,7 @@ const MESSAGES_PER_SECOND_MAX = 2_000;
 const CLIENTS_LEARN_MS = 8_000;
 /** Simulated time between looks at the rest of the world. */
 const SLICE_MS = 1_000;
-/** The real event loop gets a turn each time that so many of them have passed. */
+/** The real event loop gets a turn each time this many of them have passed. */
 const SLICES_PER_TURN = 16;
 
 const USUAL_LEASE: LeaseTimes = { leaseMs: LEASE_MS, failureTimeoutMs: FAILURE_TIMEOUT_MS };
@@ -814,7 +814,7 @@ class Simulation {
       );
     }
     if (!outage.sparesClients) return;
-    // Who asks a while after it began finds the way round.
+    // A client that asks a while after it began finds another way.
     const { events } = this.#history;
     const begun = new Set<number>();
     for (const { id, type, time } of events) {

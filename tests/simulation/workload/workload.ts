@@ -42,7 +42,7 @@ export interface WorkloadOptions {
   loosePercent?: number;
   /** Of 100 operations, this many on keys that are new: each is wanted for a while and then no more. Default 10. */
   newPercent?: number;
-  /** Keys that are only incremented, and of 100 operations, so many on them. Default 3 and 6. */
+  /** Keys that are only incremented, and how many of 100 operations go to them. Default 3 and 6. */
   counters?: number;
   counterPercent?: number;
   /** Of 100 writes of a value, this many with a value that expires, after between these. Default 12. */
@@ -95,10 +95,10 @@ const WEIGHTS: Record<OperationName, number> = {
   increment: 0,
 };
 
-/** After this many operations on new keys the next one is wanted, besides the newest so many. */
+/** After this many operations on new keys the next new key is used, besides this many of the newest. */
 const NEW_KEY_EVERY = 5;
 const NEW_KEYS_WANTED = 5;
-/** Every so often a client asks for one key so many times at once. */
+/** Now and then a client asks for one key this many times at once. */
 const BURST_PAUSE_MS = 40_000;
 const BURST_READS = 300;
 /** Operations of a session that is closed soon, at most. */

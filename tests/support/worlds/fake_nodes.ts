@@ -74,7 +74,7 @@ export class FakeNodes implements ScanRouter {
     this.entries.set(key, entryOf(key, this.entries.size + 1, value));
   }
 
-  /** A partition goes to another node, or to nobody. Who asks hears of it with the next refresh. */
+  /** A partition goes to another node, or to nobody. A client hears of it with its next refresh. */
   move(partition: number, node: number | undefined): void {
     this.stale ??= this.#map;
     const partitions = this.#map.partitions.slice();

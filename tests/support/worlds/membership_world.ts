@@ -594,7 +594,7 @@ function seenBy({ map }: Process): { seen_epoch?: number; seen_generation?: stri
   };
 }
 
-/** A cluster of so many nodes, all replicas in sync, as the letters a, b, c, … */
+/** A cluster of this many nodes, all replicas in sync, as the letters a, b, c, … */
 export function settled(count: number, options: WorldOptions = {}): [World, ...Process[]] {
   const world = new World({ expectNodes: count, ...options });
   const processes = Array.from(
