@@ -568,22 +568,6 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "answers",
   },
   {
-    name: "what is known of client sessions reaches back further than is true",
-    file: "node/requests/client_session_table.ts",
-    edits: [
-      [
-        "evictedSeq = Math.max(evictedSeq, session.seq);",
-        "evictedSeq = Math.max(evictedSeq, session.seq - 20);",
-      ],
-      [
-        "this.#evictedSeq = Math.max(this.#evictedSeq, before?.seq ?? 0);",
-        "this.#evictedSeq = Math.max(this.#evictedSeq, (before?.seq ?? 0) - 20);",
-      ],
-    ],
-    seedsMax: 60,
-    storm: "answers",
-  },
-  {
     name: "a late first attempt is done again after its session is forgotten",
     file: "node/requests/request_dedup.ts",
     edits: [[
