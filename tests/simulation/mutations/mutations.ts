@@ -287,6 +287,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a node adopts older configurations",
+    harmless:
+      "configurations come from maps alone, since a peer's word is only compared with the map (rule T1); " +
+      "maps come in the order of their epochs, and along them no term falls",
     file: "node/replication/replica.ts",
     edits: [["      if (config.term < before.term) return;\n", ""]],
     seedsMax: 40,
