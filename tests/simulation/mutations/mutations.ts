@@ -564,23 +564,6 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "answers",
   },
   {
-    name: "a new primary does not know what was forgotten",
-    file: "node/requests/client_session_table.ts",
-    edits: [["newest === undefined ? 0 : evictedSeqOf(newest);", "0;"]],
-    seedsMax: 60,
-    storm: "answers",
-  },
-  {
-    name: "a late first attempt is done again after its session is forgotten",
-    file: "node/requests/request_dedup.ts",
-    edits: [[
-      "if (since >= evictedSeq) return undefined;",
-      "if (since >= evictedSeq || !isRepeated(request)) return undefined;",
-    ]],
-    seedsMax: 60,
-    storm: "answers",
-  },
-  {
     name: "a round of confirmation speaks for reads that came after it began",
     file: "node/requests/unconfirmed_reads.ts",
     edits: [[
