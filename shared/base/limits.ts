@@ -35,6 +35,8 @@ export const WORK_SLICE_STEPS = 256;
 export const LONG_REPLY_BYTES = 64 * KIB;
 /** After so many short replies in a row its requests go to other nodes on the common connection again. */
 export const HEAVY_REPLIES_REMEMBERED = 16;
+/** So many of those are under way on it at a time: as many replies as a node makes in about half a second. */
+export const HEAVY_REQUESTS_IN_FLIGHT_MAX = 4;
 
 /**
  * What comes from outside, over all front ends of a process together; enforced by `shared/admission/`. A
