@@ -250,9 +250,9 @@ class DenoStream implements Stream {
     let smallReads = 0;
     let turnBytes = 0;
     while (this.#state !== "closed") {
+      if (this.#paused && this.#state === "open") await this.#resumed();
       let count: number | null;
       try {
-        // Also while it is paused, so that a connection that breaks is noticed: what comes is kept for later.
         count = await this.#conn.read(buffer);
       } catch (error) {
         this.#end(brokenError(this.remote, error));

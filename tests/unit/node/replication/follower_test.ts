@@ -126,7 +126,7 @@ Deno.test("Follower.onDigest: tells of a difference only at the same seq, and wh
 });
 
 Deno.test("Follower: a clear in the middle of a resync leaves a list of recent writes that fits the data again", async () => {
-  const { node, follower, primary, begin, append, level } = setUp();
+  const { node, follower, primary, append, level } = setUp();
   await level();
   append("a", 1, 1);
   append("b", 2, 2);
