@@ -8,7 +8,7 @@
 /** What is done to a node, and where. */
 export type HeavyOrder = ManyRequests | LongReads;
 
-/** Requests until all pages of each have come, so many of them at a time, on a connection each. */
+/** Requests until all pages of each have come, this many of them at a time, on a connection each. */
 export interface ManyRequests {
   /**
    * `json`: a request, whose next pages are asked for by `after` or `snapshot`. `resp`: a command; a `SCAN` goes

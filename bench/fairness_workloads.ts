@@ -232,7 +232,7 @@ function loadShort(node: Address, count: number): Promise<void> {
   });
 }
 
-/** Whether so many keys are there, or more. */
+/** Whether this many keys are there, or more. */
 async function hasKeys(node: Address, count: number): Promise<boolean> {
   const { result } = await askJson(node, { req_type: "count" });
   return (result as { count: number }).count >= count;

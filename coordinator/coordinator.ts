@@ -58,7 +58,7 @@ import { place } from "./placement/placement.ts";
 import { type Ready, writeLog } from "./state/ready.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
 
-/** Nodes that are refused come again and again: of them all, one is logged in so long. */
+/** Nodes that are refused come again and again: of them all, one is logged in this long. */
 const REFUSAL_LOG_MS = 60_000;
 
 /** The world, as the coordinator sees it. */

@@ -50,7 +50,7 @@ export interface ControllerOptions {
   readonly acceptEpoch: number | undefined;
   /** A node that is down for less than this is still part of the target assignment. */
   readonly repairDelayMs: number;
-  /** The first placement waits for so many nodes, and for as many as a write needs. */
+  /** The first placement waits for this many nodes, and for as many as a write needs. */
   readonly expectNodes: number;
 }
 

@@ -35,7 +35,7 @@ export type Input =
   | { readonly type: "session_closed"; readonly session: SessionId }
   /** Every COORDINATOR_TICK_MS: what time alone brings about. */
   | { readonly type: "tick" }
-  /** The coordinator, or its whole machine, may have done nothing for so long. */
+  /** The coordinator, or its whole machine, may have done nothing for this long. */
   | { readonly type: "stood_still"; readonly ms: number }
   /** The document of an earlier step is on disk. */
   | { readonly type: "persisted"; readonly epoch: number }

@@ -13,7 +13,7 @@ import type { FailoverController } from "./failover_controller.ts";
 import type { Mover } from "./mover.ts";
 import { orderReplicas } from "./rebalance.ts";
 
-/** Reports of replicas that do not follow are logged once in so long. */
+/** Reports of replicas that do not follow are logged once in this long. */
 const LAG_LOG_MS = 1_000;
 
 /** A node's word about a partition. */

@@ -15,7 +15,7 @@ import type { SessionId } from "./member.ts";
 import type { Outbox } from "./ready.ts";
 import type { StoredCluster } from "./stored_cluster.ts";
 
-/** A failed write is tried again after so long. */
+/** A failed write is tried again after this long. */
 const PERSIST_RETRY_MS = 1_000;
 
 interface Subscription {

@@ -33,9 +33,9 @@ export const WORK_SLICE_MS = 10;
 export const WORK_SLICE_STEPS = 256;
 /** A reply that is longer takes a turn of its own, and so do the next requests of its connection. */
 export const LONG_REPLY_BYTES = 64 * KIB;
-/** After so many short replies in a row its requests go to other nodes on the common connection again. */
+/** After this many short replies in a row its requests go to other nodes on the common connection again. */
 export const HEAVY_REPLIES_REMEMBERED = 16;
-/** So many of those are under way on it at a time: as many replies as a node makes in about half a second. */
+/** Requests for long replies that are under way at a time: a node makes this many in about half a second. */
 export const HEAVY_REQUESTS_IN_FLIGHT_MAX = 4;
 
 /**
@@ -138,7 +138,7 @@ export const CLOSE_FLUSH_TIMEOUT_MS = 10_000;
 /** ... and then this long to see the other side's end, so that a last error reply is not lost. */
 export const CLOSE_LINGER_MS = 1_000;
 export const CONNECT_TIMEOUT_MS = 1_000;
-/** A server that took the connection must answer `hello` within so long. */
+/** A server that took the connection must answer `hello` within this long. */
 export const HELLO_TIMEOUT_MS = 2_000;
 /** Pauses between attempts to connect, doubling from the first to the second. */
 export const RECONNECT_MS_MIN = 50;
@@ -323,7 +323,7 @@ export const FOLLOWER_RETRY_MS_MAX = 5_000;
 /** From this attempt on, a repeated failure is logged, and shown in `health` and `stats`. */
 export const FOLLOWER_RETRIES_SILENT_MAX = 3;
 /**
- * A replica that cannot be read for this long, in so many attempts in a row, counts as damaged, because a
+ * A replica that cannot be read for this long, in this many attempts in a row, counts as damaged, because a
  * sector that cannot be read does not mend itself. The time is many times what it takes to close and open a
  * database, which is how long reads fail after a disk was full.
  */
@@ -344,11 +344,12 @@ export const SCAN_KEYS_DEFAULT = 1_000;
 /** Rows that a node reads for one page or one piece of a count; then it answers, even with less than was asked for. */
 export const SCAN_LOOKED_ROWS_MAX = 50_000;
 export const SCAN_LOOKED_BYTES_MAX = 32 * MIB;
-/** After the first rows of each partition a page may look at so many times as much again, whatever those took. */
+/** After the first rows of each partition a page may look at this many times as much again, whatever those took. */
 export const SCAN_AGAIN_PART = 3;
 /**
- * What pages have read beyond their ends is kept for the next ones: of so many scans, so many entries of each
- * without their values, for so long. More entries than that are of short values, and soon read again.
+ * What a page has read beyond its end is kept for the next page of its scan: for at most this many scans, this
+ * many entries of each, without their values, and for this long. If there are more entries, their values are
+ * short, and they are soon read again.
  */
 export const SCANS_READ_AHEAD_MAX = 8;
 export const SCAN_READ_AHEAD_ENTRIES_MAX = 4_096;

@@ -64,7 +64,7 @@ class CompiledCluster implements AsyncDisposable {
     return this.#coordinator?.port ?? 0;
   }
 
-  /** Waits until so many nodes have every replica. */
+  /** Waits until this many nodes have every replica. */
   async untilWhole(nodes: number): Promise<void> {
     const endMs = performance.now() + WAIT_BOUND_MS;
     for (;;) {

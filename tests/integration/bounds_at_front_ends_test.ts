@@ -70,7 +70,7 @@ interface Protocol {
   readonly pong: string;
   /** A read of `large`, where there is one. */
   readonly read: string;
-  /** The beginning of a message, with so many bytes. */
+  /** The beginning of a message, with this many bytes. */
   begun(bytes: number): string;
   /** Something that nests so deep, where it can nest. */
   deep?(levels: number): string;

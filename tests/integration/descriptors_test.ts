@@ -13,7 +13,7 @@ const LIMIT = 256;
 const ROOT = new URL("../..", import.meta.url).pathname;
 const GREETINGS = ["", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"];
 
-/** Starts a program that may open so many files and connections. */
+/** Starts a program that may open this many files and connections. */
 function startLimited(program: ProgramSpec, args: readonly string[]): ServerProcess {
   const command = [
     `--nofile=${LIMIT}`,

@@ -11,7 +11,7 @@ import { CRASH_PARTITIONS, crashEntries } from "../support/data/crash_entries.ts
 
 const WRITER = new URL("../support/data/crash_writer.ts", import.meta.url);
 
-/** Runs the writer until it has acknowledged so often, kills it, and says what it acknowledged. */
+/** Runs the writer until it has acknowledged this often, kills it, and says what it acknowledged. */
 async function writeAndKill(path: string, fsync: string, acksWanted: number): Promise<number[]> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", WRITER.pathname, path, fsync],

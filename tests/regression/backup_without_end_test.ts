@@ -14,7 +14,7 @@ import { ManualClock } from "../support/doubles/manual_clock.ts";
 const GIVE_UP_MS = 500;
 const TROUBLED = 5;
 
-/** Backs up a cluster of which one partition's snapshot is lost behind so many pages, attempt by attempt. */
+/** Backs up a cluster of which one partition's snapshot is lost behind a number of pages, attempt by attempt. */
 async function backup(pagesOf: (attempt: number) => number) {
   const clock = new ManualClock();
   const map = fakeMap();

@@ -9,7 +9,7 @@ import { acceptAll } from "../../shared/platform/deno/deno_accept.ts";
 
 const FAILURES = 10;
 
-/** A listener whose accepts fail so often, then give a connection, then wait for ever. */
+/** A listener whose accepts fail this often, then give a connection, then wait for ever. */
 function failing(error: Error): Deno.TcpListener {
   let calls = 0;
   return {

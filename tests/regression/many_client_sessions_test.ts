@@ -1,6 +1,6 @@
 /**
  * Each of many short-lived clients left an entry behind in the partitions that it had written to, on each
- * replica, for a quarter of an hour: their number had no bound. A partition remembers so many of them, and says of a
+ * replica, for a quarter of an hour: their number had no bound. A partition remembers a bounded number of them, and says of a
  * request that it may have forgotten that nobody can tell. Found by an attack.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -12,7 +12,7 @@ import { LineClient } from "../support/clients/line_client.ts";
 
 const SESSIONS = 2_000;
 const CLIENTS = 20;
-/** Of so many partitions each has the least share. */
+/** Of this many partitions each has the least share. */
 const PARTITIONS = 4_096;
 
 Deno.test("a partition remembers a bounded number of clients, and others lose nothing by it", async () => {

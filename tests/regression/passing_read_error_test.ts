@@ -24,7 +24,7 @@ async function twoOfThree(): Promise<NodeCluster> {
   return cluster;
 }
 
-/** Lets reads of a node's disk fail, so many times. @returns how many have */
+/** Lets reads of a node's disk fail, this many times. @returns how many have */
 function failReads(cluster: NodeCluster, id: string, times: number) {
   const { storage } = cluster.host(id);
   const failed = { count: 0 };

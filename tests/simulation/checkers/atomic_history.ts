@@ -29,7 +29,7 @@ export interface AtomicCall {
   readonly client: string;
   /** What it appends to the log; unique. */
   readonly name: string;
-  /** Only if the log is still so long, as an earlier look had found it. */
+  /** Only if the log is still this long, as an earlier look had found it. */
   readonly expect: number | undefined;
   readonly begin: number;
   readonly beginMs: number;

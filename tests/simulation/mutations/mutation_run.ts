@@ -9,7 +9,7 @@ import { mutate, type Mutation } from "./mutations.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 /**
- * A child that has not done a single seed in so long is ended, and counts as having found something: it
+ * A child that has not done a single seed in this long is ended, and counts as having found something: it
  * hangs. A seed takes seconds if the machine is not very busy.
  */
 const TIMEOUT_MS = 900_000;

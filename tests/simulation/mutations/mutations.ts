@@ -18,7 +18,7 @@ export interface Mutation {
   readonly seedsMax: number;
   /**
    * Why it can do no harm alone: a second rule keeps it from that. Then no seed may find it, and the run that
-   * tries so many is the evidence. What cannot harm today may do so when the second rule goes.
+   * tries this many is the evidence. What cannot harm today may do so when the second rule goes.
    */
   readonly harmless?: string;
   /** A kind of storm that gives it more occasions to show; default: all kinds, as in `deno task sim`. */

@@ -33,7 +33,7 @@ const LOOKED_AT_MAX = 6;
 /** Its values have numbers that the workload's do not reach. */
 const VALUE_FIRST = 1_000_000;
 const TIMEOUT_MS = 6_000;
-/** A page that fails so often ends its scan. */
+/** A page that fails this often ends its scan. */
 const ATTEMPTS_MAX = 6;
 /**
  * Up to this long it waits between two writes, scans, pages and counts. Pages are the dearest thing that

@@ -108,7 +108,7 @@ Deno.test("runBackup begins a partition anew where its snapshot is lost, whateve
   }
 });
 
-Deno.test("runBackup gives up after so long without progress, and at once where it makes no sense", async () => {
+Deno.test("runBackup gives up after a time without progress, and at once where it makes no sense", async () => {
   const hopeless = setUp(({ partition }) => partition === 5 ? error("unavailable") : undefined);
   const late = await assertRejects(() => hopeless.run(500), KvError, "gave up reading partition 5");
   assertEquals(late.code, "unavailable");

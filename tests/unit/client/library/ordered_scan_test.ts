@@ -28,7 +28,7 @@ class Bench {
   }
 }
 
-Deno.test("KvClient.scan and keys: all, a part, backwards, so many", async () => {
+Deno.test("KvClient.scan and keys: all, a part, backwards, up to a limit", async () => {
   const bench = new Bench();
   const keys = bench.fill(60);
   const { kv } = bench;

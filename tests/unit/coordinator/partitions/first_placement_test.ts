@@ -17,7 +17,7 @@ function setUp(expectNodes: number, options: StateOptions = {}) {
   };
 }
 
-Deno.test("FirstPlacement: waits for so many nodes, and says so once for each number", () => {
+Deno.test("FirstPlacement: waits for the nodes that are expected, and says so once for each number", () => {
   const { placement, state, out } = setUp(3, { nodes: ["a", "b"] });
   placement.placeIfReady(LATER_MS);
   placement.placeIfReady(LATER_MS);

@@ -63,7 +63,7 @@ Deno.test("Resync: what is too old to be remembered is looked for in the whole p
   ]);
 });
 
-Deno.test("Resync: everything is sent in pieces that meet, and only so many before the replica has written some", async () => {
+Deno.test("Resync: everything is sent in pieces that meet, and only a bounded number before the replica has written some", async () => {
   const rows = 6 * RESYNC_CHUNK_ROWS;
   const { node, begin, chunks, resync } = setUp({ writes: rows, full: true });
   begin({ commit: 0 });

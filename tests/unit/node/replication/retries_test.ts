@@ -51,7 +51,7 @@ Deno.test("Retries: shows what has failed three times, until it succeeds or nobo
   assertEquals(retries.shown(), []);
 });
 
-Deno.test("Retries.isDue: after the delay of so many failures", () => {
+Deno.test("Retries.isDue: after the delay of this many failures", () => {
   const { retries, pass } = makeRetries();
   assertEquals(retries.isDue("read", 1), true);
   retries.failed("read", 1, WHY);

@@ -24,7 +24,7 @@ async function startCluster(nodes = 2): Promise<NodeCluster> {
   return cluster;
 }
 
-/** Uses so many sessions, each knowing what the one before was told. @returns the last version */
+/** Uses this many sessions, each knowing what the one before was told. @returns the last version */
 async function fill(cluster: NodeCluster, id: string, from: number, count: number) {
   let since = 0;
   for (let i = from; i < from + count; i++) {
@@ -41,7 +41,7 @@ function told(reply: Reply): unknown {
   return [reply.code, reply.settled ?? false, ...(since === undefined ? [] : [since])];
 }
 
-Deno.test("a partition remembers so many client sessions, and of the others how far back they reach", async () => {
+Deno.test("a partition remembers a bounded number of client sessions, and of the others how far back they reach", async () => {
   const cluster = await startCluster();
   await fill(cluster, "n1", 0, 20);
   for (const id of ["n1", "n2"]) {

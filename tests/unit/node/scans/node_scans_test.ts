@@ -254,7 +254,7 @@ Deno.test("NodeScans.scan: values that are left on disk at first count in the pa
   assertEquals(await cluster.all({ limit: 100, values: true }), keys);
 });
 
-Deno.test("NodeScans: so many at a time, so many waiting, the others are refused", async () => {
+Deno.test("NodeScans: some at a time, some waiting, the others are refused", async () => {
   const cluster = new Bench();
   await cluster.startAll();
   await cluster.fill(named(50));

@@ -63,7 +63,7 @@ Deno.test("HashRing: two nodes at one position stand there in the order of their
   }
 });
 
-/** Two nodes whose first virtual nodes coincide; among so many names there are some. */
+/** Two nodes whose first virtual nodes coincide; among this many names there are some. */
 function collidingNodes(): [string, string] {
   const seen = new Map<number, string>();
   for (let i = 0; i < 400_000; i++) {

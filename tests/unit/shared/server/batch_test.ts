@@ -68,7 +68,7 @@ Deno.test("executeBatch: a great many requests that are answered at once do not 
   assertEquals(error.code, "bad_request");
 });
 
-Deno.test("executeBatch: only so many are under way, and each is told how much time is left", () => {
+Deno.test("executeBatch: only a bounded number are under way, and each is told how much time is left", () => {
   const clock = new ManualClock();
   const waiting: { request: KeyRequest; reply: (reply: Reply) => void }[] = [];
   let answer: Reply | undefined;

@@ -205,7 +205,7 @@ Deno.test("RequestServer lets an idle connection be, and sets no timer for it", 
   assertEquals(bench.ask({ id: 1, req_type: "ping" }).length, 1);
 });
 
-Deno.test("RequestServer takes no more than so many unanswered requests", async () => {
+Deno.test("RequestServer takes no more than a bounded number of unanswered requests", async () => {
   const bench = await Bench.open();
   const total = 3 * REQUESTS_PER_CONNECTION_MAX;
   bench.ask(...Array.from({ length: total }, (_, id) => ({ id, req_type: "ping" })));
