@@ -187,8 +187,12 @@ export class NodeCluster {
     await transport.listen({ host: id, port: PORT }, (stream) => {
       const connection: Connection = new Connection(stream, clock, {
         onMessage: (message) => {
-          if (message.req_type !== "hello") throw new Error(`${message.req_type} before hello`);
-          connection.send({ req_type: "ack", id: message.id });
+          const isHello = message.req_type === "hello";
+          if (isHello || message.req_type === "ping") {
+            connection.send({ req_type: "ack", id: message.id });
+          }
+          // These nodes serve peers alone: whoever else sends a request over the network hears nothing.
+          if (!isHello || message.role !== "peer") return;
           const peer = message.node ?? "";
           connection.handTo(
             new PeerServer(
