@@ -137,7 +137,7 @@ function taskRuns(folder: string): Record<string, TaskRun | LeftOut> {
   return {
     up: {
       words: ["--base-port=0", "--nodes=1", `--data=${folder}/up`],
-      until: /kv> $/,
+      until: /kv> /,
       typed: "exit\r",
     },
     node: {
