@@ -20,6 +20,8 @@ interface Group {
   readonly flags: readonly string[];
   /** Default: all of the folder of that name. */
   readonly path?: string;
+  /** Its files are run in this many parts, each of which counts as a group. Default 1. */
+  readonly parts?: number;
 }
 
 /** The groups in the order in which they begin: the longest one first, so that all others run beside it. */
@@ -63,16 +65,40 @@ export function parseSummary(output: string): Result | undefined {
   return { passed: count("passed"), failed: count("failed"), leftOut };
 }
 
-async function hasTests(folder: string): Promise<boolean> {
+/** The files of tests in a folder and in those below it, in the order of their names. */
+async function testFiles(folder: string): Promise<string[]> {
+  const files: string[] = [];
   try {
     for await (const entry of Deno.readDir(folder)) {
-      if (entry.isDirectory && await hasTests(`${folder}/${entry.name}`)) return true;
-      if (entry.isFile && entry.name.endsWith("_test.ts")) return true;
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory) files.push(...await testFiles(path));
+      if (entry.isFile && entry.name.endsWith("_test.ts")) files.push(path);
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  return false;
+  return files.sort();
+}
+
+/** A group, or a part of one, that is run by itself. */
+interface Run {
+  readonly group: Group;
+  readonly title: string;
+  readonly paths: readonly string[];
+}
+
+/** What is to be run of a group: nothing if it has no tests. */
+async function runsOf(group: Group): Promise<Run[]> {
+  const { name, path = name, parts = 1 } = group;
+  const files = await testFiles(`tests/${name}`);
+  if (parts === 1) {
+    return files.length === 0 ? [] : [{ group, title: name, paths: [`tests/${path}`] }];
+  }
+  return Array.from({ length: parts }, (_, part) => ({
+    group,
+    title: `${name}, part ${part + 1} of ${parts}`,
+    paths: files.filter((_, at) => at % parts === part),
+  })).filter(({ paths }) => paths.length > 0);
 }
 
 /** Where bytes go: one of our own streams, or a buffer until a group has ended. */
@@ -113,7 +139,8 @@ async function echo(from: ReadableStream<Uint8Array<ArrayBuffer>>, to: Output): 
 const endings = new Set<() => void>();
 
 async function runGroup(
-  { name, flags, path = name }: Group,
+  { name, flags }: Group,
+  paths: readonly string[],
   extra: readonly string[],
   kept: KeptOutput | undefined,
 ): Promise<Result> {
@@ -126,7 +153,7 @@ async function runGroup(
       "--sanitize-resources",
       ...flags,
       ...extra,
-      `tests/${path}`,
+      ...paths,
     ],
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -184,24 +211,21 @@ async function main(args: readonly string[]): Promise<number> {
 
   const total: Result = { passed: 0, failed: 0, leftOut: [] };
   const chosen = wanted.length === 0 ? GROUPS : GROUPS.filter(({ name }) => wanted.includes(name));
-  const left = [...chosen];
+  const left = (await Promise.all(chosen.map(runsOf))).flat();
+  const keepsOutput = left.length > 1;
   const work = async () => {
-    for (let group = left.shift(); group !== undefined; group = left.shift()) {
-      const { name } = group;
-      if (!await hasTests(`tests/${name}`)) {
-        console.log(`--- ${name}: no tests`);
-        continue;
-      }
-      console.log(`--- ${name}`);
-      const kept = chosen.length === 1 ? undefined : new KeptOutput();
+    for (let run = left.shift(); run !== undefined; run = left.shift()) {
+      const { group, title, paths } = run;
+      console.log(`--- ${title}`);
+      const kept = keepsOutput ? new KeptOutput() : undefined;
       const startMs = performance.now();
-      const result = await runGroup(group, extra, kept);
+      const result = await runGroup(group, paths, extra, kept);
       const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
       kept?.show();
-      console.log(`--- ${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
+      console.log(`--- ${title}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
       total.passed += result.passed;
       total.failed += result.failed;
-      total.leftOut.push(...result.leftOut.map((test) => `${name}: ${test}`));
+      total.leftOut.push(...result.leftOut.map((test) => `${group.name}: ${test}`));
     }
   };
   const interrupt = () => {
