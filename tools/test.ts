@@ -1,7 +1,8 @@
 /**
  * Runs all tests in groups, each with only the permissions that it needs: the unit tests have none, which
- * proves that they do no I/O. Two groups run at a time, because the longest one waits half of its time (for a
- * lease to end, a process to start); a group's output is then printed as a whole at its end. At the end it
+ * proves that they do no I/O. Two groups run at a time, and the longest one in two parts, because tests of real
+ * processes wait half of their time (for a lease to end, a process to start). The output of each is then printed
+ * as a whole at its end. At the end it
  * prints the names of the tests that were left out and why, then one summary line, `N passed, N failed`. The
  * exit code is 1 if any test failed or none ran.
  *
@@ -24,9 +25,9 @@ interface Group {
   readonly parts?: number;
 }
 
-/** The groups in the order in which they begin: the longest one first, so that all others run beside it. */
+/** The groups in the order in which they begin: the longest one first, so that none is left alone in the end. */
 const GROUPS: readonly Group[] = [
-  { name: "integration", flags: WITH_PROCESSES },
+  { name: "integration", flags: WITH_PROCESSES, parts: 2 },
   { name: "unit", flags: ["--parallel"] },
   { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
