@@ -8,6 +8,7 @@ import { invariant } from "./errors.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const DAY_MS = 86_400_000;
 
 /** Sizes of what a client may send. */
 export const KEY_BYTES_MAX = 1 * KIB;
@@ -685,6 +686,21 @@ invariant(
   RESP_COMMAND_BYTES_MAX > VALUE_BYTES_MAX + KEY_BYTES_MAX &&
     RESP_ARGUMENTS_MAX * RESP_ARGUMENT_OVERHEAD_BYTES < RESP_COMMAND_BYTES_MAX,
   "a command holds a value, or as many arguments as it may have",
+);
+
+/**
+ * Identity and rights; enforced by `shared/security/`. A member asks for its next certificate when two
+ * thirds of its time have gone, so a third of it may pass without a coordinator before it is a stranger.
+ */
+export const CERTIFICATE_LIFETIME_MS = 90 * DAY_MS;
+export const AUTHORITY_LIFETIME_MS = 10 * 365 * DAY_MS;
+/** A new certificate begins so much earlier, for members whose clocks are behind. */
+export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
+/** One of P-256 with nothing in it has about 400. */
+export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
+invariant(
+  AUTHORITY_LIFETIME_MS > 4 * CERTIFICATE_LIFETIME_MS,
+  "an authority outlives what it signs",
 );
 
 /**
