@@ -65,7 +65,7 @@ export function coordinatorHealth(
   );
   found.degraded(
     thin > 0,
-    some(thin, "partition has", "partitions have", "fewer replicas than wanted for"),
+    some(thin, "partition has", "partitions have", "fewer replicas than configured"),
   );
   found.degraded(damaged > 0, some(damaged, "replica is", "replicas are", "damaged"));
   return found.report("coordinator", {

@@ -169,6 +169,7 @@ export class Node {
         send: (node, message) => this.#links.get(node)?.send(message),
         append: (node, partition, term, stream, commitSeq, json) =>
           this.#links.get(node)?.append(partition, term, stream, commitSeq, json),
+        whenRoom: (node, then) => this.#links.get(node)?.whenRoom(then),
         commit: (node, partition, term, stream, commitSeq) =>
           this.#links.get(node)?.append(partition, term, stream, commitSeq, undefined),
       },
@@ -732,10 +733,11 @@ export class Node {
       scrubbed: this.#scrubbing.scrubbed,
       ...this.#compaction.stats(),
       reports: this.#outbox.size,
-      peers: [...this.#links.values()].map(({ node, isUp, queuedBytes }) => ({
+      peers: [...this.#links.values()].map(({ node, isUp, queuedBytes, overflows }) => ({
         node,
         up: isUp,
         queued_bytes: queuedBytes,
+        overflows,
       })),
       storage_failure: this.#deps.queue.failure?.message,
       disk_writable: this.#disk.writable,

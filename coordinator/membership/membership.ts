@@ -395,7 +395,7 @@ export class Membership {
     this.#controller.settle(nowMs);
   }
 
-  /** A node target assignments to go, for good or until its process is started again. */
+  /** A node wants to leave, for good or until its process is started again. */
   leave(session: SessionId, stopping: boolean, nowMs: number): void {
     const id = this.#sessions.get(session);
     const member = id === undefined ? undefined : this.#members.get(id);

@@ -210,7 +210,7 @@ export class Mover {
       (member.presence !== "down" || nowMs < member.downSinceMs + repairDelayMs)
     ).sort(byId).map(({ id, info }) => ({ id, weight: info.weight, zone: info.zone }));
     const key = JSON.stringify(nodes);
-    // Without any node there is nothing better to target assignment for than what was.
+    // Without any node no target is better than the last one.
     if (key === this.#targetKey || nodes.length === 0) return;
     this.#targetKey = key;
     this.#target = place(nodes, table.size, replicationFactor);

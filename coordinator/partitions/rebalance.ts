@@ -68,7 +68,7 @@ export function nextStep(
   return surplus.length > 0 ? { kind: "drop_surplus", nodes: surplus } : NONE;
 }
 
-/** The first of the target assignment, or, for a primary that is not wanted for at all, any of the target assignment. */
+/** The first of the target assignment, or, for a primary that is not in the target assignment at all, any of that assignment. */
 function nextPrimary(
   primary: NodeId,
   inSync: readonly NodeId[],

@@ -464,7 +464,7 @@ export class Follower {
     }
   }
 
-  /** Some entries, each newer than what is here or the truth for an unacknowledged. */
+  /** Some entries, each newer than what is here or the truth about an unacknowledged key. */
   #takeChunk(stream: Stream, chunk: Message<"resync_chunk">): void {
     for (const wire of chunk.entries) {
       const entry = fromWireEntry(wire);

@@ -234,11 +234,13 @@ export class FollowerStream {
     const unacknowledged = info.unacknowledged ?? [];
     if (keys !== undefined) {
       for (const key of unacknowledged) keys.add(key);
-      this.#sendKeys([...keys], () => this.#end());
+      this.#whenRoom(() => this.#sendKeys([...keys], () => this.#end()));
     } else {
-      this.#sendKeys(
-        unacknowledged,
-        () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
+      this.#whenRoom(() =>
+        this.#sendKeys(
+          unacknowledged,
+          () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
+        )
       );
     }
   }
@@ -313,11 +315,22 @@ export class FollowerStream {
     );
   }
 
-  /** Goes on when few enough pieces are under way and, unless writes wait for it, the pace allows. */
+  /** Goes on when little is queued for the replica's node. */
+  #whenRoom(then: () => void): void {
+    const stream = this.#stream;
+    this.#owner.ports.downstream.whenRoom(this.node, () => {
+      if (stream === this.#stream && this.state === "resyncing") then();
+    });
+  }
+
+  /**
+   * Goes on when few enough pieces are under way, little is queued for the replica's node and, unless writes
+   * wait for it, the pace allows.
+   */
   #paced(then: () => void): void {
     const stream = this.#stream;
     const go = () => {
-      if (stream === this.#stream && this.state === "resyncing") then();
+      if (stream === this.#stream && this.state === "resyncing") this.#whenRoom(then);
     };
     const whenWindowOpen = () => {
       if (this.mustAck) go();

@@ -3,8 +3,14 @@
  * and hears back. Kept open while there is a reason to; live writes of all partitions that one turn
  * brings leave in as few frames as they fit in.
  *
- * Invariant: what is given to it in one turn arrives in that order, or the link breaks; `onDown`
- * follows each `onUp`, and nothing is sent in between but on that one connection.
+ * Live writes cannot wait: if the peer takes them more slowly than they come, they are queued up to
+ * PEER_QUEUE_BYTES_MAX; then the connection is closed, which ends all streams, and the replicas are resynced
+ * over the next one. What can wait (pieces of a resync) asks by `whenRoom` and waits while
+ * PEER_QUEUE_BYTES_PAUSE are queued, so that a resync alone never has the connection closed.
+ *
+ * Invariants: what is given to it in one turn arrives in that order, or the link breaks; `onDown`
+ * follows each `onUp`, and nothing is sent in between but on that one connection; no more than
+ * PEER_QUEUE_BYTES_MAX and one frame are queued.
  *
  * @module
  */
@@ -16,6 +22,7 @@ import {
   PEER_FRAME_BYTES,
   PEER_PING_MS,
   PEER_QUEUE_BYTES_MAX,
+  PEER_QUEUE_BYTES_PAUSE,
   PEER_RECONNECT_MS_MAX,
   PEER_RECONNECT_MS_MIN,
   PEER_SILENCE_MS_MAX,
@@ -34,6 +41,8 @@ export interface PeerLinkDeps {
   readonly log: Logger;
   readonly self: NodeId;
   readonly clusterId: () => string | undefined;
+  /** Default: PEER_QUEUE_BYTES_MAX. */
+  readonly queueBytesMax?: number;
 }
 
 /** What a link calls. */
@@ -70,6 +79,9 @@ export class PeerLink {
   #parts = new Map<number, Part>();
   #partsLength = 0;
   #flushScheduled = false;
+  /** What waits for room, in its order. */
+  #waiting: (() => void)[] = [];
+  #overflows = 0;
 
   constructor(deps: PeerLinkDeps, node: NodeId, address: Address, handlers: PeerLinkHandlers) {
     this.#deps = deps;
@@ -84,7 +96,15 @@ export class PeerLink {
   }
 
   get queuedBytes(): number {
-    return (this.#connection?.queuedBytes ?? 0) + this.#partsLength;
+    const connection = this.#connection;
+    return connection === undefined || connection.closed
+      ? 0
+      : connection.queuedBytes + this.#partsLength;
+  }
+
+  /** How often the peer took too little, so that the connection was closed. */
+  get overflows(): number {
+    return this.#overflows;
   }
 
   /** The peer has moved. */
@@ -99,6 +119,17 @@ export class PeerLink {
     if (!this.#up) return;
     this.#flushParts();
     this.#connection?.send(message);
+    this.#checkQueue();
+  }
+
+  /**
+   * Runs `then` if little is queued for the peer: at once, or when it has taken enough, in the order of the
+   * calls. Never if the link breaks before that.
+   */
+  whenRoom(then: () => void): void {
+    if (!this.#up) return;
+    if (this.#waiting.length === 0 && this.queuedBytes <= PEER_QUEUE_BYTES_PAUSE) then();
+    else this.#waiting.push(then);
   }
 
   /** Adds a live write to the frame that leaves at the end of this turn. */
@@ -159,12 +190,30 @@ export class PeerLink {
     }
     this.#parts.clear();
     this.#partsLength = 0;
+    this.#connection?.sendText(`{"req_type":"append","parts":[${json}]}`);
+    this.#checkQueue();
+  }
+
+  #checkQueue(): void {
+    const { queueBytesMax = PEER_QUEUE_BYTES_MAX, log } = this.#deps;
     const connection = this.#connection;
-    if (connection === undefined) return;
-    connection.sendText(`{"req_type":"append","parts":[${json}]}`);
-    if (connection.queuedBytes > PEER_QUEUE_BYTES_MAX) {
-      this.#deps.log.warn("peer takes too little, connection closed", { node: this.node });
-      connection.close();
+    // One that was closed stays for a moment, until the stream has said so.
+    if (connection === undefined || connection.closed) return;
+    if (connection.queuedBytes <= queueBytesMax) return;
+    this.#overflows++;
+    log.warn("peer takes too little, connection closed; its replicas are resynced later", {
+      node: this.node,
+      queued_bytes: connection.queuedBytes,
+    });
+    connection.close();
+    // The next connection comes after the longest pause.
+    this.#failures = Infinity;
+  }
+
+  /** The peer has taken what was queued. */
+  #onDrain(): void {
+    while (this.#waiting.length > 0 && this.queuedBytes <= PEER_QUEUE_BYTES_PAUSE) {
+      this.#waiting.shift()?.();
     }
   }
 
@@ -181,6 +230,7 @@ export class PeerLink {
             this.#deps.log.warn("peer sent nonsense", { node: this.node, error: error.message });
             connection.close();
           },
+          onDrain: () => this.#onDrain(),
           onClose: () => this.#onClose(),
         });
         this.#heardMs = this.#deps.clock.monotonicMs();
@@ -242,6 +292,7 @@ export class PeerLink {
     this.#pingTimer?.cancel();
     this.#parts.clear();
     this.#partsLength = 0;
+    this.#waiting = [];
     const wasUp = this.#up;
     this.#up = false;
     if (wasUp) this.#handlers.onDown(this.node);

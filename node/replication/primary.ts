@@ -280,7 +280,7 @@ export class Primary implements StreamOwner {
 
   // Hand-over.
 
-  /** The coordinator target assignments another primary: finish what is in flight, take nothing new. */
+  /** The coordinator wants another primary: finish what is in flight, accept nothing new. */
   drain(term: number, to: NodeId): void {
     if (term !== this.config.term || this.phase !== "serving") return;
     if (this.stream(to)?.state !== "level") return;

@@ -30,6 +30,8 @@ export interface Downstream {
     commitSeq: number,
     entriesJson: string,
   ): void;
+  /** Runs `then` when little is queued for the node: at once or later, or never if its connection breaks. */
+  whenRoom(node: NodeId, then: () => void): void;
   /** Tells the commit seq alone. */
   commit(node: NodeId, partition: number, term: number, stream: number, commitSeq: number): void;
 }

@@ -21,7 +21,7 @@ export class UnconfirmedReads {
   readonly #next: WaitingRequests;
   readonly #confirmed: WaitingRequests;
 
-  /** @param ask target assignments for a round; may be called while one is under way */
+  /** @param ask asks for a round; may be called while one is under way */
   constructor(nowMs: () => number, ask: () => void) {
     this.#ask = ask;
     this.#asked = new WaitingRequests(nowMs);

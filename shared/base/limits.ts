@@ -238,7 +238,11 @@ export const IN_FLIGHT_ENTRIES_MAX = 16_384;
 export const IN_FLIGHT_BYTES_MAX = 128 * MIB;
 /** Requests that wait in one partition for a write, a lease or a primary. */
 export const WAITING_REQUESTS_MAX = 16_384;
-/** Bytes queued for a peer; beyond this it is cut off, and reported. */
+/**
+ * Bytes queued for a peer. Beyond the first, pieces of a resync wait; beyond the second, which live writes
+ * alone can reach, the connection is closed, and the peer's replicas are resynced over the next one.
+ */
+export const PEER_QUEUE_BYTES_PAUSE = 4 * MIB;
 export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
 export const RESYNC_CHUNK_BYTES = 256 * KIB;
 /** What an in-sync replica holds back while it is resynced, to take it all at once. */
@@ -672,7 +676,14 @@ invariant(
   READ_ATTEMPT_TIMEOUT_MS < REQUEST_TIMEOUT_MS,
   "a read has time for a second attempt",
 );
-invariant(PEER_QUEUE_BYTES_MAX > 2 * FRAME_BYTES_MAX, "a peer's queue holds a large frame");
+invariant(
+  PEER_QUEUE_BYTES_MAX > 4 / 3 * IN_FLIGHT_BYTES_MAX + PEER_QUEUE_BYTES_PAUSE + 2 * FRAME_BYTES_MAX,
+  "a peer's queue holds all writes that may be under way, as base64, behind a resync and a large frame",
+);
+invariant(
+  PEER_QUEUE_BYTES_PAUSE > PEER_FRAME_BYTES + WRITE_JOIN_BYTES + STREAM_HIGH_WATER_BYTES,
+  "if a resync waits for room, so much is in the stream that it will tell when that has left",
+);
 invariant(
   SCAN_ANSWER_PART < SCAN_OVERDUE_PART && SCAN_OVERDUE_PART < 1,
   "a scan that is late still has time to read of each partition what it must, and to answer",

@@ -1,7 +1,7 @@
 /**
- * Gets a newer cluster map: from whom it was told to ask first, else from nodes of the map at hand
- * in random order, else from the seeds (nodes or coordinators). One round at a time, however many
- * target assignment for one.
+ * Gets a newer cluster map: first from the process that the caller names, then from nodes of the
+ * current map in random order, then from the seeds (nodes or coordinators). Only one round runs at a
+ * time, however many callers want a map.
  *
  * @module
  */

@@ -327,7 +327,7 @@ export const MESSAGES = {
    * coordinator answers with a new term for the same primary, after which its lease counts again.
    */
   resumed: message(1, "member", { p: partition, term }),
-  /** The node target assignments to go: empty it of primaries and replicas. Answered by `left` when it holds none that matter. */
+  /** The node wants to leave: move its primaries and replicas to others. Answered by `left` when it holds none that matter. */
   leave: message(1, "member", {
     /**
      * The process ends but will come back to its data: hand over its primaries only, leave its
@@ -338,7 +338,7 @@ export const MESSAGES = {
   }),
   left: message(1, "push", {}),
   /**
-   * Register again: the coordinator does not know this node as a live member, or target assignments to know what it
+   * Register again: the coordinator does not know this node as a live member, or wants to know what it
    * holds by now.
    */
   register_again: message(1, "push", {}),

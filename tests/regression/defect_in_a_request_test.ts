@@ -1,7 +1,7 @@
 /**
  * A defect of ours (a broken invariant, a field of undefined) inside a request or a background pass was
  * answered as `internal`, or logged, and the node went on with a state that nobody had thought of. Found by
- * a review (unacknowledged S5). Now it gets to the top, where `exitOnDefect` ends the process.
+ * a review (suspect S5). Now it gets to the top, where `exitOnDefect` ends the process.
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../shared/base/errors.ts";

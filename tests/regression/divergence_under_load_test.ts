@@ -1,7 +1,7 @@
 /**
  * Replicas compared their digests only when nothing was in flight: under a steady load a replica that differed
  * was never found. And each digest that differed began another pass over the whole partition, whose end
- * broke off whatever stream ran by then. Found by a review (unacknowledged keys S4 and S9).
+ * broke off whatever stream ran by then. Found by a review (suspect S4 and S9).
  */
 import { assert, assertEquals } from "@std/assert";
 import { isTombstone } from "../../shared/base/entry.ts";

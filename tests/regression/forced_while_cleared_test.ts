@@ -1,6 +1,6 @@
 /**
  * `--force` onto a node whose replica was just being deleted made a primary over half-deleted rows: reads said
- * "no such key" and writes `internal`. Found by a review (unacknowledged S15).
+ * "no such key" and writes `internal`. Found by a review (suspect S15).
  */
 import { assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";

@@ -1,7 +1,7 @@
 /**
  * Any error of a read was taken for damage: one passing read error (the database was being opened again
  * after a full disk, say) at a primary that filled a learner deposed it and wiped its replica, and one at an
- * in-sync replica wiped that. All partitions of a node were hit at once. Found by a review (unacknowledged S1).
+ * in-sync replica wiped that. All partitions of a node were hit at once. Found by a review (suspect S1).
  */
 import { assert, assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";

@@ -1,7 +1,7 @@
 /**
  * A block of a LevelDB file that cannot be decoded any more was noticed as damage, and could not be got rid
  * of: to delete a replica its rows were read, nine silent attempts in 6 s, for ever; and LevelDB takes no write
- * any more once it has come upon such a block while it compacts files. Found by a review (unacknowledged S2).
+ * any more once it has come upon such a block while it compacts files. Found by a review (suspect S2).
  */
 import { assert, assertEquals } from "@std/assert";
 import { SeededRandom } from "../../shared/platform/random.ts";

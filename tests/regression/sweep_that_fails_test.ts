@@ -1,6 +1,6 @@
 /**
  * A sweep for expired entries whose reads failed was tried again for ever, with nothing in `health` or
- * `stats`; damage that it met was not taken for damage. Found when the kind of unacknowledged S1 was looked for.
+ * `stats`; damage that it met was not taken for damage. Found when the kind of suspect S1 was looked for.
  */
 import { assert, assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";

@@ -31,6 +31,10 @@ export class RecordingNode {
   readonly store: PartitionStore;
   readonly ports: ReplicaPorts;
   readonly down = new Set<string>();
+  /** Little is queued for the peers. */
+  room = true;
+  /** What waits for that. */
+  readonly waiting: (() => void)[] = [];
   /** Told what its disk has. */
   onSynced: (lastSeq: number) => void = () => {};
   #streams = 0;
@@ -69,6 +73,10 @@ export class RecordingNode {
         },
         append: (node, _partition, _term, _stream, commitSeq) =>
           lines.push(`${node} append, commit ${commitSeq}`),
+        whenRoom: (_node, then) => {
+          if (this.room) then();
+          else this.waiting.push(then);
+        },
         commit: (node, _partition, _term, _stream, commitSeq) =>
           lines.push(`${node} commit ${commitSeq}`),
       },

@@ -420,6 +420,7 @@ export class ScenarioWorld {
             this.#send(id, node, { kind: "append", stream, commitSeq, entries, link });
           }
         },
+        whenRoom: (_node, then) => then(),
         commit: (node, _partition, _term, stream, commitSeq) => {
           const link = linkTo(node);
           if (link !== undefined) {

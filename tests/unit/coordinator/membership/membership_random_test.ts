@@ -226,7 +226,7 @@ class Model {
       this.writes++;
       return;
     }
-    // It stays unacknowledged, and what it waits for is reported; then all is resynced again.
+    // The write stays unacknowledged, and what it waits for is reported; then everything is resynced again.
     node.resynced.delete(p);
     if (node.process.heard && !node.process.deaf && this.below(2) === 0) {
       this.world.report(node.process, {

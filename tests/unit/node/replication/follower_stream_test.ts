@@ -155,3 +155,29 @@ Deno.test("FollowerStream.onRefused: a replica that can only be filled as a lear
   stream.onRefused(refusal(stream.stream, true));
   assertEquals(node.takeLines(), ["hopeless"]);
 });
+
+Deno.test("FollowerStream: pieces wait until the peer has taken what is queued for it; writes do not", () => {
+  const { node, stream, info } = setUp();
+  for (let seq = 1; seq <= 5; seq++) {
+    node.write(`k${seq}`, seq);
+    node.recent.push(seq, `k${seq}`);
+  }
+  stream.start();
+  node.room = false;
+  node.takeLines();
+  stream.onInfo(info({ commit: 2, last: 2 }));
+  stream.append(6, "", 0);
+  assertEquals(node.takeLines(), ["n2 resync_begin", "n2 append, commit 0"]);
+  for (const then of node.waiting.splice(0)) then();
+  assertEquals(node.takeLines(), ["n2 resync_chunk", "n2 resync_end"]);
+
+  // What waited for a stream that is no more is not sent over the next one.
+  stream.start();
+  stream.onInfo(info({ commit: 2, last: 2 }));
+  stream.stop();
+  stream.start();
+  node.takeLines();
+  assertEquals(node.waiting.length, 1);
+  for (const then of node.waiting.splice(0)) then();
+  assertEquals(node.takeLines(), []);
+});

@@ -4,6 +4,7 @@ import { Connection } from "../../../../shared/wire/connection.ts";
 import {
   PEER_FRAME_BYTES,
   PEER_PING_MS,
+  PEER_QUEUE_BYTES_PAUSE,
   PEER_RECONNECT_MS_MAX,
   PEER_RECONNECT_MS_MIN,
   PEER_SILENCE_MS_MAX,
@@ -83,7 +84,7 @@ class Bench {
   readonly heard: Message[] = [];
 
   /** A link from host "a", at whose other end somebody may listen. */
-  link(): PeerLink {
+  link(queueBytesMax?: number): PeerLink {
     return new PeerLink(
       {
         clock: this.clock,
@@ -92,6 +93,7 @@ class Bench {
         log: NO_LOG,
         self: "node-a",
         clusterId: () => "cluster",
+        ...(queueBytesMax === undefined ? {} : { queueBytesMax }),
       },
       "node-b",
       { host: "b", port: PORT },
@@ -104,9 +106,9 @@ class Bench {
   }
 
   /** A link that is up. */
-  async up(): Promise<PeerLink> {
+  async up(queueBytesMax?: number): Promise<PeerLink> {
     await this.peer.start();
-    const link = this.link();
+    const link = this.link(queueBytesMax);
     this.clock.advance(ROUND_TRIP_MS);
     assertEquals(link.isUp, true);
     this.peer.take();
@@ -117,6 +119,12 @@ class Bench {
 
 function entryJson(key: string, value = "v"): string {
   return JSON.stringify([key, 1, 1, 0, 0, 0, value]);
+}
+
+/** A piece of a resync with one entry. */
+function chunkOf(value: string): Message<"resync_chunk"> {
+  const entries = [JSON.parse(entryJson("k", value))];
+  return { req_type: "resync_chunk", p: 1, term: 1, stream: 1, seq: 1, full: false, entries };
 }
 
 /** Frames as `partition:keys@commit`, other messages by their type. */
@@ -308,6 +316,76 @@ Deno.test("PeerLink: one that took the connection and never answers hello is lef
   assertEquals(bench.peer.latest.closed, false);
   assertEquals([bench.peer.connections.length, bench.peer.connections[0]?.closed], [2, true]);
   assertEquals(bench.events, []);
+  link.close();
+});
+
+Deno.test("PeerLink: a peer that takes too little is left, whatever is sent, and comes back after the longest pause", async () => {
+  const bench = new Bench();
+  const bytesMax = 8 * PEER_FRAME_BYTES;
+  const link = await bench.up(bytesMax);
+  const value = "v".repeat(PEER_FRAME_BYTES);
+  const sends = [
+    () => link.append(1, 1, 1, 0, entryJson("a", value)),
+    () => link.send(chunkOf(value)),
+  ];
+  for (const [i, send] of sends.entries()) {
+    bench.peer.latest.pause();
+    let most = 0;
+    for (let sent = 0; sent < 20; sent++) {
+      send();
+      most = Math.max(most, link.queuedBytes);
+    }
+    assert(most > bytesMax - 2 * PEER_FRAME_BYTES, `${most} bytes are within the bound`);
+    assert(most <= bytesMax + 2 * PEER_FRAME_BYTES, `${most} bytes were queued`);
+    assertEquals([link.overflows, link.queuedBytes], [i + 1, 0]);
+    bench.clock.advance(PEER_RECONNECT_MS_MAX / 4);
+    assertEquals([link.isUp, bench.events], [false, ["down node-b"]]);
+    bench.clock.advance(PEER_RECONNECT_MS_MAX);
+    assertEquals([link.isUp, bench.events.splice(0)], [true, ["down node-b", "up node-b"]]);
+  }
+  // It begins with short pauses again.
+  bench.network.reset("a", "b");
+  bench.clock.advance(PEER_RECONNECT_MS_MIN + ROUND_TRIP_MS);
+  assertEquals(bench.events, ["down node-b", "up node-b"]);
+  link.close();
+});
+
+Deno.test("PeerLink.whenRoom: what can wait goes on in its order as the peer takes what is queued", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  const value = "v".repeat(PEER_FRAME_BYTES);
+  const sent: number[] = [];
+  let most = 0;
+  const pieces = 20;
+  const ask = () => {
+    for (let i = 0; i < pieces; i++) {
+      link.whenRoom(() => {
+        sent.push(i);
+        link.send(chunkOf(value));
+        most = Math.max(most, link.queuedBytes);
+      });
+    }
+  };
+  bench.peer.latest.pause();
+  ask();
+  const atOnce = sent.length;
+  assert(atOnce >= 1 && atOnce <= PEER_QUEUE_BYTES_PAUSE / PEER_FRAME_BYTES + 1, `${atOnce}`);
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals(sent.length, atOnce, "nothing goes on while the peer takes nothing");
+  bench.peer.latest.resume();
+  bench.clock.advance(20 * ROUND_TRIP_MS);
+  assertEquals(sent, Array.from({ length: pieces }, (_, i) => i));
+  assert(most <= PEER_QUEUE_BYTES_PAUSE + 2 * PEER_FRAME_BYTES, `${most} bytes were queued`);
+
+  // What waits for a connection that breaks is dropped with it.
+  sent.length = 0;
+  bench.peer.latest.pause();
+  ask();
+  bench.network.reset("a", "b");
+  bench.clock.advance(2 * PEER_RECONNECT_MS_MAX);
+  assertEquals([link.isUp, sent.length], [true, atOnce]);
+  link.whenRoom(() => sent.push(-1));
+  assertEquals(sent.at(-1), -1);
   link.close();
 });
 

@@ -180,12 +180,12 @@ Deno.test("coordinatorHealth: what is degraded, in words for one and for several
   ]);
   assertEquals(reasonsOf({ nodes: { ...GOOD.nodes, down: 2 }, under_replicated_partitions: 5 }), [
     "2 nodes are down",
-    "5 partitions have fewer replicas than wanted for",
+    "5 partitions have fewer replicas than configured",
   ]);
   assertEquals(reasonsOf({ read_only_partitions: 8, under_replicated_partitions: 8 }), [
     "writes are refused: a write needs 2 replicas in sync; start more nodes, or restart " +
     "kv-coordinator with --min-in-sync 1 if one replica is enough",
-    "8 partitions have fewer replicas than wanted for",
+    "8 partitions have fewer replicas than configured",
   ]);
 });
 

@@ -150,7 +150,7 @@ Deno.test("openPartitionStores takes one garbled state record for that partition
   }
 });
 
-Deno.test("openPartitionStores unacknowledged keys everything where the head or a state record is lost", async () => {
+Deno.test("openPartitionStores suspects everything if the head or a state record is lost", async () => {
   const batches = randomBatches(7, 60);
   const all = [...(await open(ScriptedStorage.replay(batches))).keys()].sort();
   for (const key of [HEAD_KEY, stateKey(2)]) {

@@ -387,7 +387,7 @@ Deno.test("Router tries again where its first map has no primary for what it wai
   bench.router.close();
 });
 
-Deno.test("Router asks for a map once, however many requests target assignment for one", async () => {
+Deno.test("Router asks for a map once, however many requests want one", async () => {
   const bench = await Bench.start();
   bench.on("a", () => error("unavailable"));
   for (let i = 0; i < 500; i++) bench.execute(put(), 1_000);
