@@ -1,0 +1,171 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
+import { LOGIN_FAILURES_FREE, LOGIN_WAIT_MS } from "../../../../shared/base/limits.ts";
+import { Secret } from "../../../../shared/base/secret.ts";
+import { SystemRandom } from "../../../../shared/platform/random.ts";
+import { AccessControl, type Credentials } from "../../../../shared/security/access_control.ts";
+import { AuditLog } from "../../../../shared/security/audit_log.ts";
+import {
+  createAuthority,
+  fingerprintOf,
+} from "../../../../shared/security/certificate_authority.ts";
+import { createToken } from "../../../../shared/security/join_token.ts";
+import { LoginThrottle } from "../../../../shared/security/login_throttle.ts";
+import { PasswordHasher } from "../../../../shared/security/password.ts";
+import {
+  addToken,
+  addUser,
+  changeUser,
+  newSecurityDocument,
+  removeUser,
+  revokeToken,
+  type SecurityDocument,
+  setRole,
+} from "../../../../shared/security/security_document.ts";
+import type { Request } from "../../../../shared/wire/messages.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import { HASH, OTHER_HASH } from "./security_samples.ts";
+
+const PLACE = { remote: { host: "10.0.0.1", port: 5 }, frontEnd: "wire" } as const;
+const PASSWORD = new Secret("correct horse");
+const ALICE: Credentials = { user: "alice", password: PASSWORD };
+const READ = { req_type: "get", key: "app:1" } as Request;
+
+/** A cluster in which alice may read what begins with `app:`. */
+class World {
+  readonly clock = new ManualClock();
+  readonly lines: string[] = [];
+  readonly access: AccessControl;
+  document: SecurityDocument;
+
+  private constructor(document: SecurityDocument) {
+    this.document = document;
+    this.access = new AccessControl({
+      clock: this.clock,
+      hasher: new PasswordHasher(),
+      throttle: new LoginThrottle(),
+      audit: new AuditLog(this.clock, (line) => this.lines.push(line)),
+    }, document);
+  }
+
+  static async open(): Promise<World> {
+    const { certificate, key } = await createAuthority("kv", Date.UTC(2026, 10, 29));
+    const authority = { certificate, key: key.reveal() };
+    const first = newSecurityDocument(authority, { name: "root", passwordHash: OTHER_HASH });
+    const role = { database: "default", prefix: "app:", right: "read" } as const;
+    const withRole = setRole(first, { name: "app", grants: [role] });
+    return new World(addUser(withRole, { name: "alice", passwordHash: HASH, roles: ["app"] }));
+  }
+
+  change(change: (document: SecurityDocument) => SecurityDocument): void {
+    this.document = change(this.document);
+    this.access.adopt(this.document);
+  }
+
+  async refused(credentials: Credentials): Promise<ErrorCode> {
+    return (await assertRejects(() => this.access.login(credentials, PLACE), KvError)).code;
+  }
+}
+
+Deno.test("AccessControl: a password logs in, and requests are judged by the user's roles", async () => {
+  const { access, lines } = await World.open();
+  const alice = await access.login(ALICE, PLACE);
+  assertEquals(access.whyRefused(READ, alice, PLACE.remote), undefined);
+  const beyond = { req_type: "get", key: "b" } as Request;
+  assertEquals(access.whyRefused(beyond, alice, PLACE.remote)?.code, "forbidden");
+  assertEquals(access.whyRefused(READ, undefined, PLACE.remote)?.code, "unauthorized");
+  assertEquals(lines.map((line) => JSON.parse(line).event), ["login", "refused"]);
+  assertEquals(lines.join("").includes("horse"), false);
+});
+
+Deno.test("AccessControl: a change counts for connections that are open", async () => {
+  const changes: [string, (document: SecurityDocument) => SecurityDocument, ErrorCode][] = [
+    ["roles", (document) => changeUser(document, "alice", { roles: [] }), "forbidden"],
+    ["grants", (document) => setRole(document, { name: "app", grants: [] }), "forbidden"],
+    [
+      "password",
+      (document) => changeUser(document, "alice", { passwordHash: OTHER_HASH }),
+      "unauthorized",
+    ],
+    ["user", (document) => removeUser(document, "alice"), "unauthorized"],
+  ];
+  for (const [what, change, code] of changes) {
+    const world = await World.open();
+    const alice = await world.access.login(ALICE, PLACE);
+    const old = world.document;
+    world.change(change);
+    assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, code, what);
+    // A recorded document does not bring it back.
+    world.access.adopt(old);
+    assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, code, what);
+  }
+});
+
+Deno.test("AccessControl: a user who is made anew is not whom somebody logged in as before", async () => {
+  const world = await World.open();
+  const alice = await world.access.login(ALICE, PLACE);
+  world.change((document) => removeUser(document, "alice"));
+  world.change((document) =>
+    addUser(document, { name: "alice", passwordHash: OTHER_HASH, roles: ["app"] })
+  );
+  assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, "unauthorized");
+});
+
+Deno.test("AccessControl: a wrong password and no such user are told in the same words", async () => {
+  const world = await World.open();
+  const texts: string[] = [];
+  for (const user of ["alice", "nobody", "__proto__", ""]) {
+    const attempt = world.access.login({ user, password: new Secret("wrong horse") }, PLACE);
+    const error = await assertRejects(() => attempt, KvError);
+    texts.push(`${error.code} ${error.message}`);
+  }
+  assertEquals(new Set(texts).size, 1);
+  assert(texts[0]?.startsWith("unauthorized"));
+  const failed = world.lines.map((line) => JSON.parse(line));
+  assertEquals(failed.map(({ event, user }) => `${event} ${user}`)[1], "login_failed nobody");
+});
+
+Deno.test("AccessControl: whoever guesses waits, even with the right password, and others do not", async () => {
+  const world = await World.open();
+  const wrong = { user: "alice", password: new Secret("wrong horse") };
+  for (let i = 0; i <= LOGIN_FAILURES_FREE; i++) {
+    assertEquals(await world.refused(wrong), "unauthorized");
+  }
+  assertEquals(await world.refused(ALICE), "overloaded");
+  const elsewhere = { ...PLACE, remote: { host: "10.0.0.2", port: 5 } };
+  assertEquals((await world.access.login(ALICE, elsewhere)).name, "alice");
+  world.clock.advance(LOGIN_WAIT_MS);
+  assertEquals((await world.access.login(ALICE, PLACE)).name, "alice");
+});
+
+Deno.test("AccessControl: a token of a user logs in until it is revoked or has ended", async () => {
+  const world = await World.open();
+  const random = new SystemRandom();
+  const fingerprint = await fingerprintOf(world.document.authority.certificate);
+  const nowMs = world.clock.wallMs();
+  const make = (use: Parameters<typeof createToken>[2], of = fingerprint) => {
+    const made = createToken(random, of, use, nowMs, 10_000);
+    world.change((document) => addToken(document, made.stored, nowMs));
+    return made;
+  };
+  const { text, stored } = make({ kind: "user", user: "alice" });
+  const alice = await world.access.login({ token: text }, PLACE);
+  assertEquals(alice.name, "alice");
+  const ending = make({ kind: "user", user: "alice" });
+  const second = await world.access.login({ token: ending.text }, PLACE);
+  // To join is not to log in, and another cluster's token is none here.
+  assertEquals(
+    await world.refused({ token: make({ kind: "join", role: "node" }).text }),
+    "unauthorized",
+  );
+  const foreign = make({ kind: "user", user: "alice" }, "0".repeat(64));
+  assertEquals(await world.refused({ token: foreign.text }), "unauthorized");
+  assertEquals(await world.refused({ token: new Secret("kv1.x") }), "bad_request");
+
+  world.change((document) => revokeToken(document, stored.id));
+  assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, "unauthorized");
+  assertEquals(world.access.whyRefused(READ, second, PLACE.remote), undefined);
+  world.clock.advance(10_000);
+  assertEquals(world.access.whyRefused(READ, second, PLACE.remote)?.code, "unauthorized");
+  assertEquals(await world.refused({ token: ending.text }), "unauthorized");
+});
