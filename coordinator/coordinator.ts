@@ -32,6 +32,7 @@ import {
   PROTOCOL_VERSION,
   type Reply,
   type Request,
+  type SecurityOrder,
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
@@ -57,6 +58,13 @@ import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
 import type { Effects } from "./state/map_publisher.ts";
 import type { SessionId } from "./state/member.ts";
 import { Membership } from "./membership/membership.ts";
+import { Secret } from "../shared/base/secret.ts";
+import type { AccessControl, Principal } from "../shared/security/access_control.ts";
+import type { AuditLog } from "../shared/security/audit_log.ts";
+import type { PasswordHasher } from "../shared/security/password.ts";
+import { isSecurityOrder } from "../shared/security/security_admin.ts";
+import type { SecurityDocument } from "../shared/security/security_document.ts";
+import { SecurityKeeper } from "./security/security_keeper.ts";
 import { place } from "./placement/placement.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
 
@@ -92,6 +100,16 @@ export interface CoordinatorOptions {
   readonly origins?: OriginRules | undefined;
   /** How nodes and clients find it that were told of none; by default they cannot. */
   readonly discovery?: DiscoveryOptions | undefined;
+  /** The cluster is secured: who asks for something must have logged in, and have the right to. */
+  readonly secure?: SecureOptions | undefined;
+}
+
+/** What a coordinator of a secured cluster is given. */
+export interface SecureOptions {
+  readonly hasher: PasswordHasher;
+  readonly audit: AuditLog;
+  /** The users and roles that a cluster begins with which has none. */
+  first(): Promise<SecurityDocument>;
 }
 
 /** See {@linkcode DiscoveryResponderOptions}. */
@@ -103,9 +121,12 @@ export type DiscoveryOptions = Pick<
 /** Who is at the other end, as its `hello` said. */
 class Peer {
   readonly role: Message<"hello">["role"];
+  /** As whom it has logged in. */
+  readonly principal: Principal | undefined;
 
-  constructor(hello: Message<"hello">) {
+  constructor(hello: Message<"hello">, principal: Principal | undefined) {
     this.role = hello.role;
+    this.principal = principal;
   }
 }
 
@@ -116,6 +137,8 @@ export class Coordinator {
   readonly #deps: CoordinatorDeps;
   readonly #log: Logger;
   readonly #membership: Membership;
+  /** Of a secured cluster. */
+  readonly #security: SecurityKeeper | undefined;
   readonly #gateway: Gateway;
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
@@ -153,8 +176,10 @@ export class Coordinator {
     const stored = found === undefined
       ? newCluster(settings)
       : { ...found, map: { ...found.map, settings } };
-    const changed = before === undefined || JSON.stringify(before) !== JSON.stringify(settings);
-    const coordinator = new Coordinator(deps, options, { stored, changed });
+    const secured = await secure(stored, options);
+    const changed = before === undefined || secured !== stored ||
+      JSON.stringify(before) !== JSON.stringify(settings);
+    const coordinator = new Coordinator(deps, options, { stored: secured, changed });
     try {
       await coordinator.#listen(options);
     } catch (error) {
@@ -203,6 +228,14 @@ export class Coordinator {
       acceptEpoch: options.acceptEpoch,
       heartbeatPort: () => this.heartbeatPort,
     }, deps.clock.monotonicMs());
+    const { security } = cluster.stored;
+    if (options.secure !== undefined && security !== undefined) {
+      this.#security = new SecurityKeeper({
+        ...deps,
+        ...options.secure,
+        write: (document) => this.#membership.secure(document, this.#now()),
+      }, security);
+    }
     this.#mapShown = !cluster.changed;
     if (this.#mapShown) this.#gateway.adopt(this.#membership.published);
   }
@@ -348,6 +381,7 @@ export class Coordinator {
     this.#writing = this.#deps.store.write(cluster).then(
       () => {
         this.#persistFailure = undefined;
+        if (cluster.security !== undefined) this.#security?.persisted(cluster.security);
         if (!this.#closed) this.#membership.persisted(epoch, this.#now());
       },
       (error) => {
@@ -369,7 +403,7 @@ export class Coordinator {
     const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
       onRequest: (request, reply, connection) => {
         if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
-        else this.#onRequest(request, reply);
+        else this.#onRequest(request, reply, connection);
       },
       onOther: (message, connection) => {
         this.#onOther(message, connection);
@@ -391,8 +425,10 @@ export class Coordinator {
   #onRequest(
     request: Exclude<Request, Message<"hello">>,
     reply: ReplyTo,
+    connection: Connection,
   ): void {
     this.#requests++;
+    this.#checkRights(request, connection);
     switch (request.req_type) {
       case "scan_partition":
         return this.#gateway.scanPartition(request, reply);
@@ -414,7 +450,11 @@ export class Coordinator {
           `${request.req_type}: ask a node; the coordinator has no keys`,
         );
       case "batch":
-        return this.#gateway.executeBatch(request, reply);
+        return this.#gateway.executeBatch(
+          request,
+          (one) => this.#checkRights(one, connection),
+          reply,
+        );
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "get_map":
@@ -464,14 +504,59 @@ export class Coordinator {
           `${hello.cluster_id}; name its coordinator, or use another data folder`,
       );
     }
+    if (this.#security !== undefined) {
+      this.#logIn(hello, this.#security.access, connection, reply);
+      return;
+    }
     // So that no number of clients keeps a node from its session.
     if (hello.role === "node") seat.becomePeer(`node ${hello.node}`);
-    connection.peer = new Peer(hello);
+    connection.peer = new Peer(hello, undefined);
     reply({ req_type: "ack", message: "hello" });
+  }
+
+  /** What comes before the answer is judged as nobody's. */
+  #logIn(
+    hello: Message<"hello">,
+    access: AccessControl,
+    connection: Connection,
+    reply: ReplyTo,
+  ): void {
+    if (hello.role !== "client") {
+      throw new KvError("forbidden", "hello: this port is for clients; members show a certificate");
+    }
+    // Whoever fails to become somebody else is not whom it was before either.
+    connection.peer = new Peer(hello, undefined);
+    // JSON null stands for an absent field.
+    const secret = typeof hello.secret === "string" ? new Secret(hello.secret) : undefined;
+    const user = typeof hello.user === "string" ? hello.user : undefined;
+    if (secret === undefined) {
+      reply({ req_type: "ack", message: "hello" });
+      return;
+    }
+    const credentials = user === undefined ? { token: secret } : { user, password: secret };
+    access.login(credentials, { remote: connection.remote, frontEnd: "wire" }).then(
+      (principal) => {
+        connection.peer = new Peer(hello, principal);
+        reply({ req_type: "ack", message: "hello" });
+      },
+      (error) => reply(toErrorReply(failureOf(error))),
+    );
+  }
+
+  /** @throws {KvError} `unauthorized`, `forbidden` */
+  #checkRights(message: Message, connection: Connection): void {
+    const refusal = this.#security?.access.whyRefused(
+      message,
+      principalOf(connection),
+      connection.remote,
+    );
+    if (refusal !== undefined) throw refusal;
   }
 
   /** A message of a node, or of an operator. @throws {KvError} which is answered */
   #onOther(message: Message, connection: Connection): void {
+    this.#checkRights(message, connection);
+    if (isSecurityOrder(message)) return this.#onSecurityOrder(message, connection);
     if (message.req_type === "force") return this.#onForce(message, connection);
     if (message.req_type === "forget_node") return this.#onForgetNode(message, connection);
     if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
@@ -538,6 +623,19 @@ export class Coordinator {
     });
   }
 
+  /** An administrator's order about users, roles or tokens. */
+  #onSecurityOrder({ id, ...order }: SecurityOrder, connection: Connection): void {
+    const principal = principalOf(connection);
+    if (this.#security === undefined || principal === undefined) {
+      throw new KvError(
+        "bad_request",
+        `${order.req_type}: this cluster is not secured, it has no users`,
+      );
+    }
+    const by = { principal, remote: connection.remote };
+    this.#security.order(order as SecurityOrder, by, (reply) => connection.send({ ...reply, id }));
+  }
+
   /** @param asking whether nodes first tell what they hold by now, if that may be asked for */
   #order(
     { id, ...order }: Message<"force" | "forget_node">,
@@ -570,6 +668,27 @@ export class Coordinator {
     this.#connections.set(session, connection);
     return session;
   }
+}
+
+function principalOf({ peer }: Connection): Principal | undefined {
+  return peer instanceof Peer ? peer.principal : undefined;
+}
+
+/**
+ * The document with users and roles, if the cluster is to be secured.
+ *
+ * @throws {KvError} `bad_config` if it is secured and was not asked to be, or its HTTP would not be
+ */
+async function secure(stored: StoredCluster, options: CoordinatorOptions): Promise<StoredCluster> {
+  if (options.secure === undefined) {
+    if (stored.security === undefined) return stored;
+    throw new KvError("bad_config", "this cluster is secured, and cannot be served otherwise");
+  }
+  if (options.openHttp !== undefined) {
+    throw new KvError("bad_config", "the HTTP front end of a coordinator knows no logins yet");
+  }
+  if (stored.security !== undefined) return stored;
+  return { ...stored, security: await options.secure.first() };
 }
 
 async function readMap(store: DocumentStore): Promise<unknown | undefined> {

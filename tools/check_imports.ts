@@ -46,7 +46,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   coordinator: [
-    ["state", "placement", "gateway", "discovery"],
+    ["state", "placement", "gateway", "discovery", "security"],
     ["partitions"],
     ["membership"],
     [""],

@@ -124,9 +124,21 @@ export class Gateway {
     else for (const key of transactionKeys(request)) this.#cache.invalidate(key);
   }
 
-  /** Requests that have nothing to do with each other. @throws {KvError} where it is malformed */
-  executeBatch(batch: Message<"batch">, reply: ReplyTo): void {
-    executeBatch(this.#deps.clock, batch, (one, answer) => this.execute(one, answer), reply);
+  /**
+   * Requests that have nothing to do with each other.
+   *
+   * @param checkRights throws what one of them is refused with
+   * @throws {KvError} where it is malformed
+   */
+  executeBatch(
+    batch: Message<"batch">,
+    checkRights: (request: KeyRequest) => void,
+    reply: ReplyTo,
+  ): void {
+    executeBatch(this.#deps.clock, batch, (one, answer) => {
+      checkRights(one);
+      this.execute(one, answer);
+    }, reply);
   }
 
   /** A piece of a partition, from its primary. */

@@ -68,6 +68,7 @@ import {
   type SeenMap,
 } from "../state/lineage.ts";
 import { checkRegistration } from "./registration.ts";
+import type { SecurityDocument } from "../../shared/security/security_document.ts";
 import { STORED_FORMAT, type StoredCluster } from "../state/stored_cluster.ts";
 
 /** What is said to an operator, in the log, by health and in answer to an order. */
@@ -155,6 +156,7 @@ export class Membership {
   #awaitsFirstSinceMs: number | undefined;
   #nobodyRegistered = false;
   #lineage: readonly Generation[];
+  #security: SecurityDocument | undefined;
   #staleDocument: string | undefined;
 
   constructor(options: MembershipOptions, nowMs: number) {
@@ -167,6 +169,7 @@ export class Membership {
     this.#log = log;
     this.#settings = map.settings;
     this.#lineage = beginGeneration(stored.lineage, options.generation, map.epoch);
+    this.#security = stored.security;
     this.#graceUntilMs = nowMs + failureTimeoutMs;
     this.#leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
     this.#leaseGraceUntilMs = nowMs + this.#leaseMsMax * (1 + CLOCK_DRIFT_MAX);
@@ -474,6 +477,20 @@ export class Membership {
     if (session !== undefined) this.#dropSession(session);
     this.#controller.settle(nowMs);
     return forced;
+  }
+
+  /**
+   * Users, roles or tokens were changed: the document is written with all else that is decided.
+   *
+   * @throws {KvError} `stale_document`
+   */
+  secure(document: SecurityDocument, nowMs: number): void {
+    if (this.#staleDocument !== undefined) {
+      throw new KvError("stale_document", `users and roles: ${this.#staleDocument}`);
+    }
+    this.#security = document;
+    this.#publisher.decide();
+    this.#publisher.flush(nowMs);
   }
 
   /** @throws {KvError} where nobody may give this coordinator an order now */
@@ -908,6 +925,7 @@ export class Membership {
       fresh: this.#controller.fresh,
       lineage: this.#lineage,
       leaseMsMax: this.#leaseMsMax,
+      ...(this.#security === undefined ? {} : { security: this.#security }),
     };
   }
 }

@@ -14,6 +14,10 @@ import {
 } from "../../shared/cluster/cluster_map.ts";
 import { KvError, messageOf } from "../../shared/base/errors.ts";
 import type { Generation } from "./lineage.ts";
+import {
+  parseSecurityDocument,
+  type SecurityDocument,
+} from "../../shared/security/security_document.ts";
 import { isClusterMap, isUint } from "../../shared/cluster/map_shape.ts";
 
 /** The layout of {@linkcode StoredCluster}. */
@@ -43,6 +47,8 @@ export interface StoredCluster {
   readonly lineage: readonly Generation[];
   /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
   readonly leaseMsMax: number;
+  /** Who may do what; absent: the cluster is not secured. */
+  readonly security?: SecurityDocument;
 }
 
 /** A new cluster, of which nobody knows yet. */
@@ -82,6 +88,7 @@ export function parseStoredCluster(document: unknown): StoredCluster {
     // It is not in documents that were written before there was such a line.
     const { leaseMsMax = stored.map.settings.leaseMs } = stored;
     if (!(leaseMsMax >= stored.map.settings.leaseMs)) throw new TypeError("leaseMsMax");
+    if (stored.security !== undefined) parseSecurityDocument(stored.security);
     return { ...stored, leaseMsMax };
   } catch (error) {
     throw new KvError(

@@ -9,13 +9,13 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { KvError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
-import type { Request } from "../wire/messages.ts";
+import type { Message } from "../wire/messages.ts";
 import type { AuditLog } from "./audit_log.ts";
+import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { whyForbidden } from "./demands.ts";
 import { findToken, parseToken } from "./join_token.ts";
 import type { LoginThrottle } from "./login_throttle.ts";
@@ -137,7 +137,7 @@ export class AccessControl {
    * @param principal undefined for who has not logged in
    */
   whyRefused(
-    request: Request,
+    request: Message,
     principal: Principal | undefined,
     remote: Address,
   ): KvError | undefined {
@@ -180,10 +180,4 @@ export class AccessControl {
       (document) => clock.wallMs() < untilMs && document.tokens.some((one) => one.id === id),
     );
   }
-}
-
-/** As `fingerprintOf` of `certificate_authority.ts`, at once: it hashes what stands between the lines. */
-function fingerprintOfPem(pem: string): string {
-  const body = pem.replace(/-----[^-]*-----/g, "").replace(/\s/g, "");
-  return createHash("sha256").update(body, "base64").digest("hex");
 }

@@ -241,11 +241,6 @@ export function serverName({ id, role }: Identity): string {
   return `${id}.${role}.kv.internal`.toLowerCase();
 }
 
-/** SHA-256 of a certificate (PEM), in 64 lower-case hexadecimal digits. */
-export async function fingerprintOf(certificate: string): Promise<string> {
-  return hex(await new X509Certificate(certificate).getThumbprint("SHA-256", crypto));
-}
-
 /** When to ask for the next one: when two thirds of its time have gone. */
 export function renewalDueMs({ fromMs, untilMs }: { fromMs: number; untilMs: number }): number {
   return fromMs + Math.floor((untilMs - fromMs) * 2 / 3);

@@ -12,7 +12,7 @@ import { KvError } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
-import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
+import type { KeyRequest, Message, PlainRequest } from "../wire/messages.ts";
 import { MESSAGE_NEEDS } from "./needs.ts";
 import type { Right, Rights } from "./rights.ts";
 
@@ -40,7 +40,7 @@ export function rightsNeeded(
  * @param rights undefined for who has not logged in
  * @returns `unauthorized` if a login is missing, `forbidden` if it does not suffice
  */
-export function whyForbidden(request: Request, rights: Rights | undefined): KvError | undefined {
+export function whyForbidden(request: Message, rights: Rights | undefined): KvError | undefined {
   const need = MESSAGE_NEEDS[request.req_type];
   if (need === "anybody") return undefined;
   if (rights === undefined) {
@@ -72,11 +72,21 @@ function whyKeysForbidden(request: KeyRequest, rights: Rights): KvError | undefi
     // Whether the transaction happens tells the key's version.
     if (!rights.allowsKey("read", key)) return refusal(request, "read", keyText(key));
   }
-  for (const step of request.requests as readonly PlainRequest[]) {
-    const why = whyKeyForbidden(step, rights);
+  for (const step of request.requests as readonly unknown[]) {
+    const why = isPlain(step)
+      ? whyKeyForbidden(step, rights)
+      : new KvError("bad_request", "transaction: a request in it is none on a key");
     if (why !== undefined) return why;
   }
   return undefined;
+}
+
+/** It is judged before it is checked: what has no right to be there must not be looked at by anything else. */
+function isPlain(step: unknown): step is PlainRequest {
+  if (typeof step !== "object" || step === null) return false;
+  const { req_type, key } = step as { readonly [field: string]: unknown };
+  return typeof req_type === "string" && req_type !== "transaction" &&
+    Object.hasOwn(OPERATIONS, req_type) && typeof key === "string";
 }
 
 function whyKeyForbidden(
@@ -91,7 +101,7 @@ function whyKeyForbidden(
 
 /** A piece of a scan counts as all of it; one without bounds is of all keys. */
 function whyRangeForbidden(
-  request: Request,
+  request: Message,
   needed: readonly KeyRight[],
   rights: Rights,
 ): KvError | undefined {

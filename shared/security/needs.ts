@@ -118,6 +118,16 @@ export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
 
   force: "admin",
   forget_node: "admin",
+  user_add: "admin",
+  user_change: "admin",
+  user_remove: "admin",
+  user_list: "admin",
+  role_set: "admin",
+  role_remove: "admin",
+  role_list: "admin",
+  token_create: "admin",
+  token_list: "admin",
+  token_revoke: "admin",
 
   /** Signed with a secret of their own, if there is one. */
   discover: "anybody",

@@ -14,6 +14,7 @@ import {
   number,
   oneOf,
   optional,
+  positiveDuration,
   text,
   uint,
 } from "../schema/fields.ts";
@@ -30,6 +31,7 @@ import {
 import {
   isClusterMap,
   isClusterMapDelta,
+  isObject,
   isPartition,
   isPartitionConfig,
   isTerm,
@@ -59,6 +61,23 @@ const tuples = <T>(requires: string, ...checks: ((value: unknown) => boolean)[])
         Array.isArray(item) && isPartition(item[0]) && checks.every((is, i) => is(item[i + 1]))
       ),
   );
+/** A right on the keys of a database that begin with a prefix; see shared/security/rights.ts. */
+export interface WireGrant {
+  readonly database: string;
+  readonly prefix: string;
+  readonly right: "read" | "write" | "admin";
+}
+
+const GRANT_TEXTS = ["database", "prefix", "right"];
+const grants = field<readonly WireGrant[]>(
+  "an array of {database, prefix, right}",
+  (value) =>
+    Array.isArray(value) &&
+    value.every((grant: unknown) =>
+      isObject(grant) && GRANT_TEXTS.every((name) => typeof grant[name] === "string")
+    ),
+);
+
 /** How a write is acknowledged: by all in-sync replicas, or by the primary's own disk alone. */
 export type Acks = "all" | "primary";
 /** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
@@ -85,7 +104,9 @@ export const MESSAGES = {
     role: oneOf("client", "node", "gateway", "coordinator"),
     node: optional(text),
     cluster_id: optional(text),
+    /** A client's password if `user` is given, else its token. */
     secret: optional(text),
+    user: optional(text),
     /** To a node: which one the caller believes to talk to. Another may have its address by now. */
     to: optional(text),
   }),
@@ -407,6 +428,36 @@ export const MESSAGES = {
    */
   forget_node: message(1, "member", { node: text, force: optional(flag) }),
 
+  // Orders of an administrator to the coordinator of a secured cluster, about users, roles and tokens; see
+  // shared/security/. Each is answered by `result`, and, if it changes something, when that is on disk.
+  /** Without a password it logs in by token or certificate only. */
+  user_add: message(1, "member", {
+    user: text,
+    password: optional(text),
+    roles: optional(texts),
+  }),
+  /** A new password, other roles, or both; what is absent stays as it is. */
+  user_change: message(1, "member", {
+    user: text,
+    password: optional(text),
+    roles: optional(texts),
+  }),
+  user_remove: message(1, "member", { user: text }),
+  user_list: message(1, "member", {}),
+  /** Makes a role, or gives one that is there these grants in place of its own. */
+  role_set: message(1, "member", { role: text, grants }),
+  role_remove: message(1, "member", { role: text }),
+  role_list: message(1, "member", {}),
+  /** Either `join`, as what a member may join with it, or `user`, as whom it logs in. */
+  token_create: message(1, "member", {
+    join: optional(oneOf("node", "coordinator")),
+    user: optional(text),
+    ttl_ms: optional(positiveDuration),
+  }),
+  token_list: message(1, "member", {}),
+  /** `token` is its id, as `token_list` shows it. */
+  token_revoke: message(1, "member", { token: text }),
+
   // To whoever has said hello: this process stops. What was asked is answered; ask nothing more here.
   closing: message(1, "push", {}),
 } as const satisfies Record<string, MessageSpec>;
@@ -432,6 +483,20 @@ export type KeyRequest = Message<OperationName>;
 
 /** What may be inside a transaction. */
 export type PlainRequest = Message<Exclude<OperationName, "transaction" | "watch_get">>;
+
+/** An administrator's order about users, roles and tokens. */
+export type SecurityOrder = Message<
+  | "user_add"
+  | "user_change"
+  | "user_remove"
+  | "user_list"
+  | "role_set"
+  | "role_remove"
+  | "role_list"
+  | "token_create"
+  | "token_list"
+  | "token_revoke"
+>;
 
 /** Messages between nodes about one partition, so without `append` and the like, which are about several. */
 export type PeerMessage = Extract<Message<TypesOf<"peer">>, { readonly p: number }>;

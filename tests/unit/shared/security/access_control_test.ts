@@ -5,10 +5,8 @@ import { Secret } from "../../../../shared/base/secret.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import { AccessControl, type Credentials } from "../../../../shared/security/access_control.ts";
 import { AuditLog } from "../../../../shared/security/audit_log.ts";
-import {
-  createAuthority,
-  fingerprintOf,
-} from "../../../../shared/security/certificate_authority.ts";
+import { createAuthority } from "../../../../shared/security/certificate_authority.ts";
+import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
 import { createToken } from "../../../../shared/security/join_token.ts";
 import { LoginThrottle } from "../../../../shared/security/login_throttle.ts";
 import { PasswordHasher } from "../../../../shared/security/password.ts";
@@ -141,7 +139,7 @@ Deno.test("AccessControl: whoever guesses waits, even with the right password, a
 Deno.test("AccessControl: a token of a user logs in until it is revoked or has ended", async () => {
   const world = await World.open();
   const random = new SystemRandom();
-  const fingerprint = await fingerprintOf(world.document.authority.certificate);
+  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
   const nowMs = world.clock.wallMs();
   const make = (use: Parameters<typeof createToken>[2], of = fingerprint) => {
     const made = createToken(random, of, use, nowMs, 10_000);

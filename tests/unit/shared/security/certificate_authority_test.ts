@@ -6,11 +6,11 @@ import {
   CERTIFICATE_REQUEST_CHARACTERS_MAX,
 } from "../../../../shared/base/limits.ts";
 import { Secret } from "../../../../shared/base/secret.ts";
+import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
 import {
   CertificateAuthority,
   createAuthority,
   createRequest,
-  fingerprintOf,
   identityOf,
   readCertificate,
   renewalDueMs,
@@ -32,7 +32,7 @@ Deno.test("CertificateAuthority: a certificate says who it is, for 90 days, what
   assertEquals(facts.identity, NODE);
   assertEquals(facts.untilMs, NOW_MS + CERTIFICATE_LIFETIME_MS);
   assert(facts.fromMs < NOW_MS);
-  assertEquals(facts.fingerprint, await fingerprintOf(certificate));
+  assertEquals(facts.fingerprint, fingerprintOfPem(certificate));
   assertEquals(facts.fingerprint.length, 64);
   const again = await readCertificate(await ca.sign(request, NODE, [], NOW_MS));
   assert(again.serial !== facts.serial, "no two certificates have one serial number");
@@ -44,7 +44,7 @@ Deno.test("CertificateAuthority: opened again from what was kept, it signs as be
     certificate: kept.certificate,
     key: new Secret(kept.key.reveal()),
   });
-  assertEquals(await fingerprintOf(ca.certificate), await fingerprintOf(kept.certificate));
+  assertEquals(fingerprintOfPem(ca.certificate), fingerprintOfPem(kept.certificate));
 });
 
 Deno.test("CertificateAuthority: a key that belongs to another certificate is refused, and not shown", async () => {

@@ -96,6 +96,21 @@ Deno.test("whyForbidden: in a transaction each request and each check is judged"
   assertEquals(refused(transaction([put("app:1")], [["app:1", 3]]), WRITER), "forbidden");
   assertEquals(refused(transaction([put("app:1", { previous: true })]), WRITER), "forbidden");
   assertEquals(refused(transaction([get("app:1")]), undefined), "unauthorized");
+  // It is judged before it is checked, and nested ones are none.
+  const nested = transaction([put("app:1")]);
+  for (
+    const step of [
+      null,
+      7,
+      "get",
+      {},
+      { req_type: "get" },
+      { req_type: "__proto__", key: "a" },
+      nested,
+    ]
+  ) {
+    assertEquals(refused(transaction([step]), ADMIN), "bad_request", JSON.stringify(step));
+  }
 });
 
 Deno.test("whyForbidden: a range that begins inside and ends outside is refused, pieces of scans too", () => {
