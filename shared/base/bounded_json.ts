@@ -1,9 +1,9 @@
 /**
- * JSON that somebody else wrote, as a value that may be walked: no deeper than JSON_DEPTH_MAX. The
- * parser of the platform goes to any depth without recursion; what our own code and JSON.stringify
- * do with the result is recursive, and would overflow the stack. Pure.
+ * JSON from outside, as a value that is safe to walk: no deeper than JSON_DEPTH_MAX. The platform's
+ * parser handles any depth without recursion, but our own code and JSON.stringify are recursive and
+ * would overflow the stack. Pure.
  *
- * Invariant: every value that comes out nests at most JSON_DEPTH_MAX arrays and objects.
+ * Invariant: every value that this returns nests at most JSON_DEPTH_MAX arrays and objects.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export function parseBoundedJson(text: string): unknown {
   return value;
 }
 
-/** Whether a text has more opening brackets than may nest: nearly every message has fewer. */
+/** Whether a text has more opening brackets than may nest; nearly every message has fewer. */
 function mayNestDeeply(text: string): boolean {
   // Each level has an opening and a closing bracket.
   if (text.length <= 2 * JSON_DEPTH_MAX) return false;
@@ -40,7 +40,7 @@ function mayNestDeeply(text: string): boolean {
   return false;
 }
 
-/** Looks no deeper than `levels` + 1, so that the look itself is bounded. */
+/** Looks no deeper than `levels` + 1, so that this check itself is bounded. */
 function isDeeperThan(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (levels === 0) return true;

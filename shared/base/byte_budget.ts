@@ -1,14 +1,14 @@
 /**
- * A bound of memory that several hold together: whoever wants to keep bytes takes them out of it, and
- * gives them back. It reserves nothing by itself.
+ * A memory bound that several holders share: whoever wants to keep bytes takes them from the budget and
+ * gives them back later. The budget itself reserves no memory.
  *
- * Invariant: what is taken is at most the bound, or one piece that alone is larger.
+ * Invariant: the taken bytes are at most the bound, except that one single piece may be larger.
  *
  * @module
  */
 import { invariant } from "./errors.ts";
 
-/** So many bytes, for all who know of it. */
+/** A number of bytes that several holders share. */
 export class ByteBudget {
   readonly bytesMax: number;
   #taken = 0;
@@ -22,7 +22,7 @@ export class ByteBudget {
     return this.#taken;
   }
 
-  /** Takes bytes, or gives false where they are too many beside those that are taken. */
+  /** Takes bytes; returns false if they do not fit beside those that are taken. */
   take(bytes: number): boolean {
     if (this.#taken > 0 && this.#taken + bytes > this.bytesMax) return false;
     this.#taken += bytes;

@@ -1,6 +1,6 @@
 /**
- * CRC32C (Castagnoli): finds damage done by chance to what is stored. Not a defence against anyone
- * who means to change data.
+ * CRC32C (Castagnoli): finds accidental damage to stored data. It does not protect against anyone who
+ * changes data on purpose.
  *
  * RFC 3720 appendix B.4 has test vectors; the CRC of the nine bytes `123456789` is 0xE3069283. Eight
  * bytes are taken at a step, with eight tables ("slicing by 8", Kounavis and Berry, 2005).
@@ -30,7 +30,7 @@ function makeTables(): Uint32Array {
 /**
  * The CRC of `bytes` from `start` to before `end`, as a number from 0 to 2^32-1.
  *
- * @param previous the CRC of what stands before these bytes, so that several pieces make one CRC
+ * @param previous the CRC of the bytes before these, so that several pieces give one CRC
  */
 export function crc32c(
   bytes: Uint8Array,

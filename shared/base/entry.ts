@@ -17,12 +17,12 @@ export interface Entry {
   readonly term: number;
   /** A sum of flags, such as {@linkcode TOMBSTONE}. */
   readonly flags: number;
-  /** When the primary took it: milliseconds since 1970-01-01 UTC. */
+  /** When the primary accepted it: milliseconds since 1970-01-01 UTC. */
   readonly timestampMs: number;
-  /** When it expires, likewise; 0 for never. */
+  /** When it expires, in milliseconds since 1970-01-01 UTC; 0 for never. */
   readonly expiresAtMs: number;
   readonly value: Uint8Array;
-  /** The media type of the value, where whoever wrote it said so; printable ASCII. */
+  /** The media type of the value, if the writer gave one; printable ASCII. */
   readonly contentType?: string | undefined;
 }
 

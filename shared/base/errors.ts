@@ -1,6 +1,6 @@
 /**
- * The one error class that crosses the wire, and the list of its codes. Nobody matches on the text;
- * a code, once published, keeps its meaning.
+ * The one error class that crosses the wire, and the list of its codes. Code never compares the text;
+ * a code keeps its meaning once it is published.
  *
  * @module
  */
@@ -16,11 +16,11 @@ export const ERROR_CODES = {
   not_found: { retry: false, text: "there is no such key" },
   /** The key is there and must not be. */
   exists: { retry: false, text: "the key exists" },
-  /** The key's version is another one. */
+  /** The key has another version than the request asks for. */
   version_mismatch: { retry: false, text: "the key has another version" },
-  /** The node is not the partition's primary; `detail.primary` says who is, where known. */
+  /** The node is not the partition's primary; `detail.primary` names the primary if it is known. */
   not_primary: { retry: true, text: "this node is not the primary of the key's partition" },
-  /** Nobody can serve the request now; it did not happen. */
+  /** No process can serve the request now; it did not happen. */
   unavailable: { retry: true, text: "the partition cannot be served now" },
   /** The request may or may not have happened. */
   outcome_unknown: { retry: false, text: "the write may or may not have happened" },
@@ -68,9 +68,9 @@ export const ERROR_CODES = {
   cross_partition: { retry: false, text: "the keys are not in one partition" },
   /** What a transaction changes or answers does not fit into one message. */
   transaction_too_large: { retry: false, text: "the transaction is larger than the limit" },
-  /** The request has happened, and its answer was too long to be kept for the case that it comes again. */
-  reply_not_kept: { retry: false, text: "it has happened; what it answered is not known any more" },
-  /** A mistake of ours. */
+  /** The request has happened, and its answer was too long to be kept for a repetition. */
+  reply_not_kept: { retry: false, text: "it has happened; its answer was too long to be kept" },
+  /** A mistake in our own code. */
   internal: { retry: false, text: "an internal error" },
 } as const satisfies Record<string, { retry: boolean; text: string }>;
 
@@ -89,14 +89,14 @@ export class KvError extends Error {
   readonly code: ErrorCode;
   readonly detail: Record<string, unknown> | undefined;
 
-  /** @param message what was attempted, what was required, what was found */
+  /** @param message what was attempted, what was required, and what was found */
   constructor(code: ErrorCode, message: string, options: KvErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.detail = options.detail;
   }
 
-  /** True where the request is known not to have happened and may be tried again. */
+  /** True if the request is known not to have happened and may be tried again. */
   get retryable(): boolean {
     return ERROR_CODES[this.code].retry;
   }
@@ -108,17 +108,17 @@ export function isErrorCode(text: string): text is ErrorCode {
 }
 
 /**
- * The text of anything thrown. It classifies nothing: for a message that is shown, in a place where
- * nothing is decided by it.
+ * The text of anything thrown. It classifies nothing: use it for a message that is only shown, in a
+ * place where nothing depends on the kind of error.
  */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /**
- * Any thrown thing as a KvError: itself, or `internal` with it as the cause. Only for the end of the
- * line, where a person is told or a caller gets the error and no state of ours lives on (the client, the
- * answer that a dying server still gives). A server's own code calls {@linkcode failureOf}.
+ * Any thrown thing as a KvError: itself, or `internal` with it as the cause. Use it only where an error
+ * leaves our code: a person is told, or a caller gets the error, and no state of ours lives on (the
+ * client; the last answer of a dying server). A server's own code calls {@linkcode failureOf}.
  */
 export function toKvError(error: unknown): KvError {
   if (error instanceof KvError) return error;
@@ -127,9 +127,8 @@ export function toKvError(error: unknown): KvError {
 
 /**
  * Whether a thrown thing shows a mistake in our own program: a broken invariant, or what the language
- * throws for code that is wrong (a field of undefined, an array of negative length, a stack that overflows).
- * What libraries and the system refuse is none: they throw KvErrors by the time that it gets here, or
- * plain errors.
+ * throws for wrong code (a field of undefined, an array of negative length, a stack overflow). Errors
+ * of libraries and of the system are not defects: when they get here they are KvErrors or plain errors.
  */
 export function isDefect(error: unknown): boolean {
   return error instanceof InvariantError || error instanceof TypeError ||
@@ -137,12 +136,12 @@ export function isDefect(error: unknown): boolean {
 }
 
 /**
- * What went wrong, as an error with a code, if it is something that may go wrong. A defect of ours is
- * thrown again instead: whoever caught it does not know what state it left behind, so nobody may go on
- * with that state. From a callback or a rejected promise it gets to the top, which ends the process
- * (`exitOnDefect`). This is the one place that decides which of the two an error is.
+ * A failure that may happen in normal operation, as an error with a code. A defect of ours is thrown
+ * again instead: the code that caught it does not know what state it left behind, so nothing may go on
+ * with that state. From a callback or a rejected promise, the defect gets to the top, which ends the
+ * process (`exitOnDefect`). This is the one place that decides which of the two an error is.
  *
- * @returns the error itself, or `internal` for an error without a code that is no defect
+ * @returns the error itself, or `internal` for an error without a code that is not a defect
  * @throws the error, if {@linkcode isDefect}
  */
 export function failureOf(error: unknown): KvError {
@@ -151,14 +150,14 @@ export function failureOf(error: unknown): KvError {
 }
 
 /**
- * Whether an error says that stored data is damaged, so that reading it again is of no use. Anything else
- * that a read may fail with can be over at the next attempt, and says nothing of the data.
+ * Whether an error says that stored data is damaged, so that reading it again is useless. Any other
+ * error of a read may be gone at the next attempt, and says nothing about the data.
  */
 export function isDamage(error: unknown): boolean {
   return error instanceof KvError && error.code === "corrupt";
 }
 
-/** A condition of ours does not hold: a defect. The process must not go on. */
+/** A condition of our own code does not hold: a defect. The process must not go on. */
 export class InvariantError extends Error {
   override readonly name = "InvariantError";
 }
@@ -166,7 +165,7 @@ export class InvariantError extends Error {
 /**
  * Checks what our own code guarantees. Never for what a peer sent.
  *
- * @throws {InvariantError} with the values, where the condition is false
+ * @throws {InvariantError} with the values, if the condition is false
  */
 export function invariant(
   condition: boolean,

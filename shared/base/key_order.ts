@@ -1,6 +1,6 @@
 /**
  * The order of keys: that of their UTF-8 bytes, which is the order of the rows on disk. JavaScript's
- * own order of strings differs where characters beyond U+FFFF meet ones from U+E000 to U+FFFF.
+ * own order of strings differs if characters beyond U+FFFF are compared with ones from U+E000 to U+FFFF.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export function compareKeys(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Moves the surrogates (0xD800 to 0xDFFF), which stand for U+10000 and up, behind all the rest. */
+/** Moves the surrogates (0xD800 to 0xDFFF), which stand for U+10000 and up, behind all other units. */
 function rank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }
@@ -33,8 +33,8 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 }
 
 /**
- * The first key behind all keys that begin with `prefix`, or undefined where there is none: every key
- * that begins so lies from `prefix` to before it.
+ * The first key after all keys that begin with `prefix`, or undefined if there is none. Every key with
+ * this prefix is at or after `prefix` and before the result.
  */
 export function prefixEnd(prefix: string): string | undefined {
   const points = Array.from(prefix);
@@ -42,18 +42,18 @@ export function prefixEnd(prefix: string): string | undefined {
     const last = points.pop()?.codePointAt(0);
     if (last === undefined) return undefined;
     if (last === 0x10ffff) continue;
-    // Surrogates are no characters by themselves.
+    // A surrogate alone is not a character, so they are skipped.
     return points.join("") + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1);
   }
 }
 
-/** The greater of two keys, where there are two. */
+/** The greater of two keys, if there are two; otherwise the one there is. */
 export function greaterKey(a: string | undefined, b: string | undefined): string | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return compareKeys(a, b) >= 0 ? a : b;
 }
 
-/** The smaller of two keys, where there are two. */
+/** The smaller of two keys, if there are two; otherwise the one there is. */
 export function smallerKey(a: string | undefined, b: string | undefined): string | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return compareKeys(a, b) <= 0 ? a : b;

@@ -1,12 +1,12 @@
 /**
- * Which keys a scan is about, as the smaller and the greater end that its prefix, bounds, direction and
- * the last page's end come to. Pure.
+ * Which keys a scan covers: its prefix, bounds, direction and the last page's end, combined into one
+ * smallest and one greatest key. Pure.
  *
  * @module
  */
 import { compareKeys, greaterKey, prefixEnd, smallerKey } from "./key_order.ts";
 
-/** What a caller says. */
+/** The bounds that a caller gives. */
 export interface KeyBounds {
   readonly prefix?: string | undefined;
   /** Inclusive. */
@@ -15,13 +15,13 @@ export interface KeyBounds {
   readonly end?: string | undefined;
 }
 
-/** What it comes to. */
+/** The resulting range. */
 export interface KeyRange {
-  /** First key, inclusive; undefined: the first there is. */
+  /** First key, inclusive; undefined for the very first key. */
   readonly start: string | undefined;
-  /** End, exclusive; undefined: behind the last there is. */
+  /** End, exclusive; undefined for the end of all keys. */
   readonly end: string | undefined;
-  /** No key can be in it. */
+  /** True if no key can be in the range. */
   readonly empty: boolean;
 }
 

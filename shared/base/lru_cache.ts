@@ -1,9 +1,9 @@
 /**
- * A cache that drops what was not used for longest (LRU) once it holds more than its capacity.
- * Capacity is a number of entries, or, with `sizeOf`, a sum of sizes such as bytes.
+ * A cache that drops the least recently used entry (LRU) once it holds more than its capacity.
+ * Capacity is a number of entries or, with `sizeOf`, a sum of sizes such as bytes.
  *
- * Not a map: any entry may be gone at the next look, and an entry larger than the whole capacity is
- * not kept at all.
+ * Unlike a map, it may have dropped an entry by the next look, and it never keeps an entry that is
+ * larger than the whole capacity.
  *
  * Invariant: `weight <= capacity`. All operations take O(1) time (`set`: on average).
  *
@@ -31,7 +31,7 @@ export class LruCache<K, V> {
 
   /**
    * @param capacity what the entries may weigh together; 0 keeps nothing
-   * @param sizeOf what an entry weighs, a number from 0 that stays the same; 1 where not given
+   * @param sizeOf the weight of an entry: a number from 0 that stays the same; 1 if not given
    */
   constructor(capacity: number, sizeOf?: (value: V, key: K) => number) {
     invariant(capacity >= 0, "a cache's capacity is a number from 0", { capacity });
@@ -70,8 +70,8 @@ export class LruCache<K, V> {
   }
 
   /**
-   * Puts a value in, in place of any before, and drops what is too much. Counts as a use. A value
-   * that is larger than the whole cache only takes out the one before.
+   * Sets a value, replacing an earlier one, and drops entries until the rest fits. Counts as a use. A
+   * value that is larger than the whole cache only removes the earlier one.
    */
   set(key: K, value: V): void {
     const size = this.#sizeOf === undefined ? 1 : this.#sizeOf(value, key);
@@ -97,7 +97,7 @@ export class LruCache<K, V> {
     while (this.#weight > this.capacity) this.#drop(this.#end.newer);
   }
 
-  /** Takes an entry out. Returns whether it was there. */
+  /** Removes an entry. Returns whether it was there. */
   delete(key: K): boolean {
     const link = this.#links.get(key);
     if (link === undefined) return false;
@@ -105,7 +105,7 @@ export class LruCache<K, V> {
     return true;
   }
 
-  /** Takes everything out. */
+  /** Removes everything. */
   clear(): void {
     this.#links.clear();
     this.#end.newer = this.#end;
@@ -113,7 +113,7 @@ export class LruCache<K, V> {
     this.#weight = 0;
   }
 
-  /** The keys, most recently used first. The one just given may be deleted meanwhile. */
+  /** The keys, most recently used first. The key that was returned last may be deleted meanwhile. */
   *keys(): Generator<K> {
     let link = this.#end.older;
     while (link !== this.#end) {

@@ -1,11 +1,11 @@
 /**
- * "Did you mean": the known word that a mistyped one is closest to, by the optimal string resync
+ * "Did you mean": the known word that is closest to a mistyped one, by the optimal string alignment
  * distance (insert, delete, replace, swap of neighbours).
  *
  * @module
  */
 
-/** The closest of the known words, or undefined where none is near enough to be meant. */
+/** The closest of the known words, or undefined if none is close enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;

@@ -1,5 +1,5 @@
 /**
- * Bytes as text in the fastest way that the runtime has; what is not UTF-8 is replaced by U+FFFD.
+ * Converts bytes to text in the fastest way that the runtime has; bytes that are not UTF-8 become U+FFFD.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { Buffer } from "node:buffer";
 const bufferToString = Buffer.prototype.toString;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** What stands in a text where its bytes were not UTF-8. */
+/** Replaces bytes that are not UTF-8. */
 export const REPLACEMENT = "\ufffd";
 
-/** The text of bytes; a byte order mark at the head is part of it. */
+/** The text of bytes; a byte order mark at the beginning stays in it. */
 export const lenientText: (bytes: Uint8Array) => string = takesPlainArrays()
   ? (bytes) => bufferToString.call(bytes, "utf8", 0, bytes.length)
   : (bytes) => decoder.decode(bytes);
 
-/** Runtimes before Deno 2.5 look for the method's helpers on the array itself, which only a `Buffer` has. */
+/** Runtimes before Deno 2.5 look for the method's helpers on the array itself, and only a `Buffer` has them. */
 function takesPlainArrays(): boolean {
   try {
     return bufferToString.call(new Uint8Array([0x6b, 0x76]), "utf8", 0, 2) === "kv";

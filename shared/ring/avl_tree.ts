@@ -1,8 +1,8 @@
 /**
  * An ordered map as an AVL tree (Adelson-Velsky and Landis, 1962): a binary search tree in which the
- * heights of a node's two subtrees differ by at most one. The hash ring stands on it.
+ * heights of a node's two subtrees differ by at most one. The hash ring is built on it.
  *
- * Not a hash map: where order does not matter, use `Map`.
+ * If order does not matter, use `Map` instead.
  *
  * | operation | time |
  * |---|---|
@@ -37,7 +37,7 @@ export class AvlTree<K, V> {
   #root: TreeNode<K, V> | undefined;
   #size = 0;
 
-  /** @param compare negative where `a` comes before `b`, positive where after, 0 where they are one key */
+  /** @param compare negative if `a` comes before `b`, positive if after, 0 if they are the same key */
   constructor(compare: (a: K, b: K) => number) {
     this.#compare = compare;
   }
@@ -47,21 +47,21 @@ export class AvlTree<K, V> {
     return this.#size;
   }
 
-  /** Puts a value under a key, in place of any before. Returns whether the key is new. */
+  /** Sets the value of a key, replacing an earlier one. Returns whether the key is new. */
   insert(key: K, value: V): boolean {
     const before = this.#size;
     this.#root = this.#insertInto(this.#root, key, value);
     return this.#size > before;
   }
 
-  /** Takes a key out. Returns whether it was there. */
+  /** Removes a key. Returns whether it was there. */
   remove(key: K): boolean {
     const before = this.#size;
     this.#root = this.#removeFrom(this.#root, key);
     return this.#size < before;
   }
 
-  /** Takes everything out. */
+  /** Removes everything. */
   clear(): void {
     this.#root = undefined;
     this.#size = 0;
@@ -220,7 +220,7 @@ export class AvlTree<K, V> {
       this.#size--;
       if (node.left === undefined) return node.right;
       if (node.right === undefined) return node.left;
-      // The next greater node takes the place of the one that goes, so that order is kept.
+      // The next greater node replaces the removed one, so the order is kept.
       const heir = leftmost(node.right);
       heir.right = withoutLeftmost(node.right);
       heir.left = node.left;
@@ -254,7 +254,7 @@ function lean<K, V>(node: TreeNode<K, V>): number {
   return heightOf(node.left) - heightOf(node.right);
 }
 
-/** The subtree with its height set and, where one side had become too high, rotated. */
+/** The subtree with its height set, and rotated if one side had become too high. */
 function balanced<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
   const { left, right } = node;
   const difference = heightOf(left) - heightOf(right);
@@ -294,7 +294,7 @@ function pushLeftSpine<K, V>(path: TreeNode<K, V>[], node: TreeNode<K, V> | unde
   for (; node !== undefined; node = node.left) path.push(node);
 }
 
-/** `path` holds the nodes that are still to come and whose left subtrees are done, the next one last. */
+/** `path` holds the nodes that are still to come and whose left subtrees are done; the last one is next. */
 function* ascend<K, V>(path: TreeNode<K, V>[]): Generator<AvlEntry<K, V>> {
   for (let node = path.pop(); node !== undefined; node = path.pop()) {
     yield node;

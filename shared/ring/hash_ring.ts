@@ -1,9 +1,9 @@
 /**
- * The hash ring (Karger et al., 1997): nodes stand at many positions each (virtual nodes), and a walk
- * clockwise from any position meets them in an order that a change of one node leaves as it was for
- * the others. Says nothing of partitions, zones or load; that is the coordinator's placement.
+ * The hash ring (Karger et al., 1997): each node has many positions (virtual nodes), and a clockwise
+ * walk from any position meets the nodes in some order. If one node comes or goes, the order of the
+ * others stays. The ring knows nothing of partitions, zones or load; the coordinator's placement does.
  *
- * Invariant: what the ring holds depends on the nodes in it and not on the order in which they came.
+ * Invariant: what the ring holds depends only on the nodes in it, not on the order in which they came.
  * Two virtual nodes at one position are ordered by node id.
  *
  * @module
@@ -65,7 +65,7 @@ export class HashRing {
     }
   }
 
-  /** Takes a node away. Returns whether it was there. */
+  /** Removes a node. Returns whether it was there. */
   remove(node: NodeId): boolean {
     const virtualNodes = this.#counts.get(node);
     if (virtualNodes === undefined) return false;

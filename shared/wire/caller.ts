@@ -1,7 +1,8 @@
 /**
- * Who waits for the answer to a request in this process: looked at before work that is done for nobody
- * else. The caller goes with its request through everything that carries it out, also into copies of it
- * (`{ ...request }`), and never over the wire: JSON leaves out what has a symbol for its name.
+ * Which connection of this process waits for the answer to a request. Expensive work looks at this
+ * first, so that it is not done if nobody waits any more. The caller travels with its request through
+ * all code that handles it, also into copies (`{ ...request }`), but never over the wire: JSON leaves
+ * out a field whose name is a symbol.
  *
  * @module
  */
@@ -11,9 +12,9 @@ export const CALLER: unique symbol = Symbol("caller");
 
 /** A connection that asks. */
 export interface Caller {
-  /** Nobody waits for answers any more. */
+  /** True if nobody waits for answers any more. */
   readonly closed: boolean;
-  /** It gets long replies, as far as is known: what it asks is kept out of the way of others. */
+  /** True if, as far as known, it gets long replies: its requests are kept out of the way of others. */
   readonly heavy: boolean;
 }
 
@@ -22,7 +23,7 @@ export interface Called {
   [CALLER]?: Caller | undefined;
 }
 
-/** Whether nobody waits for the answer to a request. Of one whose caller is not known somebody does. */
+/** Whether nobody waits for the answer to a request. A request without a known caller is never abandoned. */
 export function isAbandoned(request: object): boolean {
   return (request as Called)[CALLER]?.closed === true;
 }

@@ -1,10 +1,10 @@
 /**
- * One line of the JSON wire as a message of the table, and messages as lines. Framing is
- * `framing.ts`, sizes of keys and values are `request_checks.ts`.
+ * Parses one line of the JSON wire into a message of the table, and writes messages as lines. Framing
+ * is in `framing.ts`; the sizes of keys and values are checked in `request_checks.ts`.
  *
- * Invariant: a message that comes out has the fields and types that the table names; an optional
- * field is absent or has its type, never null. Of fields that the table does not name it has at most
- * a few: they cost the memory and the time of whoever keeps the message or passes it on.
+ * Invariant: a message that this returns has the fields and types that the table names; an optional
+ * field is absent or has its type, never null. It has at most a few fields that the table does not
+ * name, because they cost memory and time wherever the message is kept or passed on.
  *
  * @module
  */
@@ -26,8 +26,8 @@ import { wireForm } from "./wire_form.ts";
 export type MessageId = number | string;
 
 /**
- * The message of a line, or undefined after calling `onInvalid` with what is wrong and the id, where
- * the line has one.
+ * The message of a line. If the line is not a valid message, calls `onInvalid` with what is wrong and
+ * the line's id, if it has one, and returns undefined.
  */
 export function decodeMessage(
   line: string,
@@ -42,7 +42,7 @@ export function decodeMessage(
       return undefined;
     }
     const why = cause instanceof Error ? cause.message : String(cause);
-    onInvalid(badRequest(`a message must be one JSON object a line: ${why}`, cause), undefined);
+    onInvalid(badRequest(`a message must be one JSON object per line: ${why}`, cause), undefined);
     return undefined;
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
@@ -74,7 +74,7 @@ export function decodeMessage(
 }
 
 /**
- * A request that came inside another one, without the fields that nobody knows and without an id.
+ * A request that came inside another one, without unknown fields and without an id.
  *
  * @throws {KvError} `bad_request`
  */
@@ -102,7 +102,7 @@ function decodeSteps(steps: readonly unknown[]): KeyRequest[] {
     );
   }
   return steps.map((step, i) => {
-    // Before it is looked into: it could nest for ever.
+    // Checked before anything looks into it, because it could nest for ever.
     const nested = typeof step === "object" && step !== null &&
       (step as { req_type?: unknown }).req_type === "transaction";
     if (nested) {
@@ -127,16 +127,16 @@ function whyIdInvalid(id: unknown): string | undefined {
   return undefined;
 }
 
-/** A message as a line, without the newline. `id` takes the place of the message's own. */
+/** A message as a line, without the newline. `id` replaces the message's own. */
 export function encodeWithId(message: object & { id?: unknown }, id: MessageId): string {
   const wire = wireForm(message);
   if (wire.id !== undefined) return JSON.stringify({ ...wire, id });
   const text = JSON.stringify(wire);
-  // The id is put before the first field: cheaper than a copy of the object.
+  // The id goes before the first field: cheaper than copying the object.
   return text.length === 2 ? `{"id":${idText(id)}}` : `{"id":${idText(id)},` + text.slice(1);
 }
 
-/** A reply as a line, without the newline. The commonest ones are put together by hand. */
+/** A reply as a line, without the newline. The most frequent ones are put together by hand. */
 export function encodeReply(reply: Reply, id: MessageId | undefined): string {
   if (id === undefined) {
     return JSON.stringify(wireForm(reply.id === undefined ? reply : without(reply)));
@@ -148,14 +148,14 @@ export function encodeReply(reply: Reply, id: MessageId | undefined): string {
   return encodeWithId(reply, id);
 }
 
-/** A value with what is known of it: every field of `data`, in one pass and without a copy. */
+/** A value with its metadata: every field of `data`, in one pass and without a copy. */
 function encodeData(reply: Message<"data">, id: MessageId): string {
   const { bytes = NO_VALUE, version, timestamp, expires_at, ttl_ms, content_type } = reply;
   const encoded = encodeValue(bytes);
   let text = `{"id":${idText(id)},"req_type":"data","message":`;
   text += "value" in encoded
     ? JSON.stringify(encoded.value)
-    // Base64 has nothing that JSON escapes.
+    // Base64 contains nothing that JSON escapes.
     : `"","value64":"${encoded.value64}"`;
   if (version !== undefined) text += `,"version":${version}`;
   if (timestamp !== undefined) text += `,"timestamp":${timestamp}`;
@@ -165,7 +165,7 @@ function encodeData(reply: Message<"data">, id: MessageId): string {
   return text + "}";
 }
 
-/** Whether an acknowledgement says its version and no more. Fields that are absent may be undefined. */
+/** Whether an acknowledgement has only a version. Absent fields may be undefined. */
 function isPlainAck(reply: Reply): reply is Message<"ack"> & { version: number } {
   if (reply.req_type !== "ack" || reply.message !== "success") return false;
   if (reply.version === undefined) return false;
@@ -193,7 +193,7 @@ function badRequest(message: string, cause?: unknown): KvError {
   return new KvError("bad_request", message, cause === undefined ? {} : { cause });
 }
 
-/** An optional field that is null is absent, so that nobody else needs to look for null. */
+/** An optional field that is null becomes absent, so that no other code needs to check for null. */
 function dropNulls(message: Record<string, unknown>): void {
   const { fields } = MESSAGES[message.req_type as MessageType];
   for (const name in fields) {

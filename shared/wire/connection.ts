@@ -1,12 +1,11 @@
 /**
  * The JSON wire on one stream, the same at both ends: lines in, validated messages out; objects in,
- * lines out. It knows nothing of requests and replies; those are `request_server.ts` and
- * `rpc_client.ts`.
+ * lines out. It does not know which message answers which; `request_server.ts` and `rpc_client.ts` do.
  *
- * Invariants: what is sent in one turn leaves in one write (a few where it is large), in order; after `close` or while
- * paused no message is given, not even of bytes that were read before; `onClose` comes once, last,
- * and never from inside a call; a frame that has begun is complete within a bounded time, and a peer
- * that takes nothing of what is queued for it is cut off.
+ * Invariants: everything that is sent in one turn leaves in order, in one write (in a few if it is large). After
+ * `close`, and while paused, no message is delivered, not even from bytes that were read before. `onClose` comes
+ * once, last, and never from inside a call. A frame that has begun must be complete within a bounded time, and a
+ * peer that reads nothing of what is queued for it is disconnected.
  *
  * @module
  */
@@ -26,14 +25,14 @@ export interface ConnectionHandlers {
   /** A message that the table allows. */
   onMessage(message: Message, connection: Connection): void;
   /**
-   * A line that is no message. A server answers `error`. After `frame_too_large` and `timeout`
-   * nothing more is read, and the connection closes itself once what this call sends is out.
+   * A line that is not a message. A server answers `error`. After `frame_too_large` and `timeout`,
+   * nothing more is read, and the connection closes itself once what this call sends has left.
    */
   onInvalid(error: KvError, id: MessageId | undefined, connection: Connection): void;
-  /** The connection has ended, by either side; `reason` where something went wrong. */
+  /** The connection has ended, by either side; `reason` is given if something went wrong. */
   onClose(reason: Error | undefined, connection: Connection): void;
   /**
-   * The other side sends no more (but may read). Without this handler the connection closes itself.
+   * The other side sends nothing more (but may read). Without this handler the connection closes itself.
    */
   onEnd?(connection: Connection): void;
   /** `queuedBytes` had gone above the stream's high-water mark and is now below the low one. */
@@ -48,13 +47,13 @@ export interface ConnectionOptions {
   frameTimeoutMs?: number;
   /** Default `WRITE_STALL_TIMEOUT_MS`. */
   writeStallTimeoutMs?: number;
-  /** Told how much memory is held of messages that have come, or are coming, when that changes. */
+  /** Called when the memory changes that is held for messages that have arrived or are arriving. */
   onKept?(bytes: number): void;
 }
 
 /** The JSON wire on one stream. */
 export class Connection {
-  /** Free for the owner: who is at the other end. */
+  /** For use by the owner: who is at the other end. */
   peer: unknown = undefined;
 
   readonly #stream: Stream;
@@ -77,10 +76,10 @@ export class Connection {
   #ended = false;
   #failure: Error | undefined;
 
-  /** When the frame that has begun did so. */
+  /** When the current incomplete frame began. */
   #partialSinceMs = 0;
   #frameTimer: Timer | undefined;
-  /** Bytes given to the stream so far, and how many of them it had sent when that last changed. */
+  /** Bytes given to the stream so far, and how many of them the stream had sent at the last change. */
   #writtenBytes = 0;
   #sentBytes = 0;
   #sentSinceMs = 0;
@@ -112,17 +111,17 @@ export class Connection {
     return this.#stream.remote;
   }
 
-  /** What was sent and has not left yet. Characters that wait for the end of the turn count as one byte. */
+  /** Bytes that were sent and have not left yet. Characters that wait for the end of the turn count as one byte. */
   get queuedBytes(): number {
     return this.#stream.queuedBytes + this.#out.length;
   }
 
-  /** Whether something of a message has come, and not the rest, or a message that was not given yet. */
+  /** Whether a part of a message has arrived without the rest, or a message waits for delivery. */
   get hasInput(): boolean {
     return this.#framer.partialBytes > 0 || this.#framer.hasLines;
   }
 
-  /** True from `close` or the stream's end on. */
+  /** True from `close` or the end of the stream on. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -132,7 +131,7 @@ export class Connection {
     this.sendText(JSON.stringify(message));
   }
 
-  /** Sends an object that is encoded already, without its newline. Ignored once closed. */
+  /** Sends an object that is already encoded, without its newline. Ignored once closed. */
   sendText(json: string): void {
     if (this.#closed) return;
     this.#out += json + "\n";
@@ -140,13 +139,13 @@ export class Connection {
       this.flush();
       return;
     }
-    // After the last message of what is being delivered, so that it is not scheduled for each.
+    // During delivery, the flush is scheduled after the last message instead of once for each.
     if (!this.#delivering) this.#scheduleFlush();
   }
 
   /**
-   * At the end of this turn, after what came on other connections in it. A write wakes its reader, which is
-   * the dearest part of it; one after the other, writes find their readers awake.
+   * Flushes at the end of this turn, after everything that arrived on other connections in it. Waking the
+   * reader is the most expensive part of a write; if writes follow one another, they find readers awake.
    */
   #scheduleFlush(): void {
     if (this.#flushScheduled || this.#out === "") return;
@@ -157,7 +156,7 @@ export class Connection {
     });
   }
 
-  /** Hands what was sent to the stream now, and not at the end of this turn. */
+  /** Gives what was sent to the stream now, instead of at the end of this turn. */
   flush(): void {
     if (this.#out === "" || this.#closed) return;
     const bytes = this.#encode(this.#out);
@@ -167,24 +166,24 @@ export class Connection {
     if (this.#stallTimer === undefined && this.#stream.queuedBytes > 0) this.#startStallTimer();
   }
 
-  /** Stops giving messages, at once, and stops reading. */
+  /** Stops delivering messages at once, and stops reading. */
   pause(): void {
     if (this.#paused || this.#closed) return;
     this.#paused = true;
     this.#stream.pause();
   }
 
-  /** Goes on. What was read before `pause` is given later in this turn. */
+  /** Goes on. What was read before `pause` is delivered later in this turn. */
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
-    // The time that was ours does not count against the sender of a frame.
+    // The time of our own pause does not count against the sender of a frame.
     this.#partialSinceMs = this.#clock.monotonicMs();
     this.#stream.resume();
     this.#clock.defer(() => this.#deliver());
   }
 
-  /** Ends the connection; with `flush`, after what was sent is out (bounded in time). */
+  /** Ends the connection; with `flush`, after what was sent has left (bounded in time). */
   close(flush = false): void {
     if (this.#closed) return;
     if (flush) this.flush();
@@ -201,7 +200,7 @@ export class Connection {
     this.#deliver();
   }
 
-  /** Gives what is complete. */
+  /** Delivers complete messages. */
   #deliver(): void {
     if (this.#delivering) return;
     this.#delivering = true;
@@ -232,7 +231,7 @@ export class Connection {
     this.close(true);
   }
 
-  /** UTF-8 of a text; one pass and no copy where it is ASCII. */
+  /** UTF-8 of a text; one pass and no copy if it is ASCII. */
   #encode(text: string): Uint8Array {
     const bytes = new Uint8Array(text.length);
     const { read, written } = encoder.encodeInto(text, bytes);
@@ -263,8 +262,8 @@ export class Connection {
     this.#handlers.onClose(this.#failure ?? reason, this);
   }
 
-  // One timer a connection for each of the two, set only where there is something to watch, and left
-  // to run: a timer per frame or per write would cost more than the rest of a request.
+  // Each of the two has one timer per connection, which is set only if there is something to watch and
+  // is then left to run: a timer per frame or write would cost more than the rest of a request.
 
   #startFrameTimer(): void {
     this.#partialSinceMs = this.#clock.monotonicMs();

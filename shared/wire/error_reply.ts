@@ -1,6 +1,6 @@
 /**
- * Errors as replies, and back. The code crosses the wire as it is; a code that this version does not
- * know (from a newer peer) becomes `internal`, with the text kept.
+ * Errors as replies, and back. The code crosses the wire unchanged; a code that this version does not
+ * know (from a newer peer) becomes `internal`, and its text is kept.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export function fromErrorReply(reply: Message<"error">): KvError {
   );
 }
 
-/** What a read ends with: that its outcome is not known says only that no answer came in time. */
+/** The error with which a read ends: for a read, an unknown outcome means only that no answer came in time. */
 export function endOfRead(reply: Reply): Reply {
   if (reply.req_type !== "error" || reply.code !== "outcome_unknown") return reply;
   return { req_type: "error", code: "timeout", message: reply.message };

@@ -1,10 +1,10 @@
 /**
- * Cuts a byte stream into lines: the frames of the JSON wire. It is fed bytes and gives texts; it
- * never touches a socket and does not know what a line says.
+ * Cuts a byte stream into lines, the frames of the JSON wire. It is fed bytes and returns texts; it
+ * never touches a socket and does not know what a line means.
  *
- * Invariants: what comes out does not depend on how the bytes were cut into pieces; memory is
- * bounded by the frame limit and by what one piece held. A line that is not UTF-8 costs that line
- * alone. A line that is too long ends the stream, since nobody knows where the next one begins.
+ * Invariants: the result does not depend on how the bytes were cut into pieces. Memory is bounded by
+ * the frame limit and by what one piece held. If a line is not UTF-8, only that line is lost. If a line
+ * is too long, the stream ends, because nothing says where the next line begins.
  *
  * @module
  */
@@ -17,13 +17,13 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Bytes in, lines out. */
 export class LineFramer {
   readonly #frameBytesMax: number;
-  /** Whole lines that were not taken yet: texts of one or more lines, each ended by a newline. */
+  /** Complete lines that were not taken yet: texts of one or more lines, each ended by a newline. */
   #blocks: (string | KvError)[] = [];
   #block = "";
   #at = 0;
   /** Characters of `#blocks`. */
   #waiting = 0;
-  /** The beginning of a line whose newline has not come. */
+  /** The beginning of a line whose newline has not arrived. */
   #partial: Uint8Array | undefined;
   #partialBytes = 0;
   #broken = false;
@@ -32,7 +32,7 @@ export class LineFramer {
     this.#frameBytesMax = frameBytesMax;
   }
 
-  /** Bytes of a line that has begun and not ended. */
+  /** Bytes of a line that has begun and is not complete. */
   get partialBytes(): number {
     return this.#partialBytes;
   }
@@ -42,22 +42,22 @@ export class LineFramer {
     return this.#at < this.#block.length || this.#blocks.length > 0;
   }
 
-  /** Memory that is held, about: of the line that has begun, and of those that were not taken. */
+  /** The memory held, approximately: for the line that has begun, and for lines that were not taken. */
   get keptBytes(): number {
     return (this.#partial?.length ?? 0) + this.#block.length - this.#at + this.#waiting;
   }
 
-  /** True once a line was too long; what comes then is ignored. */
+  /** True once a line was too long; everything after it is ignored. */
   get broken(): boolean {
     return this.#broken;
   }
 
   /**
-   * Feeds bytes and calls `onLine` for each line that they complete, newline and blank lines left
-   * out.
+   * Feeds bytes and calls `onLine` for each line that they complete, without the newline. Blank lines
+   * are skipped.
    *
-   * @throws {KvError} `bad_request` for a line that is not UTF-8 (another call goes on behind it),
-   * `frame_too_large` for one over the limit
+   * @throws {KvError} `bad_request` for a line that is not UTF-8 (another call goes on after it),
+   * `frame_too_large` for a line over the limit
    */
   push(bytes: Uint8Array, onLine: (text: string) => void): void {
     this.feed(bytes);
@@ -67,7 +67,7 @@ export class LineFramer {
     }
   }
 
-  /** Takes bytes in; their array is free afterwards. Returns true where they ended a line. */
+  /** Takes bytes in; their array may be reused afterwards. Returns true if they completed a line. */
   feed(bytes: Uint8Array): boolean {
     if (this.#broken) return false;
     const firstEnd = bytes.indexOf(NEWLINE);
@@ -88,7 +88,7 @@ export class LineFramer {
     return true;
   }
 
-  /** The next line, or what is wrong with it; undefined where more bytes are needed. */
+  /** The next line, or what is wrong with it; undefined if more bytes are needed. */
   next(): string | KvError | undefined {
     for (;;) {
       while (this.#at < this.#block.length) {
@@ -125,7 +125,7 @@ export class LineFramer {
     } else if (size <= partial.length) {
       partial.set(bytes, this.#partialBytes);
     } else {
-      // Doubling, so that a line that comes in single bytes costs a replica of each byte or two.
+      // The size doubles, so that a line that arrives in single bytes costs a copy of each byte or two.
       const grown = new Uint8Array(
         Math.max(size, Math.min(partial.length * 2, this.#frameBytesMax + 1)),
       );
@@ -144,7 +144,7 @@ export class LineFramer {
     if (line !== undefined) this.#takeLines(line);
   }
 
-  /** Whole lines: decoded in one go where nothing is wrong with any of them. */
+  /** Complete lines: decoded in one go if nothing is wrong with any of them. */
   #takeLines(lines: Uint8Array): void {
     if (lines.length > this.#frameBytesMax) {
       this.#takeOneByOne(lines);

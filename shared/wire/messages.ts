@@ -1,7 +1,7 @@
 /**
- * Every message of the JSON wire, in one append-only table: name, fields, direction, since which
- * protocol version. The types that the code uses are derived from the table, and so are the checks
- * that a received object must pass. Unknown fields are ignored; a field is never renamed or reused.
+ * Every message of the JSON wire, in one append-only table: name, fields, direction, and the protocol
+ * version in which it appeared. The types that the code uses are derived from the table, and so are the
+ * checks of received objects. Unknown fields are ignored; a field is never renamed or reused.
  *
  * @module
  */
@@ -51,7 +51,7 @@ const term = field<number>("a term", isTerm);
 const partitionConfig = field<PartitionConfig>("a partition's configuration", isPartitionConfig);
 const clusterMap = field<ClusterMap>("a cluster map", isClusterMap);
 
-/** An array of arrays that begin with a partition and go on with what the checks let through. */
+/** An array of arrays, each beginning with a partition and continuing with values that pass the checks. */
 const tuples = <T>(requires: string, ...checks: ((value: unknown) => boolean)[]) =>
   field<readonly T[]>(
     `an array of ${requires}`,
@@ -83,7 +83,7 @@ export type Acks = "all" | "primary";
 /** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
 export type Consistency = "strong" | "replica" | "cached";
 
-/** What a node's disk holds of one partition: partition, term, last seq, 1 where it is damaged. */
+/** What a node's disk holds of one partition: partition, term, last seq, and 1 if it is damaged. */
 export type HeldPartition = readonly [
   partition: number,
   term: number,
@@ -92,7 +92,7 @@ export type HeldPartition = readonly [
 ];
 
 const key = { key: text };
-/** Which keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
+/** A selection of keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
 const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
 const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
 
@@ -107,7 +107,7 @@ export const MESSAGES = {
     /** A client's password if `user` is given, else its token. */
     secret: optional(text),
     user: optional(text),
-    /** To a node: which one the caller believes to talk to. Another may have its address by now. */
+    /** To a node: the node that the caller expects. Another node may have its address by now. */
     to: optional(text),
   }),
   ping: message(1, "request", {}),
@@ -120,7 +120,7 @@ export const MESSAGES = {
   list_nodes: message(1, "request", {}),
   get_nodes_for_key: message(1, "request", key),
   stats: message(1, "request", {}),
-  /** The keys of one partition, in key order, after `after`; for export. Asked of its primary. */
+  /** A page of one partition's keys, in key order, after the key `after`; for export. Sent to its primary. */
   scan_partition: message(1, "request", {
     partition: uint,
     after: optional(text),
@@ -129,8 +129,8 @@ export const MESSAGES = {
   }),
 
   /**
-   * A page of a snapshot of one partition, as of one seq, for backups. Asked of its primary, and with
-   * `snapshot` (the last page's `next`) of the same node. Answered by `entries` with `seq` and `term`.
+   * A page of a snapshot of one partition, as of one seq, for backups. Sent to its primary, or, with
+   * `snapshot` (the last page's `next`), to the same node again. Answered by `entries` with `seq` and `term`.
    */
   backup_partition: message(1, "request", {
     partition: uint,
@@ -150,50 +150,50 @@ export const MESSAGES = {
   /** How many keys of the whole cluster there are between the bounds. Answered by `result`. */
   count: message(1, "request", { ...bounds, timeout_ms: optional(uint) }),
   /**
-   * Takes away every key between the bounds, of which one must be given (`prefix: ""`: all keys), each by
-   * itself. Answered by `result`: how many were `deleted`, and where the time came near its end, `next`,
-   * to be given as `after`.
+   * Deletes every key between the bounds, each by itself. At least one bound must be given (`prefix: ""`
+   * means all keys). Answered by `result`: how many were `deleted`, and, if the time was nearly over,
+   * `next`, to be given as `after`.
    */
   delete_matching: message(1, "request", {
     ...bounds,
     after: optional(text),
     timeout_ms: optional(uint),
   }),
-  /** As `scan`, of the partitions alone that the node is primary of. */
+  /** As `scan`, but only of the partitions of which the node is primary. */
   scan_node: message(1, "request", {
     ...bounds,
-    /** Which ones: see `partition_set.ts`. Default: all. */
+    /** A selection of partitions: see `partition_set.ts`. Default: all. */
     partitions: optional(text),
     after: optional(text),
     limit: optional(uint),
     reverse: optional(flag),
     values: optional(flag),
     timeout_ms: optional(uint),
-    /** The node that is meant, which the sender cannot reach: pass it on to that node, once. */
+    /** The node that the request is meant for and that the sender cannot reach: pass it on to that node, once. */
     of: optional(text),
   }),
   /**
-   * As `count`, of the partitions alone that the node is primary of, as far as it comes. Answered by
-   * `result`: `count`, the `partitions` that were counted to their end, and the partition `at` which it
-   * stopped, behind the key `after`.
+   * As `count`, but only of the partitions of which the node is primary, as far as it gets. Answered by
+   * `result`: `count`, the `partitions` that were counted completely, and where it stopped: in the
+   * partition `at`, after the key `after`.
    */
   count_node: message(1, "request", {
     ...bounds,
     partitions: optional(text),
-    /** The partition to begin with, behind `after`. */
+    /** The partition to begin with, after the key `after`. */
     at: optional(uint),
     after: optional(text),
     timeout_ms: optional(uint),
     of: optional(text),
   }),
-  /** Requests that have nothing to do with each other, each by itself and in no order. */
+  /** Independent requests, each handled by itself, in no order. */
   batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),
 
   // Replies: see reply_messages.ts.
   ...REPLY_MESSAGES,
 
   // Between nodes: replication. `p` is a partition; see docs/replication.md.
-  /** Asks a replica where it stands; carries the configuration, which the replica adopts if newer. */
+  /** Asks a follower where it stands; carries the configuration, which the follower adopts if it is newer. */
   resync_query: message(1, "peer", {
     p: partition,
     config: partitionConfig,
@@ -207,14 +207,14 @@ export const MESSAGES = {
     last_term: term,
     commit: uint,
     last: uint,
-    /** Keys written beyond `commit`; absent where there are too many to list: send everything. */
+    /** Keys written beyond `commit`; absent if there are too many to list, which asks for everything. */
     unacknowledged: optional(texts),
   }),
   /** Opens the stream: live writes from `next` on follow in it. */
   resync_begin: message(1, "peer", { p: partition, term, stream: uint, next: from1, full: flag }),
   /**
-   * A piece of the partition. With `full`, everything between `after` (exclusive; absent: the
-   * beginning) and `upto` (inclusive; absent: the end), as of `seq`; else the entries alone.
+   * A piece of the partition. With `full`, it holds everything between `after` (exclusive; absent: the
+   * beginning) and `upto` (inclusive; absent: the end), as of `seq`; otherwise only these entries.
    */
   resync_chunk: message(1, "peer", {
     p: partition,
@@ -236,7 +236,7 @@ export const MESSAGES = {
     commit: uint,
     watermark: uint,
   }),
-  /** A new configuration of the same primary, for a replica whose stream stands. */
+  /** A new configuration of the same primary, for a follower whose stream goes on. */
   new_term: message(1, "peer", {
     p: partition,
     config: partitionConfig,
@@ -245,7 +245,7 @@ export const MESSAGES = {
   }),
   /** Live writes: several partitions in one frame. */
   append: message(1, "peer", {
-    // Each entry is looked at by whoever takes it over.
+    // Each entry is checked by the code that takes it over.
     parts: tuples<
       readonly [
         partition: number,
@@ -256,7 +256,7 @@ export const MESSAGES = {
       ]
     >("[partition, term, stream, commit, entries]", isTerm, isUint, isUint, Array.isArray),
   }),
-  /** On disk at the replica, up to seq. */
+  /** On disk at the follower, up to seq. */
   appended: message(1, "peer", {
     acks: tuples<readonly [partition: number, term: number, stream: number, seq: number]>(
       "[partition, term, stream, seq]",
@@ -265,13 +265,13 @@ export const MESSAGES = {
       isUint,
     ),
   }),
-  /** The replica cannot follow this stream (gap, other term): the primary asks anew. */
+  /** The follower cannot follow this stream (gap, other term); the primary asks again where it stands. */
   stream_refused: message(1, "peer", {
     p: partition,
     term,
     stream: uint,
     reason: text,
-    /** Asking again will not help while the replica is in sync: it is to be filled as a learner. */
+    /** Asking again will not help while the replica is in sync; it must be filled as a learner. */
     hopeless: optional(flag),
   }),
   /** A read without a lease: do you still know me as primary of these terms? */
@@ -295,7 +295,7 @@ export const MESSAGES = {
     count: uint,
     digest: uint,
   }),
-  /** The replica has written so many chunks of the stream: the primary may send more. */
+  /** The follower has written this many chunks of the stream; the primary may send more. */
   resync_progress: message(1, "peer", { p: partition, term, stream: uint, chunks: uint }),
   digest_differs: message(1, "peer", {
     p: partition,
@@ -308,7 +308,7 @@ export const MESSAGES = {
   // Between a node and the coordinator.
   register: message(1, "member", {
     node: text,
-    /** Random per process; tells two processes with one folder apart. */
+    /** Random per process; distinguishes two processes that use one folder. */
     instance: text,
     incarnation: uint,
     host: text,
@@ -319,13 +319,13 @@ export const MESSAGES = {
     /** Absent for a folder that belongs to no cluster yet. */
     cluster_id: optional(text),
     memory: optional(flag),
-    /** The only cluster that such a folder is to become part of; absent: any. */
+    /** The only cluster that such a folder may join; absent: any. */
     cluster_name: optional(text),
     held: array<HeldPartition>(),
     /** The newest map that this process has seen. */
     seen_epoch: optional(uint),
     seen_generation: optional(text),
-    /** Up to where its database had come when this process opened it; see `batch` of `heartbeat`. */
+    /** How far its database had got when this process opened it; see `batch` of `heartbeat`. */
     batch: optional(uint),
   }),
   registered: message(1, "member", {
@@ -339,21 +339,21 @@ export const MESSAGES = {
   }),
   caught_up: message(1, "member", { p: partition, term, node: text }),
   lagging: message(1, "member", { p: partition, term, node: text, reason: text }),
-  /** The replica found its own data damaged: take it out and fill it anew. */
+  /** The replica found its own data damaged: remove it from the in-sync set and fill it again. */
   damaged: message(1, "member", { p: partition, term }),
   handover: message(1, "push", { p: partition, term, to: text }),
   drained: message(1, "member", { p: partition, term }),
   /**
-   * The primary drained, heard nothing and serves again, asking its replicas for each read. The
+   * The primary drained, heard nothing, and serves again; it asks its followers for each read. The
    * coordinator answers with a new term for the same primary, after which its lease counts again.
    */
   resumed: message(1, "member", { p: partition, term }),
-  /** The node wants to leave: move its primaries and replicas to others. Answered by `left` when it holds none that matter. */
+  /** The node wants to leave: move its primaries and replicas away. Answered by `left` when it holds none that matter. */
   leave: message(1, "member", {
     /**
-     * The process ends but will come back to its data: hand over its primaries only, leave its
-     * replicas where they are, keep it in the node list. `left` follows when it is primary of nothing,
-     * or of nothing that another in-sync replica could take. Registering again ends this.
+     * The process ends but will come back to its data: hand over only its primaries, leave its replicas
+     * where they are, and keep it in the node list. `left` follows when it is primary of nothing that
+     * another in-sync replica could take over. If it registers again, this ends.
      */
     stopping: optional(flag),
   }),
@@ -365,9 +365,9 @@ export const MESSAGES = {
   register_again: message(1, "push", {}),
   /**
    * An operator's order to the coordinator: make a replica primary although it may lack acknowledged
-   * writes. Of every partition that nobody can serve, or of one; the named node's replica, or the best.
-   * Answered by `result` with a list of `{partition, node, term, last_seq}`, the last two as the chosen
-   * replica's node has told.
+   * writes. It applies to every partition that no node can serve, or to one; to the named node's replica,
+   * or to the best one. Answered by `result` with a list of `{partition, node, term, last_seq}`; the last
+   * two are what the chosen replica's node has reported.
    */
   force: message(1, "member", { partition: optional(uint), node: optional(text) }),
 
@@ -377,15 +377,15 @@ export const MESSAGES = {
     incarnation: uint,
     instance: text,
     sent: number,
-    /** The newest map of which the node's disk tells what it is primary of. */
+    /** The newest map whose primaries, as far as they concern this node, are noted on its disk. */
     epoch: uint,
-    /** The newest map that it goes by. */
+    /** The newest map that it follows. */
     map: uint,
-    /** `at` of what it has heard last over the session that stands; absent: nothing. */
+    /** `at` of what it heard last over the current session; absent if it heard nothing. */
     heard: optional(number),
-    /** Partitions that the map makes it primary of, and that it cannot serve now. */
+    /** The number of partitions of which the map makes it primary and that it cannot serve now. */
     unserved: uint,
-    /** The number of the last batch that the node's database holds for sure; it never goes back. */
+    /** The number of the last batch that is certainly in the node's database; it never goes back. */
     batch: optional(uint),
   }),
   heartbeat_ack: message(1, "datagram", {
@@ -395,17 +395,17 @@ export const MESSAGES = {
     epoch: uint,
     /** When it was sent, on the coordinator's clock. */
     at: number,
-    /** Whether it gives a lease: not before the node is known to hear. */
+    /** Whether it grants a lease: not before the node is known to hear. */
     lease: flag,
   }),
-  /** `cluster` is an id, `name` a cluster's name; `pad` makes it as long as any answer. */
+  /** `cluster` is an id, `name` a cluster's name; `pad` makes it as long as any possible answer. */
   discover: message(1, "datagram", {
     cluster: optional(text),
     nonce: text,
     name: optional(text),
     pad: optional(text),
   }),
-  /** `host` is empty where the coordinator is to be reached by the address that this comes from. */
+  /** `host` is empty if the coordinator can be reached at the address that this datagram comes from. */
   discovered: message(1, "datagram", {
     cluster: text,
     host: text,
@@ -418,13 +418,13 @@ export const MESSAGES = {
   // A gateway's cache.
   invalidate: message(1, "push", { keys: texts }),
 
-  /** A node, of its disk: it takes writes, or takes none any more. Said of a disk that takes none after each registration. */
+  /** A node, about its disk: it accepts writes again, or refuses them. If it refuses, sent after each registration. */
   disk: message(1, "member", { writable: flag }),
 
   /**
-   * An operator's order to the coordinator: a node that is down will not come back, take it off the list. Refused
-   * while it is up, and if a partition has no other replica with all acknowledged writes, unless `force`
-   * gives such writes up. Answered by `result`, `{node, forced}`: what `force` of such partitions answers.
+   * An operator's order to the coordinator: a node that is down will not come back; remove it from the list.
+   * Refused while the node is up, and if a partition has no other replica with all acknowledged writes, unless
+   * `force` gives such writes up. Answered by `result`, `{node, forced}`; `forced` is as the answer to `force`.
    */
   forget_node: message(1, "member", { node: text, force: optional(flag) }),
 
@@ -458,7 +458,7 @@ export const MESSAGES = {
   /** `token` is its id, as `token_list` shows it. */
   token_revoke: message(1, "member", { token: text }),
 
-  // To whoever has said hello: this process stops. What was asked is answered; ask nothing more here.
+  // To every peer that has said hello: this process stops. It answers what was asked; ask nothing more.
   closing: message(1, "push", {}),
 } as const satisfies Record<string, MessageSpec>;
 
@@ -470,7 +470,7 @@ export type Message<M extends MessageType = MessageType> = M extends MessageType
   ? MessageOf<M, (typeof MESSAGES)[M]>
   : never;
 
-/** Names of the messages that go in a direction. */
+/** Names of the messages with a given direction. */
 type TypesOf<D extends Direction> = {
   [M in MessageType]: (typeof MESSAGES)[M]["direction"] extends D ? M : never;
 }[MessageType];
@@ -498,11 +498,11 @@ export type SecurityOrder = Message<
   | "token_revoke"
 >;
 
-/** Messages between nodes about one partition, so without `append` and the like, which are about several. */
+/** Messages between nodes about one partition; so without `append` and others that are about several. */
 export type PeerMessage = Extract<Message<TypesOf<"peer">>, { readonly p: number }>;
 
 /**
- * Why an object is not a message of the table, as an English clause, or undefined where it is one.
+ * Why an object is not a message of the table, as an English clause; undefined if it is one.
  * JSON null counts as absent only for an optional field.
  */
 export function whyInvalid(message: Record<string, unknown>): string | undefined {
@@ -533,7 +533,7 @@ export function whyInvalid(message: Record<string, unknown>): string | undefined
 
 /** The fields of a message by name, and how many of them must be there. */
 interface FieldChecks {
-  // A map: an object would find what every object has, under the name that a peer chose.
+  // A map: in an object, a peer's field name could match a property that every object has.
   readonly fields: ReadonlyMap<string, Field<unknown>>;
   readonly required: number;
 }
@@ -546,9 +546,9 @@ const CHECKS: ReadonlyMap<string, FieldChecks> = new Map(
 );
 
 /**
- * Whether an object is a message of the table with no field but those of the table (and any `id`), none
- * of them null. It looks at the fields that are there, and not at the many that could be: what nearly
- * every message passes. Of any other, {@linkcode whyInvalid} tells.
+ * Whether an object is a message of the table that has only fields of the table (and perhaps an `id`),
+ * none of them null. It looks at the fields that are there, not at the many that could be. Nearly every
+ * message passes this; {@linkcode whyInvalid} judges the others.
  */
 export function isExact(message: Record<string, unknown>): boolean {
   const checks = CHECKS.get(message.req_type as string);

@@ -1,11 +1,11 @@
 /**
- * How long the replies are that a connection gets: by that it is told which ones take turns.
+ * How long a connection's replies are: this tells which of its requests take turns with other heavy work.
  *
  * @module
  */
 import { HEAVY_REPLIES_REMEMBERED, LONG_REPLY_BYTES } from "../base/limits.ts";
 
-/** Of one connection. */
+/** The lengths of one connection's replies. */
 export class ReplyLengths {
   #last: "unknown" | "light" | "heavy" = "unknown";
   #shortSince = HEAVY_REPLIES_REMEMBERED;
@@ -16,10 +16,11 @@ export class ReplyLengths {
   }
 
   /**
-   * Whether what it asks now is to be kept out of the way of others: one of the last HEAVY_REPLIES_REMEMBERED
-   * replies was long, or there was none yet and it asks for more already, so that nobody knows how much comes.
+   * Whether the current request must be kept out of the way of others: one of the last HEAVY_REPLIES_REMEMBERED
+   * replies was long; or no reply has been given yet and the connection has asked for more already, so nobody
+   * knows how much is coming.
    *
-   * @param underWay its requests that are not answered, the one in question included
+   * @param underWay the connection's unanswered requests, this one included
    */
   isHeavy(underWay: number): boolean {
     return this.#shortSince < HEAVY_REPLIES_REMEMBERED ||

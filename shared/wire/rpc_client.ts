@@ -1,15 +1,14 @@
 /**
- * The asking side of requests and replies: one address, one connection on which many requests are
- * under way at once. It connects at the first use and from then on by itself, with growing pauses.
+ * The asking side of requests and replies: one address, and one connection on which many requests are
+ * under way at once. It connects at the first use and reconnects by itself, with growing pauses.
  *
  * Invariants: `done` is called exactly once for each request, and never from inside `request` or
- * `close`. What comes of a request says what is known of it: `unavailable`, `overloaded` and
- * `timeout` from here mean that it was certainly not sent; `outcome_unknown` that it was handed to
- * a connection which then broke, or that its deadline passed. A reply that comes too late is
- * dropped.
+ * `close`. The result of a request says what is known of it. `unavailable`, `overloaded` and `timeout`
+ * from here mean that it was certainly not sent. `outcome_unknown` means that it was given to a
+ * connection which then broke, or that its deadline passed. A reply that comes too late is dropped.
  *
- * A server that stops says `closing`. From then on nothing more is sent to it, what was sent is
- * waited for, and this side closes the connection: so no request is on its way when it ends.
+ * A server that stops says `closing`. From then on this side sends it nothing more, waits for the
+ * answers to what was sent, and closes the connection; so no request is on its way when it ends.
  *
  * @module
  */
@@ -43,21 +42,21 @@ export interface RpcClientDeps {
 
 /** What a client calls. */
 export interface RpcClientHandlers {
-  /** A message that answers no request. */
+  /** A message that does not answer a request. */
   onPush?(message: Message): void;
   /** Connected, and `hello` was accepted. */
   onUp?(): void;
-  /** Follows each `onUp`, once the connection has ended; `reason` where something went wrong. */
+  /** Follows each `onUp`, once the connection has ended; `reason` is given if something went wrong. */
   onDown?(reason: Error | undefined): void;
-  /** Requests are under way and nothing has come for a while. Repeated while that lasts. */
+  /** Requests are under way and nothing has arrived for a while. Repeated while that lasts. */
   onSilence?(silentMs: number): void;
 }
 
 /** Options of a client. */
 export interface RpcClientOptions {
   /**
-   * Ping a connection that is up again and again, whether it owes anything or not: for a client that
-   * relies on what it is told unasked. Default false.
+   * Ping a connection that is up again and again, even if no answer is due: for a client that relies on
+   * what the server sends without being asked. Default false.
    */
   readonly keepAlive?: boolean;
 }
@@ -78,7 +77,7 @@ const PING_ID = "ping";
 /** Pings of `keepAlive` say when they were sent. */
 const TIMED_PING_ID = "ping at ";
 
-/** Asks one address. */
+/** Sends requests to one address. */
 export class RpcClient {
   readonly address: Address;
   readonly #deps: RpcClientDeps;
@@ -91,31 +90,31 @@ export class RpcClient {
   #abandon: (() => void) | undefined;
   /** `hello` was accepted. */
   #up = false;
-  /** The server stops: nothing more is sent over the connection that there is. */
+  /** The server stops: nothing more is sent over this connection. */
   #retired = false;
   #closed = false;
   #wanted = false;
 
   #idNext = 1;
-  /** Sent, by id; in the order of sending. */
+  /** Sent requests by id, in the order of sending. */
   #pending = new Map<number, Pending>();
-  /** Waiting for the connection. */
+  /** Requests that wait for the connection. */
   #waiting: Pending[] = [];
   #scanTimer: Timer | undefined;
 
   #failures = 0;
-  /** So the last attempt ended, and none has succeeded since. */
+  /** The last attempt to connect has failed, and none has succeeded since. */
   #failedToConnect = false;
   #helloTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
-  /** Why there is no connection, or why the one there was ended. */
+  /** Why there is no connection, or why the last one ended. */
   #lastError: KvError | undefined;
 
-  /** Something came since the last scan. */
+  /** Something has arrived since the last scan. */
   #heard = false;
   #heardMs = 0;
   #pingedMs = 0;
-  /** Something was sent and nothing at all has come since, whatever became of the request. */
+  /** Something was sent and nothing at all has arrived since, whatever became of the request. */
   #unanswered = false;
   #aliveTimer: Timer | undefined;
   #helloSentMs = 0;
@@ -153,8 +152,8 @@ export class RpcClient {
 
   /**
    * With `keepAlive`: everything that the other side sent over this connection before this moment, on
-   * this process's monotonic clock, has come. It is when the latest ping that was answered was sent;
-   * -Infinity without a connection.
+   * this process's monotonic clock, has arrived. It is the time at which the latest answered ping was
+   * sent; -Infinity without a connection.
    */
   get provenMs(): number {
     return this.#provenMs;
@@ -183,8 +182,8 @@ export class RpcClient {
   }
 
   /**
-   * Sends a request. Its reply, or what became of it, goes to `done`. While the connection is down
-   * and the next attempt not yet due, the request fails at once.
+   * Sends a request. `done` gets its reply, or an error that says what became of it. While the connection
+   * is down and the next attempt is not due yet, the request fails at once.
    */
   request(message: object & { id?: unknown }, timeoutMs: number, done: Done): void {
     const connection = this.#connection;
@@ -292,7 +291,7 @@ export class RpcClient {
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
     } else if (id === undefined && reply.req_type === "error") {
-      // Of the connection as a whole; it ends next.
+      // The error concerns the connection as a whole, which ends next.
       this.#lastError = fromErrorReply(reply);
     }
   }
@@ -326,7 +325,7 @@ export class RpcClient {
     this.#handlers.onUp?.();
   }
 
-  /** A line from the server that is no message: what it was to answer stays unknown. */
+  /** A line from the server that is not a message: the outcome of the request it was to answer stays unknown. */
   #onInvalid(error: KvError, id: number | string | undefined): void {
     const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
     if (pending === undefined || typeof id !== "number") return;
@@ -363,7 +362,7 @@ export class RpcClient {
     this.#onFailure(asKvError(why));
   }
 
-  /** There is no connection: whoever waited for it is told, and the next attempt is set. */
+  /** There is no connection: tells those who waited for it, and schedules the next attempt. */
   #onFailure(reason: KvError): void {
     this.#lastError = reason;
     const error = new KvError("unavailable", reason.message);
@@ -393,8 +392,8 @@ export class RpcClient {
   }
 
   /**
-   * Silence counts from here, unless it began before: a connection over which requests run out of their
-   * time one by one is as dead as one over which a single one waits.
+   * Silence counts from here, unless it began earlier: a connection over which requests time out one by
+   * one is as dead as one over which a single request waits.
    */
   #expectAnswer(): void {
     if (this.#pending.size === 0 && !this.#unanswered) this.#heard = true;
@@ -426,7 +425,7 @@ export class RpcClient {
     for (const { done } of waiting) done({ ...reply });
   }
 
-  /** One timer for the deadlines of all, set only while there are any. */
+  /** One timer for all deadlines, set only while there are any. */
   readonly #scan = (): void => {
     this.#scanTimer = undefined;
     const now = this.#deps.clock.monotonicMs();

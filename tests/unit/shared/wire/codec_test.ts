@@ -29,8 +29,8 @@ Deno.test("decodeMessage takes good messages as they are", () => {
 
 Deno.test("decodeMessage says what is wrong, and with which message", () => {
   const cases: [line: string, text: string, id: unknown][] = [
-    ["{", "one JSON object a line", undefined],
-    ["hello", "one JSON object a line", undefined],
+    ["{", "one JSON object per line", undefined],
+    ["hello", "one JSON object per line", undefined],
     ["[1]", "must be a JSON object", undefined],
     ["null", "must be a JSON object", undefined],
     ["7", "must be a JSON object", undefined],
