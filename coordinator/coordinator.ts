@@ -202,6 +202,14 @@ export class Coordinator {
       options.admission,
     );
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
+    const { security } = cluster.stored;
+    if (options.secure !== undefined && security !== undefined) {
+      this.#security = new SecurityKeeper({
+        ...deps,
+        ...options.secure,
+        write: (document) => this.#membership.secure(document, this.#now()),
+      }, security);
+    }
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
       log: deps.logger("http"),
@@ -211,6 +219,7 @@ export class Coordinator {
       health: () => this.health(),
       database: this.#gateway.database,
       requests: this.admission.requests,
+      access: this.#security?.access,
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor(
@@ -228,14 +237,6 @@ export class Coordinator {
       acceptEpoch: options.acceptEpoch,
       heartbeatPort: () => this.heartbeatPort,
     }, deps.clock.monotonicMs());
-    const { security } = cluster.stored;
-    if (options.secure !== undefined && security !== undefined) {
-      this.#security = new SecurityKeeper({
-        ...deps,
-        ...options.secure,
-        write: (document) => this.#membership.secure(document, this.#now()),
-      }, security);
-    }
     this.#mapShown = !cluster.changed;
     if (this.#mapShown) this.#gateway.adopt(this.#membership.published);
   }
@@ -677,15 +678,12 @@ function principalOf({ peer }: Connection): Principal | undefined {
 /**
  * The document with users and roles, if the cluster is to be secured.
  *
- * @throws {KvError} `bad_config` if it is secured and was not asked to be, or its HTTP would not be
+ * @throws {KvError} `bad_config` if it is secured and was not asked to be
  */
 async function secure(stored: StoredCluster, options: CoordinatorOptions): Promise<StoredCluster> {
   if (options.secure === undefined) {
     if (stored.security === undefined) return stored;
     throw new KvError("bad_config", "this cluster is secured, and cannot be served otherwise");
-  }
-  if (options.openHttp !== undefined) {
-    throw new KvError("bad_config", "the HTTP front end of a coordinator knows no logins yet");
   }
   if (stored.security !== undefined) return stored;
   return { ...stored, security: await options.secure.first() };

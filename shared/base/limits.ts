@@ -720,6 +720,8 @@ export const ROLES_PER_USER_MAX = 20;
 export const TOKENS_MAX = 1_000;
 export const PASSWORD_CHARACTERS_MIN = 8;
 export const PASSWORD_BYTES_MAX = 1_024;
+/** A user's name, a colon and a password, as base64. */
+export const HTTP_AUTHORIZATION_CHARACTERS_MAX = 2_048;
 /** Each takes 32 MiB and a processor for 0.1 s. */
 export const LOGINS_AT_ONCE_MAX = 2;
 /** Those that wait for it: at 0.2 s each, the last waits 6 s. */
@@ -732,6 +734,11 @@ export const LOGIN_WAIT_MS = 1_000;
 export const LOGIN_WAIT_MS_MAX = 60_000;
 /** Addresses, and addresses with users, whose failures are remembered: 1 MiB. */
 export const LOGIN_FAILURES_REMEMBERED = 8_192;
+invariant(
+  HTTP_AUTHORIZATION_CHARACTERS_MAX >
+    Math.ceil((64 + PASSWORD_BYTES_MAX) / 3) * 4 + "Basic ".length,
+  "a header holds any password",
+);
 invariant(
   AUTHORITY_LIFETIME_MS > 4 * CERTIFICATE_LIFETIME_MS,
   "an authority outlives what it signs",

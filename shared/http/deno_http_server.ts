@@ -218,6 +218,7 @@ class FrontEnd implements HttpServer {
 
 /** One connection, which the platform serves. */
 class HttpConnection implements HttpCaller {
+  readonly remote: Address;
   readonly lengths = new ReplyLengths();
   onRefused: ((error: KvError) => void) | undefined;
   readonly #frontEnd: FrontEnd;
@@ -233,6 +234,8 @@ class HttpConnection implements HttpCaller {
 
   constructor(frontEnd: FrontEnd, connection: Deno.TcpConn) {
     this.#frontEnd = frontEnd;
+    const { hostname: host, port } = connection.remoteAddr as Deno.NetAddr;
+    this.remote = { host, port };
     const seat = frontEnd.deps.admission.enter({ end: (reason) => this.#onEvicted(reason) });
     if (seat instanceof Seat) this.#seat = seat;
     try {

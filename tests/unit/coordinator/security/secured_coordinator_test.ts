@@ -20,7 +20,7 @@ import { type Message, MESSAGES, type MessageType } from "../../../../shared/wir
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryDocumentStore } from "../../../support/doubles/memory_document_store.ts";
 import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
-import { HASH, OTHER_HASH } from "../../shared/security/security_samples.ts";
+import { HASH, OTHER_HASH } from "../../../support/data/security_samples.ts";
 
 const OPTIONS: CoordinatorOptions = {
   listen: { host: "coord", port: 8080 },

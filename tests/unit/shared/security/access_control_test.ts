@@ -3,70 +3,33 @@ import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
 import { LOGIN_FAILURES_FREE, LOGIN_WAIT_MS } from "../../../../shared/base/limits.ts";
 import { Secret } from "../../../../shared/base/secret.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
-import { AccessControl, type Credentials } from "../../../../shared/security/access_control.ts";
-import { AuditLog } from "../../../../shared/security/audit_log.ts";
-import { createAuthority } from "../../../../shared/security/certificate_authority.ts";
+import type { Credentials } from "../../../../shared/security/access_control.ts";
 import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
 import { createToken } from "../../../../shared/security/join_token.ts";
-import { LoginThrottle } from "../../../../shared/security/login_throttle.ts";
-import { PasswordHasher } from "../../../../shared/security/password.ts";
 import {
   addToken,
   addUser,
   changeUser,
-  newSecurityDocument,
   removeUser,
   revokeToken,
   type SecurityDocument,
   setRole,
 } from "../../../../shared/security/security_document.ts";
 import type { Request } from "../../../../shared/wire/messages.ts";
-import { ManualClock } from "../../../support/doubles/manual_clock.ts";
-import { HASH, OTHER_HASH } from "./security_samples.ts";
+import { AccessWorld } from "../../../support/worlds/access_world.ts";
+import { OTHER_HASH } from "../../../support/data/security_samples.ts";
 
 const PLACE = { remote: { host: "10.0.0.1", port: 5 }, frontEnd: "wire" } as const;
 const PASSWORD = new Secret("correct horse");
 const ALICE: Credentials = { user: "alice", password: PASSWORD };
 const READ = { req_type: "get", key: "app:1" } as Request;
 
-/** A cluster in which alice may read what begins with `app:`. */
-class World {
-  readonly clock = new ManualClock();
-  readonly lines: string[] = [];
-  readonly access: AccessControl;
-  document: SecurityDocument;
-
-  private constructor(document: SecurityDocument) {
-    this.document = document;
-    this.access = new AccessControl({
-      clock: this.clock,
-      hasher: new PasswordHasher(),
-      throttle: new LoginThrottle(),
-      audit: new AuditLog(this.clock, (line) => this.lines.push(line)),
-    }, document);
-  }
-
-  static async open(): Promise<World> {
-    const { certificate, key } = await createAuthority("kv", Date.UTC(2026, 10, 29));
-    const authority = { certificate, key: key.reveal() };
-    const first = newSecurityDocument(authority, { name: "root", passwordHash: OTHER_HASH });
-    const role = { database: "default", prefix: "app:", right: "read" } as const;
-    const withRole = setRole(first, { name: "app", grants: [role] });
-    return new World(addUser(withRole, { name: "alice", passwordHash: HASH, roles: ["app"] }));
-  }
-
-  change(change: (document: SecurityDocument) => SecurityDocument): void {
-    this.document = change(this.document);
-    this.access.adopt(this.document);
-  }
-
-  async refused(credentials: Credentials): Promise<ErrorCode> {
-    return (await assertRejects(() => this.access.login(credentials, PLACE), KvError)).code;
-  }
+async function refused(world: AccessWorld, credentials: Credentials): Promise<ErrorCode> {
+  return (await assertRejects(() => world.access.login(credentials, PLACE), KvError)).code;
 }
 
 Deno.test("AccessControl: a password logs in, and requests are judged by the user's roles", async () => {
-  const { access, lines } = await World.open();
+  const { access, lines } = await AccessWorld.open();
   const alice = await access.login(ALICE, PLACE);
   assertEquals(access.whyRefused(READ, alice, PLACE.remote), undefined);
   const beyond = { req_type: "get", key: "b" } as Request;
@@ -88,7 +51,7 @@ Deno.test("AccessControl: a change counts for connections that are open", async 
     ["user", (document) => removeUser(document, "alice"), "unauthorized"],
   ];
   for (const [what, change, code] of changes) {
-    const world = await World.open();
+    const world = await AccessWorld.open();
     const alice = await world.access.login(ALICE, PLACE);
     const old = world.document;
     world.change(change);
@@ -100,7 +63,7 @@ Deno.test("AccessControl: a change counts for connections that are open", async 
 });
 
 Deno.test("AccessControl: a user who is made anew is not whom somebody logged in as before", async () => {
-  const world = await World.open();
+  const world = await AccessWorld.open();
   const alice = await world.access.login(ALICE, PLACE);
   world.change((document) => removeUser(document, "alice"));
   world.change((document) =>
@@ -110,7 +73,7 @@ Deno.test("AccessControl: a user who is made anew is not whom somebody logged in
 });
 
 Deno.test("AccessControl: a wrong password and no such user are told in the same words", async () => {
-  const world = await World.open();
+  const world = await AccessWorld.open();
   const texts: string[] = [];
   for (const user of ["alice", "nobody", "__proto__", ""]) {
     const attempt = world.access.login({ user, password: new Secret("wrong horse") }, PLACE);
@@ -124,12 +87,12 @@ Deno.test("AccessControl: a wrong password and no such user are told in the same
 });
 
 Deno.test("AccessControl: whoever guesses waits, even with the right password, and others do not", async () => {
-  const world = await World.open();
+  const world = await AccessWorld.open();
   const wrong = { user: "alice", password: new Secret("wrong horse") };
   for (let i = 0; i <= LOGIN_FAILURES_FREE; i++) {
-    assertEquals(await world.refused(wrong), "unauthorized");
+    assertEquals(await refused(world, wrong), "unauthorized");
   }
-  assertEquals(await world.refused(ALICE), "overloaded");
+  assertEquals(await refused(world, ALICE), "overloaded");
   const elsewhere = { ...PLACE, remote: { host: "10.0.0.2", port: 5 } };
   assertEquals((await world.access.login(ALICE, elsewhere)).name, "alice");
   world.clock.advance(LOGIN_WAIT_MS);
@@ -137,7 +100,7 @@ Deno.test("AccessControl: whoever guesses waits, even with the right password, a
 });
 
 Deno.test("AccessControl: a token of a user logs in until it is revoked or has ended", async () => {
-  const world = await World.open();
+  const world = await AccessWorld.open();
   const random = new SystemRandom();
   const fingerprint = fingerprintOfPem(world.document.authority.certificate);
   const nowMs = world.clock.wallMs();
@@ -153,17 +116,17 @@ Deno.test("AccessControl: a token of a user logs in until it is revoked or has e
   const second = await world.access.login({ token: ending.text }, PLACE);
   // To join is not to log in, and another cluster's token is none here.
   assertEquals(
-    await world.refused({ token: make({ kind: "join", role: "node" }).text }),
+    await refused(world, { token: make({ kind: "join", role: "node" }).text }),
     "unauthorized",
   );
   const foreign = make({ kind: "user", user: "alice" }, "0".repeat(64));
-  assertEquals(await world.refused({ token: foreign.text }), "unauthorized");
-  assertEquals(await world.refused({ token: new Secret("kv1.x") }), "bad_request");
+  assertEquals(await refused(world, { token: foreign.text }), "unauthorized");
+  assertEquals(await refused(world, { token: new Secret("kv1.x") }), "bad_request");
 
   world.change((document) => revokeToken(document, stored.id));
   assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, "unauthorized");
   assertEquals(world.access.whyRefused(READ, second, PLACE.remote), undefined);
   world.clock.advance(10_000);
   assertEquals(world.access.whyRefused(READ, second, PLACE.remote)?.code, "unauthorized");
-  assertEquals(await world.refused({ token: ending.text }), "unauthorized");
+  assertEquals(await refused(world, { token: ending.text }), "unauthorized");
 });

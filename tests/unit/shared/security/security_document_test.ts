@@ -16,7 +16,7 @@ import {
   type SecurityDocument,
   setRole,
 } from "../../../../shared/security/security_document.ts";
-import { HASH, OTHER_HASH, tokenOf } from "./security_samples.ts";
+import { HASH, OTHER_HASH, tokenOf } from "../../../support/data/security_samples.ts";
 
 const FIRST = newSecurityDocument({ certificate: "CERTIFICATE", key: "KEY" }, {
   name: "root",

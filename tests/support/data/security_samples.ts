@@ -1,5 +1,5 @@
-/** What tests of this folder begin with. @module */
-import type { StoredToken } from "../../../../shared/security/join_token.ts";
+/** What tests of identity and rights begin with. @module */
+import type { StoredToken } from "../../../shared/security/join_token.ts";
 
 /** Of "correct horse" and of "other horse", at a cost that tests can bear. */
 export const HASH =
