@@ -31,7 +31,7 @@ import { place } from "../../coordinator/placement/placement.ts";
 import type { Coverage, Happening } from "./coverage.ts";
 import { UNSERVED_MS_MAX } from "./faults/availability.ts";
 import { chooseFaults, type Faults, withoutDisks } from "./faults/faults.ts";
-import { compareReplicas } from "./checkers/replicas.ts";
+import { compareReplicas, seqsOf } from "./checkers/replicas.ts";
 import { History, isTelling } from "./checkers/history.ts";
 import { Invariants, Violation } from "./checkers/invariants.ts";
 import { judgeHistory } from "./checkers/judge.ts";
@@ -63,8 +63,13 @@ export const HEAL_MS_MAX = 150_000;
 const SETTLE_MS = 25_000;
 /** After the probes of dead connections, what was under way over others ends: the longest deadline. */
 const PROBED_MS = 12_000;
+/** How often a partition is given up whose replicas come back, and how long the pauses around it are, at most. */
+const FORCED_TURNS = 3;
+const FORCED_PAUSE_MS = 5_000;
 /** From the end of the storm until an operator gives up what is lost. */
 const FORCE_AFTER_MS = 20_000;
+/** How long nodes may still write by themselves when nobody asks for anything any more. */
+const STILL_MS_MAX = 30_000;
 /** How long clients then still ask; every one of their requests must succeed. */
 const CALM_MS = 5_000;
 /** A node that is told to stop is gone after so long. */
@@ -107,6 +112,8 @@ const PROBE_MS = 500;
 const OUTAGE_UNSERVED_MS_MAX = (HEARD_INTERVALS_MAX + 1) * HEARTBEAT_INTERVAL_MS +
   FAILURE_TIMEOUT_MS +
   4_000;
+/** What is sent meanwhile by all together is at most 550 messages a second, as measured; in circles it is thousands. */
+const MESSAGES_PER_SECOND_MAX = 2_000;
 /** Until a node knows that it cannot reach another. */
 const CLIENTS_LEARN_MS = 8_000;
 /** Simulated time between looks at the rest of the world. */
@@ -153,6 +160,16 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly outages?: boolean;
+  /**
+   * Before the calm, a few times all nodes die that have all of a partition, an operator gives it up, and they come
+   * back with what was given up. There must be more nodes than replicas. Default false.
+   */
+  readonly forces?: boolean;
+  /**
+   * Before the calm, an old copy of the coordinator's document is put back, and an operator has the coordinator go
+   * on from it. Default false.
+   */
+  readonly acceptsOld?: boolean;
   /**
    * The only fault of the storm, which strikes when all is well. Every request must succeed whose deadline
    * is longer than what is stated for the fault. There are only clients then that find the cluster by
@@ -206,6 +223,8 @@ class Simulation {
   #slices = 0;
   /** Partitions whose data an operator gave up, and how long the history was then. */
   readonly #forced = new Map<number, number>();
+  /** Of each partition the term in which the storm found it, if there is one fault alone. */
+  #terms: readonly number[] = [];
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -295,6 +314,7 @@ class Simulation {
     if (alone !== undefined) {
       this.#nemesis.mayStrike = () => this.#isAllWell();
       await this.#pass(HEAL_MS_MAX, () => this.#isAllWell());
+      this.#terms = this.#termsNow();
     }
     this.#atomic = this.#makeAtomic();
     workload.start();
@@ -319,6 +339,8 @@ class Simulation {
       return;
     }
     if (this.#options.outages === true) await this.#sufferOutages();
+    if (this.#options.forces === true) await this.#forceOverDisks();
+    if (this.#options.acceptsOld === true) await this.#acceptOldDocument();
     await this.#calm(workload);
     await this.#finish(workload);
   }
@@ -345,7 +367,10 @@ class Simulation {
       const kind = this.#options.alone !== undefined
         ? "library"
         : (["library", "library", "gateway", this.#lastKind] as const)[i % 4] ?? "library";
-      this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3)));
+      // Some have no name, as `curl` and Redis clients have none: nobody may repeat their writes.
+      const named = this.#options.alone !== undefined || randomBelow(random, 3) > 0;
+      if (!named) this.#world.coverage.hit("client: without a name");
+      this.#clients.push(this.#world.addClient(i + 1, kind, 1 + randomBelow(random, 3), named));
     }
     const { seed } = this.#options;
     const { scanner = seed % SCANNER_EVERY !== SCANNER_EVERY - 1 } = this.#options;
@@ -410,17 +435,89 @@ class Simulation {
       );
     // Old leases must have run out, and everybody must be there again.
     await this.#pass(FORCE_AFTER_MS);
-    for (const partition of lost()) {
-      let reply: Reply | undefined;
-      this.#invariants.onForced(partition);
-      this.#forced.set(partition, this.#history.events.length);
-      this.#scanner?.onForced((key) => partitionOfKey(key, this.#world) === partition);
-      this.#world.force(partition, (is) => reply = is);
-      await this.#pass(REQUEST_TIMEOUT_MS * 2, () => reply !== undefined);
-      if (reply?.req_type !== "result") {
-        throw new Violation(`force is answered with ${JSON.stringify(reply)}`, partition);
+    for (const partition of lost()) await this.#force(partition);
+  }
+
+  /** What was acknowledged of the partition is not promised any more. */
+  #giveUp(partition: number): void {
+    this.#invariants.onForced(partition);
+    if (!this.#forced.has(partition)) this.#forced.set(partition, this.#history.events.length);
+    this.#scanner?.onForced((key) => partitionOfKey(key, this.#world) === partition);
+  }
+
+  async #force(partition: number): Promise<void> {
+    let reply: Reply | undefined;
+    this.#giveUp(partition);
+    this.#world.force(partition, (is) => reply = is);
+    await this.#pass(REQUEST_TIMEOUT_MS * 2, () => reply !== undefined);
+    if (reply?.req_type !== "result") {
+      throw new Violation(`force is answered with ${JSON.stringify(reply)}`, partition);
+    }
+    this.#world.coverage.hit("partition: forced");
+  }
+
+  async #mustHeal(after: string): Promise<void> {
+    if (await this.#pass(HEAL_MS_MAX, () => this.#whyUnhealed() === undefined)) return;
+    const why = this.#whyUnhealed();
+    throw new Violation(`after ${after}, ${why?.text}`, why?.partition);
+  }
+
+  /** Those who hold a partition are away, it is given up, and they come back with what was given up. */
+  async #forceOverDisks(): Promise<void> {
+    const world = this.#world;
+    for (let turn = 0; turn < FORCED_TURNS; turn++) {
+      const partition = randomBelow(this.#random, world.shape.partitions);
+      const config = () => world.map?.partitions[partition];
+      const holders = (config()?.inSync ?? []).map((id) => world.hostOf(id));
+      for (const host of holders) if (host !== undefined) world.killNode(host, true);
+      if (!await this.#pass(HEAL_MS_MAX, () => config()?.primary === undefined)) {
+        throw new Violation("a partition whose replicas are all dead has a primary", partition);
       }
-      this.#world.coverage.hit("partition: forced");
+      await this.#pass(between(this.#random, FORCED_PAUSE_MS, 2 * FORCED_PAUSE_MS));
+      await this.#force(partition);
+      await this.#pass(between(this.#random, 0, FORCED_PAUSE_MS));
+      for (const host of holders) {
+        if (host !== undefined) world.startNode(host);
+        await this.#pass(between(this.#random, 0, FORCED_PAUSE_MS));
+      }
+      await this.#mustHeal(`partition ${partition} was forced`);
+    }
+  }
+
+  /** The coordinator's document is an old copy, which it must notice, and its operator has no newer one. */
+  async #acceptOldDocument(): Promise<void> {
+    const world = this.#world;
+    const { map } = world;
+    if (map === undefined) return;
+    const old = world.coordinatorDisk.copy(`${COORDINATOR_HOST}-old`);
+    const host = world.members[randomBelow(this.#random, world.members.length)];
+    if (host === undefined) return;
+    world.killNode(host, true);
+    await this.#pass(2 * FAILURE_TIMEOUT_MS + between(this.#random, 0, FORCED_PAUSE_MS));
+    world.startNode(host);
+    await this.#mustHeal(`${host.name} was away`);
+    if (world.map === undefined || world.map.epoch === map.epoch) return;
+    world.killCoordinator(true);
+    this.#invariants.onDocumentPutBack();
+    world.coordinatorDisk.putBack(old);
+    world.coverage.hit("fault: old document put back");
+    world.startCoordinator();
+    const isNoticed = () => world.coordinator?.stats()["stale_document"] !== null;
+    if (!await this.#pass(HEAL_MS_MAX, () => world.coordinator !== undefined && isNoticed())) {
+      throw new Violation("the coordinator does not notice that its document is an old copy");
+    }
+    await this.#pass(between(this.#random, 0, FORCED_PAUSE_MS));
+    world.killCoordinator(true);
+    for (let partition = 0; partition < world.shape.partitions; partition++) {
+      this.#giveUp(partition);
+    }
+    // It may have written other settings to the old document.
+    world.startCoordinator(world.coordinatorDisk, world.map.epoch);
+    await this.#mustHeal("an old document was accepted");
+    // What the first node has seen, and more, is behind the cluster then: no other node tells of anything later.
+    const times = world.coverage.count("coordinator: old document accepted");
+    if (times !== 1) {
+      throw new Violation(`the coordinator went on from its old document ${times} times, not once`);
     }
   }
 
@@ -511,8 +608,27 @@ class Simulation {
       this.#whyUnhealed() === undefined;
   }
 
-  /** All requests had time enough. */
+  #termsNow(): readonly number[] {
+    return this.#world.map?.partitions.map(({ term }) => term) ?? [];
+  }
+
+  /** Nobody has decided anything about any partition. */
+  #checkUnchanged(when: string, terms: readonly number[]): void {
+    const now = this.#termsNow();
+    const changed = now.findIndex((term, partition) => term !== terms[partition]);
+    if (changed < 0) return;
+    throw new Violation(
+      `${when}, partition ${changed} was given another primary, or other replicas: its term was ` +
+        `${terms[changed]}, and is ${now[changed]}`,
+      changed,
+    );
+  }
+
+  /** All requests had time enough. That the coordinator is away is no reason to change anything. */
   #judgeService(alone: keyof typeof UNSERVED_MS_MAX): void {
+    if (alone.startsWith("coordinator")) {
+      this.#checkUnchanged(`with nothing but ${alone}`, this.#terms);
+    }
     for (const call of this.#history.calls()) {
       const { outcome, error, key } = call;
       if (outcome === "ok" || error === undefined || error === "given up") continue;
@@ -627,13 +743,23 @@ class Simulation {
         .map((host) => typeof host === "string" ? host : "host" in host ? host.host : host.name)
         .filter((host) => host !== node.name);
       world.trace.add("outage", `${outage.name}: ${node.name}, ${other.name}`);
+      const terms = this.#termsNow();
+      if (outage.restartsCoordinator === true) world.killCoordinator(true);
       outage.begin(network, node.name, other.name, all);
+      world.startCoordinator();
+      if (outage.ignoresMaps === true && node.runtime !== undefined) {
+        node.runtime.node.applyMap = () => {};
+      }
       if (outage.stopsAnother) {
         await this.#pass(between(random, 0, 2_000));
         world.stopNode(other, () => {});
       }
       await this.#watchService(outage);
       network.healAll();
+      if (outage.ignoresMaps === true) {
+        world.killNode(node, true);
+        world.startNode(node);
+      }
       if (outage.stopsAnother) {
         await this.#pass(ROLL_MS_MAX, () => other.process === undefined);
         world.startNode(other);
@@ -641,6 +767,7 @@ class Simulation {
       if (!await this.#pass(HEAL_MS_MAX, () => this.#whyUnhealed() === undefined)) {
         throw new Violation(`after "${outage.name}", ${this.#whyUnhealed()?.text}`);
       }
+      if (outage.restartsCoordinator === true) this.#checkUnchanged(`"${outage.name}"`, terms);
     }
   }
 
@@ -648,6 +775,7 @@ class Simulation {
     const world = this.#world;
     const service = new ServiceWatch(world);
     const beganMs = this.#scheduler.nowMs;
+    const { writes } = world.network;
     while (this.#scheduler.nowMs < beganMs + OUTAGE_MS) {
       service.ask();
       await this.#pass(PROBE_MS);
@@ -656,6 +784,12 @@ class Simulation {
         const ms = Math.round(unservedMs);
         throw new Violation(`"${outage.name}": not served for ${ms} ms`, partition);
       }
+    }
+    const perSecond = (world.network.writes - writes) * 1_000 / OUTAGE_MS;
+    if (perSecond > MESSAGES_PER_SECOND_MAX) {
+      throw new Violation(
+        `"${outage.name}": ${Math.round(perSecond)} messages a second: something goes in circles`,
+      );
     }
     if (!outage.sparesClients) return;
     // Who asks a while after it began finds the way round.
@@ -735,6 +869,7 @@ class Simulation {
       ["client: write if the version fits", done.filter(({ f }) => f === "cas").length],
       ["client: value that expires", done.filter(({ expiry }) => expiry !== undefined).length],
       ["client: short session", workload.sessions],
+      ["client: many reads at once", workload.bursts],
       ["client: page of a scan", scanner?.pages ?? 0],
       ["client: count", scanner?.counts ?? 0],
       ["client: backup of a partition", scanner?.backups ?? 0],
@@ -772,6 +907,24 @@ class Simulation {
     return partitionOfKey(groupKeys(group).log, this.#world);
   }
 
+  /** Values expire even now, and the nodes delete them: what differs while they do so is looked at again. */
+  async #compareReplicas(): Promise<void> {
+    const world = this.#world;
+    const endMs = this.#scheduler.nowMs + STILL_MS_MAX;
+    for (;;) {
+      const before = seqsOf(world);
+      let differs: { text: string; partition: number } | "nothing" | undefined;
+      compareReplicas(world).then((found) => differs = found ?? "nothing");
+      await this.#pass(20_000, () => differs !== undefined);
+      if (differs === undefined) throw new Violation("the replicas cannot be compared");
+      if (differs === "nothing") return;
+      await this.#pass(SLICE_MS);
+      if (seqsOf(world) === before || this.#scheduler.nowMs > endMs) {
+        throw new Violation(differs.text, differs.partition);
+      }
+    }
+  }
+
   /** Nobody asks any more: replicas, history, and what is left open. */
   async #finish(workload: Workload): Promise<void> {
     const world = this.#world;
@@ -792,13 +945,12 @@ class Simulation {
     this.#judgeAtomic();
     await this.#pass(3_000);
     this.#invariants.checkAll();
-    let differs: { text: string; partition: number } | "nothing" | undefined;
-    compareReplicas(world).then((found) => differs = found ?? "nothing");
-    await this.#pass(20_000, () => differs !== undefined);
-    if (differs === undefined) throw new Violation("the replicas cannot be compared");
-    if (differs !== "nothing") throw new Violation(differs.text, differs.partition);
-    const queued = whatIsQueued(world);
-    if (queued !== undefined) throw new Violation(queued);
+    await this.#compareReplicas();
+    let queued: string | undefined;
+    // What has just expired may be on its way out.
+    if (!await this.#pass(STILL_MS_MAX, () => (queued = whatIsQueued(world)) === undefined)) {
+      throw new Violation(queued ?? "");
+    }
     // Timers of 30 s that nobody cancels are allowed; nothing may be left after that.
     await this.#pass(40_000);
     const open = whatIsOpen(world, "idle");

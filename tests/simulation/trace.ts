@@ -44,6 +44,9 @@ export class Trace {
     const write = (level: string) => (event: string, fields: LogFields = {}) => {
       this.#scheduler.note(event.length);
       if (event === "stream refused") this.#coverage.hit("log: stream refused");
+      if (event.startsWith("an operator goes on from an old document")) {
+        this.#coverage.hit("coordinator: old document accepted");
+      }
       if (event === "data of a partition is damaged") {
         this.#coverage.hit("log: data of a partition is damaged");
         this.onSuspicious(process, event, fields);

@@ -118,6 +118,11 @@ export class Invariants {
     }
   }
 
+  /** The coordinator's document is an older one than before. */
+  onDocumentPutBack(): void {
+    this.#stored = undefined;
+  }
+
   /** Every acknowledged write is on every in-sync disk. */
   checkAll(): void {
     for (const [key, write] of this.#acknowledged) this.#checkKey(key, write);
@@ -323,7 +328,7 @@ export class Invariants {
     for (const id of config.inSync) {
       const host = world.hostOf(id);
       // What a memory node held is gone with its process.
-      if (host === undefined && world.shape.memory) continue;
+      if (host === undefined && (world.shape.memory || world.replaced.has(id))) continue;
       if (host === undefined) throw new Violation(`nobody knows the in-sync node ${id}`, partition);
       const { disk } = host;
       const row = world.shape.fsync === "always" ? disk.durable(rowKey) : disk.rows.get(rowKey);

@@ -46,6 +46,16 @@ export async function compareReplicas(
   return undefined;
 }
 
+/** How far each replica is, as text: two that are the same mean that nothing was written in between. */
+export function seqsOf(world: World): string {
+  return (world.map?.partitions ?? []).map(({ inSync }, partition) =>
+    inSync.map((id) => {
+      const state = world.hostOf(id)?.runtime?.node.partition(partition)?.store.state;
+      return `${state?.lastSeq}/${state?.commitSeq}`;
+    }).join()
+  ).join(" ");
+}
+
 /** Live entries as text. Tombstones are dropped by each replica when it sees fit. */
 async function rowsOf(store: PartitionStore): Promise<string> {
   const { entries } = await store.scan(undefined, { rowsMax: 1e6, bytesMax: 1e9 });

@@ -43,4 +43,5 @@ export const UNSERVED_MS_MAX = {
    */
   coordinatorKill: MAP_REQUEST_TIMEOUT_MS + CONFIRMED_MS,
   coordinatorPause: MAP_REQUEST_TIMEOUT_MS + CONFIRMED_MS,
+  coordinatorSuspend: MAP_REQUEST_TIMEOUT_MS + CONFIRMED_MS,
 } as const satisfies Partial<Record<FaultName, number>>;

@@ -16,16 +16,20 @@ export interface FaultRates {
   slowLink: number;
   kill: number;
   pause: number;
+  slowProcess: number;
   stop: number;
   join: number;
   leave: number;
   coordinatorKill: number;
+  coordinatorStop: number;
   coordinatorPause: number;
+  coordinatorSuspend: number;
   allAtOnce: number;
   wallJump: number;
   diskFull: number;
   diskSlow: number;
   readErrors: number;
+  filesMissing: number;
   bitFlip: number;
   rot: number;
   oldFolder: number;
@@ -37,6 +41,11 @@ export interface FaultRates {
   pairCut: number;
   suspend: number;
   claim: number;
+  isolate: number;
+  orphan: number;
+  forget: number;
+  replace: number;
+  learnerDamage: number;
 }
 
 /** The name of such a fault. */
@@ -68,16 +77,20 @@ const RATES_MAX: FaultRates = {
   slowLink: 4,
   kill: 8,
   pause: 10,
+  slowProcess: 3,
   stop: 3,
   join: 1,
   leave: 1,
   coordinatorKill: 4,
+  coordinatorStop: 2,
   coordinatorPause: 3,
+  coordinatorSuspend: 2,
   allAtOnce: 0.7,
   wallJump: 3,
   diskFull: 3,
   diskSlow: 4,
   readErrors: 2,
+  filesMissing: 2,
   bitFlip: 4,
   rot: 1.5,
   oldFolder: 6,
@@ -88,6 +101,11 @@ const RATES_MAX: FaultRates = {
   pairCut: 4,
   suspend: 6,
   claim: 4,
+  isolate: 3,
+  orphan: 3,
+  forget: 1,
+  replace: 1,
+  learnerDamage: 3,
 };
 
 /** Nothing goes wrong. */
@@ -112,7 +130,19 @@ export function withoutDisks(faults: Faults): Faults {
   const { rates } = faults;
   return {
     ...faults,
-    rates: { ...rates, diskFull: 0, diskSlow: 0, readErrors: 0, bitFlip: 0, rot: 0, oldFolder: 0 },
+    rates: {
+      ...rates,
+      diskFull: 0,
+      diskSlow: 0,
+      readErrors: 0,
+      filesMissing: 0,
+      bitFlip: 0,
+      rot: 0,
+      oldFolder: 0,
+      forget: 0,
+      replace: 0,
+      learnerDamage: 0,
+    },
     vanishing: 0,
   };
 }

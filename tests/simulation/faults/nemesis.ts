@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { LEASE_MS, READ_FAILURE_MS_MAX } from "../../../shared/base/limits.ts";
+import { FAILURE_TIMEOUT_MS, LEASE_MS, READ_FAILURE_MS_MAX } from "../../../shared/base/limits.ts";
 import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
+import type { NodeId } from "../../../shared/cluster/cluster_map.ts";
 import type { FaultName } from "./faults.ts";
 import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
 import type { SimDisk } from "../sim/sim_disk.ts";
@@ -20,6 +21,11 @@ const NODES_MAX = 6;
  * survives a machine that sleeps and whose date is set back by as much.
  */
 const CLOCK_REST_MS = 20_000;
+/** A process of which so much is asked as here, some hundred steps a second, is then behind all the time. */
+const STEP_MS_MAX = 4;
+/** A replica is seldom filled for long: one is looked for so often, every so often. */
+const LEARNER_TRIES = 500;
+const LEARNER_TRY_MS = 20;
 /** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
 const RECKLESS = 0.25;
 const RESUME_ORDERS: readonly ResumeOrder[] = [
@@ -68,16 +74,20 @@ export class Nemesis {
       slowLink: () => this.#slowLink(),
       kill: () => this.#kill(),
       pause: () => this.#pauseNode(),
+      slowProcess: () => this.#slowProcess(),
       stop: () => this.#stop(),
       join: () => this.#join(),
       leave: () => this.#leave(),
       coordinatorKill: () => this.#killCoordinator(),
+      coordinatorStop: () => this.#stopCoordinator(),
       coordinatorPause: () => this.#pauseCoordinator(),
+      coordinatorSuspend: () => this.#suspendCoordinator(),
       allAtOnce: () => this.#allAtOnce(),
       wallJump: () => this.#wallJump(),
       diskFull: () => this.#diskFull(),
       diskSlow: () => this.#diskSlow(),
       readErrors: () => this.#readErrors(),
+      filesMissing: () => this.#filesMissing(),
       bitFlip: () => this.#bitFlip(),
       rot: () => this.#rot(),
       oldFolder: () => this.#oldFolder(),
@@ -88,6 +98,11 @@ export class Nemesis {
       pairCut: () => this.#cutPair(),
       suspend: () => this.#suspend(),
       claim: () => this.#claim(),
+      isolate: () => this.#isolate(),
+      orphan: () => this.#orphan(),
+      forget: () => this.#forget(),
+      replace: () => this.#replace(),
+      learnerDamage: () => this.#damageLearner(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
       const rate = this.#world.faults.rates[name];
@@ -113,7 +128,10 @@ export class Nemesis {
       disk.faults.full = false;
       disk.faults.slowMs = 0;
       disk.faults.readErrors = 0;
+      disk.faults.filesMissing = false;
     }
+    const processes = [world.coordinatorProcess, ...world.members.map(({ process }) => process)];
+    for (const process of processes) if (process !== undefined) process.stepMs = 0;
     world.coordinatorProcess?.resume("as it came");
     if (this.#onOldDocument) world.killCoordinator(true);
     world.startCoordinator();
@@ -248,23 +266,74 @@ export class Nemesis {
     });
   }
 
+  /**
+   * A node is cut off from all other servers for longer than it takes to replace it. Clients reach it all the while,
+   * and are served by it for as long as its lease lasts.
+   */
+  #isolate(): void {
+    const node = this.#pick(this.#world.members)?.name ?? "";
+    const others = this.#world.members.map(({ name }) => name).filter((name) => name !== node);
+    this.#world.coverage.hit("fault: node isolated from all servers");
+    this.#cutOff(node, [...others, COORDINATOR_HOST]);
+  }
+
+  /** A node is cut off from the coordinator alone, for as long: its replicas still confirm its reads until they are told of another. */
+  #orphan(): void {
+    this.#world.coverage.hit("fault: node cut off from the coordinator alone");
+    this.#cutOff(this.#pick(this.#world.members)?.name ?? "", [COORDINATOR_HOST]);
+  }
+
+  #cutOff(node: string, places: readonly string[]): void {
+    const { network, faults } = this.#world;
+    const mode = this.#chance(faults.forgetful) ? "forget" : "hold";
+    this.#say(
+      `cuts ${node} off from ${places.join(" ")}${
+        mode === "forget" ? ", streams are forgotten" : ""
+      }`,
+    );
+    for (const place of places) {
+      network.cut(node, place, mode);
+      network.cut(place, node, mode);
+    }
+    this.#later(FAILURE_TIMEOUT_MS + this.#world.outageMs(), () => {
+      this.#say(`lets ${node} reach ${places.join(" ")}`);
+      for (const place of places) {
+        network.heal(node, place);
+        network.heal(place, node);
+      }
+    });
+  }
+
   /** A node's machine sleeps. Its date tells it so: it must not have been set back around then. */
   #suspend(): void {
     const host = this.#runningNode();
     const process = host?.process;
     if (host === undefined || process === undefined || !this.#mayTouchClock(host.name)) return;
-    const ms = spread(this.#random, 200, 12_000);
+    const ms = this.#sleep(process, host.name);
     this.#clockTouched.set(host.name, this.#world.nowMs + ms);
     if (ms > LEASE_MS * 1.1) {
       this.#world.coverage.hit("fault: machine suspended beyond the lease");
     }
-    this.#say(`suspends the machine of ${host.name} for ${Math.round(ms)} ms`);
+  }
+
+  /** The coordinator's machine sleeps; its sockets stay, and what is sent to it waits there. */
+  #suspendCoordinator(): void {
+    const process = this.#world.coordinatorProcess;
+    if (process?.running !== true) return;
+    this.#world.coverage.hit("fault: coordinator's machine suspended");
+    this.#sleep(process, COORDINATOR_HOST);
+  }
+
+  #sleep(process: SimProcess, what: string): number {
+    const ms = spread(this.#random, 200, 12_000);
+    this.#say(`suspends the machine of ${what} for ${Math.round(ms)} ms`);
     process.suspend();
     const order = this.#pick(RESUME_ORDERS) ?? "as it came";
     this.#later(ms, () => {
-      this.#say(`the machine of ${host.name} wakes up, ${order}`);
+      this.#say(`the machine of ${what} wakes up, ${order}`);
       process.resume(order);
     });
+    return ms;
   }
 
   #mayTouchClock(host: string): boolean {
@@ -350,6 +419,19 @@ export class Nemesis {
     if (host?.process !== undefined) this.#pause(host.process, host.name);
   }
 
+  /** What a process computes takes its time for a while, as on a machine that has too much to do. */
+  #slowProcess(): void {
+    const isNode = this.#chance(0.8);
+    const process = isNode ? this.#runningNode()?.process : this.#world.coordinatorProcess;
+    if (process === undefined) return;
+    this.#world.coverage.hit("fault: process slow");
+    process.stepMs = spread(this.#random, 0.02, STEP_MS_MAX);
+    this.#say(`each step of ${process.name} takes ${process.stepMs.toFixed(2)} ms`);
+    this.#later(this.#world.outageMs(), () => {
+      process.stepMs = 0;
+    });
+  }
+
   #pauseCoordinator(): void {
     const process = this.#world.coordinatorProcess;
     if (process?.running !== true) return;
@@ -383,10 +465,14 @@ export class Nemesis {
     const host = this.#runningNode();
     if (host?.runtime === undefined || host.target !== "run") return;
     world.coverage.hit("fault: node leaves");
-    // Who has left is forgotten, and may come back as a stranger.
+    this.#dropCopies(host);
+    world.leaveNode(host);
+  }
+
+  /** Who has left is forgotten, and may come back as a stranger. */
+  #dropCopies(host: NodeHost): void {
     if (this.#copy?.host === host) this.#copy = undefined;
     if (this.#twin?.host === host) this.#twin.end();
-    world.leaveNode(host);
   }
 
   #killCoordinator(): void {
@@ -395,6 +481,73 @@ export class Nemesis {
     world.coverage.hit("fault: coordinator killed");
     world.killCoordinator(!this.#chance(world.faults.powerLoss));
     this.#later(world.outageMs(), () => world.startCoordinator());
+  }
+
+  #stopCoordinator(): void {
+    const world = this.#world;
+    if (world.coordinatorProcess?.running !== true || this.#onOldDocument) return;
+    world.stopCoordinator(() => {
+      world.coverage.hit("fault: coordinator stopped in order");
+      if (this.#storm) this.#later(world.outageMs(), () => world.startCoordinator());
+      else world.startCoordinator();
+    });
+  }
+
+  /** A node dies for so long that the coordinator has taken note; then `then`, if others hold all that it holds. */
+  #afterDeath(then: (host: NodeHost, id: NodeId) => void): void {
+    const world = this.#world;
+    const host = this.#runningNode();
+    const id = host?.nodeId;
+    if (host === undefined || id === undefined || host.target !== "run") return;
+    if (!this.#othersHoldAll(host)) return;
+    world.killNode(host, true);
+    this.#later(2 * FAILURE_TIMEOUT_MS + world.outageMs(), () => {
+      if (host.gone || host.process !== undefined) return;
+      if (this.#othersHoldAll(host)) then(host, id);
+      else world.startNode(host);
+    });
+  }
+
+  /** An operator has a dead node forgotten, which comes back with its disk all the same. */
+  #forget(): void {
+    const world = this.#world;
+    this.#afterDeath((host, id) => {
+      this.#say(`has ${host.name}, node ${id}, forgotten`);
+      this.#dropCopies(host);
+      world.forgetNode(id, ({ req_type: is }) => {
+        if (is === "result") world.coverage.hit("fault: node forgotten that comes back");
+      });
+      this.#startLater(host);
+    });
+  }
+
+  /** A machine is replaced: another node with an empty disk comes at the address of one that is gone. */
+  #replace(): void {
+    const world = this.#world;
+    this.#afterDeath((host, id) => {
+      this.#say(`puts a new node in the place of ${host.name}, node ${id}`);
+      world.coverage.hit("fault: node replaced at its address");
+      this.#dropCopies(host);
+      world.replaceNode(host);
+    });
+  }
+
+  /** One bit of what a replica holds that is being filled, the next one that is. */
+  #damageLearner(tries = LEARNER_TRIES): void {
+    const world = this.#world;
+    const filled = (world.map?.partitions ?? []).flatMap(({ learners }, partition) =>
+      learners.map((id) => ({ host: world.hostOf(id), partition }))
+    );
+    const { host, partition = 0 } = this.#pick(filled) ?? {};
+    const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
+    const key = this.#pick(host?.disk.rows.keys(prefix) ?? []);
+    if (host === undefined || key === undefined || !this.#othersHoldAll(host)) {
+      if (tries > 0) this.#later(LEARNER_TRY_MS, () => this.#damageLearner(tries - 1));
+      return;
+    }
+    world.coverage.hit("fault: learner damaged");
+    this.#say(`flips a bit of the learner ${host.name}, partition ${partition}`);
+    host.disk.flipBit(key);
   }
 
   #allAtOnce(): void {
@@ -456,6 +609,18 @@ export class Nemesis {
     if (outageMs >= READ_FAILURE_MS_MAX) disk.mayBeDamaged = disk.everVanished = true;
     this.#later(outageMs, () => {
       disk.faults.readErrors = 0;
+    });
+  }
+
+  /** Files of a node's database are deleted while it runs, and put back later. */
+  #filesMissing(): void {
+    const host = this.#runningNode();
+    if (host === undefined) return;
+    this.#world.coverage.hit("fault: files missing");
+    this.#say(`files of the database of ${host.name} are missing`);
+    host.disk.faults.filesMissing = true;
+    this.#later(this.#world.outageMs(), () => {
+      host.disk.faults.filesMissing = false;
     });
   }
 

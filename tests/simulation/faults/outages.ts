@@ -11,6 +11,10 @@ export interface Outage {
   readonly name: string;
   /** Another node is stopped in good order meanwhile, so that its partitions are given to somebody. */
   readonly stopsAnother: boolean;
+  /** Not the network fails but the node: it hears of new maps and does not take them over. It is started again afterwards. */
+  readonly ignoresMaps?: boolean;
+  /** The coordinator has started just before, and nobody reaches it: it may change nothing. */
+  readonly restartsCoordinator?: boolean;
   /** Clients that know one node alone must get what they ask for by way of a third. */
   readonly sparesClients: boolean;
   /**
@@ -77,6 +81,32 @@ export const OUTAGES: readonly Outage[] = [
     begin(network, node, other) {
       network.cut(node, COORDINATOR, "hold", TCP);
       bothWays(network, node, other);
+    },
+  },
+  {
+    name: "nobody but the coordinator reaches the node",
+    stopsAnother: false,
+    sparesClients: false,
+    begin(network, node, _other, all) {
+      for (const host of all) if (host !== COORDINATOR) bothWays(network, node, host);
+    },
+  },
+  {
+    name: "the node does not take over the maps that it is sent",
+    stopsAnother: true,
+    sparesClients: false,
+    ignoresMaps: true,
+    begin: () => {},
+  },
+  {
+    name: "nobody reaches the coordinator, which has just started",
+    stopsAnother: false,
+    sparesClients: false,
+    restartsCoordinator: true,
+    begin(network, node, _other, all) {
+      for (const host of [node, ...all]) {
+        if (host !== COORDINATOR) bothWays(network, host, COORDINATOR);
+      }
     },
   },
   {

@@ -198,6 +198,37 @@ export const STORMS = {
       weights: { read: 40, exists: 5, write: 10, create: 20, update: 5, delete: 30 },
     },
   },
+  /**
+   * As `deletes`, with so few writes that what a node has missed may be one deletion, and nobody remembers it: who was
+   * there has restarted as well.
+   */
+  fewDeletes: {
+    faults: { ...NONE, rates: { ...NONE.rates, kill: 16 }, outageMsMax: 30_000 },
+    stormMs: 180_000,
+    scanner: false,
+    shape: {
+      nodes: 3,
+      partitions: 2,
+      replicationFactor: 2,
+      minInSync: 1,
+      repairDelayMs: 60_000,
+      memory: false,
+      expectNodes: 3,
+      tombstoneKeepMs: 500,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 20,
+      newPercent: 0,
+      counterPercent: 0,
+      expiringPercent: 0,
+      sessionPercent: 0,
+      pauseMsMax: 4_000,
+      weakPercent: 0,
+      weights: { read: 20, exists: 0, write: 15, create: 30, update: 0, delete: 35, cas: 0 },
+    },
+    atomic: { pauseMsMax: 20_000 },
+  },
   /** As `deletes`, with tombstones that stay for as long as a copy is away. */
   deletesKept: {
     faults: {
@@ -285,15 +316,21 @@ export const STORMS = {
     },
   },
   /**
-   * Nodes lose the coordinator and not each other, and stand still with questions to their replicas under
-   * way; clients read and write at both sides.
+   * Nodes lose the coordinator and not each other, and what their replicas say of their reads is late: others
+   * take over between the question and the answer, and clients read and write at both sides.
    */
   rounds: {
     faults: {
       ...NONE,
-      rates: { ...NONE.rates, cut: 20, pause: 20 },
-      network: { ...NONE.network, latencyMinMs: 10, latencySpreadMs: 60 },
-      outageMsMax: 20_000,
+      rates: { ...NONE.rates, orphan: 16, pause: 6 },
+      network: {
+        ...NONE.network,
+        latencyMinMs: 1,
+        latencySpreadMs: 60,
+        spikeRate: 0.1,
+        spikeMs: 900,
+      },
+      outageMsMax: 4_000,
       drift: 1,
     },
     stormMs: 120_000,
@@ -301,9 +338,27 @@ export const STORMS = {
     workload: {
       ...BUSY,
       hotKeys: 8,
-      pauseMsMax: 40,
+      pauseMsMax: 20,
       weakPercent: 0,
       weights: { read: 60, exists: 0, write: 40, create: 0, update: 0, delete: 0 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
+  /** Nodes that only clients reach, and clients that are content with what a replica has. */
+  isolated: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, isolate: 10, kill: 2 },
+      outageMsMax: 10_000,
+      drift: 1,
+    },
+    stormMs: 90_000,
+    shape: { replicationFactor: 3, memory: false },
+    workload: {
+      ...BUSY,
+      hotKeys: 12,
+      weakPercent: 70,
+      weights: { read: 60, exists: 5, write: 35, create: 0, update: 0, delete: 0 },
     },
     atomic: { pauseMsMax: 8_000 },
   },
@@ -314,9 +369,9 @@ export const STORMS = {
   expiries: {
     faults: {
       ...NONE,
-      rates: { ...NONE.rates, kill: 4, cut: 20 },
+      rates: { ...NONE.rates, kill: 2, isolate: 14 },
       wallOffsetMs: 20_000,
-      outageMsMax: 8_000,
+      outageMsMax: 4_000,
     },
     stormMs: 60_000,
     shape: { replicationFactor: 3, minInSync: 1, memory: false },
@@ -356,20 +411,25 @@ export const STORMS = {
     },
     atomic: { pauseMsMax: 8_000 },
   },
-  /** One client scans, counts and backs up without a rest, and all others write. */
+  /**
+   * One client scans, counts and backs up without a rest, and all others write, for a short while each: nodes
+   * that only clients reach read what is never committed, and nobody writes it again elsewhere.
+   */
   scans: {
-    faults: { ...LATE, rates: { ...NONE.rates, kill: 12, cut: 10 } },
+    faults: { ...LATE, rates: { ...NONE.rates, kill: 6, isolate: 12 } },
     stormMs: 60_000,
-    shape: { partitions: 2, replicationFactor: 3, minInSync: 1, memory: false },
+    shape: { partitions: 8, replicationFactor: 3, minInSync: 1, memory: false },
     scanner: true,
     workload: {
       ...BUSY,
-      hotKeys: 6,
-      pauseMsMax: 30,
+      hotKeys: 16,
+      pauseMsMax: 60,
       newPercent: 0,
       counterPercent: 0,
       expiringPercent: 0,
       weakPercent: 0,
+      timeoutMsMin: 1_500,
+      timeoutMsMax: 2_500,
       weights: { read: 30, exists: 0, write: 60, create: 0, update: 0, delete: 10, cas: 0 },
     },
     atomic: { pauseMsMax: 8_000 },
@@ -405,6 +465,8 @@ export const STORMS = {
   /** Likewise, the coordinator. */
   "coordinator's deaths": alone("coordinatorKill"),
   "coordinator's standstills": alone("coordinatorPause"),
+  /** Likewise, its machine sleeps, and only its date tells so. */
+  "coordinator's sleeps": alone("coordinatorSuspend"),
   /** No fault, and then nodes that are stopped in good order, which nobody may notice. */
   rolling: {
     faults: NONE,
@@ -424,6 +486,24 @@ export const STORMS = {
     stormMs: 90_000,
     shape: { replicationFactor: 3, memory: false, leases: LEASES },
     workload: { ...BUSY, hotKeys: 8 },
+  },
+  /** An operator goes on from an old copy of the coordinator's document. */
+  accepted: {
+    faults: { ...NONE, rates: { ...NONE.rates, kill: 4 }, outageMsMax: 4_000 },
+    stormMs: 20_000,
+    acceptsOld: true,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { pauseMsMax: 300, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
+    atomic: { pauseMsMax: 4_000 },
+  },
+  /** An operator gives up partitions whose replicas come back later, with everything. */
+  forces: {
+    faults: { ...NONE, rates: { ...NONE.rates, kill: 4 }, outageMsMax: 4_000 },
+    stormMs: 20_000,
+    forces: true,
+    shape: { nodes: 5, expectNodes: 5, replicationFactor: 2, minInSync: 1, memory: false },
+    workload: { pauseMsMax: 200, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
+    atomic: { pauseMsMax: 4_000 },
   },
   /** All nodes die at once, and one comes back first, on a copy of its folder that was made while it ran. */
   put_back: {

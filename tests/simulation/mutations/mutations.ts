@@ -16,6 +16,11 @@ export interface Mutation {
   readonly edits: readonly (readonly [text: string, replacement: string])[];
   /** It is found within so many seeds, from 1 on. */
   readonly seedsMax: number;
+  /**
+   * Why it can do no harm alone: a second rule keeps it from that. Then no seed may find it, and the run that
+   * tries so many is the evidence. What cannot harm today may do so when the second rule goes.
+   */
+  readonly harmless?: string;
   /** A kind of storm that gives it more occasions to show; default: all kinds, as in `deno task sim`. */
   readonly storm?: keyof typeof STORMS;
 }
@@ -144,6 +149,7 @@ export const MUTATIONS: readonly Mutation[] = [
       "if (!this.damaged)",
     ]],
     seedsMax: 20,
+    storm: "isolated",
   },
   {
     name: "a new primary serves before its replicas are equal to it",
@@ -186,6 +192,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     seedsMax: 60,
     storm: "deletesKept",
+  },
+  {
+    name: "the tombstone watermark is one too low",
+    file: "node/maintenance/scrubber.ts",
+    edits: [["Math.max(watermark, entry.seq)", "Math.max(watermark, entry.seq - 1)"]],
+    seedsMax: 40,
+    storm: "fewDeletes",
   },
   {
     name: "a replica that lacks dropped tombstones is sent a difference",
@@ -380,7 +393,7 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "groups",
   },
   {
-    name: "an old replica of the coordinator's document is believed",
+    name: "an old copy of the coordinator's document is believed",
     file: "coordinator/membership/membership.ts",
     edits: [[
       "if (follows(this.#lineage, epoch, seen) && later === undefined) return undefined;",
@@ -400,14 +413,14 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "documents",
   },
   {
-    name: "an old replica of a node's folder counts as the folder",
+    name: "an old copy of a node's folder counts as the folder",
     file: "coordinator/membership/membership.ts",
     edits: [["if (restarted) this.#checkFolder(member, message);", ""]],
     seedsMax: 10,
     storm: "put_back",
   },
   {
-    name: "a process with an old replica of a folder is let in",
+    name: "a process with an old copy of a folder is let in",
     file: "coordinator/membership/registration.ts",
     edits: [["if (incarnation >= newest && !taken) return undefined;", "return undefined;"]],
     seedsMax: 10,
@@ -622,6 +635,54 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "channels",
   },
   {
+    name: "a node that does not take over its map is given partitions",
+    file: "coordinator/membership/membership.ts",
+    edits: [["if (map < member.owedEpoch) {", "if (map < 0) {"]],
+    seedsMax: 5,
+    storm: "outages",
+  },
+  {
+    name: "a coordinator that nobody has reached judges everybody",
+    file: "coordinator/membership/membership.ts",
+    edits: [[
+      "if (members.size > 0) this.#awaitsFirstSinceMs = nowMs;",
+      "if (members.size < 0) this.#awaitsFirstSinceMs = nowMs;",
+    ]],
+    seedsMax: 5,
+    storm: "outages",
+  },
+  {
+    name: "a replica from before its data was given up is sent a difference",
+    file: "node/replication/follower_stream.ts",
+    edits: [["info.last_term < (config.forcedTerm ?? 0)", "info.last_term < 0"]],
+    seedsMax: 20,
+    storm: "forces",
+  },
+  {
+    name: "an old document is gone on from below what nodes have seen",
+    file: "coordinator/membership/membership.ts",
+    edits: [["    this.#publisher.leapTo(from);\n", ""]],
+    seedsMax: 5,
+    storm: "accepted",
+  },
+  {
+    name: "an old document is gone on from without new terms",
+    file: "coordinator/membership/membership.ts",
+    edits: [[
+      "Math.max(config.term, held.get(p) ?? 0) + ACCEPTED_TERM_LEAP;",
+      "config.term;",
+    ]],
+    seedsMax: 5,
+    storm: "accepted",
+  },
+  {
+    name: "a request goes round without its flag",
+    file: "shared/routing/router.ts",
+    edits: [["relay: via === undefined ? undefined : true,", "relay: undefined,"]],
+    seedsMax: 5,
+    storm: "outages",
+  },
+  {
     name: "what came by datagram counts as heard",
     file: "node/membership/heartbeat_sender.ts",
     edits: [[
@@ -655,6 +716,50 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     seedsMax: 10,
     storm: "strangers",
+  },
+  {
+    name: "the list of recent tombstones leaves a watermark that is one too low",
+    harmless:
+      "it drops only what all replicas had TOMBSTONE_SETTLE_MS ago, so that the commit seq of each is " +
+      "beyond it; or more than TOMBSTONES_MAX, which no simulation has",
+    file: "node/replication/tombstone_keeper.ts",
+    edits: [["setState({ watermark: first.seq })", "setState({ watermark: first.seq - 1 })"]],
+    seedsMax: 40,
+    storm: "deletes",
+  },
+  {
+    name: "a change of the map is laid on another map than it starts from",
+    harmless:
+      "a session is sent a change only if it was sent the map before it, on the same connection, in order",
+    file: "shared/cluster/cluster_map.ts",
+    edits: [["if (delta.fromEpoch !== map.epoch) return undefined;", ""]],
+    seedsMax: 20,
+    storm: "coordinator",
+  },
+  {
+    name: "a replica with nothing may be made primary",
+    harmless:
+      "an in-sync replica has acknowledged every committed write, with the partition's state record in " +
+      "the batch: if it holds nothing, nothing was committed; one that was wiped as damaged is told apart",
+    file: "coordinator/partitions/failover.ts",
+    edits: [[
+      "const holding = cold.filter((id) => of.replica(id).held !== undefined);",
+      "const holding = cold;",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a cached value survives a change of term",
+    harmless:
+      "the former primary uses up its watches when it learns of the map, on the connection that the value " +
+      "is believed by; one that does not learn of it is believed for GATEWAY_TRUST_MS, which is what is promised",
+    file: "coordinator/gateway/value_cache.ts",
+    edits: [[
+      "if (before === undefined) return;",
+      "if (before === undefined || map !== undefined) return;",
+    ]],
+    seedsMax: 20,
+    storm: "caches",
   },
 ];
 

@@ -46,6 +46,10 @@ export class SimProcess {
   readonly random: SeededRandom;
   /** Timers that are set. */
   timers = 0;
+  /** How long each of its events takes: 0 but for a process that gets little of its processor. */
+  stepMs = 0;
+  /** Until then it is at work, and what comes waits in its order. */
+  busyUntilMs = 0;
   readonly #scheduler: Scheduler;
   #alive = true;
   #paused = false;
@@ -330,6 +334,11 @@ export class Scheduler {
           process.hold(event);
           continue;
         }
+        if (process.busyUntilMs > this.nowMs) {
+          this.requeue(event, process.busyUntilMs);
+          continue;
+        }
+        process.busyUntilMs = this.nowMs + process.stepMs;
       }
       event.callback = undefined;
       this.executed++;

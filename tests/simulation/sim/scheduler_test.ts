@@ -39,6 +39,20 @@ Deno.test("SimProcess: nothing of a dead one runs; a paused one catches up", asy
   assertEquals([dead.timers, paused.timers], [0, 0]);
 });
 
+Deno.test("SimProcess: what comes to a slow one waits in its order until the step before is over", async () => {
+  const scheduler = new Scheduler(1);
+  const slow = scheduler.spawn("s", "s", EXACT_CLOCK);
+  const seen: string[] = [];
+  const note = (name: string) => () => seen.push(`${name} ${scheduler.nowMs}`);
+  slow.stepMs = 5;
+  for (const [ms, name] of [[1, "a"], [2, "b"], [3, "c"], [20, "d"]] as const) {
+    scheduler.after(ms, slow, note(name));
+  }
+  scheduler.after(4, undefined, note("other"));
+  await scheduler.run(30);
+  assertEquals(seen, ["a 1", "other 4", "b 6", "c 11", "d 20"]);
+});
+
 Deno.test("SimClock: timers are never early, and two clocks differ by no more than is allowed", async () => {
   const scheduler = new Scheduler(1);
   const clocks = [-1, 0, 1].map((drift) =>

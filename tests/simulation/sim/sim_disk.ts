@@ -32,6 +32,8 @@ export interface DiskFaults {
   slowMs: number;
   /** Of so many reads in one, one fails. */
   readErrors: number;
+  /** Files are not there: neither reads nor writes notice, but whoever looks does. */
+  filesMissing: boolean;
 }
 
 /** Of so many batches, the share with which files are compacted. */
@@ -57,7 +59,12 @@ export interface Damage {
 /** A disk. */
 export class SimDisk {
   readonly name: string;
-  readonly faults: DiskFaults = { full: false, slowMs: 0, readErrors: 0 };
+  readonly faults: DiskFaults = {
+    full: false,
+    slowMs: 0,
+    readErrors: 0,
+    filesMissing: false,
+  };
   /** Damage that may still be there. */
   damage: Damage[] = [];
   /** Partitions of which a fault has ever flipped bits here. */
@@ -101,7 +108,7 @@ export class SimDisk {
     };
     return {
       volatile,
-      ...(volatile ? atOnce : {}),
+      ...(volatile ? atOnce : { check: () => this.#check(process) }),
       get: (key) => {
         this.#mayFail("get");
         const text = textOf(key);
@@ -381,6 +388,17 @@ export class SimDisk {
         } catch (error) {
           reject(error);
         }
+      });
+    });
+  }
+
+  #check(process: SimProcess): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!process.alive) return;
+      this.#scheduler.after(this.#readMs(), process, () => {
+        if (!this.faults.filesMissing) return resolve();
+        this.#coverage.hit("disk: files found missing");
+        reject(new KvError("storage_failed", "files of the database are not there"));
       });
     });
   }

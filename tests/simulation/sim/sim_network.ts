@@ -89,6 +89,7 @@ export class SimNetwork {
   options: NetworkOptions;
   readonly scheduler: Scheduler;
   readonly coverage: Coverage;
+  writes = 0;
   readonly #random: Random;
   readonly #links = new Map<string, Link>();
   readonly #listeners = new Map<string, Listening>();

@@ -37,6 +37,8 @@ export interface StreamNetwork {
   readonly options: { readonly bufferBytes: number; readonly splits: number };
   readonly scheduler: Scheduler;
   readonly coverage: Coverage;
+  /** How often something was written to a stream. */
+  writes: number;
   chance(rate: number): boolean;
   delayMs(from: string, to: string, bytes: number): number;
   isCut(from: string, to: string): boolean;
@@ -103,6 +105,7 @@ export class SimStream implements Stream {
 
   write(bytes: Uint8Array): void {
     if (this.closed || bytes.length === 0) return;
+    this.#network.writes++;
     this.#pendingBytes += bytes.length;
     if (this.queuedBytes > 0) {
       this.#network.coverage.hit("network: back-pressure");

@@ -114,6 +114,8 @@ export class World {
   /** What the coordinator's process runs on: its disk, or an old copy. */
   #coordinatorOn: SimDisk;
   readonly clientProcesses: SimProcess[] = [];
+  /** Nodes whose disks are gone for good. */
+  readonly replaced = new Set<NodeId>();
   /** Something that must never happen has happened. */
   defect: Error | undefined;
   /** Told of each process that has ended. */
@@ -207,8 +209,11 @@ export class World {
 
   // The coordinator.
 
-  /** @param disk an old copy, if somebody has put one in the place of its own */
-  startCoordinator(disk = this.coordinatorDisk): void {
+  /**
+   * @param disk an old copy, if somebody has put one in the place of its own
+   * @param acceptEpoch the operator goes on from the document of this epoch, although nodes have seen later ones
+   */
+  startCoordinator(disk = this.coordinatorDisk, acceptEpoch?: number): void {
     if (this.coordinatorProcess !== undefined) return;
     this.#coordinatorOn = disk;
     this.network.powerOn(COORDINATOR_HOST);
@@ -238,6 +243,7 @@ export class World {
       },
       repairDelayMs: this.shape.repairDelayMs,
       expectNodes: this.shape.expectNodes,
+      acceptEpoch,
       cacheEntries: 16,
     }).then((coordinator) => {
       if (!process.alive) return;
@@ -256,6 +262,22 @@ export class World {
     this.#coordinatorOn.crash(power);
     this.coordinatorProcess = undefined;
     this.coordinator = undefined;
+  }
+
+  /** In good order. */
+  stopCoordinator(then: () => void): void {
+    const { coordinator, coordinatorProcess: process } = this;
+    if (coordinator === undefined || process === undefined) return;
+    this.trace.add(process.name, "is told to stop");
+    const ended = () => {
+      if (this.coordinatorProcess !== process) return;
+      this.killCoordinator(true);
+      then();
+    };
+    coordinator.close().then(ended, (error) => {
+      this.#fail("the coordinator does not stop", error);
+      ended();
+    });
   }
 
   /** All nodes that run have seen later maps than the coordinator's document has. */
@@ -341,6 +363,14 @@ export class World {
           process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
       },
     });
+  }
+
+  /** A new machine, with an empty disk, comes at the address of one that does not run. */
+  replaceNode(host: NodeHost): void {
+    if (host.nodeId !== undefined) this.replaced.add(host.nodeId);
+    host.disk.wipe();
+    host.nodeId = undefined;
+    this.startNode(host);
   }
 
   /**
@@ -489,6 +519,15 @@ export class World {
 
   /** An operator's order, as `kv-coordinator --force` gives it. */
   force(partition: number, then: (reply: Reply) => void): void {
+    this.#order({ req_type: "force", partition }, then);
+  }
+
+  /** An operator's word that a node will not come back. */
+  forgetNode(node: NodeId, then: (reply: Reply) => void): void {
+    this.#order({ req_type: "forget_node", node }, then);
+  }
+
+  #order(order: object, then: (reply: Reply) => void): void {
     const process = this.spawn("operator", "operator");
     const { clock, random } = process;
     const rpc = new RpcClient(
@@ -496,7 +535,6 @@ export class World {
       { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
       { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" },
     );
-    const order = { req_type: "force", partition };
     rpc.request(order, REQUEST_TIMEOUT_MS, (reply) => {
       rpc.close();
       then(reply);
@@ -505,8 +543,14 @@ export class World {
 
   // Clients.
 
-  addClient(index: number, kind: ClientKind, concurrency: number): WorkloadClient {
-    return this.#addClient(index, kind, concurrency).client;
+  /** @param named whether the cluster knows its requests again, so that they may be repeated */
+  addClient(
+    index: number,
+    kind: ClientKind,
+    concurrency: number,
+    named: boolean,
+  ): WorkloadClient {
+    return this.#addClient(index, kind, concurrency, named).client;
   }
 
   /** A client that scans: it merges the nodes' pages itself, or has another do so. */
@@ -515,7 +559,7 @@ export class World {
     kind: ClientKind,
     deps: Pick<ScannerDeps, "random" | "history" | "leisure">,
   ): { scanner: Scanner; client: WorkloadClient } {
-    const { client, router } = this.#addClient(index, kind, 1);
+    const { client, router, newRouter } = this.#addClient(index, kind, 1, true);
     const { kv, clock } = client;
     const database = kind === "library"
       ? new ClusterDatabase({
@@ -526,10 +570,14 @@ export class World {
       })
       : wireDatabase(router);
     const nowMs = () => this.nowMs;
-    return { scanner: new Scanner({ ...deps, kv, clock, database, nowMs, router }), client };
+    const backups = newRouter("library");
+    return {
+      scanner: new Scanner({ ...deps, kv, clock, database, nowMs, router: backups }),
+      client,
+    };
   }
 
-  #addClient(index: number, kind: ClientKind, concurrency: number) {
+  #addClient(index: number, kind: ClientKind, concurrency: number, named: boolean) {
     const name = `c${index}`;
     const process = this.spawn(name, name);
     this.clientProcesses.push(process);
@@ -538,22 +586,27 @@ export class World {
     const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
     const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
     const seeds = [coordinator, ...nodes];
-    const newRouter = () =>
+    const newRouter = (kind: ClientKind) =>
       kind === "library" ? new Router(deps, { role: "client", seeds }) : new OneAddressRouter(
         deps,
         kind === "gateway" ? coordinator : nodes[index % nodes.length] ?? coordinator,
       );
-    const router = newRouter();
+    const router = newRouter(kind);
     let sessions = 0;
     const client: WorkloadClient = {
       name,
-      kv: new KvClient({ clock, router, clientId: name }),
+      kv: new KvClient({ clock, router, clientId: named ? name : undefined }),
       clock,
       concurrency,
       gateway: kind === "gateway",
-      open: () => new KvClient({ clock, router: newRouter(), clientId: `${name}-${++sessions}` }),
+      open: () =>
+        new KvClient({
+          clock,
+          router: newRouter(kind),
+          clientId: named ? `${name}-${++sessions}` : undefined,
+        }),
     };
-    return { client, router };
+    return { client, router, newRouter };
   }
 
   /** Ends everything in good order; resolves when all has ended. */

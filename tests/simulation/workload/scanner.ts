@@ -44,6 +44,7 @@ const SCAN_PAUSE_MS = 1_000;
 const PAGE_PAUSE_MS = 300;
 const COUNT_PAUSE_MS = 4_000;
 const BACKUP_PAUSE_MS = 8_000;
+const BACKUP_LEISURE_MAX = 3;
 
 /** How a read of the history ends about which a page says nothing. */
 export const NOT_IN_PAGE = "not in the page";
@@ -79,8 +80,8 @@ export interface ScannerDeps {
   readonly database: Pick<Database, "scan" | "count">;
   readonly history: History;
   readonly nowMs: () => number;
-  /** Whom it asks for backups. Absent: it makes none. */
-  readonly router?: Pick<KeyRouter, "map" | "request"> | undefined;
+  /** Whom it asks for backups: its own, which it closes. Absent: it makes none. */
+  readonly router?: Pick<KeyRouter, "map" | "refresh" | "request" | "close"> | undefined;
   /** How much longer than usual it waits between two of anything. Default 1. */
   readonly leisure?: number | undefined;
 }
@@ -126,7 +127,7 @@ export class Scanner {
       this.#loop(() => this.#count(), COUNT_PAUSE_MS),
       ...(this.#deps.router === undefined
         ? []
-        : [this.#loop(() => this.#backUp(), BACKUP_PAUSE_MS)]),
+        : [this.#loop(() => this.#backUp(), BACKUP_PAUSE_MS, BACKUP_LEISURE_MAX)]),
     ];
   }
 
@@ -135,12 +136,13 @@ export class Scanner {
     this.#running = false;
     for (const wake of this.#asleep) wake();
     await Promise.all(this.#loops);
+    this.#deps.router?.close();
   }
 
-  async #loop(step: () => Promise<void>, pauseMs: number): Promise<void> {
+  async #loop(step: () => Promise<void>, pauseMs: number, leisureMax = Infinity): Promise<void> {
     while (this.#running) {
       const { random, leisure = 1 } = this.#deps;
-      await this.#pause(randomBelow(random, pauseMs * leisure));
+      await this.#pause(randomBelow(random, pauseMs * Math.min(leisure, leisureMax)));
       if (this.#running) await step();
     }
   }
@@ -321,8 +323,9 @@ export class Scanner {
 
   async #backUp(): Promise<void> {
     const { random, router } = this.#deps;
-    const map = router?.map();
-    if (router === undefined || map === undefined) return;
+    if (router === undefined) return;
+    const map = router.map() ?? await router.refresh().catch(() => undefined);
+    if (map === undefined) return;
     const partition = randomBelow(random, map.partitions.length);
     const primary = map.partitions[partition]?.primary;
     if (primary === undefined) return;

@@ -74,6 +74,7 @@ export interface Counts {
 
 /** An operation that took longer than its deadline and {@linkcode LATE_MS} allow. */
 export interface LateOperation {
+  /** -1 for many reads at once, which have no place in the history. */
   readonly id: number;
   readonly client: string;
   readonly timeoutMs: number;
@@ -97,6 +98,9 @@ const WEIGHTS: Record<OperationName, number> = {
 /** After so many operations on new keys the next one is wanted, besides the newest so many. */
 const NEW_KEY_EVERY = 5;
 const NEW_KEYS_WANTED = 5;
+/** Every so often a client asks for one key so many times at once. */
+const BURST_PAUSE_MS = 40_000;
+const BURST_READS = 300;
 /** Operations of a session that is closed soon, at most. */
 const SESSION_OPERATIONS_MAX = 6;
 
@@ -132,6 +136,9 @@ export class Workload {
   readonly late: LateOperation[] = [];
   /** Short sessions so far. */
   sessions = 0;
+  /** How often many reads were asked for at once. */
+  bursts = 0;
+  #nextBurstMs: number;
   readonly #options: Required<WorkloadOptions>;
   readonly #random: Random;
   readonly #nowMs: () => number;
@@ -154,6 +161,7 @@ export class Workload {
     this.clients = clients;
     this.#random = deps.random;
     this.#nowMs = deps.nowMs;
+    this.#nextBurstMs = deps.nowMs() + BURST_PAUSE_MS / 2;
     this.#options = {
       hotKeys: 4,
       coldKeys: 60,
@@ -258,11 +266,39 @@ export class Workload {
         return;
       }
       this.#enterSession(slot);
-      this.#run(slot, this.#choose(slot)).then(() => {
+      const isBurst = this.#nowMs() >= this.#nextBurstMs;
+      const step = isBurst ? this.#burst(slot) : this.#run(slot, this.#choose(slot));
+      step.then(() => {
         if (slot.session?.left === 0 || !this.#running) this.#leaveSession(slot);
         if (this.#running) this.#pause(slot);
       });
     });
+  }
+
+  /**
+   * Hundreds of reads of one key at once. All that is asked of them is an answer in time: in the history they would
+   * cost more than they tell.
+   */
+  async #burst({ client, random }: Slot): Promise<void> {
+    const { key } = this.#chooseKey(random);
+    const { timeoutMsMax: timeoutMs } = this.#options;
+    const startMs = this.#nowMs();
+    this.bursts++;
+    this.#nextBurstMs = startMs + BURST_PAUSE_MS;
+    this.#busy++;
+    await Promise.all(Array.from({ length: BURST_READS }, async () => {
+      try {
+        await client.kv.getEntry(key, { timeoutMs });
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+      }
+    }));
+    const elapsedMs = this.#nowMs() - startMs;
+    if (isLate(elapsedMs, timeoutMs)) {
+      this.late.push({ id: -1, client: client.name, timeoutMs, elapsedMs });
+    }
+    this.#busy--;
+    if (this.#busy === 0 && !this.#running) this.#onIdle?.();
   }
 
   #enterSession(slot: Slot): void {
@@ -387,8 +423,7 @@ export class Workload {
     if (result?.version === undefined) slot.versions.delete(key);
     else slot.versions.set(key, result.version);
     const elapsedMs = this.#nowMs() - startMs;
-    // A clock that is slow, within what is allowed, makes a deadline later.
-    if (elapsedMs > timeoutMs * 1.1 + LATE_MS) {
+    if (isLate(elapsedMs, timeoutMs)) {
       this.late.push({ id, client: slot.client.name, timeoutMs, elapsedMs });
     }
     this.#busy--;
@@ -445,6 +480,11 @@ export class Workload {
       timer?.cancel();
     }
   }
+}
+
+/** A clock that is slow, within what is allowed, makes a deadline later. */
+function isLate(elapsedMs: number, timeoutMs: number): boolean {
+  return elapsedMs > timeoutMs * 1.1 + LATE_MS;
 }
 
 /** What a call answered: the value's name, or null for no such key. */
