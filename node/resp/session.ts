@@ -43,6 +43,9 @@ import { unknownCommandText, unknownSubcommandText } from "./command/unknown_com
 import type { CommandTable } from "./tables/command_table.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
+import { RespLogin } from "./login.ts";
+import { toErrorReply } from "../../shared/wire/error_reply.ts";
+import type { AccessControl } from "../../shared/security/access_control.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
 import type { Retirable } from "../../shared/server/draining.ts";
 import { ReplyLengths } from "../../shared/wire/reply_lengths.ts";
@@ -53,6 +56,8 @@ import { RespWriter } from "./protocol/writer.ts";
 /** What sessions share (`resp_server.ts`). */
 export interface SessionServer extends CommandServer {
   readonly table: CommandTable;
+  /** Of a secured cluster: who may do what. */
+  readonly access: AccessControl | undefined;
   /** Of the requests of all connections that are not answered. */
   readonly budget: ByteBudget;
   /** For values and replies on their way. */
@@ -83,6 +88,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   /** Set by the command that does so, and is then answered. */
   repliesSwitchedOn = false;
   readonly transaction: Transaction;
+  readonly login: RespLogin;
   readonly out: RespWriter;
   readonly #seat: Seat;
   readonly #parser: RespParser;
@@ -140,6 +146,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       this.close(false);
     });
     this.#call = { out: this.out, session: this, server };
+    this.login = new RespLogin(server.access, server.database, stream.remote);
     this.transaction = new Transaction(this);
     stream.start({
       onData: (bytes) => this.#onData(bytes),
@@ -273,6 +280,11 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
 
   /** Carries a request out. `done` is called once, perhaps before this returns. */
   execute(request: KeyRequest & Called, done: (reply: Reply) => void): void {
+    const refusal = this.login.judge(request);
+    if (refusal !== undefined) {
+      done(toErrorReply(refusal));
+      return;
+    }
     const { req_type } = request;
     request[CALLER] = this;
     if (req_type !== "get" && req_type !== "exists") this.lastWrittenKey = request.key;
@@ -400,6 +412,11 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (spec === undefined) return;
     this.lastCommand = spec;
     server.counted();
+    const refusal = this.login.whyRefused(spec);
+    if (refusal !== undefined) {
+      this.refuse(refusal);
+      return;
+    }
     const { run } = spec;
     if (run.kind === "frame") {
       run.run(args, this);

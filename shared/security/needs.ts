@@ -175,10 +175,17 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   "config|help": "login",
   list_nodes: "login",
   get_nodes_for_key: "login",
+  acl: "login",
+  "acl|whoami": "login",
+  "acl|cat": "login",
+  "acl|help": "login",
 
   // Who else is connected; how many keys there are; how this process is set up.
   "client|list": "admin",
   "config|get": "admin",
+  "acl|list": "admin",
+  "acl|users": "admin",
+  "acl|getuser": "admin",
   info: "admin",
 
   watch: { named: ["read"] },
