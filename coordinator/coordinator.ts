@@ -32,7 +32,6 @@ import {
   PROTOCOL_VERSION,
   type Reply,
   type Request,
-  type SecurityOrder,
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
@@ -58,13 +57,12 @@ import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
 import type { Effects } from "./state/map_publisher.ts";
 import type { SessionId } from "./state/member.ts";
 import { Membership } from "./membership/membership.ts";
-import { Secret } from "../shared/base/secret.ts";
-import type { AccessControl, Principal } from "../shared/security/access_control.ts";
 import type { AuditLog } from "../shared/security/audit_log.ts";
 import type { PasswordHasher } from "../shared/security/password.ts";
 import { isSecurityOrder } from "../shared/security/security_admin.ts";
 import type { SecurityDocument } from "../shared/security/security_document.ts";
-import { SecurityKeeper } from "./security/security_keeper.ts";
+import { notSecured, SecurityKeeper } from "../shared/security/security_keeper.ts";
+import { WireLogins } from "../shared/server/wire_logins.ts";
 import { place } from "./placement/placement.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
 
@@ -121,12 +119,9 @@ export type DiscoveryOptions = Pick<
 /** Who is at the other end, as its `hello` said. */
 class Peer {
   readonly role: Message<"hello">["role"];
-  /** As whom it has logged in. */
-  readonly principal: Principal | undefined;
 
-  constructor(hello: Message<"hello">, principal: Principal | undefined) {
+  constructor(hello: Message<"hello">) {
     this.role = hello.role;
-    this.principal = principal;
   }
 }
 
@@ -139,6 +134,7 @@ export class Coordinator {
   readonly #membership: Membership;
   /** Of a secured cluster. */
   readonly #security: SecurityKeeper | undefined;
+  readonly #logins: WireLogins | undefined;
   readonly #gateway: Gateway;
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
@@ -209,6 +205,7 @@ export class Coordinator {
         ...options.secure,
         write: (document) => this.#membership.secure(document, this.#now()),
       }, security);
+      this.#logins = new WireLogins(this.#security.access);
     }
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
@@ -429,7 +426,7 @@ export class Coordinator {
     connection: Connection,
   ): void {
     this.#requests++;
-    this.#checkRights(request, connection);
+    this.#logins?.check(request, connection);
     switch (request.req_type) {
       case "scan_partition":
         return this.#gateway.scanPartition(request, reply);
@@ -453,7 +450,7 @@ export class Coordinator {
       case "batch":
         return this.#gateway.executeBatch(
           request,
-          (one) => this.#checkRights(one, connection),
+          (one) => this.#logins?.check(one, connection),
           reply,
         );
       case "ping":
@@ -505,59 +502,24 @@ export class Coordinator {
           `${hello.cluster_id}; name its coordinator, or use another data folder`,
       );
     }
-    if (this.#security !== undefined) {
-      this.#logIn(hello, this.#security.access, connection, reply);
+    if (this.#logins !== undefined) {
+      this.#logins.logIn(hello, connection, reply);
       return;
     }
     // So that no number of clients keeps a node from its session.
     if (hello.role === "node") seat.becomePeer(`node ${hello.node}`);
-    connection.peer = new Peer(hello, undefined);
+    connection.peer = new Peer(hello);
     reply({ req_type: "ack", message: "hello" });
-  }
-
-  /** What comes before the answer is judged as nobody's. */
-  #logIn(
-    hello: Message<"hello">,
-    access: AccessControl,
-    connection: Connection,
-    reply: ReplyTo,
-  ): void {
-    if (hello.role !== "client") {
-      throw new KvError("forbidden", "hello: this port is for clients; members show a certificate");
-    }
-    // Whoever fails to become somebody else is not whom it was before either.
-    connection.peer = new Peer(hello, undefined);
-    // JSON null stands for an absent field.
-    const secret = typeof hello.secret === "string" ? new Secret(hello.secret) : undefined;
-    const user = typeof hello.user === "string" ? hello.user : undefined;
-    if (secret === undefined) {
-      reply({ req_type: "ack", message: "hello" });
-      return;
-    }
-    const credentials = user === undefined ? { token: secret } : { user, password: secret };
-    access.login(credentials, { remote: connection.remote, frontEnd: "wire" }).then(
-      (principal) => {
-        connection.peer = new Peer(hello, principal);
-        reply({ req_type: "ack", message: "hello" });
-      },
-      (error) => reply(toErrorReply(failureOf(error))),
-    );
-  }
-
-  /** @throws {KvError} `unauthorized`, `forbidden` */
-  #checkRights(message: Message, connection: Connection): void {
-    const refusal = this.#security?.access.whyRefused(
-      message,
-      principalOf(connection),
-      connection.remote,
-    );
-    if (refusal !== undefined) throw refusal;
   }
 
   /** A message of a node, or of an operator. @throws {KvError} which is answered */
   #onOther(message: Message, connection: Connection): void {
-    this.#checkRights(message, connection);
-    if (isSecurityOrder(message)) return this.#onSecurityOrder(message, connection);
+    this.#logins?.check(message, connection);
+    if (isSecurityOrder(message)) {
+      if (this.#security === undefined) throw notSecured(message);
+      this.#logins?.order(message, connection, this.#security);
+      return;
+    }
     if (message.req_type === "force") return this.#onForce(message, connection);
     if (message.req_type === "forget_node") return this.#onForgetNode(message, connection);
     if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
@@ -624,19 +586,6 @@ export class Coordinator {
     });
   }
 
-  /** An administrator's order about users, roles or tokens. */
-  #onSecurityOrder({ id, ...order }: SecurityOrder, connection: Connection): void {
-    const principal = principalOf(connection);
-    if (this.#security === undefined || principal === undefined) {
-      throw new KvError(
-        "bad_request",
-        `${order.req_type}: this cluster is not secured, it has no users`,
-      );
-    }
-    const by = { principal, remote: connection.remote };
-    this.#security.order(order as SecurityOrder, by, (reply) => connection.send({ ...reply, id }));
-  }
-
   /** @param asking whether nodes first tell what they hold by now, if that may be asked for */
   #order(
     { id, ...order }: Message<"force" | "forget_node">,
@@ -669,10 +618,6 @@ export class Coordinator {
     this.#connections.set(session, connection);
     return session;
   }
-}
-
-function principalOf({ peer }: Connection): Principal | undefined {
-  return peer instanceof Peer ? peer.principal : undefined;
 }
 
 /**

@@ -46,7 +46,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   coordinator: [
-    ["state", "placement", "gateway", "discovery", "security"],
+    ["state", "placement", "gateway", "discovery"],
     ["partitions"],
     ["membership"],
     [""],

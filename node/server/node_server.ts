@@ -41,6 +41,9 @@ import {
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
 import { Draining } from "../../shared/server/draining.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
+import { isSecurityOrder } from "../../shared/security/security_admin.ts";
+import type { SecurityKeeper } from "../../shared/security/security_keeper.ts";
+import { WireLogins } from "../../shared/server/wire_logins.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
@@ -75,6 +78,8 @@ export interface NodeServerOptions {
   address?(): Address | undefined;
   /** What everything from outside is bounded by. */
   readonly admission: Admission;
+  /** Users, roles and tokens, if the node is secured, and keeps them itself. */
+  readonly security?: SecurityKeeper | undefined;
 }
 
 /** Who is at the other end, as its `hello` said. */
@@ -99,6 +104,8 @@ export class NodeServer {
   readonly #acceptor: Acceptor;
   readonly #resp: RespServer;
   readonly #draining: Draining;
+  /** Of a secured node. */
+  readonly #logins: WireLogins | undefined;
   readonly #counts = { requests: 0, forwarded: 0 };
 
   /** @param given `work` gives heavy work its turns; the process has one; default: one of its own */
@@ -118,9 +125,12 @@ export class NodeServer {
       limits: options.limits,
       onForward: () => this.#counts.forwarded++,
     });
+    const { security } = options;
+    this.#logins = security === undefined ? undefined : new WireLogins(security.access);
     this.#resp = new RespServer({
       ...deps,
       database: this.database,
+      access: security?.access,
       budget: options.admission.requests,
       limits: options.limits,
       draining: this.#draining,
@@ -201,6 +211,7 @@ export class NodeServer {
     connection: Connection,
   ): void {
     this.#counts.requests++;
+    this.#logins?.check(request, connection);
     switch (request.req_type) {
       case "watch_get":
         checkKeyRequest(request, this.#options.limits);
@@ -224,6 +235,7 @@ export class NodeServer {
         return this.#onPiece(request, reply);
       case "batch":
         return executeBatch(this.#deps.clock, request, (one, answer) => {
+          this.#logins?.check(one, connection);
           checkKeyRequest(one, this.#options.limits);
           this.#executeKey(one, answer);
         }, reply);
@@ -322,6 +334,10 @@ export class NodeServer {
       connection.close(true);
       return;
     }
+    if (this.#logins !== undefined) {
+      this.#logins.logIn(hello, connection, reply);
+      return;
+    }
     this.#seatPeer(hello, seat);
     connection.peer = new Peer(hello);
     reply({ req_type: "ack", message: "hello" });
@@ -379,6 +395,14 @@ export class NodeServer {
     const { peer } = connection;
     const { direction } = MESSAGES[message.req_type];
     const isPeers = direction === "peer";
+    this.#logins?.check(message, connection);
+    if (isSecurityOrder(message)) {
+      const { security } = this.#options;
+      if (security !== undefined) {
+        this.#logins?.order(message, connection, security);
+        return;
+      }
+    }
     if (direction === "member") {
       throw new KvError("bad_request", `${message.req_type}: ${NOT_A_COORDINATOR}`);
     }

@@ -1,24 +1,24 @@
 /**
  * Keeps the document of users, roles and tokens. An order becomes a change of the newest document; it counts,
- * and is answered, when the coordinator's document that has it is on disk.
+ * and is answered, when it is on disk.
  *
  * Invariants: versions grow by one with each change, in the order in which changes were made; nobody is judged
  * by a document that is not on disk; each order is answered once.
  *
  * @module
  */
-import { failureOf, KvError } from "../../shared/base/errors.ts";
-import type { Clock } from "../../shared/platform/clock.ts";
-import type { Random } from "../../shared/platform/random.ts";
-import { type Address, formatAddress } from "../../shared/platform/transport.ts";
-import { AccessControl, type Principal } from "../../shared/security/access_control.ts";
-import type { AuditLog } from "../../shared/security/audit_log.ts";
-import { LoginThrottle } from "../../shared/security/login_throttle.ts";
-import type { PasswordHasher } from "../../shared/security/password.ts";
-import { type OrderedChange, SecurityAdmin } from "../../shared/security/security_admin.ts";
-import type { SecurityDocument } from "../../shared/security/security_document.ts";
-import { toErrorReply } from "../../shared/wire/error_reply.ts";
-import type { Reply, SecurityOrder } from "../../shared/wire/messages.ts";
+import { failureOf, KvError } from "../base/errors.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Random } from "../platform/random.ts";
+import { type Address, formatAddress } from "../platform/transport.ts";
+import { AccessControl, type Principal } from "./access_control.ts";
+import type { AuditLog } from "./audit_log.ts";
+import { LoginThrottle } from "./login_throttle.ts";
+import type { PasswordHasher } from "./password.ts";
+import { type OrderedChange, SecurityAdmin } from "./security_admin.ts";
+import type { SecurityDocument } from "./security_document.ts";
+import { toErrorReply } from "../wire/error_reply.ts";
+import type { Reply, SecurityOrder } from "../wire/messages.ts";
 
 /** What it is given. */
 export interface SecurityKeeperDeps {
@@ -27,9 +27,9 @@ export interface SecurityKeeperDeps {
   readonly hasher: PasswordHasher;
   readonly audit: AuditLog;
   /**
-   * Has the document written with the coordinator's own; {@linkcode SecurityKeeper.persisted} follows, later.
+   * Has the document written; {@linkcode SecurityKeeper.persisted} follows, later.
    *
-   * @throws {KvError} `stale_document` if this coordinator may change nothing
+   * @throws {KvError} `stale_document` if nothing may be changed
    */
   write(document: SecurityDocument): void;
 }
@@ -40,7 +40,7 @@ export interface OrderedBy {
   readonly remote: Address;
 }
 
-/** The keeper. One for a coordinator of a secured cluster. */
+/** The keeper. One for a coordinator of a secured cluster, or a secured node that is alone. */
 export class SecurityKeeper {
   /** Judges by what is on disk. */
   readonly access: AccessControl;
@@ -110,6 +110,11 @@ export class SecurityKeeper {
       { user: by.principal.name, from: formatAddress(by.remote) },
     );
   }
+}
+
+/** What is answered to an order if there are no users. */
+export function notSecured({ req_type }: SecurityOrder): KvError {
+  return new KvError("bad_request", `${req_type}: this cluster is not secured, it has no users`);
 }
 
 /** What an order is about. */
