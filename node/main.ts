@@ -22,6 +22,8 @@ import { type Address, formatAddress, type Transport } from "../shared/platform/
 import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import { type NodeSecurity, openSecurity } from "./file_security.ts";
+import { isWildcard } from "../shared/platform/network_interface.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
@@ -30,10 +32,12 @@ async function main(run: NodeRun): Promise<void> {
   exitOnDefect(NODE_PROGRAM.name);
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
+  const [clock, random] = [new SystemClock(), new SystemRandom()];
+  const security = await securityOf(run, clock, random);
   const deps = {
-    clock: new SystemClock(),
-    random: new SystemRandom(),
-    transport: new DenoTransport(logger("transport")),
+    clock,
+    random,
+    transport: new DenoTransport(logger("transport"), security?.tls),
     logger,
   };
   const told = untilTold(config.endWithInput);
@@ -67,9 +71,10 @@ async function main(run: NodeRun): Promise<void> {
         const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
         return found.length === 0
           ? undefined
-          : listenHttp(found, handle, admission, logger("http"));
+          : listenHttp(found, handle, admission, logger("http"), security?.tls);
       },
       origins: originRules(config),
+      security: security?.keeper,
       admission: { freeDescriptors: countFreeDescriptors },
       limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
       cluster: clusterOf(run, deps),
@@ -114,6 +119,28 @@ function keepFilesPrivate(log: Logger): void {
       reason: error instanceof Error ? error.message : String(error),
     });
   }
+}
+
+/** Users and TLS, if they were asked for. */
+async function securityOf(
+  { config, logger }: NodeRun,
+  clock: Clock,
+  random: Random,
+): Promise<NodeSecurity | undefined> {
+  if (!config.secure || config.data === undefined) return undefined;
+  const log = logger("security");
+  const hosts = new Set(["localhost", "127.0.0.1", "::1", config.host]);
+  if (config.advertiseHost !== undefined) hosts.add(config.advertiseHost);
+  const named = [...hosts].filter((host) => !isWildcard(host));
+  const security = await openSecurity(`${config.data}.security`, named, { clock, random, log });
+  const { fingerprint, authorityFile, passwordFile } = security;
+  log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
+  if (passwordFile !== undefined) {
+    log.info("the password of the user admin is in a file: change it, and delete the file", {
+      passwordFile,
+    });
+  }
+  return security;
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */

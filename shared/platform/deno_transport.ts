@@ -20,6 +20,13 @@ import {
   WRITE_JOIN_BYTES,
 } from "../base/limits.ts";
 import { acceptAll } from "./deno_accept.ts";
+import {
+  type AcceptedConnection,
+  type ConnectionListener,
+  listenTcp,
+  sendAtOnce,
+  type ServerCertificate,
+} from "./deno_listen.ts";
 import type { Logger } from "./logger.ts";
 import type {
   Address,
@@ -42,17 +49,22 @@ const SMALL_READS_MAX = 16;
 /** TCP and UDP. Needs `--allow-net`, and `--unstable-net` for datagrams. */
 export class DenoTransport implements Transport {
   readonly #log: Logger | undefined;
+  readonly #tls: ServerCertificate | undefined;
 
-  /** @param log says if connections cannot be accepted */
-  constructor(log?: Logger) {
+  /**
+   * @param log says if connections cannot be accepted
+   * @param tls what is listened for is TLS, with this certificate
+   */
+  constructor(log?: Logger, tls?: ServerCertificate) {
     this.#log = log;
+    this.#tls = tls;
   }
 
   // deno-lint-ignore require-await -- a failure must be a rejection
   async listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener> {
-    let listener: Deno.TcpListener;
+    let listener: ConnectionListener;
     try {
-      listener = Deno.listen({ hostname: address.host, port: address.port });
+      listener = listenTcp(address.host, address.port, this.#tls);
     } catch (error) {
       throw bindError("listen on", address, error);
     }
@@ -60,7 +72,7 @@ export class DenoTransport implements Transport {
     // It ends with the listener. A defect in it is an unhandled rejection, which ends the process.
     void acceptAll(listener, state, (conn) => onStream(new DenoStream(conn)), this.#log);
     return {
-      address: fromDeno(listener.addr as Deno.NetAddr),
+      address: fromDeno(listener.addr),
       close() {
         if (state.closed) return;
         state.closed = true;
@@ -177,7 +189,7 @@ async function receiveAll(
  */
 class DenoStream implements Stream {
   readonly remote: Address;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: AcceptedConnection;
   #handlers: StreamHandlers | undefined;
   #state: "open" | "flushing" | "lingering" | "closed" = "open";
   #reason: Error | undefined;
@@ -193,16 +205,10 @@ class DenoStream implements Stream {
   #aboveHighWater = false;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: AcceptedConnection) {
     this.#conn = conn;
     this.remote = fromDeno(conn.remoteAddr as Deno.NetAddr);
-    try {
-      conn.setNoDelay(true);
-      // One whose other side has vanished without a word is found out in the end.
-      conn.setKeepAlive(true);
-    } catch {
-      // It has broken already; the first read says so.
-    }
+    sendAtOnce(conn);
   }
 
   get queuedBytes(): number {
