@@ -1,10 +1,10 @@
 /**
  * The security of a node that is a cluster by itself, in a folder beside its data:
  *
- *     users.json      users, roles, tokens and the certificate authority (with its key)
- *     ca.crt          the authority's certificate, for clients
- *     admin-password  the first administrator's password, until somebody deletes it
- *     audit.log       who logged in, was refused, changed users: JSON lines
+ *     users.json   users, roles, tokens and the certificate authority (with its key)
+ *     ca.crt       the authority's certificate, for clients
+ *     admin.json   the first administrator's credentials, as `kv-client --credentials` takes them
+ *     audit.log    who logged in, was refused, changed users: JSON lines
  *
  * All are for the owner alone (0700, 0600). The node's own key is made anew at each start and is in memory only.
  *
@@ -43,8 +43,8 @@ export interface NodeSecurity {
   readonly authorityFile: string;
   /** Its SHA-256, hexadecimal. */
   readonly fingerprint: string;
-  /** Where the first password is; undefined if there was one before. */
-  readonly passwordFile: string | undefined;
+  /** Where the first credentials are; undefined if there were users before. */
+  readonly credentialsFile: string | undefined;
 }
 
 /** What it is given. */
@@ -74,9 +74,9 @@ export async function openSecurity(
   const store = new FileDocumentStore(`${folder}/users.json`);
   const hasher = new PasswordHasher();
   const kept = await store.read();
-  const passwordFile = kept === undefined ? `${folder}/admin-password` : undefined;
+  const credentialsFile = kept === undefined ? `${folder}/admin.json` : undefined;
   const document = kept === undefined
-    ? await begin(`${folder}/admin-password`, hasher, deps)
+    ? await begin(`${folder}/admin.json`, hasher, deps)
     : parseSecurityDocument(kept);
   if (kept === undefined) await store.write(document);
   const { certificate: authorityPem, key = "" } = document.authority;
@@ -94,19 +94,22 @@ export async function openSecurity(
     tls: { certificate, key: request.key },
     authorityFile,
     fingerprint: fingerprintOfPem(authorityPem),
-    passwordFile,
+    credentialsFile,
   };
 }
 
-/** The password is in its file before anything else is there: who finds no document begins anew. */
+/** The credentials are in their file before anything else is there: who finds no document begins anew. */
 async function begin(
-  passwordFile: string,
+  credentialsFile: string,
   hasher: PasswordHasher,
   { clock, random }: NodeSecurityDeps,
 ): Promise<SecurityDocument> {
   const password = new Secret(randomId(random) + randomId(random));
-  await Deno.writeTextFile(passwordFile, password.reveal() + "\n", { mode: 0o600 });
   const authority = await createAuthority("kv", clock.wallMs());
+  const credentials = { user: ADMIN, password: password.reveal(), ca: authority.certificate };
+  await Deno.writeTextFile(credentialsFile, JSON.stringify(credentials, null, 2) + "\n", {
+    mode: 0o600,
+  });
   const passwordHash = await hasher.hash(password, random);
   const { certificate, key } = authority;
   return newSecurityDocument({ certificate, key: key.reveal() }, { name: ADMIN, passwordHash });

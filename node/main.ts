@@ -37,7 +37,7 @@ async function main(run: NodeRun): Promise<void> {
   const deps = {
     clock,
     random,
-    transport: new DenoTransport(logger("transport"), security?.tls),
+    transport: new DenoTransport(logger("transport"), { server: security?.tls }),
     logger,
   };
   const told = untilTold(config.endWithInput);
@@ -133,11 +133,11 @@ async function securityOf(
   if (config.advertiseHost !== undefined) hosts.add(config.advertiseHost);
   const named = [...hosts].filter((host) => !isWildcard(host));
   const security = await openSecurity(`${config.data}.security`, named, { clock, random, log });
-  const { fingerprint, authorityFile, passwordFile } = security;
+  const { fingerprint, authorityFile, credentialsFile } = security;
   log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
-  if (passwordFile !== undefined) {
-    log.info("the password of the user admin is in a file: change it, and delete the file", {
-      passwordFile,
+  if (credentialsFile !== undefined) {
+    log.info("the first administrator's credentials are in a file, for kv-client --credentials", {
+      credentialsFile,
     });
   }
   return security;

@@ -24,7 +24,13 @@ import {
   REQUEST_TIMEOUT_MS,
   VALUE_BYTES_MAX,
 } from "../../shared/base/limits.ts";
-import type { Acks, KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
+import type {
+  Acks,
+  KeyRequest,
+  Message,
+  Reply,
+  SecurityOrder,
+} from "../../shared/wire/messages.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
 import { harmsTwice, onlyReads } from "../../shared/operations/repeat.ts";
 import type { ValueFields } from "../../shared/schema/value_codec.ts";
@@ -84,6 +90,8 @@ export class KvClient implements AsyncDisposable {
   readonly #router: KeyRouter;
   readonly #database: ClusterDatabase;
   readonly #coordinator: RequestTarget | undefined;
+  /** Who keeps the users of a secured cluster. */
+  readonly #administrator: RequestTarget | undefined;
   readonly #options: KvClientOptions;
   readonly #calls: KeyCalls;
   readonly #sessions: ClientSessions | undefined;
@@ -93,6 +101,7 @@ export class KvClient implements AsyncDisposable {
     this.#clock = deps.clock;
     this.#router = deps.router;
     this.#coordinator = deps.coordinator;
+    this.#administrator = deps.administrator ?? deps.coordinator;
     this.#options = options;
     this.#database = new ClusterDatabase({
       clock: deps.clock,
@@ -408,6 +417,27 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
+   * Gives an administrator's order about users, roles and tokens; docs/protocol.md has them.
+   *
+   * @returns what the order answers
+   * @throws {KvError} `forbidden` without the right to; `bad_request` if the cluster is not secured; what the order
+   * is refused with
+   */
+  async administer(order: SecurityOrder, options: CallOptions = {}): Promise<unknown> {
+    this.#checkOpen();
+    const administrator = this.#administrator;
+    if (administrator === undefined) {
+      throw new KvError("unavailable", `${order.req_type}: name the coordinator's address`);
+    }
+    const reply = await withSignal<Reply>(options.signal, (done) => {
+      administrator.request(order, this.#timeoutMs(options), done);
+      return () => {};
+    });
+    if (reply.req_type !== "result") throw replyError(reply, order.req_type);
+    return reply.result;
+  }
+
+  /**
    * Every key of the cluster, partition by partition and in key order within one. Each partition is
    * read at its primary; a failure is ridden through and reading goes on after the last key. Not a
    * snapshot: what is written meanwhile may be there or not, and what is there throughout is given
@@ -521,6 +551,7 @@ export class KvClient implements AsyncDisposable {
     this.#database.close();
     this.#router.close();
     this.#coordinator?.close();
+    if (this.#administrator !== this.#coordinator) this.#administrator?.close();
   }
 
   /** As {@linkcode close}, for `await using`. */

@@ -138,6 +138,8 @@ export const CLOSE_LINGER_MS = 1_000;
 export const CONNECT_TIMEOUT_MS = 1_000;
 /** A server that took the connection must answer `hello` within so long. */
 export const HELLO_TIMEOUT_MS = 2_000;
+/** The same if it logs in: the server computes a hash, after those that wait for theirs. */
+export const LOGIN_TIMEOUT_MS = 10_000;
 /** Pauses between attempts to connect, doubling from the first to the second. */
 export const RECONNECT_MS_MIN = 50;
 export const RECONNECT_MS_MAX = 1_000;

@@ -46,16 +46,21 @@ const DATAGRAMS_PER_TURN = 256;
 /** A buffer shrinks after so many reads in a row that filled less than an eighth of it. */
 const SMALL_READS_MAX = 16;
 
+/** Where streams are TLS. */
+export interface TransportTls {
+  /** What is accepted shows this certificate. */
+  readonly server?: ServerCertificate | undefined;
+  /** What is connected to must show a certificate for its address that this authority (PEM) has signed. */
+  readonly authority?: string | undefined;
+}
+
 /** TCP and UDP. Needs `--allow-net`, and `--unstable-net` for datagrams. */
 export class DenoTransport implements Transport {
   readonly #log: Logger | undefined;
-  readonly #tls: ServerCertificate | undefined;
+  readonly #tls: TransportTls;
 
-  /**
-   * @param log says if connections cannot be accepted
-   * @param tls what is listened for is TLS, with this certificate
-   */
-  constructor(log?: Logger, tls?: ServerCertificate) {
+  /** @param log says if connections cannot be accepted */
+  constructor(log?: Logger, tls: TransportTls = {}) {
     this.#log = log;
     this.#tls = tls;
   }
@@ -64,7 +69,7 @@ export class DenoTransport implements Transport {
   async listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener> {
     let listener: ConnectionListener;
     try {
-      listener = listenTcp(address.host, address.port, this.#tls);
+      listener = listenTcp(address.host, address.port, this.#tls.server);
     } catch (error) {
       throw bindError("listen on", address, error);
     }
@@ -100,7 +105,7 @@ export class DenoTransport implements Transport {
       fail(`no answer within ${timeoutMs} ms`);
       abort.abort();
     }, timeoutMs);
-    Deno.connect({ hostname: address.host, port: address.port, signal: abort.signal }).then(
+    this.#dial(address, abort.signal).then(
       (conn) => {
         clearTimeout(timer);
         if (settled) {
@@ -121,6 +126,26 @@ export class DenoTransport implements Transport {
       clearTimeout(timer);
       abort.abort();
     };
+  }
+
+  async #dial({ host: hostname, port }: Address, signal: AbortSignal): Promise<AcceptedConnection> {
+    const { authority } = this.#tls;
+    const plain = await Deno.connect({ hostname, port, signal });
+    if (authority === undefined) return plain;
+    sendAtOnce(plain);
+    const connection = await Deno.startTls(plain, { hostname, caCerts: [authority] });
+    // Whoever gives up meanwhile has no use for it.
+    const giveUp = () => connection.close();
+    signal.addEventListener("abort", giveUp);
+    try {
+      await connection.handshake();
+    } catch (error) {
+      if (!signal.aborted) connection.close();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+    return connection;
   }
 
   // deno-lint-ignore require-await -- a failure must be a rejection
