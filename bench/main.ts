@@ -6,7 +6,7 @@
  * | group | what |
  * |---|---|
  * | codec | framing, decoding and encoding of the JSON wire, values, entries, checksums |
- * | ring | position of a key, AVL tree, walk on the ring, placement, LRU cache |
+ * | ring | position of a key, AVL tree, walk on the ring, placement |
  * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
  * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |

@@ -7,7 +7,6 @@ import { place } from "../coordinator/placement/placement.ts";
 import { AvlTree } from "../shared/ring/avl_tree.ts";
 import { HashRing } from "../shared/ring/hash_ring.ts";
 import { VNODES_DEFAULT } from "../shared/base/limits.ts";
-import { LruCache } from "../shared/base/lru_cache.ts";
 import { partitionOf, positionByDigest } from "../shared/cluster/position.ts";
 import { randomId, SeededRandom } from "../shared/platform/random.ts";
 import { type Effort, measure, type Report } from "./figure.ts";
@@ -35,7 +34,6 @@ export async function measureRing(effort: Effort, report: Report): Promise<void>
     return sum;
   });
   await measureTree(run);
-  await measureCache(run, keys);
 
   const random = new SeededRandom(1);
   const nodes = Array.from({ length: 1_000 }, () => {
@@ -85,20 +83,5 @@ async function measureTree(run: Run): Promise<void> {
     let sum = 0;
     for (let i = 0; i < times; i++) sum += tree.ceiling((i * 2_654_435_761) >>> 0)?.value ?? 0;
     return sum;
-  });
-}
-
-async function measureCache(run: Run, keys: readonly string[]): Promise<void> {
-  const cache = new LruCache<string, number>(KEYS / 2);
-  const keyAt = (i: number) => keys[i % KEYS] ?? "";
-  for (let i = 0; i < KEYS / 2; i++) cache.set(keyAt(i), i);
-  await run("LRU cache: get, found", (times) => {
-    let sum = 0;
-    for (let i = 0; i < times; i++) sum += cache.get(keyAt(i % (KEYS / 2))) ?? 0;
-    return sum;
-  });
-  await run("LRU cache: set, another drops out", (times) => {
-    for (let i = 0; i < times; i++) cache.set(keyAt(i), i);
-    return cache.size;
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The coordinator at work: sockets, timers and the disk round the state machine of `membership.ts`,
+ * The coordinator at work: sockets, timers and the disk round the state machine of `cluster_controller.ts`,
  * and the requests of clients. Everything that it touches is given to it, so that the simulator can
  * run it as it is. It decides nothing about the cluster.
  *
@@ -30,7 +30,7 @@ import type { Logger } from "../shared/platform/logger.ts";
 import {
   type Message,
   PROTOCOL_VERSION,
-  type Reply,
+  type ReplyTo,
   type Request,
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -52,11 +52,11 @@ import {
   type DiscoveryResponderOptions,
 } from "./discovery/discovery_responder.ts";
 import { Gateway } from "./gateway/gateway.ts";
+import { ClusterController } from "./controller/cluster_controller.ts";
+import type { Input } from "./controller/input.ts";
 import { coordinatorHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
-import type { Effects } from "./state/map_publisher.ts";
 import type { SessionId } from "./state/member.ts";
-import { Membership } from "./membership/membership.ts";
 import type { AuditLog } from "../shared/security/audit_log.ts";
 import type { PasswordHasher } from "../shared/security/password.ts";
 import { isSecurityOrder } from "../shared/security/security_admin.ts";
@@ -64,6 +64,7 @@ import type { SecurityDocument } from "../shared/security/security_document.ts";
 import { notSecured, SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { WireLogins } from "../shared/server/wire_logins.ts";
 import { place } from "./placement/placement.ts";
+import { type Ready, writeLog } from "./state/ready.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
 
 /** Nodes that are refused come again and again: of them all, one is logged in so long. */
@@ -87,7 +88,7 @@ export interface CoordinatorOptions {
   readonly settings: WantedSettings;
   readonly repairDelayMs: number;
   readonly expectNodes: number;
-  /** See {@linkcode MembershipOptions}. */
+  /** See {@linkcode ControllerOptions}. */
   readonly acceptEpoch?: number | undefined;
   readonly cacheEntries: number;
   /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
@@ -125,13 +126,12 @@ class Peer {
   }
 }
 
-type ReplyTo = (reply: Reply) => void;
-
 /** A running coordinator. */
 export class Coordinator {
   readonly #deps: CoordinatorDeps;
   readonly #log: Logger;
-  readonly #membership: Membership;
+  readonly #controller: ClusterController;
+  readonly #controllerLog: Logger;
   /** Of a secured cluster. */
   readonly #security: SecurityKeeper | undefined;
   readonly #logins: WireLogins | undefined;
@@ -203,7 +203,10 @@ export class Coordinator {
       this.#security = new SecurityKeeper({
         ...deps,
         ...options.secure,
-        write: (document) => this.#membership.secure(document, this.#now()),
+        write: (document) => {
+          const { refusal } = this.#step({ type: "secure", document });
+          if (refusal !== undefined) throw refusal;
+        },
       }, security);
       this.#logins = new WireLogins(this.#security.access);
     }
@@ -223,19 +226,17 @@ export class Coordinator {
       { json: (stream, seat) => this.#serve(stream, seat) },
       this.admission,
     );
-    this.#membership = new Membership({
+    this.#controllerLog = deps.logger("membership");
+    this.#controller = new ClusterController({
       ...cluster,
-      effects: this.#effects(),
-      log: deps.logger("membership"),
       place,
       repairDelayMs: options.repairDelayMs,
       expectNodes: options.expectNodes,
       generation: randomId(deps.random),
       acceptEpoch: options.acceptEpoch,
-      heartbeatPort: () => this.heartbeatPort,
     }, deps.clock.monotonicMs());
     this.#mapShown = !cluster.changed;
-    if (this.#mapShown) this.#gateway.adopt(this.#membership.published);
+    if (this.#mapShown) this.#gateway.adopt(this.#controller.published);
   }
 
   /** Where clients and nodes reach it. */
@@ -254,7 +255,7 @@ export class Coordinator {
 
   /** Whether the whole cluster can serve, as far as is known here. */
   health(): HealthReport {
-    return coordinatorHealth(this.#membership.stats(), {
+    return coordinatorHealth(this.#controller.stats(), {
       published: this.#mapShown,
       persistFailure: this.#persistFailure,
       minInSync: this.map.settings.minInSync,
@@ -273,7 +274,7 @@ export class Coordinator {
 
   /** The published map. */
   get map(): ClusterMap {
-    return this.#membership.published;
+    return this.#controller.published;
   }
 
   /** The state of the cluster and of the gateway; what `stats` answers. */
@@ -284,7 +285,7 @@ export class Coordinator {
       cluster_id: clusterId,
       cluster_name: clusterName,
       replication_factor: replicationFactor,
-      ...this.#membership.stats(),
+      ...this.#controller.stats(),
       ...this.admission.stats(),
       requests: this.#requests,
       cache: this.#gateway.stats(),
@@ -327,14 +328,18 @@ export class Coordinator {
       transport,
       heartbeats,
       (message) =>
-        this.#closed ? undefined : this.#membership.heartbeat(message, undefined, this.#now()),
+        this.#closed ? undefined : this.#step({
+          type: "heartbeat",
+          session: undefined,
+          message,
+        }).acknowledgement,
     );
     if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
-    this.#membership.start(this.#now());
+    this.#step({ type: "start", heartbeatPort: this.heartbeatPort });
     const suspensions = new SuspensionWatch(clock);
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
-      this.#membership.stoodStill(suspensions.lostMs(), this.#now());
-      this.#membership.tick(this.#now());
+      this.#step({ type: "stood_still", ms: suspensions.lostMs() });
+      this.#step({ type: "tick" });
     });
   }
 
@@ -357,34 +362,46 @@ export class Coordinator {
     return this.#deps.clock.monotonicMs();
   }
 
-  #effects(): Effects {
-    return {
-      persist: (cluster) => this.#persist(cluster),
-      send: (sessions, message) => {
-        const text = this.#encode(message);
-        for (const session of sessions) this.#connections.get(session)?.sendText(text);
-      },
-      close: (session) => this.#connections.get(session)?.close(true),
-      published: (map) => {
-        this.#mapShown = true;
-        this.#gateway.adopt(map);
-        this.#log.debug("published a map", { epoch: map.epoch });
-      },
-    };
+  /** The controller takes an input, and all that it asks for is done, in its order. */
+  #step(input: Input): Ready {
+    const ready = this.#controller.step(input, this.#now());
+    writeLog(this.#controllerLog, ready.log);
+    if (ready.published !== undefined) this.#show(ready.published);
+    for (const { sessions, message } of ready.messages) {
+      const text = this.#encode(message);
+      for (const session of sessions) this.#connections.get(session)?.sendText(text);
+    }
+    for (const session of ready.closed) this.#connections.get(session)?.close(true);
+    if (ready.document !== undefined) this.#persist(ready.document);
+    return ready;
   }
 
-  #persist(cluster: StoredCluster): void {
-    const { epoch } = cluster.map;
+  /** As {@linkcode #step}. @throws {KvError} if what was asked for is refused */
+  #ask(input: Input): Ready {
+    const ready = this.#step(input);
+    if (ready.refusal !== undefined) throw ready.refusal;
+    return ready;
+  }
+
+  #show(map: ClusterMap): void {
+    this.#mapShown = true;
+    this.#gateway.adopt(map);
+    this.#log.debug("published a map", { epoch: map.epoch });
+  }
+
+  #persist(document: StoredCluster): void {
+    const { epoch } = document.map;
     // Both ends are called later, and what they throw is a defect that must end the process.
-    this.#writing = this.#deps.store.write(cluster).then(
+    this.#writing = this.#deps.store.write(document).then(
       () => {
         this.#persistFailure = undefined;
-        if (cluster.security !== undefined) this.#security?.persisted(cluster.security);
-        if (!this.#closed) this.#membership.persisted(epoch, this.#now());
+        if (document.security !== undefined) this.#security?.persisted(document.security);
+        if (!this.#closed) this.#step({ type: "persisted", epoch });
       },
-      (error) => {
-        this.#persistFailure = failureOf(error).message;
-        if (!this.#closed) this.#membership.persistFailed(epoch, failureOf(error), this.#now());
+      (cause) => {
+        const error = failureOf(cause);
+        this.#persistFailure = error.message;
+        if (!this.#closed) this.#step({ type: "persist_failed", epoch, error });
       },
     );
   }
@@ -414,7 +431,7 @@ export class Coordinator {
         if (session === undefined) return;
         this.#sessions.delete(connection);
         this.#connections.delete(session);
-        if (!this.#closed) this.#membership.sessionClosed(session, this.#now());
+        if (!this.#closed) this.#step({ type: "session_closed", session });
       },
     }, { budget: this.admission.requests, seat });
     this.#draining.add(server);
@@ -428,8 +445,6 @@ export class Coordinator {
     this.#requests++;
     this.#logins?.check(request, connection);
     switch (request.req_type) {
-      case "scan_partition":
-        return this.#gateway.scanPartition(request, reply);
       case "scan":
         return serveScan(this.#gateway.database, request, reply);
       case "count":
@@ -530,14 +545,12 @@ export class Coordinator {
     }
     const session = this.#sessionOf(connection);
     switch (message.req_type) {
-      case "register": {
-        const refusal = this.#membership.register(session, message, this.#now());
-        if (refusal !== undefined) throw refusal;
+      case "register":
+        this.#ask({ type: "register", session, message });
         return;
-      }
       case "heartbeat": {
-        const ack = this.#membership.heartbeat(message, session, this.#now());
-        if (ack !== undefined) connection.send(ack);
+        const { acknowledgement } = this.#step({ type: "heartbeat", session, message });
+        if (acknowledgement !== undefined) connection.send(acknowledgement);
         return;
       }
       case "caught_up":
@@ -545,13 +558,13 @@ export class Coordinator {
       case "damaged":
       case "drained":
       case "resumed":
-        this.#membership.report(session, message, this.#now());
+        this.#step({ type: "report", session, message });
         return;
       case "disk":
-        this.#membership.disk(session, message.writable, this.#now());
+        this.#step({ type: "disk", session, writable: message.writable });
         return;
       case "leave":
-        this.#membership.leave(session, message.stopping === true, this.#now());
+        this.#step({ type: "leave", session, stopping: message.stopping === true });
         return;
       default:
         throw new KvError("bad_request", `${message.req_type}: not for a coordinator`);
@@ -569,12 +582,16 @@ export class Coordinator {
     });
   }
 
-  /** An operator's order: where no node is named, once the nodes have told what they hold by now. */
+  /** An operator's order; if it names no node, it is carried out once the nodes have told what they hold by now. */
   #onForce(message: Message<"force">, connection: Connection): void {
     const node = message.node ?? undefined;
-    this.#order(message, connection, node === undefined, () => {
-      return this.#membership.force(message.partition ?? undefined, node, this.#now());
-    });
+    const partition = message.partition ?? undefined;
+    this.#order(
+      message,
+      connection,
+      node === undefined,
+      () => this.#ask({ type: "force", partition, node }).forced,
+    );
   }
 
   /** An operator's order. */
@@ -582,7 +599,7 @@ export class Coordinator {
     const { node } = message;
     const force = message.force === true;
     this.#order(message, connection, force, () => {
-      return { node, forced: this.#membership.forgetNode(node, force, this.#now()) };
+      return { node, forced: this.#ask({ type: "forget_node", node, force }).forced };
     });
   }
 
@@ -598,7 +615,7 @@ export class Coordinator {
       order: JSON.stringify(order),
     });
     const answer = () => connection.send({ req_type: "result", id, result: carryOut() });
-    if (!asking || !this.#membership.askWhatIsHeld()) return answer();
+    if (!asking || !this.#step({ type: "ask_what_is_held" }).asked) return answer();
     this.#deps.clock.setTimer(FORCE_WAIT_MS, () => {
       if (this.#closed) return;
       try {

@@ -8,11 +8,12 @@
  */
 import { whatWritesNeed, whyNotLaidOut } from "../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../shared/http/protocol/health_report.ts";
-import { type MembershipStats, NOBODY_REGISTERED } from "./membership/membership.ts";
+import type { ClusterStats } from "./controller/cluster_stats.ts";
+import { NOBODY_REGISTERED } from "./membership/liveness.ts";
 
 /** The report. */
 export function coordinatorHealth(
-  stats: MembershipStats,
+  stats: ClusterStats,
   { published, persistFailure, minInSync }: {
     published: boolean;
     persistFailure: string | undefined;

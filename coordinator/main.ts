@@ -5,14 +5,14 @@
  * @module
  */
 import { SystemClock } from "../shared/platform/clock.ts";
-import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
-import { countFreeDescriptors } from "../shared/platform/deno_descriptors.ts";
-import { DenoTransport } from "../shared/platform/deno_transport.ts";
+import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
+import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
+import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError } from "../shared/base/errors.ts";
-import { FileDocumentStore } from "../shared/platform/file_document_store.ts";
-import { checkFolderKind } from "../shared/platform/folder_kind.ts";
-import { FolderLock } from "../shared/platform/folder_lock.ts";
+import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
+import { checkFolderKind } from "../shared/platform/deno/folder_kind.ts";
+import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/base/limits.ts";

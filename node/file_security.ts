@@ -13,8 +13,8 @@
 import { KvError, messageOf } from "../shared/base/errors.ts";
 import { Secret } from "../shared/base/secret.ts";
 import type { Clock } from "../shared/platform/clock.ts";
-import type { ServerCertificate } from "../shared/platform/deno_listen.ts";
-import { FileDocumentStore } from "../shared/platform/file_document_store.ts";
+import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
+import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { AuditLog } from "../shared/security/audit_log.ts";

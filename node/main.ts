@@ -5,13 +5,13 @@
  * @module
  */
 import { type Clock, SystemClock } from "../shared/platform/clock.ts";
-import type { Source } from "../shared/program/config.ts";
+import type { Source } from "../shared/program/given_value.ts";
 import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
-import { networkInterfaces } from "../shared/platform/deno_network_interfaces.ts";
-import { countFreeDescriptors } from "../shared/platform/deno_descriptors.ts";
-import { DenoTransport } from "../shared/platform/deno_transport.ts";
+import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
+import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
+import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
 import { discover } from "../shared/discovery/discovery.ts";
-import { readTextFileIfThere } from "../shared/platform/file_text.ts";
+import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";

@@ -26,15 +26,19 @@ import {
   partitionShare,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
-  SCAN_BYTES_MAX,
-  SCAN_ROWS_MAX,
   SCRUB_INTERVAL_MS,
   SURPLUS_KEEP_MS,
   TOMBSTONE_KEEP_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
-import type { HeldPartition, KeyRequest, Message, Reply } from "../shared/wire/messages.ts";
+import type {
+  HeldPartition,
+  KeyRequest,
+  Message,
+  Reply,
+  ReplyTo,
+} from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
 import { WorkScheduler } from "../shared/scheduling/work_scheduler.ts";
 import type { Random } from "../shared/platform/random.ts";
@@ -61,7 +65,6 @@ import { replicaStats } from "./server/replica_stats.ts";
 import { ReportOutbox } from "./replication/report_outbox.ts";
 import { TransferPacer } from "./replication/transfer_pacer.ts";
 import { ConnectionUpstream } from "./replication/upstream_connection.ts";
-import type { ReplyTo } from "./requests/write_queue.ts";
 
 /** How many of the things that fail again and again `stats` lists. */
 const STATS_RETRIES_MAX = 16;
@@ -97,8 +100,6 @@ export interface CoordinatorLink {
 export class Node {
   readonly nodeId: NodeId;
   coordinator: CoordinatorLink | undefined;
-  /** Told of each committed change of a key. */
-  onCommitted: (partition: number, key: string) => void = () => {};
   /** Told when the database has rows that cannot be read, and are to be deleted. */
   onNeedsRepair: (error: KvError) => void = () => {};
   /** Told when this node has stopped being the primary of a partition. */
@@ -189,7 +190,6 @@ export class Node {
       nextStream: () => ++this.#lastStream,
       report: (report) => this.#outbox.add(report),
       confirmReads: (partition) => this.#confirmations.want(partition),
-      committed: (partition, key) => this.onCommitted(partition, key),
       expired: (entries) => this.#expired += entries,
       resynced: (node, entries, full) => this.#resynced.note(node, entries, full),
       retries,
@@ -352,23 +352,6 @@ export class Node {
     const replica = this.#replicas.get(partition);
     if (replica === undefined) reply(this.#notPrimary(partition));
     else replica.execute(request, reply);
-  }
-
-  /** A page of a partition's entries, in key order. */
-  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void {
-    const count = this.#map?.settings.partitionCount;
-    if (count === undefined) {
-      reply(errorReply("unavailable", "scan_partition: this node has not joined its cluster yet"));
-    } else if (request.partition >= count) {
-      reply(errorReply(
-        "bad_request",
-        `scan_partition: "partition" is ${request.partition}, the cluster has 0 to ${count - 1}`,
-      ));
-    } else {
-      const replica = this.#replicas.get(request.partition);
-      if (replica === undefined) reply(this.#notPrimary(request.partition));
-      else replica.scan(request, SCAN_ROWS_MAX, SCAN_BYTES_MAX, reply);
-    }
   }
 
   /** A page of a snapshot of a partition, for backups. */

@@ -273,7 +273,6 @@ export class NodeRuntime {
     });
     this.#frontEnd = this.#makeFrontEnd(options, admission);
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
-    node.onCommitted = (partition, key) => this.server.watchers.onCommitted(partition, key);
     if ("standalone" in options.cluster) return;
     this.#mapKeeper = new MapKeeper({ clock, log: deps.logger("storage") }, {
       keptEpoch: folder.keptMap?.epoch ?? 0,
@@ -421,7 +420,6 @@ export class NodeRuntime {
   #adopt(map: ClusterMap): void {
     this.node.applyMap(map);
     this.#mapKeeper?.keep(map);
-    this.server.adoptMap(this.node.map() ?? map);
     this.#router.adopt(map);
   }
 

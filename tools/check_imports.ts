@@ -3,7 +3,7 @@
  *
  * - `shared/` imports no role; a role imports its own folder and `shared/`, no other role.
  * - Inside of `shared/` and of each role, a folder imports its own files and those of folders below it
- *   (see {@linkcode LAYERS}), and says in a `README.md` what it is for. No files import each other in a circle, types included.
+ *   (see {@linkcode LAYERS}), holds at most {@linkcode FOLDER_FILES_MAX} files, and says in a `README.md` what it is for. No files import each other in a circle, types included.
  * - Nothing imports a `main.ts`, a test, or a file of `tools/` or `bench/`; `tests/` may import
  *   everything else, `tools/` and `bench/` import everything but tests.
  * - A file `_private.ts` is imported from its own folder only.
@@ -26,7 +26,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   shared: [
     ["base"],
     ["cluster", "platform"],
-    ["admission", "program", "ring", "scheduling", "schema"],
+    ["admission", "platform/deno", "program", "ring", "scheduling", "schema"],
     ["operations"],
     ["wire"],
     ["arguments", "discovery", "security", "validation", "http/protocol"],
@@ -47,18 +47,30 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   coordinator: [
     ["state", "placement", "gateway", "discovery"],
-    ["partitions"],
-    ["membership"],
+    ["partitions", "membership"],
+    ["controller"],
     [""],
   ],
-  client: [["calls"], ["backup", "transfer"], ["library"], ["cli"], [""]],
+  client: [
+    ["calls"],
+    ["backup", "transfer"],
+    ["library"],
+    ["cli/command"],
+    ["cli/commands"],
+    ["cli"],
+    [""],
+  ],
 };
+
+/** Files in one folder of the product: with more, a folder tells nothing and wants to be two. */
+export const FOLDER_FILES_MAX = 15;
 
 /** Files that may touch the real world, by path. */
 const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
-  /^shared\/platform\/(clock|folder_kind|folder_lock|random)\.ts$/,
+  /^shared\/platform\/(clock|random)\.ts$/,
+  /^shared\/platform\/deno\/folder_(kind|lock)\.ts$/,
   /^shared\/program\/(log|program|terminal)\.ts$/,
   /^coordinator\/discovery\/cs_config\.ts$/,
   /^node\/storage\/leveldb\/data_folder\.ts$/,
@@ -222,6 +234,22 @@ async function foldersWithoutReadme(): Promise<Breach[]> {
   return breaches;
 }
 
+/** Folders of {@linkcode LAYERS} with more files than a reader can keep in mind. */
+export function crowdedFolders(files: Iterable<string>): Breach[] {
+  const counts = new Map<string, number>();
+  for (const file of files) {
+    if (LAYERS[file.split("/")[0] ?? ""] === undefined) continue;
+    const folder = dirname(file);
+    counts.set(folder, (counts.get(folder) ?? 0) + 1);
+  }
+  return [...counts].filter(([, count]) => count > FOLDER_FILES_MAX).map(([file, count]) => {
+    return {
+      file,
+      what: `has ${count} files, at most ${FOLDER_FILES_MAX}: part it by what they do`,
+    };
+  });
+}
+
 async function main(): Promise<number> {
   const breaches: Breach[] = await foldersWithoutReadme();
   let files = 0;
@@ -234,6 +262,7 @@ async function main(): Promise<number> {
       graph.set(file, targetsOf(file, source));
     }
   }
+  breaches.push(...crowdedFolders(graph.keys()));
   for (const circle of circlesOf(graph)) {
     breaches.push({ file: circle[0] ?? "", what: `imports itself: ${circle.join(" -> ")}` });
   }

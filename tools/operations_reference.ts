@@ -105,7 +105,7 @@ const MANY_KEYS: readonly string[] = [
       "`backup`, `restore`; `export`, `import`",
       "–",
       "–",
-      "`backup`; `entries`",
+      "`backup`; `scan`",
     ],
   ]),
   'What takes a prefix or range away does not take everything by accident, as where a variable happens to be empty: `delete-matching ""` of the shell and `deleteMatching({})` of the library are refused with `bad_request` (`{ prefix: undefined }` and `{ prefix: "" }` are the same); `flush-all --force` and `flushAll()` say that it is meant. On the wire an explicit `"prefix":""` says so, and over HTTP every `DELETE /kv` needs `all=yes`.',
@@ -115,13 +115,11 @@ const MANY_KEYS: readonly string[] = [
 /** The page on operations. */
 export function operationsReference(): string {
   const names = Object.keys(OPERATIONS) as OperationName[];
-  const shown = names.filter((name) => operationOf(name).frontEnds.length > 1);
-  const wireOnly = names.filter((name) => !shown.includes(name));
   return [
     INTRODUCTION,
     table(
       ["operation", "what it does", "reply"],
-      shown.map((name) => {
+      names.map((name) => {
         const { summary, reply } = operationOf(name);
         return [`[\`${name}\`](#${name})`, summary, `\`${reply}\``];
       }),
@@ -131,13 +129,8 @@ export function operationsReference(): string {
     fieldTable(Object.entries(COMMON).map(([name, field]) => [name, field])),
     "## Errors that any may end with",
     table(["code", "meaning", "to be sent again"], commonErrors()),
-    ...shown.flatMap((name) => operationPart(name)),
+    ...names.flatMap((name) => operationPart(name)),
     ...MANY_KEYS,
-    "## On the JSON wire only",
-    table(
-      ["operation", "what it does"],
-      wireOnly.map((name) => [`\`${name}\``, operationOf(name).summary]),
-    ),
   ].join("\n\n") + "\n";
 }
 

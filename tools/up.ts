@@ -19,7 +19,7 @@ import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/ba
 import { type Run, runProgram } from "../shared/program/program.ts";
 import { printError } from "../shared/program/terminal.ts";
 import { choice, flag, integer, text } from "../shared/program/setting.ts";
-import { FolderLock } from "../shared/platform/folder_lock.ts";
+import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
 import { findLaunchers, untilOneEnds } from "./launchers.ts";
 import { fetchMap, whatIsMissing } from "./cluster_state.ts";

@@ -5,8 +5,10 @@
  *
  * @module
  */
-import { Membership } from "../../coordinator/membership/membership.ts";
+import { ClusterController } from "../../coordinator/controller/cluster_controller.ts";
 import { place } from "../../coordinator/placement/placement.ts";
+import type { Input } from "../../coordinator/controller/input.ts";
+import type { Ready } from "../../coordinator/state/ready.ts";
 import { newCluster, type StoredCluster } from "../../coordinator/state/stored_cluster.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import {
@@ -15,7 +17,6 @@ import {
   LEASE_MS,
   REPAIR_DELAY_MS,
 } from "../../shared/base/limits.ts";
-import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { randomId, SeededRandom } from "../../shared/platform/random.ts";
 import { ownCpuMs } from "./process_stats.ts";
@@ -25,7 +26,7 @@ const TICK_MS = 50;
 
 /** A coordinator and its members. */
 export class SimulatedMembers {
-  readonly membership: Membership;
+  readonly #controller: ClusterController;
   readonly ids: readonly string[];
   nowMs = 1_000_000;
   #writing: StoredCluster | undefined;
@@ -36,18 +37,7 @@ export class SimulatedMembers {
   constructor(nodes: number, partitions: number) {
     const random = new SeededRandom(nodes);
     this.ids = Array.from({ length: nodes }, () => randomId(random));
-    this.membership = new Membership({
-      effects: {
-        persist: (cluster) => {
-          this.#writing = cluster;
-        },
-        send: (_sessions, message) => {
-          if (message.req_type === "map_delta") this.delta = message;
-        },
-        close: () => {},
-        published: () => {},
-      },
-      log: NO_LOG,
+    this.#controller = new ClusterController({
       place,
       stored: newCluster({
         clusterId: "compare",
@@ -64,11 +54,10 @@ export class SimulatedMembers {
       expectNodes: nodes,
       generation: "1",
       acceptEpoch: undefined,
-      heartbeatPort: () => 0,
     }, this.nowMs);
-    this.membership.start(this.nowMs);
+    this.#step({ type: "start", heartbeatPort: 0 });
     this.ids.forEach((node, session) => {
-      const refusal = this.membership.register(session, {
+      const message: Message<"register"> = {
         req_type: "register",
         node,
         instance: node,
@@ -79,7 +68,8 @@ export class SimulatedMembers {
         zone: node,
         weight: 1,
         held: [],
-      }, this.nowMs);
+      };
+      const { refusal } = this.#step({ type: "register", session, message });
       if (refusal !== undefined) throw refusal;
     });
     this.#persist();
@@ -87,7 +77,12 @@ export class SimulatedMembers {
   }
 
   get map(): ClusterMap {
-    return this.membership.published;
+    return this.#controller.published;
+  }
+
+  /** What comes of a node's heartbeat. */
+  beat(message: Message<"heartbeat">): Ready {
+    return this.#step({ type: "heartbeat", session: undefined, message });
   }
 
   heartbeatOf(node: string): Message<"heartbeat"> {
@@ -114,21 +109,30 @@ export class SimulatedMembers {
         beatMs += HEARTBEAT_INTERVAL_MS;
         for (const node of this.ids) {
           if (node !== silent) {
-            this.membership.heartbeat(this.heartbeatOf(node), undefined, this.nowMs);
+            this.beat(this.heartbeatOf(node));
           }
         }
       }
       const begin = ownCpuMs();
-      this.membership.tick(this.nowMs);
+      this.#step({ type: "tick" });
       longestMs = Math.max(longestMs, ownCpuMs() - begin);
       this.#persist();
     }
     return longestMs;
   }
 
+  #step(input: Input): Ready {
+    const ready = this.#controller.step(input, this.nowMs);
+    this.#writing = ready.document ?? this.#writing;
+    for (const { message } of ready.messages) {
+      if (message.req_type === "map_delta") this.delta = message;
+    }
+    return ready;
+  }
+
   #persist(): void {
     for (let written = this.#take(); written !== undefined; written = this.#take()) {
-      this.membership.persisted(written.map.epoch, this.nowMs);
+      this.#step({ type: "persisted", epoch: written.map.epoch });
     }
   }
 

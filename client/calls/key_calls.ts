@@ -9,6 +9,7 @@ import { KvError } from "../../shared/base/errors.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
 import type { Fields } from "../../shared/schema/fields.ts";
 import type { Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
+import { quote } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
 import { valueOfReply } from "../../shared/schema/value_codec.ts";
 import {
@@ -172,11 +173,6 @@ export class KeyCalls {
     }
     return bytes;
   }
-}
-
-/** A key as an error's text shows it. */
-export function quote(key: string): string {
-  return JSON.stringify(key.length > 64 ? key.slice(0, 63) + "…" : key);
 }
 
 /** A reply of the type that was expected. @throws {KvError} what the reply says, or `internal` */

@@ -4,11 +4,11 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { syncFolder } from "../../shared/platform/file_document_store.ts";
+import { syncFolder } from "../../shared/platform/deno/file_document_store.ts";
 import { escapeControls, printError } from "../../shared/program/terminal.ts";
-import type { CommandIo, Progress, WholeFile } from "./command.ts";
-import { readTextFileIfThere } from "../../shared/platform/file_text.ts";
-import { systemReason } from "./output.ts";
+import type { CommandIo, Progress, WholeFile } from "./command/command.ts";
+import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
+import { systemReason } from "./command/output.ts";
 import { startProgressBar } from "./progress_bar.ts";
 
 const encoder = new TextEncoder();

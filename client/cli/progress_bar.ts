@@ -4,7 +4,7 @@
  * @module
  */
 import cliProgress from "cli-progress";
-import type { Progress } from "./command.ts";
+import type { Progress } from "./command/command.ts";
 
 const UPDATES_PER_SECOND = 10;
 

@@ -13,15 +13,21 @@ import {
   type Multi,
   type OptionTable,
   takeArguments,
-} from "./command.ts";
-import { commandName, type ParsedLine, parseLine, type Word, wordList } from "./command_line.ts";
-import { findCommand, unknownCommand } from "./commands.ts";
+} from "./command/command.ts";
+import {
+  commandName,
+  type ParsedLine,
+  parseLine,
+  type Word,
+  wordList,
+} from "./command/command_line.ts";
+import { findCommand, unknownCommand } from "./commands/command_table.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { RECENT_KEYS_MAX } from "../../shared/base/limits.ts";
 import { findOption, type RequestOption } from "../../shared/arguments/word_fields.ts";
-import { EXIT, exitCodeOf, UsageError } from "./exit_code.ts";
+import { EXIT, exitCodeOf, UsageError } from "./command/exit_code.ts";
 import type { KvClient } from "../library/kv_client.ts";
-import { commandError, errorDocument, errorLine } from "./output.ts";
+import { commandError, errorDocument, errorLine } from "./command/output.ts";
 
 /** What a session works with. */
 export interface SessionDeps {

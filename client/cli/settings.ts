@@ -12,9 +12,9 @@ import {
   REQUEST_TIMEOUT_MS_MAX,
 } from "../../shared/base/limits.ts";
 import { choice, flag, integer, optionalText, texts } from "../../shared/program/setting.ts";
-import { commandFlags, COMMANDS, findCommand } from "./commands.ts";
-import { EXIT_CODE_HELP } from "./exit_code.ts";
-import { commandHelp, commandLines } from "./help.ts";
+import { commandFlags, COMMANDS, findCommand } from "./commands/command_table.ts";
+import { EXIT_CODE_HELP } from "./command/exit_code.ts";
+import { commandHelp, commandLines } from "./command/help.ts";
 
 export const CLIENT_SETTINGS = {
   coordinator: optionalText({

@@ -8,9 +8,9 @@ import * as readline from "node:readline";
 import process from "node:process";
 import { flagOf } from "../../shared/program/setting.ts";
 import { findOption } from "../../shared/arguments/word_fields.ts";
-import type { CommandIo } from "./command.ts";
-import { commandNames, findCommand } from "./commands.ts";
-import { EXIT } from "./exit_code.ts";
+import type { CommandIo } from "./command/command.ts";
+import { commandNames, findCommand } from "./commands/command_table.ts";
+import { EXIT } from "./command/exit_code.ts";
 import { DEPARTURE, type Session } from "./session.ts";
 
 const PROMPT = "kv> ";

@@ -12,8 +12,8 @@ import {
   findCoordinator,
   parseAddress,
 } from "../../shared/discovery/coordinator_address.ts";
-import { networkInterfaces } from "../../shared/platform/deno_network_interfaces.ts";
-import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { networkInterfaces } from "../../shared/platform/deno/deno_network_interfaces.ts";
+import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import {
   discover,
   type Discovered,
@@ -28,7 +28,7 @@ import { RpcClient } from "../../shared/wire/rpc_client.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
 import { environment } from "./deno_environment.ts";
-import { readTextFileIfThere } from "../../shared/platform/file_text.ts";
+import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
 

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import type { Clock } from "../../shared/platform/clock.ts";
 import { ClusterDatabase } from "../../shared/database/cluster_database.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import {
@@ -17,24 +16,15 @@ import {
 } from "../../shared/cluster/directory.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { decodeInner } from "../../shared/wire/codec.ts";
-import { endOfRead } from "../../shared/wire/error_reply.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import {
-  READ_ATTEMPT_TIMEOUT_MS,
-  REQUEST_TIMEOUT_MS,
-  VALUE_BYTES_MAX,
-} from "../../shared/base/limits.ts";
-import type {
-  Acks,
-  KeyRequest,
-  Message,
-  Reply,
-  SecurityOrder,
-} from "../../shared/wire/messages.ts";
+import { VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
+import type { KeyRequest, Message, Reply, SecurityOrder } from "../../shared/wire/messages.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
-import { harmsTwice, onlyReads } from "../../shared/operations/repeat.ts";
+import { onlyReads } from "../../shared/operations/repeat.ts";
 import type { ValueFields } from "../../shared/schema/value_codec.ts";
 import { Atomic } from "./atomic.ts";
+import { Processes } from "./processes.ts";
+import { Sender } from "./sender.ts";
 import { type BackupOptions, type BackupSummary, runBackup } from "../backup/backup_run.ts";
 import {
   type CallOptions,
@@ -42,7 +32,6 @@ import {
   type ExpireOptions,
   type ForcedPartition,
   type ForgetNodeOptions,
-  type KeyRouter,
   type KvClientDeps,
   type KvClientOptions,
   type KvEntry,
@@ -50,13 +39,12 @@ import {
   type ProcessStats,
   type ReadOptions,
   replyError,
-  type RequestTarget,
   type StoreOptions,
   withSignal,
   type WriteOptions,
 } from "../calls/call.ts";
-import { type KeyCall, KeyCalls, quote } from "../calls/key_calls.ts";
-import { ClientSessions } from "../../shared/database/client_sessions.ts";
+import { type KeyCall, KeyCalls } from "../calls/key_calls.ts";
+import { quote } from "../../shared/operations/operation.ts";
 import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
 import {
   checkDeletion,
@@ -69,7 +57,6 @@ import {
   scanPages,
   toKvEntry,
 } from "./ordered_scan.ts";
-import { scanCluster } from "./partition_scan.ts";
 
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -86,30 +73,25 @@ export type PutManyEntry = readonly [
  * connection. An open client keeps the process alive until it is closed.
  */
 export class KvClient implements AsyncDisposable {
-  readonly #clock: Clock;
-  readonly #router: KeyRouter;
-  readonly #database: ClusterDatabase;
-  readonly #coordinator: RequestTarget | undefined;
-  /** Who keeps the users of a secured cluster. */
-  readonly #administrator: RequestTarget | undefined;
+  readonly #deps: KvClientDeps;
   readonly #options: KvClientOptions;
   readonly #calls: KeyCalls;
-  readonly #sessions: ClientSessions | undefined;
-  #closed = false;
+  readonly #sender: Sender;
+  readonly #processes: Processes;
+  readonly #database: ClusterDatabase;
 
   constructor(deps: KvClientDeps, options: KvClientOptions = {}) {
-    this.#clock = deps.clock;
-    this.#router = deps.router;
-    this.#coordinator = deps.coordinator;
-    this.#administrator = deps.administrator ?? deps.coordinator;
+    this.#deps = deps;
     this.#options = options;
-    this.#database = new ClusterDatabase({
-      clock: deps.clock,
-      router: deps.router,
-      execute: (request, timeoutMs, done) => deps.router.execute(request, timeoutMs, done),
-    });
     this.#calls = new KeyCalls(options);
-    this.#sessions = deps.clientId === undefined ? undefined : new ClientSessions(deps.clientId);
+    this.#sender = new Sender(deps, options);
+    this.#processes = new Processes(deps, this.#sender);
+    const { clock, router } = deps;
+    this.#database = new ClusterDatabase({
+      clock,
+      router,
+      execute: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+    });
   }
 
   /**
@@ -288,15 +270,14 @@ export class KvClient implements AsyncDisposable {
     const { req_type, key } = request;
     this.#calls.checkKey(req_type, key);
     this.#checkRequestValue(request);
-    const operation = operationOf(req_type);
     const consistency = options.consistency ?? this.#options.consistency;
-    const reads = consistency !== undefined && "consistency" in operation.fields;
+    const reads = consistency !== undefined && "consistency" in operationOf(req_type).fields;
     const full = reads ? { consistency, ...request } as KeyRequest : request;
     const acks = "acks" in request && typeof request.acks === "string" ? request.acks : undefined;
     const writing = acks === undefined ? options : { ...options, acks };
     const reply = onlyReads(request) || "session" in request
-      ? await this.#execute(full, options)
-      : await this.#write(full, writing);
+      ? await this.#sender.execute(full, options)
+      : await this.#sender.write(full, writing);
     if (reply.req_type === "error") throw replyError(reply, req_type);
     return reply;
   }
@@ -313,7 +294,9 @@ export class KvClient implements AsyncDisposable {
   atomic(): Atomic {
     return new Atomic(this.#calls, (request, options) =>
       // One that only reads is sent again by the router as it is.
-      onlyReads(request) ? this.#execute(request, options) : this.#write(request, options));
+      onlyReads(request)
+        ? this.#sender.execute(request, options)
+        : this.#sender.write(request, options));
   }
 
   /**
@@ -354,9 +337,8 @@ export class KvClient implements AsyncDisposable {
   }
 
   /** The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable` */
-  async clusterMap(): Promise<ClusterMap> {
-    this.#checkOpen();
-    return await this.#router.refresh();
+  clusterMap(): Promise<ClusterMap> {
+    return this.#sender.map();
   }
 
   /** The members of the cluster, and what each holds. @throws {KvError} `unavailable` */
@@ -371,19 +353,13 @@ export class KvClient implements AsyncDisposable {
   }
 
   /** The counters of the coordinator and of each node; asks all of them at once. */
-  async stats(options: CallOptions = {}): Promise<ProcessStats[]> {
-    return await this.#askAll({ req_type: "stats" }, options, (id, reply) => {
-      if (reply.req_type === "result") return { id, stats: reply.result };
-      return { id, error: replyError(reply, "stats") };
-    });
+  stats(options: CallOptions = {}): Promise<ProcessStats[]> {
+    return this.#processes.stats(options);
   }
 
   /** Asks the coordinator and each node whether they are there. */
-  async ping(options: CallOptions = {}): Promise<PingResult[]> {
-    return await this.#askAll({ req_type: "ping" }, options, (id, reply, elapsedMs) => {
-      if (reply.req_type === "ack") return { id, elapsedMs };
-      return { id, error: replyError(reply, "ping") };
-    });
+  ping(options: CallOptions = {}): Promise<PingResult[]> {
+    return this.#processes.ping(options);
   }
 
   /**
@@ -394,26 +370,8 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `bad_request` if it is up, none of the cluster, or alone holds acknowledged writes and
    * `force` was not given; `unavailable` if it is not known yet whether it is down, or there is no coordinator
    */
-  async forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForcedPartition[]> {
-    this.#checkOpen();
-    const coordinator = this.#coordinator;
-    if (coordinator === undefined) {
-      throw new KvError(
-        "unavailable",
-        "forgetNode: the coordinator has to do it, and this client was given a node's address; name " +
-          "the coordinator's",
-      );
-    }
-    const order = { req_type: "forget_node", node: id, force: options.force === true };
-    const reply = await withSignal<Reply>(options.signal, (done) => {
-      coordinator.request(order, this.#timeoutMs(options), done);
-      return () => {};
-    });
-    if (reply.req_type !== "result") throw replyError(reply, "forget_node");
-    const { forced } = reply.result as { forced: (ForcedPartition & { last_seq: number })[] };
-    return forced.map(({ partition, node, term, last_seq: lastSeq }) => {
-      return { partition, node, term, lastSeq };
-    });
+  forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForcedPartition[]> {
+    return this.#processes.forget(id, options);
   }
 
   /**
@@ -423,37 +381,8 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `forbidden` without the right to; `bad_request` if the cluster is not secured; what the order
    * is refused with
    */
-  async administer(order: SecurityOrder, options: CallOptions = {}): Promise<unknown> {
-    this.#checkOpen();
-    const administrator = this.#administrator;
-    if (administrator === undefined) {
-      throw new KvError("unavailable", `${order.req_type}: name the coordinator's address`);
-    }
-    const reply = await withSignal<Reply>(options.signal, (done) => {
-      administrator.request(order, this.#timeoutMs(options), done);
-      return () => {};
-    });
-    if (reply.req_type !== "result") throw replyError(reply, order.req_type);
-    return reply.result;
-  }
-
-  /**
-   * Every key of the cluster, partition by partition and in key order within one. Each partition is
-   * read at its primary; a failure is ridden through and reading goes on after the last key. Not a
-   * snapshot: what is written meanwhile may be there or not, and what is there throughout is given
-   * exactly once.
-   *
-   * `options.timeoutMs` bounds the time without progress.
-   */
-  async *entries(options: CallOptions = {}): AsyncGenerator<KvEntry, void, void> {
-    this.#checkOpen();
-    yield* scanCluster({
-      clock: this.#clock,
-      router: this.#router,
-      timeoutMs: this.#timeoutMs(options),
-      signal: options.signal,
-      checkOpen: () => this.#checkOpen(),
-    });
+  administer(order: SecurityOrder, options: CallOptions = {}): Promise<unknown> {
+    return this.#processes.administer(order, options);
   }
 
   /**
@@ -485,10 +414,10 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} as {@linkcode scan}
    */
   async count(options: KeySelection & CallOptions = {}): Promise<number> {
-    this.#checkOpen();
+    this.#sender.checkOpen();
     const { prefix, start, end } = options;
     checkSelection("count", options);
-    const timeoutMs = this.#timeoutMs(options);
+    const timeoutMs = this.#sender.timeoutMs(options);
     const result = await withSignal<number | Message<"error">>(
       options.signal,
       (done) => this.#database.count({ prefix, start, end }, timeoutMs, done),
@@ -540,18 +469,14 @@ export class KvClient implements AsyncDisposable {
     write: (bytes: Uint8Array) => Promise<void>,
     options: BackupOptions = {},
   ): Promise<BackupSummary> {
-    this.#checkOpen();
-    return await runBackup({ clock: this.#clock, router: this.#router }, write, options);
+    this.#sender.checkOpen();
+    return await runBackup(this.#deps, write, options);
   }
 
   /** Ends the client and its connections. Calls under way end with an error, later ones with `bad_request`. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     this.#database.close();
-    this.#router.close();
-    this.#coordinator?.close();
-    if (this.#administrator !== this.#coordinator) this.#administrator?.close();
+    this.#sender.close();
   }
 
   /** As {@linkcode close}, for `await using`. */
@@ -562,18 +487,16 @@ export class KvClient implements AsyncDisposable {
 
   #pages(options: ScanOptions): AsyncGenerator<readonly Entry[], void, void> {
     checkSelection("scan", options);
-    const timeoutMs = this.#timeoutMs(options);
-    return scanPages(this.#database, options, timeoutMs, () => this.#checkOpen());
+    const timeoutMs = this.#sender.timeoutMs(options);
+    return scanPages(this.#database, options, timeoutMs, () => this.#sender.checkOpen());
   }
 
   async #change<T>(call: KeyCall<T>, options: WriteOptions): Promise<T> {
-    return call.read(await this.#write(call.request, options));
+    return call.read(await this.#sender.write(call.request, options));
   }
 
   async #read<T>(call: KeyCall<T>, options: ReadOptions): Promise<T> {
-    const consistency = options.consistency ?? this.#options.consistency;
-    const request = consistency === undefined ? call.request : { ...call.request, consistency };
-    return call.read(await this.#execute(request as KeyRequest, options));
+    return call.read(await this.#sender.read(call.request, options));
   }
 
   #checkRequestValue(request: KeyRequest): void {
@@ -592,84 +515,5 @@ export class KvClient implements AsyncDisposable {
       `${request.req_type}: the value of ${quote(request.key)} has ${bytes} bytes; at most ` +
         `${bytesMax} are allowed`,
     );
-  }
-
-  #acksOf(options: WriteOptions): { acks?: Acks } {
-    const acks = options.acks ?? this.#options.acks;
-    return acks === undefined ? {} : { acks };
-  }
-
-  /** A write; in a client session if it needs one to be sent again, and this client has a name. */
-  #write(request: KeyRequest, options: WriteOptions): Promise<Reply> {
-    const full = { ...request, ...this.#acksOf(options) };
-    if (this.#sessions === undefined || !harmsTwice(request)) return this.#execute(full, options);
-    return this.#sessions.run((session) => this.#execute({ ...full, ...session }, options));
-  }
-
-  #execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
-    this.#checkOpen();
-    const timeoutMs = this.#timeoutMs(options);
-    const timed = { ...request, timeout_ms: timeoutMs };
-    return withSignal(options.signal, (done) => {
-      const coordinator = this.#coordinator;
-      if (
-        coordinator === undefined || !("consistency" in timed) || timed.consistency !== "cached"
-      ) return this.#router.execute(timed, timeoutMs, done);
-      // The cache is the gateway's. Without it the key's primary knows as well, and better.
-      let cancel = () => {};
-      let cancelled = false;
-      const startMs = this.#clock.monotonicMs();
-      const attemptMs = Math.min(timeoutMs, READ_ATTEMPT_TIMEOUT_MS);
-      coordinator.request({ ...timed, timeout_ms: attemptMs }, attemptMs, (reply) => {
-        const leftMs = Math.ceil(startMs + timeoutMs - this.#clock.monotonicMs());
-        if (cancelled) return;
-        if (reply.req_type !== "error" || reply.code === "not_found") done(reply);
-        else if (leftMs <= 0) done(endOfRead(reply));
-        else cancel = this.#router.execute({ ...timed, timeout_ms: leftMs }, leftMs, done);
-      });
-      return () => {
-        cancelled = true;
-        cancel();
-      };
-    });
-  }
-
-  async #askAll<T>(
-    message: object,
-    options: CallOptions,
-    read: (id: string, reply: Reply, elapsedMs: number) => T,
-  ): Promise<T[]> {
-    const map = await this.clusterMap();
-    const timeoutMs = this.#timeoutMs(options);
-    const coordinator = this.#coordinator;
-    const begin = this.#clock.monotonicMs();
-    const ask = (id: string, send: (done: (reply: Reply) => void) => void) =>
-      withSignal<Reply>(options.signal, (done) => {
-        send(done);
-        return () => {};
-      }).then((reply) => read(id, reply, this.#clock.monotonicMs() - begin));
-    const calls = map.nodes.map((node) =>
-      ask(node.id, (done) => this.#router.request(node.id, message, timeoutMs, done))
-    );
-    if (coordinator !== undefined) {
-      calls.unshift(ask("coordinator", (done) => coordinator.request(message, timeoutMs, done)));
-    }
-    return await Promise.all(calls);
-  }
-
-  #timeoutMs(options: CallOptions): number {
-    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? REQUEST_TIMEOUT_MS;
-    if (!(timeoutMs > 0) || !Number.isFinite(timeoutMs)) {
-      throw new KvError(
-        "bad_request",
-        `timeoutMs must be a number that is more than 0, given ${timeoutMs}`,
-      );
-    }
-    return Math.ceil(timeoutMs);
-  }
-
-  #checkOpen(): void {
-    // Not "unavailable": whoever tries that again would do so for ever.
-    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect anew");
   }
 }

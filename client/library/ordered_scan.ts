@@ -17,7 +17,7 @@ import {
   withSignal,
   type WriteOptions,
 } from "../calls/call.ts";
-import { quote } from "../calls/key_calls.ts";
+import { quote } from "../../shared/operations/operation.ts";
 
 /** Which keys: those that begin with `prefix`, from `start` to before `end`. */
 export interface KeySelection {

@@ -1,7 +1,7 @@
 /**
  * A cluster's keys as JSON lines, `{"key":…,"value":…}`, or `value64` where a value is not UTF-8 or
- * is shorter so, and `content_type` where it has one. `import` takes them back. Order: partition by partition, by key within one. It keeps
- * one page and one chunk in memory.
+ * is shorter so, and `content_type` where it has one. `import` takes them back. In the order of
+ * the keys. It keeps one page and one chunk in memory.
  *
  * @module
  */

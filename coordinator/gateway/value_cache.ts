@@ -1,159 +1,121 @@
 /**
- * The gateway's cache of values: which values it holds, under which connection each was promised to
- * be invalidated, and which of the reads under way may still put theirs in. Pure.
+ * The gateway's cache of values, for reads that ask for one by `consistency: "cached"`. Pure: times come
+ * in as arguments.
  *
- * Invariants: a value is put in only if, since its read was begun, no invalidation of its key came,
- * the connection to its node did not end, and its partition's term did not change. It is dropped at
- * the first of these, and when it expires.
+ * Invariants: a value that is given was the key's value at some moment of the last
+ * GATEWAY_CACHE_AGE_MS_MAX; and a read that begins after a write through this gateway has been answered
+ * never finds what was there before that write.
+ *
+ * Not a promise that a write by another way shows at once: nobody tells the gateway of one.
  *
  * @module
  */
-import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
+import { LRUCache } from "lru-cache";
+import { GATEWAY_CACHE_AGE_MS_MAX } from "../../shared/base/limits.ts";
 import type { Message } from "../../shared/wire/messages.ts";
-import { LruCache } from "../../shared/base/lru_cache.ts";
 
 /** A value as it is answered. */
 export type CachedReply = Omit<Message<"data">, "id">;
 
-/** A read under way. */
-export interface WatchedRead {
+/** A read under way that may put its value in. */
+export interface FillingRead {
   readonly key: string;
-  readonly partition: number;
-  readonly node: NodeId;
-  /** When it was begun. */
-  readonly nowMs: number;
-  /** What it reads may be old already. */
-  overtaken: boolean;
+  /** When it was begun: its value is no older than that. */
+  readonly sinceMs: number;
 }
 
 interface Cached {
   readonly reply: CachedReply;
-  readonly partition: number;
-  readonly node: NodeId;
-  /** When it expires, by this process's own clock. */
+  /** When the key expires; undefined for never. The primary says how long it has left, which no date here can. */
+  readonly expiresMs: number | undefined;
+  /** The value is good before: then it has expired, or is too old. */
   readonly untilMs: number;
-  readonly bytes: number;
 }
 
 /** What an entry costs besides its text. */
 const ENTRY_BYTES = 200;
 
-/** Values that their primaries have promised to invalidate. */
+/** Values that were read a moment ago. */
 export class ValueCache {
-  readonly #entriesMax: number;
-  readonly #values: LruCache<string, Cached>;
-  readonly #reads = new Map<string, Set<WatchedRead>>();
+  readonly #capacity: number;
+  /** Undefined where nothing is to be kept. */
+  readonly #values: LRUCache<string, Cached> | undefined;
+  /** Of each key the read that was begun last; there are as many as requests are under way at the most. */
+  readonly #reads = new Map<string, FillingRead>();
   #hits = 0;
   #misses = 0;
 
   /** @param entriesMax 0 for no cache at all */
   constructor(entriesMax: number, bytesMax: number) {
-    this.#entriesMax = entriesMax;
-    // Bounded by bytes, and by counting each entry as its part of them at least.
-    const part = entriesMax === 0 ? 0 : bytesMax / entriesMax;
-    this.#values = new LruCache(
-      entriesMax === 0 ? 0 : bytesMax,
-      ({ bytes }) => Math.max(bytes, part),
-    );
-  }
-
-  get enabled(): boolean {
-    return this.#entriesMax > 0;
+    this.#capacity = entriesMax;
+    this.#values = entriesMax === 0 ? undefined : new LRUCache({
+      max: entriesMax,
+      maxSize: bytesMax,
+      sizeCalculation: bytesOf,
+    });
   }
 
   /** Counts, for `stats`. */
   stats(): { entries: number; capacity: number; hits: number; misses: number } {
     return {
-      entries: this.#values.size,
-      capacity: this.#entriesMax,
+      entries: this.#values?.size ?? 0,
+      capacity: this.#capacity,
       hits: this.#hits,
       misses: this.#misses,
     };
   }
 
-  /**
-   * The answer, if it is here and has not expired.
-   *
-   * @param nowMs monotonic: how long a value lives was said by the node that decides it
-   * @param trusts whether a node's invalidations are known to have come, as far as they matter
-   */
-  get(
-    key: string,
-    nowMs: number,
-    trusts: (node: NodeId) => boolean = () => true,
-  ): CachedReply | undefined {
-    const cached = this.#values.get(key);
-    // It stays: once the node is heard again, so are its invalidations, and before that.
-    if (cached !== undefined && !trusts(cached.node)) {
+  /** The answer, if it is here and good. @param nowMs monotonic */
+  get(key: string, nowMs: number): CachedReply | undefined {
+    const cached = this.#values?.get(key);
+    if (cached === undefined || nowMs >= cached.untilMs) {
       this.#misses++;
       return undefined;
     }
-    if (cached !== undefined && cached.untilMs > nowMs) {
-      this.#hits++;
-      const { reply, untilMs } = cached;
-      return reply.ttl_ms === undefined ? reply : { ...reply, ttl_ms: Math.ceil(untilMs - nowMs) };
-    }
-    if (cached !== undefined) this.#values.delete(key);
-    this.#misses++;
-    return undefined;
+    this.#hits++;
+    const { reply, expiresMs } = cached;
+    if (expiresMs === undefined) return reply;
+    return { ...reply, ttl_ms: Math.ceil(expiresMs - nowMs) };
   }
 
-  /** A read is about to be sent. */
-  beginRead(key: string, partition: number, node: NodeId, nowMs: number): WatchedRead {
-    const read = { key, partition, node, nowMs, overtaken: false };
-    const reads = this.#reads.get(key);
-    if (reads === undefined) this.#reads.set(key, new Set([read]));
-    else reads.add(read);
+  /** A read of the newest value is about to be sent. */
+  beginRead(key: string, nowMs: number): FillingRead {
+    const read = { key, sinceMs: nowMs };
+    this.#reads.set(key, read);
     return read;
   }
 
-  /** It has been answered; `reply` is undefined where there is nothing to keep. */
-  endRead(read: WatchedRead, reply: CachedReply | undefined): void {
-    const reads = this.#reads.get(read.key);
-    reads?.delete(read);
-    if (reads?.size === 0) this.#reads.delete(read.key);
-    if (reply === undefined || read.overtaken) return;
-    const { key, partition, node } = read;
-    const untilMs = read.nowMs + (reply.ttl_ms ?? Infinity);
-    const text = (reply.message?.length ?? 0) + (reply.value64?.length ?? 0) +
-      (reply.bytes?.length ?? 0) + key.length;
-    this.#values.set(key, { reply, partition, node, untilMs, bytes: 2 * text + ENTRY_BYTES });
+  /**
+   * It has been answered. Its value is kept unless the key was written through this gateway meanwhile, or a
+   * later read of the key was begun, which will put in a newer one.
+   *
+   * @param reply undefined where there is nothing to keep
+   */
+  endRead(read: FillingRead, reply: CachedReply | undefined): void {
+    const { key, sinceMs } = read;
+    if (this.#reads.get(key) !== read) return;
+    this.#reads.delete(key);
+    if (reply === undefined) return;
+    const expiresMs = reply.ttl_ms === undefined ? undefined : sinceMs + reply.ttl_ms;
+    const untilMs = Math.min(sinceMs + GATEWAY_CACHE_AGE_MS_MAX, expiresMs ?? Infinity);
+    this.#values?.set(key, { reply, expiresMs, untilMs });
   }
 
-  /** A key has changed, or is about to. */
+  /** The key is about to be written through this gateway, or has just been. */
   invalidate(key: string): void {
-    this.#values.delete(key);
-    for (const read of this.#reads.get(key) ?? []) read.overtaken = true;
+    this.#values?.delete(key);
+    this.#reads.delete(key);
   }
 
-  /** The connection to a node has ended, and with it what the node had promised. */
-  dropNode(node: NodeId): void {
-    this.#dropWhere((cached) => cached.node === node);
+  /** Nothing that was read so far counts any more. */
+  clear(): void {
+    this.#values?.clear();
+    this.#reads.clear();
   }
+}
 
-  /** A new map: what a former primary promised does not hold. */
-  adoptMap(before: ClusterMap | undefined, map: ClusterMap): void {
-    if (before === undefined) return;
-    const moved = new Set<NodeId>();
-    for (const node of before.nodes) {
-      const now = map.nodes.find(({ id }) => id === node.id);
-      const stays = now !== undefined && now.state !== "down" && now.host === node.host &&
-        now.port === node.port && now.incarnation === node.incarnation;
-      if (!stays) moved.add(node.id);
-    }
-    this.#dropWhere(({ node, partition }) =>
-      moved.has(node) || before.partitions[partition]?.term !== map.partitions[partition]?.term
-    );
-  }
-
-  #dropWhere(isLost: (of: { node: NodeId; partition: number }) => boolean): void {
-    // Oldest first, since looking counts as a use: so the order stays as it is.
-    for (const key of [...this.#values.keys()].reverse()) {
-      const cached = this.#values.get(key);
-      if (cached !== undefined && isLost(cached)) this.#values.delete(key);
-    }
-    for (const reads of this.#reads.values()) {
-      for (const read of reads) if (isLost(read)) read.overtaken = true;
-    }
-  }
+function bytesOf({ reply }: Cached, key: string): number {
+  const text = (reply.message?.length ?? 0) + (reply.value64?.length ?? 0) +
+    (reply.bytes?.length ?? 0) + key.length;
+  return 2 * text + ENTRY_BYTES;
 }

@@ -10,22 +10,10 @@
  */
 import { type ClusterMap, mapDelta } from "../../shared/cluster/cluster_map.ts";
 import { invariant, type KvError } from "../../shared/base/errors.ts";
-import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { SessionId } from "./member.ts";
+import type { Outbox } from "./ready.ts";
 import type { StoredCluster } from "./stored_cluster.ts";
-
-/** What the coordinator's state machine brings about. Implemented by the runtime. */
-export interface Effects {
-  /** Writes the document; `persisted` or `persistFailed` with its epoch follows, later. */
-  persist(cluster: StoredCluster): void;
-  /** Sends a message to each of the sessions. */
-  send(sessions: readonly SessionId[], message: Message): void;
-  /** Ends a session that is of no use any more. */
-  close(session: SessionId): void;
-  /** A map is on disk and is what counts from now on. */
-  published(map: ClusterMap): void;
-}
 
 /** A failed write is tried again after so long. */
 const PERSIST_RETRY_MS = 1_000;
@@ -40,10 +28,9 @@ interface Subscription {
 /** The way from a decision to everybody's map. */
 export class MapPublisher {
   published: ClusterMap;
-  readonly #effects: Effects;
-  readonly #log: Logger;
-  readonly #snapshot: (epoch: number) => StoredCluster;
-  readonly #heartbeatPort: () => number;
+  /** The UDP port for heartbeats, which nodes are told; known once it is listened on. */
+  heartbeatPort = 0;
+  readonly #out: Outbox;
   readonly #sessions = new Map<SessionId, Subscription>();
   /** What is to be sent once a map is published, in the order of the requests. */
   readonly #afterwards: { epoch: number; session: SessionId; message: Message }[] = [];
@@ -52,18 +39,8 @@ export class MapPublisher {
   #lastEpoch: number;
   #retryAtMs = 0;
 
-  /** @param snapshot gives the document of all that is decided, under the given epoch */
-  constructor(
-    effects: Effects,
-    log: Logger,
-    first: ClusterMap,
-    heartbeatPort: () => number,
-    snapshot: (epoch: number) => StoredCluster,
-  ) {
-    this.#effects = effects;
-    this.#log = log;
-    this.#heartbeatPort = heartbeatPort;
-    this.#snapshot = snapshot;
+  constructor(out: Outbox, first: ClusterMap) {
+    this.#out = out;
     this.published = first;
     this.#lastEpoch = first.epoch;
   }
@@ -85,13 +62,19 @@ export class MapPublisher {
     return this.#dirty ? this.#lastEpoch + 1 : this.#writing?.map.epoch ?? this.published.epoch;
   }
 
-  /** Begins to write what was decided, unless a write is under way. */
-  flush(nowMs: number): void {
-    if (!this.#dirty || this.#writing !== undefined || nowMs < this.#retryAtMs) return;
+  /** Whether something is to be written now: it was decided, and no write is under way or has just failed. */
+  mustWrite(nowMs: number): boolean {
+    return this.#dirty && this.#writing === undefined && nowMs >= this.#retryAtMs;
+  }
+
+  /** Begins to write everything that was decided; its map has the epoch {@linkcode decidedEpoch}. */
+  write(document: StoredCluster): void {
+    const { epoch } = document.map;
+    invariant(epoch === this.#lastEpoch + 1, "each attempt has the next epoch", { epoch });
     this.#dirty = false;
-    this.#lastEpoch++;
-    this.#writing = this.#snapshot(this.#lastEpoch);
-    this.#effects.persist(this.#writing);
+    this.#lastEpoch = epoch;
+    this.#writing = document;
+    this.#out.persist(document);
   }
 
   /** The map is on disk: publishes it. */
@@ -101,7 +84,7 @@ export class MapPublisher {
     this.#writing = undefined;
     const before = this.published;
     const map = this.published = stored.map;
-    this.#effects.published(map);
+    this.#out.publish(map);
 
     const level: SessionId[] = [];
     const behind: SessionId[] = [];
@@ -111,12 +94,12 @@ export class MapPublisher {
       subscription.toldEpoch = epoch;
     }
     if (level.length > 0) {
-      this.#effects.send(level, { req_type: "map_delta", delta: mapDelta(before, map) });
+      this.#out.send(level, { req_type: "map_delta", delta: mapDelta(before, map) });
     }
-    if (behind.length > 0) this.#effects.send(behind, this.#registered(nowMs));
+    if (behind.length > 0) this.#out.send(behind, this.#registered(nowMs));
     while (this.#afterwards[0] !== undefined && this.#afterwards[0].epoch <= epoch) {
       const due = this.#afterwards.shift();
-      if (due !== undefined) this.#effects.send([due.session], due.message);
+      if (due !== undefined) this.#out.send([due.session], due.message);
     }
   }
 
@@ -126,7 +109,7 @@ export class MapPublisher {
     this.#writing = undefined;
     this.#dirty = true;
     this.#retryAtMs = nowMs + PERSIST_RETRY_MS;
-    this.#log.error("the cluster map cannot be written: membership stands still", {
+    this.#out.error("the cluster map cannot be written: membership stands still", {
       epoch,
       error: error.message,
     });
@@ -143,7 +126,7 @@ export class MapPublisher {
     this.#sessions.set(session, subscription);
     if (fromEpoch <= this.published.epoch) {
       subscription.toldEpoch = this.published.epoch;
-      this.#effects.send([session], this.#registered(nowMs));
+      this.#out.send([session], this.#registered(nowMs));
     }
     return fromEpoch;
   }
@@ -155,7 +138,7 @@ export class MapPublisher {
   /** Sends a message once all that was decided so far is published. */
   sendAfterwards(session: SessionId, message: Message): void {
     const epoch = this.decidedEpoch;
-    if (epoch <= this.published.epoch) this.#effects.send([session], message);
+    if (epoch <= this.published.epoch) this.#out.send([session], message);
     else this.#afterwards.push({ epoch, session, message });
   }
 
@@ -163,7 +146,7 @@ export class MapPublisher {
     return {
       req_type: "registered",
       map: this.published,
-      heartbeat_port: this.#heartbeatPort(),
+      heartbeat_port: this.heartbeatPort,
       at: nowMs,
     };
   }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { NodeId, NodeInfo } from "../../shared/cluster/cluster_map.ts";
+import { formatAddress } from "../../shared/platform/transport.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 
 /** One TCP connection of a node, numbered by the runtime; never used twice. */
@@ -103,6 +104,12 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     damaged: new Set(),
     writable: true,
   };
+}
+
+/** A node for people: its id, and its address if it is known. */
+export function nodeText(members: ReadonlyMap<NodeId, Member>, id: NodeId): string {
+  const info = members.get(id)?.info;
+  return info === undefined ? id : `${id} (${formatAddress(info)})`;
 }
 
 /** The order in which nodes are gone through wherever the outcome may depend on it. */

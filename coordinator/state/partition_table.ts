@@ -13,12 +13,22 @@ import { invariant } from "../../shared/base/errors.ts";
 /** A configuration without its term. */
 export type Replicas = Pick<PartitionConfig, "primary" | "inSync" | "learners">;
 
-/** Told of every change, after it. */
-export type OnReconfigured = (
-  partition: number,
-  before: PartitionConfig,
-  after: PartitionConfig,
-) => void;
+/** A change of one partition. */
+export interface Change {
+  readonly partition: number;
+  readonly before: PartitionConfig;
+  readonly after: PartitionConfig;
+}
+
+/** How a change is to be made. */
+export interface ReconfigureOptions {
+  /** The new term, if there is one, is higher than this one too. */
+  readonly termFloor?: number;
+  /** Take a new term even if nothing else changes. */
+  readonly newTerm?: boolean;
+  /** Take a new term, and what was before it is not the past of this configuration. */
+  readonly forced?: boolean;
+}
 
 const NOTHING: ReadonlySet<number> = new Set();
 
@@ -27,11 +37,9 @@ export class PartitionTable {
   readonly #configs: PartitionConfig[];
   readonly #held = new Map<NodeId, Set<number>>();
   readonly #learning = new Map<NodeId, Set<number>>();
-  readonly #onReconfigured: OnReconfigured;
 
-  constructor(configs: readonly PartitionConfig[], onReconfigured: OnReconfigured) {
+  constructor(configs: readonly PartitionConfig[]) {
     this.#configs = configs.slice();
-    this.#onReconfigured = onReconfigured;
     configs.forEach((config, partition) => this.#index(partition, config));
   }
 
@@ -68,19 +76,12 @@ export class PartitionTable {
     return this.#configs.slice();
   }
 
-  /**
-   * Changes who holds a partition.
-   *
-   * @param options `termFloor`: the new term is higher than this one too; `newTerm`: take a new term
-   *   even where nothing else changes; `forced`: take a new one, and what was before it is not the past of
-   *   this configuration
-   * @returns whether anything changed
-   */
+  /** Changes who holds a partition. @returns the change; undefined if there is nothing new */
   reconfigure(
     partition: number,
     replicas: Replicas,
-    options: { termFloor?: number; newTerm?: boolean; forced?: boolean } = {},
-  ): boolean {
+    options: ReconfigureOptions = {},
+  ): Change | undefined {
     const before = this.get(partition);
     // Rule C4.
     const { newTerm = false, forced = false } = options;
@@ -95,13 +96,12 @@ export class PartitionTable {
       learners,
       ...(forcedTerm === undefined ? {} : { forcedTerm }),
     };
-    if (sameConfig(before, after)) return false;
+    if (sameConfig(before, after)) return undefined;
     checkReplicas(partition, after);
     this.#unindex(partition, before);
     this.#configs[partition] = after;
     this.#index(partition, after);
-    this.#onReconfigured(partition, before, after);
-    return true;
+    return { partition, before, after };
   }
 
   #index(partition: number, { inSync, learners }: PartitionConfig): void {

@@ -14,7 +14,7 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage } from "../../shared/base/errors.ts";
 import { HANDOVER_TIMEOUT_MS, VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
-import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
+import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
 import { FollowerSet } from "./follower_set.ts";
@@ -28,7 +28,7 @@ import { SelfCheck, VERIFY } from "./self_check.ts";
 import { UnconfirmedReads } from "../requests/unconfirmed_reads.ts";
 import { type Timed, type Waiting, WaitingRequests } from "../requests/waiting_requests.ts";
 import { WriteProposer } from "../requests/write_proposer.ts";
-import { type ReplyTo, WriteQueue } from "../requests/write_queue.ts";
+import { WriteQueue } from "../requests/write_queue.ts";
 
 /**
  * `resyncing`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
@@ -212,12 +212,10 @@ export class Primary implements StreamOwner {
     }
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
-    this.#writes.commit(upto, this.#onCommitted, this.#proposer.whyNotSure());
+    this.#writes.commit(upto, this.#proposer.whyNotSure());
     this.#release();
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
-
-  readonly #onCommitted = (key: string): void => this.ports.committed(this.partition, key);
 
   // Reads.
 

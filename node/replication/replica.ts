@@ -10,7 +10,7 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import { isLive, isTombstone } from "../../shared/base/entry.ts";
+import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
   partitionShare,
@@ -20,16 +20,14 @@ import {
 } from "../../shared/base/limits.ts";
 import type {
   KeyRequest,
-  Message,
   PeerMessage,
   Reply,
+  ReplyTo,
   WireEntry,
 } from "../../shared/wire/messages.ts";
-import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { Follower } from "./follower.ts";
-import { errorReply, liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
+import { liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
-import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { Primary } from "./primary.ts";
@@ -37,7 +35,6 @@ import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
 import { TombstoneKeeper } from "./tombstone_keeper.ts";
 import { deadlineOf, type Timed, withTimeLeft } from "../requests/waiting_requests.ts";
-import type { ReplyTo } from "../requests/write_queue.ts";
 
 /** What a node adds to the ports of its replicas. */
 export interface ReplicaOwner extends ReplicaPorts {
@@ -235,51 +232,6 @@ export class Replica {
       }
     }
     reply(this.#owner.notPrimary(this.partition));
-  }
-
-  /** The live entries of the partition in key order, committed ones only. */
-  scan(
-    request: Message<"scan_partition">,
-    rowsMax: number,
-    bytesMax: number,
-    reply: ReplyTo,
-  ): void {
-    const { primary } = this;
-    if (primary === undefined) {
-      reply(this.#owner.notPrimary(this.partition));
-      return;
-    }
-    const options = { rowsMax: Math.min(request.limit ?? rowsMax, rowsMax), bytesMax };
-    const deadlineMs = deadlineOf(request, this.#owner.nowMs());
-    primary.whenStable(request, reply, () => {
-      this.store.scan(request.after, options).then(
-        // What the scan saw may have been written since: it leaves when that is committed as well.
-        (page) => {
-          if (this.primary !== primary) {
-            reply(this.#owner.notPrimary(this.partition));
-            return;
-          }
-          const left = withTimeLeft(request, deadlineMs, this.#owner.nowMs());
-          primary.whenStable(left, reply, () => {
-            const wallMs = this.#owner.wallMs();
-            const live = page.entries.filter((entry) =>
-              isLive(entry, wallMs) && !isClientSessionKey(entry.key)
-            );
-            const entries = live.map(toWireEntry);
-            reply(
-              page.next === undefined
-                ? { req_type: "entries", entries }
-                : { req_type: "entries", entries, next: page.next },
-            );
-          });
-        },
-        (error) => {
-          const failure = failureOf(error);
-          if (isDamage(error)) this.onReadFailed("scan_partition", error);
-          reply(errorReply(failure.code, `scan_partition: ${failure.message}`));
-        },
-      );
-    });
   }
 
   /**

@@ -73,8 +73,6 @@ export interface ReplicaPorts {
   report(report: Report): void;
   /** Reads of the partition wait until its replicas have confirmed this node as primary. */
   confirmReads(partition: number): void;
-  /** A key's committed value has changed. */
-  committed(partition: number, key: string): void;
   /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
   expired(entries: number): void;
   /** A replica has been brought level, by so many entries. */

@@ -10,7 +10,7 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { invariant } from "../../shared/base/errors.ts";
-import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import {
   DELETION,
   errorReply,
@@ -31,7 +31,7 @@ import {
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
 import type { Timed } from "./waiting_requests.ts";
 import type { WriteProposer } from "./write_proposer.ts";
-import type { InFlight, ReplyTo, WriteQueue } from "./write_queue.ts";
+import type { InFlight, WriteQueue } from "./write_queue.ts";
 
 /** What requests need of the primary that serves them. */
 export interface ExecutorOwner {

@@ -10,9 +10,8 @@
  * @module
  */
 import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
-import type { Reply } from "../../shared/wire/messages.ts";
+import type { Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { type Timed, tooManyWait, type Waiting, WaitingRequests } from "./waiting_requests.ts";
-import type { ReplyTo } from "./write_queue.ts";
 
 /** Those of the round under way, those for the next, and those that are confirmed. */
 export class UnconfirmedReads {

@@ -21,14 +21,14 @@ import {
   GROUP_WIRE_BYTES_MAX,
   IN_FLIGHT_ENTRIES_MAX,
 } from "../../shared/base/limits.ts";
-import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { DELETION, errorReply, writeReply } from "../../shared/operations/operation.ts";
 import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { type Change, clientSessionChange, clientSessionKey, settled } from "./request_dedup.ts";
 import { deadlineOf } from "./waiting_requests.ts";
-import { inFlightBytes, type ReplyTo, type WriteQueue } from "./write_queue.ts";
+import { inFlightBytes, type WriteQueue } from "./write_queue.ts";
 
 /** What writes need of the node. */
 export interface ProposerPorts {

@@ -13,7 +13,7 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { REQUEST_OVERHEAD_BYTES, WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
 import { CALLER } from "../../shared/wire/caller.ts";
-import type { Reply } from "../../shared/wire/messages.ts";
+import type { Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import {
   deadlineOf,
@@ -23,9 +23,6 @@ import {
   type Waiting,
   WaitingRequests,
 } from "./waiting_requests.ts";
-
-/** Takes the one reply to a request. */
-export type ReplyTo = (reply: Reply) => void;
 
 /** A write that is not committed. */
 export interface InFlight {
@@ -123,13 +120,12 @@ export class WriteQueue {
    *
    * @param instead what the writes' clients are told in place of their answers
    */
-  commit(seq: number, onCommitted: (key: string) => void, instead?: Reply): void {
+  commit(seq: number, instead?: Reply): void {
     for (let write = this.#first; write !== undefined; write = this.#first) {
       if (write.entry.seq > seq) return;
       this.#takeFirst(write);
       write.committed = true;
       this.#budget.give(inFlightBytes(write.entry));
-      onCommitted(write.entry.key);
       answer(write, instead);
       const { waiters } = write;
       if (waiters === undefined) continue;

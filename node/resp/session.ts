@@ -13,8 +13,6 @@
 import type { Seat } from "../../shared/admission/seat.ts";
 import { invariant } from "../../shared/base/errors.ts";
 import {
-  REPLY_BYTES_MAX,
-  REPLY_BYTES_PAUSE,
   REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   RESP_PENDING_MAX,
@@ -47,11 +45,11 @@ import { RespLogin } from "./login.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
+import { SessionOutput } from "./session_output.ts";
 import type { Retirable } from "../../shared/server/draining.ts";
-import { ReplyLengths } from "../../shared/wire/reply_lengths.ts";
 import { StreamGuard } from "./protocol/stream_guard.ts";
 import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
-import { RespWriter } from "./protocol/writer.ts";
+import type { RespWriter } from "./protocol/writer.ts";
 
 /** What sessions share (`resp_server.ts`). */
 export interface SessionServer extends CommandServer {
@@ -84,12 +82,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   lastActiveMs: number;
   /** Of the last write; for WAIT. */
   lastWrittenKey: string | undefined;
-  replyMode: ReplyMode = "on";
-  /** Set by the command that does so, and is then answered. */
-  repliesSwitchedOn = false;
   readonly transaction: Transaction;
   readonly login: RespLogin;
-  readonly out: RespWriter;
+  readonly #output: SessionOutput;
   readonly #seat: Seat;
   readonly #parser: RespParser;
   readonly #queue: ReplyQueue;
@@ -106,19 +101,14 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   #ending = false;
   #closed = false;
   #paused = false;
-  #backedUp = false;
   #pumping = false;
   /** A command was completed since the guard was last told. */
   #endedCommand = false;
-  #flushScheduled = false;
   #pumpScheduled = false;
-  readonly #lengths = new ReplyLengths();
   /** It waits for its turn among heavy work. */
   #turnAsked = false;
   /** Taken out of the budget for what is not under way yet. */
   #heldBytes = 0;
-  /** Length of late replies, falling slowly. */
-  #replyBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
   constructor(server: SessionServer, stream: Stream, id: number, seat: Seat) {
@@ -126,7 +116,6 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#seat = seat;
     this.server = server;
     this.stream = stream;
-    this.out = new RespWriter(server.slab);
     this.createdMs = this.lastActiveMs = server.clock.monotonicMs();
     this.#parser = new RespParser(server.parserLimits);
     this.#queue = new ReplyQueue({
@@ -136,7 +125,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       },
       onReply: (plan, reply, bytes) => {
         server.budget.give(bytes);
-        this.#answerPlan(plan, reply);
+        this.#output.answerPlan(plan, reply);
       },
       onKept: (bytes) => seat.owe(bytes),
       onProgress: () => this.#onProgress(),
@@ -144,6 +133,16 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#guard = new StreamGuard(server.clock, stream, (why) => {
       server.log.info("a Redis client hangs: cut off", { remote: this.address, why });
       this.close(false);
+    });
+    this.#output = new SessionOutput(server, stream, this.#guard, {
+      onBackedUp: () => this.#balance(),
+      onUnread: (queuedBytes) => {
+        server.log.warn("a Redis client does not read its replies: cut off", {
+          remote: this.address,
+          queued_bytes: queuedBytes,
+        });
+        this.close(false);
+      },
     });
     this.#call = { out: this.out, session: this, server };
     this.login = new RespLogin(server.access, server.database, stream.remote);
@@ -156,10 +155,30 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       },
       onClose: () => this.#onClose(),
       onDrain: () => {
-        this.#backedUp = false;
+        this.#output.drained();
         this.#schedulePump();
       },
     });
+  }
+
+  get out(): RespWriter {
+    return this.#output.out;
+  }
+
+  get replyMode(): ReplyMode {
+    return this.#output.mode;
+  }
+
+  set replyMode(mode: ReplyMode) {
+    this.#output.mode = mode;
+  }
+
+  get repliesSwitchedOn(): boolean {
+    return this.#output.switchedOn;
+  }
+
+  set repliesSwitchedOn(switchedOn: boolean) {
+    this.#output.switchedOn = switchedOn;
   }
 
   /** Nobody waits for answers any more. */
@@ -169,7 +188,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
 
   /** What it asks is kept out of the way of others. */
   get heavy(): boolean {
-    return this.#lengths.isHeavy(this.#queue.size);
+    return this.#output.lengths.isHeavy(this.#queue.size);
   }
 
   get address(): string {
@@ -211,24 +230,15 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   /** Ends the connection now; with `flush`, after what was answered is sent. */
   close(flush: boolean): void {
     if (this.#closed) return;
-    if (flush) this.#flush();
+    if (flush) this.#output.flush();
     this.#closed = true;
+    this.#output.end();
     this.stream.close(flush);
   }
 
   /** Writes what a command answers. It must be its turn. */
   answer(write: Write): void {
-    const mode = this.replyMode;
-    const before = this.out.length;
-    if (mode === "on") {
-      write(this.out);
-      this.#lengths.note(this.out.length - before);
-      return;
-    }
-    if (mode === "skip") this.replyMode = "on";
-    this.repliesSwitchedOn = false;
-    write(this.out);
-    if (!this.repliesSwitchedOn) this.out.truncate(before);
+    this.#output.answer(write);
   }
 
   /** Answers in turn: now, if nothing is before it. */
@@ -323,7 +333,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   /** Runs commands as long as there are any, and none must wait; of whoever gets long replies in turns. */
   #pump(): void {
     if (this.#pumping || this.#closed || this.#turnAsked) return;
-    if (this.#lengths.last !== "heavy") {
+    if (this.#output.lengths.last !== "heavy") {
       this.#runCommands();
       return;
     }
@@ -351,8 +361,8 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       this.#endedCommand = true;
       if (this.#seat.standing === "newcomer" && !this.#speak()) break;
       this.#run(args);
-      if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
-      another = this.#lengths.last === "heavy";
+      if (this.out.length > WRITE_JOIN_BYTES) this.#output.flush();
+      another = this.#output.lengths.last === "heavy";
       if (another) break;
     }
     const { error } = parser;
@@ -363,9 +373,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (this.#inputEnded && !this.#mustWait()) this.#ending = true;
     if (this.#retiring && this.#isIdle()) this.#ending = true;
     this.#pumping = false;
-    // Written when all that came with it is done, on other connections too. A write wakes its client,
-    // which is the dearest part of it; one after the other they find the clients awake.
-    this.#scheduleFlush();
+    this.#output.scheduleFlush();
     this.#balance();
     this.#closeWhenDone();
     if (another && !this.#mustWait()) this.#pump();
@@ -387,10 +395,12 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   }
 
   #mustWait(): boolean {
-    return this.#alone || this.#backedUp || this.#ending || this.#closed || this.#turnAsked ||
+    return this.#alone || this.#output.backedUp || this.#ending || this.#closed ||
+      this.#turnAsked ||
       this.#queue.size >= RESP_PENDING_MAX ||
-      (this.#lengths.last === "heavy" && this.#queue.size > 0) ||
-      this.#queue.size * this.#replyBytes + this.#queue.replyBytes > RESP_PENDING_REPLY_BYTES;
+      (this.#output.lengths.last === "heavy" && this.#queue.size > 0) ||
+      this.#queue.size * this.#output.lateReplyBytes + this.#queue.replyBytes >
+        RESP_PENDING_REPLY_BYTES;
   }
 
   /** Stops reading where commands must wait, and goes on where they need not. */
@@ -531,16 +541,6 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     );
   }
 
-  #answerPlan(plan: OnePlan, reply: Reply): void {
-    const before = this.out.length;
-    if (this.replyMode === "on") plan.finish(this.out, reply);
-    else this.answer((out) => plan.finish(out, reply));
-    const length = this.out.length - before;
-    this.#lengths.note(length);
-    const falling = this.#replyBytes - (this.#replyBytes >> 3);
-    this.#replyBytes = length > falling ? length : falling;
-  }
-
   #onProgress(): void {
     if (this.#closed) return;
     if (this.#queue.size === 0 && this.#waitingAlone !== undefined) {
@@ -549,21 +549,10 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       run();
     }
     if (this.#pumping) return;
-    if (this.out.length > WRITE_JOIN_BYTES) this.#flush();
+    if (this.out.length > WRITE_JOIN_BYTES) this.#output.flush();
     if (this.#paused || this.#ending || this.#inputEnded || this.#retiring) this.#schedulePump();
-    else this.#scheduleFlush();
+    else this.#output.scheduleFlush();
   }
-
-  #scheduleFlush(): void {
-    if (this.#flushScheduled || this.out.length === 0) return;
-    this.#flushScheduled = true;
-    this.server.clock.defer(this.#flushNow);
-  }
-
-  readonly #flushNow = (): void => {
-    this.#flushScheduled = false;
-    this.#flush();
-  };
 
   #schedulePump(): void {
     if (this.#pumpScheduled) return;
@@ -578,32 +567,13 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#account();
   };
 
-  #flush(): void {
-    if (this.out.length === 0 || this.#closed) return;
-    const bytes = this.out.take();
-    const { stream } = this;
-    stream.write(bytes);
-    this.#guard.wrote(bytes.length);
-    const { queuedBytes } = stream;
-    if (queuedBytes <= REPLY_BYTES_PAUSE) return;
-    if (queuedBytes - bytes.length > REPLY_BYTES_MAX) {
-      this.server.log.warn("a Redis client does not read its replies: cut off", {
-        remote: this.address,
-        queued_bytes: queuedBytes,
-      });
-      this.close(false);
-      return;
-    }
-    this.#backedUp = true;
-    this.#balance();
-  }
-
   #closeWhenDone(): void {
     if (this.#ending && this.outstanding === 0 && !this.#pumping) this.close(true);
   }
 
   #onClose(): void {
     this.#closed = true;
+    this.#output.end();
     this.#guard.close();
     this.server.budget.give(this.#queue.clear() + this.#heldBytes);
     this.#heldBytes = 0;

@@ -17,14 +17,13 @@ import {
   SCAN_BYTES_MAX,
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
-import type { Message } from "../../shared/wire/messages.ts";
+import type { Message, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
 import type { Replica } from "../replication/replica.ts";
-import type { ReplyTo } from "../requests/write_queue.ts";
 
 /** Rows and bytes of a page. */
 const PAGE = { rowsMax: SCAN_ROWS_MAX, bytesMax: SCAN_BYTES_MAX };

@@ -16,7 +16,7 @@ import type {
 } from "../../shared/database/database.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../../shared/base/limits.ts";
-import type { KeyRequest, Message, Reply } from "../../shared/wire/messages.ts";
+import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { Random } from "../../shared/platform/random.ts";
@@ -28,8 +28,6 @@ import {
 import { repeatOf } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { NodeScans } from "../scans/node_scans.ts";
-
-type ReplyTo = (reply: Reply) => void;
 
 /** What the database needs of the node core. */
 export interface DatabaseNode {
@@ -87,9 +85,6 @@ export class NodeDatabase implements Database {
   }
 
   execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): void {
-    if (request.req_type === "watch_get") {
-      throw new KvError("bad_request", "watch_get: only over a connection of its own");
-    }
     checkKeyRequest(request, this.#options.limits);
     const timed = (request.timeout_ms ?? REQUEST_TIMEOUT_MS) === timeoutMs
       ? request

@@ -27,15 +27,13 @@ import {
   type Message,
   MESSAGES,
   PROTOCOL_VERSION,
-  type Reply,
+  type ReplyTo,
   type Request,
 } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
-import { partitionOf } from "../../shared/cluster/position.ts";
 import {
   checkKey,
   checkKeyRequest,
-  checkScan,
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
@@ -49,16 +47,12 @@ import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import { RespServer } from "../resp/resp_server.ts";
-import { Watchers } from "./key_watches.ts";
-
-type ReplyTo = (reply: Reply) => void;
 
 /** To a node or an operator who was given a wrong address. */
 const NOT_A_COORDINATOR = "this is a node, not a coordinator; name the coordinator's address";
 
 /** What the server needs of the node core. */
 export interface ServerNode extends DatabaseNode {
-  scanPartition(request: Message<"scan_partition">, reply: ReplyTo): void;
   backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void;
   onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
   onPeerConnectionClosed(connection: Connection): void;
@@ -95,7 +89,6 @@ class Peer {
 
 /** Serves the JSON wire on every stream that it is given. */
 export class NodeServer {
-  readonly watchers: Watchers;
   /** The whole cluster, for whoever serves another protocol here. */
   readonly database: NodeDatabase;
   readonly #deps: { clock: Clock; log: Logger; work: WorkScheduler };
@@ -117,7 +110,6 @@ export class NodeServer {
     this.#deps = deps;
     this.#options = options;
     this.#node = options.node;
-    this.watchers = new Watchers(deps.clock);
     this.#draining = new Draining(deps.clock);
     this.database = new NodeDatabase(deps, {
       node: options.node,
@@ -161,11 +153,6 @@ export class NodeServer {
     this.#acceptor.accept(stream);
   }
 
-  /** A map was adopted: what gateways cached of partitions that went elsewhere is not covered. */
-  adoptMap(map: ClusterMap): void {
-    this.watchers.adoptMap(map, this.#node.nodeId);
-  }
-
   /**
    * Ends the connections of clients in good order, within STOP_GRACE_MS. Those of nodes that keep replicas
    * here in step go on until {@linkcode close}.
@@ -196,7 +183,6 @@ export class NodeServer {
       },
       onClose: (_reason, connection) => {
         this.#draining.delete(server);
-        this.watchers.forget(connection);
         if (connection.peer instanceof Peer && connection.peer.node !== undefined) {
           this.#node.onPeerConnectionClosed(connection);
         }
@@ -213,11 +199,6 @@ export class NodeServer {
     this.#counts.requests++;
     this.#logins?.check(request, connection);
     switch (request.req_type) {
-      case "watch_get":
-        checkKeyRequest(request, this.#options.limits);
-        return this.#watchedRead(request, reply, connection);
-      case "scan_partition":
-        return this.#scan(request, reply);
       case "backup_partition":
         return this.#node.backupPartition(request, reply);
       case "scan":
@@ -283,39 +264,6 @@ export class NodeServer {
     this.#counts.forwarded++;
     const timeoutMs = request.timeout_ms ?? REQUEST_TIMEOUT_MS;
     this.#options.forwarder.request(of, { ...piece, of }, timeoutMs, reply);
-  }
-
-  #watchedRead(request: Message<"watch_get">, reply: ReplyTo, connection: Connection): void {
-    const { partitionCount } = this.#map(request.req_type).settings;
-    const partition = partitionOf(request.key, partitionCount);
-    const watch = this.watchers.beginRead(connection, partition, request.key);
-    try {
-      this.#node.execute(request, (result) => {
-        reply(result);
-        this.watchers.endRead(watch, tellsOfTheKey(result));
-      });
-    } catch (error) {
-      this.watchers.endRead(watch, false);
-      throw error;
-    }
-  }
-
-  #scan(request: Message<"scan_partition">, reply: ReplyTo): void {
-    checkScan(request);
-    const map = this.#map(request.req_type);
-    const primary = findNode(map, map.partitions[request.partition]?.primary);
-    if (request.forwarded === true || primary === undefined || primary.id === this.#node.nodeId) {
-      this.#node.scanPartition(request, reply);
-      return;
-    }
-    this.#counts.forwarded++;
-    const { id: _, ...message } = request;
-    this.#options.forwarder.request(
-      primary.id,
-      { ...message, forwarded: true },
-      request.timeout_ms ?? REQUEST_TIMEOUT_MS,
-      reply,
-    );
   }
 
   #onHello(
@@ -433,12 +381,6 @@ export class NodeServer {
       ...this.#options.admission.stats(),
       requests: this.#counts.requests,
       forwarded: this.#counts.forwarded,
-      watched_keys: this.watchers.size,
     };
   }
-}
-
-/** Whether the answer to a read says something about the key that may be cached. */
-function tellsOfTheKey(reply: Reply): boolean {
-  return reply.req_type === "data" || (reply.req_type === "error" && reply.code === "not_found");
 }

@@ -222,8 +222,8 @@ export const FORCE_WAIT_MS = 1_000;
 /** The gateway's cache of values, by default and in bytes. */
 export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
 export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
-/** A cached value is good while its node has answered something that was sent so lately. */
-export const GATEWAY_TRUST_MS = 3_000;
+/** A cached value was the key's value so lately at the most. */
+export const GATEWAY_CACHE_AGE_MS_MAX = 3_000;
 /** Clocks of two processes drift apart by at most so many parts of one. */
 export const CLOCK_DRIFT_MAX = 0.05;
 
@@ -299,12 +299,6 @@ export const DISCOVERY_RATE = 1_024;
 export const DISCOVERY_HOSTS_MAX = 1_024;
 /** How often a coordinator looks for networks that came later. */
 export const DISCOVERY_JOIN_MS = 15_000;
-
-/** Keys of which gateways want to be told when they change. */
-export const WATCHES_PER_CONNECTION_MAX = 65_536;
-export const WATCHES_MAX = 262_144;
-/** Keys of one `invalidate`: a frame holds so many of the longest. */
-export const INVALIDATE_KEYS_MAX = 1_000;
 
 /** A question whether a node is still primary is asked anew after so long. */
 export const CONFIRM_TIMEOUT_MS = 1_000;
@@ -610,10 +604,6 @@ invariant(
   "a write that meets a full disk waits for another replica to take over, and its client for that",
 );
 invariant(
-  INVALIDATE_KEYS_MAX * KEY_BYTES_MAX * 6 < FRAME_BYTES_MAX,
-  "a frame holds an invalidation, every byte of its keys escaped",
-);
-invariant(
   SESSION_SILENCE_MS > FAILURE_TIMEOUT_MS,
   "a session outlives what the coordinator may be silent for before it declares a failure",
 );
@@ -663,10 +653,6 @@ invariant(
 invariant(
   REQUEST_BYTES_MAX > REQUEST_BYTES_PER_CONNECTION_MAX + FRAME_BYTES_MAX,
   "one connection alone does not keep the others from asking",
-);
-invariant(
-  GATEWAY_TRUST_MS >= 2 * RPC_PING_MS,
-  "one late answer to a ping does not make a cache useless",
 );
 invariant(RPC_SILENCE_MS_MAX > 2 * RPC_PING_MS, "a pinged connection has time to answer");
 invariant(

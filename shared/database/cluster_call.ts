@@ -10,6 +10,7 @@
 import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
+import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
 import { mayRepeat } from "../operations/repeat.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "../base/limits.ts";
@@ -153,7 +154,7 @@ export abstract class ClusterCall<T> {
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
     }
-    return unavailable(`node ${node} sent a reply that is not valid`);
+    return errorReply("unavailable", `node ${node} sent a reply that is not valid`);
   }
 
   /** The call has a result. */
@@ -176,7 +177,7 @@ export abstract class ClusterCall<T> {
     for (const partition of missing) {
       const primary = map.partitions[partition]?.primary;
       if (primary === undefined) {
-        this.#last = unavailable(whyNoPrimary(map, partition));
+        this.#last = errorReply("unavailable", whyNoPrimary(map, partition));
         continue;
       }
       let partitions = byNode.get(primary);
@@ -224,7 +225,7 @@ export abstract class ClusterCall<T> {
     };
     this.#deps.router.refresh().then(again, (error: unknown) => {
       if (this.#deps.router.map() === undefined && error instanceof Error) {
-        this.#last = unavailable(error.message);
+        this.#last = errorReply("unavailable", error.message);
       }
       again();
     });
@@ -252,8 +253,4 @@ export abstract class ClusterCall<T> {
     const code = unknown ? "timeout" : last.code === "not_primary" ? "unavailable" : last.code;
     return { req_type: "error", code, message };
   }
-}
-
-function unavailable(message: string): Message<"error"> {
-  return { req_type: "error", code: "unavailable", message };
 }

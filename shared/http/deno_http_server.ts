@@ -20,14 +20,14 @@ import {
   WRITE_JOIN_BYTES,
   WRITE_STALL_TIMEOUT_MS,
 } from "../base/limits.ts";
-import { acceptAll } from "../platform/deno_accept.ts";
+import { acceptAll } from "../platform/deno/deno_accept.ts";
 import {
   type AcceptedConnection,
   type ConnectionListener,
   listenTcp,
   sendAtOnce,
   type ServerCertificate,
-} from "../platform/deno_listen.ts";
+} from "../platform/deno/deno_listen.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Address } from "../platform/transport.ts";
 import type { HttpCaller } from "./protocol/body.ts";

@@ -333,6 +333,7 @@ export function checkLength(
   );
 }
 
+/** A key as an error's text shows it: as JSON, and not too long. */
 export function quote(key: string): string {
   return JSON.stringify(key.length > 80 ? key.slice(0, 80) + "…" : key);
 }

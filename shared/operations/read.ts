@@ -5,7 +5,6 @@ import {
   noSuchKey,
   READ_FIELDS,
   type ReadOperation,
-  REQUEST_FIELDS,
   resultReply,
 } from "./operation.ts";
 
@@ -36,19 +35,4 @@ export const exists: ReadOperation<typeof READ_FIELDS> = {
   example: { words: ["username"], before: "alice" },
   fields: READ_FIELDS,
   read: (_request, entry) => resultReply(entry !== undefined),
-};
-
-export const watchGet: ReadOperation<typeof REQUEST_FIELDS> = {
-  kind: "read",
-  since: 1,
-  summary: "As get; the reader is told when the key changes (for gateways)",
-  reply: "data",
-  answers: "data; not_found where there is no such key",
-  errors: ["not_found"],
-  arguments: [],
-  frontEnds: ["wire"],
-  example: { words: ["username"], before: "alice" },
-  fields: REQUEST_FIELDS,
-  // Who reads this way does so for somebody who said `get`.
-  read: (request, entry, wallMs) => get.read({ ...request, req_type: "get" }, entry, wallMs),
 };

@@ -9,7 +9,7 @@ import { appendValue, setBit, setRange } from "./bytes.ts";
 import { remove } from "./delete.ts";
 import { expire, getAndExpire, persist } from "./expiry.ts";
 import { inspect } from "./inspect.ts";
-import { exists, get, watchGet } from "./read.ts";
+import { exists, get } from "./read.ts";
 import { create, put, update } from "./store.ts";
 import { transaction } from "./transaction.ts";
 
@@ -21,7 +21,6 @@ export const OPERATIONS = {
   get,
   exists,
   inspect,
-  watch_get: watchGet,
   expire,
   persist,
   get_and_expire: getAndExpire,

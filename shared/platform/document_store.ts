@@ -1,6 +1,6 @@
 /**
  * A small JSON document that is replaced whole and is on disk before the call comes back: the
- * coordinator's cluster map, a node's identity. The file version is `file_document_store.ts`.
+ * coordinator's cluster map, a node's identity. The file version is `deno/file_document_store.ts`.
  *
  * @module
  */

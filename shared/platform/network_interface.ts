@@ -1,6 +1,6 @@
 /**
  * This machine's addresses on its networks, as discovery needs them: IPv4 alone, with the network
- * that each is on. Pure; `deno_network_interfaces.ts` asks the machine.
+ * that each is on. Pure; `deno/deno_network_interfaces.ts` asks the machine.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * The network, as coordinator, node and client see it: streams (reliable, in order, may break) and
- * datagrams (may be lost, late, doubled or out of order). `deno_transport.ts` is the real one; the
+ * datagrams (may be lost, late, doubled or out of order). `deno/deno_transport.ts` is the real one; the
  * simulator has its own. Everything is by callback: a promise per read or write would cost more
  * than the rest of a request.
  *

@@ -1,5 +1,6 @@
 /** The text of `--help`, made from a program's table of settings. @module */
-import { type CommandLine, envOf } from "./config.ts";
+import type { CommandLine } from "./command_line.ts";
+import { envOf } from "./config.ts";
 import { flagOf, type Setting } from "./setting.ts";
 import { VERSION } from "../base/version.ts";
 

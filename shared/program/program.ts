@@ -5,7 +5,9 @@
  *
  * @module
  */
-import { loadConfig, type Program, type Settings, type Source, type Values } from "./config.ts";
+import { loadConfig, type Program, type Values } from "./config.ts";
+import type { Settings } from "./command_line.ts";
+import type { Source } from "./given_value.ts";
 import { KvError } from "../base/errors.ts";
 import { helpText } from "./help_text.ts";
 import { type Log, LOG_SETTINGS, startLog } from "./log.ts";

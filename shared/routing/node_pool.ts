@@ -7,13 +7,10 @@
  */
 import type { ClusterMap, NodeId, NodeInfo } from "../cluster/cluster_map.ts";
 import type { Message } from "../wire/messages.ts";
-import { RpcClient, type RpcClientDeps, type RpcClientOptions } from "../wire/rpc_client.ts";
+import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
 
 /** What the pool calls. */
 export interface NodePoolHandlers {
-  onPush(message: Message, node: NodeId): void;
-  /** A connection that was up has ended. */
-  onDown(node: NodeId): void;
   /** Requests are under way, and the node says nothing. */
   onSilence(node: NodeId): void;
 }
@@ -23,19 +20,12 @@ export class NodePool {
   readonly #deps: RpcClientDeps;
   readonly #hello: Message<"hello">;
   readonly #handlers: NodePoolHandlers;
-  readonly #options: RpcClientOptions;
   #nodes = new Map<NodeId, NodeInfo>();
   readonly #clients = new Map<NodeId, RpcClient>();
   /** For requests of callers that get long replies. */
   readonly #heavy = new Map<NodeId, RpcClient>();
 
-  constructor(
-    deps: RpcClientDeps,
-    hello: Message<"hello">,
-    handlers: NodePoolHandlers,
-    options: RpcClientOptions = {},
-  ) {
-    this.#options = options;
+  constructor(deps: RpcClientDeps, hello: Message<"hello">, handlers: NodePoolHandlers) {
     this.#deps = deps;
     this.#hello = hello;
     this.#handlers = handlers;
@@ -52,14 +42,11 @@ export class NodePool {
     if (known !== undefined) return known;
     const node = this.#nodes.get(id);
     if (node === undefined) return undefined;
-    const handlers = this.#handlers;
     const { host, port } = node;
     // Another node may have its address by now, as after a --rebuild.
     const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
-      onPush: (message) => handlers.onPush(message, id),
-      onDown: () => handlers.onDown(id),
-      onSilence: () => handlers.onSilence(id),
-    }, this.#options);
+      onSilence: () => this.#handlers.onSilence(id),
+    });
     this.#clients.set(id, client);
     return client;
   }
@@ -76,11 +63,6 @@ export class NodePool {
     });
     this.#heavy.set(id, client);
     return client;
-  }
-
-  /** What {@linkcode RpcClient.provenMs} says of the connection to a node; -Infinity for none. */
-  provenMs(id: NodeId): number {
-    return this.#clients.get(id)?.provenMs ?? -Infinity;
   }
 
   /** Follows a new map. What was sent to a node that is gone ends as `outcome_unknown`. */

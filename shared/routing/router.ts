@@ -20,24 +20,40 @@ import {
   type PartitionConfig,
   whyNoPrimary,
 } from "../cluster/cluster_map.ts";
+import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
 import {
   DEADLINE_SCAN_MS,
   READ_ATTEMPT_TIMEOUT_MS,
-  REQUEST_TIMEOUT_MS,
   RETRY_MS_MAX,
   RETRY_MS_MIN,
   RETRY_SCAN_MS,
 } from "../base/limits.ts";
 import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
-import { type KeyRequest, type Message, PROTOCOL_VERSION, type Reply } from "../wire/messages.ts";
+import {
+  type KeyRequest,
+  type Message,
+  PROTOCOL_VERSION,
+  type Reply,
+  type ReplyTo,
+} from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
+import { Targets } from "./targets.ts";
+import {
+  finalReply,
+  hintOf,
+  lateReply,
+  requestNow,
+  type Task,
+  taskOf,
+  unansweredReply,
+} from "./task.ts";
 import { partitionOf } from "../cluster/position.ts";
-import { type Random, randomBelow } from "../platform/random.ts";
+import { type Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
-import type { Done, RpcClientDeps } from "../wire/rpc_client.ts";
-import { isRepeated, mayRepeat, type Repeat, repeatOf } from "../operations/repeat.ts";
+import type { RpcClientDeps } from "../wire/rpc_client.ts";
+import { mayRepeat } from "../operations/repeat.ts";
 import { whyCrossing } from "../validation/transaction_checks.ts";
 import type { Address } from "../platform/transport.ts";
 
@@ -59,37 +75,6 @@ export interface RouterOptions {
   readonly local?: LocalNode;
   /** A newer map was adopted. */
   onMap?(map: ClusterMap): void;
-  /** A node sent something unasked. */
-  onPush?(message: Message, node: NodeId): void;
-  /** Ping nodes even while nothing is asked: see {@linkcode Router.provenMs}. Default false. */
-  readonly keepAlive?: boolean;
-  /** The connection to a node, which was up, has ended. */
-  onNodeDown?(node: NodeId): void;
-}
-
-/** A request on its way. */
-interface Task {
-  readonly request: KeyRequest;
-  /** What another attempt would be. */
-  readonly repeat: Repeat;
-  readonly isRead: boolean;
-  /** An attempt of a write may have happened. */
-  unknown: boolean;
-  readonly startMs: number;
-  readonly deadlineMs: number;
-  readonly done: Done;
-  finished: boolean;
-  attempts: number;
-  /** Where it was sent last. */
-  target: NodeId | undefined;
-  /** Whom a node named as the right one; good for one attempt. */
-  hint: NodeId | undefined;
-  /** A hint was followed since the last pause. */
-  hintUsed: boolean;
-  /** Replicas that were tried since the last pause, for a read that any replica may answer. */
-  tried: NodeId[] | undefined;
-  retryMs: number;
-  last: Message<"error"> | undefined;
 }
 
 const CLOSED = "this client is closed";
@@ -101,6 +86,7 @@ export class Router {
   readonly #options: RouterOptions;
   readonly #local: LocalNode | undefined;
   readonly #pool: NodePool;
+  readonly #targets: Targets;
   readonly #refresh: MapRefresh;
   readonly #hello: Message<"hello">;
   #map: ClusterMap | undefined;
@@ -123,11 +109,10 @@ export class Router {
       ...options.hello,
     };
     this.#pool = new NodePool(deps, hello, {
-      onPush: (message, node) => options.onPush?.(message, node),
-      onDown: (node) => options.onNodeDown?.(node),
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
-    }, { keepAlive: options.keepAlive ?? false });
+    });
+    this.#targets = new Targets(this.#pool, deps.random, options.local?.nodeId);
     this.#refresh = new MapRefresh({
       deps,
       hello,
@@ -160,7 +145,7 @@ export class Router {
     this.#pool.adopt(map);
     this.#options.onMap?.(map);
     for (const task of [...this.#waiting]) {
-      const target = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
+      const target = this.#configOf(task);
       // Who waited for any map at all goes on in any case: if its partition has no primary, to its retries.
       const moved = target?.primary !== undefined && target.primary !== task.target;
       if (before === undefined || moved) this.#attempt(task);
@@ -176,54 +161,30 @@ export class Router {
    * Carries a request out at the right node within `timeoutMs`. Returns a function that gives it up:
    * `done` is then not called any more, and what was sent may still happen.
    */
-  execute(request: KeyRequest, timeoutMs: number, done: Done): () => void {
-    const startMs = this.#clock.monotonicMs();
-    const repeat = repeatOf(request);
-    const task: Task = {
-      request,
-      repeat,
-      isRead: repeat === "harmless",
-      // Whoever passes it on may have tried it already.
-      unknown: isRepeated(request),
-      startMs,
-      deadlineMs: startMs + timeoutMs,
-      done,
-      finished: false,
-      attempts: 0,
-      target: undefined,
-      hint: undefined,
-      hintUsed: false,
-      tried: undefined,
-      retryMs: 0,
-      last: undefined,
-    };
+  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
+    const task = taskOf(request, this.#clock.monotonicMs(), timeoutMs, done);
     if (this.#closed) this.#clock.defer(() => this.#endClosed(task));
     else this.#attempt(task);
     return () => this.#forget(task);
   }
 
   /** Sends a request to one node, whatever it is about; a piece of a scan by way of another if need be. */
-  request(node: NodeId, message: object, timeoutMs: number, done: Done): void {
+  request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void {
     const client = this.#closed ? undefined : this.#pool.client(node);
     if (client !== undefined) {
       const isPiece = "req_type" in message && !("of" in message) &&
         (message.req_type === "scan_node" || message.req_type === "count_node");
-      const via = isPiece ? this.#wayRound(node, undefined) : undefined;
+      const via = isPiece ? this.#targets.wayRound(this.#map, node, undefined) : undefined;
       const piece: object = via === undefined ? message : { ...message, of: node };
       const way = via === undefined ? client : this.#pool.client(via) ?? client;
       way.request(piece, timeoutMs, done);
       return;
     }
-    const reply = unavailable(this.#closed ? CLOSED : `node ${node} is not in the cluster map`);
+    const reply = errorReply(
+      "unavailable",
+      this.#closed ? CLOSED : `node ${node} is not in the cluster map`,
+    );
     this.#clock.defer(() => done(reply));
-  }
-
-  /**
-   * With `keepAlive`: everything that the node sent here before this moment, on this process's clock,
-   * has come; -Infinity where there is no connection.
-   */
-  provenMs(node: NodeId): number {
-    return this.#pool.provenMs(node);
   }
 
   /** Ends all connections and requests: a write that may have happened as `outcome_unknown`. */
@@ -243,8 +204,7 @@ export class Router {
   /** A reply of `unavailable` promises that the request did not happen. */
   #endClosed(task: Task): void {
     if (this.#atLocal.has(task) && !task.isRead) task.unknown = true;
-    const reply = unavailable(CLOSED);
-    this.#finish(task, task.unknown ? asUnknown(reply) : reply);
+    this.#finish(task, finalReply(task, errorReply("unavailable", CLOSED)));
   }
 
   #attempt(task: Task): void {
@@ -268,11 +228,11 @@ export class Router {
     }
     const partition = partitionOf(task.request.key, partitionCount);
     const config = map.partitions[partition];
-    const target = this.#choose(task, config);
+    const target = this.#targets.choose(task, config);
     task.target = target;
     task.attempts++;
     if (target === undefined) {
-      this.#onReply(task, unavailable(whyNoPrimary(map, partition)));
+      this.#onReply(task, errorReply("unavailable", whyNoPrimary(map, partition)));
     } else if (target === this.#local?.nodeId) {
       this.#executeHere(task, this.#local);
     } else {
@@ -280,29 +240,8 @@ export class Router {
     }
   }
 
-  #choose(task: Task, config: PartitionConfig | undefined): NodeId | undefined {
-    if (config === undefined) return undefined;
-    const { hint } = task;
-    task.hint = undefined;
-    if (hint !== undefined && this.#pool.node(hint) !== undefined) return hint;
-    if (!(task.isRead && "consistency" in task.request && task.request.consistency === "replica")) {
-      return config.primary;
-    }
-    const tried = task.tried ??= [];
-    const self = this.#local?.nodeId;
-    const replicas = config.inSync.filter((id) =>
-      !tried.includes(id) && this.#pool.node(id)?.state !== "down"
-    );
-    // The nearest replica is the one in this process.
-    const chosen = self !== undefined && replicas.includes(self)
-      ? self
-      : replicas[randomBelow(this.#random, replicas.length)] ?? config.primary;
-    if (chosen !== undefined) tried.push(chosen);
-    return chosen;
-  }
-
   #executeHere(task: Task, local: LocalNode): void {
-    const request = this.#forHere(task);
+    const request = requestNow(task, this.#clock);
     if (request === undefined) {
       this.#giveUp(task);
       return;
@@ -319,27 +258,14 @@ export class Router {
     this.#setScan(DEADLINE_SCAN_MS);
   }
 
-  /** The request, with the time that is left to it; undefined where there is none. Most come as they are. */
-  #forHere(
-    { request, attempts, retryMs, unknown, startMs, deadlineMs }: Task,
-  ): KeyRequest | undefined {
-    const givenMs = "timeout_ms" in request ? request.timeout_ms : undefined;
-    const fits = Math.abs((givenMs ?? REQUEST_TIMEOUT_MS) - (deadlineMs - startMs)) < 1;
-    if (fits && attempts === 1 && retryMs === 0 && !unknown) return request;
-    const leftMs = Math.ceil(deadlineMs - this.#clock.monotonicMs());
-    if (leftMs <= 0) return undefined;
-    return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as KeyRequest;
-  }
-
   #send(task: Task, target: NodeId, config: PartitionConfig | undefined): void {
     const { request } = task;
-    const mayGoRound = !("relay" in request && request.relay === true) &&
-      request.req_type !== "watch_get";
-    const via = mayGoRound ? this.#wayRound(target, config) : undefined;
+    const mayGoRound = !("relay" in request && request.relay === true);
+    const via = mayGoRound ? this.#targets.wayRound(this.#map, target, config) : undefined;
     const to = via ?? target;
     const client = isHeavy(request) ? this.#pool.heavyClient(to) : this.#pool.client(to);
     if (client === undefined) {
-      this.#onReply(task, unavailable(`node ${target} is not in the cluster map`));
+      this.#onReply(task, errorReply("unavailable", `node ${target} is not in the cluster map`));
       return;
     }
     const leftMs = task.deadlineMs - this.#clock.monotonicMs();
@@ -363,23 +289,10 @@ export class Router {
     client.request(message, timeoutMs, (reply) => this.#onReply(task, reply));
   }
 
-  /** Who may reach a node that cannot be reached from here; undefined if it can, or if nobody may. */
-  #wayRound(target: NodeId, config: PartitionConfig | undefined): NodeId | undefined {
-    if (this.#pool.client(target)?.isDoubtful !== true) return undefined;
-    const self = this.#local?.nodeId;
-    const candidates = (this.#map?.nodes ?? []).filter(({ id, state }) =>
-      id !== target && id !== self && state !== "down" && this.#pool.client(id)?.isDoubtful !== true
-    ).map(({ id }) => id);
-    // A replica is connected with its primary.
-    const replicas = candidates.filter((id) => config?.inSync.includes(id));
-    const best = replicas.length > 0 ? replicas : candidates;
-    return best.length === 0 ? undefined : best[randomBelow(this.#random, best.length)];
-  }
-
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
     if (reply.req_type !== "error" || !mayRepeat(task.repeat, reply.code)) {
-      this.#finish(task, task.unknown ? asUnknown(reply) : reply);
+      this.#finish(task, finalReply(task, reply));
       return;
     }
     task.last = reply;
@@ -391,7 +304,7 @@ export class Router {
     const { target } = task;
     if (reply.code === "not_primary" && target !== undefined) {
       this.#refresh.start(target === this.#local?.nodeId ? undefined : target);
-      const hint = reply.detail === undefined ? undefined : primaryHint(reply.detail);
+      const hint = hintOf(reply);
       // A hint is followed at once, but not a hint's hint: two nodes may point at each other.
       if (hint !== undefined && hint !== target && !task.hintUsed) {
         task.hintUsed = true;
@@ -402,7 +315,8 @@ export class Router {
     } else {
       this.#refresh.start();
     }
-    if (task.tried !== undefined && this.#hasUntriedReplica(task, task.tried)) {
+    const inTime = this.#clock.monotonicMs() < task.deadlineMs;
+    if (inTime && this.#targets.hasUntried(task, this.#configOf(task))) {
       this.#attempt(task);
       return;
     }
@@ -410,12 +324,9 @@ export class Router {
     this.#waitForRetry(task);
   }
 
-  #hasUntriedReplica(task: Task, tried: readonly NodeId[]): boolean {
+  #configOf({ request }: Task): PartitionConfig | undefined {
     const map = this.#map;
-    if (map === undefined || this.#clock.monotonicMs() >= task.deadlineMs) return false;
-    const config = map.partitions[partitionOf(task.request.key, map.settings.partitionCount)];
-    return config !== undefined &&
-      config.inSync.some((id) => !tried.includes(id) && this.#pool.node(id)?.state !== "down");
+    return map?.partitions[partitionOf(request.key, map.settings.partitionCount)];
   }
 
   #waitForRetry(task: Task): void {
@@ -433,7 +344,7 @@ export class Router {
   #onNoMap(error: KvError): void {
     if (this.#map !== undefined || this.#closed) return;
     for (const task of this.#waiting) {
-      task.last = unavailable(error.message);
+      task.last = errorReply("unavailable", error.message);
       if (task.retryMs !== Infinity) continue;
       task.attempts++;
       this.#waitForRetry(task);
@@ -456,43 +367,15 @@ export class Router {
       }
     }
     for (const task of this.#atLocal) {
-      if (task.deadlineMs <= now) this.#giveUpLocal(task);
+      if (task.deadlineMs <= now) this.#finish(task, unansweredReply(task, now));
     }
     if (this.#waiting.size > 0) this.#setScan(RETRY_SCAN_MS);
     else if (this.#atLocal.size > 0) this.#setScan(DEADLINE_SCAN_MS);
   };
 
-  /** The deadline has passed, and the last attempt is known not to have happened. */
+  /** The deadline has passed. */
   #giveUp(task: Task): void {
-    const { request, last, attempts, startMs } = task;
-    const afterMs = Math.round(this.#clock.monotonicMs() - startMs);
-    const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
-    const head = `${request.req_type}: gave up after ${afterMs} ms and ${tries}`;
-    if (task.unknown) {
-      const message = `${head}; an attempt may have happened`;
-      this.#finish(task, { req_type: "error", code: "outcome_unknown", message });
-      return;
-    }
-    if (last === undefined) {
-      this.#finish(task, { req_type: "error", code: "timeout", message: head });
-      return;
-    }
-    const code = last.code === "not_primary"
-      ? "unavailable"
-      : last.code === "outcome_unknown"
-      ? "timeout"
-      : last.code;
-    this.#finish(task, { req_type: "error", code, message: `${head}; last: ${last.message}` });
-  }
-
-  #giveUpLocal(task: Task): void {
-    const { request, isRead, startMs } = task;
-    const afterMs = Math.round(this.#clock.monotonicMs() - startMs);
-    this.#finish(task, {
-      req_type: "error",
-      code: isRead ? "timeout" : "outcome_unknown",
-      message: `${request.req_type}: no result within ${afterMs} ms`,
-    });
+    this.#finish(task, lateReply(task, this.#clock.monotonicMs()));
   }
 
   #finish(task: Task, reply: Reply): void {
@@ -506,31 +389,4 @@ export class Router {
     this.#waiting.delete(task);
     this.#atLocal.delete(task);
   }
-}
-
-/**
- * The end of a write of which an earlier attempt may have happened. A refusal that its client session remembers is
- * certain (rule W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
- * other error tells of the last attempt alone.
- */
-function asUnknown(reply: Reply): Reply {
-  if (reply.req_type !== "error" || reply.settled === true) return reply;
-  if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
-  // Its client session remembers that it has happened.
-  if (reply.code === "reply_not_kept") return reply;
-  const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
-  return { req_type: "error", code: "outcome_unknown", message };
-}
-
-/** `detail.primary` of `not_primary`: a node id, or an object with one. */
-function primaryHint(detail: unknown): NodeId | undefined {
-  if (typeof detail !== "object" || detail === null || !("primary" in detail)) return undefined;
-  const { primary } = detail;
-  if (typeof primary === "string") return primary;
-  if (typeof primary !== "object" || primary === null || !("id" in primary)) return undefined;
-  return typeof primary.id === "string" ? primary.id : undefined;
-}
-
-function unavailable(message: string): Message<"error"> {
-  return { req_type: "error", code: "unavailable", message };
 }

@@ -110,3 +110,6 @@ type ReplyType = keyof typeof REPLY_MESSAGES;
 export type Reply<M extends ReplyType = ReplyType> = M extends ReplyType
   ? MessageOf<M, (typeof REPLY_MESSAGES)[M]>
   : never;
+
+/** Takes the one reply to a request. */
+export type ReplyTo = (reply: Reply) => void;

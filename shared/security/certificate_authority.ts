@@ -1,7 +1,7 @@
 /**
  * The cluster's own certificate authority: it makes itself, signs certificates for members and users, and
  * says what a certificate says. ASN.1, signatures and keys are those of `@peculiar/x509` and WebCrypto
- * (decision 0013); here is only what a certificate of this cluster contains.
+ * (decision 0014); here is only what a certificate of this cluster contains.
  *
  * Invariants: who a certificate names (id in CN, role in OU) comes from the caller who has checked it, and
  * never from the request that is signed; a request is signed only if it proves that its sender has the key,

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { LRUCache } from "lru-cache";
 import {
   LOGIN_FAILURES_FREE,
   LOGIN_FAILURES_FREE_OF_ADDRESS,
@@ -14,7 +15,6 @@ import {
   LOGIN_WAIT_MS,
   LOGIN_WAIT_MS_MAX,
 } from "../base/limits.ts";
-import { LruCache } from "../base/lru_cache.ts";
 
 interface Failures {
   readonly count: number;
@@ -24,7 +24,7 @@ interface Failures {
 
 /** Remembers who failed. */
 export class LoginThrottle {
-  readonly #failures = new LruCache<string, Failures>(LOGIN_FAILURES_REMEMBERED);
+  readonly #failures = new LRUCache<string, Failures>({ max: LOGIN_FAILURES_REMEMBERED });
 
   /** How long this address has to wait before an attempt for this user is looked at; 0: not at all. */
   waitMs(address: string, user: string, nowMs: number): number {

@@ -51,7 +51,6 @@ export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
   get: "keys",
   exists: "keys",
   inspect: "keys",
-  watch_get: "keys",
   expire: "keys",
   persist: "keys",
   get_and_expire: "keys",
@@ -67,7 +66,6 @@ export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
   get_nodes_for_key: "login",
   /** Counts of all keys, addresses, loads. */
   stats: "admin",
-  scan_partition: READ_RANGE,
   backup_partition: READ_RANGE,
   scan: READ_RANGE,
   count: READ_RANGE,
@@ -107,7 +105,6 @@ export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
   leave: FROM_NODE,
   disk: FROM_NODE,
   heartbeat: FROM_NODE,
-  invalidate: FROM_NODE,
 
   registered: FROM_COORDINATOR,
   map_delta: FROM_COORDINATOR,

@@ -1,5 +1,5 @@
 /**
- * Hashes of passwords, and their check, by scrypt of the runtime (decision 0015), on a thread of its pool.
+ * Hashes of passwords, and their check, by scrypt of the runtime (decision 0016), on a thread of its pool.
  *
  * Invariants: at most LOGINS_AT_ONCE_MAX hashes are computed at a time, and at most LOGINS_WAITING_MAX wait;
  * a user that is not there costs as much as a wrong password.

@@ -98,9 +98,6 @@ class Batch {
     let request: KeyRequest | undefined;
     try {
       request = this.#decode(this.#requests[place]);
-      if (request.req_type === "watch_get") {
-        throw new KvError("bad_request", "watch_get cannot be inside a batch");
-      }
       const leftMs = Math.ceil(this.#deadlineMs - this.#clock.monotonicMs());
       const refused = this.#whyNotBegun(request.req_type, leftMs);
       if (refused !== undefined) {

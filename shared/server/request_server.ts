@@ -22,6 +22,8 @@ import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
 import { Connection, type ConnectionOptions } from "../wire/connection.ts";
 import type { Retirable } from "./draining.ts";
+import { lengthOf, sizeOf } from "./message_weights.ts";
+import { ReplyTurns, type Turn } from "./reply_turns.ts";
 import { ReplyLengths } from "../wire/reply_lengths.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
@@ -30,7 +32,6 @@ import {
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
   REQUEST_BYTES_PER_CONNECTION_MAX,
-  REQUEST_OVERHEAD_BYTES,
   REQUESTS_PER_CONNECTION_MAX,
 } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -71,11 +72,6 @@ export interface RequestServerOptions extends ConnectionOptions {
   seat?: Seat;
 }
 
-/** A request without an id, and its reply once that is there. */
-interface Turn {
-  line: string | undefined;
-}
-
 /** Serves one stream. */
 export class RequestServer implements Retirable, Caller {
   readonly connection: Connection;
@@ -91,8 +87,7 @@ export class RequestServer implements Retirable, Caller {
   /** Requests whose replies have not been sent, and their bytes and those of replies that wait. */
   #outstanding = 0;
   #outstandingBytes = 0;
-  /** Those without an id, oldest first, from the first that is not answered. */
-  #turns: Turn[] = [];
+  readonly #turns = new ReplyTurns();
   #tooMany = false;
   #backedUp = false;
   #ended = false;
@@ -127,8 +122,7 @@ export class RequestServer implements Retirable, Caller {
       onEnd: () => this.#onEnd(),
       onDrain: () => this.#onDrain(),
       onClose: (reason, connection) => {
-        for (const { line } of this.#turns) if (line !== undefined) this.#outstanding--;
-        this.#turns = [];
+        this.#outstanding -= this.#turns.clear();
         handlers.onClose?.(reason, connection);
       },
     }, seat === undefined ? options : { ...options, onKept: (bytes) => seat.hold("input", bytes) });
@@ -185,9 +179,7 @@ export class RequestServer implements Retirable, Caller {
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
     const taken = this.#budget?.take(bytes) ?? true;
-    // What was pushed of a watched key must not overtake the value that is watched.
-    const mayWait = request.req_type !== "watch_get";
-    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined, mayWait);
+    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined);
     if (!taken) {
       const text = `${request.req_type}: too many bytes of requests are under way; try later`;
       reply(toErrorReply(new KvError("overloaded", text)));
@@ -267,16 +259,11 @@ export class RequestServer implements Retirable, Caller {
     id: MessageId | undefined,
     bytes = 0,
     budget?: ByteBudget,
-    mayWait = true,
   ): (reply: Reply) => void {
     this.#outstanding++;
     this.#outstandingBytes += bytes;
     this.#pauseIfTooMany();
-    let turn: Turn | undefined;
-    if (id === undefined) {
-      turn = { line: undefined };
-      this.#turns.push(turn);
-    }
+    const turn = id === undefined ? this.#turns.add() : undefined;
     let answered = false;
     return (reply) => {
       if (answered) {
@@ -288,7 +275,7 @@ export class RequestServer implements Retirable, Caller {
       this.#outstandingBytes -= bytes;
       const length = lengthOf(reply);
       this.#lengths.note(length);
-      if (length > LONG_REPLY_BYTES && mayWait) this.#finishInTurn(reply, length, id, turn);
+      if (length > LONG_REPLY_BYTES) this.#finishInTurn(reply, length, id, turn);
       else this.#finish(reply, id, turn);
     };
   }
@@ -339,7 +326,7 @@ export class RequestServer implements Retirable, Caller {
     } else {
       turn.line = line;
       this.#outstandingBytes += line.length;
-      this.#sendTurns();
+      this.#turns.takeReady(this.#sendTurn);
       this.#pauseIfTooMany();
     }
     if (
@@ -354,18 +341,11 @@ export class RequestServer implements Retirable, Caller {
     else if (this.#retiring) this.#clock.defer(() => this.#closeIfIdle());
   }
 
-  #sendTurns(): void {
-    let count = 0;
-    for (const { line } of this.#turns) {
-      if (line === undefined) break;
-      this.#outstanding--;
-      this.#outstandingBytes -= line.length;
-      this.#sendLine(line);
-      count++;
-    }
-    if (count === this.#turns.length) this.#turns = [];
-    else if (count > 0) this.#turns.splice(0, count);
-  }
+  readonly #sendTurn = (line: string): void => {
+    this.#outstanding--;
+    this.#outstandingBytes -= line.length;
+    this.#sendLine(line);
+  };
 
   #sendLine(line: string): void {
     const { connection } = this;
@@ -414,41 +394,4 @@ export class RequestServer implements Retirable, Caller {
     }
     return toErrorReply(known);
   }
-}
-
-/** Bytes of the value that a reply carries, about. */
-function lengthOf(reply: Reply): number {
-  switch (reply.req_type) {
-    case "data":
-      return reply.bytes?.length ?? (reply.message?.length ?? 0) + (reply.value64?.length ?? 0);
-    case "ack":
-      return reply.previous_bytes?.length ??
-        (reply.previous?.length ?? 0) + (reply.previous64?.length ?? 0);
-    case "entries": {
-      let bytes = 0;
-      for (const [key, , , , , , text, base64] of reply.entries) {
-        bytes += key.length + text.length + (base64?.length ?? 0);
-      }
-      return bytes;
-    }
-    default:
-      return 0;
-  }
-}
-
-/** What a request holds of memory, about, until it is answered. */
-function sizeOf(request: object): number {
-  let size = REQUEST_OVERHEAD_BYTES;
-  // The elements of a batch have not been looked at yet.
-  const { key, value, value64, bytes, requests } = request as { [field: string]: unknown };
-  if (typeof key === "string") size += key.length;
-  if (typeof value === "string") size += value.length;
-  if (typeof value64 === "string") size += value64.length;
-  if (bytes instanceof Uint8Array) size += bytes.length;
-  if (Array.isArray(requests)) {
-    for (const inner of requests) {
-      size += typeof inner === "object" && inner !== null ? sizeOf(inner) : REQUEST_OVERHEAD_BYTES;
-    }
-  }
-  return size;
 }

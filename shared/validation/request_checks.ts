@@ -80,20 +80,6 @@ function checkSession(session: string, what: string): void {
 export const CLIENT_SESSION_KEY_PREFIX = "\u0000session/";
 
 /**
- * Checks what a scan asks for, but not whether there is such a partition.
- *
- * @throws {KvError} `bad_request`
- */
-export function checkScan(request: Message<"scan_partition">): void {
-  const { req_type: what, limit, after } = request;
-  checkTimeout(request.timeout_ms, what);
-  if (limit === 0) throw new KvError("bad_request", `${what}: "limit" must be at least 1`);
-  if (after !== undefined && !after.isWellFormed()) {
-    throw new KvError("bad_request", `${what}: "after" has half of a surrogate pair`);
-  }
-}
-
-/**
  * Checks which keys a scan or count of many partitions asks for.
  *
  * @throws {KvError} `bad_request`

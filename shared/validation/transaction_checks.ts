@@ -36,7 +36,7 @@ export function checkTransaction(request: Message<"transaction">): void {
   checkCount(request.checks?.length ?? 0, "checks");
   for (const [i, step] of plainRequests(request).entries()) {
     const { req_type: what }: { req_type: string } = step;
-    if (what === "transaction" || what === "watch_get" || !Object.hasOwn(OPERATIONS, what)) {
+    if (what === "transaction" || !Object.hasOwn(OPERATIONS, what)) {
       throw badRequest(request, `requests[${i}]: ${what} cannot be inside a transaction`);
     }
     for (const name of OF_THE_WHOLE) {

@@ -26,6 +26,7 @@ import {
   type MessageSpec,
   type Reply,
   REPLY_MESSAGES,
+  type ReplyTo,
   type WireEntry,
 } from "../schema/reply_messages.ts";
 import {
@@ -39,7 +40,7 @@ import {
   isUint,
 } from "../cluster/map_shape.ts";
 
-export type { Direction, Reply, WireEntry };
+export type { Direction, Reply, ReplyTo, WireEntry };
 
 /** The version of the wire that this code speaks. */
 export const PROTOCOL_VERSION = 1;
@@ -94,7 +95,6 @@ export type HeldPartition = readonly [
 const key = { key: text };
 /** A selection of keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
 const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
-const requestOptions = { timeout_ms: optional(uint), forwarded: optional(flag) };
 
 /** The table. Add at the end of a group; never remove. */
 export const MESSAGES = {
@@ -120,13 +120,6 @@ export const MESSAGES = {
   list_nodes: message(1, "request", {}),
   get_nodes_for_key: message(1, "request", key),
   stats: message(1, "request", {}),
-  /** A page of one partition's keys, in key order, after the key `after`; for export. Sent to its primary. */
-  scan_partition: message(1, "request", {
-    partition: uint,
-    after: optional(text),
-    limit: optional(uint),
-    ...requestOptions,
-  }),
 
   /**
    * A page of a snapshot of one partition, as of one seq, for backups. Sent to its primary, or, with
@@ -415,9 +408,6 @@ export const MESSAGES = {
     instance: text,
   }),
 
-  // A gateway's cache.
-  invalidate: message(1, "push", { keys: texts }),
-
   /** A node, about its disk: it accepts writes again, or refuses them. If it refuses, sent after each registration. */
   disk: message(1, "member", { writable: flag }),
 
@@ -482,7 +472,7 @@ export type Request = Message<TypesOf<"request">>;
 export type KeyRequest = Message<OperationName>;
 
 /** What may be inside a transaction. */
-export type PlainRequest = Message<Exclude<OperationName, "transaction" | "watch_get">>;
+export type PlainRequest = Message<Exclude<OperationName, "transaction">>;
 
 /** An administrator's order about users, roles and tokens. */
 export type SecurityOrder = Message<

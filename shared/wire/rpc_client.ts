@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { type Clock, setPeriodic, type Timer } from "../platform/clock.ts";
+import { type Clock, type Timer } from "../platform/clock.ts";
 import { encodeWithId } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { fromErrorReply, toErrorReply } from "./error_reply.ts";
@@ -29,7 +29,7 @@ import {
   RPC_PING_MS,
   RPC_SILENCE_MS_MAX,
 } from "../base/limits.ts";
-import { type Message, MESSAGES, type Reply } from "./messages.ts";
+import { type Message, MESSAGES, type Reply, type ReplyTo } from "./messages.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import { type Address, formatAddress, type Stream, type Transport } from "../platform/transport.ts";
@@ -43,8 +43,6 @@ export interface RpcClientDeps {
 
 /** What a client calls. */
 export interface RpcClientHandlers {
-  /** A message that does not answer a request. */
-  onPush?(message: Message): void;
   /** Connected, and `hello` was accepted. */
   onUp?(): void;
   /** Follows each `onUp`, once the connection has ended; `reason` is given if something went wrong. */
@@ -53,30 +51,16 @@ export interface RpcClientHandlers {
   onSilence?(silentMs: number): void;
 }
 
-/** Options of a client. */
-export interface RpcClientOptions {
-  /**
-   * Ping a connection that is up again and again, even if no answer is due: for a client that relies on
-   * what the server sends without being asked. Default false.
-   */
-  readonly keepAlive?: boolean;
-}
-
-/** Takes a request's reply. */
-export type Done = (reply: Reply) => void;
-
 interface Pending {
   readonly message: object & { id?: unknown };
   readonly deadlineMs: number;
   readonly timeoutMs: number;
-  readonly done: Done;
+  readonly done: ReplyTo;
 }
 
 /** Ids of the client's own messages; requests have numbers. */
 const HELLO_ID = "hello";
 const PING_ID = "ping";
-/** Pings of `keepAlive` say when they were sent. */
-const TIMED_PING_ID = "ping at ";
 
 /** Sends requests to one address. */
 export class RpcClient {
@@ -85,7 +69,6 @@ export class RpcClient {
   readonly #hello: Message<"hello">;
   readonly #handlers: RpcClientHandlers;
   readonly #where: string;
-  readonly #keepAlive: boolean;
 
   #connection: Connection | undefined;
   #abandon: (() => void) | undefined;
@@ -117,23 +100,18 @@ export class RpcClient {
   #pingedMs = 0;
   /** Something was sent and nothing at all has arrived since, whatever became of the request. */
   #unanswered = false;
-  #aliveTimer: Timer | undefined;
-  #helloSentMs = 0;
-  #provenMs = -Infinity;
 
   constructor(
     deps: RpcClientDeps,
     address: Address,
     hello: Message<"hello">,
     handlers: RpcClientHandlers = {},
-    options: RpcClientOptions = {},
   ) {
     this.#deps = deps;
     this.address = address;
     this.#hello = hello;
     this.#handlers = handlers;
     this.#where = formatAddress(address);
-    this.#keepAlive = options.keepAlive ?? false;
   }
 
   /** Connected, and `hello` was accepted. */
@@ -149,15 +127,6 @@ export class RpcClient {
     if (!this.#up) return this.#failedToConnect;
     if (this.#heard || !this.#isOwed) return false;
     return this.#deps.clock.monotonicMs() - this.#heardMs >= 2 * RPC_PING_MS;
-  }
-
-  /**
-   * With `keepAlive`: everything that the other side sent over this connection before this moment, on
-   * this process's monotonic clock, has arrived. It is the time at which the latest answered ping was
-   * sent; -Infinity without a connection.
-   */
-  get provenMs(): number {
-    return this.#provenMs;
   }
 
   /** Requests that were sent and not answered. */
@@ -186,7 +155,7 @@ export class RpcClient {
    * Sends a request. `done` gets its reply, or an error that says what became of it. While the connection
    * is down and the next attempt is not due yet, the request fails at once.
    */
-  request(message: object & { id?: unknown }, timeoutMs: number, done: Done): void {
+  request(message: object & { id?: unknown }, timeoutMs: number, done: ReplyTo): void {
     const connection = this.#connection;
     if (this.#closed) {
       this.#refuse(done, "unavailable", "this client is closed");
@@ -234,7 +203,6 @@ export class RpcClient {
     this.#retryTimer?.cancel();
     this.#scanTimer?.cancel();
     this.#helloTimer?.cancel();
-    this.#aliveTimer?.cancel();
     this.#abandon?.();
     this.#abandon = undefined;
     const reason = new KvError("unavailable", `the connection to ${this.#where} was closed`);
@@ -254,7 +222,6 @@ export class RpcClient {
       onClose: (reason) => this.#onClose(reason),
     });
     this.#connection = connection;
-    this.#helloSentMs = this.#deps.clock.monotonicMs();
     connection.sendText(encodeWithId(this.#hello, HELLO_ID));
     const timeoutMs = this.#hello.secret === undefined ? HELLO_TIMEOUT_MS : LOGIN_TIMEOUT_MS;
     this.#helloTimer = this.#deps.clock.setTimer(timeoutMs, () => {
@@ -276,10 +243,7 @@ export class RpcClient {
       this.#closeIfRetired();
       return;
     }
-    if (MESSAGES[message.req_type].direction !== "reply") {
-      if (!this.#closed) this.#handlers.onPush?.(message);
-      return;
-    }
+    if (MESSAGES[message.req_type].direction !== "reply") return;
     const reply = message as Reply;
     if (typeof id === "number") {
       const pending = this.#pending.get(id);
@@ -288,8 +252,6 @@ export class RpcClient {
       reply.id = undefined;
       pending.done(reply);
       this.#closeIfRetired();
-    } else if (id?.startsWith(TIMED_PING_ID) === true) {
-      this.#provenMs = Math.max(this.#provenMs, Number(id.slice(TIMED_PING_ID.length)));
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
     } else if (id === undefined && reply.req_type === "error") {
@@ -314,15 +276,6 @@ export class RpcClient {
     this.#lastError = undefined;
     const waiting = this.#waiting;
     this.#waiting = [];
-    if (this.#keepAlive) {
-      this.#provenMs = this.#helloSentMs;
-      this.#aliveTimer = setPeriodic(this.#deps.clock, RPC_PING_MS, () => {
-        const sentMs = this.#deps.clock.monotonicMs();
-        this.#expectAnswer();
-        this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
-        connection.sendText(`{"id":"${TIMED_PING_ID}${sentMs}","req_type":"ping"}`);
-      });
-    }
     for (const pending of waiting) this.#transmit(connection, pending);
     this.#handlers.onUp?.();
   }
@@ -344,8 +297,6 @@ export class RpcClient {
 
   #onClose(reason: Error | undefined): void {
     this.#helloTimer?.cancel();
-    this.#aliveTimer?.cancel();
-    this.#provenMs = -Infinity;
     this.#connection = undefined;
     this.#unanswered = false;
     const wasUp = this.#up;
@@ -402,7 +353,7 @@ export class RpcClient {
     this.#unanswered = true;
   }
 
-  #refuse(done: Done, code: ErrorCode, text: string): void {
+  #refuse(done: ReplyTo, code: ErrorCode, text: string): void {
     const reply: Message<"error"> = { req_type: "error", code, message: text };
     this.#deps.clock.defer(() => done(reply));
   }

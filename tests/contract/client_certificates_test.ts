@@ -1,6 +1,6 @@
 /**
  * What the runtime's TLS does with certificates, as the peers' port of a secured member relies on it
- * (docs/decisions/0014-tls-servers.md). An upgrade of Deno must pass it.
+ * (docs/decisions/0015-tls-servers.md). An upgrade of Deno must pass it.
  */
 import { once } from "node:events";
 import { connect as connectPlain, type Socket } from "node:net";

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { DocumentStore } from "../../shared/platform/document_store.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { FileDocumentStore } from "../../shared/platform/file_document_store.ts";
+import { FileDocumentStore } from "../../shared/platform/deno/file_document_store.ts";
 import { MemoryDocumentStore } from "../support/doubles/memory_document_store.ts";
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import type { Stream } from "../../shared/platform/transport.ts";
 import { ManualClock } from "../support/doubles/manual_clock.ts";

@@ -17,7 +17,7 @@ import {
 } from "../../shared/base/limits.ts";
 import { listenHttp } from "../../shared/http/deno_http_server.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
-import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import { SystemRandom } from "../../shared/platform/random.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";

@@ -200,7 +200,7 @@ Deno.test("import and export ride through the death of a node", async () => {
   await importing.write(csv.slice(0, half));
   await cluster.poll("the first thousand keys", async () => {
     let keys = 0;
-    for await (const _ of kv.entries({ timeoutMs: 30_000 })) if (++keys >= 1_000) return true;
+    for await (const _ of kv.scan({ timeoutMs: 30_000 })) if (++keys >= 1_000) return true;
     return undefined;
   });
   await cluster.crash(2);
@@ -214,7 +214,7 @@ Deno.test("import and export ride through the death of a node", async () => {
   const decoder = new TextDecoder();
   let crashed = false;
   await cluster.whole({ nodes: 3 });
-  for await (const { key, value } of kv.entries({ timeoutMs: 30_000 })) {
+  for await (const { key, value } of kv.scan({ timeoutMs: 30_000 })) {
     assertEquals(found.has(key), false, `${key} came twice`);
     found.set(key, decoder.decode(value));
     if (found.size === 1_000 && !crashed) {

@@ -81,7 +81,7 @@ async function readBackup(path: string): Promise<{ backup: Backup; all: Map<stri
 
 async function entriesOf(kv: KvClient): Promise<Map<string, KvEntry>> {
   const found = new Map<string, KvEntry>();
-  for await (const entry of kv.entries()) found.set(entry.key, entry);
+  for await (const entry of kv.scan()) found.set(entry.key, entry);
   return found;
 }
 

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/
 import { DataFolder } from "../../node/storage/leveldb/data_folder.ts";
 import { standaloneMap } from "../../node/membership/standalone_cluster.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { FileDocumentStore } from "../../shared/platform/file_document_store.ts";
+import { FileDocumentStore } from "../../shared/platform/deno/file_document_store.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 
 const random = new SeededRandom(3);

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { PeerLink } from "../../node/replication/peer_link.ts";
 import { PEER_FRAME_BYTES } from "../../shared/base/limits.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
-import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 

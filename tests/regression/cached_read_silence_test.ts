@@ -71,11 +71,3 @@ Deno.test("Gateway: a cached read never ends as outcome_unknown", async () => {
     assertEquals(await readAtGateway(() => "hold", timeoutMs), ["timeout"]);
   }
 });
-
-Deno.test("Gateway: a cached read is sent again where no answer to the first comes", async () => {
-  const script: Script = ({ req_type }) =>
-    req_type === "watch_get"
-      ? "hold"
-      : { req_type: "data", message: "v", version: 1, timestamp: 1 };
-  assertEquals(await readAtGateway(script, 3_000), ["data"]);
-});

@@ -5,7 +5,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { acceptAll } from "../../shared/platform/deno_accept.ts";
+import { acceptAll } from "../../shared/platform/deno/deno_accept.ts";
 
 const FAILURES = 10;
 

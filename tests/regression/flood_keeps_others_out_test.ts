@@ -7,7 +7,7 @@
  */
 import { assert } from "@std/assert";
 import { SystemClock } from "../../shared/platform/clock.ts";
-import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 

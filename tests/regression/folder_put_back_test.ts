@@ -28,7 +28,7 @@ Deno.test("an old copy of a folder is not made primary when no other member live
   world.advance(10_000);
   const old = world.start("a", { held, batch: 150 });
   world.advance(10_000);
-  assertEquals(world.membership.stats().lost_partitions, 16);
+  assertEquals(world.controller.stats().lost_partitions, 16);
   assert(world.errors.some((line) => line.includes("older than what it had written")));
 
   // Nor after the coordinator has started again, to which the same process says the same.
@@ -36,15 +36,15 @@ Deno.test("an old copy of a folder is not made primary when no other member live
   world.restartCoordinator();
   world.register(old, { held });
   world.advance(10_000);
-  assertEquals(world.membership.stats().lost_partitions, 16);
+  assertEquals(world.controller.stats().lost_partitions, 16);
 
   // One that has everything serves, and fills it.
   world.start("b", { held: world.heldOf(b), batch: 200 });
   world.map.partitions.forEach(({ primary }) => assertEquals(primary, b.node));
   world.advance(30_000);
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
   world.map.partitions.forEach(({ inSync }) => assert(inSync.includes(a.node)));
-  assertEquals(world.membership.stats().damaged_replicas, 0);
+  assertEquals(world.controller.stats().damaged_replicas, 0);
 });
 
 Deno.test("the folder itself, started again, counts as ever", () => {
@@ -55,8 +55,8 @@ Deno.test("the folder itself, started again, counts as ever", () => {
   // It had written on after its last heartbeat.
   world.start("a", { held, batch: 203 });
   world.advance(10_000);
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
-  assertEquals(world.membership.stats().damaged_replicas, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().damaged_replicas, 0);
 });
 
 Deno.test("an old copy beside living members is filled as a learner", () => {
@@ -73,7 +73,7 @@ Deno.test("an old copy beside living members is filled as a learner", () => {
   // Once filled it counts again, also when it is started again.
   const again = world.start("a", { held, batch: 160 });
   assertEquals(again.incarnation, a.incarnation + 2);
-  assertEquals(world.membership.stats().damaged_replicas, 0);
+  assertEquals(world.controller.stats().damaged_replicas, 0);
 });
 
 Deno.test("GroupCommit: the number of the last synced batch goes on from process to process", async () => {

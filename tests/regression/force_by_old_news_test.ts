@@ -25,27 +25,31 @@ function lastHolderDead(): { world: World; a: Process; b: Process } {
   assertEquals(world.config(0).learners, [b.node]);
   world.kill(c);
   world.advance(10_000);
-  assertEquals(world.membership.stats().lost_partitions, 1);
+  assertEquals(world.controller.stats().lost_partitions, 1);
   for (const { node } of [a, b]) world.forced.add(`0/${node}`);
   return { world, a, b };
 }
 
 Deno.test("force: where nobody tells anything, it takes the replica that was being filled", () => {
   const { world, b } = lastHolderDead();
-  const forced = world.membership.force(undefined, undefined, world.nowMs);
+  const forced = world.controller.force(undefined, undefined, world.nowMs);
   assertEquals(forced, [{ partition: 0, node: b.node, term: 0, last_seq: 0 }]);
 });
 
 Deno.test("force: all nodes are asked what they hold by now, and the most of it counts", () => {
   const { world, a, b } = lastHolderDead();
-  assertEquals(world.membership.askWhatIsHeld(), true);
+  assertEquals(world.controller.askWhatIsHeld(world.nowMs), true);
   for (const process of [a, b]) assertEquals(world.received(process, "register_again").length, 1);
   // Here it is one that was a member once and kept its replica; b has just begun with nothing.
   world.register(a, { held: [[0, 3, 700, 0]] });
   world.register(b, { held: [[0, 0, 9, 0]] });
-  const forced = world.membership.force(undefined, undefined, world.nowMs);
+  const forced = world.controller.force(undefined, undefined, world.nowMs);
   assertEquals(forced, [{ partition: 0, node: a.node, term: 3, last_seq: 700 }]);
   world.advance(1_000);
   assertEquals(world.config(0).primary, a.node);
-  assertEquals(world.membership.askWhatIsHeld(), false, "nothing is lost, and nobody is asked");
+  assertEquals(
+    world.controller.askWhatIsHeld(world.nowMs),
+    false,
+    "nothing is lost, and nobody is asked",
+  );
 });

@@ -20,10 +20,10 @@ Deno.test("force: refused while the last replica's node is heard of, although it
   const held = world.heldOf(other);
   world.start(other === a ? "a" : "b", { held });
   world.advance(5_000);
-  assertEquals(world.membership.stats().lost_partitions, 1);
+  assertEquals(world.controller.stats().lost_partitions, 1);
   assertEquals(world.beat(primary), undefined);
   const error = assertThrows(
-    () => world.membership.force(undefined, undefined, world.nowMs),
+    () => world.controller.force(undefined, undefined, world.nowMs),
     KvError,
   );
   assertEquals(error.code, "unavailable");
@@ -31,6 +31,6 @@ Deno.test("force: refused while the last replica's node is heard of, although it
 
   world.advance(3_000);
   world.forced.add(`0/${other.node}`);
-  const [forced] = world.membership.force(undefined, undefined, world.nowMs);
+  const [forced] = world.controller.force(undefined, undefined, world.nowMs);
   assertEquals(forced?.node, other.node, "it has been silent for the time of a failure");
 });

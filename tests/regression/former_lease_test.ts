@@ -5,9 +5,12 @@
  * review.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import type { Membership } from "../../coordinator/membership/membership.ts";
 import { parseStoredCluster, type StoredCluster } from "../../coordinator/state/stored_cluster.ts";
-import { settled, startedAgain } from "../support/worlds/membership_world.ts";
+import {
+  type DrivenController,
+  settled,
+  startedAgain,
+} from "../support/worlds/membership_world.ts";
 
 const FORMER = { leaseMs: 10_000, failureTimeoutMs: 12_000 };
 const NOW = { leaseMs: 1_500, failureTimeoutMs: 2_500 };
@@ -25,26 +28,26 @@ function takeOverMs(starts: number): number {
   let writing: StoredCluster | undefined;
   const cutMs = 5_000_000;
   let nowMs = cutMs;
-  const start = (): Membership => {
+  const start = (): DrivenController => {
     const stored = parseStoredCluster(JSON.parse(JSON.stringify(disk)));
     return startedAgain(stored, NOW, (cluster) => writing = cluster, nowMs);
   };
   const tick = () => {
-    membership.tick(nowMs);
+    controller.tick(nowMs);
     while (writing !== undefined) {
       disk = writing;
       writing = undefined;
-      membership.persisted(disk.map.epoch, nowMs);
+      controller.persisted(disk.map.epoch, nowMs);
     }
   };
-  let membership = start();
+  let controller = start();
   for (let i = 1; i < starts; i++) {
     tick();
     nowMs += 200;
-    membership = start();
+    controller = start();
   }
   const { node, instance, incarnation } = other;
-  membership.register(900, {
+  controller.register(900, {
     req_type: "register",
     ...{ node, instance, incarnation },
     host: "h",
@@ -54,12 +57,12 @@ function takeOverMs(starts: number): number {
     weight: 1,
     held: [[0, 1, 1, 0]],
   }, nowMs);
-  while (membership.published.partitions[0]?.primary !== node) {
+  while (controller.published.partitions[0]?.primary !== node) {
     assert(nowMs < cutMs + 60_000, "in the end another one is primary");
     nowMs += 100;
     tick();
-    const { epoch } = membership.published;
-    membership.heartbeat(
+    const { epoch } = controller.published;
+    controller.heartbeat(
       {
         req_type: "heartbeat",
         ...{ node, instance, incarnation },

@@ -37,7 +37,7 @@ Deno.test("a partition whose first two primaries died before they adopted it is 
   world.start(letterOf(second), { held: [] });
   world.advance(10_000);
   assert(world.config(0).primary !== undefined, "it is served");
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
 });
 
 Deno.test("a node tells of a map only when what it is primary of is on its disk", async () => {

@@ -5,13 +5,13 @@
  */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { coordinatorHealth } from "../../coordinator/health.ts";
-import { NOBODY_REGISTERED } from "../../coordinator/membership/membership.ts";
+import { NOBODY_REGISTERED } from "../../coordinator/membership/liveness.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { settled, type World } from "../support/worlds/membership_world.ts";
 
 function health(world: World) {
   const minInSync = 1;
-  return coordinatorHealth(world.membership.stats(), {
+  return coordinatorHealth(world.controller.stats(), {
     published: true,
     persistFailure: undefined,
     minInSync,
@@ -29,11 +29,11 @@ Deno.test("a coordinator with which nobody has registered says so, and judges no
   world.advance(3_600_000, 10_000);
   assertEquals(world.map.epoch, epoch, "it decides nothing");
   assertEquals(JSON.stringify(world.map.partitions), before);
-  const { nodes, lost_partitions, nobody_registered } = world.membership.stats();
+  const { nodes, lost_partitions, nobody_registered } = world.controller.stats();
   assertEquals([nodes.down, lost_partitions, nobody_registered], [0, 0, true]);
   assertEquals(world.errors, [], "no alarm");
   assertEquals([health(world).status, health(world).reasons], ["unavailable", [NOBODY_REGISTERED]]);
-  const error = assertThrows(() => world.membership.force(undefined, undefined, 0), KvError);
+  const error = assertThrows(() => world.controller.force(undefined, undefined, 0), KvError);
   assertStringIncludes(error.message, NOBODY_REGISTERED);
 });
 
@@ -46,11 +46,11 @@ Deno.test("when the first node registers, the others are given the time of a fai
   world.register(a);
   a.heard = true;
   world.advance(2_000);
-  assertEquals(world.membership.stats().nodes.down, 0);
-  assertEquals(world.membership.stats().nobody_registered, false);
+  assertEquals(world.controller.stats().nodes.down, 0);
+  assertEquals(world.controller.stats().nobody_registered, false);
   world.register(b);
   b.heard = true;
   world.advance(4_000);
-  const { nodes, unavailable_partitions } = world.membership.stats();
+  const { nodes, unavailable_partitions } = world.controller.stats();
   assertEquals([nodes.up, nodes.down, unavailable_partitions], [2, 1, 0]);
 });

@@ -61,11 +61,11 @@ Deno.test("an old document stays refused, however often nodes try", () => {
   assertEquals(world.map.epoch, epoch, "nothing is decided");
   assertEquals(world.errors.length, 1, "said once");
   assertStringIncludes(
-    world.membership.stats().stale_document ?? "",
+    world.controller.stats().stale_document ?? "",
     "put the newest copy back",
   );
   assertEquals(world.beat(b), undefined, "nobody gets a lease");
-  const error = assertThrows(() => world.membership.force(0, undefined, world.nowMs), KvError);
+  const error = assertThrows(() => world.controller.force(0, undefined, world.nowMs), KvError);
   assertEquals(error.code, "stale_document");
 });
 
@@ -108,7 +108,7 @@ Deno.test("the newest document is believed, after any number of starts", () => {
   // One that was away for all of it.
   const [a] = processes;
   assert(a !== undefined);
-  assertEquals(world.membership.stats().stale_document, null);
+  assertEquals(world.controller.stats().stale_document, null);
 });
 
 Deno.test("an operator may go on from an old document, above all that was seen", () => {

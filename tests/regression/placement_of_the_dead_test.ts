@@ -16,7 +16,7 @@ Deno.test("first placement: every partition is placed, whoever was there before 
   world.start("b", { memory: true });
   world.start("c", { memory: true });
   world.advance(60_000, 100);
-  const { lost_partitions, unavailable_partitions } = world.membership.stats();
+  const { lost_partitions, unavailable_partitions } = world.controller.stats();
   assertEquals({ lost_partitions, unavailable_partitions }, {
     lost_partitions: 0,
     unavailable_partitions: 0,
@@ -36,7 +36,7 @@ Deno.test("first placement: with two replicas, two nodes that are down", () => {
   world.advance(3_000);
   for (const letter of ["c", "d", "e"]) world.start(letter);
   world.advance(60_000, 100);
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
 });
 
 Deno.test("first placement: it waits until it is known who is there after a start of the coordinator", () => {
@@ -48,7 +48,7 @@ Deno.test("first placement: it waits until it is known who is there after a star
   world.start("b");
   world.start("c");
   world.advance(10_000);
-  assertEquals(world.membership.stats().unavailable_partitions, 0);
+  assertEquals(world.controller.stats().unavailable_partitions, 0);
 });
 
 Deno.test("first placement: who comes back afterwards gets its part", () => {

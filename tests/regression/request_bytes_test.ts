@@ -16,7 +16,7 @@ import {
 } from "../../shared/base/limits.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { Message, Reply } from "../../shared/wire/messages.ts";
-import { checkScan } from "../../shared/validation/request_checks.ts";
+import { checkKeyBounds } from "../../shared/validation/request_checks.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import { ManualClock } from "../support/doubles/manual_clock.ts";
 import { MemoryNetwork } from "../support/doubles/memory_transport.ts";
@@ -43,10 +43,10 @@ Deno.test("decodeMessage drops what nobody knows of a long message", () => {
   };
   const get = { id: 7, req_type: "get", key: "k" };
   assertEquals(decode({ ...get, extra }), { ...get } as Message);
-  const scan = { req_type: "scan_partition", partition: 0, after: null, forwarded: true };
+  const scan = { req_type: "scan", prefix: "p", after: null, values: true };
   assertEquals(
     decode({ ...scan, extra }),
-    { req_type: "scan_partition", partition: 0, forwarded: true } as Message,
+    { req_type: "scan", prefix: "p", values: true } as Message,
   );
   assertEquals(
     decode({ ...get, id: "i".repeat(ID_CHARACTERS_MAX + 1) }),
@@ -123,12 +123,12 @@ Deno.test("Primary refuses writes beyond the bytes that may be under way, until 
   assertEquals(codes.at(-1), "ack");
 });
 
-Deno.test("checkScan refuses deadlines and pages that cannot be", () => {
-  const scan: Message<"scan_partition"> = { req_type: "scan_partition", partition: 0 };
-  checkScan({ ...scan, timeout_ms: 1, limit: 1, after: "k" });
+Deno.test("checkKeyBounds refuses deadlines and pages that cannot be", () => {
+  const scan: Message<"scan"> = { req_type: "scan" };
+  checkKeyBounds({ ...scan, timeout_ms: 1, limit: 1, after: "k" });
   for (
     const bad of [{ timeout_ms: 0 }, { timeout_ms: 2 ** 40 }, { limit: 0 }, { after: "\ud800" }]
   ) {
-    assertThrows(() => checkScan({ ...scan, ...bad }), KvError);
+    assertThrows(() => checkKeyBounds({ ...scan, ...bad }), KvError);
   }
 });

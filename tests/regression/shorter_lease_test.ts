@@ -25,10 +25,10 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
   const startMs = 5_000_000;
   let nowMs = startMs;
   let writing: StoredCluster | undefined;
-  const membership = startedAgain(disk, NOW, (cluster) => writing = cluster, nowMs);
+  const controller = startedAgain(disk, NOW, (cluster) => writing = cluster, nowMs);
   const identity = ({ node, instance, incarnation }: Process) => ({ node, instance, incarnation });
   const register = (process: Process, session: number) =>
-    membership.register(session, {
+    controller.register(session, {
       req_type: "register",
       ...identity(process),
       host: "h",
@@ -43,8 +43,8 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
   register(other, 2);
   let leaseUntilMs = 0;
   const beat = (process: Process) => {
-    const { epoch } = membership.published;
-    const ack = membership.heartbeat(
+    const { epoch } = controller.published;
+    const ack = controller.heartbeat(
       {
         req_type: "heartbeat",
         ...identity(process),
@@ -60,7 +60,7 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
   const written = () => {
     const stored = writing;
     writing = undefined;
-    if (stored !== undefined) membership.persisted(stored.map.epoch, nowMs);
+    if (stored !== undefined) controller.persisted(stored.map.epoch, nowMs);
   };
   let tookOver = false;
   // The disk takes six seconds; after three and a half the primary is not heard any more.
@@ -70,11 +70,11 @@ Deno.test("nobody is made primary while another one's lease of before lasts", ()
       beat(other);
       if (nowMs <= startMs + 3_500) beat(primary);
     }
-    membership.tick(nowMs);
+    controller.tick(nowMs);
     if (nowMs >= startMs + 6_100) { while (writing !== undefined) written(); }
     // Nobody was told that it is registered before that.
     if (nowMs === startMs + 6_200) register(other, 3);
-    if (membership.published.partitions[0]?.primary !== other.node) continue;
+    if (controller.published.partitions[0]?.primary !== other.node) continue;
     tookOver = true;
     const early = leaseUntilMs - nowMs;
     assert(early <= 0, `another primary is published ${early} ms before the old lease ends`);

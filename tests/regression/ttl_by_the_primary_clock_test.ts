@@ -55,7 +55,7 @@ Deno.test("a node tells what is left to live by its own clock, and callers pass 
 Deno.test("ValueCache: a value is gone when its primary's time to live has passed, whatever the date is here", () => {
   const cache = new ValueCache(4, 1 << 20);
   const value = { req_type: "data", message: "v", version: 1, expires_at: 5, ttl_ms: 100 } as const;
-  cache.endRead(cache.beginRead("k", 0, "n", 1_000), value);
+  cache.endRead(cache.beginRead("k", 1_000), value);
   assertEquals(cache.get("k", 1_040)?.ttl_ms, 60);
   assertEquals(cache.get("k", 1_100), undefined);
 });

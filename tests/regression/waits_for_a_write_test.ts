@@ -5,6 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
@@ -63,14 +64,18 @@ Deno.test("scans and backups that wait for a write end by their deadline", async
   const cluster = await startWithWriteUnderWay();
   const replies: Reply[] = [];
   const node = cluster.node("n1");
-  node.scanPartition({ req_type: "scan_partition", partition: 0, ...TIMEOUT }, (reply) => {
-    replies.push(reply);
+  const { partitionCount } = cluster.map.settings;
+  const scan = { partitions: PartitionSet.all(partitionCount), limit: 10 };
+  let covered: number | undefined;
+  node.scans.scan(scan, TIMEOUT.timeout_ms, (page) => {
+    if (!("req_type" in page)) covered = page.covered.size;
   });
   node.backupPartition({ req_type: "backup_partition", partition: 0, ...TIMEOUT }, (reply) => {
     replies.push(reply);
   });
   await cluster.run(1_200);
-  assertEquals(codesOf(replies), { timeout: 2 });
+  assertEquals(codesOf(replies), { timeout: 1 });
+  assertEquals(covered, 0, "the page speaks for no partition");
 });
 
 Deno.test("a request that comes again in its client session may have happened, also where nobody can tell yet", async () => {

@@ -18,7 +18,7 @@ import {
 } from "../../shared/cluster/cluster_map.ts";
 import type { HeldPartition, Message } from "../../shared/wire/messages.ts";
 import type { StoredCluster } from "../../coordinator/state/stored_cluster.ts";
-import type { Report } from "../../coordinator/partitions/partition_controller.ts";
+import type { Report } from "../../coordinator/partitions/reports.ts";
 import { idOf, type Process, World } from "../support/worlds/membership_world.ts";
 import type { Stage } from "./scenario.ts";
 
@@ -96,8 +96,8 @@ class MembershipStage {
       case "kill":
         return this.#cluster.kill(this.#process(a));
       case "disconnect": {
-        const { membership, nowMs } = this.#cluster;
-        membership.sessionClosed(this.#process(a).session, nowMs);
+        const { controller, nowMs } = this.#cluster;
+        controller.sessionClosed(this.#process(a).session, nowMs);
         this.#settleDisk();
         return;
       }
@@ -124,13 +124,13 @@ class MembershipStage {
         return;
       }
       case "force":
-        return this.#order(({ membership, nowMs, forced }) => {
+        return this.#order(({ controller, nowMs, forced }) => {
           forced.add(`0/${idOf(a)}`);
-          membership.force(0, idOf(a), nowMs);
+          controller.force(0, idOf(a), nowMs);
         });
       case "forget":
-        return this.#order(({ membership, nowMs, forced }) => {
-          const made = membership.forgetNode(idOf(a), rest[0] === "force", nowMs);
+        return this.#order(({ controller, nowMs, forced }) => {
+          const made = controller.forgetNode(idOf(a), rest[0] === "force", nowMs);
           for (const { partition, node } of made) forced.add(`${partition}/${node}`);
         });
       case "disk":

@@ -101,6 +101,7 @@ export const EXPECTED = {
   "client: increment": 60,
   "client: write if the version fits": 60,
   "client: value that expires": 60,
+  "client: weak read": 60,
   "client: short session": 60,
   "client: without a name": 60,
   "client: many reads at once": 60,

@@ -456,13 +456,31 @@ class Simulation {
     this.#world.coverage.hit("partition: forced");
   }
 
+  /** An operator has a node forgotten although it alone may have what was acknowledged, of whatever partition. */
+  async #forgetAllTheSame(id: string | undefined): Promise<void> {
+    if (id === undefined) return;
+    for (let partition = 0; partition < this.#world.shape.partitions; partition++) {
+      this.#giveUp(partition);
+    }
+    let reply: Reply | undefined;
+    this.#world.forgetNode(id, true, (is) => reply = is);
+    await this.#pass(REQUEST_TIMEOUT_MS * 2, () => reply !== undefined);
+    if (reply?.req_type !== "result") {
+      throw new Violation(`forget_node is answered with ${JSON.stringify(reply)}`);
+    }
+    this.#world.coverage.hit("fault: node forgotten that comes back");
+  }
+
   async #mustHeal(after: string): Promise<void> {
     if (await this.#pass(HEAL_MS_MAX, () => this.#whyUnhealed() === undefined)) return;
     const why = this.#whyUnhealed();
     throw new Violation(`after ${after}, ${why?.text}`, why?.partition);
   }
 
-  /** Those who hold a partition are away, it is given up, and they come back with what was given up. */
+  /**
+   * Those who hold a partition are away, it is given up, and they come back with what was given up. The last time it is
+   * given up by their being forgotten.
+   */
   async #forceOverDisks(): Promise<void> {
     const world = this.#world;
     for (let turn = 0; turn < FORCED_TURNS; turn++) {
@@ -474,7 +492,9 @@ class Simulation {
         throw new Violation("a partition whose replicas are all dead has a primary", partition);
       }
       await this.#pass(between(this.#random, FORCED_PAUSE_MS, 2 * FORCED_PAUSE_MS));
-      await this.#force(partition);
+      const isLast = turn === FORCED_TURNS - 1;
+      if (isLast) { for (const host of holders) await this.#forgetAllTheSame(host?.nodeId); }
+      else await this.#force(partition);
       await this.#pass(between(this.#random, 0, FORCED_PAUSE_MS));
       for (const host of holders) {
         if (host !== undefined) world.startNode(host);
@@ -868,6 +888,10 @@ class Simulation {
       ["client: increment", done.filter(({ f }) => f === "increment").length],
       ["client: write if the version fits", done.filter(({ f }) => f === "cas").length],
       ["client: value that expires", done.filter(({ expiry }) => expiry !== undefined).length],
+      [
+        "client: weak read",
+        done.filter(({ consistency = "strong" }) => consistency !== "strong").length,
+      ],
       ["client: short session", workload.sessions],
       ["client: many reads at once", workload.bursts],
       ["client: page of a scan", scanner?.pages ?? 0],

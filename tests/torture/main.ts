@@ -11,7 +11,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { KvClient } from "../../client/library/kv_client.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
-import { DenoTransport } from "../../shared/platform/deno_transport.ts";
+import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import {
   type Random,
   randomBelow,

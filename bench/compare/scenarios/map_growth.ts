@@ -108,7 +108,7 @@ function heartbeatUs(cluster: SimulatedMembers): number {
       for (const text of texts) {
         const message = JSON.parse(text);
         if (whyInvalid(message) !== undefined) throw new Error("a heartbeat is not one");
-        const ack = cluster.membership.heartbeat(message, undefined, cluster.nowMs);
+        const ack = cluster.beat(message).acknowledgement;
         bytes += JSON.stringify(ack).length;
       }
     }

@@ -13,7 +13,7 @@ import { alone } from "../command/alone.ts";
 import { at } from "../command/arguments.ts";
 import { HTTP_REFUSED } from "../protocol/http_request_line.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
-import { clientLine } from "./client_line.ts";
+import { clientLine } from "../command/client_line.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
 import { checkDatabase } from "./keys.ts";

@@ -25,7 +25,7 @@ import {
 } from "../command/command.ts";
 import { alone } from "../command/alone.ts";
 import { errorText } from "../command/error_text.ts";
-import { Glob } from "./glob.ts";
+import { Glob } from "../command/glob.ts";
 import { findRandomKey } from "./random_key.ts";
 import { RespWriter } from "../protocol/writer.ts";
 

@@ -12,7 +12,7 @@ import {
   NO_KEYS,
 } from "../command/command.ts";
 import { aclCategories, writeCommandDocs, writeCommandInfo } from "../command/command_docs.ts";
-import { Glob } from "./glob.ts";
+import { Glob } from "../command/glob.ts";
 import { writeInfo } from "../command/info.ts";
 
 const encoder = new TextEncoder();

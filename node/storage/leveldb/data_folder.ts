@@ -17,9 +17,9 @@
  */
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";
 import { failureOf, isDamage, KvError, messageOf } from "../../../shared/base/errors.ts";
-import { FileDocumentStore } from "../../../shared/platform/file_document_store.ts";
-import { checkFolderKind } from "../../../shared/platform/folder_kind.ts";
-import { folderError, FolderLock } from "../../../shared/platform/folder_lock.ts";
+import { FileDocumentStore } from "../../../shared/platform/deno/file_document_store.ts";
+import { checkFolderKind } from "../../../shared/platform/deno/folder_kind.ts";
+import { folderError, FolderLock } from "../../../shared/platform/deno/folder_lock.ts";
 import { type Random, randomId } from "../../../shared/platform/random.ts";
 import type { Storage } from "../storage.ts";
 import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";

@@ -3,7 +3,7 @@
  *
  * * `replica`: the value was committed, and is not older than the lease was long: a write that was
  *   acknowledged more than a lease (on the slowest clock) before the read was asked for is seen.
- * * `cached`: the value was committed, and is not older than GATEWAY_TRUST_MS, on the slowest clock.
+ * * `cached`: the value was committed, and is not older than GATEWAY_CACHE_AGE_MS_MAX, on the slowest clock.
  *
  * Nothing is promised of two such reads of one client: the second may be older than the first.
  *
@@ -12,7 +12,11 @@
  *
  * @module
  */
-import { CLOCK_DRIFT_MAX, GATEWAY_TRUST_MS, LEASE_MS } from "../../../shared/base/limits.ts";
+import {
+  CLOCK_DRIFT_MAX,
+  GATEWAY_CACHE_AGE_MS_MAX,
+  LEASE_MS,
+} from "../../../shared/base/limits.ts";
 import { type Call, isReadName, type Operation, placeOf } from "./history.ts";
 import type { BeginOf } from "./register_model.ts";
 
@@ -26,7 +30,7 @@ export interface Staleness {
 export function staleness(leaseMs = LEASE_MS): Staleness {
   // A slow clock makes everything that it measures longer.
   const slow = 1 / (1 - CLOCK_DRIFT_MAX);
-  return { replicaMs: leaseMs * slow, cachedMs: GATEWAY_TRUST_MS * slow };
+  return { replicaMs: leaseMs * slow, cachedMs: GATEWAY_CACHE_AGE_MS_MAX * slow };
 }
 
 /** Whether a call is a read of weaker consistency. */

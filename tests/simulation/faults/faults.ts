@@ -151,12 +151,12 @@ export function withoutDisks(faults: Faults): Faults {
 export function chooseFaults(random: Random): Faults {
   const share = (of: number) => randomFraction(random) < of;
   const quiet = share(0.08);
-  // Some runs have few kinds of faults, some nearly all.
-  const on = quiet ? 0 : 0.15 + 0.7 * randomFraction(random);
+  // Some runs have few kinds of faults, some nearly all; most kinds are in most runs.
+  const on = quiet ? 0 : 0.35 + 0.6 * randomFraction(random);
   const rates = { ...RATES_MAX };
   for (const name of Object.keys(rates) as FaultName[]) {
     if (RATES_MAX[name] === 0) continue;
-    const rate = spread(random, RATES_MAX[name] / 20, RATES_MAX[name]);
+    const rate = spread(random, RATES_MAX[name] / 8, RATES_MAX[name]);
     rates[name] = share(on) ? rate : 0;
   }
   const latency = randomBelow(random, 4);

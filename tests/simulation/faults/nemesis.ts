@@ -514,7 +514,7 @@ export class Nemesis {
     this.#afterDeath((host, id) => {
       this.#say(`has ${host.name}, node ${id}, forgotten`);
       this.#dropCopies(host);
-      world.forgetNode(id, ({ req_type: is }) => {
+      world.forgetNode(id, false, ({ req_type: is }) => {
         if (is === "result") world.coverage.hit("fault: node forgotten that comes back");
       });
       this.#startLater(host);

@@ -334,13 +334,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
-    name: "the gateway's cache is not told of changes",
+    name: "the gateway's cache keeps values for too long",
     file: "coordinator/gateway/value_cache.ts",
-    edits: [[
-      "  invalidate(key: string): void {\n",
-      '  invalidate(key: string): void {\n    if (key !== "") return;\n',
-    ]],
+    edits: [["sinceMs + GATEWAY_CACHE_AGE_MS_MAX, ", "sinceMs + 2 * GATEWAY_CACHE_AGE_MS_MAX, "]],
     seedsMax: 20,
+    storm: "caches",
   },
   {
     name: "a replica that restarted is made primary while others have gone on",
@@ -394,9 +392,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "an old copy of the coordinator's document is believed",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/document_check.ts",
     edits: [[
-      "if (follows(this.#lineage, epoch, seen) && later === undefined) return undefined;",
+      "if (follows(lineage, published.epoch, seen) && later === undefined) return undefined;",
       "return undefined;",
     ]],
     seedsMax: 5,
@@ -414,8 +412,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "an old copy of a node's folder counts as the folder",
-    file: "coordinator/membership/membership.ts",
-    edits: [["if (restarted) this.#checkFolder(member, message);", ""]],
+    file: "coordinator/membership/registration.ts",
+    edits: [["if (restarted) checkFolder(state, out, member, message);", ""]],
     seedsMax: 10,
     storm: "put_back",
   },
@@ -428,17 +426,17 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a longer lease from before is forgotten",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/state/cluster_state.ts",
     edits: [[
-      "leaseMsMax: this.#leaseMsMax,",
-      "leaseMsMax: this.#settings.leaseMs,",
+      "leaseMsMax: this.leaseMsMax,",
+      "leaseMsMax: this.settings.leaseMs,",
     ]],
     seedsMax: 60,
     storm: "leases",
   },
   {
     name: "a lease from before is not waited for",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/state/cluster_state.ts",
     edits: [["Math.max(leaseMs, stored.leaseMsMax)", "leaseMs"]],
     seedsMax: 60,
     storm: "leases",
@@ -447,8 +445,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "the coordinator publishes a map that is not on its disk",
     file: "coordinator/state/map_publisher.ts",
     edits: [[
-      "    this.#effects.persist(this.#writing);\n",
-      "    const writing = this.#writing;\n    this.#effects.persist(writing);\n    this.published = writing.map;\n    this.#effects.published(writing.map);\n",
+      "    this.#out.persist(document);\n",
+      "    this.#out.persist(document);\n    this.published = document.map;\n    this.#out.publish(document.map);\n",
     ]],
     seedsMax: 40,
     storm: "coordinator",
@@ -575,7 +573,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the coordinator does not notice that it stood still itself",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/liveness.ts",
     edits: [["if (ms <= failureTimeoutMs / 2) return;", "if (ms >= 0) return;"]],
     seedsMax: 30,
     storm: "coordinator's standstills",
@@ -594,8 +592,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a primary that cannot write stays primary",
     file: "coordinator/partitions/mover.ts",
     edits: [[
-      "(node?.writable === false && this.#canWriteWithout(id));",
-      "(node?.writable === false && this.#canWriteWithout(id) && false);",
+      "(node?.writable === false && this.#canWriteWithout(partition, id));",
+      "(node?.writable === false && this.#canWriteWithout(partition, id) && false);",
     ]],
     seedsMax: 3,
     storm: "full",
@@ -619,7 +617,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a node that cannot be told anything is not found out",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/liveness.ts",
     edits: [[
       'if (member.session === undefined) return "it has no connection to the TCP port";',
       "if (nowMs >= 0) return undefined;",
@@ -629,24 +627,24 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a deaf node is given leases",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/liveness.ts",
     edits: [["lease: hears,", "lease: true,"]],
     seedsMax: 40,
     storm: "channels",
   },
   {
     name: "a node that does not take over its map is given partitions",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/liveness.ts",
     edits: [["if (map < member.owedEpoch) {", "if (map < 0) {"]],
     seedsMax: 5,
     storm: "outages",
   },
   {
     name: "a coordinator that nobody has reached judges everybody",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/liveness.ts",
     edits: [[
-      "if (members.size > 0) this.#awaitsFirstSinceMs = nowMs;",
-      "if (members.size < 0) this.#awaitsFirstSinceMs = nowMs;",
+      "if (state.members.size > 0) this.#awaitsFirstSinceMs = nowMs;",
+      "if (state.members.size < 0) this.#awaitsFirstSinceMs = nowMs;",
     ]],
     seedsMax: 5,
     storm: "outages",
@@ -660,14 +658,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "an old document is gone on from below what nodes have seen",
-    file: "coordinator/membership/membership.ts",
-    edits: [["    this.#publisher.leapTo(from);\n", ""]],
+    file: "coordinator/membership/document_check.ts",
+    edits: [["    publisher.leapTo(from);\n", ""]],
     seedsMax: 5,
     storm: "accepted",
   },
   {
     name: "an old document is gone on from without new terms",
-    file: "coordinator/membership/membership.ts",
+    file: "coordinator/membership/document_check.ts",
     edits: [[
       "Math.max(config.term, held.get(p) ?? 0) + ACCEPTED_TERM_LEAP;",
       "config.term;",
@@ -747,19 +745,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "const holding = cold;",
     ]],
     seedsMax: 20,
-  },
-  {
-    name: "a cached value survives a change of term",
-    harmless:
-      "the former primary uses up its watches when it learns of the map, on the connection that the value " +
-      "is believed by; one that does not learn of it is believed for GATEWAY_TRUST_MS, which is what is promised",
-    file: "coordinator/gateway/value_cache.ts",
-    edits: [[
-      "if (before === undefined) return;",
-      "if (before === undefined || map !== undefined) return;",
-    ]],
-    seedsMax: 20,
-    storm: "caches",
   },
 ];
 

@@ -523,8 +523,8 @@ export class World {
   }
 
   /** An operator's word that a node will not come back. */
-  forgetNode(node: NodeId, then: (reply: Reply) => void): void {
-    this.#order({ req_type: "forget_node", node }, then);
+  forgetNode(node: NodeId, force: boolean, then: (reply: Reply) => void): void {
+    this.#order({ req_type: "forget_node", node, force }, then);
   }
 
   #order(order: object, then: (reply: Reply) => void): void {

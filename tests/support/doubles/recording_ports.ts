@@ -61,7 +61,6 @@ export class RecordingNode {
       report: (report) =>
         lines.push(`report ${report.req_type}${"node" in report ? ` ${report.node}` : ""}`),
       confirmReads: () => lines.push("confirm"),
-      committed: () => {},
       expired: () => {},
       resynced: () => {},
       needsRepair: () => lines.push("needs a repair"),

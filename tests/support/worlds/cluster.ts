@@ -25,7 +25,7 @@ import type { Address } from "../../../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../../../tools/cluster_state.ts";
 import { askJson, type JsonReply } from "../../../tools/json_probe.ts";
 import { CLIENT, COORDINATOR, NODE } from "../../../tools/programs.ts";
-import { FileDocumentStore } from "../../../shared/platform/file_document_store.ts";
+import { FileDocumentStore } from "../../../shared/platform/deno/file_document_store.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
 
 /** Bound of every wait; long, since a loaded machine is slow, and no test waits for it to pass. */

@@ -14,6 +14,8 @@ import { VALUE_BYTES_MAX } from "../../../shared/base/limits.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import { resultReply, writeReply } from "../../../shared/operations/operation.ts";
 import { operationOf } from "../../../shared/arguments/request_words.ts";
+import { compareKeys } from "../../../shared/base/key_order.ts";
+import { PartitionSet } from "../../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import {
   checkTransaction,
@@ -67,7 +69,7 @@ export class FakeCluster implements KeyRouter {
   /** Every key request, in order. */
   readonly requests: KeyRequest[] = [];
   /** Where it gives a reply, the request does not happen and that is the answer. */
-  fault: ((request: KeyRequest | Message<"scan_partition">) => Reply | undefined) | undefined;
+  fault: ((request: KeyRequest | Message<"scan_node">) => Reply | undefined) | undefined;
   /** While set, key requests are not answered; call them to answer. */
   held: (() => void)[] | undefined;
   cancelled = 0;
@@ -99,7 +101,7 @@ export class FakeCluster implements KeyRouter {
   }
 
   request(node: string, message: object, _timeoutMs: number, done: (reply: Reply) => void): void {
-    const request = message as Message<"scan_partition" | "stats" | "ping">;
+    const request = message as Message<"scan_node" | "stats" | "ping">;
     queueMicrotask(() => {
       if (request.req_type === "stats") done({ req_type: "result", result: { node, writes: 7 } });
       else if (request.req_type === "ping") done({ req_type: "ack", message: "pong" });
@@ -154,11 +156,12 @@ export class FakeCluster implements KeyRouter {
       resultReply(plainRequests(request).map((step) => this.apply(step)));
   }
 
-  #scan({ partition, after }: Message<"scan_partition">): Reply {
+  #scan({ partitions = "", after }: Message<"scan_node">): Reply {
+    const asked = PartitionSet.fromText(partitions, PARTITIONS);
     const keys = [...this.values.keys()]
-      .filter((key) => partitionOf(key, PARTITIONS) === partition)
-      .filter((key) => after === undefined || key > after)
-      .sort();
+      .filter((key) => asked.has(partitionOf(key, PARTITIONS)))
+      .filter((key) => after === undefined || compareKeys(key, after) > 0)
+      .sort(compareKeys);
     const page = keys.slice(0, this.pageRows);
     const entries = page.map((key) => {
       const { value = new Uint8Array(0), version = 1, contentType } = this.values.get(key) ?? {};
@@ -166,6 +169,6 @@ export class FakeCluster implements KeyRouter {
       return toWireEntry({ key, seq: version, term: 1, flags: 0, ...times, value, contentType });
     });
     const next = keys.length > page.length ? page.at(-1) : undefined;
-    return { req_type: "entries", entries, ...(next === undefined ? {} : { next }) };
+    return { req_type: "entries", entries, partitions, ...(next === undefined ? {} : { next }) };
   }
 }

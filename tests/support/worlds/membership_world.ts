@@ -6,10 +6,16 @@
  * @module
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { Membership } from "../../../coordinator/membership/membership.ts";
-import type { Report } from "../../../coordinator/partitions/partition_controller.ts";
+import {
+  ClusterController,
+  type ControllerOptions,
+} from "../../../coordinator/controller/cluster_controller.ts";
+import type { ClusterStats } from "../../../coordinator/controller/cluster_stats.ts";
+import type { Input } from "../../../coordinator/controller/input.ts";
+import type { Report } from "../../../coordinator/partitions/reports.ts";
 import { place } from "../../../coordinator/placement/placement.ts";
-import type { Place } from "../../../coordinator/partitions/mover.ts";
+import type { Place } from "../../../coordinator/partitions/target_assignment.ts";
+import { type Forced, type Ready, writeLog } from "../../../coordinator/state/ready.ts";
 import {
   newCluster,
   parseStoredCluster,
@@ -80,6 +86,99 @@ export interface Observer {
   closed(session: number): void;
 }
 
+/** The coordinator's state machine, with a method for each of its inputs, and whoever carries out what it returns. */
+export class DrivenController {
+  readonly #controller: ClusterController;
+  readonly #carryOut: (ready: Ready) => void;
+
+  constructor(options: ControllerOptions, nowMs: number, carryOut: (ready: Ready) => void) {
+    this.#controller = new ClusterController(options, nowMs);
+    this.#carryOut = carryOut;
+  }
+
+  get published(): ClusterMap {
+    return this.#controller.published;
+  }
+
+  stats(): ClusterStats {
+    return this.#controller.stats();
+  }
+
+  step(input: Input, nowMs: number): Ready {
+    const ready = this.#controller.step(input, nowMs);
+    this.#carryOut(ready);
+    return ready;
+  }
+
+  start(nowMs: number): void {
+    this.step({ type: "start", heartbeatPort: 3769 }, nowMs);
+  }
+
+  register(session: number, message: Message<"register">, nowMs: number): KvError | undefined {
+    return this.step({ type: "register", session, message }, nowMs).refusal;
+  }
+
+  heartbeat(
+    message: Message<"heartbeat">,
+    session: number | undefined,
+    nowMs: number,
+  ): Message<"heartbeat_ack"> | undefined {
+    return this.step({ type: "heartbeat", session, message }, nowMs).acknowledgement;
+  }
+
+  report(session: number, message: Report, nowMs: number): void {
+    this.step({ type: "report", session, message }, nowMs);
+  }
+
+  disk(session: number, writable: boolean, nowMs: number): void {
+    this.step({ type: "disk", session, writable }, nowMs);
+  }
+
+  leave(session: number, stopping: boolean, nowMs: number): void {
+    this.step({ type: "leave", session, stopping }, nowMs);
+  }
+
+  sessionClosed(session: number, nowMs: number): void {
+    this.step({ type: "session_closed", session }, nowMs);
+  }
+
+  tick(nowMs: number): void {
+    this.step({ type: "tick" }, nowMs);
+  }
+
+  stoodStill(ms: number, nowMs: number): void {
+    this.step({ type: "stood_still", ms }, nowMs);
+  }
+
+  persisted(epoch: number, nowMs: number): void {
+    this.step({ type: "persisted", epoch }, nowMs);
+  }
+
+  persistFailed(epoch: number, error: KvError, nowMs: number): void {
+    this.step({ type: "persist_failed", epoch, error }, nowMs);
+  }
+
+  /** @throws {KvError} why it is refused */
+  force(partition: number | undefined, node: string | undefined, nowMs: number): readonly Forced[] {
+    return this.#order({ type: "force", partition, node }, nowMs);
+  }
+
+  /** @throws {KvError} why it is refused */
+  forgetNode(node: string, force: boolean, nowMs: number): readonly Forced[] {
+    return this.#order({ type: "forget_node", node, force }, nowMs);
+  }
+
+  askWhatIsHeld(nowMs: number): boolean {
+    return this.step({ type: "ask_what_is_held" }, nowMs).asked;
+  }
+
+  #order(input: Input, nowMs: number): readonly Forced[] {
+    const { refusal, forced } = this.step(input, nowMs);
+    if (refusal !== undefined) throw refusal;
+    return forced;
+  }
+}
+
 export interface WorldOptions {
   observer?: Observer;
   settings?: Partial<ClusterSettings>;
@@ -94,7 +193,7 @@ export interface WorldOptions {
 
 export class World {
   nowMs = 1_000_000;
-  membership: Membership;
+  controller: DrivenController;
   readonly processes = new Map<string, Process>();
   readonly errors: string[] = [];
   readonly infos: string[] = [];
@@ -120,11 +219,11 @@ export class World {
     this.autoPersist = options.autoPersist ?? true;
     this.obedient = options.obedient ?? false;
     this.#nextBeatMs = this.nowMs;
-    this.membership = this.#start(newCluster({ ...SETTINGS, ...options.settings }), true);
+    this.controller = this.#start(newCluster({ ...SETTINGS, ...options.settings }), true);
   }
 
   get map(): ClusterMap {
-    return this.membership.published;
+    return this.controller.published;
   }
 
   config(partition: number): PartitionConfig {
@@ -133,7 +232,7 @@ export class World {
     return config;
   }
 
-  #start(stored: StoredCluster, changed: boolean): Membership {
+  #start(stored: StoredCluster, changed: boolean): DrivenController {
     const log: Logger = {
       ...NO_LOG,
       info: (event: string, fields?: LogFields) =>
@@ -143,33 +242,38 @@ export class World {
       error: (event: string, fields?: LogFields) =>
         this.errors.push(`${event} ${JSON.stringify(fields)}`),
     };
-    this.membership = new Membership({
-      effects: {
-        persist: (cluster) => {
-          assertEquals(this.writing, undefined, "one write at a time");
-          this.writing = cluster;
-          this.#options.observer?.writes(cluster);
-        },
-        send: (sessions, message) => sessions.forEach((s) => this.#deliver(s, message)),
-        close: (session) => {
-          this.closed.push(session);
-          this.#options.observer?.closed(session);
-        },
-        published: (map) => this.#onPublished(map),
+    this.controller = new DrivenController(
+      {
+        place: this.#options.place ?? place,
+        stored,
+        changed,
+        repairDelayMs: this.#options.repairDelayMs ?? 5_000,
+        expectNodes: this.#options.expectNodes ?? 1,
+        generation: `g${++this.#generations}`,
+        acceptEpoch: this.acceptEpoch,
       },
-      log,
-      place: this.#options.place ?? place,
-      stored,
-      changed,
-      repairDelayMs: this.#options.repairDelayMs ?? 5_000,
-      expectNodes: this.#options.expectNodes ?? 1,
-      generation: `g${++this.#generations}`,
-      acceptEpoch: this.acceptEpoch,
-      heartbeatPort: () => 3769,
-    }, this.nowMs);
-    this.membership.start(this.nowMs);
+      this.nowMs,
+      (ready) => this.#carryOut(ready, log),
+    );
+    this.controller.start(this.nowMs);
     this.#autoPersist();
-    return this.membership;
+    return this.controller;
+  }
+
+  #carryOut({ log: lines, published, messages, closed, document }: Ready, log: Logger): void {
+    writeLog(log, lines);
+    if (published !== undefined) this.#onPublished(published);
+    for (const { sessions, message } of messages) {
+      for (const session of sessions) this.#deliver(session, message);
+    }
+    for (const session of closed) {
+      this.closed.push(session);
+      this.#options.observer?.closed(session);
+    }
+    if (document === undefined) return;
+    assertEquals(this.writing, undefined, "one write at a time");
+    this.writing = document;
+    this.#options.observer?.writes(document);
   }
 
   /** The coordinator dies and starts from its disk, with other settings where some are given. */
@@ -194,11 +298,11 @@ export class World {
     this.writing = undefined;
     if (this.failWrites) {
       const error = new KvError("storage_failed", "no space");
-      this.membership.persistFailed(writing.map.epoch, error, this.nowMs);
+      this.controller.persistFailed(writing.map.epoch, error, this.nowMs);
       return;
     }
     this.disk = writing;
-    this.membership.persisted(writing.map.epoch, this.nowMs);
+    this.controller.persisted(writing.map.epoch, this.nowMs);
     this.#beatFirst();
   }
 
@@ -262,7 +366,7 @@ export class World {
 
   #deliver(session: number, message: Message): void {
     if (message.req_type === "registered") {
-      assertEquals(message.map, this.membership.published);
+      assertEquals(message.map, this.controller.published);
     }
     for (const process of this.processes.values()) {
       if (process.session !== session || !process.alive) continue;
@@ -353,7 +457,7 @@ export class World {
     process.session = ++this.#sessions;
     process.heldUp = [];
     process.heardAt = undefined;
-    const refusal = this.membership.register(process.session, {
+    const refusal = this.controller.register(process.session, {
       req_type: "register",
       node: process.node,
       instance: process.instance,
@@ -376,29 +480,29 @@ export class World {
   /** The process dies at once; its connection breaks. */
   kill(process: Process): void {
     process.alive = false;
-    this.membership.sessionClosed(process.session, this.nowMs);
+    this.controller.sessionClosed(process.session, this.nowMs);
     this.#autoPersist();
   }
 
   report(process: Process, message: Report): void {
     if (message.req_type === "caught_up") this.caughtUp.add(`${message.p}/${message.node}`);
-    this.membership.report(process.session, message, this.nowMs);
+    this.controller.report(process.session, message, this.nowMs);
     this.#autoPersist();
   }
 
   sayDisk(process: Process, writable: boolean): void {
-    this.membership.disk(process.session, writable, this.nowMs);
+    this.controller.disk(process.session, writable, this.nowMs);
     this.#autoPersist();
   }
 
   leave(process: Process, stopping: boolean): void {
-    this.membership.leave(process.session, stopping, this.nowMs);
+    this.controller.leave(process.session, stopping, this.nowMs);
     this.#autoPersist();
   }
 
   beat(process: Process): Message<"heartbeat_ack"> | undefined {
     const sentMs = this.nowMs;
-    const ack = this.membership.heartbeat(
+    const ack = this.controller.heartbeat(
       {
         req_type: "heartbeat",
         node: process.node,
@@ -436,7 +540,7 @@ export class World {
           if (process.alive && process.heard && process.registered) this.beat(process);
         }
       }
-      this.membership.tick(this.nowMs);
+      this.controller.tick(this.nowMs);
       this.#autoPersist();
       if (this.obedient) this.obey();
     }
@@ -510,20 +614,21 @@ export function startedAgain(
   wanted: Partial<ClusterSettings>,
   persist: (cluster: StoredCluster) => void,
   nowMs: number,
-): Membership {
+): DrivenController {
   const settings = { ...stored.map.settings, ...wanted };
-  const membership = new Membership({
-    effects: { persist, send: () => {}, close: () => {}, published: () => {} },
-    log: NO_LOG,
-    place,
-    stored: { ...stored, map: { ...stored.map, settings } },
-    changed: JSON.stringify(settings) !== JSON.stringify(stored.map.settings),
-    repairDelayMs: 5_000,
-    expectNodes: 1,
-    generation: "again",
-    acceptEpoch: undefined,
-    heartbeatPort: () => 1,
-  }, nowMs);
-  membership.start(nowMs);
-  return membership;
+  const controller = new DrivenController(
+    {
+      place,
+      stored: { ...stored, map: { ...stored.map, settings } },
+      changed: JSON.stringify(settings) !== JSON.stringify(stored.map.settings),
+      repairDelayMs: 5_000,
+      expectNodes: 1,
+      generation: "again",
+      acceptEpoch: undefined,
+    },
+    nowMs,
+    ({ document }) => document === undefined ? undefined : persist(document),
+  );
+  controller.start(nowMs);
+  return controller;
 }

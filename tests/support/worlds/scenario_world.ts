@@ -398,7 +398,6 @@ export class ScenarioWorld {
       nextStream: () => ++this.#streams,
       report: (report) => outbox.add(report),
       confirmReads: (partition) => confirmations.want(partition),
-      committed: () => {},
       expired: () => {},
       resynced: (node, entries, full) =>
         this.#say(`${id}: ${node} is level, sent ${full ? "everything, " : ""}${entries}`),

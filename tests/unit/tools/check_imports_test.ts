@@ -2,6 +2,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import {
   checkFile,
   circlesOf,
+  crowdedFolders,
+  FOLDER_FILES_MAX,
   importsOf,
   realWorldOf,
   whyForbidden,
@@ -85,11 +87,26 @@ Deno.test("realWorldOf: only files whose work it is touch the real world", () =>
   const source =
     "const now = Date.now(); setTimeout(f, 1); await Deno.connect(); // performance.now";
   assertEquals(realWorldOf("node/replica.ts", source).length, 3);
-  assertEquals(realWorldOf("shared/platform/deno_transport.ts", source), []);
+  assertEquals(realWorldOf("shared/platform/deno/deno_transport.ts", source), []);
   assertEquals(realWorldOf("node/main.ts", source), []);
   assertEquals(
     realWorldOf("node/replica.ts", "clock.setTimer(1, f); new Date(timeMs)"),
     [],
   );
   assertEquals(checkFile("node/a.ts", `import "../client/mod.ts"; Date.now()`).length, 2);
+});
+
+Deno.test("crowdedFolders: names folders of the product with too many files, and no others", () => {
+  const files = (folder: string, count: number) =>
+    Array.from({ length: count }, (_, i) => `${folder}/file${i}.ts`);
+  const graph = [
+    ...files("shared/ring", FOLDER_FILES_MAX),
+    ...files("node/resp", FOLDER_FILES_MAX + 1),
+    ...files("node/resp/commands", 3),
+    ...files("tests/unit", 40),
+  ];
+  assertEquals(crowdedFolders(graph), [{
+    file: "node/resp",
+    what: `has ${FOLDER_FILES_MAX + 1} files, at most ${FOLDER_FILES_MAX}: part it by what they do`,
+  }]);
 });

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import type { CommandIo, CommandSettings } from "../../../../client/cli/command.ts";
-import { COMMANDS } from "../../../../client/cli/commands.ts";
+import type { CommandIo, CommandSettings } from "../../../../client/cli/command/command.ts";
+import { COMMANDS } from "../../../../client/cli/commands/command_table.ts";
 import { KvClient } from "../../../../client/library/kv_client.ts";
-import { LineWords } from "../../../../client/cli/command_line.ts";
+import { LineWords } from "../../../../client/cli/command/command_line.ts";
 import { refuseLostBytes } from "../../../../client/backup/lost_bytes.ts";
-import { systemReason, valueLabel } from "../../../../client/cli/output.ts";
+import { systemReason, valueLabel } from "../../../../client/cli/command/output.ts";
 import { Session } from "../../../../client/cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../../../client/cli/settings.ts";
 import { completeLine, runScript } from "../../../../client/cli/shell.ts";
@@ -567,7 +567,7 @@ Deno.test("Session: a file is written whole, and an export or a backup over none
   assertEquals((await bench.line("export all.jsonl"))[0], 0);
   const before = bench.files.get("all.jsonl");
   bench.cluster.fault = ({ req_type }) =>
-    req_type === "scan_partition"
+    req_type === "scan_node"
       ? { req_type: "error", code: "corrupt", message: "damaged" }
       : undefined;
   assertEquals(await bench.line("export all.jsonl"), [

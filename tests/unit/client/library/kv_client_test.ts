@@ -45,7 +45,7 @@ Deno.test("KvClient keeps the media type with the value", async () => {
   assertEquals((await client.getEntry("page"))?.contentType, contentType);
   assertEquals("contentType" in (await client.getEntry("plain") ?? {}), false);
   const types = new Map<string, string | undefined>();
-  for await (const { key, contentType } of client.entries()) types.set(key, contentType);
+  for await (const { key, contentType } of client.scan()) types.set(key, contentType);
   assertEquals([types.get("page"), types.get("plain")], [contentType, undefined]);
 });
 
@@ -252,26 +252,25 @@ async function collect(entries: AsyncIterable<KvEntry>): Promise<string[]> {
   return keys;
 }
 
-Deno.test("KvClient.entries gives every key once, by partition and key", async () => {
+Deno.test("KvClient.scan gives every key once, in order, however long the pages are", async () => {
   const { client, cluster } = setUp();
   const all = Array.from({ length: 100 }, (_, i) => `key-${i}`);
   for (const key of all) await client.put(key, key);
-  const keys = await collect(client.entries());
-  assertEquals(keys.toSorted(), all.toSorted());
+  assertEquals(await collect(client.scan()), all.toSorted());
   cluster.pageRows = 1_000;
-  assertEquals(await collect(client.entries()), keys);
+  assertEquals(await collect(client.scan()), all.toSorted());
 });
 
-Deno.test("KvClient.entries goes on after the last key when a node fails", async () => {
+Deno.test("KvClient.scan goes on after the last key when a node fails", async () => {
   const { client, cluster, clock } = setUp();
   for (let i = 0; i < 60; i++) await client.put(`key-${i}`, "");
-  const expected = await collect(client.entries());
+  const expected = await collect(client.scan());
   let calls = 0;
   const codes = ["unavailable", "outcome_unknown", "timeout", "not_primary"];
   cluster.fault = () => calls++ % 3 === 1 ? failure(codes[calls % 4] ?? "") : undefined;
   const keys: string[] = [];
   const reading = (async () => {
-    for await (const { key } of client.entries()) keys.push(key);
+    for await (const { key } of client.scan()) keys.push(key);
   })();
   let done = false;
   void reading.finally(() => done = true);
@@ -284,13 +283,13 @@ Deno.test("KvClient.entries goes on after the last key when a node fails", async
   assert(cluster.refreshes > 5);
 });
 
-Deno.test("KvClient.entries ends with the error that stays, and with its deadline", async () => {
+Deno.test("KvClient.scan ends with the error that stays, and with its deadline", async () => {
   const { client, cluster, clock } = setUp();
   await client.put("a", "");
   cluster.fault = () => failure("forbidden");
-  assertEquals(await codeOf(collect(client.entries())), "forbidden");
+  assertEquals(await codeOf(collect(client.scan())), "forbidden");
   cluster.fault = () => failure("unavailable");
-  const call = codeOf(collect(client.entries({ timeoutMs: 3_000 })));
+  const call = codeOf(collect(client.scan({ timeoutMs: 3_000 })));
   let code: string | undefined;
   void call.then((given) => code = given);
   while (code === undefined) {
@@ -307,7 +306,7 @@ Deno.test("KvClient refuses calls once it is closed", async () => {
   client.close();
   assert(cluster.closed);
   const calls = [client.get("a"), client.put("a", "b"), client.listNodes(), client.count()];
-  for (const call of [...calls, collect(client.entries())]) {
+  for (const call of [...calls, collect(client.scan())]) {
     const error = await assertRejects(() => call, KvError, "closed");
     // A loop that tries again what may be tried again must end.
     assertEquals([error.code, error.retryable], ["bad_request", false]);

@@ -4,6 +4,7 @@ import {
   CLIENT_SESSION_MARK_MS,
   VALUE_BYTES_MAX,
 } from "../../../../shared/base/limits.ts";
+import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
 
@@ -165,11 +166,13 @@ Deno.test("a value is replaced by another of the greatest length, and the one be
 Deno.test("a client session's memory is not among the keys", async () => {
   const cluster = await startCluster(1);
   await cluster.ask("n1", increment(1));
-  let page: Reply | undefined;
-  cluster.node("n1").scanPartition({ req_type: "scan_partition", partition: 0 }, (r) => page = r);
+  const partitions = PartitionSet.all(cluster.map.settings.partitionCount);
+  let keys: string[] | undefined;
+  cluster.node("n1").scans.scan({ partitions, limit: 10 }, 1_000, (page) => {
+    if (!("req_type" in page)) keys = page.entries.map(({ key }) => key);
+  });
   await cluster.run(50);
-  assert(page?.req_type === "entries");
-  assertEquals(page.entries.map(([key]) => key), ["n"]);
+  assertEquals(keys, ["n"]);
 });
 
 Deno.test("arguments that do not fit are answered when what they were judged by is committed", async () => {

@@ -41,7 +41,7 @@ function setUp() {
     else executor.change(request, reply);
   };
   const commit = (seq: number) => {
-    writes.commit(seq, () => {});
+    writes.commit(seq);
     for (let next = writes.takeReleased(); next !== undefined; next = writes.takeReleased()) {
       next.run();
     }

@@ -230,7 +230,6 @@ Deno.test("transaction: one that is too large in what it writes or answers does 
 
 const WRONG: [string, object, string][] = [
   ["a transaction inside", { req_type: "transaction", key: "a", requests: [] }, "bad_request"],
-  ["a watched read", { req_type: "watch_get", key: "a" }, "bad_request"],
   ["a read that may be old", { ...get("a"), consistency: "replica" }, "bad_request"],
   ["a client session inside", { ...put("a", "1"), session: "l", request_number: 1 }, "bad_request"],
   ["acks inside", { ...put("a", "1"), acks: "primary" }, "bad_request"],

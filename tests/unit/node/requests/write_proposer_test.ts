@@ -53,7 +53,7 @@ Deno.test("WriteProposer.propose: one group gets seqs without a gap, one frame, 
   assertEquals(proposer.propose(put("c"), [change("c")], 0, ANSWER, reply), true);
   assertEquals(frames, ["2 2 0", "3 1 0"]);
   assertEquals([node.store.state.lastSeq, writes.size, codes], [3, 3, []]);
-  writes.commit(2, () => {});
+  writes.commit(2);
   assertEquals(codes, ["ack"]);
 });
 

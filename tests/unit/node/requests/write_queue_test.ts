@@ -48,17 +48,17 @@ Deno.test("WriteQueue.commit: answers in the order of the seqs, and no further t
   push("a", 1);
   push("b", 2);
   push("a", 3);
-  queue.commit(2, (key) => log.push(`changed ${key}`));
-  assertEquals(log, ["changed a", "a@1 ack", "changed b", "b@2 ack"]);
+  queue.commit(2);
+  assertEquals(log, ["a@1 ack", "b@2 ack"]);
   assertEquals([queue.size, queue.newest("b"), queue.newest("a")?.entry.seq], [1, undefined, 3]);
-  queue.commit(3, () => {});
+  queue.commit(3);
   assertEquals([queue.size, queue.last, budget.taken], [0, undefined, 0]);
 });
 
 Deno.test("WriteQueue.commit: clients are told something else where their writes are not safe", () => {
   const { log, queue, push } = setUp();
   push("a", 1);
-  queue.commit(1, () => {}, errorReply("outcome_unknown", ""));
+  queue.commit(1, errorReply("outcome_unknown", ""));
   assertEquals(log, ["a@1 outcome_unknown"]);
 });
 
@@ -70,7 +70,7 @@ Deno.test("WriteQueue.onDurable: answers those alone that wait for no replica, o
   queue.onDurable(2);
   queue.onDurable(2);
   assertEquals(log, ["a@1 ack"]);
-  queue.commit(3, () => {});
+  queue.commit(3);
   assertEquals(log, ["a@1 ack", "b@2 ack", "c@3 ack"]);
 });
 
@@ -83,7 +83,7 @@ Deno.test("WriteQueue.whenCommitted: what waits is released with its write, and 
   assertEquals([log, queue.waitingCount], [["free goes on"], 2]);
   queue.expire(10, "too late");
   assertEquals([log.slice(1), queue.waitingCount], [["hasty timeout"], 1]);
-  queue.commit(1, () => {});
+  queue.commit(1);
   assertEquals(log.slice(2), ["a@1 ack"]);
   release();
   assertEquals([log.slice(3), queue.waitingCount], [["read goes on"], 0]);
@@ -103,15 +103,15 @@ Deno.test("WriteQueue.expire: tells a client that the outcome is not known; the 
   queue.expire(9, "too late");
   assertEquals(log, []);
   queue.expire(10, "too late");
-  queue.commit(1, (key) => log.push(`changed ${key}`));
-  assertEquals(log, ["a@1 outcome_unknown", "changed a"]);
+  queue.commit(1);
+  assertEquals(log, ["a@1 outcome_unknown"]);
 });
 
 Deno.test("WriteQueue.abandon: writes end unknown, what changed nothing as not_primary, all bytes are given back", () => {
   const { log, queue, budget, push, wait, release } = setUp();
   push("a", 1);
   wait("released", "a");
-  queue.commit(1, () => {});
+  queue.commit(1);
   push("a", 2);
   wait("read", "a");
   queue.abandon(NOT_PRIMARY);

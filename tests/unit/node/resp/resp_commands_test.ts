@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
-import { Glob } from "../../../../node/resp/commands/glob.ts";
+import { Glob } from "../../../../node/resp/command/glob.ts";
 import { ScanCursors } from "../../../../node/resp/command/scan_cursors.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { alike, REDIS_CASES } from "../../../support/data/redis_cases.ts";

@@ -1,7 +1,7 @@
 /** Node and coordinator never say that they can serve where they cannot. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { coordinatorHealth } from "../../../../coordinator/health.ts";
-import type { MembershipStats } from "../../../../coordinator/membership/membership.ts";
+import type { ClusterStats } from "../../../../coordinator/controller/cluster_stats.ts";
 import { nodeHealth, type NodeHealthFacts } from "../../../../node/server/node_health.ts";
 import type {
   ClusterMap,
@@ -123,7 +123,7 @@ Deno.test("nodeHealth: a node that cannot serve", () => {
   assertEquals(healthOf([{ own: false }], { sessionUp: false }), "unavailable");
 });
 
-const GOOD: MembershipStats = {
+const GOOD: ClusterStats = {
   read_only_nodes: 0,
   epoch: 3,
   nodes: { up: 3, down: 0, leaving: 0, unknown: 0 },
@@ -148,7 +148,7 @@ const WELL = { published: true, persistFailure: undefined, minInSync: 2 };
 
 Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   const healthOf = (
-    stats: Partial<MembershipStats>,
+    stats: Partial<ClusterStats>,
     more: { published?: boolean; persistFailure?: string } = {},
   ) => {
     const state = { published: true, persistFailure: undefined, minInSync: 2, ...more };
@@ -170,7 +170,7 @@ Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
 });
 
 Deno.test("coordinatorHealth: what is degraded, in words for one and for several", () => {
-  const reasonsOf = (stats: Partial<MembershipStats>) =>
+  const reasonsOf = (stats: Partial<ClusterStats>) =>
     coordinatorHealth({ ...GOOD, ...stats }, WELL).reasons;
   const nodes = { ...GOOD.nodes, down: 1, unknown: 1 };
   assertEquals(reasonsOf({ nodes, damaged_replicas: 1 }), [

@@ -50,7 +50,6 @@ class Bench {
         this.onExecute(request, reply);
       },
       backupPartition: () => {},
-      scanPartition: (_, reply) => reply({ req_type: "entries", entries: [] }),
       onPeerMessage: (message, from) => void this.peerMessages.push([message.req_type, from]),
       onPeerConnectionClosed: () => void this.peersClosed++,
       stats: () => ({ node: "n1" }),
@@ -201,7 +200,6 @@ Deno.test("NodeServer checks requests at the front end", async () => {
   const cases: [request: object, code: string][] = [
     [{ req_type: "get", key: "" }, "bad_request"],
     [{ req_type: "get", key: long }, "key_too_large"],
-    [{ req_type: "watch_get", key: long }, "key_too_large"],
     [{ req_type: "get_nodes_for_key", key: long }, "key_too_large"],
     [{ req_type: "put", key: "a" }, "bad_request"],
     [{ req_type: "put", key: "a", value: "1", value64: "MQ==" }, "bad_request"],
@@ -234,8 +232,8 @@ Deno.test("NodeServer says so where there is no map yet", async () => {
   const bench = new Bench();
   bench.map = undefined;
   const client = await bench.client();
-  for (const req_type of ["get_map", "list_nodes", "scan_partition"]) {
-    const { code, detail } = await client.ask({ id: 1, req_type, partition: 0 });
+  for (const req_type of ["get_map", "list_nodes"]) {
+    const { code, detail } = await client.ask({ id: 1, req_type });
     assertEquals([code, detail], ["unavailable", { joining: true }], "it may be asked again");
   }
 });
@@ -244,25 +242,6 @@ Deno.test("NodeServer says so where there is no map yet", async () => {
 function onTheWire(request: unknown): unknown {
   return JSON.parse(JSON.stringify(request));
 }
-
-Deno.test("NodeServer passes a scan on to the partition's primary, once", async () => {
-  const bench = new Bench();
-  const config = { term: 1, primary: "n2", inSync: ["n2"], learners: [] };
-  bench.map = {
-    ...MAP,
-    nodes: [NODE, { ...NODE, id: "n2", port: 8082 }],
-    partitions: MAP.partitions.map((own, partition) => partition === 1 ? config : own),
-  };
-  const client = await bench.client();
-  await client.ask({ id: 1, req_type: "scan_partition", partition: 0 });
-  assertEquals(bench.forwarded, []);
-  await client.ask({ id: 2, req_type: "scan_partition", partition: 1, after: "x" });
-  assertEquals(bench.forwarded.map(([request]) => onTheWire(request)), [
-    { to: "n2", req_type: "scan_partition", partition: 1, after: "x", forwarded: true },
-  ]);
-  await client.ask({ id: 3, req_type: "scan_partition", partition: 1, forwarded: true });
-  assertEquals(bench.forwarded.length, 1);
-});
 
 Deno.test("NodeServer passes on what the sender cannot bring to its node itself", async () => {
   const bench = new Bench();
@@ -362,35 +341,6 @@ Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", a
   assertEquals(bench.peersClosed, 0);
   await peer.close();
   assertEquals(bench.peersClosed, 1);
-});
-
-Deno.test("NodeServer pushes an invalidation behind a watched read, once", async () => {
-  const bench = new Bench();
-  bench.onExecute = (_, reply) => reply({ req_type: "data", message: "1", version: 1 });
-  const gateway = await bench.client();
-  await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
-  for (let i = 0; i < 2; i++) bench.server.watchers.onCommitted(partitionOf("a", 4), "a");
-  await bench.clock.run();
-  assertEquals(gateway.received.slice(1), [{ req_type: "invalidate", keys: ["a"] }]);
-});
-
-Deno.test("NodeServer does not pass a watched read on, and watches nothing that it did not answer", async () => {
-  const bench = new Bench();
-  bench.onExecute = notPrimary;
-  const gateway = await bench.client();
-  const reply = await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
-  assertEquals(reply.code, "not_primary");
-  assertEquals([bench.forwarded.length, bench.server.watchers.size], [0, 0]);
-});
-
-Deno.test("NodeServer forgets what a closed connection watched", async () => {
-  const bench = new Bench();
-  bench.onExecute = (_, reply) => reply({ req_type: "data", message: "1", version: 1 });
-  const gateway = await bench.client();
-  await gateway.ask({ id: 1, req_type: "watch_get", key: "a" });
-  assertEquals(bench.server.watchers.size, 1);
-  await gateway.close();
-  assertEquals(bench.server.watchers.size, 0);
 });
 
 Deno.test("NodeServer refuses connections beyond its limit, and takes them again later", async () => {

@@ -540,7 +540,6 @@ Deno.test("HTTP: every operation of the table by its name", async () => {
     [400, "bad_request", "put", '{"key":"k","value":"7","again":true}'],
     [400, "bad_request", "get", '{"key":"k","timeout_ms":0}'],
     [413, "key_too_large", "get", JSON.stringify({ key: "x".repeat(2_000) })],
-    [404, "bad_request", "watch_get", '{"key":"k"}'],
     [400, "bad_request", "transaction", '{"key":"k","requests":[7]}'],
     [400, "bad_request", "transaction", '{"key":"k","requests":[{"req_type":"ping"}]}'],
     [
@@ -635,7 +634,6 @@ Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
       { req_type: "nonsense", key: "b" },
       { req_type: "get" },
       null,
-      { req_type: "watch_get", key: "a" },
       { req_type: "exists", key: "a", timeout_ms: 5 },
       { req_type: "put", key: "a", value: "2", if_verson: 7 },
       { req_type: "get", key: "a" },
@@ -646,7 +644,6 @@ Deno.test("HTTP batch: each by itself, with a reply at its place", async () => {
     "ack",
     "not_found",
     "ack",
-    "bad_request",
     "bad_request",
     "bad_request",
     "bad_request",

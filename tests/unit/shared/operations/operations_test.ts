@@ -239,13 +239,3 @@ Deno.test("a value's content type: kept where the value is kept or changed in pa
   assertEquals(after("put", { value: "v", content_type: "a/b" }), "a/b");
   assertEquals(dataReply(current, NOW).content_type, "text/plain");
 });
-
-Deno.test("watch_get answers as get does: who reads by it does so for somebody else", () => {
-  const ask = { key: "k" };
-  for (const current of [undefined, entry("v")]) {
-    assertEquals(
-      OPERATIONS.watch_get.read({ req_type: "watch_get", ...ask }, current, NOW),
-      OPERATIONS.get.read({ req_type: "get", ...ask }, current, NOW),
-    );
-  }
-});

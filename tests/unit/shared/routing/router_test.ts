@@ -50,8 +50,6 @@ class Bench {
     this.router = new Router(deps, {
       role: "client",
       onMap: (map) => this.events.push(`map ${map.epoch}`),
-      onNodeDown: (node) => this.events.push(`down ${node}`),
-      onPush: (message, node) => this.events.push(`${message.req_type} from ${node}`),
       ...options,
     });
   }
@@ -590,19 +588,6 @@ Deno.test("Router: the function that execute returns ends it, wherever it is", a
   waiting();
   bench.clock.advance(5_000);
   assertEquals(bench.codes, []);
-  bench.router.close();
-});
-
-Deno.test("Router tells who sent something unasked, and whose connection ended", async () => {
-  const bench = await Bench.start();
-  bench.execute({ req_type: "watch_get", key: "k" });
-  bench.clock.advance(20);
-  assertEquals(bench.codes, ["ack"]);
-  bench.node("a").push({ req_type: "invalidate", keys: ["k"] });
-  bench.clock.advance(10);
-  bench.node("a").kill();
-  bench.clock.advance(10);
-  assertEquals(bench.events, ["map 1", "invalidate from a", "down a"]);
   bench.router.close();
 });
 

@@ -23,7 +23,6 @@ const PLAIN: Record<Exclude<keyof typeof OPERATIONS, "transaction">, readonly Ri
   get: ["read"],
   exists: ["read"],
   inspect: ["read"],
-  watch_get: ["read"],
   put: ["write"],
   update: ["read", "write"],
   create: ["read", "write"],
@@ -138,7 +137,7 @@ Deno.test("whyForbidden: a range that begins inside and ends outside is refused,
     assertEquals(refused(range({}), ADMIN), undefined);
   }
   assertEquals(refused({ req_type: "delete_matching", prefix: "app:" }, WRITER), "forbidden");
-  for (const req_type of ["scan_partition", "backup_partition"]) {
+  for (const req_type of ["backup_partition"]) {
     assertEquals(refused({ req_type, partition: 1 }, USER), "forbidden", req_type);
     assertEquals(refused({ req_type, partition: 1 }, rightsOn("", "read")), undefined, req_type);
   }

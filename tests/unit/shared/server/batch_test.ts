@@ -47,14 +47,13 @@ Deno.test("executeBatch: replies in order, a malformed request's error at its pl
       { req_type: "get" },
       { req_type: "get", key: "" },
       { req_type: "ping" },
-      { req_type: "watch_get", key: "a" },
       { req_type: "batch", requests: [] },
       { ...get("b"), timeout_ms: 0 },
       get("c"),
     ] as object[]),
     echo,
   );
-  const bad = Array.from({ length: 7 }, () => "bad_request");
+  const bad = Array.from({ length: 6 }, () => "bad_request");
   assertEquals(codes(replies), ["data", ...bad, "data"]);
   assertEquals(replies[0], { req_type: "data", message: "a" });
   assertEquals(run(batch([]), echo), []);

@@ -58,7 +58,7 @@ Deno.test("checkKeyRequest checks a write's value: there, once, not over the lim
       assertEquals(code(() => checkKeyRequest(request, LIMITS)), wanted, JSON.stringify(request));
     }
   }
-  for (const req_type of ["get", "exists", "delete", "watch_get"] as const) {
+  for (const req_type of ["get", "exists", "delete"] as const) {
     assertEquals(code(() => checkKeyRequest({ req_type, key: "k" }, LIMITS)), "ok");
   }
 });

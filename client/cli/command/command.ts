@@ -1,0 +1,259 @@
+/**
+ * What a command is: one row of the table from which one-shot use, the shell, help and completion
+ * are made; and how the words of a line become its arguments and options. The commands themselves
+ * are in `../commands/command_table.ts`.
+ *
+ * @module
+ */
+import type { Clock } from "../../../shared/platform/clock.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+import type { Acks, Consistency, KeyRequest } from "../../../shared/wire/messages.ts";
+import type { Random } from "../../../shared/platform/random.ts";
+import { flagOf, type Setting } from "../../../shared/program/setting.ts";
+import {
+  dashed,
+  findOption,
+  optionName,
+  readOption,
+  type RequestOption,
+  type WordField,
+} from "../../../shared/arguments/word_fields.ts";
+import type { ByteSource } from "../../backup/backup_reader.ts";
+import type { ParsedLine, Word, Words } from "./command_line.ts";
+import type { KvClient } from "../../library/kv_client.ts";
+
+/** The settings that a command may use; a line's options go over those of the program. */
+export interface CommandSettings {
+  readonly json: boolean;
+  readonly raw: boolean;
+  readonly timeoutMs: number;
+  readonly consistency: Consistency;
+  readonly acks: Acks;
+  readonly keyColumn: string | undefined;
+  readonly format: "auto" | "csv" | "jsonl";
+  readonly giveUpAfterMs: number;
+}
+
+/** The table of settings, as far as a line's options are concerned. */
+export type OptionTable = { readonly [N in keyof CommandSettings]: Setting<CommandSettings[N]> };
+
+/**
+ * A file that appears under its name when it is whole, in place of one that was there. What is there and
+ * is no file, such as a pipe, is written as the bytes come.
+ */
+export interface WholeFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** It is on disk, under its name. */
+  finish(): Promise<void>;
+  /** Nothing of it is left. */
+  abandon(): Promise<void>;
+}
+
+/** A bar on the terminal. */
+export interface Progress {
+  /** @param done bytes, where the total is known */
+  update(done: number, text: string): void;
+  stop(): void;
+}
+
+/** The terminal and the files, as commands see them. */
+export interface CommandIo {
+  /** To standard output. @throws {KvError} `storage_failed` where it takes nothing more */
+  write(data: string | Uint8Array): Promise<void>;
+  /** A line to standard error. */
+  note(text: string): void;
+  /** Standard input, or undefined where the commands themselves come from there. */
+  readonly input: AsyncIterable<Uint8Array> | undefined;
+  /** @throws {Error} where it cannot be read */
+  openRead(path: string): Promise<{ chunks: AsyncIterable<Uint8Array>; bytes: number | undefined }>;
+  /**
+   * @param replace whether a file that is there may be replaced
+   * @throws {KvError} `exists` where one is there and may not
+   * @throws {Error} where it cannot be written
+   */
+  createWhole(path: string, replace: boolean): Promise<WholeFile>;
+  /** A file to be read anywhere. @throws {Error} where it cannot be read */
+  openAnywhere(path: string): Promise<ByteSource & { close(): void }>;
+  /** Undefined where nobody watches. */
+  progress(totalBytes: number | undefined): Progress | undefined;
+  /** Asks whoever sits at the terminal; undefined where nobody does. The shell has its own. */
+  ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
+}
+
+/** What a command works with. */
+export interface CommandContext {
+  /** Connects at the first call. @throws {KvError} `unavailable` */
+  client(): Promise<KvClient>;
+  readonly io: CommandIo;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: CommandSettings;
+  /** What the settings are read by, for help. */
+  readonly options: OptionTable;
+  /** The line's options that are the command's own. */
+  readonly given: readonly RequestOption[];
+  /** The transaction that `multi` has begun. */
+  readonly multi: Multi;
+  /** Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** Where operations wait for `exec`. */
+export interface Multi {
+  open:
+    | { readonly requests: KeyRequest[]; readonly checks: (readonly [string, number])[] }
+    | undefined;
+}
+
+/** An argument of a command. */
+export interface Argument {
+  readonly name: string;
+  readonly optional?: boolean;
+  /** The last one may be given several times. */
+  readonly repeats?: boolean;
+  /** What its own help says of it, where the name alone does not tell. */
+  readonly about?: string;
+  /** It names a key, so that completion offers those that were used. */
+  readonly key?: boolean;
+}
+
+/** A row of the table. */
+export interface Command {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly arguments: readonly Argument[];
+  /** Settings that a line may give as options. */
+  readonly options: readonly (keyof CommandSettings)[];
+  /** Options that only this command has, or that mean something else in another one. */
+  readonly own?: readonly WordField[];
+  readonly help: string;
+  /** What it answers, for its own help. */
+  readonly answers?: string;
+  /** A line that shows its use. */
+  readonly example?: string;
+  readonly shellOnly?: boolean;
+  /** It may be given between `multi` and `exec`, where it is no operation that waits. */
+  readonly insideMulti?: boolean;
+  /** @returns the exit code @throws {KvError} */
+  run(args: readonly Word[], context: CommandContext): Promise<number>;
+}
+
+/** `put KEY VALUE`. */
+export function commandSummary(command: Command): string {
+  const args = command.arguments.map(({ name, optional, repeats }) => {
+    const word = repeats === true ? `${name}…` : name;
+    return optional === true ? `[${word}]` : word;
+  });
+  return [command.name, ...args].join(" ");
+}
+
+/** The values of a command's own options. @throws {KvError} `bad_request` */
+export function ownValues(
+  command: string,
+  own: readonly WordField[],
+  given: readonly RequestOption[],
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const option of given) readOption(values, command, own, option, dashed(option[0]));
+  return values;
+}
+
+/** A line's arguments and the settings that it runs with. */
+export interface Invocation {
+  args: Word[];
+  settings: CommandSettings;
+  given: RequestOption[];
+}
+
+/**
+ * Sorts the words of a line into arguments and options.
+ *
+ * @throws {KvError} `bad_request` where they do not fit the command
+ */
+export function takeArguments(
+  command: Command,
+  line: ParsedLine,
+  options: OptionTable,
+  settings: CommandSettings,
+): Invocation {
+  const args: Word[] = [];
+  const given: RequestOption[] = [];
+  let result = settings;
+  let takesOptions = line.options;
+  for (let word = line.words.next(); word !== undefined; word = line.words.next()) {
+    if (takesOptions && !word.quoted && word.text === "--") {
+      takesOptions = false;
+    } else if (takesOptions && !word.quoted && word.text.startsWith("--")) {
+      const own = takeOwn(command, word.text, line.words);
+      if (own !== undefined) given.push(own);
+      else result = { ...result, ...readSetting(command, word.text, line.words, options) };
+    } else {
+      args.push(word);
+      // After --, a dash alone is a dash and not standard input.
+      if (line.options && !takesOptions) word.quoted = true;
+    }
+  }
+  checkCount(command, args.length);
+  return { args, settings: result, given };
+}
+
+/** An option of the command's own, or undefined where the name is none. */
+function takeOwn(command: Command, text: string, words: Words): RequestOption | undefined {
+  const [name = "", ...parts] = text.slice(2).split("=");
+  const option = findOption(command.own ?? [], name);
+  if (option === undefined) return undefined;
+  if (parts.length > 0) return [name, parts.join("=")];
+  return option.field.form === "flag" ? [name] : [name, words.next()?.text];
+}
+
+function readSetting(
+  command: Command,
+  text: string,
+  words: Words,
+  options: OptionTable,
+): Partial<CommandSettings> {
+  const [written = "", ...parts] = text.slice(2).split("=");
+  const flag = optionName(written);
+  const name = command.options.find((option) => flagOf(option) === flag);
+  if (name === undefined) {
+    const known = [
+      ...command.options.map((option) => `--${flagOf(option)}`),
+      ...(command.own ?? []).map(({ optionNames }) => `--${optionNames.at(-1)}`),
+    ].join(", ");
+    throw new KvError(
+      "bad_request",
+      `${command.name}: unknown option --${flag}; it takes ${known || "none"} ` +
+        "(quote a key or value that begins with dashes)",
+    );
+  }
+  const setting: Setting<unknown> = options[name];
+  const given = parts.length > 0
+    ? parts.join("=")
+    : setting.takesValue
+    ? words.next()?.text
+    : "true";
+  const value = given === undefined ? undefined : setting.parse(given);
+  if (value === undefined) {
+    throw new KvError(
+      "bad_request",
+      `${command.name}: --${flag} must be ${setting.requires}; got ${
+        given === undefined ? "nothing" : JSON.stringify(given)
+      }`,
+    );
+  }
+  return { [name]: value };
+}
+
+function checkCount(command: Command, count: number): void {
+  const least = command.arguments.filter(({ optional }) => optional !== true).length;
+  const repeats = command.arguments.at(-1)?.repeats === true;
+  const most = repeats ? Infinity : command.arguments.length;
+  if (count >= least && count <= most) return;
+  const wanted = repeats ? `${least} or more` : least === most ? `${most}` : `${least} to ${most}`;
+  const hint = count > most ? "; quote a key or value with spaces" : "";
+  throw new KvError(
+    "bad_request",
+    `${command.name}: required ${wanted} argument${wanted === "1" ? "" : "s"}, given ${count}: ` +
+      `${commandSummary(command)}${hint}`,
+  );
+}

@@ -1,0 +1,167 @@
+/**
+ * The language of the shell: one command a line, in either of two syntaxes.
+ *
+ *     put:key:value        ancestor A: the key ends at the first colon, the value is all the rest
+ *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \b \f \u{…}) or '…' (none)
+ *
+ * The command's name is case-insensitive, and `_` in it is `-`. Quotes count only at the beginning
+ * of a word, so that JSON without spaces needs none. A key or value with spaces is quoted, in every
+ * command: a word too many is refused, since nobody knows whether it was meant to be a part of the value. Pure; it knows nothing of single commands but how many
+ * arguments they take.
+ *
+ * @module
+ */
+import { KvError } from "../../../shared/base/errors.ts";
+
+/** A word of a line. */
+export interface Word {
+  text: string;
+  /** It was quoted, or stands where nothing has a special meaning: it is an argument as it is. */
+  quoted: boolean;
+}
+
+/** The words of a line, read one after the other. */
+export interface Words {
+  /** @throws {KvError} `bad_request` where a quote is not closed or not followed by a space */
+  next(): Word | undefined;
+}
+
+/** A line taken apart. */
+export interface ParsedLine {
+  /** Lower case, with `-`. */
+  name: string;
+  words: Words;
+  /** Whether words that begin with `--` are options. */
+  options: boolean;
+}
+
+/** The name of a command as the table has it. */
+export function commandName(text: string): string {
+  return text.toLowerCase().replaceAll("_", "-");
+}
+
+/**
+ * Takes a line apart.
+ *
+ * @param argumentsOf how many arguments a command takes; undefined where there is no such command
+ * @returns undefined for an empty line or a comment (`#`)
+ * @throws {KvError} `bad_request` where a quote is not closed
+ */
+export function parseLine(
+  line: string,
+  argumentsOf: (name: string) => number | undefined,
+): ParsedLine | undefined {
+  const trimmed = line.replace(/[\r\n]+$/, "");
+  if (/^\s*(#|$)/.test(trimmed)) return undefined;
+  return parseColons(trimmed, argumentsOf) ?? parseWords(trimmed);
+}
+
+function parseColons(
+  line: string,
+  argumentsOf: (name: string) => number | undefined,
+): ParsedLine | undefined {
+  const match = /^\s*([A-Za-z][A-Za-z_-]*):(.*)$/s.exec(line);
+  if (match === null) return undefined;
+  const name = commandName(match[1] ?? "");
+  const count = argumentsOf(name);
+  if (count === undefined) return undefined;
+  const words: string[] = [];
+  let rest = match[2] ?? "";
+  while (words.length < count - 1) {
+    const colon = rest.indexOf(":");
+    if (colon < 0) break;
+    words.push(rest.slice(0, colon));
+    rest = rest.slice(colon + 1);
+  }
+  // `put:k:` has an empty value, but `get:` has no key.
+  if (rest !== "" || words.length > 0) words.push(rest);
+  return { name, words: wordList(words.map((text) => ({ text, quoted: true }))), options: false };
+}
+
+function parseWords(line: string): ParsedLine {
+  const words = new LineWords(line);
+  const first = words.next();
+  return { name: commandName(first?.text ?? ""), words, options: true };
+}
+
+/** Words that are given one by one. */
+export function wordList(list: readonly Word[]): Words {
+  let at = 0;
+  return { next: () => list[at++] };
+}
+
+/** The words of a text line. */
+export class LineWords implements Words {
+  readonly #line: string;
+  #at = 0;
+
+  constructor(line: string) {
+    this.#line = line;
+  }
+
+  next(): Word | undefined {
+    const line = this.#line;
+    let begin = this.#at;
+    while (begin < line.length && isSpace(line, begin)) begin++;
+    this.#at = begin;
+    if (begin >= line.length) return undefined;
+    const quote = line[begin];
+    if (quote === '"' || quote === "'") {
+      const { text, end } = readQuoted(line, begin, quote);
+      if (end < line.length && !isSpace(line, end)) {
+        throw badLine("a space is required after the closing quote", line, end);
+      }
+      this.#at = end;
+      return { text, quoted: true };
+    }
+    let end = begin;
+    while (end < line.length && !isSpace(line, end)) end++;
+    this.#at = end;
+    return { text: line.slice(begin, end), quoted: false };
+  }
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  "0": "\0",
+  // As JSON has them, so that what is printed as JSON is read back.
+  b: "\b",
+  f: "\f",
+};
+
+function readQuoted(line: string, begin: number, quote: string): { text: string; end: number } {
+  let text = "";
+  let at = begin + 1;
+  for (;;) {
+    const char = line[at];
+    if (char === undefined) throw badLine(`the quote ${quote} is not closed`, line, begin);
+    at++;
+    if (char === quote) return { text, end: at };
+    if (char !== "\\" || quote === "'") {
+      text += char;
+      continue;
+    }
+    const escaped = line[at++];
+    if (escaped === "u") {
+      const match = /^(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))/.exec(line.slice(at, at + 8));
+      const code = match === null ? NaN : parseInt(match[1] ?? match[2] ?? "", 16);
+      if (!(code <= 0x10ffff)) throw badLine("\\u requires four digits or {…}", line, at);
+      text += String.fromCodePoint(code);
+      at += match?.[0].length ?? 0;
+    } else if (escaped !== undefined) {
+      text += ESCAPES[escaped] ?? escaped;
+    }
+  }
+}
+
+/** White space as `trim` knows it would break keys of other scripts: only space and tab count. */
+function isSpace(line: string, at: number): boolean {
+  const char = line[at];
+  return char === " " || char === "\t";
+}
+
+function badLine(what: string, line: string, at: number): KvError {
+  return new KvError("bad_request", `${what} (character ${at + 1} of ${JSON.stringify(line)})`);
+}

@@ -1,0 +1,65 @@
+/**
+ * What `kv-client` says to the shell that started it. Documented in `--help`; numbers never change
+ * their meaning.
+ *
+ * @module
+ */
+import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
+
+/** The exit codes. */
+export const EXIT = {
+  ok: 0,
+  /** Anything that has no number of its own. */
+  error: 1,
+  /** A wrong command, argument, flag or setting. */
+  usage: 2,
+  /** No such key, or nothing there to change: `exists`, `persist` and `expire` that say false. */
+  notFound: 3,
+  /** Nobody could serve it in time; it did not happen. */
+  unavailable: 4,
+  /** The write may or may not have happened. */
+  outcomeUnknown: 5,
+  /** What must not be there is: key, file, or keys of a cluster to restore into; or another version. */
+  conflict: 6,
+} as const;
+
+/** A line each, for `--help`. */
+export const EXIT_CODE_HELP: readonly (readonly [code: number, meaning: string])[] = [
+  [EXIT.ok, "success"],
+  [EXIT.error, "any other error; import: some records were rejected"],
+  [EXIT.usage, "wrong command, argument, flag or setting"],
+  [EXIT.notFound, "no such key, or nothing there to change (persist, expire)"],
+  [EXIT.unavailable, "nobody could serve it in time; it did not happen, try again"],
+  [EXIT.outcomeUnknown, "the answer was lost; the write may or may not have happened"],
+  [
+    EXIT.conflict,
+    "the key (create), file (backup, export) or cluster's keys (restore) are there already; or the " +
+    "key has another version",
+  ],
+];
+
+const BY_CODE: Partial<Record<ErrorCode, number>> = {
+  bad_request: EXIT.usage,
+  bad_config: EXIT.usage,
+  key_too_large: EXIT.usage,
+  cross_partition: EXIT.usage,
+  transaction_too_large: EXIT.usage,
+  value_too_large: EXIT.usage,
+  not_found: EXIT.notFound,
+  unavailable: EXIT.unavailable,
+  not_primary: EXIT.unavailable,
+  not_enough_replicas: EXIT.unavailable,
+  overloaded: EXIT.unavailable,
+  timeout: EXIT.unavailable,
+  outcome_unknown: EXIT.outcomeUnknown,
+  exists: EXIT.conflict,
+  version_mismatch: EXIT.conflict,
+};
+
+/** What was typed is wrong, though the code has another number where it speaks of what is stored. */
+export class UsageError extends KvError {}
+
+/** The exit code of an error. */
+export function exitCodeOf(code: ErrorCode): number {
+  return BY_CODE[code] ?? EXIT.error;
+}

@@ -1,0 +1,36 @@
+/**
+ * The file that a command writes, `backup` and `export`: one that is there already is kept, unless
+ * `--overwrite` says otherwise.
+ *
+ * @module
+ */
+import { KvError } from "../../../shared/base/errors.ts";
+import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import { wordField } from "../../../shared/arguments/word_fields.ts";
+import { type CommandContext, ownValues, type WholeFile } from "./command.ts";
+import { systemReason } from "./output.ts";
+
+/** The option of such a command. */
+export const OVERWRITE = wordField(
+  "overwrite",
+  described("Write over a file that is there", optional(flag), { fallback: "false" }),
+);
+
+/** @throws {KvError} `exists` where it is there and may not be replaced, `bad_request` where it cannot be written */
+export async function createFile(
+  command: string,
+  path: string,
+  { io, given }: CommandContext,
+): Promise<WholeFile> {
+  const overwrite = ownValues(command, [OVERWRITE], given).overwrite === true;
+  try {
+    return await io.createWhole(path, overwrite);
+  } catch (cause) {
+    if (cause instanceof KvError && cause.code === "exists") {
+      const text = `${command}: ${cause.message}; --overwrite puts the new one in its place`;
+      throw new KvError("exists", text, { cause });
+    }
+    const text = `${command}: cannot write ${path} (${systemReason(cause)})`;
+    throw new KvError("bad_request", text, { cause });
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * What a client asks of the processes of a cluster, and not of a key: counters, signs of life, and to forget
+ * a node.
+ *
+ * @module
+ */
+import { KvError } from "../../shared/base/errors.ts";
+import type { Reply, SecurityOrder } from "../../shared/wire/messages.ts";
+import {
+  type CallOptions,
+  type ForcedPartition,
+  type ForgetNodeOptions,
+  type KvClientDeps,
+  type PingResult,
+  type ProcessStats,
+  replyError,
+  withSignal,
+} from "../calls/call.ts";
+import type { Sender } from "./sender.ts";
+
+/** Asks processes. */
+export class Processes {
+  readonly #deps: KvClientDeps;
+  readonly #sender: Sender;
+
+  constructor(deps: KvClientDeps, sender: Sender) {
+    this.#deps = deps;
+    this.#sender = sender;
+  }
+
+  stats(options: CallOptions): Promise<ProcessStats[]> {
+    return this.#askAll({ req_type: "stats" }, options, (id, reply) => {
+      if (reply.req_type === "result") return { id, stats: reply.result };
+      return { id, error: replyError(reply, "stats") };
+    });
+  }
+
+  ping(options: CallOptions): Promise<PingResult[]> {
+    return this.#askAll({ req_type: "ping" }, options, (id, reply, elapsedMs) => {
+      if (reply.req_type === "ack") return { id, elapsedMs };
+      return { id, error: replyError(reply, "ping") };
+    });
+  }
+
+  /** @throws {KvError} as `KvClient.forgetNode` */
+  async forget(id: string, options: ForgetNodeOptions): Promise<ForcedPartition[]> {
+    this.#sender.checkOpen();
+    const { coordinator } = this.#deps;
+    if (coordinator === undefined) {
+      throw new KvError(
+        "unavailable",
+        "forgetNode: the coordinator has to do it, and this client was given a node's address; name " +
+          "the coordinator's",
+      );
+    }
+    const order = { req_type: "forget_node", node: id, force: options.force === true };
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const reply = await askOne(options, (done) => coordinator.request(order, timeoutMs, done));
+    if (reply.req_type !== "result") throw replyError(reply, "forget_node");
+    const { forced } = reply.result as { forced: (ForcedPartition & { last_seq: number })[] };
+    return forced.map(({ partition, node, term, last_seq: lastSeq }) => {
+      return { partition, node, term, lastSeq };
+    });
+  }
+
+  /** @throws {KvError} as `KvClient.administer` */
+  async administer(order: SecurityOrder, options: CallOptions): Promise<unknown> {
+    this.#sender.checkOpen();
+    const administrator = this.#deps.administrator ?? this.#deps.coordinator;
+    if (administrator === undefined) {
+      throw new KvError("unavailable", `${order.req_type}: name the coordinator's address`);
+    }
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const reply = await askOne(options, (done) => administrator.request(order, timeoutMs, done));
+    if (reply.req_type !== "result") throw replyError(reply, order.req_type);
+    return reply.result;
+  }
+
+  /** Asks the coordinator and each node, all of them at once. */
+  async #askAll<T>(
+    message: object,
+    options: CallOptions,
+    read: (id: string, reply: Reply, elapsedMs: number) => T,
+  ): Promise<T[]> {
+    const { clock, router, coordinator } = this.#deps;
+    const map = await this.#sender.map();
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const begin = clock.monotonicMs();
+    const ask = async (id: string, send: (done: (reply: Reply) => void) => void) =>
+      read(id, await askOne(options, send), clock.monotonicMs() - begin);
+    const calls = map.nodes.map(({ id }) =>
+      ask(id, (done) => router.request(id, message, timeoutMs, done))
+    );
+    if (coordinator !== undefined) {
+      calls.unshift(ask("coordinator", (done) => coordinator.request(message, timeoutMs, done)));
+    }
+    return await Promise.all(calls);
+  }
+}
+
+/** A request that nobody can take back: with the signal only the waiting ends. */
+function askOne(
+  { signal }: CallOptions,
+  send: (done: (reply: Reply) => void) => void,
+): Promise<Reply> {
+  return withSignal<Reply>(signal, (done) => {
+    send(done);
+    return () => {};
+  });
+}

@@ -1,0 +1,125 @@
+/**
+ * Sends one client's requests on keys: with its deadline, with its defaults, in a client session if a write
+ * needs one to be sent again, and to the gateway if a read may come from its cache. What requests mean is
+ * not known here.
+ *
+ * Invariant: each call ends once, with its reply or with the reason of its signal.
+ *
+ * @module
+ */
+import { KvError } from "../../shared/base/errors.ts";
+import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import { ClientSessions } from "../../shared/database/client_sessions.ts";
+import { harmsTwice } from "../../shared/operations/repeat.ts";
+import { endOfRead } from "../../shared/wire/error_reply.ts";
+import type { Acks, KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import {
+  type CallOptions,
+  type KvClientDeps,
+  type KvClientOptions,
+  type ReadOptions,
+  withSignal,
+  type WriteOptions,
+} from "../calls/call.ts";
+
+/** See the module. */
+export class Sender {
+  readonly #deps: KvClientDeps;
+  readonly #options: KvClientOptions;
+  readonly #sessions: ClientSessions | undefined;
+  #closed = false;
+
+  constructor(deps: KvClientDeps, options: KvClientOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#sessions = deps.clientId === undefined ? undefined : new ClientSessions(deps.clientId);
+  }
+
+  /** The newest map that a node or the coordinator has. @throws {KvError} `unavailable`, `bad_request` */
+  async map(): Promise<ClusterMap> {
+    this.checkOpen();
+    return await this.#deps.router.refresh();
+  }
+
+  /** A read, as fresh as the call or the client says. */
+  read(request: KeyRequest, options: ReadOptions): Promise<Reply> {
+    const consistency = options.consistency ?? this.#options.consistency;
+    const full = consistency === undefined ? request : { ...request, consistency };
+    return this.execute(full as KeyRequest, options);
+  }
+
+  /** A write; in a client session if it needs one to be sent again, and this client has a name. */
+  write(request: KeyRequest, options: WriteOptions): Promise<Reply> {
+    const full = { ...request, ...this.#acksOf(options) };
+    if (this.#sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
+    return this.#sessions.run((session) => this.execute({ ...full, ...session }, options));
+  }
+
+  /** Any request, as it is. */
+  execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
+    this.checkOpen();
+    const { router, coordinator } = this.#deps;
+    const timeoutMs = this.timeoutMs(options);
+    const timed = { ...request, timeout_ms: timeoutMs };
+    const isCached = "consistency" in timed && timed.consistency === "cached";
+    return withSignal(
+      options.signal,
+      (done) =>
+        coordinator === undefined || !isCached
+          ? router.execute(timed, timeoutMs, done)
+          : this.#cachedRead(timed, timeoutMs, done),
+    );
+  }
+
+  /** @throws {KvError} `bad_request` */
+  timeoutMs(options: CallOptions): number {
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? REQUEST_TIMEOUT_MS;
+    if (!(timeoutMs > 0) || !Number.isFinite(timeoutMs)) {
+      throw new KvError(
+        "bad_request",
+        `timeoutMs must be a number that is more than 0, given ${timeoutMs}`,
+      );
+    }
+    return Math.ceil(timeoutMs);
+  }
+
+  /** @throws {KvError} `bad_request`: not `unavailable`, since whoever tries that again would do so for ever */
+  checkOpen(): void {
+    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect anew");
+  }
+
+  /** Ends the connections. Later calls are refused. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deps.router.close();
+    this.#deps.coordinator?.close();
+    if (this.#deps.administrator !== this.#deps.coordinator) this.#deps.administrator?.close();
+  }
+
+  /** The cache is the gateway's. Without the gateway the key's primary knows as well, and better. */
+  #cachedRead(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void {
+    const { clock, router, coordinator } = this.#deps;
+    let cancel = () => {};
+    let cancelled = false;
+    const endMs = clock.monotonicMs() + timeoutMs;
+    const attemptMs = Math.min(timeoutMs, READ_ATTEMPT_TIMEOUT_MS);
+    coordinator?.request({ ...request, timeout_ms: attemptMs }, attemptMs, (reply) => {
+      if (cancelled) return;
+      const leftMs = Math.ceil(endMs - clock.monotonicMs());
+      if (reply.req_type !== "error" || reply.code === "not_found") done(reply);
+      else if (leftMs <= 0) done(endOfRead(reply));
+      else cancel = router.execute({ ...request, timeout_ms: leftMs } as KeyRequest, leftMs, done);
+    });
+    return () => {
+      cancelled = true;
+      cancel();
+    };
+  }
+
+  #acksOf(options: WriteOptions): { acks?: Acks } {
+    const acks = options.acks ?? this.#options.acks;
+    return acks === undefined ? {} : { acks };
+  }
+}

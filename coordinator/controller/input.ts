@@ -1,0 +1,66 @@
+/**
+ * What the controller can be told.
+ *
+ * @module
+ */
+import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { KvError } from "../../shared/base/errors.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+import type { SecurityDocument } from "../../shared/security/security_document.ts";
+import type { Report } from "../partitions/reports.ts";
+import type { SessionId } from "../state/member.ts";
+
+/** One input. What a node says counts only over the session on which it is registered. */
+export type Input =
+  /** The ports are listened on; the first input. */
+  | { readonly type: "start"; readonly heartbeatPort: number }
+  /** A node asks to be a member, or says again that it is one. */
+  | {
+    readonly type: "register";
+    readonly session: SessionId;
+    readonly message: Message<"register">;
+  }
+  /** By datagram (no session) or over a session. */
+  | {
+    readonly type: "heartbeat";
+    readonly session: SessionId | undefined;
+    readonly message: Message<"heartbeat">;
+  }
+  /** A node's word about a partition. */
+  | { readonly type: "report"; readonly session: SessionId; readonly message: Report }
+  /** A node's word about its disk. */
+  | { readonly type: "disk"; readonly session: SessionId; readonly writable: boolean }
+  /** A node wants to go: for good, or, `stopping`, until its process is started again. */
+  | { readonly type: "leave"; readonly session: SessionId; readonly stopping: boolean }
+  /** A connection has ended. That alone says nothing about its node. */
+  | { readonly type: "session_closed"; readonly session: SessionId }
+  /** Every COORDINATOR_TICK_MS: what time alone brings about. */
+  | { readonly type: "tick" }
+  /** The coordinator, or its whole machine, may have done nothing for so long. */
+  | { readonly type: "stood_still"; readonly ms: number }
+  /** The document of an earlier step is on disk. */
+  | { readonly type: "persisted"; readonly epoch: number }
+  /** It could not be written. */
+  | { readonly type: "persist_failed"; readonly epoch: number; readonly error: KvError }
+  /**
+   * What a node told of its replicas when it registered may be days old. If a partition is lost, all
+   * nodes are asked to register again, which tells what they hold by now.
+   */
+  | { readonly type: "ask_what_is_held" }
+  /**
+   * An operator makes a replica primary although it may lack acknowledged writes. `partition` undefined: each one
+   * that is lost; `node` undefined: the live node that has told of most when it registered last.
+   */
+  | {
+    readonly type: "force";
+    readonly partition: number | undefined;
+    readonly node: NodeId | undefined;
+  }
+  /**
+   * An operator says that a node that is down will not come back: it goes off the list, and out of every
+   * configuration. If it comes back all the same it is a new node, in no in-sync set. `force`: also if only its
+   * replicas have all acknowledged writes; then others are made primary without them. Rule C11.
+   */
+  | { readonly type: "forget_node"; readonly node: NodeId; readonly force: boolean }
+  /** Users, roles or tokens were changed: they are written with all else that is decided. */
+  | { readonly type: "secure"; readonly document: SecurityDocument };

@@ -1,0 +1,49 @@
+/**
+ * A connection as CLIENT LIST shows it: the words of Redis 7, with what there is to say of them here.
+ *
+ * @module
+ */
+import { formatAddress } from "../../../shared/platform/transport.ts";
+import type { CommandSession } from "./command.ts";
+
+/** `id=3 addr=127.0.0.1:40000 …`, without the end of the line. */
+export function clientLine(session: CommandSession): string {
+  const { server, transaction } = session;
+  const nowMs = server.clock.monotonicMs();
+  const seconds = (sinceMs: number) => Math.max(0, Math.floor((nowMs - sinceMs) / 1000));
+  const own = server.node.address();
+  const { query, replies } = session.keptBytes;
+  const fields: Record<string, string | number> = {
+    id: session.id,
+    addr: session.address,
+    laddr: own === undefined ? "" : formatAddress(own),
+    fd: -1,
+    name: session.clientName,
+    age: seconds(session.createdMs),
+    idle: seconds(session.lastActiveMs),
+    flags: (transaction.open ? "x" : "") + (session.noEvict ? "e" : "") || "N",
+    db: 0,
+    sub: 0,
+    psub: 0,
+    ssub: 0,
+    multi: transaction.length,
+    qbuf: query,
+    "qbuf-free": 0,
+    "argv-mem": 0,
+    "multi-mem": transaction.bytes,
+    rbs: 0,
+    rbp: 0,
+    obl: replies,
+    oll: 0,
+    omem: replies,
+    "tot-mem": query + replies + transaction.bytes,
+    events: "r",
+    cmd: session.lastCommand?.name ?? "NULL",
+    user: "default",
+    redir: -1,
+    resp: session.out.protocol,
+    "lib-name": session.libraryName,
+    "lib-ver": session.libraryVersion,
+  };
+  return Object.entries(fields).map(([name, value]) => `${name}=${value}`).join(" ");
+}

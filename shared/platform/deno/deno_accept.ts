@@ -1,0 +1,57 @@
+/**
+ * Accepts connections for as long as a listener is open, whatever happens to single ones: a connection
+ * that broke before it was accepted costs nothing; if the process has no descriptor or memory for one,
+ * accepting goes on after a pause, and that is said once in a while.
+ *
+ * @module
+ */
+import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../../base/limits.ts";
+import type { AcceptedConnection, ConnectionListener } from "./deno_listen.ts";
+import type { Logger } from "../logger.ts";
+
+/**
+ * After so many accepted connections others get their turn. Few, since what a new connection has sent is
+ * read in those turns: until then it counts as one that says nothing, and may have to make room.
+ */
+const ACCEPTS_PER_TURN = 16;
+/** So many failures in a row are no accidents of single connections. */
+const FAILURES_IN_A_ROW_MAX = 64;
+/** EMFILE, ENFILE, ENOBUFS, ENOMEM: what is missing will be missing in a moment, too. */
+const EXHAUSTED = /\(os error (24|23|105|12)\)/;
+
+/** Gives each accepted connection to `onConnection`, until `state.closed`. Never rejects. */
+export async function acceptAll(
+  listener: ConnectionListener,
+  state: { readonly closed: boolean },
+  onConnection: (connection: AcceptedConnection) => void,
+  log?: Logger,
+): Promise<void> {
+  let failures = 0;
+  let loggedMs = -Infinity;
+  for (let count = 1; !state.closed; count++) {
+    if (count % ACCEPTS_PER_TURN === 0) await pauseMs(0);
+    let connection: AcceptedConnection;
+    try {
+      connection = await listener.accept();
+      failures = 0;
+    } catch (error) {
+      if (state.closed) return;
+      failures++;
+      const text = error instanceof Error ? error.message : String(error);
+      if (!EXHAUSTED.test(text) && failures < FAILURES_IN_A_ROW_MAX) continue;
+      const now = performance.now();
+      if (now > loggedMs + ADMISSION_LOG_MS) {
+        loggedMs = now;
+        log?.warn("connections cannot be accepted; trying on", { why: text });
+      }
+      await pauseMs(ACCEPT_PAUSE_MS);
+      continue;
+    }
+    if (state.closed) connection.close();
+    else onConnection(connection);
+  }
+}
+
+function pauseMs(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

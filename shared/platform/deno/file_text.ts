@@ -1,0 +1,29 @@
+/**
+ * Small text files that need not be there.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+
+/**
+ * The text of a file, or undefined if there is none. What Deno does not permit the program to look at
+ * counts as not there: a user of the library who gives no permission wants no file to be read.
+ *
+ * @throws {KvError} `bad_config` if it is there and cannot be read: what it says must not be passed over
+ */
+export async function readTextFileIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) {
+      return undefined;
+    }
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new KvError(
+      "bad_config",
+      `${path} is there and cannot be read (${reason.replace(/ \(os error \d+\).*$/s, "")}); ` +
+        "correct its owner or permissions, or remove it",
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Whose folder a data folder is. A process that was given a wrong one, such as a folder of somebody's
+ * files, the parent of a whole cluster's folders or that of another role, must not put its own files
+ * among what is there.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import { folderError } from "./folder_lock.ts";
+
+/** The document that makes a folder a role's own. */
+const DOCUMENTS = { node: "node.json", coordinator: "cluster_map.json" } as const;
+
+/** Who keeps data in a folder. */
+export type FolderRole = keyof typeof DOCUMENTS;
+
+/** What a start that was interrupted, or the system, may leave in a folder without a document. */
+const HARMLESS = new Set(["lock", "lost+found", "cs_config.txt"]);
+const NAMES_SHOWN = 3;
+
+/**
+ * Checks that a folder is missing, or empty, or one of this role. A document that is missing or
+ * damaged among files of the role is not judged here.
+ *
+ * @throws {KvError} `bad_config` where it is neither, or cannot be read
+ */
+export async function checkFolderKind(path: string, role: FolderRole): Promise<void> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(path)) names.push(name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw folderError(path, error);
+  }
+  const why = whyForeign(names, role);
+  if (why !== undefined) {
+    throw new KvError(
+      "bad_config",
+      `folder ${path} ${why}; for --data, name a new folder, an empty one, or the ${role}'s own`,
+    );
+  }
+}
+
+/** What speaks against a folder with these names in it, as a clause; undefined: nothing. */
+export function whyForeign(names: readonly string[], role: FolderRole): string | undefined {
+  const document = DOCUMENTS[role];
+  if (names.includes(document)) return undefined;
+  const foreign = names.filter((name) => !mayLie(name, role)).sort();
+  if (foreign.length === 0) return undefined;
+  const other: FolderRole = role === "node" ? "coordinator" : "node";
+  if (foreign.includes(DOCUMENTS[other])) {
+    return `belongs to a ${other} (it holds ${DOCUMENTS[other]}), not to a ${role}`;
+  }
+  const more = foreign.length - NAMES_SHOWN;
+  const shown = foreign.slice(0, NAMES_SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return `is no ${role}'s: it holds ${shown}, and no ${document}`;
+}
+
+/** Beside what the system hides: what is written before the document is, or is left without it. */
+function mayLie(name: string, role: FolderRole): boolean {
+  return name.startsWith(".") || HARMLESS.has(name) || name.startsWith(`${DOCUMENTS[role]}.`) ||
+    (role === "node" && name === "db");
+}

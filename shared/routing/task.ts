@@ -1,0 +1,140 @@
+/**
+ * One request on its way through a router: what is known of it, and how it ends if no attempt succeeds. It
+ * sends nothing.
+ *
+ * Invariant: an end that says that a write did not happen is certain; `unknown` is set as soon as an attempt
+ * may have happened, and never cleared.
+ *
+ * @module
+ */
+import { REQUEST_TIMEOUT_MS } from "../base/limits.ts";
+import type { NodeId } from "../cluster/cluster_map.ts";
+import { isRepeated, type Repeat, repeatOf } from "../operations/repeat.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { KeyRequest, Message, Reply, ReplyTo } from "../wire/messages.ts";
+
+/** A request on its way. */
+export interface Task {
+  readonly request: KeyRequest;
+  /** What another attempt would be. */
+  readonly repeat: Repeat;
+  readonly isRead: boolean;
+  /** An attempt of a write may have happened. */
+  unknown: boolean;
+  readonly startMs: number;
+  readonly deadlineMs: number;
+  readonly done: ReplyTo;
+  finished: boolean;
+  attempts: number;
+  /** Where it was sent last. */
+  target: NodeId | undefined;
+  /** Whom a node named as the right one; good for one attempt. */
+  hint: NodeId | undefined;
+  /** A hint was followed since the last pause. */
+  hintUsed: boolean;
+  /** Replicas that were tried since the last pause, for a read that any replica may answer. */
+  tried: NodeId[] | undefined;
+  retryMs: number;
+  last: Message<"error"> | undefined;
+}
+
+/** A request of which nothing has been tried here. Whoever passes it on may have tried it already. */
+export function taskOf(
+  request: KeyRequest,
+  startMs: number,
+  timeoutMs: number,
+  done: ReplyTo,
+): Task {
+  const repeat = repeatOf(request);
+  return {
+    request,
+    repeat,
+    isRead: repeat === "harmless",
+    unknown: isRepeated(request),
+    startMs,
+    deadlineMs: startMs + timeoutMs,
+    done,
+    finished: false,
+    attempts: 0,
+    target: undefined,
+    hint: undefined,
+    hintUsed: false,
+    tried: undefined,
+    retryMs: 0,
+    last: undefined,
+  };
+}
+
+/**
+ * The request as an attempt in this process gets it, with the time that is left to it; undefined if none is.
+ * Most go as they are.
+ */
+export function requestNow(
+  { request, attempts, retryMs, unknown, startMs, deadlineMs }: Task,
+  clock: Pick<Clock, "monotonicMs">,
+): KeyRequest | undefined {
+  const givenMs = "timeout_ms" in request ? request.timeout_ms : undefined;
+  const fits = Math.abs((givenMs ?? REQUEST_TIMEOUT_MS) - (deadlineMs - startMs)) < 1;
+  if (fits && attempts === 1 && retryMs === 0 && !unknown) return request;
+  const leftMs = Math.ceil(deadlineMs - clock.monotonicMs());
+  if (leftMs <= 0) return undefined;
+  return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as KeyRequest;
+}
+
+/** The end of a request whose deadline has passed after its last attempt was refused. */
+export function lateReply(task: Task, nowMs: number): Message<"error"> {
+  const { request, last, attempts, startMs, unknown } = task;
+  const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+  const head = `${request.req_type}: gave up after ${Math.round(nowMs - startMs)} ms and ${tries}`;
+  if (unknown) return errorOf("outcome_unknown", `${head}; an attempt may have happened`);
+  if (last === undefined) return errorOf("timeout", head);
+  const code = last.code === "not_primary"
+    ? "unavailable"
+    : last.code === "outcome_unknown"
+    ? "timeout"
+    : last.code;
+  return errorOf(code, `${head}; last: ${last.message}`);
+}
+
+/** The end of a request that this process has taken and not answered by its deadline. */
+export function unansweredReply({ request, isRead, startMs }: Task, nowMs: number): Reply {
+  const text = `${request.req_type}: no result within ${Math.round(nowMs - startMs)} ms`;
+  return errorOf(isRead ? "timeout" : "outcome_unknown", text);
+}
+
+/** The end with this reply, as far as it says what became of all attempts. */
+export function finalReply(task: Task, reply: Reply): Reply {
+  return task.unknown ? asUnknown(reply) : reply;
+}
+
+/**
+ * The end of a write of which an earlier attempt may have happened. A refusal that its client session remembers is
+ * certain (rule W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
+ * other error tells of the last attempt alone.
+ */
+function asUnknown(reply: Reply): Reply {
+  if (reply.req_type !== "error" || reply.settled === true) return reply;
+  if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
+  // Its client session remembers that it has happened.
+  if (reply.code === "reply_not_kept") return reply;
+  const message = `an earlier attempt may have happened; the last one: ${reply.message}`;
+  return { req_type: "error", code: "outcome_unknown", message };
+}
+
+/** The node that a `not_primary` names as the primary. */
+export function hintOf({ detail }: Message<"error">): NodeId | undefined {
+  return detail === undefined ? undefined : primaryHint(detail);
+}
+
+/** `detail.primary` of `not_primary`: a node id, or an object with one. */
+function primaryHint(detail: unknown): NodeId | undefined {
+  if (typeof detail !== "object" || detail === null || !("primary" in detail)) return undefined;
+  const { primary } = detail;
+  if (typeof primary === "string") return primary;
+  if (typeof primary !== "object" || primary === null || !("id" in primary)) return undefined;
+  return typeof primary.id === "string" ? primary.id : undefined;
+}
+
+function errorOf(code: string, message: string): Message<"error"> {
+  return { req_type: "error", code, message };
+}

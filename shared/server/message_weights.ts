@@ -1,0 +1,45 @@
+/**
+ * What a request and a reply hold of memory while they are under way, about: enough to bound it, and cheap
+ * enough to be asked of every one.
+ *
+ * @module
+ */
+import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
+import type { Reply } from "../wire/messages.ts";
+
+/** Bytes of the value that a reply carries, about. */
+export function lengthOf(reply: Reply): number {
+  switch (reply.req_type) {
+    case "data":
+      return reply.bytes?.length ?? (reply.message?.length ?? 0) + (reply.value64?.length ?? 0);
+    case "ack":
+      return reply.previous_bytes?.length ??
+        (reply.previous?.length ?? 0) + (reply.previous64?.length ?? 0);
+    case "entries": {
+      let bytes = 0;
+      for (const [key, , , , , , text, base64] of reply.entries) {
+        bytes += key.length + text.length + (base64?.length ?? 0);
+      }
+      return bytes;
+    }
+    default:
+      return 0;
+  }
+}
+
+/** What a request holds of memory, about, until it is answered. */
+export function sizeOf(request: object): number {
+  let size = REQUEST_OVERHEAD_BYTES;
+  // The elements of a batch have not been looked at yet.
+  const { key, value, value64, bytes, requests } = request as { [field: string]: unknown };
+  if (typeof key === "string") size += key.length;
+  if (typeof value === "string") size += value.length;
+  if (typeof value64 === "string") size += value64.length;
+  if (bytes instanceof Uint8Array) size += bytes.length;
+  if (Array.isArray(requests)) {
+    for (const inner of requests) {
+      size += typeof inner === "object" && inner !== null ? sizeOf(inner) : REQUEST_OVERHEAD_BYTES;
+    }
+  }
+  return size;
+}

@@ -1,0 +1,132 @@
+import { assertEquals } from "@std/assert";
+import { Liveness, NOBODY_REGISTERED } from "../../../../coordinator/membership/liveness.ts";
+import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../../../shared/base/limits.ts";
+import type { Message } from "../../../../shared/wire/messages.ts";
+import { coordinatorState, LATER_MS, START_MS } from "../../../support/worlds/coordinator_state.ts";
+
+function setUp() {
+  const base = coordinatorState({ epoch: 5 });
+  const liveness = new Liveness(base.state, base.out, START_MS);
+  const beat = (given: Partial<Message<"heartbeat">> = {}): Message<"heartbeat"> => ({
+    req_type: "heartbeat",
+    node: "a",
+    instance: "i-a",
+    incarnation: 1,
+    sent: 1,
+    epoch: 5,
+    map: 5,
+    heard: LATER_MS,
+    unserved: 0,
+    ...given,
+  });
+  return { ...base, liveness, beat };
+}
+
+Deno.test("Liveness.senderOf: only the process that is known", () => {
+  const { liveness, beat } = setUp();
+  assertEquals(liveness.senderOf(beat())?.id, "a");
+  for (const other of [{ node: "x" }, { instance: "i2" }, { incarnation: 2 }]) {
+    assertEquals(liveness.senderOf(beat(other)), undefined);
+  }
+});
+
+Deno.test("Liveness.hear: a node that hears is live and has a lease, counted here with the drift", () => {
+  const { liveness, beat, member, state } = setUp();
+  const a = member("a");
+  a.presence = "unknown";
+  a.lastSeenMs = 0;
+  assertEquals(liveness.hear(a, beat({ unserved: 3, batch: 9 }), LATER_MS), true);
+  assertEquals([a.presence, a.lastSeenMs, a.unserved, a.batch], ["live", LATER_MS, 3, 9]);
+  assertEquals(a.leaseUntilMs, LATER_MS + state.settings.leaseMs * (1 + CLOCK_DRIFT_MAX));
+  assertEquals([...state.takeNews().nodes], ["a"]);
+  const { lease, epoch, at } = liveness.acknowledge(a, beat(), LATER_MS);
+  assertEquals([lease, epoch, at], [true, 5, LATER_MS]);
+});
+
+Deno.test("Liveness.hear: a node that does not hear what it is told has no lease", () => {
+  const boundMs = HEARD_INTERVALS_MAX * 500;
+  const rows: [string, Partial<Message<"heartbeat">>, string][] = [
+    ["too long ago", { heard: LATER_MS - boundMs - 1 }, "nothing gets through"],
+    ["never", {}, "nothing gets through"],
+    ["by an earlier coordinator", { heard: LATER_MS + 1 }, "nothing gets through"],
+    ["an old map", { map: 4 }, "it has map 4"],
+  ];
+  for (const [name, given, why] of rows) {
+    const { liveness, beat, member } = setUp();
+    const a = member("a");
+    a.owedEpoch = 5;
+    a.owedMs = LATER_MS - boundMs - 1;
+    const message = beat(given);
+    if (name === "never") delete (message as { heard?: number }).heard;
+    liveness.hear(a, message, LATER_MS);
+    assertEquals(a.deafness?.startsWith(why), true, `${name}: ${a.deafness}`);
+    assertEquals(liveness.acknowledge(a, message, LATER_MS).lease, false, name);
+  }
+});
+
+Deno.test("Liveness.hear: without a session a live node is deaf, and another one not registered", () => {
+  const { liveness, beat, member } = setUp();
+  const a = member("a");
+  a.session = undefined;
+  assertEquals(liveness.hear(a, beat(), LATER_MS), true);
+  assertEquals(a.deafness, "it has no connection to the TCP port");
+  a.presence = "unknown";
+  assertEquals(liveness.hear(a, beat(), LATER_MS), false);
+  a.presence = "down";
+  a.session = 1;
+  assertEquals(liveness.hear(a, beat(), LATER_MS), false);
+});
+
+Deno.test("Liveness.acknowledge: carries the epoch that takes a role away, and that of new settings (rule L1)", () => {
+  const { liveness, beat, member, state } = setUp();
+  const a = member("a");
+  a.ackEpochMin = 8;
+  assertEquals(liveness.acknowledge(a, beat(), LATER_MS).epoch, 8);
+  state.settingsEpoch = 9;
+  assertEquals(liveness.acknowledge(a, beat(), LATER_MS).epoch, 9);
+});
+
+Deno.test("Liveness.tick: who was silent for the failure timeout is down, and not before the grace is over", () => {
+  const { liveness, member, state, out } = setUp();
+  liveness.noteRegistration();
+  const a = member("a");
+  a.lastSeenMs = a.heardMs = LATER_MS - 2_500;
+  state.graceUntilMs = LATER_MS + 1;
+  // As every tick before it: the coordinator did not stand still.
+  for (let ms = START_MS; ms < LATER_MS; ms += 1_000) liveness.tick(ms);
+  state.graceUntilMs = LATER_MS + 1;
+  assertEquals([liveness.tick(LATER_MS), a.presence], [true, "live"]);
+  liveness.tick(LATER_MS + 1);
+  assertEquals([a.presence, a.downSinceMs, a.info.state], ["down", LATER_MS + 1, "down"]);
+  assertEquals(out.take().log.at(-1)?.fields?.reason, "not heard of for 2500 ms");
+});
+
+Deno.test("Liveness.tick: judges nobody before the first node has registered (rule C10)", () => {
+  const { liveness, member, out } = setUp();
+  for (const id of ["a", "b", "c"]) member(id).lastSeenMs = 0;
+  for (let ms = START_MS; ms <= LATER_MS; ms += 500) assertEquals(liveness.tick(ms), false);
+  assertEquals([liveness.awaitsFirst, liveness.nobodyRegistered], [true, true]);
+  assertEquals(out.take().log.map(({ event }) => event), [NOBODY_REGISTERED]);
+  assertEquals(member("a").presence, "live");
+  liveness.noteRegistration();
+  assertEquals([liveness.awaitsFirst, liveness.nobodyRegistered], [false, false]);
+});
+
+Deno.test("Liveness.stoodStill: gives everybody time, after more than half a failure timeout", () => {
+  const { liveness, state } = setUp();
+  const before = state.graceUntilMs;
+  liveness.stoodStill(1_250, LATER_MS);
+  assertEquals(state.graceUntilMs, before);
+  liveness.stoodStill(1_251, LATER_MS);
+  assertEquals(state.graceUntilMs, LATER_MS + 2_500);
+});
+
+Deno.test("Liveness.noteAdopted: a partition is served for the first time once its primary has the map", () => {
+  const { liveness, member, state } = setUp();
+  state.fresh.set(0, 6);
+  liveness.noteAdopted(member("a"), 5);
+  liveness.noteAdopted(member("b"), 6);
+  assertEquals([state.fresh.size, state.publisher.mustWrite(LATER_MS)], [1, false]);
+  liveness.noteAdopted(member("a"), 6);
+  assertEquals([state.fresh.size, state.publisher.mustWrite(LATER_MS)], [0, true]);
+});

@@ -1,0 +1,24 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { COORDINATOR_PROGRAM } from "../../../coordinator/settings.ts";
+import { loadConfig } from "../../../shared/program/config.ts";
+import { KvError } from "../../../shared/base/errors.ts";
+
+Deno.test("COORDINATOR_PROGRAM: takes host and port, and checks", () => {
+  const load = (...args: string[]) => {
+    const loaded = loadConfig(COORDINATOR_PROGRAM, {
+      args,
+      env: () => undefined,
+      readFile: () => "",
+    });
+    assert(loaded.kind === "run");
+    return loaded.values;
+  };
+  assertEquals([load().host, load().port, load().heartbeatPort], ["127.0.0.1", 8080, 3769]);
+  assertEquals(load("9090").port, 9090);
+  assertEquals(load("10.0.0.1").host, "10.0.0.1");
+  assertEquals([load("h", "1").host, load("h", "1").port], ["h", 1]);
+  assertEquals(load().partitions, undefined);
+  assertThrows(() => load("--force-partition=3"), KvError);
+  assertThrows(() => load("--partitions=x"), KvError);
+  assertThrows(() => load("--no-such"), KvError);
+});
