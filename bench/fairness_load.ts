@@ -1,5 +1,5 @@
 /**
- * The heavy side of the fairness workloads, in a worker of its own, so that its work is not in the times
+ * The heavy side of the fairness workloads, in a worker of its own, so that its work does not affect the times
  * that the other side measures. It gets one order, carries it out, and says when it is done.
  *
  * @module
@@ -9,9 +9,9 @@
 export interface HeavyOrder {
   readonly kind: "commands" | "unread gets" | "pages";
   readonly port: number;
-  /** Of `commands`: one connection for each, in RESP. Of `pages`: the first requests, one each. */
+  /** For `commands`: one connection for each, in RESP. For `pages`: the first requests, one each. */
   readonly lines: readonly string[];
-  /** Of `unread gets`: requests on each of so many connections, which are closed after so long. */
+  /** For `unread gets`: requests on each of a number of connections, which are closed after some time. */
   readonly connections?: number;
   readonly times?: number;
   readonly holdMs?: number;
@@ -85,7 +85,7 @@ async function leaveUnread(order: HeavyOrder): Promise<void> {
   const { port, lines, connections = 1, times = 1, holdMs = 1_000 } = order;
   const text = `${lines[0] ?? ""}\n`.repeat(times);
   const open_ = await Promise.all(Array.from({ length: connections }, () => open(port)));
-  // The server may stop reading: whoever waits for that waits for it alone.
+  // The server may stop reading: only the sender that waits for that is held up.
   for (const connection of open_) write(connection, text).catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, holdMs));
   for (const connection of open_) connection.close();

@@ -1,7 +1,7 @@
 /**
- * How long others wait beside one heavy request: pings and single keys are asked one after the other on
- * connections of their own, while a worker has the node scan, list, count, back up and delete everything,
- * or asks for long values and never reads them. The times are what each question took.
+ * How long others wait beside one heavy request. Pings and single keys are asked for one after the other on
+ * separate connections, while a worker has the node scan, list, count, back up and delete everything, or asks
+ * for long values and never reads them. The times are those of each question.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { processMemoryMiB, type Servers } from "./servers.ts";
 const KEYS = 1_000_000;
 const LOAD_PIPELINE = 5_000;
 const LONG_VALUE_BYTES = 8 * 1024 * 1024;
-/** Between two questions on a connection. */
+/** The time between two questions on a connection. */
 const PAUSE_MS = 5;
 const PARTITIONS = 256;
-/** Looking at the node's memory is a process of its own each time. */
+/** Reading the node's memory takes a process of its own each time. */
 const MEMORY_LOOK_MS = 1_000;
 
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
 /**
- * What a measurement gives, and how one of our own code, without a network, is made: a warm-up, then
- * several rounds, of which the median counts.
+ * What a measurement returns, and how one of our own code, without a network, is made: a warm-up, then several
+ * rounds, of which the median counts.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface Figure {
   readonly rounds: readonly number[];
   /** Of a server: from sending a request to reading its reply, over all rounds. */
   readonly latencyMs?: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** Of all server processes together, median of the rounds; absent where /proc is. */
+  /** Of all server processes together, median of the rounds; absent without /proc. */
   readonly serverCpuUsPerRequest?: number;
   /** Replies that were errors, over all rounds, and the first of them. */
   readonly errors?: number;
@@ -40,8 +40,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Something of which the time is taken: does its work `times` times and gives anything that depends
- * on the work, lest the compiler leave it out.
+ * Something whose time is measured: it does its work `times` times and returns anything that depends on the
+ * work, so that the compiler cannot leave it out.
  */
 export type Work = (times: number) => unknown | Promise<unknown>;
 

@@ -30,8 +30,8 @@ function row(cells: readonly string[]): string {
 }
 
 /**
- * One figure. The spread is the distance between best and worst round, relative to the median. Where
- * it is large the machine was busy with something else, and the best round tells more.
+ * One figure. The spread is the distance between best and worst round, relative to the median. If it is large,
+ * the machine was busy with something else, and the best round says more.
  */
 export function tableRow(figure: Figure): string {
   const { median, rounds, latencyMs, serverCpuUsPerRequest, errors, firstError } = figure;

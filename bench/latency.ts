@@ -28,7 +28,7 @@ export class LatencyCounts {
     other.counts.forEach((times, i) => this.counts[i] = (this.counts[i] ?? 0) + times);
   }
 
-  /** The latency, in ms, that so great a part (0 to 1) of all did not exceed. */
+  /** The latency, in ms, that this part (0 to 1) of all operations did not exceed. */
   percentileMs(part: number): number {
     const total = this.counts.reduce((sum, times) => sum + times, 0);
     let seen = 0;

@@ -9,7 +9,7 @@ import type { LoadOrder, LoadReply, LoadResult } from "./load_order.ts";
 export class LoadGenerator {
   readonly #worker = new Worker(import.meta.resolve("./load_worker.ts"), { type: "module" });
 
-  /** Carries one order out. Calls must not overlap. @throws where a connection fails */
+  /** Carries out one order. Calls must not overlap. @throws if a connection fails */
   run(order: LoadOrder): Promise<LoadResult> {
     return new Promise((resolve, reject) => {
       this.#worker.onmessage = ({ data }: MessageEvent<LoadReply>) => {

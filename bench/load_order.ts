@@ -1,5 +1,5 @@
 /**
- * What the load generator is asked to do, and what it answers.
+ * What the load generator is asked to do, and the result that it reports.
  *
  * @module
  */
@@ -9,7 +9,7 @@ export interface LoadTarget {
   readonly host: string;
   readonly port: number;
   readonly connections: number;
-  /** Lines without newline; sent over and over, each connection beginning at another one. */
+  /** Lines without newline; sent over and over, each connection beginning at another line. */
   readonly requests: readonly string[];
 }
 
@@ -18,7 +18,7 @@ export interface LoadOrder {
   readonly targets: readonly LoadTarget[];
   /** Requests outstanding on each connection. */
   readonly depth: number;
-  /** For so long; or, where absent, until each request was sent once by one of the connections. */
+  /** How long; or, if absent, until each request was sent once by one of the connections. */
   readonly durationMs?: number;
 }
 

@@ -1,11 +1,11 @@
 /**
- * The load generator: a worker, so that it has a thread of its own, beside the servers' processes. It
- * writes requests that were encoded before the clock starts, and looks at replies only so far as to
- * count them and to find errors, so that it costs the machine little of what it measures.
+ * The load generator: a worker, so that it has a thread of its own, beside the servers' processes. It writes
+ * requests that were encoded before the clock starts, and parses replies only as far as needed to count them
+ * and to find errors, so that it takes little of the machine that it measures.
  *
- * Not a client: it never retries, and takes replies for answers to requests in the order in which
- * these were sent. So a latency is exact where one request is outstanding, and with more of them a
- * good estimate of the distribution.
+ * It is not a client: it never retries, and takes replies as answers to requests in the order in which these
+ * were sent. So a latency is exact if one request is outstanding; with more of them it is a good estimate of
+ * the distribution.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const HELLO = `{"req_type":"hello","protocol":1,"role":"client"}\n`;
 const ERROR_MARK = `"req_type":"error"`;
 const NEWLINE = 10;
 const READ_BYTES = 64 * 1024;
-/** Replies must have come so long after the last request was sent. */
+/** Replies must have come this long after the last request was sent. */
 const LAST_REPLIES_MS = 20_000;
 /** A run without a duration must be over by then. */
 const WHOLE_RUN_MS = 300_000;
@@ -67,7 +67,7 @@ class Driver {
   readonly #conn: Deno.Conn;
   readonly #script: Script;
   readonly #tally: Tally;
-  /** The next request, and how many more may be sent; infinite where time ends the run. */
+  /** The next request, and how many more may be sent; infinite if time ends the run. */
   #next: number;
   #left: number;
   /** When the oldest requests were sent: pairs of time and number of requests. */

@@ -1,5 +1,5 @@
 /**
- * The benchmark, `deno task bench`. It measures and never judges: nothing here decides a test.
+ * The benchmark, `deno task bench`. It only measures: no test depends on it.
  *
  * Workloads, by group:
  *
@@ -10,7 +10,7 @@
  * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
  * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
- * | cluster | three nodes, three copies of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
+ * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  *
  * Keys have 16 bytes and values 100, keys are drawn at random from 50,000, writes are synced at every
  * replica before they are acknowledged (`--fsync` says otherwise). Each figure is the median of several

@@ -1,5 +1,5 @@
 /**
- * Keys and values to measure with: the same in every run.
+ * Keys and values for measurements: the same in every run.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export function sampleKeys(count: number): string[] {
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 ";
 
-/** A text of so many bytes, all of them printable. */
+/** A text of this many bytes, all of them printable. */
 export function textOfBytes(bytes: number): string {
   return Array.from({ length: bytes }, (_, i) => LETTERS[(i * 7919) % LETTERS.length]).join("");
 }

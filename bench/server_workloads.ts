@@ -18,7 +18,7 @@ import { processorTimeUs, type Servers } from "./servers.ts";
 
 const KEYS = 50_000;
 const VALUE_BYTES = 100;
-/** Requests that each connection goes through, over and over. */
+/** Requests that each connection sends over and over. */
 const SCRIPT_REQUESTS = 20_000;
 const LOAD_DEPTH = 16;
 
@@ -42,7 +42,7 @@ export const DIRECT_WORKLOADS: readonly ServerWorkload[] = [
   { name: "get, 16 outstanding", operation: "get", depth: 16, route: "primary" },
 ];
 
-/** Through nodes that pass requests on. */
+/** To nodes that pass requests on. */
 export const FORWARDED_WORKLOADS: readonly ServerWorkload[] = [
   { name: "put at any node, 16 outstanding", operation: "put", depth: 16, route: "any" },
   { name: "get at any node, 16 outstanding", operation: "get", depth: 16, route: "any" },
@@ -160,7 +160,7 @@ async function keysOfNodes(
   const keysOf: string[][] = nodes.map(() => []);
   for (const key of keys) {
     const primary = map.partitions[partitionOf(key, map.partitions.length)]?.primary;
-    // One node by itself may say nothing of where it listens.
+    // A standalone node may say nothing about where it listens.
     const index = indexOf.get(primary ?? "") ?? -1;
     keysOf[nodes.length === 1 ? 0 : index]?.push(key);
   }

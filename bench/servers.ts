@@ -1,6 +1,6 @@
 /**
- * The real programs, started for a measurement: one node by itself, or a coordinator and some nodes.
- * Also the processor time that they have used.
+ * The real programs, started for a measurement: one standalone node, or a coordinator and some nodes. Also the
+ * processor time that they have used.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export class ServerStarter {
     return this.#servers([node]);
   }
 
-  /** A coordinator and so many nodes, on new folders, when every partition has all its replicas. */
+  /** A coordinator and this many nodes, on new folders, when every partition has all its replicas. */
   async startCluster(
     nodeCount: number,
     folder: string,
@@ -56,7 +56,7 @@ export class ServerStarter {
     return this.#servers(nodes);
   }
 
-  /** The coordinator goes first, lest nodes hand over to others that are about to end too. */
+  /** The coordinator goes first, so that nodes do not hand over to others that are about to end too. */
   async stopAll(): Promise<void> {
     const [first, ...others] = this.#processes;
     await first?.stop();
@@ -111,12 +111,12 @@ export function processMemoryMiB(pids: readonly number[]): number | undefined {
   return Math.round(kib / 1024);
 }
 
-/** The processor's name, where the system tells it. */
+/** The processor's name, if the system tells it. */
 export function processorName(): string | undefined {
   return /^model name\s*: (.*)$/m.exec(readProc(["/proc/cpuinfo"]) ?? "")?.[1];
 }
 
-/** Files of /proc; Deno itself reads them only with all permissions there are. */
+/** Reads files of /proc; Deno itself reads them only with all permissions. */
 function readProc(paths: readonly string[]): string | undefined {
   try {
     const { success, stdout } = new Deno.Command("cat", { args: [...paths] }).outputSync();

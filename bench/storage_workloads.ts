@@ -70,7 +70,7 @@ interface Stores {
   get(key: string): Entry | undefined;
   /** When all that was put is on disk. */
   written(): Promise<void>;
-  /** Reads so many rows, or a few more, partition by partition. */
+  /** Reads this many rows, or a few more, partition by partition. */
   scanRows(rows: number): Promise<number>;
   close(): Promise<void>;
 }

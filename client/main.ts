@@ -16,13 +16,13 @@ import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
 import { EXIT, exitCodeOf } from "./cli/command/exit_code.ts";
 import type { KvClient } from "./library/kv_client.ts";
-import { refuseLostBytes } from "./backup/lost_bytes.ts";
+import { refuseLostBytes } from "./cli/command/lost_bytes.ts";
 import { errorDocument, errorLine } from "./cli/command/output.ts";
 import { Session } from "./cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "./cli/settings.ts";
 import { runScript, runShell } from "./cli/shell.ts";
 
-/** Between two looks at whether the parent process is there. */
+/** Between two checks whether the parent process is there. */
 const PARENT_POLL_MS = 500;
 
 if (import.meta.main) await runProgram(CLIENT_PROGRAM, main);
@@ -35,7 +35,7 @@ async function main(run: ClientRun): Promise<number> {
     refuseLostBytes(Deno.args);
     return await runClient(run);
   } catch (thrown) {
-    // The reader of our output has gone, as `head` does: nothing is left to say, nor anybody.
+    // The reader of our output has ended, as `head` does: there is nothing left to say, and nobody to read it.
     if (thrown instanceof Deno.errors.BrokenPipe) return EXIT.error;
     const error = toKvError(thrown);
     if (error.code === "internal") throw thrown;
@@ -78,7 +78,7 @@ async function runClient(run: ClientRun): Promise<number> {
         : await session.runLine(config.command, never);
       return exitCode === EXIT.ok ? await session.end() : exitCode;
     }
-    // A script that reaches nobody fails once, and not on every line.
+    // A script that cannot connect fails once, and not on every line.
     const { settings, nodes } = await (await client()).clusterMap();
     if (!Deno.stdin.isTerminal()) return await runScript(inputLines(), session, io);
     await io.write(
@@ -91,12 +91,12 @@ async function runClient(run: ClientRun): Promise<number> {
     if (historyFile !== undefined) await saveHistory(historyFile, history.lines);
     return exitCode;
   } finally {
-    // Where connecting failed, that has been said.
+    // If connecting failed, that has been reported.
     await connecting?.then((opened) => opened.close(), () => {});
   }
 }
 
-/** Nobody whose shell it is sits there any more; the terminal has another reader by then. */
+/** Nobody sits at this shell any more; the terminal has another reader by then. */
 function untilParentEnds(): Promise<void> {
   const parent = Deno.ppid;
   return new Promise((resolve) => {
@@ -137,6 +137,6 @@ async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
   return await connectTo(found, seeds, defaults, {
     name: config.clusterName,
     advice: "start one, or say where it is with --coordinator HOST:PORT; the address of any node " +
-      "that runs will do as well (--seeds HOST:PORT)",
+      "that runs works as well (--seeds HOST:PORT)",
   });
 }

@@ -7,7 +7,7 @@
  * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
  *
  * await kv.put("username", "alice"); // text or bytes; resolves to the key's new version
- * await kv.getText("username"); // "alice"; undefined where there is no such key
+ * await kv.getText("username"); // "alice"; undefined if there is no such key
  * await kv.putJson("user:7", { name: "Zoë" });
  * await kv.getJson("user:7"); // { name: "Zoë" }
  *
@@ -39,10 +39,10 @@
  * }
  * ```
  *
- * Reads and writes of one key are linearizable by default. A call retries by itself, until its
- * deadline, what is known not to have happened; where a write's answer was lost it ends with
- * `outcome_unknown`, and whether to repeat it is the caller's to decide. An open client keeps the
- * process alive: close it, or bind it with `await using`.
+ * Reads and writes of one key are linearizable by default. Until its deadline, a call repeats by itself
+ * what is known not to have happened. If a write's answer was lost, the call ends with `outcome_unknown`,
+ * and the caller decides whether to repeat it. An open client keeps the process alive: close it, or bind
+ * it with `await using`.
  *
  * @module
  */

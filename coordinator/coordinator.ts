@@ -10,12 +10,13 @@ import type { Seat } from "../shared/admission/seat.ts";
 import { Acceptor } from "../shared/server/acceptor.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
-import type { Connection } from "../shared/wire/connection.ts";
+import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
+import { settingsShown } from "../shared/cluster/cluster_settings.ts";
 import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { toErrorReply } from "../shared/wire/error_reply.ts";
-import { failureOf, KvError } from "../shared/base/errors.ts";
+import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
@@ -28,16 +29,18 @@ import {
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import {
+  isSecurityOrder,
   type Message,
-  PROTOCOL_VERSION,
   type ReplyTo,
   type Request,
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { Draining } from "../shared/server/draining.ts";
+import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
+import { notSecured } from "../shared/security/security_keeper.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
 import {
   type Address,
@@ -56,13 +59,7 @@ import { ClusterController } from "./controller/cluster_controller.ts";
 import type { Input } from "./controller/input.ts";
 import { coordinatorHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
-import type { SessionId } from "./state/member.ts";
-import type { AuditLog } from "../shared/security/audit_log.ts";
-import type { PasswordHasher } from "../shared/security/password.ts";
-import { isSecurityOrder } from "../shared/security/security_admin.ts";
-import type { SecurityDocument } from "../shared/security/security_document.ts";
-import { notSecured, SecurityKeeper } from "../shared/security/security_keeper.ts";
-import { WireLogins } from "../shared/server/wire_logins.ts";
+import { MemberSessions } from "./member_sessions.ts";
 import { place } from "./placement/placement.ts";
 import { type Ready, writeLog } from "./state/ready.ts";
 import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
@@ -99,16 +96,6 @@ export interface CoordinatorOptions {
   readonly origins?: OriginRules | undefined;
   /** How nodes and clients find it that were told of none; by default they cannot. */
   readonly discovery?: DiscoveryOptions | undefined;
-  /** The cluster is secured: who asks for something must have logged in, and have the right to. */
-  readonly secure?: SecureOptions | undefined;
-}
-
-/** What a coordinator of a secured cluster is given. */
-export interface SecureOptions {
-  readonly hasher: PasswordHasher;
-  readonly audit: AuditLog;
-  /** The users and roles that a cluster begins with which has none. */
-  first(): Promise<SecurityDocument>;
 }
 
 /** See {@linkcode DiscoveryResponderOptions}. */
@@ -117,38 +104,22 @@ export type DiscoveryOptions = Pick<
   "mode" | "port" | "secret" | "advertiseHost" | "interfaces"
 >;
 
-/** Who is at the other end, as its `hello` said. */
-class Peer {
-  readonly role: Message<"hello">["role"];
-
-  constructor(hello: Message<"hello">) {
-    this.role = hello.role;
-  }
-}
-
 /** A running coordinator. */
 export class Coordinator {
   readonly #deps: CoordinatorDeps;
   readonly #log: Logger;
   readonly #controller: ClusterController;
   readonly #controllerLog: Logger;
-  /** Of a secured cluster. */
-  readonly #security: SecurityKeeper | undefined;
-  readonly #logins: WireLogins | undefined;
   readonly #gateway: Gateway;
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
-  readonly #sessions = new Map<Connection, SessionId>();
-  readonly #connections = new Map<SessionId, Connection>();
-  #sessionNext = 1;
+  readonly #sessions: MemberSessions;
   #listener: Listener | undefined;
   #heartbeats: HeartbeatListener | undefined;
   #discovery: DiscoveryResponder | undefined;
   #ticks: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
-  /** The last whole map as text: many sessions may be sent the same one. */
-  #mapText: { map: ClusterMap; text: string } | undefined;
   readonly admission: Admission;
   readonly #frontEnd: HttpFrontEnd;
   #http: HttpServer | undefined;
@@ -156,7 +127,7 @@ export class Coordinator {
   #refusalLoggedMs = -Infinity;
   /** The map is on disk as it is. */
   #mapShown: boolean;
-  /** Why the last write of the map failed, where it did. */
+  /** Why the last write of the map failed, if it did. */
   #persistFailure: string | undefined;
 
   /**
@@ -172,10 +143,8 @@ export class Coordinator {
     const stored = found === undefined
       ? newCluster(settings)
       : { ...found, map: { ...found.map, settings } };
-    const secured = await secure(stored, options);
-    const changed = before === undefined || secured !== stored ||
-      JSON.stringify(before) !== JSON.stringify(settings);
-    const coordinator = new Coordinator(deps, options, { stored: secured, changed });
+    const changed = before === undefined || JSON.stringify(before) !== JSON.stringify(settings);
+    const coordinator = new Coordinator(deps, options, { stored, changed });
     try {
       await coordinator.#listen(options);
     } catch (error) {
@@ -198,18 +167,6 @@ export class Coordinator {
       options.admission,
     );
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
-    const { security } = cluster.stored;
-    if (options.secure !== undefined && security !== undefined) {
-      this.#security = new SecurityKeeper({
-        ...deps,
-        ...options.secure,
-        write: (document) => {
-          const { refusal } = this.#step({ type: "secure", document });
-          if (refusal !== undefined) throw refusal;
-        },
-      }, security);
-      this.#logins = new WireLogins(this.#security.access);
-    }
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
       log: deps.logger("http"),
@@ -219,7 +176,6 @@ export class Coordinator {
       health: () => this.health(),
       database: this.#gateway.database,
       requests: this.admission.requests,
-      access: this.#security?.access,
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor(
@@ -227,6 +183,14 @@ export class Coordinator {
       this.admission,
     );
     this.#controllerLog = deps.logger("membership");
+    const isClosed = () => this.#closed;
+    this.#sessions = new MemberSessions(this.#log, {
+      step: (input) => this.#step(input),
+      publishedMap: (what) => this.#publishedMap(what),
+      get closed() {
+        return isClosed();
+      },
+    });
     this.#controller = new ClusterController({
       ...cluster,
       place,
@@ -248,7 +212,7 @@ export class Coordinator {
     return this.#heartbeats?.address.port ?? 0;
   }
 
-  /** The port of its HTTP front end; 0 where it has none. */
+  /** The port of its HTTP front end; 0 if it has none. */
   get httpPort(): number {
     return this.#http?.address.port ?? 0;
   }
@@ -267,7 +231,7 @@ export class Coordinator {
     return this.#gateway.database;
   }
 
-  /** The UDP port of discovery; undefined where nobody can find it so. */
+  /** The UDP port of discovery; undefined if nobody can find it that way. */
   get discoveryPort(): number | undefined {
     return this.#discovery?.port;
   }
@@ -279,12 +243,11 @@ export class Coordinator {
 
   /** The state of the cluster and of the gateway; what `stats` answers. */
   stats(): Record<string, unknown> {
-    const { clusterId, clusterName, replicationFactor } = this.map.settings;
+    const { settings } = this.map;
     return {
       role: "coordinator",
-      cluster_id: clusterId,
-      cluster_name: clusterName,
-      replication_factor: replicationFactor,
+      cluster_id: settings.clusterId,
+      ...settingsShown(settings),
       ...this.#controller.stats(),
       ...this.admission.stats(),
       requests: this.#requests,
@@ -317,7 +280,7 @@ export class Coordinator {
   async #listen(options: CoordinatorOptions): Promise<void> {
     const { listen, heartbeats, discovery } = options;
     const { clock, transport } = this.#deps;
-    // The one that is more often in use first, so that the message is about that.
+    // The TCP port first: it is the one that is more often in use, and the message is about it then.
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
     this.#http = options.openHttp?.(
       this.address.port,
@@ -334,13 +297,14 @@ export class Coordinator {
           message,
         }).acknowledgement,
     );
-    if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
+    // At once: whoever registers is told the port for heartbeats.
     this.#step({ type: "start", heartbeatPort: this.heartbeatPort });
     const suspensions = new SuspensionWatch(clock);
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
       this.#step({ type: "stood_still", ms: suspensions.lostMs() });
       this.#step({ type: "tick" });
     });
+    if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
   }
 
   async #openDiscovery(host: string, discovery: DiscoveryOptions): Promise<void> {
@@ -367,11 +331,8 @@ export class Coordinator {
     const ready = this.#controller.step(input, this.#now());
     writeLog(this.#controllerLog, ready.log);
     if (ready.published !== undefined) this.#show(ready.published);
-    for (const { sessions, message } of ready.messages) {
-      const text = this.#encode(message);
-      for (const session of sessions) this.#connections.get(session)?.sendText(text);
-    }
-    for (const session of ready.closed) this.#connections.get(session)?.close(true);
+    for (const { sessions, message } of ready.messages) this.#sessions.send(sessions, message);
+    for (const session of ready.closed) this.#sessions.close(session);
     if (ready.document !== undefined) this.#persist(ready.document);
     return ready;
   }
@@ -395,7 +356,6 @@ export class Coordinator {
     this.#writing = this.#deps.store.write(document).then(
       () => {
         this.#persistFailure = undefined;
-        if (document.security !== undefined) this.#security?.persisted(document.security);
         if (!this.#closed) this.#step({ type: "persisted", epoch });
       },
       (cause) => {
@@ -406,45 +366,35 @@ export class Coordinator {
     );
   }
 
-  #encode(message: Message): string {
-    if (message.req_type !== "registered") return JSON.stringify(message);
-    const { map, ...rest } = message;
-    if (this.#mapText?.map !== map) this.#mapText = { map, text: JSON.stringify(map) };
-    return `${JSON.stringify(rest).slice(0, -1)},"map":${this.#mapText.text}}`;
-  }
-
   #serve(stream: Stream, seat: Seat): void {
     const { work } = this.#gateway;
     const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
-      onRequest: (request, reply, connection) => {
-        if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
-        else this.#onRequest(request, reply, connection);
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onHello: (hello, connection, isFirst) => {
+        const takeOver = this.#onHello(hello, connection, seat, isFirst);
+        // A node's session has no request whose answer somebody would miss.
+        if (takeOver !== undefined) this.#draining.delete(server);
+        return takeOver;
       },
-      onOther: (message, connection) => {
-        this.#onOther(message, connection);
-        // A node's session: it has no request that somebody would miss the answer of.
-        if (this.#sessions.has(connection)) this.#draining.delete(server);
-      },
-      onClose: (_reason, connection) => {
-        this.#draining.delete(server);
-        const session = this.#sessions.get(connection);
-        if (session === undefined) return;
-        this.#sessions.delete(connection);
-        this.#connections.delete(session);
-        if (!this.#closed) this.#step({ type: "session_closed", session });
-      },
+      onClose: () => this.#draining.delete(server),
     }, { budget: this.admission.requests, seat });
     this.#draining.add(server);
   }
 
   #onRequest(
-    request: Exclude<Request, Message<"hello">>,
+    request: Request,
     reply: ReplyTo,
     connection: Connection,
   ): void {
     this.#requests++;
-    this.#logins?.check(request, connection);
+    if (isSecurityOrder(request)) throw notSecured(request);
     switch (request.req_type) {
+      case "hello":
+        return invariant(false, "a hello is judged before it is a request");
+      case "force":
+        return this.#onForce(request, reply, connection);
+      case "forget_node":
+        return this.#onForgetNode(request, reply, connection);
       case "scan":
         return serveScan(this.#gateway.database, request, reply);
       case "count":
@@ -463,11 +413,7 @@ export class Coordinator {
           `${request.req_type}: ask a node; the coordinator has no keys`,
         );
       case "batch":
-        return this.#gateway.executeBatch(
-          request,
-          (one) => this.#logins?.check(one, connection),
-          reply,
-        );
+        return this.#gateway.executeBatch(request, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "get_map":
@@ -493,87 +439,33 @@ export class Coordinator {
     throw new KvError("unavailable", `${what}: the cluster's map is not on disk yet`);
   }
 
+  /** @returns who takes the connection over if it is a node's session */
   #onHello(
     hello: Message<"hello">,
-    reply: ReplyTo,
     connection: Connection,
     seat: Seat,
-  ): void {
+    isFirst: boolean,
+  ): (() => ConnectionHandlers) | undefined {
     this.#requests++;
-    if (hello.protocol !== PROTOCOL_VERSION) {
-      throw new KvError(
-        "wrong_version",
-        `hello: this coordinator speaks protocol version ${PROTOCOL_VERSION}, the caller ` +
-          `${hello.protocol}; upgrade the older of the two`,
-      );
-    }
     const { clusterId } = this.map.settings;
-    // JSON null stands for an absent field.
-    if (typeof hello.cluster_id === "string" && hello.cluster_id !== clusterId) {
-      this.#logRefusal(hello.node ?? undefined, hello.cluster_id);
-      throw new KvError(
-        "wrong_cluster",
-        `hello: this coordinator leads cluster ${clusterId}, the caller belongs to ` +
-          `${hello.cluster_id}; name its coordinator, or use another data folder`,
-      );
-    }
-    if (this.#logins !== undefined) {
-      this.#logins.logIn(hello, connection, reply);
-      return;
-    }
-    // So that no number of clients keeps a node from its session.
-    if (hello.role === "node") seat.becomePeer(`node ${hello.node}`);
-    connection.peer = new Peer(hello);
-    reply({ req_type: "ack", message: "hello" });
-  }
-
-  /** A message of a node, or of an operator. @throws {KvError} which is answered */
-  #onOther(message: Message, connection: Connection): void {
-    this.#logins?.check(message, connection);
-    if (isSecurityOrder(message)) {
-      if (this.#security === undefined) throw notSecured(message);
-      this.#logins?.order(message, connection, this.#security);
-      return;
-    }
-    if (message.req_type === "force") return this.#onForce(message, connection);
-    if (message.req_type === "forget_node") return this.#onForgetNode(message, connection);
-    if (!(connection.peer instanceof Peer) || connection.peer.role !== "node") {
-      throw new KvError(
-        "bad_request",
-        `${message.req_type}: only for nodes, after a hello that says so`,
-      );
-    }
-    const session = this.#sessionOf(connection);
-    switch (message.req_type) {
-      case "register":
-        this.#ask({ type: "register", session, message });
-        return;
-      case "heartbeat": {
-        const { acknowledgement } = this.#step({ type: "heartbeat", session, message });
-        if (acknowledgement !== undefined) connection.send(acknowledgement);
-        return;
-      }
-      case "caught_up":
-      case "lagging":
-      case "damaged":
-      case "drained":
-      case "resumed":
-        this.#step({ type: "report", session, message });
-        return;
-      case "disk":
-        this.#step({ type: "disk", session, writable: message.writable });
-        return;
-      case "leave":
-        this.#step({ type: "leave", session, stopping: message.stopping === true });
-        return;
-      default:
-        throw new KvError("bad_request", `${message.req_type}: not for a coordinator`);
+    const greeted: Greeted = {
+      kind: "coordinator",
+      clusterId: () => clusterId,
+      hasPlace: () => true,
+    };
+    try {
+      const { rights, node } = greet(hello, greeted, { connection, seat, isFirst });
+      if (rights !== "membership" || node === undefined) return undefined;
+      return () => this.#sessions.accept(node, connection);
+    } catch (error) {
+      if (failureOf(error).code === "wrong_cluster") this.#logRefusal(hello);
+      throw error;
     }
   }
 
   /** Somebody will look here for why a node of theirs does not come. */
-  #logRefusal(node: string | undefined, cluster: string): void {
-    if (node === undefined || this.#now() < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
+  #logRefusal({ node, cluster_id: cluster }: Message<"hello">): void {
+    if (typeof node !== "string" || this.#now() < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
     this.#refusalLoggedMs = this.#now();
     this.#log.warn("a node of another cluster was refused", {
       node,
@@ -583,30 +475,30 @@ export class Coordinator {
   }
 
   /** An operator's order; if it names no node, it is carried out once the nodes have told what they hold by now. */
-  #onForce(message: Message<"force">, connection: Connection): void {
+  #onForce(message: Message<"force">, reply: ReplyTo, connection: Connection): void {
     const node = message.node ?? undefined;
     const partition = message.partition ?? undefined;
     this.#order(
       message,
-      connection,
+      { reply, connection },
       node === undefined,
       () => this.#ask({ type: "force", partition, node }).forced,
     );
   }
 
   /** An operator's order. */
-  #onForgetNode(message: Message<"forget_node">, connection: Connection): void {
+  #onForgetNode(message: Message<"forget_node">, reply: ReplyTo, connection: Connection): void {
     const { node } = message;
     const force = message.force === true;
-    this.#order(message, connection, force, () => {
+    this.#order(message, { reply, connection }, force, () => {
       return { node, forced: this.#ask({ type: "forget_node", node, force }).forced };
     });
   }
 
   /** @param asking whether nodes first tell what they hold by now, if that may be asked for */
   #order(
-    { id, ...order }: Message<"force" | "forget_node">,
-    connection: Connection,
+    { id: _, ...order }: Message<"force" | "forget_node">,
+    { reply, connection }: { reply: ReplyTo; connection: Connection },
     asking: boolean,
     carryOut: () => unknown,
   ): void {
@@ -614,7 +506,7 @@ export class Coordinator {
       from: formatAddress(connection.remote),
       order: JSON.stringify(order),
     });
-    const answer = () => connection.send({ req_type: "result", id, result: carryOut() });
+    const answer = () => reply({ req_type: "result", result: carryOut() });
     if (!asking || !this.#step({ type: "ask_what_is_held" }).asked) return answer();
     this.#deps.clock.setTimer(FORCE_WAIT_MS, () => {
       if (this.#closed) return;
@@ -622,33 +514,10 @@ export class Coordinator {
         answer();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        connection.send({ ...toErrorReply(error), id });
+        reply(toErrorReply(error));
       }
     });
   }
-
-  #sessionOf(connection: Connection): SessionId {
-    const known = this.#sessions.get(connection);
-    if (known !== undefined) return known;
-    const session = this.#sessionNext++;
-    this.#sessions.set(connection, session);
-    this.#connections.set(session, connection);
-    return session;
-  }
-}
-
-/**
- * The document with users and roles, if the cluster is to be secured.
- *
- * @throws {KvError} `bad_config` if it is secured and was not asked to be
- */
-async function secure(stored: StoredCluster, options: CoordinatorOptions): Promise<StoredCluster> {
-  if (options.secure === undefined) {
-    if (stored.security === undefined) return stored;
-    throw new KvError("bad_config", "this cluster is secured, and cannot be served otherwise");
-  }
-  if (stored.security !== undefined) return stored;
-  return { ...stored, security: await options.secure.first() };
 }
 
 async function readMap(store: DocumentStore): Promise<unknown | undefined> {

@@ -17,7 +17,7 @@ export function coordinatorHealth(
   { published, persistFailure, minInSync }: {
     published: boolean;
     persistFailure: string | undefined;
-    /** How many in-sync copies a write needs. */
+    /** How many in-sync replicas a write needs. */
     minInSync: number;
   },
 ): HealthReport {

@@ -16,7 +16,8 @@ import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/base/limits.ts";
-import { type Message, PROTOCOL_VERSION, type Reply } from "../shared/wire/messages.ts";
+import { hello } from "../shared/wire/hello.ts";
+import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { printLine } from "../shared/program/terminal.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
@@ -79,7 +80,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     if (!config.noCsConfig) await removeCsConfig(address, log);
     await coordinator.close();
   } finally {
-    // A start that failed, as where the port is taken, leaves nothing behind.
+    // A start that failed, as when the port is taken, leaves nothing behind.
     if (started) lock.release();
     else await lock.undo();
   }
@@ -112,9 +113,10 @@ async function force({ config }: CoordinatorRun): Promise<void> {
     transport: new DenoTransport(),
   };
   const address = { host: reachable(config.host), port: config.port };
-  const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" } as const;
   let reached = false;
-  const client = new RpcClient(deps, address, hello, { onUp: () => void (reached = true) });
+  const client = new RpcClient(deps, address, hello("client"), {
+    onUp: () => void (reached = true),
+  });
   const order = {
     req_type: "force",
     ...(config.forcePartition === undefined ? {} : { partition: config.forcePartition }),

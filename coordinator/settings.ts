@@ -13,17 +13,10 @@ import {
 import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
-  FAILURE_TIMEOUT_MS,
   GATEWAY_CACHE_ENTRIES_DEFAULT,
-  HEARTBEAT_INTERVAL_MS,
-  LEASE_MS,
-  NAME_CHARACTERS_MAX,
   NODES_MAX,
-  PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
   REPAIR_DELAY_MS,
-  REPLICATION_FACTOR_DEFAULT,
-  REPLICATION_FACTOR_MAX,
 } from "../shared/base/limits.ts";
 import {
   flag,
@@ -32,14 +25,33 @@ import {
   optionalHost,
   optionalInteger,
   optionalText,
+  type Setting,
   text,
 } from "../shared/program/setting.ts";
+import {
+  type CLUSTER_SETTINGS,
+  type SettingName,
+  settingRows,
+  type SettingValue,
+} from "../shared/cluster/cluster_settings.ts";
 import type { WantedSettings } from "./state/cluster_settings.ts";
 
 const HEARTBEAT_PORT_DEFAULT = 3769;
-const DURATION_MS_MAX = 600_000;
 
-/** The table. Settings of the cluster have no default here: left out, a cluster keeps its own. */
+type Table = typeof CLUSTER_SETTINGS;
+
+/** The flags of the settings of the cluster. They have no default here: if one is left out, a cluster keeps its own. */
+type ClusterFlags = {
+  readonly [N in SettingName as Table[N]["flag"]]: Setting<SettingValue<N> | undefined>;
+};
+
+const CLUSTER_FLAGS = Object.fromEntries(
+  settingRows().map((
+    [, row],
+  ) => [row.flag, row.kind === "text" ? optionalText(row) : optionalInteger(row)]),
+) as unknown as ClusterFlags;
+
+/** The table. */
 export const COORDINATOR_SETTINGS = {
   host: host({ help: "The address to listen on.", default: "127.0.0.1" }),
   port: integer({
@@ -71,52 +83,7 @@ export const COORDINATOR_SETTINGS = {
     default: ".kv-coordinator",
     placeholder: "FOLDER",
   }),
-  clusterName: optionalText({
-    help:
-      "A name for people, by which discovery keeps the clusters of a network apart; fixed when " +
-      'the cluster is created ("kv" if none is given).',
-    placeholder: "NAME",
-  }),
-  partitions: optionalInteger({
-    help: "Partitions, a power of two, fixed when the cluster is created " +
-      `(${PARTITIONS_DEFAULT} if none is given).`,
-    min: 1,
-    max: PARTITIONS_MAX,
-  }),
-  replicationFactor: optionalInteger({
-    help: `Replicas of each key (${REPLICATION_FACTOR_DEFAULT} in a new cluster).`,
-    min: 1,
-    max: REPLICATION_FACTOR_MAX,
-  }),
-  minInSync: optionalInteger({
-    help:
-      "Writes are refused while fewer replicas are in sync, and a new cluster is not laid out until " +
-      "this many nodes are there. By default half of the replicas, rounded up: 2 of 3, 1 of 2. With 1, a " +
-      "write may be on one disk alone.",
-    min: 1,
-    max: REPLICATION_FACTOR_MAX,
-  }),
-  leaseMs: optionalInteger({
-    help: "How long after its last acknowledged heartbeat a node may answer reads alone " +
-      `(${LEASE_MS} in a new cluster).`,
-    min: 10,
-    max: DURATION_MS_MAX,
-    unit: "ms",
-  }),
-  heartbeatIntervalMs: optionalInteger({
-    help: `How often nodes send a heartbeat (${HEARTBEAT_INTERVAL_MS} in a new cluster).`,
-    min: 1,
-    max: DURATION_MS_MAX,
-    unit: "ms",
-  }),
-  failureTimeoutMs: optionalInteger({
-    help:
-      "A node that has sent no heartbeat for this long is declared failed. It must be longer than " +
-      `a lease with its allowance for clock drift (${FAILURE_TIMEOUT_MS} in a new cluster).`,
-    min: 10,
-    max: DURATION_MS_MAX,
-    unit: "ms",
-  }),
+  ...CLUSTER_FLAGS,
   repairDelayMs: integer({
     help: "How long to wait for a failed node before other nodes get replicas in its place.",
     min: 0,
@@ -182,26 +149,15 @@ export const COORDINATOR_PROGRAM: Program<typeof COORDINATOR_SETTINGS> = {
 
 /** What these settings want of the cluster. */
 export function wantedOf(settings: CoordinatorSettings): WantedSettings {
-  const { clusterName, partitions, replicationFactor, minInSync } = settings;
-  const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = settings;
-  return {
-    clusterName,
-    partitionCount: partitions,
-    replicationFactor,
-    minInSync,
-    leaseMs,
-    heartbeatIntervalMs,
-    failureTimeoutMs,
-  };
+  const given: Readonly<Record<string, unknown>> = settings;
+  const wanted = settingRows().map(([name, { flag }]) => [name, given[flag]]);
+  return Object.fromEntries(wanted) as WantedSettings;
 }
 
 function whyWrong(settings: CoordinatorSettings): string | undefined {
   const { force, forcePartition, forceNode } = settings;
   if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
     return "--force-partition and --force-node need --force";
-  }
-  if ((settings.clusterName?.length ?? 0) > NAME_CHARACTERS_MAX) {
-    return `--cluster-name may have ${NAME_CHARACTERS_MAX} characters`;
   }
   return whyWeakSecret(settings.discoverySecret) ?? whyHttpWrong(settings);
 }

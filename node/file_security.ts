@@ -79,7 +79,7 @@ export async function openSecurity(
     ? await begin(`${folder}/admin.json`, hasher, deps)
     : parseSecurityDocument(kept);
   if (kept === undefined) await store.write(document);
-  const { certificate: authorityPem, key = "" } = document.authority;
+  const { certificate: authorityPem, key } = document.authority;
   const authority = await CertificateAuthority.open({
     certificate: authorityPem,
     key: new Secret(key),
@@ -87,8 +87,7 @@ export async function openSecurity(
   const authorityFile = `${folder}/ca.crt`;
   await Deno.writeTextFile(authorityFile, authorityPem, { mode: 0o600 });
   const request = await createRequest();
-  const identity = { id: "standalone", role: "node" } as const;
-  const certificate = await authority.sign(request.request, identity, hosts, clock.wallMs());
+  const certificate = await authority.sign(request.request, hosts, clock.wallMs());
   return {
     keeper: keeperOf(document, folder, store, hasher, deps),
     tls: { certificate, key: request.key },

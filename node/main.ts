@@ -1,6 +1,6 @@
 /**
- * The program `kv-node`: reads its settings, gives the node the machine's own clock, chance, network
- * and disk, and ends it when it is told to. Nothing imports it.
+ * The program `kv-node`: it reads its settings, gives the node the machine's own clock, randomness, network and
+ * disk, and ends it when it is told to. Nothing imports it.
  *
  * @module
  */
@@ -21,7 +21,8 @@ import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
 import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
-import { type NodeFolder, NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import type { NodeFolder } from "./node_folder.ts";
+import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { type NodeSecurity, openSecurity } from "./file_security.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
@@ -85,7 +86,7 @@ async function main(run: NodeRun): Promise<void> {
 
   let end = await Promise.race([ended, runtime.failed]);
   while (end instanceof KvError && isDamage(end)) {
-    // As if a supervisor had started the process again, for a database that is repaired when it is opened.
+    // As if a supervisor had started the process again, because a database is repaired when it is opened.
     await runtime.stop(config.drainTimeoutMs).catch((error) =>
       log.warn("stopped with an error", { error: failureOf(error).message })
     );
@@ -109,7 +110,7 @@ async function main(run: NodeRun): Promise<void> {
   await runtime.stop(config.drainTimeoutMs);
 }
 
-/** LevelDB makes its files as the process's mask allows; what we make ourselves says its mode. */
+/** LevelDB creates its files with the process's mask; files that we create ourselves state their mode. */
 function keepFilesPrivate(log: Logger): void {
   if (Deno.build.os === "windows") return;
   try {
@@ -149,7 +150,7 @@ function readyLine(host: string, { address: { port }, httpPort }: NodeRuntime): 
   return `${NODE_PROGRAM.name} ${address} http=${httpPort} pid=${Deno.pid}`;
 }
 
-/** Where to listen: a port that was asked for, or the first free one from the default on. */
+/** Where to listen: the port that was asked for, or the first free one from the default on. */
 function addresses(host: string, port: number, source: Source): Address[] {
   const count = source === "default" ? NODE_PORTS_TRIED + 1 : 1;
   return Array.from({ length: count }, (_, i) => ({ host, port: port + i }));
@@ -168,7 +169,7 @@ function clusterOf(
   return {
     name: config.clusterName,
     locate(use, fail, cluster) {
-      // Asked anew before each attempt: the coordinator may have moved, and written so.
+      // Asked again before each attempt, because the coordinator may have moved and written its new address.
       findCoordinator({
         flag: from("flag"),
         environment: from("environment"),

@@ -1,8 +1,8 @@
 /**
- * The core of a node: its replicas, its lease, its map, its links to peers, put together. Clients,
- * the coordinator's session and the clock's heartbeat are around it (`server.ts`,
- * `coordinator_session.ts`, `heartbeat_sender.ts`); the rules of replication are below it
- * (`replica.ts`). It has no socket and no file of its own.
+ * The core of a node: its replicas (`node_replicas.ts`), its lease, its map, its conversations with other nodes
+ * (`peers/`) and the work that time brings, put together. Clients, the coordinator's session and the heartbeats
+ * are around it (`server/`, `membership/`); the rules of replication are below it (`replication/`). It has no
+ * socket and no file of its own.
  *
  * @module
  */
@@ -12,27 +12,26 @@ import {
   type ClusterMap,
   findNode,
   type NodeId,
-  type PartitionConfig,
   whyNoPrimary,
 } from "../shared/cluster/cluster_map.ts";
-import type { Connection } from "../shared/wire/connection.ts";
-import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
+import type { KvError } from "../shared/base/errors.ts";
 import {
+  CLIENT_SESSIONS_MAX,
   DIGEST_INTERVAL_MS,
   DISK_CHECK_MS,
-  EXPIRY_INDEX_MAX,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
   partitionShare,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
   SCRUB_INTERVAL_MS,
-  SURPLUS_KEEP_MS,
   TOMBSTONE_KEEP_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
+import type { PeerHandlers } from "../shared/server/peer_server.ts";
 import type {
+  DownstreamMessage,
   HeldPartition,
   KeyRequest,
   Message,
@@ -53,18 +52,17 @@ import { Scrubber } from "./maintenance/scrubber.ts";
 import { Lease, type Moment } from "./membership/lease.ts";
 import { NodeScans } from "./scans/node_scans.ts";
 import { errorReply } from "../shared/operations/operation.ts";
-import { type GroupCommit, NO_STATE, PartitionStore } from "./storage/partition_store.ts";
-import type { OpenedPartitions } from "./storage/partition_store.ts";
-import { PeerLink } from "./replication/peer_link.ts";
-import { CLEAR, noteClearFailure } from "./replication/follower.ts";
-import type { Primary } from "./replication/primary.ts";
+import type { GroupCommit, OpenedPartitions } from "./storage/partition_store.ts";
+import { Peers } from "./peers/peers.ts";
+import type { PeerConnection } from "./peers/upstream_connection.ts";
+import { NodeReplicas } from "./node_replicas.ts";
 import { ReadConfirmations } from "./requests/read_confirmations.ts";
-import { Replica, type ReplicaOwner } from "./replication/replica.ts";
+import type { Replica, ReplicaOwner } from "./replication/replica.ts";
 import { Retries } from "./replication/retries.ts";
+import { ClientSessionCounts } from "./requests/client_session_table.ts";
 import { replicaStats } from "./server/replica_stats.ts";
-import { ReportOutbox } from "./replication/report_outbox.ts";
+import { ReportOutbox } from "./membership/report_outbox.ts";
 import { TransferPacer } from "./replication/transfer_pacer.ts";
-import { ConnectionUpstream } from "./replication/upstream_connection.ts";
 
 /** How many of the things that fail again and again `stats` lists. */
 const STATS_RETRIES_MAX = 16;
@@ -89,6 +87,8 @@ export interface NodeOptions {
   readonly keptMap?: ClusterMap | undefined;
   /** Default {@linkcode TOMBSTONE_KEEP_MS}. */
   readonly tombstoneKeepMs?: number;
+  /** How many client sessions each partition remembers. Default: its share of {@linkcode CLIENT_SESSIONS_MAX}. */
+  readonly clientSessionsMax?: number | undefined;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -115,20 +115,14 @@ export class Node {
   readonly #owner: ReplicaOwner;
   readonly #lease: Lease;
   readonly #disk = new DiskHealth();
-  readonly #replicas = new Map<number, Replica>();
-  readonly #links = new Map<NodeId, PeerLink>();
-  readonly #upstreams = new Map<Connection, ConnectionUpstream>();
+  readonly #replicas: NodeReplicas;
+  readonly #peers: Peers;
   readonly #confirmations: ReadConfirmations;
   readonly #outbox: ReportOutbox;
   readonly #retries: Retries;
-  /** Since when a replica here has not been a member. */
-  readonly #surplusSinceMs = new Map<number, number>();
-  readonly #clearing = new Set<number>();
-  /** What could not be deleted, and is to be when it is due. */
-  readonly #clearAgain: (() => void)[] = [];
   readonly #resynced = new ResyncCounts();
   readonly #snapshots: BackupSnapshots;
-  readonly #scrubbing: Scrubber;
+  readonly #scrubber: Scrubber;
   readonly #expiry: ExpirySweep;
   readonly #compaction: Compaction;
   readonly #timers: Timer[] = [];
@@ -138,6 +132,7 @@ export class Node {
   #lastTickMs: number;
   #digestCursor = 0;
   #expired = 0;
+  readonly #clientSessionCounts = new ClientSessionCounts();
   #scrubCursor = 0;
 
   constructor(deps: NodeDeps, options: NodeOptions) {
@@ -154,7 +149,19 @@ export class Node {
       nowMs: () => clock.monotonicMs(),
       defer: (callback) => clock.defer(callback),
       primary: (partition) => this.#replicas.get(partition)?.primary,
-      ask: (node, message) => this.#links.get(node)?.send(message),
+      ask: (node, message) => this.#peers.send(node, message),
+    });
+    const { random, transport } = deps;
+    this.#peers = new Peers({ clock, random, transport, log }, {
+      nodeId: options.nodeId,
+      map: () => this.#map,
+      replica: (partition) => this.#replicas.get(partition),
+      replicas: () => this.#replicas.values(),
+      primaries: () => this.#replicas.primaries(),
+      isClearing: (partition) => this.#replicas.isClearing(partition),
+      openVouched: (message, from) => this.#replicas.openVouched(message, from),
+      confirmations: this.#confirmations,
+      onUnlinked: (node) => this.#owner.transfers.forget(node),
     });
     const retries = this.#retries = new Retries(log, () => clock.monotonicMs());
     const minInSync = () => this.#map?.settings.minInSync ?? 1;
@@ -165,18 +172,14 @@ export class Node {
       get minInSync() {
         return minInSync();
       },
-      downstream: {
-        isUp: (node) => this.#links.get(node)?.isUp ?? false,
-        send: (node, message) => this.#links.get(node)?.send(message),
-        append: (node, partition, term, stream, commitSeq, json) =>
-          this.#links.get(node)?.append(partition, term, stream, commitSeq, json),
-        whenRoom: (node, then) => this.#links.get(node)?.whenRoom(then),
-        commit: (node, partition, term, stream, commitSeq) =>
-          this.#links.get(node)?.append(partition, term, stream, commitSeq, undefined),
-      },
+      downstream: this.#peers,
       inFlight: new ByteBudget(IN_FLIGHT_BYTES_MAX),
       // There is no replica before there is a map, or one that was kept.
       partitionCount: () => (this.#map ?? this.keptMap)?.settings.partitionCount ?? 1,
+      clientSessionsMax: () =>
+        options.clientSessionsMax ??
+          partitionShare(CLIENT_SESSIONS_MAX, this.#owner.partitionCount()),
+      clientSessionCounts: this.#clientSessionCounts,
       replicas: () => {
         const map = this.#map;
         return map === undefined
@@ -199,7 +202,19 @@ export class Node {
       releases: new WorkScheduler(clock),
       notPrimary: (partition) => this.#notPrimary(partition),
     };
-    this.#scrubbing = new Scrubber({
+    this.#replicas = new NodeReplicas({
+      ports: this.#owner,
+      queue: deps.queue,
+      opened: deps.opened,
+      keptMap: options.keptMap,
+      map: () => this.#map,
+      hasLease: () => this.hasLease,
+      isDiskWell: () => this.#disk.writable,
+      onTerm: (partition, term) => this.#outbox.onTerm(partition, term),
+      onPrimaryLost: (partition) => this.onPrimaryLost(partition),
+      onCleared: () => this.#peers.updateLinks(),
+    });
+    this.#scrubber = new Scrubber({
       retries,
       wallMs: () => clock.wallMs(),
       tombstoneKeepMs: options.tombstoneKeepMs ?? TOMBSTONE_KEEP_MS,
@@ -211,14 +226,9 @@ export class Node {
       nowMs: () => clock.monotonicMs(),
       isDiskWell: () => this.#disk.writable && deps.queue.failure === undefined,
       partitionCount: () => this.#map?.partitions.length ?? 0,
-      liveBytes: (partition) => {
-        if (this.#clearing.has(partition)) return undefined;
-        const replica = this.#replicas.get(partition);
-        if (replica === undefined) return deps.opened.has(partition) ? undefined : 0;
-        return replica.isSettled ? replica.store.liveBytes : undefined;
-      },
+      liveBytes: (partition) => this.#replicas.liveBytes(partition),
     });
-    this.#expiry = new ExpirySweep(retries, clock, () => this.#primaries());
+    this.#expiry = new ExpirySweep(retries, clock, () => this.#replicas.primaries());
     this.scans = new NodeScans({
       work: this.work,
       nowMs: () => clock.monotonicMs(),
@@ -229,12 +239,12 @@ export class Node {
     });
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
-      setPeriodic(clock, SCRUB_INTERVAL_MS, () => this.#keepHouse()),
+      setPeriodic(clock, SCRUB_INTERVAL_MS, () => this.#scrub()),
       setPeriodic(clock, DISK_CHECK_MS, () => deps.queue.check()),
       setPeriodic(clock, NODE_TICK_MS, () => this.#tick()),
       setPeriodic(clock, REPORT_REPEAT_MS, () => {
         this.#outbox.repeat();
-        this.#clearSurplus();
+        this.#replicas.clearSurplus();
       }),
     );
   }
@@ -260,25 +270,27 @@ export class Node {
     if (before !== undefined && map.epoch <= before.epoch) return;
     this.#map = map;
     map.partitions.forEach((config, partition) => {
-      if (config !== before?.partitions[partition]) this.#adopt(partition, config, map.epoch);
+      if (config !== before?.partitions[partition]) {
+        this.#replicas.adopt(partition, config, map.epoch);
+      }
     });
-    this.#updateLinks();
+    this.#peers.updateLinks();
     this.#deps.queue.whenWritten((error) => {
       if (error === undefined) this.#storedEpoch = Math.max(this.#storedEpoch, map.epoch);
     });
   }
 
-  /** The newest map of which this node's disk tells what it is primary of; 0 for none. */
+  /** The newest map whose assignments of primaries this node's disk knows; 0 for none. */
   get storedEpoch(): number {
     return this.#storedEpoch;
   }
 
-  /** Up to where its database had come when this process opened it: the number of its last batch. */
+  /** The number of the last batch in its database when this process opened it. */
   get openedBatch(): number {
     return this.#deps.queue.openedBatch;
   }
 
-  /** Up to where its database has surely come. */
+  /** The number of the last batch that is surely in its database. */
   get syncedBatch(): number {
     return this.#deps.queue.syncedBatch;
   }
@@ -321,20 +333,7 @@ export class Node {
 
   /** What this node's disk holds, for registration. */
   held(): HeldPartition[] {
-    const held: HeldPartition[] = [];
-    const seen = new Set<number>();
-    for (const { partition, store, damaged } of this.#replicas.values()) {
-      seen.add(partition);
-      const { term, lastSeq } = store.state;
-      if (term > 0 || lastSeq > 0 || damaged) {
-        held.push([partition, term, lastSeq, damaged ? 1 : 0]);
-      }
-    }
-    for (const [partition, { term, lastSeq }] of this.#deps.opened) {
-      if (seen.has(partition)) continue;
-      held.push([partition, term, lastSeq, this.#deps.opened.damaged.has(partition) ? 1 : 0]);
-    }
-    return held;
+    return this.#replicas.held();
   }
 
   // Clients.
@@ -391,252 +390,9 @@ export class Node {
 
   // Peers.
 
-  /** A message of another node over a connection that it opened; its hello has named it. */
-  onPeerMessage(message: Message, from: NodeId, connection: Connection): void {
-    let upstream = this.#upstreams.get(connection);
-    if (upstream === undefined) {
-      upstream = new ConnectionUpstream(from, connection, this.#deps.clock);
-      this.#upstreams.set(connection, upstream);
-    }
-    switch (message.req_type) {
-      case "append":
-        for (const [partition, , stream, commitSeq, entries] of message.parts) {
-          this.#replicas.get(partition)?.onAppend(stream, commitSeq, entries, upstream);
-        }
-        return;
-      case "confirm": {
-        const refused: number[] = [];
-        for (const [partition, term] of message.parts) {
-          if (!(this.#replicas.get(partition)?.confirms(from, term) ?? false)) {
-            refused.push(partition);
-          }
-        }
-        connection.send({ req_type: "confirmed", round: message.round, refused });
-        return;
-      }
-      case "resync_query":
-      case "new_term":
-      case "resync_begin":
-      case "resync_chunk":
-      case "resync_end":
-      case "digest": {
-        this.#checkPartition(message.req_type, message.p);
-        if (this.#clearing.has(message.p)) return;
-        const replica = this.#replicas.get(message.p) ?? this.#openVouched(message, from);
-        if (replica !== undefined) replica.onPeerRequest(message, upstream);
-        else if (message.req_type === "resync_query") {
-          // The map may be on its way that gives this node a replica: the primary asks again.
-          const { p, stream } = message;
-          const reason = "this node knows of no replica here";
-          upstream.send({ req_type: "stream_refused", p, term: 0, stream, reason });
-        }
-        return;
-      }
-      default:
-        this.#deps.log.warn("a peer sent what no peer sends", { type: message.req_type, from });
-    }
-  }
-
-  /** @throws {KvError} `bad_request`, where the map that this node has tells */
-  #checkPartition(what: string, partition: number): void {
-    const count = this.#map?.partitions.length;
-    if (count === undefined || partition < count) return;
-    throw new KvError(
-      "bad_request",
-      `${what}: "p" is ${partition}, the cluster has 0 to ${count - 1}`,
-    );
-  }
-
-  onPeerConnectionClosed(connection: Connection): void {
-    const upstream = this.#upstreams.get(connection);
-    if (upstream === undefined) return;
-    this.#upstreams.delete(connection);
-    for (const replica of this.#replicas.values()) replica.onUpstreamClosed(upstream);
-  }
-
-  /** An answer over a link that this node opened. */
-  #onPeerAnswer(message: Message, from: NodeId): void {
-    switch (message.req_type) {
-      case "appended":
-        for (const [partition, , stream, seq] of message.acks) {
-          this.#replicas.get(partition)?.onAppended(stream, seq, from);
-        }
-        return;
-      case "confirmed":
-        this.#confirmations.onConfirmed(message, from);
-        return;
-      case "resync_info":
-      case "resync_progress":
-      case "stream_refused":
-      case "digest_differs":
-        this.#replicas.get(message.p)?.onPeerAnswer(message, from);
-        return;
-      case "closing":
-        // The link ends when the map says that no replica is there any more, or with the other's process.
-        return;
-      default:
-        this.#deps.log.warn("a peer answered what no peer answers", {
-          type: message.req_type,
-          from,
-        });
-    }
-  }
-
-  /** Opens links to the nodes that hold copies of what this node is primary of, closes the others. */
-  #updateLinks(): void {
-    const map = this.#map;
-    if (map === undefined) return;
-    const wanted = new Set<NodeId>();
-    for (const { primary } of this.#replicas.values()) {
-      if (primary !== undefined) { for (const { node } of primary.streams) wanted.add(node); }
-    }
-    for (const [node, link] of this.#links) {
-      if (wanted.has(node)) continue;
-      this.#links.delete(node);
-      this.#owner.transfers.forget(node);
-      link.close();
-    }
-    for (const node of wanted) {
-      const info = findNode(map, node);
-      if (info === undefined) continue;
-      const address = { host: info.host, port: info.port };
-      const link = this.#links.get(node);
-      if (link === undefined) this.#links.set(node, this.#openLink(node, address));
-      else link.setAddress(address);
-    }
-  }
-
-  #openLink(node: NodeId, address: { host: string; port: number }): PeerLink {
-    const { clock, random, transport, log } = this.#deps;
-    const clusterId = () => this.#map?.settings.clusterId;
-    return new PeerLink(
-      { clock, random, transport, log, self: this.nodeId, clusterId },
-      node,
-      address,
-      {
-        onUp: (node) => this.#eachPrimary((primary) => primary.onPeerUp(node)),
-        onDown: (node) => this.#eachPrimary((primary) => primary.onPeerDown(node)),
-        onMessage: (message, node) => this.#onPeerAnswer(message, node),
-      },
-    );
-  }
-
-  *#primaries(): Generator<Primary, void, void> {
-    for (const { primary } of this.#replicas.values()) if (primary !== undefined) yield primary;
-  }
-
-  #eachPrimary(visit: (primary: Primary) => void): void {
-    for (const { primary } of this.#replicas.values()) if (primary !== undefined) visit(primary);
-  }
-
-  // Replicas.
-
-  #adopt(partition: number, config: PartitionConfig, epoch: number): void {
-    const { nodeId } = this;
-    this.#outbox.onTerm(partition, config.term);
-    if (this.#clearing.has(partition)) return;
-    const member = config.inSync.includes(nodeId) || config.learners.includes(nodeId);
-    const known = this.#replicas.get(partition);
-    if (known === undefined && !member && !this.#deps.opened.has(partition)) return;
-    const replica = known ?? this.#openReplica(partition);
-    const wasPrimary = replica.primary !== undefined;
-    replica.onConfig(config, epoch);
-    if (wasPrimary && replica.primary === undefined) this.onPrimaryLost(partition);
-    if (replica.isMember) this.#surplusSinceMs.delete(partition);
-    else if (!this.#surplusSinceMs.has(partition)) {
-      this.#surplusSinceMs.set(partition, this.#deps.clock.monotonicMs());
-    }
-  }
-
-  /**
-   * Before the first map has come: the replica of a peer that asks as the primary which the kept map names, in
-   * the same term. Only of a replica that is whole, and that was not level with a primary of a later term.
-   * Rule T1.
-   */
-  #openVouched(message: Message, from: NodeId): Replica | undefined {
-    const { keptMap: kept, nodeId } = this;
-    if (message.req_type !== "resync_query" || this.#map !== undefined || kept === undefined) {
-      return;
-    }
-    const { opened } = this.#deps;
-    const { p, config: claimed } = message;
-    const config = kept.partitions[p];
-    const held = opened.get(p);
-    if (config === undefined || held === undefined || opened.damaged.has(p)) return;
-    if (config.primary !== from || config.term !== claimed.term || config.term < held.term) return;
-    if (from === nodeId || ![...config.inSync, ...config.learners].includes(nodeId)) return;
-    const replica = this.#openReplica(p);
-    replica.vouch(config, kept.epoch);
-    return replica;
-  }
-
-  #openReplica(partition: number): Replica {
-    invariant(!this.#replicas.has(partition), "a partition is opened once", { partition });
-    const { queue, opened } = this.#deps;
-    const state = opened.get(partition) ?? NO_STATE;
-    const store: PartitionStore = new PartitionStore(
-      queue,
-      partition,
-      state,
-      (lastSeq) => replica.onSynced(lastSeq),
-      partitionShare(EXPIRY_INDEX_MAX, this.#owner.partitionCount()),
-    );
-    const replica: Replica = new Replica(this.#owner, store, opened.damaged.has(partition));
-    opened.delete(partition);
-    opened.damaged.delete(partition);
-    this.#replicas.set(partition, replica);
-    return replica;
-  }
-
-  /** Deletes what this node has not been a member of for a while. */
-  #clearSurplus(): void {
-    if (!this.hasLease) return;
-    const nowMs = this.#deps.clock.monotonicMs();
-    for (const [partition, sinceMs] of this.#surplusSinceMs) {
-      // It lost its part for want of a disk, and gets it back with the disk.
-      if (!this.#disk.writable) {
-        this.#surplusSinceMs.set(partition, nowMs);
-        continue;
-      }
-      if (nowMs - sinceMs < SURPLUS_KEEP_MS) continue;
-      // Without a primary it may be the best that an operator can fall back on.
-      if (this.#map?.partitions[partition]?.primary === undefined) continue;
-      this.#surplusSinceMs.delete(partition);
-      const replica = this.#replicas.get(partition);
-      if (replica === undefined || replica.isMember) continue;
-      replica.follower.leaveStream("this node holds no replica");
-      this.#replicas.delete(partition);
-      this.#clearing.add(partition);
-      const done = () => {
-        this.#clearing.delete(partition);
-        const map = this.#map;
-        const config = map?.partitions[partition];
-        if (map !== undefined && config !== undefined) this.#adopt(partition, config, map.epoch);
-        this.#updateLinks();
-      };
-      this.#clearStore(replica.store, done);
-    }
-    for (const clear of this.#clearAgain.splice(0)) clear();
-    // So is a replica that is to be filled anew, also if it is named primary by now, so that nobody asks it.
-    for (const { store, follower, partition } of this.#replicas.values()) {
-      if (store.isClearing && this.#retries.isDue(CLEAR, partition)) follower.beginWithNothing();
-    }
-  }
-
-  /** Deletes a replica; if that fails, again with a later call of `#clearSurplus`. */
-  #clearStore(store: PartitionStore, done: () => void): void {
-    const { partition } = store;
-    const again = () => {
-      if (this.#retries.isDue(CLEAR, partition)) this.#clearStore(store, done);
-      else this.#clearAgain.push(again);
-    };
-    store.clear().then(() => {
-      this.#retries.forget(partition);
-      done();
-    }, (error) => {
-      noteClearFailure(this.#owner, partition, failureOf(error));
-      this.#clearAgain.push(again);
-    });
+  /** A node has opened a connection to this one for replication, and its `hello` was accepted. */
+  acceptPeer(node: NodeId, connection: PeerConnection): PeerHandlers<DownstreamMessage> {
+    return this.#peers.accept(node, connection);
   }
 
   // Time.
@@ -673,19 +429,19 @@ export class Node {
     }
   }
 
-  /** The next partition that has its turn. */
-  #keepHouse(): void {
+  /** Scrubs the next partition, or again the one that could not be read through. */
+  #scrub(): void {
     const count = this.#map?.partitions.length ?? 0;
-    const { again } = this.#scrubbing;
+    const { again } = this.#scrubber;
     if (again !== undefined && this.#replicas.get(again.partition) === again) {
-      this.#scrubbing.visit(again);
+      this.#scrubber.visit(again);
       return;
     }
     for (let looked = 0; looked < count; looked++) {
       const replica = this.#replicas.get(this.#scrubCursor);
       this.#scrubCursor = (this.#scrubCursor + 1) % count;
       if (replica?.isMember) {
-        this.#scrubbing.visit(replica);
+        this.#scrubber.visit(replica);
         return;
       }
     }
@@ -694,10 +450,10 @@ export class Node {
   /** Whether replicas on a peer are being filled. */
   #isFilling(node: NodeId): boolean {
     let filling = false;
-    this.#eachPrimary((primary) => {
+    for (const primary of this.#replicas.primaries()) {
       const state = primary.stream(node)?.state;
       if (state === "querying" || state === "resyncing") filling = true;
-    });
+    }
     return filling;
   }
 
@@ -713,15 +469,13 @@ export class Node {
       resynced_entries: entries,
       resynced_full: full,
       expired: this.#expired,
-      scrubbed: this.#scrubbing.scrubbed,
+      client_sessions_evicted: this.#clientSessionCounts.evicted,
+      client_sessions_refused: this.#clientSessionCounts.refused,
+      client_sessions_unknown: this.#clientSessionCounts.unknown,
+      scrubbed: this.#scrubber.scrubbed,
       ...this.#compaction.stats(),
       reports: this.#outbox.size,
-      peers: [...this.#links.values()].map(({ node, isUp, queuedBytes, overflows }) => ({
-        node,
-        up: isUp,
-        queued_bytes: queuedBytes,
-        overflows,
-      })),
+      peers: this.#peers.stats(),
       storage_failure: this.#deps.queue.failure?.message,
       disk_writable: this.#disk.writable,
       retries: this.#retries.shown().slice(0, STATS_RETRIES_MAX).map((retry) => ({
@@ -761,10 +515,9 @@ export class Node {
   /** Ends it: links, timers, and what waits for the disk. */
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
-    for (const link of this.#links.values()) link.close();
+    this.#peers.close();
     this.#owner.transfers.close();
     this.#snapshots.closeAll();
-    this.#links.clear();
     this.#expiry.stop();
     this.#compaction.stop();
     await this.#deps.queue.close();

@@ -7,8 +7,8 @@
  */
 import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
-import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
-import { failureOf, isDamage, KvError, messageOf } from "../shared/base/errors.ts";
+import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { STOP_GRACE_MS } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -20,19 +20,14 @@ import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { Router } from "../shared/routing/router.ts";
-import type { Storage } from "./storage/storage.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
 import { MapKeeper } from "./membership/map_keeper.ts";
 import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
-import {
-  type FsyncMode,
-  GroupCommit,
-  type OpenedPartitions,
-  openPartitionStores,
-} from "./storage/partition_store.ts";
+import { type NodeFolder, openData } from "./node_folder.ts";
+import { type FsyncMode, GroupCommit } from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
 import { NodeServer } from "./server/node_server.ts";
 import {
@@ -40,28 +35,6 @@ import {
   refuseStandaloneFolder,
   standaloneMap,
 } from "./membership/standalone_cluster.ts";
-
-/** Where a node keeps its identity and its data; `data_folder.ts`, or `memory_folder.ts`. */
-export interface NodeFolder {
-  readonly nodeId: NodeId;
-  readonly incarnation: number;
-  readonly clusterId: string | undefined;
-  readonly partitionCount: number | undefined;
-  readonly storage: Storage;
-  /** The newest map that an earlier process has kept here; undefined for none. */
-  readonly keptMap: ClusterMap | undefined;
-  /** Keeps a map durably in the place of the one before. Calls must not overlap. */
-  keepMap(map: ClusterMap): Promise<void>;
-  /** Notes durably which cluster the data is of, before any of it is written. */
-  joinCluster(clusterId: string, partitionCount: number): Promise<void>;
-  /** The database was repaired when it was opened, and nobody has looked yet at what that has cost. */
-  readonly repaired: boolean;
-  /** Notes durably that the database is to be repaired when it is opened next. */
-  requestRepair(): Promise<void>;
-  /** What was lost by a repair is noted in the database. */
-  repairDone(): Promise<void>;
-  close(): Promise<void>;
-}
 
 /** The world, as a node sees it. */
 export interface NodeRuntimeDeps {
@@ -76,7 +49,7 @@ export interface NodeRuntimeDeps {
 export interface NodeRuntimeOptions {
   /** Where to listen: the first that is free. */
   readonly listen: readonly Address[];
-  /** How others reach it, where not by the host of `listen`. */
+  /** How others reach it, if not by the host of `listen`. */
   readonly advertiseHost?: string | undefined;
   /** Opens the folder; the port is for its default name. */
   openFolder(port: number): Promise<NodeFolder>;
@@ -86,6 +59,8 @@ export interface NodeRuntimeOptions {
   readonly cacheBytes: number;
   /** Default: as {@linkcode NodeOptions}. */
   readonly tombstoneKeepMs?: number;
+  /** Default: as {@linkcode NodeOptions}. */
+  readonly clientSessionsMax?: number | undefined;
   /** Default: the host. */
   readonly zone?: string | undefined;
   readonly weight: number;
@@ -108,7 +83,7 @@ export interface NodeRuntimeOptions {
 export class NodeRuntime {
   /** Where it listens. */
   readonly address: Address;
-  /** The port of its HTTP front end; 0 where it has none. */
+  /** The port of its HTTP front end; 0 if it has none. */
   readonly httpPort: number;
   readonly node: Node;
   readonly server: NodeServer;
@@ -163,35 +138,16 @@ export class NodeRuntime {
         (request, account) => handle(request, account),
         admission,
       );
-      folder = await options.openFolder(listener.address.port);
       const { cluster } = options;
       const standalone = "standalone" in cluster;
-      if (standalone) {
-        await joinStandalone(folder, deps.random, cluster.partitionCount);
-      } else {
-        refuseStandaloneFolder(folder);
-      }
-      let opened: OpenedPartitions;
-      try {
-        opened = await openPartitions(folder, standalone);
-      } catch (error) {
-        // With others that hold the same, what cannot be read is let go of, and filled anew.
-        if (!isDamage(error) || standalone || folder.repaired) throw error;
-        deps.logger("storage").error("the database cannot be read: it is repaired", {
-          error: messageOf(error),
-        });
-        await folder.requestRepair();
-        await folder.close();
-        folder = await options.openFolder(listener.address.port);
-        opened = await openPartitions(folder, standalone);
-      }
-      if (opened.damaged.size > 0) {
-        deps.logger("storage").error("damaged partitions", {
-          count: opened.damaged.size,
-          first: [...opened.damaged].slice(0, 3).map(([p, why]) => `${p}: ${why}`).join("; "),
-        });
-      }
       const log = deps.logger("storage");
+      const open = async () => folder = await options.openFolder(listener.address.port);
+      folder = await open();
+      if (standalone) await joinStandalone(folder, deps.random, cluster.partitionCount);
+      else refuseStandaloneFolder(folder);
+      const data = await openData(folder, { standalone, log, reopen: open });
+      folder = data.folder;
+      const { opened } = data;
       const queue = new GroupCommit(folder.storage, deps.clock, {
         fsync: options.fsync,
         // In memory there is nothing to be faster than.
@@ -214,6 +170,7 @@ export class NodeRuntime {
           ...(options.tombstoneKeepMs === undefined
             ? {}
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
+          clientSessionsMax: options.clientSessionsMax,
         },
       );
       const runtime = new NodeRuntime(deps, options, { listener, http, admission }, folder, node);
@@ -288,7 +245,7 @@ export class NodeRuntime {
   }
 
   /**
-   * Ends it in good order: hands its primaries over where there is somebody to take them, within
+   * Ends it in good order: hands its primaries over if there is a node to take them, within
    * `drainTimeoutMs`, answers what it is still doing, and closes the folder.
    */
   async stop(drainTimeoutMs: number): Promise<void> {
@@ -314,7 +271,7 @@ export class NodeRuntime {
    * Asks to leave the cluster for good, waits for as long as that takes, then ends.
    *
    * @param givenUp fulfilled when it is not to be waited for any longer
-   * @returns whether it has ended; where not, it goes on as it was, and is to be stopped
+   * @returns whether it has ended; if not, it goes on as it was, and is to be stopped
    */
   async leave(givenUp?: Promise<unknown>): Promise<boolean> {
     if (this.#session !== undefined) {
@@ -502,16 +459,7 @@ export class NodeRuntime {
   }
 }
 
-/** What the folder's database holds. After a repair all of it is read through. */
-async function openPartitions(folder: NodeFolder, standalone: boolean): Promise<OpenedPartitions> {
-  const { storage, partitionCount = 0, repaired } = folder;
-  // Rule D3.
-  const opened = await openPartitionStores(storage, partitionCount, standalone, repaired);
-  if (repaired) await folder.repairDone();
-  return opened;
-}
-
-/** @throws {KvError} the last reason, where none is free */
+/** @throws {KvError} the last reason, if none is free */
 async function listenOnFirstFree(
   { transport }: NodeRuntimeDeps,
   addresses: readonly Address[],

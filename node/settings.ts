@@ -1,6 +1,6 @@
 /**
- * What `kv-node` can be told: its flags, environment variables, YAML keys and `--help`, in one
- * table. It reads nothing by itself.
+ * The settings of `kv-node`: flags, environment variables, YAML keys and `--help`, in one table. It reads nothing by
+ * itself.
  *
  * @module
  */
@@ -31,9 +31,9 @@ import {
   optionalText,
 } from "../shared/program/setting.ts";
 
-/** The port of a node that is given none. */
+/** The port of a node if none is given. */
 export const NODE_PORT_DEFAULT = 8081;
-/** So many ports after the default are tried, where no port was asked for. */
+/** How many ports after the default are tried if no port was asked for. */
 export const NODE_PORTS_TRIED = 100;
 
 /** The table. */
@@ -77,7 +77,7 @@ export const NODE_SETTINGS = {
   }),
   storage: choice(["leveldb", "memory"], {
     help:
-      "Where data lives: on disk, or in memory alone (a restart then begins empty, as a new node).",
+      "Where data is stored: on disk, or in memory alone (a restart then begins empty, as a new node).",
     default: "leveldb",
   }),
   fsync: choice(["always", "interval", "never"], {
@@ -194,12 +194,12 @@ function whyWrong(values: NodeSettings): string | undefined {
     return "--port 0 needs a --data folder (its default is named after the port), or --storage memory";
   }
   if (isWildcard(host) && values.advertiseHost === undefined) {
-    return `nobody can be told to connect to ${host}; add --advertise-host with this machine's address`;
+    return `no other process can connect to ${host}; add --advertise-host with this machine's address`;
   }
   return undefined;
 }
 
-/** Found out at start, and not at each of the attempts to connect. */
+/** Found out at the start, and not at each attempt to connect. */
 function whyNoAddress(coordinator: string | undefined): string | undefined {
   try {
     if (coordinator !== undefined) parseAddress(coordinator, "--coordinator");

@@ -1,8 +1,8 @@
 /**
- * Makes `dist/kv-coordinator`, `dist/kv-node` and `dist/kv-client`: standalone executables by
- * `deno compile`, or, where Deno cannot download its runtime stub, self-extracting files with the
- * Deno binary and the bundled program inside (see `self_extracting.ts`). Says which kind it made, and
- * runs each once, where it is for this machine, since a wrong stub gives a file as well.
+ * Makes `dist/kv-coordinator`, `dist/kv-node` and `dist/kv-client`: standalone executables by `deno
+ * compile`; or, if Deno cannot download its runtime stub, self-extracting files that contain the Deno
+ * binary and the bundled program (see `self_extracting.ts`). It says which kind it made, and runs each
+ * once if it is for this machine, because a wrong stub gives a file as well.
  *
  *     deno task build [--target TRIPLE] [--out dist] [--self-extracting]
  *
@@ -49,7 +49,7 @@ function splitOnce(arg: string): [name: string, value: string | undefined] {
   return at < 0 ? [arg, undefined] : [arg.slice(0, at), arg.slice(at + 1)];
 }
 
-/** What became of `deno compile`. `no-stub`: it could not get the runtime to put the program on. */
+/** The result of `deno compile`. `no-stub`: it could not get the runtime stub. */
 type Compiled = "made" | "no-stub" | "failed";
 
 async function compile(program: ProgramSpec, options: Options): Promise<Compiled> {
@@ -87,7 +87,7 @@ const SUPPORTED = isSupported(Deno.version.deno);
 const LOCK_FLAGS: readonly string[] = SUPPORTED ? [] : ["--no-lock"];
 const CHECK_FLAGS: readonly string[] = SUPPORTED ? [] : ["--no-check"];
 
-/** Why the program that was made is not one; undefined where it says who it is. */
+/** Why the file is not a working program; undefined if it prints its name and version. */
 async function whyUnfit(program: ProgramSpec, options: Options): Promise<string | undefined> {
   const { target, out } = options;
   if (target !== undefined && target !== Deno.build.target) return undefined;

@@ -1,7 +1,7 @@
 /**
  * Checks that one place decides what an exception is: a defect of ours, which ends the process; damage,
- * for which a copy is replaced; or a failure with a code, which somebody is told (`shared/base/errors.ts`:
- * `isDefect`, `isDamage`, `failureOf`). A second place would sooner or later decide otherwise.
+ * for which a replica is replaced; or a failure with a code, which is reported (`shared/base/errors.ts`:
+ * `isDefect`, `isDamage`, `failureOf`). A second place would sooner or later decide differently.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { type Breach, sourceFiles, withoutComments } from "./check_imports.ts";
 const FOLDERS = ["shared", "coordinator", "node", "client"] as const;
 const HOME = "shared/base/errors.ts";
 
-/** What only {@linkcode HOME} may do, and who else may. */
+/** What only {@linkcode HOME} may do, and the exceptions. */
 interface Rule {
   readonly pattern: RegExp;
   readonly allowed: RegExp;
@@ -20,7 +20,7 @@ interface Rule {
 const RULES: readonly Rule[] = [
   {
     pattern: /\btoKvError\b/,
-    // The end of the line: no state of a server lives on, or the process is ending.
+    // An error leaves our code here: no state of a server lives on, or the process is ending.
     allowed: /^client\/|^shared\/http\/front_end\.ts$/,
     advice: "takes a defect for a failure: call failureOf, which throws it again",
   },

@@ -1,5 +1,5 @@
 /**
- * Checks who imports whom, so that the layers stay layers:
+ * Checks which files import which, so that the layers stay layers:
  *
  * - `shared/` imports no role; a role imports its own folder and `shared/`, no other role.
  * - Inside of `shared/` and of each role, a folder imports its own files and those of folders below it
@@ -7,9 +7,9 @@
  * - Nothing imports a `main.ts`, a test, or a file of `tools/` or `bench/`; `tests/` may import
  *   everything else, `tools/` and `bench/` import everything but tests.
  * - A file `_private.ts` is imported from its own folder only.
- * - A package is imported by its name in deno.json, never by `npm:` or `jsr:`; `std/` stands alone.
- * - Only files whose work it is touch the real world (see {@linkcode REAL_FILES}): all others get
- *   time, chance, network and disk passed in, so that the simulator can run them.
+ * - A package is imported by its name in deno.json, never by `npm:` or `jsr:`; `std/` imports nothing.
+ * - Only certain files touch the real world (see {@linkcode REAL_FILES}): all others get time, randomness,
+ *   network and disk passed in, so that the simulator can run them.
  *
  * @module
  */
@@ -19,8 +19,8 @@ const ROLES = ["coordinator", "node", "client"] as const;
 const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
 
 /**
- * The folders of `shared/` and of each role, from the lowest layer to the highest. A folder imports those
- * of lower layers only, not its neighbours in its own. "" is the root of the role.
+ * The folders of `shared/` and of each role, from the lowest layer to the highest. A folder imports only
+ * those of lower layers, not others of its own layer. "" is the root of the role.
  */
 const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   shared: [
@@ -39,7 +39,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["storage", "membership"],
     ["requests", "storage/leveldb", "storage/memory", "resp/protocol"],
     ["replication", "resp/command"],
-    ["scans", "maintenance", "resp/commands", "resp/transactions"],
+    ["peers", "scans", "maintenance", "resp/commands", "resp/transactions"],
     ["resp/tables"],
     ["resp"],
     ["server"],
@@ -91,7 +91,7 @@ export interface Breach {
   readonly what: string;
 }
 
-/** The text without its comments; strings that look like one do not matter here. */
+/** The text without its comments; strings that look like a comment do not matter here. */
 export function withoutComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
 }
@@ -109,7 +109,7 @@ export function importsOf(source: string): string[] {
   return found;
 }
 
-/** Why a file may not import a specifier, or undefined where it may. */
+/** Why a file may not import a specifier, or undefined if it may. */
 export function whyForbidden(file: string, specifier: string): string | undefined {
   const from = file.split("/")[0] ?? "";
   if (/^(npm|jsr|https?):/.test(specifier)) {
@@ -166,7 +166,7 @@ export function targetsOf(file: string, source: string): string[] {
 }
 
 /**
- * One circle of imports for each file that closes one: a walk in depth, which costs O(files + imports).
+ * One circle of imports for each file that closes one: a depth-first walk, which costs O(files + imports).
  */
 export function circlesOf(graph: ImportGraph): string[][] {
   const done = new Set<string>();
@@ -194,7 +194,7 @@ export function checkFile(file: string, source: string): Breach[] {
   return [...imports, ...realWorldOf(file, source)].map((what) => ({ file, what }));
 }
 
-/** Where a file that may not touch the real world does. */
+/** Where a file touches the real world although it may not. */
 export function realWorldOf(file: string, source: string): string[] {
   if (REAL_FILES.some((pattern) => pattern.test(file))) return [];
   const code = withoutComments(source);
@@ -220,7 +220,7 @@ export async function* sourceFiles(folder: string): AsyncGenerator<string> {
   }
 }
 
-/** Folders of {@linkcode LAYERS} that are not there, or do not say in a README.md what they are for. */
+/** Folders of {@linkcode LAYERS} that are missing, or have no README.md that says what they are for. */
 async function foldersWithoutReadme(): Promise<Breach[]> {
   const breaches: Breach[] = [];
   for (const [role, layers] of Object.entries(LAYERS)) {

@@ -1,6 +1,6 @@
 /**
- * What is missing until a cluster is whole, seen in its map: every wanted node is up, and every
- * partition has a primary and all its replicas in sync.
+ * What is missing until a cluster is complete, judged by its map: every wanted node must be up, and every
+ * partition must have a primary and all its replicas in sync.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Address } from "../shared/platform/transport.ts";
 import { askJson } from "./json_probe.ts";
 
-/** The map, as a server has it; undefined where it has none yet. */
+/** The map of a server; undefined if it has none yet. */
 export async function fetchMap(server: Address): Promise<ClusterMap | undefined> {
   const reply = await askJson(server, { req_type: "get_map" });
   return reply.req_type === "map" ? reply.map as ClusterMap : undefined;
 }
 
 /**
- * What is missing, as an English clause, or undefined where the cluster is whole.
+ * What is missing, as an English clause, or undefined if the cluster is complete.
  *
  * @param nodeCount nodes that must be up
  */

@@ -1,6 +1,6 @@
 /**
- * The version of Deno that the project is written for and tested with, as npm's registry takes it behind
- * `deno@`. It stands here; README, documents and CI repeat it, and a test holds them together.
+ * The version of Deno that the project is written for and tested with, as it follows `deno@` for npm. This is
+ * its home; README, documents and CI repeat it, and a test checks that they agree.
  *
  * @module
  */

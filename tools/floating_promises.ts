@@ -1,7 +1,7 @@
 /**
- * Finds promises that nobody waits for: a statement that makes one, and neither awaits it nor handles its
- * failure, loses that failure. The rule is typescript-eslint's `no-floating-promises`; `deno lint` has no
- * rules that look at types. `void promise` says that a promise is left alone on purpose.
+ * Finds promises that nobody waits for. If a statement makes a promise and neither awaits it nor handles its
+ * failure, that failure is lost. The rule is typescript-eslint's `no-floating-promises`, because `deno lint`
+ * has no rules that look at types. `void promise` says that a promise is ignored on purpose.
  *
  *     deno run --allow-read --allow-write --allow-env --allow-sys --allow-run tools/floating_promises.ts
  *
@@ -14,7 +14,7 @@ import parser from "@typescript-eslint/parser";
 const FOLDERS = ["shared", "coordinator", "node", "client", "tools"];
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** What a command prints. @throws if it fails */
+/** The output of a command. @throws if it fails */
 async function outputOf(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT })
     .output();

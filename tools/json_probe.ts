@@ -1,6 +1,6 @@
 /**
- * Asks a server one question over the JSON wire, by hand: one line out, one line back. For tools and
- * tests that look at a cluster from the outside; it shares no code with what it looks at.
+ * Asks a server one question over the JSON wire: one line out, one line back. For tools and tests that look
+ * at a cluster from the outside; it shares no code with the servers.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const PROBE_TIMEOUT_MS = 5_000;
 /**
  * Connects, asks, and closes.
  *
- * @throws where nobody listens, the connection ends, or no reply comes in time
+ * @throws if nobody listens, the connection ends, or no reply comes in time
  */
 export async function askJson(
   address: Address,

@@ -1,21 +1,21 @@
 /**
  * The processes through which this one was started: `npx`, npm's shim for Deno, `deno task`. Not all of them
- * pass a signal on, so a process that must not outlive them watches them.
+ * pass signals on, so a process that must not outlive them has to watch them.
  *
  * @module
  */
 import process from "node:process";
 
-/** A process above this one. */
+/** An ancestor of this process. */
 export interface Launcher {
   readonly pid: number;
   readonly command: string;
 }
 
-/** Between two looks at them. */
+/** The time between two checks of them. */
 const POLL_MS = 500;
 
-/** Prints a line for each process above a given one: its id and its command. Linux, macOS. */
+/** Prints a line for each ancestor of a given process: its id and its command. Linux, macOS. */
 const ANCESTORS = `
 pid=$1
 while [ "\${pid:-0}" -gt 1 ]; do
@@ -46,8 +46,8 @@ export async function findLaunchers(): Promise<Launcher[]> {
 }
 
 /**
- * Those of a list of ancestors that are launchers. A shell is one only if npm has started it: another one
- * is the user's, whose end is no reason to end what was put into the background.
+ * The launchers among a list of ancestors. A shell counts only if npm has started it: any other shell is the
+ * user's, and its end is no reason to end what was put into the background.
  *
  * @param lines a process id and a command on each, the parent first
  */

@@ -1,6 +1,7 @@
 /**
- * Everything that CI runs, in the order in which it finds mistakes fastest: formatting, lint, types,
- * import rules, error rules, forgotten promises, tests. All of it runs even where an early part fails; the exit code is 1 then.
+ * Everything that CI runs, in the order in which it finds mistakes fastest: formatting, lint, types, import
+ * rules, error rules, forgotten promises, tests. All of it runs even if an early part fails; then the exit
+ * code is 1.
  *
  *     deno task ok [--no-tests]
  *

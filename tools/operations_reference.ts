@@ -1,7 +1,7 @@
 /**
- * Writes what the documents say of operations, from their table: `docs/operations-reference.md`, and the
- * part of `docs/protocol.md` between its markers. Answers in examples are what the operation's own
- * function gives. A unit test compares the pages with what this makes.
+ * Writes the documents' parts on operations, from the table of operations: `docs/operations-reference.md`, and
+ * the part of `docs/protocol.md` between its markers. Answers in examples come from the operation's own
+ * function. A unit test compares the pages with the output of this file.
  *
  *     deno task docs
  *
@@ -22,9 +22,10 @@ import {
 import { operationOf, operationsAt, requestFromWords } from "../shared/arguments/request_words.ts";
 import { type OperationName, OPERATIONS } from "../shared/operations/table.ts";
 import { wireForm } from "../shared/wire/wire_form.ts";
+import { withClusterSettings } from "./cluster_settings_reference.ts";
 import { findOption, type RequestOption, wordFields } from "../shared/arguments/word_fields.ts";
 
-/** The date and version that examples have. */
+/** The date and version in examples. */
 const EXAMPLE_MS = Date.UTC(2026, 10, 21, 12);
 const EXAMPLE_VERSION = 7;
 
@@ -35,28 +36,28 @@ const FRONT_END_NAMES: Readonly<Record<FrontEnd, string>> = {
   resp: "RESP",
 };
 
-/** Fields that many operations have, told once. */
+/** Fields that many operations have, listed once. */
 const COMMON: Readonly<Record<string, Field<unknown>>> = { ...READ_FIELDS, ...WRITE_FIELDS };
 
 const INTRODUCTION = `# Operations
 
 <!-- Made by \`deno task docs\` from shared/operations/table.ts; do not change it by hand. -->
 
-Everything that can be done with a key, and, at the end, [with many](#many-keys). Each operation has one implementation, a row of \`shared/operations/table.ts\`, and means the same at every frontEnd: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
+This page lists everything that can be done with one key and, at the end, [with many keys](#many-keys). Each operation has one implementation, a row of \`shared/operations/table.ts\`. It means the same at every front end: the JSON wire, the shell and one-shot commands, HTTP, RESP, and the library's \`execute\`.
 
-How each frontEnd says it:
+How each front end expresses an operation:
 
 - **JSON wire**: \`{"req_type":"NAME", …fields}\`, one line; see [protocol.md](protocol.md).
 - **Shell**: \`name KEY ARGUMENTS --option WORD\`; \`help NAME\` lists the options. \`_\` in names is \`-\`, times are \`30m\`, \`1h30m\` or \`500ms\`, dates \`2030-01-31T12:00:00Z\`.
-- **HTTP**: \`POST /op/NAME\` with the fields as a JSON object. The answer is the reply of the JSON wire, an error a problem document with the same \`code\`.
-- **RESP**: \`KV.NAME key arguments [FIELD word …]\`, beside the commands that Redis has. Words are those of the shell, without dashes; a flag stands alone.
-- **Library**: \`client.execute({ req_type: "NAME", … })\`, and a method of its own for most.
+- **HTTP**: \`POST /op/NAME\` with the fields as a JSON object. The answer is the reply of the JSON wire; an error is a problem document with the same \`code\`.
+- **RESP**: \`KV.NAME key arguments [FIELD word …]\`, besides Redis's own commands. Words are those of the shell, without dashes; a flag stands alone.
+- **Library**: \`client.execute({ req_type: "NAME", … })\`, and a method of its own for most operations.
 
-A value is bytes: on the JSON wire and in JSON bodies \`value\` where it is UTF-8, \`value64\` (base64) otherwise.`;
+A value is bytes. On the JSON wire and in JSON bodies it is \`value\` if it is UTF-8, and \`value64\` (base64) otherwise.`;
 
 const MANY_KEYS: readonly string[] = [
   "## Many keys",
-  "What is made of these, at every front end. Keys come in the order of their bytes, from the whole cluster.",
+  "How each front end works on many keys. Keys come in the order of their bytes, from the whole cluster.",
   table(["what", "JSON wire", "shell", "HTTP", "RESP", "library"], [
     [
       "a prefix or range in order, from either end",
@@ -68,7 +69,7 @@ const MANY_KEYS: readonly string[] = [
     ],
     ["how many", "`count`", "`count`", "`GET /count`", "`KV.COUNT`; `DBSIZE` for all", "`count`"],
     [
-      "take a prefix or range away",
+      "delete a prefix or range",
       "`delete_matching`",
       "`delete-matching`",
       "`DELETE /kv`",
@@ -76,7 +77,7 @@ const MANY_KEYS: readonly string[] = [
       "`deleteMatching`",
     ],
     [
-      "take everything away",
+      "delete everything",
       "`delete_matching`",
       "`flush-all`",
       "`DELETE /kv?all=yes`",
@@ -108,7 +109,7 @@ const MANY_KEYS: readonly string[] = [
       "`backup`; `scan`",
     ],
   ]),
-  'What takes a prefix or range away does not take everything by accident, as where a variable happens to be empty: `delete-matching ""` of the shell and `deleteMatching({})` of the library are refused with `bad_request` (`{ prefix: undefined }` and `{ prefix: "" }` are the same); `flush-all --force` and `flushAll()` say that it is meant. On the wire an explicit `"prefix":""` says so, and over HTTP every `DELETE /kv` needs `all=yes`.',
+  'A deletion by prefix or range does not delete everything by accident, for example because a variable is empty. `delete-matching ""` of the shell and `deleteMatching({})` of the library are refused with `bad_request` (`{ prefix: undefined }` and `{ prefix: "" }` mean the same). To delete everything, use `flush-all --force` or `flushAll()`. On the wire, an explicit `"prefix":""` means all keys, and over HTTP every `DELETE /kv` needs `all=yes`.',
   "More on each: [protocol.md](protocol.md), `help` in the shell, [http.md](http.md), [redis.md](redis.md), [library.md](library.md), [backup.md](backup.md).",
 ];
 
@@ -124,10 +125,10 @@ export function operationsReference(): string {
         return [`[\`${name}\`](#${name})`, summary, `\`${reply}\``];
       }),
     ),
-    "## Fields that many have",
-    "Of reads and of writes, as their tables say below. None is needed but `key`.",
+    "## Common fields",
+    "Reads and writes have these fields as their tables below say. Only `key` is required.",
     fieldTable(Object.entries(COMMON).map(([name, field]) => [name, field])),
-    "## Errors that any may end with",
+    "## Errors of any operation",
     table(["code", "meaning", "to be sent again"], commonErrors()),
     ...names.flatMap((name) => operationPart(name)),
     ...MANY_KEYS,
@@ -154,7 +155,7 @@ export function wireTable(): string {
 const BEGIN = "<!-- operations: made by `deno task docs` -->";
 const END = "<!-- end of operations -->";
 
-/** A page with what stands between the markers replaced. @throws {Error} where they are not there */
+/** A page with what stands between the markers replaced. @throws {Error} if they are missing */
 export function withWireTable(page: string): string {
   const begin = page.indexOf(BEGIN);
   const end = page.indexOf(END);
@@ -181,7 +182,7 @@ function operationPart(name: OperationName): string[] {
     `Reply: ${answers}.`,
     ...(errors.length === 0
       ? []
-      : [`Errors of its own: ${errors.map((code) => `\`${code}\``).join(", ")}.`]),
+      : [`Specific errors: ${errors.map((code) => `\`${code}\``).join(", ")}.`]),
     ...(missing.length === 0
       ? []
       : [`Not at these front ends: ${
@@ -213,8 +214,8 @@ function exampleText(name: OperationName, operation: Operation): string {
     ["resp", [`127.0.0.1:8081> ${resp.map(quoted).join(" ")}`]],
   ];
   const before = example.before === undefined
-    ? reply === undefined ? "Example" : "Example, where there is no such key"
-    : `Example, where the value is \`${example.before}\``;
+    ? reply === undefined ? "Example" : "Example, if there is no such key"
+    : `Example, if the value is \`${example.before}\``;
   const text = lines.filter(([frontEnd]) => frontEnds.includes(frontEnd)).flatMap(([, list]) =>
     list
   );
@@ -337,5 +338,7 @@ if (import.meta.main && !showUsage(Deno.args, USAGE)) {
   await Deno.writeTextFile("docs/operations-reference.md", operationsReference());
   const path = "docs/protocol.md";
   await Deno.writeTextFile(path, withWireTable(await Deno.readTextFile(path)));
+  const operations = "docs/operations.md";
+  await Deno.writeTextFile(operations, withClusterSettings(await Deno.readTextFile(operations)));
   console.log(`${operationsAt("wire").length} operations written to docs/`);
 }

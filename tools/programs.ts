@@ -1,6 +1,6 @@
 /**
- * The three programs: where each begins, and the least permissions that it runs with. One list for
- * `deno task build`, `deno task up` and the tests; the tasks of deno.json repeat it.
+ * The three programs: their main modules, and the least permissions that they run with. `deno task build`,
+ * `deno task up` and the tests use this list; the tasks of deno.json repeat it.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const ADDON_ENV = "PREBUILDS_ONLY,ELECTRON_RUN_AS_NODE,LIBC,ARM_VERSION,npm_conf
 /** Discovery asks on each network of the machine. */
 const NETWORKS = "--allow-sys=networkInterfaces";
 
-/** Of a program that loads no addon. */
+/** For a program that loads no addon. */
 const PLAIN: readonly string[] = [
   "--allow-net",
   "--allow-read",
@@ -47,7 +47,7 @@ export const NODE: ProgramSpec = {
     "--allow-write",
     "--allow-ffi",
     `--allow-env=KV_*,${ADDON_ENV}`,
-    // Networks for discovery, and the mask for the modes of new files, which has no word of its own here.
+    // For the networks of discovery, and for the mask of the modes of new files, which has no permission of its own.
     "--allow-sys",
   ],
   hasAddon: true,

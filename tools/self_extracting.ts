@@ -1,16 +1,16 @@
 /**
- * Self-extracting executables, for where `deno compile` has no runtime stub to build on. Such a file
- * is a shell script and, behind it, gzip members: the Deno binary, the program bundled into one
- * JavaScript file, and native addons. The script unpacks each member once into the user's cache
- * folder, or, where the user has none, into one of their own in the temporary folder, under a name
- * with its hash, and replaces itself by Deno (`exec`: same process id, so signals arrive). It needs a
- * POSIX shell, head, tail, gzip and sha256sum or shasum, one of which every Linux and macOS has.
+ * Self-extracting executables, for machines on which `deno compile` has no runtime stub to build on. Such a file
+ * is a shell script followed by gzip members: the Deno binary, the program bundled into one JavaScript file,
+ * and native addons. The script unpacks each member once into the user's cache folder (or, if the user has
+ * none, into a folder of the user's own in the temporary folder), under a name with its hash. Then it replaces
+ * itself by Deno (`exec`: the process id stays, so signals arrive). It needs a POSIX shell, head, tail, gzip,
+ * and sha256sum or shasum, one of which every Linux and macOS has.
  *
- * What runs is what was packed: the folder must be the user's own and closed to others, and each member
- * is checked by its hash at each start; one that has been altered is unpacked anew.
+ * What runs is what was packed: the folder must belong to the user and be closed to others, and each member is
+ * checked by its hash at each start; a member that has been altered is unpacked again.
  *
- * Invariant: a member appears under its final name only when it is whole (unpacked beside and
- * renamed), so that simultaneous first starts, full disks and kills do no harm.
+ * Invariant: a member appears under its final name only when it is complete (unpacked beside it and renamed),
+ * so simultaneous first starts, full disks and kills do no harm.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { ProgramSpec } from "./programs.ts";
 
 /** One file that the executable carries. */
 export interface Member {
-  /** Where it goes, below the cache folder. */
+  /** Its place below the cache folder. */
   readonly path: string;
   readonly executable: boolean;
   readonly packed: Uint8Array;
@@ -55,7 +55,7 @@ export async function member(
   return { path, executable, packed: await gzip(bytes), sha256: await sha256(bytes) };
 }
 
-/** The program as one module, readable, so that stack traces are. Addons stay outside, and are looked for beside it. */
+/** The program as one module, readable, so that stack traces are too. Addons stay outside, and are looked for beside it. */
 async function bundle(program: ProgramSpec, flags: readonly string[]): Promise<Uint8Array> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", ...flags, program.entry],
@@ -64,7 +64,7 @@ async function bundle(program: ProgramSpec, flags: readonly string[]): Promise<U
   if (!success) {
     throw new Error(`cannot bundle ${program.entry}: ${new TextDecoder().decode(stderr)}`);
   }
-  // The loader of a native addon asks where its package stands; in the bundle, that is here.
+  // The loader of a native addon asks where its package is; in the bundle, that is here.
   const preface = new TextEncoder().encode("globalThis.__dirname=import.meta.dirname;\n");
   return join([preface, stdout]);
 }
@@ -109,10 +109,10 @@ function packedRuntime(): Promise<Member> {
 }
 
 /**
- * The script that stands before the members; the first of these is what runs the program.
+ * The script that precedes the members; the first member is what runs the program.
  *
- * The cache folder is a service's trap: a system's own units start without HOME, and a user who has
- * no home may be root, who can make any folder. So HOME counts only where it is there already.
+ * The cache folder is a trap for services: a system's own units start without HOME, and a user without a home
+ * may be root, who can create any folder. So HOME counts only if it exists already.
  *
  * @param home the program's folder below the cache folder
  */
@@ -164,7 +164,7 @@ unpack() {
     echo "${program.name}: cannot unpack into $cache (disk full, or this file is damaged)" >&2
     exit 1
   fi
-  whole "$part" "$5" || { rm -f "$part"; echo "${program.name}: this file is damaged; get it anew" >&2; exit 1; }
+  whole "$part" "$5" || { rm -f "$part"; echo "${program.name}: this file is damaged; download it again" >&2; exit 1; }
   chmod "$4" "$part"
   mv -f "$part" "$cache/$1"
 }
@@ -178,7 +178,7 @@ exec "$cache/${runtime}" run --quiet --no-config --no-lock --no-npm --no-remote 
   return withOwnLength(text);
 }
 
-/** A text that states its own length: tried until the number of digits settles. */
+/** A text that states its own length: repeated until the number of digits is stable. */
 function withOwnLength(text: (length: number) => string): string {
   let length = 0;
   for (;;) {

@@ -1,9 +1,9 @@
 /**
- * A coordinator or node as a child process: started, waited for until it says on standard output
- * that it listens, signalled, ended. For `up` and for tests.
+ * A coordinator or node as a child process: it is started, waited for until it says on standard output that it
+ * listens, signalled, and ended. For `up` and for tests.
  *
- * Invariant: a child is ended by its process id, and `stop` returns only when it is gone. If this process
- * ends in whatever way, its children do so by themselves.
+ * Invariant: a child is ended by its process id, and `stop` returns only when it is gone. If this process ends,
+ * however that happens, its children end by themselves.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export interface ReadyLine {
   readonly facts: Readonly<Record<string, number>>;
 }
 
-/** Reads a ready line, or gives undefined for any other line. */
+/** Reads a ready line; returns undefined for any other line. */
 export function parseReadyLine(text: string): ReadyLine | undefined {
   const match = /^(kv-\w+) (\S+):(\d+)((?: \w+=\d+)*)$/.exec(text);
   if (match === null) return undefined;
@@ -34,9 +34,9 @@ export function parseReadyLine(text: string): ReadyLine | undefined {
 
 /** How to start a server. */
 export interface StartOptions {
-  /** An executable to run in place of the source. */
+  /** An executable to run instead of the source. */
   readonly executable?: string;
-  /** Further flags of `deno run`, where it is run from source. */
+  /** Further flags of `deno run`, if it is run from source. */
   readonly denoFlags?: readonly string[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
@@ -54,7 +54,7 @@ export interface StartOptions {
 /** How long a server may take to end by itself after SIGTERM. */
 export const STOP_GRACE_MS = 15_000;
 
-/** The last lines of standard error that are kept, for messages. */
+/** How many of the last lines of standard error are kept, for messages. */
 const LOG_LINES_KEPT = 200;
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -62,7 +62,7 @@ const ROOT = new URL("..", import.meta.url).pathname;
 /** A running server. */
 export class ServerProcess {
   readonly program: ProgramSpec;
-  /** Its address and numbers. Rejects where the process ends before it listens. */
+  /** Its address and numbers. Rejects if the process ends before it listens. */
   readonly ready: Promise<ReadyLine>;
   /** How it ended. */
   readonly status: Promise<Deno.CommandStatus>;
@@ -76,7 +76,7 @@ export class ServerProcess {
     this.#child = child;
     const listening = Promise.withResolvers<ReadyLine>();
     this.ready = listening.promise;
-    // Whoever does not wait for it need not hear of it: `status` says the same.
+    // Nobody has to wait for it: `status` says the same.
     this.ready.catch(() => {});
     const output = forEachLine(child.stdout, (line) => {
       const parsed = parseReadyLine(line);
@@ -120,7 +120,7 @@ export class ServerProcess {
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.env === undefined ? {} : { env: options.env }),
       clearEnv: options.clearEnv ?? false,
-      // Held open and never written to: it ends with this process, and the server with it.
+      // Held open and never written to: it is closed when this process ends, and then the server ends too.
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -143,12 +143,12 @@ export class ServerProcess {
     return this.#log;
   }
 
-  /** The last thing that it said on standard error. */
+  /** The last line that it wrote to standard error. */
   lastWords(): string {
     return this.#log.findLast((line) => line.trim() !== "") ?? "it said nothing";
   }
 
-  /** Sends a signal. Nothing happens where the process is gone. */
+  /** Sends a signal. Does nothing if the process is gone. */
   signal(signal: Deno.Signal): void {
     if (this.#ended) return;
     try {

@@ -1,9 +1,9 @@
 /**
- * Runs all tests in groups, each with the permissions it needs and no others: the unit tests have none,
- * which proves that they do no I/O. Two groups run at a time, since the longest one waits half of its time
- * (for a lease to end, a process to start); a group's output then comes whole, at its end. Ends with the names of the tests that were left out and
- * why, then one line that sums everything up, `N passed, N failed`, and with exit code 1 if any test
- * failed or none ran.
+ * Runs all tests in groups, each with only the permissions that it needs: the unit tests have none, which
+ * proves that they do no I/O. Two groups run at a time, because the longest one waits half of its time (for a
+ * lease to end, a process to start); a group's output is then printed as a whole at its end. At the end it
+ * prints the names of the tests that were left out and why, then one summary line, `N passed, N failed`. The
+ * exit code is 1 if any test failed or none ran.
  *
  *     deno task test [GROUP…] [-- FLAGS OF deno test]
  *
@@ -22,7 +22,7 @@ interface Group {
   readonly path?: string;
 }
 
-/** Groups in the order in which they begin: the longest one first, so that all others run beside it. */
+/** The groups in the order in which they begin: the longest one first, so that all others run beside it. */
 const GROUPS: readonly Group[] = [
   { name: "integration", flags: WITH_PROCESSES },
   { name: "unit", flags: ["--parallel"] },
@@ -30,7 +30,7 @@ const GROUPS: readonly Group[] = [
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
   { name: "regression", flags: WITH_PROCESSES },
   { name: "simulation", flags: [] },
-  // The smoke test beside it is of what `deno task build` has made, whenever that was.
+  // The smoke test beside it tests what `deno task build` has made, whenever that was.
   { name: "binaries", flags: WITH_PROCESSES, path: "binaries/compiled_cluster_test.ts" },
 ];
 
@@ -47,7 +47,7 @@ interface Result {
   leftOut: string[];
 }
 
-/** What `deno test` says: `NAME ... ignored (0ms)`, and `ok | 3 passed (1 step) | 0 failed (5ms)` at its end. */
+/** The output of `deno test`: `NAME ... ignored (0ms)`, and `ok | 3 passed (1 step) | 0 failed (5ms)` at its end. */
 export function parseSummary(output: string): Result | undefined {
   const lines = output.match(/^(?:ok|FAILED) \| .*$/gm);
   const summary = lines?.at(-1);
@@ -75,12 +75,12 @@ async function hasTests(folder: string): Promise<boolean> {
   return false;
 }
 
-/** Takes bytes: one of our own streams, or what keeps them until a group has ended. */
+/** Where bytes go: one of our own streams, or a buffer until a group has ended. */
 interface Output {
   writeSync(bytes: Uint8Array): number;
 }
 
-/** Keeps what is written to it, to be shown at once. */
+/** Keeps what is written to it, so that it can be printed at once. */
 class KeptOutput implements Output {
   readonly #pieces: Uint8Array[] = [];
 
@@ -98,7 +98,7 @@ function writeAll(to: Output, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
 }
 
-/** Copies a stream to an output as it comes, and gives all of it as text. */
+/** Copies a stream to an output as it arrives, and returns all of it as text. */
 async function echo(from: ReadableStream<Uint8Array<ArrayBuffer>>, to: Output): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
@@ -109,7 +109,7 @@ async function echo(from: ReadableStream<Uint8Array<ArrayBuffer>>, to: Output): 
   return text;
 }
 
-/** Ends a group that is running, one function for each. */
+/** Ends running groups; one function for each. */
 const endings = new Set<() => void>();
 
 async function runGroup(
@@ -117,7 +117,7 @@ async function runGroup(
   extra: readonly string[],
   kept: KeptOutput | undefined,
 ): Promise<Result> {
-  // A process group of its own, so that nothing that a test started outlives it.
+  // A process group of its own, so that nothing that a test started outlives the group.
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "test",

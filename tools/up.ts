@@ -1,18 +1,18 @@
 /**
- * A local cluster from source: one coordinator and some nodes as child processes, and the client's
- * shell in front where there is a terminal. Prints one line a process, then `ready` when every
- * partition has all its copies in sync. Ctrl-C, SIGTERM, the shell's `exit` or the end of what started it
- * (`npx`, `deno task`) end all of it cleanly; the data stays in the folder for the next time. A child that
- * dies is reported, not restarted.
+ * A local cluster from source: one coordinator and some nodes as child processes, and the client's shell in
+ * front if there is a terminal. Prints one line per process, then `ready` when every partition has all its
+ * replicas in sync. Ctrl-C, SIGTERM, the shell's `exit`, or the end of what started it (`npx`, `deno task`) end
+ * all of it cleanly; the data stays in the folder for the next time. A child that dies is reported, not
+ * restarted.
  *
  *     deno task up [--nodes 3] [--base-port 8080] [--data .kv] …
  *
- * Invariant: whatever happens after the first child was started, all children are gone at the end, even
- * if this process is killed: each watches a pipe that ends with it.
+ * Invariant: whatever happens after the first child was started, all children are gone at the end, even if this
+ * process is killed: each watches a pipe that closes with it.
  *
  * @module
  */
-import { minInSyncDefault } from "../shared/cluster/cluster_map.ts";
+import { minInSyncDefault } from "../shared/cluster/cluster_settings.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/base/limits.ts";
@@ -29,8 +29,8 @@ import { howEnded, ServerProcess } from "./server_process.ts";
 const UP_SETTINGS = {
   nodes: integer({ help: "How many nodes.", default: 3, min: 1, max: 100 }),
   basePort: integer({
-    help: "The coordinator's TCP port; the nodes have the following ones. Where it is given, the " +
-      "UDP port of the heartbeats is the same (else 3769). With 0 the system chooses all ports.",
+    help: "The coordinator's TCP port; the nodes have the following ones. If it is given, the " +
+      "UDP port of the heartbeats is the same (otherwise 3769). With 0 the system chooses all ports.",
     default: 8080,
     min: 0,
     max: 65_000,
@@ -48,7 +48,7 @@ const UP_SETTINGS = {
     max: REPLICATION_FACTOR_MAX,
   }),
   storage: choice(["leveldb", "memory"], {
-    help: "Where data lives: on disk, or in memory until the end.",
+    help: "Where data is stored: on disk, or in memory until the end.",
     default: "leveldb",
   }),
   noShell: flag({ help: "Open no shell: wait for Ctrl-C or SIGTERM." }),
@@ -62,9 +62,9 @@ const UP_PROGRAM: Program<typeof UP_SETTINGS> = {
 };
 
 const HEARTBEAT_PORT_DEFAULT = 3769;
-/** Between two looks at the cluster's map while it becomes whole. */
+/** The time between two looks at the cluster's map until it is complete. */
 const POLL_MS = 100;
-/** After so long, what is still missing is said, and then each time so long again. */
+/** After this time it prints what is still missing, and again each time the same time has passed. */
 const TELL_MISSING_MS = 5_000;
 
 async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<number> {
@@ -89,7 +89,7 @@ async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<numbe
     await Promise.race([aborted(ending.signal), cluster.allGone()]);
     return ending.signal.aborted ? 0 : 1;
   } catch (error) {
-    // A child that a signal of ours ended while it was starting is no failure.
+    // A child that our own signal ended while it was starting has not failed.
     if (ending.signal.aborted) return 0;
     throw error;
   } finally {
@@ -101,7 +101,7 @@ async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<numbe
 interface Ending {
   readonly signal: AbortSignal;
   abort(): void;
-  /** The shell reads Ctrl-C by itself. */
+  /** The shell reads Ctrl-C itself. */
   ignoreInterrupts: boolean;
 }
 
@@ -147,7 +147,7 @@ class LocalCluster {
     this.#heartbeatPort = heartbeatPort;
   }
 
-  /** Starts everything, and prints each ready line. @throws {KvError} where a child does not start */
+  /** Starts everything, and prints each ready line. @throws {KvError} if a child does not start */
   async start(): Promise<void> {
     const { nodes, basePort, data, replicationFactor, storage } = this.#settings;
     const coordinatorFolder = await this.#prepareFolders();
@@ -155,11 +155,11 @@ class LocalCluster {
       "--host=127.0.0.1",
       `--port=${basePort}`,
       `--heartbeat-port=${this.#heartbeatPort}`,
-      // A cluster to try things with: nothing of the network is to find it by accident.
+      // A cluster for trying things: nothing on the network should find it by accident.
       "--discovery=off",
       `--data=${coordinatorFolder}`,
       `--replication-factor=${replicationFactor}`,
-      // With one node asked for, one copy is what was asked for.
+      // If one node was asked for, one replica is what was asked for.
       `--min-in-sync=${Math.min(nodes, minInSyncDefault(replicationFactor))}`,
       `--expect-nodes=${nodes}`,
     ]);
@@ -175,13 +175,13 @@ class LocalCluster {
     }
   }
 
-  /** Makes the folders. @returns the coordinator's */
+  /** Creates the folders. @returns the coordinator's */
   async #prepareFolders(): Promise<string> {
     const { data, storage } = this.#settings;
     // Nodes in memory begin empty each time; a map of the last time would wait for what is gone.
     const memory = storage === "memory";
     const folder = memory ? `${data}/coordinator-memory` : `${data}/coordinator`;
-    // Whoever else uses it is asked first: what belongs to a running cluster is not removed.
+    // First checks whether another process uses it: what belongs to a running cluster must not be removed.
     await FolderLock.acquire(data, UP_PROGRAM.name);
     try {
       if (memory) await Deno.remove(folder, { recursive: true }).catch(ignoreNotFound);
@@ -218,7 +218,7 @@ class LocalCluster {
     return { host, port };
   }
 
-  /** Waits until every partition has all its copies in sync. @throws where a child dies meanwhile */
+  /** Waits until every partition has all its replicas in sync. @throws if a child dies meanwhile */
   async untilWhole(signal: AbortSignal): Promise<void> {
     const coordinator = this.#coordinator;
     if (coordinator === undefined) return;
@@ -262,8 +262,8 @@ class LocalCluster {
   }
 
   /**
-   * Ends all children. The coordinator goes first: a node that finds it gone does not hand over its
-   * partitions to others that are about to end too.
+   * Ends all children. The coordinator goes first: a node that finds it gone does not hand over its partitions to
+   * others that are about to end too.
    */
   async stop(): Promise<void> {
     this.#stopping = true;

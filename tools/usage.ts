@@ -1,10 +1,10 @@
 /**
- * `--help` of the tasks whose command line is a few words. Nothing is run then.
+ * `--help` of the tasks whose command line is a few words. The task itself does not run then.
  *
  * @module
  */
 
-/** Prints the usage where it is asked for. @returns whether it was */
+/** Prints the usage if it is asked for. @returns whether it was */
 export function showUsage(args: readonly string[], usage: string): boolean {
   const end = args.indexOf("--");
   const own = end < 0 ? args : args.slice(0, end);

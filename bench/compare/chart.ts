@@ -19,7 +19,7 @@ const SLOWER = "#c77d2b";
 const LINE = "#222222";
 const AIM = "#b3261e";
 
-/** The picture, or undefined where nothing was compared. */
+/** The picture, or undefined if nothing was compared. */
 export function ratioChart(rows: readonly RowResult[], subtitle: string): string | undefined {
   const compared = rows.flatMap(({ title, theirs, ratio, aim }) =>
     ratio === undefined
@@ -86,7 +86,7 @@ function optionOf(compared: readonly Compared[], subtitle: string): EChartsCoreO
         itemStyle: { color: OURS },
         data: compared.map(({ ratio: { median } }) => ({
           value: median,
-          // A bar begins at 1, and goes to the left where we are slower.
+          // A bar begins at 1, and goes to the left if we are slower.
           itemStyle: { color: median >= 1 ? OURS : SLOWER },
         })),
       },

@@ -1,7 +1,7 @@
 /**
- * Two stores at the same work, in turn: A B A B …, so that a machine that is busy with something else
- * now and then is fair to both. The ratio of a round is that of its two halves, which ran one after
- * the other; the median of these counts, and their range says how far to believe it.
+ * Two stores doing the same work, in turn: A B A B …, so that it is fair to both if the machine is sometimes
+ * busy with something else. The ratio of a round is that of its two halves, which ran one after the other. The
+ * median of these counts, and their range shows how reliable it is.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface Sample {
 /** A store that is ready to be measured. */
 export interface Contestant {
   readonly store: string;
-  /** What speaks to it. */
+  /** The load generator for it. */
   readonly client: string;
   measure(roundMs: number): Promise<Sample>;
 }

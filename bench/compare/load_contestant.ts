@@ -49,7 +49,7 @@ export function loadContestant(
   };
 }
 
-/** Runs an order, and looks at the processes before and after it. */
+/** Runs an order, and reads the processes' figures before and after it. */
 export async function measured(
   generator: LoadGenerator,
   system: System,

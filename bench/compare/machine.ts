@@ -1,6 +1,6 @@
 /**
- * What a measurement holds for: the machine, how long its disk takes to sync, and what else it was
- * doing; versions of everything.
+ * What a measurement is valid for: the machine, how long its disk takes to sync, what else it was doing, and
+ * the versions of everything.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface Machine {
   readonly loadBefore: number;
 }
 
-/** Versions; undefined where something is not installed. */
+/** Versions; undefined if something is not installed. */
 export interface Versions {
   readonly kv: string;
   readonly deno: string;

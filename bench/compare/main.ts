@@ -1,10 +1,10 @@
 /**
- * The comparison, `deno task compare`: this store beside Redis and etcd, on one machine, in one run,
- * at the same work with the same durability; and figures of ours that nobody else's stand beside.
+ * The comparison, `deno task compare`: this store beside Redis and etcd, on one machine, in one run, doing the
+ * same work with the same durability; and figures of ours that are not compared with another store.
  *
- * Each store runs as processes of its own on loopback, with its data in one folder; the load comes
- * from redis-benchmark, or from a process of ours that is the same for all. Rounds alternate. What is
- * not installed is left out, and said. It measures and never judges: nothing here decides a test.
+ * Each store runs as separate processes on loopback, with its data in one folder. The load comes from
+ * redis-benchmark, or from a process of ours that is the same for all. Rounds alternate. What is not installed
+ * is left out, and this is reported. It only measures: no test depends on it.
  *
  *     deno task compare [--only NAME,…] [flags]
  *
@@ -32,7 +32,7 @@ import { Running } from "./systems/system.ts";
 
 const SETTINGS = {
   only: texts({
-    help: `These alone: ${SCENARIOS.map(({ name }) => name).join(", ")}; a group of them: ` +
+    help: `Only these: ${SCENARIOS.map(({ name }) => name).join(", ")}; a group of them: ` +
       "comparison (the default), extra; or rows, such as cluster-write or memory-get-p16.",
     placeholder: "NAME,…",
   }),
@@ -50,8 +50,8 @@ const SETTINGS = {
     max: 1e9,
     default: 1_000_000,
   }),
-  quick: flag({ help: "Little of everything: to see that it runs, not to quote." }),
-  dist: flag({ help: "Run the executables of dist/ in place of the source." }),
+  quick: flag({ help: "A little of everything: to see that it runs, not to quote." }),
+  dist: flag({ help: "Run the executables of dist/ instead of the source." }),
   cpuProfiles: optionalText({
     help: "A folder for profiles of our programs' processor time, for DevTools; slows them down.",
     placeholder: "FOLDER",
@@ -128,7 +128,7 @@ async function runScenario(
       rowLines(result).forEach((line) => console.log(line));
     },
     figure: (measured) => {
-      // What is small and short says nothing about a bound.
+      // Small and short runs say nothing about a bound.
       const { bound: _, ...rest } = measured;
       const figure = settings.quick ? rest : measured;
       gathered.figures.push(figure);
@@ -234,7 +234,7 @@ function isRowOf(name: string, scenario: Scenario): boolean {
   return scenario.group === "comparison" && name.startsWith(`${scenario.name}-`);
 }
 
-/** Where rows of a scenario were asked for by their names, or the first words of these: only those. */
+/** If rows of a scenario were asked for by name, or by the first words of a name: only those. */
 function isWanted(row: string, scenario: Scenario, only: readonly string[]): boolean {
   const rows = only.filter((name) => isRowOf(name, scenario));
   return rows.length === 0 || rows.some((name) => row === name || row.startsWith(`${name}-`));

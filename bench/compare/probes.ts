@@ -1,4 +1,4 @@
-/** Which protocols a server of ours speaks; asked, since it depends on the version. @module */
+/** Which protocols a server of ours speaks; it is asked, because that depends on the version. @module */
 import type { Endpoint } from "./clients/store_client.ts";
 
 const PROBE_TIMEOUT_MS = 3_000;
@@ -25,7 +25,7 @@ export async function speaksResp({ host, port }: Endpoint): Promise<boolean> {
   }
 }
 
-/** Whether it takes `PUT /kv/{key}`. */
+/** Whether it accepts `PUT /kv/{key}`. */
 export async function speaksHttp(endpoint: Endpoint | undefined): Promise<boolean> {
   if (endpoint === undefined) return false;
   try {

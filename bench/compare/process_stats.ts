@@ -1,6 +1,6 @@
 /**
- * Processor time and memory of single processes, from /proc. Where there is none the figures are
- * missing, and nothing else.
+ * Processor time and memory of single processes, from /proc. Without /proc these figures are missing, and
+ * nothing else.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import process from "node:process";
 import { processorTimeUs } from "../servers.ts";
 import type { SystemProcess } from "./systems/system.ts";
 
-/** Processor time of this process so far, in ms: not misled by what else the machine does. */
+/** Processor time of this process so far, in ms: independent of what else the machine does. */
 export function ownCpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
@@ -27,7 +27,7 @@ export function cpuTimes(processes: readonly SystemProcess[]): CpuTimes {
   return times;
 }
 
-/** What each process used between two looks, for each of so many operations. */
+/** What each process used between two looks, per operation. */
 export function cpuPerOperation(before: CpuTimes, after: CpuTimes, operations: number): CpuTimes {
   const costs: Record<string, number> = {};
   for (const [role, us] of Object.entries(after)) {

@@ -1,5 +1,5 @@
 /**
- * `redis-benchmark` as the load: what everybody who compares with Redis runs.
+ * `redis-benchmark` as the load: what everyone who compares with Redis uses.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Contestant, Sample } from "./comparison.ts";
 import { cpuPerOperation, cpuTimes, machineCpuUs, othersOf } from "./process_stats.ts";
 import type { System } from "./systems/system.ts";
 
-/** What it is to do. */
+/** The work to do. */
 export interface RedisBenchmarkOrder {
   readonly test: "set" | "get";
   readonly connections: number;

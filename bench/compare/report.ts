@@ -4,7 +4,7 @@ import type { RowResult, Side } from "./comparison.ts";
 import type { Machine, Versions } from "./machine.ts";
 import type { ExtraFigure } from "./scenario.ts";
 
-/** Everything that came of a run. */
+/** All results of a run. */
 export interface ReportDocument {
   readonly date: string;
   readonly machine: Machine;
@@ -75,7 +75,7 @@ export function markdownTable(rows: readonly RowResult[]): string {
   ].join("\n");
 }
 
-/** The same of figures that nobody else's stand beside. */
+/** The same for figures that are not compared. */
 export function figureTable(figures: readonly ExtraFigure[]): string {
   const lines = figures.map(({ title, value, unit, bound }) =>
     `| ${title} | ${fixed(value)} ${unit} | ${
@@ -101,7 +101,7 @@ function perSecond(value: number): string {
   return `${Math.round(value).toLocaleString("en-US")}/s`;
 }
 
-/** Three digits that count. */
+/** Three significant digits. */
 function fixed(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);

@@ -1,6 +1,6 @@
 /**
- * A scenario starts servers, measures some rows or figures with them, and ends. This is what it is
- * given.
+ * A scenario starts servers, measures some rows or figures with them, and ends. This file defines what it
+ * gets.
  *
  * @module
  */
@@ -10,30 +10,30 @@ import type { Versions } from "./machine.ts";
 import type { KvLaunch } from "./systems/kv_system.ts";
 import type { Running } from "./systems/system.ts";
 
-/** A figure of ours that is not compared with anybody's. */
+/** A figure of ours that is not compared with another store's. */
 export interface ExtraFigure {
   readonly name: string;
   readonly title: string;
   readonly value: number;
   readonly unit: string;
-  /** What it should not exceed; absent where it is only reported. */
+  /** The bound that it should not exceed; absent if it is only reported. */
   readonly bound?: number;
 }
 
 /** What a scenario works with. */
 export interface ScenarioContext {
   readonly effort: Effort;
-  /** Everything as small as it can be: to see that it runs. */
+  /** Everything as small as possible: to see that it runs. */
   readonly quick: boolean;
-  /** How many keys a node holds where many are wanted. */
+  /** How many keys a node holds in scenarios with many keys. */
   readonly manyKeys: number;
   readonly launch: KvLaunch;
   /** A folder of its own. */
   readonly folder: string;
   readonly versions: Versions;
-  /** What is added is ended with the scenario. */
+  /** What is added here is ended with the scenario. */
   readonly running: Running;
-  /** One more process that gives load; ended with the scenario. */
+  /** One more process that generates load; ended with the scenario. */
   startGenerator(): LoadGenerator;
   measure(row: Row): Promise<void>;
   figure(figure: ExtraFigure): void;

@@ -1,7 +1,7 @@
 /**
- * The coordinator's state machine with as many members as one likes, in this process: they register,
- * send heartbeats and adopt every map, and hold nothing. For measuring what the coordinator does; not
- * for checking that it does it right.
+ * The coordinator's state machine with any number of members, in this process: they register, send heartbeats
+ * and adopt every map, and hold nothing. This measures what the coordinator does; it does not check whether
+ * it does it right.
  *
  * @module
  */
@@ -99,7 +99,7 @@ export class SimulatedMembers {
     };
   }
 
-  /** Time passes; everybody but `silent` is heard of. @returns the longest tick's processor time, ms */
+  /** Time passes; all but `silent` are heard from. @returns the longest tick's processor time, ms */
   advance(ms: number, silent?: string): number {
     const endMs = this.nowMs + ms;
     let longestMs = 0;

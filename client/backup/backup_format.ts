@@ -1,6 +1,6 @@
 /**
- * The bytes of a backup file: frames, and entries within them. Pure; what order the frames come in is
- * the business of `backup_writer.ts` and `backup_reader.ts`. The format is docs/backup.md.
+ * The bytes of a backup file: frames, and entries within them. Pure. The order of the frames is decided in
+ * `backup_writer.ts` and checked in `backup_reader.ts`. The format is docs/backup.md.
  *
  * All numbers are big-endian.
  *
@@ -15,15 +15,15 @@ import { BACKUP_FRAME_BYTES_MAX } from "../../shared/base/limits.ts";
 /** The layout that this code writes, and the newest that it reads. */
 export const BACKUP_FORMAT = 1;
 
-/** How a file begins: what no text has, its name, and line ends that a text transfer would change. */
+/** How a file begins: a byte that no text has, a name, and line ends that a text transfer would change. */
 export const MAGIC: Uint8Array = Uint8Array.of(0x89, 0x4b, 0x56, 0x42, 0x0d, 0x0a, 0x1a, 0x0a);
 
-/** What a frame is. */
+/** The kinds of frames. */
 export const FRAME = { header: 1, chunk: 2, section: 3, trailer: 4 } as const;
 
 /** Type (1 byte), length of the payload (4), CRC32C of these five bytes and the payload (4). */
 export const FRAME_HEAD_BYTES = 9;
-/** Partition (2 bytes), attempt (4), length of the text that the rest is the gzip of (4). */
+/** Partition (2 bytes), attempt (4), length of the text (4); the rest of the chunk is the text's gzip. */
 export const CHUNK_HEAD_BYTES = 10;
 /** Lengths of key (2), media type (2) and value (4), flags (1), seq (8), timestamp (8), expiry (8). */
 const ENTRY_HEAD_BYTES = 33;
@@ -34,7 +34,7 @@ export interface BackupHeader {
   readonly clusterId: string;
   readonly clusterName: string;
   readonly partitions: number;
-  /** When it was begun: milliseconds since 1970-01-01 UTC. */
+  /** When the backup began: milliseconds since 1970-01-01 UTC. */
   readonly createdMs: number;
   /** Version of the program that wrote it. */
   readonly program: string;
@@ -49,7 +49,7 @@ export interface BackupSection {
   readonly seq: number;
   readonly entries: number;
   readonly chunks: number;
-  /** Of the chunks' text. */
+  /** Bytes of the chunks' text. */
   readonly bytes: number;
   /** SHA-256 of the chunks' text, in hexadecimal. */
   readonly sha256: string;
@@ -66,7 +66,7 @@ export interface BackupTrailer {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A frame of these pieces. */
+/** A frame made of these pieces. */
 export function encodeFrame(type: number, ...pieces: readonly Uint8Array[]): Uint8Array {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const frame = new Uint8Array(FRAME_HEAD_BYTES + length);
@@ -95,7 +95,7 @@ export function decodeFrameHead(head: Uint8Array): { type: number; length: numbe
   return { type: view.getUint8(0), length, crc: view.getUint32(5) };
 }
 
-/** Of the first five bytes of a frame and its payload. */
+/** The checksum of the first five bytes of a frame and its payload. */
 export function frameCrc(head: Uint8Array, payload: Uint8Array): number {
   return crc32c(payload, crc32c(head.subarray(0, 5)));
 }
@@ -106,7 +106,7 @@ export function decodeDocument(payload: Uint8Array): Record<string, unknown> {
     const value: unknown = parseBoundedJson(decoder.decode(payload));
     if (typeof value === "object" && value !== null) return { ...value };
   } catch {
-    // Said below.
+    // The error below says it.
   }
   throw damaged("a frame that should be a JSON object");
 }
@@ -121,7 +121,7 @@ export function encodeChunkHead(partition: number, attempt: number, bytes: numbe
   return head;
 }
 
-/** What a chunk is of. @throws {KvError} `corrupt` */
+/** What a chunk belongs to. @throws {KvError} `corrupt` */
 export function decodeChunkHead(
   payload: Uint8Array,
 ): { partition: number; attempt: number; bytes: number } {
@@ -132,7 +132,7 @@ export function decodeChunkHead(
   return { partition: view.getUint16(0), attempt: view.getUint32(2), bytes };
 }
 
-/** Live entries as a chunk's text. The term is not kept: it means nothing elsewhere. */
+/** Live entries as a chunk's text. The term is left out: it means nothing in another cluster. */
 export function encodeEntries(entries: readonly Entry[]): Uint8Array {
   const names = entries.map(({ key, contentType = "" }) => ({
     key: encoder.encode(key),
@@ -199,9 +199,9 @@ function decodeName(bytes: Uint8Array): string {
     const name = decoder.decode(bytes);
     if (name !== "") return name;
   } catch {
-    // Said below.
+    // The error below says it.
   }
-  throw damaged("a key or media type that is none");
+  throw damaged("a key or media type that is not valid");
 }
 
 function safeInteger(value: bigint): number {
@@ -209,11 +209,11 @@ function safeInteger(value: bigint): number {
   return Number(value);
 }
 
-/** The error for a file that is not as it was written. */
+/** The error for a file that is damaged or incomplete. */
 export function damaged(what: string): KvError {
   return new KvError(
     "corrupt",
-    `the backup is damaged or cut off: it has ${what}; nothing was written, take another copy of it`,
+    `the backup is damaged or cut off: it has ${what}; nothing was written; use another copy of it`,
   );
 }
 
@@ -223,20 +223,20 @@ export async function compress(text: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** The text of a gzip, which must have just this length. @throws {KvError} `corrupt` */
+/** The text of a gzip, which must have exactly this length. @throws {KvError} `corrupt` */
 export async function decompress(gzip: Uint8Array, bytes: number): Promise<Uint8Array> {
   const text = new Uint8Array(bytes);
   let at = 0;
   try {
     for await (const piece of streamOf(gzip).pipeThrough(new DecompressionStream("gzip"))) {
-      // More than was announced is not even taken in.
+      // More than was announced is not even read.
       if (at + piece.length > bytes) throw damaged("a chunk that is longer than it says");
       text.set(piece, at);
       at += piece.length;
     }
   } catch (error) {
     if (error instanceof KvError) throw error;
-    throw damaged("a chunk that is no gzip");
+    throw damaged("a chunk that is not gzip");
   }
   if (at !== bytes) throw damaged("a chunk that is shorter than it says");
   return text;

@@ -1,9 +1,9 @@
 /**
- * Reads a backup file: first all of it, to be sure that it is whole and undamaged, then partition by
- * partition. It keeps in memory where each chunk is, and one chunk.
+ * Reads a backup file: first all of it, to make sure that it is complete and undamaged, then partition by
+ * partition. It keeps in memory the place of each chunk, and one chunk.
  *
- * Invariant: a file that `openBackup` has let pass is, byte for byte, one that a writer has ended,
- * and every entry in it is sound and of its partition.
+ * Invariant: a file that `openBackup` accepts is, byte for byte, one that a writer has finished, and every
+ * entry in it is valid and belongs to its partition.
  *
  * @module
  */
@@ -30,10 +30,10 @@ import {
   MAGIC,
 } from "./backup_format.ts";
 
-/** A file that can be read anywhere. */
+/** A file that can be read at any place. */
 export interface ByteSource {
   readonly bytes: number;
-  /** So many bytes from `at` on; fewer at the end. */
+  /** This many bytes from `at` on; fewer at the end. */
   read(at: number, length: number): Promise<Uint8Array>;
 }
 
@@ -43,7 +43,7 @@ interface ChunkPlace {
   readonly length: number;
 }
 
-/** A partition whose end has not come. */
+/** A partition whose end has not been read. */
 interface OpenSection {
   readonly attempt: number;
   readonly hash: Hash;
@@ -54,7 +54,7 @@ interface OpenSection {
   highestSeq: number;
 }
 
-/** A whole and undamaged backup. */
+/** A complete and undamaged backup. */
 export interface Backup {
   readonly header: BackupHeader;
   readonly entries: number;
@@ -68,7 +68,7 @@ export interface Backup {
  * Reads and checks a file.
  *
  * @param onProgress told how many bytes have been checked
- * @throws {KvError} `corrupt` where it is damaged or cut off; `wrong_version` where a newer program wrote it
+ * @throws {KvError} `corrupt` if it is damaged or cut off; `wrong_version` if a newer program wrote it
  */
 export async function openBackup(
   source: ByteSource,
@@ -94,7 +94,7 @@ class Checker {
   async run(onProgress: (bytes: number) => void): Promise<Backup> {
     const magic = await this.#source.read(0, MAGIC.length);
     if (magic.length !== MAGIC.length || magic.some((byte, i) => byte !== MAGIC[i])) {
-      throw new KvError("corrupt", "this is no backup: it does not begin as one");
+      throw new KvError("corrupt", "this is not a backup: it does not begin like one");
     }
     this.#hash.update(magic);
     this.#at = MAGIC.length;
@@ -223,7 +223,7 @@ function headerOf(document: Record<string, unknown>): BackupHeader {
     typeof clusterId !== "string" || typeof clusterName !== "string" ||
     !isCount(partitions) || partitions < 1 || partitions > PARTITIONS_MAX ||
     (partitions & (partitions - 1)) !== 0 || !isCount(createdMs) || typeof program !== "string"
-  ) throw damaged("a header that says nonsense");
+  ) throw damaged("a header whose fields are not valid");
   return { format, clusterId, clusterName, partitions, createdMs, program };
 }
 
@@ -232,7 +232,7 @@ function sectionOf(document: Record<string, unknown>): BackupSection {
   if (
     !isCount(partition) || !isCount(attempt) || !isCount(term) || !isCount(seq) ||
     !isCount(entries) || !isCount(chunks) || !isCount(bytes) || typeof sha256 !== "string"
-  ) throw damaged("an end of a partition that says nonsense");
+  ) throw damaged("an end of a partition whose fields are not valid");
   return { partition, attempt, term, seq, entries, chunks, bytes, sha256 };
 }
 

@@ -1,10 +1,10 @@
 /**
- * Reads every partition's snapshot at its primary and gives it to a backup file. A snapshot lives on one
- * node: where that fails, the partition is begun anew at whoever is primary then.
+ * Reads every partition's snapshot at its primary and writes it to a backup file. A snapshot lives on one
+ * node: if that node fails, the partition is begun again at its new primary.
  *
  * @module
  */
-import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
 import { findNode, whyNoPrimary } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import {
@@ -14,23 +14,23 @@ import {
   RETRY_MS_MAX,
   RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
-import type { Message, Reply } from "../../shared/wire/messages.ts";
+import type { Reply } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { VERSION } from "../../shared/base/version.ts";
+import { repeatedly } from "../calls/repeatedly.ts";
 import { BACKUP_FORMAT } from "./backup_format.ts";
 import { BackupWriter } from "./backup_writer.ts";
 import { type KeyRouter, replyError, withSignal } from "../calls/call.ts";
 
-/** What a backup works with. */
+/** What a backup needs. */
 export interface BackupDeps {
   readonly clock: Clock;
   readonly router: KeyRouter;
 }
 
-/** How it goes about it. */
+/** Options of a backup. */
 export interface BackupOptions {
   /** How long one partition is tried without progress. Default 60,000. */
   readonly giveUpAfterMs?: number | undefined;
@@ -38,29 +38,29 @@ export interface BackupOptions {
   readonly onProgress?: ((progress: BackupProgress) => void) | undefined;
 }
 
-/** How far it has come. */
+/** How far it has got. */
 export interface BackupProgress {
-  /** Partitions that are whole. */
+  /** Partitions that are complete. */
   readonly partitions: number;
   readonly of: number;
   readonly entries: number;
-  /** Of the file. */
+  /** Bytes of the file. */
   readonly bytes: number;
 }
 
-/** What came of it. */
+/** The result. */
 export interface BackupSummary {
   readonly partitions: number;
   readonly entries: number;
   readonly bytes: number;
-  /** Partitions that were begun anew, each time counted. */
+  /** How often partitions were begun again. */
   readonly restarts: number;
 }
 
 /**
  * Writes a backup of the whole cluster.
  *
- * @throws {KvError} `unavailable`, `timeout` where a partition cannot be read for too long
+ * @throws {KvError} `unavailable`, `timeout` if a partition cannot be read for too long
  */
 export async function runBackup(
   deps: BackupDeps,
@@ -85,13 +85,13 @@ export async function runBackup(
 }
 
 class BackupRun {
-  /** Partitions that were begun anew. */
+  /** How often partitions were begun again. */
   restarts = 0;
   readonly #deps: BackupDeps;
   readonly #writer: BackupWriter;
   readonly #partitionCount: number;
   readonly #options: BackupOptions;
-  /** A partition could not be read: the others end with the page that they are at. */
+  /** A partition could not be read: the others end after their current page. */
   #failed = false;
 
   constructor(
@@ -135,38 +135,40 @@ class BackupRun {
     let endMs = clock.monotonicMs() + giveUpAfterMs;
     let furthest = 0;
     const onPage = (page: number) => {
-      // An attempt that was begun anew makes no progress until it is where another was before.
+      // A new attempt counts as progress only when it is further than an earlier one.
       if (page <= furthest) return;
       furthest = page;
       endMs = clock.monotonicMs() + giveUpAfterMs;
     };
-    for (let attempt = 0;; attempt++) {
-      const failure = await this.#tryPartition(partition, onPage);
-      if (failure === undefined) return;
-      const error = replyError(failure, `backup of partition ${partition}`);
-      if (!mayRepeat("harmless", error.code)) throw error;
-      if (clock.monotonicMs() >= endMs) {
-        const text = `gave up reading partition ${partition} after ${giveUpAfterMs} ms without ` +
-          `progress; last: ${error.message}`;
-        throw new KvError("unavailable", text, { cause: error });
-      }
-      this.#options.signal?.throwIfAborted();
-      await sleep(clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
-      await router.refresh().catch(() => {});
+    let restarting = false;
+    try {
+      await repeatedly({
+        clock,
+        repeat: "harmless",
+        pauseMsMin: RETRY_MS_MIN,
+        pauseMsMax: RETRY_MS_MAX,
+        untilMs: () => endMs,
+        signal: this.#options.signal,
+        onRetry: () => restarting = true,
+      }, async () => {
+        if (restarting) await router.refresh().catch(() => {});
+        await this.#tryPartition(partition, onPage);
+      });
+    } catch (error) {
+      if (!(error instanceof KvError) || !mayRepeat("harmless", error.code)) throw error;
+      const text = `gave up reading partition ${partition} after ${giveUpAfterMs} ms without ` +
+        `progress; last: ${error.message}`;
+      throw new KvError("unavailable", text, { cause: error });
     }
   }
 
-  /** One snapshot from its beginning. @returns why it is not whole, if so */
-  async #tryPartition(
-    partition: number,
-    onPage: (page: number) => void,
-  ): Promise<Message<"error"> | undefined> {
+  /** Reads one snapshot from its beginning. @throws {KvError} why it is not complete */
+  async #tryPartition(partition: number, onPage: (page: number) => void): Promise<void> {
     const { router } = this.#deps;
     const map = router.map();
     const primary = map && findNode(map, map.partitions[partition]?.primary);
     if (primary === undefined) {
-      const message = whyNoPrimary(map, partition);
-      return { req_type: "error", code: "unavailable", message };
+      throw new KvError("unavailable", whyNoPrimary(map, partition));
     }
     let snapshot: string | undefined;
     let begun = false;
@@ -175,7 +177,7 @@ class BackupRun {
       const reply = await this.#ask(primary.id, partition, snapshot);
       if (reply.req_type === "error") {
         if (begun) this.restarts++;
-        return reply;
+        throw replyError(reply, "backup");
       }
       const { seq, term } = reply.req_type === "entries" ? reply : {};
       if (reply.req_type !== "entries" || seq === undefined || term === undefined) {
@@ -189,7 +191,7 @@ class BackupRun {
       snapshot = reply.next ?? undefined;
       if (snapshot === undefined) {
         await this.#writer.endPartition(partition, { seq, term });
-        return undefined;
+        return;
       }
     }
   }

@@ -1,9 +1,9 @@
 /**
- * Writes a backup file: header, chunks of partitions in any order, each partition's end, trailer.
- * A partition that is begun anew gets a higher attempt; what was written of the earlier one stays in
- * the file and means nothing.
+ * Writes a backup file: header, chunks of partitions in any order, each partition's end, trailer. If a
+ * partition is begun again, it gets a higher attempt; what was written of the earlier attempt stays in the
+ * file and means nothing.
  *
- * Invariants: frames are written whole, one after the other; no trailer without the end of every
+ * Invariants: frames are written whole, one after the other; there is no trailer without the end of every
  * partition.
  *
  * @module
@@ -33,7 +33,7 @@ interface Attempt {
   bytes: number;
 }
 
-/** See the module. Its calls may overlap, but not those of one partition. */
+/** See the top of this file. Its calls may overlap, but not those of one partition. */
 export class BackupWriter {
   readonly #write: (bytes: Uint8Array) => Promise<void>;
   readonly #hash: Hash = createHash("sha256");
@@ -65,24 +65,24 @@ export class BackupWriter {
     return this.#bytes;
   }
 
-  /** Entries of the partitions that are whole. */
+  /** Entries of the partitions that are complete. */
   get entries(): number {
     return this.#entries;
   }
 
-  /** Partitions that are whole. */
+  /** Partitions that are complete. */
   get sections(): number {
     return this.#sections;
   }
 
-  /** Begins a partition, or begins it anew. */
+  /** Begins a partition, for the first time or again. */
   beginPartition(partition: number): void {
     const number = (this.#attempts.get(partition)?.number ?? 0) + 1;
     const hash = createHash("sha256");
     this.#attempts.set(partition, { number, hash, entries: 0, chunks: 0, bytes: 0 });
   }
 
-  /** Live entries of a partition that was begun, behind those that it had. */
+  /** Adds live entries of a partition that was begun, after those that it has. */
   async chunk(partition: number, entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return;
     const attempt = this.#attempt(partition);
@@ -95,7 +95,7 @@ export class BackupWriter {
     await this.#put(encodeFrame(FRAME.chunk, head, await compress(text)));
   }
 
-  /** A partition is whole. */
+  /** A partition is complete. */
   async endPartition(partition: number, { seq, term }: { seq: number; term: number }) {
     const { number, hash, entries, chunks, bytes } = this.#attempt(partition);
     const section: BackupSection = {

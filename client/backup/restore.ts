@@ -1,17 +1,16 @@
 /**
- * Writes what a backup holds into a cluster, of whatever number of partitions. The keys of a partition
- * of the backup are written in the order of their versions, as far as they meet in one partition of
- * the cluster: in transactions, one after the other. It reads no file; that is `backup_reader.ts`.
+ * Writes the content of a backup into a cluster with any number of partitions. Keys that share a partition
+ * in the backup and in the cluster are written in the order of their versions: in transactions, one after
+ * the other. It reads no file; `backup_reader.ts` does.
  *
- * Invariants: of one partition of the backup it holds at most `RESTORE_SLICE_BYTES` of entries (or one
- * entry); a key's version of the backup comes before that of another one of the same partition of both
- * exactly if the new one does. Writing again what was written already does no harm but to newer values.
+ * Invariants: it holds at most `RESTORE_SLICE_BYTES` of entries of one partition of the backup (or one entry).
+ * If two keys share a partition in both the backup and the cluster, the order of their versions is kept. To
+ * write again what was already written does no harm, except to values that are newer.
  *
  * @module
  */
-import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
 import { type Entry, isLive } from "../../shared/base/entry.ts";
-import { toKvError } from "../../shared/base/errors.ts";
 import {
   RESTORE_PARTITIONS_AT_ONCE,
   RESTORE_SLICE_BYTES,
@@ -20,15 +19,14 @@ import {
   RETRY_MS_MAX,
   RETRY_MS_MIN,
 } from "../../shared/base/limits.ts";
-import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
+import { repeatedly } from "../calls/repeatedly.ts";
 import type { Backup } from "./backup_reader.ts";
 
 const AT_ONCE = { atOnce: RESTORE_PARTITIONS_AT_ONCE };
 
-/** What takes the entries. */
+/** What accepts the entries. */
 export interface RestoreTarget {
   readonly partitionCount: number;
   /**
@@ -37,7 +35,7 @@ export interface RestoreTarget {
   putInOrder(entries: readonly Entry[]): Promise<void>;
 }
 
-/** How a restore goes about it. */
+/** Options of a restore. */
 export interface RestoreOptions {
   /** How long one write is tried. */
   readonly giveUpAfterMs: number;
@@ -47,17 +45,17 @@ export interface RestoreOptions {
   readonly onProgress?: ((summary: Readonly<RestoreSummary>) => void) | undefined;
 }
 
-/** What came of it. */
+/** The result. */
 export interface RestoreSummary {
   written: number;
   /** Bytes of the keys and values that were written. */
   bytes: number;
-  /** Entries whose date has passed since the backup. */
+  /** Entries that have expired since the backup. */
   expired: number;
   retries: number;
 }
 
-/** Writes all of a backup. @throws {KvError} the error of a write that did not get better in time */
+/** Writes all of a backup. @throws {KvError} the error of a write that did not succeed in time */
 export async function runRestore(
   backup: Backup,
   target: RestoreTarget,
@@ -95,8 +93,8 @@ class Restore {
   }
 
   /**
-   * Where to cut a partition that is too large to be sorted in memory: seqs between which there is
-   * about as much as may be held. The file is in the order of keys, and is read once for each slice.
+   * Where to cut a partition that is too large to be sorted in memory: seqs between which there is about as
+   * much as may be held. The file is in key order, and is read once for each slice.
    */
   async #sliceEnds(partition: number, bytesMax: number): Promise<number[]> {
     const sizes: { seq: number; bytes: number }[] = [];
@@ -156,26 +154,25 @@ class Restore {
   async #write(all: readonly Entry[]): Promise<void> {
     const { giveUpAfterMs, signal, onProgress } = this.#options;
     const { summary } = this;
-    const endMs = this.#clock.monotonicMs() + giveUpAfterMs;
-    for (let attempt = 0;; attempt++) {
-      signal?.throwIfAborted();
-      const nowMs = this.#clock.wallMs();
+    const clock = this.#clock;
+    const endMs = clock.monotonicMs() + giveUpAfterMs;
+    await repeatedly({
+      clock,
+      repeat: "bulk",
+      pauseMsMin: RETRY_MS_MIN,
+      pauseMsMax: RETRY_MS_MAX,
+      untilMs: () => endMs,
+      signal,
+      onRetry: () => summary.retries++,
+    }, async () => {
+      const nowMs = clock.wallMs();
       const live = all.filter((entry) => isLive(entry, nowMs));
-      try {
-        if (live.length > 0) await this.#target.putInOrder(live);
-        summary.written += live.length;
-        summary.expired += all.length - live.length;
-        for (const entry of live) summary.bytes += entry.key.length + entry.value.length;
-        onProgress?.(summary);
-        return;
-      } catch (thrown) {
-        if (signal?.aborted) throw thrown;
-        const error = toKvError(thrown);
-        if (!mayRepeat("bulk", error.code) || this.#clock.monotonicMs() >= endMs) throw error;
-        summary.retries++;
-        await sleep(this.#clock, backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, attempt));
-      }
-    }
+      if (live.length > 0) await this.#target.putInOrder(live);
+      summary.written += live.length;
+      summary.expired += all.length - live.length;
+      for (const entry of live) summary.bytes += entry.key.length + entry.value.length;
+    });
+    onProgress?.(summary);
   }
 }
 

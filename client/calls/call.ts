@@ -1,6 +1,6 @@
 /**
- * What a call of the client takes and gives, what it is carried by, and how a call with a callback
- * becomes a promise that a signal can end.
+ * What a call of the client takes and returns, the interface that carries it, and how a call with a
+ * callback becomes a promise that a signal can end.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface RequestTarget {
   close(): void;
 }
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
   /** Deadline of the call, its retries included. Default: that of the client (10,000). */
   timeoutMs?: number | undefined;
@@ -33,41 +33,41 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What a read takes. */
+/** Options of a read. */
 export interface ReadOptions extends CallOptions {
   /** `strong` (the default) is linearizable; `replica` may be a moment old. */
   consistency?: Consistency | undefined;
 }
 
-/** What a write takes. */
+/** Options of a write. */
 export interface WriteOptions extends CallOptions {
-  /** Answer when `all` in-sync copies have it on disk (the default), or the `primary` alone. */
+  /** Answer when `all` in-sync replicas have it on disk (the default), or the `primary` alone. */
   acks?: Acks | undefined;
 }
 
-/** What a write of a value takes. */
+/** Options of a write of a value. */
 export interface StoreOptions extends WriteOptions {
-  /** The key expires so long after the write. Default: never. */
+  /** How long after the write the key expires. Default: never. */
   ttlMs?: number | undefined;
-  /** The key expires at this date: milliseconds since 1970-01-01 UTC. */
+  /** The date at which the key expires: milliseconds since 1970-01-01 UTC. */
   expiresAtMs?: number | undefined;
-  /** Leave the key's expiry as it is. */
+  /** Keep the key's expiry. */
   keepTtl?: boolean | undefined;
-  /** Only if the key has this version, else `version_mismatch`; 0: only if it is not there. */
+  /** Only if the key has this version, otherwise `version_mismatch`; 0: only if it does not exist. */
   ifVersion?: number | undefined;
-  /** The value's media type (`text/html`), kept with it and given over HTTP. Default: none. */
+  /** The value's media type (`text/html`), stored with it and returned over HTTP. Default: none. */
   contentType?: string | undefined;
 }
 
-/** What a deletion takes. */
+/** Options of a deletion. */
 export interface DeleteOptions extends WriteOptions {
-  /** Only if the key has this version, else `version_mismatch`. */
+  /** Only if the key has this version, otherwise `version_mismatch`. */
   ifVersion?: number | undefined;
 }
 
-/** What {@linkcode KvClient.expire} takes. */
+/** Options of {@linkcode KvClient.expire}. */
 export interface ExpireOptions extends WriteOptions {
-  /** The key expires so long from now; or at `expiresAtMs`. One of the two. */
+  /** How long from now the key expires; or give `expiresAtMs`. One of the two. */
   ttlMs?: number | undefined;
   expiresAtMs?: number | undefined;
   /** Only if the key has no expiry, has one, or if the new one is later, or earlier. */
@@ -78,15 +78,15 @@ export interface ExpireOptions extends WriteOptions {
 export interface KvEntry {
   key: string;
   value: Uint8Array;
-  /** Grows with every write to the key; not by one. */
+  /** Grows with every write to the key, usually by more than one. */
   version: number;
   /** When it was written: milliseconds since 1970-01-01 UTC. */
   timestampMs: number;
-  /** When it expires, likewise; undefined for never. */
+  /** When it expires, in milliseconds since 1970-01-01 UTC; undefined for never. */
   expiresAtMs: number | undefined;
-  /** How long until then, in ms, when it was read, by the clock that decides; absent: never, or not told. */
+  /** The time until then, in ms, when it was read, by the clock that decides; absent: never, or not known. */
   ttlMs?: number;
-  /** Its media type, where it was written with one. */
+  /** Its media type, if it was written with one. */
   contentType?: string;
 }
 
@@ -102,28 +102,28 @@ export interface ProcessStats {
 export interface PingResult {
   /** The node's id, or `coordinator`. */
   id: string;
-  /** How long its answer took, opening a connection included. */
+  /** How long its answer took, including the time to connect. */
   elapsedMs?: number;
   error?: KvError;
 }
 
-/** How {@linkcode KvClient.forgetNode} goes about it. */
+/** Options of {@linkcode KvClient.forgetNode}. */
 export interface ForgetNodeOptions extends CallOptions {
-  /** Also if nobody else holds every acknowledged write of a partition; such writes are lost. Default: no. */
+  /** Also if no other node holds every acknowledged write of a partition; such writes are lost. Default: no. */
   force?: boolean | undefined;
 }
 
-/** A partition that is served from a copy that may lack acknowledged writes. */
+/** A partition that is served from a replica that may lack acknowledged writes. */
 export interface ForcedPartition {
   partition: number;
-  /** Whose copy it is, ... */
+  /** The node that holds this replica, ... */
   node: string;
   /** ... in which term it was level with a primary, and its last write; zeros if it had nothing. */
   term: number;
   lastSeq: number;
 }
 
-/** What a client is made of. */
+/** What a client needs. */
 export interface KvClientDeps {
   clock: Clock;
   router: KeyRouter;
@@ -132,7 +132,7 @@ export interface KvClientDeps {
   administrator?: RequestTarget | undefined;
   /**
    * A name that no other client has. With it, requests that would do harm if they happened twice are
-   * recognised when they are sent again, and so are tried again after a lost answer.
+   * recognised when they are sent again, so the client repeats them after a lost answer.
    */
   clientId?: string | undefined;
 }
@@ -159,14 +159,14 @@ export interface KvClientOptions extends ClientLogin {
   consistency?: Consistency | undefined;
   /** Default `all`. */
   acks?: Acks | undefined;
-  /** Longest key, in bytes of UTF-8. Default 1,024; raise it where the cluster's limit was raised. */
+  /** Longest key, in bytes of UTF-8. Default 1,024; raise it if the cluster's limit was raised. */
   keyBytesMax?: number | undefined;
-  /** Longest value, in bytes. Default 8 MiB; likewise. */
+  /** Longest value, in bytes. Default 8 MiB; raise it if the cluster's limit was raised. */
   valueBytesMax?: number | undefined;
 }
 
 /**
- * Turns a call with a callback into a promise that the signal can end. The listener goes when the
+ * Turns a call with a callback into a promise that the signal can end. The listener is removed when the
  * call ends: a listener left on an `AbortSignal.timeout()` would keep the process alive.
  */
 export function withSignal<T>(
@@ -196,7 +196,7 @@ export function withSignal<T>(
   });
 }
 
-/** An `error` reply as the error that it stands for; any other as `internal`. */
+/** The error in an `error` reply; `internal` for any other reply. */
 export function replyError(reply: Reply, what: string): KvError {
   return reply.req_type === "error"
     ? fromErrorReply(reply)

@@ -1,7 +1,7 @@
 /**
- * The operations on one key as the library offers them: each as the request that it becomes, and the
- * way in which its answer is read. `KvClient` sends them one by one, `Atomic` several together. Keys
- * and values are checked here, before anything is sent.
+ * The operations on one key as the library offers them: for each, its request and how the answer is read.
+ * `KvClient` sends them one by one, `Atomic` several together. Keys and values are checked here, before
+ * anything is sent.
  *
  * @module
  */
@@ -23,10 +23,10 @@ import {
 
 const utf8 = new TextEncoder();
 
-/** A request, and what its answer means. */
+/** A request, and how to read its answer. */
 export interface KeyCall<T> {
   readonly request: PlainRequest;
-  /** @throws {KvError} where the answer is an error */
+  /** @throws {KvError} if the answer is an error */
   read(reply: Reply): T;
 }
 
@@ -127,7 +127,7 @@ export class KeyCalls {
     };
   }
 
-  /** `what` heads the error's text. @throws {KvError} `bad_request`, `key_too_large` */
+  /** `what` begins the error's text. @throws {KvError} `bad_request`, `key_too_large` */
   checkKey(what: string, key: string): void {
     if (typeof key !== "string" || key === "" || !key.isWellFormed()) {
       const given = typeof key === "string" ? quote(key) : typeof key;
@@ -137,7 +137,7 @@ export class KeyCalls {
       );
     }
     const bytesMax = this.#keyBytesMax;
-    // At most three bytes a UTF-16 unit: only long keys need counting.
+    // At most three bytes per UTF-16 unit: only long keys need counting.
     if (key.length * 3 > bytesMax && utf8.encode(key).length > bytesMax) {
       throw new KvError(
         "key_too_large",
@@ -155,7 +155,7 @@ export class KeyCalls {
       );
     }
     const bytes = typeof value === "string" ? utf8.encode(value) : value;
-    // Not every caller has a compiler that says so.
+    // Some callers have no compiler that would say so.
     if (!(bytes instanceof Uint8Array)) {
       throw new KvError(
         "bad_request",
@@ -198,7 +198,7 @@ function entryOf(key: string, reply: Reply): KvEntry | undefined {
   return entryOfReply(key, expectReply(reply, "data", "get"));
 }
 
-/** The entry that a `data` reply tells of. */
+/** The entry in a `data` reply. */
 export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
   const { version = 0, timestamp = 0, expires_at: expiresAt = 0, content_type: type } = reply;
   const { ttl_ms: ttlMs } = reply;
@@ -213,7 +213,7 @@ export function entryOfReply(key: string, reply: Message<"data">): KvEntry {
   };
 }
 
-/** What of a call's options goes into its request, and the name that it has there. */
+/** Which of a call's options go into its request, and their names there. */
 const OPTION_FIELDS = [
   ["ttlMs", "ttl_ms"],
   ["expiresAtMs", "expires_at"],
@@ -233,8 +233,8 @@ type OptionFields = {
 };
 
 /**
- * The options that are given, as fields. What is no such value is refused here, since JSON has nothing
- * for a NaN: on its way it would turn into "not given", and a condition would be gone.
+ * The given options, as fields. Invalid values are refused here, because JSON cannot represent a NaN: on its
+ * way it would turn into "not given", and a condition would be lost.
  *
  * @throws {KvError} `bad_request`
  */

@@ -14,7 +14,7 @@ import { startProgressBar } from "./progress_bar.ts";
 const encoder = new TextEncoder();
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The bytes that are written for data: at a terminal, without what could control it. */
+/** The bytes that are written for data: at a terminal, without characters that could control it. */
 function shownBytes(data: string | Uint8Array, to: { isTerminal(): boolean }): Uint8Array {
   if (to.isTerminal()) {
     return encoder.encode(escapeControls(typeof data === "string" ? data : lenient.decode(data)));
@@ -28,7 +28,7 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
   return {
     write: (data) => writeAll(Deno.stdout, shownBytes(data, Deno.stdout), "standard output"),
     note(text) {
-      // The bar is a line that has not ended; what is said stands below it.
+      // The bar is a line that has not ended; notes are printed below it.
       shown?.stop();
       shown = undefined;
       printError(text);
@@ -47,12 +47,12 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
       const there = await statIfThere(path);
       if (there !== undefined && !there.isFile) return await createInPlace(path);
       if (there !== undefined && !replace) throw new KvError("exists", `${path} is there already`);
-      // Where a link leads is replaced, and not the link.
+      // A link's target is replaced, and not the link.
       const target = there === undefined ? path : await Deno.realPath(path);
-      // Beside it, so that it can be renamed.
+      // In the same folder, so that it can be renamed.
       const part = `${target}.part`;
       await Deno.remove(part).catch(ignoreMissing);
-      // Values may be secrets: the file is its owner's.
+      // Values may be secrets, so only the owner may read the file.
       const file = await Deno.open(part, { write: true, createNew: true, mode: 0o600 });
       return {
         write: (bytes) => writeAll(file, bytes, part),
@@ -75,7 +75,7 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
         file.close();
         throw new Error("it is not a file");
       }
-      // A file has one position: reads of it go one after the other.
+      // A file has only one position, so reads of it run one after the other.
       let tail: Promise<unknown> = Promise.resolve();
       return {
         bytes: size,
@@ -91,7 +91,7 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
       if (Deno.stderr.isTerminal()) shown = startProgressBar(totalBytes);
       return shown;
     },
-    // The answer would come from where the commands or a value come from.
+    // The answer would be read from where the commands or a value come from.
     ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? askAtTerminal : undefined,
   };
 }
@@ -116,7 +116,7 @@ async function createInPlace(path: string): Promise<WholeFile> {
   return { write: (bytes) => writeAll(file, bytes, path), finish: close, abandon: close };
 }
 
-/** The bytes of standard input. @throws {KvError} `bad_request` where it cannot be read */
+/** The bytes of standard input. @throws {KvError} `bad_request` if it cannot be read */
 async function* standardInput(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
   try {
     yield* Deno.stdin.readable;
@@ -146,9 +146,9 @@ async function askAtTerminal(question: string): Promise<string> {
   return new TextDecoder().decode(buffer.subarray(0, count)).trim();
 }
 
-/** The lines of standard input. @throws {KvError} `bad_request` where they are not UTF-8 */
+/** The lines of standard input. @throws {KvError} `bad_request` if they are not UTF-8 */
 export async function* inputLines(): AsyncGenerator<string, void, void> {
-  // A lenient decoder would write other values than those that stand there.
+  // A lenient decoder would write other values than the given ones.
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let rest = "";
   for await (const bytes of standardInput()) {
@@ -169,18 +169,18 @@ function decodeStrictly(decoder: TextDecoder, bytes?: Uint8Array<ArrayBuffer>): 
   }
 }
 
-/** The shell's history, newest line first; empty where there is none yet. */
+/** The shell's history, newest line first; empty if there is none yet. */
 export async function loadHistory(path: string): Promise<string[]> {
   const text = await readTextFileIfThere(path) ?? "";
   return text.split("\n").filter((line) => line !== "");
 }
 
-/** Keeps the shell's history where only its owner reads it, since values may be secrets. */
+/** Keeps the shell's history where only its owner can read it, because values may be secrets. */
 export async function saveHistory(path: string, lines: readonly string[]): Promise<void> {
   await Deno.writeTextFile(path, lines.map((line) => line + "\n").join(""), { mode: 0o600 });
 }
 
-/** @throws {KvError} `storage_failed` where it takes nothing more, as a full disk */
+/** @throws {KvError} `storage_failed` if it accepts nothing more, such as a full disk */
 async function writeAll(
   to: { write(bytes: Uint8Array): Promise<number> },
   bytes: Uint8Array,
@@ -190,7 +190,7 @@ async function writeAll(
     let written = 0;
     while (written < bytes.length) written += await to.write(bytes.subarray(written));
   } catch (cause) {
-    // Whoever read it has gone, which is no fault; `main.ts` knows.
+    // The reader of the output has ended, which is no error; `main.ts` handles it.
     if (cause instanceof Deno.errors.BrokenPipe) throw cause;
     const text = `cannot write ${name} (${systemReason(cause)})`;
     throw new KvError("storage_failed", text, { cause });

@@ -17,17 +17,17 @@ export function startProgressBar(totalBytes: number | undefined): Progress {
       : "{duration_formatted} | {text}",
     fps: UPDATES_PER_SECOND,
     hideCursor: false,
-    // The terminal is left as it is, so that nothing needs to be undone where the process is killed.
+    // The terminal's settings are not changed, so nothing must be restored if the process is killed.
     linewrap: true,
     clearOnComplete: false,
-    // Signals are the program's.
+    // The program handles signals itself.
     gracefulExit: false,
   }, cliProgress.Presets.legacy);
   bar.start(totalBytes ?? 0, 0, { text: "" });
   let stopped = false;
   return {
     update(done, text) {
-      // The bar would begin anew, on the line of what was said since.
+      // The bar would begin again, on the line of a note that was printed since.
       if (!stopped) bar.update(known ? Math.min(done, totalBytes) : 0, { text });
     },
     stop() {

@@ -1,6 +1,6 @@
 /**
- * Runs commands one after the other and says how each ended: the part that one-shot use, scripts and
- * the interactive shell share. It reads no input; `shell.ts` and `main.ts` do.
+ * Runs commands one after the other and prints how each ended: the part that one-shot use, scripts and the
+ * interactive shell share. It reads no input; `shell.ts` and `main.ts` do.
  *
  * @module
  */
@@ -29,14 +29,14 @@ import { EXIT, exitCodeOf, UsageError } from "./command/exit_code.ts";
 import type { KvClient } from "../library/kv_client.ts";
 import { commandError, errorDocument, errorLine } from "./command/output.ts";
 
-/** What a session works with. */
+/** What a session needs. */
 export interface SessionDeps {
   /** Called by the first command that needs it, and by each later one. */
   client(): Promise<KvClient>;
   io: CommandIo;
   clock: Clock;
   random: Random;
-  /** The table that a line's options are read by. */
+  /** The table with which a line's options are read. */
   options: OptionTable;
   settings: CommandSettings;
 }
@@ -48,7 +48,7 @@ export interface LineResult {
   leave: boolean;
 }
 
-/** What the shell says when it is left, as ancestor A did. */
+/** What the shell prints when it ends, as ancestor A did. */
 export const DEPARTURE = "TATA!!!!";
 
 /** Runs commands. */
@@ -62,7 +62,7 @@ export class Session {
     this.#deps = deps;
   }
 
-  /** Keys that commands have named, the last ones last. */
+  /** Keys that commands have named, the latest ones last. */
   recentKeys(): string[] {
     return [...this.#recentKeys];
   }
@@ -80,7 +80,7 @@ export class Session {
     }
   }
 
-  /** Runs one line of the shell's language. Its errors are said, and not thrown. */
+  /** Runs one line of the shell's language. Errors are printed, not thrown. */
   async runLine(text: string, signal: AbortSignal): Promise<LineResult> {
     return await this.#run(signal, new Map(), () => {
       const line = parseLine(text, (name) => findCommand(name)?.arguments.length);
@@ -89,9 +89,9 @@ export class Session {
   }
 
   /**
-   * Runs the words of a command line, from which the flags have been taken. Likewise.
+   * Runs the words of a command line, without the flags. Errors are printed, not thrown.
    *
-   * @param flags those of commands, of which this one may not have all
+   * @param flags the flags of commands; this command may not have all of them
    */
   async runWords(
     words: readonly string[],
@@ -110,8 +110,8 @@ export class Session {
   }
 
   /**
-   * To be called when nothing more comes. Operations that wait for `exec` are not carried out, and that
-   * is an error: a script that lost its last line must not look like one that has done its work.
+   * To be called at the end of the input. Operations that are queued for `exec` are not carried out, and that is
+   * an error: a script that lost its last line must not look like one that has done its work.
    *
    * @returns the exit code
    */
@@ -130,7 +130,7 @@ export class Session {
     );
   }
 
-  /** Tells an error. @returns its exit code */
+  /** Prints an error. @returns its exit code */
   async #say(error: KvError, json: boolean): Promise<number> {
     const { io } = this.#deps;
     if (json) await io.write(JSON.stringify(errorDocument(error)) + "\n");
@@ -164,7 +164,7 @@ export class Session {
       const exitCode = await command.run(invocation.args, context);
       return { exitCode, leave: command.name === "exit" };
     } catch (thrown) {
-      // Nobody reads what would be said.
+      // Nobody reads the output any more.
       if (thrown instanceof Error && thrown.name === "BrokenPipe") throw thrown;
       const error = commandError(thrown, command !== undefined && mayWrite(command));
       return { exitCode: await this.#say(error, settings.json), leave: false };
@@ -172,12 +172,12 @@ export class Session {
   }
 }
 
-/** Whoever writes may say by whom it is to be acknowledged. */
+/** A command that writes may say which replicas must acknowledge. */
 function mayWrite({ options }: Command): boolean {
   return options.includes("acks");
 }
 
-/** The flags as the command's own options. @throws {KvError} `bad_request` where it has no such one */
+/** The flags as the command's own options. @throws {KvError} `bad_request` if it has no such option */
 function ownFlags(command: Command, flags: ReadonlyMap<string, string>): RequestOption[] {
   return [...flags].map(([name, word]) => {
     if (findOption(command.own ?? [], name) !== undefined) return [name, word];

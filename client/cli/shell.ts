@@ -17,9 +17,9 @@ const PROMPT = "kv> ";
 const HISTORY_LINES = 1_000;
 
 /**
- * Runs a script, one command a line; goes on after an error.
+ * Runs a script, one command per line; goes on after an error.
  *
- * @returns the exit code of the first command that failed, else 0
+ * @returns the exit code of the first command that failed, otherwise 0
  */
 export async function runScript(
   lines: AsyncIterable<string>,
@@ -40,19 +40,19 @@ export async function runScript(
   return firstFailure === EXIT.ok ? end : firstFailure;
 }
 
-/** The lines of earlier runs, newest first; holds this run's as well in the end. */
+/** The lines of earlier runs, newest first; at the end it holds this run's as well. */
 export interface History {
   lines: readonly string[];
 }
 
-/** Said after a first Ctrl-C that found nothing to stop and nothing to discard. */
+/** Printed after a first Ctrl-C that found nothing to stop and nothing to discard. */
 const HOW_TO_LEAVE = "(Ctrl-C again, Ctrl-D or exit leaves)";
 
 /**
- * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the command that runs, or drops
- * the line, as in other shells; only a second one in a row at an empty prompt ends the shell.
+ * Runs the interactive shell until `exit`, `quit` or Ctrl-D. Ctrl-C ends the running command, or drops the
+ * line, as in other shells; only a second one in a row at an empty prompt ends the shell.
  *
- * @param told fulfilled if it is to end for another reason
+ * @param told fulfilled if the shell should end for another reason
  */
 export function runShell(
   session: Session,
@@ -73,7 +73,7 @@ export function runShell(
     io.ask = (question, signal) => askAt(terminal, question, signal);
     let running: AbortController | undefined;
     let left = false;
-    /** The last thing that was typed is a Ctrl-C at an empty prompt. */
+    /** The last input was a Ctrl-C at an empty prompt. */
     let toldHowToLeave = false;
     const waiting: string[] = [];
 
@@ -110,7 +110,7 @@ export function runShell(
       toldHowToLeave = wasEmpty;
       process.stdout.write(wasEmpty ? `\n${HOW_TO_LEAVE}\n` : "\n");
       if (!wasEmpty) {
-        // Kill the line as Ctrl-E Ctrl-U would, and begin anew.
+        // Clears the line as Ctrl-E Ctrl-U would, and begins a new one.
         terminal.write(null, { ctrl: true, name: "e" });
         terminal.write(null, { ctrl: true, name: "u" });
       }
@@ -127,7 +127,7 @@ export function runShell(
   });
 }
 
-/** A line from the terminal; an empty one where Ctrl-C or the end comes first. */
+/** A line from the terminal; an empty one if Ctrl-C or the end comes first. */
 function askAt(
   terminal: readline.Interface,
   question: string,
@@ -144,8 +144,8 @@ function askAt(
 }
 
 /**
- * What Tab offers: commands at the beginning of a line and after `help`, options after two dashes, the
- * words that an option may have, and where a key stands those that were used lately.
+ * What Tab offers: commands at the beginning of a line and after `help`; options after two dashes; the words
+ * that an option may have; and keys that were used lately, in the place of a key.
  *
  * @returns the candidates, and the part of the line that they complete
  */
@@ -182,12 +182,12 @@ export function completeLine(
   if (argument?.key !== true || (at >= command.arguments.length && !argument.repeats)) {
     return [[], part];
   }
-  // A key that would need quotes is typed by hand.
+  // A key that would need quotes must be typed.
   const keys = recentKeys.filter((key) => key.startsWith(part) && /^[^\s"'#-][^\s]*$/.test(key));
   return [keys.map((key) => `${key} `).toReversed(), part];
 }
 
-/** In capitals where the user types capitals. */
+/** In capitals if the user types capitals. */
 function matching(names: readonly string[], part: string): string[] {
   const upper = /[A-Z]/.test(part) && !/[a-z]/.test(part);
   const wanted = part.toLowerCase().replaceAll("_", "-");

@@ -1,6 +1,6 @@
 /**
- * Several operations as one: all of them happen, or none, and nobody sees a part. Made by
- * `KvClient.atomic()`, which also says how it is sent.
+ * Several operations as one: all of them happen, or none, and no reader sees a part. Made by
+ * `KvClient.atomic()`, which also provides the way to send it.
  *
  * @module
  */
@@ -26,20 +26,20 @@ export type AtomicResult<T> =
 export type AtomicOutcome<R extends readonly unknown[]> =
   | {
     ok: true;
-    /** The version of its last write; undefined where it wrote nothing. */
+    /** The version of its last write; undefined if it wrote nothing. */
     version: number | undefined;
-    /** What each operation came to, in order; checks have no place in it. */
+    /** The result of each operation, in order; checks have none. */
     results: R;
   }
   | {
     ok: false;
     /** The first key whose check failed; nothing was done. */
     key: string;
-    /** The version that this key has; 0: it is not there. */
+    /** The version that this key has; 0 if it does not exist. */
     version: number;
   };
 
-/** What each operation is stored with; the whole has the rest, in `commit`. */
+/** The options of a single operation are left out: `commit` takes those of the whole. */
 type Of<O> = Omit<O, keyof WriteOptions>;
 
 /** Sends a transaction. */
@@ -49,10 +49,10 @@ export type SendTransaction = (
 ) => Promise<Reply>;
 
 /**
- * Operations that are gathered to be carried out as one. Their keys must be in one partition: give
- * them the same `{tag}`, as in `account:{7}:from` and `account:{7}:to`.
+ * Operations that are collected to be carried out as one. Their keys must be in one partition: give them the
+ * same `{tag}`, as in `account:{7}:from` and `account:{7}:to`.
  *
- * Each sees what those before it did. Each of the types in `R` is what one of them comes to.
+ * Each operation sees what the earlier ones did. Each type in `R` is the result of one of them.
  *
  * @example
  * ```ts ignore
@@ -81,7 +81,7 @@ export class Atomic<R extends readonly unknown[] = []> {
   /**
    * Only if the key has this version.
    *
-   * @param version 0 or undefined: only if it is not there
+   * @param version 0 or undefined: only if it does not exist
    * @throws {KvError} `bad_request`, `key_too_large`
    */
   check(key: string, version: number | undefined): this {
@@ -93,7 +93,7 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this;
   }
 
-  /** As `KvClient.put`: comes to the key's new version. @throws {KvError} of key and value */
+  /** As `KvClient.put`: its result is the key's new version. @throws {KvError} for an invalid key or value */
   put(
     key: string,
     value: string | Uint8Array,
@@ -120,12 +120,12 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this.#add(this.#calls.store("update", key, value, options));
   }
 
-  /** As `KvClient.delete`: comes to whether the key was there. */
+  /** As `KvClient.delete`: its result is whether the key existed. */
   delete(key: string, options: Of<DeleteOptions> = {}): Atomic<[...R, AtomicResult<boolean>]> {
     return this.#add(this.#calls.delete(key, options));
   }
 
-  /** As `KvClient.increment`: comes to the new number. */
+  /** As `KvClient.increment`: its result is the new number. */
   increment(key: string, by: number | bigint = 1): Atomic<[...R, AtomicResult<bigint>]> {
     return this.#add(this.#calls.increment(key, by));
   }
@@ -135,12 +135,12 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this.#add(this.#calls.incrementFloat(key, by));
   }
 
-  /** As `KvClient.append`: comes to the new length. */
+  /** As `KvClient.append`: its result is the new length. */
   append(key: string, value: string | Uint8Array): Atomic<[...R, AtomicResult<number>]> {
     return this.#add(this.#calls.append(key, value));
   }
 
-  /** As `KvClient.expire`: comes to whether it was set. */
+  /** As `KvClient.expire`: its result is whether it was set. */
   expire(key: string, options: Of<ExpireOptions>): Atomic<[...R, AtomicResult<boolean>]> {
     return this.#add(this.#calls.expire(key, options));
   }
@@ -150,7 +150,7 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this.#add(this.#calls.persist(key));
   }
 
-  /** As `KvClient.getEntry`: comes to the entry as those before have left it. */
+  /** As `KvClient.getEntry`: its result is the entry as the earlier operations have left it. */
   get(key: string): Atomic<[...R, AtomicResult<KvEntry | undefined>]> {
     return this.#add(this.#calls.get(key));
   }
@@ -161,11 +161,11 @@ export class Atomic<R extends readonly unknown[] = []> {
   }
 
   /**
-   * Carries all of it out; once. It is tried again by itself after a lost answer, and happens once.
+   * Carries out all of it; may be called once. After a lost answer it is repeated by itself, and still happens
+   * only once.
    *
-   * @throws {KvError} `cross_partition` where the keys are in several partitions;
-   * `transaction_too_large`; `outcome_unknown` where it may have happened (as a whole) or not;
-   * otherwise as `KvClient.put`
+   * @throws {KvError} `cross_partition` if the keys are in several partitions; `transaction_too_large`;
+   * `outcome_unknown` if it may have happened (as a whole) or not; otherwise as `KvClient.put`
    */
   async commit(options: WriteOptions = {}): Promise<AtomicOutcome<R>> {
     if (this.#committed) {
@@ -191,7 +191,7 @@ export class Atomic<R extends readonly unknown[] = []> {
 
   #add<T>(call: KeyCall<T>): Atomic<[...R, AtomicResult<T>]> {
     this.#steps.push(call);
-    // The same object, known by a type that tells of one operation more.
+    // The same object, with a type that has one operation more.
     return this as unknown as Atomic<[...R, AtomicResult<T>]>;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Makes a client with the machine's own clock, chance and network: finds the coordinator, fetches the
- * cluster map, and says what was tried where nobody answers.
+ * Makes a client with the machine's own clock, randomness and network. It finds the coordinator, fetches the
+ * cluster map, and says what was tried if no process answers.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
 } from "../../shared/discovery/discovery.ts";
 import { KvError, toKvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
-import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { hello } from "../../shared/wire/hello.ts";
 import { randomId, SystemRandom } from "../../shared/platform/random.ts";
 import { Router } from "../../shared/routing/router.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";
@@ -38,31 +38,31 @@ export type ClientDiscovery = Pick<DiscoverOptions, "mode" | "port" | "name" | "
 /** How to reach a cluster, and the defaults of the client's calls. */
 export interface ConnectOptions extends KvClientOptions {
   /**
-   * The coordinator, `host:port`; any node's address will do as well. Default: `KV_COORDINATOR` of
-   * the environment, else `cs_config.txt` in the working folder, else what {@linkcode discovery}
-   * finds, else 127.0.0.1:8080.
+   * The coordinator, `host:port`; any node's address works as well. Default: `KV_COORDINATOR` of the
+   * environment, else `cs_config.txt` in the working folder, else what {@linkcode discovery} finds, else
+   * 127.0.0.1:8080.
    */
   coordinator?: string | undefined;
   /**
-   * How to look for it on the local network by UDP (needs `--unstable-net`). Default: on, port 7946,
-   * any cluster if there is just one, the secret from `KV_DISCOVERY_SECRET` of the environment. A
-   * cluster that does not have the `name` given here is refused, however it was found.
+   * How to look for it on the local network by UDP (needs `--unstable-net`). Default: on, port 7946, any
+   * cluster if there is only one, the secret from `KV_DISCOVERY_SECRET` of the environment. A cluster that does
+   * not have the `name` given here is refused, however it was found.
    */
   discovery?: ClientDiscovery | undefined;
-  /** Further nodes, `host:port`, that are asked where the coordinator does not answer. */
+  /** Further nodes, `host:port`, that are asked if the coordinator does not answer. */
   seeds?: readonly string[] | undefined;
 }
 
-/** What to do where nobody answers. */
+/** What to do if no process answers. */
 const ADVICE = "start one, or say where it is with the option coordinator; the address of any " +
-  "node that runs will do as well, there or in the option seeds";
+  "node that runs works as well, there or in the option seeds";
 
 /**
  * Connects to a cluster.
  *
- * @throws {KvError} `unavailable` where nobody answers, with what was tried, or where those who do have
- * not joined their cluster within `timeoutMs`; `bad_config` where an address is not one;
- * `wrong_cluster` where the cluster does not have the name that was asked for
+ * @throws {KvError} `unavailable` if no process answers, with what was tried, or if those that answer have
+ * not joined their cluster within `timeoutMs`; `bad_config` if an address is not valid; `wrong_cluster` if
+ * the cluster does not have the name that was asked for
  *
  * @example
  * ```ts
@@ -100,9 +100,9 @@ export function discoverFromHere(options: ClientDiscovery): Promise<Discovered> 
 }
 
 /**
- * As {@linkcode connect}, once it is known where.
+ * As {@linkcode connect}, once the address is known.
  *
- * @param about the name that the cluster must have, and what the caller's user can do where nobody answers
+ * @param about the name that the cluster must have, and what the caller's user can do if no process answers
  */
 export async function connectTo(
   found: CoordinatorAddress,
@@ -114,12 +114,6 @@ export async function connectTo(
   const transport = new DenoTransport(undefined, { authority: options.ca });
   const deps = { clock, random: new SystemRandom(), transport };
   const login = loginOf(options);
-  const hello: Message<"hello"> = {
-    req_type: "hello",
-    protocol: PROTOCOL_VERSION,
-    role: "client",
-    ...login,
-  };
   const router = new Router(deps, {
     role: "client",
     hello: login,
@@ -129,7 +123,7 @@ export async function connectTo(
   const { clusterName: name } = map.settings;
   if (about.name !== undefined && name !== about.name) {
     router.close();
-    // The search ends with a default address, where another cluster may live.
+    // The search ends with a default address, where another cluster may run.
     throw new KvError(
       "wrong_cluster",
       `the cluster at ${formatAddress(found.address)} is named ${JSON.stringify(name)}, and ` +
@@ -138,12 +132,13 @@ export async function connectTo(
     );
   }
   const { host, port } = found.address;
-  // A node's address will do to find the cluster, but it does not make the node a coordinator.
+  // With a node's address one can find the cluster, but the node does not become a coordinator by that.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
-  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello);
+  const ours = hello("client", login);
+  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, ours);
   // A node that is a cluster by itself keeps its users itself.
   const administrator = coordinator ??
-    (options.ca === undefined ? undefined : new RpcClient(deps, found.address, hello));
+    (options.ca === undefined ? undefined : new RpcClient(deps, found.address, ours));
   return new KvClient(
     { clock, router, coordinator, administrator, clientId: randomId(deps.random) },
     options,

@@ -1,11 +1,11 @@
 /**
- * The environment, through Deno. What the program may not read counts as not there, so that the library
- * asks for no more permissions than its user wants to give.
+ * The environment, through Deno. A variable that the program may not read counts as not set, so that the
+ * library asks for no more permissions than its user wants to give.
  *
  * @module
  */
 
-/** A variable, or undefined where it is not set or may not be read. */
+/** A variable, or undefined if it is not set or may not be read. */
 export function environment(name: string): string | undefined {
   try {
     return Deno.env.get(name);

@@ -1,6 +1,6 @@
 /**
- * The first map that a client gets. Who is asked just after a cluster has started may be a node that has
- * not joined it yet: that is asked again until the deadline. Where nobody answers at all, it is said at once.
+ * The first map that a client gets. Just after a cluster has started, the asked node may not have joined it
+ * yet; then it is asked again until the deadline. If no process answers at all, that is reported at once.
  *
  * @module
  */

@@ -1,8 +1,7 @@
 /**
- * The client of a cluster: typed calls over a router that knows who holds which key. It opens no
- * sockets, sets no timers and reads no clock of its own; `connect.ts` gives it the real ones. Each
- * call ends exactly once: with its result, with a {@linkcode KvError}, or with the reason of the
- * caller's signal.
+ * The client of a cluster: typed calls over a router that knows which node holds which key. It opens no
+ * sockets, sets no timers and reads no clock of its own; `connect.ts` passes in the real ones. Each call ends
+ * exactly once: with its result, with a {@linkcode KvError}, or with the reason of the caller's signal.
  *
  * @module
  */
@@ -61,7 +60,7 @@ import {
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A key, its value, and perhaps options of its own. */
+/** A key, its value, and perhaps its own options. */
 export type PutManyEntry = readonly [
   key: string,
   value: string | Uint8Array,
@@ -69,8 +68,8 @@ export type PutManyEntry = readonly [
 ];
 
 /**
- * Talks to a cluster. Made by `connect`; calls may overlap, and those to one node share one
- * connection. An open client keeps the process alive until it is closed.
+ * Talks to a cluster. Made by `connect`. Calls may overlap, and all calls to one node share a connection. An
+ * open client keeps the process alive until it is closed.
  */
 export class KvClient implements AsyncDisposable {
   readonly #deps: KvClientDeps;
@@ -98,8 +97,8 @@ export class KvClient implements AsyncDisposable {
    * Creates or replaces a key.
    *
    * @returns the key's new version
-   * @throws {KvError} `outcome_unknown` where the answer was lost and the write may have happened;
-   * `unavailable` or `timeout` where it did not happen; `key_too_large`, `value_too_large`,
+   * @throws {KvError} `outcome_unknown` if the answer was lost and the write may have happened;
+   * `unavailable` or `timeout` if it did not happen; `key_too_large`, `value_too_large`,
    * `bad_request`, `not_enough_replicas`, …
    */
   async put(
@@ -111,10 +110,10 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Replaces a key that is there.
+   * Replaces a key that exists.
    *
    * @returns the key's new version
-   * @throws {KvError} `not_found` where it is not there; otherwise as {@linkcode put}
+   * @throws {KvError} `not_found` if it does not exist; otherwise as {@linkcode put}
    */
   async update(
     key: string,
@@ -125,10 +124,10 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Creates a key that is not there.
+   * Creates a key that does not exist.
    *
    * @returns the key's new version
-   * @throws {KvError} `exists` where it is there; otherwise as {@linkcode put}
+   * @throws {KvError} `exists` if it exists; otherwise as {@linkcode put}
    */
   async create(
     key: string,
@@ -138,25 +137,25 @@ export class KvClient implements AsyncDisposable {
     return await this.#change(this.#calls.store("create", key, value, options), options);
   }
 
-  /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} where it has none */
+  /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} if it has none */
   async putJson(key: string, value: unknown, options: StoreOptions = {}): Promise<number> {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new TypeError("putJson: the value cannot be written as JSON");
     return await this.put(key, text, options);
   }
 
-  /** Deletes a key. @returns whether it was there @throws {KvError} as {@linkcode put} */
+  /** Deletes a key. @returns whether it existed @throws {KvError} as {@linkcode put} */
   async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
     return await this.#change(this.#calls.delete(key, options), options);
   }
 
   /**
-   * Adds to a key's integer; a key that is not there counts as 0. Exactly once, also when an answer is
-   * lost on the way.
+   * Adds to a key's integer; a key that does not exist counts as 0. It happens exactly once, even if an answer
+   * is lost on the way.
    *
    * @param by a whole number; beyond 2^53 give a bigint
    * @returns the new number
-   * @throws {KvError} `not_an_integer` where the value is none of 64 bits, `out_of_range` where the sum
+   * @throws {KvError} `not_an_integer` if the value is not an integer of 64 bits, `out_of_range` if the sum
    * is not; otherwise as {@linkcode put}
    */
   async increment(
@@ -173,7 +172,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Adds bytes at the end of a value; a key that is not there counts as empty.
+   * Adds bytes at the end of a value; a key that does not exist counts as empty.
    *
    * @returns the new length in bytes
    * @throws {KvError} `value_too_large`; otherwise as {@linkcode put}
@@ -189,20 +188,20 @@ export class KvClient implements AsyncDisposable {
   /**
    * Sets when a key expires.
    *
-   * @returns whether it was set: false where there is no such key, or `when` does not allow it
+   * @returns whether it was set: false if there is no such key, or `when` does not allow it
    * @throws {KvError} `bad_request` without an expiry; otherwise as {@linkcode put}
    */
   async expire(key: string, options: ExpireOptions): Promise<boolean> {
     return await this.#change(this.#calls.expire(key, options), options);
   }
 
-  /** Ends a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
+  /** Removes a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
   async persist(key: string, options: WriteOptions = {}): Promise<boolean> {
     return await this.#change(this.#calls.persist(key), options);
   }
 
   /**
-   * The value of a key, or undefined where there is no such key.
+   * The value of a key, or undefined if there is no such key.
    *
    * @throws {KvError} `unavailable`, `timeout`, `corrupt`, `bad_request`, …
    */
@@ -213,7 +212,7 @@ export class KvClient implements AsyncDisposable {
   /**
    * As {@linkcode get}, as text.
    *
-   * @throws {KvError} `bad_request` where the value is not valid UTF-8
+   * @throws {KvError} `bad_request` if the value is not valid UTF-8
    */
   async getText(key: string, options: ReadOptions = {}): Promise<string | undefined> {
     const value = await this.get(key, options);
@@ -229,7 +228,7 @@ export class KvClient implements AsyncDisposable {
   /**
    * As {@linkcode get}, parsed as JSON.
    *
-   * @throws {KvError} `bad_request` where the value is not JSON
+   * @throws {KvError} `bad_request` if the value is not JSON
    */
   async getJson(key: string, options: ReadOptions = {}): Promise<unknown> {
     const text = await this.getText(key, options);
@@ -247,25 +246,25 @@ export class KvClient implements AsyncDisposable {
     return await this.#read(this.#calls.get(key), options);
   }
 
-  /** Whether the key is there. */
+  /** Whether the key exists. */
   async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
     return await this.#read(this.#calls.exists(key), options);
   }
 
   /**
-   * Any operation of the table, `shared/operations/table.ts`, as the JSON wire has it
-   * (docs/operations-reference.md). A write that depends on what was there is carried out once, also
-   * when an answer is lost on the way.
+   * Carries out any operation of the table `shared/operations/table.ts`, as on the JSON wire
+   * (docs/operations-reference.md). A write that depends on the current value is carried out once, even if an
+   * answer is lost on the way.
    *
    * @param given the request; fields that the table does not have are left out
    * @returns the reply: `ack`, `data` or `result`, as the operation's row says
-   * @throws {KvError} what the cluster refused it with, `not_found` too
+   * @throws {KvError} the error with which the cluster refused it, including `not_found`
    */
   async execute(
     given: KeyRequest,
     options: ReadOptions & WriteOptions = {},
   ): Promise<Exclude<Reply, { req_type: "error" }>> {
-    // As a server would read it: what JSON cannot carry must not be lost on the way there.
+    // Read as a server would read it: what JSON cannot carry must not be lost on the way there.
     const request = decodeInner(given);
     const { req_type, key } = request;
     this.#calls.checkKey(req_type, key);
@@ -283,7 +282,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Begins a transaction: operations that all happen or none, and of which nobody sees a part.
+   * Begins a transaction: operations that all happen or none, and of which no reader sees a part.
    *
    * @example
    * ```ts ignore
@@ -300,8 +299,8 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode getEntry} for any number of keys, each by itself: not as of one moment. What happened
-   * is said of each key, in their order; an error of one is no error of the others.
+   * As {@linkcode getEntry} for any number of keys, each by itself: not as of one moment. The result has an
+   * outcome for each key, in order; an error of one key does not affect the others.
    *
    * @throws the reason of the signal
    */
@@ -313,9 +312,9 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode put} for any number of entries (a `Map` of keys and values will do), each by itself:
-   * some may be written while others are not. Two for one key have no order. `options` hold for
-   * all, an entry's own come first.
+   * As {@linkcode put} for any number of entries (a `Map` of keys and values works), each by itself: some may
+   * be written while others are not. Two entries for one key have no order. `options` apply to all; an entry's
+   * own options take precedence.
    */
   putMany(
     entries: Iterable<PutManyEntry>,
@@ -323,7 +322,7 @@ export class KvClient implements AsyncDisposable {
   ): Promise<ManyResult<number>[]> {
     return runMany(mapped(entries, ([key, value, own]) => {
       const all = own === undefined ? options : { ...options, ...own };
-      // One that is no value at all has no length either; `put` refuses it.
+      // A value of a wrong type has no length either; `put` refuses it.
       return oneOf(key, value?.length ?? 0, () => this.put(key, value, all));
     }));
   }
@@ -346,7 +345,7 @@ export class KvClient implements AsyncDisposable {
     return nodeListings(await this.clusterMap());
   }
 
-  /** Who holds a key. @throws {KvError} `unavailable`, `bad_request` */
+  /** The nodes that hold a key. @throws {KvError} `unavailable`, `bad_request` */
   async nodesForKey(key: string): Promise<KeyLocation> {
     this.#calls.checkKey("nodesForKey", key);
     return locateKey(await this.clusterMap(), key);
@@ -363,11 +362,11 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Takes a node that is down, and will not come back, off the list of the cluster's nodes. If it comes back all
+   * Removes a node that is down and will not come back from the cluster's list of nodes. If it comes back all
    * the same, it is a new node.
    *
    * @returns the partitions that had to be forced, with `options.force`
-   * @throws {KvError} `bad_request` if it is up, none of the cluster, or alone holds acknowledged writes and
+   * @throws {KvError} `bad_request` if it is up, is not in the cluster, or alone holds acknowledged writes and
    * `force` was not given; `unavailable` if it is not known yet whether it is down, or there is no coordinator
    */
   forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForcedPartition[]> {
@@ -386,8 +385,8 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * The entries of the whole cluster in the order of their keys' UTF-8 bytes, or backwards. Not a
-   * snapshot: what is written meanwhile may be there or not; a key that is there throughout is given
+   * The entries of the whole cluster in the order of their keys' UTF-8 bytes, or backwards. It is not a
+   * snapshot: a key that is written meanwhile may be returned or not; a key that exists throughout is returned
    * exactly once, whatever fails or moves. Memory does not grow with the result.
    *
    * `options.timeoutMs` bounds the time without progress.
@@ -400,7 +399,7 @@ export class KvClient implements AsyncDisposable {
     }
   }
 
-  /** As {@linkcode scan}, the keys alone. */
+  /** As {@linkcode scan}, but only the keys. */
   async *keys(options: KeysOptions = {}): AsyncGenerator<string, void, void> {
     for await (const page of this.#pages({ ...options, values: false })) {
       for (const { key } of page) yield key;
@@ -408,8 +407,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * How many keys there are, or how many of a selection. `options.timeoutMs` bounds the time without
-   * progress.
+   * The number of keys, or of keys in a selection. `options.timeoutMs` bounds the time without progress.
    *
    * @throws {KvError} as {@linkcode scan}
    */
@@ -430,8 +428,8 @@ export class KvClient implements AsyncDisposable {
    * Deletes the keys of a selection, in batches. A key that is written meanwhile may be deleted or not.
    *
    * @returns how many were deleted
-   * @throws {KvError} `bad_request` where the selection leaves no key out, as `{}` or `{ prefix: "" }`:
-   * that is {@linkcode flushAll}; otherwise as {@linkcode delete}. What was deleted before stays so
+   * @throws {KvError} `bad_request` if the selection leaves out no key, such as `{}` or `{ prefix: "" }`: use
+   * {@linkcode flushAll} for that; otherwise as {@linkcode delete}. Keys deleted before an error stay deleted
    */
   async deleteMatching(
     selection: KeySelection,
@@ -463,7 +461,7 @@ export class KvClient implements AsyncDisposable {
    * Writes a backup of the whole cluster: each partition as it was at one moment, while others write.
    * The format is docs/backup.md; `kv-client restore` reads it.
    *
-   * @throws {KvError} `unavailable` where a partition cannot be read for too long
+   * @throws {KvError} `unavailable` if a partition cannot be read for too long
    */
   async backup(
     write: (bytes: Uint8Array) => Promise<void>,

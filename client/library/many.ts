@@ -1,6 +1,6 @@
 /**
- * The same call for many keys, each by itself: a bounded number of them is under way at a time, and
- * what happened is said of each.
+ * The same call for many keys, each by itself: a bounded number of calls is under way at a time, and each
+ * key gets its outcome.
  *
  * @module
  */
@@ -26,20 +26,20 @@ export interface OneOfMany<T> {
   run(): Promise<T>;
 }
 
-/** One call. `bytes` is what it holds of memory while it is under way, about. */
+/** One call. `bytes` is about the memory that it holds while it is under way. */
 export function oneOf<T>(key: string, bytes: number, run: () => Promise<T>): OneOfMany<T> {
   return { key, bytes, run };
 }
 
-/** What becomes of each item, when it is asked for. */
+/** Starts the call of an item when asked. */
 export function* mapped<A, B>(items: Iterable<A>, map: (item: A) => B): Generator<B, void, void> {
   for (const item of items) yield map(item);
 }
 
 /**
- * Runs the calls, and gives the results in their order. The next call is asked for when there is room.
+ * Runs the calls, and returns the results in order. The next call is asked for when there is room.
  *
- * @throws whatever a call throws that is no KvError, such as the reason of a signal; writes that were
+ * @throws whatever a call throws that is not a KvError, such as the reason of a signal; writes that were
  * under way may still happen
  */
 export async function runMany<T>(calls: Iterable<OneOfMany<T>>): Promise<ManyResult<T>[]> {

@@ -1,6 +1,6 @@
 /**
- * Walks through the keys of the whole cluster in order, a page at a time; and deletes what it finds. A
- * page is all that is kept in memory.
+ * Goes through the keys of the whole cluster in order, a page at a time; and deletes keys that it finds. Only
+ * one page is kept in memory.
  *
  * @module
  */
@@ -19,37 +19,37 @@ import {
 } from "../calls/call.ts";
 import { quote } from "../../shared/operations/operation.ts";
 
-/** Which keys: those that begin with `prefix`, from `start` to before `end`. */
+/** A selection of keys: those that begin with `prefix`, from `start` to before `end`. */
 export interface KeySelection {
   /** Default: all. */
   prefix?: string | undefined;
-  /** First key, inclusive; default: the first there is. In either direction the smaller end. */
+  /** First key, inclusive; default: the very first. In both directions this is the smaller end. */
   start?: string | undefined;
-  /** End, exclusive; default: behind the last there is. */
+  /** End, exclusive; default: the end of all keys. */
   end?: string | undefined;
 }
 
-/** What a walk through keys takes. `timeoutMs` bounds the time without progress. */
+/** Options of a walk through keys. `timeoutMs` bounds the time without progress. */
 export interface KeysOptions extends CallOptions, KeySelection {
   /** From the last key to the first. Default false. */
   reverse?: boolean | undefined;
-  /** At most so many, from 1; default: all. */
+  /** The most keys, from 1; default: all. */
   limit?: number | undefined;
 }
 
-/** What a walk through entries takes. */
+/** Options of a walk through entries. */
 export interface ScanOptions extends KeysOptions {
-  /** Whether values are wanted; without, they are empty. Default true. */
+  /** Whether values are wanted; otherwise they are empty. Default true. */
   values?: boolean | undefined;
 }
 
-/** What a deletion of many keys takes. `timeoutMs` bounds the time without progress. */
+/** Options of a deletion of many keys. `timeoutMs` bounds the time without progress. */
 export interface DeleteMatchingOptions extends WriteOptions {
-  /** Told now and then how many keys have been deleted. */
+  /** Called now and then with the number of keys that have been deleted. */
   onProgress?: ((deleted: number) => void) | undefined;
 }
 
-/** @throws {KvError} `bad_request` where a bound is no key */
+/** @throws {KvError} `bad_request` if a bound is not a key */
 export function checkSelection(what: string, { prefix, start, end }: KeySelection): void {
   for (const key of [prefix, start, end]) {
     if (key === undefined) continue;
@@ -61,7 +61,7 @@ export function checkSelection(what: string, { prefix, start, end }: KeySelectio
   }
 }
 
-/** @throws {KvError} `bad_request` where everything would go */
+/** @throws {KvError} `bad_request` if everything would be deleted */
 export function checkDeletion(selection: KeySelection): void {
   checkSelection("deleteMatching", selection);
   if (!selectsAll(selection)) return;
@@ -72,7 +72,7 @@ export function checkDeletion(selection: KeySelection): void {
   );
 }
 
-/** Pages of live entries, in order. @throws {KvError} the error that stays until the time is over */
+/** Pages of live entries, in order. @throws {KvError} the error that persists until the time is over */
 export async function* scanPages(
   database: Pick<Database, "scan">,
   options: ScanOptions,
@@ -107,7 +107,7 @@ export async function* scanPages(
   } while (after !== undefined && left > 0);
 }
 
-/** An entry as the library gives it. */
+/** An entry as the library returns it. */
 export function toKvEntry(entry: Entry): KvEntry {
   return {
     key: entry.key,

@@ -1,5 +1,5 @@
 /**
- * What a client asks of the processes of a cluster, and not of a key: counters, signs of life, and to forget
+ * Requests of a client to the processes of a cluster, not about a key: counters, signs of life, and the order to forget
  * a node.
  *
  * @module
@@ -68,7 +68,10 @@ export class Processes {
     this.#sender.checkOpen();
     const administrator = this.#deps.administrator ?? this.#deps.coordinator;
     if (administrator === undefined) {
-      throw new KvError("unavailable", `${order.req_type}: name the coordinator's address`);
+      throw new KvError(
+        "bad_request",
+        `${order.req_type}: only a secured process has users; give the certificate of its authority (ca)`,
+      );
     }
     const timeoutMs = this.#sender.timeoutMs(options);
     const reply = await askOne(options, (done) => administrator.request(order, timeoutMs, done));
@@ -98,7 +101,7 @@ export class Processes {
   }
 }
 
-/** A request that nobody can take back: with the signal only the waiting ends. */
+/** A request that cannot be taken back: the signal ends only the waiting. */
 function askOne(
   { signal }: CallOptions,
   send: (done: (reply: Reply) => void) => void,

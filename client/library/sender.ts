@@ -1,7 +1,6 @@
 /**
- * Sends one client's requests on keys: with its deadline, with its defaults, in a client session if a write
- * needs one to be sent again, and to the gateway if a read may come from its cache. What requests mean is
- * not known here.
+ * Sends one client's requests on keys: with its deadline and its defaults, in a client session if a write needs one to
+ * be repeated, and to the gateway if a read may come from its cache. It does not know what requests mean.
  *
  * Invariant: each call ends once, with its reply or with the reason of its signal.
  *
@@ -23,7 +22,7 @@ import {
   type WriteOptions,
 } from "../calls/call.ts";
 
-/** See the module. */
+/** See the top of this file. */
 export class Sender {
   readonly #deps: KvClientDeps;
   readonly #options: KvClientOptions;
@@ -33,7 +32,13 @@ export class Sender {
   constructor(deps: KvClientDeps, options: KvClientOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#sessions = deps.clientId === undefined ? undefined : new ClientSessions(deps.clientId);
+    const { clientId, clock, router } = deps;
+    this.#sessions = clientId === undefined ? undefined : new ClientSessions({
+      clock,
+      map: () => router.map(),
+      name: () => clientId,
+      send: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+    });
   }
 
   /** The newest map that a node or the coordinator has. @throws {KvError} `unavailable`, `bad_request` */
@@ -49,14 +54,17 @@ export class Sender {
     return this.execute(full as KeyRequest, options);
   }
 
-  /** A write; in a client session if it needs one to be sent again, and this client has a name. */
+  /** A write; in a client session if it needs one to be repeated, and this client has a name. */
   write(request: KeyRequest, options: WriteOptions): Promise<Reply> {
     const full = { ...request, ...this.#acksOf(options) };
-    if (this.#sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
-    return this.#sessions.run((session) => this.execute({ ...full, ...session }, options));
+    const sessions = this.#sessions;
+    if (sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
+    this.checkOpen();
+    const timeoutMs = this.timeoutMs(options);
+    return withSignal(options.signal, (done) => sessions.execute(full, timeoutMs, done));
   }
 
-  /** Any request, as it is. */
+  /** Any request, unchanged. */
   execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
     this.checkOpen();
     const { router, coordinator } = this.#deps;
@@ -84,9 +92,9 @@ export class Sender {
     return Math.ceil(timeoutMs);
   }
 
-  /** @throws {KvError} `bad_request`: not `unavailable`, since whoever tries that again would do so for ever */
+  /** @throws {KvError} `bad_request`; not `unavailable`, because a caller that tries again after that would do so for ever */
   checkOpen(): void {
-    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect anew");
+    if (this.#closed) throw new KvError("bad_request", "the client has been closed; connect again");
   }
 
   /** Ends the connections. Later calls are refused. */
@@ -98,7 +106,7 @@ export class Sender {
     if (this.#deps.administrator !== this.#deps.coordinator) this.#deps.administrator?.close();
   }
 
-  /** The cache is the gateway's. Without the gateway the key's primary knows as well, and better. */
+  /** The cache is the gateway's. Without the gateway, the key's primary answers instead, with a newer value. */
   #cachedRead(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): () => void {
     const { clock, router, coordinator } = this.#deps;
     let cancel = () => {};

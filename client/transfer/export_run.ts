@@ -9,7 +9,7 @@ import { EXPORT_CHUNK_BYTES } from "../../shared/base/limits.ts";
 import { encodeValue } from "../../shared/schema/value_codec.ts";
 import type { KvEntry } from "../calls/call.ts";
 
-/** What an export came to. */
+/** The result of an export. */
 export interface ExportSummary {
   keys: number;
   bytes: number;

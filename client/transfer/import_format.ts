@@ -1,28 +1,27 @@
 /**
- * Files into records: CSV (RFC 4180, through csv-parse) and JSON lines. Bytes in, records and
- * rejected lines out, one at a time, so that a file of any size passes through bounded memory. It
- * writes nothing to a cluster; that is `import_run.ts`. Text that is not UTF-8 is rejected and never
- * altered.
+ * Parses files into records: CSV (RFC 4180, through csv-parse) and JSON lines. It takes bytes and returns
+ * records and rejected lines, one at a time, so a file of any size passes through bounded memory. It writes
+ * nothing to a cluster; `import_run.ts` does. Text that is not UTF-8 is rejected and never altered.
  *
  * @module
  */
 import { CsvError, parse } from "csv-parse";
 import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { joinBytes } from "./join_bytes.ts";
+import { joinBytes } from "../../shared/base/join_bytes.ts";
 import { IMPORT_RECORD_BYTES_MAX } from "../../shared/base/limits.ts";
 import { isMediaType } from "../../shared/cluster/map_shape.ts";
 import { decodeValue } from "../../shared/schema/value_codec.ts";
 
-/** A record of a file, or why a line is none. */
+/** A record of a file, or why a line is not one. */
 export type ImportItem =
   | { line: number; key: string; value: Uint8Array; contentType?: string; reason?: undefined }
   | { line: number; reason: string };
 
-/** What a file can be. */
+/** The formats of a file. */
 export type ImportFormat = "csv" | "jsonl";
 
-/** The format by a file's name, or undefined where it does not say. */
+/** The format by a file's name, or undefined if the name does not say. */
 export function formatOfPath(path: string): ImportFormat | undefined {
   const extension = /\.([a-z0-9]+)$/i.exec(path)?.[1]?.toLowerCase();
   if (extension === "csv") return "csv";
@@ -37,14 +36,14 @@ const NOT_UTF8 = "is not valid UTF-8; convert the file first, as with iconv -f l
  * The records of a CSV file with a header line. Each becomes a JSON object of strings by column
  * name, under the key in the column `keyColumn`.
  *
- * @throws {KvError} `bad_request` where the header has no such column
+ * @throws {KvError} `bad_request` if the header has no such column
  */
 export async function* readCsv(
   chunks: AsyncIterable<Uint8Array>,
   keyColumn: string | undefined,
 ): AsyncGenerator<ImportItem, void, void> {
   let header: CsvHeader | undefined;
-  // The parser's own count takes a CR LF inside quotes for two.
+  // The parser's own count takes a CR LF inside quotes for two lines.
   let line = 1;
   try {
     for await (const fields of csvRows(withoutByteOrderMark(chunks))) {
@@ -64,15 +63,15 @@ export async function* readCsv(
 }
 
 /**
- * Rows of fields. Fed by hand, a chunk at a time: the parser as an async iterable would lose the
- * rows that it had read before an error.
+ * Rows of fields. The parser is fed by hand, a chunk at a time: as an async iterable it would lose the rows
+ * that it had read before an error.
  *
  * @throws {CsvError}
  */
 async function* csvRows(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array[]> {
   let rows: Uint8Array[][] = [];
   let failure: Error | undefined;
-  // Fields come as bytes, since a decoder of the parser's would replace what is not UTF-8.
+  // Fields come as bytes, because the parser's own decoder would replace what is not UTF-8.
   const parser = parse({
     encoding: null,
     relax_column_count: true,
@@ -169,9 +168,8 @@ function lineBreaks(field: Uint8Array): number {
 }
 
 /**
- * The records of JSON lines, `{"key":…,"value":…}`: a value that is a string is stored as it is,
- * any other but null as its JSON text, and `value64` as the bytes that it stands for. `content_type` is
- * kept with it.
+ * The records of JSON lines, `{"key":…,"value":…}`. A value that is a string is stored as it is; any other
+ * but null as its JSON text; `value64` as the bytes that it encodes. `content_type` is stored with it.
  */
 export async function* readJsonLines(
   chunks: AsyncIterable<Uint8Array>,
@@ -221,7 +219,7 @@ function jsonItem(text: string, line: number): ImportItem {
   if (!("value" in parsed) || parsed.value === null) {
     return { line, reason: `"value" or "value64" is missing` };
   }
-  // What is no string keeps half of a pair as the escape that it is in JSON.
+  // A value that is not a string keeps half of a pair as the escape that it has in JSON.
   const { value: given } = parsed;
   const value = typeof given === "string" ? given : JSON.stringify(given);
   if (!value.isWellFormed()) {
@@ -230,7 +228,7 @@ function jsonItem(text: string, line: number): ImportItem {
   return { line, key, value: utf8.encode(value), ...typed };
 }
 
-/** The lines of a text file; undefined for one that is too long or not UTF-8. */
+/** The lines of a text file; undefined for a line that is too long or not UTF-8. */
 export async function* readLines(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<string | undefined, void, void> {
@@ -239,7 +237,7 @@ export async function* readLines(
   }
 }
 
-/** Lines without their ends; undefined for one that is too long. A last empty line is none. */
+/** Lines without their ends; undefined for a line that is too long. A last empty line does not count. */
 async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
   bytesMax: number,
@@ -264,7 +262,7 @@ async function* splitLines(
       yield take();
       begin = end + 1;
     }
-    // A copy: the reader may use the chunk's memory again.
+    // A copy, because the reader may reuse the chunk's memory.
     if (begin < chunk.length) keep(chunk.slice(begin));
   }
   if (bytes > 0) yield take();
@@ -272,7 +270,7 @@ async function* splitLines(
 
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
-/** The chunks without the mark that some programs put at the head of a file. */
+/** The chunks without the byte order mark that some programs put at the beginning of a file. */
 async function* withoutByteOrderMark(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, void> {
@@ -291,7 +289,7 @@ async function* withoutByteOrderMark(
   if (head !== undefined && head.length > 0) yield head;
 }
 
-/** Text, or undefined where the bytes are not UTF-8. */
+/** Text, or undefined if the bytes are not UTF-8. */
 function decode(bytes: Uint8Array): string | undefined {
   try {
     return strictUtf8.decode(bytes);

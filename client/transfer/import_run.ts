@@ -1,14 +1,14 @@
 /**
- * Records of a file into a cluster: many at a time, bounded in number and bytes, each tried again
- * for as long as nodes die and come back. Since a record is written with the same value each time, a
- * write with an unknown outcome may be repeated too. It parses nothing; that is `import_format.ts`.
+ * Writes the records of a file into a cluster: many at a time, bounded in number and bytes; each is tried
+ * again while nodes die and come back. A record is written with the same value each time, so a write with an
+ * unknown outcome may be repeated too. It parses nothing; `import_format.ts` does.
  *
- * Invariant: records of one key are written one after the other in the order of the file, so that
- * the last one stays.
+ * Invariant: records of one key are written one after the other in the order of the file, so the last one
+ * stays.
  *
  * @module
  */
-import { type Clock, sleep } from "../../shared/platform/clock.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
 import { type ErrorCode, KvError, toKvError } from "../../shared/base/errors.ts";
 import {
   IMPORT_BACKOFF_MS,
@@ -21,12 +21,12 @@ import {
 } from "../../shared/base/limits.ts";
 import { mayRepeat } from "../../shared/operations/repeat.ts";
 import type { Random } from "../../shared/platform/random.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
+import { repeatedly } from "../calls/repeatedly.ts";
 import type { ImportItem } from "./import_format.ts";
 import { KeyFingerprints } from "./key_fingerprints.ts";
 
-/** What takes the records. */
+/** What accepts the records. */
 export interface ImportTarget {
   put(
     key: string,
@@ -35,11 +35,11 @@ export interface ImportTarget {
   ): Promise<unknown>;
 }
 
-/** How an import goes about it. */
+/** Options of an import. */
 export interface ImportOptions {
-  /** Records on their way at once. Default 256. */
+  /** Records under way at once. Default 256. */
   inFlightMax?: number | undefined;
-  /** Their bytes; one larger record goes alone. Default 32 MiB. */
+  /** Their bytes; a single larger record is written alone. Default 32 MiB. */
   bytesInFlightMax?: number | undefined;
   /** How long one record is tried. Default 60,000. */
   giveUpAfterMs?: number | undefined;
@@ -49,31 +49,31 @@ export interface ImportOptions {
   onProgress?: ((summary: Readonly<ImportSummary>) => void) | undefined;
 }
 
-/** A record that did not get in, and why. */
+/** A record that was not written, and why. */
 export interface RejectedRecord {
   /** The line on which it begins, from 1. */
   line: number;
   key?: string;
-  /** Where the cluster refused it. */
+  /** The error's code if the cluster refused it. */
   code?: ErrorCode;
   reason: string;
 }
 
-/** What became of a file. */
+/** The result for a file. */
 export interface ImportSummary {
   /** Records read, rejected ones not included. */
   records: number;
   /** Distinct keys among them (of the first 16,777,216 keys). */
   keys: number;
-  /** Records whose key had been there before in the file: they replaced that one. */
+  /** Records whose key had appeared before in the file: they replaced the earlier one. */
   repeatedKeys: number;
-  /** Where (the first 1,000). */
+  /** The first 1,000 of these. */
   repeated: { line: number; key: string }[];
   /** Records that the cluster has acknowledged. */
   written: number;
-  /** Lines that are no records, and records that could not be written. */
+  /** Lines that are not records, and records that could not be written. */
   rejected: number;
-  /** Which (the first 1,000). */
+  /** The first 1,000 of these. */
   rejectedRecords: RejectedRecord[];
   /** Attempts beyond the first. */
   retries: number;
@@ -104,7 +104,7 @@ class Import {
   readonly #inFlightMax: number;
   readonly #bytesInFlightMax: number;
   readonly #seen = new KeyFingerprints(IMPORT_KEYS_COUNTED_MAX);
-  /** Per key with records on their way: the end of the last of them. */
+  /** For each key with records under way: the end of the last of them. */
   readonly #tails = new Map<string, Promise<void>>();
   readonly #summary: ImportSummary = {
     records: 0,
@@ -178,7 +178,7 @@ class Import {
     }
   }
 
-  /** Writes a record when the records of its key that came before are done. */
+  /** Writes a record when the earlier records of its key are done. */
   async #writeInOrder(record: ImportRecord): Promise<void> {
     const { key } = record;
     const before = this.#tails.get(key);
@@ -191,42 +191,37 @@ class Import {
     this.#options.onProgress?.(this.#summary);
   }
 
-  /** Never throws: what goes wrong is in the summary. */
+  /** Never throws: failures are in the summary. */
   async #write({ key, value, line, contentType }: ImportRecord): Promise<void> {
-    const begin = this.#clock.monotonicMs();
+    const clock = this.#clock;
+    const endMs = clock.monotonicMs() + this.#giveUpAfterMs;
     const { signal } = this.#options;
     const options = {
       ...(signal === undefined ? {} : { signal }),
       ...(contentType === undefined ? {} : { contentType }),
     };
-    for (let attempt = 0;; attempt++) {
-      if (signal?.aborted) return;
-      try {
-        await this.#target.put(key, value, options);
-        this.#summary.written++;
-        this.#lastSuccessMs = this.#clock.monotonicMs();
-        return;
-      } catch (thrown) {
-        if (signal?.aborted) return;
-        const error = toKvError(thrown);
-        const now = this.#clock.monotonicMs();
-        if (!mayRepeat("bulk", error.code) || now - begin >= this.#giveUpAfterMs) {
-          this.#giveUp(key, line, error, now);
-          return;
-        }
-      }
-      this.#summary.retries++;
-      await sleep(
-        this.#clock,
-        backoffMs(IMPORT_BACKOFF_MS, IMPORT_BACKOFF_MS_MAX, attempt, this.#random),
-      );
+    try {
+      await repeatedly({
+        clock,
+        random: this.#random,
+        repeat: "bulk",
+        pauseMsMin: IMPORT_BACKOFF_MS,
+        pauseMsMax: IMPORT_BACKOFF_MS_MAX,
+        untilMs: () => endMs,
+        signal,
+        onRetry: () => this.#summary.retries++,
+      }, async () => await this.#target.put(key, value, options));
+      this.#summary.written++;
+      this.#lastSuccessMs = clock.monotonicMs();
+    } catch (thrown) {
+      if (!signal?.aborted) this.#giveUp(key, line, toKvError(thrown), clock.monotonicMs());
     }
   }
 
   #giveUp(key: string, line: number, error: KvError, now: number): void {
     this.#reject({ line, key, code: error.code, reason: error.message });
     if (mayRepeat("bulk", error.code) && now - this.#lastSuccessMs >= this.#giveUpAfterMs) {
-      // Nothing works any more: the rest of the file would take as long for each piece.
+      // Nothing works any more: each piece of the rest would take as long.
       this.#summary.stopped ??= `no record could be written for ${this.#giveUpAfterMs} ms ` +
         `(${error.code}: ${error.message})`;
     }

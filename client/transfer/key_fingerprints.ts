@@ -1,8 +1,8 @@
 /**
- * A set of keys that only has to tell new from known, for files with millions of them: 64-bit
- * fingerprints in an open-addressing table instead of the keys themselves, 12 to 24 bytes each. With
- * ten million keys the chance that it takes one new key for a known one is about three in a million.
- * It counts; it decides nothing.
+ * A set of keys that only has to distinguish new keys from known ones, for files with millions of them. It
+ * stores 64-bit fingerprints in an open-addressing table instead of the keys, 12 to 24 bytes each. With ten
+ * million keys, the chance that it takes one new key for a known one is about three in a million. It only
+ * counts; nothing is decided by it.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export class KeyFingerprints {
   #size = 0;
   readonly #sizeMax: number;
 
-  /** @param sizeMax keys beyond so many are not remembered */
+  /** @param sizeMax keys beyond this number are not remembered */
   constructor(sizeMax: number) {
     this.#sizeMax = sizeMax;
   }
@@ -33,7 +33,7 @@ export class KeyFingerprints {
     return this.#size >= this.#sizeMax;
   }
 
-  /** Adds a key. Returns false where it was there, or where the set is full. */
+  /** Adds a key. Returns false if it was there, or if the set is full. */
   add(key: string): boolean {
     const [high, low] = fingerprint(key);
     let at = this.#find(high, low);
@@ -48,7 +48,7 @@ export class KeyFingerprints {
     return true;
   }
 
-  /** The index of the pair, or of the free place where it belongs. */
+  /** The index of the pair, or of the free place for it. */
   #find(high: number, low: number): number {
     const mask = this.#table.length / 2 - 1;
     let place = low & mask;

@@ -149,10 +149,6 @@ export class ClusterController {
         });
       case "forget_node":
         return this.#order("forget_node", () => this.#forgetNode(input.node, input.force, nowMs));
-      case "secure":
-        this.#state.security = input.document;
-        this.#state.publisher.decide();
-        return this.#state.flush(nowMs);
     }
   }
 
@@ -167,8 +163,7 @@ export class ClusterController {
         return;
       case "force":
       case "forget_node":
-      case "secure":
-        this.#out.refusal = new KvError("stale_document", `${input.type}: ${stale}`);
+        this.#out.answer({ refusal: new KvError("stale_document", `${input.type}: ${stale}`) });
         return;
     }
   }
@@ -204,7 +199,7 @@ export class ClusterController {
         code: refusal.code,
         reason: refusal.message,
       });
-      this.#out.refusal = refusal;
+      this.#out.answer({ refusal });
       return;
     }
     this.#liveness.noteRegistration();
@@ -226,7 +221,7 @@ export class ClusterController {
     if (this.#state.hasNews) this.#settle(nowMs);
     this.#liveness.noteAdopted(sender, message.epoch);
     this.#state.flush(nowMs);
-    this.#out.acknowledgement = this.#liveness.acknowledge(sender, message, nowMs);
+    this.#out.answer({ acknowledgement: this.#liveness.acknowledge(sender, message, nowMs) });
   }
 
   #report(session: SessionId, message: Report, nowMs: number): void {
@@ -299,7 +294,7 @@ export class ClusterController {
       if (presence === "down" || session === undefined || released) continue;
       this.#out.send([session], { req_type: "register_again" });
     }
-    this.#out.asked = true;
+    this.#out.answer({ asked: true });
   }
 
   /** An order is carried out, or refused and nothing is done. */
@@ -308,9 +303,9 @@ export class ClusterController {
       if (this.#liveness.awaitsFirst) {
         throw new KvError("unavailable", `${what}: ${NOBODY_REGISTERED}`);
       }
-      this.#out.forced = carryOut();
+      this.#out.answer({ forced: carryOut() });
     } catch (error) {
-      this.#out.refusal = failureOf(error);
+      this.#out.answer({ refusal: failureOf(error) });
     }
   }
 

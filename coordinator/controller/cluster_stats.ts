@@ -10,7 +10,7 @@ export interface ClusterStats {
   epoch: number;
   nodes: { up: number; down: number; leaving: number; unknown: number };
   partitions: number;
-  /** A new cluster is laid out when so many nodes are there; 0 once it is. */
+  /** A new cluster is laid out when this many nodes are there; 0 once that is done. */
   awaited_nodes: number;
   /** Partitions without a primary. */
   unavailable_partitions: number;

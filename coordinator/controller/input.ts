@@ -6,7 +6,6 @@
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Message } from "../../shared/wire/messages.ts";
-import type { SecurityDocument } from "../../shared/security/security_document.ts";
 import type { Report } from "../partitions/reports.ts";
 import type { SessionId } from "../state/member.ts";
 
@@ -61,6 +60,4 @@ export type Input =
    * configuration. If it comes back all the same it is a new node, in no in-sync set. `force`: also if only its
    * replicas have all acknowledged writes; then others are made primary without them. Rule C11.
    */
-  | { readonly type: "forget_node"; readonly node: NodeId; readonly force: boolean }
-  /** Users, roles or tokens were changed: they are written with all else that is decided. */
-  | { readonly type: "secure"; readonly document: SecurityDocument };
+  | { readonly type: "forget_node"; readonly node: NodeId; readonly force: boolean };

@@ -1,5 +1,5 @@
 /**
- * How many answers of discovery may leave: so many a second to one host, and so many to all. Pure:
+ * How many answers of discovery may leave per second, to one host and to all. Pure:
  * it is told the time, and forgets hosts beyond a bound, the longest silent first.
  *
  * @module

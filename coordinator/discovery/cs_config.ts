@@ -33,7 +33,7 @@ export async function writeCsConfig(address: Address, log: Logger): Promise<void
 }
 
 /**
- * Removes the file, where it still names this address. To be called while the address is still
+ * Removes the file if it still names this address. To be called while the address is still
  * listened on: later it may be somebody else's, and the file with it.
  */
 export async function removeCsConfig(address: Address, log: Logger): Promise<void> {

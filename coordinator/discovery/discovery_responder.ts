@@ -3,7 +3,7 @@
  * UDP broadcast and multicast. It believes nothing, and keeps nothing but who was answered lately.
  *
  * Invariants: an answer is never longer than its question, and answers are bounded in number, so that
- * nobody can make a flood for somebody else out of them; where there is a secret, a question that is
+ * nobody can make a flood for somebody else out of them; if there is a secret, a question that is
  * not signed with it gets none.
  *
  * @module
@@ -44,9 +44,9 @@ export interface DiscoveryResponderOptions {
   readonly instance: string;
   /** Where the coordinator listens. */
   readonly address: Address;
-  /** The host by which others reach it, where not by that of `address`. */
+  /** The host by which others reach it, if it is not that of `address`. */
   readonly advertiseHost?: string | undefined;
-  /** This machine's addresses; none where they cannot be known. */
+  /** This machine's addresses; none if they cannot be known. */
   interfaces(): readonly NetworkInterface[];
 }
 
@@ -65,7 +65,7 @@ export class DiscoveryResponder {
   }
 
   /**
-   * Begins to answer. Where the port cannot be had, that is logged, and nothing else: discovery is
+   * Begins to answer. If the port cannot be had, that is logged, and nothing else: discovery is
    * not needed for anything.
    */
   static async open(
@@ -94,7 +94,7 @@ export class DiscoveryResponder {
     return responder;
   }
 
-  /** The real port; undefined where it could not be had. */
+  /** The real port; undefined if it could not be had. */
   get port(): number | undefined {
     return this.#socket?.address.port;
   }
@@ -112,7 +112,7 @@ export class DiscoveryResponder {
       this.#joined.add(address);
       this.#socket?.join(DISCOVERY_GROUP, address, () => this.#joined.delete(address));
     }
-    // One that went may come back, and is not a member then.
+    // A network that went may come back, and this socket is not a member of its group then.
     for (const address of this.#joined) {
       if (interfaces.length > 0 && !interfaces.includes(address)) this.#joined.delete(address);
     }
@@ -149,7 +149,7 @@ export class DiscoveryResponder {
 
   /**
    * By which of our addresses the asker reaches us: "" for the one that the answer comes from, and
-   * undefined where it cannot.
+   * undefined if it cannot.
    */
   #hostFor(asker: string): string | undefined {
     const { address, advertiseHost, interfaces } = this.#options;

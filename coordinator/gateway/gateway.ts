@@ -65,7 +65,7 @@ export class Gateway {
     this.#router.adopt(map);
   }
 
-  /** A request for a key. @throws {KvError} where it is malformed */
+  /** A request for a key. @throws {KvError} if it is malformed */
   execute(request: KeyRequest, reply: ReplyTo): void {
     checkKeyRequest(request);
     const { id: _, ...rest } = request;
@@ -97,21 +97,9 @@ export class Gateway {
     else for (const key of transactionKeys(request)) this.#cache.invalidate(key);
   }
 
-  /**
-   * Requests that have nothing to do with each other.
-   *
-   * @param checkRights throws what one of them is refused with
-   * @throws {KvError} where it is malformed
-   */
-  executeBatch(
-    batch: Message<"batch">,
-    checkRights: (request: KeyRequest) => void,
-    reply: ReplyTo,
-  ): void {
-    executeBatch(this.#deps.clock, batch, (one, answer) => {
-      checkRights(one);
-      this.execute(one, answer);
-    }, reply);
+  /** Requests that have nothing to do with each other. @throws {KvError} if it is malformed */
+  executeBatch(batch: Message<"batch">, reply: ReplyTo): void {
+    executeBatch(this.#deps.clock, batch, (one, answer) => this.execute(one, answer), reply);
   }
 
   stats(): Record<string, unknown> {

@@ -38,7 +38,7 @@ const ENTRY_BYTES = 200;
 /** Values that were read a moment ago. */
 export class ValueCache {
   readonly #capacity: number;
-  /** Undefined where nothing is to be kept. */
+  /** Undefined if nothing is to be kept. */
   readonly #values: LRUCache<string, Cached> | undefined;
   /** Of each key the read that was begun last; there are as many as requests are under way at the most. */
   readonly #reads = new Map<string, FillingRead>();
@@ -89,7 +89,7 @@ export class ValueCache {
    * It has been answered. Its value is kept unless the key was written through this gateway meanwhile, or a
    * later read of the key was begun, which will put in a newer one.
    *
-   * @param reply undefined where there is nothing to keep
+   * @param reply undefined if there is nothing to keep
    */
   endRead(read: FillingRead, reply: CachedReply | undefined): void {
     const { key, sinceMs } = read;

@@ -1,5 +1,5 @@
 /**
- * When a node may go: one that asked to, one that was replaced, one that an operator gives up; and that it goes.
+ * When a node may go: it asked to, it was replaced, or an operator gives it up. And how it goes.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export class Departures {
   /** Sessions of processes that were told `left`; what they still send is not answered. */
   readonly #dismissed = new Set<SessionId>();
 
-  /** @param repairDelayMs a node in memory that is down for so long will not come back under its id */
+  /** @param repairDelayMs a node in memory that is down for this long will not come back under its id */
   constructor(state: ClusterState, out: Outbox, repairDelayMs: number) {
     this.#state = state;
     this.#out = out;
@@ -96,7 +96,7 @@ export class Departures {
 /**
  * An operator says that a node will not come back. Rule C11.
  *
- * @returns the node, and the partitions of which only its replicas have all acknowledged writes
+ * @returns the node, and the partitions whose acknowledged writes only it has in full
  * @throws {KvError} `bad_request` if it is up, or is needed and `force` is not given; `unavailable` if it
  *   cannot be told yet whether it is down
  */
@@ -161,8 +161,8 @@ function checkIsGone(
 }
 
 /**
- * Whether it holds nothing that others still need from it. One that stops must not lead what another replica
- * could take over now; one that leaves must hold nothing, unless nobody is there to take it.
+ * Whether it holds nothing that others still need from it. A node that stops must not lead what another replica
+ * could take over now. A node that leaves must hold nothing, unless there is no node that could take it.
  */
 function mayGo(member: Member, state: ClusterState): boolean {
   switch (member.departure) {
@@ -175,7 +175,7 @@ function mayGo(member: Member, state: ClusterState): boolean {
   }
 }
 
-/** Whether all those are down that could take what is left behind, so that whoever leaves has to wait. */
+/** Whether all nodes that could take what is left behind are down, so that a node that leaves has to wait. */
 function stayersAreDown(members: Members): boolean {
   const isThere = ({ presence, departure }: Member) => presence !== "down" && departure === "none";
   return hasStayers(members) && ![...members.values()].some(isThere);

@@ -1,7 +1,7 @@
 /**
  * Whether the coordinator's document is the newest there is. A map is on the coordinator's disk before anybody sees
  * it. So if a node has seen a map which this document does not follow from, or its disk has a later term, the
- * document is an old copy. Whoever acts by one may make a replica primary that has missed acknowledged writes, so
+ * document is an old copy. By an old copy a replica may be made primary that has missed acknowledged writes. So
  * nothing is done from then on, until an operator says to go on from it. Rule C9.
  *
  * @module

@@ -1,13 +1,14 @@
 /**
  * Takes the nodes' heartbeats as datagrams and sends the acknowledgements back. It believes nothing:
- * what is not a heartbeat is dropped, and what a heartbeat is worth the membership decides.
+ * what is not a heartbeat is dropped, and what a heartbeat is worth is the controller's to decide.
  *
  * @module
  */
 import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX } from "../../shared/base/limits.ts";
-import { type Message, whyInvalid } from "../../shared/wire/messages.ts";
+import { whyInvalid } from "../../shared/wire/message_checks.ts";
+import type { Message } from "../../shared/wire/messages.ts";
 import type { Address, DatagramSocket, Transport } from "../../shared/platform/transport.ts";
 
 /** Gives the acknowledgement, or undefined for none. */
@@ -48,7 +49,7 @@ export class HeartbeatListener {
     return new HeartbeatListener(socket);
   }
 
-  /** The real address, where port 0 was asked for. */
+  /** The real address, also if port 0 was asked for. */
   get address(): Address {
     return this.#socket.address;
   }

@@ -1,8 +1,8 @@
 /**
- * Who is alive, and who may have a lease: the rules about time.
+ * Which nodes are alive, and which may have a lease: the rules about time.
  *
  * - A node is *live* from the first heartbeat after its registration that shows that it hears, until
- *   there was none such for the failure timeout. It hears if it repeats what it was told lately over
+ *   there was no such heartbeat for the failure timeout. It hears if it repeats what it was told lately over
  *   its session, by which all orders go, and goes by the map that it was sent before. So a node that cannot
  *   be told a map is not live, whatever else still comes from it. Only such a heartbeat is
  *   acknowledged with a lease. So no lease outlives `leaseUntilMs` of its member, whichever process of
@@ -160,7 +160,7 @@ export class Liveness {
     }
   }
 
-  /** The coordinator, or its whole machine, may have done nothing for so long. */
+  /** The coordinator, or its whole machine, may have done nothing for this long. */
   stoodStill(ms: number, nowMs: number): void {
     const { failureTimeoutMs } = this.#state.settings;
     if (ms <= failureTimeoutMs / 2) return;
@@ -189,8 +189,8 @@ export class Liveness {
   }
 
   /**
-   * Whoever knows of nobody judges nobody: the nodes may be down, or serve and look for their coordinator
-   * elsewhere. There is nobody who could take over from them anyway. Rule C10.
+   * While no node has registered, none is judged: the nodes may be down, or serve and look for their coordinator
+   * elsewhere. No other node could take over from them anyway. Rule C10.
    */
   #awaitFirst(sinceMs: number, nowMs: number): void {
     const { settings, members } = this.#state;

@@ -34,7 +34,7 @@ export class Backoffs {
     return backoff === undefined || nowMs >= backoff.untilMs;
   }
 
-  /** Partitions of which a pause has ended since it was asked last. What did not fail again for long is forgotten. */
+  /** Partitions with a pause that has ended since the last call. A pause that ended long ago is forgotten. */
   takeEnded(nowMs: number): number[] {
     const ended: number[] = [];
     for (const [key, backoff] of this.#backoffs) {

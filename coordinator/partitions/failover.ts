@@ -9,9 +9,9 @@
  *    now, and it is not damaged. It is *cold* if its node is live but the process is a later one than
  *    that which was in sync: what counts is what its disk still holds.
  * 2. With a hot primary, members that are down, cold, damaged, or accused by the primary of not
- *    acknowledging leave the set. Down and cold ones only when the primary has been heard of clearly
- *    later than they were: where everything stops at once (a power cut), nobody is dropped on the word
- *    of a node that has just not been missed yet, and all replicas keep their claim. One that asked to
+ *    acknowledging leave the set. Down and cold ones leave only when the primary has been heard of clearly
+ *    later than they were: if everything stops at once (a power cut), nobody is dropped on the word
+ *    of a node that has just not been missed yet, and all replicas keep their claim. A node that asked to
  *    go and was let go leaves at once, unless the primary is about to go as well (everything is being
  *    stopped).
  * 3. Without one, nobody is made primary before every lease of the last primary has run out. Then the
@@ -146,7 +146,7 @@ function elect(of: Case, nowMs: number): Verdict {
     return !isHot(replica) && !isUndecided(replica) &&
       !(replica.damaged && replica.presence === "live");
   });
-  // One that cannot write is better than nobody: it serves reads.
+  // A node that cannot write is better than none: it serves reads.
   const byWorth = [
     ...hot.filter((id) => of.replica(id).writable),
     ...hot.filter((id) => !of.replica(id).writable),

@@ -50,7 +50,7 @@ export class FailoverController {
     return this.#lost.has(partition);
   }
 
-  /** Judges what has changed, and what nodes hold of which something has changed. */
+  /** Judges again: partitions that have changed, and those that a touched node holds. */
   note({ changes, nodes }: News): void {
     for (const { partition, before, after } of changes) {
       this.#unjudged.add(partition);

@@ -1,7 +1,7 @@
 /**
- * The layout of a new cluster: everybody who is there gets replicas at once, since all of them are empty. It waits
- * until it is known who is there, and who is not has no part in it: a partition that only such a node
- * was to hold would have nobody.
+ * The layout of a new cluster. All nodes that are live get replicas at once, since all of them are empty. It waits
+ * until each known node is either live or down. A node that is down gets nothing: a partition that only it was to
+ * hold would have no replica at all.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export class FirstPlacement {
   /** How many nodes were there when it was last said that more are waited for. */
   #awaitingLogged: number | undefined;
 
-  /** @param expectNodes it waits for so many nodes, and for as many as a write needs */
+  /** @param expectNodes it waits for this many nodes, and for as many as a write needs */
   constructor(state: ClusterState, mover: Mover, out: Outbox, expectNodes: number) {
     this.#state = state;
     this.#mover = mover;
@@ -61,7 +61,7 @@ export class FirstPlacement {
   #place(live: number, nowMs: number): void {
     this.#done = true;
     const { members, table, fresh, publisher } = this.#state;
-    // As after a restart of the coordinator: who is down and holds nothing is no part of the target until it comes.
+    // As after a restart of the coordinator: a node that is down and holds nothing is not in the target until it comes.
     for (const member of members.values()) {
       if (member.presence === "down") member.downSinceMs = -Infinity;
     }

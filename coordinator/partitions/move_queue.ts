@@ -1,6 +1,6 @@
 /**
  * Partitions that wait for a node's turn, urgent ones first, otherwise in the order in which they
- * came. Entries are only hints: whoever takes one looks at the partition anew.
+ * came. An entry is only a hint: when it is taken, the partition is looked at anew.
  *
  * @module
  */

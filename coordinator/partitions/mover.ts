@@ -47,7 +47,7 @@ export class Mover {
     return this.#handovers.size;
   }
 
-  /** Looks again at what has changed, and at what the nodes of which something has changed hold or should hold. */
+  /** Compares again: partitions that have changed, and those that a touched node holds or should hold. */
   note({ changes, nodes }: News): void {
     for (const { partition, before, after } of changes) {
       this.#unplanned.add(partition);

@@ -29,9 +29,9 @@ export interface Readiness {
 /** What to do next with a partition. */
 export type Step =
   | { readonly kind: "none" }
-  /** Replicas being filled that nobody wants any more. */
+  /** Replicas that are being filled and are not in the target any more. */
   | { readonly kind: "drop_learners"; readonly nodes: readonly NodeId[] }
-  /** `urgent` where fewer replicas are in sync than are wanted for. */
+  /** `urgent` if fewer replicas are in sync than the target has. */
   | { readonly kind: "fill"; readonly nodes: readonly NodeId[]; readonly urgent: boolean }
   | { readonly kind: "hand_over"; readonly to: NodeId }
   | { readonly kind: "drop_surplus"; readonly nodes: readonly NodeId[] };
@@ -83,7 +83,7 @@ function nextPrimary(
   return primary;
 }
 
-/** Replicas in ring order, the primary first, those that are not wanted for last. */
+/** Replicas in ring order, the primary first, those that are not in the target last. */
 export function orderReplicas(
   replicas: readonly NodeId[],
   target: readonly NodeId[],

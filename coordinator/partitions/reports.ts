@@ -84,7 +84,7 @@ export class Reports {
   }
 
   #onCaughtUp(p: number, config: PartitionConfig, id: NodeId): void {
-    // One that is down is about to be dropped; one that just restarted is no learner any more.
+    // A node that is down is about to be dropped. (A node that has just restarted is no learner any more.)
     if (this.#state.members.get(id)?.presence === "down") return;
     this.#state.counts.movesDone++;
     const replicas = [...config.inSync, id];

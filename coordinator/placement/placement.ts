@@ -3,14 +3,14 @@
  * and the replication factor; it knows nothing of who holds what now, or is up.
  *
  * For each partition, walk the hash ring clockwise from the partition's first position and take
- * distinct nodes: zones that hold fewer copies of it first, passing over nodes that have their bounded
+ * distinct nodes: zones that hold fewer replicas of it first, passing over nodes that have their bounded
  * share already (consistent hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2016). The
  * first is the primary; primaries have a bound of their own. So a change of one node of N moves about
  * 1/N of the replicas.
  *
  * Invariants: each partition has min(replicationFactor, nodes) distinct nodes; no zone has two replicas
  * of it while another zone has none; a node holds at most ceil(1.15 × its fair share) of all replicas,
- * and of primaries (the rare last resort, where nothing else keeps the two rules before, excepted).
+ * and of primaries (except for the rare last resort, if nothing else keeps the two rules before).
  * The result does not depend on the order of `nodes`.
  *
  * Time: O(v log v) for v virtual nodes, then a few steps a replica.
@@ -198,7 +198,7 @@ class Placer {
   /**
    * Where every node that may take a replica is full, and those with room may not: one with room takes
    * over a replica of an earlier partition, and the one that gave it takes this replica. Needed only
-   * where zones are of unequal size.
+   * if zones are of unequal size.
    */
   #exchange(holders: number[], partition: number): boolean {
     const end = Math.max(0, partition - EXCHANGE_PARTITIONS_MAX);

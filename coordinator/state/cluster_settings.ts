@@ -1,77 +1,47 @@
 /**
- * The settings of a cluster: from the coordinator's own settings where the cluster is new, else from
+ * The settings of a cluster: from the coordinator's own settings if the cluster is new, else from
  * the stored map, with what may change taken over and what may not refused. Pure.
  *
  * @module
  */
-import { type ClusterSettings, minInSyncDefault } from "../../shared/cluster/cluster_map.ts";
-import { KvError } from "../../shared/base/errors.ts";
 import {
-  CLOCK_DRIFT_MAX,
-  FAILURE_TIMEOUT_MS,
-  FRAME_BYTES_MAX,
-  HEARTBEAT_INTERVAL_MS,
-  LEASE_MS,
-  mapBytesMax,
-  PARTITIONS_DEFAULT,
-  REPLICATION_FACTOR_DEFAULT,
-} from "../../shared/base/limits.ts";
+  type ClusterSettings,
+  type SettingName,
+  settingRows,
+  type SettingValue,
+  standardSettings,
+} from "../../shared/cluster/cluster_settings.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import { CLOCK_DRIFT_MAX, FRAME_BYTES_MAX, mapBytesMax } from "../../shared/base/limits.ts";
+import { flagOf } from "../../shared/program/setting.ts";
 
 /** What was asked for; undefined leaves it as it is, or takes the default for a new cluster. */
-export interface WantedSettings {
-  readonly clusterName?: string | undefined;
-  readonly partitionCount?: number | undefined;
-  readonly replicationFactor?: number | undefined;
-  readonly minInSync?: number | undefined;
-  readonly leaseMs?: number | undefined;
-  readonly heartbeatIntervalMs?: number | undefined;
-  readonly failureTimeoutMs?: number | undefined;
-}
+export type WantedSettings = { readonly [N in SettingName]?: SettingValue<N> | undefined };
 
 /**
- * The settings that count.
+ * The settings that count: what was given now or at an earlier start, else what a new cluster has.
  *
  * @param clusterId the id of a new cluster
- * @throws {KvError} `bad_config` where they contradict each other or the stored cluster
+ * @throws {KvError} `bad_config` if they contradict each other or the stored cluster
  */
 export function clusterSettings(
   wanted: WantedSettings,
   stored: ClusterSettings | undefined,
   clusterId: string,
 ): ClusterSettings {
-  if (stored !== undefined) {
-    refuseChange("--partitions", wanted.partitionCount, stored.partitionCount);
-    refuseChange("--cluster-name", wanted.clusterName, stored.clusterName);
+  const given: Record<string, unknown> = {};
+  for (const [name, { flag, fixed }] of settingRows()) {
+    // What follows other settings is computed anew.
+    const before = stored?.byDefault?.includes(name) === true ? undefined : stored?.[name];
+    if (fixed === true && stored !== undefined) {
+      refuseChange(`--${flagOf(flag)}`, wanted[name], stored[name]);
+    }
+    given[name] = wanted[name] ?? before;
   }
-  const replicationFactor = wanted.replicationFactor ?? stored?.replicationFactor ??
-    REPLICATION_FACTOR_DEFAULT;
-  const settings: ClusterSettings = {
-    clusterId: stored?.clusterId ?? clusterId,
-    clusterName: stored?.clusterName ?? wanted.clusterName ?? "kv",
-    partitionCount: stored?.partitionCount ?? wanted.partitionCount ?? PARTITIONS_DEFAULT,
-    replicationFactor,
-    ...minInSyncOf(wanted, stored, replicationFactor),
-    leaseMs: wanted.leaseMs ?? stored?.leaseMs ?? LEASE_MS,
-    heartbeatIntervalMs: wanted.heartbeatIntervalMs ?? stored?.heartbeatIntervalMs ??
-      HEARTBEAT_INTERVAL_MS,
-    failureTimeoutMs: wanted.failureTimeoutMs ?? stored?.failureTimeoutMs ?? FAILURE_TIMEOUT_MS,
-  };
+  const settings = standardSettings(stored?.clusterId ?? clusterId, given as WantedSettings);
   const wrong = whyContradictory(settings);
   if (wrong !== undefined) throw new KvError("bad_config", wrong);
   return settings;
-}
-
-/** What was given counts, now or at an earlier start; without it the default for so many replicas. */
-function minInSyncOf(
-  wanted: WantedSettings,
-  stored: ClusterSettings | undefined,
-  replicationFactor: number,
-): Pick<ClusterSettings, "minInSync" | "minInSyncByDefault"> {
-  if (wanted.minInSync !== undefined) return { minInSync: wanted.minInSync };
-  if (stored !== undefined && stored.minInSyncByDefault !== true) {
-    return { minInSync: stored.minInSync };
-  }
-  return { minInSync: minInSyncDefault(replicationFactor), minInSyncByDefault: true };
 }
 
 /** What is wrong with settings that are each within their bounds, and what to do; or undefined. */

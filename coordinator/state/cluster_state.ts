@@ -9,7 +9,6 @@
  *
  * @module
  */
-import type { SecurityDocument } from "../../shared/security/security_document.ts";
 import type {
   ClusterMap,
   ClusterSettings,
@@ -32,7 +31,7 @@ import { STORED_FORMAT, type StoredCluster } from "./stored_cluster.ts";
 /** What has changed since it was taken last. */
 export interface News {
   readonly changes: readonly Change[];
-  /** Nodes of which something else has changed. */
+  /** Nodes about which something else has changed. */
   readonly nodes: ReadonlySet<NodeId>;
 }
 
@@ -53,7 +52,7 @@ export class ClusterState {
   readonly publisher: MapPublisher;
   readonly counts: Counts = { failovers: 0, movesDone: 0, handoversDone: 0 };
   /**
-   * Partitions of which no node is known to have been primary: each with the epoch of the map that
+   * Partitions that no node is known to have served as primary: each with the epoch of the map that
    * names its first primary, or the next one to try.
    */
   readonly fresh: Map<number, number>;
@@ -63,8 +62,6 @@ export class ClusterState {
   graceUntilMs: number;
   /** The longest lease that a node may still hold. */
   leaseMsMax: number;
-  /** Who may do what; undefined: the cluster is not secured. */
-  security: SecurityDocument | undefined;
   /** Maps before this epoch may name another lease. */
   settingsEpoch = 0;
   lineage: readonly Generation[];
@@ -91,7 +88,6 @@ export class ClusterState {
     this.settings = map.settings;
     this.lineage = beginGeneration(stored.lineage, generation, map.epoch);
     this.graceUntilMs = nowMs + failureTimeoutMs;
-    this.security = stored.security;
     this.leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
     this.leaseGraceUntilMs = nowMs + this.leaseMsMax * (1 + CLOCK_DRIFT_MAX);
     this.table = new PartitionTable(map.partitions);
@@ -234,7 +230,6 @@ export class ClusterState {
       fresh: [...this.fresh.keys()],
       lineage: this.lineage,
       leaseMsMax: this.leaseMsMax,
-      ...(this.security === undefined ? {} : { security: this.security }),
     };
   }
 

@@ -43,7 +43,7 @@ export function beginGeneration(
 export function follows(lineage: readonly Generation[], epoch: number, seen: SeenMap): boolean {
   if (seen.epoch > epoch) return false;
   const at = lineage.findIndex(({ id }) => id === seen.generation);
-  // One that is not known is older than those that are kept, or of a document that is not this one's past.
+  // A generation that is not known is older than those that are kept, or belongs to a document that is not this one's past.
   if (at < 0) return seen.generation === undefined || seen.epoch < (lineage[0]?.from ?? 0);
   const next = lineage[at + 1];
   return next === undefined || seen.epoch < next.from;

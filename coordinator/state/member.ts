@@ -31,7 +31,7 @@ export type Departure = "none" | "stopping" | "leaving";
 export interface Member {
   readonly id: NodeId;
   info: NodeInfo;
-  /** Tells two processes of one data folder apart; undefined where it is not known. */
+  /** Tells two processes of one data folder apart; undefined if it is not known. */
   instance: string | undefined;
   /** Its data goes with its process, which then comes back with another id. */
   memory: boolean;
@@ -67,17 +67,17 @@ export interface Member {
    */
   ackEpochMin: number;
   held: ReadonlyMap<number, HeldReplica>;
-  /** The last batch that its database is known to hold, by its heartbeats; 0 where nothing is known. */
+  /** The last batch that its database is known to hold, by its heartbeats; 0 if nothing is known. */
   batch: number;
   /** Partitions in whose in-sync set it stands for what an earlier process of it held. */
   readonly stale: Set<number>;
-  /** Partitions of which it found its replica damaged. */
+  /** Partitions whose replica it found damaged. */
   readonly damaged: Set<number>;
   /** False while its disk takes no writes, as it says. */
   writable: boolean;
 }
 
-/** A member of which nothing more is known than its line in the map. */
+/** A member, if no more is known than its line in the map. */
 export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Member {
   return {
     id: info.id,
@@ -112,7 +112,7 @@ export function nodeText(members: ReadonlyMap<NodeId, Member>, id: NodeId): stri
   return info === undefined ? id : `${id} (${formatAddress(info)})`;
 }
 
-/** The order in which nodes are gone through wherever the outcome may depend on it. */
+/** The order in which nodes are gone through if the outcome may depend on it. */
 export function byId(a: { readonly id: NodeId }, b: { readonly id: NodeId }): number {
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }

@@ -59,7 +59,7 @@ export class PartitionTable {
     return this.#held.get(id) ?? NOTHING;
   }
 
-  /** Partitions of which the node is a learner. */
+  /** Partitions that have the node as a learner. */
   learnedBy(id: NodeId): ReadonlySet<number> {
     return this.#learning.get(id) ?? NOTHING;
   }
@@ -122,7 +122,7 @@ export class PartitionTable {
 }
 
 /**
- * A new learner does not touch what the others may do. One that goes does: a report that it has
+ * A new learner does not touch what the others may do. A learner that goes does: a report that it has
  * caught up may be under way, and must not be believed of a later attempt to fill it.
  */
 function needsTerm(before: PartitionConfig, after: Replicas): boolean {

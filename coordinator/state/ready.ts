@@ -58,74 +58,74 @@ export interface Ready {
   readonly asked: boolean;
 }
 
+/** A {@linkcode Ready} that is still being made. */
+type Draft =
+  & { -readonly [F in Exclude<keyof Ready, "log" | "messages" | "closed">]: Ready[F] }
+  & { log: LogLine[]; messages: Outgoing[]; closed: SessionId[] };
+
+function emptyDraft(): Draft {
+  return {
+    log: [],
+    published: undefined,
+    messages: [],
+    closed: [],
+    document: undefined,
+    refusal: undefined,
+    acknowledgement: undefined,
+    forced: [],
+    asked: false,
+  };
+}
+
 /** Collects what a step asks for. The parts of the machine log and send through it. */
 export class Outbox implements Logger {
-  #log: LogLine[] = [];
-  #published: ClusterMap | undefined;
-  #messages: Outgoing[] = [];
-  #closed: SessionId[] = [];
-  #document: StoredCluster | undefined;
-  refusal: KvError | undefined;
-  acknowledgement: Message<"heartbeat_ack"> | undefined;
-  forced: readonly Forced[] = [];
-  asked = false;
+  #draft = emptyDraft();
 
   debug(event: string, fields?: LogFields): void {
-    this.#log.push({ level: "debug", event, fields });
+    this.#draft.log.push({ level: "debug", event, fields });
   }
 
   info(event: string, fields?: LogFields): void {
-    this.#log.push({ level: "info", event, fields });
+    this.#draft.log.push({ level: "info", event, fields });
   }
 
   warn(event: string, fields?: LogFields): void {
-    this.#log.push({ level: "warn", event, fields });
+    this.#draft.log.push({ level: "warn", event, fields });
   }
 
   error(event: string, fields?: LogFields): void {
-    this.#log.push({ level: "error", event, fields });
+    this.#draft.log.push({ level: "error", event, fields });
   }
 
   /** The map is on disk. */
   publish(map: ClusterMap): void {
-    this.#published = map;
+    this.#draft.published = map;
   }
 
   send(sessions: readonly SessionId[], message: Message): void {
-    this.#messages.push({ sessions, message });
+    this.#draft.messages.push({ sessions, message });
   }
 
   close(session: SessionId): void {
-    this.#closed.push(session);
+    this.#draft.closed.push(session);
   }
 
   persist(document: StoredCluster): void {
-    invariant(this.#document === undefined, "one write of the map at a time");
-    this.#document = document;
+    invariant(this.#draft.document === undefined, "one write of the map at a time");
+    this.#draft.document = document;
+  }
+
+  /** The answer to whoever gave the input. */
+  answer(
+    answer: Partial<Pick<Ready, "refusal" | "acknowledgement" | "forced" | "asked">>,
+  ): void {
+    Object.assign(this.#draft, answer);
   }
 
   /** All of it; the box is empty then. */
   take(): Ready {
-    const ready: Ready = {
-      log: this.#log,
-      published: this.#published,
-      messages: this.#messages,
-      closed: this.#closed,
-      document: this.#document,
-      refusal: this.refusal,
-      acknowledgement: this.acknowledgement,
-      forced: this.forced,
-      asked: this.asked,
-    };
-    this.#log = [];
-    this.#published = undefined;
-    this.#messages = [];
-    this.#closed = [];
-    this.#document = undefined;
-    this.refusal = undefined;
-    this.acknowledgement = undefined;
-    this.forced = [];
-    this.asked = false;
+    const ready = this.#draft;
+    this.#draft = emptyDraft();
     return ready;
   }
 }

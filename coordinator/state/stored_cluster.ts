@@ -14,10 +14,6 @@ import {
 } from "../../shared/cluster/cluster_map.ts";
 import { KvError, messageOf } from "../../shared/base/errors.ts";
 import type { Generation } from "./lineage.ts";
-import {
-  parseSecurityDocument,
-  type SecurityDocument,
-} from "../../shared/security/security_document.ts";
 import { isClusterMap, isUint } from "../../shared/cluster/map_shape.ts";
 
 /** The layout of {@linkcode StoredCluster}. */
@@ -30,7 +26,7 @@ export interface StoredMember {
   readonly memory: boolean;
   /** Partitions whose in-sync role is that of an earlier process. */
   readonly stale: readonly number[];
-  /** Partitions of which its replica is not to be believed. */
+  /** Partitions whose replica is not to be believed. */
   readonly damaged: readonly number[];
   /** The last batch that its database was known to hold when this was written. */
   readonly batch: number;
@@ -47,11 +43,9 @@ export interface StoredCluster {
   readonly lineage: readonly Generation[];
   /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
   readonly leaseMsMax: number;
-  /** Who may do what; absent: the cluster is not secured. */
-  readonly security?: SecurityDocument;
 }
 
-/** A new cluster, of which nobody knows yet. */
+/** A new cluster, which no node knows yet. */
 export function newCluster(settings: ClusterSettings): StoredCluster {
   const unplaced: PartitionConfig = { term: 0, primary: undefined, inSync: [], learners: [] };
   const partitions = Array.from({ length: settings.partitionCount }, () => unplaced);
@@ -85,10 +79,9 @@ export function parseStoredCluster(document: unknown): StoredCluster {
       throw new TypeError("a list is missing");
     }
     checkInvariants(stored.map);
-    // It is not in documents that were written before there was such a line.
+    // Documents that were written before there was such a line do not have it.
     const { leaseMsMax = stored.map.settings.leaseMs } = stored;
     if (!(leaseMsMax >= stored.map.settings.leaseMs)) throw new TypeError("leaseMsMax");
-    if (stored.security !== undefined) parseSecurityDocument(stored.security);
     return { ...stored, leaseMsMax };
   } catch (error) {
     throw new KvError(

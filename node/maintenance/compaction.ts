@@ -1,12 +1,12 @@
 /**
- * Gives back the space of what was replaced and deleted. LevelDB does so when it comes to it: after a deletion of
- * everything without further writes, never. Here each partition's space on disk is compared with what
- * its rows take, and the files of one that takes far more are rewritten: one partition at a time, with rests
- * in between, and not while the disk refuses writes.
+ * Gives back the space of replaced and deleted data. LevelDB does so in its own time; if everything is
+ * deleted and nothing more is written, it never does. Here each partition's space on disk is compared with
+ * the size of its rows, and if it takes far more, its files are rewritten: one partition at a time, with
+ * rests in between, and not while the disk refuses writes.
  *
  * What holds: a partition that has been read through takes at most twice the bytes of its rows and its share
- * of COMPACTION_WASTE_MAX, after so many rests as there are partitions. What an open backup shows stays, until more was
- * written after its end.
+ * of COMPACTION_WASTE_MAX, after as many rests as there are partitions. What an open backup shows stays
+ * until more was written after the backup's end.
  *
  * @module
  */
@@ -23,12 +23,12 @@ import type { Retries } from "../replication/retries.ts";
 import { rowsEnd, rowsFrom } from "../storage/record.ts";
 import type { Storage } from "../storage/storage.ts";
 
-/** Its name among what is tried again. */
+/** Its name in the list of retries. */
 const COMPACT = "give space back";
 const DATABASE_FROM = new Uint8Array();
 const DATABASE_END = new Uint8Array([0xff, 0xff, 0xff, 0xff]);
 
-/** What it is given. */
+/** What it needs. */
 export interface CompactionPorts {
   readonly storage: Pick<Storage, "sizeOf" | "compact">;
   readonly retries: Retries;
@@ -37,7 +37,7 @@ export interface CompactionPorts {
   isDiskWell(): boolean;
   /** 0 while this is not known. */
   partitionCount(): number;
-  /** Bytes of a partition's rows; undefined: they are not known, or the partition is to be left alone now. */
+  /** Bytes of a partition's rows; undefined if they are not known, or the partition must be left alone now. */
   liveBytes(partition: number): number | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Compaction {
   #stopped = false;
   #notBeforeMs = -Infinity;
   #cursor = 0;
-  /** Looked at one after the other, and none was wasteful. */
+  /** How many were looked at one after the other without finding a wasteful one. */
   #inVain = 0;
   #compacted = 0;
   #reclaimedBytes = 0;
@@ -59,7 +59,7 @@ export class Compaction {
     this.#ports = ports;
   }
 
-  /** Time passes. What it begins goes on behind the call. */
+  /** Time passes. What it begins goes on after the call. */
   tick(nowMs: number): void {
     const { storage, isDiskWell } = this.#ports;
     if (storage.sizeOf === undefined || storage.compact === undefined) return;
@@ -69,7 +69,7 @@ export class Compaction {
     void this.#turn(storage as Required<typeof storage>).finally(() => this.#running = false);
   }
 
-  /** Begins nothing any more. What goes on, the storage waits for when it is closed. */
+  /** Begins nothing more. When the storage is closed, it waits for what is running. */
   stop(): void {
     this.#stopped = true;
   }
@@ -92,7 +92,7 @@ export class Compaction {
         if (await this.#look(storage, partition, count)) return;
       } catch (error) {
         const failure = failureOf(error);
-        // One that is stopped finds its database closed.
+        // If it is stopped, it finds its database closed.
         if (this.#stopped) return;
         this.#ports.retries.failed(COMPACT, partition, failure);
       }
@@ -143,14 +143,14 @@ export class Compaction {
     this.#ports.retries.ended(COMPACT, partition);
     this.#compacted++;
     this.#untold.partitions++;
-    // What came out of the write buffer meanwhile may be more than what has gone.
+    // More may have come out of the write buffer meanwhile than was given back.
     const reclaimed = Math.max(0, before - after);
     this.#reclaimedBytes += reclaimed;
     this.#untold.bytes += reclaimed;
     this.#databaseBytes = after;
   }
 
-  /** One line for all that was done in a lap. */
+  /** One line for everything that was done in a round. */
   #tell(): void {
     const { partitions, bytes } = this.#untold;
     if (partitions === 0) return;
@@ -163,7 +163,7 @@ export class Compaction {
   }
 }
 
-/** How many bytes a partition may take on disk beside twice those of its rows, if there are so many partitions. */
+/** The bytes on disk that a partition may take besides twice those of its rows, if there are this many partitions. */
 export function compactionWaste(partitions: number): number {
   return Math.max(COMPACTION_WASTE_MIN, Math.floor(COMPACTION_WASTE_MAX / partitions));
 }

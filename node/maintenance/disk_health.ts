@@ -1,10 +1,10 @@
 /**
- * Whether this node's disk takes writes, as its coordinator is told. A disk that failed once may be well
- * again at the next attempt, and one that is nearly full fails again and again, so each change of mind
- * takes its time: a failure counts when it has lasted for DISK_FAILED_MS, and the disk is well again when
- * nothing has failed for DISK_WELL_MS.
+ * Whether this node's disk accepts writes, as the coordinator is told. A disk that failed once may work at
+ * the next attempt, and one that is nearly full fails again and again, so each change of the verdict takes
+ * some time: a failure counts when it has lasted for DISK_FAILED_MS, and the disk is well again when nothing
+ * has failed for DISK_WELL_MS.
  *
- * A state machine: what the disk does now and the time in, the verdict out.
+ * A state machine: takes what the disk does now and the time, returns the verdict.
  *
  * @module
  */
@@ -16,12 +16,12 @@ export class DiskHealth {
   #failingSinceMs: number | undefined;
   #lastFailureMs = -Infinity;
 
-  /** Whether the node is one that can write. */
+  /** Whether the node counts as one that can write. */
   get writable(): boolean {
     return this.#writable;
   }
 
-  /** For how long the disk has been failing; 0 while it takes writes. */
+  /** How long the disk has been failing; 0 while it accepts writes. */
   failingMs(nowMs: number): number {
     return this.#failingSinceMs === undefined ? 0 : Math.max(1, nowMs - this.#failingSinceMs);
   }

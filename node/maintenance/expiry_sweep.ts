@@ -1,17 +1,14 @@
 /**
- * Removes what has expired, and client sessions that nobody will ask for any more, from the partitions that this
- * node is primary of. Readers do not depend on it; an expired key reads as absent at once.
+ * Removes what has expired from the partitions that this node is primary of. Readers do not depend on it; an expired key reads as absent at once.
  *
- * What is due is known (`expiry_index.ts`), and is deleted in turns of a bounded number of keys, which
- * follow each other for as long as anything is due, and do more where others leave them less often the
- * loop: so it keeps up with the rate at which keys are written, and others have their turns between. Where the index is not complete, since this replica was
- * opened with entries or had more than it has room for, the partition is gone through, page by page; after
- * each page it rests for as long as that took. In both, the partitions have their turns one after the
- * other.
+ * What is due is known (`expiry_index.ts`). It is deleted in turns of a bounded number of keys, which follow
+ * each other as long as anything is due. If other work leaves the sweep fewer turns, each turn does more. So it
+ * keeps up with the rate of writes, and other work runs in between. If the index is not complete, because this
+ * replica was opened with entries or had too many of them, the partition is read through, page by page; after
+ * each page the sweep rests for as long as the page took. In both cases the partitions take turns.
  *
  * @module
  */
-import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import {
   EXPIRED_PAUSE_MS,
@@ -22,25 +19,17 @@ import {
   PASS_PAGE_BYTES,
   PASS_PAGE_ROWS,
 } from "../../shared/base/limits.ts";
-import { prefixEnd } from "../../shared/base/key_order.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Retries } from "../replication/retries.ts";
-import type { ScanPage } from "../storage/partition_store.ts";
 
-/** What is tried again, where a partition cannot be gone through. */
+/** The name in the list of retries, if a partition cannot be read through. */
 const PASS = "look for expired entries";
 
-/** A partition that is gone through. */
+/** A partition that is being read through. */
 interface Pass {
   readonly primary: Primary;
-  /** Only client sessions are looked for, up to this seq; absent: whatever expires. */
-  readonly sessionSeq: number | undefined;
   after: string | undefined;
-  /** Something could not be deleted now. */
-  left: boolean;
 }
 
 /** The sweep of one node. */
@@ -64,7 +53,7 @@ export class ExpirySweep {
     this.#primaries = primaries;
   }
 
-  /** Looks for what there is to do. Called every 100 ms or so. */
+  /** Looks for work. Called about every 100 ms. */
   tick(): void {
     if (this.#turnTimer === undefined) this.#deleteDue();
     if (!this.#reading && this.#passTimer === undefined) this.#readOn();
@@ -75,7 +64,7 @@ export class ExpirySweep {
     this.#passTimer?.cancel();
   }
 
-  /** One turn of deletions; if it was not enough, the next follows soon. */
+  /** One turn of deletions; if it was not enough, the next one follows soon. */
   #deleteDue(): void {
     const wallMs = this.#clock.wallMs();
     const isDue = ({ phase, store }: Primary) =>
@@ -83,7 +72,7 @@ export class ExpirySweep {
     const nowMs = this.#clock.monotonicMs();
     const sinceMs = nowMs - this.#turnMs;
     this.#turnMs = nowMs;
-    // On a busy node turns are further apart, and so must each do more.
+    // On a busy node turns are further apart, so each must do more.
     let left = Math.min(EXPIRED_PER_TURN_MAX, Math.ceil(EXPIRED_PER_MS * sinceMs));
     for (let before = -1; left > 0 && left !== before;) {
       before = left;
@@ -102,7 +91,7 @@ export class ExpirySweep {
     });
   }
 
-  /** Reads one page of the partition that has its turn. */
+  /** Reads one page of the partition whose turn it is. */
   #readOn(): void {
     this.#pass ??= this.#beginPass();
     const pass = this.#pass;
@@ -111,7 +100,7 @@ export class ExpirySweep {
     this.#reading = true;
     this.#readPage(pass).catch((error) => {
       this.#endPass(pass, false);
-      // Once it serves no more, it is another's to sweep, and nothing is tried again here.
+      // If it no longer serves, another node sweeps it, and nothing is tried again here.
       if (pass.primary.phase === "serving") pass.primary.onReadFailed(PASS, error);
       else failureOf(error);
     }).finally(() => {
@@ -126,77 +115,42 @@ export class ExpirySweep {
 
   #beginPass(): Pass | undefined {
     const wallMs = this.#clock.wallMs();
-    const isUnknown = ({ store }: Primary) => store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS;
-    const [primary] = inTurn(this.#primaries(), this.#passedAt, (primary) => {
-      const { sessions, phase } = primary;
-      if (phase !== "serving" || !this.#retries.isDue(PASS, primary.partition)) return false;
-      return isUnknown(primary) || sessions.forgettableSeq > sessions.sweptSeq;
-    });
+    const [primary] = inTurn(
+      this.#primaries(),
+      this.#passedAt,
+      ({ phase, store, partition }) =>
+        phase === "serving" && this.#retries.isDue(PASS, partition) &&
+        store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS,
+    );
     if (primary === undefined) return undefined;
     this.#passedAt = primary.partition;
-    if (!isUnknown(primary)) {
-      return {
-        primary,
-        sessionSeq: primary.sessions.forgettableSeq,
-        after: undefined,
-        left: false,
-      };
-    }
     primary.store.expiring.beginPass();
-    return { primary, sessionSeq: undefined, after: undefined, left: false };
+    return { primary, after: undefined };
   }
 
-  #endPass({ primary, sessionSeq }: Pass, whole: boolean): void {
+  #endPass({ primary }: Pass, whole: boolean): void {
     this.#pass = undefined;
-    if (sessionSeq === undefined) primary.store.expiring.endPass(whole);
-    else if (whole) primary.sessions.sweptSeq = sessionSeq;
+    primary.store.expiring.endPass(whole);
   }
 
   async #readPage(pass: Pass): Promise<void> {
-    const { primary, sessionSeq } = pass;
-    const { store } = primary;
+    const { primary } = pass;
+    const { expiring } = primary.store;
     // What a page brings must fit into the index beside what is due already.
-    const rowsMax = Math.min(PASS_PAGE_ROWS, store.expiring.max >>> 2);
-    const page = { rowsMax, bytesMax: PASS_PAGE_BYTES };
-    if (sessionSeq === undefined) {
-      store.expiring.beginPage();
-      this.#noteExpiring(pass, await store.scan(pass.after, page));
-    } else {
-      const range = { start: CLIENT_SESSION_KEY_PREFIX, end: prefixEnd(CLIENT_SESSION_KEY_PREFIX) };
-      this.#deleteClientSessions(
-        pass,
-        sessionSeq,
-        await store.scan(pass.after, { ...page, ...range }),
-      );
-    }
-    this.#retries.ended(PASS, primary.partition);
-    if (pass.after === undefined) this.#endPass(pass, !pass.left);
-    else if (primary.phase !== "serving") this.#endPass(pass, false);
-  }
-
-  #noteExpiring(pass: Pass, { entries, next }: ScanPage): void {
-    const { expiring } = pass.primary.store;
-    for (const { key, expiresAtMs } of entries) {
+    const rowsMax = Math.min(PASS_PAGE_ROWS, expiring.max >>> 2);
+    expiring.beginPage();
+    const page = await primary.store.scan(pass.after, { rowsMax, bytesMax: PASS_PAGE_BYTES });
+    for (const { key, expiresAtMs } of page.entries) {
       if (expiresAtMs !== 0) expiring.noteOfPage(key, expiresAtMs);
     }
-    pass.after = next;
-  }
-
-  #deleteClientSessions(pass: Pass, sessionSeq: number, { entries, next }: ScanPage): void {
-    const { primary } = pass;
-    const wallMs = this.#clock.wallMs();
-    const old = entries.filter((entry) =>
-      entry.seq <= sessionSeq && isClientSessionKey(entry.key) && !isTombstone(entry)
-    );
-    for (let at = 0; at < old.length; at += EXPIRED_PER_PARTITION) {
-      const some = old.slice(at, at + EXPIRED_PER_PARTITION);
-      if (!primary.deleteClientSessions(some, wallMs)) pass.left = true;
-    }
-    pass.after = next;
+    pass.after = page.next;
+    this.#retries.ended(PASS, primary.partition);
+    if (pass.after === undefined) this.#endPass(pass, true);
+    else if (primary.phase !== "serving") this.#endPass(pass, false);
   }
 }
 
-/** Those that have something to do, in the order of their numbers, from behind the one that was last. */
+/** The partitions with work to do, in the order of their numbers, beginning after the last one. */
 function inTurn(
   primaries: Iterable<Primary>,
   last: number,

@@ -1,8 +1,8 @@
 /**
- * What a node does with its own replicas in the background, one partition at a time and slowly: reads
- * them through (LevelDB does not notice by itself what has rotted), and drops the tombstones that are of
- * no more use and that `tombstone_keeper.ts` does not know: they were written before this start, or are
- * older than a replica is waited for (rule D1 of docs/replication.md).
+ * The scrubber: what a node does with its own replicas in the background, slowly and one partition at a time.
+ * It reads them through, because LevelDB does not notice damage by itself. And it drops tombstones that are no
+ * longer needed and that `tombstone_keeper.ts` does not know: those written before this start, and those older
+ * than the time for which an absent replica is waited for (rule D1 of docs/replication.md).
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Retries } from "../replication/retries.ts";
 
-/** Its name among what is tried again. */
+/** Its name in the list of retries. */
 const SCRUB = "read a replica through";
 
 /** What it calls. */
 export interface ScrubberPorts {
   readonly retries: Retries;
   wallMs(): number;
-  /** How long a tombstone is kept at least. */
+  /** The least time for which a tombstone is kept. */
   readonly tombstoneKeepMs: number;
 }
 
@@ -27,7 +27,7 @@ export interface ScrubberPorts {
 export class Scrubber {
   readonly #ports: ScrubberPorts;
   #busy = false;
-  /** The one that could not be read through: it is looked after again before others have their turn. */
+  /** The partition that could not be read through: it is tried again before the others. */
   #failed: Replica | undefined;
   /** Partitions read through since the start. */
   scrubbed = 0;
@@ -36,13 +36,13 @@ export class Scrubber {
     this.#ports = ports;
   }
 
-  /** Whom it has to look after again; nobody who has become another replica since. */
+  /** The replica to try again; none if it has become another replica since. */
   get again(): Replica | undefined {
     const replica = this.#failed;
     return replica?.isSettled === true ? replica : undefined;
   }
 
-  /** Looks after one partition, unless another one is being looked after. */
+  /** Scrubs one partition, unless another one is being scrubbed. */
   visit(replica: Replica): void {
     if (this.#busy || !replica.isSettled) return;
     this.#busy = true;
@@ -79,7 +79,7 @@ export class Scrubber {
       const page = await store.scan(after, { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES });
       after = page.next;
       for (const old of page.entries) {
-        // The replica may have got another role, and the key another entry, while the page was read.
+        // While the page was read, the replica may have got another role, and the key another entry.
         if (!replica.isSettled) return;
         const entry = isTombstone(old) ? store.get(old.key) : undefined;
         const { commitSeq, watermark } = store.state;

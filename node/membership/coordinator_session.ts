@@ -3,16 +3,15 @@
  * passes orders to the node core, and begins anew for as long as it takes whenever the connection
  * breaks. It decides nothing about partitions, and serving goes on while there is no session.
  *
- * Invariants: the node core is given maps of one cluster only, the one that its folder belongs to,
- * each whole and newer than the one before; a report leaves only on a session on which this process
- * is registered.
+ * Invariant: a report leaves only on a session on which this process is registered. What maps the node core is
+ * given is `map_intake.ts`.
  *
  * @module
  */
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
-import { applyDelta, checkInvariants, type ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
-import { type ErrorCode, isErrorCode, KvError, messageOf } from "../../shared/base/errors.ts";
+import { type ErrorCode, isErrorCode, KvError } from "../../shared/base/errors.ts";
 import {
   CONNECT_TIMEOUT_MS,
   SESSION_BACKOFF_MS,
@@ -22,11 +21,13 @@ import {
   SESSION_SILENCE_MS,
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
-import { type HeldPartition, type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { hello } from "../../shared/wire/hello.ts";
+import type { HeldPartition, Message } from "../../shared/wire/messages.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
 import type { HeartbeatAck } from "./heartbeat_sender.ts";
+import { MapIntake } from "./map_intake.ts";
 
 /** What the session needs of the node core. */
 export interface SessionNode {
@@ -59,7 +60,7 @@ export interface SessionIdentity {
 }
 
 /**
- * Finds the coordinator, of a given cluster where the node belongs to one already, and calls one of
+ * Finds the coordinator (of a given cluster, if the node belongs to one already), and calls one of
  * the two.
  */
 export type Locate = (
@@ -126,13 +127,8 @@ export class CoordinatorSession {
   #deadline: Timer | undefined;
   #watch: Timer | undefined;
   #attempts = 0;
-  /** The newest map that came; the node core has it unless it is still being joined. */
-  #map: ClusterMap | undefined;
-  #joined: boolean;
-  #joining = false;
+  readonly #maps: MapIntake;
   #askingForMap = false;
-  /** Acknowledged heartbeats that told of a newer map in a row. */
-  #behind = 0;
   #aliveMs = 0;
   #leaving: "no" | "stopping" | "for good" = "no";
   #complained = false;
@@ -146,8 +142,14 @@ export class CoordinatorSession {
   ) {
     this.#deps = deps;
     this.#options = options;
-    this.#map = options.node.map();
-    this.#joined = this.#map !== undefined;
+    this.#maps = new MapIntake({
+      log: deps.log,
+      known: options.node.map(),
+      clusterId: () => options.clusterId(),
+      joinCluster: (map, done) => options.joinCluster(map, done),
+      onMap: (map) => options.onMap(map),
+      onJoinFailed: (error) => this.#fatal(error),
+    });
   }
 
   /** Whether this process is registered over a living connection. */
@@ -183,16 +185,10 @@ export class CoordinatorSession {
     this.#sendLeave();
   }
 
-  /** A heartbeat was acknowledged over this session; the acknowledgement told this epoch. */
-  #noteAck(epoch: number): void {
-    this.#behind = epoch > (this.#map?.epoch ?? 0) ? this.#behind + 1 : 0;
-    // The map is usually on its way. One that does not come was lost with its connection.
-    if (this.#behind >= 2) this.#askForMap("an acknowledged heartbeat tells of a newer map");
-  }
-
   /** Ends it. Nothing is called any more. */
   close(): void {
     this.#state = "closed";
+    this.#maps.close();
     this.#cancelTimers();
     this.#abandonConnect?.();
     this.#connection?.close(true);
@@ -244,17 +240,7 @@ export class CoordinatorSession {
     const clusterId = this.#options.clusterId();
     const cluster = clusterId === undefined ? {} : { cluster_id: clusterId };
     this.#state = "registering";
-    if (first) {
-      const hello: Message<"hello"> = {
-        req_type: "hello",
-        id: HELLO_ID,
-        protocol: PROTOCOL_VERSION,
-        role: "node",
-        node: identity.node,
-        ...cluster,
-      };
-      connection.send(hello);
-    }
+    if (first) connection.send(hello("member", { id: HELLO_ID, node: identity.node, ...cluster }));
     const register: Message<"register"> = {
       req_type: "register",
       id: REGISTER_ID,
@@ -281,7 +267,8 @@ export class CoordinatorSession {
   #seen(): { seen_epoch?: number; seen_generation?: string } {
     const { node } = this.#options;
     const known = node.map() ?? node.keptMap;
-    const map = (known?.epoch ?? 0) > (this.#map?.epoch ?? 0) ? known : this.#map;
+    const came = this.#maps.map;
+    const map = (known?.epoch ?? 0) > (came?.epoch ?? 0) ? known : came;
     if (map === undefined) return {};
     const { epoch, generation } = map;
     return {
@@ -303,7 +290,9 @@ export class CoordinatorSession {
         return this.#options.node.onHandover(message.p, message.term, message.to);
       case "heartbeat_ack":
         this.#options.onHeartbeatAck(message);
-        this.#noteAck(message.epoch);
+        if (this.#maps.onAcknowledged(message.epoch)) {
+          this.#askForMap("an acknowledged heartbeat tells of a newer map");
+        }
         return;
       case "register_again":
         this.#deps.log.warn("the coordinator asks this node to register again");
@@ -321,14 +310,14 @@ export class CoordinatorSession {
 
   #onRegistered(message: Message<"registered">): void {
     const { map } = message;
-    if (!this.#admit(map)) return;
+    if (!this.#takeMap(map)) return;
     const asked = this.#state === "registering";
     this.#state = "registered";
     this.#attempts = 0;
     this.#complained = false;
     this.#refusal = this.#refusalLogged = undefined;
     this.#clearDeadline();
-    this.#adopt(map);
+    this.#maps.adopt(map);
     if (!asked) return;
     this.#deps.log.info("registered with the coordinator", {
       coordinator: formatAddress(this.#address),
@@ -342,86 +331,31 @@ export class CoordinatorSession {
     this.#sendLeave();
   }
 
-  #onDelta(message: Message<"map_delta">): void {
-    const { delta } = message;
-    if (this.#map === undefined || delta.epoch <= this.#map.epoch) return;
-    if (this.#askingForMap) return;
-    let map: ClusterMap | undefined;
-    try {
-      map = applyDelta(this.#map, delta);
-      if (map !== undefined) checkInvariants(map);
-    } catch (error) {
-      this.#deps.log.error("a change of the map is not a map", { error: messageOf(error) });
-      map = undefined;
-    }
-    if (map === undefined) this.#askForMap("a change of the map does not fit the map");
-    else this.#adopt(map);
+  #onDelta({ delta }: Message<"map_delta">): void {
+    if (this.#askingForMap || this.#maps.onDelta(delta)) return;
+    this.#askForMap("a change of the map does not fit the map");
   }
 
   #onWholeMap(map: ClusterMap): void {
     if (!this.#askingForMap) return;
     this.#clearDeadline();
-    if (this.#admit(map)) this.#adopt(map);
+    if (this.#takeMap(map)) this.#maps.adopt(map);
   }
 
-  /** Whether a whole map may be used; if not, the session or all of it has been ended. */
-  #admit(map: ClusterMap): boolean {
-    try {
-      checkInvariants(map);
-    } catch (error) {
-      this.#break(new KvError("bad_request", `the coordinator's map is wrong: ${error}`));
-      return false;
-    }
-    const ours = this.#options.clusterId() ?? this.#map?.settings.clusterId;
-    if (ours !== undefined && map.settings.clusterId !== ours) {
-      const error = new KvError(
-        "wrong_cluster",
-        `the data folder belongs to cluster ${ours}, but the coordinator at ${
-          formatAddress(this.#address)
-        } leads cluster ${map.settings.clusterId}; name the right --coordinator, or another --data folder`,
-      );
-      if (this.#joined) this.#break(error);
-      else this.#fatal(error);
-      return false;
-    }
-    if (this.#map !== undefined && map.epoch < this.#map.epoch) {
-      this.#options.onMistrust();
-      this.#break(
-        new KvError(
-          "stale_incarnation",
-          `the coordinator's map (epoch ${map.epoch}) is older than this node's (epoch ${this.#map.epoch}): was an old copy of its folder put back?`,
-        ),
-      );
-      return false;
-    }
-    return true;
-  }
-
-  #adopt(map: ClusterMap): void {
-    this.#map = map;
-    this.#behind = 0;
-    if (this.#joined) {
-      this.#options.onMap(map);
-      return;
-    }
-    if (this.#joining) return;
-    this.#joining = true;
-    this.#options.joinCluster(map, (error) => {
-      this.#joining = false;
-      if (this.#state === "closed") return;
-      if (error !== undefined) {
-        this.#fatal(error);
-        return;
-      }
-      this.#joined = true;
-      // Changes may have come while the folder was being written.
-      if (this.#map !== undefined) this.#options.onMap(this.#map);
-    });
+  /** Takes a whole map. @returns false if it may not be used; then the session has been ended, or all of it */
+  #takeMap(map: ClusterMap): boolean {
+    const refusal = this.#maps.whyRefused(map, formatAddress(this.#address));
+    if (refusal === undefined) return true;
+    const { error, mistrust } = refusal;
+    if (mistrust) this.#options.onMistrust();
+    if (error.code === "wrong_cluster" && !this.#maps.joined) this.#fatal(error);
+    else this.#break(error);
+    return false;
   }
 
   #askForMap(reason: string): void {
     if (this.#askingForMap || this.#state !== "registered") return;
-    this.#deps.log.info("asking for the whole map", { reason, epoch: this.#map?.epoch ?? 0 });
+    this.#deps.log.info("asking for the whole map", { reason, epoch: this.#maps.map?.epoch ?? 0 });
     const request: Message<"get_map"> = { req_type: "get_map", id: MAP_ID };
     this.#connection?.send(request);
     this.#setDeadline("get_map");
@@ -431,7 +365,7 @@ export class CoordinatorSession {
   #onError(message: Message<"error">): void {
     const code = isErrorCode(message.code) ? message.code : "internal";
     const error = new KvError(code, message.message);
-    const ends = FATAL.has(code) && (code === "stale_incarnation" || !this.#joined);
+    const ends = FATAL.has(code) && (code === "stale_incarnation" || !this.#maps.joined);
     if (ends) this.#fatal(error);
     else if (message.id === REGISTER_ID || message.id === HELLO_ID || message.id === MAP_ID) {
       this.#break(error);

@@ -19,7 +19,8 @@ import type { Moment } from "./lease.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { DATAGRAM_BYTES_MAX, HEARTBEATS_REMEMBERED } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
-import { type Message, whyInvalid } from "../../shared/wire/messages.ts";
+import { whyInvalid } from "../../shared/wire/message_checks.ts";
+import type { Message } from "../../shared/wire/messages.ts";
 import {
   type Address,
   type DatagramSocket,
@@ -35,7 +36,7 @@ export interface HeartbeatOptions {
   readonly node: NodeId;
   readonly instance: string;
   readonly incarnation: number;
-  /** The newest map of which the node's disk tells what it is primary of; 0 for none. */
+  /** The newest map whose assignments of primaries the node's disk knows; 0 for none. */
   epoch(): number;
   /** The newest map that the node goes by; 0 for none. */
   mapEpoch(): number;
@@ -43,13 +44,13 @@ export interface HeartbeatOptions {
   unserved(): number;
   /** The last batch of its database that is synced. */
   batch(): number;
-  /** Over the TCP session; false where there is none. */
+  /** Over the TCP session; false if there is none. */
   sendOverSession(message: Message<"heartbeat">): boolean;
   /** `sent` is by this process's own clocks. */
   onAck(sent: Moment, ack: HeartbeatAck): void;
 }
 
-/** News of so many intervals ago is old: what comes next is told at once. */
+/** News that is this many intervals old is old: what comes next is told at once. */
 const OLD_NEWS_INTERVALS = 1.5;
 
 /** Sends heartbeats until stopped. */

@@ -1,13 +1,13 @@
 /**
- * A node's right to answer reads without asking anybody: renewed by each heartbeat that the
- * coordinator acknowledges with a lease, counted from the moment at which the heartbeat was *sent*, on
- * this node's own clocks. An acknowledgement names the map's epoch: with an older map there is no lease.
+ * A node's right to answer reads without asking its followers. Each heartbeat that the coordinator acknowledges with
+ * a lease renews it, counted from the moment at which the heartbeat was *sent*, on this node's own clocks. An
+ * acknowledgement names the map's epoch: with an older map there is no lease.
  * Rule L1 of docs/replication.md.
  *
- * It must not have run out by either clock. A machine that is suspended (sleep, live migration) stops
- * the monotonic clock and not the date: when it goes on, only the date tells that others may have taken
- * over. A date that is set forwards ends the lease early, which costs one round of confirmations; one
- * that is set backwards changes nothing, since the monotonic clock goes on.
+ * The lease must not have run out by either clock. A suspended machine (sleep, live migration) stops its monotonic
+ * clock, but not the date: when it goes on, only the date shows that others may have taken over. A date that is set
+ * forwards ends the lease early, which costs one round of confirmations. A date that is set backwards changes
+ * nothing, because the monotonic clock goes on.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export class Lease {
   #sent = NEVER;
   #epochNeeded = 0;
 
-  /** @param leaseMs how long one acknowledged heartbeat is good for; Infinity for a node that stands alone */
+  /** @param leaseMs how long one acknowledged heartbeat is valid; Infinity for a standalone node */
   constructor(leaseMs: () => number) {
     this.#leaseMs = leaseMs;
   }
@@ -36,7 +36,7 @@ export class Lease {
     if (sent.monotonicMs > this.#sent.monotonicMs) this.#sent = sent;
   }
 
-  /** The coordinator has told of a map of this epoch: with an older one there is no lease. */
+  /** The coordinator has announced a map of this epoch: with an older one there is no lease. */
   require(epoch: number): void {
     if (epoch > this.#epochNeeded) this.#epochNeeded = epoch;
   }

@@ -1,10 +1,10 @@
 /**
- * Keeps the newest map that a node goes by on its disk, so that after a restart the node knows whom it
- * followed although its coordinator is away. It decides nothing: what a kept map may be used for is
- * `Node`'s affair, and rule T1 of docs/replication.md.
+ * Keeps the newest map that a node follows on its disk, so that after a restart the node knows which primaries it
+ * followed even if its coordinator is away. It decides nothing: `Node` decides what a kept map may be used for (rule T1
+ * of docs/replication.md).
  *
- * Invariants: what is on disk is a map that the node has gone by, and is only ever replaced by a newer one;
- * one write is under way at a time, and however often the map changes, writing takes a small share of the time.
+ * Invariants: what is on disk is a map that the node has followed, and only a newer one ever replaces it. One write is
+ * under way at a time, and however often the map changes, writing takes a small share of the time.
  *
  * @module
  */
@@ -24,8 +24,8 @@ export function keptMapDocument(map: ClusterMap): unknown {
 }
 
 /**
- * The map of a document that was read; undefined for anything that is none, or one of another cluster. It only
- * saves waiting for the coordinator: what cannot be used is done without.
+ * The map of a document that was read; undefined if it is not one, or is one of another cluster. It only saves waiting
+ * for the coordinator, so the node starts without a map that cannot be used.
  */
 export function parseKeptMap(
   document: unknown,
@@ -55,7 +55,7 @@ export class MapKeeper {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #options: MapKeeperOptions;
-  /** The newest map that is on disk, or is to be. */
+  /** The newest map that is on disk, or should be. */
   #epoch: number;
   /** Newer than what is on disk, and not being written. */
   #next: ClusterMap | undefined;
@@ -71,7 +71,7 @@ export class MapKeeper {
     this.#epoch = options.keptEpoch;
   }
 
-  /** The node goes by this map from now on. */
+  /** The node follows this map from now on. */
   keep(map: ClusterMap): void {
     if (this.#closed || map.epoch <= this.#epoch) return;
     this.#epoch = map.epoch;
@@ -98,7 +98,7 @@ export class MapKeeper {
       },
       (error) => {
         const failure = failureOf(error);
-        // The node serves all the same. It is tried again, unless a newer map comes first.
+        // The node serves all the same. The write is tried again, unless a newer map comes first.
         this.#next ??= map;
         if (this.#failed) return;
         this.#failed = true;

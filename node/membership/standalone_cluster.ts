@@ -6,13 +6,9 @@
  * @module
  */
 import type { ClusterMap, NodeInfo, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
+import { standardSettings } from "../../shared/cluster/cluster_settings.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import {
-  FAILURE_TIMEOUT_MS,
-  HEARTBEAT_INTERVAL_MS,
-  LEASE_MS,
-  PARTITIONS_DEFAULT,
-} from "../../shared/base/limits.ts";
+import { PARTITIONS_DEFAULT } from "../../shared/base/limits.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 
 const PREFIX = "standalone-";
@@ -30,10 +26,10 @@ export function isStandalone({ clusterId }: Pick<JoinableFolder, "clusterId">): 
 }
 
 /**
- * Makes a folder that of a lone node, where it is new.
+ * Makes a folder that of a lone node, if it is new.
  *
  * @param partitionCount undefined for whatever the folder has, or the default
- * @throws {KvError} `wrong_cluster` where it belongs to a cluster, `bad_config` where it is divided
+ * @throws {KvError} `wrong_cluster` if it belongs to a cluster, `bad_config` if it is divided
  * otherwise
  */
 export async function joinStandalone(
@@ -62,7 +58,7 @@ export async function joinStandalone(
   }
 }
 
-/** @throws {KvError} `wrong_cluster` where the folder is that of a lone node */
+/** @throws {KvError} `wrong_cluster` if the folder is that of a lone node */
 export function refuseStandaloneFolder(folder: JoinableFolder): void {
   if (isStandalone(folder)) {
     throw new KvError(
@@ -84,16 +80,12 @@ export function standaloneMap(
   const config: PartitionConfig = { term: 1, primary: node.id, inSync: [node.id], learners: [] };
   return {
     epoch: 1,
-    settings: {
-      clusterId,
+    settings: standardSettings(clusterId, {
       clusterName: "standalone",
       partitionCount,
       replicationFactor: 1,
       minInSync: 1,
-      leaseMs: LEASE_MS,
-      heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
-      failureTimeoutMs: FAILURE_TIMEOUT_MS,
-    },
+    }),
     nodes: [node],
     partitions: new Array<PartitionConfig>(partitionCount).fill(config),
   };

@@ -1,6 +1,6 @@
 /**
  * The other half of a partition's state machine: a replica that follows a primary, in sync or being
- * filled. It says where it stands, lets itself be made equal, then takes writes in order and
+ * filled. It tells the primary where it stands, takes what it lacks, then takes writes in order and
  * acknowledges what is on its disk.
  *
  * Invariants: writes of a stream are taken without a gap or not at all; nothing is acknowledged that
@@ -18,77 +18,82 @@ import {
   READ_FAILURES_MAX,
   RESYNC_CHUNK_BYTES,
   RESYNC_CHUNK_ROWS,
-  RESYNC_HELD_BYTES_MAX,
-  RESYNC_UNACKNOWLEDGED_MAX,
 } from "../../shared/base/limits.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
+import { HeldResync } from "./held_resync.ts";
 import { SelfCheck, VERIFY } from "./self_check.ts";
+import { UnacknowledgedKeys } from "./unacknowledged_keys.ts";
 
 /** What it does that may fail and is tried again: their names among these. */
 const SEARCH = "look for unacknowledged keys";
 const FOLLOW = "take what the primary sends";
 export const CLEAR = "delete a replica that is to be filled anew";
 
-/** A stream from the primary. */
-interface Stream {
+/**
+ * A stream from the primary:
+ *
+ *     asked ── resync_begin, to a learner ──> filling ──> level
+ *     asked ── resync_begin, to a replica in sync ──> holding ──> level
+ *     asked, filling, holding, level ── refused, closed, or asked anew ──> none
+ */
+type Stream = Asked | Filling | Holding | Level;
+
+interface StreamBase {
   readonly upstream: Upstream;
   readonly id: number;
-  state: "asked" | "resyncing" | "level";
   /** The term in which it was opened: entries of that term or later came from this primary. */
   readonly beganTerm: number;
   term: number;
+}
+
+/** The primary has asked where this replica stands. */
+interface Asked extends StreamBase {
+  readonly kind: "asked";
+  /** The replica was in sync when it was asked. */
+  readonly inSync: boolean;
+  /** Keys whose entry here may never have been acknowledged, as the primary was told. */
+  readonly unacknowledged: Set<string>;
+}
+
+/** Live writes come, from `nextSeq` on. */
+interface OpenBase extends StreamBase {
+  /** The seq that is due. */
   nextSeq: number;
-  full: boolean;
+  /** Pieces of the partition that were taken, and as how many of them the primary knows. */
+  chunksDone: number;
+  toldChunks: number;
+}
+
+/** Pieces of the partition are taken as they come. */
+interface Filling extends OpenBase {
+  readonly kind: "filling";
   /** Keys whose entry here may never have been acknowledged, and is not replaced yet. */
   readonly unacknowledged: Set<string>;
   /** Pieces and the end, in order; they wait while an earlier one reads this replica's rows. */
-  readonly work: (Message<"resync_chunk"> | Message<"resync_end">)[];
+  readonly work: ResyncWork[];
   working: boolean;
-  chunksDone: number;
-  toldChunks: number;
+}
+
+/** All that comes is held back until it is complete, and taken in one turn. */
+interface Holding extends OpenBase {
+  readonly kind: "holding";
+  readonly unacknowledged: ReadonlySet<string>;
+  readonly held: HeldResync;
+}
+
+/** It holds all that its primary has sent. */
+interface Level extends OpenBase {
+  readonly kind: "level";
   /** Everything that made it level is on disk: from now on it acknowledges. */
   durable: boolean;
-  /** The replica was in sync when the stream began. */
-  readonly inSync: boolean;
-  /**
-   * What an in-sync replica was sent, to be taken in one turn when it is complete: it may be made primary
-   * at any moment, and writes that belong together must never be there in part.
-   */
-  held: (Message<"resync_chunk"> | readonly Entry[])[] | undefined;
-  heldBytes: number;
 }
 
-/** A search for the keys that this replica has to doubt; undefined where they are too many. */
-interface UnacknowledgedSearch {
-  ended: boolean;
-  keys: readonly string[] | undefined;
-}
-
-/**
- * What the replica knows of its own data, and so what it says when its primary asks where it stands:
- *
- *     unlisted ── all is known to be committed ──> listed
- *     listed ── a resync begins; it was primary ──> unlisted
- *     listed, unlisted ── in sync, and would be sent everything ──> lacks_all
- *     any ── its data is found damaged ──> damaged ── deleted ──> listed
- *     any ── a resync ends ──> unlisted, or listed at once
- */
-type Knowledge =
-  /** The writes that were taken and are not known to be committed, oldest first. */
-  | {
-    readonly kind: "listed";
-    readonly uncommitted: { readonly seq: number; readonly key: string }[];
-  }
-  /** Only the disk knows: what is found there, which stays true until something changes. */
-  | { readonly kind: "unlisted"; search: UnacknowledgedSearch | undefined }
-  /** Its primary is to send everything once this replica is not in sync any more. */
-  | { readonly kind: "lacks_all" }
-  /** Nothing of it counts: it is deleted before it is filled. */
-  | { readonly kind: "damaged" };
+/** A piece of the partition, or the end of them. */
+type ResyncWork = Message<"resync_chunk"> | Message<"resync_end">;
 
 /** What a replica does with what its primary sends. */
 export class Follower {
@@ -97,7 +102,7 @@ export class Follower {
   readonly #store: PartitionStore;
   readonly #recent: RecentWrites;
   #stream: Stream | undefined;
-  #knowledge: Knowledge;
+  readonly #keys: UnacknowledgedKeys;
   /** The last seq in the newest batch that is on disk. */
   #syncedSeq = 0;
   #clearing = false;
@@ -121,24 +126,28 @@ export class Follower {
     this.#store = store;
     this.#recent = recent;
     this.#selfCheck = new SelfCheck(store, ports.retries);
-    this.#knowledge = clean
-      ? { kind: "listed", uncommitted: [] }
-      : { kind: "unlisted", search: undefined };
+    this.#keys = new UnacknowledgedKeys(store, clean, {
+      onFound: (keys) => {
+        ports.retries.ended(SEARCH, this.partition);
+        if (this.#stream?.kind === "asked") this.#sayInfo(this.#stream, keys);
+      },
+      onFailed: (error) => this.#fail(SEARCH, error),
+    });
   }
 
   /** Whether the data is damaged, until it is filled anew. */
   get damaged(): boolean {
-    return this.#knowledge.kind === "damaged";
+    return this.#keys.damaged;
   }
 
   /** The data was found damaged: everything must be sent. */
   markDamaged(): void {
-    this.#knowledge = { kind: "damaged" };
+    this.#keys.markDamaged();
   }
 
   /** Whether it holds all that its primary has sent. */
   get level(): boolean {
-    return this.#stream?.state === "level";
+    return this.#stream?.kind === "level";
   }
 
   /** Whether the list of recent writes tells what the data is; not in the middle of a resync. */
@@ -148,7 +157,9 @@ export class Follower {
 
   /** What `stats` shows of it. */
   get state(): "idle" | "asked" | "resyncing" | "level" {
-    return this.#stream?.state ?? "idle";
+    const stream = this.#stream;
+    if (stream === undefined) return "idle";
+    return stream.kind === "filling" || stream.kind === "holding" ? "resyncing" : stream.kind;
   }
 
   /** Another stream begins, or nobody is there to be told: the connection is gone, or this was refused. */
@@ -157,8 +168,8 @@ export class Follower {
   }
 
   /**
-   * It follows its primary no more. That one is told: where it missed a map, it may be primary again
-   * without having heard that it was not, and would go on with the stream as if somebody listened. Rule W2.
+   * It follows its primary no more, and tells it. The primary may have missed a map and be primary again
+   * without having heard that it was not; then it would go on with the stream as if a follower listened. Rule W2.
    */
   leaveStream(reason: string): void {
     if (this.#stream !== undefined) this.#sendRefusal(this.#stream, reason);
@@ -167,16 +178,8 @@ export class Follower {
 
   /** This node was the primary until now: what it had not committed is unacknowledged. */
   afterPrimary(): void {
-    this.#unlist();
-    this.#forgetCommitted();
-  }
-
-  /** From here on only the disk knows what is not committed. What is worse than that stays. */
-  #unlist(): void {
-    const { kind } = this.#knowledge;
-    if (kind === "listed" || kind === "unlisted") {
-      this.#knowledge = { kind: "unlisted", search: undefined };
-    }
+    this.#keys.unlist();
+    this.#keys.onCommitted();
   }
 
   onUpstreamClosed(upstream: Upstream): void {
@@ -196,69 +199,11 @@ export class Follower {
    */
   onQuery(id: number, term: number, inSync: boolean, upstream: Upstream): void {
     this.#breakStream();
-    const stream: Stream = {
-      upstream,
-      id,
-      state: "asked",
-      beganTerm: term,
-      term,
-      nextSeq: 0,
-      full: false,
-      unacknowledged: new Set(),
-      work: [],
-      working: false,
-      chunksDone: 0,
-      toldChunks: 0,
-      durable: false,
-      inSync,
-      held: undefined,
-      heldBytes: 0,
-    };
-    this.#stream = stream;
-    switch (this.#knowledge.kind) {
-      case "damaged":
-        // A member of the set keeps what it has until it is out of it; then it begins with nothing.
-        if (!inSync) this.beginWithNothing();
-        return;
-      case "lacks_all":
-        this.#sayInfo(stream, undefined);
-        return;
-      case "listed": {
-        const keys = new Set(this.#knowledge.uncommitted.map(({ key }) => key));
-        this.#sayInfo(stream, keys.size > RESYNC_UNACKNOWLEDGED_MAX ? undefined : [...keys]);
-        return;
-      }
-      case "unlisted":
-        this.#searchUnacknowledged(stream, this.#knowledge);
-    }
-  }
-
-  /**
-   * Goes through the data for what was written beyond the commit seq. That may take longer than a primary
-   * waits for its answer: it is done once, for all that ask before anything changes here.
-   */
-  #searchUnacknowledged(stream: Stream, unlisted: Knowledge & { kind: "unlisted" }): void {
-    const known = unlisted.search;
-    if (known !== undefined) {
-      if (known.ended) this.#sayInfo(stream, known.keys);
-      return;
-    }
-    const search: UnacknowledgedSearch = { ended: false, keys: undefined };
-    unlisted.search = search;
-    this.#store.keysBeyond(this.#store.state.commitSeq, RESYNC_UNACKNOWLEDGED_MAX).then(
-      (keys) => {
-        // Something has changed meanwhile, and what was found tells nothing of now.
-        if (this.#knowledge !== unlisted) return;
-        this.#ports.retries.ended(SEARCH, this.partition);
-        search.ended = true;
-        search.keys = keys;
-        if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, keys);
-      },
-      (error) => {
-        unlisted.search = undefined;
-        this.#fail(SEARCH, error);
-      },
-    );
+    const unacknowledged = new Set<string>();
+    this.#stream = { kind: "asked", upstream, id, beganTerm: term, term, inSync, unacknowledged };
+    if (!this.damaged) this.#keys.ask();
+    // A damaged member of the set keeps what it has until it is out of it; then it begins with nothing.
+    else if (!inSync) this.beginWithNothing();
   }
 
   /** Deletes everything, then answers whatever question stands. A deletion that failed goes on. Rule D2. */
@@ -270,9 +215,9 @@ export class Follower {
       () => {
         this.#clearing = false;
         retries.forget(this.partition);
-        this.#knowledge = { kind: "listed", uncommitted: [] };
+        this.#keys.onCleared();
         this.#recent.reset(0);
-        if (this.#stream?.state === "asked") this.#sayInfo(this.#stream, []);
+        if (this.#stream?.kind === "asked") this.#sayInfo(this.#stream, []);
         this.onCleared();
       },
       (error) => {
@@ -284,7 +229,7 @@ export class Follower {
     );
   }
 
-  #sayInfo(stream: Stream, unacknowledged: readonly string[] | undefined): void {
+  #sayInfo(stream: Asked, unacknowledged: readonly string[] | undefined): void {
     const { term, commitSeq, lastSeq } = this.#store.state;
     const info: Message<"resync_info"> = {
       req_type: "resync_info",
@@ -304,18 +249,24 @@ export class Follower {
 
   onBegin(message: Message<"resync_begin">, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
-    if (stream === undefined || stream.state !== "asked") return;
-    if (stream.inSync && message.full) {
+    if (stream?.kind !== "asked") return;
+    const { inSync, unacknowledged, id, beganTerm, term } = stream;
+    if (inSync && message.full) {
       // It cannot be taken in one turn, and this replica may be made primary in between.
-      if (!this.damaged) this.#knowledge = { kind: "lacks_all" };
+      this.#keys.markLacking();
       this.#refuse(stream, "an in-sync replica is not sent everything, piece by piece", true);
       return;
     }
-    stream.state = "resyncing";
-    stream.nextSeq = message.next;
-    stream.full = message.full;
-    if (stream.inSync) stream.held = [];
-    this.#unlist();
+    const open = {
+      ...{ upstream, id, beganTerm, term, unacknowledged },
+      nextSeq: message.next,
+      chunksDone: 0,
+      toldChunks: 0,
+    };
+    this.#stream = inSync
+      ? { kind: "holding", ...open, held: new HeldResync() }
+      : { kind: "filling", ...open, work: [], working: false };
+    this.#keys.unlist();
     this.#whole = false;
   }
 
@@ -324,7 +275,7 @@ export class Follower {
     const stream = this.#current(upstream, id);
     if (stream === undefined) return;
     stream.term = term;
-    if (stream.state === "level") this.#store.setState({ term: stream.term });
+    if (stream.kind === "level") this.#store.setState({ term: stream.term });
   }
 
   /** Live writes. */
@@ -335,7 +286,7 @@ export class Follower {
     upstream: Upstream,
   ): void {
     const stream = this.#current(upstream, streamId);
-    if (stream === undefined || stream.state === "asked") return;
+    if (stream === undefined || stream.kind === "asked") return;
     try {
       // Rule W6.
       // Writes that belong together come in one frame: all of them are taken, or none.
@@ -348,67 +299,47 @@ export class Follower {
         }
         stream.nextSeq++;
       }
-      if (stream.held === undefined) this.#takeWrites(stream, taken);
-      else this.#hold(stream, taken, bytesOf(taken));
+      if (stream.kind !== "holding") this.#takeWrites(stream, taken);
+      else {
+        stream.held.pushWrites(taken);
+        this.#refuseTooMuch(stream);
+      }
     } catch (error) {
       this.#fail(FOLLOW, error);
       return;
     }
-    if (stream.state === "level") this.#committed(commitSeq);
+    if (stream.kind === "level") this.#committed(commitSeq);
   }
 
-  #takeWrites(stream: Stream, entries: readonly Entry[]): void {
+  #takeWrites(stream: Filling | Level, entries: readonly Entry[]): void {
     this.#store.applyAll(entries);
-    const level = stream.state === "level";
+    const level = stream.kind === "level";
     for (const { key, seq } of entries) {
-      stream.unacknowledged.delete(key);
-      if (!level) continue;
+      if (!level) {
+        stream.unacknowledged.delete(key);
+        continue;
+      }
       this.#recent.push(seq, key);
-      if (this.#knowledge.kind === "listed") this.#knowledge.uncommitted.push({ seq, key });
+      this.#keys.onTaken(seq, key);
     }
     const last = entries.at(-1);
     if (last === undefined) return;
     if (level || last.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: last.seq });
   }
 
-  #hold(stream: Stream, what: Message<"resync_chunk"> | readonly Entry[], bytes: number): void {
-    stream.held?.push(what);
-    stream.heldBytes += bytes;
-    if (stream.heldBytes > RESYNC_HELD_BYTES_MAX) {
-      this.#refuse(stream, "an in-sync replica lacks more than it can take at once", true);
-    }
+  /** @returns true if the stream was refused */
+  #refuseTooMuch(stream: Holding): boolean {
+    if (!stream.held.isTooMuch) return false;
+    this.#refuse(stream, "an in-sync replica lacks more than it can take at once", true);
+    return true;
   }
 
   /** All that was held back: what each key comes to, taken at once or not at all. Rule W6. */
-  #takeHeld(stream: Stream): void {
-    const { held, unacknowledged } = stream;
-    if (held === undefined) return;
-    const outcome = new Map<string, Entry | undefined>();
-    const here = (key: string) => outcome.has(key) ? outcome.get(key) : this.#store.get(key);
-    for (const what of held) {
-      if (!("req_type" in what)) {
-        for (const entry of what) outcome.set(entry.key, entry);
-        continue;
-      }
-      for (const wire of what.entries) {
-        const entry = fromWireEntry(wire);
-        const before = here(entry.key);
-        const mayBeGone = unacknowledged.has(entry.key) && !outcome.has(entry.key);
-        if (before === undefined || before.seq < entry.seq || mayBeGone) {
-          outcome.set(entry.key, entry);
-        }
-      }
-      for (const key of what.absent ?? []) {
-        if (unacknowledged.has(key) && !outcome.has(key)) outcome.set(key, undefined);
-      }
-    }
-    const entries = [...outcome.values()].filter((entry) => entry !== undefined);
-    const removed = [...outcome.keys()].filter((key) => outcome.get(key) === undefined);
+  #takeHeld({ held, unacknowledged }: Holding): void {
+    const { entries, removed } = held.outcome((key) => this.#store.get(key), unacknowledged);
     this.#store.applyAll(entries, removed);
     const lastSeq = entries.reduce((max, { seq }) => Math.max(max, seq), 0);
     if (lastSeq > this.#store.state.lastSeq) this.#store.setState({ lastSeq });
-    unacknowledged.clear();
-    stream.held = undefined;
   }
 
   #committed(commitSeq: number): void {
@@ -416,46 +347,38 @@ export class Follower {
     const upto = Math.min(commitSeq, state.lastSeq);
     if (upto <= state.commitSeq) return;
     this.#store.setState({ commitSeq: upto });
-    this.#forgetCommitted();
-  }
-
-  /** Trims the list of writes that are not known to be committed; begins one when there are none. */
-  #forgetCommitted(): void {
-    const { commitSeq, lastSeq } = this.#store.state;
-    if (this.#knowledge.kind === "unlisted" && commitSeq === lastSeq) {
-      this.#knowledge = { kind: "listed", uncommitted: [] };
-    }
-    if (this.#knowledge.kind !== "listed") return;
-    const { uncommitted } = this.#knowledge;
-    let count = 0;
-    for (const { seq } of uncommitted) {
-      if (seq > commitSeq) break;
-      count++;
-    }
-    uncommitted.splice(0, count);
+    this.#keys.onCommitted();
   }
 
   /** A piece of the partition, or the end of them. */
-  onResyncWork(
-    message: Message<"resync_chunk"> | Message<"resync_end">,
-    upstream: Upstream,
-  ): void {
+  onResyncWork(message: ResyncWork, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
-    if (stream === undefined || stream.state !== "resyncing") return;
-    stream.work.push(message);
-    this.#work(stream);
+    if (stream?.kind === "holding") this.#holdWork(stream, message);
+    else if (stream?.kind === "filling") {
+      stream.work.push(message);
+      this.#work(stream);
+    }
   }
 
-  #work(stream: Stream): void {
+  #holdWork(stream: Holding, message: ResyncWork): void {
+    try {
+      if (message.req_type === "resync_end") this.#end(stream, message);
+      else {
+        stream.held.pushChunk(message);
+        if (!this.#refuseTooMuch(stream)) this.#tellProgress(stream, stream.chunksDone + 1);
+      }
+    } catch (error) {
+      this.#fail(FOLLOW, error);
+    }
+  }
+
+  #work(stream: Filling): void {
     while (!stream.working && this.#stream === stream) {
       const message = stream.work.shift();
       if (message === undefined) return;
       try {
         if (message.req_type === "resync_end") this.#end(stream, message);
-        else if (stream.held !== undefined) {
-          this.#hold(stream, message, wireBytesOf(message.entries));
-          this.#tellProgress(stream, stream.chunksDone + 1);
-        } else if (message.full) this.#takeFullChunk(stream, message);
+        else if (message.full) this.#takeFullChunk(stream, message);
         else this.#takeChunk(stream, message);
       } catch (error) {
         this.#fail(FOLLOW, error);
@@ -465,7 +388,7 @@ export class Follower {
   }
 
   /** Some entries, each newer than what is here or the truth about an unacknowledged key. */
-  #takeChunk(stream: Stream, chunk: Message<"resync_chunk">): void {
+  #takeChunk(stream: Filling, chunk: Message<"resync_chunk">): void {
     for (const wire of chunk.entries) {
       const entry = fromWireEntry(wire);
       const here = this.#store.get(entry.key);
@@ -481,7 +404,7 @@ export class Follower {
   }
 
   /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */
-  #takeFullChunk(stream: Stream, chunk: Message<"resync_chunk">): void {
+  #takeFullChunk(stream: Filling, chunk: Message<"resync_chunk">): void {
     const truth = new Set<string>();
     const writtenSince = (here: Entry, seq: number) =>
       here.term >= stream.beganTerm && here.seq > seq;
@@ -522,19 +445,24 @@ export class Follower {
     if (entry.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: entry.seq });
   }
 
-  #chunkTaken(stream: Stream): void {
+  #chunkTaken(stream: Filling): void {
     stream.chunksDone++;
     this.#store.flush();
   }
 
-  #end(stream: Stream, end: Message<"resync_end">): void {
-    this.#takeHeld(stream);
-    const lastSeq = stream.nextSeq - 1;
+  #end(stream: Filling | Holding, end: Message<"resync_end">): void {
+    if (stream.kind === "holding") this.#takeHeld(stream);
+    const { upstream, id, beganTerm, term, nextSeq, chunksDone, toldChunks } = stream;
+    const lastSeq = nextSeq - 1;
     const { commitSeq, watermark } = this.#store.state;
-    stream.state = "level";
-    this.#knowledge = { kind: "unlisted", search: undefined };
+    const level: Level = {
+      kind: "level",
+      ...{ upstream, id, beganTerm, term, nextSeq, chunksDone, toldChunks },
+      durable: false,
+    };
+    this.#stream = level;
     this.#store.setState({
-      term: stream.term,
+      term,
       lastSeq,
       commitSeq: Math.min(Math.max(commitSeq, end.commit), lastSeq),
       // What the primary has dropped was not sent, and may be missed by somebody else.
@@ -542,13 +470,13 @@ export class Follower {
     });
     this.#recent.reset(lastSeq);
     this.#whole = true;
-    this.#forgetCommitted();
+    this.#keys.onResynced();
     this.#ports.retries.ended(FOLLOW, this.partition);
     this.#store.flush();
     // Rule W3.
     this.#store.whenWritten(() => {
-      stream.durable = true;
-      if (this.#stream === stream) this.#ack(stream);
+      level.durable = true;
+      if (this.#stream === level) this.#ack(level);
     });
   }
 
@@ -556,13 +484,13 @@ export class Follower {
   onSynced(lastSeq: number): void {
     this.#syncedSeq = lastSeq;
     const stream = this.#stream;
-    if (stream === undefined) return;
+    if (stream === undefined || stream.kind === "asked") return;
     if (stream.chunksDone > stream.toldChunks) this.#tellProgress(stream, stream.chunksDone);
-    if (stream.durable) this.#ack(stream);
+    if (stream.kind === "level" && stream.durable) this.#ack(stream);
   }
 
   /** The primary may send more pieces. */
-  #tellProgress(stream: Stream, chunks: number): void {
+  #tellProgress(stream: Filling | Holding | Level, chunks: number): void {
     stream.chunksDone = chunks;
     stream.toldChunks = chunks;
     stream.upstream.send({
@@ -574,7 +502,7 @@ export class Follower {
     });
   }
 
-  #ack(stream: Stream): void {
+  #ack(stream: Level): void {
     const seq = Math.min(this.#syncedSeq, stream.nextSeq - 1);
     stream.upstream.ack(this.partition, stream.term, stream.id, seq);
   }
@@ -583,7 +511,7 @@ export class Follower {
   onDigest(message: Message<"digest">, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
     const { state } = this.#store;
-    if (stream?.state !== "level" || state.lastSeq !== message.seq) return;
+    if (stream?.kind !== "level" || state.lastSeq !== message.seq) return;
     if (state.count === message.count && state.digest === message.digest) return;
     const { count, digest } = state;
     const { partition } = this;
@@ -649,15 +577,4 @@ export function noteClearFailure(
   const { attempts, sinceMs } = retries.failed(CLEAR, partition, failure);
   const lasts = attempts >= READ_FAILURES_MAX && nowMs() - sinceMs >= READ_FAILURE_MS_MAX;
   if (isDamage(failure) || lasts) needsRepair(failure);
-}
-
-function bytesOf(entries: readonly Entry[]): number {
-  return entries.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
-}
-
-function wireBytesOf(entries: readonly WireEntry[]): number {
-  return entries.reduce(
-    (sum, [key, , , , , , text, base64]) => sum + key.length + text.length + (base64?.length ?? 0),
-    0,
-  );
 }

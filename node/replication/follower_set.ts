@@ -1,11 +1,10 @@
 /**
- * The other replicas of a partition, as its primary sees them: a stream to each, whom writes wait for, who
- * has earned a place in the in-sync set, and who is reported as lagging. It orders no writes and commits
- * none; `primary.ts` does. Messages and time in, calls on the owner's ports out.
+ * The other replicas of a partition, as its primary sees them: a stream to each, which of them writes wait for, which
+ * has earned a place in the in-sync set, and which is reported as lagging. It orders no writes and commits none;
+ * `primary.ts` does. It takes messages and time, and calls the owner's ports.
  *
- * Invariants: there is a stream for each other node of the configuration, and for no more; a replica in
- * sync must acknowledge, and a learner that was once level goes on to until the configuration says what
- * it is.
+ * Invariants: there is a stream for each other node of the configuration, and no more; a replica in sync must
+ * acknowledge; a learner that was once level must acknowledge until the configuration says what it is.
  *
  * @module
  */
@@ -35,14 +34,14 @@ export class FollowerSet {
     return this.#streams.find((stream) => stream.node === node);
   }
 
-  /** Those that writes wait for. */
+  /** The replicas that writes wait for. */
   mustAck(): NodeId[] {
     return this.#streams.filter((stream) => stream.mustAck).map((stream) => stream.node);
   }
 
   /**
-   * How much of what is on this node's disk, up to `durableSeq`, all that must acknowledge have too;
-   * undefined while one of them is not level. Rule W4.
+   * How much of what is on this node's disk, up to `durableSeq`, all replicas that must acknowledge have too; undefined
+   * while one of them is not level. Rule W4.
    */
   ackedUpto(durableSeq: number): number | undefined {
     let upto = durableSeq;
@@ -54,12 +53,12 @@ export class FollowerSet {
     return upto;
   }
 
-  /** Sends writes that belong together to all. */
+  /** Sends writes that belong together to all replicas. */
   append(lastSeq: number, json: string, commitSeq: number): void {
     for (const stream of this.#streams) stream.append(lastSeq, json, commitSeq);
   }
 
-  /** The owner's configuration is another one. */
+  /** The owner's configuration has changed. */
   onConfig(before: PartitionConfig): void {
     const { config } = this.#owner;
     const known = this.#streams;
@@ -68,8 +67,8 @@ export class FollowerSet {
       for (const stream of this.#streams) {
         if (!known.includes(stream)) continue;
         // Rule T3.
-        // Taken out of the set and given the replica to fill in one step: what it was sent before does
-        // not count, for it may have been taken out because its data is damaged.
+        // It was taken out of the set and given the replica to fill in one step. What it was sent before does not count,
+        // because it may have been taken out because its data is damaged.
         const demoted = before.inSync.includes(stream.node) && !config.inSync.includes(stream.node);
         if (demoted) stream.start();
         else stream.onNewTerm();
@@ -78,19 +77,17 @@ export class FollowerSet {
     for (const stream of this.#streams) this.promoteIfLevel(stream);
   }
 
-  /** Follows the owner's configuration: who is in it, and who of them must acknowledge. */
+  /** Follows the owner's configuration: which nodes are in it, and which of them must acknowledge. */
   update(): void {
     const { inSync, learners } = this.#owner.config;
     const next: FollowerStream[] = [];
     for (const node of [...inSync, ...learners]) {
       if (node === this.#owner.ports.self) continue;
       const stream = this.stream(node) ?? new FollowerStream(this.#owner, node);
-      if (inSync.includes(node)) {
-        stream.mustAck = true;
-        stream.promoting = false;
-      } else if (!stream.promoting) {
-        // A learner now, whatever it was: it must earn its place again.
-        stream.mustAck = false;
+      if (inSync.includes(node)) stream.standing = { kind: "in_sync" };
+      else if (stream.standing.kind === "in_sync") {
+        // It is a learner now, and must earn its place again.
+        stream.standing = { kind: "learner" };
       }
       next.push(stream);
     }
@@ -107,19 +104,19 @@ export class FollowerSet {
   }
 
   /**
-   * A learner that is level: writes wait for it from here on. What was committed before may be on its
-   * way to it still; once that is on its disk too, the coordinator is told. Rule R3.
+   * A learner is level: writes wait for it from here on. What was committed before may still be on its way to it; once that
+   * is on its disk too, the coordinator is told. Rule R3.
    */
   promoteIfLevel(stream: FollowerStream): void {
     if (stream.state !== "level") return;
-    if (!stream.mustAck) {
-      stream.mustAck = true;
-      stream.promoting = true;
+    if (stream.standing.kind === "learner") {
+      stream.standing = { kind: "promoting", reportedTerm: undefined };
     }
+    const { standing } = stream;
     const { config: { term }, store, partition, ports } = this.#owner;
-    if (!stream.promoting || stream.reportedTerm === term) return;
+    if (standing.kind !== "promoting" || standing.reportedTerm === term) return;
     if (stream.ackedSeq < store.state.commitSeq) return;
-    stream.reportedTerm = term;
+    standing.reportedTerm = term;
     ports.report({ req_type: "caught_up", p: partition, term, node: stream.node });
   }
 
@@ -128,7 +125,7 @@ export class FollowerSet {
     ports.report({ req_type: "lagging", p: partition, term, node: stream.node, reason });
   }
 
-  /** Looks after silent replicas. Rule C6. */
+  /** Reports silent replicas. Rule C6. */
   tick(nowMs: number): void {
     const { commitSeq } = this.#owner.store.state;
     for (const stream of this.#streams) {
@@ -144,7 +141,7 @@ export class FollowerSet {
     }
   }
 
-  /** This process did not run for a while: nobody else is to blame for that time. */
+  /** This process did not run for a while: the replicas are not to blame for that time. */
   forgive(lostMs: number): void {
     for (const stream of this.#streams) {
       stream.progressMs += lostMs;
@@ -153,8 +150,8 @@ export class FollowerSet {
   }
 
   /**
-   * Asks those that are level whether they hold the same. The question is in the stream, behind the writes
-   * that it is about, so that it meets a replica that holds exactly those, however many are under way.
+   * Asks level replicas whether they hold the same. The question is in the stream, behind the writes that it is about, so it
+   * reaches a replica that holds exactly these, however many are under way.
    */
   compareDigests(): void {
     const { config: { term }, store, partition, ports } = this.#owner;

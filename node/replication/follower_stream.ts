@@ -1,30 +1,84 @@
 /**
- * A primary's view of one other replica of its partition: asks where the replica stands, brings it level,
- * and from then on follows what it has on disk. One stream is one unbroken, ordered run of messages;
- * when it breaks, a new one begins with the question. It does not decide who is in sync or when a
- * write is committed: `primary.ts` does.
+ * A primary's view of one other replica of its partition. It asks where the replica stands, brings it level
+ * (`resync.ts`), and from then on follows what it has on disk. One stream is one unbroken, ordered run of messages;
+ * when it breaks, a new one begins with the question. It does not decide which replicas are in sync or when a write is
+ * committed; `primary.ts` does.
  *
- * Invariant: between `resync_begin` and the end of the stream, the replica is sent every live write,
- * in order, and its pieces of the partition are newer than every live write sent before them.
+ *     down ── the node can be reached, and it is time ──> querying ── resync_info ──> resyncing ── appended ──> level
+ *     querying, resyncing, level ── the connection breaks, or the replica refuses ──> down
+ *     any ── it is asked again ──> querying, or down if the node cannot be reached
+ *
+ * Invariant: between `resync_begin` and the end of the stream, the replica is sent every live write, in order.
  *
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import type { Entry } from "../../shared/base/entry.ts";
-import { failureOf, isDamage, KvError } from "../../shared/base/errors.ts";
-import { RESYNC_CHUNK_BYTES, RESYNC_CHUNK_ROWS } from "../../shared/base/limits.ts";
-import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
-import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import type { DownstreamMessage, Message } from "../../shared/wire/messages.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
+import { Resync, type ResyncStream } from "./resync.ts";
 import { retryDelayMs } from "./retries.ts";
 
-/** Pieces that may be under way to a replica that writes wait for; to another, one. */
-const CHUNKS_UNDER_WAY_MAX = 4;
+/** The state of the stream. */
+type StreamState =
+  | { readonly kind: "down" }
+  | { readonly kind: "querying"; readonly id: number; readonly askedMs: number }
+  | ResyncingState
+  | LevelState;
 
-/** Where the stream stands. */
-export type StreamState = "down" | "querying" | "resyncing" | "level";
+/** A stream in which live writes are sent. */
+interface OpenState {
+  readonly id: number;
+  /** What this stream has sent to bring the replica level. */
+  readonly resync: Resync;
+  lastSentSeq: number;
+  /** The commit seq that the replica was told last. */
+  sentCommitSeq: number;
+}
+
+interface ResyncingState extends OpenState {
+  readonly kind: "resyncing";
+}
+
+interface LevelState extends OpenState {
+  readonly kind: "level";
+  /** Everything up to here is on the replica's disk. */
+  ackedSeq: number;
+}
+
+/** The states of a stream. */
+export type StreamKind = StreamState["kind"];
+
+/**
+ * What the replica is to those who wait:
+ *
+ *     learner ── it is level ──> promoting ── the configuration says so ──> in_sync
+ *     in_sync, promoting ── the configuration says so ──> learner
+ *
+ * A learner that has been level stays in the set that commits wait for, until the configuration says what it is.
+ */
+export type Standing =
+  | { readonly kind: "in_sync" }
+  | { readonly kind: "learner" }
+  /** `reportedTerm`: the last term in which it was reported as caught up. */
+  | { readonly kind: "promoting"; reportedTerm: number | undefined };
+
+/** The history of the streams since the replica was last level. */
+interface Troubles {
+  /** How many in a row have ended by a refusal or a failed read. */
+  readonly failures: number;
+  /**
+   * One was refused. What the replica answers after that is no progress: it may do the same work again and again, and writes
+   * would wait for it for ever. Rule C6.
+   */
+  readonly refused: boolean;
+  /** It was found to differ: send everything, whatever it says of itself. */
+  readonly differs: boolean;
+}
+
+const NO_TROUBLES: Troubles = { failures: 0, refused: false, differs: false };
 
 /** What a primary tells its streams. */
 export interface StreamOwner {
@@ -43,45 +97,16 @@ export interface StreamOwner {
 }
 
 /** One other replica, as its primary sees it. */
-export class FollowerStream {
+export class FollowerStream implements ResyncStream {
   readonly node: NodeId;
-  state: StreamState = "down";
-  /** Everything up to here is on the replica's disk. */
-  ackedSeq = 0;
-  /** Commits wait for this replica: it is in sync, or about to be. */
-  mustAck = false;
-  /** A learner that has been level: it stays in the set that commits wait for. */
-  promoting = false;
-  /** The last term in which it was reported as caught up. */
-  reportedTerm = 0;
-  /** Send everything, whatever the replica says of itself. */
-  forceFull = false;
-  sentCommitSeq = 0;
-  /** When the replica last showed a sign of progress, or had nothing to do. */
+  standing: Standing = { kind: "learner" };
+  /** When the replica last showed a sign of progress, or had nothing to do; or will be given something to do. */
   progressMs: number;
-  /** When the stream that runs now began. */
+  /** When the newest stream began, or would have if the node could be reached. */
   startedMs = 0;
-  #owner: StreamOwner;
-  #stream = 0;
-  /** When the question was asked; nothing is forgiven here, since this is measured. */
-  #askedMs = 0;
-  #lastSentSeq = 0;
-  #chunksSent = 0;
-  #chunksDone = 0;
-  /** When the newest piece was sent. */
-  #chunkSentMs = 0;
-  #entriesSent = 0;
-  #full = false;
-  /** What the replica said that it has, up to this seq; undefined where it has nothing. */
-  #followerCommitSeq: number | undefined;
-  /**
-   * It refused a stream, and has not been level since. What it answers then is no progress: it may do the
-   * same work again and again, and writes would wait for it for ever. Rule C6.
-   */
-  #refused = false;
-  /** How often in a row the stream has ended by a refusal or a failed read, without being level. */
-  #failures = 0;
-  #resume: (() => void) | undefined;
+  readonly #owner: StreamOwner;
+  #state: StreamState = { kind: "down" };
+  #troubles = NO_TROUBLES;
 
   constructor(owner: StreamOwner, node: NodeId) {
     this.#owner = owner;
@@ -89,42 +114,59 @@ export class FollowerStream {
     this.progressMs = owner.ports.nowMs();
   }
 
-  /** The number of the stream that runs now. */
+  get state(): StreamKind {
+    return this.#state.kind;
+  }
+
+  /** The number of the stream that runs now; 0 if none does. */
   get stream(): number {
-    return this.#stream;
+    return this.#state.kind === "down" ? 0 : this.#state.id;
+  }
+
+  /** Everything up to here is on the replica's disk, as far as the stream that runs now has told. */
+  get ackedSeq(): number {
+    return this.#state.kind === "level" ? this.#state.ackedSeq : 0;
+  }
+
+  /** Whether commits wait for this replica: it is in sync, or about to be. */
+  get mustAck(): boolean {
+    return this.standing.kind !== "learner";
   }
 
   /** Whether it has been sent writes that it has not acknowledged. */
   get behind(): boolean {
-    return this.state !== "level" || this.ackedSeq < this.#lastSentSeq;
+    const state = this.#state;
+    return state.kind !== "level" || state.ackedSeq < state.lastSentSeq;
   }
 
-  /** Begins anew, with the question where the replica stands. */
+  /** Begins again, with the question where the replica stands. */
   start(): void {
     const { ports, partition, config, epoch } = this.#owner;
-    if (!this.behind) this.progressMs = ports.nowMs();
-    this.startedMs = this.#askedMs = ports.nowMs();
-    this.#stream = ports.nextStream();
-    this.#resume = undefined;
-    this.ackedSeq = 0;
-    this.#lastSentSeq = 0;
+    const nowMs = ports.nowMs();
+    if (!this.behind) this.progressMs = nowMs;
+    this.startedMs = nowMs;
+    const id = ports.nextStream();
     if (!ports.downstream.isUp(this.node)) {
-      this.state = "down";
+      this.#state = { kind: "down" };
       return;
     }
-    this.state = "querying";
-    this.#send({ req_type: "resync_query", p: partition, config, epoch, stream: this.#stream });
+    this.#state = { kind: "querying", id, askedMs: nowMs };
+    this.send({ req_type: "resync_query", p: partition, config, epoch, stream: id });
+  }
+
+  /** It differs from this node's data, which is sound: it is sent everything. */
+  startOver(): void {
+    this.#troubles = { ...this.#troubles, differs: true };
+    this.start();
   }
 
   /** The connection is gone, or the stream cannot go on. */
   stop(): void {
     if (!this.behind) this.progressMs = this.#owner.ports.nowMs();
-    this.state = "down";
-    this.#resume = undefined;
-    this.ackedSeq = 0;
+    this.#state = { kind: "down" };
   }
 
-  /** This node fills the replica no more. */
+  /** This node no longer fills the replica. */
   end(): void {
     this.stop();
     this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
@@ -133,274 +175,160 @@ export class FollowerStream {
   /** A new term of the same primary. A stream that stands goes on; a question is asked again. Rule T3. */
   onNewTerm(): void {
     const { partition, config, epoch } = this.#owner;
-    if (this.state === "querying" || this.state === "down") this.start();
-    else {
-      this.#send({ req_type: "new_term", p: partition, config, epoch, stream: this.#stream });
-    }
+    const state = this.#state;
+    if (state.kind === "querying" || state.kind === "down") this.start();
+    else this.send({ req_type: "new_term", p: partition, config, epoch, stream: state.id });
   }
 
   /** Sends live writes that belong together, the last of which is `lastSeq`, if the stream is open. */
   append(lastSeq: number, json: string, commitSeq: number): void {
-    if (this.state !== "resyncing" && this.state !== "level") return;
+    const state = this.#state;
+    if (state.kind !== "resyncing" && state.kind !== "level") return;
     const { ports, partition, config } = this.#owner;
     if (!this.behind) this.progressMs = ports.nowMs();
-    this.#lastSentSeq = lastSeq;
-    this.sentCommitSeq = commitSeq;
-    ports.downstream.append(this.node, partition, config.term, this.#stream, commitSeq, json);
+    state.lastSentSeq = lastSeq;
+    state.sentCommitSeq = commitSeq;
+    ports.downstream.append(this.node, partition, config.term, state.id, commitSeq, json);
   }
 
-  /** Tells the commit seq where no write carried it. */
+  /** Tells a replica that is level the commit seq, if no write has carried it. */
   tellCommit(commitSeq: number): void {
-    if (this.state !== "level" || this.sentCommitSeq >= commitSeq) return;
-    this.sentCommitSeq = commitSeq;
+    const state = this.#state;
+    if (state.kind !== "level" || state.sentCommitSeq >= commitSeq) return;
+    state.sentCommitSeq = commitSeq;
     const { ports, partition, config } = this.#owner;
-    ports.downstream.commit(this.node, partition, config.term, this.#stream, commitSeq);
+    ports.downstream.commit(this.node, partition, config.term, state.id, commitSeq);
   }
 
   /** The replica has everything up to `seq` on disk. */
   onAppended(stream: number, seq: number): void {
-    if (stream !== this.#stream || (this.state !== "resyncing" && this.state !== "level")) return;
+    const state = this.#state;
+    if (state.kind !== "resyncing" && state.kind !== "level" || stream !== state.id) return;
     this.progressMs = this.#owner.ports.nowMs();
-    this.#refused = false;
-    if (this.state !== "level") {
-      this.state = "level";
-      this.forceFull = false;
-      this.#failures = 0;
-      this.#owner.ports.retries.ended(this.#filling, this.#owner.partition);
-      this.#owner.ports.resynced(this.node, this.#entriesSent, this.#full);
-    }
-    if (seq > this.ackedSeq) this.ackedSeq = seq;
+    if (state.kind === "resyncing") this.#becomeLevel(state, seq);
+    else if (seq > state.ackedSeq) state.ackedSeq = seq;
     this.#owner.onStreamAdvanced(this);
   }
 
-  /** The replica cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
-  onRefused(message: Message<"stream_refused">): void {
-    if (message.stream !== this.#stream) return;
-    this.stop();
-    this.#refused = true;
-    this.#failures++;
-    const why = new KvError("unavailable", `refused: ${message.reason}`);
-    this.#owner.ports.retries.failed(this.#filling, this.#owner.partition, why);
-    if (message.hopeless === true) this.#owner.onHopeless(this);
+  #becomeLevel({ id, resync, lastSentSeq, sentCommitSeq }: ResyncingState, ackedSeq: number): void {
+    const { ports, partition } = this.#owner;
+    this.#state = { kind: "level", id, resync, lastSentSeq, sentCommitSeq, ackedSeq };
+    this.#troubles = NO_TROUBLES;
+    ports.retries.ended(this.#filling, partition);
+    ports.resynced(this.node, resync.entriesSent, resync.full);
   }
 
-  onProgress(message: Message<"resync_progress">): void {
-    if (message.stream !== this.#stream) return;
-    if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
-    this.#chunksDone = message.chunks;
-    if (!this.mustAck && this.#chunksDone === this.#chunksSent) {
-      const { nowMs, transfers } = this.#owner.ports;
-      transfers.written(this.node, nowMs() - this.#chunkSentMs);
-    }
-    const resume = this.#resume;
-    if (resume !== undefined && this.#windowOpen()) {
-      this.#resume = undefined;
-      resume();
-    }
+  /** The replica cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
+  onRefused({ stream, reason, hopeless }: Message<"stream_refused">): void {
+    if (this.#state.kind === "down" || stream !== this.#state.id) return;
+    this.stop();
+    this.#troubles = {
+      ...this.#troubles,
+      refused: true,
+      failures: this.#troubles.failures + 1,
+    };
+    const why = new KvError("unavailable", `refused: ${reason}`);
+    this.#owner.ports.retries.failed(this.#filling, this.#owner.partition, why);
+    if (hopeless === true) this.#owner.onHopeless(this);
+  }
+
+  /** The replica has written pieces. This may be reported after its first acknowledgement. */
+  onProgress({ stream, chunks }: Message<"resync_progress">): void {
+    const state = this.#state;
+    if (state.kind !== "resyncing" && state.kind !== "level" || stream !== state.id) return;
+    if (!this.#troubles.refused) this.progressMs = this.#owner.ports.nowMs();
+    state.resync.onProgress(chunks);
   }
 
   /** The replica's answer to the question: decides what it lacks, and opens the stream. */
   onInfo(info: Message<"resync_info">): void {
-    if (info.stream !== this.#stream || this.state !== "querying") return;
+    const state = this.#state;
+    if (state.kind !== "querying" || info.stream !== state.id) return;
+    const { id } = state;
     const { ports, partition, store, recent, config } = this.#owner;
-    ports.transfers.answered(this.node, ports.nowMs() - this.#askedMs);
+    ports.transfers.answered(this.node, ports.nowMs() - state.askedMs);
     const { lastSeq, watermark } = store.state;
     const empty = info.last_term === 0 && info.last === 0 && info.unacknowledged?.length === 0;
     const full = !empty &&
-      (this.forceFull || info.unacknowledged === undefined || info.commit < watermark ||
+      (this.#troubles.differs || info.unacknowledged === undefined || info.commit < watermark ||
         info.commit > lastSeq || info.last_term < (config.forcedTerm ?? 0));
-    this.state = "resyncing";
-    if (!this.#refused) this.progressMs = ports.nowMs();
-    this.#lastSentSeq = lastSeq;
-    this.#chunksSent = 0;
-    this.#chunksDone = 0;
-    this.#entriesSent = 0;
-    this.#full = full;
-    this.#followerCommitSeq = empty ? undefined : info.commit;
-    this.sentCommitSeq = 0;
-    this.#send({
+    const term = () => this.#owner.config.term;
+    const resync = new Resync(this, { partition, term, stream: id, store, recent, ports }, {
+      full,
+      followerCommitSeq: empty ? undefined : info.commit,
+    });
+    this.#state = { kind: "resyncing", id, resync, lastSentSeq: lastSeq, sentCommitSeq: 0 };
+    this.onWork(ports.nowMs());
+    this.send({
       req_type: "resync_begin",
       p: partition,
       term: config.term,
-      stream: this.#stream,
+      stream: id,
       next: lastSeq + 1,
       full,
     });
-    if (full) {
-      this.#paced(() => this.#sendFrom(undefined, 0, true));
+    resync.begin(info);
+  }
+
+  // What its resync calls.
+
+  isRunning(resync: Resync): boolean {
+    return this.#state.kind === "resyncing" && this.#state.resync === resync;
+  }
+
+  send(message: DownstreamMessage): void {
+    this.#owner.ports.downstream.send(this.node, message);
+  }
+
+  onWork(atMs: number): void {
+    if (!this.#troubles.refused) this.progressMs = Math.max(this.progressMs, atMs);
+  }
+
+  onAllSent(resync: Resync): void {
+    const state = this.#state;
+    if (state.kind !== "resyncing" || state.resync !== resync) return;
+    const { partition, config, store } = this.#owner;
+    const { commitSeq, lastSeq, watermark } = store.state;
+    const { full, followerCommitSeq } = resync;
+    if (!full && followerCommitSeq !== undefined && followerCommitSeq < watermark) {
+      // A tombstone that the replica needs may have been dropped before its key was reached. So the replica is
+      // asked again, and sent everything.
+      this.start();
       return;
     }
-    const keys = recent.since(info.commit);
-    const unacknowledged = info.unacknowledged ?? [];
-    if (keys !== undefined) {
-      for (const key of unacknowledged) keys.add(key);
-      this.#whenRoom(() => this.#sendKeys([...keys], () => this.#end()));
-    } else {
-      this.#whenRoom(() =>
-        this.#sendKeys(
-          unacknowledged,
-          () => this.#paced(() => this.#sendFrom(undefined, info.commit, false)),
-        )
-      );
-    }
+    state.sentCommitSeq = commitSeq;
+    this.send({
+      req_type: "resync_end",
+      p: partition,
+      term: config.term,
+      stream: state.id,
+      last: lastSeq,
+      commit: commitSeq,
+      watermark,
+    });
   }
 
   /**
-   * What the replica lacks cannot be read now. Unless others take over, it is asked again with a later tick,
-   * and sent then what can be read.
+   * What the replica lacks cannot be read now. Unless others take over, it is asked again with a later tick, and then sent
+   * what can be read.
    */
-  #onReadFailed(error: unknown): void {
+  onReadFailed(error: unknown): void {
     if (this.#owner.onReadFailed(this.#filling, error)) return;
     this.stop();
-    this.#failures++;
+    this.#troubles = { ...this.#troubles, failures: this.#troubles.failures + 1 };
   }
 
-  /** Its name among what is tried again. */
+  onDamageFound(error: unknown): void {
+    this.#owner.onReadFailed(this.#filling, error);
+  }
+
+  /** Its name in the list of retries. */
   get #filling(): string {
     return `fill the replica on ${this.node}`;
   }
 
   /** Whether a stream that is down may begin again: at once at first, then less and less often. */
   isDue(nowMs: number): boolean {
-    return nowMs - this.startedMs >= retryDelayMs(Math.max(this.#failures, 1));
-  }
-
-  /** Sends what this node has, or has not, of the given keys, piece by piece; then goes on. */
-  #sendKeys(keys: readonly string[], then: () => void, from = 0): void {
-    const { store } = this.#owner;
-    const entries: Entry[] = [];
-    const absent: string[] = [];
-    let next = from;
-    let bytes = 0;
-    try {
-      for (const key of keys.slice(from, from + RESYNC_CHUNK_ROWS)) {
-        if (bytes >= RESYNC_CHUNK_BYTES) break;
-        const entry = store.get(key);
-        if (entry === undefined) absent.push(key);
-        else entries.push(entry);
-        bytes += key.length + (entry?.value.length ?? 0);
-        next++;
-      }
-    } catch (error) {
-      this.#onReadFailed(error);
-      return;
-    }
-    if (next > from) {
-      this.#sendChunk({ entries, absent, full: false, asOfSeq: store.state.lastSeq });
-    }
-    if (next < keys.length) this.#paced(() => this.#sendKeys(keys, then, next));
-    else then();
-  }
-
-  /** Sends the partition in key order from `after` on: all of it, or what is beyond `seq`. */
-  #sendFrom(after: string | undefined, beyondSeq: number, full: boolean): void {
-    const stream = this.#stream;
-    const { store } = this.#owner;
-    const options = { rowsMax: RESYNC_CHUNK_ROWS, bytesMax: RESYNC_CHUNK_BYTES };
-    store.scan(after, full ? options : { ...options, beyondSeq }).then(
-      ({ entries, next, asOfSeq }) => {
-        if (stream !== this.#stream || this.state !== "resyncing") return;
-        if (!this.#refused) this.progressMs = this.#owner.ports.nowMs();
-        if (full || entries.length > 0) {
-          this.#sendChunk({ entries, absent: [], full, asOfSeq, after, upto: next });
-        }
-        if (next === undefined) this.#end();
-        else this.#paced(() => this.#sendFrom(next, beyondSeq, full));
-      },
-      (error) => {
-        if (stream === this.#stream && this.state === "resyncing") this.#onReadFailed(error);
-        else if (isDamage(error)) this.#owner.onReadFailed(this.#filling, error);
-        else failureOf(error);
-      },
-    );
-  }
-
-  /** Goes on when little is queued for the replica's node. */
-  #whenRoom(then: () => void): void {
-    const stream = this.#stream;
-    this.#owner.ports.downstream.whenRoom(this.node, () => {
-      if (stream === this.#stream && this.state === "resyncing") then();
-    });
-  }
-
-  /**
-   * Goes on when few enough pieces are under way, little is queued for the replica's node and, unless writes
-   * wait for it, the pace allows.
-   */
-  #paced(then: () => void): void {
-    const stream = this.#stream;
-    const go = () => {
-      if (stream === this.#stream && this.state === "resyncing") this.#whenRoom(then);
-    };
-    const whenWindowOpen = () => {
-      if (this.mustAck) go();
-      else {
-        const atMs = this.#owner.ports.transfers.pace(go);
-        // It is this node that rests; the replica is not to blame.
-        if (!this.#refused) this.progressMs = Math.max(this.progressMs, atMs);
-      }
-    };
-    if (this.#windowOpen()) whenWindowOpen();
-    else this.#resume = whenWindowOpen;
-  }
-
-  #windowOpen(): boolean {
-    const max = this.mustAck ? CHUNKS_UNDER_WAY_MAX : 1;
-    return this.#chunksSent - this.#chunksDone < max;
-  }
-
-  #sendChunk(
-    chunk: {
-      entries: readonly Entry[];
-      absent: readonly string[];
-      full: boolean;
-      asOfSeq: number;
-      after?: string | undefined;
-      upto?: string | undefined;
-    },
-  ): void {
-    const { partition, config } = this.#owner;
-    this.#chunksSent++;
-    this.#chunkSentMs = this.#owner.ports.nowMs();
-    this.#entriesSent += chunk.entries.length + chunk.absent.length;
-    const message: Message<"resync_chunk"> = {
-      req_type: "resync_chunk",
-      p: partition,
-      term: config.term,
-      stream: this.#stream,
-      seq: chunk.asOfSeq,
-      full: chunk.full,
-      entries: chunk.entries.map(toWireEntry),
-    };
-    if (chunk.absent.length > 0) message.absent = chunk.absent;
-    if (chunk.after !== undefined) message.after = chunk.after;
-    if (chunk.upto !== undefined) message.upto = chunk.upto;
-    this.#send(message);
-  }
-
-  #end(): void {
-    const { partition, config, store } = this.#owner;
-    const { commitSeq, watermark } = store.state;
-    if (
-      !this.#full && this.#followerCommitSeq !== undefined && this.#followerCommitSeq < watermark
-    ) {
-      // A tombstone that the replica needs may have been dropped before it was come to: everything, then.
-      this.start();
-      return;
-    }
-    this.sentCommitSeq = commitSeq;
-    this.#send({
-      req_type: "resync_end",
-      p: partition,
-      term: config.term,
-      stream: this.#stream,
-      last: store.state.lastSeq,
-      commit: commitSeq,
-      watermark,
-    });
-  }
-
-  #send(message: PeerMessage): void {
-    this.#owner.ports.downstream.send(this.node, message);
+    return nowMs - this.startedMs >= retryDelayMs(Math.max(this.#troubles.failures, 1));
   }
 }

@@ -11,15 +11,18 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage } from "../../shared/base/errors.ts";
-import { HANDOVER_TIMEOUT_MS, VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
+import {
+  HANDOVER_TIMEOUT_MS,
+  READ_FAILURES_MAX,
+  VALUE_BYTES_MAX,
+} from "../../shared/base/limits.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
 import { FollowerSet } from "./follower_set.ts";
 import type { FollowerStream, StreamOwner } from "./follower_stream.ts";
-import { SessionAges } from "../requests/request_dedup.ts";
+import { ClientSessionTable } from "../requests/client_session_table.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
@@ -37,6 +40,9 @@ import { WriteQueue } from "../requests/write_queue.ts";
  */
 export type Phase = "resyncing" | "serving" | "draining" | "drained" | "stopped";
 
+/** Its name among what is tried again. */
+const LOAD_SESSIONS = "look for client sessions";
+
 /** A partition, at its primary. */
 export class Primary implements StreamOwner {
   readonly partition: number;
@@ -52,7 +58,8 @@ export class Primary implements StreamOwner {
   onReadFailed: (what: string, error: unknown) => boolean = () => false;
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
-  readonly sessions = new SessionAges();
+  /** Which client sessions the partition remembers. */
+  readonly clientSessions: ClientSessionTable;
   /** How often a replica was found to differ. */
   divergences = 0;
   readonly followers: FollowerSet = new FollowerSet(this);
@@ -67,6 +74,9 @@ export class Primary implements StreamOwner {
   /** What was here when it became primary, and its term, are on disk. */
   #startedOnDisk = false;
   #drainBeganMs = 0;
+  #loadingSessions = false;
+  /** How often in a row the client sessions could not be read. */
+  #loadFailures = 0;
   /** Requests that have waited go on, one after the other. */
   #releasing = false;
 
@@ -83,6 +93,10 @@ export class Primary implements StreamOwner {
     this.store = store;
     const nowMs = () => ports.nowMs();
     this.#selfCheck = new SelfCheck(store, ports.retries);
+    this.clientSessions = new ClientSessionTable(
+      ports.clientSessionsMax(),
+      ports.clientSessionCounts,
+    );
     this.#writes = new WriteQueue(ports.inFlight, nowMs);
     this.#proposer = new WriteProposer(this, this.#writes);
     this.#executor = new RequestExecutor(this, this.#writes, this.#proposer);
@@ -94,7 +108,9 @@ export class Primary implements StreamOwner {
     store.setState({ term: config.term });
     this.followers.update();
     store.flush();
-    const { lastSeq } = store.state;
+    const { lastSeq, count } = store.state;
+    if (count === 0) this.clientSessions.beginEmpty();
+    else this.#loadSessions();
     store.whenWritten(() => {
       this.#startedOnDisk = true;
       this.#durableSeq = lastSeq;
@@ -201,7 +217,7 @@ export class Primary implements StreamOwner {
     if (this.phase === "resyncing") {
       // Rule T2.
       // What a new primary found on its disk is committed as a whole, when all replicas are equal.
-      if (upto < state.lastSeq) return;
+      if (upto < state.lastSeq || !this.clientSessions.known) return;
       this.store.setState({ commitSeq: state.lastSeq });
       this.ports.log.debug("partition served", {
         partition: this.partition,
@@ -215,6 +231,30 @@ export class Primary implements StreamOwner {
     this.#writes.commit(upto, this.#proposer.whyNotSure());
     this.#release();
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
+  }
+
+  /** Nothing is written before it serves, and it does not serve before it knows the client sessions. */
+  #loadSessions(): void {
+    if (this.#loadingSessions) return;
+    this.#loadingSessions = true;
+    const { clientSessions, store } = this;
+    clientSessions.load(store).then(() => {
+      this.#loadingSessions = false;
+      this.ports.retries.ended(LOAD_SESSIONS, this.partition);
+      this.#advance();
+    }, (error) => {
+      this.#loadingSessions = false;
+      if (this.phase === "stopped") {
+        failureOf(error);
+        return;
+      }
+      this.#loadFailures++;
+      if (this.onReadFailed(LOAD_SESSIONS, error)) return;
+      // The last replica goes on with what can be read; of the sessions, that is as if it were nothing.
+      if (!isDamage(error) && this.#loadFailures < READ_FAILURES_MAX) return;
+      clientSessions.giveUp(store.state.lastSeq);
+      this.#advance();
+    });
   }
 
   // Reads.
@@ -238,7 +278,7 @@ export class Primary implements StreamOwner {
     return this.followers.mustAck();
   }
 
-  /** A round of questions begins: it speaks for the reads that wait now. False where none does. */
+  /** A round of questions begins: it speaks for the reads that wait now. @returns false if none waits */
   beginConfirmation(): boolean {
     return this.#unconfirmed.begin();
   }
@@ -325,7 +365,9 @@ export class Primary implements StreamOwner {
     );
     this.#waiting.expire(nowMs);
     if (this.phase === "draining" && this.#isDrained()) this.#reportDrained();
-    if (this.phase === "serving") this.sessions.tick(nowMs, this.store.state.lastSeq);
+    if (!this.clientSessions.known && this.ports.retries.isDue(LOAD_SESSIONS, this.partition)) {
+      this.#loadSessions();
+    }
     if (
       (this.phase === "draining" || this.phase === "drained") &&
       nowMs - this.#drainBeganMs > HANDOVER_TIMEOUT_MS
@@ -386,8 +428,7 @@ export class Primary implements StreamOwner {
       // It may have become another stream, or another replica's; what runs now is not broken off for it.
       const stands = this.stream(from) === stream && stream.stream === message.stream;
       if (!stands || stream.state !== "level") return;
-      stream.forceFull = true;
-      stream.start();
+      stream.startOver();
     }, (error) => this.onReadFailed(VERIFY, error));
   }
 
@@ -401,11 +442,6 @@ export class Primary implements StreamOwner {
   /** See {@linkcode WriteProposer.deleteExpired}. */
   deleteExpired(keys: readonly string[], wallMs: number): boolean {
     return this.#proposer.deleteExpired(keys, wallMs);
-  }
-
-  /** See {@linkcode WriteProposer.deleteClientSessions}. */
-  deleteClientSessions(sessions: readonly Entry[], wallMs: number): boolean {
-    return this.#proposer.deleteClientSessions(sessions, wallMs);
   }
 
   /** Asks level replicas to compare. */

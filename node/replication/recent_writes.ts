@@ -9,7 +9,7 @@
  */
 import { invariant } from "../../shared/base/errors.ts";
 
-/** A ring of the latest keys, or of none where nobody could miss them. */
+/** A ring of the latest keys, or of none if nobody could miss them. */
 export class RecentWrites {
   readonly #max: number;
   #keys: string[] = [];
@@ -46,7 +46,7 @@ export class RecentWrites {
     this.#last = lastSeq;
   }
 
-  /** The distinct keys written after `seq`, or undefined where some of them are forgotten. */
+  /** The distinct keys written after `seq`, or undefined if some of them are forgotten. */
   since(seq: number): Set<string> | undefined {
     if (seq < this.#floor) return undefined;
     const keys = new Set<string>();

@@ -18,13 +18,7 @@ import {
   READ_FAILURES_MAX,
   TOMBSTONES_MAX,
 } from "../../shared/base/limits.ts";
-import type {
-  KeyRequest,
-  PeerMessage,
-  Reply,
-  ReplyTo,
-  WireEntry,
-} from "../../shared/wire/messages.ts";
+import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { Follower } from "./follower.ts";
 import { liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
@@ -42,11 +36,11 @@ export interface ReplicaOwner extends ReplicaPorts {
   notPrimary(partition: number): Reply;
   /** How many of a partition's latest writes are remembered for replicas that lack them. */
   readonly recentWritesMax: number;
-  /** How many copies a partition is to have, if there are as many nodes. */
+  /** How many replicas a partition is to have, if there are as many nodes. */
   replicas(): number;
 }
 
-/** A peer's word that waits for the map: it is the primary, in a configuration of which this node has not heard. */
+/** A peer says that it is the primary, in a configuration that this node does not know yet: that waits for the map. */
 interface Claim {
   readonly type: "resync_query" | "new_term";
   readonly term: number;
@@ -208,7 +202,7 @@ export class Replica {
     else reply(this.#owner.notPrimary(this.partition));
   }
 
-  /** A read that may be a moment old, from this replica; passed on where the replica cannot tell. Rule R4. */
+  /** A read that may be a moment old, from this replica; passed on to the primary if this replica cannot tell. Rule R4. */
   #readReplica(
     request: KeyRequest,
     operation: ReadOperation,
@@ -262,37 +256,21 @@ export class Replica {
     });
   }
 
-  /** A message of a peer about this partition, from the connection that this node accepted. */
-  onPeerRequest(message: PeerMessage, upstream: Upstream): void {
-    switch (message.req_type) {
-      case "resync_query":
-      case "new_term": {
-        const { config, epoch, stream } = message;
-        const claim = { type: message.req_type, term: config.term, epoch, stream, upstream };
-        // Whoever sends it is its primary and counts this node's acknowledgements, or else talks
-        // nonsense: perhaps it takes this node for one that had the address before.
-        if (isOf(config, upstream.node, this.#owner.self)) this.#onClaim(claim);
-        else this.#refuse(claim);
-        return;
-      }
-      case "resync_begin":
-        this.follower.onBegin(message, upstream);
-        return;
-      case "resync_chunk":
-      case "resync_end":
-        this.follower.onResyncWork(message, upstream);
-        return;
-      case "digest":
-        this.follower.onDigest(message, upstream);
-        return;
-      default:
-        invariant(false, "a request of a peer", { type: message.req_type });
-    }
+  /**
+   * A peer says that it is the primary: it asks where this replica stands, or goes on in a later term. Whoever
+   * says so counts this node's acknowledgements by the configuration that comes along. If that does not name
+   * the two as it should, the peer talks nonsense: perhaps it takes this node for one that had the address before.
+   */
+  onPrimaryClaim(message: Message<"resync_query" | "new_term">, upstream: Upstream): void {
+    const { config, epoch, stream } = message;
+    const claim = { type: message.req_type, term: config.term, epoch, stream, upstream };
+    if (isOf(config, upstream.node, this.#owner.self)) this.#onClaim(claim);
+    else this.#refuse(claim);
   }
 
   /**
-   * A peer is the primary, as it says. The map may be on its way that says so; it may also be that the map
-   * says more than the peer has heard, of terms in which it was primary as well. Rule T1.
+   * If the map does not say yet that the peer is the primary, the claim waits for the map that may be on its way.
+   * The map may also be ahead of the peer, of terms in which that peer was primary as well. Rule T1.
    */
   #onClaim(claim: Claim): void {
     const { type, term, epoch, stream, upstream } = claim;
@@ -327,42 +305,6 @@ export class Replica {
     this.follower.onUpstreamClosed(upstream);
   }
 
-  /** Live writes from the primary. */
-  onAppend(
-    stream: number,
-    commitSeq: number,
-    entries: readonly WireEntry[],
-    upstream: Upstream,
-  ): void {
-    this.follower.onAppend(stream, commitSeq, entries, upstream);
-  }
-
-  /** An answer of a replica, over the connection that this node opened. */
-  onPeerAnswer(message: PeerMessage, from: NodeId): void {
-    const stream = this.primary?.stream(from);
-    if (this.primary === undefined || stream === undefined) return;
-    switch (message.req_type) {
-      case "resync_info":
-        stream.onInfo(message);
-        return;
-      case "resync_progress":
-        stream.onProgress(message);
-        return;
-      case "stream_refused":
-        stream.onRefused(message);
-        return;
-      case "digest_differs":
-        this.primary.onDigestDiffers(message, from);
-        return;
-      default:
-        invariant(false, "an answer of a peer", { type: message.req_type });
-    }
-  }
-
-  onAppended(stream: number, seq: number, from: NodeId): void {
-    this.primary?.stream(from)?.onAppended(stream, seq);
-  }
-
   /** Whether a node that asks is still the primary, as far as this replica knows. Rules T1 and R2. */
   confirms(node: NodeId, term: number): boolean {
     return this.config !== undefined && this.config.primary === node && this.config.term >= term;
@@ -394,9 +336,9 @@ export class Replica {
   }
 
   /**
-   * A read of this replica's data failed: the one place where it is decided whether that is damage, for which
-   * the replica is given up, or something that may be over with the next attempt. Only `corrupt` is damage, and
-   * what has failed in each of many attempts over a long time. Rule D4.
+   * A read of this replica's data failed. Only here is it decided whether that is damage, for which the replica
+   * is given up, or something that may be over with the next attempt. Damage is `corrupt`, and what has failed in
+   * each of many attempts over a long time. Rule D4.
    *
    * @param what was being done, and will be tried again
    * @returns true if the data is damaged and other replicas take over, so that requests should wait; false if
@@ -451,7 +393,7 @@ export class Replica {
   }
 }
 
-/** Whether a configuration names the one node as primary and the other as a copy. */
+/** Whether a configuration names the one node as primary and the other as its follower. */
 function isOf({ primary, inSync, learners }: PartitionConfig, node: NodeId, copy: NodeId): boolean {
   return primary === node && inSync.includes(node) && node !== copy &&
     (inSync.includes(copy) || learners.includes(copy));

@@ -9,7 +9,9 @@ import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
-import type { Message, PeerMessage } from "../../shared/wire/messages.ts";
+import type { DownstreamMessage, UpstreamMessage } from "../../shared/wire/messages.ts";
+import type { Report } from "../membership/report_outbox.ts";
+import type { ClientSessionCounts } from "../requests/client_session_table.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
 
@@ -17,7 +19,7 @@ import type { TransferPacer } from "./transfer_pacer.ts";
 export interface Downstream {
   /** Whether messages to the node would leave now. A message to a node that is down is dropped. */
   isUp(node: NodeId): boolean;
-  send(node: NodeId, message: PeerMessage): void;
+  send(node: NodeId, message: DownstreamMessage): void;
   /**
    * Adds live writes that belong together to the next `append` frame: WireEntries as JSON, separated
    * by commas. In order with `send`.
@@ -41,13 +43,10 @@ export interface Upstream {
   /** Who is at the other end. */
   readonly node: NodeId;
   readonly closed: boolean;
-  send(message: PeerMessage): void;
+  send(message: UpstreamMessage): void;
   /** Says that everything up to `seq` is on disk; gathered with others into one frame. */
   ack(partition: number, term: number, stream: number, seq: number): void;
 }
-
-/** A report to the coordinator that is repeated until the partition's term is past the report's. */
-export type Report = Message<"caught_up" | "lagging" | "damaged" | "drained" | "resumed">;
 
 /** Everything a replica may call. */
 export interface ReplicaPorts {
@@ -58,6 +57,9 @@ export interface ReplicaPorts {
   readonly inFlight: ByteBudget;
   /** Of the cluster. */
   partitionCount(): number;
+  /** How many client sessions a partition remembers. */
+  clientSessionsMax(): number;
+  readonly clientSessionCounts: ClientSessionCounts;
   /** Replicas without which nothing is written, as the newest map says: it may change at any time. */
   readonly minInSync: number;
   /** Monotonic milliseconds. */
@@ -75,7 +77,7 @@ export interface ReplicaPorts {
   confirmReads(partition: number): void;
   /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
   expired(entries: number): void;
-  /** A replica has been brought level, by so many entries. */
+  /** A replica has been brought level, by this many entries. */
   resynced(node: NodeId, entries: number, full: boolean): void;
   /** What has failed and is tried again. */
   readonly retries: Retries;

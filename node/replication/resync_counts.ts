@@ -1,6 +1,6 @@
 /**
- * How many replicas of peers were made level, and what that took: since the start, and for one line of the log
- * for each peer once nothing more is under way there.
+ * How many of the peers' replicas were made level, and how much that took: since the start, and for one line of the log for
+ * each peer once nothing more is under way there.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 /** Replicas that were made level. */
 export interface Resynced {
   replicas: number;
-  /** Sent to them. */
+  /** Entries that were sent to them. */
   entries: number;
-  /** Of the replicas, those that were sent everything. */
+  /** How many of these replicas were sent everything. */
   full: number;
 }
 
-/** See the module. */
+/** See the top of this file. */
 export class ResyncCounts {
   /** Since the start. */
   readonly total: Resynced = { replicas: 0, entries: 0, full: 0 };
@@ -32,7 +32,7 @@ export class ResyncCounts {
     }
   }
 
-  /** Gives what has come together of each peer on which nothing is under way. */
+  /** Returns the sums for each peer at which nothing is under way. */
   report(
     isFilling: (node: NodeId) => boolean,
     give: (node: NodeId, tally: Resynced) => void,

@@ -1,8 +1,8 @@
 /**
- * Work of a node that failed and is tried again, of all its replicas: how often it has failed in a row, since
- * when, and why. It says when to try again, and sees to it that nothing is repeated in silence: from the
- * third failure on it is in the log (then at each doubling) and, until it succeeds or is given up, in what
- * `health` and `stats` show. It repeats nothing itself.
+ * Work of a node that failed and is tried again, for all its replicas: how often it has failed in a row, since when, and
+ * why. It says when to try again, and makes sure that nothing is repeated silently: from the third failure on, the work is
+ * in the log (then at each doubling) and, until it succeeds or is given up, in `health` and `stats`. It repeats nothing
+ * itself.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface Retry {
   attempts: number;
   /** When the first of them failed, in monotonic milliseconds. */
   readonly sinceMs: number;
-  /** Not to be tried before. */
+  /** It must not be tried before this time. */
   againMs: number;
   /** Why the last one failed. */
   error: string;
@@ -62,12 +62,12 @@ export class Retries {
     return retry;
   }
 
-  /** It may be tried: it has not failed, or long enough ago. */
+  /** Whether it may be tried: it has not failed, or long enough ago. */
   isDue(what: string, partition: number): boolean {
     return this.#nowMs() >= (this.#failing.get(keyOf(what, partition))?.againMs ?? -Infinity);
   }
 
-  /** It has succeeded, or nobody wants it any more. */
+  /** It has succeeded, or it is no longer wanted. */
   ended(what: string, partition: number): void {
     const key = keyOf(what, partition);
     const retry = this.#failing.get(key);
@@ -77,14 +77,14 @@ export class Retries {
     this.#log.info("no longer fails", { what, partition, attempts: retry.attempts });
   }
 
-  /** Nothing of a partition is tried any more: its replica is another one, or is gone. */
+  /** Nothing of a partition is tried any more: its replica has been replaced, or is gone. */
   forget(partition: number): void {
     for (const [key, retry] of this.#failing) {
       if (retry.partition === partition) this.#failing.delete(key);
     }
   }
 
-  /** What an operator should know of: all that has failed at least three times in a row. */
+  /** What an operator should know: everything that has failed at least three times in a row. */
   shown(): Retry[] {
     return [...this.#failing.values()].filter(({ attempts }) =>
       attempts >= FOLLOWER_RETRIES_SILENT_MAX
@@ -97,7 +97,7 @@ export function retryDelayMs(attempts: number): number {
   return backoffMs(FOLLOWER_RETRY_MS_MIN, FOLLOWER_RETRY_MS_MAX, attempts - 1);
 }
 
-/** The third, and then each time that the number has doubled. */
+/** Whether this is the third failure, or the number has doubled since. */
 function isLogged(attempts: number): boolean {
   const times = attempts / FOLLOWER_RETRIES_SILENT_MAX;
   return Number.isInteger(times) && Number.isInteger(Math.log2(times));

@@ -1,7 +1,7 @@
 /**
- * A replica's comparison of its own data with its own digest, after another replica was found to differ:
- * the one that does not agree with itself is at fault. All of the partition is read for it, which may take
- * longer than the next digest takes to come: one comparison runs at a time.
+ * Compares a replica's data with its own digest, after another replica was found to differ: the one that does not agree with
+ * itself is at fault. The whole partition is read for it, which may take longer than the time to the next digest; so only one
+ * comparison runs at a time.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { KvError } from "../../shared/base/errors.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { Retries } from "./retries.ts";
 
-/** Its name among what may fail and is tried again. */
+/** Its name in the list of retries. */
 export const VERIFY = "compare the data with its digest";
 
 /** Compares the data of one replica with its digest. */
@@ -29,7 +29,7 @@ export class SelfCheck {
   }
 
   /**
-   * Begins, unless one runs already; whoever asked for that one is told alone.
+   * Begins, unless a comparison already runs; only the caller that began it is told the result.
    *
    * @param done told why the data is not what it should be; undefined if it is
    * @param failed told why it cannot be read

@@ -22,7 +22,7 @@ export class TombstoneKeeper {
   #mark: { readonly seq: number; readonly nowMs: number } | undefined;
   dropped = 0;
 
-  /** @param max beyond so many the oldest are dropped, whoever may be away */
+  /** @param max beyond this number the oldest are dropped, even if a replica is away */
   constructor(store: PartitionStore, max: number) {
     this.#store = store;
     this.#max = max;
@@ -36,7 +36,7 @@ export class TombstoneKeeper {
   /**
    * Time passes.
    *
-   * @param replicas how many copies the partition is to have, if there are as many nodes
+   * @param replicas how many replicas the partition is to have, if there are as many nodes
    */
   tick(nowMs: number, config: PartitionConfig, replicas: number): void {
     const { commitSeq } = this.#store.state;
@@ -51,7 +51,7 @@ export class TombstoneKeeper {
   }
 
   /**
-   * Drops some of those that nobody needs, if there are any. Called where the replica is settled.
+   * Drops some of those that nobody needs, if there are any. Called when the replica is settled.
    *
    * @throws {KvError} `corrupt`, `storage_failed`, `unavailable`: as reading and writing a key
    */

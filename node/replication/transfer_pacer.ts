@@ -3,7 +3,7 @@
  * this node's transfers rest as long as pieces have lately taken. What a piece takes is the time from its
  * sending until the replica has it on disk, less the network's: it grows with the load of both nodes, of
  * their disks and of the link, whichever is the busiest, so that transfers yield to all of them
- * and are fast where there is nothing else to do (as LEDBAT, RFC 6817, does by delay).
+ * and are fast when there is nothing else to do (as LEDBAT, RFC 6817, does by delay).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Reads without a lease: asks the other copies whether they still know this node as the primary, one
+ * Reads without a lease: asks the other replicas whether they still know this node as the primary, one
  * question to each peer for all partitions that have reads waiting.
  *
  * Invariant: a confirmation speaks only for reads that came before its question was sent (rule R2 of
@@ -16,7 +16,7 @@ export interface ConfirmedPrimary {
   readonly config: PartitionConfig;
   /** The reads that have come are those that the next question speaks for. False if there are none. */
   beginConfirmation(): boolean;
-  /** Who must confirm: all copies that must acknowledge. */
+  /** Who must confirm: all replicas that must acknowledge. */
   confirmTargets(): NodeId[];
   /** The question that was begun is answered, or has failed. */
   endConfirmation(confirmed: boolean): void;

@@ -1,11 +1,15 @@
 /**
- * What makes a repeated request harmless. A caller that wants it names a *client session*, a name that it uses for
- * one request at a time, and numbers its requests there. With each write the partition keeps, in one
- * group with it, an entry of the client session: the number, and how the request was answered. A request that
- * comes again with the same number gets that answer, or, of a long one, whether it has happened. As an entry like any other it is replicated,
- * survives restarts and a change of primary. It is dropped when it has been
- * the client session's newest for CLIENT_SESSION_KEEP_MS of one primary's own time: dates of different machines may be far
- * apart, and a client session that went too early would let a request happen twice.
+ * What makes a repeated request harmless. A caller that wants it names a *client session*, which it uses
+ * for one request at a time, and numbers its requests there. With each write the partition keeps, in one
+ * group with it, an entry of the session: the number, and how the request was answered. A request that
+ * comes again with the same number gets that answer, or, of a long one, whether it has happened. As an
+ * entry like any other it is replicated, and survives restarts and a change of primary.
+ *
+ * A partition remembers a bounded number of sessions (`client_session_table.ts`): a new one takes the place
+ * of the one whose last request is the longest ago. So a session that is not known may be one that was
+ * forgotten. To tell, a request says how far the partition was, as its sender knew before the first
+ * attempt (`since`). If a session was evicted whose last request was later than that, it may have been
+ * this one, and the request is not carried out.
  *
  * A refusal of a first attempt is not remembered: it changed nothing. That of a later attempt is, since
  * the earlier one may still be on its way, and must not find another state of the key. Rule W8 of docs/replication.md.
@@ -14,11 +18,7 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import {
-  CLIENT_SESSION_KEEP_MS,
-  CLIENT_SESSION_MARK_MS,
-  CLIENT_SESSION_REPLY_CHARACTERS_MAX,
-} from "../../shared/base/limits.ts";
+import { CLIENT_SESSION_REPLY_CHARACTERS_MAX } from "../../shared/base/limits.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { isRepeated } from "../../shared/operations/repeat.ts";
@@ -31,15 +31,18 @@ export interface Change {
   readonly write: Write;
 }
 
+/** The value of a session's entry, as JSON. */
 interface Remembered {
   request_number: number;
   reply: Reply;
+  /** The greatest seq of a session's entry that had been evicted when this one was written. Absent: 0. */
+  evicted_seq?: number | undefined;
 }
 
 const utf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder();
 
-/** The key of the request's client session, or undefined where it has none. */
+/** The key of the request's client session, or undefined if it has none. */
 export function clientSessionKey(request: KeyRequest): string | undefined {
   if (!("session" in request) || request.session === undefined) return undefined;
   return CLIENT_SESSION_KEY_PREFIX + request.session;
@@ -51,7 +54,7 @@ export function isClientSessionKey(key: string): boolean {
 }
 
 /**
- * How the request was answered when it was carried out, or undefined where it was not.
+ * How the request was answered when it was carried out, or undefined if it was not.
  *
  * @throws {KvError} `bad_request` for a number that the client session has passed, or for none
  */
@@ -74,6 +77,44 @@ export function rememberedReply(
 }
 
 /**
+ * Why a request is not carried out of whose session nothing is known: an earlier attempt may have been
+ * carried out, and forgotten with its session. Undefined if that cannot be.
+ *
+ * @param evictedSeq the greatest seq of a session's entry that was evicted
+ * @param commitSeq at least `evictedSeq`: with this as `since`, a first attempt may be sent again
+ */
+export function whyForgotten(
+  request: KeyRequest,
+  session: Entry | undefined,
+  evictedSeq: number,
+  commitSeq: number,
+): Reply | undefined {
+  if (session !== undefined && !isTombstone(session)) return undefined;
+  const since = ("since" in request ? request.since : undefined) ?? 0;
+  if (since >= evictedSeq) return undefined;
+  const what = request.req_type;
+  if (isRepeated(request)) {
+    const message =
+      `${what}: an earlier attempt may have happened; what is known of client sessions ` +
+      `reaches back to seq ${evictedSeq}, and this request was first sent at ${since}`;
+    // Nobody will ever know better.
+    return { ...errorReply("outcome_unknown", message), settled: true };
+  }
+  return errorReply(
+    "session_evicted",
+    `${what}: it was not done; what is known of client sessions reaches back to seq ${evictedSeq}, and ` +
+      `"since" is ${since}: send it again with ${commitSeq}`,
+    { since: commitSeq },
+  );
+}
+
+/** What a session's entry says of those that had been evicted when it was written. */
+export function evictedSeqOf({ value }: Entry): number {
+  const { evicted_seq: evictedSeq = 0 } = JSON.parse(fromUtf8.decode(value)) as Remembered;
+  return evictedSeq;
+}
+
+/**
  * The answer to a repeated request that its client session remembers. A refusal says so: whoever repeated it may tell
  * its caller that no attempt has happened or will.
  */
@@ -88,15 +129,22 @@ export function settled(request: KeyRequest, answer: Reply): Reply {
   return { ...answer, settled: true };
 }
 
-/** What the client session remembers from now on. */
+/** What the client session remembers from now on. @param evictedSeq as of this change */
 export function clientSessionChange(
   session: string,
   request: KeyRequest,
   reply: Reply,
+  evictedSeq: number,
 ): Change {
   const requestNumber = ("request_number" in request ? request.request_number : undefined) ?? 0;
   const remember = (reply: Reply) =>
-    JSON.stringify({ request_number: requestNumber, reply: wireForm(reply) } satisfies Remembered);
+    JSON.stringify(
+      {
+        request_number: requestNumber,
+        reply: wireForm(reply),
+        evicted_seq: evictedSeq === 0 ? undefined : evictedSeq,
+      } satisfies Remembered,
+    );
   let text = remember(reply);
   if (text.length > CLIENT_SESSION_REPLY_CHARACTERS_MAX) text = remember(outcomeOf(request, reply));
   return { key: session, write: { flags: 0, value: utf8.encode(text), expiresAtMs: 0 } };
@@ -123,26 +171,4 @@ function outcomeOf(request: KeyRequest, reply: Reply): Reply {
       `answer was longer than ${CLIENT_SESSION_REPLY_CHARACTERS_MAX} characters, and is not kept for a request that comes again`,
     version === undefined ? undefined : { version },
   );
-}
-
-/** What a primary knows of the age of its client sessions: how far the partition was at some moments. */
-export class SessionAges {
-  readonly #marks: { readonly nowMs: number; readonly lastSeq: number }[] = [];
-  /** Client sessions up to this seq may be dropped. */
-  forgettableSeq = 0;
-  /** What was dropped already. */
-  sweptSeq = 0;
-
-  /** Time passes. Called now and then while the partition is served. */
-  tick(nowMs: number, lastSeq: number): void {
-    const last = this.#marks.at(-1);
-    if (last === undefined || nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS) {
-      this.#marks.push({ nowMs, lastSeq });
-    }
-    for (let first = this.#marks[0]; first !== undefined; first = this.#marks[0]) {
-      if (nowMs - first.nowMs < CLIENT_SESSION_KEEP_MS) return;
-      this.forgettableSeq = first.lastSeq;
-      this.#marks.shift();
-    }
-  }
 }

@@ -46,7 +46,7 @@ type Newest = Pick<PartitionStore, "get" | "state">;
 /**
  * A write of one key.
  *
- * @throws {KvError} `corrupt`, `storage_failed` where the entry cannot be read
+ * @throws {KvError} `corrupt`, `storage_failed` if the entry cannot be read
  */
 export function evaluateWrite(
   request: KeyRequest,
@@ -64,7 +64,7 @@ export function evaluateWrite(
     const answer = outcome.reply?.(version) ?? writeReply(version);
     return { changes: [{ key, write: outcome.write }], writes: true, answer, keys: [key] };
   }
-  // That a key has expired is decided for all copies by deleting it.
+  // That a key has expired is decided for all replicas by deleting it.
   const expired = found !== undefined && live === undefined && !isTombstone(found);
   const changes = expired ? [{ key, write: DELETION }] : [];
   return { changes, writes: false, answer: outcome.answer, keys: [key] };
@@ -73,7 +73,7 @@ export function evaluateWrite(
 /**
  * A transaction: first its checks, then its requests in order, each on what those before it left. Rule W9.
  *
- * @throws {KvError} `corrupt`, `storage_failed` where an entry cannot be read
+ * @throws {KvError} `corrupt`, `storage_failed` if an entry cannot be read
  */
 export function evaluateTransaction(
   request: Message<"transaction">,
@@ -142,7 +142,7 @@ class Overlay {
     this.#wallMs = wallMs;
   }
 
-  /** The newest entry of a key, where it is live. One that has expired is deleted for good. */
+  /** The newest entry of a key, if it is live. One that has expired is deleted for good. */
   get(key: string): Entry | undefined {
     if (this.#seen.has(key)) return this.#seen.get(key);
     const found = this.#store.get(key);

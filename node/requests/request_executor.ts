@@ -1,10 +1,10 @@
 /**
- * What a primary does with a request for a key of its partition: looks at the newest entries, has the
- * changes proposed (`write_proposer.ts`), or answers from what it saw once that may be told. Whether
- * requests are served now, and when this node is known to be the primary, is `../replication/primary.ts`.
+ * What a primary does with a request for a key of its partition: it looks at the newest entries, and either has the changes
+ * proposed (`write_proposer.ts`), or answers from what it saw as soon as it may. Whether requests are served now, and when this
+ * node is known to be the primary, is decided in `../replication/primary.ts`.
  *
- * Invariants: nothing is answered from an entry that is not committed; a request that was carried out
- * before is answered as it was then, and changes nothing.
+ * Invariants: no answer comes from an entry that is not committed; if a request was carried out before, it gets its first answer
+ * again and changes nothing.
  *
  * @module
  */
@@ -21,12 +21,13 @@ import { OPERATIONS } from "../../shared/operations/table.ts";
 import { isRepeated, onlyReads } from "../../shared/operations/repeat.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import type { ClientSessionCounts, ClientSessionTable } from "./client_session_table.ts";
 import {
   type Change,
-  clientSessionChange,
   clientSessionKey,
   rememberedReply,
   settled,
+  whyForgotten,
 } from "./request_dedup.ts";
 import { evaluateTransaction, evaluateWrite, type Evaluation } from "./request_evaluation.ts";
 import type { Timed } from "./waiting_requests.ts";
@@ -36,20 +37,23 @@ import type { InFlight, WriteQueue } from "./write_queue.ts";
 /** What requests need of the primary that serves them. */
 export interface ExecutorOwner {
   readonly ports: {
-    /** Of the cluster. */
+    /** The map's settings of the cluster. */
     partitionCount(): number;
     /** The date, for timestamps and expiry. */
     wallMs(): number;
+    readonly clientSessionCounts: ClientSessionCounts;
   };
   readonly store: PartitionStore;
-  /** What a value may grow to. */
+  /** Which client sessions the partition remembers. */
+  readonly clientSessions: ClientSessionTable;
+  /** The longest value that may result. */
   readonly valueBytesMax: number;
   /**
-   * Runs `then`, with what the request has of its time then, once this node is known to be the primary at
-   * a time after the request came.
+   * Runs `then`, with the time that the request has left by then, once this node is known to be the primary at a time after the
+   * request arrived.
    */
   whenReadable<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void;
-  /** Answers a request that failed since this node's own data cannot be read or written. */
+  /** Answers a request that failed because this node's own data cannot be read or written. */
   fail(error: unknown, request: KeyRequest, reply: ReplyTo): void;
 }
 
@@ -65,7 +69,7 @@ export class RequestExecutor {
     this.#proposer = proposer;
   }
 
-  /** A request that may change something; the answer of one that does not is as good as a read's. */
+  /** A request that may change something; if it does not, its answer is treated like a read's. */
   change(request: KeyRequest, reply: ReplyTo): void {
     const crossing = whyCrossing(request, this.#owner.ports.partitionCount());
     const refused = this.#proposer.whyNoWrite(request.req_type);
@@ -83,14 +87,20 @@ export class RequestExecutor {
     try {
       if (session !== undefined) {
         // Rule W8.
-        const remembered = rememberedReply(request, this.#owner.store.get(session));
+        const entry = this.#owner.store.get(session);
+        const remembered = rememberedReply(request, entry);
         if (remembered !== undefined) {
-          // If this answer cannot be given, that says nothing of the earlier attempt, which may have happened.
+          // If this answer cannot be given, that says nothing about the earlier attempt, which may have happened.
           const fail = (why: Reply) => reply(stillUnknown(request, why));
           // The first attempt gets the same error if replicas leave the in-sync set before its write commits.
           const tell = (answer: Reply) =>
             reply((onlyReads(request) ? undefined : this.#proposer.whyNotSure()) ?? answer);
           this.#answerAsOf([session], request, settled(request, remembered), tell, fail);
+          return;
+        }
+        const forgotten = this.#whyForgotten(request, entry);
+        if (forgotten !== undefined) {
+          reply(forgotten);
           return;
         }
       }
@@ -100,12 +110,16 @@ export class RequestExecutor {
       return;
     }
     const { changes, writes, answer, keys } = evaluation;
-    // An answer without a write says what keys hold: it may leave when those entries are committed and
-    // known to be current. But an earlier attempt that is still under way must find this answer, and not
-    // another state of the keys: so the answer is remembered, which is a write.
+    // An answer without a write reveals what keys hold: it may be sent when those entries are committed and known to be current.
+    // But an earlier attempt that is still under way must find this answer, and not another state of the keys. So the answer is
+    // remembered, which is a write.
     let proposes = writes;
     if (session !== undefined && refused === undefined && (writes || isRepeated(request))) {
-      changes.push(clientSessionChange(session, request, answer));
+      const full = this.#proposer.remember(session, request, answer, changes);
+      if (full !== undefined) {
+        reply(full);
+        return;
+      }
       proposes = true;
     }
     if (proposes) {
@@ -113,6 +127,15 @@ export class RequestExecutor {
     } else if (changes.length > 0) {
       this.#proposeExpired(request, changes, wallMs, answer, reply);
     } else this.#answerAsOf(keys, request, answer, reply);
+  }
+
+  #whyForgotten(request: KeyRequest, session: Entry | undefined): Reply | undefined {
+    const { clientSessions, store, ports } = this.#owner;
+    const why = whyForgotten(request, session, clientSessions.evictedSeq, store.state.commitSeq);
+    if (why === undefined) return undefined;
+    if (isRepeated(request)) ports.clientSessionCounts.unknown++;
+    else ports.clientSessionCounts.refused++;
+    return why;
   }
 
   #evaluate(request: KeyRequest, wallMs: number): Evaluation {
@@ -127,8 +150,8 @@ export class RequestExecutor {
   }
 
   /**
-   * Answers with what the newest entries of keys say, once those are committed and current. If that does
-   * not come about, `fail` is told why. Rule W5.
+   * Answers with what the newest entries of keys say, once those are committed and current. If that fails, `fail` is told why.
+   * Rule W5.
    */
   #answerAsOf(
     keys: readonly string[],
@@ -149,8 +172,8 @@ export class RequestExecutor {
   }
 
   /**
-   * Deletes what was found expired by a request that itself changes nothing, and answers when that is
-   * committed. Too few replicas in sync do not keep it from that, and the request waits like any read. Rule W7.
+   * Deletes what was found expired by a request that itself changes nothing, and answers when that is committed. Too few replicas in
+   * sync do not prevent this, and the request waits like any read. Rule W7.
    */
   #proposeExpired(
     request: KeyRequest,
@@ -182,11 +205,11 @@ export class RequestExecutor {
       this.#owner.fail(error, request, reply);
       return;
     }
-    // Most entries never expire, and for those the date is not asked for: that costs time.
+    // Most entries never expire, and for those the date is not read, because that costs time.
     const wallMs = entry === undefined || entry.expiresAtMs === 0 ? 0 : this.#owner.ports.wallMs();
     const live = liveEntry(entry, wallMs);
     if (entry !== undefined && live === undefined && !isTombstone(entry)) {
-      // The entry has expired. Deleting it decides so once, for all replicas and later primaries.
+      // The entry has expired. Deleting it decides this once, for all replicas and later primaries.
       const gone = operation.read(request, undefined, wallMs);
       this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
     } else if (newest === undefined) reply(operation.read(request, live, wallMs));
@@ -199,7 +222,7 @@ export class RequestExecutor {
   }
 }
 
-/** An earlier attempt of the request is known here, and what comes of it is not. */
+/** An earlier attempt of the request is known here, but not its outcome. */
 function stillUnknown(request: KeyRequest, why: Reply): Reply {
   const message = why.req_type === "error" ? why.message : "";
   return errorReply(

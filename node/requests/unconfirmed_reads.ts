@@ -1,5 +1,5 @@
 /**
- * Reads of a partition without a lease: each waits until all copies have confirmed, in a round of
+ * Reads of a partition without a lease: each waits until all replicas that writes wait for have confirmed, in a round of
  * questions that began after it came, that this node is still their primary (rule R2 of docs/replication.md). The
  * rounds themselves are `read_confirmations.ts`. Those that are confirmed run one
  * at a time, when their primary has its turn.
@@ -43,7 +43,7 @@ export class UnconfirmedReads {
     this.#ask();
   }
 
-  /** A round begins: it speaks for the reads that wait now. False where none does. */
+  /** A round begins: it speaks for the reads that wait now. @returns false if none waits */
   begin(): boolean {
     this.#asked.putBack([...this.#asked.takeAll(), ...this.#next.takeAll()]);
     return this.#asked.size > 0;

@@ -1,10 +1,9 @@
 /**
- * Requests that cannot be looked at yet: the partition is not served at the moment, or a read waits for
- * its confirmation. Bounded in number, each until its deadline, which stays the same wherever it waits next,
- * or until its caller is gone.
+ * Requests that cannot be handled yet: the partition is not served at the moment, or a read waits for its confirmation. They are
+ * bounded in number. Each waits until its deadline, which stays the same wherever it waits next, or until its caller is gone.
  *
- * Invariant: a caller's requests go on in the order in which they came. Callers have their turns one after
- * the other, so that whoever has few requests does not wait for all of those who have many.
+ * Invariant: a caller's requests go on in the order in which they arrived. Callers take turns, so a caller with few requests does
+ * not wait for all requests of one that has many.
  *
  * @module
  */
@@ -13,12 +12,12 @@ import { type Called, CALLER, type Caller, isAbandoned } from "../../shared/wire
 import type { Reply } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 
-/** As much of a request as tells how long it may take, and who waits for it. */
+/** The part of a request that says how long it may take, and who waits for it. */
 export interface Timed extends Called {
   readonly timeout_ms?: number | undefined;
 }
 
-/** When a request that came at `nowMs` is to be answered. */
+/** When a request that arrived at `nowMs` must be answered. */
 export function deadlineOf(request: Timed, nowMs: number): number {
   return nowMs + (request.timeout_ms ?? REQUEST_TIMEOUT_MS);
 }
@@ -31,13 +30,13 @@ export function withTimeLeft<R extends Timed>(request: R, deadlineMs: number, no
 /** A request that waits. */
 export interface Waiting extends Called {
   readonly deadlineMs: number;
-  /** It may be looked at now. */
+  /** It may be handled now. */
   run(): void;
   /** It did not happen. */
   fail(reply: Reply): void;
 }
 
-/** Requests that wait, by their callers; all whose callers are not known count as one's. */
+/** Waiting requests, by their callers; all whose callers are not known count as one caller's. */
 export class WaitingRequests {
   readonly #nowMs: () => number;
   readonly #callers = new Map<Caller | undefined, Waiting[]>();
@@ -51,12 +50,12 @@ export class WaitingRequests {
     return this.#size;
   }
 
-  /** Whether a request of the same caller waits, behind which this one belongs. */
+  /** Whether a request of the same caller waits, so that this one must wait behind it. */
   holdsUp(request: Called): boolean {
     return this.#size > 0 && this.#callers.has(request[CALLER]);
   }
 
-  /** Takes a request, or answers `overloaded`. It is run with the time that is left to it then. */
+  /** Accepts a request, or answers `overloaded`. Later it is run with the time that is left to it then. */
   add<R extends Timed>(
     request: R,
     reply: (reply: Reply) => void,
@@ -85,8 +84,8 @@ export class WaitingRequests {
   }
 
   /**
-   * The next that is still to be carried out, which waits here no longer. Those before it are answered:
-   * their deadlines have passed, or nobody waits for them.
+   * The next request that must still be carried out; it is removed from here. Those before it are answered, because their deadlines
+   * have passed, or dropped, because nobody waits for them.
    */
   takeNext(): Waiting | undefined {
     const nowMs = this.#nowMs();
@@ -110,7 +109,7 @@ export class WaitingRequests {
     return undefined;
   }
 
-  /** All of them, which wait here no longer. */
+  /** Removes and returns all of them. */
   takeAll(): Waiting[] {
     const list = [...this.#callers.values()].flat();
     this.#callers.clear();
@@ -118,7 +117,7 @@ export class WaitingRequests {
     return list;
   }
 
-  /** Lets them wait on, before those that came since. */
+  /** Puts them back, before those that have arrived since. */
   putBack(list: readonly Waiting[]): void {
     const since = this.takeAll();
     for (const request of list) this.push(request);
@@ -143,19 +142,19 @@ function tooLate(): Reply {
   return errorReply("timeout", "the deadline passed while the partition could not serve");
 }
 
-/** Whether a request is not to be carried out any more. */
+/** Whether a request must not be carried out any more. */
 function isOver(request: Waiting, nowMs: number): boolean {
   return request.deadlineMs <= nowMs || isAbandoned(request);
 }
 
-/** The answer to whoever would wait beyond the bound. */
+/** The answer to a request beyond the bound. */
 export function tooManyWait(): Reply {
   return errorReply("overloaded", "too many requests wait for this partition");
 }
 
 /**
- * Those whose deadline has passed or whose caller is gone, and those that wait on. The first are to be answered when the second
- * are in their place: an answer may bring the next request in the same turn.
+ * Those whose deadline has passed or whose caller is gone, and those that keep waiting. Answer the first only when the second are back
+ * in their place: an answer may bring the next request in the same turn.
  */
 export function splitLate(
   waiting: readonly Waiting[],

@@ -26,7 +26,14 @@ import { DELETION, errorReply, writeReply } from "../../shared/operations/operat
 import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
-import { type Change, clientSessionChange, clientSessionKey, settled } from "./request_dedup.ts";
+import { type ClientSessionTable, sessionBytes } from "./client_session_table.ts";
+import {
+  type Change,
+  clientSessionChange,
+  clientSessionKey,
+  isClientSessionKey,
+  settled,
+} from "./request_dedup.ts";
 import { deadlineOf } from "./waiting_requests.ts";
 import { inFlightBytes, type WriteQueue } from "./write_queue.ts";
 
@@ -34,13 +41,13 @@ import { inFlightBytes, type WriteQueue } from "./write_queue.ts";
 export interface ProposerPorts {
   /** Bytes of writes that are not committed, of all partitions of the node. */
   readonly inFlight: ByteBudget;
-  /** Without so many replicas in sync nothing is written; the newest map may change it at any time. */
+  /** With fewer replicas in sync nothing is written; the newest map may change it at any time. */
   readonly minInSync: number;
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** For how long this node's disk has refused writes; 0 while it takes them. */
   diskFailingMs(): number;
-  /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
+  /** So many entries that had expired are being deleted. */
   expired(entries: number): void;
 }
 
@@ -49,6 +56,8 @@ export interface ProposerOwner {
   readonly ports: ProposerPorts;
   readonly store: PartitionStore;
   readonly recent: { push(seq: number, key: string): void };
+  /** Which client sessions the partition remembers. */
+  readonly clientSessions: ClientSessionTable;
   /** Of the term in which writes are taken now. */
   readonly config: PartitionConfig;
   readonly isServing: boolean;
@@ -119,7 +128,7 @@ export class WriteProposer {
     answer: Reply,
     reply: ReplyTo,
   ): boolean {
-    const { config, store, ports, recent, followers } = this.#owner;
+    const { config, store, ports, recent, clientSessions, followers } = this.#owner;
     const { commitSeq, lastSeq } = store.state;
     const entries: Entry[] = [];
     let bytes = 0;
@@ -166,6 +175,7 @@ export class WriteProposer {
     store.setState({ lastSeq: newLastSeq });
     for (const entry of entries) {
       recent.push(entry.seq, entry.key);
+      if (isClientSessionKey(entry.key)) clientSessions.note(entry);
       this.#writes.push({
         entry,
         reply: entry.seq === newLastSeq ? reply : undefined,
@@ -197,11 +207,42 @@ export class WriteProposer {
       reply(answer);
       return;
     }
-    const remembered = clientSessionChange(session, request, answer);
-    this.propose(request, [remembered], wallMs, settled(request, answer), reply);
+    const changes: Change[] = [];
+    const full = this.remember(session, request, answer, changes);
+    if (full !== undefined) reply(full);
+    else this.propose(request, changes, wallMs, settled(request, answer), reply);
   }
 
-  /** How many of the entries that are not deleted have expired; undefined where only a pass can tell. */
+  /**
+   * Adds what the client session remembers from now on to the changes of a request, and the deletion of other
+   * sessions' entries if they leave no room. Rule W8.
+   *
+   * @returns why that cannot be now; undefined if it can
+   */
+  remember(
+    session: string,
+    request: KeyRequest,
+    answer: Reply,
+    changes: Change[],
+  ): Reply | undefined {
+    const { clientSessions, store } = this.#owner;
+    let change = clientSessionChange(session, request, answer, clientSessions.evictedSeq);
+    const bytes = sessionBytes(session, change.write.value);
+    const eviction = clientSessions.evictionFor(session, bytes, store.state.commitSeq);
+    if (eviction === undefined) {
+      return errorReply(
+        "overloaded",
+        `${request.req_type}: all client sessions that the partition may remember have a write under way`,
+      );
+    }
+    const { keys, evictedSeq } = eviction;
+    if (keys.length > 0) change = clientSessionChange(session, request, answer, evictedSeq);
+    changes.push(change);
+    for (const key of keys) changes.push({ key, write: DELETION });
+    return undefined;
+  }
+
+  /** How many of the entries that are not deleted have expired; undefined if only a pass over the partition can tell. */
   expiredCount(wallMs: number): number | undefined {
     const { expiring } = this.#owner.store;
     return expiring.completeMs > wallMs ? expiring.dueCount(wallMs) : undefined;
@@ -230,13 +271,6 @@ export class WriteProposer {
       }
     }
     return this.#deleteAll(changes, wallMs);
-  }
-
-  /** Deletes client sessions whose newest entry is not beyond a seq. @returns as {@linkcode deleteExpired} */
-  deleteClientSessions(sessions: readonly Entry[], wallMs: number): boolean {
-    if (!this.#owner.isServing || this.whyFull("expire") !== undefined) return false;
-    const same = sessions.filter(({ key, seq }) => this.#owner.store.get(key)?.seq === seq);
-    return this.#deleteAll(same.map(({ key }) => ({ key, write: DELETION })), wallMs);
   }
 
   #deleteAll(changes: readonly Change[], wallMs: number): boolean {

@@ -58,7 +58,7 @@ export class WriteQueue {
   #waiting = 0;
   /** ... and requests whose write is committed. */
   readonly #released: WaitingRequests;
-  /** By key, where somebody has asked since there last was none: most come and go unseen. */
+  /** By key; made when somebody asks, and gone when no write is under way. Most writes come and go unasked for. */
   #newest: Map<string, InFlight> | undefined;
 
   constructor(budget: ByteBudget, nowMs: () => number) {

@@ -1,5 +1,5 @@
 /**
- * Several requests, each by itself, and all their replies in order: a bounded number of them under way.
+ * Several requests, each by itself, and all their replies in order; a bounded number of them run at a time.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { eachInParallel } from "../../shared/scheduling/in_parallel.ts";
 import { valueOfReply } from "../../shared/schema/value_codec.ts";
 
-/** Carries one request out, and calls back once. */
+/** Carries out one request, and calls back once. */
 export type Execute = (request: KeyRequest, done: (reply: Reply) => void) => void;
 
-/** How much is under way, and how much may come of it. */
+/** The bounds: how much may run, and how much the replies may contain. */
 export interface EachLimits {
   readonly inFlightMax: number;
-  /** Of the values of all replies together; those beyond it become errors. */
+  /** Bytes of the values of all replies together; values beyond it become errors. */
   readonly replyBytesMax: number;
 }
 
-/** Carries the requests out; `done` gets the replies in the order of the requests. */
+/** Carries out the requests; `done` gets the replies in the order of the requests. */
 export function executeEach(
   requests: readonly KeyRequest[],
   { inFlightMax, replyBytesMax }: EachLimits,

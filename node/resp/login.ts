@@ -1,6 +1,6 @@
 /**
  * As whom a connection of the Redis front end has logged in, and what it may do: before a command runs, before each
- * request that comes of it, and before each scan. Where a cluster is not secured, everybody is `default` and may
+ * request that comes of it, and before each scan. In a process that is not secured, everybody is `default` and may do
  * everything.
  *
  * @module
@@ -9,6 +9,7 @@ import { failureOf, type KvError } from "../../shared/base/errors.ts";
 import { Secret } from "../../shared/base/secret.ts";
 import type { Database } from "../../shared/database/database.ts";
 import { GuardedDatabase } from "../../shared/database/guarded_database.ts";
+import { inUsersSession } from "../../shared/database/users_session.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 import type {
   AccessControl,
@@ -20,7 +21,7 @@ import type { KeyRequest } from "../../shared/wire/messages.ts";
 import type { CommandLogin, CommandSpec } from "./command/command.ts";
 import { kvErrorText } from "./command/error_text.ts";
 
-/** Redis' name for whoever logs in with a password alone, and for everybody where nobody has to. */
+/** Redis' name for whoever logs in with a password alone, and for everybody if nobody has to. */
 const DEFAULT_USER = "default";
 const NO_AUTH = "NOAUTH Authentication required.";
 const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled.";
@@ -41,10 +42,13 @@ export class RespLogin implements CommandLogin {
   constructor(access: AccessControl | undefined, database: Database, remote: Address) {
     this.#access = access;
     this.#remote = remote;
-    this.database = access === undefined ? database : new GuardedDatabase(
-      database,
-      (request) => access.whyRefused(request, this.#principal, remote),
-    );
+    const principalOf = () => this.#principal;
+    this.database = access === undefined ? database : new GuardedDatabase(database, {
+      get user() {
+        return principalOf()?.name;
+      },
+      whyRefused: (request) => access.whyRefused(request, this.#principal, remote),
+    });
   }
 
   /** Whether commands of those who have logged in may run. */
@@ -72,6 +76,11 @@ export class RespLogin implements CommandLogin {
   /** Why a request may not be carried out, or undefined. */
   judge(request: KeyRequest): KvError | undefined {
     return this.#access?.whyRefused(request, this.#principal, this.#remote);
+  }
+
+  /** The request in a client session of this user's, if it is in one. @throws {KvError} `bad_request` */
+  ofUser<R extends KeyRequest>(request: R): R {
+    return this.#principal === undefined ? request : inUsersSession(request, this.#principal.name);
   }
 
   logIn(

@@ -1,6 +1,6 @@
 /**
- * Replies that are not there yet, in the order of their commands. Commands of one connection run at the
- * same time; what they answer leaves in turn.
+ * Replies that are not there yet, in the order of their commands. Commands of one connection run at the same
+ * time; their answers leave in order.
  *
  * Invariants: a reply is written after all before it; a slot is used for one command at a time.
  *
@@ -13,13 +13,13 @@ import type { RespWriter } from "./protocol/writer.ts";
 
 /** What a queue calls. */
 export interface ReplyQueueHandlers {
-  /** A command's turn: `write` what it answers. */
+  /** It is a command's turn: `write` its answer. */
   onTurn(write: (out: RespWriter) => void, bytes: number): void;
   /** The same for a command of one request, without a closure. */
   onReply(plan: OnePlan, reply: Reply, bytes: number): void;
-  /** The replies that wait for their turn come to so much now. */
+  /** The bytes of the replies that wait for their turn have changed to this number. */
   onKept(bytes: number): void;
-  /** Turns have been taken. */
+  /** Commands have been answered. */
   onProgress(): void;
 }
 
@@ -29,14 +29,14 @@ export class Slot {
   reply: Reply | undefined;
   write: ((out: RespWriter) => void) | undefined;
   ready = false;
-  /** What the command's arguments came to. */
+  /** The bytes of the command's arguments. */
   bytes = 0;
-  /** What its replies come to, while they wait for their turn. */
+  /** The bytes of its replies while they wait for their turn. */
   replyBytes = 0;
-  /** The place behind it. */
+  /** The next place. */
   next: Slot | undefined;
   readonly #queue: ReplyQueue;
-  /** Takes the reply to the request of `plan`. */
+  /** Accepts the reply to the request of `plan`. */
   readonly onReply = (reply: Reply): void => {
     this.reply = reply;
     this.ready = true;
@@ -48,7 +48,7 @@ export class Slot {
     this.#queue = queue;
   }
 
-  /** The command ends with what this writes, of `replies`. */
+  /** The command ends with what this writes, using `replies`. */
   finish(write: (out: RespWriter) => void, replies: readonly Reply[] = []): void {
     this.write = write;
     this.ready = true;
@@ -80,7 +80,7 @@ export class ReplyQueue {
     return this.#size;
   }
 
-  /** What the replies come to that wait for their turn, about. */
+  /** The approximate bytes of the replies that wait for their turn. */
   get replyBytes(): number {
     return this.#replyBytes;
   }
@@ -108,7 +108,7 @@ export class ReplyQueue {
     this.#handlers.onKept(this.#replyBytes);
   }
 
-  /** Called by a slot that is ready when it is its turn: answers it, and what is ready behind it. */
+  /** Called by a slot that is ready when it is its turn: answers it, and the ready ones after it. */
   drain(): void {
     const kept = this.#replyBytes;
     this.#draining = true;
@@ -130,11 +130,11 @@ export class ReplyQueue {
     this.#handlers.onProgress();
   }
 
-  /** Gives up all that wait. @returns what their arguments came to */
+  /** Gives up all that wait. @returns the bytes of their arguments */
   clear(): number {
     let bytes = 0;
     for (let slot = this.#first; slot !== undefined; slot = slot.next) bytes += slot.bytes;
-    // Their replies may still come: the slots are not used again.
+    // Their replies may still come: the slots are not reused.
     this.#first = this.#last = undefined;
     this.#size = this.#replyBytes = 0;
     return bytes;

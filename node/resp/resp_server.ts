@@ -1,6 +1,6 @@
 /**
- * The Redis front end of a node: makes a session of each stream that speaks neither JSON nor HTTP, and holds
- * what sessions share. It talks to the cluster through `shared/database/database.ts` alone.
+ * The Redis front end of a node. It makes a session for each stream that speaks neither JSON nor HTTP, and holds
+ * what sessions share. It reaches the cluster only through `shared/database/database.ts`.
  *
  * @module
  */
@@ -28,28 +28,29 @@ import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
 import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
-import { RespSession, type SessionServer } from "./session.ts";
+import { RespSession } from "./session.ts";
+import type { SessionServer } from "./session_server.ts";
 
 const EACH_LIMITS = {
   inFlightMax: REQUESTS_PER_CONNECTION_MAX,
   replyBytesMax: RESP_REPLY_BYTES_MAX,
 };
 
-/** What a front end needs. */
+/** What the front end needs. */
 export interface RespServerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Gives heavy work its turns; the process has one. Default: one of its own. */
+  /** Gives heavy work its turns; each process has one. Default: one of its own. */
   readonly work?: WorkScheduler | undefined;
   readonly database: Database;
   /** Of a secured cluster: who may do what. */
   readonly access?: AccessControl | undefined;
   readonly node: RespNode;
-  /** Of the requests of all connections that are not answered. */
+  /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
   readonly limits?: RequestLimits | undefined;
-  /** Where the sessions are among all connections that end in good order. */
+  /** The group of connections that are drained when the node stops. */
   readonly draining?: Draining | undefined;
 }
 
@@ -70,11 +71,11 @@ export class RespServer implements SessionServer {
   readonly #draining: Draining | undefined;
   readonly parserLimits: { readonly argumentBytesMax: number };
   readonly table: CommandTable = COMMAND_TABLE;
-  /** For values and replies on their way. */
+  /** For values and replies that are on their way. */
   readonly slab = new ByteSlab();
   readonly sessions = new Map<number, RespSession>();
   readonly startedMs: number;
-  /** Since the start. */
+  /** Counts since the start. */
   connections = 0;
   commands = 0;
 
@@ -90,7 +91,7 @@ export class RespServer implements SessionServer {
     this.limits = deps.limits;
     this.#draining = deps.draining;
     const name = `resp-${randomId(deps.random)}`;
-    this.#once = new DeduplicatingDatabase(deps.database, () => name);
+    this.#once = new DeduplicatingDatabase(deps.database, deps.clock, () => name);
     this.cursors = new ScanCursors(deps.random);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
@@ -98,7 +99,7 @@ export class RespServer implements SessionServer {
     this.startedMs = deps.clock.monotonicMs();
   }
 
-  /** Commands that are not answered. */
+  /** The number of unanswered commands. */
   get outstanding(): number {
     let sum = 0;
     for (const session of this.sessions.values()) sum += session.outstanding;
@@ -113,7 +114,7 @@ export class RespServer implements SessionServer {
     this.#draining?.add(session);
   }
 
-  /** What the client of a connection is told that admission control ends. */
+  /** The message to a client whose connection admission control ends. */
   refusal({ code, message }: KvError): string {
     return `-TRYAGAIN ${code} ${message}\r\n`;
   }
@@ -137,7 +138,7 @@ export class RespServer implements SessionServer {
     return this.slab.copy(argument);
   }
 
-  /** Carries a request out; one that would do harm twice, in a client session. */
+  /** Carries out a request; one that would do harm twice, in a client session. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
     this.#once.execute(request, timeoutMs, done);
   }

@@ -1,86 +1,54 @@
 /**
- * One connection of the Redis front end: commands come from the parser, run, and are answered in order. What
- * a command means is its row's business (`commands/`); here it gets its turn, and a client that asks
- * much or reads slowly is held back.
+ * One connection of the Redis front end. Commands come from the parser, run, and are answered in order. A
+ * command's row says what it does (`commands/`). The session gives it its turn, and holds back a client that
+ * asks for much or reads slowly.
  *
- * Invariants: each command gets one reply, in order (none where the client has switched replies off);
- * at most `RESP_PENDING_MAX` commands are under way, fewer where replies are long or wait for their turn; while more than
- * `REPLY_BYTES_PAUSE` of replies are unread nothing is read; a connection whose last reply was long has one
- * command under way at a time, each begun in a turn of its own among all heavy work.
+ * Invariants: each command gets one reply, in order (none if the client has switched replies off). At most
+ * `RESP_PENDING_MAX` commands are under way, fewer if replies are long or wait for their turn. While more than
+ * `REPLY_BYTES_PAUSE` of replies are unread, nothing is read. If the last reply of a connection was long, one
+ * command is under way at a time, and each begins in a turn of its own among all heavy work.
  *
  * @module
  */
 import type { Seat } from "../../shared/admission/seat.ts";
 import { invariant } from "../../shared/base/errors.ts";
 import {
-  REQUEST_OVERHEAD_BYTES,
   REQUEST_TIMEOUT_MS,
   RESP_PENDING_MAX,
   RESP_PENDING_REPLY_BYTES,
   WRITE_JOIN_BYTES,
 } from "../../shared/base/limits.ts";
-import type { ByteBudget } from "../../shared/base/byte_budget.ts";
-import type { ByteSlab } from "../storage/byte_slab.ts";
 import { type Called, CALLER, type Caller } from "../../shared/wire/caller.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
-import { wrongArity } from "./command/arguments.ts";
-import type {
-  Arguments,
-  Call,
-  CommandServer,
-  CommandSession,
-  CommandSpec,
-  ManyPlan,
-  OnePlan,
-  Plan,
-  ReplyMode,
-  Write,
-} from "./command/command.ts";
-import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
-import type { CommandTable } from "./tables/command_table.ts";
+import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
 import { RespLogin } from "./login.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
-import type { AccessControl } from "../../shared/security/access_control.ts";
-import { ReplyQueue, type Slot } from "./reply_queue.ts";
+import { CommandDispatch, type DispatchSession } from "./command_dispatch.ts";
+import { ReplyQueue } from "./reply_queue.ts";
+import type { SessionServer } from "./session_server.ts";
 import { SessionOutput } from "./session_output.ts";
 import type { Retirable } from "../../shared/server/draining.ts";
 import { StreamGuard } from "./protocol/stream_guard.ts";
 import { Transaction, type TransactionSession } from "./transactions/transaction.ts";
 import type { RespWriter } from "./protocol/writer.ts";
 
-/** What sessions share (`resp_server.ts`). */
-export interface SessionServer extends CommandServer {
-  readonly table: CommandTable;
-  /** Of a secured cluster: who may do what. */
-  readonly access: AccessControl | undefined;
-  /** Of the requests of all connections that are not answered. */
-  readonly budget: ByteBudget;
-  /** For values and replies on their way. */
-  readonly slab: ByteSlab;
-  readonly parserLimits: { readonly argumentBytesMax: number };
-  /** Counts one more command. */
-  counted(): void;
-  /** The session has ended. */
-  forget(session: CommandSession): void;
-}
-
 /** Serves one stream. */
-export class RespSession implements CommandSession, TransactionSession, Retirable, Caller {
+export class RespSession implements DispatchSession, TransactionSession, Retirable, Caller {
   readonly id: number;
   readonly stream: Stream;
   readonly server: SessionServer;
   readonly createdMs: number;
-  /** What CLIENT says of it. */
+  /** What the CLIENT command has set. */
   clientName = "";
   libraryName = "";
   libraryVersion = "";
   noEvict = false;
   lastCommand: CommandSpec | undefined;
   lastActiveMs: number;
-  /** Of the last write; for WAIT. */
+  /** The partition of the last write; for WAIT. */
   lastWrittenKey: string | undefined;
   readonly transaction: Transaction;
   readonly login: RespLogin;
@@ -89,15 +57,15 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   readonly #parser: RespParser;
   readonly #queue: ReplyQueue;
   readonly #guard: StreamGuard;
-  readonly #call: Call;
-  /** Something runs alone, or waits to. */
+  readonly #dispatch: CommandDispatch;
+  /** A command runs alone, or waits to. */
   #alone = false;
   #waitingAlone: (() => void) | undefined;
-  /** No more bytes will come; commands that have come may still wait for their turn. */
+  /** No more bytes will arrive; commands that have arrived may still wait for their turn. */
   #inputEnded = false;
-  /** It ends at the first moment at which nothing is being asked. */
+  /** It ends at the first moment when nothing is being asked. */
   #retiring = false;
-  /** Nothing more is read: the connection closes when all is answered. */
+  /** Nothing more is read: the connection closes when everything is answered. */
   #ending = false;
   #closed = false;
   #paused = false;
@@ -107,7 +75,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
   #pumpScheduled = false;
   /** It waits for its turn among heavy work. */
   #turnAsked = false;
-  /** Taken out of the budget for what is not under way yet. */
+  /** Taken from the budget for commands that are not under way yet. */
   #heldBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
@@ -131,7 +99,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       onProgress: () => this.#onProgress(),
     });
     this.#guard = new StreamGuard(server.clock, stream, (why) => {
-      server.log.info("a Redis client hangs: cut off", { remote: this.address, why });
+      server.log.info("a Redis client hangs: connection closed", { remote: this.address, why });
       this.close(false);
     });
     this.#output = new SessionOutput(server, stream, this.#guard, {
@@ -144,9 +112,9 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
         this.close(false);
       },
     });
-    this.#call = { out: this.out, session: this, server };
     this.login = new RespLogin(server.access, server.database, stream.remote);
     this.transaction = new Transaction(this);
+    this.#dispatch = new CommandDispatch(this, this.#queue);
     stream.start({
       onData: (bytes) => this.#onData(bytes),
       onEnd: () => {
@@ -186,7 +154,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return this.#closed || this.#seat.ended;
   }
 
-  /** What it asks is kept out of the way of others. */
+  /** True if its commands are kept out of the way of others. */
   get heavy(): boolean {
     return this.#output.lengths.isHeavy(this.#queue.size);
   }
@@ -195,12 +163,12 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return formatAddress(this.stream.remote);
   }
 
-  /** Commands that are not answered. */
+  /** The number of unanswered commands. */
   get outstanding(): number {
     return this.#queue.size + (this.#alone ? 1 : 0);
   }
 
-  /** Bytes that wait: of commands that are not complete, and of replies. */
+  /** Waiting bytes: of incomplete commands, and of replies. */
   get keptBytes(): { readonly query: number; readonly replies: number } {
     return {
       query: this.#parser.keptBytes,
@@ -208,14 +176,14 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     };
   }
 
-  /** The node stops: the connection ends between two commands, when all that came is answered. */
+  /** The node stops: the connection ends between two commands, when everything that arrived is answered. */
   retire(): void {
     this.#retiring = true;
-    // What comes with its first bytes is on its way to here.
+    // What arrives with its first bytes is still on its way to here.
     this.#schedulePump();
   }
 
-  /** Takes nothing more in; the commands that have come are answered, then the connection ends. */
+  /** Reads nothing more; the commands that have arrived are answered, then the connection ends. */
   endInput(): void {
     this.#inputEnded = true;
     this.#schedulePump();
@@ -227,7 +195,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#closeWhenDone();
   }
 
-  /** Ends the connection now; with `flush`, after what was answered is sent. */
+  /** Ends the connection now; with `flush`, after the answers have been sent. */
   close(flush: boolean): void {
     if (this.#closed) return;
     if (flush) this.#output.flush();
@@ -236,36 +204,36 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.stream.close(flush);
   }
 
-  /** Writes what a command answers. It must be its turn. */
+  /** Writes a command's answer. It must be its turn. */
   answer(write: Write): void {
     this.#output.answer(write);
   }
 
-  /** Answers in turn: now, if nothing is before it. */
+  /** Answers in turn: now, if nothing comes before it. */
   answerInTurn(write: Write): void {
     if (this.#queue.size === 0) this.answer(write);
     else this.#queue.add(0).finish(write);
   }
 
-  /** A transaction, of so many bytes, whose reply comes later; others go on meanwhile. */
+  /** A transaction of this many bytes, whose reply comes later; other commands go on meanwhile. */
   answerLater(
     bytes: number,
     begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void,
   ): void {
-    // What was held back for it is under way from now on.
+    // What was reserved for it is under way from now on.
     const { budget } = this.server;
     const held = Math.min(bytes, this.#heldBytes);
     budget.give(held);
     this.#heldBytes -= held;
     if (!budget.take(bytes)) {
-      this.#refuseBytes();
+      this.refuseBytes();
       return;
     }
     const slot = this.#queue.add(bytes);
     begin((write, replies) => slot.finish(write, replies));
   }
 
-  /** Runs something after all that is under way, and before anything else is read. */
+  /** Runs something after everything that is under way, and before anything else is read. */
   runAlone(begin: (done: () => void) => void): void {
     invariant(!this.#alone, "one command runs alone");
     this.#alone = true;
@@ -280,7 +248,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       try {
         begin(done);
       } catch (error) {
-        this.#failed(error);
+        this.failed(error);
         done();
       }
     };
@@ -288,13 +256,14 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     else this.#waitingAlone = run;
   }
 
-  /** Carries a request out. `done` is called once, perhaps before this returns. */
-  execute(request: KeyRequest & Called, done: (reply: Reply) => void): void {
-    const refusal = this.login.judge(request);
+  /** Carries out a request. `done` is called once, perhaps before this returns. */
+  execute(given: KeyRequest & Called, done: (reply: Reply) => void): void {
+    const refusal = this.login.judge(given);
     if (refusal !== undefined) {
       done(toErrorReply(refusal));
       return;
     }
+    const request = this.login.ofUser(given);
     const { req_type } = request;
     request[CALLER] = this;
     if (req_type !== "get" && req_type !== "exists") this.lastWrittenKey = request.key;
@@ -310,7 +279,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#account();
   }
 
-  /** What a command in the making and a transaction hold back counts as well. */
+  /** The bytes of an incomplete command and of a queued transaction count as well. */
   #account(): void {
     this.#seat.hold("input", this.#parser.keptBytes);
     const wanted = this.#closed ? 0 : this.transaction.bytes;
@@ -320,17 +289,18 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.#heldBytes = budget.take(wanted) ? wanted : 0;
     if (this.#heldBytes === wanted) return;
     this.#ending = true;
-    this.#refuseBytes();
+    this.refuseBytes();
     this.close(true);
   }
 
-  #refuseBytes(): void {
+  /** Too many bytes of requests are under way, of this connection or of all. */
+  refuseBytes(): void {
     this.answerInTurn((out) =>
       out.error("TRYAGAIN overloaded too many bytes of requests are under way; try later")
     );
   }
 
-  /** Runs commands as long as there are any, and none must wait; of whoever gets long replies in turns. */
+  /** Runs commands as long as there are any and none must wait; in turns if the connection gets long replies. */
   #pump(): void {
     if (this.#pumping || this.#closed || this.#turnAsked) return;
     if (this.#output.lengths.last !== "heavy") {
@@ -350,7 +320,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (this.#turnAsked) this.#balance();
   }
 
-  /** Runs commands as {@linkcode #pump} says; only the next one, if the last reply was long. */
+  /** Runs commands as described for {@linkcode #pump}; only the next one if the last reply was long. */
   #runCommands(): void {
     this.#pumping = true;
     let another = false;
@@ -360,7 +330,7 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
       if (args === undefined) break;
       this.#endedCommand = true;
       if (this.#seat.standing === "newcomer" && !this.#speak()) break;
-      this.#run(args);
+      this.#dispatch.run(args);
       if (this.out.length > WRITE_JOIN_BYTES) this.#output.flush();
       another = this.#output.lengths.last === "heavy";
       if (another) break;
@@ -379,13 +349,13 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     if (another && !this.#mustWait()) this.#pump();
   }
 
-  /** Nothing is being asked: all that came is answered, and no command or MULTI has begun. */
+  /** Nothing is being asked: everything is answered, and no command or MULTI has begun. */
   #isIdle(): boolean {
     return this.outstanding === 0 && !this.#parser.hasPart && !this.transaction.open &&
       !this.#mustWait();
   }
 
-  /** The first command takes a place. @returns false if there is none, and all is over */
+  /** The first command takes a place. @returns false if there is none, and the connection ends */
   #speak(): boolean {
     const refusal = this.#seat.speak();
     if (refusal === undefined) return !this.#seat.ended;
@@ -403,102 +373,17 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
         RESP_PENDING_REPLY_BYTES;
   }
 
-  /** Stops reading where commands must wait, and goes on where they need not. */
+  /** Stops reading if commands must wait, and goes on if they need not. */
   #balance(): void {
     if (this.#closed) return;
     const mustWait = this.#mustWait();
-    // The time that is ours does not count against the sender of a command.
+    // The time of our own pause does not count against the sender of a command.
     this.#guard.read(!mustWait && this.#parser.hasPart, this.#endedCommand);
     this.#endedCommand = false;
     if (mustWait === this.#paused) return;
     this.#paused = mustWait;
     if (mustWait) this.stream.pause();
     else this.stream.resume();
-  }
-
-  #run(args: Arguments): void {
-    const { server, transaction } = this;
-    const spec = this.#find(args);
-    if (spec === undefined) return;
-    this.lastCommand = spec;
-    server.counted();
-    const refusal = this.login.whyRefused(spec);
-    if (refusal !== undefined) {
-      this.refuse(refusal);
-      return;
-    }
-    const { run } = spec;
-    if (run.kind === "frame") {
-      run.run(args, this);
-      return;
-    }
-    if (transaction.open) {
-      transaction.queue(spec, args);
-      return;
-    }
-    try {
-      switch (run.kind) {
-        case "plan":
-          this.#begin(args, run.plan(args, server));
-          return;
-        case "now":
-          this.#runNow(run, args);
-          return;
-        case "view": {
-          const copies = args.map((argument) => argument.slice());
-          const keys = run.keys(copies);
-          this.runAlone((done) => transaction.runView(keys, (view) => run.run(copies, view), done));
-          return;
-        }
-        case "alone": {
-          const copies = args.map((argument) => argument.slice());
-          this.runAlone((done) => run.run(copies, this.#call, done));
-          return;
-        }
-      }
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  /** Runs a command that answers at once, in its turn. */
-  runInTurn(run: CommandSpec["run"], args: Arguments): void {
-    if (run.kind !== "now") return;
-    try {
-      run.run(args, this.#call);
-    } catch (error) {
-      this.out.error(thrownText(error));
-    }
-  }
-
-  #runNow(run: CommandSpec["run"], args: Arguments): void {
-    if (this.#queue.size === 0) {
-      this.answer(() => this.runInTurn(run, args));
-      return;
-    }
-    const copies = args.map((argument) => argument.slice());
-    this.#queue.add(0).finish(() => this.runInTurn(run, copies));
-  }
-
-  #find(args: Arguments): CommandSpec | undefined {
-    const [name, second] = args;
-    if (name === undefined) return undefined;
-    const { commands } = this.server.table;
-    let spec = commands.find(name);
-    if (spec === undefined) return this.refuse(unknownCommandText(args));
-    if (spec.subcommands !== undefined && second !== undefined) {
-      const found = this.server.table.subcommands.get(spec)?.find(second);
-      if (found === undefined) return this.refuse(unknownSubcommandText(spec, second));
-      spec = found;
-    }
-    const { arity } = spec;
-    if (arity > 0 ? args.length !== arity : args.length < -arity) {
-      const { message } = wrongArity(spec.name);
-      if (spec.name !== "exec") return this.refuse(message);
-      this.transaction.abort(message.replace("ERR ", ""));
-      return undefined;
-    }
-    return spec;
   }
 
   /** Refuses a command that cannot even be queued. */
@@ -508,37 +393,15 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     return undefined;
   };
 
-  #failed(error: unknown): void {
+  /** A command has failed before it was begun. */
+  failed(error: unknown): void {
     const text = thrownText(error);
     this.answerInTurn((out) => out.error(text));
   }
 
-  #begin(args: Arguments, plan: Plan): void {
-    const bytes = sizeOf(args);
-    if (!this.server.budget.take(bytes)) {
-      this.#refuseBytes();
-      return;
-    }
-    const slot = this.#queue.add(bytes);
-    if ("request" in plan) this.#beginOne(slot, plan);
-    else this.#beginMany(slot, plan);
-  }
-
-  #beginOne(slot: Slot, plan: OnePlan): void {
-    slot.plan = plan;
-    try {
-      this.execute(plan.request, slot.onReply);
-    } catch (error) {
-      slot.finish((out) => out.error(thrownText(error)));
-    }
-  }
-
-  #beginMany(slot: Slot, plan: ManyPlan): void {
-    this.server.executeEach(
-      plan.requests,
-      (request, done) => this.execute(request, done),
-      (all) => slot.finish((out) => plan.finishAll(out, all), all),
-    );
+  /** Runs a command that answers at once, in its turn. */
+  runInTurn(run: CommandRun, args: Arguments): void {
+    this.#dispatch.runInTurn(run, args);
   }
 
   #onProgress(): void {
@@ -580,10 +443,4 @@ export class RespSession implements CommandSession, TransactionSession, Retirabl
     this.transaction.reset();
     this.server.forget(this);
   }
-}
-
-function sizeOf(args: Arguments): number {
-  let bytes = REQUEST_OVERHEAD_BYTES;
-  for (const argument of args) bytes += argument.length;
-  return bytes;
 }

@@ -1,9 +1,9 @@
 /**
- * The snapshots of partitions that clients are reading for backups: opened with the first page, known
- * by an id, closed at the end or when nobody asks for more. Pages are read in their order, each once:
- * whoever loses one begins anew.
+ * The snapshots of partitions that clients read for backups: opened with the first page, identified by an
+ * id, and closed at the end or when nobody asks for more. Pages are read in order, each once; a client that
+ * loses a page begins again.
  *
- * Invariant: a snapshot that is open is on the list, and each on the list is closed in the end.
+ * Invariant: every open snapshot is on the list, and every snapshot on the list is closed in the end.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import type { Replica } from "../replication/replica.ts";
 /** Rows and bytes of a page. */
 const PAGE = { rowsMax: SCAN_ROWS_MAX, bytesMax: SCAN_BYTES_MAX };
 
-/** One that is being read. */
+/** A snapshot that is being read. */
 interface OpenSnapshot {
   readonly snapshot: PartitionSnapshot;
   readonly replica: Replica;
@@ -39,12 +39,12 @@ interface OpenSnapshot {
   busy: boolean;
 }
 
-/** All of a node's. */
+/** All snapshots of a node. */
 export class BackupSnapshots {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #open = new Map<string, OpenSnapshot>();
-  /** Those that wait for their writes to be committed. */
+  /** Snapshots that wait for their writes to be committed. */
   #opening = 0;
 
   constructor(clock: Clock, random: Random) {
@@ -52,7 +52,7 @@ export class BackupSnapshots {
     this.#random = random;
   }
 
-  /** How many are open. */
+  /** The number of open snapshots. */
   get size(): number {
     return this.#open.size;
   }
@@ -81,7 +81,7 @@ export class BackupSnapshots {
     });
   }
 
-  /** A page of one that is open. */
+  /** A page of an open snapshot. */
   nextPage(request: Message<"backup_partition">, reply: ReplyTo): void {
     const [id = "", page] = (request.snapshot ?? "").split(".");
     const open = this.#open.get(id);
@@ -93,11 +93,11 @@ export class BackupSnapshots {
     }
     reply(errorReply(
       "unavailable",
-      "backup_partition: that snapshot is not here, or this page of it has been read; begin anew",
+      "backup_partition: that snapshot is gone, or this page of it has been read; begin again",
     ));
   }
 
-  /** Closes those that nobody reads any more. */
+  /** Closes snapshots that nobody reads any more. */
   tick(nowMs: number): void {
     for (const [id, { usedMs, openedMs, busy }] of this.#open) {
       const idle = !busy && nowMs - usedMs > BACKUP_SNAPSHOT_IDLE_MS;

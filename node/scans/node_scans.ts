@@ -1,6 +1,6 @@
 /**
- * Scans and counts of all the partitions that this node is primary of. It bounds how many are carried
- * out at a time, and sees to it that each is answered in time, with what it has by then.
+ * Scans and counts of all the partitions of which this node is primary. It bounds how many run at a time,
+ * and answers each in time, with what it has by then.
  *
  * Invariant: a call is answered once.
  *
@@ -84,7 +84,7 @@ export class NodeScans {
         done(result);
         this.#next();
       };
-      // What becomes of an answer (it is encoded, or merged with others) is heavy work as well.
+      // What happens with an answer (it is encoded, or merged with others) is heavy work as well.
       const endInTurn = (result: T | Message<"error">) =>
         this.#ports.work.add(() => {
           end(result);

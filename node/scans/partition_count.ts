@@ -1,10 +1,10 @@
 /**
  * Counts the live entries of partitions, one after the other, as far as one call may go. A whole
- * partition is counted without reading it, if it is known which of its keys have expired.
+ * partition is counted without reading it if it is known which of its keys have expired.
  *
  * @module
  */
-import { isLive, isTombstone } from "../../shared/base/entry.ts";
+import { isLive } from "../../shared/base/entry.ts";
 import { isDamage } from "../../shared/base/errors.ts";
 import { type KeyRange, keyRange } from "../../shared/base/key_range.ts";
 import {
@@ -14,14 +14,12 @@ import {
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { prefixEnd } from "../../shared/base/key_order.ts";
 import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
 
-/** @throws {KvError} `corrupt` where no other replica will take over, `storage_failed` */
+/** @throws {KvError} `corrupt` if no other replica will take over, `storage_failed` */
 export async function countPartitions(
   call: ScanCall,
   request: NodeCountRequest,
@@ -67,14 +65,14 @@ class Counting {
     return this.#rows <= 0 || this.#bytes <= 0 || this.#call.late;
   }
 
-  /** Undefined where this node cannot say. */
+  /** Undefined if this node cannot say. */
   async count(partition: number, after: string | undefined): Promise<Part | undefined> {
     const call = this.#call;
     const primary = call.ports.primary(partition);
     if (primary === undefined || !await call.stable(partition, primary)) return undefined;
     let part: Part | undefined;
     try {
-      part = after === undefined ? await this.#fromState(primary) : undefined;
+      part = after === undefined ? this.#fromState(primary) : undefined;
       part ??= await this.#fromRows(primary, after);
     } catch (error) {
       if (isDamage(error) && call.ports.onDamaged(partition, error)) return undefined;
@@ -84,20 +82,16 @@ class Counting {
   }
 
   /** What the store knows of itself, if that is all there is to know. */
-  async #fromState(primary: Primary): Promise<Part | undefined> {
+  #fromState(primary: Primary): Part | undefined {
     const { start, end, empty } = this.#range;
     const { count } = primary.store.state;
     if (empty || count === 0) return { count: 0, next: undefined };
     if (start !== undefined || end !== undefined) return undefined;
     const expired = primary.expiredCount(this.#call.ports.wallMs());
     if (expired === undefined) return undefined;
-    // Client sessions are counted in; they are few, and lie together. The page is of this very moment.
-    const sessions = await this.#page(primary, undefined, {
-      start: CLIENT_SESSION_KEY_PREFIX,
-      end: prefixEnd(CLIENT_SESSION_KEY_PREFIX),
-    });
-    if (sessions.next !== undefined) return undefined;
-    const hidden = sessions.entries.filter((entry) => !isTombstone(entry)).length;
+    // Those of client sessions are counted in.
+    const hidden = primary.clientSessions.count;
+    if (hidden === undefined) return undefined;
     return { count: count - hidden - expired, next: undefined };
   }
 

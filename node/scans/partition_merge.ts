@@ -1,6 +1,6 @@
 /**
- * A page of several partitions in key order. Of each it first reads as much as it most likely has of the
- * page, then more of those that hold the others up; so that a page costs about as many rows as it has,
+ * A page of several partitions in key order. It first reads from each partition about as much as it probably
+ * has of the page, then more of those that hold up the others. So a page costs about as many rows as it has,
  * and one read for each partition, however many there are and however long their values.
  *
  * A partition's rows are read with their values, whether those are wanted or not. So where values are long,
@@ -8,8 +8,8 @@
  * always look at SCAN_AGAIN_PART times as much again: otherwise first rows alone could use up what a page may
  * look at, the page would end at the first of them, and each page would read all of them anew for one key.
  *
- * A partition is in the page only if this node was its primary all the while, and all that was read of
- * it is committed by the end (the argument is in docs/replication.md, under Scans).
+ * A partition is in the page only if this node was its primary during the whole call, and everything that
+ * was read of it is committed by the end (docs/replication.md, "Scans", has the argument).
  *
  * @module
  */
@@ -41,11 +41,11 @@ import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
 
-/** Of an entry's size beside key and value, about. */
+/** About the size of an entry besides key and value. */
 const ENTRY_BYTES = 64;
 /** Bytes of one read of a partition. */
 const SCAN_READ_BYTES_MAX = SCAN_BYTES_MAX / 4;
-/** Behind all client sessions, which are of no interest to a scan; before them is their prefix itself. */
+/** After all client sessions, which a scan does not show; their prefix itself is before them. */
 const CLIENT_SESSIONS_END = CLIENT_SESSION_KEY_PREFIX + "\u{10ffff}".repeat(33);
 
 /** An entry of a page. A long value may have been left on disk. */
@@ -63,7 +63,7 @@ class PartitionRun implements Run<Found> {
   readonly items: Found[] = [];
   readTo: string | undefined;
   ended = false;
-  /** How much the next read takes: so many rows, or so many bytes, but one row in any case. */
+  /** How much the next read takes: this many rows or bytes, but always one row. */
   rows = 0;
   bytes = 0;
 
@@ -80,7 +80,7 @@ interface Budget {
   kept: number;
 }
 
-/** @throws {KvError} `corrupt` where no other replica will take over, `storage_failed` */
+/** @throws {KvError} `corrupt` if no other replica will take over, `storage_failed` */
 export async function scanPartitions(
   call: ScanCall,
   request: NodeScanRequest,
@@ -88,7 +88,7 @@ export async function scanPartitions(
   const { partitions, limit, reverse = false } = request;
   const range = keyRange(request);
   const budget: Budget = {
-    // Each partition must be read once, or the page could not say anything of it.
+    // Each partition must be read once; otherwise the page could say nothing about it.
     rows: Math.max(SCAN_LOOKED_ROWS_MAX, 2 * partitions.size),
     bytes: SCAN_LOOKED_BYTES_MAX,
     kept: SCAN_KEPT_BYTES,
@@ -102,7 +102,7 @@ export async function scanPartitions(
   let runs = await readableRuns(call, request, range);
   const read = (run: PartitionRun) => readMore(call, request, range, run, budget);
   const before = { ...budget };
-  // Those that there is no time for are not in the page: they are asked for again.
+  // Partitions for which there is no time are not in the page: they are asked for again.
   runs = await kept(runs, (run) => !call.overdue && read(run));
   budget.rows = Math.max(budget.rows, SCAN_AGAIN_PART * (before.rows - budget.rows));
   budget.bytes = Math.max(budget.bytes, SCAN_AGAIN_PART * (before.bytes - budget.bytes));
@@ -117,7 +117,7 @@ export async function scanPartitions(
     const page = mergePage(runs, limits, (entry) => entry);
     return { page, ...fetchLeft(call, page?.items ?? [], runs) };
   });
-  // What was read may have been written since: it leaves when that is committed.
+  // What was read may have been written recently: it may leave when that is committed.
   runs = await kept(
     runs.filter(({ partition }) => !damaged.has(partition)),
     (run) => call.stable(run.partition, run.primary),
@@ -151,9 +151,9 @@ async function readableRuns(
   const shareBytes = Math.floor(pageBytes / Math.max(1, readable.length));
   for (const run of readable) {
     const { count, tombstones = 0 } = run.primary.store.state;
-    // Nothing but tombstones is there, if anything: no need to look.
+    // There are only tombstones, if anything: no need to look.
     run.ended = count === 0 || range.empty;
-    // Where most rows are tombstones, more of them are read for the same number of entries.
+    // If most rows are tombstones, more rows are read for the same number of entries.
     const dead = Math.min(8, (count + tombstones) / Math.max(1, count));
     run.rows = Math.min(SCAN_ROWS_MAX, Math.ceil(share * dead));
     run.bytes = Math.max(1, Math.min(SCAN_READ_BYTES_MAX, shareBytes));
@@ -161,7 +161,7 @@ async function readableRuns(
   return readable;
 }
 
-/** Reads a page of a partition. @returns false where it is not readable any more */
+/** Reads a page of a partition. @returns false if it is no longer readable */
 async function readMore(
   call: ScanCall,
   request: NodeScanRequest,
@@ -175,7 +175,7 @@ async function readMore(
   const bytesMax = Math.max(1, Math.min(run.bytes, budget.bytes));
   run.rows = Math.min(SCAN_ROWS_MAX, run.rows * 2);
   run.bytes = Math.min(SCAN_READ_BYTES_MAX, run.bytes * 2);
-  // Taken out at once, for the others that are read at the same time.
+  // Subtracted at once, for the other partitions that are read at the same time.
   budget.rows -= rowsMax;
   const { start, end } = range;
   let page;
@@ -219,7 +219,7 @@ function keep(entry: Entry, partition: number, values: boolean, budget: Budget):
 
 /**
  * The entries of a page, with the values that were left on disk. If they have grown since, the page
- * ends sooner: at the key `cut`. A partition of which a value turns out damaged is not in the page:
+ * ends sooner: at the key `cut`. If a partition's value turns out damaged, the partition is not in the page:
  * another replica takes over, and the partition is asked for again there.
  *
  * @throws {KvError} `corrupt` if no other replica will take over, `storage_failed`
@@ -242,7 +242,7 @@ function fetchLeft(
     if (item.left) {
       let entry: Entry | undefined;
       try {
-        // The newest: it may be another one than was there at first, or gone.
+        // The newest entry: it may differ from the first one, or be gone.
         entry = primaries.get(item.partition)?.store.get(item.key);
       } catch (error) {
         if (!isTakenOver(call, item.partition, error)) throw error;
@@ -266,12 +266,12 @@ function fetchLeft(
   return { entries, damaged };
 }
 
-/** Whether the error is damage, which is now known to the partition, and another replica will serve. */
+/** Whether the error is damage that the partition now knows of, so that another replica will serve. */
 function isTakenOver(call: ScanCall, partition: number, error: unknown): boolean {
   return isDamage(error) && call.ports.onDamaged(partition, error);
 }
 
-/** Those that hold the others up, a few at a time. */
+/** The partitions that hold up the others, a few at a time. */
 function furthestBehind(runs: readonly PartitionRun[], reverse: boolean): PartitionRun[] {
   const order = scanOrder(reverse);
   return runs.filter(({ ended }) => !ended)

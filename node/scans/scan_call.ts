@@ -1,8 +1,8 @@
 /**
- * What is asked of a node in a scan or a count, what it answers, and one such call on its way: until when
- * it is to be answered, and which partitions it waits for.
+ * What a scan or a count asks of a node, what the node answers, and one such call while it runs: when it
+ * must be answered, and which partitions it waits for.
  *
- * Invariant: a call waits for a partition no longer than until it is to be answered.
+ * Invariant: a call waits for a partition at most until the call must be answered.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { Primary } from "../replication/primary.ts";
 
 /** Which keys of which partitions, and how many. */
 export interface NodeScanRequest extends KeyBounds {
-  /** Those of them that this node is primary of. */
+  /** The partitions asked for of which this node is primary. */
   readonly partitions: PartitionSet;
   readonly after?: string | undefined;
   readonly limit: number;
@@ -23,27 +23,27 @@ export interface NodeScanRequest extends KeyBounds {
   readonly values?: boolean | undefined;
 }
 
-/** What a node has of it. */
+/** A node's part of the page. */
 export interface NodeScanPage {
   readonly entries: readonly Entry[];
   /** Complete up to this key; undefined: to the end. */
   readonly next: string | undefined;
-  /** Of these partitions alone. */
+  /** Only of these partitions. */
   readonly covered: PartitionSet;
 }
 
-/** As far as a count is to go. */
+/** How far a count should go. */
 export interface NodeCountRequest extends KeyBounds {
   readonly partitions: PartitionSet;
-  /** The partition to begin with, behind `after`. */
+  /** The partition to begin with, after the key `after`. */
   readonly at?: number | undefined;
   readonly after?: string | undefined;
 }
 
-/** As far as it went. */
+/** How far it went. */
 export interface NodeCount {
   readonly count: number;
-  /** Counted to their end. */
+  /** The partitions that were counted to their end. */
   readonly covered: PartitionSet;
   /** Where it stopped in between. */
   readonly at?: number | undefined;
@@ -56,21 +56,21 @@ export interface ScanPorts {
   readonly work: WorkScheduler;
   nowMs(): number;
   wallMs(): number;
-  /** Of a partition that this node is primary of. */
+  /** The replica of a partition of which this node is primary. */
   primary(partition: number): Primary | undefined;
-  /** Data was found damaged. False where no other replica will take over. */
+  /** Data was found damaged. False if no other replica will take over. */
   onDamaged(partition: number, error: unknown): boolean;
 }
 
-/** One scan or count on its way. */
+/** One running scan or count. */
 export class ScanCall {
   readonly ports: ScanPorts;
-  /** By then it is to be answered with what there is. */
+  /** By then it must be answered with what there is. */
   readonly answerByMs: number;
   readonly #overdueMs: number;
   readonly #waiting = new Set<() => void>();
 
-  /** @param askedMs when it was asked; whoever did waits for `timeoutMs` from then on */
+  /** @param askedMs when it was asked; the caller waits for `timeoutMs` from then on */
   constructor(ports: ScanPorts, askedMs: number, timeoutMs: number) {
     this.ports = ports;
     this.answerByMs = askedMs + timeoutMs * SCAN_ANSWER_PART;
@@ -88,8 +88,8 @@ export class ScanCall {
   }
 
   /**
-   * Whether a partition can be read: waits until this node is known to be its primary now, and
-   * everything that is written up to now is committed. False where that does not come about in time.
+   * Whether a partition can be read: waits until this node is known to be its primary now, and everything
+   * that is written up to now is committed. False if that does not happen in time.
    */
   stable(partition: number, primary: Primary): Promise<boolean> {
     if (this.ports.primary(partition) !== primary) return Promise.resolve(false);

@@ -1,6 +1,6 @@
 /**
  * The database as a node has it: an operation on a key is tried on the node's own replica first and passed
- * on where that cannot answer; scans and counts ask the other nodes over the wire and this one directly.
+ * on if that cannot answer; scans and counts ask the other nodes over the wire and this one directly.
  * Also the wire's requests for them, of clients and of other nodes.
  *
  * @module
@@ -179,8 +179,9 @@ export class NodeDatabase implements Database {
 /** A request of another node, or of a client that asks all nodes itself. */
 type ScanMessage = Message<"scan_node" | "count_node">;
 
+/** Whether another attempt, of a request that may be repeated, may find out what came of this one. */
 function isUnknown(reply: Reply): boolean {
-  return reply.req_type === "error" && reply.code === "outcome_unknown";
+  return reply.req_type === "error" && reply.code === "outcome_unknown" && reply.settled !== true;
 }
 
 /** Whether the request is known not to have happened, and another node (or this one, later) can. */

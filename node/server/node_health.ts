@@ -27,7 +27,7 @@ export interface NodeHealthFacts {
   readonly coordinatorRefusal: string | undefined;
   readonly lease: boolean;
   readonly replicas: Iterable<Replica>;
-  /** What the disk refuses with, where it does. */
+  /** The error with which the disk refuses writes, if it does. */
   readonly storageFailure: string | undefined;
   /** What fails again and again. */
   readonly retries: readonly Retry[];

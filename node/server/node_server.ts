@@ -1,11 +1,12 @@
 /**
  * The node's front: accepted streams in, each request to whom it concerns. A request for a key is
- * tried on this node's own replica first, and passed on to the right node where that cannot answer;
- * messages of other nodes go to the node core. What a request means is not known here.
+ * tried on this node's own replica first, and passed on to the right node if that cannot answer;
+ * a connection that another node has opened for replication is handed to the node core. What a request means is not
+ * known here.
  *
  * Invariants: a request that another node has passed on is never passed on again, but for one that it asks
  * this node to pass on for it (`relay`, `of`), which goes to the node that is meant and no further; a message of a
- * peer is believed only on a connection whose `hello` named a node of the same cluster; a watched
+ * peer is taken only on a connection that its `hello` made a peer's (`shared/server/handshake.ts`); a watched
  * read is answered by this node or not at all, since only its own commits are pushed.
  *
  * @module
@@ -16,19 +17,20 @@ import { Acceptor } from "../../shared/server/acceptor.ts";
 import { executeBatch } from "../../shared/server/batch.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
-import type { Connection } from "../../shared/wire/connection.ts";
+import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
 import { locateKey, nodeListings } from "../../shared/cluster/directory.ts";
-import { toErrorReply } from "../../shared/wire/error_reply.ts";
-import { KvError } from "../../shared/base/errors.ts";
+import { invariant, KvError } from "../../shared/base/errors.ts";
 import { CLOSE_LINGER_MS, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import {
+  type DownstreamMessage,
+  goes,
+  isSecurityOrder,
   type KeyRequest,
   type Message,
-  MESSAGES,
-  PROTOCOL_VERSION,
   type ReplyTo,
   type Request,
+  type SecurityOrder,
 } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import {
@@ -38,24 +40,24 @@ import {
 } from "../../shared/validation/request_checks.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
 import { Draining } from "../../shared/server/draining.ts";
+import { greet, type Greeted } from "../../shared/server/handshake.ts";
+import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
-import { isSecurityOrder } from "../../shared/security/security_admin.ts";
-import type { SecurityKeeper } from "../../shared/security/security_keeper.ts";
+import { inUsersSession } from "../../shared/database/users_session.ts";
+import { notSecured, type SecurityKeeper } from "../../shared/security/security_keeper.ts";
 import { WireLogins } from "../../shared/server/wire_logins.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
+import type { PeerConnection } from "../peers/upstream_connection.ts";
 import { RespServer } from "../resp/resp_server.ts";
-
-/** To a node or an operator who was given a wrong address. */
-const NOT_A_COORDINATOR = "this is a node, not a coordinator; name the coordinator's address";
 
 /** What the server needs of the node core. */
 export interface ServerNode extends DatabaseNode {
   backupPartition(request: Message<"backup_partition">, reply: ReplyTo): void;
-  onPeerMessage(message: Message, from: NodeId, connection: Connection): void;
-  onPeerConnectionClosed(connection: Connection): void;
+  /** A node has opened a connection to this one for replication, and its `hello` was accepted. */
+  acceptPeer(node: NodeId, connection: PeerConnection): PeerHandlers<DownstreamMessage>;
   stats(): Record<string, unknown>;
 }
 
@@ -76,17 +78,6 @@ export interface NodeServerOptions {
   readonly security?: SecurityKeeper | undefined;
 }
 
-/** Who is at the other end, as its `hello` said. */
-class Peer {
-  readonly role: Message<"hello">["role"];
-  readonly node: NodeId | undefined;
-
-  constructor(hello: Message<"hello">) {
-    this.role = hello.role;
-    this.node = hello.node;
-  }
-}
-
 /** Serves the JSON wire on every stream that it is given. */
 export class NodeServer {
   /** The whole cluster, for whoever serves another protocol here. */
@@ -99,6 +90,8 @@ export class NodeServer {
   readonly #draining: Draining;
   /** Of a secured node. */
   readonly #logins: WireLogins | undefined;
+  /** What this process is, to whoever says hello. */
+  readonly #greeted: Greeted;
   readonly #counts = { requests: 0, forwarded: 0 };
 
   /** @param given `work` gives heavy work its turns; the process has one; default: one of its own */
@@ -110,6 +103,16 @@ export class NodeServer {
     this.#deps = deps;
     this.#options = options;
     this.#node = options.node;
+    this.#greeted = {
+      kind: "node",
+      secured: options.security !== undefined,
+      nodeId: options.node.nodeId,
+      clusterId: () => options.clusterId(),
+      hasPlace: (node) => {
+        const map = options.node.map();
+        return map !== undefined && findNode(map, node) !== undefined;
+      },
+    };
     this.#draining = new Draining(deps.clock);
     this.database = new NodeDatabase(deps, {
       node: options.node,
@@ -172,33 +175,31 @@ export class NodeServer {
 
   #serve(stream: Stream, seat: Seat): void {
     const server = new RequestServer(stream, this.#deps, {
-      onRequest: (request, reply, connection) => {
-        if (request.req_type === "hello") this.#onHello(request, reply, connection, seat);
-        else this.#onRequest(request, reply, connection);
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onHello: (hello, connection, isFirst) => {
+        const takeOver = this.#onHello(hello, connection, seat, isFirst);
+        // A peer's connection has no request whose answer somebody would miss.
+        if (takeOver instanceof Function) this.#draining.delete(server);
+        return takeOver;
       },
-      onOther: (message, connection) => {
-        this.#onOther(message, connection);
-        // A peer's stream of writes: it has no request that somebody would miss the answer of.
-        this.#draining.delete(server);
-      },
-      onClose: (_reason, connection) => {
-        this.#draining.delete(server);
-        if (connection.peer instanceof Peer && connection.peer.node !== undefined) {
-          this.#node.onPeerConnectionClosed(connection);
-        }
-      },
+      onClose: () => this.#draining.delete(server),
     }, { budget: this.#options.admission.requests, seat });
     this.#draining.add(server);
   }
 
-  #onRequest(
-    request: Exclude<Request, Message<"hello">>,
-    reply: ReplyTo,
-    connection: Connection,
-  ): void {
+  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
     this.#counts.requests++;
     this.#logins?.check(request, connection);
+    if (isSecurityOrder(request)) return this.#onSecurityOrder(request, reply, connection);
     switch (request.req_type) {
+      case "hello":
+        return invariant(false, "a hello is judged before it is a request");
+      case "force":
+      case "forget_node":
+        throw new KvError(
+          "bad_request",
+          `${request.req_type}: this is a node, not a coordinator; name the coordinator's address`,
+        );
       case "backup_partition":
         return this.#node.backupPartition(request, reply);
       case "scan":
@@ -218,7 +219,7 @@ export class NodeServer {
         return executeBatch(this.#deps.clock, request, (one, answer) => {
           this.#logins?.check(one, connection);
           checkKeyRequest(one, this.#options.limits);
-          this.#executeKey(one, answer);
+          this.#executeKey(one, answer, connection);
         }, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
@@ -235,11 +236,20 @@ export class NodeServer {
         return reply({ req_type: "result", result: this.#stats() });
       default:
         checkKeyRequest(request, this.#options.limits);
-        return this.#executeKey(request, reply);
+        return this.#executeKey(request, reply, connection);
     }
   }
 
-  #executeKey(request: KeyRequest, reply: ReplyTo): void {
+  #onSecurityOrder(order: SecurityOrder, reply: ReplyTo, connection: Connection): void {
+    const { security } = this.#options;
+    const by = this.#logins?.principalOf(connection);
+    if (security === undefined || by === undefined) throw notSecured(order);
+    security.order(order, { principal: by, remote: connection.remote }, reply);
+  }
+
+  #executeKey(given: KeyRequest, reply: ReplyTo, connection: Connection): void {
+    const user = this.#logins?.principalOf(connection)?.name;
+    const request = user === undefined ? given : inUsersSession(given, user);
     const map = this.#node.map();
     const crossing = map && whyCrossing(request, map.settings.partitionCount);
     if (crossing !== undefined) {
@@ -266,103 +276,24 @@ export class NodeServer {
     this.#options.forwarder.request(of, { ...piece, of }, timeoutMs, reply);
   }
 
+  /** @returns who takes the connection over if it is a peer's; in a secured node, the login */
   #onHello(
     hello: Message<"hello">,
-    reply: ReplyTo,
     connection: Connection,
     seat: Seat,
-  ): void {
+    isFirst: boolean,
+  ): (() => ConnectionHandlers) | Promise<void> | undefined {
     this.#counts.requests++;
-    const refusal = connection.peer === undefined
-      ? this.#whyRefused(hello)
-      : new KvError("bad_request", "hello: said already on this connection");
-    if (refusal !== undefined) {
-      reply(toErrorReply(refusal));
-      // Whatever it sends behind its hello was meant for somebody else.
-      connection.close(true);
-      return;
-    }
-    if (this.#logins !== undefined) {
-      this.#logins.logIn(hello, connection, reply);
-      return;
-    }
-    this.#seatPeer(hello, seat);
-    connection.peer = new Peer(hello);
-    reply({ req_type: "ack", message: "hello" });
-  }
-
-  /** A node that the map names, and the coordinator's gateway, have places of their own. */
-  #seatPeer({ role, node }: Message<"hello">, seat: Seat): void {
-    const map = this.#node.map();
-    if (role === "gateway") seat.becomePeer("the coordinator");
-    else if (role === "node" && map !== undefined && findNode(map, node) !== undefined) {
-      seat.becomePeer(`node ${node}`);
-    }
-  }
-
-  #whyRefused(hello: Message<"hello">): KvError | undefined {
-    if (hello.protocol !== PROTOCOL_VERSION) {
-      return new KvError(
-        "wrong_version",
-        `hello: this node speaks protocol version ${PROTOCOL_VERSION}, the caller ${hello.protocol}; upgrade the older of the two`,
+    const { rights, node } = greet(hello, this.#greeted, { connection, seat, isFirst });
+    if (this.#logins !== undefined) return this.#logins.logIn(hello, connection);
+    if (rights !== "replication" || node === undefined) return undefined;
+    return () =>
+      new PeerServer(
+        connection,
+        this.#deps.log,
+        { name: `node ${node}`, takes: (message) => goes(message, "downstream") },
+        (peer) => this.#node.acceptPeer(node, peer),
       );
-    }
-    const ours = this.#options.clusterId();
-    if (ours !== undefined && hello.cluster_id !== undefined && hello.cluster_id !== ours) {
-      return new KvError(
-        "wrong_cluster",
-        `hello: this node belongs to cluster ${ours}, the caller to ${hello.cluster_id}`,
-      );
-    }
-    // What it answers and acknowledges would be taken for the word of the node that is looked for.
-    const { nodeId } = this.#node;
-    if (hello.to !== undefined && hello.to !== nodeId) {
-      return new KvError(
-        "unavailable",
-        `hello: this is node ${nodeId}, the caller looks for ${hello.to}; it is elsewhere or gone`,
-      );
-    }
-    if (hello.role !== "node") return undefined;
-    if (hello.cluster_id === undefined) {
-      return new KvError(
-        "bad_request",
-        `hello: ${NOT_A_COORDINATOR} (a peer names its cluster, in "cluster_id")`,
-      );
-    }
-    // Data of a cluster must not reach a folder that is not noted down to belong to it.
-    if (ours === undefined) {
-      return new KvError("unavailable", "hello: this node has not joined its cluster yet");
-    }
-    if (hello.node === undefined) {
-      return new KvError("bad_request", 'hello: a node must say which one it is, in "node"');
-    }
-    return undefined;
-  }
-
-  #onOther(message: Message, connection: Connection): void {
-    const { peer } = connection;
-    const { direction } = MESSAGES[message.req_type];
-    const isPeers = direction === "peer";
-    this.#logins?.check(message, connection);
-    if (isSecurityOrder(message)) {
-      const { security } = this.#options;
-      if (security !== undefined) {
-        this.#logins?.order(message, connection, security);
-        return;
-      }
-    }
-    if (direction === "member") {
-      throw new KvError("bad_request", `${message.req_type}: ${NOT_A_COORDINATOR}`);
-    }
-    if (!isPeers || !(peer instanceof Peer) || peer.role !== "node" || peer.node === undefined) {
-      throw new KvError(
-        "bad_request",
-        isPeers
-          ? `${message.req_type}: only for nodes, after a hello that says so`
-          : `${message.req_type}: not a request`,
-      );
-    }
-    this.#node.onPeerMessage(message, peer.node, connection);
   }
 
   #map(what: string): ClusterMap {

@@ -2,7 +2,7 @@
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Replica } from "../replication/replica.ts";
 
-/** In the words of the wire. */
+/** With the field names of the wire. */
 export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<string, number> {
   const counts = {
     own: 0,
@@ -11,6 +11,7 @@ export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<
     entries: 0,
     tombstones: 0,
     tombstones_dropped: 0,
+    client_sessions: 0,
     in_flight: 0,
     waiting: 0,
     damaged: 0,
@@ -20,6 +21,7 @@ export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<
     const { primary, config, store } = replica;
     if (primary !== undefined) {
       counts.own++;
+      counts.client_sessions += primary.clientSessions.count ?? 0;
       counts.in_flight += primary.inFlightCount;
       counts.waiting += primary.waitingCount;
       counts.divergences += primary.divergences;

@@ -1,13 +1,13 @@
 /**
- * Short-lived byte arrays cut from larger ones: an array of its own, however short, is an allocation
- * outside JavaScript's heap (0.9 µs), a piece is not (0.04 µs). A slab is never used twice, so what was
- * cut from it stays as it is, and keeps the whole slab alive: whoever keeps bytes for long must copy them.
+ * Short-lived byte arrays cut from larger ones. An array of its own, however short, is an allocation
+ * outside JavaScript's heap (0.9 µs); a piece is not (0.04 µs). A slab is never reused, so what was cut
+ * from it stays unchanged. A piece keeps its whole slab alive: copy bytes that are kept for long.
  *
  * @module
  */
 
 const SLAB_BYTES = 64 * 1024;
-/** What is larger gets an array of its own. */
+/** Anything larger gets an array of its own. */
 const PIECE_BYTES_MAX = SLAB_BYTES / 16;
 
 /** Cuts arrays from slabs. */

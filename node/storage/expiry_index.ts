@@ -1,17 +1,17 @@
 /**
- * Which of a partition's keys expire next: a heap in memory of the nearest, bounded, so that the sweep
- * finds what is due without reading the partition. If there are more than it has room for, it forgets the
- * latest and knows up to which date it is complete; what lies beyond is found by going through the
- * partition once more, when that date is near. It deletes nothing itself.
+ * Which of a partition's keys expire next: a bounded heap in memory, so that the sweep finds what is due
+ * without reading the partition. If there are more keys than fit, it forgets those that expire last, and
+ * knows up to which date it is complete. Keys beyond that date are found by one more pass over the
+ * partition when the date is near. It deletes nothing itself.
  *
- * Invariant: each key whose newest entry here expires before `completeMs` is in it, with that entry's
- * date; a key whose newest entry does not expire is not.
+ * Invariant: a key whose newest entry here expires before `completeMs` is in it, with that entry's date;
+ * a key whose newest entry does not expire is not.
  *
  * @module
  */
 import { invariant } from "../../shared/base/errors.ts";
 
-/** A key that is going to expire. */
+/** A key that will expire. */
 export interface ExpiringKey {
   readonly key: string;
   /** Milliseconds since 1970. */
@@ -20,24 +20,24 @@ export interface ExpiringKey {
 
 interface Item extends ExpiringKey {
   expiresAtMs: number;
-  /** Where it is in the heap. */
+  /** Its index in the heap. */
   at: number;
 }
 
-/** See the module. */
+/** See the top of this file. */
 export class ExpiryIndex {
-  /** How many keys it knows at most. */
+  /** The most keys that it knows. */
   readonly max: number;
   readonly #items = new Map<string, Item>();
-  /** The earliest first: none is later than those at twice its index plus one, and plus two. */
+  /** A heap, earliest first: no item is later than those at twice its index plus one, and plus two. */
   #heap: Item[] = [];
   #completeMs: number;
-  /** Keys that were written since the page was asked for that a pass waits for; absent without a pass. */
+  /** Keys written since the pass asked for the page that it waits for; absent without a pass. */
   #touched: Set<string> | undefined;
 
   /**
    * @param max at least four
-   * @param empty whether the partition is empty, so that there is nothing to be found by a pass
+   * @param empty whether the partition is empty, so that a pass would find nothing
    */
   constructor(max: number, empty: boolean) {
     invariant(max >= 4, "an index has room for some keys", { max });
@@ -45,7 +45,7 @@ export class ExpiryIndex {
     this.#completeMs = empty ? Infinity : 0;
   }
 
-  /** How many it knows. */
+  /** The number of known keys. */
   get size(): number {
     return this.#heap.length;
   }
@@ -55,12 +55,12 @@ export class ExpiryIndex {
     return this.#touched === undefined ? this.#completeMs : 0;
   }
 
-  /** Whether a pass looks for what it does not know. */
+  /** Whether a pass is looking for unknown keys. */
   get inPass(): boolean {
     return this.#touched !== undefined;
   }
 
-  /** The newest entry of a key is another one. @param expiresAtMs 0: it never expires, or is gone */
+  /** A key has another newest entry. @param expiresAtMs 0 if it never expires, or is gone */
   note(key: string, expiresAtMs: number): void {
     this.#touched?.add(key);
     if (expiresAtMs !== 0 && expiresAtMs < this.#completeMs) this.#set(key, expiresAtMs);
@@ -74,20 +74,20 @@ export class ExpiryIndex {
     return found;
   }
 
-  /** How many have. */
+  /** The number of keys that have expired by a date. */
   dueCount(wallMs: number): number {
     let count = 0;
     this.#visitDue(0, wallMs, () => ++count > 0);
     return count;
   }
 
-  /** Whether any has. */
+  /** Whether any key has expired by a date. */
   hasDue(wallMs: number): boolean {
     const first = this.#heap[0];
     return first !== undefined && first.expiresAtMs <= wallMs;
   }
 
-  /** A pass over the partition begins: what it shows, and all that is written from now on, is to be known. */
+  /** A pass over the partition begins: from now on, everything that it shows or that is written must be known. */
   beginPass(): void {
     this.#touched = new Set();
     this.#completeMs = Infinity;
@@ -98,13 +98,13 @@ export class ExpiryIndex {
     this.#touched?.clear();
   }
 
-  /** An entry of the page. One that has been written anew since is known better. */
+  /** An entry of the page. If the key was written again since, the newer write counts. */
   noteOfPage(key: string, expiresAtMs: number): void {
     if (this.#touched?.has(key) === true || expiresAtMs >= this.#completeMs) return;
     this.#set(key, expiresAtMs);
   }
 
-  /** @param whole whether the pass has come to the end of the partition */
+  /** @param whole whether the pass has reached the end of the partition */
   endPass(whole: boolean): void {
     this.#touched = undefined;
     if (!whole) this.#completeMs = 0;
@@ -143,11 +143,11 @@ export class ExpiryIndex {
     this.#sift(last);
   }
 
-  /** Half of them, so that it is seldom done. What is in order is a heap. */
+  /** Forgets half of them, so that it is seldom done. A sorted list is a heap. */
   #forgetLatest(): void {
     this.#heap.sort((a, b) => a.expiresAtMs - b.expiresAtMs);
     const [first] = this.#heap.splice(this.max >>> 1);
-    // Others that expire at the same moment may have been forgotten.
+    // Other keys that expire at the same moment may have been forgotten.
     if (first !== undefined) this.#completeMs = first.expiresAtMs;
     this.#items.clear();
     this.#heap = this.#heap.filter(({ expiresAtMs }) => expiresAtMs < this.#completeMs);
@@ -157,7 +157,7 @@ export class ExpiryIndex {
     }
   }
 
-  /** Puts an item where it belongs. */
+  /** Moves an item to its place. */
   #sift(item: Item): void {
     const heap = this.#heap;
     for (;;) {
@@ -183,7 +183,7 @@ export class ExpiryIndex {
     this.#heap[b.at] = b;
   }
 
-  /** @returns false where `visit` has said that it is enough */
+  /** @returns false if `visit` has said that it needs no more */
   #visitDue(at: number, wallMs: number, visit: (item: Item) => boolean): boolean {
     const item = this.#heap[at];
     if (item === undefined || item.expiresAtMs > wallMs) return true;

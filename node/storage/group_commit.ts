@@ -1,32 +1,32 @@
 /**
- * Group commit: one for each node. What all partitions write in one turn, and everything that comes
- * while a batch is being written, goes to disk as one atomic batch with one sync.
+ * Group commit: one for each node. Everything that all partitions write in one turn, and everything that
+ * arrives while a batch is being written, goes to disk as one atomic batch with one sync.
  *
- * It is not a log: nothing is read back from it, and what is in it is visible to readers through
- * `PartitionStore`, which knows the writes of its keys that are under way.
+ * It is not a log: nothing is read back from it. Readers see what is in it through `PartitionStore`, which
+ * knows the writes of its keys that are under way.
  *
  * Invariants
  * - Batches reach the disk one at a time, in the order in which they were filled. None is skipped.
- * - A batch is closed only between turns. So all that one turn writes is in one batch, and a
- *   partition's state record never tells of an entry that is not in the same batch or an earlier one.
+ * - A batch is closed only between turns. So everything that one turn writes is in one batch, and a
+ *   partition's state record never mentions an entry that is not in the same batch or an earlier one.
  * - Nobody is told that something is synced before it is (`fsync: "always"`).
  *
- * When the disk refuses a batch, the queue has *failed*: {@linkcode GroupCommit.failure} is set and
- * `PartitionStore.apply` and `remove` are refused, so that what waits cannot grow. The same batch is
- * tried again every STORAGE_RETRY_MS until it is taken. Nothing is dropped and nothing is
- * acknowledged meanwhile: memory stays ahead of the disk by exactly what waits, so that no rule of
- * replication has to be unlearned when the disk has recovered.
+ * If the disk refuses a batch, the queue has *failed*: {@linkcode GroupCommit.failure} is set, and
+ * `PartitionStore.apply` and `remove` are refused, so that no more can queue up. The same batch is tried
+ * again every STORAGE_RETRY_MS until the disk accepts it. Meanwhile nothing is dropped and nothing is
+ * acknowledged: memory is ahead of the disk by exactly the writes that wait, so replication need not undo anything
+ * when the disk has recovered.
  *
- * The disk is also looked at from time to time ({@linkcode GroupCommit.check}), since LevelDB writes on into
- * files that somebody has deleted. What is found wrong then refuses writes in the same way.
+ * The disk is also checked from time to time ({@linkcode GroupCommit.check}), because LevelDB goes on
+ * writing into files that somebody has deleted. If something is wrong, writes are refused in the same way.
  *
- * Where nothing outlives the process (`Storage.volatile`) a write is made at once, since there is no
- * moment at which a part of a turn could be found; batches then only tell their members that their turn
- * has ended, and nothing is noted of them.
+ * If nothing outlives the process (`Storage.volatile`), a write is made at once, because no restart can
+ * find half of a turn. Batches then only tell their members that their turn has ended, and are not
+ * recorded.
  *
- * `fsync`: "always" syncs each batch before anyone is told of it. "interval" tells at once and syncs
- * at most FSYNC_INTERVAL_MS later: the death of the process loses nothing, a power cut that much.
- * "never" leaves it to the operating system.
+ * `fsync`: "always" syncs each batch before anyone is told of it. "interval" tells at once and syncs at
+ * most FSYNC_INTERVAL_MS later: the death of the process loses nothing, a power cut loses that much.
+ * "never" leaves syncing to the operating system.
  *
  * @module
  */
@@ -53,19 +53,19 @@ export type FsyncMode = "always" | "interval" | "never";
 /** Options of a {@linkcode GroupCommit}. */
 export interface GroupCommitOptions {
   fsync: FsyncMode;
-  /** For rows of all partitions that were read or written lately. Absent: none. */
+  /** The cache for rows of all partitions that were read or written lately. Absent: none. */
   cache?: RowCache | undefined;
-  /** Gives pages of scans their turns; the process has one. Default: one of its own. */
+  /** Gives pages of scans their turns; each process has one. Default: one of its own. */
   work?: WorkScheduler | undefined;
-  /** The disk refused a batch: called once for each failure, not for its retries. */
+  /** The disk refused a batch: called once per failure, not for its retries. */
   onError(error: KvError): void;
-  /** The disk takes writes again. */
+  /** The disk accepts writes again. */
   onRecovered?(): void;
 }
 
-/** What the queue calls of a partition's store. */
+/** What the queue calls in a partition's store. */
 export interface QueueMember {
-  /** The state record as of now; the one that it replaces counts in the sum of states. */
+  /** The current state record; it replaces the old one in the sum of states. */
   takeStateRecord(): {
     change: StorageChange;
     replacedCrc: number | undefined;
@@ -73,7 +73,7 @@ export interface QueueMember {
     lastSeq: number;
     term: number;
   };
-  /** What a state record of now would say of its writes. */
+  /** What a state record made now would say of its writes. */
   progress(): { lastSeq: number; term: number };
   /** A write is on disk. */
   written(write: PendingWrite): void;
@@ -92,7 +92,7 @@ export interface PendingWrite {
   crc: number;
 }
 
-/** What goes to disk as one. */
+/** What goes to disk as one batch. */
 class Batch {
   readonly changes: StorageChange[] = [];
   readonly writes: PendingWrite[] = [];
@@ -100,9 +100,9 @@ class Batch {
   readonly synced: { member: QueueMember; lastSeq: number; term: number }[] = [];
   readonly callbacks: ((error: KvError | undefined) => void)[] = [];
   bytes = 0;
-  /** Grows by one with each batch of the database, across its processes; 0 where nothing outlives them. */
+  /** Grows by one with each batch of the database, across processes; 0 if nothing outlives them. */
   number = 0;
-  /** It has nothing but a sync to do. */
+  /** It contains nothing but a sync. */
   syncOnly = false;
 
   get isEmpty(): boolean {
@@ -115,12 +115,12 @@ class Batch {
 }
 export type { Batch };
 
-/** The way of all partitions' writes to the disk. */
+/** Takes all partitions' writes to the disk. */
 export class GroupCommit {
   readonly storage: Storage;
   /**
-   * Rows that are known to be on disk as they are here, but for those of keys with a write under way,
-   * which is looked at first.
+   * Rows that are known to be on disk as they are here. This is not true of keys with a write under way;
+   * readers look at such a write first.
    */
   readonly cache: RowCache | undefined;
   /** Gives heavy work its turns. */
@@ -140,11 +140,11 @@ export class GroupCommit {
   #writing: Batch | undefined;
   #turnEndScheduled = false;
   #failure: KvError | undefined;
-  /** What the last look at the disk has found wrong. */
+  /** What the last check of the disk found wrong. */
   #sick: KvError | undefined;
   #checking = false;
   #retryTimer: Timer | undefined;
-  /** Members whose state has changed in a way that may wait. */
+  /** Members whose state has changed in a way that need not be written at once. */
   readonly #later = new Set<QueueMember>();
   #laterTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
@@ -152,12 +152,12 @@ export class GroupCommit {
   #pendingBytes = 0;
   #closing: { resolve(): void; reject(error: KvError): void } | undefined;
   #closed = false;
-  /** Closed, and everything is written: what comes now is forgotten. */
+  /** Closed, and everything is written: anything that comes now is dropped. */
   #ended = false;
 
   /**
    * @param storage open, and checked by `openPartitionStores` since it was opened
-   * @throws {KvError} `corrupt` where the database's head record is damaged
+   * @throws {KvError} `corrupt` if the database's head record is damaged
    */
   constructor(storage: Storage, clock: Clock, options: GroupCommitOptions) {
     this.storage = storage;
@@ -175,14 +175,14 @@ export class GroupCommit {
     return this.#syncedBatch;
   }
 
-  /** Why the disk takes no writes, or undefined while it does. */
+  /** Why the disk refuses writes; undefined if it accepts them. */
   get failure(): KvError | undefined {
     return this.#failure ?? this.#sick;
   }
 
   /**
-   * Looks whether the disk is what it should be: its files are there, and a batch can be written, synced
-   * and read back. What is found is in {@linkcode failure}; a full disk is found so before a client does.
+   * Checks the disk: its files must be there, and it must be possible to write, sync and read back a batch.
+   * The result is in {@linkcode failure}. This finds a full disk before a client does.
    */
   check(): void {
     const { storage } = this;
@@ -198,7 +198,7 @@ export class GroupCommit {
     storage.check().then(() => {
       if (this.#closed) return done(undefined);
       const { batch } = this.#head;
-      // The head of the database goes with each batch.
+      // The head of the database is written with each batch.
       this.#filling.syncOnly = true;
       this.#scheduleTurnEnd();
       this.whenWritten((error) => done(error ?? this.#whyNotReadBack(batch)));
@@ -221,7 +221,7 @@ export class GroupCommit {
     return this.#pendingBytes;
   }
 
-  /** @throws {KvError} `storage_failed` while the disk takes no writes, `unavailable` once closed */
+  /** @throws {KvError} `storage_failed` while the disk refuses writes, `unavailable` once closed */
   checkWritable(): void {
     if (this.#closed) throw new KvError("unavailable", "write: the node is closing its storage");
     const { failure } = this;
@@ -233,8 +233,8 @@ export class GroupCommit {
   }
 
   /**
-   * Takes a write into the batch that is filling. Where the key's newest write is in it already,
-   * that one is replaced.
+   * Puts a write into the batch that is being filled. If the key's newest write is already in this batch, it
+   * is replaced.
    *
    * @param newest the member's newest write of this key that is under way
    */
@@ -265,8 +265,8 @@ export class GroupCommit {
   }
 
   /**
-   * Where nothing outlives the process: writes at once. What the batch of this turn has left to do is to
-   * tell its members. False where there is a disk.
+   * If nothing outlives the process: writes at once, so this turn's batch only has to tell its members.
+   * Returns false if there is a disk.
    */
   putAtOnce(member: QueueMember, key: Uint8Array, value: Uint8Array | undefined): boolean {
     const { storage } = this;
@@ -276,7 +276,7 @@ export class GroupCommit {
     return true;
   }
 
-  /** Takes changes that no reader has to see before they are on disk. */
+  /** Accepts changes that no reader needs to see before they are on disk. */
   putUnseen(changes: StorageChange[]): void {
     if (this.#ended) return;
     for (const change of changes) {
@@ -286,16 +286,16 @@ export class GroupCommit {
     this.#scheduleTurnEnd();
   }
 
-  /** Makes sure that the member's state record is in the batch that is filling. */
+  /** Makes sure that the member's state record is in the batch that is being filled. */
   touch(member: QueueMember): void {
     if (this.#ended) return;
     this.#filling.members.add(member);
     this.#scheduleTurnEnd();
   }
 
-  /** The same, at leisure: with the member's next write, or STATE_WRITE_DELAY_MS from now. */
+  /** The same without haste: with the member's next write, or STATE_WRITE_DELAY_MS from now. */
   touchLater(member: QueueMember): void {
-    // A state record would serve nobody after the end of what is in memory alone.
+    // In memory alone, a state record would be of no use after the process's end.
     if (this.storage.volatile === true) return;
     if (this.#closed || this.#filling.members.has(member)) return;
     this.#later.add(member);
@@ -305,7 +305,7 @@ export class GroupCommit {
     });
   }
 
-  /** Calls back when all that was put before is on disk, or, with an error, when it never will be. */
+  /** Calls back when everything put before is on disk; or, with an error, when it never will be. */
   whenWritten(callback: (error: KvError | undefined) => void): void {
     const batch = !this.#filling.isEmpty
       ? this.#filling
@@ -318,9 +318,9 @@ export class GroupCommit {
   }
 
   /**
-   * Writes what waits, then ends. The storage stays open; it is its owner's to close.
+   * Writes what waits, then ends. The storage stays open; its owner closes it.
    *
-   * @throws {KvError} `storage_failed` where the disk does not take what waits
+   * @throws {KvError} `storage_failed` if the disk refuses what waits
    */
   close(): Promise<void> {
     this.#closed = true;
@@ -359,7 +359,7 @@ export class GroupCommit {
     else if (this.#filling.isFull) this.#seal();
   };
 
-  /** Closes the batch that is filling: adds the state records, the head and the batch's mark. */
+  /** Closes the batch that is being filled: adds the state records, the head and the batch's mark. */
   #seal(): void {
     const batch = this.#filling;
     this.#filling = new Batch();
@@ -386,7 +386,7 @@ export class GroupCommit {
     this.#sealed.push(batch);
   }
 
-  /** Nothing is being written: takes the next batch, if there is one. */
+  /** Nothing is being written: begins the next batch, if there is one. */
   #writeNext(): void {
     if (this.#syncDue && this.#sealed.length === 0) this.#filling.syncOnly = true;
     if (this.#sealed.length === 0 && !this.#filling.isEmpty) this.#seal();
@@ -415,7 +415,7 @@ export class GroupCommit {
         if (sync) this.#syncedBatch = Math.max(this.#syncedBatch, batch.number);
         this.#finish(batch);
       } else {
-        // What was to be synced with this batch still is to be.
+        // What should have been synced with this batch must still be synced.
         if (sync && fsync === "interval") this.#syncDue = true;
         this.#fail(batch, error);
       }
@@ -434,7 +434,7 @@ export class GroupCommit {
     this.#pendingBytes -= batch.bytes;
     for (const write of batch.writes) write.member.written(write);
     this.#writing = undefined;
-    // The disk gets its next batch before anyone is told of this one: it is the slower of the two.
+    // The disk gets its next batch before anyone is told of this one, because the disk is slower.
     if (!this.#turnEndScheduled) this.#writeNext();
     for (const { member, lastSeq, term } of batch.synced) member.synced(lastSeq, term);
     for (const callback of batch.callbacks) callback(undefined);
@@ -458,7 +458,7 @@ export class GroupCommit {
   }
 
   #retry(): void {
-    // Without a timer, the batch is under way at this moment.
+    // Without a timer, the batch is being tried at this moment.
     if (this.#retryTimer === undefined || this.#writing === undefined) return;
     this.#retryTimer.cancel();
     this.#retryTimer = undefined;
@@ -472,7 +472,7 @@ export class GroupCommit {
     this.#closing = undefined;
   }
 
-  /** Closing, and the disk takes nothing: whoever waits is told so. */
+  /** Closing while the disk refuses writes: tells those who wait. */
   #abandon(error: KvError): void {
     for (const batch of [this.#writing, ...this.#sealed, this.#filling]) {
       for (const callback of batch?.callbacks ?? []) callback(error);

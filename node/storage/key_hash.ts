@@ -1,25 +1,25 @@
 /**
- * The hash of a key's bytes in a hash table: HalfSipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast
- * short-input PRF", 2012; in this form in Linux as `hsiphash`), which is SipHash with words of 32 bits,
- * those that JavaScript computes with.
+ * The hash of a key's bytes for a hash table: HalfSipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast
+ * short-input PRF", 2012; Linux has this form as `hsiphash`). It is SipHash with words of 32 bits, which
+ * JavaScript computes with.
  *
- * Keys come from clients. Who knows how a table hashes can choose keys that all lie in one chain of it,
- * and make every request as slow as all of them are long. Here that takes knowing 64 random bits, which
- * each process draws anew and shows to nobody. (A faster hash with a random start value alone would not
- * do: for those there are keys that collide under every start value.) Not for anything that needs a
- * hash nobody can forge, and no checksum: the numbers differ from process to process.
+ * Keys come from clients. Somebody who knows how a table hashes can choose keys that all fall into one
+ * chain, so that every request is as slow as the chain is long. Here that requires knowing 64 random bits,
+ * which each process draws anew and never shows. (A faster hash with only a random start value would not
+ * be enough: for those there are keys that collide under every start value.) Do not use it where nobody
+ * may forge a hash, nor as a checksum: the numbers differ from process to process.
  *
  * @module
  */
 import type { Random } from "../../shared/platform/random.ts";
 
-/** Maps bytes to 32 bits. Tests have one that collides. */
+/** Maps bytes to 32 bits. Tests use one that collides. */
 export interface KeyHash {
   /** As a signed 32-bit integer. */
   of(key: Uint8Array): number;
 }
 
-/** HalfSipHash-1-3 with a key of its own. */
+/** HalfSipHash-1-3 with its own key. */
 export class SeededKeyHash implements KeyHash {
   readonly #low: number;
   readonly #high: number;
@@ -37,7 +37,7 @@ export class SeededKeyHash implements KeyHash {
     let v2 = 0x6c796765 ^ this.#low;
     let v3 = 0x74656462 ^ this.#high;
     const last = length & ~3;
-    // A round for each whole word, one for the rest with the length, and three that take in nothing.
+    // One round for each whole word, one for the rest with the length, and three without input.
     for (let at = 0; at <= last + 12; at += 4) {
       let word = 0;
       if (at < last) {

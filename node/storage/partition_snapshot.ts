@@ -1,8 +1,8 @@
 /**
- * A partition as it was at one moment, read page by page in key order while writes go on: a snapshot
- * of the disk and the writes that were on their way there, which win.
+ * A partition as it was at one moment, read page by page in key order while writes go on. It combines a
+ * snapshot of the disk with the writes that were on their way there, which take precedence.
  *
- * Invariant: what it gives is exactly the newest entry of each key as of `asOfSeq`, once.
+ * Invariant: it returns exactly the newest entry of each key as of `asOfSeq`, once.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { StorageRow, StorageSnapshot } from "./storage.ts";
 import { decodeRecord, keyOfRecordKey } from "./record.ts";
 import type { PendingRow } from "./scan_page.ts";
 
-/** An entry, or a record that the newest write took away. */
+/** An entry, or the fact that the newest write removed the record. */
 interface Taken {
   readonly entry: Entry | undefined;
   readonly bytes: number;
@@ -28,21 +28,21 @@ interface FilledPage {
   ended: boolean;
 }
 
-/** See the module. One call at a time. */
+/** See the top of this file. One call at a time. */
 export class PartitionSnapshot {
   /** Every write up to this seq is in it, and no later one. */
   readonly asOfSeq: number;
-  /** The partition's term then. */
+  /** The partition's term at that moment. */
   readonly term: number;
   readonly #work: WorkScheduler;
   readonly #snapshot: StorageSnapshot;
   readonly #page: { rowsMax: number; bytesMax: number };
-  /** In key order; what has been given is gone. */
+  /** In key order; what has been returned is removed. */
   readonly #pending: PendingRow[];
   #rows: StorageRow[] = [];
   #at = 0;
   #rowsEnded = false;
-  /** What the last page had no room for. */
+  /** Rows for which the last page had no room. */
   #held: Taken | undefined;
 
   constructor(
@@ -61,8 +61,8 @@ export class PartitionSnapshot {
   }
 
   /**
-   * The next entries, tombstones included; `ended` with the last ones. At most twice the bytes of a page,
-   * or one entry.
+   * The next entries, tombstones included; `ended` is true with the last ones. At most twice the bytes of a
+   * page, or one entry.
    *
    * @throws {KvError} `corrupt`, `storage_failed`
    */
@@ -72,7 +72,7 @@ export class PartitionSnapshot {
     return { entries: page.entries, ended: page.ended };
   }
 
-  /** Puts into the page what has been read. @returns false where more must be read for it */
+  /** Puts what has been read into the page. @returns false if more must be read for it */
   #fill(page: FilledPage): boolean {
     const { rowsMax, bytesMax } = this.#page;
     for (; page.looked < rowsMax && page.bytes < bytesMax; page.looked++) {
@@ -93,9 +93,9 @@ export class PartitionSnapshot {
     return true;
   }
 
-  /** Lets go of the snapshot; also while a page is being read, which then fails. */
+  /** Releases the snapshot, even while a page is being read, which then fails. */
   close(): void {
-    // There is nobody to tell, and nothing to be done about it.
+    // There is nobody to tell, and nothing can be done about it.
     this.#snapshot.close().catch(failureOf);
   }
 
@@ -105,7 +105,7 @@ export class PartitionSnapshot {
     this.#rowsEnded = this.#rows.length === 0;
   }
 
-  /** What comes next in key order; without an entry where the newest write took the record away. */
+  /** The next item in key order; without an entry if the newest write removed the record. */
   #take(): Taken | undefined {
     const row = this.#rows[this.#at];
     const write = this.#pending.at(-1);
@@ -117,7 +117,7 @@ export class PartitionSnapshot {
     if (row !== undefined && key !== undefined && order <= 0) {
       this.#at++;
       bytes += row[0].length + row[1].length;
-      // Decoded, and so checked, even where a newer write wins: damage is to be found.
+      // Decoded, and so checked, even if a newer write takes precedence: damage should be found.
       entry = decodeRecord(row[0], row[1], key);
     }
     if (write !== undefined && order >= 0) {

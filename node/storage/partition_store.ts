@@ -1,16 +1,15 @@
 /**
- * One partition's data on this node: its newest entries, whether they are on disk yet or not, and
- * its state. It knows nothing of replication: what is written when, and what may be read by whom, is
- * the replica's business.
+ * One partition's data on this node: its newest entries, whether they are on disk yet or not, and its
+ * state. It knows nothing of replication: the replica decides what is written when, and who may read what.
  *
- * A read looks first at the writes under way, then in the cache, then on disk. Every record that
- * comes from disk has its checksum checked. What the cache or a volatile storage holds has not left this
- * process's memory since, which is trusted with everything else too; there only `scan` and `verify` check.
+ * A read looks first at the writes under way, then in the cache, then on disk. The checksum of every record
+ * from disk is checked. What the cache or a volatile storage holds has not left this process's memory since,
+ * which is trusted with everything else too; there only `scan` and `verify` check.
  *
  * Invariants
- * - `state.count` and `state.digest` are those of the entries that `get` finds, tombstones left out;
- *   `state.tombstones` and `state.tombstoneDigest` those of the tombstones.
- * - The state record on disk and the entries on disk fit each other after any crash (`group_commit.ts`).
+ * - `state.count` and `state.digest` describe the entries that `get` finds, without tombstones;
+ *   `state.tombstones` and `state.tombstoneDigest` describe the tombstones.
+ * - The state record on disk and the entries on disk agree after any crash (`group_commit.ts`).
  *
  * The caller's duty: `apply`, `remove` and the `setState` that belongs to them happen in one turn
  * (without an await between them).
@@ -46,11 +45,11 @@ export { NO_STATE, type PartitionState } from "./state_record.ts";
 export { OpenedPartitions, openPartitionStores } from "./recovery.ts";
 export type { ScanPage } from "./scan_page.ts";
 
-/** What {@linkcode PartitionStore.scan} gives. */
+/** Which part {@linkcode PartitionStore.scan} returns. */
 export interface ScanOptions {
-  /** Looks at no more rows than this. Fewer entries come back where `beyondSeq` leaves some out. */
+  /** Looks at no more rows than this. Fewer entries are returned if `beyondSeq` leaves some out. */
   rowsMax: number;
-  /** Stops after the row with which so many bytes have been looked at. */
+  /** Stops after the row with which this many bytes have been looked at. */
   bytesMax: number;
   /** Only entries with a greater seq. */
   beyondSeq?: number;
@@ -58,7 +57,7 @@ export interface ScanOptions {
   upto?: string;
   /** The smaller end, inclusive; default: the first key. In either direction. */
   start?: string | undefined;
-  /** The greater end, exclusive; default: behind the last key. */
+  /** The greater end, exclusive; default: after the last key. */
   end?: string | undefined;
   /** From the greater end to the smaller; `after` is then the key before which the page begins. */
   reverse?: boolean | undefined;
@@ -69,9 +68,9 @@ interface Pass {
   /** Keys up to this one have been counted; undefined before the first. */
   counted: string | undefined;
   tally: Tally;
-  /** Of the rows that have been counted. */
+  /** Sums of the rows that have been counted. */
   bytes: number;
-  /** What was written since the page was taken that is being waited for. */
+  /** What was written since the page that is being waited for was taken. */
   journal: { key: string; row: Counted; sign: 1 | -1 }[];
 }
 
@@ -79,7 +78,7 @@ interface Pass {
 interface Counted {
   readonly flags: number;
   readonly crc: number;
-  /** Of its row, without the row's key. */
+  /** The bytes of its row, without the row's key. */
   readonly bytes: number;
 }
 
@@ -88,30 +87,30 @@ export class PartitionStore {
   readonly partition: number;
   /** Which of the keys expire next. */
   readonly expiring: ExpiryIndex;
-  /** Those that were written since it was opened. */
+  /** The tombstones that were written since it was opened. */
   readonly tombstones = new TombstoneList();
   readonly #queue: GroupCommit;
   readonly #state: PartitionState;
   readonly #member: QueueMember;
-  /** Writes that are not known to be on disk: of each key the newest. */
+  /** Writes that are not known to be on disk: the newest of each key. */
   readonly #pending = new Map<string, PendingWrite>();
   readonly #passes = new Set<Pass>();
   /** CRC of the state record that was last given to a batch. */
   #stateCrc: number | undefined;
   /** What `#state` says of the rows. */
   #tally: Tally;
-  /** Of the rows that `get` finds, without their keys; undefined until they have been read through once. */
+  /** Bytes of the rows that `get` finds, without their keys; undefined until they have been read through once. */
   #liveBytes: number | undefined;
-  /** As whom it finds its rows in the cache; another one after each `clear`. */
+  /** The owner under which it finds its rows in the cache; `clear` takes a new one. */
   #cacheOwner: number;
   #clearing: "no" | "rows" | "state" = "no";
   #clearRuns = false;
   #verifying: Promise<boolean> | undefined;
 
   /**
-   * @param state as `openPartitionStores` found it, or, where it found nothing, `NO_STATE` itself
+   * @param state as `openPartitionStores` found it, or `NO_STATE` itself if it found nothing
    * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
-   * @param expiringMax how many of the keys that expire next are known in memory
+   * @param expiringMax how many of the keys that expire next are kept in memory
    */
   constructor(
     queue: GroupCommit,
@@ -127,7 +126,7 @@ export class PartitionStore {
     this.#tally = Tally.of(state);
     this.#liveBytes = isEmpty(state) ? 0 : undefined;
     this.#cacheOwner = queue.cache?.newOwner() ?? 0;
-    // What was opened is on disk as it is; it is not read again, since reading may fail.
+    // What was opened is on disk as it is; it is not read again, because reading may fail.
     this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
     this.#member = {
       takeStateRecord: () => this.#takeStateRecord(),
@@ -148,8 +147,8 @@ export class PartitionStore {
   }
 
   /**
-   * Bytes of the rows that are of use, tombstones included, without the rows' keys; undefined if the partition has not been
-   * read through since it was opened, so that nobody knows.
+   * Bytes of the rows that are in use, tombstones included, without the rows' keys; undefined until the
+   * partition has been read through since it was opened.
    */
   get liveBytes(): number | undefined {
     return this.#liveBytes;
@@ -158,7 +157,7 @@ export class PartitionStore {
   /**
    * The newest entry of a key, on disk or on its way there, tombstones included.
    *
-   * @throws {KvError} `corrupt` where the record on disk is damaged; `storage_failed` where it cannot be read
+   * @throws {KvError} `corrupt` if the record on disk is damaged; `storage_failed` if it cannot be read
    */
   get(key: string): Entry | undefined {
     if (this.#clearing !== "no") return undefined;
@@ -177,10 +176,10 @@ export class PartitionStore {
   }
 
   /**
-   * Queues an entry for the next batch, in place of any older one of its key. Changes nothing where
-   * it throws. Does not touch `lastSeq`, `term` or `commitSeq`.
+   * Queues an entry for the next batch, replacing an older one of its key. If it throws, nothing has
+   * changed. Does not touch `lastSeq`, `term` or `commitSeq`.
    *
-   * @throws {KvError} `corrupt` where the key's record on disk is damaged; `storage_failed`,
+   * @throws {KvError} `corrupt` if the key's record on disk is damaged; `storage_failed`,
    * `unavailable` as {@linkcode GroupCommit.checkWritable}
    */
   apply(entry: Entry): void {
@@ -191,11 +190,11 @@ export class PartitionStore {
 
   /**
    * As {@linkcode PartitionStore.apply} for writes that belong together, in their order, and then for
-   * records to be taken away: all of it, or nothing where it throws.
+   * records to remove: all of it, or nothing if it throws.
    */
   applyAll(entries: readonly Entry[], removed: readonly string[] = []): void {
     const [only] = entries;
-    // What most frames bring to a copy: what a group needs is not paid for it.
+    // Most frames bring a single write to a follower: it does not pay for what a group needs.
     if (only !== undefined && entries.length === 1 && removed.length === 0) {
       this.apply(only);
       return;
@@ -233,7 +232,7 @@ export class PartitionStore {
   }
 
   /**
-   * Takes a key's record away, without a tombstone. Nothing happens where there is none.
+   * Removes a key's record, without a tombstone. Does nothing if there is none.
    *
    * @throws {KvError} as {@linkcode PartitionStore.apply}
    */
@@ -249,7 +248,7 @@ export class PartitionStore {
     this.expiring.note(key, 0);
   }
 
-  /** Changes the state. Goes to disk with the partition's next write, or soon by itself. */
+  /** Changes the state. It goes to disk with the partition's next write, or soon by itself. */
   setState(
     change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "watermark">>,
   ): void {
@@ -262,7 +261,7 @@ export class PartitionStore {
     if (this.#clearing === "no") this.#queue.touchLater(this.#member);
   }
 
-  /** Makes sure that the state of now goes to disk with the next batch; `onSynced` follows. */
+  /** Makes sure that the current state goes to disk with the next batch; `onSynced` follows. */
   flush(): void {
     if (this.#clearing === "no") this.#queue.touch(this.#member);
   }
@@ -274,31 +273,31 @@ export class PartitionStore {
     });
   }
 
-  /** Notes on disk that the data is damaged, which stays so until it is cleared. */
+  /** Notes on disk that the data is damaged; this stays so until it is cleared. */
   markDamaged(): void {
     this.#state.damaged = true;
     this.flush();
   }
 
   /**
-   * A page of entries in key order (or backwards), behind `after`, tombstones included. `asOfSeq`: every write up
-   * to this seq is reflected in the page (as are some later ones, perhaps). `next`: what to give as
-   * `after` for the next page; undefined at the end.
+   * A page of entries in key order (or backwards), after the key `after`, tombstones included. `asOfSeq`: the
+   * page reflects every write up to this seq (and perhaps some later ones). `next`: the `after` of the next
+   * page; undefined at the end.
    *
    * @throws {KvError} `corrupt`
    */
   async scan(after: string | undefined, options: ScanOptions): Promise<ScanPage> {
     const asOfSeq = this.#state.lastSeq;
-    // Both snapshots are taken in this turn: of what is under way, and, by `range`, of the disk. A
-    // batch that ends meanwhile is in the first, and may be in the second too, saying the same.
+    // Both snapshots are taken in this turn: of the writes under way, and, by `range`, of the disk. If a
+    // batch ends meanwhile, it is in the first, and may be in the second too, with the same content.
     const pending = this.#pendingWithin(after, options);
     const rows = await this.#rows(after, options);
     return await this.#queue.work.run(() => scanPage(rows, pending, { ...options, asOfSeq }));
   }
 
   /**
-   * A snapshot of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their
-   * way there. It must be closed.
+   * A snapshot of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their way
+   * there. It must be closed.
    */
   snapshot(page: { rowsMax: number; bytesMax: number }): PartitionSnapshot {
     const { lastSeq, term } = this.#state;
@@ -314,7 +313,7 @@ export class PartitionStore {
   }
 
   /**
-   * The keys of all entries with a seq beyond `seq`, or undefined where there are more than `max`.
+   * The keys of all entries with a seq beyond `seq`, or undefined if there are more than `max`.
    *
    * @throws {KvError} `corrupt`
    */
@@ -333,12 +332,12 @@ export class PartitionStore {
   }
 
   /**
-   * Deletes everything of the partition, its state included, in pieces. A crash in between leaves
-   * a mark, with which the next start finishes it. Until the promise is fulfilled nothing else may
-   * be called; afterwards the store stands at `NO_STATE`. If it fails, the rest is as good as deleted, and
-   * another call goes on with it.
+   * Deletes everything of the partition, its state included, in pieces. A crash in between leaves a mark,
+   * with which the next start finishes the deletion. Until the promise is fulfilled nothing else may be
+   * called; afterwards the store's state is `NO_STATE`. If it fails, the rest counts as deleted, and another
+   * call goes on with it.
    *
-   * @throws {KvError} `corrupt` if rows cannot be read, so that nobody knows what is to be deleted;
+   * @throws {KvError} `corrupt` if rows cannot be read, so that nobody knows what must be deleted;
    * `storage_failed` if the disk fails to read, or the node is closed before it is done
    */
   async clear(): Promise<void> {
@@ -353,7 +352,7 @@ export class PartitionStore {
     }
   }
 
-  /** Everything is being deleted, or is still to be after a failure; nothing may be read or written. */
+  /** Everything is being deleted, or must still be after a failure; nothing may be read or written. */
   get isClearing(): boolean {
     return this.#clearing !== "no";
   }
@@ -367,8 +366,8 @@ export class PartitionStore {
     this.#liveBytes = 0;
     this.expiring.clear();
     this.tombstones.clear();
-    // First of all the state record says that the rest is void, so that nobody takes a part for
-    // the whole. What is still under way goes to disk before that, and is deleted with the rest.
+    // First the state record says that the rest is void, so that a part is not mistaken for the whole.
+    // What is still under way goes to disk before that, and is deleted with the rest.
     this.#queue.touch(this.#member);
     await this.#allWritten();
     for (;;) {
@@ -387,9 +386,8 @@ export class PartitionStore {
   }
 
   /**
-   * Reads the whole partition from disk: whether every checksum is right, and count and digest are
-   * those of the state. Writes may go on meanwhile. Who asks while it is being read through gets the
-   * answer of that pass.
+   * Reads the whole partition from disk: whether every checksum is right, and count and digest are those of
+   * the state. Writes may go on meanwhile. If a pass is already running, its result is returned.
    *
    * @throws {KvError} `storage_failed`, `wrong_version`
    */
@@ -438,7 +436,7 @@ export class PartitionStore {
   }
 
   /**
-   * What the newest entry of a key counts for; nothing is decoded for that.
+   * What the newest entry of a key adds to the sums; nothing is decoded for that.
    *
    * @throws {KvError} as {@linkcode PartitionStore.get}
    */
@@ -474,7 +472,7 @@ export class PartitionStore {
     if (write !== newest) this.#pending.set(key, write);
   }
 
-  /** Keeps count, digest and live bytes, also for those who are counting now. */
+  /** Keeps count, digest and live bytes up to date, also for passes that are counting now. */
   #account(key: string, row: Counted, sign: 1 | -1): void {
     this.#tally.add(row.flags, row.crc, sign);
     this.#tally.copyTo(this.#state);
@@ -509,7 +507,7 @@ export class PartitionStore {
     else cache?.set(change.key, change.value, this.#cacheOwner);
   }
 
-  /** The writes under way of the keys that a scan is about, in its order. */
+  /** The writes under way of the keys that a scan covers, in its order. */
   #pendingWithin(after: string | undefined, options: ScanOptions): PendingRow[] {
     const { upto, start, end, reverse = false } = options;
     const found: PendingRow[] = [];
@@ -521,7 +519,7 @@ export class PartitionStore {
       if (upto !== undefined && compareKeys(key, upto) > 0) continue;
       if (start !== undefined && compareKeys(key, start) < 0) continue;
       if (end !== undefined && compareKeys(key, end) >= 0) continue;
-      // A copy: the write itself may be replaced in place while the rows are on their way.
+      // A copy: the write itself may be replaced in place while the rows are being read.
       found.push({ key, entry, crc, bytes: change.value?.length ?? 0 });
     }
     return found.sort(
@@ -550,8 +548,8 @@ export class PartitionStore {
   #countPage(pass: Pass, page: ScanPage): void {
     pass.tally.addAll(page.tally);
     pass.bytes += page.bytes;
-    // What was written while the page was under way is not in it, but is in the state. Later pages
-    // show what concerns the keys behind this one.
+    // What was written while the page was being read is not in it, but is in the state. Later pages show
+    // what concerns the keys after this page.
     for (const { key, row, sign } of pass.journal) {
       if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
       pass.tally.add(row.flags, row.crc, sign);
@@ -560,7 +558,7 @@ export class PartitionStore {
   }
 }
 
-/** Undefined where the record is being removed. */
+/** Undefined if the record is being removed. */
 function countedOf({ entry, crc, change }: PendingWrite): Counted | undefined {
   return entry === undefined
     ? undefined

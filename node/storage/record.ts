@@ -1,9 +1,9 @@
 /**
  * One entry as a row of the database. All numbers are big-endian.
  *
- * Row key: partition (2 bytes), then the key in UTF-8. A key is never empty, and the byte 0xFF is
- * never part of UTF-8, so that every row of a partition lies from `recordKey + 0x00` to before
- * `partition + 0xFF`, its state record (key: the two bytes alone; `state_record.ts`) before them.
+ * Row key: partition (2 bytes), then the key in UTF-8. A key is never empty, and the byte 0xFF is never
+ * part of UTF-8. So every row of a partition lies from `recordKey + 0x00` to before `partition + 0xFF`,
+ * and its state record (key: the two bytes alone; `state_record.ts`) lies before them.
  *
  * Row value:
  *
@@ -13,10 +13,10 @@
  *      8  term (4 bytes)         12  seq (8)      20  timestamp (8)      28  expiry (8)
  *     36  extra block, then the value up to the end
  *
- * The extra block is a row of items, each a tag (1 byte), a length (2) and so many bytes. Tag 1: the
- * value's content type in ASCII. A reader skips an item whose tag it does not know.
+ * The extra block is a sequence of items: a tag (1 byte), a length (2), and that many bytes. Tag 1: the
+ * value's content type in ASCII. A reader skips items whose tag it does not know.
  *
- * The CRC covers the row key too, so that a row which was moved or whose key was damaged is noticed.
+ * The CRC also covers the row key, so a row that was moved or whose key was damaged is noticed.
  *
  * @module
  */
@@ -43,7 +43,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * The row key of a partition's key; of the partition's state record where `key` is empty.
+ * The row key of a partition's key; of the partition's state record if `key` is empty.
  *
  * @param slab where it is cut from, if it is not kept for long
  */
@@ -69,12 +69,12 @@ function recordKeyBeyondAscii(partition: number, key: string): Uint8Array {
   return bytes;
 }
 
-/** The key that a row key holds. @throws {KvError} `corrupt` where it is not UTF-8 */
+/** The key in a row key. @throws {KvError} `corrupt` if it is not UTF-8 */
 export function keyOfRecordKey(bytes: Uint8Array): string {
   if (bytes.length <= ASCII_SHORT_BYTES) {
     let all = 0;
     for (let i = 2; i < bytes.length; i++) all |= bytes[i] ?? 0;
-    // Faster than the decoder, whose fixed cost is the larger one here.
+    // Faster than the decoder, whose fixed cost dominates here.
     if (all < 0x80) {
       return String.fromCharCode.apply(null, bytes.subarray(2) as unknown as number[]);
     }
@@ -86,7 +86,7 @@ export function keyOfRecordKey(bytes: Uint8Array): string {
   }
 }
 
-/** Where a partition's rows begin: before every key, or, with `after`, behind that key. */
+/** Where a partition's rows begin: before every key or, with `after`, after that key. */
 export function rowsFrom(partition: number, after: string | undefined): Uint8Array {
   const key = recordKey(partition, after ?? "");
   const bytes = new Uint8Array(key.length + 1);
@@ -94,7 +94,7 @@ export function rowsFrom(partition: number, after: string | undefined): Uint8Arr
   return bytes;
 }
 
-/** Where a partition's rows end, exclusive: behind `upto`, or behind every key. */
+/** Where a partition's rows end, exclusive: after `upto`, or after every key. */
 export function rowsEnd(partition: number, upto: string | undefined): Uint8Array {
   if (upto !== undefined) return rowsFrom(partition, upto);
   return new Uint8Array([partition >>> 8, partition, 0xff]);
@@ -104,7 +104,7 @@ export function rowsEnd(partition: number, upto: string | undefined): Uint8Array
  * The row of an entry.
  *
  * @param slab where it is cut from, if it is not kept for long
- * @param key the row key, where it is known
+ * @param key the row key, if it is known
  */
 export function encodeRecord(
   partition: number,
@@ -132,15 +132,15 @@ export function encodeRecord(
 /**
  * The entry of a row. Its value is a part of `bytes`, not a copy.
  *
- * @param key the key, where it is known; else it is read from `rowKey`
- * @throws {KvError} `corrupt` where the row is damaged; `wrong_version` where a newer program wrote it
+ * @param key the key, if it is known; otherwise it is read from `rowKey`
+ * @throws {KvError} `corrupt` if the row is damaged; `wrong_version` if a newer program wrote it
  */
 export function decodeRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
   checkRecord(rowKey, bytes);
   return decodeSoundRecord(rowKey, bytes, key);
 }
 
-/** The same of a row that is known to be as it was written. */
+/** The same for a row that is known to be as it was written. */
 export function decodeSoundRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: string): Entry {
   const valueAt = HEADER_BYTES + ((bytes[6] ?? 0) << 8 | (bytes[7] ?? 0));
   if (valueAt > bytes.length) throw damaged(rowKey, "its extra block is longer than the row");
@@ -186,8 +186,8 @@ function contentTypeIn(rowKey: Uint8Array, extra: Uint8Array): string | undefine
 }
 
 /**
- * Checks length, CRC and format of a row, in this order: only a row whose CRC is right says what
- * its format is.
+ * Checks length, CRC and format of a row, in this order: the format can be trusted only if the CRC is
+ * right.
  *
  * @throws {KvError} `corrupt`, `wrong_version`
  */
@@ -208,7 +208,7 @@ export function checkRow(rowKey: Uint8Array, bytes: Uint8Array, bytesMin: number
   }
 }
 
-/** As {@linkcode checkRow}, of an entry's row. */
+/** As {@linkcode checkRow}, for an entry's row. */
 export function checkRecord(rowKey: Uint8Array, bytes: Uint8Array): void {
   checkRow(rowKey, bytes, HEADER_BYTES);
 }
@@ -224,8 +224,8 @@ export function recordFlags(bytes: Uint8Array): number {
 }
 
 /**
- * What a row with this CRC adds to a sum over rows (mod 2^32). The CRCs are mixed first (the
- * finalizer of MurmurHash3 by Austin Appleby), since sums of bare CRCs would cancel too easily.
+ * What a row with this CRC adds to a sum over rows (mod 2^32). The CRCs are mixed first (with the
+ * finalizer of MurmurHash3 by Austin Appleby), because sums of bare CRCs would cancel too easily.
  */
 export function digestOf(crc: number): number {
   let h = crc;

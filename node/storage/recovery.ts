@@ -1,26 +1,26 @@
 /**
- * What a database holds when it is opened, and whether it is all there.
+ * Reads what a database holds when it is opened, and checks whether everything is there.
  *
- * LevelDB replays its log at open and skips, without a word, what is garbled in it. Since the log's
- * records are our batches, whole batches can be missing from the middle, with later ones there. What
- * is checked here, without reading the data:
+ * LevelDB replays its log at open and silently skips what is garbled in it. The log's records are our
+ * batches, so whole batches can be missing from the middle, with later ones present. Two things are
+ * checked here, without reading the data:
  *
- * - *State sum.* The head record, written with every batch, holds a sum over the state records of
- *   all partitions. A batch that is missing took its state records along: if one of those partitions
- *   was not written again since, its state record is an older one, and the sum is wrong. Then some
- *   state record lies, nobody knows which, and every partition counts as damaged.
- * - *Marks.* Each of the last BATCH_MARKS batches left its number. If one is missing and the sum is
- *   right, then all state records are the newest ones, and each partition is read through: count and
- *   digest tell which of them miss entries.
+ * - *State sum.* The head record, written with every batch, holds a sum over the state records of all
+ *   partitions. A missing batch took its state records along: if one of those partitions was not written
+ *   again since, its state record is an older one, and the sum is wrong. Then some state record is wrong,
+ *   nothing says which, and every partition counts as damaged.
+ * - *Marks.* Each of the last BATCH_MARKS batches left its number. If one is missing and the sum is right,
+ *   all state records are the newest ones. Then each partition is read through: count and digest tell
+ *   which of them lack entries.
  *
- * What this cannot see: batches missing at the very end, since all that would tell of them is gone
- * with them (the other copies of the partition show it: this copy's last seq is behind theirs); a
- * batch that is missing from further back than the marks reach, whose partitions were all written
- * again since (the background scrub, `PartitionStore.verify`, finds it); and, with `fsync` "interval"
- * or "never", the honest loss of a power cut is not told apart from damage where it left a gap.
+ * This check cannot see three things. Batches missing at the very end: everything that would reveal them is
+ * gone with them (the partition's other replicas reveal it, because this replica's last seq is behind
+ * theirs). A batch that is missing from further back than the marks reach, whose partitions were all
+ * written again since (the scrubber finds it with `PartitionStore.verify`). And, with `fsync` "interval" or
+ * "never", a normal loss by a power cut looks like damage if it left a gap.
  *
- * A finding is written to the database at once, so that a second start cannot forget it: the state
- * records get the flag "damaged", which goes only when the partition is cleared.
+ * A finding is written to the database at once, so that a second start cannot forget it: the state records
+ * get the flag "damaged", which is removed only when the partition is cleared.
  *
  * @module
  */
@@ -47,9 +47,9 @@ import {
   Tally,
 } from "./state_record.ts";
 
-/** The partitions that a database holds something of. */
+/** The partitions of which a database holds something. */
 export class OpenedPartitions extends Map<number, PartitionState> {
-  /** Why the data of a partition cannot be relied on. Each of them is in the map too. */
+  /** Why the data of a partition is not reliable. Each of these is in the map too. */
   readonly damaged: Map<number, string> = new Map<number, string>();
 }
 
@@ -58,18 +58,18 @@ interface StateRecords {
   readonly opened: OpenedPartitions;
   /** Partitions whose deletion was interrupted. */
   readonly clearing: number[];
-  /** What the state records may add up to: two values where one of them is garbled. */
+  /** The possible sums of the state records: two values if one record is garbled. */
   sums: number[];
 }
 
 /**
- * Reads the state records of a database that was just opened, checks that nothing is missing, and
- * finishes deletions that were interrupted. To be called once, before a `GroupCommit` is made.
+ * Reads the state records of a database that was just opened, checks that nothing is missing, and finishes
+ * interrupted deletions. Call it once, before a `GroupCommit` is made.
  *
- * @param holdsAll every partition is this node's (default: it may have none of some): one of which nothing
- * is there may have lost all, and no other node has it
+ * @param holdsAll whether this node holds every partition (default: it may hold none of some). Then a
+ * partition of which nothing is there may have lost everything, and no other node has it
  * @param suspect rows may be missing although no batch is, as after a repair: all of them are read through
- * @throws {KvError} `wrong_version` where a newer program wrote it; `storage_failed`
+ * @throws {KvError} `wrong_version` if a newer program wrote it; `storage_failed`
  */
 export async function openPartitionStores(
   storage: Storage,
@@ -124,7 +124,7 @@ function readStates(storage: Storage, partitionCount: number): StateRecords {
     }
     opened.set(partition, { ...NO_STATE });
     opened.damaged.set(partition, "its state record is garbled");
-    // Either the body is garbled, then the stored CRC is the one that was counted; or the CRC is.
+    // If the body is garbled, the stored CRC is the one that was counted; otherwise the CRC is garbled.
     const computed = digestOf(crc32c(bytes, crc32c(key), 4));
     sums = sums.length > 2 ? [] : sums.flatMap((sum) => [
       (sum + stored) >>> 0,
@@ -134,7 +134,7 @@ function readStates(storage: Storage, partitionCount: number): StateRecords {
   return { opened, clearing, sums };
 }
 
-/** The head record; undefined where it is garbled. */
+/** The head record; undefined if it is garbled. */
 function readHead(storage: Storage): Head | undefined {
   const bytes = storage.get(HEAD_KEY);
   if (bytes === undefined) return { batch: 0, firstMark: 1, stateSum: 0 };
@@ -152,7 +152,7 @@ function marksAreWhole(marks: readonly StorageRow[], head: Head): boolean {
   return found.size === head.batch - first + 1;
 }
 
-/** No state record can be relied on. */
+/** No state record is reliable. */
 async function suspectAll(
   storage: Storage,
   partitionCount: number,
@@ -171,7 +171,7 @@ async function suspectAll(
   }
 }
 
-/** All state records are right: those partitions are damaged whose rows do not fit theirs. */
+/** All state records are right: a partition is damaged if its rows do not agree with its record. */
 async function readThroughAll(storage: Storage, opened: OpenedPartitions): Promise<void> {
   for (const [partition, state] of opened) {
     if (opened.damaged.has(partition)) continue;
@@ -210,7 +210,7 @@ async function deleteRows(storage: Storage, partition: number): Promise<void> {
   }
 }
 
-/** Notes damage in the state records, takes out those of cleared partitions, begins new marks. */
+/** Notes damage in the state records, removes those of cleared partitions, and begins new marks. */
 async function writeFindings(
   storage: Storage,
   opened: OpenedPartitions,
@@ -253,7 +253,7 @@ function writeNow(storage: Storage, changes: StorageChange[]): Promise<void> {
   });
 }
 
-/** The result, or undefined where the row is damaged; a row of a newer format is an error. */
+/** The result, or undefined if the row is damaged; a row of a newer format is an error. */
 function decodeOrUndefined<T>(decode: () => T): T | undefined {
   try {
     return decode();

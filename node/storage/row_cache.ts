@@ -1,27 +1,28 @@
 /**
- * A cache of rows as they are on disk: bytes packed one behind the other into large chunks, and a hash
- * table of numbers. A row in it is no object to anybody: as JavaScript objects, rows of 100 bytes take
- * ten times what is in them, and the garbage collector looks at each.
+ * A cache of rows as they are on disk: bytes packed one after the other into large chunks, and a hash table
+ * of numbers. A row in it is not a JavaScript object: as objects, rows of 100 bytes take ten times their
+ * content, and the garbage collector looks at each.
  *
- * Not a map: any row may be gone at the next look. It knows nothing of what is on its way to disk, nor
- * of whether a row is still that of the disk: its users set and delete. A row is found by the owner who
- * set it; who wants all of his rows gone becomes another owner.
+ * Unlike a map, it may have dropped any row by the next look. It knows neither what is on its way to disk
+ * nor whether a row is still the one on disk: its users set and delete rows. A row is found under the owner
+ * that set it; an owner that wants all its rows gone takes a new owner number.
  *
  * Policy: a circular log with second chance, as the store of MICA has it (Lim et al., "MICA: A Holistic
- * Approach to Fast In-Memory Key-Value Storage", NSDI 2014, section 4.3), here in chunks. Rows are added
- * at the end; where there is no room, the oldest chunk is given up with all that is in it. A row that is
- * asked for in the oldest quarter of the chunks is added once more, so that what is in use stays. That
- * comes near to LRU (some 2 % fewer hits where few keys are asked for often) and writes nothing for most
- * hits. From the older half on there would be more second copies, which take the room of others. For
- * the same reason a row is replaced where it is if the new one fits there.
+ * Approach to Fast In-Memory Key-Value Storage", NSDI 2014, section 4.3), here in chunks. Rows are added at
+ * the end. When there is no room, the oldest chunk is dropped with everything in it. A row that is read while
+ * it is in the oldest quarter of the chunks is added again, so that rows in use stay. This comes near to LRU
+ * (about 2 % fewer hits if few keys are read often), and most hits write nothing. With the older half
+ * instead, there would be more second copies, which take the room of other rows. For the same reason a row
+ * is replaced in place if the new one fits.
  *
- * Chunks are numbered as they come. A chain of the table begins with its newest row and only ever leads to
- * older ones, so that it ends where it leads to a chunk that is gone: giving up a chunk is to forget its
- * number, whatever was in it. (A number is not used twice: when there are no more, all is forgotten.)
+ * Chunks are numbered in the order in which they come. A chain of the table begins with its newest row and
+ * only leads to older ones, so it ends where it leads to a chunk that is gone. To drop a chunk is therefore
+ * to forget its number, whatever was in it. (A number is not used twice; when there are no more, everything
+ * is forgotten.)
  *
  * Invariants
- * - Table and chunks together take at most `bytesMax`. What its user was given is a part of a chunk, which
- *   will be written over: of use until the next call.
+ * - Table and chunks together take at most `bytesMax`. What a user gets is a part of a chunk, which will be
+ *   overwritten: it is valid until the next call.
  * - A key is in one chain, once. All operations take O(1) time on average.
  *
  * @module
@@ -30,18 +31,18 @@ import type { KeyHash } from "./key_hash.ts";
 
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 const CHUNKS_MIN = 16;
-/** How far back, among the chunks that there may be, the oldest quarter begins. */
+/** Where the oldest quarter of all possible chunks begins. */
 const OLD_FROM = 3 / 4;
-/** A row that takes more than this part of a chunk is not kept: it might leave as much of one empty. */
+/** A row that takes more than this part of a chunk is not cached: it might leave as much of a chunk empty. */
 const CHUNK_SHARE_MAX = 1 / 2;
-/** A chain for so many bytes, which is what a small row takes. */
+/** There is one chain for this many bytes, which is what a small row takes. */
 const BYTES_PER_CHAIN = 128;
 const CHAINS_MAX = 2 ** 28;
 
 /**
- * In words of 4 bytes: of a chain's begin and of a record, chunk and place of the (next) record; further of a
- * record the hash of its key, two lengths and its owner. Key and row follow, and up to 3 bytes that fill
- * the last word.
+ * In words of 4 bytes. A chain's head and a record both have the chunk and place of the (next) record. A
+ * record also has the hash of its key, two lengths and its owner. Key and row follow, and up to 3 bytes that
+ * fill the last word.
  */
 const LINK_WORDS = 2;
 const HASH = 2;
@@ -68,23 +69,23 @@ export class RowCache {
   readonly #chains: Int32Array;
   readonly #linkMask: number;
   readonly #chunkWords: number;
-  /** How many chunks there may be. */
+  /** The most chunks that there may be. */
   readonly #chunksMax: number;
-  /** Chunk `n` is at `(n - 1) % #chunksMax`; chunk `n + #chunksMax` gets its memory. */
+  /** Chunk `n` is at `(n - 1) % #chunksMax`; chunk `n + #chunksMax` reuses its memory. */
   readonly #chunks: Chunk[] = [];
-  /** The numbers of the first chunk that is held, and of the one that is being filled; 0 is nobody's. */
+  /** The numbers of the oldest chunk, and of the one that is being filled; 0 is not used. */
   #oldest = 1;
   #newest = 0;
   /** Words of the newest chunk. */
   #used: number;
-  /** The link to what was found last: in the table, or in the record before it in its chain. */
+  /** The link to the record that was found last: in the table, or in the previous record of its chain. */
   #links: Int32Array;
   #link = 0;
   #owners = 0;
 
   /**
-   * @param bytesMax what it may take
-   * @param numberMax how many chunks are filled before all is forgotten
+   * @param bytesMax the most bytes that it may take
+   * @param numberMax how many chunks are filled before everything is forgotten
    */
   constructor(bytesMax: number, hash: KeyHash, numberMax: number = 2 ** 31 - 1) {
     this.#hash = hash;
@@ -99,17 +100,17 @@ export class RowCache {
     this.#used = this.#chunkWords;
   }
 
-  /** Bytes that it takes by now. */
+  /** The bytes that it takes now. */
   get bytes(): number {
     return this.#chains.byteLength + this.#chunks.length * this.#chunkWords * 4;
   }
 
-  /** An owner that nobody was before. */
+  /** An owner number that was never used. */
   newOwner(): number {
     return this.#owners++;
   }
 
-  /** The row of a key, which is thereby in use. */
+  /** The row of a key; the row counts as used. */
   get(key: Uint8Array, owner: number): Uint8Array | undefined {
     const hash = this.#hash.of(key);
     if (!this.#find(key, hash) || this.#owner() !== owner) return undefined;
@@ -117,15 +118,15 @@ export class RowCache {
     return this.#found();
   }
 
-  /** The same for somebody who does not use the row. */
+  /** The same without counting as a use. */
   peek(key: Uint8Array, owner: number): Uint8Array | undefined {
     if (!this.#find(key, this.#hash.of(key)) || this.#owner() !== owner) return undefined;
     return this.#found();
   }
 
   /**
-   * Takes a copy of a row, in place of the key's row before, whoever's that was. One that is too large
-   * only takes that out.
+   * Stores a copy of a row, replacing the key's earlier row, whichever owner it had. A row that is too large
+   * only removes the earlier one.
    */
   set(key: Uint8Array, row: Uint8Array, owner: number): void {
     const hash = this.#hash.of(key);
@@ -147,12 +148,12 @@ export class RowCache {
     this.#add(chunk.words, hash, size);
   }
 
-  /** Takes a key's row out, if it is there. */
+  /** Removes a key's row, if it is there. */
   delete(key: Uint8Array): void {
     if (this.#find(key, this.#hash.of(key))) this.#unlink();
   }
 
-  /** Whether there is a row of this key; notes the link to it. */
+  /** Whether there is a row of this key; remembers the link to it. */
   #find(key: Uint8Array, hash: number): boolean {
     let links = this.#chains;
     let link = (hash * LINK_WORDS) & this.#linkMask;
@@ -179,12 +180,12 @@ export class RowCache {
     return this.#links[this.#link + 1] ?? 0;
   }
 
-  /** Whose the row is that was found. */
+  /** The owner of the found row. */
   #owner(): number {
     return this.#foundChunk().words[this.#foundAt() + OWNER] ?? 0;
   }
 
-  /** Whether what was found is to be added once more if it is in use. */
+  /** Whether the found row should be added again if it is in use. */
   #isOld(): boolean {
     return this.#newest - (this.#links[this.#link] ?? 0) >= this.#chunksMax * OLD_FROM;
   }
@@ -198,7 +199,7 @@ export class RowCache {
     return new Uint8Array(bytes.buffer, begin, words[at + ROW_BYTES]);
   }
 
-  /** Takes what was found out of its chain. The record itself goes with its chunk. */
+  /** Removes the found row from its chain. The record itself goes with its chunk. */
   #unlink(): void {
     const { words } = this.#foundChunk();
     const at = this.#foundAt();
@@ -206,19 +207,19 @@ export class RowCache {
     this.#links[this.#link + 1] = words[at + 1] ?? 0;
   }
 
-  /** Adds what was found once more, as what is found. */
+  /** Adds the found row again, as the found one. */
   #renew(hash: number): void {
     const from = this.#foundChunk();
     const at = this.#foundAt();
     const size = sizeAt(from, at);
     this.#unlink();
-    // Where this gives up the record's own chunk, its words still are what they were.
+    // If this drops the record's own chunk, its words are still unchanged.
     const { words } = this.#room(size);
     words.set(from.words.subarray(at, at + size), this.#used);
     this.#add(words, hash, size);
   }
 
-  /** Puts the record that was written behind what is used before the others of its chain. */
+  /** Puts the record that was just written at the head of its chain. */
   #add(words: Int32Array, hash: number, size: number): void {
     const at = this.#used;
     this.#used += size;
@@ -232,7 +233,7 @@ export class RowCache {
     this.#link = link;
   }
 
-  /** The newest chunk, with room for so many words. */
+  /** The newest chunk, with room for this many words. */
   #room(size: number): Chunk {
     if (this.#used + size > this.#chunkWords) {
       if (this.#newest === this.#numberMax) this.#forgetAll();
@@ -262,7 +263,7 @@ function sizeAt({ words }: Chunk, at: number): number {
   return sizeOf(words[at + KEY_BYTES] ?? 0, words[at + ROW_BYTES] ?? 0);
 }
 
-/** Puts a row behind the key of the record at `at`. */
+/** Writes a row behind the key of the record at `at`. */
 function putRow({ words, bytes }: Chunk, at: number, row: Uint8Array, owner: number): void {
   words[at + ROW_BYTES] = row.length;
   words[at + OWNER] = owner;
@@ -273,7 +274,7 @@ function isKey({ words, bytes }: Chunk, at: number, key: Uint8Array): boolean {
   const { length } = key;
   if (words[at + KEY_BYTES] !== length) return false;
   const begin = (at + HEADER_WORDS) * 4;
-  // From the end, where keys differ sooner.
+  // From the end, because keys differ sooner there.
   for (let i = length - 1; i >= 0; i--) {
     if (bytes[begin + i] !== key[i]) return false;
   }

@@ -1,6 +1,6 @@
 /**
- * A page of a partition in key order, made of a page of rows from disk and the writes under way,
- * which win. A pure function, so that its edges can be tested by themselves.
+ * A page of a partition in key order, made of a page of rows from disk and the writes under way, which
+ * take precedence. A pure function, so that its edge cases can be tested alone.
  *
  * @module
  */
@@ -13,30 +13,30 @@ import { Tally } from "./state_record.ts";
 /** A page of entries. */
 export interface ScanPage {
   entries: Entry[];
-  /** The next page begins behind this key; undefined: there is nothing more. */
+  /** The next page begins after this key; undefined if there is nothing more. */
   next: string | undefined;
   /** Every write up to this seq is reflected. */
   asOfSeq: number;
   /** Count and digest of the entries. */
   tally: Tally;
-  /** Of the entries' rows, without the rows' keys. */
+  /** Bytes of the entries' rows, without the rows' keys. */
   bytes: number;
 }
 
-/** A write under way; without an entry: the record is removed. */
+/** A write under way; without an entry if the record is removed. */
 export interface PendingRow {
   readonly key: string;
   readonly entry: Entry | undefined;
   readonly crc: number;
-  /** Of the row's value; 0 without an entry. */
+  /** Bytes of the row's value; 0 without an entry. */
   readonly bytes: number;
 }
 
 /**
- * A page ends where it has `bytesMax` bytes or more, and before an entry with which it would have more
- * than twice as many: so it is either that, or one entry.
+ * A page ends when it has `bytesMax` bytes or more, and before an entry that would make it more than twice
+ * as large. So it has at most twice `bytesMax` bytes, or one entry.
  *
- * @param rows what lies behind the last page's end, `rowsMax` rows or `bytesMax` bytes of it
+ * @param rows what follows the last page's end: `rowsMax` rows or `bytesMax` bytes of it
  * @param pending writes under way in the same range, in the same order
  * @throws {KvError} `corrupt`
  */
@@ -87,7 +87,7 @@ export function scanPage(
     if (row !== undefined && rowKey !== undefined && order <= 0) {
       r++;
       last = rowKey;
-      // Decoded, and so checked, even where a newer write wins: damage is to be found.
+      // Decoded, and so checked, even if a newer write takes precedence: damage should be found.
       entry = decodeRecord(row[0], row[1], rowKey);
       crc = recordCrc(row[1]);
       valueBytes = row[1].length;

@@ -5,7 +5,7 @@
  *
  * State record, under the partition's two bytes:
  *
- *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone tombstone watermark (8)
+ *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone watermark (8)
  *     36  highest seq ever applied (8)          44  live entries (8)   52  digest (4)
  *     56  tombstones (8)   64  digest of the tombstones (4)
  *     flags: 1 being cleared, 2 found damaged
@@ -35,30 +35,30 @@ import {
   recordKey,
 } from "./record.ts";
 
-/** Where a partition stands, on this node. */
+/** The state of a partition on this node. */
 export interface PartitionState {
   /** The partition's last known term. */
   term: number;
   /** Every write up to this is known to be committed. */
   commitSeq: number;
-  /** The last write that was taken. */
+  /** The last write that was accepted. */
   lastSeq: number;
   /** The highest seq of a tombstone that was dropped. */
   watermark: number;
-  /** How many entries there are, not counting tombstones. */
+  /** The number of entries, without tombstones. */
   count: number;
-  /** Sum of `digestOf(crc)` of those, mod 2^32. */
+  /** Sum of `digestOf(crc)` of these, mod 2^32. */
   digest: number;
-  /** The highest seq that any entry here ever had; absent: not above `lastSeq`. */
+  /** The highest seq that any entry here has ever had; absent: not above `lastSeq`. */
   highSeq?: number;
-  /** How many tombstones there are, and their digest; this copy's alone. Absent: 0. */
+  /** The number of tombstones, and their digest; only of this replica. Absent: 0. */
   tombstones?: number;
   tombstoneDigest?: number;
-  /** The data was found damaged, and is so until the partition is cleared. */
+  /** The data was found damaged, and stays so until the partition is cleared. */
   damaged?: boolean;
 }
 
-/** What a state record says of the rows: all of it is this copy's, `count` and `digest` compare with others'. */
+/** What a state record says of the rows. `count` and `digest` can be compared with other replicas'. */
 export class Tally {
   count = 0;
   digest = 0;
@@ -81,7 +81,7 @@ export class Tally {
     state.tombstoneDigest = this.tombstoneDigest;
   }
 
-  /** Counts an entry in, or out. @param crc that of its row */
+  /** Adds or removes an entry. @param crc that of its row */
   add(flags: number, crc: number, sign: 1 | -1): void {
     const digest = sign * digestOf(crc);
     if ((flags & TOMBSTONE) !== 0) {
@@ -93,7 +93,7 @@ export class Tally {
     }
   }
 
-  /** Counts what another has counted. */
+  /** Adds the sums of another. */
   addAll(other: Tally): void {
     this.count += other.count;
     this.tombstones += other.tombstones;
@@ -109,7 +109,7 @@ export class Tally {
   }
 }
 
-/** The state of a partition of which nothing is held yet. */
+/** The state of a partition of which this node holds nothing yet. */
 export const NO_STATE: Readonly<PartitionState> = Object.freeze({
   term: 0,
   commitSeq: 0,
@@ -134,7 +134,7 @@ export interface EncodedRow {
 
 export const IDENTITY_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 0]);
 export const HEAD_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
-/** All marks lie from the first to before the second. */
+/** All marks are at or after the first key, and before the second. */
 export const MARKS_FROM: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 2]);
 export const MARKS_END: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 3]);
 
@@ -192,9 +192,9 @@ export function decodeState(
 
 /** What is known of the batches that were written. */
 export interface Head {
-  /** The last batch; 0 where there was none. */
+  /** The last batch; 0 if there was none. */
   batch: number;
-  /** The first batch whose mark is expected to be there. */
+  /** The first batch whose mark should be there. */
   firstMark: number;
   /** Sum of `digestOf(crc)` of all state records, mod 2^32. */
   stateSum: number;

@@ -1,8 +1,8 @@
 /**
- * The disk, as a node sees it: an ordered map of byte strings with atomic, durable batches. It knows
- * nothing of partitions or records; those are `node/storage/partition_store.ts`. Real versions:
- * `node/storage/leveldb/level_storage.ts` and `node/storage/memory/memory_storage.ts`; the simulator has one that forgets, tears
- * and garbles.
+ * The disk as a node sees it: an ordered map of byte strings with atomic, durable batches. It knows nothing
+ * of partitions or records; `node/storage/partition_store.ts` does. The real versions are
+ * `node/storage/leveldb/level_storage.ts` and `node/storage/memory/memory_storage.ts`; the simulator has one
+ * that loses, tears and garbles data.
  *
  * @module
  */
@@ -16,15 +16,15 @@ export interface StorageChange {
 /** A row of a range. */
 export type StorageRow = [key: Uint8Array, value: Uint8Array];
 
-/** Which rows {@linkcode Storage.range} gives. Keys compare as unsigned bytes. */
+/** Which rows {@linkcode Storage.range} returns. Keys compare as unsigned bytes. */
 export interface StorageRange {
   /** First key, inclusive. */
   from: Uint8Array;
   /** End, exclusive. */
   to: Uint8Array;
-  /** At most so many rows. */
+  /** The most rows. */
   rowsMax: number;
-  /** Stops after the row with which so many bytes (keys and values) are reached. */
+  /** Stops after the row with which this many bytes (keys and values) are reached. */
   bytesMax: number;
   /** From the end to the beginning. Default false. */
   reverse?: boolean;
@@ -36,56 +36,56 @@ export type SnapshotRange = Omit<StorageRange, "reverse">;
 /** A range as it was at one moment, read once from its beginning to its end while writes go on. */
 export interface StorageSnapshot {
   /**
-   * The next rows in key order: at most `rowsMax`, and none after the one with which `bytesMax` is
-   * reached; none at all at the end. One call at a time.
+   * The next rows in key order: at most `rowsMax`, and none after the row with which `bytesMax` is reached;
+   * none at all at the end. One call at a time.
    */
   next(): Promise<StorageRow[]>;
-  /** Lets go of what it holds. Nothing may be called afterwards. */
+  /** Releases what it holds. Nothing may be called afterwards. */
   close(): Promise<void>;
 }
 
 /** An ordered, durable map. */
 export interface Storage {
   /**
-   * Nothing of it outlives the process, so that what would only serve a later start (state records,
-   * marks of batches) need not be written. Default false.
+   * Nothing of it outlives the process, so data that only a later start would need (state records, marks of
+   * batches) need not be written. Default false.
    */
   readonly volatile?: boolean;
-  /** Of a volatile one: writes a row, or deletes it where it has no value, within this call. */
+  /** For a volatile storage: writes a row, or deletes it if it has no value, within this call. */
   put?(key: Uint8Array, value: Uint8Array | undefined): void;
-  /** The value of a key, as of the last write that was begun and finished; from memory or disk, synchronously. */
+  /** The value of a key, as of the last finished write; from memory or disk, synchronously. */
   get(key: Uint8Array): Uint8Array | undefined;
   /**
-   * Writes all of the changes or none. When `sync` is true they are on disk when `done` is called
-   * without an error. `done` is never called from inside this call. Batches finish in the order in
-   * which they were written.
+   * Writes all of the changes or none. If `sync` is true, they are on disk when `done` is called without an
+   * error. `done` is never called from inside this call. Batches finish in the order in which they were
+   * written.
    */
   write(changes: StorageChange[], sync: boolean, done: (error: Error | undefined) => void): void;
   /** A consistent snapshot of a range, as of the last finished write at the time of the call. */
   range(range: StorageRange): Promise<StorageRow[]>;
   /**
-   * A snapshot of a range that stays as it is: that of the last finished write at the time of the call
-   * (one that is under way may be in it, whole). It costs memory or disk until it is closed.
+   * A snapshot of a range that does not change: as of the last finished write at the time of the call (one
+   * that is under way may be in it, as a whole). It costs memory or disk until it is closed.
    */
   snapshot(range: SnapshotRange): StorageSnapshot;
   /**
-   * Looks whether all is there that it needs on disk: files may be deleted under a running process, which
-   * neither its reads nor its writes notice. Absent: nothing can be missing.
+   * Checks that everything it needs on disk is there: files may be deleted under a running process, and
+   * neither reads nor writes notice that. Absent: nothing can be missing.
    *
-   * @throws {KvError} `storage_failed`, with what is missing
+   * @throws {KvError} `storage_failed`, and says what is missing
    */
   check?(): Promise<void>;
   /**
-   * About how many bytes a range takes on disk, with what was replaced or deleted and is still there. What
-   * has not left a write buffer yet is not counted. Absent: what is deleted takes no space.
+   * About how many bytes a range takes on disk, including replaced or deleted data that is still there. Data
+   * that is still in a write buffer is not counted. Absent: deleted data takes no space.
    *
    * @throws {KvError} `storage_failed`
    */
   sizeOf?(from: Uint8Array, to: Uint8Array): Promise<number>;
   /**
-   * Rewrites the files that have rows of a range, so that what was replaced or deleted takes no space any more.
-   * What a snapshot shows stays, and is let go of by a later call after something was written on either
-   * side of it. Reads and writes go on meanwhile; `close` waits for it.
+   * Rewrites the files that have rows of a range, so that replaced or deleted data takes no space any more.
+   * What a snapshot shows stays; a later call removes it after something was written on both sides of it.
+   * Reads and writes go on meanwhile; `close` waits for it.
    *
    * @throws {KvError} `corrupt` if a file cannot be read; `storage_failed`
    */

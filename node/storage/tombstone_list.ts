@@ -1,7 +1,7 @@
 /**
- * The tombstones that a partition's store has written since it was opened, oldest first, so that those
- * which nobody needs any more are found without reading the partition. A key that has been written since
- * is still in it; whoever takes one looks at the key's newest entry.
+ * The tombstones that a partition's store has written since it was opened, oldest first, so that those that
+ * are no longer needed can be found without reading the partition. A key that has been written since stays
+ * in the list; whoever takes a tombstone from it checks the key's newest entry.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface ListedTombstone {
   readonly seq: number;
 }
 
-/** See the module. */
+/** See the top of this file. */
 export class TombstoneList {
   #items: ListedTombstone[] = [];
   #first = 0;
@@ -30,10 +30,10 @@ export class TombstoneList {
     this.#items.push({ key, seq });
   }
 
-  /** The oldest is dealt with. */
+  /** The oldest has been handled. */
   shift(): void {
     this.#first++;
-    // Room is given back when half of it is empty, so that each is moved once.
+    // When half of the array is empty, it is compacted; so each item is moved once on average.
     if (2 * this.#first < this.#items.length) return;
     this.#items = this.#items.slice(this.#first);
     this.#first = 0;

@@ -1,22 +1,23 @@
 /**
- * Admission control: the one budget for everything that comes from outside, over all front ends of a process
- * together. Every connection has a seat here, whichever port and protocol it came by. The bounds, with
- * their formulas, stand in `limits.ts` under "What comes from outside".
+ * Admission control: the one budget for everything that comes from outside, shared by all front ends of a
+ * process. Every connection has a seat here, whatever its port and protocol. The bounds and their formulas
+ * are in `limits.ts` under "What comes from outside".
  *
- * - **Connections.** A connection is a newcomer until its first complete message. It then takes one of
- *   the clients' places, or one of the peers' if it is a node or the coordinator. Newcomers may use any
- *   place that is free, and give it up to those who come later: first who has sent nothing, then who came
- *   first. A client with nothing under way (HTTP) gives up its place, too. So silence holds nobody out, and no number of clients holds out peers.
- * - **Bytes** of messages that are not complete (`input`) and of replies that are not sent (`output`) are
- *   counted for newcomers, clients and peers apart. If they are too many, whoever holds most is ended.
- * - **Requests under way** take their bytes out of one budget, {@linkcode Admission.requests}, and a
- *   request is refused if nothing is left.
+ * - **Connections.** A connection is a newcomer until its first complete message. Then it takes one of the
+ *   clients' places, or one of the peers' places if it is a node or the coordinator. Newcomers may use any
+ *   free place, and give it up to later connections: first those that have sent nothing, then the oldest.
+ *   A client with nothing under way (HTTP) gives up its place too. So a silent connection keeps nobody out,
+ *   and no number of clients keeps out peers.
+ * - **Bytes** of incomplete messages (`input`) and of unsent replies (`output`) are counted separately for
+ *   newcomers, clients and peers. If there are too many, the connection that holds most is ended.
+ * - **Requests under way** take their bytes from one budget, {@linkcode Admission.requests}; a request is
+ *   refused if nothing is left.
  *
- * Every refusal and every end is told as `overloaded` (`timeout` for who was silent), so that a client
- * knows that nothing happened and may try again.
+ * Every refusal and every end is announced as `overloaded` (`timeout` for a silent connection), so a
+ * client knows that nothing happened and that it may try again.
  *
- * Invariants: clients never have more places than are theirs; the sums are those of the seats that have
- * not ended; what one standing holds beyond its bound is ended at once.
+ * Invariants: clients never have more than their places; the sums are those of the seats that have not
+ * ended; if one group holds more than its bound, connections of it are ended at once.
  *
  * @module
  */
@@ -44,9 +45,9 @@ import type { Clock, Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type Guest, type Held, Seat, type SeatKeeper, type Standing } from "./seat.ts";
 
-/** Bounds that are not those of `limits.ts`. */
+/** Bounds that replace those of `limits.ts`. */
 export interface AdmissionOptions {
-  /** How many descriptors are free, counted up to a number. Absent: as many as are asked for. */
+  /** How many descriptors are free, counted up to a number. Absent: enough for any request. */
   readonly freeDescriptors?: ((atMost: number) => number) | undefined;
   /** Clients' connections. */
   readonly connectionsMax?: number | undefined;
@@ -62,7 +63,7 @@ const WHAT_IS_HELD = { input: "messages that are not complete", output: "replies
 
 /** Keeps the seats. */
 export class Admission {
-  /** Of the requests of all connections that are not answered. */
+  /** For the unanswered requests of all connections. */
   readonly requests: ByteBudget;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -70,13 +71,13 @@ export class Admission {
   readonly #max: { readonly [what in Held]: Readonly<Sums> };
   readonly #held: { readonly [what in Held]: Sums } = { input: zeros(), output: zeros() };
   readonly #counts: Sums = zeros();
-  /** Newcomers, those who came first in front. */
+  /** Newcomers, oldest first. */
   readonly #silent = new Set<Seat>();
   readonly #begun = new Set<Seat>();
-  /** Clients with nothing under way, those who have had nothing for longest in front. */
+  /** Clients with nothing under way, longest idle first. */
   readonly #idle = new Set<Seat>();
   readonly #seats = new Set<Seat>();
-  /** Those that were ended and have not left. */
+  /** Connections that were ended and have not closed yet. */
   #leaving = 0;
   readonly #peers = new Map<string, Set<Seat>>();
   readonly #keeper: SeatKeeper = {
@@ -121,12 +122,12 @@ export class Admission {
     return this.#seats.size;
   }
 
-  /** How many of them may be clients'. */
+  /** How many of them may belong to clients. */
   get clientsMax(): number {
     return this.#clientsMax;
   }
 
-  /** What operators are shown. */
+  /** The figures for operators. */
   stats(): Record<string, number> {
     return {
       connections: this.open,
@@ -139,7 +140,7 @@ export class Admission {
     };
   }
 
-  /** Takes a connection in. @returns why there is no place for it */
+  /** Admits a connection. @returns why there is no place for it */
   enter(guest: Guest): Seat | KvError {
     if (this.open >= this.#clientsMax + this.#peersMax) this.#measureAgain();
     if (this.open >= this.#clientsMax + this.#peersMax && !this.#makeRoom()) return this.#full();
@@ -152,8 +153,8 @@ export class Admission {
   }
 
   /**
-   * Ends who is missed least: a newcomer that had time to say something and did not, then a client with
-   * nothing under way, then the newcomer that came first. @returns false if there is none
+   * Ends the connection that will be missed least: a newcomer that had time to send something and did not,
+   * then a client with nothing under way, then the oldest newcomer. @returns false if there is none
    */
   #makeRoom(): boolean {
     const [oldest] = this.#silent;
@@ -185,8 +186,8 @@ export class Admission {
   }
 
   /**
-   * A peer that opens one connection more than it may has lost some: those that it uses send pings. The one over
-   * which nothing has come for longest makes room, as this side may not hear of its end for a long time.
+   * If a peer opens one connection more than it may, it has lost some, because the connections that it uses
+   * send pings. The one that was silent for longest makes room: this side may not hear of its end for a long time.
    */
   #onPeer(seat: Seat, name: string): void {
     const others = this.#peers.get(name) ?? new Set<Seat>();
@@ -230,7 +231,7 @@ export class Admission {
     }
   }
 
-  /** Ends those who hold most, until the rest fits. */
+  /** Ends the connections that hold most, until the rest fits. */
   #relieve(what: Held, standing: Standing): void {
     const max = this.#max[what][standing];
     const held = this.#held[what];
@@ -248,7 +249,7 @@ export class Admission {
     }
   }
 
-  /** What was told when it was queued may have been sent since. */
+  /** What was reported as queued may have been sent since. */
   #lookAgain(standing: Standing): void {
     for (const seat of this.#seats) {
       if (seat.standing !== standing || seat.guest.queuedBytes === undefined) continue;
@@ -265,7 +266,7 @@ export class Admission {
       if (now - seat.sinceMs < FIRST_BYTE_TIMEOUT_MS) break;
       this.#end(seat, "timeout", `nothing came in ${FIRST_BYTE_TIMEOUT_MS} ms`);
     }
-    // In the order of their first bytes, which is about that of their coming.
+    // In the order of their first bytes, which is about the order in which they arrived.
     for (const seat of this.#begun) {
       if (now - seat.sinceMs < FIRST_MESSAGE_TIMEOUT_MS) continue;
       this.#end(seat, "timeout", `no complete message came in ${FIRST_MESSAGE_TIMEOUT_MS} ms`);
@@ -285,7 +286,7 @@ export class Admission {
     this.#remove(seat);
     this.#leaving++;
     const reason = code === "overloaded" ? `${text}; try again later` : text;
-    // Those that have not left hold descriptors which nobody counts: there are a few for them, and no more.
+    // Ended connections that have not closed hold descriptors that nothing counts: only a few are allowed.
     seat.guest.end(new KvError(code, reason), atOnce || this.#leaving > LEAVING_CONNECTIONS_MAX);
   }
 
@@ -295,7 +296,7 @@ export class Admission {
     return new KvError("overloaded", `${text}; try again later`);
   }
 
-  /** Once in a while, however many there are. */
+  /** Called once in a while, however many there are. */
   #complain(why: string): void {
     this.#refused++;
     const now = this.#clock.monotonicMs();
@@ -321,7 +322,7 @@ export class Admission {
     return this.#options.freeDescriptors?.(DESCRIPTORS_COUNTED) ?? Infinity;
   }
 
-  /** Descriptors are counted in steps: counting all at the start would be paid for by every process. */
+  /** Descriptors are counted in steps: to count all at the start would cost every process time. */
   #measureAgain(): void {
     const { connectionsMax, freeDescriptors } = this.#options;
     if (connectionsMax !== undefined || freeDescriptors === undefined) return;
@@ -331,7 +332,7 @@ export class Admission {
   }
 }
 
-/** The places of clients, and those that only peers get, by how many descriptors are free. Pure. */
+/** The places of clients, and those reserved for peers, from the number of free descriptors. Pure. */
 export function placesOf(descriptors: number): { clients: number; peers: number } {
   const outside = Math.max(0, descriptors - FILE_DESCRIPTORS);
   const share = Math.min(

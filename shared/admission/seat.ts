@@ -1,29 +1,29 @@
 /**
- * One connection as admission control sees it: what it is taken for, and what it holds of the memory
- * that is for all. Whoever serves the connection says so here; `admission.ts` keeps the sums.
+ * One connection as admission control sees it: which group it belongs to, and how much of the shared
+ * memory it holds. The code that serves the connection reports here; `admission.ts` keeps the sums.
  *
  * @module
  */
 import type { KvError } from "../base/errors.ts";
 
 /**
- * What a connection is taken for: a `newcomer` until its first complete message, then a `client`, or a
- * `peer` if it has said that it is a node of the cluster or its coordinator.
+ * The group of a connection: a `newcomer` until its first complete message, then a `client`, or a `peer`
+ * if it has said that it is a node of the cluster or its coordinator.
  */
 export type Standing = "newcomer" | "client" | "peer";
 
-/** Memory that connections hold: of messages that are not complete, and of replies that are not sent. */
+/** Memory that connections hold: for incomplete messages, and for unsent replies. */
 export type Held = "input" | "output";
 
-/** The connection, as admission control can touch it. */
+/** What admission control can do to the connection. */
 export interface Guest {
   /**
-   * Tells the other side why, if that can be done, and ends the connection; must not call back.
+   * Tells the other side why, if that is possible, and ends the connection; must not call back.
    *
-   * @param atOnce its descriptor is needed: there is no time to wait for the other side
+   * @param atOnce its descriptor is needed now: there is no time to wait for the other side
    */
   end(reason: KvError, atOnce: boolean): void;
-  /** Bytes that wait to be sent at this moment, if what was told last may be old. */
+  /** Bytes that wait to be sent now; asked for because the last report may be old. */
   queuedBytes?(): number;
 }
 
@@ -38,21 +38,21 @@ export interface SeatKeeper {
   nowMs(): number;
 }
 
-/** A connection's place. */
+/** A connection's seat. */
 export class Seat {
   readonly guest: Guest;
   readonly sinceMs: number;
   standing: Standing = "newcomer";
-  /** Which peer it says that it is. */
+  /** The peer that it claims to be. */
   peerName: string | undefined;
   /** It was ended, by admission control or by itself; its descriptor may still be open. */
   ended = false;
   readonly held: { [what in Held]: number } = { input: 0, output: 0 };
   readonly #keeper: SeatKeeper;
-  /** Of replies that are made and have not been written. */
+  /** Bytes of replies that are made and have not been written. */
   #owedBytes = 0;
   #queuedBytes = 0;
-  /** When something came last; at first, when it was opened. */
+  /** When something arrived last; at first, when it was opened. */
   heardMs: number;
   #heard = false;
   #left = false;
@@ -63,7 +63,7 @@ export class Seat {
     this.sinceMs = this.heardMs = sinceMs;
   }
 
-  /** Bytes came. */
+  /** Bytes arrived. */
   hear(): void {
     this.heardMs = this.#keeper.nowMs();
     if (this.#heard || this.ended) return;
@@ -71,7 +71,7 @@ export class Seat {
     this.#keeper.onFirstByte(this);
   }
 
-  /** A complete message came. @returns why it is not served: then say so, and end the connection */
+  /** A complete message arrived. @returns why it is not served: then send this, and end the connection */
   speak(): KvError | undefined {
     return this.standing === "newcomer" && !this.ended ? this.#keeper.onSpeak(this) : undefined;
   }
@@ -86,19 +86,19 @@ export class Seat {
     if (!this.ended) this.#keeper.onIdle(this, idle);
   }
 
-  /** So much it holds now. */
+  /** How many bytes it holds now. */
   hold(what: Held, bytes: number): void {
     if (what === "output") this.#queuedBytes = bytes;
     this.#tell(what, what === "output" ? bytes + this.#owedBytes : bytes);
   }
 
-  /** Replies that are made, and wait to be written, come to so much now; it counts as output. */
+  /** How many bytes of finished replies wait to be written now; they count as output. */
   owe(bytes: number): void {
     this.#owedBytes = bytes;
     this.#tell("output", this.#queuedBytes + bytes);
   }
 
-  /** The output, of which so much is queued. */
+  /** The output, and how much of it is queued. */
   outputOf(queuedBytes: number): number {
     this.#queuedBytes = queuedBytes;
     return queuedBytes + this.#owedBytes;

@@ -1,6 +1,6 @@
 /**
- * Fields as people write them: a word of a shell's line, of a RESP command or of a query, read as the
- * value that the wire has. Pure; it knows nothing of operations.
+ * Fields as people write them: a word of a shell's line, of a RESP command or of a query, converted to
+ * the value on the wire. Pure; it knows nothing of operations.
  *
  * Invariant: what is read passes the field's own check.
  *
@@ -9,7 +9,7 @@
 import { parseBoundedJson } from "../base/bounded_json.ts";
 import type { Field } from "../schema/fields.ts";
 
-/** The value that a word stands for, or undefined where it is none of this field's. */
+/** The value that a word stands for, or undefined if the field has no such value. */
 export function parseField(field: Field<unknown>, word: string): unknown {
   const value = readForm(field, word);
   return value !== undefined && field.is(value) ? value : undefined;
@@ -37,10 +37,10 @@ function readForm({ form, choices }: Field<unknown>, word: string): unknown {
 }
 
 /**
- * What a word must be, as it stands after "must be".
+ * What a word must be, as it follows "must be".
  *
- * @param unitRequired of a time: a number alone is none
- * @param given the word that was refused, where there is one
+ * @param unitRequired for a time: whether a number without a unit is refused
+ * @param given the refused word, if there is one
  */
 export function wordRequires(
   field: Field<unknown>,
@@ -66,7 +66,7 @@ export function wordRequires(
   }
 }
 
-/** How a field's word is shown in a line's pattern: `TEXT`, `N`, `strong|replica|cached`. */
+/** How a field's word is shown in a pattern: `TEXT`, `N`, `strong|replica|cached`. */
 export function wordPlaceholder(field: Field<unknown>): string {
   switch (field.form) {
     case "text":
@@ -104,14 +104,14 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 
 /**
  * Milliseconds of `10m`, `1h30m`, `1.5d`: numbers with a unit each (`w`, `d`, `h`, `m`, `s`, `ms`), from
- * the largest to the smallest. Undefined for anything else, a number without a unit too.
+ * the largest to the smallest. Undefined for anything else, including a number without a unit.
  */
 export function parseDuration(word: string): number | undefined {
   const ms = readDuration(word);
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
-/** The same, and of a time that is too long a number that is no safe integer. */
+/** The same; for a time that is too long it returns a number that is not a safe integer. */
 function readDuration(word: string): number | undefined {
   if (word.length > 64 || !/^(\d+(\.\d+)?(ms|[smhdw]))+$/.test(word)) return undefined;
   let total = 0;
@@ -137,7 +137,7 @@ export function parseDate(word: string): number | undefined {
   const [, year = "", month = "", day = ""] = form.exec(word) ?? [];
   if (year === "") return undefined;
   const at = Date.parse(word.toUpperCase());
-  // The platform takes the 31st of February for the 3rd of March.
+  // The platform reads the 31st of February as the 3rd of March.
   const daysOfMonth = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
   return Number.isSafeInteger(at) && at >= 0 && Number(day) <= daysOfMonth ? at : undefined;
 }

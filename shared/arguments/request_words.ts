@@ -1,9 +1,9 @@
 /**
- * Requests from words: what a line of the shell, a RESP command or an example of a document says of an
- * operation, as the request of the wire. One function for all of them, made from the table, so that
- * no front end has arguments of its own.
+ * Requests from words: converts a line of the shell, a RESP command or an example in a document into a
+ * request of the wire. One function, made from the table, serves all of them, so no front end has
+ * arguments of its own.
  *
- * Invariant: what comes out passes the wire's check of the same operation.
+ * Invariant: every request that this returns passes the wire's check of the same operation.
  *
  * @module
  */
@@ -25,23 +25,23 @@ import {
 import type { FrontEnd, Operation } from "../operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../operations/table.ts";
 
-/** A row of the table, of the general type. */
+/** A row of the table, with its general type. */
 export function operationOf(name: OperationName): Operation {
   return OPERATIONS[name] as unknown as Operation;
 }
 
-/** The operations that a front end shows. */
+/** The operations that a front end offers. */
 export function operationsAt(frontEnd: FrontEnd): OperationName[] {
   return (Object.keys(OPERATIONS) as OperationName[])
     .filter((name) => operationOf(name).frontEnds.includes(frontEnd));
 }
 
-/** A field that stands behind the key without a name. */
+/** A field that follows the key without a name. */
 export interface WordArgument extends WordField {
   readonly optional: boolean;
 }
 
-/** The arguments behind the key, in order. */
+/** The arguments that follow the key, in order. */
 export function wordArguments(operation: Operation): WordArgument[] {
   return operation.arguments.map((argument) => {
     const optional = argument.endsWith("?");
@@ -49,13 +49,13 @@ export function wordArguments(operation: Operation): WordArgument[] {
   });
 }
 
-/** The fields that a front end's lines give by name; arguments may be given so too, but are not listed. */
+/** The fields that are given by name at a front end; arguments may be named too, but are not listed. */
 export function wordOptions(operation: Operation, frontEnd: FrontEnd): WordField[] {
   const named = new Set(wordArguments(operation).map(({ name }) => name));
   return givable(operation, frontEnd).filter(({ name }) => !named.has(name));
 }
 
-/** Every field that may be given at a front end, but for the key. */
+/** Every field except the key that may be given at a front end. */
 function givable(operation: Operation, frontEnd: FrontEnd): WordField[] {
   return Object.keys(operation.fields)
     .filter((name) => name !== "key")
@@ -81,13 +81,13 @@ export function wordPattern(name: string, operation: Operation): string {
   return [name, "KEY", ...words].join(" ");
 }
 
-/** An argument as a pattern shows it: `ttl_ms` is a `TTL`, since it is written with its unit. */
+/** An argument as a pattern shows it: `ttl_ms` is a `TTL`, because it is written with its unit. */
 export function argumentLabel(name: string): string {
   return name.replace(/_ms$/, "").toUpperCase();
 }
 
 /**
- * The request that words and options mean.
+ * The request that words and options stand for.
  *
  * @param words the key, then the operation's arguments in order
  * @throws {KvError} `bad_request`, naming the operation, what is wrong and what is required
@@ -134,9 +134,9 @@ export function requestFromWords(
 }
 
 /**
- * The request that one row of words means, as RESP has it: the key, the arguments, then options as
- * `NAME word`, flags as `NAME` alone. Where an argument may be left out, a word that is an option's name
- * is the option.
+ * The request that one row of words stands for, as in RESP: the key, the arguments, then options as
+ * `NAME word`, and flags as `NAME` alone. If an argument is optional, a word that is an option's name is
+ * the option.
  *
  * @throws {KvError} `bad_request`
  */
@@ -150,7 +150,7 @@ export function requestFromRow(
   const nameAt = (i: number) => wordText(operationName, "an option's name", row[i] ?? "");
   const optionAt = (i: number) =>
     (row[i]?.length ?? 0) > 64 ? undefined : findOption(known, optionName(nameAt(i)));
-  // The key, then the arguments; the first option's name ends those that may be left out.
+  // The key, then the arguments; the first option's name ends the optional ones.
   let at = Math.min(1, row.length);
   for (const { optional } of wordArguments(operation)) {
     if (at >= row.length || (optional && optionAt(at) !== undefined)) break;

@@ -1,12 +1,12 @@
 /**
- * Which keys: the fields by which commands on many keys say it where everything is text, in the shell
- * and over RESP alike.
+ * Selections of keys: the fields that commands on many keys have where everything is text, the same in
+ * the shell and over RESP.
  *
  * @module
  */
 import { described, flag, optional, text } from "../schema/fields.ts";
 
-/** Those of every such command. */
+/** The fields of every such command. */
 export const SELECTION_FIELDS = {
   prefix: described("Only keys that begin so", optional(text), { fallback: "all" }),
   start: described("First key, in either direction the smaller end", optional(text), {
@@ -16,7 +16,7 @@ export const SELECTION_FIELDS = {
 };
 
 /**
- * Whether a selection leaves no key out. Whoever deletes must not come to that by a variable that
+ * Whether a selection leaves no key out. A deletion must not select everything only because a variable
  * happens to be empty.
  */
 export function selectsAll(
@@ -29,9 +29,9 @@ export function selectsAll(
   return (prefix ?? "") === "" && (start ?? "") === "" && (end ?? undefined) === undefined;
 }
 
-/** Those of a scan besides, but for what a page or a listing is at each front end. */
+/** Further fields of a scan, without those that differ at each front end. */
 export const SCAN_ORDER_FIELDS = {
-  after: described("Go on behind this key, where another scan ended", optional(text), {
+  after: described("Go on after this key, at which an earlier scan ended", optional(text), {
     fallback: "from the beginning",
   }),
   reverse: described("From the last key to the first", optional(flag)),

@@ -1,9 +1,9 @@
 /**
  * Named fields given as words: `--ttl 10m` of a shell's line, `TTL 10m` of a RESP command, `ttl=10m` of
- * a query. It knows which names a field has, and reads a list of them into an object. What the fields
- * belong to, an operation or a command of the shell, is its caller's.
+ * a query. This file knows which names a field has, and reads a list of them into an object. Whether the
+ * fields belong to an operation or to a command of the shell is the caller's business.
  *
- * Invariant: an object gets no names but those of its fields, and no value that fails the field's check.
+ * Invariant: an object gets only names of its fields, and only values that pass the field's check.
  *
  * @module
  */
@@ -11,22 +11,22 @@ import { KvError } from "../base/errors.ts";
 import { parseDuration, parseField, wordRequires } from "./field_text.ts";
 import type { Field, Fields } from "../schema/fields.ts";
 
-/** A word: text, or bytes where the front end has them. */
+/** A word: text, or bytes if the front end has bytes. */
 export type RequestWord = string | Uint8Array;
 
 /** An option: its name, in any case and with `-` or `_`, and its word; flags may have none. */
 export type RequestOption = readonly [name: string, word?: RequestWord | undefined];
 
-/** A field as a front end's lines have it. */
+/** A field as it appears in the lines of a front end. */
 export interface WordField {
   /** The field's name on the wire. */
   readonly name: string;
   readonly field: Field<unknown>;
-  /** Its names as an option, in small letters with `-`. Of two, the second demands a unit. */
+  /** Its names as an option, in small letters with `-`. If there are two, the second requires a unit. */
   readonly optionNames: readonly [string, ...string[]];
 }
 
-/** A field with its names: `ttl_ms` is `--ttl-ms`, and `--ttl` where the unit stands in the word. */
+/** A field with its names: `ttl_ms` is `--ttl-ms`, and `--ttl` if the word includes the unit. */
 export function wordField(name: string, field: Field<unknown>): WordField {
   const option = optionName(name);
   const short = field.form === "duration" && option.endsWith("-ms") ? [option.slice(0, -3)] : [];
@@ -43,7 +43,7 @@ export function optionName(given: string): string {
   return given.toLowerCase().replaceAll("_", "-");
 }
 
-/** The field that an option's name means, or undefined. */
+/** The field that an option's name stands for, or undefined. */
 export function findOption<F extends WordField>(
   known: readonly F[],
   given: string,
@@ -55,8 +55,8 @@ export function findOption<F extends WordField>(
 /**
  * Reads an option into an object.
  *
- * @param what whose option it is, for the error's text
- * @param label the option as whoever typed it knows it, likewise
+ * @param what the command that the option belongs to, for the error's text
+ * @param label the option as it was typed, for the error's text
  * @throws {KvError} `bad_request`
  */
 export function readOption(
@@ -75,7 +75,7 @@ export function readOption(
   readWord(into, what, option, word, optionName(given) !== option.optionNames[0], label);
 }
 
-/** An option as the shell has it. */
+/** An option as in the shell. */
 export function dashed(given: string): string {
   return `--${optionName(given)}`;
 }
@@ -83,9 +83,9 @@ export function dashed(given: string): string {
 /**
  * Reads a field's word into an object.
  *
- * @param unitRequired whether a time must have a unit: a number alone would be taken for seconds by some
- * and for milliseconds by others
- * @param label how the word is called in the error's text
+ * @param unitRequired whether a time must have a unit: some would take a number alone for seconds, and
+ * others for milliseconds
+ * @param label what the word is called in the error's text
  * @throws {KvError} `bad_request`
  */
 export function readWord(
@@ -115,7 +115,7 @@ export function readWord(
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A word as text. @throws {KvError} `bad_request` where it is not UTF-8 */
+/** A word as text. @throws {KvError} `bad_request` if it is not UTF-8 */
 export function wordText(what: string, of: string, word: RequestWord): string {
   if (typeof word === "string") return word;
   try {

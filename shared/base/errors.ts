@@ -70,6 +70,8 @@ export const ERROR_CODES = {
   transaction_too_large: { retry: false, text: "the transaction is larger than the limit" },
   /** The request has happened, and its answer was too long to be kept for a repetition. */
   reply_not_kept: { retry: false, text: "it has happened; its answer was too long to be kept" },
+  /** The request was not done: its client session may have been forgotten. It may be sent again with `detail.since`. */
+  session_evicted: { retry: false, text: "the client session may have been forgotten" },
   /** A mistake in our own code. */
   internal: { retry: false, text: "an internal error" },
 } as const satisfies Record<string, { retry: boolean; text: string }>;

@@ -1,6 +1,6 @@
 /**
- * Every bound of the system, with its unit, and the relations between them, asserted on import.
- * Those that an operator may change are defaults here and settings in `config`.
+ * Every bound of the system, with its unit, and the relations between the bounds, asserted on import.
+ * The values that an operator may change are defaults here, and settings in `config`.
  *
  * @module
  */
@@ -15,19 +15,19 @@ export const KEY_BYTES_MAX = 1 * KIB;
 export const VALUE_BYTES_MAX = 8 * MIB;
 /** Longest media type that is kept with a value. */
 export const CONTENT_TYPE_CHARACTERS_MAX = 255;
-/** A frame holds one value as base64 or as an escaped string that is not longer, and its envelope. */
+/** A frame holds one value, as base64 or as an escaped string of at most that length, and its envelope. */
 export const FRAME_BYTES_MAX = 16 * MIB;
 export const DATAGRAM_BYTES_MAX = 1_200;
 /**
- * Arrays and objects inside one another, in anything that somebody sends. The deepest of ours, a
- * transaction in a batch, nests 5; what fields of any JSON carry (details of errors, statistics) a few more.
+ * How deep arrays and objects may nest in anything that somebody sends. Our deepest message, a transaction
+ * in a batch, nests 5; fields that carry any JSON (details of errors, statistics) nest a few more.
  */
 export const JSON_DEPTH_MAX = 32;
 
 /**
- * Heavy work of a process gets the event loop for so long at a time, then sockets and timers have their
- * turn. A turn costs the loop about 2 ms of waiting, so that 10 ms lose a fifth at most; and a fifth of
- * the 50 ms that people notice is not noticed.
+ * Heavy work of a process keeps the event loop for at most this long at a time; then sockets and timers have
+ * their turn. A turn makes the loop wait for about 2 ms, so slices of 10 ms lose a fifth at most. People
+ * notice 50 ms, so a delay of 10 ms is not noticed.
  */
 export const WORK_SLICE_MS = 10;
 /** Steps of a slice, at most: also when the clock does not move, as in the simulation. */
@@ -58,82 +58,83 @@ export const HEAVY_REPLIES_REMEMBERED = 16;
  * depth          <= JSON_DEPTH_MAX
  */
 export const CONNECTIONS_MAX = 10_000;
-/** Kept for the database's files (LevelDB maps tables and keeps few open), sockets, and what else is opened. */
+/** Kept for the database's files (LevelDB maps tables and keeps few open), sockets, and other files. */
 export const FILE_DESCRIPTORS = 64;
-/** Connections that were ended by us and wait for the other side; beyond it they are ended at once. */
+/** Connections that we ended and that wait for the other side to end; any more are closed at once. */
 export const LEAVING_CONNECTIONS_MAX = 16;
-/** Kept for peers, of what files leave: three each way for a node, and a few while they reconnect. */
+/** The part of the remaining descriptors that is kept for peers: three each way for a node, and a few to reconnect. */
 export const PEER_DESCRIPTORS_PART = 0.25;
 export const PEER_DESCRIPTORS_MIN = 16;
 export const PEER_DESCRIPTORS_MAX = 512;
 /** One peer's connections to a process. */
 export const CONNECTIONS_PER_PEER_MAX = 8;
-/** Descriptors that are counted at a time: 25 ms. */
+/** Descriptors that are counted at a time, which takes 25 ms. */
 export const DESCRIPTORS_COUNTED = 2_048;
-/** Messages that have begun, in bytes. What has not yet said a word shares the least. */
+/** Bytes of messages that have begun and are not complete. Newcomers, who have sent no message yet, share the least. */
 export const UNFINISHED_BYTES_MAX = { newcomer: 64 * MIB, client: 128 * MIB, peer: 128 * MIB };
-/** Replies that were written and have not left. Answers to newcomers are refusals. */
+/** Bytes of replies that were written and have not left. Newcomers get only refusals. */
 export const QUEUED_BYTES_MAX = { newcomer: 16 * MIB, client: 512 * MIB, peer: 512 * MIB };
-/** What a connection sends at once is read within so long, also by a process that is busy. */
+/** What a connection sends at once is read within this time, even by a busy process. */
 export const NEWCOMER_GRACE_MS = 1_000;
-/** A connection's first byte must come within so long, ... */
+/** A connection's first byte must come within this time, ... */
 export const FIRST_BYTE_TIMEOUT_MS = 30_000;
-/** ... and its first complete message within so long. */
+/** ... and its first complete message within this time. */
 export const FIRST_MESSAGE_TIMEOUT_MS = 60_000;
-/** How often those deadlines are looked at. */
+/** How often those deadlines are checked. */
 export const ADMISSION_SWEEP_MS = 5_000;
-/** Refusals, and connections that cannot be accepted, are logged once in so long. */
+/** Refusals, and connections that cannot be accepted, are logged once in this time. */
 export const ADMISSION_LOG_MS = 10_000;
-/** After an accept that failed for want of descriptors or memory. */
+/** The pause after an accept that failed for want of descriptors or memory. */
 export const ACCEPT_PAUSE_MS = 50;
-/** Requests of one connection that have been read and not been answered; beyond it reading pauses. */
+/** Requests of one connection that were read and not yet answered; at this number reading pauses. */
 export const REQUESTS_PER_CONNECTION_MAX = 4_096;
-/** Bytes of such requests; beyond it reading pauses, ... */
+/** Bytes of such requests of one connection; beyond it reading pauses, ... */
 export const REQUEST_BYTES_PER_CONNECTION_MAX = 64 * MIB;
-/** ... and those of all connections of a process; beyond it a request is refused as `overloaded`. */
+/** ... and of all connections of a process; beyond it a request is refused as `overloaded`. */
 export const REQUEST_BYTES_MAX = 256 * MIB;
-/** Of a request beside its key and value, about. */
+/** What a request takes beside its key and value, about. */
 export const REQUEST_OVERHEAD_BYTES = 512;
-/** HTTP: ports are this much above TCP ports, where none is asked for. */
+/** HTTP: if no port is asked for, it is the TCP port plus this. */
 export const HTTP_PORT_OFFSET = 1_000;
 /** Longest address of a request: a prefix, a start, an end and a cursor, all percent-encoded. */
 export const HTTP_TARGET_CHARACTERS_MAX = 16 * KIB;
-/** A body must be there after so long. */
+/** A body must be complete within this time. */
 export const HTTP_BODY_TIMEOUT_MS = 30_000;
-/** A response of more than so many bytes goes out in pieces, and counts until it is sent. */
+/** A response longer than this goes out in pieces, and counts until it is sent. */
 export const HTTP_RESPONSE_COUNTED_BYTES = 64 * KIB;
-/** Keys of a page of a listing, by default and at most. */
+/** Keys on one page of a listing, by default and at most. */
 export const HTTP_PAGE_KEYS_DEFAULT = 100;
 export const HTTP_PAGE_KEYS_MAX = 1_000;
-/** A conditional write of a key that others change all the time is tried so often. */
+/** How often a conditional write is tried if others keep changing its key. */
 export const HTTP_CONDITION_ATTEMPTS_MAX = 8;
 /** Longest id of a request. */
 export const ID_CHARACTERS_MAX = 1_024;
-/** A message that is longer is kept without the fields that nobody knows. */
+/** From a message longer than this, unknown fields are removed before it is kept. */
 export const UNKNOWN_FIELDS_CHARACTERS_MAX = 1 * KIB;
 /**
- * Replies that a client has not read: beyond the first, reading pauses; at the second it is cut off. The
- * second is far above, since much of what was under way can be answered in one turn, in which nobody can
- * read: as many replies as may be under way, of 64 KiB each. Who reads badly meets WRITE_STALL_TIMEOUT_MS.
+ * Replies that a client has not read: above the first bound, reading its requests pauses; at the second it is
+ * disconnected. The second is far higher, because most of the requests under way may be answered in one turn
+ * of the event loop, in which no client can read: as many replies as may be under way, of 64 KiB each. A
+ * client that reads too slowly meets WRITE_STALL_TIMEOUT_MS.
  */
 export const REPLY_BYTES_PAUSE = 1 * MIB;
 export const REPLY_BYTES_MAX = 256 * MIB;
-/** A frame that has begun must be complete after so long. */
+/** A frame that has begun must be complete within this time. */
 export const FRAME_TIMEOUT_MS = 30_000;
-/** A connection whose client takes none of its replies for so long is cut off. */
+/** A client that takes none of its replies for this long is disconnected. */
 export const WRITE_STALL_TIMEOUT_MS = 30_000;
-/** A stream tells its owner to go on once what is queued has fallen from above the first to the second. */
+/** A stream tells its owner to go on once its queue has fallen from above the first to the second. */
 export const STREAM_HIGH_WATER_BYTES = REPLY_BYTES_PAUSE;
 export const STREAM_LOW_WATER_BYTES = 256 * KIB;
-/** Streams join small writes into one of about so many bytes. */
+/** Streams join small writes into one of about this many bytes. */
 export const WRITE_JOIN_BYTES = 256 * KIB;
 export const READ_BUFFER_BYTES_MIN = 4 * KIB;
 export const READ_BUFFER_BYTES_MAX = 64 * KIB;
-/** After so many bytes of one stream the others get their turn. */
+/** After this many bytes of one stream the others get their turn. */
 export const READ_TURN_BYTES = 512 * KIB;
-/** A stream that is closed with a flush has so long to send what is queued, ... */
+/** A stream that is closed with a flush has this long to send what is queued, ... */
 export const CLOSE_FLUSH_TIMEOUT_MS = 10_000;
-/** ... and then so long to see the other side's end, so that a last error reply is not lost. */
+/** ... and then this long to see the other side's end, so that a last error reply is not lost. */
 export const CLOSE_LINGER_MS = 1_000;
 export const CONNECT_TIMEOUT_MS = 1_000;
 /** A server that took the connection must answer `hello` within so long. */
@@ -143,15 +144,15 @@ export const LOGIN_TIMEOUT_MS = 10_000;
 /** Pauses between attempts to connect, doubling from the first to the second. */
 export const RECONNECT_MS_MIN = 50;
 export const RECONNECT_MS_MAX = 1_000;
-/** How often the deadlines of what is in flight are looked at. */
+/** How often the deadlines of requests in flight are checked. */
 export const DEADLINE_SCAN_MS = 25;
 /** Requests that wait for one connection to be opened. */
 export const CONNECTING_REQUESTS_MAX = 16_384;
-/** Requests that a connection has not taken yet; beyond it a request is refused as `overloaded`. */
+/** Bytes of requests that a connection has not taken yet; beyond it a request is refused as `overloaded`. */
 export const REQUEST_QUEUE_BYTES_MAX = 64 * MIB;
-/** A connection that owes replies and says nothing for so long is pinged, ... */
+/** A connection that owes replies and is silent for this long is pinged, ... */
 export const RPC_PING_MS = 1_000;
-/** ... and taken for dead after so long. */
+/** ... and taken for dead after this long. */
 export const RPC_SILENCE_MS_MAX = 5_000;
 /** Default deadline of a client's request: longer than a failover. */
 export const REQUEST_TIMEOUT_MS = 10_000;
@@ -160,13 +161,13 @@ export const REQUEST_TIMEOUT_MS_MAX = 600_000;
 /** Routing: pauses before a retry, doubling from the first to the second. */
 export const RETRY_MS_MIN = 20;
 export const RETRY_MS_MAX = 250;
-/** How often the requests that wait for a retry are looked at. */
+/** How often the requests that wait for a retry are checked. */
 export const RETRY_SCAN_MS = 10;
-/** A read that is not answered for so long is sent again, perhaps elsewhere. */
+/** A read that is not answered within this time is sent again, perhaps to another node. */
 export const READ_ATTEMPT_TIMEOUT_MS = 2_000;
-/** A request for the cluster map is given up after so long, and another node is asked. */
+/** A request for the cluster map is given up after this time, and another node is asked. */
 export const MAP_REQUEST_TIMEOUT_MS = 1_000;
-/** A client that found only nodes which have not joined their cluster asks again after so long. */
+/** A client that found only nodes which have not joined their cluster asks again after this time. */
 export const FIRST_MAP_RETRY_MS = 100;
 /** From the end of one map refresh to the beginning of the next. */
 export const MAP_REFRESH_GAP_MS = 50;
@@ -174,12 +175,12 @@ export const MAP_REFRESH_GAP_MS = 50;
 /** Cluster. */
 export const PARTITIONS_DEFAULT = 256;
 export const PARTITIONS_MAX = 65_536;
-/** A partition's term is kept in four bytes; a report of so high a one leaves room to go beyond. */
+/** A partition's term is kept in four bytes; even after a report of the highest term there is room for more. */
 export const TERM_MAX = 2 ** 32 - 2;
 export const REPLICATION_FACTOR_DEFAULT = 3;
 export const REPLICATION_FACTOR_MAX = 16;
 export const NODES_MAX = 1_000;
-/** Of a cluster map as JSON: what a partition, each of its replicas, and a node take at most. */
+/** The most bytes that a partition, each of its replicas, and a node take in a cluster map as JSON. */
 export const MAP_PARTITION_BYTES = 90;
 export const MAP_COPY_BYTES = 19;
 export const MAP_NODE_BYTES = 1_730;
@@ -188,7 +189,7 @@ export const VNODES_DEFAULT = 150;
 export const WEIGHT_DEFAULT = 1;
 export const WEIGHT_MIN = 0.01;
 export const WEIGHT_MAX = 100;
-/** Longest host name, zone or instance that a coordinator takes. */
+/** Longest host name, zone or instance that a coordinator accepts. */
 export const NAME_CHARACTERS_MAX = 255;
 /** A node's share of replicas is at most this times its weighted average, rounded up. */
 export const BALANCE_BOUND = 1.15;
@@ -196,88 +197,88 @@ export const BALANCE_BOUND = 1.15;
 /** Membership. */
 export const HEARTBEAT_INTERVAL_MS = 500;
 /**
- * A node that lives hears: each heartbeat repeats what the node was told last. That may be so many
- * intervals old, since one heartbeat or its answer may be late; after that the heartbeat does not count.
- * So a node that hears nobody is declared failed within this and FAILURE_TIMEOUT_MS.
+ * A live node hears from the coordinator: each heartbeat repeats what the node was told last. What it repeats
+ * may be this many intervals old, since one heartbeat or its answer may be late; an older heartbeat does not
+ * count. So a node that hears nobody is declared failed within this and FAILURE_TIMEOUT_MS.
  */
 export const HEARD_INTERVALS_MAX = 2;
 export const LEASE_MS = 1_500;
 export const FAILURE_TIMEOUT_MS = 2_500;
 /** After a failure, how long missing replicas wait for the node to come back before others get them. */
 export const REPAIR_DELAY_MS = 5_000;
-/** A replica that did not follow is filled again after so long, doubling from the first to the second. */
+/** A replica that did not follow is filled again after this time, doubling from the first to the second. */
 export const REPAIR_BACKOFF_MS = 1_000;
 export const REPAIR_BACKOFF_MS_MAX = 30_000;
-/** Starts of the coordinator of which its document keeps the first epoch. */
+/** How many starts of the coordinator its document keeps the first epoch of. */
 export const GENERATIONS_KEPT = 256;
-/** An old document that an operator accepts goes on so far above all epochs and terms that were seen. */
+/** If an operator accepts an old document, epochs and terms go on this far above all that were seen. */
 export const ACCEPTED_EPOCH_LEAP = 1_000_000;
 export const ACCEPTED_TERM_LEAP = 1_000;
-/** A node that is down and holds nothing is taken off the list after so long. */
+/** A node that is down and holds nothing is removed from the list after this time. */
 export const FORGET_DOWN_MS = 3_600_000;
-/** How often the coordinator looks at what time alone brings about. */
+/** How often the coordinator checks for what depends on time alone. */
 export const COORDINATOR_TICK_MS = 50;
-/** Before an operator's order chooses a replica, the nodes have so long to tell what they hold. */
+/** Before an operator's order chooses a replica, the nodes have this long to tell what they hold. */
 export const FORCE_WAIT_MS = 1_000;
-/** The gateway's cache of values, by default and in bytes. */
+/** The gateway's cache of values: entries by default, and bytes. */
 export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
 export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
-/** A cached value was the key's value so lately at the most. */
+/** A cached value was the key's value at most this long ago. */
 export const GATEWAY_CACHE_AGE_MS_MAX = 3_000;
-/** Clocks of two processes drift apart by at most so many parts of one. */
+/** Clocks of two processes drift apart by at most this fraction. */
 export const CLOCK_DRIFT_MAX = 0.05;
 
-/** The date runs ahead of the monotonic clock by so much at once: the machine was suspended. */
+/** If the date runs ahead of the monotonic clock by this much at once, the machine was suspended. */
 export const SUSPENSION_MS_MIN = 100;
 
 /** Replication. */
 export const REPLICA_ACK_TIMEOUT_MS = 1_000;
-/** A replica that nobody waits for, and that is not brought nearer for so long, makes room for others. */
+/** A replica that nobody waits for, and that makes no progress for this long, makes room for others. */
 export const LEARNER_TIMEOUT_MS = 10_000;
-/** Writes of one partition that are not committed. */
+/** Uncommitted writes of one partition. */
 export const IN_FLIGHT_ENTRIES_MAX = 16_384;
-/** Bytes of the writes of all partitions of a node that are not committed. */
+/** Bytes of the uncommitted writes of all partitions of a node. */
 export const IN_FLIGHT_BYTES_MAX = 128 * MIB;
 /** Requests that wait in one partition for a write, a lease or a primary. */
 export const WAITING_REQUESTS_MAX = 16_384;
 /**
- * Bytes queued for a peer. Beyond the first, pieces of a resync wait; beyond the second, which live writes
- * alone can reach, the connection is closed, and the peer's replicas are resynced over the next one.
+ * Bytes queued for a peer. Beyond the first, pieces of a resync wait. Only live writes can reach the second;
+ * beyond it the connection is closed, and the peer's replicas are resynced over the next one.
  */
 export const PEER_QUEUE_BYTES_PAUSE = 4 * MIB;
 export const PEER_QUEUE_BYTES_MAX = 256 * MIB;
 export const RESYNC_CHUNK_BYTES = 256 * KIB;
-/** What an in-sync replica holds back while it is resynced, to take it all at once. */
+/** What an in-sync replica holds back during its resync, to apply it all at once. */
 export const RESYNC_HELD_BYTES_MAX = 64 * MIB;
 export const RESYNC_CHUNK_ROWS = 250;
 /** Keys that a replica may list as unacknowledged; with more of them it asks for everything. */
 export const RESYNC_UNACKNOWLEDGED_MAX = 4_096;
 /** Resyncs into one node at a time. */
 export const MOVES_PER_NODE_MAX = 8;
-/** Recent writes of which a primary keeps the keys, so that a short difference needs no scan. */
+/** How many recent writes a primary keeps the keys of, so that a short difference needs no scan. */
 export const RECENT_WRITES_MAX = 1_024;
 export const HANDOVER_TIMEOUT_MS = 2_000;
 /** How long a node that is told to stop tries to hand its primaries over. */
 export const DRAIN_TIMEOUT_MS = 10_000;
-/** A process that stops gives its clients so long to end their connections between two requests, ... */
+/** A process that stops gives its clients this long to end their connections between two requests, ... */
 export const RETIRE_MS = 1_000;
-/** ... and answers what they have asked for so long, counted from the same moment. */
+/** ... and answers what they have asked for this long, counted from the same moment. */
 export const STOP_GRACE_MS = 4_000;
-/** Its HTTP front end sends clients elsewhere until none has come for so long, or RETIRE_MS have passed. */
+/** Its HTTP front end sends clients elsewhere until none has come for this long, or RETIRE_MS have passed. */
 export const HTTP_QUIET_MS = 200;
 
-/** A node's session with the coordinator: delays between attempts, and until one is given up. */
+/** A node's session with the coordinator: delays between attempts, and when an attempt is given up. */
 export const SESSION_BACKOFF_MS = 100;
 export const SESSION_BACKOFF_MS_MAX = 2_000;
-/** The answer to `register` or `get_map` takes at most so long. */
+/** The answer to `register` or `get_map` takes at most this long. */
 export const SESSION_REPLY_TIMEOUT_MS = 5_000;
-/** A session over which nothing came for so long is pinged, heartbeats by UDP or not, ... */
+/** A session over which nothing came for this long is pinged, even if heartbeats go by UDP, ... */
 export const SESSION_PING_MS = 1_000;
-/** ... and taken for dead after so long. */
+/** ... and taken for dead after this long. */
 export const SESSION_SILENCE_MS = 5_000;
-/** A node writes the newest map to its disk no sooner than so long after it has written one, ... */
+/** A node writes the newest map to its disk no sooner than this long after the last one, ... */
 export const KEEP_MAP_MS_MIN = 1_000;
-/** ... and no sooner than so many times what that has taken: a large map takes a small share of the time. */
+/** ... and no sooner than this many times what that took, so a large map takes a small share of the time. */
 export const KEEP_MAP_REST = 20;
 /** Heartbeats whose acknowledgement is still recognised. */
 export const HEARTBEATS_REMEMBERED = 32;
@@ -285,63 +286,63 @@ export const HEARTBEATS_REMEMBERED = 32;
 /** Discovery: how long a question waits for answers, and after how much of that it is asked again. */
 export const DISCOVERY_WAIT_MS = 600;
 export const DISCOVERY_REPEAT_MS = 200;
-/** After the first answer, further ones are waited for so long. */
+/** After the first answer, further ones are waited for this long. */
 export const DISCOVERY_SETTLE_MS = 150;
-/** Coordinators of which a question keeps the answers, and addresses of one. */
+/** How many coordinators a question keeps the answers of, and how many addresses of each. */
 export const DISCOVERY_ANSWERS_MAX = 64;
-/** A secret has at least so many characters; whoever hears a datagram can try guesses at it. */
+/** A secret has at least this many characters, because whoever hears a datagram can try guesses at it. */
 export const DISCOVERY_SECRET_CHARACTERS_MIN = 16;
 export const NONCE_CHARACTERS_MAX = 64;
-/** Answers of a coordinator a second, to one host and to all. */
+/** Answers of a coordinator per second, to one host and to all. */
 export const DISCOVERY_HOST_RATE = 32;
 export const DISCOVERY_RATE = 1_024;
-/** Hosts of which a coordinator knows how much it answered lately. */
+/** Hosts for which a coordinator remembers how much it answered lately. */
 export const DISCOVERY_HOSTS_MAX = 1_024;
-/** How often a coordinator looks for networks that came later. */
+/** How often a coordinator looks for networks that were added later. */
 export const DISCOVERY_JOIN_MS = 15_000;
 
-/** A question whether a node is still primary is asked anew after so long. */
+/** The question whether a node is still primary is asked again after this time. */
 export const CONFIRM_TIMEOUT_MS = 1_000;
-/** Bytes of live writes in one frame to a peer, about. */
+/** Bytes of live writes in one frame to a peer, approximately. */
 export const PEER_FRAME_BYTES = 1 * MIB;
-/** A link to a peer asks for a sign of life so often, and is closed after so long without one. */
+/** A link to a peer asks for a sign of life this often, and is closed after this long without one. */
 export const PEER_PING_MS = 1_000;
 export const PEER_SILENCE_MS_MAX = 3_000;
 export const PEER_RECONNECT_MS_MIN = 50;
 export const PEER_RECONNECT_MS_MAX = 1_000;
-/** How often a node looks after deadlines, silent replicas and commit seqs that nobody was told. */
+/** How often a node checks deadlines, silent replicas, and commit seqs that it has told nobody. */
 export const NODE_TICK_MS = 100;
 /** How often a report that the coordinator has not acted on is repeated. */
 export const REPORT_REPEAT_MS = 1_000;
 /**
- * Work on a node's own replicas that failed (a read of the disk, a stream that was refused) is tried again
- * after so long, twice as long after each further failure in a row, up to the maximum: short enough for a
- * hiccup of the disk not to be felt, and then seldom enough to cost nothing.
+ * Failed work on a node's own replicas (a read of the disk, a stream that was refused) is tried again after
+ * this time, then after twice as long for each further failure in a row, up to the maximum. So a hiccup of
+ * the disk is not felt, and a lasting failure costs nothing.
  */
 export const FOLLOWER_RETRY_MS_MIN = 100;
 export const FOLLOWER_RETRY_MS_MAX = 5_000;
-/** The attempt from which on a repeated failure is logged, and is in `health` and `stats`. */
+/** From this attempt on, a repeated failure is logged, and shown in `health` and `stats`. */
 export const FOLLOWER_RETRIES_SILENT_MAX = 3;
 /**
- * A replica that cannot be read for so long, in so many attempts in a row, counts as damaged: a sector that
- * cannot be read does not mend itself. The time is many times what it takes to close and open a database,
- * which is how long reads fail after a disk was full.
+ * A replica that cannot be read for this long, in so many attempts in a row, counts as damaged, because a
+ * sector that cannot be read does not mend itself. The time is many times what it takes to close and open a
+ * database, which is how long reads fail after a disk was full.
  */
 export const READ_FAILURE_MS_MAX = 30_000;
 export const READ_FAILURES_MAX = 8;
 /** How often replicas compare their digests. */
 export const DIGEST_INTERVAL_MS = 10_000;
-/** How often a node reads one of its partitions through. */
+/** How often a node reads all of one of its partitions. */
 export const SCRUB_INTERVAL_MS = 5_000;
-/** What one piece of a transfer to a replica that nobody waits for may count for, in its pace. */
+/** The most time that one piece of a transfer to a replica that nobody waits for counts for, in its pace. */
 export const TRANSFER_PIECE_MS_MAX = 1_000;
 /** Rows and bytes of one page of a scan that a client asked for. */
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;
-/** Keys of one page of the whole cluster, at most and where nothing is said. */
+/** Keys of one page of the whole cluster, at most and by default. */
 export const SCAN_KEYS_MAX = 10_000;
 export const SCAN_KEYS_DEFAULT = 1_000;
-/** Rows that a node looks at for one page or one piece of a count; with less than it was asked for it then answers. */
+/** Rows that a node reads for one page or one piece of a count; then it answers, even with less than was asked for. */
 export const SCAN_LOOKED_ROWS_MAX = 50_000;
 export const SCAN_LOOKED_BYTES_MAX = 32 * MIB;
 /** After the first rows of each partition a page may look at so many times as much again, whatever those took. */
@@ -349,85 +350,94 @@ export const SCAN_AGAIN_PART = 3;
 /** Scans and counts that a node carries out at a time, and those that wait for their turn. */
 export const NODE_SCANS_MAX = 4;
 export const NODE_SCANS_WAITING_MAX = 256;
-/** Partitions of a node that one scan reads at a time. */
+/** Partitions of a node that one scan reads at the same time. */
 export const SCAN_READS_MAX = 8;
-/** Values of a page that a node holds back in memory, beyond which long ones are read again when they are due. */
+/** Values of a page that a node keeps in memory; beyond it, long ones are read again when they are sent. */
 export const SCAN_KEPT_BYTES = 8 * MIB;
 export const SCAN_LONG_VALUE_BYTES = 16 * KIB;
-/** A node that has not answered a piece of a scan after so long is asked again, ... */
+/** A node that has not answered a piece of a scan after this time is asked again, ... */
 export const SCAN_ATTEMPT_MS = 4_000;
-/** ... and it answers with what it has before that; reads that take longer are left out from here on. */
+/** ... and it answers with what it has before that; from here on it skips reads that take longer. */
 export const SCAN_ANSWER_PART = 0.5;
 export const SCAN_OVERDUE_PART = 0.75;
-/** So often the nodes are asked for more, where their first answers do not fill a page. */
+/** How often the nodes are asked for more if their first answers do not fill a page. */
 export const SCAN_ROUNDS_MAX = 8;
 
-/** Requests, and likewise checks, of one transaction. */
+/** Requests of one transaction; the same bound holds for its checks. */
 export const TRANSACTION_REQUESTS_MAX = 1_000;
 /** Bytes of the values that a transaction's requests write, one after the other. */
 export const TRANSACTION_BYTES_MAX = 16 * MIB;
-/** Bytes of its replies on the wire. */
+/** Bytes of a transaction's replies on the wire. */
 export const TRANSACTION_REPLY_BYTES_MAX = 12 * MIB;
-/** Writes that belong together, as one frame carries them to a replica. */
+/** Writes that belong together and go to a replica in one frame. */
 export const GROUP_WIRE_BYTES_MAX = 12 * MIB;
-/** Up to here they are not measured: JSON makes six bytes of one at most. */
+/** Groups of up to this size are not measured, because JSON makes at most six bytes of one. */
 export const GROUP_BYTES_SURE = 2 * MIB;
 /** Requests of one batch, and how many of them are under way at a time. */
 export const BATCH_REQUESTS_MAX = 10_000;
 export const BATCH_REQUESTS_AT_ONCE = 32;
-/** Bytes of a batch's replies, beyond which no more is begun; and of the first, where it alone is larger. */
+/** Bytes of a batch's replies, beyond which no more requests begin; and of the first reply, if it alone is larger. */
 export const BATCH_REPLY_BYTES_MAX = 8 * MIB;
 export const BATCH_FIRST_REPLY_BYTES_MAX = 11 * MIB;
 
 /** Snapshots of partitions that a node keeps for backups, ... */
 export const BACKUP_SNAPSHOTS_MAX = 16;
-/** ... each for so long after its last page was asked for, and never longer than this. */
+/** ... each for this long after its last page was asked for, and never longer than the second. */
 export const BACKUP_SNAPSHOT_IDLE_MS = 30_000;
 export const BACKUP_SNAPSHOT_MS_MAX = 3_600_000;
 /** The client's backup: partitions that are read at once. */
 export const BACKUP_PARTITIONS_AT_ONCE = 4;
-/** How long one partition is tried, without progress. */
+/** How long one partition is tried without progress. */
 export const BACKUP_GIVE_UP_MS = 60_000;
-/** A page of a backup is given up after so long, and its partition begun anew. */
+/** A page of a backup is given up after this time, and its partition is begun again. */
 export const BACKUP_PAGE_TIMEOUT_MS = 10_000;
 /** Longest frame of a backup file, and longest text of a chunk. */
 export const BACKUP_FRAME_BYTES_MAX = 64 * MIB;
-/** The client's restore: partitions at once, entries kept in memory of each, and of one write. */
+/** The client's restore: partitions at once, entries kept in memory for each, and entries of one write. */
 export const RESTORE_PARTITIONS_AT_ONCE = 4;
 export const RESTORE_SLICE_BYTES = 64 * MIB;
 export const RESTORE_WRITE_BYTES = 1 * MIB;
 export const RESTORE_WRITE_ENTRIES = 256;
 
-/** How long a repeated request is recognised, and how finely that is measured. */
-export const CLIENT_SESSION_KEEP_MS = 900_000;
-export const CLIENT_SESSION_MARK_MS = 60_000;
-/** The longest answer that a client session remembers, as JSON; of a longer one it knows the outcome. */
+/**
+ * Client sessions that the partitions of a node remember together. Each partition has its share; when it is
+ * full, the session with the oldest last request is evicted. They take
+ *   bytes of a partition <= its share * CLIENT_SESSION_BYTES, or one entry if that is longer
+ *     (1 MiB with 256 partitions; an ordinary session takes 150 bytes)
+ * on each replica, and about 150 bytes each in the memory of the primary.
+ */
+export const CLIENT_SESSIONS_MAX = 262_144;
+/** What a client session's entry may take, on average. */
+export const CLIENT_SESSION_BYTES = 1 * KIB;
+/** How often a client asks again if its session was evicted each time before the request came. */
+export const CLIENT_SESSION_ATTEMPTS_MAX = 16;
+/** The longest answer that a client session remembers, as JSON; of a longer one it remembers only the outcome. */
 export const CLIENT_SESSION_REPLY_CHARACTERS_MAX = 16 * KIB;
 /** Characters of a client session's name. */
 export const CLIENT_SESSION_CHARACTERS_MAX = 64;
 /**
- * Of the keys that expire next, a node knows so many in memory (about 150 bytes and a key each): each
- * partition its share, within these bounds.
+ * How many of the keys that expire next a node keeps in memory (about 150 bytes and a key each). Each
+ * partition has its share, within the bounds below.
  */
 export const EXPIRY_INDEX_MAX = 262_144;
-/** What a partition gets of a bound of the whole node: its share, within these. */
+/** A partition's share of a bound of the whole node stays within these. */
 export const PARTITION_SHARE_MIN = 64;
 export const PARTITION_SHARE_MAX = 16_384;
-/** What has expired is deleted in turns, of so many keys for each millisecond since the last one began, ... */
+/** Expired keys are deleted in turns: this many for each millisecond since the last turn began, ... */
 export const EXPIRED_PER_MS = 20;
-/** ... and no more than this; ... */
+/** ... at most this many in a turn, ... */
 export const EXPIRED_PER_TURN_MAX = 1_000;
-/** ... of one partition at most so many before the next has its turn. */
+/** ... and at most this many of one partition before the next partition has its turn. */
 export const EXPIRED_PER_PARTITION = 50;
-/** Besides, each write of a key that expires deletes so many that have: more than it adds. */
+/** Besides, each write of a key that expires deletes this many expired ones: more than it adds. */
 export const EXPIRED_PER_WRITE = 2;
-/** While anything is due, the next turn comes after so long, so that others have theirs. */
+/** While keys are due, the next turn comes after this time, so that other work has its turn. */
 export const EXPIRED_PAUSE_MS = 10;
-/** A partition is gone through for keys that expire this long before the first that is not known does. */
+/** A partition is read for keys that expire this long before the first key that is not in memory expires. */
 export const EXPIRY_LEAD_MS = 5_000;
 /**
- * The last moment at which a key can expire, the last date that JavaScript knows (year 275760); what is
- * later is then. Were it not bounded, a time from now could leave the whole numbers that replicas accept.
+ * The latest moment at which a key can expire: the last date that JavaScript knows (year 275760). A later one
+ * is changed to it; otherwise a relative time could give a number that replicas do not accept.
  */
 export const EXPIRY_DATE_MAX = 8_640_000_000_000_000; // ms since 1970-01-01 UTC
 
@@ -435,52 +445,52 @@ export const EXPIRY_DATE_MAX = 8_640_000_000_000_000; // ms since 1970-01-01 UTC
 export const BATCH_BYTES_MAX = 4 * MIB;
 export const BATCH_ENTRIES_MAX = 10_000;
 export const RECORD_CACHE_BYTES_DEFAULT = 64 * MIB;
-/** With `--fsync interval`: a write is on disk at most so long after it was acknowledged. */
+/** With `--fsync interval`: a write is on disk at most this long after it was acknowledged. */
 export const FSYNC_INTERVAL_MS = 100;
-/** After the disk refused a batch, the same batch is tried again at this interval. */
+/** After the disk refused a batch, the same batch is tried again after each such interval. */
 export const STORAGE_RETRY_MS = 1_000;
-/** How often a node looks whether its disk is what it should be. */
+/** How often a node checks that its disk is the right one. */
 export const DISK_CHECK_MS = 10_000;
-/** A node whose disk has refused writes for so long says so, and hands its primaries over, ... */
+/** A node whose disk has refused writes for this long reports it and hands its primaries over, ... */
 export const DISK_FAILED_MS = 1_000;
-/** ... and takes part again once nothing was refused for so long. */
+/** ... and takes part again once nothing was refused for this long. */
 export const DISK_WELL_MS = 10_000;
-/** Until so long after a disk's first refusal another replica may take over: clients are to try again. */
+/** For this long after a disk's first refusal another replica may take over, so clients are told to try again. */
 export const DISK_HANDOVER_MS = 4_000;
-/** A commit seq that no write carries to disk is written after so long. */
+/** A commit seq that no write carries to disk is written after this time. */
 export const STATE_WRITE_DELAY_MS = 1_000;
-/** Of so many latest batches, the database can tell that one is missing. */
+/** Among this many of the latest batches, the database can tell that one is missing. */
 export const BATCH_MARKS = 4_096;
-/** Full passes over a partition (unacknowledged keys, scrub, clearing) take so much at a time. */
+/** Full passes over a partition (unacknowledged keys, scrub, clearing) read this much at a time. */
 export const PASS_PAGE_ROWS = 1_000;
 export const PASS_PAGE_BYTES = 1 * MIB;
 /**
- * Space on a node's disk that nothing is stored in, and that is left alone beside as much again as the rows
- * take: each partition has its share, but at least COMPACTION_WASTE_MIN. What is beyond that is given back.
+ * Unused space in a node's files that is left alone: the size of the rows, plus this. Each partition has its
+ * share of it, but at least COMPACTION_WASTE_MIN. Space beyond that is given back.
  */
 export const COMPACTION_WASTE_MAX: number = 16 * MIB;
 export const COMPACTION_WASTE_MIN: number = 64 * KIB;
-/** After a partition's files were rewritten, the node leaves them alone for so many times as long as that took, ... */
+/** After rewriting a partition's files, the node leaves them alone for this many times as long as that took, ... */
 export const COMPACTION_REST_FACTOR = 4;
-/** ... and after it has looked at all partitions in vain, for so long. */
+/** ... and after checking all partitions without finding work, for this long. */
 export const COMPACTION_INTERVAL_MS = 5_000;
-/** It looks at so many partitions at a time. */
+/** It checks this many partitions at a time. */
 export const COMPACTION_LOOKS_PER_TURN = 64;
 /** How long a tombstone is kept while a replica is away, ... */
 export const TOMBSTONE_KEEP_MS = 3_600_000;
-/** ... and while all are there and have it. */
+/** ... and while all replicas are there and have it. */
 export const TOMBSTONE_SETTLE_MS = 10_000;
-/** Tombstones of a node (about 260 bytes each), of which each partition has its share: then the oldest go. */
+/** Tombstones of a node (about 260 bytes each). Each partition has its share; beyond it the oldest are dropped. */
 export const TOMBSTONES_MAX = 262_144;
-/** So many of a partition are dropped at a time. */
+/** This many tombstones of a partition are dropped at a time. */
 export const TOMBSTONES_PER_TURN = 1_000;
-/** How long a node keeps the data of a partition that it does not hold any more. */
+/** How long a node keeps the data of a partition that it no longer holds. */
 export const SURPLUS_KEEP_MS = 60_000;
 
 /** The client library's calls for many keys: keys under way at once, and the bytes of their values. */
 export const MANY_AT_ONCE = 256;
 export const MANY_BYTES_AT_ONCE = 32 * MIB;
-/** The client's import: records on their way at once, and their bytes. */
+/** The client's import: records in flight at once, and their bytes. */
 export const IMPORT_IN_FLIGHT_MAX = 256;
 export const IMPORT_BYTES_IN_FLIGHT_MAX = 32 * MIB;
 /** Longest line (JSON lines) or record (CSV) of a file. */
@@ -489,37 +499,37 @@ export const IMPORT_RECORD_BYTES_MAX = 32 * MIB;
 export const IMPORT_GIVE_UP_MS = 60_000;
 export const IMPORT_BACKOFF_MS = 50;
 export const IMPORT_BACKOFF_MS_MAX = 1_000;
-/** Of so many rejected records, and repeated keys, the summary says which they were. */
+/** The summary lists this many rejected records, and this many repeated keys. */
 export const IMPORT_LISTED_MAX = 1_000;
 /** Distinct keys that an import can count (12 to 24 bytes of memory each). */
 export const IMPORT_KEYS_COUNTED_MAX = 2 ** 24;
-/** Of a command on many keys, so many requests are under way at a time. */
+/** For a command on many keys, this many requests are under way at a time. */
 export const CLIENT_REQUESTS_IN_FLIGHT_MAX = 64;
-/** Keys that the shell offers at Tab, of those that it was last told. */
+/** Keys that the shell offers at Tab: the ones that it was told last. */
 export const RECENT_KEYS_MAX = 1_000;
-/** Keys of the pages of which the client library makes a scan. */
+/** Keys on each page that the client library reads for a scan. */
 export const SCAN_LIBRARY_KEYS = 4_000;
 /**
- * Deletions of keys that match something: so many are under way, so many begin in one step, and so many keys
- * are looked for at once (each look reads the first rows of all partitions).
+ * Deletions of keys that match something: how many are under way, how many begin in one step, and how many
+ * keys are looked for at once (each look reads the first rows of all partitions).
  */
 export const DELETES_IN_FLIGHT_MAX = 256;
 export const DELETES_PER_STEP = 32;
 export const DELETES_PAGE_KEYS = 4_000;
-/** The client's export writes so much at a time. */
+/** The client's export writes this much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
 
-/** RESP: longest inline command or header line without its end in sight. */
+/** RESP: longest inline command or header line whose end has not come. */
 export const RESP_LINE_BYTES_MAX = 64 * KIB;
-/** Arguments of one command, and what one costs beside its bytes, about. */
+/** Arguments of one command, and what one costs beside its bytes, approximately. */
 export const RESP_ARGUMENTS_MAX = 131_072;
 export const RESP_ARGUMENT_OVERHEAD_BYTES = 256;
 /** A command's arguments together, and the commands that a MULTI has queued. */
 export const RESP_COMMAND_BYTES_MAX = 64 * MIB;
 export const RESP_QUEUED_COMMANDS_MAX = 1_000;
-/** Commands of one connection that are under way; fewer where their replies are long. */
+/** Commands of one connection that are under way; fewer if their replies are long. */
 export const RESP_PENDING_MAX = 1_024;
-/** Replies to commands under way may come to about so much. */
+/** Replies to commands under way may come to about this much. */
 export const RESP_PENDING_REPLY_BYTES = 16 * MIB;
 /** Values of one reply to a command on many keys. */
 export const RESP_REPLY_BYTES_MAX = 32 * MIB;
@@ -527,7 +537,7 @@ export const RESP_REPLY_BYTES_MAX = 32 * MIB;
 export const RESP_WATCHED_KEYS_MAX = 1_000;
 /** Cursors of SCAN that a node remembers. */
 export const RESP_CURSORS_MAX = 16_384;
-/** How often a command that reads before it writes is tried where others write meanwhile. */
+/** How often a command that reads before it writes is tried if others write meanwhile. */
 export const RESP_ATTEMPTS_MAX = 16;
 /** What KEYS may answer with. */
 export const RESP_KEYS_BYTES_MAX = 16 * MIB;
@@ -583,8 +593,9 @@ invariant(
   "what a node heard before it counted as alive is not news any more when it counts as failed",
 );
 invariant(
-  CLIENT_SESSION_KEEP_MS > REQUEST_TIMEOUT_MS_MAX,
-  "a request is recognised as long as it is repeated",
+  PARTITION_SHARE_MIN * CLIENT_SESSION_BYTES >
+    3 * (CLIENT_SESSION_REPLY_CHARACTERS_MAX + CLIENT_SESSION_CHARACTERS_MAX) + 1 * KIB,
+  "the entry of one client session does not take the place of all others",
 );
 invariant(
   LEASE_MS * (1 + CLOCK_DRIFT_MAX) < FAILURE_TIMEOUT_MS * (1 - CLOCK_DRIFT_MAX),
@@ -688,19 +699,17 @@ invariant(
 );
 
 /**
- * Identity and rights; enforced by `shared/security/`. A member asks for its next certificate when two
- * thirds of its time have gone, so a third of it may pass without a coordinator before it is a stranger.
+ * Identity and rights; enforced by `shared/security/`. A node makes itself a new certificate at each start.
  */
 export const CERTIFICATE_LIFETIME_MS = 90 * DAY_MS;
 export const AUTHORITY_LIFETIME_MS = 10 * 365 * DAY_MS;
-/** A new certificate begins so much earlier, for members whose clocks are behind. */
+/** A new certificate begins so much earlier, for clients whose clocks are behind. */
 export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
 /** One of P-256 with nothing in it has about 400. */
 export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
-/** A token to join is used within the day; one of a user is its login for a program. */
-export const JOIN_TOKEN_LIFETIME_MS = 1 * DAY_MS;
+/** A token is a user's login for a program. */
 export const USER_TOKEN_LIFETIME_MS = 365 * DAY_MS;
-/** Each has its bound, so that the coordinator's document has one. */
+/** Each has its bound, so that the document of users has one. */
 export const USERS_MAX = 1_000;
 export const ROLES_MAX = 1_000;
 export const GRANTS_PER_ROLE_MAX = 100;
@@ -733,15 +742,15 @@ invariant(
 );
 
 /**
- * The most bytes that a cluster map takes in a frame, or a change of all of it. While replicas move, a partition has up
- * to twice as many as are asked for: those that it had, and those that are being filled.
+ * The most bytes that a cluster map, or a change of all of it, takes in a frame. While replicas move, a
+ * partition has up to twice as many as asked for: the old ones, and those that are being filled.
  */
 export function mapBytesMax(partitionCount: number, replicationFactor: number): number {
   const partitionBytes = MAP_PARTITION_BYTES + 2 * replicationFactor * MAP_COPY_BYTES;
   return partitionCount * partitionBytes + NODES_MAX * MAP_NODE_BYTES;
 }
 
-/** What one of so many partitions gets of a bound of the whole node. */
+/** What one partition gets of a bound of the whole node. */
 export function partitionShare(ofNode: number, partitions: number): number {
   const share = Math.floor(ofNode / partitions);
   return Math.min(Math.max(share, PARTITION_SHARE_MIN), PARTITION_SHARE_MAX);

@@ -1,7 +1,7 @@
 /**
- * The cluster map: the one document that says who is in the cluster and who holds what. The
- * coordinator writes it, everybody else indexes it. Values are never changed in place: a new map
- * shares what did not change with the one before.
+ * The cluster map: the one document that says which nodes are in the cluster and which node holds what.
+ * Only the coordinator writes it; all others read it. Values are never changed in place: a new map
+ * shares everything that did not change with the map before.
  *
  * Invariants: `epoch` grows with every published change; a partition's `term` grows by one with each
  * change of its primary or in-sync set; a primary is in the in-sync set; a learner is not.
@@ -9,11 +9,14 @@
  * @module
  */
 import { invariant } from "../base/errors.ts";
+import type { ClusterSettings } from "./cluster_settings.ts";
+
+export type { ClusterSettings } from "./cluster_settings.ts";
 
 /** 16 hexadecimal digits. */
 export type NodeId = string;
 
-/** What the coordinator thinks of a node. */
+/** The coordinator's judgement of a node. */
 export type NodeState = "up" | "down" | "leaving";
 
 /** A member of the cluster. */
@@ -22,7 +25,7 @@ export interface NodeInfo {
   /** Where clients and peers reach it (TCP). */
   readonly host: string;
   readonly port: number;
-  /** 0 where it serves no HTTP. */
+  /** 0 if it serves no HTTP. */
   readonly httpPort: number;
   /** Failure domain; by default the host. Replicas of a partition avoid sharing one. */
   readonly zone: string;
@@ -33,7 +36,7 @@ export interface NodeInfo {
   readonly state: NodeState;
 }
 
-/** Who holds a partition. */
+/** Which nodes hold a partition. */
 export interface PartitionConfig {
   readonly term: number;
   /** Undefined while no replica can serve. */
@@ -43,31 +46,16 @@ export interface PartitionConfig {
   /** Replicas that are being filled. */
   readonly learners: readonly NodeId[];
   /**
-   * The latest term that an operator began with a replica that may lack acknowledged writes; absent: none. A replica that was
-   * last level in a term before it has another past, in which the same seqs may stand for other writes.
+   * The latest term that an operator began with a replica that may lack acknowledged writes; absent: none. A
+   * replica that was last level in an earlier term has another history, in which the same seqs may be other writes.
    */
   readonly forcedTerm?: number;
-}
-
-/** What is fixed, or changes rarely, in a cluster. */
-export interface ClusterSettings {
-  readonly clusterId: string;
-  readonly clusterName: string;
-  readonly partitionCount: number;
-  readonly replicationFactor: number;
-  /** Writes are refused while fewer replicas are in sync. */
-  readonly minInSync: number;
-  /** Nobody has given `minInSync`: it is {@linkcode minInSyncDefault}, and follows `replicationFactor`. */
-  readonly minInSyncByDefault?: true;
-  readonly leaseMs: number;
-  readonly heartbeatIntervalMs: number;
-  readonly failureTimeoutMs: number;
 }
 
 /** The whole document. */
 export interface ClusterMap {
   readonly epoch: number;
-  /** The start of the coordinator that made it; absent before the first change of a document. */
+  /** The start of the coordinator that made it; absent until a document is first changed. */
   readonly generation?: string;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeInfo[];
@@ -79,14 +67,14 @@ export interface ClusterMap {
 export interface ClusterMapDelta {
   readonly fromEpoch: number;
   readonly epoch: number;
-  /** Where it is another one than before. */
+  /** The settings, if they have changed. */
   readonly generation?: string;
-  /** The whole list, where any node changed. */
+  /** The whole list, if any node has changed. */
   readonly nodes?: readonly NodeInfo[];
   readonly partitions: readonly (readonly [partition: number, config: PartitionConfig])[];
 }
 
-/** The map after a delta, or undefined where the delta does not start at this map's epoch. */
+/** The map after a delta, or undefined if the delta does not start at this map's epoch. */
 export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap | undefined {
   if (delta.fromEpoch !== map.epoch) return undefined;
   const partitions = map.partitions.slice();
@@ -117,20 +105,12 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };
 }
 
-/** Whether the cluster has been laid out. Until its first nodes are there, nobody holds anything. */
+/** Whether the cluster has been laid out. Until its first nodes are there, no node holds anything. */
 export function isLaidOut(map: ClusterMap): boolean {
   return map.partitions.some(({ term }) => term > 0);
 }
 
-/**
- * How many in-sync copies a write needs unless an operator says otherwise: half of the replicas that were
- * asked for, rounded up. Of three replicas two, of two one, of one one.
- */
-export function minInSyncDefault(replicationFactor: number): number {
-  return Math.ceil(replicationFactor / 2);
-}
-
-/** Why a partition cannot serve, for whoever asked for one of its keys. */
+/** Why a partition cannot serve, for a client that asked for one of its keys. */
 export function whyNoPrimary(map: ClusterMap | undefined, partition: number): string {
   if (map === undefined || isLaidOut(map)) return `partition ${partition} has no primary now`;
   const there = map.nodes.filter(({ state }) => state === "up").length;

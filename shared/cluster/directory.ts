@@ -1,7 +1,8 @@
 /**
- * The cluster map as people ask for it: who is there and holds what (`list_nodes`), who holds a key
- * (`get_nodes_for_key`). Node, coordinator and client answer alike, since all compute it here from
- * the map that they have. Pure. `own` and `prev` are ancestor A's names for primary and other replicas.
+ * The cluster map as people ask for it: which nodes are there and what each holds (`list_nodes`), and
+ * which nodes hold a key (`get_nodes_for_key`). Node, coordinator and client give the same answers,
+ * because all compute them here from their own map. Pure. `own` and `prev` are ancestor A's names for
+ * primary and other in-sync replicas.
  *
  * @module
  */
@@ -13,7 +14,7 @@ export interface NodeListing {
   id: NodeId;
   host: string;
   port: number;
-  /** 0 where it serves no HTTP. */
+  /** 0 if it serves no HTTP. */
   httpPort: number;
   zone: string;
   weight: number;
@@ -26,7 +27,7 @@ export interface NodeListing {
   learning: number[];
 }
 
-/** What a node is to a key. */
+/** A node's role for a key. */
 export type ReplicaRole = "primary" | "replica" | "learner";
 
 /** A node that holds a key. */
@@ -44,7 +45,7 @@ export interface KeyLocation {
   partition: number;
   /** The partition's configuration number. */
   term: number;
-  /** The primary first, where there is one. */
+  /** The primary first, if there is one. */
   nodes: KeyHolder[];
 }
 

@@ -1,12 +1,13 @@
 /**
  * Whether a JSON value has the form of a cluster map, of a change of one, or of a partition's
- * configuration. What others have sent is looked at here before any of it is believed or kept: a
- * configuration without a list would otherwise be found out much later, by code that has every
- * reason to rely on it. Whether what it says can be is `checkInvariants` of `cluster_map.ts`.
+ * configuration. Everything from outside is checked here before it is believed or kept. Otherwise a
+ * configuration without a list, for example, would be noticed much later, by code that has every reason
+ * to rely on it. Whether the content is consistent is checked by `checkInvariants` of `cluster_map.ts`.
  *
  * @module
  */
 import { CONTENT_TYPE_CHARACTERS_MAX, PARTITIONS_MAX, TERM_MAX } from "../base/limits.ts";
+import { isClusterSettings } from "./cluster_settings.ts";
 
 const NODE_STATES: readonly unknown[] = ["up", "down", "leaving"];
 
@@ -15,12 +16,12 @@ export function isUint(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** A term: it is kept in four bytes. */
+/** A term; it is stored in four bytes. */
 export function isTerm(value: unknown): value is number {
   return isUint(value) && value <= TERM_MAX;
 }
 
-/** The number of a partition: it is kept in two bytes. */
+/** The number of a partition; it is stored in two bytes. */
 export function isPartition(value: unknown): value is number {
   return isUint(value) && value < PARTITIONS_MAX;
 }
@@ -30,7 +31,7 @@ export function isTextList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-/** An object that is no array. */
+/** An object that is not an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -87,25 +88,12 @@ function isPort(value: unknown): boolean {
 }
 
 function isSettings(value: unknown): value is { partitionCount: number } {
-  if (!isObject(value)) return false;
-  const {
-    clusterId,
-    clusterName,
-    partitionCount,
-    replicationFactor,
-    minInSync,
-    minInSyncByDefault,
-  } = value;
-  const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = value;
-  const times = [leaseMs, heartbeatIntervalMs, failureTimeoutMs];
-  return typeof clusterId === "string" && typeof clusterName === "string" &&
-    isUint(partitionCount) && partitionCount > 0 && partitionCount <= PARTITIONS_MAX &&
-    isUint(replicationFactor) && isUint(minInSync) &&
-    (minInSyncByDefault === undefined || minInSyncByDefault === true) &&
-    times.every((ms) => typeof ms === "number" && ms > 0);
+  if (!isObject(value) || !isClusterSettings(value)) return false;
+  const { partitionCount } = value;
+  return typeof partitionCount === "number" && partitionCount <= PARTITIONS_MAX;
 }
 
-/** Whether a value is a media type with parameters or without, of a length that is kept. */
+/** Whether a value is a media type, with or without parameters, of a length that can be stored. */
 export function isMediaType(value: unknown): value is string {
   return typeof value === "string" && value.length <= CONTENT_TYPE_CHARACTERS_MAX &&
     /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ ]*(;[\x20-\x7e]*)?$/.test(value);

@@ -1,12 +1,12 @@
 /**
  * The first word of an MD5 digest (RFC 1321) of a message that fits one block: all that a ring
- * position needs. Some six times as fast as a whole digest by `@std/crypto`, since nothing is
- * allocated. Not a general MD5, and not for secrets.
+ * position needs. It is about six times as fast as a whole digest by `@std/crypto`, because it
+ * allocates nothing. It is not a general MD5, and not for secrets.
  *
  * @module
  */
 
-/** A longer message does not fit one block of 64 bytes with its end mark and its length. */
+/** A longer message, with its end mark and its length, does not fit one block of 64 bytes. */
 export const ONE_BLOCK_BYTES_MAX = 55;
 
 /** The words of a block. */

@@ -1,6 +1,6 @@
 /**
- * A set of partitions, as a bit for each, and as text of the wire: base64 of the bits, partition 0 being
- * the highest bit of the first byte. A list of numbers would be many times as long.
+ * A set of partitions, with one bit for each, and its text on the wire: base64 of the bits, partition 0
+ * being the highest bit of the first byte. A list of numbers would be many times as long.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export class PartitionSet {
     return set;
   }
 
-  /** How many are in it. */
+  /** The number of partitions in it. */
   get size(): number {
     return this.#size;
   }

@@ -1,9 +1,9 @@
 /**
- * Where a text stands on the ring: the first four bytes, big-endian, of the MD5 digest of its UTF-8
+ * The position of a text on the ring: the first four bytes, big-endian, of the MD5 digest of its UTF-8
  * form. A key's partition is the top bits of its position.
  *
- * Of a key such as `user:{42}:cart` only the part between the first `{` and the next `}` is hashed,
- * where there is one and it is not empty (the rule of Redis Cluster): so keys can be kept together.
+ * If a key such as `user:{42}:cart` has a part between its first `{` and the next `}` that is not empty,
+ * only that part is hashed (the rule of Redis Cluster). So keys can be kept together.
  *
  * Invariant: both ways below, one block by hand and any length by `@std/crypto`, give the same
  * position; tests compare them on random texts.
@@ -16,15 +16,15 @@ import { BLOCK_WORDS, md5FirstWord, ONE_BLOCK_BYTES_MAX } from "./md5_block.ts";
 /** Positions are 0 to 2^32-1. */
 export const RING_SIZE = 2 ** 32;
 
-/** The end mark and the bit length stand behind the message in a block. */
+/** The end mark and the bit length follow the message in a block. */
 const LENGTH_WORD = 14;
 
 const encoder = new TextEncoder();
-// Scratch space, so that hashing a key allocates nothing. Never holds anything between two calls.
+// Scratch space, so that hashing a key allocates nothing. It holds nothing between two calls.
 const block = new Int32Array(BLOCK_WORDS);
 const utf8 = new Uint8Array(ONE_BLOCK_BYTES_MAX);
 
-/** The position of a whole text, whatever it contains: that of a virtual node's name, for one. */
+/** The position of a whole text, whatever it contains; for example of a virtual node's name. */
 export function textPosition(text: string): number {
   return positionOf(text, 0, text.length);
 }
@@ -41,7 +41,7 @@ export function keyPosition(key: string): number {
 
 /** The partition of a position; `partitionCount` is a power of two up to 65,536. */
 export function partitionOfPosition(position: number, partitionCount: number): number {
-  // A 32-bit shift would take a count of 1 for a shift by nothing.
+  // A 32-bit shift by 32, for a count of 1, would shift by nothing.
   return Math.floor(position / (RING_SIZE / partitionCount));
 }
 

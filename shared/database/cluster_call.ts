@@ -1,7 +1,7 @@
 /**
- * What a scan and a count of the whole cluster have in common: each partition is asked of the node that
- * is its primary, as far as the map tells; those of which nobody has spoken are asked again, where they
- * are then, until the deadline. What is asked, and what becomes of the answers, is not known here.
+ * What a scan and a count of the whole cluster have in common. Each partition is asked for at the node
+ * that is its primary according to the map. Partitions that no answer covers are asked for again, at
+ * their new primaries, until the deadline. The questions and the use of the answers are not known here.
  *
  * Invariants: `done` is called once, by the deadline; a partition is asked of one node at a time.
  *
@@ -19,7 +19,7 @@ import { PartitionSet } from "../cluster/partition_set.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 
-/** The way to the nodes: a router. */
+/** The means to reach the nodes: a router. */
 export interface ScanRouter {
   map(): ClusterMap | undefined;
   refresh(): Promise<ClusterMap>;
@@ -34,16 +34,16 @@ export interface ScanRouter {
 /** What a call needs. */
 export interface ClusterCallDeps {
   readonly clock: Clock;
-  /** Spreads the retries of many. */
+  /** Spreads the retries of many calls. */
   readonly random?: Random | undefined;
   readonly router: ScanRouter;
-  /** Gives what is done with each answer its turn: an answer may have thousands of keys. */
+  /** Runs the work on each answer in turns: an answer may have thousands of keys. */
   readonly work: WorkScheduler;
 }
 
 /** A call of the whole cluster. */
 export abstract class ClusterCall<T> {
-  /** Partitions of which nobody has spoken yet; undefined before there is a map. */
+  /** Partitions that no answer covers yet; undefined until there is a map. */
   protected missing: PartitionSet | undefined;
   readonly #deps: ClusterCallDeps;
   readonly #what: string;
@@ -78,7 +78,7 @@ export abstract class ClusterCall<T> {
     this.#askMissing();
   }
 
-  /** `done` is not called any more. */
+  /** Gives the call up: `done` is not called any more. */
   cancel(): void {
     if (this.#finished) return;
     this.#finished = true;
@@ -87,7 +87,7 @@ export abstract class ClusterCall<T> {
     this.onEnd();
   }
 
-  /** The call has come to its end, whichever. */
+  /** The call has ended, with or without success. */
   onEnd: () => void = () => {};
 
   /** Ends it with an error. */
@@ -95,23 +95,23 @@ export abstract class ClusterCall<T> {
     this.finish(error);
   }
 
-  /** Asks a node for partitions of which nobody has spoken. */
+  /** Asks a node about partitions that no answer covers. */
   protected abstract askFor(node: NodeId, partitions: PartitionSet): void;
 
-  /** All that was asked is answered, or the time is over; and nothing is missing. */
+  /** Everything that was asked is answered, or the time is over; and nothing is missing. */
   protected abstract settle(late: boolean): void;
 
-  /** There was progress with what is missing: the nodes are asked again at once. */
+  /** There was progress, and partitions are missing: the nodes are asked again at once. */
   protected again = false;
 
-  /** There was progress: the time begins anew. */
+  /** There was progress: the time begins again. */
   protected extend(): void {
     this.#deadlineMs = this.#deps.clock.monotonicMs() + this.#timeoutMs;
   }
 
   /**
    * Sends a request to a node; when all that were sent are answered, the call goes on. `onReply` returns
-   * whether the reply was one; an error is noted here, and `onError` told.
+   * whether the reply was valid. An error is remembered here, and `onError` is told.
    */
   protected ask(
     node: NodeId,
@@ -142,7 +142,7 @@ export abstract class ClusterCall<T> {
     );
   }
 
-  /** @returns the error that the reply is, or that it is no reply */
+  /** @returns the error in a reply, or an error that says that it is not a valid reply */
   #take(
     node: NodeId,
     reply: Reply,
@@ -188,7 +188,7 @@ export abstract class ClusterCall<T> {
       partitions.add(partition);
     }
     this.#attempts++;
-    // As if one more were asked, so that an answer that comes at once does not end the round.
+    // Holds one extra count while sending, so that a synchronous reply cannot end the round early.
     this.#asked++;
     for (const [node, partitions] of byNode) this.askFor(node, partitions);
     this.#asked--;
@@ -202,7 +202,7 @@ export abstract class ClusterCall<T> {
     } else if (this.again) {
       this.again = false;
       this.#attempts = 0;
-      // Not from inside: answers that come at once would nest without end.
+      // Not called directly: answers that come at once would nest without end.
       this.#deps.clock.defer(() => this.#askMissing());
     } else {
       this.#refresh();
@@ -214,7 +214,7 @@ export abstract class ClusterCall<T> {
     else this.finish({ ...reply, id: undefined });
   }
 
-  /** The map that is newest now, and then again. */
+  /** Gets the newest map, then tries again. */
   #refresh(): void {
     if (this.#finished) return;
     const again = () => {

@@ -2,8 +2,8 @@
  * How many keys of the whole cluster there are between two bounds. Each node counts the partitions that
  * it is primary of, a piece at a time; no keys travel.
  *
- * Invariant: a key that is there throughout is counted once: a partition that was counted to its end is
- * not asked again, and one that was not is counted on behind the last key, wherever it is then.
+ * Invariant: a key that exists throughout is counted once. A partition that was counted to its end is not
+ * asked again; any other is counted on after its last key, at whichever node it is then.
  *
  * @module
  */
@@ -27,7 +27,7 @@ interface Piece {
 export class ClusterCount extends ClusterCall<number> {
   readonly #request: CountRequest;
   readonly #defer: (then: () => void) => void;
-  /** How far partitions are counted that are not counted to their end. */
+  /** How far the partitions are counted that are not complete. */
   readonly #behind = new Map<number, string>();
   #count = 0;
 
@@ -50,7 +50,7 @@ export class ClusterCount extends ClusterCall<number> {
   protected override askFor(node: NodeId, partitions: PartitionSet): void {
     const { prefix, start, end } = this.#request;
     let at: number | undefined;
-    // One of those that were begun; the others have their turn later.
+    // One of the partitions that were begun; the others follow later.
     for (const partition of this.#behind.keys()) if (partitions.has(partition)) at = partition;
     const after = at === undefined ? undefined : this.#behind.get(at);
     const asked = new PartitionSet(partitions.partitionCount);

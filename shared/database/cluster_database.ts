@@ -1,6 +1,6 @@
 /**
- * The cluster as one database, over a router: operations go to whoever has the key, scans and counts
- * to all nodes, whose answers are put together. Nodes, the gateway and the client library each have one.
+ * The cluster as one database, over a router. Operations go to the node that has the key; scans and
+ * counts go to all nodes, and their answers are merged. Nodes, the gateway and the client library have one.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 
 /** What a database needs. */
 export interface ClusterDatabaseDeps extends Omit<ClusterCallDeps, "work"> {
-  /** Gives answers their turns; the process has one. Default: one of its own. */
+  /** Gives answers their turns; each process has one. Default: one of its own. */
   readonly work?: WorkScheduler | undefined;
   /** Carries out an operation on one key; see {@linkcode Database.execute}. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;

@@ -1,10 +1,10 @@
 /**
- * A page of the keys of the whole cluster, in order: the nodes' pages of the partitions that they are
- * primary of, merged, up to where all of them are complete. Where their first answers do not make a
- * whole page, those that hold the others up are asked for more, a few times.
+ * A page of the keys of the whole cluster, in order: the nodes' pages of the partitions of which they are
+ * primary, merged, up to where all of them are complete. If the first answers do not make a whole page,
+ * the nodes that hold up the others are asked for more, a few times.
  *
- * Invariant: between the page's beginning and its `next` every partition was spoken for by its primary;
- * so a key that is there throughout is in the page, whatever moved meanwhile.
+ * Invariant: between the page's beginning and its `next`, every partition's primary has answered. So a
+ * key that exists throughout is in the page, whatever moved meanwhile.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import { PartitionSet } from "../cluster/partition_set.ts";
 import { checkLimit } from "../validation/request_checks.ts";
 import { fromWireEntry } from "../schema/value_codec.ts";
 
-/** What one node has said of some partitions. */
+/** What one node has answered about some partitions. */
 interface NodeRun extends Run<Entry> {
   readonly node: NodeId;
   readonly partitions: PartitionSet;
@@ -46,7 +46,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
   readonly #reverse: boolean;
   readonly #runs: NodeRun[] = [];
   #rounds = 0;
-  /** A node did not go on where it had stopped: the page ends there. */
+  /** A node did not go on after it had stopped: the page ends there. */
   #stuck = false;
 
   constructor(
@@ -111,14 +111,14 @@ export class ClusterScan extends ClusterCall<ScanPage> {
     this.finish({ entries: page?.items ?? [], next: page?.next });
   }
 
-  /** Of the one that is furthest behind, and of all that are behind where it will be then, perhaps. */
+  /** Asks the node that is furthest behind, and all that will probably be behind once it has answered. */
   #askForMore(behind: NodeRun[], missing: number): void {
     const order = scanOrder(this.#reverse);
     behind.sort((a, b) => order(a.readTo ?? "", b.readTo ?? ""));
-    // With every round one more, or a few slow ones would be asked one after the other.
+    // Each round adds one more, because otherwise a few slow nodes would be asked one after the other.
     for (const run of behind.slice(0, this.#rounds)) {
       this.#ask(run.node, run.partitions, run.readTo, missing, (entries, next, covered) => {
-        // Some of its partitions are elsewhere by now: the next page will find them.
+        // Some of its partitions are at other nodes by now: the next page will find them.
         if (covered.size < run.partitions.size) {
           this.#stuck = true;
           return;
@@ -158,7 +158,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
   }
 }
 
-/** A node's answer; undefined where it is none. Partitions that it was not asked for do not count. */
+/** A node's answer; undefined if it is not valid. Partitions that it was not asked about do not count. */
 function pageOf(
   reply: Reply,
   asked: PartitionSet,

@@ -1,6 +1,6 @@
 /**
- * The whole cluster as one database, as the front ends (RESP, HTTP, shell) and the gateway see it: they
- * turn what a visitor says into these calls, and know nothing of partitions, nodes and retries.
+ * The whole cluster as one database, as the front ends (RESP, HTTP, shell) and the gateway see it. They
+ * turn a client's request into these calls, and know nothing of partitions, nodes and retries.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import type { ClusterMap } from "../cluster/cluster_map.ts";
 import type { Entry } from "../base/entry.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 
-/** Which keys a scan gives, and how many at a time. Keys compare by the bytes of their UTF-8. */
+/** Which keys a scan returns, and how many at a time. Keys are compared by the bytes of their UTF-8. */
 export interface ScanRequest {
-  /** Only keys that begin so. Default: all. */
+  /** Only keys with this prefix. Default: all. */
   readonly prefix?: string | undefined;
-  /** First key, inclusive; default: the first there is. In either direction the smaller end. */
+  /** First key, inclusive; default: the very first. In both directions this is the smaller end. */
   readonly start?: string | undefined;
-  /** End, exclusive; default: behind the last there is. */
+  /** End, exclusive; default: the end of all keys. */
   readonly end?: string | undefined;
-  /** The last page's `next`: the page begins behind this key (before it, backwards). */
+  /** The last page's `next`: the page begins after this key (before it, if backwards). */
   readonly after?: string | undefined;
-  /** At most so many keys: 1 to SCAN_KEYS_MAX. */
+  /** The most keys of the page: 1 to SCAN_KEYS_MAX. */
   readonly limit: number;
   /** From the last key to the first. Default false. */
   readonly reverse?: boolean | undefined;
@@ -32,7 +32,7 @@ export type CountRequest = Pick<ScanRequest, "prefix" | "start" | "end">;
 /** A page of a scan: live entries, in order. It may hold fewer than `limit`, even none. */
 export interface ScanPage {
   readonly entries: readonly Entry[];
-  /** What to give as `after` for the next page; undefined: this was the last. */
+  /** The `after` of the next page; undefined if this was the last one. */
   readonly next: string | undefined;
 }
 
@@ -44,12 +44,12 @@ export interface Database {
    * One operation on one key (or a transaction, which names one of its keys), wherever it lives.
    * `done` is called once, by the deadline.
    *
-   * @throws {KvError} where the request is malformed
+   * @throws {KvError} if the request is malformed
    */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
   /**
-   * A page of the keys of the whole cluster, in order, each as of some moment during the call. Returns
-   * a function that gives it up.
+   * Reads a page of the keys of the whole cluster, in order, each as of some moment during the call.
+   * Returns a function that gives the call up.
    */
   scan(
     request: ScanRequest,
@@ -57,8 +57,8 @@ export interface Database {
     done: (result: ScanPage | Message<"error">) => void,
   ): () => void;
   /**
-   * How many keys match: each that is there throughout is counted once. Done in pieces; `timeoutMs`
-   * bounds the time without progress. Returns a function that gives it up.
+   * Counts the keys that match; each that exists throughout is counted once. It is done in pieces, and
+   * `timeoutMs` bounds the time without progress. Returns a function that gives the call up.
    */
   count(
     request: CountRequest,

@@ -1,11 +1,11 @@
 /**
- * Deletes every key of a selection, page by page, each key by itself: what the wire's `delete_matching`,
- * HTTP's DELETE of many and the Redis commands that delete many do alike.
+ * Deletes every key of a selection, page by page, each key by itself. The wire's `delete_matching`,
+ * HTTP's DELETE of many keys, and the Redis commands that delete many keys all use it.
  *
- * Invariants: at most DELETES_IN_FLIGHT_MAX deletions are under way, those of one part of a page; if one of
- * them fails, no other part is begun; all that were begun have ended before the answer: nothing is deleted
- * behind it. The answer says how many are gone, and where to go on. (The other keys of the part are still
- * tried: a key that this process refuses, since it is longer than its limits, must not keep them.)
+ * Invariants: at most DELETES_IN_FLIGHT_MAX deletions are under way; they are one part of a page. If one of
+ * them fails, no other part is begun. All deletions that were begun have ended before the answer, so
+ * nothing is deleted after it. The answer says how many keys are deleted, and where to go on. (The other
+ * keys of the part are still tried: a key that is longer than this process's limits must not protect them.)
  *
  * @module
  */
@@ -21,29 +21,29 @@ import type { Database } from "./database.ts";
 /** What a deletion needs. */
 export interface DeletionDeps {
   readonly clock: Clock;
-  /** Gives the deletions of a part their turns. */
+  /** Runs the deletions of a part in turns. */
   readonly work: WorkScheduler;
   readonly database: Pick<Database, "scan" | "execute">;
 }
 
 /** What is to be deleted. */
 export interface DeletionOrder extends KeyBounds {
-  /** Begin behind this key. */
+  /** Begin after this key. */
   readonly after?: string | undefined;
   readonly timeoutMs: number;
   /**
-   * `end`: goes on until all are gone; `timeoutMs` is that of each page and each key. `half`: stops
-   * between two parts of a page when half of `timeoutMs` is gone, since a part that its deadline cuts short
-   * would end as an error.
+   * `end`: goes on until all keys are deleted; `timeoutMs` applies to each page and each key. `half`: stops
+   * between two parts of a page when half of `timeoutMs` has passed, because a part that its deadline cuts
+   * short would end as an error.
    */
   readonly until: "end" | "half";
 }
 
 /** How a deletion ended. */
 export interface DeletionEnd {
-  /** Keys that it took away. */
+  /** The number of deleted keys. */
   readonly deleted: number;
-  /** Give this as `after` to go on. Undefined: from the beginning, or, without an error, nothing is left. */
+  /** The `after` with which to go on. Undefined: from the beginning or, without an error, nothing is left. */
   readonly after: string | undefined;
   /** Why it stopped early. */
   readonly error?: Message<"error">;
@@ -84,7 +84,7 @@ class Deletion {
     });
   }
 
-  /** Deletes a page's keys, part by part, and then what follows. `next`: as the page gave it. */
+  /** Deletes a page's keys, part by part, and then what follows. `next`: as the page returned it. */
   #deleteParts(keys: readonly string[], after: string | undefined, next: string | undefined): void {
     const part = keys.slice(0, DELETES_IN_FLIGHT_MAX);
     const rest = keys.slice(DELETES_IN_FLIGHT_MAX);
@@ -116,7 +116,7 @@ class Deletion {
     then: (failed: Message<"error"> | undefined) => void,
   ): void {
     let next = 0;
-    // One more than there are, so that it does not end before all have begun.
+    // Holds one extra count, so that it cannot end before all have begun.
     let open = 1;
     let failed: Message<"error"> | undefined;
     const ended = () => {
@@ -130,7 +130,7 @@ class Deletion {
         open++;
         this.#deleteOne(key, (answer) => {
           if (answer.req_type !== "error") this.#deleted++;
-          // Somebody else may have been faster.
+          // Another client may have deleted it first.
           else if (answer.code !== "not_found") failed ??= answer;
           ended();
         });
@@ -145,7 +145,7 @@ class Deletion {
     try {
       this.#deps.database.execute({ req_type: "delete", key }, this.#leftMs(), done);
     } catch (error) {
-      // A key that the request checks of this process refuse may be in the cluster all the same.
+      // A key that this process's checks refuse may exist in the cluster all the same.
       done(toErrorReply(failureOf(error)));
     }
   }

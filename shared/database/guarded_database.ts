@@ -1,26 +1,33 @@
 /**
  * A database as one user may use it: each operation, scan and count is judged first, and what is refused
- * reaches nobody. Judged each time, so that a change of the user's rights counts at once.
+ * reaches nobody. Each request is judged anew, so that a change of the user's rights counts at once. Client
+ * sessions are the user's own.
  *
  * @module
  */
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import type { KvError } from "../base/errors.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
-import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
+import type { KeyRequest, Message, Reply, Request } from "../wire/messages.ts";
+import { inUsersSession } from "./users_session.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
 
-/** Why a request is refused, or undefined. */
-export type Judge = (request: Message) => KvError | undefined;
+/** Who judges. */
+export interface Guard {
+  /** Whose requests they are; undefined for nobody's. */
+  readonly user: string | undefined;
+  /** Why a request is refused, or undefined. */
+  whyRefused(request: Request): KvError | undefined;
+}
 
 /** The database. */
 export class GuardedDatabase implements Database {
   readonly #inner: Database;
-  readonly #judge: Judge;
+  readonly #guard: Guard;
 
-  constructor(inner: Database, judge: Judge) {
+  constructor(inner: Database, guard: Guard) {
     this.#inner = inner;
-    this.#judge = judge;
+    this.#guard = guard;
   }
 
   map(): ClusterMap | undefined {
@@ -28,9 +35,17 @@ export class GuardedDatabase implements Database {
   }
 
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
-    const refusal = this.#judge(request);
-    if (refusal === undefined) this.#inner.execute(request, timeoutMs, done);
-    else done(toErrorReply(refusal));
+    const { user } = this.#guard;
+    const refusal = this.#guard.whyRefused(request);
+    if (refusal !== undefined) {
+      done(toErrorReply(refusal));
+      return;
+    }
+    this.#inner.execute(
+      user === undefined ? request : inUsersSession(request, user),
+      timeoutMs,
+      done,
+    );
   }
 
   scan(
@@ -38,7 +53,7 @@ export class GuardedDatabase implements Database {
     timeoutMs: number,
     done: (result: ScanPage | Message<"error">) => void,
   ): () => void {
-    const refusal = this.#judge({ req_type: "scan", ...request });
+    const refusal = this.#guard.whyRefused({ req_type: "scan", ...request });
     if (refusal === undefined) return this.#inner.scan(request, timeoutMs, done);
     done(toErrorReply(refusal));
     return () => {};
@@ -49,7 +64,7 @@ export class GuardedDatabase implements Database {
     timeoutMs: number,
     done: (result: number | Message<"error">) => void,
   ): () => void {
-    const refusal = this.#judge({ req_type: "count", ...request });
+    const refusal = this.#guard.whyRefused({ req_type: "count", ...request });
     if (refusal === undefined) return this.#inner.count(request, timeoutMs, done);
     done(toErrorReply(refusal));
     return () => {};

@@ -1,8 +1,8 @@
 /**
- * Several runs of keys, each in order and each read up to somewhere, as one page in order. Both a node
- * (over its partitions) and whoever asks the nodes (over their answers) make their pages so. Pure.
+ * Merges several runs of keys, each in order and each read up to some key, into one page in order. A
+ * node merges its partitions this way, and a caller of several nodes their answers. Pure.
  *
- * Invariant: a page holds every item that any of the runs has between its beginning and `next`.
+ * Invariant: a page holds every item that any run has between the page's beginning and `next`.
  *
  * @module
  */
@@ -14,22 +14,22 @@ export interface Run<T extends { readonly key: string }> {
   readonly items: readonly T[];
   /** Everything up to this key is in `items`; undefined: nothing has been read. */
   readonly readTo: string | undefined;
-  /** Nothing comes any more. */
+  /** Nothing more will come. */
   readonly ended: boolean;
 }
 
 /** A page. */
 export interface MergedPage<T> {
   readonly items: T[];
-  /** It is complete up to this key; undefined: there is nothing more. */
+  /** The page is complete up to this key; undefined if there is nothing more. */
   readonly next: string | undefined;
 }
 
-/** What bounds a page. */
+/** The bounds of a page. */
 export interface PageLimits<T> {
   readonly reverse: boolean;
   readonly itemsMax: number;
-  /** The page ends before an item with which it would be larger, unless that is its first. */
+  /** The page ends before an item that would make it larger than this, unless that is its first item. */
   readonly bytesMax: number;
   bytesOf(item: T): number;
 }
@@ -39,7 +39,7 @@ export function scanOrder(reverse: boolean): (a: string, b: string) => number {
   return reverse ? (a, b) => compareKeys(b, a) : compareKeys;
 }
 
-/** How far all runs together are read: `key` undefined with `ended` false: nowhere yet. */
+/** How far all runs together are read; `key` is undefined with `ended` false if one was not read at all. */
 export function readBound<T extends { readonly key: string }>(
   runs: Iterable<Run<T>>,
   reverse: boolean,
@@ -56,7 +56,7 @@ export function readBound<T extends { readonly key: string }>(
   return { ended, key };
 }
 
-/** How many items the page that could be made now would have, were there no limit. */
+/** How many items the page that could be made now would have without a limit. */
 export function countReady<T extends { readonly key: string }>(
   runs: Iterable<Run<T>>,
   reverse: boolean,
@@ -70,7 +70,7 @@ export function countReady<T extends { readonly key: string }>(
   return count;
 }
 
-/** Whether the page that could be made now is as long as it may be. */
+/** Whether the page that could be made now has reached its limit. */
 export function isPageFull<T extends { readonly key: string }>(
   runs: Iterable<Run<T>>,
   { reverse, itemsMax, bytesMax, bytesOf }: PageLimits<T>,
@@ -92,8 +92,8 @@ export function isPageFull<T extends { readonly key: string }>(
 }
 
 /**
- * The page that can be made now. An item that several runs have is given once: the one that `newer`
- * prefers. Undefined where a run has not been read at all.
+ * The page that can be made now. If several runs have an item, it is returned once: the one that `newer`
+ * prefers. Undefined if a run has not been read at all.
  */
 export function mergePage<T extends { readonly key: string }>(
   runs: readonly Run<T>[],
@@ -112,7 +112,7 @@ export function mergePage<T extends { readonly key: string }>(
       if (item !== undefined) ready.push(item);
     }
   }
-  // Sorted pieces one behind the other: the sort merges them.
+  // Sorted pieces one after the other: the sort merges them.
   ready.sort((a, b) => order(a.key, b.key));
   const items: T[] = [];
   let bytes = 0;
@@ -130,7 +130,7 @@ export function mergePage<T extends { readonly key: string }>(
   return { items, next: bound.key };
 }
 
-/** How many of the items come up to a key, inclusive. */
+/** How many of the items are up to a key, inclusive. */
 function upTo(items: readonly { readonly key: string }[], key: string, reverse: boolean): number {
   const order = scanOrder(reverse);
   let low = 0;
@@ -145,8 +145,8 @@ function upTo(items: readonly { readonly key: string }[], key: string, reverse: 
 }
 
 /**
- * Of so many items in order, how many to ask one of several sources for, that holds `part` of all: what
- * it has of them most likely, and some more, so that it need not be asked twice.
+ * How many of the next `items` in order to ask one source for that holds `part` of all items: the
+ * number that it most likely has of them, and some more, so that it need not be asked twice.
  */
 export function shareOf(items: number, part: number): number {
   const expected = items * part;

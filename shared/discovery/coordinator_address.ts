@@ -1,8 +1,8 @@
 /**
- * How a node or a client finds the coordinator: flag, environment, configuration file,
- * `cs_config.txt` in the working folder, discovery, and last 127.0.0.1:8080. Pure but for what the
- * caller passes in to read the file and to discover; it opens nothing itself and does not check that
- * anybody listens. The outcome keeps what was tried, for the text of a later error.
+ * How a node or a client finds the coordinator: by flag, environment, configuration file,
+ * `cs_config.txt` in the working folder, discovery, and finally 127.0.0.1:8080. It is pure except for
+ * the functions that the caller passes in to read the file and to discover. It opens nothing itself and
+ * does not check that anybody listens. The result says what was tried, for the text of a later error.
  *
  * @module
  */
@@ -17,17 +17,17 @@ export const COORDINATOR_PORT_DEFAULT = 8080;
 /** The file that a coordinator writes into its working folder: host on line 1, port on line 2. */
 export const CS_CONFIG_FILE = "cs_config.txt";
 
-/** Where to look. Each is optional; the first that says something wins. */
+/** Where to look. Each source is optional; the first that names an address wins. */
 export interface CoordinatorSources {
   /** `host`, `host:port` or `[ipv6]:port`, from the command line or the program. */
   flag?: string | undefined;
-  /** What whoever reads of it in a text knows it by. Default `--coordinator`. */
+  /** What the first source is called in texts. Default `--coordinator`. */
   flagName?: string | undefined;
   /** The same, from the environment. */
   environment?: string | undefined;
-  /** The same, from a configuration file; left out where there can be none. */
+  /** The same, from a configuration file; left out if there can be none. */
   configFile?: string | undefined;
-  /** The text of a file of the working folder, or undefined where there is none. */
+  /** The text of a file of the working folder, or undefined if there is none. */
   readTextFile?: ((path: string) => Promise<string | undefined>) | undefined;
   /** Asks the local network; see `discovery.ts`. */
   discover?: (() => Promise<Discovered>) | undefined;
@@ -38,12 +38,12 @@ export interface CoordinatorAddress {
   address: Address;
   /** The source that named it, such as `KV_COORDINATOR`. */
   source: string;
-  /** One clause a source, in the order of the search, the winner last. */
+  /** One clause for each source, in the order of the search, the winner last. */
   tried: readonly string[];
 }
 
 /**
- * Takes `host`, `host:port` or `[ipv6]:port` apart.
+ * Parses `host`, `host:port` or `[ipv6]:port`.
  *
  * @param what names the text in the error, such as `--coordinator`
  * @throws {KvError} `bad_config`
@@ -74,7 +74,7 @@ function parsePort(text: string): number | undefined {
 }
 
 /**
- * Takes the text of a {@linkcode CS_CONFIG_FILE} apart.
+ * Parses the text of a {@linkcode CS_CONFIG_FILE}.
  *
  * @throws {KvError} `bad_config`
  */
@@ -104,7 +104,7 @@ export function formatCsConfig(address: Address): string {
 /**
  * Looks in every source in order.
  *
- * @throws {KvError} `bad_config` where a source says something that is not an address
+ * @throws {KvError} `bad_config` if a source gives something that is not an address
  */
 export async function findCoordinator(sources: CoordinatorSources): Promise<CoordinatorAddress> {
   const tried: string[] = [];

@@ -1,11 +1,11 @@
 /**
- * Finding a coordinator on the local network, where nobody has named one: a question by UDP
- * broadcast and multicast, answered by every coordinator that hears it. A convenience and not a
- * directory: it does not cross routers. What is found is only an address to try; registration then
- * checks the cluster. The other side is `coordinator/discovery/discovery_responder.ts`.
+ * Finds a coordinator on the local network if none was named: a question by UDP broadcast and
+ * multicast, answered by every coordinator that hears it. It is a convenience and not a directory: it
+ * does not cross routers. It finds only an address to try; registration then checks the cluster. The
+ * other side is `coordinator/discovery/discovery_responder.ts`.
  *
- * Invariant: an answer counts only if it repeats this question's nonce and, where there is a secret,
- * is signed with it and names the address itself; a datagram's sender can be anybody.
+ * Invariant: an answer counts only if it repeats this question's nonce. If there is a secret, it must
+ * also be signed with it and name the address itself, because anybody can forge a datagram's sender.
  *
  * @module
  */
@@ -33,15 +33,15 @@ import {
   type Transport,
 } from "../platform/transport.ts";
 
-/** Every host of this machine's network, and this machine itself where it has no other network. */
+/** Every host of this machine's network; or this machine itself if it has no other network. */
 export const BROADCAST_HOSTS: readonly string[] = ["255.255.255.255", "127.255.255.255"];
 
-/** The world, as the search sees it. */
+/** What the search needs of the outside world. */
 export interface DiscoveryDeps {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly random: Random;
-  /** This machine's addresses; none where they cannot be known. */
+  /** This machine's addresses; empty if they cannot be found out. */
   interfaces(): readonly NetworkInterface[];
 }
 
@@ -61,23 +61,23 @@ export interface DiscoverOptions {
   readonly hosts?: readonly string[];
 }
 
-/** What came of it. */
+/** The result of the search. */
 export interface Discovered {
   readonly address: Address | undefined;
   /** A clause for the text of a later error: what was asked, and what was heard. */
   readonly said: string;
 }
 
-/** Which way a question goes: from one address of this machine, to some hosts. */
+/** The path of a question: from one address of this machine, to some hosts. */
 interface Way {
   readonly from: string;
   readonly to: readonly string[];
 }
 
 /**
- * Asks the local network, and waits a moment for all answers.
+ * Asks the local network, and waits a moment for more answers.
  *
- * @throws {KvError} `bad_config` where several coordinators answer, with a list of them
+ * @throws {KvError} `bad_config` if several coordinators answer, with a list of them
  */
 export async function discover(
   deps: DiscoveryDeps,
@@ -97,7 +97,7 @@ export async function discover(
   let settle = undefined as ReturnType<Clock["setTimer"]> | undefined;
   const onDatagram = (packet: Uint8Array, from: Address) => {
     if (!answers.take(packet, from)) return;
-    // Others may answer too, and that must be known.
+    // Others may answer too, and then the caller must know.
     settle ??= clock.setTimer(DISCOVERY_SETTLE_MS, ended.resolve);
   };
   const ways = waysOf(options.hosts, mode, deps.interfaces());
@@ -123,8 +123,8 @@ export async function discover(
 }
 
 /**
- * From each network of this machine, since the system would choose one; from where the system likes
- * where the networks are not known.
+ * Asks from each network of this machine, because otherwise the system would choose one. If the networks
+ * are not known, it asks from wherever the system likes.
  */
 function waysOf(
   hosts: readonly string[] | undefined,
@@ -155,7 +155,7 @@ async function openAll(
       const socket = await transport.bindDatagram({ host: from, port: 0 }, onDatagram);
       opened.push({ socket, to });
     } catch {
-      // No UDP there: then nobody can be found by it.
+      // There is no UDP: then nothing can be found by it.
     }
   }
   return opened;
@@ -165,7 +165,7 @@ async function openAll(
 class Answers {
   readonly #options: DiscoverOptions;
   readonly #nonce: string;
-  /** By instance, that is by coordinator; each with the addresses by which it answered. */
+  /** By instance, that is by coordinator; each with the addresses from which it answered. */
   readonly #found = new Map<string, { name: string; cluster: string; addresses: Address[] }>();
   #untrusted = 0;
   #unreachable = 0;
@@ -175,7 +175,7 @@ class Answers {
     this.#nonce = nonce;
   }
 
-  /** Whether it is an answer that counts. */
+  /** Whether a datagram is an answer that counts. */
   take(packet: Uint8Array, from: Address): boolean {
     const { secret, cluster, name } = this.#options;
     const decoded = decodePacket(packet, secret);
@@ -210,7 +210,7 @@ class Answers {
     }
   }
 
-  /** @throws {KvError} `bad_config` where there are several */
+  /** @throws {KvError} `bad_config` if there are several */
   outcome(asked: string): Discovered {
     const { name, cluster } = this.#options;
     const of = name !== undefined
@@ -233,7 +233,7 @@ class Answers {
   }
 }
 
-/** What does not leave the machine first; then any order that is always the same. */
+/** First the address that does not leave the machine; then any order that is always the same. */
 function nearerFirst(a: Address, b: Address): number {
   const far = Number(!isLoopback(a.host)) - Number(!isLoopback(b.host));
   return far !== 0 ? far : formatAddress(a) < formatAddress(b) ? -1 : 1;

@@ -1,10 +1,10 @@
 /**
- * The datagrams of discovery: a question and its answer as one JSON object, padded, and signed where
- * a secret is set. Pure, and silent about whatever is not one of its own.
+ * The datagrams of discovery: a question and its answer as one JSON object, padded, and signed if a
+ * secret is set. Pure. It ignores every datagram that is not one of these.
  *
  * A signed datagram is the object, a newline, and HMAC-SHA-256 (RFC 2104) of the object's bytes in
  * 64 lower-case hexadecimal digits, with the secret's UTF-8 bytes as the key. The secret itself never
- * leaves the process; but who hears a datagram can try guesses at it, so it must be long.
+ * leaves the process. But anyone who hears a datagram can test guesses with it, so it must be long.
  *
  * @module
  */
@@ -12,12 +12,13 @@ import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { parseBoundedJson } from "../base/bounded_json.ts";
 import { DATAGRAM_BYTES_MAX } from "../base/limits.ts";
-import { type Message, whyInvalid } from "../wire/messages.ts";
+import { whyInvalid } from "../wire/message_checks.ts";
+import type { Message } from "../wire/messages.ts";
 
 /** A question or an answer. */
 export type DiscoveryMessage = Message<"discover" | "discovered">;
 
-/** What a datagram's signature says. */
+/** What is known about a datagram's signature. */
 export type Signature = "good" | "bad" | "none";
 
 const encoder = new TextEncoder();
@@ -37,8 +38,8 @@ export function encodePacket(message: DiscoveryMessage, secret: string | undefin
 }
 
 /**
- * A question, filled up to the largest datagram: an answer that is no longer than its question makes
- * nobody's flood larger who sends questions in another's name.
+ * A question, padded to the largest datagram. An answer is never longer than its question, so questions
+ * with a forged sender cannot be used to amplify a flood.
  */
 export function encodeQuestion(
   question: Message<"discover">,
@@ -49,7 +50,7 @@ export function encodeQuestion(
   return room <= 0 ? bare : encodePacket({ ...question, pad: ".".repeat(room) }, secret);
 }
 
-/** What a datagram says, and whether it is signed with this secret; undefined for anything else. */
+/** The content of a datagram, and whether it is signed with this secret; undefined for anything else. */
 export function decodePacket(
   packet: Uint8Array,
   secret: string | undefined,
@@ -77,7 +78,7 @@ function decodeBody(body: Uint8Array): DiscoveryMessage | undefined {
 }
 
 function verify(body: Uint8Array, mac: Uint8Array, secret: string | undefined): Signature {
-  // Without a secret, a signature can be neither good nor bad.
+  // Without a secret, a signature is neither good nor bad.
   if (secret === undefined) return "none";
   const wanted = Buffer.from(macOf(body, secret));
   return mac.length === wanted.length && timingSafeEqual(mac, wanted) ? "good" : "bad";

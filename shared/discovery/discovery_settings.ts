@@ -1,5 +1,5 @@
 /**
- * The settings of discovery that all three programs have, and where the datagrams go. It reads
+ * The settings of discovery that all three programs have, and the addresses of its datagrams. It reads
  * nothing by itself.
  *
  * @module
@@ -13,7 +13,7 @@ export const DISCOVERY_PORT = 7946;
 /** The multicast group of questions: of the locally administered scope (RFC 2365). */
 export const DISCOVERY_GROUP = "239.255.79.46";
 
-/** By which ways questions go and are heard. */
+/** The ways by which questions are sent and heard. */
 export const DISCOVERY_MODES = ["on", "broadcast", "multicast", "off"] as const;
 
 /** `on` is broadcast and multicast. */
@@ -23,7 +23,7 @@ export type DiscoveryMode = (typeof DISCOVERY_MODES)[number];
  * The rows of a program's table.
  *
  * @param help what discovery is for this program
- * @param portMin 0 for who listens, 1 for who asks
+ * @param portMin 0 for a program that listens, 1 for a program that asks
  */
 export function discoverySettings(help: string, portMin: 0 | 1) {
   return {

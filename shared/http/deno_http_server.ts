@@ -1,10 +1,10 @@
 /**
- * The HTTP front end on a real port. Connections are accepted here and not by `Deno.serve`: that knows no
- * bound on them, and ends for good at the first one for which there is no descriptor. The platform
- * then speaks HTTP on each (see docs/decisions/0011-http-connections.md).
+ * The HTTP front end on a real port. This file accepts the connections itself and does not use
+ * `Deno.serve`, which has no bound on them and ends for good when it runs out of descriptors. The
+ * platform then speaks HTTP on each connection (docs/decisions/0011-http-connections.md).
  *
- * Invariants: each connection has a seat of admission control for as long as it is open; after `close`
- * nothing listens, and no answer leaves that was not under way to its client.
+ * Invariants: each connection has a seat in admission control for as long as it is open. After `close`
+ * nothing listens, and no answer leaves unless it was already on its way to its client.
  *
  * @module
  */
@@ -33,20 +33,20 @@ import type { Address } from "../platform/transport.ts";
 import type { HttpCaller } from "./protocol/body.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 
-/** A server that listens. */
+/** A listening server. */
 export interface HttpServer {
-  /** Where; the real port. */
+  /** Where it listens, with the real port. */
   readonly address: Address;
-  /** From now on each connection ends with its next answer, so that its client opens the next elsewhere. */
+  /** From now on each connection ends with its next answer, so that its client connects to another process. */
   retire(): void;
-  /** Takes nothing new, waits for what has begun, at most so long, and ends. */
+  /** Accepts nothing new, waits a bounded time for what has begun, and ends. */
   close(graceMs: number): Promise<void>;
 }
 
-/** Answers a request, whose body counts on an account. */
+/** Answers a request; its body counts on an account. */
 export type HandleHttp = (request: Request, account?: HttpCaller) => Promise<Response>;
 
-/** How to listen: at the first address that is free. */
+/** Where to listen: at the first address that is free. */
 export type ListenHttp = (
   addresses: readonly Address[],
   handle: HandleHttp,
@@ -59,7 +59,7 @@ const STOPPING = new HttpProblem(503, "unavailable", "this process is stopping; 
   headers: { connection: "close" },
 });
 
-/** HTTP of the platform on one connection, which it owns from then on. */
+/** The platform's HTTP on one connection, which it owns from then on. */
 interface PlatformServer {
   readonly finished: Promise<void>;
   shutdown(): Promise<void>;
@@ -75,8 +75,8 @@ type ServeConnection = (
 ) => PlatformServer;
 
 /**
- * What the platform takes for an abort signal: it asks it for nothing but to be told. It throws if the
- * connection has ended meanwhile, which a real signal would report as an error that nobody can catch.
+ * What the platform accepts as an abort signal; it only asks to be told of the abort. It throws if the
+ * connection has ended meanwhile; with a real signal, that would be an error that nothing can catch.
  */
 class BreakOff {
   #callback = () => {};
@@ -94,7 +94,7 @@ class BreakOff {
   }
 }
 
-/** @throws {KvError} `address_in_use` where none is free; `bad_config` */
+/** @throws {KvError} `address_in_use` if no address is free; `bad_config` */
 export const listenHttp: ListenHttp = (addresses, handle, admission, log, tls) => {
   const serve = platformServe();
   let inUse: KvError | undefined;
@@ -120,7 +120,7 @@ export const listenHttp: ListenHttp = (addresses, handle, admission, log, tls) =
   throw inUse ?? new KvError("bad_config", "no address to listen on for HTTP was given");
 };
 
-/** The platform has it for its own servers, and no public name for it. */
+/** The platform has this for its own servers, without a public name. */
 function platformServe(): ServeConnection {
   const { internal } = Deno as unknown as { internal: symbol };
   const internals = (Deno as unknown as Record<symbol, Record<string, unknown> | undefined>)[
@@ -174,12 +174,12 @@ class FrontEnd implements HttpServer {
     this.#retiring = true;
   }
 
-  /** A request has come. */
+  /** A request has arrived. */
   asked(): void {
     this.#askedMs = performance.now();
   }
 
-  /** A request has begun, or ended. */
+  /** A request has begun or ended. */
   count(change: 1 | -1): void {
     this.#underWay += change;
     if (this.#underWay === 0) this.#onIdle();
@@ -193,16 +193,16 @@ class FrontEnd implements HttpServer {
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
     try {
       await this.#untilQuiet();
-      // The platform's own shutdown breaks off bodies that are still being read, too.
+      // The platform's own shutdown also breaks off bodies that are still being read.
       if (this.#underWay > 0) {
         const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
         await Promise.race([idle, late]);
       }
-      // What is under way now is late. Of the others it waits for what is on its way to clients, and for
-      // the rest of bodies that nobody reads.
+      // What is under way now is late. For other connections, it waits for responses on their way to
+      // clients, and for the rest of bodies that nobody reads.
       const ended = Promise.all([...this.connections].map((connection) => connection.close()));
       await Promise.race([ended, late]);
-      // They cannot be broken off any more, and end with the process.
+      // These can no longer be broken off, and end with the process.
       for (const connection of this.connections) connection.unref();
     } finally {
       clearTimeout(timer);
@@ -210,8 +210,8 @@ class FrontEnd implements HttpServer {
   }
 
   /**
-   * The platform's shutdown closes a connection on which a request is on its way, and its client cannot
-   * tell whether it was read. So clients are sent elsewhere first, until none of them comes any more.
+   * The platform's shutdown closes a connection even if a request is on its way, and its client cannot
+   * tell whether it was read. So clients are first sent elsewhere, until none of them comes any more.
    */
   async #untilQuiet(): Promise<void> {
     const endMs = performance.now() + RETIRE_MS;
@@ -261,10 +261,10 @@ class HttpConnection implements HttpCaller {
       this.#seat?.leave();
       frontEnd.connections.delete(this);
     };
-    // A connection that breaks, or that speaks no HTTP, concerns nobody else.
+    // A connection that breaks or does not speak HTTP affects no other connection.
     this.#ending = this.#server.finished.then(onEnd, async () => {
       onEnd();
-      // Otherwise the platform keeps what it knows of a connection that broke.
+      // Otherwise the platform would keep its state of a broken connection.
       await this.#server.shutdown().catch(() => {});
     });
     if (!(seat instanceof Seat)) this.breakOff();
@@ -294,16 +294,16 @@ class HttpConnection implements HttpCaller {
     this.#server.unref();
   }
 
-  /** Ends it: at once if something is under way, and else once its client has what was sent. */
+  /** Ends it: at once if something is under way, otherwise when its client has what was sent. */
   async close(): Promise<void> {
     if (this.#underWay > 0) this.breakOff();
     else if (!this.#ended) void this.#server.shutdown();
     await this.#ending;
   }
 
-  /** By admission control. */
+  /** Called by admission control. */
   #onEvicted(reason: KvError): void {
-    // Who sends a body hears why; nobody else waits for an answer of ours, or takes one.
+    // A client that sends a body hears why; no other client waits for an answer or accepts one.
     if (this.onRefused !== undefined) this.onRefused(reason);
     else this.breakOff();
   }
@@ -313,7 +313,7 @@ class HttpConnection implements HttpCaller {
     this.#frontEnd.asked();
     const refusal = this.#frontEnd.stopping ? STOPPING : seat?.speak();
     if (refusal !== undefined) {
-      // The platform does not close it by what the response says.
+      // The platform does not look at the response to decide whether to close it.
       if (refusal !== STOPPING) {
         this.#lingering ??= setTimeout(() => this.breakOff(), CLOSE_LINGER_MS);
       }
@@ -338,8 +338,8 @@ class HttpConnection implements HttpCaller {
   }
 
   /**
-   * A long response goes out piece by piece, as its client takes it: so it is known how much of it waits,
-   * and a client that takes nothing is cut off.
+   * A long response is sent piece by piece, as its client reads it. So it is known how much of it waits,
+   * and a client that reads nothing is disconnected.
    */
   async #inPieces(response: Response): Promise<Response> {
     const bytes = new Uint8Array(await response.arrayBuffer());

@@ -1,7 +1,7 @@
 /**
  * The HTTP front end: a request in, a response out. It finds the endpoint and turns every error into
- * problem details; what endpoints mean is not known here. It has no socket: `deno_http_server.ts`
- * has one, tests and the simulator have none.
+ * problem details; it does not know what endpoints mean. It has no socket: `deno_http_server.ts` has
+ * one, while tests and the simulator have none.
  *
  * Invariant: every request gets a response, and every error response is problem details.
  *
@@ -35,7 +35,7 @@ import {
   targetOf,
 } from "./protocol/target.ts";
 
-/** Where a path leads. */
+/** The result of looking up a path. */
 interface Place {
   /** As {@linkcode ROUTES} has it. */
   readonly route: string;
@@ -63,13 +63,14 @@ export class HttpFrontEnd {
       clock: Clock;
       random: Random;
       log: Logger;
-      /** Gives heavy work its turns; the process has one. Default: one of its own. */
+      /** Gives heavy work its turns; each process has one. Default: one of its own. */
       work?: WorkScheduler | undefined;
     },
     site: HttpSite,
     rules: OriginRules,
   ) {
-    const database = new DeduplicatingDatabase(site.database, () => `http-${randomId(random)}`);
+    const name = () => `http-${randomId(random)}`;
+    const database = new DeduplicatingDatabase(site.database, clock, name);
     this.#services = new Services(clock, work ?? new WorkScheduler(clock), { ...site, database });
     const { access } = site;
     this.#logins = access === undefined ? undefined : { access, http: new HttpLogins(access) };
@@ -86,10 +87,10 @@ export class HttpFrontEnd {
   /**
    * Never rejects.
    *
-   * A connection whose last response was long has its next request carried out in a turn of its own among
-   * all heavy work.
+   * If the last response of a connection was long, its next request runs in a turn of its own among all
+   * heavy work.
    *
-   * @param caller the connection that the request came by
+   * @param caller the connection over which the request came
    */
   async handle(request: Request, caller?: HttpCaller): Promise<Response> {
     this.#underWay++;
@@ -133,7 +134,7 @@ export class HttpFrontEnd {
         { headers: { allow: allowed } },
       );
     }
-    // Others' requests go the usual way, which costs less.
+    // Requests of other connections run directly, which costs less.
     const services = caller?.heavy ? this.#services.of(caller) : this.#services;
     if (this.#logins !== undefined) {
       const need = ENDPOINT_NEEDS[`${method} ${route}`];
@@ -158,7 +159,12 @@ export class HttpFrontEnd {
     caller: HttpCaller | undefined,
   ): Promise<Services> {
     const { access, http } = logins;
-    if (need === "anybody") return services.guardedBy(() => NOT_LOGGED_IN);
+    if (need === "anybody") {
+      return services.guardedBy({
+        user: undefined,
+        whyRefused: () => NOT_LOGGED_IN,
+      });
+    }
     // Who cannot be told apart from others cannot log in.
     const principal = caller && await http.principalOf(request, caller);
     const rights = principal?.rights();
@@ -170,7 +176,10 @@ export class HttpFrontEnd {
         `${request.method}: needs the right to administer the cluster`,
       );
     }
-    return services.guardedBy((message) => access.whyRefused(message, principal, caller.remote));
+    return services.guardedBy({
+      user: principal?.name,
+      whyRefused: (asked) => access.whyRefused(asked, principal, caller.remote),
+    });
   }
 
   #asKvError(error: unknown, method: string): KvError {

@@ -1,5 +1,5 @@
 /**
- * What node and coordinator can be told about their HTTP front end, and what follows from it. Pure.
+ * The settings of the HTTP front end of node and coordinator, and what follows from them. Pure.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export const HTTP_SETTINGS = {
   }),
 };
 
-/** What somebody chose. */
+/** The settings that somebody chose. */
 interface HttpChoice {
   readonly host: string;
   readonly httpPort: number | "off" | undefined;
@@ -37,7 +37,7 @@ interface HttpChoice {
   readonly port: number;
 }
 
-/** Why the settings cannot be, or undefined. */
+/** Why the settings are not valid, or undefined. */
 export function whyHttpWrong(
   { corsOrigin, allowedHost }: {
     corsOrigin: readonly string[];
@@ -59,10 +59,10 @@ function isOrigin(text: string): boolean {
 }
 
 /**
- * Where to listen: the first that is free; none where HTTP is off.
+ * Where to listen: at the first address that is free; none if HTTP is off.
  *
  * @param tcpPort where the process listens
- * @param portsTried so many more after the default one, which nobody asked for
+ * @param portsTried how many more ports to try after the default one, if nobody asked for a port
  */
 export function httpAddresses(
   { host, httpPort, port }: HttpChoice,
@@ -77,7 +77,7 @@ export function httpAddresses(
   return Array.from({ length: count }, (_, i) => ({ host, port: first + i }));
 }
 
-/** Which pages are let in, and by which names. */
+/** Which pages may use it, and by which names. */
 export function originRules(
   { host, advertiseHost, corsOrigin, allowedHost }: {
     host: string;

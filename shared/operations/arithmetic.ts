@@ -33,7 +33,7 @@ const INT64_MAX = 2n ** 63n - 1n;
 const utf8 = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 
-/** An integer of 64 bits; undefined where the text is none. */
+/** An integer of 64 bits; undefined if the text is not one. */
 export function parseInteger(digits: string): bigint | undefined {
   // As Redis: no spaces, no plus sign, no leading zeros.
   if (digits.length > 20 || !/^(0|-?[1-9][0-9]*)$/.test(digits)) return undefined;

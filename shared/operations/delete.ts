@@ -1,4 +1,4 @@
-/** `delete`: take a key away. @module */
+/** `delete`: deletes a key. @module */
 import {
   ALL_FRONT_ENDS,
   CONDITION_FIELDS,
@@ -15,9 +15,9 @@ const FIELDS = { ...WRITE_FIELDS, ...CONDITION_FIELDS };
 export const remove: WriteOperation<typeof FIELDS> = {
   kind: "write",
   since: 1,
-  summary: "Take a key away",
+  summary: "Delete a key",
   reply: "ack",
-  answers: "ack with the version of the deletion; not_found where there is no such key",
+  answers: "ack with the version of the deletion; not_found if there is no such key",
   errors: ["not_found", "version_mismatch"],
   arguments: [],
   frontEnds: ALL_FRONT_ENDS,

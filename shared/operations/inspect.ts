@@ -1,4 +1,4 @@
-/** `inspect`: what is known about a key beside its value. @module */
+/** `inspect`: what is known about a key besides its value. @module */
 import {
   ALL_FRONT_ENDS,
   noSuchKey,
@@ -13,8 +13,8 @@ export const inspect: ReadOperation<typeof READ_FIELDS> = {
   summary: "Length, version, timestamp, expiry and media type of a key, without its value",
   reply: "result",
   answers:
-    "result: an object with length (bytes), version, timestamp, expires_at and ttl_ms where the key " +
-    "expires, and content_type where it has one; not_found where there is no such key",
+    "result: an object with length (bytes), version, timestamp, expires_at and ttl_ms if the key " +
+    "expires, and content_type if it has one; not_found if there is no such key",
   errors: ["not_found"],
   arguments: [],
   frontEnds: ALL_FRONT_ENDS,

@@ -1,10 +1,10 @@
 /**
- * Numbers as the `long double` of x86-64 has them, in which Redis adds: 64 bits of mantissa, rounded to
- * nearest, ties to even. Read from decimal text, written with 17 places behind the point. What Redis
- * answers is what its rounding comes to, so it is done in the same steps: reading, adding, writing.
+ * Numbers as x86-64's `long double`, in which Redis adds: 64 bits of mantissa, rounded to nearest, ties
+ * to even. They are read from decimal text and written with 17 digits after the point. Redis's answers
+ * depend on its rounding, so this file takes the same steps: reading, adding, writing.
  *
- * Not a general arithmetic: the exponent has no bounds of its own, since what is read lies in the range
- * of a double, which is far within that of a `long double`.
+ * This is not general arithmetic: the exponent has no bounds, because every number that is read lies in
+ * the range of a double, which is far within that of a `long double`.
  *
  * @module
  */
@@ -16,14 +16,14 @@ export interface LongDouble {
 }
 
 const MANTISSA_BITS = 64;
-/** Places behind the point that are written. */
+/** Digits after the point that are written. */
 const PLACES = 17;
 const PLACES_UNIT = 10n ** BigInt(PLACES);
-/** Beyond it a number is infinite or nothing. */
+/** A number beyond it is infinite or not a number. */
 const EXPONENT_MAX = 400;
 const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$/;
 
-/** The number nearest to a decimal text; undefined if the text is none that a double could stand for. */
+/** The number nearest to a decimal text; undefined if a double could not represent the text. */
 export function parseLongDouble(text: string): LongDouble | undefined {
   const [, sign, whole = "", fraction = "", exponentText = "0"] = DECIMAL.exec(text) ?? [];
   const exponent = Number(exponentText);
@@ -48,7 +48,7 @@ export function addLongDoubles(a: LongDouble, b: LongDouble): LongDouble {
   return sum < 0n ? { ...nearest, mantissa: -nearest.mantissa } : nearest;
 }
 
-/** The number with 17 places behind the point, without the zeros at the end; never `-0`. */
+/** The number with 17 digits after the point, without zeros at the end; never `-0`. */
 export function formatLongDouble({ mantissa, exponent }: LongDouble): string {
   const negative = mantissa < 0n;
   const magnitude = (negative ? -mantissa : mantissa) * PLACES_UNIT;
@@ -61,13 +61,13 @@ export function formatLongDouble({ mantissa, exponent }: LongDouble): string {
   return `${negative && units !== 0n ? "-" : ""}${whole}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
-/** Of numbers that are not negative. The quotient gets more bits than are kept, and one for what is left. */
+/** For numbers that are not negative. The quotient gets more bits than are kept, and one for the remainder. */
 function nearestToFraction(numerator: bigint, denominator: bigint): LongDouble {
   if (numerator === 0n) return { mantissa: 0n, exponent: 0 };
   const shift = Math.max(0, MANTISSA_BITS + 2 + bitsOf(denominator) - bitsOf(numerator));
   const shifted = numerator << BigInt(shift);
   const quotient = shifted / denominator;
-  // The remainder matters only in telling a tie from what is beyond it: one bit below all others.
+  // The remainder only distinguishes a tie from a value beyond it: one bit below all others.
   const sticky = quotient * denominator === shifted ? 0n : 1n;
   return rounded(quotient << 1n | sticky, -shift - 1);
 }
@@ -75,11 +75,11 @@ function nearestToFraction(numerator: bigint, denominator: bigint): LongDouble {
 function rounded(magnitude: bigint, exponent: number): LongDouble {
   const excess = bitsOf(magnitude) - MANTISSA_BITS;
   if (excess <= 0) return { mantissa: magnitude, exponent };
-  // If it rounds up to 65 bits, the last of them is zero: the number is one of 64 bits all the same.
+  // If it rounds up to 65 bits, the last of them is zero, so the number still has 64 bits.
   return { mantissa: divided(magnitude, 1n << BigInt(excess)), exponent: exponent + excess };
 }
 
-/** The nearest whole number, of two the even one. */
+/** The nearest whole number; of two equally near ones, the even one. */
 function divided(numerator: bigint, denominator: bigint): bigint {
   const quotient = numerator / denominator;
   const twice = 2n * (numerator - quotient * denominator);

@@ -32,54 +32,54 @@ export interface Write {
   readonly value: Uint8Array;
   /** Milliseconds since 1970; 0 for never. */
   readonly expiresAtMs: number;
-  /** Kept with the value; absent for none. */
+  /** Stored with the value; absent for none. */
   readonly contentType?: string | undefined;
 }
 
-/** How a write request ends: as a write with its reply, or with an answer alone. */
+/** The result of a write request: a write with its reply, or only an answer. */
 export type Outcome =
   | { readonly write: Write; readonly reply?: (version: number) => Reply }
   | { readonly answer: Reply };
 
 /** What an operation may know besides its arguments and the entry. */
 export interface OperationContext {
-  /** The date, at the primary. */
+  /** The date at the primary. */
   readonly wallMs: number;
   readonly valueBytesMax: number;
 }
 
-/** Where an operation can be asked for: the JSON wire, the shell and its one-shot form, HTTP, RESP. */
+/** Where an operation can be requested: the JSON wire, the shell and its one-shot form, HTTP, RESP. */
 export type FrontEnd = "wire" | "shell" | "http" | "resp";
 
 export const ALL_FRONT_ENDS: readonly FrontEnd[] = ["wire", "shell", "http", "resp"];
 
-/** An operation as it is shown in help and documents, and what comes of it. */
+/** An example of an operation for help and documents, with its result. */
 export interface Example {
-  /** The arguments after the operation's name, as the shell has them. */
+  /** The arguments after the operation's name, as in the shell. */
   readonly words: readonly string[];
-  /** The key's value before, as text; absent: there is no such key. */
+  /** The key's previous value, as text; absent if there is no such key. */
   readonly before?: string;
-  /** The key expires, 90 s later. */
+  /** Whether the key expires, in 90 s. */
   readonly expires?: boolean;
 }
 
 /** What the front ends, help and documents say of an operation. */
 export interface Described<F extends Fields> {
-  /** Protocol version that brought it. */
+  /** The protocol version that introduced it. */
   readonly since: number;
   /** One line for help and documents. */
   readonly summary: string;
-  /** The kind of reply that it ends with where it succeeds. */
+  /** The kind of reply if it succeeds. */
   readonly reply: "ack" | "data" | "result";
-  /** What that reply says. */
+  /** What that reply contains. */
   readonly answers: string;
-  /** Errors of its own; those that any request may end with are not repeated. */
+  /** Its specific errors; those that any request may end with are not repeated. */
   readonly errors: readonly ErrorCode[];
-  /** Fields that stand without a name behind the key, where a request is a line; `?` marks one that may be left out. */
+  /** Fields that stand behind the key without a name if a request is a line; `?` marks an optional one. */
   readonly arguments: readonly (keyof F & string | `${keyof F & string}?`)[];
-  /** Where it can be asked for. */
+  /** The front ends that offer it. */
   readonly frontEnds: readonly FrontEnd[];
-  /** Its name in the shell, where that is not its own. */
+  /** Its name in the shell, if that differs from its own name. */
   readonly shellName?: string;
   /** Further names in the shell. */
   readonly aliases?: readonly string[];
@@ -87,12 +87,12 @@ export interface Described<F extends Fields> {
   readonly fields: F;
 }
 
-/** An operation that only looks. */
+/** An operation that only reads. */
 export interface ReadOperation<F extends Fields = Fields> extends Described<F> {
   readonly kind: "read";
   /**
    * @param entry live, or undefined
-   * @param wallMs the date, where the entry is; of no account where it does not expire
+   * @param wallMs the date where the entry is; irrelevant if the entry does not expire
    */
   read(request: RequestOf<F>, entry: Entry | undefined, wallMs: number): Reply;
 }
@@ -100,31 +100,31 @@ export interface ReadOperation<F extends Fields = Fields> extends Described<F> {
 /** An operation that may change its key. */
 export interface WriteOperation<F extends Fields = Fields> extends Described<F> {
   readonly kind: "write";
-  /** Whether the outcome depends on the current entry; else `current` is always undefined. */
+  /** Whether the outcome depends on the current entry; if not, `current` is always undefined. */
   needsCurrent(request: RequestOf<F>): boolean;
   /**
    * @param current the newest live entry, committed or not
-   * @throws {KvError} where the arguments are wrong
+   * @throws {KvError} if the arguments are wrong
    */
   evaluate(request: RequestOf<F>, current: Entry | undefined, context: OperationContext): Outcome;
 }
 
-/** An operation's arguments as they come. */
+/** An operation's arguments as they arrive. */
 export type RequestOf<F extends Fields> = FieldsObject<F> & { req_type: string; key: string };
 
-/** Every request names its key and may name its deadline; a node that passes it on says so. */
+/** Every request names its key and may name its deadline; a node that passes it on marks it. */
 export const REQUEST_FIELDS = {
   key: described("The key: 1 to 1,024 bytes of UTF-8", text),
   timeout_ms: described("How long the cluster tries, retries included", optional(duration), {
     unit: "ms",
     fallback: String(REQUEST_TIMEOUT_MS),
   }),
-  forwarded: described("Passed on by a node, and not to be passed on again", optional(flag), {
+  forwarded: described("Passed on by a node; it must not be passed on again", optional(flag), {
     fallback: "false",
     audience: "servers",
   }),
   relay: described(
-    "The sender cannot reach the primary: pass it on to it, and to nobody else",
+    "The sender cannot reach the primary: pass the request on to the primary and to no other node",
     optional(flag),
     { fallback: "false", audience: "servers" },
   ),
@@ -133,7 +133,7 @@ export const REQUEST_FIELDS = {
 export const READ_FIELDS = {
   ...REQUEST_FIELDS,
   consistency: described(
-    "How fresh: linearizable, from any in-sync copy, or from a coordinator's cache",
+    "How fresh: linearizable, from any in-sync replica, or from a coordinator's cache",
     optional(oneOf("strong", "replica", "cached")),
     { fallback: "strong" },
   ),
@@ -142,13 +142,13 @@ export const READ_FIELDS = {
 export const WRITE_FIELDS = {
   ...REQUEST_FIELDS,
   acks: described(
-    "Whose disk it is on when it is acknowledged: every in-sync copy's or the primary's",
+    "On whose disk it is when it is acknowledged: every in-sync replica's or the primary's",
     optional(oneOf("all", "primary")),
     { fallback: "all" },
   ),
   /**
-   * Makes a repeated request harmless: `session` is a name that one caller uses for one request at a
-   * time, `request_number` its number, growing. A request that was carried out is answered as it was then.
+   * Makes a repeated request harmless. `session` is a name that one caller uses for one request at a
+   * time; `request_number` grows with each request. A request that was carried out gets its first answer again.
    */
   session: described(
     "With request_number: makes a repeated request harmless; a name used for one request at a time",
@@ -159,6 +159,12 @@ export const WRITE_FIELDS = {
     fallback: "none",
     audience: "programs",
   }),
+  /** Whoever names less than is true is asked to send again, or told that nobody knows; more would be wrong. */
+  since: described(
+    "With session: a version in the key's partition that the sender knew to be committed before the first attempt",
+    optional(uint),
+    { fallback: "0", audience: "programs" },
+  ),
   /** What is answered now must hold for that one as well. */
   again: described("An earlier attempt of this request may be under way", optional(flag), {
     fallback: "false",
@@ -166,17 +172,17 @@ export const WRITE_FIELDS = {
   }),
 };
 
-/** A value, as text, as base64, or, inside a process, as it is. */
+/** A value: as text, as base64, or, inside a process, as bytes. */
 export const VALUE_FIELDS = {
-  value: described("The value, where it is text", optional(text)),
-  value64: described("The value in base64, in place of value", optional(text), {
+  value: described("The value, if it is text", optional(text)),
+  value64: described("The value in base64, instead of value", optional(text), {
     fallback: "none",
     audience: "programs",
   }),
   bytes: localBytes,
 };
 
-/** When the key expires: a date, or so long from now. */
+/** When the key expires: a date, or a duration from now. */
 export const EXPIRY_FIELDS = {
   expires_at: described("When the key expires", optional(date), {
     unit: "ms since 1970-01-01 UTC",
@@ -188,17 +194,17 @@ export const EXPIRY_FIELDS = {
   }),
 };
 
-/** Conditions on a write, and what else it answers. */
+/** Conditions of a write, and what else it answers. */
 export const CONDITION_FIELDS = {
   if_version: described(
-    "Only if the key has this version, else version_mismatch; 0: only if there is no such key",
+    "Only if the key has this version, otherwise version_mismatch; 0: only if there is no such key",
     optional(uint),
     { fallback: "any" },
   ),
   previous: described("Answer with the value before", optional(flag), { fallback: "false" }),
 };
 
-/** A row of the table for one key, whatever its fields. */
+/** A row of the table for one key, with any fields. */
 export type Operation = ReadOperation | WriteOperation;
 
 interface Expiring {
@@ -206,7 +212,7 @@ interface Expiring {
   ttl_ms?: number | undefined;
 }
 
-/** The date that a request's expiry names, at most EXPIRY_DATE_MAX; undefined where it names none. */
+/** The date that a request's expiry names, at most EXPIRY_DATE_MAX; undefined if it names none. */
 export function expiryOf(
   request: Expiring & { req_type: string },
   wallMs: number,
@@ -231,7 +237,7 @@ export function valueOf(
 /** A write that deletes. */
 export const DELETION: Write = { flags: TOMBSTONE, value: NO_VALUE, expiresAtMs: 0 };
 
-/** A write of a value; one that is expired already is a deletion. */
+/** A write of a value; if the value has already expired, the write is a deletion. */
 export function valueWrite(
   value: Uint8Array,
   expiresAtMs: number,
@@ -242,7 +248,7 @@ export function valueWrite(
   return { flags: 0, value, expiresAtMs, contentType };
 }
 
-/** Refuses a request whose `if_version` does not fit. */
+/** Refuses a request if its `if_version` differs from the key's version. */
 export function versionRefusal(
   request: { req_type: string; key: string; if_version?: number | undefined },
   current: Entry | undefined,
@@ -257,14 +263,14 @@ export function versionRefusal(
   );
 }
 
-/** The value before, as a field of an error's detail. */
+/** The previous value, as a field of an error's detail. */
 export function previousDetail(entry: Entry | undefined): Record<string, string> {
   if (entry === undefined) return {};
   const encoded = encodeValue(entry.value);
   return "value" in encoded ? { previous: encoded.value } : { previous64: encoded.value64 };
 }
 
-/** The value before, as a field of a reply. */
+/** The previous value, as a field of a reply. */
 export function previousOf(entry: Entry | undefined): { previous_bytes?: Uint8Array } {
   return entry === undefined ? {} : { previous_bytes: entry.value };
 }
@@ -277,7 +283,7 @@ export function writeReply(version: number): Reply {
 /**
  * An entry as a reply.
  *
- * @param wallMs the date by the clock that decides when it expires: whoever gets the reply may have another
+ * @param wallMs the date by the clock that decides when the entry expires; the receiver's clock may differ
  */
 export function dataReply(entry: Entry, wallMs: number): Reply<"data"> {
   const reply: Reply<"data"> = {
@@ -338,7 +344,7 @@ export function quote(key: string): string {
   return JSON.stringify(key.length > 80 ? key.slice(0, 80) + "…" : key);
 }
 
-/** The entry, where a reader at this date finds it. */
+/** The entry, if a reader at this date finds it. */
 export function liveEntry(entry: Entry | undefined, wallMs: number): Entry | undefined {
   return entry !== undefined && isLive(entry, wallMs) ? entry : undefined;
 }

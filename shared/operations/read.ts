@@ -13,7 +13,7 @@ export const get: ReadOperation<typeof READ_FIELDS> = {
   since: 1,
   summary: "The value of a key, with version, timestamp and expiry",
   reply: "data",
-  answers: "data; not_found where there is no such key",
+  answers: "data; not_found if there is no such key",
   errors: ["not_found"],
   arguments: [],
   frontEnds: ALL_FRONT_ENDS,

@@ -1,8 +1,8 @@
 /**
- * "May this be sent again?": whether a second attempt of a request can do harm, from what the request is
- * (the operations' table) and what the error of the first says of it. Library, router, front ends, gateway,
- * and the long jobs (scan, backup, restore, import) all ask here. It does not say when to send again; that
- * is `shared/scheduling/backoff.ts`.
+ * "May this be sent again?": whether a second attempt of a request can do harm, judged by the request
+ * (the operations' table) and by the error of the first attempt. Library, router, front ends, gateway,
+ * and the long jobs (scan, backup, restore, import) all ask here. This file does not say when to send
+ * again; `shared/scheduling/backoff.ts` does.
  *
  * @module
  */
@@ -13,20 +13,20 @@ import { type OperationName, OPERATIONS } from "./table.ts";
 interface KeyRequest {
   readonly req_type: OperationName;
   readonly key: string;
-  /** Those inside a transaction. */
+  /** The requests inside a transaction. */
   readonly requests?: readonly object[];
   readonly session?: string | undefined;
   readonly again?: boolean | undefined;
 }
 
 /**
- * What a second attempt would be, if the first one happened:
+ * What a second attempt would be if the first one happened:
  *
- * - `harmful`: a second write. It may come back over what others wrote in between.
- * - `recognised`: answered as the first one was, since its client session remembers (rule W8 of
+ * - `harmful`: a second write. It may overwrite what others wrote in between.
+ * - `recognised`: answered as the first one was, because its client session remembers it (rule W8 of
  *   docs/replication.md).
- * - `harmless`: the same again. It only reads.
- * - `bulk`: a value that a long job writes, and may write again. The job has time to wait for a disk.
+ * - `harmless`: the same again, because it only reads.
+ * - `bulk`: a value that a long job writes and may write again. The job has time to wait for a disk.
  */
 export type Repeat = "harmful" | "recognised" | "harmless" | "bulk";
 
@@ -34,23 +34,23 @@ const ALWAYS: readonly Repeat[] = ["harmful", "recognised", "harmless", "bulk"];
 const UNLESS_HARMFUL: readonly Repeat[] = ["recognised", "harmless", "bulk"];
 
 /**
- * After which error which attempts may be repeated. An error that is not here is final: the next attempt
- * would end with it as well.
+ * Which attempts may be repeated after which error. An error that is not listed here is final: the next
+ * attempt would end with it too.
  */
 const AFTER: { readonly [code in ErrorCode]?: readonly Repeat[] } = {
-  // It did not happen, and may at another time or place.
+  // It did not happen, and may succeed at another time or place.
   not_primary: ALWAYS,
   unavailable: ALWAYS,
   not_enough_replicas: ALWAYS,
   overloaded: ALWAYS,
-  // The connection broke, or the deadline of this attempt passed, which may be shorter than the request's.
+  // The connection broke, or this attempt's deadline passed, which may be shorter than the request's.
   outcome_unknown: UNLESS_HARMFUL,
   timeout: UNLESS_HARMFUL,
-  // A passing error of the disk, or a full one in which somebody makes room.
+  // A passing error of the disk, or a full disk on which somebody may make room.
   storage_failed: ["bulk"],
 };
 
-/** Whether a request that ended with this error may be sent again, and may then fare better. */
+/** Whether a request that ended with this error may be sent again and may then succeed. */
 export function mayRepeat(repeat: Repeat, code: string): boolean {
   return isErrorCode(code) && AFTER[code]?.includes(repeat) === true;
 }
@@ -68,10 +68,10 @@ export function onlyReads({ req_type, requests }: KeyRequest): boolean {
 }
 
 /**
- * Whether what a request does or answers would be another thing the second time, so that it needs a client
- * session to be sent again. A write that does not look at what is there is none of them: it is not sent
- * again, since an old value must not come back over a newer one, and it can do without the entry that a
- * session costs.
+ * Whether the request would do or answer something else the second time, so that it needs a client
+ * session to be sent again. A write that does not look at the current value is not such a request: it is
+ * not sent again at all, because an old value must not overwrite a newer one. So it does not need the
+ * entry that a session costs.
  */
 export function harmsTwice(request: KeyRequest): boolean {
   if (onlyReads(request)) return false;

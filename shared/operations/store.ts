@@ -1,6 +1,6 @@
 /**
- * `put`, `create` and `update`: write a value, whatever is there, only if nothing is, only if something
- * is. They differ in that condition alone.
+ * `put`, `create` and `update` write a value: in any case, only if the key does not exist, or only if it
+ * exists. They differ in that condition alone.
  *
  * @module
  */
@@ -12,7 +12,6 @@ import {
   ALL_FRONT_ENDS,
   badRequest,
   CONDITION_FIELDS,
-  errorReply,
   type Example,
   EXPIRY_FIELDS,
   expiryOf,
@@ -28,6 +27,7 @@ import {
   WRITE_FIELDS,
   type WriteOperation,
 } from "./operation.ts";
+import { errorReply } from "../operations/operation.ts";
 
 const FIELDS = {
   ...WRITE_FIELDS,
@@ -35,7 +35,7 @@ const FIELDS = {
   ...EXPIRY_FIELDS,
   ...CONDITION_FIELDS,
   keep_ttl: described(
-    "Leave the key's expiry as it is; without it a write without expiry ends it",
+    "Keep the key's expiry; otherwise a write without an expiry removes it",
     optional(flag),
     { fallback: "false" },
   ),
@@ -43,7 +43,7 @@ const FIELDS = {
     fallback: "none",
     audience: "programs",
   }),
-  created: described("Answer whether the key was not there before", optional(flag), {
+  created: described("Answer whether the key is new", optional(flag), {
     fallback: "false",
     audience: "programs",
   }),
@@ -63,8 +63,8 @@ function storeOperation(
     since: 1,
     summary,
     reply: "ack",
-    answers: "ack with the new version, with the value before where `previous` asks for it, and " +
-      "with whether the key was not there where `created` asks for it",
+    answers: "ack with the new version, with the previous value if `previous` asks for it, and " +
+      "with whether the key is new if `created` asks for it",
     errors,
     arguments: ["value"],
     frontEnds: ALL_FRONT_ENDS,
@@ -101,7 +101,7 @@ function storeOperation(
   };
 }
 
-/** A refusal tells the value before as well, where it was asked for. */
+/** A refusal also returns the previous value, if it was asked for. */
 function withPrevious(refused: Reply, request: StoreRequest, current: Entry | undefined): Reply {
   if (request.previous !== true || refused.req_type !== "error") return refused;
   const detail = { ...(refused.detail ?? {}), ...previousDetail(current) };
@@ -109,7 +109,7 @@ function withPrevious(refused: Reply, request: StoreRequest, current: Entry | un
 }
 
 export const put = storeOperation(
-  "Write a value, whether the key is there or not",
+  "Write a value, whether the key exists or not",
   ["version_mismatch", "value_too_large"],
   { words: ["username", "alice", "--ttl", "30m"] },
   ["set"],
@@ -117,7 +117,7 @@ export const put = storeOperation(
 );
 
 export const create = storeOperation(
-  "Write a value only if the key is not there",
+  "Write a value only if the key does not exist",
   ["exists", "version_mismatch", "value_too_large"],
   { words: ["username", "alice"] },
   [],
@@ -130,7 +130,7 @@ export const create = storeOperation(
 );
 
 export const update = storeOperation(
-  "Write a value only if the key is there",
+  "Write a value only if the key exists",
   ["not_found", "version_mismatch", "value_too_large"],
   { words: ["username", "bob", "--if-version", "7"], before: "alice" },
   [],

@@ -1,6 +1,6 @@
 /**
- * Every operation on keys, by the name that it has on the JSON wire. A new one is a row here and a
- * function in a file of this folder.
+ * Every operation on keys, by its name on the JSON wire. To add one, write a row here and a function in
+ * a file of this folder.
  *
  * @module
  */

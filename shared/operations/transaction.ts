@@ -1,7 +1,7 @@
 /**
- * `transaction`: several operations on keys of one partition, as one. This file says what it is made
- * of; what its parts must keep to is `shared/validation/transaction_checks.ts`, and the primary carries it out
- * (`node/requests/request_evaluation.ts`).
+ * `transaction`: several operations on keys of one partition, carried out as one. This file defines its
+ * fields. `shared/validation/transaction_checks.ts` has the rules for its parts, and the primary carries it
+ * out (`node/requests/request_evaluation.ts`).
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { isUint } from "../cluster/map_shape.ts";
 import { type Described, WRITE_FIELDS } from "./operation.ts";
 
 /**
- * A request inside a transaction, as far as the table can say without going round in a circle: in
- * truth it is a `PlainRequest` of `messages.ts`, as `checkTransaction` makes sure.
+ * A request inside a transaction, as far as the table can say without a circular definition. It is in
+ * fact a `PlainRequest` of `messages.ts`; `checkTransaction` makes sure of that.
  */
 export interface TransactionStep {
   readonly req_type: string;
@@ -57,10 +57,10 @@ export const transaction: TransactionOperation<typeof FIELDS> = {
   summary: "Several operations on keys of one partition, all of them or none, as of one moment",
   reply: "result",
   answers: "result: the replies in order, with the version of the last write; " +
-    "version_mismatch where a key of `checks` has another version, and then nothing is done",
+    "version_mismatch if a key of `checks` has another version, and then nothing is done",
   errors: ["version_mismatch", "cross_partition", "transaction_too_large"],
   arguments: [],
-  // In a shell and in RESP, lines between MULTI and EXEC say it better.
+  // In a shell and in RESP, lines between MULTI and EXEC express it better.
   frontEnds: ["wire", "http"],
   example: {
     words: [

@@ -1,9 +1,9 @@
 /**
- * Time, as coordinator, node and client see it. Nothing outside the real implementation below reads
- * a clock or sets a timer by itself, so that the simulator can run the same code on simulated time.
+ * Time, as coordinator, node and client see it. Only the real implementation below reads a clock or sets
+ * a timer, so the simulator can run all other code on simulated time.
  *
- * Two times are kept apart: `monotonicMs` never goes back and has no meaning outside its process
- * (leases, timeouts), `wallMs` is the date (timestamps and expiry of keys) and may jump.
+ * There are two times. `monotonicMs` never goes back and has no meaning outside its process; it is for
+ * leases and timeouts. `wallMs` is the date and may jump; it is for timestamps and the expiry of keys.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface Clock {
   defer(callback: () => void): void;
 }
 
-/** Calls `callback` every `periodMs` until cancelled. The next call is set after the last returned. */
+/** Calls `callback` every `periodMs` until cancelled. The next call is scheduled after the last one returned. */
 export function setPeriodic(clock: Clock, periodMs: number, callback: () => void): Timer {
   let timer: Timer;
   let cancelled = false;
@@ -42,7 +42,7 @@ export function setPeriodic(clock: Clock, periodMs: number, callback: () => void
   };
 }
 
-/** A promise of the moment `delayMs` from now. */
+/** A promise that resolves `delayMs` from now. */
 export function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => {
     clock.setTimer(delayMs, resolve);

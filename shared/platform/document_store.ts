@@ -8,8 +8,8 @@
 /** A place for one JSON document. */
 export interface DocumentStore {
   /**
-   * The document, or undefined where none was ever written.
-   * @throws {KvError} `corrupt` where there is one that cannot be read as JSON.
+   * The document, or undefined if none was ever written.
+   * @throws {KvError} `corrupt` if there is one that cannot be read as JSON.
    */
   read(): Promise<unknown | undefined>;
   /**

@@ -1,12 +1,12 @@
 /**
- * One form of each host, so that two spellings of an address are not two machines or two zones: names in
- * lower case, IPv6 addresses without brackets and in the form of RFC 5952. Pure.
+ * One form for each host, so that two spellings of an address do not count as two machines or zones:
+ * names in lower case, IPv6 addresses without brackets and in the form of RFC 5952. Pure.
  *
  * @module
  */
 
 /**
- * The form of a host that is kept, compared and shown.
+ * The form in which a host is stored, compared and shown.
  *
  * @param text a name, an IPv4 address, or an IPv6 address with or without brackets and with or without
  * an interface, as in `fe80::1%eth0`

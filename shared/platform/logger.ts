@@ -1,6 +1,6 @@
 /**
- * What coordinator, node and client need of a log: an event in a few words, and named facts. Where
- * it goes is `log.ts` (LogTape); tests and the simulator pass their own.
+ * What coordinator, node and client need of a log: an event in a few words, and named facts. `log.ts`
+ * (LogTape) writes them; tests and the simulator pass in their own.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 /** Facts of a record, printed as `name=value` or as JSON. */
 export type LogFields = Record<string, unknown>;
 
-/** A place to write to. */
+/** Where records are written. */
 export interface Logger {
   debug(event: string, fields?: LogFields): void;
   info(event: string, fields?: LogFields): void;
@@ -18,5 +18,5 @@ export interface Logger {
 
 const nothing = () => {};
 
-/** A log that keeps nothing. */
+/** A log that drops everything. */
 export const NO_LOG: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

@@ -13,7 +13,7 @@ export interface NetworkInterface {
   readonly netmask: string;
 }
 
-/** The address that reaches every host of an interface's network; undefined where there is none. */
+/** The address that reaches every host of an interface's network; undefined if there is none. */
 export function broadcastAddress({ address, netmask }: NetworkInterface): string | undefined {
   const host = parseIpv4(address);
   const mask = parseIpv4(netmask);
@@ -31,12 +31,12 @@ export function isOnNetwork({ address, netmask }: NetworkInterface, host: string
   return ((mine ^ other) & mask) === 0;
 }
 
-/** Whether an address means this machine and is of no use to another. */
+/** Whether an address means this machine and is useless to another one. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
-/** Whether a host means "every interface", which is nowhere to connect to. */
+/** Whether a host means "every interface", to which nobody can connect. */
 export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }

@@ -1,6 +1,6 @@
 /**
- * Chance, as coordinator, node and client see it: ids, jitter. The simulator and the tests pass a
- * seeded one in, so that a seed replays exactly.
+ * Randomness, as coordinator, node and client see it: ids, jitter. The simulator and the tests pass in a
+ * seeded source, so that a seed replays exactly.
  *
  * @module
  */

@@ -1,15 +1,15 @@
 /**
  * Notices that the whole machine was suspended (sleep, live migration): the monotonic clock stood still
- * meanwhile, and the date did not. What looks as if it had just happened may then be long ago.
+ * meanwhile, and the date did not. What seems to have just happened may then be long ago.
  *
- * A date that is set forwards looks the same. So whoever is told must only become more careful by it.
+ * A date that is set forwards looks the same. So callers may only become more careful because of it.
  *
  * @module
  */
 import { SUSPENSION_MS_MIN } from "../base/limits.ts";
 import type { Clock } from "./clock.ts";
 
-/** Compares the two clocks each time that it is asked. */
+/** Compares the two clocks each time it is asked. */
 export class SuspensionWatch {
   readonly #clock: Clock;
   #aheadMs: number;
@@ -19,7 +19,7 @@ export class SuspensionWatch {
     this.#aheadMs = clock.wallMs() - clock.monotonicMs();
   }
 
-  /** For how long the machine was suspended since the last call, in milliseconds; 0 if it was not. */
+  /** How long the machine was suspended since the last call, in milliseconds; 0 if it was not. */
   lostMs(): number {
     const aheadMs = this.#clock.wallMs() - this.#clock.monotonicMs();
     const lostMs = aheadMs - this.#aheadMs;

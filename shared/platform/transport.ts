@@ -7,7 +7,7 @@
  * @module
  */
 
-/** Where a listener or socket stands. */
+/** The address of a listener or socket. */
 export interface Address {
   /** Host name or IP address. */
   host: string;
@@ -17,10 +17,10 @@ export interface Address {
 
 /** What a stream calls. Set once, with {@linkcode Stream.start}. */
 export interface StreamHandlers {
-  /** Bytes have come. The array is only valid during the call: copy what must outlive it. */
+  /** Bytes have arrived. The array is valid only during the call: copy what must live longer. */
   onData(bytes: Uint8Array): void;
   /**
-   * The other side will send no more, but may still read (half-close). The stream lives on until
+   * The other side will send no more, but may still read (half-close). The stream stays open until
    * `close`. Without this handler it closes by itself once what was queued is sent.
    */
   onEnd?(): void;
@@ -33,9 +33,9 @@ export interface StreamHandlers {
 /** A two-way byte stream. */
 export interface Stream {
   readonly remote: Address;
-  /** Bytes given to `write` that the system has not taken yet. */
+  /** Bytes given to `write` that the system has not accepted yet. */
   readonly queuedBytes: number;
-  /** Begins reading. Data that came earlier is kept until then. Nothing is called from inside this call. */
+  /** Begins reading. Data that arrived earlier is kept until then. Nothing is called from inside this call. */
   start(handlers: StreamHandlers): void;
   /** Queues bytes. The stream owns the array from now on. Ignored once closed. */
   write(bytes: Uint8Array): void;
@@ -43,17 +43,17 @@ export interface Stream {
   pause(): void;
   resume(): void;
   /**
-   * Ends the stream; `onClose` follows, never from inside this call. What was queued is still sent
-   * where `flush` is true (bounded in time), and dropped otherwise.
+   * Ends the stream; `onClose` follows, never from inside this call. With `flush`, what was queued is
+   * still sent (bounded in time); without, it is dropped.
    */
   close(flush?: boolean): void;
 }
 
 /** Something that accepts streams. */
 export interface Listener {
-  /** The real address, with the port that was chosen where 0 was asked for. */
+  /** The real address, with the port that the system chose if 0 was asked for. */
   readonly address: Address;
-  /** Stops accepting. Streams that were accepted live on. */
+  /** Stops accepting. Accepted streams stay open. */
   close(): void;
 }
 
@@ -63,9 +63,9 @@ export interface DatagramSocket {
   /** Sends one datagram; losing it is not an error. */
   send(bytes: Uint8Array, to: Address): void;
   /**
-   * Receives from now on what is sent to an IPv4 multicast group as well, on the network of one of
-   * this machine's addresses (0.0.0.0: one that the system chooses). Where that cannot be done,
-   * `onFail` is called, later.
+   * From now on also receives what is sent to an IPv4 multicast group, on the network of one of this
+   * machine's addresses (0.0.0.0: one that the system chooses). If that is not possible, `onFail` is
+   * called later.
    */
   join(group: string, interfaceAddress: string, onFail: () => void): void;
   close(): void;
@@ -74,15 +74,15 @@ export interface DatagramSocket {
 /** How to bind a socket. */
 export interface DatagramOptions {
   /**
-   * Other sockets may be bound to the same port, if they say so too: all of them receive what is
-   * broadcast or multicast, and one of them what is sent to this machine alone. Default false.
+   * Other sockets may bind the same port if they set this too. Then all of them receive broadcasts and
+   * multicasts, and one of them receives what is sent to this machine alone. Default false.
    */
   readonly shared?: boolean;
 }
 
-/** A way to reach others. */
+/** The means to reach other processes. */
 export interface Transport {
-  /** @throws {KvError} `address_in_use`, or `unavailable` where the address cannot be bound. */
+  /** @throws {KvError} `address_in_use`, or `unavailable` if the address cannot be bound. */
   listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener>;
   /**
    * Opens a stream; exactly one of the two callbacks is called, later. Gives up after `timeoutMs`.
@@ -94,7 +94,7 @@ export interface Transport {
     onOpen: (stream: Stream) => void,
     onFail: (reason: Error) => void,
   ): () => void;
-  /** @throws {KvError} `address_in_use`, or `unavailable` where the address cannot be bound. */
+  /** @throws {KvError} `address_in_use`, or `unavailable` if the address cannot be bound. */
   bindDatagram(
     address: Address,
     onDatagram: (bytes: Uint8Array, from: Address) => void,

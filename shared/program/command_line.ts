@@ -1,7 +1,7 @@
 /**
- * What a program's command line looks like, and what somebody wrote on it: flags with their values,
- * arguments that stand for settings, and what is handed over to the program. A negative number is an
- * argument, not a flag. The standard library's `parseArgs` does the splitting.
+ * The form of a program's command line, and reading one: flags with their values, arguments that stand for settings, and
+ * what is passed on to the program. A negative number is an argument, not a flag. The standard library's `parseArgs`
+ * does the splitting.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { flagOf, type Setting } from "./setting.ts";
 /** Settings by their name in code, in camel case: `leaseMs` has the flag `--lease-ms`. */
 export type Settings = Record<string, Setting<unknown>>;
 
-/** What a program's command line looks like. */
+/** The form of a program's command line. */
 export interface CommandLine {
   /** As the user types it: `kv-node`. */
   readonly name: string;
   /** One line that says what it is. */
   readonly summary: string;
-  /** Its forms, without the name: `[host] [port] [flags]`. */
+  /** The forms of its arguments, without the name: `[host] [port] [flags]`. */
   readonly usage: readonly string[];
   readonly settings: Settings;
   /**
@@ -27,24 +27,24 @@ export interface CommandLine {
    * form with the right number of arguments whose values are all valid is taken.
    */
   readonly positionals?: readonly (readonly string[])[];
-  /** Whether other arguments are handed over in `rest`; else they are an error. Default false. */
+  /** Whether other arguments are passed on in `rest`; otherwise they are an error. Default false. */
   readonly rest?: boolean;
   /** Lines after the flags in `--help`: examples, commands. */
   readonly notes?: readonly string[];
-  /** Flags that belong to what is in `rest`: taken from the command line only, and handed over as text. */
+  /** Flags that belong to what is in `rest`: accepted from the command line only, and passed on as text. */
   readonly restFlags?: readonly RestFlag[];
-  /** What `--help` says where there are such arguments; undefined: the whole. */
+  /** What `--help` prints if there are such arguments; undefined: all of the help. */
   readonly helpOf?: (rest: readonly string[]) => string | undefined;
 }
 
-/** A flag that a program hands over with its other arguments. */
+/** A flag that a program passes on with its other arguments. */
 export interface RestFlag {
   /** Without the dashes. */
   readonly name: string;
   readonly takesValue: boolean;
 }
 
-/** What a command line says. */
+/** The content of a command line. */
 export interface Line {
   readonly help: boolean;
   readonly version: boolean;
@@ -55,7 +55,7 @@ export interface Line {
   readonly unknown: string[];
 }
 
-/** Put before a negative number, which is an argument and no flag; no argument has this character. */
+/** Put before a negative number, which is an argument and not a flag; no argument has this character. */
 const MARK = "\0";
 
 function unmark(text: string): string {
@@ -96,7 +96,7 @@ export function parseLine(program: CommandLine, given: readonly string[]): Line 
   for (const [name, setting] of names) {
     const flag = flagOf(name);
     const place = `--${flag}`;
-    // What is given all the same, as in `--force=0`, means what it means elsewhere, or is refused.
+    // A value given all the same, as in `--force=0`, means what it means elsewhere, or is refused.
     const all = setting.takesValue ? listOf(parsed[flag]).map(unmark) : valuesOnLine(args, flag);
     const text = all.at(-1);
     if (text === undefined) continue;
@@ -129,7 +129,7 @@ function flagsOf(args: readonly string[]): readonly string[] {
   return end < 0 ? args : args.slice(0, end);
 }
 
-/** What a flag that is on or off says, each time: what is behind its `=`, or "true". */
+/** The values of a flag that is on or off, for each time it is given: what follows its `=`, or "true". */
 function valuesOnLine(args: readonly string[], flag: string): string[] {
   const start = `--${flag}=`;
   return flagsOf(args).filter((arg) => arg === `--${flag}` || arg.startsWith(start))
@@ -147,7 +147,7 @@ function onlyOne(files: readonly string[]): string | undefined {
   throw badConfig(`--config is given twice, with ${first} and ${other}; one file is read, name it`);
 }
 
-/** `kv-node help`: no host to listen on has that name. */
+/** `kv-node help`: it is a request for help, because no host to listen on has that name. */
 export function asksForHelp(program: CommandLine, args: readonly string[]): boolean {
   return program.rest !== true && args.length === 1 && args[0] === "help";
 }
@@ -156,7 +156,7 @@ function isOnLine(args: readonly string[], flag: string): boolean {
   return flagsOf(args).some((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`));
 }
 
-/** @throws {KvError} `bad_config` for a flag that the program does not have, with the nearest that it has */
+/** @throws {KvError} `bad_config` for an unknown flag, with the nearest known one */
 export function refuseUnknown(program: CommandLine, unknown: readonly string[]): void {
   const first = unknown[0];
   if (first === undefined) return;
@@ -178,7 +178,7 @@ export function refuseUnknown(program: CommandLine, unknown: readonly string[]):
   );
 }
 
-/** Gives the arguments without a flag to the settings that they stand for. @throws {KvError} `bad_config` */
+/** Assigns the arguments without a flag to their settings. @throws {KvError} `bad_config` */
 export function placePositionals(
   program: CommandLine,
   args: readonly string[],

@@ -1,10 +1,10 @@
 /**
- * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and
- * checks all follow from it. Here it is decided which value counts: that of the flag, else of the
- * environment, else of the YAML file (`--config FILE`), else the default. Nothing here touches the process:
- * arguments, environment and a file reader are passed in; `program.ts` passes the real ones.
+ * Settings, declared once per program in a table: flag, environment variable, YAML key, `--help` and checks all follow
+ * from it. This file decides which value counts: that of the flag, else of the environment, else of the YAML file
+ * (`--config FILE`), else the default. Nothing here touches the process: arguments, environment and a file reader are
+ * passed in; `program.ts` passes the real ones.
  *
- * Invariant: what {@linkcode loadConfig} gives has every setting of the table, each within its bounds.
+ * Invariant: the result of {@linkcode loadConfig} has every setting of the table, each within its bounds.
  *
  * @module
  */
@@ -29,26 +29,26 @@ export type Values<S extends Settings> = {
 export interface Program<S extends Settings> extends CommandLine {
   readonly settings: S;
   readonly positionals?: readonly (readonly (keyof S & string)[])[];
-  /** Relations between settings. Gives what is wrong and what to do, or undefined. */
+  /** Relations between settings. Returns what is wrong and what to do, or undefined. */
   readonly check?: (values: Values<S>) => string | undefined;
 }
 
-/** The world as {@linkcode loadConfig} sees it. */
+/** What {@linkcode loadConfig} needs of the outside world. */
 export interface ConfigInput {
   readonly args: readonly string[];
   readonly env: (name: string) => string | undefined;
-  /** @throws where the file cannot be read */
+  /** @throws if the file cannot be read */
   readonly readFile: (path: string) => string;
 }
 
-/** A configuration, or what the user asked to see instead of a run. */
+/** A configuration, or what the user wants to see instead of a run. */
 export type Loaded<S extends Settings> =
   | {
     readonly kind: "run";
     readonly values: Values<S>;
     readonly sources: { readonly [N in keyof S]: Source };
     readonly rest: readonly string[];
-    /** What was given of `restFlags`, in the order of that list; a flag without a value is "true". */
+    /** The given `restFlags`, in the order of that list; a flag without a value is "true". */
     readonly restFlags: ReadonlyMap<string, string>;
   }
   | { readonly kind: "help"; readonly rest: readonly string[] }

@@ -1,6 +1,6 @@
 /**
- * The value of a setting as somebody wrote it, with the place where it stands: for checks whose errors say
- * where to look.
+ * The value of a setting as it was written, with the place where it is written: for checks whose errors say where to
+ * look.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Setting } from "./setting.ts";
 /** Where a value came from. */
 export type Source = "argument" | "flag" | "environment" | "file" | "default";
 
-/** A value as somebody wrote it, and how to name the place in an error. */
+/** A value as it was written, and the name of its place for an error. */
 export interface Given {
   readonly source: Source;
   readonly text: unknown;
@@ -36,7 +36,7 @@ export function parseGiven(setting: Setting<unknown>, given: Given): unknown {
   return value;
 }
 
-/** A setting that is given twice must say the same both times: nobody can know which one is meant. */
+/** A setting that is given twice must be the same both times, because nothing says which one is meant. */
 export function refuseOther(
   setting: Setting<unknown> | undefined,
   one: Given | undefined,

@@ -1,9 +1,9 @@
 /**
- * Where log records go: LogTape, with a sink that writes lines to standard error. People read them
- * on a terminal; a file or pipe gets JSON lines.
+ * Writes log records: LogTape, with a sink that writes lines to standard error. On a terminal they are
+ * text for people; a file or pipe gets JSON lines.
  *
- * Invariant: logging never blocks and never throws. Lines wait in a bounded queue while the reader
- * of standard error is slow; what does not fit is dropped and counted, and the count is logged.
+ * Invariant: logging never blocks and never throws. While standard error is read slowly, lines wait in
+ * a bounded queue. Lines that do not fit are dropped and counted, and the count is logged.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { choice } from "./setting.ts";
 
 /** The settings that every program has. */
 export const LOG_SETTINGS = {
-  logLevel: choice(LOG_LEVELS, { help: "The least important records to log.", default: "info" }),
+  logLevel: choice(LOG_LEVELS, { help: "The lowest level to log.", default: "info" }),
   logFormat: choice(["auto", "text", "json"], {
     help: "How records look; auto is text on a terminal and JSON lines elsewhere.",
     default: "auto",
@@ -33,7 +33,7 @@ export interface LogOutput {
   isTerminal(): boolean;
 }
 
-/** Bytes of lines that wait for a slow reader. */
+/** The most bytes of lines that wait for a slow reader. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 /** How long {@linkcode Log.flush} waits for a reader that does not read. */
 const FLUSH_TIMEOUT_MS = 500;
@@ -46,7 +46,7 @@ export interface Log {
   flush(): Promise<void>;
 }
 
-/** Sets the process's log up. Once per process, in `main`. */
+/** Sets up the process's log. Called once per process, in `main`. */
 export function startLog(
   options: LogOptions,
   output: LogOutput = Deno.stderr,
@@ -91,7 +91,7 @@ function categoryLogger(category: string): Logger {
   };
 }
 
-/** Writes lines in order, one write at a time, all that wait in one write. */
+/** Writes lines in order, one write at a time; all lines that wait leave in one write. */
 class LineQueue {
   readonly #output: LogOutput;
   #waiting: string[] = [];
@@ -139,7 +139,7 @@ class LineQueue {
         while (bytes.length > 0) bytes = bytes.subarray(await this.#output.write(bytes));
       }
     } catch {
-      // Nobody reads standard error any more; there is no other place to say so.
+      // Nobody reads standard error any more, and there is no other place to report that.
       this.#waiting = [];
       this.#waitingBytes = 0;
     } finally {

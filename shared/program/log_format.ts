@@ -7,7 +7,7 @@
 import type { LogFields } from "../platform/logger.ts";
 import { escapeControls } from "./terminal.ts";
 
-/** Levels, the least important first. */
+/** The levels, from the least to the most important. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** How important a record is. */
@@ -74,7 +74,7 @@ function toJson(value: unknown): string {
   }
 }
 
-/** What JSON has no form for. */
+/** Converts values that JSON cannot represent. */
 function plain(_name: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Error) {

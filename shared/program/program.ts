@@ -1,7 +1,7 @@
 /**
- * What all three `main.ts` share: read the settings, answer `--help` and `--version`, start the log,
- * run, and turn what goes wrong into one line and an exit code: 2 for a wrong setting, 1 for
- * anything else. No stack trace, unless it is a mistake of ours or the log level is debug.
+ * What all three `main.ts` share: it reads the settings, answers `--help` and `--version`, starts the
+ * log, runs the program, and turns a failure into one line and an exit code: 2 for a wrong setting, 1
+ * for anything else. There is no stack trace, unless it is a mistake of ours or the log level is debug.
  *
  * @module
  */
@@ -18,13 +18,13 @@ import { VERSION } from "../base/version.ts";
 /** Exit codes of the programs; scripts rely on them. */
 export const EXIT_FAILED = 1;
 export const EXIT_BAD_CONFIG = 2;
-/** A mistake of ours: the state of the process cannot be relied on (`EX_SOFTWARE` of sysexits.h). */
+/** A mistake of ours: the state of the process is not reliable (`EX_SOFTWARE` of sysexits.h). */
 export const EXIT_DEFECT = 70;
 
 /** A program's own settings and those that every program has. */
 export type WithLogSettings<S extends Settings> = S & typeof LOG_SETTINGS;
 
-/** What a program's `main` is given. */
+/** What a program's `main` gets. */
 export interface Run<S extends Settings> {
   readonly config: Values<WithLogSettings<S>>;
   /** Where each value came from. */
@@ -38,7 +38,7 @@ export interface Run<S extends Settings> {
 }
 
 /**
- * Runs a program to its end and exits the process with what `main` gives (default 0). Call it once,
+ * Runs a program to its end and exits the process with the result of `main` (default 0). Call it once,
  * under `import.meta.main`.
  */
 export async function runProgram<S extends Settings>(
@@ -56,7 +56,7 @@ export async function runProgram<S extends Settings>(
   Deno.exit(exitCode);
 }
 
-/** What a failure needs to know of the run so far. */
+/** What is needed of the run so far to report a failure. */
 interface Session {
   log: Log | undefined;
   debug: boolean;
@@ -68,7 +68,7 @@ async function runLoaded<S extends Settings>(
   session: Session,
 ): Promise<number> {
   const settings: WithLogSettings<S> = { ...program.settings, ...LOG_SETTINGS };
-  // A check of the program's own settings is one of the larger table too.
+  // A check of the program's own settings also works on the larger table.
   const whole = { ...program, settings } as unknown as Program<WithLogSettings<S>>;
   const loaded = loadConfig(whole, {
     args: Deno.args,
@@ -90,7 +90,7 @@ async function runLoaded<S extends Settings>(
   return await main({ config: values, sources, rest, restFlags, logger: log.logger }) ?? 0;
 }
 
-/** Says on standard error what went wrong. @returns the exit code */
+/** Reports on standard error what went wrong. @returns the exit code */
 function report(name: string, error: unknown, debug: boolean): number {
   const expected = error instanceof KvError && error.code !== "internal";
   if (expected) printError(`${name}: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`);
@@ -99,8 +99,8 @@ function report(name: string, error: unknown, debug: boolean): number {
 }
 
 /**
- * Ends the process with {@linkcode EXIT_DEFECT} and a stack trace at any error that nobody caught.
- * For programs that serve: going on with a state that nobody has thought of could lose data.
+ * Ends the process with {@linkcode EXIT_DEFECT} and a stack trace at any error that was not caught.
+ * For programs that serve: to go on with a state that nobody has foreseen could lose data.
  */
 export function exitOnDefect(name: string): void {
   const exit = (error: unknown) => {
@@ -119,7 +119,7 @@ export function exitOnDefect(name: string): void {
 }
 
 /**
- * Why the program is to stop: the first SIGTERM or SIGINT, or the end of standard input. A second signal
+ * Why the program should stop: the first SIGTERM or SIGINT, or the end of standard input. A second signal
  * ends the process at once, with the shell's exit code.
  *
  * @param withInput whether the end of standard input counts
@@ -139,12 +139,12 @@ export function untilTold(withInput: boolean): Promise<string> {
   });
 }
 
-/** The other end of a pipe is closed by the system, whatever becomes of the process that holds it. */
+/** The system closes the other end of a pipe, whatever happens to the process that holds it. */
 async function untilInputEnds(): Promise<void> {
   const buffer = new Uint8Array(256);
   try {
     while (await Deno.stdin.read(buffer) !== null);
   } catch {
-    // What cannot be read has ended.
+    // Input that cannot be read counts as ended.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The kinds of settings: each knows how to read a value that somebody wrote (text from a flag or the
- * environment, or a YAML value) and how to say what it requires.
+ * The kinds of settings. Each can read a value as it was written (text from a flag or the environment,
+ * or a YAML value) and can say what it requires.
  *
  * @module
  */
@@ -12,15 +12,15 @@ export interface Setting<T> {
   readonly fallback: T;
   /** Shown after the flag in `--help`: `N`, `TEXT`. */
   readonly placeholder: string;
-  /** What a value must be, as it stands after "must be". */
+  /** What a value must be, as it follows "must be". */
   readonly requires: string;
   /** False for a flag that is on or off. */
   readonly takesValue: boolean;
   /** Whether the flag may be given several times. */
   readonly repeats: boolean;
-  /** The default as `--help` shows it; undefined where there is none. */
+  /** The default as `--help` shows it; undefined if there is none. */
   readonly fallbackText: string | undefined;
-  /** The value, or undefined where what was written is not one. */
+  /** The value, or undefined if what was written is not one. */
   parse(given: unknown): T | undefined;
 }
 
@@ -83,7 +83,7 @@ function textKind(options: Common) {
   };
 }
 
-/** YAML reads `8080` and `true` as what they look like; where text is wanted they are text again. */
+/** YAML reads `8080` and `true` as a number and a boolean; if text is wanted, this makes them text again. */
 function plainText(given: unknown): string | undefined {
   if (typeof given === "string") return given;
   return typeof given === "number" || typeof given === "boolean" ? String(given) : undefined;

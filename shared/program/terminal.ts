@@ -1,8 +1,8 @@
 /**
- * Lines for whoever started the program. What was stored or sent by others must not control a terminal:
- * move its cursor, answer for its user, or show text in another order than it has. So what goes to a
- * terminal has its control characters escaped, here and nowhere else; a pipe or a file gets the bytes
- * as they are.
+ * Lines for the person who started the program. Data that others stored or sent must not control a
+ * terminal: it must not move the cursor, answer for the user, or show text in another order than it has.
+ * So control characters are escaped in everything that goes to a terminal, here and nowhere else. A pipe
+ * or a file gets the bytes unchanged.
  *
  * @module
  */
@@ -10,14 +10,14 @@
 /**
  * Control characters (C0, DEL, C1), format characters (bidirectional, zero width, tags), other characters
  * that show nothing, line and paragraph separators, and halves of surrogate pairs. Not line feed and tab.
- * Not the two variation selectors that choose between a sign and its picture, which is all they do.
+ * The two variation selectors that choose between a sign and its picture are allowed: they do nothing else.
  */
 const CONTROLS =
   /(?![\n\t\ufe0e\ufe0f])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /**
- * A text with `\u001b` in place of each character that could control a terminal, or hide there. That is
- * how JSON writes them: JSON stays JSON with the same meaning, and the shell's double quotes read it back.
+ * A text with `\u001b` instead of each character that could control a terminal, or hide there. JSON
+ * escapes them the same way: JSON stays JSON with the same meaning, and the shell's double quotes read it back.
  */
 export function escapeControls(text: string): string {
   return text.replace(CONTROLS, (character) => {

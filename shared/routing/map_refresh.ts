@@ -22,18 +22,18 @@ export interface MapRefreshOptions {
   readonly hello: Message<"hello">;
   readonly pool: NodePool;
   readonly seeds: readonly Address[];
-  /** Asked before anybody else. */
+  /** Asked before any other process. */
   readonly mapSource: (() => Promise<ClusterMap>) | undefined;
   /** This node, which is not asked. */
   readonly self: NodeId | undefined;
   current(): ClusterMap | undefined;
-  /** A map came; it may be an old one. */
+  /** A map has arrived; it may be an old one. */
   onMap(map: ClusterMap): void;
   /** A round has ended without any map. */
   onFail(error: KvError): void;
 }
 
-/** Someone to ask. */
+/** A process to ask. */
 type Source = { node: NodeId } | { seed: Address };
 
 /** Fetches maps. */
@@ -73,7 +73,7 @@ export class MapRefresh {
     });
   }
 
-  /** The map that the round under way, or a new one, ends with. @throws {KvError} */
+  /** The map with which the current round, or a new one, ends. @throws {KvError} */
   promise(): Promise<ClusterMap> {
     if (this.#closed) return Promise.reject(closedError());
     this.#promise ??= new Promise((resolve, reject) => {
@@ -124,7 +124,7 @@ export class MapRefresh {
       ? []
       : [{ node: this.#first }];
     const seedSources = this.#shuffled(seeds.map((seed): Source => ({ seed })));
-    // Nodes that are said to be down come last: asking them mostly costs a time-out.
+    // Nodes that are said to be down come last, because asking them mostly ends in a time-out.
     return [...first, ...others(true), ...seedSources, ...others(false)];
   }
 
@@ -158,7 +158,7 @@ export class MapRefresh {
     });
   }
 
-  /** A connection to a seed is only kept while it is asked. */
+  /** A connection to a seed is kept only while it is asked. */
   #seed({ seed }: { seed: Address }): RpcClient {
     this.#seedClient?.close();
     this.#seedClient = new RpcClient(this.#options.deps, seed, this.#options.hello);
@@ -189,7 +189,7 @@ export class MapRefresh {
     if (this.#closed) return;
     this.#options.onMap(map);
     const current = this.#options.current();
-    // Who gave an older map than ours knows less than we do: somebody else may know more.
+    // This process has an older map than ours: another one may have a newer map.
     if (current !== undefined && map.epoch >= current.epoch) this.#end(current);
     else this.#ask(sources, next);
   }

@@ -1,7 +1,7 @@
 /**
- * The connections to the cluster's nodes: one RpcClient per node of the map, made at first use, and
- * closed when the node leaves the map, moves, or is declared failed; and a second one for requests of
- * callers that get long replies, so that nobody else's wait behind these.
+ * The connections to the cluster's nodes: one RpcClient per node of the map, made at first use, and closed
+ * when the node leaves the map, moves, or is declared failed. A second one is for requests of callers that get
+ * long replies, so that requests of others do not wait behind these.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
 
 /** What the pool calls. */
 export interface NodePoolHandlers {
-  /** Requests are under way, and the node says nothing. */
+  /** Requests are under way, and the node is silent. */
   onSilence(node: NodeId): void;
 }
 
@@ -43,7 +43,7 @@ export class NodePool {
     const node = this.#nodes.get(id);
     if (node === undefined) return undefined;
     const { host, port } = node;
-    // Another node may have its address by now, as after a --rebuild.
+    // Another node may have this address by now, for example after a --rebuild.
     const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
       onSilence: () => this.#handlers.onSilence(id),
     });
@@ -76,7 +76,7 @@ export class NodePool {
     for (const [id, client] of clients) {
       const node = this.#nodes.get(id);
       const { host, port } = client.address;
-      // One that has been down for longer may be asked for a map; it is not tried for ever.
+      // A node that has been down for longer may be asked for a map; but it is not tried for ever.
       const failed = node?.state === "down" &&
         (before.get(id)?.state !== "down" || !client.up);
       if (node !== undefined && !failed && node.host === host && node.port === port) continue;

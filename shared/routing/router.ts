@@ -1,15 +1,15 @@
 /**
- * Sends a request for a key to the node that has it, and sends it again where that is safe. Used by
- * the client library, by nodes (to pass on what is not their own) and by the gateway.
+ * Sends a request for a key to the node that has it, and sends it again if that is safe. It is used by the
+ * client library, by nodes (to pass on requests for other nodes' keys) and by the gateway.
  *
- * A node that cannot be reached from here may be reached from another node: the request goes by way of
- * that one (`relay`), a replica's node if possible, which passes it on to the primary by itself and to
- * nobody else. So a request takes three hops at most, and no circle.
+ * If a node cannot be reached from here, another node may reach it. Then the request goes through that node
+ * (`relay`), a replica's node if possible, which passes it on to the primary itself and to no other node. So a
+ * request takes at most three hops, and never goes in a circle.
  *
- * Invariants: `done` is called once for each request, by its deadline (and a scan's length); a write
- * is sent again only when it is known not to have happened, or names a client session (which makes repeating it
- * harmless), whichever way the attempts take; a read may be sent again after anything
- * that another node, or a later moment, can mend.
+ * Invariants: `done` is called once for each request, by its deadline (and a scan's length). A write is sent
+ * again only if it is known not to have happened, or if it names a client session (which makes repeating it
+ * harmless), whichever way the attempts take. A read may be sent again after any error that another node, or a
+ * later attempt, may not have.
  *
  * @module
  */
@@ -31,13 +31,8 @@ import {
 } from "../base/limits.ts";
 import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
-import {
-  type KeyRequest,
-  type Message,
-  PROTOCOL_VERSION,
-  type Reply,
-  type ReplyTo,
-} from "../wire/messages.ts";
+import { hello } from "../wire/hello.ts";
+import { type KeyRequest, type Message, type Reply, type ReplyTo } from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
 import { Targets } from "./targets.ts";
 import {
@@ -68,7 +63,7 @@ export interface RouterOptions {
   readonly role: Message<"hello">["role"];
   /** What `hello` says beyond protocol and role. */
   readonly hello?: { node?: NodeId; cluster_id?: string; user?: string; secret?: string };
-  /** Where to get a map from at first: nodes or coordinators. */
+  /** Where to get the first map: nodes or coordinators. */
   readonly seeds?: readonly Address[];
   /** Asked for a map before any node or seed. */
   readonly mapSource?: () => Promise<ClusterMap>;
@@ -102,20 +97,15 @@ export class Router {
     this.#random = deps.random;
     this.#options = options;
     this.#local = options.local;
-    const hello = this.#hello = {
-      req_type: "hello",
-      protocol: PROTOCOL_VERSION,
-      role: options.role,
-      ...options.hello,
-    };
-    this.#pool = new NodePool(deps, hello, {
+    const greeting = this.#hello = hello(options.role, options.hello);
+    this.#pool = new NodePool(deps, greeting, {
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
     });
     this.#targets = new Targets(this.#pool, deps.random, options.local?.nodeId);
     this.#refresh = new MapRefresh({
       deps,
-      hello,
+      hello: greeting,
       pool: this.#pool,
       seeds: options.seeds ?? [],
       mapSource: options.mapSource,
@@ -131,7 +121,7 @@ export class Router {
     return this.#map;
   }
 
-  /** Takes a map, if it is newer than the one at hand and of the same cluster. */
+  /** Accepts a map if it is newer than the current one and of the same cluster. */
   adopt(map: ClusterMap): void {
     if (this.#closed) return;
     const before = this.#map;
@@ -140,13 +130,13 @@ export class Router {
       if (map.settings.clusterId !== before.settings.clusterId) return;
     }
     this.#map = map;
-    // Where a node was, one of another cluster may be by now: it must not take our requests.
+    // A node of another cluster may have this address by now: it must not get our requests.
     this.#hello.cluster_id ??= map.settings.clusterId;
     this.#pool.adopt(map);
     this.#options.onMap?.(map);
     for (const task of [...this.#waiting]) {
       const target = this.#configOf(task);
-      // Who waited for any map at all goes on in any case: if its partition has no primary, to its retries.
+      // A task that waited for any map at all goes on in any case; if its partition has no primary, it goes to its retries.
       const moved = target?.primary !== undefined && target.primary !== task.target;
       if (before === undefined || moved) this.#attempt(task);
     }
@@ -158,8 +148,8 @@ export class Router {
   }
 
   /**
-   * Carries a request out at the right node within `timeoutMs`. Returns a function that gives it up:
-   * `done` is then not called any more, and what was sent may still happen.
+   * Carries out a request at the right node within `timeoutMs`. Returns a function that gives it up: `done` is then
+   * not called any more, and what was sent may still happen.
    */
   execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
     const task = taskOf(request, this.#clock.monotonicMs(), timeoutMs, done);
@@ -168,7 +158,7 @@ export class Router {
     return () => this.#forget(task);
   }
 
-  /** Sends a request to one node, whatever it is about; a piece of a scan by way of another if need be. */
+  /** Sends any request to one node; a piece of a scan through another node if necessary. */
   request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void {
     const client = this.#closed ? undefined : this.#pool.client(node);
     if (client !== undefined) {
@@ -194,7 +184,7 @@ export class Router {
     this.#scanTimer?.cancel();
     this.#refresh.close();
     this.#pool.close();
-    // Those that were sent end with their connections.
+    // Requests that were sent end with their connections.
     const left = [...this.#waiting, ...this.#atLocal];
     this.#clock.defer(() => {
       for (const task of left) this.#endClosed(task);
@@ -269,7 +259,7 @@ export class Router {
       return;
     }
     const leftMs = task.deadlineMs - this.#clock.monotonicMs();
-    // Who goes round may not get there either: what may be repeated is, by another way.
+    // The node that goes round may not get there either: what may be repeated is repeated another way.
     const isShort = task.isRead || (via !== undefined && task.repeat === "recognised");
     const timeoutMs = isShort ? Math.min(leftMs, READ_ATTEMPT_TIMEOUT_MS) : leftMs;
     if (timeoutMs <= 0) {
@@ -277,7 +267,7 @@ export class Router {
       return;
     }
     task.target = via ?? target;
-    // The receiver is to answer by itself or to say who is right, not to pass the request on.
+    // The receiver must answer itself or name the right node, and not pass the request on.
     const message = {
       ...request,
       id: undefined,
@@ -291,7 +281,8 @@ export class Router {
 
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
-    if (reply.req_type !== "error" || !mayRepeat(task.repeat, reply.code)) {
+    const isFinal = reply.req_type !== "error" || reply.settled === true;
+    if (isFinal || !mayRepeat(task.repeat, reply.code)) {
       this.#finish(task, finalReply(task, reply));
       return;
     }
@@ -305,7 +296,7 @@ export class Router {
     if (reply.code === "not_primary" && target !== undefined) {
       this.#refresh.start(target === this.#local?.nodeId ? undefined : target);
       const hint = hintOf(reply);
-      // A hint is followed at once, but not a hint's hint: two nodes may point at each other.
+      // A hint is followed at once, but a hint's hint is not: two nodes may point at each other.
       if (hint !== undefined && hint !== target && !task.hintUsed) {
         task.hintUsed = true;
         task.hint = hint;

@@ -1,6 +1,6 @@
 /**
- * Which node an attempt of a request goes to: the primary; for a read that any replica may answer, one of
- * those that were not tried; and, if a node cannot be reached from here, one that may reach it.
+ * Which node an attempt of a request goes to: the primary; for a read that any replica may answer, a replica that
+ * was not tried; and, if a node cannot be reached from here, one that may reach it.
  *
  * @module
  */
@@ -15,14 +15,14 @@ export class Targets {
   readonly #random: Random;
   readonly #self: NodeId | undefined;
 
-  /** @param self the node in this process, if there is one: the nearest */
+  /** @param self the node in this process, if there is one: it is the nearest */
   constructor(pool: NodePool, random: Random, self: NodeId | undefined) {
     this.#pool = pool;
     this.#random = random;
     this.#self = self;
   }
 
-  /** Where the next attempt goes; undefined if the partition has nobody. Uses up the task's hint. */
+  /** The node for the next attempt; undefined if the partition has none. Uses up the task's hint. */
   choose(task: Task, config: PartitionConfig | undefined): NodeId | undefined {
     if (config === undefined) return undefined;
     const { hint } = task;
@@ -47,7 +47,7 @@ export class Targets {
     return this.#untried(config, tried).length > 0;
   }
 
-  /** Who may reach a node that cannot be reached from here; undefined if it can, or if nobody may. */
+  /** A node that may reach one that cannot be reached from here; undefined if it can be, or if there is none. */
   wayRound(
     map: ClusterMap | undefined,
     target: NodeId,

@@ -1,8 +1,8 @@
 /**
- * One request on its way through a router: what is known of it, and how it ends if no attempt succeeds. It
- * sends nothing.
+ * One request on its way through a router: what is known of it, and how it ends if no attempt succeeds. It sends
+ * nothing.
  *
- * Invariant: an end that says that a write did not happen is certain; `unknown` is set as soon as an attempt
+ * Invariant: if the end says that a write did not happen, that is certain; `unknown` is set as soon as an attempt
  * may have happened, and never cleared.
  *
  * @module
@@ -26,9 +26,9 @@ export interface Task {
   readonly done: ReplyTo;
   finished: boolean;
   attempts: number;
-  /** Where it was sent last. */
+  /** The node that it was last sent to. */
   target: NodeId | undefined;
-  /** Whom a node named as the right one; good for one attempt. */
+  /** The node that another node named as the right one; used for one attempt. */
   hint: NodeId | undefined;
   /** A hint was followed since the last pause. */
   hintUsed: boolean;
@@ -38,7 +38,7 @@ export interface Task {
   last: Message<"error"> | undefined;
 }
 
-/** A request of which nothing has been tried here. Whoever passes it on may have tried it already. */
+/** A request of which nothing has been tried here. If it was passed on, its sender may have tried it already. */
 export function taskOf(
   request: KeyRequest,
   startMs: number,
@@ -66,8 +66,8 @@ export function taskOf(
 }
 
 /**
- * The request as an attempt in this process gets it, with the time that is left to it; undefined if none is.
- * Most go as they are.
+ * The request as an attempt in this process gets it, with the time that is left; undefined if no time is left. Most
+ * are passed on unchanged.
  */
 export function requestNow(
   { request, attempts, retryMs, unknown, startMs, deadlineMs }: Task,
@@ -96,21 +96,21 @@ export function lateReply(task: Task, nowMs: number): Message<"error"> {
   return errorOf(code, `${head}; last: ${last.message}`);
 }
 
-/** The end of a request that this process has taken and not answered by its deadline. */
+/** The end of a request that this process has accepted and not answered by its deadline. */
 export function unansweredReply({ request, isRead, startMs }: Task, nowMs: number): Reply {
   const text = `${request.req_type}: no result within ${Math.round(nowMs - startMs)} ms`;
   return errorOf(isRead ? "timeout" : "outcome_unknown", text);
 }
 
-/** The end with this reply, as far as it says what became of all attempts. */
+/** The end with this reply, as far as the reply says what became of all attempts. */
 export function finalReply(task: Task, reply: Reply): Reply {
   return task.unknown ? asUnknown(reply) : reply;
 }
 
 /**
- * The end of a write of which an earlier attempt may have happened. A refusal that its client session remembers is
- * certain (rule W8 of docs/replication.md), as is one that every attempt meets, and that it has happened; any
- * other error tells of the last attempt alone.
+ * The end of a write of which an earlier attempt may have happened. Three answers are certain: a refusal that its
+ * client session remembers (rule W8 of docs/replication.md), an error that every attempt meets, and the answer that it
+ * has happened. Any other error is only about the last attempt.
  */
 function asUnknown(reply: Reply): Reply {
   if (reply.req_type !== "error" || reply.settled === true) return reply;

@@ -2,15 +2,15 @@
  * Shares the event loop among heavy work: scans, counts, deletions of many keys, backups, sweeps,
  * scrubbing, and requests of connections whose replies are long. There is one for each process. Work
  * comes as steps of a few milliseconds. All jobs get one step after the other, round robin; after
- * WORK_SLICE_MS of steps the event loop looks at its sockets and timers before the next step runs. What
- * is not heavy does not come here: a ping or a small request is carried out when it arrives.
+ * WORK_SLICE_MS of steps the event loop looks at its sockets and timers before the next step runs. Work
+ * that is not heavy does not come here: a ping or a small request is carried out when it arrives.
  *
- * So whatever heavy work is under way, and however much of it, others wait at most for one slice and the
- * step with which it ends: WORK_SLICE_MS and the longest step (docs/performance.md says how long that is).
+ * So however much heavy work is under way, others wait at most for one slice and the step with which it
+ * ends: WORK_SLICE_MS and the longest step (docs/performance.md says how long that is).
  *
- * While nothing waits and the slice has time left, a step runs inside the call that brings it: on a quiet
- * process this costs two looks at the clock. (A slice ends when its time is used up, however many turns
- * of the event loop that takes; so nothing needs to be set while there is little to do.)
+ * If nothing waits and the slice has time left, a step runs inside the call that brings it; when the
+ * process has little to do, this costs two looks at the clock. (A slice ends when its time is used up,
+ * however many turns of the event loop that takes, so no timer needs to be set meanwhile.)
  *
  * Invariants: steps of one job run in order, never two at a time; a job that waits gets its next step
  * before any other job gets two; between two slices lies a timer, so that sockets are served (a
@@ -30,12 +30,12 @@ export class WorkScheduler {
   readonly #sliceMs: number;
   readonly #sliceSteps: number;
   #jobs: Step[] = [];
-  /** Of this slice. */
+  /** Time used up in this slice. */
   #usedMs = 0;
   #usedSteps = 0;
   /** A step is running. */
   #running = false;
-  /** The next slice is on its way. */
+  /** The next slice has been scheduled. */
   #sliceSet = false;
 
   constructor(
@@ -53,7 +53,7 @@ export class WorkScheduler {
     return this.#jobs.length;
   }
 
-  /** Takes a job. Its first step may run before this returns. */
+  /** Accepts a job. Its first step may run before this returns. */
   add(step: Step): void {
     if (this.#running || this.#jobs.length > 0 || this.#isSpent) {
       this.#jobs.push(step);
@@ -122,7 +122,7 @@ export class WorkScheduler {
     try {
       this.#goOn();
     } finally {
-      // Also when a step has thrown: the other jobs go on if the process does.
+      // This also runs if a step has thrown: the other jobs go on if the process does.
       if (this.#jobs.length > 0 || this.#isSpent) this.#setSlice();
     }
   };

@@ -1,5 +1,5 @@
 /**
- * Fields of messages: what a received value must be, told once for the check and for the type system.
+ * Fields of messages: what a received value must be, declared once for the check and the type system.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { CONTENT_TYPE_CHARACTERS_MAX } from "../base/limits.ts";
 import { isMediaType, isObject, isUint } from "../cluster/map_shape.ts";
 
 /**
- * How a field is written where everything is text (a shell, RESP, a query). `duration` and `date` are
- * whole numbers of milliseconds that people write as `10m` and `2030-01-31T12:00:00Z`; `document` is
- * JSON. See `field_text.ts`.
+ * How a field is written if everything is text (a shell, RESP, a query). `duration` and `date` are whole
+ * numbers of milliseconds that people write as `10m` and `2030-01-31T12:00:00Z`; `document` is JSON. See
+ * `field_text.ts`.
  */
 export type FieldForm =
   | "text"
@@ -22,16 +22,16 @@ export type FieldForm =
   | "date"
   | "document";
 
-/** What people are told of a field. */
+/** The description of a field for people. */
 export interface FieldAbout {
   /** One line, beginning with a capital, without a full stop. */
   readonly summary: string;
   readonly unit?: string;
-  /** What holds where the field is absent. */
+  /** The value that applies if the field is absent. */
   readonly fallback?: string;
   /**
-   * Who gives it: `people`, at every front end (the default); `programs`, not in a shell; `servers`, only
-   * on the JSON wire.
+   * Which front ends offer it: `people`, all of them (the default); `programs`, all but the shell;
+   * `servers`, only the JSON wire.
    */
   readonly audience?: "people" | "programs" | "servers";
 }
@@ -45,7 +45,7 @@ export interface Field<T> {
   /** The words of a `choice`. */
   readonly choices: readonly string[];
   readonly about: FieldAbout | undefined;
-  /** Of one process, and so in no document. */
+  /** Used within one process only, so it is in no document. */
   readonly local?: true;
   is(value: unknown): boolean;
   /** Only for the type system. */
@@ -66,7 +66,7 @@ export function optional<T>(of: Field<T>): Field<T | undefined> {
   return { requires, optional: true, form, choices, about, is };
 }
 
-/** The field, with what people are told of it. */
+/** The field, with its description for people. */
 export function described<T>(
   summary: string,
   of: Field<T>,
@@ -81,7 +81,7 @@ function isPositive(value: unknown): boolean {
 }
 
 export const text = field<string>("a string", (v) => typeof v === "string", "text");
-/** A number in decimal text. Who gives a JSON number is told why that will not do. */
+/** A number in decimal text. A JSON number is refused with the reason. */
 export const numberText = field<string>(
   'a string, as in "5": a number of JSON cannot hold every one',
   (v) => typeof v === "string",
@@ -90,17 +90,17 @@ export const numberText = field<string>(
 export const uint = field<number>("a whole number from 0", isUint, "uint");
 export const number = field<number>("a number", (v) => typeof v === "number", "number");
 export const flag = field<boolean>("true or false", (v) => typeof v === "boolean", "flag");
-/** So long, in milliseconds. */
+/** A duration in milliseconds. */
 export const duration = field<number>("a whole number from 0", isUint, "duration");
-/** The same where nothing at all would be a mistake: a key that is to live for no time. */
+/** A duration for which zero would be a mistake: a key cannot live for no time. */
 export const positiveDuration = field<number>("a whole number from 1", isPositive, "duration");
-/** So many, where none would be a mistake. */
+/** A number for which zero would be a mistake. */
 export const positiveUint = field<number>("a whole number from 1", isPositive, "uint");
 /** A moment, in milliseconds since 1970-01-01 UTC. */
 export const date = field<number>("a whole number from 0", isUint, "date");
 export const array = <T>() => field<readonly T[]>("an array", Array.isArray);
 export const object = <T>() => field<T>("an object", isObject);
-/** Never on the wire: what travels between parts of one process, and is encoded when it leaves it. */
+/** Never on the wire: it travels between parts of one process, and is encoded when it leaves it. */
 export const localBytes: Field<Uint8Array | undefined> = {
   requires: "absent: it is not for the wire",
   optional: true,
@@ -110,7 +110,7 @@ export const localBytes: Field<Uint8Array | undefined> = {
   local: true,
   is: (value) => value instanceof Uint8Array,
 };
-/** A media type, short, and such as can stand in a header. */
+/** A media type that is short and may stand in a header. */
 export const mediaType = field<string>(
   `a media type such as "text/plain", at most ${CONTENT_TYPE_CHARACTERS_MAX} ASCII characters`,
   isMediaType,

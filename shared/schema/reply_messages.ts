@@ -1,6 +1,6 @@
 /**
- * What a server answers: the rows of the table of messages (`wire/messages.ts`) that operations are made
- * with, and what a row is. The table itself is above the operations, which are rows of it too.
+ * What a server answers: the rows of the table of messages (`wire/messages.ts`) that operations need,
+ * and the type of a row. The table itself is in a layer above the operations, which are rows of it too.
  *
  * @module
  */
@@ -20,8 +20,19 @@ import {
   uint,
 } from "./fields.ts";
 
-/** Who sends a message to whom. */
-export type Direction = "request" | "reply" | "peer" | "member" | "push" | "datagram";
+/**
+ * Who sends a message to whom: `request` and `reply` between anybody and a server; `downstream` from a primary to
+ * a follower, `upstream` back; `member` from a node's session to the coordinator; `push` from a server to who is
+ * connected to it, unasked; `datagram` by UDP.
+ */
+export type Direction =
+  | "request"
+  | "reply"
+  | "downstream"
+  | "upstream"
+  | "member"
+  | "push"
+  | "datagram";
 
 /** A row of the table of messages. */
 export interface MessageSpec {
@@ -45,25 +56,25 @@ export type MessageOf<M extends string, S extends MessageSpec> =
   & FieldsObject<S["fields"]>;
 
 /**
- * An entry on the wire: key, seq, term, flags, timestamp, expiry, value as text, and, where the
- * value is not valid UTF-8 (or is shorter so), as base64 in an eighth place, the seventh being "". A
- * content type is in a ninth place, the eighth then being null where the value is text.
+ * An entry on the wire: key, seq, term, flags, timestamp, expiry, and the value as text. If the value is
+ * not valid UTF-8 (or is shorter as base64), the seventh place is "" and the eighth holds base64. A
+ * content type is in the ninth place; the eighth is then null if the value is text.
  */
 export type WireEntry =
   | readonly [string, number, number, number, number, number, string]
   | readonly [string, number, number, number, number, number, string, string]
   | readonly [string, number, number, number, number, number, string, string | null, string];
 
-/** The rows. `message` is ancestor A's name for what comes back. */
+/** The rows. `message` is ancestor A's name for the content of a reply. */
 export const REPLY_MESSAGES = {
   ack: message(1, "reply", {
     message: optional(text),
     version: optional(uint),
-    /** The value before, where it was asked for and there was one. */
+    /** The previous value, if it was asked for and there was one. */
     previous: optional(text),
     previous64: optional(text),
     previous_bytes: localBytes,
-    /** Whether the key was not there before, where that was asked for. */
+    /** Whether the key is new, if that was asked for. */
     created: optional(flag),
   }),
   data: message(1, "reply", {
@@ -73,7 +84,7 @@ export const REPLY_MESSAGES = {
     version: optional(uint),
     timestamp: optional(uint),
     expires_at: optional(uint),
-    /** How long until then, by the clock of the node that answered, which decides. */
+    /** The time left until then, by the clock of the node that answered, which decides. */
     ttl_ms: optional(uint),
     content_type: optional(text),
   }),
@@ -81,24 +92,27 @@ export const REPLY_MESSAGES = {
     code: text,
     message: text,
     detail: optional(object<unknown>()),
-    /** The client session remembers this refusal: no attempt of the request has happened or is going to. */
+    /**
+     * Every further attempt of the request would be answered the same. Of a refusal: the client session remembers
+     * it, and no attempt has happened or is going to. Of `outcome_unknown`: nobody knows any more.
+     */
     settled: optional(flag),
   }),
   /** A reply that is a document: list_nodes, stats, get_nodes_for_key. */
   result: message(1, "reply", {
     result: any,
     version: optional(uint),
-    /** Of a transaction: the date at its primary, from which a time to live is counted. */
+    /** For a transaction: the date at its primary, from which a time to live is counted. */
     date: optional(uint),
   }),
   map: message(1, "reply", { map: field<ClusterMap>("a cluster map", isClusterMap) }),
   entries: message(1, "reply", {
     entries: array<WireEntry>(),
-    /** Absent when the end was reached; else what to pass as `after`. */
+    /** Absent when the end was reached; otherwise the value to pass as `after`. */
     next: optional(text),
-    /** Of `scan_node`: the partitions that it speaks for. */
+    /** For `scan_node`: the partitions that the page covers. */
     partitions: optional(text),
-    /** Of `backup_partition`: which writes the snapshot holds, and the partition's term then. */
+    /** For `backup_partition`: the last write in the snapshot, and the partition's term then. */
     seq: optional(uint),
     term: optional(uint),
   }),

@@ -1,10 +1,10 @@
 /**
- * Values and entries as the JSON wire carries them. A value is bytes; on the wire it is text where
- * it is valid UTF-8, so that people can read it, and base64 otherwise. A long text full of
- * characters that JSON escapes goes as base64 too, or it would outgrow the frame.
+ * Values and entries as the JSON wire carries them. A value is bytes. On the wire it is text if it is
+ * valid UTF-8, so that people can read it, and base64 otherwise. A long text full of characters that
+ * JSON escapes is sent as base64 too, because it would outgrow the frame.
  *
- * Invariant: what is decoded is, byte for byte, what was encoded; nothing is ever replaced. What is
- * encoded takes at most a third more than the value, or 384 KiB.
+ * Invariant: decoding returns exactly the bytes that were encoded; nothing is ever replaced. The encoded
+ * form has at most a third more bytes than the value, or 384 KiB.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import { lenientText, REPLACEMENT } from "../base/utf8_text.ts";
 import { isMediaType, isObject, isTerm, isUint } from "../cluster/map_shape.ts";
 import type { Reply, WireEntry } from "./reply_messages.ts";
 
-// A byte order mark at the head of a value is part of the value.
+// A byte order mark at the beginning of a value is part of the value.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Up to here the decoder's fixed cost is the larger one. */
+/** Up to this size the decoder's fixed cost dominates. */
 const SHORT_BYTES = 1_024;
-/** Up to here a text goes as text, however many escapes (of up to six characters) it needs. */
+/** Up to this size a text is sent as text, however many escapes (of up to six characters) it needs. */
 const TEXT_ALWAYS_BYTES = 65_536;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -40,12 +40,12 @@ export function encodeValue(value: Uint8Array): { value: string } | { value64: s
 export interface ValueFields {
   readonly value?: string | undefined;
   readonly value64?: string | undefined;
-  /** Inside a process. */
+  /** Within a process. */
   readonly bytes?: Uint8Array | undefined;
 }
 
 /**
- * The value of a message, or undefined where it has none.
+ * The value of a message, or undefined if it has none.
  *
  * @throws {KvError} `bad_request`
  */
@@ -59,12 +59,12 @@ export function decodeValue(fields: ValueFields): Uint8Array | undefined {
   return textBytes(value);
 }
 
-/** The value of a reply, from wherever it comes. @throws {KvError} `bad_request` */
+/** The value of a reply, whichever process sent it. @throws {KvError} `bad_request` */
 export function valueOfReply(reply: Reply<"data">): Uint8Array {
   return reply.bytes ?? valueOfTexts(reply.message, reply.value64);
 }
 
-/** The value before a write, where the reply tells it. @throws {KvError} `bad_request` */
+/** The value before a write, if the reply has it. @throws {KvError} `bad_request` */
 export function previousOfReply(reply: Reply): Uint8Array | undefined {
   if (reply.req_type === "ack") {
     if (reply.previous_bytes !== undefined) return reply.previous_bytes;
@@ -128,12 +128,12 @@ function badEntry(what: string): KvError {
   );
 }
 
-/** The value as text, or undefined where base64 is to be used. */
+/** The value as text, or undefined if base64 should be used. */
 function asText(value: Uint8Array): string | undefined {
   if (value.length <= SHORT_BYTES) {
     const text = lenientText(value);
     if (!text.includes(REPLACEMENT)) return text;
-    // Bytes that are no text: an exception for each value of a binary format would cost more than it all.
+    // Bytes that are not text: an exception for each value of a binary format would cost more than the rest.
     if (!hasReplacement(value)) return undefined;
   }
   if (value.length > TEXT_ALWAYS_BYTES && isShorterAsBase64(value)) return undefined;
@@ -144,7 +144,7 @@ function asText(value: Uint8Array): string | undefined {
   }
 }
 
-/** Whether the bytes have the form of {@linkcode REPLACEMENT} themselves. */
+/** Whether the bytes are themselves the UTF-8 form of {@linkcode REPLACEMENT}. */
 function hasReplacement(value: Uint8Array): boolean {
   for (let at = value.indexOf(0xef); at >= 0; at = value.indexOf(0xef, at + 1)) {
     if (value[at + 1] === 0xbf && value[at + 2] === 0xbd) return true;
@@ -165,7 +165,7 @@ function isShorterAsBase64(value: Uint8Array): boolean {
 
 function textBytes(text: string): Uint8Array {
   if (text === "") return NO_VALUE;
-  // Half of a surrogate pair has no UTF-8 form: encoding would silently put another character.
+  // Half of a surrogate pair has no UTF-8 form: the encoder would silently write another character.
   if (!text.isWellFormed()) {
     throw new KvError(
       "bad_request",
@@ -179,7 +179,7 @@ function toBase64(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
 }
 
-/** Standard base64 with padding, nothing else; the platform's decoder would skip over mistakes. */
+/** Only standard base64 with padding; the platform's decoder would ignore mistakes. */
 function fromBase64(text: string): Uint8Array {
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
   const digits = padding === 0 ? text : text.slice(0, text.length - padding);

@@ -13,11 +13,11 @@ import { KvError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
-import type { Message } from "../wire/messages.ts";
+import type { Request } from "../wire/messages.ts";
 import type { AuditLog } from "./audit_log.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { whyForbidden } from "./demands.ts";
-import { findToken, parseToken } from "./join_token.ts";
+import { findToken, parseToken } from "./user_token.ts";
 import type { LoginThrottle } from "./login_throttle.ts";
 import type { PasswordHasher } from "./password.ts";
 import { Rights } from "./rights.ts";
@@ -137,7 +137,7 @@ export class AccessControl {
    * @param principal undefined for who has not logged in
    */
   whyRefused(
-    request: Message,
+    request: Request,
     principal: Principal | undefined,
     remote: Address,
   ): KvError | undefined {
@@ -168,15 +168,13 @@ export class AccessControl {
     const { authority, tokens } = this.#document;
     const token = parseToken(text.reveal());
     const found = findToken(tokens, token.secret, clock.wallMs());
-    if (
-      token.fingerprint !== fingerprintOfPem(authority.certificate) || found.use.kind !== "user"
-    ) {
-      throw new KvError("unauthorized", "login: this token is not for a user of this cluster");
+    if (token.fingerprint !== fingerprintOfPem(authority.certificate)) {
+      throw new KvError("unauthorized", "login: this token is another cluster's");
     }
     const { id, untilMs } = found;
     return new Login(
       this,
-      found.use.user,
+      found.user,
       (document) => clock.wallMs() < untilMs && document.tokens.some((one) => one.id === id),
     );
   }

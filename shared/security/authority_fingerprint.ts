@@ -1,6 +1,6 @@
 /**
- * The hash by which a cluster's authority is known: in tokens, and to whoever joins. Without a promise, unlike
- * that of `certificate_authority.ts`, and without its library: it takes the bytes between the PEM's lines.
+ * The hash by which a cluster's authority is known: in tokens, and in what a node logs. It needs neither a promise nor
+ * the library of `certificate_authority.ts`: it takes the bytes between the PEM's lines.
  *
  * @module
  */

@@ -1,16 +1,13 @@
 /**
- * The cluster's own certificate authority: it makes itself, signs certificates for members and users, and
- * says what a certificate says. ASN.1, signatures and keys are those of `@peculiar/x509` and WebCrypto
+ * The cluster's own certificate authority: it makes itself, and signs certificates for servers. ASN.1, signatures and keys are those of `@peculiar/x509` and WebCrypto
  * (decision 0014); here is only what a certificate of this cluster contains.
  *
- * Invariants: who a certificate names (id in CN, role in OU) comes from the caller who has checked it, and
- * never from the request that is signed; a request is signed only if it proves that its sender has the key,
+ * Invariants: whom a certificate names comes from the caller, and never from the request that is signed; a request is signed only if it proves that its sender has the key,
  * which never leaves the sender; a certificate does not outlive its authority.
  *
  * @module
  */
 import "reflect-metadata";
-import { Buffer } from "node:buffer";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -36,38 +33,13 @@ import {
 } from "../base/limits.ts";
 import { Secret } from "../base/secret.ts";
 
-/** What somebody with a certificate is. */
-export type CertificateRole = "node" | "coordinator" | "client";
-
-/** Whom a certificate names. */
-export interface Identity {
-  /** Of a node or coordinator its id, of a client its user. */
-  readonly id: string;
-  readonly role: CertificateRole;
-}
-
 /** A certificate with the key that belongs to it, both as PEM. */
 export interface KeyedCertificate {
   readonly certificate: string;
   readonly key: Secret;
 }
 
-/** What a certificate of this cluster says. */
-export interface CertificateFacts {
-  readonly identity: Identity;
-  /** SHA-256 of the certificate, in 64 lower-case hexadecimal digits. */
-  readonly fingerprint: string;
-  /** Hexadecimal. */
-  readonly serial: string;
-  /** Milliseconds since 1970. */
-  readonly fromMs: number;
-  readonly untilMs: number;
-}
-
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-const ROLES: readonly string[] = ["node", "coordinator", "client"];
-/** A node's id or a user's name: what stands in a name of a certificate without an escape. */
-const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 
@@ -82,7 +54,7 @@ export async function createAuthority(name: string, nowMs: number): Promise<Keye
     keys,
     signingAlgorithm: ALGORITHM,
     extensions: [
-      // It signs members and users, and no further authority.
+      // It signs servers, and no further authority.
       new BasicConstraintsExtension(true, 0, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
@@ -138,32 +110,27 @@ export class CertificateAuthority {
   }
 
   /**
-   * A certificate, as PEM, for whoever sent the request.
+   * A server's certificate, as PEM, for whoever sent the request.
    *
-   * @param identity whom it names, as the caller has found out
    * @param hosts names and addresses at which clients reach it
-   * @throws {KvError} `bad_request` if the request is no proof of a key on P-256, or a name is not one;
+   * @throws {KvError} `bad_request` if the request is no proof of a key on P-256, or a host is not one;
    *   `unavailable` if the authority itself has ended
    */
   async sign(
     request: string,
-    identity: Identity,
     hosts: readonly string[],
     nowMs: number,
   ): Promise<string> {
-    checkIdentity(identity);
     const publicKey = await provenKey(request);
     const until = Math.min(nowMs + CERTIFICATE_LIFETIME_MS, this.#certificate.notAfter.getTime());
     if (until <= nowMs) {
       throw new KvError(
         "unavailable",
-        "the cluster's certificate authority has ended: rotate it, see docs/security.md",
+        "the certificate authority has ended, see docs/security.md",
       );
     }
-    const { id, role } = identity;
-    const isServer = role !== "client";
     const certificate = await X509CertificateGenerator.create({
-      subject: [{ CN: [id] }, { OU: [role] }],
+      subject: [{ OU: ["node"] }],
       issuer: this.#certificate.subject,
       ...period(nowMs, until),
       publicKey,
@@ -172,90 +139,14 @@ export class CertificateAuthority {
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension(
-          isServer
-            ? [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]
-            : [ExtendedKeyUsage.clientAuth],
-        ),
-        new SubjectAlternativeNameExtension([
-          { type: "dns", value: serverName(identity) },
-          ...(isServer ? hosts.map(alternativeName) : []),
-        ]),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        new SubjectAlternativeNameExtension(hosts.map(alternativeName)),
         await SubjectKeyIdentifierExtension.create(publicKey),
         await AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
       ],
     });
     return certificate.toString("pem");
   }
-}
-
-/**
- * What a certificate says. It does not say that it is genuine: TLS has checked that before.
- *
- * @param certificate PEM
- * @throws {KvError} `bad_request` if it is no certificate of a member or user
- */
-export async function readCertificate(certificate: string): Promise<CertificateFacts> {
-  let read: X509Certificate;
-  try {
-    read = new X509Certificate(certificate);
-  } catch (error) {
-    throw new KvError("bad_request", `not a certificate: ${messageOf(error).slice(0, 100)}`);
-  }
-  const { subjectName: name } = read;
-  return {
-    identity: identityOf({ CN: name.getField("CN"), OU: name.getField("OU") }),
-    fingerprint: hex(await read.getThumbprint("SHA-256", crypto)),
-    serial: read.serialNumber,
-    fromMs: read.notBefore.getTime(),
-    untilMs: read.notAfter.getTime(),
-  };
-}
-
-/**
- * Whom the names of a certificate name.
- *
- * @throws {KvError} `unauthorized` unless there is one CN and one OU, and they are an identity
- */
-export function identityOf(subject: {
-  readonly CN?: string | readonly string[] | undefined;
-  readonly OU?: string | readonly string[] | undefined;
-}): Identity {
-  const [id, ...otherIds] = [subject.CN ?? []].flat();
-  const [role, ...otherRoles] = [subject.OU ?? []].flat();
-  const isOne = otherIds.length === 0 && otherRoles.length === 0;
-  if (!isOne || id === undefined || role === undefined || !ID.test(id) || !isRole(role)) {
-    throw new KvError(
-      "unauthorized",
-      "the certificate does not name a member or user of a cluster",
-    );
-  }
-  return { id, role };
-}
-
-/**
- * The name under which TLS checks that a server is the member that is meant, wherever it listens. It is in
- * no DNS: `.internal` is reserved for private use.
- */
-export function serverName({ id, role }: Identity): string {
-  return `${id}.${role}.kv.internal`.toLowerCase();
-}
-
-/** When to ask for the next one: when two thirds of its time have gone. */
-export function renewalDueMs({ fromMs, untilMs }: { fromMs: number; untilMs: number }): number {
-  return fromMs + Math.floor((untilMs - fromMs) * 2 / 3);
-}
-
-function isRole(text: string): text is CertificateRole {
-  return ROLES.includes(text);
-}
-
-function checkIdentity({ id, role }: Identity): void {
-  if (ID.test(id)) return;
-  throw new KvError(
-    "bad_request",
-    `a ${role}'s certificate needs a name of 1 to 63 letters, digits, ".", "_" or "-"`,
-  );
 }
 
 function alternativeName(host: string): { type: "dns" | "ip"; value: string } {
@@ -283,10 +174,6 @@ async function provenKey(request: string): Promise<CryptoKey> {
   }
 }
 
-function hex(bytes: ArrayBuffer): string {
-  return Buffer.from(bytes).toString("hex");
-}
-
 async function newKeys(): Promise<CryptoKeyPair> {
   return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
 }
@@ -296,7 +183,7 @@ async function exportKey({ privateKey }: CryptoKeyPair): Promise<Secret> {
   return new Secret(PemConverter.encode(bytes, "PRIVATE KEY"));
 }
 
-/** Clocks of members differ a little: what was signed just now is valid everywhere. */
+/** Clocks differ a little: what was signed just now is valid everywhere. */
 function period(fromMs: number, untilMs: number): { notBefore: Date; notAfter: Date } {
   return { notBefore: new Date(fromMs - CERTIFICATE_BACKDATING_MS), notAfter: new Date(untilMs) };
 }

@@ -12,7 +12,7 @@ import { KvError } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
-import type { KeyRequest, Message, PlainRequest } from "../wire/messages.ts";
+import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
 import { MESSAGE_NEEDS } from "./needs.ts";
 import type { Right, Rights } from "./rights.ts";
 
@@ -40,7 +40,7 @@ export function rightsNeeded(
  * @param rights undefined for who has not logged in
  * @returns `unauthorized` if a login is missing, `forbidden` if it does not suffice
  */
-export function whyForbidden(request: Message, rights: Rights | undefined): KvError | undefined {
+export function whyForbidden(request: Request, rights: Rights | undefined): KvError | undefined {
   const need = MESSAGE_NEEDS[request.req_type];
   if (need === "anybody") return undefined;
   if (rights === undefined) {
@@ -54,13 +54,8 @@ export function whyForbidden(request: Message, rights: Rights | undefined): KvEr
       return rights.isAdmin ? undefined : refusal(request, "admin", "the cluster");
     case "keys":
       return whyKeysForbidden(request as KeyRequest, rights);
-    case "answer":
-      return new KvError("forbidden", `${request.req_type}: nobody may send it by itself`);
     default:
       break;
-  }
-  if ("from" in need) {
-    return new KvError("forbidden", `${request.req_type}: only a ${need.from} of the cluster may`);
   }
   if ("named" in need) return refusal(request, "admin", "the cluster");
   return whyRangeForbidden(request, need.range, rights);
@@ -101,7 +96,7 @@ function whyKeyForbidden(
 
 /** A piece of a scan counts as all of it; one without bounds is of all keys. */
 function whyRangeForbidden(
-  request: Message,
+  request: Request,
   needed: readonly KeyRight[],
   rights: Rights,
 ): KvError | undefined {

@@ -1,5 +1,5 @@
 /**
- * What each thing that can be asked of a server needs: one table for the messages of the wire (operations
+ * What each thing that can be asked of a server needs: one table for the requests of the wire (operations
  * among them), the commands of RESP and the endpoints of HTTP. A test walks all of them, and fails if one has
  * no row here, or a row has nothing that it is for.
  *
@@ -7,40 +7,33 @@
  *
  * @module
  */
-import type { MessageType } from "../wire/messages.ts";
-import type { CertificateRole } from "./certificate_authority.ts";
+import type { Request } from "../wire/messages.ts";
 import type { Right } from "./rights.ts";
 
 /** What is needed. */
 export type Need =
   /** Nothing: it may come before a login, and tells nothing of data or cluster. */
   | "anybody"
-  /** Any user who has logged in, and any member. */
+  /** Any user who has logged in. */
   | "login"
   /** Each key by what the operation does with it, also of each request inside. */
   | "keys"
   /** Each request that it becomes is judged by itself. */
   | "requests"
   | "admin"
-  /** Never taken from outside: it is the answer to something that this side has asked. */
-  | "answer"
   /** These rights on every key between the bounds. */
   | { readonly range: readonly Exclude<Right, "admin">[] }
   /** These rights on each key that the command names. */
-  | { readonly named: readonly Exclude<Right, "admin">[] }
-  /** It counts only from a member with such a certificate. */
-  | { readonly from: CertificateRole };
+  | { readonly named: readonly Exclude<Right, "admin">[] };
 
 const READ_RANGE = { range: ["read"] } as const;
 /** Tells how many there were. */
 const DELETE_RANGE = { range: ["read", "write"] } as const;
-const FROM_NODE = { from: "node" } as const;
-const FROM_COORDINATOR = { from: "coordinator" } as const;
 /** Whether the keys are there decides what is answered. */
 const READ_AND_WRITE = { named: ["read", "write"] } as const;
 
-/** Of the JSON wire. */
-export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
+/** Of the JSON wire's requests; a secured process takes no other messages. */
+export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   hello: "anybody",
   ping: "anybody",
 
@@ -74,45 +67,6 @@ export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
   count_node: READ_RANGE,
   batch: "requests",
 
-  ack: "answer",
-  data: "answer",
-  error: "answer",
-  result: "answer",
-  map: "answer",
-  entries: "answer",
-
-  resync_query: FROM_NODE,
-  resync_info: FROM_NODE,
-  resync_begin: FROM_NODE,
-  resync_chunk: FROM_NODE,
-  resync_end: FROM_NODE,
-  resync_progress: FROM_NODE,
-  new_term: FROM_NODE,
-  append: FROM_NODE,
-  appended: FROM_NODE,
-  stream_refused: FROM_NODE,
-  confirm: FROM_NODE,
-  confirmed: FROM_NODE,
-  digest: FROM_NODE,
-  digest_differs: FROM_NODE,
-
-  register: FROM_NODE,
-  caught_up: FROM_NODE,
-  lagging: FROM_NODE,
-  damaged: FROM_NODE,
-  drained: FROM_NODE,
-  resumed: FROM_NODE,
-  leave: FROM_NODE,
-  disk: FROM_NODE,
-  heartbeat: FROM_NODE,
-
-  registered: FROM_COORDINATOR,
-  map_delta: FROM_COORDINATOR,
-  handover: FROM_COORDINATOR,
-  left: FROM_COORDINATOR,
-  register_again: FROM_COORDINATOR,
-  heartbeat_ack: FROM_COORDINATOR,
-
   force: "admin",
   forget_node: "admin",
   user_add: "admin",
@@ -125,11 +79,6 @@ export const MESSAGE_NEEDS: Readonly<Record<MessageType, Need>> = {
   token_create: "admin",
   token_list: "admin",
   token_revoke: "admin",
-
-  /** Signed with a secret of their own, if there is one. */
-  discover: "anybody",
-  discovered: "answer",
-  closing: "answer",
 };
 
 /** Of RESP, by name; `client|id` for a subcommand. */

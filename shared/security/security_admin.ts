@@ -9,13 +9,13 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { JOIN_TOKEN_LIFETIME_MS, USER_TOKEN_LIFETIME_MS } from "../base/limits.ts";
+import { USER_TOKEN_LIFETIME_MS } from "../base/limits.ts";
 import { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import type { Message, SecurityOrder } from "../wire/messages.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
-import { createToken, type StoredToken, type TokenUse } from "./join_token.ts";
+import { createToken, type StoredToken } from "./user_token.ts";
 import type { PasswordHasher } from "./password.ts";
 import {
   addToken,
@@ -37,24 +37,6 @@ export interface OrderOutcome {
 
 /** A change that can be made at once. @throws {KvError} why it cannot */
 export type OrderedChange = (document: SecurityDocument) => OrderOutcome;
-
-const ORDERS: ReadonlySet<string> = new Set<SecurityOrder["req_type"]>([
-  "user_add",
-  "user_change",
-  "user_remove",
-  "user_list",
-  "role_set",
-  "role_remove",
-  "role_list",
-  "token_create",
-  "token_list",
-  "token_revoke",
-]);
-
-/** Whether a message is one of the orders. */
-export function isSecurityOrder(message: Message): message is SecurityOrder {
-  return ORDERS.has(message.req_type);
-}
 
 /** Makes changes of orders. */
 export class SecurityAdmin {
@@ -116,27 +98,19 @@ export class SecurityAdmin {
     };
   }
 
-  #tokenCreate({ join, user, ttl_ms }: Message<"token_create">): OrderedChange {
+  #tokenCreate({ user, ttl_ms }: Message<"token_create">): OrderedChange {
     const { clock, random } = this.#deps;
-    const isJoin = typeof join === "string";
-    if (isJoin === (typeof user === "string")) {
-      throw new KvError("bad_request", 'token_create: give "join" or "user", one of them');
-    }
-    const use: TokenUse = isJoin
-      ? { kind: "join", role: join }
-      : { kind: "user", user: user ?? "" };
-    const longest = isJoin ? JOIN_TOKEN_LIFETIME_MS : USER_TOKEN_LIFETIME_MS;
-    const lifetimeMs = ttl_ms ?? longest;
-    if (lifetimeMs > longest) {
+    const lifetimeMs = ttl_ms ?? USER_TOKEN_LIFETIME_MS;
+    if (lifetimeMs > USER_TOKEN_LIFETIME_MS) {
       throw new KvError(
         "bad_request",
-        `token_create: "ttl_ms" may be ${longest} for such a token, not more`,
+        `token_create: "ttl_ms" may be ${USER_TOKEN_LIFETIME_MS}, not more`,
       );
     }
     return (document) => {
       const nowMs = clock.wallMs();
       const fingerprint = fingerprintOfPem(document.authority.certificate);
-      const { text, stored } = createToken(random, fingerprint, use, nowMs, lifetimeMs);
+      const { text, stored } = createToken(random, fingerprint, user, nowMs, lifetimeMs);
       const shown = { ...shownToken(stored), text: text.reveal() };
       return done(addToken(document, stored, nowMs), shown);
     };
@@ -151,7 +125,6 @@ function shownUser({ name, passwordHash, roles }: User): Record<string, unknown>
   return { user: name, password: passwordHash !== undefined, roles };
 }
 
-function shownToken({ id, use, madeMs, untilMs }: StoredToken): Record<string, unknown> {
-  const good = use.kind === "user" ? { user: use.user } : { join: use.role };
-  return { token: id, ...good, made: madeMs, until: untilMs };
+function shownToken({ id, user, madeMs, untilMs }: StoredToken): Record<string, unknown> {
+  return { token: id, user, made: madeMs, until: untilMs };
 }

@@ -1,10 +1,10 @@
 /**
- * Who may do what, as the coordinator keeps it: users, roles, tokens and the certificate authority, with a
+ * Who may do what, as the process keeps it that is secured: users, roles, tokens and the certificate authority, with a
  * version that grows with each change. Pure: a change is a new document, or an error that says why not.
  *
  * Invariants: names are unique; a user's roles are there; somebody can always log in who may administer; every
  * list has its bound. Passwords are hashes; the authority's key is the one thing here that is secret as it
- * stands, and goes to coordinators only ({@linkcode forNodes}).
+ * stands.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
   USERS_MAX,
 } from "../base/limits.ts";
 import { isUint } from "../cluster/map_shape.ts";
-import type { StoredToken, TokenUse } from "./join_token.ts";
+import type { StoredToken } from "./user_token.ts";
 import { isPasswordHash } from "./password.ts";
 import { DATABASE_DEFAULT, EVERY_DATABASE, type Grant, type Right, RIGHTS } from "./rights.ts";
 
@@ -31,7 +31,7 @@ export interface Role {
 /** Somebody, or some program, that logs in. */
 export interface User {
   readonly name: string;
-  /** See `password.ts`; absent: it logs in by token or certificate only. */
+  /** See `password.ts`; absent: it logs in by token only. */
   readonly passwordHash?: string;
   readonly roles: readonly string[];
 }
@@ -40,8 +40,8 @@ export interface User {
 export interface SecurityDocument {
   /** Grows by one with each change. */
   readonly version: number;
-  /** PEM, as `certificate_authority.ts` makes them. Nodes get no key. */
-  readonly authority: { readonly certificate: string; readonly key?: string };
+  /** PEM, as `certificate_authority.ts` makes them. */
+  readonly authority: { readonly certificate: string; readonly key: string };
   readonly users: readonly User[];
   readonly roles: readonly Role[];
   readonly tokens: readonly StoredToken[];
@@ -66,16 +66,6 @@ export function newSecurityDocument(
     roles: [{ name: ADMIN_ROLE, grants: [everything] }],
     tokens: [],
   });
-}
-
-/** What nodes are told: all but the authority's key and the tokens to join by. */
-export function forNodes(document: SecurityDocument): SecurityDocument {
-  const { authority: { certificate }, tokens } = document;
-  return {
-    ...document,
-    authority: { certificate },
-    tokens: tokens.filter(({ use }) => use.kind === "user"),
-  };
 }
 
 /** The grants of all of a user's roles; undefined if there is no such user. */
@@ -110,7 +100,7 @@ export function removeUser(document: SecurityDocument, name: string): SecurityDo
   const user = userNamed(document, name);
   return changed(document, {
     users: document.users.filter((one) => one !== user),
-    tokens: document.tokens.filter(({ use }) => use.kind !== "user" || use.user !== name),
+    tokens: document.tokens.filter((token) => token.user !== name),
   });
 }
 
@@ -141,7 +131,7 @@ export function addToken(
   token: StoredToken,
   nowMs: number,
 ): SecurityDocument {
-  if (token.use.kind === "user") userNamed(document, token.use.user);
+  userNamed(document, token.user);
   const kept = document.tokens.filter(({ untilMs }) => untilMs > nowMs);
   return changed(document, { tokens: [...kept, token] });
 }
@@ -163,7 +153,7 @@ export function parseSecurityDocument(value: unknown): SecurityDocument {
       throw new Error("its version or authority is missing");
     }
     const { key } = document.authority;
-    if (key !== undefined && typeof key !== "string") throw new Error("the authority's key");
+    if (typeof key !== "string") throw new Error("the authority's key");
     return checked(document);
   } catch (error) {
     throw new KvError(
@@ -242,14 +232,9 @@ function checkRole({ name, grants }: Role): void {
   }
 }
 
-function checkToken({ id, hash, use, madeMs, untilMs }: StoredToken): void {
+function checkToken({ id, hash, user, madeMs, untilMs }: StoredToken): void {
   const isWhole = TOKEN_ID.test(id) && HASH.test(hash) && isUint(madeMs) && isUint(untilMs);
-  if (!isWhole || !isTokenUse(use)) throw new KvError("bad_request", "a token is malformed");
-}
-
-function isTokenUse(use: TokenUse): boolean {
-  if (use.kind === "user") return NAME.test(use.user);
-  return use.kind === "join" && (use.role === "node" || use.role === "coordinator");
+  if (!isWhole || !NAME.test(user)) throw new KvError("bad_request", "a token is malformed");
 }
 
 function isRight(text: string): text is Right {

@@ -40,7 +40,7 @@ export interface OrderedBy {
   readonly remote: Address;
 }
 
-/** The keeper. One for a coordinator of a secured cluster, or a secured node that is alone. */
+/** The keeper. One for a secured process. */
 export class SecurityKeeper {
   /** Judges by what is on disk. */
   readonly access: AccessControl;
@@ -114,13 +114,12 @@ export class SecurityKeeper {
 
 /** What is answered to an order if there are no users. */
 export function notSecured({ req_type }: SecurityOrder): KvError {
-  return new KvError("bad_request", `${req_type}: this cluster is not secured, it has no users`);
+  return new KvError("bad_request", `${req_type}: this process is not secured, it has no users`);
 }
 
 /** What an order is about. */
 function nameIn(order: SecurityOrder): string {
   if ("token" in order) return order.token;
   if ("role" in order) return order.role;
-  if ("user" in order) return order.user ?? "";
-  return "join" in order ? order.join ?? "" : "";
+  return "user" in order ? order.user : "";
 }

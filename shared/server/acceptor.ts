@@ -1,10 +1,10 @@
 /**
- * What stands between a listener and the protocols: it takes a seat for each accepted stream, looks at
- * the first byte (`{` is the JSON wire, anything else is another protocol) and hands the whole stream on,
- * with its seat. If there is no seat, or admission control ends it, the other side is told so in the
- * protocol that it speaks.
+ * Connects a listener with the protocols. It takes a seat for each accepted stream, looks at the first
+ * byte (`{` is the JSON wire, anything else is another protocol), and gives the whole stream with its
+ * seat to that protocol. If there is no seat, or admission control ends the stream, it tells the other
+ * side so in the protocol that it speaks.
  *
- * Invariant: a protocol sees every byte, in order, the first one included.
+ * Invariant: a protocol sees every byte, in order, including the first one.
  *
  * @module
  */
@@ -18,13 +18,13 @@ import type { Address, Stream, StreamHandlers } from "../platform/transport.ts";
 const OPENING_BRACE = 0x7b;
 const encoder = new TextEncoder();
 
-/** Who takes a stream over; each starts it before it returns. */
+/** The protocols that take over streams; each starts its stream before it returns. */
 export interface Protocols {
   json(stream: Stream, seat: Seat): void;
-  /** Without it such a stream is told that JSON lines are expected, and closed. */
+  /** Without it, such a stream is told that JSON lines are expected, and closed. */
   readonly other?: {
     accept(stream: Stream, seat: Seat): void;
-    /** What its client is told before the connection ends. */
+    /** The message to its client before the connection ends. */
     refusal(error: KvError): string;
   };
 }
@@ -41,7 +41,7 @@ export class Acceptor {
     this.#admission = admission;
   }
 
-  /** How many streams are open. */
+  /** The number of open streams. */
   get open(): number {
     return this.#open.size;
   }
@@ -59,7 +59,7 @@ export class Acceptor {
     }));
   }
 
-  /** Fulfilled when no stream is open any more, or after `timeoutMs`. */
+  /** Resolves when no stream is open any more, or after `timeoutMs`. */
   whenEmpty(clock: Clock, timeoutMs: number): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -77,7 +77,7 @@ export class Acceptor {
   }
 }
 
-/** A stream that was started to see its first byte, and starts once more for its protocol. */
+/** A stream that was started to see its first byte, and is started once more for its protocol. */
 class SniffedStream implements Stream {
   readonly #inner: Stream;
   readonly #protocols: Protocols;
@@ -100,7 +100,7 @@ class SniffedStream implements Stream {
     return this.#inner.queuedBytes;
   }
 
-  /** @param seat or why there is none */
+  /** @param seat the seat, or why there is none */
   begin(seat: Seat | KvError): void {
     if (seat instanceof Seat) this.#seat = seat;
     this.#inner.start({
@@ -122,16 +122,16 @@ class SniffedStream implements Stream {
     if (!(seat instanceof Seat)) this.end(seat, true);
   }
 
-  /** Ends it for want of a seat, or by order of admission control. */
+  /** Ends it because there is no seat, or because admission control says so. */
   end(reason: KvError, atOnce: boolean): void {
     const { other } = this.#protocols;
     const text = this.#chosen === "other" && other !== undefined
       ? other.refusal(reason)
       : JSON.stringify(toErrorReply(reason)) + "\n";
-    // Who takes none of its replies would not take this one.
+    // A client that reads none of its replies would not read this one either.
     const stuck = this.#inner.queuedBytes > 0;
     if (!stuck) this.#inner.write(encoder.encode(text));
-    // What was just written is with the system already, unless it takes nothing.
+    // What was just written has already left for the system, unless the other side reads nothing.
     this.#inner.close(!stuck && !atOnce);
   }
 
@@ -173,6 +173,6 @@ class SniffedStream implements Stream {
 
 const NOT_JSON = new KvError(
   "bad_request",
-  `this port takes JSON, one object a line, as in {"req_type":"ping"}; ` +
+  `this port expects JSON, one object per line, as in {"req_type":"ping"}; ` +
     `the first byte must be "{"`,
 );

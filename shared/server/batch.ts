@@ -1,10 +1,10 @@
 /**
- * `batch`: many requests in one message, each by itself. Whoever takes one gives it here with its own
- * way of carrying out a single request; what comes back are the replies, in the order of the requests.
+ * `batch`: many requests in one message, each handled by itself. The server that receives one calls this
+ * with its own function for a single request; the result is the replies, in the order of the requests.
  *
- * Invariants: every request has its reply, a malformed one an error at its place; at most
- * BATCH_REQUESTS_AT_ONCE are under way; the replies together fit into a frame. A request that was not
- * begun, for time or for room, says so by a code that promises that it did not happen.
+ * Invariants: every request has its reply; a malformed one has an error at its place. At most
+ * BATCH_REQUESTS_AT_ONCE are under way. The replies together fit into a frame. A request that was not
+ * begun, because of time or room, is answered with a code that promises that it did not happen.
  *
  * @module
  */
@@ -27,17 +27,17 @@ import { onlyReads } from "../operations/repeat.ts";
 import { eachInParallel } from "../scheduling/in_parallel.ts";
 import { wireBytes } from "../wire/wire_bytes.ts";
 
-/** A reply that is no longer is given in any case. */
+/** A reply up to this length is always given. */
 const SMALL_REPLY_BYTES = 512;
 
-/** Carries one request out within its `timeout_ms`. @throws {KvError} where it is malformed */
+/** Carries out one request within its `timeout_ms`. @throws {KvError} if it is malformed */
 export type ExecuteOne = (request: KeyRequest, reply: (reply: Reply) => void) => void;
 
 /**
- * Carries a batch out.
+ * Carries out a batch.
  *
- * @param decode how one request is read; throws a {@linkcode KvError} where it is malformed
- * @throws {KvError} `bad_request` where the batch as a whole is malformed
+ * @param decode reads one request; throws a {@linkcode KvError} if it is malformed
+ * @throws {KvError} `bad_request` if the batch as a whole is malformed
  */
 export function executeBatch(
   clock: Clock,
@@ -130,13 +130,13 @@ class Batch {
     );
   }
 
-  /** The reply, or an error in its place where there is no room for it. */
+  /** The reply, or an error in its place if there is no room for it. */
   #fitting(reply: Reply, isRead: boolean): Reply {
     const bytes = wireBytes(reply);
     const isFirst = this.#replyBytes === 0;
     this.#replyBytes += bytes;
     if (this.#replyBytes <= BATCH_REPLY_BYTES_MAX || bytes <= SMALL_REPLY_BYTES) return reply;
-    // One value of any size is always given.
+    // One value of any size always fits.
     if (isFirst && bytes <= BATCH_FIRST_REPLY_BYTES_MAX) return reply;
     this.#replyBytes -= bytes;
     const text = `its reply of ${bytes} bytes does not fit among the batch's`;

@@ -1,11 +1,11 @@
 /**
- * The end of a server's connections in good order: what was asked is answered, nobody's request is
+ * How a server that stops ends its connections: everything that was asked is answered, no request is
  * lost on its way, and all of it takes a bounded time.
  *
- * First each connection is *retired*: it is to end between two requests, as soon as it can. A client
+ * First each connection is *retired*: it should end between two requests, as soon as it can. A client
  * that asks without a pause, or does not do its part, has RETIRE_MS for that. Then its *input ends*:
- * nothing more is read, and the connection ends when all that was read is answered. Who is still there
- * after STOP_GRACE_MS, such as a client that does not read its answers, is left to be cut off.
+ * nothing more is read, and the connection ends when everything that was read is answered. A connection
+ * that is still open after STOP_GRACE_MS, for example because its client does not read, is cut off.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { RETIRE_MS, STOP_GRACE_MS } from "../base/limits.ts";
 
 /** A connection that can be ended without harm. */
 export interface Retirable {
-  /** Requests that are not answered. */
+  /** The number of its unanswered requests. */
   readonly outstanding: number;
   /** Ends it between two requests, or asks the other side to do so. */
   retire(): void;
@@ -33,7 +33,7 @@ export class Draining {
     this.#clock = clock;
   }
 
-  /** Requests that are not answered, of all of them. */
+  /** The number of unanswered requests of all of them. */
   get outstanding(): number {
     let sum = 0;
     for (const { outstanding } of this.#open) sum += outstanding;
@@ -46,7 +46,7 @@ export class Draining {
     if (this.#phase !== "serving") connection.retire();
   }
 
-  /** It has ended, or is none that anybody has to wait for. */
+  /** It has ended, or it is one that nobody has to wait for. */
   delete(connection: Retirable): void {
     this.#open.delete(connection);
     if (this.#open.size === 0) this.#onEmpty?.();

@@ -1,13 +1,13 @@
 /**
- * What a request and a reply hold of memory while they are under way, about: enough to bound it, and cheap
- * enough to be asked of every one.
+ * The approximate memory of a request and a reply while they are under way: exact enough to bound it, and cheap enough
+ * to be computed for each of them.
  *
  * @module
  */
 import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
 import type { Reply } from "../wire/messages.ts";
 
-/** Bytes of the value that a reply carries, about. */
+/** The approximate bytes of the value in a reply. */
 export function lengthOf(reply: Reply): number {
   switch (reply.req_type) {
     case "data":
@@ -27,7 +27,7 @@ export function lengthOf(reply: Reply): number {
   }
 }
 
-/** What a request holds of memory, about, until it is answered. */
+/** The approximate memory that a request holds until it is answered. */
 export function sizeOf(request: object): number {
   let size = REQUEST_OVERHEAD_BYTES;
   // The elements of a batch have not been looked at yet.

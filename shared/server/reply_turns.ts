@@ -1,28 +1,28 @@
 /**
- * Replies to requests without an id, which are sent in the order in which the requests came. (A reply that has
- * an id says itself what it answers, and goes at once.)
+ * Replies to requests without an id, which are sent in the order in which the requests arrived. (A reply with an id
+ * names its request, and is sent at once.)
  *
  * @module
  */
 
-/** A request without an id, and its reply once that is there. */
+/** A request without an id, with its reply once that is there. */
 export interface Turn {
   line: string | undefined;
 }
 
 /** The turns of one connection. */
 export class ReplyTurns {
-  /** Oldest first, from the first that is not answered. */
+  /** Oldest first, beginning with the first unanswered one. */
   #turns: Turn[] = [];
 
-  /** A request has come. */
+  /** A request has arrived. */
   add(): Turn {
     const turn: Turn = { line: undefined };
     this.#turns.push(turn);
     return turn;
   }
 
-  /** Gives the replies that nothing is before any more. */
+  /** Sends the replies that no longer have one before them. */
   takeReady(send: (line: string) => void): void {
     let count = 0;
     for (const { line } of this.#turns) {

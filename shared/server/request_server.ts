@@ -1,16 +1,20 @@
 /**
- * The serving side of requests and replies on one connection. What a request does is the handler's
- * business; here every request gets one reply, in the right order, and a client that asks or reads
- * badly is told so or held back, and touches nobody else.
+ * The serving side of requests and replies on one connection. The handler decides what a request does.
+ * This class makes sure that every request gets one reply, in the right order, and that a client that
+ * sends nonsense or reads slowly is told so or held back, without affecting others.
  *
- * Invariants: a reply carries its request's id; those without an id are answered in the order in
- * which they came, mistaken lines included; at most `requestsMax` requests are unanswered, of
- * bounded size, those counted in whose replies wait for their turn; a connection whose last reply was long
- * is served one request at a time, each in a turn of its own among all heavy work (`WorkScheduler`), and
- * so is one of which nothing is known yet, but that its requests need not wait for each other's answers;
- * long replies are encoded in turns too. So whoever asks for much waits for the others who do, and nobody
- * waits for it; while more than `REPLY_BYTES_PAUSE` of replies are unread nothing is read, and beyond `replyBytesMax` the
- * client is cut off.
+ * Invariants:
+ *
+ * - A reply carries its request's id. Requests without an id are answered in the order in which they
+ *   arrived, malformed lines included.
+ * - At most `requestsMax` requests of bounded size are unanswered, including those whose replies wait for
+ *   their turn.
+ * - If the last reply of a connection was long, the connection is served one request at a time, each in a
+ *   turn of its own among all heavy work (`WorkScheduler`). The same holds for a connection of which nothing
+ *   is known yet, except that its requests need not wait for each other's answers. Long replies are encoded
+ *   in turns too. So clients that ask for much wait for one another, and nobody else waits for them.
+ * - While more than `REPLY_BYTES_PAUSE` of replies are unread, nothing is read. Beyond `replyBytesMax` the
+ *   connection is closed.
  *
  * @module
  */
@@ -20,7 +24,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { MessageId } from "../wire/codec.ts";
 import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
-import { Connection, type ConnectionOptions } from "../wire/connection.ts";
+import { Connection, type ConnectionHandlers, type ConnectionOptions } from "../wire/connection.ts";
 import type { Retirable } from "./draining.ts";
 import { lengthOf, sizeOf } from "./message_weights.ts";
 import { ReplyTurns, type Turn } from "./reply_turns.ts";
@@ -35,19 +39,30 @@ import {
   REQUESTS_PER_CONNECTION_MAX,
 } from "../base/limits.ts";
 import type { Logger } from "../platform/logger.ts";
-import { type Message, MESSAGES, type Reply, type Request } from "../wire/messages.ts";
+import { goes, type Message, type Reply, type Request } from "../wire/messages.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { formatAddress, type Stream } from "../platform/transport.ts";
 
 /** What a server calls. */
 export interface RequestServerHandlers {
   /**
-   * Carries a request out, and calls `reply` once, now or later. Throwing is replying with the
-   * error. Once the connection is closed `reply` does nothing.
+   * Carries out a request, and calls `reply` once, now or later. Throwing an error replies with it. Once
+   * the connection is closed, `reply` does nothing.
    */
   onRequest(request: Request, reply: (reply: Reply) => void, connection: Connection): void;
-  /** A message that is no request (of a peer, a member). Without it such a message is refused. */
-  onOther?(message: Message, connection: Connection): void;
+  /**
+   * Judges a `hello`, which is answered `ack`, or with the error that this throws; then the connection ends.
+   * Without it a `hello` is a request like any other.
+   *
+   * @param isFirst whether nothing came before
+   * @returns who takes the connection over from here on; undefined if it stays one of requests, or a promise of
+   * that if the caller must be found out first
+   */
+  onHello?(
+    hello: Message<"hello">,
+    connection: Connection,
+    isFirst: boolean,
+  ): (() => ConnectionHandlers) | Promise<void> | undefined;
   onClose?(reason: Error | undefined, connection: Connection): void;
   /** `queuedBytes` of the connection is low again. */
   onDrain?(connection: Connection): void;
@@ -57,7 +72,7 @@ export interface RequestServerHandlers {
 export interface RequestServerDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Gives heavy requests their turns; the process has one. Default: one of its own. */
+  /** Gives heavy requests their turns; each process has one. Default: one of its own. */
   readonly work?: WorkScheduler | undefined;
 }
 
@@ -65,10 +80,10 @@ export interface RequestServerDeps {
 export interface RequestServerOptions extends ConnectionOptions {
   requestsMax?: number;
   requestBytesMax?: number;
-  /** Of the requests of all connections that are not answered. */
+  /** The budget for the unanswered requests of all connections. */
   budget?: ByteBudget;
   replyBytesMax?: number;
-  /** What admission control knows the connection by. */
+  /** The connection's seat in admission control. */
   seat?: Seat;
 }
 
@@ -84,16 +99,18 @@ export class RequestServer implements Retirable, Caller {
   readonly #budget: ByteBudget | undefined;
   readonly #replyBytesMax: number;
   readonly #seat: Seat | undefined;
-  /** Requests whose replies have not been sent, and their bytes and those of replies that wait. */
+  /** The number of requests whose replies have not been sent; their bytes, with those of replies that wait. */
   #outstanding = 0;
   #outstandingBytes = 0;
   readonly #turns = new ReplyTurns();
   #tooMany = false;
   #backedUp = false;
   #ended = false;
-  /** It ends at the first moment at which nothing is being asked. */
+  /** It ends at the first moment when nothing is being asked. */
   #retiring = false;
   readonly #lengths = new ReplyLengths();
+  /** Something came. */
+  #spoken = false;
   /** A request waits for its turn, or is served alone. */
   #alone = false;
   /** Long replies that wait to be encoded. */
@@ -128,30 +145,30 @@ export class RequestServer implements Retirable, Caller {
     }, seat === undefined ? options : { ...options, onKept: (bytes) => seat.hold("input", bytes) });
   }
 
-  /** Nobody waits for answers any more. */
+  /** True if nobody waits for answers any more. */
   get closed(): boolean {
     return this.connection.closed || this.#seat?.ended === true;
   }
 
-  /** What it asks is kept out of the way of others. */
+  /** True if its requests are kept out of the way of others. */
   get heavy(): boolean {
     return this.#lengths.isHeavy(this.#outstanding);
   }
 
-  /** Requests that are not answered. */
+  /** The number of unanswered requests. */
   get outstanding(): number {
     return this.#outstanding;
   }
 
   /**
-   * This process stops. Who has said hello is asked to end the connection; any other one is ended when
-   * all that was asked over it is answered, between two requests.
+   * This process stops. A peer that has said hello is asked to end the connection. Any other connection is
+   * ended between two requests, when everything that was asked over it is answered.
    */
   retire(): void {
     if (this.connection.peer !== undefined) this.connection.send({ req_type: "closing" });
     else {
       this.#retiring = true;
-      // What comes with its first bytes is on its way to here.
+      // What arrives with its first bytes is still on its way to here.
       this.#clock.defer(() => this.#closeIfIdle());
     }
   }
@@ -170,11 +187,11 @@ export class RequestServer implements Retirable, Caller {
   }
 
   #onMessage(message: Message): void {
-    if (MESSAGES[message.req_type].direction !== "request") {
-      this.#onOther(message);
+    if (!goes(message, "request")) {
+      this.#onInvalid(new KvError("bad_request", whyNoRequest(message)), message.id);
       return;
     }
-    const request: Request & Called = message as Request;
+    const request: Request & Called = message;
     request[CALLER] = this;
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
@@ -190,13 +207,44 @@ export class RequestServer implements Retirable, Caller {
   }
 
   #carryOut(request: Request, reply: (reply: Reply) => void): void {
+    if (request.req_type === "hello" && this.#handlers.onHello !== undefined) {
+      this.#greet(request, reply);
+      return;
+    }
+    this.#spoken = true;
     try {
       this.#handlers.onRequest(request, reply, this.connection);
     } catch (error) {
       reply(this.#errorReply(error, request.req_type));
     }
-    // After the handler, which knows by a hello who is a peer.
     if (request.req_type === "hello") this.#speak(undefined);
+  }
+
+  #greet(hello: Message<"hello">, reply: (reply: Reply) => void): void {
+    const { connection } = this;
+    const isFirst = !this.#spoken;
+    this.#spoken = true;
+    const greeted = () => reply({ req_type: "ack", message: "hello" });
+    const refused = (error: unknown) => {
+      reply(this.#errorReply(error, "hello"));
+      // What follows such a hello was meant for somebody else.
+      connection.close(true);
+    };
+    let takeOver: (() => ConnectionHandlers) | Promise<void> | undefined;
+    try {
+      takeOver = this.#handlers.onHello?.(hello, connection, isFirst);
+    } catch (error) {
+      refused(error);
+      return;
+    }
+    if (takeOver instanceof Promise) {
+      takeOver.then(greeted, refused);
+      this.#speak(undefined);
+      return;
+    }
+    greeted();
+    // Only now it is known whether the place that it takes is one of those for peers.
+    if (this.#speak(undefined) && takeOver !== undefined) connection.handTo(takeOver());
   }
 
   /** The first complete message takes a place. @returns false if there is none, and all is over */
@@ -208,7 +256,7 @@ export class RequestServer implements Retirable, Caller {
     return false;
   }
 
-  /** In its turn; nothing else of this connection before that, nor, if it is heavy, before the answer. */
+  /** Runs in its turn; nothing else of this connection runs before, nor, if it is heavy, before the answer. */
   #carryOutInTurn(request: Request, reply: (reply: Reply) => void): void {
     const untilAnswered = this.#lengths.last === "heavy";
     this.#alone = true;
@@ -229,22 +277,8 @@ export class RequestServer implements Retirable, Caller {
     });
   }
 
-  #onOther(message: Message): void {
-    const { onOther } = this.#handlers;
-    if (onOther === undefined) {
-      const text = `${message.req_type}: this server takes no such message`;
-      this.#onInvalid(new KvError("bad_request", text), message.id);
-      return;
-    }
-    try {
-      onOther.call(this.#handlers, message, this.connection);
-    } catch (error) {
-      const reply = this.#errorReply(error, message.req_type);
-      this.#sendLine(encodeReply(reply, message.id));
-    }
-  }
-
   #onInvalid(error: KvError, id: MessageId | undefined): void {
+    this.#spoken = true;
     if (!this.#speak(id)) return;
     this.#log.debug("bad message", {
       remote: formatAddress(this.connection.remote),
@@ -254,7 +288,7 @@ export class RequestServer implements Retirable, Caller {
     this.#begin(id)(toErrorReply(error));
   }
 
-  /** Counts a request in; what it returns counts it out. */
+  /** Counts a request; the returned function ends that. */
   #begin(
     id: MessageId | undefined,
     bytes = 0,
@@ -280,7 +314,7 @@ export class RequestServer implements Retirable, Caller {
     };
   }
 
-  /** Replies that wait to be encoded count among those that are not sent. */
+  /** Replies that wait to be encoded count as unsent. */
   #owe(change: number): void {
     this.#owedBytes += change;
     this.#seat?.owe(this.#owedBytes);
@@ -337,7 +371,7 @@ export class RequestServer implements Retirable, Caller {
       this.#resume();
     }
     if (this.#ended && this.#outstanding === 0) connection.close(true);
-    // Others of the same turn may follow, which are not given yet.
+    // Others of the same turn may follow that have not been delivered yet.
     else if (this.#retiring) this.#clock.defer(() => this.#closeIfIdle());
   }
 
@@ -351,11 +385,11 @@ export class RequestServer implements Retirable, Caller {
     const { connection } = this;
     connection.sendText(line);
     if (connection.queuedBytes <= REPLY_BYTES_PAUSE) return;
-    // All of it must be with the stream, or the stream would not tell when it has drained.
+    // All of it must be in the stream, or the stream would not tell when it has drained.
     connection.flush();
     const { queuedBytes } = connection;
     if (queuedBytes > this.#replyBytesMax) {
-      this.#log.warn("a client does not read its replies: cut off", {
+      this.#log.warn("a client does not read its replies: connection closed", {
         remote: formatAddress(connection.remote),
         queued_bytes: queuedBytes,
       });
@@ -394,4 +428,13 @@ export class RequestServer implements Retirable, Caller {
     }
     return toErrorReply(known);
   }
+}
+
+/** Why a message of the table is not taken on a connection of requests. */
+function whyNoRequest(message: Message): string {
+  const isPeers = goes(message, "downstream") || goes(message, "upstream") ||
+    goes(message, "member");
+  return isPeers
+    ? `${message.req_type}: only for nodes, after a hello that says so`
+    : `${message.req_type}: not a request`;
 }

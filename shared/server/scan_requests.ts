@@ -1,5 +1,5 @@
 /**
- * The wire's `scan`, `count` and `delete_matching`, answered by a database: the same at a node and at the coordinator.
+ * The wire's `scan`, `count` and `delete_matching`, answered by a database; node and coordinator share it.
  *
  * @module
  */
@@ -47,8 +47,8 @@ export function serveCount(
 }
 
 /**
- * Deletes page by page, each key by itself, until the time is half gone. An error says in its detail how
- * many are gone, and where to go on.
+ * Deletes page by page, each key by itself, until half of the time has passed. An error says in its
+ * detail how many keys are deleted, and where to go on.
  *
  * @throws {KvError} `bad_request`
  */
@@ -62,7 +62,7 @@ export function serveDeleteMatching(
   if (prefix === undefined && start === undefined && end === undefined) {
     throw new KvError(
       "bad_request",
-      `delete_matching: say which keys, by "prefix", "start" or "end"; all of them: "prefix":""`,
+      `delete_matching: give "prefix", "start" or "end"; for all keys, "prefix":""`,
     );
   }
   const order = { prefix, start, end, after, timeoutMs, until: "half" } as const;

@@ -1,16 +1,13 @@
 /**
- * As whom connections of the JSON wire have logged in, in a secured cluster. A client logs in by its `hello`; what
+ * As whom connections of the JSON wire have logged in, in a secured process. A client logs in by its `hello`; what
  * it sends before the answer counts as nobody's.
  *
  * @module
  */
-import { failureOf, KvError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
 import type { AccessControl, Principal } from "../security/access_control.ts";
-import type { SecurityKeeper } from "../security/security_keeper.ts";
 import type { Connection } from "../wire/connection.ts";
-import { toErrorReply } from "../wire/error_reply.ts";
-import type { Message, Reply, SecurityOrder } from "../wire/messages.ts";
+import type { Message, Request } from "../wire/messages.ts";
 
 /** Knows who is who. One for a process. */
 export class WireLogins {
@@ -22,52 +19,28 @@ export class WireLogins {
   }
 
   /**
-   * What a `hello` says beyond its protocol: who asks, if it tells.
+   * Finds out who says `hello`, if it tells.
    *
-   * @throws {KvError} `forbidden` for whoever says to be a member: it has shown no certificate
+   * @throws {KvError} `unauthorized`, `overloaded`, `bad_request` for a token that is none
    */
-  logIn(hello: Message<"hello">, connection: Connection, reply: (reply: Reply) => void): void {
-    if (hello.role !== "client") {
-      throw new KvError("forbidden", "hello: this port is for clients; members show a certificate");
-    }
-    // Whoever fails to become somebody else is not whom it was before either.
-    this.#principals.delete(connection);
-    const done = () => reply({ req_type: "ack", message: "hello" });
+  async logIn({ user, secret }: Message<"hello">, connection: Connection): Promise<void> {
     // JSON null stands for an absent field.
-    const secret = typeof hello.secret === "string" ? new Secret(hello.secret) : undefined;
-    const user = typeof hello.user === "string" ? hello.user : undefined;
-    if (secret === undefined) {
-      done();
-      return;
-    }
-    const credentials = user === undefined ? { token: secret } : { user, password: secret };
-    this.#access.login(credentials, { remote: connection.remote, frontEnd: "wire" }).then(
-      (principal) => {
-        this.#principals.set(connection, principal);
-        done();
-      },
-      (error) => reply(toErrorReply(failureOf(error))),
-    );
+    if (typeof secret !== "string") return;
+    const shown = new Secret(secret);
+    const credentials = typeof user === "string" ? { user, password: shown } : { token: shown };
+    const place = { remote: connection.remote, frontEnd: "wire" } as const;
+    this.#principals.set(connection, await this.#access.login(credentials, place));
+  }
+
+  /** Who has logged in; undefined if nobody has. What it may do now is its {@linkcode Principal.rights}. */
+  principalOf(connection: Connection): Principal | undefined {
+    return this.#principals.get(connection);
   }
 
   /** @throws {KvError} `unauthorized`, `forbidden` */
-  check(message: Message, connection: Connection): void {
+  check(request: Request, connection: Connection): void {
     const principal = this.#principals.get(connection);
-    const refusal = this.#access.whyRefused(message, principal, connection.remote);
+    const refusal = this.#access.whyRefused(request, principal, connection.remote);
     if (refusal !== undefined) throw refusal;
-  }
-
-  /** An administrator's order, which {@linkcode check} has let through. */
-  order(
-    { id, ...order }: SecurityOrder,
-    connection: Connection,
-    keeper: SecurityKeeper,
-  ): void {
-    const principal = this.#principals.get(connection);
-    if (principal === undefined) {
-      throw new KvError("unauthorized", `${order.req_type}: log in first`);
-    }
-    const by = { principal, remote: connection.remote };
-    keeper.order(order as SecurityOrder, by, (reply) => connection.send({ ...reply, id }));
   }
 }

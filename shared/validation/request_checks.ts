@@ -1,6 +1,6 @@
 /**
- * What a request for a key must keep to beyond its fields' types: sizes and forms that no table of
- * types can say. Node and gateway ask here, before anything else, so that they answer alike.
+ * What a request for a key must satisfy besides its fields' types: sizes and forms that a table of types
+ * cannot express. Node and gateway check this first, so that they give the same answers.
  *
  * @module
  */
@@ -18,19 +18,19 @@ import { OPERATIONS } from "../operations/table.ts";
 import { checkTransaction, plainRequests } from "./transaction_checks.ts";
 import type { ValueFields } from "../schema/value_codec.ts";
 
-/** Sizes, where they are not the defaults of `limits.ts`. */
+/** Sizes, if they are not the defaults of `limits.ts`. */
 export interface RequestLimits {
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
 }
 
-/** Those of `limits.ts`. */
+/** The defaults of `limits.ts`. */
 export const DEFAULT_LIMITS: RequestLimits = {
   keyBytesMax: KEY_BYTES_MAX,
   valueBytesMax: VALUE_BYTES_MAX,
 };
 
-/** UTF-8 takes at most so many bytes for one unit of a JavaScript string. */
+/** The most bytes that UTF-8 needs for one unit of a JavaScript string. */
 const UTF8_BYTES_PER_UNIT_MAX = 3;
 
 /**
@@ -66,7 +66,8 @@ function checkParts(request: Message<"transaction">, limits: RequestLimits): voi
   }
 }
 
-function checkSession(session: string, what: string): void {
+/** @throws {KvError} `bad_request` for a name that a client session cannot have */
+export function checkSession(session: string, what: string): void {
   if (session !== "" && session.length <= CLIENT_SESSION_CHARACTERS_MAX && session.isWellFormed()) {
     return;
   }
@@ -76,7 +77,7 @@ function checkSession(session: string, what: string): void {
   );
 }
 
-/** Keys that begin so are the system's own. */
+/** Keys with this prefix are the system's own. */
 export const CLIENT_SESSION_KEY_PREFIX = "\u0000session/";
 
 /**
@@ -107,7 +108,7 @@ export function checkLimit(limit: number | undefined, what: string): void {
   throw new KvError("bad_request", `${what}: "limit" must be 1 to ${SCAN_KEYS_MAX}`);
 }
 
-/** Checks a deadline. `what` heads the error's text. @throws {KvError} `bad_request` */
+/** Checks a deadline. `what` begins the error's text. @throws {KvError} `bad_request` */
 export function checkTimeout(timeoutMs: number | undefined, what: string): void {
   if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= REQUEST_TIMEOUT_MS_MAX)) return;
   throw new KvError(
@@ -117,7 +118,7 @@ export function checkTimeout(timeoutMs: number | undefined, what: string): void 
 }
 
 /**
- * Checks a key alone. `what` heads the error's text.
+ * Checks a key alone. `what` begins the error's text.
  *
  * @throws {KvError} `bad_request`, `key_too_large`
  */
@@ -184,7 +185,7 @@ function valueMissing(what: string): KvError {
   return new KvError("bad_request", `${what}: "value" is missing; it must be a string`);
 }
 
-/** Most texts are told by their length alone. */
+/** For most texts, the length alone decides. */
 function isLongerThan(text: string, bytesMax: number): boolean {
   if (text.length > bytesMax) return true;
   return text.length * UTF8_BYTES_PER_UNIT_MAX > bytesMax && utf8Bytes(text) > bytesMax;

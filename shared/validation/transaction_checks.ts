@@ -1,6 +1,6 @@
 /**
- * What a transaction must keep to beyond the types of its fields: which requests may be in it, and
- * that all its keys are in one partition. Front ends, router and primary ask here, so that they answer alike.
+ * What a transaction must satisfy besides the types of its fields: which requests may be in it, and that
+ * all its keys are in one partition. Front ends, router and primary check it here, so that they agree.
  *
  * @module
  */
@@ -12,9 +12,9 @@ import { OPERATIONS } from "../operations/table.ts";
 import { partitionOf } from "../cluster/position.ts";
 
 /** Of a request inside a transaction: what only the transaction as a whole can have. */
-const OF_THE_WHOLE = ["session", "request_number", "again", "acks", "timeout_ms"] as const;
+const OF_THE_WHOLE = ["session", "request_number", "since", "again", "acks", "timeout_ms"] as const;
 
-/** The requests inside a transaction that {@linkcode checkTransaction} has let through. */
+/** The requests inside a transaction that has passed {@linkcode checkTransaction}. */
 export function plainRequests(request: Message<"transaction">): readonly PlainRequest[] {
   return request.requests as readonly PlainRequest[];
 }
@@ -27,7 +27,7 @@ export function* transactionKeys(request: Message<"transaction">): Generator<str
 }
 
 /**
- * Checks what a transaction is made of; sizes of keys and values are `request_checks.ts`.
+ * Checks the parts of a transaction; `request_checks.ts` checks sizes of keys and values.
  *
  * @throws {KvError} `bad_request`, `transaction_too_large`
  */
@@ -65,7 +65,7 @@ function checkCount(count: number, what: "requests" | "checks"): void {
   );
 }
 
-/** The error of a transaction whose keys are in several partitions, so that no primary has them all. */
+/** The error of a transaction whose keys are in several partitions, so that no primary has all of them. */
 export function whyCrossing(
   request: KeyRequest,
   partitionCount: number,

@@ -16,8 +16,14 @@ import {
   TRANSACTION_REQUESTS_MAX,
   UNKNOWN_FIELDS_CHARACTERS_MAX,
 } from "../base/limits.ts";
-import type { KeyRequest, Message, MessageType, Reply } from "./messages.ts";
-import { isExact, MESSAGES, whyInvalid } from "./messages.ts";
+import { isExact, whyInvalid } from "./message_checks.ts";
+import {
+  type KeyRequest,
+  type Message,
+  MESSAGES,
+  type MessageType,
+  type Reply,
+} from "./messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { encodeValue } from "../schema/value_codec.ts";
 import { wireForm } from "./wire_form.ts";

@@ -58,7 +58,7 @@ export class Connection {
 
   readonly #stream: Stream;
   readonly #clock: Clock;
-  readonly #handlers: ConnectionHandlers;
+  #handlers: ConnectionHandlers;
   readonly #framer: LineFramer;
   readonly #frameTimeoutMs: number;
   readonly #writeStallTimeoutMs: number;
@@ -105,6 +105,11 @@ export class Connection {
       onClose: (reason) => this.#onClose(reason),
       onDrain: () => this.#handlers.onDrain?.(this),
     });
+  }
+
+  /** Gives the connection to another owner: what comes from here on, the next message of what was read included, is theirs. */
+  handTo(handlers: ConnectionHandlers): void {
+    this.#handlers = handlers;
   }
 
   get remote(): Address {

@@ -5,14 +5,12 @@
  * @module
  */
 import { isErrorCode, KvError } from "../base/errors.ts";
+import { errorReply } from "../operations/operation.ts";
 import type { Message, Reply } from "./messages.ts";
 
 /** An error as a reply. */
-export function toErrorReply(error: KvError): Message<"error"> {
-  const { code, message, detail } = error;
-  return detail === undefined
-    ? { req_type: "error", code, message }
-    : { req_type: "error", code, message, detail };
+export function toErrorReply({ code, message, detail }: KvError): Message<"error"> {
+  return errorReply(code, message, detail);
 }
 
 /** The error that a reply carries. */
@@ -29,5 +27,5 @@ export function fromErrorReply(reply: Message<"error">): KvError {
 /** The error with which a read ends: for a read, an unknown outcome means only that no answer came in time. */
 export function endOfRead(reply: Reply): Reply {
   if (reply.req_type !== "error" || reply.code !== "outcome_unknown") return reply;
-  return { req_type: "error", code: "timeout", message: reply.message };
+  return errorReply("timeout", reply.message);
 }

@@ -13,6 +13,7 @@
  * @module
  */
 import { type Clock, type Timer } from "../platform/clock.ts";
+import { errorReply } from "../operations/operation.ts";
 import { encodeWithId } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { fromErrorReply, toErrorReply } from "./error_reply.ts";
@@ -359,7 +360,7 @@ export class RpcClient {
   }
 
   #unknown(text: string): Message<"error"> {
-    return { req_type: "error", code: "outcome_unknown", message: text };
+    return errorReply("outcome_unknown", text);
   }
 
   #failPending(why: Error): void {

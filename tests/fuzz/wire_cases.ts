@@ -100,22 +100,24 @@ const nonsense: fc.Arbitrary<Uint8Array> = fc.oneof(
   ),
 );
 
-function lines(first: string | undefined, types: readonly string[]): fc.Arbitrary<Uint8Array> {
+function lines(firsts: readonly string[], types: readonly string[]): fc.Arbitrary<Uint8Array> {
   const one = fc.oneof(
     { weight: 5, arbitrary: damaged(line(messageText(types))) },
     { weight: 1, arbitrary: nonsense },
   );
-  const hello = first === undefined ? new Uint8Array() : bytesOf(first);
-  return fc.array(one, { minLength: 1, maxLength: 5 }).map((all) => joined(hello, ...all));
+  return fc.tuple(fc.constantFrom(...firsts), fc.array(one, { minLength: 1, maxLength: 5 }))
+    .map(([first, all]) => joined(bytesOf(first), ...all));
 }
 
 /** What a client may send, and more. */
-export const CLIENT_LINES: fc.Arbitrary<Uint8Array> = lines(undefined, ALL_TYPES);
+export const CLIENT_LINES: fc.Arbitrary<Uint8Array> = lines([""], ALL_TYPES);
 
-/** Somebody who says that he is a node. */
+/** Somebody who says that he is a node, and what for. */
 export const PEER_LINES: fc.Arbitrary<Uint8Array> = lines(
-  '{"req_type":"hello","protocol":1,"role":"node","node":"stranger","id":1}\n',
-  typesOf("peer", "member", "push", "reply"),
+  ["peer", "member", "node"].map((role) =>
+    `{"req_type":"hello","protocol":1,"role":"${role}","node":"stranger","id":1}\n`
+  ),
+  typesOf("downstream", "upstream", "member", "push", "reply"),
 );
 
 /** Datagrams, and lines that are none. */

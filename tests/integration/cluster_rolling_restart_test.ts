@@ -1,5 +1,5 @@
 /**
- * A rolling restart: every process is stopped in good order and started again, one after the other,
+ * A rolling restart: every process is stopped cleanly and started again, one after the other,
  * while clients write and read at every front end. It may cost nobody an error.
  *
  * @module

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { PeerLink } from "../../node/replication/peer_link.ts";
+import { PeerLink } from "../../node/peers/peer_link.ts";
 import { PEER_FRAME_BYTES } from "../../shared/base/limits.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";

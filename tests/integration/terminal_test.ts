@@ -109,9 +109,9 @@ Deno.test({
     });
     await cluster.client("put-many", "a:1", "x", "a:2", "x");
     const { port } = cluster.coordinatorAddress;
-    for (const [answer, shown] of [["n", /nothing was taken away/], ["y", /2 deleted/]] as const) {
+    for (const [answer, shown] of [["n", /nothing was deleted/], ["y", /2 deleted/]] as const) {
       await using terminal = new Terminal(clientAt(port, "delete-matching", "a:"));
-      await terminal.until(/Take away 2 keys\? \(yes\/no\) /);
+      await terminal.until(/Delete 2 keys\? \(yes\/no\) /);
       await terminal.type(`${answer}\r`);
       await terminal.ended();
       assertMatch(terminal.output, shown);

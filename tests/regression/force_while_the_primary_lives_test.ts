@@ -1,7 +1,7 @@
 /**
  * `kv-coordinator --force` made another replica primary while the old one, cut off from the coordinator, still
  * served: it was the only one in sync, and so needs no lease. Both acknowledged until the map came through.
- * Where its heartbeats still come, that can be seen, and the order is refused.
+ * If its heartbeats still arrive, the coordinator sees this, and now refuses the order.
  */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";

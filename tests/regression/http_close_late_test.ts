@@ -1,7 +1,7 @@
 /**
  * The HTTP front end was closed while a client still owed the rest of a body that nobody reads. The platform's
  * shutdown waits for it, and breaking it off once that has begun is an error that nobody can catch: the
- * process ended by it, in place of saying why it does not start.
+ * process ended by it, instead of saying why it does not start.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A node that was told to leave was let go at once where all others were down at that moment: with the
+ * A node that was told to leave was let go at once if all others were down at that moment: with the
  * last replica of a partition on a disk that nobody meant to start again. Found by the simulation (seed
  * 23000176: "150 s after the storm partition 3 is held by …, undefined first").
  */

@@ -1,6 +1,6 @@
 /**
  * A write of one byte that asked for the value before, of 1 MB, wrote an entry of 1 MB in its client session, on each
- * replica and for a quarter of an hour.
+ * replica, for a quarter of an hour.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { KeyRequest } from "../../shared/wire/messages.ts";

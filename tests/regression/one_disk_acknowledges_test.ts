@@ -1,5 +1,5 @@
 /**
- * Where three replicas were asked for, which is the default, a cluster acknowledged writes on one disk: the first
+ * With three replicas, the default, a cluster acknowledged writes on one disk: the first
  * of three nodes to register was given all partitions at once, and took writes alone. If it died a moment
  * later, nobody could serve a key until it came back. Half of the replicas, rounded up, must be in sync for
  * a write unless something else is given, and nothing is laid out before so many nodes are there.

@@ -89,7 +89,8 @@ Deno.test("Node follows only who is primary by the configuration that it sends, 
   const node = cluster.host("n2").node;
   const before = node?.partition(0)?.config;
   const sent: Message[] = [];
-  const connection = { closed: false, send: (message: Message) => sent.push(message) };
+  const send = (message: object) => void sent.push(message as Message);
+  const peer = node?.acceptPeer("n9", { closed: false, send });
   const strange = [
     { term: 9, primary: "n9", inSync: ["n9"], learners: [] },
     { term: 9, primary: "n1", inSync: ["n1", "n2"], learners: [] },
@@ -98,11 +99,7 @@ Deno.test("Node follows only who is primary by the configuration that it sends, 
   ];
   for (const config of strange) {
     for (const type of ["resync_query", "new_term"] as const) {
-      node?.onPeerMessage(
-        { req_type: type, p: 0, config, epoch: 99, stream: 1 },
-        "n9",
-        connection as never,
-      );
+      peer?.onMessage({ req_type: type, p: 0, config, epoch: 99, stream: 1 });
     }
   }
   assertEquals(sent.map((message) => message.req_type), sent.map(() => "stream_refused"));
@@ -110,11 +107,7 @@ Deno.test("Node follows only who is primary by the configuration that it sends, 
   assertEquals(node?.partition(0)?.config, before);
   try {
     const config = { term: 9, primary: "n9", inSync: ["n9", "n2"], learners: [] };
-    node?.onPeerMessage(
-      { req_type: "resync_query", p: 1, config, epoch: 99, stream: 1 },
-      "n9",
-      connection as never,
-    );
+    peer?.onMessage({ req_type: "resync_query", p: 1, config, epoch: 99, stream: 1 });
     throw new Error("a partition beyond the map was taken");
   } catch (error) {
     assertStringIncludes(String(error), "the cluster has 0 to 0");

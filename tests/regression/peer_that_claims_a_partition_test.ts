@@ -25,7 +25,7 @@ async function peer(cluster: NodeCluster, to: string, as: string) {
   }, reject);
   await cluster.run(10);
   const connection = await promise;
-  connection.send({ id: 0, req_type: "hello", protocol: PROTOCOL_VERSION, role: "node", node: as });
+  connection.send({ id: 0, req_type: "hello", protocol: PROTOCOL_VERSION, role: "peer", node: as });
   await cluster.run(10);
   return { connection, received };
 }

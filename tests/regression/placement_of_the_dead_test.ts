@@ -1,6 +1,6 @@
 /**
- * The first placement of a cluster wanted for nodes that were down by then, and left out those partitions
- * that only such nodes were to hold: they had nobody for ever, did not count as lost, and `--force`
+ * The first placement of a cluster included nodes that were down by then, and left out the partitions
+ * that only such nodes were to hold: these had no replica for ever, did not count as lost, and `--force`
  * refused them. Found by a review.
  */
 import { assertEquals } from "@std/assert";

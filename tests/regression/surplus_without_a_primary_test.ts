@@ -1,5 +1,5 @@
 /**
- * A node deleted its replica of a partition that it was no member of any more, also where the partition had
+ * A node deleted its replica of a partition of which it was no longer a member, even if the partition had
  * no primary: that replica may be the best that is left for an operator's `--force`. Found by a review.
  */
 import { assertEquals } from "@std/assert";

@@ -1,5 +1,5 @@
 /**
- * Each deleted key left a tombstone for an hour, also where nobody could ever need it: a million keys that
+ * Each deleted key left a tombstone for an hour, even if nobody could ever need it: a million keys that
  * a lone node had set and deleted were 258 MB, of which `stats` said nothing.
  */
 import { assert, assertEquals } from "@std/assert";

@@ -1,5 +1,5 @@
 /**
- * A replica that looks through a large partition for what it has to doubt was asked anew every three
+ * A replica that looks through a large partition for what it has to doubt was asked again every three
  * seconds, and began anew each time, beside the searches that went on: it never answered. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";

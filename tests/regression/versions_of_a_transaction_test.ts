@@ -1,5 +1,5 @@
 /**
- * Where EXEC looked at keys first, as RENAME and COPY need it, it told versions that it had made up: an
+ * If EXEC looked at keys first, as RENAME and COPY need it, it answered with versions that it had made up: an
  * IF-VERSION with them failed. Found by a review.
  */
 import { assertEquals } from "@std/assert";

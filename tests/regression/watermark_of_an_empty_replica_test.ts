@@ -1,5 +1,5 @@
 /**
- * A replica that began with nothing did not take over its primary's tombstone tombstone watermark. When it was primary, a
+ * A replica that began with nothing did not take over its primary's tombstone watermark. When it was primary, a
  * replica that had been away while a tombstone was dropped was sent a difference, and kept the deleted key.
  * Found by a review.
  */

@@ -93,7 +93,7 @@ async function carryOut(world: ScenarioWorld, command: string): Promise<void> {
   await world.ask(name, requestOf(rest));
 }
 
-/** `2 n1 of n1,n2 learners n3 min-in-sync 2 to n1` */
+/** `2 n1 of n1,n2 learners n3 min-in-sync 2 sessions 3 to n1` */
 async function configure(world: ScenarioWorld, words: readonly string[]): Promise<void> {
   const [term, primary = "nobody"] = words;
   const list = (name: string) => {
@@ -110,6 +110,7 @@ async function configure(world: ScenarioWorld, words: readonly string[]): Promis
   await world.configure(config, {
     minInSync: Number(list("min-in-sync")?.[0] ?? 1),
     replicas: Number(list("replicas")?.[0] ?? Infinity),
+    clientSessionsMax: Number(list("sessions")?.[0] ?? 64),
     to: to?.[0] === "nobody" ? [] : to,
   });
 }

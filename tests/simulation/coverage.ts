@@ -109,6 +109,9 @@ export const EXPECTED = {
   "client: count": 30,
   "client: backup of a partition": 50,
   "node: expired entries deleted": 40,
+  "client session: evicted": 40,
+  "client session: first attempt refused": 20,
+  "client session: repeat unknown": 0,
   "log: stream refused": 20,
   "log: data of a partition is damaged": 14,
   "log: replicas differ": 1,
@@ -147,7 +150,7 @@ export class Coverage {
     }
   }
 
-  /** What so many runs must have seen. */
+  /** What this many runs must have seen. */
   due(): Happening[] {
     return HAPPENINGS.filter((what) => this.#added * EXPECTED[what] / 200 >= CERTAINTY);
   }

@@ -1,5 +1,5 @@
 /**
- * Tests that need what not every machine has. Who is without it leaves the test out, and says so:
+ * Tests that need something that not every machine has. A machine without it leaves the test out, and says so:
  * `deno task test` lists the names at its end, and the reason is a part of the name.
  *
  * @module

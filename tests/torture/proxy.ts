@@ -117,7 +117,8 @@ function sourceOf(bytes: Uint8Array): string {
   const line = decoder.decode(bytes).split("\n")[0] ?? "";
   try {
     const { role, node, req_type: type } = JSON.parse(line);
-    if (typeof node === "string" && (role === "node" || type === "heartbeat")) return node;
+    const isNode = type === "heartbeat" || role === "node" || role === "peer" || role === "member";
+    if (typeof node === "string" && isNode) return node;
     if (role === "gateway" || role === "coordinator") return "coordinator";
   } catch {
     // Whoever it is does not say.
@@ -132,7 +133,7 @@ export class HeartbeatProxy {
   readonly #upstream: HostPort;
   readonly #byPort = new Map<number, Deno.DatagramConn>();
   #closed = false;
-  /** Of 100 datagrams, so many are lost, and so many come twice. */
+  /** Of 100 datagrams, this many are lost, and this many come twice. */
   lossPercent = 0;
   doublePercent = 0;
 

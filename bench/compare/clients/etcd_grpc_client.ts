@@ -38,7 +38,7 @@ function putRequest(key: Uint8Array, value: Uint8Array): Uint8Array {
   return concat([bytesField(1, key), bytesField(2, value)]);
 }
 
-/** Most puts of one transaction that etcd takes with its default settings. */
+/** The most puts that etcd accepts in one transaction with its default settings. */
 export const ETCD_TXN_PUTS_MAX = 128;
 
 /** A client that can also write many keys at once. */

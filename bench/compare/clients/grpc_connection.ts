@@ -1,10 +1,10 @@
 /**
- * As much of gRPC over HTTP/2 (RFC 9113, without TLS) as unary calls with small messages need, so that
- * a measurement of etcd pays for etcd and not for a client library: requests have constant header
- * blocks without compression, of responses only the frames are read. A call that ends without a
- * message has failed; why, stands in compressed headers, which are not read.
+ * As much of gRPC over HTTP/2 (RFC 9113, without TLS) as unary calls with small messages need, so that a
+ * measurement of etcd measures etcd and not a client library. Requests have constant, uncompressed header
+ * blocks; of responses only the frames are read. A call that ends without a message has failed; the reason is
+ * in compressed headers, which are not read.
  *
- * Not for anything else: a request that is larger than the window which the server gives never leaves.
+ * Use it for nothing else: a request that is larger than the server's window is never sent.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { TcpLink } from "./tcp_link.ts";
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEAD_BYTES = 9;
 const GRPC_HEAD_BYTES = 5;
-/** Every receiver takes frames of so many bytes. */
+/** Every receiver accepts frames of this many bytes. */
 const FRAME_BYTES_MAX = 16_384;
 const enum Frame {
   Data = 0,
@@ -32,7 +32,7 @@ const HEADER_TABLE_SIZE = 1;
 const INITIAL_WINDOW_SIZE = 4;
 const WINDOW_MAX = 2 ** 31 - 1;
 const WINDOW_DEFAULT = 65_535;
-/** The connection's window is filled up again after so many bytes. */
+/** The connection's window is filled up again after this many bytes. */
 const WINDOW_REFILL = 2 ** 24;
 
 interface Call {
@@ -110,7 +110,7 @@ export class GrpcConnection {
     this.#nextStream += 2;
     this.#calls.set(stream, { done, bytesMin, bytes: 0 });
     this.#send(Frame.Headers, END_HEADERS, stream, headers);
-    // The first frame holds the message's length; what is too long for it goes into further ones.
+    // The first frame holds the message's length; a longer message continues in further frames.
     let end = Math.min(message.length, FRAME_BYTES_MAX - GRPC_HEAD_BYTES);
     const flags = end === message.length ? END_STREAM : 0;
     const head = frameHead(Frame.Data, flags, stream, GRPC_HEAD_BYTES + end, GRPC_HEAD_BYTES);

@@ -1,6 +1,6 @@
 /**
- * HTTP/1.1 with keep-alive, one request outstanding on each connection: our `/kv/{key}`, and etcd's
- * gateway, which takes JSON with base64 and answers reads linearizably unless told otherwise.
+ * HTTP/1.1 with keep-alive, one outstanding request per connection: our `/kv/{key}`, and etcd's gateway,
+ * which accepts JSON with base64 and answers reads linearizably unless told otherwise.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ClientSpec, Done, StoreClient } from "./store_client.ts";
 import { TcpLink } from "./tcp_link.ts";
 import { WaitingCalls } from "./waiting_calls.ts";
 
-/** Servers refuse names that they do not know, so that no web page can point one at them. */
+/** Servers refuse host names that they do not know, so that no web page can point one at them. */
 const HOST = "127.0.0.1";
 
 type Send = (slot: number, request: string, done: Done) => void;

@@ -6,7 +6,7 @@ import { respClient } from "./resp_client.ts";
 import type { ClientSpec, StoreClient } from "./store_client.ts";
 import { wireClient } from "./wire_client.ts";
 
-/** Connects; rejects where that fails. */
+/** Connects; rejects if that fails. */
 export function makeClient(spec: ClientSpec, values: readonly string[]): Promise<StoreClient> {
   switch (spec.kind) {
     case "library":

@@ -1,4 +1,4 @@
-/** Redis' protocol: GET and SET, over as many connections as there are to be. @module */
+/** Redis's protocol: GET and SET, over any number of connections. @module */
 import { RespReplies } from "./resp_replies.ts";
 import type { ClientSpec, Done, StoreClient } from "./store_client.ts";
 import { TcpLink } from "./tcp_link.ts";

@@ -1,6 +1,6 @@
 /**
- * Counts RESP replies in a stream of bytes: one line, or a bulk string, each. It keeps no values, and
- * knows no arrays, since nothing that the load generator asks is answered by one.
+ * Counts RESP replies in a stream of bytes: each is one line or a bulk string. It keeps no values, and knows
+ * no arrays, because no request of the load generator is answered with one.
  *
  * @module
  */

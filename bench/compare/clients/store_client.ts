@@ -1,10 +1,10 @@
 /**
- * What the load generator needs of any client of any store: two calls, with callbacks. A client may
- * stand for many connections; the caller says by a slot which of its virtual clients is calling, so
- * that one that owns a connection always uses the same.
+ * What the load generator needs of any client of any store: two calls, with callbacks. A client may stand
+ * for many connections. The caller says by a slot which of its virtual clients is calling, so that a virtual
+ * client with a connection of its own always uses the same one.
  *
- * Invariant: `done` is called once for each call, with the error's text where there is one; a key
- * that is not there is an error, since everything that is read was loaded before.
+ * Invariant: `done` is called once for each call, with the error's text if there is one. A missing key is an
+ * error, because everything that is read was loaded before.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export type Done = (error?: string) => void;
 /** A client of some store. */
 export interface StoreClient {
   get(slot: number, key: string, done: Done): void;
-  /** Writes the value with that number of the pool that the client was made with. */
+  /** Writes the value with this number from the pool that the client was made with. */
   put(slot: number, key: string, value: number, done: Done): void;
   close(): void;
 }

@@ -1,7 +1,7 @@
 /**
- * A TCP connection of the load generator: bytes are gathered and leave in one write a turn of the
- * event loop, or, while a write is under way, when that has ended. Costs as little as it can, and the
- * same for every protocol on top of it.
+ * A TCP connection of the load generator. Bytes are collected and leave in one write per turn of the event
+ * loop or, while a write is under way, when it has ended. It costs as little as possible, and the same for
+ * every protocol on top of it.
  *
  * Invariant: after the connection has ended, `onEnd` was called once, and nothing is sent any more.
  *
@@ -14,7 +14,7 @@ const OUT_BYTES = 4 * 1024;
 
 /** What becomes of a connection's bytes. */
 export interface LinkHandlers {
-  /** The bytes are good only until it returns. */
+  /** The bytes are valid only until it returns. */
   onBytes(bytes: Uint8Array): void;
   onEnd(reason: string): void;
 }

@@ -1,6 +1,6 @@
 /**
- * The calls of one connection that answers in order, oldest first. A ring, so that neither end costs
- * more where many wait.
+ * The calls of one connection that answers in order, oldest first. A ring, so that both ends are cheap even
+ * if many calls wait.
  *
  * @module
  */

@@ -23,7 +23,7 @@ export function keysOf({ keys, only }: DataSet): string[] {
     : only.map((number) => keyOf(number));
 }
 
-/** Some values, to be written in turn. */
+/** Some values, written in turn. */
 export function valuePool({ valueBytes }: DataSet): string[] {
   const random = new SeededRandom(SEED);
   return Array.from({ length: POOL_VALUES }, () => {

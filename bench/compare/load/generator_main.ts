@@ -1,7 +1,7 @@
 /**
- * The load generator: a process of its own, so that its processor time can be told from everybody
- * else's. Takes orders as lines of JSON on standard input, and answers each with a line. Connections
- * stay open from one order to the next.
+ * The load generator: a process of its own, so that its processor time can be separated from that of all
+ * others. It reads orders as lines of JSON from standard input, and answers each with a line. Connections stay
+ * open from one order to the next.
  *
  * @module
  */
@@ -35,7 +35,7 @@ class Generator {
       if (perSecond === undefined) return await closedLoop(runner, clients, durationMs);
       return await openLoop(runner, clients, durationMs, perSecond);
     } catch (error) {
-      // Answers to this order must not come to the next.
+      // Answers to this order must not be taken for those of the next.
       client.close();
       this.#clients.delete(name);
       throw error;

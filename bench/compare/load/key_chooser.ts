@@ -1,8 +1,7 @@
 /**
- * Which key comes next: each as likely as any other, or as YCSB has it, a few very often (Zipf's law
- * with exponent 0.99; the generator is the one of Gray et al., "Quickly Generating Billion-Record
- * Synthetic Databases", 1994, section 3.2). Ranks are shuffled over the keys, so that keys that are
- * asked for often do not stand together.
+ * Which key comes next: all equally likely, or, as in YCSB, a few of them very often (Zipf's law with exponent
+ * 0.99; the generator is that of Gray et al., "Quickly Generating Billion-Record Synthetic Databases", 1994,
+ * section 3.2). Ranks are shuffled over the keys, so that frequent keys are not next to each other.
  *
  * @module
  */

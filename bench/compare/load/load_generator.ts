@@ -1,4 +1,4 @@
-/** The load generator's process, as seen by whoever gives it orders. @module */
+/** The load generator's process, as seen by the code that gives it orders. @module */
 import type { LoadOrder, LoadReply, LoadResult } from "./order.ts";
 
 /** Gives orders, one at a time. */
@@ -29,7 +29,7 @@ export class LoadGenerator {
     return this.#child.pid;
   }
 
-  /** Carries an order out. @throws where a connection fails or answers stay away */
+  /** Carries out an order. @throws if a connection fails or answers do not come */
   async run(order: LoadOrder): Promise<LoadResult> {
     await this.#input.write(new TextEncoder().encode(JSON.stringify(order) + "\n"));
     const { value, done } = await this.#lines.next();

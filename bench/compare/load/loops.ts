@@ -1,8 +1,7 @@
 /**
- * When operations begin: each client after the end of its last one (closed loop), each key once
- * (loading), or at a fixed rate (open loop). In the last, an operation that finds all clients busy
- * waits, and its wait counts: the measurement does not stop asking while the server is slow
- * ("coordinated omission").
+ * When operations begin: each client's next one after the end of its last one (closed loop), each key once
+ * (loading), or at a fixed rate (open loop). In the open loop, an operation that finds all clients busy waits,
+ * and its wait counts: the measurement does not stop asking while the server is slow ("coordinated omission").
  *
  * @module
  */
@@ -14,7 +13,7 @@ import type { OperationRunner } from "./operation_runner.ts";
 import type { LoadResult } from "./order.ts";
 import { Ticker } from "./ticker.ts";
 
-/** Answers must have come so long after the end of a run. */
+/** Answers must have come this long after the end of a run. */
 const LAST_ANSWERS_MS = 30_000;
 /** How finely the beginnings of operations of an open loop are spaced. */
 const TICK_MS = 1;
@@ -42,7 +41,7 @@ export async function closedLoop(
   return runner.result(performance.now() - begin);
 }
 
-/** Writes each of so many keys once. */
+/** Writes each of this many keys once. */
 export async function loadAll(
   runner: OperationRunner,
   client: StoreClient,

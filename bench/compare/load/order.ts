@@ -1,6 +1,5 @@
 /**
- * What the load generator is told to do, and what it says came of it: documents that cross a pipe as
- * JSON.
+ * What the load generator is told to do, and the result that it reports: documents that cross a pipe as JSON.
  *
  * @module
  */
@@ -15,7 +14,7 @@ export interface DataSet {
   readonly only?: readonly number[];
 }
 
-/** What part of the operations reads, and what part reads and then writes; the others write. */
+/** Which part of the operations reads, and which part reads and then writes; the others write. */
 export interface Mix {
   readonly reads: number;
   readonly readModifyWrites: number;

@@ -1,7 +1,7 @@
 /**
- * Ticks of a millisecond that keep their time: timers of the event loop come a millisecond late or
- * more, so a thread of its own sleeps and sends them. Ticks that the event loop could not take in time
- * come one after the other.
+ * Ticks of a millisecond that are on time. Timers of the event loop come a millisecond late or more, so a
+ * separate thread sleeps and sends the ticks. Ticks that the event loop could not handle in time come one
+ * after the other.
  *
  * @module
  */

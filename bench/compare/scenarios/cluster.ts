@@ -97,7 +97,7 @@ const MIXES = [
   { name: "f", text: "half reads, half read-modify-writes", reads: 0.5, readModifyWrites: 0.5 },
 ] as const;
 
-/** Mixes with a few keys that are asked for often. */
+/** Mixes in which a few keys are used often. */
 export const YCSB: Scenario = {
   name: "ycsb",
   title: "YCSB A, B, C and F against etcd, over the library",
@@ -138,12 +138,12 @@ async function startBoth(context: ScenarioContext) {
   return { kv, etcd };
 }
 
-/** Those that this version of ours can be reached by. */
+/** The ways by which this version of ours can be reached. */
 async function ways(kv: KvSystem, context: ScenarioContext): Promise<Way[]> {
   const [endpoint] = kv.endpoints;
   const resp = endpoint !== undefined && await speaksResp(endpoint);
   const http = await speaksHttp(kv.httpEndpoints[0]);
-  if (!resp) context.note("this kv-node does not speak RESP: the JSON wire in its place");
+  if (!resp) context.note("this kv-node does not speak RESP: the JSON wire is used instead");
   if (!http) context.note("this kv-node does not speak HTTP: those rows are left out");
   return [
     LIBRARY,

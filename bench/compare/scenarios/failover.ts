@@ -1,7 +1,7 @@
 /**
- * How long a client cannot write a key whose primary was killed: from the kill to the first write
- * that was begun after it and succeeded. Writes are tried one after the other; the library rides
- * through what it can. After each kill the node is started again, and everything made whole.
+ * How long a client cannot write a key whose primary was killed: from the kill to the first write that was
+ * begun after it and succeeded. Writes are tried one after the other; the library repeats what it can. After
+ * each kill the node is started again, and the test waits until everything is in sync.
  *
  * @module
  */
@@ -67,7 +67,7 @@ async function untilWritten(client: KvClient, key: string): Promise<number> {
       await client.put(key, "after", { timeoutMs: CALL_TIMEOUT_MS });
       return performance.now() - begin;
     } catch (error) {
-      // Such as `outcome_unknown`: it is the caller who may repeat it.
+      // Such as `outcome_unknown`: only the caller may decide to repeat it.
       if (performance.now() - begin > GIVE_UP_MS) throw error;
     }
   }

@@ -14,7 +14,7 @@ import {
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
 } from "../../../shared/base/limits.ts";
-import { whyInvalid } from "../../../shared/wire/messages.ts";
+import { whyInvalid } from "../../../shared/wire/message_checks.ts";
 import { isClusterMap } from "../../../shared/cluster/map_shape.ts";
 import { ownCpuMs } from "../process_stats.ts";
 import type { Scenario, ScenarioContext } from "../scenario.ts";
@@ -24,12 +24,12 @@ const SIZES = [[3, 256], [10, 1_024], [100, 8_192], [1_000, 65_536]] as const;
 const QUICK_SIZES = [[3, 256], [10, 1_024]] as const;
 const MIB = 2 ** 20;
 const KIB = 1_024;
-/** At least so many heartbeats are timed. */
+/** The least number of heartbeats that are timed. */
 const BEATS = 20_000;
 
-/** What must not be exceeded with 1,000 nodes and 65,536 partitions. */
+/** Bounds with 1,000 nodes and 65,536 partitions. */
 const BOUNDS = {
-  // It is computed in one go: leases must not run out meanwhile.
+  // It is computed in one go, and leases must not run out meanwhile.
   placementMs: LEASE_MS - HEARTBEAT_INTERVAL_MS,
   deltaKib: 256,
   writeMs: 500,
@@ -98,7 +98,7 @@ function measureSize(context: ScenarioContext, nodes: number, partitions: number
   figure("delta", "a node fails: what every other one is told", delta, "KiB", BOUNDS.deltaKib);
 }
 
-/** As the listener does it, but for the socket. */
+/** As the listener does it, but without the socket. */
 function heartbeatUs(cluster: SimulatedMembers): number {
   const texts = cluster.ids.map((id) => JSON.stringify(cluster.heartbeatOf(id)));
   let bytes = 0;

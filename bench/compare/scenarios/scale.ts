@@ -1,7 +1,7 @@
 /**
- * How the work of an operation grows with the number of nodes: as processor time of all servers
- * together, since a machine with few processors cannot show it as throughput. A write has as many
- * replicas as there are nodes, up to three.
+ * How the work of an operation grows with the number of nodes: measured as processor time of all servers
+ * together, because a machine with few processors cannot show it as throughput. A write has as many replicas
+ * as there are nodes, up to three.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export const SCALE: Scenario = {
 async function measureSize(context: ScenarioContext, nodes: number): Promise<void> {
   const { folder, launch, quick, effort: { rounds, roundMs } } = context;
   const generator = context.startGenerator();
-  // Each size by itself: those that are over must not use processor time.
+  // Each size runs by itself: finished clusters must not use processor time.
   await using running = new Running();
   const kv = await KvSystem.start(
     { nodes, storage: "leveldb", folder: `${folder}/${nodes}`, launch },

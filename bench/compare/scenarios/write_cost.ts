@@ -1,6 +1,6 @@
 /**
- * Processor time of a durable write, by process: all keys have the same primary, so that what it does
- * can be told from what the replicas do. Beside it etcd's members, each with what it is at the moment.
+ * Processor time of a durable write, by process. All keys have the same primary, so that its work can be
+ * separated from that of the followers. Beside it are etcd's members, each in its current role.
  *
  * @module
  */

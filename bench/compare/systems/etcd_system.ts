@@ -1,8 +1,8 @@
-/** etcd: members on this machine, with default settings but for addresses and folders. @module */
+/** etcd: members on this machine, with default settings except for addresses and folders. @module */
 import { ForeignProcess } from "./foreign_process.ts";
 import { freePort, type Running, type System } from "./system.ts";
 
-/** Starts so many members in an empty folder, and waits until they have a leader. */
+/** Starts this many members in an empty folder, and waits until they have a leader. */
 export async function startEtcd(
   members: number,
   folder: string,

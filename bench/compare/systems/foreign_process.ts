@@ -67,7 +67,7 @@ export class ForeignProcess {
   }
 }
 
-/** What a program prints, or undefined where it is not installed. */
+/** What a program prints, or undefined if it is not installed. */
 export async function outputOf(
   command: string,
   args: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * Ours: one node by itself, or a coordinator and some nodes, from source with the permissions of
- * `deno task node`, or the executables of `dist/`. Nodes can be added, killed and started again.
+ * Our store: one standalone node, or a coordinator and some nodes, from source with the permissions of `deno
+ * task node`, or the executables of `dist/`. Nodes can be added, killed and started again.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface KvLaunch {
 
 /** What to start. */
 export interface KvOptions {
-  /** 0: one node by itself, without a coordinator. */
+  /** 0: one standalone node, without a coordinator. */
   readonly nodes: number;
   readonly storage: "leveldb" | "memory";
   readonly folder: string;
@@ -105,7 +105,7 @@ export class KvSystem implements System {
     );
   }
 
-  /** Whom to ask for the map: the coordinator, or the only node. */
+  /** The address to ask for the map: the coordinator, or the only node. */
   get authority(): Address {
     const ready = this.#coordinator?.ready ?? this.nodes[0]?.ready;
     if (ready === undefined) throw new Error("nothing was started");
@@ -147,7 +147,7 @@ export class KvSystem implements System {
     return this.nodes.findIndex(({ ready }) => ready.port === info?.port);
   }
 
-  /** Waits until so many nodes are up and all replicas are in sync. */
+  /** Waits until this many nodes are up and all replicas are in sync. */
   async untilWhole(nodes: number): Promise<void> {
     const endMs = performance.now() + WHOLE_TIMEOUT_MS;
     for (;;) {
@@ -187,13 +187,13 @@ export class KvSystem implements System {
         ? {}
         : { denoFlags: ["--cpu-prof", `--cpu-prof-dir=${cpuProfiles}`] }),
     });
-    // What was measured is over: nobody waits for hand-overs, unless a profile is to be written.
+    // The measurement is over: nobody waits for handovers, unless a profile must be written.
     this.#running.add(() => cpuProfiles === undefined ? process.crash() : process.stop());
     return process;
   }
 }
 
-/** A node may hear a moment later than the coordinator that the cluster is there. */
+/** A node may learn a moment later than the coordinator that the cluster has been laid out. */
 async function untilItKnows(node: Endpoint): Promise<void> {
   const endMs = performance.now() + WHOLE_TIMEOUT_MS;
   while (await fetchMap(node) === undefined) {

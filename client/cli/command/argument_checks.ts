@@ -1,6 +1,6 @@
 /**
- * What is checked of a typed request before it goes out, since the cluster would refuse it in other words
- * than those that were typed, or by a code that leaves open what is wrong.
+ * Checks of a typed request before it is sent. The cluster would refuse it too, but in other words than
+ * those that were typed, or with a code that does not say what is wrong.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import type { CommandContext } from "./command.ts";
 import { UsageError } from "./exit_code.ts";
 
 /**
- * Checks when a request's key is to expire. The cluster refuses two answers to that as well, but not in
- * the words that were typed. A value that is written to be gone at once means the same as at every other
- * front end, but whoever typed the date is told.
+ * Checks when a request's key should expire. The cluster also refuses two answers to that, but not in the
+ * words that were typed. A value that expires at once is written as at every other front end, but the user
+ * who typed the date is told.
  *
  * @throws {KvError} `bad_request`
  */
@@ -45,8 +45,8 @@ export function checkExpiry(request: KeyRequest, context: CommandContext): void 
 }
 
 /**
- * Checks what is to be added. The cluster refuses it as well, by the same code, which a value that is no
- * number has too: only here it is known that what was typed is wrong.
+ * Checks the number to add. The cluster refuses it with the same code as a stored value that is not a
+ * number; only here it is known that what was typed is wrong.
  *
  * @throws {UsageError} `not_an_integer`, `not_a_float`
  */

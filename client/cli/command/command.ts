@@ -22,7 +22,7 @@ import type { ByteSource } from "../../backup/backup_reader.ts";
 import type { ParsedLine, Word, Words } from "./command_line.ts";
 import type { KvClient } from "../../library/kv_client.ts";
 
-/** The settings that a command may use; a line's options go over those of the program. */
+/** The settings that a command may use; a line's options override those of the program. */
 export interface CommandSettings {
   readonly json: boolean;
   readonly raw: boolean;
@@ -38,8 +38,8 @@ export interface CommandSettings {
 export type OptionTable = { readonly [N in keyof CommandSettings]: Setting<CommandSettings[N]> };
 
 /**
- * A file that appears under its name when it is whole, in place of one that was there. What is there and
- * is no file, such as a pipe, is written as the bytes come.
+ * A file that gets its name when it is complete, replacing one that was there. If what is there is not a
+ * file, such as a pipe, the bytes are written to it as they come.
  */
 export interface WholeFile {
   write(bytes: Uint8Array): Promise<void>;
@@ -51,36 +51,36 @@ export interface WholeFile {
 
 /** A bar on the terminal. */
 export interface Progress {
-  /** @param done bytes, where the total is known */
+  /** @param done bytes, if the total is known */
   update(done: number, text: string): void;
   stop(): void;
 }
 
 /** The terminal and the files, as commands see them. */
 export interface CommandIo {
-  /** To standard output. @throws {KvError} `storage_failed` where it takes nothing more */
+  /** To standard output. @throws {KvError} `storage_failed` if it accepts nothing more */
   write(data: string | Uint8Array): Promise<void>;
   /** A line to standard error. */
   note(text: string): void;
   /** Standard input, or undefined where the commands themselves come from there. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
-  /** @throws {Error} where it cannot be read */
+  /** @throws {Error} if it cannot be read */
   openRead(path: string): Promise<{ chunks: AsyncIterable<Uint8Array>; bytes: number | undefined }>;
   /**
-   * @param replace whether a file that is there may be replaced
-   * @throws {KvError} `exists` where one is there and may not
-   * @throws {Error} where it cannot be written
+   * @param replace whether an existing file may be replaced
+   * @throws {KvError} `exists` if one exists and may not be replaced
+   * @throws {Error} if it cannot be written
    */
   createWhole(path: string, replace: boolean): Promise<WholeFile>;
-  /** A file to be read anywhere. @throws {Error} where it cannot be read */
+  /** A file that can be read at any place. @throws {Error} if it cannot be read */
   openAnywhere(path: string): Promise<ByteSource & { close(): void }>;
-  /** Undefined where nobody watches. */
+  /** Undefined if nobody watches. */
   progress(totalBytes: number | undefined): Progress | undefined;
-  /** Asks whoever sits at the terminal; undefined where nobody does. The shell has its own. */
+  /** Asks the person at the terminal; undefined if there is none. The shell has its own. */
   ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
 }
 
-/** What a command works with. */
+/** What a command needs. */
 export interface CommandContext {
   /** Connects at the first call. @throws {KvError} `unavailable` */
   client(): Promise<KvClient>;
@@ -88,7 +88,7 @@ export interface CommandContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly settings: CommandSettings;
-  /** What the settings are read by, for help. */
+  /** The table that the settings are read with, for help. */
   readonly options: OptionTable;
   /** The line's options that are the command's own. */
   readonly given: readonly RequestOption[];
@@ -98,7 +98,7 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** Where operations wait for `exec`. */
+/** Where operations are queued for `exec`. */
 export interface Multi {
   open:
     | { readonly requests: KeyRequest[]; readonly checks: (readonly [string, number])[] }
@@ -111,9 +111,9 @@ export interface Argument {
   readonly optional?: boolean;
   /** The last one may be given several times. */
   readonly repeats?: boolean;
-  /** What its own help says of it, where the name alone does not tell. */
+  /** The description in its own help, if the name alone is not clear. */
   readonly about?: string;
-  /** It names a key, so that completion offers those that were used. */
+  /** It names a key, so completion offers keys that were used. */
   readonly key?: boolean;
 }
 
@@ -132,7 +132,7 @@ export interface Command {
   /** A line that shows its use. */
   readonly example?: string;
   readonly shellOnly?: boolean;
-  /** It may be given between `multi` and `exec`, where it is no operation that waits. */
+  /** It may be given between `multi` and `exec` although it is not an operation that is queued. */
   readonly insideMulti?: boolean;
   /** @returns the exit code @throws {KvError} */
   run(args: readonly Word[], context: CommandContext): Promise<number>;
@@ -168,7 +168,7 @@ export interface Invocation {
 /**
  * Sorts the words of a line into arguments and options.
  *
- * @throws {KvError} `bad_request` where they do not fit the command
+ * @throws {KvError} `bad_request` if they do not fit the command
  */
 export function takeArguments(
   command: Command,
@@ -189,7 +189,7 @@ export function takeArguments(
       else result = { ...result, ...readSetting(command, word.text, line.words, options) };
     } else {
       args.push(word);
-      // After --, a dash alone is a dash and not standard input.
+      // After --, a single dash is an argument, and not standard input.
       if (line.options && !takesOptions) word.quoted = true;
     }
   }
@@ -197,7 +197,7 @@ export function takeArguments(
   return { args, settings: result, given };
 }
 
-/** An option of the command's own, or undefined where the name is none. */
+/** An option of the command's own, or undefined if the name is not one. */
 function takeOwn(command: Command, text: string, words: Words): RequestOption | undefined {
   const [name = "", ...parts] = text.slice(2).split("=");
   const option = findOption(command.own ?? [], name);

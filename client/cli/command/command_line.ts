@@ -1,13 +1,13 @@
 /**
- * The language of the shell: one command a line, in either of two syntaxes.
+ * The language of the shell: one command per line, in either of two syntaxes.
  *
  *     put:key:value        ancestor A: the key ends at the first colon, the value is all the rest
  *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \b \f \u{…}) or '…' (none)
  *
- * The command's name is case-insensitive, and `_` in it is `-`. Quotes count only at the beginning
- * of a word, so that JSON without spaces needs none. A key or value with spaces is quoted, in every
- * command: a word too many is refused, since nobody knows whether it was meant to be a part of the value. Pure; it knows nothing of single commands but how many
- * arguments they take.
+ * The command's name is case-insensitive, and `_` in it means `-`. Quotes count only at the beginning of a
+ * word, so that JSON without spaces needs none. A key or value with spaces must be quoted, in every command:
+ * a word too many is refused, because nothing says whether it was meant to be a part of the value. Pure; of
+ * single commands it knows only how many arguments they take.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import { KvError } from "../../../shared/base/errors.ts";
 /** A word of a line. */
 export interface Word {
   text: string;
-  /** It was quoted, or stands where nothing has a special meaning: it is an argument as it is. */
+  /** It was quoted, or follows a `--`: it is an argument, whatever it looks like. */
   quoted: boolean;
 }
 
 /** The words of a line, read one after the other. */
 export interface Words {
-  /** @throws {KvError} `bad_request` where a quote is not closed or not followed by a space */
+  /** @throws {KvError} `bad_request` if a quote is not closed or not followed by a space */
   next(): Word | undefined;
 }
 
-/** A line taken apart. */
+/** A parsed line. */
 export interface ParsedLine {
   /** Lower case, with `-`. */
   name: string;
@@ -35,17 +35,17 @@ export interface ParsedLine {
   options: boolean;
 }
 
-/** The name of a command as the table has it. */
+/** The name of a command as in the table. */
 export function commandName(text: string): string {
   return text.toLowerCase().replaceAll("_", "-");
 }
 
 /**
- * Takes a line apart.
+ * Parses a line.
  *
- * @param argumentsOf how many arguments a command takes; undefined where there is no such command
+ * @param argumentsOf how many arguments a command takes; undefined if there is no such command
  * @returns undefined for an empty line or a comment (`#`)
- * @throws {KvError} `bad_request` where a quote is not closed
+ * @throws {KvError} `bad_request` if a quote is not closed
  */
 export function parseLine(
   line: string,
@@ -126,7 +126,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   r: "\r",
   t: "\t",
   "0": "\0",
-  // As JSON has them, so that what is printed as JSON is read back.
+  // As in JSON, so that what is printed as JSON can be read back.
   b: "\b",
   f: "\f",
 };
@@ -156,7 +156,7 @@ function readQuoted(line: string, begin: number, quote: string): { text: string;
   }
 }
 
-/** White space as `trim` knows it would break keys of other scripts: only space and tab count. */
+/** Only space and tab separate words: white space as `trim` defines it would break keys in other scripts. */
 function isSpace(line: string, at: number): boolean {
   const char = line[at];
   return char === " " || char === "\t";

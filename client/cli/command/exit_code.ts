@@ -9,31 +9,31 @@ import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
 /** The exit codes. */
 export const EXIT = {
   ok: 0,
-  /** Anything that has no number of its own. */
+  /** Any error without a number of its own. */
   error: 1,
   /** A wrong command, argument, flag or setting. */
   usage: 2,
-  /** No such key, or nothing there to change: `exists`, `persist` and `expire` that say false. */
+  /** No such key, or nothing there to change: `exists`, `persist` and `expire` that answer false. */
   notFound: 3,
-  /** Nobody could serve it in time; it did not happen. */
+  /** No node could serve it in time; it did not happen. */
   unavailable: 4,
   /** The write may or may not have happened. */
   outcomeUnknown: 5,
-  /** What must not be there is: key, file, or keys of a cluster to restore into; or another version. */
+  /** Something exists that must not: a key, a file, or keys of a cluster to restore into; or another version. */
   conflict: 6,
 } as const;
 
-/** A line each, for `--help`. */
+/** One line each, for `--help`. */
 export const EXIT_CODE_HELP: readonly (readonly [code: number, meaning: string])[] = [
   [EXIT.ok, "success"],
   [EXIT.error, "any other error; import: some records were rejected"],
   [EXIT.usage, "wrong command, argument, flag or setting"],
-  [EXIT.notFound, "no such key, or nothing there to change (persist, expire)"],
-  [EXIT.unavailable, "nobody could serve it in time; it did not happen, try again"],
+  [EXIT.notFound, "no such key, or nothing to change (persist, expire)"],
+  [EXIT.unavailable, "no node could serve it in time; it did not happen, try again"],
   [EXIT.outcomeUnknown, "the answer was lost; the write may or may not have happened"],
   [
     EXIT.conflict,
-    "the key (create), file (backup, export) or cluster's keys (restore) are there already; or the " +
+    "the key (create), file (backup, export) or cluster's keys (restore) exist already; or the " +
     "key has another version",
   ],
 ];
@@ -56,7 +56,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   version_mismatch: EXIT.conflict,
 };
 
-/** What was typed is wrong, though the code has another number where it speaks of what is stored. */
+/** What was typed is wrong, although the error's code has another exit code if it is about stored data. */
 export class UsageError extends KvError {}
 
 /** The exit code of an error. */

@@ -1,5 +1,5 @@
 /**
- * What `help` says: the list of commands, and one command with its arguments, options, units, defaults
+ * The texts of `help`: the list of commands, and one command with its arguments, options, units, defaults
  * and an example, all from the table. Pure.
  *
  * @module
@@ -9,7 +9,7 @@ import { flagOf } from "../../../shared/program/setting.ts";
 import type { WordField } from "../../../shared/arguments/word_fields.ts";
 import { type Command, commandSummary, type OptionTable } from "./command.ts";
 
-/** A line for each command. */
+/** One line for each command. */
 export function commandLines(commands: Iterable<Command>): string[] {
   const list = [...commands];
   const width = Math.max(...list.map((command) => commandSummary(command).length));

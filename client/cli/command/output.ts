@@ -9,7 +9,7 @@ import { encodeValue } from "../../../shared/schema/value_codec.ts";
 import type { ImportSummary } from "../../transfer/import_run.ts";
 import type { KvEntry } from "../../calls/call.ts";
 
-/** Columns as wide as they must be, two spaces between; numbers to the right. */
+/** Columns as narrow as possible, two spaces between them; numbers are right-aligned. */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly (string | number)[])[],
@@ -57,7 +57,7 @@ export function entryDocument(entry: KvEntry): Record<string, unknown> {
   };
 }
 
-/** What is known about an entry beside its value, on one line. */
+/** What is known about an entry besides its value, on one line. */
 export function metadataLine(entry: KvEntry): string {
   const { version, timestampMs, expiresAtMs, ttlMs = 0 } = entry;
   const expiry = expiresAtMs === undefined
@@ -67,19 +67,19 @@ export function metadataLine(entry: KvEntry): string {
   return `version ${version}, written ${dateText(timestampMs)}, ${expiry}${type}`;
 }
 
-/** A key on a line of its own; quoted where it would not be read back from there. */
+/** A key on a line of its own; quoted if it could not be read back otherwise. */
 export function keyLabel(key: string): string {
   // deno-lint-ignore no-control-regex
   return /^"|[\u0000-\u001f\u007f]/.test(key) ? JSON.stringify(key) : key;
 }
 
-/** Before a value that is shown in base64. */
+/** Put before a value that is shown in base64. */
 const BASE64 = "base64:";
 
 /**
- * A value on a line with others: its bytes as they are, unless they could be taken for something else.
- * One with line breaks or other control characters is quoted as JSON, or is base64 where it is no text;
- * so is one that looks as if it had been.
+ * A value on a line with others: its bytes as they are, unless they could be mistaken for something else. A
+ * value with line breaks or other control characters is quoted as JSON, or shown as base64 if it is not text;
+ * so is a value that looks as if it had been.
  */
 export function valueLabel(value: Uint8Array): string | Uint8Array {
   const isPlain = !value.some((byte) => byte < 0x20 || byte === 0x7f) && value[0] !== QUOTE &&
@@ -92,7 +92,7 @@ export function valueLabel(value: Uint8Array): string | Uint8Array {
 const BASE64_BYTES = new TextEncoder().encode(BASE64);
 const QUOTE = 0x22;
 
-/** `29m 59s`: to the second, but for the last one. */
+/** `29m 59s`: in whole seconds; below a second in milliseconds. */
 export function timeLeft(ms: number): string {
   return formatDuration(ms < 1_000 ? ms : Math.round(ms / 1_000) * 1_000);
 }
@@ -116,7 +116,7 @@ export function errorDocument(error: KvError): Record<string, unknown> {
 /**
  * What a command threw, as an error with a code.
  *
- * @param writes whether the command may have changed something where it was interrupted
+ * @param writes whether the command may have changed something if it was interrupted
  */
 export function commandError(thrown: unknown, writes = true): KvError {
   if (thrown instanceof Error && thrown.name === "AbortError") {
@@ -128,17 +128,17 @@ export function commandError(thrown: unknown, writes = true): KvError {
   return toKvError(thrown);
 }
 
-/** Why the system refused a file, without the number that it has there and what we know already. */
+/** Why the system refused a file, without its error number and without what is known already. */
 export function systemReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // What the runtime says names its own flags, which are not those of this program.
+  // The runtime's text names its own flags, which this program does not have.
   if (error.name === "NotCapable") {
-    return "devices and system files are not for this program; - is standard input, or output";
+    return "this program reads and writes no devices and system files; - is standard input or output";
   }
   return error.message.replace(/ \(os error \d+\).*$/s, "");
 }
 
-/** Of so many rejected records the text names each. */
+/** The text names this many rejected records. */
 const LISTED_LINES = 20;
 
 /** An import's summary for people. */

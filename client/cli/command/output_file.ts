@@ -1,6 +1,5 @@
 /**
- * The file that a command writes, `backup` and `export`: one that is there already is kept, unless
- * `--overwrite` says otherwise.
+ * The file that a command writes (`backup`, `export`): an existing one is kept, unless `--overwrite` is given.
  *
  * @module
  */
@@ -13,10 +12,10 @@ import { systemReason } from "./output.ts";
 /** The option of such a command. */
 export const OVERWRITE = wordField(
   "overwrite",
-  described("Write over a file that is there", optional(flag), { fallback: "false" }),
+  described("Replace an existing file", optional(flag), { fallback: "false" }),
 );
 
-/** @throws {KvError} `exists` where it is there and may not be replaced, `bad_request` where it cannot be written */
+/** @throws {KvError} `exists` if it exists and may not be replaced, `bad_request` if it cannot be written */
 export async function createFile(
   command: string,
   path: string,
@@ -27,7 +26,7 @@ export async function createFile(
     return await io.createWhole(path, overwrite);
   } catch (cause) {
     if (cause instanceof KvError && cause.code === "exists") {
-      const text = `${command}: ${cause.message}; --overwrite puts the new one in its place`;
+      const text = `${command}: ${cause.message}; --overwrite replaces it`;
       throw new KvError("exists", text, { cause });
     }
     const text = `${command}: cannot write ${path} (${systemReason(cause)})`;

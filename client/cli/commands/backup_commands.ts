@@ -20,7 +20,7 @@ import { type RestoreSummary, type RestoreTarget, runRestore } from "../../backu
 
 const INTO_LIVING = wordField(
   "into_living",
-  described("Write into a cluster that is not empty, over keys that are there", optional(flag), {
+  described("Write into a cluster that is not empty, over existing keys", optional(flag), {
     fallback: "false",
   }),
 );
@@ -42,7 +42,7 @@ export const BACKUP_COMMANDS: readonly Command[] = [
     arguments: [{ name: "FILE" }],
     own: OWN,
     options: ["giveUpAfterMs", "timeoutMs", "acks", "json"],
-    help: "check a backup file, and write what it holds into an empty cluster of any size",
+    help: "check a backup file, and load it into an empty cluster of any size",
     example: "restore monday.kvb",
     run: restore,
   },
@@ -134,13 +134,13 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
   return EXIT.ok;
 }
 
-/** @throws {KvError} `exists` where there is a key */
+/** @throws {KvError} `exists` if there is a key */
 async function refuseLiving(client: KvClient, { settings, signal }: CommandContext) {
   for await (const key of client.keys({ limit: 1, timeoutMs: settings.timeoutMs, signal })) {
     throw new KvError(
       "exists",
       `restore: the cluster is not empty (it has the key ${JSON.stringify(key.slice(0, 64))}); ` +
-        "nothing was written. --into-living writes over what is there",
+        "nothing was written. --into-living overwrites existing keys",
     );
   }
 }

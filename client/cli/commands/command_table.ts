@@ -1,7 +1,7 @@
 /**
- * The commands, one row each. One-shot use, the shell, `help` and completion all come from this
- * table. Those of operations on a key are made from their table in `operation_commands.ts`; moving
- * files in and out is in `transfer_commands.ts`.
+ * The commands, one row each. One-shot use, the shell, `help` and completion all use this table. Commands
+ * for operations on a key are made from the table of operations in `operation_commands.ts`; import and
+ * export are in `transfer_commands.ts`.
  *
  * @module
  */
@@ -105,7 +105,7 @@ export function commandNames(): string[] {
   return [...BY_ANY_NAME.keys()];
 }
 
-/** The error for a name that is no command's. */
+/** The error for a name that is not a command's. */
 export function unknownCommand(name: string): KvError {
   const near = nearest(commandName(name), commandNames());
   const hint = near === undefined ? "" : `did you mean ${near}? `;
@@ -193,14 +193,14 @@ function listText(): string {
   ].join("\n");
 }
 
-/** @throws {KvError} `bad_request` where there is no such command */
+/** @throws {KvError} `bad_request` if there is no such command */
 function knownCommand(name: string): Command {
   const command = findCommand(name);
   if (command === undefined) throw unknownCommand(name);
   return command;
 }
 
-/** Options of commands that are no settings, as the program's command line takes them. */
+/** Options of commands that are not settings, for the program's command line. */
 export function commandFlags(): RestFlag[] {
   const flags = new Map<string, boolean>();
   for (const { field, optionNames } of ROWS.flatMap(({ own }) => own ?? [])) {

@@ -1,7 +1,7 @@
 /**
- * Several operations in one go: `multi`, `check`, `exec` and `discard` of the shell, which make a
- * transaction of the lines between them, and `batch`, which takes requests from a file of JSON lines,
- * each by itself or, with `--atomic`, as one transaction.
+ * Several operations at once. `multi`, `check`, `exec` and `discard` of the shell make a transaction of the
+ * lines between them. `batch` reads requests from a file of JSON lines and runs each by itself or, with
+ * `--atomic`, all of them as one transaction.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export const GROUP_COMMANDS: readonly Command[] = [
     name: "multi",
     arguments: [],
     options: [],
-    help: "begin a transaction: the operations that follow wait for exec",
+    help: "begin a transaction: the following operations are queued for exec",
     example: "multi",
     shellOnly: true,
     run: runMulti,
@@ -44,7 +44,7 @@ export const GROUP_COMMANDS: readonly Command[] = [
     name: "check",
     arguments: [{ name: "KEY", key: true }, { name: "VERSION" }],
     options: [],
-    help: "in a transaction: carry it out only if a key has this version (0: is not there)",
+    help: "in a transaction: carry it out only if a key has this version (0: does not exist)",
     example: "check {7}stock 12",
     shellOnly: true,
     insideMulti: true,
@@ -54,7 +54,7 @@ export const GROUP_COMMANDS: readonly Command[] = [
     name: "exec",
     arguments: [],
     options: ["json", "timeoutMs", "acks"],
-    help: "carry the transaction out: all of it or nothing; its keys must share a partition",
+    help: "carry out the transaction: all of it or nothing; its keys must share a partition",
     answers: "the reply of each operation, in order",
     example: "exec",
     shellOnly: true,
@@ -77,8 +77,8 @@ export const GROUP_COMMANDS: readonly Command[] = [
     options: ["timeoutMs", "acks"],
     own: wordFields(BATCH_FIELDS),
     help:
-      "carry out requests of the JSON wire, one a line, and print their replies; - is standard input",
-    answers: "a line of JSON for each request, in order",
+      "carry out requests of the JSON wire, one per line, and print their replies; - is standard input",
+    answers: "one line of JSON for each request, in order",
     example: "batch requests.jsonl --atomic",
     run: runBatch,
   },
@@ -91,7 +91,7 @@ async function runMulti(_: readonly Word[], { multi, io }: CommandContext): Prom
   return EXIT.ok;
 }
 
-/** What `multi` has begun. */
+/** The transaction that `multi` has begun. */
 function openOf(what: string, { multi }: CommandContext) {
   if (multi.open === undefined) throw new KvError("bad_request", `${what}: multi comes first`);
   return multi.open;
@@ -139,7 +139,7 @@ async function runExec(_: readonly Word[], context: CommandContext): Promise<num
   return EXIT.ok;
 }
 
-/** Carries requests out as one. @returns their replies, errors of single ones among them */
+/** Carries out requests as one. @returns their replies, errors of single ones among them */
 async function runTransaction(
   requests: readonly KeyRequest[],
   checks: readonly (readonly [string, number])[],

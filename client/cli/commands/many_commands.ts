@@ -1,7 +1,6 @@
 /**
- * Commands on many keys: `get-many`, `put-many`, `delete-many`, and `ttl`, which is a question about one
- * in other words. Each key is an operation by itself, a few at a time; what became of each is printed
- * in the order of the line.
+ * Commands on many keys: `get-many`, `put-many`, `delete-many`; and `ttl`, which asks about one key. Each key
+ * is an operation by itself, and a few run at a time; the results are printed in the order of the line.
  *
  * @module
  */
@@ -69,7 +68,7 @@ export const MANY_COMMANDS: readonly Command[] = [
     aliases: ["mdel"],
     arguments: KEYS,
     options: ["json", "timeoutMs", "acks"],
-    help: "take several keys away, each by itself",
+    help: "delete several keys, each by itself",
     example: "delete-many user:1 user:2",
     run: (args, context) => runMany("delete", args.map((key) => [key]), context),
   },
@@ -92,14 +91,14 @@ function pairs(args: readonly Word[]): Word[][] {
   return list;
 }
 
-/** What stands behind the key on its line. */
+/** What follows the key on its line. */
 function lineOf(operation: OperationName, reply: Reply): string | Uint8Array {
   if (reply.req_type === "data") return valueLabel(valueOfReply(reply));
   if (operation === "delete") return "deleted";
   return `success (version ${"version" in reply ? reply.version : ""})`;
 }
 
-/** @returns the exit code of the first key that failed, else 0 */
+/** @returns the exit code of the first key that failed, otherwise 0 */
 async function runMany(
   operation: OperationName,
   rows: readonly (readonly Word[])[],
@@ -153,7 +152,7 @@ export async function eachOf(
   return ends;
 }
 
-/** An error as one of the command that was typed, and not of the operation that it is made of. */
+/** An error in the words of the command that was typed, and not of the operation behind it. */
 function headedBy(command: string, operation: OperationName, error: unknown): unknown {
   const head = `${operation}: `;
   if (!(error instanceof KvError) || !error.message.startsWith(head)) return error;

@@ -16,7 +16,7 @@ import { isYes } from "./scan_commands.ts";
 const FORGET_FIELDS = {
   yes: described("Do not ask", optional(flag)),
   force: described(
-    "Also if only its copies have all acknowledged writes; what others lack is lost",
+    "Also if only its replicas have all acknowledged writes; what others lack is lost",
     optional(flag),
   ),
 };
@@ -28,8 +28,8 @@ export const NODE_COMMANDS: readonly Command[] = [
     arguments: [{ name: "NODE-ID", about: "as list-nodes shows it" }],
     options: ["json", "timeoutMs"],
     own: wordFields(FORGET_FIELDS),
-    help: "take a node that is down and will not come back off the list; asks at a terminal",
-    answers: "the partitions that are served from copies that may lack writes (with --force)",
+    help: "remove a node that is down and will not come back from the list; asks at a terminal",
+    answers: "the partitions that are served from replicas that may lack writes (with --force)",
     example: "forget-node 4bac27231e730f85",
     run: runForgetNode,
   },
@@ -55,7 +55,7 @@ async function runForgetNode(args: readonly Word[], context: CommandContext): Pr
   }
   const forced = await client.forgetNode(id, { force, timeoutMs: settings.timeoutMs, signal });
   const lines = forced.map(({ partition, node, term, lastSeq }) =>
-    `partition ${partition}: node ${node} serves, from a copy of term ${term} with writes up to ` +
+    `partition ${partition}: node ${node} serves, from a replica of term ${term} with writes up to ` +
     `seq ${lastSeq}\n`
   );
   const text = `node ${id} is forgotten\n${lines.join("")}`;

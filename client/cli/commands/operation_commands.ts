@@ -1,7 +1,7 @@
 /**
- * A command for each operation on a key, made from the table of operations: its arguments, options,
- * help and example are those of the row, so that a new operation is a new command by itself. How a
- * reply looks is said here once for each kind of reply.
+ * A command for each operation on a key, made from the table of operations: its arguments, options, help and
+ * example are those of the row, so a new operation becomes a new command by itself. How a reply looks is
+ * defined here once for each kind of reply.
  *
  * @module
  */
@@ -80,7 +80,7 @@ function commandArgument(
   const label = argumentLabel(name);
   if (name === "value" && field.form === "text") return { name: label, optional };
   const { summary = "", fallback } = field.about ?? {};
-  // A time has no default here: without it another option says when, or nothing changes.
+  // A time has no default here: if it is missing, another option says when, or nothing changes.
   const more = field.form === "duration"
     ? `: ${wordRequires(field, true)}`
     : optional && fallback !== undefined
@@ -89,7 +89,7 @@ function commandArgument(
   return { name: label, optional, about: `${summary}${more}` };
 }
 
-/** `increment` by the number with its sign turned. */
+/** `increment` by the negated number. */
 function decrement(): Command {
   const up = operationCommand("increment");
   return {
@@ -144,7 +144,7 @@ export async function argumentValue(
   if (io.input === undefined) {
     throw new KvError(
       "bad_request",
-      `a value of - is read from standard input, where the commands come from now; quote it, "-"`,
+      `a value of - is read from standard input, but the commands come from there now; quote it, "-"`,
     );
   }
   return await readAll(io.input);

@@ -1,6 +1,6 @@
 /**
- * Commands on all keys of a selection: `scan`, `count`, `delete-matching`, `flush-all`. They stream: what
- * they keep in memory does not grow with the result. What cannot be undone is asked for at a terminal.
+ * Commands on all keys of a selection: `scan`, `count`, `delete-matching`, `flush-all`. They stream: what they
+ * keep in memory does not grow with the result. At a terminal, they ask before doing what cannot be undone.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
   positiveUint,
 } from "../../../shared/schema/fields.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
-import { joinBytes } from "../../transfer/join_bytes.ts";
+import { joinBytes } from "../../../shared/base/join_bytes.ts";
 import { EXPORT_CHUNK_BYTES } from "../../../shared/base/limits.ts";
 import {
   SCAN_ORDER_FIELDS,
@@ -31,7 +31,7 @@ import { count, entryDocument, keyLabel, valueLabel } from "../command/output.ts
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,
   ...SCAN_ORDER_FIELDS,
-  limit: described("At most so many keys", optional(positiveUint), { fallback: "all" }),
+  limit: described("At most this many keys", optional(positiveUint), { fallback: "all" }),
   keys_only: described("Without the values", optional(flag)),
 };
 
@@ -40,7 +40,7 @@ const YES_FIELDS = {
   yes: described("Do not ask", optional(flag)),
 };
 
-const FORCE_FIELDS = { force: described("Do not ask, as scripts must say", optional(flag)) };
+const FORCE_FIELDS = { force: described("Do not ask; scripts must give this", optional(flag)) };
 
 const PREFIX = { name: "PREFIX", optional: true };
 
@@ -53,7 +53,7 @@ export const SCAN_COMMANDS: readonly Command[] = [
     own: wordFields(SCAN_FIELDS),
     help: "the keys of the whole cluster in order: a line KEY, tab, VALUE for each",
     answers:
-      "with --json a document a line; without, a value with control characters is quoted as " +
+      "with --json one document per line; without, a value with control characters is quoted as " +
       "JSON, or is base64:…",
     example: "scan user: --limit 100 --keys-only",
     run: runScan,
@@ -63,7 +63,7 @@ export const SCAN_COMMANDS: readonly Command[] = [
     arguments: [PREFIX],
     options: ["json", "timeoutMs"],
     own: wordFields(SELECTION_FIELDS),
-    help: "how many keys there are, or begin so",
+    help: "the number of keys, or of those with a prefix or in a range",
     example: "count user:",
     run: runCount,
   },
@@ -72,7 +72,7 @@ export const SCAN_COMMANDS: readonly Command[] = [
     arguments: [PREFIX],
     options: ["json", "timeoutMs", "acks"],
     own: wordFields(YES_FIELDS),
-    help: "take away all keys that begin so (not all there are: flush-all); asks at a terminal",
+    help: "delete the keys with a prefix or in a range (all keys: flush-all); asks at a terminal",
     example: "delete-matching session:",
     run: runDeleteMatching,
   },
@@ -81,7 +81,7 @@ export const SCAN_COMMANDS: readonly Command[] = [
     arguments: [],
     options: ["json", "timeoutMs", "acks"],
     own: wordFields(FORCE_FIELDS),
-    help: "take away every key of the cluster; asks twice at a terminal, else wants --force",
+    help: "delete every key of the cluster; asks twice at a terminal, otherwise needs --force",
     example: "flush-all",
     run: runFlushAll,
   },
@@ -102,7 +102,7 @@ type Values = Selection & {
   force?: boolean;
 };
 
-/** The options' values, with the argument as prefix. */
+/** The options' values, with the argument as the prefix. */
 function valuesOf(
   name: string,
   fields: Fields,
@@ -140,16 +140,16 @@ async function runScan(args: readonly Word[], context: CommandContext): Promise<
   return EXIT.ok;
 }
 
-/** The selection without the keys up to one, in the direction of the scan. */
+/** The selection without the keys up to a given one, in the direction of the scan. */
 function behind({ start, end }: Selection, after: string, reverse: boolean): Selection {
   const [a, b] = [start ?? "", end];
-  // The next key there can be; keys compare by the bytes of their UTF-8, and so do these.
+  // The next possible key; keys compare by the bytes of their UTF-8, and so do these.
   const next = `${after}\0`;
   if (!reverse) return { start: compareKeys(a, next) > 0 ? a : next };
   return { end: b !== undefined && compareKeys(b, after) < 0 ? b : after };
 }
 
-/** Lines that leave together: a write to the terminal for each would be slow. */
+/** Lines that are written together: one write to the terminal for each would be slow. */
 class Lines {
   readonly #io: CommandContext["io"];
   readonly #encoder = new TextEncoder();
@@ -195,15 +195,15 @@ async function runDeleteMatching(args: readonly Word[], context: CommandContext)
   if (selectsAll(selection)) {
     throw new KvError(
       "bad_request",
-      "delete-matching: required a prefix or --start that is not empty, or --end; to take every " +
-        "key away use flush-all --force",
+      "delete-matching: required a prefix or --start that is not empty, or --end; to delete every " +
+        "key use flush-all --force",
     );
   }
   const client = await context.client();
   if (values.yes !== true && io.ask !== undefined) {
     const keys = await client.count({ ...selection, timeoutMs: settings.timeoutMs, signal });
     const answer = await io.ask(
-      `Take away ${count(keys)} key${keys === 1 ? "" : "s"}? (yes/no) `,
+      `Delete ${count(keys)} key${keys === 1 ? "" : "s"}? (yes/no) `,
       signal,
     );
     if (!isYes(answer)) throw notDone("delete-matching");
@@ -220,13 +220,13 @@ async function runFlushAll(_: readonly Word[], context: CommandContext): Promise
   const { io, settings, signal, given } = context;
   const { force }: Values = ownValues("flush-all", wordFields(FORCE_FIELDS), given);
   if (force !== true && io.ask === undefined) {
-    throw new KvError("bad_request", "flush-all: nobody can be asked here; say --force");
+    throw new KvError("bad_request", "flush-all: there is no terminal to ask at; give --force");
   }
   const client = await context.client();
   if (force !== true && io.ask !== undefined) {
     const keys = await client.count({ timeoutMs: settings.timeoutMs, signal });
     const { clusterName } = (await client.clusterMap()).settings;
-    const about = `Take away ALL ${count(keys)} keys of the cluster ${clusterName}? (yes/no) `;
+    const about = `Delete ALL ${count(keys)} keys of the cluster ${clusterName}? (yes/no) `;
     if (!isYes(await io.ask(about, signal))) throw notDone("flush-all");
     const again = `There is no way back. Type the cluster's name, ${clusterName}: `;
     if (await io.ask(again, signal) !== clusterName) throw notDone("flush-all");
@@ -241,7 +241,7 @@ export function isYes(answer: string): boolean {
 }
 
 function notDone(what: string): KvError {
-  return new KvError("bad_request", `${what}: not confirmed; nothing was taken away`);
+  return new KvError("bad_request", `${what}: not confirmed; nothing was deleted`);
 }
 
 async function deleteWith(

@@ -21,7 +21,6 @@ const USER_FIELDS = {
 };
 const TOKEN_FIELDS = {
   user: described("Whom the token logs in", optional(text)),
-  join: described("What joins with it: node or coordinator", optional(text)),
   ttl_ms: described("How long it is good for", optional(positiveDuration)),
 };
 

@@ -1,10 +1,10 @@
 /**
- * The commands that move files in and out: `import` and `export`.
+ * The commands that read and write files of records: `import` and `export`.
  *
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
-import { joinBytes } from "../../transfer/join_bytes.ts";
+import { joinBytes } from "../../../shared/base/join_bytes.ts";
 import type { Command, CommandContext } from "../command/command.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
@@ -27,7 +27,7 @@ export const TRANSFER_COMMANDS: readonly Command[] = [
     options: ["keyColumn", "format", "giveUpAfterMs", "json", "acks"],
     help:
       "write a CSV file (--key-column NAME) or JSON lines into the cluster; - is standard input",
-    answers: "what became of the records; a file that was broken off is imported again as a whole",
+    answers: "what became of the records; after an interruption import the whole file again",
     run: importFile,
   },
   {
@@ -75,7 +75,7 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
       },
     });
   } catch (error) {
-    // A record that is written again is the same record.
+    // Writing a record twice does no harm.
     io.note(
       `import: ${progressText(soFar)} before it ended; run it again to write all of the file`,
     );
@@ -104,13 +104,13 @@ function importFormat(path: string, asked: "auto" | ImportFormat): ImportFormat 
   );
 }
 
-/** A file, or standard input for `-`. @throws {KvError} `bad_request` where it cannot be read */
+/** A file, or standard input for `-`. @throws {KvError} `bad_request` if it cannot be read */
 export async function openInput(what: string, path: string, { io }: CommandContext) {
   if (path === "-") {
     if (io.input !== undefined) return { chunks: io.input, bytes: undefined };
     throw new KvError(
       "bad_request",
-      `${what}: - is standard input, where the commands come from now; name a file`,
+      `${what}: - is standard input, but the commands come from there now; name a file`,
     );
   }
   try {

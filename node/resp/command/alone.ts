@@ -5,7 +5,7 @@ import { thrownText } from "./replies.ts";
 
 type AloneRun = Extract<CommandRun, { kind: "alone" }>;
 
-/** What is thrown before anything has begun is answered. */
+/** An error that is thrown before anything has begun is answered. */
 export function alone(run: (args: Arguments, call: Call, done: () => void) => void): AloneRun {
   return {
     kind: "alone",

@@ -1,6 +1,5 @@
 /**
- * Arguments of commands as what they stand for: keys, integers, words. What is wrong is said in the
- * words of Redis. Pure.
+ * Converts arguments of commands: to keys, integers, words. Errors use the texts of Redis. Pure.
  *
  * @module
  */
@@ -14,7 +13,7 @@ export const NOT_AN_INTEGER = "ERR value is not an integer or out of range";
 const ASCII_BYTES_MAX = 64;
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The key of an argument. @throws {CommandError} where it cannot be one */
+/** The key of an argument. @throws {CommandError} if it cannot be one */
 export function keyOf(bytes: Uint8Array | undefined): string {
   if (bytes === undefined || bytes.length === 0) {
     throw new CommandError("ERR a key must not be empty");
@@ -28,7 +27,7 @@ export function keyOf(bytes: Uint8Array | undefined): string {
   }
 }
 
-/** The text of an argument; what is not UTF-8 in it is replaced. */
+/** The text of an argument; bytes that are not UTF-8 are replaced. */
 export function textOf(bytes: Uint8Array): string {
   if (bytes.length <= ASCII_BYTES_MAX) {
     let all = 0;
@@ -64,12 +63,12 @@ export function integerOf(bytes: Uint8Array | undefined, refusal = NOT_AN_INTEGE
   return value;
 }
 
-/** An integer of 64 bits as a number; what is beyond 2^53 is as good as infinite. */
+/** An integer of 64 bits as a number; beyond 2^53 it counts as infinite. */
 export function roughIntegerOf(bytes: Uint8Array | undefined, refusal = NOT_AN_INTEGER): number {
   return Number(integerOf(bytes, refusal));
 }
 
-/** The argument, which the arity promises. */
+/** The argument, which the arity guarantees. */
 export function at(args: readonly Uint8Array[], index: number): Uint8Array {
   const argument = args[index];
   if (argument === undefined) throw new CommandError(SYNTAX_ERROR);

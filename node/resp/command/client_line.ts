@@ -1,5 +1,5 @@
 /**
- * A connection as CLIENT LIST shows it: the words of Redis 7, with what there is to say of them here.
+ * A connection as CLIENT LIST shows it: the fields of Redis 7, as far as they have a meaning here.
  *
  * @module
  */

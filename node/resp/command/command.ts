@@ -1,7 +1,7 @@
 /**
  * What a command of the Redis front end is: one row with its name, arity, flags and keys, and how it runs.
- * COMMAND and its kin are made from these rows; the session runs them. The files of `commands/` hold
- * them by group, `command_table.ts` all of them.
+ * COMMAND and its subcommands are made from these rows; the session runs them. The files of `commands/` hold
+ * them by group, `command_table.ts` holds all of them.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import type { ScanCursors } from "./scan_cursors.ts";
 
-/** The arguments of a command, its name first. Good only during the call: copy what must outlive it. */
+/** The arguments of a command, its name first. Valid only during the call: copy what must live longer. */
 export type Arguments = readonly Uint8Array[];
 
-/** A mistake of the visitor: the text as Redis has it, code first. */
+/** A client's mistake: the text as in Redis, code first. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
 }
@@ -39,7 +39,7 @@ export type Write = (out: RespWriter) => void;
 /** `skip`: the next command is not answered. */
 export type ReplyMode = "on" | "off" | "skip";
 
-/** What a command may know and do of the connection that it came on (`session.ts`). */
+/** What a command may know and do of the connection over which it came (`session.ts`). */
 export interface CommandSession {
   readonly id: number;
   readonly server: CommandServer;
@@ -48,9 +48,9 @@ export interface CommandSession {
   readonly createdMs: number;
   readonly lastActiveMs: number;
   readonly lastCommand: CommandSpec | undefined;
-  /** Of the last write; for WAIT. */
+  /** The partition of the last write; for WAIT. */
   readonly lastWrittenKey: string | undefined;
-  /** Bytes that wait: of commands that are not complete, and of replies. */
+  /** Waiting bytes: of incomplete commands, and of replies. */
   readonly keptBytes: { readonly query: number; readonly replies: number };
   readonly transaction: CommandTransaction;
   readonly login: CommandLogin;
@@ -59,11 +59,11 @@ export interface CommandSession {
   libraryVersion: string;
   noEvict: boolean;
   replyMode: ReplyMode;
-  /** Set by the command that switches replies on, and is then answered. */
+  /** Set by the command that switches replies on and is itself answered. */
   repliesSwitchedOn: boolean;
-  /** Writes what a command answers. It must be its turn. */
+  /** Writes a command's answer. It must be its turn. */
   answer(write: Write): void;
-  /** Answers in turn: now, if nothing is before it. */
+  /** Answers in turn: now, if nothing comes before it. */
   answerInTurn(write: Write): void;
   /** Refuses a command that cannot even be queued. */
   readonly refuse: (text: string) => undefined;
@@ -96,27 +96,27 @@ export interface CommandLogin {
 export interface CommandTransaction {
   /** Between MULTI and EXEC. */
   readonly open: boolean;
-  /** Commands that wait; -1 outside MULTI. */
+  /** The number of queued commands; -1 outside MULTI. */
   readonly length: number;
-  /** Of the commands that wait, or are worked out alone. */
+  /** Bytes of the commands that are queued, or are being prepared alone. */
   readonly bytes: number;
   multi(): void;
   exec(): void;
   discard(): void;
   watch(keys: readonly string[]): void;
   unwatch(): void;
-  /** Puts a command aside for EXEC. */
+  /** Queues a command for EXEC. */
   queue(spec: CommandSpec, args: Arguments): void;
   /** Forgets everything. */
   reset(): void;
 }
 
-/** What the front end tells of the node that it belongs to. */
+/** What the front end knows of its node. */
 export interface RespNode {
   readonly nodeId: string;
   /** Where it listens, once that is known. */
   address(): Address | undefined;
-  /** What is acknowledged is on disk. */
+  /** Whether what is acknowledged is on disk. */
   readonly persistent: boolean;
   /** How many clients may be connected. */
   clientsMax(): number;
@@ -152,12 +152,12 @@ export interface CommandServer extends PlanContext {
   ): void;
 }
 
-/** What a command may know when it is made into requests. */
+/** What a command may know while it is turned into requests. */
 export interface PlanContext {
   readonly valueBytesMax: number;
   /** The date. */
   wallMs(): number;
-  /** A copy of an argument, for as long as its request takes: whoever keeps it longer copies it once more. */
+  /** A copy of an argument that lives as long as its request: to keep it longer, copy it again. */
   copy(argument: Uint8Array): Uint8Array;
 }
 
@@ -176,7 +176,7 @@ export interface ManyPlan {
 /** A command as requests. */
 export type Plan = OnePlan | ManyPlan;
 
-/** Some keys as of one moment, and what is to become of them. */
+/** Some keys as of one moment, and the writes that a command decides on. */
 export interface KeyView {
   readonly wallMs: number;
   get(key: string): Entry | undefined;
@@ -192,37 +192,37 @@ export type CommandRun =
   /** Becomes requests; many such commands of one connection are under way at a time. */
   | { readonly kind: "plan"; plan(args: Arguments, context: PlanContext): Plan }
   /**
-   * Looks at some keys of one partition and changes them, as one: what `run` decides is carried out if
-   * none of the keys has changed meanwhile, else `run` is asked again. It returns what is answered.
+   * Reads some keys of one partition and changes them, as one step: what `run` decides is carried out if none
+   * of the keys has changed meanwhile; otherwise `run` is called again. It returns the answer.
    */
   | {
     readonly kind: "view";
-    /** @throws {CommandError} where the arguments are wrong */
+    /** @throws {CommandError} if the arguments are wrong */
     keys(args: Arguments): string[];
     run(args: Arguments, view: KeyView): (out: RespWriter) => void;
   }
-  /** Runs alone: after all commands before it, before all behind it. Calls `done` once, later. */
+  /** Runs alone: after all commands before it, and before all after it. Calls `done` once, later. */
   | {
     readonly kind: "alone";
     run(args: Arguments, call: Call, done: () => void): void;
     /** How it runs between MULTI and EXEC; absent: not at all. */
     now?(args: Arguments, call: Call): void;
   }
-  /** Part of a transaction's frame: the session does it itself, even inside MULTI. */
+  /** Part of a transaction's frame: the session runs it itself, even inside MULTI. */
   | { readonly kind: "frame"; run(args: Arguments, session: CommandSession): void };
 
 /** A command. */
 export interface CommandSpec {
   /** In lower case; `client|id` for a subcommand. */
   readonly name: string;
-  /** How many arguments, the name included; negative for at least so many. */
+  /** The number of arguments, including the name; negative for a minimum. */
   readonly arity: number;
   readonly flags: readonly string[];
-  /** First key, last key (-1: the last argument), step; all 0 where there is none. */
+  /** First key, last key (-1: the last argument), step; all 0 if there is none. */
   readonly keys: readonly [first: number, last: number, step: number];
-  /** As Redis' documentation sorts it. */
+  /** The group in Redis's documentation. */
   readonly group: string;
-  /** Version of Redis that brought it; of ours where it is our own. */
+  /** The version of Redis that introduced it; our version for our own commands. */
   readonly since: string;
   readonly summary: string;
   readonly run: CommandRun;
@@ -241,7 +241,7 @@ export function command(
   return { name, arity, flags: flags === "" ? [] : flags.split(" "), keys, ...about, run };
 }
 
-/** Where a command's only key stands. */
+/** The index of a command's only key. */
 export const KEY: readonly [number, number, number] = [1, 1, 1];
 export const TWO_KEYS: readonly [number, number, number] = [1, 2, 1];
 export const ALL_KEYS: readonly [number, number, number] = [1, -1, 1];

@@ -1,5 +1,5 @@
 /**
- * What COMMAND and its kin tell of a command, from its row, in the shapes of Redis 7.
+ * What COMMAND and its subcommands return about a command, from its row, in the forms of Redis 7.
  *
  * @module
  */
@@ -46,7 +46,7 @@ function writeWords(out: RespWriter, words: readonly string[]): void {
   for (const word of words) out.simple(word);
 }
 
-/** Where its keys stand, as a rule for programs. */
+/** Where its keys are, as a rule for programs. */
 function writeKeySpecs(out: RespWriter, { keys, flags }: CommandSpec): void {
   const [first, last, step] = keys;
   if (first === 0) {
@@ -79,7 +79,7 @@ function writeKeySpecs(out: RespWriter, { keys, flags }: CommandSpec): void {
   out.integer(0);
 }
 
-/** A name and its document, of COMMAND DOCS. */
+/** A name and its document, for COMMAND DOCS. */
 export function writeCommandDocs(out: RespWriter, spec: CommandSpec): void {
   const { name, summary, since, group, subcommands } = spec;
   out.bulkText(name);

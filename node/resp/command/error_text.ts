@@ -1,7 +1,6 @@
 /**
- * Our errors in the words of Redis. Where Redis has an error of its own for the case, its text is used,
- * since clients look at it; else the text is `ERR`, our code, and what happened. The table is part of
- * docs/redis.md.
+ * Our errors in the words of Redis. If Redis has an error for the case, its text is used, because clients
+ * look at it. Otherwise the text is `ERR`, our code, and what happened. The table is part of docs/redis.md.
  *
  * @module
  */
@@ -9,12 +8,12 @@ import { type ErrorCode, isErrorCode, type KvError } from "../../../shared/base/
 import type { Message } from "../../../shared/wire/messages.ts";
 import { NOT_AN_INTEGER } from "./arguments.ts";
 
-/** The code in capitals that an error begins with. Those that are not here begin with `ERR`. */
+/** The code in capitals with which an error begins. Errors that are not listed begin with `ERR`. */
 export const ERROR_PREFIXES: Partial<Record<ErrorCode, string>> = {
-  // Nobody can serve the key now, and nothing has happened.
+  // No node can serve the key now, and nothing has happened.
   not_primary: "CLUSTERDOWN",
   unavailable: "CLUSTERDOWN",
-  // Nothing has happened; clients that know the word try again.
+  // Nothing has happened; clients that know this word try again.
   overloaded: "TRYAGAIN",
   not_enough_replicas: "NOREPLICAS",
   storage_failed: "MISCONF",
@@ -25,7 +24,7 @@ export const ERROR_PREFIXES: Partial<Record<ErrorCode, string>> = {
 const TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 const CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
 
-/** Errors for which Redis has a text of its own. */
+/** Errors for which Redis has its own text. */
 const TEXTS: Readonly<Record<string, string>> = {
   not_an_integer: NOT_AN_INTEGER,
   not_a_float: "ERR value is not a valid float",
@@ -59,6 +58,6 @@ function textFor(code: string, message: string): string {
   return `${prefix} ${code} ${message}`;
 }
 
-/** Keys that must be together are not. */
+/** Keys that must be in one partition are not. */
 export const CROSS_SLOT_ERROR = CROSS_SLOT;
 export const TOO_LONG_ERROR = TOO_LONG;

@@ -1,6 +1,6 @@
 /**
- * When a key expires, as Redis' commands say it: seconds or milliseconds, from now or as a date, in 64
- * bits. Here a date is at most the last one that JavaScript knows; what is later is that. Pure.
+ * When a key expires, as Redis's commands say it: in seconds or milliseconds, from now or as a date, in 64
+ * bits. Here a date is at most the last one that JavaScript knows; a later one becomes that date. Pure.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import { EXPIRY_DATE_MAX } from "../../../shared/base/limits.ts";
 import { CommandError } from "./command.ts";
 import { INT64_MAX, INT64_MIN } from "../protocol/integer_text.ts";
 
-/** What a number stands for. */
+/** What a number means. */
 export interface ExpiryUnit {
   readonly inSeconds: boolean;
-  /** A date, and not from now. */
+  /** A date, and not a duration from now. */
   readonly isDate: boolean;
 }
 
 /** A request's expiry. */
 export type Expiry = { readonly ttl_ms: number } | { readonly expires_at: number };
 
-/** A number as milliseconds. @throws {CommandError} where it does not fit into 64 bits */
+/** A number as milliseconds. @throws {CommandError} if it does not fit into 64 bits */
 function milliseconds(value: bigint, unit: ExpiryUnit, wallMs: number, command: string): bigint {
   let ms = value;
   if (unit.inSeconds) {
@@ -29,7 +29,7 @@ function milliseconds(value: bigint, unit: ExpiryUnit, wallMs: number, command: 
   return ms;
 }
 
-/** Where the number must be positive (SET, GETEX and their kin). @throws {CommandError} */
+/** For commands whose number must be positive (SET, GETEX and others). @throws {CommandError} */
 export function positiveExpiry(
   value: bigint,
   unit: ExpiryUnit,
@@ -40,7 +40,7 @@ export function positiveExpiry(
   return expiry(milliseconds(value, unit, wallMs, command), unit, wallMs);
 }
 
-/** Where the number may be any: what is not after now has expired. @throws {CommandError} */
+/** For commands with any number: a key whose time is not after now has expired. @throws {CommandError} */
 export function anyExpiry(
   value: bigint,
   unit: ExpiryUnit,
@@ -53,7 +53,7 @@ export function anyExpiry(
 }
 
 function expiry(ms: bigint, { isDate }: ExpiryUnit, wallMs: number): Expiry {
-  // From now is from the primary's now: its clock decides when the key is gone.
+  // "From now" is by the primary's clock, which decides when the key expires.
   return isDate
     ? { expires_at: Math.min(Number(ms), EXPIRY_DATE_MAX) }
     : { ttl_ms: Math.min(Number(ms), EXPIRY_DATE_MAX - wallMs) };

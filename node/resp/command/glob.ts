@@ -1,7 +1,7 @@
 /**
- * Patterns of KEYS and SCAN, as Redis matches them: `*` any bytes, `?` one, `[a-z]` one of these,
- * `[^a]` none of these, `\` takes the next as it is. Made once, matched often, in O(n·m) at most:
- * unlike a recursive match it cannot be made to take exponential time.
+ * Patterns of KEYS and SCAN, as Redis matches them: `*` any bytes, `?` one byte, `[a-z]` one of these, `[^a]`
+ * none of these, `\` the next byte literally. A pattern is compiled once and matched often, in O(n·m) at
+ * most: unlike a recursive match, it cannot be made to take exponential time.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const BACKSLASH = 0x5c;
 const CARET = 0x5e;
 const DASH = 0x2d;
 
-/** One byte of the text: which it may be. `any` matches any number of bytes instead. */
+/** The allowed values of one byte of the text. `any` instead matches any number of bytes. */
 type Token = number | Uint8Array | "any" | "one";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -32,14 +32,14 @@ export class Glob {
     return this.#tokens.length === 1 && this.#tokens[0] === "any";
   }
 
-  /** What each matching text begins with, up to the last whole character of UTF-8. */
+  /** The prefix of every matching text, up to the last complete character of UTF-8. */
   get prefix(): string {
     const literal: number[] = [];
     for (const token of this.#tokens) {
       if (typeof token !== "number") break;
       literal.push(token);
     }
-    // A character may be cut: at most its last three bytes are there.
+    // A character may be cut: at most its last three bytes are missing.
     for (let cut = 0; cut < 4 && cut < literal.length; cut++) {
       try {
         return utf8.decode(Uint8Array.from(literal.slice(0, literal.length - cut)));
@@ -54,7 +54,7 @@ export class Glob {
     const tokens = this.#tokens;
     let at = 0;
     let token = 0;
-    // Where the last `*` stood, and how far the text was taken by it.
+    // Where the last `*` was, and how far it has matched the text.
     let star = -1;
     let taken = 0;
     while (at < text.length) {
@@ -66,7 +66,7 @@ export class Glob {
         at++;
         token++;
       } else if (star >= 0) {
-        // The `*` takes one byte more.
+        // The `*` matches one byte more.
         at = ++taken;
         token = star + 1;
       } else {
@@ -109,7 +109,7 @@ function tokensOf(pattern: Uint8Array): Token[] {
   return tokens;
 }
 
-/** The bytes between brackets; brackets that are not closed end with the pattern. */
+/** The bytes between brackets; if the brackets are not closed, they end with the pattern. */
 function membersOf(pattern: Uint8Array, from: number): [members: Uint8Array, end: number] {
   const members = new Uint8Array(256);
   let at = from;

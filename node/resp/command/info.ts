@@ -1,23 +1,24 @@
 /**
- * INFO: what tools read, under the names that Redis has for it, and in the section `kv` what this node
- * and its cluster are in truth. What has no meaning here is left out, and not made up.
+ * INFO: what tools read, under Redis's names, and in the section `kv` the true state of this node and its
+ * cluster. Fields that have no meaning here are left out, not invented.
  *
  * @module
  */
+import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
 import type { Call } from "./command.ts";
 import { REDIS_VERSION } from "./redis_version.ts";
 import { VERSION } from "../../../shared/base/version.ts";
 
-/** How long counting the keys may take before it is left out. */
+/** How long counting the keys may take; after that it is left out. */
 const COUNT_TIMEOUT_MS = 2_000;
 
 type Facts = Readonly<Record<string, string | number>>;
 
 const SECTIONS = ["server", "clients", "stats", "replication", "cluster", "keyspace", "kv"];
-/** Words that stand for all. */
+/** Words that mean all sections. */
 const ALL = new Set(["all", "default", "everything"]);
 
-/** Answers INFO for some sections, all of them where none is named. */
+/** Answers INFO for some sections, or for all of them if none is named. */
 export function writeInfo(asked: readonly string[], call: Call, done: () => void): void {
   const all = asked.length === 0 || asked.some((name) => ALL.has(name));
   const wanted = SECTIONS.filter((name) => all || asked.includes(name));
@@ -87,7 +88,9 @@ function ownFacts({ server }: Call): Facts {
     facts.kv_partitions = partitions.length;
     facts.kv_partitions_without_primary = partitions
       .filter(({ primary }) => primary === undefined).length;
-    facts.kv_replication_factor = settings.replicationFactor;
+    for (const [name, value] of Object.entries(settingsShown(settings))) {
+      facts[`kv_${name}`] = value;
+    }
   }
   for (const [name, value] of Object.entries(server.node.stats())) {
     if (typeof value === "number" || typeof value === "string") facts[`kv_${name}`] = value;

@@ -1,6 +1,6 @@
 /**
- * How replies of the cluster become replies of Redis. Each takes a reply and writes one value; an error
- * is written as one. Pure but for the writer.
+ * How replies of the cluster become replies of Redis. Each function takes a reply and writes one value; an
+ * error is written as one. Pure except for the writer.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { RespWriter } from "../protocol/writer.ts";
 
 type Finish = (out: RespWriter, reply: Reply) => void;
 
-/** What a reply holds of memory beside its envelope, about: values, of a transaction all of them. */
+/** The approximate memory of a reply besides its envelope: its values, for a transaction all of them. */
 export function bytesOfReply(reply: Reply): number {
   switch (reply.req_type) {
     case "data":
@@ -30,7 +30,7 @@ export function bytesOfReply(reply: Reply): number {
   }
 }
 
-/** Writes what a function gives of a reply that is no error. */
+/** Writes what a function makes of a reply that is not an error. */
 export function unlessError(write: Finish): Finish {
   return (out, reply) => {
     if (reply.req_type === "error") out.error(errorText(reply));
@@ -41,14 +41,14 @@ export function unlessError(write: Finish): Finish {
 /** `+OK`. */
 export const okReply: Finish = unlessError((out) => out.ok());
 
-/** The value, or nil where there is no such key. */
+/** The value, or nil if there is no such key. */
 export const valueReply: Finish = (out, reply) => {
   if (reply.req_type === "data") out.bulk(valueOfReply(reply));
   else if (isNotFound(reply)) out.nil();
   else writeUnexpected(out, reply);
 };
 
-/** The value before, or nil. */
+/** The previous value, or nil. */
 export const previousReply: Finish = (out, reply) => {
   if (reply.req_type === "error" && !isRefusal(reply)) {
     out.error(errorText(reply));
@@ -59,21 +59,21 @@ export const previousReply: Finish = (out, reply) => {
   else out.bulk(previous);
 };
 
-/** 1 where it was done, 0 where a condition of the key refused it. */
+/** 1 if it was done, 0 if a condition of the key refused it. */
 export const doneReply: Finish = (out, reply) => {
   if (reply.req_type !== "error") out.integer(1);
   else if (isRefusal(reply)) out.integer(0);
   else out.error(errorText(reply));
 };
 
-/** `+OK` where it was done, nil where a condition of the key refused it. */
+/** `+OK` if it was done, nil if a condition of the key refused it. */
 export const okOrNilReply: Finish = (out, reply) => {
   if (reply.req_type !== "error") out.ok();
   else if (isRefusal(reply)) out.nil();
   else out.error(errorText(reply));
 };
 
-/** A number or a truth as an integer. */
+/** A number or a boolean as an integer. */
 export const integerReply: Finish = unlessError((out, reply) => {
   const result = reply.req_type === "result" ? reply.result : undefined;
   if (typeof result === "string") out.integer(BigInt(result));
@@ -106,7 +106,7 @@ export function allOkReply(out: RespWriter, replies: readonly Reply[]): void {
   else out.ok();
 }
 
-/** What a condition of the key brings about, and not a failure. */
+/** The result of a condition of the key, and not a failure. */
 export function isRefusal(reply: Reply): boolean {
   return reply.req_type === "error" &&
     (reply.code === "not_found" || reply.code === "exists" || reply.code === "version_mismatch");
@@ -116,13 +116,13 @@ export function isNotFound(reply: Reply): boolean {
   return reply.req_type === "error" && reply.code === "not_found";
 }
 
-/** Writes a reply that stands where another kind should. */
+/** Writes an error for a reply of an unexpected type. */
 export function writeUnexpected(out: RespWriter, reply: Reply): void {
   if (reply.req_type === "error") out.error(errorText(reply));
   else out.error(`ERR internal an unexpected reply of type ${reply.req_type}`);
 }
 
-/** The value of a reply to a `get`; undefined where there is none or the error has been written. */
+/** The value of a reply to a `get`; undefined if there is none or the error has been written. */
 export function valueOrWrite(
   out: RespWriter,
   reply: Reply,

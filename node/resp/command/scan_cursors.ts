@@ -1,6 +1,6 @@
 /**
- * The cursors of SCAN. Redis' are numbers, ours are the last key that was given: a node remembers which
- * number stands for which key, so many of them, and forgets the one that was not used for longest.
+ * The cursors of SCAN. Redis's are numbers; ours stand for the last key that was returned. A node remembers
+ * which number stands for which key, for a bounded number of cursors, and forgets the least recently used.
  *
  * Invariant: a number never stands for two keys; 0 stands for none.
  *
@@ -13,7 +13,7 @@ import type { Random } from "../../../shared/platform/random.ts";
 export class ScanCursors {
   readonly #random: Random;
   readonly #max: number;
-  /** The one that was not used for longest is first. */
+  /** The least recently used cursor is first. */
   readonly #keys = new Map<number, string>();
 
   constructor(random: Random, max: number = RESP_CURSORS_MAX) {
@@ -25,7 +25,7 @@ export class ScanCursors {
     return this.#keys.size;
   }
 
-  /** A number for the last key that was given. */
+  /** A number for the last key that was returned. */
   add(key: string): number {
     let cursor: number;
     // 48 bits: every client can hold it in a double.
@@ -40,7 +40,7 @@ export class ScanCursors {
     return cursor;
   }
 
-  /** The key; undefined where the number is not known (any more). It may be asked for again. */
+  /** The key; undefined if the number is not known (any more). It may be asked for again. */
   keyOf(cursor: number): string | undefined {
     const key = this.#keys.get(cursor);
     if (key === undefined) return undefined;

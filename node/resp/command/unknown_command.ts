@@ -1,5 +1,5 @@
 /**
- * What is said to a command, or a subcommand, that is not in the table: Redis' own texts.
+ * The answers to a command, or a subcommand, that is not in the table, in Redis's own words.
  *
  * @module
  */

@@ -56,7 +56,7 @@ function countBits(value: Uint8Array, args: Arguments): number {
   return onesBetween(value, from, to);
 }
 
-/** Bits that are set, from one to another, both included. */
+/** The number of set bits in a range, both ends included. */
 function onesBetween(value: Uint8Array, from: number, to: number): number {
   if (from > to) return 0;
   const first = Math.floor(from / 8);
@@ -128,7 +128,7 @@ export const BIT_COMMANDS: readonly CommandSpec[] = [
         const copies = args.length > 2 ? args.map((argument) => argument.slice()) : args;
         return {
           request: { req_type: "get", key: keyOf(args[1]) },
-          // As Redis: a key that is not there has no bits, whatever stands behind it.
+          // As in Redis: a key that does not exist has no bits, whatever arguments follow.
           finish: (out, reply) => {
             const value = valueOrWrite(out, reply, () => out.integer(0));
             if (value !== undefined) writeCount(out, value, copies);

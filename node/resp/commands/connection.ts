@@ -23,7 +23,7 @@ const NO_AUTH_HELLO =
   "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol " +
   "version at the same time";
 
-/** Of a name that is shown in a list of words. */
+/** A name that is shown in a list of words. */
 function isPlainWord(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte >= 0x21 && byte <= 0x7e);
 }
@@ -291,8 +291,8 @@ const CLIENT_SUBCOMMANDS: readonly CommandSpec[] = [
 ];
 
 /**
- * What a browser says that was made to send a request here: another site's page must not reach the
- * data through a visitor's own machine. The connection ends before anything of its body is read.
+ * What a browser sends that was made to send a request here: a page of another site must not reach the data
+ * through a visitor's own machine. The connection ends before anything of the body is read.
  */
 function http(name: string): CommandSpec {
   return command(
@@ -300,11 +300,15 @@ function http(name: string): CommandSpec {
     -1,
     "readonly loading stale",
     NO_KEYS,
-    { group: "server", since: "3.2.7", summary: "Ends the connection of who speaks HTTP" },
+    {
+      group: "server",
+      since: "3.2.7",
+      summary: "Closes the connection of a client that speaks HTTP",
+    },
     {
       kind: "frame",
       run: (_args, session) => {
-        session.server.log.warn("HTTP on the port for Redis and JSON: cut off", {
+        session.server.log.warn("HTTP on the port for Redis and JSON: connection closed", {
           remote: session.address,
         });
         session.answerInTurn((out) => out.error(HTTP_REFUSED));

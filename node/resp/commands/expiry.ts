@@ -15,7 +15,7 @@ import type { RespWriter } from "../protocol/writer.ts";
 
 type When = "nx" | "xx" | "gt" | "lt";
 
-/** @throws {CommandError} where options clash */
+/** @throws {CommandError} if options contradict each other */
 function conditionsOf(args: Arguments): ReadonlySet<When> {
   const found = new Set<When>();
   for (const argument of args.slice(3)) {
@@ -34,7 +34,7 @@ function conditionsOf(args: Arguments): ReadonlySet<When> {
   return found;
 }
 
-/** EXPIRE and its kin, which differ in what their number stands for. */
+/** EXPIRE and its relatives, which differ in what their number means. */
 function expiring(name: string, unit: ExpiryUnit, since: string, summary: string): CommandSpec {
   const plan = (args: Arguments, context: PlanContext) => {
     const key = keyOf(args[1]);
@@ -52,7 +52,7 @@ function expiring(name: string, unit: ExpiryUnit, since: string, summary: string
   });
 }
 
-/** The one condition that several come to: GT needs an expiry anyhow. */
+/** Combines several conditions into one: GT needs an expiry anyway. */
 function whenOf(conditions: ReadonlySet<When>): When | "xx_lt" | undefined {
   if (conditions.has("gt")) return "gt";
   if (conditions.has("lt")) return conditions.has("xx") ? "xx_lt" : "lt";
@@ -60,7 +60,7 @@ function whenOf(conditions: ReadonlySet<When>): When | "xx_lt" | undefined {
   return only;
 }
 
-/** What is told of when a key expires: -2 where there is no such key, -1 where it does not expire. */
+/** The answer about when a key expires: -2 if there is no such key, -1 if it does not expire. */
 function telling(
   name: string,
   since: string,

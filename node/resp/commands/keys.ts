@@ -1,4 +1,4 @@
-/** Commands on keys, whatever they hold. Those that walk over all keys are `scans.ts`. @module */
+/** Commands on keys, whatever their values. Those that go through all keys are in `scans.ts`. @module */
 import type { Entry } from "../../../shared/base/entry.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
 import { valueOfReply } from "../../../shared/schema/value_codec.ts";
@@ -17,7 +17,7 @@ import {
 import { parseInteger } from "../protocol/integer_text.ts";
 import { countReply, isNotFound, unlessError, writeUnexpected } from "../command/replies.ts";
 
-/** Redis keeps a string of at most so many bytes in one piece with its head. */
+/** Redis stores a string of at most this many bytes in one piece with its header. */
 const EMBEDDED_BYTES_MAX = 44;
 const NO_SUCH_KEY = "ERR no such key";
 
@@ -28,7 +28,7 @@ function each(args: Arguments, make: (key: string) => KeyRequest): Plan {
 const remove = (args: Arguments) => each(args, (key) => ({ req_type: "delete", key }));
 const exists = (args: Arguments) => each(args, (key) => ({ req_type: "exists", key }));
 
-/** The entry of a key that must be there. */
+/** The entry of a key that must exist. */
 function source(view: KeyView, key: string): Entry {
   const entry = view.get(key);
   if (entry === undefined) throw new CommandError(NO_SUCH_KEY);

@@ -1,13 +1,13 @@
 /**
- * The longest common subsequence of two values, as LCS answers it. O(n·m) time and memory, bounded.
- * Of several longest ones it is the one that Redis finds, since it walks back in the same way.
+ * The longest common subsequence of two values, as LCS answers it. O(n·m) time and memory, bounded. If there
+ * are several, it finds the same one as Redis, because it walks back in the same way.
  *
  * @module
  */
 import { RESP_LCS_CELLS_MAX } from "../../../shared/base/limits.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
-/** What LCS was asked for. */
+/** The options of LCS. */
 export interface LcsOptions {
   readonly length: boolean;
   readonly indexes: boolean;
@@ -16,7 +16,7 @@ export interface LcsOptions {
   readonly withLengths: boolean;
 }
 
-/** A piece that both have: its first and last byte in each. */
+/** A piece that both values have: its first and last byte in each. */
 interface Match {
   readonly a: readonly [number, number];
   readonly b: readonly [number, number];
@@ -28,7 +28,7 @@ export interface Common {
   readonly matches: readonly Match[];
 }
 
-/** The longest common subsequence; undefined where the values are too long to look for it. */
+/** The longest common subsequence; undefined if the values are too long. */
 export function findCommon(a: Uint8Array, b: Uint8Array): Common | undefined {
   const width = b.length + 1;
   if ((a.length + 1) * width > RESP_LCS_CELLS_MAX) return undefined;

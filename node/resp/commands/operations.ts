@@ -1,7 +1,7 @@
 /**
- * `KV.NAME key arguments… [FIELD word]…`: every operation of the table by its own name, beside the
- * commands that Redis has, and with the same fields and meaning as at every other front end. Made from the
- * table; a new operation needs nothing here.
+ * `KV.NAME key arguments… [FIELD word]…`: every operation of the table by its own name, besides Redis's
+ * commands, with the same fields and meaning as at every other front end. Made from the table; a new
+ * operation needs no code here.
  *
  * @module
  */
@@ -28,14 +28,14 @@ function rowOf(name: OperationName): CommandSpec {
   const flags = operation.kind === "read" ? "readonly fast" : "write";
   return command(
     `kv.${name}`,
-    // Command and key; a value may be given as an option as well.
+    // Command and key; a value may also be given as an option.
     -(2 + required.length),
     flags,
     KEY,
     { group: "generic", since: "1.0.0", summary: operation.summary },
     {
       kind: "plan",
-      // The arguments' memory is used again: what is kept is a copy.
+      // The arguments' memory is reused, so what is kept must be a copy.
       plan: (args) => ({
         request: requestFromRow(name, args.slice(1).map((word) => word.slice()), "resp"),
         finish: writeReply,
@@ -44,7 +44,7 @@ function rowOf(name: OperationName): CommandSpec {
   );
 }
 
-/** A reply as RESP has it; unlike in Redis' own commands, an error has its code of ours. */
+/** A reply as RESP; unlike in Redis's own commands, an error has our code. */
 function writeReply(out: RespWriter, reply: Reply): void {
   switch (reply.req_type) {
     case "ack":
@@ -95,7 +95,7 @@ function writeData(out: RespWriter, reply: Message<"data">): void {
   out.integer(expiresAt);
 }
 
-/** A result: truths are 1 and 0, as Redis has them. */
+/** A result: booleans are 1 and 0, as in Redis. */
 function writeValue(out: RespWriter, value: unknown): void {
   if (value === null || value === undefined) out.nil();
   else if (typeof value === "boolean") out.boolean(value);

@@ -1,7 +1,7 @@
 /**
- * Commands that Redis does not have, for people with netcat: `PUT k v`, `UPDATE k v`, `DELETE k`, with
- * the options of their rows in the table of operations, and who is where. Programs find every operation
- * as `KV.NAME` (`operations.ts`).
+ * Commands that Redis does not have, for people with netcat: `PUT k v`, `UPDATE k v`, `DELETE k`, with the
+ * options of their rows in the table of operations, and commands that show which node holds what. Programs
+ * find every operation as `KV.NAME` (`operations.ts`).
  *
  * @module
  */
@@ -20,7 +20,7 @@ import type { RespWriter } from "../protocol/writer.ts";
 
 const GROUP = "kv";
 
-/** Any document as RESP: objects are maps, truth is 1 or 0, what is missing is nil. */
+/** Any document as RESP: objects are maps, booleans are 1 or 0, missing values are nil. */
 export function writeDocument(out: RespWriter, value: unknown): void {
   if (value === null || value === undefined) out.nil();
   else if (typeof value === "string") out.bulkText(value);
@@ -62,7 +62,7 @@ function plainCommand(name: "put" | "update" | "delete"): CommandSpec {
     {
       kind: "plan",
       plan: (args) => ({
-        // The arguments' memory is used again: what is kept is a copy.
+        // The arguments' memory is reused, so what is kept must be a copy.
         request: requestFromRow(name, args.slice(1).map((word) => word.slice()), "resp"),
         finish: writeReply,
       }),

@@ -1,8 +1,8 @@
 /**
- * Some key of the database, for RANDOMKEY. Keys lie in order, and cannot be counted off: so it walks
- * down what keys begin with, at each step to a random character between the first and the last that
- * occurs there, and chooses at random among few keys. Not uniform: a key far from others comes more
- * often than one among many.
+ * Some key of the database, for RANDOMKEY. Keys are in order and cannot be numbered. So it walks down the
+ * prefixes of keys: at each step to a random character between the first and the last that occur there; then
+ * it chooses at random among a few keys. This is not uniform: a key far from others is chosen more often than
+ * one among many.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { REQUEST_TIMEOUT_MS } from "../../../shared/base/limits.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 
-/** Steps down; after that the choice is among the keys that follow. */
+/** The number of steps down; after that it chooses among the keys that follow. */
 const STEPS_MAX = 3;
 const PAGE_KEYS = 64;
 
 type Done = (result: string | undefined | Message<"error">) => void;
 
-/** Finds a key; `done` gets undefined where there is none. */
+/** Finds a key; `done` gets undefined if there is none. */
 export function findRandomKey(database: Database, random: Random, done: Done): void {
   new Walk(database, random, done).begin();
 }
@@ -56,7 +56,7 @@ class Walk {
     });
   }
 
-  /** Goes on behind what all keys of the range begin with. */
+  /** Goes on after the common prefix of all keys of the range. */
   #step(first: string, last: string, page: ScanPage): void {
     const a = [...first];
     const b = [...last];
@@ -71,7 +71,7 @@ class Walk {
     const head = b.slice(0, common).join("");
     const chosen = withoutSurrogates(low + randomBelow(this.#random, high - low + 1));
     const start = head + String.fromCodePoint(chosen);
-    // The first key from there on says which character it is: not every one occurs.
+    // The first key from there on shows the next character that occurs: not every one does.
     this.#scan({ limit: 1, start }, ({ entries }) => {
       const found = entries[0] === undefined ? undefined : [...entries[0].key];
       if (found === undefined) {
@@ -107,7 +107,7 @@ class Walk {
   }
 }
 
-/** Halves of a surrogate pair are no characters. */
+/** Halves of a surrogate pair are not characters. */
 function withoutSurrogates(code: number): number {
   return code >= 0xd800 && code <= 0xdfff ? 0xd7ff : code;
 }

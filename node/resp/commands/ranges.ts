@@ -23,13 +23,13 @@ import { integerReply, isNotFound, valueOrWrite, writeUnexpected } from "../comm
 
 const NOTHING = new Uint8Array(0);
 
-/** Both ends of a range, inclusive, negative ones from the end; undefined for an empty one. */
+/** Both ends of a range, inclusive, negative ones counted from the end; undefined for an empty range. */
 export function rangeOf(
   start: number,
   end: number,
   length: number,
 ): readonly [from: number, to: number] | undefined {
-  // As Redis: this holds even where one of them would be moved to the first byte.
+  // As in Redis: this holds even if one of them would be moved to the first byte.
   if (start < 0 && end < 0 && start > end) return undefined;
   const from = Math.max(0, start < 0 ? length + start : start);
   const to = Math.min(length - 1, Math.max(0, end < 0 ? length + end : end));

@@ -1,10 +1,11 @@
 /**
- * Commands that walk over all keys: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL. They ask the whole cluster,
+ * Commands that go through all keys: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL. They ask the whole cluster,
  * page by page, and run alone on their connection, so that they see what it has written.
  *
  * @module
  */
 import { failureOf } from "../../../shared/base/errors.ts";
+import { errorReply } from "../../../shared/operations/operation.ts";
 import {
   REQUEST_TIMEOUT_MS,
   RESP_KEYS_BYTES_MAX,
@@ -33,15 +34,15 @@ const DIGITS = /^[+-]?[0-9]*$/;
 const encoder = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 
-/** What SCAN was asked for. */
+/** The options of SCAN. */
 interface ScanOptions {
   count: number;
   glob: Glob | undefined;
-  /** Only keys of this type: there is none but strings. */
+  /** Only keys of this type; the only type is string. */
   nothing: boolean;
 }
 
-/** A page, or an error that has been answered. */
+/** A page, or an error that has already been answered. */
 export function page(
   { session }: Call,
   request: ScanRequest,
@@ -59,7 +60,7 @@ export function page(
   try {
     session.login.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
   } catch (error) {
-    onResult({ req_type: "error", code: "internal", message: failureOf(error).message });
+    onResult(errorReply("internal", failureOf(error).message));
   }
 }
 
@@ -160,7 +161,7 @@ function flush(args: Arguments, call: Call, done: () => void): void {
   });
 }
 
-/** Deletes every key of a selection that is there throughout. An error is answered, and `failed` called. */
+/** Deletes every key of a selection that exists throughout. An error is answered, and `failed` is called. */
 export function deletePages(
   call: Call,
   selection: CountRequest,

@@ -1,7 +1,7 @@
 /**
- * `KV.SCAN`, `KV.COUNT`, `KV.DELETE_MATCHING`: what can be done with all keys of a prefix or range, for
- * which Redis has no words: in order, backwards, with values. The shell's commands and HTTP's `/kv` by
- * other names, with the same fields.
+ * `KV.SCAN`, `KV.COUNT`, `KV.DELETE_MATCHING`: work on all keys of a prefix or range, for which Redis has no
+ * commands: in order, backwards, with values. They have the same fields as the shell's commands and HTTP's
+ * `/kv`.
  *
  * @module
  */
@@ -37,15 +37,15 @@ import { deletePages, page } from "./scans.ts";
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,
   ...SCAN_ORDER_FIELDS,
-  limit: described("At most so many keys a page", optional(uint)),
+  limit: described("At most this many keys per page", optional(uint)),
   values: described("With value, version and expiry", optional(flag)),
 };
 
-/** An option's name has no more bytes. */
+/** No option's name has more bytes. */
 const NAME_BYTES_MAX = 64;
 
 /**
- * Reads `[PREFIX] [NAME word | FLAG]…`; a first word that is an option's name is the option.
+ * Reads `[PREFIX] [NAME word | FLAG]…`; if the first word is an option's name, it is the option.
  *
  * @throws {KvError} `bad_request`
  */
@@ -65,7 +65,7 @@ function readRow(name: string, fields: Fields, args: Arguments): Record<string, 
     readOption(values, name, known, isFlag ? [nameAt(at)] : [nameAt(at), args[at + 1]?.slice()]);
     at += isFlag ? 1 : 2;
   }
-  // What the wire's own request of this kind must keep to.
+  // The wire's own request of this kind must satisfy this too.
   checkKeyBounds({ req_type: "scan", ...values });
   return values;
 }
@@ -155,7 +155,7 @@ export const SELECTION_COMMANDS: readonly CommandSpec[] = [
     -2,
     "write",
     NO_KEYS,
-    about("Take away all keys of a prefix or range, each by itself; answers how many"),
+    about("Delete all keys of a prefix or range, each by itself; answers how many"),
     alone(deleteMatching),
   ),
 ];

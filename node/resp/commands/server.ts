@@ -18,7 +18,7 @@ import { writeInfo } from "../command/info.ts";
 const encoder = new TextEncoder();
 const HIDDEN = new Set(["host:", "post"]);
 
-/** What CONFIG GET tells: what clients ask for, as it is here. */
+/** What CONFIG GET returns: the settings that clients ask for, with their values here. */
 function settings({ server }: Call): Record<string, string> {
   const address = server.node.address();
   return {
@@ -52,7 +52,7 @@ function configGet(args: Arguments, call: Call): void {
   }
 }
 
-/** The commands that are shown. */
+/** The commands that are listed. */
 function shown({ server }: Call): readonly CommandSpec[] {
   return server.table.all.filter(({ name }) => !HIDDEN.has(name));
 }
@@ -106,7 +106,7 @@ function commandDocs(args: Arguments, call: Call): void {
   for (const spec of asked) writeCommandDocs(call.out, spec);
 }
 
-/** Copies that have every acknowledged write besides the primary's own. */
+/** The replicas, besides the primary's own, that have every acknowledged write. */
 function otherReplicas(map: ClusterMap, key: string | undefined): number {
   const { partitionCount } = map.settings;
   if (key !== undefined) {
@@ -119,7 +119,7 @@ function otherReplicas(map: ClusterMap, key: string | undefined): number {
   );
 }
 
-/** An acknowledged write is on every in-sync copy already: there is nothing to wait for. */
+/** An acknowledged write is already on every in-sync replica: there is nothing to wait for. */
 function wait(args: Arguments, call: Call, done: () => void): void {
   const { session, server } = call;
   session.answer((out) => {
@@ -182,7 +182,7 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     {
       group: "generic",
       since: "3.0.0",
-      summary: "How many other copies have the connection's last write; it never has to wait",
+      summary: "How many other replicas have the connection's last write; it never has to wait",
     },
     { kind: "alone", run: wait },
   ),

@@ -1,5 +1,5 @@
 /**
- * Commands on strings: read, write, count. Those on parts of a string are `ranges.ts`, those on bits
+ * Commands on strings: read, write, count. Those on parts of a string are in `ranges.ts`, those on bits in
  * `bits.ts`.
  *
  * @module
@@ -61,12 +61,12 @@ interface Options {
 const SET_WORDS = ["ex", "px", "nx", "xx", "get", "keepttl", "exat", "pxat"] as const;
 const GETEX_WORDS = ["ex", "px", "persist", "exat", "pxat"] as const;
 
-/** @throws {CommandError} where options clash */
+/** @throws {CommandError} if options contradict each other */
 function readOptions(args: Arguments, from: number, of: "set" | "getex"): Options {
   const options: Options = {};
   for (let i = from; i < args.length; i++) {
     const word = wordOf(args[i], of === "set" ? SET_WORDS : GETEX_WORDS);
-    // The same option twice is no clash; of two times the last one counts.
+    // The same option given twice is no contradiction; of two times the last one counts.
     const { condition, keepTtl, persist, unit } = options;
     switch (word) {
       case "nx":
@@ -135,7 +135,7 @@ function getEx(args: Arguments, context: PlanContext): OnePlan {
     expiry = optionExpiry(options, context, "getex");
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    // As Redis: of a key that is not there it is told first.
+    // As in Redis: that the key does not exist is reported first.
     const finish = (out: RespWriter, reply: Reply) =>
       isNotFound(reply) ? out.nil() : out.error(error.message);
     return { request: { req_type: "get", key }, finish };

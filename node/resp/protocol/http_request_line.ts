@@ -1,6 +1,6 @@
 /**
- * The first line of an HTTP request, as it looks to a front end that takes lines of words. Some of them are
- * commands: `PUT / HTTP/1.1` stores a value. A browser sends such lines for a page of anybody. Pure.
+ * The first line of an HTTP request, as it looks to a front end that reads lines of words. Some are valid
+ * commands: `PUT / HTTP/1.1` would store a value. A browser sends such lines for anybody's page. Pure.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const METHODS: ReadonlySet<string> = new Set([
 const WORD_BYTES_MAX = 16;
 const decoder = new TextDecoder("latin1");
 
-/** What a client is told that speaks HTTP to this port. */
+/** The answer to a client that speaks HTTP to this port. */
 export const HTTP_REFUSED =
   "ERR this port speaks the Redis protocol and JSON lines; HTTP has its own port";
 

@@ -12,7 +12,7 @@ const SINGLE_QUOTE = 0x27;
 const BACKSLASH = 0x5c;
 const LOWER_X = 0x78;
 
-/** What stands for what behind a backslash. */
+/** What a character after a backslash means. */
 const ESCAPES = new Map<number, number>([
   [0x6e, 0x0a],
   [0x72, 0x0d],
@@ -31,7 +31,7 @@ function lineEnd(line: Uint8Array): number {
   return nul === -1 ? line.length : nul;
 }
 
-/** The words of a line without its end, or undefined where its quotes do not fit. */
+/** The words of a line without its end, or undefined if its quotes do not match. */
 export function splitInline(line: Uint8Array): Uint8Array[] | undefined {
   const words: Uint8Array[] = [];
   const end = lineEnd(line);
@@ -57,7 +57,7 @@ function isQuote(byte: number): boolean {
   return byte === DOUBLE_QUOTE || byte === SINGLE_QUOTE;
 }
 
-/** Reads a word with quotes in it. @returns where it ends, or undefined where they do not fit */
+/** Reads a word with quotes in it. @returns where it ends, or undefined if they do not match */
 function readQuoted(
   line: Uint8Array,
   from: number,

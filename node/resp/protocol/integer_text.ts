@@ -10,13 +10,13 @@ const ZERO = 0x30;
 const NINE = 0x39;
 /** `-9223372036854775808` */
 const TEXT_BYTES_MAX = 20;
-/** So many digits are always below 2^53. */
+/** A number with this many digits is always below 2^53. */
 const SAFE_DIGITS = 15;
 
 export const INT64_MIN = -(2n ** 63n);
 export const INT64_MAX = 2n ** 63n - 1n;
 
-/** The integer, or undefined where the bytes are none. */
+/** The integer, or undefined if the bytes are not one. */
 export function parseInteger(bytes: Uint8Array): bigint | undefined {
   const small = parseSmallInteger(bytes);
   if (small !== undefined) return BigInt(small);
@@ -34,7 +34,7 @@ export function parseInteger(bytes: Uint8Array): bigint | undefined {
   return value < INT64_MIN || value > INT64_MAX ? undefined : value;
 }
 
-/** The integer where it has at most 15 digits; undefined where it has more or is none. */
+/** The integer if it has at most 15 digits; undefined if it has more or is not an integer. */
 export function parseSmallInteger(bytes: Uint8Array): number | undefined {
   const negative = bytes[0] === MINUS;
   const from = negative ? 1 : 0;

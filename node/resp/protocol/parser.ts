@@ -1,11 +1,11 @@
 /**
- * The request side of the Redis protocol: bytes in, in pieces of any size, commands out, each a list of
- * arguments. A command is an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`), or an inline
- * line (`GET k`) with quotes as Redis has them. It knows no command's name and never touches a stream.
- * The first line of an HTTP request is taken for an error of the protocol, whatever its method.
+ * The request side of the Redis protocol: it takes bytes, in pieces of any size, and returns commands, each a
+ * list of arguments. A command is an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`), or an inline
+ * line (`GET k`) with quotes as in Redis. It knows no command's name and never touches a stream. The first
+ * line of an HTTP request is an error of the protocol, whatever its method.
  *
- * Invariants: what comes out does not depend on how the bytes were cut; it never throws, whatever
- * comes; what it keeps is bounded by its limits; after a protocol error it gives nothing more.
+ * Invariants: the result does not depend on how the bytes were cut; it never throws, whatever arrives; what
+ * it keeps is bounded by its limits; after a protocol error it returns nothing more.
  *
  * @module
  */
@@ -25,12 +25,12 @@ const CR = 0x0d;
 const LF = 0x0a;
 const DIGIT_0 = 0x30;
 const DIGIT_9 = 0x39;
-/** A header is a mark and a number; a longer one is none. */
+/** A header is a mark and a number; anything longer is not a header. */
 const HEADER_BYTES_MAX = 64;
 const FIRST_BULK_BYTES = 65_536;
 const NOTHING = new Uint8Array(0);
 
-/** Sizes, where they are not the defaults of `limits.ts`. */
+/** Sizes, if they are not the defaults of `limits.ts`. */
 export interface RespParserLimits {
   /** Longest argument. */
   readonly argumentBytesMax: number;
@@ -41,7 +41,7 @@ export interface RespParserLimits {
 
 /** Cuts commands out of bytes. */
 export class RespParser {
-  /** What was wrong; then the connection is to be closed. */
+  /** What was wrong; then the connection must be closed. */
   error: string | undefined;
   readonly #argumentBytesMax: number;
   readonly #argumentsMax: number;
@@ -49,20 +49,20 @@ export class RespParser {
   readonly #lineBytesMax: number;
   #chunk: Uint8Array = NOTHING;
   #at = 0;
-  /** Of the array that has begun: its arguments so far, and how many are to come. */
+  /** Of the array that has begun: its arguments so far, and how many are still to come. */
   #arguments: Uint8Array[] = [];
   #wanted = 0;
-  /** How many of them are copies of our own. */
+  /** How many of them are our own copies. */
   #owned = 0;
   #commandBytes = 0;
-  /** Of those that have come. */
+  /** Bytes of those that have arrived. */
   #argumentBytes = 0;
   /** Length of the argument that has begun; -1 before its header. */
   #length = -1;
-  /** What is there of an argument that is longer than the chunk. */
+  /** The part that has arrived of an argument that is longer than the chunk. */
   #bulk: Uint8Array = NOTHING;
   #filled = 0;
-  /** Bytes of a line's end that are to be passed over. */
+  /** Bytes of a line's end that must be skipped. */
   #skip = 0;
 
   constructor(limits: RespParserLimits) {
@@ -72,17 +72,17 @@ export class RespParser {
     this.#lineBytesMax = limits.lineBytesMax ?? RESP_LINE_BYTES_MAX;
   }
 
-  /** Bytes that are kept, about: those that have come. A length that was announced costs nothing. */
+  /** About how many bytes are kept: those that have arrived. An announced length costs nothing. */
   get keptBytes(): number {
     return this.#chunk.length - this.#at + this.#argumentBytes + this.#bulk.length;
   }
 
-  /** Whether a command has begun and is not complete, or bytes wait to be looked at. */
+  /** Whether a command has begun and is not complete, or bytes wait to be parsed. */
   get hasPart(): boolean {
     return this.#wanted > 0 || this.#at < this.#chunk.length;
   }
 
-  /** Takes bytes. They must stay as they are until {@linkcode RespParser.keep}. */
+  /** Takes bytes. They must stay unchanged until {@linkcode RespParser.keep}. */
   feed(bytes: Uint8Array): void {
     if (this.error !== undefined) return;
     const left = this.#chunk.length - this.#at;
@@ -98,8 +98,8 @@ export class RespParser {
   }
 
   /**
-   * The next command, its name first; undefined where more bytes are needed or `error` is set. The
-   * arguments are good until the bytes change: copy what must outlive them.
+   * The next command, its name first; undefined if more bytes are needed or `error` is set. The arguments are
+   * valid until the bytes change: copy what must live longer.
    */
   next(): Uint8Array[] | undefined {
     while (this.error === undefined) {
@@ -112,7 +112,7 @@ export class RespParser {
         const count = this.#readHeader("mbulk", "multibulk");
         if (count === undefined) return undefined;
         if (count > this.#argumentsMax) this.#fail("invalid multibulk length");
-        // An empty array is no command, and gets no answer.
+        // An empty array is not a command, and gets no answer.
         else if (count > 0) this.#wanted = count;
         continue;
       }
@@ -143,7 +143,7 @@ export class RespParser {
     return command;
   }
 
-  /** Reads on in the array that has begun. @returns whether it is complete */
+  /** Continues the array that has begun. @returns whether it is complete */
   #readArguments(): boolean {
     const chunk = this.#chunk;
     while (this.#wanted > 0) {
@@ -183,7 +183,7 @@ export class RespParser {
     return true;
   }
 
-  /** Collects an argument that does not lie in one chunk. @returns whether it is complete */
+  /** Collects an argument that is not in one chunk. @returns whether it is complete */
   #readPart(): boolean {
     const chunk = this.#chunk;
     if (this.#skip === 0) {
@@ -199,7 +199,7 @@ export class RespParser {
     this.#at += passed;
     this.#skip -= passed;
     if (this.#skip > 0) return false;
-    // Those before it may lie in this chunk: only what is first in it is known to be our own.
+    // Earlier ones may be in this chunk: only the first argument in it is known to be our own copy.
     if (this.#owned === this.#arguments.length) this.#owned++;
     this.#arguments.push(this.#bulk.subarray(0, this.#filled));
     this.#bulk = NOTHING;
@@ -207,7 +207,7 @@ export class RespParser {
     return true;
   }
 
-  /** Room is made as the bytes come: a length alone costs its sender nothing. */
+  /** The buffer grows as the bytes arrive, so that a large announced length costs us nothing. */
   #grow(bytes: number): void {
     if (bytes <= this.#bulk.length) return;
     const size = Math.max(bytes, Math.min(this.#length, 2 * this.#bulk.length, this.#length));
@@ -216,7 +216,7 @@ export class RespParser {
     this.#bulk = larger;
   }
 
-  /** The number behind a `*` or `$`, or undefined where the line is not complete or wrong. */
+  /** The number after a `*` or `$`, or undefined if the line is not complete or wrong. */
   #readHeader(short: string, long: string): number | undefined {
     const chunk = this.#chunk;
     const from = this.#at + 1;

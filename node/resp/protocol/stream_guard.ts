@@ -1,7 +1,7 @@
 /**
- * Watches a stream for a peer that hangs: a command that has begun must be complete within a bounded
- * time, and a peer that takes nothing of what is queued for it is cut off. One timer for each, set only
- * where there is something to watch, and left to run.
+ * Watches a stream for a peer that hangs: a command that has begun must be complete within a bounded time, and
+ * a peer that reads nothing of what is queued for it is disconnected. Each has one timer, which is set only if
+ * there is something to watch, and then left to run.
  *
  * @module
  */
@@ -29,9 +29,9 @@ export class StreamGuard {
   }
 
   /**
-   * Bytes were looked at.
+   * Bytes were parsed.
    * @param hasPart whether a command has begun, is not complete, and waits for its sender
-   * @param endedOne whether another was completed, so that this one began after it
+   * @param endedOne whether another command was completed, so that this one began after it
    */
   read(hasPart: boolean, endedOne: boolean): void {
     const began = hasPart && (endedOne || !this.#hasPart);

@@ -1,7 +1,7 @@
 /**
- * The reply side of the Redis protocol: values in, bytes out, in RESP2 or RESP3 as the connection has
- * chosen. What RESP2 lacks becomes what Redis makes of it there (a map is
- * a flat array). It keeps the bytes until they are taken, all in one piece.
+ * The reply side of the Redis protocol: it takes values and returns bytes, in RESP2 or RESP3 as the connection
+ * has chosen. Values that RESP2 lacks are written as Redis writes them there (a map becomes a flat array). It
+ * keeps the bytes, all in one piece, until they are taken.
  *
  * @module
  */
@@ -11,7 +11,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const DIGIT_0 = 0x30;
 const FIRST_BYTES = 512;
-/** Up to here what is taken is copied, and the buffer used again. */
+/** Up to this size the taken bytes are copied, and the buffer is reused. */
 const REPLICA_BYTES_MAX = 4_096;
 /** Longest header: a mark, an integer of 64 bits, the end of the line. */
 const HEADER_BYTES_MAX = 24;
@@ -37,17 +37,17 @@ export class RespWriter {
   #bytes: Uint8Array = NOTHING;
   #length = 0;
 
-  /** @param slab where what is taken is cut from, if it is not kept for long */
+  /** @param slab what taken bytes are cut from, if they are not kept for long */
   constructor(slab?: ByteSlab) {
     this.#slab = slab;
   }
 
-  /** Bytes that wait. */
+  /** The number of waiting bytes. */
   get length(): number {
     return this.#length;
   }
 
-  /** Everything that waits, for the caller to keep. */
+  /** All waiting bytes; the caller may keep them. */
   take(): Uint8Array {
     const length = this.#length;
     this.#length = 0;
@@ -60,7 +60,7 @@ export class RespWriter {
     return taken;
   }
 
-  /** Takes back what was written since it had this length. */
+  /** Drops what was written since the buffer had this length. */
   truncate(length: number): void {
     this.#length = length;
   }
@@ -78,7 +78,7 @@ export class RespWriter {
     this.#line(0x2b, text);
   }
 
-  /** An error: its text begins with a code in capitals, and gets no second line. */
+  /** An error: its text begins with a code in capitals, and is cut to one line. */
   error(text: string): void {
     this.#line(0x2d, text.replace(/[\r\n]/g, " "));
   }
@@ -100,7 +100,7 @@ export class RespWriter {
   }
 
   bulkText(text: string): void {
-    // Most are short and ASCII: written where they belong, behind a length that is a guess.
+    // Most texts are short and ASCII: written in place, after a header whose length is a guess.
     const start = this.#length;
     this.#header(0x24, text.length);
     this.#ensure(text.length + 2);
@@ -127,18 +127,18 @@ export class RespWriter {
     this.#put(this.protocol === 3 ? NULL_RESP3 : NULL_ARRAY);
   }
 
-  /** So many values follow. */
+  /** This many values follow. */
   array(count: number): void {
     this.#header(0x2a, count);
   }
 
-  /** So many pairs follow. */
+  /** This many pairs follow. */
   map(pairs: number): void {
     if (this.protocol === 3) this.#header(0x25, pairs);
     else this.#header(0x2a, pairs * 2);
   }
 
-  /** So many values follow, in no order. */
+  /** This many values follow, in no order. */
   set(count: number): void {
     this.#header(this.protocol === 3 ? 0x7e : 0x2a, count);
   }

@@ -1,6 +1,6 @@
 /**
- * Finds a command by the bytes of its name, in whatever case, without making a string of them: an
- * open hash table over the names. Immutable once made.
+ * Finds a command by the bytes of its name, in any case, without making a string of them: an open hash table
+ * over the names. Immutable once made.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const NAME_BYTES_MAX = 64;
 
 function hashOf(bytes: Uint8Array): number {
   let hash = bytes.length;
-  // Letters of both cases come out alike; other characters may collide, and are compared anyhow.
+  // Letters of both cases give the same result; other characters may collide, and are compared anyway.
   for (let i = 0; i < bytes.length; i++) hash = (hash * 33 + ((bytes[i] ?? 0) & 0xdf)) | 0;
   return hash;
 }
@@ -51,7 +51,7 @@ export class CommandLookup {
   }
 }
 
-/** A subcommand is looked for by its own name alone. */
+/** A subcommand is looked up by its own name alone. */
 function nameOf({ name }: CommandSpec): string {
   const bar = name.indexOf("|");
   return bar === -1 ? name : name.slice(bar + 1);

@@ -1,5 +1,5 @@
 /**
- * All commands of the Redis front end. A new command is a row in a file of `commands/`.
+ * All commands of the Redis front end. To add one, write a row in a file of `commands/`.
  *
  * @module
  */
@@ -20,14 +20,14 @@ import { STRING_COMMANDS } from "../commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "../commands/transactions.ts";
 import { withHelp } from "./subcommand_help.ts";
 
-/** The commands, and how they are found. */
+/** The commands, and their lookup. */
 export interface CommandTable {
   readonly all: readonly CommandSpec[];
   readonly commands: CommandLookup;
   readonly subcommands: ReadonlyMap<CommandSpec, CommandLookup>;
 }
 
-/** Those that Redis has. */
+/** The commands that Redis has. */
 const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...STRING_COMMANDS,
   ...RANGE_COMMANDS,

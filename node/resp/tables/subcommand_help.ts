@@ -1,12 +1,12 @@
 /**
- * The subcommand HELP of every command that has subcommands, as Redis has it: made from their rows, so
- * that it cannot tell of one that is not there.
+ * The subcommand HELP of every command that has subcommands, as in Redis. It is made from their rows, so it
+ * cannot mention one that does not exist.
  *
  * @module
  */
 import { command, type CommandSpec, NO_KEYS } from "../command/command.ts";
 
-/** The command, with HELP among its subcommands where it has any. */
+/** The command, with HELP among its subcommands if it has any. */
 export function withHelp(spec: CommandSpec): CommandSpec {
   const { name, group, subcommands } = spec;
   if (subcommands === undefined) return spec;

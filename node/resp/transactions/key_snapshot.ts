@@ -1,7 +1,7 @@
 /**
- * Some keys of one partition as of one moment, with what a command makes of them: reads and writes go
- * to a layer above the snapshot, and become one transaction that holds only if no key has changed
- * meanwhile. Pure: it asks nobody.
+ * Some keys of one partition as of one moment, with the changes that a command makes to them. Reads and writes
+ * go to a layer above the snapshot, and become one transaction that takes effect only if no key has changed
+ * meanwhile. Pure: it sends no request.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import type { OperationName } from "../../../shared/operations/table.ts";
 import { valueOfReply } from "../../../shared/schema/value_codec.ts";
 import type { KeyView } from "../command/command.ts";
 
-/** The keys, and what has become of them. */
+/** The keys, and their changes. */
 export class KeySnapshot implements KeyView {
   readonly wallMs: number;
   readonly #valueBytesMax: number;
   readonly #found = new Map<string, Entry | undefined>();
   readonly #changed = new Map<string, Entry | undefined>();
-  /** Replies that tell of what is not written yet, and what they are when its version is known. */
+  /** Replies about writes that are not carried out yet, and what they become when the version is known. */
   readonly #provisional: {
     readonly key: string;
     readonly reply: Reply;
@@ -30,7 +30,7 @@ export class KeySnapshot implements KeyView {
 
   /**
    * @param replies to a `get` of each key, in order
-   * @param wallMs the date then, by the clock of their primary
+   * @param wallMs the date at that moment, by the clock of their primary
    */
   constructor(
     keys: readonly string[],
@@ -46,7 +46,7 @@ export class KeySnapshot implements KeyView {
     });
   }
 
-  /** The key's version when it was looked at; 0 where it was not there. */
+  /** The key's version in the snapshot; 0 if it was not there. */
   versionOf(key: string): number {
     return this.#found.get(key)?.seq ?? 0;
   }
@@ -73,7 +73,7 @@ export class KeySnapshot implements KeyView {
     this.#changed.set(key, undefined);
   }
 
-  /** What a request comes to here. */
+  /** The result of a request on this layer. */
   apply(request: KeyRequest): Reply {
     const operation = operationOf(request.req_type as OperationName);
     const current = this.get(request.key);
@@ -110,7 +110,7 @@ export class KeySnapshot implements KeyView {
     }
   }
 
-  /** The writes that make it so. */
+  /** The writes that make the changes. */
   writes(): KeyRequest[] {
     const requests: KeyRequest[] = [];
     for (const [key, entry] of this.#changed) {
@@ -130,7 +130,7 @@ export class KeySnapshot implements KeyView {
     return requests;
   }
 
-  /** The writes have been carried out: replies tell the versions that came of it. */
+  /** The writes have been carried out: fills their versions into the replies. */
   written(replies: readonly Reply[]): void {
     const versions = new Map<string, number>();
     this.writes().forEach(({ key }, i) => {
@@ -149,7 +149,7 @@ export class KeySnapshot implements KeyView {
     this.#provisional.push({ key, reply, remake });
   }
 
-  /** What must hold for them. */
+  /** The versions that must still hold. */
   checks(): [key: string, version: number][] {
     return [...this.#found.keys()].map((key) => [key, this.versionOf(key)]);
   }

@@ -1,10 +1,10 @@
 /**
- * MULTI, EXEC, DISCARD, WATCH and UNWATCH of one connection: what waits, and what is watched. Commands between
- * MULTI and EXEC wait here; EXEC makes one request of them all, which the partition's primary carries out
- * atomically and isolated, or not at all (`transaction_runner.ts`).
+ * MULTI, EXEC, DISCARD, WATCH and UNWATCH of one connection: its queued commands, and the keys that it watches.
+ * Commands between MULTI and EXEC wait here. EXEC makes one request of them all, which the partition's primary
+ * carries out atomically and isolated, or not at all (`transaction_runner.ts`).
  *
- * Where one of them must look before it can say what it writes (RENAME, COPY), all of them are worked
- * out on a snapshot of the keys, and what they come to is written if no key has changed meanwhile.
+ * If one of them must look at its keys before it can say what it writes (RENAME, COPY), all of them are
+ * prepared on a snapshot of the keys, and the result is written if no key has changed meanwhile.
  *
  * @module
  */
@@ -38,12 +38,12 @@ export interface TransactionSession extends RunnerSession {
   readonly server: CommandServer;
   answer(write: Write): void;
   answerInTurn(write: Write): void;
-  /** Of a transaction of so many bytes, whose reply comes later; others go on meanwhile. */
+  /** Runs a transaction of this many bytes, whose reply comes later; other commands go on meanwhile. */
   answerLater(
     bytes: number,
     begin: (finish: (write: Write, replies?: readonly Reply[]) => void) => void,
   ): void;
-  /** Runs something after all that is under way, and before anything else is read. */
+  /** Runs something after everything that is under way, and before anything else is read. */
   runAlone(begin: (done: () => void) => void): void;
   /** Runs a command that answers at once, in its turn. */
   runInTurn(run: CommandRun, args: Arguments): void;
@@ -69,12 +69,12 @@ export class Transaction implements CommandTransaction {
     return this.#queued !== undefined;
   }
 
-  /** Commands that wait; -1 outside MULTI. */
+  /** The number of queued commands; -1 outside MULTI. */
   get length(): number {
     return this.#queued?.length ?? -1;
   }
 
-  /** Of the commands that wait, or are worked out alone. */
+  /** Bytes of the commands that are queued, or are being prepared alone. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -118,7 +118,7 @@ export class Transaction implements CommandTransaction {
     );
   }
 
-  /** Puts a command aside for EXEC. */
+  /** Queues a command for EXEC. */
   queue(spec: CommandSpec, args: Arguments): void {
     const session = this.#session;
     const refusal = this.#whyNotQueued(spec, args);
@@ -127,7 +127,7 @@ export class Transaction implements CommandTransaction {
       session.answerInTurn((out) => out.error(refusal));
       return;
     }
-    // After a mistake nothing of it will run.
+    // After a mistake none of them will run.
     if (!this.#spoiled) {
       this.#bytes += bytesOf(args);
       this.#queued?.push({ spec: asQueued(spec), args: args.map((argument) => argument.slice()) });
@@ -221,7 +221,7 @@ export class Transaction implements CommandTransaction {
     }
     const requests = steps.flatMap((step) => step.kind === "plan" ? step.requests : []);
     const [first = ""] = keys;
-    // There must be something that is done if the watched keys are as they were.
+    // There must be a request, which is done only if the watched keys are unchanged.
     if (requests.length === 0) requests.push({ req_type: "exists", key: first });
     const write = (out: RespWriter, replies: readonly Reply[]) =>
       writeSteps(out, steps, replies, this.#runNow);

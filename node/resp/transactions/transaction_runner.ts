@@ -1,7 +1,7 @@
 /**
- * Carries out what belongs together, as one transaction of the cluster: requests that are known, or those that
- * a command comes to once it has looked at its keys. The latter is worked out on a snapshot and written if no
- * key has changed meanwhile, else worked out anew.
+ * Carries out what belongs together as one transaction of the cluster: requests that are known, or the requests
+ * that a command decides on after looking at its keys. The latter are prepared on a snapshot and written if no
+ * key has changed meanwhile; otherwise they are prepared again.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface RunnerSession {
   execute(request: KeyRequest, done: (reply: Reply) => void): void;
 }
 
-/** See the module. */
+/** See the top of this file. */
 export class TransactionRunner {
   readonly #session: RunnerSession;
 
@@ -34,7 +34,7 @@ export class TransactionRunner {
     this.#session = session;
   }
 
-  /** @returns the error where the keys are not in one partition */
+  /** @returns the error if the keys are not in one partition */
   whyNotTogether(keys: Iterable<string>): string | undefined {
     const map = this.#session.server.database.map();
     if (map === undefined) {
@@ -49,7 +49,7 @@ export class TransactionRunner {
     return undefined;
   }
 
-  /** All requests as one, if the watched keys are as they were. */
+  /** All requests as one, if the watched keys are unchanged. */
   runTogether(
     requests: readonly KeyRequest[],
     watched: ReadonlyMap<string, number>,
@@ -63,7 +63,7 @@ export class TransactionRunner {
     });
   }
 
-  /** Looks at the keys, works out what is to be done, and does it if they have not changed. */
+  /** Looks at the keys, decides what to do, and does it if they have not changed. */
   lookAndWrite(
     keys: readonly string[],
     watched: ReadonlyMap<string, number>,
@@ -78,7 +78,7 @@ export class TransactionRunner {
         finish((out) => out.error(errorText(found)));
         return;
       }
-      // The primary's date, from which it counts what they have to live: this node's may be another.
+      // The primary's date, from which it counts times to live; this node's date may differ.
       const wallMs = found.req_type === "result" ? found.date : undefined;
       const view = new KeySnapshot(
         keys,

@@ -1,6 +1,6 @@
 /**
- * What waits between MULTI and EXEC, made ready: each command as the requests that it becomes, as what it
- * makes of a snapshot, or as an answer; and the answers to all of them, in order. It asks nobody.
+ * Prepares what waits between MULTI and EXEC: each command becomes requests, or its result on a snapshot, or an
+ * answer; and writes the answers to all of them, in order. It sends no request.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import type { RespWriter } from "../protocol/writer.ts";
 /** Runs a command that answers at once. */
 type RunNow = (run: CommandRun, args: Arguments) => void;
 
-/** A queued command, made ready. */
+/** A queued command, prepared. */
 export type Step =
   | { readonly kind: "error"; readonly text: string }
   | { readonly kind: "now"; readonly run: CommandRun; readonly args: Arguments }
@@ -32,7 +32,7 @@ export type Step =
     run(view: KeyView): Write;
   };
 
-/** Makes a command ready; a mistake in its arguments is its answer. */
+/** Prepares a command; if its arguments are wrong, the mistake is its answer. */
 export function readyStep(
   { run }: CommandSpec,
   args: Arguments,
@@ -58,13 +58,13 @@ export function readyStep(
   }
 }
 
-/** The keys that it is about. */
+/** The keys that it concerns. */
 export function keysOfStep(step: Step): readonly string[] {
   if (step.kind === "plan") return step.requests.map(({ key }) => key);
   return step.kind === "view" ? step.keys : [];
 }
 
-/** All steps on a snapshot. @returns what is answered if it comes true */
+/** Runs all steps on a snapshot. @returns the answers if the transaction takes effect */
 export function runSteps(
   steps: readonly Step[],
   view: KeySnapshot,

@@ -1,17 +1,17 @@
 /**
  * A node's data folder:
  *
- *     lock        held while a process uses the folder
- *     node.json   who the node is: {@linkcode NodeDocument}
- *     map.json    the newest cluster map that the node has gone by; it may be missing
+ *     lock        locked while a process uses the folder
+ *     node.json   the node's identity: {@linkcode NodeDocument}
+ *     map.json    the newest cluster map that the node has followed; it may be missing
  *     db/         the LevelDB database
  *
- * `node.json` and the database name each other by the database's id, so that a database which was
- * deleted, restored from elsewhere or lost its index under a living `node.json` is not taken for an
- * empty one that had acknowledged nothing.
+ * `node.json` and the database both contain the database's id. So if the database was deleted, restored
+ * from elsewhere, or lost its index while `node.json` stayed, it is not mistaken for an empty database
+ * that has acknowledged nothing.
  *
- * Invariant: each process that got the folder open has an incarnation greater than every one before
- * it, on disk before anything else is done.
+ * Invariant: each process that opened the folder has a greater incarnation than every process before it;
+ * the incarnation is on disk before anything else is done.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { isStandalone } from "../../membership/standalone_cluster.ts";
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "../state_record.ts";
 
-/** The format of the folder that this code writes, and the newest that it reads. */
+/** The folder format that this code writes, and the newest that it reads. */
 const FOLDER_FORMAT = 1;
 
 /** What `node.json` holds. */
@@ -43,17 +43,17 @@ interface NodeDocument {
   /** Absent until the node has joined a cluster. */
   readonly cluster_id?: string;
   readonly partition_count?: number;
-  /** The database is to be repaired at the next start; until what it has lost then is noted in it. */
+  /** The database must be repaired at the next start; true until what the repair lost is noted in the database. */
   readonly repair?: boolean;
 }
 
 /** Options of {@linkcode DataFolder.open}. */
 export interface DataFolderOptions {
-  /** Makes ids. */
+  /** Generates ids. */
   random: Random;
   /**
-   * Where what is there is `corrupt`, moves it to `<folder>.damaged-<n>` and begins as a new node. A
-   * folder that can be used is used: the flag may stay in a service's unit. Default false.
+   * If the content is `corrupt`, moves it to `<folder>.damaged-<n>` and begins as a new node. A usable folder
+   * is used: the flag may stay in a service's unit. Default false.
    */
   rebuild?: boolean;
 }
@@ -65,7 +65,7 @@ export class DataFolder {
   readonly storage: Storage;
   /** Where `rebuild` moved the former content, if there was any. */
   readonly movedTo: string | undefined;
-  /** The newest map that an earlier process has kept; undefined for none that can be used. */
+  /** The newest map that an earlier process has kept; undefined if there is none that can be used. */
   readonly keptMap: ClusterMap | undefined;
   readonly #lock: FolderLock;
   readonly #store: DocumentStore;
@@ -94,7 +94,7 @@ export class DataFolder {
   }
 
   /**
-   * Opens a node's folder, or makes one. The errors' texts are for the person at the terminal.
+   * Opens a node's folder, or creates one. The errors' texts are for the person at the terminal.
    *
    * @throws {KvError} `folder_in_use`, `bad_config` (not a folder, no permission, not a node's), `corrupt`,
    * `wrong_version` (written by a newer program), `storage_failed`
@@ -104,8 +104,8 @@ export class DataFolder {
     let folder: DataFolder | undefined;
     try {
       folder = await DataFolder.#open(path, options.random, undefined);
-      // Files that the database only misses when it reads are found here, as at each start. Damaged
-      // partitions are none of our business: the node has them filled anew one by one.
+      // Files whose loss the database notices only when it reads them are found here, as at each start.
+      // Damaged partitions do not matter here: the node has them filled again one by one.
       const { storage, partitionCount = 0 } = folder;
       await openPartitionStores(storage, partitionCount, isStandalone(folder));
       return folder;
@@ -153,30 +153,30 @@ export class DataFolder {
     return this.#document.node_id;
   }
 
-  /** Greater than at every start before. */
+  /** Greater than at every earlier start. */
   get incarnation(): number {
     return this.#document.incarnation;
   }
 
-  /** The cluster that the data is of; undefined before the first one. */
+  /** The cluster that the data belongs to; undefined before the first one. */
   get clusterId(): string | undefined {
     return this.#document.cluster_id;
   }
 
-  /** Into how many partitions the data is divided; known when `clusterId` is. */
+  /** The number of partitions into which the data is divided; known if `clusterId` is. */
   get partitionCount(): number | undefined {
     return this.#document.partition_count;
   }
 
   /**
-   * The database was repaired when it was opened: any row may be missing, or be an older one, until all of
-   * it has been read through and {@linkcode DataFolder.repairDone} is called.
+   * The database was repaired when it was opened. Any row may be missing, or be an older one, until all of it
+   * has been read through and {@linkcode DataFolder.repairDone} is called.
    */
   get repaired(): boolean {
     return this.#document.repair === true && this.#repairedAtOpen;
   }
 
-  /** Notes durably that the database is to be repaired when it is opened next. @throws {KvError} `storage_failed` */
+  /** Notes durably that the database must be repaired when it is next opened. @throws {KvError} `storage_failed` */
   async requestRepair(): Promise<void> {
     const document = { ...this.#document, repair: true };
     await this.#store.write(document);
@@ -191,9 +191,9 @@ export class DataFolder {
   }
 
   /**
-   * Notes durably which cluster the data is of. To be called before any data is written.
+   * Notes durably which cluster the data belongs to. Call it before any data is written.
    *
-   * @throws {KvError} `wrong_cluster` where the folder is of another one; `storage_failed`
+   * @throws {KvError} `wrong_cluster` if the folder belongs to another one; `storage_failed`
    */
   async joinCluster(clusterId: string, partitionCount: number): Promise<void> {
     const { cluster_id, partition_count } = this.#document;
@@ -215,12 +215,12 @@ export class DataFolder {
     this.#document = joined;
   }
 
-  /** Keeps a map durably in the place of the one before. Calls must not overlap. @throws {KvError} `storage_failed` */
+  /** Keeps a map durably, replacing the one before. Calls must not overlap. @throws {KvError} `storage_failed` */
   keepMap(map: ClusterMap): Promise<void> {
     return this.#mapStore.write(keptMapDocument(map));
   }
 
-  /** Closes the database and lets go of the folder. */
+  /** Closes the database and releases the folder. */
   async close(): Promise<void> {
     try {
       await this.storage.close();
@@ -230,7 +230,7 @@ export class DataFolder {
   }
 }
 
-/** One that is damaged, or cannot be read, is done without: it is only needed while the coordinator is away. */
+/** A map that is damaged or cannot be read is ignored: it is needed only while the coordinator is away. */
 async function readKeptMap(
   store: DocumentStore,
   clusterId: string | undefined,
@@ -290,13 +290,13 @@ function isNodeDocument(value: unknown): value is NodeDocument {
       : typeof cluster_id === "string" && Number.isSafeInteger(partition_count));
 }
 
-/** Of a folder that was never used. */
+/** The document of a folder that was never used. */
 async function newDocument(path: string, random: Random): Promise<NodeDocument> {
   if (await exists(`${path}/db`)) {
     throw new KvError(
       "corrupt",
-      `folder ${path} holds a database but no node.json, so that nobody knows which node it is ` +
-        `of; ${REBUILD_ADVICE}`,
+      `folder ${path} holds a database but no node.json, so it is not known which node it ` +
+        `belongs to; ${REBUILD_ADVICE}`,
     );
   }
   return {
@@ -314,7 +314,7 @@ function checkIdentity(path: string, storage: Storage, databaseId: string): void
   throw new KvError(
     "corrupt",
     `the database in ${path}/db ${
-      bytes === undefined ? "has lost what was in it" : "is not the one that node.json tells of"
+      bytes === undefined ? "has lost its content" : "is not the one that node.json names"
     }; ${REBUILD_ADVICE}`,
   );
 }
@@ -330,7 +330,7 @@ function writeIdentity(storage: Storage, databaseId: string): Promise<void> {
   });
 }
 
-/** Renames the folder, if nobody uses it. Returns its new name. */
+/** Renames the folder, if no process uses it. Returns its new name. */
 async function moveAside(path: string): Promise<string> {
   const lock = await FolderLock.acquire(path, "kv-node");
   try {

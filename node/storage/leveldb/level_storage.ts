@@ -1,14 +1,13 @@
 /**
- * Storage on LevelDB, through classic-level. It adds to it: one write at a time, in order (the
- * binding's worker threads would let two overtake each other); errors with codes; and a fresh start
- * of the database after a failed write.
+ * Storage on LevelDB, through classic-level. It adds three things: one write at a time, in order (the
+ * binding's worker threads would let two overtake each other); errors with codes; and a reopening of the
+ * database after a failed write.
  *
- * That fresh start is needed for safety. When an append to LevelDB's log fails half-way (a full
- * disk), LevelDB goes on behind the torn record as if nothing had happened, and its next recovery
- * may skip what was appended later, although it was acknowledged; after a failed fsync it refuses
- * all writes for good. Closing and opening reads the log up to the tear, writes what is good to a
- * table file and begins a new log. Until there is room for that, nothing is closed, so that reads
- * go on.
+ * The reopening is needed for safety. If an append to LevelDB's log fails half-way (a full disk), LevelDB
+ * goes on behind the torn record as if nothing had happened. Its next recovery may then skip what was
+ * appended later, although it was acknowledged. After a failed fsync, LevelDB refuses all writes for good.
+ * Closing and opening reads the log up to the tear, writes what is good to a table file, and begins a new
+ * log. Until there is room for that, nothing is closed, so that reads go on.
  *
  * @module
  */
@@ -43,7 +42,7 @@ export class LevelStorage implements Storage {
   readonly #db: Database;
   readonly #queued: QueuedWrite[] = [];
   #writing = false;
-  /** The last write failed: the log must not be appended to before a recovery. */
+  /** The last write failed: nothing may be appended to the log before a recovery. */
   #mustReopen = false;
   #closed = false;
   #onIdle: (() => void) | undefined;
@@ -54,8 +53,8 @@ export class LevelStorage implements Storage {
   }
 
   /**
-   * Opens the database in a folder, or makes one. Must not be tried twice in one process for one
-   * folder: a second attempt would drop the first one's lock. `data_folder.ts` sees to that.
+   * Opens the database in a folder, or creates one. Must not be tried twice in one process for one folder:
+   * a second attempt would drop the lock of the first. `data_folder.ts` makes sure of that.
    *
    * @throws {KvError} `folder_in_use`, `corrupt`, `storage_failed`
    */
@@ -74,9 +73,9 @@ export class LevelStorage implements Storage {
   }
 
   /**
-   * Makes a database that is not open readable again: copies what can be read out of the files that have
-   * blocks which cannot, and puts the files aside. What was in those blocks is gone, and an older row may be
-   * there in its place; nobody is told which. It reads the whole database.
+   * Makes a database readable again that is not open: copies what can be read out of the files that have
+   * unreadable blocks, and puts these files aside. What was in those blocks is lost, and an older row may
+   * appear in its place; nothing says which. It reads the whole database.
    *
    * @throws {KvError} `storage_failed`
    */
@@ -161,7 +160,7 @@ export class LevelStorage implements Storage {
     } catch (error) {
       throw filesGone(this.#path, causeOf(error).message, error);
     }
-    // What a compaction has replaced meanwhile is deleted rightly.
+    // Files that a compaction has replaced meanwhile are rightly deleted.
     const after = new Set(tablesOf(live()));
     const tables = before.filter((name) => after.has(name));
     const missing = ["LOCK", manifest, ...tables].filter((name) => !there.has(name));
@@ -185,7 +184,7 @@ export class LevelStorage implements Storage {
     }
   }
 
-  // The binding ends only when what it was asked for has ended, a compaction too.
+  // The binding ends only when everything it was asked for has ended, a compaction too.
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#writing) await new Promise<void>((resolve) => this.#onIdle = resolve);
@@ -207,7 +206,7 @@ export class LevelStorage implements Storage {
   }
 
   #finish({ done }: QueuedWrite, error: KvError | undefined): void {
-    // An error in `done` is a defect; it must reach the top, and not pass for a failed write.
+    // An error in `done` is a defect; it must reach the top, and not count as a failed write.
     try {
       done(error);
     } finally {
@@ -237,7 +236,7 @@ export class LevelStorage implements Storage {
     await this.#probe();
     await this.#db.close();
     try {
-      // It was there: where it is not any more, an empty one would be taken for it.
+      // The database existed: if it is gone now, an empty one would be mistaken for it.
       await this.#db.open({ createIfMissing: false });
     } catch (error) {
       throw openError(this.#path, error);
@@ -245,7 +244,7 @@ export class LevelStorage implements Storage {
     this.#mustReopen = false;
   }
 
-  /** Whether the disk has room for a recovery. Fails as a write would. */
+  /** Checks that the disk has room for a recovery. Fails as a write would. */
   async #probe(): Promise<void> {
     const path = `${this.#path}/probe.tmp`;
     try {
@@ -265,20 +264,20 @@ export class LevelStorage implements Storage {
   }
 }
 
-/** What is used of an iterator of the binding. */
+/** The part of the binding's iterator that is used. */
 interface RowIterator {
   nextv(rowsMax: number): Promise<[Uint8Array, Uint8Array][]>;
   close(): Promise<void>;
 }
 
-/** An iterator of LevelDB that is kept: it shows the database as it was when it was made. */
+/** An iterator of LevelDB that stays open: it shows the database as it was when the iterator was made. */
 class LevelSnapshot implements StorageSnapshot {
   readonly #path: string;
   readonly #range: SnapshotRange;
   readonly #iterator: RowIterator | undefined;
-  /** Why there is no iterator; said when it is read. */
+  /** Why there is no iterator; thrown when it is read. */
   readonly #failure: unknown;
-  /** Rows that came with a page and did not fit. */
+  /** Rows that came with a page and did not fit into it. */
   #left: StorageRow[] = [];
 
   constructor(path: string, db: Database, range: SnapshotRange) {
@@ -292,7 +291,7 @@ class LevelSnapshot implements StorageSnapshot {
     }
   }
 
-  /** @throws {KvError} `storage_failed`, also where the database was closed meanwhile */
+  /** @throws {KvError} `storage_failed`, also if the database was closed meanwhile */
   async next(): Promise<StorageRow[]> {
     const { rowsMax, bytesMax } = this.#range;
     const page: StorageRow[] = [];
@@ -331,7 +330,7 @@ export const REBUILD_ADVICE: string =
   "start the node with --rebuild, which moves its data folder aside and fills the node again from " +
   "the other copies";
 
-/** The binding gives Node's `Buffer`, whose `slice` does not copy. Nobody shall have to know. */
+/** The binding returns Node's `Buffer`, whose `slice` does not copy; no other code should have to know this. */
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
@@ -346,7 +345,7 @@ function causeOf(error: unknown): { code: string; message: string } {
   return { code, message: message.replaceAll(/\s*\n\s*/g, " ") };
 }
 
-/** The names of the tables that LevelDB lists as ` 12:4711['a' .. 'b']`; keys have no line breaks there. */
+/** The names of the tables, which LevelDB lists as ` 12:4711['a' .. 'b']`; keys contain no line breaks there. */
 function tablesOf(listing: string): string[] {
   return [...listing.matchAll(/^ (\d+):\d+\[/gm)].map(([, number = ""]) =>
     `${number.padStart(6, "0")}.ldb`
@@ -361,7 +360,7 @@ function filesGone(path: string, what: string, cause?: unknown): KvError {
   );
 }
 
-/** LevelDB reports a lost file as an I/O error of the system's. */
+/** LevelDB reports a lost file as an I/O error of the system. */
 function isDamage(code: string, message: string): boolean {
   return code === "LEVEL_CORRUPTION" ||
     (code === "LEVEL_IO_ERROR" && /no such file|does not exist/i.test(message));
@@ -392,7 +391,7 @@ function openError(path: string, error: unknown): KvError {
 function useError(action: "read" | "write" | "compact", path: string, error: unknown): KvError {
   if (error instanceof KvError) return error;
   const { code, message } = causeOf(error);
-  // LevelDB takes no writes after it came upon a damaged block while it compacted files.
+  // LevelDB accepts no writes after it met a damaged block while compacting files.
   const damage = action === "write" ? code === "LEVEL_CORRUPTION" : isDamage(code, message);
   return new KvError(
     damage ? "corrupt" : "storage_failed",

@@ -1,17 +1,16 @@
 /**
- * A hash table from keys to records of an arena (`memory_arena.ts`), in which the keys lie too: what is
- * here is numbers in typed arrays, 20 to 30 bytes for a key, so that a key is no object to anybody and
- * neither a read nor a write makes one. It knows nothing of order, beyond telling `key_sequence.ts`
- * what comes and goes.
+ * A hash table from keys to records of an arena (`memory_arena.ts`), which also holds the keys. The table
+ * itself is numbers in typed arrays, 20 to 30 bytes per key. So a key is never a JavaScript object, and
+ * neither a read nor a write makes one. It knows nothing of order, except that it tells
+ * `key_sequence.ts` which keys come and go.
  *
- * An entry has a number, from 1, which is its own until its key is deleted; where its record lies changes
- * with each write of the key, and when the arena moves it. Entries of one hash chain are linked by
- * number. The arena's record has the entry's number, so that a record which is moved finds its entry
- * without a search.
+ * An entry has a number, from 1, until its key is deleted. The place of its record changes with each write
+ * of the key, and when the arena moves the record. Entries of one hash chain are linked by number. A record
+ * in the arena contains its entry's number, so that a moved record finds its entry without a search.
  *
- * When there are as many entries as chains, twice as many chains are made at once, in some 20 to 35 ns an
- * entry. Storage in memory has a table for each partition, so that with 10 million keys in 256
- * partitions one pause is about a millisecond; all of them in one partition make one of 0.3 s.
+ * When there are as many entries as chains, the number of chains is doubled at once, which takes 20 to 35 ns
+ * per entry. Storage in memory has one table for each partition. So with 10 million keys in 256 partitions
+ * one pause is about a millisecond; with all of them in one partition it is 0.3 s.
  *
  * @module
  */
@@ -22,10 +21,10 @@ import { ENTRY_MAX } from "./key_sort.ts";
 import type { MemoryArena } from "./memory_arena.ts";
 
 const CHAINS_MIN = 16;
-/** Of an entry: its key's hash, the next entry of the chain, and the record's chunk and place in it. */
+/** Per entry: its key's hash, the next entry of the chain, and the record's chunk and place in it. */
 const WIDTH = 4;
 const NEXT = 1;
-/** 0 where the entry has no key. */
+/** 0 if the entry has no key. */
 const CHUNK = 2;
 const AT = 3;
 /** No entry has this number. */
@@ -38,12 +37,12 @@ export class ByteIndex implements SequenceKeys {
   /** The first entry of each chain; its length is a power of 2. */
   #chains = new Int32Array(CHAINS_MIN);
   #entries = new Int32Array(CHAINS_MIN * WIDTH);
-  /** Entries from this number on were never used. */
+  /** Entries from this number on have never been used. */
   #unused = 1;
-  /** The first of the entries that can be used again, linked as a chain is. */
+  /** The first of the entries that can be reused; they are linked like a chain. */
   #free = NONE;
   #size = 0;
-  /** Undefined until somebody asks for an order. */
+  /** Undefined until an order is asked for. */
   #sequence: KeySequence | undefined;
 
   constructor(arena: MemoryArena, hash: KeyHash) {
@@ -51,7 +50,7 @@ export class ByteIndex implements SequenceKeys {
     this.#hash = hash;
   }
 
-  /** How many keys there are. */
+  /** The number of keys. */
   get size(): number {
     return this.#size;
   }
@@ -72,7 +71,7 @@ export class ByteIndex implements SequenceKeys {
     entries[entry * WIDTH + AT] = this.#arena.add(key, value, entry);
     entries[entry * WIDTH + CHUNK] = this.#arena.filling;
     if (found === NONE) this.#sequence?.added(entry);
-    // At last: it may move other records.
+    // Last, because it may move other records.
     else this.#arena.free(chunk, at);
   }
 
@@ -91,7 +90,7 @@ export class ByteIndex implements SequenceKeys {
     this.#arena.free(chunk, at);
   }
 
-  /** Moves a record within the arena, if it is one that is still held. */
+  /** Moves a record within the arena, if it is still in use. */
   move(chunk: number, at: number): void {
     const i = this.#arena.owner(chunk, at) * WIDTH;
     const entries = this.#entries;
@@ -100,7 +99,7 @@ export class ByteIndex implements SequenceKeys {
     entries[i + CHUNK] = this.#arena.filling;
   }
 
-  /** All keys in order. Of use until the next change. */
+  /** All keys in order. Valid until the next change. */
   inOrder(): KeySequence {
     if (this.#sequence === undefined) {
       this.#sequence = new KeySequence(this);
@@ -132,7 +131,7 @@ export class ByteIndex implements SequenceKeys {
     return this.#arena.keyByte(this.#chunkOf(entry), this.#atOf(entry), index);
   }
 
-  /** Lets the number of an entry without a key be used again. */
+  /** Allows the number of an entry without a key to be reused. */
   release(entry: number): void {
     this.#entries[entry * WIDTH + NEXT] = this.#free;
     this.#free = entry;
@@ -177,7 +176,7 @@ export class ByteIndex implements SequenceKeys {
     const { length } = this.#entries;
     if (entry * WIDTH >= length) {
       invariant(entry <= ENTRY_MAX, "a bucket has fewer keys than it can count", { entry });
-      // By half: what is not used yet is memory too.
+      // By half, because what is not used yet takes memory too.
       const grown = new Int32Array((length + (length >>> 1)) & -WIDTH);
       grown.set(this.#entries);
       this.#entries = grown;
@@ -214,7 +213,7 @@ export class ByteIndex implements SequenceKeys {
     entries[before * WIDTH + NEXT] = next;
   }
 
-  /** Gives back what a bucket took that has become empty. */
+  /** Releases the memory of a bucket that has become empty. */
   #clear(): void {
     this.#chains = new Int32Array(CHAINS_MIN);
     this.#entries = new Int32Array(CHAINS_MIN * WIDTH);

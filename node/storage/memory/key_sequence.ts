@@ -1,13 +1,13 @@
 /**
- * The order of the keys of a `byte_index.ts`, as a list of entry numbers that is brought up to date when
- * somebody asks: those that came since the last time are sorted and put in their places. An entry keeps
- * its number while its record moves about, so that overwriting a key changes nothing here.
+ * The order of the keys of a `byte_index.ts`, as a list of entry numbers that is brought up to date only
+ * when the order is asked for: keys that came since the last time are sorted and merged in. An entry keeps
+ * its number while its record moves, so overwriting a key changes nothing here.
  *
- * Of n keys, of which f came since: O(f log n) comparisons, and n numbers moved in memory, in blocks,
- * which for a million takes less than a millisecond. So pages of a range may be read among writes.
+ * With n keys, of which f are new: O(f log n) comparisons, and n numbers moved in memory, in blocks; for a
+ * million keys that takes less than a millisecond. So pages of a range may be read between writes.
  *
- * A deleted key's entry stays in the list, and its number is not used again, until a quarter of the list
- * is such: `removed` says when.
+ * The entry of a deleted key stays in the list, and its number is not reused, until a quarter of the list
+ * is such entries: `removed` says when.
  *
  * @module
  */
@@ -19,11 +19,11 @@ const FRESH = 1;
 const SORTED = 2;
 const GONE_MIN = 64;
 
-/** Whose keys they are. */
+/** The index that holds the keys. */
 export interface SequenceKeys extends SortableKeys {
   /** Whether the entry has a key. */
   lives(entry: number): boolean;
-  /** The number of an entry without a key may be used again. */
+  /** The number of an entry without a key may be reused. */
   release(entry: number): void;
 }
 
@@ -60,7 +60,7 @@ export class KeySequence {
       grown.set(this.#listed);
       this.#listed = grown;
     }
-    // One that was fresh and had its key deleted may come again with another.
+    // An entry that was fresh and lost its key may come again with another key.
     if (this.#listed[entry] !== NOWHERE) return;
     this.#listed[entry] = FRESH;
     if (this.#freshCount === this.#fresh.length) this.#fresh = longer(this.#fresh, 1);
@@ -74,7 +74,7 @@ export class KeySequence {
     if (this.#gone > GONE_MIN && this.#gone * 4 > this.#sortedCount) this.#sweep();
   }
 
-  /** Puts fresh entries in their places. */
+  /** Merges the fresh entries in. */
   settle(): void {
     const fresh = this.#takeFresh();
     if (fresh.length === 0) return;
@@ -99,7 +99,7 @@ export class KeySequence {
     let low = 0;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      // The keys of some are gone: the next one that has its key answers for them.
+      // Some entries have lost their keys: the next one that has a key stands for them.
       let asked = middle;
       while (asked < high && !this.#keys.lives(this.at(asked))) asked++;
       if (asked < high && this.#keys.compareTo(this.at(asked), key) < 0) low = asked + 1;
@@ -108,7 +108,7 @@ export class KeySequence {
     return low;
   }
 
-  /** The fresh entries that still have keys; no entry is fresh any more. */
+  /** The fresh entries that still have keys; afterwards no entry is fresh. */
   #takeFresh(): Int32Array {
     const fresh = this.#fresh.subarray(0, this.#freshCount);
     this.#freshCount = 0;

@@ -1,25 +1,25 @@
 /**
- * Sorts entries by keys whose bytes lie elsewhere. No comparison of keys: three bytes of each key and
- * the entry's number make one number, numbers are sorted as such, and entries that agree in these three
- * bytes are sorted by the next three.
+ * Sorts entries by keys whose bytes are elsewhere, without comparing keys: three bytes of each key and
+ * the entry's number make one number, and these numbers are sorted. Entries with the same three bytes
+ * are then sorted by the next three.
  *
  * @module
  */
 import { invariant } from "../../../shared/base/errors.ts";
 
-/** Entries have numbers up to this, so that one has room beside three bytes of its key in 53 bits. */
+/** The greatest entry number, so that it fits beside three bytes of its key into 53 bits. */
 export const ENTRY_MAX = 2 ** 27 - 1;
 const ENTRY_SPAN = 2 ** 27;
 const STEP_BYTES = 3;
-/** Up to so many entries are sorted by comparison. */
+/** Up to this many entries are sorted by comparison. */
 const FEW = 12;
 
-/** Keys by their entries' numbers. No two are equal. */
+/** The keys, by their entries' numbers. No two are equal. */
 export interface SortableKeys {
   key(entry: number): Uint8Array;
   /** Negative, 0 or positive as the entry's key comes before, is, or comes after `key`. */
   compareTo(entry: number, key: Uint8Array): number;
-  /** The key's byte at `index`, or undefined behind its end. */
+  /** The key's byte at `index`, or undefined after its end. */
   keyByte(entry: number, index: number): number | undefined;
 }
 
@@ -28,7 +28,7 @@ export function sortByKey(entries: Int32Array, keys: SortableKeys): void {
   sortFrom(entries, keys, 0);
 }
 
-/** @param depth all keys agree in so many bytes */
+/** @param depth the number of bytes in which all keys agree */
 function sortFrom(entries: Int32Array, keys: SortableKeys, depth: number): void {
   if (entries.length <= FEW) return sortFew(entries, keys);
   const coded = new Float64Array(entries.length);
@@ -57,7 +57,7 @@ function encode(
     coded[i] = stepAt(keys, entry, depth) * ENTRY_SPAN + entry;
     differ ||= stepOf(coded, i) !== stepOf(coded, 0);
   }
-  // Each key has its end, and no two are equal.
+  // Each key ends somewhere, and no two are equal.
   invariant(differ || stepOf(coded, 0) % 4 === STEP_BYTES, "keys that are sorted differ", {
     depth,
   });
@@ -79,7 +79,7 @@ function stepOf(coded: Float64Array, i: number): number {
   return Math.floor((coded[i] ?? 0) / ENTRY_SPAN);
 }
 
-/** By insertion. */
+/** Insertion sort. */
 function sortFew(entries: Int32Array, keys: SortableKeys): void {
   for (let i = 1; i < entries.length; i++) {
     const entry = entries[i] ?? 0;

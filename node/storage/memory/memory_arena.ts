@@ -1,15 +1,15 @@
 /**
- * Byte strings packed one behind the other into large chunks, for storage in memory: a million small
- * arrays of their own would cost JavaScript more than what is in them.
+ * Byte strings packed one after the other into large chunks, for storage in memory: a million small
+ * arrays of their own would take more memory than their content.
  *
- * A chunk of which three quarters are dead is emptied by copying the rest elsewhere, and is then left
- * to the garbage collector; while half of all that is held is dead, one that is half dead. The later a
- * chunk is emptied, the less there is to copy. Bytes once written are never overwritten, so that what
- * was given out stays as it was.
+ * A chunk of which three quarters are dead is emptied: the rest is copied elsewhere, and the chunk is left
+ * to the garbage collector. While half of everything held is dead, a chunk that is half dead is emptied
+ * too. The later a chunk is emptied, the less there is to copy. Written bytes are never overwritten, so
+ * what was given out stays unchanged.
  *
- * A record is known by the number of its chunk, from 1, and its place in it, counted in words of 4
- * bytes: two small integers, which cost nothing to pass on and have no end in sight. It consists of the
- * length of the key, the length of the value, its owner's number for it (a word each), key, value, and
+ * A record is identified by the number of its chunk, from 1, and its place in it, counted in words of 4
+ * bytes: two small integers, which are cheap to pass on and will not run out. A record consists of the
+ * length of the key, the length of the value, its owner's number for it (one word each), key, value, and
  * up to 3 bytes that fill the last word.
  *
  * @module
@@ -21,7 +21,7 @@ const CHUNK_BYTES_MAX = 1024 * 1024;
 const HEADER_WORDS = 3;
 const HEADER_BYTES = HEADER_WORDS * 4;
 
-/** Where a chunk is, and what of it is in use, in words. */
+/** A chunk, and how much of it is in use, in words. */
 class Chunk {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
@@ -41,9 +41,9 @@ class Chunk {
 
 /** Records by chunk and place. */
 export class MemoryArena {
-  /** By number. Number 0 is nobody's. */
+  /** By number. Number 0 is not used. */
   readonly #chunks: (Chunk | undefined)[] = [undefined];
-  /** Of chunks that are gone, to be given again. */
+  /** Numbers of chunks that are gone, for reuse. */
   readonly #numbers: number[] = [];
   readonly #move: (chunk: number, at: number) => void;
   #filling = 0;
@@ -53,14 +53,14 @@ export class MemoryArena {
   #dead = 0;
 
   /**
-   * @param move is called for each record of a chunk that is being emptied: it must ask whether the
-   *   record at that place is still held, and {@linkcode copy} it if so
+   * @param move is called for each record of a chunk that is being emptied: it must check whether the
+   *   record at that place is still in use, and {@linkcode copy} it if so
    */
   constructor(move: (chunk: number, at: number) => void) {
     this.#move = move;
   }
 
-  /** Bytes that the chunks take. */
+  /** The bytes that the chunks take. */
   get bytes(): number {
     let bytes = 0;
     for (const chunk of this.#chunks) bytes += chunk?.bytes.length ?? 0;
@@ -85,7 +85,7 @@ export class MemoryArena {
     return this.#advance(size);
   }
 
-  /** Puts a record once more into chunk {@linkcode filling}. Returns its place there. */
+  /** Copies a record into chunk {@linkcode filling}. Returns its place there. */
   copy(number: number, at: number): number {
     const from = this.#chunk(number);
     const size = from.sizeAt(at);
@@ -119,7 +119,7 @@ export class MemoryArena {
     const { length } = key;
     if (words[at] !== length) return false;
     const start = at * 4 + HEADER_BYTES;
-    // From the end, where keys differ sooner.
+    // From the end, because keys differ sooner there.
     for (let i = length - 1; i >= 0; i--) {
       if (bytes[start + i] !== key[i]) return false;
     }
@@ -139,13 +139,13 @@ export class MemoryArena {
     return length - key.length;
   }
 
-  /** The key's byte at `index`, or undefined behind its end. */
+  /** The key's byte at `index`, or undefined after its end. */
   keyByte(number: number, at: number, index: number): number | undefined {
     const { words, bytes } = this.#chunk(number);
     return index < (words[at] ?? 0) ? bytes[at * 4 + HEADER_BYTES + index] : undefined;
   }
 
-  /** Gives a record up. */
+  /** Marks a record as dead. */
   free(number: number, at: number): void {
     const chunk = this.#chunk(number);
     const size = chunk.sizeAt(at);
@@ -177,12 +177,12 @@ export class MemoryArena {
     return chunk;
   }
 
-  /** The chunk with room for so many words. A record that is larger than a chunk gets its own. */
+  /** The chunk with room for this many words. A record that is larger than a chunk gets its own. */
   #room(size: number): Chunk {
     const filling = this.#chunks[this.#filling];
     if (filling !== undefined) {
       if (filling.used + size <= filling.words.length) return filling;
-      // All dead: nothing is left in it whose end could give it up.
+      // All of it is dead: no later death in it could trigger its release.
       if (filling.dead === filling.used) this.#drop(this.#filling, filling);
     }
     this.#chunkBytes = Math.min(2 * this.#chunkBytes, CHUNK_BYTES_MAX);
@@ -192,7 +192,7 @@ export class MemoryArena {
     return chunk;
   }
 
-  /** Ends the writing of a record into the chunk that is being filled. Returns where it begins. */
+  /** Finishes writing a record into the chunk that is being filled. Returns where it begins. */
   #advance(size: number): number {
     const chunk = this.#chunk(this.#filling);
     const at = chunk.used;

@@ -1,5 +1,5 @@
 /**
- * What a node without a disk has for a data folder: a new identity at each start, and memory.
+ * What a node without a disk has instead of a data folder: a new identity at each start, and memory.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export class MemoryFolder {
     return Promise.resolve();
   }
 
-  /** What is in memory is as it was written. */
+  /** Data in memory is as it was written. */
   readonly repaired = false;
 
   requestRepair(): Promise<void> {
@@ -46,7 +46,7 @@ export class MemoryFolder {
     return Promise.resolve();
   }
 
-  /** A node that starts has another id, and follows nobody yet. */
+  /** A node that starts has a new id, and follows no primary yet. */
   readonly keptMap = undefined;
 
   keepMap(): Promise<void> {

@@ -1,9 +1,9 @@
 /**
  * Storage in memory, for `--storage memory` and for tests: everything is gone when the process ends.
  *
- * The rows' bytes lie in an arena (`memory_arena.ts`). Where, is known to buckets, one for each two
- * bytes that keys begin with, each a hash table (`byte_index.ts`): `get` and `write` take O(1) time.
- * Order is only made when a range is asked for (`key_sequence.ts`).
+ * The rows' bytes are in an arena (`memory_arena.ts`). Buckets know their places: there is one for each
+ * value of the first two bytes of keys, and each is a hash table (`byte_index.ts`). `get` and `write` take
+ * O(1) time. Order is made only when a range is asked for (`key_sequence.ts`).
  *
  * @module
  */
@@ -39,7 +39,7 @@ export class MemoryStorage implements Storage {
 
   /**
    * @param clock defers the call of `done`
-   * @param random keeps it secret which keys collide
+   * @param random keeps secret which keys collide
    * @param options `volatile` (default false): nobody will open it again after its node has ended
    */
   constructor(clock: Clock, random: Random, options: { volatile?: boolean } = {}) {
@@ -116,7 +116,7 @@ export class MemoryStorage implements Storage {
     return new Promise((resolve) => this.#onIdle = resolve);
   }
 
-  /** Moves a record within the arena, if it is one that is still held. */
+  /** Moves a record within the arena, if it is still in use. */
   #move(chunk: number, at: number): void {
     const first = this.#arena.keyByte(chunk, at, 0) ?? 0;
     const second = this.#arena.keyByte(chunk, at, 1) ?? 0;

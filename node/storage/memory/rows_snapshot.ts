@@ -1,11 +1,11 @@
 /**
- * A snapshot that is a list of rows in memory, for storages that have their rows there anyway.
+ * A snapshot that is a list of rows in memory, for storages that have their rows in memory anyway.
  *
  * @module
  */
 import type { SnapshotRange, StorageRow, StorageSnapshot } from "../storage.ts";
 
-/** Gives the rows of a list, page by page. */
+/** Returns the rows of a list, page by page. */
 export class RowsSnapshot implements StorageSnapshot {
   readonly #range: Pick<SnapshotRange, "rowsMax" | "bytesMax">;
   #rows: readonly StorageRow[];

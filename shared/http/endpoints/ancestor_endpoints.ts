@@ -18,6 +18,7 @@ import {
   WRITE_PARAMETERS,
 } from "./endpoint.ts";
 import { required, textParameter } from "../protocol/parameters.ts";
+import { settingsShown } from "../../cluster/cluster_settings.ts";
 import { CLUSTER, ENTRY, SET_REQUEST, WRITTEN } from "../protocol/schemas.ts";
 import { quoted } from "../protocol/target.ts";
 
@@ -49,8 +50,7 @@ export const getByParameter = endpoint({
 export const setByBody = endpoint({
   id: "setByBody",
   summary: "Write a value",
-  description:
-    "The body is read as JSON whatever its Content-Type says, so that `curl -d` will do.",
+  description: "The body is read as JSON whatever its Content-Type says, so that `curl -d` works.",
   parameters: WRITE_PARAMETERS,
   body: { contentType: "application/json", schema: SET_REQUEST },
   responses: { 200: { description: "It is written.", schema: WRITTEN } },
@@ -93,7 +93,7 @@ function textField(value: unknown, name: string): string | undefined {
 
 export const deleteByParameter = endpoint({
   id: "deleteByParameter",
-  summary: "Take a key away",
+  summary: "Delete a key",
   parameters: { ...KEY, ...WRITE_PARAMETERS },
   responses: {
     200: { description: "It is gone; the version is the deletion's.", schema: WRITTEN },
@@ -111,7 +111,7 @@ export const deleteByParameter = endpoint({
 
 export const getCluster = endpoint({
   id: "getCluster",
-  summary: "Who is in the cluster and holds what, as far as this process knows",
+  summary: "Which nodes are in the cluster and what each holds, as far as this process knows",
   parameters: TIMEOUT,
   responses: { 200: { description: "The cluster.", schema: CLUSTER } },
   run({ services }) {
@@ -119,13 +119,10 @@ export const getCluster = endpoint({
     if (map === undefined) {
       throw new KvError("unavailable", "this process has not joined its cluster yet");
     }
-    const { clusterId, clusterName, partitionCount, replicationFactor } = map.settings;
     return json(200, {
       epoch: map.epoch,
-      cluster_id: clusterId,
-      cluster_name: clusterName,
-      partitions: partitionCount,
-      replication_factor: replicationFactor,
+      cluster_id: map.settings.clusterId,
+      ...settingsShown(map.settings),
       nodes: nodeListings(map),
     });
   },

@@ -1,6 +1,6 @@
 /**
  * Many keys at once: listing in key order, counting, deleting by prefix or range. No answer grows
- * with the number of keys: a listing comes in pages, a deletion says how far it came.
+ * with the number of keys: a listing comes in pages, and a deletion says how far it got.
  *
  * @module
  */
@@ -29,11 +29,13 @@ const RANGE = {
   start: textParameter("First key, inclusive."),
   end: textParameter("End, exclusive."),
 };
-const CURSOR = { cursor: textParameter("Of the page before; the other parameters stay the same.") };
+const CURSOR = {
+  cursor: textParameter("From the page before; the other parameters must stay the same."),
+};
 const LISTING = {
   ...RANGE,
   limit: uintParameter(
-    `At most so many keys; by default ${HTTP_PAGE_KEYS_DEFAULT}.`,
+    `At most this many keys; by default ${HTTP_PAGE_KEYS_DEFAULT}.`,
     1,
     HTTP_PAGE_KEYS_MAX,
   ),
@@ -44,7 +46,7 @@ const LISTING = {
 
 export const listKeys = endpoint({
   id: "listKeys",
-  summary: "Keys in order, a page at a time, with their values where asked for",
+  summary: "Keys in order, a page at a time, with their values if asked for",
   parameters: { ...LISTING, values: flagParameter("With values, versions and expiry.") },
   responses: { 200: { description: "A page.", schema: PAGE } },
   run: ({ params, services }) => page(services, params, params.values === true),
@@ -96,14 +98,14 @@ export const countKeys = endpoint({
 
 const DELETION = {
   ...RANGE,
-  all: choiceParameter("Says that it is meant: every key that matches is to go.", "yes"),
+  all: choiceParameter("Confirms that every key that matches is to be deleted.", "yes"),
   ...CURSOR,
   ...TIMEOUT,
 };
 
 export const deleteKeys = endpoint({
   id: "deleteKeys",
-  summary: "Take away all keys that match, in batches",
+  summary: "Delete all keys that match, in batches",
   description: "Each key by itself. If time is up before all are gone, the answer has a cursor " +
     "with which to go on. Keys that are written meanwhile may stay. If a key cannot be deleted, no " +
     "other batch is begun, and the error's context says how many are deleted, and has a cursor with which " +
@@ -119,7 +121,7 @@ async function deleteMatching(
   if (params.all !== "yes") {
     throw new KvError(
       "bad_request",
-      "this takes away every key that matches; say that you mean it by all=yes",
+      "this deletes every key that matches; confirm it with all=yes",
     );
   }
   const listing = listingOf(params);

@@ -1,6 +1,6 @@
 /**
- * What an endpoint is made of: what it takes, what it answers, and what it does. The table of all is
- * `routes.ts`; the OpenAPI document is made from the same rows.
+ * What an endpoint consists of: what it accepts, what it answers, and what it does. The table of all
+ * endpoints is `routes.ts`; the OpenAPI document is made from the same rows.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import {
   type DeletionOrder,
 } from "../../database/delete_matching.ts";
 import type { AccessControl } from "../../security/access_control.ts";
-import { GuardedDatabase, type Judge } from "../../database/guarded_database.ts";
+import { type Guard, GuardedDatabase } from "../../database/guarded_database.ts";
 import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
 import { CALLER, type Caller } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
@@ -39,32 +39,32 @@ import {
 } from "../protocol/parameters.ts";
 import { HttpProblem } from "../protocol/problem.ts";
 
-/** What stands behind the front end: the database, and what this process says of itself. */
+/** What the front end needs: the database, and what this process reports about itself. */
 export interface HttpSite {
   readonly database: Database;
   readonly limits: RequestLimits;
   health(): HealthReport;
   /** Of a secured cluster: who may do what. */
   readonly access?: AccessControl | undefined;
-  /** What the requests that are under way may take, at all front ends. Absent: a budget of the front end's own. */
+  /** The memory budget of requests under way, shared by all front ends. Absent: the front end gets its own. */
   readonly requests?: ByteBudget | undefined;
 }
 
 /** A request on its way to an endpoint. */
 export interface Call<V> {
   readonly request: Request;
-  /** The part of the path that the route leaves open, decoded; empty where it leaves none. */
+  /** The part of the path that the route leaves open, decoded; empty if it leaves none. */
   readonly key: string;
   readonly params: V;
   readonly services: Services;
 }
 
-/** A response, as documents show it. */
+/** A response as documents show it. */
 export interface ResponseSpec {
   readonly description: string;
-  /** Of a JSON body. Absent: no body, or one of another kind. */
+  /** The schema of a JSON body. Absent: no body, or a body of another kind. */
   readonly schema?: JsonSchema;
-  /** Of another body. */
+  /** The content type of another body. */
   readonly contentType?: string;
   readonly headers?: readonly string[];
 }
@@ -74,11 +74,11 @@ interface Described {
   readonly id: string;
   readonly summary: string;
   readonly description?: string;
-  /** Headers of the request that mean something, by name. */
+  /** The request headers that have a meaning, by name. */
   readonly requestHeaders?: Readonly<Record<string, string>>;
   /** The body of the request, by content type. */
   readonly body?: { readonly contentType: string; readonly schema: JsonSchema };
-  /** Those that are no error, by status. */
+  /** The responses that are not errors, by status. */
   readonly responses: Readonly<Record<number, ResponseSpec>>;
 }
 
@@ -96,13 +96,13 @@ export interface Endpoint extends Described {
   ): Promise<Response> | Response;
 }
 
-/** The methods that paths have. HEAD is answered wherever GET is, OPTIONS everywhere. */
+/** The methods that paths may have. HEAD is answered if GET is, OPTIONS everywhere. */
 export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
 /** The endpoints of a path. */
 export type Methods = Readonly<Partial<Record<Method, Endpoint>>>;
 
-/** Joins an endpoint's parameters to what it does with them. */
+/** Joins an endpoint's parameters with its function. */
 export function endpoint<const P extends Parameters>(spec: EndpointSpec<P>): Endpoint {
   return {
     ...spec,
@@ -129,7 +129,7 @@ export const READ_PARAMETERS = {
 };
 export const WRITE_PARAMETERS = {
   acks: choiceParameter(
-    "Who has the write on disk when it is answered: all in-sync replicas (the default), or the primary.",
+    "Which replicas have the write on disk when it is answered: all in-sync replicas (the default), or the primary.",
     "all",
     "primary",
   ),
@@ -153,7 +153,7 @@ export class Services {
       { clock, budget, accountOf: (request) => this.#accounts.get(request) };
   }
 
-  /** The same, with requests that tell their caller. */
+  /** The same, with requests that name their caller. */
   of(caller: Caller): Services {
     const { clock, work, site, bodies } = this;
     const inner = site.database;
@@ -169,18 +169,18 @@ export class Services {
   }
 
   /** The same, as far as a user may use it. */
-  guardedBy(judge: Judge): Services {
+  guardedBy(guard: Guard): Services {
     const { clock, work, site, bodies } = this;
-    const database = new GuardedDatabase(site.database, judge);
+    const database = new GuardedDatabase(site.database, guard);
     return new Services(clock, work, { ...site, database }, bodies);
   }
 
-  /** By whom the body of a request is counted. */
+  /** Who counts the body of a request. */
   countBody(request: Request, account: BodyAccount): void {
     this.#accounts.set(request, account);
   }
 
-  /** One operation; errors as replies. */
+  /** Runs one operation; errors come as replies. */
   execute(request: KeyRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Reply> {
     return new Promise((resolve, reject) => {
       try {
@@ -191,7 +191,7 @@ export class Services {
     });
   }
 
-  /** One operation. @throws {KvError} what its reply says */
+  /** Runs one operation. @throws {KvError} the error of its reply */
   async demand(
     request: KeyRequest,
     timeoutMs?: number,
@@ -201,7 +201,7 @@ export class Services {
     return reply;
   }
 
-  /** A page of the keys. @throws {KvError} */
+  /** Reads a page of the keys. @throws {KvError} */
   scan(request: ScanRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<ScanPage> {
     return new Promise((resolve, reject) => {
       this.site.database.scan(request, timeoutMs, (page) => {
@@ -211,7 +211,7 @@ export class Services {
     });
   }
 
-  /** How many keys there are. @throws {KvError} */
+  /** Counts keys. @throws {KvError} */
   count(request: CountRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<number> {
     return new Promise((resolve, reject) => {
       this.site.database.count(request, timeoutMs, (count) => {
@@ -221,13 +221,13 @@ export class Services {
     });
   }
 
-  /** Deletes many keys; what stops it is in how it ends. */
+  /** Deletes many keys; its result says what stopped it. */
   deleteMatching(order: DeletionOrder): Promise<DeletionEnd> {
     const { clock, work, site: { database } } = this;
     return new Promise((resolve) => deleteMatching({ clock, work, database }, order, resolve));
   }
 
-  /** Checks a key that stands in the address. @throws {KvError} 400, 414 */
+  /** Checks a key from the address. @throws {KvError} 400, 414 */
   checkKeyOfTarget(key: string): void {
     try {
       checkKey(key, this.site.limits);
@@ -247,7 +247,7 @@ export function json(
   headers: Record<string, string> = {},
 ): Response {
   const text = JSON.stringify(document);
-  // What is long is counted until it is sent.
+  // A long document is counted until it is sent.
   const length: Record<string, string> = text.length > HTTP_RESPONSE_COUNTED_BYTES
     ? { "content-length": String(Buffer.byteLength(text)) }
     : {};
@@ -262,7 +262,7 @@ export function json(
   });
 }
 
-/** The reply to a write, or to a read, that is not the one which the operation has. */
+/** The error for a reply of a type that the operation does not have. */
 export function unexpected(reply: Reply): KvError {
   return new KvError("internal", `an unexpected reply: ${reply.req_type}`);
 }

@@ -1,9 +1,9 @@
 /**
- * What a process says of its health. The rules are those of node and coordinator, who make the
- * report; here is only how HTTP shows it.
+ * What a process says of its health. The node and the coordinator have the rules and make the report;
+ * this file only shows it over HTTP.
  *
- * Invariant: 200 is answered only by a process that can serve. Whatever keeps it from serving, or
- * part of its keys from being served by it, is 503 and named.
+ * Invariant: 200 is answered only by a process that can serve. If something keeps it from serving, or
+ * keeps a part of its keys from being served, the answer is 503 and names the reason.
  *
  * @module
  */

@@ -45,10 +45,10 @@ import {
 } from "../protocol/preconditions.ts";
 import { HttpProblem } from "../protocol/problem.ts";
 
-/** The version, for those who find a number easier than a quoted one. */
+/** The version, for clients that find a plain number easier than a quoted one. */
 const VERSION_HEADER = "kv-version";
 const DEFAULT_TYPE = "application/octet-stream";
-/** A stored page must not run with the rights of this address in somebody's browser. */
+/** A stored page must not run in a browser with the rights of this address. */
 const INERT = {
   "x-content-type-options": "nosniff",
   "content-security-policy": "default-src 'none'; sandbox",
@@ -65,7 +65,7 @@ const TAGGED = ["ETag", "KV-Version"];
 
 type Reading = Message<"data"> | undefined;
 
-/** The key's entry; undefined where it is not there. */
+/** The key's entry; undefined if there is no such key. */
 async function readEntry(
   services: Services,
   request: Message<"get">,
@@ -103,8 +103,8 @@ export const getValue = endpoint({
   parameters: READ_PARAMETERS,
   requestHeaders: {
     ...CONDITIONS,
-    "If-None-Match": "304 where the key has one of these versions.",
-    "If-Modified-Since": "304 where it was not written since.",
+    "If-None-Match": "304 if the key has one of these versions.",
+    "If-Modified-Since": "304 if it was not written since.",
   },
   responses: {
     200: {
@@ -119,7 +119,7 @@ export const getValue = endpoint({
     const conditions = readPreconditions(request.headers);
     const { consistency } = params;
     const fields = { key, ...(consistency === undefined ? {} : { consistency }) };
-    // A value that nobody will see is not read, nor sent between nodes.
+    // A value that nobody will see is neither read nor sent between nodes.
     const inspected = request.method === "HEAD"
       ? await inspectEntry(services, { req_type: "inspect", ...fields }, params.timeout_ms)
       : undefined;
@@ -145,7 +145,7 @@ export const getValue = endpoint({
   },
 });
 
-/** Not as `Headers`, of which a response makes a replica. */
+/** Not a `Headers` object, because a response makes a copy of it. */
 function headersOf(entry: Message<"data">): Record<string, string> {
   const version = entry.version ?? 0;
   const headers: Record<string, string> = {
@@ -165,7 +165,7 @@ function headersOf(entry: Message<"data">): Record<string, string> {
 const PUT_PARAMETERS = {
   ...EXPIRY_PARAMETERS,
   keep_ttl: flagParameter(
-    "Leave the key's expiry as it is. Without it, a write without one ends it.",
+    "Keep the key's expiry. Otherwise a write without an expiry removes it.",
   ),
   ...WRITE_PARAMETERS,
 };
@@ -177,8 +177,8 @@ export const putValue = endpoint({
   requestHeaders: {
     ...CONDITIONS,
     "Content-Type": "Kept with the value.",
-    "KV-TTL": "The key expires in so many seconds.",
-    "KV-Expires-At": "The key expires then: milliseconds since 1970-01-01 UTC.",
+    "KV-TTL": "The key expires after this many seconds.",
+    "KV-Expires-At": "When the key expires: milliseconds since 1970-01-01 UTC.",
   },
   body: { contentType: "*/*", schema: {} },
   responses: {
@@ -216,7 +216,7 @@ export const putValue = endpoint({
   },
 });
 
-/** What is kept with the value. @throws {KvError} `bad_request` */
+/** The content type that is stored with the value. @throws {KvError} `bad_request` */
 function contentTypeOf(headers: Headers): string | undefined {
   const type = headers.get("content-type")?.trim();
   if (type === undefined || type === "" || isMediaType(type)) return type || undefined;
@@ -238,7 +238,7 @@ function asPut(
 
 export const deleteValue = endpoint({
   id: "deleteValue",
-  summary: "Take a key away",
+  summary: "Delete a key",
   parameters: WRITE_PARAMETERS,
   requestHeaders: CONDITIONS,
   responses: { 204: { description: "It is gone.", headers: ["KV-Version"] } },
@@ -272,8 +272,8 @@ function optionsOf(
 }
 
 /**
- * Writes where the preconditions hold. Where a demanded version does not say all of them, the current
- * state is looked at first, and the write demands that it is still the same.
+ * Writes if the preconditions hold. If one demanded version cannot express all of them, the current
+ * state is read first, and the write demands that it is still the same.
  */
 async function writeGuarded(
   { key, params, services }: Call<{ readonly timeout_ms: number | undefined }>,
@@ -288,7 +288,7 @@ async function writeGuarded(
   if (!guarded || demand !== undefined) {
     const reply = await services.execute(make(demand), leftMs());
     if (reply.req_type !== "error") return reply;
-    // The condition held, where it was that there is no such key: then nothing is there to delete.
+    // The condition held, and it was that there is no such key: then there is nothing to delete.
     const held = reply.code === "not_found" && demand === 0;
     if (guarded && !held && REFUSALS.has(reply.code)) {
       throw preconditionFailed(key, versionIn(reply));
@@ -308,7 +308,7 @@ async function writeGuarded(
   throw new KvError("overloaded", `others write ${JSON.stringify(key)} all the time; try again`);
 }
 
-/** What the primary says where the demanded version is not there. */
+/** What the primary says if the key does not have the demanded version. */
 const REFUSALS: ReadonlySet<string> = new Set(["version_mismatch", "not_found", "exists"]);
 
 function versionIn({ detail }: Message<"error">): number {

@@ -1,6 +1,6 @@
 /**
- * The OpenAPI 3.1 document of the front end, made from the table of routes, which in turn has the
- * operations' fields from their own table. Nothing is written twice, so nothing can differ.
+ * The OpenAPI 3.1 document of the front end. It is made from the table of routes, which in turn takes
+ * the operations' fields from their own table. Nothing is written twice, so nothing can differ.
  *
  * @module
  */
@@ -19,13 +19,14 @@ const HEADER_SUMMARIES: Readonly<Record<string, string>> = {
   ETag: "The key's version in double quotes.",
   "KV-Version": "The key's version.",
   "Last-Modified": "When it was written, in whole seconds.",
-  "KV-Expires-At": "When the key expires, in milliseconds since 1970-01-01 UTC; absent: never.",
-  "KV-TTL": "In how many seconds the key expires, rounded up; absent: never.",
+  "KV-Expires-At":
+    "When the key expires, in milliseconds since 1970-01-01 UTC; absent if it never does.",
+  "KV-TTL": "The seconds until the key expires, rounded up; absent if it never does.",
 };
 /** Headers of a response that are not always there. */
 const OPTIONAL_HEADERS: ReadonlySet<string> = new Set(["KV-Expires-At", "KV-TTL"]);
 
-/** The document of these routes. */
+/** The document for these routes. */
 export function openApiDocument(routes: Readonly<Record<string, Methods>>): Document {
   const paths: Record<string, Document> = {};
   for (const [path, methods] of Object.entries(routes)) paths[path] = pathItem(path, methods);
@@ -36,7 +37,7 @@ export function openApiDocument(routes: Readonly<Record<string, Methods>>): Docu
       title: "Key-value store",
       version: VERSION,
       description:
-        "The HTTP front end of nodes and of the coordinator; the same at each. Where a path " +
+        "The HTTP front end of nodes and of the coordinator; the same at each. If a path " +
         "has GET it has HEAD, and every path has OPTIONS. The key in /kv/{key} is the rest of the " +
         "path, slashes included, percent-encoded.",
     },
@@ -124,7 +125,7 @@ function response({ description, schema, contentType, headers }: ResponseSpec): 
   };
 }
 
-/** Replies to operations, as the wire has them. */
+/** Replies to operations, as on the wire. */
 function replySchemas(): Record<string, JsonSchema> {
   const schemas: Record<string, JsonSchema> = {};
   for (const name of ["ack", "data", "result", "error"] as const) {
@@ -142,7 +143,7 @@ function replySchemas(): Record<string, JsonSchema> {
   return schemas;
 }
 
-/** The document, as an endpoint of its own. @param routes all of them, asked for when it is needed */
+/** The document as an endpoint. @param routes returns all routes; called when the document is needed */
 export function openApiEndpoint(routes: () => Readonly<Record<string, Methods>>): Endpoint {
   let document: Document | undefined;
   return endpoint({

@@ -1,6 +1,6 @@
 /**
- * `POST /op/{operation}`: every operation of the table that HTTP may ask for, with its fields as a
- * JSON object and its reply as the JSON wire has it. A new operation needs nothing here.
+ * `POST /op/{operation}`: every operation of the table that HTTP offers, with its fields as a JSON
+ * object and its reply as on the JSON wire. A new operation needs no code here.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { fieldsSchema, refuseUnknownFields } from "../protocol/field_schemas.ts"
 import { replySchema } from "../protocol/schemas.ts";
 import { decodeStrictly } from "../protocol/strict_request.ts";
 
-/** What is needed of a row, whatever its kind. */
+/** The parts of a row that are needed here, whatever its kind. */
 interface Row {
   readonly summary: string;
   readonly answers: string;

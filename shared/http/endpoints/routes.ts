@@ -1,6 +1,6 @@
 /**
- * Every path and method of the HTTP front end. A new one is a row here; the OpenAPI document, `Allow`,
- * `OPTIONS` and the tests follow from it.
+ * Every path and method of the HTTP front end. To add one, write a row here; the OpenAPI document,
+ * `Allow`, `OPTIONS` and the tests follow from it.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { operationRoutes } from "./operation_endpoints.ts";
 import { openApiEndpoint } from "./openapi.ts";
 import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
 
-/** What comes before the key in the path of a key. */
+/** The part before the key in the path of a key. */
 export const KEY_PATH = "/kv/";
 
 /** By path. `{key}` stands for the rest of a path. */

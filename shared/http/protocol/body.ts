@@ -1,11 +1,11 @@
 /**
- * Reads the body of a request: never more than was allowed, never for longer than a deadline, never
- * more of all requests together than a budget. A length that is announced is refused before a byte
- * is read; a body without one is cut off where it crosses the limit.
+ * Reads the body of a request: never more than was allowed, never for longer than a deadline, and
+ * never more of all requests together than a budget. If the announced length is too long, the body is
+ * refused before a byte is read; a body without a length is cut off when it crosses the limit.
  *
  * @module
  */
-import { Buffer } from "node:buffer";
+import { joinBytes } from "../../base/join_bytes.ts";
 import { parseBoundedJson } from "../../base/bounded_json.ts";
 import type { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -17,31 +17,31 @@ import type { ReplyLengths } from "../../wire/reply_lengths.ts";
 import type { Caller } from "../../wire/caller.ts";
 import { HttpProblem } from "./problem.ts";
 
-/** What a connection's unfinished bodies are counted by; it can refuse one that is being read. */
+/** Counts the unfinished bodies of a connection; it can refuse one that is being read. */
 export interface BodyAccount {
-  /** So many bytes more (or fewer) of bodies have come that are not complete. */
+  /** The unfinished bodies have this many bytes more (or fewer). */
   add(bytes: number): void;
-  /** Whom to tell if the body cannot be kept. */
+  /** Called if the body cannot be kept. */
   onRefused: ((error: KvError) => void) | undefined;
 }
 
-/** The connection that a request came by. */
+/** The connection over which a request came. */
 export interface HttpCaller extends BodyAccount, Caller {
   readonly remote: Address;
   /** How long its last response was. */
   readonly lengths: ReplyLengths;
 }
 
-/** What bounds reading. */
+/** The bounds of reading. */
 export interface BodyLimits {
   readonly clock: Clock;
-  /** What the requests that are under way may take, at all front ends. */
+  /** The memory budget of requests under way, shared by all front ends. */
   readonly budget: ByteBudget;
-  /** Of the connection that a request came by; undefined if nobody counts. */
+  /** The connection over which a request came; undefined if nobody counts. */
   accountOf(request: Request): BodyAccount | undefined;
 }
 
-/** Who has so much of the budget must give it back. */
+/** Called with the bytes that must be given back to the budget. */
 export interface Body {
   readonly bytes: Uint8Array;
   release(): void;
@@ -50,8 +50,8 @@ export interface Body {
 /**
  * The whole body. Call `release` when the request is done.
  *
- * @throws {KvError} 413 with `code` where it is longer than `bytesMax`, 415 where it is compressed,
- * 503 where too much is being read, 408 where it does not come
+ * @throws {KvError} 413 with `code` if it is longer than `bytesMax`, 415 if it is compressed,
+ * 503 if too much is being read, 408 if it does not arrive
  */
 export async function readBody(
   request: Request,
@@ -67,7 +67,7 @@ export async function readBody(
   }
   const tooLong = (bytes: string) =>
     new HttpProblem(413, code, `the body may have ${bytesMax} bytes, and this one has ${bytes}`, {
-      // What is still on its way is not wanted.
+      // The rest, which is still on its way, is not needed.
       headers: { connection: "close" },
     });
   const announced = request.headers.get("content-length");
@@ -97,7 +97,7 @@ export async function readBody(
         throw new HttpProblem(
           408,
           "timeout",
-          `the body did not come in ${HTTP_BODY_TIMEOUT_MS} ms`,
+          `the body did not arrive within ${HTTP_BODY_TIMEOUT_MS} ms`,
           {
             headers: { connection: "close" },
           },
@@ -117,13 +117,11 @@ export async function readBody(
     if (!budget.take(length)) {
       throw new KvError("overloaded", "too many bytes of requests are under way; try again");
     }
-    const [only] = chunks;
-    const bytes = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
-    return { bytes, release: () => budget.give(length) };
+    return { bytes: joinBytes(chunks), release: () => budget.give(length) };
   } catch (error) {
     reader.cancel().catch(() => {});
     if (error instanceof KvError) throw error;
-    throw new KvError("bad_request", "the body ended before its time", { cause: error });
+    throw new KvError("bad_request", "the body ended early", { cause: error });
   } finally {
     timer.cancel();
     if (account !== undefined) {
@@ -136,9 +134,10 @@ export async function readBody(
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Gives `use` the body as a JSON object. It counts until that has ended: what it asks for is under way.
+ * Gives `use` the body as a JSON object. The body counts until `use` has ended, because its request is
+ * under way until then.
  *
- * @param anyType whether a Content-Type that is not JSON is overlooked
+ * @param anyType whether to accept a Content-Type that is not JSON
  * @throws {KvError} 400, 413, 415; and what `use` throws
  */
 export async function withJsonObject<T>(

@@ -1,7 +1,7 @@
 /**
- * Cursors: where a listing goes on, as a text that people only carry back. It is the last key of the
- * page before, with a checksum over it and over what was asked for: a cursor that was cut, or that
- * belongs to another listing, is refused and does not quietly begin somewhere else.
+ * Cursors: where a listing goes on, as a text that clients only send back. It is the last key of the
+ * page before, with a checksum over it and over the listing's parameters. So a cursor that was cut, or
+ * that belongs to another listing, is refused instead of silently beginning somewhere else.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { crc32c } from "../../base/crc32c.ts";
 import { KvError } from "../../base/errors.ts";
 
-/** What a listing is of. */
+/** The parameters of a listing. */
 export interface Listing {
   readonly prefix?: string | undefined;
   readonly start?: string | undefined;
@@ -21,7 +21,7 @@ const CHECKSUM_BYTES = 4;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The cursor behind a key. */
+/** The cursor that goes on after a key. */
 export function cursorOf(listing: Listing, key: string): string {
   const bytes = encoder.encode(key);
   const cursor = new Uint8Array(CHECKSUM_BYTES + bytes.length);

@@ -1,12 +1,12 @@
 /**
- * When a key expires, as a request says it: by one of three parameters or by one of two headers.
+ * When a key expires, as a request states it: by one of three parameters or one of two headers.
  *
  * @module
  */
 import { KvError } from "../../base/errors.ts";
 import { type ParameterValues, uintParameter } from "./parameters.ts";
 
-/** In seconds from now. In an answer: what is left, rounded up. */
+/** In seconds from now. In an answer: the time that is left, rounded up. */
 export const TTL_HEADER = "kv-ttl";
 /** Milliseconds since 1970-01-01 UTC. */
 export const EXPIRES_AT_HEADER = "kv-expires-at";
@@ -15,10 +15,10 @@ const SECONDS_MAX = 10 ** 11;
 const MS_MAX = SECONDS_MAX * 1_000;
 
 export const EXPIRY_PARAMETERS = {
-  ttl: uintParameter("The key expires in so many seconds.", 1, SECONDS_MAX, "seconds"),
-  ttl_ms: uintParameter("The key expires in so many milliseconds.", 1, MS_MAX, "milliseconds"),
+  ttl: uintParameter("The key expires after this many seconds.", 1, SECONDS_MAX, "seconds"),
+  ttl_ms: uintParameter("The key expires after this many milliseconds.", 1, MS_MAX, "milliseconds"),
   expires_at: uintParameter(
-    "The key expires then: milliseconds since 1970-01-01 UTC.",
+    "When the key expires: milliseconds since 1970-01-01 UTC.",
     1,
     MS_MAX,
     "milliseconds",
@@ -28,7 +28,7 @@ export const EXPIRY_PARAMETERS = {
 /**
  * The fields of a write.
  *
- * @throws {KvError} `bad_request` where there is more than one, or none that can be read
+ * @throws {KvError} `bad_request` if there is more than one, or one that cannot be read
  */
 export function readExpiry(
   params: ParameterValues<typeof EXPIRY_PARAMETERS>,

@@ -1,6 +1,6 @@
 /**
- * Fields of messages as JSON Schemas, so that what is documented is what is checked; and the check that
- * there are no others.
+ * Fields of messages as JSON Schemas, so that the documentation is what is checked; and the check that
+ * a request has no other fields.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import type { JsonSchema } from "./parameters.ts";
 import { objectSchema } from "./schemas.ts";
 import { quoted } from "./target.ts";
 
-/** Whether a field is for whoever comes from outside, and not between our own processes. */
+/** Whether a field is meant for clients, and not for our own processes. */
 export function isForPrograms({ about, local }: Field<unknown>): boolean {
   return local !== true && about?.audience !== "servers";
 }
 
 /**
- * Refuses a field that is not there, or not for whoever comes from outside: a condition that was
- * misspelt must not be left out in silence.
+ * Refuses a field that does not exist, or that is not meant for clients: a misspelt condition must not
+ * be ignored silently.
  *
  * @throws {KvError} `bad_request`
  */
@@ -29,7 +29,7 @@ export function refuseUnknownFields(what: string, fields: Fields, names: readonl
   }
 }
 
-/** An object with these fields, without those that are not for people and programs. */
+/** An object with these fields, without those that are only for our own processes. */
 export function fieldsSchema(fields: Fields): JsonSchema {
   const properties: Record<string, JsonSchema> = {};
   for (const [name, field] of Object.entries(fields)) {

@@ -1,5 +1,5 @@
 /**
- * What a process says of its health. The rules are those of node and coordinator, who make the report.
+ * What a process says of its health. The node and the coordinator have the rules and make the report.
  *
  * @module
  */
@@ -7,11 +7,11 @@
 /** The health of a process. */
 export interface HealthReport {
   readonly role: "node" | "coordinator";
-  /** `ok`; `degraded`: it serves, but something needs time or somebody; `unavailable`: it cannot. */
+  /** `ok`; `degraded`: it serves, but something needs time or attention; `unavailable`: it cannot serve. */
   readonly status: "ok" | "degraded" | "unavailable";
   /** What keeps it from serving, and what is degraded, in words. */
   readonly reasons: readonly string[];
-  /** What was looked at. */
+  /** The values that were looked at. */
   readonly checks: Readonly<Record<string, unknown>>;
 }
 

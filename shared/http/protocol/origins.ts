@@ -1,20 +1,20 @@
 /**
  * Which web pages may use the front end. A browser sends a page's requests to any address that it can
- * reach, this machine's own included, so that a page of somebody else could write to a database that
- * no stranger can reach. Such requests carry an `Origin`; those of other programs do not.
+ * reach, including this machine. So a foreign page could write to a database that its author cannot
+ * reach. Such requests carry an `Origin`; those of other programs do not.
  *
- * A page may also be of an origin whose name somebody points at this process (DNS rebinding): its
- * requests are of one origin then and may have no `Origin` at all; what tells them is their `Host`.
+ * Somebody may also point the name of a page's origin at this process (DNS rebinding). The page's
+ * requests are then of the same origin and may have no `Origin` at all; their `Host` gives them away.
  *
- * Invariants: a request that may change something and comes from a page of another origin is refused
- * unless that origin is allowed; a request of any method is answered only if its host is an IP address,
- * localhost, or a name that this process was told of.
+ * Invariants: a request that may change something and comes from a page of another origin is refused,
+ * unless that origin is allowed. A request of any method is answered only if its host is an IP address,
+ * localhost, or a name that this process was given.
  *
  * @module
  */
 import { HttpProblem } from "./problem.ts";
 
-/** Who is let in. */
+/** Which pages and names are accepted. */
 export interface OriginRules {
   /** Origins of other pages that may use it; `*`: all. */
   readonly corsOrigins: readonly string[];
@@ -22,7 +22,7 @@ export interface OriginRules {
   readonly hosts: readonly string[];
 }
 
-/** Addresses and localhost, and no other pages. */
+/** Only addresses and localhost, and no foreign pages. */
 export const NO_ORIGINS: OriginRules = { corsOrigins: [], hosts: [] };
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -58,7 +58,7 @@ export function checkOrigin(request: Request, authority: string, rules: OriginRu
   }
 }
 
-/** Adds what lets the page of an allowed origin read a response. */
+/** Adds the headers that let a page of an allowed origin read a response. */
 export function addCorsHeaders(request: Request, response: Headers, rules: OriginRules): void {
   if (rules.corsOrigins.length === 0) return;
   const origin = request.headers.get("origin");
@@ -68,7 +68,7 @@ export function addCorsHeaders(request: Request, response: Headers, rules: Origi
   response.set("access-control-expose-headers", EXPOSED_HEADERS);
 }
 
-/** The answer to OPTIONS, which a browser asks before what it does for a page. */
+/** The answer to OPTIONS, with which a browser asks before it sends a page's request. */
 export function optionsResponse(request: Request, methods: string, rules: OriginRules): Response {
   const headers = new Headers({ allow: methods });
   const isPreflight = request.headers.has("access-control-request-method");
@@ -92,7 +92,7 @@ function hostOf(authority: string): string {
   return host.toLowerCase().replace(/\.$/, "");
 }
 
-/** Whether a host is an IP address, which nobody can point elsewhere. */
+/** Whether a host is an IP address, which nobody can point at another machine. */
 function isAddress(host: string): boolean {
   return /^\d{1,3}(\.\d{1,3}){3}$/.test(host) || /^\[[0-9a-f:.%]+\]$/.test(host);
 }

@@ -1,5 +1,5 @@
 /**
- * Parameters of a query: what each must be, told once for the check, for the type system and for the
+ * Parameters of a query: what each must be, declared once for the check, the type system and the
  * OpenAPI document.
  *
  * @module
@@ -15,9 +15,9 @@ export interface Parameter<T> {
   readonly summary: string;
   readonly required: boolean;
   readonly schema: JsonSchema;
-  /** As it stands after "must be". */
+  /** The requirement, as it follows "must be". */
   readonly requires: string;
-  /** The value, or undefined where the text is none. */
+  /** The value, or undefined if the text is not one. */
   parse(text: string): Exclude<T, undefined> | undefined;
   /** Only for the type system. */
   readonly type?: T;
@@ -42,12 +42,12 @@ export function textParameter(summary: string): Parameter<string | undefined> {
   };
 }
 
-/** A parameter that must be there. */
+/** A parameter that is required. */
 export function required<T>(parameter: Parameter<T | undefined>): Parameter<T> {
   return { ...parameter, required: true } as Parameter<T>;
 }
 
-/** A whole number, of a unit where it has one. */
+/** A whole number, of a unit if one is given. */
 export function uintParameter(
   summary: string,
   min: number,
@@ -93,8 +93,8 @@ export function flagParameter(summary: string): Parameter<boolean | undefined> {
 }
 
 /**
- * Reads the parameters of a request. One that the endpoint does not know is refused, since a
- * misspelt `prefix` must not widen a request to everything.
+ * Reads the parameters of a request. A parameter that the endpoint does not know is refused, because a
+ * misspelt `prefix` must not extend a request to everything.
  *
  * @throws {KvError} `bad_request`
  */

@@ -12,7 +12,7 @@ const LIST_CHARACTERS_MAX = 8_192;
 /** A tag of a list. */
 interface EntityTag {
   readonly weak: boolean;
-  /** The version that it is of; undefined for one that we never gave out. */
+  /** The version that it stands for; undefined if we never gave it out. */
   readonly version: number | undefined;
 }
 
@@ -44,7 +44,7 @@ export function httpDate(ms: number): string {
   return new Date(ms).toUTCString();
 }
 
-/** @throws {KvError} `bad_request` where a list of tags is malformed */
+/** @throws {KvError} `bad_request` if a list of tags is malformed */
 export function readPreconditions(headers: Headers): Preconditions {
   return {
     ifMatch: tagList("If-Match", headers.get("if-match")),
@@ -63,7 +63,7 @@ export function isUnconditional(conditions: Preconditions): boolean {
 /**
  * How a request goes on: as asked, refused (412), or, for GET and HEAD, with 304.
  *
- * @param current undefined where there is no such key
+ * @param current undefined if there is no such key
  */
 export function evaluatePreconditions(
   { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs }: Preconditions,
@@ -88,8 +88,8 @@ export function evaluatePreconditions(
 }
 
 /**
- * The one version that a write demands (0: no such key), or `"any"` where it demands that the key is
- * there; undefined where the conditions are of another kind and the current state must be looked at.
+ * The one version that a write demands (0: no such key), or `"any"` if it demands that the key exists.
+ * Undefined if the conditions are of another kind, so that the current state must be read first.
  */
 export function demandedVersion(
   { ifMatch, ifNoneMatch, ifUnmodifiedSinceMs }: Preconditions,
@@ -115,7 +115,7 @@ function tagList(name: string, text: string | null): TagList | undefined {
   if (trimmed === "*") return "*";
   if (text.length > LIST_CHARACTERS_MAX) throw malformed(name);
   const tags: EntityTag[] = [];
-  // Read from left to right, since a comma may stand inside a tag. Empty elements are allowed.
+  // Read from left to right, because a comma may be inside a tag. Empty elements are allowed.
   const pattern = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)")?[ \t]*(,|$)/y;
   while (pattern.lastIndex < trimmed.length) {
     const match = pattern.exec(trimmed);
@@ -136,7 +136,7 @@ function malformed(name: string): KvError {
   );
 }
 
-/** A date that is no date is ignored, as RFC 9110 has it. */
+/** An invalid date is ignored, as RFC 9110 demands. */
 function dateOf(text: string | null): number | undefined {
   if (text === null || !/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/.test(text)) {
     return undefined;

@@ -1,6 +1,6 @@
 /**
- * Errors as HTTP has them: a status for each of our codes, and a body of problem details
- * (RFC 9457). Nothing else in this folder makes an error response.
+ * Errors over HTTP: a status for each of our codes, and a body of problem details (RFC 9457). Nothing
+ * else in this folder makes an error response.
  *
  * @module
  */
@@ -12,12 +12,12 @@ export const PROBLEM_TYPE = "application/problem+json";
 /** How to log in (RFC 9110, 11.6.1): a browser asks its user for the password. */
 const CHALLENGE = 'Basic realm="kv", charset="UTF-8", Bearer realm="kv"';
 
-/** A client is asked to wait so long before it tries again what did not happen. */
+/** How long a client is asked to wait before it repeats a request that did not happen. */
 const RETRY_AFTER_SECONDS = 1;
 
 /**
- * The status of each code, where the request says nothing else (with `If-Match`, another version is
- * 412). `outcome_unknown` is 500 and not one of 502 to 504, since programs between client and server
+ * The status of each code, unless the request implies another (with `If-Match`, another version is 412).
+ * `outcome_unknown` is 500 and not one of 502 to 504, because programs between client and server
  * repeat those by themselves, and a write that may have happened must not be repeated blindly.
  */
 export const STATUS_OF_CODE = {
@@ -51,6 +51,7 @@ export const STATUS_OF_CODE = {
   cross_partition: 422,
   transaction_too_large: 413,
   reply_not_kept: 500,
+  session_evicted: 409,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 

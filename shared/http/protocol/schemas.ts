@@ -1,10 +1,11 @@
 /**
- * JSON Schemas (2020-12) of the documents that HTTP carries, and small helpers to write them. Those
- * with a name stand in the OpenAPI document once.
+ * JSON Schemas (2020-12) of the documents that HTTP carries, and small helpers to write them. A schema
+ * that has a name appears once in the OpenAPI document.
  *
  * @module
  */
 import { BATCH_REQUESTS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../../base/limits.ts";
+import { settingRows, snakeCase } from "../../cluster/cluster_settings.ts";
 import type { JsonSchema } from "./parameters.ts";
 
 export const STRING: JsonSchema = { type: "string" };
@@ -34,11 +35,11 @@ function named(name: string): JsonSchema {
 }
 
 const VALUE = {
-  "value?": { type: "string", description: "The value, where it is text." },
+  "value?": { type: "string", description: "The value, if it is text." },
   "value64?": {
     type: "string",
     contentEncoding: "base64",
-    description: "The value, where it is not UTF-8.",
+    description: "The value, if it is not UTF-8.",
   },
 };
 const VERSION = { type: "integer", minimum: 1, description: "Grows with every write." };
@@ -65,7 +66,7 @@ export function replySchemaName(reply: ReplyName): string {
   return `${reply[0]?.toUpperCase()}${reply.slice(1)}Reply`;
 }
 
-/** A reply to an operation, as the wire has it. */
+/** A reply to an operation, as on the wire. */
 export function replySchema(reply: ReplyName): JsonSchema {
   return named(replySchemaName(reply));
 }
@@ -108,18 +109,17 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       "entries?": arraySchema(named("Entry")),
       "cursor?": {
         type: "string",
-        description: "Where the next page begins; absent: it was the last.",
+        description: "Where the next page begins; absent after the last page.",
       },
     }),
-    description:
-      "`keys`, or `entries` where values are asked for. A page may be short, even empty.",
+    description: "`keys`, or `entries` if values are asked for. A page may be short, even empty.",
   },
   Count: objectSchema({ count: UINT }),
   Deleted: objectSchema({
     deleted: UINT,
     "cursor?": {
       type: "string",
-      description: "Time was up: go on from here; absent: all is done.",
+      description: "If the time was up: where to go on. Absent if everything is done.",
     },
   }),
   BatchRequest: objectSchema({
@@ -155,9 +155,9 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   Cluster: objectSchema({
     epoch: UINT,
     cluster_id: STRING,
-    cluster_name: STRING,
-    partitions: UINT,
-    replication_factor: UINT,
+    ...Object.fromEntries(
+      settingRows().map(([, { flag, kind }]) => [snakeCase(flag), kind === "text" ? STRING : UINT]),
+    ),
     nodes: arraySchema(objectSchema({
       id: STRING,
       host: STRING,

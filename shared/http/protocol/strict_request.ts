@@ -1,7 +1,7 @@
 /**
- * Requests of the JSON wire that came in an HTTP body. The wire passes over fields that it does not
- * know, for the sake of other versions; a body is somebody's program, to which a misspelt `if_version`
- * that was left out in silence would be a lost update.
+ * Requests of the JSON wire that came in an HTTP body. The wire ignores fields that it does not know,
+ * for compatibility with other versions. A body comes from somebody's program; if a misspelt
+ * `if_version` were silently ignored there, an update could be lost.
  *
  * @module
  */
@@ -15,8 +15,8 @@ import { refuseUnknownFields } from "./field_schemas.ts";
 const ROWS: Readonly<Record<string, { readonly fields: Fields }>> = OPERATIONS;
 
 /**
- * As `decodeInner`, which see; a field that the operation does not have is refused as well, in the
- * steps of a transaction too.
+ * As `decodeInner`, but a field that the operation does not have is refused as well, also in the steps
+ * of a transaction.
  *
  * @throws {KvError} `bad_request`
  */

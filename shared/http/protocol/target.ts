@@ -1,7 +1,7 @@
 /**
- * The target of a request, taken apart: authority, path, query. Read from the text as it came, since
- * the platform's URL would fold `a/../b` and put other characters for bad percent-encoding, and a
- * key may be any text.
+ * The target of a request, parsed: authority, path, query. It is parsed from the text as it arrived,
+ * because the platform's URL would fold `a/../b` and replace bad percent-encoding, and a key may be any
+ * text.
  *
  * @module
  */
@@ -15,11 +15,11 @@ export interface Target {
   readonly authority: string;
   /** Percent-encoded; begins with `/`. */
   readonly path: string;
-  /** What stands behind `?`; empty where nothing does. */
+  /** The part after `?`; empty if there is none. */
   readonly query: string;
 }
 
-/** @throws {KvError} where it is too long */
+/** @throws {KvError} if it is too long */
 export function targetOf(url: string): Target {
   if (url.length > HTTP_TARGET_CHARACTERS_MAX) {
     throw new HttpProblem(
@@ -42,7 +42,7 @@ export function targetOf(url: string): Target {
   };
 }
 
-/** A percent-encoded text. @throws {KvError} `bad_request` */
+/** Decodes a percent-encoded text. @throws {KvError} `bad_request` */
 export function percentDecoded(encoded: string, what: string): string {
   try {
     return decodeURIComponent(encoded);
@@ -54,7 +54,7 @@ export function percentDecoded(encoded: string, what: string): string {
 /**
  * The parameters of a query, in the form that HTML forms and URLSearchParams write.
  *
- * @throws {KvError} `bad_request` where one is there twice, or wrongly encoded
+ * @throws {KvError} `bad_request` if one is given twice, or is wrongly encoded
  */
 export function queryParameters(query: string): Map<string, string> {
   const parameters = new Map<string, string>();

@@ -1,7 +1,7 @@
 /**
- * Accepts connections for as long as a listener is open, whatever happens to single ones: a connection
- * that broke before it was accepted costs nothing; if the process has no descriptor or memory for one,
- * accepting goes on after a pause, and that is said once in a while.
+ * Accepts connections for as long as a listener is open, whatever happens to single ones. A connection
+ * that broke before it was accepted costs nothing. If the process has no descriptor or memory for a
+ * connection, accepting goes on after a pause, and the log says so once in a while.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import type { AcceptedConnection, ConnectionListener } from "./deno_listen.ts";
 import type { Logger } from "../logger.ts";
 
 /**
- * After so many accepted connections others get their turn. Few, since what a new connection has sent is
- * read in those turns: until then it counts as one that says nothing, and may have to make room.
+ * After this many accepted connections other work gets its turn. The number is small because what a new
+ * connection has sent is read in those turns: until then it counts as silent, and may have to make room.
  */
 const ACCEPTS_PER_TURN = 16;
-/** So many failures in a row are no accidents of single connections. */
+/** This many failures in a row are not accidents of single connections. */
 const FAILURES_IN_A_ROW_MAX = 64;
-/** EMFILE, ENFILE, ENOBUFS, ENOMEM: what is missing will be missing in a moment, too. */
+/** EMFILE, ENFILE, ENOBUFS, ENOMEM: what is missing now will still be missing in a moment. */
 const EXHAUSTED = /\(os error (24|23|105|12)\)/;
 
 /** Gives each accepted connection to `onConnection`, until `state.closed`. Never rejects. */
@@ -42,7 +42,7 @@ export async function acceptAll(
       const now = performance.now();
       if (now > loggedMs + ADMISSION_LOG_MS) {
         loggedMs = now;
-        log?.warn("connections cannot be accepted; trying on", { why: text });
+        log?.warn("connections cannot be accepted; trying again", { why: text });
       }
       await pauseMs(ACCEPT_PAUSE_MS);
       continue;

@@ -1,13 +1,12 @@
 /**
- * This machine's IPv4 addresses, through Deno. Where that is not permitted (`--allow-sys`), there
- * are none, without a question to the user: discovery then leaves the choice of the network to the
- * system.
+ * This machine's IPv4 addresses, through Deno. If that is not permitted (`--allow-sys`), there are none,
+ * and the user is not asked: discovery then leaves the choice of the network to the system.
  *
  * @module
  */
 import type { NetworkInterface } from "../network_interface.ts";
 
-/** Asked anew each time: addresses come and go. */
+/** Asked again each time: addresses come and go. */
 export function networkInterfaces(): NetworkInterface[] {
   const permission = Deno.permissions.querySync({ name: "sys", kind: "networkInterfaces" });
   if (permission.state !== "granted") return [];

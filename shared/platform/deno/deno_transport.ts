@@ -1,10 +1,10 @@
 /**
- * The real network: TCP and UDP of Deno, behind the interfaces of `transport.ts`. It knows bytes
- * only. Here, and in no other file of `shared/`, are promises per read and write, and real timers.
+ * The real network: TCP and UDP of Deno, behind the interfaces of `transport.ts`. It knows only bytes.
+ * This is the only file of `shared/` with a promise for each read and write, and with real timers.
  *
- * Invariants: one read and one write are under way on a stream at most; what is written while one is
- * under way leaves joined with the next; an idle stream holds one small buffer; every failure of the
- * system ends as one `onClose`, `onFail` or thrown KvError with a text of one line.
+ * Invariants: at most one read and one write are under way on a stream. What is written while a write is
+ * under way leaves together with the next one. An idle stream holds one small buffer. Every failure of
+ * the system ends as one `onClose`, `onFail` or thrown KvError with a text of one line.
  *
  * @module
  */
@@ -27,6 +27,7 @@ import {
   sendAtOnce,
   type ServerCertificate,
 } from "./deno_listen.ts";
+import { joinBytes } from "../../base/join_bytes.ts";
 import type { Logger } from "../logger.ts";
 import type {
   Address,
@@ -39,11 +40,11 @@ import type {
 } from "../transport.ts";
 import { formatAddress } from "../transport.ts";
 
-/** After a failed receive, so that a lasting failure does not take the processor. */
+/** The pause after a failed receive, so that a lasting failure does not use the processor. */
 const RETRY_PAUSE_MS = 50;
-/** After so many received datagrams others get their turn. */
+/** After this many received datagrams other work gets its turn. */
 const DATAGRAMS_PER_TURN = 256;
-/** A buffer shrinks after so many reads in a row that filled less than an eighth of it. */
+/** A buffer shrinks after this many reads in a row that filled less than an eighth of it. */
 const SMALL_READS_MAX = 16;
 
 /** Where streams are TLS. */
@@ -59,7 +60,7 @@ export class DenoTransport implements Transport {
   readonly #log: Logger | undefined;
   readonly #tls: TransportTls;
 
-  /** @param log says if connections cannot be accepted */
+  /** @param log is told if connections cannot be accepted */
   constructor(log?: Logger, tls: TransportTls = {}) {
     this.#log = log;
     this.#tls = tls;
@@ -74,7 +75,7 @@ export class DenoTransport implements Transport {
       throw bindError("listen on", address, error);
     }
     const state = { closed: false };
-    // It ends with the listener. A defect in it is an unhandled rejection, which ends the process.
+    // It ends with the listener. A defect in it becomes an unhandled rejection, which ends the process.
     void acceptAll(listener, state, (conn) => onStream(new DenoStream(conn)), this.#log);
     return {
       address: fromDeno(listener.addr),
@@ -208,9 +209,9 @@ async function receiveAll(
 /**
  * One TCP connection.
  *
- * `open` -> `flushing` (closed by us, what was queued is still sent) -> `lingering` (our end is
- * sent; what still comes is read and dropped, since closing with unread bytes would make the system
- * throw away a last reply) -> `closed`.
+ * `open` -> `flushing` (closed by us; what was queued is still sent) -> `lingering` (our end is sent;
+ * what still arrives is read and dropped, because if we close with unread bytes the system throws away
+ * a last reply) -> `closed`.
  */
 class DenoStream implements Stream {
   readonly remote: Address;
@@ -293,7 +294,7 @@ class DenoStream implements Stream {
         this.#onEnd();
         return;
       }
-      // What a handler throws is a defect of ours: it must not be taken for a broken connection.
+      // If a handler throws, that is a defect of ours; it must not be taken for a broken connection.
       if (this.#state === "open") this.#handlers?.onData(buffer.subarray(0, count));
       turnBytes += count;
       if (turnBytes >= READ_TURN_BYTES) {
@@ -346,7 +347,7 @@ class DenoStream implements Stream {
     if (this.#state === "flushing") this.#linger();
   }
 
-  /** The head of the queue, with as many small pieces behind it as are worth a copy. */
+  /** The head of the queue, joined with as many small pieces behind it as are worth copying. */
   #takeJoined(): Uint8Array {
     const queue = this.#queue;
     let pieces = 0;
@@ -356,32 +357,21 @@ class DenoStream implements Stream {
       size += piece.length;
       pieces++;
     }
-    const first = queue[0];
-    if (pieces === 1 && first !== undefined) {
-      queue.shift();
-      return first;
-    }
-    const joined = new Uint8Array(size);
-    let at = 0;
-    for (const piece of queue.splice(0, pieces)) {
-      joined.set(piece, at);
-      at += piece.length;
-    }
-    return joined;
+    return joinBytes(queue.splice(0, pieces));
   }
 
   #tellDrained(): void {
     if (!this.#aboveHighWater || this.#queuedBytes >= STREAM_LOW_WATER_BYTES) return;
     this.#aboveHighWater = false;
     if (this.#state === "open") {
-      // In a turn of its own: what the owner throws must not be taken for a broken connection.
+      // In a turn of its own: if the owner throws, that must not be taken for a broken connection.
       queueMicrotask(() => {
         if (this.#state === "open") this.#handlers?.onDrain?.();
       });
     }
   }
 
-  /** Everything is sent: send our end, and wait a moment for the other side's. */
+  /** Everything is sent: sends our end, and waits a moment for the end of the other side. */
   #linger(): void {
     this.#state = "lingering";
     clearTimeout(this.#closeTimer);
@@ -395,7 +385,7 @@ class DenoStream implements Stream {
 
   #end(reason: Error | undefined): void {
     if (this.#state === "closed") return;
-    // Whoever closed it does not care how the other side took it.
+    // Whoever closed it does not care how the other side reacted.
     if (this.#state === "open") this.#reason = reason;
     this.#state = "closed";
     clearTimeout(this.#closeTimer);
@@ -412,7 +402,7 @@ class DenoStream implements Stream {
   }
 }
 
-/** Grows with what comes, so that 2,000 idle connections do not hold 64 KiB each. */
+/** Grows with the data that arrives, so that 2,000 idle connections do not hold 64 KiB each. */
 function nextBufferSize(size: number, filled: number, smallReads: number): number {
   if (filled === size) return Math.min(size * 4, READ_BUFFER_BYTES_MAX);
   if (smallReads >= SMALL_READS_MAX) return Math.max(size / 4, READ_BUFFER_BYTES_MIN);
@@ -425,9 +415,9 @@ function fromDeno(address: Deno.NetAddr): Address {
 
 /**
  * Lets the event loop look at all sockets. Reads, accepts and receives that find something waiting
- * come back without that, and a peer that sends faster than we work would keep all others out. A
- * shorter way round (a microtask, `setImmediate`) does not do: while there is any work left the
- * loop looks for news on sockets at every 61st turn only.
+ * return without that, so a peer that sends faster than we work would keep out all others. A shorter
+ * way (a microtask, `setImmediate`) is not enough: while there is any work left, the loop looks at
+ * sockets only every 61st turn.
  */
 function nextTurn(): Promise<void> {
   return pauseMs(0);

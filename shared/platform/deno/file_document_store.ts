@@ -1,9 +1,9 @@
 /**
- * A document in a file. It is written beside, synced, renamed over the old one, and the folder is
- * synced: at any moment, a crash leaves the old document or the new one, whole.
+ * A document in a file. A new version is written to a file beside it, synced, and renamed over the old
+ * one; then the folder is synced. So a crash at any moment leaves the old document or the new one, whole.
  *
- * The file is one line of JSON, `{"crc32c":…,"document":…}`: the checksum of the document's own
- * text. A flipped bit may well leave valid JSON, and is found all the same.
+ * The file is one line of JSON, `{"crc32c":…,"document":…}`, with the checksum of the document's own
+ * text. A flipped bit may leave valid JSON, and the checksum finds it all the same.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export class FileDocumentStore implements DocumentStore {
   async read(): Promise<unknown | undefined> {
     let bytes: Uint8Array;
     try {
-      // A leftover of a write that a crash cut short: what it was to replace still counts.
+      // A leftover of a write that a crash cut short: the old document still counts.
       await Deno.remove(this.#besidePath).catch(ignoreMissing);
       bytes = await Deno.readFile(this.#path);
     } catch (error) {

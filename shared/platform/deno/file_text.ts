@@ -1,15 +1,15 @@
 /**
- * Small text files that need not be there.
+ * Small text files that may be missing.
  *
  * @module
  */
 import { KvError } from "../../base/errors.ts";
 
 /**
- * The text of a file, or undefined if there is none. What Deno does not permit the program to look at
- * counts as not there: a user of the library who gives no permission wants no file to be read.
+ * The text of a file, or undefined if there is none. A file that Deno does not permit the program to
+ * look at counts as missing: a user of the library who gives no permission wants no file to be read.
  *
- * @throws {KvError} `bad_config` if it is there and cannot be read: what it says must not be passed over
+ * @throws {KvError} `bad_config` if it exists and cannot be read: its content must not be ignored
  */
 export async function readTextFileIfThere(path: string): Promise<string | undefined> {
   try {

@@ -1,28 +1,28 @@
 /**
- * Whose folder a data folder is. A process that was given a wrong one, such as a folder of somebody's
- * files, the parent of a whole cluster's folders or that of another role, must not put its own files
- * among what is there.
+ * Which role a data folder belongs to. If a process is given a wrong folder, such as one with somebody's
+ * files, the parent of a whole cluster's folders, or that of another role, it must not put its own files
+ * into it.
  *
  * @module
  */
 import { KvError } from "../../base/errors.ts";
 import { folderError } from "./folder_lock.ts";
 
-/** The document that makes a folder a role's own. */
+/** The document that marks a folder as a role's own. */
 const DOCUMENTS = { node: "node.json", coordinator: "cluster_map.json" } as const;
 
-/** Who keeps data in a folder. */
+/** The roles that keep data in a folder. */
 export type FolderRole = keyof typeof DOCUMENTS;
 
-/** What a start that was interrupted, or the system, may leave in a folder without a document. */
+/** Files that an interrupted start, or the system, may leave in a folder without a document. */
 const HARMLESS = new Set(["lock", "lost+found", "cs_config.txt"]);
 const NAMES_SHOWN = 3;
 
 /**
- * Checks that a folder is missing, or empty, or one of this role. A document that is missing or
- * damaged among files of the role is not judged here.
+ * Checks that a folder is missing, empty, or one of this role. If files of the role are there and its
+ * document is missing or damaged, that is not judged here.
  *
- * @throws {KvError} `bad_config` where it is neither, or cannot be read
+ * @throws {KvError} `bad_config` if it is none of these, or cannot be read
  */
 export async function checkFolderKind(path: string, role: FolderRole): Promise<void> {
   const names: string[] = [];
@@ -41,7 +41,7 @@ export async function checkFolderKind(path: string, role: FolderRole): Promise<v
   }
 }
 
-/** What speaks against a folder with these names in it, as a clause; undefined: nothing. */
+/** Why a folder with these names in it is refused, as a clause; undefined if it is not. */
 export function whyForeign(names: readonly string[], role: FolderRole): string | undefined {
   const document = DOCUMENTS[role];
   if (names.includes(document)) return undefined;
@@ -56,7 +56,7 @@ export function whyForeign(names: readonly string[], role: FolderRole): string |
   return `is no ${role}'s: it holds ${shown}, and no ${document}`;
 }
 
-/** Beside what the system hides: what is written before the document is, or is left without it. */
+/** Besides the system's hidden files: files that are written before the document, or remain without it. */
 function mayLie(name: string, role: FolderRole): boolean {
   return name.startsWith(".") || HARMLESS.has(name) || name.startsWith(`${DOCUMENTS[role]}.`) ||
     (role === "node" && name === "db");

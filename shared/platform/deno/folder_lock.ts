@@ -1,16 +1,16 @@
 /**
  * The right of one process to use a folder: an exclusive lock on a file `lock` in it, which names the
- * process. The system lets go of it when the process ends, however that comes about. It is no more than
- * advice: it binds only those who ask for it, and a network file system may not keep it.
+ * process. The system releases it when the process ends, however it ends. The lock is advisory: it binds
+ * only processes that ask for it, and a network file system may not support it.
  *
  * @module
  */
 import { KvError } from "../../base/errors.ts";
 
-/** A folder that this process holds. */
+/** A folder that this process has locked. */
 export class FolderLock {
   readonly #file: Deno.FsFile;
-  /** The lock file, then the folders that were made for it, the innermost first. */
+  /** The lock file, then the folders that were created for it, the innermost first. */
   readonly #made: readonly string[];
 
   private constructor(file: Deno.FsFile, made: readonly string[]) {
@@ -19,11 +19,11 @@ export class FolderLock {
   }
 
   /**
-   * Makes the folder if it is missing, for this user alone, and takes it. Does not wait.
+   * Creates the folder if it is missing, for this user only, and locks it. Does not wait.
    *
-   * @param program who takes it, for the message to the next one
-   * @throws {KvError} `folder_in_use` where another holds it (this process included);
-   * `bad_config` where the folder cannot be made or written, or is a file
+   * @param program the program that locks it, for the message to the next one
+   * @throws {KvError} `folder_in_use` if another process has locked it (or this one);
+   * `bad_config` if the folder cannot be created or written, or is a file
    */
   static async acquire(folder: string, program: string): Promise<FolderLock> {
     const path = `${folder}/lock`;
@@ -50,14 +50,14 @@ export class FolderLock {
     );
   }
 
-  /** Lets go of the folder. */
+  /** Releases the folder. */
   release(): void {
     this.#file.close();
   }
 
-  /** Lets go of the folder, and leaves nothing that `acquire` has made, unless others have used it. */
+  /** Releases the folder and removes everything that `acquire` has created, unless others have used it. */
   async undo(): Promise<void> {
-    // Removed while it is still held, so that it is not another one's.
+    // Removed while it is still locked, so that it cannot be another process's file.
     for (const path of this.#made) {
       try {
         await Deno.remove(path);
@@ -69,7 +69,7 @@ export class FolderLock {
   }
 }
 
-/** The folder and those around it that are not there, the innermost first. */
+/** The folder and its parents that do not exist, the innermost first. */
 async function missingFolders(folder: string): Promise<string[]> {
   const missing: string[] = [];
   for (
@@ -88,14 +88,14 @@ async function missingFolders(folder: string): Promise<string[]> {
   return missing;
 }
 
-/** Writes into the lock file who holds it. A disk that is full is no reason not to start: it is a help. */
+/** Writes the holder into the lock file. A full disk is no reason not to start: the text is only a help. */
 async function nameHolder(file: Deno.FsFile, program: string): Promise<void> {
   const holder: Holder = { program, pid: Deno.pid, since: new Date().toISOString() };
   try {
     await file.truncate();
     await file.write(new TextEncoder().encode(JSON.stringify(holder) + "\n"));
   } catch {
-    // The lock counts all the same.
+    // The lock is valid all the same.
   }
 }
 
@@ -105,7 +105,7 @@ interface Holder {
   readonly since: string;
 }
 
-/** Who holds it, as the end of a clause; nothing if that cannot be read. */
+/** Which process holds it, as the end of a clause; empty if that cannot be read. */
 async function holderOf(path: string): Promise<string> {
   try {
     const { program, pid, since }: Partial<Holder> = JSON.parse(await Deno.readTextFile(path));
@@ -117,7 +117,7 @@ async function holderOf(path: string): Promise<string> {
   }
 }
 
-/** Whether the lock was free. Deno 2.4 can only wait for one: there, a second is taken for "no". */
+/** Whether the lock was free. Deno 2.4 can only wait for a lock; there, a second without it counts as "no". */
 async function tryLock(file: Deno.FsFile): Promise<boolean> {
   if (typeof file.tryLock === "function") return await file.tryLock(true);
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -7,7 +7,7 @@
  */
 import { type Call, isReadName } from "./history.ts";
 
-/** What a replica holds of a key: a value's name, or null where the key is absent. */
+/** What a replica holds of a key: a value's name, or null if the key is absent. */
 export interface Held {
   readonly value: string | null;
   readonly version?: number | undefined;

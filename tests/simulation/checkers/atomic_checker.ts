@@ -189,7 +189,7 @@ function whyOutOfTime(calls: readonly AtomicCall[], order: Order): string | unde
   return undefined;
 }
 
-/** The length of the log that it saw, its own name included; undefined where nobody knows. */
+/** The length of the log that it saw, its own name included; undefined if nobody knows. */
 function placeOf(call: AtomicCall, order: Order): number | undefined {
   if (call.kind === "look") return call.view === undefined ? undefined : call.view.log?.length ?? 0;
   return order.lengths.get(call.name) ?? (call.outcome === "ok" ? call.length : undefined);

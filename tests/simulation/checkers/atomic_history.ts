@@ -65,7 +65,7 @@ export function groupKeys(group: number) {
   return { log: key("log"), stamps, from: key("from"), to: key("to") };
 }
 
-/** The names in a log, in order; undefined where it is not made of names. */
+/** The names in a log, in order; undefined if it is not made of names. */
 export function namesOf(log: string | null): string[] | undefined {
   if (log === null) return [];
   if (!log.endsWith(";")) return undefined;

@@ -46,7 +46,7 @@ export interface Invocation {
 export interface Expiry {
   /** So long after it was written. */
   readonly afterMs: number;
-  /** Dates of two processes differ by so much at most; Infinity where they jump. */
+  /** Dates of two processes differ by so much at most; Infinity if they jump. */
   readonly clocksMs: number;
 }
 
@@ -63,16 +63,16 @@ export interface Operation extends Invocation {
 /** Both events of an operation, as the checkers look at it. */
 export interface Call extends Invocation {
   readonly id: number;
-  /** The place of its beginning among all events, and of its end; Infinity where it has no end. */
+  /** The place of its beginning among all events, and of its end; Infinity if it has no end. */
   readonly at: number;
   readonly endAt: number;
   /** `info` also where it has not ended. */
   readonly outcome: "ok" | "fail" | "info";
-  /** Infinity where it may still happen. */
+  /** Infinity if it may still happen. */
   readonly endTime: number;
   readonly version: number | undefined;
   readonly error: string | undefined;
-  /** Its value may have expired from this place among the events on; Infinity where it does not expire. */
+  /** Its value may have expired from this place among the events on; Infinity if it does not expire. */
   readonly mayEndAt: number;
 }
 

@@ -234,9 +234,9 @@ export class Invariants {
 
   #onLess(host: NodeHost, partition: number, last: Seen, replica: Replica): void {
     const { term, commitSeq, lastSeq } = replica.store.state;
-    // It has been deleted, to be filled anew.
+    // It has been deleted, to be filled again.
     if (term === 0 && lastSeq === 0) return;
-    // Who has an old copy of data that was given up is made equal to the one that an operator chose.
+    // A replica with old data that was given up is made equal to the one that an operator chose.
     if (this.#forced.has(partition)) return;
     throw new Violation(
       `${host.name}: the replica of partition ${partition} went from term ${last.term}, committed ` +

@@ -19,7 +19,7 @@ const STREAMS_PER_PEER_MAX = 6;
 const COORDINATOR_TIMERS_MAX = 6;
 const CLIENT_TIMERS_MAX = 4;
 
-/** Work that waits although nobody wants anything; undefined where there is none. */
+/** Work that waits although nobody wants anything; undefined if there is none. */
 export function whatIsQueued(world: World): string | undefined {
   for (const { name, runtime } of world.members) {
     if (runtime === undefined) continue;
@@ -37,7 +37,7 @@ export function whatIsQueued(world: World): string | undefined {
   return undefined;
 }
 
-/** More timers, streams or sockets than there may be; undefined where that is not so. */
+/** More timers, streams or sockets than there may be; undefined if that is not so. */
 export function whatIsOpen(world: World, when: "idle" | "closed"): string | undefined {
   const nodes = world.members.length;
   const clients = world.clientProcesses.length;

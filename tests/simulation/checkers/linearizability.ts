@@ -94,7 +94,7 @@ class Chain {
     this.#previous[next] = previous;
   }
 
-  /** Undoes the latest `take` that is not undone. */
+  /** Undoes the latest `take` that is still in force. */
   putBack(index: number): void {
     this.#next[this.#previous[index] ?? 0] = index;
     this.#previous[this.#next[index] ?? 0] = index;
@@ -138,7 +138,7 @@ class Search {
     this.#left = steps.length;
   }
 
-  /** Whether there is an order; undefined where the bound was reached. */
+  /** Whether there is an order; undefined if the bound was reached. */
   run(): boolean | undefined {
     const way: Place[] = [];
     while (this.#left > 0) {

@@ -40,9 +40,9 @@ export interface Step {
   readonly begin: number;
   readonly end: number;
   readonly need: Need;
-  /** What it leaves: undefined where it only looks. */
+  /** What it leaves: undefined if it only looks. */
   readonly gives: "value" | "absent" | undefined;
-  /** The place among the writes whose version is known; undefined where it is not. */
+  /** The place among the writes whose version is known; undefined if it is not. */
   rank: number | undefined;
   readonly version: number | undefined;
   /** What it leaves may be gone by itself from this place among the events on; Infinity: never. */
@@ -80,7 +80,7 @@ const ABSENCE: Need = { is: "absent" };
 /**
  * The steps of one key's calls.
  *
- * @throws {Error} where two writes have the same value: then nothing can be told
+ * @throws {Error} if two writes have the same value: then nothing can be told
  */
 export function problemOf(calls: readonly Call[], beginOf?: BeginOf): Problem | Contradiction {
   const writers = new Map<string, Call>();
@@ -185,7 +185,7 @@ function addTo(
   else pool.begins.push(begin);
 }
 
-/** After this time nobody finds what was written; Infinity where nothing is known of that. */
+/** After this time nobody finds what was written; Infinity if nothing is known of that. */
 function lastMoment({ expiry, endTime }: Call): number {
   return expiry === undefined ? Infinity : endTime + expiry.afterMs + expiry.clocksMs + 2;
 }

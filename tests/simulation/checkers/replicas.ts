@@ -8,7 +8,7 @@ import type { PartitionStore } from "../../../node/storage/partition_store.ts";
 import { isTombstone } from "../../../shared/base/entry.ts";
 import type { World } from "../sim/world.ts";
 
-/** The first difference; undefined where there is none. */
+/** The first difference; undefined if there is none. */
 export async function compareReplicas(
   world: World,
 ): Promise<{ text: string; partition: number } | undefined> {

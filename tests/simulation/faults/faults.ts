@@ -55,18 +55,18 @@ export type FaultName = keyof FaultRates;
 export interface Faults {
   readonly rates: FaultRates;
   readonly network: NetworkOptions;
-  /** Of the clocks, 0 for none to 1 for all that is allowed. */
+  /** Drift of the clocks: from 0 for none to 1 for all that is allowed. */
   readonly drift: number;
   /** How far dates may be off. */
   readonly wallOffsetMs: number;
-  /** Of so many deaths, the share in which the host loses its power. */
+  /** The share of deaths in which the host loses its power. */
   readonly powerLoss: number;
-  /** Of so many cuts, the share that is one-way, and that makes streams be forgotten. */
+  /** The share of cuts that are one-way, and the share that make streams be forgotten. */
   readonly oneWay: number;
   readonly forgetful: number;
   /** How long things stay broken, at most. */
   readonly outageMsMax: number;
-  /** Of so many restarts, the share before which batches vanish from the disk. */
+  /** The share of restarts before which batches vanish from the disk. */
   readonly vanishing: number;
 }
 

@@ -17,16 +17,16 @@ import { COORDINATOR_HOST, type NodeHost, type World } from "../sim/world.ts";
 
 const NODES_MAX = 6;
 /**
- * A host's clocks are touched no sooner than so long after the last time, which is longer than any lease: no lease
+ * A host's clocks are touched no sooner than this long after the last time, which is longer than any lease: no lease
  * survives a machine that sleeps and whose date is set back by as much.
  */
 const CLOCK_REST_MS = 20_000;
-/** A process of which so much is asked as here, some hundred steps a second, is then behind all the time. */
+/** A process that has as much to do as here, some hundred steps a second, is then always behind. */
 const STEP_MS_MAX = 4;
-/** A replica is seldom filled for long: one is looked for so often, every so often. */
+/** A replica is seldom being filled for long, so one is looked for this often, at this interval. */
 const LEARNER_TRIES = 500;
 const LEARNER_TRY_MS = 20;
-/** Of so many deaths that take the only copy of something, which was in memory, the share that happens. */
+/** The share that happens of those deaths that would take the only replica of something, kept in memory. */
 const RECKLESS = 0.25;
 const RESUME_ORDERS: readonly ResumeOrder[] = [
   "as it came",
@@ -469,7 +469,7 @@ export class Nemesis {
     world.leaveNode(host);
   }
 
-  /** Who has left is forgotten, and may come back as a stranger. */
+  /** A node that has left is forgotten, and may come back as a new one. */
   #dropCopies(host: NodeHost): void {
     if (this.#copy?.host === host) this.#copy = undefined;
     if (this.#twin?.host === host) this.#twin.end();
@@ -493,7 +493,7 @@ export class Nemesis {
     });
   }
 
-  /** A node dies for so long that the coordinator has taken note; then `then`, if others hold all that it holds. */
+  /** A node dies for long enough that the coordinator notices; then `then`, if others hold all that it holds. */
   #afterDeath(then: (host: NodeHost, id: NodeId) => void): void {
     const world = this.#world;
     const host = this.#runningNode();
@@ -715,7 +715,7 @@ export class Nemesis {
     });
   }
 
-  /** One bit of what a node's disk holds, where others hold the same. */
+  /** Flips one bit of what a node's disk holds, if others hold the same. */
   #bitFlip(): void {
     const world = this.#world;
     const host = this.#pick(world.members);
@@ -729,7 +729,7 @@ export class Nemesis {
     host.disk.flipBit(key);
   }
 
-  /** A block of a node's database cannot be read any more, where others hold the same. */
+  /** Makes a block of a node's database unreadable, if others hold the same. */
   #rot(): void {
     const world = this.#world;
     const host = this.#pick(world.members);

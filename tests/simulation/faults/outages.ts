@@ -9,7 +9,7 @@ import type { Channel, SimNetwork } from "../sim/sim_network.ts";
 /** One of them. */
 export interface Outage {
   readonly name: string;
-  /** Another node is stopped in good order meanwhile, so that its partitions are given to somebody. */
+  /** Another node is stopped cleanly meanwhile, so that its partitions are given to somebody. */
   readonly stopsAnother: boolean;
   /** Not the network fails but the node: it hears of new maps and does not take them over. It is started again afterwards. */
   readonly ignoresMaps?: boolean;

@@ -12,6 +12,9 @@ import type { SimulationOptions } from "../simulation.ts";
 const NONE = noFaults();
 const BUSY = { coldKeys: 0, looseKeys: 0, hotPercent: 100, loosePercent: 0, pauseMsMax: 100 };
 
+/** No client session is forgotten: for storms in which no request may end with an unknown outcome. */
+const REMEMBERED = { clientSessionsMax: undefined } as const;
+
 /** Messages take from a moment to half a second, and hosts lose their power. */
 const LATE = {
   ...NONE,
@@ -31,7 +34,7 @@ function alone(name: keyof typeof UNSERVED_MS_MAX) {
     faults: { ...NONE, rates: { ...NONE.rates, [name]: 20 }, outageMsMax: 12_000 },
     stormMs: 90_000,
     scanner: false,
-    shape: { replicationFactor: 3, minInSync: 1, repairDelayMs: 500, memory: false },
+    shape: { replicationFactor: 3, minInSync: 1, repairDelayMs: 500, memory: false, ...REMEMBERED },
     workload: { pauseMsMax: 200, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
     atomic: { pauseMsMax: 8_000 },
   } as const;
@@ -297,7 +300,7 @@ export const STORMS = {
     },
     atomic: { pauseMsMax: 8_000 },
   },
-  /** Primaries move in good order, and clients read through the gateway's cache. */
+  /** Primaries move by handover, and clients read through the gateway's cache. */
   caches: {
     faults: {
       ...NONE,
@@ -460,19 +463,19 @@ export const STORMS = {
   },
   /** One node dies, and comes back; the next dies when all is well again. */
   deaths: alone("kill"),
-  /** Likewise, nodes that stand still. */
+  /** The same: nodes that stand still. */
   standstills: alone("pause"),
-  /** Likewise, the coordinator. */
+  /** The same: the coordinator. */
   "coordinator's deaths": alone("coordinatorKill"),
   "coordinator's standstills": alone("coordinatorPause"),
-  /** Likewise, its machine sleeps, and only its date tells so. */
+  /** The same: its machine sleeps, and only its date tells so. */
   "coordinator's sleeps": alone("coordinatorSuspend"),
-  /** No fault, and then nodes that are stopped in good order, which nobody may notice. */
+  /** No fault, and then nodes that are stopped cleanly, which nobody may notice. */
   rolling: {
     faults: NONE,
     stormMs: 5_000,
     rolling: true,
-    shape: { replicationFactor: 3, minInSync: 1, memory: false },
+    shape: { replicationFactor: 3, minInSync: 1, memory: false, ...REMEMBERED },
     workload: { pauseMsMax: 50, coldKeys: 24 },
     atomic: { pauseMsMax: 200 },
   },
@@ -517,7 +520,7 @@ export const STORMS = {
     faults: NONE,
     stormMs: 5_000,
     fullDisks: true,
-    shape: { replicationFactor: 3, minInSync: 2, memory: false },
+    shape: { replicationFactor: 3, minInSync: 2, memory: false, ...REMEMBERED },
     // What one disk alone has acknowledged may be lost with it, and with that a version that a client knows.
     workload: { pauseMsMax: 300, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
     atomic: { pauseMsMax: 2_000 },
@@ -530,7 +533,14 @@ export const STORMS = {
     // The keys that are asked for meanwhile are none of a scanner's.
     scanner: false,
     // One node is deaf and another one stopped: what is left must be enough for writes.
-    shape: { nodes: 4, expectNodes: 4, replicationFactor: 3, minInSync: 1, memory: false },
+    shape: {
+      nodes: 4,
+      expectNodes: 4,
+      replicationFactor: 3,
+      minInSync: 1,
+      memory: false,
+      ...REMEMBERED,
+    },
     // Weak reads and short deadlines end with errors while nobody serves.
     workload: { pauseMsMax: 300, coldKeys: 24, timeoutMsMin: 8_000, timeoutMsMax: 10_000 },
     atomic: { pauseMsMax: 4_000 },

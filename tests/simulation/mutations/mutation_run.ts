@@ -10,13 +10,13 @@ import { mutate, type Mutation } from "./mutations.ts";
 const ROOT = new URL("../../../", import.meta.url);
 /**
  * A child that has not done a single seed in so long is ended, and counts as having found something: it
- * hangs. A seed takes seconds, where the machine is not very busy.
+ * hangs. A seed takes seconds if the machine is not very busy.
  */
 const TIMEOUT_MS = 900_000;
 
 /** What came of a mutation. */
 export interface MutationResult {
-  /** How many seeds it took; undefined where it was not found. */
+  /** How many seeds it took; undefined if it was not found. */
   readonly foundAfter: number | undefined;
   readonly what: string | undefined;
   readonly elapsedMs: number;
@@ -90,7 +90,7 @@ export async function runMutation(
   }
 }
 
-/** What the code as it is does with a seed, and kind of storm: undefined where it passes. */
+/** What the code as it is does with a seed, and kind of storm: undefined if it passes. */
 export type Unseeded = Map<string, string | undefined>;
 
 /** Runs the mutation's seeds until one fails that the code as it is passes. */

@@ -1,6 +1,6 @@
 /**
  * Seeded bugs: mistakes that could have been made in the production code, each as a change of its
- * text. They check the checkers: a run with one of them in place must fail within so many seeds. No
+ * text. They check the checkers: a run with one of them in place must fail within this many seeds. No
  * production code knows of them; `mutation_run.ts` puts them in place for one child process.
  *
  * @module
@@ -14,7 +14,7 @@ export interface Mutation {
   readonly file: string;
   /** Each text must be in the file exactly once. */
   readonly edits: readonly (readonly [text: string, replacement: string])[];
-  /** It is found within so many seeds, from 1 on. */
+  /** It is found within this many seeds, from 1 on. */
   readonly seedsMax: number;
   /**
    * Why it can do no harm alone: a second rule keeps it from that. Then no seed may find it, and the run that
@@ -31,9 +31,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica acknowledges before its disk has the write",
     file: "node/replication/follower.ts",
     edits: [[
-      '    if (stream.state === "level") this.#committed(commitSeq);\n',
-      '    if (stream.state === "level") this.#committed(commitSeq);\n' +
-      "    if (stream.durable) this.#ack(stream);\n",
+      '    if (stream.kind === "level") this.#committed(commitSeq);\n',
+      '    if (stream.kind === "level") this.#committed(commitSeq);\n' +
+      '    if (stream.kind === "level" && stream.durable) this.#ack(stream);\n',
     ], [
       "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
       "stream.nextSeq - 1",
@@ -160,16 +160,17 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "resync is skipped",
-    file: "node/replication/follower_stream.ts",
+    file: "node/replication/resync.ts",
     edits: [[
-      "    if (full) {\n",
-      "    if (this.#full || !this.#full) {\n      this.#end();\n      return;\n    }\n    if (full) {\n",
+      "    if (this.full) {\n",
+      "    if (this.full || !this.full) {\n      this.#to.onAllSent(this);\n      return;\n    }\n" +
+      "    if (this.full) {\n",
     ]],
     seedsMax: 10,
   },
   {
     name: "resync forgets tombstones",
-    file: "node/replication/follower_stream.ts",
+    file: "node/replication/resync.ts",
     edits: [[
       "entries: chunk.entries.map(toWireEntry)",
       "entries: chunk.entries.filter((e) => (e.flags & 1) === 0).map(toWireEntry)",
@@ -204,8 +205,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
     edits: [["info.commit < watermark ||", "false ||"], [
-      "this.#followerCommitSeq < watermark",
-      "this.#followerCommitSeq < -watermark",
+      "followerCommitSeq < watermark",
+      "followerCommitSeq < -watermark",
     ]],
     seedsMax: 40,
     storm: "deletes",
@@ -227,8 +228,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica is level before the resync is on its disk",
     file: "node/replication/follower.ts",
     edits: [[
-      "    this.#store.whenWritten(() => {\n      stream.durable = true;",
-      "    queueMicrotask(() => {\n      stream.durable = true;",
+      "    this.#store.whenWritten(() => {\n      level.durable = true;",
+      "    queueMicrotask(() => {\n      level.durable = true;",
     ], [
       "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
       "Math.max(this.#syncedSeq, stream.nextSeq - 1)",
@@ -240,8 +241,8 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/replication/follower_set.ts",
     edits: [
       [
-        '    if (stream.state !== "level") return;\n    if (!stream.mustAck) {\n',
-        "    if (!stream.mustAck) {\n",
+        '    if (stream.state !== "level") return;\n    if (stream.standing.kind',
+        "    if (stream.standing.kind",
       ],
       ["if (stream.ackedSeq < store.state.commitSeq) return;", ""],
     ],
@@ -249,10 +250,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a learner is reported before writes wait for it",
-    file: "node/replication/follower_set.ts",
+    file: "node/replication/follower_stream.ts",
     edits: [[
-      "      stream.mustAck = true;\n      stream.promoting = true;\n",
-      "      stream.promoting = true;\n",
+      'return this.standing.kind !== "learner";',
+      'return this.standing.kind === "in_sync";',
     ]],
     seedsMax: 120,
   },
@@ -260,8 +261,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a learner is reported before it has what was committed",
     file: "node/replication/follower_set.ts",
     edits: [[
-      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    stream.reportedTerm = term;",
-      "    stream.reportedTerm = term;",
+      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    standing.reportedTerm = term;",
+      "    standing.reportedTerm = term;",
     ]],
     seedsMax: 60,
     storm: "moves",
@@ -286,6 +287,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a node adopts older configurations",
+    harmless:
+      "configurations come from maps alone, since a peer's word is only compared with the map (rule T1); " +
+      "maps come in the order of their epochs, and along them no term falls",
     file: "node/replication/replica.ts",
     edits: [["      if (config.term < before.term) return;\n", ""]],
     seedsMax: 40,
@@ -319,7 +323,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a broken connection counts as a refusal",
     file: "shared/wire/rpc_client.ts",
-    edits: [['code: "outcome_unknown"', 'code: "unavailable"']],
+    edits: [['errorReply("outcome_unknown", text)', 'errorReply("unavailable", text)']],
     seedsMax: 40,
     storm: "cuts",
   },
@@ -443,11 +447,12 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the coordinator publishes a map that is not on its disk",
-    file: "coordinator/state/map_publisher.ts",
+    file: "coordinator/coordinator.ts",
     edits: [[
-      "    this.#out.persist(document);\n",
-      "    this.#out.persist(document);\n    this.published = document.map;\n    this.#out.publish(document.map);\n",
-    ]],
+      "this.#writing = this.#deps.store.write(document).then(",
+      'this.#deps.clock.defer(() => this.#closed || this.#step({ type: "persisted", epoch }));\n' +
+      "    this.#writing = this.#writing.then(() => this.#deps.store.write(document)).then(",
+    ], ['if (!this.#closed) this.#step({ type: "persisted", epoch });', ""]],
     seedsMax: 40,
     storm: "coordinator",
   },
@@ -549,14 +554,11 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "expiries",
   },
   {
-    name: "a session is dropped before its request can have been repeated",
-    file: "node/requests/request_dedup.ts",
+    name: "a client session is forgotten without a word",
+    file: "node/requests/client_session_table.ts",
     edits: [
-      [
-        "nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS",
-        "nowMs - last.nowMs >= CLIENT_SESSION_MARK_MS / 200",
-      ],
-      ["if (nowMs - first.nowMs < CLIENT_SESSION_KEEP_MS) return;", ""],
+      ["evictedSeq = Math.max(evictedSeq, session.seq);", ""],
+      ["this.#evictedSeq = Math.max(this.#evictedSeq, before?.seq ?? 0);", ""],
     ],
     seedsMax: 20,
     storm: "answers",
@@ -751,7 +753,7 @@ export const MUTATIONS: readonly Mutation[] = [
 /**
  * The file's text with the mistake in it.
  *
- * @throws {Error} where the production code has changed, so that the mistake has no place any more
+ * @throws {Error} if the production code has changed, so that the mistake has no place any more
  */
 export function mutate(source: string, { name, file, edits }: Mutation): string {
   let text = source;

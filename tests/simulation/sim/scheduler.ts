@@ -252,7 +252,7 @@ export class Scheduler {
     return new SimProcess(this, name, host, clock, this.random.uint32());
   }
 
-  /** Runs `callback` in so many milliseconds, in `process` or, without one, in the world. */
+  /** Runs `callback` after this many milliseconds, in `process` or, without one, in the world. */
   after(
     delayMs: number,
     process: SimProcess | undefined,
@@ -426,7 +426,7 @@ export function between(random: Random, min: number, max: number): number {
   return min + (max - min) * randomFraction(random);
 }
 
-/** Likewise, with each order of magnitude as likely as any other. */
+/** The same: with each order of magnitude as likely as any other. */
 export function spread(random: Random, min: number, max: number): number {
   return min * (max / min) ** randomFraction(random);
 }

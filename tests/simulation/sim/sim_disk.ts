@@ -28,15 +28,15 @@ import { SortedRows, textOf } from "./sorted_rows.ts";
 export interface DiskFaults {
   /** Writes are refused. */
   full: boolean;
-  /** A sync, or a read of several rows, takes up to so long; 0 for the usual. */
+  /** A sync, or a read of several rows, takes up to this long; 0 for the usual. */
   slowMs: number;
-  /** Of so many reads in one, one fails. */
+  /** With this probability, a read fails. */
   readErrors: number;
   /** Files are not there: neither reads nor writes notice, but whoever looks does. */
   filesMissing: boolean;
 }
 
-/** Of so many batches, the share with which files are compacted. */
+/** The share of batches with which files are compacted. */
 const COMPACTION_RATE = 1 / 300;
 /** How many batches back one can vanish. */
 const HISTORY_BATCHES = 48;
@@ -67,11 +67,11 @@ export class SimDisk {
   };
   /** Damage that may still be there. */
   damage: Damage[] = [];
-  /** Partitions of which a fault has ever flipped bits here. */
+  /** Partitions in which a fault has ever flipped bits here. */
   readonly everFlipped = new Set<number>();
   /** Synced batches have vanished: then nothing that the disk tells is certain. */
   everVanished = false;
-  /** Something of it has been damaged, or could not be read for so long that it counts as damaged. */
+  /** Some of it has been damaged, or was unreadable for long enough to count as damaged. */
   mayBeDamaged = false;
   readonly rows = new SortedRows();
   readonly documents = new Map<string, string>();

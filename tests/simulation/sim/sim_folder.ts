@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { NodeFolder } from "../../../node/node_runtime.ts";
+import type { NodeFolder } from "../../../node/node_folder.ts";
 import { keptMapDocument, parseKeptMap } from "../../../node/membership/map_keeper.ts";
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";

@@ -26,7 +26,7 @@ import { SimStream } from "./sim_stream.ts";
 export interface NetworkOptions {
   readonly latencyMinMs: number;
   readonly latencySpreadMs: number;
-  /** Of so many in one, a message takes up to `spikeMs` longer. */
+  /** With this probability, a message takes up to `spikeMs` longer. */
   readonly spikeRate: number;
   readonly spikeMs: number;
   readonly datagramLoss: number;

@@ -288,7 +288,7 @@ export class SimStream implements Stream {
     if (other !== undefined) other.#taken(bytes);
   }
 
-  /** The other end has read so many bytes. */
+  /** The other end has read this many bytes. */
   #taken(bytes: number): void {
     this.#pendingBytes -= bytes;
     if (!this.#aboveHighWater || this.queuedBytes >= STREAM_LOW_WATER_BYTES) return;

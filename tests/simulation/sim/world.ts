@@ -12,7 +12,8 @@ import {
   type StoredCluster,
 } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
-import { type NodeFolder, NodeRuntime } from "../../../node/node_runtime.ts";
+import type { NodeFolder } from "../../../node/node_folder.ts";
+import { NodeRuntime } from "../../../node/node_runtime.ts";
 import type { FsyncMode } from "../../../node/storage/partition_store.ts";
 import { ClusterDatabase } from "../../../shared/database/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts";
@@ -61,6 +62,8 @@ export interface ClusterShape {
   readonly memory: boolean;
   /** How long a tombstone is kept. */
   readonly tombstoneKeepMs: number;
+  /** How many client sessions a partition remembers. Absent: as many as in production. */
+  readonly clientSessionsMax?: number | undefined;
   /** Each start of the coordinator takes the next, and after the last one the first. */
   readonly leases: readonly LeaseTimes[];
 }
@@ -71,7 +74,7 @@ export interface LeaseTimes {
   readonly failureTimeoutMs: number;
 }
 
-/** A defect, or what a test of the checkers has put in place of one. */
+/** A defect, or what a test of the checkers has put instead of one. */
 export interface Sabotage {
   /** Stands between a node and its disk. */
   storage?(storage: Storage, host: string): Storage;
@@ -357,6 +360,7 @@ export class World {
       fsync: this.shape.fsync,
       cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 8 * 1024,
       tombstoneKeepMs: this.shape.tombstoneKeepMs,
+      clientSessionsMax: this.shape.clientSessionsMax,
       weight: 1,
       cluster: {
         locate: (use) =>
@@ -477,7 +481,7 @@ export class World {
     const process = this.spawn("stranger", "stranger");
     const say = (connection: Connection) => {
       const { clusterId: cluster_id } = map.settings;
-      const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "node", cluster_id };
+      const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "peer", cluster_id };
       connection.send({ ...hello, node: stranger });
       map.partitions.forEach(({ term: known, inSync, learners }, p) => {
         const term = known + randomBelow(random, 3);
@@ -609,7 +613,7 @@ export class World {
     return { client, router, newRouter };
   }
 
-  /** Ends everything in good order; resolves when all has ended. */
+  /** Ends everything cleanly; resolves when all has ended. */
   async closeAll(): Promise<void> {
     const closing: Promise<unknown>[] = [];
     for (const { runtime } of this.members) {

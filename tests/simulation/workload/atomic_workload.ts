@@ -25,13 +25,13 @@ import { LATE_MS, type WorkloadClient } from "./workload.ts";
 export interface AtomicOptions {
   /** Groups of keys. Default 2; 0 for no transactions at all. */
   readonly groups?: number;
-  /** Of 100 transactions, so many look, and of those that write, so many check. Default 40 and 40. */
+  /** Of 100 transactions, this many look, and of those that write, this many check. Default 40 and 40. */
   readonly lookPercent?: number;
   readonly checkPercent?: number;
   /** Deadlines are between these. Default 1,000 and 8,000. */
   readonly timeoutMsMin?: number;
   readonly timeoutMsMax?: number;
-  /** A client waits up to so long between two of them. Default 800. */
+  /** A client waits up to this long between two of them. Default 800. */
   readonly pauseMsMax?: number;
 }
 
@@ -112,7 +112,7 @@ export class AtomicWorkload {
     });
   }
 
-  /** A last look at each group, through the first client. @returns false where one failed */
+  /** A last look at each group, through the first client. @returns false if one failed */
   async lookAtAll(): Promise<boolean> {
     const [slot] = this.#slots;
     let all = true;

@@ -28,7 +28,7 @@ import { nameOf, valueBytes, valueName } from "./workload_values.ts";
 const PREFIX = "scan";
 const KEYS = 16;
 const WORKLOAD_KEY = /^(hot|cold|loose|new)\d+$/;
-/** Of so many of the workload's keys, what a page says is a read of the history. */
+/** For this many of the workload's keys, what a page says counts as a read of the history. */
 const LOOKED_AT_MAX = 6;
 /** Its values have numbers that the workload's do not reach. */
 const VALUE_FIRST = 1_000_000;
@@ -36,7 +36,7 @@ const TIMEOUT_MS = 6_000;
 /** A page that fails so often ends its scan. */
 const ATTEMPTS_MAX = 6;
 /**
- * Up to so long it waits between two writes, scans, pages and counts. Pages are the dearest thing that
+ * Up to this long it waits between two writes, scans, pages and counts. Pages are the dearest thing that
  * a run asks for, since each partition is asked for each of them; faults strike by the clock.
  */
 const WRITE_PAUSE_MS = 400;
@@ -419,7 +419,7 @@ function isWithin(key: string, request: ScanRequest, next: string | undefined): 
     (range.end === undefined || compareKeys(key, range.end) < 0);
 }
 
-/** What a key may have held as of a seq, of which is known that it is not before `acked`. */
+/** What a key may have held as of a seq that is known not to be before `acked`. */
 function heldAt({ values, versions }: OwnKey, seq: number, acked: number): (string | undefined)[] {
   const least = versions.findLastIndex((version) => version !== undefined && version <= seq);
   const beyond = versions.findIndex((version) => version !== undefined && version > seq);

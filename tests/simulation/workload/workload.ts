@@ -37,31 +37,31 @@ export interface WorkloadOptions {
   coldKeys?: number;
   /** Keys that are written with `acks: "primary"`, always. Default 4. */
   looseKeys?: number;
-  /** Of 100 operations, so many on hot keys and so many on loose ones. Default 60 and 10. */
+  /** Of 100 operations, this many on hot keys and on loose ones. Default 60 and 10. */
   hotPercent?: number;
   loosePercent?: number;
-  /** Of 100 operations, so many on keys that are new: each is wanted for a while and then no more. Default 10. */
+  /** Of 100 operations, this many on keys that are new: each is wanted for a while and then no more. Default 10. */
   newPercent?: number;
-  /** Keys that are only incremented, and of 100 operations, so many on them. Default 3 and 6. */
+  /** Keys that are only incremented, and how many of 100 operations go to them. Default 3 and 6. */
   counters?: number;
   counterPercent?: number;
-  /** Of 100 writes of a value, so many with a value that expires, after between these. Default 12. */
+  /** Of 100 writes of a value, this many with a value that expires, after between these. Default 12. */
   expiringPercent?: number;
   ttlMsMin?: number;
   ttlMsMax?: number;
   /** By how much dates of two processes may differ. Default 0. */
   clocksMs?: number;
-  /** Of 100 operations, so many are the first of a session that is closed a few later. Default 4. */
+  /** Of 100 operations, this many are the first of a session that is closed a few later. Default 4. */
   sessionPercent?: number;
   weights?: Partial<Record<OperationName, number>>;
-  /** Of 100 reads, so many ask for a weaker consistency. Default 30. */
+  /** Of 100 reads, this many ask for a weaker consistency. Default 30. */
   weakPercent?: number;
-  /** Of 100 operations, so many are given up early by their caller. Default 1. */
+  /** Of 100 operations, this many are given up early by their caller. Default 1. */
   abortPercent?: number;
   /** Deadlines are between these. Default 1,000 and 8,000. */
   timeoutMsMin?: number;
   timeoutMsMax?: number;
-  /** A process waits up to so long between two operations. Default 200. */
+  /** A process waits up to this long between two operations. Default 200. */
   pauseMsMax?: number;
 }
 
@@ -95,10 +95,10 @@ const WEIGHTS: Record<OperationName, number> = {
   increment: 0,
 };
 
-/** After so many operations on new keys the next one is wanted, besides the newest so many. */
+/** After this many operations on new keys the next new key is used, besides this many of the newest. */
 const NEW_KEY_EVERY = 5;
 const NEW_KEYS_WANTED = 5;
-/** Every so often a client asks for one key so many times at once. */
+/** Now and then a client asks for one key this many times at once. */
 const BURST_PAUSE_MS = 40_000;
 const BURST_READS = 300;
 /** Operations of a session that is closed soon, at most. */
@@ -239,7 +239,7 @@ export class Workload {
   /**
    * Reads every key strongly through one client, one after the other, and writes that down as well.
    *
-   * @returns what each key holds; undefined where the read failed
+   * @returns what each key holds; undefined if the read failed
    */
   async readAll(client: WorkloadClient): Promise<Map<string, FinalValue | undefined>> {
     const slot = newSlot(client, this.#random, this.history.newProcess());
@@ -502,7 +502,7 @@ interface Slot {
   process: number;
   /** Of keys, the version that it knew last. */
   readonly versions: Map<string, number>;
-  /** A session that is closed after so many more operations. */
+  /** A session that is closed after this many more operations. */
   session: { readonly kv: KvClient; left: number } | undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Clients that count up at one front end, one round after the other, and know what a graceful stop may do to
- * them: nothing but end their connection between two rounds. Whatever else happens is an error, and in
- * the end each counter must hold exactly what was acknowledged.
+ * Clients that count up at one front end, one round after the other. They accept only one effect of a graceful
+ * stop: that their connection ends between two rounds. Anything else is an error, and in the end each counter
+ * must hold exactly what was acknowledged.
  *
  * @module
  */
@@ -53,7 +53,7 @@ function counting(key: string, round: () => Promise<number>, end: () => void): C
   };
 }
 
-/** By the library, several under way at a time. */
+/** Through the library, several under way at a time. */
 export function countByLibrary(kv: KvClient, key: string): Counting {
   return counting(key, async () => {
     await Promise.all(Array.from({ length: ROUND }, () => kv.increment(key)));
@@ -61,7 +61,7 @@ export function countByLibrary(kv: KvClient, key: string): Counting {
   }, () => {});
 }
 
-/** Over a protocol of lines, of a process that is known by its one address. */
+/** Over a protocol of lines, at a process with a single address. */
 export function countByLines(
   address: Address,
   key: string,
@@ -116,9 +116,9 @@ async function exchange(connection: Deno.TcpConn, bytes: Uint8Array): Promise<st
 }
 
 /**
- * Over HTTP, at whichever of several front ends answers. HTTP has no word for "ask nothing more here", so a
- * request may meet the end of its connection; it puts a number, which may be repeated, as the standard
- * allows (RFC 9110, section 9.2.2).
+ * Over HTTP, at whichever of several front ends answers. HTTP cannot say "ask nothing more here", so a request
+ * may meet the end of its connection. It puts a number, which the standard allows to be repeated (RFC 9110,
+ * section 9.2.2).
  */
 export function countByHttp(frontEnds: () => readonly string[], key: string): Counting {
   let at = 0;
@@ -140,7 +140,7 @@ export function countByHttp(frontEnds: () => readonly string[], key: string): Co
       count++;
       return 1;
     }
-    // The one answer of a front end that stops: nothing has happened, and another front end is to be asked.
+    // The only answer of a front end that stops: nothing has happened; ask another front end.
     if (response.status !== 503) throw new Error(`${response.status}`);
     at++;
     return 0;

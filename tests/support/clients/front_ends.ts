@@ -1,6 +1,6 @@
 /**
- * The front ends of one node, each as a function from an operation in words to an answer in one form: the
- * library, the raw JSON wire, HTTP, RESP, and lines of `kv-client`.
+ * The front ends of one node, each as a function from an operation in words to an answer in one common form:
+ * the library, the raw JSON wire, HTTP, RESP, and lines of `kv-client`.
  *
  * @module
  */
@@ -45,7 +45,7 @@ function requestOf({ operation, words, options }: Asked, frontEnd: FrontEnd): Ke
   return requestFromWords(operation, words, options, frontEnd);
 }
 
-/** Numbers of a run by what they are. */
+/** Numbers that differ from run to run, by their meaning. */
 function neutral(result: unknown): unknown {
   if (typeof result !== "object" || result === null) return result;
   const named = Object.entries(result).map(([name, value]) => [
@@ -85,7 +85,7 @@ export function answerOf(reply: Reply): Answer {
   }
 }
 
-/** What words that mean nothing become before they are sent, as each front end's own parser has it. */
+/** What words without a meaning become before they are sent, as in each front end's own parser. */
 async function orRefusal(ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask();
@@ -131,7 +131,7 @@ export function httpFrontEnd({ host, port }: Address): OpenFrontEnd {
   };
 }
 
-/** Lines of a script, all in one run: `kv-client --json` prints a document for each. */
+/** Lines of a script, all in one run: `kv-client --json` prints one document for each. */
 export function shellLine({ operation, words, options }: Asked): string {
   const quoted = (word: string) => JSON.stringify(word);
   const given = options.map(([name, word]) =>
@@ -221,7 +221,7 @@ class RespConnection {
     }
   }
 
-  /** Text of so many characters, and the end of the line behind it. */
+  /** Text of this many characters, and the end of the line after it. */
   async #take(length: () => Promise<number>): Promise<string> {
     const end = await length();
     const taken = this.#text.slice(0, end);
@@ -250,7 +250,7 @@ export async function respFrontEnd({ host, port }: Address): Promise<OpenFrontEn
   };
 }
 
-/** Results that are truths, which RESP has as 1 and 0. */
+/** Results that are booleans, which are 1 and 0 in RESP. */
 const TRUTHS: readonly OperationName[] = ["exists", "expire", "persist"];
 
 function respAnswer(operation: OperationName, value: RespValue): Answer {

@@ -1,5 +1,5 @@
 /**
- * The HTTP front end over a database in memory. Every answer is held against the OpenAPI document.
+ * The HTTP front end over a database in memory. Every answer is checked against the OpenAPI document.
  *
  * @module
  */

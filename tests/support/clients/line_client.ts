@@ -1,6 +1,6 @@
 /**
- * A client as a person with netcat is one: bytes out, lines in, nothing checked. For tests of what a
- * server does with input that no client of ours would send.
+ * A client like a person with netcat: bytes out, lines in, nothing checked. For tests of what a server does
+ * with input that none of our clients would send.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export class LineClient implements Disposable {
     await this.#connection.closeWrite();
   }
 
-  /** The next line as text; undefined where the other side has closed the connection. */
+  /** The next line as text; undefined if the other side has closed the connection. */
   async line(): Promise<string | undefined> {
     for (;;) {
       const end = this.#text.indexOf("\n");

@@ -1,6 +1,6 @@
 /**
- * Holds responses against the OpenAPI document: a status, a content type, a header or a body that it
- * does not describe is a failure. Every test of the HTTP front end asks through it.
+ * Checks responses against the OpenAPI document: a status, a content type, a header or a body that it does not
+ * describe is a failure. Every test of the HTTP front end uses it.
  *
  * @module
  */
@@ -31,7 +31,7 @@ ajv.addVocabulary(["components"]);
 ajv.addSchema({ $id: "openapi", components: document.components } as AnySchema);
 const validators = new Map<string, ValidateFunction>();
 
-/** Throws where the response to a request is not as the document says. Reads a replica of the body. */
+/** Throws if the response to a request is not as the document says. Reads a copy of the body. */
 export async function checkAgainstOpenApi(
   method: string,
   path: string,

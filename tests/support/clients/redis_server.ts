@@ -1,6 +1,6 @@
 /**
- * A redis-server to compare with, without anything on disk, on a socket in a folder of its own. Tests
- * that need one say so and are passed over where the machine has none.
+ * A redis-server to compare with, without anything on disk, on a socket in a folder of its own. Tests that need
+ * one say so, and are left out on a machine without it.
  *
  * @module
  */

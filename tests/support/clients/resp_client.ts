@@ -43,7 +43,7 @@ export class RespClient implements Disposable {
     return await this.reply();
   }
 
-  /** The next reply's bytes; empty where the connection has ended. */
+  /** The next reply's bytes; empty if the connection has ended. */
   async reply(): Promise<string> {
     const from = this.#at;
     const whole = await this.#skip();
@@ -53,7 +53,7 @@ export class RespClient implements Disposable {
     return reply;
   }
 
-  /** Passes over one value. @returns false where the connection has ended before */
+  /** Skips one value. @returns false if the connection has ended before */
   async #skip(): Promise<boolean> {
     const line = await this.#line();
     if (line === undefined) return false;

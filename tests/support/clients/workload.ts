@@ -21,20 +21,20 @@ interface Key {
   readonly name: string;
   acked: number;
   attempted: number;
-  /** An unknown outcome: it holds `acked` or `attempted`, whichever it pleases. */
+  /** An unknown outcome: it may hold `acked` or `attempted`. */
   unknown: boolean;
   slowestMs: number;
 }
 
-/** What came of it. */
+/** The results. */
 export interface WorkloadReport {
   readonly writes: number;
   readonly reads: number;
-  /** Writes whose outcome nobody knows: promised to be said, where a process dies. */
+  /** Writes with an unknown outcome, which are allowed if a process dies. */
   readonly unknown: number;
   /** Every other error. */
   readonly errors: readonly string[];
-  /** Reads that found what they must not find. */
+  /** Reads that found a value that they must not find. */
   readonly violations: readonly string[];
 }
 
@@ -178,7 +178,7 @@ export class Workload implements AsyncDisposable {
   }
 }
 
-/** The count that a key holds; 0 where it is not there. */
+/** The count that a key holds; 0 if it does not exist. */
 async function read(client: KvClient, name: string, signal?: AbortSignal): Promise<number> {
   const options = { timeoutMs: CALL_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
   const text = await client.getText(name, options);

@@ -1,4 +1,4 @@
-/** Many keys through one client, so many at a time. For tests. @module */
+/** Many keys through one client, a bounded number at a time. For tests. @module */
 import type { KvClient } from "../../../client/mod.ts";
 
 const IN_FLIGHT = 256;

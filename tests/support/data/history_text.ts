@@ -6,9 +6,9 @@
  *     7-9   delete     not_found
  *     8     write b    info       (no answer)
  *
- * with the options `replica`, `cached` (of reads), `primary` (acks of writes), `if N` (the version
- * that a cas requires) and `for N` (the value expires so long after it was written, by clocks that agree)
- * after the name. Two operations have no moment in common.
+ * with options after the name: `replica`, `cached` (for reads), `primary` (acks of writes), `if N` (the version
+ * that a cas requires) and `for N` (how long after it was written the value expires, by clocks that agree). Two
+ * operations have no moment in common.
  *
  * @module
  */

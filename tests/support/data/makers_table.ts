@@ -1,7 +1,7 @@
 /**
- * The data set of the import tests: a table of the same shape as the IEEE's public list of maker
- * prefixes (32,530 rows, three of which repeat an earlier key, quoted line breaks, quotes, names that
- * are not ASCII), made from nothing but numbers; and the list itself, where it is at hand.
+ * The data set of the import tests: a table of the same shape as the IEEE's public list of maker prefixes (32,530
+ * rows, three of which repeat an earlier key, quoted line breaks, quotes, names that are not ASCII), computed from
+ * numbers alone; and the list itself, if it is there.
  *
  * It shares no code with the import that it tests, the reading of CSV included.
  *
@@ -21,7 +21,7 @@ export const KEY_COLUMN = "Assignment";
 
 const HEADER = ["Registry", KEY_COLUMN, "Organization Name", "Organization Address"];
 const ROWS = 32_530;
-/** Rows that take the key of the row so many before them. */
+/** Rows that take the key of the row this many before them. */
 const REPEATS = new Map([[9_001, 9_000], [20_000, 7], [32_529, 16_384]]);
 /** Odd, so that multiples of it modulo 2^24 are all different. */
 const SPREAD = 0x9e3779;
@@ -48,7 +48,7 @@ export function makeMakersTable(): MakersTable {
   return { csv, rows: rows.length, values: valuesOf(rows) };
 }
 
-/** The real list, where it lies beside the project's folder; else undefined. */
+/** The real list, if it is beside the project's folder; otherwise undefined. */
 export async function realMakersTable(): Promise<MakersTable | undefined> {
   try {
     const csv = await Deno.readTextFile(new URL("../../../shared/data/oui.csv", import.meta.url));

@@ -1,7 +1,7 @@
 /**
- * What each operation does, as one table that is run through every front end: the key's value before, what
- * is asked in the words that all front ends have, what is answered, and the value after. Front ends differ in how
- * they say things; `frontEnds.ts` brings their answers into one form.
+ * What each operation does, as one table that every front end is tested with: the key's value before, the request
+ * in words that all front ends have, the answer, and the value after. Front ends express answers differently;
+ * `front_ends.ts` brings them into one form.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ErrorCode } from "../../../shared/base/errors.ts";
 import type { OperationName } from "../../../shared/operations/table.ts";
 import type { RequestOption } from "../../../shared/arguments/word_fields.ts";
 
-/** An answer, whatever the front end. Numbers that differ from run to run are named by what they are. */
+/** An answer, whatever the front end. Numbers that differ from run to run are named by their meaning. */
 export type Answer =
   | { readonly kind: "ack"; readonly previous?: string }
   | { readonly kind: "data"; readonly value: string; readonly expires: boolean }

@@ -4,7 +4,7 @@ const PAGE_BYTES = 4_096;
 
 /** Bytes of a process's resident memory. */
 export async function residentBytes(pid: number): Promise<number> {
-  // Deno itself may not read /proc without all permissions, and `ps` is not everywhere.
+  // Deno itself may not read /proc without all permissions, and not every machine has `ps`.
   const [command, args, unit] = Deno.build.os === "linux"
     ? ["cat", [`/proc/${pid}/statm`], PAGE_BYTES] as const
     : ["ps", ["-o", "rss=", "-p", String(pid)], 1_024] as const;

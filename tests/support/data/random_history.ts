@@ -12,9 +12,9 @@ import { History, type Operation, type OperationName } from "../../simulation/ch
 export interface RandomHistoryOptions {
   readonly operations: number;
   readonly processes: number;
-  /** Of 100 answers to writes, so many are lost. */
+  /** Of 100 answers to writes, this many are lost. */
   readonly lostPercent: number;
-  /** What is asked, each as often as it is named. */
+  /** The operations; one that is named twice is chosen twice as often. */
   readonly names?: readonly OperationName[];
 }
 
@@ -111,7 +111,7 @@ function carryOut(register: Register, call: Running | undefined): void {
   }
 }
 
-/** A way to spoil a history. Undefined where this one offers no occasion. */
+/** A way to spoil a history. Undefined if this history offers no occasion. */
 export type Spoil = (events: readonly Operation[], random: Random) => Operation[] | undefined;
 
 const isAnswer = (event: Operation) => event.type === "ok";
@@ -130,7 +130,7 @@ function replaceOne(
   return changed && events.with(place, changed);
 }
 
-/** Mistakes that a store could make, by name. Not each makes a history that no order explains. */
+/** Mistakes that a store could make, by name. Not each of them makes a history that no order explains. */
 export const SPOILS: Readonly<Record<string, Spoil>> = {
   "a read finds an earlier value": (events, random) => {
     const written = new Map<string, number>();

@@ -1,6 +1,6 @@
 /**
- * Writes down what redis-server answers to the cases of `redis_cases.ts`, so that the unit tests can
- * compare with it where there is none: `deno run -A tests/support/data/record_redis.ts`.
+ * Records what redis-server answers to the cases of `redis_cases.ts`, so that unit tests can compare with it on
+ * machines without Redis: `deno run -A tests/support/data/record_redis.ts`.
  *
  * @module
  */

@@ -9,9 +9,9 @@
 export type RedisCase = readonly string[];
 
 /**
- * What is left to live is compared with this margin: two servers are not asked at the same moment. No case
- * lets a key live for less than twice as long, or sets two times to live nearer to each other and asks
- * which is the later one; only dates are compared to the millisecond.
+ * Times to live are compared with this margin, because two servers are not asked at the same moment. No case lets
+ * a key live for less than twice as long, or sets two times to live closer to each other and asks which is the
+ * later one; only dates are compared to the millisecond.
  */
 export const TTL_MARGIN_SECONDS = 500;
 
@@ -797,7 +797,7 @@ export const REDIS_CASES: readonly RedisCase[] = [
   `),
 ];
 
-/** Bytes that no client sends, and both must answer alike before they close. */
+/** Bytes that no client sends; both servers must give the same answer before they close. */
 export const HOSTILE_BYTES: readonly string[] = [
   "*1\r\n:1\r\n",
   "*x\r\n",

@@ -1,5 +1,5 @@
 /** What tests of identity and rights begin with. @module */
-import type { StoredToken } from "../../../shared/security/join_token.ts";
+import type { StoredToken } from "../../../shared/security/user_token.ts";
 
 /** Of "correct horse" and of "other horse", at a cost that tests can bear. */
 export const HASH =
@@ -9,6 +9,5 @@ export const OTHER_HASH =
 
 /** A token of a user. */
 export function tokenOf(user: string, more: Partial<StoredToken> = {}): StoredToken {
-  const use = { kind: "user", user } as const;
-  return { id: "0123456789ab", hash: "0".repeat(64), use, madeMs: 0, untilMs: 1_000, ...more };
+  return { id: "0123456789ab", hash: "0".repeat(64), user, madeMs: 0, untilMs: 1_000, ...more };
 }

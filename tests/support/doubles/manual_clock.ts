@@ -1,7 +1,6 @@
 /**
- * A clock that stands still until it is told to go on. Timers fire in the order of their times, and
- * of being set where those are equal; deferred calls run before the next timer. Nothing real is
- * waited for.
+ * A clock that stands still until it is told to go on. Timers fire in the order of their times, and in the order in
+ * which they were set if these are equal; deferred calls run before the next timer. Nothing waits for real time.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A whole database in memory, behind the interface of the front ends: every operation of the table, on one
- * map of entries, at once. What a front end's tests run against; a reply can be put in its place.
+ * A whole database in memory, behind the interface of the front ends: it carries out every operation of the table at
+ * once, on one map of entries. Front ends are tested with it; a test may replace replies.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export class MemoryDatabase implements Database {
   readonly entries = new Map<string, Entry>();
   /** What was asked for, in order. */
   readonly requests: KeyRequest[] = [];
-  /** Answers in place of the database where it gives something. */
+  /** If it returns a reply, that is the answer instead of the database's. */
   intercept: (request: KeyRequest) => Reply | undefined = () => undefined;
   clusterMap: ClusterMap | undefined;
   wallMs = 1_800_000_000_000;

@@ -1,6 +1,6 @@
 /**
- * A document store in memory. What it gives is a replica, as from a file. A test may make its writes
- * fail, or hold them until it lets them end.
+ * A document store in memory. It returns copies, as a file would. A test may make its writes fail, or hold them
+ * until it lets them end.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { KvError } from "../../../shared/base/errors.ts";
 
 /** One JSON document in memory. */
 export class MemoryDocumentStore implements DocumentStore {
-  /** JSON of the document; undefined where none was written. */
+  /** JSON of the document; undefined if none was written. */
   text: string | undefined;
   /** Set: writes fail with it. */
   failure: KvError | undefined;

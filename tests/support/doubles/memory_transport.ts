@@ -352,7 +352,7 @@ class MemoryStream implements Stream {
     }
   }
 
-  /** The other end has read so many bytes of ours. */
+  /** The other end has read this many bytes of ours. */
   taken(bytes: number): void {
     this.#queuedBytes -= bytes;
     if (!this.#aboveHighWater || this.#queuedBytes >= STREAM_LOW_WATER_BYTES) return;

@@ -1,6 +1,6 @@
 /**
- * What a replica's parts may call, played by a test: a store on a disk under the test's control, peers that
- * are up or not, a clock that stands still. Everything that is sent or reported is kept as a line.
+ * What a replica's parts may call, played by a test: a store on a disk that the test controls, peers that are up or
+ * not, a clock that stands still. Everything that is sent or reported is recorded as a line.
  *
  * @module
  */
@@ -9,9 +9,13 @@ import type { Entry } from "../../../shared/base/entry.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
-import type { PeerMessage } from "../../../shared/wire/messages.ts";
+import type { DownstreamMessage, UpstreamMessage } from "../../../shared/wire/messages.ts";
 import { RecentWrites } from "../../../node/replication/recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "../../../node/replication/replica_ports.ts";
+import {
+  ClientSessionCounts,
+  ClientSessionTable,
+} from "../../../node/requests/client_session_table.ts";
 import { Retries } from "../../../node/replication/retries.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
 import { GroupCommit, PartitionStore } from "../../../node/storage/partition_store.ts";
@@ -26,7 +30,7 @@ export class RecordingNode {
   /** `n2 append 3`, `report caught_up n2`, in the order in which they came. */
   readonly lines: string[] = [];
   /** The messages themselves. */
-  readonly sent: PeerMessage[] = [];
+  readonly sent: (DownstreamMessage | UpstreamMessage)[] = [];
   readonly recent = new RecentWrites(0, 16);
   readonly store: PartitionStore;
   readonly ports: ReplicaPorts;
@@ -39,7 +43,11 @@ export class RecordingNode {
   onSynced: (lastSeq: number) => void = () => {};
   #streams = 0;
 
+  /** Of a partition that has none yet. */
+  readonly clientSessions = new ClientSessionTable(64, new ClientSessionCounts());
+
   constructor(self = "n1") {
+    this.clientSessions.beginEmpty();
     const { clock, lines } = this;
     const queue = new GroupCommit(this.storage, clock, { fsync: "always", onError: () => {} });
     this.store = new PartitionStore(queue, 0, NO_STATE, (seq) => this.onSynced(seq));
@@ -53,6 +61,8 @@ export class RecordingNode {
       transfers: new TransferPacer(clock),
       releases: new WorkScheduler(clock),
       partitionCount: () => 1,
+      clientSessionsMax: () => 64,
+      clientSessionCounts: new ClientSessionCounts(),
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       hasLease: () => true,

@@ -1,7 +1,7 @@
 /**
- * A cluster in memory for tests of the front ends: the real operations on a map, one after the other. It
- * answers at once, or, where `later` is set, when `release` is called. It knows partitions, so that
- * what must be in one is refused otherwise.
+ * A cluster in memory for tests of the front ends: the real operations on a map, one after the other. It answers at
+ * once or, if `later` is set, when `release` is called. It knows partitions, so it refuses a transaction whose keys
+ * are not in one.
  *
  * @module
  */
@@ -34,12 +34,12 @@ interface TransactionRequest {
 export class ScriptedDatabase implements Database {
   /** Everything that was asked, in order. */
   readonly requests: KeyRequest[] = [];
-  /** The clock of whoever has the keys is so far ahead. */
+  /** How far the clock of the node that has the keys is ahead. */
   aheadMs = 0;
   readonly entries = new Map<string, Entry>();
   /** Answers wait for `release`. */
   later = false;
-  /** What the next requests are answered with, in place of what they would be. */
+  /** Answers for the next requests, instead of the real ones. */
   readonly failures: Message<"error">[] = [];
   /** Called before a request is carried out. */
   before: (request: KeyRequest) => void = () => {};

@@ -1,7 +1,7 @@
 /**
- * A storage whose writes end when the test says so, and well or badly as it says. It keeps every
- * batch, so that a test can ask what a crash would have left. Ranges can be held in the same way;
- * their snapshot is taken when they are asked for.
+ * A storage whose writes end when the test says so, with success or failure. It keeps every batch, so that a test can
+ * ask what a crash would have left. Ranges can be held in the same way; their snapshot is taken when they are asked
+ * for.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export class ScriptedStorage implements Storage {
   /** Ranges wait from now on, until {@linkcode releaseRanges}. */
   holdRanges = false;
   closed = false;
-  /** It plays one that nobody opens again: the test still says when batches end. */
+  /** It plays a storage that nobody opens again; the test still says when batches end. */
   volatile = false;
   /** Snapshots that are open. */
   snapshots = 0;

@@ -8,7 +8,7 @@ import type { Clock } from "../../../shared/platform/clock.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { ManualClock } from "./manual_clock.ts";
 
-/** With these bounds in place of the usual ones. */
+/** With these bounds instead of the usual ones. */
 export function testAdmission(
   options: AdmissionOptions = {},
   clock: Clock = new ManualClock(),

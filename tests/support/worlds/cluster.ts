@@ -28,7 +28,7 @@ import { CLIENT, COORDINATOR, NODE } from "../../../tools/programs.ts";
 import { FileDocumentStore } from "../../../shared/platform/deno/file_document_store.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
 
-/** Bound of every wait; long, since a loaded machine is slow, and no test waits for it to pass. */
+/** Bound of every wait. It is long, because a loaded machine is slow; no test waits for it to pass. */
 const WAIT_BOUND_MS = 60_000;
 /** Between two looks at a condition. */
 const POLL_MS = 50;
@@ -39,17 +39,17 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Default 3. */
   readonly replicationFactor?: number;
-  /** Default: the product's, half of the replicas rounded up; a lone node of three replicas never gets a write. */
+  /** Default: the product's, half of the replicas rounded up; with three replicas, a lone node never accepts a write. */
   readonly minInSync?: number | undefined;
   /** Default 32, so that a test's maps are small. */
   readonly partitions?: number;
   readonly storage?: "leveldb" | "memory";
-  /** Whether the coordinator answers those who look for it, on a port that the system chooses. Default: not. */
+  /** Whether the coordinator answers discovery, on a port that the system chooses. Default: no. */
   readonly discovery?: boolean;
   /** Further flags. */
   readonly coordinatorFlags?: readonly string[];
   readonly nodeFlags?: readonly string[];
-  /** What to run in place of the node's source, given its flags; "" for none. */
+  /** What to run instead of the node's source, given its flags; "" for none. */
   readonly nodeExecutable?: string;
 }
 
@@ -62,7 +62,7 @@ export interface ClientResult {
 
 /** A `kv-client` that is under way. */
 export interface RunningClient {
-  /** Gives it a piece of its standard input. Rejects where it reads no more. */
+  /** Gives it a piece of its standard input. Rejects if it reads no more. */
   write(text: string): Promise<void>;
   /** Ends its input, and waits for its end. */
   end(): Promise<ClientResult>;
@@ -210,7 +210,7 @@ export class TestCluster implements AsyncDisposable {
       ...coordinatorFlags,
       ...flags,
     ], { cwd: this.folder, detached: false });
-    // Known at once, so that it is ended even where it does not become ready.
+    // Registered at once, so that it is ended even if it does not become ready.
     const unknown = { host: "127.0.0.1", port: 0 };
     this.#coordinator = { process, address: before?.address ?? unknown, facts: {} };
     const { host, port, facts } = await process.ready;
@@ -263,7 +263,7 @@ export class TestCluster implements AsyncDisposable {
   /** Runs `kv-client` once, with a standard input. */
   async clientWithInput(input: string, ...args: readonly string[]): Promise<ClientResult> {
     const client = this.startClient(...args);
-    // A client that does not read its input has ended, and says why by itself.
+    // A client that does not read its input has ended, and says why itself.
     await client.write(input).catch(() => {});
     return await client.end();
   }
@@ -352,7 +352,7 @@ export class TestCluster implements AsyncDisposable {
     }, () => seen);
   }
 
-  /** Waits until `look` gives something. It may throw meanwhile, as when nobody listens yet. */
+  /** Waits until `look` returns something. It may throw meanwhile, for example because nobody listens yet. */
   async poll<T>(
     what: string,
     look: () => Promise<T | undefined>,
@@ -377,7 +377,7 @@ export class TestCluster implements AsyncDisposable {
     );
   }
 
-  /** The ends of all logs, to show where a test fails. */
+  /** The ends of all logs, to show if a test fails. */
   logs(): string {
     const processes = [
       ["coordinator", this.#coordinator?.process] as const,

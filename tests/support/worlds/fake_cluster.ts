@@ -145,7 +145,7 @@ export class FakeCluster implements KeyRouter {
     }
   }
 
-  /** Versions are not compared; the rest as the real one. */
+  /** Versions are not compared; everything else is as in the real one. */
   #applyAll(request: Message<"transaction">): Reply {
     try {
       checkTransaction(request);

@@ -1,7 +1,7 @@
 /**
- * The nodes of a cluster as a scan sees them: each answers for the partitions that it is primary of at
- * that moment, from one map of all keys. They are slow, forget to answer, know little of a page, and
- * partitions move between them, as the test says. For tests of `shared/database/cluster_database.ts`.
+ * The nodes of a cluster as a scan sees them: each answers for the partitions of which it is primary at that moment,
+ * from one map of all keys. As the test says, they are slow, forget to answer, or know little of a page, and
+ * partitions move between them. For tests of `shared/database/cluster_database.ts`.
  *
  * @module
  */
@@ -25,14 +25,14 @@ export class FakeNodes implements ScanRouter {
   readonly entries = new Map<string, Entry>();
   /** What was asked, of whom. */
   readonly asked: { node: NodeId; message: Asked }[] = [];
-  /** Where it gives a reply, that is the answer; `null`: there is none until the deadline. */
+  /** If it returns a reply, that is the answer; `null`: there is none until the deadline. */
   fault: (node: NodeId, message: Asked) => Reply | null | undefined = () => undefined;
   /** Called before each request is carried out. */
   onAsked: () => void = () => {};
-  /** A node's answer knows at most so many keys of each partition, and says where it stopped. */
+  /** A node's answer has at most this many keys of each partition, and says where it stopped. */
   rowsMax = Infinity;
   refreshes = 0;
-  /** Who asks knows this map; a refresh brings the newest. */
+  /** The caller knows this map; a refresh brings the newest. */
   stale: ClusterMap | undefined;
   readonly #clock: ManualClock;
   readonly #random: Random;
@@ -74,7 +74,7 @@ export class FakeNodes implements ScanRouter {
     this.entries.set(key, entryOf(key, this.entries.size + 1, value));
   }
 
-  /** A partition goes to another node, or to nobody. Who asks hears of it with the next refresh. */
+  /** A partition goes to another node, or to nobody. A client hears of it with its next refresh. */
   move(partition: number, node: number | undefined): void {
     this.stale ??= this.#map;
     const partitions = this.#map.partitions.slice();

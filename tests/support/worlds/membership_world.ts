@@ -1,7 +1,7 @@
 /**
- * The coordinator's state machine with everything round it played by the test: time, disk, nodes.
- * Checks on every effect what must always hold: written before shown, terms and epochs that only
- * grow, at most one primary that may hold a lease.
+ * The coordinator's state machine, with the test playing everything around it: time, disk, nodes. For every effect it
+ * checks what must always hold: maps are written before they are shown, terms and epochs only grow, and at most one
+ * primary may hold a lease.
  *
  * @module
  */
@@ -76,7 +76,7 @@ export interface Process {
   inbox: Message[];
 }
 
-/** Is told of the coordinator's effects, in their order. */
+/** Records the coordinator's effects, in their order. */
 export interface Observer {
   /** A map is being written. */
   writes(cluster: StoredCluster): void;
@@ -276,7 +276,7 @@ export class World {
     this.#options.observer?.writes(document);
   }
 
-  /** The coordinator dies and starts from its disk, with other settings where some are given. */
+  /** The coordinator dies and starts again from its disk, with other settings if some are given. */
   restartCoordinator(settings: Partial<ClusterSettings> = {}): void {
     assertExists(this.disk);
     this.writing = undefined;
@@ -306,7 +306,7 @@ export class World {
     this.#beatFirst();
   }
 
-  /** Who has just been registered shows that it hears. */
+  /** A node that has just been registered shows that it hears. */
   #beatFirst(): void {
     for (const process of this.processes.values()) {
       if (!process.owesBeat) continue;
@@ -594,7 +594,7 @@ function seenBy({ map }: Process): { seen_epoch?: number; seen_generation?: stri
   };
 }
 
-/** A cluster of so many nodes, all replicas in sync, as the letters a, b, c, … */
+/** A cluster of this many nodes, all replicas in sync, as the letters a, b, c, … */
 export function settled(count: number, options: WorldOptions = {}): [World, ...Process[]] {
   const world = new World({ expectNodes: count, ...options });
   const processes = Array.from(

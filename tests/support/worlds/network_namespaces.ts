@@ -1,7 +1,7 @@
 /**
- * Hosts on one machine: Linux network namespaces on a bridge, each with an address in 10.77.0.0/24
- * and nothing else, no way out included. For tests of what happens between machines. Needs root and
- * iproute2; where that is missing, `make` gives undefined.
+ * Hosts on one machine: Linux network namespaces on a bridge, each with an address in 10.77.0.0/24 and nothing else,
+ * not even a way out. For tests of what happens between machines. They need root and iproute2; if these are missing,
+ * `make` returns undefined.
  *
  *     await using network = await NetworkNamespaces.make(["a", "b"]);
  *     network.addressOf("a");                        // 10.77.0.1
@@ -24,7 +24,7 @@ export class NetworkNamespaces implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** @returns undefined where this machine does not let us */
+  /** @returns undefined if this machine does not allow it */
   static async make(hosts: readonly string[]): Promise<NetworkNamespaces | undefined> {
     const folder = await Deno.makeTempDir({ prefix: "kv-net-" });
     const network = new NetworkNamespaces(hosts, folder);

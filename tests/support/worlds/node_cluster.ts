@@ -1,6 +1,6 @@
 /**
- * Real node cores on one simulated clock and network, under a coordinator that is a few lines: it
- * does at once and without fault what the real one does with care. For tests of replication.
+ * Real node cores on one simulated clock and network, under a coordinator of a few lines, which does at once and
+ * without faults what the real one does with care. For tests of replication.
  *
  * @module
  */
@@ -11,6 +11,8 @@ import {
   type NodeId,
   type PartitionConfig,
 } from "../../../shared/cluster/cluster_map.ts";
+import { PeerServer } from "../../../shared/server/peer_server.ts";
+import { goes } from "../../../shared/wire/messages.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../../shared/base/limits.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
@@ -28,7 +30,7 @@ import { SeededKeyHash } from "../../../node/storage/key_hash.ts";
 import { MemoryStorage } from "../../../node/storage/memory/memory_storage.ts";
 import { Node } from "../../../node/node.ts";
 import { GroupCommit, openPartitionStores } from "../../../node/storage/partition_store.ts";
-import type { Report } from "../../../node/replication/replica_ports.ts";
+import type { Report } from "../../../node/membership/report_outbox.ts";
 import { RowCache } from "../../../node/storage/row_cache.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
 import { MemoryNetwork } from "../doubles/memory_transport.ts";
@@ -92,8 +94,16 @@ export class NodeCluster {
   /** While false the coordinator neither hears nor says anything. */
   coordinatorUp = true;
   map: ClusterMap;
+  readonly #clientSessionsMax: number | undefined;
 
-  constructor(options: { nodes: number; partitions?: number; replicas?: number; seed?: number }) {
+  constructor(options: {
+    nodes: number;
+    partitions?: number;
+    replicas?: number;
+    seed?: number;
+    clientSessionsMax?: number;
+  }) {
+    this.#clientSessionsMax = options.clientSessionsMax;
     const partitionCount = options.partitions ?? 1;
     const replicas = options.replicas ?? options.nodes;
     this.random = new SeededRandom(options.seed ?? 1);
@@ -165,7 +175,7 @@ export class NodeCluster {
     const transport = this.network.transport(id);
     const node = new Node(
       { clock, random: this.random, transport, log: NO_LOG, queue, opened },
-      { nodeId: id, keptMap: host.keptMap },
+      { nodeId: id, keptMap: host.keptMap, clientSessionsMax: this.#clientSessionsMax },
     );
     node.coordinator = {
       send: (message) => {
@@ -175,20 +185,24 @@ export class NodeCluster {
       },
     };
     await transport.listen({ host: id, port: PORT }, (stream) => {
-      let peer = "";
-      new Connection(stream, clock, {
-        onMessage: (message, connection) => {
-          if (message.req_type === "hello") {
-            peer = message.node ?? "";
-            connection.send({ req_type: "ack", id: message.id });
-          } else if (message.req_type === "ping") {
-            connection.send({ req_type: "ack", id: message.id });
-          } else node.onPeerMessage(message, peer, connection);
+      const connection: Connection = new Connection(stream, clock, {
+        onMessage: (message) => {
+          if (message.req_type !== "hello") throw new Error(`${message.req_type} before hello`);
+          connection.send({ req_type: "ack", id: message.id });
+          const peer = message.node ?? "";
+          connection.handTo(
+            new PeerServer(
+              connection,
+              NO_LOG,
+              { name: peer, takes: (message) => goes(message, "downstream") },
+              (server) => node.acceptPeer(peer, server),
+            ),
+          );
         },
         onInvalid: (error) => {
           throw error;
         },
-        onClose: (_reason, connection) => node.onPeerConnectionClosed(connection),
+        onClose: () => {},
       });
     });
     host.node = node;

@@ -1,12 +1,11 @@
 /**
- * The replicas of one partition on a few nodes, under the hand of a scenario: nothing moves but what a
- * command moves. Messages wait until they are delivered, batches until their disk has synced them, time
- * stands still. What comes of each command is told as lines of text, in the order in which it happened:
- * messages with all that they carry, what was given to a disk, reports to the coordinator, answers to
- * clients, a change of a replica's role.
+ * The replicas of one partition on a few nodes, driven by a scenario: nothing moves unless a command moves it.
+ * Messages wait until they are delivered, batches until their disk has synced them, and time stands still. The result
+ * of each command is given as lines of text, in the order in which things happened: messages with their content,
+ * what was given to a disk, reports to the coordinator, answers to clients, changes of a replica's role.
  *
- * The production classes run here from `Replica` down; around them stand, in a few lines each, a node
- * without batching over partitions, and a coordinator that is the scenario's author.
+ * The production classes from `Replica` downwards run here. Around them there are, in a few lines each, a node
+ * without batching over partitions, and a coordinator whose decisions the scenario's author makes.
  *
  * @module
  */
@@ -16,19 +15,24 @@ import { KvError } from "../../../shared/base/errors.ts";
 import type { NodeId, PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { fromWireEntry } from "../../../shared/schema/value_codec.ts";
-import type {
-  KeyRequest,
-  Message,
-  PeerMessage,
-  Reply,
-  WireEntry,
+import {
+  type DownstreamMessage,
+  goes,
+  type KeyRequest,
+  type Message,
+  type PeerMessage,
+  type Reply,
+  type UpstreamMessage,
+  type WireEntry,
 } from "../../../shared/wire/messages.ts";
 import { wireForm } from "../../../shared/wire/wire_form.ts";
+import { fromFollower, fromPrimary, type PeerTargets } from "../../../node/peers/peer_dispatch.ts";
+import { ClientSessionCounts } from "../../../node/requests/client_session_table.ts";
 import { Replica } from "../../../node/replication/replica.ts";
 import type { ReplicaOwner } from "../../../node/replication/replica.ts";
 import { Retries } from "../../../node/replication/retries.ts";
-import { ReportOutbox } from "../../../node/replication/report_outbox.ts";
-import type { Report, Upstream } from "../../../node/replication/replica_ports.ts";
+import { type Report, ReportOutbox } from "../../../node/membership/report_outbox.ts";
+import type { Upstream } from "../../../node/replication/replica_ports.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
 import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import { ReadConfirmations } from "../../../node/requests/read_confirmations.ts";
@@ -46,26 +50,11 @@ const VALUE_AT = 36;
 /** How often a node looks after deadlines while time passes. */
 const TICK_MS = 100;
 
-/** What a follower sends back over its primary's connection. */
-type Answer =
-  | { readonly kind: "answer"; readonly message: PeerMessage }
-  | { readonly kind: "appended"; readonly stream: number; readonly seq: number };
-
-/** What a node sends to another. */
-type Content =
-  | Answer
-  | { readonly kind: "request"; readonly message: PeerMessage }
-  | {
-    readonly kind: "append";
-    readonly stream: number;
-    readonly commitSeq: number;
-    readonly entries: readonly WireEntry[];
-  }
-  | { readonly kind: "confirm"; readonly message: Message<"confirm"> }
-  | { readonly kind: "confirmed"; readonly message: Message<"confirmed"> };
-
 /** What travels between two nodes, and over whose connection. */
-type Parcel = Content & { readonly link: Link };
+type Parcel = {
+  readonly message: DownstreamMessage | UpstreamMessage;
+  readonly link: Link;
+};
 
 /** A connection that one node has opened to another. */
 interface Link {
@@ -96,13 +85,13 @@ interface Process {
 /** The way back over a link. */
 class ScenarioUpstream implements Upstream {
   readonly node: NodeId;
-  readonly #send: (answer: Answer) => void;
+  readonly #send: (message: UpstreamMessage) => void;
   readonly #isClosed: () => boolean;
 
   constructor(
     node: NodeId,
     isClosed: () => boolean,
-    send: (answer: Answer) => void,
+    send: (message: UpstreamMessage) => void,
   ) {
     this.node = node;
     this.#isClosed = isClosed;
@@ -113,12 +102,12 @@ class ScenarioUpstream implements Upstream {
     return this.#isClosed();
   }
 
-  send(message: PeerMessage): void {
-    this.#send({ kind: "answer", message });
+  send(message: UpstreamMessage): void {
+    this.#send(message);
   }
 
-  ack(_partition: number, _term: number, stream: number, seq: number): void {
-    this.#send({ kind: "appended", stream, seq });
+  ack(partition: number, term: number, stream: number, seq: number): void {
+    this.#send({ req_type: "appended", acks: [[partition, term, stream, seq]] });
   }
 }
 
@@ -135,6 +124,7 @@ export class ScenarioWorld {
   #epoch = 0;
   #minInSync = 1;
   #replicas = Infinity;
+  #clientSessionsMax = 64;
   #config: PartitionConfig | undefined;
 
   /** What has happened since this was last asked. */
@@ -172,15 +162,17 @@ export class ScenarioWorld {
   /** The coordinator's configuration, as the given nodes (default: all that run) hear of it. */
   async configure(
     config: PartitionConfig,
-    { minInSync, replicas, to }: {
+    { minInSync, replicas, clientSessionsMax, to }: {
       readonly minInSync: number;
       readonly replicas: number;
+      readonly clientSessionsMax: number;
       readonly to: readonly NodeId[] | undefined;
     },
   ): Promise<void> {
     this.#config = config;
     this.#minInSync = minInSync;
     this.#replicas = replicas;
+    this.#clientSessionsMax = clientSessionsMax;
     this.#epoch++;
     await this.hear(to ?? this.#running());
   }
@@ -357,7 +349,7 @@ export class ScenarioWorld {
       primary: () => host.process?.replica.primary,
       ask: (to, message) => {
         const link = host.process?.links.get(to);
-        if (link !== undefined) this.#send(id, to, { kind: "confirm", message, link });
+        if (link !== undefined) this.#send(id, to, { message, link });
       },
     });
     const store: PartitionStore = new PartitionStore(
@@ -379,6 +371,10 @@ export class ScenarioWorld {
     const clock = this.#clock;
     const { id } = host;
     const linkTo = (node: NodeId) => host.process?.links.get(node);
+    const send = (node: NodeId, message: DownstreamMessage) => {
+      const link = linkTo(node);
+      if (link !== undefined) this.#send(id, node, { message, link });
+    };
     const minInSync = () => this.#minInSync;
     const outbox = new ReportOutbox((report) => this.#say(`${id} reports ${reportText(report)}`));
     return {
@@ -387,6 +383,8 @@ export class ScenarioWorld {
       recentWritesMax: 16,
       inFlight: new ByteBudget(1 << 20),
       partitionCount: () => 1,
+      clientSessionsMax: () => this.#clientSessionsMax,
+      clientSessionCounts: new ClientSessionCounts(),
       replicas: () => this.#replicas,
       get minInSync() {
         return minInSync();
@@ -408,24 +406,17 @@ export class ScenarioWorld {
       notPrimary: () => ({ req_type: "error", code: "not_primary", message: "" }),
       downstream: {
         isUp: (node) => linkTo(node) !== undefined,
-        send: (node, message) => {
-          const link = linkTo(node);
-          if (link !== undefined) this.#send(id, node, { kind: "request", message, link });
-        },
-        append: (node, _partition, _term, stream, commitSeq, entriesJson) => {
-          const link = linkTo(node);
-          const entries = JSON.parse(`[${entriesJson}]`) as WireEntry[];
-          if (link !== undefined) {
-            this.#send(id, node, { kind: "append", stream, commitSeq, entries, link });
-          }
+        send: (node, message) => send(node, message),
+        append: (node, partition, term, stream, commitSeq, json) => {
+          const entries = JSON.parse(`[${json}]`) as WireEntry[];
+          send(node, {
+            req_type: "append",
+            parts: [[partition, term, stream, commitSeq, entries]],
+          });
         },
         whenRoom: (_node, then) => then(),
-        commit: (node, _partition, _term, stream, commitSeq) => {
-          const link = linkTo(node);
-          if (link !== undefined) {
-            this.#send(id, node, { kind: "append", stream, commitSeq, entries: [], link });
-          }
-        },
+        commit: (node, partition, term, stream, commitSeq) =>
+          send(node, { req_type: "append", parts: [[partition, term, stream, commitSeq, []]] }),
       },
     };
   }
@@ -439,8 +430,8 @@ export class ScenarioWorld {
         from: id,
         to: node,
         closed: false,
-        upstream: new ScenarioUpstream(id, () => link.closed, (answer) => {
-          if (!link.closed) this.#send(node, id, { ...answer, link });
+        upstream: new ScenarioUpstream(id, () => link.closed, (message) => {
+          if (!link.closed) this.#send(node, id, { message, link });
         }),
       };
       process.links.set(node, link);
@@ -454,7 +445,7 @@ export class ScenarioWorld {
     for (const [from, to] of [[a, b], [b, a]] as const) {
       const links = this.#hosts.get(from)?.process?.links;
       const link = links?.get(to);
-      // The process at the other end may have gone first: its replica is told by nobody then.
+      // The process at the other end may have gone first: then nothing tells its replica.
       for (const end of [from, to]) this.#closed(end, from, to, link);
       links?.delete(to);
     }
@@ -481,29 +472,14 @@ export class ScenarioWorld {
     const process = this.#hosts.get(to)?.process;
     if (process === undefined || parcel.link.closed) return;
     const { replica, confirmations } = process;
-    switch (parcel.kind) {
-      case "request":
-        replica.onPeerRequest(parcel.message, parcel.link.upstream);
-        return;
-      case "append":
-        replica.onAppend(parcel.stream, parcel.commitSeq, parcel.entries, parcel.link.upstream);
-        return;
-      case "confirm": {
-        const { round, parts } = parcel.message;
-        const refused = parts.filter(([, term]) => !replica.confirms(from, term)).map(([p]) => p);
-        const message: Message<"confirmed"> = { req_type: "confirmed", round, refused };
-        this.#send(to, from, { kind: "confirmed", message, link: parcel.link });
-        return;
-      }
-      case "answer":
-        replica.onPeerAnswer(parcel.message, from);
-        return;
-      case "appended":
-        replica.onAppended(parcel.stream, parcel.seq, from);
-        return;
-      case "confirmed":
-        confirmations.onConfirmed(parcel.message, from);
-    }
+    const { message, link } = parcel;
+    const targets: PeerTargets = {
+      replica: () => replica,
+      addressee: () => replica,
+      confirmations,
+    };
+    if (goes(message, "downstream")) fromPrimary(message, link.upstream, targets);
+    else fromFollower(message, from, targets);
   }
 
   /** Runs what is due in this moment, and tells which replicas are something else now. */
@@ -548,23 +524,25 @@ function roleOf({ primary, follower, damaged, isInSync, isMember }: Replica): st
   return damaged ? `${role}, damaged` : role;
 }
 
-function parcelText(parcel: Parcel): string {
-  switch (parcel.kind) {
-    case "append": {
-      const writes = wireText(parcel.entries);
-      const what = writes === "" ? "nothing" : writes;
-      return `append ${what}; stream ${parcel.stream}, commit ${parcel.commitSeq}`;
-    }
+function parcelText({ message }: Parcel): string {
+  switch (message.req_type) {
+    case "append":
+      return message.parts.map(([, , stream, commitSeq, entries]) => {
+        const writes = wireText(entries);
+        const what = writes === "" ? "nothing" : writes;
+        return `append ${what}; stream ${stream}, commit ${commitSeq}`;
+      }).join("; ");
     case "appended":
-      return `appended ${parcel.seq}; stream ${parcel.stream}`;
+      return message.acks.map(([, , stream, seq]) => `appended ${seq}; stream ${stream}`)
+        .join("; ");
     case "confirm":
-      return `confirm term ${parcel.message.parts[0]?.[1]}; round ${parcel.message.round}`;
-    case "confirmed": {
-      const { refused, round } = parcel.message;
-      return `${refused.length > 0 ? "not confirmed" : "confirmed"}; round ${round}`;
-    }
+      return `confirm term ${message.parts[0]?.[1]}; round ${message.round}`;
+    case "confirmed":
+      return `${
+        message.refused.length > 0 ? "not confirmed" : "confirmed"
+      }; round ${message.round}`;
     default:
-      return messageText(parcel.message);
+      return messageText(message);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * A way to a coordinator with a TCP and a UDP channel, each of which can fail by itself and in one
- * direction only. A node that is given `address` as its `--coordinator` goes this way.
+ * A path to a coordinator with a TCP and a UDP channel, each of which can fail by itself, even in only one direction.
+ * A node that is given `address` as its `--coordinator` uses this path.
  *
  * @module
  */

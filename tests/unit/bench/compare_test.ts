@@ -12,7 +12,7 @@ import { SeededRandom } from "../../../shared/platform/random.ts";
 
 const utf8 = new TextEncoder();
 
-/** What a parser says of a text that comes in pieces of so many bytes. */
+/** What a parser says of a text that comes in pieces of this many bytes. */
 function fedBy(
   size: number,
   text: string,

@@ -54,13 +54,18 @@ class Scene {
     return this.coordinator;
   }
 
-  client(): RpcClient {
+  client(says: Partial<Message<"hello">> = {}): RpcClient {
     const deps = {
       clock: this.clock,
       random: new SeededRandom(2),
       transport: this.network.transport("client"),
     };
-    const hello = { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" } as const;
+    const hello: Message<"hello"> = {
+      req_type: "hello",
+      protocol: PROTOCOL_VERSION,
+      role: "client",
+      ...says,
+    };
     return new RpcClient(deps, { host: "coord", port: 8080 }, hello);
   }
 
@@ -115,7 +120,7 @@ class FakeNode {
       onInvalid: () => {},
       onClose: () => this.session = undefined,
     });
-    this.send({ req_type: "hello", id: "h", protocol: 1, role: "node", node: this.id });
+    this.send({ req_type: "hello", id: "h", protocol: 1, role: "member", node: this.id });
     this.register([]);
     await this.#scene.clock.run(10);
   }
@@ -275,18 +280,25 @@ Deno.test("Coordinator: messages of nodes are taken from nodes alone", async () 
 });
 
 Deno.test("Coordinator: refuses other protocols and clusters at hello", async () => {
-  const { s, client } = await scene();
-  const hello = { req_type: "hello", role: "client" };
-  assertEquals(code(await s.ask(client, { ...hello, protocol: 99 })), "wrong_version");
-  const foreign = { ...hello, protocol: PROTOCOL_VERSION, cluster_id: "other" };
-  assertEquals(code(await s.ask(client, foreign)), "wrong_cluster");
+  const { s } = await scene();
+  const greet = async (hello: Partial<Message<"hello">>) => {
+    const client = s.client(hello);
+    const answer = await s.ask(client, { req_type: "ping" });
+    client.close();
+    return code(answer);
+  };
+  assertEquals(await greet({ protocol: 99 }), "wrong_version");
+  const foreign = { cluster_id: "other" };
+  assertEquals(await greet(foreign), "wrong_cluster");
+  assertEquals(await greet({ role: "peer", node: "n" }), "bad_request");
   // A node comes again and again, and its operator may look here.
   const refused = () =>
     s.warnings.filter((line) => line === "a node of another cluster was refused");
   assertEquals(refused().length, 0);
-  for (let i = 0; i < 5; i++) await s.ask(client, { ...foreign, role: "node", node: "n" });
+  for (let i = 0; i < 5; i++) {
+    assertEquals(await greet({ ...foreign, role: "member", node: "n" }), "wrong_cluster");
+  }
   assertEquals(refused().length, 1);
-  client.close();
 });
 
 Deno.test("Coordinator: comes back with its map after a restart", async () => {

@@ -20,6 +20,8 @@ import { ERROR_CODES, isErrorCode } from "../../../shared/base/errors.ts";
 import { LOG_SETTINGS } from "../../../shared/program/log.ts";
 import { MESSAGES } from "../../../shared/wire/messages.ts";
 import { flagOf } from "../../../shared/program/setting.ts";
+import { settingRows } from "../../../shared/cluster/cluster_settings.ts";
+import { withClusterSettings } from "../../../tools/cluster_settings_reference.ts";
 import { operationsReference, withWireTable } from "../../../tools/operations_reference.ts";
 
 /** Rows of the tables of a part of a page, as lists of cells. */
@@ -62,6 +64,10 @@ Deno.test("docs/operations-reference.md and the table in docs/protocol.md: `deno
   assertEquals(protocol, withWireTable(protocol));
 });
 
+Deno.test("docs/operations.md, the cluster's settings: `deno task docs` changes nothing", () => {
+  assertEquals(operations, withClusterSettings(operations));
+});
+
 Deno.test("docs/protocol.md: lists every error code, and whether to try again", () => {
   const listed: Record<string, string> = {};
   for (const [name = "", again = ""] of rows(protocol)) {
@@ -88,8 +94,16 @@ Deno.test("docs/library.md: says of each error code that it lists whether to try
   assertEquals(codes.length > 15, true);
 });
 
+/** Without the settings of the cluster, which have a table of their own. */
+function ofTheProcess(settings: Settings): Settings {
+  const ofTheCluster = settingRows().map(([, { flag }]) => flag);
+  return Object.fromEntries(
+    Object.entries(settings).filter(([name]) => !ofTheCluster.includes(name)),
+  );
+}
+
 const TABLES: readonly [heading: string, settings: Settings][] = [
-  ["### kv-coordinator", COORDINATOR_SETTINGS],
+  ["### kv-coordinator", ofTheProcess(COORDINATOR_SETTINGS)],
   ["### kv-node", NODE_SETTINGS],
   ["### kv-client", CLIENT_SETTINGS],
   ["### All three", LOG_SETTINGS],

@@ -4,11 +4,8 @@ import { MemoryStorage } from "../../../node/storage/memory/memory_storage.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import type { Random } from "../../../shared/platform/random.ts";
 import type { Storage } from "../../../node/storage/storage.ts";
-import {
-  type NodeFolder,
-  NodeRuntime,
-  type NodeRuntimeOptions,
-} from "../../../node/node_runtime.ts";
+import type { NodeFolder } from "../../../node/node_folder.ts";
+import { NodeRuntime, type NodeRuntimeOptions } from "../../../node/node_runtime.ts";
 import {
   refuseStandaloneFolder,
   standaloneMap,

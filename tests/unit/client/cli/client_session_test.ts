@@ -3,7 +3,7 @@ import type { CommandIo, CommandSettings } from "../../../../client/cli/command/
 import { COMMANDS } from "../../../../client/cli/commands/command_table.ts";
 import { KvClient } from "../../../../client/library/kv_client.ts";
 import { LineWords } from "../../../../client/cli/command/command_line.ts";
-import { refuseLostBytes } from "../../../../client/backup/lost_bytes.ts";
+import { refuseLostBytes } from "../../../../client/cli/command/lost_bytes.ts";
 import { systemReason, valueLabel } from "../../../../client/cli/command/output.ts";
 import { Session } from "../../../../client/cli/session.ts";
 import { CLIENT_PROGRAM, CLIENT_SETTINGS } from "../../../../client/cli/settings.ts";
@@ -572,7 +572,7 @@ Deno.test("Session: a file is written whole, and an export or a backup over none
       : undefined;
   assertEquals(await bench.line("export all.jsonl"), [
     6,
-    "exists: export: all.jsonl is there already; --overwrite puts the new one in its place\n",
+    "exists: export: all.jsonl is there already; --overwrite replaces it\n",
   ]);
   const [code, printed] = await bench.line("export all.jsonl --overwrite");
   assertEquals([code, bench.files.get("all.jsonl")], [1, before]);
@@ -580,7 +580,7 @@ Deno.test("Session: a file is written whole, and an export or a backup over none
   bench.binary.set("monday.kvb", new Uint8Array(1));
   assertEquals(await bench.line("backup monday.kvb"), [
     6,
-    "exists: backup: monday.kvb is there already; --overwrite puts the new one in its place\n",
+    "exists: backup: monday.kvb is there already; --overwrite replaces it\n",
   ]);
   assertEquals(bench.binary.get("monday.kvb")?.length, 1);
 });
@@ -653,7 +653,7 @@ Deno.test("help and --help show every command", async () => {
   const [, put] = await bench.line("help set");
   for (
     const text of [
-      "put KEY VALUE: write a value, whether the key is there or not\n",
+      "put KEY VALUE: write a value, whether the key exists or not\n",
       "also: set\n",
       "  --ttl TIME          How long from now until the key expires, or --ttl-ms in ms [default never]\n",
       "  --acks all|primary ",

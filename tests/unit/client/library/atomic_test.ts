@@ -77,7 +77,7 @@ Deno.test("Atomic.commit sends one transaction, and reads each answer by its own
     ],
     checks: [["{t}a", 5], ["{t}b", 0]],
     acks: "primary",
-    session: "me.0",
+    session: "me.7.0",
     request_number: 1,
     timeout_ms: 700,
   }]);

@@ -36,7 +36,7 @@ Deno.test("Sender: a write that would do harm twice has a client session, others
   const sessions = cluster.requests.map((request) =>
     "session" in request ? [request.session, request.request_number] : []
   );
-  assertEquals(sessions, [["me.0", 1], [], ["me.0", 2]]);
+  assertEquals(sessions, [["me.4.0", 1], [], ["me.4.0", 2]]);
 });
 
 Deno.test("Sender: without a name nothing has a client session", async () => {

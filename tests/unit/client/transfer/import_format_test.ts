@@ -9,7 +9,7 @@ import { KvError } from "../../../../shared/base/errors.ts";
 
 const encoder = new TextEncoder();
 
-/** The text as chunks of so many bytes; the same memory each time, as a reader may do. */
+/** The text as chunks of this many bytes; the same memory each time, as a reader may do. */
 async function* chunks(text: string | Uint8Array, size: number): AsyncGenerator<Uint8Array> {
   const bytes = typeof text === "string" ? encoder.encode(text) : text;
   for (let i = 0; i < bytes.length; i += size) yield bytes.slice(i, i + size);

@@ -25,6 +25,6 @@ Deno.test("AnswerRate gives all hosts together no more than its rate", () => {
   let count = 0;
   for (let i = 0; i < 2 * DISCOVERY_HOSTS_MAX; i++) count += allowed(rate, `h${i}`, 0, 2);
   assertEquals(count, DISCOVERY_RATE);
-  // A host that was forgotten begins anew, within what all may have.
+  // A host that was forgotten begins again, within what all may have.
   assertEquals(allowed(rate, "h0", 1_000, 1_000), DISCOVERY_HOST_RATE);
 });

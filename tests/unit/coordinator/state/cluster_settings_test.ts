@@ -11,10 +11,10 @@ Deno.test("clusterSettings: a new cluster has the defaults where nothing is said
     partitionCount: 256,
     replicationFactor: 2,
     minInSync: 1,
-    minInSyncByDefault: true,
     leaseMs: 1_500,
     heartbeatIntervalMs: 500,
     failureTimeoutMs: 2_500,
+    byDefault: ["minInSync"],
   });
 });
 
@@ -26,7 +26,7 @@ Deno.test("clusterSettings: a write needs half of the replicas, rounded up, unle
   assertEquals(clusterSettings({}, undefined, "id").minInSync, 2);
   const given = clusterSettings({ minInSync: 1 }, undefined, "id");
   assertEquals(given.minInSync, 1);
-  assertEquals("minInSyncByDefault" in given, false);
+  assertEquals("byDefault" in given, false);
 });
 
 Deno.test("clusterSettings: the default follows the replicas, and what was given once stays", () => {

@@ -15,7 +15,7 @@ Deno.test("Outbox.take: gives everything once, in the order in which it came", (
   out.close(4);
   out.persist(document);
   out.publish(document.map);
-  out.asked = true;
+  out.answer({ asked: true });
   const ready = out.take();
   assertEquals(ready.log.map(({ level, event }) => `${level} ${event}`), [
     "info first",

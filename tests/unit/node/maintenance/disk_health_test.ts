@@ -15,7 +15,7 @@ Deno.test("DiskHealth: a disk is well when nothing has failed for a while, so th
   disk.look(true, 0);
   assertEquals(disk.look(true, DISK_FAILED_MS), true);
   assertEquals(disk.look(false, DISK_FAILED_MS + DISK_WELL_MS - 1), false);
-  // It fails once more: the time begins anew.
+  // It fails once more: the time begins again.
   assertEquals(disk.look(true, DISK_FAILED_MS + DISK_WELL_MS), false);
   assertEquals(disk.look(false, DISK_FAILED_MS + 2 * DISK_WELL_MS - 1), false);
   assertEquals(disk.look(false, DISK_FAILED_MS + 2 * DISK_WELL_MS), true);

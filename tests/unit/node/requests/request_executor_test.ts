@@ -16,6 +16,7 @@ function setUp() {
     ports: node.ports,
     store: node.store,
     recent: node.recent,
+    clientSessions: node.clientSessions,
     config: configOf(["n1"]),
     isServing: true,
     valueBytesMax: 100,

@@ -25,6 +25,7 @@ function setUp(config: PartitionConfig = configOf(["n1", "n2", "n3"]), minInSync
     ports,
     store: node.store,
     recent: node.recent,
+    clientSessions: node.clientSessions,
     config,
     isServing: true,
     followers: {

@@ -4,7 +4,7 @@ import type { CommandSpec } from "../../../../node/resp/command/command.ts";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
-import { createToken } from "../../../../shared/security/join_token.ts";
+import { createToken } from "../../../../shared/security/user_token.ts";
 import { COMMAND_NEEDS } from "../../../../shared/security/needs.ts";
 import {
   addToken,
@@ -188,8 +188,7 @@ Deno.test("RESP: AUTH in its forms, HELLO with AUTH, a token, RESET, and who one
 
   const nowMs = world.clock.wallMs();
   const fingerprint = fingerprintOfPem(world.document.authority.certificate);
-  const use = { kind: "user", user: "alice" } as const;
-  const { text, stored } = createToken(new SystemRandom(), fingerprint, use, nowMs, 60_000);
+  const { text, stored } = createToken(new SystemRandom(), fingerprint, "alice", nowMs, 60_000);
   world.change((document) => addToken(document, stored, nowMs));
   assertEquals(await peer.askAndWait(["AUTH", text.reveal()]), "+OK\r\n");
   assertEquals(await peer.ask("ACL WHOAMI"), "$5\r\nalice\r\n");

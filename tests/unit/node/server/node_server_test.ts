@@ -50,8 +50,10 @@ class Bench {
         this.onExecute(request, reply);
       },
       backupPartition: () => {},
-      onPeerMessage: (message, from) => void this.peerMessages.push([message.req_type, from]),
-      onPeerConnectionClosed: () => void this.peersClosed++,
+      acceptPeer: (from) => ({
+        onMessage: (message) => void this.peerMessages.push([message.req_type, from]),
+        onClose: () => void this.peersClosed++,
+      }),
       stats: () => ({ node: "n1" }),
     };
     this.server = new NodeServer({ clock: this.clock, random: new SeededRandom(1), log: NO_LOG }, {
@@ -300,7 +302,7 @@ Deno.test("NodeServer tells a node that takes it for its coordinator", async () 
   for (const clusterId of ["c1", undefined]) {
     bench.clusterId = clusterId;
     const client = await bench.client();
-    const reply = await client.ask({ ...HELLO, role: "node", node: "n2" });
+    const reply = await client.ask({ ...HELLO, role: "member", node: "n2" });
     assertEquals(reply.code, "bad_request");
     assertStringIncludes(
       String(reply.message),
@@ -320,27 +322,43 @@ Deno.test("NodeServer gives a peer's messages to the node, and nobody else's", a
   await stranger.ask({ ...HELLO, role: "client" });
   assertEquals((await stranger.ask(confirm)).code, "bad_request");
 
-  await peer.ask({ ...HELLO, role: "node", node: "n2", cluster_id: "c1", to: "n1" });
+  const hello = { ...HELLO, node: "n2", cluster_id: "c1", to: "n1" };
+  // A node that passes on requests of its clients is no peer on that connection.
+  const forwarder = await bench.client();
+  assertEquals((await forwarder.ask({ ...hello, role: "node" })).req_type, "ack");
+  assertEquals((await forwarder.ask(confirm)).code, "bad_request");
+  assertEquals((await stranger.ask({ ...hello, role: "peer" })).code, "bad_request");
+
+  await peer.ask({ ...hello, role: "peer" });
   peer.send(confirm);
   await bench.clock.run();
   assertEquals(bench.peerMessages, [["confirm", "n2"]]);
-
+  assertEquals((await peer.ask({ id: 2, req_type: "ping" })).req_type, "ack");
   for (
-    const order of [
-      { id: 9, req_type: "leave" },
-      { id: 10, req_type: "force" },
-      { id: 11, req_type: "forget_node", node: "n1" },
-    ]
+    const request of [{ req_type: "get", key: "a" }, {
+      req_type: "confirmed",
+      round: 1,
+      refused: [],
+    }]
   ) {
-    const reply = await peer.ask(order);
-    assertEquals(reply.code, "bad_request");
-    assertStringIncludes(String(reply.message), "this is a node, not a coordinator");
+    assertEquals((await peer.ask({ id: 3, ...request })).code, "bad_request", request.req_type);
   }
+  assertEquals([bench.executed.length, bench.peerMessages.length], [0, 1]);
 
-  await stranger.close();
+  await forwarder.close();
   assertEquals(bench.peersClosed, 0);
   await peer.close();
   assertEquals(bench.peersClosed, 1);
+});
+
+Deno.test("NodeServer takes no orders of operators, and no messages of members", async () => {
+  const client = await new Bench().client();
+  for (const order of [{ req_type: "force" }, { req_type: "forget_node", node: "n1" }]) {
+    const reply = await client.ask({ id: 9, ...order });
+    assertEquals(reply.code, "bad_request");
+    assertStringIncludes(String(reply.message), "this is a node, not a coordinator");
+  }
+  assertEquals((await client.ask({ id: 9, req_type: "leave" })).code, "bad_request");
 });
 
 Deno.test("NodeServer refuses connections beyond its limit, and takes them again later", async () => {

@@ -1,7 +1,7 @@
 import type { Field } from "../../../../shared/schema/fields.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { whyInvalid } from "../../../../shared/wire/messages.ts";
+import { whyInvalid } from "../../../../shared/wire/message_checks.ts";
 import {
   operationOf,
   operationsAt,

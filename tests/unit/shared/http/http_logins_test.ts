@@ -5,7 +5,7 @@ import { ROUTES } from "../../../../shared/http/endpoints/routes.ts";
 import type { HttpCaller } from "../../../../shared/http/protocol/body.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
-import { createToken } from "../../../../shared/security/join_token.ts";
+import { createToken } from "../../../../shared/security/user_token.ts";
 import { ENDPOINT_NEEDS } from "../../../../shared/security/needs.ts";
 import {
   addToken,
@@ -224,8 +224,7 @@ Deno.test("HTTP: a bearer's token, until it is revoked", async () => {
   const { world } = scene;
   const nowMs = world.clock.wallMs();
   const fingerprint = fingerprintOfPem(world.document.authority.certificate);
-  const use = { kind: "user", user: "alice" } as const;
-  const { text, stored } = createToken(new SystemRandom(), fingerprint, use, nowMs, 60_000);
+  const { text, stored } = createToken(new SystemRandom(), fingerprint, "alice", nowMs, 60_000);
   world.change((document) => addToken(document, stored, nowMs));
   const bearer = { authorization: `Bearer ${text.reveal()}` };
   const caller = connection();

@@ -5,7 +5,7 @@ import { Secret } from "../../../../shared/base/secret.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import type { Credentials } from "../../../../shared/security/access_control.ts";
 import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
-import { createToken } from "../../../../shared/security/join_token.ts";
+import { createToken } from "../../../../shared/security/user_token.ts";
 import {
   addToken,
   addUser,
@@ -104,22 +104,18 @@ Deno.test("AccessControl: a token of a user logs in until it is revoked or has e
   const random = new SystemRandom();
   const fingerprint = fingerprintOfPem(world.document.authority.certificate);
   const nowMs = world.clock.wallMs();
-  const make = (use: Parameters<typeof createToken>[2], of = fingerprint) => {
-    const made = createToken(random, of, use, nowMs, 10_000);
+  const make = (of = fingerprint) => {
+    const made = createToken(random, of, "alice", nowMs, 10_000);
     world.change((document) => addToken(document, made.stored, nowMs));
     return made;
   };
-  const { text, stored } = make({ kind: "user", user: "alice" });
+  const { text, stored } = make();
   const alice = await world.access.login({ token: text }, PLACE);
   assertEquals(alice.name, "alice");
-  const ending = make({ kind: "user", user: "alice" });
+  const ending = make();
   const second = await world.access.login({ token: ending.text }, PLACE);
-  // To join is not to log in, and another cluster's token is none here.
-  assertEquals(
-    await refused(world, { token: make({ kind: "join", role: "node" }).text }),
-    "unauthorized",
-  );
-  const foreign = make({ kind: "user", user: "alice" }, "0".repeat(64));
+  // Another cluster's token is none here.
+  const foreign = make("0".repeat(64));
   assertEquals(await refused(world, { token: foreign.text }), "unauthorized");
   assertEquals(await refused(world, { token: new Secret("kv1.x") }), "bad_request");
 

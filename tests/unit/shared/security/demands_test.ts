@@ -143,14 +143,10 @@ Deno.test("whyForbidden: a range that begins inside and ends outside is refused,
   }
 });
 
-Deno.test("whyForbidden: messages of members, and admin's, are nobody else's", () => {
+Deno.test("whyForbidden: what is for administrators, for users and for anybody", () => {
   for (const [req_type, need] of Object.entries(MESSAGE_NEEDS)) {
-    const message = { req_type: req_type as MessageType };
-    const ofMembers = typeof need === "object" && "from" in need;
-    if (ofMembers || need === "answer") {
-      assertEquals(refused(message, ADMIN), "forbidden", req_type);
-      assertEquals(refused(message, undefined), "unauthorized", req_type);
-    } else if (need === "admin") {
+    const message = { req_type };
+    if (need === "admin") {
       assertEquals(refused(message, USER), "forbidden", req_type);
       assertEquals(refused(message, ADMIN), undefined, req_type);
     } else if (need === "anybody") assertEquals(refused(message, undefined), undefined, req_type);

@@ -1,6 +1,5 @@
 import { assertEquals, assertExists, assertStringIncludes, assertThrows } from "@std/assert";
 import { Acceptor } from "../../../../shared/server/acceptor.ts";
-import type { Connection } from "../../../../shared/wire/connection.ts";
 import { InvariantError, KvError } from "../../../../shared/base/errors.ts";
 import {
   FRAME_TIMEOUT_MS,
@@ -10,9 +9,10 @@ import {
   WRITE_STALL_TIMEOUT_MS,
 } from "../../../../shared/base/limits.ts";
 import { type Logger, NO_LOG } from "../../../../shared/platform/logger.ts";
-import type { Message, Reply, Request } from "../../../../shared/wire/messages.ts";
+import type { Reply, Request } from "../../../../shared/wire/messages.ts";
 import {
   RequestServer,
+  type RequestServerHandlers,
   type RequestServerOptions,
 } from "../../../../shared/server/request_server.ts";
 import type { AdmissionOptions } from "../../../../shared/admission/admission.ts";
@@ -31,7 +31,7 @@ interface Setup {
   log?: Logger;
   /** Answers at once; without it requests are kept in `asked`. */
   answer?: (request: Request) => Reply;
-  onOther?: (message: Message, connection: Connection) => void;
+  onHello?: RequestServerHandlers["onHello"];
 }
 
 /** A server with one client that is a RawPeer. */
@@ -54,7 +54,7 @@ class Bench {
           else bench.asked.push({ request, reply });
         },
         onClose: (reason) => bench.closeReasons.push(reason),
-        ...(setup.onOther === undefined ? {} : { onOther: setup.onOther }),
+        ...(setup.onHello === undefined ? {} : { onHello: setup.onHello }),
       }, setup.options);
     });
     network.transport("client").connect(
@@ -353,19 +353,55 @@ Deno.test("RequestServer reports a second answer and does not send it", async ()
   assertEquals(bench.server.outstanding, 0);
 });
 
-Deno.test("RequestServer gives messages that are no requests to onOther", async () => {
-  const got: string[] = [];
+Deno.test("RequestServer takes requests alone", async () => {
+  const bench = await Bench.open();
+  const confirmed = { id: 4, req_type: "confirmed", round: 1, refused: [] };
+  const replies = bench.ask(confirmed, { ...confirmed, req_type: "leave" }, {
+    ...confirmed,
+    req_type: "ack",
+  });
+  assertEquals(replies.map(({ id, code, message }) => [id, code, message]), [
+    [4, "bad_request", "confirmed: only for nodes, after a hello that says so"],
+    [4, "bad_request", "leave: only for nodes, after a hello that says so"],
+    [4, "bad_request", "ack: not a request"],
+  ]);
+  assertEquals(bench.asked, []);
+});
+
+const HELLO = { id: 1, req_type: "hello", protocol: 1, role: "peer", node: "n2" };
+
+Deno.test("RequestServer: who takes the connection over at a hello gets everything behind it, and nothing before", async () => {
+  const taken: string[] = [];
+  const isFirst: boolean[] = [];
   const bench = await Bench.open({
-    onOther: (message) => {
-      if (message.req_type === "leave") throw new KvError("forbidden", "not you");
-      got.push(message.req_type);
+    answer: () => pong,
+    onHello: (_hello, _connection, first) => {
+      isFirst.push(first);
+      return () => ({
+        onMessage: ({ req_type }) => void taken.push(req_type),
+        onInvalid: () => void taken.push("invalid"),
+        onClose: () => void taken.push("closed"),
+      });
     },
   });
-  assertEquals(bench.ask({ req_type: "confirmed", round: 1, refused: [] }), []);
-  assertEquals(got, ["confirmed"]);
-  assertEquals(bench.ask({ id: 4, req_type: "leave" }), [
-    { id: 4, req_type: "error", code: "forbidden", message: "not you" },
-  ]);
+  const confirm = { req_type: "confirm", round: 1, parts: [] };
+  const replies = bench.ask({ id: 0, req_type: "ping" }, HELLO, confirm, { req_type: "ping" });
+  assertEquals(replies.map(({ id, req_type }) => [id, req_type]), [[0, "ack"], [1, "ack"]]);
+  assertEquals([taken, isFirst], [["confirm", "ping"], [false]]);
+  bench.network.crash("client");
+  bench.clock.advance();
+  assertEquals([taken.at(-1), bench.closeReasons.length], ["closed", 0]);
+});
+
+Deno.test("RequestServer: a hello that is refused ends the connection, and nothing behind it is carried out", async () => {
+  const bench = await Bench.open({
+    onHello: () => {
+      throw new KvError("forbidden", "not you");
+    },
+  });
+  const replies = bench.ask(HELLO, { id: 2, req_type: "ping" });
+  assertEquals(replies, [{ id: 1, req_type: "error", code: "forbidden", message: "not you" }]);
+  assertEquals([bench.asked, bench.server.connection.closed], [[], true]);
 });
 
 Deno.test("RequestServer does nothing with a reply after the client has gone", async () => {

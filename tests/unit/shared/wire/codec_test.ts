@@ -2,7 +2,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { decodeMessage, encodeReply, encodeWithId } from "../../../../shared/wire/codec.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
 import type { Field } from "../../../../shared/schema/fields.ts";
-import { isExact, MESSAGES, whyInvalid } from "../../../../shared/wire/messages.ts";
+import { isExact, whyInvalid } from "../../../../shared/wire/message_checks.ts";
+import { MESSAGES } from "../../../../shared/wire/messages.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 
 function decode(

@@ -117,8 +117,8 @@ Deno.test("delete-matching asks at a terminal, and says how many went", async ()
   }
   bench.answers = ["no"];
   const [code, text] = await bench.line("delete-matching a:");
-  assertEquals([code, bench.questions], [2, ["Take away 2 keys? (yes/no) "]]);
-  assertStringIncludes(text, "nothing was taken away");
+  assertEquals([code, bench.questions], [2, ["Delete 2 keys? (yes/no) "]]);
+  assertStringIncludes(text, "nothing was deleted");
   bench.answers = ["yes"];
   assertEquals(await bench.line("delete-matching a:"), [0, "2 deleted\n"]);
   assertEquals(bench.progress.at(-1), "stop");
@@ -130,13 +130,13 @@ Deno.test("delete-matching asks at a terminal, and says how many went", async ()
 
 Deno.test("flush-all asks twice at a terminal, and wants --force elsewhere", async () => {
   const bench = new Bench("a", "b", "c");
-  assertStringIncludes((await bench.line("flush-all"))[1], "say --force");
+  assertStringIncludes((await bench.line("flush-all"))[1], "give --force");
   for (const answers of [["no"], ["yes", "no"], ["yes", ""]]) {
     bench.answers = [...answers];
     assertEquals((await bench.line("flush-all"))[0], 2);
   }
   assertEquals(await bench.line("count"), [0, "3\n"]);
-  assert(bench.questions[0]?.startsWith("Take away ALL 3 keys of the cluster "));
+  assert(bench.questions[0]?.startsWith("Delete ALL 3 keys of the cluster "));
   const name = / ALL 3 keys of the cluster (\S+)\?/.exec(bench.questions[0] ?? "")?.[1] ?? "";
   bench.answers = ["yes", name];
   assertEquals(await bench.line("flush-all"), [0, "3 deleted\n"]);

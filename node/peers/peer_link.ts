@@ -1,16 +1,15 @@
 /**
- * This node's connection to one peer, over which it, as primary, sends that peer its replicas' streams
- * and hears back. Kept open while there is a reason to; live writes of all partitions that one turn
- * brings leave in as few frames as they fit in.
+ * This node's connection to one peer, over which it, as primary, sends that peer its replicas' streams and gets their
+ * answers. It is kept open while there is a reason to. Live writes of all partitions of one turn leave in as few frames as
+ * they fit into.
  *
- * Live writes cannot wait: if the peer takes them more slowly than they come, they are queued up to
- * PEER_QUEUE_BYTES_MAX; then the connection is closed, which ends all streams, and the replicas are resynced
- * over the next one. What can wait (pieces of a resync) asks by `whenRoom` and waits while
- * PEER_QUEUE_BYTES_PAUSE are queued, so that a resync alone never has the connection closed.
+ * Live writes cannot wait: if the peer accepts them more slowly than they come, they are queued up to
+ * PEER_QUEUE_BYTES_MAX. Then the connection is closed, which ends all streams, and the replicas are resynced over the next
+ * one. Pieces of a resync can wait: they ask by `whenRoom`, and wait while PEER_QUEUE_BYTES_PAUSE are queued, so a resync
+ * alone never causes the connection to be closed.
  *
- * Invariants: what is given to it in one turn arrives in that order, or the link breaks; `onDown`
- * follows each `onUp`, and nothing is sent in between but on that one connection; no more than
- * PEER_QUEUE_BYTES_MAX and one frame are queued.
+ * Invariants: what is given to it in one turn arrives in that order, or the link breaks. `onDown` follows each `onUp`, and
+ * what is sent in between goes over that one connection. At most PEER_QUEUE_BYTES_MAX and one frame are queued.
  *
  * @module
  */
@@ -28,7 +27,8 @@ import {
   PEER_SILENCE_MS_MAX,
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
-import { type Message, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { hello } from "../../shared/wire/hello.ts";
+import { goes, type Message, type UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Address, Transport } from "../../shared/platform/transport.ts";
@@ -49,7 +49,7 @@ export interface PeerLinkDeps {
 export interface PeerLinkHandlers {
   onUp(node: NodeId): void;
   onDown(node: NodeId): void;
-  onMessage(message: Message, node: NodeId): void;
+  onMessage(message: UpstreamMessage, node: NodeId): void;
 }
 
 /** The writes of one partition that wait for the end of the turn, as JSON. */
@@ -62,7 +62,7 @@ interface Part {
   entries: string;
 }
 
-/** The way to one peer. */
+/** The connection with one peer. */
 export class PeerLink {
   readonly node: NodeId;
   readonly #deps: PeerLinkDeps;
@@ -102,7 +102,7 @@ export class PeerLink {
       : connection.queuedBytes + this.#partsLength;
   }
 
-  /** How often the peer took too little, so that the connection was closed. */
+  /** How often the connection was closed because the peer accepted too little. */
   get overflows(): number {
     return this.#overflows;
   }
@@ -123,8 +123,8 @@ export class PeerLink {
   }
 
   /**
-   * Runs `then` if little is queued for the peer: at once, or when it has taken enough, in the order of the
-   * calls. Never if the link breaks before that.
+   * Runs `then` if little is queued for the peer: at once, or when it has accepted enough, in the order of the calls; never if
+   * the link breaks before that.
    */
   whenRoom(then: () => void): void {
     if (!this.#up) return;
@@ -197,7 +197,7 @@ export class PeerLink {
   #checkQueue(): void {
     const { queueBytesMax = PEER_QUEUE_BYTES_MAX, log } = this.#deps;
     const connection = this.#connection;
-    // One that was closed stays for a moment, until the stream has said so.
+    // A closed connection stays for a moment, until the stream has reported its end.
     if (connection === undefined || connection.closed) return;
     if (connection.queuedBytes <= queueBytesMax) return;
     this.#overflows++;
@@ -210,7 +210,7 @@ export class PeerLink {
     this.#failures = Infinity;
   }
 
-  /** The peer has taken what was queued. */
+  /** The peer has accepted what was queued. */
   #onDrain(): void {
     while (this.#waiting.length > 0 && this.queuedBytes <= PEER_QUEUE_BYTES_PAUSE) {
       this.#waiting.shift()?.();
@@ -234,16 +234,10 @@ export class PeerLink {
           onClose: () => this.#onClose(),
         });
         this.#heardMs = this.#deps.clock.monotonicMs();
-        const hello: Message<"hello"> = {
-          req_type: "hello",
-          protocol: PROTOCOL_VERSION,
-          role: "node",
-          node: this.#deps.self,
-          to: this.node,
-        };
-        const clusterId = this.#deps.clusterId();
-        if (clusterId !== undefined) hello.cluster_id = clusterId;
-        this.#connection.send({ id: 0, ...hello });
+        const { self: node, clusterId } = this.#deps;
+        this.#connection.send(
+          hello("peer", { id: 0, node, to: this.node, cluster_id: clusterId() }),
+        );
         this.#pingTimer = this.#deps.clock.setTimer(PEER_PING_MS, this.#ping);
       },
       () => {
@@ -269,7 +263,7 @@ export class PeerLink {
   #onMessage(message: Message): void {
     this.#heardMs = this.#deps.clock.monotonicMs();
     if (message.req_type === "ack") {
-      // The answer to hello opens the link; those to pings only show that somebody is there.
+      // The answer to hello opens the link; answers to pings only show that the peer is alive.
       if (!this.#up && message.id === 0) {
         this.#up = true;
         this.#failures = 0;
@@ -282,8 +276,12 @@ export class PeerLink {
         message: message.message,
       });
       if (!this.#up) this.#connection?.close();
-    } else {
-      this.#handlers.onMessage(message, this.node);
+    } else if (goes(message, "upstream")) this.#handlers.onMessage(message, this.node);
+    else {
+      this.#deps.log.warn("a peer answered what no peer answers", {
+        type: message.req_type,
+        node: this.node,
+      });
     }
   }
 

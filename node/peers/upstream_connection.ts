@@ -1,23 +1,29 @@
 /**
- * The connections that other nodes have opened to this one, as its replicas see them: a way back to the
- * primary, on which the acknowledgements of one turn leave as one frame.
+ * A connection that a primary has opened to this node, as the replicas that follow this primary see it: a way back, on which
+ * the acknowledgements of one turn leave as one frame.
  *
  * @module
  */
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
-import type { Connection } from "../../shared/wire/connection.ts";
-import type { PeerMessage } from "../../shared/wire/messages.ts";
-import type { Upstream } from "./replica_ports.ts";
+import type { UpstreamMessage } from "../../shared/wire/messages.ts";
+import type { Upstream } from "../replication/replica_ports.ts";
+
+/** The connection underneath. */
+export interface PeerConnection {
+  readonly closed: boolean;
+  /** Ignored once closed. */
+  send(message: object): void;
+}
 
 /** The way back to the node that opened a connection. */
 export class ConnectionUpstream implements Upstream {
   readonly node: NodeId;
-  readonly #connection: Connection;
+  readonly #connection: PeerConnection;
   readonly #clock: Clock;
   #acks: (readonly [number, number, number, number])[] = [];
 
-  constructor(node: NodeId, connection: Connection, clock: Clock) {
+  constructor(node: NodeId, connection: PeerConnection, clock: Clock) {
     this.node = node;
     this.#connection = connection;
     this.#clock = clock;
@@ -27,7 +33,7 @@ export class ConnectionUpstream implements Upstream {
     return this.#connection.closed;
   }
 
-  send(message: PeerMessage): void {
+  send(message: UpstreamMessage): void {
     this.#flush();
     this.#connection.send(message);
   }

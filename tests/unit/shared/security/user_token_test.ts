@@ -2,25 +2,24 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { Secret } from "../../../../shared/base/secret.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
-import { createToken, findToken, parseToken } from "../../../../shared/security/join_token.ts";
+import { createToken, findToken, parseToken } from "../../../../shared/security/user_token.ts";
 
 const FINGERPRINT = "0123456789abcdef".repeat(4);
-const USE = { kind: "join", role: "node" } as const;
 const RANDOM = new SystemRandom();
 
 Deno.test("createToken: what is kept tells nothing of the secret, and finds it again", () => {
-  const { text, stored } = createToken(RANDOM, FINGERPRINT, USE, 1_000, 5_000);
+  const { text, stored } = createToken(RANDOM, FINGERPRINT, "alice", 1_000, 5_000);
   const token = parseToken(text.reveal());
   assertEquals(token.fingerprint, FINGERPRINT);
   assertEquals(JSON.stringify(stored).includes(token.secret.reveal()), false);
   assertEquals(findToken([stored], token.secret, 5_999), stored);
-  const other = createToken(RANDOM, FINGERPRINT, USE, 1_000, 5_000);
+  const other = createToken(RANDOM, FINGERPRINT, "alice", 1_000, 5_000);
   assertEquals(other.stored.id === stored.id, false);
   assertEquals(findToken([other.stored, stored], token.secret, 1_000), stored);
 });
 
 Deno.test("findToken: unknown, revoked and ended are refused in the same words", () => {
-  const { text, stored } = createToken(RANDOM, FINGERPRINT, USE, 1_000, 5_000);
+  const { text, stored } = createToken(RANDOM, FINGERPRINT, "alice", 1_000, 5_000);
   const { secret } = parseToken(text.reveal());
   const refusals = [
     () => findToken([], secret, 1_000),
@@ -34,7 +33,7 @@ Deno.test("findToken: unknown, revoked and ended are refused in the same words",
 });
 
 Deno.test("parseToken: anything else is refused, and not repeated", () => {
-  const { text } = createToken(RANDOM, FINGERPRINT, USE, 0, 1);
+  const { text } = createToken(RANDOM, FINGERPRINT, "alice", 0, 1);
   const whole = text.reveal();
   assertEquals(parseToken(` ${whole}\n`).fingerprint, FINGERPRINT);
   const bad = [

@@ -1,16 +1,16 @@
 /**
- * Arguments that are not what was typed. A process's arguments are bytes; Deno hands them over as text,
- * with U+FFFD wherever they were not UTF-8, and nothing that the program may look at tells which bytes
- * those were, or whether somebody meant this very character. To go on would write another key or value
- * than the one that was given, and the same one for many different ones.
+ * Arguments that differ from what was typed. A process's arguments are bytes. Deno passes them on as text,
+ * with U+FFFD wherever they were not UTF-8, and the program cannot find out which bytes those were, or
+ * whether the user meant this very character. To go on would write another key or value than the given one,
+ * and the same one for many different ones.
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 
 const REPLACEMENT = "\ufffd";
 
-/** @throws {KvError} `bad_request` where an argument may not be what was given */
+/** @throws {KvError} `bad_request` if an argument may differ from what was typed */
 export function refuseLostBytes(args: readonly string[]): void {
   const lost = args.find((arg) => arg.includes(REPLACEMENT));
   if (lost === undefined) return;

@@ -1,7 +1,6 @@
 /**
- * Tokens, which stand in for a login or let a member join: `kv1.<sha256 of the authority's certificate, hex>.
- * <secret, base64url>`, in one line and without a space. Whoever joins compares the authority that a server
- * shows with the hash, and sends the secret only when TLS has verified the server by it.
+ * Tokens, by which programs log in as a user: `kv1.<sha256 of the authority's certificate, hex>.
+ * <secret, base64url>`, in one line and without a space. A token counts for the cluster of that authority only.
  *
  * Pure. Only the hash of a secret is kept; a secret has 256 random bits, so nothing is gained by a slow hash.
  *
@@ -19,18 +18,14 @@ const SHAPE = /^kv1\.([0-9a-f]{64})\.([A-Za-z0-9_-]{43})$/;
 /** Digits of a token's hash that are its name in lists. */
 const ID_DIGITS = 12;
 
-/** What a token is good for. */
-export type TokenUse =
-  | { readonly kind: "join"; readonly role: "node" | "coordinator" }
-  | { readonly kind: "user"; readonly user: string };
-
 /** A token, as it is kept. */
 export interface StoredToken {
   /** Its name in lists; tells nothing of the secret. */
   readonly id: string;
   /** SHA-256 of the secret, hexadecimal. */
   readonly hash: string;
-  readonly use: TokenUse;
+  /** Whom it logs in. */
+  readonly user: string;
   /** Milliseconds since 1970. */
   readonly madeMs: number;
   /** From then on it is worth nothing. */
@@ -48,7 +43,7 @@ export interface Token {
 export function createToken(
   random: Random,
   fingerprint: string,
-  use: TokenUse,
+  user: string,
   nowMs: number,
   lifetimeMs: number,
 ): { readonly text: Secret; readonly stored: StoredToken } {
@@ -58,7 +53,13 @@ export function createToken(
   const hash = hashOf(secret);
   return {
     text: new Secret(`${VERSION}.${fingerprint}.${secret}`),
-    stored: { id: hash.slice(0, ID_DIGITS), hash, use, madeMs: nowMs, untilMs: nowMs + lifetimeMs },
+    stored: {
+      id: hash.slice(0, ID_DIGITS),
+      hash,
+      user,
+      madeMs: nowMs,
+      untilMs: nowMs + lifetimeMs,
+    },
   };
 }
 

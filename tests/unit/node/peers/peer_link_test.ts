@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { PeerLink } from "../../../../node/replication/peer_link.ts";
+import { PeerLink } from "../../../../node/peers/peer_link.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import {
   PEER_FRAME_BYTES,
@@ -144,7 +144,7 @@ Deno.test("PeerLink: says who it is, and is up when that was answered", async ()
   bench.clock.advance(ROUND_TRIP_MS);
   const [hello] = bench.peer.messages;
   assert(hello?.req_type === "hello");
-  assertEquals([hello.role, hello.node, hello.cluster_id], ["node", "node-a", "cluster"]);
+  assertEquals([hello.role, hello.node, hello.cluster_id], ["peer", "node-a", "cluster"]);
   assertEquals(hello.protocol, PROTOCOL_VERSION);
   assertEquals([link.isUp, bench.events], [false, []]);
   link.send({ req_type: "ping", id: 5 });

@@ -1,6 +1,6 @@
-/** Pieces of bytes one behind the other. @module */
+/** Joins pieces of bytes. @module */
 
-/** A copy, but of a single piece that piece itself. */
+/** A copy; a single piece is returned itself. */
 export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
   if (pieces.length === 1 && pieces[0] !== undefined) return pieces[0];
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));

@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ReportOutbox } from "../../../../node/replication/report_outbox.ts";
-import type { Report } from "../../../../node/replication/replica_ports.ts";
+import { type Report, ReportOutbox } from "../../../../node/membership/report_outbox.ts";
 
 function caughtUp(p: number, term: number, node: string): Report {
   return { req_type: "caught_up", p, term, node };

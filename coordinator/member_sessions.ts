@@ -1,0 +1,117 @@
+/**
+ * The nodes' sessions with the coordinator: a connection for each, over which a node registers and reports, and
+ * is sent the map and its orders. It is the one place where the messages of nodes are told apart; what they mean
+ * is for the state machine of `controller/`.
+ *
+ * Invariants: a session has one connection, whose `hello` said that it is a member's; the state machine hears of
+ * the end of each session that it has heard of.
+ *
+ * @module
+ */
+import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import type { Logger } from "../shared/platform/logger.ts";
+import { PeerServer } from "../shared/server/peer_server.ts";
+import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
+import { goes, type MemberMessage, type Message } from "../shared/wire/messages.ts";
+import type { Input } from "./controller/input.ts";
+import type { Ready } from "./state/ready.ts";
+import type { SessionId } from "./state/member.ts";
+
+/** What sessions need of the coordinator. */
+export interface SessionsOwner {
+  /** Has the state machine take an input, and does what it asks for. */
+  step(input: Input): Ready;
+  /** @throws {KvError} `unavailable` if there is no map yet that may be shown */
+  publishedMap(what: string): ClusterMap;
+  /** The coordinator has ended: what connections do does not matter any more. */
+  readonly closed: boolean;
+}
+
+/** The sessions of one coordinator. */
+export class MemberSessions {
+  readonly #log: Logger;
+  readonly #owner: SessionsOwner;
+  readonly #open = new Map<SessionId, PeerServer<MemberMessage>>();
+  #next: SessionId = 1;
+  /** The last whole map as text: many sessions may be sent the same one. */
+  #mapText: { map: ClusterMap; text: string } | undefined;
+
+  constructor(log: Logger, owner: SessionsOwner) {
+    this.#log = log;
+    this.#owner = owner;
+  }
+
+  /** A node has opened a connection for its session, and its `hello` was accepted. */
+  accept(node: string, connection: Connection): ConnectionHandlers {
+    const session = this.#next++;
+    const options = { name: `node ${node}`, takes: isMembers };
+    return new PeerServer(connection, this.#log, options, (peer) => {
+      this.#open.set(session, peer);
+      return {
+        onMessage: (message) => this.#onMessage(session, message, peer),
+        onClose: () => {
+          this.#open.delete(session);
+          if (!this.#owner.closed) this.#owner.step({ type: "session_closed", session });
+        },
+      };
+    });
+  }
+
+  /** Sends the same message to some sessions. */
+  send(sessions: readonly SessionId[], message: Message): void {
+    const text = this.#encode(message);
+    for (const session of sessions) this.#open.get(session)?.sendText(text);
+  }
+
+  /** Ends a session, after what was sent is out. */
+  close(session: SessionId): void {
+    this.#open.get(session)?.close();
+  }
+
+  /** @throws {KvError} which the node is told */
+  #onMessage(session: SessionId, message: MemberMessage, peer: PeerServer<MemberMessage>): void {
+    switch (message.req_type) {
+      case "register": {
+        const { refusal } = this.#owner.step({ type: "register", session, message });
+        if (refusal !== undefined) throw refusal;
+        return;
+      }
+      case "heartbeat": {
+        const { acknowledgement } = this.#owner.step({ type: "heartbeat", session, message });
+        if (acknowledgement !== undefined) peer.send(acknowledgement);
+        return;
+      }
+      case "caught_up":
+      case "lagging":
+      case "damaged":
+      case "drained":
+      case "resumed":
+        this.#owner.step({ type: "report", session, message });
+        return;
+      case "disk":
+        this.#owner.step({ type: "disk", session, writable: message.writable });
+        return;
+      case "leave":
+        this.#owner.step({ type: "leave", session, stopping: message.stopping === true });
+        return;
+      case "get_map":
+        peer.send({ req_type: "map", id: message.id, map: this.#owner.publishedMap("get_map") });
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #encode(message: Message): string {
+    if (message.req_type !== "registered") return JSON.stringify(message);
+    const { map, ...rest } = message;
+    if (this.#mapText?.map !== map) this.#mapText = { map, text: JSON.stringify(map) };
+    return `${JSON.stringify(rest).slice(0, -1)},"map":${this.#mapText.text}}`;
+  }
+}
+
+/** Whether a message is one that a node sends in its session. */
+function isMembers(message: Message): message is MemberMessage {
+  return goes(message, "member") || message.req_type === "heartbeat" ||
+    message.req_type === "get_map";
+}

@@ -1,0 +1,222 @@
+/**
+ * One resync of one replica: the pieces of the partition that it lacks, sent as fast as it takes them. What it
+ * lacks follows from what it said of itself: the keys of the last writes and those that it doubts, or all that is
+ * beyond its commit seq, or everything. When the resync begins and what comes of it is for `follower_stream.ts`.
+ *
+ * Invariants: every piece is newer than all live writes that were sent before it; no piece is sent once the
+ * stream is another one; a bounded number of pieces is under way, and one at a time to a replica that no
+ * write waits for.
+ *
+ * @module
+ */
+import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { failureOf, isDamage } from "../../shared/base/errors.ts";
+import { RESYNC_CHUNK_BYTES, RESYNC_CHUNK_ROWS } from "../../shared/base/limits.ts";
+import type { DownstreamMessage, Message } from "../../shared/wire/messages.ts";
+import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import type { PartitionStore } from "../storage/partition_store.ts";
+import type { RecentWrites } from "./recent_writes.ts";
+import type { ReplicaPorts } from "./replica_ports.ts";
+
+/** Pieces that may be under way to a replica that writes wait for; to another, one. */
+const CHUNKS_UNDER_WAY_MAX = 4;
+
+/** What a resync needs of the stream that it is a part of. */
+export interface ResyncStream {
+  readonly node: NodeId;
+  /** Writes wait for the replica, so it is brought level without a pause. */
+  readonly mustAck: boolean;
+  /** Whether the stream still stands, and this resync is not done. */
+  isRunning(resync: Resync): boolean;
+  send(message: DownstreamMessage): void;
+  /** The replica was given something to do, or this node will give it something at a time in the future. */
+  onWork(atMs: number): void;
+  /** Everything that the replica lacks has been sent. */
+  onAllSent(resync: Resync): void;
+  /** A read of this node's own data failed, and the resync was not ended before. */
+  onReadFailed(error: unknown): void;
+  /** A read of this node's own data shows damage, after the resync was ended. */
+  onDamageFound(error: unknown): void;
+}
+
+/** What is sent, and from what. */
+export interface ResyncOf {
+  readonly partition: number;
+  readonly term: () => number;
+  readonly stream: number;
+  readonly store: PartitionStore;
+  readonly recent: RecentWrites;
+  readonly ports: ReplicaPorts;
+}
+
+/** One piece of the partition. */
+interface Piece {
+  readonly entries: readonly Entry[];
+  readonly absent: readonly string[];
+  readonly full: boolean;
+  readonly asOfSeq: number;
+  readonly after?: string | undefined;
+  readonly upto?: string | undefined;
+}
+
+/** Brings one replica level. */
+export class Resync {
+  /** The replica is sent everything. */
+  readonly full: boolean;
+  /** What the replica said that it has, up to this seq; undefined if it has nothing. */
+  readonly followerCommitSeq: number | undefined;
+  readonly #to: ResyncStream;
+  readonly #of: ResyncOf;
+  #chunksSent = 0;
+  #chunksDone = 0;
+  /** When the newest piece was sent. */
+  #chunkSentMs = 0;
+  #entriesSent = 0;
+  /** What goes on when fewer pieces are under way. */
+  #resume: (() => void) | undefined;
+
+  constructor(
+    to: ResyncStream,
+    of: ResyncOf,
+    what: { full: boolean; followerCommitSeq: number | undefined },
+  ) {
+    this.#to = to;
+    this.#of = of;
+    this.full = what.full;
+    this.followerCommitSeq = what.followerCommitSeq;
+  }
+
+  /** How many entries, or keys that are not there, were sent. */
+  get entriesSent(): number {
+    return this.#entriesSent;
+  }
+
+  /** Sends what the replica lacks. Afterwards `onAllSent` is called. */
+  begin({ commit, unacknowledged = [] }: Message<"resync_info">): void {
+    if (this.full) {
+      this.#paced(() => this.#sendFrom(undefined, 0));
+      return;
+    }
+    const keys = this.#of.recent.since(commit);
+    if (keys !== undefined) {
+      for (const key of unacknowledged) keys.add(key);
+      this.#whenRoom(() => this.#sendKeys([...keys], () => this.#to.onAllSent(this)));
+    } else {
+      const thenScan = () => this.#paced(() => this.#sendFrom(undefined, commit));
+      this.#whenRoom(() => this.#sendKeys(unacknowledged, thenScan));
+    }
+  }
+
+  /** The replica has written this many pieces. */
+  onProgress(chunks: number): void {
+    this.#chunksDone = chunks;
+    if (!this.#to.mustAck && this.#chunksDone === this.#chunksSent) {
+      const { nowMs, transfers } = this.#of.ports;
+      transfers.written(this.#to.node, nowMs() - this.#chunkSentMs);
+    }
+    const resume = this.#resume;
+    if (resume === undefined || !this.#windowOpen()) return;
+    this.#resume = undefined;
+    resume();
+  }
+
+  /** Sends what this node has, or has not, of the given keys, piece by piece; then goes on. */
+  #sendKeys(keys: readonly string[], then: () => void, from = 0): void {
+    const { store } = this.#of;
+    const entries: Entry[] = [];
+    const absent: string[] = [];
+    let next = from;
+    let bytes = 0;
+    try {
+      for (const key of keys.slice(from, from + RESYNC_CHUNK_ROWS)) {
+        if (bytes >= RESYNC_CHUNK_BYTES) break;
+        const entry = store.get(key);
+        if (entry === undefined) absent.push(key);
+        else entries.push(entry);
+        bytes += key.length + (entry?.value.length ?? 0);
+        next++;
+      }
+    } catch (error) {
+      this.#to.onReadFailed(error);
+      return;
+    }
+    if (next > from) {
+      this.#sendPiece({ entries, absent, full: false, asOfSeq: store.state.lastSeq });
+    }
+    if (next < keys.length) this.#paced(() => this.#sendKeys(keys, then, next));
+    else then();
+  }
+
+  /** Sends the partition in key order from `after` on: all of it, or what is beyond `seq`. */
+  #sendFrom(after: string | undefined, beyondSeq: number): void {
+    const { full } = this;
+    const { store, ports } = this.#of;
+    const options = { rowsMax: RESYNC_CHUNK_ROWS, bytesMax: RESYNC_CHUNK_BYTES };
+    store.scan(after, full ? options : { ...options, beyondSeq }).then(
+      ({ entries, next, asOfSeq }) => {
+        if (!this.#to.isRunning(this)) return;
+        this.#to.onWork(ports.nowMs());
+        if (full || entries.length > 0) {
+          this.#sendPiece({ entries, absent: [], full, asOfSeq, after, upto: next });
+        }
+        if (next === undefined) this.#to.onAllSent(this);
+        else this.#paced(() => this.#sendFrom(next, beyondSeq));
+      },
+      (error) => {
+        if (this.#to.isRunning(this)) this.#to.onReadFailed(error);
+        else if (isDamage(error)) this.#to.onDamageFound(error);
+        else failureOf(error);
+      },
+    );
+  }
+
+  /** Goes on when little is queued for the replica's node. */
+  #whenRoom(then: () => void): void {
+    this.#of.ports.downstream.whenRoom(this.#to.node, () => {
+      if (this.#to.isRunning(this)) then();
+    });
+  }
+
+  /**
+   * Goes on when few enough pieces are under way, little is queued for the replica's node and, unless writes
+   * wait for it, the pace allows.
+   */
+  #paced(then: () => void): void {
+    const go = () => {
+      if (this.#to.isRunning(this)) this.#whenRoom(then);
+    };
+    const whenWindowOpen = () => {
+      if (this.#to.mustAck) go();
+      // It is this node that rests until then; the replica is not to blame.
+      else this.#to.onWork(this.#of.ports.transfers.pace(go));
+    };
+    if (this.#windowOpen()) whenWindowOpen();
+    else this.#resume = whenWindowOpen;
+  }
+
+  #windowOpen(): boolean {
+    const max = this.#to.mustAck ? CHUNKS_UNDER_WAY_MAX : 1;
+    return this.#chunksSent - this.#chunksDone < max;
+  }
+
+  #sendPiece(chunk: Piece): void {
+    const { partition, term, stream, ports } = this.#of;
+    this.#chunksSent++;
+    this.#chunkSentMs = ports.nowMs();
+    this.#entriesSent += chunk.entries.length + chunk.absent.length;
+    const message: Message<"resync_chunk"> = {
+      req_type: "resync_chunk",
+      p: partition,
+      term: term(),
+      stream,
+      seq: chunk.asOfSeq,
+      full: chunk.full,
+      entries: chunk.entries.map(toWireEntry),
+    };
+    if (chunk.absent.length > 0) message.absent = chunk.absent;
+    if (chunk.after !== undefined) message.after = chunk.after;
+    if (chunk.upto !== undefined) message.upto = chunk.upto;
+    this.#to.send(message);
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * What becomes of a command that has come over a connection: it is found in the table, checked, and run as its
+ * row says: at once, as requests, as a view of some keys, alone, or as a part of a transaction.
+ *
+ * @module
+ */
+import { REQUEST_OVERHEAD_BYTES } from "../../shared/base/limits.ts";
+import type { Called } from "../../shared/wire/caller.ts";
+import type { KeyRequest, ReplyTo } from "../../shared/wire/messages.ts";
+import { wrongArity } from "./command/arguments.ts";
+import type {
+  Arguments,
+  Call,
+  CommandSession,
+  CommandSpec,
+  ManyPlan,
+  OnePlan,
+  Plan,
+} from "./command/command.ts";
+import { thrownText } from "./command/replies.ts";
+import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
+import type { ReplyQueue, Slot } from "./reply_queue.ts";
+import type { RespLogin } from "./login.ts";
+import type { SessionServer } from "./session_server.ts";
+import type { Transaction } from "./transactions/transaction.ts";
+
+/** The connection, as a command that runs needs it (`session.ts`). */
+export interface DispatchSession extends CommandSession {
+  readonly server: SessionServer;
+  readonly transaction: Transaction;
+  readonly login: RespLogin;
+  lastCommand: CommandSpec | undefined;
+  /** Runs something after all that is under way, and before anything else is read. */
+  runAlone(begin: (done: () => void) => void): void;
+  execute(request: KeyRequest & Called, done: ReplyTo): void;
+  /** Too many bytes of requests are under way. */
+  refuseBytes(): void;
+  /** A command has failed before it was begun. */
+  failed(error: unknown): void;
+}
+
+/** Runs the commands of one connection. */
+export class CommandDispatch {
+  readonly #session: DispatchSession;
+  readonly #queue: ReplyQueue;
+  readonly #call: Call;
+
+  constructor(session: DispatchSession, queue: ReplyQueue) {
+    this.#session = session;
+    this.#queue = queue;
+    this.#call = { out: session.out, session, server: session.server };
+  }
+
+  /** Runs a command, or puts it aside for EXEC. Its arguments are copied if they are needed later. */
+  run(args: Arguments): void {
+    const session = this.#session;
+    const { server, transaction } = session;
+    const spec = this.#find(args);
+    if (spec === undefined) return;
+    session.lastCommand = spec;
+    server.counted();
+    const refusal = session.login.whyRefused(spec);
+    if (refusal !== undefined) {
+      session.refuse(refusal);
+      return;
+    }
+    const { run } = spec;
+    if (run.kind === "frame") {
+      run.run(args, session);
+      return;
+    }
+    if (transaction.open) {
+      transaction.queue(spec, args);
+      return;
+    }
+    try {
+      switch (run.kind) {
+        case "plan":
+          this.#begin(args, run.plan(args, server));
+          return;
+        case "now":
+          this.#runNow(run, args);
+          return;
+        case "view": {
+          const copies = args.map((argument) => argument.slice());
+          const keys = run.keys(copies);
+          this.#session.runAlone((done) =>
+            transaction.runView(keys, (view) => run.run(copies, view), done)
+          );
+          return;
+        }
+        case "alone": {
+          const copies = args.map((argument) => argument.slice());
+          this.#session.runAlone((done) => run.run(copies, this.#call, done));
+          return;
+        }
+      }
+    } catch (error) {
+      this.#session.failed(error);
+    }
+  }
+
+  /** Runs a command that answers at once, in its turn. */
+  runInTurn(run: CommandSpec["run"], args: Arguments): void {
+    if (run.kind !== "now") return;
+    try {
+      run.run(args, this.#call);
+    } catch (error) {
+      this.#session.out.error(thrownText(error));
+    }
+  }
+
+  #runNow(run: CommandSpec["run"], args: Arguments): void {
+    if (this.#queue.size === 0) {
+      this.#session.answer(() => this.runInTurn(run, args));
+      return;
+    }
+    const copies = args.map((argument) => argument.slice());
+    this.#queue.add(0).finish(() => this.runInTurn(run, copies));
+  }
+
+  #find(args: Arguments): CommandSpec | undefined {
+    const [name, second] = args;
+    if (name === undefined) return undefined;
+    const { commands } = this.#session.server.table;
+    let spec = commands.find(name);
+    if (spec === undefined) return this.#session.refuse(unknownCommandText(args));
+    if (spec.subcommands !== undefined && second !== undefined) {
+      const found = this.#session.server.table.subcommands.get(spec)?.find(second);
+      if (found === undefined) return this.#session.refuse(unknownSubcommandText(spec, second));
+      spec = found;
+    }
+    const { arity } = spec;
+    if (arity > 0 ? args.length !== arity : args.length < -arity) {
+      const { message } = wrongArity(spec.name);
+      if (spec.name !== "exec") return this.#session.refuse(message);
+      this.#session.transaction.abort(message.replace("ERR ", ""));
+      return undefined;
+    }
+    return spec;
+  }
+
+  #begin(args: Arguments, plan: Plan): void {
+    const bytes = sizeOf(args);
+    if (!this.#session.server.budget.take(bytes)) {
+      this.#session.refuseBytes();
+      return;
+    }
+    const slot = this.#queue.add(bytes);
+    if ("request" in plan) this.#beginOne(slot, plan);
+    else this.#beginMany(slot, plan);
+  }
+
+  #beginOne(slot: Slot, plan: OnePlan): void {
+    slot.plan = plan;
+    try {
+      this.#session.execute(plan.request, slot.onReply);
+    } catch (error) {
+      slot.finish((out) => out.error(thrownText(error)));
+    }
+  }
+
+  #beginMany(slot: Slot, plan: ManyPlan): void {
+    this.#session.server.executeEach(
+      plan.requests,
+      (request, done) => this.#session.execute(request, done),
+      (all) => slot.finish((out) => plan.finishAll(out, all), all),
+    );
+  }
+}
+
+function sizeOf(args: Arguments): number {
+  let bytes = REQUEST_OVERHEAD_BYTES;
+  for (const argument of args) bytes += argument.length;
+  return bytes;
+}

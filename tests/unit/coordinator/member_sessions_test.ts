@@ -1,0 +1,105 @@
+import { assertEquals } from "@std/assert";
+import { KvError } from "../../../shared/base/errors.ts";
+import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type { Connection } from "../../../shared/wire/connection.ts";
+import type { Message } from "../../../shared/wire/messages.ts";
+import type { Input } from "../../../coordinator/controller/input.ts";
+import { MemberSessions, type SessionsOwner } from "../../../coordinator/member_sessions.ts";
+
+/** Sessions whose state machine writes down what it is told. */
+function setUp() {
+  const lines: string[] = [];
+  const say = (line: string) => void lines.push(line);
+  const owner = {
+    closed: false,
+    publishedMap: () => ({ epoch: 3 }),
+    step: (input: Input) => {
+      const { type, session } = input as Input & { session: number };
+      const message = "message" in input ? input.message as Message : undefined;
+      const what = type === "report" ? message?.req_type : type;
+      const more = "stopping" in input
+        ? ` ${input.stopping}`
+        : "writable" in input
+        ? ` ${input.writable}`
+        : message?.req_type === "register"
+        ? ` ${message.node}`
+        : "";
+      say(`${session} ${what}${more}`);
+      if (type === "heartbeat") return { acknowledgement: { req_type: "heartbeat_ack" } };
+      return more === " old" ? { refusal: new KvError("stale_incarnation", "") } : {};
+    },
+  };
+  const sessions = new MemberSessions(NO_LOG, owner as unknown as SessionsOwner);
+  const open = (name: string) => {
+    const sent: string[] = [];
+    const connection = {
+      closed: false,
+      queuedBytes: 0,
+      remote: { host: "h", port: 1 },
+      sendText: (text: string) => void sent.push(text),
+      close: () => void sent.push("closed"),
+    };
+    const handlers = sessions.accept(name, connection as unknown as Connection);
+    const hear = (message: object) =>
+      handlers.onMessage(message as Message, connection as unknown as Connection);
+    const close = () => handlers.onClose(undefined, connection as unknown as Connection);
+    return { sent, hear, close };
+  };
+  return { lines, owner, sessions, open };
+}
+
+Deno.test("MemberSessions: each message of a node comes to the state machine, with its session", () => {
+  const { lines, open } = setUp();
+  const first = open("n1");
+  const second = open("n2");
+  first.hear({ req_type: "register", node: "n1" });
+  second.hear({ req_type: "disk", writable: false });
+  for (const req_type of ["caught_up", "lagging", "damaged", "drained", "resumed"]) {
+    second.hear({ req_type });
+  }
+  first.hear({ req_type: "leave" });
+  first.hear({ req_type: "heartbeat" });
+  second.close();
+  assertEquals(lines, [
+    "1 register n1",
+    "2 disk false",
+    "2 caught_up",
+    "2 lagging",
+    "2 damaged",
+    "2 drained",
+    "2 resumed",
+    "1 leave false",
+    "1 heartbeat",
+    "2 session_closed",
+  ]);
+  assertEquals([first.sent, second.sent], [['{"req_type":"heartbeat_ack"}'], []]);
+});
+
+Deno.test("MemberSessions: a refusal is told, a map is given, and what is no node's is refused", () => {
+  const { lines, open } = setUp();
+  const { sent, hear } = open("old");
+  hear({ req_type: "register", id: 1, node: "old" });
+  hear({ req_type: "get_map", id: 2 });
+  hear({ req_type: "put", id: 3, key: "k", value: "v" });
+  const answers = sent.map((text) => JSON.parse(text)).map(({ id, req_type, code }) => [
+    id,
+    code ?? req_type,
+  ]);
+  assertEquals(answers, [[1, "stale_incarnation"], [2, "map"], [3, "bad_request"]]);
+  assertEquals(lines, ["1 register old"]);
+});
+
+Deno.test("MemberSessions.send: to some sessions; those that have ended are passed over", () => {
+  const { lines, owner, sessions, open } = setUp();
+  const nodes = [open("n1"), open("n2"), open("n3")];
+  nodes[1]?.close();
+  sessions.send([1, 2, 3], { req_type: "left" });
+  sessions.close(3);
+  assertEquals(nodes.map(({ sent }) => sent), [['{"req_type":"left"}'], [], [
+    '{"req_type":"left"}',
+    "closed",
+  ]]);
+  owner.closed = true;
+  nodes[0]?.close();
+  assertEquals(lines, ["2 session_closed"]);
+});

@@ -1,0 +1,105 @@
+import { assertEquals } from "@std/assert";
+import { RESYNC_CHUNK_ROWS } from "../../../../shared/base/limits.ts";
+import type { Message } from "../../../../shared/wire/messages.ts";
+import { Resync, type ResyncStream } from "../../../../node/replication/resync.ts";
+import { RecordingNode } from "../../../support/doubles/recording_ports.ts";
+
+/** A resync from a store with some writes, of which few are remembered. */
+function setUp({ writes = 3, full = false, mustAck = true } = {}) {
+  const node = new RecordingNode();
+  for (let seq = 1; seq <= writes; seq++) node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
+  node.recent.reset(writes);
+  const stream: ResyncStream & { running: boolean } = {
+    node: "n2",
+    mustAck,
+    running: true,
+    isRunning: () => stream.running,
+    send: (message) => node.ports.downstream.send("n2", message),
+    onWork: () => {},
+    onAllSent: () => void node.lines.push("all sent"),
+    onReadFailed: (error) => void node.lines.push(`failed: ${error}`),
+    onDamageFound: () => void node.lines.push("damage"),
+  };
+  const { store, recent, ports } = node;
+  const resync = new Resync(
+    stream,
+    { partition: 0, term: () => 1, stream: 1, store, recent, ports },
+    { full, followerCommitSeq: full ? undefined : 0 },
+  );
+  const begin = (info: { commit: number; unacknowledged?: readonly string[] }) =>
+    resync.begin({
+      req_type: "resync_info",
+      p: 0,
+      term: 1,
+      stream: 1,
+      last_term: 1,
+      last: 0,
+      ...info,
+    });
+  const chunks = () =>
+    node.sent.filter(({ req_type }) => req_type === "resync_chunk") as Message<"resync_chunk">[];
+  return { node, stream, resync, begin, chunks };
+}
+
+Deno.test("Resync: of the last writes the keys are known, and those that the replica doubts are sent as well", () => {
+  const { node, begin, chunks, resync } = setUp();
+  for (const [seq, key] of [[4, "a"], [5, "b"]] as const) {
+    node.write(key, seq);
+    node.recent.push(seq, key);
+  }
+  begin({ commit: 4, unacknowledged: ["k0001", "never here"] });
+  const [chunk] = chunks();
+  assertEquals(chunk?.entries.map(([key]) => key), ["b", "k0001"]);
+  assertEquals([chunk?.absent, chunk?.seq], [["never here"], 5]);
+  assertEquals([resync.entriesSent, node.takeLines().at(-1)], [3, "all sent"]);
+});
+
+Deno.test("Resync: what is too old to be remembered is looked for in the whole partition", async () => {
+  const { node, begin, chunks } = setUp();
+  begin({ commit: 1 });
+  await node.settle();
+  assertEquals(chunks().map(({ entries, full }) => [entries.map(([key]) => key), full]), [
+    [["k0002", "k0003"], false],
+  ]);
+});
+
+Deno.test("Resync: everything is sent in pieces that meet, and only so many before the replica has written some", async () => {
+  const rows = 6 * RESYNC_CHUNK_ROWS;
+  const { node, begin, chunks, resync } = setUp({ writes: rows, full: true });
+  begin({ commit: 0 });
+  await node.settle();
+  assertEquals(chunks().length, 4);
+  resync.onProgress(1);
+  await node.settle();
+  assertEquals(chunks().length, 5);
+  for (let done = 2; done < 7; done++) {
+    resync.onProgress(done);
+    await node.settle();
+  }
+  const all = chunks();
+  assertEquals(all.map(({ after }) => after), [
+    undefined,
+    ...all.slice(0, -1).map(({ upto }) => upto),
+  ]);
+  assertEquals(all.flatMap(({ entries }) => entries).length, rows);
+  assertEquals([all.at(-1)?.upto, node.takeLines().at(-1)], [undefined, "all sent"]);
+});
+
+Deno.test("Resync: a replica that no write waits for gets one piece at a time", async () => {
+  const { node, begin, chunks } = setUp({
+    writes: 3 * RESYNC_CHUNK_ROWS,
+    full: true,
+    mustAck: false,
+  });
+  begin({ commit: 0 });
+  await node.settle();
+  assertEquals(chunks().length, 1);
+});
+
+Deno.test("Resync: nothing is sent once the stream is another one", async () => {
+  const { node, stream, begin, chunks } = setUp({ full: true });
+  begin({ commit: 0 });
+  stream.running = false;
+  await node.settle();
+  assertEquals([chunks(), node.takeLines()], [[], []]);
+});

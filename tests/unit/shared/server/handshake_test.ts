@@ -1,0 +1,104 @@
+import { assertEquals } from "@std/assert";
+import type { Seat } from "../../../../shared/admission/seat.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
+import { greet, type Greeted } from "../../../../shared/server/handshake.ts";
+import type { Connection } from "../../../../shared/wire/connection.ts";
+import { type Message, PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
+
+const NODE: Greeted = {
+  kind: "node",
+  nodeId: "n1",
+  clusterId: () => "c1",
+  hasPlace: (node) => node === "n2",
+};
+const COORDINATOR: Greeted = { ...NODE, kind: "coordinator" };
+
+/** What comes of a hello: the rights and the place, or the code of the refusal. */
+function say(
+  greeted: Greeted,
+  fields: Partial<Message<"hello">>,
+  isFirst = true,
+  connection = { peer: undefined as unknown },
+): string {
+  const hello: Message<"hello"> = {
+    req_type: "hello",
+    protocol: PROTOCOL_VERSION,
+    role: "client",
+    ...fields,
+  };
+  let place = "";
+  const seat = { becomePeer: (name: string) => void (place = ` as ${name}`) } as Seat;
+  try {
+    const identity = greet(hello, greeted, {
+      connection: connection as Connection,
+      seat,
+      isFirst,
+    });
+    assertEquals(connection.peer, identity);
+    return `${identity.rights}${place}`;
+  } catch (error) {
+    assertEquals([connection.peer, place], [undefined, ""], "what is refused has no identity");
+    return error instanceof KvError ? error.code : String(error);
+  }
+}
+
+Deno.test("greet: what a caller is, and what it may do, follow from its role and from whom it greets", () => {
+  const node = { node: "n2", cluster_id: "c1" };
+  const rows: [Partial<Message<"hello">>, atNode: string, atCoordinator: string][] = [
+    [{}, "requests", "requests"],
+    [{ role: "gateway" }, "requests as the coordinator", "requests"],
+    [{ ...node, role: "node" }, "requests as node n2", "requests as node n2"],
+    [{ ...node, role: "peer" }, "replication as node n2", "bad_request"],
+    [{ ...node, role: "member" }, "bad_request", "membership as node n2"],
+    // A node that the map does not name has no place of its own.
+    [{ ...node, node: "n9", role: "peer" }, "replication", "bad_request"],
+    [{ protocol: 99 }, "wrong_version", "wrong_version"],
+    [{ cluster_id: "c2" }, "wrong_cluster", "wrong_cluster"],
+    [{ ...node, role: "peer", cluster_id: "c2" }, "wrong_cluster", "bad_request"],
+    [{ ...node, role: "member", cluster_id: "c2" }, "bad_request", "wrong_cluster"],
+    [{ to: "n3" }, "unavailable", "requests"],
+    [{ to: "n1" }, "requests", "requests"],
+    [{ role: "peer", node: "n2" }, "bad_request", "bad_request"],
+    [{ role: "peer", cluster_id: "c1" }, "bad_request", "bad_request"],
+    [{ role: "member" }, "bad_request", "bad_request"],
+    // A node that has not joined yet knows no cluster.
+    [{ role: "member", node: "n2" }, "bad_request", "membership as node n2"],
+  ];
+  for (const [hello, atNode, atCoordinator] of rows) {
+    const text = JSON.stringify(hello);
+    assertEquals([say(NODE, hello), say(COORDINATOR, hello)], [atNode, atCoordinator], text);
+  }
+});
+
+Deno.test("greet: JSON null stands for an absent field", () => {
+  const hello = { cluster_id: null, to: null, node: null } as unknown as Partial<Message<"hello">>;
+  assertEquals([say(NODE, hello), say(COORDINATOR, hello)], ["requests", "requests"]);
+});
+
+Deno.test("greet: a peer says it first, and nobody says it twice", () => {
+  const node = { node: "n2", cluster_id: "c1" };
+  assertEquals(say(NODE, { ...node, role: "peer" }, false), "bad_request");
+  assertEquals(say(COORDINATOR, { ...node, role: "member" }, false), "bad_request");
+  assertEquals(say(NODE, {}, false), "requests");
+  const hello: Message<"hello"> = {
+    req_type: "hello",
+    protocol: PROTOCOL_VERSION,
+    role: "client",
+  };
+  const connection = { peer: undefined } as unknown as Connection;
+  const seat = {} as Seat;
+  const first = greet(hello, NODE, { connection, seat, isFirst: true });
+  let code: string | undefined;
+  try {
+    greet({ ...hello, role: "gateway" }, NODE, { connection, seat, isFirst: true });
+  } catch (error) {
+    code = error instanceof KvError ? error.code : String(error);
+  }
+  assertEquals([code, connection.peer], ["bad_request", first]);
+});
+
+Deno.test("greet: a node that belongs to no cluster takes no peers", () => {
+  const fresh: Greeted = { ...NODE, clusterId: () => undefined };
+  assertEquals(say(fresh, { role: "peer", node: "n2", cluster_id: "c1" }), "unavailable");
+  assertEquals(say(fresh, {}), "requests");
+});
