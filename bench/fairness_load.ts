@@ -1,20 +1,37 @@
 /**
- * The heavy side of the fairness workloads, in a worker of its own, so that its work does not affect the times
+ * The heavy side of the fairness workloads, in a worker of its own, so that its work is not in the times
  * that the other side measures. It gets one order, carries it out, and says when it is done.
  *
  * @module
  */
 
 /** What is done to a node, and where. */
-export interface HeavyOrder {
-  readonly kind: "commands" | "unread gets" | "pages";
+export type HeavyOrder = ManyRequests | LongReads;
+
+/** Requests until all pages of each have come, so many of them at a time, on a connection each. */
+export interface ManyRequests {
+  /**
+   * `json`: a request, whose next pages are asked for by `after` or `snapshot`. `resp`: a command; a `SCAN` goes
+   * on with the cursor that it was given. `http`: method and path, with a query; the next pages are asked for by
+   * `cursor`.
+   */
+  readonly kind: "json" | "resp" | "http";
   readonly port: number;
-  /** For `commands`: one connection for each, in RESP. For `pages`: the first requests, one each. */
   readonly lines: readonly string[];
-  /** For `unread gets`: requests on each of a number of connections, which are closed after some time. */
-  readonly connections?: number;
-  readonly times?: number;
-  readonly holdMs?: number;
+  readonly atOnce: number;
+}
+
+/** One request many times on each of several connections, which are closed after a while. */
+export interface LongReads {
+  readonly kind: "long reads";
+  readonly port: number;
+  /** The request's bytes. */
+  readonly text: string;
+  readonly connections: number;
+  readonly times: number;
+  /** Whether what comes is read. */
+  readonly isRead: boolean;
+  readonly holdMs: number;
 }
 
 const encoder = new TextEncoder();
@@ -27,8 +44,8 @@ declare const self: {
 
 self.onmessage = async ({ data }) => {
   try {
-    if (data.kind === "unread gets") await leaveUnread(data);
-    else await Promise.all(data.lines.map((line) => askOne(data, line)));
+    if (data.kind === "long reads") await readLong(data);
+    else await askAll(data);
     self.postMessage("done");
   } catch (error) {
     self.postMessage(`failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -44,20 +61,22 @@ async function write(connection: Deno.TcpConn, text: string): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** A command, or a request and all the pages that follow it; `QUIT` ends a connection of RESP. */
-async function askOne({ kind, port }: HeavyOrder, line: string): Promise<void> {
+async function askAll({ kind, port, lines, atOnce }: ManyRequests): Promise<void> {
+  const ask = { json: askJson, resp: askResp, http: askHttp }[kind];
+  let next = 0;
+  const worker = async () => {
+    for (let line = lines[next++]; line !== undefined; line = lines[next++]) await ask(port, line);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, lines.length) }, worker));
+}
+
+async function askJson(port: number, line: string): Promise<void> {
   const connection = await open(port);
   try {
-    if (kind === "commands") {
-      await write(connection, `${line}\r\nQUIT\r\n`);
-      const buffer = new Uint8Array(READ_BYTES);
-      while (await connection.read(buffer) !== null);
-      return;
-    }
     let request = JSON.parse(line);
     for (;;) {
       await write(connection, `${JSON.stringify(request)}\n`);
-      const reply = JSON.parse(await readLine(connection));
+      const reply = JSON.parse(await readUntil(connection, (bytes) => bytes.at(-1) === 10));
       if (reply.req_type === "error") throw new Error(`${request.req_type}: ${reply.message}`);
       const next = reply.next ?? reply.result?.next;
       if (next === undefined) return;
@@ -69,24 +88,68 @@ async function askOne({ kind, port }: HeavyOrder, line: string): Promise<void> {
   }
 }
 
-async function readLine(connection: Deno.TcpConn): Promise<string> {
+async function askResp(port: number, line: string): Promise<void> {
+  const [name, , ...options] = line.split(" ");
+  let cursor = "0";
+  do {
+    const connection = await open(port);
+    try {
+      const command = name === "SCAN" ? [name, cursor, ...options].join(" ") : line;
+      // It ends with the connection, whatever the reply looks like.
+      await write(connection, `${command}\r\nQUIT\r\n`);
+      const reply = await readUntil(connection, () => false);
+      if (reply.startsWith("-")) throw new Error(`${line}: ${reply}`);
+      cursor = name === "SCAN" ? reply.split("\r\n", 3)[2] ?? "0" : "0";
+    } finally {
+      connection.close();
+    }
+  } while (cursor !== "0");
+}
+
+async function askHttp(port: number, line: string): Promise<void> {
+  const [method, path] = line.split(" ");
+  let cursor: string | undefined;
+  do {
+    const query = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const response = await fetch(`http://127.0.0.1:${port}${path}${query}`, {
+      ...(method === undefined ? {} : { method }),
+    });
+    const page = await response.json();
+    if (!response.ok) throw new Error(`${line}: ${JSON.stringify(page)}`);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
+/** What comes until `isWhole` says so of the newest bytes, or the connection ends. */
+async function readUntil(
+  connection: Deno.TcpConn,
+  isWhole: (bytes: Uint8Array) => boolean,
+): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(READ_BYTES);
   const pieces: string[] = [];
   for (;;) {
     const count = await connection.read(buffer);
-    if (count === null) throw new Error("the connection ended before a reply came");
-    pieces.push(decoder.decode(buffer.subarray(0, count), { stream: true }));
-    if (buffer[count - 1] === 10) return pieces.join("");
+    if (count === null) return pieces.join("");
+    const bytes = buffer.subarray(0, count);
+    pieces.push(decoder.decode(bytes, { stream: true }));
+    if (isWhole(bytes)) return pieces.join("");
   }
 }
 
-async function leaveUnread(order: HeavyOrder): Promise<void> {
-  const { port, lines, connections = 1, times = 1, holdMs = 1_000 } = order;
-  const text = `${lines[0] ?? ""}\n`.repeat(times);
-  const open_ = await Promise.all(Array.from({ length: connections }, () => open(port)));
-  // The server may stop reading: only the sender that waits for that is held up.
-  for (const connection of open_) write(connection, text).catch(() => {});
+async function readLong(order: LongReads): Promise<void> {
+  const { port, text, connections, times, isRead, holdMs } = order;
+  const all = await Promise.all(Array.from({ length: connections }, () => open(port)));
+  // The server may stop reading, and ends what is closed here: whoever waits for that waits for it alone.
+  for (const connection of all) {
+    write(connection, text.repeat(times)).catch(() => {});
+    if (isRead) readUntilEnd(connection).catch(() => {});
+  }
   await new Promise((resolve) => setTimeout(resolve, holdMs));
-  for (const connection of open_) connection.close();
+  for (const connection of all) connection.close();
+}
+
+async function readUntilEnd(connection: Deno.TcpConn): Promise<void> {
+  const buffer = new Uint8Array(READ_BYTES);
+  while (await connection.read(buffer) !== null);
 }

@@ -11,7 +11,7 @@ import { type ReadyLine, ServerProcess } from "../tools/server_process.ts";
 
 /** Servers that are ready. */
 export interface Servers {
-  readonly nodes: readonly Address[];
+  readonly nodes: readonly ReadyLine[];
   /** Of all of them, the coordinator included. */
   readonly pids: readonly number[];
 }
@@ -42,7 +42,7 @@ export class ServerStarter {
       `--data=${folder}/coordinator`,
       `--expect-nodes=${nodeCount}`,
     ]);
-    const nodes: Address[] = [];
+    const nodes: ReadyLine[] = [];
     for (let i = 1; i <= nodeCount; i++) {
       nodes.push(
         await this.#start(NODE, [
@@ -70,7 +70,7 @@ export class ServerStarter {
     return child.ready;
   }
 
-  #servers(nodes: readonly Address[]): Servers {
+  #servers(nodes: readonly ReadyLine[]): Servers {
     return { nodes, pids: this.#processes.map(({ pid }) => pid) };
   }
 }

@@ -217,6 +217,7 @@ export class Follower {
         retries.forget(this.partition);
         this.#keys.onCleared();
         this.#recent.reset(0);
+        this.#whole = true;
         if (this.#stream?.kind === "asked") this.#sayInfo(this.#stream, []);
         this.onCleared();
       },

@@ -24,12 +24,14 @@ import {
   type ScanPorts,
 } from "./scan_call.ts";
 import { scanPartitions } from "./partition_merge.ts";
+import { ReadAhead } from "./read_ahead.ts";
 
 /** The scans and counts of one node. */
 export class NodeScans {
   readonly #ports: ScanPorts;
   readonly #running = new Set<ScanCall>();
   readonly #queue: (() => void)[] = [];
+  readonly #readAhead = new ReadAhead();
   #calls = 0;
 
   constructor(ports: ScanPorts) {
@@ -61,6 +63,7 @@ export class NodeScans {
 
   /** Time passes. */
   tick(nowMs: number): void {
+    this.#readAhead.tick(nowMs);
     for (const call of this.#running) if (call.answerByMs <= nowMs) call.giveUpWaiting();
   }
 
@@ -72,7 +75,7 @@ export class NodeScans {
   ): void {
     const askedMs = this.#ports.nowMs();
     const begin = () => {
-      const call = new ScanCall(this.#ports, askedMs, timeoutMs);
+      const call = new ScanCall(this.#ports, this.#readAhead, askedMs, timeoutMs);
       if (call.late) {
         done(errorReply("overloaded", `${what}: too many scans are under way; try later`));
         this.#next();

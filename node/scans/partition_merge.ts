@@ -24,6 +24,7 @@ import {
   SCAN_LONG_VALUE_BYTES,
   SCAN_LOOKED_BYTES_MAX,
   SCAN_LOOKED_ROWS_MAX,
+  SCAN_READ_AHEAD_ENTRIES_MAX,
   SCAN_READS_MAX,
   SCAN_ROWS_MAX,
 } from "../../shared/base/limits.ts";
@@ -40,6 +41,7 @@ import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_check
 import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
+import type { AheadEntry } from "./read_ahead.ts";
 
 /** About the size of an entry besides key and value. */
 const ENTRY_BYTES = 64;
@@ -48,18 +50,15 @@ const SCAN_READ_BYTES_MAX = SCAN_BYTES_MAX / 4;
 /** After all client sessions, which a scan does not show; their prefix itself is before them. */
 const CLIENT_SESSIONS_END = CLIENT_SESSION_KEY_PREFIX + "\u{10ffff}".repeat(33);
 
-/** An entry of a page. A long value may have been left on disk. */
-interface Found extends Entry {
-  readonly partition: number;
-  readonly left: boolean;
-  /** Of the value that it goes with. */
-  readonly valueBytes: number;
-}
+/** An entry of a page. A long value may have been left on disk; `valueBytes` is of the value that it goes with. */
+type Found = AheadEntry;
 
 /** A partition, as far as it has been read. */
 class PartitionRun implements Run<Found> {
   readonly partition: number;
   readonly primary: Primary;
+  /** Of the store, before anything was read. */
+  changes = 0;
   readonly items: Found[] = [];
   readTo: string | undefined;
   ended = false;
@@ -103,7 +102,7 @@ export async function scanPartitions(
   const read = (run: PartitionRun) => readMore(call, request, range, run, budget);
   const before = { ...budget };
   // Partitions for which there is no time are not in the page: they are asked for again.
-  runs = await kept(runs, (run) => !call.overdue && read(run));
+  runs = await kept(runs, (run) => run.readTo !== undefined || (!call.overdue && read(run)));
   budget.rows = Math.max(budget.rows, SCAN_AGAIN_PART * (before.rows - budget.rows));
   budget.bytes = Math.max(budget.bytes, SCAN_AGAIN_PART * (before.bytes - budget.bytes));
   while (budget.rows > 0 && budget.bytes > 0 && !call.late && !isPageFull(runs, limits)) {
@@ -113,6 +112,7 @@ export async function scanPartitions(
     for (const run of await kept(wave, read)) failed.delete(run);
     runs = runs.filter((run) => !failed.has(run));
   }
+  keepAhead(call, request, runs);
   const { page, entries, cut, damaged } = await call.ports.work.run(() => {
     const page = mergePage(runs, limits, (entry) => entry);
     return { page, ...fetchLeft(call, page?.items ?? [], runs) };
@@ -137,7 +137,7 @@ async function readableRuns(
   request: NodeScanRequest,
   range: KeyRange,
 ): Promise<PartitionRun[]> {
-  const { partitions, limit, values = false } = request;
+  const { partitions, limit, values = false, reverse = false } = request;
   const found: PartitionRun[] = [];
   for (const partition of partitions) {
     const primary = call.ports.primary(partition);
@@ -149,6 +149,8 @@ async function readableRuns(
   // reading counts.
   const pageBytes = values ? 2 * SCAN_BYTES_MAX : SCAN_LOOKED_BYTES_MAX / 2;
   const shareBytes = Math.floor(pageBytes / Math.max(1, readable.length));
+  const ahead = call.readAhead.take(scanName(request), request.after, scanOrder(reverse));
+  const wallMs = call.ports.wallMs();
   for (const run of readable) {
     const { count, tombstones = 0 } = run.primary.store.state;
     // There are only tombstones, if anything: no need to look.
@@ -157,8 +159,39 @@ async function readableRuns(
     const dead = Math.min(8, (count + tombstones) / Math.max(1, count));
     run.rows = Math.min(SCAN_ROWS_MAX, Math.ceil(share * dead));
     run.bytes = Math.max(1, Math.min(SCAN_READ_BYTES_MAX, shareBytes));
+    run.changes = run.primary.store.changes;
+    const known = ahead.get(run.partition);
+    if (known === undefined || known.primary !== run.primary) continue;
+    if (known.changes !== run.changes) continue;
+    for (const item of known.items) if (isLive(item, wallMs)) run.items.push(item);
+    run.readTo = known.readTo;
+    run.ended = known.ended;
   }
   return readable;
+}
+
+/** What a scan is of, whatever its page. */
+function scanName(
+  { partitions, reverse = false, values = false, ...bounds }: NodeScanRequest,
+): string {
+  const { start, end } = keyRange(bounds);
+  return JSON.stringify([partitions.toText(), start, end, reverse, values]);
+}
+
+/** Keeps what was read, for the next page. */
+function keepAhead(call: ScanCall, request: NodeScanRequest, runs: readonly PartitionRun[]): void {
+  const { values = false, after } = request;
+  const count = runs.reduce((sum, { items }) => sum + items.length, 0);
+  if (count > SCAN_READ_AHEAD_ENTRIES_MAX) return;
+  const light = runs.map(({ partition, primary, changes, items, readTo, ended }) => ({
+    partition,
+    primary,
+    changes,
+    items: items.map((item) => ({ ...item, value: NO_VALUE, left: values })),
+    readTo,
+    ended,
+  }));
+  call.readAhead.keep(scanName(request), after, light, call.ports.nowMs());
 }
 
 /** Reads a page of a partition. @returns false if it is no longer readable */

@@ -12,6 +12,7 @@ import { SCAN_ANSWER_PART, SCAN_OVERDUE_PART } from "../../shared/base/limits.ts
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Primary } from "../replication/primary.ts";
+import type { ReadAhead } from "./read_ahead.ts";
 
 /** Which keys of which partitions, and how many. */
 export interface NodeScanRequest extends KeyBounds {
@@ -65,14 +66,16 @@ export interface ScanPorts {
 /** One running scan or count. */
 export class ScanCall {
   readonly ports: ScanPorts;
+  readonly readAhead: ReadAhead;
   /** By then it must be answered with what there is. */
   readonly answerByMs: number;
   readonly #overdueMs: number;
   readonly #waiting = new Set<() => void>();
 
   /** @param askedMs when it was asked; the caller waits for `timeoutMs` from then on */
-  constructor(ports: ScanPorts, askedMs: number, timeoutMs: number) {
+  constructor(ports: ScanPorts, readAhead: ReadAhead, askedMs: number, timeoutMs: number) {
     this.ports = ports;
+    this.readAhead = readAhead;
     this.answerByMs = askedMs + timeoutMs * SCAN_ANSWER_PART;
     this.#overdueMs = askedMs + timeoutMs * SCAN_OVERDUE_PART;
   }

@@ -95,6 +95,7 @@ export class PartitionStore {
   /** Writes that are not known to be on disk: the newest of each key. */
   readonly #pending = new Map<string, PendingWrite>();
   readonly #passes = new Set<Pass>();
+  #changes = 0;
   /** CRC of the state record that was last given to a batch. */
   #stateCrc: number | undefined;
   /** What `#state` says of the rows. */
@@ -144,6 +145,11 @@ export class PartitionStore {
   /** As of the last call, ahead of the disk. */
   get state(): Readonly<PartitionState> {
     return this.#state;
+  }
+
+  /** Another number after each change of what `get` finds; for whoever keeps what has been read. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /**
@@ -361,6 +367,7 @@ export class PartitionStore {
     this.#clearing = "rows";
     this.#cacheOwner = this.#queue.cache?.newOwner() ?? 0;
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
+    this.#changes++;
     this.#tally = new Tally();
     this.#tally.copyTo(this.#state);
     this.#liveBytes = 0;
@@ -474,6 +481,7 @@ export class PartitionStore {
 
   /** Keeps count, digest and live bytes up to date, also for passes that are counting now. */
   #account(key: string, row: Counted, sign: 1 | -1): void {
+    this.#changes++;
     this.#tally.add(row.flags, row.crc, sign);
     this.#tally.copyTo(this.#state);
     if (this.#liveBytes !== undefined) this.#liveBytes += sign * row.bytes;

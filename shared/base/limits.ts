@@ -36,6 +36,8 @@ export const WORK_SLICE_STEPS = 256;
 export const LONG_REPLY_BYTES = 64 * KIB;
 /** After so many short replies in a row its requests go to other nodes on the common connection again. */
 export const HEAVY_REPLIES_REMEMBERED = 16;
+/** So many of those are under way on it at a time: as many replies as a node makes in about half a second. */
+export const HEAVY_REQUESTS_IN_FLIGHT_MAX = 4;
 
 /**
  * What comes from outside, over all front ends of a process together; enforced by `shared/admission/`. A
@@ -347,6 +349,13 @@ export const SCAN_LOOKED_ROWS_MAX = 50_000;
 export const SCAN_LOOKED_BYTES_MAX = 32 * MIB;
 /** After the first rows of each partition a page may look at so many times as much again, whatever those took. */
 export const SCAN_AGAIN_PART = 3;
+/**
+ * What pages have read beyond their ends is kept for the next ones: of so many scans, so many entries of each
+ * without their values, for so long. More entries than that are of short values, and soon read again.
+ */
+export const SCANS_READ_AHEAD_MAX = 8;
+export const SCAN_READ_AHEAD_ENTRIES_MAX = 4_096;
+export const SCAN_READ_AHEAD_MS = 10_000;
 /** Scans and counts that a node carries out at a time, and those that wait for their turn. */
 export const NODE_SCANS_MAX = 4;
 export const NODE_SCANS_WAITING_MAX = 256;

@@ -1,10 +1,12 @@
 /**
  * The connections to the cluster's nodes: one RpcClient per node of the map, made at first use, and closed
  * when the node leaves the map, moves, or is declared failed. A second one is for requests of callers that get
- * long replies, so that requests of others do not wait behind these.
+ * long replies, so that requests of others do not wait behind these. Few requests are under way on it at a
+ * time. The others wait here, and are dropped if nobody waits for them any more.
  *
  * @module
  */
+import { HEAVY_REQUESTS_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { ClusterMap, NodeId, NodeInfo } from "../cluster/cluster_map.ts";
 import type { Message } from "../wire/messages.ts";
 import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
@@ -60,7 +62,7 @@ export class NodePool {
     const { host, port } = node;
     const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
       onSilence: () => this.#handlers.onSilence(id),
-    });
+    }, { inFlightMax: HEAVY_REQUESTS_IN_FLIGHT_MAX });
     this.#heavy.set(id, client);
     return client;
   }

@@ -259,8 +259,10 @@ export class Router {
       return;
     }
     const leftMs = task.deadlineMs - this.#clock.monotonicMs();
-    // The node that goes round may not get there either: what may be repeated is repeated another way.
-    const isShort = task.isRead || (via !== undefined && task.repeat === "recognised");
+    // The node that goes round may not get there either: what may be repeated is repeated another way. A long
+    // reply takes its time: if it were asked for again, the node would have to make it twice.
+    const isShort = (task.isRead && !isHeavy(request)) ||
+      (via !== undefined && task.repeat === "recognised");
     const timeoutMs = isShort ? Math.min(leftMs, READ_ATTEMPT_TIMEOUT_MS) : leftMs;
     if (timeoutMs <= 0) {
       this.#giveUp(task);
@@ -282,7 +284,7 @@ export class Router {
   #onReply(task: Task, reply: Reply): void {
     if (task.finished) return;
     const isFinal = reply.req_type !== "error" || reply.settled === true;
-    if (isFinal || !mayRepeat(task.repeat, reply.code)) {
+    if (isFinal || isAbandoned(task.request) || !mayRepeat(task.repeat, reply.code)) {
       this.#finish(task, finalReply(task, reply));
       return;
     }

@@ -13,6 +13,7 @@
  * @module
  */
 import { type Clock, type Timer } from "../platform/clock.ts";
+import { isAbandoned } from "./caller.ts";
 import { errorReply } from "../operations/operation.ts";
 import { encodeWithId } from "./codec.ts";
 import { Connection } from "./connection.ts";
@@ -52,6 +53,15 @@ export interface RpcClientHandlers {
   onSilence?(silentMs: number): void;
 }
 
+/** Options of a client. */
+export interface RpcClientOptions {
+  /**
+   * So many requests may be sent and not answered at a time, even if nobody waits for their answers any
+   * more; further ones wait here. Default: any number.
+   */
+  readonly inFlightMax?: number;
+}
+
 interface Pending {
   readonly message: object & { id?: unknown };
   readonly deadlineMs: number;
@@ -70,6 +80,7 @@ export class RpcClient {
   readonly #hello: Message<"hello">;
   readonly #handlers: RpcClientHandlers;
   readonly #where: string;
+  readonly #inFlightMax: number;
 
   #connection: Connection | undefined;
   #abandon: (() => void) | undefined;
@@ -83,7 +94,9 @@ export class RpcClient {
   #idNext = 1;
   /** Sent requests by id, in the order of sending. */
   #pending = new Map<number, Pending>();
-  /** Requests that wait for the connection. */
+  /** How many were sent over the connection and not answered, whether anybody waits for the answer or not. */
+  #inFlight = 0;
+  /** Requests that wait for the connection, or until fewer are in flight. */
   #waiting: Pending[] = [];
   #scanTimer: Timer | undefined;
 
@@ -107,12 +120,14 @@ export class RpcClient {
     address: Address,
     hello: Message<"hello">,
     handlers: RpcClientHandlers = {},
+    options: RpcClientOptions = {},
   ) {
     this.#deps = deps;
     this.address = address;
     this.#hello = hello;
     this.#handlers = handlers;
     this.#where = formatAddress(address);
+    this.#inFlightMax = options.inFlightMax ?? Infinity;
   }
 
   /** Connected, and `hello` was accepted. */
@@ -168,10 +183,11 @@ export class RpcClient {
     }
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
     const pending = { message, deadlineMs, timeoutMs, done };
-    if (this.#up && connection !== undefined) {
+    const isUp = this.#up && connection !== undefined;
+    if (isUp && this.#waiting.length === 0 && this.#inFlight < this.#inFlightMax) {
       this.#transmit(connection, pending);
     } else {
-      this.connect();
+      if (!isUp) this.connect();
       if (this.#connection === undefined && this.#abandon === undefined) {
         const why = this.#lastError?.message ?? "not connected";
         this.#refuse(done, "unavailable", `${why}; the next attempt is soon`);
@@ -185,8 +201,8 @@ export class RpcClient {
         );
         return;
       }
-      if (this.#waiting.length === 0) this.#heard = true;
-      this.#waiting.push(pending);
+      if (!isUp && this.#waiting.length === 0) this.#heard = true;
+      this.#addWaiting(pending);
     }
     this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
   }
@@ -241,18 +257,22 @@ export class RpcClient {
     const { id } = message;
     if (message.req_type === "closing") {
       this.#retired = true;
+      const error = new KvError("unavailable", `${this.#where} is stopping`);
+      this.#failWaiting(toErrorReply(error));
       this.#closeIfRetired();
       return;
     }
     if (MESSAGES[message.req_type].direction !== "reply") return;
     const reply = message as Reply;
     if (typeof id === "number") {
+      this.#inFlight--;
       const pending = this.#pending.get(id);
-      if (pending === undefined) return;
-      this.#pending.delete(id);
-      reply.id = undefined;
-      pending.done(reply);
-      this.#closeIfRetired();
+      if (pending !== undefined) {
+        this.#pending.delete(id);
+        reply.id = undefined;
+        pending.done(reply);
+      }
+      this.#onAnswered();
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
     } else if (id === undefined && reply.req_type === "error") {
@@ -275,19 +295,42 @@ export class RpcClient {
     this.#failures = 0;
     this.#failedToConnect = false;
     this.#lastError = undefined;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const pending of waiting) this.#transmit(connection, pending);
+    this.#sendWaiting();
     this.#handlers.onUp?.();
   }
 
   /** A line from the server that is not a message: the outcome of the request it was to answer stays unknown. */
   #onInvalid(error: KvError, id: number | string | undefined): void {
-    const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
-    if (pending === undefined || typeof id !== "number") return;
+    if (typeof id !== "number") return;
+    this.#inFlight--;
+    const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    pending.done(this.#unknown(`${this.#where} sent a reply that is not valid: ${error.message}`));
+    pending?.done(this.#unknown(`${this.#where} sent a reply that is not valid: ${error.message}`));
+    this.#onAnswered();
+  }
+
+  #onAnswered(): void {
+    this.#sendWaiting();
     this.#closeIfRetired();
+  }
+
+  /** What has been asked for longest goes first, also if it was tried in another way before. */
+  #addWaiting(pending: Pending): void {
+    const waiting = this.#waiting;
+    let at = waiting.length;
+    if (this.#inFlightMax < Infinity) {
+      while (at > 0 && (waiting[at - 1]?.deadlineMs ?? 0) > pending.deadlineMs) at--;
+    }
+    waiting.splice(at, 0, pending);
+  }
+
+  #sendWaiting(): void {
+    while (this.#up && !this.#retired && this.#inFlight < this.#inFlightMax) {
+      const connection = this.#connection;
+      const pending = connection === undefined ? undefined : this.#waiting.shift();
+      if (connection === undefined || pending === undefined) return;
+      this.#transmit(connection, pending);
+    }
   }
 
   #closeIfRetired(): void {
@@ -299,6 +342,7 @@ export class RpcClient {
   #onClose(reason: Error | undefined): void {
     this.#helloTimer?.cancel();
     this.#connection = undefined;
+    this.#inFlight = 0;
     this.#unanswered = false;
     const wasUp = this.#up;
     this.#up = false;
@@ -342,6 +386,7 @@ export class RpcClient {
     this.#expectAnswer();
     const id = this.#idNext++;
     this.#pending.set(id, pending);
+    this.#inFlight++;
     connection.sendText(encodeWithId(pending.message, id));
   }
 
@@ -384,33 +429,32 @@ export class RpcClient {
     this.#scanTimer = undefined;
     const now = this.#deps.clock.monotonicMs();
     for (const [id, pending] of this.#pending) {
-      if (pending.deadlineMs > now) continue;
+      const isOverdue = pending.deadlineMs <= now;
+      if (!isOverdue && !isAbandoned(pending.message)) continue;
       this.#pending.delete(id);
-      pending.done(
-        this.#unknown(
-          `the request was sent, and no reply came within ${Math.round(pending.timeoutMs)} ms`,
-        ),
-      );
+      const why = isOverdue
+        ? `no reply came within ${Math.round(pending.timeoutMs)} ms`
+        : "nobody waits for its reply any more";
+      pending.done(this.#unknown(`the request was sent, and ${why}`));
     }
     this.#closeIfRetired();
-    if (this.#waiting.some(({ deadlineMs }) => deadlineMs <= now)) this.#dropOverdue(now);
+    if (this.#waiting.length > 0) this.#dropWaiting(now);
     this.#checkSilence(now);
     if (this.#closed || !this.#isOwed) return;
     this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
   };
 
-  #dropOverdue(now: number): void {
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter(({ deadlineMs }) => deadlineMs > now);
-    for (const { deadlineMs, timeoutMs, done } of waiting) {
-      if (deadlineMs > now) continue;
-      done({
-        req_type: "error",
-        code: "timeout",
-        message: `no connection to ${this.#where} within ${
-          Math.round(timeoutMs)
-        } ms; nothing was sent`,
-      });
+  /** Those that are overdue, and those for which nobody waits. */
+  #dropWaiting(now: number): void {
+    const isLost = ({ deadlineMs, message }: Pending) => deadlineMs <= now || isAbandoned(message);
+    const lost = this.#waiting.filter(isLost);
+    if (lost.length === 0) return;
+    this.#waiting = this.#waiting.filter((pending) => !isLost(pending));
+    const what = this.#up ? "no turn on the connection" : "no connection";
+    for (const { timeoutMs, done } of lost) {
+      const afterMs = Math.round(timeoutMs);
+      const message = `${what} to ${this.#where} within ${afterMs} ms; nothing was sent`;
+      done({ req_type: "error", code: "timeout", message });
     }
   }
 

@@ -1,5 +1,6 @@
 /** What people meet at a terminal, at a pseudo-terminal. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import project from "../../deno.json" with { type: "json" };
 import { CLIENT } from "../../tools/programs.ts";
 import { needing } from "../support/needs.ts";
 import { PSEUDO_TERMINAL, Terminal } from "../support/terminal.ts";
@@ -119,30 +120,83 @@ Deno.test({
   },
 });
 
+/** How each task of deno.json is begun, with as little to do as shows that it, and what it starts, asks nothing. */
+interface TaskRun {
+  readonly words: readonly string[];
+  /** Shown when it has got through its start; then `typed` ends it. Default: it ends by itself. */
+  readonly until?: RegExp;
+  readonly typed?: string;
+}
+
+/** Why a task is not begun. */
+type LeftOut = string;
+
+function taskRuns(folder: string): Record<string, TaskRun | LeftOut> {
+  const ports = ["--port=0", "--http-port=0"];
+  const ctrlC = "\x03";
+  return {
+    up: {
+      words: ["--base-port=0", "--nodes=1", `--data=${folder}/up`],
+      until: /kv> $/,
+      typed: "exit\r",
+    },
+    node: {
+      words: [...ports, "--standalone", `--data=${folder}/node`],
+      until: /pid=\d+/,
+      typed: ctrlC,
+    },
+    coordinator: {
+      words: [
+        ...ports,
+        "--heartbeat-port=0",
+        "--discovery=off",
+        `--data=${folder}/c`,
+        "--no-cs-config",
+      ],
+      until: /pid=\d+/,
+      typed: ctrlC,
+    },
+    client: { words: ["--coordinator=127.0.0.1:1", "--timeout-ms=200", "get", "k"] },
+    bench: { words: ["ring", "--quick", `--json=${folder}/bench.json`] },
+    sim: { words: ["--seeds=1", "--from=1"] },
+    scenarios: { words: [] },
+    // Their work takes minutes.
+    build: { words: ["--help"] },
+    test: { words: ["--help"] },
+    ok: { words: ["--help"] },
+    "sim:mutations": { words: ["--help"] },
+    fuzz: { words: ["--help"] },
+    torture: { words: ["--help"] },
+    compare: { words: ["--help"] },
+    "test:binaries": "needs what `build` makes",
+    docs: "writes into the working tree",
+  };
+}
+
 Deno.test({
-  ...needing("tasks: a program started at a terminal asks for no permission", PSEUDO_TERMINAL),
-  fn: async () => {
-    const cwd = await Deno.makeTempDir();
+  ...needing("tasks: none asks for a permission at a terminal", PSEUDO_TERMINAL),
+  fn: async (t) => {
+    const folder = await Deno.makeTempDir();
+    const runs = taskRuns(folder);
+    assertEquals(Object.keys(runs).sort(), Object.keys(project.tasks).sort());
     try {
-      const common = ["--port=0", "--http-port=0"];
-      const tasks: string[][] = [
-        ["node", ...common, "--standalone", `--data=${cwd}/node`],
-        ["coordinator", ...common, "--heartbeat-port=0", "--discovery=off", `--data=${cwd}/c`],
-      ];
-      for (const words of tasks) {
-        const task = [Deno.execPath(), "task", "--quiet", "--config", `${ROOT}deno.json`];
-        await using terminal = new Terminal(
-          [...task, ...words, "--no-cs-config"].filter((word) =>
-            word !== "--no-cs-config" || words[0] === "coordinator"
-          ),
-        );
-        await terminal.until(/pid=\d+/);
-        assertEquals(/permission|Allow\?/i.test(terminal.output), false, terminal.output);
-        await terminal.type("\x03");
-        await terminal.ended();
+      for (const [name, run] of Object.entries(runs)) {
+        if (typeof run === "string") continue;
+        await t.step(name, async () => {
+          const task = [Deno.execPath(), "task", "--quiet", "--config", `${ROOT}deno.json`, name];
+          await using terminal = new Terminal([...task, ...run.words]);
+          if (run.until !== undefined) {
+            await terminal.until(run.until);
+            await terminal.type(run.typed ?? "");
+          }
+          await terminal.ended();
+          const { output } = terminal;
+          assert(output.trim() !== "", "it says something");
+          assertEquals(/permission|Allow\?/i.test(output), false, output);
+        });
       }
     } finally {
-      await Deno.remove(cwd, { recursive: true });
+      await Deno.remove(folder, { recursive: true });
     }
   },
 });

@@ -124,3 +124,24 @@ Deno.test("Follower.onDigest: tells of a difference only at the same seq, and wh
     assertEquals(node.takeLines(), lines, what);
   }
 });
+
+Deno.test("Follower: a clear in the middle of a resync leaves a list of recent writes that fits the data again", async () => {
+  const { node, follower, primary, append, level } = setUp();
+  await level();
+  append("a", 1, 1);
+  append("b", 2, 2);
+  await node.settle();
+  assertEquals([follower.isWhole, node.recent.since(0)?.size], [true, 2]);
+  follower.onQuery(2, 1, false, primary);
+  follower.onBegin(
+    { req_type: "resync_begin", p: 0, term: 1, stream: 2, next: 9, full: true },
+    primary,
+  );
+  assertEquals(follower.isWhole, false);
+  follower.markDamaged();
+  follower.beginWithNothing();
+  for (let i = 0; i < 10; i++) await node.settle();
+  const { lastSeq } = node.store.state;
+  assertEquals([follower.damaged, lastSeq, node.recent.lastSeq], [false, 0, 0]);
+  assertEquals([follower.isWhole, node.recent.since(0)?.size], [true, 0]);
+});

@@ -6,7 +6,12 @@ import type {
 } from "../../../../shared/cluster/cluster_map.ts";
 import { awaitMap } from "../../../../client/library/first_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { RETRY_MS_MAX } from "../../../../shared/base/limits.ts";
+import {
+  DEADLINE_SCAN_MS,
+  HEAVY_REQUESTS_IN_FLIGHT_MAX,
+  READ_ATTEMPT_TIMEOUT_MS,
+  RETRY_MS_MAX,
+} from "../../../../shared/base/limits.ts";
 import { CALLER } from "../../../../shared/wire/caller.ts";
 import type { KeyRequest, Message, Reply, Request } from "../../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
@@ -816,4 +821,33 @@ Deno.test("Router: nothing more is tried for a caller that is gone", async () =>
   bench.clock.advance(5_000);
   assertEquals(bench.codes, ["unavailable"]);
   assert(bench.node("a").seen.filter(({ req_type }) => req_type === "get").length <= before);
+});
+
+Deno.test("Router: requests of callers with long replies are sent a few at a time, and not at all once nobody waits", async () => {
+  const bench = await Bench.start();
+  bench.on("a", () => "hold");
+  const node = bench.node("a");
+  const caller = { closed: false, heavy: true };
+  const count = 3 * HEAVY_REQUESTS_IN_FLIGHT_MAX;
+  for (let i = 0; i < count; i++) {
+    bench.execute(Object.assign(get(`k${i}`), { [CALLER]: caller }), 60_000);
+  }
+  bench.clock.advance(100);
+  assertEquals([node.held.length, bench.codes], [HEAVY_REQUESTS_IN_FLIGHT_MAX, []]);
+  node.held.shift()?.reply(DATA);
+  bench.clock.advance(100);
+  assertEquals([node.seen.length, bench.codes], [HEAVY_REQUESTS_IN_FLIGHT_MAX + 1, ["data"]]);
+  // All end within a look at the deadlines, and not when their time is over.
+  caller.closed = true;
+  bench.clock.advance(2 * DEADLINE_SCAN_MS);
+  assertEquals(bench.codes.length, count);
+  assertEquals(node.seen.length, HEAVY_REQUESTS_IN_FLIGHT_MAX + 1);
+  // Those of others go on when the node has answered what it was sent, also if that takes long.
+  bench.execute(Object.assign(get("other"), { [CALLER]: { closed: false, heavy: true } }));
+  bench.clock.advance(2 * READ_ATTEMPT_TIMEOUT_MS);
+  for (const { reply } of node.held.splice(0)) reply(DATA);
+  bench.clock.advance(100);
+  for (const { reply } of node.held.splice(0)) reply(DATA);
+  bench.clock.advance(100);
+  assertEquals(bench.codes.slice(count), ["data"]);
 });

@@ -10,7 +10,8 @@ import {
 } from "../../../../shared/base/limits.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
-import { RpcClient } from "../../../../shared/wire/rpc_client.ts";
+import { CALLER } from "../../../../shared/wire/caller.ts";
+import { RpcClient, type RpcClientOptions } from "../../../../shared/wire/rpc_client.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
 import { type Script, ScriptedNode } from "../../../support/doubles/scripted_node.ts";
@@ -26,7 +27,7 @@ class Bench {
   readonly replies: Reply[] = [];
   readonly events: string[] = [];
 
-  constructor(script: Script) {
+  constructor(script: Script, options: RpcClientOptions = {}) {
     this.node = new ScriptedNode(this.network, "node", script);
     const deps = {
       clock: this.clock,
@@ -38,11 +39,11 @@ class Bench {
       onUp: () => this.events.push("up"),
       onDown: () => this.events.push("down"),
       onSilence: (silentMs) => this.events.push(`silent ${Math.round(silentMs)}`),
-    });
+    }, options);
   }
 
-  static async start(script: Script): Promise<Bench> {
-    const bench = new Bench(script);
+  static async start(script: Script, options?: RpcClientOptions): Promise<Bench> {
+    const bench = new Bench(script, options);
     await bench.node.start();
     return bench;
   }
@@ -207,6 +208,71 @@ Deno.test("RpcClient refuses more waiting requests than its limit as overloaded"
   assertEquals(bench.codes, ["overloaded"]);
   bench.clock.advance(100);
   assertEquals(bench.replies.length, CONNECTING_REQUESTS_MAX + 1);
+  bench.client.close();
+});
+
+Deno.test("RpcClient with inFlightMax: sends the next when one is answered, in their order", async () => {
+  const bench = await Bench.start(() => "hold", { inFlightMax: 2 });
+  const keys = () =>
+    bench.node.seen.map((request) => "key" in request ? request.key : request.req_type)
+      .filter((key) => key !== "ping");
+  for (const key of "ab") bench.ask({ req_type: "get", key }, 1_000);
+  bench.clock.advance(100);
+  for (const key of "cde") bench.ask({ req_type: "get", key }, key === "c" ? 500 : 1_000);
+  bench.clock.advance(10);
+  assertEquals(keys(), ["a", "b"]);
+  bench.node.held[1]?.reply(OK);
+  bench.clock.advance(10);
+  assertEquals([keys(), bench.codes], [["a", "b", "c"], ["ack"]]);
+  // What was sent may have happened, and is still the other side's to answer; what waited has not.
+  bench.clock.advance(2_000);
+  assertEquals(keys(), ["a", "b", "c"]);
+  const unknown = "outcome_unknown";
+  assertEquals(bench.codes, ["ack", unknown, unknown, "timeout", "timeout"]);
+
+  bench.replies.length = 0;
+  for (const key of "fgh") bench.ask({ req_type: "get", key });
+  bench.clock.advance(10);
+  assertEquals(keys(), ["a", "b", "c"]);
+  bench.node.held[0]?.reply(OK);
+  bench.node.held[2]?.reply(OK);
+  bench.clock.advance(10);
+  assertEquals([keys(), bench.codes], [["a", "b", "c", "f", "g"], []], "late answers make room");
+  bench.node.push({ req_type: "closing" });
+  bench.clock.advance(10);
+  assertEquals(bench.codes, ["unavailable"], "a server that stops is sent nothing more");
+  for (const { reply } of bench.node.held.splice(3)) reply(OK);
+  bench.clock.advance(10);
+  assertEquals([bench.codes, keys().length], [["unavailable", "ack", "ack"], 5]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient with inFlightMax: what is due first has the first turn", async () => {
+  const bench = await Bench.start(() => OK, { inFlightMax: 1 });
+  for (const [i, key] of [..."abc"].entries()) {
+    bench.ask({ req_type: "get", key }, i === 2 ? 9_000 : 10_000);
+  }
+  bench.clock.advance(100);
+  const keys = bench.node.seen.map((request) => "key" in request ? request.key : "");
+  assertEquals([keys, bench.codes], [["c", "a", "b"], ["ack", "ack", "ack"]]);
+  bench.client.close();
+});
+
+Deno.test("RpcClient: what nobody waits for any more ends soon, sent or not", async () => {
+  const bench = await Bench.start(() => "hold", { inFlightMax: 1 });
+  const caller = { closed: false, heavy: true };
+  for (let i = 0; i < 3; i++) {
+    bench.ask({ req_type: "get", key: `k${i}`, [CALLER]: caller }, 60_000);
+  }
+  bench.clock.advance(100);
+  assertEquals([bench.node.seen.length, bench.codes], [1, []]);
+  caller.closed = true;
+  bench.clock.advance(2 * DEADLINE_SCAN_MS);
+  assertEquals([bench.node.seen.length, bench.codes], [1, [
+    "outcome_unknown",
+    "timeout",
+    "timeout",
+  ]]);
   bench.client.close();
 });
 
