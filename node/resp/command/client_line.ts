@@ -39,7 +39,7 @@ export function clientLine(session: CommandSession): string {
     "tot-mem": query + replies + transaction.bytes,
     events: "r",
     cmd: session.lastCommand?.name ?? "NULL",
-    user: "default",
+    user: session.login.user,
     redir: -1,
     resp: session.out.protocol,
     "lib-name": session.libraryName,

@@ -221,3 +221,26 @@ Deno.test("RESP: what follows AUTH in one write waits for it", async () => {
   while (!answer.includes("NOPERM")) answer += await peer.askAndWait("PING");
   assert(answer.startsWith("+OK\r\n$1\r\nx\r\n-NOPERM"), answer);
 });
+
+Deno.test("RESP: a client session is its user's, whatever others call theirs", async () => {
+  const { world, bench } = await open();
+  world.change((document) =>
+    addUser(document, { name: "dave", passwordHash: HASH, roles: ["admin"] })
+  );
+  const sessionOf = async (peer: RespPeer, session: string) => {
+    const answer = await peer.askAndWait(
+      `KV.INCREMENT app:1 SESSION ${session} REQUEST_NUMBER 1`,
+    );
+    assert(!answer.startsWith("-"), answer);
+    const last = bench.database.requests.at(-1);
+    assert(last !== undefined && "session" in last && last.session !== undefined);
+    return last.session;
+  };
+  const dave = await loggedIn(bench, ["AUTH", "dave", "correct horse"]);
+  const root = await loggedIn(bench, ROOT);
+  const his = await sessionOf(dave, "s");
+  assertEquals(await sessionOf(dave, "s"), his);
+  for (const name of ["s", his, "dave:s"]) assert(await sessionOf(root, name) !== his, name);
+  assertEquals(await dave.askAndWait(ROOT), "+OK\r\n");
+  assert(await sessionOf(dave, "s") !== his, "it is the user's, not the connection's");
+});

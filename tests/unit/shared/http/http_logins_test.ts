@@ -251,3 +251,30 @@ Deno.test("HTTP: a password is verified once for a connection, and a body is not
   await response.body?.cancel();
   assertEquals([response.status, pulled], [401, 0]);
 });
+
+Deno.test("HTTP: a client session is its user's, whatever others call theirs", async () => {
+  const scene = await Scene.open();
+  scene.world.change((document) =>
+    addUser(document, { name: "dave", passwordHash: HASH, roles: ["admin"] })
+  );
+  const sessionOf = async (
+    user: Record<string, string>,
+    session: string,
+    path = "/op/increment",
+  ) => {
+    const increment = { key: "app:1", session, request_number: 1 };
+    const body = path === "/batch"
+      ? { requests: [{ req_type: "increment", ...increment }] }
+      : increment;
+    assertEquals(await scene.status(["POST", path, body], user), 200);
+    const last = scene.bench.database.requests.at(-1);
+    assert(last !== undefined && "session" in last && last.session !== undefined);
+    return last.session;
+  };
+  const dave = basic("dave", "correct horse");
+  const his = await sessionOf(dave, "s");
+  assertEquals(await sessionOf(dave, "s", "/batch"), his);
+  for (const name of ["s", his, "dave:s"]) assert(await sessionOf(ROOT, name) !== his, name);
+  const malformed = { key: "app:1", session: "", request_number: 1 };
+  assertEquals(await scene.status(["POST", "/op/increment", malformed], dave), 400);
+});

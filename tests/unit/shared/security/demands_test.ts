@@ -4,7 +4,7 @@ import { OPERATIONS } from "../../../../shared/operations/table.ts";
 import { rightsNeeded, whyForbidden } from "../../../../shared/security/demands.ts";
 import { MESSAGE_NEEDS } from "../../../../shared/security/needs.ts";
 import { type Grant, type Right, Rights } from "../../../../shared/security/rights.ts";
-import type { Message, MessageType, Request } from "../../../../shared/wire/messages.ts";
+import type { Message, Request } from "../../../../shared/wire/messages.ts";
 
 const rightsOn = (prefix: string, ...rights: Right[]) =>
   new Rights(rights.map((right): Grant => ({ database: "default", prefix, right })));
