@@ -10,6 +10,7 @@ import { type Run, runProgram } from "../shared/program/program.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
 import { printError, printLine } from "../shared/program/terminal.ts";
 import { VERSION } from "../shared/base/version.ts";
+import { readCredentials } from "./cli/file_credentials.ts";
 import { connectTo, discoverFromHere } from "./library/connect.ts";
 import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
@@ -125,7 +126,10 @@ async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
       }),
   });
   const seeds = config.seeds.map((seed) => parseAddress(seed, "--seeds"));
+  const { credentials } = config;
+  const login = credentials === undefined ? {} : await readCredentials(credentials);
   const defaults = {
+    ...login,
     timeoutMs: config.timeoutMs,
     consistency: config.consistency,
     acks: config.acks,

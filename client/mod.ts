@@ -56,6 +56,7 @@ export type { AtomicOutcome, AtomicResult } from "./library/atomic.ts";
 export type { ManyResult } from "./library/many.ts";
 export type {
   CallOptions,
+  ClientLogin,
   DeleteOptions,
   ExpireOptions,
   ForcedPartition,
@@ -93,4 +94,10 @@ export type {
   NodeState,
   PartitionConfig,
 } from "../shared/cluster/cluster_map.ts";
-export type { Acks, Consistency, KeyRequest, Reply } from "../shared/wire/messages.ts";
+export type {
+  Acks,
+  Consistency,
+  KeyRequest,
+  Reply,
+  SecurityOrder,
+} from "../shared/wire/messages.ts";

@@ -28,13 +28,19 @@ import {
   STOP_GRACE_MS,
 } from "../shared/base/limits.ts";
 import type { Logger } from "../shared/platform/logger.ts";
-import type { Message, ReplyTo, Request } from "../shared/wire/messages.ts";
+import {
+  isSecurityOrder,
+  type Message,
+  type ReplyTo,
+  type Request,
+} from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { Draining } from "../shared/server/draining.ts";
 import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
+import { notSecured } from "../shared/security/security_keeper.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
 import {
   type Address,
@@ -381,6 +387,7 @@ export class Coordinator {
     connection: Connection,
   ): void {
     this.#requests++;
+    if (isSecurityOrder(request)) throw notSecured(request);
     switch (request.req_type) {
       case "hello":
         return invariant(false, "a hello is judged before it is a request");

@@ -23,6 +23,8 @@ import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import { type NodeSecurity, openSecurity } from "./file_security.ts";
+import { isWildcard } from "../shared/platform/network_interface.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
@@ -31,10 +33,12 @@ async function main(run: NodeRun): Promise<void> {
   exitOnDefect(NODE_PROGRAM.name);
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
+  const [clock, random] = [new SystemClock(), new SystemRandom()];
+  const security = await securityOf(run, clock, random);
   const deps = {
-    clock: new SystemClock(),
-    random: new SystemRandom(),
-    transport: new DenoTransport(logger("transport")),
+    clock,
+    random,
+    transport: new DenoTransport(logger("transport"), { server: security?.tls }),
     logger,
   };
   const told = untilTold(config.endWithInput);
@@ -68,9 +72,10 @@ async function main(run: NodeRun): Promise<void> {
         const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
         return found.length === 0
           ? undefined
-          : listenHttp(found, handle, admission, logger("http"));
+          : listenHttp(found, handle, admission, logger("http"), security?.tls);
       },
       origins: originRules(config),
+      security: security?.keeper,
       admission: { freeDescriptors: countFreeDescriptors },
       limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
       cluster: clusterOf(run, deps),
@@ -115,6 +120,28 @@ function keepFilesPrivate(log: Logger): void {
       reason: error instanceof Error ? error.message : String(error),
     });
   }
+}
+
+/** Users and TLS, if they were asked for. */
+async function securityOf(
+  { config, logger }: NodeRun,
+  clock: Clock,
+  random: Random,
+): Promise<NodeSecurity | undefined> {
+  if (!config.secure || config.data === undefined) return undefined;
+  const log = logger("security");
+  const hosts = new Set(["localhost", "127.0.0.1", "::1", config.host]);
+  if (config.advertiseHost !== undefined) hosts.add(config.advertiseHost);
+  const named = [...hosts].filter((host) => !isWildcard(host));
+  const security = await openSecurity(`${config.data}.security`, named, { clock, random, log });
+  const { fingerprint, authorityFile, credentialsFile } = security;
+  log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
+  if (credentialsFile !== undefined) {
+    log.info("the first administrator's credentials are in a file, for kv-client --credentials", {
+      credentialsFile,
+    });
+  }
+  return security;
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */

@@ -18,6 +18,7 @@ import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
+import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { Router } from "../shared/routing/router.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
@@ -70,6 +71,8 @@ export interface NodeRuntimeOptions {
   readonly admission?: AdmissionOptions | undefined;
   /** Which web pages may use it. Default: none. */
   readonly origins?: OriginRules | undefined;
+  /** Users, roles and tokens of a secured node, which is a cluster by itself. Absent: everybody may everything. */
+  readonly security?: SecurityKeeper | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
   readonly cluster:
     | { locate: Locate; name?: string | undefined }
@@ -223,6 +226,7 @@ export class NodeRuntime {
       memory: options.memory,
       address: () => this.address,
       admission,
+      security: options.security,
     });
     this.#frontEnd = this.#makeFrontEnd(options, admission);
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
@@ -384,6 +388,7 @@ export class NodeRuntime {
       health: () => this.node.health(this.up, this.#session?.refusal),
       database: this.server.database,
       requests: admission.requests,
+      access: options.security?.access,
     }, options.origins ?? NO_ORIGINS);
   }
 

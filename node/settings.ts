@@ -117,6 +117,11 @@ export const NODE_SETTINGS = {
     default: 1,
   }),
   standalone: flag({ help: "Be a cluster of one node, without a coordinator." }),
+  secure: flag({
+    help:
+      "With --standalone and --data: TLS on all ports, and a login for everything. Users, roles and the " +
+      "certificate authority are in a folder beside that of the data, named FOLDER.security.",
+  }),
   partitions: integer({
     help: "With --standalone: partitions of a new data folder, a power of two.",
     min: 1,
@@ -172,6 +177,9 @@ function whyWrong(values: NodeSettings): string | undefined {
   }
   if (values.standalone && values.coordinator !== undefined) {
     return "--standalone and --coordinator exclude each other; leave one out";
+  }
+  if (values.secure && !(values.standalone && values.data !== undefined)) {
+    return "--secure needs --standalone and a --data folder; clusters of several machines cannot be secured yet";
   }
   const wrongAddress = whyNoAddress(values.coordinator) ?? whyHttpWrong(values);
   if (wrongAddress !== undefined) return wrongAddress;

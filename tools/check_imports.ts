@@ -29,7 +29,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["admission", "platform/deno", "program", "ring", "scheduling", "schema"],
     ["operations"],
     ["wire"],
-    ["arguments", "discovery", "validation", "http/protocol"],
+    ["arguments", "discovery", "security", "validation", "http/protocol"],
     ["database", "routing"],
     ["server"],
     ["http/endpoints"],

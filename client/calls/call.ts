@@ -128,6 +128,8 @@ export interface KvClientDeps {
   clock: Clock;
   router: KeyRouter;
   coordinator?: RequestTarget | undefined;
+  /** Who keeps the users of a secured cluster; default: the coordinator. */
+  administrator?: RequestTarget | undefined;
   /**
    * A name that no other client has. With it, requests that would do harm if they happened twice are
    * recognised when they are sent again, so the client repeats them after a lost answer.
@@ -135,8 +137,22 @@ export interface KvClientDeps {
   clientId?: string | undefined;
 }
 
+/** How to reach a secured cluster, and as whom. */
+export interface ClientLogin {
+  /**
+   * The certificate of the cluster's authority, as PEM: everything is encrypted, and whoever answers must have a
+   * certificate of it. Default: nothing is encrypted.
+   */
+  ca?: string | undefined;
+  /** The user to log in as, with its {@linkcode password}. */
+  user?: string | undefined;
+  password?: string | undefined;
+  /** A user's token, in the place of user and password. */
+  token?: string | undefined;
+}
+
 /** Defaults of a client's calls. */
-export interface KvClientOptions {
+export interface KvClientOptions extends ClientLogin {
   /** Default 10,000. */
   timeoutMs?: number | undefined;
   /** Default `strong`. */

@@ -36,6 +36,12 @@ export const CLIENT_SETTINGS = {
     help: "Further nodes to ask which nodes are in the cluster if the coordinator is away.",
     placeholder: "HOST:PORT,…",
   }),
+  credentials: optionalText({
+    help:
+      "Of a secured cluster: the file with the authority's certificate and as whom to log in. Nobody else " +
+      "may be able to read it.",
+    placeholder: "FILE",
+  }),
   command: optionalText({
     help: 'Run one line of the shell\'s language and exit: --command "GET k".',
     placeholder: "LINE",

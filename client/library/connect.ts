@@ -26,7 +26,7 @@ import { randomId, SystemRandom } from "../../shared/platform/random.ts";
 import { Router } from "../../shared/routing/router.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
-import type { KvClientOptions } from "../calls/call.ts";
+import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
 import { environment } from "./deno_environment.ts";
 import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
 import { awaitMap } from "./first_map.ts";
@@ -111,8 +111,14 @@ export async function connectTo(
   about: { name: string | undefined; advice: string },
 ): Promise<KvClient> {
   const clock = new SystemClock();
-  const deps = { clock, random: new SystemRandom(), transport: new DenoTransport() };
-  const router = new Router(deps, { role: "client", seeds: [found.address, ...seeds] });
+  const transport = new DenoTransport(undefined, { authority: options.ca });
+  const deps = { clock, random: new SystemRandom(), transport };
+  const login = loginOf(options);
+  const router = new Router(deps, {
+    role: "client",
+    hello: login,
+    seeds: [found.address, ...seeds],
+  });
   const map = await firstMap(clock, router, found, seeds, options, about.advice);
   const { clusterName: name } = map.settings;
   if (about.name !== undefined && name !== about.name) {
@@ -128,11 +134,35 @@ export async function connectTo(
   const { host, port } = found.address;
   // With a node's address one can find the cluster, but the node does not become a coordinator by that.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
-  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, hello("client"));
+  const ours = hello("client", login);
+  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, ours);
+  // A node that is a cluster by itself keeps its users itself.
+  const administrator = coordinator ??
+    (options.ca === undefined ? undefined : new RpcClient(deps, found.address, ours));
   return new KvClient(
-    { clock, router, coordinator, clientId: randomId(deps.random) },
+    { clock, router, coordinator, administrator, clientId: randomId(deps.random) },
     options,
   );
+}
+
+/** What `hello` says of whoever logs in. @throws {KvError} `bad_config` */
+function loginOf(
+  { ca, user, password, token }: ClientLogin,
+): { user?: string; secret?: string } {
+  const byToken = token !== undefined && user === undefined && password === undefined;
+  const byPassword = token === undefined && user !== undefined && password !== undefined;
+  if (!byToken && !byPassword) {
+    if (user === undefined && password === undefined && token === undefined) return {};
+    throw new KvError("bad_config", "to log in, give user and password, or a token alone");
+  }
+  if (ca === undefined) {
+    throw new KvError(
+      "bad_config",
+      "a login without encryption would show its secret to everybody: give the certificate of the " +
+        "cluster's authority as well (ca)",
+    );
+  }
+  return byPassword ? { user, secret: password } : byToken ? { secret: token } : {};
 }
 
 async function firstMap(

@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import type { Reply } from "../../shared/wire/messages.ts";
+import type { Reply, SecurityOrder } from "../../shared/wire/messages.ts";
 import {
   type CallOptions,
   type ForcedPartition,
@@ -61,6 +61,22 @@ export class Processes {
     return forced.map(({ partition, node, term, last_seq: lastSeq }) => {
       return { partition, node, term, lastSeq };
     });
+  }
+
+  /** @throws {KvError} as `KvClient.administer` */
+  async administer(order: SecurityOrder, options: CallOptions): Promise<unknown> {
+    this.#sender.checkOpen();
+    const administrator = this.#deps.administrator ?? this.#deps.coordinator;
+    if (administrator === undefined) {
+      throw new KvError(
+        "bad_request",
+        `${order.req_type}: only a secured process has users; give the certificate of its authority (ca)`,
+      );
+    }
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const reply = await askOne(options, (done) => administrator.request(order, timeoutMs, done));
+    if (reply.req_type !== "result") throw replyError(reply, order.req_type);
+    return reply.result;
   }
 
   /** Asks the coordinator and each node, all of them at once. */

@@ -103,6 +103,7 @@ export class Sender {
     this.#closed = true;
     this.#deps.router.close();
     this.#deps.coordinator?.close();
+    if (this.#deps.administrator !== this.#deps.coordinator) this.#deps.administrator?.close();
   }
 
   /** The cache is the gateway's. Without the gateway, the key's primary answers instead, with a newer value. */

@@ -20,6 +20,7 @@ import type {
 import { thrownText } from "./command/replies.ts";
 import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
 import type { ReplyQueue, Slot } from "./reply_queue.ts";
+import type { RespLogin } from "./login.ts";
 import type { SessionServer } from "./session_server.ts";
 import type { Transaction } from "./transactions/transaction.ts";
 
@@ -27,6 +28,7 @@ import type { Transaction } from "./transactions/transaction.ts";
 export interface DispatchSession extends CommandSession {
   readonly server: SessionServer;
   readonly transaction: Transaction;
+  readonly login: RespLogin;
   lastCommand: CommandSpec | undefined;
   /** Runs something after all that is under way, and before anything else is read. */
   runAlone(begin: (done: () => void) => void): void;
@@ -57,6 +59,11 @@ export class CommandDispatch {
     if (spec === undefined) return;
     session.lastCommand = spec;
     server.counted();
+    const refusal = session.login.whyRefused(spec);
+    if (refusal !== undefined) {
+      session.refuse(refusal);
+      return;
+    }
     const { run } = spec;
     if (run.kind === "frame") {
       run.run(args, session);

@@ -17,6 +17,7 @@ import {
   VALUE_BYTES_MAX,
 } from "../../shared/base/limits.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
+import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
@@ -43,6 +44,8 @@ export interface RespServerDeps {
   /** Gives heavy work its turns; each process has one. Default: one of its own. */
   readonly work?: WorkScheduler | undefined;
   readonly database: Database;
+  /** Of a secured cluster: who may do what. */
+  readonly access?: AccessControl | undefined;
   readonly node: RespNode;
   /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
@@ -58,6 +61,7 @@ export class RespServer implements SessionServer {
   readonly log: Logger;
   readonly work: WorkScheduler;
   readonly database: Database;
+  readonly access: AccessControl | undefined;
   readonly node: RespNode;
   readonly budget: ByteBudget;
   readonly limits: RequestLimits | undefined;
@@ -81,6 +85,7 @@ export class RespServer implements SessionServer {
     this.log = deps.log;
     this.work = deps.work ?? new WorkScheduler(deps.clock);
     this.database = deps.database;
+    this.access = deps.access;
     this.node = deps.node;
     this.budget = deps.budget;
     this.limits = deps.limits;

@@ -24,6 +24,8 @@ import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
 import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { thrownText } from "./command/replies.ts";
+import { RespLogin } from "./login.ts";
+import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import { CommandDispatch, type DispatchSession } from "./command_dispatch.ts";
 import { ReplyQueue } from "./reply_queue.ts";
 import type { SessionServer } from "./session_server.ts";
@@ -49,6 +51,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   /** The partition of the last write; for WAIT. */
   lastWrittenKey: string | undefined;
   readonly transaction: Transaction;
+  readonly login: RespLogin;
   readonly #output: SessionOutput;
   readonly #seat: Seat;
   readonly #parser: RespParser;
@@ -109,6 +112,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
         this.close(false);
       },
     });
+    this.login = new RespLogin(server.access, server.database, stream.remote);
     this.transaction = new Transaction(this);
     this.#dispatch = new CommandDispatch(this, this.#queue);
     stream.start({
@@ -253,7 +257,13 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   }
 
   /** Carries out a request. `done` is called once, perhaps before this returns. */
-  execute(request: KeyRequest & Called, done: (reply: Reply) => void): void {
+  execute(given: KeyRequest & Called, done: (reply: Reply) => void): void {
+    const refusal = this.login.judge(given);
+    if (refusal !== undefined) {
+      done(toErrorReply(refusal));
+      return;
+    }
+    const request = this.login.ofUser(given);
     const { req_type } = request;
     request[CALLER] = this;
     if (req_type !== "get" && req_type !== "exists") this.lastWrittenKey = request.key;

@@ -1,5 +1,6 @@
 /** What the sessions of the Redis front end share. @module */
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
+import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { ByteSlab } from "../storage/byte_slab.ts";
 import type { CommandServer, CommandSession } from "./command/command.ts";
 import type { CommandTable } from "./tables/command_table.ts";
@@ -7,6 +8,8 @@ import type { CommandTable } from "./tables/command_table.ts";
 /** What sessions share (`resp_server.ts`). */
 export interface SessionServer extends CommandServer {
   readonly table: CommandTable;
+  /** Of a secured cluster: who may do what. */
+  readonly access: AccessControl | undefined;
   /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
   /** For values and replies that are on their way. */

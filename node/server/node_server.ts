@@ -25,10 +25,12 @@ import type { Logger } from "../../shared/platform/logger.ts";
 import {
   type DownstreamMessage,
   goes,
+  isSecurityOrder,
   type KeyRequest,
   type Message,
   type ReplyTo,
   type Request,
+  type SecurityOrder,
 } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import {
@@ -41,6 +43,9 @@ import { Draining } from "../../shared/server/draining.ts";
 import { greet, type Greeted } from "../../shared/server/handshake.ts";
 import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
+import { inUsersSession } from "../../shared/database/users_session.ts";
+import { notSecured, type SecurityKeeper } from "../../shared/security/security_keeper.ts";
+import { WireLogins } from "../../shared/server/wire_logins.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
@@ -69,6 +74,8 @@ export interface NodeServerOptions {
   address?(): Address | undefined;
   /** What everything from outside is bounded by. */
   readonly admission: Admission;
+  /** Users, roles and tokens, if the node is secured, and keeps them itself. */
+  readonly security?: SecurityKeeper | undefined;
 }
 
 /** Serves the JSON wire on every stream that it is given. */
@@ -81,6 +88,8 @@ export class NodeServer {
   readonly #acceptor: Acceptor;
   readonly #resp: RespServer;
   readonly #draining: Draining;
+  /** Of a secured node. */
+  readonly #logins: WireLogins | undefined;
   /** What this process is, to whoever says hello. */
   readonly #greeted: Greeted;
   readonly #counts = { requests: 0, forwarded: 0 };
@@ -96,6 +105,7 @@ export class NodeServer {
     this.#node = options.node;
     this.#greeted = {
       kind: "node",
+      secured: options.security !== undefined,
       nodeId: options.node.nodeId,
       clusterId: () => options.clusterId(),
       hasPlace: (node) => {
@@ -110,9 +120,12 @@ export class NodeServer {
       limits: options.limits,
       onForward: () => this.#counts.forwarded++,
     });
+    const { security } = options;
+    this.#logins = security === undefined ? undefined : new WireLogins(security.access);
     this.#resp = new RespServer({
       ...deps,
       database: this.database,
+      access: security?.access,
       budget: options.admission.requests,
       limits: options.limits,
       draining: this.#draining,
@@ -162,11 +175,11 @@ export class NodeServer {
 
   #serve(stream: Stream, seat: Seat): void {
     const server = new RequestServer(stream, this.#deps, {
-      onRequest: (request, reply) => this.#onRequest(request, reply),
+      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
       onHello: (hello, connection, isFirst) => {
         const takeOver = this.#onHello(hello, connection, seat, isFirst);
         // A peer's connection has no request whose answer somebody would miss.
-        if (takeOver !== undefined) this.#draining.delete(server);
+        if (takeOver instanceof Function) this.#draining.delete(server);
         return takeOver;
       },
       onClose: () => this.#draining.delete(server),
@@ -174,8 +187,10 @@ export class NodeServer {
     this.#draining.add(server);
   }
 
-  #onRequest(request: Request, reply: ReplyTo): void {
+  #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
     this.#counts.requests++;
+    this.#logins?.check(request, connection);
+    if (isSecurityOrder(request)) return this.#onSecurityOrder(request, reply, connection);
     switch (request.req_type) {
       case "hello":
         return invariant(false, "a hello is judged before it is a request");
@@ -202,8 +217,9 @@ export class NodeServer {
         return this.#onPiece(request, reply);
       case "batch":
         return executeBatch(this.#deps.clock, request, (one, answer) => {
+          this.#logins?.check(one, connection);
           checkKeyRequest(one, this.#options.limits);
-          this.#executeKey(one, answer);
+          this.#executeKey(one, answer, connection);
         }, reply);
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
@@ -220,11 +236,20 @@ export class NodeServer {
         return reply({ req_type: "result", result: this.#stats() });
       default:
         checkKeyRequest(request, this.#options.limits);
-        return this.#executeKey(request, reply);
+        return this.#executeKey(request, reply, connection);
     }
   }
 
-  #executeKey(request: KeyRequest, reply: ReplyTo): void {
+  #onSecurityOrder(order: SecurityOrder, reply: ReplyTo, connection: Connection): void {
+    const { security } = this.#options;
+    const by = this.#logins?.principalOf(connection);
+    if (security === undefined || by === undefined) throw notSecured(order);
+    security.order(order, { principal: by, remote: connection.remote }, reply);
+  }
+
+  #executeKey(given: KeyRequest, reply: ReplyTo, connection: Connection): void {
+    const user = this.#logins?.principalOf(connection)?.name;
+    const request = user === undefined ? given : inUsersSession(given, user);
     const map = this.#node.map();
     const crossing = map && whyCrossing(request, map.settings.partitionCount);
     if (crossing !== undefined) {
@@ -251,15 +276,16 @@ export class NodeServer {
     this.#options.forwarder.request(of, { ...piece, of }, timeoutMs, reply);
   }
 
-  /** @returns who takes the connection over if it is a peer's */
+  /** @returns who takes the connection over if it is a peer's; in a secured node, the login */
   #onHello(
     hello: Message<"hello">,
     connection: Connection,
     seat: Seat,
     isFirst: boolean,
-  ): (() => ConnectionHandlers) | undefined {
+  ): (() => ConnectionHandlers) | Promise<void> | undefined {
     this.#counts.requests++;
     const { rights, node } = greet(hello, this.#greeted, { connection, seat, isFirst });
+    if (this.#logins !== undefined) return this.#logins.logIn(hello, connection);
     if (rights !== "replication" || node === undefined) return undefined;
     return () =>
       new PeerServer(

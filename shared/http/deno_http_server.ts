@@ -21,6 +21,13 @@ import {
   WRITE_STALL_TIMEOUT_MS,
 } from "../base/limits.ts";
 import { acceptAll } from "../platform/deno/deno_accept.ts";
+import {
+  type AcceptedConnection,
+  type ConnectionListener,
+  listenTcp,
+  sendAtOnce,
+  type ServerCertificate,
+} from "../platform/deno/deno_listen.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Address } from "../platform/transport.ts";
 import type { HttpCaller } from "./protocol/body.ts";
@@ -45,6 +52,7 @@ export type ListenHttp = (
   handle: HandleHttp,
   admission: Admission,
   log?: Logger,
+  tls?: ServerCertificate,
 ) => HttpServer;
 
 const STOPPING = new HttpProblem(503, "unavailable", "this process is stopping; ask another one", {
@@ -87,12 +95,12 @@ class BreakOff {
 }
 
 /** @throws {KvError} `address_in_use` if no address is free; `bad_config` */
-export const listenHttp: ListenHttp = (addresses, handle, admission, log) => {
+export const listenHttp: ListenHttp = (addresses, handle, admission, log, tls) => {
   const serve = platformServe();
   let inUse: KvError | undefined;
   for (const { host, port } of addresses) {
     try {
-      const listener = Deno.listen({ hostname: host.replace(/^\[|\]$/g, ""), port });
+      const listener = listenTcp(host.replace(/^\[|\]$/g, ""), port, tls);
       return new FrontEnd(listener, host, { serve, handle, admission, log });
     } catch (cause) {
       if (!(cause instanceof Deno.errors.AddrInUse)) {
@@ -139,7 +147,7 @@ class FrontEnd implements HttpServer {
   readonly address: Address;
   readonly deps: FrontEndDeps;
   readonly connections = new Set<HttpConnection>();
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: ConnectionListener;
   readonly #state = { closed: false };
   #retiring = false;
   #underWay = 0;
@@ -147,7 +155,7 @@ class FrontEnd implements HttpServer {
   /** When the last request came; undefined before the first. */
   #askedMs: number | undefined;
 
-  constructor(listener: Deno.TcpListener, host: string, deps: FrontEndDeps) {
+  constructor(listener: ConnectionListener, host: string, deps: FrontEndDeps) {
     this.#listener = listener;
     this.deps = deps;
     this.address = { host, port: listener.addr.port };
@@ -218,6 +226,7 @@ class FrontEnd implements HttpServer {
 
 /** One connection, which the platform serves. */
 class HttpConnection implements HttpCaller {
+  readonly remote: Address;
   readonly lengths = new ReplyLengths();
   onRefused: ((error: KvError) => void) | undefined;
   readonly #frontEnd: FrontEnd;
@@ -231,15 +240,13 @@ class HttpConnection implements HttpCaller {
   readonly #ending: Promise<void>;
   #lingering: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(frontEnd: FrontEnd, connection: Deno.TcpConn) {
+  constructor(frontEnd: FrontEnd, connection: AcceptedConnection) {
     this.#frontEnd = frontEnd;
+    const { hostname: host, port } = connection.remoteAddr as Deno.NetAddr;
+    this.remote = { host, port };
     const seat = frontEnd.deps.admission.enter({ end: (reason) => this.#onEvicted(reason) });
     if (seat instanceof Seat) this.#seat = seat;
-    try {
-      connection.setNoDelay(true);
-    } catch {
-      // It has already broken; the platform will notice.
-    }
+    sendAtOnce(connection);
     this.#server = frontEnd.deps.serve(
       connection,
       this.#breakOff,

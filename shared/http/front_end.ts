@@ -15,6 +15,9 @@ import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
+import type { AccessControl } from "../security/access_control.ts";
+import { ENDPOINT_NEEDS, type Need } from "../security/needs.ts";
+import { HttpLogins } from "./logins.ts";
 import type { HttpCaller } from "./protocol/body.ts";
 import {
   addCorsHeaders,
@@ -34,14 +37,23 @@ import {
 
 /** The result of looking up a path. */
 interface Place {
+  /** As {@linkcode ROUTES} has it. */
+  readonly route: string;
   readonly methods: Methods;
   readonly key: string;
 }
+
+const NOT_LOGGED_IN = new KvError(
+  "unauthorized",
+  "log in first: the header Authorization, Basic with user and password, or Bearer with a token",
+);
 
 /** Answers requests. */
 export class HttpFrontEnd {
   readonly #services: Services;
   readonly #rules: OriginRules;
+  /** Of a secured cluster. */
+  readonly #logins: { readonly access: AccessControl; readonly http: HttpLogins } | undefined;
   readonly #clock: Clock;
   readonly #log: Logger;
   #underWay = 0;
@@ -60,6 +72,8 @@ export class HttpFrontEnd {
     const name = () => `http-${randomId(random)}`;
     const database = new DeduplicatingDatabase(site.database, clock, name);
     this.#services = new Services(clock, work ?? new WorkScheduler(clock), { ...site, database });
+    const { access } = site;
+    this.#logins = access === undefined ? undefined : { access, http: new HttpLogins(access) };
     this.#clock = clock;
     this.#log = log;
     this.#rules = rules;
@@ -107,7 +121,7 @@ export class HttpFrontEnd {
     if (caller?.closed) throw new KvError("unavailable", "the connection is closed");
     const target = targetOf(request.url);
     checkOrigin(request, target.authority, this.#rules);
-    const { methods, key } = placeOf(target);
+    const { route, methods, key } = placeOf(target);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const endpoint = Object.hasOwn(methods, method) ? methods[method as Method] : undefined;
     if (endpoint === undefined) {
@@ -122,8 +136,50 @@ export class HttpFrontEnd {
     }
     // Requests of other connections run directly, which costs less.
     const services = caller?.heavy ? this.#services.of(caller) : this.#services;
+    if (this.#logins !== undefined) {
+      const need = ENDPOINT_NEEDS[`${method} ${route}`];
+      const guarded = await this.#admit(need, request, services, this.#logins, caller);
+      return await endpoint.run({ request, key, services: guarded }, queryParameters(target.query));
+    }
     const call = { request, key, services };
     return await endpoint.run(call, queryParameters(target.query));
+  }
+
+  /**
+   * What the user may use, before a byte of the body is read. What an endpoint asks of the database is judged
+   * there, by what it asks.
+   *
+   * @throws {KvError} `unauthorized`, `forbidden`
+   */
+  async #admit(
+    need: Need | undefined,
+    request: Request,
+    services: Services,
+    logins: { readonly access: AccessControl; readonly http: HttpLogins },
+    caller: HttpCaller | undefined,
+  ): Promise<Services> {
+    const { access, http } = logins;
+    if (need === "anybody") {
+      return services.guardedBy({
+        user: undefined,
+        whyRefused: () => NOT_LOGGED_IN,
+      });
+    }
+    // Who cannot be told apart from others cannot log in.
+    const principal = caller && await http.principalOf(request, caller);
+    const rights = principal?.rights();
+    if (caller === undefined || rights === undefined) throw NOT_LOGGED_IN;
+    const isDatabases = need === "requests" || (typeof need === "object" && "range" in need);
+    if (need !== "login" && !isDatabases && !rights.isAdmin) {
+      throw new KvError(
+        "forbidden",
+        `${request.method}: needs the right to administer the cluster`,
+      );
+    }
+    return services.guardedBy({
+      user: principal?.name,
+      whyRefused: (asked) => access.whyRefused(asked, principal, caller.remote),
+    });
   }
 
   #asKvError(error: unknown, method: string): KvError {
@@ -144,7 +200,8 @@ export class HttpFrontEnd {
 function placeOf({ path }: Target): Place {
   if (path.startsWith(KEY_PATH)) {
     const key = percentDecoded(path.slice(KEY_PATH.length), "the key");
-    return { methods: ROUTES[`${KEY_PATH}{key}`] ?? {}, key };
+    const route = `${KEY_PATH}{key}`;
+    return { route, methods: ROUTES[route] ?? {}, key };
   }
   const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   if (methods === undefined) {
@@ -154,7 +211,7 @@ function placeOf({ path }: Target): Place {
       `there is nothing at ${quoted(path)}; /openapi.json says what there is`,
     );
   }
-  return { methods, key: "" };
+  return { route: path, methods, key: "" };
 }
 
 function allowedOf(methods: Methods): string {

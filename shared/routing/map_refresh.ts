@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../platform/clock.ts";
 import type { ClusterMap, NodeId } from "../cluster/cluster_map.ts";
 import { fromErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
-import { MAP_REFRESH_GAP_MS, MAP_REQUEST_TIMEOUT_MS } from "../base/limits.ts";
+import { LOGIN_TIMEOUT_MS, MAP_REFRESH_GAP_MS, MAP_REQUEST_TIMEOUT_MS } from "../base/limits.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import type { NodePool } from "./node_pool.ts";
 import { type Random, randomBelow } from "../platform/random.ts";
@@ -151,7 +151,9 @@ export class MapRefresh {
     }
     const epoch = this.#options.current()?.epoch;
     const request = epoch === undefined ? { req_type: "get_map" } : { req_type: "get_map", epoch };
-    client.request(request, MAP_REQUEST_TIMEOUT_MS, (reply) => {
+    const { secret } = this.#options.hello;
+    const timeoutMs = secret === undefined ? MAP_REQUEST_TIMEOUT_MS : LOGIN_TIMEOUT_MS;
+    client.request(request, timeoutMs, (reply) => {
       this.#onReply(reply, sources, at);
     });
   }

@@ -62,7 +62,7 @@ export interface LocalNode {
 export interface RouterOptions {
   readonly role: Message<"hello">["role"];
   /** What `hello` says beyond protocol and role. */
-  readonly hello?: { node?: NodeId; cluster_id?: string; secret?: string };
+  readonly hello?: { node?: NodeId; cluster_id?: string; user?: string; secret?: string };
   /** Where to get the first map: nodes or coordinators. */
   readonly seeds?: readonly Address[];
   /** Asked for a map before any node or seed. */

@@ -1,7 +1,8 @@
 /**
  * Who is at the other end of a connection, and what it may do there: the one place that says so, for nodes and
  * the coordinator. A connection that has said no `hello` is a client's. What a `hello` claims is compared with
- * what this process is; nothing proves it yet that the caller is who it says.
+ * what this process is. In a secured process a client proves who it is (`wire_logins.ts`), and nothing proves that a
+ * caller is a member of the cluster: so there nobody but clients is let in.
  *
  * Invariants: a connection has one identity, from its first `hello` to its end; rights other than `requests`
  * are given to a connection before anything else came over it, and to a caller that says which node it is.
@@ -46,6 +47,8 @@ export interface Greeted {
   readonly kind: "node" | "coordinator";
   /** A node's own id. */
   readonly nodeId?: NodeId;
+  /** Whoever asks for something must prove who it is. Default false. */
+  readonly secured?: boolean;
   /** The cluster that this process belongs to; undefined before there is one. */
   clusterId(): string | undefined;
   /** Whether a node that says so has one of the places that are kept for peers. */
@@ -59,7 +62,8 @@ const NOT_A_NODE = "this is a coordinator, which holds no replicas; name a node'
  * Judges a `hello`, and gives the connection the identity and the place that it has a right to.
  *
  * @param isFirst whether nothing came over the connection before
- * @throws {KvError} `wrong_version`, `wrong_cluster`, `unavailable`, `bad_request`: the connection is to be ended
+ * @throws {KvError} `wrong_version`, `forbidden`, `wrong_cluster`, `unavailable`, `bad_request`: the connection is to
+ * be ended
  */
 export function greet(
   hello: Message<"hello">,
@@ -90,7 +94,7 @@ function isNode(role: Role): boolean {
 
 function whyRefused(
   hello: Message<"hello">,
-  { kind, nodeId, clusterId }: Greeted,
+  { kind, nodeId, clusterId, secured }: Greeted,
   isFirst: boolean,
 ): KvError | undefined {
   const { protocol, role, to } = hello;
@@ -101,6 +105,9 @@ function whyRefused(
       `hello: this ${kind} speaks protocol version ${PROTOCOL_VERSION}, the caller ${protocol}; ` +
         `upgrade the older of the two`,
     );
+  }
+  if (secured === true && role !== "client") {
+    return new KvError("forbidden", `hello: this ${kind} is secured, and serves clients only`);
   }
   if (rights === "membership" && kind === "node") {
     return new KvError("bad_request", `hello: ${NOT_A_COORDINATOR}`);

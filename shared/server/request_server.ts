@@ -55,13 +55,14 @@ export interface RequestServerHandlers {
    * Without it a `hello` is a request like any other.
    *
    * @param isFirst whether nothing came before
-   * @returns who takes the connection over from here on; undefined if it stays one of requests
+   * @returns who takes the connection over from here on; undefined if it stays one of requests, or a promise of
+   * that if the caller must be found out first
    */
   onHello?(
     hello: Message<"hello">,
     connection: Connection,
     isFirst: boolean,
-  ): (() => ConnectionHandlers) | undefined;
+  ): (() => ConnectionHandlers) | Promise<void> | undefined;
   onClose?(reason: Error | undefined, connection: Connection): void;
   /** `queuedBytes` of the connection is low again. */
   onDrain?(connection: Connection): void;
@@ -223,16 +224,25 @@ export class RequestServer implements Retirable, Caller {
     const { connection } = this;
     const isFirst = !this.#spoken;
     this.#spoken = true;
-    let takeOver: (() => ConnectionHandlers) | undefined;
-    try {
-      takeOver = this.#handlers.onHello?.(hello, connection, isFirst);
-    } catch (error) {
+    const greeted = () => reply({ req_type: "ack", message: "hello" });
+    const refused = (error: unknown) => {
       reply(this.#errorReply(error, "hello"));
       // What follows such a hello was meant for somebody else.
       connection.close(true);
+    };
+    let takeOver: (() => ConnectionHandlers) | Promise<void> | undefined;
+    try {
+      takeOver = this.#handlers.onHello?.(hello, connection, isFirst);
+    } catch (error) {
+      refused(error);
       return;
     }
-    reply({ req_type: "ack", message: "hello" });
+    if (takeOver instanceof Promise) {
+      takeOver.then(greeted, refused);
+      this.#speak(undefined);
+      return;
+    }
+    greeted();
     // Only now it is known whether the place that it takes is one of those for peers.
     if (this.#speak(undefined) && takeOver !== undefined) connection.handTo(takeOver());
   }

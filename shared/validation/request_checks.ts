@@ -66,7 +66,8 @@ function checkParts(request: Message<"transaction">, limits: RequestLimits): voi
   }
 }
 
-function checkSession(session: string, what: string): void {
+/** @throws {KvError} `bad_request` for a name that a client session cannot have */
+export function checkSession(session: string, what: string): void {
   if (session !== "" && session.length <= CLIENT_SESSION_CHARACTERS_MAX && session.isWellFormed()) {
     return;
   }

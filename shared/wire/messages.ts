@@ -8,6 +8,7 @@
 import { array, flag, oneOf, optional, text, uint } from "../schema/fields.ts";
 import { type HeldPartition, MEMBER_MESSAGES } from "../schema/member_messages.ts";
 import { PEER_MESSAGES } from "../schema/peer_messages.ts";
+import { SECURITY_MESSAGES, type WireGrant } from "../schema/security_messages.ts";
 import { operationMessages, type OperationName } from "../operations/table.ts";
 import {
   type Direction,
@@ -20,7 +21,7 @@ import {
   type WireEntry,
 } from "../schema/reply_messages.ts";
 
-export type { Direction, HeldPartition, Reply, ReplyTo, WireEntry };
+export type { Direction, HeldPartition, Reply, ReplyTo, WireEntry, WireGrant };
 
 /** The version of the wire that this code speaks. */
 export const PROTOCOL_VERSION = 1;
@@ -43,7 +44,9 @@ export const MESSAGES = {
     role: oneOf("client", "node", "gateway", "coordinator", "peer", "member"),
     node: optional(text),
     cluster_id: optional(text),
+    /** A client's password if `user` is given, else its token. */
     secret: optional(text),
+    user: optional(text),
     /** To a node: the node that the caller expects. Another node may have its address by now. */
     to: optional(text),
   }),
@@ -126,6 +129,9 @@ export const MESSAGES = {
   ...PEER_MESSAGES,
   ...MEMBER_MESSAGES,
 
+  // Orders of an administrator: see security_messages.ts.
+  ...SECURITY_MESSAGES,
+
   // To every peer that has said hello: this process stops. It answers what was asked; ask nothing more.
   closing: message(1, "push", {}),
 } as const satisfies Record<string, MessageSpec>;
@@ -151,6 +157,14 @@ export type KeyRequest = Message<OperationName>;
 
 /** What may be inside a transaction. */
 export type PlainRequest = Message<Exclude<OperationName, "transaction">>;
+
+/** An administrator's order about users, roles and tokens. */
+export type SecurityOrder = Message<keyof typeof SECURITY_MESSAGES>;
+
+/** Whether a message is such an order. */
+export function isSecurityOrder(message: Message): message is SecurityOrder {
+  return Object.hasOwn(SECURITY_MESSAGES, message.req_type);
+}
 
 /** Messages between nodes about one partition; so without `append` and others that are about several. */
 export type PeerMessage = Extract<DownstreamMessage | UpstreamMessage, { readonly p: number }>;

@@ -24,6 +24,7 @@ import {
   CONNECTING_REQUESTS_MAX,
   DEADLINE_SCAN_MS,
   HELLO_TIMEOUT_MS,
+  LOGIN_TIMEOUT_MS,
   RECONNECT_MS_MAX,
   RECONNECT_MS_MIN,
   REQUEST_QUEUE_BYTES_MAX,
@@ -239,11 +240,12 @@ export class RpcClient {
     });
     this.#connection = connection;
     connection.sendText(encodeWithId(this.#hello, HELLO_ID));
-    this.#helloTimer = this.#deps.clock.setTimer(HELLO_TIMEOUT_MS, () => {
+    const timeoutMs = this.#hello.secret === undefined ? HELLO_TIMEOUT_MS : LOGIN_TIMEOUT_MS;
+    this.#helloTimer = this.#deps.clock.setTimer(timeoutMs, () => {
       this.#failedToConnect = true;
       this.#lastError = new KvError(
         "unavailable",
-        `${this.#where} took the connection and did not answer within ${HELLO_TIMEOUT_MS} ms`,
+        `${this.#where} took the connection and did not answer within ${timeoutMs} ms`,
       );
       connection.close();
     });

@@ -19,6 +19,7 @@ import { commandHelp, commandLines } from "../command/help.ts";
 import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
 import { errorLine, formatDocument, formatTable } from "../command/output.ts";
+import { SECURITY_COMMANDS } from "./security_commands.ts";
 import { NODE_COMMANDS } from "./node_commands.ts";
 import { SCAN_COMMANDS } from "./scan_commands.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
@@ -60,6 +61,7 @@ const ROWS: readonly Command[] = [
     run: runPing,
   },
   ...NODE_COMMANDS,
+  ...SECURITY_COMMANDS,
   ...TRANSFER_COMMANDS,
   ...BACKUP_COMMANDS,
   {

@@ -10,6 +10,7 @@ import type { Database } from "../../../shared/database/database.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import type { Logger } from "../../../shared/platform/logger.ts";
 import type { Random } from "../../../shared/platform/random.ts";
+import type { AccessControl } from "../../../shared/security/access_control.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
@@ -52,6 +53,7 @@ export interface CommandSession {
   /** Waiting bytes: of incomplete commands, and of replies. */
   readonly keptBytes: { readonly query: number; readonly replies: number };
   readonly transaction: CommandTransaction;
+  readonly login: CommandLogin;
   clientName: string;
   libraryName: string;
   libraryVersion: string;
@@ -67,6 +69,27 @@ export interface CommandSession {
   readonly refuse: (text: string) => undefined;
   /** Ends the connection, once everything before is answered and sent. */
   end(): void;
+}
+
+/** As whom a connection has logged in (`login.ts`). */
+export interface CommandLogin {
+  /** The cluster, as far as this connection may use it. */
+  readonly database: Database;
+  /** `default` if nobody has logged in. */
+  readonly user: string;
+  /** It has logged in, or need not. */
+  readonly isKnown: boolean;
+  /**
+   * `done` is called once, perhaps before this returns.
+   *
+   * @param user undefined: a password alone was given
+   */
+  logIn(
+    user: string | undefined,
+    password: string,
+    done: (error: string | undefined) => void,
+  ): void;
+  logOut(): void;
 }
 
 /** MULTI and WATCH of one connection, as its commands use them (`transactions/transaction.ts`). */
@@ -108,6 +131,8 @@ export interface CommandServer extends PlanContext {
   /** Gives heavy work its turns. */
   readonly work: WorkScheduler;
   readonly database: Database;
+  /** Of a secured cluster: who may do what. */
+  readonly access: AccessControl | undefined;
   readonly node: RespNode;
   readonly limits: RequestLimits | undefined;
   readonly cursors: ScanCursors;
@@ -177,7 +202,12 @@ export type CommandRun =
     run(args: Arguments, view: KeyView): (out: RespWriter) => void;
   }
   /** Runs alone: after all commands before it, and before all after it. Calls `done` once, later. */
-  | { readonly kind: "alone"; run(args: Arguments, call: Call, done: () => void): void }
+  | {
+    readonly kind: "alone";
+    run(args: Arguments, call: Call, done: () => void): void;
+    /** How it runs between MULTI and EXEC; absent: not at all. */
+    now?(args: Arguments, call: Call): void;
+  }
   /** Part of a transaction's frame: the session runs it itself, even inside MULTI. */
   | { readonly kind: "frame"; run(args: Arguments, session: CommandSession): void };
 

@@ -31,7 +31,7 @@ export function writeInfo(asked: readonly string[], call: Call, done: () => void
     answer(undefined);
     return;
   }
-  call.server.database.count({}, COUNT_TIMEOUT_MS, (result) => {
+  call.session.login.database.count({}, COUNT_TIMEOUT_MS, (result) => {
     answer(typeof result === "number" ? result : undefined);
   });
 }

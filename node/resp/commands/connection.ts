@@ -5,29 +5,27 @@ import {
   type Call,
   command,
   CommandError,
+  type CommandSession,
   type CommandSpec,
   NO_KEYS,
 } from "../command/command.ts";
+import { alone } from "../command/alone.ts";
 import { at } from "../command/arguments.ts";
 import { HTTP_REFUSED } from "../protocol/http_request_line.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
-import { clientLine } from "./client_line.ts";
+import { clientLine } from "../command/client_line.ts";
+import type { RespWriter } from "../protocol/writer.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
 import { checkDatabase } from "./keys.ts";
 
-const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled.";
-const NO_PASSWORD_SET =
-  "ERR AUTH <password> called without any password configured for the default user. " +
-  "Are you sure your configuration is correct?";
+const NO_AUTH_HELLO =
+  "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> " +
+  "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol " +
+  "version at the same time";
 
 /** A name that is shown in a list of words. */
 function isPlainWord(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte >= 0x21 && byte <= 0x7e);
-}
-
-/** There is one user, `default`, without a password. @throws {CommandError} */
-function authenticate(user: Uint8Array): void {
-  if (textOf(user) !== "default") throw new CommandError(WRONG_PASSWORD);
 }
 
 /** @throws {CommandError} */
@@ -40,9 +38,18 @@ function nameFrom(bytes: Uint8Array): string {
   return textOf(bytes);
 }
 
-function hello(args: Arguments, { out, session }: Call): void {
-  let protocol = out.protocol;
+/** What HELLO was given. */
+interface Greeting {
+  readonly protocol: 2 | 3;
+  readonly name: string | undefined;
+  readonly credentials: { readonly user: string; readonly password: string } | undefined;
+}
+
+/** @throws {CommandError} */
+function greetingOf(args: Arguments, before: 2 | 3): Greeting {
+  let protocol = before;
   let name: string | undefined;
+  let credentials: Greeting["credentials"];
   if (args.length > 1) {
     const asked = parseInteger(at(args, 1));
     if (asked === undefined) {
@@ -57,7 +64,7 @@ function hello(args: Arguments, { out, session }: Call): void {
     const left = args.length - 1 - i;
     const word = wordOf(args[i], ["auth", "setname"]);
     if (word === "auth" && left >= 2) {
-      authenticate(at(args, i + 1));
+      credentials = { user: textOf(at(args, i + 1)), password: textOf(at(args, i + 2)) };
       i += 2;
     } else if (word === "setname" && left >= 1) {
       name = nameFrom(at(args, ++i));
@@ -65,8 +72,56 @@ function hello(args: Arguments, { out, session }: Call): void {
       throw new CommandError(`ERR Syntax error in HELLO option '${textOf(at(args, i))}'`);
     }
   }
+  return { protocol, name, credentials };
+}
+
+/** The greeting, after the login that it may have; what fails changes nothing. */
+function hello(args: Arguments, { out, session }: Call, done: () => void): void {
+  const { protocol, name, credentials } = greetingOf(args, out.protocol);
+  const greet = (refusal: string | undefined) => {
+    session.answer(() => {
+      if (refusal === undefined) greetAs({ protocol, name }, out, session);
+      else out.error(refusal);
+    });
+    done();
+  };
+  if (credentials !== undefined) {
+    session.login.logIn(credentials.user, credentials.password, greet);
+  } else greet(session.login.isKnown ? undefined : NO_AUTH_HELLO);
+}
+
+/** Inside a transaction nobody becomes somebody else. */
+function helloInside(args: Arguments, { out, session }: Call): void {
+  const greeting = greetingOf(args, out.protocol);
+  if (greeting.credentials !== undefined) {
+    throw new CommandError("ERR HELLO with AUTH is not allowed inside a transaction");
+  }
+  greetAs(greeting, out, session);
+}
+
+function greetAs(
+  { protocol, name }: Pick<Greeting, "protocol" | "name">,
+  out: RespWriter,
+  session: CommandSession,
+): void {
   out.protocol = protocol;
   if (name !== undefined) session.clientName = name;
+  writeGreeting(out, session.id, protocol);
+}
+
+function auth(args: Arguments, { session }: Call, done: () => void): void {
+  if (args.length > 3) throw new CommandError("ERR syntax error");
+  const user = args.length === 3 ? textOf(at(args, 1)) : undefined;
+  session.login.logIn(user, textOf(at(args, args.length - 1)), (refusal) => {
+    session.answer((out) => {
+      if (refusal === undefined) out.ok();
+      else out.error(refusal);
+    });
+    done();
+  });
+}
+
+function writeGreeting(out: RespWriter, id: number, protocol: number): void {
   out.map(7);
   out.bulkText("server");
   out.bulkText("redis");
@@ -75,7 +130,7 @@ function hello(args: Arguments, { out, session }: Call): void {
   out.bulkText("proto");
   out.integer(protocol);
   out.bulkText("id");
-  out.integer(session.id);
+  out.integer(id);
   out.bulkText("mode");
   out.bulkText("standalone");
   out.bulkText("role");
@@ -279,19 +334,15 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     kind: "now",
     run: (args, { out }) => out.bulk(at(args, 1)),
   }),
-  command("hello", -1, FAST, NO_KEYS, about("6.0.0", "Handshake with the server"), {
-    kind: "now",
-    run: hello,
-  }),
-  command("auth", -2, FAST, NO_KEYS, about("1.0.0", "Authenticate to the server"), {
-    kind: "now",
-    run: (args, { out }) => {
-      if (args.length > 3) throw new CommandError("ERR syntax error");
-      if (args.length === 2) throw new CommandError(NO_PASSWORD_SET);
-      authenticate(at(args, 1));
-      out.ok();
-    },
-  }),
+  command(
+    "hello",
+    -1,
+    FAST,
+    NO_KEYS,
+    about("6.0.0", "Handshake with the server"),
+    { ...alone(hello), now: helloInside },
+  ),
+  command("auth", -2, FAST, NO_KEYS, about("1.0.0", "Authenticate to the server"), alone(auth)),
   command(
     "select",
     2,
@@ -317,6 +368,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     kind: "frame",
     run: (_args, session) => {
       session.transaction.reset();
+      session.login.logOut();
       session.answerInTurn((out) => {
         session.clientName = "";
         session.noEvict = false;

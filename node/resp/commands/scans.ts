@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { failureOf, KvError } from "../../../shared/base/errors.ts";
+import { failureOf } from "../../../shared/base/errors.ts";
 import { errorReply } from "../../../shared/operations/operation.ts";
 import {
   REQUEST_TIMEOUT_MS,
@@ -24,10 +24,10 @@ import {
   type CommandSpec,
   NO_KEYS,
 } from "../command/command.ts";
+import { alone } from "../command/alone.ts";
 import { errorText } from "../command/error_text.ts";
 import { Glob } from "../command/glob.ts";
 import { findRandomKey } from "./random_key.ts";
-import { thrownText } from "../command/replies.ts";
 import { RespWriter } from "../protocol/writer.ts";
 
 const DIGITS = /^[+-]?[0-9]*$/;
@@ -44,7 +44,7 @@ interface ScanOptions {
 
 /** A page, or an error that has already been answered. */
 export function page(
-  { session, server }: Call,
+  { session }: Call,
   request: ScanRequest,
   failed: () => void,
   then: (page: ScanPage) => void,
@@ -58,7 +58,7 @@ export function page(
     failed();
   };
   try {
-    server.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
+    session.login.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
   } catch (error) {
     onResult(errorReply("internal", failureOf(error).message));
   }
@@ -170,7 +170,8 @@ export function deletePages(
 ): void {
   const { session, server } = call;
   const order = { ...selection, timeoutMs: REQUEST_TIMEOUT_MS, until: "end" } as const;
-  deleteMatching(server, order, ({ deleted, error }) => {
+  const { clock, work } = server;
+  deleteMatching({ clock, work, database: session.login.database }, order, ({ deleted, error }) => {
     if (error === undefined) then(deleted);
     else {
       session.answer((out) => out.error(errorText(error)));
@@ -180,8 +181,8 @@ export function deletePages(
 }
 
 function size(call: Call, done: () => void): void {
-  const { session, server } = call;
-  server.database.count({}, REQUEST_TIMEOUT_MS, (result) => {
+  const { session } = call;
+  session.login.database.count({}, REQUEST_TIMEOUT_MS, (result) => {
     session.answer((out) => {
       if (typeof result === "number") out.integer(result);
       else out.error(errorText(result));
@@ -192,7 +193,7 @@ function size(call: Call, done: () => void): void {
 
 function randomKey(call: Call, done: () => void): void {
   const { session, server } = call;
-  findRandomKey(server.database, server.random, (result) => {
+  findRandomKey(session.login.database, server.random, (result) => {
     session.answer((out) => {
       if (result === undefined) out.nil();
       else if (typeof result === "string") out.bulkText(result);
@@ -200,24 +201,6 @@ function randomKey(call: Call, done: () => void): void {
     });
     done();
   });
-}
-
-/** An error that is thrown before anything has begun is answered. */
-export function alone(
-  run: (args: Arguments, call: Call, done: () => void) => void,
-): CommandSpec["run"] {
-  return {
-    kind: "alone",
-    run: (args, call, done) => {
-      try {
-        run(args, call, done);
-      } catch (error) {
-        if (!(error instanceof CommandError) && !(error instanceof KvError)) throw error;
-        call.session.answer((out) => out.error(thrownText(error)));
-        done();
-      }
-    },
-  };
 }
 
 const about = (group: string, since: string, summary: string) => ({ group, since, summary });

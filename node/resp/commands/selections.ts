@@ -31,7 +31,8 @@ import {
 } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
 import type { RespWriter } from "../protocol/writer.ts";
-import { alone, deletePages, page } from "./scans.ts";
+import { alone } from "../command/alone.ts";
+import { deletePages, page } from "./scans.ts";
 
 const SCAN_FIELDS = {
   ...SELECTION_FIELDS,
@@ -104,8 +105,8 @@ function writeEntry(out: RespWriter, { key, value, seq, timestampMs, expiresAtMs
 
 function count(args: Arguments, call: Call, done: () => void): void {
   const selection = readRow("kv.count", SELECTION_FIELDS, args) as CountRequest;
-  const { session, server } = call;
-  server.database.count(selection, REQUEST_TIMEOUT_MS, (result) => {
+  const { session } = call;
+  session.login.database.count(selection, REQUEST_TIMEOUT_MS, (result) => {
     session.answer((out) => {
       if (typeof result === "number") out.integer(result);
       else out.error(errorText(result));

@@ -5,6 +5,7 @@
  */
 import type { CommandSpec } from "../command/command.ts";
 import { CommandLookup } from "./command_lookup.ts";
+import { ACL_COMMANDS } from "../commands/acl.ts";
 import { BIT_COMMANDS } from "../commands/bits.ts";
 import { CONNECTION_COMMANDS } from "../commands/connection.ts";
 import { EXPIRY_COMMANDS } from "../commands/expiry.ts";
@@ -37,6 +38,7 @@ const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...CONNECTION_COMMANDS,
   ...TRANSACTION_COMMANDS,
   ...SERVER_COMMANDS,
+  ...ACL_COMMANDS,
 ];
 
 const ALL: readonly CommandSpec[] = [

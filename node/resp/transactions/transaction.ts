@@ -130,13 +130,13 @@ export class Transaction implements CommandTransaction {
     // After a mistake none of them will run.
     if (!this.#spoiled) {
       this.#bytes += bytesOf(args);
-      this.#queued?.push({ spec, args: args.map((argument) => argument.slice()) });
+      this.#queued?.push({ spec: asQueued(spec), args: args.map((argument) => argument.slice()) });
     }
     session.answerInTurn((out) => out.queued());
   }
 
   #whyNotQueued(spec: CommandSpec, args: Arguments): string | undefined {
-    if (spec.run.kind === "alone") return NOT_IN_MULTI;
+    if (spec.run.kind === "alone" && spec.run.now === undefined) return NOT_IN_MULTI;
     if ((this.#queued?.length ?? 0) >= RESP_QUEUED_COMMANDS_MAX) {
       return `ERR a transaction may have ${RESP_QUEUED_COMMANDS_MAX} commands`;
     }
@@ -253,6 +253,12 @@ export class Transaction implements CommandTransaction {
     this.#bytes = 0;
     this.#spoiled = false;
   }
+}
+
+/** A command that runs alone elsewhere, as it runs here. */
+function asQueued(spec: CommandSpec): CommandSpec {
+  const now = spec.run.kind === "alone" ? spec.run.now : undefined;
+  return now === undefined ? spec : { ...spec, run: { kind: "now", run: now } };
 }
 
 function versionOf(reply: Reply | undefined): number {

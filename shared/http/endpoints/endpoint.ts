@@ -13,6 +13,8 @@ import {
   type DeletionEnd,
   type DeletionOrder,
 } from "../../database/delete_matching.ts";
+import type { AccessControl } from "../../security/access_control.ts";
+import { type Guard, GuardedDatabase } from "../../database/guarded_database.ts";
 import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
 import { CALLER, type Caller } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
@@ -42,6 +44,8 @@ export interface HttpSite {
   readonly database: Database;
   readonly limits: RequestLimits;
   health(): HealthReport;
+  /** Of a secured cluster: who may do what. */
+  readonly access?: AccessControl | undefined;
   /** The memory budget of requests under way, shared by all front ends. Absent: the front end gets its own. */
   readonly requests?: ByteBudget | undefined;
 }
@@ -161,6 +165,13 @@ export class Services {
       scan: (request, timeoutMs, done) => inner.scan(request, timeoutMs, done),
       count: (request, timeoutMs, done) => inner.count(request, timeoutMs, done),
     };
+    return new Services(clock, work, { ...site, database }, bodies);
+  }
+
+  /** The same, as far as a user may use it. */
+  guardedBy(guard: Guard): Services {
+    const { clock, work, site, bodies } = this;
+    const database = new GuardedDatabase(site.database, guard);
     return new Services(clock, work, { ...site, database }, bodies);
   }
 

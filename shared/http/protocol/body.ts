@@ -12,6 +12,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { NO_VALUE } from "../../base/entry.ts";
 import { type ErrorCode, KvError } from "../../base/errors.ts";
 import { FRAME_BYTES_MAX, HTTP_BODY_TIMEOUT_MS } from "../../base/limits.ts";
+import type { Address } from "../../platform/transport.ts";
 import type { ReplyLengths } from "../../wire/reply_lengths.ts";
 import type { Caller } from "../../wire/caller.ts";
 import { HttpProblem } from "./problem.ts";
@@ -26,6 +27,7 @@ export interface BodyAccount {
 
 /** The connection over which a request came. */
 export interface HttpCaller extends BodyAccount, Caller {
+  readonly remote: Address;
   /** How long its last response was. */
   readonly lengths: ReplyLengths;
 }

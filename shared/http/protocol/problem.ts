@@ -9,6 +9,9 @@ import { ERROR_CODES, type ErrorCode, KvError } from "../../base/errors.ts";
 /** Content type of every error. */
 export const PROBLEM_TYPE = "application/problem+json";
 
+/** How to log in (RFC 9110, 11.6.1): a browser asks its user for the password. */
+const CHALLENGE = 'Basic realm="kv", charset="UTF-8", Bearer realm="kv"';
+
 /** How long a client is asked to wait before it repeats a request that did not happen. */
 const RETRY_AFTER_SECONDS = 1;
 
@@ -76,6 +79,7 @@ export function problemResponse(error: KvError): Response {
   const headers = new Headers(error instanceof HttpProblem ? error.headers : undefined);
   headers.set("content-type", PROBLEM_TYPE);
   headers.set("cache-control", "no-store");
+  if (status === 401) headers.set("www-authenticate", CHALLENGE);
   if (status === 503) headers.set("retry-after", String(RETRY_AFTER_SECONDS));
   const body = {
     type: `urn:kv:problem:${code}`,

@@ -6,6 +6,7 @@
  * @module
  */
 import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../../base/limits.ts";
+import type { AcceptedConnection, ConnectionListener } from "./deno_listen.ts";
 import type { Logger } from "../logger.ts";
 
 /**
@@ -20,16 +21,16 @@ const EXHAUSTED = /\(os error (24|23|105|12)\)/;
 
 /** Gives each accepted connection to `onConnection`, until `state.closed`. Never rejects. */
 export async function acceptAll(
-  listener: Deno.TcpListener,
+  listener: ConnectionListener,
   state: { readonly closed: boolean },
-  onConnection: (connection: Deno.TcpConn) => void,
+  onConnection: (connection: AcceptedConnection) => void,
   log?: Logger,
 ): Promise<void> {
   let failures = 0;
   let loggedMs = -Infinity;
   for (let count = 1; !state.closed; count++) {
     if (count % ACCEPTS_PER_TURN === 0) await pauseMs(0);
-    let connection: Deno.TcpConn;
+    let connection: AcceptedConnection;
     try {
       connection = await listener.accept();
       failures = 0;

@@ -20,6 +20,13 @@ import {
   WRITE_JOIN_BYTES,
 } from "../../base/limits.ts";
 import { acceptAll } from "./deno_accept.ts";
+import {
+  type AcceptedConnection,
+  type ConnectionListener,
+  listenTcp,
+  sendAtOnce,
+  type ServerCertificate,
+} from "./deno_listen.ts";
 import { joinBytes } from "../../base/join_bytes.ts";
 import type { Logger } from "../logger.ts";
 import type {
@@ -40,20 +47,30 @@ const DATAGRAMS_PER_TURN = 256;
 /** A buffer shrinks after this many reads in a row that filled less than an eighth of it. */
 const SMALL_READS_MAX = 16;
 
+/** Where streams are TLS. */
+export interface TransportTls {
+  /** What is accepted shows this certificate. */
+  readonly server?: ServerCertificate | undefined;
+  /** What is connected to must show a certificate for its address that this authority (PEM) has signed. */
+  readonly authority?: string | undefined;
+}
+
 /** TCP and UDP. Needs `--allow-net`, and `--unstable-net` for datagrams. */
 export class DenoTransport implements Transport {
   readonly #log: Logger | undefined;
+  readonly #tls: TransportTls;
 
   /** @param log is told if connections cannot be accepted */
-  constructor(log?: Logger) {
+  constructor(log?: Logger, tls: TransportTls = {}) {
     this.#log = log;
+    this.#tls = tls;
   }
 
   // deno-lint-ignore require-await -- a failure must be a rejection
   async listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener> {
-    let listener: Deno.TcpListener;
+    let listener: ConnectionListener;
     try {
-      listener = Deno.listen({ hostname: address.host, port: address.port });
+      listener = listenTcp(address.host, address.port, this.#tls.server);
     } catch (error) {
       throw bindError("listen on", address, error);
     }
@@ -61,7 +78,7 @@ export class DenoTransport implements Transport {
     // It ends with the listener. A defect in it becomes an unhandled rejection, which ends the process.
     void acceptAll(listener, state, (conn) => onStream(new DenoStream(conn)), this.#log);
     return {
-      address: fromDeno(listener.addr as Deno.NetAddr),
+      address: fromDeno(listener.addr),
       close() {
         if (state.closed) return;
         state.closed = true;
@@ -89,7 +106,7 @@ export class DenoTransport implements Transport {
       fail(`no answer within ${timeoutMs} ms`);
       abort.abort();
     }, timeoutMs);
-    Deno.connect({ hostname: address.host, port: address.port, signal: abort.signal }).then(
+    this.#dial(address, abort.signal).then(
       (conn) => {
         clearTimeout(timer);
         if (settled) {
@@ -110,6 +127,26 @@ export class DenoTransport implements Transport {
       clearTimeout(timer);
       abort.abort();
     };
+  }
+
+  async #dial({ host: hostname, port }: Address, signal: AbortSignal): Promise<AcceptedConnection> {
+    const { authority } = this.#tls;
+    const plain = await Deno.connect({ hostname, port, signal });
+    if (authority === undefined) return plain;
+    sendAtOnce(plain);
+    const connection = await Deno.startTls(plain, { hostname, caCerts: [authority] });
+    // Whoever gives up meanwhile has no use for it.
+    const giveUp = () => connection.close();
+    signal.addEventListener("abort", giveUp);
+    try {
+      await connection.handshake();
+    } catch (error) {
+      if (!signal.aborted) connection.close();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+    return connection;
   }
 
   // deno-lint-ignore require-await -- a failure must be a rejection
@@ -178,7 +215,7 @@ async function receiveAll(
  */
 class DenoStream implements Stream {
   readonly remote: Address;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: AcceptedConnection;
   #handlers: StreamHandlers | undefined;
   #state: "open" | "flushing" | "lingering" | "closed" = "open";
   #reason: Error | undefined;
@@ -194,16 +231,10 @@ class DenoStream implements Stream {
   #aboveHighWater = false;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: AcceptedConnection) {
     this.#conn = conn;
     this.remote = fromDeno(conn.remoteAddr as Deno.NetAddr);
-    try {
-      conn.setNoDelay(true);
-      // If the other side has vanished silently, this finds out in the end.
-      conn.setKeepAlive(true);
-    } catch {
-      // It has already broken; the first read reports that.
-    }
+    sendAtOnce(conn);
   }
 
   get queuedBytes(): number {

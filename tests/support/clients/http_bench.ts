@@ -8,6 +8,8 @@ import { ERROR_CODES, type ErrorCode } from "../../../shared/base/errors.ts";
 import { HttpFrontEnd } from "../../../shared/http/front_end.ts";
 import type { HealthReport } from "../../../shared/http/protocol/health_report.ts";
 import type { OriginRules } from "../../../shared/http/protocol/origins.ts";
+import type { HttpCaller } from "../../../shared/http/protocol/body.ts";
+import type { AccessControl } from "../../../shared/security/access_control.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
@@ -26,7 +28,8 @@ export class HttpBench {
   readonly frontEnd: HttpFrontEnd;
   health: HealthReport = { role: "node", status: "ok", reasons: [], checks: {} };
 
-  constructor(rules: OriginRules = LOCAL) {
+  /** @param access of a secured cluster */
+  constructor(rules: OriginRules = LOCAL, access?: AccessControl) {
     this.frontEnd = new HttpFrontEnd({
       clock: this.clock,
       random: new SeededRandom(1),
@@ -35,13 +38,19 @@ export class HttpBench {
       database: this.database,
       limits: { keyBytesMax: 100, valueBytesMax: VALUE_BYTES_MAX },
       health: () => this.health,
+      access,
     }, rules);
   }
 
   /** A request; `path` is put behind the address as it is. */
-  async ask(method: string, path: string, options: RequestInit & { duplex?: "half" } = {}) {
+  async ask(
+    method: string,
+    path: string,
+    options: RequestInit & { duplex?: "half" } = {},
+    caller?: HttpCaller,
+  ) {
     const request = new RawRequest(HOST + path, { method, ...options });
-    const response = await this.frontEnd.handle(request);
+    const response = await this.frontEnd.handle(request, caller);
     await checkAgainstOpenApi(method, path, response);
     return response;
   }

@@ -11,6 +11,7 @@ import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import type { NodeInfo } from "../../../shared/cluster/cluster_map.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";
+import type { AccessControl } from "../../../shared/security/access_control.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { Stream, StreamHandlers } from "../../../shared/platform/transport.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
@@ -46,6 +47,8 @@ export class RespBench {
       partitions?: number;
       persistent?: boolean;
       nodes?: number;
+      /** Of a secured cluster. */
+      access?: AccessControl;
     } = {},
   ) {
     const { partitions: partitionCount = 16 } = options;
@@ -63,6 +66,7 @@ export class RespBench {
       random: new SeededRandom(1),
       log: NO_LOG,
       database: this.database,
+      access: options.access,
       budget: this.budget,
       limits: options.limits,
       node: {
@@ -141,6 +145,17 @@ export class RespPeer implements Stream {
   drain(): void {
     this.queuedBytes = 0;
     this.#handlers?.onDrain?.();
+  }
+
+  /** As {@linkcode ask}, for what takes real time: the hash of a password. */
+  async askAndWait(line: string | readonly (string | Uint8Array)[]): Promise<string> {
+    let answer = await this.ask(line);
+    while (answer === "") {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await this.#bench.clock.run();
+      answer = this.received;
+    }
+    return answer;
   }
 
   /** Sends an inline line, or a command as an array; gives what came back. */

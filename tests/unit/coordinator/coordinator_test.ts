@@ -380,6 +380,14 @@ Deno.test("Coordinator: force by an operator is answered", async () => {
   client.close();
 });
 
+Deno.test("Coordinator: has no users, and says so to whoever gives orders about them", async () => {
+  const { s, client } = await scene();
+  const reply = await s.ask(client, { req_type: "user_list" });
+  assertEquals(code(reply), "bad_request");
+  assert(reply.req_type === "error" && reply.message.includes("not secured"));
+  client.close();
+});
+
 Deno.test("Coordinator: forget_node by an operator is answered, also after nodes have told what they hold", async () => {
   const { s, node, client } = await scene();
   const order = { req_type: "forget_node", node: node.id };

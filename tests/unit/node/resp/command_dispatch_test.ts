@@ -7,7 +7,7 @@ import { ByteSlab } from "../../../../node/storage/byte_slab.ts";
 import type { KeyRequest } from "../../../../shared/wire/messages.ts";
 
 /** A connection that notes what its commands do to it. */
-function setUp({ budget = true, open = false } = {}) {
+function setUp({ budget = true, open = false, refused = "" } = {}) {
   const out = new RespWriter(new ByteSlab());
   const told: unknown[] = [];
   const requests: KeyRequest[] = [];
@@ -21,6 +21,7 @@ function setUp({ budget = true, open = false } = {}) {
       valueBytesMax: 1_000,
       wallMs: () => 0,
     },
+    login: { whyRefused: () => refused === "" ? undefined : refused },
     transaction: {
       open,
       queue: (spec: { name: string }) => told.push(`queued ${spec.name}`),
@@ -83,4 +84,13 @@ Deno.test("CommandDispatch: between MULTI and EXEC a command is put aside", () =
   const { run, told } = setUp({ open: true });
   run("get k");
   assertEquals(told, ["counted", "queued get"]);
+});
+
+Deno.test("CommandDispatch: what its user may not run is neither begun nor put aside", () => {
+  for (const open of [false, true]) {
+    const { run, told, requests, queue } = setUp({ open, refused: "NOPERM" });
+    for (const line of ["get k", "ping", "dbsize", "multi"]) assertEquals(run(line), "");
+    assertEquals(told.filter((one) => one !== "counted"), Array(4).fill("NOPERM"));
+    assertEquals([requests, queue.size], [[], 0]);
+  }
 });

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatAddress } from "../../../shared/platform/transport.ts";
-import type { CommandSession } from "../command/command.ts";
+import type { CommandSession } from "./command.ts";
 
 /** `id=3 addr=127.0.0.1:40000 …`, without the end of the line. */
 export function clientLine(session: CommandSession): string {
@@ -39,7 +39,7 @@ export function clientLine(session: CommandSession): string {
     "tot-mem": query + replies + transaction.bytes,
     events: "r",
     cmd: session.lastCommand?.name ?? "NULL",
-    user: "default",
+    user: session.login.user,
     redir: -1,
     resp: session.out.protocol,
     "lib-name": session.libraryName,

@@ -1,0 +1,197 @@
+/**
+ * Commands of an administrator: `user`, `role` and `token`. The first argument says what to do.
+ *
+ * @module
+ */
+import { KvError } from "../../../shared/base/errors.ts";
+import { wordFields } from "../../../shared/arguments/word_fields.ts";
+import { described, optional, positiveDuration, text } from "../../../shared/schema/fields.ts";
+import type { SecurityOrder, WireGrant } from "../../../shared/wire/messages.ts";
+import { type Command, type CommandContext, ownValues } from "../command/command.ts";
+import type { Word } from "../command/command_line.ts";
+import { EXIT } from "../command/exit_code.ts";
+import { printEither } from "./operation_commands.ts";
+
+const USER_FIELDS = {
+  roles: described("The user's roles, with commas between them", optional(text)),
+  password_file: described(
+    "The file whose first line is the password; without it, it is asked for",
+    optional(text),
+  ),
+};
+const TOKEN_FIELDS = {
+  user: described("Whom the token logs in", optional(text)),
+  ttl_ms: described("How long it is good for", optional(positiveDuration)),
+};
+
+/** The rows of the table. */
+export const SECURITY_COMMANDS: readonly Command[] = [
+  {
+    name: "user",
+    arguments: [
+      { name: "ACTION", about: "list, add, passwd, roles or remove" },
+      { name: "NAME", optional: true },
+    ],
+    options: ["json", "timeoutMs"],
+    own: wordFields(USER_FIELDS),
+    help: "the users of a secured cluster: list, add, passwd, roles, remove",
+    answers: "the users, or what was done",
+    example: "user add alice --roles app --password-file alice.txt",
+    run: runUser,
+  },
+  {
+    name: "role",
+    arguments: [
+      { name: "ACTION", about: "list, set or remove" },
+      { name: "NAME", optional: true },
+      { name: "GRANT", optional: true, repeats: true, about: "read:PREFIX, write:PREFIX or admin" },
+    ],
+    options: ["json", "timeoutMs"],
+    help: "the roles of a secured cluster: list, set, remove",
+    answers: "the roles, or what was done",
+    example: "role set app read:app: write:app:",
+    run: runRole,
+  },
+  {
+    name: "token",
+    arguments: [
+      { name: "ACTION", about: "list, create or revoke" },
+      { name: "ID", optional: true, about: "as token list shows it" },
+    ],
+    options: ["json", "timeoutMs"],
+    own: wordFields(TOKEN_FIELDS),
+    help: "the tokens of a secured cluster: list, create, revoke",
+    answers: "the tokens, or the new one, which is shown only once",
+    example: "token create --user alice",
+    run: runToken,
+  },
+];
+
+async function runUser(args: readonly Word[], context: CommandContext): Promise<number> {
+  const [action, name] = [args[0]?.text, args[1]?.text];
+  const { roles, password_file: file }: { roles?: string; password_file?: string } = ownValues(
+    "user",
+    wordFields(USER_FIELDS),
+    context.given,
+  );
+  const listed = roles === undefined ? {} : { roles: roles.split(",").filter((one) => one !== "") };
+  switch (action) {
+    case "list":
+      return await order(context, { req_type: "user_list" });
+    case "add": {
+      const user = needed("user add", "NAME", name);
+      const password = await passwordFrom(context, file);
+      return await order(context, { req_type: "user_add", user, password, ...listed });
+    }
+    case "passwd": {
+      const user = needed("user passwd", "NAME", name);
+      const password = await passwordFrom(context, file);
+      return await order(context, { req_type: "user_change", user, password });
+    }
+    case "roles":
+      return await order(context, {
+        req_type: "user_change",
+        user: needed("user roles", "NAME", name),
+        ...listed,
+      });
+    case "remove":
+      return await order(context, {
+        req_type: "user_remove",
+        user: needed("user remove", "NAME", name),
+      });
+    default:
+      throw unknownAction("user", action, "list, add, passwd, roles, remove");
+  }
+}
+
+async function runRole(args: readonly Word[], context: CommandContext): Promise<number> {
+  const [action, name, ...grants] = args.map(({ text }) => text);
+  switch (action) {
+    case "list":
+      return await order(context, { req_type: "role_list" });
+    case "set":
+      return await order(context, {
+        req_type: "role_set",
+        role: needed("role set", "NAME", name),
+        grants: grants.map(grantFrom),
+      });
+    case "remove":
+      return await order(context, {
+        req_type: "role_remove",
+        role: needed("role remove", "NAME", name),
+      });
+    default:
+      throw unknownAction("role", action, "list, set, remove");
+  }
+}
+
+async function runToken(args: readonly Word[], context: CommandContext): Promise<number> {
+  const [action, id] = [args[0]?.text, args[1]?.text];
+  const given = ownValues("token", wordFields(TOKEN_FIELDS), context.given);
+  switch (action) {
+    case "list":
+      return await order(context, { req_type: "token_list" });
+    case "create":
+      // The server says what does not fit.
+      return await order(context, { req_type: "token_create", ...given } as SecurityOrder);
+    case "revoke":
+      return await order(context, {
+        req_type: "token_revoke",
+        token: needed("token revoke", "ID", id),
+      });
+    default:
+      throw unknownAction("token", action, "list, create, revoke");
+  }
+}
+
+async function order(context: CommandContext, message: SecurityOrder): Promise<number> {
+  const { settings, signal } = context;
+  const client = await context.client();
+  const result = await client.administer(message, { timeoutMs: settings.timeoutMs, signal });
+  const lines = Array.isArray(result) ? result : [result];
+  await printEither(context, result, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  return EXIT.ok;
+}
+
+/** `read:app:`; the prefix may be empty, and may have colons. */
+function grantFrom(word: string): WireGrant {
+  const colon = word.indexOf(":");
+  const right = colon < 0 ? word : word.slice(0, colon);
+  const prefix = colon < 0 ? "" : word.slice(colon + 1);
+  if (right !== "read" && right !== "write" && right !== "admin") {
+    throw new KvError(
+      "bad_request",
+      `role set: a grant is read:PREFIX, write:PREFIX or admin; got ${JSON.stringify(word)}`,
+    );
+  }
+  return { database: "default", prefix, right };
+}
+
+/** Never from the command line, where every process of the machine could read it. */
+async function passwordFrom(
+  { io, signal }: CommandContext,
+  file: string | undefined,
+): Promise<string> {
+  if (file !== undefined) {
+    const { chunks } = await io.openRead(file);
+    let read = "";
+    for await (const chunk of chunks) read += new TextDecoder().decode(chunk, { stream: true });
+    return read.split(/\r?\n/)[0] ?? "";
+  }
+  if (io.ask === undefined) {
+    throw new KvError("bad_request", "user: give the password in a file, --password-file FILE");
+  }
+  return await io.ask("New password (it is shown): ", signal);
+}
+
+function needed(command: string, what: string, given: string | undefined): string {
+  if (given !== undefined) return given;
+  throw new KvError("bad_request", `${command}: required ${what}`);
+}
+
+function unknownAction(command: string, action: string | undefined, known: string): KvError {
+  return new KvError(
+    "bad_request",
+    `${command}: required one of ${known}; got ${action ?? "nothing"}`,
+  );
+}

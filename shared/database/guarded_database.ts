@@ -1,0 +1,72 @@
+/**
+ * A database as one user may use it: each operation, scan and count is judged first, and what is refused
+ * reaches nobody. Each request is judged anew, so that a change of the user's rights counts at once. Client
+ * sessions are the user's own.
+ *
+ * @module
+ */
+import type { ClusterMap } from "../cluster/cluster_map.ts";
+import type { KvError } from "../base/errors.ts";
+import { toErrorReply } from "../wire/error_reply.ts";
+import type { KeyRequest, Message, Reply, Request } from "../wire/messages.ts";
+import { inUsersSession } from "./users_session.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+
+/** Who judges. */
+export interface Guard {
+  /** Whose requests they are; undefined for nobody's. */
+  readonly user: string | undefined;
+  /** Why a request is refused, or undefined. */
+  whyRefused(request: Request): KvError | undefined;
+}
+
+/** The database. */
+export class GuardedDatabase implements Database {
+  readonly #inner: Database;
+  readonly #guard: Guard;
+
+  constructor(inner: Database, guard: Guard) {
+    this.#inner = inner;
+    this.#guard = guard;
+  }
+
+  map(): ClusterMap | undefined {
+    return this.#inner.map();
+  }
+
+  execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void {
+    const { user } = this.#guard;
+    const refusal = this.#guard.whyRefused(request);
+    if (refusal !== undefined) {
+      done(toErrorReply(refusal));
+      return;
+    }
+    this.#inner.execute(
+      user === undefined ? request : inUsersSession(request, user),
+      timeoutMs,
+      done,
+    );
+  }
+
+  scan(
+    request: ScanRequest,
+    timeoutMs: number,
+    done: (result: ScanPage | Message<"error">) => void,
+  ): () => void {
+    const refusal = this.#guard.whyRefused({ req_type: "scan", ...request });
+    if (refusal === undefined) return this.#inner.scan(request, timeoutMs, done);
+    done(toErrorReply(refusal));
+    return () => {};
+  }
+
+  count(
+    request: CountRequest,
+    timeoutMs: number,
+    done: (result: number | Message<"error">) => void,
+  ): () => void {
+    const refusal = this.#guard.whyRefused({ req_type: "count", ...request });
+    if (refusal === undefined) return this.#inner.count(request, timeoutMs, done);
+    done(toErrorReply(refusal));
+    return () => {};
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * Client sessions of a secured process are their user's: two users may use the same name for a session, and neither is
+ * told what the other's request was answered.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { checkSession } from "../validation/request_checks.ts";
+import type { KeyRequest } from "../wire/messages.ts";
+
+/**
+ * The request, in a client session that only this user can name; the request itself if it has no session.
+ *
+ * @throws {KvError} `bad_request` for a malformed name of a session
+ */
+export function inUsersSession<R extends KeyRequest>(request: R, user: string): R {
+  const session = "session" in request ? request.session : undefined;
+  // JSON null stands for an absent field.
+  if (typeof session !== "string") return request;
+  checkSession(session, request.req_type);
+  // A hash, so that it is no longer than a name may be. No user's name has a colon.
+  const hash = createHash("sha256").update(`${user}:${session}`).digest("base64url");
+  return { ...request, session: hash };
+}

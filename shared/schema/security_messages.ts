@@ -1,0 +1,54 @@
+/**
+ * The orders of an administrator about users, roles and tokens, as rows of the table of messages
+ * (`wire/messages.ts`). Each is answered by `result`; if it changes something, when that is on disk.
+ *
+ * @module
+ */
+import { isObject } from "../cluster/map_shape.ts";
+import { texts } from "./cluster_fields.ts";
+import { field, optional, positiveDuration, text } from "./fields.ts";
+import { message, type MessageSpec } from "./reply_messages.ts";
+
+/** A right on the keys of a database that begin with a prefix; see shared/security/rights.ts. */
+export interface WireGrant {
+  readonly database: string;
+  readonly prefix: string;
+  readonly right: "read" | "write" | "admin";
+}
+
+const GRANT_TEXTS = ["database", "prefix", "right"];
+const grants = field<readonly WireGrant[]>(
+  "an array of {database, prefix, right}",
+  (value) =>
+    Array.isArray(value) &&
+    value.every((grant: unknown) =>
+      isObject(grant) && GRANT_TEXTS.every((name) => typeof grant[name] === "string")
+    ),
+);
+
+/** The rows. Add at the end; never remove. */
+export const SECURITY_MESSAGES = {
+  /** Without a password it logs in by token only. */
+  user_add: message(1, "request", {
+    user: text,
+    password: optional(text),
+    roles: optional(texts),
+  }),
+  /** A new password, other roles, or both; what is absent stays as it is. */
+  user_change: message(1, "request", {
+    user: text,
+    password: optional(text),
+    roles: optional(texts),
+  }),
+  user_remove: message(1, "request", { user: text }),
+  user_list: message(1, "request", {}),
+  /** Makes a role, or gives one that exists these grants in place of its own. */
+  role_set: message(1, "request", { role: text, grants }),
+  role_remove: message(1, "request", { role: text }),
+  role_list: message(1, "request", {}),
+  /** Whoever has it logs in as the user. */
+  token_create: message(1, "request", { user: text, ttl_ms: optional(positiveDuration) }),
+  token_list: message(1, "request", {}),
+  /** `token` is its id, as `token_list` shows it. */
+  token_revoke: message(1, "request", { token: text }),
+} as const satisfies Record<string, MessageSpec>;

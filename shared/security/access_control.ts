@@ -1,0 +1,181 @@
+/**
+ * Who is at the other end of a connection, and what it may do right now. A front end gives it what a client
+ * shows (a password, a token) and gets a {@linkcode Principal}, which it asks before each request.
+ *
+ * Invariants: a principal's rights are those of the newest document that this process has, so that a change
+ * counts for connections that are open; who was removed, whose password was changed or whose token was revoked
+ * or has ended is nobody from then on; a failed login tells neither whether there is such a user nor what was
+ * wrong.
+ *
+ * @module
+ */
+import { KvError } from "../base/errors.ts";
+import type { Secret } from "../base/secret.ts";
+import type { Clock } from "../platform/clock.ts";
+import { type Address, formatAddress } from "../platform/transport.ts";
+import type { Request } from "../wire/messages.ts";
+import type { AuditLog } from "./audit_log.ts";
+import { fingerprintOfPem } from "./authority_fingerprint.ts";
+import { whyForbidden } from "./demands.ts";
+import { findToken, parseToken } from "./user_token.ts";
+import type { LoginThrottle } from "./login_throttle.ts";
+import type { PasswordHasher } from "./password.ts";
+import { Rights } from "./rights.ts";
+import { grantsOf, type SecurityDocument } from "./security_document.ts";
+
+/** What a client shows. */
+export type Credentials =
+  | { readonly user: string; readonly password: Secret }
+  | { readonly token: Secret };
+
+/** Where it is shown. */
+export interface LoginPlace {
+  readonly remote: Address;
+  readonly frontEnd: "wire" | "resp" | "http";
+}
+
+/** Somebody who has logged in. */
+export interface Principal {
+  /** The user's name. */
+  readonly name: string;
+  /** What it may do now; undefined once its login is worth nothing. */
+  rights(): Rights | undefined;
+}
+
+/** A login, and what it was made by: it ends when that does. */
+class Login implements Principal {
+  readonly name: string;
+  readonly #access: AccessControl;
+  readonly #isGood: (document: SecurityDocument) => boolean;
+  #version = 0;
+  #rights: Rights | undefined;
+
+  constructor(
+    access: AccessControl,
+    name: string,
+    isGood: (document: SecurityDocument) => boolean,
+  ) {
+    this.#access = access;
+    this.name = name;
+    this.#isGood = isGood;
+  }
+
+  rights(): Rights | undefined {
+    const { document } = this.#access;
+    if (this.#version !== document.version) {
+      this.#version = document.version;
+      const grants = grantsOf(document, this.name);
+      this.#rights = grants === undefined ? undefined : new Rights(grants);
+    }
+    // A token ends by the clock, without a new version.
+    return this.#isGood(document) ? this.#rights : undefined;
+  }
+}
+
+/** What it is given. */
+export interface AccessDeps {
+  readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
+  readonly hasher: PasswordHasher;
+  readonly throttle: LoginThrottle;
+  readonly audit: AuditLog;
+}
+
+/** Knows who may do what. One for a process. */
+export class AccessControl {
+  readonly #deps: AccessDeps;
+  #document: SecurityDocument;
+
+  constructor(deps: AccessDeps, document: SecurityDocument) {
+    this.#deps = deps;
+    this.#document = document;
+  }
+
+  get document(): SecurityDocument {
+    return this.#document;
+  }
+
+  /** A document that is not newer is passed over: it is a late or recorded one. */
+  adopt(document: SecurityDocument): void {
+    if (document.version > this.#document.version) this.#document = document;
+  }
+
+  /**
+   * @throws {KvError} `unauthorized` if it is not right; `overloaded` if too many logins are under way, or this
+   *   address has failed too often and must wait
+   */
+  async login(credentials: Credentials, place: LoginPlace): Promise<Principal> {
+    const { clock, throttle, audit } = this.#deps;
+    const { host } = place.remote;
+    const shown = "user" in credentials ? credentials.user : "(token)";
+    const waitMs = throttle.waitMs(host, shown, clock.monotonicMs());
+    if (waitMs > 0) {
+      throw new KvError(
+        "overloaded",
+        `login: too many failed attempts; try again in ${Math.ceil(waitMs / 1_000)} s`,
+      );
+    }
+    const caller = { user: shown, from: formatAddress(place.remote) };
+    try {
+      const login = "user" in credentials
+        ? await this.#byPassword(credentials.user, credentials.password)
+        : this.#byToken(credentials.token);
+      throttle.succeeded(host, shown);
+      audit.note({ event: "login", front_end: place.frontEnd }, { ...caller, user: login.name });
+      return login;
+    } catch (error) {
+      if (error instanceof KvError && error.code === "unauthorized") {
+        throttle.failed(host, shown, clock.monotonicMs());
+        audit.note({ event: "login_failed", front_end: place.frontEnd }, caller);
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Why a request is refused, or undefined.
+   *
+   * @param principal undefined for who has not logged in
+   */
+  whyRefused(
+    request: Request,
+    principal: Principal | undefined,
+    remote: Address,
+  ): KvError | undefined {
+    const refusal = whyForbidden(request, principal?.rights());
+    if (refusal?.code === "forbidden") {
+      this.#deps.audit.note(
+        { event: "refused", what: request.req_type, code: refusal.code },
+        { user: principal?.name, from: formatAddress(remote) },
+      );
+    }
+    return refusal;
+  }
+
+  async #byPassword(name: string, password: Secret): Promise<Principal> {
+    const hashOf = (document: SecurityDocument) =>
+      document.users.find((user) => user.name === name)?.passwordHash;
+    const hash = hashOf(this.#document);
+    const isRight = await this.#deps.hasher.verify(password, hash);
+    // It may have been changed meanwhile.
+    if (!isRight || hashOf(this.#document) !== hash) {
+      throw new KvError("unauthorized", "login: user or password is wrong");
+    }
+    return new Login(this, name, (document) => hashOf(document) === hash);
+  }
+
+  #byToken(text: Secret): Principal {
+    const { clock } = this.#deps;
+    const { authority, tokens } = this.#document;
+    const token = parseToken(text.reveal());
+    const found = findToken(tokens, token.secret, clock.wallMs());
+    if (token.fingerprint !== fingerprintOfPem(authority.certificate)) {
+      throw new KvError("unauthorized", "login: this token is another cluster's");
+    }
+    const { id, untilMs } = found;
+    return new Login(
+      this,
+      found.user,
+      (document) => clock.wallMs() < untilMs && document.tokens.some((one) => one.id === id),
+    );
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Who did what to the cluster's safety: logins, refusals, changes of users, orders of operators, as one JSON
+ * object on a line. What a line says is a closed list, so that a secret has no field to stand in.
+ *
+ * @module
+ */
+import type { Clock } from "../platform/clock.ts";
+
+/** What is written down. */
+export type AuditEvent =
+  | {
+    readonly event: "login" | "login_failed" | "logout";
+    readonly front_end: "wire" | "resp" | "http";
+  }
+  /** Something was asked for without the right to it; `what` is the request's type, the command or endpoint. */
+  | { readonly event: "refused"; readonly what: string; readonly code: string }
+  /** Users, roles, tokens or certificates were changed; `name` is that of what was changed. */
+  | { readonly event: "changed"; readonly what: string; readonly name: string }
+  /** An order that may lose data or end something: force, forget_node, flush, restore. */
+  | { readonly event: "ordered"; readonly what: string }
+  | { readonly event: "certificate"; readonly id: string; readonly role: string };
+
+/** Who did it, as far as is known. */
+export interface AuditedCaller {
+  readonly user: string | undefined;
+  /** `host:port` */
+  readonly from: string;
+}
+
+/** Longest text of a line's field; a peer chooses some. */
+const FIELD_CHARACTERS_MAX = 256;
+
+/** Writes lines to whatever it was given. */
+export class AuditLog {
+  readonly #clock: Pick<Clock, "wallMs">;
+  readonly #write: (line: string) => void;
+
+  /** @param write is given a line with its end; what it cannot keep is its own to tell */
+  constructor(clock: Pick<Clock, "wallMs">, write: (line: string) => void) {
+    this.#clock = clock;
+    this.#write = write;
+  }
+
+  note(event: AuditEvent, caller: AuditedCaller): void {
+    const line: Record<string, string> = {
+      time: new Date(this.#clock.wallMs()).toISOString(),
+      ...(caller.user === undefined ? {} : { user: caller.user }),
+      from: caller.from,
+      ...event,
+    };
+    for (const [name, text] of Object.entries(line)) {
+      if (text.length > FIELD_CHARACTERS_MAX) {
+        line[name] = text.slice(0, FIELD_CHARACTERS_MAX) + "…";
+      }
+    }
+    this.#write(JSON.stringify(line) + "\n");
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The cluster's own certificate authority: it makes itself, and signs certificates for servers. ASN.1, signatures and keys are those of `@peculiar/x509` and WebCrypto
+ * (decision 0014); here is only what a certificate of this cluster contains.
+ *
+ * Invariants: whom a certificate names comes from the caller, and never from the request that is signed; a request is signed only if it proves that its sender has the key,
+ * which never leaves the sender; a certificate does not outlive its authority.
+ *
+ * @module
+ */
+import "reflect-metadata";
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  cryptoProvider,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  PemConverter,
+  Pkcs10CertificateRequest,
+  Pkcs10CertificateRequestGenerator,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
+import { KvError, messageOf } from "../base/errors.ts";
+import {
+  AUTHORITY_LIFETIME_MS,
+  CERTIFICATE_BACKDATING_MS,
+  CERTIFICATE_LIFETIME_MS,
+  CERTIFICATE_REQUEST_CHARACTERS_MAX,
+} from "../base/limits.ts";
+import { Secret } from "../base/secret.ts";
+
+/** A certificate with the key that belongs to it, both as PEM. */
+export interface KeyedCertificate {
+  readonly certificate: string;
+  readonly key: Secret;
+}
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
+const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/;
+
+cryptoProvider.set(crypto);
+
+/** A new authority for a cluster. @param name of the cluster, for people */
+export async function createAuthority(name: string, nowMs: number): Promise<KeyedCertificate> {
+  const keys = await newKeys();
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: [`${name} certificate authority`] }, { OU: ["authority"] }],
+    ...period(nowMs, nowMs + AUTHORITY_LIFETIME_MS),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      // It signs servers, and no further authority.
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { certificate: certificate.toString("pem"), key: await exportKey(keys) };
+}
+
+/** A new key, and a request for a certificate that proves that its sender has it. */
+export async function createRequest(): Promise<{ request: string; key: Secret }> {
+  const keys = await newKeys();
+  // Whoever signs it says whom the certificate names.
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    keys,
+    signingAlgorithm: ALGORITHM,
+  });
+  return { request: request.toString("pem"), key: await exportKey(keys) };
+}
+
+/** Signs for one cluster. */
+export class CertificateAuthority {
+  /** PEM. */
+  readonly certificate: string;
+  readonly #certificate: X509Certificate;
+  readonly #key: CryptoKey;
+
+  private constructor(certificate: X509Certificate, key: CryptoKey) {
+    this.certificate = certificate.toString("pem");
+    this.#certificate = certificate;
+    this.#key = key;
+  }
+
+  /** @throws {KvError} `corrupt` if certificate or key cannot be read or do not belong together */
+  static async open(kept: KeyedCertificate): Promise<CertificateAuthority> {
+    try {
+      const certificate = new X509Certificate(kept.certificate);
+      const [bytes = new ArrayBuffer(0)] = PemConverter.decode(kept.key.reveal());
+      const key = await crypto.subtle.importKey("pkcs8", bytes, ALGORITHM, false, ["sign"]);
+      const probe = new Uint8Array(32);
+      const signature = await crypto.subtle.sign(ALGORITHM, key, probe);
+      const publicKey = await certificate.publicKey.export(ALGORITHM, ["verify"]);
+      if (!await crypto.subtle.verify(ALGORITHM, publicKey, signature, probe)) {
+        throw new Error("its key belongs to another certificate");
+      }
+      return new CertificateAuthority(certificate, key);
+    } catch (error) {
+      // The cause may show a piece of the key.
+      throw new KvError(
+        "corrupt",
+        `the certificate authority cannot be used: ${messageOf(error).slice(0, 100)}`,
+      );
+    }
+  }
+
+  /**
+   * A server's certificate, as PEM, for whoever sent the request.
+   *
+   * @param hosts names and addresses at which clients reach it
+   * @throws {KvError} `bad_request` if the request is no proof of a key on P-256, or a host is not one;
+   *   `unavailable` if the authority itself has ended
+   */
+  async sign(
+    request: string,
+    hosts: readonly string[],
+    nowMs: number,
+  ): Promise<string> {
+    const publicKey = await provenKey(request);
+    const until = Math.min(nowMs + CERTIFICATE_LIFETIME_MS, this.#certificate.notAfter.getTime());
+    if (until <= nowMs) {
+      throw new KvError(
+        "unavailable",
+        "the certificate authority has ended, see docs/security.md",
+      );
+    }
+    const certificate = await X509CertificateGenerator.create({
+      subject: [{ OU: ["node"] }],
+      issuer: this.#certificate.subject,
+      ...period(nowMs, until),
+      publicKey,
+      signingKey: this.#key,
+      signingAlgorithm: ALGORITHM,
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        new SubjectAlternativeNameExtension(hosts.map(alternativeName)),
+        await SubjectKeyIdentifierExtension.create(publicKey),
+        await AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
+      ],
+    });
+    return certificate.toString("pem");
+  }
+}
+
+function alternativeName(host: string): { type: "dns" | "ip"; value: string } {
+  if (!HOST.test(host)) throw new KvError("bad_request", "a host of a certificate is malformed");
+  return { type: IPV4.test(host) || host.includes(":") ? "ip" : "dns", value: host };
+}
+
+/** @throws {KvError} `bad_request` */
+async function provenKey(request: string): Promise<CryptoKey> {
+  if (request.length > CERTIFICATE_REQUEST_CHARACTERS_MAX) {
+    throw new KvError(
+      "bad_request",
+      `a certificate request may have ${CERTIFICATE_REQUEST_CHARACTERS_MAX} characters`,
+    );
+  }
+  try {
+    const parsed = new Pkcs10CertificateRequest(request);
+    if (!await parsed.verify()) throw new Error("its signature is wrong");
+    return await parsed.publicKey.export(ALGORITHM, ["verify"]);
+  } catch (error) {
+    throw new KvError(
+      "bad_request",
+      `not a certificate request of a key on P-256: ${messageOf(error).slice(0, 100)}`,
+    );
+  }
+}
+
+async function newKeys(): Promise<CryptoKeyPair> {
+  return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+}
+
+async function exportKey({ privateKey }: CryptoKeyPair): Promise<Secret> {
+  const bytes = await crypto.subtle.exportKey("pkcs8", privateKey);
+  return new Secret(PemConverter.encode(bytes, "PRIVATE KEY"));
+}
+
+/** Clocks differ a little: what was signed just now is valid everywhere. */
+function period(fromMs: number, untilMs: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(fromMs - CERTIFICATE_BACKDATING_MS), notAfter: new Date(untilMs) };
+}

@@ -1,0 +1,101 @@
+/**
+ * Tokens, by which programs log in as a user: `kv1.<sha256 of the authority's certificate, hex>.
+ * <secret, base64url>`, in one line and without a space. A token counts for the cluster of that authority only.
+ *
+ * Pure. Only the hash of a secret is kept; a secret has 256 random bits, so nothing is gained by a slow hash.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { KvError } from "../base/errors.ts";
+import { Secret } from "../base/secret.ts";
+import type { Random } from "../platform/random.ts";
+
+const VERSION = "kv1";
+const SECRET_BYTES = 32;
+const SHAPE = /^kv1\.([0-9a-f]{64})\.([A-Za-z0-9_-]{43})$/;
+/** Digits of a token's hash that are its name in lists. */
+const ID_DIGITS = 12;
+
+/** A token, as it is kept. */
+export interface StoredToken {
+  /** Its name in lists; tells nothing of the secret. */
+  readonly id: string;
+  /** SHA-256 of the secret, hexadecimal. */
+  readonly hash: string;
+  /** Whom it logs in. */
+  readonly user: string;
+  /** Milliseconds since 1970. */
+  readonly madeMs: number;
+  /** From then on it is worth nothing. */
+  readonly untilMs: number;
+}
+
+/** The parts of a token. */
+export interface Token {
+  /** SHA-256 of the authority's certificate, in 64 hexadecimal digits. */
+  readonly fingerprint: string;
+  readonly secret: Secret;
+}
+
+/** A new token: its text, which is shown once, and what is kept of it. */
+export function createToken(
+  random: Random,
+  fingerprint: string,
+  user: string,
+  nowMs: number,
+  lifetimeMs: number,
+): { readonly text: Secret; readonly stored: StoredToken } {
+  const bytes = Buffer.alloc(SECRET_BYTES);
+  for (let at = 0; at < SECRET_BYTES; at += 4) bytes.writeUInt32LE(random.uint32(), at);
+  const secret = bytes.toString("base64url");
+  const hash = hashOf(secret);
+  return {
+    text: new Secret(`${VERSION}.${fingerprint}.${secret}`),
+    stored: {
+      id: hash.slice(0, ID_DIGITS),
+      hash,
+      user,
+      madeMs: nowMs,
+      untilMs: nowMs + lifetimeMs,
+    },
+  };
+}
+
+/** @throws {KvError} `bad_request` for anything that is no token; the text does not repeat it */
+export function parseToken(text: string): Token {
+  const [, fingerprint, secret] = SHAPE.exec(text.trim()) ?? [];
+  if (fingerprint === undefined || secret === undefined) {
+    throw new KvError(
+      "bad_request",
+      "not a token: one begins with kv1. and has three parts; copy it whole, without line breaks",
+    );
+  }
+  return { fingerprint, secret: new Secret(secret) };
+}
+
+/**
+ * The token that a secret belongs to, among those that are kept: revoked ones are not.
+ *
+ * @throws {KvError} `unauthorized`, in the same words for one that never was, was revoked or has ended
+ */
+export function findToken(
+  tokens: readonly StoredToken[],
+  secret: Secret,
+  nowMs: number,
+): StoredToken {
+  const hash = Buffer.from(hashOf(secret.reveal()), "hex");
+  const found = tokens.find((token) => {
+    const kept = Buffer.from(token.hash, "hex");
+    return kept.length === hash.length && timingSafeEqual(kept, hash);
+  });
+  if (found === undefined || nowMs >= found.untilMs) {
+    throw new KvError("unauthorized", "this token is not known, was revoked, or has ended");
+  }
+  return found;
+}
+
+function hashOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("hex");
+}

@@ -1,0 +1,429 @@
+/** A secured node's JSON wire: what is refused must not have reached the node. */
+import { assert, assertEquals } from "@std/assert";
+import { standaloneMap } from "../../../../node/membership/standalone_cluster.ts";
+import { NodeServer } from "../../../../node/server/node_server.ts";
+import { type ErrorCode, KvError, messageOf } from "../../../../shared/base/errors.ts";
+import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import { SystemRandom } from "../../../../shared/platform/random.ts";
+import type { Stream } from "../../../../shared/platform/transport.ts";
+import { AuditLog } from "../../../../shared/security/audit_log.ts";
+import { createAuthority } from "../../../../shared/security/certificate_authority.ts";
+import { MESSAGE_NEEDS } from "../../../../shared/security/needs.ts";
+import { PasswordHasher } from "../../../../shared/security/password.ts";
+import {
+  addUser,
+  newSecurityDocument,
+  type SecurityDocument,
+  setRole,
+} from "../../../../shared/security/security_document.ts";
+import { SecurityKeeper } from "../../../../shared/security/security_keeper.ts";
+import { Connection } from "../../../../shared/wire/connection.ts";
+import {
+  type KeyRequest,
+  type Message,
+  MESSAGES,
+  type MessageType,
+} from "../../../../shared/wire/messages.ts";
+import { HASH, OTHER_HASH } from "../../../support/data/security_samples.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import { MemoryDocumentStore } from "../../../support/doubles/memory_document_store.ts";
+import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
+import { testAdmission } from "../../../support/doubles/test_admission.ts";
+
+const ADDRESS = { host: "node", port: 8081 };
+const MAP = standaloneMap({
+  clusterId: "c1",
+  partitionCount: 4,
+  node: {
+    id: "n1",
+    ...ADDRESS,
+    httpPort: 0,
+    zone: "z",
+    weight: 1,
+    incarnation: 1,
+    state: "up",
+  },
+});
+const ROOT = { user: "root", secret: "other horse" };
+const ALICE = { user: "alice", secret: "correct horse" };
+
+/** `root` may administer, `alice` may read and write what begins with `app:`. */
+async function firstDocument(): Promise<SecurityDocument> {
+  const { certificate, key } = await createAuthority("kv", Date.UTC(2026, 0, 1));
+  const authority = { certificate, key: key.reveal() };
+  const first = newSecurityDocument(authority, { name: "root", passwordHash: OTHER_HASH });
+  const grants = (["read", "write"] as const).map((right) => ({
+    database: "default",
+    prefix: "app:",
+    right,
+  }));
+  const withRole = setRole(first, { name: "app", grants });
+  return addUser(withRole, { name: "alice", passwordHash: HASH, roles: ["app"] });
+}
+
+/** One client's connection, message by message. */
+class Client {
+  closed = false;
+  readonly #scene: Scene;
+  readonly #connection: Connection;
+  readonly #answers = new Map<unknown, Message>();
+  #next = 1;
+
+  constructor(scene: Scene, stream: Stream) {
+    this.#scene = scene;
+    this.#connection = new Connection(stream, scene.clock, {
+      onMessage: (message) => this.#answers.set(message.id, message),
+      onInvalid: () => {},
+      onClose: () => this.closed = true,
+    });
+  }
+
+  /** The answer to a message; hashes are computed in real time. */
+  async ask(message: object): Promise<Message> {
+    const id = this.#next++;
+    this.#connection.sendText(JSON.stringify({ ...message, id }));
+    return await this.#scene.until(() => this.#answers.get(id));
+  }
+
+  async logIn(credentials: object): Promise<Message> {
+    return await this.ask({ req_type: "hello", protocol: 1, role: "client", ...credentials });
+  }
+
+  async code(message: object): Promise<ErrorCode | "none"> {
+    const answer = await this.ask(message);
+    return answer.req_type === "error" ? answer.code as ErrorCode : "none";
+  }
+
+  async result(message: object): Promise<unknown> {
+    const answer = await this.ask(message);
+    assert(answer.req_type === "result", JSON.stringify(answer));
+    return answer.result;
+  }
+}
+
+/** A server round a node that answers everything. */
+class Scene {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
+  readonly store = new MemoryDocumentStore();
+  readonly audit: string[] = [];
+  readonly executed: KeyRequest[] = [];
+  peers = 0;
+
+  private constructor(document: SecurityDocument | undefined) {
+    const server = new NodeServer({ clock: this.clock, random: new SystemRandom(), log: NO_LOG }, {
+      node: {
+        nodeId: "n1",
+        scans: { scan: () => {}, count: () => {} },
+        map: () => MAP,
+        execute: (request, reply) => {
+          this.executed.push(request);
+          reply({ req_type: "ack", message: "here" });
+        },
+        backupPartition: () => {},
+        acceptPeer: () => {
+          this.peers++;
+          return { onMessage: () => {}, onClose: () => {} };
+        },
+        stats: () => ({}),
+      },
+      forwarder: {
+        execute: () => () => {},
+        request: () => {},
+        refresh: () => Promise.resolve(MAP),
+      },
+      clusterId: () => "c1",
+      admission: testAdmission({ connectionsMax: 100 }, this.clock),
+      security: document && this.#keeper(document),
+    });
+    this.network.transport("node").listen(ADDRESS, (stream) => server.accept(stream));
+  }
+
+  static async open({ secured = true } = {}): Promise<Scene> {
+    return new Scene(secured ? await firstDocument() : undefined);
+  }
+
+  #keeper(document: SecurityDocument): SecurityKeeper {
+    const { clock, store } = this;
+    let writing = store.write(document);
+    const keeper = new SecurityKeeper({
+      clock,
+      random: new SystemRandom(),
+      hasher: new PasswordHasher(),
+      audit: new AuditLog(clock, (line) => this.audit.push(line)),
+      write: (changed) => {
+        writing = writing.then(() => store.write(changed)).then(
+          () => keeper.persisted(changed),
+          (error) =>
+            void this.audit.push(JSON.stringify({ event: "failed", why: messageOf(error) })),
+        );
+      },
+    }, document);
+    return keeper;
+  }
+
+  async until<T>(look: () => T | undefined): Promise<T> {
+    for (;;) {
+      await this.clock.run(5);
+      const found = look();
+      if (found !== undefined) return found;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  async connect(credentials?: object): Promise<Client> {
+    const transport = this.network.transport("client");
+    let stream: Stream | undefined;
+    transport.connect(ADDRESS, 1_000, (opened) => stream = opened, () => {});
+    const client = new Client(this, await this.until(() => stream));
+    if (credentials !== undefined) {
+      assertEquals((await client.logIn(credentials)).req_type, "ack");
+    }
+    return client;
+  }
+
+  /** The document as it is on disk. */
+  get stored(): SecurityDocument {
+    return JSON.parse(this.store.text ?? "{}");
+  }
+}
+
+/** A message with all fields that it must have, of values that pass for some. */
+function sample(req_type: string): object {
+  const samples: Record<string, unknown> = {
+    key: "app:1",
+    partition: 1,
+    requests: [],
+    user: "alice",
+    role: "app",
+    grants: [],
+    token: "0".repeat(12),
+    node: "n",
+    protocol: 1,
+    prefix: "",
+  };
+  const { fields } = MESSAGES[req_type as MessageType];
+  const needed = Object.entries(fields as Record<string, { optional: boolean }>)
+    .filter(([, { optional }]) => !optional).map(([name]) => [name, samples[name]]);
+  return { req_type, ...Object.fromEntries(needed) };
+}
+
+const HELLO = { req_type: "hello", protocol: 1, role: "client" };
+const get = (key: string) => ({ req_type: "get", key });
+
+Deno.test("secured NodeServer: a stranger is refused everything but hello and ping", async () => {
+  const scene = await Scene.open();
+  const stranger = await scene.connect();
+  for (const [req_type, need] of Object.entries(MESSAGE_NEEDS)) {
+    if (need === "anybody") continue;
+    const message = sample(req_type);
+    // What fails the check of its fields is refused before it is looked at.
+    const isWhole = Object.values(message).every((value) => value !== undefined);
+    const expected = isWhole ? ["unauthorized"] : ["unauthorized", "bad_request"];
+    const code = await stranger.code(message);
+    assert((expected as string[]).includes(code), `${req_type}: ${code}`);
+  }
+  assertEquals(await stranger.code({ req_type: "ping" }), "none");
+  assertEquals(await stranger.code(HELLO), "none");
+  assertEquals(await stranger.code({ req_type: "get_map" }), "unauthorized", "a hello is no login");
+  assertEquals(scene.executed, []);
+});
+
+Deno.test("secured NodeServer: a hello that is no login ends the connection, and nobody is a member", async () => {
+  const scene = await Scene.open();
+  const refused: [object, ErrorCode][] = [
+    ...["node", "gateway", "coordinator", "peer", "member"].map((role): [object, ErrorCode] => [
+      { role, node: "a", cluster_id: "c1" },
+      "forbidden",
+    ]),
+    [{ secret: "wrong horse", user: "root" }, "unauthorized"],
+    [{ secret: "correct horse", user: "nobody" }, "unauthorized"],
+    [{ secret: "kv1.x" }, "bad_request"],
+  ];
+  for (const [more, code] of refused) {
+    const stranger = await scene.connect();
+    assertEquals(await stranger.code({ ...HELLO, ...more }), code, JSON.stringify(more));
+    await scene.until(() => stranger.closed || undefined);
+  }
+  assertEquals(scene.peers, 0);
+});
+
+Deno.test("secured NodeServer: a connection is one user's from its login to its end", async () => {
+  const scene = await Scene.open();
+  const alice = await scene.connect(ALICE);
+  assertEquals(await alice.code({ ...HELLO, ...ROOT }), "bad_request");
+  await scene.until(() => alice.closed || undefined);
+});
+
+Deno.test("secured NodeServer: what comes before a login is answered counts as nobody's", async () => {
+  const scene = await Scene.open();
+  const client = await scene.connect();
+  const [hello, early] = await Promise.all([client.logIn(ALICE), client.code(get("app:1"))]);
+  assertEquals([hello.req_type, early], ["ack", "unauthorized"]);
+  assertEquals(await client.code(get("app:1")), "none");
+});
+
+Deno.test("secured NodeServer: a user gets as far as its rights, and no further", async () => {
+  const scene = await Scene.open();
+  const alice = await scene.connect(ALICE);
+  assertEquals(await alice.code({ req_type: "list_nodes" }), "none");
+  assertEquals(await alice.code(get("app:1")), "none");
+  assertEquals(await alice.code(get("b")), "forbidden");
+  assertEquals(await alice.code({ ...get("b"), forwarded: true }), "forbidden");
+  const requests = [get("b"), get("app:2")];
+  const batch = await alice.result({ req_type: "batch", requests }) as { code?: string }[];
+  assertEquals(batch.map(({ code }) => code), ["forbidden", undefined]);
+  for (const req_type of ["stats", "force", "user_list", "token_list", "role_list"]) {
+    assertEquals(await alice.code({ req_type }), "forbidden", req_type);
+  }
+  assertEquals(
+    await alice.code({ req_type: "user_change", user: "alice", roles: ["admin"] }),
+    "forbidden",
+  );
+  assertEquals(scene.executed.map(({ key }) => key), ["app:1", "app:2"]);
+  // Also an administrator is no member.
+  const root = await scene.connect(ROOT);
+  for (const [req_type, { direction }] of Object.entries(MESSAGES)) {
+    if (direction === "request" || direction === "reply") continue;
+    assertEquals(await root.code(sample(req_type)), "bad_request", req_type);
+  }
+});
+
+Deno.test("secured NodeServer: a client session is its user's, whatever others call theirs", async () => {
+  const scene = await Scene.open();
+  const [alice, root] = [await scene.connect(ALICE), await scene.connect(ROOT)];
+  const write = { req_type: "increment", key: "app:1", session: "s", request_number: 1 };
+  const sessionOf = async (client: Client, request: object) => {
+    assertEquals(await client.code(request), "none");
+    const last = scene.executed.at(-1);
+    return last !== undefined && "session" in last ? last.session : undefined;
+  };
+  const hers = await sessionOf(alice, write);
+  assertEquals(await sessionOf(alice, { ...write, again: true }), hers);
+  assertEquals(await sessionOf(alice, { ...write, forwarded: true }), hers);
+  await alice.result({ req_type: "batch", requests: [write] });
+  const batched = scene.executed.at(-1);
+  assert(batched !== undefined && "session" in batched);
+  assertEquals(batched.session, hers);
+  assert(await sessionOf(alice, { ...write, session: "t" }) !== hers);
+  for (const session of ["s", hers, `alice:s`]) {
+    assert(await sessionOf(root, { ...write, session }) !== hers, session ?? "");
+  }
+  assertEquals(await sessionOf(root, get("app:1")), undefined);
+  assertEquals(await alice.code({ ...write, session: "" }), "bad_request");
+  assertEquals(await alice.code({ ...write, session: "x".repeat(1_000) }), "bad_request");
+});
+
+Deno.test("secured NodeServer: orders change the document on disk, and count at once for who is logged in", async () => {
+  const scene = await Scene.open();
+  const root = await scene.connect(ROOT);
+  assertEquals(await root.result({ req_type: "user_list" }), [
+    { user: "root", password: true, roles: ["admin"] },
+    { user: "alice", password: true, roles: ["app"] },
+  ]);
+  const grants = [{ database: "default", prefix: "b", right: "read" }];
+  await root.result({ req_type: "role_set", role: "reader", grants });
+  await root.result({
+    req_type: "user_add",
+    user: "bob",
+    password: "battery staple",
+    roles: ["reader"],
+  });
+  assertEquals(scene.stored.users.map(({ name }) => name), ["root", "alice", "bob"]);
+  assertEquals(scene.store.text?.includes("staple"), false);
+
+  const bob = await scene.connect({ user: "bob", secret: "battery staple" });
+  assertEquals(await bob.code(get("b")), "none");
+  await root.result({ req_type: "user_change", user: "bob", roles: [] });
+  assertEquals(await bob.code(get("b")), "forbidden");
+  await root.result({ req_type: "user_remove", user: "bob" });
+  assertEquals(await bob.code(get("b")), "unauthorized");
+  assertEquals(await bob.code({ req_type: "get_map" }), "unauthorized");
+
+  const lines = scene.audit.map((line) => JSON.parse(line));
+  assertEquals(lines.map(({ event, user, name }) => `${event} ${user} ${name ?? ""}`.trim()), [
+    "login root",
+    "changed root reader",
+    "changed root bob",
+    "login bob",
+    "changed root bob",
+    "refused bob",
+    "changed root bob",
+  ]);
+  assertEquals(scene.audit.join("").includes("staple"), false);
+});
+
+Deno.test("secured NodeServer: a token is told once, logs in, and is worth nothing once it is revoked", async () => {
+  const scene = await Scene.open();
+  const root = await scene.connect(ROOT);
+  const made = await root.result({ req_type: "token_create", user: "alice" }) as {
+    token: string;
+    text: string;
+  };
+  const program = await scene.connect({ secret: made.text });
+  assertEquals(await program.code(get("app:1")), "none");
+  assertEquals(await program.code(get("b")), "forbidden");
+  const listed = JSON.stringify(await root.result({ req_type: "token_list" }));
+  const secret = made.text.split(".")[2] ?? "";
+  assert(listed.includes(made.token) && !listed.includes(secret));
+  assertEquals(scene.store.text?.includes(secret), false);
+  await root.result({ req_type: "token_revoke", token: made.token });
+  assertEquals(await program.code({ req_type: "get_map" }), "unauthorized");
+  const later = await scene.connect();
+  assertEquals((await later.logIn({ secret: made.text })).req_type, "error");
+  assertEquals(await root.code({ req_type: "token_revoke", token: made.token }), "not_found");
+
+  for (const more of [{}, { user: "nobody" }, { user: "alice", ttl_ms: 400 * 86_400_000 }]) {
+    const code = await root.code({ req_type: "token_create", ...more });
+    assert(["bad_request", "not_found"].includes(code), JSON.stringify(more));
+  }
+});
+
+Deno.test("secured NodeServer: orders that come at the same time all count", async () => {
+  const scene = await Scene.open();
+  const root = await scene.connect(ROOT);
+  const names = ["a", "b", "c", "d"];
+  await Promise.all(names.map((user) => root.result({ req_type: "user_add", user })));
+  assertEquals(scene.stored.users.slice(2).map(({ name }) => name).toSorted(), names);
+});
+
+Deno.test("secured NodeServer: the last administrator stays, and what is refused changes nothing", async () => {
+  const scene = await Scene.open();
+  const root = await scene.connect(ROOT);
+  assertEquals(await root.code({ req_type: "user_remove", user: "root" }), "bad_request");
+  assertEquals(await root.code({ req_type: "role_set", role: "admin", grants: [] }), "bad_request");
+  assertEquals(
+    await root.code({ req_type: "user_add", user: "x", password: "short" }),
+    "bad_request",
+  );
+  assertEquals(await root.code({ req_type: "user_change", user: "alice" }), "bad_request");
+  assertEquals(await root.code({ req_type: "user_add", user: "alice" }), "exists");
+  assertEquals(scene.stored.version, 3, "nothing was changed");
+});
+
+Deno.test("secured NodeServer: what is not on disk is neither answered nor in force", async () => {
+  const scene = await Scene.open();
+  const [root, alice] = [await scene.connect(ROOT), await scene.connect(ALICE)];
+  scene.store.failure = new KvError("storage_failed", "the disk is full");
+  let answered = false;
+  const removed = root.ask({ req_type: "user_remove", user: "alice" }).then((answer) => {
+    answered = true;
+    return answer;
+  });
+  await scene.until(() => scene.audit.some((line) => line.includes("disk is full")) || undefined);
+  assertEquals(await alice.code({ req_type: "list_nodes" }), "none");
+  assertEquals(answered, false);
+  scene.store.failure = undefined;
+  // The next change has the one before in it.
+  await root.result({ req_type: "user_add", user: "bob" });
+  assertEquals((await removed).req_type, "result");
+  assertEquals(await alice.code({ req_type: "list_nodes" }), "unauthorized");
+});
+
+Deno.test("NodeServer that is not secured: has no users, and says so", async () => {
+  const scene = await Scene.open({ secured: false });
+  const anybody = await scene.connect();
+  const answer = await anybody.ask({ req_type: "user_list" });
+  assert(answer.req_type === "error" && answer.code === "bad_request");
+  assert(answer.message.includes("not secured"), answer.message);
+});

@@ -1,0 +1,128 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
+import { LOGIN_FAILURES_FREE, LOGIN_WAIT_MS } from "../../../../shared/base/limits.ts";
+import { Secret } from "../../../../shared/base/secret.ts";
+import { SystemRandom } from "../../../../shared/platform/random.ts";
+import type { Credentials } from "../../../../shared/security/access_control.ts";
+import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
+import { createToken } from "../../../../shared/security/user_token.ts";
+import {
+  addToken,
+  addUser,
+  changeUser,
+  removeUser,
+  revokeToken,
+  type SecurityDocument,
+  setRole,
+} from "../../../../shared/security/security_document.ts";
+import type { Request } from "../../../../shared/wire/messages.ts";
+import { AccessWorld } from "../../../support/worlds/access_world.ts";
+import { OTHER_HASH } from "../../../support/data/security_samples.ts";
+
+const PLACE = { remote: { host: "10.0.0.1", port: 5 }, frontEnd: "wire" } as const;
+const PASSWORD = new Secret("correct horse");
+const ALICE: Credentials = { user: "alice", password: PASSWORD };
+const READ = { req_type: "get", key: "app:1" } as Request;
+
+async function refused(world: AccessWorld, credentials: Credentials): Promise<ErrorCode> {
+  return (await assertRejects(() => world.access.login(credentials, PLACE), KvError)).code;
+}
+
+Deno.test("AccessControl: a password logs in, and requests are judged by the user's roles", async () => {
+  const { access, lines } = await AccessWorld.open();
+  const alice = await access.login(ALICE, PLACE);
+  assertEquals(access.whyRefused(READ, alice, PLACE.remote), undefined);
+  const beyond = { req_type: "get", key: "b" } as Request;
+  assertEquals(access.whyRefused(beyond, alice, PLACE.remote)?.code, "forbidden");
+  assertEquals(access.whyRefused(READ, undefined, PLACE.remote)?.code, "unauthorized");
+  assertEquals(lines.map((line) => JSON.parse(line).event), ["login", "refused"]);
+  assertEquals(lines.join("").includes("horse"), false);
+});
+
+Deno.test("AccessControl: a change counts for connections that are open", async () => {
+  const changes: [string, (document: SecurityDocument) => SecurityDocument, ErrorCode][] = [
+    ["roles", (document) => changeUser(document, "alice", { roles: [] }), "forbidden"],
+    ["grants", (document) => setRole(document, { name: "app", grants: [] }), "forbidden"],
+    [
+      "password",
+      (document) => changeUser(document, "alice", { passwordHash: OTHER_HASH }),
+      "unauthorized",
+    ],
+    ["user", (document) => removeUser(document, "alice"), "unauthorized"],
+  ];
+  for (const [what, change, code] of changes) {
+    const world = await AccessWorld.open();
+    const alice = await world.access.login(ALICE, PLACE);
+    const old = world.document;
+    world.change(change);
+    assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, code, what);
+    // A recorded document does not bring it back.
+    world.access.adopt(old);
+    assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, code, what);
+  }
+});
+
+Deno.test("AccessControl: a user who is made anew is not whom somebody logged in as before", async () => {
+  const world = await AccessWorld.open();
+  const alice = await world.access.login(ALICE, PLACE);
+  world.change((document) => removeUser(document, "alice"));
+  world.change((document) =>
+    addUser(document, { name: "alice", passwordHash: OTHER_HASH, roles: ["app"] })
+  );
+  assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, "unauthorized");
+});
+
+Deno.test("AccessControl: a wrong password and no such user are told in the same words", async () => {
+  const world = await AccessWorld.open();
+  const texts: string[] = [];
+  for (const user of ["alice", "nobody", "__proto__", ""]) {
+    const attempt = world.access.login({ user, password: new Secret("wrong horse") }, PLACE);
+    const error = await assertRejects(() => attempt, KvError);
+    texts.push(`${error.code} ${error.message}`);
+  }
+  assertEquals(new Set(texts).size, 1);
+  assert(texts[0]?.startsWith("unauthorized"));
+  const failed = world.lines.map((line) => JSON.parse(line));
+  assertEquals(failed.map(({ event, user }) => `${event} ${user}`)[1], "login_failed nobody");
+});
+
+Deno.test("AccessControl: whoever guesses waits, even with the right password, and others do not", async () => {
+  const world = await AccessWorld.open();
+  const wrong = { user: "alice", password: new Secret("wrong horse") };
+  for (let i = 0; i <= LOGIN_FAILURES_FREE; i++) {
+    assertEquals(await refused(world, wrong), "unauthorized");
+  }
+  assertEquals(await refused(world, ALICE), "overloaded");
+  const elsewhere = { ...PLACE, remote: { host: "10.0.0.2", port: 5 } };
+  assertEquals((await world.access.login(ALICE, elsewhere)).name, "alice");
+  world.clock.advance(LOGIN_WAIT_MS);
+  assertEquals((await world.access.login(ALICE, PLACE)).name, "alice");
+});
+
+Deno.test("AccessControl: a token of a user logs in until it is revoked or has ended", async () => {
+  const world = await AccessWorld.open();
+  const random = new SystemRandom();
+  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
+  const nowMs = world.clock.wallMs();
+  const make = (of = fingerprint) => {
+    const made = createToken(random, of, "alice", nowMs, 10_000);
+    world.change((document) => addToken(document, made.stored, nowMs));
+    return made;
+  };
+  const { text, stored } = make();
+  const alice = await world.access.login({ token: text }, PLACE);
+  assertEquals(alice.name, "alice");
+  const ending = make();
+  const second = await world.access.login({ token: ending.text }, PLACE);
+  // Another cluster's token is none here.
+  const foreign = make("0".repeat(64));
+  assertEquals(await refused(world, { token: foreign.text }), "unauthorized");
+  assertEquals(await refused(world, { token: new Secret("kv1.x") }), "bad_request");
+
+  world.change((document) => revokeToken(document, stored.id));
+  assertEquals(world.access.whyRefused(READ, alice, PLACE.remote)?.code, "unauthorized");
+  assertEquals(world.access.whyRefused(READ, second, PLACE.remote), undefined);
+  world.clock.advance(10_000);
+  assertEquals(world.access.whyRefused(READ, second, PLACE.remote)?.code, "unauthorized");
+  assertEquals(await refused(world, { token: ending.text }), "unauthorized");
+});

@@ -1,0 +1,139 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
+import { GRANTS_PER_ROLE_MAX, TOKENS_MAX, USERS_MAX } from "../../../../shared/base/limits.ts";
+import type { Grant } from "../../../../shared/security/rights.ts";
+import {
+  addToken,
+  addUser,
+  changeUser,
+  grantsOf,
+  newSecurityDocument,
+  parseSecurityDocument,
+  removeRole,
+  removeUser,
+  revokeToken,
+  type SecurityDocument,
+  setRole,
+} from "../../../../shared/security/security_document.ts";
+import { HASH, OTHER_HASH, tokenOf } from "../../../support/data/security_samples.ts";
+
+const FIRST = newSecurityDocument({ certificate: "CERTIFICATE", key: "KEY" }, {
+  name: "root",
+  passwordHash: HASH,
+});
+const READ: Grant = { database: "default", prefix: "app:", right: "read" };
+
+function refused(change: () => unknown): ErrorCode {
+  return assertThrows(change, KvError).code;
+}
+
+Deno.test("SecurityDocument: one user at first, who may do everything; each change is a new version", () => {
+  assertEquals(grantsOf(FIRST, "root"), [{ database: "*", prefix: "", right: "admin" }]);
+  const withRole = setRole(FIRST, { name: "app", grants: [READ] });
+  const withUser = addUser(withRole, { name: "alice", roles: ["app"] });
+  assertEquals(grantsOf(withUser, "alice"), [READ]);
+  assertEquals(grantsOf(withUser, "bob"), undefined);
+  const changed = changeUser(withUser, "alice", { passwordHash: OTHER_HASH, roles: [] });
+  assertEquals(grantsOf(changed, "alice"), []);
+  const removed = removeRole(removeUser(changed, "alice"), "app");
+  assertEquals([FIRST, withRole, withUser, changed, removed].map(({ version }) => version), [
+    1,
+    2,
+    3,
+    4,
+    6,
+  ]);
+  assertEquals(FIRST.users.length, 1, "the old document is as it was");
+});
+
+Deno.test("SecurityDocument: what is refused, and how", () => {
+  const document = addUser(setRole(FIRST, { name: "app", grants: [READ] }), {
+    name: "alice",
+    roles: ["app"],
+  });
+  const grant = (more: object) => () =>
+    setRole(document, { name: "x", grants: [{ ...READ, ...more } as Grant] });
+  const table: [ErrorCode, () => unknown][] = [
+    ["exists", () => addUser(document, { name: "alice", roles: [] })],
+    ["not_found", () => addUser(document, { name: "bob", roles: ["nothing"] })],
+    ["not_found", () => changeUser(document, "bob", { roles: [] })],
+    ["not_found", () => removeUser(document, "bob")],
+    ["not_found", () => removeRole(document, "nothing")],
+    ["bad_request", () => removeRole(document, "app")],
+    ["not_found", () => revokeToken(document, "0".repeat(12))],
+    ["not_found", () => addToken(document, tokenOf("bob"), 0)],
+    ["bad_request", () => addUser(document, { name: "a b", roles: [] })],
+    ["bad_request", () => addUser(document, { name: "", roles: [] })],
+    ["bad_request", () => addUser(document, { name: "b", roles: [], passwordHash: "plain" })],
+    ["bad_request", () => setRole(document, { name: "-", grants: [] })],
+    ["bad_request", grant({ database: "other" })],
+    ["bad_request", grant({ right: "own" })],
+    ["bad_request", grant({ right: "admin" })],
+    ["bad_request", grant({ prefix: "x".repeat(2_000) })],
+    [
+      "bad_request",
+      () => setRole(document, { name: "x", grants: Array(GRANTS_PER_ROLE_MAX + 1).fill(READ) }),
+    ],
+  ];
+  for (const [code, change] of table) assertEquals(refused(change), code, String(change));
+});
+
+Deno.test("SecurityDocument: somebody with a password always may administer", () => {
+  const lastOnes: ((document: SecurityDocument) => unknown)[] = [
+    (document) => removeUser(document, "root"),
+    (document) => changeUser(document, "root", { roles: [] }),
+    (document) => setRole(document, { name: "admin", grants: [] }),
+  ];
+  for (const change of lastOnes) assertEquals(refused(() => change(FIRST)), "bad_request");
+  // A user without a password cannot log in to set it right.
+  const second = addUser(FIRST, { name: "second", roles: ["admin"] });
+  assertEquals(refused(() => removeUser(second, "root")), "bad_request");
+  const able = changeUser(second, "second", { passwordHash: HASH });
+  assertEquals(removeUser(able, "root").users.length, 1);
+});
+
+Deno.test("SecurityDocument: a user's tokens go with it, ended ones make room, and there is a bound", () => {
+  let document = addUser(FIRST, { name: "alice", roles: [] });
+  document = addToken(document, tokenOf("alice", { id: "a".repeat(12), untilMs: 100 }), 0);
+  document = addToken(document, tokenOf("root", { id: "b".repeat(12), untilMs: 500 }), 50);
+  assertEquals(document.tokens.length, 2);
+  assertEquals(removeUser(document, "alice").tokens.map(({ id }) => id), ["b".repeat(12)]);
+  assertEquals(revokeToken(document, "b".repeat(12)).tokens.map(({ id }) => id), ["a".repeat(12)]);
+  const later = addToken(document, tokenOf("root", { id: "c".repeat(12), untilMs: 900 }), 100);
+  assertEquals(later.tokens.map(({ id }) => id), ["b".repeat(12), "c".repeat(12)]);
+  const full = { ...document, tokens: Array(TOKENS_MAX).fill(tokenOf("root")) };
+  assertEquals(refused(() => addToken(full, tokenOf("root"), 0)), "bad_request");
+  const users = Array.from({ length: USERS_MAX - 1 }, (_, i) => ({ name: `u${i}`, roles: [] }));
+  const crowded = { ...FIRST, users: [...FIRST.users, ...users] };
+  assertEquals(refused(() => addUser(crowded, { name: "more", roles: [] })), "bad_request");
+});
+
+Deno.test("parseSecurityDocument: what was written is read, anything else is damage", () => {
+  const document = addToken(setRole(FIRST, { name: "app", grants: [READ] }), tokenOf("root"), 0);
+  assertEquals(parseSecurityDocument(JSON.parse(JSON.stringify(document))), document);
+  const { users, roles, authority } = document;
+  const bad: unknown[] = [
+    undefined,
+    null,
+    7,
+    [],
+    {},
+    { ...document, version: -1 },
+    { ...document, authority: undefined },
+    { ...document, authority: { ...authority, key: 7 } },
+    { ...document, authority: { certificate: authority.certificate } },
+    { ...document, users: undefined },
+    { ...document, users: [null] },
+    { ...document, users: [] },
+    { ...document, users: [...users, ...users] },
+    { ...document, users: [{ ...users[0], passwordHash: "plain" }] },
+    { ...document, roles: [...roles, ...roles] },
+    { ...document, roles: [{ name: "admin" }] },
+    { ...document, tokens: [{}] },
+    { ...document, tokens: [tokenOf("root", { hash: "x" })] },
+    { ...document, tokens: [tokenOf("a b")] },
+  ];
+  for (const value of bad) {
+    assertEquals(refused(() => parseSecurityDocument(value)), "corrupt", JSON.stringify(value));
+  }
+});
