@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Program, Values } from "../../shared/program/config.ts";
+import type { Program } from "../../shared/program/config.ts";
 import { discoverySettings, whyWeakSecret } from "../../shared/discovery/discovery_settings.ts";
 import {
   IMPORT_GIVE_UP_MS,
@@ -83,9 +83,6 @@ export const CLIENT_SETTINGS = {
     unit: "ms",
   }),
 };
-
-/** A run's settings. */
-export type ClientSettings = Values<typeof CLIENT_SETTINGS>;
 
 /** The command line of `kv-client`. */
 export const CLIENT_PROGRAM: Program<typeof CLIENT_SETTINGS> = {

@@ -166,9 +166,6 @@ export function isSecurityOrder(message: Message): message is SecurityOrder {
   return Object.hasOwn(SECURITY_MESSAGES, message.req_type);
 }
 
-/** Messages between nodes about one partition; so without `append` and others that are about several. */
-export type PeerMessage = Extract<DownstreamMessage | UpstreamMessage, { readonly p: number }>;
-
 /** What a primary sends to a node that follows it. */
 export type DownstreamMessage = Message<TypesOf<"downstream">>;
 

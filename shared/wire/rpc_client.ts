@@ -353,7 +353,8 @@ export class RpcClient {
     }
     const ended = wasUp
       ? "closed the connection"
-      : "closed the connection without an answer; is that the TCP port of a coordinator or node?";
+      : "closed the connection without an answer; is that the TCP port of a coordinator or node? If it is " +
+        "secured, give credentials";
     const why = reason ?? this.#lastError ?? new KvError("unavailable", `${this.#where} ${ended}`);
     this.#failPending(why);
     if (wasUp) this.#handlers.onDown?.(reason);

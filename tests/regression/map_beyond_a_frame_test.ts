@@ -1,7 +1,7 @@
 /**
  * The map of 65,536 partitions with 16 copies each, which could be asked for, was 24 MB and did not fit into a
  * message of 16 MiB: no node could ever have joined. What is allowed fits, whole and as a change of all of it;
- * the rest is refused when it is asked for (tests/unit/coordinator/state/coordinator_parts_test.ts).
+ * the rest is refused when it is asked for (tests/unit/coordinator/state/cluster_settings_test.ts).
  */
 import { assert, assertEquals } from "@std/assert";
 import { clusterSettings } from "../../coordinator/state/cluster_settings.ts";

@@ -20,7 +20,6 @@ import {
   goes,
   type KeyRequest,
   type Message,
-  type PeerMessage,
   type Reply,
   type UpstreamMessage,
   type WireEntry,
@@ -545,6 +544,9 @@ function parcelText({ message }: Parcel): string {
       return messageText(message);
   }
 }
+
+/** A message between nodes about one partition; not `append` and others that are about several. */
+type PeerMessage = Extract<DownstreamMessage | UpstreamMessage, { readonly p: number }>;
 
 function messageText(message: PeerMessage): string {
   const { req_type, p: _partition, id: _id, ...fields } = message;

@@ -57,7 +57,10 @@ Deno.test("whyForbidden: each operation × each right, inside and outside of the
 Deno.test("whyForbidden: a put that tells or asks what was there needs read as well", () => {
   const put = { req_type: "put", key: "app:1", value: "x" };
   for (
-    const more of [{ ttl_ms: 5 }, { acks: "primary" }, { previous: false }, { lane: "l", op: 1 }]
+    const more of [{ ttl_ms: 5 }, { acks: "primary" }, { previous: false }, {
+      session: "s",
+      request_number: 1,
+    }]
   ) {
     assertEquals(refused({ ...put, ...more }, WRITER), undefined, JSON.stringify(more));
   }
