@@ -7,6 +7,8 @@
  * @module
  */
 
+import type { MemberName } from "./member_identity.ts";
+
 /** The address of a listener or socket. */
 export interface Address {
   /** Host name or IP address. */
@@ -33,6 +35,8 @@ export interface StreamHandlers {
 /** A two-way byte stream. */
 export interface Stream {
   readonly remote: Address;
+  /** The member of the cluster at the other end, if its certificate was verified; else nobody is known there. */
+  readonly member?: MemberName | undefined;
   /** Bytes given to `write` that the system has not accepted yet. */
   readonly queuedBytes: number;
   /** Begins reading. Data that arrived earlier is kept until then. Nothing is called from inside this call. */

@@ -1,9 +1,9 @@
 /**
- * The cluster's own certificate authority: it makes itself, and signs certificates for servers. ASN.1, signatures and keys are those of `@peculiar/x509` and WebCrypto
- * (decision 0014); here is only what a certificate of this cluster contains.
+ * The cluster's own certificate authority: it makes itself, and signs certificates for servers and members. ASN.1, signatures and
+ * keys are those of `@peculiar/x509` and WebCrypto (decision 0014); here is only what a certificate of this cluster contains.
  *
- * Invariants: whom a certificate names comes from the caller, and never from the request that is signed; a request is signed only if it proves that its sender has the key,
- * which never leaves the sender; a certificate does not outlive its authority.
+ * Invariants: whom a certificate names comes from the caller, and never from the request that is signed; a
+ * request is signed only if it proves that its sender has the key, which never leaves the sender; a certificate does not outlive its authority.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import {
   cryptoProvider,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
+  type JsonName,
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,
@@ -32,6 +33,13 @@ import {
   CERTIFICATE_REQUEST_CHARACTERS_MAX,
 } from "../base/limits.ts";
 import { Secret } from "../base/secret.ts";
+import {
+  isMemberId,
+  memberServerName,
+  type MemberSubject,
+  normalSerial,
+  subjectOf,
+} from "../platform/member_identity.ts";
 
 /** A certificate with the key that belongs to it, both as PEM. */
 export interface KeyedCertificate {
@@ -110,16 +118,56 @@ export class CertificateAuthority {
   }
 
   /**
-   * A server's certificate, as PEM, for whoever sent the request.
+   * The certificate of a server that clients reach, as PEM, for whoever sent the request.
    *
    * @param hosts names and addresses at which clients reach it
    * @throws {KvError} `bad_request` if the request is no proof of a key on P-256, or a host is not one;
    *   `unavailable` if the authority itself has ended
    */
-  async sign(
+  async sign(request: string, hosts: readonly string[], nowMs: number): Promise<string> {
+    return await this.#sign(request, nowMs, {
+      subject: [{ OU: ["node"] }],
+      usages: [ExtendedKeyUsage.serverAuth],
+      names: hosts.map(alternativeName),
+    });
+  }
+
+  /**
+   * A member's certificate, as PEM: it shows it to other members at both ends of a connection, and to clients.
+   *
+   * @param member whom it names, as the caller has found out
+   * @param hosts names and addresses at which clients reach it
+   * @throws {KvError} as {@linkcode sign}; `bad_request` if an id cannot stand in a certificate
+   */
+  async signMember(
     request: string,
+    member: MemberSubject,
     hosts: readonly string[],
     nowMs: number,
+  ): Promise<string> {
+    const { id, role, cluster } = member;
+    if (!isMemberId(id) || !isMemberId(cluster)) {
+      throw new KvError(
+        "bad_request",
+        `a ${role}'s certificate needs an id of 1 to 63 letters, digits, ".", "_" or "-"`,
+      );
+    }
+    const names = [memberServerName({ role, id }), memberServerName({ role })];
+    return await this.#sign(request, nowMs, {
+      subject: [{ CN: [id] }, { OU: [role] }, { O: [cluster] }],
+      usages: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth],
+      names: [...names, ...hosts].map(alternativeName),
+    });
+  }
+
+  async #sign(
+    request: string,
+    nowMs: number,
+    { subject, usages, names }: {
+      subject: JsonName;
+      usages: ExtendedKeyUsage[];
+      names: AlternativeName[];
+    },
   ): Promise<string> {
     const publicKey = await provenKey(request);
     const until = Math.min(nowMs + CERTIFICATE_LIFETIME_MS, this.#certificate.notAfter.getTime());
@@ -130,7 +178,7 @@ export class CertificateAuthority {
       );
     }
     const certificate = await X509CertificateGenerator.create({
-      subject: [{ OU: ["node"] }],
+      subject,
       issuer: this.#certificate.subject,
       ...period(nowMs, until),
       publicKey,
@@ -139,8 +187,8 @@ export class CertificateAuthority {
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-        new SubjectAlternativeNameExtension(hosts.map(alternativeName)),
+        new ExtendedKeyUsageExtension(usages),
+        new SubjectAlternativeNameExtension(names),
         await SubjectKeyIdentifierExtension.create(publicKey),
         await AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
       ],
@@ -149,7 +197,45 @@ export class CertificateAuthority {
   }
 }
 
-function alternativeName(host: string): { type: "dns" | "ip"; value: string } {
+/** What a member's certificate says. */
+export interface MemberCertificate {
+  readonly subject: MemberSubject;
+  /** As in {@linkcode MemberName}. */
+  readonly serial: string;
+  /** Milliseconds since 1970. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/**
+ * Reads what a member's certificate says. It does not say that it is genuine: TLS has checked that before.
+ *
+ * @param certificate PEM
+ * @throws {KvError} `bad_request` if it is no certificate, `unauthorized` if it is none of a member
+ */
+export function readMemberCertificate(certificate: string): MemberCertificate {
+  let read: X509Certificate;
+  try {
+    read = new X509Certificate(certificate);
+  } catch (error) {
+    throw new KvError("bad_request", `not a certificate: ${messageOf(error).slice(0, 100)}`);
+  }
+  const { subjectName: name } = read;
+  const [CN, OU, O] = [name.getField("CN"), name.getField("OU"), name.getField("O")];
+  return {
+    subject: subjectOf({ CN, OU, O }),
+    serial: normalSerial(read.serialNumber),
+    fromMs: read.notBefore.getTime(),
+    untilMs: read.notAfter.getTime(),
+  };
+}
+
+interface AlternativeName {
+  readonly type: "dns" | "ip";
+  readonly value: string;
+}
+
+function alternativeName(host: string): AlternativeName {
   if (!HOST.test(host)) throw new KvError("bad_request", "a host of a certificate is malformed");
   return { type: IPV4.test(host) || host.includes(":") ? "ip" : "dns", value: host };
 }

@@ -13,6 +13,7 @@ import { Seat } from "../admission/seat.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { KvError } from "../base/errors.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { MemberName } from "../platform/member_identity.ts";
 import type { Address, Stream, StreamHandlers } from "../platform/transport.ts";
 
 const OPENING_BRACE = 0x7b;
@@ -94,6 +95,10 @@ class SniffedStream implements Stream {
 
   get remote(): Address {
     return this.#inner.remote;
+  }
+
+  get member(): MemberName | undefined {
+    return this.#inner.member;
   }
 
   get queuedBytes(): number {

@@ -16,6 +16,7 @@ import { KvError } from "../base/errors.ts";
 import { LineFramer } from "./framing.ts";
 import { FRAME_TIMEOUT_MS, WRITE_JOIN_BYTES, WRITE_STALL_TIMEOUT_MS } from "../base/limits.ts";
 import type { Message } from "./messages.ts";
+import type { MemberName } from "../platform/member_identity.ts";
 import type { Address, Stream } from "../platform/transport.ts";
 
 const encoder = new TextEncoder();
@@ -114,6 +115,11 @@ export class Connection {
 
   get remote(): Address {
     return this.#stream.remote;
+  }
+
+  /** The member of the cluster at the other end, if its certificate was verified. */
+  get member(): MemberName | undefined {
+    return this.#stream.member;
   }
 
   /** Bytes that were sent and have not left yet. Characters that wait for the end of the turn count as one byte. */

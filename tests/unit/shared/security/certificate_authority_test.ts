@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { SubjectAlternativeNameExtension, X509Certificate } from "@peculiar/x509";
 import { KvError } from "../../../../shared/base/errors.ts";
@@ -14,6 +14,7 @@ import {
   CertificateAuthority,
   createAuthority,
   createRequest,
+  readMemberCertificate,
 } from "../../../../shared/security/certificate_authority.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 29);
@@ -86,6 +87,41 @@ Deno.test("CertificateAuthority: a request that proves no key is not signed", as
     const error = await assertRejects(() => ca.sign(bad, [], NOW_MS), KvError);
     assertEquals(error.code, "bad_request");
   }
+});
+
+Deno.test("CertificateAuthority: a member's certificate names it, its role and its cluster, by the caller's word", async () => {
+  const ca = await authority();
+  const { request } = await createRequest();
+  const subject = { id: "N-1.a", role: "node", cluster: "c1" } as const;
+  const certificate = await ca.signMember(request, subject, ["10.0.0.7"], NOW_MS);
+  const read = readMemberCertificate(certificate);
+  assertEquals(read.subject, subject);
+  assertEquals(read.untilMs, NOW_MS + CERTIFICATE_LIFETIME_MS);
+  const names = new X509Certificate(certificate).getExtension(SubjectAlternativeNameExtension)
+    ?.names.toJSON().map(({ value }) => value);
+  assertEquals(names, ["n-1.a.node.kv.internal", "node.kv.internal", "10.0.0.7"]);
+  for (const id of ["", "a,OU=coordinator", "x".repeat(64), "a b", "*"]) {
+    const refused = [{ ...subject, id }, { ...subject, cluster: id }];
+    for (const member of refused) {
+      const error = await assertRejects(
+        () => ca.signMember(request, member, [], NOW_MS),
+        KvError,
+      );
+      assertEquals(error.code, "bad_request");
+    }
+  }
+});
+
+Deno.test("readMemberCertificate: what names no member is refused", async () => {
+  const ca = await authority();
+  const { request } = await createRequest();
+  for (const certificate of [ca.certificate, await ca.sign(request, ["::1"], NOW_MS)]) {
+    assertEquals(
+      assertThrows(() => readMemberCertificate(certificate), KvError).code,
+      "unauthorized",
+    );
+  }
+  assertEquals(assertThrows(() => readMemberCertificate("x"), KvError).code, "bad_request");
 });
 
 Deno.test("CertificateAuthority: hosts that are none are not signed", async () => {
