@@ -6,7 +6,7 @@
 import { place } from "../coordinator/placement/placement.ts";
 import { AvlTree } from "../shared/ring/avl_tree.ts";
 import { HashRing } from "../shared/ring/hash_ring.ts";
-import { VNODES_DEFAULT } from "../shared/base/limits.ts";
+import { VNODES_DEFAULT } from "../shared/limits/cluster.ts";
 import { partitionOf, positionByDigest } from "../shared/cluster/position.ts";
 import { randomId, SeededRandom } from "../shared/platform/random.ts";
 import { type Effort, measure, type Report } from "./figure.ts";

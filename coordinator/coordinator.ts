@@ -21,12 +21,8 @@ import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts"
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
-import {
-  CLOSE_LINGER_MS,
-  COORDINATOR_TICK_MS,
-  FORCE_WAIT_MS,
-  STOP_GRACE_MS,
-} from "../shared/base/limits.ts";
+import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
+import { COORDINATOR_TICK_MS, FORCE_WAIT_MS } from "../shared/limits/membership.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import {
   isSecurityOrder,
@@ -90,7 +86,7 @@ export interface CoordinatorOptions {
   readonly cacheEntries: number;
   /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
   openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
-  /** Bounds on what comes from outside. Default: those of `limits.ts`. */
+  /** Bounds on what comes from outside. Default: those of `shared/limits/admission.ts`. */
   readonly admission?: AdmissionOptions | undefined;
   /** Which web pages may use it. Default: none. */
   readonly origins?: OriginRules | undefined;

@@ -15,7 +15,7 @@ import { checkFolderKind } from "../shared/platform/deno/folder_kind.ts";
 import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
-import { REQUEST_TIMEOUT_MS } from "../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../shared/limits/requests.ts";
 import { hello } from "../shared/wire/hello.ts";
 import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";

@@ -12,12 +12,9 @@ import {
 } from "../shared/discovery/coordinator_address.ts";
 import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
-import {
-  GATEWAY_CACHE_ENTRIES_DEFAULT,
-  NODES_MAX,
-  PARTITIONS_MAX,
-  REPAIR_DELAY_MS,
-} from "../shared/base/limits.ts";
+import { NODES_MAX, PARTITIONS_MAX } from "../shared/limits/cluster.ts";
+import { REPAIR_DELAY_MS } from "../shared/limits/membership.ts";
+import { GATEWAY_CACHE_ENTRIES_DEFAULT } from "../shared/limits/requests.ts";
 import {
   flag,
   host,

@@ -16,17 +16,16 @@ import {
 } from "../shared/cluster/cluster_map.ts";
 import type { KvError } from "../shared/base/errors.ts";
 import {
-  CLIENT_SESSIONS_MAX,
   DIGEST_INTERVAL_MS,
-  DISK_CHECK_MS,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
-  partitionShare,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
   SCRUB_INTERVAL_MS,
   TOMBSTONE_KEEP_MS,
-} from "../shared/base/limits.ts";
+} from "../shared/limits/replication.ts";
+import { CLIENT_SESSIONS_MAX } from "../shared/limits/requests.ts";
+import { DISK_CHECK_MS, partitionShare } from "../shared/limits/storage.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { PeerHandlers } from "../shared/server/peer_server.ts";

@@ -10,7 +10,8 @@
  */
 import type { ClusterMap, NodeId, PartitionConfig } from "../shared/cluster/cluster_map.ts";
 import { failureOf, invariant } from "../shared/base/errors.ts";
-import { EXPIRY_INDEX_MAX, partitionShare, SURPLUS_KEEP_MS } from "../shared/base/limits.ts";
+import { SURPLUS_KEEP_MS } from "../shared/limits/replication.ts";
+import { EXPIRY_INDEX_MAX, partitionShare } from "../shared/limits/storage.ts";
 import type { HeldPartition } from "../shared/wire/messages.ts";
 import type { ToReplica } from "./peers/peer_dispatch.ts";
 import { CLEAR, noteClearFailure } from "./replication/follower.ts";

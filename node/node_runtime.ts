@@ -9,7 +9,7 @@ import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
-import { STOP_GRACE_MS } from "../shared/base/limits.ts";
+import { STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
@@ -67,7 +67,7 @@ export interface NodeRuntimeOptions {
   readonly limits?: RequestLimits | undefined;
   /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
   openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
-  /** Bounds on what comes from outside. Default: those of `limits.ts`. */
+  /** Bounds on what comes from outside. Default: those of `shared/limits/admission.ts`. */
   readonly admission?: AdmissionOptions | undefined;
   /** Which web pages may use it. Default: none. */
   readonly origins?: OriginRules | undefined;

@@ -11,14 +11,13 @@ import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_
 import { failureOf } from "../shared/base/errors.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
-  DRAIN_TIMEOUT_MS,
-  KEY_BYTES_MAX,
   NAME_CHARACTERS_MAX,
   PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
-  RECORD_CACHE_BYTES_DEFAULT,
-  VALUE_BYTES_MAX,
-} from "../shared/base/limits.ts";
+} from "../shared/limits/cluster.ts";
+import { DRAIN_TIMEOUT_MS } from "../shared/limits/membership.ts";
+import { RECORD_CACHE_BYTES_DEFAULT } from "../shared/limits/storage.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../shared/limits/wire.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
 import {
   bytes,

@@ -25,6 +25,7 @@ const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
 const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   shared: [
     ["base"],
+    ["limits"],
     ["cluster", "platform"],
     ["admission", "platform/deno", "program", "ring", "scheduling", "schema"],
     ["operations"],

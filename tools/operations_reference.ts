@@ -10,7 +10,7 @@
 import { showUsage } from "./usage.ts";
 import { ERROR_CODES } from "../shared/base/errors.ts";
 import type { Field } from "../shared/schema/fields.ts";
-import { VALUE_BYTES_MAX } from "../shared/base/limits.ts";
+import { VALUE_BYTES_MAX } from "../shared/limits/wire.ts";
 import type { KeyRequest, Reply } from "../shared/wire/messages.ts";
 import {
   type FrontEnd,

@@ -15,7 +15,7 @@
 import { minInSyncDefault } from "../shared/cluster/cluster_settings.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
-import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/base/limits.ts";
+import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/limits/cluster.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
 import { printError } from "../shared/program/terminal.ts";
 import { choice, flag, integer, text } from "../shared/program/setting.ts";

@@ -16,7 +16,7 @@ import {
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
   REPAIR_DELAY_MS,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/membership.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { randomId, SeededRandom } from "../../shared/platform/random.ts";
 import { ownCpuMs } from "./process_stats.ts";

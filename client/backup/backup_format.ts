@@ -6,11 +6,11 @@
  *
  * @module
  */
-import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
+import { parseBoundedJson } from "../../shared/schema/bounded_json.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { BACKUP_FRAME_BYTES_MAX } from "../../shared/base/limits.ts";
+import { BACKUP_FRAME_BYTES_MAX } from "../../shared/limits/backup.ts";
 
 /** The layout that this code writes, and the newest that it reads. */
 export const BACKUP_FORMAT = 1;

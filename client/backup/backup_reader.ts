@@ -10,7 +10,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { PARTITIONS_MAX } from "../../shared/base/limits.ts";
+import { PARTITIONS_MAX } from "../../shared/limits/cluster.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import {

@@ -11,9 +11,8 @@ import {
   BACKUP_GIVE_UP_MS,
   BACKUP_PAGE_TIMEOUT_MS,
   BACKUP_PARTITIONS_AT_ONCE,
-  RETRY_MS_MAX,
-  RETRY_MS_MIN,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/backup.ts";
+import { RETRY_MS_MAX, RETRY_MS_MIN } from "../../shared/limits/requests.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";

@@ -16,9 +16,8 @@ import {
   RESTORE_SLICE_BYTES,
   RESTORE_WRITE_BYTES,
   RESTORE_WRITE_ENTRIES,
-  RETRY_MS_MAX,
-  RETRY_MS_MIN,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/backup.ts";
+import { RETRY_MS_MAX, RETRY_MS_MIN } from "../../shared/limits/requests.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { repeatedly } from "../calls/repeatedly.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { Fields } from "../../shared/schema/fields.ts";
 import type { Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
 import { quote } from "../../shared/operations/operation.ts";

@@ -23,7 +23,7 @@ import {
 } from "./command/command_line.ts";
 import { findCommand, unknownCommand } from "./commands/command_table.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { RECENT_KEYS_MAX } from "../../shared/base/limits.ts";
+import { RECENT_KEYS_MAX } from "../../shared/limits/client.ts";
 import { findOption, type RequestOption } from "../../shared/arguments/word_fields.ts";
 import { EXIT, exitCodeOf, UsageError } from "./command/exit_code.ts";
 import type { KvClient } from "../library/kv_client.ts";

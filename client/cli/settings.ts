@@ -6,11 +6,8 @@
  */
 import type { Program } from "../../shared/program/config.ts";
 import { discoverySettings, whyWeakSecret } from "../../shared/discovery/discovery_settings.ts";
-import {
-  IMPORT_GIVE_UP_MS,
-  REQUEST_TIMEOUT_MS,
-  REQUEST_TIMEOUT_MS_MAX,
-} from "../../shared/base/limits.ts";
+import { IMPORT_GIVE_UP_MS } from "../../shared/limits/client.ts";
+import { REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../../shared/limits/requests.ts";
 import { choice, flag, integer, optionalText, texts } from "../../shared/program/setting.ts";
 import { commandFlags, COMMANDS, findCommand } from "./commands/command_table.ts";
 import { EXIT_CODE_HELP } from "./command/exit_code.ts";

@@ -20,7 +20,7 @@ import {
   type DiscoverOptions,
 } from "../../shared/discovery/discovery.ts";
 import { KvError, toKvError } from "../../shared/base/errors.ts";
-import { REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import { hello } from "../../shared/wire/hello.ts";
 import { randomId, SystemRandom } from "../../shared/platform/random.ts";
 import { Router } from "../../shared/routing/router.ts";

@@ -7,7 +7,7 @@
 import { type Clock, sleep } from "../../shared/platform/clock.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { toKvError } from "../../shared/base/errors.ts";
-import { FIRST_MAP_RETRY_MS } from "../../shared/base/limits.ts";
+import { FIRST_MAP_RETRY_MS } from "../../shared/limits/requests.ts";
 
 /** @throws {KvError} the reason of the last attempt */
 export async function awaitMap(

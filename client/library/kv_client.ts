@@ -16,7 +16,7 @@ import {
 import type { Entry } from "../../shared/base/entry.ts";
 import { decodeInner } from "../../shared/wire/codec.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
+import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { KeyRequest, Message, Reply, SecurityOrder } from "../../shared/wire/messages.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
 import { onlyReads } from "../../shared/operations/repeat.ts";

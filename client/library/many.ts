@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { MANY_AT_ONCE, MANY_BYTES_AT_ONCE } from "../../shared/base/limits.ts";
+import { MANY_AT_ONCE, MANY_BYTES_AT_ONCE } from "../../shared/limits/client.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 
 const LIMITS = {

@@ -7,7 +7,8 @@
 import type { Database, ScanRequest } from "../../shared/database/database.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../../shared/base/limits.ts";
+import { SCAN_LIBRARY_KEYS } from "../../shared/limits/client.ts";
+import { DELETES_IN_FLIGHT_MAX } from "../../shared/limits/scans.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { selectsAll } from "../../shared/arguments/selection_fields.ts";
 import {

@@ -7,7 +7,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { ClientSessions } from "../../shared/database/client_sessions.ts";
 import { harmsTwice } from "../../shared/operations/repeat.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { EXPORT_CHUNK_BYTES } from "../../shared/base/limits.ts";
+import { EXPORT_CHUNK_BYTES } from "../../shared/limits/client.ts";
 import { encodeValue } from "../../shared/schema/value_codec.ts";
 import type { KvEntry } from "../calls/call.ts";
 

@@ -6,10 +6,10 @@
  * @module
  */
 import { CsvError, parse } from "csv-parse";
-import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
+import { parseBoundedJson } from "../../shared/schema/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { joinBytes } from "../../shared/base/join_bytes.ts";
-import { IMPORT_RECORD_BYTES_MAX } from "../../shared/base/limits.ts";
+import { IMPORT_RECORD_BYTES_MAX } from "../../shared/limits/client.ts";
 import { isMediaType } from "../../shared/cluster/map_shape.ts";
 import { decodeValue } from "../../shared/schema/value_codec.ts";
 

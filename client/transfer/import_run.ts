@@ -18,7 +18,7 @@ import {
   IMPORT_IN_FLIGHT_MAX,
   IMPORT_KEYS_COUNTED_MAX,
   IMPORT_LISTED_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/client.ts";
 import { mayRepeat } from "../../shared/operations/repeat.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";

@@ -8,7 +8,7 @@ import {
   DISCOVERY_HOST_RATE,
   DISCOVERY_HOSTS_MAX,
   DISCOVERY_RATE,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/membership.ts";
 
 /** A bucket that fills with time, up to a second's worth. */
 interface Bucket {

@@ -12,7 +12,7 @@ import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock
 import { decodePacket, encodePacket } from "../../shared/discovery/discovery_packet.ts";
 import { DISCOVERY_GROUP, type DiscoveryMode } from "../../shared/discovery/discovery_settings.ts";
 import { failureOf } from "../../shared/base/errors.ts";
-import { DISCOVERY_JOIN_MS, NONCE_CHARACTERS_MAX } from "../../shared/base/limits.ts";
+import { DISCOVERY_JOIN_MS, NONCE_CHARACTERS_MAX } from "../../shared/limits/membership.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import {

@@ -12,7 +12,7 @@ import { executeBatch } from "../../shared/server/batch.ts";
 import { ClusterDatabase } from "../../shared/database/cluster_database.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { KeyRequest, Message, ReplyTo } from "../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { checkKeyRequest } from "../../shared/validation/request_checks.ts";

@@ -11,7 +11,7 @@
  * @module
  */
 import { LRUCache } from "lru-cache";
-import { GATEWAY_CACHE_AGE_MS_MAX } from "../../shared/base/limits.ts";
+import { GATEWAY_CACHE_AGE_MS_MAX } from "../../shared/limits/requests.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 
 /** A value as it is answered. */

@@ -5,7 +5,7 @@
  */
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { FORGET_DOWN_MS } from "../../shared/base/limits.ts";
+import { FORGET_DOWN_MS } from "../../shared/limits/membership.ts";
 import { formatAddress } from "../../shared/platform/transport.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
 import { type Member, nodeText, type SessionId } from "../state/member.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../shared/base/limits.ts";
+import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../shared/limits/membership.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
 import { follows, forgive, type SeenMap } from "../state/lineage.ts";

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
+import { parseBoundedJson } from "../../shared/schema/bounded_json.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { DATAGRAM_BYTES_MAX } from "../../shared/base/limits.ts";
+import { DATAGRAM_BYTES_MAX } from "../../shared/limits/wire.ts";
 import { whyInvalid } from "../../shared/wire/message_checks.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { Address, DatagramSocket, Transport } from "../../shared/platform/transport.ts";

@@ -19,7 +19,7 @@
  *
  * @module
  */
-import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../shared/limits/membership.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
 import type { Member } from "../state/member.ts";

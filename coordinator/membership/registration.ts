@@ -8,7 +8,7 @@
  */
 import type { ClusterSettings } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { NAME_CHARACTERS_MAX, NODES_MAX, WEIGHT_MAX } from "../../shared/base/limits.ts";
+import { NAME_CHARACTERS_MAX, NODES_MAX, WEIGHT_MAX } from "../../shared/limits/cluster.ts";
 import { isTerm, isUint } from "../../shared/cluster/map_shape.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";

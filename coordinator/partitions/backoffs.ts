@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { REPAIR_BACKOFF_MS, REPAIR_BACKOFF_MS_MAX } from "../../shared/base/limits.ts";
+import { REPAIR_BACKOFF_MS, REPAIR_BACKOFF_MS_MAX } from "../../shared/limits/membership.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 
 interface Backoff {

@@ -5,11 +5,8 @@
  * @module
  */
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
-import {
-  HANDOVER_TIMEOUT_MS,
-  MOVES_PER_NODE_MAX,
-  REPAIR_BACKOFF_MS,
-} from "../../shared/base/limits.ts";
+import { MOVES_PER_NODE_MAX, REPAIR_BACKOFF_MS } from "../../shared/limits/membership.ts";
+import { HANDOVER_TIMEOUT_MS } from "../../shared/limits/replication.ts";
 
 /** An order. */
 export interface Handover {

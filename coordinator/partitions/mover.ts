@@ -8,7 +8,7 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import { MOVES_PER_NODE_MAX } from "../../shared/base/limits.ts";
+import { MOVES_PER_NODE_MAX } from "../../shared/limits/membership.ts";
 import type { ClusterState, News } from "../state/cluster_state.ts";
 import type { Member, SessionId } from "../state/member.ts";
 import type { Replicas } from "../state/partition_table.ts";

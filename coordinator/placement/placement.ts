@@ -26,7 +26,7 @@ import {
   WEIGHT_DEFAULT,
   WEIGHT_MAX,
   WEIGHT_MIN,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/cluster.ts";
 import { firstPositionOf } from "../../shared/cluster/position.ts";
 import { fairShares } from "./fair_share.ts";
 

@@ -12,7 +12,9 @@ import {
   standardSettings,
 } from "../../shared/cluster/cluster_settings.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { CLOCK_DRIFT_MAX, FRAME_BYTES_MAX, mapBytesMax } from "../../shared/base/limits.ts";
+import { mapBytesMax } from "../../shared/limits/cluster.ts";
+import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
+import { FRAME_BYTES_MAX } from "../../shared/limits/wire.ts";
 import { flagOf } from "../../shared/program/setting.ts";
 
 /** What was asked for; undefined leaves it as it is, or takes the default for a new cluster. */

@@ -15,7 +15,7 @@ import type {
   NodeId,
   NodeInfo,
 } from "../../shared/cluster/cluster_map.ts";
-import { CLOCK_DRIFT_MAX } from "../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
 import { beginGeneration, type Generation } from "./lineage.ts";
 import { MapPublisher } from "./map_publisher.ts";
 import { byId, type Member, newMember, sameInfo, type SessionId } from "./member.ts";

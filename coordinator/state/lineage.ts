@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { GENERATIONS_KEPT } from "../../shared/base/limits.ts";
+import { GENERATIONS_KEPT } from "../../shared/limits/membership.ts";
 
 /** One start of a coordinator. */
 export interface Generation {

@@ -17,7 +17,7 @@ import {
   COMPACTION_REST_FACTOR,
   COMPACTION_WASTE_MAX,
   COMPACTION_WASTE_MIN,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/storage.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Retries } from "../replication/retries.ts";
 import { rowsEnd, rowsFrom } from "../storage/record.ts";

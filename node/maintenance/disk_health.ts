@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { DISK_FAILED_MS, DISK_WELL_MS } from "../../shared/base/limits.ts";
+import { DISK_FAILED_MS, DISK_WELL_MS } from "../../shared/limits/storage.ts";
 
 /** The verdict on a disk. */
 export class DiskHealth {

@@ -18,7 +18,7 @@ import {
   EXPIRY_LEAD_MS,
   PASS_PAGE_BYTES,
   PASS_PAGE_ROWS,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/storage.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Retries } from "../replication/retries.ts";

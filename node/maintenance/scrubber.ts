@@ -8,7 +8,7 @@
  */
 import { isTombstone } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Retries } from "../replication/retries.ts";
 

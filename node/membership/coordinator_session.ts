@@ -12,14 +12,14 @@ import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
 import { type ErrorCode, isErrorCode, KvError } from "../../shared/base/errors.ts";
+import { CONNECT_TIMEOUT_MS } from "../../shared/limits/connections.ts";
 import {
-  CONNECT_TIMEOUT_MS,
   SESSION_BACKOFF_MS,
   SESSION_BACKOFF_MS_MAX,
   SESSION_PING_MS,
   SESSION_REPLY_TIMEOUT_MS,
   SESSION_SILENCE_MS,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/membership.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { hello } from "../../shared/wire/hello.ts";
 import type { HeldPartition, Message } from "../../shared/wire/messages.ts";

@@ -14,10 +14,11 @@
  */
 import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
-import { parseBoundedJson } from "../../shared/base/bounded_json.ts";
+import { parseBoundedJson } from "../../shared/schema/bounded_json.ts";
 import type { Moment } from "./lease.ts";
 import { failureOf } from "../../shared/base/errors.ts";
-import { DATAGRAM_BYTES_MAX, HEARTBEATS_REMEMBERED } from "../../shared/base/limits.ts";
+import { HEARTBEATS_REMEMBERED } from "../../shared/limits/membership.ts";
+import { DATAGRAM_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { whyInvalid } from "../../shared/wire/message_checks.ts";
 import type { Message } from "../../shared/wire/messages.ts";

@@ -12,7 +12,7 @@ import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import { checkInvariants, type ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { isClusterMap } from "../../shared/cluster/map_shape.ts";
 import { failureOf } from "../../shared/base/errors.ts";
-import { KEEP_MAP_MS_MIN, KEEP_MAP_REST } from "../../shared/base/limits.ts";
+import { KEEP_MAP_MS_MIN, KEEP_MAP_REST } from "../../shared/limits/membership.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 
 /** The layout of the document. */

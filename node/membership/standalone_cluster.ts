@@ -8,7 +8,7 @@
 import type { ClusterMap, NodeInfo, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { standardSettings } from "../../shared/cluster/cluster_settings.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { PARTITIONS_DEFAULT } from "../../shared/base/limits.ts";
+import { PARTITIONS_DEFAULT } from "../../shared/limits/cluster.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 
 const PREFIX = "standalone-";

@@ -16,8 +16,8 @@
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
+import { CONNECT_TIMEOUT_MS } from "../../shared/limits/connections.ts";
 import {
-  CONNECT_TIMEOUT_MS,
   PEER_FRAME_BYTES,
   PEER_PING_MS,
   PEER_QUEUE_BYTES_MAX,
@@ -25,7 +25,7 @@ import {
   PEER_RECONNECT_MS_MAX,
   PEER_RECONNECT_MS_MIN,
   PEER_SILENCE_MS_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/replication.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import { hello } from "../../shared/wire/hello.ts";
 import { goes, type Message, type UpstreamMessage } from "../../shared/wire/messages.ts";

@@ -18,7 +18,7 @@ import {
   READ_FAILURES_MAX,
   RESYNC_CHUNK_BYTES,
   RESYNC_CHUNK_ROWS,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/replication.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";

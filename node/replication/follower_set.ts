@@ -9,7 +9,7 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../shared/limits/replication.ts";
 import { FollowerStream, type StreamOwner } from "./follower_stream.ts";
 
 /** All replicas but the primary's own. */

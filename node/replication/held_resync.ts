@@ -6,7 +6,7 @@
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
-import { RESYNC_HELD_BYTES_MAX } from "../../shared/base/limits.ts";
+import { RESYNC_HELD_BYTES_MAX } from "../../shared/limits/replication.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 

@@ -12,11 +12,8 @@
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { failureOf, invariant, isDamage } from "../../shared/base/errors.ts";
-import {
-  HANDOVER_TIMEOUT_MS,
-  READ_FAILURES_MAX,
-  VALUE_BYTES_MAX,
-} from "../../shared/base/limits.ts";
+import { HANDOVER_TIMEOUT_MS, READ_FAILURES_MAX } from "../../shared/limits/replication.ts";
+import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";

@@ -13,11 +13,11 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, invariant, isDamage, KvError } from "../../shared/base/errors.ts";
 import {
-  partitionShare,
   READ_FAILURE_MS_MAX,
   READ_FAILURES_MAX,
   TOMBSTONES_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/replication.ts";
+import { partitionShare } from "../../shared/limits/storage.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { Follower } from "./follower.ts";
 import { liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";

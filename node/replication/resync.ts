@@ -12,7 +12,7 @@
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, isDamage } from "../../shared/base/errors.ts";
-import { RESYNC_CHUNK_BYTES, RESYNC_CHUNK_ROWS } from "../../shared/base/limits.ts";
+import { RESYNC_CHUNK_BYTES, RESYNC_CHUNK_ROWS } from "../../shared/limits/replication.ts";
 import type { DownstreamMessage, Message } from "../../shared/wire/messages.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";

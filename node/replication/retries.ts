@@ -11,7 +11,7 @@ import {
   FOLLOWER_RETRIES_SILENT_MAX,
   FOLLOWER_RETRY_MS_MAX,
   FOLLOWER_RETRY_MS_MIN,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/replication.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 

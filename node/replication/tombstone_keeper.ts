@@ -10,7 +10,7 @@
  */
 import type { PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { isTombstone } from "../../shared/base/entry.ts";
-import { TOMBSTONE_SETTLE_MS, TOMBSTONES_PER_TURN } from "../../shared/base/limits.ts";
+import { TOMBSTONE_SETTLE_MS, TOMBSTONES_PER_TURN } from "../../shared/limits/replication.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 
 /** See the module. */

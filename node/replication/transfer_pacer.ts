@@ -9,7 +9,7 @@
  */
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
-import { TRANSFER_PIECE_MS_MAX } from "../../shared/base/limits.ts";
+import { TRANSFER_PIECE_MS_MAX } from "../../shared/limits/replication.ts";
 
 /** Before anything was measured. */
 const PIECE_MS_AT_FIRST = 2;

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { RESYNC_UNACKNOWLEDGED_MAX } from "../../shared/base/limits.ts";
+import { RESYNC_UNACKNOWLEDGED_MAX } from "../../shared/limits/replication.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 
 type Knowledge =

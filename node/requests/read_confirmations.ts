@@ -8,7 +8,7 @@
  * @module
  */
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
-import { CONFIRM_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { CONFIRM_TIMEOUT_MS } from "../../shared/limits/replication.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 
 /** A primary whose reads wait to be confirmed. */

@@ -10,7 +10,10 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { TRANSACTION_BYTES_MAX, TRANSACTION_REPLY_BYTES_MAX } from "../../shared/base/limits.ts";
+import {
+  TRANSACTION_BYTES_MAX,
+  TRANSACTION_REPLY_BYTES_MAX,
+} from "../../shared/limits/requests.ts";
 import type { KeyRequest, Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
 import {
   DELETION,

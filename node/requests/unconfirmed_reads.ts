@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/limits/replication.ts";
 import type { Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { type Timed, tooManyWait, type Waiting, WaitingRequests } from "./waiting_requests.ts";
 

@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { REQUEST_TIMEOUT_MS, WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/limits/replication.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import { type Called, CALLER, type Caller, isAbandoned } from "../../shared/wire/caller.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";

@@ -14,13 +14,9 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import { type PartitionConfig, whatWritesNeed } from "../../shared/cluster/cluster_map.ts";
 import { type Entry, isLive, isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, isDamage } from "../../shared/base/errors.ts";
-import {
-  DISK_HANDOVER_MS,
-  EXPIRED_PER_WRITE,
-  GROUP_BYTES_SURE,
-  GROUP_WIRE_BYTES_MAX,
-  IN_FLIGHT_ENTRIES_MAX,
-} from "../../shared/base/limits.ts";
+import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/limits/replication.ts";
+import { GROUP_BYTES_SURE, GROUP_WIRE_BYTES_MAX } from "../../shared/limits/requests.ts";
+import { DISK_HANDOVER_MS, EXPIRED_PER_WRITE } from "../../shared/limits/storage.ts";
 import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { DELETION, errorReply, writeReply } from "../../shared/operations/operation.ts";
 import { isRepeated } from "../../shared/operations/repeat.ts";

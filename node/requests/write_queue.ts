@@ -11,7 +11,8 @@
  */
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { Entry } from "../../shared/base/entry.ts";
-import { REQUEST_OVERHEAD_BYTES, WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../../shared/limits/admission.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/limits/replication.ts";
 import { CALLER } from "../../shared/wire/caller.ts";
 import type { Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";

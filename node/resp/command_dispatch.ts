@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { REQUEST_OVERHEAD_BYTES } from "../../shared/base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../../shared/limits/admission.ts";
 import type { Called } from "../../shared/wire/caller.ts";
 import type { KeyRequest, ReplyTo } from "../../shared/wire/messages.ts";
 import { wrongArity } from "./command/arguments.ts";

@@ -11,11 +11,9 @@ import { ByteSlab } from "../storage/byte_slab.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Database } from "../../shared/database/database.ts";
 import { DeduplicatingDatabase } from "../../shared/database/deduplicating_database.ts";
-import {
-  REQUESTS_PER_CONNECTION_MAX,
-  RESP_REPLY_BYTES_MAX,
-  VALUE_BYTES_MAX,
-} from "../../shared/base/limits.ts";
+import { REQUESTS_PER_CONNECTION_MAX } from "../../shared/limits/admission.ts";
+import { RESP_REPLY_BYTES_MAX } from "../../shared/limits/resp.ts";
+import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";

@@ -12,12 +12,9 @@
  */
 import type { Seat } from "../../shared/admission/seat.ts";
 import { invariant } from "../../shared/base/errors.ts";
-import {
-  REQUEST_TIMEOUT_MS,
-  RESP_PENDING_MAX,
-  RESP_PENDING_REPLY_BYTES,
-  WRITE_JOIN_BYTES,
-} from "../../shared/base/limits.ts";
+import { WRITE_JOIN_BYTES } from "../../shared/limits/connections.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
+import { RESP_PENDING_MAX, RESP_PENDING_REPLY_BYTES } from "../../shared/limits/resp.ts";
 import { type Called, CALLER, type Caller } from "../../shared/wire/caller.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";

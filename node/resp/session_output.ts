@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { REPLY_BYTES_MAX, REPLY_BYTES_PAUSE } from "../../shared/base/limits.ts";
+import { REPLY_BYTES_MAX, REPLY_BYTES_PAUSE } from "../../shared/limits/admission.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Stream } from "../../shared/platform/transport.ts";
 import type { Reply } from "../../shared/wire/messages.ts";

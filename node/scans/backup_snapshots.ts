@@ -14,9 +14,8 @@ import {
   BACKUP_SNAPSHOT_IDLE_MS,
   BACKUP_SNAPSHOT_MS_MAX,
   BACKUP_SNAPSHOTS_MAX,
-  SCAN_BYTES_MAX,
-  SCAN_ROWS_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/backup.ts";
+import { SCAN_BYTES_MAX, SCAN_ROWS_MAX } from "../../shared/limits/scans.ts";
 import type { Message, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";

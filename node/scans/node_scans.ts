@@ -7,11 +7,8 @@
  * @module
  */
 import { failureOf } from "../../shared/base/errors.ts";
-import {
-  NODE_SCANS_MAX,
-  NODE_SCANS_WAITING_MAX,
-  REQUEST_TIMEOUT_MS,
-} from "../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
+import { NODE_SCANS_MAX, NODE_SCANS_WAITING_MAX } from "../../shared/limits/scans.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { countPartitions } from "./partition_count.ts";

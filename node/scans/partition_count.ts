@@ -12,7 +12,7 @@ import {
   SCAN_LOOKED_BYTES_MAX,
   SCAN_LOOKED_ROWS_MAX,
   SCAN_ROWS_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/scans.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { isClientSessionKey } from "../requests/request_dedup.ts";
 import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";

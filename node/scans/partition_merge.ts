@@ -27,7 +27,7 @@ import {
   SCAN_READ_AHEAD_ENTRIES_MAX,
   SCAN_READS_MAX,
   SCAN_ROWS_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/scans.ts";
 import {
   isPageFull,
   mergePage,

@@ -9,7 +9,7 @@
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
-import { SCAN_READ_AHEAD_MS, SCANS_READ_AHEAD_MAX } from "../../shared/base/limits.ts";
+import { SCAN_READ_AHEAD_MS, SCANS_READ_AHEAD_MAX } from "../../shared/limits/scans.ts";
 import type { Primary } from "../replication/primary.ts";
 
 /** An entry without its value. */

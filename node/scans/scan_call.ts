@@ -8,7 +8,7 @@
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import type { KeyBounds } from "../../shared/base/key_range.ts";
-import { SCAN_ANSWER_PART, SCAN_OVERDUE_PART } from "../../shared/base/limits.ts";
+import { SCAN_ANSWER_PART, SCAN_OVERDUE_PART } from "../../shared/limits/scans.ts";
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Primary } from "../replication/primary.ts";

@@ -15,7 +15,8 @@ import type {
   ScanRequest,
 } from "../../shared/database/database.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
+import { SCAN_KEYS_DEFAULT } from "../../shared/limits/scans.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";

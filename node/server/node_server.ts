@@ -20,7 +20,8 @@ import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/clu
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
 import { locateKey, nodeListings } from "../../shared/cluster/directory.ts";
 import { invariant, KvError } from "../../shared/base/errors.ts";
-import { CLOSE_LINGER_MS, REQUEST_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { CLOSE_LINGER_MS } from "../../shared/limits/connections.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import {
   type DownstreamMessage,

@@ -40,7 +40,7 @@ import {
   FSYNC_INTERVAL_MS,
   STATE_WRITE_DELAY_MS,
   STORAGE_RETRY_MS,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/storage.ts";
 import type { Storage, StorageChange } from "./storage.ts";
 import { digestOf } from "./record.ts";
 import type { RowCache } from "./row_cache.ts";

@@ -18,7 +18,11 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { invariant, isDamage } from "../../shared/base/errors.ts";
-import { PARTITION_SHARE_MAX, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import {
+  PARTITION_SHARE_MAX,
+  PASS_PAGE_BYTES,
+  PASS_PAGE_ROWS,
+} from "../../shared/limits/storage.ts";
 import type { StorageRow } from "./storage.ts";
 import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
 import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";

@@ -25,7 +25,7 @@
  * @module
  */
 import { isDamage } from "../../shared/base/errors.ts";
-import { BATCH_MARKS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/base/limits.ts";
+import { BATCH_MARKS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import type { Storage, StorageChange, StorageRow } from "./storage.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { compareBytes } from "../../shared/base/key_order.ts";

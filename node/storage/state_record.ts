@@ -23,7 +23,7 @@
 import type { ByteSlab } from "./byte_slab.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { TOMBSTONE } from "../../shared/base/entry.ts";
-import { BATCH_MARKS } from "../../shared/base/limits.ts";
+import { BATCH_MARKS } from "../../shared/limits/storage.ts";
 import {
   checkRow,
   digestOf,

@@ -1,7 +1,7 @@
 /**
  * Admission control: the one budget for everything that comes from outside, shared by all front ends of a
  * process. Every connection has a seat here, whatever its port and protocol. The bounds and their formulas
- * are in `limits.ts` under "What comes from outside".
+ * are in `shared/limits/admission.ts`.
  *
  * - **Connections.** A connection is a newcomer until its first complete message. Then it takes one of the
  *   clients' places, or one of the peers' places if it is a node or the coordinator. Newcomers may use any
@@ -40,12 +40,12 @@ import {
   QUEUED_BYTES_MAX,
   REQUEST_BYTES_MAX,
   UNFINISHED_BYTES_MAX,
-} from "../base/limits.ts";
+} from "../limits/admission.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type Guest, type Held, Seat, type SeatKeeper, type Standing } from "./seat.ts";
 
-/** Bounds that replace those of `limits.ts`. */
+/** Bounds that replace those of `shared/limits/admission.ts`. */
 export interface AdmissionOptions {
   /** How many descriptors are free, counted up to a number. Absent: enough for any request. */
   readonly freeDescriptors?: ((atMost: number) => number) | undefined;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { parseBoundedJson } from "../base/bounded_json.ts";
+import { parseBoundedJson } from "../schema/bounded_json.ts";
 import type { Field } from "../schema/fields.ts";
 
 /** The value that a word stands for, or undefined if the field has no such value. */

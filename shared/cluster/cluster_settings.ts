@@ -10,15 +10,13 @@
  * @module
  */
 import {
-  FAILURE_TIMEOUT_MS,
-  HEARTBEAT_INTERVAL_MS,
-  LEASE_MS,
   NAME_CHARACTERS_MAX,
   PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
   REPLICATION_FACTOR_DEFAULT,
   REPLICATION_FACTOR_MAX,
-} from "../base/limits.ts";
+} from "../limits/cluster.ts";
+import { FAILURE_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../limits/membership.ts";
 
 const DURATION_MS_MAX = 600_000;
 

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { CONTENT_TYPE_CHARACTERS_MAX, PARTITIONS_MAX, TERM_MAX } from "../base/limits.ts";
+import { PARTITIONS_MAX, TERM_MAX } from "../limits/cluster.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX } from "../limits/wire.ts";
 import { isClusterSettings } from "./cluster_settings.ts";
 
 const NODE_STATES: readonly unknown[] = ["up", "down", "leaving"];

@@ -6,7 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
-import { PARTITIONS_MAX } from "../base/limits.ts";
+import { PARTITIONS_MAX } from "../limits/cluster.ts";
 
 /** Partitions from 0 to a number that is fixed when the set is made. */
 export class PartitionSet {

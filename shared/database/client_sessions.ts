@@ -16,7 +16,7 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
-import { CLIENT_SESSION_ATTEMPTS_MAX } from "../base/limits.ts";
+import { CLIENT_SESSION_ATTEMPTS_MAX } from "../limits/requests.ts";
 import type { KeyRequest, Reply, ReplyTo } from "../wire/messages.ts";
 import { partitionOf } from "../cluster/position.ts";
 

@@ -13,7 +13,8 @@ import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_m
 import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
 import { mayRepeat } from "../operations/repeat.ts";
-import { RETRY_MS_MAX, RETRY_MS_MIN, SCAN_ATTEMPT_MS } from "../base/limits.ts";
+import { RETRY_MS_MAX, RETRY_MS_MIN } from "../limits/requests.ts";
+import { SCAN_ATTEMPT_MS } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
 import type { Random } from "../platform/random.ts";

@@ -14,7 +14,7 @@ import type { ScanPage, ScanRequest } from "./database.ts";
 import type { Entry } from "../base/entry.ts";
 import { failureOf } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
-import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../base/limits.ts";
+import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { errorReply } from "../operations/operation.ts";
 import {

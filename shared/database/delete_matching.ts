@@ -11,7 +11,7 @@
  */
 import { failureOf } from "../base/errors.ts";
 import type { KeyBounds } from "../base/key_range.ts";
-import { DELETES_IN_FLIGHT_MAX, DELETES_PAGE_KEYS, DELETES_PER_STEP } from "../base/limits.ts";
+import { DELETES_IN_FLIGHT_MAX, DELETES_PAGE_KEYS, DELETES_PER_STEP } from "../limits/scans.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { toErrorReply } from "../wire/error_reply.ts";

@@ -18,7 +18,7 @@ import {
   DISCOVERY_REPEAT_MS,
   DISCOVERY_SETTLE_MS,
   DISCOVERY_WAIT_MS,
-} from "../base/limits.ts";
+} from "../limits/membership.ts";
 import type { Message } from "../wire/messages.ts";
 import {
   broadcastAddress,

@@ -10,8 +10,8 @@
  */
 import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { parseBoundedJson } from "../base/bounded_json.ts";
-import { DATAGRAM_BYTES_MAX } from "../base/limits.ts";
+import { parseBoundedJson } from "../schema/bounded_json.ts";
+import { DATAGRAM_BYTES_MAX } from "../limits/wire.ts";
 import { whyInvalid } from "../wire/message_checks.ts";
 import type { Message } from "../wire/messages.ts";
 

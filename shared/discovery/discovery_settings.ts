@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DISCOVERY_SECRET_CHARACTERS_MIN } from "../base/limits.ts";
+import { DISCOVERY_SECRET_CHARACTERS_MIN } from "../limits/membership.ts";
 import { choice, integer, optionalText } from "../program/setting.ts";
 
 /** The UDP port on which coordinators listen for questions. */

@@ -12,14 +12,9 @@ import type { Admission } from "../admission/admission.ts";
 import { ReplyLengths } from "../wire/reply_lengths.ts";
 import { Seat } from "../admission/seat.ts";
 import { KvError } from "../base/errors.ts";
-import {
-  CLOSE_LINGER_MS,
-  HTTP_QUIET_MS,
-  HTTP_RESPONSE_COUNTED_BYTES,
-  RETIRE_MS,
-  WRITE_JOIN_BYTES,
-  WRITE_STALL_TIMEOUT_MS,
-} from "../base/limits.ts";
+import { WRITE_STALL_TIMEOUT_MS } from "../limits/admission.ts";
+import { CLOSE_LINGER_MS, RETIRE_MS, WRITE_JOIN_BYTES } from "../limits/connections.ts";
+import { HTTP_QUIET_MS, HTTP_RESPONSE_COUNTED_BYTES } from "../limits/http.ts";
 import { acceptAll } from "../platform/deno/deno_accept.ts";
 import {
   type AcceptedConnection,

@@ -10,7 +10,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { DeduplicatingDatabase } from "../database/deduplicating_database.ts";
-import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
 import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HTTP_PORT_OFFSET } from "../base/limits.ts";
+import { HTTP_PORT_OFFSET } from "../limits/http.ts";
 import { portOrOff, texts } from "../program/setting.ts";
 import type { Address } from "../platform/transport.ts";
 import type { OriginRules } from "./protocol/origins.ts";

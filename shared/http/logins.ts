@@ -6,7 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
-import { HTTP_AUTHORIZATION_CHARACTERS_MAX } from "../base/limits.ts";
+import { HTTP_AUTHORIZATION_CHARACTERS_MAX } from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
 import type { AccessControl, Credentials, Principal } from "../security/access_control.ts";
 import type { HttpCaller } from "./protocol/body.ts";

@@ -22,7 +22,8 @@ import {
   text,
   uint,
 } from "../schema/fields.ts";
-import { EXPIRY_DATE_MAX, REQUEST_TIMEOUT_MS } from "../base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
+import { EXPIRY_DATE_MAX } from "../limits/storage.ts";
 import type { Reply } from "../schema/reply_messages.ts";
 import { decodeValue, encodeValue, type ValueFields } from "../schema/value_codec.ts";
 

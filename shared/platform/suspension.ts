@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { SUSPENSION_MS_MIN } from "../base/limits.ts";
+import { SUSPENSION_MS_MIN } from "../limits/membership.ts";
 import type { Clock } from "./clock.ts";
 
 /** Compares the two clocks each time it is asked. */

@@ -12,6 +12,7 @@ import { KvError } from "../base/errors.ts";
 import { helpText } from "./help_text.ts";
 import { type Log, LOG_SETTINGS, startLog } from "./log.ts";
 import type { Logger } from "../platform/logger.ts";
+import "../limits/relations.ts";
 import { printError } from "./terminal.ts";
 import { VERSION } from "../base/version.ts";
 

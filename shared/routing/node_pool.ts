@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { HEAVY_REQUESTS_IN_FLIGHT_MAX } from "../base/limits.ts";
+import { HEAVY_REQUESTS_IN_FLIGHT_MAX } from "../limits/requests.ts";
 import type { ClusterMap, NodeId, NodeInfo } from "../cluster/cluster_map.ts";
 import type { Message } from "../wire/messages.ts";
 import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";

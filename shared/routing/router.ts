@@ -22,13 +22,13 @@ import {
 } from "../cluster/cluster_map.ts";
 import { errorReply } from "../operations/operation.ts";
 import { KvError } from "../base/errors.ts";
+import { DEADLINE_SCAN_MS } from "../limits/connections.ts";
 import {
-  DEADLINE_SCAN_MS,
   READ_ATTEMPT_TIMEOUT_MS,
   RETRY_MS_MAX,
   RETRY_MS_MIN,
   RETRY_SCAN_MS,
-} from "../base/limits.ts";
+} from "../limits/requests.ts";
 import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { hello } from "../wire/hello.ts";

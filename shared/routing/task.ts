@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { REQUEST_TIMEOUT_MS } from "../base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
 import type { NodeId } from "../cluster/cluster_map.ts";
 import { isRepeated, type Repeat, repeatOf } from "../operations/repeat.ts";
 import type { Clock } from "../platform/clock.ts";

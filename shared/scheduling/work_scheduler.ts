@@ -18,7 +18,7 @@
  *
  * @module
  */
-import { WORK_SLICE_MS, WORK_SLICE_STEPS } from "../base/limits.ts";
+import { WORK_SLICE_MS, WORK_SLICE_STEPS } from "../limits/requests.ts";
 import type { Clock } from "../platform/clock.ts";
 
 /** One step of a job. @returns whether the job has more */

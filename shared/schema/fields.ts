@@ -4,7 +4,7 @@
  * @module
  */
 
-import { CONTENT_TYPE_CHARACTERS_MAX } from "../base/limits.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX } from "../limits/wire.ts";
 import { isMediaType, isObject, isUint } from "../cluster/map_shape.ts";
 
 /**

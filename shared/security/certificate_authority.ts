@@ -31,7 +31,7 @@ import {
   CERTIFICATE_BACKDATING_MS,
   CERTIFICATE_LIFETIME_MS,
   CERTIFICATE_REQUEST_CHARACTERS_MAX,
-} from "../base/limits.ts";
+} from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
 import {
   isMemberId,

@@ -14,7 +14,7 @@ import {
   LOGINS_WAITING_MAX,
   PASSWORD_BYTES_MAX,
   PASSWORD_CHARACTERS_MIN,
-} from "../base/limits.ts";
+} from "../limits/security.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Random } from "../platform/random.ts";
 

@@ -9,7 +9,7 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { USER_TOKEN_LIFETIME_MS } from "../base/limits.ts";
+import { USER_TOKEN_LIFETIME_MS } from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";

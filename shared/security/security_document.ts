@@ -11,12 +11,12 @@
 import { KvError, messageOf } from "../base/errors.ts";
 import {
   GRANTS_PER_ROLE_MAX,
-  KEY_BYTES_MAX,
   ROLES_MAX,
   ROLES_PER_USER_MAX,
   TOKENS_MAX,
   USERS_MAX,
-} from "../base/limits.ts";
+} from "../limits/security.ts";
+import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import type { StoredToken } from "./user_token.ts";
 import { isPasswordHash } from "./password.ts";

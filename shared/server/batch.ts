@@ -19,7 +19,7 @@ import {
   BATCH_REQUESTS_AT_ONCE,
   BATCH_REQUESTS_MAX,
   REQUEST_TIMEOUT_MS,
-} from "../base/limits.ts";
+} from "../limits/requests.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 import { errorReply } from "../operations/operation.ts";
 import { checkTimeout } from "../validation/request_checks.ts";

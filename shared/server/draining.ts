@@ -10,7 +10,7 @@
  * @module
  */
 import type { Clock, Timer } from "../platform/clock.ts";
-import { RETIRE_MS, STOP_GRACE_MS } from "../base/limits.ts";
+import { RETIRE_MS, STOP_GRACE_MS } from "../limits/connections.ts";
 
 /** A connection that can be ended without harm. */
 export interface Retirable {

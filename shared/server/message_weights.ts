@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { REQUEST_OVERHEAD_BYTES } from "../base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
 import type { Reply } from "../wire/messages.ts";
 
 /** The approximate bytes of the value in a reply. */

@@ -11,7 +11,7 @@
  * @module
  */
 import { failureOf, KvError } from "../base/errors.ts";
-import { PEER_QUEUE_BYTES_MAX } from "../base/limits.ts";
+import { PEER_QUEUE_BYTES_MAX } from "../limits/replication.ts";
 import type { Logger } from "../platform/logger.ts";
 import { formatAddress } from "../platform/transport.ts";
 import { encodeReply, type MessageId } from "../wire/codec.ts";

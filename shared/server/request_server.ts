@@ -32,12 +32,12 @@ import { ReplyLengths } from "../wire/reply_lengths.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import { failureOf, KvError } from "../base/errors.ts";
 import {
-  LONG_REPLY_BYTES,
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
   REQUEST_BYTES_PER_CONNECTION_MAX,
   REQUESTS_PER_CONNECTION_MAX,
-} from "../base/limits.ts";
+} from "../limits/admission.ts";
+import { LONG_REPLY_BYTES } from "../limits/requests.ts";
 import type { Logger } from "../platform/logger.ts";
 import { goes, type Message, type Reply, type Request } from "../wire/messages.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
@@ -76,7 +76,7 @@ export interface RequestServerDeps {
   readonly work?: WorkScheduler | undefined;
 }
 
-/** Options of a {@linkcode RequestServer}; the defaults are in `limits.ts`. */
+/** Options of a {@linkcode RequestServer}; the defaults are in `shared/limits/admission.ts`. */
 export interface RequestServerOptions extends ConnectionOptions {
   requestsMax?: number;
   requestBytesMax?: number;

@@ -6,7 +6,8 @@
 import { deleteMatching, type DeletionDeps } from "../database/delete_matching.ts";
 import type { Database } from "../database/database.ts";
 import { KvError } from "../base/errors.ts";
-import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
+import { SCAN_KEYS_DEFAULT } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { checkKeyBounds } from "../validation/request_checks.ts";
 import { toWireEntry } from "../schema/value_codec.ts";

@@ -5,26 +5,22 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import {
-  CLIENT_SESSION_CHARACTERS_MAX,
-  KEY_BYTES_MAX,
-  REQUEST_TIMEOUT_MS_MAX,
-  SCAN_KEYS_MAX,
-  VALUE_BYTES_MAX,
-} from "../base/limits.ts";
+import { CLIENT_SESSION_CHARACTERS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../limits/requests.ts";
+import { SCAN_KEYS_MAX } from "../limits/scans.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits/wire.ts";
 import type { KeyBounds } from "../base/key_range.ts";
 import type { KeyRequest, Message } from "../wire/messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { checkTransaction, plainRequests } from "./transaction_checks.ts";
 import type { ValueFields } from "../schema/value_codec.ts";
 
-/** Sizes, if they are not the defaults of `limits.ts`. */
+/** Sizes, if they are not the defaults of `shared/limits/wire.ts`. */
 export interface RequestLimits {
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
 }
 
-/** The defaults of `limits.ts`. */
+/** The defaults of `shared/limits/wire.ts`. */
 export const DEFAULT_LIMITS: RequestLimits = {
   keyBytesMax: KEY_BYTES_MAX,
   valueBytesMax: VALUE_BYTES_MAX,

@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { TRANSACTION_REQUESTS_MAX } from "../base/limits.ts";
+import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
 import type { KeyRequest, Message, PlainRequest } from "../wire/messages.ts";
 import { badRequest, errorReply, quote } from "../operations/operation.ts";
 import { OPERATIONS } from "../operations/table.ts";

@@ -8,14 +8,11 @@
  *
  * @module
  */
-import { parseBoundedJson } from "../base/bounded_json.ts";
+import { parseBoundedJson } from "../schema/bounded_json.ts";
 import { NO_VALUE } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
-import {
-  ID_CHARACTERS_MAX,
-  TRANSACTION_REQUESTS_MAX,
-  UNKNOWN_FIELDS_CHARACTERS_MAX,
-} from "../base/limits.ts";
+import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
+import { ID_CHARACTERS_MAX, UNKNOWN_FIELDS_CHARACTERS_MAX } from "../limits/wire.ts";
 import { isExact, whyInvalid } from "./message_checks.ts";
 import {
   type KeyRequest,

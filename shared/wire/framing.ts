@@ -9,7 +9,7 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { FRAME_BYTES_MAX } from "../base/limits.ts";
+import { FRAME_BYTES_MAX } from "../limits/wire.ts";
 
 const NEWLINE = 10;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

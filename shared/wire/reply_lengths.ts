@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HEAVY_REPLIES_REMEMBERED, LONG_REPLY_BYTES } from "../base/limits.ts";
+import { HEAVY_REPLIES_REMEMBERED, LONG_REPLY_BYTES } from "../limits/requests.ts";
 
 /** The lengths of one connection's replies. */
 export class ReplyLengths {

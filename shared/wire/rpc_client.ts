@@ -30,7 +30,7 @@ import {
   REQUEST_QUEUE_BYTES_MAX,
   RPC_PING_MS,
   RPC_SILENCE_MS_MAX,
-} from "../base/limits.ts";
+} from "../limits/connections.ts";
 import { type Message, MESSAGES, type Reply, type ReplyTo } from "./messages.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";

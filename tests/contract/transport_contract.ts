@@ -6,7 +6,10 @@
  */
 import { assertEquals, assertExists, assertInstanceOf, assertRejects } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";
-import { STREAM_HIGH_WATER_BYTES, STREAM_LOW_WATER_BYTES } from "../../shared/base/limits.ts";
+import {
+  STREAM_HIGH_WATER_BYTES,
+  STREAM_LOW_WATER_BYTES,
+} from "../../shared/limits/connections.ts";
 import type { Address, Listener, Stream, Transport } from "../../shared/platform/transport.ts";
 
 /** One kind of transport. */

@@ -1,5 +1,5 @@
 /**
- * Every front end against every bound of what comes from outside (`shared/base/limits.ts`), over real sockets:
+ * Every front end against every bound of what comes from outside (`shared/limits/`), over real sockets:
  * JSON wire, Redis protocol and HTTP of a node, JSON wire and HTTP of a coordinator. After each attack
  * another client is served at every front end.
  *
@@ -10,11 +10,8 @@ import { Coordinator } from "../../coordinator/coordinator.ts";
 import { NodeRuntime } from "../../node/node_runtime.ts";
 import { MemoryFolder } from "../../node/storage/memory/memory_folder.ts";
 import type { Admission, AdmissionOptions } from "../../shared/admission/admission.ts";
-import {
-  FIRST_BYTE_TIMEOUT_MS,
-  FIRST_MESSAGE_TIMEOUT_MS,
-  WEIGHT_DEFAULT,
-} from "../../shared/base/limits.ts";
+import { FIRST_BYTE_TIMEOUT_MS, FIRST_MESSAGE_TIMEOUT_MS } from "../../shared/limits/admission.ts";
+import { WEIGHT_DEFAULT } from "../../shared/limits/cluster.ts";
 import { listenHttp } from "../../shared/http/deno_http_server.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/base/limits.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import { LineClient } from "../support/clients/line_client.ts";

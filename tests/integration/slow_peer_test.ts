@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { PeerLink } from "../../node/peers/peer_link.ts";
-import { PEER_FRAME_BYTES } from "../../shared/base/limits.ts";
+import { PEER_FRAME_BYTES } from "../../shared/limits/replication.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";

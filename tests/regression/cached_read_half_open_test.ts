@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert";
 import { Gateway } from "../../coordinator/gateway/gateway.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
-import { GATEWAY_CACHE_AGE_MS_MAX } from "../../shared/base/limits.ts";
+import { GATEWAY_CACHE_AGE_MS_MAX } from "../../shared/limits/requests.ts";
 import type { Message, Reply } from "../../shared/wire/messages.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 import { ManualClock } from "../support/doubles/manual_clock.ts";

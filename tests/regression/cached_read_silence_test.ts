@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert";
 import { KvClient } from "../../client/library/kv_client.ts";
 import { Gateway } from "../../coordinator/gateway/gateway.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { READ_ATTEMPT_TIMEOUT_MS } from "../../shared/base/limits.ts";
+import { READ_ATTEMPT_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { isTombstone } from "../../shared/base/entry.ts";
-import { DIGEST_INTERVAL_MS } from "../../shared/base/limits.ts";
+import { DIGEST_INTERVAL_MS } from "../../shared/limits/replication.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 /** Writes without a pause, and lets time pass. */

@@ -5,7 +5,7 @@
  * primary came. Found by a review.
  */
 import { assert, assertEquals, assertExists } from "@std/assert";
-import { IN_FLIGHT_BYTES_MAX } from "../../shared/base/limits.ts";
+import { IN_FLIGHT_BYTES_MAX } from "../../shared/limits/replication.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 

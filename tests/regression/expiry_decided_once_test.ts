@@ -4,7 +4,7 @@
  * against W7 of docs/replication.md. Found by a review.
  */
 import { assertEquals, assertExists } from "@std/assert";
-import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/base/limits.ts";
+import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/limits/replication.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { ManualClock } from "../support/doubles/manual_clock.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";

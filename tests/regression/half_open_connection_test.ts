@@ -5,7 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { Connection } from "../../shared/wire/connection.ts";
-import { RPC_SILENCE_MS_MAX } from "../../shared/base/limits.ts";
+import { RPC_SILENCE_MS_MAX } from "../../shared/limits/connections.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";

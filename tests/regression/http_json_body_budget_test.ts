@@ -4,7 +4,7 @@
  */
 import { assert } from "@std/assert";
 import { HttpFrontEnd } from "../../shared/http/front_end.ts";
-import { REQUEST_BYTES_MAX } from "../../shared/base/limits.ts";
+import { REQUEST_BYTES_MAX } from "../../shared/limits/admission.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";

@@ -3,7 +3,7 @@
  * review.
  */
 import { assert } from "@std/assert";
-import { RESYNC_CHUNK_BYTES } from "../../shared/base/limits.ts";
+import { RESYNC_CHUNK_BYTES } from "../../shared/limits/replication.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a learner has one piece under way at a time, also of the recent writes", async () => {

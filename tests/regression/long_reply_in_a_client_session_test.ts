@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { KeyRequest } from "../../shared/wire/messages.ts";
-import { CLIENT_SESSION_REPLY_CHARACTERS_MAX } from "../../shared/base/limits.ts";
+import { CLIENT_SESSION_REPLY_CHARACTERS_MAX } from "../../shared/limits/requests.ts";
 import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 

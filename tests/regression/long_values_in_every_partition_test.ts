@@ -18,7 +18,7 @@ import {
   SCAN_LOOKED_BYTES_MAX,
   SCAN_OVERDUE_PART,
   SCAN_READS_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/scans.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { deleteMatching, type DeletionEnd } from "../../shared/database/delete_matching.ts";

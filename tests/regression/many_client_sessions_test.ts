@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../client/mod.ts";
-import { PARTITION_SHARE_MIN } from "../../shared/base/limits.ts";
+import { PARTITION_SHARE_MIN } from "../../shared/limits/storage.ts";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import { LineClient } from "../support/clients/line_client.ts";

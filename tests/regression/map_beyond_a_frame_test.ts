@@ -7,14 +7,14 @@ import { assert, assertEquals } from "@std/assert";
 import { clusterSettings } from "../../coordinator/state/cluster_settings.ts";
 import type { ClusterMap, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import {
-  FRAME_BYTES_MAX,
   mapBytesMax,
   NAME_CHARACTERS_MAX,
   NODES_MAX,
   PARTITIONS_MAX,
   REPLICATION_FACTOR_MAX,
   TERM_MAX,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/cluster.ts";
+import { FRAME_BYTES_MAX } from "../../shared/limits/wire.ts";
 import { KvError } from "../../shared/base/errors.ts";
 
 const ID = "0123456789abcdef";

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { KvError } from "../../shared/base/errors.ts";
-import { READ_FAILURE_MS_MAX } from "../../shared/base/limits.ts";
+import { READ_FAILURE_MS_MAX } from "../../shared/limits/replication.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 const PASSING = new KvError("storage_failed", "the database is being opened again");

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { Connection } from "../../shared/wire/connection.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
-import { TERM_MAX } from "../../shared/base/limits.ts";
+import { TERM_MAX } from "../../shared/limits/cluster.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 /** Opens a connection to a node and says hello as another one. */

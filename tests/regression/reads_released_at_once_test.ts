@@ -4,7 +4,7 @@
  * 100 ms, so that a stall made a longer one; and reads ran for connections that had been closed.
  */
 import { assert, assertEquals } from "@std/assert";
-import { WORK_SLICE_STEPS } from "../../shared/base/limits.ts";
+import { WORK_SLICE_STEPS } from "../../shared/limits/requests.ts";
 import { type Called, CALLER } from "../../shared/wire/caller.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";

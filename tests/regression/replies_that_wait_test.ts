@@ -10,8 +10,8 @@ import { assert, assertEquals } from "@std/assert";
 import {
   REQUEST_BYTES_PER_CONNECTION_MAX,
   REQUESTS_PER_CONNECTION_MAX,
-  RESP_PENDING_REPLY_BYTES,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/admission.ts";
+import { RESP_PENDING_REPLY_BYTES } from "../../shared/limits/resp.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";

@@ -9,11 +9,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ByteBudget } from "../../shared/base/byte_budget.ts";
 import { decodeMessage } from "../../shared/wire/codec.ts";
 import { InvariantError, KvError } from "../../shared/base/errors.ts";
-import {
-  ID_CHARACTERS_MAX,
-  IN_FLIGHT_BYTES_MAX,
-  REQUEST_OVERHEAD_BYTES,
-} from "../../shared/base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../../shared/limits/admission.ts";
+import { IN_FLIGHT_BYTES_MAX } from "../../shared/limits/replication.ts";
+import { ID_CHARACTERS_MAX } from "../../shared/limits/wire.ts";
 import { NO_LOG } from "../../shared/platform/logger.ts";
 import type { Message, Reply } from "../../shared/wire/messages.ts";
 import { checkKeyBounds } from "../../shared/validation/request_checks.ts";

@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { NodeScanPage } from "../../node/scans/scan_call.ts";
 import { KvError } from "../../shared/base/errors.ts";
-import { SCAN_KEPT_BYTES } from "../../shared/base/limits.ts";
+import { SCAN_KEPT_BYTES } from "../../shared/limits/scans.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import type { Message } from "../../shared/wire/messages.ts";

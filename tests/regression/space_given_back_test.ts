@@ -3,7 +3,7 @@
  * Three rounds of 300 MB left 376 MB for no keys, and three of 40 MB (here) about 52 MB.
  */
 import { assert, assertEquals } from "@std/assert";
-import { COMPACTION_WASTE_MAX } from "../../shared/base/limits.ts";
+import { COMPACTION_WASTE_MAX } from "../../shared/limits/storage.ts";
 import { askJson } from "../../tools/json_probe.ts";
 import { NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";

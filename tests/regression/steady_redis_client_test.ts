@@ -7,7 +7,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { FRAME_TIMEOUT_MS, RESP_PENDING_MAX } from "../../shared/base/limits.ts";
+import { RESP_PENDING_MAX } from "../../shared/limits/resp.ts";
+import { FRAME_TIMEOUT_MS } from "../../shared/limits/wire.ts";
 import { encodeCommand, RespBench } from "../support/clients/resp_bench.ts";
 
 Deno.test("RespSession: a client that sends without a pause is not cut off, one that stops is", async () => {

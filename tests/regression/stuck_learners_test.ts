@@ -4,7 +4,8 @@
  * Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { LEARNER_TIMEOUT_MS, MOVES_PER_NODE_MAX } from "../../shared/base/limits.ts";
+import { MOVES_PER_NODE_MAX } from "../../shared/limits/membership.ts";
+import { LEARNER_TIMEOUT_MS } from "../../shared/limits/replication.ts";
 import { idOf, World } from "../support/worlds/membership_world.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 

@@ -3,7 +3,7 @@
  * no primary: that replica may be the best that is left for an operator's `--force`. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { SURPLUS_KEEP_MS } from "../../shared/base/limits.ts";
+import { SURPLUS_KEEP_MS } from "../../shared/limits/replication.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a replica that is wanted no more is deleted, but not while the partition has no primary", async () => {

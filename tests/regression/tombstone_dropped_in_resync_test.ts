@@ -3,7 +3,7 @@
  * kept the deleted key. Found by a review.
  */
 import { assertEquals, assertExists } from "@std/assert";
-import { TOMBSTONE_KEEP_MS } from "../../shared/base/limits.ts";
+import { TOMBSTONE_KEEP_MS } from "../../shared/limits/replication.ts";
 import { NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a tombstone is not dropped before the replica that is being resynced has it", async () => {

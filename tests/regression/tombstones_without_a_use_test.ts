@@ -3,7 +3,7 @@
  * a lone node had set and deleted were 258 MB, of which `stats` said nothing.
  */
 import { assert, assertEquals } from "@std/assert";
-import { TOMBSTONE_SETTLE_MS } from "../../shared/base/limits.ts";
+import { TOMBSTONE_SETTLE_MS } from "../../shared/limits/replication.ts";
 import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
 import { TombstoneKeeper } from "../../node/replication/tombstone_keeper.ts";
 import { GroupCommit, NO_STATE, PartitionStore } from "../../node/storage/partition_store.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { RESP_PENDING_MAX } from "../../shared/base/limits.ts";
+import { RESP_PENDING_MAX } from "../../shared/limits/resp.ts";
 import { encodeCommand, RespBench, type RespPeer } from "../support/clients/resp_bench.ts";
 
 const MIB = 1 << 20;

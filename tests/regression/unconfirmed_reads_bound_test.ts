@@ -3,7 +3,7 @@
  * so that they came to everything that a node has for requests. Found by a review.
  */
 import { assert, assertEquals } from "@std/assert";
-import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/limits/replication.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 

@@ -4,7 +4,7 @@
  * together, and single keys waited behind long replies on the one connection to the right node.
  */
 import { assert, assertEquals } from "@std/assert";
-import { QUEUED_BYTES_MAX, REQUEST_OVERHEAD_BYTES } from "../../shared/base/limits.ts";
+import { QUEUED_BYTES_MAX, REQUEST_OVERHEAD_BYTES } from "../../shared/limits/admission.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 import { LineClient } from "../support/clients/line_client.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";

@@ -4,7 +4,7 @@
  * that lasted, and everything asked in the meantime was kept. Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { WAITING_REQUESTS_MAX } from "../../shared/base/limits.ts";
+import { WAITING_REQUESTS_MAX } from "../../shared/limits/replication.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";

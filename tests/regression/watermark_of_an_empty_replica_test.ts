@@ -4,7 +4,7 @@
  * Found by a review.
  */
 import { assertEquals } from "@std/assert";
-import { TOMBSTONE_KEEP_MS } from "../../shared/base/limits.ts";
+import { TOMBSTONE_KEEP_MS } from "../../shared/limits/replication.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 Deno.test("a deleted key does not come back from a replica that was away, by way of one that began empty", async () => {

@@ -4,19 +4,18 @@
  *
  * @module
  */
+import { BALANCE_BOUND } from "../../shared/limits/cluster.ts";
+import { STOP_GRACE_MS } from "../../shared/limits/connections.ts";
 import {
-  BALANCE_BOUND,
-  DISK_FAILED_MS,
-  DISK_HANDOVER_MS,
   DRAIN_TIMEOUT_MS,
   FAILURE_TIMEOUT_MS,
   HEARD_INTERVALS_MAX,
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
-  REQUEST_TIMEOUT_MS,
-  STOP_GRACE_MS,
-  TOMBSTONE_KEEP_MS,
-} from "../../shared/base/limits.ts";
+} from "../../shared/limits/membership.ts";
+import { TOMBSTONE_KEEP_MS } from "../../shared/limits/replication.ts";
+import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
+import { DISK_FAILED_MS, DISK_HANDOVER_MS } from "../../shared/limits/storage.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { minInSyncDefault } from "../../shared/cluster/cluster_settings.ts";

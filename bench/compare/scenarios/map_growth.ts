@@ -10,10 +10,10 @@ import { place } from "../../../coordinator/placement/placement.ts";
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import {
   FAILURE_TIMEOUT_MS,
-  FRAME_BYTES_MAX,
   HEARTBEAT_INTERVAL_MS,
   LEASE_MS,
-} from "../../../shared/base/limits.ts";
+} from "../../../shared/limits/membership.ts";
+import { FRAME_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import { whyInvalid } from "../../../shared/wire/message_checks.ts";
 import { isClusterMap } from "../../../shared/cluster/map_shape.ts";
 import { ownCpuMs } from "../process_stats.ts";

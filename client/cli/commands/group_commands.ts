@@ -5,12 +5,12 @@
  *
  * @module
  */
-import { parseBoundedJson } from "../../../shared/base/bounded_json.ts";
+import { parseBoundedJson } from "../../../shared/schema/bounded_json.ts";
 import { decodeInner } from "../../../shared/wire/codec.ts";
 import { fromErrorReply, toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { described, flag, optional } from "../../../shared/schema/fields.ts";
-import { BATCH_REQUESTS_MAX, TRANSACTION_REQUESTS_MAX } from "../../../shared/base/limits.ts";
+import { BATCH_REQUESTS_MAX, TRANSACTION_REQUESTS_MAX } from "../../../shared/limits/requests.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { wireForm } from "../../../shared/wire/wire_form.ts";
 import { wordFields } from "../../../shared/arguments/word_fields.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
-import { CLIENT_REQUESTS_IN_FLIGHT_MAX } from "../../../shared/base/limits.ts";
+import { CLIENT_REQUESTS_IN_FLIGHT_MAX } from "../../../shared/limits/client.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import {
   operationOf,

@@ -14,7 +14,7 @@ import {
 } from "../../../shared/schema/fields.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
 import { joinBytes } from "../../../shared/base/join_bytes.ts";
-import { EXPORT_CHUNK_BYTES } from "../../../shared/base/limits.ts";
+import { EXPORT_CHUNK_BYTES } from "../../../shared/limits/client.ts";
 import {
   SCAN_ORDER_FIELDS,
   SELECTION_FIELDS,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { EXPIRY_DATE_MAX } from "../../../shared/base/limits.ts";
+import { EXPIRY_DATE_MAX } from "../../../shared/limits/storage.ts";
 import { CommandError } from "./command.ts";
 import { INT64_MAX, INT64_MIN } from "../protocol/integer_text.ts";
 

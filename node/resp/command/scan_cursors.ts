@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { RESP_CURSORS_MAX } from "../../../shared/base/limits.ts";
+import { RESP_CURSORS_MAX } from "../../../shared/limits/resp.ts";
 import type { Random } from "../../../shared/platform/random.ts";
 
 /** The cursors of one node. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { RESP_LCS_CELLS_MAX } from "../../../shared/base/limits.ts";
+import { RESP_LCS_CELLS_MAX } from "../../../shared/limits/resp.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
 /** The options of LCS. */

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Database, ScanPage } from "../../../shared/database/database.ts";
-import { REQUEST_TIMEOUT_MS } from "../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 

@@ -6,12 +6,9 @@
  */
 import { failureOf } from "../../../shared/base/errors.ts";
 import { errorReply } from "../../../shared/operations/operation.ts";
-import {
-  REQUEST_TIMEOUT_MS,
-  RESP_KEYS_BYTES_MAX,
-  RESP_SCAN_KEYS_MIN,
-} from "../../../shared/base/limits.ts";
-import { SCAN_KEYS_MAX } from "../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
+import { RESP_KEYS_BYTES_MAX, RESP_SCAN_KEYS_MIN } from "../../../shared/limits/resp.ts";
+import { SCAN_KEYS_MAX } from "../../../shared/limits/scans.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { deleteMatching } from "../../../shared/database/delete_matching.ts";
 import type { CountRequest, ScanPage, ScanRequest } from "../../../shared/database/database.ts";

@@ -9,7 +9,8 @@ import type { CountRequest, ScanRequest } from "../../../shared/database/databas
 import type { Entry } from "../../../shared/base/entry.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { described, type Fields, flag, optional, uint } from "../../../shared/schema/fields.ts";
-import { REQUEST_TIMEOUT_MS, SCAN_KEYS_DEFAULT } from "../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
+import { SCAN_KEYS_DEFAULT } from "../../../shared/limits/scans.ts";
 import { checkKeyBounds } from "../../../shared/validation/request_checks.ts";
 import {
   SCAN_ORDER_FIELDS,

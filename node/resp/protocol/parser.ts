@@ -14,7 +14,7 @@ import {
   RESP_ARGUMENTS_MAX,
   RESP_COMMAND_BYTES_MAX,
   RESP_LINE_BYTES_MAX,
-} from "../../../shared/base/limits.ts";
+} from "../../../shared/limits/resp.ts";
 import { HTTP_REFUSED, isHttpRequestLine } from "./http_request_line.ts";
 import { parseInteger } from "./integer_text.ts";
 import { splitInline } from "./inline.ts";
@@ -30,7 +30,7 @@ const HEADER_BYTES_MAX = 64;
 const FIRST_BULK_BYTES = 65_536;
 const NOTHING = new Uint8Array(0);
 
-/** Sizes, if they are not the defaults of `limits.ts`. */
+/** Sizes, if they are not the defaults of `shared/limits/resp.ts`. */
 export interface RespParserLimits {
   /** Longest argument. */
   readonly argumentBytesMax: number;

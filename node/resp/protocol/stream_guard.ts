@@ -6,7 +6,8 @@
  * @module
  */
 import type { Clock, Timer } from "../../../shared/platform/clock.ts";
-import { FRAME_TIMEOUT_MS, WRITE_STALL_TIMEOUT_MS } from "../../../shared/base/limits.ts";
+import { WRITE_STALL_TIMEOUT_MS } from "../../../shared/limits/admission.ts";
+import { FRAME_TIMEOUT_MS } from "../../../shared/limits/wire.ts";
 import type { Stream } from "../../../shared/platform/transport.ts";
 
 /** The watch over one stream. */

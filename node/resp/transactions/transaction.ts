@@ -8,12 +8,12 @@
  *
  * @module
  */
+import { REQUEST_OVERHEAD_BYTES } from "../../../shared/limits/admission.ts";
 import {
-  REQUEST_OVERHEAD_BYTES,
   RESP_COMMAND_BYTES_MAX,
   RESP_QUEUED_COMMANDS_MAX,
   RESP_WATCHED_KEYS_MAX,
-} from "../../../shared/base/limits.ts";
+} from "../../../shared/limits/resp.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import type {
   Arguments,

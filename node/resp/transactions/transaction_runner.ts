@@ -8,7 +8,7 @@
 import type { Database } from "../../../shared/database/database.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { failureOf } from "../../../shared/base/errors.ts";
-import { RESP_ATTEMPTS_MAX } from "../../../shared/base/limits.ts";
+import { RESP_ATTEMPTS_MAX } from "../../../shared/limits/resp.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import { CommandError, type Write } from "../command/command.ts";

@@ -6,7 +6,7 @@
  */
 import { executeBatch } from "../../server/batch.ts";
 import { KvError } from "../../base/errors.ts";
-import { REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../../base/limits.ts";
+import { REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../../limits/requests.ts";
 import type { Reply } from "../../wire/messages.ts";
 import { wireForm } from "../../wire/wire_form.ts";
 import { withJsonObject } from "../protocol/body.ts";

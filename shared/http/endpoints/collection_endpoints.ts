@@ -6,11 +6,8 @@
  */
 import { KvError } from "../../base/errors.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
-import {
-  HTTP_PAGE_KEYS_DEFAULT,
-  HTTP_PAGE_KEYS_MAX,
-  REQUEST_TIMEOUT_MS,
-} from "../../base/limits.ts";
+import { HTTP_PAGE_KEYS_DEFAULT, HTTP_PAGE_KEYS_MAX } from "../../limits/http.ts";
+import { REQUEST_TIMEOUT_MS } from "../../limits/requests.ts";
 import { encodeValue } from "../../schema/value_codec.ts";
 import type { Entry } from "../../base/entry.ts";
 import { cursorOf, keyOfCursor, type Listing } from "../protocol/cursor.ts";

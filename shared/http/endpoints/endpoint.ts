@@ -19,12 +19,9 @@ import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
 import { CALLER, type Caller } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { KvError } from "../../base/errors.ts";
-import {
-  HTTP_RESPONSE_COUNTED_BYTES,
-  REQUEST_BYTES_MAX,
-  REQUEST_TIMEOUT_MS,
-  REQUEST_TIMEOUT_MS_MAX,
-} from "../../base/limits.ts";
+import { REQUEST_BYTES_MAX } from "../../limits/admission.ts";
+import { HTTP_RESPONSE_COUNTED_BYTES } from "../../limits/http.ts";
+import { REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS_MAX } from "../../limits/requests.ts";
 import type { KeyRequest, Message, Reply } from "../../wire/messages.ts";
 import { checkKey, type RequestLimits } from "../../validation/request_checks.ts";
 import type { BodyAccount, BodyLimits } from "../protocol/body.ts";

@@ -9,11 +9,9 @@
  */
 import { KvError } from "../../base/errors.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
-import {
-  CONTENT_TYPE_CHARACTERS_MAX,
-  HTTP_CONDITION_ATTEMPTS_MAX,
-  REQUEST_TIMEOUT_MS,
-} from "../../base/limits.ts";
+import { HTTP_CONDITION_ATTEMPTS_MAX } from "../../limits/http.ts";
+import { REQUEST_TIMEOUT_MS } from "../../limits/requests.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX } from "../../limits/wire.ts";
 import { isMediaType } from "../../cluster/map_shape.ts";
 import type { KeyRequest, Message, Reply } from "../../wire/messages.ts";
 import { valueOfReply } from "../../schema/value_codec.ts";

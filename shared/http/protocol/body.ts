@@ -6,12 +6,13 @@
  * @module
  */
 import { joinBytes } from "../../base/join_bytes.ts";
-import { parseBoundedJson } from "../../base/bounded_json.ts";
+import { parseBoundedJson } from "../../schema/bounded_json.ts";
 import type { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { NO_VALUE } from "../../base/entry.ts";
 import { type ErrorCode, KvError } from "../../base/errors.ts";
-import { FRAME_BYTES_MAX, HTTP_BODY_TIMEOUT_MS } from "../../base/limits.ts";
+import { HTTP_BODY_TIMEOUT_MS } from "../../limits/http.ts";
+import { FRAME_BYTES_MAX } from "../../limits/wire.ts";
 import type { Address } from "../../platform/transport.ts";
 import type { ReplyLengths } from "../../wire/reply_lengths.ts";
 import type { Caller } from "../../wire/caller.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BATCH_REQUESTS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../../base/limits.ts";
+import { BATCH_REQUESTS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../../limits/requests.ts";
 import { settingRows, snakeCase } from "../../cluster/cluster_settings.ts";
 import type { JsonSchema } from "./parameters.ts";
 

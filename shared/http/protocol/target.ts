@@ -6,7 +6,7 @@
  * @module
  */
 import { KvError } from "../../base/errors.ts";
-import { HTTP_TARGET_CHARACTERS_MAX } from "../../base/limits.ts";
+import { HTTP_TARGET_CHARACTERS_MAX } from "../../limits/http.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** Where a request goes. */

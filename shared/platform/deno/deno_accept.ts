@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../../base/limits.ts";
+import { ACCEPT_PAUSE_MS, ADMISSION_LOG_MS } from "../../limits/admission.ts";
 import type { AcceptedConnection, ConnectionListener } from "./deno_listen.ts";
 import type { Logger } from "../logger.ts";
 

@@ -18,7 +18,7 @@ import {
   STREAM_HIGH_WATER_BYTES,
   STREAM_LOW_WATER_BYTES,
   WRITE_JOIN_BYTES,
-} from "../../base/limits.ts";
+} from "../../limits/connections.ts";
 import { acceptAll } from "./deno_accept.ts";
 import {
   type AcceptedConnection,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { REQUEST_TIMEOUT_MS } from "../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import type { SimProcess } from "../sim/scheduler.ts";
 import type { World } from "../sim/world.ts";
 

@@ -12,11 +12,8 @@
  *
  * @module
  */
-import {
-  CLOCK_DRIFT_MAX,
-  GATEWAY_CACHE_AGE_MS_MAX,
-  LEASE_MS,
-} from "../../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX, LEASE_MS } from "../../../shared/limits/membership.ts";
+import { GATEWAY_CACHE_AGE_MS_MAX } from "../../../shared/limits/requests.ts";
 import { type Call, isReadName, type Operation, placeOf } from "./history.ts";
 import type { BeginOf } from "./register_model.ts";
 

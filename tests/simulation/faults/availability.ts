@@ -1,6 +1,6 @@
 /**
  * How long a key may not be served when one thing fails and all else is well: the stated bounds, from
- * the formulas of `limits.ts`. They are judged in storms in which the next thing fails only when
+ * the formulas of `shared/limits/`. They are judged in storms in which the next thing fails only when
  * the last has healed, with clients that find the cluster by themselves: a request whose deadline is longer
  * than the bound must succeed, on the simulated clock, so that no busy machine can decide it.
  *
@@ -9,15 +9,14 @@
  *
  * @module
  */
+import { RPC_SILENCE_MS_MAX } from "../../../shared/limits/connections.ts";
 import {
   CLOCK_DRIFT_MAX,
   COORDINATOR_TICK_MS,
   FAILURE_TIMEOUT_MS,
   HEARTBEAT_INTERVAL_MS,
-  MAP_REQUEST_TIMEOUT_MS,
-  RETRY_MS_MAX,
-  RPC_SILENCE_MS_MAX,
-} from "../../../shared/base/limits.ts";
+} from "../../../shared/limits/membership.ts";
+import { MAP_REQUEST_TIMEOUT_MS, RETRY_MS_MAX } from "../../../shared/limits/requests.ts";
 import type { FaultName } from "./faults.ts";
 
 /**

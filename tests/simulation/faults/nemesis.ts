@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { FAILURE_TIMEOUT_MS, LEASE_MS, READ_FAILURE_MS_MAX } from "../../../shared/base/limits.ts";
+import { FAILURE_TIMEOUT_MS, LEASE_MS } from "../../../shared/limits/membership.ts";
+import { READ_FAILURE_MS_MAX } from "../../../shared/limits/replication.ts";
 import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
 import type { NodeId } from "../../../shared/cluster/cluster_map.ts";
 import type { FaultName } from "./faults.ts";

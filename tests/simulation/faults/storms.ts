@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FAILURE_TIMEOUT_MS, LEASE_MS } from "../../../shared/base/limits.ts";
+import { FAILURE_TIMEOUT_MS, LEASE_MS } from "../../../shared/limits/membership.ts";
 import type { UNSERVED_MS_MAX } from "./availability.ts";
 import { noFaults } from "./faults.ts";
 import type { SimulationOptions } from "../simulation.ts";

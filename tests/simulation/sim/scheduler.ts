@@ -9,7 +9,7 @@
  * @module
  */
 import type { Clock, Timer } from "../../../shared/platform/clock.ts";
-import { CLOCK_DRIFT_MAX } from "../../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
 import { type Random, randomFraction, SeededRandom } from "../../../shared/platform/random.ts";
 
 /** The date at which every run begins. */

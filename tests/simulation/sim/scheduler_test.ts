@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { CLOCK_DRIFT_MAX } from "../../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
 import { EXACT_CLOCK, Scheduler } from "./scheduler.ts";
 
 Deno.test("Scheduler runs events in the order of their times, and what they defer before the next", async () => {

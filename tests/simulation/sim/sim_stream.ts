@@ -12,7 +12,7 @@ import {
   CLOSE_LINGER_MS,
   STREAM_HIGH_WATER_BYTES,
   STREAM_LOW_WATER_BYTES,
-} from "../../../shared/base/limits.ts";
+} from "../../../shared/limits/connections.ts";
 import type { Address, Stream, StreamHandlers } from "../../../shared/platform/transport.ts";
 import type { Coverage } from "../coverage.ts";
 import type { Scheduler, SimProcess } from "./scheduler.ts";

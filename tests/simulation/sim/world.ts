@@ -18,7 +18,8 @@ import type { FsyncMode } from "../../../node/storage/partition_store.ts";
 import { ClusterDatabase } from "../../../shared/database/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts";
 import { KvError, toKvError } from "../../../shared/base/errors.ts";
-import { DRAIN_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../../shared/base/limits.ts";
+import { DRAIN_TIMEOUT_MS } from "../../../shared/limits/membership.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import { PROTOCOL_VERSION, type Reply } from "../../../shared/wire/messages.ts";
 import {
   type Random,

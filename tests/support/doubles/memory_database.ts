@@ -9,7 +9,7 @@ import type { Database, ScanPage, ScanRequest } from "../../../shared/database/d
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { toKvError } from "../../../shared/base/errors.ts";
-import { VALUE_BYTES_MAX } from "../../../shared/base/limits.ts";
+import { VALUE_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import {
   liveEntry,

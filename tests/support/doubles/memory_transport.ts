@@ -7,7 +7,10 @@
  */
 import type { Clock } from "../../../shared/platform/clock.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { STREAM_HIGH_WATER_BYTES, STREAM_LOW_WATER_BYTES } from "../../../shared/base/limits.ts";
+import {
+  STREAM_HIGH_WATER_BYTES,
+  STREAM_LOW_WATER_BYTES,
+} from "../../../shared/limits/connections.ts";
 import type {
   Address,
   DatagramSocket,

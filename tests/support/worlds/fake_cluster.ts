@@ -10,7 +10,7 @@ import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { TOMBSTONE } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { KvError, toKvError } from "../../../shared/base/errors.ts";
-import { VALUE_BYTES_MAX } from "../../../shared/base/limits.ts";
+import { VALUE_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import { resultReply, writeReply } from "../../../shared/operations/operation.ts";
 import { operationOf } from "../../../shared/arguments/request_words.ts";

@@ -29,7 +29,7 @@ import {
   type PartitionConfig,
 } from "../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { CLOCK_DRIFT_MAX } from "../../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
 import { type LogFields, type Logger, NO_LOG } from "../../../shared/platform/logger.ts";
 import type { HeldPartition, Message } from "../../../shared/wire/messages.ts";
 

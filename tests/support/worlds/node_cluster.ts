@@ -14,7 +14,7 @@ import {
 import { PeerServer } from "../../../shared/server/peer_server.ts";
 import { goes } from "../../../shared/wire/messages.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
-import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../../shared/base/limits.ts";
+import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../../shared/limits/membership.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import type {

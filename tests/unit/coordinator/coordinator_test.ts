@@ -9,7 +9,8 @@ import {
 import { Coordinator, type CoordinatorOptions } from "../../../coordinator/coordinator.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { FORCE_WAIT_MS, GATEWAY_CACHE_AGE_MS_MAX } from "../../../shared/base/limits.ts";
+import { FORCE_WAIT_MS } from "../../../shared/limits/membership.ts";
+import { GATEWAY_CACHE_AGE_MS_MAX } from "../../../shared/limits/requests.ts";
 import { NO_LOG } from "../../../shared/platform/logger.ts";
 import {
   type HeldPartition,

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { SURPLUS_KEEP_MS } from "../../../shared/base/limits.ts";
+import { SURPLUS_KEEP_MS } from "../../../shared/limits/replication.ts";
 import type { ClusterMap, PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { NodeReplicas } from "../../../node/node_replicas.ts";
 import type { ToReplica } from "../../../node/peers/peer_dispatch.ts";

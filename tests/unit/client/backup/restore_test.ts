@@ -4,7 +4,7 @@ import { type RestoreOptions, runRestore } from "../../../../client/backup/resto
 import type { Entry } from "../../../../shared/base/entry.ts";
 import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
 import { compareKeys } from "../../../../shared/base/key_order.ts";
-import { RESTORE_WRITE_BYTES, RESTORE_WRITE_ENTRIES } from "../../../../shared/base/limits.ts";
+import { RESTORE_WRITE_BYTES, RESTORE_WRITE_ENTRIES } from "../../../../shared/limits/backup.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KvClient } from "../../../../client/library/kv_client.ts";
 import { type OneOfMany, runMany } from "../../../../client/library/many.ts";
-import { MANY_AT_ONCE, MANY_BYTES_AT_ONCE } from "../../../../shared/base/limits.ts";
+import { MANY_AT_ONCE, MANY_BYTES_AT_ONCE } from "../../../../shared/limits/client.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { FakeCluster } from "../../../support/worlds/fake_cluster.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KvClient } from "../../../../client/library/kv_client.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { DELETES_IN_FLIGHT_MAX, SCAN_LIBRARY_KEYS } from "../../../../shared/base/limits.ts";
+import { SCAN_LIBRARY_KEYS } from "../../../../shared/limits/client.ts";
+import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/limits/scans.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { FakeNodes } from "../../../support/worlds/fake_nodes.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

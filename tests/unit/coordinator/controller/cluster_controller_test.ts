@@ -12,7 +12,7 @@ import { place } from "../../../../coordinator/placement/placement.ts";
 import { newCluster, type StoredCluster } from "../../../../coordinator/state/stored_cluster.ts";
 import { type NodeId, whyNotLaidOut } from "../../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { MOVES_PER_NODE_MAX } from "../../../../shared/base/limits.ts";
+import { MOVES_PER_NODE_MAX } from "../../../../shared/limits/membership.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import {
   DrivenController,

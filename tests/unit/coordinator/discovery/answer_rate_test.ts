@@ -4,7 +4,7 @@ import {
   DISCOVERY_HOST_RATE,
   DISCOVERY_HOSTS_MAX,
   DISCOVERY_RATE,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/membership.ts";
 
 function allowed(rate: AnswerRate, host: string, nowMs: number, tries: number): number {
   let count = 0;

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ValueCache } from "../../../../coordinator/gateway/value_cache.ts";
-import { GATEWAY_CACHE_AGE_MS_MAX } from "../../../../shared/base/limits.ts";
+import { GATEWAY_CACHE_AGE_MS_MAX } from "../../../../shared/limits/requests.ts";
 
 const VALUE = { req_type: "data", message: "v", version: 1 } as const;
 

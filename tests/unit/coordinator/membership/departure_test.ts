@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { checkForget, Departures } from "../../../../coordinator/membership/departure.ts";
-import { FORGET_DOWN_MS } from "../../../../shared/base/limits.ts";
+import { FORGET_DOWN_MS } from "../../../../shared/limits/membership.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import { coordinatorState, LATER_MS } from "../../../support/worlds/coordinator_state.ts";

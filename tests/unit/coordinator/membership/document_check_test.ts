@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DocumentCheck } from "../../../../coordinator/membership/document_check.ts";
-import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../../../shared/base/limits.ts";
+import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../../../shared/limits/membership.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { coordinatorState, START_MS } from "../../../support/worlds/coordinator_state.ts";
 

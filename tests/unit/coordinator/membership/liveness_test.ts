@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Liveness, NOBODY_REGISTERED } from "../../../../coordinator/membership/liveness.ts";
-import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../../../shared/base/limits.ts";
+import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../../../shared/limits/membership.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { coordinatorState, LATER_MS, START_MS } from "../../../support/worlds/coordinator_state.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Backoffs } from "../../../../coordinator/partitions/backoffs.ts";
-import { REPAIR_BACKOFF_MS, REPAIR_BACKOFF_MS_MAX } from "../../../../shared/base/limits.ts";
+import { REPAIR_BACKOFF_MS, REPAIR_BACKOFF_MS_MAX } from "../../../../shared/limits/membership.ts";
 
 Deno.test("Backoffs: the pause doubles up to a bound, and is one partition's and one name's", () => {
   const backoffs = new Backoffs();

@@ -1,10 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Handovers } from "../../../../coordinator/partitions/handovers.ts";
-import {
-  HANDOVER_TIMEOUT_MS,
-  MOVES_PER_NODE_MAX,
-  REPAIR_BACKOFF_MS,
-} from "../../../../shared/base/limits.ts";
+import { MOVES_PER_NODE_MAX, REPAIR_BACKOFF_MS } from "../../../../shared/limits/membership.ts";
+import { HANDOVER_TIMEOUT_MS } from "../../../../shared/limits/replication.ts";
 
 const ORDER = { from: "a", to: "b", term: 1 };
 

@@ -1,9 +1,6 @@
 import { assertEquals } from "@std/assert";
-import {
-  HANDOVER_TIMEOUT_MS,
-  MOVES_PER_NODE_MAX,
-  REPAIR_BACKOFF_MS,
-} from "../../../../shared/base/limits.ts";
+import { MOVES_PER_NODE_MAX, REPAIR_BACKOFF_MS } from "../../../../shared/limits/membership.ts";
+import { HANDOVER_TIMEOUT_MS } from "../../../../shared/limits/replication.ts";
 import {
   addMember,
   LATER_MS,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import { place, type PlacementNode } from "../../../../coordinator/placement/placement.ts";
 import { InvariantError } from "../../../../shared/base/errors.ts";
-import { BALANCE_BOUND } from "../../../../shared/base/limits.ts";
+import { BALANCE_BOUND } from "../../../../shared/limits/cluster.ts";
 import { randomBelow, randomId, SeededRandom } from "../../../../shared/platform/random.ts";
 
 const PARTITIONS = 256;

@@ -1,5 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { COMPACTION_INTERVAL_MS, COMPACTION_REST_FACTOR } from "../../../../shared/base/limits.ts";
+import {
+  COMPACTION_INTERVAL_MS,
+  COMPACTION_REST_FACTOR,
+} from "../../../../shared/limits/storage.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 import { Compaction, compactionWaste } from "../../../../node/maintenance/compaction.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { DISK_FAILED_MS, DISK_WELL_MS } from "../../../../shared/base/limits.ts";
+import { DISK_FAILED_MS, DISK_WELL_MS } from "../../../../shared/limits/storage.ts";
 import { DiskHealth } from "../../../../node/maintenance/disk_health.ts";
 
 Deno.test("DiskHealth: one failure is no verdict, a lasting one is", () => {

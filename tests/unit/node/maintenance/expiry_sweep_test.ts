@@ -1,6 +1,6 @@
 /** What has expired goes, in every partition and at any rate. */
 import { assert, assertEquals } from "@std/assert";
-import { EXPIRED_PER_TURN_MAX } from "../../../../shared/base/limits.ts";
+import { EXPIRED_PER_TURN_MAX } from "../../../../shared/limits/storage.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { NodeCluster, put } from "../../../support/worlds/node_cluster.ts";

@@ -6,7 +6,7 @@ import {
 import type { ClusterMap, PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import { type KvError, toKvError } from "../../../../shared/base/errors.ts";
-import { SESSION_REPLY_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import { SESSION_REPLY_TIMEOUT_MS } from "../../../../shared/limits/membership.ts";
 import { type LogFields, NO_LOG } from "../../../../shared/platform/logger.ts";
 import type { Message, MessageType } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { KEEP_MAP_MS_MIN, KEEP_MAP_REST } from "../../../../shared/base/limits.ts";
+import { KEEP_MAP_MS_MIN, KEEP_MAP_REST } from "../../../../shared/limits/membership.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 import {
   keptMapDocument,

@@ -8,7 +8,7 @@ import {
   PEER_RECONNECT_MS_MAX,
   PEER_RECONNECT_MS_MIN,
   PEER_SILENCE_MS_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/replication.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 import { type Message, PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";

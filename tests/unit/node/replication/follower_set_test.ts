@@ -1,5 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import {
+  LEARNER_TIMEOUT_MS,
+  REPLICA_ACK_TIMEOUT_MS,
+} from "../../../../shared/limits/replication.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import { FollowerSet } from "../../../../node/replication/follower_set.ts";
 import type { FollowerStream, StreamOwner } from "../../../../node/replication/follower_stream.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { Entry } from "../../../../shared/base/entry.ts";
-import { RESYNC_HELD_BYTES_MAX } from "../../../../shared/base/limits.ts";
+import { RESYNC_HELD_BYTES_MAX } from "../../../../shared/limits/replication.ts";
 import { toWireEntry } from "../../../../shared/schema/value_codec.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { HeldResync } from "../../../../node/replication/held_resync.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { HANDOVER_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import { HANDOVER_TIMEOUT_MS } from "../../../../shared/limits/replication.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { Primary } from "../../../../node/replication/primary.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RecentWrites } from "../../../../node/replication/recent_writes.ts";
-import { RECENT_WRITES_MAX } from "../../../../shared/base/limits.ts";
+import { RECENT_WRITES_MAX } from "../../../../shared/limits/replication.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 
 Deno.test("RecentWrites: gives the distinct keys after a seq", () => {

@@ -5,7 +5,7 @@
  */
 import { valueOfReply } from "../../../../shared/schema/value_codec.ts";
 import { assert, assertEquals } from "@std/assert";
-import { FAILURE_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import { FAILURE_TIMEOUT_MS } from "../../../../shared/limits/membership.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";

@@ -1,6 +1,6 @@
 import { wireForm } from "../../../../shared/wire/wire_form.ts";
 import { assert, assertEquals } from "@std/assert";
-import { STATE_WRITE_DELAY_MS } from "../../../../shared/base/limits.ts";
+import { STATE_WRITE_DELAY_MS } from "../../../../shared/limits/storage.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
 
 async function startCluster(

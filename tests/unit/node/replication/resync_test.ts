@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RESYNC_CHUNK_ROWS } from "../../../../shared/base/limits.ts";
+import { RESYNC_CHUNK_ROWS } from "../../../../shared/limits/replication.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { Resync, type ResyncStream } from "../../../../node/replication/resync.ts";
 import { RecordingNode } from "../../../support/doubles/recording_ports.ts";

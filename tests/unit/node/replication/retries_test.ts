@@ -1,7 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { Retries, retryDelayMs } from "../../../../node/replication/retries.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { FOLLOWER_RETRY_MS_MAX, FOLLOWER_RETRY_MS_MIN } from "../../../../shared/base/limits.ts";
+import {
+  FOLLOWER_RETRY_MS_MAX,
+  FOLLOWER_RETRY_MS_MIN,
+} from "../../../../shared/limits/replication.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 
 const WHY = new KvError("storage_failed", "the disk says no");

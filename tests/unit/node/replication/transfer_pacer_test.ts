@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { TRANSFER_PIECE_MS_MAX } from "../../../../shared/base/limits.ts";
+import { TRANSFER_PIECE_MS_MAX } from "../../../../shared/limits/replication.ts";
 import { TransferPacer } from "../../../../node/replication/transfer_pacer.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 

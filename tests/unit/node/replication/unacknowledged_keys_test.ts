@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RESYNC_UNACKNOWLEDGED_MAX } from "../../../../shared/base/limits.ts";
+import { RESYNC_UNACKNOWLEDGED_MAX } from "../../../../shared/limits/replication.ts";
 import { UnacknowledgedKeys } from "../../../../node/replication/unacknowledged_keys.ts";
 import type { PartitionStore } from "../../../../node/storage/partition_store.ts";
 

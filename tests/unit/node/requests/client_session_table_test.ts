@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../../../shared/base/entry.ts";
-import { CLIENT_SESSION_BYTES } from "../../../../shared/base/limits.ts";
+import { CLIENT_SESSION_BYTES } from "../../../../shared/limits/requests.ts";
 import {
   ClientSessionCounts,
   ClientSessionTable,

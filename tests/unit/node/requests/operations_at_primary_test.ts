@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { VALUE_BYTES_MAX } from "../../../../shared/base/limits.ts";
+import { VALUE_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";

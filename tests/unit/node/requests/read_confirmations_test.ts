@@ -4,7 +4,7 @@ import {
   ReadConfirmations,
 } from "../../../../node/requests/read_confirmations.ts";
 import type { NodeId } from "../../../../shared/cluster/cluster_map.ts";
-import { CONFIRM_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import { CONFIRM_TIMEOUT_MS } from "../../../../shared/limits/replication.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 
 /** A primary with reads that wait; it asks again by itself after a round that failed, if told to. */

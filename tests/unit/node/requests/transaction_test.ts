@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { decodeMessage } from "../../../../shared/wire/codec.ts";
-import { VALUE_BYTES_MAX } from "../../../../shared/base/limits.ts";
+import { VALUE_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import type { Message, PlainRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { checkKeyRequest } from "../../../../shared/validation/request_checks.ts";
 import { onlyReads } from "../../../../shared/operations/repeat.ts";

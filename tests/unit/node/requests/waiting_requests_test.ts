@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { REQUEST_TIMEOUT_MS, WAITING_REQUESTS_MAX } from "../../../../shared/base/limits.ts";
+import { WAITING_REQUESTS_MAX } from "../../../../shared/limits/replication.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../../shared/limits/requests.ts";
 import type { Reply } from "../../../../shared/wire/messages.ts";
 import { WaitingRequests } from "../../../../node/requests/waiting_requests.ts";
 

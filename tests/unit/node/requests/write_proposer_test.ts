@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { GROUP_WIRE_BYTES_MAX } from "../../../../shared/base/limits.ts";
+import { GROUP_WIRE_BYTES_MAX } from "../../../../shared/limits/requests.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import type { Change } from "../../../../node/requests/request_dedup.ts";

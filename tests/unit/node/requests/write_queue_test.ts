@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ByteBudget } from "../../../../shared/base/byte_budget.ts";
-import { WAITING_REQUESTS_MAX } from "../../../../shared/base/limits.ts";
+import { WAITING_REQUESTS_MAX } from "../../../../shared/limits/replication.ts";
 import type { Reply } from "../../../../shared/wire/messages.ts";
 import { errorReply, writeReply } from "../../../../shared/operations/operation.ts";
 import { inFlightBytes, WriteQueue } from "../../../../node/requests/write_queue.ts";

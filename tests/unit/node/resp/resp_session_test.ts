@@ -1,10 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import {
-  LONG_REPLY_BYTES,
-  REPLY_BYTES_PAUSE,
-  RESP_PENDING_MAX,
-  WRITE_STALL_TIMEOUT_MS,
-} from "../../../../shared/base/limits.ts";
+import { REPLY_BYTES_PAUSE, WRITE_STALL_TIMEOUT_MS } from "../../../../shared/limits/admission.ts";
+import { LONG_REPLY_BYTES } from "../../../../shared/limits/requests.ts";
+import { RESP_PENDING_MAX } from "../../../../shared/limits/resp.ts";
 import { encodeCommand, RespBench } from "../../../support/clients/resp_bench.ts";
 
 const encoder = new TextEncoder();

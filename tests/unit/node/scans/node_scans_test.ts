@@ -12,7 +12,7 @@ import {
   SCAN_BYTES_MAX,
   SCAN_KEPT_BYTES,
   SCAN_LOOKED_ROWS_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/scans.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";

@@ -3,7 +3,8 @@ import { NodeServer, type ServerNode } from "../../../../node/server/node_server
 import { standaloneMap } from "../../../../node/membership/standalone_cluster.ts";
 import type { ClusterMap, NodeInfo } from "../../../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
-import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../../shared/limits/requests.ts";
+import { KEY_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 import type { KeyRequest, Message, Reply } from "../../../../shared/wire/messages.ts";
 import { PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { TOMBSTONE } from "../../../../shared/base/entry.ts";
-import { TOMBSTONE_KEEP_MS } from "../../../../shared/base/limits.ts";
+import { TOMBSTONE_KEEP_MS } from "../../../../shared/limits/replication.ts";
 import type { Reply } from "../../../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
 import { entryOf } from "../../../support/data/partition_model.ts";

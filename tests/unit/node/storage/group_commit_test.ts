@@ -11,7 +11,7 @@ import {
   FSYNC_INTERVAL_MS,
   STATE_WRITE_DELAY_MS,
   STORAGE_RETRY_MS,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/storage.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import type { StorageChange } from "../../../../node/storage/storage.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

@@ -5,11 +5,8 @@ import { recordKey } from "../../../../node/storage/record.ts";
 import { RowCache } from "../../../../node/storage/row_cache.ts";
 import { type Entry } from "../../../../shared/base/entry.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import {
-  BACKUP_SNAPSHOT_IDLE_MS,
-  BACKUP_SNAPSHOTS_MAX,
-  SCAN_BYTES_MAX,
-} from "../../../../shared/base/limits.ts";
+import { BACKUP_SNAPSHOT_IDLE_MS, BACKUP_SNAPSHOTS_MAX } from "../../../../shared/limits/backup.ts";
+import { SCAN_BYTES_MAX } from "../../../../shared/limits/scans.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

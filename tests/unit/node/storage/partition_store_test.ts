@@ -11,7 +11,7 @@ import { RowCache } from "../../../../node/storage/row_cache.ts";
 import { decodeState, stateKey } from "../../../../node/storage/state_record.ts";
 import { compareBytes } from "../../../../shared/base/key_order.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { STORAGE_RETRY_MS } from "../../../../shared/base/limits.ts";
+import { STORAGE_RETRY_MS } from "../../../../shared/limits/storage.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { WorkScheduler } from "../../../../shared/scheduling/work_scheduler.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

@@ -24,7 +24,7 @@ import { compareBytes } from "../../../../shared/base/key_order.ts";
 import { crc32c } from "../../../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../../../shared/base/entry.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { CONTENT_TYPE_CHARACTERS_MAX } from "../../../../shared/base/limits.ts";
+import { CONTENT_TYPE_CHARACTERS_MAX } from "../../../../shared/limits/wire.ts";
 
 const FULL: Entry = {
   key: "naïve 😀",

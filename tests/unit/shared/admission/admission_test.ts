@@ -7,7 +7,7 @@ import {
   CONNECTIONS_PER_PEER_MAX,
   FIRST_BYTE_TIMEOUT_MS,
   FIRST_MESSAGE_TIMEOUT_MS,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/admission.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { testAdmission } from "../../../support/doubles/test_admission.ts";
 

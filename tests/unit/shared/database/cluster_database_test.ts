@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ClusterDatabase } from "../../../../shared/database/cluster_database.ts";
 import type { ScanPage, ScanRequest } from "../../../../shared/database/database.ts";
 import { compareKeys } from "../../../../shared/base/key_order.ts";
-import { SCAN_ATTEMPT_MS } from "../../../../shared/base/limits.ts";
+import { SCAN_ATTEMPT_MS } from "../../../../shared/limits/scans.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { FakeNodes } from "../../../support/worlds/fake_nodes.ts";

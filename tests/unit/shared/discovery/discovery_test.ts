@@ -11,7 +11,8 @@ import {
 } from "../../../../shared/discovery/discovery_packet.ts";
 import { DISCOVERY_GROUP } from "../../../../shared/discovery/discovery_settings.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { DATAGRAM_BYTES_MAX, DISCOVERY_HOST_RATE } from "../../../../shared/base/limits.ts";
+import { DISCOVERY_HOST_RATE } from "../../../../shared/limits/membership.ts";
+import { DATAGRAM_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import { NO_LOG } from "../../../../shared/platform/logger.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import type { NetworkInterface } from "../../../../shared/platform/network_interface.ts";

@@ -1,6 +1,6 @@
 /** Listing, counting and deleting many keys over HTTP. */
 import { assert, assertEquals } from "@std/assert";
-import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/base/limits.ts";
+import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/limits/scans.ts";
 import { HttpBench } from "../../../support/clients/http_bench.ts";
 
 const KEYS = ["a", "b/1", "b/2", "b/3", "c", "ü", "\u{1f600}"];

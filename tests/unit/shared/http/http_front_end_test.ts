@@ -9,7 +9,7 @@ import { STATUS_OF_CODE } from "../../../../shared/http/protocol/problem.ts";
 import {
   HTTP_BODY_TIMEOUT_MS,
   HTTP_TARGET_CHARACTERS_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/http.ts";
 import { OPERATIONS } from "../../../../shared/operations/table.ts";
 import {
   HOST,

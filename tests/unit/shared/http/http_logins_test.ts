@@ -1,6 +1,6 @@
 /** Logins and rights over HTTP, on a database in memory: what is refused must not have reached it. */
 import { assert, assertEquals } from "@std/assert";
-import { HTTP_AUTHORIZATION_CHARACTERS_MAX } from "../../../../shared/base/limits.ts";
+import { HTTP_AUTHORIZATION_CHARACTERS_MAX } from "../../../../shared/limits/security.ts";
 import { ROUTES } from "../../../../shared/http/endpoints/routes.ts";
 import type { HttpCaller } from "../../../../shared/http/protocol/body.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";

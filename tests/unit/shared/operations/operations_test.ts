@@ -2,7 +2,7 @@ import { wireForm } from "../../../../shared/wire/wire_form.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Entry } from "../../../../shared/base/entry.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { EXPIRY_DATE_MAX } from "../../../../shared/base/limits.ts";
+import { EXPIRY_DATE_MAX } from "../../../../shared/limits/storage.ts";
 import {
   dataReply,
   type Operation,

@@ -6,12 +6,12 @@ import type {
 } from "../../../../shared/cluster/cluster_map.ts";
 import { awaitMap } from "../../../../client/library/first_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
+import { DEADLINE_SCAN_MS } from "../../../../shared/limits/connections.ts";
 import {
-  DEADLINE_SCAN_MS,
   HEAVY_REQUESTS_IN_FLIGHT_MAX,
   READ_ATTEMPT_TIMEOUT_MS,
   RETRY_MS_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/requests.ts";
 import { CALLER } from "../../../../shared/wire/caller.ts";
 import type { KeyRequest, Message, Reply, Request } from "../../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
-import { LOGIN_FAILURES_FREE, LOGIN_WAIT_MS } from "../../../../shared/base/limits.ts";
+import { LOGIN_FAILURES_FREE, LOGIN_WAIT_MS } from "../../../../shared/limits/security.ts";
 import { Secret } from "../../../../shared/base/secret.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import type { Credentials } from "../../../../shared/security/access_control.ts";

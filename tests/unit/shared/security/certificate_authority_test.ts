@@ -7,7 +7,7 @@ import {
   AUTHORITY_LIFETIME_MS,
   CERTIFICATE_LIFETIME_MS,
   CERTIFICATE_REQUEST_CHARACTERS_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/security.ts";
 import { Secret } from "../../../../shared/base/secret.ts";
 import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
 import {

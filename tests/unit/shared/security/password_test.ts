@@ -4,7 +4,7 @@ import {
   LOGINS_AT_ONCE_MAX,
   LOGINS_WAITING_MAX,
   PASSWORD_BYTES_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/security.ts";
 import { Secret } from "../../../../shared/base/secret.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import { isPasswordHash, PasswordHasher } from "../../../../shared/security/password.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
-import { GRANTS_PER_ROLE_MAX, TOKENS_MAX, USERS_MAX } from "../../../../shared/base/limits.ts";
+import { GRANTS_PER_ROLE_MAX, TOKENS_MAX, USERS_MAX } from "../../../../shared/limits/security.ts";
 import type { Grant } from "../../../../shared/security/rights.ts";
 import {
   addToken,

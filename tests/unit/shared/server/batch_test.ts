@@ -5,8 +5,8 @@ import {
   BATCH_REPLY_BYTES_MAX,
   BATCH_REQUESTS_AT_ONCE,
   BATCH_REQUESTS_MAX,
-  FRAME_BYTES_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/requests.ts";
+import { FRAME_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import type { KeyRequest, Message, Reply } from "../../../../shared/wire/messages.ts";
 import { checkKeyRequest } from "../../../../shared/validation/request_checks.ts";
 import { wireBytes } from "../../../../shared/wire/wire_bytes.ts";

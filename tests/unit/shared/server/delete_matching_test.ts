@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/base/limits.ts";
+import { DELETES_IN_FLIGHT_MAX } from "../../../../shared/limits/scans.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
 import { WorkScheduler } from "../../../../shared/scheduling/work_scheduler.ts";
 import { serveDeleteMatching } from "../../../../shared/server/scan_requests.ts";

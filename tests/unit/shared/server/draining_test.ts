@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RETIRE_MS, STOP_GRACE_MS } from "../../../../shared/base/limits.ts";
+import { RETIRE_MS, STOP_GRACE_MS } from "../../../../shared/limits/connections.ts";
 import { Draining } from "../../../../shared/server/draining.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { REQUEST_OVERHEAD_BYTES } from "../../../../shared/base/limits.ts";
+import { REQUEST_OVERHEAD_BYTES } from "../../../../shared/limits/admission.ts";
 import type { Reply } from "../../../../shared/wire/messages.ts";
 import { lengthOf, sizeOf } from "../../../../shared/server/message_weights.ts";
 

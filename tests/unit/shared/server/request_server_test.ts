@@ -2,12 +2,12 @@ import { assertEquals, assertExists, assertStringIncludes, assertThrows } from "
 import { Acceptor } from "../../../../shared/server/acceptor.ts";
 import { InvariantError, KvError } from "../../../../shared/base/errors.ts";
 import {
-  FRAME_TIMEOUT_MS,
   REPLY_BYTES_MAX,
   REPLY_BYTES_PAUSE,
   REQUESTS_PER_CONNECTION_MAX,
   WRITE_STALL_TIMEOUT_MS,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/admission.ts";
+import { FRAME_TIMEOUT_MS } from "../../../../shared/limits/wire.ts";
 import { type Logger, NO_LOG } from "../../../../shared/platform/logger.ts";
 import type { Reply, Request } from "../../../../shared/wire/messages.ts";
 import {

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { KEY_BYTES_MAX, REQUEST_TIMEOUT_MS_MAX } from "../../../../shared/base/limits.ts";
+import { REQUEST_TIMEOUT_MS_MAX } from "../../../../shared/limits/requests.ts";
+import { KEY_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import type { KeyRequest } from "../../../../shared/wire/messages.ts";
 import { checkKey, checkKeyRequest } from "../../../../shared/validation/request_checks.ts";
 

@@ -2,7 +2,7 @@ import { assertEquals, assertExists } from "@std/assert";
 import { Connection, type ConnectionHandlers } from "../../../../shared/wire/connection.ts";
 import { fromErrorReply, toErrorReply } from "../../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { WRITE_JOIN_BYTES } from "../../../../shared/base/limits.ts";
+import { WRITE_JOIN_BYTES } from "../../../../shared/limits/connections.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import type { Address, Stream, StreamHandlers } from "../../../../shared/platform/transport.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

@@ -7,7 +7,7 @@ import {
   RECONNECT_MS_MIN,
   RPC_PING_MS,
   RPC_SILENCE_MS_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/connections.ts";
 import type { Message, Reply } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { CALLER } from "../../../../shared/wire/caller.ts";

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { KvError } from "./errors.ts";
-import { JSON_DEPTH_MAX } from "./limits.ts";
+import { KvError } from "../base/errors.ts";
+import { JSON_DEPTH_MAX } from "../limits/wire.ts";
 
 /**
  * The value of a JSON text.

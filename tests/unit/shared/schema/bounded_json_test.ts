@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseBoundedJson } from "../../../../shared/base/bounded_json.ts";
+import { parseBoundedJson } from "../../../../shared/schema/bounded_json.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { JSON_DEPTH_MAX } from "../../../../shared/base/limits.ts";
+import { JSON_DEPTH_MAX } from "../../../../shared/limits/wire.ts";
 
 const nested = (open: string, close: string, levels: number) =>
   open.repeat(levels) + "1" + close.repeat(levels);

@@ -1,0 +1,38 @@
+/**
+ * The shape of a cluster: partitions, nodes, their placement, and the size of the cluster map.
+ *
+ * @module
+ */
+import { invariant } from "../base/errors.ts";
+
+export const PARTITIONS_DEFAULT = 256;
+export const PARTITIONS_MAX = 65_536;
+/** A partition's term is kept in four bytes; even after a report of the highest term there is room for more. */
+export const TERM_MAX = 2 ** 32 - 2;
+export const REPLICATION_FACTOR_DEFAULT = 3;
+export const REPLICATION_FACTOR_MAX = 16;
+export const NODES_MAX = 1_000;
+/** The most bytes that a partition, each of its replicas, and a node take in a cluster map as JSON. */
+export const MAP_PARTITION_BYTES = 90;
+export const MAP_COPY_BYTES = 19;
+export const MAP_NODE_BYTES = 1_730;
+export const VNODES_DEFAULT = 150;
+/** Relative capacity of a node: the range in which placement uses it. */
+export const WEIGHT_DEFAULT = 1;
+export const WEIGHT_MIN = 0.01;
+export const WEIGHT_MAX = 100;
+/** Longest host name, zone or instance that a coordinator accepts. */
+export const NAME_CHARACTERS_MAX = 255;
+/** A node's share of replicas is at most this times its weighted average, rounded up. */
+export const BALANCE_BOUND = 1.15;
+
+/**
+ * The most bytes that a cluster map, or a change of all of it, takes in a frame. While replicas move, a
+ * partition has up to twice as many as asked for: the old ones, and those that are being filled.
+ */
+export function mapBytesMax(partitionCount: number, replicationFactor: number): number {
+  const partitionBytes = MAP_PARTITION_BYTES + 2 * replicationFactor * MAP_COPY_BYTES;
+  return partitionCount * partitionBytes + NODES_MAX * MAP_NODE_BYTES;
+}
+
+invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual node");

@@ -1,0 +1,22 @@
+/**
+ * HTTP front ends.
+ *
+ * @module
+ */
+import { KIB } from "../base/units.ts";
+
+/** HTTP: if no port is asked for, it is the TCP port plus this. */
+export const HTTP_PORT_OFFSET = 1_000;
+/** Longest address of a request: a prefix, a start, an end and a cursor, all percent-encoded. */
+export const HTTP_TARGET_CHARACTERS_MAX = 16 * KIB;
+/** A body must be complete within this time. */
+export const HTTP_BODY_TIMEOUT_MS = 30_000;
+/** A response longer than this goes out in pieces, and counts until it is sent. */
+export const HTTP_RESPONSE_COUNTED_BYTES = 64 * KIB;
+/** Keys on one page of a listing, by default and at most. */
+export const HTTP_PAGE_KEYS_DEFAULT = 100;
+export const HTTP_PAGE_KEYS_MAX = 1_000;
+/** How often a conditional write is tried if others keep changing its key. */
+export const HTTP_CONDITION_ATTEMPTS_MAX = 8;
+/** Its HTTP front end sends clients elsewhere until none has come for this long, or RETIRE_MS have passed. */
+export const HTTP_QUIET_MS = 200;

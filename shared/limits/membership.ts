@@ -1,0 +1,95 @@
+/**
+ * Who is alive: heartbeats, leases, repair, a node's session with the coordinator, and discovery.
+ *
+ * @module
+ */
+import { invariant } from "../base/errors.ts";
+
+export const HEARTBEAT_INTERVAL_MS = 500;
+/**
+ * A live node hears from the coordinator: each heartbeat repeats what the node was told last. What it repeats
+ * may be this many intervals old, since one heartbeat or its answer may be late; an older heartbeat does not
+ * count. So a node that hears nobody is declared failed within this and FAILURE_TIMEOUT_MS.
+ */
+export const HEARD_INTERVALS_MAX = 2;
+export const LEASE_MS = 1_500;
+export const FAILURE_TIMEOUT_MS = 2_500;
+/** After a failure, how long missing replicas wait for the node to come back before others get them. */
+export const REPAIR_DELAY_MS = 5_000;
+/** A replica that did not follow is filled again after this time, doubling from the first to the second. */
+export const REPAIR_BACKOFF_MS = 1_000;
+export const REPAIR_BACKOFF_MS_MAX = 30_000;
+/** How many starts of the coordinator its document keeps the first epoch of. */
+export const GENERATIONS_KEPT = 256;
+/** If an operator accepts an old document, epochs and terms go on this far above all that were seen. */
+export const ACCEPTED_EPOCH_LEAP = 1_000_000;
+export const ACCEPTED_TERM_LEAP = 1_000;
+/** A node that is down and holds nothing is removed from the list after this time. */
+export const FORGET_DOWN_MS = 3_600_000;
+/** How often the coordinator checks for what depends on time alone. */
+export const COORDINATOR_TICK_MS = 50;
+/** Before an operator's order chooses a replica, the nodes have this long to tell what they hold. */
+export const FORCE_WAIT_MS = 1_000;
+
+/** Clocks of two processes drift apart by at most this fraction. */
+export const CLOCK_DRIFT_MAX = 0.05;
+/** If the date runs ahead of the monotonic clock by this much at once, the machine was suspended. */
+export const SUSPENSION_MS_MIN = 100;
+
+/** Resyncs into one node at a time. */
+export const MOVES_PER_NODE_MAX = 8;
+/** How long a node that is told to stop tries to hand its primaries over. */
+export const DRAIN_TIMEOUT_MS = 10_000;
+
+/** A node's session with the coordinator: delays between attempts, and when an attempt is given up. */
+export const SESSION_BACKOFF_MS = 100;
+export const SESSION_BACKOFF_MS_MAX = 2_000;
+/** The answer to `register` or `get_map` takes at most this long. */
+export const SESSION_REPLY_TIMEOUT_MS = 5_000;
+/** A session over which nothing came for this long is pinged, even if heartbeats go by UDP, ... */
+export const SESSION_PING_MS = 1_000;
+/** ... and taken for dead after this long. */
+export const SESSION_SILENCE_MS = 5_000;
+/** A node writes the newest map to its disk no sooner than this long after the last one, ... */
+export const KEEP_MAP_MS_MIN = 1_000;
+/** ... and no sooner than this many times what that took, so a large map takes a small share of the time. */
+export const KEEP_MAP_REST = 20;
+/** Heartbeats whose acknowledgement is still recognised. */
+export const HEARTBEATS_REMEMBERED = 32;
+
+/** Discovery: how long a question waits for answers, and after how much of that it is asked again. */
+export const DISCOVERY_WAIT_MS = 600;
+export const DISCOVERY_REPEAT_MS = 200;
+/** After the first answer, further ones are waited for this long. */
+export const DISCOVERY_SETTLE_MS = 150;
+/** How many coordinators a question keeps the answers of, and how many addresses of each. */
+export const DISCOVERY_ANSWERS_MAX = 64;
+/** A secret has at least this many characters, because whoever hears a datagram can try guesses at it. */
+export const DISCOVERY_SECRET_CHARACTERS_MIN = 16;
+export const NONCE_CHARACTERS_MAX = 64;
+/** Answers of a coordinator per second, to one host and to all. */
+export const DISCOVERY_HOST_RATE = 32;
+export const DISCOVERY_RATE = 1_024;
+/** Hosts for which a coordinator remembers how much it answered lately. */
+export const DISCOVERY_HOSTS_MAX = 1_024;
+/** How often a coordinator looks for networks that were added later. */
+export const DISCOVERY_JOIN_MS = 15_000;
+
+invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
+invariant(
+  HEARD_INTERVALS_MAX * HEARTBEAT_INTERVAL_MS < FAILURE_TIMEOUT_MS,
+  "what a node heard before it counted as alive is not news any more when it counts as failed",
+);
+invariant(
+  LEASE_MS * (1 + CLOCK_DRIFT_MAX) < FAILURE_TIMEOUT_MS * (1 - CLOCK_DRIFT_MAX),
+  "a lease has run out before its node is declared failed, for any allowed drift",
+);
+invariant(
+  SESSION_SILENCE_MS > FAILURE_TIMEOUT_MS,
+  "a session outlives what the coordinator may be silent for before it declares a failure",
+);
+invariant(
+  DISCOVERY_REPEAT_MS + DISCOVERY_SETTLE_MS < DISCOVERY_WAIT_MS,
+  "a question that was lost is asked again in time",
+);
+invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time to answer");

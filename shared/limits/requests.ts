@@ -1,0 +1,86 @@
+/**
+ * How requests are carried out: their deadlines and retries, what transactions and batches may hold, turns for
+ * heavy work, client sessions, and the cache of the gateway.
+ *
+ * @module
+ */
+import { invariant } from "../base/errors.ts";
+import { KIB, MIB } from "../base/units.ts";
+
+/**
+ * Heavy work of a process keeps the event loop for at most this long at a time; then sockets and timers have
+ * their turn. A turn makes the loop wait for about 2 ms, so slices of 10 ms lose a fifth at most. People
+ * notice 50 ms, so a delay of 10 ms is not noticed.
+ */
+export const WORK_SLICE_MS = 10;
+/** Steps of a slice, at most: also when the clock does not move, as in the simulation. */
+export const WORK_SLICE_STEPS = 256;
+/** A reply that is longer takes a turn of its own, and so do the next requests of its connection. */
+export const LONG_REPLY_BYTES = 64 * KIB;
+/** After this many short replies in a row its requests go to other nodes on the common connection again. */
+export const HEAVY_REPLIES_REMEMBERED = 16;
+/** Requests for long replies that are under way at a time: a node makes this many in about half a second. */
+export const HEAVY_REQUESTS_IN_FLIGHT_MAX = 4;
+/** Default deadline of a client's request: longer than a failover. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+export const REQUEST_TIMEOUT_MS_MAX = 600_000;
+
+/** Routing: pauses before a retry, doubling from the first to the second. */
+export const RETRY_MS_MIN = 20;
+export const RETRY_MS_MAX = 250;
+/** How often the requests that wait for a retry are checked. */
+export const RETRY_SCAN_MS = 10;
+/** A read that is not answered within this time is sent again, perhaps to another node. */
+export const READ_ATTEMPT_TIMEOUT_MS = 2_000;
+/** A request for the cluster map is given up after this time, and another node is asked. */
+export const MAP_REQUEST_TIMEOUT_MS = 1_000;
+/** A client that found only nodes which have not joined their cluster asks again after this time. */
+export const FIRST_MAP_RETRY_MS = 100;
+/** From the end of one map refresh to the beginning of the next. */
+export const MAP_REFRESH_GAP_MS = 50;
+
+/** The gateway's cache of values: entries by default, and bytes. */
+export const GATEWAY_CACHE_ENTRIES_DEFAULT = 1_024;
+export const GATEWAY_CACHE_BYTES_MAX = 64 * MIB;
+/** A cached value was the key's value at most this long ago. */
+export const GATEWAY_CACHE_AGE_MS_MAX = 3_000;
+
+/** Requests of one transaction; the same bound holds for its checks. */
+export const TRANSACTION_REQUESTS_MAX = 1_000;
+/** Bytes of the values that a transaction's requests write, one after the other. */
+export const TRANSACTION_BYTES_MAX = 16 * MIB;
+/** Bytes of a transaction's replies on the wire. */
+export const TRANSACTION_REPLY_BYTES_MAX = 12 * MIB;
+/** Writes that belong together and go to a replica in one frame. */
+export const GROUP_WIRE_BYTES_MAX = 12 * MIB;
+/** Groups of up to this size are not measured, because JSON makes at most six bytes of one. */
+export const GROUP_BYTES_SURE = 2 * MIB;
+/** Requests of one batch, and how many of them are under way at a time. */
+export const BATCH_REQUESTS_MAX = 10_000;
+export const BATCH_REQUESTS_AT_ONCE = 32;
+/** Bytes of a batch's replies, beyond which no more requests begin; and of the first reply, if it alone is larger. */
+export const BATCH_REPLY_BYTES_MAX = 8 * MIB;
+export const BATCH_FIRST_REPLY_BYTES_MAX = 11 * MIB;
+
+/**
+ * Client sessions that the partitions of a node remember together. Each partition has its share; when it is
+ * full, the session with the oldest last request is evicted. They take
+ *   bytes of a partition <= its share * CLIENT_SESSION_BYTES, or one entry if that is longer
+ *     (1 MiB with 256 partitions; an ordinary session takes 150 bytes)
+ * on each replica, and about 150 bytes each in the memory of the primary.
+ */
+export const CLIENT_SESSIONS_MAX = 262_144;
+/** What a client session's entry may take, on average. */
+export const CLIENT_SESSION_BYTES = 1 * KIB;
+/** How often a client asks again if its session was evicted each time before the request came. */
+export const CLIENT_SESSION_ATTEMPTS_MAX = 16;
+/** The longest answer that a client session remembers, as JSON; of a longer one it remembers only the outcome. */
+export const CLIENT_SESSION_REPLY_CHARACTERS_MAX = 16 * KIB;
+/** Characters of a client session's name. */
+export const CLIENT_SESSION_CHARACTERS_MAX = 64;
+
+invariant(6 * GROUP_BYTES_SURE <= GROUP_WIRE_BYTES_MAX, "what is not measured fits");
+invariant(
+  READ_ATTEMPT_TIMEOUT_MS < REQUEST_TIMEOUT_MS,
+  "a read has time for a second attempt",
+);

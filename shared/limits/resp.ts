@@ -1,0 +1,33 @@
+/**
+ * The front end for clients of Redis.
+ *
+ * @module
+ */
+import { KIB, MIB } from "../base/units.ts";
+
+/** RESP: longest inline command or header line whose end has not come. */
+export const RESP_LINE_BYTES_MAX = 64 * KIB;
+/** Arguments of one command, and what one costs beside its bytes, approximately. */
+export const RESP_ARGUMENTS_MAX = 131_072;
+export const RESP_ARGUMENT_OVERHEAD_BYTES = 256;
+/** A command's arguments together, and the commands that a MULTI has queued. */
+export const RESP_COMMAND_BYTES_MAX = 64 * MIB;
+export const RESP_QUEUED_COMMANDS_MAX = 1_000;
+/** Commands of one connection that are under way; fewer if their replies are long. */
+export const RESP_PENDING_MAX = 1_024;
+/** Replies to commands under way may come to about this much. */
+export const RESP_PENDING_REPLY_BYTES = 16 * MIB;
+/** Values of one reply to a command on many keys. */
+export const RESP_REPLY_BYTES_MAX = 32 * MIB;
+/** Keys that a connection may watch. */
+export const RESP_WATCHED_KEYS_MAX = 1_000;
+/** Cursors of SCAN that a node remembers. */
+export const RESP_CURSORS_MAX = 16_384;
+/** How often a command that reads before it writes is tried if others write meanwhile. */
+export const RESP_ATTEMPTS_MAX = 16;
+/** What KEYS may answer with. */
+export const RESP_KEYS_BYTES_MAX = 16 * MIB;
+/** Cells of the table that LCS fills (four bytes each). */
+export const RESP_LCS_CELLS_MAX = 16 * MIB;
+/** Keys that a page of SCAN looks at, whatever its COUNT: each page asks every partition. */
+export const RESP_SCAN_KEYS_MIN = 256;

@@ -1,0 +1,49 @@
+/**
+ * Certificates, users, roles, tokens and logins; enforced by `shared/security/`.
+ *
+ * @module
+ */
+import { invariant } from "../base/errors.ts";
+import { DAY_MS } from "../base/units.ts";
+
+/** A node makes itself a new certificate at each start. */
+export const CERTIFICATE_LIFETIME_MS = 90 * DAY_MS;
+export const AUTHORITY_LIFETIME_MS = 10 * 365 * DAY_MS;
+/** A new certificate begins so much earlier, for clients whose clocks are behind. */
+export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
+/** One of P-256 with nothing in it has about 400. */
+export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
+/** A token is a user's login for a program. */
+export const USER_TOKEN_LIFETIME_MS = 365 * DAY_MS;
+/** Each has its bound, so that the document of users has one. */
+export const USERS_MAX = 1_000;
+export const ROLES_MAX = 1_000;
+export const GRANTS_PER_ROLE_MAX = 100;
+export const ROLES_PER_USER_MAX = 20;
+export const TOKENS_MAX = 1_000;
+export const PASSWORD_CHARACTERS_MIN = 8;
+export const PASSWORD_BYTES_MAX = 1_024;
+/** A user's name, a colon and a password, as base64. */
+export const HTTP_AUTHORIZATION_CHARACTERS_MAX = 2_048;
+/** Each takes 32 MiB and a processor for 0.1 s. */
+export const LOGINS_AT_ONCE_MAX = 2;
+/** Those that wait for it: at 0.2 s each, the last waits 6 s. */
+export const LOGINS_WAITING_MAX = 64;
+/** An address that fails more often for one user waits, 1 s, 2 s, 4 s and so on; ... */
+export const LOGIN_FAILURES_FREE = 3;
+/** ... for all users together it may fail more often, as many people may share it. */
+export const LOGIN_FAILURES_FREE_OF_ADDRESS = 30;
+export const LOGIN_WAIT_MS = 1_000;
+export const LOGIN_WAIT_MS_MAX = 60_000;
+/** Addresses, and addresses with users, whose failures are remembered: 1 MiB. */
+export const LOGIN_FAILURES_REMEMBERED = 8_192;
+
+invariant(
+  HTTP_AUTHORIZATION_CHARACTERS_MAX >
+    Math.ceil((64 + PASSWORD_BYTES_MAX) / 3) * 4 + "Basic ".length,
+  "a header holds any password",
+);
+invariant(
+  AUTHORITY_LIFETIME_MS > 4 * CERTIFICATE_LIFETIME_MS,
+  "an authority outlives what it signs",
+);

@@ -1,0 +1,81 @@
+/**
+ * The disk of a node: batches, failures, compaction; and keys that expire.
+ *
+ * @module
+ */
+import { invariant } from "../base/errors.ts";
+import { KIB, MIB } from "../base/units.ts";
+
+/**
+ * How many of the keys that expire next a node keeps in memory (about 150 bytes and a key each). Each
+ * partition has its share, within the bounds below.
+ */
+export const EXPIRY_INDEX_MAX = 262_144;
+/** A partition's share of a bound of the whole node stays within these. */
+export const PARTITION_SHARE_MIN = 64;
+export const PARTITION_SHARE_MAX = 16_384;
+/** Expired keys are deleted in turns: this many for each millisecond since the last turn began, ... */
+export const EXPIRED_PER_MS = 20;
+/** ... at most this many in a turn, ... */
+export const EXPIRED_PER_TURN_MAX = 1_000;
+/** ... and at most this many of one partition before the next partition has its turn. */
+export const EXPIRED_PER_PARTITION = 50;
+/** Besides, each write of a key that expires deletes this many expired ones: more than it adds. */
+export const EXPIRED_PER_WRITE = 2;
+/** While keys are due, the next turn comes after this time, so that other work has its turn. */
+export const EXPIRED_PAUSE_MS = 10;
+/** A partition is read for keys that expire this long before the first key that is not in memory expires. */
+export const EXPIRY_LEAD_MS = 5_000;
+/**
+ * The latest moment at which a key can expire: the last date that JavaScript knows (year 275760). A later one
+ * is changed to it; otherwise a relative time could give a number that replicas do not accept.
+ */
+export const EXPIRY_DATE_MAX = 8_640_000_000_000_000; // ms since 1970-01-01 UTC
+
+export const BATCH_BYTES_MAX = 4 * MIB;
+export const BATCH_ENTRIES_MAX = 10_000;
+export const RECORD_CACHE_BYTES_DEFAULT = 64 * MIB;
+/** With `--fsync interval`: a write is on disk at most this long after it was acknowledged. */
+export const FSYNC_INTERVAL_MS = 100;
+/** After the disk refused a batch, the same batch is tried again after each such interval. */
+export const STORAGE_RETRY_MS = 1_000;
+/** How often a node checks that its disk is the right one. */
+export const DISK_CHECK_MS = 10_000;
+/** A node whose disk has refused writes for this long reports it and hands its primaries over, ... */
+export const DISK_FAILED_MS = 1_000;
+/** ... and takes part again once nothing was refused for this long. */
+export const DISK_WELL_MS = 10_000;
+/** For this long after a disk's first refusal another replica may take over, so clients are told to try again. */
+export const DISK_HANDOVER_MS = 4_000;
+/** A commit seq that no write carries to disk is written after this time. */
+export const STATE_WRITE_DELAY_MS = 1_000;
+/** Among this many of the latest batches, the database can tell that one is missing. */
+export const BATCH_MARKS = 4_096;
+/** Full passes over a partition (unacknowledged keys, scrub, clearing) read this much at a time. */
+export const PASS_PAGE_ROWS = 1_000;
+export const PASS_PAGE_BYTES = 1 * MIB;
+/**
+ * Unused space in a node's files that is left alone: the size of the rows, plus this. Each partition has its
+ * share of it, but at least COMPACTION_WASTE_MIN. Space beyond that is given back.
+ */
+export const COMPACTION_WASTE_MAX: number = 16 * MIB;
+export const COMPACTION_WASTE_MIN: number = 64 * KIB;
+/** After rewriting a partition's files, the node leaves them alone for this many times as long as that took, ... */
+export const COMPACTION_REST_FACTOR = 4;
+/** ... and after checking all partitions without finding work, for this long. */
+export const COMPACTION_INTERVAL_MS = 5_000;
+/** It checks this many partitions at a time. */
+export const COMPACTION_LOOKS_PER_TURN = 64;
+
+/** What one partition gets of a bound of the whole node. */
+export function partitionShare(ofNode: number, partitions: number): number {
+  const share = Math.floor(ofNode / partitions);
+  return Math.min(Math.max(share, PARTITION_SHARE_MIN), PARTITION_SHARE_MAX);
+}
+
+invariant(
+  PARTITION_SHARE_MIN >= 4 && PARTITION_SHARE_MIN <= PARTITION_SHARE_MAX,
+  "a partition's share has bounds",
+);
+invariant(EXPIRED_PER_WRITE > 1, "expired keys are deleted faster than such keys are written");
+invariant(BATCH_MARKS <= 65_536, "a batch mark's slot is two bytes", { BATCH_MARKS });
