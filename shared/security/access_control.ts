@@ -17,8 +17,9 @@ import type { Request } from "../wire/messages.ts";
 import type { AuditLog } from "./audit_log.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { whyForbidden } from "./demands.ts";
-import { findToken, parseToken } from "./user_token.ts";
+import { findToken, parseToken, type Token, tokenName } from "./user_token.ts";
 import type { LoginThrottle } from "./login_throttle.ts";
+import { LoginTurns } from "./login_turns.ts";
 import type { PasswordHasher } from "./password.ts";
 import { Rights } from "./rights.ts";
 import { grantsOf, type SecurityDocument } from "./security_document.ts";
@@ -83,10 +84,12 @@ export interface AccessDeps {
 /** Knows who may do what. One for a process. */
 export class AccessControl {
   readonly #deps: AccessDeps;
+  readonly #turns: LoginTurns;
   #document: SecurityDocument;
 
   constructor(deps: AccessDeps, document: SecurityDocument) {
     this.#deps = deps;
+    this.#turns = new LoginTurns(deps.throttle, deps.clock);
     this.#document = document;
   }
 
@@ -104,27 +107,20 @@ export class AccessControl {
    *   address has failed too often and must wait
    */
   async login(credentials: Credentials, place: LoginPlace): Promise<Principal> {
-    const { clock, throttle, audit } = this.#deps;
-    const { host } = place.remote;
-    const shown = "user" in credentials ? credentials.user : "(token)";
-    const waitMs = throttle.waitMs(host, shown, clock.monotonicMs());
-    if (waitMs > 0) {
-      throw new KvError(
-        "overloaded",
-        `login: too many failed attempts; try again in ${Math.ceil(waitMs / 1_000)} s`,
-      );
-    }
-    const caller = { user: shown, from: formatAddress(place.remote) };
+    const { audit } = this.#deps;
+    const isPassword = "user" in credentials;
+    const caller = {
+      user: isPassword ? credentials.user : "(token)",
+      from: formatAddress(place.remote),
+    };
     try {
-      const login = "user" in credentials
-        ? await this.#byPassword(credentials.user, credentials.password)
-        : this.#byToken(credentials.token);
-      throttle.succeeded(host, shown);
+      const login = isPassword
+        ? await this.#byPassword(credentials, place.remote)
+        : this.#byToken(credentials.token, place.remote);
       audit.note({ event: "login", front_end: place.frontEnd }, { ...caller, user: login.name });
       return login;
     } catch (error) {
       if (error instanceof KvError && error.code === "unauthorized") {
-        throttle.failed(host, shown, clock.monotonicMs());
         audit.note({ event: "login_failed", front_end: place.frontEnd }, caller);
       }
       throw error;
@@ -151,22 +147,43 @@ export class AccessControl {
     return refusal;
   }
 
-  async #byPassword(name: string, password: Secret): Promise<Principal> {
+  #byPassword(
+    { user: name, password }: { readonly user: string; readonly password: Secret },
+    { host }: Address,
+  ): Promise<Principal> {
     const hashOf = (document: SecurityDocument) =>
       document.users.find((user) => user.name === name)?.passwordHash;
-    const hash = hashOf(this.#document);
-    const isRight = await this.#deps.hasher.verify(password, hash);
-    // It may have been changed meanwhile.
-    if (!isRight || hashOf(this.#document) !== hash) {
-      throw new KvError("unauthorized", "login: user or password is wrong");
-    }
-    return new Login(this, name, (document) => hashOf(document) === hash);
+    return this.#turns.check(host, name, async () => {
+      const hash = hashOf(this.#document);
+      const isRight = await this.#deps.hasher.verify(password, hash);
+      // It may have been changed meanwhile.
+      if (!isRight || hashOf(this.#document) !== hash) {
+        throw new KvError("unauthorized", "login: user or password is wrong");
+      }
+      return new Login(this, name, (document) => hashOf(document) === hash);
+    });
   }
 
-  #byToken(text: Secret): Principal {
+  #byToken(text: Secret, { host }: Address): Principal {
+    const { clock, throttle } = this.#deps;
+    const token = parseToken(text.reveal());
+    // Each token by itself: one that has ended, and is shown again and again, makes no other one wait.
+    const shown = `token ${tokenName(token.secret)}`;
+    this.#turns.throwIfMustWait(host, shown);
+    try {
+      const login = this.#loginOf(token);
+      throttle.succeeded(host, shown);
+      return login;
+    } catch (error) {
+      throttle.failed(host, shown, clock.monotonicMs());
+      throw error;
+    }
+  }
+
+  /** @throws {KvError} `unauthorized` */
+  #loginOf(token: Token): Principal {
     const { clock } = this.#deps;
     const { authority, tokens } = this.#document;
-    const token = parseToken(text.reveal());
     const found = findToken(tokens, token.secret, clock.wallMs());
     if (token.fingerprint !== fingerprintOfPem(authority.certificate)) {
       throw new KvError("unauthorized", "login: this token is another cluster's");

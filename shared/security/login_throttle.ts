@@ -3,7 +3,11 @@
  * the same user, longer each time; and so must an address that fails for many users. A user cannot be locked
  * out by others, since only the address that fails waits. Pure; the time comes in.
  *
- * Invariant: memory is bounded; what is forgotten first is who has not failed for longest.
+ * An attempt counts from the moment when it begins: until it ends it is taken for one that fails, so that many
+ * guesses at once get no further than as many one after the other.
+ *
+ * Invariants: memory is bounded; what is forgotten first is who has not failed for longest. Whoever fails for one
+ * user, however often, makes nobody else at its address wait.
  *
  * @module
  */
@@ -22,9 +26,21 @@ interface Failures {
   readonly untilMs: number;
 }
 
+/** An attempt that has begun. */
+export interface Attempt {
+  /** The password was right. */
+  succeeded(): void;
+  /** It was wrong. */
+  failed(nowMs: number): void;
+  /** It was not looked at. */
+  dropped(): void;
+}
+
 /** Remembers who failed. */
 export class LoginThrottle {
   readonly #failures = new LRUCache<string, Failures>({ max: LOGIN_FAILURES_REMEMBERED });
+  /** Attempts under way; as many as {@linkcode LoginTurns} lets begin. */
+  readonly #underWay = new Map<string, number>();
 
   /** How long this address has to wait before an attempt for this user is looked at; 0: not at all. */
   waitMs(address: string, user: string, nowMs: number): number {
@@ -35,11 +51,44 @@ export class LoginThrottle {
     return Math.max(0, ...waits.map((failures) => (failures?.untilMs ?? 0) - nowMs));
   }
 
+  /**
+   * An attempt begins, if nobody has to wait.
+   *
+   * @returns undefined if it may begin only after another one has ended, whose outcome decides about it
+   */
+  begin(address: string, user: string, nowMs: number): Attempt | undefined {
+    const who = ofUser(address, user);
+    const network = networkOf(address);
+    const isFree = this.#mayBegin(who, LOGIN_FAILURES_FREE, nowMs) &&
+      this.#mayBegin(network, LOGIN_FAILURES_FREE_OF_ADDRESS, nowMs);
+    if (!isFree) return undefined;
+    this.#change(who, 1);
+    this.#change(network, 1);
+    const dropped = () => {
+      this.#change(who, -1);
+      this.#change(network, -1);
+    };
+    return {
+      dropped,
+      succeeded: () => {
+        dropped();
+        this.succeeded(address, user);
+      },
+      failed: (failedMs) => {
+        dropped();
+        this.failed(address, user, failedMs);
+      },
+    };
+  }
+
   /** An attempt has failed. */
   failed(address: string, user: string, nowMs: number): void {
-    this.#count(ofUser(address, user), LOGIN_FAILURES_FREE, nowMs);
-    // Behind it, so that a flood of users' names does not make the address forgotten.
-    this.#count(networkOf(address), LOGIN_FAILURES_FREE_OF_ADDRESS, nowMs);
+    const count = this.#count(ofUser(address, user), LOGIN_FAILURES_FREE, nowMs);
+    const network = networkOf(address);
+    // Whoever goes on with one user is slowed down by that, and the others at its address are not. It is
+    // looked up behind the user, so that a flood of users' names does not make the address forgotten.
+    if (count > LOGIN_FAILURES_FREE) this.#failures.get(network);
+    else this.#count(network, LOGIN_FAILURES_FREE_OF_ADDRESS, nowMs);
   }
 
   /** The right password came: what this address got wrong for this user is forgotten, not more. */
@@ -47,14 +96,29 @@ export class LoginThrottle {
     this.#failures.delete(ofUser(address, user));
   }
 
-  #count(who: string, free: number, nowMs: number): void {
+  #mayBegin(who: string, free: number, nowMs: number): boolean {
+    const underWay = this.#underWay.get(who) ?? 0;
+    return underWay === 0 || this.#countOf(who, nowMs) + underWay <= free;
+  }
+
+  #change(who: string, change: 1 | -1): void {
+    const count = (this.#underWay.get(who) ?? 0) + change;
+    if (count === 0) this.#underWay.delete(who);
+    else this.#underWay.set(who, count);
+  }
+
+  #countOf(who: string, nowMs: number): number {
     const before = this.#failures.get(who);
     // Who has left it alone for as long as the longest wait begins anew.
-    const isOld = before === undefined || nowMs >= before.untilMs + LOGIN_WAIT_MS_MAX;
-    const count = isOld ? 1 : before.count + 1;
+    return before === undefined || nowMs >= before.untilMs + LOGIN_WAIT_MS_MAX ? 0 : before.count;
+  }
+
+  #count(who: string, free: number, nowMs: number): number {
+    const count = this.#countOf(who, nowMs) + 1;
     const doublings = Math.min(count - free - 1, 30);
     const waitMs = doublings < 0 ? 0 : Math.min(LOGIN_WAIT_MS * 2 ** doublings, LOGIN_WAIT_MS_MAX);
     this.#failures.set(who, { count, untilMs: nowMs + waitMs });
+    return count;
   }
 }
 
@@ -63,8 +127,8 @@ function ofUser(address: string, user: string): string {
   return `${networkOf(address)} ${user.slice(0, 64)}`;
 }
 
-/** Of IPv6 the first 64 bits, as a customer has a network of so many at least; of IPv4 all. */
-function networkOf(address: string): string {
+/** Whose address it is: of IPv6 the first 64 bits, as a customer has a network of so many at least; of IPv4 all. */
+export function networkOf(address: string): string {
   if (!address.includes(":") || address.includes(".")) return address;
   const [head = "", tail] = address.split("::");
   const groups = head.split(":");

@@ -96,6 +96,11 @@ export function findToken(
   return found;
 }
 
+/** A secret's name in lists; it tells nothing of the secret, and is the same for the same one. */
+export function tokenName(secret: Secret): string {
+  return hashOf(secret.reveal()).slice(0, ID_DIGITS);
+}
+
 function hashOf(secret: string): string {
   return createHash("sha256").update(secret).digest("hex");
 }

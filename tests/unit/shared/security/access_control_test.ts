@@ -99,6 +99,30 @@ Deno.test("AccessControl: whoever guesses waits, even with the right password, a
   assertEquals((await world.access.login(ALICE, PLACE)).name, "alice");
 });
 
+Deno.test("AccessControl: guesses that come at once are slowed as those that come one by one", async () => {
+  const world = await AccessWorld.open();
+  const guess = (_: unknown, i: number) =>
+    refused(world, { user: "alice", password: new Secret(`wrong horse ${i}`) });
+  const codes = await Promise.all(Array.from({ length: 66 }, guess));
+  const looked = codes.filter((code) => code === "unauthorized");
+  assertEquals(looked.length, LOGIN_FAILURES_FREE + 1);
+  assertEquals(codes.filter((code) => code === "overloaded").length, 66 - looked.length);
+});
+
+Deno.test("AccessControl: a token that has ended, shown again and again, makes no other one wait", async () => {
+  const world = await AccessWorld.open();
+  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
+  const make = () =>
+    createToken(new SystemRandom(), fingerprint, "alice", world.clock.wallMs(), 10_000);
+  const [old, good] = [make(), make()];
+  world.change((document) => addToken(document, good.stored, world.clock.wallMs()));
+  for (let i = 0; i <= LOGIN_FAILURES_FREE; i++) {
+    assertEquals(await refused(world, { token: old.text }), "unauthorized");
+  }
+  assertEquals(await refused(world, { token: old.text }), "overloaded");
+  assertEquals((await world.access.login({ token: good.text }, PLACE)).name, "alice");
+});
+
 Deno.test("AccessControl: a token of a user logs in until it is revoked or has ended", async () => {
   const world = await AccessWorld.open();
   const random = new SystemRandom();

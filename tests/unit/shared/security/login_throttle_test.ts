@@ -62,3 +62,28 @@ Deno.test("LoginThrottle: who leaves it alone for long enough begins anew", () =
   throttle.failed(A, "alice", 2 * LOGIN_WAIT_MS_MAX);
   assertEquals(throttle.waitMs(A, "alice", 2 * LOGIN_WAIT_MS_MAX), 0);
 });
+
+Deno.test("LoginThrottle: who goes on guessing one password makes no other user of its address wait", () => {
+  const throttle = new LoginThrottle();
+  let nowMs = 0;
+  for (let i = 0; i < 100; i++) {
+    throttle.failed(A, "a program with an old password", nowMs);
+    nowMs += throttle.waitMs(A, "a program with an old password", nowMs);
+  }
+  assertEquals(throttle.waitMs(A, "alice", nowMs), 0);
+});
+
+Deno.test("LoginThrottle: attempts that have begun count as failed until they end", () => {
+  const throttle = new LoginThrottle();
+  const begin = () => throttle.begin(A, "alice", 0);
+  const begun = Array.from({ length: LOGIN_FAILURES_FREE + 1 }, begin);
+  assertEquals(begun.every((attempt) => attempt !== undefined), true);
+  assertEquals(begin(), undefined);
+  assertEquals(throttle.begin("10.0.0.2", "alice", 0) === undefined, false);
+  begun[0]?.failed(0);
+  assertEquals(begin(), undefined);
+  begun[1]?.dropped();
+  assertEquals(begin() === undefined, false);
+  begun[2]?.succeeded();
+  assertEquals(begin() === undefined, false);
+});
