@@ -5,7 +5,7 @@ import {
   LOGIN_WAIT_MS,
   LOGINS_AT_ONCE_MAX,
   LOGINS_WAITING_MAX,
-} from "../../../../shared/base/limits.ts";
+} from "../../../../shared/limits/security.ts";
 import { LoginThrottle } from "../../../../shared/security/login_throttle.ts";
 import { LoginTurns } from "../../../../shared/security/login_turns.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
