@@ -1,6 +1,6 @@
 /**
  * Everything that CI runs, in the order in which it finds mistakes fastest: formatting, lint, types, import
- * rules, error rules, forgotten promises, tests. All of it runs even if an early part fails; then the exit
+ * rules, names of files in pages and comments, error rules, forgotten promises, tests. All of it runs even if an early part fails; then the exit
  * code is 1.
  *
  *     deno task ok [--no-tests]
@@ -20,6 +20,10 @@ const CHECKS: readonly Part[] = [
   { name: "lint", args: ["lint", "--quiet"] },
   { name: "types", args: ["check", "--quiet", "."] },
   { name: "import rules", args: ["run", "--no-prompt", "--allow-read", "tools/check_imports.ts"] },
+  {
+    name: "names of files",
+    args: ["run", "--no-prompt", "--allow-read=.", "tools/check_paths.ts"],
+  },
   { name: "error rules", args: ["run", "--no-prompt", "--allow-read", "tools/check_errors.ts"] },
   {
     name: "forgotten promises",

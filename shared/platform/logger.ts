@@ -15,8 +15,3 @@ export interface Logger {
   warn(event: string, fields?: LogFields): void;
   error(event: string, fields?: LogFields): void;
 }
-
-const nothing = () => {};
-
-/** A log that drops everything. */
-export const NO_LOG: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

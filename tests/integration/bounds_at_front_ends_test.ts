@@ -15,7 +15,7 @@ import { WEIGHT_DEFAULT } from "../../shared/limits/cluster.ts";
 import { listenHttp } from "../../shared/http/deno_http_server.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
-import { NO_LOG } from "../../shared/platform/logger.ts";
+import { NO_LOG } from "../support/doubles/no_log.ts";
 import { SystemRandom } from "../../shared/platform/random.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
 import { MemoryDocumentStore } from "../support/doubles/memory_document_store.ts";

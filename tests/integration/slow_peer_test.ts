@@ -3,7 +3,7 @@ import { PeerLink } from "../../node/peers/peer_link.ts";
 import { PEER_FRAME_BYTES } from "../../shared/limits/replication.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
-import { NO_LOG } from "../../shared/platform/logger.ts";
+import { NO_LOG } from "../support/doubles/no_log.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 
 const BYTES_MAX = 8 * PEER_FRAME_BYTES;

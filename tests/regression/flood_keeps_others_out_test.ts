@@ -8,7 +8,8 @@
 import { assert } from "@std/assert";
 import { SystemClock } from "../../shared/platform/clock.ts";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
-import { NO_LOG } from "../../shared/platform/logger.ts";
+import type {} from "../../shared/platform/logger.ts";
+import { NO_LOG } from "../support/doubles/no_log.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 
 const PING = '{"id":1,"req_type":"ping"}\n';

@@ -5,7 +5,8 @@
 import { assert } from "@std/assert";
 import { HttpFrontEnd } from "../../shared/http/front_end.ts";
 import { REQUEST_BYTES_MAX } from "../../shared/limits/admission.ts";
-import { NO_LOG } from "../../shared/platform/logger.ts";
+import type {} from "../../shared/platform/logger.ts";
+import { NO_LOG } from "../support/doubles/no_log.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { SeededRandom } from "../../shared/platform/random.ts";
 import { LOCAL } from "../support/clients/http_bench.ts";

@@ -12,7 +12,8 @@ import {
   REQUESTS_PER_CONNECTION_MAX,
 } from "../../shared/limits/admission.ts";
 import { RESP_PENDING_REPLY_BYTES } from "../../shared/limits/resp.ts";
-import { NO_LOG } from "../../shared/platform/logger.ts";
+import type {} from "../../shared/platform/logger.ts";
+import { NO_LOG } from "../support/doubles/no_log.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import { ManualClock } from "../support/doubles/manual_clock.ts";

@@ -4,7 +4,8 @@
  * ping waited for 88 s, and requests were carried out for connections that had been closed.
  */
 import { assert, assertEquals } from "@std/assert";
-import { NO_LOG } from "../../shared/platform/logger.ts";
+import type {} from "../../shared/platform/logger.ts";
+import { NO_LOG } from "../support/doubles/no_log.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import type { Message, Reply } from "../../shared/wire/messages.ts";

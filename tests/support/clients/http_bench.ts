@@ -10,7 +10,8 @@ import type { HealthReport } from "../../../shared/http/protocol/health_report.t
 import type { OriginRules } from "../../../shared/http/protocol/origins.ts";
 import type { HttpCaller } from "../../../shared/http/protocol/body.ts";
 import type { AccessControl } from "../../../shared/security/access_control.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../doubles/no_log.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
 import { MemoryDatabase } from "../doubles/memory_database.ts";

@@ -7,7 +7,8 @@
 import type { PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "./no_log.ts";
 import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { DownstreamMessage, UpstreamMessage } from "../../../shared/wire/messages.ts";
 import { RecentWrites } from "../../../node/replication/recent_writes.ts";

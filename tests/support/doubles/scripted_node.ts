@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "./no_log.ts";
 import type { Reply, Request } from "../../../shared/wire/messages.ts";
 import { RequestServer } from "../../../shared/server/request_server.ts";
 import type { Address, Listener } from "../../../shared/platform/transport.ts";

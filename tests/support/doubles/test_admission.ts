@@ -5,7 +5,8 @@
  */
 import { Admission, type AdmissionOptions } from "../../../shared/admission/admission.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "./no_log.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 /** With these bounds instead of the usual ones. */

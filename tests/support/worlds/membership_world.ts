@@ -30,7 +30,8 @@ import {
 } from "../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
-import { type LogFields, type Logger, NO_LOG } from "../../../shared/platform/logger.ts";
+import type { LogFields, Logger } from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../doubles/no_log.ts";
 import type { HeldPartition, Message } from "../../../shared/wire/messages.ts";
 
 export const SETTINGS: ClusterSettings = {

@@ -15,7 +15,8 @@ import { PeerServer } from "../../../shared/server/peer_server.ts";
 import { goes } from "../../../shared/wire/messages.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "../../../shared/limits/membership.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../doubles/no_log.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import type {
   SnapshotRange,

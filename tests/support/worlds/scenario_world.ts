@@ -13,7 +13,8 @@ import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import type { NodeId, PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../doubles/no_log.ts";
 import { fromWireEntry } from "../../../shared/schema/value_codec.ts";
 import {
   type DownstreamMessage,

@@ -11,7 +11,8 @@ import { Connection } from "../../../shared/wire/connection.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { FORCE_WAIT_MS } from "../../../shared/limits/membership.ts";
 import { GATEWAY_CACHE_AGE_MS_MAX } from "../../../shared/limits/requests.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../support/doubles/no_log.ts";
 import {
   type HeldPartition,
   type Message,

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { KvError } from "../../../shared/base/errors.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import type {} from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../support/doubles/no_log.ts";
 import type { Connection } from "../../../shared/wire/connection.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import type { Input } from "../../../coordinator/controller/input.ts";

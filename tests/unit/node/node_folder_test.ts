@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { KvError } from "../../../shared/base/errors.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../support/doubles/no_log.ts";
 import { type NodeFolder, openData } from "../../../node/node_folder.ts";
 import { ScriptedStorage } from "../../support/doubles/scripted_storage.ts";
 

@@ -13,7 +13,7 @@ import {
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { NO_LOG } from "../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../support/doubles/no_log.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";
 import { RpcClient } from "../../../shared/wire/rpc_client.ts";

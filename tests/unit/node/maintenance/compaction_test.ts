@@ -4,7 +4,8 @@ import {
   COMPACTION_REST_FACTOR,
 } from "../../../../shared/limits/storage.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type {} from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { Compaction, compactionWaste } from "../../../../node/maintenance/compaction.ts";
 import { Retries } from "../../../../node/replication/retries.ts";
 

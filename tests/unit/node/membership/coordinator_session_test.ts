@@ -7,7 +7,8 @@ import type { ClusterMap, PartitionConfig } from "../../../../shared/cluster/clu
 import { Connection } from "../../../../shared/wire/connection.ts";
 import { type KvError, toKvError } from "../../../../shared/base/errors.ts";
 import { SESSION_REPLY_TIMEOUT_MS } from "../../../../shared/limits/membership.ts";
-import { type LogFields, NO_LOG } from "../../../../shared/platform/logger.ts";
+import type { LogFields } from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import type { Message, MessageType } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import type { Address, Listener } from "../../../../shared/platform/transport.ts";

@@ -5,7 +5,8 @@ import type {
   ClusterMapDelta,
   PartitionConfig,
 } from "../../../../shared/cluster/cluster_map.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type {} from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { MapIntake } from "../../../../node/membership/map_intake.ts";
 
 const config = (term: number): PartitionConfig => ({

@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert";
 import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { KEEP_MAP_MS_MIN, KEEP_MAP_REST } from "../../../../shared/limits/membership.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type {} from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import {
   keptMapDocument,
   MapKeeper,

@@ -9,7 +9,8 @@ import {
   PEER_RECONNECT_MS_MIN,
   PEER_SILENCE_MS_MAX,
 } from "../../../../shared/limits/replication.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type {} from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { type Message, PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import type { Listener } from "../../../../shared/platform/transport.ts";

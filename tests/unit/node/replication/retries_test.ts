@@ -5,7 +5,8 @@ import {
   FOLLOWER_RETRY_MS_MAX,
   FOLLOWER_RETRY_MS_MIN,
 } from "../../../../shared/limits/replication.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import type {} from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 
 const WHY = new KvError("storage_failed", "the disk says no");
 

@@ -5,7 +5,7 @@ import type { ClusterMap, NodeInfo } from "../../../../shared/cluster/cluster_ma
 import { Connection } from "../../../../shared/wire/connection.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../../shared/limits/requests.ts";
 import { KEY_BYTES_MAX } from "../../../../shared/limits/wire.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import type { KeyRequest, Message, Reply } from "../../../../shared/wire/messages.ts";
 import { PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { standaloneMap } from "../../../../node/membership/standalone_cluster.ts";
 import { NodeServer } from "../../../../node/server/node_server.ts";
 import { type ErrorCode, KvError, messageOf } from "../../../../shared/base/errors.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import type { Stream } from "../../../../shared/platform/transport.ts";
 import { AuditLog } from "../../../../shared/security/audit_log.ts";

@@ -13,7 +13,7 @@ import { DISCOVERY_GROUP } from "../../../../shared/discovery/discovery_settings
 import { KvError } from "../../../../shared/base/errors.ts";
 import { DISCOVERY_HOST_RATE } from "../../../../shared/limits/membership.ts";
 import { DATAGRAM_BYTES_MAX } from "../../../../shared/limits/wire.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import type { NetworkInterface } from "../../../../shared/platform/network_interface.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";

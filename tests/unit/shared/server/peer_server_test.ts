@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
-import { NO_LOG } from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { PeerServer } from "../../../../shared/server/peer_server.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import { goes, type Message } from "../../../../shared/wire/messages.ts";

@@ -8,7 +8,8 @@ import {
   WRITE_STALL_TIMEOUT_MS,
 } from "../../../../shared/limits/admission.ts";
 import { FRAME_TIMEOUT_MS } from "../../../../shared/limits/wire.ts";
-import { type Logger, NO_LOG } from "../../../../shared/platform/logger.ts";
+import type { Logger } from "../../../../shared/platform/logger.ts";
+import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import type { Reply, Request } from "../../../../shared/wire/messages.ts";
 import {
   RequestServer,
