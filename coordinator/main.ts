@@ -21,6 +21,8 @@ import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { printLine } from "../shared/program/terminal.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
+import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
+import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
 import { formatAddress } from "../shared/platform/transport.ts";
@@ -42,6 +44,10 @@ async function main(run: CoordinatorRun): Promise<void> {
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   const ended = untilTold(config.endWithInput);
   const log = logger("coordinator");
+  const howToSecure = "--secure";
+  await refuseUnsecured(config.data, `with ${howToSecure}`);
+  const exposed = whyExposed({ ...config, isSecured: false, howToSecure });
+  if (exposed !== undefined) throw new KvError("bad_config", exposed);
   await checkFolderKind(config.data, "coordinator");
   const lock = await FolderLock.acquire(config.data, COORDINATOR_PROGRAM.name);
   let started = false;

@@ -139,7 +139,7 @@ export const COORDINATOR_PROGRAM: Program<typeof COORDINATOR_SETTINGS> = {
   notes: [
     "Examples:",
     "  kv-coordinator                              127.0.0.1:8080, data in .kv-coordinator",
-    "  kv-coordinator 0.0.0.0 8080 --advertise-host 10.0.0.1 --data /var/lib/kv/coordinator",
+    "  kv-coordinator 10.0.0.1 --data /var/lib/kv/coordinator --insecure   on a network that you trust",
     "  kv-coordinator 10.0.0.1 8080 --force        after a disaster: serve what is left",
   ],
 };

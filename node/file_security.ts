@@ -16,6 +16,11 @@ import type { Clock } from "../shared/platform/clock.ts";
 import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
 import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
 import type { Logger } from "../shared/platform/logger.ts";
+import {
+  markSecured,
+  refuseNewSecurity,
+  securityFolderOf,
+} from "../shared/platform/deno/folder_security.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { AuditLog } from "../shared/security/audit_log.ts";
 import { fingerprintOfPem } from "../shared/security/authority_fingerprint.ts";
@@ -57,14 +62,16 @@ export interface NodeSecurityDeps {
 /**
  * Opens the folder, or makes it with an administrator and an authority.
  *
+ * @param data the data folder that they are for
  * @param hosts by which clients reach the node
- * @throws {KvError} `corrupt`, `storage_failed`
+ * @throws {KvError} `corrupt`, `storage_failed`; `bad_config` if they are gone although they were there
  */
 export async function openSecurity(
-  folder: string,
+  data: string,
   hosts: readonly string[],
   deps: NodeSecurityDeps,
 ): Promise<NodeSecurity> {
+  const folder = securityFolderOf(data);
   try {
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -74,11 +81,13 @@ export async function openSecurity(
   const store = new FileDocumentStore(`${folder}/users.json`);
   const hasher = new PasswordHasher();
   const kept = await store.read();
+  if (kept === undefined) await refuseNewSecurity(data);
   const credentialsFile = kept === undefined ? `${folder}/admin.json` : undefined;
   const document = kept === undefined
     ? await begin(`${folder}/admin.json`, hasher, deps)
     : parseSecurityDocument(kept);
   if (kept === undefined) await store.write(document);
+  await markSecured(data);
   const { certificate: authorityPem, key } = document.authority;
   const authority = await CertificateAuthority.open({
     certificate: authorityPem,
@@ -121,21 +130,17 @@ function keeperOf(
   hasher: PasswordHasher,
   { clock, random, log }: NodeSecurityDeps,
 ): SecurityKeeper {
-  let writing: Promise<void> = Promise.resolve();
-  const keeper = new SecurityKeeper({
+  return new SecurityKeeper({
     clock,
     random,
     hasher,
     audit: new AuditLog(clock, (line) => append(`${folder}/audit.log`, line, log)),
-    // One after the other. One that fails is not answered, and is in the next, which has all changes.
-    write: (changed) => {
-      writing = writing.then(() => store.write(changed)).then(
-        () => keeper.persisted(changed),
-        (error) => log.error("users and roles cannot be written", { error: messageOf(error) }),
-      );
-    },
+    write: (changed) =>
+      store.write(changed).catch((error) => {
+        log.error("users and roles cannot be written", { error: messageOf(error) });
+        throw error;
+      }),
   }, document);
-  return keeper;
 }
 
 function append(path: string, line: string, log: Logger): void {

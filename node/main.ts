@@ -25,6 +25,8 @@ import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { type NodeSecurity, openSecurity } from "./file_security.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
+import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
+import { whyExposed } from "../shared/program/server_settings.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
@@ -35,6 +37,12 @@ async function main(run: NodeRun): Promise<void> {
   keepFilesPrivate(logger("storage"));
   const [clock, random] = [new SystemClock(), new SystemRandom()];
   const security = await securityOf(run, clock, random);
+  const exposed = whyExposed({
+    ...config,
+    isSecured: security !== undefined,
+    howToSecure: howToSecure(config),
+  });
+  if (exposed !== undefined) throw new KvError("bad_config", exposed);
   const deps = {
     clock,
     random,
@@ -50,6 +58,7 @@ async function main(run: NodeRun): Promise<void> {
       openFolder: async (port): Promise<NodeFolder> => {
         if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
         const path = config.data ?? `.kv-node-${port}`;
+        if (security === undefined) await refuseUnsecured(path, `with ${howToSecure(config)}`);
         const folder = await DataFolder.open(path, {
           random: deps.random,
           rebuild: config.rebuild,
@@ -128,12 +137,18 @@ async function securityOf(
   clock: Clock,
   random: Random,
 ): Promise<NodeSecurity | undefined> {
-  if (!config.secure || config.data === undefined) return undefined;
+  const { data } = config;
+  if (data === undefined) return undefined;
+  if (!config.secure) {
+    // Whatever its storage: also one in memory would be filled by others of a secured cluster.
+    await refuseUnsecured(data, `with ${howToSecure(config)}`);
+    return undefined;
+  }
   const log = logger("security");
   const hosts = new Set(["localhost", "127.0.0.1", "::1", config.host]);
   if (config.advertiseHost !== undefined) hosts.add(config.advertiseHost);
   const named = [...hosts].filter((host) => !isWildcard(host));
-  const security = await openSecurity(`${config.data}.security`, named, { clock, random, log });
+  const security = await openSecurity(data, named, { clock, random, log });
   const { fingerprint, authorityFile, credentialsFile } = security;
   log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
   if (credentialsFile !== undefined) {
@@ -142,6 +157,11 @@ async function securityOf(
     });
   }
   return security;
+}
+
+/** How a node is secured, as it follows "add". */
+function howToSecure({ standalone }: NodeRun["config"]): string {
+  return standalone ? "--secure with a --data folder" : "--join TOKEN";
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */

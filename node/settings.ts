@@ -160,7 +160,7 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
     "",
     "Examples:",
     "  kv-node --standalone                        one node, no coordinator, 127.0.0.1:8081",
-    "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1",
+    "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1 --insecure      on a network that you trust",
     "  kv-node 8083 --data /var/lib/kv/node --zone rack-2",
   ],
 };
@@ -179,6 +179,9 @@ function whyWrong(values: NodeSettings): string | undefined {
   }
   if (values.secure && !(values.standalone && values.data !== undefined)) {
     return "--secure needs --standalone and a --data folder; clusters of several machines cannot be secured yet";
+  }
+  if (values.secure && values.insecure) {
+    return "--secure and --insecure exclude each other; leave one out";
   }
   const wrongAddress = whyNoAddress(values.coordinator) ?? whyHttpWrong(values);
   if (wrongAddress !== undefined) return wrongAddress;

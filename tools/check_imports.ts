@@ -71,7 +71,7 @@ const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
   /^shared\/platform\/(clock|random)\.ts$/,
-  /^shared\/platform\/deno\/folder_(kind|lock)\.ts$/,
+  /^shared\/platform\/deno\/folder_(kind|lock|security)\.ts$/,
   /^shared\/program\/(log|program|terminal)\.ts$/,
   /^coordinator\/discovery\/cs_config\.ts$/,
   /^node\/storage\/leveldb\/data_folder\.ts$/,

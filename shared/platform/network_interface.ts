@@ -31,9 +31,13 @@ export function isOnNetwork({ address, netmask }: NetworkInterface, host: string
   return ((mine ^ other) & mask) === 0;
 }
 
-/** Whether an address means this machine and is useless to another one. */
+/**
+ * Whether an address means this machine and is useless to another one. A name is none, whatever it begins with, but
+ * for `localhost` (RFC 6761, section 6.3).
+ */
 export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
+  const v4 = parseIpv4(host.startsWith("::ffff:") ? host.slice("::ffff:".length) : host);
+  return host === "localhost" || host === "::1" || (v4 !== undefined && v4 >>> 24 === 127);
 }
 
 /** Whether a host means "every interface", to which nobody can connect. */

@@ -1,6 +1,7 @@
 /**
- * Keeps the document of users, roles and tokens. An order becomes a change of the newest document; it counts,
- * and is answered, when it is on disk.
+ * Keeps the document of users, roles and tokens. An order becomes a change of the document that counts; it counts
+ * itself, and is answered, when it is on disk. Changes are made one at a time, so that one that cannot be written is in
+ * no other: its order is answered with the reason, and the next one begins from what is on disk.
  *
  * Invariants: versions grow by one with each change, in the order in which changes were made; nobody is judged
  * by a document that is not on disk; each order is answered once.
@@ -27,11 +28,11 @@ export interface SecurityKeeperDeps {
   readonly hasher: PasswordHasher;
   readonly audit: AuditLog;
   /**
-   * Has the document written; {@linkcode SecurityKeeper.persisted} follows, later.
+   * Writes the document. Resolves when it is on disk.
    *
-   * @throws {KvError} `stale_document` if nothing may be changed
+   * @throws {KvError} `storage_failed`; `stale_document` if nothing may be changed
    */
-  write(document: SecurityDocument): void;
+  write(document: SecurityDocument): Promise<void>;
 }
 
 /** Whose order it is. */
@@ -40,74 +41,85 @@ export interface OrderedBy {
   readonly remote: Address;
 }
 
+/** An order whose change can be made. */
+interface DueOrder {
+  readonly order: SecurityOrder;
+  readonly change: OrderedChange;
+  readonly by: OrderedBy;
+  readonly reply: (reply: Reply) => void;
+}
+
 /** The keeper. One for a secured process. */
 export class SecurityKeeper {
   /** Judges by what is on disk. */
   readonly access: AccessControl;
   readonly #deps: SecurityKeeperDeps;
   readonly #admin: SecurityAdmin;
-  /** With all changes that were made, on disk or on their way. */
-  #newest: SecurityDocument;
-  #waiting: { readonly version: number; answer(): void }[] = [];
+  /** Behind the one that is being written. As many as there are requests under way, which is bounded elsewhere. */
+  readonly #due: DueOrder[] = [];
+  #writing = false;
 
   constructor(deps: SecurityKeeperDeps, document: SecurityDocument) {
     this.#deps = deps;
     this.#admin = new SecurityAdmin(deps);
-    this.#newest = document;
     this.access = new AccessControl({ ...deps, throttle: new LoginThrottle() }, document);
   }
 
   /** Carries an order out; whether it may be given was judged before. */
   order(order: SecurityOrder, by: OrderedBy, reply: (reply: Reply) => void): void {
     this.#admin.prepare(order).then(
-      (change) => this.#make(order, change, by, reply),
+      (change) => {
+        this.#due.push({ order, change, by, reply });
+        this.#makeNext();
+      },
       (error) => reply(toErrorReply(failureOf(error))),
     );
   }
 
-  /** The document is on disk. */
-  persisted(document: SecurityDocument): void {
-    this.access.adopt(document);
-    const due = this.#waiting.filter(({ version }) => version <= document.version);
-    this.#waiting = this.#waiting.filter(({ version }) => version > document.version);
-    for (const { answer } of due) answer();
+  #makeNext(): void {
+    while (!this.#writing) {
+      const due = this.#due.shift();
+      if (due === undefined) return;
+      try {
+        this.#make(due);
+      } catch (error) {
+        due.reply(toErrorReply(failureOf(error)));
+      }
+    }
   }
 
-  #make(
-    order: SecurityOrder,
-    change: OrderedChange,
-    by: OrderedBy,
-    reply: (reply: Reply) => void,
-  ): void {
-    // While a password was hashed, whoever gave the order may have lost the right to.
+  #make(due: DueOrder): void {
+    const { order, change, by, reply } = due;
+    // While a password was hashed or another change was written, whoever gave the order may have lost the right to.
     const refusal = this.access.whyRefused(order, by.principal, by.remote);
-    if (refusal !== undefined) {
-      reply(toErrorReply(refusal));
-      return;
-    }
-    try {
-      const { document, result } = change(this.#newest);
-      const answer = () => reply({ req_type: "result", result });
-      if (document === this.#newest) answer();
-      else this.#write(order, document, by, answer);
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      reply(toErrorReply(error));
-    }
+    if (refusal !== undefined) throw refusal;
+    const before = this.access.document;
+    const { document, result } = change(before);
+    if (document === before) reply({ req_type: "result", result });
+    else this.#write(due, document, result);
   }
 
-  #write(
-    order: SecurityOrder,
-    document: SecurityDocument,
-    by: OrderedBy,
-    answer: () => void,
-  ): void {
-    this.#deps.write(document);
-    this.#newest = document;
-    this.#waiting.push({ version: document.version, answer });
-    this.#deps.audit.note(
-      { event: "changed", what: order.req_type, name: nameIn(order) },
-      { user: by.principal.name, from: formatAddress(by.remote) },
+  #write({ order, by, reply }: DueOrder, document: SecurityDocument, result: unknown): void {
+    this.#writing = true;
+    const done = (answer: Reply) => {
+      this.#writing = false;
+      reply(answer);
+      this.#makeNext();
+    };
+    this.#deps.write(document).then(
+      () => {
+        this.access.adopt(document);
+        this.#deps.audit.note(
+          { event: "changed", what: order.req_type, name: nameIn(order) },
+          { user: by.principal.name, from: formatAddress(by.remote) },
+        );
+        done({ req_type: "result", result });
+      },
+      (error) => {
+        const { code, message } = failureOf(error);
+        const text = `${order.req_type}: this change does not count: ${message}`;
+        done(toErrorReply(new KvError(code, text, { cause: error })));
+      },
     );
   }
 }

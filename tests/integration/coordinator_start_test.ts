@@ -55,7 +55,11 @@ Deno.test("kv-coordinator says in one line why it does not start, with exit code
   const cases: [flags: string[], code: number, wanted: string][] = [
     [[`--port=${port}`, "--data=b"], 1, "another process has this port"],
     [[`--heartbeat-port=${facts.heartbeat}`, "--data=c"], 1, "name another --heartbeat-port"],
-    [["--host=192.0.2.1", "--data=d"], 1, "give an address of this machine (--host)"],
+    [
+      ["--host=192.0.2.1", "--insecure", "--data=d"],
+      1,
+      "give an address of this machine (--host)",
+    ],
     [
       ["--force", "--port=1"],
       1,

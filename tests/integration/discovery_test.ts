@@ -164,7 +164,13 @@ Deno.test("discovery across hosts: by broadcast and by multicast, kept apart by 
   }
   await using _network = network;
   await using bench = await Bench.make(network);
-  const everywhere = ["--host=0.0.0.0", "--partitions=4", "--no-cs-config", "--min-in-sync=1"];
+  const everywhere = [
+    "--host=0.0.0.0",
+    "--insecure",
+    "--partitions=4",
+    "--no-cs-config",
+    "--min-in-sync=1",
+  ];
   const secret = { KV_DISCOVERY_SECRET: SECRET };
   await bench.start("alpha", COORDINATOR, [...everywhere, "--cluster-name=alpha"]);
   await bench.start("beta", COORDINATOR, [...everywhere, "--cluster-name=beta"], secret);
@@ -174,7 +180,12 @@ Deno.test("discovery across hosts: by broadcast and by multicast, kept apart by 
     ["one", "multicast", "beta", secret],
   ];
   for (const [host, way, name, env] of nodes) {
-    const flags = [`--host=${network.addressOf(host)}`, "--port=0", `--discovery=${way}`];
+    const flags = [
+      `--host=${network.addressOf(host)}`,
+      "--insecure",
+      "--port=0",
+      `--discovery=${way}`,
+    ];
     await bench.start(host, NODE, [...flags, `--cluster-name=${name}`], env);
   }
 

@@ -6,36 +6,12 @@
  * @module
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { NODE } from "../../tools/programs.ts";
 import { countByLibrary } from "../support/clients/counting.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
+import { limitFiles, nodeWithLimits } from "../support/worlds/full_disk.ts";
 
 /** Of a node's folder. */
 const DATABASE = "db";
-const ROOT = new URL("../..", import.meta.url).pathname;
-
-/** A file that runs a node which survives a write beyond the limit, as it does one to a full disk. */
-async function nodeWithLimits(folder: string): Promise<string> {
-  const path = `${folder}/node.sh`;
-  const run = [
-    Deno.execPath(),
-    "run",
-    "--quiet",
-    "--no-prompt",
-    ...NODE.permissions,
-    ROOT + NODE.entry,
-  ];
-  const quoted = run.map((word) => `'${word}'`).join(" ");
-  await Deno.writeTextFile(path, `#!/bin/sh\ntrap '' XFSZ\nexec ${quoted} "$@"\n`, { mode: 0o700 });
-  return path;
-}
-
-/** Sets how large a file a process may write. */
-async function limitFiles(pid: number, bytes: number | "unlimited"): Promise<void> {
-  const args = [`--pid=${pid}`, `--fsize=${bytes}:unlimited`];
-  const { success, stderr } = await new Deno.Command("prlimit", { args }).output();
-  assert(success, new TextDecoder().decode(stderr));
-}
 
 Deno.test("cluster: a primary whose disk is full hands over, and takes its place again with room", async () => {
   const folder = await Deno.makeTempDir({ prefix: "kv-test-" });

@@ -34,6 +34,11 @@ export class MemoryDocumentStore implements DocumentStore {
     this.writes++;
   }
 
+  /** How many writes wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Writes wait from now on. */
   hold(): void {
     this.#held = true;

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { standaloneMap } from "../../../../node/membership/standalone_cluster.ts";
 import { NodeServer } from "../../../../node/server/node_server.ts";
-import { type ErrorCode, KvError, messageOf } from "../../../../shared/base/errors.ts";
+import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import type { Stream } from "../../../../shared/platform/transport.ts";
@@ -145,21 +145,14 @@ class Scene {
 
   #keeper(document: SecurityDocument): SecurityKeeper {
     const { clock, store } = this;
-    let writing = store.write(document);
-    const keeper = new SecurityKeeper({
+    const first = store.write(document);
+    return new SecurityKeeper({
       clock,
       random: new SystemRandom(),
       hasher: new PasswordHasher(),
       audit: new AuditLog(clock, (line) => this.audit.push(line)),
-      write: (changed) => {
-        writing = writing.then(() => store.write(changed)).then(
-          () => keeper.persisted(changed),
-          (error) =>
-            void this.audit.push(JSON.stringify({ event: "failed", why: messageOf(error) })),
-        );
-      },
+      write: (changed) => first.then(() => store.write(changed)),
     }, document);
-    return keeper;
   }
 
   async until<T>(look: () => T | undefined): Promise<T> {
@@ -401,23 +394,46 @@ Deno.test("secured NodeServer: the last administrator stays, and what is refused
   assertEquals(scene.stored.version, 3, "nothing was changed");
 });
 
-Deno.test("secured NodeServer: what is not on disk is neither answered nor in force", async () => {
+Deno.test("secured NodeServer: a change that cannot be written is told, does not count, and is in no later one", async () => {
   const scene = await Scene.open();
   const [root, alice] = [await scene.connect(ROOT), await scene.connect(ALICE)];
   scene.store.failure = new KvError("storage_failed", "the disk is full");
-  let answered = false;
-  const removed = root.ask({ req_type: "user_remove", user: "alice" }).then((answer) => {
-    answered = true;
-    return answer;
-  });
-  await scene.until(() => scene.audit.some((line) => line.includes("disk is full")) || undefined);
+  const remove = { req_type: "user_remove", user: "alice" };
+  const refused = await root.ask(remove);
+  assert(refused.req_type === "error" && refused.code === "storage_failed");
+  assertEquals(refused.message, "user_remove: this change does not count: the disk is full");
   assertEquals(await alice.code({ req_type: "list_nodes" }), "none");
-  assertEquals(answered, false);
+  assertEquals(scene.audit.some((line) => JSON.parse(line).event === "changed"), false);
   scene.store.failure = undefined;
-  // The next change has the one before in it.
   await root.result({ req_type: "user_add", user: "bob" });
-  assertEquals((await removed).req_type, "result");
+  assertEquals(scene.stored.users.map(({ name }) => name), ["root", "alice", "bob"]);
+  assertEquals(await alice.code({ req_type: "list_nodes" }), "none");
+  await root.result(remove);
   assertEquals(await alice.code({ req_type: "list_nodes" }), "unauthorized");
+});
+
+Deno.test("secured NodeServer: orders wait for the one before, and are judged and answered in their turn", async () => {
+  const scene = await Scene.open();
+  const root = await scene.connect(ROOT);
+  // The first document is on disk.
+  await root.result({
+    req_type: "user_add",
+    user: "eve",
+    roles: ["admin"],
+    password: "long enough",
+  });
+  const eve = await scene.connect({ user: "eve", secret: "long enough" });
+  scene.store.hold();
+  const removed = root.ask({ req_type: "user_remove", user: "eve" });
+  await scene.until(() => scene.store.waiting > 0 || undefined);
+  const late = eve.ask({ req_type: "user_remove", user: "alice" });
+  const later = root.ask({ req_type: "user_add", user: "bob" });
+  scene.store.release();
+  assertEquals((await removed).req_type, "result");
+  const answer = await late;
+  assert(answer.req_type === "error" && answer.code === "unauthorized", "she is nobody by then");
+  assertEquals((await later).req_type, "result");
+  assertEquals(scene.stored.users.map(({ name }) => name), ["root", "alice", "bob"]);
 });
 
 Deno.test("NodeServer that is not secured: has no users, and says so", async () => {

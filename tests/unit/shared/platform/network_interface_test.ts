@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { broadcastAddress, isOnNetwork } from "../../../../shared/platform/network_interface.ts";
+import {
+  broadcastAddress,
+  isLoopback,
+  isOnNetwork,
+} from "../../../../shared/platform/network_interface.ts";
 
 Deno.test("broadcastAddress is the last of an interface's network, where it has one", () => {
   const table: [address: string, netmask: string, wanted: string | undefined][] = [
@@ -23,4 +27,22 @@ Deno.test("isOnNetwork compares what the mask covers", () => {
     ["10.7.15.1", "10.7.16.1", "10.7.0.0", "node", "::1"].map((host) => isOnNetwork(one, host)),
     [true, false, true, false, false],
   );
+});
+
+Deno.test("isLoopback takes the addresses of loopback and localhost, and no other name", () => {
+  const loopback = ["127.0.0.1", "127.255.3.4", "::1", "::ffff:127.0.0.1", "localhost"];
+  const others = [
+    "0.0.0.0",
+    "::",
+    "10.0.0.1",
+    "::ffff:10.0.0.1",
+    "127.example",
+    "127.0.0.1.example",
+    "localhost.example",
+    "128.0.0.1",
+    "fe80::1%eth0",
+    "",
+  ];
+  assertEquals(loopback.filter((host) => !isLoopback(host)), []);
+  assertEquals(others.filter((host) => isLoopback(host)), []);
 });
