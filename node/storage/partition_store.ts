@@ -17,7 +17,7 @@
  * @module
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
-import { invariant, isDamage } from "../../shared/base/errors.ts";
+import { invariant } from "../../shared/base/errors.ts";
 import {
   PARTITION_SHARE_MAX,
   PASS_PAGE_BYTES,
@@ -25,9 +25,9 @@ import {
 } from "../../shared/limits/storage.ts";
 import type { StorageRow } from "./storage.ts";
 import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
-import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSnapshot } from "./partition_snapshot.ts";
+import { type Counted, PartitionSums } from "./partition_sums.ts";
 import {
   checkRecord,
   decodeRecord,
@@ -41,50 +41,14 @@ import {
 } from "./record.ts";
 import { ExpiryIndex } from "./expiry_index.ts";
 import { TombstoneList } from "./tombstone_list.ts";
-import { type PendingRow, type ScanPage, scanPage } from "./scan_page.ts";
-import { encodeState, NO_STATE, type PartitionState, stateKey, Tally } from "./state_record.ts";
+import { type ScanPage, scanPage } from "./scan_page.ts";
+import { rowsOf, type ScanOptions, writesWithin } from "./scan_range.ts";
+import { encodeState, NO_STATE, type PartitionState, stateKey } from "./state_record.ts";
 
 export { type FsyncMode, GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
 export { NO_STATE, type PartitionState } from "./state_record.ts";
 export { OpenedPartitions, openPartitionStores } from "./recovery.ts";
 export type { ScanPage } from "./scan_page.ts";
-
-/** Which part {@linkcode PartitionStore.scan} returns. */
-export interface ScanOptions {
-  /** Looks at no more rows than this. Fewer entries are returned if `beyondSeq` leaves some out. */
-  rowsMax: number;
-  /** Stops after the row with which this many bytes have been looked at. */
-  bytesMax: number;
-  /** Only entries with a greater seq. */
-  beyondSeq?: number;
-  /** The last key of interest, inclusive. */
-  upto?: string;
-  /** The smaller end, inclusive; default: the first key. In either direction. */
-  start?: string | undefined;
-  /** The greater end, exclusive; default: after the last key. */
-  end?: string | undefined;
-  /** From the greater end to the smaller; `after` is then the key before which the page begins. */
-  reverse?: boolean | undefined;
-}
-
-/** A pass over the whole partition that counts while writes go on. */
-interface Pass {
-  /** Keys up to this one have been counted; undefined before the first. */
-  counted: string | undefined;
-  tally: Tally;
-  /** Sums of the rows that have been counted. */
-  bytes: number;
-  /** What was written since the page that is being waited for was taken. */
-  journal: { key: string; row: Counted; sign: 1 | -1 }[];
-}
-
-/** What a record adds to count, digest and live bytes. */
-interface Counted {
-  readonly flags: number;
-  readonly crc: number;
-  /** The bytes of its row, without the row's key. */
-  readonly bytes: number;
-}
 
 /** A partition's data. One store for each partition at a time. */
 export class PartitionStore {
@@ -98,19 +62,14 @@ export class PartitionStore {
   readonly #member: QueueMember;
   /** Writes that are not known to be on disk: the newest of each key. */
   readonly #pending = new Map<string, PendingWrite>();
-  readonly #passes = new Set<Pass>();
+  readonly #sums: PartitionSums;
   #changes = 0;
   /** CRC of the state record that was last given to a batch. */
   #stateCrc: number | undefined;
-  /** What `#state` says of the rows. */
-  #tally: Tally;
-  /** Bytes of the rows that `get` finds, without their keys; undefined until they have been read through once. */
-  #liveBytes: number | undefined;
   /** The owner under which it finds its rows in the cache; `clear` takes a new one. */
   #cacheOwner: number;
   #clearing: "no" | "rows" | "state" = "no";
   #clearRuns = false;
-  #verifying: Promise<boolean> | undefined;
 
   /**
    * @param state as `openPartitionStores` found it, or `NO_STATE` itself if it found nothing
@@ -128,8 +87,7 @@ export class PartitionStore {
     this.expiring = new ExpiryIndex(expiringMax, state.count === 0);
     this.#queue = queue;
     this.#state = { ...state };
-    this.#tally = Tally.of(state);
-    this.#liveBytes = isEmpty(state) ? 0 : undefined;
+    this.#sums = new PartitionSums(this.#state);
     this.#cacheOwner = queue.cache?.newOwner() ?? 0;
     // What was opened is on disk as it is; it is not read again, because reading may fail.
     this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
@@ -161,7 +119,7 @@ export class PartitionStore {
    * partition has been read through since it was opened.
    */
   get liveBytes(): number | undefined {
-    return this.#liveBytes;
+    return this.#sums.liveBytes;
   }
 
   /**
@@ -300,7 +258,7 @@ export class PartitionStore {
     const asOfSeq = this.#state.lastSeq;
     // Both snapshots are taken in this turn: of the writes under way, and, by `range`, of the disk. If a
     // batch ends meanwhile, it is in the first, and may be in the second too, with the same content.
-    const pending = this.#pendingWithin(after, options);
+    const pending = writesWithin(this.#pending, after, options);
     const rows = await this.#rows(after, options);
     return await this.#queue.work.run(() => scanPage(rows, pending, { ...options, asOfSeq }));
   }
@@ -311,7 +269,7 @@ export class PartitionStore {
    */
   snapshot(page: { rowsMax: number; bytesMax: number }): PartitionSnapshot {
     const { lastSeq, term } = this.#state;
-    const pending = this.#pendingWithin(undefined, page);
+    const pending = writesWithin(this.#pending, undefined, page);
     // Taken in this turn, as in `scan`.
     const snapshot = this.#queue.storage.snapshot({
       from: rowsFrom(this.partition, undefined),
@@ -372,9 +330,7 @@ export class PartitionStore {
     this.#cacheOwner = this.#queue.cache?.newOwner() ?? 0;
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
     this.#changes++;
-    this.#tally = new Tally();
-    this.#tally.copyTo(this.#state);
-    this.#liveBytes = 0;
+    this.#sums.clear();
     this.expiring.clear();
     this.tombstones.clear();
     // First the state record says that the rest is void, so that a part is not mistaken for the whole.
@@ -403,35 +359,8 @@ export class PartitionStore {
    * @throws {KvError} `storage_failed`, `wrong_version`
    */
   verify(): Promise<boolean> {
-    return this.#verifying ??= this.#verify().finally(() => {
-      this.#verifying = undefined;
-    });
-  }
-
-  async #verify(): Promise<boolean> {
-    const pass: Pass = { counted: undefined, tally: new Tally(), bytes: 0, journal: [] };
-    this.#passes.add(pass);
-    try {
-      let next: string | undefined;
-      do {
-        pass.journal = [];
-        const page = await this.scan(pass.counted, {
-          rowsMax: PASS_PAGE_ROWS,
-          bytesMax: PASS_PAGE_BYTES,
-        });
-        next = page.next;
-        pass.counted = next;
-        this.#countPage(pass, page);
-      } while (next !== undefined);
-      const sound = pass.tally.fits(this.#state);
-      if (sound) this.#liveBytes = pass.bytes;
-      return sound;
-    } catch (error) {
-      if (isDamage(error)) return false;
-      throw error;
-    } finally {
-      this.#passes.delete(pass);
-    }
+    const page = { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES };
+    return this.#sums.verify((after) => this.scan(after, page));
   }
 
   #checkWritable(): void {
@@ -486,10 +415,7 @@ export class PartitionStore {
   /** Keeps count, digest and live bytes up to date, also for passes that are counting now. */
   #account(key: string, row: Counted, sign: 1 | -1): void {
     this.#changes++;
-    this.#tally.add(row.flags, row.crc, sign);
-    this.#tally.copyTo(this.#state);
-    if (this.#liveBytes !== undefined) this.#liveBytes += sign * row.bytes;
-    for (const pass of this.#passes) pass.journal.push({ key, row, sign });
+    this.#sums.change(key, row, sign);
   }
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
@@ -519,54 +445,17 @@ export class PartitionStore {
     else cache?.set(change.key, change.value, this.#cacheOwner);
   }
 
-  /** The writes under way of the keys that a scan covers, in its order. */
-  #pendingWithin(after: string | undefined, options: ScanOptions): PendingRow[] {
-    const { upto, start, end, reverse = false } = options;
-    const found: PendingRow[] = [];
-    for (const [key, { entry, crc, change }] of this.#pending) {
-      if (after !== undefined) {
-        const order = compareKeys(key, after);
-        if (reverse ? order >= 0 : order <= 0) continue;
-      }
-      if (upto !== undefined && compareKeys(key, upto) > 0) continue;
-      if (start !== undefined && compareKeys(key, start) < 0) continue;
-      if (end !== undefined && compareKeys(key, end) >= 0) continue;
-      // A copy: the write itself may be replaced in place while the rows are being read.
-      found.push({ key, entry, crc, bytes: change.value?.length ?? 0 });
-    }
-    return found.sort(
-      reverse ? (a, b) => compareKeys(b.key, a.key) : (a, b) => compareKeys(a.key, b.key),
-    );
-  }
-
   #rows(after: string | undefined, options: ScanOptions): Promise<StorageRow[]> {
-    const { rowsMax, bytesMax, upto, start, end, reverse = false } = options;
-    const { partition } = this;
-    let from = rowsFrom(partition, reverse ? undefined : after);
-    let to = rowsEnd(partition, upto);
-    if (start !== undefined && start !== "") from = later(from, recordKey(partition, start));
-    if (end !== undefined) to = earlier(to, recordKey(partition, end));
-    if (reverse && after !== undefined) to = earlier(to, recordKey(partition, after));
-    if (compareBytes(from, to) >= 0) return Promise.resolve([]);
-    return this.#queue.storage.range({ from, to, rowsMax, bytesMax, reverse });
+    const range = rowsOf(this.partition, after, options);
+    if (range === undefined) return Promise.resolve([]);
+    const { rowsMax, bytesMax, reverse = false } = options;
+    return this.#queue.storage.range({ ...range, rowsMax, bytesMax, reverse });
   }
 
   #allWritten(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#queue.whenWritten((error) => error === undefined ? resolve() : reject(error));
     });
-  }
-
-  #countPage(pass: Pass, page: ScanPage): void {
-    pass.tally.addAll(page.tally);
-    pass.bytes += page.bytes;
-    // What was written while the page was being read is not in it, but is in the state. Later pages show
-    // what concerns the keys after this page.
-    for (const { key, row, sign } of pass.journal) {
-      if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
-      pass.tally.add(row.flags, row.crc, sign);
-      pass.bytes += sign * row.bytes;
-    }
   }
 }
 
@@ -575,16 +464,4 @@ function countedOf({ entry, crc, change }: PendingWrite): Counted | undefined {
   return entry === undefined
     ? undefined
     : { flags: entry.flags, crc, bytes: change.value?.length ?? 0 };
-}
-
-function isEmpty({ count, tombstones = 0 }: Readonly<PartitionState>): boolean {
-  return count === 0 && tombstones === 0;
-}
-
-function later(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return compareBytes(a, b) >= 0 ? a : b;
-}
-
-function earlier(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return compareBytes(a, b) <= 0 ? a : b;
 }

@@ -13,7 +13,6 @@
  * @module
  */
 import { type Clock, type Timer } from "../platform/clock.ts";
-import { isAbandoned } from "./caller.ts";
 import { errorReply } from "../operations/operation.ts";
 import { encodeWithId } from "./codec.ts";
 import { Connection } from "./connection.ts";
@@ -28,10 +27,11 @@ import {
   RECONNECT_MS_MAX,
   RECONNECT_MS_MIN,
   REQUEST_QUEUE_BYTES_MAX,
-  RPC_PING_MS,
   RPC_SILENCE_MS_MAX,
 } from "../limits/connections.ts";
 import { type Message, MESSAGES, type Reply, type ReplyTo } from "./messages.ts";
+import { type AskedRequest, RequestTable } from "./request_table.ts";
+import { SilenceWatch } from "./silence_watch.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import { type Address, formatAddress, type Stream, type Transport } from "../platform/transport.ts";
@@ -62,13 +62,6 @@ export interface RpcClientOptions {
   readonly inFlightMax?: number;
 }
 
-interface Pending {
-  readonly message: object & { id?: unknown };
-  readonly deadlineMs: number;
-  readonly timeoutMs: number;
-  readonly done: ReplyTo;
-}
-
 /** Ids of the client's own messages; requests have numbers. */
 const HELLO_ID = "hello";
 const PING_ID = "ping";
@@ -80,7 +73,8 @@ export class RpcClient {
   readonly #hello: Message<"hello">;
   readonly #handlers: RpcClientHandlers;
   readonly #where: string;
-  readonly #inFlightMax: number;
+  readonly #requests: RequestTable;
+  readonly #silence = new SilenceWatch();
 
   #connection: Connection | undefined;
   #abandon: (() => void) | undefined;
@@ -91,13 +85,6 @@ export class RpcClient {
   #closed = false;
   #wanted = false;
 
-  #idNext = 1;
-  /** Sent requests by id, in the order of sending. */
-  #pending = new Map<number, Pending>();
-  /** How many were sent over the connection and not answered, whether anybody waits for the answer or not. */
-  #inFlight = 0;
-  /** Requests that wait for the connection, or until fewer are in flight. */
-  #waiting: Pending[] = [];
   #scanTimer: Timer | undefined;
 
   #failures = 0;
@@ -108,10 +95,6 @@ export class RpcClient {
   /** Why there is no connection, or why the last one ended. */
   #lastError: KvError | undefined;
 
-  /** Something has arrived since the last scan. */
-  #heard = false;
-  #heardMs = 0;
-  #pingedMs = 0;
   /** Something was sent and nothing at all has arrived since, whatever became of the request. */
   #unanswered = false;
 
@@ -127,7 +110,7 @@ export class RpcClient {
     this.#hello = hello;
     this.#handlers = handlers;
     this.#where = formatAddress(address);
-    this.#inFlightMax = options.inFlightMax ?? Infinity;
+    this.#requests = new RequestTable(options.inFlightMax ?? Infinity);
   }
 
   /** Connected, and `hello` was accepted. */
@@ -141,13 +124,12 @@ export class RpcClient {
    */
   get isDoubtful(): boolean {
     if (!this.#up) return this.#failedToConnect;
-    if (this.#heard || !this.#isOwed) return false;
-    return this.#deps.clock.monotonicMs() - this.#heardMs >= 2 * RPC_PING_MS;
+    return this.#isOwed && this.#silence.isDoubtful(this.#deps.clock.monotonicMs());
   }
 
   /** Requests that were sent and not answered. */
   get inFlight(): number {
-    return this.#pending.size;
+    return this.#requests.sent;
   }
 
   /** Connects without a request, and stays connected until `close`. */
@@ -182,10 +164,10 @@ export class RpcClient {
       return;
     }
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
-    const pending = { message, deadlineMs, timeoutMs, done };
+    const asked = { message, deadlineMs, timeoutMs, done };
     const isUp = this.#up && connection !== undefined;
-    if (isUp && this.#waiting.length === 0 && this.#inFlight < this.#inFlightMax) {
-      this.#transmit(connection, pending);
+    if (isUp && this.#requests.waiting === 0 && this.#requests.hasRoom) {
+      this.#transmit(connection, asked);
     } else {
       if (!isUp) this.connect();
       if (this.#connection === undefined && this.#abandon === undefined) {
@@ -193,7 +175,7 @@ export class RpcClient {
         this.#refuse(done, "unavailable", `${why}; the next attempt is soon`);
         return;
       }
-      if (this.#waiting.length >= CONNECTING_REQUESTS_MAX) {
+      if (this.#requests.waiting >= CONNECTING_REQUESTS_MAX) {
         this.#refuse(
           done,
           "overloaded",
@@ -201,8 +183,8 @@ export class RpcClient {
         );
         return;
       }
-      if (!isUp && this.#waiting.length === 0) this.#heard = true;
-      this.#addWaiting(pending);
+      if (!isUp && this.#requests.waiting === 0) this.#silence.hear();
+      this.#requests.wait(asked);
     }
     this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
   }
@@ -232,7 +214,7 @@ export class RpcClient {
 
   #onOpen(stream: Stream): void {
     this.#abandon = undefined;
-    this.#heard = true;
+    this.#silence.hear();
     const connection = new Connection(stream, this.#deps.clock, {
       onMessage: (message) => this.#onMessage(message, connection),
       onInvalid: (error, id) => this.#onInvalid(error, id),
@@ -252,7 +234,7 @@ export class RpcClient {
   }
 
   #onMessage(message: Message, connection: Connection): void {
-    this.#heard = true;
+    this.#silence.hear();
     this.#unanswered = false;
     const { id } = message;
     if (message.req_type === "closing") {
@@ -265,13 +247,8 @@ export class RpcClient {
     if (MESSAGES[message.req_type].direction !== "reply") return;
     const reply = message as Reply;
     if (typeof id === "number") {
-      this.#inFlight--;
-      const pending = this.#pending.get(id);
-      if (pending !== undefined) {
-        this.#pending.delete(id);
-        reply.id = undefined;
-        pending.done(reply);
-      }
+      reply.id = undefined;
+      this.#requests.answered(id)?.done(reply);
       this.#onAnswered();
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
@@ -302,10 +279,8 @@ export class RpcClient {
   /** A line from the server that is not a message: the outcome of the request it was to answer stays unknown. */
   #onInvalid(error: KvError, id: number | string | undefined): void {
     if (typeof id !== "number") return;
-    this.#inFlight--;
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    pending?.done(this.#unknown(`${this.#where} sent a reply that is not valid: ${error.message}`));
+    const text = `${this.#where} sent a reply that is not valid: ${error.message}`;
+    this.#requests.answered(id)?.done(this.#unknown(text));
     this.#onAnswered();
   }
 
@@ -314,27 +289,16 @@ export class RpcClient {
     this.#closeIfRetired();
   }
 
-  /** What has been asked for longest goes first, also if it was tried in another way before. */
-  #addWaiting(pending: Pending): void {
-    const waiting = this.#waiting;
-    let at = waiting.length;
-    if (this.#inFlightMax < Infinity) {
-      while (at > 0 && (waiting[at - 1]?.deadlineMs ?? 0) > pending.deadlineMs) at--;
-    }
-    waiting.splice(at, 0, pending);
-  }
-
   #sendWaiting(): void {
-    while (this.#up && !this.#retired && this.#inFlight < this.#inFlightMax) {
-      const connection = this.#connection;
-      const pending = connection === undefined ? undefined : this.#waiting.shift();
-      if (connection === undefined || pending === undefined) return;
-      this.#transmit(connection, pending);
+    while (this.#up && !this.#retired && this.#connection !== undefined) {
+      const asked = this.#requests.next();
+      if (asked === undefined) return;
+      this.#transmit(this.#connection, asked);
     }
   }
 
   #closeIfRetired(): void {
-    if (!this.#retired || this.#pending.size > 0) return;
+    if (!this.#retired || this.#requests.sent > 0) return;
     this.#lastError = new KvError("unavailable", `${this.#where} has stopped`);
     this.#connection?.close(true);
   }
@@ -342,7 +306,7 @@ export class RpcClient {
   #onClose(reason: Error | undefined): void {
     this.#helloTimer?.cancel();
     this.#connection = undefined;
-    this.#inFlight = 0;
+    this.#requests.disconnected();
     this.#unanswered = false;
     const wasUp = this.#up;
     this.#up = false;
@@ -375,20 +339,17 @@ export class RpcClient {
     });
   }
 
-  #transmit(connection: Connection, pending: Pending): void {
+  #transmit(connection: Connection, asked: AskedRequest): void {
     if (connection.queuedBytes > REQUEST_QUEUE_BYTES_MAX) {
       this.#refuse(
-        pending.done,
+        asked.done,
         "overloaded",
         `${connection.queuedBytes} bytes of requests wait for ${this.#where} to take them`,
       );
       return;
     }
     this.#expectAnswer();
-    const id = this.#idNext++;
-    this.#pending.set(id, pending);
-    this.#inFlight++;
-    connection.sendText(encodeWithId(pending.message, id));
+    connection.sendText(encodeWithId(asked.message, this.#requests.send(asked)));
   }
 
   /**
@@ -396,7 +357,7 @@ export class RpcClient {
    * one is as dead as one over which a single request waits.
    */
   #expectAnswer(): void {
-    if (this.#pending.size === 0 && !this.#unanswered) this.#heard = true;
+    if (this.#requests.sent === 0 && !this.#unanswered) this.#silence.hear();
     this.#unanswered = true;
   }
 
@@ -410,36 +371,27 @@ export class RpcClient {
   }
 
   #failPending(why: Error): void {
-    const pending = this.#pending;
-    if (pending.size === 0) return;
-    this.#pending = new Map();
-    for (const { done } of pending.values()) {
+    for (const { done } of this.#requests.takeSent()) {
       done(this.#unknown(`the request was sent, and no reply came: ${why.message}`));
     }
   }
 
   #failWaiting(reply: Message<"error">): void {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
-    for (const { done } of waiting) done({ ...reply });
+    for (const { done } of this.#requests.takeWaiting()) done({ ...reply });
   }
 
   /** One timer for all deadlines, set only while there are any. */
   readonly #scan = (): void => {
     this.#scanTimer = undefined;
     const now = this.#deps.clock.monotonicMs();
-    for (const [id, pending] of this.#pending) {
-      const isOverdue = pending.deadlineMs <= now;
-      if (!isOverdue && !isAbandoned(pending.message)) continue;
-      this.#pending.delete(id);
-      const why = isOverdue
-        ? `no reply came within ${Math.round(pending.timeoutMs)} ms`
+    for (const { deadlineMs, timeoutMs, done } of this.#requests.takeLostSent(now)) {
+      const why = deadlineMs <= now
+        ? `no reply came within ${Math.round(timeoutMs)} ms`
         : "nobody waits for its reply any more";
-      pending.done(this.#unknown(`the request was sent, and ${why}`));
+      done(this.#unknown(`the request was sent, and ${why}`));
     }
     this.#closeIfRetired();
-    if (this.#waiting.length > 0) this.#dropWaiting(now);
+    this.#dropWaiting(now);
     this.#checkSilence(now);
     if (this.#closed || !this.#isOwed) return;
     this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
@@ -447,12 +399,8 @@ export class RpcClient {
 
   /** Those that are overdue, and those for which nobody waits. */
   #dropWaiting(now: number): void {
-    const isLost = ({ deadlineMs, message }: Pending) => deadlineMs <= now || isAbandoned(message);
-    const lost = this.#waiting.filter(isLost);
-    if (lost.length === 0) return;
-    this.#waiting = this.#waiting.filter((pending) => !isLost(pending));
     const what = this.#up ? "no turn on the connection" : "no connection";
-    for (const { timeoutMs, done } of lost) {
+    for (const { timeoutMs, done } of this.#requests.takeLostWaiting(now)) {
       const afterMs = Math.round(timeoutMs);
       const message = `${what} to ${this.#where} within ${afterMs} ms; nothing was sent`;
       done({ req_type: "error", code: "timeout", message });
@@ -461,18 +409,12 @@ export class RpcClient {
 
   /** Whether the other side owes a sign of life. */
   get #isOwed(): boolean {
-    return this.#pending.size > 0 || this.#waiting.length > 0 || this.#unanswered;
+    return this.#requests.sent > 0 || this.#requests.waiting > 0 || this.#unanswered;
   }
 
   #checkSilence(now: number): void {
-    if (this.#heard || !this.#isOwed) {
-      this.#heard = false;
-      this.#heardMs = now;
-      this.#pingedMs = now;
-      return;
-    }
-    const silentMs = now - this.#heardMs;
-    if (now - this.#pingedMs < RPC_PING_MS) return;
+    const silentMs = this.#silence.check(now, this.#isOwed);
+    if (silentMs === undefined) return;
     const connection = this.#up ? this.#connection : undefined;
     if (connection !== undefined && silentMs >= RPC_SILENCE_MS_MAX) {
       this.#lastError = new KvError(
@@ -482,7 +424,7 @@ export class RpcClient {
       connection.close();
       return;
     }
-    this.#pingedMs = now;
+    this.#silence.pinged(now);
     connection?.sendText(`{"id":"${PING_ID}","req_type":"ping"}`);
     this.#handlers.onSilence?.(silentMs);
   }

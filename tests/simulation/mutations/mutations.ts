@@ -458,8 +458,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a request waits for its reply for ever",
-    file: "shared/wire/rpc_client.ts",
-    edits: [["const isOverdue = pending.deadlineMs <= now;", "const isOverdue = false;"]],
+    file: "shared/wire/request_table.ts",
+    edits: [["if (!isLost(asked, now)) continue;", "if (!isAbandoned(asked.message)) continue;"]],
     seedsMax: 20,
   },
   {

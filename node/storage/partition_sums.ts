@@ -1,0 +1,112 @@
+/**
+ * The sums over one partition's rows: count and digest of its entries and tombstones, which its state record
+ * carries, and the bytes of the rows in use. They follow each change, and a pass over the whole partition
+ * checks them while writes go on.
+ *
+ * @module
+ */
+import { isDamage } from "../../shared/base/errors.ts";
+import { compareKeys } from "../../shared/base/key_order.ts";
+import type { ScanPage } from "./scan_page.ts";
+import { type PartitionState, Tally } from "./state_record.ts";
+
+/** What a record adds to the sums. */
+export interface Counted {
+  readonly flags: number;
+  readonly crc: number;
+  /** The bytes of its row, without the row's key. */
+  readonly bytes: number;
+}
+
+/** A pass over the whole partition that counts while writes go on. */
+interface Pass {
+  /** Keys up to this one have been counted; undefined before the first. */
+  counted: string | undefined;
+  tally: Tally;
+  /** Sum of the rows that have been counted. */
+  bytes: number;
+  /** What was written since the page that is being waited for was taken. */
+  journal: { key: string; row: Counted; sign: 1 | -1 }[];
+}
+
+/** The sums of one partition. It writes count and digest into the state that it was given. */
+export class PartitionSums {
+  readonly #state: PartitionState;
+  #tally: Tally;
+  #liveBytes: number | undefined;
+  /** The pass that is running. */
+  #pass: Pass | undefined;
+  #verifying: Promise<boolean> | undefined;
+
+  constructor(state: PartitionState) {
+    this.#state = state;
+    this.#tally = Tally.of(state);
+    const { count, tombstones = 0 } = state;
+    this.#liveBytes = count === 0 && tombstones === 0 ? 0 : undefined;
+  }
+
+  /** Bytes of the rows in use, without their keys; undefined until they have been read through once. */
+  get liveBytes(): number | undefined {
+    return this.#liveBytes;
+  }
+
+  /** A record is added or taken away. */
+  change(key: string, row: Counted, sign: 1 | -1): void {
+    this.#tally.add(row.flags, row.crc, sign);
+    this.#tally.copyTo(this.#state);
+    if (this.#liveBytes !== undefined) this.#liveBytes += sign * row.bytes;
+    this.#pass?.journal.push({ key, row, sign });
+  }
+
+  /** There are no records any more. */
+  clear(): void {
+    this.#tally = new Tally();
+    this.#tally.copyTo(this.#state);
+    this.#liveBytes = 0;
+  }
+
+  /**
+   * Whether a pass over all pages finds the sums that the state has; false also if a page is damaged. If a
+   * pass is already running, its result is returned.
+   *
+   * @param scan a page after a key, as {@linkcode PartitionStore.scan}
+   * @throws what `scan` throws, except damage
+   */
+  verify(scan: (after: string | undefined) => Promise<ScanPage>): Promise<boolean> {
+    return this.#verifying ??= this.#verify(scan).finally(() => {
+      this.#verifying = undefined;
+      this.#pass = undefined;
+    });
+  }
+
+  async #verify(scan: (after: string | undefined) => Promise<ScanPage>): Promise<boolean> {
+    const pass: Pass = { counted: undefined, tally: new Tally(), bytes: 0, journal: [] };
+    this.#pass = pass;
+    try {
+      do {
+        pass.journal = [];
+        const page = await scan(pass.counted);
+        pass.counted = page.next;
+        countPage(pass, page);
+      } while (pass.counted !== undefined);
+    } catch (error) {
+      if (isDamage(error)) return false;
+      throw error;
+    }
+    const sound = pass.tally.fits(this.#state);
+    if (sound) this.#liveBytes = pass.bytes;
+    return sound;
+  }
+}
+
+function countPage(pass: Pass, page: ScanPage): void {
+  pass.tally.addAll(page.tally);
+  pass.bytes += page.bytes;
+  // What was written while the page was being read is not in it, but is in the state. Later pages show
+  // what concerns the keys after this page.
+  for (const { key, row, sign } of pass.journal) {
+    if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
+    pass.tally.add(row.flags, row.crc, sign);
+    pass.bytes += sign * row.bytes;
+  }
+}
