@@ -92,6 +92,8 @@ export interface CoordinatorOptions {
   readonly origins?: OriginRules | undefined;
   /** How nodes and clients find it that were told of none; by default they cannot. */
   readonly discovery?: DiscoveryOptions | undefined;
+  /** Nodes show certificates, and seal their heartbeats. Default false. */
+  readonly secured?: boolean | undefined;
 }
 
 /** See {@linkcode DiscoveryResponderOptions}. */
@@ -110,6 +112,7 @@ export class Coordinator {
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
   readonly #sessions: MemberSessions;
+  readonly #secured: boolean;
   #listener: Listener | undefined;
   #heartbeats: HeartbeatListener | undefined;
   #discovery: DiscoveryResponder | undefined;
@@ -157,6 +160,7 @@ export class Coordinator {
   ) {
     const { clusterId } = cluster.stored.map.settings;
     this.#deps = deps;
+    this.#secured = options.secured === true;
     this.#log = deps.logger("coordinator");
     this.admission = new Admission(
       { clock: deps.clock, log: deps.logger("admission") },
@@ -180,7 +184,7 @@ export class Coordinator {
     );
     this.#controllerLog = deps.logger("membership");
     const isClosed = () => this.#closed;
-    this.#sessions = new MemberSessions(this.#log, {
+    this.#sessions = new MemberSessions({ log: this.#log, random: deps.random }, {
       step: (input) => this.#step(input),
       publishedMap: (what) => this.#publishedMap(what),
       get closed() {
@@ -246,6 +250,7 @@ export class Coordinator {
       ...settingsShown(settings),
       ...this.#controller.stats(),
       ...this.admission.stats(),
+      ...(this.#secured ? { refused_heartbeats: this.#heartbeats?.refused ?? 0 } : {}),
       requests: this.#requests,
       cache: this.#gateway.stats(),
     };
@@ -292,6 +297,7 @@ export class Coordinator {
           session: undefined,
           message,
         }).acknowledgement,
+      this.#secured ? this.#sessions.channels : undefined,
     );
     // At once: whoever registers is told the port for heartbeats.
     this.#step({ type: "start", heartbeatPort: this.heartbeatPort });

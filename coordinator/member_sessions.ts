@@ -4,16 +4,19 @@
  * is for the state machine of `controller/`.
  *
  * Invariants: a session has one connection, whose `hello` said that it is a member's; the state machine hears of
- * the end of each session that it has heard of.
+ * the end of each session that it has heard of; a key for heartbeats is sent over no connection but that of a node
+ * whose certificate was verified.
  *
  * @module
  */
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Logger } from "../shared/platform/logger.ts";
+import type { Random } from "../shared/platform/random.ts";
 import { PeerServer } from "../shared/server/peer_server.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { goes, type MemberMessage, type Message } from "../shared/wire/messages.ts";
 import type { Input } from "./controller/input.ts";
+import { HeartbeatChannels } from "./membership/heartbeat_channels.ts";
 import type { Ready } from "./state/ready.ts";
 import type { SessionId } from "./state/member.ts";
 
@@ -29,6 +32,8 @@ export interface SessionsOwner {
 
 /** The sessions of one coordinator. */
 export class MemberSessions {
+  /** Of certified nodes. */
+  readonly channels: HeartbeatChannels;
   readonly #log: Logger;
   readonly #owner: SessionsOwner;
   readonly #open = new Map<SessionId, PeerServer<MemberMessage>>();
@@ -36,7 +41,8 @@ export class MemberSessions {
   /** The last whole map as text: many sessions may be sent the same one. */
   #mapText: { map: ClusterMap; text: string } | undefined;
 
-  constructor(log: Logger, owner: SessionsOwner) {
+  constructor({ log, random }: { log: Logger; random: Random }, owner: SessionsOwner) {
+    this.channels = new HeartbeatChannels(random);
     this.#log = log;
     this.#owner = owner;
   }
@@ -44,6 +50,7 @@ export class MemberSessions {
   /** A node has opened a connection for its session, and its `hello` was accepted. */
   accept(node: string, connection: Connection): ConnectionHandlers {
     const session = this.#next++;
+    if (connection.member?.id === node) this.channels.add(session, node);
     const options = { name: `node ${node}`, takes: isMembers };
     return new PeerServer(connection, this.#log, options, (peer) => {
       this.#open.set(session, peer);
@@ -51,6 +58,7 @@ export class MemberSessions {
         onMessage: (message) => this.#onMessage(session, message, peer),
         onClose: () => {
           this.#open.delete(session);
+          this.channels.remove(session);
           if (!this.#owner.closed) this.#owner.step({ type: "session_closed", session });
         },
       };
@@ -60,7 +68,11 @@ export class MemberSessions {
   /** Sends the same message to some sessions. */
   send(sessions: readonly SessionId[], message: Message): void {
     const text = this.#encode(message);
-    for (const session of sessions) this.#open.get(session)?.sendText(text);
+    for (const session of sessions) {
+      const key = message.req_type === "registered" ? this.channels.keyOf(session) : undefined;
+      const own = key === undefined ? text : `{"heartbeat_key":"${key}",${text.slice(1)}`;
+      this.#open.get(session)?.sendText(own);
+    }
   }
 
   /** Ends a session, after what was sent is out. */

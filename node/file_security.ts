@@ -29,7 +29,7 @@ import {
   createAuthority,
   createRequest,
 } from "../shared/security/certificate_authority.ts";
-import { PasswordHasher } from "../shared/security/password.ts";
+import { PasswordHasher } from "../shared/security/login/password.ts";
 import {
   newSecurityDocument,
   parseSecurityDocument,

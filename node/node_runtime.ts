@@ -227,6 +227,10 @@ export class NodeRuntime {
       address: () => this.address,
       admission,
       security: options.security,
+      stats: () =>
+        options.security === undefined || this.#heartbeats === undefined
+          ? {}
+          : { refused_acknowledgements: this.#heartbeats.refused },
     });
     this.#frontEnd = this.#makeFrontEnd(options, admission);
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
@@ -235,7 +239,7 @@ export class NodeRuntime {
       keptEpoch: folder.keptMap?.epoch ?? 0,
       write: (map) => folder.keepMap(map),
     });
-    this.#heartbeats = this.#makeHeartbeats();
+    this.#heartbeats = this.#makeHeartbeats(options.security !== undefined);
     this.#session = this.#makeSession(options, options.cluster.locate, this.#heartbeats);
   }
 
@@ -392,7 +396,7 @@ export class NodeRuntime {
     }, options.origins ?? NO_ORIGINS);
   }
 
-  #makeHeartbeats(): HeartbeatSender {
+  #makeHeartbeats(secured: boolean): HeartbeatSender {
     const { clock, transport, logger } = this.#deps;
     const { nodeId, incarnation } = this.#folder;
     return new HeartbeatSender({ clock, transport, log: logger("heartbeat") }, {
@@ -405,6 +409,7 @@ export class NodeRuntime {
       batch: () => this.node.syncedBatch,
       sendOverSession: (message) => this.#session?.send(message) ?? false,
       onAck: (sent, ack) => this.node.onHeartbeatAck(sent, ack),
+      secured,
     });
   }
 
@@ -443,7 +448,7 @@ export class NodeRuntime {
           // It counts as alive from here on: the coordinator is not to wait for that.
           if (isFirst) heartbeats.beat();
         },
-        onRegistered: (to, intervalMs, at) => heartbeats.start(to, intervalMs, at),
+        onRegistered: (start) => heartbeats.start(start),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
         onDown: () => {

@@ -29,7 +29,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cluster", "platform"],
     ["admission", "platform/deno", "program", "ring", "scheduling", "schema"],
     ["operations"],
-    ["wire"],
+    ["wire", "security/login"],
     ["arguments", "discovery", "security", "validation", "http/protocol"],
     ["database", "routing"],
     ["server"],

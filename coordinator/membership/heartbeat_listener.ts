@@ -1,6 +1,7 @@
 /**
  * Takes the nodes' heartbeats as datagrams and sends the acknowledgements back. It believes nothing:
- * what is not a heartbeat is dropped, and what a heartbeat is worth is the controller's to decide.
+ * what is not a heartbeat is dropped, and what a heartbeat is worth is the controller's to decide. In a secured
+ * cluster a datagram is dropped too if its node has not sealed it for its session, and is counted.
  *
  * @module
  */
@@ -10,33 +11,42 @@ import { DATAGRAM_BYTES_MAX } from "../../shared/limits/wire.ts";
 import { whyInvalid } from "../../shared/wire/message_checks.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { Address, DatagramSocket, Transport } from "../../shared/platform/transport.ts";
+import type { HeartbeatChannels } from "./heartbeat_channels.ts";
 
 /** Gives the acknowledgement, or undefined for none. */
 export type OnHeartbeat = (message: Message<"heartbeat">) => object | undefined;
 
 /** The coordinator's socket for heartbeats. */
 export class HeartbeatListener {
-  readonly #socket: DatagramSocket;
+  /** Datagrams that nobody of the cluster has sealed, or that had come before. */
+  refused = 0;
+  readonly #onHeartbeat: OnHeartbeat;
+  readonly #channels: HeartbeatChannels | undefined;
+  readonly #encoder = new TextEncoder();
+  readonly #decoder = new TextDecoder();
+  #socket: DatagramSocket | undefined;
 
-  private constructor(socket: DatagramSocket) {
-    this.#socket = socket;
+  private constructor(onHeartbeat: OnHeartbeat, channels: HeartbeatChannels | undefined) {
+    this.#onHeartbeat = onHeartbeat;
+    this.#channels = channels;
   }
 
-  /** @throws {KvError} `address_in_use`, `unavailable` */
+  /**
+   * @param channels of a secured cluster: only what is sealed counts
+   * @throws {KvError} `address_in_use`, `unavailable`
+   */
   static async open(
     transport: Transport,
     address: Address,
     onHeartbeat: OnHeartbeat,
+    channels?: HeartbeatChannels,
   ): Promise<HeartbeatListener> {
-    const encoder = new TextEncoder();
-    const decoder = new TextDecoder();
-    let socket: DatagramSocket | undefined = undefined;
+    const listener = new HeartbeatListener(onHeartbeat, channels);
     try {
-      socket = await transport.bindDatagram(address, (bytes, from) => {
-        const message = decodeHeartbeat(bytes, decoder);
-        const ack = message === undefined ? undefined : onHeartbeat(message);
-        if (ack !== undefined) socket?.send(encoder.encode(JSON.stringify(ack)), from);
-      });
+      listener.#socket = await transport.bindDatagram(
+        address,
+        (bytes, from) => listener.#onDatagram(bytes, from),
+      );
     } catch (cause) {
       if (!(cause instanceof KvError) || cause.code !== "address_in_use") throw cause;
       throw new KvError(
@@ -46,31 +56,50 @@ export class HeartbeatListener {
         { cause },
       );
     }
-    return new HeartbeatListener(socket);
+    return listener;
   }
 
   /** The real address, also if port 0 was asked for. */
   get address(): Address {
-    return this.#socket.address;
+    return this.#socket?.address ?? { host: "", port: 0 };
   }
 
   close(): void {
-    this.#socket.close();
+    this.#socket?.close();
   }
-}
 
-function decodeHeartbeat(
-  bytes: Uint8Array,
-  decoder: TextDecoder,
-): Message<"heartbeat"> | undefined {
-  if (bytes.length > DATAGRAM_BYTES_MAX) return undefined;
-  try {
-    const value: unknown = parseBoundedJson(decoder.decode(bytes));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-    const fields: Record<string, unknown> = { ...value };
-    if (fields.req_type !== "heartbeat" || whyInvalid(fields) !== undefined) return undefined;
-    return value as Message<"heartbeat">;
-  } catch {
-    return undefined;
+  #onDatagram(bytes: Uint8Array, from: Address): void {
+    if (this.#channels === undefined) {
+      const answer = this.#answerTo(this.#decode(bytes));
+      if (answer !== undefined) this.#socket?.send(answer, from);
+      return;
+    }
+    const opened = this.#channels.open(bytes);
+    const message = opened === undefined ? undefined : this.#decode(opened.message);
+    // A node speaks for itself alone.
+    if (opened === undefined || message?.node !== opened.node) {
+      this.refused++;
+      return;
+    }
+    const answer = this.#answerTo(message);
+    if (answer !== undefined) this.#socket?.send(opened.seal(answer), from);
+  }
+
+  #answerTo(message: Message<"heartbeat"> | undefined): Uint8Array | undefined {
+    const ack = message === undefined ? undefined : this.#onHeartbeat(message);
+    return ack === undefined ? undefined : this.#encoder.encode(JSON.stringify(ack));
+  }
+
+  #decode(bytes: Uint8Array): Message<"heartbeat"> | undefined {
+    if (bytes.length > DATAGRAM_BYTES_MAX) return undefined;
+    try {
+      const value: unknown = parseBoundedJson(this.#decoder.decode(bytes));
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+      const fields: Record<string, unknown> = { ...value };
+      if (fields.req_type !== "heartbeat" || whyInvalid(fields) !== undefined) return undefined;
+      return value as Message<"heartbeat">;
+    } catch {
+      return undefined;
+    }
   }
 }

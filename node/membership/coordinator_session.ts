@@ -12,6 +12,7 @@ import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
 import { type ErrorCode, isErrorCode, KvError } from "../../shared/base/errors.ts";
+import { Secret } from "../../shared/base/secret.ts";
 import { CONNECT_TIMEOUT_MS } from "../../shared/limits/connections.ts";
 import {
   SESSION_BACKOFF_MS,
@@ -26,7 +27,7 @@ import type { HeldPartition, Message } from "../../shared/wire/messages.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
-import type { HeartbeatAck } from "./heartbeat_sender.ts";
+import type { HeartbeatAck, HeartbeatStart } from "./heartbeat_sender.ts";
 import { MapIntake } from "./map_intake.ts";
 
 /** What the session needs of the node core. */
@@ -81,8 +82,8 @@ export interface SessionOptions {
   joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
   /** A newer map, to be given to the node core and to whoever else wants it. */
   onMap(map: ClusterMap): void;
-  /** Registered: heartbeats go to this address. `at` is when the coordinator said so, by its clock. */
-  onRegistered(heartbeats: Address, intervalMs: number, at: number): void;
+  /** Registered: so heartbeats are sent. */
+  onRegistered(heartbeats: HeartbeatStart): void;
   /** Heartbeats must not go on: they would renew a lease that this node must not have. */
   onMistrust(): void;
   /** A heartbeat was acknowledged over this session. */
@@ -324,11 +325,21 @@ export class CoordinatorSession {
       epoch: map.epoch,
       incarnation: this.#options.identity.incarnation,
     });
-    const heartbeats = { host: this.#address.host, port: message.heartbeat_port };
-    this.#options.onRegistered(heartbeats, map.settings.heartbeatIntervalMs, message.at);
+    this.#options.onRegistered({
+      to: { host: this.#address.host, port: message.heartbeat_port },
+      intervalMs: map.settings.heartbeatIntervalMs,
+      at: message.at,
+      key: this.#heartbeatKey(message),
+    });
     this.#watchForSilence();
     this.#options.node.onCoordinatorUp();
     this.#sendLeave();
+  }
+
+  /** What is sealed by it is believed as much as the session: a key that came in the clear is no key. */
+  #heartbeatKey({ heartbeat_key: key }: Message<"registered">): Secret | undefined {
+    const isCertified = this.#connection?.member !== undefined;
+    return isCertified && typeof key === "string" ? new Secret(key) : undefined;
   }
 
   #onDelta({ delta }: Message<"map_delta">): void {

@@ -8,7 +8,8 @@
  * Invariants: only an acknowledgement of a heartbeat that this very process sent is passed on, with
  * the moment of sending as this process wrote it down. So a late, doubled or forged datagram, or one
  * for an earlier process on the same port, never renews anything that it must not. What is said to be
- * heard has come over the session that stands, and by no other way.
+ * heard has come over the session that stands, and by no other way. In a secured cluster datagrams are sealed
+ * by the session's key, and what is not sealed by it, or came before, is dropped and counted.
  *
  * @module
  */
@@ -16,6 +17,8 @@ import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { parseBoundedJson } from "../../shared/schema/bounded_json.ts";
 import type { Moment } from "./lease.ts";
+import { DatagramChannel } from "../../shared/security/datagram_channel.ts";
+import type { Secret } from "../../shared/base/secret.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { HEARTBEATS_REMEMBERED } from "../../shared/limits/membership.ts";
 import { DATAGRAM_BYTES_MAX } from "../../shared/limits/wire.ts";
@@ -49,6 +52,18 @@ export interface HeartbeatOptions {
   sendOverSession(message: Message<"heartbeat">): boolean;
   /** `sent` is by this process's own clocks. */
   onAck(sent: Moment, ack: HeartbeatAck): void;
+  /** Of a secured node: datagrams are sent and believed only if they are sealed. Default false. */
+  readonly secured?: boolean | undefined;
+}
+
+/** What a registration says about heartbeats. */
+export interface HeartbeatStart {
+  readonly to: Address;
+  readonly intervalMs: number;
+  /** What the coordinator's answer said. */
+  readonly at: number;
+  /** The session's, of a secured cluster. */
+  readonly key?: Secret | undefined;
 }
 
 /** News that is this many intervals old is old: what comes next is told at once. */
@@ -75,6 +90,9 @@ export class HeartbeatSender {
   #toldOldNews = false;
   /** When a datagram was last acknowledged, or sending began. */
   #datagramAckMs = 0;
+  /** Of the session that was registered last. */
+  #channel: DatagramChannel | undefined;
+  #refused = 0;
   /** Datagrams are not acknowledged while the session is, and that was logged. */
   #blocked = false;
   #stopped = false;
@@ -89,14 +107,22 @@ export class HeartbeatSender {
     this.#options = options;
   }
 
+  /** Datagrams that the coordinator has not sealed, or that had come before. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   /**
-   * Registered: begins, or goes on with another destination or interval; the first heartbeat leaves at
+   * Registered: begins, or goes on with another destination, interval or key; the first heartbeat leaves at
    * once.
-   *
-   * @param at what the coordinator's answer said
    */
-  start(to: Address, intervalMs: number, at: number): void {
+  start({ to, intervalMs, at, key }: HeartbeatStart): void {
     if (this.#stopped) return;
+    if (key === undefined) this.#channel = undefined;
+    // Of the same session the counters go on.
+    else if (this.#channel?.hasKey(key) !== true) {
+      this.#channel = new DatagramChannel(key, "node");
+    }
     this.#heard = { at, askedMs: this.#clock.monotonicMs() };
     const moved = this.#to?.host !== to.host || this.#to?.port !== to.port;
     this.#to = to;
@@ -132,7 +158,7 @@ export class HeartbeatSender {
       unserved: this.#options.unserved(),
       batch: this.#options.batch(),
     };
-    this.#socket?.send(this.#encoder.encode(JSON.stringify(message)), to);
+    this.#sendDatagram(this.#encoder.encode(JSON.stringify(message)), to);
     this.#options.sendOverSession(message);
   }
 
@@ -193,9 +219,19 @@ export class HeartbeatSender {
     );
   }
 
+  #sendDatagram(bytes: Uint8Array, to: Address): void {
+    if (this.#options.secured !== true) this.#socket?.send(bytes, to);
+    else if (this.#channel !== undefined) this.#socket?.send(this.#channel.seal(bytes), to);
+  }
+
   #onDatagram(bytes: Uint8Array): void {
     if (this.#stopped) return;
-    const ack = this.#decodeAck(bytes);
+    const message = this.#options.secured === true ? this.#channel?.open(bytes) : bytes;
+    if (message === undefined) {
+      this.#refused++;
+      return;
+    }
+    const ack = this.#decodeAck(message);
     if (ack === undefined || !this.#accept(ack)) return;
     this.#datagramAckMs = this.#clock.monotonicMs();
     if (!this.#blocked) return;

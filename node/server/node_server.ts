@@ -77,6 +77,8 @@ export interface NodeServerOptions {
   readonly admission: Admission;
   /** Users, roles and tokens, if the node is secured, and keeps them itself. */
   readonly security?: SecurityKeeper | undefined;
+  /** More for `stats`. */
+  stats?(): Record<string, unknown>;
 }
 
 /** Serves the JSON wire on every stream that it is given. */
@@ -311,6 +313,7 @@ export class NodeServer {
     return {
       ...this.#node.stats(),
       ...this.#options.admission.stats(),
+      ...this.#options.stats?.(),
       requests: this.#counts.requests,
       forwarded: this.#counts.forwarded,
     };

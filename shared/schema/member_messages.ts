@@ -47,6 +47,8 @@ export const MEMBER_MESSAGES = {
     heartbeat_port: uint,
     /** When it was sent, on the coordinator's clock; see `heartbeat`. */
     at: number,
+    /** Of a secured cluster: the session's key, which heartbeats and their answers are sealed by. */
+    heartbeat_key: optional(text),
   }),
   map_delta: message(1, "push", {
     delta: field<ClusterMapDelta>("a change of a cluster map", isClusterMapDelta),

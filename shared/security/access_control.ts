@@ -18,9 +18,9 @@ import type { AuditLog } from "./audit_log.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { whyForbidden } from "./demands.ts";
 import { findToken, parseToken, type Token, tokenName } from "./user_token.ts";
-import type { LoginThrottle } from "./login_throttle.ts";
-import { LoginTurns } from "./login_turns.ts";
-import type { PasswordHasher } from "./password.ts";
+import type { LoginThrottle } from "./login/login_throttle.ts";
+import { LoginTurns } from "./login/login_turns.ts";
+import type { PasswordHasher } from "./login/password.ts";
 import { Rights } from "./rights.ts";
 import { grantsOf, type SecurityDocument } from "./security_document.ts";
 

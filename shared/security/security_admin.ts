@@ -16,7 +16,7 @@ import type { Random } from "../platform/random.ts";
 import type { Message, SecurityOrder } from "../wire/messages.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { createToken, type StoredToken } from "./user_token.ts";
-import type { PasswordHasher } from "./password.ts";
+import type { PasswordHasher } from "./login/password.ts";
 import {
   addToken,
   addUser,

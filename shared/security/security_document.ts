@@ -19,7 +19,7 @@ import {
 import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import type { StoredToken } from "./user_token.ts";
-import { isPasswordHash } from "./password.ts";
+import { isPasswordHash } from "./login/password.ts";
 import { DATABASE_DEFAULT, EVERY_DATABASE, type Grant, type Right, RIGHTS } from "./rights.ts";
 
 /** Some grants under a name. */

@@ -11,6 +11,7 @@ import {
   STREAM_HIGH_WATER_BYTES,
   STREAM_LOW_WATER_BYTES,
 } from "../../../shared/limits/connections.ts";
+import type { MemberName } from "../../../shared/platform/member_identity.ts";
 import type {
   Address,
   DatagramSocket,
@@ -30,6 +31,7 @@ export class MemoryNetwork {
   readonly #sockets = new Map<string, MemorySocket[]>();
   readonly #ends = new Set<MemoryStream>();
   readonly #cuts = new Set<string>();
+  readonly #members = new Map<string, MemberName>();
   #portNext = 40_000;
 
   constructor(clock: Clock, options: { delayMs?: number } = {}) {
@@ -46,6 +48,15 @@ export class MemoryNetwork {
       bindDatagram: (address, onDatagram, options) =>
         this.#bind(host, address, onDatagram, options?.shared ?? false),
     };
+  }
+
+  /** Streams that are opened from now on show the other side which member of a secured cluster a host is. */
+  certify(host: string, member: MemberName): void {
+    this.#members.set(host, member);
+  }
+
+  memberOf(host: string): MemberName | undefined {
+    return this.#members.get(host);
   }
 
   /** Nothing gets through between two hosts, either way: streams hold it, datagrams are lost. */
@@ -243,6 +254,7 @@ type Parcel = Uint8Array | "end" | "break";
 class MemoryStream implements Stream {
   readonly host: string;
   readonly remote: Address;
+  readonly member: MemberName | undefined;
   readonly #network: MemoryNetwork;
   #other: MemoryStream | undefined;
   #handlers: StreamHandlers | undefined;
@@ -259,6 +271,7 @@ class MemoryStream implements Stream {
     this.#network = network;
     this.host = host;
     this.remote = remote;
+    this.member = network.memberOf(remote.host);
   }
 
   get queuedBytes(): number {

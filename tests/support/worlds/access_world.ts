@@ -2,8 +2,8 @@
 import { AccessControl } from "../../../shared/security/access_control.ts";
 import { AuditLog } from "../../../shared/security/audit_log.ts";
 import { createAuthority } from "../../../shared/security/certificate_authority.ts";
-import { LoginThrottle } from "../../../shared/security/login_throttle.ts";
-import { PasswordHasher } from "../../../shared/security/password.ts";
+import { LoginThrottle } from "../../../shared/security/login/login_throttle.ts";
+import { PasswordHasher } from "../../../shared/security/login/password.ts";
 import {
   addUser,
   newSecurityDocument,

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { KvError } from "../../../shared/base/errors.ts";
-import type {} from "../../../shared/platform/logger.ts";
+import type { MemberName } from "../../../shared/platform/member_identity.ts";
+import { SeededRandom } from "../../../shared/platform/random.ts";
 import { NO_LOG } from "../../support/doubles/no_log.ts";
 import type { Connection } from "../../../shared/wire/connection.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
@@ -30,13 +31,17 @@ function setUp() {
       return more === " old" ? { refusal: new KvError("stale_incarnation", "") } : {};
     },
   };
-  const sessions = new MemberSessions(NO_LOG, owner as unknown as SessionsOwner);
-  const open = (name: string) => {
+  const sessions = new MemberSessions(
+    { log: NO_LOG, random: new SeededRandom(1) },
+    owner as unknown as SessionsOwner,
+  );
+  const open = (name: string, member?: MemberName) => {
     const sent: string[] = [];
     const connection = {
       closed: false,
       queuedBytes: 0,
       remote: { host: "h", port: 1 },
+      member,
       sendText: (text: string) => void sent.push(text),
       close: () => void sent.push("closed"),
     };
@@ -103,4 +108,22 @@ Deno.test("MemberSessions.send: to some sessions; those that have ended are pass
   owner.closed = true;
   nodes[0]?.close();
   assertEquals(lines, ["2 session_closed"]);
+});
+
+Deno.test("MemberSessions: a certified node is told the key of its session, and nobody else is told one", () => {
+  const { sessions, open } = setUp();
+  const certified = (id: string) => ({ id, role: "node", serial: "1" }) as const;
+  const opened = [open("n1", certified("n1")), open("n2"), open("n3", certified("n4"))];
+  const registered = { req_type: "registered", map: { epoch: 3 }, heartbeat_port: 1, at: 2 };
+  sessions.send([1, 2, 3], registered as unknown as Message);
+  const told = opened.map(({ sent }) => JSON.parse(sent[0] ?? "{}"));
+  assertEquals(told.map(({ heartbeat_key: _, ...rest }) => rest), Array(3).fill(registered));
+  const keys = told.map(({ heartbeat_key: key }) => key);
+  assertEquals(keys, [sessions.channels.keyOf(1), undefined, undefined]);
+  assertEquals(/^[0-9a-f]{64}$/.test(keys[0]), true);
+  // A new session has another one, and what ends takes its own with it.
+  open("n1", certified("n1"));
+  assertEquals(sessions.channels.keyOf(1), undefined);
+  opened[0]?.close();
+  assertEquals(typeof sessions.channels.keyOf(4), "string");
 });

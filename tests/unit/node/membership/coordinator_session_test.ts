@@ -126,8 +126,10 @@ class Bench {
         if (!this.joinWaits) this.finishJoin();
       },
       onMap: (map) => void this.maps.push(map),
-      onRegistered: (to, intervalMs) =>
-        void this.events.push(`heartbeats ${to.host}:${to.port} ${intervalMs}`),
+      onRegistered: ({ to, intervalMs, key }) =>
+        void this.events.push(
+          `heartbeats ${to.host}:${to.port} ${intervalMs}${key === undefined ? "" : " sealed"}`,
+        ),
       onMistrust: () => void this.events.push("mistrust"),
       onHeartbeatAck: (message) => void this.events.push(`ack ${message.sent}`),
       onDown: () => void this.events.push("down"),
@@ -206,6 +208,28 @@ Deno.test("CoordinatorSession registers and hands the map, the heartbeats' addre
   assertEquals(bench.events, ["join c1", "heartbeats coordinator:3769 500", "up"]);
   assert(bench.session.up);
   bench.session.close();
+});
+
+Deno.test("CoordinatorSession takes a key for heartbeats from a certified coordinator, and from nobody else", async () => {
+  for (const isCertified of [true, false]) {
+    const bench = new Bench();
+    if (isCertified) {
+      bench.network.certify("coordinator", { id: "c", role: "coordinator", serial: "1" });
+    }
+    bench.onRegister = () => ({
+      req_type: "registered",
+      map: mapOf(5),
+      heartbeat_port: 3769,
+      at: 1,
+      heartbeat_key: "0".repeat(64),
+    });
+    await bench.start();
+    assertEquals(
+      bench.events[1],
+      `heartbeats coordinator:3769 500${isCertified ? " sealed" : ""}`,
+    );
+    bench.session.close();
+  }
 });
 
 Deno.test("CoordinatorSession names the cluster that its folder belongs to", async () => {

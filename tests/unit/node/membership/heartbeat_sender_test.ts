@@ -3,6 +3,8 @@ import { HeartbeatSender } from "../../../../node/membership/heartbeat_sender.ts
 import type { LogFields } from "../../../../shared/platform/logger.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import type { Address, DatagramSocket } from "../../../../shared/platform/transport.ts";
+import { Secret } from "../../../../shared/base/secret.ts";
+import { DatagramChannel } from "../../../../shared/security/datagram_channel.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
 
@@ -20,9 +22,15 @@ class Bench {
   from: Address = { host: "", port: 0 };
   epoch = 7;
   answer: (heartbeat: Message<"heartbeat">) => object | undefined = ack;
+  /** The coordinator's end, if the cluster is secured. */
+  channel: DatagramChannel | undefined;
+  readonly #key: Secret | undefined;
   #socket: DatagramSocket | undefined;
 
-  constructor() {
+  /** @param key of a secured cluster's session */
+  constructor(key?: Secret) {
+    this.#key = key;
+    this.channel = key === undefined ? undefined : new DatagramChannel(key, "coordinator");
     const note = (event: string, _fields?: LogFields) => void this.logged.push(event);
     const log = { debug: note, info: note, warn: note, error: note };
     const transport = this.network.transport("node");
@@ -36,26 +44,33 @@ class Bench {
       batch: () => 12,
       sendOverSession: (message) => this.overSession.push(message) > 0,
       onAck: ({ monotonicMs }, { epoch }) => this.acked.push([monotonicMs, epoch]),
+      secured: key !== undefined,
     });
   }
 
   async start(): Promise<void> {
     const transport = this.network.transport("coordinator");
     this.#socket = await transport.bindDatagram(COORDINATOR, (bytes, from) => {
-      const heartbeat: Message<"heartbeat"> = JSON.parse(new TextDecoder().decode(bytes));
+      const message = this.channel === undefined ? bytes : this.channel.open(bytes);
+      const heartbeat: Message<"heartbeat"> = JSON.parse(new TextDecoder().decode(message));
       this.from = from;
       this.datagrams.push(heartbeat);
       const reply = this.answer(heartbeat);
       if (reply !== undefined) this.send(reply);
     });
     await this.clock.run(10);
-    this.sender.start(COORDINATOR, 500, 70);
+    this.sender.start({ to: COORDINATOR, intervalMs: 500, at: 70, key: this.#key });
     await this.clock.run(10);
   }
 
   send(message: object | string): void {
     const text = typeof message === "string" ? message : JSON.stringify(message);
-    this.#socket?.send(new TextEncoder().encode(text), this.from);
+    const bytes = new TextEncoder().encode(text);
+    this.sendBytes(this.channel?.seal(bytes) ?? bytes);
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket?.send(bytes, this.from);
   }
 }
 
@@ -191,9 +206,76 @@ Deno.test("HeartbeatSender does not blame UDP when nobody answers at all", async
 Deno.test("HeartbeatSender.start goes on with another interval", async () => {
   const bench = new Bench();
   await bench.start();
-  bench.sender.start(COORDINATOR, 100, 71);
+  bench.sender.start({ to: COORDINATOR, intervalMs: 100, at: 71 });
   await bench.clock.run(1_010);
   assertEquals(bench.datagrams.length, 1 + 1 + 10);
+  bench.sender.stop();
+});
+
+Deno.test("HeartbeatSender in a secured cluster believes what is sealed for its session, once", async () => {
+  const key = new Secret("1".repeat(64));
+  const bench = new Bench(key);
+  await bench.start();
+  assertEquals(bench.acked.length, 1);
+  const [heartbeat] = bench.datagrams;
+  if (heartbeat === undefined || bench.channel === undefined) throw new Error("no heartbeat");
+
+  // The coordinator acknowledges nothing from here on; somebody else does.
+  bench.answer = () => undefined;
+  await bench.clock.run(500);
+  const newest = bench.datagrams[1] ?? heartbeat;
+  const bytes = new TextEncoder().encode(JSON.stringify(ack(newest)));
+  const forged = [
+    bytes,
+    new DatagramChannel(new Secret("2".repeat(64)), "coordinator").seal(bytes),
+    // What the node itself has sent, and so everybody has seen.
+    new DatagramChannel(key, "node").seal(bytes),
+  ];
+  for (const datagram of forged) bench.sendBytes(datagram);
+  await bench.clock.run(10);
+  assertEquals(bench.acked.length, 1);
+  assertEquals(bench.sender.refused, forged.length);
+
+  const sealed = bench.channel.seal(bytes);
+  for (const datagram of [sealed, sealed]) bench.sendBytes(datagram);
+  await bench.clock.run(10);
+  assertEquals(bench.acked.length, 2);
+  assertEquals(bench.sender.refused, forged.length + 1);
+  bench.sender.stop();
+});
+
+Deno.test("HeartbeatSender in a secured cluster goes on counting within a session, and anew in the next", async () => {
+  const key = new Secret("1".repeat(64));
+  const bench = new Bench(key);
+  await bench.start();
+  const before = bench.channel;
+  bench.sender.start({ to: COORDINATOR, intervalMs: 500, at: 71, key });
+  await bench.clock.run(10);
+  assertEquals(bench.datagrams.length, 2);
+  const next = new Secret("2".repeat(64));
+  bench.channel = new DatagramChannel(next, "coordinator");
+  bench.sender.start({ to: COORDINATOR, intervalMs: 500, at: 72, key: next });
+  await bench.clock.run(10);
+  assertEquals(bench.datagrams.length, 3);
+  assertEquals(bench.acked.length, 3);
+  // What the earlier session's coordinator says late counts no more.
+  const [, , newest] = bench.datagrams;
+  if (before === undefined || newest === undefined) throw new Error("no heartbeat");
+  bench.answer = () => undefined;
+  bench.sendBytes(before.seal(new TextEncoder().encode(JSON.stringify(ack(newest)))));
+  await bench.clock.run(10);
+  assertEquals([bench.acked.length, bench.sender.refused], [3, 1]);
+  bench.sender.stop();
+});
+
+Deno.test("HeartbeatSender in a secured cluster sends no datagram without a key, and goes on over the session", async () => {
+  const bench = new Bench(new Secret("1".repeat(64)));
+  await bench.start();
+  bench.sender.start({ to: COORDINATOR, intervalMs: 500, at: 71 });
+  const overSession = bench.overSession.length;
+  await bench.clock.run(1_000);
+  assertEquals(bench.datagrams.length, 1);
+  assertEquals(bench.overSession.length, overSession + 2);
   bench.sender.stop();
 });
 

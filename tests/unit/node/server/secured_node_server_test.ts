@@ -9,7 +9,7 @@ import type { Stream } from "../../../../shared/platform/transport.ts";
 import { AuditLog } from "../../../../shared/security/audit_log.ts";
 import { createAuthority } from "../../../../shared/security/certificate_authority.ts";
 import { MESSAGE_NEEDS } from "../../../../shared/security/needs.ts";
-import { PasswordHasher } from "../../../../shared/security/password.ts";
+import { PasswordHasher } from "../../../../shared/security/login/password.ts";
 import {
   addUser,
   newSecurityDocument,

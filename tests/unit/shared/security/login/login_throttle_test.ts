@@ -5,8 +5,8 @@ import {
   LOGIN_FAILURES_REMEMBERED,
   LOGIN_WAIT_MS,
   LOGIN_WAIT_MS_MAX,
-} from "../../../../shared/limits/security.ts";
-import { LoginThrottle } from "../../../../shared/security/login_throttle.ts";
+} from "../../../../../shared/limits/security.ts";
+import { LoginThrottle } from "../../../../../shared/security/login/login_throttle.ts";
 
 const A = "10.0.0.1";
 

@@ -1,13 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { KvError } from "../../../../shared/base/errors.ts";
+import { KvError } from "../../../../../shared/base/errors.ts";
 import {
   LOGINS_AT_ONCE_MAX,
   LOGINS_WAITING_MAX,
   PASSWORD_BYTES_MAX,
-} from "../../../../shared/limits/security.ts";
-import { Secret } from "../../../../shared/base/secret.ts";
-import { SystemRandom } from "../../../../shared/platform/random.ts";
-import { isPasswordHash, PasswordHasher } from "../../../../shared/security/password.ts";
+} from "../../../../../shared/limits/security.ts";
+import { Secret } from "../../../../../shared/base/secret.ts";
+import { SystemRandom } from "../../../../../shared/platform/random.ts";
+import { isPasswordHash, PasswordHasher } from "../../../../../shared/security/login/password.ts";
 
 const RANDOM = new SystemRandom();
 /** A cheap hash of "correct horse", as the code makes it but with N = 2^10. */

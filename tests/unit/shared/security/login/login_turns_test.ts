@@ -1,14 +1,14 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { KvError } from "../../../../shared/base/errors.ts";
+import { KvError } from "../../../../../shared/base/errors.ts";
 import {
   LOGIN_FAILURES_FREE,
   LOGIN_WAIT_MS,
   LOGINS_AT_ONCE_MAX,
   LOGINS_WAITING_MAX,
-} from "../../../../shared/limits/security.ts";
-import { LoginThrottle } from "../../../../shared/security/login_throttle.ts";
-import { LoginTurns } from "../../../../shared/security/login_turns.ts";
-import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+} from "../../../../../shared/limits/security.ts";
+import { LoginThrottle } from "../../../../../shared/security/login/login_throttle.ts";
+import { LoginTurns } from "../../../../../shared/security/login/login_turns.ts";
+import { ManualClock } from "../../../../support/doubles/manual_clock.ts";
 
 const A = "10.0.0.1";
 const B = "10.0.0.2";

@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { KvError } from "../base/errors.ts";
-import { LOGINS_AT_ONCE_MAX, LOGINS_WAITING_MAX } from "../limits/security.ts";
-import type { Clock } from "../platform/clock.ts";
+import { KvError } from "../../base/errors.ts";
+import { LOGINS_AT_ONCE_MAX, LOGINS_WAITING_MAX } from "../../limits/security.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { type Attempt, type LoginThrottle, networkOf } from "./login_throttle.ts";
 
 /** An attempt that has not begun. */

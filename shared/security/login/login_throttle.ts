@@ -18,7 +18,7 @@ import {
   LOGIN_FAILURES_REMEMBERED,
   LOGIN_WAIT_MS,
   LOGIN_WAIT_MS_MAX,
-} from "../limits/security.ts";
+} from "../../limits/security.ts";
 
 interface Failures {
   readonly count: number;

@@ -8,15 +8,15 @@
  */
 import { Buffer } from "node:buffer";
 import { scrypt, timingSafeEqual } from "node:crypto";
-import { KvError } from "../base/errors.ts";
+import { KvError } from "../../base/errors.ts";
 import {
   LOGINS_AT_ONCE_MAX,
   LOGINS_WAITING_MAX,
   PASSWORD_BYTES_MAX,
   PASSWORD_CHARACTERS_MIN,
-} from "../limits/security.ts";
-import type { Secret } from "../base/secret.ts";
-import type { Random } from "../platform/random.ts";
+} from "../../limits/security.ts";
+import type { Secret } from "../../base/secret.ts";
+import type { Random } from "../../platform/random.ts";
 
 /** The cost of new hashes: 2^15 × 8 × 128 bytes are 32 MiB. */
 const COST = { log2N: 15, r: 8, p: 1 } as const;
