@@ -13,6 +13,8 @@ export const AUTHORITY_LIFETIME_MS = 10 * 365 * DAY_MS;
 export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
 /** One of P-256 with nothing in it has about 400. */
 export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
+/** Of a connection between members, from TCP on: whoever takes longer is closed. */
+export const MEMBER_HANDSHAKE_MS_MAX = 5_000;
 /** A token is a user's login for a program. */
 export const USER_TOKEN_LIFETIME_MS = 365 * DAY_MS;
 /** Each has its bound, so that the document of users has one. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { MemberName } from "./member_identity.ts";
+import type { MemberName, WantedMember } from "./member_identity.ts";
 
 /** The address of a listener or socket. */
 export interface Address {
@@ -91,12 +91,15 @@ export interface Transport {
   /**
    * Opens a stream; exactly one of the two callbacks is called, later. Gives up after `timeoutMs`.
    * Returns a function that abandons the attempt (then neither is called).
+   *
+   * @param wanted which member must be there, if the network between members is secured; else it is not looked at
    */
   connect(
     address: Address,
     timeoutMs: number,
     onOpen: (stream: Stream) => void,
     onFail: (reason: Error) => void,
+    wanted?: WantedMember,
   ): () => void;
   /** @throws {KvError} `address_in_use`, or `unavailable` if the address cannot be bound. */
   bindDatagram(
