@@ -5,6 +5,7 @@
  * @module
  */
 import { SystemClock } from "../shared/platform/clock.ts";
+import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
@@ -53,7 +54,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   let started = false;
   try {
     const coordinator = await Coordinator.start({
-      clock: new SystemClock(),
+      clock: new DenoClock(),
       random: new SystemRandom(),
       transport: new DenoTransport(logger("transport")),
       store: new FileDocumentStore(`${config.data}/${MAP_FILE}`),

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Clock, SystemClock } from "../shared/platform/clock.ts";
+import type { Clock } from "../shared/platform/clock.ts";
+import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import type { Source } from "../shared/program/given_value.ts";
 import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
@@ -35,7 +36,7 @@ async function main(run: NodeRun): Promise<void> {
   exitOnDefect(NODE_PROGRAM.name);
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
-  const [clock, random] = [new SystemClock(), new SystemRandom()];
+  const [clock, random] = [new DenoClock(), new SystemRandom()];
   const security = await securityOf(run, clock, random);
   const exposed = whyExposed({
     ...config,

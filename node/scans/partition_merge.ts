@@ -112,7 +112,7 @@ export async function scanPartitions(
     for (const run of await kept(wave, read)) failed.delete(run);
     runs = runs.filter((run) => !failed.has(run));
   }
-  keepAhead(call, request, runs);
+  await call.ports.work.run(() => keepAhead(call, request, runs));
   const { page, entries, cut, damaged } = await call.ports.work.run(() => {
     const page = mergePage(runs, limits, (entry) => entry);
     return { page, ...fetchLeft(call, page?.items ?? [], runs) };
@@ -187,7 +187,7 @@ function keepAhead(call: ScanCall, request: NodeScanRequest, runs: readonly Part
     partition,
     primary,
     changes,
-    items: items.map((item) => ({ ...item, value: NO_VALUE, left: values })),
+    items: values ? items.map((item) => ({ ...item, value: NO_VALUE, left: true })) : items,
     readTo,
     ended,
   }));

@@ -27,7 +27,6 @@ import {
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { repeatOf } from "../../shared/operations/repeat.ts";
-import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { NodeScans } from "../scans/node_scans.ts";
 
 /** What the database needs of the node core. */
@@ -155,7 +154,8 @@ export class NodeDatabase implements Database {
       const { entries, next, covered } = result;
       reply({
         req_type: "entries",
-        entries: entries.map(toWireEntry),
+        entries: [],
+        local_entries: entries,
         ...(next === undefined ? {} : { next }),
         partitions: covered.toText(),
       });

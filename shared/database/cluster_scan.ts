@@ -135,7 +135,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
     partitions: PartitionSet,
     after: string | undefined,
     limit: number,
-    onPage: (entries: Entry[], next: string | undefined, covered: PartitionSet) => void,
+    onPage: (entries: readonly Entry[], next: string | undefined, covered: PartitionSet) => void,
     onError?: () => void,
   ): void {
     const { prefix, start, end, reverse, values } = this.#request;
@@ -162,10 +162,11 @@ export class ClusterScan extends ClusterCall<ScanPage> {
 function pageOf(
   reply: Reply,
   asked: PartitionSet,
-): { entries: Entry[]; next: string | undefined; covered: PartitionSet } | undefined {
+): { entries: readonly Entry[]; next: string | undefined; covered: PartitionSet } | undefined {
   if (reply.req_type !== "entries" || reply.partitions === undefined) return undefined;
   const said = PartitionSet.fromText(reply.partitions, asked.partitionCount);
   const covered = new PartitionSet(asked.partitionCount);
   for (const partition of said) if (asked.has(partition)) covered.add(partition);
-  return { entries: reply.entries.map(fromWireEntry), next: reply.next, covered };
+  const entries = reply.local_entries ?? reply.entries.map(fromWireEntry);
+  return { entries, next: reply.next, covered };
 }

@@ -23,6 +23,11 @@ export interface Clock {
   setTimer(delayMs: number, callback: () => void): Timer;
   /** Calls `callback` once the code that runs now has returned, before any I/O or timer. */
   defer(callback: () => void): void;
+  /**
+   * Calls `callback` later, once the process has looked at its sockets: what had arrived by now was handed
+   * over before. A timer does not promise that where sockets and timers are looked at separately.
+   */
+  afterSockets(callback: () => void): void;
 }
 
 /** Calls `callback` every `periodMs` until cancelled. The next call is scheduled after the last one returned. */
@@ -66,5 +71,10 @@ export class SystemClock implements Clock {
 
   defer(callback: () => void): void {
     queueMicrotask(callback);
+  }
+
+  /** For a process with little to do: see `deno/deno_clock.ts`. */
+  afterSockets(callback: () => void): void {
+    setTimeout(callback, 0);
   }
 }

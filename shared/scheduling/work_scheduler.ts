@@ -13,8 +13,8 @@
  * however many turns of the event loop that takes, so no timer needs to be set meanwhile.)
  *
  * Invariants: steps of one job run in order, never two at a time; a job that waits gets its next step
- * before any other job gets two; between two slices lies a timer, so that sockets are served (a
- * microtask would not let them).
+ * before any other job gets two; between two slices the process looks at its sockets
+ * (a microtask would not let it, and a timer does so by chance: see `Clock.afterSockets`).
  *
  * @module
  */
@@ -111,7 +111,7 @@ export class WorkScheduler {
   #setSlice(): void {
     if (this.#sliceSet) return;
     this.#sliceSet = true;
-    this.#clock.setTimer(0, this.#beginSlice);
+    this.#clock.afterSockets(this.#beginSlice);
   }
 
   readonly #beginSlice = (): void => {

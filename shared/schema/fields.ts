@@ -3,7 +3,7 @@
  *
  * @module
  */
-
+import type { Entry } from "../base/entry.ts";
 import { CONTENT_TYPE_CHARACTERS_MAX } from "../limits/wire.ts";
 import { isMediaType, isObject, isUint } from "../cluster/map_shape.ts";
 
@@ -101,14 +101,23 @@ export const date = field<number>("a whole number from 0", isUint, "date");
 export const array = <T>() => field<readonly T[]>("an array", Array.isArray);
 export const object = <T>() => field<T>("an object", isObject);
 /** Never on the wire: it travels between parts of one process, and is encoded when it leaves it. */
-export const localBytes: Field<Uint8Array | undefined> = {
+const local = {
   requires: "absent: it is not for the wire",
   optional: true,
   form: "document",
   choices: [],
-  about: { summary: "The value, inside a process", audience: "servers" },
   local: true,
+} as const;
+export const localBytes: Field<Uint8Array | undefined> = {
+  ...local,
+  about: { summary: "The value, inside a process", audience: "servers" },
   is: (value) => value instanceof Uint8Array,
+};
+/** As {@linkcode localBytes}, for a page. */
+export const localEntries: Field<readonly Entry[] | undefined> = {
+  ...local,
+  about: { summary: "The entries, inside a process", audience: "servers" },
+  is: Array.isArray,
 };
 /** A media type that is short and may stand in a header. */
 export const mediaType = field<string>(

@@ -14,6 +14,7 @@ import {
   type FieldsObject,
   flag,
   localBytes,
+  localEntries,
   object,
   optional,
   text,
@@ -108,6 +109,8 @@ export const REPLY_MESSAGES = {
   map: message(1, "reply", { map: field<ClusterMap>("a cluster map", isClusterMap) }),
   entries: message(1, "reply", {
     entries: array<WireEntry>(),
+    /** In place of `entries`, which is empty then. */
+    local_entries: localEntries,
     /** Absent when the end was reached; otherwise the value to pass as `after`. */
     next: optional(text),
     /** For `scan_node`: the partitions that the page covers. */

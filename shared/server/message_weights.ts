@@ -17,6 +17,7 @@ export function lengthOf(reply: Reply): number {
         (reply.previous?.length ?? 0) + (reply.previous64?.length ?? 0);
     case "entries": {
       let bytes = 0;
+      for (const { key, value } of reply.local_entries ?? []) bytes += key.length + value.length;
       for (const [key, , , , , , text, base64] of reply.entries) {
         bytes += key.length + text.length + (base64?.length ?? 0);
       }

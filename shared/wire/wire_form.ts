@@ -1,29 +1,37 @@
 /**
  * Requests and replies as they leave a process. Inside one, a value is bytes (`bytes`,
- * `previous_bytes`), so that a front end which speaks in bytes needs no detour over text; on the wire it is
- * text or base64. Nothing else of a message is changed, and one without bytes is given back as it is.
+ * `previous_bytes`, those of `local_entries`), so that a front end which speaks in bytes needs no detour over
+ * text; on the wire it is text or base64. Nothing else of a message is changed, and one without bytes is given back as it is.
  *
  * @module
  */
-import { encodeValue } from "../schema/value_codec.ts";
+import type { Entry } from "../base/entry.ts";
+import { encodeValue, toWireEntry } from "../schema/value_codec.ts";
 
 /** What may stand in a message beside its other fields. */
 interface Carrier {
   readonly req_type?: string;
   readonly bytes?: Uint8Array | undefined;
   readonly previous_bytes?: Uint8Array | undefined;
+  readonly local_entries?: readonly Entry[] | undefined;
   readonly requests?: unknown;
   readonly result?: unknown;
 }
 
 /** A message with its values as the wire has them. */
 export function wireForm<M extends object>(message: M): M {
-  const { bytes, previous_bytes: previous, requests, result } = message as Carrier;
+  const { bytes, previous_bytes: previous, local_entries: entries, requests, result } =
+    message as Carrier;
   if (bytes !== undefined) return withValue(message as Carrier, bytes) as M;
   if (previous !== undefined) return withPrevious(message as Carrier, previous) as M;
+  if (entries !== undefined) return withEntries(message as Carrier, entries) as M;
   if (Array.isArray(requests)) return { ...message, requests: requests.map(formOfAny) };
   if (Array.isArray(result)) return { ...message, result: result.map(formOfAny) };
   return message;
+}
+
+function withEntries({ local_entries: _, ...rest }: Carrier, entries: readonly Entry[]): object {
+  return { ...rest, entries: entries.map(toWireEntry) };
 }
 
 /** A member of a group of requests or replies. */

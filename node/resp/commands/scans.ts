@@ -4,11 +4,13 @@
  *
  * @module
  */
+import type { Entry } from "../../../shared/base/entry.ts";
 import { failureOf } from "../../../shared/base/errors.ts";
 import { errorReply } from "../../../shared/operations/operation.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import { RESP_KEYS_BYTES_MAX, RESP_SCAN_KEYS_MIN } from "../../../shared/limits/resp.ts";
 import { SCAN_KEYS_MAX } from "../../../shared/limits/scans.ts";
+import { KEY_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { deleteMatching } from "../../../shared/database/delete_matching.ts";
 import type { CountRequest, ScanPage, ScanRequest } from "../../../shared/database/database.ts";
@@ -95,16 +97,18 @@ function scan(args: Arguments, call: Call, done: () => void): void {
   const { count, glob, nothing } = scanOptions(args);
   const prefix = prefixOf(glob);
   const limit = Math.min(Math.max(count, RESP_SCAN_KEYS_MIN), SCAN_KEYS_MAX);
-  page(call, { after, prefix, limit }, done, ({ entries, next }) => {
-    const keys = nothing ? [] : matching(entries.map(({ key }) => key), glob);
-    call.session.answer((out) => {
-      out.array(2);
-      out.bulkText(next === undefined ? "0" : String(call.server.cursors.add(next)));
-      out.array(keys.length);
-      for (const key of keys) out.bulkText(key);
-    });
-    done();
-  });
+  page(call, { after, prefix, limit }, done, ({ entries, next }) =>
+    call.server.work.add(() => {
+      const keys = nothing ? [] : matching(entries, glob);
+      call.session.answer((out) => {
+        out.array(2);
+        out.bulkText(next === undefined ? "0" : String(call.server.cursors.add(next)));
+        out.array(keys.length);
+        for (const key of keys) out.bulkText(key);
+      });
+      done();
+      return false;
+    }));
 }
 
 function prefixOf(glob: Glob | undefined): string | undefined {
@@ -112,9 +116,14 @@ function prefixOf(glob: Glob | undefined): string | undefined {
   return prefix === "" ? undefined : prefix;
 }
 
-function matching(keys: readonly string[], glob: Glob | undefined): readonly string[] {
+function matching(entries: readonly Entry[], glob: Glob | undefined): readonly string[] {
+  const keys = entries.map(({ key }) => key);
   if (glob === undefined || glob.matchesAll) return keys;
-  return keys.filter((key) => glob.matches(encoder.encode(key)));
+  const buffer = new Uint8Array(3 * KEY_BYTES_MAX);
+  return keys.filter((key) => {
+    const { written } = encoder.encodeInto(key, buffer);
+    return glob.matches(buffer.subarray(0, written));
+  });
 }
 
 function keys(args: Arguments, call: Call, done: () => void): void {
@@ -122,28 +131,37 @@ function keys(args: Arguments, call: Call, done: () => void): void {
   const prefix = prefixOf(glob);
   const found = new RespWriter();
   let count = 0;
-  const next = (after: string | undefined) => {
-    page(call, { after, prefix, limit: SCAN_KEYS_MAX }, done, (result) => {
-      for (const key of matching(result.entries.map(({ key }) => key), glob)) {
-        found.bulkText(key);
-        count++;
-      }
-      if (found.length > RESP_KEYS_BYTES_MAX) {
-        call.session.answer((out) =>
-          out.error(
-            `ERR the keys that match are more than ${RESP_KEYS_BYTES_MAX} bytes; use SCAN`,
-          )
-        );
-        done();
-      } else if (result.next !== undefined) next(result.next);
-      else {
-        call.session.answer((out) => {
-          out.array(count);
-          out.raw(found.take());
-        });
-        done();
-      }
-    });
+  const next = (after: string | undefined) =>
+    page(
+      call,
+      { after, prefix, limit: SCAN_KEYS_MAX },
+      done,
+      (result) =>
+        call.server.work.add(() => {
+          take(result);
+          return false;
+        }),
+    );
+  const take = (result: ScanPage) => {
+    for (const key of matching(result.entries, glob)) {
+      found.bulkText(key);
+      count++;
+    }
+    if (found.length > RESP_KEYS_BYTES_MAX) {
+      call.session.answer((out) =>
+        out.error(
+          `ERR the keys that match are more than ${RESP_KEYS_BYTES_MAX} bytes; use SCAN`,
+        )
+      );
+      done();
+    } else if (result.next !== undefined) next(result.next);
+    else {
+      call.session.answer((out) => {
+        out.array(count);
+        out.raw(found.take());
+      });
+      done();
+    }
   };
   next(undefined);
 }

@@ -213,6 +213,10 @@ export class SimClock implements Clock {
   defer(callback: () => void): void {
     this.#scheduler.defer(this.#process, callback);
   }
+
+  afterSockets(callback: () => void): void {
+    this.setTimer(0, callback);
+  }
 }
 
 const NO_TIMER: Timer = { cancel: () => {} };

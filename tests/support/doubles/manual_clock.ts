@@ -48,6 +48,10 @@ export class ManualClock implements Clock {
     this.#deferred.push(callback);
   }
 
+  afterSockets(callback: () => void): void {
+    this.setTimer(0, callback);
+  }
+
   /** Runs what was deferred, and what that defers. */
   settle(): void {
     for (let next = this.#deferred.shift(); next !== undefined; next = this.#deferred.shift()) {

@@ -26,6 +26,9 @@ class ImpatientClock implements Clock {
   defer(callback: () => void): void {
     queueMicrotask(callback);
   }
+  afterSockets(callback: () => void): void {
+    queueMicrotask(callback);
+  }
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
