@@ -394,7 +394,11 @@ export class Replica {
 }
 
 /** Whether a configuration names the one node as primary and the other as its follower. */
-function isOf({ primary, inSync, learners }: PartitionConfig, node: NodeId, copy: NodeId): boolean {
-  return primary === node && inSync.includes(node) && node !== copy &&
-    (inSync.includes(copy) || learners.includes(copy));
+function isOf(
+  { primary, inSync, learners }: PartitionConfig,
+  node: NodeId,
+  replica: NodeId,
+): boolean {
+  return primary === node && inSync.includes(node) && node !== replica &&
+    (inSync.includes(replica) || learners.includes(replica));
 }

@@ -184,7 +184,7 @@ export class WriteQueue {
     if (late.length === 0) return;
     const reply = errorReply(
       "timeout",
-      "the deadline passed before all copies had a write of the key",
+      "the deadline passed before all replicas had a write of the key",
     );
     for (const waiter of late) waiter.fail(reply);
   }

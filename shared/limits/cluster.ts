@@ -14,7 +14,7 @@ export const REPLICATION_FACTOR_MAX = 16;
 export const NODES_MAX = 1_000;
 /** The most bytes that a partition, each of its replicas, and a node take in a cluster map as JSON. */
 export const MAP_PARTITION_BYTES = 90;
-export const MAP_COPY_BYTES = 19;
+export const MAP_REPLICA_BYTES = 19;
 export const MAP_NODE_BYTES = 1_730;
 export const VNODES_DEFAULT = 150;
 /** Relative capacity of a node: the range in which placement uses it. */
@@ -31,7 +31,7 @@ export const BALANCE_BOUND = 1.15;
  * partition has up to twice as many as asked for: the old ones, and those that are being filled.
  */
 export function mapBytesMax(partitionCount: number, replicationFactor: number): number {
-  const partitionBytes = MAP_PARTITION_BYTES + 2 * replicationFactor * MAP_COPY_BYTES;
+  const partitionBytes = MAP_PARTITION_BYTES + 2 * replicationFactor * MAP_REPLICA_BYTES;
   return partitionCount * partitionBytes + NODES_MAX * MAP_NODE_BYTES;
 }
 

@@ -289,7 +289,7 @@ Deno.test("LevelStorage has after a reopening what it had before", async () => {
 });
 
 contract(
-  "gives space back where it takes any, and keeps what is there",
+  "gives space back if it takes any, and keeps what is there",
   async (storage, random) => {
     if (storage.compact === undefined || storage.sizeOf === undefined) return;
     const [from, to] = [bytes(1), bytes(2)];

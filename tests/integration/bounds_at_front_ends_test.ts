@@ -65,11 +65,11 @@ interface Protocol {
   readonly name: string;
   readonly ping: string;
   readonly pong: string;
-  /** A read of `large`, where there is one. */
+  /** A read of `large`, if there is one. */
   readonly read: string;
   /** The beginning of a message, with this many bytes. */
   begun(bytes: number): string;
-  /** Something that nests so deep, where it can nest. */
+  /** Something that nests so deep, if it can nest. */
   deep?(levels: number): string;
 }
 

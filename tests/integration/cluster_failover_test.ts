@@ -68,7 +68,7 @@ Deno.test("cluster: another node takes over from a killed primary, which later c
     console.log(
       `catching up: ${sum("resynced_entries")} entries sent for ${
         sum("resynced_replicas")
-      } copies, ` +
+      } replicas, ` +
         `of ${table.values.size} in all`,
     );
     assertEquals(sum("resynced_full"), 0);

@@ -24,8 +24,8 @@ Deno.test("cluster: a data set is imported while a node is killed, and survives 
   await importing.write(table.csv.slice(0, half));
   await cluster.poll("a third of the entries", async () => {
     const stats = await Promise.all([0, 1, 2, 3].map((i) => cluster.stats(i)));
-    const copies = stats.reduce((sum, { entries }) => sum + Number(entries), 0);
-    return copies > table.values.size ? true : undefined;
+    const stored = stats.reduce((sum, { entries }) => sum + Number(entries), 0);
+    return stored > table.values.size ? true : undefined;
   });
   await cluster.crash(1);
   await importing.write(table.csv.slice(half));

@@ -10,7 +10,7 @@ import { TestCluster } from "../support/worlds/cluster.ts";
 import { Workload } from "../support/clients/workload.ts";
 
 const PARTITIONS = 128;
-const COPIES = 3;
+const REPLICAS = 3;
 
 function idAt(map: ClusterMap, port: number): NodeId | undefined {
   return map.nodes.find((node) => node.port === port)?.id;
@@ -34,7 +34,7 @@ function holdings(map: ClusterMap, id: NodeId | undefined) {
 /** Nothing is on the move, and everything has its replicas. */
 function isSettled(map: ClusterMap): boolean {
   return map.partitions.every(({ primary, inSync, learners }) =>
-    primary !== undefined && learners.length === 0 && inSync.length === COPIES
+    primary !== undefined && learners.length === 0 && inSync.length === REPLICAS
   );
 }
 
@@ -57,10 +57,11 @@ Deno.test("cluster: a fourth node takes its share while clients read and write w
   const of = (map: ClusterMap) => holdings(map, idAt(map, port));
   // A quarter of the primaries and of all replicas, about: placement goes by random points on a ring,
   // and how even it is has tests of its own.
-  const [primaries, copies] = [PARTITIONS / 4, PARTITIONS * COPIES / 4];
+  const [primaries, replicas] = [PARTITIONS / 4, PARTITIONS * REPLICAS / 4];
   const map = await cluster.waitFor(
     "the fourth node's share",
-    (map) => isSettled(map) && of(map).primaries > primaries * 0.5 && of(map).inSync > copies * 0.6,
+    (map) =>
+      isSettled(map) && of(map).primaries > primaries * 0.5 && of(map).inSync > replicas * 0.6,
     of,
   );
   console.log(
@@ -69,7 +70,7 @@ Deno.test("cluster: a fourth node takes its share while clients read and write w
     } ms, ${JSON.stringify(of(map))} of ${PARTITIONS} partitions`,
   );
   assertLess(of(map).primaries, primaries * 1.5);
-  assertLess(of(map).inSync, copies * 1.25);
+  assertLess(of(map).inSync, replicas * 1.25);
 
   const { errors, violations, unknown, writes, reads } = await workload.stop();
   assertEquals([errors, violations, unknown], [[], [], 0]);
@@ -79,7 +80,7 @@ Deno.test("cluster: a fourth node takes its share while clients read and write w
   assertEquals(await wrongValues(kv, values), []);
 });
 
-Deno.test("cluster: nothing is lost where a process is killed while partitions move", async (t) => {
+Deno.test("cluster: nothing is lost when a process is killed while partitions move", async (t) => {
   await using cluster = await TestCluster.start({ nodes: 3, partitions: PARTITIONS });
   await using kv = await cluster.connect();
   const values = data();

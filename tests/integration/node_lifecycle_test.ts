@@ -31,7 +31,7 @@ async function writeDuring(
   return { written: await writing, failures };
 }
 
-Deno.test("kv-node passes on what is not its own, and says who is right where that was done already", async () => {
+Deno.test("kv-node passes on what is not its own, and says who is right when that was done already", async () => {
   await using cluster = await TestCluster.start({ nodes: 2, replicationFactor: 1 });
   for (let i = 0; i < 40; i++) {
     const reply = await cluster.ask(i % 2, { req_type: "put", key: `k${i}`, value: `v${i}` });
@@ -115,7 +115,7 @@ Deno.test("kv-node that leaves waits while all others are down, and may be stopp
   assertEquals((await cluster.ask(1, { req_type: "get", key: "kept" })).message, "1");
 });
 
-Deno.test("kv-node stops on its own where no coordinator is there to ask", async () => {
+Deno.test("kv-node stops on its own if no coordinator is there to ask", async () => {
   await using cluster = await TestCluster.start({ nodes: 1, minInSync: 1 });
   await cluster.ask(0, { req_type: "put", key: "a", value: "1" });
   await cluster.coordinatorProcess.crash();

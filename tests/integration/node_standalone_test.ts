@@ -292,7 +292,7 @@ Deno.test("kv-node says in one line why it does not start, with exit code 1 or 2
   }
 });
 
-Deno.test("kv-node takes the next free port where none was asked for", async () => {
+Deno.test("kv-node takes the next free port if none was asked for", async () => {
   await using bench = await Bench.make();
   const first = bench.run("--standalone", "--storage=memory");
   const second = bench.run("--standalone", "--storage=memory");

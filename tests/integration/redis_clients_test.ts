@@ -1,6 +1,6 @@
 /**
  * Redis clients as people have them, unchanged, in their default settings, against real nodes: ioredis
- * and node-redis from npm, redis-cli and redis-benchmark where they are installed.
+ * and node-redis from npm, redis-cli and redis-benchmark if they are installed.
  *
  * @module
  */

@@ -66,7 +66,7 @@ Deno.test("self-extracting: without a home it unpacks into the temporary folder,
   });
 });
 
-Deno.test("self-extracting: it says so where there is no folder that it can use", async () => {
+Deno.test("self-extracting: it says so if there is no folder that it can use", async () => {
   await run((folder) => ({ TMPDIR: `${folder}/kv-client` }), ({ code, text }) => {
     assertEquals(code, 1, text);
     assertStringIncludes(text, "set XDG_CACHE_HOME to a folder of yours");

@@ -38,7 +38,7 @@ async function readThroughSilence(timeoutMs: number): Promise<unknown> {
   return end;
 }
 
-Deno.test("KvClient: a cached read goes to the primary where the coordinator says nothing", async () => {
+Deno.test("KvClient: a cached read goes to the primary if the coordinator says nothing", async () => {
   assertEquals(await readThroughSilence(10_000), "v");
 });
 

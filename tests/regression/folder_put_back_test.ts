@@ -1,6 +1,6 @@
 /**
  * A node's folder that was copied while the node ran, and put back after its death, was let in as the newest: its
- * incarnation grows with its start as that of the folder itself would. With the other copies gone it was made primary,
+ * incarnation grows with its start as that of the folder itself would. With the other replicas gone it was made primary,
  * and what had been acknowledged since the copy was lost. The number of its database's last batch tells it.
  */
 import { assert, assertEquals } from "@std/assert";

@@ -1,7 +1,7 @@
 /**
  * An operator's `--force` that names no node chose by what the disks held when the nodes registered,
  * however long ago: in a cluster that was never started again that is nothing for all of them, so
- * that the lowest id became primary with an empty replica where another one was nearly level. Found by a
+ * that the lowest id became primary with an empty replica when another one was nearly level. Found by a
  * review.
  */
 import { assertEquals } from "@std/assert";
@@ -30,7 +30,7 @@ function lastHolderDead(): { world: World; a: Process; b: Process } {
   return { world, a, b };
 }
 
-Deno.test("force: where nobody tells anything, it takes the replica that was being filled", () => {
+Deno.test("force: if nobody tells anything, it takes the replica that was being filled", () => {
   const { world, b } = lastHolderDead();
   const forced = world.controller.force(undefined, undefined, world.nowMs);
   assertEquals(forced, [{ partition: 0, node: b.node, term: 0, last_seq: 0 }]);

@@ -11,7 +11,7 @@ import { listenHttp } from "../../shared/http/deno_http_server.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 
-Deno.test("listenHttp: closes in time where a client owes a body that was answered without", async () => {
+Deno.test("listenHttp: closes in time if a client owes a body that was answered without", async () => {
   const server = listenHttp([LOOPBACK], () => Promise.resolve(new Response("no")), testAdmission());
   const { hostname, port } = { hostname: server.address.host, port: server.address.port };
   const connection = await Deno.connect({ hostname, port });

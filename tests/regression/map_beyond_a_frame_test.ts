@@ -1,5 +1,5 @@
 /**
- * The map of 65,536 partitions with 16 copies each, which could be asked for, was 24 MB and did not fit into a
+ * The map of 65,536 partitions with 16 replicas each, which could be asked for, was 24 MB and did not fit into a
  * message of 16 MiB: no node could ever have joined. What is allowed fits, whole and as a change of all of it;
  * the rest is refused when it is asked for (tests/unit/coordinator/state/cluster_settings_test.ts).
  */

@@ -1,6 +1,6 @@
 /**
  * RANDOMKEY said that there was no key after two pages that were empty and yet had a `next`, as they are
- * where many keys have just been deleted. Found by a review.
+ * if many keys have just been deleted. Found by a review.
  */
 import { assertEquals } from "@std/assert";
 import type { Database } from "../../shared/database/database.ts";

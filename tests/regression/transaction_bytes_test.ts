@@ -1,6 +1,6 @@
 /**
  * The bytes of a transaction of the Redis front end were counted while it was put together, and not while it
- * was under way: sixty-four of 1 MiB were, of a budget of 4 MiB. And where EXEC ran as the session went on
+ * was under way: sixty-four of 1 MiB were, of a budget of 4 MiB. And when EXEC ran as the session went on
  * by itself, and not while it read, they stayed counted when it was answered: a connection that then said
  * nothing more took its part of the budget from all others. Found by a review.
  *
@@ -76,7 +76,7 @@ Deno.test("RespSession: a connection that ends while EXEC is under way gives its
   }
 });
 
-Deno.test("RespSession: nothing counts once everything is answered, also where EXEC had to wait", async () => {
+Deno.test("RespSession: nothing counts once everything is answered, also if EXEC had to wait", async () => {
   const bench = new RespBench();
   const peer = bench.connect();
   bench.database.later = true;

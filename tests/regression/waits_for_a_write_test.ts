@@ -78,7 +78,7 @@ Deno.test("scans and backups that wait for a write end by their deadline", async
   assertEquals(covered, 0, "the page speaks for no partition");
 });
 
-Deno.test("a request that comes again in its client session may have happened, also where nobody can tell yet", async () => {
+Deno.test("a request that comes again in its client session may have happened, also if nobody can tell yet", async () => {
   const cluster = await startWithWriteUnderWay();
   const replies: Reply[] = [];
   cluster.node("n1").execute(INCREMENT, (reply) => replies.push(reply));

@@ -292,7 +292,7 @@ class MembershipStage {
 
 const nameOf = (id: string) => id[0] ?? "";
 
-/** What is new in a map; all of it where there is none before. */
+/** What is new in a map; all of it if there is none before. */
 function mapTexts(map: ClusterMap, before: ClusterMap | undefined): string[] {
   const nodes = map.nodes.filter((node) =>
     JSON.stringify(node) !== JSON.stringify(before?.nodes.find(({ id }) => id === node.id))

@@ -5,7 +5,7 @@
  *
  * How large that is follows from how common the thing is. Of each is known in how many runs of a hundred
  * it was seen at least. Taken at half of that, to be on the safe side, N runs without it have a
- * probability of less than exp(-N × share); where that is less than one in a million, it is no chance.
+ * probability of less than exp(-N × share); if that is less than one in a million, it is no chance.
  *
  * @module
  */

@@ -3,7 +3,7 @@
  *
  *     deno task sim --seeds 200 --from 1 [--history FILE] [--timeline FILE] [--storm SECONDS]
  *
- * `--history` writes what the clients saw as JSON lines (FILE.SEED where there are several seeds),
+ * `--history` writes what the clients saw as JSON lines (FILE.SEED if there are several seeds),
  * `--timeline` the whole record of the last seed that failed; `--keep-going` does not end at the
  * first failure. An interrupt ends it after the seed under way, with the sums.
  *

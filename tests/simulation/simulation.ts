@@ -135,7 +135,7 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Keeps the trace. Default false. */
   readonly recording?: boolean;
-  /** How long the storm lasts; by the seed where it is not given. */
+  /** How long the storm lasts; by the seed if it is not given. */
   readonly stormMs?: number;
   readonly faults?: Faults;
   readonly shape?: Partial<ClusterShape>;

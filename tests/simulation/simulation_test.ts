@@ -49,7 +49,7 @@ async function runUntil(what: Happening, memory: boolean): Promise<void> {
 Deno.test("simulate: an old copy of a node's folder is refused", () =>
   runUntil("node: old folder refused", false));
 
-Deno.test("simulate: where memory nodes lose a partition, all heals once it is given up", () =>
+Deno.test("simulate: if memory nodes lose a partition, all heals once it is given up", () =>
   runUntil("partition: forced", true));
 
 for (const seed of [1, 2]) {

@@ -1,5 +1,5 @@
 /**
- * What a run did, as lines of text, for people who look for the cause of a failure. Kept only where
+ * What a run did, as lines of text, for people who look for the cause of a failure. Kept only if
  * a run is recorded; a run does the same whether it is or not.
  *
  * @module

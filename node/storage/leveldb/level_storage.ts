@@ -328,7 +328,7 @@ class LevelSnapshot implements StorageSnapshot {
 /** What to do about a damaged folder. */
 export const REBUILD_ADVICE: string =
   "start the node with --rebuild, which moves its data folder aside and fills the node again from " +
-  "the other copies";
+  "the other replicas";
 
 /** The binding returns Node's `Buffer`, whose `slice` does not copy; no other code should have to know this. */
 function plain(bytes: Uint8Array): Uint8Array {

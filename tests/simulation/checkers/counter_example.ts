@@ -81,7 +81,7 @@ export function shorten(calls: readonly Call[], beginOf?: BeginOf): CounterExamp
     if (ids.has(call.id)) return true;
     if (isReadName(call.f)) return false;
     // A write that is said not to have happened may be the one that did, and one of unknown
-    // outcome is of interest where its value was read.
+    // outcome is of interest if its value was read.
     const denied = call.outcome === "fail" && !isObservation(call);
     return denied
       ? call.at > first && call.at < endAt

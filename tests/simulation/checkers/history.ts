@@ -66,7 +66,7 @@ export interface Call extends Invocation {
   /** The place of its beginning among all events, and of its end; Infinity if it has no end. */
   readonly at: number;
   readonly endAt: number;
-  /** `info` also where it has not ended. */
+  /** `info` also if it has not ended. */
   readonly outcome: "ok" | "fail" | "info";
   /** Infinity if it may still happen. */
   readonly endTime: number;

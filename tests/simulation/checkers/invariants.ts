@@ -58,7 +58,7 @@ interface Acknowledged {
   readonly expires: boolean;
 }
 
-/** Deletes of a key: its tombstone may be dropped where dates jump, and then nothing is there. */
+/** Deletes of a key: its tombstone may be dropped if dates jump, and then nothing is there. */
 interface Deletes {
   /** Under way, or never known to have ended. */
   open: number;

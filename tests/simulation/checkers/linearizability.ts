@@ -165,7 +165,7 @@ class Search {
     return true;
   }
 
-  /** What can be done next, the most promising last. Nothing where this state was seen before. */
+  /** What can be done next, the most promising last. Nothing if this state was seen before. */
   #moves(last: Place | undefined): number[] {
     const { steps, pools } = this.#problem;
     const limit = steps[this.#byEnd.first()]?.end ?? 0;

@@ -9,7 +9,7 @@
  * order given, which is what makes the search fast.
  *
  * A write whose outcome is unknown and whose value nobody read can only have mattered by making the key
- * present, or absent. Such writes are alike, and are kept in pools from which the search takes one where
+ * present, or absent. Such writes are alike, and are kept in pools from which the search takes one if
  * nothing else explains what was seen.
  *
  * A value that expires is gone at some moment that the clocks of those who have it decide: not before its

@@ -1,6 +1,6 @@
 /**
  * What makes things go wrong during the storm, each kind at random moments with its own rate, and
- * ends all of it when the calm begins. It never does what no system could survive: damage one copy
+ * ends all of it when the calm begins. It never does what no system could survive: damage one replica
  * of data that no other process holds.
  *
  * @module

@@ -93,7 +93,7 @@ export class SimNetwork {
   readonly #random: Random;
   readonly #links = new Map<string, Link>();
   readonly #listeners = new Map<string, Listening>();
-  /** Several where they share a port; the last one receives. */
+  /** Several if they share a port; the last one receives. */
   readonly #sockets = new Map<string, readonly Socket[]>();
   readonly #ends = new Set<SimStream>();
   /** Hosts without power: nothing answers for them, not even with a reset. */

@@ -3,7 +3,7 @@
  * forgotten by the network; this one finds out in the ways that a real one does.
  *
  * Invariant: what was written arrives once, in order and without a gap up to some point; `onClose` is
- * called exactly once where the process lives and has started the stream.
+ * called exactly once if the process lives and has started the stream.
  *
  * @module
  */
@@ -317,7 +317,7 @@ export class SimStream implements Stream {
   }
 }
 
-/** Whether a frame begins as `{"req_type":"confirmed"` does: a copy's word for a read without a lease. */
+/** Whether a frame begins as `{"req_type":"confirmed"` does: a replica's word for a read without a lease. */
 function isConfirmed(bytes: Uint8Array): boolean {
   return bytes[13] === 0x63 && bytes[16] === 0x66 && bytes[21] === 0x64;
 }

@@ -57,7 +57,7 @@ export interface ClusterShape {
   readonly minInSync: number;
   readonly repairDelayMs: number;
   readonly expectNodes: number;
-  /** "interval" only where no host loses its power. */
+  /** "interval" only if no host loses its power. */
   readonly fsync: FsyncMode;
   /** `--storage memory`: a node that starts again is another one, and has nothing. */
   readonly memory: boolean;

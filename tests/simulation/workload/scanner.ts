@@ -244,7 +244,7 @@ export class Scanner {
     }
   }
 
-  /** Undefined where it failed. */
+  /** Undefined if it failed. */
   async #ask<T>(begin: (done: (result: T | Message<"error">) => void) => void) {
     const result = await new Promise<T | Message<"error">>((resolve) => begin(resolve));
     if (!isError(result)) return result;

@@ -27,7 +27,7 @@ export function valueBytes(name: string): Uint8Array {
   return bytes;
 }
 
-/** The name of a value that came back; `garbled …` where it is not what such a value consists of. */
+/** The name of a value that came back; `garbled …` if it is not what such a value consists of. */
 export function nameOf(bytes: Uint8Array): string {
   const slash = bytes.indexOf(0x2f);
   const name = decoder.decode(slash < 0 ? bytes : bytes.subarray(0, slash));

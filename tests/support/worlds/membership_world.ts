@@ -72,7 +72,7 @@ export interface Process {
   unserved: number;
   /** What acknowledgements of the coordinator give it, on the shared clock. */
   leaseUntilMs: number;
-  /** The last batch of its database that is synced; 0 where the test has none. */
+  /** The last batch of its database that is synced; 0 if the test has none. */
   batch: number;
   inbox: Message[];
 }

@@ -44,7 +44,7 @@ Deno.test("HttpReplies: one for each response, however it is cut; the body of an
   }
 });
 
-Deno.test("WaitingCalls: are answered in order, also where many wait, and all of them at the end", () => {
+Deno.test("WaitingCalls: are answered in order, also if many wait, and all of them at the end", () => {
   const waiting = new WaitingCalls();
   const seen: string[] = [];
   let next = 0;

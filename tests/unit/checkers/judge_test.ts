@@ -94,7 +94,7 @@ Deno.test("judgeHistory lets a write that one disk acknowledged be lost, but not
   assertEquals(checks("0-1 write primary a unavailable\n2-3 read a 1"), "linearizability");
 });
 
-Deno.test("judgeHistory calls it a failure where no verdict is reached", () => {
+Deno.test("judgeHistory calls it a failure if no verdict is reached", () => {
   const history = randomHistory(new SeededRandom(1), {
     operations: 500,
     processes: 20,
@@ -213,7 +213,7 @@ Deno.test("historyLines writes a register of read, write and cas", () => {
   ]);
 });
 
-Deno.test("shorten leaves out what was before, where it does not matter", () => {
+Deno.test("shorten leaves out what was before, if it does not matter", () => {
   let lines = "";
   for (let i = 0; i < 100; i++) {
     lines += `${i * 10}-${i * 10 + 3} write v${i} ok ${2 * i + 1}\n${i * 10 + 4}-${

@@ -36,7 +36,7 @@ const FOUND_PERCENT_MIN: Record<string, number> = {
 
 for (const [name, spoil] of Object.entries(SPOILS)) {
   const atLeast = FOUND_PERCENT_MIN[name] ?? 100;
-  Deno.test(`checkKey rejects at least ${atLeast} of 100 where ${name}`, () => {
+  Deno.test(`checkKey rejects at least ${atLeast} of 100 if ${name}`, () => {
     let [found, spoilt] = [0, 0];
     for (let seed = 1; seed <= 200; seed++) {
       const random = new SeededRandom(seed);

@@ -235,7 +235,7 @@ Deno.test("NodeRuntime.stop hands over, waits to be let go, and ends", async () 
   assert(endMs - startMs < 100, "it did not wait for longer than it had to");
 });
 
-Deno.test("NodeRuntime.stop ends after its time where it is not let go", async () => {
+Deno.test("NodeRuntime.stop ends after its time if it is not let go", async () => {
   const world = new World();
   const coordinator = new ScriptedCoordinator(world);
   coordinator.letsGo = false;
@@ -261,7 +261,7 @@ Deno.test("NodeRuntime.stop does not wait for a coordinator that is not there", 
   assert(endMs - startMs < 100);
 });
 
-Deno.test("NodeRuntime.stop ends where the coordinator dies meanwhile", async () => {
+Deno.test("NodeRuntime.stop ends if the coordinator dies meanwhile", async () => {
   const world = new World();
   const coordinator = new ScriptedCoordinator(world);
   coordinator.letsGo = false;

@@ -127,7 +127,7 @@ Deno.test("assertions: pass on what holds and throw on what does not", () => {
   }
 });
 
-Deno.test("assertRejects: gives the error, and fails where nothing rejects", async () => {
+Deno.test("assertRejects: gives the error, and fails if nothing rejects", async () => {
   const error = await assertRejects(
     () => Promise.reject(new RangeError("too far")),
     RangeError,
@@ -173,7 +173,7 @@ Deno.test("parseArgs: flags, values and the rest", () => {
   assertEquals(strict, { _: ["7"], "--": [] });
 });
 
-Deno.test("parseArgs: guesses numbers only where it may, and stops early", () => {
+Deno.test("parseArgs: guesses numbers only if it may, and stops early", () => {
   const parsed: Record<string, unknown> = parseArgs(["--n", "5", "1", "a", "--later"], {
     stopEarly: true,
   });

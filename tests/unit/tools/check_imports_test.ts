@@ -72,7 +72,7 @@ Deno.test("whyForbidden: keeps the layers apart", () => {
   }
 });
 
-Deno.test("circlesOf: names each circle once, and nothing where there is none", () => {
+Deno.test("circlesOf: names each circle once, and nothing if there is none", () => {
   const graph = (arrows: Record<string, string[]>) => new Map(Object.entries(arrows));
   assertEquals(circlesOf(graph({ a: ["b", "c"], b: ["c"], c: [] })), []);
   assertEquals(circlesOf(graph({ a: ["b"], b: ["c"], c: ["a"] })), [["a", "b", "c", "a"]]);

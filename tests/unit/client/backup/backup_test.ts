@@ -92,7 +92,7 @@ Deno.test("runBackup writes every partition, each from one snapshot of its prima
   for (const { node, partition } of asked) assertEquals(node, map.partitions[partition]?.primary);
 });
 
-Deno.test("runBackup begins a partition anew where its snapshot is lost, whatever the reason", async () => {
+Deno.test("runBackup begins a partition anew if its snapshot is lost, whatever the reason", async () => {
   for (const code of ["unavailable", "outcome_unknown", "timeout", "not_primary"] as const) {
     let failures = 0;
     const { asked, run, refreshes } = setUp(({ partition, snapshot }) =>
@@ -108,7 +108,7 @@ Deno.test("runBackup begins a partition anew where its snapshot is lost, whateve
   }
 });
 
-Deno.test("runBackup gives up after a time without progress, and at once where it makes no sense", async () => {
+Deno.test("runBackup gives up after a time without progress, and at once if it makes no sense", async () => {
   const hopeless = setUp(({ partition }) => partition === 5 ? error("unavailable") : undefined);
   const late = await assertRejects(() => hopeless.run(500), KvError, "gave up reading partition 5");
   assertEquals(late.code, "unavailable");

@@ -105,7 +105,7 @@ Deno.test("Atomic.commit throws what concerns the whole", async () => {
   assertEquals(short.code, "internal");
 });
 
-Deno.test("Atomic.commit sends reads without a client session, and nothing where there is nothing", async () => {
+Deno.test("Atomic.commit sends reads without a client session, and nothing if there is nothing", async () => {
   const { client, sent } = setUp({
     req_type: "result",
     result: [{ req_type: "error", code: "not_found", message: "" }],

@@ -49,7 +49,7 @@ Deno.test("KvClient keeps the media type with the value", async () => {
   assertEquals([types.get("page"), types.get("plain")], [contentType, undefined]);
 });
 
-Deno.test("KvClient says undefined or false where there is no such key", async () => {
+Deno.test("KvClient says undefined or false if there is no such key", async () => {
   const { client } = setUp();
   assertEquals(await client.get("a"), undefined);
   assertEquals(await client.getText("a"), undefined);
@@ -143,7 +143,7 @@ Deno.test("KvClient passes on what the cluster refuses, with code and detail", a
   assertEquals(await codeOf(client.get("a")), "internal");
 });
 
-Deno.test("KvClient sends deadline, acks and consistency where they are asked for", async () => {
+Deno.test("KvClient sends deadline, acks and consistency if they are asked for", async () => {
   const { cluster, clock } = setUp();
   const client = new KvClient({ clock, router: cluster }, { timeoutMs: 700, acks: "primary" });
   await client.put("a", "");
@@ -226,7 +226,7 @@ Deno.test("KvClient asks the coordinator and every node for stats and ping", asy
   assertEquals((await client.ping()).map(({ elapsedMs }) => elapsedMs), [undefined, 0, 0]);
 });
 
-Deno.test("KvClient asks the coordinator's cache where that will do, and the primary where it cannot tell", async () => {
+Deno.test("KvClient asks the coordinator's cache if that will do, and the primary if it cannot tell", async () => {
   const cluster = new FakeCluster();
   const asked: unknown[] = [];
   let answer: Reply = { req_type: "data", message: "cached", version: 3 };

@@ -86,7 +86,7 @@ Deno.test("readCsv keeps columns with awkward names", async () => {
   ]);
 });
 
-Deno.test("readCsv says which columns there are where the key column is wrong", async () => {
+Deno.test("readCsv says which columns there are if the key column is wrong", async () => {
   for (const key of [undefined, "Id"]) {
     const run = all(readCsv(chunks("id,v\n1,2\n", 100), key));
     const error = await assertRejects(() => run, KvError);

@@ -126,7 +126,7 @@ Deno.test("runImport gives one record up after its time, and goes on with the ot
   assert(summary.retries > 5);
 });
 
-Deno.test("runImport stops where nothing can be written any more", async () => {
+Deno.test("runImport stops if nothing can be written any more", async () => {
   let attempts = 0;
   const summary = await run(
     records(...Array.from({ length: 1_000 }, (_, i) => [`k${i}`, ""] as const)),

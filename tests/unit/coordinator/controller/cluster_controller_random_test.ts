@@ -12,7 +12,7 @@ import { idOf, type Process, World } from "../../../support/worlds/membership_wo
 const PARTITIONS = 4;
 const LETTERS = ["a", "b", "c", "d", "e"];
 
-interface Copy {
+interface HeldData {
   term: number;
   seq: number;
 }
@@ -20,7 +20,7 @@ interface Copy {
 /** What a process knows beyond the coordinator's view of it. */
 interface NodeModel {
   readonly process: Process;
-  disk: Map<number, Copy>;
+  disk: Map<number, HeldData>;
   /** Answers reads, but its disk is another process's now. */
   zombie: boolean;
   readonly letter: string;
@@ -37,7 +37,7 @@ interface NodeModel {
 class Model {
   readonly world: World;
   readonly random: SeededRandom;
-  readonly disks = new Map<NodeId, Map<number, Copy>>();
+  readonly disks = new Map<NodeId, Map<number, HeldData>>();
   readonly acked = new Map<number, number>();
   readonly nodes: NodeModel[] = [];
   writes = 0;
@@ -66,7 +66,7 @@ class Model {
     return this.nodes.filter(({ process }) => process.alive);
   }
 
-  disk(id: NodeId): Map<number, Copy> {
+  disk(id: NodeId): Map<number, HeldData> {
     let disk = this.disks.get(id);
     if (disk === undefined) this.disks.set(id, disk = new Map());
     return disk;
@@ -329,7 +329,7 @@ class Model {
     }
   }
 
-  /** A disk may be emptied only where others have what was on it. */
+  /** A disk may be emptied only if others have what was on it. */
   mayEmpty(id: NodeId): boolean {
     // What is decided and not published cannot be seen here.
     return this.world.autoPersist &&

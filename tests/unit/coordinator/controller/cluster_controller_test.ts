@@ -552,7 +552,7 @@ Deno.test("ClusterController: a node that was declared failed comes back as the 
   });
 });
 
-Deno.test("ClusterController: where all fall silent at once, nobody is dropped on another's word", () => {
+Deno.test("ClusterController: when all fall silent at once, nobody is dropped on another's word", () => {
   const { world, a, b, c } = three();
   // The last heartbeats come within one interval.
   world.beat(a);
@@ -1111,7 +1111,7 @@ Deno.test("ClusterController: who cannot write hands over, leaves the sets, and 
   );
 });
 
-Deno.test("ClusterController: where all disks are full, or too few could write without it, nobody hands over (rule C7)", () => {
+Deno.test("ClusterController: if all disks are full, or too few could write without it, nobody hands over (rule C7)", () => {
   for (const [full, minInSync] of [[3, 1], [2, 2]] as const) {
     const { world, a, b, c } = three({ settings: { minInSync } });
     const before = world.map.partitions;

@@ -7,7 +7,7 @@ function assertShares(actual: readonly number[], expected: number[]) {
   actual.forEach((share, i) => assertAlmostEquals(share, expected[i] ?? Number.NaN, 1e-9));
 }
 
-Deno.test("fairShares: by weight, where nothing is in the way", () => {
+Deno.test("fairShares: by weight, if nothing is in the way", () => {
   const shares = fairShares({ weights: [1, 1, 2], zoneOf: [0, 1, 2], replicas: 2 });
   assertShares(shares.replicas, [0.5, 0.5, 1]);
   assertShares(shares.primaries, [0.25, 0.25, 0.5]);

@@ -225,7 +225,7 @@ Deno.test("place: keeps its promises for random nodes, weights, zones and sizes"
   }
 });
 
-Deno.test("place: keeps to the bounds of replicas and primaries where there are few of them", () => {
+Deno.test("place: keeps to the bounds of replicas and primaries if there are few of them", () => {
   for (let seed = 0; seed < 3_000; seed++) {
     const random = new SeededRandom(seed);
     const count = 2 + randomBelow(random, 7);

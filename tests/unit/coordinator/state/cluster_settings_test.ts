@@ -3,7 +3,7 @@ import { clusterSettings } from "../../../../coordinator/state/cluster_settings.
 import { KvError } from "../../../../shared/base/errors.ts";
 import { SETTINGS } from "../../../support/worlds/membership_world.ts";
 
-Deno.test("clusterSettings: a new cluster has the defaults where nothing is said", () => {
+Deno.test("clusterSettings: a new cluster has the defaults if nothing is said", () => {
   const settings = clusterSettings({ replicationFactor: 2 }, undefined, "id");
   assertEquals(settings, {
     clusterId: "id",
@@ -40,7 +40,7 @@ Deno.test("clusterSettings: the default follows the replicas, and what was given
   assertThrows(() => clusterSettings({ replicationFactor: 1 }, two, "x"), KvError, "give both");
 });
 
-Deno.test("clusterSettings: a stored cluster keeps its own where nothing is said", () => {
+Deno.test("clusterSettings: a stored cluster keeps its own if nothing is said", () => {
   assertEquals(clusterSettings({}, SETTINGS, "other"), SETTINGS);
   const changed = clusterSettings({ replicationFactor: 2, leaseMs: 1_200 }, SETTINGS, "other");
   assertEquals(changed, { ...SETTINGS, replicationFactor: 2, leaseMs: 1_200 });

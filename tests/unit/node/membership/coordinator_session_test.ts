@@ -253,7 +253,7 @@ Deno.test("CoordinatorSession uses no map before the folder is noted down to bel
   bench.session.close();
 });
 
-Deno.test("CoordinatorSession ends the process where the folder cannot be noted down", async () => {
+Deno.test("CoordinatorSession ends the process if the folder cannot be noted down", async () => {
   const bench = new Bench();
   bench.joinError = toKvError(new Error("disk full"));
   await bench.start();
@@ -288,7 +288,7 @@ Deno.test("CoordinatorSession asks for the whole map after a gap, once, and goes
   bench.session.close();
 });
 
-Deno.test("CoordinatorSession asks for the whole map where a change leaves no valid one", async () => {
+Deno.test("CoordinatorSession asks for the whole map if a change leaves no valid one", async () => {
   const bench = new Bench();
   await bench.start();
   const config: PartitionConfig = { term: 6, primary: "n2", inSync: ["n1"], learners: [] };
@@ -301,7 +301,7 @@ Deno.test("CoordinatorSession asks for the whole map where a change leaves no va
   bench.session.close();
 });
 
-Deno.test("CoordinatorSession connects anew where the whole map does not come", async () => {
+Deno.test("CoordinatorSession connects anew if the whole map does not come", async () => {
   const bench = new Bench();
   await bench.start();
   await bench.push(deltaTo(8));
@@ -401,7 +401,7 @@ Deno.test("CoordinatorSession ends the process for what trying again cannot chan
   }
 });
 
-Deno.test("CoordinatorSession lets a node that serves go on where a wrong coordinator took the place of its own", async () => {
+Deno.test("CoordinatorSession lets a node that serves go on if a wrong coordinator took the place of its own", async () => {
   const bench = new Bench();
   await bench.start();
   assertEquals(bench.epochs, [5]);

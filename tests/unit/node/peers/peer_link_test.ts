@@ -414,7 +414,7 @@ Deno.test("PeerLink.setAddress: ends a wait for the old address", async () => {
   bench.clock.advance(ROUND_TRIP_MS);
   assertEquals([link.isUp, moved.connections.length], [true, 1]);
 
-  // Also where an attempt to connect to the old one is under way.
+  // Also if an attempt to connect to the old one is under way.
   const other = new Bench();
   const target = await new Peer(other.network, "c").start();
   await other.peer.start();

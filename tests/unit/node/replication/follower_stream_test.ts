@@ -40,7 +40,7 @@ const refusal = (stream: number, hopeless = false): Message<"stream_refused"> =>
   hopeless,
 });
 
-Deno.test("FollowerStream.onInfo: sends everything where the difference cannot be told, and to an empty replica never", () => {
+Deno.test("FollowerStream.onInfo: sends everything if the difference cannot be told, and to an empty replica never", () => {
   const table: [what: string, info: Partial<Message<"resync_info">>, full: boolean][] = [
     ["level with the tombstone watermark", { commit: 3 }, false],
     ["below the tombstone watermark: a tombstone may be gone", { commit: 2 }, true],

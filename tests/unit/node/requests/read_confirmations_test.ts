@@ -138,7 +138,7 @@ Deno.test("ReadConfirmations: without replicas that must confirm, the answer is 
   assertEquals([alone.ends, bench.take()], [[true], []]);
 });
 
-Deno.test("ReadConfirmations: asks nothing where no read waits, or nobody is primary any more", () => {
+Deno.test("ReadConfirmations: asks nothing if no read waits, or nobody is primary any more", () => {
   const bench = new Bench();
   bench.add(1, 5, ["a"]).waiting = 0;
   bench.want(1, 2);

@@ -55,7 +55,7 @@ Deno.test("WriteQueue.commit: answers in the order of the seqs, and no further t
   assertEquals([queue.size, queue.last, budget.taken], [0, undefined, 0]);
 });
 
-Deno.test("WriteQueue.commit: clients are told something else where their writes are not safe", () => {
+Deno.test("WriteQueue.commit: clients are told something else if their writes are not safe", () => {
   const { log, queue, push } = setUp();
   push("a", 1);
   queue.commit(1, errorReply("outcome_unknown", ""));

@@ -219,7 +219,7 @@ Deno.test("who speaks HTTP to this port is sent away before anything of it is ta
   assertEquals(bench.database.requests.length, 0);
 });
 
-/** Redis' stringmatchlen, as it is defined: recursive, and slow where a pattern has many stars. */
+/** Redis' stringmatchlen, as it is defined: recursive, and slow if a pattern has many stars. */
 function naiveMatch(p: Uint8Array, s: Uint8Array): boolean {
   let i = 0;
   let j = 0;

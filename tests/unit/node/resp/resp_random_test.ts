@@ -76,7 +76,7 @@ const LEFT_OUT = new Set(["quit", "post", "host:", "client"]);
 
 const NAMES = COMMAND_TABLE.all.map(({ name }) => name).filter((name) => !LEFT_OUT.has(name));
 
-/** The end of the value that begins at `at`; throws where there is none. */
+/** The end of the value that begins at `at`; throws if there is none. */
 function endOf(text: string, at: number): number {
   const end = text.indexOf("\r\n", at);
   assert(end >= 0, `a line's end behind ${JSON.stringify(text.slice(at, at + 40))}`);

@@ -232,7 +232,7 @@ Deno.test("RespSession: EXEC refuses what was spoilt, and keys of several partit
   assertEquals(await peer.ask("DISCARD"), "-ERR DISCARD without MULTI\r\n");
 });
 
-Deno.test("RespSession: EXEC does nothing where a watched key has changed", async () => {
+Deno.test("RespSession: EXEC does nothing if a watched key has changed", async () => {
   const bench = new RespBench();
   const peer = bench.connect();
   const other = bench.connect();
@@ -251,7 +251,7 @@ Deno.test("RespSession: EXEC does nothing where a watched key has changed", asyn
   assertStringIncludes(await run(), "-CROSSSLOT");
 });
 
-Deno.test("RespSession: RENAME is tried again where somebody writes in between", async () => {
+Deno.test("RespSession: RENAME is tried again if somebody writes in between", async () => {
   const bench = new RespBench();
   const peer = bench.connect();
   await peer.ask("SET {t}a 1");
@@ -296,7 +296,7 @@ Deno.test("RespSession: the cluster's failures are errors that clients know", as
   assertMatch(await client.ask(["GET", Uint8Array.of(0xff)]), /^-ERR a key must be valid UTF-8/);
 });
 
-Deno.test("RespSession: what would do harm twice goes in a client session, where there are several nodes", async () => {
+Deno.test("RespSession: what would do harm twice goes in a client session, if there are several nodes", async () => {
   const alone = new RespBench();
   await alone.connect().ask("INCR n");
   assertEquals(alone.database.requests.map((request) => "session" in request), [false]);

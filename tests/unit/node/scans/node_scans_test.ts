@@ -173,7 +173,7 @@ Deno.test("NodeScans: only the partitions that were asked for, of those that the
   assertEquals([...(await cluster.count({ partitions })).covered], [0]);
 });
 
-Deno.test("NodeScans.scan: waits until what it saw is committed, and speaks for the other partitions where that takes too long", async () => {
+Deno.test("NodeScans.scan: waits until what it saw is committed, and speaks for the other partitions if that takes too long", async () => {
   const cluster = new Bench(2, 2);
   await cluster.startAll();
   await cluster.fill(named(20));

@@ -1,4 +1,4 @@
-/** Node and coordinator never say that they can serve where they cannot. */
+/** Node and coordinator never say that they can serve if they cannot. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { coordinatorHealth } from "../../../../coordinator/health.ts";
 import type { ClusterStats } from "../../../../coordinator/controller/cluster_stats.ts";
@@ -30,7 +30,7 @@ function mapWith(state: NodeState | undefined, minInSync = 1): ClusterMap {
   };
 }
 
-interface Copy {
+interface ReplicaFacts {
   phase?: string;
   streams?: { mustAck: boolean; state: string }[];
   damaged?: boolean;
@@ -39,8 +39,8 @@ interface Copy {
 }
 
 /** A replica as the rules see it. */
-function copy(
-  { phase = "serving", streams = [], damaged = false, own = true }: Copy,
+function replica(
+  { phase = "serving", streams = [], damaged = false, own = true }: ReplicaFacts,
   partition: number,
 ) {
   return {
@@ -52,13 +52,13 @@ function copy(
 }
 
 /** The map's line of it. */
-function configOf({ inSync = 2, own = true }: Copy): PartitionConfig {
+function configOf({ inSync = 2, own = true }: ReplicaFacts): PartitionConfig {
   const others = Array.from({ length: inSync - 1 }, (_, i) => String(i));
   const ids = own ? [NODE, ...others] : [...others, NODE];
   return { term: 1, primary: ids[0], inSync: ids, learners: [] };
 }
 
-function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
+function reportOf(replicas: ReplicaFacts[], facts: Partial<NodeHealthFacts> = {}) {
   const map = "map" in facts ? facts.map : mapWith("up");
   const report = nodeHealth({
     nodeId: NODE,
@@ -66,19 +66,19 @@ function reportOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
     sessionUp: true,
     coordinatorRefusal: undefined,
     lease: true,
-    replicas: copies.map(copy) as unknown as NodeHealthFacts["replicas"],
+    replicas: replicas.map(replica) as unknown as NodeHealthFacts["replicas"],
     storageFailure: undefined,
     retries: [],
     ...facts,
-    map: map === undefined || copies.length === 0
+    map: map === undefined || replicas.length === 0
       ? map
-      : { ...map, partitions: copies.map(configOf) },
+      : { ...map, partitions: replicas.map(configOf) },
   });
   return report;
 }
 
-function healthOf(copies: Copy[], facts: Partial<NodeHealthFacts> = {}) {
-  return reportOf(copies, facts).status;
+function healthOf(replicas: ReplicaFacts[], facts: Partial<NodeHealthFacts> = {}) {
+  return reportOf(replicas, facts).status;
 }
 
 Deno.test("nodeHealth: a node that serves all it is primary of", () => {

@@ -129,7 +129,7 @@ class Client {
 const notPrimary = (_: KeyRequest, reply: (reply: Reply) => void) =>
   reply({ req_type: "error", code: "not_primary", message: "elsewhere" });
 
-Deno.test("NodeServer answers from its own replica where that can", async () => {
+Deno.test("NodeServer answers from its own replica if that can", async () => {
   const bench = new Bench();
   const client = await bench.client();
   assertEquals(await client.ask({ id: 1, req_type: "get", key: "a" }), {
@@ -182,7 +182,7 @@ Deno.test("NodeServer gives an error of its own replica that no other place can 
   }
 });
 
-Deno.test("NodeServer repeats a write of unknown outcome elsewhere, where its client session makes that harmless", async () => {
+Deno.test("NodeServer repeats a write of unknown outcome elsewhere, if its client session makes that harmless", async () => {
   const bench = new Bench();
   bench.onExecute = (_, reply) =>
     reply({ req_type: "error", code: "outcome_unknown", message: "" });
@@ -231,7 +231,7 @@ Deno.test("NodeServer answers ping, get_map, list_nodes, get_nodes_for_key and s
   assertEquals([stats.node, stats.connections, stats.requests], ["n1", 1, 5]);
 });
 
-Deno.test("NodeServer says so where there is no map yet", async () => {
+Deno.test("NodeServer says so if there is no map yet", async () => {
   const bench = new Bench();
   bench.map = undefined;
   const client = await bench.client();

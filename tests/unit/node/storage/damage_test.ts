@@ -1,5 +1,5 @@
 /**
- * Data that rots on one node's disk, copies that differ, and tombstones that nobody needs any more.
+ * Data that rots on one node's disk, replicas that differ, and tombstones that nobody needs any more.
  *
  * @module
  */
@@ -56,7 +56,7 @@ async function assertAllSame(cluster: NodeCluster, ids: readonly string[]): Prom
   for (const id of ids) assertEquals(await cluster.contents(id), wanted, id);
 }
 
-Deno.test("damage: a copy finds its own rot, says so, and is filled anew", async () => {
+Deno.test("damage: a replica finds its own rot, says so, and is filled anew", async () => {
   const cluster = await filledCluster(3);
   await rot(cluster, "n3", "k7");
   await cluster.run(A_WHILE_MS);
@@ -81,7 +81,7 @@ Deno.test("damage: a primary finds its own rot, and another takes its place with
   assertEquals(outcome(await cluster.ask("n2", get("k7"))), "7");
 });
 
-Deno.test("damage: a read that meets rot is answered by another copy, never with a wrong value", async () => {
+Deno.test("damage: a read that meets rot is answered by another replica, never with a wrong value", async () => {
   const cluster = await filledCluster(2);
   await restart(cluster, "n1");
   await rot(cluster, "n1", "k7");
@@ -94,7 +94,7 @@ Deno.test("damage: a read that meets rot is answered by another copy, never with
   await assertAllSame(cluster, ["n1", "n2"]);
 });
 
-Deno.test("damage: of a partition's only copy costs the damaged key alone, which says so", async () => {
+Deno.test("damage: of a partition's only replica costs the damaged key alone, which says so", async () => {
   const cluster = await filledCluster(1);
   await restart(cluster, "n1");
   await rot(cluster, "n1", "k7");
@@ -105,7 +105,7 @@ Deno.test("damage: of a partition's only copy costs the damaged key alone, which
   assertEquals(cluster.config(0).primary, "n1");
 });
 
-Deno.test("damage: a copy that differs though each agrees with itself gets the primary's truth", async () => {
+Deno.test("damage: a replica that differs though each agrees with itself gets the primary's truth", async () => {
   const cluster = await filledCluster(3);
   const store = cluster.node("n3").partition(0)?.store;
   assert(store !== undefined);
@@ -123,7 +123,7 @@ Deno.test("damage: a copy that differs though each agrees with itself gets the p
   await assertAllSame(cluster, ["n1", "n2", "n3"]);
 });
 
-Deno.test("tombstones: old ones are dropped by every copy, and a copy that was away forgets with them", async () => {
+Deno.test("tombstones: old ones are dropped by every replica, and a replica that was away forgets with them", async () => {
   const cluster = await filledCluster(3);
   cluster.crash("n3");
   cluster.fail("n3");

@@ -252,7 +252,7 @@ Deno.test("GroupCommit.close writes what waits, and refuses more", async () => {
   }
 });
 
-Deno.test("GroupCommit.close fails where the disk takes nothing", async () => {
+Deno.test("GroupCommit.close fails if the disk takes nothing", async () => {
   const { clock, storage, queue, open } = setUp();
   put(open(1), "a");
   clock.settle();

@@ -165,8 +165,8 @@ Deno.test("backup_partition leaves with nothing that is not committed", async ()
   const request = { req_type: "backup_partition", partition: 0 } as const;
   cluster.node("n1").backupPartition(request, (reply) => replies.push(reply));
   await cluster.run(500);
-  assertEquals(replies, [], "the copy has not acknowledged it");
-  // The coordinator takes the silent copy out of the set.
+  assertEquals(replies, [], "the replica has not acknowledged it");
+  // The coordinator takes the silent replica out of the set.
   await cluster.run(3_000);
   const [reply] = replies;
   assert(reply?.req_type === "entries");

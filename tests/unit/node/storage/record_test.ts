@@ -70,7 +70,7 @@ Deno.test("encodeRecord keeps a content type in the extra block", () => {
     const row = encodeRecord(9, entry);
     assertEquals(decodeRecord(row.key, row.value), entry);
     assertEquals([row.value[5], row.value[6], row.value[7]], [1, 0, 3 + contentType.length]);
-    // It is part of what copies compare.
+    // It is part of what replicas compare.
     assert(digestOf(row.crc) !== digestOf(encodeRecord(9, { ...FULL, value }).crc));
     assert(digestOf(row.crc) !== digestOf(encodeRecord(9, { ...entry, contentType: "a/b" }).crc));
   }

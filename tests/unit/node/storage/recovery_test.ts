@@ -90,7 +90,7 @@ Deno.test("openPartitionStores finds every batch that is missing from the middle
       const holdsAll = seed % 2 === 0;
       const opened = await open(gapped, holdsAll);
       for (const partition of wrong) {
-        // Where all was in that batch, it is as if there had never been a copy: its primary fills it anew.
+        // If all was in that batch, it is as if there had never been a replica: its primary fills it anew.
         if (!holdsAll && !opened.has(partition)) continue;
         assertEquals(opened.damaged.has(partition), true, `seed ${seed}, batch ${missing}`);
         assertEquals(opened.get(partition)?.damaged, true);
@@ -102,7 +102,7 @@ Deno.test("openPartitionStores finds every batch that is missing from the middle
   }
 });
 
-Deno.test("openPartitionStores blames only those that lost entries, where all states are right", async () => {
+Deno.test("openPartitionStores blames only those that lost entries, if all states are right", async () => {
   // Partition 1 is written in batches 1, 2 and 3, partition 2 in 2 and 3: batch 2 is missing.
   const clock = new ManualClock();
   const storage = new ScriptedStorage();
@@ -175,7 +175,7 @@ Deno.test("openPartitionStores refuses what a newer program wrote", async () => 
   await assertRejects(() => open(storage), Error, "format 2");
 });
 
-Deno.test("a GroupCommit goes on where findings were written down", async () => {
+Deno.test("a GroupCommit goes on when findings were written down", async () => {
   const batches = randomBatches(9, 60);
   const storage = ScriptedStorage.replay(batches.filter((_, i) => i !== 10));
   const opened = await open(storage);

@@ -110,7 +110,7 @@ Deno.test("RowCache of next to no bytes keeps nothing", () => {
   }
 });
 
-Deno.test("RowCache forgets all where chunks have no more numbers, and goes on", () => {
+Deno.test("RowCache forgets all if chunks have no more numbers, and goes on", () => {
   const cache = new RowCache(SMALL, SEEDED, 10);
   const owner = cache.newOwner();
   for (let i = 0; i < 500; i++) {

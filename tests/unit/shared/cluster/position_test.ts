@@ -58,7 +58,7 @@ Deno.test("textPosition: equals the digest of @std/crypto on random texts, lone 
   }
 });
 
-Deno.test("keyPosition: hashes the tag alone, where there is one that is not empty", () => {
+Deno.test("keyPosition: hashes the tag alone, if there is one that is not empty", () => {
   const cases: [key: string, hashed: string][] = [
     ["user:{42}:cart", "42"],
     ["{42}", "42"],

@@ -165,7 +165,7 @@ Deno.test("ClusterDatabase.scan: an error that does not pass ends it at once", a
   assert(bench.clock.monotonicMs() - beganMs < 50);
 });
 
-Deno.test("ClusterDatabase.scan: where a node stops early, the page does too; what there is, is given in time", async () => {
+Deno.test("ClusterDatabase.scan: if a node stops early, the page does too; what there is, is given in time", async () => {
   const bench = new Bench();
   const keys = bench.fill(600);
   bench.nodes.rowsMax = 4;

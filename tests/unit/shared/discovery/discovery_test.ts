@@ -202,7 +202,7 @@ Deno.test("a coordinator tells nobody else of an address that only its machine c
   assertEquals((await ask("127.0.0.1")).address, local);
 });
 
-Deno.test("a coordinator does without discovery where its port is taken", async () => {
+Deno.test("a coordinator does without discovery if its port is taken", async () => {
   const { answer, network } = setUp();
   await network.transport("a").bindDatagram({ host: "a", port: PORT }, () => {});
   assertEquals((await answer("a", "c2", AT_B)).port, undefined);

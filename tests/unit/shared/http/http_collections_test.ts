@@ -84,7 +84,7 @@ Deno.test("HTTP count: all, by prefix, by range", async () => {
   }
 });
 
-Deno.test("HTTP deletion by prefix: only where it is confirmed, and all of it", async () => {
+Deno.test("HTTP deletion by prefix: only if it is confirmed, and all of it", async () => {
   const bench = filled();
   for (const query of ["", "?prefix=b/", "?all=no", "?all", "?prefx=b&all=yes"]) {
     await bench.problem(400, "bad_request", "DELETE", `/kv${query}`);
@@ -97,7 +97,7 @@ Deno.test("HTTP deletion by prefix: only where it is confirmed, and all of it", 
   assertEquals(bench.database.entries.size, 0);
 });
 
-Deno.test("HTTP deletion by prefix: goes on from its cursor where time was up", async () => {
+Deno.test("HTTP deletion by prefix: goes on from its cursor when time was up", async () => {
   const bench = new HttpBench();
   const count = 3 * DELETES_IN_FLIGHT_MAX;
   for (let i = 0; i < count; i++) bench.database.set(`k${i}`, "v");

@@ -147,7 +147,7 @@ Deno.test("HTTP: If-Match and If-None-Match on writes", async () => {
   assertEquals(await write("PUT", "new", { "if-unmodified-since": now }), 204);
 });
 
-Deno.test("HTTP: a list of tags is looked at again where somebody writes meanwhile", async () => {
+Deno.test("HTTP: a list of tags is looked at again if somebody writes meanwhile", async () => {
   const bench = new HttpBench();
   bench.database.set("k", "a");
   let meddled = 0;
@@ -237,7 +237,7 @@ Deno.test("HTTP: the earlier paths", async () => {
   await bench.problem(503, "unavailable", "GET", "/cluster");
 });
 
-Deno.test("HTTP: health is 200 only where the process can serve", async () => {
+Deno.test("HTTP: health is 200 only if the process can serve", async () => {
   const bench = new HttpBench();
   for (
     const [status, code] of [["ok", 200], ["degraded", 200], ["unavailable", 503]] as const
@@ -747,7 +747,7 @@ function mapOf(nodes: number): ClusterMap {
   };
 }
 
-Deno.test("HTTP: what would do harm twice goes in a client session, where there are several nodes", async () => {
+Deno.test("HTTP: what would do harm twice goes in a client session, if there are several nodes", async () => {
   const bench = new HttpBench();
   bench.database.clusterMap = mapOf(2);
   const deduplicated = async (method: string, path: string, options: RequestInit = {}) => {

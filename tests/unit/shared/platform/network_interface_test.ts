@@ -5,7 +5,7 @@ import {
   isOnNetwork,
 } from "../../../../shared/platform/network_interface.ts";
 
-Deno.test("broadcastAddress is the last of an interface's network, where it has one", () => {
+Deno.test("broadcastAddress is the last of an interface's network, if it has one", () => {
   const table: [address: string, netmask: string, wanted: string | undefined][] = [
     ["127.0.0.1", "255.0.0.0", "127.255.255.255"],
     ["10.7.3.4", "255.255.240.0", "10.7.15.255"],

@@ -77,7 +77,7 @@ function load(...given: Parameters<typeof input>) {
   return loaded;
 }
 
-Deno.test("loadConfig: gives the defaults where nothing is set", () => {
+Deno.test("loadConfig: gives the defaults if nothing is set", () => {
   const { values, sources } = load([]);
   assertEquals(values, DEFAULTS);
   assertEquals(new Set(Object.values(sources)), new Set(["default"]));
@@ -165,7 +165,7 @@ Deno.test("loadConfig: refuses a setting that is given twice with different valu
   assertEquals(values.seeds, ["a", "b"]);
 });
 
-Deno.test("loadConfig: hands other arguments over where the program takes them", () => {
+Deno.test("loadConfig: hands other arguments over if the program takes them", () => {
   const program = { ...PROGRAM, positionals: [], rest: true };
   const loaded = loadConfig(program, input(["get", "k", "--standalone", "--", "-5"]));
   assertEquals(loaded.kind === "run" && loaded.rest, ["get", "k", "-5"]);

@@ -77,7 +77,7 @@ Deno.test("startLog: writes records of the level and above, in order", async () 
   ]);
 });
 
-Deno.test("startLog: is text on a terminal, and where it is asked for", async () => {
+Deno.test("startLog: is text on a terminal, and if it is asked for", async () => {
   for (const [terminal, logFormat] of [[true, "auto"], [false, "text"]] as const) {
     const output = new FakeOutput(terminal);
     const log = startLog({ logLevel: "debug", logFormat }, output, false);

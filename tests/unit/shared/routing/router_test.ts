@@ -177,7 +177,7 @@ Deno.test("Router follows the hint of not_primary at once, and gets a new map", 
   bench.router.close();
 });
 
-Deno.test("Router does not run in circles where two nodes point at each other", async () => {
+Deno.test("Router does not run in circles if two nodes point at each other", async () => {
   const bench = await Bench.start();
   bench.on("a", () => error("not_primary", { primary: "b" }));
   bench.on("b", () => error("not_primary", { primary: "a" }));
@@ -365,7 +365,7 @@ Deno.test("Router gives up at the deadline with the last reason", async () => {
   }
 });
 
-Deno.test("Router waits where a partition has no primary", async () => {
+Deno.test("Router waits if a partition has no primary", async () => {
   const bench = await Bench.start();
   bench.served = bench.map(2, undefined);
   bench.router.adopt(bench.served);
@@ -378,7 +378,7 @@ Deno.test("Router waits where a partition has no primary", async () => {
   bench.router.close();
 });
 
-Deno.test("Router tries again where its first map has no primary for what it waits with", async () => {
+Deno.test("Router tries again if its first map has no primary for what it waits with", async () => {
   const bench = await Bench.start({ seeds: [{ host: "b", port: 1 }] });
   bench.served = bench.map(2, undefined);
   bench.execute(put());
@@ -483,7 +483,7 @@ Deno.test("Router.refresh asks the map source first, then others", async () => {
   other.router.close();
 });
 
-Deno.test("Router.refresh asks somebody else where the answer is older than what it has", async () => {
+Deno.test("Router.refresh asks somebody else if the answer is older than what it has", async () => {
   const bench = await Bench.start({}, 5);
   let asked = 0;
   for (const id of ["a", "b", "c"]) {
@@ -509,7 +509,7 @@ Deno.test("Router.adopt takes newer maps of the same cluster only", async () => 
   bench.router.close();
 });
 
-Deno.test("Router reads from any in-sync replica, and from another where that fails", async () => {
+Deno.test("Router reads from any in-sync replica, and from another if that fails", async () => {
   const bench = await Bench.start();
   for (let i = 0; i < 60; i++) bench.execute(getReplica);
   bench.clock.advance(50);

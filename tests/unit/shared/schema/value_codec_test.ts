@@ -78,7 +78,7 @@ Deno.test("decodeValue encodes part of a larger buffer as that part alone", () =
   assertEquals(roundTrip(buffer.subarray(1, 3)), new Uint8Array([0xff, 0xfe]));
 });
 
-Deno.test("decodeValue is undefined where there is no value", () => {
+Deno.test("decodeValue is undefined if there is no value", () => {
   assertEquals(decodeValue({}), undefined);
 });
 

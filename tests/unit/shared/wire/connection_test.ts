@@ -179,7 +179,7 @@ Deno.test("Connection gives the end only after all messages, also when paused", 
   assertEquals(events, [1, 2, "end"]);
 });
 
-Deno.test("Connection closes itself at the other side's end where nobody minds", () => {
+Deno.test("Connection closes itself at the other side's end when nobody minds", () => {
   const { clock, stream, connection } = open();
   connection.send({ a: 1 });
   stream.handlers?.onEnd?.();

@@ -84,7 +84,7 @@ Deno.test("RpcClient connects at the first request, says hello first, and matche
   bench.client.close();
 });
 
-Deno.test("RpcClient: unavailable, at once, where nobody listens", () => {
+Deno.test("RpcClient: unavailable, at once, when nobody listens", () => {
   const bench = new Bench(() => OK);
   bench.ask();
   bench.clock.advance(5);
@@ -126,7 +126,7 @@ Deno.test("RpcClient connects again by itself, with growing pauses", async () =>
   client.close();
 });
 
-Deno.test("RpcClient: outcome_unknown where the connection breaks after sending", async () => {
+Deno.test("RpcClient: outcome_unknown if the connection breaks after sending", async () => {
   const bench = await Bench.start(() => "hold");
   bench.ask();
   bench.clock.advance(20);
@@ -177,7 +177,7 @@ Deno.test("RpcClient: what waits gets the error that hello got, and is not sent"
   bench.client.close();
 });
 
-Deno.test("RpcClient: unavailable where a server takes the connection and says nothing", async () => {
+Deno.test("RpcClient: unavailable if a server takes the connection and says nothing", async () => {
   const bench = await Bench.start(() => OK);
   bench.node.welcome = "hold";
   bench.ask();

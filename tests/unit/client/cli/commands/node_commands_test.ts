@@ -74,7 +74,7 @@ class Bench {
   }
 }
 
-Deno.test("forget-node asks at a terminal, and not where nobody can be asked", async () => {
+Deno.test("forget-node asks at a terminal, and not if nobody can be asked", async () => {
   const bench = new Bench();
   assertEquals(await bench.line(`forget-node ${ID}`), [0, `node ${ID} is forgotten\n`]);
   const order = { req_type: "forget_node", node: ID, force: false };

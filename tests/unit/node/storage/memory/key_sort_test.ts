@@ -43,7 +43,7 @@ Deno.test("sortByKey sorts keys that begin with many equal bytes", () => {
   assertEquals(sorted(keys), keys.toSorted(compareBytes));
 });
 
-Deno.test("sortByKey ends where keys are equal", () => {
+Deno.test("sortByKey ends if keys are equal", () => {
   const keys = Array.from({ length: 40 }, () => new Uint8Array([1, 2, 3, 4]));
   assertThrows(() => sorted(keys), InvariantError, "differ");
 });
