@@ -25,10 +25,13 @@ import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts"
 import { COORDINATOR_TICK_MS, FORCE_WAIT_MS } from "../shared/limits/membership.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import {
+  type CertificateOrder,
+  isCertificateOrder,
   isSecurityOrder,
   type Message,
   type ReplyTo,
   type Request,
+  type SecurityOrder,
 } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
@@ -36,7 +39,9 @@ import { Draining } from "../shared/server/draining.ts";
 import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
-import { notSecured } from "../shared/security/security_keeper.ts";
+import type { MemberAuthority } from "../shared/security/members/member_authority.ts";
+import { notSecured, type SecurityKeeper } from "../shared/security/security_keeper.ts";
+import { WireLogins } from "../shared/server/wire_logins.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
 import {
   type Address,
@@ -92,8 +97,18 @@ export interface CoordinatorOptions {
   readonly origins?: OriginRules | undefined;
   /** How nodes and clients find it that were told of none; by default they cannot. */
   readonly discovery?: DiscoveryOptions | undefined;
-  /** Nodes show certificates, and seal their heartbeats. Default false. */
+  /** Nodes show certificates, and seal their heartbeats. Default: whether there are users (`security`). */
   readonly secured?: boolean | undefined;
+  /** The id of the cluster, if it is a new one. Default: a random one. */
+  readonly clusterId?: string | undefined;
+  /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
+  readonly security?: CoordinatorSecurity | undefined;
+}
+
+/** What a secured coordinator keeps. */
+export interface CoordinatorSecurity {
+  readonly keeper: SecurityKeeper;
+  readonly members: MemberAuthority;
 }
 
 /** See {@linkcode DiscoveryResponderOptions}. */
@@ -113,6 +128,9 @@ export class Coordinator {
   readonly #draining: Draining;
   readonly #sessions: MemberSessions;
   readonly #secured: boolean;
+  readonly #security: CoordinatorSecurity | undefined;
+  /** Of a secured cluster. */
+  readonly #logins: WireLogins | undefined;
   #listener: Listener | undefined;
   #heartbeats: HeartbeatListener | undefined;
   #discovery: DiscoveryResponder | undefined;
@@ -138,7 +156,8 @@ export class Coordinator {
     const document = await readMap(deps.store);
     const found = document === undefined ? undefined : parseStoredCluster(document);
     const before = found?.map.settings;
-    const settings = clusterSettings(options.settings, before, randomId(deps.random));
+    const newId = options.clusterId ?? randomId(deps.random);
+    const settings = clusterSettings(options.settings, before, newId);
     const stored = found === undefined
       ? newCluster(settings)
       : { ...found, map: { ...found.map, settings } };
@@ -160,12 +179,15 @@ export class Coordinator {
   ) {
     const { clusterId } = cluster.stored.map.settings;
     this.#deps = deps;
-    this.#secured = options.secured === true;
     this.#log = deps.logger("coordinator");
     this.admission = new Admission(
       { clock: deps.clock, log: deps.logger("admission") },
       options.admission,
     );
+    const { security } = options;
+    this.#security = security;
+    this.#secured = options.secured ?? security !== undefined;
+    this.#logins = security === undefined ? undefined : new WireLogins(security.keeper.access);
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
@@ -176,6 +198,7 @@ export class Coordinator {
       health: () => this.health(),
       database: this.#gateway.database,
       requests: this.admission.requests,
+      access: security?.keeper.access,
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor(
@@ -184,13 +207,23 @@ export class Coordinator {
     );
     this.#controllerLog = deps.logger("membership");
     const isClosed = () => this.#closed;
-    this.#sessions = new MemberSessions({ log: this.#log, random: deps.random }, {
-      step: (input) => this.#step(input),
-      publishedMap: (what) => this.#publishedMap(what),
-      get closed() {
-        return isClosed();
+    this.#sessions = new MemberSessions(
+      { log: this.#log, random: deps.random },
+      {
+        step: (input) => this.#step(input),
+        publishedMap: (what) => this.#publishedMap(what),
+        get closed() {
+          return isClosed();
+        },
       },
-    });
+      security === undefined ? undefined : {
+        get document() {
+          return security.keeper.access.document;
+        },
+        renew: (message, caller, done) => security.members.renew(message, caller, done),
+      },
+    );
+    security?.keeper.access.onChange(() => this.#sessions.tellSecurity());
     this.#controller = new ClusterController({
       ...cluster,
       place,
@@ -375,7 +408,7 @@ export class Coordinator {
       onHello: (hello, connection, isFirst) => {
         const takeOver = this.#onHello(hello, connection, seat, isFirst);
         // A node's session has no request whose answer somebody would miss.
-        if (takeOver !== undefined) this.#draining.delete(server);
+        if (takeOver instanceof Function) this.#draining.delete(server);
         return takeOver;
       },
       onClose: () => this.#draining.delete(server),
@@ -389,8 +422,17 @@ export class Coordinator {
     connection: Connection,
   ): void {
     this.#requests++;
-    if (isSecurityOrder(request)) throw notSecured(request);
+    this.#logins?.check(request, connection);
+    if (isSecurityOrder(request) || isCertificateOrder(request)) {
+      return this.#onSecurityOrder(request, reply, connection);
+    }
     switch (request.req_type) {
+      case "get_authorities":
+        if (this.#security === undefined) throw notSecured(request);
+        return reply({ req_type: "result", result: this.#security.members.authorities });
+      case "join":
+        if (this.#security === undefined) throw notSecured(request);
+        return this.#security.members.join(request, connection.remote, reply);
       case "hello":
         return invariant(false, "a hello is judged before it is a request");
       case "force":
@@ -415,7 +457,11 @@ export class Coordinator {
           `${request.req_type}: ask a node; the coordinator has no keys`,
         );
       case "batch":
-        return this.#gateway.executeBatch(request, reply);
+        return this.#gateway.executeBatch(
+          request,
+          (one) => this.#logins?.check(one, connection),
+          reply,
+        );
       case "ping":
         return reply({ req_type: "ack", message: "pong" });
       case "get_map":
@@ -436,27 +482,42 @@ export class Coordinator {
     }
   }
 
+  #onSecurityOrder(
+    order: SecurityOrder | CertificateOrder,
+    reply: ReplyTo,
+    connection: Connection,
+  ): void {
+    const principal = this.#logins?.principalOf(connection);
+    if (this.#security === undefined || principal === undefined) throw notSecured(order);
+    const { keeper, members } = this.#security;
+    const by = { principal, remote: connection.remote };
+    if (isCertificateOrder(order)) members.order(order, by, reply);
+    else keeper.order(order, by, reply);
+  }
+
   #publishedMap(what: string): ClusterMap {
     if (this.#mapShown) return this.map;
     throw new KvError("unavailable", `${what}: the cluster's map is not on disk yet`);
   }
 
-  /** @returns who takes the connection over if it is a node's session */
+  /** @returns who takes the connection over if it is a node's session; in a secured cluster, a client's login */
   #onHello(
     hello: Message<"hello">,
     connection: Connection,
     seat: Seat,
     isFirst: boolean,
-  ): (() => ConnectionHandlers) | undefined {
+  ): (() => ConnectionHandlers) | Promise<void> | undefined {
     this.#requests++;
     const { clusterId } = this.map.settings;
     const greeted: Greeted = {
       kind: "coordinator",
+      secured: this.#security !== undefined,
       clusterId: () => clusterId,
       hasPlace: () => true,
     };
     try {
-      const { rights, node } = greet(hello, greeted, { connection, seat, isFirst });
+      const { role, rights, node } = greet(hello, greeted, { connection, seat, isFirst });
+      if (role === "client") return this.#logins?.logIn(hello, connection);
       if (rights !== "membership" || node === undefined) return undefined;
       return () => this.#sessions.accept(node, connection);
     } catch (error) {

@@ -10,8 +10,12 @@
  * @module
  */
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import { KvError } from "../shared/base/errors.ts";
 import type { Logger } from "../shared/platform/logger.ts";
+import type { MemberName } from "../shared/platform/member_identity.ts";
 import type { Random } from "../shared/platform/random.ts";
+import type { Address } from "../shared/platform/transport.ts";
+import { type JudgedDocument, judgedPart } from "../shared/security/security_document.ts";
 import { PeerServer } from "../shared/server/peer_server.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { goes, type MemberMessage, type Message } from "../shared/wire/messages.ts";
@@ -19,6 +23,18 @@ import type { Input } from "./controller/input.ts";
 import { HeartbeatChannels } from "./membership/heartbeat_channels.ts";
 import type { Ready } from "./state/ready.ts";
 import type { SessionId } from "./state/member.ts";
+
+/** What sessions of a secured cluster need. */
+export interface SessionsSecurity {
+  /** By what all members judge. */
+  readonly document: JudgedDocument;
+  /** @throws {KvError} which the node is told */
+  renew(
+    message: Message<"renew_certificate">,
+    caller: { readonly member: MemberName; readonly remote: Address },
+    done: (certificate: string | Message<"error">) => void,
+  ): void;
+}
 
 /** What sessions need of the coordinator. */
 export interface SessionsOwner {
@@ -36,15 +52,24 @@ export class MemberSessions {
   readonly channels: HeartbeatChannels;
   readonly #log: Logger;
   readonly #owner: SessionsOwner;
+  readonly #security: SessionsSecurity | undefined;
   readonly #open = new Map<SessionId, PeerServer<MemberMessage>>();
   #next: SessionId = 1;
   /** The last whole map as text: many sessions may be sent the same one. */
   #mapText: { map: ClusterMap; text: string } | undefined;
+  /** The same of the document by which all judge. */
+  #judgedText: { version: number; text: string } | undefined;
 
-  constructor({ log, random }: { log: Logger; random: Random }, owner: SessionsOwner) {
+  /** @param security of a secured cluster */
+  constructor(
+    { log, random }: { log: Logger; random: Random },
+    owner: SessionsOwner,
+    security?: SessionsSecurity,
+  ) {
     this.channels = new HeartbeatChannels(random);
     this.#log = log;
     this.#owner = owner;
+    this.#security = security;
   }
 
   /** A node has opened a connection for its session, and its `hello` was accepted. */
@@ -54,14 +79,56 @@ export class MemberSessions {
     const options = { name: `node ${node}`, takes: isMembers };
     return new PeerServer(connection, this.#log, options, (peer) => {
       this.#open.set(session, peer);
+      // Before anything else: what the node does as a member it does by the newest rules.
+      const security = this.#securityText;
+      if (security !== undefined) peer.sendText(security);
       return {
-        onMessage: (message) => this.#onMessage(session, message, peer),
+        onMessage: (message) => {
+          if (message.req_type === "renew_certificate") this.#renew(message, connection, peer);
+          else this.#onMessage(session, message, peer);
+        },
         onClose: () => {
           this.#open.delete(session);
           this.channels.remove(session);
           if (!this.#owner.closed) this.#owner.step({ type: "session_closed", session });
         },
       };
+    });
+  }
+
+  /** The document by which all judge has changed. */
+  tellSecurity(): void {
+    const security = this.#securityText;
+    if (security === undefined) return;
+    for (const peer of this.#open.values()) peer.sendText(security);
+  }
+
+  /** The message with the document by which all judge, encoded; undefined if the cluster is not secured. */
+  get #securityText(): string | undefined {
+    const document = this.#security?.document;
+    if (document === undefined) return undefined;
+    const { version } = document;
+    if (this.#judgedText?.version !== version) {
+      const message: Message<"security"> = {
+        req_type: "security",
+        document: judgedPart(document),
+      };
+      this.#judgedText = { version, text: JSON.stringify(message) };
+    }
+    return this.#judgedText.text;
+  }
+
+  #renew(
+    message: Message<"renew_certificate">,
+    { member, remote }: Connection,
+    peer: PeerServer<MemberMessage>,
+  ): void {
+    if (this.#security === undefined || member === undefined) {
+      throw new KvError("bad_request", "renew_certificate: this cluster is not secured");
+    }
+    this.#security.renew(message, { member, remote }, (answer) => {
+      if (typeof answer !== "string") peer.send({ ...answer, id: message.id });
+      else peer.send({ req_type: "certificate", id: message.id, certificate: answer });
     });
   }
 
@@ -81,7 +148,11 @@ export class MemberSessions {
   }
 
   /** @throws {KvError} which the node is told */
-  #onMessage(session: SessionId, message: MemberMessage, peer: PeerServer<MemberMessage>): void {
+  #onMessage(
+    session: SessionId,
+    message: Exclude<MemberMessage, Message<"renew_certificate">>,
+    peer: PeerServer<MemberMessage>,
+  ): void {
     switch (message.req_type) {
       case "register": {
         const { refusal } = this.#owner.step({ type: "register", session, message });

@@ -24,7 +24,9 @@ import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
-import { type NodeSecurity, openSecurity } from "./file_security.ts";
+import { makeServerCertificate, openSecurity } from "../shared/security/members/file_security.ts";
+import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
+import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
 import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
@@ -137,7 +139,7 @@ async function securityOf(
   { config, logger }: NodeRun,
   clock: Clock,
   random: Random,
-): Promise<NodeSecurity | undefined> {
+): Promise<{ keeper: SecurityKeeper; tls: ServerCertificate } | undefined> {
   const { data } = config;
   if (data === undefined) return undefined;
   if (!config.secure) {
@@ -149,15 +151,15 @@ async function securityOf(
   const hosts = new Set(["localhost", "127.0.0.1", "::1", config.host]);
   if (config.advertiseHost !== undefined) hosts.add(config.advertiseHost);
   const named = [...hosts].filter((host) => !isWildcard(host));
-  const security = await openSecurity(data, named, { clock, random, log });
-  const { fingerprint, authorityFile, credentialsFile } = security;
+  const security = await openSecurity(data, { clock, random, log });
+  const { keeper, fingerprint, authorityFile, credentialsFile } = security;
   log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
   if (credentialsFile !== undefined) {
     log.info("the first administrator's credentials are in a file, for kv-client --credentials", {
       credentialsFile,
     });
   }
-  return security;
+  return { keeper, tls: await makeServerCertificate(keeper.document, named, clock.wallMs()) };
 }
 
 /** How a node is secured, as it follows "add". */

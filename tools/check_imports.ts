@@ -31,7 +31,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["operations"],
     ["wire", "security/login"],
     ["arguments", "discovery", "security", "validation", "http/protocol"],
-    ["database", "routing"],
+    ["database", "routing", "security/members"],
     ["server"],
     ["http/endpoints"],
     ["http"],

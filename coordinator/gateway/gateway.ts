@@ -97,9 +97,21 @@ export class Gateway {
     else for (const key of transactionKeys(request)) this.#cache.invalidate(key);
   }
 
-  /** Requests that have nothing to do with each other. @throws {KvError} if it is malformed */
-  executeBatch(batch: Message<"batch">, reply: ReplyTo): void {
-    executeBatch(this.#deps.clock, batch, (one, answer) => this.execute(one, answer), reply);
+  /**
+   * Requests that have nothing to do with each other.
+   *
+   * @param check of each request; what it throws is that request's answer
+   * @throws {KvError} if the batch is malformed
+   */
+  executeBatch(
+    batch: Message<"batch">,
+    check: (request: KeyRequest) => void,
+    reply: ReplyTo,
+  ): void {
+    executeBatch(this.#deps.clock, batch, (one, answer) => {
+      check(one);
+      this.execute(one, answer);
+    }, reply);
   }
 
   stats(): Record<string, unknown> {

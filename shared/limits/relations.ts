@@ -16,7 +16,7 @@ import {
   REQUEST_BYTES_PER_CONNECTION_MAX,
   UNFINISHED_BYTES_MAX,
 } from "./admission.ts";
-import { mapBytesMax, PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT } from "./cluster.ts";
+import { mapBytesMax, NODES_MAX, PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT } from "./cluster.ts";
 import {
   REQUEST_QUEUE_BYTES_MAX,
   RETIRE_MS,
@@ -52,6 +52,7 @@ import {
   RESP_COMMAND_BYTES_MAX,
 } from "./resp.ts";
 import { SCAN_BYTES_MAX, SCAN_ROWS_MAX } from "./scans.ts";
+import { CERTIFICATES_MAX, CERTIFICATES_PER_MEMBER_MAX } from "./security.ts";
 import {
   DISK_FAILED_MS,
   DISK_HANDOVER_MS,
@@ -152,4 +153,8 @@ invariant(
   RESP_COMMAND_BYTES_MAX > VALUE_BYTES_MAX + KEY_BYTES_MAX &&
     RESP_ARGUMENTS_MAX * RESP_ARGUMENT_OVERHEAD_BYTES < RESP_COMMAND_BYTES_MAX,
   "a command holds a value, or as many arguments as it may have",
+);
+invariant(
+  CERTIFICATES_MAX >= NODES_MAX * CERTIFICATES_PER_MEMBER_MAX,
+  "all nodes' certificates fit into the document",
 );

@@ -17,12 +17,21 @@ export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
 export const MEMBER_HANDSHAKE_MS_MAX = 5_000;
 /** A token is a user's login for a program. */
 export const USER_TOKEN_LIFETIME_MS = 365 * DAY_MS;
+/** A token to join is for the machines that are set up now. */
+export const JOIN_TOKEN_LIFETIME_MS = DAY_MS;
 /** Each has its bound, so that the document of users has one. */
 export const USERS_MAX = 1_000;
 export const ROLES_MAX = 1_000;
 export const GRANTS_PER_ROLE_MAX = 100;
 export const ROLES_PER_USER_MAX = 20;
 export const TOKENS_MAX = 1_000;
+/** Of members, that have not ended: each has a few, as it renews its own in time. */
+export const CERTIFICATES_PER_MEMBER_MAX = 8;
+export const CERTIFICATES_MAX = 8_000;
+/** That are trusted at a time: the one that signs, and those before it until all members have a new certificate. */
+export const AUTHORITIES_MAX = 3;
+/** Names and addresses in one certificate. */
+export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;
 export const PASSWORD_BYTES_MAX = 1_024;
 /** A user's name, a colon and a password, as base64. */

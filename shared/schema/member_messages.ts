@@ -6,8 +6,8 @@
  */
 import type { ClusterMapDelta } from "../cluster/cluster_map.ts";
 import { isClusterMapDelta } from "../cluster/map_shape.ts";
-import { clusterMap, partition, term } from "./cluster_fields.ts";
-import { array, field, flag, number, optional, text, uint } from "./fields.ts";
+import { clusterMap, partition, term, texts } from "./cluster_fields.ts";
+import { array, field, flag, number, object, optional, text, uint } from "./fields.ts";
 import { message, type MessageSpec } from "./reply_messages.ts";
 
 /** What a node's disk holds of one partition: partition, term, last seq, and 1 if it is damaged. */
@@ -140,4 +140,13 @@ export const MEMBER_MESSAGES = {
    * `force` gives such writes up. Answered by `result`, `{node, forced}`; `forced` is as the answer to `force`.
    */
   forget_node: message(1, "request", { node: text, force: optional(flag) }),
+
+  /**
+   * Who may do what, in a secured cluster: users (passwords as hashes), roles, tokens (as hashes), revoked certificates,
+   * authorities. Sent when a node's session begins, before anything else, and at each change.
+   */
+  security: message(1, "push", { document: object<object>() }),
+  /** A node asks for its next certificate, with a key of its own choice; answered by `certificate`. */
+  renew_certificate: message(1, "member", { certificate_request: text, hosts: texts }),
+  certificate: message(1, "push", { certificate: text }),
 } as const satisfies Record<string, MessageSpec>;

@@ -1,12 +1,13 @@
 /**
- * The orders of an administrator about users, roles and tokens, as rows of the table of messages
- * (`wire/messages.ts`). Each is answered by `result`; if it changes something, when that is on disk.
+ * The orders of an administrator about users, roles, tokens and certificates, and what a machine asks that becomes a
+ * member, as rows of the table of messages (`wire/messages.ts`). Each is answered by `result`; if it changes something,
+ * when that is on disk.
  *
  * @module
  */
 import { isObject } from "../cluster/map_shape.ts";
 import { texts } from "./cluster_fields.ts";
-import { field, optional, positiveDuration, text } from "./fields.ts";
+import { field, flag, oneOf, optional, positiveDuration, text } from "./fields.ts";
 import { message, type MessageSpec } from "./reply_messages.ts";
 
 /** A right on the keys of a database that begin with a prefix; see shared/security/rights.ts. */
@@ -46,9 +47,39 @@ export const SECURITY_MESSAGES = {
   role_set: message(1, "request", { role: text, grants }),
   role_remove: message(1, "request", { role: text }),
   role_list: message(1, "request", {}),
-  /** Whoever has it logs in as the user. */
-  token_create: message(1, "request", { user: text, ttl_ms: optional(positiveDuration) }),
+  /** Whoever has it logs in as the user, or, with `join`, makes a machine a member. */
+  token_create: message(1, "request", {
+    user: optional(text),
+    ttl_ms: optional(positiveDuration),
+    join: optional(oneOf("node")),
+  }),
   token_list: message(1, "request", {}),
   /** `token` is its id, as `token_list` shows it. */
   token_revoke: message(1, "request", { token: text }),
+} as const satisfies Record<string, MessageSpec>;
+
+/** About members' certificates. Add at the end; never remove. */
+export const CERTIFICATE_MESSAGES = {
+  cert_list: message(1, "request", {}),
+  /** `certificate` is a serial, or a member's id for all that it has. */
+  cert_revoke: message(1, "request", { certificate: text }),
+  /** A new authority signs from now on; with `finish`, those before it are not trusted any more. */
+  cert_rotate: message(1, "request", { finish: optional(flag) }),
+} as const satisfies Record<string, MessageSpec>;
+
+/** What a machine asks that becomes a member. Add at the end; never remove. */
+export const JOIN_MESSAGES = {
+  /** The authorities' certificates, which are no secret. Answer: `{cluster, authorities}`. */
+  get_authorities: message(1, "request", {}),
+  /** Answer: `{cluster, certificate, authorities, document}`, the last as `security` has it. */
+  join: message(1, "request", {
+    /** The secret part of a token; sent only to a server that the authority of the token's hash has signed. */
+    secret: text,
+    /** Its id. */
+    node: text,
+    /** PKCS #10, PEM: proves that the sender has the key. Nothing else is taken from it. */
+    certificate_request: text,
+    /** Names and addresses at which clients reach it. */
+    hosts: texts,
+  }),
 } as const satisfies Record<string, MessageSpec>;

@@ -17,12 +17,12 @@ import type { Request } from "../wire/messages.ts";
 import type { AuditLog } from "./audit_log.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { whyForbidden } from "./demands.ts";
-import { findToken, parseToken, type Token, tokenName } from "./user_token.ts";
+import { knownToken, parseToken, type Token, tokenName, unknownToken } from "./user_token.ts";
 import type { LoginThrottle } from "./login/login_throttle.ts";
 import { LoginTurns } from "./login/login_turns.ts";
 import type { PasswordHasher } from "./login/password.ts";
 import { Rights } from "./rights.ts";
-import { grantsOf, type SecurityDocument } from "./security_document.ts";
+import { grantsOf, type JudgedDocument } from "./security_document.ts";
 
 /** What a client shows. */
 export type Credentials =
@@ -47,14 +47,14 @@ export interface Principal {
 class Login implements Principal {
   readonly name: string;
   readonly #access: AccessControl;
-  readonly #isGood: (document: SecurityDocument) => boolean;
+  readonly #isGood: (document: JudgedDocument) => boolean;
   #version = 0;
   #rights: Rights | undefined;
 
   constructor(
     access: AccessControl,
     name: string,
-    isGood: (document: SecurityDocument) => boolean,
+    isGood: (document: JudgedDocument) => boolean,
   ) {
     this.#access = access;
     this.name = name;
@@ -85,21 +85,29 @@ export interface AccessDeps {
 export class AccessControl {
   readonly #deps: AccessDeps;
   readonly #turns: LoginTurns;
-  #document: SecurityDocument;
+  readonly #listeners: ((document: JudgedDocument) => void)[] = [];
+  #document: JudgedDocument;
 
-  constructor(deps: AccessDeps, document: SecurityDocument) {
+  constructor(deps: AccessDeps, document: JudgedDocument) {
     this.#deps = deps;
     this.#turns = new LoginTurns(deps.throttle, deps.clock);
     this.#document = document;
   }
 
-  get document(): SecurityDocument {
+  get document(): JudgedDocument {
     return this.#document;
   }
 
+  /** Told after each change; any number may ask. */
+  onChange(then: (document: JudgedDocument) => void): void {
+    this.#listeners.push(then);
+  }
+
   /** A document that is not newer is passed over: it is a late or recorded one. */
-  adopt(document: SecurityDocument): void {
-    if (document.version > this.#document.version) this.#document = document;
+  adopt(document: JudgedDocument): void {
+    if (document.version <= this.#document.version) return;
+    this.#document = document;
+    for (const then of this.#listeners) then(document);
   }
 
   /**
@@ -151,7 +159,7 @@ export class AccessControl {
     { user: name, password }: { readonly user: string; readonly password: Secret },
     { host }: Address,
   ): Promise<Principal> {
-    const hashOf = (document: SecurityDocument) =>
+    const hashOf = (document: JudgedDocument) =>
       document.users.find((user) => user.name === name)?.passwordHash;
     return this.#turns.check(host, name, async () => {
       const hash = hashOf(this.#document);
@@ -183,9 +191,12 @@ export class AccessControl {
   /** @throws {KvError} `unauthorized` */
   #loginOf(token: Token): Principal {
     const { clock } = this.#deps;
-    const { authority, tokens } = this.#document;
-    const found = findToken(tokens, token.secret, clock.wallMs());
-    if (token.fingerprint !== fingerprintOfPem(authority.certificate)) {
+    const { authorities, tokens } = this.#document;
+    // Its secret alone says whose it is: the authority may be another one than when it was made.
+    const found = knownToken(tokens, token.secret, clock.wallMs());
+    if (found === undefined) {
+      const isOurs = authorities.some((one) => fingerprintOfPem(one) === token.fingerprint);
+      if (isOurs) throw unknownToken();
       throw new KvError("unauthorized", "login: this token is another cluster's");
     }
     const { id, untilMs } = found;

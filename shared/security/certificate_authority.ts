@@ -49,6 +49,8 @@ export interface KeyedCertificate {
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
+/** The end of the names that `memberServerName` makes. */
+const MEMBER_NAMES = ".kv.internal";
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 
 cryptoProvider.set(crypto);
@@ -128,7 +130,7 @@ export class CertificateAuthority {
     return await this.#sign(request, nowMs, {
       subject: [{ OU: ["node"] }],
       usages: [ExtendedKeyUsage.serverAuth],
-      names: hosts.map(alternativeName),
+      names: hosts.map(reachedAt),
     });
   }
 
@@ -144,6 +146,7 @@ export class CertificateAuthority {
     member: MemberSubject,
     hosts: readonly string[],
     nowMs: number,
+    lifetimeMs: number = CERTIFICATE_LIFETIME_MS,
   ): Promise<string> {
     const { id, role, cluster } = member;
     if (!isMemberId(id) || !isMemberId(cluster)) {
@@ -156,8 +159,8 @@ export class CertificateAuthority {
     return await this.#sign(request, nowMs, {
       subject: [{ CN: [id] }, { OU: [role] }, { O: [cluster] }],
       usages: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth],
-      names: [...names, ...hosts].map(alternativeName),
-    });
+      names: [...names.map(alternativeName), ...hosts.map(reachedAt)],
+    }, lifetimeMs);
   }
 
   async #sign(
@@ -168,9 +171,10 @@ export class CertificateAuthority {
       usages: ExtendedKeyUsage[];
       names: AlternativeName[];
     },
+    lifetimeMs: number = CERTIFICATE_LIFETIME_MS,
   ): Promise<string> {
     const publicKey = await provenKey(request);
-    const until = Math.min(nowMs + CERTIFICATE_LIFETIME_MS, this.#certificate.notAfter.getTime());
+    const until = Math.min(nowMs + lifetimeMs, this.#certificate.notAfter.getTime());
     if (until <= nowMs) {
       throw new KvError(
         "unavailable",
@@ -233,6 +237,12 @@ export function readMemberCertificate(certificate: string): MemberCertificate {
 interface AlternativeName {
   readonly type: "dns" | "ip";
   readonly value: string;
+}
+
+/** A name or address at which clients reach a server: never one by which members know each other. */
+function reachedAt(host: string): AlternativeName {
+  if (!host.toLowerCase().endsWith(MEMBER_NAMES)) return alternativeName(host);
+  throw new KvError("bad_request", `a host of a certificate may not end with ${MEMBER_NAMES}`);
 }
 
 function alternativeName(host: string): AlternativeName {

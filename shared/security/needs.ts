@@ -36,6 +36,9 @@ const READ_AND_WRITE = { named: ["read", "write"] } as const;
 export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   hello: "anybody",
   ping: "anybody",
+  // A machine that joins has no user: the secret of its token counts.
+  get_authorities: "anybody",
+  join: "anybody",
 
   put: "keys",
   update: "keys",
@@ -79,6 +82,9 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   token_create: "admin",
   token_list: "admin",
   token_revoke: "admin",
+  cert_list: "admin",
+  cert_revoke: "admin",
+  cert_rotate: "admin",
 };
 
 /** Of RESP, by name; `client|id` for a subcommand. */

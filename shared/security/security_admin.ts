@@ -9,15 +9,16 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { USER_TOKEN_LIFETIME_MS } from "../limits/security.ts";
+import { JOIN_TOKEN_LIFETIME_MS, USER_TOKEN_LIFETIME_MS } from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import type { Message, SecurityOrder } from "../wire/messages.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
-import { createToken, type StoredToken } from "./user_token.ts";
+import { createToken, type StoredJoinToken, type StoredToken } from "./user_token.ts";
 import type { PasswordHasher } from "./login/password.ts";
 import {
+  addJoinToken,
   addToken,
   addUser,
   changeUser,
@@ -80,7 +81,8 @@ export class SecurityAdmin {
       case "token_create":
         return this.#tokenCreate(order);
       case "token_list":
-        return (document) => done(document, document.tokens.map(shownToken));
+        return (document) =>
+          done(document, [...document.tokens, ...document.joins].map(shownToken));
       case "token_revoke":
         return (document) => done(revokeToken(document, order.token), { token: order.token });
     }
@@ -98,21 +100,32 @@ export class SecurityAdmin {
     };
   }
 
-  #tokenCreate({ user, ttl_ms }: Message<"token_create">): OrderedChange {
-    const { clock, random } = this.#deps;
-    const lifetimeMs = ttl_ms ?? USER_TOKEN_LIFETIME_MS;
-    if (lifetimeMs > USER_TOKEN_LIFETIME_MS) {
+  #tokenCreate({ user, join, ttl_ms }: Message<"token_create">): OrderedChange {
+    // JSON null stands for an absent field.
+    if ((typeof user === "string") === (typeof join === "string")) {
       throw new KvError(
         "bad_request",
-        `token_create: "ttl_ms" may be ${USER_TOKEN_LIFETIME_MS}, not more`,
+        "token_create: say whom the token logs in (user), or that a node joins by it (join)",
       );
+    }
+    const { clock, random } = this.#deps;
+    const maxMs = typeof user === "string" ? USER_TOKEN_LIFETIME_MS : JOIN_TOKEN_LIFETIME_MS;
+    const lifetimeMs = ttl_ms ?? maxMs;
+    if (lifetimeMs > maxMs) {
+      throw new KvError("bad_request", `token_create: "ttl_ms" may be ${maxMs}, not more`);
     }
     return (document) => {
       const nowMs = clock.wallMs();
-      const fingerprint = fingerprintOfPem(document.authority.certificate);
-      const { text, stored } = createToken(random, fingerprint, user, nowMs, lifetimeMs);
+      const fingerprint = fingerprintOfPem(document.authorities[0] ?? "");
+      if (typeof user === "string") {
+        const { text, stored } = createToken(random, fingerprint, { user }, nowMs, lifetimeMs);
+        const shown = { ...shownToken(stored), text: text.reveal() };
+        return done(addToken(document, stored, nowMs), shown);
+      }
+      const role = "node" as const;
+      const { text, stored } = createToken(random, fingerprint, { role }, nowMs, lifetimeMs);
       const shown = { ...shownToken(stored), text: text.reveal() };
-      return done(addToken(document, stored, nowMs), shown);
+      return done(addJoinToken(document, stored, nowMs), shown);
     };
   }
 }
@@ -125,6 +138,8 @@ function shownUser({ name, passwordHash, roles }: User): Record<string, unknown>
   return { user: name, password: passwordHash !== undefined, roles };
 }
 
-function shownToken({ id, user, madeMs, untilMs }: StoredToken): Record<string, unknown> {
-  return { token: id, user, made: madeMs, until: untilMs };
+function shownToken(token: StoredToken | StoredJoinToken): Record<string, unknown> {
+  const { id, madeMs, untilMs } = token;
+  const isFor = "user" in token ? { user: token.user } : { join: token.role };
+  return { token: id, ...isFor, made: madeMs, until: untilMs };
 }

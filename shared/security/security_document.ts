@@ -1,6 +1,9 @@
 /**
- * Who may do what, as the process keeps it that is secured: users, roles, tokens and the certificate authority, with a
- * version that grows with each change. Pure: a change is a new document, or an error that says why not.
+ * Who may do what, as it is kept by the process that is asked to change it (the coordinator, or a node that is a
+ * cluster by itself): users, roles, tokens, the members' certificates and the certificate authority, with a version
+ * that grows with each change. Pure: a change is a new document, or an error that says why not.
+ *
+ * All members judge by a part of it, {@linkcode JudgedDocument}, which has nothing by which somebody could join or sign.
  *
  * Invariants: names are unique; a user's roles are there; somebody can always log in who may administer; every
  * list has its bound. Passwords are hashes; the authority's key is the one thing here that is secret as it
@@ -10,6 +13,8 @@
  */
 import { KvError, messageOf } from "../base/errors.ts";
 import {
+  AUTHORITIES_MAX,
+  CERTIFICATES_MAX,
   GRANTS_PER_ROLE_MAX,
   ROLES_MAX,
   ROLES_PER_USER_MAX,
@@ -18,7 +23,8 @@ import {
 } from "../limits/security.ts";
 import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { isUint } from "../cluster/map_shape.ts";
-import type { StoredToken } from "./user_token.ts";
+import { isMemberId, type MemberRole } from "../platform/member_identity.ts";
+import type { StoredJoinToken, StoredToken, TokenEntry } from "./user_token.ts";
 import { isPasswordHash } from "./login/password.ts";
 import { DATABASE_DEFAULT, EVERY_DATABASE, type Grant, type Right, RIGHTS } from "./rights.ts";
 
@@ -36,15 +42,44 @@ export interface User {
   readonly roles: readonly string[];
 }
 
-/** The document. */
-export interface SecurityDocument {
+/** A certificate that counts no more although its time has not ended. */
+export interface RevokedCertificate {
+  /** As in `MemberName`. */
+  readonly serial: string;
+  /** When it would have ended; nobody has to know of it any more from then on. */
+  readonly untilMs: number;
+}
+
+/** A member's certificate, as it was signed. */
+export interface IssuedCertificate {
+  readonly id: string;
+  readonly role: MemberRole;
+  readonly serial: string;
+  /** Milliseconds since 1970. */
+  readonly madeMs: number;
+  readonly untilMs: number;
+}
+
+/** What a process judges by. Every member of a cluster has it. */
+export interface JudgedDocument {
   /** Grows by one with each change. */
   readonly version: number;
-  /** PEM, as `certificate_authority.ts` makes them. */
-  readonly authority: { readonly certificate: string; readonly key: string };
+  /** The cluster's id. */
+  readonly cluster: string;
+  /** Certificates (PEM) of the authorities that are trusted; the first one signs. */
+  readonly authorities: readonly string[];
   readonly users: readonly User[];
   readonly roles: readonly Role[];
   readonly tokens: readonly StoredToken[];
+  readonly revoked: readonly RevokedCertificate[];
+}
+
+/** The document. */
+export interface SecurityDocument extends JudgedDocument {
+  /** The key (PEM) of the first authority, as `certificate_authority.ts` makes it. */
+  readonly authorityKey: string;
+  readonly joins: readonly StoredJoinToken[];
+  readonly certificates: readonly IssuedCertificate[];
 }
 
 /** The role of whoever may do everything. */
@@ -52,24 +87,39 @@ export const ADMIN_ROLE = "admin";
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const TOKEN_ID = /^[0-9a-f]{12}$/;
 const HASH = /^[0-9a-f]{64}$/;
+const SERIAL = /^[0-9a-f]{1,64}$/;
+/** The cluster of a node that is one by itself, and has no other members. */
+const STANDALONE = "standalone";
 
 /** Of a new cluster: one user, who may do everything. */
 export function newSecurityDocument(
   authority: { readonly certificate: string; readonly key: string },
   admin: { readonly name: string; readonly passwordHash: string },
+  cluster: string = STANDALONE,
 ): SecurityDocument {
   const everything: Grant = { database: EVERY_DATABASE, prefix: "", right: "admin" };
   return checked({
     version: 1,
-    authority,
+    cluster,
+    authorities: [authority.certificate],
+    authorityKey: authority.key,
     users: [{ ...admin, roles: [ADMIN_ROLE] }],
     roles: [{ name: ADMIN_ROLE, grants: [everything] }],
     tokens: [],
+    joins: [],
+    certificates: [],
+    revoked: [],
   });
 }
 
+/** What the other members are told: nothing of it lets somebody join or sign. */
+export function judgedPart(document: JudgedDocument): JudgedDocument {
+  const { version, cluster, authorities, users, roles, tokens, revoked } = document;
+  return { version, cluster, authorities, users, roles, tokens, revoked };
+}
+
 /** The grants of all of a user's roles; undefined if there is no such user. */
-export function grantsOf(document: SecurityDocument, name: string): Grant[] | undefined {
+export function grantsOf(document: JudgedDocument, name: string): Grant[] | undefined {
   const user = document.users.find((one) => one.name === name);
   return user?.roles.flatMap((role) =>
     document.roles.find(({ name }) => name === role)?.grants ?? []
@@ -136,24 +186,111 @@ export function addToken(
   return changed(document, { tokens: [...kept, token] });
 }
 
-/** @throws {KvError} `not_found` */
+/** Tokens that have ended make room. @throws {KvError} `bad_request` */
+export function addJoinToken(
+  document: SecurityDocument,
+  token: StoredJoinToken,
+  nowMs: number,
+): SecurityDocument {
+  const kept = document.joins.filter(({ untilMs }) => untilMs > nowMs);
+  return changed(document, { joins: [...kept, token] });
+}
+
+/** Of a user, or of joining. @throws {KvError} `not_found` */
 export function revokeToken(document: SecurityDocument, id: string): SecurityDocument {
-  const tokens = document.tokens.filter((token) => token.id !== id);
-  if (tokens.length === document.tokens.length) {
+  const isOther = (token: TokenEntry) => token.id !== id;
+  const [tokens, joins] = [document.tokens.filter(isOther), document.joins.filter(isOther)];
+  if (tokens.length + joins.length === document.tokens.length + document.joins.length) {
     throw new KvError("not_found", `token revoke: there is no token ${quoted(id)}; see token list`);
   }
-  return changed(document, { tokens });
+  return changed(document, { tokens, joins });
+}
+
+/** A member's certificate was signed. What has ended makes room. @throws {KvError} `bad_request` */
+export function addCertificate(
+  document: SecurityDocument,
+  certificate: IssuedCertificate,
+  nowMs: number,
+): SecurityDocument {
+  const isOpen = ({ untilMs }: { readonly untilMs: number }) => untilMs > nowMs;
+  return changed(document, {
+    certificates: [...document.certificates.filter(isOpen), certificate],
+    revoked: document.revoked.filter(isOpen),
+  });
+}
+
+/** The certificates of a member that count now. */
+export function validCertificates(
+  { certificates, revoked }: SecurityDocument,
+  id: string,
+  nowMs: number,
+): IssuedCertificate[] {
+  return certificates.filter((one) =>
+    one.id === id && one.untilMs > nowMs && !revoked.some(({ serial }) => serial === one.serial)
+  );
+}
+
+/**
+ * Revokes a certificate by its serial, or all of a member.
+ *
+ * @throws {KvError} `not_found` if there is none that counts
+ */
+export function revokeCertificates(
+  document: SecurityDocument,
+  idOrSerial: string,
+  nowMs: number,
+): { document: SecurityDocument; revoked: IssuedCertificate[] } {
+  const bySerial = document.certificates.find(({ serial }) => serial === idOrSerial);
+  const found = validCertificates(document, bySerial?.id ?? idOrSerial, nowMs)
+    .filter(({ serial }) => bySerial === undefined || serial === bySerial.serial);
+  if (found.length === 0) {
+    throw new KvError(
+      "not_found",
+      `cert revoke: there is no valid certificate of ${quoted(idOrSerial)}; see cert list`,
+    );
+  }
+  const now = found.map(({ serial, untilMs }) => ({ serial, untilMs }));
+  return {
+    document: changed(document, { revoked: [...document.revoked, ...now] }),
+    revoked: found,
+  };
+}
+
+/** From now on another authority signs; those before it are still trusted. @throws {KvError} `bad_request` */
+export function rotateAuthority(
+  document: SecurityDocument,
+  authority: { readonly certificate: string; readonly key: string },
+): SecurityDocument {
+  return changed(document, {
+    authorities: [authority.certificate, ...document.authorities],
+    authorityKey: authority.key,
+  });
+}
+
+/** Only the authority that signs is trusted from now on. */
+export function dropFormerAuthorities(document: SecurityDocument): SecurityDocument {
+  return changed(document, { authorities: document.authorities.slice(0, 1) });
+}
+
+/** What another member has sent, or what was kept of it. @throws {KvError} `corrupt` */
+export function parseJudgedDocument(value: unknown): JudgedDocument {
+  try {
+    return judgedPart(checkedJudged(value as JudgedDocument));
+  } catch (error) {
+    throw new KvError(
+      "corrupt",
+      `the document of users and roles is damaged (${messageOf(error)})`,
+    );
+  }
 }
 
 /** The document as it was read from a disk. @throws {KvError} `corrupt` */
 export function parseSecurityDocument(value: unknown): SecurityDocument {
   try {
     const document = value as SecurityDocument;
-    if (!isUint(document.version) || typeof document.authority.certificate !== "string") {
-      throw new Error("its version or authority is missing");
+    if (typeof document.authorityKey !== "string") {
+      throw new Error("the authority's key is missing");
     }
-    const { key } = document.authority;
-    if (typeof key !== "string") throw new Error("the authority's key");
     return checked(document);
   } catch (error) {
     throw new KvError(
@@ -172,13 +309,32 @@ function changed(
 
 /** @throws {KvError} `bad_request` or `not_found`, for a document that must not be */
 function checked(document: SecurityDocument): SecurityDocument {
-  const { users, roles, tokens } = document;
+  const { joins, certificates } = document;
+  checkCount("tokens to join", joins.length, TOKENS_MAX);
+  checkCount("certificates", certificates.length, CERTIFICATES_MAX);
+  joins.forEach(checkTokenEntry);
+  certificates.forEach(checkCertificate);
+  return checkedJudged(document);
+}
+
+/** As {@linkcode checked}, what all members know of it. */
+function checkedJudged<D extends JudgedDocument>(document: D): D {
+  const { version, cluster, authorities, users, roles, tokens, revoked } = document;
+  if (!isUint(version) || !isMemberId(cluster)) {
+    throw new KvError("bad_request", "its version or cluster is missing");
+  }
+  if (authorities.length === 0 || authorities.some((one) => typeof one !== "string")) {
+    throw new KvError("bad_request", "its authority is missing");
+  }
+  checkCount("authorities", authorities.length, AUTHORITIES_MAX);
   checkCount("users", users.length, USERS_MAX);
   checkCount("roles", roles.length, ROLES_MAX);
   checkCount("tokens", tokens.length, TOKENS_MAX);
+  checkCount("revoked certificates", revoked.length, CERTIFICATES_MAX);
   roles.forEach(checkRole);
   for (const user of users) checkUser(user, roles);
   tokens.forEach(checkToken);
+  for (const { serial, untilMs } of revoked) checkSerial(serial, untilMs);
   checkUnique("user", users.map(({ name }) => name));
   checkUnique("role", roles.map(({ name }) => name));
   const isAdmin = ({ name, passwordHash }: User) =>
@@ -232,9 +388,24 @@ function checkRole({ name, grants }: Role): void {
   }
 }
 
-function checkToken({ id, hash, user, madeMs, untilMs }: StoredToken): void {
+function checkToken(token: StoredToken): void {
+  checkTokenEntry(token);
+  if (!NAME.test(token.user)) throw new KvError("bad_request", "a token is malformed");
+}
+
+function checkTokenEntry({ id, hash, madeMs, untilMs }: TokenEntry): void {
   const isWhole = TOKEN_ID.test(id) && HASH.test(hash) && isUint(madeMs) && isUint(untilMs);
-  if (!isWhole || !NAME.test(user)) throw new KvError("bad_request", "a token is malformed");
+  if (!isWhole) throw new KvError("bad_request", "a token is malformed");
+}
+
+function checkCertificate({ id, serial, untilMs }: IssuedCertificate): void {
+  if (!isMemberId(id)) throw new KvError("bad_request", "a certificate is malformed");
+  checkSerial(serial, untilMs);
+}
+
+function checkSerial(serial: string, untilMs: number): void {
+  if (SERIAL.test(serial) && isUint(untilMs)) return;
+  throw new KvError("bad_request", "a certificate's serial is malformed");
 }
 
 function isRight(text: string): text is Right {

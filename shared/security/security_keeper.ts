@@ -13,13 +13,13 @@ import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
 import { AccessControl, type Principal } from "./access_control.ts";
-import type { AuditLog } from "./audit_log.ts";
+import type { AuditedCaller, AuditEvent, AuditLog } from "./audit_log.ts";
 import { LoginThrottle } from "./login/login_throttle.ts";
 import type { PasswordHasher } from "./login/password.ts";
 import { type OrderedChange, SecurityAdmin } from "./security_admin.ts";
 import type { SecurityDocument } from "./security_document.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
-import type { Reply, SecurityOrder } from "../wire/messages.ts";
+import type { Message, Reply, Request, SecurityOrder } from "../wire/messages.ts";
 
 /** What it is given. */
 export interface SecurityKeeperDeps {
@@ -41,35 +41,70 @@ export interface OrderedBy {
   readonly remote: Address;
 }
 
-/** An order whose change can be made. */
-interface DueOrder {
-  readonly order: SecurityOrder;
+/** A change, and who makes it. */
+export interface Change {
+  /** The type of the request that asks for it. */
+  readonly what: string;
+  /** Asked when the change is to be made. */
+  whyRefused(): KvError | undefined;
+  readonly audited: AuditEvent;
+  readonly caller: AuditedCaller;
+}
+
+/** A change that can be made. */
+interface DueChange {
   readonly change: OrderedChange;
-  readonly by: OrderedBy;
+  readonly about: Change;
   readonly reply: (reply: Reply) => void;
 }
 
-/** The keeper. One for a secured process. */
+/** The keeper. One for a process that is asked to change the document. */
 export class SecurityKeeper {
   /** Judges by what is on disk. */
   readonly access: AccessControl;
   readonly #deps: SecurityKeeperDeps;
   readonly #admin: SecurityAdmin;
   /** Behind the one that is being written. As many as there are requests under way, which is bounded elsewhere. */
-  readonly #due: DueOrder[] = [];
+  readonly #due: DueChange[] = [];
   #writing = false;
+  #document: SecurityDocument;
 
   constructor(deps: SecurityKeeperDeps, document: SecurityDocument) {
     this.#deps = deps;
+    this.#document = document;
     this.#admin = new SecurityAdmin(deps);
     this.access = new AccessControl({ ...deps, throttle: new LoginThrottle() }, document);
   }
 
+  /** The document that counts. */
+  get document(): SecurityDocument {
+    return this.#document;
+  }
+
   /** Carries an order out; whether it may be given was judged before. */
   order(order: SecurityOrder, by: OrderedBy, reply: (reply: Reply) => void): void {
-    this.#admin.prepare(order).then(
+    this.carryOut(this.#admin.prepare(order), this.changeBy(order, nameIn(order), by), reply);
+  }
+
+  /** An administrator's change, for {@linkcode carryOut}: it is made if its user may still order it then. */
+  changeBy(order: Request, name: string, { principal, remote }: OrderedBy): Change {
+    return {
+      what: order.req_type,
+      whyRefused: () => this.access.whyRefused(order, principal, remote),
+      audited: { event: "changed", what: order.req_type, name },
+      caller: { user: principal.name, from: formatAddress(remote) },
+    };
+  }
+
+  /** Makes a change, once it is known what it is. Answered when it is on disk. */
+  carryOut(
+    prepared: Promise<OrderedChange>,
+    about: Change,
+    reply: (reply: Reply) => void,
+  ): void {
+    prepared.then(
       (change) => {
-        this.#due.push({ order, change, by, reply });
+        this.#due.push({ change, about, reply });
         this.#makeNext();
       },
       (error) => reply(toErrorReply(failureOf(error))),
@@ -88,18 +123,18 @@ export class SecurityKeeper {
     }
   }
 
-  #make(due: DueOrder): void {
-    const { order, change, by, reply } = due;
+  #make(due: DueChange): void {
+    const { change, about, reply } = due;
     // While a password was hashed or another change was written, whoever gave the order may have lost the right to.
-    const refusal = this.access.whyRefused(order, by.principal, by.remote);
+    const refusal = about.whyRefused();
     if (refusal !== undefined) throw refusal;
-    const before = this.access.document;
+    const before = this.#document;
     const { document, result } = change(before);
     if (document === before) reply({ req_type: "result", result });
     else this.#write(due, document, result);
   }
 
-  #write({ order, by, reply }: DueOrder, document: SecurityDocument, result: unknown): void {
+  #write({ about, reply }: DueChange, document: SecurityDocument, result: unknown): void {
     this.#writing = true;
     const done = (answer: Reply) => {
       this.#writing = false;
@@ -108,16 +143,14 @@ export class SecurityKeeper {
     };
     this.#deps.write(document).then(
       () => {
+        this.#document = document;
         this.access.adopt(document);
-        this.#deps.audit.note(
-          { event: "changed", what: order.req_type, name: nameIn(order) },
-          { user: by.principal.name, from: formatAddress(by.remote) },
-        );
+        this.#deps.audit.note(about.audited, about.caller);
         done({ req_type: "result", result });
       },
       (error) => {
         const { code, message } = failureOf(error);
-        const text = `${order.req_type}: this change does not count: ${message}`;
+        const text = `${about.what}: this change does not count: ${message}`;
         done(toErrorReply(new KvError(code, text, { cause: error })));
       },
     );
@@ -125,7 +158,7 @@ export class SecurityKeeper {
 }
 
 /** What is answered to an order if there are no users. */
-export function notSecured({ req_type }: SecurityOrder): KvError {
+export function notSecured({ req_type }: Message): KvError {
   return new KvError("bad_request", `${req_type}: this process is not secured, it has no users`);
 }
 
@@ -133,5 +166,5 @@ export function notSecured({ req_type }: SecurityOrder): KvError {
 function nameIn(order: SecurityOrder): string {
   if ("token" in order) return order.token;
   if ("role" in order) return order.role;
-  return "user" in order ? order.user : "";
+  return "user" in order ? order.user ?? "" : "";
 }

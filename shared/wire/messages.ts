@@ -8,7 +8,12 @@
 import { array, flag, oneOf, optional, text, uint } from "../schema/fields.ts";
 import { type HeldPartition, MEMBER_MESSAGES } from "../schema/member_messages.ts";
 import { PEER_MESSAGES } from "../schema/peer_messages.ts";
-import { SECURITY_MESSAGES, type WireGrant } from "../schema/security_messages.ts";
+import {
+  CERTIFICATE_MESSAGES,
+  JOIN_MESSAGES,
+  SECURITY_MESSAGES,
+  type WireGrant,
+} from "../schema/security_messages.ts";
 import { operationMessages, type OperationName } from "../operations/table.ts";
 import {
   type Direction,
@@ -131,6 +136,8 @@ export const MESSAGES = {
 
   // Orders of an administrator: see security_messages.ts.
   ...SECURITY_MESSAGES,
+  ...CERTIFICATE_MESSAGES,
+  ...JOIN_MESSAGES,
 
   // To every peer that has said hello: this process stops. It answers what was asked; ask nothing more.
   closing: message(1, "push", {}),
@@ -164,6 +171,14 @@ export type SecurityOrder = Message<keyof typeof SECURITY_MESSAGES>;
 /** Whether a message is such an order. */
 export function isSecurityOrder(message: Message): message is SecurityOrder {
   return Object.hasOwn(SECURITY_MESSAGES, message.req_type);
+}
+
+/** An administrator's order about members' certificates. */
+export type CertificateOrder = Message<keyof typeof CERTIFICATE_MESSAGES>;
+
+/** Whether a message is such an order. */
+export function isCertificateOrder(message: Message): message is CertificateOrder {
+  return Object.hasOwn(CERTIFICATE_MESSAGES, message.req_type);
 }
 
 /** What a primary sends to a node that follows it. */

@@ -6,7 +6,7 @@
  */
 import { at, textOf } from "../command/arguments.ts";
 import { type Call, command, CommandError, type CommandSpec, NO_KEYS } from "../command/command.ts";
-import type { SecurityDocument, User } from "../../../shared/security/security_document.ts";
+import type { JudgedDocument, User } from "../../../shared/security/security_document.ts";
 import { grantsOf } from "../../../shared/security/security_document.ts";
 
 const about = (since: string, summary: string) => ({ group: "server", since, summary });
@@ -17,7 +17,7 @@ const ADMIN_FLAGS = "admin noscript loading stale";
 const CATEGORIES = ["read", "write", "admin"];
 
 /** Keys as patterns: `%R~app:*` may be read, `%W~` written. What a pattern means literally is escaped. */
-function patternsOf(document: SecurityDocument, name: string): string[] {
+function patternsOf(document: JudgedDocument, name: string): string[] {
   const grants = grantsOf(document, name) ?? [];
   if (grants.some(({ right }) => right === "admin")) return ["~*"];
   return grants.map(({ right, prefix }) =>
@@ -25,16 +25,16 @@ function patternsOf(document: SecurityDocument, name: string): string[] {
   );
 }
 
-function isAdmin(document: SecurityDocument, name: string): boolean {
+function isAdmin(document: JudgedDocument, name: string): boolean {
   return grantsOf(document, name)?.some(({ right }) => right === "admin") === true;
 }
 
-function commandsOf(document: SecurityDocument, name: string): string {
+function commandsOf(document: JudgedDocument, name: string): string {
   return isAdmin(document, name) ? "+@all" : "+@read +@write -@admin";
 }
 
 /** Of a cluster that is not secured there is Redis' one user, who may everything. */
-function lineOf(document: SecurityDocument | undefined, user: User | undefined): string {
+function lineOf(document: JudgedDocument | undefined, user: User | undefined): string {
   if (document === undefined || user === undefined) return "user default on nopass ~* &* +@all";
   const { name } = user;
   const patterns = patternsOf(document, name).join(" ");

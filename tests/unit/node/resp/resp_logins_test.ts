@@ -187,8 +187,14 @@ Deno.test("RESP: AUTH in its forms, HELLO with AUTH, a token, RESET, and who one
   assertEquals(await peer.ask("ACL WHOAMI"), "-NOAUTH Authentication required.\r\n");
 
   const nowMs = world.clock.wallMs();
-  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
-  const { text, stored } = createToken(new SystemRandom(), fingerprint, "alice", nowMs, 60_000);
+  const fingerprint = fingerprintOfPem(world.document.authorities[0] ?? "");
+  const { text, stored } = createToken(
+    new SystemRandom(),
+    fingerprint,
+    { user: "alice" },
+    nowMs,
+    60_000,
+  );
   world.change((document) => addToken(document, stored, nowMs));
   assertEquals(await peer.askAndWait(["AUTH", text.reveal()]), "+OK\r\n");
   assertEquals(await peer.ask("ACL WHOAMI"), "$5\r\nalice\r\n");

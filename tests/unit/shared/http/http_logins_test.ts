@@ -223,8 +223,14 @@ Deno.test("HTTP: a bearer's token, until it is revoked", async () => {
   const scene = await Scene.open();
   const { world } = scene;
   const nowMs = world.clock.wallMs();
-  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
-  const { text, stored } = createToken(new SystemRandom(), fingerprint, "alice", nowMs, 60_000);
+  const fingerprint = fingerprintOfPem(world.document.authorities[0] ?? "");
+  const { text, stored } = createToken(
+    new SystemRandom(),
+    fingerprint,
+    { user: "alice" },
+    nowMs,
+    60_000,
+  );
   world.change((document) => addToken(document, stored, nowMs));
   const bearer = { authorization: `Bearer ${text.reveal()}` };
   const caller = connection();

@@ -111,9 +111,9 @@ Deno.test("AccessControl: guesses that come at once are slowed as those that com
 
 Deno.test("AccessControl: a token that has ended, shown again and again, makes no other one wait", async () => {
   const world = await AccessWorld.open();
-  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
+  const fingerprint = fingerprintOfPem(world.document.authorities[0] ?? "");
   const make = () =>
-    createToken(new SystemRandom(), fingerprint, "alice", world.clock.wallMs(), 10_000);
+    createToken(new SystemRandom(), fingerprint, { user: "alice" }, world.clock.wallMs(), 10_000);
   const [old, good] = [make(), make()];
   world.change((document) => addToken(document, good.stored, world.clock.wallMs()));
   for (let i = 0; i <= LOGIN_FAILURES_FREE; i++) {
@@ -126,10 +126,10 @@ Deno.test("AccessControl: a token that has ended, shown again and again, makes n
 Deno.test("AccessControl: a token of a user logs in until it is revoked or has ended", async () => {
   const world = await AccessWorld.open();
   const random = new SystemRandom();
-  const fingerprint = fingerprintOfPem(world.document.authority.certificate);
+  const fingerprint = fingerprintOfPem(world.document.authorities[0] ?? "");
   const nowMs = world.clock.wallMs();
   const make = (of = fingerprint) => {
-    const made = createToken(random, of, "alice", nowMs, 10_000);
+    const made = createToken(random, of, { user: "alice" }, nowMs, 10_000);
     world.change((document) => addToken(document, made.stored, nowMs));
     return made;
   };
@@ -139,8 +139,11 @@ Deno.test("AccessControl: a token of a user logs in until it is revoked or has e
   const ending = make();
   const second = await world.access.login({ token: ending.text }, PLACE);
   // Another cluster's token is none here.
-  const foreign = make("0".repeat(64));
+  const foreign = createToken(random, "0".repeat(64), { user: "alice" }, nowMs, 10_000);
   assertEquals(await refused(world, { token: foreign.text }), "unauthorized");
+  // After a rotation the authority is another one than when a token was made.
+  const old = make("1".repeat(64));
+  assertEquals((await world.access.login({ token: old.text }, PLACE)).name, "alice");
   assertEquals(await refused(world, { token: new Secret("kv1.x") }), "bad_request");
 
   world.change((document) => revokeToken(document, stored.id));

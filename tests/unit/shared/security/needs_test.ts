@@ -12,12 +12,14 @@ Deno.test("MESSAGE_NEEDS: every request of the wire has a row, and no row is lef
   assertEquals(sorted(Object.keys(MESSAGE_NEEDS)), sorted(requests.map(([name]) => name)));
 });
 
-Deno.test("MESSAGE_NEEDS: an operation is judged by its keys, and a stranger gets a greeting only", () => {
+Deno.test("MESSAGE_NEEDS: an operation is judged by its keys, and a stranger may greet, or join with a token", () => {
   for (const name of Object.keys(OPERATIONS)) {
     assertEquals(MESSAGE_NEEDS[name as keyof typeof OPERATIONS], "keys", name);
   }
   for (const [name, need] of Object.entries(MESSAGE_NEEDS)) {
-    if (need === "anybody") assertEquals(["hello", "ping"].includes(name), true, name);
+    if (need === "anybody") {
+      assertEquals(["hello", "ping", "get_authorities", "join"].includes(name), true, name);
+    }
   }
 });
 

@@ -111,7 +111,7 @@ Deno.test("SecurityDocument: a user's tokens go with it, ended ones make room, a
 Deno.test("parseSecurityDocument: what was written is read, anything else is damage", () => {
   const document = addToken(setRole(FIRST, { name: "app", grants: [READ] }), tokenOf("root"), 0);
   assertEquals(parseSecurityDocument(JSON.parse(JSON.stringify(document))), document);
-  const { users, roles, authority } = document;
+  const { users, roles } = document;
   const bad: unknown[] = [
     undefined,
     null,
@@ -119,9 +119,14 @@ Deno.test("parseSecurityDocument: what was written is read, anything else is dam
     [],
     {},
     { ...document, version: -1 },
-    { ...document, authority: undefined },
-    { ...document, authority: { ...authority, key: 7 } },
-    { ...document, authority: { certificate: authority.certificate } },
+    { ...document, cluster: "a b" },
+    { ...document, authorities: undefined },
+    { ...document, authorities: [] },
+    { ...document, authorities: [7] },
+    { ...document, authorityKey: 7 },
+    { ...document, joins: [{}] },
+    { ...document, certificates: [{ id: "n1", role: "node", serial: "x", madeMs: 0, untilMs: 1 }] },
+    { ...document, revoked: [{ serial: "-", untilMs: 1 }] },
     { ...document, users: undefined },
     { ...document, users: [null] },
     { ...document, users: [] },

@@ -1,0 +1,181 @@
+/**
+ * The security of a process that is asked to change it (a coordinator, or a node that is a cluster by itself), in a
+ * folder beside its data:
+ *
+ *     users.json   users, roles, tokens, certificates and the certificate authority (with its key)
+ *     ca.crt       the authority's certificate, for clients
+ *     admin.json   the first administrator's credentials, as `kv-client --credentials` takes them
+ *     audit.log    who logged in, was refused, changed users: JSON lines
+ *
+ * All are for the owner alone (0700, 0600).
+ *
+ * @module
+ */
+import { KvError, messageOf } from "../../base/errors.ts";
+import { Secret } from "../../base/secret.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { ServerCertificate } from "../../platform/deno/deno_listen.ts";
+import { FileDocumentStore } from "../../platform/deno/file_document_store.ts";
+import {
+  markSecured,
+  refuseNewSecurity,
+  securityFolderOf,
+} from "../../platform/deno/folder_security.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { type Random, randomId } from "../../platform/random.ts";
+import { AuditLog } from "../audit_log.ts";
+import { fingerprintOfPem } from "../authority_fingerprint.ts";
+import { CertificateAuthority, createAuthority, createRequest } from "../certificate_authority.ts";
+import { PasswordHasher } from "../login/password.ts";
+import {
+  newSecurityDocument,
+  parseSecurityDocument,
+  type SecurityDocument,
+} from "../security_document.ts";
+import { SecurityKeeper } from "../security_keeper.ts";
+
+/** The first user. */
+const ADMIN = "admin";
+
+/** What is in the folder. */
+export interface OpenedSecurity {
+  readonly keeper: SecurityKeeper;
+  readonly audit: AuditLog;
+  /** The authorities' certificates, as a file for clients. */
+  readonly authorityFile: string;
+  /** The SHA-256 of the one that signs, hexadecimal. */
+  readonly fingerprint: string;
+  /** Where the first credentials are; undefined if there were users before. */
+  readonly credentialsFile: string | undefined;
+}
+
+/** What it is given. */
+export interface SecurityDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** @throws {KvError} `storage_failed` */
+export async function makePrivateFolder(folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new KvError("storage_failed", `cannot make the folder ${folder}: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * Opens the folder, or makes it with an administrator and an authority.
+ *
+ * @param data the data folder that it is for
+ * @param cluster the id of the cluster; absent for a node that is one by itself
+ * @throws {KvError} `corrupt`, `storage_failed`, `wrong_cluster` if it is another cluster's; `bad_config` if it is gone
+ *   although it was there
+ */
+export async function openSecurity(
+  data: string,
+  deps: SecurityDeps,
+  cluster?: string,
+): Promise<OpenedSecurity> {
+  const folder = securityFolderOf(data);
+  await makePrivateFolder(folder);
+  const store = new FileDocumentStore(`${folder}/users.json`);
+  const hasher = new PasswordHasher();
+  const kept = await store.read();
+  if (kept === undefined) await refuseNewSecurity(data);
+  const credentialsFile = kept === undefined ? `${folder}/admin.json` : undefined;
+  const document = kept === undefined
+    ? await begin(`${folder}/admin.json`, hasher, deps, cluster)
+    : parseSecurityDocument(kept);
+  if (cluster !== undefined && document.cluster !== cluster) {
+    throw new KvError(
+      "wrong_cluster",
+      `${folder} has the users of cluster ${document.cluster}, and this is cluster ${cluster}; put back the ` +
+        "folder that belongs to the data",
+    );
+  }
+  if (kept === undefined) await store.write(document);
+  await markSecured(data);
+  const audit = auditLogIn(folder, deps);
+  const authorityFile = `${folder}/ca.crt`;
+  const writeAuthorities = (authorities: readonly string[]) =>
+    Deno.writeTextFileSync(authorityFile, pemFile(authorities), { mode: 0o600 });
+  writeAuthorities(document.authorities);
+  const keeper = keeperOf(document, store, { ...deps, hasher, audit });
+  keeper.access.onChange(({ authorities }) => writeAuthorities(authorities));
+  return {
+    keeper,
+    audit,
+    authorityFile,
+    fingerprint: fingerprintOfPem(document.authorities[0] ?? ""),
+    credentialsFile,
+  };
+}
+
+/**
+ * The certificate of a server that has no other members, with a key that is in memory only.
+ *
+ * @param hosts by which clients reach it
+ * @throws {KvError} `corrupt`, `unavailable` if the authority has ended
+ */
+export async function makeServerCertificate(
+  { authorities: [certificate = ""], authorityKey }: SecurityDocument,
+  hosts: readonly string[],
+  nowMs: number,
+): Promise<ServerCertificate> {
+  const key = new Secret(authorityKey);
+  const authority = await CertificateAuthority.open({ certificate, key });
+  const own = await createRequest();
+  return { certificate: await authority.sign(own.request, hosts, nowMs), key: own.key };
+}
+
+/** The lines of a secured process, in its folder. */
+export function auditLogIn(folder: string, { clock, log }: SecurityDeps): AuditLog {
+  return new AuditLog(clock, (line) => {
+    try {
+      Deno.writeTextFileSync(`${folder}/audit.log`, line, { append: true, mode: 0o600 });
+    } catch (error) {
+      log.error("the audit log cannot be written", { error: messageOf(error) });
+    }
+  });
+}
+
+/** Certificates, one after the other, in a file. */
+export function pemFile(certificates: readonly string[]): string {
+  return certificates.map((one) => `${one.trimEnd()}\n`).join("");
+}
+
+/** The credentials are in their file before anything else is there: who finds no document begins anew. */
+async function begin(
+  credentialsFile: string,
+  hasher: PasswordHasher,
+  { clock, random }: SecurityDeps,
+  cluster: string | undefined,
+): Promise<SecurityDocument> {
+  const password = new Secret(randomId(random) + randomId(random));
+  const authority = await createAuthority("kv", clock.wallMs());
+  const credentials = { user: ADMIN, password: password.reveal(), ca: authority.certificate };
+  await Deno.writeTextFile(credentialsFile, JSON.stringify(credentials, null, 2) + "\n", {
+    mode: 0o600,
+  });
+  const passwordHash = await hasher.hash(password, random);
+  const { certificate, key } = authority;
+  const admin = { name: ADMIN, passwordHash };
+  return newSecurityDocument({ certificate, key: key.reveal() }, admin, cluster);
+}
+
+function keeperOf(
+  document: SecurityDocument,
+  store: FileDocumentStore,
+  deps: SecurityDeps & { readonly hasher: PasswordHasher; readonly audit: AuditLog },
+): SecurityKeeper {
+  return new SecurityKeeper({
+    ...deps,
+    write: (changed) =>
+      store.write(changed).catch((error) => {
+        deps.log.error("users and roles cannot be written", { error: messageOf(error) });
+        throw error;
+      }),
+  }, document);
+}

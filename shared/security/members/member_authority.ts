@@ -1,0 +1,318 @@
+/**
+ * Signs the certificates of a cluster's members, and keeps the list of them in the document of users and roles: for
+ * machines that join by a token, for members that renew theirs, and for the coordinator itself.
+ *
+ * Invariants: a certificate is in the list, on disk, before anybody gets it; it names a node only if a token to join
+ * was shown, or the same node's valid certificate; nobody joins as a node that has a valid certificate; once an
+ * authority was rotated, only the new one signs.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import {
+  CERTIFICATE_HOSTS_MAX,
+  CERTIFICATE_LIFETIME_MS,
+  CERTIFICATES_PER_MEMBER_MAX,
+} from "../../limits/security.ts";
+import { Secret } from "../../base/secret.ts";
+import type { Clock } from "../../platform/clock.ts";
+import {
+  isMemberId,
+  type MemberCredentials,
+  type MemberName,
+  type MemberSubject,
+} from "../../platform/member_identity.ts";
+import { type Address, formatAddress } from "../../platform/transport.ts";
+import type { CertificateOrder, Message, Reply } from "../../wire/messages.ts";
+import type { AuditLog } from "../audit_log.ts";
+import {
+  CertificateAuthority,
+  createAuthority,
+  createRequest,
+  readMemberCertificate,
+} from "../certificate_authority.ts";
+import { LoginThrottle } from "../login/login_throttle.ts";
+import type { OrderedChange } from "../security_admin.ts";
+import {
+  addCertificate,
+  dropFormerAuthorities,
+  type IssuedCertificate,
+  judgedPart,
+  revokeCertificates,
+  rotateAuthority,
+  type SecurityDocument,
+  validCertificates,
+} from "../security_document.ts";
+import type { OrderedBy, SecurityKeeper } from "../security_keeper.ts";
+import { knownToken, unknownToken } from "../user_token.ts";
+
+/** What it is given. */
+export interface MemberAuthorityDeps {
+  readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
+  readonly keeper: SecurityKeeper;
+  readonly audit: AuditLog;
+  /** How long a certificate is good. Default {@linkcode CERTIFICATE_LIFETIME_MS}. */
+  readonly lifetimeMs?: number | undefined;
+}
+
+/** Whoever fails to join is slowed down as whoever fails to log in as this user, which no user can be named. */
+const JOINING = "(join)";
+
+/** The members' side of the document. One for a coordinator. */
+export class MemberAuthority {
+  readonly #deps: MemberAuthorityDeps;
+  readonly #throttle = new LoginThrottle();
+  /** The authority that signs, once it was needed. */
+  #opened: { readonly certificate: string; readonly authority: CertificateAuthority } | undefined;
+
+  constructor(deps: MemberAuthorityDeps) {
+    this.#deps = deps;
+  }
+
+  /** What `get_authorities` is answered. */
+  get authorities(): { cluster: string; authorities: readonly string[] } {
+    const { cluster, authorities } = this.#deps.keeper.access.document;
+    return { cluster, authorities };
+  }
+
+  /**
+   * A machine becomes a member, by the secret of a token.
+   *
+   * @throws {KvError} `overloaded` if this address has failed too often, `unauthorized`, `bad_request`, `exists` if
+   *   the node has a valid certificate
+   */
+  join(message: Message<"join">, remote: Address, reply: (reply: Reply) => void): void {
+    const { clock, keeper, audit } = this.#deps;
+    const { node: id, hosts, certificate_request: request } = message;
+    const waitMs = this.#throttle.waitMs(remote.host, JOINING, clock.monotonicMs());
+    if (waitMs > 0) {
+      throw new KvError(
+        "overloaded",
+        `join: too many failed attempts; try again in ${Math.ceil(waitMs / 1_000)} s`,
+      );
+    }
+    const secret = new Secret(message.secret);
+    const caller = { user: JOINING, from: formatAddress(remote) };
+    const checkToken = (document: SecurityDocument) => {
+      if (knownToken(document.joins, secret, clock.wallMs()) !== undefined) return;
+      const { message } = unknownToken();
+      throw new KvError(
+        "unauthorized",
+        `join: ${message}; an administrator makes one: kv-client token create --join node`,
+      );
+    };
+    try {
+      checkToken(keeper.document);
+    } catch (error) {
+      this.#throttle.failed(remote.host, JOINING, clock.monotonicMs());
+      audit.note({ event: "login_failed", front_end: "wire" }, caller);
+      throw error;
+    }
+    checkSubject(id, hosts);
+    const isNew = (document: SecurityDocument) => {
+      if (validCertificates(document, id, clock.wallMs()).length === 0) return;
+      throw new KvError(
+        "exists",
+        `join: node ${id} has a valid certificate already; if its key is lost, or is somebody else's, an ` +
+          `administrator revokes it first: kv-client cert revoke ${id}`,
+      );
+    };
+    isNew(keeper.document);
+    const prepared = this.#prepare({ request, id, role: "node", hosts }, (document) => {
+      checkToken(document);
+      isNew(document);
+    });
+    keeper.carryOut(prepared, {
+      what: "join",
+      whyRefused: () => undefined,
+      audited: { event: "certificate", id, role: "node" },
+      caller,
+    }, reply);
+  }
+
+  /**
+   * A member's next certificate.
+   *
+   * @param member by its verified certificate
+   * @throws {KvError} `bad_request`
+   */
+  renew(
+    { certificate_request: request, hosts }: Message<"renew_certificate">,
+    { member, remote }: { member: MemberName; remote: Address },
+    done: (certificate: string | Message<"error">) => void,
+  ): void {
+    const { clock, keeper } = this.#deps;
+    const { id, role, serial } = member;
+    checkSubject(id, hosts);
+    const prepared = this.#prepare({ request, id, role, hosts }, (document) => {
+      const valid = validCertificates(document, id, clock.wallMs());
+      if (!valid.some((one) => one.serial === serial)) {
+        throw new KvError(
+          "unauthorized",
+          `renew_certificate: the certificate of ${id} does not count`,
+        );
+      }
+      if (valid.length < CERTIFICATES_PER_MEMBER_MAX) return;
+      throw new KvError(
+        "bad_request",
+        `renew_certificate: ${id} has ${valid.length} valid certificates, which is too many`,
+      );
+    });
+    keeper.carryOut(prepared, {
+      what: "renew_certificate",
+      whyRefused: () => undefined,
+      audited: { event: "certificate", id, role },
+      caller: { user: id, from: formatAddress(remote) },
+    }, (reply) => {
+      if (reply.req_type === "error") done(reply);
+      else if (reply.req_type === "result") done((reply.result as Granted).certificate);
+    });
+  }
+
+  /** The coordinator's own certificate, with a new key. @throws {KvError} */
+  async issueOwn(id: string, hosts: readonly string[]): Promise<MemberCredentials> {
+    const { keeper } = this.#deps;
+    const { request, key } = await createRequest();
+    const prepared = this.#prepare({ request, id, role: "coordinator", hosts }, () => {});
+    const granted = await new Promise<Granted>((resolve, reject) =>
+      keeper.carryOut(prepared, {
+        what: "a certificate",
+        whyRefused: () => undefined,
+        audited: { event: "certificate", id, role: "coordinator" },
+        caller: { user: undefined, from: "" },
+      }, (reply) => {
+        if (reply.req_type === "result") resolve(reply.result as Granted);
+        else {
+          const why = reply.req_type === "error" ? reply.message : reply.req_type;
+          reject(new KvError("unavailable", `the coordinator's own certificate: ${why}`));
+        }
+      })
+    );
+    const { cluster, certificate, authorities } = granted;
+    return { certificate, key, authorities, cluster };
+  }
+
+  /** An administrator's order about certificates; whether it may be given was judged before. */
+  order(order: CertificateOrder, by: OrderedBy, reply: (reply: Reply) => void): void {
+    const { keeper } = this.#deps;
+    const name = order.req_type === "cert_revoke" ? order.certificate : "";
+    keeper.carryOut(this.#ordered(order), keeper.changeBy(order, name, by), reply);
+  }
+
+  async #ordered(order: CertificateOrder): Promise<OrderedChange> {
+    const { clock } = this.#deps;
+    switch (order.req_type) {
+      case "cert_list":
+        return (document) => ({ document, result: shown(document) });
+      case "cert_revoke":
+        return (before) => {
+          const { document, revoked } = revokeCertificates(
+            before,
+            order.certificate,
+            clock.wallMs(),
+          );
+          if (revoked.some(({ role }) => role === "coordinator")) {
+            throw new KvError(
+              "bad_request",
+              "cert revoke: the coordinator cannot revoke itself; if its key was stolen, stop it, remove " +
+                "member.json from its folder, and have a new authority: kv-client cert rotate",
+            );
+          }
+          return {
+            document,
+            result: { revoked: revoked.map(({ id, serial }) => ({ id, serial })) },
+          };
+        };
+      case "cert_rotate": {
+        if (order.finish === true) {
+          return (document) => {
+            const next = dropFormerAuthorities(document);
+            return { document: next, result: { authorities: next.authorities.length } };
+          };
+        }
+        const { certificate, key } = await createAuthority("kv", clock.wallMs());
+        return (before) => {
+          const document = rotateAuthority(before, { certificate, key: key.reveal() });
+          return { document, result: { authorities: document.authorities.length } };
+        };
+      }
+    }
+  }
+
+  /** Signs, and makes the change that notes it. @param check of the newest document, when it is noted */
+  async #prepare(
+    { request, id, role, hosts }: {
+      request: string;
+      id: string;
+      role: MemberSubject["role"];
+      hosts: readonly string[];
+    },
+    check: (document: SecurityDocument) => void,
+  ): Promise<OrderedChange> {
+    const { clock, keeper, lifetimeMs = CERTIFICATE_LIFETIME_MS } = this.#deps;
+    const { cluster } = keeper.document;
+    const { authority, certificate: signer } = await this.#signer(keeper.document);
+    const madeMs = clock.wallMs();
+    const subject = { id, role, cluster };
+    const certificate = await authority.signMember(request, subject, hosts, madeMs, lifetimeMs);
+    const { serial, untilMs } = readMemberCertificate(certificate);
+    return (before) => {
+      check(before);
+      if (before.authorities[0] !== signer) {
+        throw new KvError("unavailable", "the authority was rotated meanwhile; try again");
+      }
+      const issued: IssuedCertificate = { id, role, serial, madeMs, untilMs };
+      const document = addCertificate(before, issued, madeMs);
+      const { authorities } = document;
+      const granted: Granted = {
+        cluster,
+        certificate,
+        authorities,
+        document: judgedPart(document),
+      };
+      return { document, result: granted };
+    };
+  }
+
+  async #signer(document: SecurityDocument) {
+    const { authorities: [certificate = ""], authorityKey } = document;
+    if (this.#opened?.certificate === certificate) return this.#opened;
+    const key = new Secret(authorityKey);
+    const authority = await CertificateAuthority.open({ certificate, key });
+    return this.#opened = { certificate, authority };
+  }
+}
+
+/** What a machine is answered that joins. */
+export interface Granted {
+  readonly cluster: string;
+  readonly certificate: string;
+  readonly authorities: readonly string[];
+  /** A {@linkcode JudgedDocument}. */
+  readonly document: object;
+}
+
+/** @throws {KvError} `bad_request`; each host is looked at when it is signed */
+function checkSubject(id: string, hosts: readonly string[]): void {
+  if (!isMemberId(id)) {
+    throw new KvError("bad_request", "join: that is no id of a node");
+  }
+  if (hosts.length > CERTIFICATE_HOSTS_MAX) {
+    throw new KvError(
+      "bad_request",
+      `join: a certificate has ${CERTIFICATE_HOSTS_MAX} names and addresses, not more`,
+    );
+  }
+}
+
+function shown({ certificates, revoked }: SecurityDocument): unknown {
+  const serials = new Set(revoked.map(({ serial }) => serial));
+  return certificates.map(({ id, role, serial, madeMs, untilMs }) => ({
+    id,
+    role,
+    serial,
+    made: madeMs,
+    until: untilMs,
+    revoked: serials.has(serial),
+  }));
+}
