@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { SystemClock } from "../shared/platform/clock.ts";
+import { type Clock, SystemClock } from "../shared/platform/clock.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
+import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
@@ -21,13 +22,15 @@ import { hello } from "../shared/wire/hello.ts";
 import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { printLine } from "../shared/program/terminal.ts";
-import { SystemRandom } from "../shared/platform/random.ts";
+import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
-import { isWildcard } from "../shared/platform/network_interface.ts";
+import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
 import { formatAddress } from "../shared/platform/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
+import { openCoordinatorSecurity, type OpenedCoordinatorSecurity } from "./file_security.ts";
+import { parseStoredCluster } from "./state/stored_cluster.ts";
 import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
@@ -46,20 +49,27 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   const ended = untilTold(config.endWithInput);
   const log = logger("coordinator");
   const howToSecure = "--secure";
-  await refuseUnsecured(config.data, `with ${howToSecure}`);
-  const exposed = whyExposed({ ...config, isSecured: false, howToSecure });
+  if (!config.secure) await refuseUnsecured(config.data, `with ${howToSecure}`);
+  const exposed = whyExposed({ ...config, isSecured: config.secure, howToSecure });
   if (exposed !== undefined) throw new KvError("bad_config", exposed);
   await checkFolderKind(config.data, "coordinator");
   const lock = await FolderLock.acquire(config.data, COORDINATOR_PROGRAM.name);
   let started = false;
   try {
-    const coordinator = await Coordinator.start({
-      clock: new DenoClock(),
-      random: new SystemRandom(),
-      transport: new DenoTransport(logger("transport")),
-      store: new FileDocumentStore(`${config.data}/${MAP_FILE}`),
-      logger,
-    }, {
+    const [clock, random] = [new DenoClock(), new SystemRandom()];
+    const store = new FileDocumentStore(`${config.data}/${MAP_FILE}`);
+    const security = config.secure
+      ? await secure({ config, logger }, await clusterIdIn(store), { clock, random })
+      : undefined;
+    const plain = new DenoTransport(logger("transport"));
+    const transport = security === undefined ? plain : new MemberTransport(security.identity, {
+      clients: true,
+      log: logger("transport"),
+      datagrams: plain,
+    });
+    const coordinator = await Coordinator.start({ clock, random, transport, store, logger }, {
+      clusterId: security?.keeper.document.cluster,
+      security,
       listen: { host: config.host, port: config.port },
       heartbeats: { host: config.host, port: config.heartbeatPort },
       settings: wantedOf(config),
@@ -70,9 +80,13 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       openHttp: (tcpPort, handle, admission) => {
         // The default port is the one that people look for: another one is no help.
         const found = httpAddresses(config, tcpPort, 0);
-        return found.length === 0
-          ? undefined
-          : listenHttp(found, handle, admission, logger("http"));
+        return found.length === 0 ? undefined : listenHttp(
+          found,
+          handle,
+          admission,
+          logger("http"),
+          security?.identity.current(),
+        );
       },
       origins: originRules(config),
       admission: { freeDescriptors: countFreeDescriptors },
@@ -86,11 +100,40 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     log.info(`${await ended}: stopping`);
     if (!config.noCsConfig) await removeCsConfig(address, log);
     await coordinator.close();
+    security?.stop();
   } finally {
     // A start that failed, as when the port is taken, leaves nothing behind.
     if (started) lock.release();
     else await lock.undo();
   }
+}
+
+/** Opens users, authority and the coordinator's own certificate, and says where they are. */
+async function secure(
+  { config, logger }: Pick<CoordinatorRun, "config" | "logger">,
+  cluster: string | undefined,
+  deps: { clock: Clock; random: Random },
+): Promise<OpenedCoordinatorSecurity> {
+  const log = logger("security");
+  const security = await openCoordinatorSecurity(config.data, {
+    cluster,
+    hosts: certificateHosts(config.host, config.advertiseHost),
+    lifetimeMs: config.certificateLifetimeMs,
+  }, { ...deps, log });
+  const { fingerprint, authorityFile, credentialsFile } = security;
+  log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
+  if (credentialsFile !== undefined) {
+    log.info("the first administrator's credentials are in a file, for kv-client --credentials", {
+      credentialsFile,
+    });
+  }
+  return security;
+}
+
+/** The id of the cluster whose map is kept; undefined if there is none yet. What is damaged is told when it is read. */
+async function clusterIdIn(store: FileDocumentStore): Promise<string | undefined> {
+  const document = await store.read().catch(() => undefined);
+  return document === undefined ? undefined : parseStoredCluster(document).map.settings.clusterId;
 }
 
 function discoveryOf(config: CoordinatorRun["config"]): DiscoveryOptions | undefined {

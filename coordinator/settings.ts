@@ -15,6 +15,7 @@ import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import { NODES_MAX, PARTITIONS_MAX } from "../shared/limits/cluster.ts";
 import { REPAIR_DELAY_MS } from "../shared/limits/membership.ts";
 import { GATEWAY_CACHE_ENTRIES_DEFAULT } from "../shared/limits/requests.ts";
+import { CERTIFICATE_LIFETIME_MS, CERTIFICATE_LIFETIME_MS_MIN } from "../shared/limits/security.ts";
 import {
   flag,
   host,
@@ -75,6 +76,19 @@ export const COORDINATOR_SETTINGS = {
       "and multicast (on), one of them, or not at all (off).",
     0,
   ),
+  secure: flag({
+    help:
+      "A secured cluster: TLS on all ports but those for datagrams, certificates between its members, and a login for " +
+      "everything. Users, roles and the certificate authority are in a folder beside that of --data, named FOLDER.security.",
+  }),
+  certificateLifetimeMs: integer({
+    help:
+      "With --secure: how long a member's certificate is good. It is renewed after two thirds of that.",
+    min: CERTIFICATE_LIFETIME_MS_MIN,
+    max: CERTIFICATE_LIFETIME_MS,
+    unit: "ms",
+    default: CERTIFICATE_LIFETIME_MS,
+  }),
   data: text({
     help: "The folder of the cluster map; it is created if it does not exist.",
     default: ".kv-coordinator",
@@ -139,6 +153,7 @@ export const COORDINATOR_PROGRAM: Program<typeof COORDINATOR_SETTINGS> = {
   notes: [
     "Examples:",
     "  kv-coordinator                              127.0.0.1:8080, data in .kv-coordinator",
+    "  kv-coordinator 10.0.0.1 --data /var/lib/kv/coordinator --secure",
     "  kv-coordinator 10.0.0.1 --data /var/lib/kv/coordinator --insecure   on a network that you trust",
     "  kv-coordinator 10.0.0.1 8080 --force        after a disaster: serve what is left",
   ],
@@ -152,7 +167,8 @@ export function wantedOf(settings: CoordinatorSettings): WantedSettings {
 }
 
 function whyWrong(settings: CoordinatorSettings): string | undefined {
-  const { force, forcePartition, forceNode } = settings;
+  const { force, forcePartition, forceNode, secure, insecure } = settings;
+  if (secure && insecure) return "--secure and --insecure exclude each other; leave one out";
   if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
     return "--force-partition and --force-node need --force";
   }

@@ -27,7 +27,7 @@ import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { makeServerCertificate, openSecurity } from "../shared/security/members/file_security.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
-import { isWildcard } from "../shared/platform/network_interface.ts";
+import { certificateHosts } from "../shared/platform/network_interface.ts";
 import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
@@ -148,9 +148,7 @@ async function securityOf(
     return undefined;
   }
   const log = logger("security");
-  const hosts = new Set(["localhost", "127.0.0.1", "::1", config.host]);
-  if (config.advertiseHost !== undefined) hosts.add(config.advertiseHost);
-  const named = [...hosts].filter((host) => !isWildcard(host));
+  const named = certificateHosts(config.host, config.advertiseHost);
   const security = await openSecurity(data, { clock, random, log });
   const { keeper, fingerprint, authorityFile, credentialsFile } = security;
   log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });

@@ -30,6 +30,11 @@ export const CERTIFICATES_PER_MEMBER_MAX = 8;
 export const CERTIFICATES_MAX = 8_000;
 /** That are trusted at a time: the one that signs, and those before it until all members have a new certificate. */
 export const AUTHORITIES_MAX = 3;
+/** The time between two looks at whether a certificate is to be renewed: a 30th of its time, within these bounds. */
+export const RENEWAL_LOOK_MS_MIN = 250;
+export const RENEWAL_LOOK_MS_MAX = 60_000;
+/** For tests of renewal; a certificate that is good for less is of no use. */
+export const CERTIFICATE_LIFETIME_MS_MIN = 5_000;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;

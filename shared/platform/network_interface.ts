@@ -54,3 +54,13 @@ function parseIpv4(text: string): number | undefined {
 function formatIpv4(value: number): string {
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join(".");
 }
+
+/**
+ * The names and addresses at which clients of this machine and of others may reach a process.
+ *
+ * @param advertised by which others reach it, if not by `host`
+ */
+export function certificateHosts(host: string, advertised: string | undefined): string[] {
+  const hosts = new Set(["localhost", "127.0.0.1", "::1", host, advertised ?? host]);
+  return [...hosts].filter((one) => !isWildcard(one));
+}

@@ -69,14 +69,15 @@ export async function makePrivateFolder(folder: string): Promise<void> {
  * Opens the folder, or makes it with an administrator and an authority.
  *
  * @param data the data folder that it is for
- * @param cluster the id of the cluster; absent for a node that is one by itself
+ * @param cluster `known` is the id that the data has, `fresh` one for a new cluster; absent for a node that is a
+ *   cluster by itself
  * @throws {KvError} `corrupt`, `storage_failed`, `wrong_cluster` if it is another cluster's; `bad_config` if it is gone
  *   although it was there
  */
 export async function openSecurity(
   data: string,
   deps: SecurityDeps,
-  cluster?: string,
+  cluster?: { readonly known: string | undefined; readonly fresh: string },
 ): Promise<OpenedSecurity> {
   const folder = securityFolderOf(data);
   await makePrivateFolder(folder);
@@ -86,12 +87,12 @@ export async function openSecurity(
   if (kept === undefined) await refuseNewSecurity(data);
   const credentialsFile = kept === undefined ? `${folder}/admin.json` : undefined;
   const document = kept === undefined
-    ? await begin(`${folder}/admin.json`, hasher, deps, cluster)
+    ? await begin(`${folder}/admin.json`, hasher, deps, cluster?.known ?? cluster?.fresh)
     : parseSecurityDocument(kept);
-  if (cluster !== undefined && document.cluster !== cluster) {
+  if (cluster?.known !== undefined && document.cluster !== cluster.known) {
     throw new KvError(
       "wrong_cluster",
-      `${folder} has the users of cluster ${document.cluster}, and this is cluster ${cluster}; put back the ` +
+      `${folder} has the users of cluster ${document.cluster}, and the data is of cluster ${cluster.known}; put back the ` +
         "folder that belongs to the data",
     );
   }

@@ -1,0 +1,72 @@
+/**
+ * When a member has to get its next certificate: when two thirds of its time have gone, or when another authority signs
+ * by now. It is looked at again and again, by the wall clock, since a machine may sleep and clocks are set; until the
+ * certificate is there, it is asked for each time.
+ *
+ * @module
+ */
+import { X509Certificate } from "node:crypto";
+import {
+  CERTIFICATE_BACKDATING_MS,
+  RENEWAL_LOOK_MS_MAX,
+  RENEWAL_LOOK_MS_MIN,
+} from "../../limits/security.ts";
+import { type Clock, type Timer } from "../../platform/clock.ts";
+import type { MemberCertificate } from "../certificate_authority.ts";
+
+/** What is looked at. */
+export interface Renewable {
+  /** What the certificate says that is shown now. */
+  certificate(): MemberCertificate;
+  /** Whether the authority that signs now has signed it. */
+  isOfNewestAuthority(): boolean;
+  /** Asks for the next certificate. */
+  renew(): void;
+}
+
+/** When two thirds of a certificate's time have gone. */
+export function renewalDueMs({ fromMs, untilMs }: MemberCertificate): number {
+  const lifetimeMs = untilMs - fromMs - CERTIFICATE_BACKDATING_MS;
+  return untilMs - Math.floor(lifetimeMs / 3);
+}
+
+/** Whether an authority has signed a certificate; both are PEM. */
+export function isSignedBy(certificate: string, authority: string): boolean {
+  return new X509Certificate(certificate).verify(new X509Certificate(authority).publicKey);
+}
+
+/** Looks at one member's certificate until it is stopped. */
+export class CertificateRenewal {
+  readonly #clock: Clock;
+  readonly #renewable: Renewable;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(clock: Clock, renewable: Renewable) {
+    this.#clock = clock;
+    this.#renewable = renewable;
+    this.#wait();
+  }
+
+  /** Looks now: something has changed. */
+  look(): void {
+    if (this.#stopped) return;
+    const { certificate, isOfNewestAuthority, renew } = this.#renewable;
+    if (this.#clock.wallMs() >= renewalDueMs(certificate()) || !isOfNewestAuthority()) renew();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #wait(): void {
+    const { fromMs, untilMs } = this.#renewable.certificate();
+    const lifetimeMs = untilMs - fromMs - CERTIFICATE_BACKDATING_MS;
+    const pauseMs = Math.max(RENEWAL_LOOK_MS_MIN, Math.min(lifetimeMs / 30, RENEWAL_LOOK_MS_MAX));
+    this.#timer = this.#clock.setTimer(pauseMs, () => {
+      this.look();
+      this.#wait();
+    });
+  }
+}
