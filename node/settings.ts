@@ -31,7 +31,7 @@ import {
 } from "../shared/program/setting.ts";
 
 /** The port of a node if none is given. */
-export const NODE_PORT_DEFAULT = 8081;
+const NODE_PORT_DEFAULT = 8081;
 /** How many ports after the default are tried if no port was asked for. */
 export const NODE_PORTS_TRIED = 100;
 

@@ -41,7 +41,7 @@ export async function runExport(
 }
 
 /** One line, with its end. */
-export function exportLine(entry: Pick<KvEntry, "key" | "value" | "contentType">): string {
+function exportLine(entry: Pick<KvEntry, "key" | "value" | "contentType">): string {
   const { key, value, contentType } = entry;
   return JSON.stringify({ key, ...encodeValue(value), content_type: contentType }) + "\n";
 }

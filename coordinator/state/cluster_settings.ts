@@ -47,7 +47,7 @@ export function clusterSettings(
 }
 
 /** What is wrong with settings that are each within their bounds, and what to do; or undefined. */
-export function whyContradictory(settings: ClusterSettings): string | undefined {
+function whyContradictory(settings: ClusterSettings): string | undefined {
   const { partitionCount, replicationFactor, minInSync } = settings;
   const { leaseMs, heartbeatIntervalMs, failureTimeoutMs } = settings;
   if ((partitionCount & (partitionCount - 1)) !== 0) {

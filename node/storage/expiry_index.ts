@@ -55,11 +55,6 @@ export class ExpiryIndex {
     return this.#touched === undefined ? this.#completeMs : 0;
   }
 
-  /** Whether a pass is looking for unknown keys. */
-  get inPass(): boolean {
-    return this.#touched !== undefined;
-  }
-
   /** A key has another newest entry. @param expiresAtMs 0 if it never expires, or is gone */
   note(key: string, expiresAtMs: number): void {
     this.#touched?.add(key);

@@ -73,7 +73,7 @@ function fieldOf(operation: Operation, name: string): WordField {
 }
 
 /** `set_range KEY OFFSET VALUE`. */
-export function wordPattern(name: string, operation: Operation): string {
+function wordPattern(name: string, operation: Operation): string {
   const words = wordArguments(operation).map(({ name, optional }) => {
     const word = argumentLabel(name);
     return optional ? `[${word}]` : word;

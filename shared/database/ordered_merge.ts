@@ -40,7 +40,7 @@ export function scanOrder(reverse: boolean): (a: string, b: string) => number {
 }
 
 /** How far all runs together are read; `key` is undefined with `ended` false if one was not read at all. */
-export function readBound<T extends { readonly key: string }>(
+function readBound<T extends { readonly key: string }>(
   runs: Iterable<Run<T>>,
   reverse: boolean,
 ): { ended: boolean; key: string | undefined } {

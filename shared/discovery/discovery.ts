@@ -34,7 +34,7 @@ import {
 } from "../platform/transport.ts";
 
 /** Every host of this machine's network; or this machine itself if it has no other network. */
-export const BROADCAST_HOSTS: readonly string[] = ["255.255.255.255", "127.255.255.255"];
+const BROADCAST_HOSTS: readonly string[] = ["255.255.255.255", "127.255.255.255"];
 
 /** What the search needs of the outside world. */
 export interface DiscoveryDeps {

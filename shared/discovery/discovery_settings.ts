@@ -14,7 +14,7 @@ export const DISCOVERY_PORT = 7946;
 export const DISCOVERY_GROUP = "239.255.79.46";
 
 /** The ways by which questions are sent and heard. */
-export const DISCOVERY_MODES = ["on", "broadcast", "multicast", "off"] as const;
+const DISCOVERY_MODES = ["on", "broadcast", "multicast", "off"] as const;
 
 /** `on` is broadcast and multicast. */
 export type DiscoveryMode = (typeof DISCOVERY_MODES)[number];

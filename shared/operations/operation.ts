@@ -114,7 +114,7 @@ export interface WriteOperation<F extends Fields = Fields> extends Described<F> 
 export type RequestOf<F extends Fields> = FieldsObject<F> & { req_type: string; key: string };
 
 /** Every request names its key and may name its deadline; a node that passes it on marks it. */
-export const REQUEST_FIELDS = {
+const REQUEST_FIELDS = {
   key: described("The key: 1 to 1,024 bytes of UTF-8", text),
   timeout_ms: described("How long the cluster tries, retries included", optional(duration), {
     unit: "ms",

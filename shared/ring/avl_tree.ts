@@ -1,12 +1,12 @@
 /**
- * An ordered map as an AVL tree (Adelson-Velsky and Landis, 1962): a binary search tree in which the
+ * An ordered set as an AVL tree (Adelson-Velsky and Landis, 1962): a binary search tree in which the
  * heights of a node's two subtrees differ by at most one. The hash ring is built on it.
  *
- * If order does not matter, use `Map` instead.
+ * If order does not matter, use `Set` instead.
  *
  * | operation | time |
  * |---|---|
- * | insert, remove, get, has, successor, ceiling, predecessor, floor, min, max | O(log n) |
+ * | insert, remove, has, min, ceiling | O(log n) |
  * | iteration, whole or from a key | O(log n) to begin, O(1) a step on average |
  *
  * Invariants, checked by {@linkcode AvlTree.checkInvariants}: keys ascend from left to right; a
@@ -17,24 +17,17 @@
  */
 import { invariant } from "../base/errors.ts";
 
-/** A key and its value, as the tree holds them. Valid until the tree is changed. */
-export interface AvlEntry<K, V> {
-  readonly key: K;
-  readonly value: V;
-}
-
-interface TreeNode<K, V> {
+interface TreeNode<K> {
   key: K;
-  value: V;
   height: number;
-  left: TreeNode<K, V> | undefined;
-  right: TreeNode<K, V> | undefined;
+  left: TreeNode<K> | undefined;
+  right: TreeNode<K> | undefined;
 }
 
-/** An ordered map. Not to be changed while it is being iterated. */
-export class AvlTree<K, V> {
+/** An ordered set. Not to be changed while it is being iterated. */
+export class AvlTree<K> {
   readonly #compare: (a: K, b: K) => number;
-  #root: TreeNode<K, V> | undefined;
+  #root: TreeNode<K> | undefined;
   #size = 0;
 
   /** @param compare negative if `a` comes before `b`, positive if after, 0 if they are the same key */
@@ -47,10 +40,10 @@ export class AvlTree<K, V> {
     return this.#size;
   }
 
-  /** Sets the value of a key, replacing an earlier one. Returns whether the key is new. */
-  insert(key: K, value: V): boolean {
+  /** Adds a key. Returns whether it is new. */
+  insert(key: K): boolean {
     const before = this.#size;
-    this.#root = this.#insertInto(this.#root, key, value);
+    this.#root = this.#insertInto(this.#root, key);
     return this.#size > before;
   }
 
@@ -61,62 +54,31 @@ export class AvlTree<K, V> {
     return this.#size < before;
   }
 
-  /** Removes everything. */
-  clear(): void {
-    this.#root = undefined;
-    this.#size = 0;
-  }
-
-  get(key: K): V | undefined {
-    return this.#find(key)?.value;
-  }
-
   has(key: K): boolean {
-    return this.#find(key) !== undefined;
+    const found = this.#ceiling(key);
+    return found !== undefined && this.#compare(found.key, key) === 0;
   }
 
-  /** The entry with the smallest key. */
-  min(): AvlEntry<K, V> | undefined {
-    return this.#root === undefined ? undefined : leftmost(this.#root);
+  /** The smallest key. */
+  min(): K | undefined {
+    return this.#root === undefined ? undefined : leftmost(this.#root).key;
   }
 
-  /** The entry with the greatest key. */
-  max(): AvlEntry<K, V> | undefined {
-    let node = this.#root;
-    while (node?.right !== undefined) node = node.right;
-    return node;
+  /** The smallest key that is `key` or greater. */
+  ceiling(key: K): K | undefined {
+    return this.#ceiling(key)?.key;
   }
 
-  /** The entry with the smallest key that is greater than `key`. */
-  successor(key: K): AvlEntry<K, V> | undefined {
-    return this.#above(key, false);
-  }
-
-  /** The entry with the smallest key that is `key` or greater. */
-  ceiling(key: K): AvlEntry<K, V> | undefined {
-    return this.#above(key, true);
-  }
-
-  /** The entry with the greatest key that is less than `key`. */
-  predecessor(key: K): AvlEntry<K, V> | undefined {
-    return this.#below(key, false);
-  }
-
-  /** The entry with the greatest key that is `key` or less. */
-  floor(key: K): AvlEntry<K, V> | undefined {
-    return this.#below(key, true);
-  }
-
-  /** All entries, keys ascending. */
-  [Symbol.iterator](): IterableIterator<AvlEntry<K, V>> {
-    const path: TreeNode<K, V>[] = [];
+  /** All keys, ascending. */
+  [Symbol.iterator](): IterableIterator<K> {
+    const path: TreeNode<K>[] = [];
     pushLeftSpine(path, this.#root);
     return ascend(path);
   }
 
-  /** The entries whose keys are `key` or greater, ascending. */
-  from(key: K): IterableIterator<AvlEntry<K, V>> {
-    const path: TreeNode<K, V>[] = [];
+  /** The keys that are `key` or greater, ascending. */
+  from(key: K): IterableIterator<K> {
+    const path: TreeNode<K>[] = [];
     let node = this.#root;
     while (node !== undefined) {
       if (this.#compare(node.key, key) < 0) {
@@ -132,7 +94,7 @@ export class AvlTree<K, V> {
   /** Checks the invariants at the head of this file. @throws {InvariantError} */
   checkInvariants(): void {
     let count = 0;
-    const check = (node: TreeNode<K, V> | undefined): number => {
+    const check = (node: TreeNode<K> | undefined): number => {
       if (node === undefined) return 0;
       count++;
       const left = check(node.left);
@@ -143,33 +105,22 @@ export class AvlTree<K, V> {
     };
     check(this.#root);
     invariant(count === this.#size, "size is the number of nodes", { count, size: this.#size });
-    let last: AvlEntry<K, V> | undefined;
-    for (const entry of this) {
+    let last: { readonly key: K } | undefined;
+    for (const key of this) {
       invariant(
-        last === undefined || this.#compare(last.key, entry.key) < 0,
+        last === undefined || this.#compare(last.key, key) < 0,
         "keys ascend",
-        { last: last?.key, key: entry.key },
+        { last: last?.key, key },
       );
-      last = entry;
+      last = { key };
     }
   }
 
-  #find(key: K): TreeNode<K, V> | undefined {
+  #ceiling(key: K): TreeNode<K> | undefined {
     let node = this.#root;
+    let best: TreeNode<K> | undefined;
     while (node !== undefined) {
-      const order = this.#compare(key, node.key);
-      if (order === 0) return node;
-      node = order < 0 ? node.left : node.right;
-    }
-    return undefined;
-  }
-
-  #above(key: K, orEqual: boolean): TreeNode<K, V> | undefined {
-    let node = this.#root;
-    let best: TreeNode<K, V> | undefined;
-    while (node !== undefined) {
-      const order = this.#compare(node.key, key);
-      if (order > 0 || (orEqual && order === 0)) {
+      if (this.#compare(node.key, key) >= 0) {
         best = node;
         node = node.left;
       } else {
@@ -179,37 +130,19 @@ export class AvlTree<K, V> {
     return best;
   }
 
-  #below(key: K, orEqual: boolean): TreeNode<K, V> | undefined {
-    let node = this.#root;
-    let best: TreeNode<K, V> | undefined;
-    while (node !== undefined) {
-      const order = this.#compare(node.key, key);
-      if (order < 0 || (orEqual && order === 0)) {
-        best = node;
-        node = node.right;
-      } else {
-        node = node.left;
-      }
-    }
-    return best;
-  }
-
-  #insertInto(node: TreeNode<K, V> | undefined, key: K, value: V): TreeNode<K, V> {
+  #insertInto(node: TreeNode<K> | undefined, key: K): TreeNode<K> {
     if (node === undefined) {
       this.#size++;
-      return { key, value, height: 1, left: undefined, right: undefined };
+      return { key, height: 1, left: undefined, right: undefined };
     }
     const order = this.#compare(key, node.key);
-    if (order === 0) {
-      node.value = value;
-      return node;
-    }
-    if (order < 0) node.left = this.#insertInto(node.left, key, value);
-    else node.right = this.#insertInto(node.right, key, value);
+    if (order === 0) return node;
+    if (order < 0) node.left = this.#insertInto(node.left, key);
+    else node.right = this.#insertInto(node.right, key);
     return balanced(node);
   }
 
-  #removeFrom(node: TreeNode<K, V> | undefined, key: K): TreeNode<K, V> | undefined {
+  #removeFrom(node: TreeNode<K> | undefined, key: K): TreeNode<K> | undefined {
     if (node === undefined) return undefined;
     const order = this.#compare(key, node.key);
     if (order < 0) {
@@ -230,32 +163,32 @@ export class AvlTree<K, V> {
   }
 }
 
-function leftmost<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
+function leftmost<K>(node: TreeNode<K>): TreeNode<K> {
   while (node.left !== undefined) node = node.left;
   return node;
 }
 
-function withoutLeftmost<K, V>(node: TreeNode<K, V>): TreeNode<K, V> | undefined {
+function withoutLeftmost<K>(node: TreeNode<K>): TreeNode<K> | undefined {
   if (node.left === undefined) return node.right;
   node.left = withoutLeftmost(node.left);
   return balanced(node);
 }
 
-function heightOf<K, V>(node: TreeNode<K, V> | undefined): number {
+function heightOf<K>(node: TreeNode<K> | undefined): number {
   return node === undefined ? 0 : node.height;
 }
 
-function setHeight<K, V>(node: TreeNode<K, V>): void {
+function setHeight<K>(node: TreeNode<K>): void {
   node.height = 1 + Math.max(heightOf(node.left), heightOf(node.right));
 }
 
 /** How much higher the left subtree is. */
-function lean<K, V>(node: TreeNode<K, V>): number {
+function lean<K>(node: TreeNode<K>): number {
   return heightOf(node.left) - heightOf(node.right);
 }
 
 /** The subtree with its height set, and rotated if one side had become too high. */
-function balanced<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
+function balanced<K>(node: TreeNode<K>): TreeNode<K> {
   const { left, right } = node;
   const difference = heightOf(left) - heightOf(right);
   if (difference > 1 && left !== undefined) {
@@ -270,7 +203,7 @@ function balanced<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
   return node;
 }
 
-function rotateRight<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
+function rotateRight<K>(node: TreeNode<K>): TreeNode<K> {
   const { left } = node;
   invariant(left !== undefined, "a node that is rotated right has a left child");
   node.left = left.right;
@@ -280,7 +213,7 @@ function rotateRight<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
   return left;
 }
 
-function rotateLeft<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
+function rotateLeft<K>(node: TreeNode<K>): TreeNode<K> {
   const { right } = node;
   invariant(right !== undefined, "a node that is rotated left has a right child");
   node.right = right.left;
@@ -290,14 +223,14 @@ function rotateLeft<K, V>(node: TreeNode<K, V>): TreeNode<K, V> {
   return right;
 }
 
-function pushLeftSpine<K, V>(path: TreeNode<K, V>[], node: TreeNode<K, V> | undefined): void {
+function pushLeftSpine<K>(path: TreeNode<K>[], node: TreeNode<K> | undefined): void {
   for (; node !== undefined; node = node.left) path.push(node);
 }
 
 /** `path` holds the nodes that are still to come and whose left subtrees are done; the last one is next. */
-function* ascend<K, V>(path: TreeNode<K, V>[]): Generator<AvlEntry<K, V>> {
+function* ascend<K>(path: TreeNode<K>[]): Generator<K> {
   for (let node = path.pop(); node !== undefined; node = path.pop()) {
-    yield node;
+    yield node.key;
     pushLeftSpine(path, node.right);
   }
 }

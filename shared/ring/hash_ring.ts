@@ -33,18 +33,13 @@ export function virtualNodePosition(node: NodeId, index: number): number {
 
 /** Nodes on a ring. Not to be changed while it is being walked. */
 export class HashRing {
-  readonly #tree = new AvlTree<VirtualNode, undefined>(compareVirtualNodes);
+  readonly #tree = new AvlTree<VirtualNode>(compareVirtualNodes);
   /** How many virtual nodes each node was added with. */
   readonly #counts = new Map<NodeId, number>();
 
   /** The number of nodes. */
   get size(): number {
     return this.#counts.size;
-  }
-
-  /** The number of positions that are taken; two of one node that coincide count once. */
-  get virtualNodeCount(): number {
-    return this.#tree.size;
   }
 
   has(node: NodeId): boolean {
@@ -61,7 +56,7 @@ export class HashRing {
     );
     this.#counts.set(node, virtualNodes);
     for (let i = 0; i < virtualNodes; i++) {
-      this.#tree.insert({ position: virtualNodePosition(node, i), node }, undefined);
+      this.#tree.insert({ position: virtualNodePosition(node, i), node });
     }
   }
 
@@ -78,7 +73,7 @@ export class HashRing {
 
   /** The first node at or after a position, clockwise. O(log nv). */
   first(position: number): NodeId | undefined {
-    return (this.#tree.ceiling({ position, node: "" }) ?? this.#tree.min())?.key.node;
+    return (this.#tree.ceiling({ position, node: "" }) ?? this.#tree.min())?.node;
   }
 
   /** All nodes, each once, in the order in which a walk clockwise from a position meets them. */
@@ -86,13 +81,13 @@ export class HashRing {
     const met = new Set<NodeId>();
     // "" comes before every node id.
     const start = { position, node: "" };
-    for (const { key } of this.#tree.from(start)) {
+    for (const key of this.#tree.from(start)) {
       if (met.has(key.node)) continue;
       met.add(key.node);
       yield key.node;
       if (met.size === this.#counts.size) return;
     }
-    for (const { key } of this.#tree) {
+    for (const key of this.#tree) {
       if (met.size === this.#counts.size || compareVirtualNodes(key, start) >= 0) return;
       if (met.has(key.node)) continue;
       met.add(key.node);
@@ -101,8 +96,8 @@ export class HashRing {
   }
 
   /** All virtual nodes, in ring order from position 0. */
-  *[Symbol.iterator](): Generator<VirtualNode> {
-    for (const { key } of this.#tree) yield key;
+  [Symbol.iterator](): IterableIterator<VirtualNode> {
+    return this.#tree[Symbol.iterator]();
   }
 
   /** Checks the tree, and that every node has its positions. @throws {InvariantError} */

@@ -136,7 +136,7 @@ async function runOperation(
 }
 
 /** The text of an argument, or standard input for `-`. */
-export async function argumentValue(
+async function argumentValue(
   word: Word | undefined,
   { io }: CommandContext,
 ): Promise<RequestWord> {

@@ -107,7 +107,7 @@ export function allOkReply(out: RespWriter, replies: readonly Reply[]): void {
 }
 
 /** The result of a condition of the key, and not a failure. */
-export function isRefusal(reply: Reply): boolean {
+function isRefusal(reply: Reply): boolean {
   return reply.req_type === "error" &&
     (reply.code === "not_found" || reply.code === "exists" || reply.code === "version_mismatch");
 }

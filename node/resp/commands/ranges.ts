@@ -24,7 +24,7 @@ import { integerReply, isNotFound, valueOrWrite, writeUnexpected } from "../comm
 const NOTHING = new Uint8Array(0);
 
 /** Both ends of a range, inclusive, negative ones counted from the end; undefined for an empty range. */
-export function rangeOf(
+function rangeOf(
   start: number,
   end: number,
   length: number,

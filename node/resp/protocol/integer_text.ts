@@ -35,7 +35,7 @@ export function parseInteger(bytes: Uint8Array): bigint | undefined {
 }
 
 /** The integer if it has at most 15 digits; undefined if it has more or is not an integer. */
-export function parseSmallInteger(bytes: Uint8Array): number | undefined {
+function parseSmallInteger(bytes: Uint8Array): number | undefined {
   const negative = bytes[0] === MINUS;
   const from = negative ? 1 : 0;
   const digits = bytes.length - from;

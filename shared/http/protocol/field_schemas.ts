@@ -11,7 +11,7 @@ import { objectSchema } from "./schemas.ts";
 import { quoted } from "./target.ts";
 
 /** Whether a field is meant for clients, and not for our own processes. */
-export function isForPrograms({ about, local }: Field<unknown>): boolean {
+function isForPrograms({ about, local }: Field<unknown>): boolean {
   return local !== true && about?.audience !== "servers";
 }
 

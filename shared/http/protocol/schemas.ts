@@ -9,8 +9,8 @@ import { settingRows, snakeCase } from "../../cluster/cluster_settings.ts";
 import type { JsonSchema } from "./parameters.ts";
 
 export const STRING: JsonSchema = { type: "string" };
-export const UINT: JsonSchema = { type: "integer", minimum: 0 };
-export const BOOLEAN: JsonSchema = { type: "boolean" };
+const UINT: JsonSchema = { type: "integer", minimum: 0 };
+const BOOLEAN: JsonSchema = { type: "boolean" };
 
 /** An object with these properties; names that end in `?` may be absent. No others. */
 export function objectSchema(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
@@ -26,7 +26,7 @@ export function objectSchema(properties: Readonly<Record<string, JsonSchema>>): 
   return { type: "object", properties: plain, required, additionalProperties: false };
 }
 
-export function arraySchema(items: JsonSchema, more: JsonSchema = {}): JsonSchema {
+function arraySchema(items: JsonSchema, more: JsonSchema = {}): JsonSchema {
   return { type: "array", items, ...more };
 }
 
