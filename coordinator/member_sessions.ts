@@ -3,7 +3,8 @@
  * is sent the map and its orders. It is the one place where the messages of nodes are told apart; what they mean
  * is for the state machine of `controller/`.
  *
- * Invariants: a session has one connection, whose `hello` said that it is a member's; the state machine hears of
+ * Invariants: a session has one connection, whose `hello` said that it is a member's, and which; nothing is taken over
+ * it that another node would say; the state machine hears of
  * the end of each session that it has heard of; a key for heartbeats is sent over no connection but that of a node
  * whose certificate was verified.
  *
@@ -85,7 +86,10 @@ export class MemberSessions {
       return {
         onMessage: (message) => {
           if (message.req_type === "renew_certificate") this.#renew(message, connection, peer);
-          else this.#onMessage(session, message, peer);
+          else {
+            checkSender(message, node);
+            this.#onMessage(session, message, peer);
+          }
         },
         onClose: () => {
           this.#open.delete(session);
@@ -191,6 +195,16 @@ export class MemberSessions {
     if (this.#mapText?.map !== map) this.#mapText = { map, text: JSON.stringify(map) };
     return `${JSON.stringify(rest).slice(0, -1)},"map":${this.#mapText.text}}`;
   }
+}
+
+/** Over its session a node speaks for itself. @throws {KvError} `forbidden` if the message is another node's */
+function checkSender(message: MemberMessage, node: string): void {
+  if (message.req_type !== "register" && message.req_type !== "heartbeat") return;
+  if (message.node === node) return;
+  throw new KvError(
+    "forbidden",
+    `${message.req_type}: "node" is ${message.node}, this is the session of node ${node}`,
+  );
 }
 
 /** Whether a message is one that a node sends in its session. */

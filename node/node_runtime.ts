@@ -18,6 +18,7 @@ import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
+import type { AccessControl } from "../shared/security/access_control.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { Router } from "../shared/routing/router.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
@@ -43,6 +44,16 @@ export interface NodeRuntimeDeps {
   readonly transport: Transport;
   /** The log of one part. */
   logger(category: string): Logger;
+}
+
+/** What a node of a secured cluster has besides. */
+export interface SecuredNode {
+  /** Judges clients by what the coordinator has told. */
+  readonly access: AccessControl;
+  /** The network between members, who show certificates; with a port of its own. */
+  readonly transport: Transport;
+  /** Where members reach it: the first that is free, given the clients' port. */
+  listen(clientPort: number): readonly Address[];
 }
 
 /** What a node is told. */
@@ -73,6 +84,8 @@ export interface NodeRuntimeOptions {
   readonly origins?: OriginRules | undefined;
   /** Users, roles and tokens of a secured node, which is a cluster by itself. Absent: everybody may everything. */
   readonly security?: SecurityKeeper | undefined;
+  /** A node of a secured cluster. */
+  readonly secured?: SecuredNode | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
   readonly cluster:
     | { locate: Locate; name?: string | undefined }
@@ -96,6 +109,7 @@ export class NodeRuntime {
   readonly #deps: NodeRuntimeDeps;
   readonly #log: Logger;
   readonly #listener: Listener;
+  readonly #peerListener: Listener | undefined;
   readonly #http: HttpServer | undefined;
   readonly #frontEnd: HttpFrontEnd;
   readonly #folder: NodeFolder;
@@ -127,12 +141,21 @@ export class NodeRuntime {
       if (early.length < admission.clientsMax) early.push(stream);
       else stream.close();
     };
-    const listener = await listenOnFirstFree(deps, options.listen, (stream) => accept(stream));
+    const onStream = (stream: Stream) => accept(stream);
+    const listener = await listenOnFirstFree(deps.transport, options.listen, onStream);
+    let peerListener: Listener | undefined;
     let folder: NodeFolder | undefined;
     let http: HttpServer | undefined;
     let handle: HandleHttp = () =>
       Promise.resolve(problemResponse(new KvError("unavailable", "this node is starting")));
+    const { secured } = options;
+    // What goes between members.
+    const transport = secured?.transport ?? deps.transport;
     try {
+      if (secured !== undefined) {
+        const addresses = secured.listen(listener.address.port);
+        peerListener = await listenOnFirstFree(secured.transport, addresses, onStream);
+      }
       http = options.openHttp?.(
         listener.address.port,
         (request, account) => handle(request, account),
@@ -160,7 +183,7 @@ export class NodeRuntime {
         },
         onRecovered: () => log.info("the disk takes writes again"),
       });
-      const { clock, random, transport } = deps;
+      const { clock, random } = deps;
       const node: Node = new Node(
         { clock, random, transport, log: deps.logger("node"), queue, opened },
         {
@@ -173,7 +196,13 @@ export class NodeRuntime {
           clientSessionsMax: options.clientSessionsMax,
         },
       );
-      const runtime = new NodeRuntime(deps, options, { listener, http, admission }, folder, node);
+      const runtime = new NodeRuntime(
+        { ...deps, transport },
+        options,
+        { listener, peerListener, http, admission },
+        folder,
+        node,
+      );
       handle = (request, account) => runtime.#frontEnd.handle(request, account);
       accept = (stream) => runtime.server.accept(stream);
       for (const stream of early.splice(0)) accept(stream);
@@ -181,6 +210,7 @@ export class NodeRuntime {
       return runtime;
     } catch (error) {
       listener.close();
+      peerListener?.close();
       await http?.close(0);
       for (const stream of early) stream.close();
       await folder?.close();
@@ -191,8 +221,9 @@ export class NodeRuntime {
   private constructor(
     deps: NodeRuntimeDeps,
     options: NodeRuntimeOptions,
-    { listener, http, admission }: {
+    { listener, peerListener, http, admission }: {
       listener: Listener;
+      peerListener: Listener | undefined;
       http: HttpServer | undefined;
       admission: Admission;
     },
@@ -203,6 +234,7 @@ export class NodeRuntime {
     this.#deps = deps;
     this.#log = deps.logger("node");
     this.#listener = listener;
+    this.#peerListener = peerListener;
     this.#http = http;
     this.httpPort = http?.address.port ?? 0;
     this.#folder = folder;
@@ -294,6 +326,7 @@ export class NodeRuntime {
    */
   async close(): Promise<void> {
     this.#listener.close();
+    this.#peerListener?.close();
     this.#http?.retire();
     // No answer of the HTTP front end comes later than the node can give it.
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
@@ -392,7 +425,7 @@ export class NodeRuntime {
       health: () => this.node.health(this.up, this.#session?.refusal),
       database: this.server.database,
       requests: admission.requests,
-      access: options.security?.access,
+      access: options.security?.access ?? options.secured?.access,
     }, options.origins ?? NO_ORIGINS);
   }
 
@@ -428,6 +461,7 @@ export class NodeRuntime {
           instance: this.#instance,
           incarnation: folder.incarnation,
           ...this.#advertised(options),
+          peerPort: this.#peerListener?.address.port,
           httpPort: this.httpPort,
           weight: options.weight,
           memory: options.memory,
@@ -466,7 +500,7 @@ export class NodeRuntime {
 
 /** @throws {KvError} the last reason, if none is free */
 async function listenOnFirstFree(
-  { transport }: NodeRuntimeDeps,
+  transport: Transport,
   addresses: readonly Address[],
   onStream: (stream: Stream) => void,
 ): Promise<Listener> {

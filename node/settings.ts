@@ -8,7 +8,8 @@ import type { Program, Values } from "../shared/program/config.ts";
 import { SERVER_SETTINGS } from "../shared/program/server_settings.ts";
 import { parseAddress } from "../shared/discovery/coordinator_address.ts";
 import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
-import { failureOf } from "../shared/base/errors.ts";
+import { failureOf, KvError } from "../shared/base/errors.ts";
+import type { Address } from "../shared/platform/transport.ts";
 import { HTTP_SETTINGS, whyHttpWrong } from "../shared/http/http_settings.ts";
 import {
   NAME_CHARACTERS_MAX,
@@ -121,6 +122,15 @@ export const NODE_SETTINGS = {
       "With --standalone and --data: TLS on all ports, and a login for everything. Users, roles and the " +
       "certificate authority are in a folder beside that of the data, named FOLDER.security.",
   }),
+  peerPort: integer({
+    help:
+      "In a secured cluster, the TCP port for other members, who show certificates; 0: 10000 more than " +
+      "the clients' port, or the next free one if none was given for clients either.",
+    min: 0,
+    max: 65_535,
+    default: 0,
+    placeholder: "PORT",
+  }),
   partitions: integer({
     help: "With --standalone: partitions of a new data folder, a power of two.",
     min: 1,
@@ -164,6 +174,29 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
     "  kv-node 8083 --data /var/lib/kv/node --zone rack-2",
   ],
 };
+
+/** The port for members is so much more than the clients'. */
+const PEER_PORT_DISTANCE = 10_000;
+
+/**
+ * Where a node of a secured cluster listens for members: the first that is free.
+ *
+ * @throws {KvError} `bad_config` if there is no such port
+ */
+export function peerAddresses(
+  { host, peerPort }: Pick<NodeSettings, "host" | "peerPort">,
+  clientPort: number,
+  isPortGiven: boolean,
+): Address[] {
+  if (peerPort !== 0) return [{ host, port: peerPort }];
+  const first = clientPort + PEER_PORT_DISTANCE;
+  const tried = Math.min(isPortGiven ? 1 : NODE_PORTS_TRIED + 1, 65_536 - first);
+  if (tried > 0) return Array.from({ length: tried }, (_, i) => ({ host, port: first + i }));
+  throw new KvError(
+    "bad_config",
+    `the port for members would be ${first}, and the last port is 65535: give --peer-port`,
+  );
+}
 
 function whyWrong(values: NodeSettings): string | undefined {
   const { host, partitions, port } = values;

@@ -87,6 +87,7 @@ function whyMalformed(
   settings: ClusterSettings,
 ): string | undefined {
   const { node, instance, host, port, http_port: httpPort, zone, weight, held } = message;
+  const { peer_port: peerPort } = message;
   if (!NODE_ID.test(node)) return '"node" must be 16 hexadecimal digits';
   for (const [name, value] of Object.entries({ instance, host, zone })) {
     if (value === "" || value.length > NAME_CHARACTERS_MAX) {
@@ -94,6 +95,10 @@ function whyMalformed(
     }
   }
   if (port < 1 || port > 65_535) return '"port" must be from 1 to 65535';
+  // JSON null stands for an absent field.
+  if (typeof peerPort === "number" && (peerPort < 1 || peerPort > 65_535)) {
+    return '"peer_port" must be from 1 to 65535';
+  }
   if (httpPort > 65_535) return '"http_port" must be from 0 to 65535';
   if (!(weight > 0 && weight <= WEIGHT_MAX)) {
     return `"weight" must be more than 0 and at most ${WEIGHT_MAX}`;

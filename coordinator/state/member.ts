@@ -123,6 +123,7 @@ export function infoOf(message: Message<"register">): NodeInfo {
     id: message.node,
     host: message.host,
     port: message.port,
+    ...(typeof message.peer_port === "number" ? { peerPort: message.peer_port } : {}),
     httpPort: message.http_port,
     zone: message.zone,
     weight: message.weight,
@@ -133,6 +134,7 @@ export function infoOf(message: Message<"register">): NodeInfo {
 
 /** Whether two lines of a node say the same. */
 export function sameInfo(a: NodeInfo, b: NodeInfo): boolean {
-  return a.host === b.host && a.port === b.port && a.httpPort === b.httpPort && a.zone === b.zone &&
+  return a.host === b.host && a.port === b.port && a.peerPort === b.peerPort &&
+    a.httpPort === b.httpPort && a.zone === b.zone &&
     a.weight === b.weight && a.incarnation === b.incarnation && a.state === b.state;
 }

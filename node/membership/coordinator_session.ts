@@ -51,6 +51,8 @@ export interface SessionIdentity {
   readonly incarnation: number;
   readonly host: string;
   readonly port: number;
+  /** The port for members of a secured cluster. */
+  readonly peerPort?: number | undefined;
   readonly httpPort: number;
   readonly zone: string;
   readonly weight: number;
@@ -233,6 +235,7 @@ export class CoordinatorSession {
         this.#abandonConnect = undefined;
         this.#failed(reason);
       },
+      { role: "coordinator" },
     );
   }
 
@@ -250,6 +253,7 @@ export class CoordinatorSession {
       incarnation: identity.incarnation,
       host: identity.host,
       port: identity.port,
+      ...(identity.peerPort === undefined ? {} : { peer_port: identity.peerPort }),
       http_port: identity.httpPort,
       zone: identity.zone,
       weight: identity.weight,

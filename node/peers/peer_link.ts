@@ -244,6 +244,7 @@ export class PeerLink {
         this.#abandon = undefined;
         this.#reconnect();
       },
+      { role: "node", id: this.node },
     );
   }
 

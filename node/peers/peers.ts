@@ -9,7 +9,12 @@
  * @module
  */
 import type { Clock } from "../../shared/platform/clock.ts";
-import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
+import {
+  type ClusterMap,
+  findNode,
+  type NodeId,
+  peerAddressOf,
+} from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { PeerHandlers } from "../../shared/server/peer_server.ts";
@@ -112,7 +117,7 @@ export class Peers implements Downstream {
     for (const node of wanted) {
       const info = findNode(map, node);
       if (info === undefined) continue;
-      const address = { host: info.host, port: info.port };
+      const address = peerAddressOf(info);
       const link = this.#links.get(node);
       if (link === undefined) this.#links.set(node, this.#openLink(node, address));
       else link.setAddress(address);

@@ -45,6 +45,7 @@ import { greet, type Greeted } from "../../shared/server/handshake.ts";
 import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import { inUsersSession } from "../../shared/database/users_session.ts";
+import type { AccessControl } from "../../shared/security/access_control.ts";
 import { notSecured, type SecurityKeeper } from "../../shared/security/security_keeper.ts";
 import { WireLogins } from "../../shared/server/wire_logins.ts";
 import type { Random } from "../../shared/platform/random.ts";
@@ -77,6 +78,8 @@ export interface NodeServerOptions {
   readonly admission: Admission;
   /** Users, roles and tokens, if the node is secured, and keeps them itself. */
   readonly security?: SecurityKeeper | undefined;
+  /** By what it judges clients, if it is a node of a secured cluster, whose coordinator keeps them. */
+  readonly access?: AccessControl | undefined;
   /** More for `stats`. */
   stats?(): Record<string, unknown>;
 }
@@ -108,7 +111,7 @@ export class NodeServer {
     this.#node = options.node;
     this.#greeted = {
       kind: "node",
-      secured: options.security !== undefined,
+      secured: (options.security ?? options.access) !== undefined,
       nodeId: options.node.nodeId,
       clusterId: () => options.clusterId(),
       hasPlace: (node) => {
@@ -123,12 +126,12 @@ export class NodeServer {
       limits: options.limits,
       onForward: () => this.#counts.forwarded++,
     });
-    const { security } = options;
-    this.#logins = security === undefined ? undefined : new WireLogins(security.access);
+    const access = options.security?.access ?? options.access;
+    this.#logins = access === undefined ? undefined : new WireLogins(access);
     this.#resp = new RespServer({
       ...deps,
       database: this.database,
-      access: security?.access,
+      access,
       budget: options.admission.requests,
       limits: options.limits,
       draining: this.#draining,
@@ -292,8 +295,8 @@ export class NodeServer {
     isFirst: boolean,
   ): (() => ConnectionHandlers) | Promise<void> | undefined {
     this.#counts.requests++;
-    const { rights, node } = greet(hello, this.#greeted, { connection, seat, isFirst });
-    if (this.#logins !== undefined) return this.#logins.logIn(hello, connection);
+    const { role, rights, node } = greet(hello, this.#greeted, { connection, seat, isFirst });
+    if (role === "client") return this.#logins?.logIn(hello, connection);
     if (rights !== "replication" || node === undefined) return undefined;
     return () =>
       new PeerServer(

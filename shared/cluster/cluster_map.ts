@@ -22,9 +22,11 @@ export type NodeState = "up" | "down" | "leaving";
 /** A member of the cluster. */
 export interface NodeInfo {
   readonly id: NodeId;
-  /** Where clients and peers reach it (TCP). */
+  /** Where clients reach it (TCP). */
   readonly host: string;
   readonly port: number;
+  /** Where members reach it instead, in a secured cluster; absent: by `port` as well. */
+  readonly peerPort?: number;
   /** 0 if it serves no HTTP. */
   readonly httpPort: number;
   /** Failure domain; by default the host. Replicas of a partition avoid sharing one. */
@@ -143,6 +145,11 @@ export function whatWritesNeed(minInSync: number): string {
 /** A node by its id. */
 export function findNode(map: ClusterMap, id: NodeId | undefined): NodeInfo | undefined {
   return id === undefined ? undefined : map.nodes.find((node) => node.id === id);
+}
+
+/** Where members of the cluster reach a node. */
+export function peerAddressOf({ host, port, peerPort }: NodeInfo): { host: string; port: number } {
+  return { host, port: peerPort ?? port };
 }
 
 /** The partition's entry. @throws {InvariantError} for a number outside the map */

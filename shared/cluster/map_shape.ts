@@ -78,8 +78,9 @@ function isNodeList(value: unknown): boolean {
 
 function isNodeInfo(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { id, host, port, httpPort, zone, weight, incarnation, state } = value;
+  const { id, host, port, peerPort, httpPort, zone, weight, incarnation, state } = value;
   return typeof id === "string" && typeof host === "string" && isPort(port) && isPort(httpPort) &&
+    (peerPort === undefined || isPort(peerPort)) &&
     typeof zone === "string" && typeof weight === "number" && isUint(incarnation) &&
     NODE_STATES.includes(state);
 }

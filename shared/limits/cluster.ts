@@ -15,7 +15,7 @@ export const NODES_MAX = 1_000;
 /** The most bytes that a partition, each of its replicas, and a node take in a cluster map as JSON. */
 const MAP_PARTITION_BYTES = 90;
 const MAP_REPLICA_BYTES = 19;
-const MAP_NODE_BYTES = 1_730;
+const MAP_NODE_BYTES = 1_750;
 export const VNODES_DEFAULT = 150;
 /** Relative capacity of a node: the range in which placement uses it. */
 export const WEIGHT_DEFAULT = 1;

@@ -7,9 +7,15 @@
  * @module
  */
 import { HEAVY_REQUESTS_IN_FLIGHT_MAX } from "../limits/requests.ts";
-import type { ClusterMap, NodeId, NodeInfo } from "../cluster/cluster_map.ts";
+import {
+  type ClusterMap,
+  type NodeId,
+  type NodeInfo,
+  peerAddressOf,
+} from "../cluster/cluster_map.ts";
+import type { Address } from "../platform/transport.ts";
 import type { Message } from "../wire/messages.ts";
-import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
+import { RpcClient, type RpcClientDeps, type RpcClientOptions } from "../wire/rpc_client.ts";
 
 /** What the pool calls. */
 export interface NodePoolHandlers {
@@ -40,31 +46,45 @@ export class NodePool {
 
   /** The connection to a member of the map. */
   client(id: NodeId): RpcClient | undefined {
-    const known = this.#clients.get(id);
-    if (known !== undefined) return known;
-    const node = this.#nodes.get(id);
-    if (node === undefined) return undefined;
-    const { host, port } = node;
-    // Another node may have this address by now, for example after a --rebuild.
-    const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
-      onSilence: () => this.#handlers.onSilence(id),
-    });
-    this.#clients.set(id, client);
-    return client;
+    return this.#clientOf(id, this.#clients, {});
   }
 
   /** A second connection to a member of the map, for requests of callers that get long replies. */
   heavyClient(id: NodeId): RpcClient | undefined {
-    const known = this.#heavy.get(id);
+    return this.#clientOf(id, this.#heavy, { inFlightMax: HEAVY_REQUESTS_IN_FLIGHT_MAX });
+  }
+
+  #clientOf(
+    id: NodeId,
+    clients: Map<NodeId, RpcClient>,
+    options: RpcClientOptions,
+  ): RpcClient | undefined {
+    const known = clients.get(id);
     if (known !== undefined) return known;
     const node = this.#nodes.get(id);
     if (node === undefined) return undefined;
-    const { host, port } = node;
-    const client = new RpcClient(this.#deps, { host, port }, { ...this.#hello, to: id }, {
-      onSilence: () => this.#handlers.onSilence(id),
-    }, { inFlightMax: HEAVY_REQUESTS_IN_FLIGHT_MAX });
-    this.#heavy.set(id, client);
+    // Another node may have this address by now, for example after a --rebuild.
+    const hello = { ...this.#hello, to: id };
+    const onSilence = () => this.#handlers.onSilence(id);
+    const member = { role: "node", id } as const;
+    const client = new RpcClient(
+      this.#deps,
+      this.#addressOf(node),
+      hello,
+      { onSilence },
+      this.#isMember ? { ...options, member } : options,
+    );
+    clients.set(id, client);
     return client;
+  }
+
+  /** A member of a secured cluster uses the port for members. */
+  #addressOf(node: NodeInfo): Address {
+    return this.#isMember ? peerAddressOf(node) : { host: node.host, port: node.port };
+  }
+
+  get #isMember(): boolean {
+    return this.#hello.role !== "client";
   }
 
   /** Follows a new map. What was sent to a node that is gone ends as `outcome_unknown`. */
@@ -81,7 +101,8 @@ export class NodePool {
       // A node that has been down for longer may be asked for a map; but it is not tried for ever.
       const failed = node?.state === "down" &&
         (before.get(id)?.state !== "down" || !client.up);
-      if (node !== undefined && !failed && node.host === host && node.port === port) continue;
+      const wanted = node === undefined ? undefined : this.#addressOf(node);
+      if (!failed && wanted?.host === host && wanted.port === port) continue;
       clients.delete(id);
       client.close();
     }

@@ -41,6 +41,8 @@ export const MEMBER_MESSAGES = {
     seen_generation: optional(text),
     /** How far its database had got when this process opened it; see `batch` of `heartbeat`. */
     batch: optional(uint),
+    /** Where other members reach it, in a secured cluster; absent: by `port`. */
+    peer_port: optional(uint),
   }),
   registered: message(1, "push", {
     map: clusterMap,

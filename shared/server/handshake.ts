@@ -1,17 +1,19 @@
 /**
  * Who is at the other end of a connection, and what it may do there: the one place that says so, for nodes and
  * the coordinator. A connection that has said no `hello` is a client's. What a `hello` claims is compared with
- * what this process is. In a secured process a client proves who it is (`wire_logins.ts`), and nothing proves that a
- * caller is a member of the cluster: so there nobody but clients is let in.
+ * what this process is. In a secured process a client logs in (`wire_logins.ts`), and a member is who its certificate
+ * says, which the transport has verified.
  *
  * Invariants: a connection has one identity, from its first `hello` to its end; rights other than `requests`
- * are given to a connection before anything else came over it, and to a caller that says which node it is.
+ * are given to a connection before anything else came over it, and to a caller that says which node it is. In a
+ * secured process the role of a member, and its node, are those of its certificate; who has a certificate is no client.
  *
  * @module
  */
 import type { Seat } from "../admission/seat.ts";
 import { KvError } from "../base/errors.ts";
 import type { NodeId } from "../cluster/cluster_map.ts";
+import type { MemberName, MemberRole } from "../platform/member_identity.ts";
 import type { Connection } from "../wire/connection.ts";
 import { type Message, PROTOCOL_VERSION } from "../wire/messages.ts";
 
@@ -34,6 +36,16 @@ const RIGHTS: Readonly<Record<Role, Rights>> = {
   member: "membership",
 };
 
+/** What the certificate of somebody with a role says, in a secured process; undefined for a role that shows none. */
+const CERTIFIED_AS: Readonly<Record<Role, MemberRole | undefined>> = {
+  client: undefined,
+  node: "node",
+  peer: "node",
+  member: "node",
+  gateway: "coordinator",
+  coordinator: "coordinator",
+};
+
 /** Who is at the other end. */
 export interface Identity {
   readonly role: Role;
@@ -47,7 +59,7 @@ export interface Greeted {
   readonly kind: "node" | "coordinator";
   /** A node's own id. */
   readonly nodeId?: NodeId;
-  /** Whoever asks for something must prove who it is. Default false. */
+  /** Whoever asks for something must prove who it is: a client by its login, a member by its certificate. Default false. */
   readonly secured?: boolean;
   /** The cluster that this process belongs to; undefined before there is one. */
   clusterId(): string | undefined;
@@ -71,7 +83,7 @@ export function greet(
   { connection, seat, isFirst }: { connection: Connection; seat: Seat; isFirst: boolean },
 ): Identity {
   const refusal = connection.peer === undefined
-    ? whyRefused(hello, greeted, isFirst)
+    ? whyRefused(hello, greeted, { member: connection.member, isFirst })
     : new KvError("bad_request", "hello: said already on this connection");
   if (refusal !== undefined) throw refusal;
   const { role } = hello;
@@ -92,11 +104,38 @@ function isNode(role: Role): boolean {
   return role === "node" || role === "peer" || role === "member";
 }
 
+function whyUncertified(
+  { role, node }: Message<"hello">,
+  { kind, secured }: Greeted,
+  member: MemberName | undefined,
+): KvError | undefined {
+  if (secured !== true) return undefined;
+  const wanted = CERTIFIED_AS[role];
+  if (wanted === undefined && member === undefined) return undefined;
+  if (wanted === undefined) {
+    return new KvError("forbidden", `hello: clients are not served on this port of the ${kind}`);
+  }
+  if (member === undefined) {
+    return new KvError(
+      "forbidden",
+      `hello: this ${kind} is secured, and a ${role} shows a member's certificate on the port for members`,
+    );
+  }
+  const isItself = member.role === wanted && (wanted === "coordinator" || node === member.id);
+  if (isItself) return undefined;
+  const said = typeof node === "string" ? `${role} ${node}` : role;
+  return new KvError(
+    "forbidden",
+    `hello: the caller says that it is ${said}, its certificate is that of ${member.role} ${member.id}`,
+  );
+}
+
 function whyRefused(
   hello: Message<"hello">,
-  { kind, nodeId, clusterId, secured }: Greeted,
-  isFirst: boolean,
+  greeted: Greeted,
+  { member, isFirst }: { member: MemberName | undefined; isFirst: boolean },
 ): KvError | undefined {
+  const { kind, nodeId, clusterId } = greeted;
   const { protocol, role, to } = hello;
   const rights = RIGHTS[role];
   if (protocol !== PROTOCOL_VERSION) {
@@ -106,9 +145,8 @@ function whyRefused(
         `upgrade the older of the two`,
     );
   }
-  if (secured === true && role !== "client") {
-    return new KvError("forbidden", `hello: this ${kind} is secured, and serves clients only`);
-  }
+  const uncertified = whyUncertified(hello, greeted, member);
+  if (uncertified !== undefined) return uncertified;
   if (rights === "membership" && kind === "node") {
     return new KvError("bad_request", `hello: ${NOT_A_COORDINATOR}`);
   }

@@ -32,6 +32,7 @@ import {
 import { type Message, MESSAGES, type Reply, type ReplyTo } from "./messages.ts";
 import { type AskedRequest, RequestTable } from "./request_table.ts";
 import { SilenceWatch } from "./silence_watch.ts";
+import type { WantedMember } from "../platform/member_identity.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import { type Address, formatAddress, type Stream, type Transport } from "../platform/transport.ts";
@@ -60,6 +61,8 @@ export interface RpcClientOptions {
    * more; further ones wait here. Default: any number.
    */
   readonly inFlightMax?: number;
+  /** Which member of the cluster is at the address, if it must be one. */
+  readonly member?: WantedMember | undefined;
 }
 
 /** Ids of the client's own messages; requests have numbers. */
@@ -76,6 +79,7 @@ export class RpcClient {
   readonly #requests: RequestTable;
   readonly #silence = new SilenceWatch();
 
+  readonly #member: WantedMember | undefined;
   #connection: Connection | undefined;
   #abandon: (() => void) | undefined;
   /** `hello` was accepted. */
@@ -110,6 +114,7 @@ export class RpcClient {
     this.#hello = hello;
     this.#handlers = handlers;
     this.#where = formatAddress(address);
+    this.#member = options.member;
     this.#requests = new RequestTable(options.inFlightMax ?? Infinity);
   }
 
@@ -146,6 +151,7 @@ export class RpcClient {
         this.#failedToConnect = true;
         this.#onFailure(asKvError(reason));
       },
+      this.#member,
     );
   }
 

@@ -64,7 +64,7 @@ Deno.test("MemberSessions: each message of a node comes to the state machine, wi
     second.hear({ req_type });
   }
   first.hear({ req_type: "leave" });
-  first.hear({ req_type: "heartbeat" });
+  first.hear({ req_type: "heartbeat", node: "n1" });
   second.close();
   assertEquals(lines, [
     "1 register n1",
@@ -93,6 +93,15 @@ Deno.test("MemberSessions: a refusal is told, a map is given, and what is no nod
   ]);
   assertEquals(answers, [[1, "stale_incarnation"], [2, "map"], [3, "bad_request"]]);
   assertEquals(lines, ["1 register old"]);
+});
+
+Deno.test("MemberSessions: what another node would say is refused, whoever says it", () => {
+  const { lines, open } = setUp();
+  const { sent, hear } = open("n1");
+  hear({ req_type: "register", id: 1, node: "n2" });
+  hear({ req_type: "heartbeat", id: 2, node: "n2" });
+  assertEquals(sent.map((text) => JSON.parse(text).code), ["forbidden", "forbidden"]);
+  assertEquals(lines, []);
 });
 
 Deno.test("MemberSessions.send: to some sessions; those that have ended are passed over", () => {

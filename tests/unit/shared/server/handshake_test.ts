@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { Seat } from "../../../../shared/admission/seat.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { greet, type Greeted } from "../../../../shared/server/handshake.ts";
+import type { MemberName } from "../../../../shared/platform/member_identity.ts";
 import type { Connection } from "../../../../shared/wire/connection.ts";
 import { type Message, PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
 
@@ -18,7 +19,7 @@ function say(
   greeted: Greeted,
   fields: Partial<Message<"hello">>,
   isFirst = true,
-  connection = { peer: undefined as unknown },
+  connection: { peer: unknown; member?: MemberName } = { peer: undefined },
 ): string {
   const hello: Message<"hello"> = {
     req_type: "hello",
@@ -67,6 +68,45 @@ Deno.test("greet: what a caller is, and what it may do, follow from its role and
   for (const [hello, atNode, atCoordinator] of rows) {
     const text = JSON.stringify(hello);
     assertEquals([say(NODE, hello), say(COORDINATOR, hello)], [atNode, atCoordinator], text);
+  }
+});
+
+Deno.test("greet: in a secured process a member is who its certificate says, and nobody else", () => {
+  const n2: MemberName = { id: "n2", role: "node", serial: "1" };
+  const n3: MemberName = { id: "n3", role: "node", serial: "2" };
+  const coordinator: MemberName = { id: "c", role: "coordinator", serial: "3" };
+  const node = { node: "n2", cluster_id: "c1" };
+  type Row = [Partial<Message<"hello">>, MemberName | undefined, node: string, coordinator: string];
+  const rows: Row[] = [
+    [{}, undefined, "requests", "requests"],
+    [{}, n2, "forbidden", "forbidden"],
+    [{}, coordinator, "forbidden", "forbidden"],
+    [{ ...node, role: "node" }, undefined, "forbidden", "forbidden"],
+    [{ ...node, role: "node" }, n2, "requests as node n2", "requests as node n2"],
+    [{ ...node, role: "node" }, n3, "forbidden", "forbidden"],
+    [{ ...node, role: "node" }, coordinator, "forbidden", "forbidden"],
+    [{ ...node, role: "peer" }, undefined, "forbidden", "forbidden"],
+    [{ ...node, role: "peer" }, n2, "replication as node n2", "bad_request"],
+    [{ ...node, role: "peer" }, n3, "forbidden", "forbidden"],
+    [{ role: "peer", cluster_id: "c1" }, n2, "forbidden", "forbidden"],
+    [{ ...node, role: "member" }, undefined, "forbidden", "forbidden"],
+    [{ ...node, role: "member" }, n2, "bad_request", "membership as node n2"],
+    [{ ...node, role: "member" }, n3, "forbidden", "forbidden"],
+    [{ role: "gateway" }, undefined, "forbidden", "forbidden"],
+    [{ role: "gateway" }, n2, "forbidden", "forbidden"],
+    [{ role: "gateway" }, coordinator, "requests as the coordinator", "requests"],
+    [{ role: "coordinator" }, coordinator, "requests", "requests"],
+    [{ role: "coordinator" }, n2, "forbidden", "forbidden"],
+    // An older program is told so before it is asked for a certificate.
+    [{ ...node, role: "peer", protocol: 99 }, undefined, "wrong_version", "wrong_version"],
+  ];
+  for (const [hello, member, atNode, atCoordinator] of rows) {
+    const at = (greeted: Greeted) => {
+      const connection = { peer: undefined, ...(member === undefined ? {} : { member }) };
+      return say({ ...greeted, secured: true }, hello, true, connection);
+    };
+    const text = JSON.stringify([hello, member]);
+    assertEquals([at(NODE), at(COORDINATOR)], [atNode, atCoordinator], text);
   }
 });
 
