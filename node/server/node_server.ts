@@ -198,13 +198,13 @@ export class NodeServer {
     this.#logins?.check(request, connection);
     if (isSecurityOrder(request)) return this.#onSecurityOrder(request, reply, connection);
     switch (request.req_type) {
+      case "hello":
+        return invariant(false, "a hello is judged before it is a request");
       case "cert_list":
       case "cert_revoke":
       case "cert_rotate":
       case "get_authorities":
       case "join":
-      case "hello":
-        return invariant(false, "a hello is judged before it is a request");
       case "force":
       case "forget_node":
         throw new KvError(

@@ -216,6 +216,10 @@ Deno.test("secured NodeServer: a stranger is refused everything but hello and pi
     const code = await stranger.code(message);
     assert((expected as string[]).includes(code), `${req_type}: ${code}`);
   }
+  for (const req_type of ["get_authorities", "join"]) {
+    const join = { secret: "s", node: "n", certificate_request: "r", hosts: [] };
+    assertEquals(await stranger.code({ req_type, ...join }), "bad_request", req_type);
+  }
   assertEquals(await stranger.code({ req_type: "ping" }), "none");
   assertEquals(await stranger.code(HELLO), "none");
   assertEquals(await stranger.code({ req_type: "get_map" }), "unauthorized", "a hello is no login");
