@@ -77,7 +77,7 @@ export async function openCoordinatorSecurity(
   let renewing = false;
   const renewal = new CertificateRenewal(clock, {
     certificate: () => certificate,
-    isOfNewestAuthority: () =>
+    isCurrent: () =>
       isSignedBy(identity.current().certificate, keeper.document.authorities[0] ?? ""),
     renew: () => {
       if (renewing) return;

@@ -24,13 +24,25 @@ import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
-import { makeServerCertificate, openSecurity } from "../shared/security/members/file_security.ts";
+import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
+import {
+  makeServerCertificate,
+  openSecurity,
+  type SecurityDeps,
+} from "../shared/security/members/file_security.ts";
+import {
+  checkMemberIs,
+  type FolderIdentity,
+  joinHint,
+  openMemberSecurity,
+} from "./file_member_security.ts";
+import type { MemberSecurity } from "./membership/member_security.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
 import { certificateHosts } from "../shared/platform/network_interface.ts";
 import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
-import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS } from "./settings.ts";
+import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS, peerAddresses } from "./settings.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
 
@@ -39,7 +51,9 @@ async function main(run: NodeRun): Promise<void> {
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
   const [clock, random] = [new DenoClock(), new SystemRandom()];
-  const security = await securityOf(run, clock, random);
+  const plain = new DenoTransport(logger("transport"));
+  const cluster = clusterOf(run, { clock, random, transport: plain });
+  const security = await securityOf(run, cluster, { clock, random, log: logger("security") });
   const exposed = whyExposed({
     ...config,
     isSecured: security !== undefined,
@@ -52,6 +66,7 @@ async function main(run: NodeRun): Promise<void> {
     transport: new DenoTransport(logger("transport"), { server: security?.tls }),
     logger,
   };
+  const member = security?.member;
   const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
   const start = (listen: readonly Address[]) =>
@@ -73,6 +88,7 @@ async function main(run: NodeRun): Promise<void> {
         } else if (config.rebuild) {
           logger("storage").info("--rebuild has nothing to do: the data folder can be used");
         }
+        if (member !== undefined) await checkFolderIs(folder, member);
         return folder;
       },
       memory: config.storage === "memory",
@@ -88,9 +104,18 @@ async function main(run: NodeRun): Promise<void> {
       },
       origins: originRules(config),
       security: security?.keeper,
+      secured: member === undefined ? undefined : {
+        access: member.access,
+        membership: member,
+        transport: new MemberTransport(member.identity, {
+          log: logger("transport"),
+          datagrams: plain,
+        }),
+        listen: (clientPort) => peerAddresses(config, clientPort, run.sources.port !== "default"),
+      },
       admission: { freeDescriptors: countFreeDescriptors },
       limits: { keyBytesMax: config.keyBytesMax, valueBytesMax: config.valueBytesMax },
-      cluster: clusterOf(run, deps),
+      cluster,
     });
   const log = logger("node");
   let runtime = await start(addresses(config.host, config.port, run.sources.port));
@@ -134,22 +159,50 @@ function keepFilesPrivate(log: Logger): void {
   }
 }
 
-/** Users and TLS, if they were asked for. */
+/** How a node is secured. */
+interface NodeSecurity {
+  /** What clients' ports show. */
+  readonly tls: ServerCertificate;
+  /** Users, of a node that is a cluster by itself. */
+  readonly keeper?: SecurityKeeper;
+  /** Of a node of a secured cluster. */
+  readonly member?: MemberSecurity;
+}
+
+/** Users and TLS, if they were asked for, or the node is a member of a secured cluster, or becomes one. */
 async function securityOf(
-  { config, logger }: NodeRun,
-  clock: Clock,
-  random: Random,
-): Promise<{ keeper: SecurityKeeper; tls: ServerCertificate } | undefined> {
-  const { data } = config;
+  { config, sources, logger }: NodeRun,
+  cluster: NodeRuntimeOptions["cluster"],
+  deps: SecurityDeps,
+): Promise<NodeSecurity | undefined> {
+  const { data, join } = config;
   if (data === undefined) return undefined;
-  if (!config.secure) {
-    // Whatever its storage: also one in memory would be filled by others of a secured cluster.
-    await refuseUnsecured(data, `with ${howToSecure(config)}`);
-    return undefined;
+  const hosts = certificateHosts(config.host, config.advertiseHost);
+  if (config.secure) return await secureAlone(data, hosts, deps);
+  if ("locate" in cluster) {
+    const hint = join === undefined ? undefined : joinHint(join, sources.join);
+    if (hint !== undefined) logger("security").warn(hint);
+    const member = await openMemberSecurity(data, {
+      join,
+      hosts,
+      identity: () => identityOf(data, deps.random),
+      locate: () => new Promise((use, fail) => cluster.locate(use, fail, undefined)),
+    }, deps);
+    if (member !== undefined) return { member, tls: member.identity.current() };
   }
-  const log = logger("security");
-  const named = certificateHosts(config.host, config.advertiseHost);
-  const security = await openSecurity(data, { clock, random, log });
+  // Whatever its storage: also one in memory would be filled by others of a secured cluster.
+  await refuseUnsecured(data, `with ${howToSecure(config)}`);
+  return undefined;
+}
+
+/** A node that is a cluster by itself. */
+async function secureAlone(
+  data: string,
+  hosts: readonly string[],
+  deps: SecurityDeps,
+): Promise<NodeSecurity> {
+  const { log, clock } = deps;
+  const security = await openSecurity(data, deps);
   const { keeper, fingerprint, authorityFile, credentialsFile } = security;
   log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
   if (credentialsFile !== undefined) {
@@ -157,7 +210,25 @@ async function securityOf(
       credentialsFile,
     });
   }
-  return { keeper, tls: await makeServerCertificate(keeper.document, named, clock.wallMs()) };
+  return { keeper, tls: await makeServerCertificate(keeper.document, hosts, clock.wallMs()) };
+}
+
+/** Who a data folder is; it is made if it is new. */
+async function identityOf(data: string, random: Random): Promise<FolderIdentity> {
+  const folder = await DataFolder.open(data, { random });
+  const { nodeId, clusterId } = folder;
+  await folder.close();
+  return { nodeId, clusterId };
+}
+
+/** @throws {KvError} `bad_config` if the certificate is another node's */
+async function checkFolderIs(folder: NodeFolder, member: MemberSecurity): Promise<void> {
+  try {
+    checkMemberIs(member, folder.nodeId);
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
 }
 
 /** How a node is secured, as it follows "add". */

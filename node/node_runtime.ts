@@ -24,6 +24,7 @@ import { Router } from "../shared/routing/router.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
+import type { MemberSecurity } from "./membership/member_security.ts";
 import { MapKeeper } from "./membership/map_keeper.ts";
 import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
@@ -50,6 +51,8 @@ export interface NodeRuntimeDeps {
 export interface SecuredNode {
   /** Judges clients by what the coordinator has told. */
   readonly access: AccessControl;
+  /** Hears what the coordinator tells of it. Absent: nothing of that is used. */
+  readonly membership?: MemberSecurity | undefined;
   /** The network between members, who show certificates; with a port of its own. */
   readonly transport: Transport;
   /** Where members reach it: the first that is free, given the clients' port. */
@@ -110,6 +113,7 @@ export class NodeRuntime {
   readonly #log: Logger;
   readonly #listener: Listener;
   readonly #peerListener: Listener | undefined;
+  readonly #membership: MemberSecurity | undefined;
   readonly #http: HttpServer | undefined;
   readonly #frontEnd: HttpFrontEnd;
   readonly #folder: NodeFolder;
@@ -235,6 +239,7 @@ export class NodeRuntime {
     this.#log = deps.logger("node");
     this.#listener = listener;
     this.#peerListener = peerListener;
+    this.#membership = options.secured?.membership;
     this.#http = http;
     this.httpPort = http?.address.port ?? 0;
     this.#folder = folder;
@@ -259,8 +264,9 @@ export class NodeRuntime {
       address: () => this.address,
       admission,
       security: options.security,
+      access: options.secured?.access,
       stats: () =>
-        options.security === undefined || this.#heartbeats === undefined
+        options.secured === undefined || this.#heartbeats === undefined
           ? {}
           : { refused_acknowledgements: this.#heartbeats.refused },
     });
@@ -271,7 +277,7 @@ export class NodeRuntime {
       keptEpoch: folder.keptMap?.epoch ?? 0,
       write: (map) => folder.keepMap(map),
     });
-    this.#heartbeats = this.#makeHeartbeats(options.security !== undefined);
+    this.#heartbeats = this.#makeHeartbeats(options.secured !== undefined);
     this.#session = this.#makeSession(options, options.cluster.locate, this.#heartbeats);
   }
 
@@ -327,6 +333,7 @@ export class NodeRuntime {
   async close(): Promise<void> {
     this.#listener.close();
     this.#peerListener?.close();
+    this.#membership?.stop();
     this.#http?.retire();
     // No answer of the HTTP front end comes later than the node can give it.
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
@@ -485,6 +492,8 @@ export class NodeRuntime {
         onRegistered: (start) => heartbeats.start(start),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
+        onSecurity: (message) => options.secured?.membership?.onSecurity(message),
+        onCertificate: (message) => options.secured?.membership?.onCertificate(message),
         onDown: () => {
           heartbeats.onSessionDown();
           this.#onSessionDown();
@@ -494,6 +503,7 @@ export class NodeRuntime {
       },
     );
     this.node.coordinator = { send: (message) => void session.send(message) };
+    options.secured?.membership?.start((message) => session.send(message));
     return session;
   }
 }

@@ -122,6 +122,13 @@ export const NODE_SETTINGS = {
       "With --standalone and --data: TLS on all ports, and a login for everything. Users, roles and the " +
       "certificate authority are in a folder beside that of the data, named FOLDER.security.",
   }),
+  join: optionalText({
+    help:
+      "Become a node of a secured cluster, by a token (kv-client token create --join node) or the file that holds " +
+      "it. It is used once; from then on the node is secured by what is in FOLDER.security, also without --join. " +
+      "Needs a --data folder.",
+    placeholder: "TOKEN|FILE",
+  }),
   peerPort: integer({
     help:
       "In a secured cluster, the TCP port for other members, who show certificates; 0: 10000 more than " +
@@ -170,6 +177,7 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
     "",
     "Examples:",
     "  kv-node --standalone                        one node, no coordinator, 127.0.0.1:8081",
+    "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1 --data /var/lib/kv/node --join token.txt",
     "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1 --insecure      on a network that you trust",
     "  kv-node 8083 --data /var/lib/kv/node --zone rack-2",
   ],
@@ -184,11 +192,13 @@ const PEER_PORT_DISTANCE = 10_000;
  * @throws {KvError} `bad_config` if there is no such port
  */
 export function peerAddresses(
-  { host, peerPort }: Pick<NodeSettings, "host" | "peerPort">,
+  { host, port, peerPort }: Pick<NodeSettings, "host" | "port" | "peerPort">,
   clientPort: number,
   isPortGiven: boolean,
 ): Address[] {
   if (peerPort !== 0) return [{ host, port: peerPort }];
+  // Who lets the system choose the clients' port lets it choose this one.
+  if (port === 0) return [{ host, port: 0 }];
   const first = clientPort + PEER_PORT_DISTANCE;
   const tried = Math.min(isPortGiven ? 1 : NODE_PORTS_TRIED + 1, 65_536 - first);
   if (tried > 0) return Array.from({ length: tried }, (_, i) => ({ host, port: first + i }));
@@ -210,9 +220,12 @@ function whyWrong(values: NodeSettings): string | undefined {
   if (values.standalone && values.coordinator !== undefined) {
     return "--standalone and --coordinator exclude each other; leave one out";
   }
-  if (values.secure && !(values.standalone && values.data !== undefined)) {
-    return "--secure needs --standalone and a --data folder; clusters of several machines cannot be secured yet";
+  if (values.secure && !values.standalone) {
+    return "--secure is for a --standalone node; a node of a secured cluster is started with --join TOKEN";
   }
+  if (values.secure && values.data === undefined) return "--secure needs a --data folder";
+  const wrongJoin = values.join === undefined ? undefined : whyNoJoin(values);
+  if (wrongJoin !== undefined) return wrongJoin;
   if (values.secure && values.insecure) {
     return "--secure and --insecure exclude each other; leave one out";
   }
@@ -230,6 +243,17 @@ function whyWrong(values: NodeSettings): string | undefined {
   }
   if (isWildcard(host) && values.advertiseHost === undefined) {
     return `no other process can connect to ${host}; add --advertise-host with this machine's address`;
+  }
+  return undefined;
+}
+
+function whyNoJoin(values: NodeSettings): string | undefined {
+  if (values.standalone) return "--standalone and --join exclude each other; leave one out";
+  if (values.insecure) return "--insecure and --join exclude each other; leave one out";
+  if (values.data === undefined) return "--join needs a --data folder";
+  if (values.storage === "memory") {
+    return "--join needs --storage leveldb: a node in memory is a new one at each start, and its certificate that " +
+      "of another";
   }
   return undefined;
 }

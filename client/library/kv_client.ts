@@ -17,7 +17,13 @@ import type { Entry } from "../../shared/base/entry.ts";
 import { decodeInner } from "../../shared/wire/codec.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
-import type { KeyRequest, Message, Reply, SecurityOrder } from "../../shared/wire/messages.ts";
+import type {
+  CertificateOrder,
+  KeyRequest,
+  Message,
+  Reply,
+  SecurityOrder,
+} from "../../shared/wire/messages.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
 import { onlyReads } from "../../shared/operations/repeat.ts";
 import type { ValueFields } from "../../shared/schema/value_codec.ts";
@@ -374,13 +380,16 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Gives an administrator's order about users, roles and tokens; docs/protocol.md has them.
+   * Gives an administrator's order about users, roles, tokens and members' certificates; docs/protocol.md has them.
    *
    * @returns what the order answers
    * @throws {KvError} `forbidden` without the right to; `bad_request` if the cluster is not secured; what the order
    * is refused with
    */
-  administer(order: SecurityOrder, options: CallOptions = {}): Promise<unknown> {
+  administer(
+    order: SecurityOrder | CertificateOrder,
+    options: CallOptions = {},
+  ): Promise<unknown> {
     return this.#processes.administer(order, options);
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import type { Reply, SecurityOrder } from "../../shared/wire/messages.ts";
+import type { CertificateOrder, Reply, SecurityOrder } from "../../shared/wire/messages.ts";
 import {
   type CallOptions,
   type ForcedPartition,
@@ -64,7 +64,10 @@ export class Processes {
   }
 
   /** @throws {KvError} as `KvClient.administer` */
-  async administer(order: SecurityOrder, options: CallOptions): Promise<unknown> {
+  async administer(
+    order: SecurityOrder | CertificateOrder,
+    options: CallOptions,
+  ): Promise<unknown> {
     this.#sender.checkOpen();
     const administrator = this.#deps.administrator ?? this.#deps.coordinator;
     if (administrator === undefined) {

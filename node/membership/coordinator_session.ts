@@ -90,6 +90,10 @@ export interface SessionOptions {
   onMistrust(): void;
   /** A heartbeat was acknowledged over this session. */
   onHeartbeatAck(ack: HeartbeatAck): void;
+  /** By what to judge, in a secured cluster. */
+  onSecurity?(message: Message<"security">): void;
+  /** The next certificate. */
+  onCertificate?(message: Message<"certificate">): void;
   /** The session has broken; it tries to get another one. */
   onDown(): void;
   /** The coordinator has let the node go. */
@@ -303,6 +307,10 @@ export class CoordinatorSession {
         this.#deps.log.warn("the coordinator asks this node to register again");
         if (this.#connection !== undefined) this.#register(this.#connection, false);
         return;
+      case "security":
+        return this.#options.onSecurity?.(message);
+      case "certificate":
+        return this.#options.onCertificate?.(message);
       case "left":
         if (this.#leaving !== "no") this.#options.onLeft();
         return;

@@ -254,6 +254,12 @@ export class NodeServer {
   #onSecurityOrder(order: SecurityOrder, reply: ReplyTo, connection: Connection): void {
     const { security } = this.#options;
     const by = this.#logins?.principalOf(connection);
+    if (this.#logins !== undefined && security === undefined) {
+      throw new KvError(
+        "bad_request",
+        `${order.req_type}: the coordinator keeps the users of this cluster; name its address`,
+      );
+    }
     if (security === undefined || by === undefined) throw notSecured(order);
     security.order(order, { principal: by, remote: connection.remote }, reply);
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { invariant } from "../base/errors.ts";
-import { DAY_MS } from "../base/units.ts";
+import { DAY_MS, MIB } from "../base/units.ts";
 
 /** A node makes itself a new certificate at each start. */
 export const CERTIFICATE_LIFETIME_MS = 90 * DAY_MS;
@@ -30,6 +30,10 @@ export const CERTIFICATES_PER_MEMBER_MAX = 8;
 export const CERTIFICATES_MAX = 8_000;
 /** That are trusted at a time: the one that signs, and those before it until all members have a new certificate. */
 export const AUTHORITIES_MAX = 3;
+/** A machine that joins waits so long for each answer, ... */
+export const JOIN_ANSWER_MS_MAX = 10_000;
+/** ... and takes so much of one: it has the document of users. */
+export const JOIN_ANSWER_BYTES_MAX = 16 * MIB;
 /** The time between two looks at whether a certificate is to be renewed: a 30th of its time, within these bounds. */
 export const RENEWAL_LOOK_MS_MIN = 250;
 export const RENEWAL_LOOK_MS_MAX = 60_000;

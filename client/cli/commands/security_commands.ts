@@ -1,12 +1,19 @@
 /**
- * Commands of an administrator: `user`, `role` and `token`. The first argument says what to do.
+ * Commands of an administrator: `user`, `role`, `token` and `cert`. The first argument says what to do.
  *
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
 import { wordFields } from "../../../shared/arguments/word_fields.ts";
-import { described, optional, positiveDuration, text } from "../../../shared/schema/fields.ts";
-import type { SecurityOrder, WireGrant } from "../../../shared/wire/messages.ts";
+import {
+  described,
+  flag,
+  oneOf,
+  optional,
+  positiveDuration,
+  text,
+} from "../../../shared/schema/fields.ts";
+import type { CertificateOrder, SecurityOrder, WireGrant } from "../../../shared/wire/messages.ts";
 import { type Command, type CommandContext, ownValues } from "../command/command.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
@@ -21,7 +28,14 @@ const USER_FIELDS = {
 };
 const TOKEN_FIELDS = {
   user: described("Whom the token logs in", optional(text)),
+  join: described("What a machine becomes by it, in place of a user", optional(oneOf("node"))),
   ttl_ms: described("How long it is good for", optional(positiveDuration)),
+};
+const CERT_FIELDS = {
+  finish: described(
+    "With rotate: the authorities before the one that signs are not trusted any more",
+    optional(flag),
+  ),
 };
 
 /** The rows of the table. */
@@ -62,8 +76,21 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     own: wordFields(TOKEN_FIELDS),
     help: "the tokens of a secured cluster: list, create, revoke",
     answers: "the tokens, or the new one, which is shown only once",
-    example: "token create --user alice",
+    example: "token create --join node",
     run: runToken,
+  },
+  {
+    name: "cert",
+    arguments: [
+      { name: "ACTION", about: "list, revoke or rotate" },
+      { name: "ID", optional: true, about: "a member's, or a serial, as cert list shows them" },
+    ],
+    options: ["json", "timeoutMs"],
+    own: wordFields(CERT_FIELDS),
+    help: "the certificates of a secured cluster's members: list, revoke, rotate",
+    answers: "the certificates, or what was done",
+    example: "cert revoke 5f0c6a1d93b2e874",
+    run: runCert,
   },
 ];
 
@@ -144,12 +171,47 @@ async function runToken(args: readonly Word[], context: CommandContext): Promise
   }
 }
 
-async function order(context: CommandContext, message: SecurityOrder): Promise<number> {
+async function runCert(args: readonly Word[], context: CommandContext): Promise<number> {
+  const [action, id] = [args[0]?.text, args[1]?.text];
+  const { finish }: { finish?: boolean } = ownValues(
+    "cert",
+    wordFields(CERT_FIELDS),
+    context.given,
+  );
+  switch (action) {
+    case "list":
+      return await order(context, { req_type: "cert_list" }, certificateLine);
+    case "revoke": {
+      const certificate = needed("cert revoke", "ID", id);
+      return await order(context, { req_type: "cert_revoke", certificate });
+    }
+    case "rotate":
+      return await order(context, {
+        req_type: "cert_rotate",
+        ...(finish === true ? { finish } : {}),
+      });
+    default:
+      throw unknownAction("cert", action, "list, revoke, rotate");
+  }
+}
+
+/** `node 5f0c6a1d93b2e874  serial 3f…  until 2027-02-27T21:00:00.000Z  revoked` */
+function certificateLine(line: unknown): string {
+  const { id, role, serial, until, revoked } = line as Record<string, unknown>;
+  const end = typeof until === "number" ? new Date(until).toISOString() : "";
+  return `${role} ${id}  serial ${serial}  until ${end}${revoked === true ? "  revoked" : ""}`;
+}
+
+async function order(
+  context: CommandContext,
+  message: SecurityOrder | CertificateOrder,
+  lineOf: (line: unknown) => string = (line) => JSON.stringify(line),
+): Promise<number> {
   const { settings, signal } = context;
   const client = await context.client();
   const result = await client.administer(message, { timeoutMs: settings.timeoutMs, signal });
   const lines = Array.isArray(result) ? result : [result];
-  await printEither(context, result, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  await printEither(context, result, lines.map((line) => `${lineOf(line)}\n`).join(""));
   return EXIT.ok;
 }
 

@@ -18,8 +18,8 @@ import type { MemberCertificate } from "../certificate_authority.ts";
 export interface Renewable {
   /** What the certificate says that is shown now. */
   certificate(): MemberCertificate;
-  /** Whether the authority that signs now has signed it. */
-  isOfNewestAuthority(): boolean;
+  /** Whether the authority that signs now has signed it, and it says what it is to say. */
+  isCurrent(): boolean;
   /** Asks for the next certificate. */
   renew(): void;
 }
@@ -51,8 +51,8 @@ export class CertificateRenewal {
   /** Looks now: something has changed. */
   look(): void {
     if (this.#stopped) return;
-    const { certificate, isOfNewestAuthority, renew } = this.#renewable;
-    if (this.#clock.wallMs() >= renewalDueMs(certificate()) || !isOfNewestAuthority()) renew();
+    const { certificate, isCurrent, renew } = this.#renewable;
+    if (this.#clock.wallMs() >= renewalDueMs(certificate()) || !isCurrent()) renew();
   }
 
   stop(): void {

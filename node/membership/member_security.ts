@@ -1,0 +1,184 @@
+/**
+ * A node as a member of a secured cluster: by what it judges its clients, what it shows to others, and when it asks for
+ * its next certificate. It hears of changes over its session with the coordinator, and has all of it kept.
+ *
+ * A change counts from the moment when it is heard of, before it is on the disk: a node that ends in between hears of
+ * it again before it serves, since it gets its lease over the session that tells it.
+ *
+ * Invariants: a document of another cluster, and one that is not newer, change nothing; the certificate that is shown
+ * belongs to the key that is shown; a certificate that came is used only if it names this node.
+ *
+ * @module
+ */
+import { failureOf, KvError } from "../../shared/base/errors.ts";
+import type { Secret } from "../../shared/base/secret.ts";
+import type { Clock } from "../../shared/platform/clock.ts";
+import type { Logger } from "../../shared/platform/logger.ts";
+import type { MemberCredentials } from "../../shared/platform/member_identity.ts";
+import type { AccessControl } from "../../shared/security/access_control.ts";
+import {
+  createRequest,
+  type MemberCertificate,
+  readMemberCertificate,
+} from "../../shared/security/certificate_authority.ts";
+import { HeldMemberIdentity } from "../../shared/security/member_identity.ts";
+import {
+  CertificateRenewal,
+  isSignedBy,
+} from "../../shared/security/members/certificate_renewal.ts";
+import type { KeptMember } from "../../shared/security/members/file_member.ts";
+import {
+  type JudgedDocument,
+  parseJudgedDocument,
+} from "../../shared/security/security_document.ts";
+import type { Message } from "../../shared/wire/messages.ts";
+
+/** What it is given. */
+export interface MemberSecurityDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** By the document that was kept. */
+  readonly access: AccessControl;
+  keepMember(credentials: MemberCredentials): Promise<void>;
+  keepJudged(document: JudgedDocument): Promise<void>;
+}
+
+/** One node's membership. */
+export class MemberSecurity {
+  readonly access: AccessControl;
+  readonly identity: HeldMemberIdentity;
+  readonly #deps: MemberSecurityDeps;
+  readonly #hosts: readonly string[];
+  #certificate: MemberCertificate;
+  #renewal: CertificateRenewal | undefined;
+  /** The request that was sent last, and the key that it is for. */
+  #requested: { readonly id: string; readonly key: Secret } | undefined;
+  #requests = 0;
+  /** The certificate has other names and addresses than the node has by now. */
+  #isMoved: boolean;
+
+  /** @param hosts names and addresses at which clients reach the node */
+  constructor(
+    deps: MemberSecurityDeps,
+    { credentials, hosts: before }: Pick<KeptMember, "credentials" | "hosts">,
+    hosts: readonly string[],
+  ) {
+    this.#deps = deps;
+    this.#hosts = hosts;
+    this.#isMoved = JSON.stringify(before) !== JSON.stringify(hosts);
+    this.access = deps.access;
+    const { authorities, revoked } = deps.access.document;
+    this.#certificate = readMemberCertificate(credentials.certificate);
+    const serials = revoked.map(({ serial }) => serial);
+    this.identity = new HeldMemberIdentity({ ...credentials, authorities }, serials);
+  }
+
+  /** The node that the certificate names. */
+  get node(): string {
+    return this.#certificate.subject.id;
+  }
+
+  get cluster(): string {
+    return this.#certificate.subject.cluster;
+  }
+
+  /** Begins to look at whether the certificate is to be renewed. @param send over the session; false if there is none */
+  start(send: (message: Message<"renew_certificate">) => boolean): void {
+    this.#renewal = new CertificateRenewal(this.#deps.clock, {
+      certificate: () => this.#certificate,
+      isCurrent: () =>
+        !this.#isMoved &&
+        isSignedBy(
+          this.identity.current().certificate,
+          this.access.document.authorities[0] ?? "",
+        ),
+      renew: () => this.#request(send),
+    });
+  }
+
+  stop(): void {
+    this.#renewal?.stop();
+  }
+
+  /** The coordinator says by what to judge. */
+  onSecurity({ document }: Message<"security">): void {
+    const { log } = this.#deps;
+    let judged: JudgedDocument;
+    try {
+      judged = parseJudgedDocument(document);
+      if (judged.cluster !== this.cluster) {
+        throw new KvError("wrong_cluster", `it is cluster ${judged.cluster}'s`);
+      }
+    } catch (error) {
+      log.error("a document of users and roles is not used", { error: failureOf(error).message });
+      return;
+    }
+    const { version } = this.access.document;
+    if (judged.version <= version) {
+      if (judged.version < version) {
+        log.warn("the coordinator has older users and roles than this node; they are not used", {
+          version: judged.version,
+          ours: version,
+        });
+      }
+      return;
+    }
+    this.access.adopt(judged);
+    const current = this.identity.current();
+    const { authorities, revoked } = judged;
+    if (JSON.stringify(current.authorities) !== JSON.stringify(authorities)) {
+      this.identity.renew({ ...current, authorities });
+    }
+    this.identity.setRevoked(revoked.map(({ serial }) => serial));
+    this.#deps.keepJudged(judged).catch((error) =>
+      log.error("users and roles cannot be kept", { error: failureOf(error).message })
+    );
+    this.#renewal?.look();
+  }
+
+  /** The next certificate came. */
+  onCertificate({ id, certificate }: Message<"certificate">): void {
+    const { log } = this.#deps;
+    // An answer to an earlier request is for another key.
+    if (this.#requested === undefined || this.#requested.id !== id) return;
+    const { key } = this.#requested;
+    this.#requested = undefined;
+    try {
+      const read = readMemberCertificate(certificate);
+      const { subject } = read;
+      if (subject.id !== this.node || subject.role !== "node" || subject.cluster !== this.cluster) {
+        throw new KvError("unauthorized", "it names somebody else");
+      }
+      const credentials = { ...this.identity.current(), certificate, key };
+      this.#certificate = read;
+      this.#isMoved = false;
+      this.identity.renew(credentials);
+      log.info("this node has a new certificate", { serial: read.serial });
+      this.#deps.keepMember(credentials).catch((error) =>
+        log.error("the new certificate cannot be kept", { error: failureOf(error).message })
+      );
+    } catch (error) {
+      log.error("a certificate that came is not used", { error: failureOf(error).message });
+    }
+  }
+
+  /** With a new key each time: what was asked before and is not answered is given up. */
+  #request(send: (message: Message<"renew_certificate">) => boolean): void {
+    createRequest().then(
+      ({ request, key }) => {
+        const id = `renew-${++this.#requests}`;
+        this.#requested = { id, key };
+        send({
+          req_type: "renew_certificate",
+          id,
+          certificate_request: request,
+          hosts: this.#hosts,
+        });
+      },
+      (error) =>
+        this.#deps.log.error("no certificate can be asked for", {
+          error: failureOf(error).message,
+        }),
+    );
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * How a machine becomes a member by a token: it learns whom to believe, and only then tells the token's secret.
+ *
+ *     coordinator, unverified   get_authorities: certificates; one of them must have the hash in the token
+ *     coordinator, verified by  join: the secret, and a request that proves that this machine has a key
+ *       that certificate
+ *
+ * Invariants: the secret goes to nobody but a coordinator whose certificate the token's authority has signed; nothing
+ * that was said before TLS had verified is believed but for its hash; the key never leaves this machine.
+ *
+ * @module
+ */
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { isErrorCode, KvError, messageOf } from "../../base/errors.ts";
+import { JOIN_ANSWER_BYTES_MAX, JOIN_ANSWER_MS_MAX } from "../../limits/security.ts";
+import { type MemberCredentials, memberServerName } from "../../platform/member_identity.ts";
+import { type Address, formatAddress } from "../../platform/transport.ts";
+import type { Message } from "../../wire/messages.ts";
+import { fingerprintOfPem } from "../authority_fingerprint.ts";
+import { createRequest, readMemberCertificate } from "../certificate_authority.ts";
+import { type JudgedDocument, parseJudgedDocument } from "../security_document.ts";
+import type { Token } from "../user_token.ts";
+import type { Granted } from "./member_authority.ts";
+
+/** Who joins. */
+export interface Joining {
+  readonly node: string;
+  /** The cluster that its data belongs to; undefined for none yet. */
+  readonly cluster: string | undefined;
+  /** Names and addresses at which clients reach it. */
+  readonly hosts: readonly string[];
+}
+
+/** What a machine is that has joined. */
+export interface Joined {
+  readonly credentials: MemberCredentials;
+  readonly document: JudgedDocument;
+}
+
+/**
+ * Joins the cluster whose coordinator is at an address.
+ *
+ * @throws {KvError} `unavailable` if nobody answers; `unauthorized` if whoever answers is not of the token's cluster,
+ *   or does not know the token; `wrong_cluster` if the data is another one's; `exists` if the node has a certificate already; what else the coordinator says
+ */
+export async function joinCluster(
+  coordinator: Address,
+  token: Token,
+  { node, cluster: ours, hosts }: Joining,
+): Promise<Joined> {
+  const { authority, cluster: theirs } = await fetchAuthority(coordinator, token.fingerprint);
+  if (ours !== undefined && ours !== theirs) {
+    throw new KvError(
+      "wrong_cluster",
+      `join: the data folder belongs to cluster ${ours}, the token to another one (${theirs}); name another folder`,
+    );
+  }
+  const { request, key } = await createRequest();
+  const message: Message<"join"> = {
+    req_type: "join",
+    secret: token.secret.reveal(),
+    node,
+    certificate_request: request,
+    hosts,
+  };
+  const answer = await ask(coordinator, message, {
+    ca: [authority],
+    servername: memberServerName({ role: "coordinator" }),
+    rejectUnauthorized: true,
+  }).catch((error) => {
+    if (!(error instanceof NotVerified)) throw error;
+    throw new KvError(
+      "unauthorized",
+      `join: ${
+        formatAddress(coordinator)
+      } shows the authority of the token, and cannot prove that it is a ` +
+        `coordinator of that cluster (${error.message}): somebody may be in between. The token's secret was not told`,
+    );
+  });
+  const { cluster, certificate, authorities, document } = answer as Granted;
+  const { subject } = readMemberCertificate(certificate);
+  if (subject.id !== node || subject.role !== "node" || subject.cluster !== cluster) {
+    throw new KvError("unauthorized", "join: the certificate that came names somebody else");
+  }
+  return {
+    credentials: { certificate, key, authorities, cluster },
+    document: parseJudgedDocument(document),
+  };
+}
+
+/** The certificate that has the hash of the token. @throws {KvError} */
+async function fetchAuthority(
+  coordinator: Address,
+  fingerprint: string,
+): Promise<{ authority: string; cluster: unknown }> {
+  const where = formatAddress(coordinator);
+  const answer = await ask(coordinator, { req_type: "get_authorities" }, {
+    // Nothing is believed of what comes but for its hash.
+    rejectUnauthorized: false,
+  }).catch((error) => {
+    if (!(error instanceof NotVerified)) throw error;
+    throw new KvError(
+      "unavailable",
+      `join: ${where} does not speak TLS (${error.message}); start the coordinator with --secure, or name its address`,
+    );
+  });
+  const { cluster, authorities } = answer as { cluster?: unknown; authorities?: unknown };
+  const found = Array.isArray(authorities)
+    ? authorities.find((one) => typeof one === "string" && fingerprintOfPem(one) === fingerprint)
+    : undefined;
+  if (typeof found === "string") return { authority: found, cluster };
+  throw new KvError(
+    "unauthorized",
+    `join: whoever answers at ${where} is not of the token's cluster: none of its authorities has the hash in the ` +
+      "token. The address or the token is another cluster's, or somebody is in between. The token's secret was not told",
+  );
+}
+
+/** TLS did not come about. */
+class NotVerified extends Error {}
+
+/** Asks one thing over a connection of its own. @throws {KvError} what is answered; {@linkcode NotVerified} */
+function ask(
+  { host, port }: Address,
+  message: Message<"join" | "get_authorities">,
+  options: ConnectionOptions,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const where = formatAddress({ host, port });
+    const socket = connectTls({ host, port, ...options });
+    let isVerified = false;
+    let isConnected = false;
+    let text = "";
+    const decoder = new TextDecoder();
+    const end = (settle: () => void) => {
+      clearTimeout(timer);
+      socket.destroy();
+      settle();
+    };
+    const fail = (why: string) =>
+      end(() =>
+        reject(
+          isConnected && !isVerified ? new NotVerified(why) : new KvError(
+            "unavailable",
+            `join: no answer from the coordinator at ${where}: ${why}`,
+          ),
+        )
+      );
+    const timer = setTimeout(
+      () => fail(`none within ${JOIN_ANSWER_MS_MAX} ms`),
+      JOIN_ANSWER_MS_MAX,
+    );
+    socket.on("connect", () => isConnected = true);
+    socket.on("secureConnect", () => {
+      isVerified = true;
+      socket.write(`${JSON.stringify({ ...message, id: 1 })}\n`);
+    });
+    socket.on("data", (bytes: Uint8Array) => {
+      text += decoder.decode(bytes, { stream: true });
+      if (text.length > JOIN_ANSWER_BYTES_MAX) return fail("the answer is too long");
+      const line = text.indexOf("\n");
+      if (line < 0) return;
+      end(() => {
+        try {
+          resolve(resultIn(text.slice(0, line)));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    socket.on("error", (error: Error) => fail(messageOf(error)));
+    socket.on("close", () => fail("the connection was closed"));
+  });
+}
+
+/** @throws {KvError} the error in it, or that it is none of ours */
+function resultIn(line: string): unknown {
+  let reply: Record<string, unknown>;
+  try {
+    reply = JSON.parse(line);
+  } catch {
+    throw new KvError("unavailable", "join: what answers is no coordinator");
+  }
+  if (reply.req_type === "result") return reply.result;
+  const { code, message } = reply;
+  throw new KvError(
+    typeof code === "string" && isErrorCode(code) ? code : "unavailable",
+    typeof message === "string" ? message : "join: what answers is no coordinator",
+  );
+}
