@@ -28,6 +28,7 @@ import {
   type CertificateOrder,
   isCertificateOrder,
   isSecurityOrder,
+  type KeyRequest,
   type Message,
   type ReplyTo,
   type Request,
@@ -41,7 +42,9 @@ import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
 import type { MemberAuthority } from "../shared/security/members/member_authority.ts";
 import { notSecured, type SecurityKeeper } from "../shared/security/security_keeper.ts";
-import { WireLogins } from "../shared/server/wire_logins.ts";
+import { admitRequest, WireLogins } from "../shared/server/wire_logins.ts";
+import { forUser } from "../shared/database/for_user.ts";
+import { userOf } from "../shared/wire/on_behalf.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
 import {
   type Address,
@@ -422,7 +425,7 @@ export class Coordinator {
     connection: Connection,
   ): void {
     this.#requests++;
-    this.#logins?.check(request, connection);
+    admitRequest(request, connection, this.#logins);
     if (isSecurityOrder(request) || isCertificateOrder(request)) {
       return this.#onSecurityOrder(request, reply, connection);
     }
@@ -459,7 +462,10 @@ export class Coordinator {
       case "batch":
         return this.#gateway.executeBatch(
           request,
-          (one) => this.#logins?.check(one, connection),
+          (one) => {
+            this.#logins?.admit(one, connection, undefined);
+            return ofItsUser(one);
+          },
           reply,
         );
       case "ping":
@@ -478,7 +484,7 @@ export class Coordinator {
       case "stats":
         return reply({ req_type: "result", result: this.stats() });
       default:
-        return this.#gateway.execute(request, reply);
+        return this.#gateway.execute(ofItsUser(request), reply);
     }
   }
 
@@ -581,6 +587,12 @@ export class Coordinator {
       }
     });
   }
+}
+
+/** A request whose user, if it has one, is known. */
+function ofItsUser(request: KeyRequest): KeyRequest {
+  const user = userOf(request);
+  return user === undefined ? request : forUser(request, user);
 }
 
 async function readMap(store: DocumentStore): Promise<unknown | undefined> {

@@ -100,17 +100,16 @@ export class Gateway {
   /**
    * Requests that have nothing to do with each other.
    *
-   * @param check of each request; what it throws is that request's answer
+   * @param admit gives each request as it is to be carried out; what it throws is that request's answer
    * @throws {KvError} if the batch is malformed
    */
   executeBatch(
     batch: Message<"batch">,
-    check: (request: KeyRequest) => void,
+    admit: (request: KeyRequest) => KeyRequest,
     reply: ReplyTo,
   ): void {
     executeBatch(this.#deps.clock, batch, (one, answer) => {
-      check(one);
-      this.execute(one, answer);
+      this.execute(admit(one), answer);
     }, reply);
   }
 

@@ -9,7 +9,7 @@ import { failureOf, type KvError } from "../../shared/base/errors.ts";
 import { Secret } from "../../shared/base/secret.ts";
 import type { Database } from "../../shared/database/database.ts";
 import { GuardedDatabase } from "../../shared/database/guarded_database.ts";
-import { inUsersSession } from "../../shared/database/users_session.ts";
+import { forUser } from "../../shared/database/for_user.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 import type {
   AccessControl,
@@ -78,9 +78,9 @@ export class RespLogin implements CommandLogin {
     return this.#access?.whyRefused(request, this.#principal, this.#remote);
   }
 
-  /** The request in a client session of this user's, if it is in one. @throws {KvError} `bad_request` */
+  /** The request as this user's, see {@linkcode forUser}. @throws {KvError} `bad_request` */
   ofUser<R extends KeyRequest>(request: R): R {
-    return this.#principal === undefined ? request : inUsersSession(request, this.#principal.name);
+    return this.#principal === undefined ? request : forUser(request, this.#principal.name);
   }
 
   logIn(

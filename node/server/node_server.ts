@@ -44,10 +44,11 @@ import { Draining } from "../../shared/server/draining.ts";
 import { greet, type Greeted } from "../../shared/server/handshake.ts";
 import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
-import { inUsersSession } from "../../shared/database/users_session.ts";
+import { forUser } from "../../shared/database/for_user.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import { notSecured, type SecurityKeeper } from "../../shared/security/security_keeper.ts";
-import { WireLogins } from "../../shared/server/wire_logins.ts";
+import { admitRequest, WireLogins } from "../../shared/server/wire_logins.ts";
+import { userOf } from "../../shared/wire/on_behalf.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
@@ -195,7 +196,7 @@ export class NodeServer {
 
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
     this.#counts.requests++;
-    this.#logins?.check(request, connection);
+    admitRequest(request, connection, this.#logins);
     if (isSecurityOrder(request)) return this.#onSecurityOrder(request, reply, connection);
     switch (request.req_type) {
       case "hello":
@@ -228,7 +229,7 @@ export class NodeServer {
         return this.#onPiece(request, reply);
       case "batch":
         return executeBatch(this.#deps.clock, request, (one, answer) => {
-          this.#logins?.check(one, connection);
+          this.#logins?.admit(one, connection, undefined);
           checkKeyRequest(one, this.#options.limits);
           this.#executeKey(one, answer, connection);
         }, reply);
@@ -265,8 +266,10 @@ export class NodeServer {
   }
 
   #executeKey(given: KeyRequest, reply: ReplyTo, connection: Connection): void {
-    const user = this.#logins?.principalOf(connection)?.name;
-    const request = user === undefined ? given : inUsersSession(given, user);
+    const user = userOf(given);
+    // What a member passes on is in its user's session already.
+    const isNew = user !== undefined && connection.member === undefined;
+    const request = isNew ? forUser(given, user) : given;
     const map = this.#node.map();
     const crossing = map && whyCrossing(request, map.settings.partitionCount);
     if (crossing !== undefined) {

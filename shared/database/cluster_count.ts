@@ -13,6 +13,7 @@ import type { CountRequest } from "./database.ts";
 import { keyRange } from "../base/key_range.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import type { Message } from "../wire/messages.ts";
+import { ON_BEHALF, userOf } from "../wire/on_behalf.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
 
 /** What a node answers. */
@@ -63,6 +64,7 @@ export class ClusterCount extends ClusterCall<number> {
       end,
       at,
       after,
+      [ON_BEHALF]: userOf(this.#request),
     };
     this.ask(node, message, (reply) => {
       const piece = reply.req_type === "result" ? pieceOf(reply.result) : undefined;

@@ -16,6 +16,7 @@ import { failureOf } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
 import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
+import { ON_BEHALF, userOf } from "../wire/on_behalf.ts";
 import { errorReply } from "../operations/operation.ts";
 import {
   countReady,
@@ -149,6 +150,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
       limit,
       reverse,
       values,
+      [ON_BEHALF]: userOf(this.#request),
     };
     this.ask(node, message, (reply) => {
       const page = pageOf(reply, partitions);

@@ -16,6 +16,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import type { Message, Reply } from "../wire/messages.ts";
+import { ON_BEHALF, type OnBehalf, userOf } from "../wire/on_behalf.ts";
 import type { Database } from "./database.ts";
 
 /** What a deletion needs. */
@@ -27,7 +28,7 @@ export interface DeletionDeps {
 }
 
 /** What is to be deleted. */
-export interface DeletionOrder extends KeyBounds {
+export interface DeletionOrder extends KeyBounds, OnBehalf {
   /** Begin after this key. */
   readonly after?: string | undefined;
   readonly timeoutMs: number;
@@ -74,7 +75,8 @@ class Deletion {
 
   deletePage(after: string | undefined): void {
     const { prefix, start, end } = this.#order;
-    const page = { prefix, start, end, after, limit: DELETES_PAGE_KEYS };
+    const user = { [ON_BEHALF]: userOf(this.#order) };
+    const page = { prefix, start, end, after, limit: DELETES_PAGE_KEYS, ...user };
     this.#deps.database.scan(page, this.#leftMs(), (found) => {
       if ("req_type" in found) {
         this.#done({ deleted: this.#deleted, after, error: found });
@@ -143,7 +145,8 @@ class Deletion {
 
   #deleteOne(key: string, done: (reply: Reply) => void): void {
     try {
-      this.#deps.database.execute({ req_type: "delete", key }, this.#leftMs(), done);
+      const request = { req_type: "delete", key, [ON_BEHALF]: userOf(this.#order) } as const;
+      this.#deps.database.execute(request, this.#leftMs(), done);
     } catch (error) {
       // A key that this process's checks refuse may exist in the cluster all the same.
       done(toErrorReply(failureOf(error)));

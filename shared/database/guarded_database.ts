@@ -1,7 +1,7 @@
 /**
  * A database as one user may use it: each operation, scan and count is judged first, and what is refused
- * reaches nobody. Each request is judged anew, so that a change of the user's rights counts at once. Client
- * sessions are the user's own.
+ * reaches nobody. Each request is judged anew, so that a change of the user's rights counts at once. What is passed on
+ * says whose it is, and client sessions are the user's own.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import type { ClusterMap } from "../cluster/cluster_map.ts";
 import type { KvError } from "../base/errors.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import type { KeyRequest, Message, Reply, Request } from "../wire/messages.ts";
-import { inUsersSession } from "./users_session.ts";
+import { ON_BEHALF } from "../wire/on_behalf.ts";
+import { forUser } from "./for_user.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
 
 /** Who judges. */
@@ -42,7 +43,7 @@ export class GuardedDatabase implements Database {
       return;
     }
     this.#inner.execute(
-      user === undefined ? request : inUsersSession(request, user),
+      user === undefined ? request : forUser(request, user),
       timeoutMs,
       done,
     );
@@ -54,7 +55,7 @@ export class GuardedDatabase implements Database {
     done: (result: ScanPage | Message<"error">) => void,
   ): () => void {
     const refusal = this.#guard.whyRefused({ req_type: "scan", ...request });
-    if (refusal === undefined) return this.#inner.scan(request, timeoutMs, done);
+    if (refusal === undefined) return this.#inner.scan(this.#stamped(request), timeoutMs, done);
     done(toErrorReply(refusal));
     return () => {};
   }
@@ -65,8 +66,13 @@ export class GuardedDatabase implements Database {
     done: (result: number | Message<"error">) => void,
   ): () => void {
     const refusal = this.#guard.whyRefused({ req_type: "count", ...request });
-    if (refusal === undefined) return this.#inner.count(request, timeoutMs, done);
+    if (refusal === undefined) return this.#inner.count(this.#stamped(request), timeoutMs, done);
     done(toErrorReply(refusal));
     return () => {};
+  }
+
+  #stamped<R extends object>(request: R): R {
+    const { user } = this.#guard;
+    return user === undefined ? request : { ...request, [ON_BEHALF]: user };
   }
 }

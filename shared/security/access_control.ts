@@ -136,6 +136,20 @@ export class AccessControl {
   }
 
   /**
+   * A user by name, as another member of the cluster says that a request is for it.
+   *
+   * @throws {KvError} `unavailable` if there is no such user here: another member may have heard of it first
+   */
+  userNamed(name: string): Principal {
+    const isThere = (document: JudgedDocument) => document.users.some((user) => user.name === name);
+    if (isThere(this.#document)) return new Login(this, name, isThere);
+    throw new KvError(
+      "unavailable",
+      "the user that this request is for is not known here, or not yet",
+    );
+  }
+
+  /**
    * Why a request is refused, or undefined.
    *
    * @param principal undefined for who has not logged in

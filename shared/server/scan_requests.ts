@@ -9,6 +9,7 @@ import { KvError } from "../base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
 import { SCAN_KEYS_DEFAULT } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
+import { ON_BEHALF, userOf } from "../wire/on_behalf.ts";
 import { checkKeyBounds } from "../validation/request_checks.ts";
 import { toWireEntry } from "../schema/value_codec.ts";
 
@@ -66,7 +67,8 @@ export function serveDeleteMatching(
       `delete_matching: give "prefix", "start" or "end"; for all keys, "prefix":""`,
     );
   }
-  const order = { prefix, start, end, after, timeoutMs, until: "half" } as const;
+  const user = { [ON_BEHALF]: userOf(request) };
+  const order = { prefix, start, end, after, timeoutMs, until: "half", ...user } as const;
   deleteMatching(deps, order, ({ deleted, after, error }) => {
     if (error !== undefined) {
       reply({ ...error, detail: { ...error.detail ?? {}, deleted, after } });

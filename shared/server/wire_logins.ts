@@ -1,13 +1,20 @@
 /**
- * As whom connections of the JSON wire have logged in, in a secured process. A client logs in by its `hello`; what
- * it sends before the answer counts as nobody's.
+ * Whose the requests of the JSON wire are, in a secured process. A client logs in by its `hello`; what it sends before
+ * the answer counts as nobody's. A member of the cluster passes on requests of its own clients, and says of each for
+ * whom it is: that is believed, and the request is judged again here, key by key, by this process's own document.
+ *
+ * Invariant: a request that was admitted says whose it is in a way that its sender cannot have said by itself
+ * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map.
  *
  * @module
  */
+import { KvError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
+import { OPERATIONS } from "../operations/table.ts";
 import type { AccessControl, Principal } from "../security/access_control.ts";
 import type { Connection } from "../wire/connection.ts";
 import type { Message, Request } from "../wire/messages.ts";
+import { ON_BEHALF, type OnBehalf, takeSaidUser } from "../wire/on_behalf.ts";
 
 /** Knows who is who. One for a process. */
 export class WireLogins {
@@ -37,10 +44,60 @@ export class WireLogins {
     return this.#principals.get(connection);
   }
 
-  /** @throws {KvError} `unauthorized`, `forbidden` */
-  check(request: Request, connection: Connection): void {
-    const principal = this.#principals.get(connection);
-    const refusal = this.#access.whyRefused(request, principal, connection.remote);
+  /**
+   * Judges a request, and notes whose it is.
+   *
+   * @param said for whom it is, in its sender's words
+   * @throws {KvError} `unauthorized`, `forbidden`; `unavailable` if it is for a user that is not known here yet
+   */
+  admit(request: Request & OnBehalf, connection: Connection, said: string | undefined): void {
+    const { member, remote } = connection;
+    if (member !== undefined) {
+      if (isPassedOn(request) !== (said !== undefined)) throw notForMembers(request);
+      if (said === undefined) return;
+    } else if (said !== undefined) throw notAMember(request);
+    const principal = said === undefined
+      ? this.#principals.get(connection)
+      : this.#access.userNamed(said);
+    const refusal = this.#access.whyRefused(request, principal, remote);
     if (refusal !== undefined) throw refusal;
+    request[ON_BEHALF] = principal?.name;
   }
+}
+
+/**
+ * Judges a request as it came over the wire, and notes whose it is.
+ *
+ * @param logins of a secured process
+ * @throws {KvError} why it is refused
+ */
+export function admitRequest(
+  request: Request,
+  connection: Connection,
+  logins: WireLogins | undefined,
+): void {
+  const said = takeSaidUser(request);
+  if (logins !== undefined) logins.admit(request, connection, said);
+  else if (said !== undefined) throw notAMember(request);
+}
+
+/** What a member passes on for a user. All else that it asks, it asks for itself. */
+function isPassedOn({ req_type: type }: Request): boolean {
+  if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
+  if (type === "get_map" || type === "ping") return false;
+  throw notForMembers({ req_type: type });
+}
+
+function notForMembers({ req_type: type }: { readonly req_type: string }): KvError {
+  return new KvError(
+    "forbidden",
+    `${type}: a member asks for the map, or passes on a user's request and says whose it is, in "as"`,
+  );
+}
+
+function notAMember({ req_type: type }: Request): KvError {
+  return new KvError(
+    "forbidden",
+    `${type}: "as" is for members of a secured cluster, who show a certificate; a client is who it has logged in as`,
+  );
 }

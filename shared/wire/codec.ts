@@ -23,6 +23,7 @@ import {
 } from "./messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { encodeValue } from "../schema/value_codec.ts";
+import { userOf } from "./on_behalf.ts";
 import { wireForm } from "./wire_form.ts";
 
 /** What a request and its reply have in common. */
@@ -73,7 +74,9 @@ export function decodeMessage(
     }
   }
   const isLong = line.length > UNKNOWN_FIELDS_CHARACTERS_MAX;
-  return (isLong ? withoutUnknown(message) : message) as Message;
+  if (!isLong) return message as Message;
+  const { as } = message;
+  return { ...withoutUnknown(message), ...(as === undefined ? {} : { as }) } as Message;
 }
 
 /**
@@ -130,9 +133,10 @@ function whyIdInvalid(id: unknown): string | undefined {
   return undefined;
 }
 
-/** A message as a line, without the newline. `id` replaces the message's own. */
+/** A message as a line, without the newline. `id` replaces the message's own. A user that it is for is told. */
 export function encodeWithId(message: object & { id?: unknown }, id: MessageId): string {
-  const wire = wireForm(message);
+  const user = userOf(message);
+  const wire = user === undefined ? wireForm(message) : { ...wireForm(message), as: user };
   if (wire.id !== undefined) return JSON.stringify({ ...wire, id });
   const text = JSON.stringify(wire);
   // The id goes before the first field: cheaper than copying the object.

@@ -23,6 +23,8 @@ export function whyInvalid(message: Record<string, unknown>): string | undefined
   if (id !== undefined && id !== null && typeof id !== "number" && typeof id !== "string") {
     return `${type}: "id" must be a number or a string`;
   }
+  const { as } = message;
+  if (as !== undefined && typeof as !== "string") return `${type}: "as" must be a string`;
   for (const name in spec.fields) {
     const wanted = spec.fields[name];
     const value = message[name];
@@ -53,7 +55,7 @@ const CHECKS: ReadonlyMap<string, FieldChecks> = new Map(
 );
 
 /**
- * Whether an object is a message of the table that has only fields of the table (and perhaps an `id`),
+ * Whether an object is a message of the table that has only fields of the table (and perhaps an `id` and `as`),
  * none of them null. It looks at the fields that are there, not at the many that could be. Nearly every
  * message passes this; {@linkcode whyInvalid} judges the others.
  */
@@ -63,8 +65,9 @@ export function isExact(message: Record<string, unknown>): boolean {
   let missing = checks.required;
   for (const name in message) {
     if (name === "req_type" || name === "id") continue;
-    const wanted = checks.fields.get(name);
     const value = message[name];
+    if (name === "as" && typeof value === "string") continue;
+    const wanted = checks.fields.get(name);
     if (wanted === undefined || value === null || !wanted.is(value)) return false;
     if (!wanted.optional) missing--;
   }

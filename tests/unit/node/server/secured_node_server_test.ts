@@ -5,7 +5,9 @@ import { NodeServer } from "../../../../node/server/node_server.ts";
 import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
+import type { MemberName } from "../../../../shared/platform/member_identity.ts";
 import type { Stream } from "../../../../shared/platform/transport.ts";
+import { userOf } from "../../../../shared/wire/on_behalf.ts";
 import { AuditLog } from "../../../../shared/security/audit_log.ts";
 import { createAuthority } from "../../../../shared/security/certificate_authority.ts";
 import { MESSAGE_NEEDS } from "../../../../shared/security/needs.ts";
@@ -108,6 +110,10 @@ class Scene {
   readonly store = new MemoryDocumentStore();
   readonly audit: string[] = [];
   readonly executed: KeyRequest[] = [];
+  /** Users and keys of what was passed on. */
+  readonly passedOn: (string | undefined)[][] = [];
+  /** What the node answers. */
+  answer: Message<"ack" | "error"> = { req_type: "ack", message: "here" };
   peers = 0;
 
   private constructor(document: SecurityDocument | undefined) {
@@ -118,7 +124,7 @@ class Scene {
         map: () => MAP,
         execute: (request, reply) => {
           this.executed.push(request);
-          reply({ req_type: "ack", message: "here" });
+          reply({ ...this.answer });
         },
         backupPartition: () => {},
         acceptPeer: () => {
@@ -128,8 +134,12 @@ class Scene {
         stats: () => ({}),
       },
       forwarder: {
-        execute: () => () => {},
-        request: () => {},
+        execute: (request, _timeoutMs, done) => {
+          this.passedOn.push([request.req_type, request.key, userOf(request)]);
+          done({ req_type: "ack", message: "there" });
+          return () => {};
+        },
+        request: (node, message) => this.passedOn.push([node, userOf(message)]),
         refresh: () => Promise.resolve(MAP),
       },
       clusterId: () => "c1",
@@ -164,8 +174,16 @@ class Scene {
     }
   }
 
-  async connect(credentials?: object): Promise<Client> {
-    const transport = this.network.transport("client");
+  /** A connection of a member, by its certificate, that has said what it is. */
+  async connectMember(hello: object, member: Omit<MemberName, "serial">): Promise<Client> {
+    this.network.certify(member.id, { ...member, serial: "1" });
+    const client = await this.connect(undefined, member.id);
+    assertEquals(await client.code({ req_type: "hello", protocol: 1, ...hello }), "none");
+    return client;
+  }
+
+  async connect(credentials?: object, host = "client"): Promise<Client> {
+    const transport = this.network.transport(host);
     let stream: Stream | undefined;
     transport.connect(ADDRESS, 1_000, (opened) => stream = opened, () => {});
     const client = new Client(this, await this.until(() => stream));
@@ -309,6 +327,111 @@ Deno.test("secured NodeServer: a client session is its user's, whatever others c
   assertEquals(await sessionOf(root, get("app:1")), undefined);
   assertEquals(await alice.code({ ...write, session: "" }), "bad_request");
   assertEquals(await alice.code({ ...write, session: "x".repeat(1_000) }), "bad_request");
+});
+
+Deno.test("secured NodeServer: what a member passes on is judged again, key by key, by its user's rights", async () => {
+  const scene = await Scene.open();
+  const n2 = { role: "node", node: "n2", cluster_id: "c1" };
+  const node = await scene.connectMember(n2, { id: "n2", role: "node" });
+  const as = "alice";
+  const transaction = (key: string, other: string) => ({
+    req_type: "transaction",
+    key,
+    requests: [{ ...get(key) }, { req_type: "put", key: other, value: "v" }],
+    as,
+  });
+  const rows: [object, ErrorCode | "none"][] = [
+    [{ ...get("app:1"), forwarded: true, as }, "none"],
+    [{ ...get("b"), forwarded: true, as }, "forbidden"],
+    [{ ...get("b"), forwarded: true, as: "root" }, "none"],
+    // Another member may have heard of a user first: whoever asks tries again.
+    [{ ...get("app:1"), as: "eve" }, "unavailable"],
+    [{ ...get("app:1"), as: 7 }, "bad_request"],
+    [transaction("app:{x}1", "app:{x}2"), "none"],
+    [transaction("app:{x}1", "{x}2"), "forbidden"],
+    [{ req_type: "scan_node", prefix: "b", as }, "forbidden"],
+    [{ req_type: "count_node", as }, "forbidden"],
+    // A member has no user of its own, ...
+    [get("app:1"), "forbidden"],
+    [{ req_type: "scan_node", prefix: "app:" }, "forbidden"],
+    [{ req_type: "get_map", as }, "forbidden"],
+    [{ req_type: "get_map" }, "none"],
+    [{ req_type: "ping" }, "none"],
+  ];
+  for (const [message, code] of rows) {
+    assertEquals(await node.code(message), code, JSON.stringify(message));
+  }
+  // ... and what no member passes on is not taken from one, whomever it names.
+  for (const req_type of Object.keys(MESSAGE_NEEDS)) {
+    const passedOn = MESSAGE_NEEDS[req_type as keyof typeof MESSAGE_NEEDS] === "keys" ||
+      ["scan_node", "count_node", "get_map", "ping", "hello"].includes(req_type);
+    if (passedOn) continue;
+    for (const envelope of [{}, { as: "root" }]) {
+      const code = await node.code({ ...sample(req_type), ...envelope });
+      assert(code === "forbidden" || code === "bad_request", `${req_type}: ${code}`);
+    }
+  }
+  assertEquals(scene.executed.map(({ key }) => key), ["app:1", "b", "app:{x}1"]);
+});
+
+Deno.test("secured NodeServer: who is no member does not say for whom it asks", async () => {
+  const scene = await Scene.open();
+  const alice = await scene.connect(ALICE);
+  const stranger = await scene.connect();
+  assertEquals(await alice.code({ ...get("b"), as: "root" }), "forbidden");
+  assertEquals(await alice.code({ ...get("app:1"), as: "alice" }), "forbidden");
+  assertEquals(await stranger.code({ ...get("b"), as: "root" }), "forbidden");
+  const requests = [{ ...get("b"), as: "root" }, { ...get("app:1"), as: "root" }];
+  const batch = await alice.result({ req_type: "batch", requests });
+  assert(Array.isArray(batch));
+  assertEquals(batch.map(({ code }) => code), ["forbidden", undefined]);
+  assertEquals(scene.executed.map((request) => [request.key, userOf(request)]), [[
+    "app:1",
+    "alice",
+  ]]);
+  const open = await Scene.open({ secured: false });
+  const anybody = await open.connect();
+  assertEquals(await anybody.code({ ...get("b"), as: "root" }), "forbidden");
+  assertEquals(await anybody.code(get("b")), "none");
+});
+
+Deno.test("secured NodeServer: what it passes on says whose it is", async () => {
+  const scene = await Scene.open();
+  scene.answer = { req_type: "error", code: "not_primary", message: "elsewhere" };
+  const alice = await scene.connect(ALICE);
+  await alice.ask(get("app:1"));
+  await alice.ask({ req_type: "put", key: "app:2", value: "v", session: "s", request: 1 });
+  await alice.ask({ req_type: "batch", requests: [get("app:3"), { ...get("app:4"), as: "root" }] });
+  const n2 = { role: "node", node: "n2", cluster_id: "c1" };
+  const node = await scene.connectMember(n2, { id: "n2", role: "node" });
+  await node.ask({ ...get("app:5"), relay: true, as: "alice" });
+  await Promise.race([
+    node.ask({ req_type: "scan_node", prefix: "app:", of: "n3", as: "alice" }),
+    scene.until(() => scene.passedOn[5]),
+  ]);
+  assertEquals(scene.passedOn, [
+    ["get", "app:1", "alice"],
+    ["put", "app:2", "alice"],
+    ["get", "app:3", "alice"],
+    ["get", "app:4", "alice"],
+    ["get", "app:5", "alice"],
+    ["n3", "alice"],
+  ]);
+});
+
+Deno.test("secured NodeServer: replication is for nodes with a certificate, as themselves", async () => {
+  const scene = await Scene.open();
+  const peer = { role: "peer", node: "n2", cluster_id: "c1" };
+  await scene.connectMember(peer, { id: "n2", role: "node" });
+  assertEquals(scene.peers, 1);
+  scene.network.certify("n3", { id: "n3", role: "node", serial: "2" });
+  const wrong: [object, string][] = [[peer, "n3"], [peer, "client"], [{}, "n3"], [ALICE, "n3"]];
+  for (const [hello, host] of wrong) {
+    const client = await scene.connect(undefined, host);
+    assertEquals(await client.code({ ...HELLO, ...hello }), "forbidden", host);
+    await scene.until(() => client.closed || undefined);
+  }
+  assertEquals(scene.peers, 1);
 });
 
 Deno.test("secured NodeServer: orders change the document on disk, and count at once for who is logged in", async () => {

@@ -1,0 +1,29 @@
+/**
+ * For which user a request is, in a secured cluster. It travels with the request through all code that handles it, also
+ * into copies (`{ ...request }`), as a field whose name is a symbol; so nothing that comes over a wire, or stands inside
+ * of another request, can set it. Passed on to another member, it becomes the field `as` of the message's
+ * envelope, which is believed from members alone.
+ *
+ * @module
+ */
+
+/** The name of the field. */
+export const ON_BEHALF: unique symbol = Symbol("on behalf");
+
+/** A request whose user may be known. */
+export interface OnBehalf {
+  [ON_BEHALF]?: string | undefined;
+}
+
+/** The user that a request is for, if it is known here. */
+export function userOf(request: object): string | undefined {
+  return (request as OnBehalf)[ON_BEHALF];
+}
+
+/** What a message that came over the wire says of it; it says so no more then. */
+export function takeSaidUser(message: object & { as?: unknown }): string | undefined {
+  const { as } = message;
+  if (as === undefined) return undefined;
+  delete message.as;
+  return typeof as === "string" ? as : undefined;
+}
