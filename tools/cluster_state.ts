@@ -6,11 +6,14 @@
  */
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Address } from "../shared/platform/transport.ts";
-import { askJson } from "./json_probe.ts";
+import { askJson, type ProbeLogin } from "./json_probe.ts";
 
-/** The map of a server; undefined if it has none yet. */
-export async function fetchMap(server: Address): Promise<ClusterMap | undefined> {
-  const reply = await askJson(server, { req_type: "get_map" });
+/** The map of a server; undefined if it has none yet. @param login of a secured server */
+export async function fetchMap(
+  server: Address,
+  login?: ProbeLogin,
+): Promise<ClusterMap | undefined> {
+  const reply = await askJson(server, { req_type: "get_map" }, undefined, login);
   return reply.req_type === "map" ? reply.map as ClusterMap : undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Asks a server one question over the JSON wire: one line out, one line back. For tools and tests that look
+ * Asks a server one question over the JSON wire: one line out, one line back, after a login if it is secured. For tools and tests that look
  * at a cluster from the outside; it shares no code with the servers.
  *
  * @module
@@ -12,17 +12,27 @@ export type JsonReply = Record<string, unknown>;
 /** How long one question may take. */
 const PROBE_TIMEOUT_MS = 5_000;
 
+/** As whom to ask a secured server. */
+export interface ProbeLogin {
+  /** The certificate of its authority, PEM. */
+  readonly ca: string;
+  readonly user: string;
+  readonly password: string;
+}
+
 /**
  * Connects, asks, and closes.
  *
- * @throws if nobody listens, the connection ends, or no reply comes in time
+ * @param login of a secured server
+ * @throws if nobody listens, the connection ends, the login is refused, or no reply comes in time
  */
 export async function askJson(
   address: Address,
   request: JsonReply,
   timeoutMs: number = PROBE_TIMEOUT_MS,
+  login?: ProbeLogin,
 ): Promise<JsonReply> {
-  const connection = await Deno.connect({ hostname: address.host, port: address.port });
+  const connection = await dial(address, login);
   let closed = false;
   const close = () => {
     if (!closed) connection.close();
@@ -30,9 +40,13 @@ export async function askJson(
   };
   const timer = setTimeout(close, timeoutMs);
   try {
-    const bytes = new TextEncoder().encode(JSON.stringify(request) + "\n");
-    for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-    return JSON.parse(await readLine(connection));
+    if (login !== undefined) {
+      const { user, password: secret } = login;
+      const hello = { req_type: "hello", protocol: 1, role: "client", user, secret };
+      const greeted = await ask(connection, hello);
+      if (greeted.req_type === "error") throw new Error(`not logged in: ${greeted.message}`);
+    }
+    return await ask(connection, request);
   } catch (error) {
     if (closed) throw new Error(`no reply to ${request.req_type} within ${timeoutMs} ms`);
     throw error;
@@ -42,7 +56,25 @@ export async function askJson(
   }
 }
 
-async function readLine(connection: Deno.TcpConn): Promise<string> {
+async function dial(
+  { host: hostname, port }: Address,
+  login: ProbeLogin | undefined,
+): Promise<Deno.TcpConn | Deno.TlsConn> {
+  return login === undefined
+    ? await Deno.connect({ hostname, port })
+    : await Deno.connectTls({ hostname, port, caCerts: [login.ca] });
+}
+
+async function ask(
+  connection: Deno.TcpConn | Deno.TlsConn,
+  request: JsonReply,
+): Promise<JsonReply> {
+  const bytes = new TextEncoder().encode(JSON.stringify(request) + "\n");
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+  return JSON.parse(await readLine(connection));
+}
+
+async function readLine(connection: Deno.TcpConn | Deno.TlsConn): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(64 * 1024);
   let text = "";

@@ -133,7 +133,7 @@ export class MemberAuthority {
   /**
    * A member's next certificate.
    *
-   * @param member by its verified certificate
+   * @param caller `member` by the certificate with which its connection was opened, and verified
    * @throws {KvError} `bad_request`
    */
   renew(
@@ -146,10 +146,11 @@ export class MemberAuthority {
     checkSubject(id, hosts);
     const prepared = this.#prepare({ request, id, role, hosts }, (document) => {
       const valid = validCertificates(document, id, clock.wallMs());
-      if (!valid.some((one) => one.serial === serial)) {
+      // That of the connection may have ended meanwhile; whoever has none that counts has to join again.
+      if (valid.length === 0 || document.revoked.some((one) => one.serial === serial)) {
         throw new KvError(
           "unauthorized",
-          `renew_certificate: the certificate of ${id} does not count`,
+          `renew_certificate: ${id} has no certificate that counts; it has to join again`,
         );
       }
       if (valid.length < CERTIFICATES_PER_MEMBER_MAX) return;

@@ -23,7 +23,7 @@ import { type ClusterMap, partitionConfig } from "../../../shared/cluster/cluste
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../../../tools/cluster_state.ts";
-import { askJson, type JsonReply } from "../../../tools/json_probe.ts";
+import { askJson, type JsonReply, type ProbeLogin } from "../../../tools/json_probe.ts";
 import { CLIENT, COORDINATOR, NODE } from "../../../tools/programs.ts";
 import { FileDocumentStore } from "../../../shared/platform/deno/file_document_store.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
@@ -49,6 +49,8 @@ export interface ClusterOptions {
   /** Further flags. */
   readonly coordinatorFlags?: readonly string[];
   readonly nodeFlags?: readonly string[];
+  /** Whether it is secured; nodes join by a token. Everything that this world does it does as the administrator. */
+  readonly secured?: boolean;
   /** What to run instead of the node's source, given its flags; "" for none. */
   readonly nodeExecutable?: string;
 }
@@ -81,6 +83,8 @@ export class TestCluster implements AsyncDisposable {
   readonly folder: string;
   readonly #options: Required<ClusterOptions>;
   readonly #nodes: TestNode[] = [];
+  #credentials: ProbeLogin | undefined;
+  #joinToken: Promise<string> | undefined;
   #coordinator:
     | { process: ServerProcess; address: Address; facts: Readonly<Record<string, number>> }
     | undefined;
@@ -103,18 +107,43 @@ export class TestCluster implements AsyncDisposable {
       coordinatorFlags: [],
       nodeFlags: [],
       nodeExecutable: "",
+      secured: false,
       ...options,
     });
     try {
       await cluster.restartCoordinator();
       const { nodes } = cluster.#options;
       await Promise.all(Array.from({ length: nodes }, () => cluster.addNode()));
-      await cluster.whole({ nodes });
+      if (nodes > 0) await cluster.whole({ nodes });
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** The administrator of a secured cluster. */
+  get credentials(): ProbeLogin | undefined {
+    if (!this.#options.secured) return undefined;
+    return this.#credentials ??= JSON.parse(Deno.readTextFileSync(this.credentialsFile));
+  }
+
+  /** As `kv-client` takes them. */
+  get credentialsFile(): string {
+    return `${this.folder}/coordinator.security/admin.json`;
+  }
+
+  /** A token by which nodes join; one for all. */
+  joinToken(): Promise<string> {
+    return this.#joinToken ??= this.order({ req_type: "token_create", join: "node" })
+      .then((made) => (made as { text: string }).text);
+  }
+
+  /** What the coordinator answers to an administrator's order. */
+  async order(order: JsonReply): Promise<unknown> {
+    const reply = await this.ask("coordinator", order);
+    if (reply.req_type !== "result") throw new Error(`refused: ${JSON.stringify(reply)}`);
+    return reply.result;
   }
 
   /** The coordinator's process. */
@@ -160,9 +189,10 @@ export class TestCluster implements AsyncDisposable {
 
   /** Starts one more node. @returns its index */
   async addNode(flags: readonly string[] = []): Promise<number> {
+    const join = this.#options.secured ? await this.joinToken() : undefined;
     const index = this.#nodes.length;
     const folder = `${this.folder}/node-${index}`;
-    const process = this.#startNode(folder, 0, flags);
+    const process = this.#startNode(folder, 0, flags, join);
     const node: TestNode = {
       process,
       folder,
@@ -195,8 +225,15 @@ export class TestCluster implements AsyncDisposable {
     if (before !== undefined && !before.process.ended) {
       throw new Error("the coordinator is still running");
     }
-    const { replicationFactor, minInSync, partitions, nodes, discovery, coordinatorFlags } = this
-      .#options;
+    const {
+      replicationFactor,
+      minInSync,
+      partitions,
+      nodes,
+      discovery,
+      coordinatorFlags,
+      secured,
+    } = this.#options;
     const process = ServerProcess.start(COORDINATOR, [
       "--host=127.0.0.1",
       `--port=${before?.address.port ?? 0}`,
@@ -205,8 +242,9 @@ export class TestCluster implements AsyncDisposable {
       `--data=${this.folder}/coordinator`,
       `--replication-factor=${replicationFactor}`,
       `--partitions=${partitions}`,
-      `--expect-nodes=${nodes}`,
+      `--expect-nodes=${Math.max(1, nodes)}`,
       ...(minInSync === undefined ? [] : [`--min-in-sync=${minInSync}`]),
+      ...(secured ? ["--secure"] : []),
       ...coordinatorFlags,
       ...flags,
     ], { cwd: this.folder, detached: false });
@@ -217,7 +255,12 @@ export class TestCluster implements AsyncDisposable {
     this.#coordinator = { process, address: { host, port }, facts };
   }
 
-  #startNode(folder: string, port: number, flags: readonly string[]): ServerProcess {
+  #startNode(
+    folder: string,
+    port: number,
+    flags: readonly string[],
+    joinToken?: string,
+  ): ServerProcess {
     const { host, port: coordinatorPort } = this.#theCoordinator().address;
     return ServerProcess.start(NODE, [
       "--host=127.0.0.1",
@@ -232,6 +275,7 @@ export class TestCluster implements AsyncDisposable {
     ], {
       cwd: this.folder,
       detached: false,
+      ...(joinToken === undefined ? {} : { env: { KV_JOIN: joinToken } }),
       ...(this.#options.nodeExecutable === "" ? {} : { executable: this.#options.nodeExecutable }),
     });
   }
@@ -239,7 +283,7 @@ export class TestCluster implements AsyncDisposable {
   /** Asks a node, by its index, or the coordinator one thing over the JSON wire. */
   ask(whom: number | "coordinator", request: JsonReply, timeoutMs?: number): Promise<JsonReply> {
     const address = whom === "coordinator" ? this.coordinatorAddress : this.nodeAddress(whom);
-    return askJson(address, request, timeoutMs);
+    return askJson(address, request, timeoutMs, this.credentials);
   }
 
   /** What a node, by its index, or the coordinator says of itself. */
@@ -252,7 +296,7 @@ export class TestCluster implements AsyncDisposable {
   /** The client library, connected to this cluster. Close it, or bind it with `await using`. */
   connect(): Promise<KvClient> {
     const { host, port } = this.coordinatorAddress;
-    return connect({ coordinator: `${host}:${port}` });
+    return connect({ coordinator: `${host}:${port}`, ...this.credentials });
   }
 
   /** Runs `kv-client` once to its end, with the coordinator's address. */
@@ -279,6 +323,7 @@ export class TestCluster implements AsyncDisposable {
         ...CLIENT.permissions,
         new URL(`../../../${CLIENT.entry}`, import.meta.url).pathname,
         `--coordinator=${host}:${port}`,
+        ...(this.#options.secured ? [`--credentials=${this.credentialsFile}`] : []),
         ...args,
       ],
       cwd: this.folder,
@@ -301,7 +346,7 @@ export class TestCluster implements AsyncDisposable {
 
   /** The coordinator's map. */
   async map(): Promise<ClusterMap> {
-    const map = await fetchMap(this.coordinatorAddress);
+    const map = await fetchMap(this.coordinatorAddress, this.credentials);
     if (map === undefined) throw new Error("the coordinator has no map yet");
     return map;
   }
@@ -345,7 +390,7 @@ export class TestCluster implements AsyncDisposable {
   ): Promise<ClusterMap> {
     let seen: unknown = "no map";
     return await this.poll(what, async () => {
-      const map = await fetchMap(this.coordinatorAddress);
+      const map = await fetchMap(this.coordinatorAddress, this.credentials);
       if (map === undefined) return undefined;
       seen = describe(map);
       return condition(map) ? map : undefined;

@@ -1,0 +1,276 @@
+/**
+ * A secured cluster of real processes: a coordinator that is its authority, and nodes that have joined by a token, as
+ * users, operators and those who want in meet it.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createClient } from "redis";
+import { connect } from "../../client/mod.ts";
+import { KvError } from "../../shared/base/errors.ts";
+import type { Address } from "../../shared/platform/transport.ts";
+import { joinCluster } from "../../shared/security/members/deno_join.ts";
+import { parseToken } from "../../shared/security/user_token.ts";
+import { NODE } from "../../tools/programs.ts";
+import { ServerProcess } from "../../tools/server_process.ts";
+import { TestCluster } from "../support/worlds/cluster.ts";
+
+const ALICE = { user: "alice", password: "correct horse" };
+
+function credentialsOf(cluster: TestCluster) {
+  const { credentials } = cluster;
+  assert(credentials !== undefined);
+  return credentials;
+}
+
+/** Asks over HTTP as a user. */
+async function http(
+  cluster: TestCluster,
+  { host, port }: Address,
+  path: string,
+  { user, password }: { user: string; password: string },
+  init: RequestInit = {},
+): Promise<{ status: number; text: string }> {
+  using client = Deno.createHttpClient({ caCerts: [credentialsOf(cluster).ca] });
+  const headers = { authorization: `Basic ${btoa(`${user}:${password}`)}` };
+  const response = await fetch(`https://${host}:${port}${path}`, { ...init, client, headers });
+  return { status: response.status, text: await response.text() };
+}
+
+function redisOf(cluster: TestCluster, index: number, login: { user: string; password: string }) {
+  const { host, port } = cluster.nodeAddress(index);
+  const { ca } = credentialsOf(cluster);
+  const client = createClient({
+    username: login.user,
+    password: login.password,
+    socket: { host, port, tls: true, ca },
+  });
+  client.on("error", () => {});
+  return client;
+}
+
+async function addAlice(cluster: TestCluster): Promise<void> {
+  const grants = (["read", "write"] as const).map((right) => ({
+    database: "default",
+    prefix: "app:",
+    right,
+  }));
+  await cluster.order({ req_type: "role_set", role: "app", grants });
+  await cluster.order({ req_type: "user_add", ...ALICE, roles: ["app"] });
+}
+
+interface Listed {
+  readonly id: string;
+  readonly role: string;
+  readonly serial: string;
+  readonly revoked: boolean;
+}
+
+async function certificates(cluster: TestCluster): Promise<Listed[]> {
+  return await cluster.order({ req_type: "cert_list" }) as Listed[];
+}
+
+Deno.test("secured cluster: library, shell, Redis clients and HTTP, and through the end and the return of a node", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  const admin = credentialsOf(cluster);
+  await using kv = await cluster.connect();
+  const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
+  await Promise.all(keys.map((key) => kv.put(key, key)));
+
+  const redis = redisOf(cluster, 1, admin);
+  await redis.connect();
+  for (const key of keys) assertEquals(await redis.get(key), key);
+  await redis.set("by redis", "r");
+  // Any node, and the coordinator's gateway, for keys wherever they are.
+  const doors = [
+    cluster.nodeHttpAddress(0),
+    cluster.nodeHttpAddress(2),
+    { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 },
+  ];
+  for (const door of doors) {
+    assertEquals(await http(cluster, door, "/kv/by%20redis", admin), { status: 200, text: "r" });
+    const body = await http(cluster, door, "/kv/k3", admin, { method: "PUT", body: "h" });
+    assertEquals(body.status < 300, true, body.text);
+    const nobody = await http(cluster, door, "/kv/k3", { user: "admin", password: "a guess" });
+    assertEquals(nobody.status, 401);
+  }
+  assertEquals((await cluster.client("get", "k3")).stdout, "h\n");
+  assertEquals((await cluster.client("count")).stdout.trim(), "31");
+  redis.destroy();
+
+  await cluster.crash(0);
+  await cluster.waitFor(
+    "two nodes",
+    (map) => map.nodes.filter(({ state }) => state === "up").length === 2,
+  );
+  await Promise.all(keys.map((key) => kv.put(key, `${key} again`)));
+  // It is a member by what it has kept: no token any more.
+  await cluster.restart(0);
+  await cluster.whole({ nodes: 3 });
+  for (const key of keys) assertEquals(await kv.getText(key), `${key} again`);
+
+  await cluster.coordinatorProcess.crash();
+  assertEquals(await kv.getText("k1"), "k1 again", "nodes serve without their coordinator");
+  await cluster.restartCoordinator();
+  await cluster.whole({ nodes: 3 });
+  assertEquals((await certificates(cluster)).length, 4, "nobody needed a new certificate");
+});
+
+Deno.test("secured cluster: a user's right counts at every node, and its end on connections that are open", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  await addAlice(cluster);
+  const { host, port } = cluster.coordinatorAddress;
+  const { ca } = credentialsOf(cluster);
+  await using kv = await cluster.poll(
+    "alice at the nodes",
+    async () => await connect({ coordinator: `${host}:${port}`, ca, ...ALICE }),
+  );
+  const redis = redisOf(cluster, 0, ALICE);
+  await redis.connect();
+  const door = cluster.nodeHttpAddress(1);
+  const keys = Array.from({ length: 12 }, (_, i) => `app:${i}`);
+  const uses: Record<string, (key: string) => Promise<unknown>> = {
+    library: (key) => kv.put(key, "v"),
+    redis: (key) => redis.set(key, "v"),
+    http: async (key) => {
+      const { status, text } = await http(cluster, door, `/kv/${key}`, ALICE, {
+        method: "PUT",
+        body: "v",
+      });
+      if (status >= 300) throw new Error(`${status} ${text}`);
+    },
+  };
+  // Each node is primary of some of these: all have heard of her.
+  for (const use of Object.values(uses)) {
+    for (const key of keys) await cluster.poll("alice's right", async () => (await use(key), true));
+    await assertRejects(() => use("other"));
+  }
+  await cluster.order({ req_type: "user_change", user: "alice", roles: [] });
+  for (const [name, use] of Object.entries(uses)) {
+    for (const key of keys) {
+      await cluster.poll(
+        `${name} refused ${key}`,
+        () => use(key).then(() => undefined, (error) => isForbidden(error) ? true : undefined),
+      );
+    }
+  }
+  await cluster.order({ req_type: "user_remove", user: "alice" });
+  await cluster.poll(
+    "alice is nobody",
+    () => redis.get("app:1").then(() => undefined, (error) => /NOAUTH/.test(error.message)),
+  );
+  redis.destroy();
+  const { host: nodeHost, port: nodePort } = cluster.nodeAddress(0);
+  await using atNode = await connect({
+    coordinator: `${nodeHost}:${nodePort}`,
+    ...credentialsOf(cluster),
+  });
+  const refused = await assertRejects(() => atNode.administer({ req_type: "user_list" }), KvError);
+  assert(refused.message.includes("coordinator keeps the users"), refused.message);
+});
+
+function isForbidden(error: unknown): boolean {
+  return /forbidden|NOPERM|403/.test(error instanceof KvError ? error.code : String(error));
+}
+
+Deno.test("secured cluster: a revoked node is cut off, and is a member again only by a new token", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  await using kv = await cluster.connect();
+  await kv.put("k", "v");
+  const victim = await cluster.indexOf((await cluster.map()).nodes[1]?.id);
+  assert(victim !== undefined);
+  const [, { port }] = [victim, cluster.nodeAddress(victim)];
+  const id = (await cluster.map()).nodes.find((node) => node.port === port)?.id ?? "";
+  const revoked = await cluster.client("cert", "revoke", id);
+  assertEquals([revoked.code, revoked.stderr], [0, ""]);
+  await cluster.waitFor(
+    "the revoked node is down",
+    (map) => map.nodes.some((node) => node.id === id && node.state !== "up"),
+  );
+  assertEquals(await kv.getText("k"), "v");
+  await kv.put("k", "without it");
+  const listed = await cluster.client("cert", "list");
+  assertEquals(listed.stdout.match(new RegExp(`node ${id} .* revoked`))?.length, 1, listed.stdout);
+
+  await cluster.crash(victim);
+  const { text } = await cluster.order({ req_type: "token_create", join: "node" }) as {
+    text: string;
+  };
+  const file = `${cluster.folder}/token`;
+  await Deno.writeTextFile(file, `${text}\n`, { mode: 0o600 });
+  await cluster.restart(victim, [`--join=${file}`]);
+  await cluster.whole({ nodes: 3 });
+  assertEquals(await kv.getText("k"), "without it");
+});
+
+Deno.test("secured cluster: who may not join is told why, and a secret is told to nobody but the cluster", async () => {
+  await using cluster = await TestCluster.start({ secured: true, nodes: 1, replicationFactor: 1 });
+  await using other = await TestCluster.start({ secured: true, nodes: 0, replicationFactor: 1 });
+  await using plain = await TestCluster.start({ nodes: 0, replicationFactor: 1 });
+  const ours = await cluster.joinToken();
+  const theirs = await other.joinToken();
+  const node = "00000000000000aa";
+  const join = (at: TestCluster, token: string, more: object = {}) =>
+    assertRejects(
+      () =>
+        joinCluster(at.coordinatorAddress, parseToken(token), {
+          node,
+          cluster: undefined,
+          hosts: ["127.0.0.1"],
+          ...more,
+        }),
+      KvError,
+    );
+  const foreign = await join(other, ours);
+  assertEquals(foreign.code, "unauthorized");
+  assert(foreign.message.includes("secret was not told"), foreign.message);
+  const unsecured = await join(plain, ours);
+  assert(unsecured.message.includes("--secure"), unsecured.message);
+  const [version = "", fingerprint = ""] = ours.split(".");
+  const forged = await join(cluster, `${version}.${fingerprint}.${"A".repeat(43)}`);
+  assertEquals(forged.code, "unauthorized");
+  assert(forged.message.includes("not known, was revoked, or has ended"), forged.message);
+  const elsewhere = await join(cluster, ours, { cluster: "another" });
+  assertEquals(elsewhere.code, "wrong_cluster");
+  const [member] = (await certificates(cluster)).filter(({ role }) => role === "node");
+  const taken = await join(cluster, ours, { node: member?.id });
+  assertEquals(taken.code, "exists");
+
+  // The program says the same, and leaves nothing that would be taken for a membership.
+  const { host, port } = cluster.coordinatorAddress;
+  const process = ServerProcess.start(NODE, [
+    "--port=0",
+    `--coordinator=${host}:${port}`,
+    `--data=${cluster.folder}/stranger`,
+    `--join=${theirs}`,
+  ], { cwd: cluster.folder, detached: false });
+  const { code } = await process.status;
+  assert(code !== 0);
+  const said = process.log.join("\n");
+  assert(said.includes("is not of the token's cluster"), said);
+  assertEquals(said.includes(theirs.split(".")[2] ?? "?"), false, "the log shows no secret");
+  assertEquals((await certificates(cluster)).length, 2);
+});
+
+Deno.test("secured cluster: certificates are renewed while everything goes on", async () => {
+  await using cluster = await TestCluster.start({
+    secured: true,
+    coordinatorFlags: ["--certificate-lifetime-ms=20000"],
+  });
+  await using kv = await cluster.connect();
+  const before = new Set((await certificates(cluster)).map(({ serial }) => serial));
+  const ids = new Set((await certificates(cluster)).map(({ id }) => id));
+  const door = cluster.nodeHttpAddress(0);
+  await cluster.poll("each member has another certificate", async () => {
+    await kv.put("k", "v");
+    assertEquals(await kv.getText("k"), "v");
+    const renewed = (await certificates(cluster)).filter(({ serial }) => !before.has(serial));
+    return new Set(renewed.map(({ id }) => id)).size === ids.size ? true : undefined;
+  });
+  assertEquals((await http(cluster, door, "/kv/k", credentialsOf(cluster))).status, 200);
+  // What a member starts with is what it was given last.
+  await cluster.crash(0);
+  await cluster.restart(0);
+  await cluster.whole({ nodes: 3 });
+  assertEquals(await kv.getText("k"), "v");
+});
