@@ -297,7 +297,8 @@ export class Coordinator {
    * waits for a write of the map that is under way.
    */
   async close(): Promise<void> {
-    this.#listener?.close();
+    // Before anybody is asked to go, who would come again at once.
+    await this.#listener?.close();
     this.#discovery?.close();
     this.#http?.retire();
     const httpClosed = this.#http?.close(STOP_GRACE_MS);

@@ -213,8 +213,7 @@ export class NodeRuntime {
       runtime.#begin(options);
       return runtime;
     } catch (error) {
-      listener.close();
-      peerListener?.close();
+      await Promise.all([listener.close(), peerListener?.close()]);
       await http?.close(0);
       for (const stream of early) stream.close();
       await folder?.close();
@@ -331,8 +330,8 @@ export class NodeRuntime {
    * answered (within STOP_GRACE_MS).
    */
   async close(): Promise<void> {
-    this.#listener.close();
-    this.#peerListener?.close();
+    // Before anybody is asked to go, who would come again at once.
+    await Promise.all([this.#listener.close(), this.#peerListener?.close()]);
     this.#membership?.stop();
     this.#http?.retire();
     // No answer of the HTTP front end comes later than the node can give it.

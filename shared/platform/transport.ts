@@ -57,8 +57,12 @@ export interface Stream {
 export interface Listener {
   /** The real address, with the port that the system chose if 0 was asked for. */
   readonly address: Address;
-  /** Stops accepting. Accepted streams stay open. */
-  close(): void;
+  /**
+   * Stops accepting. Accepted streams stay open.
+   *
+   * @returns resolves when nobody can connect any more; until then a stream may still come
+   */
+  close(): Promise<void>;
 }
 
 /** Something that sends and receives datagrams. */

@@ -19,7 +19,11 @@ const FAILURES_IN_A_ROW_MAX = 64;
 /** EMFILE, ENFILE, ENOBUFS, ENOMEM: what is missing now will still be missing in a moment. */
 const EXHAUSTED = /\(os error (24|23|105|12)\)/;
 
-/** Gives each accepted connection to `onConnection`, until `state.closed`. Never rejects. */
+/**
+ * Gives each accepted connection to `onConnection`, until `state.closed`, and one that was accepted at that
+ * moment: its client may have asked something already, and if we closed it here, what is unread would make the
+ * system break it off. When this resolves, the listener's port is closed. Never rejects.
+ */
 export async function acceptAll(
   listener: ConnectionListener,
   state: { readonly closed: boolean },
@@ -47,8 +51,7 @@ export async function acceptAll(
       await pauseMs(ACCEPT_PAUSE_MS);
       continue;
     }
-    if (state.closed) connection.close();
-    else onConnection(connection);
+    onConnection(connection);
   }
 }
 

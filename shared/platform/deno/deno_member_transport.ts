@@ -69,8 +69,8 @@ export class MemberTransport implements Transport {
       throw bindError("listen on", address, error);
     }
     const state = { closed: false };
-    // It ends with the listener. A defect in it becomes an unhandled rejection, which ends the process.
-    void acceptAll(
+    // A defect in it becomes an unhandled rejection, which ends the process.
+    const accepting = acceptAll(
       listener,
       state,
       (tcp) => onStream(this.#accept(tcp as Deno.TcpConn)),
@@ -79,9 +79,11 @@ export class MemberTransport implements Transport {
     return {
       address: addressOf(listener.addr as Deno.NetAddr),
       close() {
-        if (state.closed) return;
-        state.closed = true;
-        listener.close();
+        if (!state.closed) {
+          state.closed = true;
+          listener.close();
+        }
+        return accepting;
       },
     };
   }

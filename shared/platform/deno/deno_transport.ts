@@ -62,17 +62,19 @@ export class DenoTransport implements Transport {
       throw bindError("listen on", address, error);
     }
     const state = { closed: false };
-    // It ends with the listener. A defect in it becomes an unhandled rejection, which ends the process.
-    void acceptAll(listener, state, (conn) => {
+    // A defect in it becomes an unhandled rejection, which ends the process.
+    const accepting = acceptAll(listener, state, (conn) => {
       sendAtOnce(conn);
       onStream(new DenoStream(conn));
     }, this.#log);
     return {
       address: addressOf(listener.addr),
       close() {
-        if (state.closed) return;
-        state.closed = true;
-        listener.close();
+        if (!state.closed) {
+          state.closed = true;
+          listener.close();
+        }
+        return accepting;
       },
     };
   }

@@ -309,6 +309,7 @@ export class SimNetwork {
       address,
       close: () => {
         if (this.#listeners.get(key) === listening) this.#listeners.delete(key);
+        return Promise.resolve();
       },
     };
   }

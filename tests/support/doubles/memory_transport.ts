@@ -126,6 +126,7 @@ export class MemoryNetwork {
       address,
       close: () => {
         if (this.#listeners.get(key) === listener) this.#listeners.delete(key);
+        return Promise.resolve();
       },
     };
   }
