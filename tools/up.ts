@@ -5,7 +5,10 @@
  * all of it cleanly; the data stays in the folder for the next time. A child that dies is reported, not
  * restarted.
  *
- *     deno task up [--nodes 3] [--base-port 8080] [--data .kv] …
+ * With `--secure` the cluster is secured: its nodes join by a token that is made for them, and what to type next is
+ * printed.
+ *
+ *     deno task up [--nodes 3] [--base-port 8080] [--data .kv] [--secure] …
  *
  * Invariant: whatever happens after the first child was started, all children are gone at the end, even if this
  * process is killed: each watches a pipe that closes with it.
@@ -23,6 +26,7 @@ import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
 import { findLaunchers, untilOneEnds } from "./launchers.ts";
 import { fetchMap, whatIsMissing } from "./cluster_state.ts";
+import { askJson, type ProbeLogin } from "./json_probe.ts";
 import { CLIENT, COORDINATOR, NODE, type ProgramSpec } from "./programs.ts";
 import { howEnded, ServerProcess } from "./server_process.ts";
 
@@ -51,6 +55,9 @@ const UP_SETTINGS = {
     help: "Where data is stored: on disk, or in memory until the end.",
     default: "leveldb",
   }),
+  secure: flag({
+    help: "TLS on all ports, certificates between the members, and a login for everything.",
+  }),
   noShell: flag({ help: "Open no shell: wait for Ctrl-C or SIGTERM." }),
 };
 
@@ -62,6 +69,8 @@ const UP_PROGRAM: Program<typeof UP_SETTINGS> = {
 };
 
 const HEARTBEAT_PORT_DEFAULT = 3769;
+/** A token to join is used at once. */
+const TOKEN_MS = 600_000;
 /** The time between two looks at the cluster's map until it is complete. */
 const POLL_MS = 100;
 /** After this time it prints what is still missing, and again each time the same time has passed. */
@@ -80,6 +89,7 @@ async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<numbe
     await Promise.race([cluster.start(), aborted(ending.signal)]);
     await cluster.untilWhole(ending.signal);
     if (ending.signal.aborted) return 0;
+    cluster.sayWhatNext();
     console.log("ready");
     if (!config.noShell && Deno.stdin.isTerminal()) {
       ending.ignoreInterrupts = true;
@@ -140,6 +150,9 @@ class LocalCluster {
   readonly #logs: Deno.FsFile[] = [];
   #shell: Deno.ChildProcess | undefined;
   #coordinator: Address | undefined;
+  /** Of a secured cluster. */
+  #credentials: { readonly file: string; readonly login: ProbeLogin } | undefined;
+  readonly #nodes: Address[] = [];
   #stopping = false;
 
   constructor(settings: Values<typeof UP_SETTINGS>, heartbeatPort: number) {
@@ -149,7 +162,10 @@ class LocalCluster {
 
   /** Starts everything, and prints each ready line. @throws {KvError} if a child does not start */
   async start(): Promise<void> {
-    const { nodes, basePort, data, replicationFactor, storage } = this.#settings;
+    const { nodes, basePort, data, replicationFactor, storage, secure } = this.#settings;
+    if (secure && storage === "memory") {
+      throw new KvError("bad_config", "--secure needs --storage leveldb; leave --storage out");
+    }
     const coordinatorFolder = await this.#prepareFolders();
     this.#coordinator = await this.#startServer(COORDINATOR, "coordinator", [
       "--host=127.0.0.1",
@@ -162,17 +178,60 @@ class LocalCluster {
       // If one node was asked for, one replica is what was asked for.
       `--min-in-sync=${Math.min(nodes, minInSyncDefault(replicationFactor))}`,
       `--expect-nodes=${nodes}`,
+      ...(secure ? ["--secure"] : []),
     ]);
+    if (secure) {
+      this.#credentials = await readCredentials(`${coordinatorFolder}.security/admin.json`);
+    }
     const coordinator = formatAddress(this.#coordinator);
     for (let i = 1; i <= nodes && !this.#stopping; i++) {
-      await this.#startServer(NODE, `node-${i}`, [
+      const token = await this.#joinToken(`${data}/node-${i}`);
+      const node = await this.#startServer(NODE, `node-${i}`, [
         "--host=127.0.0.1",
         `--port=${basePort === 0 ? 0 : basePort + i}`,
         `--coordinator=${coordinator}`,
         `--storage=${storage}`,
         `--data=${data}/node-${i}`,
-      ]);
+      ], token === undefined ? {} : { KV_JOIN: token });
+      this.#nodes.push(node);
     }
+  }
+
+  /** A token for a node that is no member yet; undefined for one that needs none. */
+  async #joinToken(nodeFolder: string): Promise<string | undefined> {
+    if (this.#credentials === undefined || this.#coordinator === undefined) return undefined;
+    const isMember = await Deno.lstat(`${nodeFolder}.security/member.json`).then(
+      () => true,
+      (error) => {
+        ignoreNotFound(error);
+        return false;
+      },
+    );
+    if (isMember) return undefined;
+    const order = { req_type: "token_create", join: "node", ttl_ms: TOKEN_MS };
+    const made = await askJson(this.#coordinator, order, undefined, this.#credentials.login);
+    if (made.req_type !== "result") throw new KvError("unavailable", `no token: ${made.message}`);
+    return (made.result as { text: string }).text;
+  }
+
+  /** How a secured cluster is used. */
+  sayWhatNext(): void {
+    if (this.#credentials === undefined || this.#coordinator === undefined) return;
+    const { file, login: { user } } = this.#credentials;
+    const ca = `${this.#settings.data}/coordinator.security/ca.crt`;
+    const [node] = this.#nodes;
+    const coordinator = formatAddress(this.#coordinator);
+    console.log("secured: all ports speak TLS, and want a login. What to type next:");
+    console.log(
+      `  export KV_CREDENTIALS=${file} KV_COORDINATOR=${coordinator}\n` +
+        "  deno task client put greeting hello\n" +
+        "  deno task client token create --join node      # for one more node, on this machine or another",
+    );
+    if (node === undefined) return;
+    console.log(
+      `  redis-cli --tls --cacert ${ca} -h ${node.host} -p ${node.port} --user ${user} --askpass   ` +
+        `# its password is in ${file}`,
+    );
   }
 
   /** Creates the folders. @returns the coordinator's */
@@ -193,12 +252,18 @@ class LocalCluster {
     return folder;
   }
 
-  async #startServer(program: ProgramSpec, name: string, args: string[]): Promise<Address> {
+  async #startServer(
+    program: ProgramSpec,
+    name: string,
+    args: string[],
+    env: Record<string, string> = {},
+  ): Promise<Address> {
     const logPath = `${this.#settings.data}/logs/${name}.log`;
     const log = await Deno.open(logPath, { create: true, append: true, mode: 0o600 });
     this.#logs.push(log);
     const encoder = new TextEncoder();
     const server = ServerProcess.start(program, args, {
+      env,
       onLog: (line) => void log.writeSync(encoder.encode(`${line}\n`)),
     });
     this.#servers.push(server);
@@ -227,7 +292,7 @@ class LocalCluster {
       if (this.#servers.some((server) => server.ended)) {
         throw new KvError("unavailable", "a process died before the cluster was whole (see above)");
       }
-      const missing = await fetchMap(coordinator)
+      const missing = await fetchMap(coordinator, this.#credentials?.login)
         .then((map) => whatIsMissing(map, this.#settings.nodes))
         .catch((error) => `the coordinator does not answer (${error.message})`);
       if (missing === undefined) return;
@@ -250,6 +315,7 @@ class LocalCluster {
         ...CLIENT.permissions,
         new URL(`../${CLIENT.entry}`, import.meta.url).pathname,
         `--coordinator=${formatAddress({ host, port })}`,
+        ...(this.#credentials === undefined ? [] : [`--credentials=${this.#credentials.file}`]),
       ],
     }).spawn();
     await this.#shell.status;
@@ -281,6 +347,20 @@ class LocalCluster {
   /** Ends all children at once. */
   kill(): void {
     for (const server of this.#servers) server.signal("SIGKILL");
+  }
+}
+
+/** @throws {KvError} `bad_config` if the file is gone */
+async function readCredentials(file: string): Promise<{ file: string; login: ProbeLogin }> {
+  try {
+    return { file, login: JSON.parse(await Deno.readTextFile(file)) };
+  } catch (cause) {
+    throw new KvError(
+      "bad_config",
+      `deno task up works as the administrator whose credentials are in ${file}, which cannot be read; put it ` +
+        "back, or name another --data folder",
+      { cause },
+    );
   }
 }
 

@@ -129,6 +129,38 @@ function isRunning(pid: number): boolean {
   }
 }
 
+Deno.test("up --secure: a secured cluster that says how it is used, and is one after a restart", async () => {
+  await withFolder(async (folder) => {
+    const file = `${folder}/data/coordinator.security/admin.json`;
+    const ask = (server: ReadyLine | undefined, request: Record<string, unknown>) => {
+      if (server === undefined) throw new Error("no server");
+      return askJson(server, request, undefined, JSON.parse(Deno.readTextFileSync(file)));
+    };
+    await using first = new Up(folder, "--nodes=2", "--secure");
+    await first.ready();
+    assertStringIncludes(
+      first.stdout,
+      "export KV_CREDENTIALS=data/coordinator.security/admin.json KV_COORDINATOR=127.0.0.1:",
+    );
+    const put = await ask(first.servers[1], { req_type: "put", key: "k", value: "v" });
+    assertEquals(put.req_type, "ack", JSON.stringify(put));
+    const { code } = await first.end("SIGTERM");
+    assertEquals([code, first.stderr], [0, ""]);
+    assertEquals(first.stdout.includes("kv1."), false, "no token is shown");
+
+    await using second = new Up(folder, "--nodes=2", "--secure");
+    await second.ready();
+    const got = await ask(second.servers[0], { req_type: "get", key: "k" });
+    assertEquals(got.message, "v");
+    await second.end("SIGTERM");
+
+    await using open = new Up(folder, "--nodes=2");
+    const refused = await open.ended();
+    assertEquals(refused.success, false);
+    assertStringIncludes(open.stderr, "--secure");
+  });
+});
+
 Deno.test("up: is ready with all replicas, ends cleanly, and brings the data back", async () => {
   await withFolder(async (folder) => {
     await using first = new Up(folder, "--nodes=2");
