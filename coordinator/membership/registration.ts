@@ -1,6 +1,6 @@
 /**
  * Registrations: whether a node may register (the form of what it says, the cluster it belongs to, whether it is
- * the newest process of its data folder), and what is known of it from then on. A later process of a node ends
+ * the newest process of its data folder, and near enough to what is known), and what is known of it from then on. A later process of a node ends
  * the roles of the earlier one: what that was primary of has no primary until its lease has run out, and
  * its in-sync roles are stale. So no published map ever names a process as primary that was not itself given the role.
  *
@@ -9,6 +9,11 @@
 import type { ClusterSettings } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { NAME_CHARACTERS_MAX, NODES_MAX, WEIGHT_MAX } from "../../shared/limits/cluster.ts";
+import {
+  EPOCH_JUMP_MAX,
+  INCARNATION_JUMP_MAX,
+  TERM_JUMP_MAX,
+} from "../../shared/limits/membership.ts";
 import { isTerm, isUint } from "../../shared/cluster/map_shape.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
@@ -25,12 +30,13 @@ const NODE_ID = /^[0-9a-f]{16}$/;
 
 /** Why the node may not register over the session; undefined if it may. */
 export function checkRegistration(
-  { settings, members, sessions }: ClusterState,
+  state: ClusterState,
   session: SessionId,
   message: Message<"register">,
 ): KvError | undefined {
+  const { settings, members, sessions } = state;
   const known = members.get(message.node);
-  const refusal = checkItself(message, settings, known);
+  const refusal = checkItself(message, settings, known) ?? whyLeaping(message, state);
   if (refusal !== undefined) return refusal;
   const other = sessions.get(session);
   if (other !== undefined && other !== message.node) {
@@ -80,6 +86,30 @@ function checkItself(
       `${incarnation}: another process of the same data folder, or of a copy of it, is or was here`,
     { detail: { incarnation: newest } },
   );
+}
+
+/** What a node says must be near to what is known here: further ahead is no honest node. Rule C11. */
+function whyLeaping(
+  message: Message<"register">,
+  { members, published, table }: ClusterState,
+): KvError | undefined {
+  const { node, incarnation, seen_epoch: epoch, held } = message;
+  const termLeap = Math.max(0, ...held.map(([p, term]) => term - table.get(p).term));
+  const leaps = [
+    ["incarnation", incarnation - (members.get(node)?.info.incarnation ?? 0), INCARNATION_JUMP_MAX],
+    // JSON null stands for an absent field.
+    ["seen_epoch", (epoch ?? 0) - published.epoch, EPOCH_JUMP_MAX],
+    ["held", termLeap, TERM_JUMP_MAX],
+  ] as const;
+  for (const [what, leap, max] of leaps) {
+    if (leap <= max) continue;
+    return new KvError(
+      "bad_request",
+      `register: "${what}" is ${leap} ahead of what is known here, and can be ${max} at most; ` +
+        "the node's folder is damaged, or somebody else speaks for it",
+    );
+  }
+  return undefined;
 }
 
 function whyMalformed(

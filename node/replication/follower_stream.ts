@@ -204,6 +204,13 @@ export class FollowerStream implements ResyncStream {
   onAppended(stream: number, seq: number): void {
     const state = this.#state;
     if (state.kind !== "resyncing" && state.kind !== "level" || stream !== state.id) return;
+    // Rule W3.
+    if (seq > state.lastSentSeq) {
+      this.#fail(
+        `it acknowledges seq ${seq}, and ${state.lastSentSeq} is the last that it was sent`,
+      );
+      return;
+    }
     this.progressMs = this.#owner.ports.nowMs();
     if (state.kind === "resyncing") this.#becomeLevel(state, seq);
     else if (seq > state.ackedSeq) state.ackedSeq = seq;
@@ -221,15 +228,19 @@ export class FollowerStream implements ResyncStream {
   /** The replica cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
   onRefused({ stream, reason, hopeless }: Message<"stream_refused">): void {
     if (this.#state.kind === "down" || stream !== this.#state.id) return;
+    this.#fail(`refused: ${reason}`);
+    if (hopeless === true) this.#owner.onHopeless(this);
+  }
+
+  #fail(reason: string): void {
     this.stop();
     this.#troubles = {
       ...this.#troubles,
       refused: true,
       failures: this.#troubles.failures + 1,
     };
-    const why = new KvError("unavailable", `refused: ${reason}`);
+    const why = new KvError("unavailable", reason);
     this.#owner.ports.retries.failed(this.#filling, this.#owner.partition, why);
-    if (hopeless === true) this.#owner.onHopeless(this);
   }
 
   /** The replica has written pieces. This may be reported after its first acknowledgement. */

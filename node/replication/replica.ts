@@ -17,6 +17,7 @@ import {
   READ_FAILURES_MAX,
   TOMBSTONES_MAX,
 } from "../../shared/limits/replication.ts";
+import { EPOCH_JUMP_MAX, TERM_JUMP_MAX } from "../../shared/limits/membership.ts";
 import { partitionShare } from "../../shared/limits/storage.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { Follower } from "./follower.ts";
@@ -276,7 +277,8 @@ export class Replica {
     const { type, term, epoch, stream, upstream } = claim;
     const mine = this.config;
     const follows = mine?.primary === upstream.node && this.isMember && this.primary === undefined;
-    if (
+    if (mine !== undefined && isLeap(claim, mine.term, this.epoch)) this.#refuse(claim);
+    else if (
       mine === undefined || term > mine.term ||
       (!follows && term === mine.term && epoch > this.epoch)
     ) {
@@ -391,6 +393,11 @@ export class Replica {
     const term = this.config?.term ?? 0;
     this.#owner.report({ req_type: "damaged", p: this.partition, term });
   }
+}
+
+/** Whether a claim is further ahead of the map than any map can be that is on its way. Rule C11. */
+function isLeap(claim: Claim, term: number, epoch: number): boolean {
+  return claim.term - term > TERM_JUMP_MAX || claim.epoch - epoch > EPOCH_JUMP_MAX;
 }
 
 /** Whether a configuration names the one node as primary and the other as its follower. */

@@ -21,6 +21,14 @@ export const REPAIR_BACKOFF_MS = 1_000;
 export const REPAIR_BACKOFF_MS_MAX = 30_000;
 /** How many starts of the coordinator its document keeps the first epoch of. */
 export const GENERATIONS_KEPT = 256;
+/**
+ * What a node says of itself is refused if it is further ahead of what is known than a year of the fastest honest
+ * change: a start of the node and a new term of a partition each second, a hundred maps a second. A word that is
+ * further ahead can only be wrong, and believed, it would leave no room behind it: terms are stored in four bytes.
+ */
+export const INCARNATION_JUMP_MAX = 2 ** 25;
+export const TERM_JUMP_MAX = 2 ** 25;
+export const EPOCH_JUMP_MAX = 2 ** 32;
 /** If an operator accepts an old document, epochs and terms go on this far above all that were seen. */
 export const ACCEPTED_EPOCH_LEAP = 1_000_000;
 export const ACCEPTED_TERM_LEAP = 1_000;

@@ -3,6 +3,12 @@ import {
   checkRegistration,
   takeRegistration,
 } from "../../../../coordinator/membership/registration.ts";
+import { TERM_MAX } from "../../../../shared/limits/cluster.ts";
+import {
+  EPOCH_JUMP_MAX,
+  INCARNATION_JUMP_MAX,
+  TERM_JUMP_MAX,
+} from "../../../../shared/limits/membership.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { coordinatorState, LATER_MS } from "../../../support/worlds/coordinator_state.ts";
 
@@ -51,6 +57,26 @@ Deno.test("checkRegistration: refuses what is malformed, foreign, older, or anot
     assertEquals(refusal?.code, code, JSON.stringify(given));
   }
   assertEquals(checkRegistration(state, 2, registration())?.code, "bad_request");
+});
+
+Deno.test("checkRegistration: what is further ahead than an honest node can be is refused", () => {
+  const { state } = setUp();
+  const known = state.members.get(A)?.info.incarnation ?? 0;
+  const [epoch, { term }] = [state.published.epoch, state.table.get(0)];
+  const rows: [Partial<Message<"register">>, string | undefined][] = [
+    [{ instance: "later", incarnation: known + INCARNATION_JUMP_MAX }, undefined],
+    [{ instance: "later", incarnation: known + INCARNATION_JUMP_MAX + 1 }, "bad_request"],
+    [{ seen_epoch: epoch + EPOCH_JUMP_MAX }, undefined],
+    [{ seen_epoch: epoch + EPOCH_JUMP_MAX + 1 }, "bad_request"],
+    [{ held: [[0, term + TERM_JUMP_MAX, 1, 0]] }, undefined],
+    [{ held: [[1, 0, 1, 0], [0, term + TERM_JUMP_MAX + 1, 1, 0]] }, "bad_request"],
+    [{ held: [[0, TERM_MAX, 1, 0]] }, "bad_request"],
+    [{ node: B, incarnation: Number.MAX_SAFE_INTEGER }, "bad_request"],
+  ];
+  for (const [given, code] of rows) {
+    const refusal = checkRegistration(state, given.node === B ? 2 : 1, registration(given));
+    assertEquals(refusal?.code, code, JSON.stringify(given));
+  }
 });
 
 Deno.test("takeRegistration: the same process over a new session keeps its roles; the old session goes", () => {

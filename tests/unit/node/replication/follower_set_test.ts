@@ -31,7 +31,7 @@ function setUp(config: PartitionConfig) {
   return { node, set, configure };
 }
 
-/** The replica answers that it has nothing, takes what it lacks, and acknowledges all up to `seq`. */
+/** The replica answers that it has nothing, takes what it lacks, and acknowledges `seq` of the nine that it is sent. */
 function bringLevel(stream: FollowerStream | undefined, seq: number) {
   if (stream === undefined) throw new Error("there is a stream");
   stream.onInfo({
@@ -44,6 +44,7 @@ function bringLevel(stream: FollowerStream | undefined, seq: number) {
     last: 0,
     unacknowledged: [],
   });
+  if (seq > 0) stream.append(9, "", 0);
   stream.onAppended(stream.stream, seq);
 }
 

@@ -181,3 +181,20 @@ Deno.test("FollowerStream: pieces wait until the peer has taken what is queued f
   for (const then of node.waiting.splice(0)) then();
   assertEquals(node.takeLines(), []);
 });
+
+Deno.test("FollowerStream.onAppended: what was not sent is not acknowledged, whatever the replica says", () => {
+  const { node, stream, info } = setUp();
+  stream.start();
+  stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
+  stream.onAppended(stream.stream, 1);
+  assertEquals([stream.state, stream.ackedSeq], ["down", 0]);
+  stream.start();
+  stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
+  stream.onAppended(stream.stream, 0);
+  stream.append(1, "", 0);
+  stream.onAppended(stream.stream, 1);
+  assertEquals([stream.state, stream.ackedSeq], ["level", 1]);
+  node.takeLines();
+  stream.onAppended(stream.stream, Number.MAX_SAFE_INTEGER);
+  assertEquals([stream.state, stream.ackedSeq, node.takeLines()], ["down", 0, []]);
+});
