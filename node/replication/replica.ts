@@ -266,7 +266,7 @@ export class Replica {
     const { config, epoch, stream } = message;
     const claim = { type: message.req_type, term: config.term, epoch, stream, upstream };
     if (isOf(config, upstream.node, this.#owner.self)) this.#onClaim(claim);
-    else this.#refuse(claim);
+    else this.#refuse(claim, "this replica knows another primary");
   }
 
   /**
@@ -277,27 +277,31 @@ export class Replica {
     const { type, term, epoch, stream, upstream } = claim;
     const mine = this.config;
     const follows = mine?.primary === upstream.node && this.isMember && this.primary === undefined;
-    if (mine !== undefined && isLeap(claim, mine.term, this.epoch)) this.#refuse(claim);
-    else if (
+    if (mine !== undefined && isLeap(claim, mine.term, this.epoch)) {
+      this.#refuse(claim, "this replica knows another primary");
+    } else if (
       mine === undefined || term > mine.term ||
       (!follows && term === mine.term && epoch > this.epoch)
     ) {
       this.#claim = claim;
-    } else if (!follows) this.#refuse(claim);
-    else if (type === "resync_query") {
+    } else if (!follows) this.#refuse(claim, "this replica knows another primary");
+    else if (term < this.store.state.term) {
+      // It was primary itself in between, and never served. What it says on disk must not go back.
+      this.#refuse(claim, "this replica was level in a later term; wait for the map");
+    } else if (type === "resync_query") {
       // By the newest map it may be in sync, and so be made primary in the middle of a resync.
       const inSync = this.isInSync || this.#vouched;
       this.follower.onQuery(stream, term, inSync, upstream);
     } else this.follower.onNewTerm(stream, term, upstream);
   }
 
-  #refuse({ stream, upstream }: Claim): void {
+  #refuse({ stream, upstream }: Claim, reason: string): void {
     upstream.send({
       req_type: "stream_refused",
       p: this.partition,
       term: this.config?.term ?? 0,
       stream,
-      reason: "this replica knows another primary",
+      reason,
     });
   }
 

@@ -325,15 +325,15 @@ export const STORMS = {
   rounds: {
     faults: {
       ...NONE,
-      rates: { ...NONE.rates, orphan: 16, pause: 6 },
+      rates: { ...NONE.rates, orphan: 24 },
       network: {
         ...NONE.network,
         latencyMinMs: 1,
-        latencySpreadMs: 60,
-        spikeRate: 0.1,
+        latencySpreadMs: 15,
+        spikeRate: 0.25,
         spikeMs: 900,
       },
-      outageMsMax: 4_000,
+      outageMsMax: 14_000,
       drift: 1,
     },
     stormMs: 120_000,

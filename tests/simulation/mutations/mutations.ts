@@ -574,6 +574,13 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "rounds",
   },
   {
+    name: "a replica that was primary in between is filled in an earlier term",
+    file: "node/replication/replica.ts",
+    edits: [["else if (term < this.store.state.term) {", "else if (term < 0) {"]],
+    seedsMax: 30,
+    storm: "rounds",
+  },
+  {
     name: "the coordinator does not notice that it stood still itself",
     file: "coordinator/membership/liveness.ts",
     edits: [["if (ms <= failureTimeoutMs / 2) return;", "if (ms >= 0) return;"]],
