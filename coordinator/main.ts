@@ -10,6 +10,7 @@ import { networkInterfaces } from "../shared/platform/deno/deno_network_interfac
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
+import { CS_CONFIG_FILE } from "../shared/discovery/coordinator_address.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
@@ -21,9 +22,10 @@ import { REQUEST_TIMEOUT_MS } from "../shared/limits/requests.ts";
 import { hello } from "../shared/wire/hello.ts";
 import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
+import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
-import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
+import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
@@ -93,6 +95,8 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       discovery: discoveryOf(config),
     });
     started = true;
+    const write = [config.data, securityFolderOf(config.data), CS_CONFIG_FILE];
+    keepOnly({ read: [], write }, log);
     const { port } = coordinator.address;
     const address = { host: config.advertiseHost ?? reachable(config.host), port };
     if (!config.noCsConfig) await writeCsConfig(address, log);

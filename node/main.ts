@@ -7,7 +7,11 @@
 import type { Clock } from "../shared/platform/clock.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import type { Source } from "../shared/program/given_value.ts";
-import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
+import {
+  CS_CONFIG_FILE,
+  describeSearch,
+  findCoordinator,
+} from "../shared/discovery/coordinator_address.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
@@ -20,7 +24,8 @@ import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
-import { DataFolder } from "./storage/leveldb/data_folder.ts";
+import { keepOnly, type Needed } from "../shared/program/deno_permissions.ts";
+import { damagedFolders, DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
@@ -40,7 +45,7 @@ import type { MemberSecurity } from "./membership/member_security.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
 import { certificateHosts } from "../shared/platform/network_interface.ts";
-import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
+import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS, peerAddresses } from "./settings.ts";
 
@@ -69,13 +74,14 @@ async function main(run: NodeRun): Promise<void> {
   const member = security?.member;
   const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
+  let dataPath = config.data;
   const start = (listen: readonly Address[]) =>
     NodeRuntime.start(deps, {
       listen,
       advertiseHost: config.advertiseHost,
       openFolder: async (port): Promise<NodeFolder> => {
         if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
-        const path = config.data ?? `.kv-node-${port}`;
+        const path = dataPath = config.data ?? `.kv-node-${port}`;
         if (security === undefined) await refuseUnsecured(path, `with ${howToSecure(config)}`);
         const folder = await DataFolder.open(path, {
           random: deps.random,
@@ -119,6 +125,7 @@ async function main(run: NodeRun): Promise<void> {
     });
   const log = logger("node");
   let runtime = await start(addresses(config.host, config.port, run.sources.port));
+  keepOnly(filesOf(dataPath), log);
   console.log(readyLine(config.host, runtime));
 
   let end = await Promise.race([ended, runtime.failed]);
@@ -145,6 +152,14 @@ async function main(run: NodeRun): Promise<void> {
     log.warn(`${await told}: stopping, without having left`);
   } else log.info(`${end}: stopping`);
   await runtime.stop(config.drainTimeoutMs);
+}
+
+/** The files of a node that serves, whose data folder this is. One in memory may have none. */
+function filesOf(data: string | undefined): Needed {
+  const read = [CS_CONFIG_FILE];
+  if (data === undefined) return { read, write: [] };
+  // A damaged folder is moved aside also while the process runs.
+  return { read, write: [data, securityFolderOf(data), ...damagedFolders(data)] };
 }
 
 /** LevelDB creates its files with the process's mask; files that we create ourselves state their mode. */
