@@ -87,7 +87,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
           handle,
           admission,
           logger("http"),
-          security?.identity.current(),
+          security?.identity,
         );
       },
       origins: originRules(config),

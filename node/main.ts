@@ -29,6 +29,7 @@ import { damagedFolders, DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import { renewedServerCertificate } from "../shared/security/members/certificate_renewal.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
 import {
   makeServerCertificate,
@@ -43,7 +44,7 @@ import {
 } from "./file_member_security.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
-import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
+import type { ServerCertificate } from "../shared/platform/server_certificate.ts";
 import { certificateHosts } from "../shared/platform/network_interface.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
@@ -203,7 +204,7 @@ async function securityOf(
       identity: () => identityOf(data, deps.random),
       locate: () => new Promise((use, fail) => cluster.locate(use, fail, undefined)),
     }, deps);
-    if (member !== undefined) return { member, tls: member.identity.current() };
+    if (member !== undefined) return { member, tls: member.identity };
   }
   // Whatever its storage: also one in memory would be filled by others of a secured cluster.
   await refuseUnsecured(data, `with ${howToSecure(config)}`);
@@ -225,7 +226,11 @@ async function secureAlone(
       credentialsFile,
     });
   }
-  return { keeper, tls: await makeServerCertificate(keeper.document, hosts, clock.wallMs()) };
+  const tls = await renewedServerCertificate(clock, log, {
+    make: () => makeServerCertificate(keeper.document, hosts, clock.wallMs()),
+    authority: () => keeper.document.authorities[0] ?? "",
+  });
+  return { keeper, tls };
 }
 
 /** Who a data folder is; it is made if it is new. */

@@ -33,6 +33,7 @@ import {
   CERTIFICATE_REQUEST_CHARACTERS_MAX,
 } from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
+import type { KeyedCertificate } from "../platform/server_certificate.ts";
 import {
   isMemberId,
   memberServerName,
@@ -40,12 +41,6 @@ import {
   normalSerial,
   subjectOf,
 } from "../platform/member_identity.ts";
-
-/** A certificate with the key that belongs to it, both as PEM. */
-export interface KeyedCertificate {
-  readonly certificate: string;
-  readonly key: Secret;
-}
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;

@@ -14,7 +14,7 @@
 import { KvError, messageOf } from "../../base/errors.ts";
 import { Secret } from "../../base/secret.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { ServerCertificate } from "../../platform/deno/deno_listen.ts";
+import type { KeyedCertificate } from "../../platform/server_certificate.ts";
 import { FileDocumentStore } from "../../platform/deno/file_document_store.ts";
 import {
   markSecured,
@@ -124,7 +124,7 @@ export async function makeServerCertificate(
   { authorities: [certificate = ""], authorityKey }: SecurityDocument,
   hosts: readonly string[],
   nowMs: number,
-): Promise<ServerCertificate> {
+): Promise<KeyedCertificate> {
   const key = new Secret(authorityKey);
   const authority = await CertificateAuthority.open({ certificate, key });
   const own = await createRequest();
