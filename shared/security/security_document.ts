@@ -78,6 +78,8 @@ export interface JudgedDocument {
 export interface SecurityDocument extends JudgedDocument {
   /** The key (PEM) of the first authority, as `certificate_authority.ts` makes it. */
   readonly authorityKey: string;
+  /** By which who trusts a former authority alone follows from a certificate of the newest one; members show them. */
+  readonly bridges: readonly string[];
   readonly joins: readonly StoredJoinToken[];
   readonly certificates: readonly IssuedCertificate[];
 }
@@ -106,6 +108,7 @@ export function newSecurityDocument(
     users: [{ ...admin, roles: [ADMIN_ROLE] }],
     roles: [{ name: ADMIN_ROLE, grants: [everything] }],
     tokens: [],
+    bridges: [],
     joins: [],
     certificates: [],
     revoked: [],
@@ -256,20 +259,27 @@ export function revokeCertificates(
   };
 }
 
-/** From now on another authority signs; those before it are still trusted. @throws {KvError} `bad_request` */
+/**
+ * From now on another authority signs; those before it are still trusted.
+ *
+ * @param bridge to it, signed by the one that has signed until now
+ * @throws {KvError} `bad_request`
+ */
 export function rotateAuthority(
   document: SecurityDocument,
   authority: { readonly certificate: string; readonly key: string },
+  bridge: string,
 ): SecurityDocument {
   return changed(document, {
     authorities: [authority.certificate, ...document.authorities],
     authorityKey: authority.key,
+    bridges: [bridge, ...document.bridges],
   });
 }
 
 /** Only the authority that signs is trusted from now on. */
 export function dropFormerAuthorities(document: SecurityDocument): SecurityDocument {
-  return changed(document, { authorities: document.authorities.slice(0, 1) });
+  return changed(document, { authorities: document.authorities.slice(0, 1), bridges: [] });
 }
 
 /** What another member has sent, or what was kept of it. @throws {KvError} `corrupt` */
@@ -309,7 +319,8 @@ function changed(
 
 /** @throws {KvError} `bad_request` or `not_found`, for a document that must not be */
 function checked(document: SecurityDocument): SecurityDocument {
-  const { joins, certificates } = document;
+  const { joins, certificates, bridges } = document;
+  checkCount("bridges", bridges.length, AUTHORITIES_MAX);
   checkCount("tokens to join", joins.length, TOKENS_MAX);
   checkCount("certificates", certificates.length, CERTIFICATES_MAX);
   joins.forEach(checkTokenEntry);

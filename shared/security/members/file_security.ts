@@ -33,6 +33,7 @@ import {
   type SecurityDocument,
 } from "../security_document.ts";
 import { SecurityKeeper } from "../security_keeper.ts";
+import { pemFile } from "./pem_file.ts";
 
 /** The first user. */
 const ADMIN = "admin";
@@ -140,11 +141,6 @@ export function auditLogIn(folder: string, { clock, log }: SecurityDeps): AuditL
       log.error("the audit log cannot be written", { error: messageOf(error) });
     }
   });
-}
-
-/** Certificates, one after the other, in a file. */
-export function pemFile(certificates: readonly string[]): string {
-  return certificates.map((one) => `${one.trimEnd()}\n`).join("");
 }
 
 /** The credentials are in their file before anything else is there: who finds no document begins anew. */
