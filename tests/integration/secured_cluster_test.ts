@@ -340,7 +340,10 @@ Deno.test("secured cluster: certificates are renewed while everything goes on", 
     const renewed = (await certificates(cluster)).filter(({ serial }) => !before.has(serial));
     return new Set(renewed.map(({ id }) => id)).size === ids.size ? true : undefined;
   });
-  assertEquals(await http(cluster, door, "/kv/k", credentialsOf(cluster)), { status: 200, text: "v" });
+  assertEquals(await http(cluster, door, "/kv/k", credentialsOf(cluster)), {
+    status: 200,
+    text: "v",
+  });
   // What a member starts with is what it was given last.
   await cluster.crash(0);
   await cluster.restart(0);
