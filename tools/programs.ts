@@ -26,17 +26,14 @@ const FILES: readonly string[] = ["--allow-read=/", "--allow-write=/"];
 const NETWORKS = "--allow-sys=networkInterfaces";
 
 /** For a program that loads no addon. */
-const PLAIN: readonly string[] = [
-  "--allow-net",
-  ...FILES,
-  "--allow-env=KV_*",
-  NETWORKS,
-];
+function plain(environment: string): readonly string[] {
+  return ["--allow-net", ...FILES, `--allow-env=${environment}`, NETWORKS];
+}
 
 export const COORDINATOR: ProgramSpec = {
   name: "kv-coordinator",
   entry: "coordinator/main.ts",
-  permissions: PLAIN,
+  permissions: plain("KV_*"),
   hasAddon: false,
 };
 
@@ -58,7 +55,8 @@ export const NODE: ProgramSpec = {
 export const CLIENT: ProgramSpec = {
   name: "kv-client",
   entry: "client/main.ts",
-  permissions: PLAIN,
+  // Where `login` keeps what it was given.
+  permissions: plain("KV_*,HOME,XDG_CONFIG_HOME"),
   hasAddon: false,
 };
 
