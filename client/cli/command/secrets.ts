@@ -7,6 +7,7 @@
  */
 import { KvError } from "../../../shared/base/errors.ts";
 import type { CommandIo } from "./command.ts";
+import { systemReason } from "./output.ts";
 
 /** Files of secrets are short; what is longer is another file, named by mistake. */
 const FILE_BYTES_MAX = 65_536;
@@ -30,7 +31,7 @@ export async function readSecret(
   signal: AbortSignal,
 ): Promise<string> {
   const { file, option, question, isNew } = source;
-  if (file !== undefined && file !== "-") return await firstLine((await io.openRead(file)).chunks);
+  if (file !== undefined && file !== "-") return await firstLine(await openSmall(io, file));
   if (file === undefined && io.askSecret !== undefined) return await askSecret(io, source, signal);
   if (io.input !== undefined) return await firstLine(io.input);
   throw new KvError(
@@ -40,6 +41,15 @@ export async function readSecret(
     }${question.toLowerCase()} is needed, and nobody can be asked: give it ` +
       `in a file, ${option} FILE`,
   );
+}
+
+/** @throws {KvError} `bad_request` if it cannot be read */
+export async function openSmall(io: CommandIo, path: string): Promise<AsyncIterable<Uint8Array>> {
+  try {
+    return (await io.openRead(path)).chunks;
+  } catch (cause) {
+    throw new KvError("bad_request", `cannot read ${path} (${systemReason(cause)})`, { cause });
+  }
 }
 
 async function askSecret(

@@ -16,7 +16,7 @@ import type { ClientLogin } from "../../calls/call.ts";
 import { type Command, type CommandContext, ownValues } from "../command/command.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
-import { readSecret } from "../command/secrets.ts";
+import { openSmall, readSecret } from "../command/secrets.ts";
 import { printEither } from "./operation_commands.ts";
 import { isYes } from "./scan_commands.ts";
 
@@ -175,8 +175,9 @@ function secretOf(
 
 async function readPem({ io }: CommandContext, path: string): Promise<string> {
   let text = "";
-  const { chunks } = await io.openRead(path);
-  for await (const chunk of chunks) text += new TextDecoder().decode(chunk, { stream: true });
+  for await (const chunk of await openSmall(io, path)) {
+    text += new TextDecoder().decode(chunk, { stream: true });
+  }
   if (!text.includes("-----BEGIN CERTIFICATE-----")) {
     throw new KvError("bad_request", `login: ${path} has no certificate in PEM`);
   }

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { SecretLine } from "../../../../client/cli/command/secret_line.ts";
-import { KvError } from "../../../../shared/base/errors.ts";
+import { SecretLine } from "../../../../../client/cli/command/secret_line.ts";
+import { KvError } from "../../../../../shared/base/errors.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
