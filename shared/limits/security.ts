@@ -37,6 +37,8 @@ export const JOIN_ANSWER_BYTES_MAX = 16 * MIB;
 /** The time between two looks at whether a certificate is to be renewed: a 30th of its time, within these bounds. */
 export const RENEWAL_LOOK_MS_MIN = 250;
 export const RENEWAL_LOOK_MS_MAX = 60_000;
+/** A node that has heard nothing asks for its next certificate again. */
+export const RENEWAL_ANSWER_MS = 3_000;
 /** For tests of renewal; a certificate that is good for less is of no use. */
 export const CERTIFICATE_LIFETIME_MS_MIN = 5_000;
 /** Names and addresses in one certificate. */

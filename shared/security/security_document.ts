@@ -121,6 +121,13 @@ export function judgedPart(document: JudgedDocument): JudgedDocument {
   return { version, cluster, authorities, users, roles, tokens, revoked };
 }
 
+/** Whether members judge differently by one document than by the other. */
+export function judgesAlike(a: JudgedDocument, b: JudgedDocument): boolean {
+  // A change makes new lists of what it changes, and of nothing else.
+  return a.cluster === b.cluster && a.authorities === b.authorities && a.users === b.users &&
+    a.roles === b.roles && a.tokens === b.tokens && a.revoked === b.revoked;
+}
+
 /** The grants of all of a user's roles; undefined if there is no such user. */
 export function grantsOf(document: JudgedDocument, name: string): Grant[] | undefined {
   const user = document.users.find((one) => one.name === name);
@@ -216,9 +223,10 @@ export function addCertificate(
   nowMs: number,
 ): SecurityDocument {
   const isOpen = ({ untilMs }: { readonly untilMs: number }) => untilMs > nowMs;
+  const { revoked } = document;
   return changed(document, {
     certificates: [...document.certificates.filter(isOpen), certificate],
-    revoked: document.revoked.filter(isOpen),
+    revoked: revoked.every(isOpen) ? revoked : revoked.filter(isOpen),
   });
 }
 

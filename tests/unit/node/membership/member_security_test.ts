@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { MemberSecurity } from "../../../../node/membership/member_security.ts";
+import { RENEWAL_ANSWER_MS } from "../../../../shared/limits/security.ts";
 import type { MemberCredentials } from "../../../../shared/platform/member_identity.ts";
 import { AccessControl } from "../../../../shared/security/access_control.ts";
 import { AuditLog } from "../../../../shared/security/audit_log.ts";
@@ -121,7 +122,7 @@ Deno.test("MemberSecurity: the next certificate is used with the key that it was
   const { clock, authority, member, asked, keptMembers } = await setUp();
   await clock.run(60_001);
   const first = await asked(1);
-  await clock.run(3_000);
+  await clock.run(RENEWAL_ANSWER_MS);
   const second = await asked(2);
   const before = member.identity.current();
   const sign = async (
