@@ -124,10 +124,14 @@ function untilParentEnds(): Promise<void> {
   });
 }
 
-/** @param loggedIn where the login was made that is kept for this user */
+/**
+ * @param loggedIn where the login was made that is kept for this user
+ * @param ca the authority of the cluster that is looked for, if it is known
+ */
 async function findFor(
   { config, sources }: ClientRun,
   loggedIn: string | undefined,
+  ca?: string,
 ): Promise<CoordinatorAddress> {
   const source = sources.coordinator;
   const named = (where: typeof source) => source === where ? config.coordinator : undefined;
@@ -143,7 +147,7 @@ async function findFor(
         port: config.discoveryPort,
         secret: config.discoverySecret,
         name: config.clusterName,
-      }),
+      }, ca),
   });
 }
 
@@ -157,7 +161,7 @@ async function connectAs(run: ClientRun): Promise<KvClient> {
     ? undefined
     : await readCredentialsIfThere(file);
   const { addresses = [], ...credentials } = kept ?? {};
-  const found = await findFor(run, addresses[0]);
+  const found = await findFor(run, addresses[0], named === undefined ? undefined : kept?.ca);
   const seeds = config.seeds.map((seed) => parseAddress(seed, "--seeds"));
   // A login that nobody has named counts for its own cluster; others hear nothing of it.
   const isFor = named !== undefined || addresses.includes(formatAddress(found.address));

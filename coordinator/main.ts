@@ -25,6 +25,7 @@ import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
+import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
@@ -92,7 +93,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       },
       origins: originRules(config),
       admission: { freeDescriptors: countFreeDescriptors },
-      discovery: discoveryOf(config),
+      discovery: discoveryOf(config, security?.identity),
     });
     started = true;
     const write = [config.data, securityFolderOf(config.data), CS_CONFIG_FILE];
@@ -140,10 +141,13 @@ async function clusterIdIn(store: FileDocumentStore): Promise<string | undefined
   return document === undefined ? undefined : parseStoredCluster(document).map.settings.clusterId;
 }
 
-function discoveryOf(config: CoordinatorRun["config"]): DiscoveryOptions | undefined {
+function discoveryOf(
+  config: CoordinatorRun["config"],
+  identity: MemberIdentity | undefined,
+): DiscoveryOptions | undefined {
   const { discovery: mode, discoveryPort: port, discoverySecret: secret, advertiseHost } = config;
   if (mode === "off") return undefined;
-  return { mode, port, secret, advertiseHost, interfaces: networkInterfaces };
+  return { mode, port, secret, advertiseHost, interfaces: networkInterfaces, identity };
 }
 
 /** `kv-coordinator 127.0.0.1:8080 heartbeat=3769 discovery=7946 http=9080 pid=4242` */

@@ -15,6 +15,7 @@ import {
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
+import { type AnswerTrust, trustOf } from "../shared/discovery/answer_signature.ts";
 import { discover } from "../shared/discovery/discovery.ts";
 import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
@@ -22,6 +23,7 @@ import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import type { Logger } from "../shared/platform/logger.ts";
+import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
 import { keepOnly, type Needed } from "../shared/program/deno_permissions.ts";
@@ -58,7 +60,10 @@ async function main(run: NodeRun): Promise<void> {
   keepFilesPrivate(logger("storage"));
   const [clock, random] = [new DenoClock(), new SystemRandom()];
   const plain = new DenoTransport(logger("transport"));
-  const cluster = clusterOf(run, { clock, random, transport: plain });
+  // Who joins knows no authority yet; then its token has the authority's hash.
+  let identity = undefined as MemberIdentity | undefined;
+  const trust = () => identity && trustOf(identity);
+  const cluster = clusterOf(run, { clock, random, transport: plain }, trust);
   const security = await securityOf(run, cluster, { clock, random, log: logger("security") });
   const exposed = whyExposed({
     ...config,
@@ -73,6 +78,7 @@ async function main(run: NodeRun): Promise<void> {
     logger,
   };
   const member = security?.member;
+  identity = member?.identity;
   const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
   let dataPath = config.data;
@@ -271,6 +277,7 @@ function addresses(host: string, port: number, source: Source): Address[] {
 function clusterOf(
   { config, sources, logger }: NodeRun,
   deps: { clock: Clock; transport: Transport; random: Random },
+  trust: () => AnswerTrust | undefined,
 ): NodeRuntimeOptions["cluster"] {
   if (config.standalone) {
     const partitionCount = sources.partitions === "default" ? undefined : config.partitions;
@@ -292,6 +299,7 @@ function clusterOf(
             mode: config.discovery,
             port: config.discoveryPort,
             secret: config.discoverySecret,
+            trust: trust(),
             name: config.clusterName,
             cluster,
           }),
