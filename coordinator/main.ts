@@ -165,14 +165,16 @@ function reachable(host: string): string {
 
 /** Sends the order to the coordinator that runs, and prints what it did. */
 async function force({ config }: CoordinatorRun): Promise<void> {
+  const login = config.secure ? await administratorIn(config.data) : undefined;
   const deps = {
     clock: new SystemClock(),
     random: new SystemRandom(),
-    transport: new DenoTransport(),
+    transport: new DenoTransport(undefined, { authority: login?.ca }),
   };
   const address = { host: reachable(config.host), port: config.port };
   let reached = false;
-  const client = new RpcClient(deps, address, hello("client"), {
+  const says = login === undefined ? {} : { user: login.user, secret: login.password };
+  const client = new RpcClient(deps, address, hello("client", says), {
     onUp: () => void (reached = true),
   });
   const order = {
@@ -195,13 +197,29 @@ async function force({ config }: CoordinatorRun): Promise<void> {
   if (forced.length === 0) console.log("every partition is served; nothing was done");
 }
 
+/** The credentials that the first start has made. @throws {KvError} `bad_config` */
+async function administratorIn(
+  data: string,
+): Promise<{ ca: string; user: string; password: string }> {
+  const file = `${securityFolderOf(data)}/admin.json`;
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (cause) {
+    throw new KvError(
+      "bad_config",
+      `--force --secure needs an administrator's credentials in ${file} (ca, user, password), which cannot be read`,
+      { cause },
+    );
+  }
+}
+
 function refusalOf(reply: Message<"error">, reached: boolean): KvError {
   const error = fromErrorReply(reply);
   if (reached || error.code !== "unavailable") return error;
   return new KvError(
     error.code,
     `${error.message}; --force is an order to a coordinator that runs: start it first, on its ` +
-      "folder, or name its host and port",
+      "folder, or name its host and port; with --secure, and its --data folder, if it is secured",
     { cause: error },
   );
 }

@@ -41,6 +41,8 @@ export const RENEWAL_LOOK_MS_MAX = 60_000;
 export const RENEWAL_ANSWER_MS = 3_000;
 /** For tests of renewal; a certificate that is good for less is of no use. */
 export const CERTIFICATE_LIFETIME_MS_MIN = 5_000;
+/** Of users, roles and tokens as one text: nodes are sent them in a frame. */
+export const JUDGED_CHARACTERS_MAX = 4 * MIB;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;

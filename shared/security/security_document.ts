@@ -16,6 +16,7 @@ import {
   AUTHORITIES_MAX,
   CERTIFICATES_MAX,
   GRANTS_PER_ROLE_MAX,
+  JUDGED_CHARACTERS_MAX,
   ROLES_MAX,
   ROLES_PER_USER_MAX,
   TOKENS_MAX,
@@ -322,7 +323,15 @@ function changed(
   document: SecurityDocument,
   change: Partial<SecurityDocument>,
 ): SecurityDocument {
-  return checked({ ...document, ...change, version: document.version + 1 });
+  const next = checked({ ...document, ...change, version: document.version + 1 });
+  // Members are sent it in one frame.
+  if (JSON.stringify(judgedPart(next)).length > JUDGED_CHARACTERS_MAX) {
+    throw new KvError(
+      "bad_request",
+      `users, roles and tokens together may have ${JUDGED_CHARACTERS_MAX} characters; remove some first`,
+    );
+  }
+  return next;
 }
 
 /** @throws {KvError} `bad_request` or `not_found`, for a document that must not be */

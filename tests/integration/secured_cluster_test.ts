@@ -16,7 +16,7 @@ import {
 } from "../../shared/security/certificate_authority.ts";
 import { joinCluster } from "../../shared/security/members/deno_join.ts";
 import { parseToken } from "../../shared/security/user_token.ts";
-import { NODE } from "../../tools/programs.ts";
+import { COORDINATOR, NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 
@@ -119,6 +119,23 @@ Deno.test("secured cluster: library, shell, Redis clients and HTTP, and through 
   await cluster.restartCoordinator();
   await cluster.whole({ nodes: 3 });
   assertEquals((await certificates(cluster)).length, 4, "nobody needed a new certificate");
+
+  const { port } = cluster.coordinatorAddress;
+  const forced = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      ...COORDINATOR.permissions,
+      new URL(`../../${COORDINATOR.entry}`, import.meta.url).pathname,
+      "--force",
+      "--secure",
+      `--port=${port}`,
+      `--data=${cluster.folder}/coordinator`,
+    ],
+    cwd: cluster.folder,
+  }).output();
+  const said = new TextDecoder().decode(forced.stdout);
+  assertEquals(said, "every partition is served; nothing was done\n");
 });
 
 Deno.test("secured cluster: a user's right counts at every node, and its end on connections that are open", async () => {
