@@ -24,6 +24,7 @@ import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
+import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
@@ -44,8 +45,14 @@ type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
 async function main(run: CoordinatorRun): Promise<void> {
   exitOnDefect(COORDINATOR_PROGRAM.name);
   const { config } = run;
-  if (config.force) await force(run);
+  if (config.recoverAdmin) await recover(run);
+  else if (config.force) await force(run);
   else await serve(run);
+}
+
+async function recover({ config, logger }: CoordinatorRun): Promise<void> {
+  const deps = { clock: new DenoClock(), random: new SystemRandom(), log: logger("security") };
+  printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps)));
 }
 
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {

@@ -24,6 +24,8 @@ import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
+import { printLine } from "../shared/program/terminal.ts";
+import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
 import { keepOnly, type Needed } from "../shared/program/deno_permissions.ts";
@@ -59,6 +61,11 @@ async function main(run: NodeRun): Promise<void> {
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
   const [clock, random] = [new DenoClock(), new SystemRandom()];
+  if (config.recoverAdmin && config.data !== undefined) {
+    const deps = { clock, random, log: logger("security") };
+    printLine(recoveredLine(await recoverAdmin(config.data, NODE_PROGRAM.name, deps)));
+    return;
+  }
   const plain = new DenoTransport(logger("transport"));
   // Who joins knows no authority yet; then its token has the authority's hash.
   let identity = undefined as MemberIdentity | undefined;

@@ -15,6 +15,11 @@ export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
 export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
 /** Of a connection between members, from TCP on: whoever takes longer is closed. */
 export const MEMBER_HANDSHAKE_MS_MAX = 5_000;
+/** The audit log: a file, how many older ones are kept (144 MiB in all), how long lines are gathered, and how much waits. */
+export const AUDIT_FILE_BYTES_MAX = 16 * MIB;
+export const AUDIT_FILES_KEPT = 8;
+export const AUDIT_FLUSH_MS = 20;
+export const AUDIT_WAITING_CHARACTERS_MAX = 1 * MIB;
 /** A token is a user's login for a program. */
 export const USER_TOKEN_LIFETIME_MS = 365 * DAY_MS;
 /** A token to join is for the machines that are set up now. */
