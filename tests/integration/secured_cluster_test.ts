@@ -345,7 +345,7 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
 Deno.test("secured cluster: certificates are renewed while everything goes on", async () => {
   await using cluster = await TestCluster.start({
     secured: true,
-    coordinatorFlags: ["--certificate-lifetime-ms=20000"],
+    coordinatorFlags: ["--certificate-lifetime-ms=40000"],
   });
   await using kv = await cluster.connect();
   const before = new Set((await certificates(cluster)).map(({ serial }) => serial));
