@@ -48,6 +48,13 @@ export const RENEWAL_ANSWER_MS = 3_000;
 export const CERTIFICATE_LIFETIME_MS_MIN = 5_000;
 /** Of users, roles and tokens as one text: nodes are sent them in a frame. */
 export const JUDGED_CHARACTERS_MAX = 4 * MIB;
+/**
+ * A port accepts under the former certificate for the first time after a change, and then until no connection has
+ * come for the third time, but never for longer than the second.
+ */
+export const CERTIFICATE_OVERLAP_MS = 250;
+export const CERTIFICATE_OVERLAP_MS_MAX = 1_000;
+export const CERTIFICATE_QUIET_MS = 10;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;
@@ -75,4 +82,8 @@ invariant(
 invariant(
   AUTHORITY_LIFETIME_MS > 4 * CERTIFICATE_LIFETIME_MS,
   "an authority outlives what it signs",
+);
+invariant(
+  CERTIFICATE_OVERLAP_MS_MAX < CERTIFICATE_LIFETIME_MS_MIN / 3,
+  "a certificate that is renewed is not shown any more when it ends",
 );

@@ -1,5 +1,6 @@
 /** A server's certificate changes while clients connect and ask: nothing is lost, and the new one is shown. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { X509Certificate } from "node:crypto";
 import { connect } from "node:tls";
 import { KvError } from "../../shared/base/errors.ts";
 import { listenHttp } from "../../shared/http/deno_http_server.ts";
@@ -45,15 +46,19 @@ async function signed(authority: CertificateAuthority) {
   return { certificate: await authority.sign(request, ["127.0.0.1"], Date.now()), key };
 }
 
-/** The serial number of the certificate that a new connection is shown. */
-function shownSerial({ host, port }: Address, ca: string): Promise<string> {
+/** The serial number of the certificate that a new connection is shown; undefined if it broke. */
+function shownSerial({ host, port }: Address, ca: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, ca }, () => {
       const { serialNumber } = socket.getPeerCertificate();
       socket.once("close", () => resolve(serialNumber));
       socket.destroy();
     });
-    socket.once("error", reject);
+    socket.once(
+      "error",
+      (error: Error & { code?: string }) =>
+        error.code === "ECONNRESET" ? resolve(undefined) : reject(error),
+    );
   });
 }
 
@@ -124,7 +129,6 @@ async function changeUnderLoad(
 ): Promise<void> {
   const { ca } = certificates;
   const standing = await connected(address, ca);
-  const first = await shownSerial(address, ca);
   let asked = 0;
   await underLoad(async () => {
     using connection = await connected(address, ca);
@@ -139,12 +143,11 @@ async function changeUnderLoad(
     await goneOn(() => asked, CLIENTS);
   });
   standing.close();
-  // The listener of before may still take the first.
-  (await connected(address, ca)).close();
-  const serials = new Set<string>();
-  for (let n = 0; n < 20; n++) serials.add(await shownSerial(address, ca));
-  assertEquals(serials.size, 1);
-  assertEquals(serials.has(first), false);
+  // The listener of before takes some for a moment. Then all are shown the last certificate.
+  const wanted = new X509Certificate(certificates.held.current().certificate).serialNumber;
+  for (let inARow = 0; inARow < 20;) {
+    inARow = await shownSerial(address, ca) === wanted ? inARow + 1 : 0;
+  }
 }
 
 Deno.test("DenoTransport: a change of the certificate loses no request, and counts for the next connections", async () => {

@@ -3,14 +3,19 @@
  * for no certificate (decision 0015): they log in inside.
  *
  * A certificate may change while the process runs. Deno's listener keeps the one that it was opened with, so a second
- * one is opened on the same port (`SO_REUSEPORT`), and the first is closed when no connection waits in it. Connections
- * that stand are not touched, so no request is lost. A connection that is being made in the moment of the change may
- * break, before its client has sent anything over TLS: clients try again. A kernel with `net.ipv4.tcp_migrate_req=1`
- * hands these to the new listener.
+ * one is opened on the same port (`SO_REUSEPORT`), both accept for a while, and the first is closed in a quiet moment.
+ * Connections that stand are not touched, so no request is lost. A connection that is being made when the first one is
+ * closed may break, before its client has sent anything over TLS: clients try again. A kernel with
+ * `net.ipv4.tcp_migrate_req=1` hands these to the new listener.
  *
  * @module
  */
 import { messageOf } from "../../base/errors.ts";
+import {
+  CERTIFICATE_OVERLAP_MS,
+  CERTIFICATE_OVERLAP_MS_MAX,
+  CERTIFICATE_QUIET_MS,
+} from "../../limits/security.ts";
 import type { Logger } from "../logger.ts";
 import type { KeyedCertificate, ServerCertificate } from "../server_certificate.ts";
 
@@ -57,12 +62,8 @@ interface Socket {
   readonly listener: Deno.TlsListener;
   /** Its next connection was asked for. */
   asked: boolean;
-  /** How many have come. */
-  accepted: number;
 }
 
-/** So many turns of the event loop without a connection: then none waits in a socket. */
-const QUIET_TURNS = 2;
 /** How often another free port is looked for if somebody took the last one. */
 const FREE_PORT_ATTEMPTS_MAX = 8;
 /** Other systems share a port in another way, or not at all. */
@@ -81,6 +82,10 @@ class TlsListener implements ConnectionListener {
   #waiting: PromiseWithResolvers<AcceptedConnection> | undefined;
   #shown: KeyedCertificate;
   #closed = false;
+  /** How many connections have come. */
+  #accepted = 0;
+  readonly #ending = new WeakSet<Socket>();
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(hostname: string, port: number, tls: ServerCertificate, log: Logger | undefined) {
     this.#hostname = hostname;
@@ -101,6 +106,7 @@ class TlsListener implements ConnectionListener {
 
   close(): void {
     this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
     for (const { listener } of this.#sockets.splice(0)) listener.close();
     for (const connection of this.#ready.splice(0)) connection.close();
   }
@@ -127,7 +133,7 @@ class TlsListener implements ConnectionListener {
       key: key.reveal(),
       reusePort: CAN_SHARE_PORT,
     }) as Deno.TlsListener;
-    this.#sockets.push({ listener, asked: false, accepted: 0 });
+    this.#sockets.push({ listener, asked: false });
     return listener.addr as Deno.NetAddr;
   }
 
@@ -136,7 +142,7 @@ class TlsListener implements ConnectionListener {
     socket.asked = true;
     socket.listener.accept().then((connection) => {
       socket.asked = false;
-      socket.accepted++;
+      this.#accepted++;
       if (this.#closed) connection.close();
       else this.#give(connection);
     }, (error) => {
@@ -181,21 +187,35 @@ class TlsListener implements ConnectionListener {
     this.#log?.info("connections are accepted under a new certificate", { port });
     const newest = this.#sockets.at(-1);
     if (this.#waiting !== undefined && newest !== undefined) this.#ask(newest);
-    for (const socket of old) void this.#empty(socket);
+    for (const socket of old.filter((socket) => !this.#ending.has(socket))) {
+      this.#ending.add(socket);
+      this.#closeInAQuietMoment(socket, performance.now());
+    }
   }
 
-  /** Takes what waits in a socket, and closes it. */
-  async #empty(socket: Socket): Promise<void> {
-    for (let quiet = 0; quiet < QUIET_TURNS && this.#sockets.includes(socket);) {
-      const before = socket.accepted;
-      this.#ask(socket);
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      quiet = socket.accepted === before ? quiet + 1 : 0;
-    }
-    const at = this.#sockets.indexOf(socket);
-    if (at < 0) return;
-    this.#sockets.splice(at, 1);
-    socket.listener.close();
+  /**
+   * Closes a socket when no connection has come anywhere for a moment, and the process had nothing else to do: then
+   * the least time lies between the last look into the socket and its end. Not at once, since whatever brought the new
+   * certificate may bring connections too.
+   */
+  #closeInAQuietMoment(socket: Socket, beganMs: number): void {
+    const [lookedMs, accepted] = [performance.now(), this.#accepted];
+    this.#ask(socket);
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      const nowMs = performance.now();
+      const isQuiet = this.#accepted === accepted && nowMs < lookedMs + 2 * CERTIFICATE_QUIET_MS;
+      const overlapMs = nowMs - beganMs;
+      if (
+        overlapMs < CERTIFICATE_OVERLAP_MS || (!isQuiet && overlapMs < CERTIFICATE_OVERLAP_MS_MAX)
+      ) {
+        this.#closeInAQuietMoment(socket, beganMs);
+        return;
+      }
+      this.#sockets.splice(this.#sockets.indexOf(socket), 1);
+      socket.listener.close();
+    }, CERTIFICATE_QUIET_MS);
+    this.#timers.add(timer);
   }
 }
 
