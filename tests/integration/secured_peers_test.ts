@@ -92,13 +92,13 @@ Deno.test("secured cluster: on the ports for members everybody is who its certif
   await using kv = await cluster.connect();
   await kv.put("k", "v");
   const map = await cluster.map();
-  const at = async (index: number) => {
+  const at = (index: number) => {
     const { port } = cluster.nodeAddress(index);
     const node = map.nodes.find((one) => one.port === port);
     assert(node !== undefined);
     return node;
   };
-  const [victim, thief, other] = [await at(0), await at(1), await at(2)];
+  const [victim, thief, other] = [at(0), at(1), at(2)];
   const peers = peerAddressOf(victim);
   assert(peers.port !== victim.port);
   const { clusterId } = map.settings;
