@@ -37,7 +37,10 @@ async function probed(
   try {
     await server.ready;
     server.signal("SIGUSR2");
-    return { can: await found.promise, warned };
+    const can = await found.promise;
+    // Its log is complete when it has ended.
+    await server.stop();
+    return { can, warned };
   } finally {
     await server.stop();
     await Deno.remove(folder, { recursive: true });
