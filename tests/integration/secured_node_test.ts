@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { connect } from "../../client/mod.ts";
@@ -18,11 +24,12 @@ async function http(
   ca: string,
   path: string,
   authorization?: string,
+  method = "GET",
 ): Promise<{ status: number; text: string }> {
   using client = Deno.createHttpClient({ caCerts: [ca] });
   const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
   const url = `https://127.0.0.1:${served.httpPort}${path}`;
-  const response = await fetch(url, { client, headers });
+  const response = await fetch(url, { client, headers, method });
   return { status: response.status, text: await response.text() };
 }
 
@@ -200,4 +207,78 @@ Deno.test("kv-node --secure: a change of users that a full disk refuses is told,
   });
   const kept = await again.administer({ req_type: "user_list" }) as { user: string }[];
   assertEquals(kept.map((one) => one.user), [user, "dave"]);
+});
+
+Deno.test("kv-node --secure: the audit log has what each front end was asked", async () => {
+  await using served = await SecuredNode.make();
+  await served.start();
+  const { ca, user, password } = await served.admin();
+  const [host, port] = ["127.0.0.1", served.port] as const;
+  const bob = { user: "bob", password: "battery staple" };
+  const wrong = "wrong horse battery";
+  const coordinator = `${host}:${port}`;
+  const basic = (name: string, secret: string) => `Basic ${btoa(`${name}:${secret}`)}`;
+  {
+    await using kv = await connect({ coordinator, ca, user, password });
+    await kv.administer({ req_type: "user_add", ...bob });
+    await kv.put("k", "v");
+    await using his = await connect({ coordinator, ca, ...bob });
+    await assertRejects(() => his.put("k", "v"), KvError);
+    await assertRejects(() => connect({ coordinator, ca, user, password: wrong }), KvError);
+  }
+  const resp: [user: string, secret: string, command: string, answer: RegExp][] = [
+    [user, password, "FLUSHALL", /^\+OK/],
+    ["bob", bob.password, "FLUSHALL", /^-NOPERM/],
+    ["bob", bob.password, "GET k", /^-NOPERM/],
+    ["bob", bob.password, "INFO", /^-NOPERM/],
+    ["eve", wrong, "GET k", /^-NOAUTH/],
+  ];
+  for (const [name, secret, command, answer] of resp) {
+    using connection = await Deno.connectTls({ hostname: host, port, caCerts: [ca] });
+    const ask = async (line: string) => {
+      await connection.write(new TextEncoder().encode(`${line}\r\n`));
+      const buffer = new Uint8Array(1024);
+      return new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+    };
+    await ask(`AUTH ${name} "${secret}"`);
+    assertMatch(await ask(command), answer, command);
+  }
+  assertEquals(
+    (await http(served, ca, "/kv?all=yes", basic(user, password), "DELETE")).status,
+    200,
+  );
+  assertEquals(
+    (await http(served, ca, "/kv?all=yes", basic("bob", bob.password), "DELETE")).status,
+    403,
+  );
+  assertEquals((await http(served, ca, "/kv/k", basic("bob", bob.password))).status, 403);
+  assertEquals((await http(served, ca, "/kv/k", basic("eve", wrong))).status, 401);
+  await served.stop();
+  const text = await Deno.readTextFile(`${served.security}/audit.log`);
+  const lines = new Set(
+    text.trim().split("\n").map((line) => {
+      const { event, user, front_end, what, name } = JSON.parse(line);
+      return [event, user, front_end ?? what, name].filter((word) => word !== undefined).join(" ");
+    }),
+  );
+  const wanted = [
+    "login admin wire",
+    "login admin resp",
+    "login admin http",
+    "login bob wire",
+    "login bob resp",
+    "login bob http",
+    "login_failed admin wire",
+    "login_failed eve resp",
+    "login_failed eve http",
+    "changed admin user_add bob",
+    "ordered admin delete_matching",
+    "refused bob put",
+    "refused bob get",
+    "refused bob delete_matching",
+    "refused bob info",
+  ];
+  assertEquals(wanted.filter((line) => !lines.has(line)), [], [...lines].join("\n"));
+  assertEquals(text.match(/"event":"ordered"/g)?.length, 2, text);
+  for (const secret of [password, bob.password, wrong]) assertEquals(text.includes(secret), false);
 });
