@@ -15,6 +15,7 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { connect } from "../../client/mod.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { hasProgram, needing } from "../support/needs.ts";
 import { limitFiles, nodeWithLimits } from "../support/worlds/full_disk.ts";
 import { SecuredNode } from "../support/worlds/secured_node.ts";
 
@@ -98,6 +99,13 @@ Deno.test("kv-node --secure: the library, Redis clients and HTTP over TLS, and a
   await io.connect();
   assertEquals(await io.get("k"), "v");
   assertEquals(await io.set("io", "1"), "OK");
+  assertEquals(await io.acl("WHOAMI"), user);
+  assertEquals(await io.acl("LIST"), [
+    `user ${user} on ~* +@all`,
+    "user bob on +@read +@write -@admin",
+  ]);
+  assertEquals(await io.acl("USERS"), [user, "bob"]);
+  assertEquals(await io.acl("CAT"), ["read", "write", "admin"]);
   io.disconnect();
 
   const node = createClient({
@@ -109,6 +117,11 @@ Deno.test("kv-node --secure: the library, Redis clients and HTTP over TLS, and a
   node.on("error", () => {});
   await node.connect();
   assertEquals(await node.get("io"), "1");
+  assertEquals(await node.aclWhoAmI(), user);
+  assertEquals(await node.aclUsers(), [user, "bob"]);
+  assert((await node.aclCat("read")).includes("get"));
+  const told = await node.aclGetUser(user);
+  assertEquals([told?.flags, told?.commands, told?.keys], [["on"], "+@all", "~*"]);
   node.destroy();
 
   const basic = (name: string, secret: string) => `Basic ${btoa(`${name}:${secret}`)}`;
@@ -281,4 +294,36 @@ Deno.test("kv-node --secure: the audit log has what each front end was asked", a
   assertEquals(wanted.filter((line) => !lines.has(line)), [], [...lines].join("\n"));
   assertEquals(text.match(/"event":"ordered"/g)?.length, 2, text);
   for (const secret of [password, bob.password, wrong]) assertEquals(text.includes(secret), false);
+});
+
+Deno.test({
+  ...needing("kv-node --secure: redis-cli over TLS, and what it is told of users", {
+    met: hasProgram("redis-cli", "--version"),
+    otherwise: "no redis-cli",
+  }),
+  fn: async () => {
+    await using served = await SecuredNode.make();
+    await served.start();
+    const { user, password } = await served.admin();
+    const tls = ["--tls", "--cacert", `${served.security}/ca.crt`, "-p", String(served.port)];
+    const cli = async (words: readonly string[], env: Record<string, string> = {}) => {
+      const { stdout } = await new Deno.Command("redis-cli", {
+        args: [...tls, ...words],
+        env,
+        stdin: "null",
+      }).output();
+      return new TextDecoder().decode(stdout).trim();
+    };
+    // The secret is in its environment, not among its arguments.
+    const admin = (...words: string[]) =>
+      cli(["--user", user, ...words], { REDISCLI_AUTH: password });
+    assertEquals(await admin("set", "k", "v"), "OK");
+    assertEquals(await admin("get", "k"), "v");
+    assertEquals(await admin("acl", "whoami"), user);
+    assertEquals(await admin("acl", "list"), `user ${user} on ~* +@all`);
+    assertStringIncludes(await admin("acl", "getuser", user), "+@all");
+    assertEquals(await admin("acl", "getuser", "nobody"), "");
+    assertEquals(await admin("acl", "cat"), "read\nwrite\nadmin");
+    assertEquals(await cli(["acl", "whoami"]), "NOAUTH Authentication required.");
+  },
 });
