@@ -50,7 +50,7 @@ Deno.test("kv-node --secure: an administrator's first file, users, roles and a t
     const { code, error } = await served.shell(admin, ...step);
     assertEquals([code, error], [0, ""], step.join(" "));
   }
-  const made = await served.shell(admin, "token", "create", "--user", "alice");
+  const made = await served.shell(admin, "token", "create", "--user", "alice", "--json");
   const { ca } = await served.admin();
   const { token, text }: { token: string; text: string } = JSON.parse(made.out);
   const alice = `${served.folder}/alice.json`;
