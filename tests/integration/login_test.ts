@@ -133,7 +133,7 @@ Deno.test({
     await terminal.type("correct horsf\x7fe\r");
     at = await terminal.until(/The same again: /, at);
     await terminal.type("correct horse\r");
-    at = await terminal.until(/"user":"alice"[^]*kv> /, at);
+    at = await terminal.until(/added user alice[^]*kv> /, at);
     // Ctrl-C ends the question, and the shell goes on.
     await terminal.type("user passwd alice\r");
     at = await terminal.until(/New password: /, at);
