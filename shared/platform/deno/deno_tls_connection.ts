@@ -51,8 +51,7 @@ export class TlsConnection implements ByteConnection {
   #closed = false;
   #chunks: Uint8Array[] = [];
   #heldBytes = 0;
-  /** The size of the next read: small ones are made for small messages. */
-  #readBytes = READ_BUFFER_BYTES_MIN;
+  #buffer = new Uint8Array(READ_BUFFER_BYTES_MIN);
   /** Reads from the network, when there is room. */
   #pull: (() => void) | undefined;
   /** Who waits for the handshake, or for something to read. */
@@ -236,13 +235,13 @@ export class TlsConnection implements ByteConnection {
 
   /** One read of the network. What it gives belongs to the duplex. */
   async #readInto(duplex: Duplex): Promise<void> {
-    const buffer = new Uint8Array(this.#readBytes);
+    const buffer = this.#buffer;
     try {
       const count = await this.#tcp.read(buffer);
-      duplex.push(count === null ? null : buffer.subarray(0, count));
-      this.#readBytes = count === buffer.length
-        ? Math.min(count * 4, READ_BUFFER_BYTES_MAX)
-        : Math.max(READ_BUFFER_BYTES_MIN, Math.min(4 * (count ?? 0), this.#readBytes));
+      duplex.push(count === null ? null : buffer.slice(0, count));
+      if (count === buffer.length && count < READ_BUFFER_BYTES_MAX) {
+        this.#buffer = new Uint8Array(count * 4);
+      }
     } catch (error) {
       duplex.destroy(asError(error));
     }
