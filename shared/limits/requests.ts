@@ -12,7 +12,7 @@ import { KIB, MIB } from "../base/units.ts";
  * their turn. A turn makes the loop wait for about 2 ms, so slices of 10 ms lose a fifth at most. People
  * notice 50 ms, so a delay of 10 ms is not noticed.
  */
-export const WORK_SLICE_MS = 10;
+export const WORK_SLICE_MS = 5;
 /** Steps of a slice, at most: also when the clock does not move, as in the simulation. */
 export const WORK_SLICE_STEPS = 256;
 /** A reply that is longer takes a turn of its own, and so do the next requests of its connection. */
