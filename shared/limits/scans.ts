@@ -9,7 +9,7 @@ import { KIB, MIB } from "../base/units.ts";
 /** Rows and bytes of one page of a scan that a client asked for. */
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;
-/** Keys of one page of the whole cluster, at most and by default. */
+/** Keys that a page of the whole cluster may be asked for, at most and by default. */
 export const SCAN_KEYS_MAX = 10_000;
 /**
  * Keys of one page at most, whatever was asked for: what is done with a page at once (merging, encoding) takes

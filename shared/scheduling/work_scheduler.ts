@@ -1,8 +1,8 @@
 /**
  * Shares the event loop among heavy work: scans, counts, deletions of many keys, backups, sweeps,
  * scrubbing, and requests of connections whose replies are long. There is one for each process. Work
- * comes as steps of a few milliseconds. All jobs get one step after the other, round robin; after
- * WORK_SLICE_MS of steps the event loop looks at its sockets and timers before the next step runs. Work
+ * comes as steps of a few milliseconds. All jobs get one step after the other, round robin; WORK_SLICE_MS after
+ * the first of them the event loop looks at its sockets and timers before the next step runs. Work
  * that is not heavy does not come here: a ping or a small request is carried out when it arrives.
  *
  * So however much heavy work is under way, others wait at most for one slice and the step with which it

@@ -74,6 +74,7 @@ export class DenoClock extends SystemClock {
   }
 }
 
+/** Without it, as on a machine without loopback, heavy work goes on as by the system's clock. */
 function openSocket(): Deno.DatagramConn | undefined {
   try {
     return Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
