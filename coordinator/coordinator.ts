@@ -454,6 +454,10 @@ export class Coordinator {
           reply,
         );
       case "backup_partition":
+      case "prepare_part":
+      case "read_part":
+      case "finish_part":
+      case "transaction_status":
       case "scan_node":
       case "count_node":
         throw new KvError(

@@ -32,14 +32,15 @@ import type { PeerHandlers } from "../shared/server/peer_server.ts";
 import type {
   DownstreamMessage,
   HeldPartition,
-  KeyRequest,
   Message,
+  PartRequest,
   Reply,
   ReplyTo,
+  RoutedRequest,
 } from "../shared/wire/messages.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
 import { WorkScheduler } from "../shared/scheduling/work_scheduler.ts";
-import type { Random } from "../shared/platform/random.ts";
+import { type Random, randomId } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
 import { ResyncCounts } from "./replication/resync_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
@@ -99,6 +100,9 @@ export interface CoordinatorLink {
 export class Node {
   readonly nodeId: NodeId;
   coordinator: CoordinatorLink | undefined;
+  /** The way to other partitions, for transactions over several of them. */
+  route: (request: PartRequest, timeoutMs: number, done: ReplyTo) => void = (request, _, done) =>
+    done(errorReply("unavailable", `${request.req_type}: this node reaches no other`));
   /** Told when the database has rows that cannot be read, and are to be deleted. */
   onNeedsRepair: (error: KvError) => void = () => {};
   /** Told when this node has stopped being the primary of a partition. */
@@ -128,6 +132,9 @@ export class Node {
   #map: ClusterMap | undefined;
   #storedEpoch = 0;
   #lastStream = 0;
+  /** What nobody else's attempts at transactions begin with. */
+  #attemptsName: string | undefined;
+  #attempts = 0;
   #lastTickMs: number;
   #digestCursor = 0;
   #expired = 0;
@@ -187,6 +194,13 @@ export class Node {
       },
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
+      route: (request, timeoutMs, done) => this.route(request, timeoutMs, done),
+      nextAttempt: () => {
+        this.#attemptsName ??= randomId(random);
+        return `${this.#attemptsName}.${++this.#attempts}`;
+      },
+      later: (ms, then) => clock.setTimer(ms, then),
+      random,
       hasLease: () => this.hasLease,
       diskFailingMs: () => this.#disk.failingMs(clock.monotonicMs()),
       nextStream: () => ++this.#lastStream,
@@ -338,7 +352,7 @@ export class Node {
   // Clients.
 
   /** A request for a key, answered here if this node's replica can; else `not_primary`. */
-  execute(request: KeyRequest, reply: ReplyTo): void {
+  execute(request: RoutedRequest, reply: ReplyTo): void {
     const map = this.#map;
     if (map === undefined) {
       reply(

@@ -259,6 +259,7 @@ export class NodeRuntime {
       hello: { node: folder.nodeId },
       local: { nodeId: folder.nodeId, execute: (request, reply) => node.execute(request, reply) },
     });
+    node.route = (request, timeoutMs, done) => this.#router.execute(request, timeoutMs, done);
     const { work } = node;
     this.server = new NodeServer({ clock, random, log: deps.logger("server"), work }, {
       node,

@@ -39,6 +39,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   node: [
     ["storage", "membership"],
     ["requests", "storage/leveldb", "storage/memory", "resp/protocol"],
+    ["transactions"],
     ["replication", "resp/command"],
     ["peers", "scans", "maintenance", "resp/commands", "resp/transactions"],
     ["resp/tables"],

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Database, ScanRequest } from "../../shared/database/database.ts";
-import type { Entry } from "../../shared/base/entry.ts";
+import { type Entry, versionOf } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { SCAN_LIBRARY_KEYS } from "../../shared/limits/client.ts";
 import { DELETES_IN_FLIGHT_MAX } from "../../shared/limits/scans.ts";
@@ -113,7 +113,7 @@ export function toKvEntry(entry: Entry): KvEntry {
   return {
     key: entry.key,
     value: entry.value,
-    version: entry.seq,
+    version: versionOf(entry),
     timestampMs: entry.timestampMs,
     expiresAtMs: entry.expiresAtMs === 0 ? undefined : entry.expiresAtMs,
     ...(entry.contentType === undefined ? {} : { contentType: entry.contentType }),

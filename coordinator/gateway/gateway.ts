@@ -20,7 +20,7 @@ import { Router } from "../../shared/routing/router.ts";
 import { SuspensionWatch } from "../../shared/platform/suspension.ts";
 import type { RpcClientDeps } from "../../shared/wire/rpc_client.ts";
 import { onlyReads } from "../../shared/operations/repeat.ts";
-import { transactionKeys, whyCrossing } from "../../shared/validation/transaction_checks.ts";
+import { transactionKeys } from "../../shared/validation/transaction_checks.ts";
 import { ValueCache } from "./value_cache.ts";
 
 /** Passes requests on. */
@@ -72,12 +72,6 @@ export class Gateway {
     const { timeout_ms: timeoutMs = REQUEST_TIMEOUT_MS } = request;
     if (rest.req_type === "get" && rest.consistency === "cached") {
       this.#cachedRead(rest, timeoutMs, reply);
-      return;
-    }
-    const partitionCount = this.#map?.settings.partitionCount;
-    const crossing = partitionCount === undefined ? undefined : whyCrossing(rest, partitionCount);
-    if (crossing !== undefined) {
-      reply(crossing);
       return;
     }
     if (onlyReads(rest)) {

@@ -14,7 +14,13 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 import { failureOf, invariant, isDamage } from "../../shared/base/errors.ts";
 import { HANDOVER_TIMEOUT_MS, READ_FAILURES_MAX } from "../../shared/limits/replication.ts";
 import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
-import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
+import type {
+  KeyRequest,
+  Message,
+  Reply,
+  ReplyTo,
+  RoutedRequest,
+} from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
 import { FollowerSet } from "./follower_set.ts";
@@ -29,6 +35,9 @@ import { UnconfirmedReads } from "../requests/unconfirmed_reads.ts";
 import { type Timed, type Waiting, WaitingRequests } from "../requests/waiting_requests.ts";
 import { WriteProposer } from "../requests/write_proposer.ts";
 import { WriteQueue } from "../requests/write_queue.ts";
+import type { IntentTable } from "../transactions/intent_table.ts";
+import { KeyQueue } from "../transactions/key_queue.ts";
+import { PartitionTransactions } from "../transactions/partition_transactions.ts";
 
 /**
  * `resyncing`: made primary, the others are not yet equal to it; `serving`; `draining`: asked to hand
@@ -64,6 +73,9 @@ export class Primary implements StreamOwner {
   readonly #writes: WriteQueue;
   readonly #proposer: WriteProposer;
   readonly #executor: RequestExecutor;
+  /** What it does for transactions over several partitions. */
+  readonly transactions: PartitionTransactions;
+  readonly #intents: IntentTable;
   /** Requests that came while not serving. */
   readonly #waiting: WaitingRequests;
   readonly #unconfirmed: UnconfirmedReads;
@@ -83,6 +95,7 @@ export class Primary implements StreamOwner {
     recent: RecentWrites,
     config: PartitionConfig,
     epoch: number,
+    intents: IntentTable,
   ) {
     invariant(config.primary === ports.self, "this node is the primary", { config });
     this.partition = store.partition;
@@ -99,6 +112,8 @@ export class Primary implements StreamOwner {
     this.#executor = new RequestExecutor(this, this.#writes, this.#proposer);
     this.#waiting = new WaitingRequests(nowMs);
     this.#unconfirmed = new UnconfirmedReads(nowMs, () => ports.confirmReads(this.partition));
+    this.#intents = intents;
+    this.transactions = this.#makeTransactions();
     this.recent = recent;
     this.config = config;
     this.epoch = epoch;
@@ -106,8 +121,10 @@ export class Primary implements StreamOwner {
     this.followers.update();
     store.flush();
     const { lastSeq, count } = store.state;
-    if (count === 0) this.clientSessions.beginEmpty();
-    else this.#loadSessions();
+    if (count === 0) {
+      this.clientSessions.beginEmpty();
+      intents.beginEmpty();
+    } else this.#loadSessions();
     store.whenWritten(() => {
       this.#startedOnDisk = true;
       this.#durableSeq = lastSeq;
@@ -115,8 +132,39 @@ export class Primary implements StreamOwner {
     });
   }
 
+  #makeTransactions(): PartitionTransactions {
+    const isServing = () => this.isServing;
+    const valueBytesMax = () => this.valueBytesMax;
+    return new PartitionTransactions(
+      {
+        partition: this.partition,
+        ports: this.ports,
+        store: this.store,
+        executor: this.#executor,
+        proposer: this.#proposer,
+        intents: this.#intents,
+        keyQueue: new KeyQueue(() => this.ports.nowMs(), (key) => this.isHeld(key)),
+        get isServing() {
+          return isServing();
+        },
+        get valueBytesMax() {
+          return valueBytesMax();
+        },
+        execute: (request, reply) => this.execute(request, reply),
+        fail: (error, request, reply) => this.fail(error, request, reply),
+      },
+      this.#writes,
+      () => this.#release(),
+    );
+  }
+
   get isServing(): boolean {
     return this.phase === "serving";
+  }
+
+  /** Whether a transaction over several partitions holds a key. Rule X3. */
+  isHeld(key: string): boolean {
+    return this.#intents.isHeld(key);
   }
 
   get inFlightCount(): number {
@@ -124,7 +172,8 @@ export class Primary implements StreamOwner {
   }
 
   get waitingCount(): number {
-    return this.#waiting.size + this.#unconfirmed.size + this.#writes.waitingCount;
+    return this.#waiting.size + this.#unconfirmed.size + this.#writes.waitingCount +
+      this.transactions.waitingCount;
   }
 
   get streams(): readonly FollowerStream[] {
@@ -150,13 +199,14 @@ export class Primary implements StreamOwner {
   stepDown(notPrimary: Reply): void {
     this.phase = "stopped";
     this.followers.stop();
+    this.transactions.stop(notPrimary);
     this.#writes.abandon(notPrimary);
     this.#waiting.failAll(notPrimary);
     this.#unconfirmed.failAll(notPrimary);
   }
 
   /** A request for a key of this partition. */
-  execute(request: KeyRequest, reply: ReplyTo): void {
+  execute(request: RoutedRequest, reply: ReplyTo): void {
     if (this.#mustWait(request)) this.#waitForService(request, reply);
     else this.#carryOut(request, reply);
   }
@@ -166,7 +216,13 @@ export class Primary implements StreamOwner {
     return this.phase !== "serving" || this.#waiting.holdsUp(request);
   }
 
-  #carryOut(request: KeyRequest, reply: ReplyTo): void {
+  /** A read that was about to be carried out waits if its key is held meanwhile. */
+  holdsUp(request: KeyRequest, reply: ReplyTo): boolean {
+    return this.transactions.waitsForHeld(request, reply);
+  }
+
+  #carryOut(request: RoutedRequest, reply: ReplyTo): void {
+    if (this.transactions.take(request, reply)) return;
     const operation = OPERATIONS[request.req_type];
     if (operation.kind !== "read") this.#executor.change(request, reply);
     else if (this.#isReadable()) this.#executor.read(request, operation, reply);
@@ -174,7 +230,7 @@ export class Primary implements StreamOwner {
         this.#executor.read(left, operation, reply));}
   }
 
-  #waitForService(request: KeyRequest, reply: ReplyTo): void {
+  #waitForService(request: RoutedRequest, reply: ReplyTo): void {
     this.#waiting.add(request, reply, (left) => this.#carryOut(left, reply));
   }
 
@@ -186,8 +242,10 @@ export class Primary implements StreamOwner {
   }
 
   #whenStableNow(request: Timed, reply: ReplyTo, then: () => void): void {
-    this.whenReadable(request, reply, (left) => {
-      this.#writes.whenCommitted(this.#writes.last, left, reply, then);
+    this.transactions.whenFree(request, reply, (free) => {
+      this.whenReadable(free, reply, (left) => {
+        this.#writes.whenCommitted(this.#writes.last, left, reply, then);
+      });
     });
   }
 
@@ -214,7 +272,7 @@ export class Primary implements StreamOwner {
     if (this.phase === "resyncing") {
       // Rule T2.
       // What a new primary found on its disk is committed as a whole, when all replicas are equal.
-      if (upto < state.lastSeq || !this.clientSessions.known) return;
+      if (upto < state.lastSeq || !this.#rowsKnown) return;
       this.store.setState({ commitSeq: state.lastSeq });
       this.ports.log.debug("partition served", {
         partition: this.partition,
@@ -226,16 +284,22 @@ export class Primary implements StreamOwner {
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
     this.#writes.commit(upto, this.#proposer.whyNotSure());
+    this.transactions.onCommitted();
     this.#release();
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();
   }
 
-  /** Nothing is written before it serves, and it does not serve before it knows the client sessions. */
+  /** Rule X11. */
+  get #rowsKnown(): boolean {
+    return this.clientSessions.known && this.#intents.known;
+  }
+
+  /** Nothing is written before it serves, and it does not serve before it knows client sessions and transactions. */
   #loadSessions(): void {
     if (this.#loadingSessions) return;
     this.#loadingSessions = true;
     const { clientSessions, store } = this;
-    clientSessions.load(store).then(() => {
+    Promise.all([clientSessions.load(store), this.#intents.load()]).then(() => {
       this.#loadingSessions = false;
       this.ports.retries.ended(LOAD_SESSIONS, this.partition);
       this.#advance();
@@ -250,6 +314,7 @@ export class Primary implements StreamOwner {
       // The last replica goes on with what can be read; of the sessions, that is as if it were nothing.
       if (!isDamage(error) && this.#loadFailures < READ_FAILURES_MAX) return;
       clientSessions.giveUp(store.state.lastSeq);
+      this.#intents.giveUp();
       this.#advance();
     });
   }
@@ -310,6 +375,8 @@ export class Primary implements StreamOwner {
     if (this.phase === "stopped") this.#unconfirmed.askAgain();
     const confirmed = this.#unconfirmed.takeConfirmed();
     if (confirmed !== undefined) return confirmed;
+    const free = this.transactions.takeReleased();
+    if (free !== undefined) return free;
     return this.phase === "serving" ? this.#waiting.takeNext() : undefined;
   }
 
@@ -361,8 +428,9 @@ export class Primary implements StreamOwner {
         : "the deadline passed before all replicas had the write",
     );
     this.#waiting.expire(nowMs);
+    this.transactions.tick(nowMs);
     if (this.phase === "draining" && this.#isDrained()) this.#reportDrained();
-    if (!this.clientSessions.known && this.ports.retries.isDue(LOAD_SESSIONS, this.partition)) {
+    if (!this.#rowsKnown && this.ports.retries.isDue(LOAD_SESSIONS, this.partition)) {
       this.#loadSessions();
     }
     if (

@@ -19,7 +19,14 @@ import {
 } from "../../shared/limits/replication.ts";
 import { EPOCH_JUMP_MAX, TERM_JUMP_MAX } from "../../shared/limits/membership.ts";
 import { partitionShare } from "../../shared/limits/storage.ts";
-import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
+import {
+  isPartRequest,
+  type KeyRequest,
+  type Message,
+  type Reply,
+  type ReplyTo,
+  type RoutedRequest,
+} from "../../shared/wire/messages.ts";
 import { Follower } from "./follower.ts";
 import { liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
@@ -30,6 +37,7 @@ import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
 import { TombstoneKeeper } from "./tombstone_keeper.ts";
 import { deadlineOf, type Timed, withTimeLeft } from "../requests/waiting_requests.ts";
+import { IntentTable } from "../transactions/intent_table.ts";
 
 /** What a node adds to the ports of its replicas. */
 export interface ReplicaOwner extends ReplicaPorts {
@@ -59,6 +67,8 @@ export class Replica {
   primary: Primary | undefined;
   readonly follower: Follower;
   readonly tombstones: TombstoneKeeper;
+  /** Which keys transactions over several partitions hold. */
+  readonly intents: IntentTable;
   readonly #owner: ReplicaOwner;
   readonly #recent: RecentWrites;
   /** The latest that came. Whoever sent it asks again in time. */
@@ -71,6 +81,8 @@ export class Replica {
     this.partition = store.partition;
     this.store = store;
     this.#owner = owner;
+    this.intents = new IntentTable(store);
+    if (store.state.count === 0) this.intents.beginEmpty();
     const share = partitionShare(TOMBSTONES_MAX, owner.partitionCount());
     this.tombstones = new TombstoneKeeper(store, share);
     this.#recent = new RecentWrites(store.state.lastSeq, owner.recentWritesMax);
@@ -186,15 +198,26 @@ export class Replica {
     const { lastSeq } = this.store.state;
     if (!this.follower.isWhole || this.#recent.lastSeq !== lastSeq) this.#recent.reset(lastSeq);
     this.#owner.retries.forget(this.partition);
-    const primary = new Primary(this.#owner, this.store, this.#recent, config, epoch);
+    const primary = new Primary(
+      this.#owner,
+      this.store,
+      this.#recent,
+      config,
+      epoch,
+      this.intents,
+    );
     primary.onReadFailed = (what, error) => this.onReadFailed(what, error);
     this.primary = primary;
   }
 
   /** A request for a key of this partition. */
-  execute(request: KeyRequest, reply: ReplyTo): void {
+  execute(request: RoutedRequest, reply: ReplyTo): void {
     if (this.primary !== undefined) {
       this.primary.execute(request, reply);
+      return;
+    }
+    if (isPartRequest(request)) {
+      reply(this.#owner.notPrimary(this.partition));
       return;
     }
     const operation = operationOf(request.req_type);
@@ -209,7 +232,8 @@ export class Replica {
     operation: ReadOperation,
     reply: ReplyTo,
   ): void {
-    if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease()) {
+    const mayRead = this.isInSync && this.follower.level && !this.damaged;
+    if (mayRead && this.#owner.hasLease() && this.#isFree(request.key)) {
       try {
         const entry = this.store.get(request.key);
         const wallMs = this.#owner.wallMs();
@@ -227,6 +251,17 @@ export class Replica {
       }
     }
     reply(this.#owner.notPrimary(this.partition));
+  }
+
+  /** Whether no transaction holds a key; false if that is not known yet. Rule X3. */
+  #isFree(key: string): boolean {
+    const { intents } = this;
+    if (intents.known) return !intents.isHeld(key);
+    intents.load().catch((error) => {
+      if (isDamage(error)) this.onReadFailed("look for transactions", error);
+      else failureOf(error);
+    });
+    return false;
   }
 
   /**

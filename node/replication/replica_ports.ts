@@ -12,6 +12,7 @@ import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { DownstreamMessage, UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Report } from "../membership/report_outbox.ts";
 import type { ClientSessionCounts } from "../requests/client_session_table.ts";
+import type { TransactionPorts } from "../transactions/participant.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
 
@@ -49,23 +50,17 @@ export interface Upstream {
 }
 
 /** Everything a replica may call. */
-export interface ReplicaPorts {
+export interface ReplicaPorts extends TransactionPorts {
   readonly self: NodeId;
   readonly log: Logger;
   readonly downstream: Downstream;
   /** Bytes of writes that are not committed, of all partitions of the node. */
   readonly inFlight: ByteBudget;
-  /** Of the cluster. */
-  partitionCount(): number;
   /** How many client sessions a partition remembers. */
   clientSessionsMax(): number;
   readonly clientSessionCounts: ClientSessionCounts;
   /** Replicas without which nothing is written, as the newest map says: it may change at any time. */
   readonly minInSync: number;
-  /** Monotonic milliseconds. */
-  nowMs(): number;
-  /** The date, for timestamps and expiry. */
-  wallMs(): number;
   /** Whether this node may answer reads without asking anybody. */
   hasLease(): boolean;
   /** For how long this node's disk has refused writes; 0 while it takes them. */

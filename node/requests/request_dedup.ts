@@ -29,6 +29,8 @@ import { wireForm } from "../../shared/wire/wire_form.ts";
 export interface Change {
   readonly key: string;
   readonly write: Write;
+  /** The key's version, if it is not the seq that the change will have. Rule X8. */
+  readonly version?: number | undefined;
 }
 
 /** The value of a session's entry, as JSON. */

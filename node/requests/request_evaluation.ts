@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type Entry, isTombstone } from "../../shared/base/entry.ts";
+import { type Entry, isTombstone, versionOf } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import {
   TRANSACTION_BYTES_MAX,
@@ -29,7 +29,6 @@ import {
   writeReply,
 } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
-import { plainRequests } from "../../shared/validation/transaction_checks.ts";
 import { wireBytes } from "../../shared/wire/wire_bytes.ts";
 import type { Change } from "./request_dedup.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -83,23 +82,67 @@ export function evaluateTransaction(
   store: Newest,
   context: OperationContext,
 ): Evaluation {
-  const overlay = new Overlay(store, context.wallMs);
-  for (const [key, version] of request.checks ?? []) {
-    const found = overlay.get(key)?.seq ?? 0;
+  const steps = evaluateSteps(request, store, context);
+  const { keys, expired } = steps;
+  if (steps.kind === "refused") {
+    return { changes: [...expired], writes: false, answer: steps.answer, keys };
+  }
+  const { replies, version } = steps;
+  const answer = { ...resultReply(replies, version), date: context.wallMs } as Reply;
+  return { changes: steps.changes, writes: version !== undefined, answer, keys };
+}
+
+/** What the checks and requests of a transaction, or of one partition's part of it, come to. */
+export type StepsEvaluation =
+  & {
+    readonly keys: readonly string[];
+    /** Deletions of what was found expired; it has expired, whatever else comes of it. */
+    readonly expired: readonly Change[];
+  }
+  & (
+    | { readonly kind: "refused"; readonly answer: Reply }
+    | {
+      readonly kind: "done";
+      readonly replies: readonly Reply[];
+      /** All changes in their order, the deletions of `expired` included. */
+      readonly changes: Change[];
+      /** What each key that the requests write comes to. */
+      readonly writes: ReadonlyMap<string, Write>;
+      /** Of the last write; undefined if nothing is written. */
+      readonly version: number | undefined;
+    }
+  );
+
+/**
+ * Judges checks and requests by the newest entries of their keys.
+ *
+ * @param options `version`: that of everything that is written, if the writes follow later (rule X8); `bytesMax`: what
+ * may be written
+ * @throws {KvError} `corrupt`, `storage_failed` if an entry cannot be read
+ */
+export function evaluateSteps(
+  { requests, checks = [] }: Pick<Message<"transaction">, "requests" | "checks">,
+  store: Newest,
+  context: OperationContext,
+  options: { readonly version?: number; readonly bytesMax?: number } = {},
+): StepsEvaluation {
+  const overlay = new Overlay(store, context.wallMs, options.version);
+  const { bytesMax = TRANSACTION_BYTES_MAX } = options;
+  for (const [key, version] of checks) {
+    const entry = overlay.get(key);
+    const found = entry === undefined ? 0 : versionOf(entry);
     if (found !== version) return overlay.refused(checkFailed(key, found, version));
   }
   const replies: Reply[] = [];
   let replyBytes = 0;
-  for (const step of plainRequests(request)) {
+  for (const step of requests as readonly PlainRequest[]) {
     const reply = evaluateStep(step, overlay, context);
     replies.push(reply);
     replyBytes += wireBytes(reply);
     if (replyBytes > TRANSACTION_REPLY_BYTES_MAX) {
       return overlay.refused(tooLarge(`answer with ${TRANSACTION_REPLY_BYTES_MAX}`));
     }
-    if (overlay.writtenBytes > TRANSACTION_BYTES_MAX) {
-      return overlay.refused(tooLarge(`write ${TRANSACTION_BYTES_MAX}`));
-    }
+    if (overlay.writtenBytes > bytesMax) return overlay.refused(tooLarge(`write ${bytesMax}`));
   }
   return overlay.done(replies);
 }
@@ -134,15 +177,18 @@ function outcomeOf(
 class Overlay {
   readonly #store: Newest;
   readonly #wallMs: number;
+  readonly #givenVersion: number | undefined;
   readonly #seen = new Map<string, Entry | undefined>();
   readonly #changes: Change[] = [];
   readonly #expired: Change[] = [];
+  readonly #writes = new Map<string, Write>();
   #version: number | undefined;
   writtenBytes = 0;
 
-  constructor(store: Newest, wallMs: number) {
+  constructor(store: Newest, wallMs: number, version: number | undefined) {
     this.#store = store;
     this.#wallMs = wallMs;
+    this.#givenVersion = version;
   }
 
   /** The newest entry of a key, if it is live. One that has expired is deleted for good. */
@@ -162,8 +208,9 @@ class Overlay {
   /** Changes a key. @returns the version that it will have */
   write(key: string, write: Write): number {
     this.#changes.push({ key, write });
+    this.#writes.set(key, write);
     this.writtenBytes += key.length + write.value.length;
-    const seq = this.#store.state.lastSeq + this.#changes.length;
+    const seq = this.#givenVersion ?? this.#store.state.lastSeq + this.#changes.length;
     const entry = { key, seq, term: 0, timestampMs: this.#wallMs, ...write };
     this.#seen.set(key, liveEntry(entry, this.#wallMs));
     this.#version = seq;
@@ -171,18 +218,21 @@ class Overlay {
   }
 
   /** Everything was carried out. */
-  done(replies: readonly Reply[]): Evaluation {
+  done(replies: readonly Reply[]): StepsEvaluation {
     return {
-      changes: this.#changes,
-      writes: this.#version !== undefined,
-      answer: { ...resultReply(replies, this.#version), date: this.#wallMs } as Reply,
+      kind: "done",
       keys: [...this.#seen.keys()],
+      expired: this.#expired,
+      replies,
+      changes: this.#changes,
+      writes: this.#writes,
+      version: this.#version,
     };
   }
 
-  /** Nothing is carried out; what has expired has expired all the same. */
-  refused(answer: Reply): Evaluation {
-    return { changes: this.#expired, writes: false, answer, keys: [...this.#seen.keys()] };
+  /** Nothing is carried out. */
+  refused(answer: Reply): StepsEvaluation {
+    return { kind: "refused", keys: [...this.#seen.keys()], expired: this.#expired, answer };
   }
 }
 

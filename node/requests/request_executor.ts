@@ -19,7 +19,6 @@ import {
 } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
 import { isRepeated, onlyReads } from "../../shared/operations/repeat.ts";
-import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { ClientSessionCounts, ClientSessionTable } from "./client_session_table.ts";
 import {
@@ -37,8 +36,6 @@ import type { InFlight, WriteQueue } from "./write_queue.ts";
 /** What requests need of the primary that serves them. */
 export interface ExecutorOwner {
   readonly ports: {
-    /** The map's settings of the cluster. */
-    partitionCount(): number;
     /** The date, for timestamps and expiry. */
     wallMs(): number;
     readonly clientSessionCounts: ClientSessionCounts;
@@ -53,6 +50,8 @@ export interface ExecutorOwner {
    * request arrived.
    */
   whenReadable<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void;
+  /** Lets a read wait if a transaction holds its key by now (rule X3). @returns false if it is to be carried out */
+  holdsUp(request: KeyRequest, reply: ReplyTo): boolean;
   /** Answers a request that failed because this node's own data cannot be read or written. */
   fail(error: unknown, request: KeyRequest, reply: ReplyTo): void;
 }
@@ -71,12 +70,7 @@ export class RequestExecutor {
 
   /** A request that may change something; if it does not, its answer is treated like a read's. */
   change(request: KeyRequest, reply: ReplyTo): void {
-    const crossing = whyCrossing(request, this.#owner.ports.partitionCount());
     const refused = this.#proposer.whyNoWrite(request.req_type);
-    if (crossing !== undefined) {
-      reply(crossing);
-      return;
-    }
     if (refused !== undefined && !onlyReads(request)) {
       reply(refused);
       return;
@@ -85,25 +79,7 @@ export class RequestExecutor {
     const session = clientSessionKey(request);
     let evaluation: Evaluation;
     try {
-      if (session !== undefined) {
-        // Rule W8.
-        const entry = this.#owner.store.get(session);
-        const remembered = rememberedReply(request, entry);
-        if (remembered !== undefined) {
-          // If this answer cannot be given, that says nothing about the earlier attempt, which may have happened.
-          const fail = (why: Reply) => reply(stillUnknown(request, why));
-          // The first attempt gets the same error if replicas leave the in-sync set before its write commits.
-          const tell = (answer: Reply) =>
-            reply((onlyReads(request) ? undefined : this.#proposer.whyNotSure()) ?? answer);
-          this.#answerAsOf([session], request, settled(request, remembered), tell, fail);
-          return;
-        }
-        const forgotten = this.#whyForgotten(request, entry);
-        if (forgotten !== undefined) {
-          reply(forgotten);
-          return;
-        }
-      }
+      if (this.answerBySession(request, reply)) return;
       evaluation = this.#evaluate(request, wallMs);
     } catch (error) {
       this.#owner.fail(error, request, reply);
@@ -124,9 +100,49 @@ export class RequestExecutor {
     }
     if (proposes) {
       this.#proposer.propose(request, changes, wallMs, settled(request, answer), reply);
-    } else if (changes.length > 0) {
-      this.#proposeExpired(request, changes, wallMs, answer, reply);
-    } else this.#answerAsOf(keys, request, answer, reply);
+    } else this.answerReading(request, { expired: changes, wallMs, keys }, answer, reply);
+  }
+
+  /**
+   * Answers a request by its client session, if the session knows it, or may have forgotten it. Rule W8.
+   *
+   * @returns false if the request is to be judged
+   * @throws {KvError} `bad_request` for a number that the session has passed; if the session's entry cannot be read
+   */
+  answerBySession(request: KeyRequest, reply: ReplyTo): boolean {
+    const session = clientSessionKey(request);
+    if (session === undefined) return false;
+    const entry = this.#owner.store.get(session);
+    const remembered = rememberedReply(request, entry);
+    if (remembered !== undefined) {
+      // If this answer cannot be given, that says nothing about the earlier attempt, which may have happened.
+      const fail = (why: Reply) => reply(stillUnknown(request, why));
+      // The first attempt gets the same error if replicas leave the in-sync set before its write commits.
+      const tell = (answer: Reply) =>
+        reply((onlyReads(request) ? undefined : this.#proposer.whyNotSure()) ?? answer);
+      this.answerAsOf([session], request, settled(request, remembered), tell, fail);
+      return true;
+    }
+    const forgotten = this.#whyForgotten(request, entry);
+    if (forgotten === undefined) return false;
+    reply(forgotten);
+    return true;
+  }
+
+  /** Answers a request that changes nothing, when what it has seen may be told; what it found expired is deleted. */
+  answerReading(
+    request: KeyRequest,
+    seen: {
+      readonly expired: readonly Change[];
+      readonly wallMs: number;
+      readonly keys: readonly string[];
+    },
+    answer: Reply,
+    reply: ReplyTo,
+  ): void {
+    const { expired, wallMs, keys } = seen;
+    if (expired.length > 0) this.#proposeExpired(request, expired, wallMs, answer, reply);
+    else this.answerAsOf(keys, request, answer, reply);
   }
 
   #whyForgotten(request: KeyRequest, session: Entry | undefined): Reply | undefined {
@@ -153,9 +169,9 @@ export class RequestExecutor {
    * Answers with what the newest entries of keys say, once those are committed and current. If that fails, `fail` is told why.
    * Rule W5.
    */
-  #answerAsOf(
+  answerAsOf(
     keys: readonly string[],
-    request: KeyRequest,
+    request: Timed,
     answer: Reply,
     reply: ReplyTo,
     fail: ReplyTo = reply,
@@ -196,6 +212,7 @@ export class RequestExecutor {
 
   /** A read. Runs when this node is known to be the primary. */
   read(request: KeyRequest, operation: ReadOperation, reply: ReplyTo): void {
+    if (this.#owner.holdsUp(request, reply)) return;
     const { key } = request;
     const newest = this.#writes.newest(key);
     let entry: Entry | undefined;

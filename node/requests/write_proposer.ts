@@ -57,6 +57,8 @@ export interface ProposerOwner {
   /** Of the term in which writes are taken now. */
   readonly config: PartitionConfig;
   readonly isServing: boolean;
+  /** Whether a transaction holds a key (rule X3). */
+  isHeld(key: string): boolean;
   /** Where writes go. */
   readonly followers: {
     readonly isEmpty: boolean;
@@ -253,6 +255,8 @@ export class WriteProposer {
     if (!this.#owner.isServing || this.whyFull("expire") !== undefined) return false;
     const changes: Change[] = [];
     for (const key of keys) {
+      // Rule X3.
+      if (this.#owner.isHeld(key)) continue;
       try {
         const entry = this.#owner.store.get(key);
         if (entry !== undefined && !isTombstone(entry) && !isLive(entry, wallMs)) {
@@ -285,10 +289,16 @@ export class WriteProposer {
   }
 }
 
-function entryOf({ key, write }: Change, seq: number, term: number, timestampMs: number): Entry {
+function entryOf(change: Change, seq: number, term: number, timestampMs: number): Entry {
+  const { key, write, version } = change;
   const { flags, expiresAtMs, value, contentType } = write;
   const entry: Entry = { key, seq, term, flags, timestampMs, expiresAtMs, value };
-  return contentType === undefined ? entry : { ...entry, contentType };
+  if (contentType === undefined && version === undefined) return entry;
+  return {
+    ...entry,
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(version === undefined ? {} : { version }),
+  };
 }
 
 /** The changes that belong together do not fit into one frame to a replica. */

@@ -20,7 +20,7 @@ import type { Message, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
-import { isClientSessionKey } from "../requests/request_dedup.ts";
+import { isSystemKey } from "../../shared/validation/request_checks.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
 import type { Replica } from "../replication/replica.ts";
 
@@ -123,9 +123,7 @@ export class BackupSnapshots {
         open.usedMs = this.#clock.monotonicMs();
         if (ended) this.#close(id);
         const wallMs = this.#clock.wallMs();
-        const live = entries.filter((entry) =>
-          isLive(entry, wallMs) && !isClientSessionKey(entry.key)
-        );
+        const live = entries.filter((entry) => isLive(entry, wallMs) && !isSystemKey(entry.key));
         reply({
           req_type: "entries",
           entries: live.map(toWireEntry),

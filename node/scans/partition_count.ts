@@ -14,7 +14,7 @@ import {
   SCAN_ROWS_MAX,
 } from "../../shared/limits/scans.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { isClientSessionKey } from "../requests/request_dedup.ts";
+import { isSystemKey } from "../../shared/validation/request_checks.ts";
 import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
@@ -89,10 +89,10 @@ class Counting {
     if (start !== undefined || end !== undefined) return undefined;
     const expired = primary.expiredCount(this.#call.ports.wallMs());
     if (expired === undefined) return undefined;
-    // Those of client sessions are counted in.
+    // Those of client sessions and transactions are counted in.
     const hidden = primary.clientSessions.count;
     if (hidden === undefined) return undefined;
-    return { count: count - hidden - expired, next: undefined };
+    return { count: count - hidden - primary.transactions.rows - expired, next: undefined };
   }
 
   async #fromRows(primary: Primary, from: string | undefined): Promise<Part> {
@@ -102,7 +102,7 @@ class Counting {
       const page = await this.#page(primary, after, this.#range);
       const wallMs = this.#call.ports.wallMs();
       for (const entry of page.entries) {
-        if (isLive(entry, wallMs) && !isClientSessionKey(entry.key)) count++;
+        if (isLive(entry, wallMs) && !isSystemKey(entry.key)) count++;
       }
       after = page.next;
     } while (after !== undefined && !this.spent);

@@ -39,8 +39,7 @@ import {
   shareOf,
 } from "../../shared/database/ordered_merge.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
-import { isClientSessionKey } from "../requests/request_dedup.ts";
+import { aroundSystemKeys, isSystemKey } from "../../shared/validation/request_checks.ts";
 import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { AheadEntry } from "./read_ahead.ts";
@@ -49,8 +48,6 @@ import type { AheadEntry } from "./read_ahead.ts";
 const ENTRY_BYTES = 64;
 /** Bytes of one read of a partition. */
 const SCAN_READ_BYTES_MAX = SCAN_BYTES_MAX / 4;
-/** After all client sessions, which a scan does not show; their prefix itself is before them. */
-const CLIENT_SESSIONS_END = CLIENT_SESSION_KEY_PREFIX + "\u{10ffff}".repeat(33);
 
 /** An entry of a page. A long value may have been left on disk; `valueBytes` is of the value that it goes with. */
 type Found = AheadEntry;
@@ -240,15 +237,14 @@ async function readMore(
   const wallMs = call.ports.wallMs();
   for (const entry of page.entries) {
     budget.bytes -= entry.value.length + ENTRY_BYTES;
-    if (!isLive(entry, wallMs) || isClientSessionKey(entry.key)) continue;
+    if (!isLive(entry, wallMs) || isSystemKey(entry.key)) continue;
     run.items.push(keep(entry, run.partition, values, budget));
   }
   run.ended = page.next === undefined;
-  run.readTo = page.next === undefined || !isClientSessionKey(page.next)
-    ? page.next
-    : reverse
-    ? CLIENT_SESSION_KEY_PREFIX
-    : CLIENT_SESSIONS_END;
+  const { next } = page;
+  // Client sessions and transactions are passed over as a whole: a scan does not show them.
+  if (next === undefined || !isSystemKey(next)) run.readTo = next;
+  else run.readTo = reverse ? aroundSystemKeys(next).before : aroundSystemKeys(next).after;
   return true;
 }
 

@@ -17,7 +17,14 @@ import type {
 import { KvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import { SCAN_KEYS_DEFAULT } from "../../shared/limits/scans.ts";
-import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
+import {
+  isPartRequest,
+  type KeyRequest,
+  type Message,
+  type Reply,
+  type ReplyTo,
+  type RoutedRequest,
+} from "../../shared/wire/messages.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { Random } from "../../shared/platform/random.ts";
@@ -34,12 +41,12 @@ export interface DatabaseNode {
   readonly nodeId: NodeId;
   readonly scans: Pick<NodeScans, "scan" | "count">;
   map(): ClusterMap | undefined;
-  execute(request: KeyRequest, reply: ReplyTo): void;
+  execute(request: RoutedRequest, reply: ReplyTo): void;
 }
 
 /** The way to other nodes: a router that knows this node's replicas as its own. */
 export interface Forwarder {
-  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void;
+  execute(request: RoutedRequest, timeoutMs: number, done: ReplyTo): () => void;
   request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void;
   refresh(): Promise<ClusterMap>;
 }
@@ -93,11 +100,12 @@ export class NodeDatabase implements Database {
   }
 
   /** As `execute`, of a request that has been checked. */
-  run(request: KeyRequest, timeoutMs: number, done: ReplyTo): void {
+  run(request: RoutedRequest, timeoutMs: number, done: ReplyTo): void {
     const beganMs = this.#clock.monotonicMs();
     const { node, forwarder, onForward } = this.#options;
     node.execute(request, (result) => {
-      const unknown = isUnknown(result) && repeatOf(request) === "recognised";
+      const unknown = isUnknown(result) && !isPartRequest(request) &&
+        repeatOf(request) === "recognised";
       if (!unknown && !mayServeElsewhere(result)) {
         done(result);
         return;

@@ -29,6 +29,7 @@ import {
   isSecurityOrder,
   type KeyRequest,
   type Message,
+  type PartRequest,
   type ReplyTo,
   type Request,
   type SecurityOrder,
@@ -37,11 +38,12 @@ import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import {
   checkKey,
   checkKeyRequest,
+  checkPartRequest,
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
 import { Draining } from "../../shared/server/draining.ts";
-import { greet, type Greeted } from "../../shared/server/handshake.ts";
+import { greet, type Greeted, type Identity } from "../../shared/server/handshake.ts";
 import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
 import { RequestServer } from "../../shared/server/request_server.ts";
 import { forUser } from "../../shared/database/for_user.ts";
@@ -50,7 +52,6 @@ import { notSecured, type SecurityKeeper } from "../../shared/security/security_
 import { admitRequest, WireLogins } from "../../shared/server/wire_logins.ts";
 import { userOf } from "../../shared/wire/on_behalf.ts";
 import type { Random } from "../../shared/platform/random.ts";
-import { whyCrossing } from "../../shared/validation/transaction_checks.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import type { PeerConnection } from "../peers/upstream_connection.ts";
@@ -247,6 +248,11 @@ export class NodeServer {
       }
       case "stats":
         return reply({ req_type: "result", result: this.#stats() });
+      case "prepare_part":
+      case "read_part":
+      case "finish_part":
+      case "transaction_status":
+        return this.#onPart(request, reply, connection);
       case "announce":
         return reply({ req_type: "ack", message: "noted" });
       default:
@@ -281,17 +287,29 @@ export class NodeServer {
     // What a member passes on is in its user's session already.
     const isNew = user !== undefined && connection.member === undefined;
     const request = isNew ? forUser(given, user) : given;
-    const map = this.#node.map();
-    const crossing = map && whyCrossing(request, map.settings.partitionCount);
-    if (crossing !== undefined) {
-      reply(crossing);
-      return;
-    }
     if (request.forwarded === true) {
       this.#node.execute(request, reply);
       return;
     }
     this.database.run(request, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
+  }
+
+  /** Of another node that takes part in a transaction. */
+  #onPart(request: PartRequest, reply: ReplyTo, connection: Connection): void {
+    const peer = connection.peer as Identity | undefined;
+    if (peer?.role !== "node") {
+      throw new KvError("bad_request", `${request.req_type}: only nodes send it to each other`);
+    }
+    // Who is in no map is no part of the cluster, or not any more.
+    if (findNode(this.#map(request.req_type), peer.node) === undefined) {
+      throw new KvError(
+        "forbidden",
+        `${request.req_type}: the map does not know node ${peer.node}`,
+      );
+    }
+    checkPartRequest(request, this.#options.limits);
+    if (request.forwarded === true) this.#node.execute(request, reply);
+    else this.database.run(request, request.timeout_ms ?? REQUEST_TIMEOUT_MS, reply);
   }
 
   /** A piece of a scan, of this node's partitions, or of another's that the sender cannot reach. */

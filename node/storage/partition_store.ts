@@ -50,6 +50,16 @@ export { NO_STATE, type PartitionState } from "./state_record.ts";
 export { OpenedPartitions, openPartitionStores } from "./recovery.ts";
 export type { ScanPage } from "./scan_page.ts";
 
+/** Told of every change of the rows whose keys are the system's own: they begin with NUL. */
+export interface SystemRows {
+  /** An entry of such a key, perhaps a tombstone. */
+  note(entry: Entry): void;
+  /** A key's record was removed. */
+  forget(key: string): void;
+  /** Everything was. */
+  clear(): void;
+}
+
 /** A partition's data. One store for each partition at a time. */
 export class PartitionStore {
   readonly partition: number;
@@ -57,6 +67,8 @@ export class PartitionStore {
   readonly expiring: ExpiryIndex;
   /** The tombstones that were written since it was opened. */
   readonly tombstones = new TombstoneList();
+  /** Who is told of the system's own rows. */
+  systemRows: SystemRows | undefined;
   readonly #queue: GroupCommit;
   readonly #state: PartitionState;
   readonly #member: QueueMember;
@@ -194,6 +206,7 @@ export class PartitionStore {
     this.#put(key, value, entry.key, entry, crc);
     this.expiring.note(entry.key, entry.expiresAtMs);
     if (isTombstone(entry)) this.tombstones.note(entry.key, entry.seq);
+    if (isSystemKey(entry.key)) this.systemRows?.note(entry);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
     return row;
@@ -214,6 +227,7 @@ export class PartitionStore {
     this.#account(key, old, -1);
     this.#put(this.#rowKey(key), undefined, key, undefined, 0);
     this.expiring.note(key, 0);
+    if (isSystemKey(key)) this.systemRows?.forget(key);
   }
 
   /** Changes the state. It goes to disk with the partition's next write, or soon by itself. */
@@ -333,6 +347,7 @@ export class PartitionStore {
     this.#sums.clear();
     this.expiring.clear();
     this.tombstones.clear();
+    this.systemRows?.clear();
     // First the state record says that the rest is void, so that a part is not mistaken for the whole.
     // What is still under way goes to disk before that, and is deleted with the rest.
     this.#queue.touch(this.#member);
@@ -457,6 +472,10 @@ export class PartitionStore {
       this.#queue.whenWritten((error) => error === undefined ? resolve() : reject(error));
     });
   }
+}
+
+function isSystemKey(key: string): boolean {
+  return key.charCodeAt(0) === 0;
 }
 
 /** Undefined if the record is being removed. */

@@ -14,7 +14,7 @@
  *     36  extra block, then the value up to the end
  *
  * The extra block is a sequence of items: a tag (1 byte), a length (2), and that many bytes. Tag 1: the
- * value's content type in ASCII. A reader skips items whose tag it does not know.
+ * value's content type in ASCII. Tag 2: the key's version (8 bytes), if it is not seq. A reader skips items whose tag it does not know.
  *
  * The CRC also covers the row key, so a row that was moved or whose key was damaged is noticed.
  *
@@ -30,6 +30,8 @@ export const RECORD_FORMAT = 1;
 const HEADER_BYTES = 36;
 const ITEM_HEADER_BYTES = 3;
 const CONTENT_TYPE_TAG = 1;
+const VERSION_TAG = 2;
+const VERSION_BYTES = 8;
 const ASCII_SHORT_BYTES = 64;
 
 /** An entry as a row. */
@@ -112,8 +114,9 @@ export function encodeRecord(
   slab?: ByteSlab,
   key: Uint8Array = recordKey(partition, entry.key, slab),
 ): EncodedRecord {
-  const { contentType } = entry;
-  const extraBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
+  const { contentType, version } = entry;
+  const typeBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
+  const extraBytes = typeBytes + (version === undefined ? 0 : ITEM_HEADER_BYTES + VERSION_BYTES);
   const length = HEADER_BYTES + extraBytes + entry.value.length;
   const value = slab === undefined ? new Uint8Array(length) : slab.take(length);
   value[4] = entry.flags;
@@ -122,7 +125,12 @@ export function encodeRecord(
   putUint64(value, 12, entry.seq);
   putUint64(value, 20, entry.timestampMs);
   putUint64(value, 28, entry.expiresAtMs);
-  if (contentType !== undefined) putContentType(value, contentType, extraBytes);
+  if (extraBytes > 0) {
+    value[6] = extraBytes >>> 8;
+    value[7] = extraBytes;
+    if (contentType !== undefined) putContentType(value, contentType);
+    if (version !== undefined) putVersion(value, HEADER_BYTES + typeBytes, version);
+  }
   value.set(entry.value, HEADER_BYTES + extraBytes);
   const crc = crc32c(value, crc32c(key), 4);
   putUint32(value, 0, crc);
@@ -154,8 +162,7 @@ export function decodeSoundRecord(rowKey: Uint8Array, bytes: Uint8Array, key?: s
     value: valueAt === bytes.length ? NO_VALUE : tailOf(bytes, valueAt),
   };
   if (valueAt === HEADER_BYTES) return entry;
-  const contentType = contentTypeIn(rowKey, bytes.subarray(HEADER_BYTES, valueAt));
-  return contentType === undefined ? entry : { ...entry, contentType };
+  return { ...entry, ...extrasIn(rowKey, bytes.subarray(HEADER_BYTES, valueAt)) };
 }
 
 /** Twice as fast as `subarray`. */
@@ -163,9 +170,14 @@ function tailOf(bytes: Uint8Array, from: number): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset + from, bytes.length - from);
 }
 
-function putContentType(row: Uint8Array, contentType: string, extraBytes: number): void {
-  row[6] = extraBytes >>> 8;
-  row[7] = extraBytes;
+function putVersion(row: Uint8Array, at: number, version: number): void {
+  row[at] = VERSION_TAG;
+  row[at + 1] = 0;
+  row[at + 2] = VERSION_BYTES;
+  putUint64(row, at + ITEM_HEADER_BYTES, version);
+}
+
+function putContentType(row: Uint8Array, contentType: string): void {
   row[HEADER_BYTES] = CONTENT_TYPE_TAG;
   row[HEADER_BYTES + 1] = contentType.length >>> 8;
   row[HEADER_BYTES + 2] = contentType.length;
@@ -173,13 +185,17 @@ function putContentType(row: Uint8Array, contentType: string, extraBytes: number
 }
 
 /** @throws {KvError} `corrupt` */
-function contentTypeIn(rowKey: Uint8Array, extra: Uint8Array): string | undefined {
-  let found: string | undefined;
+function extrasIn(rowKey: Uint8Array, extra: Uint8Array): Pick<Entry, "contentType" | "version"> {
+  const found: { contentType?: string; version?: number } = {};
   for (let at = 0; at < extra.length;) {
     const from = at + ITEM_HEADER_BYTES;
     const to = from + ((extra[at + 1] ?? 0) << 8 | (extra[at + 2] ?? 0));
     if (to > extra.length) throw damaged(rowKey, "an item of its extra block is cut");
-    if (extra[at] === CONTENT_TYPE_TAG) found = decoder.decode(extra.subarray(from, to));
+    if (extra[at] === CONTENT_TYPE_TAG) {
+      found.contentType = decoder.decode(extra.subarray(from, to));
+    } else if (extra[at] === VERSION_TAG && to - from === VERSION_BYTES) {
+      found.version = getUint64(extra, from);
+    }
     at = to;
   }
   return found;

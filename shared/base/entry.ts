@@ -11,7 +11,7 @@ export const TOMBSTONE = 1;
 /** The last write of a key. */
 export interface Entry {
   readonly key: string;
-  /** The partition's write number; also the key's version. At least 1. */
+  /** The partition's write number; also the key's version, if that is not given. At least 1. */
   readonly seq: number;
   /** The partition's term in which it was written. */
   readonly term: number;
@@ -24,11 +24,18 @@ export interface Entry {
   readonly value: Uint8Array;
   /** The media type of the value, if the writer gave one; printable ASCII. */
   readonly contentType?: string | undefined;
+  /** The key's version, if it is not `seq`: it was decided before the entry was written (rule X8). */
+  readonly version?: number | undefined;
 }
 
 /** Whether the entry says that the key was deleted. */
 export function isTombstone(entry: Entry): boolean {
   return (entry.flags & TOMBSTONE) !== 0;
+}
+
+/** The version of the key as of this entry. Rule X8. */
+export function versionOf({ version, seq }: Entry): number {
+  return version ?? seq;
 }
 
 /** Whether a reader at time `wallMs` finds a value: not deleted, not expired. */

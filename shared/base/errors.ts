@@ -65,7 +65,6 @@ export const ERROR_CODES = {
   /** The result does not fit. */
   out_of_range: { retry: false, text: "the result is out of range" },
   /** The keys of a transaction are in different partitions. */
-  cross_partition: { retry: false, text: "the keys are not in one partition" },
   /** What a transaction changes or answers does not fit into one message. */
   transaction_too_large: { retry: false, text: "the transaction is larger than the limit" },
   /** The request has happened, and its answer was too long to be kept for a repetition. */

@@ -17,6 +17,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { CLIENT_SESSION_ATTEMPTS_MAX } from "../limits/requests.ts";
+import { withLeadingKey } from "../validation/transaction_checks.ts";
 import type { KeyRequest, Reply, ReplyTo } from "../wire/messages.ts";
 import { partitionOf } from "../cluster/position.ts";
 
@@ -61,8 +62,13 @@ export class ClientSessions {
    *
    * @throws whatever `send` throws
    */
-  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
-    const { clock, send } = this.#deps;
+  execute(given: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
+    const { clock, send, map } = this.#deps;
+    const count = map()?.settings.partitionCount;
+    // A session belongs to the partition that leads.
+    const request = given.req_type === "transaction" && count !== undefined
+      ? withLeadingKey(given, count)
+      : given;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
     const partition = this.#partitionOf(request.key);
     const pool = this.#pool(partition);

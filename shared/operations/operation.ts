@@ -6,7 +6,7 @@
  * @module
  */
 import type { Entry } from "../base/entry.ts";
-import { isLive, NO_VALUE, TOMBSTONE } from "../base/entry.ts";
+import { isLive, NO_VALUE, TOMBSTONE, versionOf } from "../base/entry.ts";
 import { type ErrorCode, KvError } from "../base/errors.ts";
 import {
   date,
@@ -255,7 +255,7 @@ export function versionRefusal(
   current: Entry | undefined,
 ): Reply | undefined {
   const wanted = request.if_version;
-  const version = current?.seq ?? 0;
+  const version = current === undefined ? 0 : versionOf(current);
   if (wanted === undefined || wanted === version) return undefined;
   return errorReply(
     "version_mismatch",
@@ -290,7 +290,7 @@ export function dataReply(entry: Entry, wallMs: number): Reply<"data"> {
   const reply: Reply<"data"> = {
     req_type: "data",
     bytes: entry.value,
-    version: entry.seq,
+    version: versionOf(entry),
     timestamp: entry.timestampMs,
   };
   if (entry.expiresAtMs !== 0) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Entry } from "../base/entry.ts";
+import { type Entry, versionOf } from "../base/entry.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { described, flag, mediaType, optional } from "../schema/fields.ts";
 import type { Reply } from "../schema/reply_messages.ts";
@@ -125,7 +125,7 @@ export const create = storeOperation(
     current === undefined
       ? undefined
       : errorReply("exists", `create: the key ${quote(request.key)} exists`, {
-        version: current.seq,
+        version: versionOf(current),
       }),
 );
 

@@ -26,7 +26,8 @@ export interface TransactionOperation<F extends Fields = Fields> extends Describ
   readonly kind: "transaction";
 }
 
-const versionChecks = field<readonly VersionCheck[]>(
+/** The field's check: keys with their versions. */
+export const versionChecks = field<readonly VersionCheck[]>(
   "an array of [key, version]",
   (value) =>
     Array.isArray(value) &&
@@ -58,7 +59,7 @@ export const transaction: TransactionOperation<typeof FIELDS> = {
   reply: "result",
   answers: "result: the replies in order, with the version of the last write; " +
     "version_mismatch if a key of `checks` has another version, and then nothing is done",
-  errors: ["version_mismatch", "cross_partition", "transaction_too_large"],
+  errors: ["version_mismatch", "transaction_too_large"],
   arguments: [],
   // In a shell and in RESP, lines between MULTI and EXEC express it better.
   frontEnds: ["wire", "http"],

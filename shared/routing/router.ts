@@ -32,7 +32,7 @@ import {
 import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { hello } from "../wire/hello.ts";
-import { type KeyRequest, type Message, type Reply, type ReplyTo } from "../wire/messages.ts";
+import type { Message, Reply, ReplyTo, RoutedRequest } from "../wire/messages.ts";
 import { NodePool } from "./node_pool.ts";
 import { Targets } from "./targets.ts";
 import {
@@ -49,13 +49,12 @@ import { type Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import type { RpcClientDeps } from "../wire/rpc_client.ts";
 import { mayRepeat } from "../operations/repeat.ts";
-import { whyCrossing } from "../validation/transaction_checks.ts";
 import type { Address } from "../platform/transport.ts";
 
 /** A node's own partitions. */
 export interface LocalNode {
   readonly nodeId: NodeId;
-  execute(request: KeyRequest, reply: (reply: Reply) => void): void;
+  execute(request: RoutedRequest, reply: (reply: Reply) => void): void;
 }
 
 /** Options of a {@linkcode Router}. */
@@ -151,7 +150,7 @@ export class Router {
    * Carries out a request at the right node within `timeoutMs`. Returns a function that gives it up: `done` is then
    * not called any more, and what was sent may still happen.
    */
-  execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void {
+  execute(request: RoutedRequest, timeoutMs: number, done: ReplyTo): () => void {
     const task = taskOf(request, this.#clock.monotonicMs(), timeoutMs, done);
     if (this.#closed) this.#clock.defer(() => this.#endClosed(task));
     else this.#attempt(task);
@@ -211,11 +210,6 @@ export class Router {
       return;
     }
     const { partitionCount } = map.settings;
-    const crossing = task.attempts === 0 ? whyCrossing(task.request, partitionCount) : undefined;
-    if (crossing !== undefined) {
-      this.#finish(task, crossing);
-      return;
-    }
     const partition = partitionOf(task.request.key, partitionCount);
     const config = map.partitions[partition];
     const target = this.#targets.choose(task, config);

@@ -11,11 +11,17 @@ import { REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
 import type { NodeId } from "../cluster/cluster_map.ts";
 import { isRepeated, type Repeat, repeatOf } from "../operations/repeat.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { KeyRequest, Message, Reply, ReplyTo } from "../wire/messages.ts";
+import {
+  isPartRequest,
+  type Message,
+  type Reply,
+  type ReplyTo,
+  type RoutedRequest,
+} from "../wire/messages.ts";
 
 /** A request on its way. */
 export interface Task {
-  readonly request: KeyRequest;
+  readonly request: RoutedRequest;
   /** What another attempt would be. */
   readonly repeat: Repeat;
   readonly isRead: boolean;
@@ -40,17 +46,18 @@ export interface Task {
 
 /** A request of which nothing has been tried here. If it was passed on, its sender may have tried it already. */
 export function taskOf(
-  request: KeyRequest,
+  request: RoutedRequest,
   startMs: number,
   timeoutMs: number,
   done: ReplyTo,
 ): Task {
-  const repeat = repeatOf(request);
+  // Parts of a transaction say which attempt they are of: the same one twice does no harm.
+  const repeat = isPartRequest(request) ? "harmless" : repeatOf(request);
   return {
     request,
     repeat,
     isRead: repeat === "harmless",
-    unknown: isRepeated(request),
+    unknown: !isPartRequest(request) && isRepeated(request),
     startMs,
     deadlineMs: startMs + timeoutMs,
     done,
@@ -72,13 +79,13 @@ export function taskOf(
 export function requestNow(
   { request, attempts, retryMs, unknown, startMs, deadlineMs }: Task,
   clock: Pick<Clock, "monotonicMs">,
-): KeyRequest | undefined {
+): RoutedRequest | undefined {
   const givenMs = "timeout_ms" in request ? request.timeout_ms : undefined;
   const fits = Math.abs((givenMs ?? REQUEST_TIMEOUT_MS) - (deadlineMs - startMs)) < 1;
   if (fits && attempts === 1 && retryMs === 0 && !unknown) return request;
   const leftMs = Math.ceil(deadlineMs - clock.monotonicMs());
   if (leftMs <= 0) return undefined;
-  return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as KeyRequest;
+  return { ...request, timeout_ms: leftMs, ...(unknown ? { again: true } : {}) } as RoutedRequest;
 }
 
 /** The end of a request whose deadline has passed after its last attempt was refused. */
@@ -108,13 +115,12 @@ export function finalReply(task: Task, reply: Reply): Reply {
 }
 
 /**
- * The end of a write of which an earlier attempt may have happened. Three answers are certain: a refusal that its
- * client session remembers (rule W8 of docs/replication.md), an error that every attempt meets, and the answer that it
- * has happened. Any other error is only about the last attempt.
+ * The end of a write of which an earlier attempt may have happened. Two answers are certain: a refusal that its
+ * client session remembers (rule W8 of docs/replication.md), and the answer that it has happened. Any other error is only about the last attempt.
  */
 function asUnknown(reply: Reply): Reply {
   if (reply.req_type !== "error" || reply.settled === true) return reply;
-  if (reply.code === "outcome_unknown" || reply.code === "cross_partition") return reply;
+  if (reply.code === "outcome_unknown") return reply;
   // Its client session remembers that it has happened.
   if (reply.code === "reply_not_kept") return reply;
   const message = `an earlier attempt may have happened; the last one: ${reply.message}`;

@@ -59,12 +59,25 @@ export type MessageOf<M extends string, S extends MessageSpec> =
 /**
  * An entry on the wire: key, seq, term, flags, timestamp, expiry, and the value as text. If the value is
  * not valid UTF-8 (or is shorter as base64), the seventh place is "" and the eighth holds base64. A
- * content type is in the ninth place; the eighth is then null if the value is text.
+ * content type is in the ninth place; the eighth is then null if the value is text. A version that is not the seq is
+ * in the tenth; the ninth is then "" if there is no content type.
  */
 export type WireEntry =
   | readonly [string, number, number, number, number, number, string]
   | readonly [string, number, number, number, number, number, string, string]
-  | readonly [string, number, number, number, number, number, string, string | null, string];
+  | readonly [string, number, number, number, number, number, string, string | null, string]
+  | readonly [
+    string,
+    number,
+    number,
+    number,
+    number,
+    number,
+    string,
+    string | null,
+    string,
+    number,
+  ];
 
 /** The rows. `message` is ancestor A's name for the content of a reply. */
 export const REPLY_MESSAGES = {

@@ -86,9 +86,13 @@ function valueOfTexts(text: string | undefined, base64: string | undefined): Uin
 export function toWireEntry(entry: Entry): WireEntry {
   const { key, seq, term, flags, timestampMs, expiresAtMs, value } = entry;
   const text = asText(value);
-  if (entry.contentType !== undefined) {
+  const { contentType = "", version } = entry;
+  if (contentType !== "" || version !== undefined) {
     const base64 = text === undefined ? toBase64(value) : null;
-    const { contentType } = entry;
+    if (version !== undefined) {
+      const rest = [text ?? "", base64, contentType, version] as const;
+      return [key, seq, term, flags, timestampMs, expiresAtMs, ...rest];
+    }
     return [key, seq, term, flags, timestampMs, expiresAtMs, text ?? "", base64, contentType];
   }
   return text === undefined
@@ -103,7 +107,8 @@ export function toWireEntry(entry: Entry): WireEntry {
  */
 export function fromWireEntry(wire: WireEntry): Entry {
   if (!Array.isArray(wire)) throw badEntry("it is not an array");
-  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64, contentType] = wire;
+  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64, contentType, version] =
+    wire;
   if (typeof key !== "string" || key === "" || !key.isWellFormed()) throw badEntry("key");
   if (!isUint(seq) || seq === 0) throw badEntry("seq");
   if (!isTerm(term)) throw badEntry("term");
@@ -116,15 +121,21 @@ export function fromWireEntry(wire: WireEntry): Entry {
   const value = isText ? textBytes(text) : fromBase64(base64 ?? "");
   const entry = { key, seq, term, flags, timestampMs, expiresAtMs, value };
   if (contentType === undefined) return entry;
-  if (!isMediaType(contentType)) throw badEntry("content type");
-  return { ...entry, contentType };
+  const isTyped = contentType !== "" || version === undefined;
+  if (isTyped && !isMediaType(contentType)) throw badEntry("content type");
+  if (version !== undefined && (!isUint(version) || version === 0)) throw badEntry("version");
+  return {
+    ...entry,
+    ...(isTyped ? { contentType } : {}),
+    ...(version === undefined ? {} : { version }),
+  };
 }
 
 function badEntry(what: string): KvError {
   return new KvError(
     "bad_request",
     "an entry must be [key, seq, term, flags, timestamp, expiry, text, base64?, " +
-      `content type?]; wrong: ${what}`,
+      `content type?, version?]; wrong: ${what}`,
   );
 }
 

@@ -52,6 +52,8 @@ export function whyForbidden(request: Request, rights: Rights | undefined): KvEr
       return undefined;
     case "admin":
       return rights.isAdmin ? undefined : refusal(request, "admin", "the cluster");
+    case "members":
+      return new KvError("forbidden", `${request.req_type}: only a member of the cluster sends it`);
     case "keys":
       return whyKeysForbidden(request as KeyRequest, rights);
     default:

@@ -21,6 +21,8 @@ export type Need =
   /** Each request that it becomes is judged by itself. */
   | "requests"
   | "admin"
+  /** No user may send it: members do, and say so by their certificate. */
+  | "members"
   /** These rights on every key between the bounds. */
   | { readonly range: readonly Exclude<Right, "admin">[] }
   /** These rights on each key that the command names. */
@@ -56,6 +58,10 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   set_range: "keys",
   set_bit: "keys",
   transaction: "keys",
+  prepare_part: "members",
+  read_part: "members",
+  finish_part: "members",
+  transaction_status: "members",
 
   get_map: "login",
   list_nodes: "login",

@@ -13,7 +13,7 @@ import { Secret } from "../base/secret.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import type { AccessControl, Principal } from "../security/access_control.ts";
 import type { Connection } from "../wire/connection.ts";
-import type { Message, Request } from "../wire/messages.ts";
+import { isPartRequest, type Message, type Request } from "../wire/messages.ts";
 import { ON_BEHALF, type OnBehalf, takeSaidUser } from "../wire/on_behalf.ts";
 
 /** Knows who is who. One for a process. */
@@ -82,9 +82,10 @@ export function admitRequest(
 }
 
 /** What a member passes on for a user. All else that it asks, it asks for itself. */
-function isPassedOn({ req_type: type }: Request): boolean {
+function isPassedOn(request: Request): boolean {
+  const { req_type: type } = request;
   if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
-  if (type === "get_map" || type === "ping") return false;
+  if (type === "get_map" || type === "ping" || isPartRequest(request)) return false;
   throw notForMembers({ req_type: type });
 }
 

@@ -7,9 +7,10 @@
 import { KvError } from "../base/errors.ts";
 import { CLIENT_SESSION_CHARACTERS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../limits/requests.ts";
 import { SCAN_KEYS_MAX } from "../limits/scans.ts";
+import { ATTEMPT_CHARACTERS_MAX } from "../limits/transactions.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits/wire.ts";
 import type { KeyBounds } from "../base/key_range.ts";
-import type { KeyRequest, Message } from "../wire/messages.ts";
+import type { KeyRequest, Message, PartRequest } from "../wire/messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { checkTransaction, plainRequests } from "./transaction_checks.ts";
 import type { ValueFields } from "../schema/value_codec.ts";
@@ -62,6 +63,34 @@ function checkParts(request: Message<"transaction">, limits: RequestLimits): voi
   }
 }
 
+/**
+ * Checks a message about a part of a transaction, which another node has sent.
+ *
+ * @throws {KvError} as {@linkcode checkKeyRequest}
+ */
+export function checkPartRequest(
+  request: PartRequest,
+  limits: RequestLimits = DEFAULT_LIMITS,
+): void {
+  const { req_type: what } = request;
+  checkKey(request.key, limits, what);
+  checkTimeout(request.timeout_ms, what);
+  if ("leader" in request) checkKey(request.leader, limits, `${what}: leader`);
+  if ("part" in request) checkKey(request.part, limits, `${what}: part`);
+  if ("attempt" in request) {
+    const { attempt } = request;
+    if (attempt === "" || attempt.length > ATTEMPT_CHARACTERS_MAX || !attempt.isWellFormed()) {
+      throw new KvError(
+        "bad_request",
+        `${what}: "attempt" must have 1 to ${ATTEMPT_CHARACTERS_MAX} characters`,
+      );
+    }
+  }
+  if (!("requests" in request)) return;
+  const { key, requests, checks } = request;
+  checkParts({ req_type: "transaction", key, requests, checks }, limits);
+}
+
 /** @throws {KvError} `bad_request` for a name that a client session cannot have */
 export function checkSession(session: string, what: string): void {
   if (session !== "" && session.length <= CLIENT_SESSION_CHARACTERS_MAX && session.isWellFormed()) {
@@ -73,8 +102,27 @@ export function checkSession(session: string, what: string): void {
   );
 }
 
-/** Keys with this prefix are the system's own. */
+/** Of what stands behind a prefix: a client session's name, or an attempt's with its kind. */
+const SYSTEM_NAME_CHARACTERS_MAX = 1 +
+  Math.max(CLIENT_SESSION_CHARACTERS_MAX, ATTEMPT_CHARACTERS_MAX + 2);
+
+/** Keys with these prefixes are the system's own: client sessions, and transactions over several partitions. */
 export const CLIENT_SESSION_KEY_PREFIX = "\u0000session/";
+export const TRANSACTION_KEY_PREFIX = "\u0000txn/";
+
+/** Whether a key is the system's own, which no user sees. */
+export function isSystemKey(key: string): boolean {
+  return key.startsWith(CLIENT_SESSION_KEY_PREFIX) || key.startsWith(TRANSACTION_KEY_PREFIX);
+}
+
+/** Before the first of the system's keys of a key's kind, and after the last one: neither is such a key. */
+export function aroundSystemKeys(key: string): { readonly before: string; readonly after: string } {
+  const prefix = key.startsWith(TRANSACTION_KEY_PREFIX)
+    ? TRANSACTION_KEY_PREFIX
+    : CLIENT_SESSION_KEY_PREFIX;
+  // Longer than any name behind a prefix.
+  return { before: prefix, after: prefix + "\u{10ffff}".repeat(SYSTEM_NAME_CHARACTERS_MAX) };
+}
 
 /**
  * Checks which keys a scan or count of many partitions asks for.
@@ -130,10 +178,10 @@ export function checkKey(
       `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${utf8Bytes(key)}`,
     );
   }
-  if (key.startsWith(CLIENT_SESSION_KEY_PREFIX)) {
+  if (key.startsWith(CLIENT_SESSION_KEY_PREFIX) || key.startsWith(TRANSACTION_KEY_PREFIX)) {
     throw new KvError(
       "bad_request",
-      `${what}: keys that begin with "\\u0000session/" are not for users`,
+      `${what}: keys that begin with "\\u0000session/" or "\\u0000txn/" are not for users`,
     );
   }
   if (!key.isWellFormed()) {

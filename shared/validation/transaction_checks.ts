@@ -1,13 +1,17 @@
 /**
- * What a transaction must satisfy besides the types of its fields: which requests may be in it, and that
- * all its keys are in one partition. Front ends, router and primary check it here, so that they agree.
+ * What a transaction must satisfy besides the types of its fields: which requests may be in it, and how large it
+ * may be; and how it is divided by partitions. Front ends and primary check it here, so that they agree.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
 import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
-import type { KeyRequest, Message, PlainRequest } from "../wire/messages.ts";
-import { badRequest, errorReply, quote } from "../operations/operation.ts";
+import { PARTS_BYTES_MAX, PARTS_KEYS_MAX } from "../limits/transactions.ts";
+import type { Message, PlainRequest, RoutedRequest } from "../wire/messages.ts";
+import { badRequest, errorReply } from "../operations/operation.ts";
+import type { VersionCheck } from "../operations/transaction.ts";
+import type { ValueFields } from "../schema/value_codec.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { partitionOf } from "../cluster/position.ts";
 
@@ -65,21 +69,97 @@ function checkCount(count: number, what: "requests" | "checks"): void {
   );
 }
 
-/** The error of a transaction whose keys are in several partitions, so that no primary has all of them. */
-export function whyCrossing(
-  request: KeyRequest,
+/** What one partition has of a transaction. */
+export interface TransactionPart {
+  /** One of its keys. */
+  readonly key: string;
+  readonly requests: PlainRequest[];
+  /** Of each request, which one it is in the whole. */
+  readonly places: number[];
+  readonly checks: VersionCheck[];
+}
+
+/** Whether a request has keys of several partitions. */
+export function crossesPartitions(
+  request: RoutedRequest,
   partitionCount: number,
-): Message<"error"> | undefined {
-  if (request.req_type !== "transaction") return undefined;
-  const wanted = partitionOf(request.key, partitionCount);
+): request is Message<"transaction"> {
+  if (request.req_type !== "transaction") return false;
+  const first = partitionOf(request.key, partitionCount);
   for (const key of transactionKeys(request)) {
-    if (partitionOf(key, partitionCount) === wanted) continue;
-    return errorReply(
-      "cross_partition",
-      `transaction: ${quote(request.key)} and ${quote(key)} are not in one partition; keys with ` +
-        'the same {tag} in them always are, such as "user:{42}:name" and "user:{42}:mail"',
-      { keys: [request.key, key] },
-    );
+    if (partitionOf(key, partitionCount) !== first) return true;
   }
-  return undefined;
+  return false;
+}
+
+/** The parts of a transaction, by partition; that of `key` is always one of them. */
+export function partsOf(
+  request: Message<"transaction">,
+  partitionCount: number,
+): Map<number, TransactionPart> {
+  const parts = new Map<number, TransactionPart>();
+  const partOf = (key: string): TransactionPart => {
+    const partition = partitionOf(key, partitionCount);
+    let part = parts.get(partition);
+    if (part === undefined) {
+      part = { key, requests: [], places: [], checks: [] };
+      parts.set(partition, part);
+    }
+    return part;
+  };
+  partOf(request.key);
+  for (const check of request.checks ?? []) partOf(check[0]).checks.push(check);
+  for (const [place, step] of plainRequests(request).entries()) {
+    const part = partOf(step.key);
+    part.requests.push(step);
+    part.places.push(place);
+  }
+  return parts;
+}
+
+/**
+ * The transaction with the key by which it is led best: the one whose partition has the lowest number. If all who
+ * make transactions choose so, those that wait for each other do not do so in a circle (rule X9).
+ */
+export function withLeadingKey(
+  request: Message<"transaction">,
+  partitionCount: number,
+): Message<"transaction"> {
+  let { key } = request;
+  let lowest = partitionOf(key, partitionCount);
+  for (const other of transactionKeys(request)) {
+    const partition = partitionOf(other, partitionCount);
+    if (partition >= lowest) continue;
+    lowest = partition;
+    key = other;
+  }
+  return key === request.key ? request : { ...request, key };
+}
+
+/** Why a transaction over several partitions is too large; undefined if it is not. */
+export function whyTooLarge(request: Message<"transaction">): Message<"error"> | undefined {
+  const keys = new Set(transactionKeys(request));
+  if (keys.size > PARTS_KEYS_MAX) {
+    return tooLarge(`may name ${PARTS_KEYS_MAX} keys, and names ${keys.size}`);
+  }
+  let bytes = 0;
+  for (const [key] of request.checks ?? []) bytes += utf8Bytes(key);
+  for (const step of plainRequests(request)) {
+    bytes += utf8Bytes(step.key);
+    const { value, value64, bytes: given } = step as ValueFields;
+    bytes += given?.length ?? (value64 === undefined ? utf8Bytes(value ?? "") : value64.length);
+  }
+  if (bytes <= PARTS_BYTES_MAX) return undefined;
+  return tooLarge(`may have ${PARTS_BYTES_MAX} bytes of keys and values, and has ${bytes}`);
+}
+
+function utf8Bytes(text: string): number {
+  return Buffer.byteLength(text);
+}
+
+function tooLarge(what: string): Message<"error"> {
+  return errorReply(
+    "transaction_too_large",
+    `transaction: one with keys of several partitions ${what}; nothing was done`,
+  );
 }

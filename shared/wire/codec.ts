@@ -55,7 +55,7 @@ export function decodeMessage(
   }
   const message = parsed as Record<string, unknown>;
   const { id } = message;
-  const isPlain = (id === undefined || isId(id)) && message.req_type !== "transaction";
+  const isPlain = (id === undefined || isId(id)) && !hasSteps(message.req_type);
   if (isPlain && isExact(message)) return message as Message;
   if (id === null) delete message.id;
   const why = whyIdInvalid(id) ?? whyInvalid(message);
@@ -64,7 +64,7 @@ export function decodeMessage(
     return undefined;
   }
   dropNulls(message);
-  if (message.req_type === "transaction") {
+  if (hasSteps(message.req_type)) {
     try {
       message.requests = decodeSteps(message.requests as readonly unknown[]);
     } catch (error) {
@@ -98,6 +98,11 @@ export function decodeInner(value: unknown): KeyRequest {
   dropNulls(message);
   if (type === "transaction") message.requests = decodeSteps(message.requests as unknown[]);
   return withoutUnknown(message) as unknown as KeyRequest;
+}
+
+/** Whether a message contains requests that are checked with it. */
+function hasSteps(type: unknown): boolean {
+  return type === "transaction" || type === "prepare_part" || type === "read_part";
 }
 
 function decodeSteps(steps: readonly unknown[]): KeyRequest[] {

@@ -14,6 +14,7 @@ import {
   SECURITY_MESSAGES,
   type WireGrant,
 } from "../schema/security_messages.ts";
+import { PART_MESSAGES, type PartMessageName } from "../operations/part_messages.ts";
 import { operationMessages, type OperationName } from "../operations/table.ts";
 import {
   type Direction,
@@ -132,6 +133,9 @@ export const MESSAGES = {
   /** Independent requests, each handled by itself, in no order. */
   batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),
 
+  // Parts of transactions over several partitions, between nodes: see operations/part_messages.ts.
+  ...PART_MESSAGES,
+
   // Replies: see reply_messages.ts.
   ...REPLY_MESSAGES,
 
@@ -166,6 +170,17 @@ export type Request = Message<TypesOf<"request">>;
 
 /** A read or write of one key, or a transaction. */
 export type KeyRequest = Message<OperationName>;
+
+/** What a transaction's leader asks of its participants, and they of it. */
+export type PartRequest = Message<PartMessageName>;
+
+/** What is sent to the primary of a key. */
+export type RoutedRequest = KeyRequest | PartRequest;
+
+/** Whether a message is about a part of a transaction. */
+export function isPartRequest(message: Message): message is PartRequest {
+  return Object.hasOwn(PART_MESSAGES, message.req_type);
+}
 
 /** What may be inside a transaction. */
 export type PlainRequest = Message<Exclude<OperationName, "transaction">>;

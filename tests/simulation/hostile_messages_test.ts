@@ -89,6 +89,11 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   set_range: REQUEST,
   set_bit: REQUEST,
   transaction: REQUEST,
+  // A node that is in no map takes part in nothing.
+  prepare_part: REQUEST,
+  read_part: REQUEST,
+  finish_part: REQUEST,
+  transaction_status: REQUEST,
   // A member may know the map, which it passes requests on by.
   get_map: { ...DIRECTORY, passing: "answered", member: "answered" },
   list_nodes: DIRECTORY,

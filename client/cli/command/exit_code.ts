@@ -42,7 +42,6 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   bad_request: EXIT.usage,
   bad_config: EXIT.usage,
   key_too_large: EXIT.usage,
-  cross_partition: EXIT.usage,
   transaction_too_large: EXIT.usage,
   value_too_large: EXIT.usage,
   not_found: EXIT.notFound,

@@ -29,7 +29,6 @@ const TEXTS: Readonly<Record<string, string>> = {
   not_an_integer: NOT_AN_INTEGER,
   not_a_float: "ERR value is not a valid float",
   value_too_large: TOO_LONG,
-  cross_partition: CROSS_SLOT,
 };
 
 const OUT_OF_RANGE: Readonly<Record<string, string>> = {

@@ -48,7 +48,6 @@ export const STATUS_OF_CODE = {
   not_an_integer: 422,
   not_a_float: 422,
   out_of_range: 422,
-  cross_partition: 422,
   transaction_too_large: 413,
   reply_not_kept: 500,
   session_evicted: 409,

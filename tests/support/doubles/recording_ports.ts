@@ -17,6 +17,7 @@ import {
   ClientSessionCounts,
   ClientSessionTable,
 } from "../../../node/requests/client_session_table.ts";
+import { SeededRandom } from "../../../shared/platform/random.ts";
 import { Retries } from "../../../node/replication/retries.ts";
 import { TransferPacer } from "../../../node/replication/transfer_pacer.ts";
 import { GroupCommit, PartitionStore } from "../../../node/storage/partition_store.ts";
@@ -43,6 +44,7 @@ export class RecordingNode {
   /** Told what its disk has. */
   onSynced: (lastSeq: number) => void = () => {};
   #streams = 0;
+  #attempts = 0;
 
   /** Of a partition that has none yet. */
   readonly clientSessions = new ClientSessionTable(64, new ClientSessionCounts());
@@ -66,6 +68,11 @@ export class RecordingNode {
       clientSessionCounts: new ClientSessionCounts(),
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
+      route: (request, _timeoutMs, done) =>
+        done({ req_type: "error", code: "bad_request", message: `${request.req_type}: alone` }),
+      nextAttempt: () => `attempt${++this.#attempts}`,
+      later: (ms, then) => clock.setTimer(ms, then),
+      random: new SeededRandom(1),
       hasLease: () => true,
       diskFailingMs: () => 0,
       nextStream: () => ++this.#streams,

@@ -120,11 +120,6 @@ export class ScriptedDatabase implements Database {
     const transaction = request as unknown as TransactionRequest;
     if (transaction.req_type !== "transaction") return this.#one(request);
     const { requests, checks = [] } = transaction;
-    const keys = [...requests.map(({ key }) => key), ...checks.map(([key]) => key)];
-    const { partitionCount } = this.#map.settings;
-    if (new Set(keys.map((key) => partitionOf(key, partitionCount))).size > 1) {
-      return { req_type: "error", code: "cross_partition", message: "not in one partition" };
-    }
     for (const [key, version] of checks) {
       const found = this.#live(key)?.seq ?? 0;
       if (found !== version) return errorReply("version_mismatch", key, { key, version: found });

@@ -17,11 +17,7 @@ import { operationOf } from "../../../shared/arguments/request_words.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
 import { PartitionSet } from "../../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
-import {
-  checkTransaction,
-  plainRequests,
-  whyCrossing,
-} from "../../../shared/validation/transaction_checks.ts";
+import { checkTransaction, plainRequests } from "../../../shared/validation/transaction_checks.ts";
 import { toWireEntry } from "../../../shared/schema/value_codec.ts";
 
 /** The date at all times. */
@@ -152,8 +148,7 @@ export class FakeCluster implements KeyRouter {
     } catch (error) {
       return toErrorReply(toKvError(error));
     }
-    return whyCrossing(request, PARTITIONS) ??
-      resultReply(plainRequests(request).map((step) => this.apply(step)));
+    return resultReply(plainRequests(request).map((step) => this.apply(step)));
   }
 
   #scan({ partitions = "", after }: Message<"scan_node">): Reply {

@@ -33,6 +33,8 @@ import { Node } from "../../../node/node.ts";
 import { GroupCommit, openPartitionStores } from "../../../node/storage/partition_store.ts";
 import type { Report } from "../../../node/membership/report_outbox.ts";
 import { RowCache } from "../../../node/storage/row_cache.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
+import { mayRepeat } from "../../../shared/operations/repeat.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
 import { MemoryNetwork } from "../doubles/memory_transport.ts";
 
@@ -178,6 +180,26 @@ export class NodeCluster {
       { clock, random: this.random, transport, log: NO_LOG, queue, opened },
       { nodeId: id, keptMap: host.keptMap, clientSessionsMax: this.#clientSessionsMax },
     );
+    node.route = (request, timeoutMs, done) => {
+      const endMs = clock.monotonicMs() + timeoutMs;
+      const attempt = (): void => {
+        if (host.node !== node) return;
+        const { primary } = this.config(partitionOf(request.key, this.map.settings.partitionCount));
+        const to = primary === undefined ? undefined : this.host(primary).node;
+        const again = (reply: Reply) => {
+          const passes = reply.req_type === "error" && mayRepeat("harmless", reply.code);
+          if (!passes || clock.monotonicMs() > endMs) done(reply);
+          else clock.setTimer(20, attempt);
+        };
+        if (to === undefined) {
+          again({ req_type: "error", code: "unavailable", message: "nobody there" });
+          return;
+        }
+        const order = structuredClone(wireForm({ ...request, timeout_ms: timeoutMs }));
+        to.execute(order, (reply) => clock.setTimer(1, () => again(wireForm(reply))));
+      };
+      clock.setTimer(1, attempt);
+    };
     node.coordinator = {
       send: (message) => {
         // It takes a moment, and the node may be dead by then; what it said arrives all the same.

@@ -30,6 +30,7 @@ import { fromFollower, fromPrimary, type PeerTargets } from "../../../node/peers
 import { ClientSessionCounts } from "../../../node/requests/client_session_table.ts";
 import { Replica } from "../../../node/replication/replica.ts";
 import type { ReplicaOwner } from "../../../node/replication/replica.ts";
+import { SeededRandom } from "../../../shared/platform/random.ts";
 import { Retries } from "../../../node/replication/retries.ts";
 import { type Report, ReportOutbox } from "../../../node/membership/report_outbox.ts";
 import type { Upstream } from "../../../node/replication/replica_ports.ts";
@@ -121,6 +122,7 @@ export class ScenarioWorld {
   #lines: string[] = [];
   #requests = 0;
   #streams = 0;
+  #attempts = 0;
   #epoch = 0;
   #minInSync = 1;
   #replicas = Infinity;
@@ -391,6 +393,11 @@ export class ScenarioWorld {
       },
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
+      route: (request, _timeoutMs, done) =>
+        done({ req_type: "error", code: "bad_request", message: `${request.req_type}: alone` }),
+      nextAttempt: () => `attempt${++this.#attempts}`,
+      later: (ms, then) => clock.setTimer(ms, then),
+      random: new SeededRandom(1),
       hasLease: () => host.process?.lease ?? false,
       diskFailingMs: () => clock.monotonicMs() - (host.failsSinceMs ?? clock.monotonicMs()),
       nextStream: () => ++this.#streams,

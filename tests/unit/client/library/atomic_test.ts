@@ -95,7 +95,7 @@ Deno.test("Atomic.commit tells which check failed", async () => {
 });
 
 Deno.test("Atomic.commit throws what concerns the whole", async () => {
-  for (const code of ["cross_partition", "outcome_unknown", "transaction_too_large"]) {
+  for (const code of ["timeout", "outcome_unknown", "transaction_too_large"]) {
     const { client } = setUp({ req_type: "error", code, message: "" });
     const error = await assertRejects(() => client.atomic().put("a", "").commit(), KvError);
     assertEquals(error.code, code);

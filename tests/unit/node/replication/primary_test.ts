@@ -2,13 +2,21 @@ import { assertEquals } from "@std/assert";
 import { HANDOVER_TIMEOUT_MS } from "../../../../shared/limits/replication.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
+import { IntentTable } from "../../../../node/transactions/intent_table.ts";
 import { Primary } from "../../../../node/replication/primary.ts";
 import { configOf, entry, RecordingNode } from "../../../support/doubles/recording_ports.ts";
 
 /** A primary of its own replica alone, or of others too, which say nothing. */
 async function setUp(config: PartitionConfig = configOf(["n1"])) {
   const node = new RecordingNode();
-  const primary = new Primary(node.ports, node.store, node.recent, config, 1);
+  const primary = new Primary(
+    node.ports,
+    node.store,
+    node.recent,
+    config,
+    1,
+    new IntentTable(node.store),
+  );
   node.onSynced = (seq) => primary.onSynced(seq);
   await node.settle();
   const ask = (request: KeyRequest) => {
@@ -42,7 +50,14 @@ const put = (key: string): KeyRequest => ({ req_type: "put", key, value: "v" });
 
 Deno.test("Primary: serves alone as soon as its term is on its disk", async () => {
   const node = new RecordingNode();
-  const primary = new Primary(node.ports, node.store, node.recent, configOf(["n1"]), 1);
+  const primary = new Primary(
+    node.ports,
+    node.store,
+    node.recent,
+    configOf(["n1"]),
+    1,
+    new IntentTable(node.store),
+  );
   node.onSynced = (seq) => primary.onSynced(seq);
   assertEquals(primary.phase, "resyncing");
   await node.settle();
@@ -53,7 +68,14 @@ Deno.test("Primary.onSynced: batches of before its term is on disk commit nothin
   const node = new RecordingNode();
   node.write("a", 1);
   await node.settle();
-  const primary = new Primary(node.ports, node.store, node.recent, configOf(["n1"]), 1);
+  const primary = new Primary(
+    node.ports,
+    node.store,
+    node.recent,
+    configOf(["n1"]),
+    1,
+    new IntentTable(node.store),
+  );
   primary.onSynced(1);
   assertEquals([primary.phase, node.store.state.commitSeq], ["resyncing", 0]);
 });

@@ -711,7 +711,7 @@ Deno.test("HTTP batch: with atomic it is one transaction", async () => {
   assert(asked?.req_type === "transaction");
   assertEquals([asked.key, asked.checks, asked.timeout_ms], ["{t}a", [["{t}a", 0]], 50]);
   assertEquals(asked.requests.length, 2);
-  for (const code of ["cross_partition", "version_mismatch"] as const) {
+  for (const code of ["transaction_too_large", "version_mismatch"] as const) {
     bench.database.intercept = () => ({ req_type: "error", code, message: "m", detail: {} });
     await bench.problem(STATUS_OF_CODE[code], code, "POST", "/batch", {
       body: text.encode(JSON.stringify(body)),

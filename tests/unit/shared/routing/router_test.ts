@@ -247,13 +247,12 @@ Deno.test("Router knows of an attempt that was made before it was asked", async 
   bench.router.close();
 });
 
-Deno.test("Router: of a repeated write, only what the client session remembers or every attempt meets is certain", async () => {
+Deno.test("Router: of a repeated write, only what the client session remembers is certain", async () => {
   const settled = (code: string): Reply => ({ ...error(code), settled: true } as Reply);
   const cases: [reply: Reply, wanted: string][] = [
     [settled("not_an_integer"), "not_an_integer"],
     [settled("bad_request"), "bad_request"],
     [settled("exists"), "exists"],
-    [error("cross_partition"), "cross_partition"],
     // Of a client session that has passed it, of a node with lower limits, of a disk that fails.
     [error("bad_request"), "outcome_unknown"],
     [error("value_too_large"), "outcome_unknown"],

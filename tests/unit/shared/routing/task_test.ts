@@ -64,7 +64,6 @@ Deno.test("finalReply: only what holds of every attempt ends a write that may ha
     [{ req_type: "ack", message: "success", version: 1 }, "ack"],
     [error("exists"), "outcome_unknown"],
     [error("exists", { settled: true }), "exists"],
-    [error("cross_partition"), "cross_partition"],
     [error("reply_not_kept"), "reply_not_kept"],
   ];
   for (const [reply, code] of ends) {

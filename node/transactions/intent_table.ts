@@ -1,0 +1,163 @@
+/**
+ * Which intents and decisions a partition holds, and so which keys are held (rule X3). The entries themselves are in the
+ * store; this index is made from them when it is needed first, and updated with everything that is written, whoever
+ * writes it: a primary, or the primary that a follower follows.
+ *
+ * Invariant: once it is known, it has the intents and decisions of the store, and no others.
+ *
+ * @module
+ */
+import { type Entry, isTombstone } from "../../shared/base/entry.ts";
+import { prefixEnd } from "../../shared/base/key_order.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
+import { TRANSACTION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import type { PartitionStore, SystemRows } from "../storage/partition_store.ts";
+import {
+  type Decision,
+  DECISION_PREFIX,
+  decisionOf,
+  type Intent,
+  INTENT_PREFIX,
+  intentOf,
+} from "./intent_rows.ts";
+
+/** The index of one partition. */
+export class IntentTable implements SystemRows {
+  readonly #store: PartitionStore;
+  readonly #intents = new Map<string, Intent>();
+  readonly #decisions = new Map<string, Decision>();
+  readonly #held = new Map<string, Intent>();
+  #known = false;
+  /** The keys that have changed while the rows are read. */
+  #touched: Set<string> | undefined;
+  #loading: Promise<void> | undefined;
+  /** Told which keys are free. */
+  onFree: (keys: readonly string[]) => void = () => {};
+  /** Told of an intent. */
+  onIntent: (intent: Intent) => void = () => {};
+
+  constructor(store: PartitionStore) {
+    this.#store = store;
+    store.systemRows = this;
+  }
+
+  /** Whether it has been made; until then nobody knows which keys are held. */
+  get known(): boolean {
+    return this.#known;
+  }
+
+  /** The number of entries that no user sees. */
+  get rows(): number {
+    return this.#intents.size + this.#decisions.size;
+  }
+
+  get intents(): ReadonlyMap<string, Intent> {
+    return this.#intents;
+  }
+
+  get decisions(): ReadonlyMap<string, Decision> {
+    return this.#decisions;
+  }
+
+  /** Whether an attempt holds a key. */
+  isHeld(key: string): boolean {
+    return this.#held.size > 0 && this.#held.has(key);
+  }
+
+  /** Every key that is held now. */
+  heldKeys(): readonly string[] {
+    return [...this.#held.keys()];
+  }
+
+  /** The store has no entries. */
+  beginEmpty(): void {
+    this.#known = true;
+  }
+
+  /** The rows cannot be read: what has not been seen since is as if it were nothing. */
+  giveUp(): void {
+    this.#known = true;
+    this.#touched = undefined;
+  }
+
+  /** Reads the rows, unless they are known. @throws {KvError} `corrupt`, `storage_failed` */
+  load(): Promise<void> {
+    if (this.#known) return Promise.resolve();
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #load(): Promise<void> {
+    const touched = this.#touched = new Set();
+    const range = {
+      start: TRANSACTION_KEY_PREFIX,
+      end: prefixEnd(TRANSACTION_KEY_PREFIX),
+      rowsMax: PASS_PAGE_ROWS,
+      bytesMax: PASS_PAGE_BYTES,
+    };
+    let after: string | undefined;
+    do {
+      const page = await this.#store.scan(after, range);
+      if (this.#touched !== touched) return;
+      for (const entry of page.entries) if (!touched.has(entry.key)) this.#add(entry);
+      after = page.next;
+    } while (after !== undefined);
+    this.#touched = undefined;
+    this.#known = true;
+  }
+
+  note(entry: Entry): void {
+    const { key } = entry;
+    if (!key.startsWith(TRANSACTION_KEY_PREFIX)) return;
+    this.#touched?.add(key);
+    this.#remove(key);
+    this.#add(entry);
+  }
+
+  forget(key: string): void {
+    if (!key.startsWith(TRANSACTION_KEY_PREFIX)) return;
+    this.#touched?.add(key);
+    this.#remove(key);
+  }
+
+  clear(): void {
+    const held = this.heldKeys();
+    this.#intents.clear();
+    this.#decisions.clear();
+    this.#held.clear();
+    this.#touched = undefined;
+    this.#known = true;
+    if (held.length > 0) this.onFree(held);
+  }
+
+  #add(entry: Entry): void {
+    const { key } = entry;
+    if (isTombstone(entry)) return;
+    if (key.startsWith(DECISION_PREFIX)) {
+      const decision = decisionOf(entry);
+      this.#decisions.set(decision.attempt, decision);
+    } else if (key.startsWith(INTENT_PREFIX)) {
+      const intent = intentOf(entry);
+      this.#intents.set(intent.attempt, intent);
+      for (const one of intent.keys) this.#held.set(one, intent);
+      this.onIntent(intent);
+    }
+  }
+
+  #remove(key: string): void {
+    if (key.startsWith(DECISION_PREFIX)) {
+      this.#decisions.delete(key.slice(DECISION_PREFIX.length));
+      return;
+    }
+    const attempt = key.slice(INTENT_PREFIX.length);
+    const intent = this.#intents.get(attempt);
+    if (intent === undefined) return;
+    this.#intents.delete(attempt);
+    for (const one of intent.keys) {
+      if (this.#held.get(one) === intent) this.#held.delete(one);
+    }
+    this.onFree(intent.keys);
+  }
+}

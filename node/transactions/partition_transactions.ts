@@ -1,0 +1,148 @@
+/**
+ * All that a partition's primary does for transactions over several partitions, put together: it leads, takes part, and
+ * lets other requests wait for keys that are held. It has no rule of its own.
+ *
+ * @module
+ */
+import type {
+  KeyRequest,
+  Message,
+  Reply,
+  ReplyTo,
+  RoutedRequest,
+} from "../../shared/wire/messages.ts";
+import { crossesPartitions, transactionKeys } from "../../shared/validation/transaction_checks.ts";
+import type { Timed, Waiting } from "../requests/waiting_requests.ts";
+import type { WriteQueue } from "../requests/write_queue.ts";
+import type { KeyQueue } from "./key_queue.ts";
+import type { LedOwner } from "./led_transaction.ts";
+import { Participant } from "./participant.ts";
+import { TransactionLeader } from "./transaction_leader.ts";
+
+/** What it needs of the primary. */
+export interface TransactionsOwner extends LedOwner {
+  execute(request: RoutedRequest, reply: ReplyTo): void;
+}
+
+/** The transactions of one partition. */
+export class PartitionTransactions {
+  readonly #owner: TransactionsOwner;
+  readonly #queue: KeyQueue;
+  readonly #participant: Participant;
+  readonly #leader: TransactionLeader;
+
+  /** @param onReleased told when something may go on that has waited */
+  constructor(owner: TransactionsOwner, writes: WriteQueue, onReleased: () => void) {
+    this.#owner = owner;
+    const { intents, keyQueue } = owner;
+    this.#queue = keyQueue;
+    keyQueue.onReleased = onReleased;
+    intents.onFree = (keys) => keyQueue.wake(keys);
+    this.#participant = new Participant(owner);
+    this.#leader = new TransactionLeader(owner, writes);
+  }
+
+  /** Requests that wait for keys. */
+  get waitingCount(): number {
+    return this.#queue.size;
+  }
+
+  /** Transactions that are led and not decided. */
+  get ledCount(): number {
+    return this.#leader.size;
+  }
+
+  /** Entries of the partition that no user sees. */
+  get rows(): number {
+    return this.#owner.intents.rows;
+  }
+
+  isHeld(key: string): boolean {
+    return this.#owner.intents.isHeld(key);
+  }
+
+  /**
+   * Takes what is about transactions over several partitions, and requests for keys that are held. Rule X3.
+   *
+   * @returns false if the request is to be carried out as ever
+   */
+  take(request: RoutedRequest, reply: ReplyTo): request is Exclude<RoutedRequest, KeyRequest> {
+    switch (request.req_type) {
+      case "prepare_part":
+        this.#participant.prepare(request, reply);
+        return true;
+      case "read_part":
+        this.#participant.read(request, reply);
+        return true;
+      case "finish_part":
+        this.#participant.finish(request, reply);
+        return true;
+      case "transaction_status":
+        this.#leader.status(request, reply);
+        return true;
+      case "transaction":
+        return this.#takeTransaction(request, reply);
+      default:
+        return this.#waits([request.key], request, reply);
+    }
+  }
+
+  #takeTransaction(request: Message<"transaction">, reply: ReplyTo): boolean {
+    if (crossesPartitions(request, this.#owner.ports.partitionCount())) {
+      this.#leader.lead(request, reply);
+      return true;
+    }
+    return this.#waits([...transactionKeys(request)], request, reply);
+  }
+
+  #waits(keys: readonly string[], request: KeyRequest, reply: ReplyTo): boolean {
+    if (this.#queue.size === 0 && this.#owner.intents.intents.size === 0) return false;
+    if (!this.#queue.isBusy(keys)) return false;
+    this.#queue.add(keys, request, reply, (left) => this.#owner.execute(left, reply));
+    return true;
+  }
+
+  /** Lets a read wait that was about to be carried out, if its key is held meanwhile. */
+  waitsForHeld(request: KeyRequest, reply: ReplyTo): boolean {
+    if (!this.isHeld(request.key)) return false;
+    this.#queue.add(
+      [request.key],
+      request,
+      reply,
+      (left) => this.#owner.execute(left, reply),
+    );
+    return true;
+  }
+
+  /** Runs `then`, with the time that the request has left, when all intents of now have ended. Rule X3. */
+  whenFree<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
+    const keys = this.#owner.intents.heldKeys();
+    if (keys.length === 0) then(request);
+    else this.#queue.add(keys, request, reply, then);
+  }
+
+  /** The next request that may go on. */
+  takeReleased(): Waiting | undefined {
+    return this.#queue.size === 0 ? undefined : this.#queue.takeReleased();
+  }
+
+  /** Writes were committed. */
+  onCommitted(): void {
+    this.#leader.onCommitted();
+  }
+
+  /** Looks at deadlines, and at what has not ended. Called every 100 ms or so. */
+  tick(nowMs: number): void {
+    this.#queue.expire(nowMs);
+    this.#participant.tick(nowMs);
+    this.#leader.tick(nowMs);
+  }
+
+  /** The partition has another primary. */
+  stop(notPrimary: Reply): void {
+    this.#participant.stop();
+    this.#leader.stop(notPrimary);
+    this.#queue.failAll(notPrimary);
+    this.#owner.intents.onFree = () => {};
+  }
+}

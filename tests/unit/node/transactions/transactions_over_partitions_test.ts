@@ -1,0 +1,157 @@
+/** Transactions over several partitions, on real node cores. The rules are in docs/transactions.md. */
+import { assert, assertEquals } from "@std/assert";
+import { partitionOf } from "../../../../shared/cluster/position.ts";
+import type { Message, PlainRequest, Reply } from "../../../../shared/wire/messages.ts";
+import { wireForm } from "../../../../shared/wire/wire_form.ts";
+import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";
+
+const PARTITIONS = 4;
+
+async function startCluster(nodes: number, options = {}): Promise<NodeCluster> {
+  const cluster = new NodeCluster({ nodes, partitions: PARTITIONS, ...options });
+  await cluster.startAll();
+  return cluster;
+}
+
+/** A key of a partition. */
+function keyIn(partition: number, name = "k"): string {
+  for (let i = 0;; i++) {
+    const key = `${name}${i}`;
+    if (partitionOf(key, PARTITIONS) === partition) return key;
+  }
+}
+
+const [A, B, C] = [keyIn(0, "a"), keyIn(1, "b"), keyIn(2, "c")];
+
+function transaction(
+  requests: PlainRequest[],
+  more: Partial<Message<"transaction">> = {},
+): Message<"transaction"> {
+  return { req_type: "transaction", key: requests[0]?.key ?? A, requests, ...more };
+}
+
+function code(reply: Reply | undefined): string | undefined {
+  return reply?.req_type === "error" ? reply.code : undefined;
+}
+
+function answers(reply: Reply): unknown[] {
+  assert(reply.req_type === "result", JSON.stringify(reply));
+  return (reply.result as Reply[]).map(wireForm).map((one) => {
+    if (one.req_type === "data") return one.message;
+    if (one.req_type === "error") return one.code;
+    if (one.req_type === "result") return one.result;
+    return one.req_type === "ack" ? one.version : one.req_type;
+  });
+}
+
+function primaryOf(cluster: NodeCluster, key: string): string {
+  return cluster.config(partitionOf(key, PARTITIONS)).primary ?? "";
+}
+
+function ask(cluster: NodeCluster, request: Parameters<NodeCluster["ask"]>[1]): Promise<Reply> {
+  return cluster.ask(primaryOf(cluster, request.key), request);
+}
+
+async function read(cluster: NodeCluster, key: string): Promise<string | undefined> {
+  const reply = await ask(cluster, get(key));
+  return reply.req_type === "data" ? reply.message : code(reply);
+}
+
+Deno.test("transaction over partitions: all of it happens, each request on what those before it left (rule X4)", async () => {
+  const cluster = await startCluster(3);
+  const reply = await ask(
+    cluster,
+    transaction([
+      put(A, "1"),
+      { req_type: "increment", key: B, by: "5" },
+      { req_type: "increment", key: B, by: "2" },
+      get(B),
+      { req_type: "create", key: A, value: "no" },
+      { req_type: "delete", key: C },
+    ]),
+  );
+  const [, , , ...rest] = answers(reply);
+  assertEquals(rest, ["7", "exists", "not_found"]);
+  assertEquals([await read(cluster, A), await read(cluster, B), await read(cluster, C)], [
+    "1",
+    "7",
+    "not_found",
+  ]);
+  await cluster.run(500);
+  for (const id of cluster.hosts.keys()) {
+    for (let p = 0; p < PARTITIONS; p++) {
+      const keys = Object.keys(await cluster.contents(id, p));
+      assertEquals(keys.filter((key) => key.startsWith("\u0000")), [], "nothing is left of it");
+    }
+  }
+});
+
+Deno.test("transaction over partitions: what is told as a version is the key's version (rule X8)", async () => {
+  const cluster = await startCluster(3);
+  const reply = await ask(cluster, transaction([put(A, "1"), put(B, "2")]));
+  const versions = answers(reply);
+  for (const [i, key] of [A, B].entries()) {
+    const found = await ask(cluster, get(key));
+    assert(found.req_type === "data");
+    assertEquals(found.version, versions[i]);
+    const checked = await ask(
+      cluster,
+      { req_type: "put", key, value: "3", if_version: versions[i] as number },
+    );
+    assertEquals(checked.req_type, "ack");
+  }
+  const stale = await ask(
+    cluster,
+    transaction([put(A, "4")], { checks: [[B, versions[1] as number]] }),
+  );
+  assert(stale.req_type === "error");
+  assertEquals([stale.code, (stale.detail as { key: string }).key], ["version_mismatch", B]);
+  assertEquals(await read(cluster, A), "3");
+});
+
+Deno.test("transaction over partitions: one that reads finds one moment (rule X10)", async () => {
+  const cluster = await startCluster(3);
+  await ask(cluster, transaction([put(A, "0"), put(B, "0")]));
+  const seen: unknown[][] = [];
+  let written = 0;
+  for (let i = 1; i <= 40; i++) {
+    cluster.node(primaryOf(cluster, A)).execute(
+      transaction([put(A, `${i}`), put(B, `${i}`)]),
+      (reply) => {
+        assertEquals(reply.req_type, "result", JSON.stringify(reply));
+        written++;
+      },
+    );
+    cluster.node(primaryOf(cluster, B)).execute(
+      transaction([get(B), get(A), get(C)]),
+      (reply) => seen.push(answers(reply)),
+    );
+    await cluster.run(7);
+  }
+  await cluster.run(5_000);
+  assertEquals([written, seen.length], [40, 40]);
+  for (const [b, a] of seen) assertEquals(a, b);
+});
+
+Deno.test("transaction over partitions: in a client session it is done once", async () => {
+  const cluster = await startCluster(3);
+  const pay = (op: number, more = {}) =>
+    transaction([
+      { req_type: "increment", key: A, by: "-5" },
+      { req_type: "increment", key: B, by: "5" },
+    ], { session: "l", request_number: op, ...more });
+  const first = await ask(cluster, pay(1));
+  assertEquals(answers(first), ["-5", "5"]);
+  assertEquals(answers(await ask(cluster, pay(1, { again: true }))), ["-5", "5"]);
+  // Two attempts at once.
+  const told: unknown[] = [];
+  const leader = cluster.node(primaryOf(cluster, A));
+  leader.execute(pay(2), (reply) => told.push(answers(reply)));
+  leader.execute(pay(2, { again: true }), (reply) => told.push(answers(reply)));
+  await cluster.run(2_000);
+  assertEquals(told, [["-10", "10"], ["-10", "10"]]);
+  const refused = await ask(cluster, pay(3, { again: true, checks: [[C, 1]] }));
+  assertEquals([code(refused), (refused as Message<"error">).settled], ["version_mismatch", true]);
+  assertEquals(code(await ask(cluster, pay(3))), "version_mismatch");
+  assertEquals([await read(cluster, A), await read(cluster, B)], ["-10", "10"]);
+});
