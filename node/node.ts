@@ -199,7 +199,7 @@ export class Node {
         this.#attemptsName ??= randomId(random);
         return `${this.#attemptsName}.${++this.#attempts}`;
       },
-      later: (ms, then) => clock.setTimer(ms, then),
+      later: (ms, then) => ms === 0 ? clock.defer(then) : clock.setTimer(ms, then),
       random,
       hasLease: () => this.hasLease,
       diskFailingMs: () => this.#disk.failingMs(clock.monotonicMs()),

@@ -48,7 +48,7 @@ export interface TransactionPorts {
   route(request: PartRequest, timeoutMs: number, done: ReplyTo): void;
   /** A name that no other attempt of a transaction has. */
   nextAttempt(): string;
-  /** Runs `then` later; the partition may have another primary by then. */
+  /** Runs `then` after this time, or, with 0, at the end of this turn; the partition may have another primary by then. */
   later(ms: number, then: () => void): void;
   readonly random: Random;
 }

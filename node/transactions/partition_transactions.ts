@@ -37,7 +37,8 @@ export class PartitionTransactions {
     const { intents, keyQueue } = owner;
     this.#queue = keyQueue;
     keyQueue.onReleased = onReleased;
-    intents.onFree = (keys) => keyQueue.wake(keys);
+    // In the middle of a write nothing else may run.
+    intents.onFree = (keys) => owner.ports.later(0, () => keyQueue.wake(keys));
     this.#participant = new Participant(owner);
     this.#leader = new TransactionLeader(owner, writes);
   }

@@ -106,6 +106,7 @@ export const EXPECTED = {
   "transaction: done": 20,
   "transaction: refused by its check": 1,
   "transaction: of unknown outcome, and done": 1,
+  "lists: transaction done": 20,
   "client: increment": 60,
   "client: write if the version fits": 60,
   "client: value that expires": 60,

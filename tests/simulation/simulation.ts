@@ -45,6 +45,9 @@ import { judgeAtomic } from "./checkers/atomic_checker.ts";
 import { type AtomicCall, describe, groupKeys } from "./checkers/atomic_history.ts";
 import { type AtomicOptions, AtomicWorkload } from "./workload/atomic_workload.ts";
 import { Workload, type WorkloadClient, type WorkloadOptions } from "./workload/workload.ts";
+import { checkLists } from "./checkers/list_checker.ts";
+import { describeList } from "./checkers/list_history.ts";
+import { type ListOptions, ListWorkload } from "./workload/list_workload.ts";
 import { staleness } from "./checkers/weak_reads.ts";
 import {
   type ClientKind,
@@ -147,6 +150,8 @@ export interface SimulationOptions {
   readonly clients?: readonly ClientKind[];
   /** The transactions beside it. */
   readonly atomic?: AtomicOptions;
+  /** Lists and accounts over several partitions. */
+  readonly lists?: ListOptions;
   /** Whether a client scans meanwhile, and often. Default: often in one seed of eight, at leisure in most. */
   readonly scanner?: boolean;
   /**
@@ -223,6 +228,7 @@ class Simulation {
   readonly #adversary: Adversary | undefined;
   readonly #clients: WorkloadClient[] = [];
   #atomic: AtomicWorkload | undefined;
+  #lists: ListWorkload | undefined;
   #scanner: Scanner | undefined;
   readonly #large: boolean;
   readonly #pauseMsMax: number;
@@ -330,8 +336,10 @@ class Simulation {
       this.#terms = this.#termsNow();
     }
     this.#atomic = this.#makeAtomic();
+    this.#lists = this.#makeLists();
     workload.start();
     this.#atomic.start();
+    this.#lists.start();
     this.#scanner?.start();
     this.#nemesis.begin();
     this.#adversary?.begin();
@@ -351,6 +359,7 @@ class Simulation {
     if (!healed) {
       this.#judge(undefined);
       this.#judgeAtomic();
+      this.#judgeLists();
       return;
     }
     if (this.#options.outages === true) await this.#sufferOutages();
@@ -367,6 +376,23 @@ class Simulation {
       { random, nowMs: () => this.#scheduler.nowMs },
       this.#clients,
       { ...(pauseMsMax === undefined ? {} : { pauseMsMax }), ...this.#options.atomic },
+    );
+  }
+
+  #makeLists(): ListWorkload {
+    const random = new SeededRandom(this.#random.uint32());
+    const pauseMsMax = ATOMIC_PAUSES_MS[randomBelow(random, ATOMIC_PAUSES_MS.length)];
+    return new ListWorkload(
+      { random, nowMs: () => this.#scheduler.nowMs },
+      this.#clients,
+      {
+        ...(pauseMsMax === undefined ? {} : { pauseMsMax }),
+        ...(this.#options.atomic?.groups === 0 ? { lists: 0, accounts: 0 } : {}),
+        ...(this.#options.atomic?.pauseMsMax === undefined
+          ? {}
+          : { pauseMsMax: this.#options.atomic.pauseMsMax }),
+        ...this.#options.lists,
+      },
     );
   }
 
@@ -858,6 +884,7 @@ class Simulation {
     if (this.#options.fullDisks === true) await this.#fillDisks();
     const { length } = this.#history.events;
     const atomicPlace = this.#atomic?.place ?? 0;
+    const listPlace = this.#lists?.place ?? 0;
     const calmMs = this.#scheduler.nowMs;
     if (this.#options.rolling === true) await this.#roll();
     await this.#pass(CALM_MS);
@@ -868,13 +895,24 @@ class Simulation {
     if (failed !== undefined) {
       throw new Violation(`in the calm:\n${describe(failed)}`, this.#partitionOf(failed.group));
     }
+    const failedList = this.#lists?.failedSince(listPlace)
+      .find(({ code }) => !(gone && code === "unavailable"));
+    if (failedList !== undefined) {
+      throw new Violation(`in the calm:\n${describeList(failedList)}`);
+    }
     const late = this.#scanner?.errors.find(({ time }) => time >= calmMs);
     if (late !== undefined && !gone) throw new Violation(`in the calm, a scan ended: ${late.text}`);
     const ended = { value: false };
-    const stopped = [workload.stop(), this.#atomic?.stop(), this.#scanner?.stop()];
+    const stopped = [
+      workload.stop(),
+      this.#atomic?.stop(),
+      this.#lists?.stop(),
+      this.#scanner?.stop(),
+    ];
     Promise.all(stopped).then(() => ended.value = true);
     if (!await this.#pass(20_000, () => ended.value)) {
-      throw new Violation(`${workload.busy + (this.#atomic?.busy ?? 0)} requests never end`);
+      const busy = workload.busy + (this.#atomic?.busy ?? 0) + (this.#lists?.busy ?? 0);
+      throw new Violation(`${busy} requests never end`);
     }
     const [slow] = workload.late;
     if (slow !== undefined) {
@@ -886,6 +924,10 @@ class Simulation {
     const lateAtomic = this.#atomic?.late[0];
     if (lateAtomic !== undefined) {
       throw new Violation(`it took longer than its deadline:\n${describe(lateAtomic)}`);
+    }
+    const lateList = this.#lists?.late[0];
+    if (lateList !== undefined) {
+      throw new Violation(`it took longer than its deadline:\n${describeList(lateList)}`);
     }
     // If a host is gone for good with the only replica of a partition, no scan can ever end.
     if (this.#scanner !== undefined && this.#scanner.pages === 0 && !gone) {
@@ -944,12 +986,29 @@ class Simulation {
 
   #judgeAtomic(): void {
     // Where data was given up, the log of a group begins again.
-    const calls = (this.#atomic?.calls ?? []).filter(({ group }) =>
-      !this.#forced.has(this.#partitionOf(group))
-    );
+    const calls = (this.#atomic?.calls ?? []).filter(({ group }) => !this.#isForced(group));
     const wrong = judgeAtomic(calls, this.#world.coverage);
     if (wrong === undefined) return;
     throw new Violation(`transactions: ${wrong.text}`, this.#partitionOf(wrong.group));
+  }
+
+  #judgeLists(): void {
+    const lists = this.#lists;
+    // Where data was given up, lists begin again.
+    const isForced = lists?.keys.some((key) => this.#forced.has(partitionOfKey(key, this.#world)));
+    if (lists === undefined || isForced === true) return;
+    const wrong = checkLists(lists.calls);
+    if (wrong !== undefined) throw new Violation(`lists: ${wrong}`);
+    const done = lists.calls.filter(({ outcome }) => outcome === "ok").length;
+    if (done > 0) this.#world.coverage.hit("lists: transaction done", done);
+  }
+
+  /** Whether a key of the group is in a partition whose data was given up. */
+  #isForced(group: number): boolean {
+    const { log, from, to, stamps } = groupKeys(group);
+    return [log, from, to, ...stamps].some((key) =>
+      this.#forced.has(partitionOfKey(key, this.#world))
+    );
   }
 
   #partitionOf(group: number): number {
@@ -992,6 +1051,13 @@ class Simulation {
     }
     if (looked !== true) throw new Violation("a last look at a group of keys failed");
     this.#judgeAtomic();
+    let lookedAtLists: boolean | undefined;
+    this.#lists?.lookAtAll().then((all) => lookedAtLists = all);
+    if (!await this.#pass(30_000, () => lookedAtLists !== undefined)) {
+      throw new Violation("the last look at all lists never ends");
+    }
+    if (lookedAtLists !== true) throw new Violation("the last look at all lists failed");
+    this.#judgeLists();
     await this.#pass(3_000);
     this.#invariants.checkAll();
     await this.#compareReplicas();

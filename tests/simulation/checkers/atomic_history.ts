@@ -2,7 +2,7 @@
  * What clients asked of groups of keys that belong together, in transactions, and what they were told;
  * and what the keys of a group must hold after any number of these.
  *
- * A group is one `{tag}`: a *log*, to which every transaction that writes appends its name; two or
+ * A group is one `{tag}`, in one partition, or from {@linkcode SPREAD_FROM} on keys that are in partitions of their own: a *log*, to which every transaction that writes appends its name; two or
  * three *stamps*, all of which a `stamp` sets to its name; and two *balances*, between which a `move`
  * carries units. So the log is the order of the transactions, and everything else follows from it.
  *
@@ -57,9 +57,12 @@ export function unitsOf(name: string): number {
   return Number(name.slice(1)) % 9 + 1;
 }
 
+/** The keys of this group, and of those beyond it, are in several partitions. */
+export const SPREAD_FROM = 2;
+
 /** A group's keys. */
 export function groupKeys(group: number) {
-  const key = (name: string) => `{g${group}}${name}`;
+  const key = (name: string) => group < SPREAD_FROM ? `{g${group}}${name}` : `g${group}${name}`;
   // Groups of pairs, and of triples.
   const stamps = Array.from({ length: 2 + group % 2 }, (_, i) => key(`stamp${i}`));
   return { log: key("log"), stamps, from: key("from"), to: key("to") };

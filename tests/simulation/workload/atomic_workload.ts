@@ -23,7 +23,7 @@ import { LATE_MS, type WorkloadClient } from "./workload.ts";
 
 /** What is asked, and how often. */
 export interface AtomicOptions {
-  /** Groups of keys. Default 2; 0 for no transactions at all. */
+  /** Groups of keys. Default 4, two of them over several partitions; 0 for no transactions at all. */
   readonly groups?: number;
   /** Of 100 transactions, this many look, and of those that write, this many check. Default 40 and 40. */
   readonly lookPercent?: number;
@@ -71,7 +71,7 @@ export class AtomicWorkload {
   ) {
     this.#nowMs = deps.nowMs;
     this.#options = {
-      groups: 2,
+      groups: 4,
       lookPercent: 40,
       checkPercent: 40,
       timeoutMsMin: 1_000,
