@@ -26,7 +26,10 @@ export type AtomicResult<T> =
 export type AtomicOutcome<R extends readonly unknown[]> =
   | {
     ok: true;
-    /** The version of its last write; undefined if it wrote nothing. */
+    /**
+     * The version of its last write, if all keys are in one partition; if not, a number that grows with each
+     * transaction of these keys. Undefined if it wrote nothing. The version of each key is in `results`.
+     */
     version: number | undefined;
     /** The result of each operation, in order; checks have none. */
     results: R;
@@ -49,8 +52,8 @@ export type SendTransaction = (
 ) => Promise<Reply>;
 
 /**
- * Operations that are collected to be carried out as one. Their keys must be in one partition: give them the
- * same `{tag}`, as in `account:{7}:from` and `account:{7}:to`.
+ * Operations that are collected to be carried out as one, whatever their keys. Keys with the same `{tag}`, as in
+ * `account:{7}:from` and `account:{7}:to`, are in one partition, which makes it cheaper.
  *
  * Each operation sees what the earlier ones did. Each type in `R` is the result of one of them.
  *
@@ -164,7 +167,7 @@ export class Atomic<R extends readonly unknown[] = []> {
    * Carries out all of it; may be called once. After a lost answer it is repeated by itself, and still happens
    * only once.
    *
-   * @throws {KvError} `cross_partition` if the keys are in several partitions; `transaction_too_large`;
+   * @throws {KvError} `transaction_too_large`; `timeout` if its keys were not free in time, and nothing was done;
    * `outcome_unknown` if it may have happened (as a whole) or not; otherwise as `KvClient.put`
    */
   async commit(options: WriteOptions = {}): Promise<AtomicOutcome<R>> {

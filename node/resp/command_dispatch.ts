@@ -146,9 +146,30 @@ export class CommandDispatch {
       this.#session.refuseBytes();
       return;
     }
+    if ("requests" in plan && plan.together === true && plan.requests.length > 1) {
+      this.#beginTogether(bytes, plan);
+      return;
+    }
     const slot = this.#queue.add(bytes);
     if ("request" in plan) this.#beginOne(slot, plan);
     else this.#beginMany(slot, plan);
+  }
+
+  /** In several partitions it takes more than one step, so what comes after it waits. */
+  #beginTogether(bytes: number, plan: ManyPlan): void {
+    const { transaction, server } = this.#session;
+    if (!transaction.isSpread(plan.requests.map(({ key }) => key))) {
+      const slot = this.#queue.add(bytes);
+      transaction.runPlan(plan, (write, replies) => slot.finish(write, replies));
+      return;
+    }
+    this.#session.runAlone((done) =>
+      transaction.runPlan(plan, (write) => {
+        server.budget.give(bytes);
+        this.#session.answer(write);
+        done();
+      })
+    );
   }
 
   #beginOne(slot: Slot, plan: OnePlan): void {

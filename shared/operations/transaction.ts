@@ -1,7 +1,7 @@
 /**
- * `transaction`: several operations on keys of one partition, carried out as one. This file defines its
+ * `transaction`: several operations on keys, carried out as one. This file defines its
  * fields. `shared/validation/transaction_checks.ts` has the rules for its parts, and the primary carries it
- * out (`node/requests/request_evaluation.ts`).
+ * out (`node/requests/request_evaluation.ts`, and `node/transactions/` if its keys are in several partitions).
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface TransactionStep {
 /** A key, and the version that it must have; 0: it must not be there. */
 export type VersionCheck = readonly [key: string, version: number];
 
-/** An operation on several keys of one partition. */
+/** An operation on several keys. */
 export interface TransactionOperation<F extends Fields = Fields> extends Described<F> {
   readonly kind: "transaction";
 }
@@ -39,7 +39,7 @@ export const versionChecks = field<readonly VersionCheck[]>(
 const { key: _, ...WHOLE } = WRITE_FIELDS;
 
 const FIELDS = {
-  key: described("One of its keys, which must all be in one partition", text),
+  key: described("One of its keys, whose partition leads", text),
   ...WHOLE,
   requests: described(
     "Operations on keys, carried out in this order; each sees what those before it did",
@@ -55,7 +55,7 @@ const FIELDS = {
 export const transaction: TransactionOperation<typeof FIELDS> = {
   kind: "transaction",
   since: 1,
-  summary: "Several operations on keys of one partition, all of them or none, as of one moment",
+  summary: "Several operations on keys, all of them or none, as of one moment",
   reply: "result",
   answers: "result: the replies in order, with the version of the last write; " +
     "version_mismatch if a key of `checks` has another version, and then nothing is done",
@@ -65,9 +65,9 @@ export const transaction: TransactionOperation<typeof FIELDS> = {
   frontEnds: ["wire", "http"],
   example: {
     words: [
-      "{7}from",
+      "from",
       "--requests",
-      '[{"req_type":"increment","key":"{7}from","by":"-5"},{"req_type":"increment","key":"{7}to","by":"5"}]',
+      '[{"req_type":"increment","key":"from","by":"-5"},{"req_type":"increment","key":"to","by":"5"}]',
     ],
   },
   fields: FIELDS,

@@ -167,9 +167,11 @@ export interface OnePlan {
   finish(out: RespWriter, reply: Reply): void;
 }
 
-/** A command as several requests, each by itself, and their replies in order. */
+/** A command as several requests, and their replies in order. */
 export interface ManyPlan {
   readonly requests: readonly KeyRequest[];
+  /** All of them happen or none; else each is by itself. */
+  readonly together?: true;
   finishAll(out: RespWriter, replies: readonly Reply[]): void;
 }
 
@@ -192,7 +194,7 @@ export type CommandRun =
   /** Becomes requests; many such commands of one connection are under way at a time. */
   | { readonly kind: "plan"; plan(args: Arguments, context: PlanContext): Plan }
   /**
-   * Reads some keys of one partition and changes them, as one step: what `run` decides is carried out if none
+   * Reads some keys and changes them, as one step: what `run` decides is carried out if none
    * of the keys has changed meanwhile; otherwise `run` is called again. It returns the answer.
    */
   | {

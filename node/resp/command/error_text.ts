@@ -22,7 +22,6 @@ export const ERROR_PREFIXES: Partial<Record<ErrorCode, string>> = {
 };
 
 const TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
-const CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
 
 /** Errors for which Redis has its own text. */
 const TEXTS: Readonly<Record<string, string>> = {
@@ -57,6 +56,4 @@ function textFor(code: string, message: string): string {
   return `${prefix} ${code} ${message}`;
 }
 
-/** Keys that must be in one partition are not. */
-export const CROSS_SLOT_ERROR = CROSS_SLOT;
 export const TOO_LONG_ERROR = TOO_LONG;

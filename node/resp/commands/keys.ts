@@ -107,7 +107,7 @@ export const KEY_COMMANDS: readonly CommandSpec[] = [
     3,
     "write",
     TWO_KEYS,
-    about("1.0.0", "Rename a key, within its partition"),
+    about("1.0.0", "Rename a key"),
     {
       kind: "view",
       keys: twoKeys,
@@ -124,7 +124,7 @@ export const KEY_COMMANDS: readonly CommandSpec[] = [
     3,
     "write fast",
     TWO_KEYS,
-    about("1.0.0", "Rename a key within its partition, only if the new key does not exist"),
+    about("1.0.0", "Rename a key, only if the new key does not exist"),
     {
       kind: "view",
       keys: twoKeys,
@@ -142,7 +142,7 @@ export const KEY_COMMANDS: readonly CommandSpec[] = [
     -3,
     "write denyoom",
     TWO_KEYS,
-    about("6.2.0", "Copy a key, within its partition"),
+    about("6.2.0", "Copy a key"),
     {
       kind: "view",
       keys: (args) => {

@@ -164,7 +164,7 @@ function multiSet(args: Arguments, context: PlanContext) {
   for (let i = 1; i < args.length; i += 2) {
     requests.push({ req_type: "put", key: keyOf(args[i]), bytes: context.copy(at(args, i + 1)) });
   }
-  return { requests, finishAll: allOkReply };
+  return { requests, finishAll: allOkReply, together: true } as const;
 }
 
 function increment(key: Uint8Array | undefined, by: string) {
@@ -286,7 +286,7 @@ export const STRING_COMMANDS: readonly CommandSpec[] = [
     -3,
     "write denyoom",
     [1, -1, 2],
-    about("1.0.1", "Set multiple keys to multiple values, each by itself"),
+    about("1.0.1", "Set multiple keys to multiple values, as one step"),
     { kind: "plan", plan: multiSet },
   ),
   command(
@@ -294,7 +294,7 @@ export const STRING_COMMANDS: readonly CommandSpec[] = [
     -3,
     "write denyoom",
     [1, -1, 2],
-    about("1.0.1", "Set multiple keys of one partition, only if none of the keys exist"),
+    about("1.0.1", "Set multiple keys, only if none of the keys exist"),
     {
       kind: "view",
       keys: (args) => {

@@ -28,7 +28,7 @@ export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [
     1,
     "noscript loading stale skip_slowlog",
     NO_KEYS,
-    about("1.2.0", "Execute all commands issued after MULTI, whose keys share a partition"),
+    about("1.2.0", "Execute all commands issued after MULTI"),
     { kind: "frame", run: (_args, { transaction }) => transaction.exec() },
   ),
   command(

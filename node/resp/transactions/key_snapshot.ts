@@ -1,5 +1,5 @@
 /**
- * Some keys of one partition as of one moment, with the changes that a command makes to them. Reads and writes
+ * Some keys as of one moment, with the changes that a command makes to them. Reads and writes
  * go to a layer above the snapshot, and become one transaction that takes effect only if no key has changed
  * meanwhile. Pure: it sends no request.
  *

@@ -1,6 +1,6 @@
 /**
  * MULTI, EXEC, DISCARD, WATCH and UNWATCH of one connection: its queued commands, and the keys that it watches.
- * Commands between MULTI and EXEC wait here. EXEC makes one request of them all, which the partition's primary
+ * Commands between MULTI and EXEC wait here. EXEC makes one request of them all, which the cluster
  * carries out atomically and isolated, or not at all (`transaction_runner.ts`).
  *
  * If one of them must look at its keys before it can say what it writes (RENAME, COPY), all of them are
@@ -22,6 +22,7 @@ import type {
   CommandSpec,
   CommandTransaction,
   KeyView,
+  ManyPlan,
   Write,
 } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
@@ -202,11 +203,6 @@ export class Transaction implements CommandTransaction {
       session.answerInTurn((out) => writeSteps(out, steps, [], this.#runNow));
       return;
     }
-    const refusal = this.#runner.whyNotTogether(keys);
-    if (refusal !== undefined) {
-      session.answerInTurn((out) => out.error(refusal));
-      return;
-    }
     if (steps.some(({ kind }) => kind === "view")) {
       this.#bytes = bytes;
       session.runAlone((done) => {
@@ -225,6 +221,18 @@ export class Transaction implements CommandTransaction {
     if (requests.length === 0) requests.push({ req_type: "exists", key: first });
     const write = (out: RespWriter, replies: readonly Reply[]) =>
       writeSteps(out, steps, replies, this.#runNow);
+    if (this.isSpread(keys)) {
+      // It takes more than one step, so what comes after it waits.
+      this.#bytes = bytes;
+      session.runAlone((done) =>
+        this.#runner.runTogether(requests, watched, write, (answer) => {
+          this.#bytes = 0;
+          session.answer(answer);
+          done();
+        })
+      );
+      return;
+    }
     const size = bytes + queued.length * REQUEST_OVERHEAD_BYTES;
     session.answerLater(
       size,
@@ -236,16 +244,21 @@ export class Transaction implements CommandTransaction {
   runView(keys: readonly string[], run: (view: KeyView) => Write, done: () => void): void {
     const session = this.#session;
     const distinct = [...new Set(keys)];
-    const refusal = this.#runner.whyNotTogether(distinct);
-    if (refusal !== undefined) {
-      session.answer((out) => out.error(refusal));
-      done();
-      return;
-    }
     this.#runner.lookAndWrite(distinct, new Map(), run, (write) => {
       session.answer(write);
       done();
     });
+  }
+
+  /** Whether keys are in several partitions; then they are not read or changed in one step. */
+  isSpread(keys: Iterable<string>): boolean {
+    return this.#runner.isSpread(keys);
+  }
+
+  /** Carries out all requests of a command, or none. */
+  runPlan(plan: ManyPlan, finish: (write: Write, replies?: readonly Reply[]) => void): void {
+    const write = (out: RespWriter, replies: readonly Reply[]) => plan.finishAll(out, replies);
+    this.#runner.runTogether(plan.requests, new Map(), write, finish);
   }
 
   #close(): void {

@@ -12,7 +12,7 @@ import { RESP_ATTEMPTS_MAX } from "../../../shared/limits/resp.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import { CommandError, type Write } from "../command/command.ts";
-import { CROSS_SLOT_ERROR, errorText } from "../command/error_text.ts";
+import { errorText } from "../command/error_text.ts";
 import { KeySnapshot } from "./key_snapshot.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
@@ -34,19 +34,16 @@ export class TransactionRunner {
     this.#session = session;
   }
 
-  /** @returns the error if the keys are not in one partition */
-  whyNotTogether(keys: Iterable<string>): string | undefined {
-    const map = this.#session.server.database.map();
-    if (map === undefined) {
-      return "CLUSTERDOWN unavailable this node has not joined its cluster yet";
-    }
+  /** Whether keys are in several partitions. */
+  isSpread(keys: Iterable<string>): boolean {
+    const count = this.#session.server.database.map()?.settings.partitionCount ?? 1;
     let first: number | undefined;
     for (const key of keys) {
-      const partition = partitionOf(key, map.settings.partitionCount);
+      const partition = partitionOf(key, count);
       first ??= partition;
-      if (partition !== first) return CROSS_SLOT_ERROR;
+      if (partition !== first) return true;
     }
-    return undefined;
+    return false;
   }
 
   /** All requests as one, if the watched keys are unchanged. */

@@ -32,8 +32,8 @@ export const postBatch = endpoint({
     "`requests` are those of the JSON wire, without `id`; a field that the operation does not " +
     "have is refused. Without `atomic` they have " +
     "nothing to do with each other, run in no order, and each has its reply, which may be an " +
-    "error. With `atomic` all keys must be in one partition (keys with the same {tag} are); they " +
-    "run in order, as of one moment, if every key of `checks` has its version.",
+    "error. With `atomic` all of them happen or none: they run in order, as of one moment, if every " +
+    "key of `checks` has its version.",
   parameters: {},
   body: { contentType: "application/json", schema: BATCH_REQUEST },
   responses: {

@@ -565,6 +565,22 @@ export const STORMS = {
       weights: { read: 60, exists: 0, write: 40, create: 0, update: 0, delete: 0 },
     },
   },
+  /** Transactions over several partitions, all on the same few keys, whose leaders and participants die. */
+  parts: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 10, cut: 6, reset: 6, pause: 3, stop: 2 },
+      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 30 },
+      outageMsMax: 5_000,
+      powerLoss: 0.3,
+    },
+    stormMs: 60_000,
+    scanner: false,
+    shape: { replicationFactor: 3, memory: false },
+    workload: { coldKeys: 12, pauseMsMax: 4_000 },
+    atomic: { groups: 0 },
+    lists: { lists: 4, accounts: 4, pauseMsMax: 100 },
+  },
   /** Somebody who is no node claims partitions. */
   strangers: {
     faults: { ...NONE, rates: { ...NONE.rates, claim: 20, kill: 4, cut: 4 }, outageMsMax: 4_000 },

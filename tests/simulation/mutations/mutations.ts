@@ -151,8 +151,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replica that is not in sync answers reads",
     file: "node/replication/replica.ts",
     edits: [[
-      "if (this.isInSync && this.follower.level && !this.damaged && this.#owner.hasLease())",
-      "if (!this.damaged)",
+      "const mayRead = this.isInSync && this.follower.level && !this.damaged;\n" +
+      "    if (mayRead && this.#owner.hasLease() && this.#isFree(request.key))",
+      "if (!this.damaged && this.#isFree(request.key))",
     ]],
     seedsMax: 20,
     storm: "isolated",
@@ -380,15 +381,160 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a transaction is applied in two steps",
     file: "node/requests/request_executor.ts",
     edits: [[
-      "this.#proposer.propose(request, changes, wallMs, settled(request, answer), reply);\n    } else if (changes.length > 0) {",
+      "this.#proposer.propose(request, changes, wallMs, settled(request, answer), reply);\n    } else this.answerReading(",
       'if (request.req_type === "transaction" && changes.length > 1) {\n' +
       "        this.#proposer.propose(request, changes.slice(0, 2), wallMs, answer, () => {});\n" +
       "        this.#owner.store.whenWritten(() =>\n" +
       "          this.#proposer.propose(request, changes.slice(2), wallMs, answer, reply));\n" +
       "      } else this.#proposer.propose(request, changes, wallMs, answer, reply);\n" +
-      "    } else if (changes.length > 0) {",
+      "    } else this.answerReading(",
     ]],
     seedsMax: 5,
+  },
+  {
+    name: "a transaction over partitions is decided before all have prepared",
+    file: "node/transactions/led_transaction.ts",
+    edits: [[
+      'if (round.every(({ state }) => state === "prepared")) this.#decide();',
+      "this.#decide();",
+    ]],
+    seedsMax: 3,
+    storm: "parts",
+  },
+  {
+    name: "a client is told of a transaction over partitions before its decision is committed",
+    file: "node/transactions/led_transaction.ts",
+    edits: [[
+      "proposer.propose(whole, changes,",
+      'proposer.propose({ ...whole, acks: "primary" }, changes,',
+    ]],
+    seedsMax: 20,
+    storm: "parts",
+  },
+  {
+    name: "a transaction over partitions happens without a record",
+    file: "node/transactions/led_transaction.ts",
+    edits: [[
+      "    if (writers.length > 0) {\n      changes.push(",
+      "    if (writers.length > 99) {\n      changes.push(",
+    ]],
+    seedsMax: 5,
+    storm: "parts",
+  },
+  {
+    name:
+      "who asks is told that a transaction over partitions was aborted, although it has happened",
+    file: "node/transactions/transaction_leader.ts",
+    edits: [['seq === undefined ? { state: "aborted" }', 'seq !== -1 ? { state: "aborted" }']],
+    seedsMax: 20,
+    storm: "parts",
+  },
+  {
+    name: "a leader that leads a transaction over partitions tells who asks that it is over",
+    file: "node/transactions/transaction_leader.ts",
+    edits: [["if (this.#pending.has(attempt)) {", "if (this.#pending.has(attempt + attempt)) {"]],
+    seedsMax: 20,
+    storm: "parts",
+  },
+  {
+    name: "requests are judged by keys that a transaction over partitions holds",
+    file: "node/transactions/partition_transactions.ts",
+    edits: [["if (!this.#queue.isBusy(keys)) return false;", "return false;"]],
+    seedsMax: 5,
+    storm: "parts",
+  },
+  {
+    name: "a read for a transaction over partitions does not look whether a key is held",
+    file: "node/transactions/participant.ts",
+    edits: [[
+      "    if (keyQueue.isBusy(keys)) {\n      keyQueue.add(keys, request, reply, (left) => this.read(",
+      "    if (keys.length < 0) {\n      keyQueue.add(keys, request, reply, (left) => this.read(",
+    ]],
+    seedsMax: 10,
+    storm: "parts",
+  },
+  {
+    name: "one reading is enough for a transaction over partitions",
+    file: "node/transactions/led_transaction.ts",
+    edits: [["const same = stamps === this.#stamps;", "const same = stamps !== this.#stamps;"]],
+    seedsMax: 5,
+    storm: "parts",
+  },
+  {
+    name: "a leader judges its own keys although another transaction holds them",
+    file: "node/transactions/led_transaction.ts",
+    edits: [["if (keyQueue.isBusy(this.#ownKeys)) {", "if (this.#ownKeys.length < 0) {"]],
+    seedsMax: 10,
+    storm: "parts",
+  },
+  {
+    name: "two attempts of one transaction over partitions both happen",
+    file: "node/transactions/led_transaction.ts",
+    edits: [[
+      "      if (executor.answerBySession(request, this.#reply)) {\n        this.#giveUp();",
+      "      if (this.#attempts < 0) {\n        this.#giveUp();",
+    ]],
+    seedsMax: 60,
+    storm: "parts",
+  },
+  {
+    name: "a new primary does not know which keys are held",
+    file: "node/transactions/intent_table.ts",
+    edits: [
+      [
+        "    if (this.#known) return Promise.resolve();\n",
+        "    this.clear();\n    if (this.#known) return Promise.resolve();\n",
+      ],
+    ],
+    seedsMax: 20,
+    storm: "parts",
+  },
+  {
+    name: "keys are free again before the changes of a transaction over partitions are made",
+    file: "node/transactions/participant.ts",
+    edits: [[
+      'if (head?.state !== "committed" && head?.state !== "aborted") return;',
+      "if (head === undefined) return;",
+    ]],
+    seedsMax: 20,
+    storm: "parts",
+  },
+  {
+    name: "only the first key of a part is held",
+    file: "node/transactions/intent_table.ts",
+    edits: [[
+      "for (const one of intent.keys) this.#held.set(one, intent);",
+      "for (const one of intent.keys.slice(0, 1)) this.#held.set(one, intent);",
+    ]],
+    seedsMax: 20,
+    storm: "parts",
+  },
+  {
+    name: "a participant says that it is prepared before its intent is committed",
+    file: "node/transactions/participant.ts",
+    edits: [[
+      "proposer.propose(part, changes, wallMs, partReply(head, replies), reply);",
+      'proposer.propose({ ...part, acks: "primary" }, changes, wallMs, partReply(head, replies), reply);',
+    ]],
+    seedsMax: 40,
+    storm: "parts",
+  },
+  {
+    name: "a decision is forgotten when the first participant is done",
+    file: "node/transactions/transaction_leader.ts",
+    edits: [[
+      'if (headOf(reply)?.state === "done") finishing.left.delete(key);',
+      'if (headOf(reply)?.state === "done") finishing.left.clear();',
+    ]],
+    seedsMax: 40,
+    storm: "parts",
+  },
+  {
+    name: "the values of a transaction over partitions have other versions than it was told",
+    file: "node/transactions/intent_rows.ts",
+    edits: [["contentType }, version: seq };", "contentType }, version: seq + 1 };"]],
+    seedsMax: 1,
+    test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
   },
   {
     name: "a repeated transaction is carried out again",

@@ -17,6 +17,7 @@ import {
   atomicName,
   type AtomicView,
   groupKeys,
+  SPREAD_FROM,
   unitsOf,
 } from "../checkers/atomic_history.ts";
 import { LATE_MS, type WorkloadClient } from "./workload.ts";
@@ -35,6 +36,8 @@ export interface AtomicOptions {
   readonly pauseMsMax?: number;
 }
 
+/** Deadlines of transactions over several partitions are longer by this. */
+const SPREAD_MORE_MS = 4_000;
 /** Errors after which a transaction may have happened. All others promise that it has not. */
 const UNKNOWN: ReadonlySet<ErrorCode> = new Set([
   "outcome_unknown",
@@ -117,7 +120,12 @@ export class AtomicWorkload {
     const [slot] = this.#slots;
     let all = true;
     for (let group = 0; slot !== undefined && group < this.#options.groups; group++) {
-      const call = await this.#run(slot, group, "look", this.#options.timeoutMsMax);
+      const call = await this.#run(
+        slot,
+        group,
+        "look",
+        this.#options.timeoutMsMax + SPREAD_MORE_MS,
+      );
       all &&= call.outcome === "ok";
     }
     return all;
@@ -137,7 +145,9 @@ export class AtomicWorkload {
     const { random } = slot;
     const { groups, lookPercent, timeoutMsMin, timeoutMsMax } = this.#options;
     const group = randomBelow(random, groups);
-    const timeoutMs = timeoutMsMin + randomBelow(random, timeoutMsMax - timeoutMsMin + 1);
+    // Over several partitions it takes several rounds.
+    const moreMs = group < SPREAD_FROM ? 0 : SPREAD_MORE_MS;
+    const timeoutMs = moreMs + timeoutMsMin + randomBelow(random, timeoutMsMax - timeoutMsMin + 1);
     const isLook = randomBelow(random, 100) < lookPercent;
     const kind = isLook ? "look" : randomBelow(random, 2) === 0 ? "stamp" : "move";
     return this.#run(slot, group, kind, timeoutMs);

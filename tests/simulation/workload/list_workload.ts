@@ -20,7 +20,10 @@ export interface ListOptions {
   readonly lists?: number;
   /** Default 6. */
   readonly accounts?: number;
-  /** Deadlines are between these. Default 1,000 and 8,000. */
+  /**
+   * Deadlines are between these: long enough for several rounds over several partitions where messages take long.
+   * Default 5,000 and 12,000.
+   */
   readonly timeoutMsMin?: number;
   readonly timeoutMsMax?: number;
   /** A client waits up to this long between two of them. Default 800. */
@@ -61,8 +64,8 @@ export class ListWorkload {
     this.#options = {
       lists: 6,
       accounts: 6,
-      timeoutMsMin: 1_000,
-      timeoutMsMax: 8_000,
+      timeoutMsMin: 5_000,
+      timeoutMsMax: 12_000,
       pauseMsMax: 800,
       ...options,
     };

@@ -155,3 +155,137 @@ Deno.test("transaction over partitions: in a client session it is done once", as
   assertEquals(code(await ask(cluster, pay(3))), "version_mismatch");
   assertEquals([await read(cluster, A), await read(cluster, B)], ["-10", "10"]);
 });
+
+/** Lets `act` see each step of a transaction from A over B and C, and calls it at the n-th message between the nodes. */
+async function atStep(
+  cluster: NodeCluster,
+  step: number,
+  act: (leader: string) => void,
+): Promise<{ reply: Reply | undefined; reached: boolean }> {
+  const leader = primaryOf(cluster, A);
+  let messages = 0;
+  for (const { node } of cluster.hosts.values()) {
+    if (node === undefined) continue;
+    const { route } = node;
+    node.route = (request, timeoutMs, done) => {
+      if (++messages === step) act(leader);
+      route(request, timeoutMs, (reply) => {
+        if (++messages === step) act(leader);
+        done(reply);
+      });
+    };
+  }
+  let reply: Reply | undefined;
+  const request = transaction([
+    { req_type: "append_value", key: A, value: "x" },
+    { req_type: "append_value", key: B, value: "x" },
+    { req_type: "append_value", key: C, value: "x" },
+  ], { session: "s", request_number: 1, timeout_ms: 5_000 });
+  cluster.node(leader).execute(request, (is) => reply = is);
+  await cluster.run(300);
+  return { reply, reached: messages >= step };
+}
+
+for (const who of ["leader", "participant"] as const) {
+  Deno.test(`transaction over partitions: the ${who} dies at each step, and all is done or nothing (rule X11)`, async () => {
+    for (let step = 1;; step++) {
+      const cluster = await startCluster(3, { seed: step });
+      const { reply, reached } = await atStep(cluster, step, (leader) => {
+        const victim = who === "leader" ? leader : primaryOf(cluster, B);
+        cluster.crash(victim);
+        cluster.clock.setTimer(50, () => cluster.fail(victim));
+      });
+      if (!reached) {
+        assert(step > 8, `only ${step} steps were seen`);
+        break;
+      }
+      await cluster.run(6_000);
+      const found = [await read(cluster, A), await read(cluster, B), await read(cluster, C)];
+      assertEquals(new Set(found).size, 1, `step ${step}: ${found}`);
+      if (reply?.req_type === "result") assertEquals(found[0], "x", `step ${step}`);
+      // A repetition is told what is true.
+      const again = await ask(
+        cluster,
+        transaction([
+          { req_type: "append_value", key: A, value: "x" },
+          { req_type: "append_value", key: B, value: "x" },
+          { req_type: "append_value", key: C, value: "x" },
+        ], { session: "s", request_number: 1, again: true }),
+      );
+      assertEquals(answers(again), [1, 1, 1], `step ${step}`);
+      assertEquals([await read(cluster, A), await read(cluster, B)], ["x", "x"], `step ${step}`);
+      await cluster.run(3_000);
+      for (const { node } of cluster.hosts.values()) {
+        for (let p = 0; p < PARTITIONS; p++) {
+          const primary = node?.partition(p)?.primary;
+          if (primary !== undefined) assertEquals(primary.transactions.rows, 0, `step ${step}`);
+        }
+      }
+    }
+  });
+}
+
+Deno.test("transaction over partitions: who holds keys and hears nothing asks (rule X7)", async () => {
+  const cluster = await startCluster(3);
+  await ask(cluster, put(B, "before"));
+  const prepared = await ask(cluster, {
+    req_type: "prepare_part",
+    key: B,
+    attempt: "of nobody",
+    leader: A,
+    requests: [put(B, "never")],
+  } as never);
+  assertEquals((prepared as Message<"result">).result, [
+    { state: "prepared", seq: 2, writes: true },
+    { req_type: "ack", message: "success", version: 2 },
+  ]);
+  let found: Reply | undefined;
+  cluster.node(primaryOf(cluster, B)).execute(get(B), (reply) => found = wireForm(reply));
+  await cluster.run(100);
+  assertEquals(found, undefined, "a read waits");
+  await cluster.run(1_000);
+  assertEquals(found?.req_type === "data" && found.message, "before");
+});
+
+Deno.test("transaction over partitions: reads, writes, scans, counts and expiry meet a held key rightly (rule X3)", async () => {
+  const cluster = await startCluster(3);
+  await ask(cluster, { ...put(B, "old"), ttl_ms: 300 });
+  const node = cluster.node(primaryOf(cluster, B));
+  const partition = partitionOf(B, PARTITIONS);
+  // The leader says nothing until it is told to.
+  const hold = { req_type: "prepare_part", key: B, attempt: "a", leader: A } as const;
+  const requests: PlainRequest[] = [{ req_type: "append_value", key: B, value: "+new" }];
+  await ask(cluster, { ...hold, requests } as never);
+  const told: string[] = [];
+  const say = (name: string) => (reply: Reply) => {
+    const form = wireForm(reply);
+    told.push(`${name} ${form.req_type === "data" ? form.message : form.req_type}`);
+  };
+  node.execute(get(B), say("get"));
+  node.execute({ req_type: "append_value", key: B, value: "!" }, say("append"));
+  node.execute(put(keyIn(partition, "free"), "1"), say("free"));
+  const primary = node.partition(partition)?.primary;
+  primary?.whenStable({ timeout_ms: 5_000 }, say("scan"), () => told.push("scan"));
+  // Of another transaction.
+  node.execute({ ...hold, attempt: "b", requests } as never, (reply) => {
+    told.push(JSON.stringify((reply as Message<"result">).result));
+  });
+  const weak: Reply[] = [];
+  for (const { id, node: other } of cluster.hosts.values()) {
+    if (id === node.nodeId) continue;
+    other?.execute({ ...get(B), consistency: "replica" }, (reply) => weak.push(reply));
+  }
+  await cluster.run(150);
+  assertEquals(told, ['[{"state":"conflict"}]', "free ack"]);
+  assertEquals(weak.map(code), ["not_primary", "not_primary"]);
+  // It has expired meanwhile, and is not deleted before the end.
+  await cluster.run(400);
+  primary?.deleteExpired([B], cluster.clock.wallMs());
+  assertEquals(node.partition(partition)?.store.get(B)?.flags, 0);
+  const seq = primary?.store.state.lastSeq ?? 0;
+  assert(seq > 0);
+  await ask(cluster, { req_type: "finish_part", key: B, attempt: "a", commit: 2 } as never);
+  await cluster.run(200);
+  // Its changes are made, and then it has expired.
+  assertEquals(told.slice(2).sort(), ["append result", "get error", "scan"]);
+});
