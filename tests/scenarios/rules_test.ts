@@ -1,5 +1,5 @@
 /**
- * The rules of docs/replication.md, where they are shown and where they are kept: each by a scenario (or by a
+ * The rules of docs/replication.md and docs/transactions.md, where they are shown and where they are kept: each by a scenario (or by a
  * test that names it, "(rule D3)", if no scenario can show it) and at a place in the code that cites it,
  * "Rule W2."
  *
@@ -41,7 +41,8 @@ function citations(texts: ReadonlyMap<string, string>, pattern: RegExp): [string
   );
 }
 
-const document = await Deno.readTextFile("docs/replication.md");
+const document = await Deno.readTextFile("docs/replication.md") +
+  await Deno.readTextFile("docs/transactions.md");
 const defined = [...document.matchAll(DEFINED)].map(([, rule = ""]) => rule);
 
 const shown: [string, string][] = [];

@@ -22,6 +22,8 @@ function setUp() {
     valueBytesMax: 100,
     followers: { isEmpty: true, append: () => {} },
     onReadFailed: () => false,
+    isHeld: () => false,
+    holdsUp: () => false,
     fail: (error: unknown) => void lines.push(`failed: ${error}`),
     /** Whether this node knows that it is the primary; else `then` is held. */
     readable: true,

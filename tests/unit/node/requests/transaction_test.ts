@@ -192,19 +192,6 @@ Deno.test("transaction: no reader ever finds a part of one", async () => {
   for (const [b, a] of seen) assertEquals(a, b);
 });
 
-Deno.test("transaction: keys of two partitions are refused, with advice", async () => {
-  const cluster = await startCluster(1, 16);
-  const reply = await cluster.ask("n1", transaction([put("{a}1", "x"), put("{b}1", "x")]));
-  assert(reply.req_type === "error");
-  assertEquals(reply.code, "cross_partition");
-  assert(reply.message.includes("{tag}"));
-  const checks: [string, number][] = [["{b}1", 0]];
-  const checked = await cluster.ask("n1", transaction([put("{a}1", "x")], { checks }));
-  assertEquals(code(checked), "cross_partition");
-  const fine = await cluster.ask("n1", transaction([put("{a}1", "x"), put("{a}2", "x")]));
-  assertEquals(answers(fine).length, 2);
-});
-
 Deno.test("transaction: one that is too large in what it writes or answers does nothing", async () => {
   const cluster = await startCluster(2);
   const large = "x".repeat(VALUE_BYTES_MAX);

@@ -34,6 +34,7 @@ function setUp(config: PartitionConfig = configOf(["n1", "n2", "n3"]), minInSync
         void frames.push(`${lastSeq} ${JSON.parse(`[${json}]`).length} ${commitSeq}`),
     },
     onReadFailed: () => false,
+    isHeld: () => false,
     fail: (error: unknown) => void failed.push(String(error)),
   };
   return { node, owner, writes, frames, failed, proposer: new WriteProposer(owner, writes) };

@@ -133,7 +133,7 @@ Deno.test("transaction over partitions: one that reads finds one moment (rule X1
   for (const [b, a] of seen) assertEquals(a, b);
 });
 
-Deno.test("transaction over partitions: in a client session it is done once", async () => {
+Deno.test("transaction over partitions: in a client session it is done once, and a refusal is remembered (rule X5)", async () => {
   const cluster = await startCluster(3);
   const pay = (op: number, more = {}) =>
     transaction([
@@ -288,4 +288,107 @@ Deno.test("transaction over partitions: reads, writes, scans, counts and expiry 
   await cluster.run(200);
   // Its changes are made, and then it has expired.
   assertEquals(told.slice(2).sort(), ["append result", "get error", "scan"]);
+});
+
+Deno.test("transaction over partitions: if the leader's partition gets another primary, nothing has happened (rule X1)", async () => {
+  const cluster = await startCluster(3);
+  await ask(cluster, put(C, "before"));
+  // Of another transaction, whose leader is silent: the first one waits.
+  const leader = primaryOf(cluster, A);
+  const hold = {
+    req_type: "prepare_part",
+    key: C,
+    attempt: "a",
+    leader: C,
+    requests: [put(C, "x")],
+  };
+  await ask(cluster, hold as never);
+  let told: Reply | undefined;
+  cluster.node(leader).execute(transaction([put(A, "1"), put(C, "1")]), (reply) => told = reply);
+  await cluster.run(30);
+  assertEquals(told, undefined);
+  const config = cluster.config(0);
+  const primary = config.inSync.find((id) => id !== leader);
+  cluster.configure(0, { term: config.term + 1, primary });
+  await cluster.run(10);
+  assertEquals(code(told), "not_primary");
+  await cluster.run(3_000);
+  assertEquals([await read(cluster, A), await read(cluster, C)], ["not_found", "before"]);
+});
+
+Deno.test("transaction over partitions: a part that is refused holds nothing (rule X2)", async () => {
+  const cluster = await startCluster(3);
+  const refused = await ask(
+    cluster,
+    transaction([put(A, "1"), put(B, "1")], { checks: [[C, 7]] }),
+  );
+  assert(refused.req_type === "error");
+  assertEquals([refused.code, refused.detail], ["version_mismatch", { key: C, version: 0 }]);
+  // Too few replicas, at a participant alone.
+  cluster.map = { ...cluster.map, settings: { ...cluster.map.settings, minInSync: 3 } };
+  const [first = ""] = cluster.config(1).inSync;
+  cluster.configure(1, { term: 2, inSync: [first] });
+  await cluster.run(50);
+  const few = transaction([put(A, "1"), put(B, "1")], { timeout_ms: 800 });
+  const reply = await ask(cluster, few);
+  assert(reply.req_type === "error");
+  assertEquals(reply.code, "timeout");
+  assert(reply.message.includes("too few replicas"), reply.message);
+  assertEquals([await read(cluster, A), await read(cluster, B)], ["not_found", "not_found"]);
+});
+
+Deno.test("transaction over partitions: the end of an attempt counts once, and for one intent (rule X6)", async () => {
+  const cluster = await startCluster(3);
+  const hold = { req_type: "prepare_part", key: B, attempt: "a", leader: A } as const;
+  const requests: PlainRequest[] = [{ req_type: "append_value", key: B, value: "x" }];
+  const finish = { req_type: "finish_part", key: B, attempt: "a" } as const;
+  const end = (more = {}) => ask(cluster, { ...finish, ...more } as never);
+  await ask(cluster, { ...hold, requests } as never);
+  // The decision is about an intent that is gone.
+  await end({ commit: 77 });
+  assertEquals(await read(cluster, B), "not_found");
+  const again = await ask(cluster, { ...hold, requests } as never) as Message<"result">;
+  const [{ seq }] = again.result as [{ seq: number }];
+  // Asked twice, it is prepared once.
+  assertEquals(wireForm(await ask(cluster, { ...hold, requests } as never)), wireForm(again));
+  await end({ commit: seq });
+  await end({ commit: seq });
+  assertEquals(await read(cluster, B), "x");
+  // It comes late: nobody leads it any more.
+  await ask(cluster, { ...hold, requests } as never);
+  await cluster.run(3_000);
+  assertEquals(await read(cluster, B), "x");
+});
+
+Deno.test("transaction over partitions: those that want the same keys happen one after the other (rule X9)", async () => {
+  const cluster = await startCluster(3);
+  const told: (string | undefined)[] = [];
+  const keys = [A, B, C];
+  for (let i = 0; i < 30; i++) {
+    const [from = A, to = B] = [keys[i % 3], keys[(i + 1 + i % 2) % 3]];
+    const request = transaction([
+      { req_type: "increment", key: from, by: "-1" },
+      { req_type: "increment", key: to, by: "1" },
+      { req_type: "append_value", key: keyIn(3, "log"), value: "." },
+    ]);
+    cluster.node(primaryOf(cluster, from)).execute(request, (reply) => told.push(code(reply)));
+  }
+  await cluster.run(9_000);
+  assertEquals(told, Array(30).fill(undefined));
+  const sum = await ask(cluster, transaction([get(A), get(B), get(C), get(keyIn(3, "log"))]));
+  const [a, b, c, log] = answers(sum);
+  assertEquals(Number(a) + Number(b) + Number(c), 0);
+  assertEquals(log, ".".repeat(30));
+});
+
+Deno.test("transaction over partitions: what is too large is refused before anything happens", async () => {
+  const cluster = await startCluster(3);
+  const many = Array.from({ length: 900 }, (_, i) => put(`k${i}`, "1"));
+  const checks = Array.from({ length: 101 }, (_, i): [string, number] => [`c${i}`, 0]);
+  assertEquals(code(await ask(cluster, transaction(many, { checks }))), "transaction_too_large");
+  const long = "x".repeat(3 << 20);
+  const large = transaction([put(A, long), put(B, long)]);
+  assertEquals(code(await ask(cluster, large)), "transaction_too_large");
+  assertEquals([await read(cluster, A), await read(cluster, "k1")], ["not_found", "not_found"]);
+  assertEquals(answers(await ask(cluster, transaction(many))).length, 900);
 });
