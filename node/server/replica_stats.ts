@@ -12,6 +12,8 @@ export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<
     tombstones: 0,
     tombstones_dropped: 0,
     client_sessions: 0,
+    transactions_led: 0,
+    transactions_open: 0,
     in_flight: 0,
     waiting: 0,
     damaged: 0,
@@ -22,6 +24,8 @@ export function replicaStats(self: NodeId, replicas: Iterable<Replica>): Record<
     if (primary !== undefined) {
       counts.own++;
       counts.client_sessions += primary.clientSessions.count ?? 0;
+      counts.transactions_led += primary.transactions.ledCount;
+      counts.transactions_open += primary.transactions.rows;
       counts.in_flight += primary.inFlightCount;
       counts.waiting += primary.waitingCount;
       counts.divergences += primary.divergences;

@@ -6,7 +6,7 @@
  * @module
  */
 import type { CountRequest, ScanRequest } from "../../../shared/database/database.ts";
-import type { Entry } from "../../../shared/base/entry.ts";
+import { type Entry, versionOf } from "../../../shared/base/entry.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { described, type Fields, flag, optional, uint } from "../../../shared/schema/fields.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
@@ -89,14 +89,15 @@ function scan(args: Arguments, call: Call, done: () => void): void {
   });
 }
 
-function writeEntry(out: RespWriter, { key, value, seq, timestampMs, expiresAtMs }: Entry): void {
+function writeEntry(out: RespWriter, entry: Entry): void {
+  const { key, value, timestampMs, expiresAtMs } = entry;
   out.map(expiresAtMs === 0 ? 4 : 5);
   out.bulkText("key");
   out.bulkText(key);
   out.bulkText("value");
   out.bulk(value);
   out.bulkText("version");
-  out.integer(seq);
+  out.integer(versionOf(entry));
   out.bulkText("timestamp");
   out.integer(timestampMs);
   if (expiresAtMs === 0) return;

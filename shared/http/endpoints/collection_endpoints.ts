@@ -9,7 +9,7 @@ import { fromErrorReply } from "../../wire/error_reply.ts";
 import { HTTP_PAGE_KEYS_DEFAULT, HTTP_PAGE_KEYS_MAX } from "../../limits/http.ts";
 import { REQUEST_TIMEOUT_MS } from "../../limits/requests.ts";
 import { encodeValue } from "../../schema/value_codec.ts";
-import type { Entry } from "../../base/entry.ts";
+import { type Entry, versionOf } from "../../base/entry.ts";
 import { cursorOf, keyOfCursor, type Listing } from "../protocol/cursor.ts";
 import { type Call, endpoint, json, type Services, TIMEOUT } from "./endpoint.ts";
 import {
@@ -72,11 +72,12 @@ async function page(
   });
 }
 
-function entryDocument({ key, seq, timestampMs, expiresAtMs, value, contentType }: Entry) {
+function entryDocument(entry: Entry) {
+  const { key, timestampMs, expiresAtMs, value, contentType } = entry;
   return {
     key,
     ...encodeValue(value),
-    version: seq,
+    version: versionOf(entry),
     timestamp: timestampMs,
     ...(expiresAtMs === 0 ? {} : { expires_at: expiresAtMs }),
     ...(contentType === undefined ? {} : { content_type: contentType }),

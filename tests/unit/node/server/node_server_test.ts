@@ -6,7 +6,7 @@ import { Connection } from "../../../../shared/wire/connection.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../../shared/limits/requests.ts";
 import { KEY_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
-import type { KeyRequest, Message, Reply } from "../../../../shared/wire/messages.ts";
+import type { Message, Reply, RoutedRequest } from "../../../../shared/wire/messages.ts";
 import { PROTOCOL_VERSION } from "../../../../shared/wire/messages.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
@@ -31,13 +31,13 @@ const MAP = standaloneMap({ clusterId: "c1", partitionCount: 4, node: NODE });
 class Bench {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork(this.clock);
-  readonly executed: KeyRequest[] = [];
+  readonly executed: RoutedRequest[] = [];
   readonly forwarded: [request: object, timeoutMs: number][] = [];
   readonly peerMessages: [type: string, from: string][] = [];
   peersClosed = 0;
   map: ClusterMap | undefined = MAP;
   clusterId: string | undefined = "c1";
-  onExecute: (request: KeyRequest, reply: (reply: Reply) => void) => void = (_, reply) =>
+  onExecute: (request: RoutedRequest, reply: (reply: Reply) => void) => void = (_, reply) =>
     reply({ req_type: "ack", message: "local" });
   readonly server: NodeServer;
 
@@ -126,7 +126,7 @@ class Client {
   }
 }
 
-const notPrimary = (_: KeyRequest, reply: (reply: Reply) => void) =>
+const notPrimary = (_: RoutedRequest, reply: (reply: Reply) => void) =>
   reply({ req_type: "error", code: "not_primary", message: "elsewhere" });
 
 Deno.test("NodeServer answers from its own replica if that can", async () => {

@@ -21,10 +21,10 @@ import {
 import { SecurityKeeper } from "../../../../shared/security/security_keeper.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import {
-  type KeyRequest,
   type Message,
   MESSAGES,
   type MessageType,
+  type RoutedRequest,
 } from "../../../../shared/wire/messages.ts";
 import { HASH, OTHER_HASH } from "../../../support/data/security_samples.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
@@ -109,7 +109,7 @@ class Scene {
   readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
   readonly store = new MemoryDocumentStore();
   readonly audit: string[] = [];
-  readonly executed: KeyRequest[] = [];
+  readonly executed: RoutedRequest[] = [];
   /** Users and keys of what was passed on. */
   readonly passedOn: (string | undefined)[][] = [];
   /** What the node answers. */

@@ -1,5 +1,8 @@
 /** Transactions over several partitions, on real node cores. The rules are in docs/transactions.md. */
 import { assert, assertEquals } from "@std/assert";
+import type { Entry } from "../../../../shared/base/entry.ts";
+import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
+import { fromWireEntry, toWireEntry } from "../../../../shared/schema/value_codec.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import type { Message, PlainRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { wireForm } from "../../../../shared/wire/wire_form.ts";
@@ -391,4 +394,40 @@ Deno.test("transaction over partitions: what is too large is refused before anyt
   assertEquals(code(await ask(cluster, large)), "transaction_too_large");
   assertEquals([await read(cluster, A), await read(cluster, "k1")], ["not_found", "not_found"]);
   assertEquals(answers(await ask(cluster, transaction(many))).length, 900);
+});
+
+Deno.test("transaction over partitions: a scan, a count and a backup show its values with their versions, and nothing else of it", async () => {
+  const cluster = await startCluster(3);
+  const reply = await ask(cluster, transaction([put(A, "1"), put(B, "2"), put(C, "3")]));
+  const versions = answers(reply);
+  // Nobody ends this one for a while.
+  const open = { req_type: "prepare_part", key: B, attempt: "open", leader: A };
+  await cluster.run(1_000);
+  await ask(cluster, { ...open, requests: [put(keyIn(1, "other"), "x")] } as never);
+  const partition = partitionOf(B, PARTITIONS);
+  const node = cluster.node(primaryOf(cluster, B));
+  let backup: Message<"entries"> | undefined;
+  node.backupPartition({ req_type: "backup_partition", partition }, (is) => {
+    backup = wireForm(is) as Message<"entries">;
+  });
+  const partitions = PartitionSet.all(PARTITIONS);
+  const pages: [string, number][] = [];
+  let count = 0;
+  for (const { node } of cluster.hosts.values()) {
+    node?.scans.scan({ partitions, limit: 100, values: true }, 5_000, (page) => {
+      if ("entries" in page) {
+        for (const entry of page.entries) {
+          const { key, version } = fromWireEntry(toWireEntry(entry as Entry)) as Entry;
+          pages.push([key, version ?? (entry as Entry).seq]);
+        }
+      }
+    });
+    node?.scans.count({ partitions }, 5_000, (is) => count += "count" in is ? is.count : 0);
+  }
+  await cluster.run(200);
+  assertEquals(backup, undefined, "it waits for what was there when it was asked");
+  await cluster.run(4_000);
+  assertEquals(pages.sort(), [[A, versions[0]], [B, versions[1]], [C, versions[2]]]);
+  assertEquals(count, 3);
+  assertEquals(backup?.entries.map(([key]) => key), [B]);
 });
