@@ -50,7 +50,7 @@ export interface NodeRuntimeDeps {
 /** What the runtime asks of a {@linkcode MemberSecurity}. */
 export type NodeMembership = Pick<
   MemberSecurity,
-  "start" | "stop" | "onSecurity" | "onCertificate"
+  "start" | "stop" | "onSecurity" | "onCertificate" | "seen" | "noteSeen"
 >;
 
 /** What a node of a secured cluster has besides. */
@@ -465,6 +465,7 @@ export class NodeRuntime {
   ): CoordinatorSession {
     const { clock, random, transport, logger } = this.#deps;
     const folder = this.#folder;
+    const membership = options.secured?.membership;
     const session = new CoordinatorSession(
       { clock, random, transport, log: logger("session") },
       {
@@ -488,6 +489,8 @@ export class NodeRuntime {
             (error) => done(failureOf(error)),
           );
         },
+        noteSeen: membership && ((map, done) => membership.noteSeen(map, done)),
+        noted: membership && (() => membership.seen),
         onMap: (map) => {
           const isFirst = this.node.map() === undefined;
           this.#adopt(map);
@@ -497,8 +500,8 @@ export class NodeRuntime {
         onRegistered: (start) => heartbeats.start(start),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
-        onSecurity: (message) => options.secured?.membership?.onSecurity(message),
-        onCertificate: (message) => options.secured?.membership?.onCertificate(message),
+        onSecurity: (message) => membership?.onSecurity(message),
+        onCertificate: (message) => membership?.onCertificate(message),
         onDown: () => {
           heartbeats.onSessionDown();
           this.#onSessionDown();
@@ -508,7 +511,7 @@ export class NodeRuntime {
       },
     );
     this.node.coordinator = { send: (message) => void session.send(message) };
-    options.secured?.membership?.start((message) => session.send(message));
+    membership?.start((message) => session.send(message));
     return session;
   }
 }
