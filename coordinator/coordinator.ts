@@ -17,6 +17,7 @@ import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { toErrorReply } from "../shared/wire/error_reply.ts";
 import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
+import { Secret } from "../shared/base/secret.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
@@ -40,6 +41,7 @@ import { Draining } from "../shared/server/draining.ts";
 import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
+import { MapSeals } from "../shared/security/map_seal.ts";
 import type { MemberAuthority } from "../shared/security/members/member_authority.ts";
 import { notSecured, type SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { admitRequest, WireLogins } from "../shared/server/wire_logins.ts";
@@ -233,6 +235,7 @@ export class Coordinator {
       repairDelayMs: options.repairDelayMs,
       expectNodes: options.expectNodes,
       generation: randomId(deps.random),
+      seals: security && new MapSeals(new Secret(security.keeper.document.sealKey), clusterId),
       acceptEpoch: options.acceptEpoch,
     }, deps.clock.monotonicMs());
     this.#mapShown = !cluster.changed;

@@ -24,7 +24,6 @@ import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
-import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
@@ -33,7 +32,7 @@ import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
 import { formatAddress } from "../shared/platform/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
-import { openCoordinatorSecurity, type OpenedCoordinatorSecurity } from "./file_security.ts";
+import type { OpenedCoordinatorSecurity } from "./file_security.ts";
 import { parseStoredCluster } from "./state/stored_cluster.ts";
 import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
@@ -52,6 +51,9 @@ async function main(run: CoordinatorRun): Promise<void> {
 
 async function recover({ config, logger }: CoordinatorRun): Promise<void> {
   const deps = { clock: new DenoClock(), random: new SystemRandom(), log: logger("security") };
+  const { recoverAdmin, recoveredLine } = await import(
+    "../shared/security/members/file_recovery.ts"
+  );
   printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps)));
 }
 
@@ -127,6 +129,8 @@ async function secure(
   deps: { clock: Clock; random: Random },
 ): Promise<OpenedCoordinatorSecurity> {
   const log = logger("security");
+  // What certificates need takes a third of the time of a start, and only who is secured needs it.
+  const { openCoordinatorSecurity } = await import("./file_security.ts");
   const security = await openCoordinatorSecurity(config.data, {
     cluster,
     hosts: certificateHosts(config.host, config.advertiseHost),

@@ -88,6 +88,8 @@ export async function openMemberSecurity(
       access,
       keepMember: (credentials) => folder.keepMember(credentials, { hosts, joinedBy }),
       keepJudged: (document) => folder.keepJudged(document),
+      seen: await folder.readSeen(),
+      keepSeen: (seen) => folder.keepSeen(seen),
     },
     member,
     hosts,

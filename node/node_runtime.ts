@@ -50,7 +50,7 @@ export interface NodeRuntimeDeps {
 /** What the runtime asks of a {@linkcode MemberSecurity}. */
 export type NodeMembership = Pick<
   MemberSecurity,
-  "start" | "stop" | "onSecurity" | "onCertificate"
+  "start" | "stop" | "onSecurity" | "onCertificate" | "seen" | "noteSeen"
 >;
 
 /** What a node of a secured cluster has besides. */
@@ -466,6 +466,7 @@ export class NodeRuntime {
   ): CoordinatorSession {
     const { clock, random, transport, logger } = this.#deps;
     const folder = this.#folder;
+    const membership = options.secured?.membership;
     const session = new CoordinatorSession(
       { clock, random, transport, log: logger("session") },
       {
@@ -489,6 +490,8 @@ export class NodeRuntime {
             (error) => done(failureOf(error)),
           );
         },
+        noteSeen: membership && ((map, done) => membership.noteSeen(map, done)),
+        noted: membership && (() => membership.seen),
         onMap: (map) => {
           const isFirst = this.node.map() === undefined;
           this.#adopt(map);
@@ -498,8 +501,8 @@ export class NodeRuntime {
         onRegistered: (start) => heartbeats.start(start),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
-        onSecurity: (message) => options.secured?.membership?.onSecurity(message),
-        onCertificate: (message) => options.secured?.membership?.onCertificate(message),
+        onSecurity: (message) => membership?.onSecurity(message),
+        onCertificate: (message) => membership?.onCertificate(message),
         onDown: () => {
           heartbeats.onSessionDown();
           this.#onSessionDown();
@@ -509,7 +512,7 @@ export class NodeRuntime {
       },
     );
     this.node.coordinator = { send: (message) => void session.send(message) };
-    options.secured?.membership?.start((message) => session.send(message));
+    membership?.start((message) => session.send(message));
     return session;
   }
 }

@@ -27,7 +27,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["base"],
     ["limits"],
     ["cluster", "platform"],
-    ["admission", "platform/deno", "program", "ring", "scheduling", "schema"],
+    ["admission", "platform/deno", "platform/node", "program", "ring", "scheduling", "schema"],
     ["operations"],
     ["wire", "security/login"],
     ["arguments", "discovery", "security", "validation", "http/protocol"],
@@ -54,7 +54,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   client: [
-    ["calls"],
+    ["calls", "fetch", "npm"],
     ["backup", "transfer"],
     ["library"],
     ["cli/command"],
@@ -71,7 +71,8 @@ export const FOLDER_FILES_MAX = 15;
 const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
-  /^shared\/platform\/(clock|random)\.ts$/,
+  /^shared\/platform\/(clock|random|node\/node_\w+)\.ts$/,
+  /^client\/(library\/node_platform|fetch\/fetch_client)\.ts$/,
   /^shared\/platform\/deno\/folder_(kind|lock|security)\.ts$/,
   /^shared\/program\/(log|program|terminal)\.ts$/,
   /^coordinator\/discovery\/cs_config\.ts$/,

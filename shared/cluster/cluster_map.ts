@@ -59,6 +59,8 @@ export interface ClusterMap {
   readonly epoch: number;
   /** The start of the coordinator that made it; absent until a document is first changed. */
   readonly generation?: string;
+  /** Of a secured cluster: by which a node shows that this map was published (`shared/security/map_seal.ts`). */
+  readonly seal?: string;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeInfo[];
   /** Index: partition number. */
@@ -69,8 +71,10 @@ export interface ClusterMap {
 export interface ClusterMapDelta {
   readonly fromEpoch: number;
   readonly epoch: number;
-  /** The settings, if they have changed. */
+  /** The generation, if it is another one. */
   readonly generation?: string;
+  /** That of the later map. */
+  readonly seal?: string;
   /** The whole list, if any node has changed. */
   readonly nodes?: readonly NodeInfo[];
   readonly partitions: readonly (readonly [partition: number, config: PartitionConfig])[];
@@ -81,11 +85,12 @@ export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap 
   if (delta.fromEpoch !== map.epoch) return undefined;
   const partitions = map.partitions.slice();
   for (const [partition, config] of delta.partitions) partitions[partition] = config;
-  const { generation = map.generation } = delta;
+  const { epoch, seal, generation = map.generation } = delta;
   return {
-    ...map,
-    epoch: delta.epoch,
+    epoch,
     ...(generation === undefined ? {} : { generation }),
+    ...(seal === undefined ? {} : { seal }),
+    settings: map.settings,
     nodes: delta.nodes ?? map.nodes,
     partitions,
   };
@@ -97,11 +102,12 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   to.partitions.forEach((config, partition) => {
     if (config !== from.partitions[partition]) partitions.push([partition, config]);
   });
-  const { generation } = to;
+  const { generation, seal } = to;
   const delta = {
     fromEpoch: from.epoch,
     epoch: to.epoch,
     ...(generation === undefined || generation === from.generation ? {} : { generation }),
+    ...(seal === undefined ? {} : { seal }),
     partitions,
   };
   return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };

@@ -49,8 +49,9 @@ export function isPartitionConfig(value: unknown): boolean {
 /** Form of a `ClusterMap`. */
 export function isClusterMap(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { epoch, generation, settings, nodes, partitions } = value;
-  return isUint(epoch) && isOptionalText(generation) && isSettings(settings) && isNodeList(nodes) &&
+  const { epoch, generation, seal, settings, nodes, partitions } = value;
+  return isUint(epoch) && isOptionalText(generation) && isOptionalText(seal) &&
+    isSettings(settings) && isNodeList(nodes) &&
     Array.isArray(partitions) && partitions.length === settings.partitionCount &&
     partitions.every(isPartitionConfig);
 }
@@ -58,8 +59,9 @@ export function isClusterMap(value: unknown): boolean {
 /** Form of a `ClusterMapDelta`. */
 export function isClusterMapDelta(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { fromEpoch, epoch, generation, nodes, partitions } = value;
+  const { fromEpoch, epoch, generation, seal, nodes, partitions } = value;
   return isUint(fromEpoch) && isUint(epoch) && isOptionalText(generation) &&
+    isOptionalText(seal) &&
     (nodes === undefined || isNodeList(nodes)) &&
     Array.isArray(partitions) && partitions.every(isPartitionChange);
 }

@@ -36,6 +36,8 @@ interface Span {
 /** The rights of one user in one database. */
 export class Rights {
   readonly isAdmin: boolean;
+  /** Whether every key may be read and written: then no request on keys has to be looked at. */
+  readonly hasAllKeys: boolean;
   readonly #spans: { readonly [R in "read" | "write"]: readonly Span[] };
 
   /** @param grants those of all roles of the user; others' databases are passed over */
@@ -50,6 +52,8 @@ export class Rights {
     this.#spans = this.isAdmin
       ? { read: all, write: all }
       : { read: spansOf("read"), write: spansOf("write") };
+    const { read, write } = this.#spans;
+    this.hasAllKeys = isEverything(read) && isEverything(write);
   }
 
   /** O(log grants). */
@@ -71,6 +75,10 @@ export class Rights {
 
 function spanOf(prefix: string): Span {
   return { start: prefix, end: prefix === "" ? undefined : prefixEnd(prefix) };
+}
+
+function isEverything([first]: readonly Span[]): boolean {
+  return first?.start === "" && first.end === undefined;
 }
 
 function isBefore(key: string, end: string | undefined): boolean {

@@ -90,6 +90,8 @@ export interface RequestServerOptions extends ConnectionOptions {
 /** Serves one stream. */
 export class RequestServer implements Retirable, Caller {
   readonly connection: Connection;
+  /** Who has logged in, in a secured process. */
+  user: string | undefined = undefined;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #work: WorkScheduler;

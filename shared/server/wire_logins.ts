@@ -12,6 +12,7 @@ import { KvError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import type { AccessControl, Principal } from "../security/access_control.ts";
+import { type Called, CALLER } from "../wire/caller.ts";
 import type { Connection } from "../wire/connection.ts";
 import { isPartRequest, type Message, type Request } from "../wire/messages.ts";
 import { ON_BEHALF, type OnBehalf, takeSaidUser } from "../wire/on_behalf.ts";
@@ -61,7 +62,13 @@ export class WireLogins {
       : this.#access.userNamed(said);
     const refusal = this.#access.whyRefused(request, principal, remote);
     if (refusal !== undefined) throw refusal;
-    request[ON_BEHALF] = principal?.name;
+    if (principal === undefined) return;
+    const { name } = principal;
+    // Once for a connection: a field more in each request would cost as much as judging it. Who logs in again as
+    // somebody else says so in each request, since what is under way is the first one's.
+    const { [CALLER]: caller } = request as Called;
+    const isCallers = said === undefined && caller !== undefined && (caller.user ??= name) === name;
+    if (!isCallers) request[ON_BEHALF] = name;
   }
 }
 
