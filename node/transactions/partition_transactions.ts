@@ -84,7 +84,7 @@ export class PartitionTransactions {
       case "transaction":
         return this.#takeTransaction(request, reply);
       default:
-        return this.#waits([request.key], request, reply);
+        return !this.#isQuiet && this.#waits([request.key], request, reply);
     }
   }
 
@@ -93,11 +93,15 @@ export class PartitionTransactions {
       this.#leader.lead(request, reply);
       return true;
     }
-    return this.#waits([...transactionKeys(request)], request, reply);
+    return !this.#isQuiet && this.#waits([...transactionKeys(request)], request, reply);
+  }
+
+  /** No key is held, and nobody waits for one: as nearly always. */
+  get #isQuiet(): boolean {
+    return this.#queue.size === 0 && this.#owner.intents.intents.size === 0;
   }
 
   #waits(keys: readonly string[], request: KeyRequest, reply: ReplyTo): boolean {
-    if (this.#queue.size === 0 && this.#owner.intents.intents.size === 0) return false;
     if (!this.#queue.isBusy(keys)) return false;
     this.#queue.add(keys, request, reply, (left) => this.#owner.execute(left, reply));
     return true;

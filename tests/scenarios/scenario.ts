@@ -11,7 +11,7 @@
  *
  * A line that begins with `>` is a command, the lines up to the next one are what came of it. Lines with `#`
  * are comments. What commands there are, and who carries them out, depends on the file's folder:
- * `replication_stage.ts`, `membership_stage.ts`.
+ * `replication_stage.ts`, `membership_stage.ts`, `transactions_stage.ts`.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export interface Step {
 
 /** A file. */
 export interface Scenario {
-  /** Rules of docs/replication.md that it shows. */
+  /** Rules of docs/replication.md and docs/transactions.md that it shows. */
   readonly rules: readonly string[];
   readonly steps: readonly Step[];
   /** What stands behind the last step. */

@@ -6,12 +6,14 @@
 import { membershipStage } from "./membership_stage.ts";
 import { replicationStage } from "./replication_stage.ts";
 import type { Stage } from "./scenario.ts";
+import { transactionsStage } from "./transactions_stage.ts";
 
 const ROOT = "tests/scenarios";
 
 const STAGES: Readonly<Record<string, () => Stage>> = {
   membership: membershipStage,
   replication: replicationStage,
+  transactions: transactionsStage,
 };
 
 /** All scenario files, in the order of their names, by their path from the project's root. */
