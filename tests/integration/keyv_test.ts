@@ -8,13 +8,14 @@ import { assertEquals } from "@std/assert";
 import KeyvRedis from "@keyv/redis";
 import { createCache } from "cache-manager";
 import { Keyv } from "keyv";
+import { formatAddress } from "../../shared/platform/transport.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 
 const NAMES = Array.from({ length: 12 }, (_, i) => `name${i}`);
 
 Deno.test("@keyv/redis and cache-manager: what is written for several keys at once is stored", async () => {
   await using cluster = await TestCluster.start({ nodes: 3 });
-  const uri = `redis://${cluster.nodeAddress(1)}`;
+  const uri = `redis://${formatAddress(cluster.nodeAddress(1))}`;
   const store = new KeyvRedis(uri);
   const keyv = new Keyv(store, { namespace: "app" });
   try {
