@@ -8,6 +8,7 @@
  * @module
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import { prefixEnd } from "../../shared/base/key_order.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import { TRANSACTION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
@@ -113,7 +114,12 @@ export class IntentTable implements SystemRows {
     if (!key.startsWith(TRANSACTION_KEY_PREFIX)) return;
     this.#touched?.add(key);
     this.#remove(key);
-    this.#add(entry);
+    try {
+      this.#add(entry);
+    } catch (error) {
+      // Only another node can have made it: what it wanted to hold is not known, and the write is in the store.
+      failureOf(error);
+    }
   }
 
   forget(key: string): void {

@@ -396,7 +396,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "node/transactions/led_transaction.ts",
     edits: [[
       'if (round.every(({ state }) => state === "prepared")) this.#decide();',
-      "this.#decide();",
+      'if (round.some(({ state }) => state === "prepared")) this.#decide();',
     ]],
     seedsMax: 3,
     storm: "parts",
