@@ -112,7 +112,8 @@ export async function renewedServerCertificate(
   return held;
 }
 
-function validityOf(certificate: string): Validity {
+/** When a certificate is good. @param certificate PEM */
+export function validityOf(certificate: string): Validity {
   const { validFrom, validTo } = new X509Certificate(certificate);
   return { fromMs: Date.parse(validFrom), untilMs: Date.parse(validTo) };
 }
