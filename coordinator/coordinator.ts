@@ -24,6 +24,12 @@ import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { COORDINATOR_TICK_MS, FORCE_WAIT_MS } from "../shared/limits/membership.ts";
+import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
+import { metricDocument } from "../shared/metrics/metric_document.ts";
+import { MetricSet } from "../shared/metrics/metric_set.ts";
+import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
+import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
+import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import {
   type CertificateOrder,
@@ -63,6 +69,7 @@ import {
 import { Gateway } from "./gateway/gateway.ts";
 import { ClusterController } from "./controller/cluster_controller.ts";
 import type { Input } from "./controller/input.ts";
+import { collectCluster } from "./coordinator_metrics.ts";
 import { coordinatorHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
 import { MemberSessions } from "./member_sessions.ts";
@@ -108,6 +115,10 @@ export interface CoordinatorOptions {
   readonly clusterId?: string | undefined;
   /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
   readonly security?: CoordinatorSecurity | undefined;
+  /** What is known of the process and its machine, for metrics. Default: nothing. */
+  readonly process?: ProcessSite | undefined;
+  /** Default {@linkcode SLOW_REQUEST_MS}. */
+  readonly slowRequestMs?: number | undefined;
 }
 
 /** What a secured coordinator keeps. */
@@ -144,6 +155,8 @@ export class Coordinator {
   #closed = false;
   readonly admission: Admission;
   readonly #frontEnd: HttpFrontEnd;
+  readonly #requestMetrics: RequestMetrics;
+  readonly #process: ProcessSite | undefined;
   #http: HttpServer | undefined;
   #requests = 0;
   #refusalLoggedMs = -Infinity;
@@ -194,13 +207,17 @@ export class Coordinator {
     this.#secured = options.secured ?? security !== undefined;
     this.#logins = security === undefined ? undefined : new WireLogins(security.keeper.access);
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
+    this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
+    this.#process = options.process;
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
+      metrics: this.#requestMetrics,
       log: deps.logger("http"),
       work: this.#gateway.work,
     }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
+      metrics: () => this.metrics(),
       database: this.#gateway.database,
       requests: this.admission.requests,
       access: security?.keeper.access,
@@ -263,6 +280,29 @@ export class Coordinator {
       persistFailure: this.#persistFailure,
       minInSync: this.map.settings.minInSync,
     });
+  }
+
+  /** What `/metrics` shows. */
+  metrics(): MetricSet {
+    const set = new MetricSet();
+    const { clusterId } = this.map.settings;
+    collectProcess(set, this.#process, {
+      role: "coordinator",
+      id: "coordinator",
+      cluster: clusterId,
+      health: this.health(),
+    });
+    this.#requestMetrics.collect(set);
+    set.set("kv_requests_in_flight", this.#draining.outstanding, "wire");
+    set.set("kv_requests_in_flight", this.#frontEnd.underWay, "http");
+    collectAdmission(set, this.admission.stats());
+    collectCluster(set, {
+      stats: this.#controller.stats(),
+      map: this.map,
+      sessions: this.#sessions.size,
+      persistFailure: this.#persistFailure,
+    });
+    return set;
   }
 
   /** The whole cluster, for whoever serves another protocol here. */
@@ -410,7 +450,9 @@ export class Coordinator {
 
   #serve(stream: Stream, seat: Seat): void {
     const { work } = this.#gateway;
-    const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
+    const metrics = this.#requestMetrics;
+    const deps = { clock: this.#deps.clock, log: this.#log, work, metrics };
+    const server = new RequestServer(stream, deps, {
       onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
       onHello: (hello, connection, isFirst) => {
         const takeOver = this.#onHello(hello, connection, seat, isFirst);
@@ -491,6 +533,12 @@ export class Coordinator {
       }
       case "stats":
         return reply({ req_type: "result", result: this.stats() });
+      case "metrics":
+        return reply({ req_type: "result", result: metricDocument(this.metrics()) });
+      case "slow_requests": {
+        const { slow } = this.#requestMetrics;
+        return reply({ req_type: "result", result: slow.newest(request.limit ?? undefined) });
+      }
       case "announce":
         return reply({ req_type: "ack", message: "noted" });
       default:

@@ -5,6 +5,9 @@
  * @module
  */
 import { type Clock, SystemClock } from "../shared/platform/clock.ts";
+import { DenoProcessFacts } from "../shared/metrics/deno_process_facts.ts";
+import { ProcessMetrics } from "../shared/metrics/process_metrics.ts";
+import { CertificatePeriods } from "../shared/security/members/certificate_periods.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
@@ -79,6 +82,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       log: logger("transport"),
       datagrams: plain,
     });
+    const periods = new CertificatePeriods();
     const coordinator = await Coordinator.start({ clock, random, transport, store, logger }, {
       clusterId: security?.keeper.document.cluster,
       security,
@@ -101,6 +105,16 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
         );
       },
       origins: originRules(config),
+      slowRequestMs: config.slowRequestMs,
+      process: {
+        metrics: new ProcessMetrics(clock, new DenoProcessFacts()),
+        ...(security === undefined ? {} : {
+          certificates: () => ({
+            server: periods.periodOf("server", security.identity.current().certificate),
+            authority: periods.periodOf("authority", security.keeper.document.authorities[0] ?? ""),
+          }),
+        }),
+      },
       admission: { freeDescriptors: countFreeDescriptors },
       discovery: discoveryOf(config, security?.identity),
     });

@@ -5,6 +5,9 @@
  * @module
  */
 import type { Clock } from "../shared/platform/clock.ts";
+import { DenoProcessFacts, diskSpace } from "../shared/metrics/deno_process_facts.ts";
+import { ProcessMetrics } from "../shared/metrics/process_metrics.ts";
+import { CertificatePeriods } from "../shared/security/members/certificate_periods.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import type { Source } from "../shared/program/given_value.ts";
 import {
@@ -82,6 +85,8 @@ async function main(run: NodeRun): Promise<void> {
   const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
   let dataPath = config.data;
+  const periods = new CertificatePeriods();
+  const processMetrics = new ProcessMetrics(clock, new DenoProcessFacts());
   const start = (listen: readonly Address[]) =>
     NodeRuntime.start(deps, {
       listen,
@@ -116,6 +121,18 @@ async function main(run: NodeRun): Promise<void> {
           : listenHttp(found, handle, admission, logger("http"), security?.tls);
       },
       origins: originRules(config),
+      slowRequestMs: config.slowRequestMs,
+      process: {
+        metrics: processMetrics,
+        diskSpace: () =>
+          dataPath === undefined || config.storage === "memory" ? undefined : diskSpace(dataPath),
+        ...(security === undefined ? {} : {
+          certificates: () => ({
+            server: periods.periodOf("server", security.tls.current().certificate),
+            authority: periods.periodOf("authority", authorityOf(security)),
+          }),
+        }),
+      },
       security: security?.keeper,
       secured: member === undefined ? undefined : {
         access: member.access,
@@ -184,6 +201,12 @@ function keepFilesPrivate(log: Logger): void {
 /** How a node is secured, as it follows "add". */
 function howToSecure({ standalone }: NodeRun["config"]): string {
   return standalone ? "--secure with a --data folder" : "--join TOKEN";
+}
+
+/** The certificate of the authority that signs, PEM. */
+function authorityOf({ keeper, member }: NodeSecurity): string {
+  const authorities = keeper?.document.authorities ?? member?.identity.current().authorities;
+  return authorities?.[0] ?? "";
 }
 
 /** Users and TLS, if they were asked for, or the node is a member of a secured cluster, or becomes one. */

@@ -14,9 +14,7 @@ import { OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
 import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
 import { MESSAGE_NEEDS } from "./needs.ts";
-import type { Right, Rights } from "./rights.ts";
-
-type KeyRight = Exclude<Right, "admin">;
+import type { KeyRight, Right, Rights } from "./rights.ts";
 
 const READ: readonly KeyRight[] = ["read"];
 const WRITE: readonly KeyRight[] = ["write"];
@@ -54,6 +52,8 @@ export function whyForbidden(request: Request, rights: Rights | undefined): KvEr
       return rights.isAdmin ? undefined : refusal(request, "admin", "the cluster");
     case "members":
       return new KvError("forbidden", `${request.req_type}: only a member of the cluster sends it`);
+    case "monitor":
+      return rights.mayMonitor ? undefined : refusal(request, "monitor", "the cluster");
     case "keys":
       return whyKeysForbidden(request as KeyRequest, rights);
     default:

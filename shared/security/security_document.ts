@@ -28,7 +28,14 @@ import { isMemberId, type MemberRole } from "../platform/member_identity.ts";
 import { isSealKey } from "./map_seal.ts";
 import type { StoredJoinToken, StoredToken, TokenEntry } from "./user_token.ts";
 import { isPasswordHash } from "./login/password.ts";
-import { DATABASE_DEFAULT, EVERY_DATABASE, type Grant, type Right, RIGHTS } from "./rights.ts";
+import {
+  DATABASE_DEFAULT,
+  EVERY_DATABASE,
+  type Grant,
+  isWhole,
+  type Right,
+  RIGHTS,
+} from "./rights.ts";
 
 /** Some grants under a name. */
 export interface Role {
@@ -414,10 +421,10 @@ function checkRole({ name, grants }: Role): void {
     if (typeof prefix !== "string" || prefix.length > KEY_BYTES_MAX) {
       throw new KvError("bad_request", `role ${name}: a prefix is the beginning of a key`);
     }
-    if (right === "admin" && prefix !== "") {
+    if (isWhole(right) && prefix !== "") {
       throw new KvError(
         "bad_request",
-        `role ${name}: admin is for the whole database, and takes no prefix`,
+        `role ${name}: ${right} is for the whole database, and takes no prefix`,
       );
     }
   }
@@ -429,8 +436,8 @@ function checkToken(token: StoredToken): void {
 }
 
 function checkTokenEntry({ id, hash, madeMs, untilMs }: TokenEntry): void {
-  const isWhole = TOKEN_ID.test(id) && HASH.test(hash) && isUint(madeMs) && isUint(untilMs);
-  if (!isWhole) throw new KvError("bad_request", "a token is malformed");
+  const isSound = TOKEN_ID.test(id) && HASH.test(hash) && isUint(madeMs) && isUint(untilMs);
+  if (!isSound) throw new KvError("bad_request", "a token is malformed");
 }
 
 function checkCertificate({ id, serial, untilMs }: IssuedCertificate): void {

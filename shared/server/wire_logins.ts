@@ -4,7 +4,7 @@
  * whom it is: that is believed, and the request is judged again here, key by key, by this process's own document.
  *
  * Invariant: a request that was admitted says whose it is in a way that its sender cannot have said by itself
- * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map.
+ * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map and for metrics.
  *
  * @module
  */
@@ -92,14 +92,15 @@ export function admitRequest(
 function isPassedOn(request: Request): boolean {
   const { req_type: type } = request;
   if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
-  if (type === "get_map" || type === "ping" || isPartRequest(request)) return false;
+  if (type === "get_map" || type === "ping" || type === "metrics") return false;
+  if (isPartRequest(request)) return false;
   throw notForMembers({ req_type: type });
 }
 
 function notForMembers({ req_type: type }: { readonly req_type: string }): KvError {
   return new KvError(
     "forbidden",
-    `${type}: a member asks for the map, or passes on a user's request and says whose it is, in "as"`,
+    `${type}: a member asks for the map or for metrics, or passes on a user's request and says whose it is, in "as"`,
   );
 }
 
