@@ -14,6 +14,7 @@ import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import { type PartitionConfig, whatWritesNeed } from "../../shared/cluster/cluster_map.ts";
 import { type Entry, isLive, isTombstone } from "../../shared/base/entry.ts";
 import { failureOf, isDamage } from "../../shared/base/errors.ts";
+import { KIB } from "../../shared/base/units.ts";
 import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/limits/replication.ts";
 import { GROUP_BYTES_SURE, GROUP_WIRE_BYTES_MAX } from "../../shared/limits/requests.ts";
 import { DISK_HANDOVER_MS, EXPIRED_PER_WRITE } from "../../shared/limits/storage.ts";
@@ -32,6 +33,9 @@ import {
 } from "./request_dedup.ts";
 import { deadlineOf } from "./waiting_requests.ts";
 import { inFlightBytes, type WriteQueue } from "./write_queue.ts";
+
+/** What is written beside the changes of a transaction that were said to fit. */
+const GROUP_SPARE_BYTES = 16 * KIB;
 
 /** What writes need of the node. */
 export interface ProposerPorts {
@@ -193,6 +197,21 @@ export class WriteProposer {
       if (due.length > 0) this.deleteExpired(due.map(({ key }) => key), wallMs);
     }
     return true;
+  }
+
+  /** Whether changes that will be made later, as one group, are going to fit into one message to a replica. */
+  fits(changes: readonly Change[]): boolean {
+    const { config } = this.#owner;
+    const seq = Number.MAX_SAFE_INTEGER;
+    let bytes = 0;
+    for (const { key, write } of changes) bytes += key.length + write.value.length;
+    if (bytes <= GROUP_BYTES_SURE) return true;
+    bytes = 0;
+    for (const change of changes) {
+      const entry = toWireEntry(entryOf({ ...change, version: seq }, seq, config.term, seq));
+      bytes += Buffer.byteLength(JSON.stringify(entry)) + 1;
+    }
+    return bytes <= GROUP_WIRE_BYTES_MAX - GROUP_SPARE_BYTES;
   }
 
   /**

@@ -19,7 +19,7 @@ import {
 } from "../../shared/limits/transactions.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import type { PartHead } from "../../shared/operations/part_messages.ts";
-import { DELETION, liveEntry, resultReply } from "../../shared/operations/operation.ts";
+import { DELETION, errorReply, liveEntry, resultReply } from "../../shared/operations/operation.ts";
 import type {
   KeyRequest,
   Message,
@@ -128,6 +128,12 @@ export class Participant {
       return;
     }
     const { replies, writes } = steps;
+    // What is prepared must be possible to make.
+    if (!proposer.fits([...writes].map(([key, write]) => ({ key, write })))) {
+      const text = "transaction: its writes do not fit into one message; nothing was done";
+      reply(partReply({ state: "refused" }, [errorReply("transaction_too_large", text)]));
+      return;
+    }
     // The intent comes first: its seq is the version of what is written.
     const changes: Change[] = [intentChange(attempt, request.leader, keys, writes), ...expired];
     const head: PartHead = { state: "prepared", seq, writes: writes.size > 0 };

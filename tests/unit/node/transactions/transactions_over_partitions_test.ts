@@ -394,6 +394,16 @@ Deno.test("transaction over partitions: what is too large is refused before anyt
   assertEquals(code(await ask(cluster, large)), "transaction_too_large");
   assertEquals([await read(cluster, A), await read(cluster, "k1")], ["not_found", "not_found"]);
   assertEquals(answers(await ask(cluster, transaction(many))).length, 900);
+  // In JSON each character takes six: what is prepared must be possible to make.
+  const control = "\u0001".repeat(60_000);
+  const parts = Array.from({ length: 50 }, (_, i) => put(`{${B}}${i}`, control));
+  const wide = transaction([put(A, "1"), ...parts]);
+  assertEquals(code(await ask(cluster, wide)), "transaction_too_large");
+  assertEquals(await read(cluster, A), "not_found");
+  assertEquals(
+    answers(await ask(cluster, transaction([put(A, "1"), ...parts.slice(0, 30)]))).length,
+    31,
+  );
 });
 
 Deno.test("transaction over partitions: a scan, a count and a backup show its values with their versions, and nothing else of it", async () => {
