@@ -23,7 +23,7 @@
  * }
  * ```
  *
- * Several operations as one, on keys with the same `{tag}`; and the same for many keys, each by itself:
+ * Several operations as one, and many keys, each by itself:
  *
  * ```ts ignore
  * const from = await kv.getEntry("account:{7}:from");

@@ -91,15 +91,15 @@ const MANY_KEYS: readonly string[] = [
       "`batch`",
       "`get-many`, `put-many`, `delete-many`, `batch`",
       "`POST /batch`",
-      "`MGET`, `MSET`, `DEL`; a pipeline",
+      "`MGET`, `DEL`; a pipeline",
       "`getMany`, `putMany`, `deleteMany`",
     ],
     [
-      "several keys of one partition as one",
+      "several keys as one",
       "`transaction`",
       "`multi` … `exec`",
       "`POST /batch` with `atomic`",
-      "`MULTI` … `EXEC`",
+      "`MULTI` … `EXEC`; `MSET`",
       "`atomic`",
     ],
     [
