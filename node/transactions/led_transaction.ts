@@ -426,11 +426,11 @@ export class LedTransaction {
 
   /** An earlier attempt of the request must find this answer. Rule X5. @returns false if nobody repeats it */
   #remember(answer: Reply): boolean {
-    const { proposer, ports } = this.#owner;
+    const { proposer, ports, isServing } = this.#owner;
     const request = this.#request;
     const session = clientSessionKey(request);
     if (session === undefined || !isRepeated(request) || onlyReads(request)) return false;
-    if (proposer.whyNoWrite("transaction") !== undefined) return false;
+    if (!isServing || proposer.whyNoWrite("transaction") !== undefined) return false;
     const changes: Change[] = [];
     const full = proposer.remember(session, request, answer, changes);
     if (full !== undefined) this.#reply(full);
