@@ -474,8 +474,8 @@ export const MUTATIONS: readonly Mutation[] = [
       "      if (executor.answerBySession(request, this.#reply)) {\n        this.#giveUp();",
       "      if (this.#attempts < 0) {\n        this.#giveUp();",
     ]],
-    seedsMax: 60,
-    storm: "parts",
+    seedsMax: 1,
+    test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
   },
   {
     name: "a new primary does not know which keys are held",
