@@ -21,8 +21,8 @@ import {
   ORDERED_FROM_ATTEMPT,
   PREPARE_MS,
   READ_COMPARISONS_MAX,
-} from "../../shared/limits/transactions.ts";
-import { TRANSACTION_REPLY_BYTES_MAX } from "../../shared/limits/requests.ts";
+  TRANSACTION_REPLY_BYTES_MAX,
+} from "../../shared/limits/requests.ts";
 import { errorReply, resultReply } from "../../shared/operations/operation.ts";
 import { isRepeated, mayRepeat, onlyReads } from "../../shared/operations/repeat.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";

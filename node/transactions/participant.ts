@@ -16,7 +16,7 @@ import {
   PART_WRITTEN_BYTES_MAX,
   STATUS_QUESTIONS_MAX,
   STATUS_REPEAT_MS,
-} from "../../shared/limits/transactions.ts";
+} from "../../shared/limits/requests.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import type { PartHead } from "../../shared/operations/part_messages.ts";
 import { DELETION, errorReply, liveEntry, resultReply } from "../../shared/operations/operation.ts";

@@ -7,8 +7,12 @@
  *
  * @module
  */
-import { FINISH_MS, FOLLOW_MS, LED_TRANSACTIONS_MAX } from "../../shared/limits/transactions.ts";
-import { STATUS_REPEAT_MS } from "../../shared/limits/transactions.ts";
+import {
+  FINISH_MS,
+  FOLLOW_MS,
+  LED_TRANSACTIONS_MAX,
+  STATUS_REPEAT_MS,
+} from "../../shared/limits/requests.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { DELETION, errorReply, writeReply } from "../../shared/operations/operation.ts";
 import type { PartHead } from "../../shared/operations/part_messages.ts";

@@ -5,9 +5,12 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { CLIENT_SESSION_CHARACTERS_MAX, REQUEST_TIMEOUT_MS_MAX } from "../limits/requests.ts";
+import {
+  ATTEMPT_CHARACTERS_MAX,
+  CLIENT_SESSION_CHARACTERS_MAX,
+  REQUEST_TIMEOUT_MS_MAX,
+} from "../limits/requests.ts";
 import { SCAN_KEYS_MAX } from "../limits/scans.ts";
-import { ATTEMPT_CHARACTERS_MAX } from "../limits/transactions.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits/wire.ts";
 import type { KeyBounds } from "../base/key_range.ts";
 import type { KeyRequest, Message, PartRequest } from "../wire/messages.ts";

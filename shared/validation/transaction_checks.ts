@@ -6,8 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
-import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
-import { PARTS_BYTES_MAX, PARTS_KEYS_MAX } from "../limits/transactions.ts";
+import { PARTS_BYTES_MAX, PARTS_KEYS_MAX, TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
 import type { Message, PlainRequest, RoutedRequest } from "../wire/messages.ts";
 import { badRequest, errorReply } from "../operations/operation.ts";
 import type { VersionCheck } from "../operations/transaction.ts";
