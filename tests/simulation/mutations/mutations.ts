@@ -520,11 +520,11 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "parts",
   },
   {
-    name: "a decision is forgotten when the first participant is done",
+    name: "a decision is forgotten before its participants have made their changes",
     file: "node/transactions/transaction_leader.ts",
     edits: [[
-      'if (headOf(reply)?.state === "done") finishing.left.delete(key);',
-      'if (headOf(reply)?.state === "done") finishing.left.clear();',
+      "    finishing.tellMs = ports.nowMs();\n",
+      "    finishing.tellMs = ports.nowMs();\n    this.#delete(attempt, finishing);\n",
     ]],
     seedsMax: 40,
     storm: "parts",
