@@ -114,10 +114,10 @@ Deno.test("cluster: a hundred clients move amounts between 50 accounts while nod
   };
   movers.start();
   try {
-    await more(200, 3);
+    await more(100, 2);
     const killed = await cluster.primaryOf(account(0));
     await cluster.crash(killed);
-    await more(200, 1);
+    await more(100, 1);
     await cluster.restart(killed);
     await cluster.whole({ nodes: 3 });
     await more(100, 1);
