@@ -18,7 +18,6 @@ import { KvError } from "../../../shared/base/errors.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import { errorReply, liveEntry, writeReply } from "../../../shared/operations/operation.ts";
 import { operationOf } from "../../../shared/arguments/request_words.ts";
-import { partitionOf } from "../../../shared/cluster/position.ts";
 import { checkKeyRequest, type RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
