@@ -55,6 +55,8 @@ export const JUDGED_CHARACTERS_MAX = 4 * MIB;
 export const CERTIFICATE_OVERLAP_MS = 250;
 export const CERTIFICATE_OVERLAP_MS_MAX = 1_000;
 export const CERTIFICATE_QUIET_MS = 10;
+/** A member may be ahead of the coordinator's document by so many changes: one each second for a year. */
+export const SECURITY_VERSION_JUMP_MAX = 2 ** 25;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;

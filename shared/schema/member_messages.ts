@@ -45,6 +45,8 @@ export const MEMBER_MESSAGES = {
     peer_port: optional(uint),
     /** Of the map that it has seen, in a secured cluster: the seal that it came with. */
     seen_seal: optional(text),
+    /** By which version of users and roles it judges, in a secured cluster. */
+    security_version: optional(uint),
   }),
   registered: message(1, "push", {
     map: clusterMap,

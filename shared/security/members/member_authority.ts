@@ -201,6 +201,28 @@ export class MemberAuthority {
     keeper.carryOut(this.#ordered(order), keeper.changeBy(order, name, by), reply);
   }
 
+  /**
+   * A node is forgotten: no certificate of it counts any more. Whether that may be ordered was judged before.
+   *
+   * @param done is told which were revoked, or why that could not be written
+   */
+  forget(id: string, { principal, remote }: OrderedBy, done: (reply: Reply) => void): void {
+    const { clock, keeper } = this.#deps;
+    const change: OrderedChange = (before) => {
+      const nowMs = clock.wallMs();
+      const isKnown = validCertificates(before, id, nowMs).length > 0;
+      if (!isKnown) return { document: before, result: { revoked: [] } };
+      const { document, revoked } = revokeCertificates(before, id, nowMs);
+      return { document, result: { revoked: revoked.map(({ serial }) => serial) } };
+    };
+    keeper.carryOut(Promise.resolve(change), {
+      what: "forget_node: the node is forgotten, and its certificates still count; use cert revoke",
+      whyRefused: () => undefined,
+      audited: { event: "changed", what: "cert_revoke", name: id },
+      caller: { user: principal.name, from: formatAddress(remote) },
+    }, done);
+  }
+
   async #ordered(order: CertificateOrder): Promise<OrderedChange> {
     const { clock, keeper } = this.#deps;
     switch (order.req_type) {
