@@ -153,6 +153,10 @@ export const MEMBER_MESSAGES = {
    */
   security: message(1, "push", { document: object<object>() }),
   /** A node asks for its next certificate, with a key of its own choice; answered by `certificate`. */
-  renew_certificate: message(1, "member", { certificate_request: text, hosts: texts }),
+  renew_certificate: message(1, "member", {
+    certificate_request: text,
+    hosts: texts,
+    memory: optional(flag),
+  }),
   certificate: message(1, "push", { certificate: text }),
 } as const satisfies Record<string, MessageSpec>;

@@ -68,6 +68,7 @@ interface Listed {
   readonly id: string;
   readonly role: string;
   readonly serial: string;
+  readonly until: number;
   readonly revoked: boolean;
 }
 
@@ -492,3 +493,77 @@ async function securityFolderOfNode(cluster: TestCluster): Promise<string> {
   }
   throw new Error("the node keeps no certificate");
 }
+
+Deno.test("secured cluster: a change of rights is in force at every node within 2 s, on open connections too", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  await addAlice(cluster);
+  await using kv = await cluster.connect();
+  await kv.put("app:1", "v");
+  const connections = await Promise.all([0, 1, 2].map(async (index) => {
+    const redis = redisOf(cluster, index, ALICE);
+    await redis.connect();
+    assertEquals(await redis.get("app:1"), "v");
+    return redis;
+  }));
+  // Each asks again and again; of what was served, the last question counts by when it was asked.
+  let isOver = false;
+  const asking = connections.map(async (redis) => {
+    let lastMs = 0;
+    while (!isOver) {
+      const askedMs = performance.now();
+      const answer = await redis.get("app:1").catch((error) => String(error));
+      if (answer === "v") lastMs = askedMs;
+      else return { lastMs, answer };
+    }
+    return { lastMs, answer: "served to the end" };
+  });
+  await cluster.order({ req_type: "role_set", role: "app", grants: [] });
+  const changedMs = performance.now();
+  let results: { lastMs: number; answer: string | null }[] | undefined;
+  const ended = Promise.all(asking).then((all) => results = all);
+  await cluster.poll("all are refused", () => Promise.resolve(results)).finally(() =>
+    isOver = true
+  );
+  await ended;
+  for (const { lastMs, answer } of results ?? []) {
+    assert(answer?.includes("NOPERM"), answer ?? "nothing");
+    assert(lastMs - changedMs < 2_000, `still served ${lastMs - changedMs} ms after the change`);
+  }
+  for (const redis of connections) redis.destroy();
+});
+
+Deno.test("secured cluster: a node in memory joins at each start, by a certificate that it keeps in memory", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  const before = new Set((await certificates(cluster)).map(({ serial }) => serial));
+  const token = `${cluster.folder}/token`;
+  await Deno.writeTextFile(token, await cluster.joinToken(), { mode: 0o600 });
+  const { host, port } = cluster.coordinatorAddress;
+  const start = () =>
+    ServerProcess.start(NODE, [
+      "--host=127.0.0.1",
+      "--port=0",
+      "--peer-port=0",
+      "--storage=memory",
+      `--coordinator=${host}:${port}`,
+      `--join=${token}`,
+    ], { cwd: cluster.folder, detached: false });
+  for (let times = 1; times <= 2; times++) {
+    const process = start();
+    try {
+      await process.ready;
+      await cluster.waitFor(
+        "it is up",
+        (map) => map.nodes.filter(({ state }) => state === "up").length === 4,
+      );
+    } finally {
+      await process.crash();
+    }
+    const made = (await certificates(cluster)).filter(({ serial }) => !before.has(serial));
+    assertEquals(new Set(made.map(({ id }) => id)).size, times, "it is another node each time");
+    for (const { until } of made) assert(until < Date.now() + 25 * 3_600_000, "it ends soon");
+    await cluster.waitFor(
+      "it is missed",
+      (map) => map.nodes.filter(({ state }) => state === "up").length === 3,
+    );
+  }
+});
