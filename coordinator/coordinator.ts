@@ -20,7 +20,7 @@ import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import { Secret } from "../shared/base/secret.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
-import type { HealthReport } from "../shared/http/protocol/health_report.ts";
+import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { COORDINATOR_TICK_MS, FORCE_WAIT_MS } from "../shared/limits/membership.ts";
@@ -242,6 +242,10 @@ export class Coordinator {
         get document() {
           return security.keeper.access.document;
         },
+        noteVersion: (version, node) => {
+          const newer = security.keeper.noteVersion(version, node);
+          if (newer !== undefined) this.#log.error("an older copy of users and roles", { newer });
+        },
         renew: (message, caller, done) => security.members.renew(message, caller, done),
       },
     );
@@ -275,11 +279,14 @@ export class Coordinator {
 
   /** Whether the whole cluster can serve, as far as is known here. */
   health(): HealthReport {
-    return coordinatorHealth(this.#controller.stats(), {
+    const report = coordinatorHealth(this.#controller.stats(), {
       published: this.#mapShown,
       persistFailure: this.#persistFailure,
       minInSync: this.map.settings.minInSync,
+      newerUsers: this.#security?.keeper.newerSeen,
     });
+    const access = this.#security?.keeper.access;
+    return access === undefined ? report : withAudit(report, access.auditFailure);
   }
 
   /** What `/metrics` shows. */
@@ -330,6 +337,10 @@ export class Coordinator {
       ...this.#controller.stats(),
       ...this.admission.stats(),
       ...(this.#secured ? { refused_heartbeats: this.#heartbeats?.refused ?? 0 } : {}),
+      ...(this.#security === undefined ? {} : {
+        audit_failure: this.#security.keeper.access.auditFailure ?? null,
+        newer_users_seen: this.#security.keeper.newerSeen ?? null,
+      }),
       requests: this.#requests,
       cache: this.#gateway.stats(),
     };
@@ -613,12 +624,28 @@ export class Coordinator {
     );
   }
 
-  /** An operator's order. */
+  /** An operator's order. In a secured cluster nobody is believed as this node from then on. */
   #onForgetNode(message: Message<"forget_node">, reply: ReplyTo, connection: Connection): void {
     const { node } = message;
     const force = message.force === true;
-    this.#order(message, { reply, connection }, force, () => {
-      return { node, forced: this.#ask({ type: "forget_node", node, force }).forced };
+    const by = this.#logins?.principalOf(connection);
+    let forced: unknown;
+    const revoking: ReplyTo = (answer) => {
+      if (answer.req_type !== "result" || this.#security === undefined || by === undefined) {
+        return reply(answer);
+      }
+      this.#security.members.forget(
+        node,
+        { principal: by, remote: connection.remote },
+        (revoked) => {
+          if (revoked.req_type !== "result") return reply(revoked);
+          reply({ req_type: "result", result: { node, forced, ...revoked.result as object } });
+        },
+      );
+    };
+    this.#order(message, { reply: revoking, connection }, force, () => {
+      forced = this.#ask({ type: "forget_node", node, force }).forced;
+      return { node, forced };
     });
   }
 

@@ -10,6 +10,7 @@ import {
   checkMemberIs,
   type FolderIdentity,
   joinHint,
+  memberInMemory,
   openMemberSecurity,
 } from "./file_member_security.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
@@ -67,6 +68,27 @@ export async function openNodeSecurity(
   const member = await openMemberSecurity(data, { join, hosts, identity, locate }, deps);
   if (member === undefined) return undefined;
   return { member, tls: member.identity, checkIs: (nodeId) => checkMemberIs(member, nodeId) };
+}
+
+/**
+ * A node in memory is a new one at each start: it joins by its token each time, and its certificate is gone with the
+ * process.
+ *
+ * @throws {KvError} why it cannot join
+ */
+export async function joinInMemory(
+  { join, joinSource, hosts, locate }: {
+    readonly join: string;
+    readonly joinSource: Source;
+    readonly hosts: readonly string[];
+    readonly locate: () => Promise<Address>;
+  },
+  deps: SecurityDeps,
+): Promise<NodeSecurity> {
+  const hint = joinHint(join, joinSource);
+  if (hint !== undefined) deps.log.warn(hint);
+  const member = await memberInMemory({ join, hosts, locate }, deps);
+  return { member, tls: member.identity };
 }
 
 /** A node that is a cluster by itself. */

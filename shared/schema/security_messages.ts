@@ -81,5 +81,7 @@ export const JOIN_MESSAGES = {
     certificate_request: text,
     /** Names and addresses at which clients reach it. */
     hosts: texts,
+    /** It holds its data in memory, so its certificate is good for a day at most. */
+    memory: optional(flag),
   }),
 } as const satisfies Record<string, MessageSpec>;

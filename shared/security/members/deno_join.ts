@@ -28,6 +28,8 @@ export interface Joining {
   readonly cluster: string | undefined;
   /** Names and addresses at which clients reach it. */
   readonly hosts: readonly string[];
+  /** It is gone with its process. Default false. */
+  readonly memory?: boolean;
 }
 
 /** What a machine is that has joined. */
@@ -45,7 +47,7 @@ export interface Joined {
 export async function joinCluster(
   coordinator: Address,
   token: Token,
-  { node, cluster: ours, hosts }: Joining,
+  { node, cluster: ours, hosts, memory = false }: Joining,
 ): Promise<Joined> {
   const { authority, cluster: theirs } = await fetchAuthority(coordinator, token.fingerprint);
   if (ours !== undefined && ours !== theirs) {
@@ -61,6 +63,7 @@ export async function joinCluster(
     node,
     certificate_request: request,
     hosts,
+    ...(memory ? { memory } : {}),
   };
   const answer = await askOverTls("join", coordinator, message, {
     ca: [authority],
