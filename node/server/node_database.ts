@@ -34,6 +34,7 @@ import {
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { repeatOf } from "../../shared/operations/repeat.ts";
+import { withLeadingKey } from "../../shared/validation/transaction_checks.ts";
 import type { NodeScans } from "../scans/node_scans.ts";
 
 /** What the database needs of the node core. */
@@ -100,7 +101,8 @@ export class NodeDatabase implements Database {
   }
 
   /** As `execute`, of a request that has been checked. */
-  run(request: RoutedRequest, timeoutMs: number, done: ReplyTo): void {
+  run(given: RoutedRequest, timeoutMs: number, done: ReplyTo): void {
+    const request = given.req_type === "transaction" ? this.#wellLed(given) : given;
     const beganMs = this.#clock.monotonicMs();
     const { node, forwarder, onForward } = this.#options;
     node.execute(request, (result) => {
@@ -116,6 +118,13 @@ export class NodeDatabase implements Database {
       const next = unknown ? { ...request, again: true } : request;
       forwarder.execute(next, Math.max(1, leftMs), done);
     });
+  }
+
+  /** A transaction whose key nobody needs to stay: a client session is in the partition of its key. */
+  #wellLed(request: Message<"transaction">): Message<"transaction"> {
+    const map = this.map();
+    if (map === undefined || request.session !== undefined) return request;
+    return withLeadingKey(request, map.settings.partitionCount);
   }
 
   scan(

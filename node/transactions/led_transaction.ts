@@ -25,6 +25,7 @@ import {
 } from "../../shared/limits/requests.ts";
 import { errorReply, resultReply } from "../../shared/operations/operation.ts";
 import { isRepeated, mayRepeat, onlyReads } from "../../shared/operations/repeat.ts";
+import { randomFraction } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { partsOf, type TransactionPart } from "../../shared/validation/transaction_checks.ts";
 import { isAbandoned } from "../../shared/wire/caller.ts";
@@ -147,6 +148,7 @@ export class LedTransaction {
     let left = round.length;
     const stamps: string[] = [];
     for (const [i, asked] of round.entries()) {
+      if (this.#asked !== round) return;
       const { key, requests, checks } = asked.part;
       const question = { req_type: "read_part", key, requests, checks } as const;
       this.#owner.ports.route(question, this.#leftMs(), (reply) => {
@@ -195,7 +197,13 @@ export class LedTransaction {
     const round = this.#newRound(this.#others);
     this.#listener.onAttempt(attempt, this);
     if (this.#isOrdered) this.#prepareNext(round);
-    else for (const asked of round) this.#prepare(asked, round);
+    else {
+      for (const asked of round) {
+        // A participant on this node may have answered at once, and ended the attempt.
+        if (this.#asked !== round) return;
+        this.#prepare(asked, round);
+      }
+    }
   }
 
   /** Rule X9. */
@@ -382,7 +390,9 @@ export class LedTransaction {
   /** Rule X4: the participants' keys are held meanwhile, so it does not wait for long. */
   #waitForOwnKeys(): void {
     const attempt = this.#attempt;
-    const timeout_ms = Math.min(LEADER_WAIT_MS, this.#leftMs());
+    // Two that wait for each other do not give up at the same time.
+    const waitMs = Math.ceil(LEADER_WAIT_MS * (0.5 + randomFraction(this.#owner.ports.random) / 2));
+    const timeout_ms = Math.min(waitMs, this.#leftMs());
     const isOver = () => this.#attempt !== attempt || this.#state !== "deciding";
     this.#owner.keyQueue.add(this.#ownKeys, { timeout_ms }, () => {
       if (!isOver()) this.#pause();

@@ -82,6 +82,8 @@ export function partReply(head: PartHead, replies: readonly Reply[] = []): Reply
 export class Participant {
   readonly #owner: TransactionOwner;
   readonly #watches = new Map<string, Watch>();
+  /** Attempts whose part waits for its keys; they are dropped if the attempt ends meanwhile. */
+  readonly #queued = new Set<string>();
   #asking = 0;
   #stopped = false;
 
@@ -107,7 +109,12 @@ export class Participant {
     if (keyQueue.isBusy(keys)) {
       // Rule X9.
       if (request.wait === true) {
-        keyQueue.add(keys, request, reply, (left) => this.prepare(left, reply));
+        this.#queued.add(attempt);
+        const ended: ReplyTo = (why) => {
+          this.#queued.delete(attempt);
+          reply(why);
+        };
+        keyQueue.add(keys, request, ended, (left) => this.#prepareQueued(left, reply));
       } else reply(partReply({ state: "conflict" }));
       return;
     }
@@ -138,6 +145,14 @@ export class Participant {
     const changes: Change[] = [intentChange(attempt, request.leader, keys, writes), ...expired];
     const head: PartHead = { state: "prepared", seq, writes: writes.size > 0 };
     proposer.propose(part, changes, wallMs, partReply(head, replies), reply);
+  }
+
+  /** Its keys are free. */
+  #prepareQueued(request: Message<"prepare_part">, reply: ReplyTo): void {
+    const { attempt } = request;
+    const isWanted = this.#queued.delete(attempt) || this.#owner.intents.intents.has(attempt);
+    if (isWanted) this.prepare(request, reply);
+    else reply(partReply({ state: "conflict" }));
   }
 
   #judge(
@@ -223,6 +238,7 @@ export class Participant {
     const intent = intents.intents.get(attempt);
     const done = partReply({ state: "done" });
     if (intent === undefined) {
+      this.#queued.delete(attempt);
       // It may have ended just now, and not be committed.
       executor.answerAsOf([intentKey(attempt)], request, done, reply);
     } else this.#end(intent, commit === intent.seq, request, done, reply);

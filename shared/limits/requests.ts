@@ -66,7 +66,7 @@ export const LED_TRANSACTIONS_MAX = 1_024;
 /** A participant that has not answered within this time makes the attempt end: the others' keys must not wait. */
 export const PREPARE_MS = 2_000;
 /** How long the leader waits for its own keys while the participants hold theirs. */
-export const LEADER_WAIT_MS = 500;
+export const LEADER_WAIT_MS = 300;
 /** From this attempt on, partitions are prepared one after the other, and wait for their keys. */
 export const ORDERED_FROM_ATTEMPT = 3;
 /** Comparisons of two readings, before keys are held for reading. */

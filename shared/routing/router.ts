@@ -49,6 +49,7 @@ import { type Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
 import type { RpcClientDeps } from "../wire/rpc_client.ts";
 import { mayRepeat } from "../operations/repeat.ts";
+import { withLeadingKey } from "../validation/transaction_checks.ts";
 import type { Address } from "../platform/transport.ts";
 
 /** A node's own partitions. */
@@ -154,10 +155,17 @@ export class Router {
    * not called any more, and what was sent may still happen.
    */
   execute(request: RoutedRequest, timeoutMs: number, done: ReplyTo): () => void {
-    const task = taskOf(request, this.#clock.monotonicMs(), timeoutMs, done);
+    const task = taskOf(this.#wellLed(request), this.#clock.monotonicMs(), timeoutMs, done);
     if (this.#closed) this.#clock.defer(() => this.#endClosed(task));
     else this.#attempt(task);
     return () => this.#forget(task);
+  }
+
+  /** A transaction whose key nobody needs to stay, by the key by which it is led best. */
+  #wellLed(request: RoutedRequest): RoutedRequest {
+    if (request.req_type !== "transaction" || request.session !== undefined) return request;
+    const count = this.#map?.settings.partitionCount;
+    return count === undefined ? request : withLeadingKey(request, count);
   }
 
   /** Sends any request to one node; a piece of a scan through another node if necessary. */
