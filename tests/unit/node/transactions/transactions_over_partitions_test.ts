@@ -441,3 +441,28 @@ Deno.test("transaction over partitions: a scan, a count and a backup show its va
   assertEquals(count, 3);
   assertEquals(backup?.entries.map(([key]) => key), [B]);
 });
+
+Deno.test("transaction over partitions: an attempt that ends while its prepares are sent, or wait, leaves no intent", async () => {
+  const cluster = await startCluster(1);
+  const node = cluster.node("n1");
+  // Leader and participants are on one node: answers come at once.
+  const asked: string[] = [];
+  node.route = (request, _timeoutMs, done) => {
+    if (request.req_type === "transaction_status") asked.push(request.attempt);
+    node.execute(request, done);
+  };
+  const intents = () =>
+    [0, 1, 2, 3].flatMap((p) => [...node.partition(p)?.intents.intents.keys() ?? []]);
+  const hold = { req_type: "prepare_part", key: C, attempt: "other", leader: A } as const;
+  await cluster.ask("n1", { ...hold, requests: [put(C, "x")] } as never);
+  let told: Reply | undefined;
+  const request = transaction([put(A, "1"), put(B, "1"), put(C, "1")], { timeout_ms: 200 });
+  node.execute(request, (reply) => told = reply);
+  assertEquals(intents(), ["other"], "the conflict came before the other part was asked");
+  await cluster.run(400);
+  assertEquals(code(told), "timeout");
+  await cluster.ask("n1", { req_type: "finish_part", key: C, attempt: "other" } as never);
+  await cluster.run(50);
+  assertEquals(asked.filter((attempt) => attempt !== "other"), []);
+  assertEquals(intents(), [], "a prepare that waited is dropped with its attempt");
+});
