@@ -24,6 +24,7 @@ import { type HealthReport, withAudit } from "../shared/http/protocol/health_rep
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { COORDINATOR_TICK_MS, FORCE_WAIT_MS } from "../shared/limits/membership.ts";
+import { ClusterWatch } from "../shared/console/cluster_watch.ts";
 import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
@@ -209,6 +210,15 @@ export class Coordinator {
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
     this.#process = options.process;
+    const watch = new ClusterWatch(deps.clock, {
+      secured: this.#secured,
+      self: undefined,
+      map: () => this.#mapShown ? this.map : undefined,
+      health: () => this.health(),
+      own: () => metricDocument(this.metrics()),
+      ask: (node, message, timeoutMs, done) =>
+        this.#gateway.request(node, message, timeoutMs, done),
+    });
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
       metrics: this.#requestMetrics,
@@ -218,6 +228,7 @@ export class Coordinator {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
       metrics: () => this.metrics(),
+      snapshot: () => watch.snapshot(),
       database: this.#gateway.database,
       requests: this.admission.requests,
       access: security?.keeper.access,

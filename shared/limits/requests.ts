@@ -175,3 +175,6 @@ invariant(
   INTENT_QUIET_MS + STATUS_REPEAT_MS < REQUEST_TIMEOUT_MS / 4,
   "who meets an intent that nobody ends is served before the deadline",
 );
+/** What is read of another process's metrics: samples of one metric, and bounds of a histogram. */
+export const SAMPLES_READ_MAX = 10_000;
+export const BOUNDS_READ_MAX = 256;

@@ -23,7 +23,9 @@ import { errorLine, formatDocument, formatTable } from "../command/output.ts";
 import { SECURITY_COMMANDS } from "./security_commands.ts";
 import { NODE_COMMANDS } from "./node_commands.ts";
 import { SCAN_COMMANDS } from "./scan_commands.ts";
+import { DOCTOR_COMMANDS } from "./doctor_commands.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
+import { WATCH_COMMANDS } from "./watch_commands.ts";
 
 const OPTIONS = ["json", "timeoutMs"] as const;
 
@@ -61,6 +63,8 @@ const ROWS: readonly Command[] = [
     help: "whether the coordinator and each node answer",
     run: runPing,
   },
+  ...WATCH_COMMANDS,
+  ...DOCTOR_COMMANDS,
   ...NODE_COMMANDS,
   ...LOGIN_COMMANDS,
   ...SECURITY_COMMANDS,
