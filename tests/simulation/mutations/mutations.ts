@@ -957,6 +957,13 @@ export const MUTATIONS: readonly Mutation[] = [
     storm: "adversary",
   },
   {
+    name: "nodes are not told of changed users",
+    file: "coordinator/member_sessions.ts",
+    edits: [["    for (const peer of this.#open.values()) peer.sendText(security);\n", ""]],
+    seedsMax: 3,
+    storm: "adversary",
+  },
+  {
     name: "a seal is that of any map",
     file: "shared/security/map_seal.ts",
     edits: [["generation ?? null, epoch]", "generation ?? null]"]],
