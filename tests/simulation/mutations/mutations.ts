@@ -514,8 +514,8 @@ export const MUTATIONS: readonly Mutation[] = [
         "  if (storage.lost !== undefined && suspect) {\n",
       ],
     ],
-    seedsMax: 40,
-    storm: "disks",
+    seedsMax: 1,
+    test: "tests/unit/node/storage/recovery_test.ts",
   },
   {
     name: "a frame is not synced",
