@@ -91,14 +91,14 @@ export function admitRequest(
 /** What a member passes on for a user. All else that it asks, it asks for itself. */
 function isPassedOn({ req_type: type }: Request): boolean {
   if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
-  if (type === "get_map" || type === "ping" || type === "metrics") return false;
+  if (["get_map", "ping", "metrics", "pubsub"].includes(type)) return false;
   throw notForMembers({ req_type: type });
 }
 
 function notForMembers({ req_type: type }: { readonly req_type: string }): KvError {
   return new KvError(
     "forbidden",
-    `${type}: a member asks for the map or for metrics, or passes on a user's request and says whose it is, in "as"`,
+    `${type}: a member asks for the map, for metrics or of subscribers, or passes on a user's request and says whose it is, in "as"`,
   );
 }
 
