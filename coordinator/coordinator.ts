@@ -527,6 +527,7 @@ export class Coordinator {
       case "transaction_status":
       case "scan_node":
       case "count_node":
+      case "pubsub":
         throw new KvError(
           "bad_request",
           `${request.req_type}: ask a node; the coordinator has no keys`,
