@@ -47,7 +47,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   coordinator: [
-    ["state", "placement", "gateway", "discovery"],
+    ["state", "placement", "gateway", "discovery", "register"],
     ["partitions", "membership"],
     ["controller"],
     [""],
