@@ -71,6 +71,7 @@ export class Active<D> {
   readonly #followers = new Map<string, Follower>();
   #latest: Proposal<D>;
   #chosen: Stamped<RegisterDocument<D>> | undefined;
+  #isHeld = false;
   /** The first document of this generation that has the body which is chosen. */
   #bodySince: Stamp;
   #waiting: Waiting<D> | undefined;
@@ -94,9 +95,12 @@ export class Active<D> {
     this.#latest = this.#propose(document, newest, revision, undefined, now);
   }
 
-  /** Whether a majority has what was written again: from then on it is active. */
+  /**
+   * Whether it is active: a majority has what was written again, and it had the right when it knew. Without the second,
+   * a process that stood still in the meantime would begin with what others have replaced since.
+   */
   get isHeld(): boolean {
-    return this.#chosen !== undefined;
+    return this.#isHeld;
   }
 
   get chosen(): Stamped<RegisterDocument<D>> | undefined {
@@ -104,7 +108,7 @@ export class Active<D> {
   }
 
   hasRight(now: Moment): boolean {
-    return this.isHeld && this.#right.isValid(now);
+    return this.#isHeld && this.#right.isValid(now);
   }
 
   /** Where each member is, for people. */
@@ -114,8 +118,7 @@ export class Active<D> {
 
   /** @returns whether the change is on its way; if not, something else was chosen since, or another is under way */
   compareAndSet(token: number, expected: Stamp, body: D, now: Moment): boolean {
-    const chosen = this.#chosen;
-    if (chosen === undefined || this.#waiting !== undefined) return false;
+    if (!this.#isHeld || this.#waiting !== undefined) return false;
     if (this.#isProposing && this.#latest.token !== undefined) return false;
     const isNewest = compareStamps(expected, this.#bodySince) >= 0 &&
       compareStamps(expected, this.#latest.proposed.stamp) <= 0;
@@ -128,7 +131,7 @@ export class Active<D> {
   /** Writes another set; it is known to be a next step of the chosen one. @returns false while a change is under way */
   changeSet(change: (set: CoordinatorSet) => CoordinatorSet, now: Moment): boolean {
     const chosen = this.#chosen;
-    if (chosen === undefined || this.#isProposing) return false;
+    if (chosen === undefined || !this.#isHeld || this.#isProposing) return false;
     const { set, body } = chosen.document;
     this.#proposeNext({ set: change(set), body }, undefined, now);
     return true;
@@ -147,8 +150,9 @@ export class Active<D> {
     else if (!this.#isProposing) this.#goOn(now);
   }
 
-  confirmed(from: Sender, { round }: Extract<Answer<D>, { type: "confirmed" }>): void {
+  confirmed(from: Sender, { round }: Extract<Answer<D>, { type: "confirmed" }>, now: Moment): void {
     this.#confirm(round, from.folder);
+    this.#beginIfRight(now);
   }
 
   needWhole(from: Sender, now: Moment): void {
@@ -186,7 +190,7 @@ export class Active<D> {
     const { token, proposed: { document } } = this.#latest;
     if (this.#isProposing && token !== undefined) this.#out.outcome(token, { type: "lost" });
     if (this.#waiting !== undefined) this.#out.outcome(this.#waiting.token, { type: "changed" });
-    if (this.isHeld) this.#out.lost(reason);
+    if (this.#isHeld) this.#out.lost(reason);
     if (!release) return;
     for (const member of membersOf(document.set)) {
       this.#ports.ask(member, { type: "release", generation: this.generation });
@@ -204,20 +208,27 @@ export class Active<D> {
 
   #choose(now: Moment): void {
     const { proposed, base, token } = this.#latest;
-    const isFirst = this.#chosen === undefined;
     this.#chosen = proposed;
     if (proposed.document.body !== base.document.body) this.#bodySince = proposed.stamp;
     this.#out.chosen(proposed);
-    if (isFirst) this.#out.held(proposed);
     if (token !== undefined) this.#out.outcome(token, { type: "chosen", stamp: proposed.stamp });
     this.#out.debug("a document was chosen", { stamp: formatStamp(proposed.stamp) });
+    this.#beginIfRight(now);
+    this.#goOn(now);
+  }
+
+  #beginIfRight(now: Moment): void {
+    const chosen = this.#chosen;
+    if (this.#isHeld || chosen === undefined || !this.#right.isValid(now)) return;
+    this.#isHeld = true;
+    this.#out.held(chosen);
     this.#goOn(now);
   }
 
   /** The next change, if one waits and none is under way: first that of the set, which unlocks others. */
   #goOn(now: Moment): void {
     const chosen = this.#chosen;
-    if (chosen === undefined || this.#isProposing) return;
+    if (chosen === undefined || !this.#isHeld || this.#isProposing) return;
     const { set, body } = chosen.document;
     if (!isVoter(set, this.#ports.self.folder)) return;
     const next = nextSet(set, (folder) => this.#isLevel(folder, chosen.stamp));

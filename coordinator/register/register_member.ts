@@ -308,7 +308,7 @@ export class RegisterMember<D> {
       case "need_whole":
         return this.#active?.needWhole(from, now);
       case "confirmed":
-        return this.#active?.confirmed(from, body);
+        return this.#active?.confirmed(from, body, now);
       case "refused":
         return this.#refused(body, now);
       case "held":
