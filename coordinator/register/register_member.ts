@@ -221,7 +221,9 @@ export class RegisterMember<D> {
 
   #receive(envelope: Envelope<D>, now: Moment): void {
     const { from, to, toRun, body } = envelope;
-    if (!this.#started || this.#removedBy !== undefined) return;
+    if (!this.#started) return;
+    // One that was removed still says which starts it knows: others may need a majority of the old set to begin.
+    if (this.#removedBy !== undefined && body.type !== "hello") return;
     if (to !== undefined && to !== this.#folder) return;
     if (toRun !== undefined && toRun !== this.run) return;
     const newest = this.#acceptor.accepted;

@@ -22,7 +22,7 @@ export interface Mutation {
    */
   readonly harmless?: string;
   /** A kind of storm that gives it more occasions to show; default: all kinds, as in `deno task sim`. */
-  readonly storm?: keyof typeof STORMS;
+  readonly storm?: keyof typeof STORMS | "register";
 }
 
 /** All of them. */

@@ -6,7 +6,7 @@
  */
 import { randomBelow, randomFraction } from "../../../shared/platform/random.ts";
 import { membersOf } from "../../../coordinator/register/coordinator_set.ts";
-import { RegisterWorld, type Slot } from "./register_world.ts";
+import { Broken, RegisterWorld, type Slot } from "./register_world.ts";
 
 /** What came of it. */
 export interface Storm {
@@ -36,8 +36,9 @@ type Fault = typeof FAULTS[number];
 /** How long the storm is, in true time. */
 export const STORM_MS = 60_000;
 
-/** One storm. @throws {Broken} if a promise of docs/coordinators.md was broken */
+/** One storm; every eighth is one of links alone. @throws {Broken} if a promise of docs/coordinators.md was broken */
 export function runStorm(seed: number, durationMs = STORM_MS): Storm {
+  if (seed % 8 === 0) return runFlapping(seed, durationMs);
   const world = new RegisterWorld(seed);
   const { random, network } = world;
   const faults = FAULTS.filter(() => randomBelow(random, 3) > 0);
@@ -64,6 +65,33 @@ export function runStorm(seed: number, durationMs = STORM_MS): Storm {
     return world.active() !== undefined && world.acknowledged.length > before;
   }, 20_000) !== undefined;
   return { world, recovered };
+}
+
+/** The links of one standby flap, one direction or both: the active one is well, and must stay what it is. Rule G6. */
+function runFlapping(seed: number, durationMs: number): Storm {
+  const world = new RegisterWorld(seed);
+  const { random } = world;
+  for (let i = 0; i < 3; i++) world.add(i === 0);
+  seat(world, 3);
+  const active = world.active();
+  const standby = world.slots.find((slot) => slot !== active);
+  if (active === undefined || standby === undefined) throw new Broken("nobody is active");
+  const { length } = world.activities;
+  const untilMs = world.nowMs + durationMs;
+  while (world.nowMs < untilMs) {
+    const others = world.slots.filter((slot) => slot !== standby);
+    const pairs = others.flatMap(({ id }) => [`${standby.id}>${id}`, `${id}>${standby.id}`]);
+    const cut = pairs.filter(() => randomBelow(random, 2) === 0);
+    cutFor(world, cut, 1_000 + randomBelow(random, 4_000));
+    world.change();
+    world.runFor(2_000 + randomBelow(random, 6_000));
+  }
+  if (world.activities.length > length) {
+    throw new Broken(
+      `the links of a standby deposed the active one ${world.activities.length - length} times`,
+    );
+  }
+  return { world, recovered: world.active() === active };
 }
 
 /** All of them become voters. */

@@ -194,7 +194,6 @@ export class RegisterWorld {
   blank(slot: Slot): void {
     const folder = `f${slot.id}-${++this.#changes}`;
     slot.disk = blankRecord<Body>(slot.id, folder);
-    slot.history.length = 0;
     slot.promised = undefined;
   }
 
@@ -379,6 +378,10 @@ export class RegisterWorld {
     if (to === undefined) return;
     const { loss, late, doubled } = this.network;
     if (this.cuts.has(`${from.id}>${to.id}`) || randomFraction(this.random) < loss) return;
+    const { body } = envelope;
+    if (body.type === "promised" && compareGenerations(from.disk.promised, body.generation) < 0) {
+      throw new Broken(`${from.id} told of a promise before it was on disk`);
+    }
     const text = JSON.stringify(envelope);
     const times = randomFraction(this.random) < doubled ? 2 : 1;
     for (let i = 0; i < times; i++) {
