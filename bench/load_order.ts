@@ -4,11 +4,21 @@
  * @module
  */
 
+/** How to get into a secured server. */
+export interface LoadLogin {
+  /** Its authority's certificate, PEM. */
+  readonly ca: string;
+  /** A user's token. */
+  readonly token: string;
+}
+
 /** What to send to one server. */
 export interface LoadTarget {
   readonly host: string;
   readonly port: number;
   readonly connections: number;
+  /** If it is secured. */
+  readonly login?: LoadLogin | undefined;
   /** Lines without newline; sent over and over, each connection beginning at another line. */
   readonly requests: readonly string[];
 }
@@ -20,6 +30,8 @@ export interface LoadOrder {
   readonly depth: number;
   /** How long; or, if absent, until each request was sent once by one of the connections. */
   readonly durationMs?: number;
+  /** Only connect, as often as can be: what counts is connections that were greeted. */
+  readonly connecting?: boolean;
 }
 
 /** What came of it. */

@@ -14,10 +14,11 @@ import { Buffer } from "node:buffer";
 import { LatencyCounts } from "./latency.ts";
 import type { LoadOrder, LoadReply, LoadResult, LoadTarget } from "./load_order.ts";
 
-const HELLO = `{"req_type":"hello","protocol":1,"role":"client"}\n`;
+const HELLO = { req_type: "hello", protocol: 1, role: "client" };
 const ERROR_MARK = `"req_type":"error"`;
 const NEWLINE = 10;
 const READ_BYTES = 64 * 1024;
+const GREETING_BYTES = 4 * 1024;
 /** Replies must have come this long after the last request was sent. */
 const LAST_REPLIES_MS = 20_000;
 /** A run without a duration must be over by then. */
@@ -135,16 +136,39 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let from = 0; from < bytes.length;) from += await conn.write(bytes.subarray(from));
 }
 
-async function connect(target: LoadTarget): Promise<Deno.Conn> {
-  const conn = await Deno.connect({ hostname: target.host, port: target.port });
-  conn.setNoDelay();
-  await writeAll(conn, new TextEncoder().encode(HELLO));
-  const buffer = new Uint8Array(READ_BYTES);
+async function connect({ host: hostname, port, login }: LoadTarget): Promise<Deno.Conn> {
+  const plain = await Deno.connect({ hostname, port });
+  plain.setNoDelay();
+  const conn = login === undefined
+    ? plain
+    : await Deno.startTls(plain, { hostname, caCerts: [login.ca] });
+  const hello = login === undefined ? HELLO : { ...HELLO, secret: login.token };
+  await writeAll(conn, new TextEncoder().encode(`${JSON.stringify(hello)}\n`));
+  const buffer = new Uint8Array(GREETING_BYTES);
   for (;;) {
     const length = await conn.read(buffer);
     if (length === null) throw new Error("the server closed a connection after hello");
     if (buffer[length - 1] === NEWLINE) return conn;
   }
+}
+
+/** Connects again and again, with as many attempts at a time as there are connections. */
+async function carryOutConnecting({ targets, durationMs = 0 }: LoadOrder): Promise<LoadResult> {
+  const tally = new Tally();
+  const begin = performance.now();
+  const attempts = targets.flatMap((target) =>
+    Array.from({ length: target.connections }, async () => {
+      for (let fromMs = begin; fromMs < begin + durationMs;) {
+        (await connect(target)).close();
+        const now = performance.now();
+        tally.note(now - fromMs, 1);
+        fromMs = now;
+      }
+    })
+  );
+  await Promise.all(attempts);
+  const { requests, errors, latencies } = tally;
+  return { requests, elapsedMs: performance.now() - begin, errors, latencies: latencies.counts };
 }
 
 async function carryOut(order: LoadOrder): Promise<LoadResult> {
@@ -200,7 +224,7 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 scope.onmessage = ({ data }) => {
-  carryOut(data).then(
+  (data.connecting === true ? carryOutConnecting(data) : carryOut(data)).then(
     (result) => scope.postMessage({ result }),
     (error) => scope.postMessage({ error: error instanceof Error ? error.message : String(error) }),
   );

@@ -9,6 +9,7 @@
  * | ring | position of a key, AVL tree, walk on the ring, placement |
  * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
  * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
+ * | secure | the same of two nodes in turn, one of them with `--secure`; and how fast clients connect |
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  *
@@ -30,11 +31,16 @@ import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
 import { measureFairness } from "./fairness_workloads.ts";
 import { measureRing } from "./ring_workloads.ts";
-import { DIRECT_WORKLOADS, FORWARDED_WORKLOADS, measureServers } from "./server_workloads.ts";
+import {
+  CONNECTING_WORKLOADS,
+  DIRECT_WORKLOADS,
+  FORWARDED_WORKLOADS,
+  measureServers,
+} from "./server_workloads.ts";
 import { ServerStarter } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
 
-const GROUPS = ["codec", "ring", "storage", "node", "cluster", "fairness"] as const;
+const GROUPS = ["codec", "ring", "storage", "node", "secure", "cluster", "fairness"] as const;
 type Group = (typeof GROUPS)[number];
 
 const CLUSTER_NODES = 3;
@@ -99,7 +105,22 @@ async function measureGroup(
       return await measureStorage(effort, `${folder}/storage`, report);
     case "node": {
       const node = await starter.startNode(`${folder}/node`, flags);
-      return await measureServers(group, node, DIRECT_WORKLOADS, connections, effort, report);
+      const contestants = [{ servers: node }];
+      return await measureServers(
+        group,
+        contestants,
+        DIRECT_WORKLOADS,
+        connections,
+        effort,
+        report,
+      );
+    }
+    case "secure": {
+      const plain = await starter.startNode(`${folder}/plain`, flags);
+      const { servers, login } = await starter.startSecuredNode(`${folder}/secure`, flags);
+      const contestants = [{ servers: plain }, { servers, login, label: ", TLS" }];
+      const workloads = [...DIRECT_WORKLOADS, ...CONNECTING_WORKLOADS];
+      return await measureServers(group, contestants, workloads, connections, effort, report);
     }
     case "fairness": {
       const node = await starter.startNode(`${folder}/fairness`, flags);
@@ -108,7 +129,8 @@ async function measureGroup(
     case "cluster": {
       const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/cluster`, flags);
       const workloads = [...DIRECT_WORKLOADS, ...FORWARDED_WORKLOADS];
-      return await measureServers(group, cluster, workloads, connections, effort, report);
+      const contestants = [{ servers: cluster }];
+      return await measureServers(group, contestants, workloads, connections, effort, report);
     }
   }
 }

@@ -12,7 +12,7 @@ import { fetchMap } from "../tools/cluster_state.ts";
 import { type Effort, type Figure, median, type Report } from "./figure.ts";
 import { LatencyCounts } from "./latency.ts";
 import { LoadGenerator } from "./load.ts";
-import type { LoadOrder, LoadResult, LoadTarget } from "./load_order.ts";
+import type { LoadLogin, LoadOrder, LoadResult, LoadTarget } from "./load_order.ts";
 import { sampleKeys, textOfBytes } from "./sample_data.ts";
 import { processorTimeUs, type Servers } from "./servers.ts";
 
@@ -32,6 +32,8 @@ export interface ServerWorkload {
   readonly depth: number;
   /** To each key's primary, as the client library does; or to any node, which passes it on. */
   readonly route: "primary" | "any";
+  /** Only connections are made. */
+  readonly connecting?: boolean;
 }
 
 /** Closed loop and pipelined, to the primaries. */
@@ -42,16 +44,30 @@ export const DIRECT_WORKLOADS: readonly ServerWorkload[] = [
   { name: "get, 16 outstanding", operation: "get", depth: 16, route: "primary" },
 ];
 
+/** Connections that are made and greeted, with a login if there are users. */
+export const CONNECTING_WORKLOADS: readonly ServerWorkload[] = [
+  { name: "connect", operation: "get", depth: 1, route: "primary", connecting: true },
+];
+
 /** To nodes that pass requests on. */
 export const FORWARDED_WORKLOADS: readonly ServerWorkload[] = [
   { name: "put at any node, 16 outstanding", operation: "put", depth: 16, route: "any" },
   { name: "get at any node, 16 outstanding", operation: "get", depth: 16, route: "any" },
 ];
 
-/** Loads the keys and measures the workloads. */
+/** Servers that are measured, beside others or alone. */
+export interface Contestant {
+  readonly servers: Servers;
+  /** If they are secured. */
+  readonly login?: LoadLogin;
+  /** What their rows are called beside those of the others. */
+  readonly label?: string;
+}
+
+/** Loads the keys and measures the workloads: of each contestant in turn, round by round. */
 export async function measureServers(
   group: string,
-  servers: Servers,
+  contestants: readonly Contestant[],
   workloads: readonly ServerWorkload[],
   connections: number,
   effort: Effort,
@@ -60,24 +76,41 @@ export async function measureServers(
   const generator = new LoadGenerator();
   try {
     const keys = sampleKeys(KEYS);
-    const keysOf = await keysOfNodes(servers.nodes, keys);
-    const targets = (workload: Omit<ServerWorkload, "name">, pick: Pick): LoadTarget[] =>
-      servers.nodes.map(({ host, port }, i) => ({
-        host,
-        port,
-        connections: Math.ceil((connections - i) / servers.nodes.length),
-        requests: pick(workload.route === "any" ? keys : keysOf[i] ?? []).map((key, id) =>
-          request(workload.operation, key, id)
-        ),
-      }));
-    const load = targets({ operation: "put", depth: LOAD_DEPTH, route: "primary" }, (all) => all);
-    const loaded = await generator.run({ targets: load, depth: LOAD_DEPTH });
-    if (loaded.errors > 0) {
-      throw new Error(`loading ${KEYS} keys: ${loaded.errors} errors, first ${loaded.firstError}`);
+    const targetsOf: ((workload: Omit<ServerWorkload, "name">, pick: Pick) => LoadTarget[])[] = [];
+    for (const { servers: { nodes }, login } of contestants) {
+      const keysOf = nodes.length === 1 ? [keys] : await keysOfNodes(nodes, keys);
+      targetsOf.push((workload, pick) =>
+        nodes.map(({ host, port }, i) => ({
+          host,
+          port,
+          login,
+          connections: Math.ceil((connections - i) / nodes.length),
+          requests: pick(workload.route === "any" ? keys : keysOf[i] ?? []).map((key, id) =>
+            request(workload.operation, key, id)
+          ),
+        }))
+      );
+    }
+    for (const targets of targetsOf) {
+      const load = targets({ operation: "put", depth: LOAD_DEPTH, route: "primary" }, (all) => all);
+      const loaded = await generator.run({ targets: load, depth: LOAD_DEPTH });
+      if (loaded.errors > 0) {
+        throw new Error(
+          `loading ${KEYS} keys: ${loaded.errors} errors, first ${loaded.firstError}`,
+        );
+      }
     }
     for (const workload of workloads) {
-      const order = { targets: targets(workload, someOf), depth: workload.depth };
-      report(await measureOne(group, workload.name, order, generator, servers, effort));
+      const orders = targetsOf.map((targets): LoadOrder => ({
+        targets: targets(workload, someOf),
+        depth: workload.depth,
+        connecting: workload.connecting ?? false,
+      }));
+      for (
+        const figure of await measureInTurn(group, workload, contestants, orders, generator, effort)
+      ) {
+        report(figure);
+      }
     }
   } finally {
     generator.close();
@@ -103,34 +136,52 @@ function request(operation: Operation, key: string, id: number): string {
     : `{"id":${id},"req_type":"put","key":"${key}","value":"${VALUE}"}`;
 }
 
-async function measureOne(
+/** What the rounds of one contestant came to. */
+interface Rounds {
+  readonly rates: number[];
+  readonly costs: number[];
+  readonly latencies: LatencyCounts;
+  errors: number;
+  firstError: string | undefined;
+}
+
+async function measureInTurn(
   group: string,
-  name: string,
-  order: LoadOrder,
+  { name, connecting = false }: ServerWorkload,
+  contestants: readonly Contestant[],
+  orders: readonly LoadOrder[],
   generator: LoadGenerator,
-  servers: Servers,
   effort: Effort,
-): Promise<Figure> {
-  await generator.run({ ...order, durationMs: effort.roundMs / 2 });
-  const rates: number[] = [];
-  const costs: number[] = [];
-  const latencies = new LatencyCounts();
-  let errors = 0;
-  let firstError: string | undefined;
+): Promise<Figure[]> {
+  const all = contestants.map((): Rounds => ({
+    rates: [],
+    costs: [],
+    latencies: new LatencyCounts(),
+    errors: 0,
+    firstError: undefined,
+  }));
+  for (const order of orders) await generator.run({ ...order, durationMs: effort.roundMs / 2 });
   for (let i = 0; i < effort.rounds; i++) {
-    const before = processorTimeUs(servers.pids);
-    const result: LoadResult = await generator.run({ ...order, durationMs: effort.roundMs });
-    const after = processorTimeUs(servers.pids);
-    if (before !== undefined && after !== undefined) costs.push((after - before) / result.requests);
-    rates.push(result.requests * 1_000 / result.elapsedMs);
-    latencies.addAll(new LatencyCounts(result.latencies));
-    errors += result.errors;
-    firstError ??= result.firstError;
+    for (const [at, order] of orders.entries()) {
+      const [rounds, contestant] = [all[at], contestants[at]];
+      if (rounds === undefined || contestant === undefined) continue;
+      const { pids } = contestant.servers;
+      const before = processorTimeUs(pids);
+      const result: LoadResult = await generator.run({ ...order, durationMs: effort.roundMs });
+      const after = processorTimeUs(pids);
+      if (before !== undefined && after !== undefined) {
+        rounds.costs.push((after - before) / result.requests);
+      }
+      rounds.rates.push(result.requests * 1_000 / result.elapsedMs);
+      rounds.latencies.addAll(new LatencyCounts(result.latencies));
+      rounds.errors += result.errors;
+      rounds.firstError ??= result.firstError;
+    }
   }
-  return {
+  return all.map(({ rates, costs, latencies, errors, firstError }, at): Figure => ({
     group,
-    name,
-    unit: "requests/s",
+    name: `${name}${contestants[at]?.label ?? ""}`,
+    unit: connecting ? "connections/s" : "requests/s",
     median: median(rates),
     rounds: rates,
     latencyMs: {
@@ -141,7 +192,7 @@ async function measureOne(
     errors,
     ...(costs.length === 0 ? {} : { serverCpuUsPerRequest: median(costs) }),
     ...(firstError === undefined ? {} : { firstError }),
-  };
+  }));
 }
 
 /** The keys of which each node is primary, as the cluster's own map says. */

@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { connect } from "../client/mod.ts";
 import type { Address } from "../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../tools/cluster_state.ts";
+import type { LoadLogin } from "./load_order.ts";
 import { COORDINATOR, NODE, type ProgramSpec } from "../tools/programs.ts";
 import { type ReadyLine, ServerProcess } from "../tools/server_process.ts";
 
@@ -28,6 +30,29 @@ export class ServerStarter {
     const node = await this.#start(NODE, ["--standalone", `--data=${folder}`, ...flags]);
     await untilWhole(node, 1);
     return this.#servers([node]);
+  }
+
+  /** The same, secured; with a token of its administrator. */
+  async startSecuredNode(
+    folder: string,
+    flags: readonly string[],
+  ): Promise<{ servers: Servers; login: LoadLogin }> {
+    const data = `${folder}/secured`;
+    const node = await this.#start(NODE, ["--standalone", "--secure", `--data=${data}`, ...flags]);
+    const { user, password, ca } = JSON.parse(
+      await Deno.readTextFile(`${data}.security/admin.json`),
+    );
+    await using client = await connect({
+      coordinator: `${node.host}:${node.port}`,
+      ca,
+      user,
+      password,
+    });
+    const made = await client.administer({ req_type: "token_create", user });
+    return {
+      servers: this.#servers([node]),
+      login: { ca, token: (made as { text: string }).text },
+    };
   }
 
   /** A coordinator and this many nodes, on new folders, when every partition has all its replicas. */
@@ -53,7 +78,7 @@ export class ServerStarter {
       );
     }
     await untilWhole(coordinator, nodeCount);
-    return this.#servers(nodes);
+    return this.#servers(nodes, nodes.length + 1);
   }
 
   /** The coordinator goes first, so that nodes do not hand over to others that are about to end too. */
@@ -70,8 +95,9 @@ export class ServerStarter {
     return child.ready;
   }
 
-  #servers(nodes: readonly ReadyLine[]): Servers {
-    return { nodes, pids: this.#processes.map(({ pid }) => pid) };
+  /** @param processes how many of the last that were started */
+  #servers(nodes: readonly ReadyLine[], processes = nodes.length): Servers {
+    return { nodes, pids: this.#processes.slice(-processes).map(({ pid }) => pid) };
   }
 }
 

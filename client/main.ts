@@ -4,14 +4,21 @@
  * @module
  */
 import { SystemClock } from "../shared/platform/clock.ts";
-import { findCoordinator, parseAddress } from "../shared/discovery/coordinator_address.ts";
+import {
+  type CoordinatorAddress,
+  findCoordinator,
+  parseAddress,
+} from "../shared/discovery/coordinator_address.ts";
+import { formatAddress } from "../shared/platform/transport.ts";
 import { KvError, toKvError } from "../shared/base/errors.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
 import { SystemRandom } from "../shared/platform/random.ts";
 import { printError, printLine } from "../shared/program/terminal.ts";
 import { VERSION } from "../shared/base/version.ts";
-import { readCredentials } from "./cli/file_credentials.ts";
+import { DenoLogins } from "./cli/deno_logins.ts";
+import { loginFile, readCredentials, readCredentialsIfThere } from "./cli/file_credentials.ts";
 import { connectTo, discoverFromHere } from "./library/connect.ts";
+import { environment } from "./library/deno_environment.ts";
 import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
 import { EXIT, exitCodeOf } from "./cli/command/exit_code.ts";
@@ -61,8 +68,16 @@ async function runClient(run: ClientRun): Promise<number> {
   const io = denoIo(isScript);
   let connecting: Promise<KvClient> | undefined;
   const client = () => connecting ??= connectAs(run);
+  const { timeoutMs, clusterName } = config;
+  const logins = new DenoLogins({
+    file: config.credentials ?? loginFile(environment),
+    timeoutMs,
+    clusterName,
+    find: () => findFor(run, undefined),
+  });
   const session = new Session({
     client,
+    logins,
     io,
     clock: new SystemClock(),
     random: new SystemRandom(),
@@ -109,34 +124,59 @@ function untilParentEnds(): Promise<void> {
   });
 }
 
-async function connectAs({ config, sources }: ClientRun): Promise<KvClient> {
+/**
+ * @param loggedIn where the login was made that is kept for this user
+ * @param ca the authority of the cluster that is looked for, if it is known
+ */
+async function findFor(
+  { config, sources }: ClientRun,
+  loggedIn: string | undefined,
+  ca?: string,
+): Promise<CoordinatorAddress> {
   const source = sources.coordinator;
   const named = (where: typeof source) => source === where ? config.coordinator : undefined;
-  const found = await findCoordinator({
+  return await findCoordinator({
     flag: named("flag"),
     environment: named("environment"),
     configFile: named("file"),
     readTextFile: readTextFileIfThere,
+    login: loggedIn,
     discover: () =>
       discoverFromHere({
         mode: config.discovery,
         port: config.discoveryPort,
         secret: config.discoverySecret,
         name: config.clusterName,
-      }),
+      }, ca),
   });
+}
+
+async function connectAs(run: ClientRun): Promise<KvClient> {
+  const { config } = run;
+  const named = config.credentials;
+  const file = named ?? loginFile(environment);
+  const kept = named !== undefined
+    ? await readCredentials(named)
+    : file === undefined
+    ? undefined
+    : await readCredentialsIfThere(file);
+  const { addresses = [], ...credentials } = kept ?? {};
+  const found = await findFor(run, addresses[0], named === undefined ? undefined : kept?.ca);
   const seeds = config.seeds.map((seed) => parseAddress(seed, "--seeds"));
-  const { credentials } = config;
-  const login = credentials === undefined ? {} : await readCredentials(credentials);
+  // A login that nobody has named counts for its own cluster; others hear nothing of it.
+  const isFor = named !== undefined || addresses.includes(formatAddress(found.address));
   const defaults = {
-    ...login,
+    ...(isFor ? credentials : {}),
     timeoutMs: config.timeoutMs,
     consistency: config.consistency,
     acks: config.acks,
   };
+  const elsewhere = !isFor && addresses.length > 0
+    ? `; the login of ${file} is for ${addresses.join(", ")} only`
+    : "";
   return await connectTo(found, seeds, defaults, {
     name: config.clusterName,
     advice: "start one, or say where it is with --coordinator HOST:PORT; the address of any node " +
-      "that runs works as well (--seeds HOST:PORT)",
+      `that runs works as well (--seeds HOST:PORT)${elsewhere}`,
   });
 }

@@ -117,7 +117,7 @@ export interface CoordinatorSecurity {
 /** See {@linkcode DiscoveryResponderOptions}. */
 export type DiscoveryOptions = Pick<
   DiscoveryResponderOptions,
-  "mode" | "port" | "secret" | "advertiseHost" | "interfaces"
+  "mode" | "port" | "secret" | "advertiseHost" | "interfaces" | "identity"
 >;
 
 /** A running coordinator. */

@@ -10,6 +10,7 @@ import { networkInterfaces } from "../shared/platform/deno/deno_network_interfac
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
+import { CS_CONFIG_FILE } from "../shared/discovery/coordinator_address.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
@@ -21,9 +22,12 @@ import { REQUEST_TIMEOUT_MS } from "../shared/limits/requests.ts";
 import { hello } from "../shared/wire/hello.ts";
 import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
+import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
+import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
-import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
+import type { MemberIdentity } from "../shared/platform/member_identity.ts";
+import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
@@ -41,8 +45,14 @@ type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
 async function main(run: CoordinatorRun): Promise<void> {
   exitOnDefect(COORDINATOR_PROGRAM.name);
   const { config } = run;
-  if (config.force) await force(run);
+  if (config.recoverAdmin) await recover(run);
+  else if (config.force) await force(run);
   else await serve(run);
+}
+
+async function recover({ config, logger }: CoordinatorRun): Promise<void> {
+  const deps = { clock: new DenoClock(), random: new SystemRandom(), log: logger("security") };
+  printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps)));
 }
 
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {
@@ -85,14 +95,16 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
           handle,
           admission,
           logger("http"),
-          security?.identity.current(),
+          security?.identity,
         );
       },
       origins: originRules(config),
       admission: { freeDescriptors: countFreeDescriptors },
-      discovery: discoveryOf(config),
+      discovery: discoveryOf(config, security?.identity),
     });
     started = true;
+    const write = [config.data, securityFolderOf(config.data), CS_CONFIG_FILE];
+    keepOnly({ read: [], write }, log);
     const { port } = coordinator.address;
     const address = { host: config.advertiseHost ?? reachable(config.host), port };
     if (!config.noCsConfig) await writeCsConfig(address, log);
@@ -136,10 +148,13 @@ async function clusterIdIn(store: FileDocumentStore): Promise<string | undefined
   return document === undefined ? undefined : parseStoredCluster(document).map.settings.clusterId;
 }
 
-function discoveryOf(config: CoordinatorRun["config"]): DiscoveryOptions | undefined {
+function discoveryOf(
+  config: CoordinatorRun["config"],
+  identity: MemberIdentity | undefined,
+): DiscoveryOptions | undefined {
   const { discovery: mode, discoveryPort: port, discoverySecret: secret, advertiseHost } = config;
   if (mode === "off") return undefined;
-  return { mode, port, secret, advertiseHost, interfaces: networkInterfaces };
+  return { mode, port, secret, advertiseHost, interfaces: networkInterfaces, identity };
 }
 
 /** `kv-coordinator 127.0.0.1:8080 heartbeat=3769 discovery=7946 http=9080 pid=4242` */
@@ -157,14 +172,16 @@ function reachable(host: string): string {
 
 /** Sends the order to the coordinator that runs, and prints what it did. */
 async function force({ config }: CoordinatorRun): Promise<void> {
+  const login = config.secure ? await administratorIn(config.data) : undefined;
   const deps = {
     clock: new SystemClock(),
     random: new SystemRandom(),
-    transport: new DenoTransport(),
+    transport: new DenoTransport(undefined, { authority: login?.ca }),
   };
   const address = { host: reachable(config.host), port: config.port };
   let reached = false;
-  const client = new RpcClient(deps, address, hello("client"), {
+  const says = login === undefined ? {} : { user: login.user, secret: login.password };
+  const client = new RpcClient(deps, address, hello("client", says), {
     onUp: () => void (reached = true),
   });
   const order = {
@@ -187,13 +204,29 @@ async function force({ config }: CoordinatorRun): Promise<void> {
   if (forced.length === 0) console.log("every partition is served; nothing was done");
 }
 
+/** The credentials that the first start has made. @throws {KvError} `bad_config` */
+async function administratorIn(
+  data: string,
+): Promise<{ ca: string; user: string; password: string }> {
+  const file = `${securityFolderOf(data)}/admin.json`;
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (cause) {
+    throw new KvError(
+      "bad_config",
+      `--force --secure needs an administrator's credentials in ${file} (ca, user, password), which cannot be read`,
+      { cause },
+    );
+  }
+}
+
 function refusalOf(reply: Message<"error">, reached: boolean): KvError {
   const error = fromErrorReply(reply);
   if (reached || error.code !== "unavailable") return error;
   return new KvError(
     error.code,
     `${error.message}; --force is an order to a coordinator that runs: start it first, on its ` +
-      "folder, or name its host and port",
+      "folder, or name its host and port; with --secure, and its --data folder, if it is secured",
     { cause: error },
   );
 }

@@ -16,7 +16,11 @@ import type { Logger } from "../shared/platform/logger.ts";
 import type { MemberName } from "../shared/platform/member_identity.ts";
 import type { Random } from "../shared/platform/random.ts";
 import type { Address } from "../shared/platform/transport.ts";
-import { type JudgedDocument, judgedPart } from "../shared/security/security_document.ts";
+import {
+  type JudgedDocument,
+  judgedPart,
+  judgesAlike,
+} from "../shared/security/security_document.ts";
 import { PeerServer } from "../shared/server/peer_server.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { goes, type MemberMessage, type Message } from "../shared/wire/messages.ts";
@@ -60,6 +64,8 @@ export class MemberSessions {
   #mapText: { map: ClusterMap; text: string } | undefined;
   /** The same of the document by which all judge. */
   #judgedText: { version: number; text: string } | undefined;
+  /** The document that all sessions have, or one that says the same. */
+  #told: JudgedDocument | undefined;
 
   /** @param security of a secured cluster */
   constructor(
@@ -71,6 +77,7 @@ export class MemberSessions {
     this.#log = log;
     this.#owner = owner;
     this.#security = security;
+    this.#told = security?.document;
   }
 
   /** A node has opened a connection for its session, and its `hello` was accepted. */
@@ -100,8 +107,13 @@ export class MemberSessions {
     });
   }
 
-  /** The document by which all judge has changed. */
+  /** The document has changed: all are told, if they judge by something else now. */
   tellSecurity(): void {
+    const document = this.#security?.document;
+    if (document === undefined || this.#told !== undefined && judgesAlike(document, this.#told)) {
+      return;
+    }
+    this.#told = document;
     const security = this.#securityText;
     if (security === undefined) return;
     for (const peer of this.#open.values()) peer.sendText(security);

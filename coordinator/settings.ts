@@ -123,6 +123,11 @@ export const COORDINATOR_SETTINGS = {
     default: GATEWAY_CACHE_ENTRIES_DEFAULT,
   }),
   noCsConfig: flag({ help: `Do not write ${CS_CONFIG_FILE} into the working folder.` }),
+  recoverAdmin: flag({
+    help:
+      "Of a secured cluster whose coordinator does not run: give the user admin a new password, in " +
+      "FOLDER.security/admin.json, and exit.",
+  }),
   force: flag({
     help:
       "Order the coordinator at [host] [port] to serve again the partitions that no node can serve, " +

@@ -139,8 +139,10 @@ async function joinIfNew(
 async function tokenFrom(join: string): Promise<Token> {
   if (isToken(join)) return parseToken(join);
   try {
-    const [line = ""] = (await Deno.readTextFile(join)).split(/\r?\n/);
-    return parseToken(line);
+    // Also as kv-client prints a new one, with what else is known of it.
+    const text = await Deno.readTextFile(join);
+    const [found = text] = /kv1\.[0-9a-f]{64}\.[A-Za-z0-9_-]{43}/.exec(text) ?? [];
+    return parseToken(found);
   } catch (error) {
     if (error instanceof KvError) throw error;
     throw new KvError(

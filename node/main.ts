@@ -7,10 +7,15 @@
 import type { Clock } from "../shared/platform/clock.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import type { Source } from "../shared/program/given_value.ts";
-import { describeSearch, findCoordinator } from "../shared/discovery/coordinator_address.ts";
+import {
+  CS_CONFIG_FILE,
+  describeSearch,
+  findCoordinator,
+} from "../shared/discovery/coordinator_address.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
+import { type AnswerTrust, trustOf } from "../shared/discovery/answer_signature.ts";
 import { discover } from "../shared/discovery/discovery.ts";
 import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
@@ -18,12 +23,17 @@ import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import type { Logger } from "../shared/platform/logger.ts";
+import type { MemberIdentity } from "../shared/platform/member_identity.ts";
+import { printLine } from "../shared/program/terminal.ts";
+import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
-import { DataFolder } from "./storage/leveldb/data_folder.ts";
+import { keepOnly, type Needed } from "../shared/program/deno_permissions.ts";
+import { damagedFolders, DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import { renewedServerCertificate } from "../shared/security/members/certificate_renewal.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
 import {
   makeServerCertificate,
@@ -38,9 +48,9 @@ import {
 } from "./file_member_security.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
-import type { ServerCertificate } from "../shared/platform/deno/deno_listen.ts";
+import type { ServerCertificate } from "../shared/platform/server_certificate.ts";
 import { certificateHosts } from "../shared/platform/network_interface.ts";
-import { refuseUnsecured } from "../shared/platform/deno/folder_security.ts";
+import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS, peerAddresses } from "./settings.ts";
 
@@ -51,8 +61,16 @@ async function main(run: NodeRun): Promise<void> {
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
   const [clock, random] = [new DenoClock(), new SystemRandom()];
+  if (config.recoverAdmin && config.data !== undefined) {
+    const deps = { clock, random, log: logger("security") };
+    printLine(recoveredLine(await recoverAdmin(config.data, NODE_PROGRAM.name, deps)));
+    return;
+  }
   const plain = new DenoTransport(logger("transport"));
-  const cluster = clusterOf(run, { clock, random, transport: plain });
+  // Who joins knows no authority yet; then its token has the authority's hash.
+  let identity = undefined as MemberIdentity | undefined;
+  const trust = () => identity && trustOf(identity);
+  const cluster = clusterOf(run, { clock, random, transport: plain }, trust);
   const security = await securityOf(run, cluster, { clock, random, log: logger("security") });
   const exposed = whyExposed({
     ...config,
@@ -67,15 +85,17 @@ async function main(run: NodeRun): Promise<void> {
     logger,
   };
   const member = security?.member;
+  identity = member?.identity;
   const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
+  let dataPath = config.data;
   const start = (listen: readonly Address[]) =>
     NodeRuntime.start(deps, {
       listen,
       advertiseHost: config.advertiseHost,
       openFolder: async (port): Promise<NodeFolder> => {
         if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
-        const path = config.data ?? `.kv-node-${port}`;
+        const path = dataPath = config.data ?? `.kv-node-${port}`;
         if (security === undefined) await refuseUnsecured(path, `with ${howToSecure(config)}`);
         const folder = await DataFolder.open(path, {
           random: deps.random,
@@ -119,6 +139,7 @@ async function main(run: NodeRun): Promise<void> {
     });
   const log = logger("node");
   let runtime = await start(addresses(config.host, config.port, run.sources.port));
+  keepOnly(filesOf(dataPath), log);
   console.log(readyLine(config.host, runtime));
 
   let end = await Promise.race([ended, runtime.failed]);
@@ -145,6 +166,14 @@ async function main(run: NodeRun): Promise<void> {
     log.warn(`${await told}: stopping, without having left`);
   } else log.info(`${end}: stopping`);
   await runtime.stop(config.drainTimeoutMs);
+}
+
+/** The files of a node that serves, whose data folder this is. One in memory may have none. */
+function filesOf(data: string | undefined): Needed {
+  const read = [CS_CONFIG_FILE];
+  if (data === undefined) return { read, write: [] };
+  // A damaged folder is moved aside also while the process runs.
+  return { read, write: [data, securityFolderOf(data), ...damagedFolders(data)] };
 }
 
 /** LevelDB creates its files with the process's mask; files that we create ourselves state their mode. */
@@ -188,7 +217,7 @@ async function securityOf(
       identity: () => identityOf(data, deps.random),
       locate: () => new Promise((use, fail) => cluster.locate(use, fail, undefined)),
     }, deps);
-    if (member !== undefined) return { member, tls: member.identity.current() };
+    if (member !== undefined) return { member, tls: member.identity };
   }
   // Whatever its storage: also one in memory would be filled by others of a secured cluster.
   await refuseUnsecured(data, `with ${howToSecure(config)}`);
@@ -210,7 +239,11 @@ async function secureAlone(
       credentialsFile,
     });
   }
-  return { keeper, tls: await makeServerCertificate(keeper.document, hosts, clock.wallMs()) };
+  const tls = await renewedServerCertificate(clock, log, {
+    make: () => makeServerCertificate(keeper.document, hosts, clock.wallMs()),
+    authority: () => keeper.document.authorities[0] ?? "",
+  });
+  return { keeper, tls };
 }
 
 /** Who a data folder is; it is made if it is new. */
@@ -251,6 +284,7 @@ function addresses(host: string, port: number, source: Source): Address[] {
 function clusterOf(
   { config, sources, logger }: NodeRun,
   deps: { clock: Clock; transport: Transport; random: Random },
+  trust: () => AnswerTrust | undefined,
 ): NodeRuntimeOptions["cluster"] {
   if (config.standalone) {
     const partitionCount = sources.partitions === "default" ? undefined : config.partitions;
@@ -272,6 +306,7 @@ function clusterOf(
             mode: config.discovery,
             port: config.discoveryPort,
             secret: config.discoverySecret,
+            trust: trust(),
             name: config.clusterName,
             cluster,
           }),

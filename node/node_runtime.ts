@@ -47,12 +47,18 @@ export interface NodeRuntimeDeps {
   logger(category: string): Logger;
 }
 
+/** What the runtime asks of a {@linkcode MemberSecurity}. */
+export type NodeMembership = Pick<
+  MemberSecurity,
+  "start" | "stop" | "onSecurity" | "onCertificate"
+>;
+
 /** What a node of a secured cluster has besides. */
 export interface SecuredNode {
   /** Judges clients by what the coordinator has told. */
   readonly access: AccessControl;
   /** Hears what the coordinator tells of it. Absent: nothing of that is used. */
-  readonly membership?: MemberSecurity | undefined;
+  readonly membership?: NodeMembership | undefined;
   /** The network between members, who show certificates; with a port of its own. */
   readonly transport: Transport;
   /** Where members reach it: the first that is free, given the clients' port. */
@@ -113,7 +119,7 @@ export class NodeRuntime {
   readonly #log: Logger;
   readonly #listener: Listener;
   readonly #peerListener: Listener | undefined;
-  readonly #membership: MemberSecurity | undefined;
+  readonly #membership: NodeMembership | undefined;
   readonly #http: HttpServer | undefined;
   readonly #frontEnd: HttpFrontEnd;
   readonly #folder: NodeFolder;

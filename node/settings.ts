@@ -138,6 +138,11 @@ export const NODE_SETTINGS = {
     default: 0,
     placeholder: "PORT",
   }),
+  recoverAdmin: flag({
+    help:
+      "Of a node that was started with --standalone and --secure, and does not run: give the user admin a new password, " +
+      "in FOLDER.security/admin.json, and exit.",
+  }),
   partitions: integer({
     help: "With --standalone: partitions of a new data folder, a power of two.",
     min: 1,
@@ -224,6 +229,9 @@ function whyWrong(values: NodeSettings): string | undefined {
     return "--secure is for a --standalone node; a node of a secured cluster is started with --join TOKEN";
   }
   if (values.secure && values.data === undefined) return "--secure needs a --data folder";
+  if (values.recoverAdmin && values.data === undefined) {
+    return "--recover-admin needs the --data folder of the node";
+  }
   const wrongJoin = values.join === undefined ? undefined : whyNoJoin(values);
   if (wrongJoin !== undefined) return wrongJoin;
   if (values.secure && values.insecure) {

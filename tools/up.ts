@@ -19,6 +19,7 @@ import { minInSyncDefault } from "../shared/cluster/cluster_settings.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/limits/cluster.ts";
+import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
 import { printError } from "../shared/program/terminal.ts";
 import { choice, flag, integer, text } from "../shared/program/setting.ts";
@@ -76,8 +77,9 @@ const POLL_MS = 100;
 /** After this time it prints what is still missing, and again each time the same time has passed. */
 const TELL_MISSING_MS = 5_000;
 
-async function main({ config, sources }: Run<typeof UP_SETTINGS>): Promise<number> {
+async function main({ config, sources, logger }: Run<typeof UP_SETTINGS>): Promise<number> {
   const given = sources.basePort !== "default";
+  keepOnly({ read: [], write: [config.data], run: true }, logger("up"));
   const cluster = new LocalCluster(config, given ? config.basePort : HEARTBEAT_PORT_DEFAULT);
   const ending = onSignals(cluster);
   const launchers = await findLaunchers();

@@ -7,6 +7,7 @@ import { KvError } from "../../shared/base/errors.ts";
 import { syncFolder } from "../../shared/platform/deno/file_document_store.ts";
 import { escapeControls, printError } from "../../shared/program/terminal.ts";
 import type { CommandIo, Progress, WholeFile } from "./command/command.ts";
+import { Keyboard } from "./deno_keyboard.ts";
 import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
 import { systemReason } from "./command/output.ts";
 import { startProgressBar } from "./progress_bar.ts";
@@ -25,6 +26,9 @@ function shownBytes(data: string | Uint8Array, to: { isTerminal(): boolean }): U
 /** @param commandsFromInput whether the commands themselves are read from standard input */
 export function denoIo(commandsFromInput: boolean): CommandIo {
   let shown: Progress | undefined;
+  const keyboard = new Keyboard();
+  // The answer would be read from where the commands or a value come from.
+  const isAttended = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
   return {
     write: (data) => writeAll(Deno.stdout, shownBytes(data, Deno.stdout), "standard output"),
     note(text) {
@@ -91,8 +95,8 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
       if (Deno.stderr.isTerminal()) shown = startProgressBar(totalBytes);
       return shown;
     },
-    // The answer would be read from where the commands or a value come from.
-    ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? askAtTerminal : undefined,
+    ask: isAttended ? (question) => keyboard.ask(question) : undefined,
+    askSecret: isAttended ? (question) => keyboard.askSecret(question) : undefined,
   };
 }
 
@@ -136,14 +140,6 @@ async function readAt(file: Deno.FsFile, at: number, length: number): Promise<Ui
     count += read;
   }
   return bytes.subarray(0, count);
-}
-
-/** A line from the terminal; Ctrl-D is an empty one. */
-async function askAtTerminal(question: string): Promise<string> {
-  await writeAll(Deno.stderr, shownBytes(question, Deno.stderr), "standard error");
-  const buffer = new Uint8Array(1024);
-  const count = await Deno.stdin.read(buffer) ?? 0;
-  return new TextDecoder().decode(buffer.subarray(0, count)).trim();
 }
 
 /** The lines of standard input. @throws {KvError} `bad_request` if they are not UTF-8 */

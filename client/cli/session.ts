@@ -10,6 +10,7 @@ import {
   type Command,
   type CommandIo,
   type CommandSettings,
+  type Logins,
   type Multi,
   type OptionTable,
   takeArguments,
@@ -33,6 +34,7 @@ import { commandError, errorDocument, errorLine } from "./command/output.ts";
 export interface SessionDeps {
   /** Called by the first command that needs it, and by each later one. */
   client(): Promise<KvClient>;
+  logins: Logins;
   io: CommandIo;
   clock: Clock;
   random: Random;

@@ -15,8 +15,9 @@ import { commandHelp, commandLines } from "./command/help.ts";
 
 export const CLIENT_SETTINGS = {
   coordinator: optionalText({
-    help: "Where the coordinator is. Without it: cs_config.txt in the working folder, discovery, " +
-      "then 127.0.0.1:8080. A node's address works as well.",
+    help:
+      "Where the coordinator is. Without it: cs_config.txt in the working folder, that of the " +
+      "login, discovery, then 127.0.0.1:8080. A node's address works as well.",
     placeholder: "HOST:PORT",
   }),
   clusterName: optionalText({
@@ -36,7 +37,7 @@ export const CLIENT_SETTINGS = {
   credentials: optionalText({
     help:
       "Of a secured cluster: the file with the authority's certificate and as whom to log in. Nobody else " +
-      "may be able to read it.",
+      "may be able to read it. By default that of kv-client login.",
     placeholder: "FILE",
   }),
   command: optionalText({

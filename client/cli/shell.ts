@@ -11,6 +11,7 @@ import { findOption } from "../../shared/arguments/word_fields.ts";
 import type { CommandIo } from "./command/command.ts";
 import { commandNames, findCommand } from "./commands/command_table.ts";
 import { EXIT } from "./command/exit_code.ts";
+import { SecretLine } from "./command/secret_line.ts";
 import { DEPARTURE, type Session } from "./session.ts";
 
 const PROMPT = "kv> ";
@@ -71,6 +72,7 @@ export function runShell(
       completer: (line: string) => completeLine(line, session.recentKeys()),
     });
     io.ask = (question, signal) => askAt(terminal, question, signal);
+    io.askSecret = askSecretAt;
     let running: AbortController | undefined;
     let left = false;
     /** The last input was a Ctrl-C at an empty prompt. */
@@ -141,6 +143,46 @@ function askAt(
       resolve(answer.trim());
     });
   });
+}
+
+/**
+ * A line that the line editor neither shows nor keeps in its history: it hears of no key until the line has ended. The
+ * terminal is in raw mode, so Ctrl-C comes as a key as well.
+ */
+function askSecretAt(question: string, signal: AbortSignal): Promise<string | undefined> {
+  const { stdin, stdout } = process;
+  const editors = stdin.listeners("keypress") as ((...args: unknown[]) => void)[];
+  stdin.removeAllListeners("keypress");
+  stdout.write(question);
+  const line = new SecretLine();
+  const typed = Promise.withResolvers<string | undefined>();
+  const onData = (bytes: Uint8Array) => {
+    try {
+      const input = line.feed(bytes);
+      if (input.kind === "more") return;
+      giveBack();
+      if (input.kind === "cancelled") return typed.resolve(undefined);
+      if (input.rest.length > 0) stdin.unshift(input.rest);
+      typed.resolve(input.text);
+    } catch (error) {
+      giveBack();
+      typed.reject(error);
+    }
+  };
+  const onAbort = () => {
+    giveBack();
+    typed.resolve(undefined);
+  };
+  /** The keys are the line editor's again. */
+  const giveBack = () => {
+    stdin.off("data", onData);
+    signal.removeEventListener("abort", onAbort);
+    for (const editor of editors) stdin.on("keypress", editor);
+    stdout.write("\n");
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  stdin.on("data", onData);
+  return typed.promise;
 }
 
 /**

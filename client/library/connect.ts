@@ -83,20 +83,23 @@ export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
       discoverFromHere({
         secret: environment("KV_DISCOVERY_SECRET"),
         ...options.discovery,
-      }),
+      }, options.ca),
   });
   const seeds = (options.seeds ?? []).map((seed) => parseAddress(seed, "option seeds"));
   return await connectTo(found, seeds, options, { name: options.discovery?.name, advice: ADVICE });
 }
 
-/** Asks the networks of this machine. */
-export function discoverFromHere(options: ClientDiscovery): Promise<Discovered> {
+/** Asks the networks of this machine. @param ca the authority (PEM) of a secured cluster: only its coordinators count */
+export function discoverFromHere(
+  options: ClientDiscovery,
+  ca: string | undefined,
+): Promise<Discovered> {
   return discover({
     clock: new SystemClock(),
     random: new SystemRandom(),
     transport: new DenoTransport(),
     interfaces: networkInterfaces,
-  }, options);
+  }, { ...options, trust: ca === undefined ? undefined : { authorities: () => [ca] } });
 }
 
 /**

@@ -9,7 +9,12 @@
  * @module
  */
 import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock.ts";
-import { decodePacket, encodePacket } from "../../shared/discovery/discovery_packet.ts";
+import {
+  decodePacket,
+  encodePacket,
+  encodeSignedAnswer,
+} from "../../shared/discovery/discovery_packet.ts";
+import type { MemberIdentity } from "../../shared/platform/member_identity.ts";
 import { DISCOVERY_GROUP, type DiscoveryMode } from "../../shared/discovery/discovery_settings.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { DISCOVERY_JOIN_MS, NONCE_CHARACTERS_MAX } from "../../shared/limits/membership.ts";
@@ -37,6 +42,8 @@ export interface DiscoveryResponderOptions {
   /** 0 lets the system choose one. */
   readonly port: number;
   readonly secret?: string | undefined;
+  /** Of a secured cluster: its certificate signs the answers. */
+  readonly identity?: MemberIdentity | undefined;
   /** The cluster's id and name. */
   readonly cluster: string;
   readonly name: string;
@@ -119,8 +126,9 @@ export class DiscoveryResponder {
   }
 
   #onDatagram(packet: Uint8Array, from: Address): void {
-    const { secret, cluster, name, instance, address } = this.#options;
-    const decoded = decodePacket(packet, secret);
+    const { secret, identity, cluster, name, instance, address } = this.#options;
+    const { clock } = this.#deps;
+    const decoded = decodePacket(packet, { secret, nowMs: clock.wallMs() });
     if (decoded?.message.req_type !== "discover") return;
     const { message: question, signature } = decoded;
     if (secret !== undefined && signature !== "good") {
@@ -141,9 +149,17 @@ export class DiscoveryResponder {
       host,
       port: address.port,
     };
-    const bytes = encodePacket(answer, secret);
-    if (bytes.length > packet.length) return;
-    if (!this.#rate.allow(from.host, this.#deps.clock.monotonicMs())) return;
+    const plain = encodePacket(answer, identity === undefined ? secret : undefined);
+    if (plain.length > packet.length) return;
+    if (!this.#rate.allow(from.host, clock.monotonicMs())) return;
+    // Not before: a signature costs more than a question.
+    const bytes = identity === undefined ? plain : encodeSignedAnswer(answer, identity.current());
+    if (bytes.length > packet.length) {
+      this.#deps.log.debug("an answer with our certificate is longer than its question", {
+        bytes: bytes.length,
+      });
+      return;
+    }
     this.#socket?.send(bytes, from);
   }
 

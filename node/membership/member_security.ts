@@ -12,6 +12,7 @@
  */
 import { failureOf, KvError } from "../../shared/base/errors.ts";
 import type { Secret } from "../../shared/base/secret.ts";
+import { RENEWAL_ANSWER_MS } from "../../shared/limits/security.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { MemberCredentials } from "../../shared/platform/member_identity.ts";
@@ -54,6 +55,7 @@ export class MemberSecurity {
   /** The request that was sent last, and the key that it is for. */
   #requested: { readonly id: string; readonly key: Secret } | undefined;
   #requests = 0;
+  #requestedMs = -Infinity;
   /** The certificate has other names and addresses than the node has by now. */
   #isMoved: boolean;
 
@@ -143,6 +145,7 @@ export class MemberSecurity {
     if (this.#requested === undefined || this.#requested.id !== id) return;
     const { key } = this.#requested;
     this.#requested = undefined;
+    this.#requestedMs = -Infinity;
     try {
       const read = readMemberCertificate(certificate);
       const { subject } = read;
@@ -162,8 +165,11 @@ export class MemberSecurity {
     }
   }
 
-  /** With a new key each time: what was asked before and is not answered is given up. */
+  /** With a new key each time: what was asked before, and is not answered in time, is given up. */
   #request(send: (message: Message<"renew_certificate">) => boolean): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs < this.#requestedMs + RENEWAL_ANSWER_MS) return;
+    this.#requestedMs = nowMs;
     createRequest().then(
       ({ request, key }) => {
         const id = `renew-${++this.#requests}`;

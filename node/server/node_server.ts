@@ -205,6 +205,7 @@ export class NodeServer {
       case "cert_revoke":
       case "cert_rotate":
       case "get_authorities":
+        return reply({ req_type: "result", result: this.#authorities(request) });
       case "join":
       case "force":
       case "forget_node":
@@ -250,6 +251,14 @@ export class NodeServer {
         checkKeyRequest(request, this.#options.limits);
         return this.#executeKey(request, reply, connection);
     }
+  }
+
+  /** What everybody may know, to know this cluster by. */
+  #authorities(request: Request): { cluster: string; authorities: readonly string[] } {
+    const access = this.#options.security?.access ?? this.#options.access;
+    if (access === undefined) throw notSecured(request);
+    const { cluster, authorities } = access.document;
+    return { cluster, authorities };
   }
 
   #onSecurityOrder(order: SecurityOrder, reply: ReplyTo, connection: Connection): void {

@@ -1,6 +1,6 @@
 /**
  * How a node or a client finds the coordinator: by flag, environment, configuration file,
- * `cs_config.txt` in the working folder, discovery, and finally 127.0.0.1:8080. It is pure except for
+ * `cs_config.txt` in the working folder, a login, discovery, and finally 127.0.0.1:8080. It is pure except for
  * the functions that the caller passes in to read the file and to discover. It opens nothing itself and
  * does not check that anybody listens. The result says what was tried, for the text of a later error.
  *
@@ -29,6 +29,8 @@ export interface CoordinatorSources {
   configFile?: string | undefined;
   /** The text of a file of the working folder, or undefined if there is none. */
   readTextFile?: ((path: string) => Promise<string | undefined>) | undefined;
+  /** Where its user has logged in, as `host:port`; left out if there can be no login. */
+  login?: string | undefined;
   /** Asks the local network; see `discovery.ts`. */
   discover?: (() => Promise<Discovered>) | undefined;
 }
@@ -129,6 +131,9 @@ export async function findCoordinator(sources: CoordinatorSources): Promise<Coor
   if (file !== undefined) return found(parseCsConfig(file), CS_CONFIG_FILE);
   tried.push(`no ${CS_CONFIG_FILE} in the working folder`);
 
+  if (sources.login !== undefined) {
+    return found(parseAddress(sources.login, "the login"), "the login");
+  }
   if (sources.discover !== undefined) {
     const { address, said } = await sources.discover();
     if (address !== undefined) return found(address, "discovery");

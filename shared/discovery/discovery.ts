@@ -4,12 +4,14 @@
  * does not cross routers. It finds only an address to try; registration then checks the cluster. The
  * other side is `coordinator/discovery/discovery_responder.ts`.
  *
- * Invariant: an answer counts only if it repeats this question's nonce. If there is a secret, it must
- * also be signed with it and name the address itself, because anybody can forge a datagram's sender.
+ * Invariant: an answer counts only if it repeats this question's nonce. If there is a secret, or the cluster's
+ * authority is known, it must also be signed and name the address itself, because anybody can forge a datagram's
+ * sender.
  *
  * @module
  */
 import { type Clock, setPeriodic } from "../platform/clock.ts";
+import type { AnswerTrust } from "./answer_signature.ts";
 import { decodePacket, encodeQuestion } from "./discovery_packet.ts";
 import { DISCOVERY_GROUP, DISCOVERY_PORT, type DiscoveryMode } from "./discovery_settings.ts";
 import { KvError } from "../base/errors.ts";
@@ -57,6 +59,8 @@ export interface DiscoverOptions {
   readonly cluster?: string | undefined;
   /** Only answers that are signed with it count. */
   readonly secret?: string | undefined;
+  /** Only answers of coordinators of a secured cluster count, whose authority has signed their certificates. */
+  readonly trust?: AnswerTrust | undefined;
   /** Where to ask, instead of all networks of this machine; for tests. */
   readonly hosts?: readonly string[];
 }
@@ -91,7 +95,7 @@ export async function discover(
   if (cluster !== undefined) question.cluster = cluster;
   if (name !== undefined) question.name = name;
   const bytes = encodeQuestion(question, secret);
-  const answers = new Answers(options, nonce);
+  const answers = new Answers(options, nonce, clock);
 
   const ended = Promise.withResolvers<void>();
   let settle = undefined as ReturnType<Clock["setTimer"]> | undefined;
@@ -165,36 +169,45 @@ async function openAll(
 class Answers {
   readonly #options: DiscoverOptions;
   readonly #nonce: string;
+  readonly #clock: Pick<Clock, "wallMs">;
   /** By instance, that is by coordinator; each with the addresses from which it answered. */
   readonly #found = new Map<string, { name: string; cluster: string; addresses: Address[] }>();
   #untrusted = 0;
   #unreachable = 0;
 
-  constructor(options: DiscoverOptions, nonce: string) {
+  constructor(options: DiscoverOptions, nonce: string, clock: Pick<Clock, "wallMs">) {
     this.#options = options;
     this.#nonce = nonce;
+    this.#clock = clock;
   }
 
   /** Whether a datagram is an answer that counts. */
   take(packet: Uint8Array, from: Address): boolean {
-    const { secret, cluster, name } = this.#options;
-    const decoded = decodePacket(packet, secret);
+    const { secret, trust, cluster, name } = this.#options;
+    const isSigned = secret !== undefined || trust !== undefined;
+    const decoded = decodePacket(packet, { secret, trust, nowMs: this.#clock.wallMs() });
     if (decoded?.message.req_type !== "discovered") return false;
     const { message, signature } = decoded;
     if (message.nonce !== this.#nonce) return false;
-    if (secret !== undefined && signature !== "good") {
+    if (isSigned && signature !== "good") {
       this.#untrusted++;
       return false;
     }
     if (cluster !== undefined && message.cluster !== cluster) return false;
     if (name !== undefined && message.name !== name) return false;
     if (message.port < 1 || message.port > 65_535) return false;
-    if (secret !== undefined && message.host === "") {
+    if (isSigned && message.host === "") {
       this.#unreachable++;
       return false;
     }
     this.#note(message, message.host === "" ? from.host : message.host);
     return true;
+  }
+
+  get #signer(): string {
+    return this.#options.trust === undefined
+      ? "with our secret"
+      : "by a coordinator that our authority has certified";
   }
 
   #note({ instance, name, cluster, port }: Message<"discovered">, host: string): void {
@@ -219,7 +232,7 @@ class Answers {
       ? ` for the cluster ${cluster}`
       : "";
     const heard = [
-      this.#untrusted > 0 ? `${this.#untrusted} answers were not signed with our secret` : "",
+      this.#untrusted > 0 ? `${this.#untrusted} answers were not signed ${this.#signer}` : "",
       this.#unreachable > 0
         ? `${this.#unreachable} answers did not say where (give the coordinator --advertise-host)`
         : "",

@@ -4,12 +4,15 @@
  *
  * A signed datagram is the object, a newline, and HMAC-SHA-256 (RFC 2104) of the object's bytes in
  * 64 lower-case hexadecimal digits, with the secret's UTF-8 bytes as the key. The secret itself never
- * leaves the process. But anyone who hears a datagram can test guesses with it, so it must be long.
+ * leaves the process. But anyone who hears a datagram can test guesses with it, so it must be long. The answer of a
+ * secured coordinator is signed by its certificate instead: `answer_signature.ts`.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { type AnswerTrust, isSignedAnswer, signAnswer } from "./answer_signature.ts";
+import type { MemberCredentials } from "../platform/member_identity.ts";
 import { parseBoundedJson } from "../schema/bounded_json.ts";
 import { DATAGRAM_BYTES_MAX } from "../limits/wire.ts";
 import { whyInvalid } from "../wire/message_checks.ts";
@@ -37,6 +40,14 @@ export function encodePacket(message: DiscoveryMessage, secret: string | undefin
   return packet;
 }
 
+/** The datagram of a secured coordinator's answer. */
+export function encodeSignedAnswer(
+  answer: Message<"discovered">,
+  credentials: MemberCredentials,
+): Uint8Array {
+  return signAnswer(encoder.encode(JSON.stringify(answer)), credentials);
+}
+
 /**
  * A question, padded to the largest datagram. An answer is never longer than its question, so questions
  * with a forged sender cannot be used to amplify a flood.
@@ -50,18 +61,32 @@ export function encodeQuestion(
   return room <= 0 ? bare : encodePacket({ ...question, pad: ".".repeat(room) }, secret);
 }
 
-/** The content of a datagram, and whether it is signed with this secret; undefined for anything else. */
+/** By what a datagram's signature is judged. */
+export interface PacketTrust {
+  readonly secret?: string | undefined;
+  /** If it is known, an answer must be signed by a coordinator's certificate, whatever the secret. */
+  readonly trust?: AnswerTrust | undefined;
+  /** Wall clock, milliseconds since 1970. */
+  readonly nowMs: number;
+}
+
+/** The content of a datagram, and what its signature is worth; undefined for anything else. */
 export function decodePacket(
   packet: Uint8Array,
-  secret: string | undefined,
+  by: PacketTrust,
 ): { message: DiscoveryMessage; signature: Signature } | undefined {
   if (packet.length > DATAGRAM_BYTES_MAX) return undefined;
   const newline = packet.indexOf(NEWLINE);
   const body = newline < 0 ? packet : packet.subarray(0, newline);
-  const mac = newline < 0 ? undefined : packet.subarray(newline + 1);
+  const trailer = newline < 0 ? undefined : packet.subarray(newline + 1);
   const message = decodeBody(body);
   if (message === undefined) return undefined;
-  return { message, signature: mac === undefined ? "none" : verify(body, mac, secret) };
+  if (trailer === undefined) return { message, signature: "none" };
+  if (by.trust === undefined || message.req_type === "discover") {
+    return { message, signature: verify(body, trailer, by.secret) };
+  }
+  const isGood = isSignedAnswer(body, trailer, message.cluster, by.trust, by.nowMs);
+  return { message, signature: isGood ? "good" : "bad" };
 }
 
 function decodeBody(body: Uint8Array): DiscoveryMessage | undefined {

@@ -21,9 +21,9 @@ import {
   type ConnectionListener,
   listenTcp,
   sendAtOnce,
-  type ServerCertificate,
 } from "../platform/deno/deno_listen.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { ServerCertificate } from "../platform/server_certificate.ts";
 import type { Address } from "../platform/transport.ts";
 import type { HttpCaller } from "./protocol/body.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
@@ -95,7 +95,7 @@ export const listenHttp: ListenHttp = (addresses, handle, admission, log, tls) =
   let inUse: KvError | undefined;
   for (const { host, port } of addresses) {
     try {
-      const listener = listenTcp(host.replace(/^\[|\]$/g, ""), port, tls);
+      const listener = listenTcp(host.replace(/^\[|\]$/g, ""), port, tls, log);
       return new FrontEnd(listener, host, { serve, handle, admission, log });
     } catch (cause) {
       if (!(cause instanceof Deno.errors.AddrInUse)) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MIB } from "../base/units.ts";
+import { KIB, MIB } from "../base/units.ts";
 
 /** Snapshots of partitions that a node keeps for backups, ... */
 export const BACKUP_SNAPSHOTS_MAX = 16;
@@ -23,3 +23,11 @@ export const RESTORE_PARTITIONS_AT_ONCE = 4;
 export const RESTORE_SLICE_BYTES = 64 * MIB;
 export const RESTORE_WRITE_BYTES = 1 * MIB;
 export const RESTORE_WRITE_ENTRIES = 256;
+/** An encrypted backup: plain bytes of a chunk, as in the age format; the file's key, its salt, ... */
+export const BACKUP_CIPHER_CHUNK_BYTES = 64 * KIB;
+export const BACKUP_KEY_BYTES = 32;
+export const BACKUP_SALT_BYTES = 32;
+/** ... and the cost of its passphrase, log2 of scrypt's N: 128 MiB and half a second; the greatest takes 1 GiB. */
+export const BACKUP_SCRYPT_LOG_N = 17;
+export const BACKUP_SCRYPT_LOG_N_MAX = 20;
+export const BACKUP_PASSPHRASE_CHARACTERS_MIN = 12;

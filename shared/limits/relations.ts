@@ -52,7 +52,11 @@ import {
   RESP_COMMAND_BYTES_MAX,
 } from "./resp.ts";
 import { SCAN_BYTES_MAX, SCAN_ROWS_MAX } from "./scans.ts";
-import { CERTIFICATES_MAX, CERTIFICATES_PER_MEMBER_MAX } from "./security.ts";
+import {
+  CERTIFICATES_MAX,
+  CERTIFICATES_PER_MEMBER_MAX,
+  JUDGED_CHARACTERS_MAX,
+} from "./security.ts";
 import {
   DISK_FAILED_MS,
   DISK_HANDOVER_MS,
@@ -157,4 +161,8 @@ invariant(
 invariant(
   CERTIFICATES_MAX >= NODES_MAX * CERTIFICATES_PER_MEMBER_MAX,
   "all nodes' certificates fit into the document",
+);
+invariant(
+  3 * JUDGED_CHARACTERS_MAX < FRAME_BYTES_MAX,
+  "a frame holds users, roles and tokens, whatever characters they have",
 );

@@ -15,6 +15,11 @@ export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
 export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
 /** Of a connection between members, from TCP on: whoever takes longer is closed. */
 export const MEMBER_HANDSHAKE_MS_MAX = 5_000;
+/** The audit log: a file, how many older ones are kept (144 MiB in all), how long lines are gathered, and how much waits. */
+export const AUDIT_FILE_BYTES_MAX = 16 * MIB;
+export const AUDIT_FILES_KEPT = 8;
+export const AUDIT_FLUSH_MS = 20;
+export const AUDIT_WAITING_CHARACTERS_MAX = 1 * MIB;
 /** A token is a user's login for a program. */
 export const USER_TOKEN_LIFETIME_MS = 365 * DAY_MS;
 /** A token to join is for the machines that are set up now. */
@@ -37,8 +42,19 @@ export const JOIN_ANSWER_BYTES_MAX = 16 * MIB;
 /** The time between two looks at whether a certificate is to be renewed: a 30th of its time, within these bounds. */
 export const RENEWAL_LOOK_MS_MIN = 250;
 export const RENEWAL_LOOK_MS_MAX = 60_000;
+/** A node that has heard nothing asks for its next certificate again. */
+export const RENEWAL_ANSWER_MS = 3_000;
 /** For tests of renewal; a certificate that is good for less is of no use. */
 export const CERTIFICATE_LIFETIME_MS_MIN = 5_000;
+/** Of users, roles and tokens as one text: nodes are sent them in a frame. */
+export const JUDGED_CHARACTERS_MAX = 4 * MIB;
+/**
+ * A port accepts under the former certificate for the first time after a change, and then until no connection has
+ * come for the third time, but never for longer than the second.
+ */
+export const CERTIFICATE_OVERLAP_MS = 250;
+export const CERTIFICATE_OVERLAP_MS_MAX = 1_000;
+export const CERTIFICATE_QUIET_MS = 10;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;
@@ -66,4 +82,8 @@ invariant(
 invariant(
   AUTHORITY_LIFETIME_MS > 4 * CERTIFICATE_LIFETIME_MS,
   "an authority outlives what it signs",
+);
+invariant(
+  CERTIFICATE_OVERLAP_MS_MAX < CERTIFICATE_LIFETIME_MS_MIN / 3,
+  "a certificate that is renewed is not shown any more when it ends",
 );

@@ -47,6 +47,8 @@ export const DISK_FAILED_MS = 1_000;
 export const DISK_WELL_MS = 10_000;
 /** For this long after a disk's first refusal another replica may take over, so clients are told to try again. */
 export const DISK_HANDOVER_MS = 4_000;
+/** How many damaged folders `--rebuild` keeps beside a node's folder. */
+export const DAMAGED_FOLDERS_MAX = 100;
 /** A commit seq that no write carries to disk is written after this time. */
 export const STATE_WRITE_DELAY_MS = 1_000;
 /** Among this many of the latest batches, the database can tell that one is missing. */

@@ -47,7 +47,9 @@ export function text(options: Common & { default: string }): Setting<string> {
 }
 
 /** Text that may be left out. */
-export function optionalText(options: Common): Setting<string | undefined> {
+export function optionalText(
+  options: Common & { readonly charactersMax?: number },
+): Setting<string | undefined> {
   return { ...textKind(options), fallback: undefined, fallbackText: undefined };
 }
 
@@ -69,16 +71,19 @@ function hostKind(options: Common) {
   };
 }
 
-function textKind(options: Common) {
+function textKind(options: Common & { readonly charactersMax?: number }) {
+  const { charactersMax = Infinity } = options;
   return {
     help: options.help,
     placeholder: options.placeholder ?? "TEXT",
-    requires: "a text that is not empty",
+    requires: charactersMax === Infinity
+      ? "a text that is not empty"
+      : `a text of 1 to ${charactersMax} characters`,
     takesValue: true,
     repeats: false,
     parse: (given: unknown) => {
       const text = plainText(given);
-      return text === "" ? undefined : text;
+      return text === "" || (text?.length ?? 0) > charactersMax ? undefined : text;
     },
   };
 }

@@ -42,10 +42,6 @@ export class HashRing {
     return this.#counts.size;
   }
 
-  has(node: NodeId): boolean {
-    return this.#counts.has(node);
-  }
-
   /** Adds a node that is not there yet, at `virtualNodes` (at least 1) positions. O(v log(nv)). */
   add(node: NodeId, virtualNodes: number): void {
     invariant(!this.#counts.has(node), "a node is added to the ring once", { node });

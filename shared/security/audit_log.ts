@@ -18,7 +18,9 @@ export type AuditEvent =
   | { readonly event: "changed"; readonly what: string; readonly name: string }
   /** An order that may lose data or end something: force, forget_node, flush, restore. */
   | { readonly event: "ordered"; readonly what: string }
-  | { readonly event: "certificate"; readonly id: string; readonly role: string };
+  | { readonly event: "certificate"; readonly id: string; readonly role: string }
+  /** A user was given a new password on the machine itself, without a login. */
+  | { readonly event: "recovered"; readonly name: string };
 
 /** Who did it, as far as is known. */
 export interface AuditedCaller {

@@ -33,6 +33,7 @@ import {
   CERTIFICATE_REQUEST_CHARACTERS_MAX,
 } from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
+import type { KeyedCertificate } from "../platform/server_certificate.ts";
 import {
   isMemberId,
   memberServerName,
@@ -40,12 +41,6 @@ import {
   normalSerial,
   subjectOf,
 } from "../platform/member_identity.ts";
-
-/** A certificate with the key that belongs to it, both as PEM. */
-export interface KeyedCertificate {
-  readonly certificate: string;
-  readonly key: Secret;
-}
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
@@ -59,13 +54,17 @@ cryptoProvider.set(crypto);
 export async function createAuthority(name: string, nowMs: number): Promise<KeyedCertificate> {
   const keys = await newKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: [{ CN: [`${name} certificate authority`] }, { OU: ["authority"] }],
+    // No two of a cluster have the same name: those who build chains would try the wrong one first.
+    name: [
+      { CN: [`${name} certificate authority of ${new Date(nowMs).toISOString()}`] },
+      { OU: ["authority"] },
+    ],
     ...period(nowMs, nowMs + AUTHORITY_LIFETIME_MS),
     keys,
     signingAlgorithm: ALGORITHM,
     extensions: [
-      // It signs servers, and no further authority.
-      new BasicConstraintsExtension(true, 0, true),
+      // It signs members, and the authority that follows it.
+      new BasicConstraintsExtension(true, 1, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
@@ -132,6 +131,38 @@ export class CertificateAuthority {
       usages: [ExtendedKeyUsage.serverAuth],
       names: hosts.map(reachedAt),
     });
+  }
+
+  /**
+   * Vouches for the authority that follows this one: whoever trusts this one alone can follow the chain from a
+   * certificate of the next one.
+   *
+   * @param next the certificate of the next authority, PEM
+   * @throws {KvError} `bad_request` if it is no certificate
+   */
+  async bridgeTo(next: string, nowMs: number): Promise<string> {
+    let read: X509Certificate;
+    try {
+      read = new X509Certificate(next);
+    } catch (error) {
+      throw new KvError("bad_request", `not a certificate: ${messageOf(error).slice(0, 100)}`);
+    }
+    const publicKey = await read.publicKey.export(ALGORITHM, ["verify"]);
+    const bridge = await X509CertificateGenerator.create({
+      subject: read.subject,
+      issuer: this.#certificate.subject,
+      ...period(nowMs, this.#certificate.notAfter.getTime()),
+      publicKey,
+      signingKey: this.#key,
+      signingAlgorithm: ALGORITHM,
+      extensions: [
+        new BasicConstraintsExtension(true, 0, true),
+        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await SubjectKeyIdentifierExtension.create(publicKey),
+        await AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
+      ],
+    });
+    return bridge.toString("pem");
   }
 
   /**
@@ -214,13 +245,13 @@ export interface MemberCertificate {
 /**
  * Reads what a member's certificate says. It does not say that it is genuine: TLS has checked that before.
  *
- * @param certificate PEM
+ * @param certificate PEM; others may follow it in the text
  * @throws {KvError} `bad_request` if it is no certificate, `unauthorized` if it is none of a member
  */
 export function readMemberCertificate(certificate: string): MemberCertificate {
   let read: X509Certificate;
   try {
-    read = new X509Certificate(certificate);
+    read = new X509Certificate(PemConverter.decode(certificate)[0] ?? new ArrayBuffer(0));
   } catch (error) {
     throw new KvError("bad_request", `not a certificate: ${messageOf(error).slice(0, 100)}`);
   }

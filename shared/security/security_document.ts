@@ -16,6 +16,7 @@ import {
   AUTHORITIES_MAX,
   CERTIFICATES_MAX,
   GRANTS_PER_ROLE_MAX,
+  JUDGED_CHARACTERS_MAX,
   ROLES_MAX,
   ROLES_PER_USER_MAX,
   TOKENS_MAX,
@@ -78,6 +79,8 @@ export interface JudgedDocument {
 export interface SecurityDocument extends JudgedDocument {
   /** The key (PEM) of the first authority, as `certificate_authority.ts` makes it. */
   readonly authorityKey: string;
+  /** By which who trusts a former authority alone follows from a certificate of the newest one; members show them. */
+  readonly bridges: readonly string[];
   readonly joins: readonly StoredJoinToken[];
   readonly certificates: readonly IssuedCertificate[];
 }
@@ -106,6 +109,7 @@ export function newSecurityDocument(
     users: [{ ...admin, roles: [ADMIN_ROLE] }],
     roles: [{ name: ADMIN_ROLE, grants: [everything] }],
     tokens: [],
+    bridges: [],
     joins: [],
     certificates: [],
     revoked: [],
@@ -116,6 +120,13 @@ export function newSecurityDocument(
 export function judgedPart(document: JudgedDocument): JudgedDocument {
   const { version, cluster, authorities, users, roles, tokens, revoked } = document;
   return { version, cluster, authorities, users, roles, tokens, revoked };
+}
+
+/** Whether members judge differently by one document than by the other. */
+export function judgesAlike(a: JudgedDocument, b: JudgedDocument): boolean {
+  // A change makes new lists of what it changes, and of nothing else.
+  return a.cluster === b.cluster && a.authorities === b.authorities && a.users === b.users &&
+    a.roles === b.roles && a.tokens === b.tokens && a.revoked === b.revoked;
 }
 
 /** The grants of all of a user's roles; undefined if there is no such user. */
@@ -213,9 +224,10 @@ export function addCertificate(
   nowMs: number,
 ): SecurityDocument {
   const isOpen = ({ untilMs }: { readonly untilMs: number }) => untilMs > nowMs;
+  const { revoked } = document;
   return changed(document, {
     certificates: [...document.certificates.filter(isOpen), certificate],
-    revoked: document.revoked.filter(isOpen),
+    revoked: revoked.every(isOpen) ? revoked : revoked.filter(isOpen),
   });
 }
 
@@ -256,20 +268,27 @@ export function revokeCertificates(
   };
 }
 
-/** From now on another authority signs; those before it are still trusted. @throws {KvError} `bad_request` */
+/**
+ * From now on another authority signs; those before it are still trusted.
+ *
+ * @param bridge to it, signed by the one that has signed until now
+ * @throws {KvError} `bad_request`
+ */
 export function rotateAuthority(
   document: SecurityDocument,
   authority: { readonly certificate: string; readonly key: string },
+  bridge: string,
 ): SecurityDocument {
   return changed(document, {
     authorities: [authority.certificate, ...document.authorities],
     authorityKey: authority.key,
+    bridges: [bridge, ...document.bridges],
   });
 }
 
 /** Only the authority that signs is trusted from now on. */
 export function dropFormerAuthorities(document: SecurityDocument): SecurityDocument {
-  return changed(document, { authorities: document.authorities.slice(0, 1) });
+  return changed(document, { authorities: document.authorities.slice(0, 1), bridges: [] });
 }
 
 /** What another member has sent, or what was kept of it. @throws {KvError} `corrupt` */
@@ -304,12 +323,21 @@ function changed(
   document: SecurityDocument,
   change: Partial<SecurityDocument>,
 ): SecurityDocument {
-  return checked({ ...document, ...change, version: document.version + 1 });
+  const next = checked({ ...document, ...change, version: document.version + 1 });
+  // Members are sent it in one frame.
+  if (JSON.stringify(judgedPart(next)).length > JUDGED_CHARACTERS_MAX) {
+    throw new KvError(
+      "bad_request",
+      `users, roles and tokens together may have ${JUDGED_CHARACTERS_MAX} characters; remove some first`,
+    );
+  }
+  return next;
 }
 
 /** @throws {KvError} `bad_request` or `not_found`, for a document that must not be */
 function checked(document: SecurityDocument): SecurityDocument {
-  const { joins, certificates } = document;
+  const { joins, certificates, bridges } = document;
+  checkCount("bridges", bridges.length, AUTHORITIES_MAX);
   checkCount("tokens to join", joins.length, TOKENS_MAX);
   checkCount("certificates", certificates.length, CERTIFICATES_MAX);
   joins.forEach(checkTokenEntry);

@@ -53,6 +53,15 @@ class Bench implements AsyncDisposable {
     return server.log.join("\n");
   }
 
+  /** Where the first administrator's credentials of a secured coordinator are. */
+  async credentials(): Promise<string> {
+    for await (const { name } of Deno.readDir(this.#folder)) {
+      const file = `${this.#folder}/${name}/data.security/admin.json`;
+      if (await Deno.stat(file).then(() => true, () => false)) return file;
+    }
+    throw new Error("no coordinator is secured");
+  }
+
   /** Runs `kv-client` once. */
   async client(host: string, args: string[], env: Record<string, string> = {}) {
     const cwd = await Deno.makeTempDir({ dir: this.#folder });
@@ -125,6 +134,22 @@ Deno.test("discovery on loopback: node and client find their coordinator of two 
   for (const { host, port } of [first, second]) {
     assertStringIncludes(either.stderr, `${host}:${port}`);
   }
+});
+
+Deno.test("discovery on loopback: who has a cluster's credentials finds its secured coordinator, whatever else answers", async () => {
+  await using bench = await Bench.make();
+  const named = "--cluster-name=alpha";
+  const flags = [...FREE_PORTS, named, "--discovery-port=0", "--secure"];
+  const { facts } = await bench.start("", COORDINATOR, flags);
+  const port = `--discovery-port=${facts.discovery}`;
+  // Somebody who pretends to be it.
+  await bench.start("", COORDINATOR, [...FREE_PORTS, named, port]);
+  const pretended = await bench.client("", [port, named, "--json", "stats"]);
+  assertStringIncludes(pretended.stdout, "2 coordinators answered");
+  const credentials = `--credentials=${await bench.credentials()}`;
+  const found = await bench.client("", [port, named, credentials, "--json", "stats"]);
+  assertEquals(found.code, 0, found.stderr);
+  assertStringIncludes(found.stdout, "refused_heartbeats");
 });
 
 Deno.test("a cluster of another name is neither joined nor used, however it was found", async () => {

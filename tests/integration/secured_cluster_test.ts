@@ -9,9 +9,14 @@ import { createClient } from "redis";
 import { connect } from "../../client/mod.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import type { Address } from "../../shared/platform/transport.ts";
+import {
+  CertificateAuthority,
+  createAuthority,
+  createRequest,
+} from "../../shared/security/certificate_authority.ts";
 import { joinCluster } from "../../shared/security/members/deno_join.ts";
 import { parseToken } from "../../shared/security/user_token.ts";
-import { NODE } from "../../tools/programs.ts";
+import { COORDINATOR, NODE } from "../../tools/programs.ts";
 import { ServerProcess } from "../../tools/server_process.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 
@@ -114,6 +119,23 @@ Deno.test("secured cluster: library, shell, Redis clients and HTTP, and through 
   await cluster.restartCoordinator();
   await cluster.whole({ nodes: 3 });
   assertEquals((await certificates(cluster)).length, 4, "nobody needed a new certificate");
+
+  const { port } = cluster.coordinatorAddress;
+  const forced = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      ...COORDINATOR.permissions,
+      new URL(`../../${COORDINATOR.entry}`, import.meta.url).pathname,
+      "--force",
+      "--secure",
+      `--port=${port}`,
+      `--data=${cluster.folder}/coordinator`,
+    ],
+    cwd: cluster.folder,
+  }).output();
+  const said = new TextDecoder().decode(forced.stdout);
+  assertEquals(said, "every partition is served; nothing was done\n");
 });
 
 Deno.test("secured cluster: a user's right counts at every node, and its end on connections that are open", async () => {
@@ -203,6 +225,59 @@ Deno.test("secured cluster: a revoked node is cut off, and is a member again onl
   assertEquals(await kv.getText("k"), "without it");
 });
 
+/** Answers as the coordinator of a cluster would, with a certificate of its own. */
+class Between implements AsyncDisposable {
+  readonly heard: string[] = [];
+  readonly #listener: Deno.TlsListener;
+  readonly #serving: Promise<void>;
+
+  private constructor(listener: Deno.TlsListener, answer: string) {
+    this.#listener = listener;
+    this.#serving = this.#serve(answer);
+  }
+
+  static async open(cluster: TestCluster): Promise<Between> {
+    const reply = await cluster.ask("coordinator", { req_type: "get_authorities" });
+    const own = await CertificateAuthority.open(await createAuthority("between", Date.now()));
+    const { request, key } = await createRequest();
+    const subject = { id: "coordinator", role: "coordinator", cluster: "c1" } as const;
+    const listener = Deno.listenTls({
+      hostname: "127.0.0.1",
+      port: 0,
+      cert: await own.signMember(request, subject, ["127.0.0.1"], Date.now()),
+      key: key.reveal(),
+    });
+    return new Between(listener, JSON.stringify({ ...reply, id: 1 }) + "\n");
+  }
+
+  get address(): Address {
+    const { hostname: host, port } = this.#listener.addr as Deno.NetAddr;
+    return { host, port };
+  }
+
+  async #serve(answer: string): Promise<void> {
+    for (;;) {
+      const connection = await this.#listener.accept().catch(() => undefined);
+      if (connection === undefined) return;
+      const buffer = new Uint8Array(65_536);
+      try {
+        const count = await connection.read(buffer) ?? 0;
+        this.heard.push(new TextDecoder().decode(buffer.subarray(0, count)));
+        await connection.write(new TextEncoder().encode(answer));
+        await connection.read(buffer);
+      } catch {
+        // The other side has found out.
+      }
+      connection.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#serving;
+  }
+}
+
 Deno.test("secured cluster: who may not join is told why, and a secret is told to nobody but the cluster", async () => {
   await using cluster = await TestCluster.start({ secured: true, nodes: 1, replicationFactor: 1 });
   await using other = await TestCluster.start({ secured: true, nodes: 0, replicationFactor: 1 });
@@ -224,6 +299,21 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
   const foreign = await join(other, ours);
   assertEquals(foreign.code, "unauthorized");
   assert(foreign.message.includes("secret was not told"), foreign.message);
+  // Somebody in between shows the cluster's authority, which is no secret, and has no certificate of it.
+  await using between = await Between.open(cluster);
+  const caught = await assertRejects(
+    () =>
+      joinCluster(between.address, parseToken(ours), {
+        node,
+        cluster: undefined,
+        hosts: ["127.0.0.1"],
+      }),
+    KvError,
+  );
+  assertEquals(caught.code, "unauthorized");
+  assert(caught.message.includes("somebody may be in between"), caught.message);
+  assertEquals(between.heard.filter((text) => text.includes("secret")), []);
+  assert(between.heard.length > 0);
   const unsecured = await join(plain, ours);
   assert(unsecured.message.includes("--secure"), unsecured.message);
   const [version = "", fingerprint = ""] = ours.split(".");
@@ -255,7 +345,7 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
 Deno.test("secured cluster: certificates are renewed while everything goes on", async () => {
   await using cluster = await TestCluster.start({
     secured: true,
-    coordinatorFlags: ["--certificate-lifetime-ms=20000"],
+    coordinatorFlags: ["--certificate-lifetime-ms=40000"],
   });
   await using kv = await cluster.connect();
   const before = new Set((await certificates(cluster)).map(({ serial }) => serial));
@@ -267,10 +357,48 @@ Deno.test("secured cluster: certificates are renewed while everything goes on", 
     const renewed = (await certificates(cluster)).filter(({ serial }) => !before.has(serial));
     return new Set(renewed.map(({ id }) => id)).size === ids.size ? true : undefined;
   });
-  assertEquals((await http(cluster, door, "/kv/k", credentialsOf(cluster))).status, 200);
+  assertEquals(await http(cluster, door, "/kv/k", credentialsOf(cluster)), {
+    status: 200,
+    text: "v",
+  });
   // What a member starts with is what it was given last.
   await cluster.crash(0);
   await cluster.restart(0);
   await cluster.whole({ nodes: 3 });
   assertEquals(await kv.getText("k"), "v");
+});
+
+Deno.test("secured cluster: the authority is rotated while clients that know only the former one go on", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  await using kv = await cluster.connect();
+  await kv.put("k", "v");
+  const before = credentialsOf(cluster).ca;
+  const serials = new Set((await certificates(cluster)).map(({ serial }) => serial));
+  assertEquals((await cluster.client("cert", "rotate")).stderr, "");
+  await cluster.poll("each member has a certificate of the new authority", async () => {
+    assertEquals(await kv.getText("k"), "v");
+    const renewed = (await certificates(cluster)).filter(({ serial }) => !serials.has(serial));
+    return new Set(renewed.map(({ id }) => id)).size === 4 ? true : undefined;
+  });
+  // Its ports show the new certificate, with the bridge from the authority that this client knows.
+  const door = cluster.nodeHttpAddress(0);
+  assertEquals((await http(cluster, door, "/kv/k", credentialsOf(cluster))).status, 200);
+  const redis = redisOf(cluster, 0, credentialsOf(cluster));
+  await redis.connect();
+  assertEquals(await redis.get("k"), "v");
+  redis.destroy();
+
+  // Clients are given ca.crt, which has both; then the former one goes.
+  const file = `${cluster.folder}/coordinator.security/ca.crt`;
+  const both = await Deno.readTextFile(file);
+  assertEquals(both.match(/BEGIN CERTIFICATE/g)?.length, 2);
+  assertEquals((await cluster.client("cert", "rotate", "--finish")).stderr, "");
+  const after = await Deno.readTextFile(file);
+  assertEquals(after.match(/BEGIN CERTIFICATE/g)?.length, 1);
+  assert(!after.includes(before.trim()));
+  const { host, port } = cluster.coordinatorAddress;
+  const admin = credentialsOf(cluster);
+  // By the new authority alone: each port shows a certificate of it by now.
+  await using anew = await connect({ coordinator: `${host}:${port}`, ...admin, ca: after });
+  for (let i = 0; i < 12; i++) await anew.put(`k${i}`, "v");
 });

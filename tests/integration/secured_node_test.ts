@@ -142,8 +142,12 @@ Deno.test("kv-node --secure: who does not trust the authority, speaks no TLS or 
   const count = await plain.read(answer).catch(() => null);
   assert(count === null || !new TextDecoder().decode(answer).includes("PONG"));
   plain.close();
-  await using kv = await connect({ coordinator, ca, user, password });
-  await kv.put("k", "v");
+  {
+    await using kv = await connect({ coordinator, ca, user, password });
+    await kv.put("k", "v");
+  }
+  // At its end all lines are written.
+  await served.stop();
   const audit = await Deno.readTextFile(`${served.security}/audit.log`);
   const events = audit.trim().split("\n").map((line) => JSON.parse(line).event);
   assert(events.includes("login_failed") && events.includes("login"));

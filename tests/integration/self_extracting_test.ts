@@ -79,6 +79,9 @@ Deno.test("self-extracting: what was altered is not run, and what others can alt
     const cache = `${folder}/.cache/kv`;
     await Deno.writeTextFile(`${cache}/runtime`, "#!/bin/sh\necho altered\n");
     assertEquals(await again(), { code, text });
+    // One byte is enough.
+    await Deno.writeTextFile(`${cache}/runtime`, RUNTIME.replace("unpacked", "unpackeD"));
+    assertEquals(await again(), { code, text });
     await Deno.remove(`${cache}/runtime`);
     await Deno.symlink("/bin/echo", `${cache}/runtime`);
     assertEquals(await again(), { code, text });
@@ -88,5 +91,22 @@ Deno.test("self-extracting: what was altered is not run, and what others can alt
     assertStringIncludes(open.text, "must be closed to other users");
     await Deno.chmod(cache, 0o700);
     assertEquals(await again(), { code, text });
+  });
+});
+
+Deno.test("self-extracting: a file that was altered itself runs nothing, and leaves what it had unpacked", async () => {
+  await run((folder) => ({ HOME: folder }), async ({ code, text, folder, again }) => {
+    assertEquals(code, 0, text);
+    const file = `${folder}/kv-client`;
+    const bytes = await Deno.readFile(file);
+    const middle = bytes.length - 20;
+    bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+    await Deno.writeFile(file, bytes);
+    assertEquals(await again(), { code, text });
+    await Deno.remove(`${folder}/.cache/kv/runtime`);
+    const damaged = await again();
+    assertEquals(damaged.code, 1);
+    assertMatch(damaged.text, /damaged/);
+    assert(!await exists(`${folder}/.cache/kv/runtime`));
   });
 });

@@ -1,9 +1,12 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import project from "../../deno.json" with { type: "json" };
 import { askJson } from "../../tools/json_probe.ts";
 import { parseReadyLine, type ReadyLine } from "../../tools/server_process.ts";
 
 const UP = new URL("../../tools/up.ts", import.meta.url).pathname;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+/** The flags of its task, in any other folder. */
+const FLAGS = project.tasks.up.command.split(" ").filter((word) => word.startsWith("--"));
 const WAIT_BOUND_MS = 60_000;
 
 /** `deno task up`, as a process. */
@@ -19,7 +22,7 @@ class Up implements AsyncDisposable {
     const task = flags.includes("task");
     const start = task
       ? ["task", "--quiet", "--config", CONFIG, "up"]
-      : ["run", "--quiet", "-A", UP];
+      : ["run", "--quiet", ...FLAGS, UP];
     const data = task ? `${folder}/data` : "data";
     const others = flags.filter((flag) => flag !== "task");
     this.#child = new Deno.Command(Deno.execPath(), {

@@ -34,6 +34,7 @@ import { compareReplicas, seqsOf } from "./checkers/replicas.ts";
 import { History, isTelling } from "./checkers/history.ts";
 import { Invariants, Violation } from "./checkers/invariants.ts";
 import { judgeHistory } from "./checkers/judge.ts";
+import { Adversary } from "./faults/adversary.ts";
 import { Nemesis } from "./faults/nemesis.ts";
 import { type Outage, OUTAGES } from "./faults/outages.ts";
 import { ServiceWatch } from "./checkers/service.ts";
@@ -115,6 +116,8 @@ const OUTAGE_UNSERVED_MS_MAX = (HEARD_INTERVALS_MAX + 1) * HEARTBEAT_INTERVAL_MS
 const MESSAGES_PER_SECOND_MAX = 2_000;
 /** Until a node knows that it cannot reach another. */
 const CLIENTS_LEARN_MS = 8_000;
+/** The cluster is secured, and an adversary is in its network, in one of this many seeds. */
+const SECURED_EVERY = 5;
 /** Simulated time between looks at the rest of the world. */
 const SLICE_MS = 1_000;
 /** The real event loop gets a turn each time this many of them have passed. */
@@ -214,6 +217,8 @@ class Simulation {
   readonly #history = new History();
   readonly #invariants: Invariants;
   readonly #nemesis: Nemesis;
+  /** In a secured run. */
+  readonly #adversary: Adversary | undefined;
   readonly #clients: WorkloadClient[] = [];
   #atomic: AtomicWorkload | undefined;
   #scanner: Scanner | undefined;
@@ -251,6 +256,7 @@ class Simulation {
         : 2_000 + randomBelow(random, 20_000),
       // In a quarter of the runs the coordinator is started with other settings again and again.
       leases: options.seed % 4 === 1 ? CHANGING_LEASES : [USUAL_LEASE],
+      secured: options.seed % SECURED_EVERY === 2,
       // In two thirds of the runs partitions forget client sessions all the time.
       clientSessionsMax: options.seed % 3 === 0 ? undefined : 2 + options.seed % 7,
       ...options.shape,
@@ -262,6 +268,10 @@ class Simulation {
     this.#world = new World(faults, shape, { recording, sabotage, scheduler });
     this.#invariants = new Invariants(this.#world, this.#history);
     this.#nemesis = new Nemesis(this.#world, new SeededRandom(random.uint32()));
+    const { security } = this.#world;
+    this.#adversary = security === undefined
+      ? undefined
+      : new Adversary(this.#world, security, new SeededRandom(options.seed * 3 + 1));
     this.#world.onProcessEnded = (host) => this.#invariants.processEnded(host);
     this.#world.trace.add("seed", JSON.stringify({ seed: options.seed, shape, faults }));
   }
@@ -322,6 +332,7 @@ class Simulation {
     this.#atomic.start();
     this.#scanner?.start();
     this.#nemesis.begin();
+    this.#adversary?.begin();
     const share = Math.min(1, 0.2 + 0.8 * this.#pauseMsMax / SHORT_PAUSE_MS);
     const stormMs = this.#options.stormMs ?? share * between(random, 60_000, 240_000);
     const checkMs = 5_000;
@@ -330,6 +341,7 @@ class Simulation {
       this.#invariants.checkAll();
     }
     this.#nemesis.end();
+    this.#adversary?.end();
     if (alone !== undefined) this.#judgeService(alone);
     if (world.shape.memory) await this.#forceWhatIsLost();
     const healed = await this.#heal();

@@ -62,7 +62,7 @@ export class Terminal implements AsyncDisposable {
   async until(pattern: RegExp, from = 0): Promise<number> {
     const endMs = performance.now() + WAIT_BOUND_MS;
     let ended = false;
-    void this.#finished.then(() => ended = true);
+    const finished = this.#finished.then(() => void (ended = true));
     for (;;) {
       const match = pattern.exec(this.output.slice(from));
       if (match !== null) return from + match.index + match[0].length;
@@ -73,10 +73,11 @@ export class Terminal implements AsyncDisposable {
         );
       }
       let timer: ReturnType<typeof setTimeout> | undefined;
-      await new Promise<void>((resolve) => {
+      const changed = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, leftMs);
         this.#changed.addEventListener("output", () => resolve(), { once: true });
       });
+      await Promise.race([changed, finished]);
       clearTimeout(timer);
     }
   }

@@ -18,6 +18,8 @@ import {
   type RequestOption,
   type WordField,
 } from "../../../shared/arguments/word_fields.ts";
+import type { Address } from "../../../shared/platform/transport.ts";
+import type { ClientLogin } from "../../calls/call.ts";
 import type { ByteSource } from "../../backup/backup_reader.ts";
 import type { ParsedLine, Word, Words } from "./command_line.ts";
 import type { KvClient } from "../../library/kv_client.ts";
@@ -78,12 +80,48 @@ export interface CommandIo {
   progress(totalBytes: number | undefined): Progress | undefined;
   /** Asks the person at the terminal; undefined if there is none. The shell has its own. */
   ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
+  /**
+   * Asks for a secret, which is not shown and in no history; undefined if there is nobody. The answer is undefined if
+   * whoever is asked does not want to give one.
+   */
+  askSecret:
+    | ((question: string, signal: AbortSignal) => Promise<string | undefined>)
+    | undefined;
+}
+
+/** By what somebody logs in, and where. It is kept between runs, see `file_credentials.ts`. */
+export interface StoredLogin extends ClientLogin {
+  readonly ca: string;
+  /** Where the cluster is, `host:port`: where the login was made, then its nodes. */
+  readonly addresses: readonly string[];
+}
+
+/** What `login` does, as commands see it. */
+export interface Logins {
+  /** Where to log in if no address was given. */
+  find(): Promise<Address>;
+  /**
+   * The certificates (PEM) of the authorities of whoever answers.
+   *
+   * @param trusted certificates that it must be known by; undefined: anybody may answer, and nothing is known of it
+   * @throws {KvError} `unavailable`; `unauthorized` if it is not known by them
+   */
+  authoritiesAt(address: Address, trusted: string | undefined): Promise<string[]>;
+  /** Logs in. @returns where the cluster is @throws {KvError} why it cannot */
+  addressesOf(address: Address, login: ClientLogin): Promise<string[]>;
+  /** @throws {KvError} `bad_config` if it cannot be read */
+  stored(): Promise<StoredLogin | undefined>;
+  /** @returns the file that it is in @throws {KvError} `bad_config` */
+  store(login: StoredLogin): Promise<string>;
+  /** @returns the file that it was in; undefined if there was none @throws {KvError} `bad_config` */
+  forget(): Promise<string | undefined>;
 }
 
 /** What a command needs. */
 export interface CommandContext {
   /** Connects at the first call. @throws {KvError} `unavailable` */
   client(): Promise<KvClient>;
+  readonly logins: Logins;
   readonly io: CommandIo;
   readonly clock: Clock;
   readonly random: Random;

@@ -5,7 +5,7 @@
  */
 import { KvError } from "../../../shared/base/errors.ts";
 import { described, flag, optional } from "../../../shared/schema/fields.ts";
-import { wordField } from "../../../shared/arguments/word_fields.ts";
+import { findOption, wordField } from "../../../shared/arguments/word_fields.ts";
 import { type CommandContext, ownValues, type WholeFile } from "./command.ts";
 import { systemReason } from "./output.ts";
 
@@ -21,7 +21,8 @@ export async function createFile(
   path: string,
   { io, given }: CommandContext,
 ): Promise<WholeFile> {
-  const overwrite = ownValues(command, [OVERWRITE], given).overwrite === true;
+  const own = given.filter(([name]) => findOption([OVERWRITE], name) !== undefined);
+  const overwrite = ownValues(command, [OVERWRITE], own).overwrite === true;
   try {
     return await io.createWhole(path, overwrite);
   } catch (cause) {

@@ -6,13 +6,17 @@
 import type { Entry } from "../../../shared/base/entry.ts";
 import { fromErrorReply } from "../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { described, flag, optional } from "../../../shared/schema/fields.ts";
+import { Secret } from "../../../shared/base/secret.ts";
+import { described, flag, optional, text } from "../../../shared/schema/fields.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { wordField } from "../../../shared/arguments/word_fields.ts";
-import { type Backup, openBackup } from "../../backup/backup_reader.ts";
+import { type Backup, type ByteSource, openBackup } from "../../backup/backup_reader.ts";
+import { EncryptedWriter, isEncrypted, openEncrypted } from "../../backup/encrypted_backup.ts";
+import { type BackupSecret, checkPassphrase, parseKey } from "../../backup/encryption_format.ts";
 import { type Command, type CommandContext, ownValues } from "../command/command.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
+import { readSecret } from "../command/secrets.ts";
 import type { KvClient } from "../../library/kv_client.ts";
 import { count, size, systemReason } from "../command/output.ts";
 import { createFile, OVERWRITE } from "../command/output_file.ts";
@@ -24,14 +28,43 @@ const INTO_LIVING = wordField(
     fallback: "false",
   }),
 );
-const OWN = [INTO_LIVING] as const;
+const PASSPHRASE_FILE = wordField(
+  "passphrase_file",
+  described(
+    "The file whose first line is the passphrase of an encrypted backup, - for standard input; without it, it is " +
+      "asked for",
+    optional(text),
+  ),
+);
+const KEY_FILE = wordField(
+  "key_file",
+  described(
+    "The file with the key of an encrypted backup: 32 random bytes in base64 or hexadecimal",
+    optional(text),
+  ),
+);
+const ENCRYPT = wordField(
+  "encrypt",
+  described("Encrypt the backup, by a passphrase or by --key-file", optional(flag), {
+    fallback: "false",
+  }),
+);
+const BACKUP_OWN = [OVERWRITE, ENCRYPT, PASSPHRASE_FILE, KEY_FILE] as const;
+const RESTORE_OWN = [INTO_LIVING, PASSPHRASE_FILE, KEY_FILE] as const;
+
+/** The options of an encrypted backup. */
+interface SecretOptions {
+  readonly encrypt?: boolean;
+  readonly passphrase_file?: string;
+  readonly key_file?: string;
+}
 
 /** The rows of the table. */
 export const BACKUP_COMMANDS: readonly Command[] = [
   {
     name: "backup",
     arguments: [{ name: "FILE" }],
-    own: [OVERWRITE],
+    own: BACKUP_OWN,
     options: ["giveUpAfterMs", "json"],
     help: "write all keys to a file: each partition as of one moment, compressed, with checksums",
     example: "backup monday.kvb",
@@ -40,7 +73,7 @@ export const BACKUP_COMMANDS: readonly Command[] = [
   {
     name: "restore",
     arguments: [{ name: "FILE" }],
-    own: OWN,
+    own: RESTORE_OWN,
     options: ["giveUpAfterMs", "timeoutMs", "acks", "json"],
     help: "check a backup file, and load it into an empty cluster of any size",
     example: "restore monday.kvb",
@@ -51,13 +84,21 @@ export const BACKUP_COMMANDS: readonly Command[] = [
 async function backup(args: readonly Word[], context: CommandContext): Promise<number> {
   const path = args[0]?.text ?? "";
   const { clock, io, settings, signal } = context;
+  const options: SecretOptions = ownValues("backup", BACKUP_OWN, context.given);
+  const secret = isEncryptionWanted(options)
+    ? await backupSecret("backup", options, true, context)
+    : undefined;
   const client = await context.client();
   const beganMs = clock.monotonicMs();
   const file = await createFile("backup", path, context);
   let progress: ReturnType<typeof io.progress>;
   let summary;
   try {
-    summary = await client.backup((bytes) => file.write(bytes), {
+    const encrypted = secret === undefined
+      ? undefined
+      : await EncryptedWriter.begin((bytes) => file.write(bytes), secret, context.random);
+    const to = encrypted ?? file;
+    summary = await client.backup((bytes) => to.write(bytes), {
       giveUpAfterMs: settings.giveUpAfterMs,
       signal,
       onProgress({ partitions, of, entries, bytes }) {
@@ -66,6 +107,7 @@ async function backup(args: readonly Word[], context: CommandContext): Promise<n
         progress?.update(partitions, text);
       },
     });
+    await encrypted?.end();
     await file.finish();
   } catch (error) {
     await file.abandon().catch(() => {});
@@ -90,7 +132,12 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
   const path = args[0]?.text ?? "";
   const { clock, io, settings } = context;
   const beganMs = clock.monotonicMs();
-  const intoLiving = ownValues("restore", OWN, context.given).into_living === true;
+  const options: SecretOptions & { into_living?: boolean } = ownValues(
+    "restore",
+    RESTORE_OWN,
+    context.given,
+  );
+  const intoLiving = options.into_living === true;
   const file = await io.openAnywhere(path).catch((cause) => {
     const text = `restore: cannot read ${path} (${systemReason(cause)})`;
     throw new KvError("bad_request", text, { cause });
@@ -98,9 +145,10 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
   let found: Backup;
   let summary: RestoreSummary;
   try {
-    const checking = io.progress(file.bytes);
+    const plain = await decrypted(file, path, options, context);
+    const checking = io.progress(plain.bytes);
     try {
-      found = await openBackup(file, (bytes) => checking?.update(bytes, "checking the file"));
+      found = await openBackup(plain, (bytes) => checking?.update(bytes, "checking the file"));
     } finally {
       checking?.stop();
     }
@@ -132,6 +180,50 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
       }${expired === 0 ? "" : `; ${count(expired)} had expired`}\n`,
   );
   return EXIT.ok;
+}
+
+function isEncryptionWanted({ encrypt, passphrase_file, key_file }: SecretOptions): boolean {
+  return encrypt === true || passphrase_file !== undefined || key_file !== undefined;
+}
+
+/** @throws {KvError} `bad_request` if there is none, or it is too weak */
+async function backupSecret(
+  command: string,
+  { passphrase_file: file, key_file: keyFile }: SecretOptions,
+  isNew: boolean,
+  { io, signal }: CommandContext,
+): Promise<BackupSecret> {
+  if (keyFile !== undefined && file !== undefined) {
+    throw new KvError("bad_request", `${command}: give --passphrase-file or --key-file, not both`);
+  }
+  if (keyFile !== undefined) {
+    const source = { file: keyFile, option: "--key-file", question: "Key", isNew: false };
+    return { kind: "key", bytes: parseKey(await readSecret(io, source, signal)) };
+  }
+  const source = { file, option: "--passphrase-file", question: "Passphrase", isNew };
+  const text = await readSecret(io, source, signal);
+  if (isNew) checkPassphrase(text);
+  return { kind: "passphrase", text: new Secret(text) };
+}
+
+/** The backup in a file, decrypted if it is encrypted. */
+async function decrypted(
+  file: ByteSource,
+  path: string,
+  options: SecretOptions,
+  context: CommandContext,
+): Promise<ByteSource> {
+  if (await isEncrypted(file)) {
+    return await openEncrypted(file, await backupSecret("restore", options, false, context));
+  }
+  // Whoever expects an encrypted file expects that nobody else has made it.
+  if (isEncryptionWanted(options)) {
+    throw new KvError(
+      "bad_request",
+      `restore: ${path} is not encrypted, and a passphrase or key was given; if it is the right file, leave that out`,
+    );
+  }
+  return file;
 }
 
 /** @throws {KvError} `exists` if there is a key */

@@ -16,6 +16,7 @@ import { commandName, type Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { GROUP_COMMANDS } from "./group_commands.ts";
 import { commandHelp, commandLines } from "../command/help.ts";
+import { LOGIN_COMMANDS } from "./login_commands.ts";
 import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
 import { errorLine, formatDocument, formatTable } from "../command/output.ts";
@@ -61,6 +62,7 @@ const ROWS: readonly Command[] = [
     run: runPing,
   },
   ...NODE_COMMANDS,
+  ...LOGIN_COMMANDS,
   ...SECURITY_COMMANDS,
   ...TRANSFER_COMMANDS,
   ...BACKUP_COMMANDS,

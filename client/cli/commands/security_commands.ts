@@ -17,12 +17,13 @@ import type { CertificateOrder, SecurityOrder, WireGrant } from "../../../shared
 import { type Command, type CommandContext, ownValues } from "../command/command.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
+import { readSecret } from "../command/secrets.ts";
 import { printEither } from "./operation_commands.ts";
 
 const USER_FIELDS = {
   roles: described("The user's roles, with commas between them", optional(text)),
   password_file: described(
-    "The file whose first line is the password; without it, it is asked for",
+    "The file whose first line is the password, - for standard input; without it, it is asked for",
     optional(text),
   ),
 };
@@ -107,12 +108,12 @@ async function runUser(args: readonly Word[], context: CommandContext): Promise<
       return await order(context, { req_type: "user_list" });
     case "add": {
       const user = needed("user add", "NAME", name);
-      const password = await passwordFrom(context, file);
+      const password = await newPassword(context, file);
       return await order(context, { req_type: "user_add", user, password, ...listed });
     }
     case "passwd": {
       const user = needed("user passwd", "NAME", name);
-      const password = await passwordFrom(context, file);
+      const password = await newPassword(context, file);
       return await order(context, { req_type: "user_change", user, password });
     }
     case "roles":
@@ -229,21 +230,9 @@ function grantFrom(word: string): WireGrant {
   return { database: "default", prefix, right };
 }
 
-/** Never from the command line, where every process of the machine could read it. */
-async function passwordFrom(
-  { io, signal }: CommandContext,
-  file: string | undefined,
-): Promise<string> {
-  if (file !== undefined) {
-    const { chunks } = await io.openRead(file);
-    let read = "";
-    for await (const chunk of chunks) read += new TextDecoder().decode(chunk, { stream: true });
-    return read.split(/\r?\n/)[0] ?? "";
-  }
-  if (io.ask === undefined) {
-    throw new KvError("bad_request", "user: give the password in a file, --password-file FILE");
-  }
-  return await io.ask("New password (it is shown): ", signal);
+function newPassword({ io, signal }: CommandContext, file: string | undefined): Promise<string> {
+  const source = { file, option: "--password-file", question: "Password", isNew: true };
+  return readSecret(io, source, signal);
 }
 
 function needed(command: string, what: string, given: string | undefined): string {

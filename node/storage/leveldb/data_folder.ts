@@ -26,6 +26,7 @@ import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
 import { openPartitionStores } from "../recovery.ts";
 import { keptMapDocument, parseKeptMap } from "../../membership/map_keeper.ts";
 import { isStandalone } from "../../membership/standalone_cluster.ts";
+import { DAMAGED_FOLDERS_MAX } from "../../../shared/limits/storage.ts";
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "../state_record.ts";
 
@@ -330,17 +331,22 @@ function writeIdentity(storage: Storage, databaseId: string): Promise<void> {
   });
 }
 
+/** The names that a damaged folder is moved to, in their order. */
+export function damagedFolders(path: string): string[] {
+  const folder = path.replace(/[/\\]+$/, "");
+  return Array.from({ length: DAMAGED_FOLDERS_MAX }, (_, n) => `${folder}.damaged-${n + 1}`);
+}
+
 /** Renames the folder, if no process uses it. Returns its new name. */
 async function moveAside(path: string): Promise<string> {
   const lock = await FolderLock.acquire(path, "kv-node");
   try {
-    const folder = path.replace(/[/\\]+$/, "");
-    for (let n = 1;; n++) {
-      const target = `${folder}.damaged-${n}`;
+    for (const target of damagedFolders(path)) {
       if (await exists(target)) continue;
-      await Deno.rename(folder, target);
+      await Deno.rename(path, target);
       return target;
     }
+    throw new Error(`there are ${DAMAGED_FOLDERS_MAX} damaged ones beside it; remove some`);
   } catch (error) {
     throw folderError(path, error);
   } finally {

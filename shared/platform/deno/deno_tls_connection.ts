@@ -18,7 +18,7 @@ import {
   type TlsOptions,
   TLSSocket,
 } from "node:tls";
-import { READ_BUFFER_BYTES_MAX } from "../../limits/connections.ts";
+import { READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN } from "../../limits/connections.ts";
 import { MEMBER_HANDSHAKE_MS_MAX } from "../../limits/security.ts";
 import type { MemberName } from "../member_identity.ts";
 import { type ByteConnection, describe } from "./deno_stream.ts";
@@ -51,6 +51,8 @@ export class TlsConnection implements ByteConnection {
   #closed = false;
   #chunks: Uint8Array[] = [];
   #heldBytes = 0;
+  /** The size of the next read: small ones are made for small messages. */
+  #readBytes = READ_BUFFER_BYTES_MIN;
   /** Reads from the network, when there is room. */
   #pull: (() => void) | undefined;
   /** Who waits for the handshake, or for something to read. */
@@ -126,7 +128,7 @@ export class TlsConnection implements ByteConnection {
   }
 
   async write(bytes: Uint8Array): Promise<number> {
-    await this.admitted;
+    if (!this.#isAdmitted) await this.admitted;
     const piece = bytes.length > PIECE_BYTES ? bytes.subarray(0, PIECE_BYTES) : bytes;
     await new Promise<void>((resolve, reject) => {
       if (this.#closed) reject(this.#failure ?? new Error("closed"));
@@ -220,7 +222,7 @@ export class TlsConnection implements ByteConnection {
     const duplex: Duplex = new Duplex({
       allowHalfOpen: true,
       read: () => {
-        this.#pull = () => void readInto(tcp, duplex);
+        this.#pull = () => void this.#readInto(duplex);
         this.#readOn();
       },
       write: (bytes: Uint8Array, _encoding, done) => void writeAll(tcp, bytes, done),
@@ -232,6 +234,20 @@ export class TlsConnection implements ByteConnection {
     return duplex;
   }
 
+  /** One read of the network. What it gives belongs to the duplex. */
+  async #readInto(duplex: Duplex): Promise<void> {
+    const buffer = new Uint8Array(this.#readBytes);
+    try {
+      const count = await this.#tcp.read(buffer);
+      duplex.push(count === null ? null : buffer.subarray(0, count));
+      this.#readBytes = count === buffer.length
+        ? Math.min(count * 4, READ_BUFFER_BYTES_MAX)
+        : Math.max(READ_BUFFER_BYTES_MIN, Math.min(4 * (count ?? 0), this.#readBytes));
+    } catch (error) {
+      duplex.destroy(asError(error));
+    }
+  }
+
   #told(): Promise<void> {
     return new Promise((resolve) => this.#wake.push(resolve));
   }
@@ -241,16 +257,6 @@ export class TlsConnection implements ByteConnection {
     if (wake.length === 0) return;
     this.#wake = [];
     for (const then of wake) then();
-  }
-}
-
-async function readInto(tcp: Deno.TcpConn, duplex: Duplex): Promise<void> {
-  const buffer = new Uint8Array(READ_BUFFER_BYTES_MAX);
-  try {
-    const count = await tcp.read(buffer);
-    duplex.push(count === null ? null : buffer.subarray(0, count));
-  } catch (error) {
-    duplex.destroy(asError(error));
   }
 }
 

@@ -15,10 +15,10 @@ import {
   type ConnectionListener,
   listenTcp,
   sendAtOnce,
-  type ServerCertificate,
 } from "./deno_listen.ts";
 import { addressOf, bindError, DenoStream, describe, nextTurn, pauseMs } from "./deno_stream.ts";
 import type { Logger } from "../logger.ts";
+import type { ServerCertificate } from "../server_certificate.ts";
 import type {
   Address,
   DatagramOptions,
@@ -57,7 +57,7 @@ export class DenoTransport implements Transport {
   async listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener> {
     let listener: ConnectionListener;
     try {
-      listener = listenTcp(address.host, address.port, this.#tls.server);
+      listener = listenTcp(address.host, address.port, this.#tls.server, this.#log);
     } catch (error) {
       throw bindError("listen on", address, error);
     }

@@ -12,12 +12,24 @@ import {
   RENEWAL_LOOK_MS_MIN,
 } from "../../limits/security.ts";
 import { type Clock, type Timer } from "../../platform/clock.ts";
-import type { MemberCertificate } from "../certificate_authority.ts";
+import { failureOf } from "../../base/errors.ts";
+import type { Logger } from "../../platform/logger.ts";
+import {
+  HeldServerCertificate,
+  type KeyedCertificate,
+  type ServerCertificate,
+} from "../../platform/server_certificate.ts";
+
+/** The time of a certificate, in milliseconds since 1970. */
+export interface Validity {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
 
 /** What is looked at. */
 export interface Renewable {
   /** What the certificate says that is shown now. */
-  certificate(): MemberCertificate;
+  certificate(): Validity;
   /** Whether the authority that signs now has signed it, and it says what it is to say. */
   isCurrent(): boolean;
   /** Asks for the next certificate. */
@@ -25,7 +37,7 @@ export interface Renewable {
 }
 
 /** When two thirds of a certificate's time have gone. */
-export function renewalDueMs({ fromMs, untilMs }: MemberCertificate): number {
+export function renewalDueMs({ fromMs, untilMs }: Validity): number {
   const lifetimeMs = untilMs - fromMs - CERTIFICATE_BACKDATING_MS;
   return untilMs - Math.floor(lifetimeMs / 3);
 }
@@ -69,4 +81,38 @@ export class CertificateRenewal {
       this.#wait();
     });
   }
+}
+
+/** The server certificate of a process that is its own authority: made now, and again in time. */
+export async function renewedServerCertificate(
+  clock: Clock,
+  log: Logger,
+  { make, authority }: {
+    make(): Promise<KeyedCertificate>;
+    /** The authority that signs now, PEM. */
+    authority(): string;
+  },
+): Promise<ServerCertificate> {
+  const held = new HeldServerCertificate(await make());
+  let isMaking = false;
+  // It looks for as long as the process runs.
+  new CertificateRenewal(clock, {
+    certificate: () => validityOf(held.current().certificate),
+    isCurrent: () => isSignedBy(held.current().certificate, authority()),
+    renew: () => {
+      if (isMaking) return;
+      isMaking = true;
+      make().then(
+        (next) => held.change(next),
+        (error) =>
+          log.error("the certificate cannot be renewed", { error: failureOf(error).message }),
+      ).finally(() => isMaking = false);
+    },
+  });
+  return held;
+}
+
+function validityOf(certificate: string): Validity {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  return { fromMs: Date.parse(validFrom), untilMs: Date.parse(validTo) };
 }

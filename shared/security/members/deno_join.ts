@@ -10,9 +10,7 @@
  *
  * @module
  */
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
-import { isErrorCode, KvError, messageOf } from "../../base/errors.ts";
-import { JOIN_ANSWER_BYTES_MAX, JOIN_ANSWER_MS_MAX } from "../../limits/security.ts";
+import { KvError } from "../../base/errors.ts";
 import { type MemberCredentials, memberServerName } from "../../platform/member_identity.ts";
 import { type Address, formatAddress } from "../../platform/transport.ts";
 import type { Message } from "../../wire/messages.ts";
@@ -20,6 +18,7 @@ import { fingerprintOfPem } from "../authority_fingerprint.ts";
 import { createRequest, readMemberCertificate } from "../certificate_authority.ts";
 import { type JudgedDocument, parseJudgedDocument } from "../security_document.ts";
 import type { Token } from "../user_token.ts";
+import { askOverTls, NotVerified } from "./deno_ask.ts";
 import type { Granted } from "./member_authority.ts";
 
 /** Who joins. */
@@ -63,7 +62,7 @@ export async function joinCluster(
     certificate_request: request,
     hosts,
   };
-  const answer = await ask(coordinator, message, {
+  const answer = await askOverTls("join", coordinator, message, {
     ca: [authority],
     servername: memberServerName({ role: "coordinator" }),
     rejectUnauthorized: true,
@@ -94,7 +93,7 @@ async function fetchAuthority(
   fingerprint: string,
 ): Promise<{ authority: string; cluster: unknown }> {
   const where = formatAddress(coordinator);
-  const answer = await ask(coordinator, { req_type: "get_authorities" }, {
+  const answer = await askOverTls("join", coordinator, { req_type: "get_authorities" }, {
     // Nothing is believed of what comes but for its hash.
     rejectUnauthorized: false,
   }).catch((error) => {
@@ -113,78 +112,5 @@ async function fetchAuthority(
     "unauthorized",
     `join: whoever answers at ${where} is not of the token's cluster: none of its authorities has the hash in the ` +
       "token. The address or the token is another cluster's, or somebody is in between. The token's secret was not told",
-  );
-}
-
-/** TLS did not come about. */
-class NotVerified extends Error {}
-
-/** Asks one thing over a connection of its own. @throws {KvError} what is answered; {@linkcode NotVerified} */
-function ask(
-  { host, port }: Address,
-  message: Message<"join" | "get_authorities">,
-  options: ConnectionOptions,
-): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const where = formatAddress({ host, port });
-    const socket = connectTls({ host, port, ...options });
-    let isVerified = false;
-    let isConnected = false;
-    let text = "";
-    const decoder = new TextDecoder();
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      socket.destroy();
-      settle();
-    };
-    const fail = (why: string) =>
-      end(() =>
-        reject(
-          isConnected && !isVerified ? new NotVerified(why) : new KvError(
-            "unavailable",
-            `join: no answer from the coordinator at ${where}: ${why}`,
-          ),
-        )
-      );
-    const timer = setTimeout(
-      () => fail(`none within ${JOIN_ANSWER_MS_MAX} ms`),
-      JOIN_ANSWER_MS_MAX,
-    );
-    socket.on("connect", () => isConnected = true);
-    socket.on("secureConnect", () => {
-      isVerified = true;
-      socket.write(`${JSON.stringify({ ...message, id: 1 })}\n`);
-    });
-    socket.on("data", (bytes: Uint8Array) => {
-      text += decoder.decode(bytes, { stream: true });
-      if (text.length > JOIN_ANSWER_BYTES_MAX) return fail("the answer is too long");
-      const line = text.indexOf("\n");
-      if (line < 0) return;
-      end(() => {
-        try {
-          resolve(resultIn(text.slice(0, line)));
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
-    socket.on("error", (error: Error) => fail(messageOf(error)));
-    socket.on("close", () => fail("the connection was closed"));
-  });
-}
-
-/** @throws {KvError} the error in it, or that it is none of ours */
-function resultIn(line: string): unknown {
-  let reply: Record<string, unknown>;
-  try {
-    reply = JSON.parse(line);
-  } catch {
-    throw new KvError("unavailable", "join: what answers is no coordinator");
-  }
-  if (reply.req_type === "result") return reply.result;
-  const { code, message } = reply;
-  throw new KvError(
-    typeof code === "string" && isErrorCode(code) ? code : "unavailable",
-    typeof message === "string" ? message : "join: what answers is no coordinator",
   );
 }

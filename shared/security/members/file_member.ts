@@ -17,7 +17,8 @@ import { FileDocumentStore } from "../../platform/deno/file_document_store.ts";
 import type { MemberCredentials } from "../../platform/member_identity.ts";
 import { type MemberCertificate, readMemberCertificate } from "../certificate_authority.ts";
 import { type JudgedDocument, parseJudgedDocument } from "../security_document.ts";
-import { makePrivateFolder, pemFile } from "./file_security.ts";
+import { makePrivateFolder } from "./file_security.ts";
+import { pemFile } from "./pem_file.ts";
 
 /** A member as it is kept. */
 export interface KeptMember {

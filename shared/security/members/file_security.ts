@@ -5,7 +5,7 @@
  *     users.json   users, roles, tokens, certificates and the certificate authority (with its key)
  *     ca.crt       the authority's certificate, for clients
  *     admin.json   the first administrator's credentials, as `kv-client --credentials` takes them
- *     audit.log    who logged in, was refused, changed users: JSON lines
+ *     audit.log    who logged in, was refused, changed users: JSON lines; older ones in audit.log.1 and so on
  *
  * All are for the owner alone (0700, 0600).
  *
@@ -14,8 +14,9 @@
 import { KvError, messageOf } from "../../base/errors.ts";
 import { Secret } from "../../base/secret.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { ServerCertificate } from "../../platform/deno/deno_listen.ts";
+import type { KeyedCertificate } from "../../platform/server_certificate.ts";
 import { FileDocumentStore } from "../../platform/deno/file_document_store.ts";
+import { FolderLock } from "../../platform/deno/folder_lock.ts";
 import {
   markSecured,
   refuseNewSecurity,
@@ -33,9 +34,11 @@ import {
   type SecurityDocument,
 } from "../security_document.ts";
 import { SecurityKeeper } from "../security_keeper.ts";
+import { AuditFile } from "./file_audit.ts";
+import { pemFile } from "./pem_file.ts";
 
 /** The first user. */
-const ADMIN = "admin";
+export const ADMIN = "admin";
 
 /** What is in the folder. */
 export interface OpenedSecurity {
@@ -81,6 +84,8 @@ export async function openSecurity(
 ): Promise<OpenedSecurity> {
   const folder = securityFolderOf(data);
   await makePrivateFolder(folder);
+  // To the end of the process; a node in memory has no other lock.
+  await FolderLock.acquire(folder, "a secured process");
   const store = new FileDocumentStore(`${folder}/users.json`);
   const hasher = new PasswordHasher();
   const kept = await store.read();
@@ -124,7 +129,7 @@ export async function makeServerCertificate(
   { authorities: [certificate = ""], authorityKey }: SecurityDocument,
   hosts: readonly string[],
   nowMs: number,
-): Promise<ServerCertificate> {
+): Promise<KeyedCertificate> {
   const key = new Secret(authorityKey);
   const authority = await CertificateAuthority.open({ certificate, key });
   const own = await createRequest();
@@ -132,19 +137,11 @@ export async function makeServerCertificate(
 }
 
 /** The lines of a secured process, in its folder. */
-export function auditLogIn(folder: string, { clock, log }: SecurityDeps): AuditLog {
-  return new AuditLog(clock, (line) => {
-    try {
-      Deno.writeTextFileSync(`${folder}/audit.log`, line, { append: true, mode: 0o600 });
-    } catch (error) {
-      log.error("the audit log cannot be written", { error: messageOf(error) });
-    }
-  });
-}
-
-/** Certificates, one after the other, in a file. */
-export function pemFile(certificates: readonly string[]): string {
-  return certificates.map((one) => `${one.trimEnd()}\n`).join("");
+export function auditLogIn(folder: string, deps: SecurityDeps): AuditLog {
+  const file = new AuditFile(`${folder}/audit.log`, deps);
+  // However the process ends, but for a signal that cannot be caught.
+  globalThis.addEventListener("unload", () => file.flushQuietly());
+  return new AuditLog(deps.clock, (line) => file.add(line));
 }
 
 /** The credentials are in their file before anything else is there: who finds no document begins anew. */

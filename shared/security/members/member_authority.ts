@@ -45,6 +45,7 @@ import {
 } from "../security_document.ts";
 import type { OrderedBy, SecurityKeeper } from "../security_keeper.ts";
 import { knownToken, unknownToken } from "../user_token.ts";
+import { pemFile } from "./pem_file.ts";
 
 /** What it is given. */
 export interface MemberAuthorityDeps {
@@ -201,7 +202,7 @@ export class MemberAuthority {
   }
 
   async #ordered(order: CertificateOrder): Promise<OrderedChange> {
-    const { clock } = this.#deps;
+    const { clock, keeper } = this.#deps;
     switch (order.req_type) {
       case "cert_list":
         return (document) => ({ document, result: shown(document) });
@@ -231,9 +232,13 @@ export class MemberAuthority {
             return { document: next, result: { authorities: next.authorities.length } };
           };
         }
+        const { authority: former, certificate: signer } = await this.#signer(keeper.document);
         const { certificate, key } = await createAuthority("kv", clock.wallMs());
+        const bridge = await former.bridgeTo(certificate, clock.wallMs());
         return (before) => {
-          const document = rotateAuthority(before, { certificate, key: key.reveal() });
+          checkSigner(before, signer);
+          const next = { certificate, key: key.reveal() };
+          const document = rotateAuthority(before, next, bridge);
           return { document, result: { authorities: document.authorities.length } };
         };
       }
@@ -259,15 +264,13 @@ export class MemberAuthority {
     const { serial, untilMs } = readMemberCertificate(certificate);
     return (before) => {
       check(before);
-      if (before.authorities[0] !== signer) {
-        throw new KvError("unavailable", "the authority was rotated meanwhile; try again");
-      }
+      checkSigner(before, signer);
       const issued: IssuedCertificate = { id, role, serial, madeMs, untilMs };
       const document = addCertificate(before, issued, madeMs);
-      const { authorities } = document;
+      const { authorities, bridges } = document;
       const granted: Granted = {
         cluster,
-        certificate,
+        certificate: pemFile([certificate, ...bridges]),
         authorities,
         document: judgedPart(document),
       };
@@ -284,9 +287,16 @@ export class MemberAuthority {
   }
 }
 
+/** @throws {KvError} `unavailable` if another authority signs by now */
+function checkSigner(document: SecurityDocument, signer: string): void {
+  if (document.authorities[0] === signer) return;
+  throw new KvError("unavailable", "the authority was rotated meanwhile; try again");
+}
+
 /** What a machine is answered that joins. */
 export interface Granted {
   readonly cluster: string;
+  /** With the bridges behind it, as it is shown. */
   readonly certificate: string;
   readonly authorities: readonly string[];
   /** A {@linkcode JudgedDocument}. */

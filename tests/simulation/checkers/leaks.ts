@@ -66,7 +66,8 @@ export function whatIsOpen(world: World, when: "idle" | "closed"): string | unde
       limits(
         NODE_TIMERS_MAX + NODE_TIMERS_PER_PEER_MAX * peers,
         STREAMS_PER_PEER_MAX * peers + 2 * clients + 3,
-        2,
+        // In a secured cluster members have a port of their own.
+        world.shape.secured ? 3 : 2,
       ),
     );
     if (wrong !== undefined) return wrong;

@@ -571,6 +571,18 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false },
     workload: { ...BUSY, hotKeys: 12 },
   },
+  /** A secured cluster, whose nodes lose each other and the coordinator, and somebody who uses the occasion. */
+  adversary: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, kill: 4, cut: 8, orphan: 6, coordinatorKill: 2 },
+      outageMsMax: 12_000,
+      drift: 1,
+    },
+    stormMs: 90_000,
+    shape: { replicationFactor: 3, memory: false, secured: true },
+    workload: { ...BUSY, hotKeys: 12, weakPercent: 0 },
+  },
   /** Nodes die and come back, and somebody starts old copies of their folders. */
   copies: {
     faults: {

@@ -33,11 +33,8 @@ export async function runMutation(
   seeds: number,
   storm = mutation?.storm,
 ): Promise<MutationResult> {
-  const folder = await Deno.makeTempDir({ prefix: "kv-mutation-" });
   const startMs = performance.now();
-  try {
-    const importMap = `${folder}/import_map.json`;
-    await Deno.writeTextFile(importMap, await importMapOf(mutation, folder));
+  return await withImportMap(mutation, async (importMap) => {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -85,6 +82,52 @@ export async function runMutation(
     }
     const { seed, what } = JSON.parse(text) as MutantReport;
     return { foundAfter: seed === undefined ? undefined : seed - from + 1, what, elapsedMs };
+  });
+}
+
+/** Runs a test file. @returns what failed; undefined if all of it passes */
+async function runTest(
+  mutation: Mutation | undefined,
+  test: string,
+): Promise<string | undefined> {
+  return await withImportMap(mutation, async (importMap) => {
+    const options = ["-A", "--no-prompt", "--no-check", "--no-lock", "--import-map", importMap];
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", ...options, test],
+      cwd: new URL(ROOT),
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).output();
+    if (code === 0) return undefined;
+    const text = new TextDecoder().decode(stdout);
+    return text.split("\n").find((line) => / \.\.\. FAILED/.test(line)) ?? `it ended with ${code}`;
+  });
+}
+
+/** Runs the test that must find the mistake, and without the mistake must not fail. */
+async function findByTest(mutation: Mutation, test: string): Promise<MutationResult> {
+  const startMs = performance.now();
+  const what = await runTest(mutation, test);
+  const unseeded = what === undefined ? undefined : await runTest(undefined, test);
+  const elapsedMs = performance.now() - startMs;
+  if (unseeded === undefined) {
+    return { foundAfter: what === undefined ? undefined : 1, what, elapsedMs };
+  }
+  throw new Error(`${mutation.name}: ${test} fails with the code as it is: ${unseeded}`);
+}
+
+async function withImportMap<T>(
+  mutation: Mutation | undefined,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = await Deno.makeTempDir({ prefix: "kv-mutation-" });
+  try {
+    const importMap = `${folder}/import_map.json`;
+    await Deno.writeTextFile(importMap, await importMapOf(mutation, folder));
+    return await use(importMap);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -99,6 +142,7 @@ export async function findMutation(
   from: number,
   unseeded: Unseeded,
 ): Promise<MutationResult> {
+  if (mutation.test !== undefined) return await findByTest(mutation, mutation.test);
   let elapsedMs = 0;
   for (let done = 0; done < mutation.seedsMax;) {
     const result = await runMutation(mutation, from + done, mutation.seedsMax - done);

@@ -1,6 +1,7 @@
 /**
  * Seeded bugs: mistakes that could have been made in the production code, each as a change of its
- * text. They check the checkers: a run with one of them in place must fail within this many seeds. No
+ * text. They check the checkers: a run with one of them in place must fail within this many seeds, or the test
+ * that is named must fail. No
  * production code knows of them; `mutation_run.ts` puts them in place for one child process.
  *
  * @module
@@ -23,6 +24,11 @@ export interface Mutation {
   readonly harmless?: string;
   /** A kind of storm that gives it more occasions to show; default: all kinds, as in `deno task sim`. */
   readonly storm?: keyof typeof STORMS | "register";
+  /**
+   * The test file that finds it, from the root of the repository; then there is one seed. For what the simulation
+   * has none of, or has in its own version: TLS, passwords, front ends.
+   */
+  readonly test?: string;
 }
 
 /** All of them. */
@@ -723,6 +729,115 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     seedsMax: 10,
     storm: "strangers",
+  },
+  {
+    name: "a heartbeat's seal is not looked at",
+    file: "shared/security/datagram_channel.ts",
+    edits: [[
+      "    if (!timingSafeEqual(Buffer.from(mac), Buffer.from(wanted))) return undefined;\n",
+      "    timingSafeEqual(Buffer.from(mac), Buffer.from(wanted));\n",
+    ]],
+    seedsMax: 5,
+    storm: "adversary",
+  },
+  {
+    name: "a repeated heartbeat is believed",
+    file: "shared/security/datagram_channel.ts",
+    edits: [["    if (counter <= this.#received) return undefined;\n", ""]],
+    seedsMax: 5,
+    storm: "adversary",
+  },
+  {
+    name: "a hello's role is believed without a certificate",
+    file: "shared/server/handshake.ts",
+    edits: [[
+      "if (secured !== true) return undefined;",
+      "if (secured !== true || member === undefined) return undefined;",
+    ]],
+    seedsMax: 5,
+    storm: "adversary",
+  },
+  {
+    name: "a node is who it says, whatever its certificate says",
+    file: "shared/server/handshake.ts",
+    edits: [['(wanted === "coordinator" || node === member.id)', "true"]],
+    seedsMax: 5,
+    storm: "adversary",
+  },
+  {
+    name: "a revoked certificate counts",
+    file: "shared/security/member_identity.ts",
+    edits: [["return this.#revoked.has(serial);", "return this.#revoked.has(`not ${serial}`);"]],
+    seedsMax: 5,
+    storm: "adversary",
+  },
+  {
+    name: "the requests of a batch are not judged",
+    file: "node/server/node_server.ts",
+    edits: [["          this.#logins?.admit(one, connection, undefined);\n", ""]],
+    seedsMax: 10,
+    storm: "adversary",
+  },
+  {
+    name: "a client's word for whom its request is is believed",
+    file: "shared/server/wire_logins.ts",
+    edits: [[
+      " else if (said !== undefined) throw notAMember(request);\n    const principal",
+      "\n    const principal",
+    ]],
+    seedsMax: 10,
+    storm: "adversary",
+  },
+  {
+    name: "a scan may begin inside of what is granted and end outside",
+    file: "shared/security/rights.ts",
+    edits: [["compareKeys(range.end, span.end) <= 0", "compareKeys(range.end, span.end) >= -1"]],
+    seedsMax: 1,
+    test: "tests/unit/shared/security/rights_test.ts",
+  },
+  {
+    name: "the primary does not judge what another node passes on",
+    file: "shared/server/wire_logins.ts",
+    edits: [[
+      "if (refusal !== undefined) throw refusal;",
+      "if (refusal !== undefined && said === undefined) throw refusal;",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/secured_node_server_test.ts",
+  },
+  {
+    name: "a node registers as another one over its own session",
+    file: "coordinator/member_sessions.ts",
+    edits: [[
+      "  if (message.node === node) return;\n",
+      "  if (message.node !== undefined) return;\n",
+    ]],
+    seedsMax: 1,
+    test: "tests/simulation/hostile_messages_test.ts",
+  },
+  {
+    name: "an older document of users and roles takes the place of a newer one",
+    file: "shared/security/access_control.ts",
+    edits: [["    if (document.version <= this.#document.version) return;\n", ""]],
+    seedsMax: 1,
+    test: "tests/unit/shared/security/access_control_test.ts",
+  },
+  {
+    name: "guesses that are under way do not count",
+    file: "shared/security/login/login_throttle.ts",
+    edits: [["return underWay === 0 ||", "return underWay >= 0 ||"]],
+    seedsMax: 1,
+    test: "tests/unit/shared/security/login/login_turns_test.ts",
+  },
+  {
+    name: "a member's port looks at no revoked certificate",
+    file: "shared/platform/deno/deno_member_transport.ts",
+    edits: [[
+      "    if (this.#identity.isRevoked(serial)) {\n",
+      "    if (this.#identity.isRevoked(`not ${serial}`)) {\n",
+    ]],
+    seedsMax: 1,
+    test: "tests/contract/member_transport_test.ts",
   },
   {
     name: "the list of recent tombstones leaves a watermark that is one too low",

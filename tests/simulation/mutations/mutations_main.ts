@@ -33,7 +33,8 @@ async function main(args: string[]): Promise<number> {
   const queue = [...chosen];
   const work = async () => {
     for (let mutation = queue.shift(); mutation !== undefined; mutation = queue.shift()) {
-      const { name, seedsMax, harmless, storm = "all kinds" } = mutation;
+      const { name, seedsMax, harmless, test } = mutation;
+      const storm = test === undefined ? mutation.storm ?? "all kinds" : `test: ${test}`;
       let result;
       try {
         result = await findMutation(mutation, from, unseeded);

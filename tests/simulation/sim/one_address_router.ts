@@ -15,11 +15,12 @@ import type { Address } from "../../../shared/platform/transport.ts";
 export class OneAddressRouter implements KeyRouter {
   readonly #rpc: RpcClient;
 
-  constructor(deps: RpcClientDeps, address: Address) {
+  constructor(deps: RpcClientDeps, address: Address, login: { readonly secret?: string } = {}) {
     this.#rpc = new RpcClient(deps, address, {
       req_type: "hello",
       protocol: PROTOCOL_VERSION,
       role: "client",
+      ...login,
     });
   }
 

@@ -13,7 +13,7 @@ import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
 import { type Random, randomFraction, SeededRandom } from "../../../shared/platform/random.ts";
 
 /** The date at which every run begins. */
-const START_WALL_MS = Date.UTC(2030, 0, 1);
+export const START_WALL_MS = Date.UTC(2030, 0, 1);
 /** More events than this in one second are a loop that does not end. */
 const EVENTS_PER_SECOND_MAX = 500_000;
 /** Steps that promises are given after each event; chains are a few steps long. */

@@ -18,8 +18,10 @@ import {
   type Stream,
   type Transport,
 } from "../../../shared/platform/transport.ts";
+import type { WantedMember } from "../../../shared/platform/member_identity.ts";
 import type { Coverage } from "../coverage.ts";
 import type { Scheduler, SimProcess } from "./scheduler.ts";
+import { shakeHands, type SimTls } from "./sim_members.ts";
 import { SimStream } from "./sim_stream.ts";
 
 /** How the network behaves when nothing is wrong, and how often a little is. */
@@ -73,6 +75,7 @@ interface Link {
 
 interface Listening {
   readonly process: SimProcess;
+  readonly tls: SimTls | undefined;
   readonly onStream: (stream: Stream) => void;
 }
 
@@ -96,6 +99,8 @@ export class SimNetwork {
   /** Several if they share a port; the last one receives. */
   readonly #sockets = new Map<string, readonly Socket[]>();
   readonly #ends = new Set<SimStream>();
+  /** Sees every datagram that is sent, and can change nothing of it. */
+  onDatagramSent: (bytes: Uint8Array, from: Address, to: Address) => void = () => {};
   /** Hosts without power: nothing answers for them, not even with a reset. */
   readonly #dark = new Set<string>();
   #portNext = 40_000;
@@ -107,12 +112,13 @@ export class SimNetwork {
     this.options = options;
   }
 
-  /** The network as a process sees it. */
-  transport(process: SimProcess): Transport {
+  /** The network as a process sees it. @param tls absent: what it listens on and connects to is not secured */
+  transport(process: SimProcess, tls?: SimTls): Transport {
+    tls?.identity?.onChange(() => this.#endRevoked(process, tls));
     return {
-      listen: (address, onStream) => this.#listen(process, address, onStream),
-      connect: (address, timeoutMs, onOpen, onFail) =>
-        this.#connect(process, address, timeoutMs, onOpen, onFail),
+      listen: (address, onStream) => this.#listen({ process, tls, onStream }, address),
+      connect: (address, timeoutMs, onOpen, onFail, wanted) =>
+        this.#connect({ process, tls, wanted }, address, timeoutMs, onOpen, onFail),
       bindDatagram: (address, onDatagram, options) =>
         this.#bind(process, address, onDatagram, options?.shared ?? false),
     };
@@ -221,6 +227,21 @@ export class SimNetwork {
     return this.#dark.has(host);
   }
 
+  /** Somebody sends a datagram in another's name. */
+  forgeDatagram(bytes: Uint8Array, from: Address, to: Address): void {
+    this.#sendDatagram(from, formatAddress(to), to, bytes.slice());
+  }
+
+  /** A member's certificate was revoked while its streams were open. */
+  #endRevoked(process: SimProcess, { identity }: SimTls): void {
+    for (const end of [...this.#ends]) {
+      if (end.process !== process || end.member === undefined) continue;
+      if (identity?.isRevoked(end.member.serial) === true) {
+        end.breakBoth("the certificate is revoked");
+      }
+    }
+  }
+
   // What is there.
 
   /**
@@ -296,14 +317,9 @@ export class SimNetwork {
   }
 
   // deno-lint-ignore require-await -- a failure must be a rejection
-  async #listen(
-    process: SimProcess,
-    wanted: Address,
-    onStream: (stream: Stream) => void,
-  ): Promise<Listener> {
-    const address = this.#address(process.host, wanted, this.#listeners);
+  async #listen(listening: Listening, wanted: Address): Promise<Listener> {
+    const address = this.#address(listening.process.host, wanted, this.#listeners);
     const key = formatAddress(address);
-    const listening = { process, onStream };
     this.#listeners.set(key, listening);
     return {
       address,
@@ -315,13 +331,14 @@ export class SimNetwork {
   }
 
   #connect(
-    process: SimProcess,
+    caller: { process: SimProcess; tls: SimTls | undefined; wanted: WantedMember | undefined },
     address: Address,
     timeoutMs: number,
     onOpen: (stream: Stream) => void,
     onFail: (reason: Error) => void,
   ): () => void {
     const { scheduler } = this;
+    const { process } = caller;
     const { host } = process;
     const where = formatAddress(address);
     let settled = false;
@@ -353,8 +370,16 @@ export class SimNetwork {
           scheduler.after(backMs, process, () => fail("connection refused"));
           return;
         }
-        const near = new SimStream(this, process, address);
-        const far = new SimStream(this, listening.process, { host, port: this.#portNext++ });
+        const hands = shakeHands(caller.tls, listening.tls, caller.wanted);
+        const { refusal } = hands;
+        if (refusal !== undefined) {
+          this.coverage.hit("network: certificate refused");
+          scheduler.after(backMs, process, () => fail(refusal));
+          return;
+        }
+        const near = new SimStream(this, process, address, hands.called);
+        const from = { host, port: this.#portNext++ };
+        const far = new SimStream(this, listening.process, from, hands.caller);
         near.join(far);
         far.join(near);
         this.#ends.add(far);
@@ -397,6 +422,7 @@ export class SimNetwork {
     return {
       address,
       send: (bytes, to) => {
+        this.onDatagramSent(bytes, address, to);
         if (!this.#sockets.get(key)?.includes(socket)) return;
         if (this.#isCut(process.host, to.host, "udp") || this.#dark.has(to.host)) {
           this.coverage.hit("network: datagram cut off");

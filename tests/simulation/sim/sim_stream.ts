@@ -13,6 +13,7 @@ import {
   STREAM_HIGH_WATER_BYTES,
   STREAM_LOW_WATER_BYTES,
 } from "../../../shared/limits/connections.ts";
+import type { MemberName } from "../../../shared/platform/member_identity.ts";
 import type { Address, Stream, StreamHandlers } from "../../../shared/platform/transport.ts";
 import type { Coverage } from "../coverage.ts";
 import type { Scheduler, SimProcess } from "./scheduler.ts";
@@ -51,6 +52,8 @@ export class SimStream implements Stream {
   readonly host: string;
   readonly remote: Address;
   readonly process: SimProcess;
+  /** Who is at the other end, as its certificate says. */
+  readonly member: MemberName | undefined;
   closed = false;
   /** Nothing gets through any more, and nobody says so. */
   forgotten = false;
@@ -71,8 +74,14 @@ export class SimStream implements Stream {
   #shortDueMs = 0;
   #flying: Flying[] = [];
 
-  constructor(network: StreamNetwork, process: SimProcess, remote: Address) {
+  constructor(
+    network: StreamNetwork,
+    process: SimProcess,
+    remote: Address,
+    member: MemberName | undefined,
+  ) {
     this.#network = network;
+    this.member = member;
     this.process = process;
     this.host = process.host;
     this.remote = remote;

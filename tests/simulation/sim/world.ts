@@ -6,18 +6,18 @@
  * @module
  */
 import { KvClient } from "../../../client/library/kv_client.ts";
-import { Coordinator } from "../../../coordinator/coordinator.ts";
+import { Coordinator, type CoordinatorSecurity } from "../../../coordinator/coordinator.ts";
 import {
   parseStoredCluster,
   type StoredCluster,
 } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
-import { NodeRuntime } from "../../../node/node_runtime.ts";
+import { NodeRuntime, type SecuredNode } from "../../../node/node_runtime.ts";
 import type { FsyncMode } from "../../../node/storage/partition_store.ts";
 import { ClusterDatabase } from "../../../shared/database/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts";
-import { KvError, toKvError } from "../../../shared/base/errors.ts";
+import { invariant, KvError, toKvError } from "../../../shared/base/errors.ts";
 import { DRAIN_TIMEOUT_MS } from "../../../shared/limits/membership.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import { PROTOCOL_VERSION, type Reply } from "../../../shared/wire/messages.ts";
@@ -26,7 +26,23 @@ import {
   randomBelow,
   randomFraction,
   randomId,
+  SeededRandom,
 } from "../../../shared/platform/random.ts";
+import type { Address } from "../../../shared/platform/transport.ts";
+import { AccessControl } from "../../../shared/security/access_control.ts";
+import { AuditLog } from "../../../shared/security/audit_log.ts";
+import { LoginThrottle } from "../../../shared/security/login/login_throttle.ts";
+import { PasswordHasher } from "../../../shared/security/login/password.ts";
+import type { HeldMemberIdentity } from "../../../shared/security/member_identity.ts";
+import { MemberAuthority } from "../../../shared/security/members/member_authority.ts";
+import {
+  type JudgedDocument,
+  judgedPart,
+  parseJudgedDocument,
+  parseSecurityDocument,
+  type SecurityDocument,
+} from "../../../shared/security/security_document.ts";
+import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { Router } from "../../../shared/routing/router.ts";
 import { RpcClient } from "../../../shared/wire/rpc_client.ts";
@@ -34,11 +50,19 @@ import type { Storage } from "../../../node/storage/storage.ts";
 import { Coverage } from "../coverage.ts";
 import type { Faults } from "../faults/faults.ts";
 import { OneAddressRouter } from "./one_address_router.ts";
-import { between, type ClockOptions, Scheduler, type SimProcess, spread } from "./scheduler.ts";
+import {
+  between,
+  type ClockOptions,
+  Scheduler,
+  type SimProcess,
+  spread,
+  START_WALL_MS,
+} from "./scheduler.ts";
 import { Scanner, type ScannerDeps } from "../workload/scanner.ts";
 import { SimDisk } from "./sim_disk.ts";
 import { SimFolder } from "./sim_folder.ts";
 import { SimNetwork } from "./sim_network.ts";
+import { SimSecurity, type SimUser } from "./sim_security.ts";
 import { Trace } from "../trace.ts";
 import { wireDatabase } from "./wire_database.ts";
 import type { WorkloadClient } from "../workload/workload.ts";
@@ -47,6 +71,9 @@ export const COORDINATOR_HOST = "coord";
 const COORDINATOR_PORT = 8080;
 const HEARTBEAT_PORT = 3769;
 const NODE_PORT = 8081;
+/** In a secured cluster. */
+const PEER_PORT = 18_081;
+const SECURITY_DOCUMENT = "users.json";
 const MAP_DOCUMENT = "cluster_map.json";
 
 /** What a cluster is like. */
@@ -67,6 +94,8 @@ export interface ClusterShape {
   readonly clientSessionsMax?: number | undefined;
   /** Each start of the coordinator takes the next, and after the last one the first. */
   readonly leases: readonly LeaseTimes[];
+  /** Clients log in, members show certificates, and somebody tries to get through. */
+  readonly secured: boolean;
 }
 
 /** Settings of the coordinator that may change from start to start. */
@@ -87,8 +116,18 @@ export interface Sabotage {
 /** What a host is doing as a whole. */
 type Target = "run" | "rest" | "leave";
 
+/** What a host keeps of a secured cluster. */
+interface SecuredHost {
+  /** What the node shows, and to whom. */
+  identity: HeldMemberIdentity | undefined;
+  /** The node that its certificate names; a new node gets another one. */
+  certified: NodeId | undefined;
+  /** What it has kept of users and revoked certificates. */
+  judged: JudgedDocument | undefined;
+}
+
 /** A node's host: its disk, and its process while one runs. */
-export interface NodeHost {
+export interface NodeHost extends SecuredHost {
   readonly name: string;
   readonly disk: SimDisk;
   nodeId: NodeId | undefined;
@@ -124,6 +163,9 @@ export class World {
   defect: Error | undefined;
   /** Told of each process that has ended. */
   onProcessEnded: (host: NodeHost) => void = () => {};
+  /** Of a secured cluster. */
+  readonly security: SimSecurity | undefined;
+  readonly #coordinatorIdentity: HeldMemberIdentity | undefined;
   readonly #sabotage: Sabotage;
   #hostNext = 1;
   #coordinatorRuns = 0;
@@ -142,6 +184,10 @@ export class World {
     this.faults = faults;
     this.shape = shape;
     this.#sabotage = options.sabotage ?? {};
+    // From a random source of its own: runs that are not secured go on as they did.
+    const random = new SeededRandom(0x5ec);
+    this.security = shape.secured ? new SimSecurity(random, START_WALL_MS) : undefined;
+    this.#coordinatorIdentity = this.security?.identityOf(randomId(random), "coordinator");
     this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
     this.#coordinatorOn = this.coordinatorDisk;
     this.trace.onSuspicious = (process, event, fields) => {
@@ -230,31 +276,63 @@ export class World {
     this.coordinatorProcess = process;
     const isOld = disk !== this.coordinatorDisk;
     this.trace.add(process.name, `the process starts${isOld ? " on an old document" : ""}`);
-    Coordinator.start({
-      clock: process.clock,
-      random: process.random,
-      transport: this.network.transport(process),
-      store: disk.document(process, MAP_DOCUMENT),
-      logger: (category) => this.trace.logger(process, category),
-    }, {
-      listen: { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
-      heartbeats: { host: COORDINATOR_HOST, port: HEARTBEAT_PORT },
-      settings: {
-        partitionCount: this.shape.partitions,
-        replicationFactor: this.shape.replicationFactor,
-        minInSync: this.shape.minInSync,
-        ...times,
-      },
-      repairDelayMs: this.shape.repairDelayMs,
-      expectNodes: this.shape.expectNodes,
-      acceptEpoch,
-      cacheEntries: 16,
-    }).then((coordinator) => {
+    const identity = this.#coordinatorIdentity;
+    const start = (security?: CoordinatorSecurity) =>
+      Coordinator.start({
+        clock: process.clock,
+        random: process.random,
+        transport: identity === undefined
+          ? this.network.transport(process)
+          : this.network.transport(process, { identity, clients: true }),
+        store: disk.document(process, MAP_DOCUMENT),
+        logger: (category) => this.trace.logger(process, category),
+      }, {
+        listen: { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+        heartbeats: { host: COORDINATOR_HOST, port: HEARTBEAT_PORT },
+        settings: {
+          partitionCount: this.shape.partitions,
+          replicationFactor: this.shape.replicationFactor,
+          minInSync: this.shape.minInSync,
+          ...times,
+        },
+        repairDelayMs: this.shape.repairDelayMs,
+        expectNodes: this.shape.expectNodes,
+        acceptEpoch,
+        cacheEntries: 16,
+        ...(security === undefined ? {} : { security, clusterId: this.security?.clusterId }),
+      });
+    const started = this.security === undefined || identity === undefined
+      ? start()
+      : this.#openSecurity(this.security, identity, process, disk).then(start);
+    started.then((coordinator) => {
       if (!process.alive) return;
       this.coordinator = coordinator;
       this.#sabotage.coordinator?.(coordinator, this);
       if (isOld) this.#watchOldDocument(process, coordinator);
     }, (error) => this.#fail(`the coordinator does not start: ${toKvError(error).message}`, error));
+  }
+
+  /** As the coordinator's program does it: reads the document, or begins with the first one. */
+  async #openSecurity(
+    { document: first }: SimSecurity,
+    identity: HeldMemberIdentity,
+    process: SimProcess,
+    disk: SimDisk,
+  ): Promise<CoordinatorSecurity> {
+    const store = disk.document(process, SECURITY_DOCUMENT);
+    const kept = await store.read();
+    const document = kept === undefined ? first : parseSecurityDocument(kept);
+    if (kept === undefined) await store.write(document);
+    const { clock, random } = process;
+    const audit = new AuditLog(clock, () => {});
+    const hasher = new PasswordHasher();
+    const write = (changed: SecurityDocument) => store.write(changed);
+    const keeper = new SecurityKeeper({ clock, random, hasher, audit, write }, document);
+    const revoke = ({ revoked }: JudgedDocument) =>
+      identity.setRevoked(revoked.map(({ serial }) => serial));
+    keeper.access.onChange(revoke);
+    revoke(document);
+    return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
   }
 
   killCoordinator(power: boolean): void {
@@ -307,6 +385,9 @@ export class World {
       process: undefined,
       runtime: undefined,
       target: "run",
+      identity: undefined,
+      certified: undefined,
+      judged: undefined,
       gone: false,
     };
     this.hosts.push(host);
@@ -322,7 +403,7 @@ export class World {
     this.coverage.hit("node: started");
     this.trace.add(host.name, "the process starts");
     const sabotage = this.#sabotage;
-    this.#startRuntime(process, async () => {
+    this.#startRuntime(process, host, async () => {
       const folder = this.shape.memory
         // What a dead process had in memory is gone; see `#end`.
         ? withStorage(
@@ -331,6 +412,7 @@ export class World {
         )
         : await SimFolder.open(host.disk, process);
       host.nodeId = folder.nodeId;
+      this.#certify(host, folder.nodeId);
       return sabotage.storage === undefined
         ? folder
         : withStorage(folder, sabotage.storage(folder.storage, host.name));
@@ -348,7 +430,11 @@ export class World {
     });
   }
 
-  #startRuntime(process: SimProcess, openFolder: () => Promise<NodeFolder>): Promise<NodeRuntime> {
+  #startRuntime(
+    process: SimProcess,
+    of: SecuredHost,
+    openFolder: () => Promise<NodeFolder>,
+  ): Promise<NodeRuntime> {
     return NodeRuntime.start({
       clock: process.clock,
       random: process.random,
@@ -363,11 +449,69 @@ export class World {
       tombstoneKeepMs: this.shape.tombstoneKeepMs,
       clientSessionsMax: this.shape.clientSessionsMax,
       weight: 1,
+      secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {
         locate: (use) =>
           process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
       },
     });
+  }
+
+  /** The node's certificate, which a machine gets when it joins. */
+  #certify(host: SecuredHost, id: NodeId): void {
+    const { security } = this;
+    if (security === undefined || host.certified === id) return;
+    host.certified = id;
+    const { identity } = host;
+    const made = security.identityOf(id, "node");
+    if (identity === undefined) host.identity = made;
+    else identity.renew(made.current());
+  }
+
+  /** As the node's program does it. */
+  #secureNode(process: SimProcess, host: SecuredHost): SecuredNode {
+    const { security } = this;
+    invariant(security !== undefined, "the run is secured");
+    // It gets its certificate when its folder is open, before it connects to anybody.
+    const identity = host.identity ??= security.identityOf(randomId(process.random), "node");
+    const access = new AccessControl({
+      clock: process.clock,
+      hasher: new PasswordHasher(),
+      throttle: new LoginThrottle(),
+      audit: new AuditLog(process.clock, () => {}),
+    }, host.judged ?? judgedPart(security.document));
+    const adopt = (document: JudgedDocument) => {
+      host.judged = document;
+      identity.setRevoked(document.revoked.map(({ serial }) => serial));
+    };
+    access.onChange(adopt);
+    adopt(access.document);
+    return {
+      access,
+      // Certificates last for longer than any run, so none is renewed.
+      membership: {
+        start: () => {},
+        stop: () => {},
+        onCertificate: () => {},
+        onSecurity: ({ document }) => access.adopt(parseJudgedDocument(document)),
+      },
+      transport: this.network.transport(process, { identity, clients: false }),
+      listen: () => [{ host: process.host, port: PEER_PORT }],
+    };
+  }
+
+  /** Where somebody may try to get in. */
+  get ports(): Address[] {
+    const nodes = this.members.flatMap(({ name: host }) => [
+      { host, port: NODE_PORT },
+      { host, port: PEER_PORT },
+    ]);
+    return [{ host: COORDINATOR_HOST, port: COORDINATOR_PORT }, ...nodes];
+  }
+
+  /** What a client's `hello` says. */
+  #login(user: SimUser): { secret?: string } {
+    return this.security === undefined ? {} : { secret: this.security.tokenOf(user) };
   }
 
   /** A new machine, with an empty disk, comes at the address of one that does not run. */
@@ -393,7 +537,13 @@ export class World {
       process.kill();
       this.network.processDied(process, true);
     };
-    this.#startRuntime(process, () => SimFolder.open(disk, process)).then((runtime) => {
+    // The copy is of the whole machine: it has a certificate of the node.
+    const own: SecuredHost = { identity: undefined, certified: undefined, judged: undefined };
+    this.#startRuntime(process, own, async () => {
+      const folder = await SimFolder.open(disk, process);
+      this.#certify(own, folder.nodeId);
+      return folder;
+    }).then((runtime) => {
       if (!process.alive) return;
       runtime.failed.then((error) => {
         if (!process.alive) return;
@@ -538,7 +688,12 @@ export class World {
     const rpc = new RpcClient(
       { clock, random, transport: this.network.transport(process) },
       { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
-      { req_type: "hello", protocol: PROTOCOL_VERSION, role: "client" },
+      {
+        req_type: "hello",
+        protocol: PROTOCOL_VERSION,
+        role: "client",
+        ...this.#login("root"),
+      },
     );
     rpc.request(order, REQUEST_TIMEOUT_MS, (reply) => {
       rpc.close();
@@ -592,10 +747,13 @@ export class World {
     const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
     const seeds = [coordinator, ...nodes];
     const newRouter = (kind: ClientKind) =>
-      kind === "library" ? new Router(deps, { role: "client", seeds }) : new OneAddressRouter(
-        deps,
-        kind === "gateway" ? coordinator : nodes[index % nodes.length] ?? coordinator,
-      );
+      kind === "library"
+        ? new Router(deps, { role: "client", seeds, hello: this.#login("app") })
+        : new OneAddressRouter(
+          deps,
+          kind === "gateway" ? coordinator : nodes[index % nodes.length] ?? coordinator,
+          this.#login("app"),
+        );
     const router = newRouter(kind);
     let sessions = 0;
     const client: WorkloadClient = {

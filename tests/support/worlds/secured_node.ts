@@ -88,17 +88,32 @@ export class SecuredNode implements AsyncDisposable {
   /** One command of the shell. */
   async shell(credentials: string | undefined, ...words: string[]) {
     const named = credentials === undefined ? [] : [`--credentials=${credentials}`];
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--no-prompt",
-        "--quiet",
-        ...CLIENT.permissions,
-        new URL(`../../../${CLIENT.entry}`, import.meta.url).pathname,
-        `--coordinator=127.0.0.1:${this.port}`,
-        ...named,
-        ...words,
-      ],
+    return await this.client(`--coordinator=127.0.0.1:${this.port}`, ...named, ...words);
+  }
+
+  /** The command line of `kv-client`, without an address. */
+  get clientLine(): string[] {
+    return [
+      Deno.execPath(),
+      "run",
+      "--no-prompt",
+      "--quiet",
+      ...CLIENT.permissions,
+      new URL(`../../../${CLIENT.entry}`, import.meta.url).pathname,
+    ];
+  }
+
+  /** How a client is run: its user's configuration is in the folder. (In `HOME` there is Deno's cache as well.) */
+  get clientOptions(): Deno.CommandOptions {
+    return { cwd: this.folder, env: { XDG_CONFIG_HOME: `${this.folder}/config` } };
+  }
+
+  /** `kv-client`. */
+  async client(...words: string[]) {
+    const [program = "", ...args] = this.clientLine;
+    const { code, stdout, stderr } = await new Deno.Command(program, {
+      ...this.clientOptions,
+      args: [...args, ...words],
       stdin: "null",
     }).output();
     const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());

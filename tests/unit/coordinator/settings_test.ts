@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { COORDINATOR_PROGRAM } from "../../../coordinator/settings.ts";
 import { loadConfig } from "../../../shared/program/config.ts";
 import { KvError } from "../../../shared/base/errors.ts";
@@ -21,4 +21,7 @@ Deno.test("COORDINATOR_PROGRAM: takes host and port, and checks", () => {
   assertThrows(() => load("--force-partition=3"), KvError);
   assertThrows(() => load("--partitions=x"), KvError);
   assertThrows(() => load("--no-such"), KvError);
+  assertEquals(load(`--cluster-name=${"x".repeat(255)}`).clusterName?.length, 255);
+  const tooLong = assertThrows(() => load(`--cluster-name=${"x".repeat(256)}`), KvError);
+  assertMatch(tooLong.message, /1 to 255 characters/);
 });

@@ -10,6 +10,15 @@ Deno.test("PROGRAMS: the tasks of deno.json run with the same permissions", () =
   }
 });
 
+Deno.test("PROGRAMS: none may read, write, load, run or read of the environment whatever it likes", () => {
+  for (const { name, permissions } of PROGRAMS) {
+    const unscoped = permissions.filter((flag) =>
+      /^--allow-(all|read|write|ffi|run|env)$/.test(flag)
+    );
+    assertEquals(unscoped, [], name);
+  }
+});
+
 Deno.test("tasks: none asks for a permission, which stops a job in the background", () => {
   for (const [name, { command }] of Object.entries(project.tasks)) {
     assertEquals(/^deno (run|test) --no-prompt /.test(command), true, name);

@@ -15,6 +15,7 @@ import { helpText } from "../../../../shared/program/help_text.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { FakeCluster } from "../../../support/worlds/fake_cluster.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+import { NO_LOGINS } from "../../../support/doubles/no_logins.ts";
 
 const decoder = new TextDecoder();
 const { signal } = new AbortController();
@@ -82,8 +83,10 @@ class Bench {
       },
       progress: () => undefined,
       ask: undefined,
+      askSecret: undefined,
     };
     this.session = new Session({
+      logins: NO_LOGINS,
       client: () => {
         this.connects++;
         return Promise.resolve(client);

@@ -222,7 +222,7 @@ function sample(req_type: string): object {
 const HELLO = { req_type: "hello", protocol: 1, role: "client" };
 const get = (key: string) => ({ req_type: "get", key });
 
-Deno.test("secured NodeServer: a stranger is refused everything but hello and ping", async () => {
+Deno.test("secured NodeServer: a stranger is refused everything but hello, ping and the authority", async () => {
   const scene = await Scene.open();
   const stranger = await scene.connect();
   for (const [req_type, need] of Object.entries(MESSAGE_NEEDS)) {
@@ -234,10 +234,13 @@ Deno.test("secured NodeServer: a stranger is refused everything but hello and pi
     const code = await stranger.code(message);
     assert((expected as string[]).includes(code), `${req_type}: ${code}`);
   }
-  for (const req_type of ["get_authorities", "join"]) {
-    const join = { secret: "s", node: "n", certificate_request: "r", hosts: [] };
-    assertEquals(await stranger.code({ req_type, ...join }), "bad_request", req_type);
-  }
+  const join = { secret: "s", node: "n", certificate_request: "r", hosts: [] };
+  assertEquals(await stranger.code({ req_type: "join", ...join }), "bad_request");
+  // By which it is known, and which is in its certificates anyway.
+  const { authorities } = await stranger.result({ req_type: "get_authorities" }) as {
+    authorities: string[];
+  };
+  assertEquals(authorities, scene.stored.authorities);
   assertEquals(await stranger.code({ req_type: "ping" }), "none");
   assertEquals(await stranger.code(HELLO), "none");
   assertEquals(await stranger.code({ req_type: "get_map" }), "unauthorized", "a hello is no login");

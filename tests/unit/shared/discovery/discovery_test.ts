@@ -9,6 +9,9 @@ import {
   encodePacket,
   encodeQuestion,
 } from "../../../../shared/discovery/discovery_packet.ts";
+import { trustOf } from "../../../../shared/discovery/answer_signature.ts";
+import { HeldMemberIdentity } from "../../../../shared/security/member_identity.ts";
+import { MemberMaker, serialOf } from "../../../support/data/members.ts";
 import { DISCOVERY_GROUP } from "../../../../shared/discovery/discovery_settings.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { DISCOVERY_HOST_RATE } from "../../../../shared/limits/membership.ts";
@@ -23,6 +26,7 @@ import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
 
 const PORT = 7946;
 const SECRET = "a long and dull secret";
+const WITH_SECRET = { secret: SECRET, nowMs: 0 };
 const AT_A = { host: "10.0.0.1", port: 8080 };
 const AT_B = { host: "10.0.0.2", port: 8080 };
 
@@ -243,7 +247,7 @@ Deno.test("with a secret, an answer that is repeated, changed or from elsewhere 
   await clock.run(10);
   const [recorded] = heard;
   assert(recorded !== undefined);
-  assertEquals(decodePacket(recorded.bytes, SECRET)?.signature, "good");
+  assertEquals(decodePacket(recorded.bytes, WITH_SECRET)?.signature, "good");
   responder.close();
 
   const reply = (change: (bytes: Uint8Array, asked: Uint8Array) => Uint8Array) =>
@@ -257,7 +261,7 @@ Deno.test("with a secret, an answer that is repeated, changed or from elsewhere 
   liar.close();
   // The right nonce, but a signature over another one.
   liar = await reply((bytes, asked) => {
-    const nonce = decodePacket(asked, SECRET)?.message.nonce ?? "";
+    const nonce = decodePacket(asked, WITH_SECRET)?.message.nonce ?? "";
     const text = new TextDecoder().decode(bytes);
     return new TextEncoder().encode(text.replace('"nonce":"n"', `"nonce":"${nonce}"`));
   });
@@ -274,6 +278,87 @@ Deno.test("with a secret, an address that is not signed is not believed", async 
   const { address, said } = await ask("node", { secret: SECRET });
   assertEquals(address, undefined);
   assertStringIncludes(said, "--advertise-host");
+});
+
+/** A secured cluster, of which an asker knows the authority. */
+async function secured(wallMs: number) {
+  const maker = await MemberMaker.create("c1", wallMs);
+  const credentials = (given: Parameters<MemberMaker["credentials"]>[1] = {}) =>
+    maker.credentials("c0", { role: "coordinator", signedMs: wallMs, ...given });
+  const asker = new HeldMemberIdentity(await maker.credentials("n0", { signedMs: wallMs }));
+  return { credentials, asker, trust: trustOf(asker) };
+}
+
+Deno.test("with an authority, a coordinator that it has certified is found, and nobody else", async () => {
+  const { clock, answer, ask } = setUp();
+  const wallMs = clock.wallMs();
+  const { credentials, asker, trust } = await secured(wallMs);
+  const stranger = await MemberMaker.create("c1", wallMs);
+  const DAY_MS = 24 * 60 * 60 * 1_000;
+  const of = async (given: Promise<Awaited<ReturnType<typeof credentials>>>) => {
+    const shown = await given;
+    const identity = new HeldMemberIdentity(shown);
+    const responder = await answer("a", "c1", AT_A, { cluster: "c1", identity });
+    const found = await ask("node", { trust });
+    responder.close();
+    return { found, shown };
+  };
+  const { found, shown } = await of(credentials());
+  assertEquals(found.address, AT_A);
+  const refused = {
+    "another authority": stranger.credentials("c0", { role: "coordinator", signedMs: wallMs }),
+    "a node": credentials({ role: "node" }),
+    "another cluster": credentials({ cluster: "c2" }),
+    "one that has ended": credentials({ signedMs: wallMs - 91 * DAY_MS }),
+    "one that is not yet": credentials({ signedMs: wallMs + DAY_MS }),
+  };
+  for (const [what, given] of Object.entries(refused)) {
+    const { found: { address, said } } = await of(given);
+    assertEquals(address, undefined, what);
+    assertStringIncludes(said, "not signed by a coordinator that our authority has certified");
+  }
+  asker.setRevoked([serialOf(shown)]);
+  assertEquals((await of(Promise.resolve(shown))).found.address, undefined, "revoked");
+
+  const unsigned = await answer("a", "c1", AT_A, { cluster: "c1", secret: SECRET });
+  assertEquals((await ask("node", { trust, secret: SECRET })).address, undefined, "by a secret");
+  unsigned.close();
+});
+
+Deno.test("with an authority, an answer that is repeated, changed or cut is ignored", async () => {
+  const { answer, ask, listen, network, clock } = setUp();
+  const { credentials, trust } = await secured(clock.wallMs());
+  const identity = new HeldMemberIdentity(await credentials());
+  const responder = await answer("a", "c1", AT_A, { cluster: "c1", identity });
+  const { heard, socket } = await listen("spy", 5_000);
+  socket.send(encodeQuestion(question(), undefined), { host: "a", port: PORT });
+  await clock.run(10);
+  const [recorded] = heard;
+  assert(recorded !== undefined && recorded.bytes.length <= DATAGRAM_BYTES_MAX);
+  responder.close();
+  const by = { trust, nowMs: clock.wallMs() };
+  assertEquals(decodePacket(recorded.bytes, by)?.signature, "good");
+  // Who knows no authority can make nothing of the signature.
+  assertEquals(decodePacket(recorded.bytes, { nowMs: 0 })?.signature, "none");
+  const reply = (change: (nonce: string) => Uint8Array) =>
+    network.transport("evil").bindDatagram({ host: "evil", port: PORT }, (bytes, from) => {
+      liar.send(change(decodePacket(bytes, by)?.message.nonce ?? ""), from);
+    });
+  const latin = [...recorded.bytes].map((byte) => String.fromCharCode(byte)).join("");
+  const bytesOf = (text: string) => Uint8Array.from(text, (one) => one.charCodeAt(0));
+  let liar = await reply(() => recorded.bytes);
+  assertEquals((await ask("node", { trust, hosts: ["evil"] })).address, undefined, "repeated");
+  liar.close();
+  liar = await reply((nonce) => bytesOf(latin.replace('"nonce":"n"', `"nonce":"${nonce}"`)));
+  assertEquals((await ask("node", { trust, hosts: ["evil"] })).address, undefined, "changed");
+  liar.close();
+
+  for (let at = 0; at < recorded.bytes.length; at += 7) {
+    const flipped = recorded.bytes.slice();
+    flipped[at] = (flipped[at] ?? 0) ^ 1;
+    assert(decodePacket(flipped, by)?.signature !== "good", `byte ${at}`);
+    assert(decodePacket(recorded.bytes.slice(0, at), by)?.signature !== "good", `cut at ${at}`);
+  }
 });
 
 Deno.test("a coordinator's answers are bounded in length and number", async () => {
@@ -300,7 +385,7 @@ Deno.test("encodeQuestion fills a datagram, and decodePacket reads it back", () 
   for (const secret of [undefined, SECRET]) {
     const packet = encodeQuestion(question({ name: "grün" }), secret);
     assertEquals(packet.length, DATAGRAM_BYTES_MAX);
-    const decoded = decodePacket(packet, secret);
+    const decoded = decodePacket(packet, { secret, nowMs: 0 });
     assertEquals(decoded?.signature, secret === undefined ? "none" : "good");
     assert(decoded?.message.req_type === "discover");
     assertEquals([decoded.message.nonce, decoded.message.name], ["n", "grün"]);
@@ -312,7 +397,8 @@ Deno.test("decodePacket takes a signature that another implementation has made",
   // hmac.new(b"a long and dull secret", body, hashlib.sha256).hexdigest() of Python.
   const body = '{"req_type":"discover","nonce":"n"}';
   const mac = "7dc5de2881535bf4be2d6b3dc309b16d720044b7a2f528b12a50802444469526";
-  const signed = (text: string) => decodePacket(new TextEncoder().encode(text), SECRET)?.signature;
+  const signed = (text: string) =>
+    decodePacket(new TextEncoder().encode(text), WITH_SECRET)?.signature;
   assertEquals(signed(`${body}\n${mac}`), "good");
   assertEquals(signed(`${body}\n${mac.toUpperCase()}`), "bad");
   assertEquals(signed(`${body}\n${mac}0`), "bad");
@@ -325,7 +411,7 @@ Deno.test("decodePacket notices every flipped bit of a signed datagram", () => {
   for (let bit = 0; bit < packet.length * 8; bit++) {
     const flipped = packet.slice();
     flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-    assert(decodePacket(flipped, SECRET)?.signature !== "good", `bit ${bit}`);
+    assert(decodePacket(flipped, WITH_SECRET)?.signature !== "good", `bit ${bit}`);
   }
 });
 

@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { X509Certificate as NodeX509 } from "node:crypto";
 import { SubjectAlternativeNameExtension, X509Certificate } from "@peculiar/x509";
 import { KvError } from "../../../../shared/base/errors.ts";
 import {
@@ -140,4 +141,21 @@ Deno.test("CertificateAuthority: what it signs does not outlive it, and it signs
   assertEquals(last.notAfter.getTime(), endMs);
   const error = await assertRejects(() => ca.sign(request, [], endMs), KvError);
   assertEquals(error.code, "unavailable");
+});
+
+Deno.test("CertificateAuthority: a bridge leads who trusts the former authority to the next one, and no further", async () => {
+  const kept = await createAuthority("kv", NOW_MS - 1_000);
+  const former = await CertificateAuthority.open(kept);
+  const next = await authority();
+  const bridge = new NodeX509(await former.bridgeTo(next.certificate, NOW_MS));
+  const { request } = await createRequest();
+  const subject = { id: "n1", role: "node", cluster: "c1" } as const;
+  const text = await next.signMember(request, subject, [], NOW_MS);
+  const leaf = new NodeX509(text);
+  assert(leaf.verify(bridge.publicKey) && leaf.checkIssued(bridge));
+  assert(bridge.verify(new NodeX509(former.certificate).publicKey));
+  assertEquals(leaf.verify(new NodeX509(former.certificate).publicKey), false);
+  const chain = `${text}\n${bridge.toString()}`;
+  assertEquals(readMemberCertificate(chain).subject, subject, "the first one of a chain counts");
+  await assertRejects(() => former.bridgeTo("nonsense", NOW_MS), KvError);
 });

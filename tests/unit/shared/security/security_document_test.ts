@@ -1,17 +1,28 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
-import { GRANTS_PER_ROLE_MAX, TOKENS_MAX, USERS_MAX } from "../../../../shared/limits/security.ts";
+import {
+  GRANTS_PER_ROLE_MAX,
+  JUDGED_CHARACTERS_MAX,
+  TOKENS_MAX,
+  USERS_MAX,
+} from "../../../../shared/limits/security.ts";
 import type { Grant } from "../../../../shared/security/rights.ts";
 import {
+  addCertificate,
+  addJoinToken,
   addToken,
   addUser,
   changeUser,
   grantsOf,
+  judgedPart,
+  judgesAlike,
   newSecurityDocument,
   parseSecurityDocument,
   removeRole,
   removeUser,
+  revokeCertificates,
   revokeToken,
+  rotateAuthority,
   type SecurityDocument,
   setRole,
 } from "../../../../shared/security/security_document.ts";
@@ -141,4 +152,33 @@ Deno.test("parseSecurityDocument: what was written is read, anything else is dam
   for (const value of bad) {
     assertEquals(refused(() => parseSecurityDocument(value)), "corrupt", JSON.stringify(value));
   }
+});
+
+Deno.test("SecurityDocument: users, roles and tokens together fit into a message", () => {
+  const prefix = "x".repeat(1_000);
+  const grants = Array.from({ length: GRANTS_PER_ROLE_MAX }, () => ({ ...READ, prefix }));
+  let document = FIRST;
+  const code = refused(() => {
+    for (let i = 0; i < 60; i++) document = setRole(document, { name: `r${i}`, grants });
+  });
+  assertEquals(code, "bad_request");
+  const size = JSON.stringify(judgedPart(document)).length;
+  assertEquals(size <= JUDGED_CHARACTERS_MAX && size > JUDGED_CHARACTERS_MAX / 2, true);
+});
+
+Deno.test("judgesAlike: what only the coordinator knows makes no difference to members", () => {
+  const certificate = { id: "n1", role: "node", serial: "ab", madeMs: 0, untilMs: 1_000 } as const;
+  const issued = addCertificate(FIRST, certificate, 0);
+  const joinable = addJoinToken(issued, { ...tokenOf("root"), role: "node" }, 0);
+  assertEquals(judgesAlike(FIRST, joinable), true);
+  const { document: revoked } = revokeCertificates(joinable, "n1", 0);
+  for (
+    const other of [
+      revoked,
+      addUser(FIRST, { name: "alice", roles: [] }),
+      setRole(FIRST, { name: "app", grants: [READ] }),
+      addToken(FIRST, tokenOf("root"), 0),
+      rotateAuthority(FIRST, { certificate: "NEXT", key: "KEY" }, "BRIDGE"),
+    ]
+  ) assertEquals(judgesAlike(joinable, other), false);
 });

@@ -7,6 +7,7 @@ import { SeededRandom } from "../../../../../shared/platform/random.ts";
 import type { Reply } from "../../../../../shared/wire/messages.ts";
 import { FakeNodes } from "../../../../support/worlds/fake_nodes.ts";
 import { ManualClock } from "../../../../support/doubles/manual_clock.ts";
+import { NO_LOGINS } from "../../../../support/doubles/no_logins.ts";
 
 const ID = "4bac27231e730f85";
 
@@ -45,8 +46,10 @@ class Bench {
       openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => undefined,
       ask: undefined,
+      askSecret: undefined,
     };
     this.#session = new Session({
+      logins: NO_LOGINS,
       client: () => Promise.resolve(client),
       io: Object.defineProperty(io, "ask", {
         get: () => this.answers === undefined ? undefined : ask,

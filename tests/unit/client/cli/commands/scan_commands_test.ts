@@ -6,6 +6,7 @@ import { CLIENT_SETTINGS } from "../../../../../client/cli/settings.ts";
 import { SeededRandom } from "../../../../../shared/platform/random.ts";
 import { FakeNodes } from "../../../../support/worlds/fake_nodes.ts";
 import { ManualClock } from "../../../../support/doubles/manual_clock.ts";
+import { NO_LOGINS } from "../../../../support/doubles/no_logins.ts";
 
 /** A session on nodes in memory, and somebody at the terminal who gives these answers. */
 class Bench {
@@ -37,8 +38,10 @@ class Bench {
         stop: () => void this.progress.push("stop"),
       }),
       ask: undefined,
+      askSecret: undefined,
     };
     this.session = new Session({
+      logins: NO_LOGINS,
       client: () => Promise.resolve(client),
       io: Object.defineProperty(io, "ask", {
         get: () =>
