@@ -10,7 +10,7 @@
  * @module
  */
 import { invariant } from "../../shared/base/errors.ts";
-import { COORDINATOR_HOLD_MS } from "../../shared/limits/coordinators.ts";
+import { COORDINATOR_HOLD_MS } from "../../shared/limits/membership.ts";
 import { compareGenerations, compareStamps, type Generation } from "./generation.ts";
 import { Hold } from "./hold.ts";
 import type { Answer, Question, RegisterDocument } from "./messages.ts";

@@ -13,7 +13,7 @@ import {
   COORDINATOR_CONFIRM_MS,
   COORDINATOR_LAG_MAX,
   COORDINATOR_RESEND_MS,
-} from "../../shared/limits/coordinators.ts";
+} from "../../shared/limits/membership.ts";
 import type { AskPorts, Won } from "./candidacy.ts";
 import {
   type CoordinatorMember,

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { COORDINATOR_ATTEMPT_MS, COORDINATOR_RESEND_MS } from "../../shared/limits/coordinators.ts";
+import { COORDINATOR_ATTEMPT_MS, COORDINATOR_RESEND_MS } from "../../shared/limits/membership.ts";
 import { type CoordinatorMember, isQuorum, isVoter, membersOf } from "./coordinator_set.ts";
 import { compareGenerations, compareStamps, type Generation, type Stamp } from "./generation.ts";
 import type { KnownStart } from "./known_starts.ts";

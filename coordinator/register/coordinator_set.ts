@@ -12,7 +12,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { COORDINATORS_MAX } from "../../shared/limits/coordinators.ts";
+import { COORDINATORS_MAX } from "../../shared/limits/membership.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 
 /** A coordinator: its name, and the folder that remembers what it has promised. Rule G11. */

@@ -6,7 +6,7 @@
  * @module
  */
 import { invariant } from "../../shared/base/errors.ts";
-import { COORDINATOR_PROMISE_BAR_MS } from "../../shared/limits/coordinators.ts";
+import { COORDINATOR_PROMISE_BAR_MS } from "../../shared/limits/membership.ts";
 import { compareGenerations, type Generation } from "./generation.ts";
 
 /** Holds promises back. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { RECOVERED_GENERATION_LEAP } from "../../shared/limits/coordinators.ts";
+import { RECOVERED_GENERATION_LEAP } from "../../shared/limits/membership.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 import { type CoordinatorMember, membersOf, setOf } from "./coordinator_set.ts";
 import { compareGenerations, formatStamp, type Generation } from "./generation.ts";

@@ -17,7 +17,7 @@ import {
   COORDINATOR_DISK_RETRY_MS,
   COORDINATOR_JITTER_MS,
   COORDINATOR_RESEND_MS,
-} from "../../shared/limits/coordinators.ts";
+} from "../../shared/limits/membership.ts";
 import { type Random, randomFraction, randomId } from "../../shared/platform/random.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 import { Acceptor } from "./acceptor.ts";

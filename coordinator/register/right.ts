@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { COORDINATOR_HOLD_MS, COORDINATOR_ROUNDS_KEPT } from "../../shared/limits/coordinators.ts";
+import { COORDINATOR_HOLD_MS, COORDINATOR_ROUNDS_KEPT } from "../../shared/limits/membership.ts";
 
 /** A moment, by both clocks of one process. */
 export interface Moment {

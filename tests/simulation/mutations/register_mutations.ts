@@ -6,7 +6,7 @@
  */
 import type { Mutation } from "./mutations.ts";
 
-// Not here, since no storm finds them soon enough, but unit tests do: a release that ends every hold (`hold_test.ts`),
+// Not here, since no storm finds them soon enough, but unit tests do: a release that ends every hold (`acceptor_test.ts`),
 // and a candidate that counts a majority of the set in its own document (`candidacy_test.ts`).
 
 const FOLDER = "coordinator/register";

@@ -4,7 +4,7 @@ import type { Differences } from "../../../../coordinator/register/register.ts";
 import {
   COORDINATOR_HOLD_MS,
   COORDINATOR_PROMISE_BAR_MS,
-} from "../../../../shared/limits/coordinators.ts";
+} from "../../../../shared/limits/membership.ts";
 import { document, generation, stamp } from "./register_samples.ts";
 
 const APPEND: Differences<string> = {

@@ -5,7 +5,7 @@ import type { CoordinatorMember } from "../../../../coordinator/register/coordin
 import type { Question } from "../../../../coordinator/register/messages.ts";
 import type { Stamped } from "../../../../coordinator/register/register.ts";
 import type { RegisterDocument } from "../../../../coordinator/register/messages.ts";
-import { COORDINATOR_ATTEMPT_MS } from "../../../../shared/limits/coordinators.ts";
+import { COORDINATOR_ATTEMPT_MS } from "../../../../shared/limits/membership.ts";
 import { A, B, C, D, document, E, generation, sender, stamp } from "./register_samples.ts";
 
 function candidate(set: CoordinatorSet = setOf(A, B, C), self: CoordinatorMember = A) {

@@ -14,7 +14,7 @@ import { KvError } from "../../../../shared/base/errors.ts";
 import {
   COORDINATOR_HOLD_MS,
   COORDINATOR_PROMISE_BAR_MS,
-} from "../../../../shared/limits/coordinators.ts";
+} from "../../../../shared/limits/membership.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { A, at, B, C, document, generation, sender, stamp } from "./register_samples.ts";
 

@@ -3,7 +3,7 @@ import { Right } from "../../../../coordinator/register/right.ts";
 import {
   COORDINATOR_HOLD_MS,
   COORDINATOR_ROUNDS_KEPT,
-} from "../../../../shared/limits/coordinators.ts";
+} from "../../../../shared/limits/membership.ts";
 import { at } from "./register_samples.ts";
 
 const isTwo = (folders: ReadonlySet<string>) => folders.size >= 2;
