@@ -224,7 +224,8 @@ export class RegisterMember<D> {
     if (!this.#started) return;
     // One that was removed still says which starts it knows: others may need a majority of the old set to begin.
     if (this.#removedBy !== undefined && body.type !== "hello") return;
-    if (to !== undefined && to !== this.#folder) return;
+    // Only a hello may come to whoever is at an address.
+    if (to === undefined ? body.type !== "hello" : to !== this.#folder) return;
     if (toRun !== undefined && toRun !== this.run) return;
     const newest = this.#acceptor.accepted;
     if (newest !== undefined) {

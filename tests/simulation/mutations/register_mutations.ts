@@ -82,7 +82,7 @@ const BUGS: readonly RegisterMutation[] = [
       "return isMajority(voters, folders) &&",
       "return isMajority([...voters, ...(wanted ?? [])], folders) &&",
     ]],
-    seedsMax: 20,
+    seedsMax: 100,
   },
   {
     name: "register: the set changes in one step",

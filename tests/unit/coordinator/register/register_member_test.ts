@@ -215,6 +215,20 @@ Deno.test("RegisterMember: an answer to an earlier process is not for this one (
   assertEquals(c.member.role, "standby");
 });
 
+Deno.test("RegisterMember: what is for another folder is not for this one (rule G11)", () => {
+  const c = new Stage().started();
+  c.nowMs = COORDINATOR_PROMISE_BAR_MS + 1;
+  for (const to of ["f-c-before", undefined]) {
+    const envelope = { from: sender(B), to, toRun: undefined, body: PROMISE };
+    assertEquals(c.step({ type: "message", envelope }).record, undefined);
+  }
+  const { messages } = c.step({
+    type: "message",
+    envelope: { from: sender(B), to: undefined, toRun: undefined, body: { type: "hello" } },
+  });
+  assertEquals(messages.map(({ envelope }) => envelope.body.type), ["welcome"]);
+});
+
 Deno.test("RegisterMember: one that was removed says so, writes it down, and takes no part any more (rule G12)", () => {
   const c = new Stage().started();
   const set = setOf(A, B);
