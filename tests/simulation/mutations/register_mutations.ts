@@ -6,8 +6,8 @@
  */
 import type { Mutation } from "./mutations.ts";
 
-// Not here, since no storm finds them soon enough, but unit tests do: a release that ends every hold (`acceptor_test.ts`),
-// and a candidate that counts a majority of the set in its own document (`candidacy_test.ts`).
+// Not here, since no storm finds them soon enough, but unit tests do: a release that ends every hold, a candidate that
+// counts a majority of the set in its own document, and an active one that keeps what it knows of folders to itself.
 
 const FOLDER = "coordinator/register";
 

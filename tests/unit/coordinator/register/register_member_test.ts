@@ -202,6 +202,23 @@ Deno.test("RegisterMember: tells an old copy that it is one, and does nothing th
   assertEquals([c.take(), record], [["b old_copy"], undefined]);
 });
 
+Deno.test("RegisterMember: knows an old copy by what the active one has passed on (rule G11)", () => {
+  const c = new Stage().started();
+  c.hears(A, {
+    type: "confirm",
+    round: 1,
+    generation: generation(1),
+    chosen: undefined,
+    starts: [{ folder: B.folder, start: 6, run: "b6", writes: 50 }],
+  });
+  c.take();
+  c.hears(B, { type: "hello" }, { start: 7, run: "b7", writes: 50 });
+  assertEquals(c.take(), ["b old_copy"]);
+  c.hears(B, { type: "hello" }, { start: 7, run: "b7", writes: 51 });
+  c.synced();
+  assertEquals(c.take(), ["b welcome"]);
+});
+
 Deno.test("RegisterMember: an answer to an earlier process is not for this one (rule G11)", () => {
   const c = new Stage().started();
   const known = { folder: C.folder, start: 9, run: "later", writes: 90 };
