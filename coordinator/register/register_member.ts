@@ -223,7 +223,7 @@ export class RegisterMember<D> {
     const { from, to, toRun, body } = envelope;
     if (!this.#started) return;
     // One that was removed still says which starts it knows: others may need a majority of the old set to begin.
-    if (this.#removedBy !== undefined && body.type !== "hello") return;
+    if (this.#removedBy !== undefined && body.type !== "hello" && !this.#isTakenBack(body)) return;
     // Only a hello may come to whoever is at an address.
     if (to === undefined ? body.type !== "hello" : to !== this.#folder) return;
     if (toRun !== undefined && toRun !== this.run) return;
@@ -460,6 +460,20 @@ export class RegisterMember<D> {
     const set = this.#active?.chosen?.document.set;
     if (set === undefined || isVoter(set, this.#folder)) return;
     this.#standDown("it is no coordinator any more", nowMs, true);
+  }
+
+  /** A newer document names it again, so an operator wants it back. It has forgotten nothing meanwhile. */
+  #isTakenBack(body: Question<D> | Answer<D>): boolean {
+    if (body.type !== "accept" || compareStamps(body.stamp, this.#removedBy) <= 0) return false;
+    const { change } = body;
+    const set = "whole" in change ? change.whole.set : change.set;
+    if (!isMember(set, this.#folder)) return false;
+    this.#removedBy = undefined;
+    this.#dirty = true;
+    this.#out.info("this coordinator was removed, and is wanted again", {
+      document: formatStamp(body.stamp),
+    });
+    return true;
   }
 
   // Roles.

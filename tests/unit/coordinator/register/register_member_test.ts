@@ -264,6 +264,13 @@ Deno.test("RegisterMember: one that was removed says so, writes it down, and tak
   again.synced();
   again.tick(60_000);
   assertEquals([again.member.role, again.take()], ["removed", []]);
+  const accept = (revision: number, body = document("wanted")) =>
+    ({ type: "accept", round: 1, stamp: stamp(1, revision), change: { whole: body } }) as const;
+  again.hears(A, accept(6));
+  again.hears(A, accept(7, document("without", set)));
+  assertEquals(again.member.role, "removed");
+  again.hears(A, accept(7));
+  assertEquals(again.member.role, "starting", "an operator wants it back");
 });
 
 Deno.test("RegisterMember: tells one that is not in a newer set that it is none (rule G12)", () => {
