@@ -88,7 +88,7 @@ function checkItself(
   );
 }
 
-/** What a node says must be near to what is known here: further ahead is no honest node. Rule C11. */
+/** What a node says must be near to what is known here: further ahead is no honest node. Rule C12. */
 function whyLeaping(
   message: Message<"register">,
   { members, published, table }: ClusterState,

@@ -399,7 +399,7 @@ export class Replica {
   }
 }
 
-/** Whether a claim is further ahead of the map than any map can be that is on its way. Rule C11. */
+/** Whether a claim is further ahead of the map than any map can be that is on its way. Rule C12. */
 function isLeap(claim: Claim, term: number, epoch: number): boolean {
   return claim.term - term > TERM_JUMP_MAX || claim.epoch - epoch > EPOCH_JUMP_MAX;
 }

@@ -11,10 +11,11 @@ import type { Database } from "../../shared/database/database.ts";
 import { GuardedDatabase } from "../../shared/database/guarded_database.ts";
 import { forUser } from "../../shared/database/for_user.ts";
 import type { Address } from "../../shared/platform/transport.ts";
-import type {
-  AccessControl,
-  Credentials,
-  Principal,
+import {
+  type AccessControl,
+  type Credentials,
+  DELETE_ALL,
+  type Principal,
 } from "../../shared/security/access_control.ts";
 import { COMMAND_NEEDS } from "../../shared/security/needs.ts";
 import type { KeyRequest } from "../../shared/wire/messages.ts";
@@ -28,6 +29,8 @@ const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disa
 const NO_PASSWORD_SET =
   "ERR AUTH <password> called without any password configured for the default user. " +
   "Are you sure your configuration is correct?";
+/** Commands that delete every key. */
+const FLUSHES: ReadonlySet<string> = new Set(["flushall", "flushdb"]);
 /** How a token begins: it may be given in the place of a password. */
 const TOKEN_PREFIX = "kv1.";
 
@@ -69,8 +72,16 @@ export class RespLogin implements CommandLogin {
     if (rights === undefined) return NO_AUTH;
     const isJudgedLater = need === "login" || need === "requests" ||
       (typeof need === "object" && ("range" in need || "named" in need));
+    // What it asks is judged as the request that it stands for, which the audit log knows.
+    if (FLUSHES.has(name)) return this.#whyNoFlush();
     if (isJudgedLater || rights.isAdmin) return undefined;
+    this.#access.noteRefusal(name, this.#principal, this.#remote);
     return `NOPERM this user has no permissions to run the '${name}' command`;
+  }
+
+  #whyNoFlush(): string | undefined {
+    const refusal = this.#access?.whyRefused(DELETE_ALL, this.#principal, this.#remote);
+    return refusal && kvErrorText(refusal);
   }
 
   /** Why a request may not be carried out, or undefined. */

@@ -15,7 +15,7 @@ import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
 import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
-import type { AccessControl } from "../security/access_control.ts";
+import { type AccessControl, DELETE_ALL } from "../security/access_control.ts";
 import { ENDPOINT_NEEDS, type Need } from "../security/needs.ts";
 import { HttpLogins } from "./logins.ts";
 import type { HttpCaller } from "./protocol/body.ts";
@@ -171,10 +171,20 @@ export class HttpFrontEnd {
     if (caller === undefined || rights === undefined) throw NOT_LOGGED_IN;
     const isDatabases = need === "requests" || (typeof need === "object" && "range" in need);
     if (need !== "login" && !isDatabases && !rights.isAdmin) {
+      access.noteRefusal(
+        `${request.method} ${new URL(request.url).pathname}`,
+        principal,
+        caller.remote,
+      );
       throw new KvError(
         "forbidden",
         `${request.method}: needs the right to administer the cluster`,
       );
+    }
+    if (deletesAll(request)) {
+      // Judged as the request that it stands for, which the audit log knows.
+      const refusal = access.whyRefused(DELETE_ALL, principal, caller.remote);
+      if (refusal !== undefined) throw refusal;
     }
     return services.guardedBy({
       user: principal?.name,
@@ -217,4 +227,11 @@ function placeOf({ path }: Target): Place {
 function allowedOf(methods: Methods): string {
   const names = Object.keys(methods);
   return [...names, ...(names.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+}
+
+/** Whether it begins to delete every key. */
+function deletesAll({ method, url }: Request): boolean {
+  const { pathname, searchParams } = new URL(url);
+  return method === "DELETE" && pathname === "/kv" && searchParams.get("all") === "yes" &&
+    !["prefix", "start", "end", "cursor"].some((name) => (searchParams.get(name) ?? "") !== "");
 }

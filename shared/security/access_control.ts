@@ -13,7 +13,7 @@ import { KvError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
-import type { Request } from "../wire/messages.ts";
+import type { Message, Request } from "../wire/messages.ts";
 import type { AuditLog } from "./audit_log.ts";
 import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { whyForbidden } from "./demands.ts";
@@ -160,13 +160,22 @@ export class AccessControl {
     remote: Address,
   ): KvError | undefined {
     const refusal = whyForbidden(request, principal?.rights());
-    if (refusal?.code === "forbidden") {
+    if (refusal?.code === "forbidden") this.noteRefusal(request.req_type, principal, remote);
+    else if (refusal === undefined && isGraveOrder(request)) {
       this.#deps.audit.note(
-        { event: "refused", what: request.req_type, code: refusal.code },
+        { event: "ordered", what: request.req_type },
         { user: principal?.name, from: formatAddress(remote) },
       );
     }
     return refusal;
+  }
+
+  /** Notes that a front end has refused a command or endpoint, before it became a request. */
+  noteRefusal(what: string, principal: Principal | undefined, remote: Address): void {
+    this.#deps.audit.note(
+      { event: "refused", what, code: "forbidden" },
+      { user: principal?.name, from: formatAddress(remote) },
+    );
   }
 
   #byPassword(
@@ -221,3 +230,16 @@ export class AccessControl {
     );
   }
 }
+
+/** Whether it may lose what others rely on, so that it stands in the audit log. The rest of one that goes on does not. */
+function isGraveOrder(request: Request): boolean {
+  if (request.req_type === "force" || request.req_type === "forget_node") return true;
+  if (request.req_type !== "delete_matching") return false;
+  const { prefix, start, end, after } = request;
+  // JSON null stands for an absent field.
+  return (after ?? undefined) === undefined && (prefix ?? "") === "" && (start ?? "") === "" &&
+    (end ?? undefined) === undefined;
+}
+
+/** The request that stands for a deletion of all keys, where a front end has a command of its own for it. */
+export const DELETE_ALL: Message<"delete_matching"> = { req_type: "delete_matching", prefix: "" };

@@ -4,11 +4,18 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { connect } from "../../client/mod.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { hasProgram, needing } from "../support/needs.ts";
 import { limitFiles, nodeWithLimits } from "../support/worlds/full_disk.ts";
 import { SecuredNode } from "../support/worlds/secured_node.ts";
 
@@ -18,11 +25,12 @@ async function http(
   ca: string,
   path: string,
   authorization?: string,
+  method = "GET",
 ): Promise<{ status: number; text: string }> {
   using client = Deno.createHttpClient({ caCerts: [ca] });
   const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
   const url = `https://127.0.0.1:${served.httpPort}${path}`;
-  const response = await fetch(url, { client, headers });
+  const response = await fetch(url, { client, headers, method });
   return { status: response.status, text: await response.text() };
 }
 
@@ -42,7 +50,7 @@ Deno.test("kv-node --secure: an administrator's first file, users, roles and a t
     const { code, error } = await served.shell(admin, ...step);
     assertEquals([code, error], [0, ""], step.join(" "));
   }
-  const made = await served.shell(admin, "token", "create", "--user", "alice");
+  const made = await served.shell(admin, "token", "create", "--user", "alice", "--json");
   const { ca } = await served.admin();
   const { token, text }: { token: string; text: string } = JSON.parse(made.out);
   const alice = `${served.folder}/alice.json`;
@@ -91,6 +99,13 @@ Deno.test("kv-node --secure: the library, Redis clients and HTTP over TLS, and a
   await io.connect();
   assertEquals(await io.get("k"), "v");
   assertEquals(await io.set("io", "1"), "OK");
+  assertEquals(await io.acl("WHOAMI"), user);
+  assertEquals(await io.acl("LIST"), [
+    `user ${user} on ~* +@all`,
+    "user bob on +@read +@write -@admin",
+  ]);
+  assertEquals(await io.acl("USERS"), [user, "bob"]);
+  assertEquals(await io.acl("CAT"), ["read", "write", "admin"]);
   io.disconnect();
 
   const node = createClient({
@@ -102,6 +117,11 @@ Deno.test("kv-node --secure: the library, Redis clients and HTTP over TLS, and a
   node.on("error", () => {});
   await node.connect();
   assertEquals(await node.get("io"), "1");
+  assertEquals(await node.aclWhoAmI(), user);
+  assertEquals(await node.aclUsers(), [user, "bob"]);
+  assert((await node.aclCat("read")).includes("get"));
+  const told = await node.aclGetUser(user);
+  assertEquals([told?.flags, told?.commands, told?.keys], [["on"], "+@all", "~*"]);
   node.destroy();
 
   const basic = (name: string, secret: string) => `Basic ${btoa(`${name}:${secret}`)}`;
@@ -200,4 +220,110 @@ Deno.test("kv-node --secure: a change of users that a full disk refuses is told,
   });
   const kept = await again.administer({ req_type: "user_list" }) as { user: string }[];
   assertEquals(kept.map((one) => one.user), [user, "dave"]);
+});
+
+Deno.test("kv-node --secure: the audit log has what each front end was asked", async () => {
+  await using served = await SecuredNode.make();
+  await served.start();
+  const { ca, user, password } = await served.admin();
+  const [host, port] = ["127.0.0.1", served.port] as const;
+  const bob = { user: "bob", password: "battery staple" };
+  const wrong = "wrong horse battery";
+  const coordinator = `${host}:${port}`;
+  const basic = (name: string, secret: string) => `Basic ${btoa(`${name}:${secret}`)}`;
+  {
+    await using kv = await connect({ coordinator, ca, user, password });
+    await kv.administer({ req_type: "user_add", ...bob });
+    await kv.put("k", "v");
+    await using his = await connect({ coordinator, ca, ...bob });
+    await assertRejects(() => his.put("k", "v"), KvError);
+    await assertRejects(() => connect({ coordinator, ca, user, password: wrong }), KvError);
+  }
+  const resp: [user: string, secret: string, command: string, answer: RegExp][] = [
+    [user, password, "FLUSHALL", /^\+OK/],
+    ["bob", bob.password, "FLUSHALL", /^-NOPERM/],
+    ["bob", bob.password, "GET k", /^-NOPERM/],
+    ["bob", bob.password, "INFO", /^-NOPERM/],
+    ["eve", wrong, "GET k", /^-NOAUTH/],
+  ];
+  for (const [name, secret, command, answer] of resp) {
+    using connection = await Deno.connectTls({ hostname: host, port, caCerts: [ca] });
+    const ask = async (line: string) => {
+      await connection.write(new TextEncoder().encode(`${line}\r\n`));
+      const buffer = new Uint8Array(1024);
+      return new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+    };
+    await ask(`AUTH ${name} "${secret}"`);
+    assertMatch(await ask(command), answer, command);
+  }
+  assertEquals(
+    (await http(served, ca, "/kv?all=yes", basic(user, password), "DELETE")).status,
+    200,
+  );
+  assertEquals(
+    (await http(served, ca, "/kv?all=yes", basic("bob", bob.password), "DELETE")).status,
+    403,
+  );
+  assertEquals((await http(served, ca, "/kv/k", basic("bob", bob.password))).status, 403);
+  assertEquals((await http(served, ca, "/kv/k", basic("eve", wrong))).status, 401);
+  await served.stop();
+  const text = await Deno.readTextFile(`${served.security}/audit.log`);
+  const lines = new Set(
+    text.trim().split("\n").map((line) => {
+      const { event, user, front_end, what, name } = JSON.parse(line);
+      return [event, user, front_end ?? what, name].filter((word) => word !== undefined).join(" ");
+    }),
+  );
+  const wanted = [
+    "login admin wire",
+    "login admin resp",
+    "login admin http",
+    "login bob wire",
+    "login bob resp",
+    "login bob http",
+    "login_failed admin wire",
+    "login_failed eve resp",
+    "login_failed eve http",
+    "changed admin user_add bob",
+    "ordered admin delete_matching",
+    "refused bob put",
+    "refused bob get",
+    "refused bob delete_matching",
+    "refused bob info",
+  ];
+  assertEquals(wanted.filter((line) => !lines.has(line)), [], [...lines].join("\n"));
+  assertEquals(text.match(/"event":"ordered"/g)?.length, 2, text);
+  for (const secret of [password, bob.password, wrong]) assertEquals(text.includes(secret), false);
+});
+
+Deno.test({
+  ...needing("kv-node --secure: redis-cli over TLS, and what it is told of users", {
+    met: hasProgram("redis-cli", "--version"),
+    otherwise: "no redis-cli",
+  }),
+  fn: async () => {
+    await using served = await SecuredNode.make();
+    await served.start();
+    const { user, password } = await served.admin();
+    const tls = ["--tls", "--cacert", `${served.security}/ca.crt`, "-p", String(served.port)];
+    const cli = async (words: readonly string[], env: Record<string, string> = {}) => {
+      const { stdout } = await new Deno.Command("redis-cli", {
+        args: [...tls, ...words],
+        env,
+        stdin: "null",
+      }).output();
+      return new TextDecoder().decode(stdout).trim();
+    };
+    // The secret is in its environment, not among its arguments.
+    const admin = (...words: string[]) =>
+      cli(["--user", user, ...words], { REDISCLI_AUTH: password });
+    assertEquals(await admin("set", "k", "v"), "OK");
+    assertEquals(await admin("get", "k"), "v");
+    assertEquals(await admin("acl", "whoami"), user);
+    assertEquals(await admin("acl", "list"), `user ${user} on ~* +@all`);
+    assertStringIncludes(await admin("acl", "getuser", user), "+@all");
+    assertEquals(await admin("acl", "getuser", "nobody"), "");
+    assertEquals(await admin("acl", "cat"), "read\nwrite\nadmin");
+    assertEquals(await cli(["acl", "whoami"]), "NOAUTH Authentication required.");
+  },
 });

@@ -14,6 +14,7 @@ const SAMPLE = [
   "a replica acknowledges before its disk has the write",
   "batches are not synced",
   "a primary commits before its own disk has the write",
+  "a node is who it says, whatever its certificate says",
 ];
 
 Deno.test("mutate says which mistake has no place any more", () => {

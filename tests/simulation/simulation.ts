@@ -143,6 +143,8 @@ export interface SimulationOptions {
   readonly faults?: Faults;
   readonly shape?: Partial<ClusterShape>;
   readonly workload?: WorkloadOptions;
+  /** How the clients reach the cluster, one for each. Default: three to six of all kinds. */
+  readonly clients?: readonly ClientKind[];
   /** The transactions beside it. */
   readonly atomic?: AtomicOptions;
   /** Whether a client scans meanwhile, and often. Default: often in one seed of eight, at leisure in most. */
@@ -375,11 +377,14 @@ class Simulation {
 
   #makeWorkload(): Workload {
     const random = this.#random;
-    const count = 3 + randomBelow(random, 4);
+    const some = 3 + randomBelow(random, 4);
+    const wanted = this.#options.clients;
+    const kinds = wanted ?? (["library", "library", "gateway", this.#lastKind] as const);
+    const count = wanted?.length ?? some;
     for (let i = 0; i < count; i++) {
       const kind = this.#options.alone !== undefined
         ? "library"
-        : (["library", "library", "gateway", this.#lastKind] as const)[i % 4] ?? "library";
+        : kinds[i % kinds.length] ?? "library";
       // Some have no name, as `curl` and Redis clients have none: nobody may repeat their writes.
       const named = this.#options.alone !== undefined || randomBelow(random, 3) > 0;
       if (!named) this.#world.coverage.hit("client: without a name");

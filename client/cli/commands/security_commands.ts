@@ -19,6 +19,7 @@ import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { readSecret } from "../command/secrets.ts";
 import { printEither } from "./operation_commands.ts";
+import { certificateLine, newTokenLine, roleLine, tokenLine, userLine } from "./security_lines.ts";
 
 const USER_FIELDS = {
   roles: described("The user's roles, with commas between them", optional(text)),
@@ -105,28 +106,34 @@ async function runUser(args: readonly Word[], context: CommandContext): Promise<
   const listed = roles === undefined ? {} : { roles: roles.split(",").filter((one) => one !== "") };
   switch (action) {
     case "list":
-      return await order(context, { req_type: "user_list" });
+      return await order(context, { req_type: "user_list" }, userLine);
     case "add": {
       const user = needed("user add", "NAME", name);
       const password = await newPassword(context, file);
-      return await order(context, { req_type: "user_add", user, password, ...listed });
+      return await order(
+        context,
+        { req_type: "user_add", user, password, ...listed },
+        () => `added user ${user}`,
+      );
     }
     case "passwd": {
       const user = needed("user passwd", "NAME", name);
       const password = await newPassword(context, file);
-      return await order(context, { req_type: "user_change", user, password });
+      return await order(
+        context,
+        { req_type: "user_change", user, password },
+        () => `changed the password of user ${user}`,
+      );
     }
-    case "roles":
-      return await order(context, {
-        req_type: "user_change",
-        user: needed("user roles", "NAME", name),
-        ...listed,
-      });
-    case "remove":
-      return await order(context, {
-        req_type: "user_remove",
-        user: needed("user remove", "NAME", name),
-      });
+    case "roles": {
+      const user = needed("user roles", "NAME", name);
+      const message = { req_type: "user_change", user, ...listed } as const;
+      return await order(context, message, () => `changed the roles of user ${user}`);
+    }
+    case "remove": {
+      const user = needed("user remove", "NAME", name);
+      return await order(context, { req_type: "user_remove", user }, () => `removed user ${user}`);
+    }
     default:
       throw unknownAction("user", action, "list, add, passwd, roles, remove");
   }
@@ -136,18 +143,16 @@ async function runRole(args: readonly Word[], context: CommandContext): Promise<
   const [action, name, ...grants] = args.map(({ text }) => text);
   switch (action) {
     case "list":
-      return await order(context, { req_type: "role_list" });
-    case "set":
-      return await order(context, {
-        req_type: "role_set",
-        role: needed("role set", "NAME", name),
-        grants: grants.map(grantFrom),
-      });
-    case "remove":
-      return await order(context, {
-        req_type: "role_remove",
-        role: needed("role remove", "NAME", name),
-      });
+      return await order(context, { req_type: "role_list" }, roleLine);
+    case "set": {
+      const role = needed("role set", "NAME", name);
+      const message = { req_type: "role_set", role, grants: grants.map(grantFrom) } as const;
+      return await order(context, message, () => `set role ${role}`);
+    }
+    case "remove": {
+      const role = needed("role remove", "NAME", name);
+      return await order(context, { req_type: "role_remove", role }, () => `removed role ${role}`);
+    }
     default:
       throw unknownAction("role", action, "list, set, remove");
   }
@@ -158,15 +163,22 @@ async function runToken(args: readonly Word[], context: CommandContext): Promise
   const given = ownValues("token", wordFields(TOKEN_FIELDS), context.given);
   switch (action) {
     case "list":
-      return await order(context, { req_type: "token_list" });
+      return await order(context, { req_type: "token_list" }, tokenLine);
     case "create":
       // The server says what does not fit.
-      return await order(context, { req_type: "token_create", ...given } as SecurityOrder);
-    case "revoke":
-      return await order(context, {
-        req_type: "token_revoke",
-        token: needed("token revoke", "ID", id),
-      });
+      return await order(
+        context,
+        { req_type: "token_create", ...given } as SecurityOrder,
+        newTokenLine,
+      );
+    case "revoke": {
+      const token = needed("token revoke", "ID", id);
+      return await order(
+        context,
+        { req_type: "token_revoke", token },
+        () => `revoked token ${token}`,
+      );
+    }
     default:
       throw unknownAction("token", action, "list, create, revoke");
   }
@@ -184,29 +196,23 @@ async function runCert(args: readonly Word[], context: CommandContext): Promise<
       return await order(context, { req_type: "cert_list" }, certificateLine);
     case "revoke": {
       const certificate = needed("cert revoke", "ID", id);
-      return await order(context, { req_type: "cert_revoke", certificate });
+      const done = () => `revoked ${certificate}`;
+      return await order(context, { req_type: "cert_revoke", certificate }, done);
     }
     case "rotate":
       return await order(context, {
         req_type: "cert_rotate",
         ...(finish === true ? { finish } : {}),
-      });
+      }, ({ authorities }) => `authorities that are trusted now: ${authorities}`);
     default:
       throw unknownAction("cert", action, "list, revoke, rotate");
   }
 }
 
-/** `node 5f0c6a1d93b2e874  serial 3f…  until 2027-02-27T21:00:00.000Z  revoked` */
-function certificateLine(line: unknown): string {
-  const { id, role, serial, until, revoked } = line as Record<string, unknown>;
-  const end = typeof until === "number" ? new Date(until).toISOString() : "";
-  return `${role} ${id}  serial ${serial}  until ${end}${revoked === true ? "  revoked" : ""}`;
-}
-
 async function order(
   context: CommandContext,
   message: SecurityOrder | CertificateOrder,
-  lineOf: (line: unknown) => string = (line) => JSON.stringify(line),
+  lineOf: (told: Readonly<Record<string, unknown>>) => string = (told) => JSON.stringify(told),
 ): Promise<number> {
   const { settings, signal } = context;
   const client = await context.client();

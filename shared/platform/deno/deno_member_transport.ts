@@ -34,7 +34,7 @@ import { checkCertificatesCount } from "./deno_tls_check.ts";
 import { acceptAll } from "./deno_accept.ts";
 import { sendAtOnce } from "./deno_listen.ts";
 import { addressOf, bindError, DenoStream, describe } from "./deno_stream.ts";
-import { TlsConnection } from "./deno_tls_connection.ts";
+import { connectedTo, TlsConnection } from "./deno_tls_connection.ts";
 
 /** How a member's ports behave. */
 export interface MemberTransportOptions {
@@ -90,24 +90,27 @@ export class MemberTransport implements Transport {
 
   #accept(tcp: Deno.TcpConn): Stream {
     sendAtOnce(tcp);
-    const { clients = false, handshakeMs, log } = this.#options;
-    const options = {
-      ...this.#shown(),
-      requestCert: true,
-      rejectUnauthorized: !clients,
-    };
+    const { hostname: host, port } = tcp.remoteAddr as Deno.NetAddr;
+    const { clients = false, handshakeMs } = this.#options;
+    const options = { ...this.#shown(), requestCert: true, rejectUnauthorized: !clients };
     const connection = this.#add(TlsConnection.accept(tcp, options, (socket) => {
       if (clients && !hasCertificate(socket)) return undefined;
-      try {
-        return this.#memberOf(socket);
-      } catch (error) {
-        const { hostname: host, port } = tcp.remoteAddr as Deno.NetAddr;
-        const remote = formatAddress({ host, port });
-        log?.warn("a caller's certificate is refused", { remote, why: messageOf(error) });
-        throw error;
-      }
+      return this.#judge(socket, { host, port });
     }, handshakeMs));
     return new DenoStream(connection);
+  }
+
+  /** Who has connected here. @throws {KvError} `unauthorized` */
+  #judge(socket: TLSSocket, remote: Address): MemberName {
+    try {
+      return this.#memberOf(socket);
+    } catch (error) {
+      this.#options.log?.warn("a caller's certificate is refused", {
+        remote: formatAddress(remote),
+        why: messageOf(error),
+      });
+      throw error;
+    }
   }
 
   connect(
@@ -155,20 +158,19 @@ export class MemberTransport implements Transport {
 
   /** @param isReached told when TCP is there; a handshake has a time of its own */
   async #dial(
-    { host: hostname, port }: Address,
+    address: Address,
     wanted: WantedMember,
     signal: AbortSignal,
     isReached: () => void,
   ): Promise<TlsConnection> {
-    const tcp = await Deno.connect({ hostname, port, signal });
+    const raw = await connectedTo(address, signal);
     isReached();
-    sendAtOnce(tcp);
     const options = {
       ...this.#shown(),
       servername: memberServerName(wanted),
       rejectUnauthorized: true,
     };
-    const connection = this.#add(TlsConnection.dial(tcp, options, (socket) => {
+    const connection = this.#add(TlsConnection.dial(raw, options, (socket) => {
       const member = this.#memberOf(socket);
       checkWanted(member, wanted);
       return member;

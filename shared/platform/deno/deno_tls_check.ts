@@ -7,7 +7,7 @@
  */
 import type { SecureContextOptions, TlsOptions } from "node:tls";
 import { KvError } from "../../base/errors.ts";
-import { TlsConnection } from "./deno_tls_connection.ts";
+import { connectedTo, TlsConnection } from "./deno_tls_connection.ts";
 
 /** An authority that has signed nothing; nobody has its key. */
 const STRANGER = `-----BEGIN CERTIFICATE-----
@@ -47,10 +47,11 @@ export async function checkCertificatesCount(
   accept: typeof TlsConnection.accept = TlsConnection.accept,
 ): Promise<void> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const { ca, cert, key, ...rest } = shown;
   for (const { what, isRequired, showsCertificate } of CASES) {
-    const { ca, cert, key, ...rest } = shown;
-    const [tcp, accepted] = await Promise.all([
-      Deno.connect({ hostname: "127.0.0.1", port: (listener.addr as Deno.NetAddr).port }),
+    const [raw, tcp] = await Promise.all([
+      connectedTo({ host: "127.0.0.1", port }),
       listener.accept(),
     ]);
     let counts = false;
@@ -60,12 +61,12 @@ export async function checkCertificatesCount(
       requestCert: true,
       rejectUnauthorized: isRequired,
     };
-    const server = accept(accepted, options, (socket) => {
+    const server = accept(tcp, options, (socket) => {
       counts = isRequired || socket.authorized;
       return undefined;
     });
     const client = TlsConnection.dial(
-      tcp,
+      raw,
       // Who is asked does not matter here.
       { ...rest, ...(showsCertificate ? { cert, key } : {}), ca, rejectUnauthorized: false },
       () => undefined,

@@ -1,32 +1,46 @@
 /**
- * TLS of `node:tls` over a TCP connection of Deno, as a connection that a stream is made of. TCP is ours, because then
- * what is not read here is not read from the network either: sockets of `node:tls` that have been paused lose the
- * end of the connection (Deno 2.9.6). On the accepting side it exists from the moment when TCP is there, so that
- * what never gets through its handshake is counted and closed as any other.
+ * TLS of `node:tls` as a connection that a stream is made of.
  *
- * Invariants: until the other side's certificate is judged nothing is delivered, and what is written waits; at most
- * {@linkcode HELD_BYTES} and one read of the network are held; writes leave in pieces, so that whoever watches
- * progress sees some; whoever does not get through its handshake in time is closed.
+ * Where this process was connected to, TCP is Deno's: then what is not read here is not read from the network
+ * either, the end of the connection is always seen, and accepting goes on when descriptors were short for a moment.
+ * (Sockets of `node:tls` that stop reading by themselves lose the end; servers of `node:net` accept nothing more after
+ * EMFILE; both in Deno 2.9.6.) The connection exists from the moment when TCP is there, so that what never gets
+ * through its handshake is counted and closed as any other.
+ *
+ * Where this process connects, `node:tls` has the TCP connection itself, which costs half as much. It stops reading
+ * only if {@linkcode HELD_BYTES_MAX} wait; should the end be lost then, silence tells: all who connect to members ping.
+ *
+ * Invariants: until the other side's certificate is judged nothing is delivered, and what is written waits; what is
+ * held is bounded; writes leave in pieces, so that whoever watches progress sees some; whoever does not get through its
+ * handshake in time is closed.
  *
  * @module
  */
+import { connect as connectTcp, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import {
   connect,
   type ConnectionOptions,
   createServer,
   type TlsOptions,
-  TLSSocket,
+  type TLSSocket,
 } from "node:tls";
 import { READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN } from "../../limits/connections.ts";
 import { MEMBER_HANDSHAKE_MS_MAX } from "../../limits/security.ts";
 import type { MemberName } from "../member_identity.ts";
+import type { Address } from "../transport.ts";
 import { type ByteConnection, describe } from "./deno_stream.ts";
+
+/** What is small is sent at once; one whose other side has vanished without a word is found out in the end. */
+const TCP = { noDelay: true, keepAlive: true } as const;
 
 /** The system is given at most so much at a time. */
 const PIECE_BYTES = 256 * 1024;
-/** While so much waits to be taken, nothing more is read from the network. */
+/** While so much waits to be taken, nothing more is read from the network, if TCP is Deno's; ... */
 const HELD_BYTES = READ_BUFFER_BYTES_MAX;
+
+/** ... and if it is not. */
+const HELD_BYTES_MAX = 16 * 1024 * 1024;
 
 const ENDED = "the connection ended before its TLS handshake was done";
 
@@ -40,7 +54,7 @@ export class TlsConnection implements ByteConnection {
   readonly admitted: Promise<void>;
   /** Called once, at its end. */
   onClosed: () => void = () => {};
-  readonly #tcp: Deno.TcpConn;
+  readonly #endTcp: () => void;
   readonly #judge: Judge;
   readonly #handshakeTimer: ReturnType<typeof setTimeout>;
   #socket: TLSSocket | undefined;
@@ -51,19 +65,19 @@ export class TlsConnection implements ByteConnection {
   #closed = false;
   #chunks: Uint8Array[] = [];
   #heldBytes = 0;
-  /** The size of the next read: small ones are made for small messages. */
-  #readBytes = READ_BUFFER_BYTES_MIN;
+  #buffer = new Uint8Array(READ_BUFFER_BYTES_MIN);
   /** Reads from the network, when there is room. */
   #pull: (() => void) | undefined;
   /** Who waits for the handshake, or for something to read. */
   #wake: (() => void)[] = [];
 
+  /** @param tcp what it runs over */
   private constructor(
-    tcp: Deno.TcpConn,
+    tcp: { readonly remoteAddr: Deno.Addr; close(): void },
     judge: Judge,
     handshakeMs: number = MEMBER_HANDSHAKE_MS_MAX,
   ) {
-    this.#tcp = tcp;
+    this.#endTcp = () => tcp.close();
     this.#judge = judge;
     this.remoteAddr = tcp.remoteAddr;
     this.#handshakeTimer = setTimeout(
@@ -94,15 +108,20 @@ export class TlsConnection implements ByteConnection {
     });
     server.on("secureConnection", (socket) => connection.#onSecure(socket));
     server.on("tlsClientError", (error) => connection.fail(error));
-    server.emit("connection", connection.#overTcp());
+    server.emit("connection", connection.#overTcp(tcp));
     return connection;
   }
 
-  /** The side that connects. */
-  static dial(tcp: Deno.TcpConn, options: ConnectionOptions, judge: Judge): TlsConnection {
-    const connection = new TlsConnection(tcp, judge);
-    const socket = connect({ ...options, socket: connection.#overTcp() });
+  /**
+   * The side that connects.
+   *
+   * @param raw is connected, and allows half-open connections
+   */
+  static dial(raw: Socket, options: ConnectionOptions, judge: Judge): TlsConnection {
+    const connection = new TlsConnection(linkOf(raw), judge);
+    const socket = connect({ ...options, socket: raw });
     connection.#watch(socket);
+    connection.#watchTcp(raw);
     socket.once("secureConnect", () => connection.#onSecure(socket));
     return connection;
   }
@@ -150,7 +169,7 @@ export class TlsConnection implements ByteConnection {
     this.#closed = true;
     clearTimeout(this.#handshakeTimer);
     this.#socket?.destroy();
-    this.#tcp.close();
+    this.#endTcp();
     this.#tell();
     this.onClosed();
   }
@@ -187,11 +206,19 @@ export class TlsConnection implements ByteConnection {
     socket.on("data", (chunk: Uint8Array) => {
       this.#chunks.push(chunk);
       this.#heldBytes += chunk.length;
+      if (this.#heldBytes >= HELD_BYTES_MAX) socket.pause();
       this.#tell();
     });
     socket.on("end", () => this.#onEnd());
     socket.on("close", () => this.#onEnd());
     socket.on("error", (error: Error) => this.fail(error));
+  }
+
+  /** What TLS does not tell. */
+  #watchTcp(raw: Socket): void {
+    raw.on("error", (error: Error) => this.fail(error));
+    raw.on("close", () => this.#isAdmitted ? this.#onEnd() : this.fail(new Error(ENDED)));
+    raw.on("end", () => setTimeout(() => this.#isAdmitted || this.fail(new Error(ENDED)), 0));
   }
 
   #onEnd(): void {
@@ -211,18 +238,18 @@ export class TlsConnection implements ByteConnection {
 
   #readOn(): void {
     if (this.#heldBytes >= HELD_BYTES) return;
+    if (this.#socket?.isPaused() === true) this.#socket.resume();
     const pull = this.#pull;
     this.#pull = undefined;
     pull?.();
   }
 
   /** The encrypted bytes, as `node:tls` wants them. */
-  #overTcp(): Duplex {
-    const tcp = this.#tcp;
+  #overTcp(tcp: Deno.TcpConn): Duplex {
     const duplex: Duplex = new Duplex({
       allowHalfOpen: true,
       read: () => {
-        this.#pull = () => void this.#readInto(duplex);
+        this.#pull = () => void this.#readInto(tcp, duplex);
         this.#readOn();
       },
       write: (bytes: Uint8Array, _encoding, done) => void writeAll(tcp, bytes, done),
@@ -235,14 +262,14 @@ export class TlsConnection implements ByteConnection {
   }
 
   /** One read of the network. What it gives belongs to the duplex. */
-  async #readInto(duplex: Duplex): Promise<void> {
-    const buffer = new Uint8Array(this.#readBytes);
+  async #readInto(tcp: Deno.TcpConn, duplex: Duplex): Promise<void> {
+    const buffer = this.#buffer;
     try {
-      const count = await this.#tcp.read(buffer);
-      duplex.push(count === null ? null : buffer.subarray(0, count));
-      this.#readBytes = count === buffer.length
-        ? Math.min(count * 4, READ_BUFFER_BYTES_MAX)
-        : Math.max(READ_BUFFER_BYTES_MIN, Math.min(4 * (count ?? 0), this.#readBytes));
+      const count = await tcp.read(buffer);
+      duplex.push(count === null ? null : buffer.slice(0, count));
+      if (count === buffer.length && count < READ_BUFFER_BYTES_MAX) {
+        this.#buffer = new Uint8Array(count * 4);
+      }
     } catch (error) {
       duplex.destroy(asError(error));
     }
@@ -258,6 +285,11 @@ export class TlsConnection implements ByteConnection {
     this.#wake = [];
     for (const then of wake) then();
   }
+}
+
+function linkOf(raw: Socket): { remoteAddr: Deno.Addr; close(): void } {
+  const [hostname, port] = [raw.remoteAddress ?? "", raw.remotePort ?? 0];
+  return { remoteAddr: { transport: "tcp", hostname, port }, close: () => raw.destroy() };
 }
 
 async function writeAll(
@@ -276,4 +308,22 @@ async function writeAll(
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(describe(error));
+}
+
+/** A TCP connection for {@linkcode TlsConnection.dial}. */
+export function connectedTo({ host, port }: Address, signal?: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const raw = connectTcp({ host, port, allowHalfOpen: true, ...TCP });
+    const giveUp = () => raw.destroy(new Error("given up"));
+    signal?.addEventListener("abort", giveUp);
+    const ended = () => signal?.removeEventListener("abort", giveUp);
+    raw.once("error", (error) => {
+      ended();
+      reject(error);
+    });
+    raw.once("connect", () => {
+      ended();
+      resolve(raw);
+    });
+  });
 }

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { KvError } from "../../../shared/base/errors.ts";
+import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
 import type { NodeId } from "../../../shared/cluster/cluster_map.ts";
 import { type Random, randomBelow, randomId } from "../../../shared/platform/random.ts";
 import type { Address, Stream } from "../../../shared/platform/transport.ts";
@@ -35,6 +35,16 @@ const ROLES = ["client", "node", "gateway", "coordinator", "peer", "member"] as 
 const OPEN_TO_USERS: readonly MessageType[] = ["get_map", "list_nodes", "get_nodes_for_key"];
 /** What everybody is told. */
 const OPEN_TO_ALL: readonly MessageType[] = ["ping", "get_authorities"];
+
+/** What it may be told: nothing that somebody with a right would learn. */
+const REFUSALS: readonly string[] = [
+  "unauthorized",
+  "forbidden",
+  "bad_request",
+  "unavailable",
+  "overloaded",
+  "wrong_cluster",
+] satisfies ErrorCode[];
 
 /** A datagram that it has seen. */
 interface Recorded {
@@ -73,6 +83,7 @@ export class Adversary {
     this.#security = security;
     this.#random = random;
     this.#ownName = security.insider.id;
+    world.network.onDatagramSent = (bytes, from, to) => this.#record(bytes, from, to);
     this.#tls = {
       member: { identity: security.insider.identity, clients: false },
       revoked: { identity: security.removed.identity, clients: false },
@@ -83,7 +94,6 @@ export class Adversary {
   begin(): void {
     const process = this.#process = this.#world.spawn(HOST, HOST);
     const { network } = this.#world;
-    network.onDatagramSent = (bytes, from, to) => this.#record(bytes, from, to);
     network.transport(process).bindDatagram({ host: HOST, port: 0 }, () => {}).then((socket) => {
       this.#send = (bytes, to) => socket.send(bytes, to);
       this.#moveLater();
@@ -93,9 +103,9 @@ export class Adversary {
   /** The calm begins. */
   end(): void {
     const process = this.#process;
+    this.#world.network.onDatagramSent = () => {};
     if (process === undefined) return;
     this.#process = undefined;
-    this.#world.network.onDatagramSent = () => {};
     process.kill();
     this.#world.network.processDied(process, true);
   }
@@ -211,9 +221,12 @@ export class Adversary {
 
   #connectAs(guise: Guise): void {
     const process = this.#process;
-    const to = this.#pick(this.#world.ports);
-    if (process === undefined || to === undefined) return;
+    const { clients, members } = this.#world.ports;
     const tls = guise === "member" || guise === "revoked" ? this.#tls[guise] : undefined;
+    // Now and then where it has nothing to look for.
+    const isForMembers = (tls !== undefined) !== this.#chance(10);
+    const to = this.#pick(isForMembers ? members : clients);
+    if (process === undefined || to === undefined) return;
     const greeting = this.#greeting(guise);
     this.#world.coverage.hit(`adversary: comes as a ${guise}`);
     this.#world.network.transport(process, tls).connect(
@@ -275,7 +288,9 @@ export class Adversary {
     };
     const harm = () => {
       const samples = this.#samples();
-      const types = (Object.keys(samples) as MessageType[]).filter((type) => type !== "hello");
+      const all = (Object.keys(samples) as MessageType[]).filter((type) => type !== "hello");
+      const requests = all.filter((type) => MESSAGES[type].direction === "request");
+      const types = guise === "user" && this.#chance(75) ? requests : all;
       for (let i = 0; i < MESSAGES_PER_CONNECTION; i++) {
         const type = this.#pick(types) ?? "ping";
         say(type, { ...samples[type], ...this.#more(type) });
@@ -302,14 +317,14 @@ export class Adversary {
     const about = `as a ${guise} it said ${to ?? "?"} and was told`;
     if (type === "closing") return;
     if (type === "error") {
-      if (message.code === "internal") this.#caught(`${about} ${message.message}`);
+      if (!isRefusal(message.code)) this.#caught(`${about} ${message.code}: ${message.message}`);
       return;
     }
     if (to !== undefined && OPEN_TO_ALL.includes(to)) return;
     if (as === "user" && to !== undefined && OPEN_TO_USERS.includes(to)) return;
     // Each request of a batch has an answer of its own.
     if (to === "batch" && type === "result" && Array.isArray(message.result)) {
-      if (message.result.every((one) => one?.req_type === "error")) return;
+      if (message.result.every((one) => isRefusal(one?.code))) return;
     }
     // So a replica refuses a primary.
     if (as === "member" && type === "stream_refused") return;
@@ -332,7 +347,8 @@ export class Adversary {
         learners: [],
       },
       epoch: map?.epoch ?? 0,
-      key: `k${randomBelow(this.#random, 40)}`,
+      // One that clients use too.
+      key: `${this.#pick(["hot", "cold", "sum"])}${randomBelow(this.#random, 4)}`,
     });
   }
 
@@ -351,6 +367,10 @@ export class Adversary {
   #pick<T>(from: readonly T[]): T | undefined {
     return from[randomBelow(this.#random, from.length)];
   }
+}
+
+function isRefusal(code: unknown): boolean {
+  return typeof code === "string" && REFUSALS.includes(code);
 }
 
 function messageIn(bytes: Uint8Array): Message | undefined {

@@ -337,6 +337,7 @@ export const STORMS = {
       drift: 1,
     },
     stormMs: 120_000,
+    clients: ["node", "node", "node", "gateway", "node", "node", "node"],
     shape: { replicationFactor: 3, memory: false },
     workload: {
       ...BUSY,

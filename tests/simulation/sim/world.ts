@@ -500,13 +500,14 @@ export class World {
     };
   }
 
-  /** Where somebody may try to get in. */
-  get ports(): Address[] {
-    const nodes = this.members.flatMap(({ name: host }) => [
-      { host, port: NODE_PORT },
-      { host, port: PEER_PORT },
-    ]);
-    return [{ host: COORDINATOR_HOST, port: COORDINATOR_PORT }, ...nodes];
+  /** Where clients of a secured cluster get in, and where members do: the coordinator's port is both. */
+  get ports(): { readonly clients: Address[]; readonly members: Address[] } {
+    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
+    const of = (port: number) => this.members.map(({ name: host }) => ({ host, port }));
+    return {
+      clients: [coordinator, ...of(NODE_PORT)],
+      members: [coordinator, ...of(PEER_PORT)],
+    };
   }
 
   /** What a client's `hello` says. */

@@ -59,7 +59,7 @@ Deno.test("checkRegistration: refuses what is malformed, foreign, older, or anot
   assertEquals(checkRegistration(state, 2, registration())?.code, "bad_request");
 });
 
-Deno.test("checkRegistration: what is further ahead than an honest node can be is refused", () => {
+Deno.test("checkRegistration: what is further ahead than an honest node can be is refused (rule C12)", () => {
   const { state } = setUp();
   const known = state.members.get(A)?.info.incarnation ?? 0;
   const [epoch, { term }] = [state.published.epoch, state.table.get(0)];

@@ -153,3 +153,32 @@ Deno.test("AccessControl: a token of a user logs in until it is revoked or has e
   assertEquals(world.access.whyRefused(READ, second, PLACE.remote)?.code, "unauthorized");
   assertEquals(await refused(world, { token: ending.text }), "unauthorized");
 });
+
+Deno.test("AccessControl: an order that may lose data is noted once, and what is not one is not", async () => {
+  const { access, lines } = await AccessWorld.open();
+  const root = await access.login(
+    { user: "root", password: new Secret("other horse") },
+    PLACE,
+  );
+  lines.length = 0;
+  const orders: Request[] = [
+    { req_type: "force" },
+    { req_type: "forget_node", node: "n1" },
+    { req_type: "delete_matching", prefix: "" },
+  ];
+  const others: Request[] = [
+    { req_type: "delete_matching", prefix: "", after: "k" },
+    { req_type: "delete_matching", prefix: "app:" },
+    { req_type: "delete_matching", end: "k" },
+    { req_type: "get", key: "k" },
+  ];
+  for (const request of [...orders, ...others]) {
+    assertEquals(access.whyRefused(request, root, PLACE.remote), undefined);
+  }
+  const noted = lines.map((line) => JSON.parse(line));
+  assertEquals(noted.map(({ event, user, what }) => [event, user, what]), [
+    ["ordered", "root", "force"],
+    ["ordered", "root", "forget_node"],
+    ["ordered", "root", "delete_matching"],
+  ]);
+});
