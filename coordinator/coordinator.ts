@@ -484,6 +484,8 @@ export class Coordinator {
       }
       case "stats":
         return reply({ req_type: "result", result: this.stats() });
+      case "announce":
+        return reply({ req_type: "ack", message: "noted" });
       default:
         return this.#gateway.execute(ofItsUser(request), reply);
     }

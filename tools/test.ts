@@ -2,8 +2,8 @@
  * Runs all tests in groups, each with only the permissions that it needs: the unit tests have none, which
  * proves that they do no I/O. Two groups run at a time, and the longest one in two parts, because tests of real
  * processes wait half of their time (for a lease to end, a process to start). The output of each is then printed
- * as a whole at its end. At the end it
- * prints the names of the tests that were left out and why, then one summary line, `N passed, N failed`. The
+ * as a whole at its end. Types are not checked here, since each group would check them anew: `deno task ok` does
+ * it once. At the end it prints the names of the tests that were left out and why, then one summary line, `N passed, N failed`. The
  * exit code is 1 if any test failed or none ran.
  *
  *     deno task test [GROUP…] [-- FLAGS OF deno test]
@@ -150,6 +150,7 @@ async function runGroup(
     args: [
       "test",
       "--no-prompt",
+      "--no-check",
       "--sanitize-ops",
       "--sanitize-resources",
       ...flags,

@@ -130,6 +130,8 @@ export interface KvClientDeps {
   coordinator?: RequestTarget | undefined;
   /** Who keeps the users of a secured cluster; default: the coordinator. */
   administrator?: RequestTarget | undefined;
+  /** The cluster is secured, and has an audit log. Default false. */
+  secured?: boolean;
   /**
    * A name that no other client has. With it, requests that would do harm if they happened twice are
    * recognised when they are sent again, so the client repeats them after a lost answer.

@@ -143,7 +143,14 @@ export async function connectTo(
   const administrator = coordinator ??
     (options.ca === undefined ? undefined : new RpcClient(deps, found.address, ours));
   return new KvClient(
-    { clock, router, coordinator, administrator, clientId: randomId(deps.random) },
+    {
+      clock,
+      router,
+      coordinator,
+      administrator,
+      secured: options.ca !== undefined,
+      clientId: randomId(deps.random),
+    },
     options,
   );
 }

@@ -449,8 +449,19 @@ export class KvClient implements AsyncDisposable {
   }
 
   /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode delete} */
-  flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
-    return this.#deleteAll({}, options);
+  async flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
+    await this.announce("flush_all", options);
+    return await this.#deleteAll({}, options);
+  }
+
+  /**
+   * Has a secured cluster's audit log say what is about to be done by requests for single keys. Does nothing if the
+   * cluster is not secured.
+   *
+   * @throws {KvError} `unavailable`, `timeout`, `unauthorized`
+   */
+  announce(what: "restore" | "flush_all", options: CallOptions = {}): Promise<void> {
+    return this.#processes.announce(what, options);
   }
 
   async #deleteAll(

@@ -5,7 +5,12 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import type { CertificateOrder, Reply, SecurityOrder } from "../../shared/wire/messages.ts";
+import type {
+  CertificateOrder,
+  Message,
+  Reply,
+  SecurityOrder,
+} from "../../shared/wire/messages.ts";
 import {
   type CallOptions,
   type ForcedPartition,
@@ -80,6 +85,17 @@ export class Processes {
     const reply = await askOne(options, (done) => administrator.request(order, timeoutMs, done));
     if (reply.req_type !== "result") throw replyError(reply, order.req_type);
     return reply.result;
+  }
+
+  /** @throws {KvError} as `KvClient.announce` */
+  async announce(what: Message<"announce">["what"], options: CallOptions): Promise<void> {
+    const { administrator, secured = false } = this.#deps;
+    if (!secured || administrator === undefined) return;
+    this.#sender.checkOpen();
+    const message: Message<"announce"> = { req_type: "announce", what };
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const reply = await askOne(options, (done) => administrator.request(message, timeoutMs, done));
+    if (reply.req_type !== "ack") throw replyError(reply, "announce");
   }
 
   /** Asks the coordinator and each node, all of them at once. */

@@ -24,7 +24,9 @@ import {
   SCAN_LONG_VALUE_BYTES,
   SCAN_LOOKED_BYTES_MAX,
   SCAN_LOOKED_ROWS_MAX,
+  SCAN_PAGE_KEYS,
   SCAN_READ_AHEAD_ENTRIES_MAX,
+  SCAN_READ_AHEAD_VALUE_BYTES,
   SCAN_READS_MAX,
   SCAN_ROWS_MAX,
 } from "../../shared/limits/scans.ts";
@@ -84,7 +86,8 @@ export async function scanPartitions(
   call: ScanCall,
   request: NodeScanRequest,
 ): Promise<NodeScanPage> {
-  const { partitions, limit, reverse = false } = request;
+  const { partitions, reverse = false } = request;
+  const limit = limitOf(request);
   const range = keyRange(request);
   const budget: Budget = {
     // Each partition must be read once; otherwise the page could say nothing about it.
@@ -131,19 +134,23 @@ export async function scanPartitions(
   };
 }
 
+function limitOf({ limit }: NodeScanRequest): number {
+  return Math.min(limit, SCAN_PAGE_KEYS);
+}
+
 /** The partitions that this node can read now. */
 async function readableRuns(
   call: ScanCall,
   request: NodeScanRequest,
   range: KeyRange,
 ): Promise<PartitionRun[]> {
-  const { partitions, limit, values = false, reverse = false } = request;
+  const { partitions, values = false, reverse = false } = request;
   const found: PartitionRun[] = [];
   for (const partition of partitions) {
     const primary = call.ports.primary(partition);
     if (primary !== undefined) found.push(new PartitionRun(partition, primary));
   }
-  const share = shareOf(limit, 1 / Math.max(1, found.length));
+  const share = shareOf(limitOf(request), 1 / Math.max(1, found.length));
   const readable = await kept(found, (run) => call.stable(run.partition, run.primary));
   // Of a page of values a partition has no more bytes than its share, most likely; of one of keys only the
   // reading counts.
@@ -187,11 +194,16 @@ function keepAhead(call: ScanCall, request: NodeScanRequest, runs: readonly Part
     partition,
     primary,
     changes,
-    items: values ? items.map((item) => ({ ...item, value: NO_VALUE, left: true })) : items,
+    items: values ? items.map(withoutLongValue) : items,
     readTo,
     ended,
   }));
   call.readAhead.keep(scanName(request), after, light, call.ports.nowMs());
+}
+
+function withoutLongValue(item: Found): Found {
+  if (item.value.length <= SCAN_READ_AHEAD_VALUE_BYTES && !item.left) return item;
+  return { ...item, value: NO_VALUE, left: true };
 }
 
 /** Reads a page of a partition. @returns false if it is no longer readable */

@@ -247,6 +247,8 @@ export class NodeServer {
       }
       case "stats":
         return reply({ req_type: "result", result: this.#stats() });
+      case "announce":
+        return reply({ req_type: "ack", message: "noted" });
       default:
         checkKeyRequest(request, this.#options.limits);
         return this.#executeKey(request, reply, connection);

@@ -14,7 +14,7 @@ import type { ScanPage, ScanRequest } from "./database.ts";
 import type { Entry } from "../base/entry.ts";
 import { failureOf } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
-import { SCAN_BYTES_MAX, SCAN_ROUNDS_MAX } from "../limits/scans.ts";
+import { SCAN_BYTES_MAX, SCAN_PAGE_KEYS, SCAN_ROUNDS_MAX } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { ON_BEHALF, userOf } from "../wire/on_behalf.ts";
 import { errorReply } from "../operations/operation.ts";
@@ -77,8 +77,13 @@ export class ClusterScan extends ClusterCall<ScanPage> {
     super.start();
   }
 
+  get #limit(): number {
+    return Math.min(this.#request.limit, SCAN_PAGE_KEYS);
+  }
+
   protected override askFor(node: NodeId, partitions: PartitionSet): void {
-    const { limit, after } = this.#request;
+    const { after } = this.#request;
+    const limit = this.#limit;
     const share = shareOf(limit, partitions.size / partitions.partitionCount);
     this.#ask(node, partitions, after, share, (entries, next, covered) => {
       if (covered.size === 0) return;
@@ -94,7 +99,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
   }
 
   protected override settle(late: boolean): void {
-    const { limit } = this.#request;
+    const limit = this.#limit;
     const limits: PageLimits<Entry> = {
       reverse: this.#reverse,
       itemsMax: limit,

@@ -9,8 +9,13 @@ import { KIB, MIB } from "../base/units.ts";
 /** Rows and bytes of one page of a scan that a client asked for. */
 export const SCAN_ROWS_MAX = 1_000;
 export const SCAN_BYTES_MAX = 1 * MIB;
-/** Keys of one page of the whole cluster, at most and by default. */
+/** Keys that a page of the whole cluster may be asked for, at most and by default. */
 export const SCAN_KEYS_MAX = 10_000;
+/**
+ * Keys of one page at most, whatever was asked for: what is done with a page at once (merging, encoding) takes
+ * about 2 µs a key each time, and others wait for it.
+ */
+export const SCAN_PAGE_KEYS = 4_000;
 export const SCAN_KEYS_DEFAULT = 1_000;
 /** Rows that a node reads for one page or one piece of a count; then it answers, even with less than was asked for. */
 export const SCAN_LOOKED_ROWS_MAX = 50_000;
@@ -19,11 +24,12 @@ export const SCAN_LOOKED_BYTES_MAX = 32 * MIB;
 export const SCAN_AGAIN_PART = 3;
 /**
  * What a page has read beyond its end is kept for the next page of its scan: for at most this many scans, this
- * many entries of each, without their values, and for this long. If there are more entries, their values are
- * short, and they are soon read again.
+ * many entries of each (a page and what its 256 partitions were read too far), with values of at most this many
+ * bytes, and for this long: about 30 MiB in all. Longer values are read again.
  */
 export const SCANS_READ_AHEAD_MAX = 8;
-export const SCAN_READ_AHEAD_ENTRIES_MAX = 4_096;
+export const SCAN_READ_AHEAD_ENTRIES_MAX = 8_192;
+export const SCAN_READ_AHEAD_VALUE_BYTES = 256;
 export const SCAN_READ_AHEAD_MS = 10_000;
 /** Scans and counts that a node carries out at a time, and those that wait for their turn. */
 export const NODE_SCANS_MAX = 4;

@@ -1,16 +1,16 @@
 /**
  * Shares the event loop among heavy work: scans, counts, deletions of many keys, backups, sweeps,
  * scrubbing, and requests of connections whose replies are long. There is one for each process. Work
- * comes as steps of a few milliseconds. All jobs get one step after the other, round robin; after
- * WORK_SLICE_MS of steps the event loop looks at its sockets and timers before the next step runs. Work
+ * comes as steps of a few milliseconds. All jobs get one step after the other, round robin; WORK_SLICE_MS after
+ * the first of them the event loop looks at its sockets and timers before the next step runs. Work
  * that is not heavy does not come here: a ping or a small request is carried out when it arrives.
  *
  * So however much heavy work is under way, others wait at most for one slice and the step with which it
  * ends: WORK_SLICE_MS and the longest step (docs/performance.md says how long that is).
  *
- * If nothing waits and the slice has time left, a step runs inside the call that brings it; when the
- * process has little to do, this costs two looks at the clock. (A slice ends when its time is used up,
- * however many turns of the event loop that takes, so no timer needs to be set meanwhile.)
+ * If nothing waits and the slice has time left, a step runs inside the call that brings it. A slice lasts from
+ * its first step, whatever else happens meanwhile: what a step brings about (a read of the disk that ends, and brings
+ * the next step) would otherwise go on for as long as the steps alone do not use the time up.
  *
  * Invariants: steps of one job run in order, never two at a time; a job that waits gets its next step
  * before any other job gets two; between two slices the process looks at its sockets
@@ -30,8 +30,8 @@ export class WorkScheduler {
   readonly #sliceMs: number;
   readonly #sliceSteps: number;
   #jobs: Step[] = [];
-  /** Time used up in this slice. */
-  #usedMs = 0;
+  /** When the first step of this slice began; undefined if none has. */
+  #beganMs: number | undefined;
   #usedSteps = 0;
   /** A step is running. */
   #running = false;
@@ -62,7 +62,8 @@ export class WorkScheduler {
     }
     if (this.#run(step)) this.#jobs.push(step);
     this.#goOn();
-    if (this.#jobs.length > 0 || this.#isSpent) this.#setSlice();
+    // Also if nothing waits: what these steps have brought about may bring the next ones.
+    this.#setSlice();
   }
 
   /**
@@ -84,7 +85,9 @@ export class WorkScheduler {
   }
 
   get #isSpent(): boolean {
-    return this.#usedMs >= this.#sliceMs || this.#usedSteps >= this.#sliceSteps;
+    if (this.#beganMs === undefined) return false;
+    return this.#usedSteps >= this.#sliceSteps ||
+      this.#clock.monotonicMs() - this.#beganMs >= this.#sliceMs;
   }
 
   /** One step of each job in turn, as long as the slice lasts. */
@@ -97,13 +100,12 @@ export class WorkScheduler {
   }
 
   #run(step: Step): boolean {
-    const beganMs = this.#clock.monotonicMs();
+    this.#beganMs ??= this.#clock.monotonicMs();
     this.#running = true;
     try {
       return step();
     } finally {
       this.#running = false;
-      this.#usedMs += this.#clock.monotonicMs() - beganMs;
       this.#usedSteps++;
     }
   }
@@ -116,14 +118,14 @@ export class WorkScheduler {
 
   readonly #beginSlice = (): void => {
     this.#sliceSet = false;
-    this.#usedMs = 0;
+    this.#beganMs = undefined;
     this.#usedSteps = 0;
     if (this.#jobs.length === 0) return;
     try {
       this.#goOn();
     } finally {
       // This also runs if a step has thrown: the other jobs go on if the process does.
-      if (this.#jobs.length > 0 || this.#isSpent) this.#setSlice();
+      this.#setSlice();
     }
   };
 }

@@ -162,8 +162,9 @@ export class AccessControl {
     const refusal = whyForbidden(request, principal?.rights());
     if (refusal?.code === "forbidden") this.noteRefusal(request.req_type, principal, remote);
     else if (refusal === undefined && isGraveOrder(request)) {
+      const what = request.req_type === "announce" ? request.what : request.req_type;
       this.#deps.audit.note(
-        { event: "ordered", what: request.req_type },
+        { event: "ordered", what },
         { user: principal?.name, from: formatAddress(remote) },
       );
     }
@@ -233,7 +234,8 @@ export class AccessControl {
 
 /** Whether it may lose what others rely on, so that it stands in the audit log. The rest of one that goes on does not. */
 function isGraveOrder(request: Request): boolean {
-  if (request.req_type === "force" || request.req_type === "forget_node") return true;
+  const { req_type: type } = request;
+  if (type === "force" || type === "forget_node" || type === "announce") return true;
   if (request.req_type !== "delete_matching") return false;
   const { prefix, start, end, after } = request;
   // JSON null stands for an absent field.

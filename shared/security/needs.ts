@@ -62,6 +62,8 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   get_nodes_for_key: "login",
   /** Counts of all keys, addresses, loads. */
   stats: "admin",
+  // What is announced needs this of every key.
+  announce: { range: ["write"] },
   backup_partition: READ_RANGE,
   scan: READ_RANGE,
   count: READ_RANGE,

@@ -65,6 +65,11 @@ export const MESSAGES = {
   list_nodes: message(1, "request", {}),
   get_nodes_for_key: message(1, "request", key),
   stats: message(1, "request", {}),
+  /**
+   * What the sender is about to do by requests for single keys, for the audit log of a secured process. Answered
+   * by `ack`.
+   */
+  announce: message(1, "request", { what: oneOf("restore", "flush_all") }),
 
   /**
    * A page of a snapshot of one partition, as of one seq, for backups. Sent to its primary, or, with

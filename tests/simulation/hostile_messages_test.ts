@@ -94,6 +94,7 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   list_nodes: DIRECTORY,
   get_nodes_for_key: DIRECTORY,
   stats: REQUEST,
+  announce: REQUEST,
   backup_partition: REQUEST,
   scan: REQUEST,
   count: REQUEST,

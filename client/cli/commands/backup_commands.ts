@@ -154,6 +154,7 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
     }
     const client = await context.client();
     if (!intoLiving) await refuseLiving(client, context);
+    await client.announce("restore", { timeoutMs: settings.timeoutMs, signal: context.signal });
     summary = await write(found, client, context);
   } finally {
     file.close();

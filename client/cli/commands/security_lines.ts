@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { keyLabel } from "../command/output.ts";
+import { dateText, keyLabel } from "../command/output.ts";
 
 /** What the server tells of one of them. */
 type Told = Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ export function roleLine(told: Told): string {
 /** `74a5f6518b5e  user alice  until 2027-02-27T21:00:00.000Z` */
 export function tokenLine(told: Told): string {
   const what = told.join === undefined ? `user ${told.user}` : `joins a ${told.join}`;
-  return `${told.token}  ${what}  until ${dateOf(told.until)}`;
+  return `${told.token}  ${what}  until ${dateText(Number(told.until))}`;
 }
 
 /** The token alone, so that it can be put into a file or a variable. */
@@ -39,9 +39,7 @@ export function newTokenLine(told: Told): string {
 /** `node 5f0c6a1d93b2e874  serial 3f…  until 2027-02-27T21:00:00.000Z  revoked` */
 export function certificateLine(told: Told): string {
   const revoked = told.revoked === true ? "  revoked" : "";
-  return `${told.role} ${told.id}  serial ${told.serial}  until ${dateOf(told.until)}${revoked}`;
-}
-
-function dateOf(ms: unknown): string {
-  return typeof ms === "number" ? new Date(ms).toISOString() : "";
+  return `${told.role} ${told.id}  serial ${told.serial}  until ${
+    dateText(Number(told.until))
+  }${revoked}`;
 }

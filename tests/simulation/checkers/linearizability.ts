@@ -183,19 +183,25 @@ class Search {
     this.states++;
     // Whose time runs out first goes first.
     writes.sort((a, b) => (steps[b]?.end ?? 0) - (steps[a]?.end ?? 0));
-    if (last !== undefined && last.move < 0) return writes;
+    const isAfterPool = last !== undefined && last.move < 0;
+    // Two of them in a row make sense only as a deletion and a creation behind it.
+    if (isAfterPool && this.#state !== ABSENT) return writes;
     const moves: number[] = [];
     const helps = (then: number) =>
       blocked.some((i) => {
         const step = steps[i];
         return step !== undefined && meets(step.need, then, steps);
       });
+    const isThere = (n: number) => (pools[n]?.begins[this.#used[n] ?? 0] ?? Infinity) <= limit;
+    const canCreate = helps(UNSEEN) &&
+      pools.some(({ need, gives }, n) => gives === "value" && need.is === "absent" && isThere(n));
     for (const [n, pool] of pools.entries()) {
-      const begin = pool.begins[this.#used[n] ?? 0];
-      if (begin === undefined || begin > limit) continue;
-      if (!meets(pool.need, this.#state, steps)) continue;
-      if (helps(pool.gives === "absent" ? ABSENT : UNSEEN)) moves.push(-1 - n);
+      if (!isThere(n) || !meets(pool.need, this.#state, steps)) continue;
+      if (pool.gives === "value") {
+        if (helps(UNSEEN)) moves.push(-1 - n);
+      } else if (!isAfterPool && (helps(ABSENT) || canCreate)) moves.push(-1 - n);
     }
+    if (isAfterPool) return [...moves, ...writes];
     if ((steps[this.#state]?.mayEndAt ?? Infinity) <= limit && helps(ABSENT)) {
       moves.push(-1 - pools.length);
     }

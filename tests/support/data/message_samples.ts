@@ -57,6 +57,7 @@ export function messageSamples(
     list_nodes: {},
     get_nodes_for_key: { key },
     stats: {},
+    announce: { what: "restore" },
     backup_partition: { partition: p },
     scan: { prefix: "" },
     count: { prefix: "" },

@@ -45,6 +45,13 @@ const GOOD: Record<string, string> = {
     4-5 read a 1
     6-7 read absent
     8-9 create b ok 5`,
+  "a delete and a create of unknown outcome, and a change of the version that only they explain": `
+    0-1 write a ok 1
+    2-3 read a 1
+    4-5 delete info
+    6-7 create b info
+    8-9 cas if 5 c ok 9
+    10-11 read c 9`,
   "a value that expires is gone, at some moment and for good": `
     0-1 write for 100 a ok 1
     90-95 read a 1

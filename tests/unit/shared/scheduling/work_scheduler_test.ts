@@ -117,3 +117,22 @@ Deno.test("WorkScheduler: a step that throws does not keep the others from going
   clock.advance(0);
   assertEquals(ran, 1);
 });
+
+Deno.test("WorkScheduler: a slice lasts from its first step, also if nothing runs meanwhile", () => {
+  const clock = new ManualClock();
+  const looks: (() => void)[] = [];
+  clock.afterSockets = (callback) => void looks.push(callback);
+  const work = new WorkScheduler(clock, 5);
+  const ran: string[] = [];
+  const step = (name: string) => () => {
+    ran.push(name);
+    return false;
+  };
+  work.add(step("first"));
+  work.add(step("in the same slice"));
+  clock.advance(5);
+  work.add(step("after the sockets"));
+  assertEquals([ran, looks.length], [["first", "in the same slice"], 1]);
+  looks.shift()?.();
+  assertEquals(ran.at(-1), "after the sockets");
+});
