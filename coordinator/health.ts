@@ -88,3 +88,20 @@ export function coordinatorHealth(
 function some(count: number, one: string, many: string, what: string): string {
   return `${count} ${count === 1 ? one : many} ${what}`;
 }
+
+/** Of a coordinator that is not the active one: it serves data requests, and knows of nodes what the map says. */
+export function standbyHealth(
+  { published, persistFailure, epoch }: {
+    published: boolean;
+    persistFailure: string | undefined;
+    epoch: number;
+  },
+): HealthReport {
+  const found = new HealthFindings();
+  found.unavailable(!published, "the cluster's map is not on disk yet");
+  found.unavailable(
+    persistFailure !== undefined,
+    `the cluster's map cannot be written: ${persistFailure}`,
+  );
+  return found.report("coordinator", { epoch, active: false });
+}

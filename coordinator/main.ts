@@ -24,8 +24,12 @@ import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
-import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
-import { type Random, SystemRandom } from "../shared/platform/random.ts";
+import {
+  type KeptUsers,
+  recoverAdmin,
+  recoveredLine,
+} from "../shared/security/members/file_recovery.ts";
+import { type Random, randomId, SystemRandom } from "../shared/platform/random.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
@@ -34,11 +38,16 @@ import { certificateHosts, isWildcard } from "../shared/platform/network_interfa
 import { formatAddress } from "../shared/platform/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
 import { openCoordinatorSecurity, type OpenedCoordinatorSecurity } from "./file_security.ts";
-import { parseStoredCluster } from "./state/stored_cluster.ts";
+import {
+  clusterIdOf,
+  FIRST_ID,
+  newClusterRecord,
+  readRecord,
+  RECORD_FILE,
+  withSecurity,
+} from "./state/coordinator_record.ts";
 import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
-
-const MAP_FILE = "cluster_map.json";
 
 type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
 
@@ -52,7 +61,15 @@ async function main(run: CoordinatorRun): Promise<void> {
 
 async function recover({ config, logger }: CoordinatorRun): Promise<void> {
   const deps = { clock: new DenoClock(), random: new SystemRandom(), log: logger("security") };
-  printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps)));
+  const store = new FileDocumentStore(`${config.data}/${RECORD_FILE}`);
+  const users: KeptUsers = {
+    read: async () => (await readRecord(store))?.accepted?.document.body.security,
+    write: async (security) => {
+      const record = await readRecord(store);
+      if (record !== undefined) await store.write(withSecurity(record, security));
+    },
+  };
+  printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps, users)));
 }
 
 async function serve({ config, logger }: CoordinatorRun): Promise<void> {
@@ -67,9 +84,9 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   let started = false;
   try {
     const [clock, random] = [new DenoClock(), new SystemRandom()];
-    const store = new FileDocumentStore(`${config.data}/${MAP_FILE}`);
+    const store = new FileDocumentStore(`${config.data}/${RECORD_FILE}`);
     const security = config.secure
-      ? await secure({ config, logger }, await clusterIdIn(store), { clock, random })
+      ? await secure({ config, logger }, store, { clock, random })
       : undefined;
     const plain = new DenoTransport(logger("transport"));
     const transport = security === undefined ? plain : new MemberTransport(security.identity, {
@@ -78,8 +95,9 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
       datagrams: plain,
     });
     const coordinator = await Coordinator.start({ clock, random, transport, store, logger }, {
-      clusterId: security?.keeper.document.cluster,
       security,
+      id: config.id,
+      advertiseHost: config.advertiseHost,
       listen: { host: config.host, port: config.port },
       heartbeats: { host: config.host, port: config.heartbeatPort },
       settings: wantedOf(config),
@@ -123,12 +141,25 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
 /** Opens users, authority and the coordinator's own certificate, and says where they are. */
 async function secure(
   { config, logger }: Pick<CoordinatorRun, "config" | "logger">,
-  cluster: string | undefined,
+  store: FileDocumentStore,
   deps: { clock: Clock; random: Random },
 ): Promise<OpenedCoordinatorSecurity> {
   const log = logger("security");
+  const found = await readRecord(store);
+  const id = found?.id ?? config.id ?? FIRST_ID;
+  const cluster = clusterIdOf(found) ?? randomId(deps.random);
   const security = await openCoordinatorSecurity(config.data, {
+    id,
     cluster,
+    read: () => Promise.resolve(found?.accepted?.document.body.security),
+    write: async (security) => {
+      // A cluster that was not secured until now.
+      if (found !== undefined) return await store.write(withSecurity(found, security));
+      const address = { host: config.advertiseHost ?? config.host, port: config.port };
+      const member = { id, folder: randomId(deps.random), address };
+      const settings = wantedOf(config);
+      await store.write(newClusterRecord(member, { clusterId: cluster, settings, security }));
+    },
     hosts: certificateHosts(config.host, config.advertiseHost),
     lifetimeMs: config.certificateLifetimeMs,
   }, { ...deps, log });
@@ -140,12 +171,6 @@ async function secure(
     });
   }
   return security;
-}
-
-/** The id of the cluster whose map is kept; undefined if there is none yet. What is damaged is told when it is read. */
-async function clusterIdIn(store: FileDocumentStore): Promise<string | undefined> {
-  const document = await store.read().catch(() => undefined);
-  return document === undefined ? undefined : parseStoredCluster(document).map.settings.clusterId;
 }
 
 function discoveryOf(

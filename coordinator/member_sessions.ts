@@ -41,10 +41,12 @@ export interface SessionsSecurity {
   ): void;
 }
 
-/** What sessions need of the coordinator. */
+/** What sessions need of the active coordinator. */
 export interface SessionsOwner {
   /** Has the state machine take an input, and does what it asks for. */
   step(input: Input): Ready;
+  /** Whether leases may be given at this moment. */
+  hasRight(): boolean;
   /** @throws {KvError} `unavailable` if there is no map yet that may be shown */
   publishedMap(what: string): ClusterMap;
   /** The coordinator has ended: what connections do does not matter any more. */
@@ -163,6 +165,11 @@ export class MemberSessions {
     this.#open.get(session)?.close();
   }
 
+  /** Ends them all. */
+  closeAll(): void {
+    for (const peer of this.#open.values()) peer.close();
+  }
+
   /** @throws {KvError} which the node is told */
   #onMessage(
     session: SessionId,
@@ -176,7 +183,13 @@ export class MemberSessions {
         return;
       }
       case "heartbeat": {
-        const { acknowledgement } = this.#owner.step({ type: "heartbeat", session, message });
+        const hasRight = this.#owner.hasRight();
+        const { acknowledgement } = this.#owner.step({
+          type: "heartbeat",
+          session,
+          message,
+          hasRight,
+        });
         if (acknowledgement !== undefined) peer.send(acknowledgement);
         return;
       }

@@ -89,8 +89,13 @@ export const COORDINATOR_SETTINGS = {
     unit: "ms",
     default: CERTIFICATE_LIFETIME_MS,
   }),
+  id: optionalText({
+    help:
+      "The coordinator's name among the coordinators of its cluster, for a new folder; by default c1.",
+    placeholder: "NAME",
+  }),
   data: text({
-    help: "The folder of the cluster map; it is created if it does not exist.",
+    help: "The folder of the cluster's document; it is created if it does not exist.",
     default: ".kv-coordinator",
     placeholder: "FOLDER",
   }),
@@ -109,8 +114,7 @@ export const COORDINATOR_SETTINGS = {
     default: 1,
   }),
   acceptEpoch: optionalInteger({
-    help:
-      "After a disaster: go on from the cluster_map.json of this epoch, although nodes have seen a " +
+    help: "After a disaster: go on from the document of this epoch, although nodes have seen a " +
       "later one. Acknowledged writes may be lost. It has no effect on any other document.",
     min: 0,
     max: Number.MAX_SAFE_INTEGER,

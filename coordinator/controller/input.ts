@@ -24,6 +24,8 @@ export type Input =
     readonly type: "heartbeat";
     readonly session: SessionId | undefined;
     readonly message: Message<"heartbeat">;
+    /** Whether this coordinator may give leases at this moment: rule G8 of docs/coordinators.md. */
+    readonly hasRight: boolean;
   }
   /** A node's word about a partition. */
   | { readonly type: "report"; readonly session: SessionId; readonly message: Report }

@@ -163,6 +163,17 @@ export class RegisterMember<D> {
     return this.#active?.chosen ?? this.#chosen;
   }
 
+  /** The newest document that is here, chosen or not. */
+  get accepted(): Stamped<RegisterDocument<D>> | undefined {
+    return this.#acceptor.accepted;
+  }
+
+  /** Whether others have a say in whether it becomes active, or may have. */
+  get hasOthers(): boolean {
+    const set = this.#acceptor.accepted?.document.set;
+    return set === undefined || !isAlone(set, this.#folder);
+  }
+
   /** Who was heard of last as the active one. */
   get holder(): CoordinatorMember | undefined {
     return this.#holder;

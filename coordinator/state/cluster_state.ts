@@ -16,7 +16,7 @@ import type {
   NodeInfo,
 } from "../../shared/cluster/cluster_map.ts";
 import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
-import { beginGeneration, type Generation } from "./lineage.ts";
+import { beginGeneration, type CoordinatorStart } from "./lineage.ts";
 import { MapPublisher } from "./map_publisher.ts";
 import { byId, type Member, newMember, sameInfo, type SessionId } from "./member.ts";
 import {
@@ -64,7 +64,7 @@ export class ClusterState {
   leaseMsMax: number;
   /** Maps before this epoch may name another lease. */
   settingsEpoch = 0;
-  lineage: readonly Generation[];
+  lineage: readonly CoordinatorStart[];
   /** The nodes or their weights may have changed since the target assignment was computed. */
   targetStale = true;
   readonly #generation: string;

@@ -222,7 +222,7 @@ class Scene {
     const { world } = this;
     return {
       map: world.map,
-      security: world.coordinatorDisk.documents.get("users.json"),
+      security: world.document?.security,
       replicas: world.members.map(({ runtime }) =>
         Array.from({ length: PARTITIONS }, (_, p) => runtime?.node.partition(p)?.store.state)
       ),

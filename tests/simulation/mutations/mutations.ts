@@ -453,12 +453,11 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the coordinator publishes a map that is not on its disk",
-    file: "coordinator/coordinator.ts",
+    file: "coordinator/state/document_composer.ts",
     edits: [[
-      "this.#writing = this.#deps.store.write(document).then(",
-      'this.#deps.clock.defer(() => this.#closed || this.#step({ type: "persisted", epoch }));\n' +
-      "    this.#writing = this.#writing.then(() => this.#deps.store.write(document)).then(",
-    ], ['if (!this.#closed) this.#step({ type: "persisted", epoch });', ""]],
+      "this.#writing = true;",
+      "this.#writing = true;\n    queueMicrotask(() => [cluster, security].forEach((part) => part?.done()));",
+    ], ["      cluster?.done();\n      security?.done();\n", ""]],
     seedsMax: 40,
     storm: "coordinator",
   },

@@ -7,10 +7,13 @@
  */
 import { KvClient } from "../../../client/library/kv_client.ts";
 import { Coordinator, type CoordinatorSecurity } from "../../../coordinator/coordinator.ts";
+import { parseRecord } from "../../../coordinator/register/register_record.ts";
 import {
-  parseStoredCluster,
-  type StoredCluster,
-} from "../../../coordinator/state/stored_cluster.ts";
+  type ClusterDocument,
+  parseClusterDocument,
+} from "../../../coordinator/state/cluster_document.ts";
+import { newClusterRecord, readRecord } from "../../../coordinator/state/coordinator_record.ts";
+import type { StoredCluster } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
 import { NodeRuntime, type SecuredNode } from "../../../node/node_runtime.ts";
@@ -68,13 +71,12 @@ import { wireDatabase } from "./wire_database.ts";
 import type { WorkloadClient } from "../workload/workload.ts";
 
 export const COORDINATOR_HOST = "coord";
-const COORDINATOR_PORT = 8080;
+const COORDINATOR_ADDRESS: Address = { host: COORDINATOR_HOST, port: 8080 };
 const HEARTBEAT_PORT = 3769;
 const NODE_PORT = 8081;
 /** In a secured cluster. */
 const PEER_PORT = 18_081;
-const SECURITY_DOCUMENT = "users.json";
-const MAP_DOCUMENT = "cluster_map.json";
+const RECORD_DOCUMENT = "register.json";
 
 /** What a cluster is like. */
 export interface ClusterShape {
@@ -169,8 +171,8 @@ export class World {
   readonly #sabotage: Sabotage;
   #hostNext = 1;
   #coordinatorRuns = 0;
-  #persistedText: string | undefined;
-  #persisted: StoredCluster | undefined;
+  #documentText: string | undefined;
+  #document: ClusterDocument | undefined;
 
   constructor(
     faults: Faults,
@@ -219,14 +221,21 @@ export class World {
     return rates.wallJump > 0 ? Infinity : 2 * wallOffsetMs;
   }
 
-  /** The map on the coordinator's disk; undefined before the first. */
-  get persisted(): StoredCluster | undefined {
-    const text = this.coordinatorDisk.documents.get(MAP_DOCUMENT);
-    if (text !== this.#persistedText) {
-      this.#persistedText = text;
-      this.#persisted = text === undefined ? undefined : parseStoredCluster(JSON.parse(text));
+  /** The document on the coordinator's disk; undefined before the first. */
+  get document(): ClusterDocument | undefined {
+    const text = this.coordinatorDisk.documents.get(RECORD_DOCUMENT);
+    if (text !== this.#documentText) {
+      this.#documentText = text;
+      const record = text === undefined
+        ? undefined
+        : parseRecord(JSON.parse(text), parseClusterDocument);
+      this.#document = record?.accepted?.document.body;
     }
-    return this.#persisted;
+    return this.#document;
+  }
+
+  get persisted(): StoredCluster | undefined {
+    return this.document?.cluster;
   }
 
   get map(): ClusterMap | undefined {
@@ -284,26 +293,21 @@ export class World {
         transport: identity === undefined
           ? this.network.transport(process)
           : this.network.transport(process, { identity, clients: true }),
-        store: disk.document(process, MAP_DOCUMENT),
+        store: disk.document(process, RECORD_DOCUMENT),
         logger: (category) => this.trace.logger(process, category),
       }, {
-        listen: { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+        listen: COORDINATOR_ADDRESS,
         heartbeats: { host: COORDINATOR_HOST, port: HEARTBEAT_PORT },
-        settings: {
-          partitionCount: this.shape.partitions,
-          replicationFactor: this.shape.replicationFactor,
-          minInSync: this.shape.minInSync,
-          ...times,
-        },
+        settings: this.#settings(times),
         repairDelayMs: this.shape.repairDelayMs,
         expectNodes: this.shape.expectNodes,
         acceptEpoch,
         cacheEntries: 16,
-        ...(security === undefined ? {} : { security, clusterId: this.security?.clusterId }),
+        ...(security === undefined ? {} : { security }),
       });
     const started = this.security === undefined || identity === undefined
       ? start()
-      : this.#openSecurity(this.security, identity, process, disk).then(start);
+      : this.#openSecurity(this.security, identity, process, disk, times).then(start);
     started.then((coordinator) => {
       if (!process.alive) return;
       this.coordinator = coordinator;
@@ -318,21 +322,49 @@ export class World {
     identity: HeldMemberIdentity,
     process: SimProcess,
     disk: SimDisk,
+    times: LeaseTimes | undefined,
   ): Promise<CoordinatorSecurity> {
-    const store = disk.document(process, SECURITY_DOCUMENT);
-    const kept = await store.read();
-    const document = kept === undefined ? first : parseSecurityDocument(kept);
-    if (kept === undefined) await store.write(document);
+    const store = disk.document(process, RECORD_DOCUMENT);
+    const kept = await readRecord(store);
+    if (kept === undefined) {
+      await store.write(newClusterRecord(
+        { id: "c1", folder: randomId(process.random), address: COORDINATOR_ADDRESS },
+        {
+          clusterId: this.security?.clusterId ?? "",
+          settings: this.#settings(times),
+          security: first,
+        },
+      ));
+    }
+    const document = kept?.accepted?.document.body.security ?? first;
     const { clock, random } = process;
     const audit = new AuditLog(clock, () => {});
     const hasher = new PasswordHasher();
-    const write = (changed: SecurityDocument) => store.write(changed);
-    const keeper = new SecurityKeeper({ clock, random, hasher, audit, write }, document);
+    const access = new AccessControl(
+      { clock, hasher, throttle: new LoginThrottle(), audit },
+      document,
+    );
     const revoke = ({ revoked }: JudgedDocument) =>
       identity.setRevoked(revoked.map(({ serial }) => serial));
-    keeper.access.onChange(revoke);
+    access.onChange(revoke);
     revoke(document);
-    return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+    return {
+      access,
+      adopt: (next) => access.adopt(next),
+      openOffice: (held, write) => {
+        const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
+        return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+      },
+    };
+  }
+
+  #settings(times: LeaseTimes | undefined) {
+    return {
+      partitionCount: this.shape.partitions,
+      replicationFactor: this.shape.replicationFactor,
+      minInSync: this.shape.minInSync,
+      ...times,
+    };
   }
 
   killCoordinator(power: boolean): void {
@@ -452,7 +484,9 @@ export class World {
       secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {
         locate: (use) =>
-          process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
+          process.clock.defer(() =>
+            use({ host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port })
+          ),
       },
     });
   }
@@ -502,7 +536,7 @@ export class World {
 
   /** Where clients of a secured cluster get in, and where members do: the coordinator's port is both. */
   get ports(): { readonly clients: Address[]; readonly members: Address[] } {
-    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
+    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port };
     const of = (port: number) => this.members.map(({ name: host }) => ({ host, port }));
     return {
       clients: [coordinator, ...of(NODE_PORT)],
@@ -688,7 +722,7 @@ export class World {
     const { clock, random } = process;
     const rpc = new RpcClient(
       { clock, random, transport: this.network.transport(process) },
-      { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+      { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port },
       {
         req_type: "hello",
         protocol: PROTOCOL_VERSION,
@@ -744,7 +778,7 @@ export class World {
     this.clientProcesses.push(process);
     const { clock, random } = process;
     const deps = { clock, random, transport: this.network.transport(process) };
-    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
+    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port };
     const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
     const seeds = [coordinator, ...nodes];
     const newRouter = (kind: ClientKind) =>

@@ -1,6 +1,15 @@
 /** A secured coordinator's JSON wire: who gets how far, and how a machine becomes a member. */
 import { assert, assertEquals } from "@std/assert";
-import { Coordinator, type CoordinatorOptions } from "../../../coordinator/coordinator.ts";
+import {
+  Coordinator,
+  type CoordinatorOptions,
+  type CoordinatorSecurity,
+} from "../../../coordinator/coordinator.ts";
+import { parseRecord } from "../../../coordinator/register/register_record.ts";
+import { parseClusterDocument } from "../../../coordinator/state/cluster_document.ts";
+import { newClusterRecord } from "../../../coordinator/state/coordinator_record.ts";
+import { AccessControl } from "../../../shared/security/access_control.ts";
+import { LoginThrottle } from "../../../shared/security/login/login_throttle.ts";
 import type { ErrorCode } from "../../../shared/base/errors.ts";
 import { NO_LOG } from "../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../shared/platform/random.ts";
@@ -101,7 +110,6 @@ class Client {
 class Scene implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
-  readonly maps = new MemoryDocumentStore();
   readonly store = new MemoryDocumentStore();
   readonly audit: string[] = [];
   coordinator: Coordinator | undefined;
@@ -113,28 +121,39 @@ class Scene implements AsyncDisposable {
   }
 
   async start(document?: SecurityDocument): Promise<void> {
+    if (document !== undefined) {
+      await this.store.write(newClusterRecord(
+        { id: "c1", folder: "f1", address: OPTIONS.listen },
+        { clusterId: document.cluster, settings: OPTIONS.settings, security: document },
+      ));
+    }
     this.coordinator = await Coordinator.start({
       clock: this.clock,
       random: new SystemRandom(),
       transport: this.network.transport("coord"),
-      store: this.maps,
+      store: this.store,
       logger: () => NO_LOG,
     }, { ...OPTIONS, security: document && this.#security(document) });
     await this.clock.run(10);
   }
 
-  #security(document: SecurityDocument) {
-    const { clock, store } = this;
+  #security(document: SecurityDocument): CoordinatorSecurity {
+    const { clock } = this;
+    const random = new SystemRandom();
+    const hasher = new PasswordHasher();
     const audit = new AuditLog(clock, (line) => this.audit.push(line));
-    store.text = JSON.stringify(document);
-    const keeper = new SecurityKeeper({
-      clock,
-      random: new SystemRandom(),
-      hasher: new PasswordHasher(),
-      audit,
-      write: (changed) => store.write(changed),
-    }, document);
-    return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+    const access = new AccessControl(
+      { clock, hasher, audit, throttle: new LoginThrottle() },
+      document,
+    );
+    return {
+      access,
+      adopt: (next) => access.adopt(next),
+      openOffice: (held, write) => {
+        const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
+        return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+      },
+    };
   }
 
   async until<T>(look: () => T | undefined): Promise<T> {
@@ -155,7 +174,10 @@ class Scene implements AsyncDisposable {
 
   /** The document as it is on disk. */
   get stored(): SecurityDocument {
-    return JSON.parse(this.store.text ?? "{}");
+    const record = parseRecord(JSON.parse(this.store.text ?? "{}"), parseClusterDocument);
+    const security = record.accepted?.document.body.security;
+    assert(security !== undefined, "a secured cluster has users");
+    return security;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
