@@ -47,7 +47,8 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   coordinator: [
-    ["state", "placement", "gateway", "discovery", "register"],
+    ["placement", "gateway", "discovery", "register"],
+    ["state"],
     ["partitions", "membership"],
     ["controller"],
     [""],

@@ -42,8 +42,6 @@ import {
   type JudgedDocument,
   judgedPart,
   parseJudgedDocument,
-  parseSecurityDocument,
-  type SecurityDocument,
 } from "../../../shared/security/security_document.ts";
 import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
