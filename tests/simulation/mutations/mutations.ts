@@ -642,7 +642,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a deaf node is given leases",
     file: "coordinator/membership/liveness.ts",
-    edits: [["lease: hears,", "lease: true,"]],
+    edits: [["lease: hears && hasRight,", "lease: true,"]],
     seedsMax: 40,
     storm: "channels",
   },
