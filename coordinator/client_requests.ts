@@ -21,6 +21,7 @@ import { toErrorReply } from "../shared/wire/error_reply.ts";
 import {
   type CertificateOrder,
   isCertificateOrder,
+  isForActive,
   isSecurityOrder,
   type KeyRequest,
   type Message,
@@ -43,6 +44,16 @@ export interface RequestsOwner {
   authorities(): { cluster: string; authorities: readonly string[] } | undefined;
   /** This coordinator, if it is the active one. @throws {KvError} `unavailable` if it is not */
   active(what: string): ActiveCoordinator;
+  readonly isActive: boolean;
+  /** To the active coordinator. @param peer who asks, if it has said so @throws {KvError} `unavailable` */
+  passOn(request: Request, reply: ReplyTo, peer: unknown): void;
+  /** How the coordinators stand. */
+  coordinators(): unknown;
+  /** @param done called when the change is done, or its time is over @throws {KvError} why it cannot be */
+  changeCoordinators(
+    change: { readonly add: readonly string[] | undefined; readonly remove: readonly string[] },
+    done: () => void,
+  ): void;
   /** @throws {KvError} `unavailable` if there is no map yet that may be shown */
   publishedMap(what: string): ClusterMap;
   stats(): Record<string, unknown>;
@@ -61,6 +72,9 @@ export class ClientRequests {
     const owner = this.#owner;
     const { gateway, clock } = owner;
     admitRequest(request, connection, owner.logins);
+    if (isForActive(request) && !owner.isActive) {
+      return owner.passOn(request, reply, connection.peer);
+    }
     if (isSecurityOrder(request) || isCertificateOrder(request)) {
       return this.#onSecurityOrder(request, reply, connection);
     }
@@ -78,6 +92,10 @@ export class ClientRequests {
         return this.#onForce(request, reply, connection);
       case "forget_node":
         return this.#onForgetNode(request, reply, connection);
+      case "coordinators":
+        return reply({ req_type: "result", result: owner.coordinators() });
+      case "coordinators_change":
+        return this.#onChange(request, reply, connection);
       case "scan":
         return serveScan(gateway.database, request, reply);
       case "count":
@@ -139,7 +157,7 @@ export class ClientRequests {
     connection: Connection,
   ): void {
     const { keeper, members } = this.#office(order);
-    const principal = this.#owner.logins?.principalOf(connection);
+    const principal = this.#owner.logins?.principalFor(order, connection);
     if (principal === undefined) throw notSecured(order);
     const by = { principal, remote: connection.remote };
     if (isCertificateOrder(order)) members.order(order, by, reply);
@@ -165,6 +183,25 @@ export class ClientRequests {
     this.#order(message, { reply, connection }, force, (active) => {
       return { node, forced: active.ask({ type: "forget_node", node, force }).forced };
     });
+  }
+
+  /** An operator's order. */
+  #onChange(
+    message: Message<"coordinators_change">,
+    reply: ReplyTo,
+    { remote }: Connection,
+  ): void {
+    const owner = this.#owner;
+    // JSON null stands for an absent field.
+    const change = { add: message.add ?? undefined, remove: message.remove ?? [] };
+    owner.log.warn("an operator gives an order", {
+      from: formatAddress(remote),
+      order: JSON.stringify({ req_type: message.req_type, ...change }),
+    });
+    owner.changeCoordinators(
+      change,
+      () => reply({ req_type: "result", result: owner.coordinators() }),
+    );
   }
 
   /** @param asking whether nodes first tell what they hold by now, if that may be asked for */

@@ -20,7 +20,7 @@ import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
-import { COORDINATOR_TICK_MS } from "../shared/limits/membership.ts";
+import { COORDINATOR_TICK_MS, COORDINATORS_CHANGE_MS } from "../shared/limits/membership.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { Message } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -32,6 +32,8 @@ import type { AccessControl } from "../shared/security/access_control.ts";
 import type { SecurityDocument } from "../shared/security/security_document.ts";
 import { WireLogins } from "../shared/server/wire_logins.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import { CoordinatorForwarding, notActive } from "./agreement/coordinator_forwarding.ts";
+import { CoordinatorPeers } from "./agreement/coordinator_peers.ts";
 import { ActiveCoordinator, type ActiveDeps, notOnDisk } from "./active_coordinator.ts";
 import { ClientRequests } from "./client_requests.ts";
 import { clusterSettings, type WantedSettings } from "./state/cluster_settings.ts";
@@ -44,7 +46,15 @@ import { coordinatorHealth, standbyHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
 import type { Stamped } from "./register/register.ts";
 import { RegisterRunner } from "./register/register_runner.ts";
-import { CLUSTER_DIFFERENCES, type ClusterDocument } from "./state/cluster_document.ts";
+import { isMember, membersOf } from "./register/coordinator_set.ts";
+import { blankRecord } from "./register/register_record.ts";
+import { type CoordinatorsReport, coordinatorsReport } from "./coordinators_report.ts";
+import { type CoordinatorsChange, votersAfter } from "./register/change_coordinators.ts";
+import {
+  CLUSTER_DIFFERENCES,
+  type ClusterDocument,
+  parseClusterDocument,
+} from "./state/cluster_document.ts";
 import {
   clusterIdOf,
   type CoordinatorRecord,
@@ -91,8 +101,10 @@ export interface CoordinatorOptions {
   readonly discovery?: DiscoveryOptions | undefined;
   /** Nodes show certificates, and seal their heartbeats. Default: whether there are users (`security`). */
   readonly secured?: boolean | undefined;
-  /** The id of the cluster, if it is a new one. Default: a random one. */
+  /** The id of the cluster, if it is a new one (default: a random one), or one that this coordinator joins. */
   readonly clusterId?: string | undefined;
+  /** Where coordinators of the cluster are that a new folder joins. Absent or empty: it begins a cluster. */
+  readonly join?: readonly Address[] | undefined;
   /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
   readonly security?: CoordinatorSecurity | undefined;
 }
@@ -126,6 +138,10 @@ export class Coordinator {
   /** Of a secured cluster. */
   readonly #logins: WireLogins | undefined;
   readonly #clientRequests: ClientRequests;
+  readonly #peers: CoordinatorPeers<ClusterDocument>;
+  readonly #forwarding: CoordinatorForwarding;
+  /** Called when a change of the coordinators is done, or its time is over. */
+  #changes: { readonly untilMs: number; readonly done: () => void }[] = [];
   #register: RegisterRunner<ClusterDocument> | undefined;
   /** While it is the active one. */
   #active: ActiveCoordinator | undefined;
@@ -140,6 +156,9 @@ export class Coordinator {
   readonly #frontEnd: HttpFrontEnd;
   #http: HttpServer | undefined;
   #requests = 0;
+  #onCoordinators: (addresses: readonly Address[]) => void = () => {};
+  /** Whom it has been told of. */
+  #coordinatorsText = "";
   #refusalLoggedMs = -Infinity;
 
   /**
@@ -194,17 +213,39 @@ export class Coordinator {
       { json: (stream, seat) => this.#serve(stream, seat) },
       this.admission,
     );
+    const isActive = () => this.isActive;
+    this.#forwarding = new CoordinatorForwarding(deps, clusterId);
+    this.#peers = new CoordinatorPeers<ClusterDocument>(
+      { ...deps, log: deps.logger("register"), clusterId },
+      {
+        parseBody: parseClusterDocument,
+        onEnvelope: (envelope) => this.#register?.receive(envelope),
+      },
+    );
     this.#clientRequests = new ClientRequests({
       clock: deps.clock,
       log: this.#log,
       gateway: this.#gateway,
       logins: this.#logins,
       authorities: () => this.#authorities(),
+      get isActive() {
+        return isActive();
+      },
+      passOn: (request, reply, peer) => this.#forwarding.passOn(this.#holder, request, reply, peer),
+      coordinators: () => this.coordinators(),
+      changeCoordinators: (change, done) => this.#changeCoordinators(change, done),
       active: (what) => this.#activeFor(what),
       publishedMap: (what) => this.#publishedMap(what),
       stats: () => this.stats(),
     });
     security?.access.onChange(() => this.#active?.sessions.tellSecurity());
+  }
+
+  /** Told where the coordinators are: at once, and after each change. */
+  set onCoordinators(then: (addresses: readonly Address[]) => void) {
+    this.#onCoordinators = then;
+    this.#coordinatorsText = "";
+    this.#tellCoordinators();
   }
 
   /** Where clients and nodes reach it. */
@@ -231,14 +272,25 @@ export class Coordinator {
     const active = this.#active;
     const map = this.#map;
     const published = map !== undefined && map.epoch > 0;
-    const persistFailure = this.#register?.state.diskFailure;
+    const report = this.coordinators();
+    const about = {
+      published,
+      persistFailure: this.#register?.state.diskFailure,
+      report,
+    };
     if (active === undefined || map === undefined) {
-      return standbyHealth({ published, persistFailure, epoch: map?.epoch ?? 0 });
+      return standbyHealth({ ...about, epoch: map?.epoch ?? 0 });
     }
     return coordinatorHealth(active.stats(), {
-      published,
-      persistFailure,
+      ...about,
       minInSync: map.settings.minInSync,
+    });
+  }
+
+  /** How the coordinators stand; what `coordinators` answers. */
+  coordinators(): CoordinatorsReport {
+    return coordinatorsReport(this.#register?.state, this.#register?.hasRight() ?? false, {
+      monotonicMs: this.#deps.clock.monotonicMs(),
     });
   }
 
@@ -267,6 +319,7 @@ export class Coordinator {
       ...(settings === undefined ? {} : settingsShown(settings)),
       epoch: this.#map?.epoch ?? 0,
       stale_document: null,
+      coordinators: this.coordinators(),
       ...this.#active?.stats(),
       ...this.admission.stats(),
       ...(this.#secured ? { refused_heartbeats: this.#heartbeats?.refused ?? 0 } : {}),
@@ -282,6 +335,9 @@ export class Coordinator {
   async close(): Promise<void> {
     // Before anybody is asked to go, who would come again at once.
     await this.#listener?.close();
+    const register = this.#register;
+    // Another one takes over, and need not wait for the end of this one's right.
+    if (register?.hasOthers === true && this.isActive) register.release(STOP_GRACE_MS * 2);
     this.#discovery?.close();
     this.#http?.retire();
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
@@ -292,6 +348,8 @@ export class Coordinator {
     this.#closed = true;
     this.#ticks?.cancel();
     this.#endActivity();
+    this.#peers.close();
+    this.#forwarding.close();
     this.#heartbeats?.close();
     this.#gateway.close();
     this.#acceptor.closeAll(true);
@@ -312,10 +370,11 @@ export class Coordinator {
     this.#heartbeats = await HeartbeatListener.open(transport, heartbeats, () => this.#active);
   }
 
-  /** The record of the first coordinator of a new cluster. */
+  /** The record of the first coordinator of a new cluster, or of one that joins. */
   #newRecord(): CoordinatorRecord {
-    const { id = FIRST_ID, settings } = this.#options;
+    const { id = FIRST_ID, settings, join = [] } = this.#options;
     const folder = randomId(this.#deps.random);
+    if (join.length > 0) return blankRecord(id, folder);
     const member = { id, folder, address: this.#advertised };
     return newClusterRecord(member, { clusterId: this.#clusterId, settings });
   }
@@ -335,16 +394,23 @@ export class Coordinator {
         record,
         address: this.#advertised,
         differences: CLUSTER_DIFFERENCES,
-        send: () => {},
+        peers: this.#options.join,
+        send: (message) => this.#peers.send(message),
       },
       {
         onHeld: (held) => this.#beginActivity(held),
         onLost: () => this.#endActivity(),
-        onChosen: ({ document }) => this.#adopt(document),
+        onChosen: ({ document }) => {
+          this.#adopt(document);
+          this.#tellCoordinators();
+        },
         onHolder: () => {},
       },
     );
-    this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => this.#active?.tick());
+    this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
+      this.#active?.tick();
+      this.#endChanges();
+    });
     await this.#register.start();
     const { listen, discovery } = this.#options;
     if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
@@ -383,6 +449,7 @@ export class Coordinator {
     );
     this.#active = active;
     active.start();
+    this.#tellCoordinators();
   }
 
   /** What this coordinator was told counts, unless it contradicts the cluster. */
@@ -405,6 +472,19 @@ export class Coordinator {
   #giveUp(reason: string): void {
     this.#log.warn("this coordinator stands down", { reason });
     this.#register?.release();
+  }
+
+  /** The map says where the coordinators are. */
+  #tellCoordinators(): void {
+    const set = this.#register?.set;
+    if (set === undefined) return;
+    const members = membersOf(set);
+    const coordinators = members.map(({ id, address }) => ({ id, ...address }));
+    this.#active?.step({ type: "coordinators", coordinators });
+    const text = JSON.stringify(coordinators);
+    if (text === this.#coordinatorsText) return;
+    this.#coordinatorsText = text;
+    this.#onCoordinators(members.map(({ address }) => address));
   }
 
   /** A document was chosen, by whomever. */
@@ -435,7 +515,37 @@ export class Coordinator {
 
   #activeFor(what: string): ActiveCoordinator {
     if (this.#active !== undefined) return this.#active;
-    throw new KvError("unavailable", `${what}: this coordinator is not the active one now`);
+    throw notActive(what, this.#holder);
+  }
+
+  /** Where the active coordinator is, as far as is known here; undefined if it would be this one. */
+  get #holder(): Address | undefined {
+    const state = this.#register?.state;
+    const { set, holder, member } = state ?? {};
+    // One that was taken out hears of nobody any more.
+    const isOut = set !== undefined && member !== undefined && !isMember(set, member.folder);
+    if (isOut) return set.voters[0]?.address;
+    return holder?.folder === member?.folder ? undefined : holder?.address;
+  }
+
+  #changeCoordinators(change: CoordinatorsChange, done: () => void): void {
+    const register = this.#register;
+    if (register === undefined) throw notActive("coordinators_change", undefined);
+    const { set, joining } = register.state;
+    if (set === undefined) throw notActive("coordinators_change", this.#holder);
+    register.want(votersAfter(set, joining, change));
+    const untilMs = this.#deps.clock.monotonicMs() + COORDINATORS_CHANGE_MS;
+    this.#changes.push({ untilMs, done });
+  }
+
+  #endChanges(): void {
+    if (this.#changes.length === 0) return;
+    const { set } = this.#register?.state ?? {};
+    const nowMs = this.#deps.clock.monotonicMs();
+    const isDone = set !== undefined && set.wanted === undefined && this.#register?.isSettled;
+    const ended = this.#changes.filter(({ untilMs }) => isDone || nowMs >= untilMs);
+    this.#changes = this.#changes.filter((change) => !ended.includes(change));
+    for (const { done } of ended) done();
   }
 
   #publishedMap(what: string): ClusterMap {
@@ -484,6 +594,7 @@ export class Coordinator {
     };
     try {
       const { role, rights, node } = greet(hello, greeted, { connection, seat, isFirst });
+      if (rights === "agreement") return () => this.#peers.accept(connection);
       if (role === "client") return this.#logins?.logIn(hello, connection);
       if (rights !== "membership" || node === undefined) return undefined;
       const { sessions } = this.#activeFor("hello");

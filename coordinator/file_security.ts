@@ -5,7 +5,12 @@
  *
  * @module
  */
-import { messageOf } from "../shared/base/errors.ts";
+import { KvError, messageOf } from "../shared/base/errors.ts";
+import { randomId } from "../shared/platform/random.ts";
+import type { Address } from "../shared/platform/transport.ts";
+import { joinCluster } from "../shared/security/members/deno_join.ts";
+import { tokenFrom } from "../shared/security/members/given_token.ts";
+import { tokenName } from "../shared/security/user_token.ts";
 import { securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { AccessControl } from "../shared/security/access_control.ts";
 import {
@@ -26,7 +31,11 @@ import {
   type SecurityDocumentStore,
 } from "../shared/security/members/file_security.ts";
 import { MemberAuthority, signOwn } from "../shared/security/members/member_authority.ts";
-import type { SecurityDocument } from "../shared/security/security_document.ts";
+import {
+  type JudgedDocument,
+  judgedPart,
+  type SecurityDocument,
+} from "../shared/security/security_document.ts";
 import { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { SecurityOffice } from "./active_coordinator.ts";
 import type { CoordinatorSecurity } from "./coordinator.ts";
@@ -46,7 +55,7 @@ export interface OpenedCoordinatorSecurity extends CoordinatorSecurity {
 }
 
 /** What it is told. */
-export interface CoordinatorSecurityOptions extends SecurityDocumentStore {
+export interface CoordinatorSecurityOptions extends SecurityDocumentStore<JudgedDocument> {
   /** Its name among the coordinators. */
   readonly id: string;
   /** Names and addresses at which it is reached. */
@@ -69,9 +78,8 @@ export async function openCoordinatorSecurity(
     { ...deps, hasher, audit, throttle: new LoginThrottle() },
     found,
   );
-  access.onChange(({ authorities }) => opened.writeAuthorities(authorities));
-  /** The newest that is known here, with the authority's key. */
-  let document: SecurityDocument = found;
+  /** The newest that is known here, with the authority's key; without it only until this coordinator is one. */
+  let document: SecurityDocument | JudgedDocument = found;
   let office: SecurityOffice | undefined;
 
   const folder = new MemberFolder(securityFolderOf(data));
@@ -82,6 +90,13 @@ export async function openCoordinatorSecurity(
     !document.revoked.some(({ serial }) => serial === certificate.serial) &&
     JSON.stringify(ofIt) === JSON.stringify(hosts);
   const sign = async () => {
+    if (!("authorityKey" in document)) {
+      throw new KvError(
+        "bad_config",
+        "this coordinator's certificate has ended, or is for other names, and it has not been added yet: give " +
+          "--join-token a new token (kv-client token create --join coordinator)",
+      );
+    }
     const credentials = await signOwn(document, id, hosts, clock.wallMs(), lifetimeMs);
     await folder.keepMember(credentials, { hosts, joinedBy: undefined });
     return credentials;
@@ -118,8 +133,13 @@ export async function openCoordinatorSecurity(
     access,
     identity,
     adopt: (next) => {
-      if (next.version <= document.version) return;
+      const isNews = next.version > document.version;
+      if (!isNews && "authorityKey" in document) return;
       document = next;
+      if (!isNews) return;
+      folder.keepJudged(judgedPart(next)).catch((error) =>
+        log.error("users and roles cannot be kept", { error: messageOf(error) })
+      );
       access.adopt(next);
       const { authorities } = next;
       const current = identity.current();
@@ -137,4 +157,49 @@ export async function openCoordinatorSecurity(
     },
     stop: () => renewal.stop(),
   };
+}
+
+/** A new coordinator of a secured cluster. */
+export interface JoinSecuredOptions {
+  /** Its name; undefined for a random one. */
+  readonly id: string | undefined;
+  /** Where the cluster's coordinators are. */
+  readonly addresses: readonly Address[];
+  /** A token, or the file that it is in. */
+  readonly token: string | undefined;
+  readonly hosts: readonly string[];
+}
+
+/**
+ * Joins by a token, unless it has done so already. What it gets lets it talk with the other coordinators; it is none
+ * until an operator adds it.
+ *
+ * @throws {KvError} `bad_config` without a token; why it cannot join
+ */
+export async function joinSecured(
+  data: string,
+  { id: wanted, addresses, token: given, hosts }: JoinSecuredOptions,
+  { random, log }: SecurityDeps,
+): Promise<{ readonly id: string; readonly document: JudgedDocument }> {
+  const folder = new MemberFolder(securityFolderOf(data));
+  const kept = await folder.readMember();
+  const judged = await folder.readJudged();
+  const { id: before, role } = kept?.certificate.subject ?? {};
+  if (before !== undefined && role === "coordinator" && judged !== undefined) {
+    return { id: before, document: judged };
+  }
+  if (given === undefined) {
+    throw new KvError(
+      "bad_config",
+      "--join with --secure needs --join-token; an administrator makes one: kv-client token create --join coordinator",
+    );
+  }
+  const token = await tokenFrom(given, "--join-token");
+  const id = wanted ?? `c-${randomId(random).slice(0, 8)}`;
+  const joining = { node: id, role: "coordinator", cluster: undefined, hosts } as const;
+  const { credentials, document } = await joinCluster(addresses, token, joining);
+  await folder.keepJudged(document);
+  await folder.keepMember(credentials, { hosts, joinedBy: tokenName(token.secret) });
+  log.info("joined a secured cluster", { cluster: credentials.cluster, coordinator: id });
+  return { id, document };
 }

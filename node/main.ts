@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from "../shared/platform/clock.ts";
+import { joinHint } from "../shared/security/members/given_token.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import type { Source } from "../shared/program/given_value.ts";
 import {
@@ -40,12 +41,7 @@ import {
   openSecurity,
   type SecurityDeps,
 } from "../shared/security/members/file_security.ts";
-import {
-  checkMemberIs,
-  type FolderIdentity,
-  joinHint,
-  openMemberSecurity,
-} from "./file_member_security.ts";
+import { checkMemberIs, type FolderIdentity, openMemberSecurity } from "./file_member_security.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { ServerCertificate } from "../shared/platform/server_certificate.ts";
@@ -315,7 +311,7 @@ function clusterOf(
           const search = describeSearch(found);
           if (search !== said) logger("session").info("looking for the coordinator", { search });
           said = search;
-          use(found.address);
+          use(found.addresses);
         },
         (error) => fail(failureOf(error)),
       );

@@ -48,7 +48,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   coordinator: [
     ["placement", "gateway", "discovery", "register"],
-    ["state"],
+    ["agreement", "state"],
     ["partitions", "membership"],
     ["controller"],
     [""],

@@ -29,6 +29,7 @@ import { type Address, formatAddress } from "../../shared/platform/transport.ts"
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
 import { environment } from "./deno_environment.ts";
 import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
+import { AnyCoordinator } from "./any_coordinator.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
 
@@ -120,7 +121,7 @@ export async function connectTo(
   const router = new Router(deps, {
     role: "client",
     hello: login,
-    seeds: [found.address, ...seeds],
+    seeds: [...found.addresses, ...seeds],
   });
   const map = await firstMap(clock, router, found, seeds, options, about.advice);
   const { clusterName: name } = map.settings;
@@ -138,7 +139,11 @@ export async function connectTo(
   // With a node's address one can find the cluster, but the node does not become a coordinator by that.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
   const ours = hello("client", login);
-  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, ours);
+  const coordinator = isNode ? undefined : new AnyCoordinator(deps, {
+    hello: ours,
+    named: found.addresses,
+    map: () => router.map(),
+  });
   // A node that is a cluster by itself keeps its users itself.
   const administrator = coordinator ??
     (options.ca === undefined ? undefined : new RpcClient(deps, found.address, ours));
@@ -188,7 +193,7 @@ async function firstMap(
   } catch (cause) {
     router.close();
     const error = toKvError(cause);
-    const asked = [found.address, ...seeds].map(formatAddress).join(", ");
+    const asked = [...found.addresses, ...seeds].map(formatAddress).join(", ");
     throw new KvError(
       error.code,
       `cannot reach the cluster at ${asked}: ${error.message} (how the coordinator was looked for: ` +

@@ -132,6 +132,9 @@ export class ClusterController {
         return this.#tick(nowMs);
       case "stood_still":
         return this.#liveness.stoodStill(input.ms, nowMs);
+      case "coordinators":
+        this.#state.setCoordinators(input.coordinators);
+        return this.#state.flush(nowMs);
       case "persisted":
         this.#state.publisher.persisted(input.epoch, nowMs);
         this.#mover.onPublished();

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { CoordinatorInfo, NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { Report } from "../partitions/reports.ts";
@@ -39,6 +39,8 @@ export type Input =
   | { readonly type: "tick" }
   /** The coordinator, or its whole machine, may have done nothing for this long. */
   | { readonly type: "stood_still"; readonly ms: number }
+  /** Where the coordinators are by now, for the map. */
+  | { readonly type: "coordinators"; readonly coordinators: readonly CoordinatorInfo[] }
   /** The document of an earlier step is on disk. */
   | { readonly type: "persisted"; readonly epoch: number }
   /** It could not be written. */

@@ -60,7 +60,8 @@ export function recover<D>(before: RegisterRecord<D>, address: Address): Recover
     removed,
     report: [
       `coordinator ${id} goes on alone from document ${formatStamp(stamp)}`,
-      "changes of membership that only the others had are lost; nodes that have seen them say so",
+      "changes of membership that only the others had are lost; if nodes have seen them, the coordinator says so " +
+      "when it is started, does nothing, and names the way on (--accept-epoch)",
       ...removed.map((member) =>
         `coordinator ${member.id} is none any more: never start it again on its folder ${member.folder}`
       ),

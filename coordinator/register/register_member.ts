@@ -83,6 +83,8 @@ export class RegisterMember<D> {
   readonly #id: string;
   #folder: string;
   readonly #start: number;
+  /** Those that the operator has named, and whom a folder without a document asks by now. */
+  readonly #namedPeers: readonly Address[];
   #peers: readonly Address[];
   #acceptor: Acceptor<D>;
   #starts: KnownStarts;
@@ -119,7 +121,7 @@ export class RegisterMember<D> {
     this.#random = random;
     this.#differences = differences;
     this.#address = address;
-    this.#peers = peers;
+    this.#namedPeers = this.#peers = peers;
     this.run = randomId(random);
     this.#id = id;
     this.#folder = folder;
@@ -454,8 +456,12 @@ export class RegisterMember<D> {
   /** Rule G12. */
   #notMember({ stamp, set }: Extract<Answer<D>, { type: "not_member" }>, nowMs: number): void {
     const accepted = this.#acceptor.accepted;
-    // A blank folder goes on asking for its seat.
-    if (accepted === undefined || compareStamps(stamp, accepted.stamp) <= 0) return;
+    if (accepted === undefined) {
+      // A blank folder goes on asking for its seat, also those whom it did not know.
+      this.#peers = union(this.#namedPeers, membersOf(set).map(({ address }) => address));
+      return;
+    }
+    if (compareStamps(stamp, accepted.stamp) <= 0) return;
     if (isMember(set, this.#folder)) return;
     if (!isVoter(accepted.document.set, this.#folder)) return this.#beginAnew(nowMs);
     this.#standDown("it was removed from the coordinators", nowMs, false);
@@ -652,6 +658,12 @@ export class RegisterMember<D> {
       error: error.message,
     });
   }
+}
+
+function union(a: readonly Address[], b: readonly Address[]): Address[] {
+  const isNew = ({ host, port }: Address) =>
+    !a.some((one) => one.host === host && one.port === port);
+  return [...a, ...b.filter(isNew)];
 }
 
 /** Whether it tells of something that must not be forgotten. */

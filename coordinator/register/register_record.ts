@@ -6,12 +6,16 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { setOf } from "./coordinator_set.ts";
-import type { CoordinatorMember } from "./coordinator_set.ts";
+import { COORDINATORS_MAX } from "../../shared/limits/membership.ts";
+import { type CoordinatorMember, type CoordinatorSet, setOf } from "./coordinator_set.ts";
 import type { Generation, Stamp } from "./generation.ts";
 import type { KnownStart } from "./known_starts.ts";
 import type { RegisterDocument } from "./messages.ts";
 import type { Stamped } from "./register.ts";
+
+/** The longest name of a coordinator or folder, and the longest host. */
+const ID_CHARACTERS_MAX = 256;
+const HOST_CHARACTERS_MAX = 255;
 
 /** The layout of {@linkcode RegisterRecord}. */
 export const RECORD_FORMAT = 1;
@@ -106,21 +110,42 @@ function parseAccepted<D>(
 ): Stamped<RegisterDocument<D>> {
   const { stamp, document } = asObject(value);
   if (!isStamp(stamp)) throw damaged("stamp");
-  const { set, body } = asObject(document);
-  const { voters, wanted, joint } = asObject(set);
+  return { stamp, document: parseDocument(document, parseBody) };
+}
+
+/** A document; also of what a peer sent. @throws {KvError} `corrupt`, or what `parseBody` throws */
+export function parseDocument<D>(
+  value: unknown,
+  parseBody: (body: unknown) => D,
+): RegisterDocument<D> {
+  const { set, body } = asObject(value);
+  return { set: parseSet(set), body: parseBody(body) };
+}
+
+/** A set of coordinators; also of what a peer sent. @throws {KvError} `corrupt` */
+export function parseSet(value: unknown): CoordinatorSet {
+  const { voters, wanted, joint } = asObject(value);
   if (!isMembers(voters) || typeof joint !== "boolean") throw damaged("set");
   if (wanted !== undefined && !isMembers(wanted)) throw damaged("set");
   if (joint && wanted === undefined) throw damaged("set");
-  return { stamp, document: { set: { voters, wanted, joint }, body: parseBody(body) } };
+  return { voters, wanted, joint };
 }
 
 function isMembers(value: unknown): value is CoordinatorMember[] {
-  return Array.isArray(value) && value.length > 0 && value.every((one) => {
-    const { id, folder, address } = asObject(one);
-    const { host, port } = asObject(address);
-    return typeof id === "string" && typeof folder === "string" && typeof host === "string" &&
-      isCount(port);
-  });
+  return Array.isArray(value) && value.length > 0 && value.length <= COORDINATORS_MAX &&
+    value.every(isMember);
+}
+
+/** Whether it is a coordinator; also of what a peer sent. */
+export function isMember(value: unknown): value is CoordinatorMember {
+  const { id, folder, address } = asObject(value);
+  const { host, port } = asObject(address);
+  return isName(id) && isName(folder) && typeof host === "string" &&
+    host.length <= HOST_CHARACTERS_MAX && isCount(port) && port <= 65_535;
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= ID_CHARACTERS_MAX;
 }
 
 /** Whether it is a generation; also of what a peer sent. */
@@ -137,13 +162,15 @@ export function isStamp(value: unknown): value is Stamp {
   return isGeneration(generation) && isCount(revision);
 }
 
-function isKnownStart(value: unknown): value is KnownStart {
+/** Whether it is a start of a folder; also of what a peer sent. */
+export function isKnownStart(value: unknown): value is KnownStart {
   const { folder, start, run, writes } = asObject(value);
   return typeof folder === "string" && isCount(start) && typeof run === "string" &&
     isCount(writes);
 }
 
-function isCount(value: unknown): value is number {
+/** Whether it is a whole number from 0 on. */
+export function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 

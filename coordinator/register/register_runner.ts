@@ -16,7 +16,7 @@ import type { Logger } from "../../shared/platform/logger.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import type { Address } from "../../shared/platform/transport.ts";
 import { type CoordinatorMember, type CoordinatorSet, isMember } from "./coordinator_set.ts";
-import type { Stamp } from "./generation.ts";
+import { compareStamps, type Stamp } from "./generation.ts";
 import type { Envelope, Outgoing } from "./messages.ts";
 import type { Differences, Outcome, Register, RegisterEvents, Stamped } from "./register.ts";
 import { type RegisterInput, RegisterMember, type RegisterRole } from "./register_member.ts";
@@ -141,9 +141,14 @@ export class RegisterRunner<D> implements Register<D> {
 
   compareAndSet(expected: Stamp, next: D, done: (outcome: Outcome) => void): void {
     const token = ++this.#tokens;
-    // Never from inside of this call.
-    this.#outcomes.set(token, (outcome) => this.#deps.clock.defer(() => done(outcome)));
+    let isInside = true;
+    this.#outcomes.set(token, (outcome) => {
+      // Never from inside of this call.
+      if (isInside) queueMicrotask(() => done(outcome));
+      else done(outcome);
+    });
     this.#step({ type: "compare_and_set", token, expected, body: next });
+    isInside = false;
   }
 
   /** Other coordinators are wanted. @throws {KvError} `bad_request`, `unavailable` */
@@ -153,6 +158,17 @@ export class RegisterRunner<D> implements Register<D> {
 
   release(pauseMs = 0): void {
     this.#step({ type: "release", pauseMs });
+  }
+
+  /** Whether others have a say in who is active, or may have. */
+  get hasOthers(): boolean {
+    return this.#member.hasOthers;
+  }
+
+  /** Whether the newest document that is here is chosen. */
+  get isSettled(): boolean {
+    const { chosen, accepted } = this.#member;
+    return compareStamps(chosen?.stamp, accepted?.stamp) === 0;
   }
 
   /** The set of the newest document that is known to be chosen. */

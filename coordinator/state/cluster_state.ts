@@ -12,6 +12,7 @@
 import type {
   ClusterMap,
   ClusterSettings,
+  CoordinatorInfo,
   NodeId,
   NodeInfo,
 } from "../../shared/cluster/cluster_map.ts";
@@ -65,6 +66,8 @@ export class ClusterState {
   /** Maps before this epoch may name another lease. */
   settingsEpoch = 0;
   lineage: readonly CoordinatorStart[];
+  /** Where the coordinators are. */
+  #coordinators: readonly CoordinatorInfo[] | undefined;
   /** The nodes or their weights may have changed since the target assignment was computed. */
   targetStale = true;
   readonly #generation: string;
@@ -86,6 +89,7 @@ export class ClusterState {
     this.#out = out;
     this.#generation = generation;
     this.settings = map.settings;
+    this.#coordinators = map.coordinators;
     this.lineage = beginGeneration(stored.lineage, generation, map.epoch);
     this.graceUntilMs = nowMs + failureTimeoutMs;
     this.leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
@@ -118,6 +122,13 @@ export class ClusterState {
     this.members.delete(member.id);
     this.#nodes = undefined;
     this.targetStale = true;
+    this.publisher.decide();
+  }
+
+  /** The map names these coordinators from now on. */
+  setCoordinators(coordinators: readonly CoordinatorInfo[]): void {
+    if (JSON.stringify(this.#coordinators) === JSON.stringify(coordinators)) return;
+    this.#coordinators = coordinators;
     this.publisher.decide();
   }
 
@@ -217,6 +228,7 @@ export class ClusterState {
         generation: this.#generation,
         settings: this.settings,
         nodes: this.#nodes,
+        ...(this.#coordinators === undefined ? {} : { coordinators: this.#coordinators }),
         partitions: this.table.toArray(),
       },
       members: members.map(({ id, instance, memory, stale, damaged, batch }) => ({

@@ -288,7 +288,7 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
   const join = (at: TestCluster, token: string, more: object = {}) =>
     assertRejects(
       () =>
-        joinCluster(at.coordinatorAddress, parseToken(token), {
+        joinCluster([at.coordinatorAddress], parseToken(token), {
           node,
           cluster: undefined,
           hosts: ["127.0.0.1"],
@@ -303,7 +303,7 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
   await using between = await Between.open(cluster);
   const caught = await assertRejects(
     () =>
-      joinCluster(between.address, parseToken(ours), {
+      joinCluster([between.address], parseToken(ours), {
         node,
         cluster: undefined,
         hosts: ["127.0.0.1"],

@@ -171,6 +171,10 @@ const TABLE: { readonly [M in MessageType]: Row } = {
     stranger: ["bad_request", "unauthorized"],
     user: ["bad_request", "unauthorized"],
   },
+  agree: NEVER,
+  agree_part: NEVER,
+  coordinators: REQUEST,
+  coordinators_change: REQUEST,
   closing: NEVER,
 };
 

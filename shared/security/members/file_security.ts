@@ -30,6 +30,7 @@ import { fingerprintOfPem } from "../authority_fingerprint.ts";
 import { CertificateAuthority, createAuthority, createRequest } from "../certificate_authority.ts";
 import { PasswordHasher } from "../login/password.ts";
 import {
+  type JudgedDocument,
   newSecurityDocument,
   parseSecurityDocument,
   type SecurityDocument,
@@ -92,10 +93,10 @@ export async function openSecurity(data: string, deps: SecurityDeps): Promise<Op
   return { ...opened, keeper };
 }
 
-/** Where the document is kept. */
-export interface SecurityDocumentStore {
+/** Where the document is kept: all of it, or what a coordinator knows that has just joined. */
+export interface SecurityDocumentStore<D extends JudgedDocument = SecurityDocument> {
   /** @throws {KvError} `corrupt`, `storage_failed` */
-  read(): Promise<SecurityDocument | undefined>;
+  read(): Promise<D | undefined>;
   /** A new one. @throws {KvError} `storage_failed` */
   write(document: SecurityDocument): Promise<void>;
   /** The id of the cluster that a new document is for; undefined for a node that is one by itself. */
@@ -103,8 +104,9 @@ export interface SecurityDocumentStore {
 }
 
 /** The folder without its keeper. */
-export interface OpenedSecurityFolder extends Omit<OpenedSecurity, "keeper"> {
-  readonly document: SecurityDocument;
+export interface OpenedSecurityFolder<D extends JudgedDocument>
+  extends Omit<OpenedSecurity, "keeper"> {
+  readonly document: D | SecurityDocument;
   readonly hasher: PasswordHasher;
   writeAuthorities(authorities: readonly string[]): void;
 }
@@ -114,11 +116,11 @@ export interface OpenedSecurityFolder extends Omit<OpenedSecurity, "keeper"> {
  *
  * @throws {KvError} as {@linkcode openSecurity}
  */
-export async function openSecurityFolder(
+export async function openSecurityFolder<D extends JudgedDocument>(
   data: string,
-  store: SecurityDocumentStore,
+  store: SecurityDocumentStore<D>,
   deps: SecurityDeps,
-): Promise<OpenedSecurityFolder> {
+): Promise<OpenedSecurityFolder<D>> {
   const folder = securityFolderOf(data);
   await makePrivateFolder(folder);
   // To the end of the process; a node in memory has no other lock.
@@ -127,8 +129,11 @@ export async function openSecurityFolder(
   const kept = await store.read();
   if (kept === undefined) await refuseNewSecurity(data);
   const credentialsFile = kept === undefined ? `${folder}/admin.json` : undefined;
-  const document = kept ?? await begin(`${folder}/admin.json`, hasher, deps, store.cluster);
-  if (kept === undefined) await store.write(document);
+  let document: D | SecurityDocument | undefined = kept;
+  if (document === undefined) {
+    const first = document = await begin(`${folder}/admin.json`, hasher, deps, store.cluster);
+    await store.write(first);
+  }
   await markSecured(data);
   const authorityFile = `${folder}/ca.crt`;
   const writeAuthorities = (authorities: readonly string[]) =>

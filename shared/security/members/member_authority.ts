@@ -86,6 +86,8 @@ export class MemberAuthority {
   join(message: Message<"join">, remote: Address, reply: (reply: Reply) => void): void {
     const { clock, keeper, audit } = this.#deps;
     const { node: id, hosts, certificate_request: request } = message;
+    // JSON null stands for an absent field.
+    const role = message.role ?? "node";
     const waitMs = this.#throttle.waitMs(remote.host, JOINING, clock.monotonicMs());
     if (waitMs > 0) {
       throw new KvError(
@@ -96,11 +98,14 @@ export class MemberAuthority {
     const secret = new Secret(message.secret);
     const caller = { user: JOINING, from: formatAddress(remote) };
     const checkToken = (document: SecurityDocument) => {
-      if (knownToken(document.joins, secret, clock.wallMs()) !== undefined) return;
-      const { message } = unknownToken();
+      const token = knownToken(document.joins, secret, clock.wallMs());
+      if (token?.role === role) return;
+      const why = token === undefined
+        ? unknownToken().message
+        : `this token is for a ${token.role}, not for a ${role}`;
       throw new KvError(
         "unauthorized",
-        `join: ${message}; an administrator makes one: kv-client token create --join node`,
+        `join: ${why}; an administrator makes one: kv-client token create --join ${role}`,
       );
     };
     try {
@@ -115,19 +120,19 @@ export class MemberAuthority {
       if (validCertificates(document, id, clock.wallMs()).length === 0) return;
       throw new KvError(
         "exists",
-        `join: node ${id} has a valid certificate already; if its key is lost, or is somebody else's, an ` +
+        `join: ${role} ${id} has a valid certificate already; if its key is lost, or is somebody else's, an ` +
           `administrator revokes it first: kv-client cert revoke ${id}`,
       );
     };
     isNew(keeper.document);
-    const prepared = this.#prepare({ request, id, role: "node", hosts }, (document) => {
+    const prepared = this.#prepare({ request, id, role, hosts }, (document) => {
       checkToken(document);
       isNew(document);
     });
     keeper.carryOut(prepared, {
       what: "join",
       whyRefused: () => undefined,
-      audited: { event: "certificate", id, role: "node" },
+      audited: { event: "certificate", id, role },
       caller,
     }, reply);
   }
@@ -215,8 +220,9 @@ export class MemberAuthority {
           if (revoked.some(({ role }) => role === "coordinator")) {
             throw new KvError(
               "bad_request",
-              "cert revoke: the coordinator cannot revoke itself; if its key was stolen, stop it, remove " +
-                "member.json from its folder, and have a new authority: kv-client cert rotate",
+              "cert revoke: a coordinator's certificate is not revoked, since each coordinator has the authority's " +
+                "key; take it out (kv-client coordinators remove), and if its folder was stolen have a new authority: " +
+                "kv-client cert rotate",
             );
           }
           return {

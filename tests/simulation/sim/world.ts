@@ -481,10 +481,7 @@ export class World {
       weight: 1,
       secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {
-        locate: (use) =>
-          process.clock.defer(() =>
-            use({ host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port })
-          ),
+        locate: (use) => process.clock.defer(() => use([COORDINATOR_ADDRESS])),
       },
     });
   }

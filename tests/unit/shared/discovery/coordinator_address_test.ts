@@ -30,9 +30,9 @@ Deno.test("parseAddress refuses what is not an address, and names the source", (
 });
 
 Deno.test("parseCsConfig reads host and port, whatever the line ends", () => {
-  assertEquals(parseCsConfig("h\n1\n"), { host: "h", port: 1 });
-  assertEquals(parseCsConfig("\uFEFFh\r\n1"), { host: "h", port: 1 });
-  assertEquals(parseCsConfig(formatCsConfig({ host: "::1", port: 5 })), { host: "::1", port: 5 });
+  assertEquals(parseCsConfig("h\n1\n"), [{ host: "h", port: 1 }]);
+  assertEquals(parseCsConfig("\uFEFFh\r\n1"), [{ host: "h", port: 1 }]);
+  assertEquals(parseCsConfig(formatCsConfig({ host: "::1", port: 5 })), [{ host: "::1", port: 5 }]);
   for (const text of ["", "h", "h\n", "h\nx", "\n1", "h\n0"]) {
     assertThrows(() => parseCsConfig(text), KvError, "cs_config.txt");
   }
