@@ -18,8 +18,7 @@ import { VERSION } from "../shared/base/version.ts";
 import { DenoLogins } from "./cli/deno_logins.ts";
 import { loginFile, readCredentials, readCredentialsIfThere } from "./cli/file_credentials.ts";
 import { connectTo, discoverFromHere } from "./library/connect.ts";
-import { environment } from "./library/deno_environment.ts";
-import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
+import { clientPlatform } from "./library/current_platform.ts";
 import { denoIo, inputLines, loadHistory, saveHistory } from "./cli/deno_io.ts";
 import { EXIT, exitCodeOf } from "./cli/command/exit_code.ts";
 import type { KvClient } from "./library/kv_client.ts";
@@ -69,6 +68,7 @@ async function runClient(run: ClientRun): Promise<number> {
   let connecting: Promise<KvClient> | undefined;
   const client = () => connecting ??= connectAs(run);
   const { timeoutMs, clusterName } = config;
+  const { environment } = await clientPlatform();
   const logins = new DenoLogins({
     file: config.credentials ?? loginFile(environment),
     timeoutMs,
@@ -135,6 +135,7 @@ async function findFor(
 ): Promise<CoordinatorAddress> {
   const source = sources.coordinator;
   const named = (where: typeof source) => source === where ? config.coordinator : undefined;
+  const { readTextFileIfThere } = await clientPlatform();
   return await findCoordinator({
     flag: named("flag"),
     environment: named("environment"),
@@ -153,6 +154,7 @@ async function findFor(
 
 async function connectAs(run: ClientRun): Promise<KvClient> {
   const { config } = run;
+  const { environment } = await clientPlatform();
   const named = config.credentials;
   const file = named ?? loginFile(environment);
   const kept = named !== undefined

@@ -2,7 +2,7 @@
  * The client library of the key-value store.
  *
  * ```ts
- * import { connect, KvError } from "./client/mod.ts";
+ * import { connect, KvError } from "kv-client";
  *
  * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
  *

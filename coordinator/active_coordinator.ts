@@ -12,6 +12,8 @@ import type { Logger } from "../shared/platform/logger.ts";
 import type { Clock } from "../shared/platform/clock.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { SuspensionWatch } from "../shared/platform/suspension.ts";
+import { Secret } from "../shared/base/secret.ts";
+import { MapSeals } from "../shared/security/map_seal.ts";
 import type { MemberAuthority } from "../shared/security/members/member_authority.ts";
 import type { SecurityDocument } from "../shared/security/security_document.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
@@ -116,6 +118,8 @@ export class ActiveCoordinator implements HeartbeatTaker {
       ...options,
       place,
       generation: randomId(random),
+      seals: security &&
+        new MapSeals(new Secret(security.sealKey), options.stored.map.settings.clusterId),
     }, clock.monotonicMs());
   }
 

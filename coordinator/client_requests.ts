@@ -9,6 +9,8 @@ import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import { forUser } from "../shared/database/for_user.ts";
 import { FORCE_WAIT_MS } from "../shared/limits/membership.ts";
+import { metricDocument } from "../shared/metrics/metric_document.ts";
+import type { MetricSet } from "../shared/metrics/metric_set.ts";
 import type { Clock } from "../shared/platform/clock.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { formatAddress } from "../shared/platform/transport.ts";
@@ -57,6 +59,9 @@ export interface RequestsOwner {
   /** @throws {KvError} `unavailable` if there is no map yet that may be shown */
   publishedMap(what: string): ClusterMap;
   stats(): Record<string, unknown>;
+  metrics(): MetricSet;
+  /** The newest of them. */
+  slowRequests(limit: number | undefined): unknown;
 }
 
 /** Carries clients' requests out. */
@@ -137,6 +142,13 @@ export class ClientRequests {
       }
       case "stats":
         return reply({ req_type: "result", result: owner.stats() });
+      case "metrics":
+        return reply({ req_type: "result", result: metricDocument(owner.metrics()) });
+      case "slow_requests":
+        return reply({
+          req_type: "result",
+          result: owner.slowRequests(request.limit ?? undefined),
+        });
       case "announce":
         return reply({ req_type: "ack", message: "noted" });
       default:

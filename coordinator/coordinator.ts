@@ -14,13 +14,18 @@ import type { Connection, ConnectionHandlers } from "../shared/wire/connection.t
 import { settingsShown } from "../shared/cluster/cluster_settings.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
-import { failureOf, KvError } from "../shared/base/errors.ts";
+import { failureOf } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { COORDINATOR_TICK_MS, COORDINATORS_CHANGE_MS } from "../shared/limits/membership.ts";
+import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
+import { MetricSet } from "../shared/metrics/metric_set.ts";
+import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
+import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
+import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { Message } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -42,10 +47,11 @@ import {
   type DiscoveryResponderOptions,
 } from "./discovery/discovery_responder.ts";
 import { Gateway } from "./gateway/gateway.ts";
+import { collectCluster, collectCoordinators } from "./coordinator_metrics.ts";
 import { coordinatorHealth, standbyHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
 import type { Stamped } from "./register/register.ts";
-import { RegisterRunner } from "./register/register_runner.ts";
+import { RegisterRunner } from "./agreement/register_runner.ts";
 import { isMember, membersOf } from "./register/coordinator_set.ts";
 import { blankRecord } from "./register/register_record.ts";
 import { type CoordinatorsReport, coordinatorsReport } from "./coordinators_report.ts";
@@ -107,6 +113,10 @@ export interface CoordinatorOptions {
   readonly join?: readonly Address[] | undefined;
   /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
   readonly security?: CoordinatorSecurity | undefined;
+  /** What is known of the process and its machine, for metrics. Default: nothing. */
+  readonly process?: ProcessSite | undefined;
+  /** Default {@linkcode SLOW_REQUEST_MS}. */
+  readonly slowRequestMs?: number | undefined;
 }
 
 /** What a secured coordinator has for as long as its process runs. */
@@ -154,6 +164,7 @@ export class Coordinator {
   #closed = false;
   readonly admission: Admission;
   readonly #frontEnd: HttpFrontEnd;
+  readonly #requestMetrics: RequestMetrics;
   #http: HttpServer | undefined;
   #requests = 0;
   #onCoordinators: (addresses: readonly Address[]) => void = () => {};
@@ -197,13 +208,16 @@ export class Coordinator {
     this.#secured = options.secured ?? security !== undefined;
     this.#logins = security === undefined ? undefined : new WireLogins(security.access);
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
+    this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
+      metrics: this.#requestMetrics,
       log: deps.logger("http"),
       work: this.#gateway.work,
     }, {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
+      metrics: () => this.metrics(),
       database: this.#gateway.database,
       requests: this.admission.requests,
       access: security?.access,
@@ -237,6 +251,8 @@ export class Coordinator {
       active: (what) => this.#activeFor(what),
       publishedMap: (what) => this.#publishedMap(what),
       stats: () => this.stats(),
+      metrics: () => this.metrics(),
+      slowRequests: (limit) => this.#requestMetrics.slow.newest(limit),
     });
     security?.access.onChange(() => this.#active?.sessions.tellSecurity());
   }
@@ -285,6 +301,32 @@ export class Coordinator {
       ...about,
       minInSync: map.settings.minInSync,
     });
+  }
+
+  /** What `/metrics` shows. */
+  metrics(): MetricSet {
+    const set = new MetricSet();
+    const report = this.coordinators();
+    collectProcess(set, this.#options.process, {
+      role: "coordinator",
+      id: report.coordinator,
+      cluster: this.#clusterId,
+      health: this.health(),
+    });
+    this.#requestMetrics.collect(set);
+    set.set("kv_requests_in_flight", this.#draining.outstanding, "wire");
+    set.set("kv_requests_in_flight", this.#frontEnd.underWay, "http");
+    collectAdmission(set, this.admission.stats());
+    collectCoordinators(set, report);
+    const active = this.#active;
+    if (active === undefined || this.#map === undefined) return set;
+    collectCluster(set, {
+      stats: active.stats(),
+      map: this.#map,
+      sessions: active.sessions.size,
+      persistFailure: this.#register?.state.diskFailure,
+    });
+    return set;
   }
 
   /** How the coordinators stand; what `coordinators` answers. */
@@ -562,7 +604,9 @@ export class Coordinator {
 
   #serve(stream: Stream, seat: Seat): void {
     const { work } = this.#gateway;
-    const server = new RequestServer(stream, { clock: this.#deps.clock, log: this.#log, work }, {
+    const metrics = this.#requestMetrics;
+    const deps = { clock: this.#deps.clock, log: this.#log, work, metrics };
+    const server = new RequestServer(stream, deps, {
       onRequest: (request, reply, connection) => {
         this.#requests++;
         this.#clientRequests.take(request, reply, connection);

@@ -9,7 +9,7 @@ import { KvError, messageOf } from "../shared/base/errors.ts";
 import { randomId } from "../shared/platform/random.ts";
 import type { Address } from "../shared/platform/transport.ts";
 import { joinCluster } from "../shared/security/members/deno_join.ts";
-import { tokenFrom } from "../shared/security/members/given_token.ts";
+import { tokenFrom } from "../shared/security/members/file_join_token.ts";
 import { tokenName } from "../shared/security/user_token.ts";
 import { securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { AccessControl } from "../shared/security/access_control.ts";

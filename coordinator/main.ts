@@ -5,6 +5,9 @@
  * @module
  */
 import { type Clock, SystemClock } from "../shared/platform/clock.ts";
+import { DenoProcessFacts } from "../shared/metrics/deno_process_facts.ts";
+import { ProcessMetrics } from "../shared/metrics/process_metrics.ts";
+import { CertificatePeriods } from "../shared/security/members/certificate_periods.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import { networkInterfaces } from "../shared/platform/deno/deno_network_interfaces.ts";
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
@@ -24,25 +27,17 @@ import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
-import {
-  type KeptUsers,
-  recoverAdmin,
-  recoveredLine,
-} from "../shared/security/members/file_recovery.ts";
+import type { KeptUsers } from "../shared/security/members/file_recovery.ts";
 import { type Random, randomId, SystemRandom } from "../shared/platform/random.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
-import { joinHint } from "../shared/security/members/given_token.ts";
+import { joinHint } from "../shared/security/members/file_join_token.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
-import {
-  joinSecured,
-  openCoordinatorSecurity,
-  type OpenedCoordinatorSecurity,
-} from "./file_security.ts";
+import type { OpenedCoordinatorSecurity } from "./file_security.ts";
 import {
   clusterIdOf,
   type CoordinatorRecord,
@@ -102,6 +97,9 @@ async function recoverUsers({ config, logger }: CoordinatorRun): Promise<void> {
       if (record !== undefined) await store.write(withSecurity(record, security));
     },
   };
+  const { recoverAdmin, recoveredLine } = await import(
+    "../shared/security/members/file_recovery.ts"
+  );
   printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps, users)));
 }
 
@@ -129,6 +127,7 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
       log: logger("transport"),
       datagrams: plain,
     });
+    const periods = new CertificatePeriods();
     const coordinator = await Coordinator.start({ clock, random, transport, store, logger }, {
       security,
       id: security?.id ?? config.id ?? (join.length === 0 ? undefined : joiningId(random)),
@@ -155,6 +154,16 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
         );
       },
       origins: originRules(config),
+      slowRequestMs: config.slowRequestMs,
+      process: {
+        metrics: new ProcessMetrics(clock, new DenoProcessFacts()),
+        ...(security === undefined ? {} : {
+          certificates: () => ({
+            server: periods.periodOf("server", security.identity.current().certificate),
+            authority: periods.periodOf("authority", security.access.document.authorities[0] ?? ""),
+          }),
+        }),
+      },
       admission: { freeDescriptors: countFreeDescriptors },
       discovery: discoveryOf(config, security?.identity),
     });
@@ -247,6 +256,8 @@ async function secure(
 ): Promise<OpenedCoordinatorSecurity & { readonly id: string }> {
   const { config, logger, sources } = run;
   const log = logger("security");
+  // What certificates need takes a third of the time of a start, and only who is secured needs it.
+  const { joinSecured, openCoordinatorSecurity } = await import("./file_security.ts");
   const hosts = certificateHosts(config.host, config.advertiseHost);
   if (config.joinToken !== undefined) {
     const hint = joinHint(config.joinToken, sources.joinToken, "--join-token");

@@ -122,6 +122,11 @@ export class MemberSessions {
   }
 
   /** The message with the document by which all judge, encoded; undefined if the cluster is not secured. */
+  /** How many nodes have one. */
+  get size(): number {
+    return this.#open.size;
+  }
+
   get #securityText(): string | undefined {
     const document = this.#security?.document;
     if (document === undefined) return undefined;

@@ -11,7 +11,7 @@ import { AccessControl } from "../shared/security/access_control.ts";
 import { LoginThrottle } from "../shared/security/login/login_throttle.ts";
 import { PasswordHasher } from "../shared/security/login/password.ts";
 import { joinCluster } from "../shared/security/members/deno_join.ts";
-import { tokenFrom } from "../shared/security/members/given_token.ts";
+import { tokenFrom } from "../shared/security/members/file_join_token.ts";
 import { type KeptMember, MemberFolder } from "../shared/security/members/file_member.ts";
 import { auditLogIn, type SecurityDeps } from "../shared/security/members/file_security.ts";
 import type { JudgedDocument } from "../shared/security/security_document.ts";
@@ -88,6 +88,8 @@ export async function openMemberSecurity(
       access,
       keepMember: (credentials) => folder.keepMember(credentials, { hosts, joinedBy }),
       keepJudged: (document) => folder.keepJudged(document),
+      seen: await folder.readSeen(),
+      keepSeen: (seen) => folder.keepSeen(seen),
     },
     member,
     hosts,

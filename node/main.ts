@@ -5,7 +5,9 @@
  * @module
  */
 import type { Clock } from "../shared/platform/clock.ts";
-import { joinHint } from "../shared/security/members/given_token.ts";
+import { DenoProcessFacts, diskSpace } from "../shared/metrics/deno_process_facts.ts";
+import { ProcessMetrics } from "../shared/metrics/process_metrics.ts";
+import { CertificatePeriods } from "../shared/security/members/certificate_periods.ts";
 import { DenoClock } from "../shared/platform/deno/deno_clock.ts";
 import type { Source } from "../shared/program/given_value.ts";
 import {
@@ -26,7 +28,6 @@ import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program
 import type { Logger } from "../shared/platform/logger.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { printLine } from "../shared/program/terminal.ts";
-import { recoverAdmin, recoveredLine } from "../shared/security/members/file_recovery.ts";
 import { type Random, SystemRandom } from "../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../shared/platform/transport.ts";
 import { keepOnly, type Needed } from "../shared/program/deno_permissions.ts";
@@ -34,19 +35,15 @@ import { damagedFolders, DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
-import { renewedServerCertificate } from "../shared/security/members/certificate_renewal.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
-import {
-  makeServerCertificate,
-  openSecurity,
-  type SecurityDeps,
-} from "../shared/security/members/file_security.ts";
-import { checkMemberIs, type FolderIdentity, openMemberSecurity } from "./file_member_security.ts";
-import type { MemberSecurity } from "./membership/member_security.ts";
-import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
-import type { ServerCertificate } from "../shared/platform/server_certificate.ts";
+import type { SecurityDeps } from "../shared/security/members/file_security.ts";
+import type { NodeSecurity } from "./file_node_security.ts";
 import { certificateHosts } from "../shared/platform/network_interface.ts";
-import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
+import {
+  hasSecurity,
+  refuseUnsecured,
+  securityFolderOf,
+} from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS, peerAddresses } from "./settings.ts";
 
@@ -59,6 +56,9 @@ async function main(run: NodeRun): Promise<void> {
   const [clock, random] = [new DenoClock(), new SystemRandom()];
   if (config.recoverAdmin && config.data !== undefined) {
     const deps = { clock, random, log: logger("security") };
+    const { recoverAdmin, recoveredLine } = await import(
+      "../shared/security/members/file_recovery.ts"
+    );
     printLine(recoveredLine(await recoverAdmin(config.data, NODE_PROGRAM.name, deps)));
     return;
   }
@@ -85,6 +85,8 @@ async function main(run: NodeRun): Promise<void> {
   const told = untilTold(config.endWithInput);
   const ended = Promise.race([told, untilToldToLeave()]);
   let dataPath = config.data;
+  const periods = new CertificatePeriods();
+  const processMetrics = new ProcessMetrics(clock, new DenoProcessFacts());
   const start = (listen: readonly Address[]) =>
     NodeRuntime.start(deps, {
       listen,
@@ -104,7 +106,7 @@ async function main(run: NodeRun): Promise<void> {
         } else if (config.rebuild) {
           logger("storage").info("--rebuild has nothing to do: the data folder can be used");
         }
-        if (member !== undefined) await checkFolderIs(folder, member);
+        await checkFolderIs(folder, security);
         return folder;
       },
       memory: config.storage === "memory",
@@ -119,6 +121,18 @@ async function main(run: NodeRun): Promise<void> {
           : listenHttp(found, handle, admission, logger("http"), security?.tls);
       },
       origins: originRules(config),
+      slowRequestMs: config.slowRequestMs,
+      process: {
+        metrics: processMetrics,
+        diskSpace: () =>
+          dataPath === undefined || config.storage === "memory" ? undefined : diskSpace(dataPath),
+        ...(security === undefined ? {} : {
+          certificates: () => ({
+            server: periods.periodOf("server", security.tls.current().certificate),
+            authority: periods.periodOf("authority", authorityOf(security)),
+          }),
+        }),
+      },
       security: security?.keeper,
       secured: member === undefined ? undefined : {
         access: member.access,
@@ -184,85 +198,55 @@ function keepFilesPrivate(log: Logger): void {
   }
 }
 
-/** How a node is secured. */
-interface NodeSecurity {
-  /** What clients' ports show. */
-  readonly tls: ServerCertificate;
-  /** Users, of a node that is a cluster by itself. */
-  readonly keeper?: SecurityKeeper;
-  /** Of a node of a secured cluster. */
-  readonly member?: MemberSecurity;
+/** How a node is secured, as it follows "add". */
+function howToSecure({ standalone }: NodeRun["config"]): string {
+  return standalone ? "--secure with a --data folder" : "--join TOKEN";
+}
+
+/** The certificate of the authority that signs, PEM. */
+function authorityOf({ keeper, member }: NodeSecurity): string {
+  const authorities = keeper?.document.authorities ?? member?.identity.current().authorities;
+  return authorities?.[0] ?? "";
 }
 
 /** Users and TLS, if they were asked for, or the node is a member of a secured cluster, or becomes one. */
 async function securityOf(
-  { config, sources, logger }: NodeRun,
+  { config, sources }: NodeRun,
   cluster: NodeRuntimeOptions["cluster"],
   deps: SecurityDeps,
 ): Promise<NodeSecurity | undefined> {
-  const { data, join } = config;
+  const { data, secure, join } = config;
   if (data === undefined) return undefined;
-  const hosts = certificateHosts(config.host, config.advertiseHost);
-  if (config.secure) return await secureAlone(data, hosts, deps);
-  if ("locate" in cluster) {
-    const hint = join === undefined ? undefined : joinHint(join, sources.join);
-    if (hint !== undefined) logger("security").warn(hint);
-    const member = await openMemberSecurity(data, {
+  if (secure || join !== undefined || await hasSecurity(data)) {
+    const { openNodeSecurity } = await import("./file_node_security.ts");
+    const security = await openNodeSecurity({
+      data,
+      secure,
       join,
-      hosts,
-      identity: () => identityOf(data, deps.random),
-      locate: () => new Promise((use, fail) => cluster.locate(use, fail, undefined)),
+      joinSource: sources.join,
+      hosts: certificateHosts(config.host, config.advertiseHost),
+      locate: "locate" in cluster
+        ? () => new Promise((use, fail) => cluster.locate(use, fail, undefined))
+        : undefined,
     }, deps);
-    if (member !== undefined) return { member, tls: member.identity };
+    if (security !== undefined) return security;
   }
   // Whatever its storage: also one in memory would be filled by others of a secured cluster.
   await refuseUnsecured(data, `with ${howToSecure(config)}`);
   return undefined;
 }
 
-/** A node that is a cluster by itself. */
-async function secureAlone(
-  data: string,
-  hosts: readonly string[],
-  deps: SecurityDeps,
-): Promise<NodeSecurity> {
-  const { log, clock } = deps;
-  const security = await openSecurity(data, deps);
-  const { keeper, fingerprint, authorityFile, credentialsFile } = security;
-  log.info("secured: clients need the authority's certificate", { authorityFile, fingerprint });
-  if (credentialsFile !== undefined) {
-    log.info("the first administrator's credentials are in a file, for kv-client --credentials", {
-      credentialsFile,
-    });
-  }
-  const tls = await renewedServerCertificate(clock, log, {
-    make: () => makeServerCertificate(keeper.document, hosts, clock.wallMs()),
-    authority: () => keeper.document.authorities[0] ?? "",
-  });
-  return { keeper, tls };
-}
-
-/** Who a data folder is; it is made if it is new. */
-async function identityOf(data: string, random: Random): Promise<FolderIdentity> {
-  const folder = await DataFolder.open(data, { random });
-  const { nodeId, clusterId } = folder;
-  await folder.close();
-  return { nodeId, clusterId };
-}
-
 /** @throws {KvError} `bad_config` if the certificate is another node's */
-async function checkFolderIs(folder: NodeFolder, member: MemberSecurity): Promise<void> {
+async function checkFolderIs(
+  folder: NodeFolder,
+  security: NodeSecurity | undefined,
+): Promise<void> {
   try {
-    checkMemberIs(member, folder.nodeId);
+    security?.checkIs?.(folder.nodeId);
   } catch (error) {
     await folder.close();
     throw error;
   }
-}
-
-/** How a node is secured, as it follows "add". */
-function howToSecure({ standalone }: NodeRun["config"]): string {
-  return standalone ? "--secure with a --data folder" : "--join TOKEN";
 }
 
 /** `kv-node 127.0.0.1:8081 http=9081 pid=4242` */

@@ -26,6 +26,7 @@ import {
 } from "../shared/limits/replication.ts";
 import { CLIENT_SESSIONS_MAX } from "../shared/limits/requests.ts";
 import { DISK_CHECK_MS, partitionShare } from "../shared/limits/storage.ts";
+import type { MetricSet } from "../shared/metrics/metric_set.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { PeerHandlers } from "../shared/server/peer_server.ts";
@@ -59,6 +60,7 @@ import { ReadConfirmations } from "./requests/read_confirmations.ts";
 import type { Replica, ReplicaOwner } from "./replication/replica.ts";
 import { Retries } from "./replication/retries.ts";
 import { ClientSessionCounts } from "./requests/client_session_table.ts";
+import { collectNode } from "./server/node_metrics.ts";
 import { replicaStats } from "./server/replica_stats.ts";
 import { ReportOutbox } from "./membership/report_outbox.ts";
 import { TransferPacer } from "./replication/transfer_pacer.ts";
@@ -484,6 +486,24 @@ export class Node {
         error: retry.error,
       })),
     };
+  }
+
+  /** What `/metrics` shows. */
+  collect(set: MetricSet): void {
+    collectNode(set, {
+      nodeId: this.nodeId,
+      map: this.#map,
+      lease: this.hasLease,
+      replicas: [...this.#replicas.values()],
+      peers: this.#peers.stats(),
+      resynced: this.#resynced.total,
+      expired: this.#expired,
+      sessionsEvicted: this.#clientSessionCounts.evicted,
+      retries: this.#retries.shown().length,
+      queue: this.#deps.queue,
+      databaseBytes: this.#compaction.stats().database_bytes,
+      diskWritable: this.#disk.writable,
+    });
   }
 
   /** Partitions that the map makes it primary of, and that it cannot serve now. */

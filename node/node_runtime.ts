@@ -10,11 +10,16 @@ import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { STOP_GRACE_MS } from "../shared/limits/connections.ts";
+import { MetricSet } from "../shared/metrics/metric_set.ts";
+import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
+import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
+import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
+import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
@@ -50,7 +55,7 @@ export interface NodeRuntimeDeps {
 /** What the runtime asks of a {@linkcode MemberSecurity}. */
 export type NodeMembership = Pick<
   MemberSecurity,
-  "start" | "stop" | "onSecurity" | "onCertificate"
+  "start" | "stop" | "onSecurity" | "onCertificate" | "seen" | "noteSeen"
 >;
 
 /** What a node of a secured cluster has besides. */
@@ -95,6 +100,10 @@ export interface NodeRuntimeOptions {
   readonly security?: SecurityKeeper | undefined;
   /** A node of a secured cluster. */
   readonly secured?: SecuredNode | undefined;
+  /** What is known of the process and its machine, for metrics. Default: nothing. */
+  readonly process?: ProcessSite | undefined;
+  /** Default {@linkcode SLOW_REQUEST_MS}. */
+  readonly slowRequestMs?: number | undefined;
   /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
   readonly cluster:
     | { locate: Locate; name?: string | undefined }
@@ -122,6 +131,8 @@ export class NodeRuntime {
   readonly #membership: NodeMembership | undefined;
   readonly #http: HttpServer | undefined;
   readonly #frontEnd: HttpFrontEnd;
+  readonly #requestMetrics: RequestMetrics;
+  readonly #process: ProcessSite | undefined;
   readonly #folder: NodeFolder;
   readonly #router: Router;
   readonly #session: CoordinatorSession | undefined;
@@ -254,6 +265,8 @@ export class NodeRuntime {
     this.failed = new Promise((resolve) => this.#onFailed = resolve);
     this.#left = new Promise((resolve) => this.#onLeft = resolve);
     const { clock, random, transport } = deps;
+    this.#requestMetrics = new RequestMetrics(clock, new SlowLog(options.slowRequestMs));
+    this.#process = options.process;
     this.#router = new Router({ clock, random, transport }, {
       role: "node",
       hello: { node: folder.nodeId },
@@ -270,6 +283,8 @@ export class NodeRuntime {
       admission,
       security: options.security,
       access: options.secured?.access,
+      requestMetrics: this.#requestMetrics,
+      metrics: () => this.metrics(),
       stats: () =>
         options.secured === undefined || this.#heartbeats === undefined
           ? {}
@@ -284,6 +299,24 @@ export class NodeRuntime {
     });
     this.#heartbeats = this.#makeHeartbeats(options.secured !== undefined);
     this.#session = this.#makeSession(options, options.cluster.locate, this.#heartbeats);
+  }
+
+  /** What `/metrics` shows. */
+  metrics(): MetricSet {
+    const set = new MetricSet();
+    collectProcess(set, this.#process, {
+      role: "node",
+      id: this.#folder.nodeId,
+      cluster: this.#folder.clusterId ?? "",
+      health: this.#health(),
+    });
+    set.set("kv_node_registered", this.up);
+    this.server.collect(set, this.#frontEnd.underWay);
+    return set;
+  }
+
+  #health(): HealthReport {
+    return this.node.health(this.up, this.#session?.refusal);
   }
 
   /** Whether the node is registered with its coordinator, or needs none. */
@@ -432,9 +465,11 @@ export class NodeRuntime {
   #makeFrontEnd(options: NodeRuntimeOptions, admission: Admission): HttpFrontEnd {
     const { clock, random, logger } = this.#deps;
     const limits = options.limits ?? DEFAULT_LIMITS;
-    return new HttpFrontEnd({ clock, random, log: logger("http"), work: this.node.work }, {
+    const deps = { clock, random, log: logger("http"), work: this.node.work };
+    return new HttpFrontEnd({ ...deps, metrics: this.#requestMetrics }, {
       limits,
-      health: () => this.node.health(this.up, this.#session?.refusal),
+      health: () => this.#health(),
+      metrics: () => this.metrics(),
       database: this.server.database,
       requests: admission.requests,
       access: options.security?.access ?? options.secured?.access,
@@ -465,6 +500,7 @@ export class NodeRuntime {
   ): CoordinatorSession {
     const { clock, random, transport, logger } = this.#deps;
     const folder = this.#folder;
+    const membership = options.secured?.membership;
     const session = new CoordinatorSession(
       { clock, random, transport, log: logger("session") },
       {
@@ -488,6 +524,8 @@ export class NodeRuntime {
             (error) => done(failureOf(error)),
           );
         },
+        noteSeen: membership && ((map, done) => membership.noteSeen(map, done)),
+        noted: membership && (() => membership.seen),
         onMap: (map) => {
           const isFirst = this.node.map() === undefined;
           this.#adopt(map);
@@ -497,8 +535,8 @@ export class NodeRuntime {
         onRegistered: (start) => heartbeats.start(start),
         onMistrust: () => heartbeats.pause(),
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
-        onSecurity: (message) => options.secured?.membership?.onSecurity(message),
-        onCertificate: (message) => options.secured?.membership?.onCertificate(message),
+        onSecurity: (message) => membership?.onSecurity(message),
+        onCertificate: (message) => membership?.onCertificate(message),
         onDown: () => {
           heartbeats.onSessionDown();
           this.#onSessionDown();
@@ -508,7 +546,7 @@ export class NodeRuntime {
       },
     );
     this.node.coordinator = { send: (message) => void session.send(message) };
-    options.secured?.membership?.start((message) => session.send(message));
+    membership?.start((message) => session.send(message));
     return session;
   }
 }

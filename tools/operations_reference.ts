@@ -22,6 +22,8 @@ import {
 import { operationOf, operationsAt, requestFromWords } from "../shared/arguments/request_words.ts";
 import { type OperationName, OPERATIONS } from "../shared/operations/table.ts";
 import { wireForm } from "../shared/wire/wire_form.ts";
+import { markdownTable } from "./markdown_table.ts";
+import { metricsReference } from "./metrics_reference.ts";
 import { withClusterSettings } from "./cluster_settings_reference.ts";
 import { findOption, type RequestOption, wordFields } from "../shared/arguments/word_fields.ts";
 
@@ -58,7 +60,7 @@ A value is bytes. On the JSON wire and in JSON bodies it is \`value\` if it is U
 const MANY_KEYS: readonly string[] = [
   "## Many keys",
   "How each front end works on many keys. Keys come in the order of their bytes, from the whole cluster.",
-  table(["what", "JSON wire", "shell", "HTTP", "RESP", "library"], [
+  markdownTable(["what", "JSON wire", "shell", "HTTP", "RESP", "library"], [
     [
       "a prefix or range in order, from either end",
       "`scan`, page by page",
@@ -118,7 +120,7 @@ export function operationsReference(): string {
   const names = Object.keys(OPERATIONS) as OperationName[];
   return [
     INTRODUCTION,
-    table(
+    markdownTable(
       ["operation", "what it does", "reply"],
       names.map((name) => {
         const { summary, reply } = operationOf(name);
@@ -129,7 +131,7 @@ export function operationsReference(): string {
     "Reads and writes have these fields as their tables below say. Only `key` is required.",
     fieldTable(Object.entries(COMMON).map(([name, field]) => [name, field])),
     "## Errors of any operation",
-    table(["code", "meaning", "to be sent again"], commonErrors()),
+    markdownTable(["code", "meaning", "to be sent again"], commonErrors()),
     ...names.flatMap((name) => operationPart(name)),
     ...MANY_KEYS,
   ].join("\n\n") + "\n";
@@ -139,7 +141,7 @@ export function operationsReference(): string {
 export function wireTable(): string {
   const names = (Object.keys(OPERATIONS) as OperationName[])
     .filter((name) => ["read", "write"].includes(operationOf(name).kind));
-  return table(
+  return markdownTable(
     ["message", "fields", "meaning"],
     names.map((name) => {
       const { fields, summary, answers } = operationOf(name);
@@ -285,7 +287,7 @@ function wireFields(fields: Operation["fields"]): [string, Field<unknown>][] {
 }
 
 function fieldTable(fields: readonly (readonly [string, Field<unknown>])[]): string {
-  return table(
+  return markdownTable(
     ["field", "type", "unit", "default", "what it is"],
     fields.filter(([, { local }]) => local !== true).map(([name, field]) => {
       const { summary = "", unit = "–", fallback, audience } = field.about ?? {};
@@ -319,20 +321,8 @@ function typeName({ form, choices, requires }: Omit<Field<unknown>, "optional">)
   }
 }
 
-/** A table as `deno fmt` writes it. */
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
-  const widths = header.map((_, i) => Math.max(3, ...lines.map((row) => [...row[i] ?? ""].length)));
-  const text = lines.map((row) =>
-    `| ${
-      row.map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - [...cell].length)).join(" | ")
-    } |`
-  );
-  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
-  return [text[0], rule, ...text.slice(1)].join("\n");
-}
-
-const USAGE = "usage: deno task docs (writes docs/operations-reference.md and docs/protocol.md)";
+const USAGE =
+  "usage: deno task docs (writes what the documents say of operations, settings and metrics)";
 
 if (import.meta.main && !showUsage(Deno.args, USAGE)) {
   await Deno.writeTextFile("docs/operations-reference.md", operationsReference());
@@ -340,5 +330,6 @@ if (import.meta.main && !showUsage(Deno.args, USAGE)) {
   await Deno.writeTextFile(path, withWireTable(await Deno.readTextFile(path)));
   const operations = "docs/operations.md";
   await Deno.writeTextFile(operations, withClusterSettings(await Deno.readTextFile(operations)));
+  await Deno.writeTextFile("docs/metrics.md", metricsReference());
   console.log(`${operationsAt("wire").length} operations written to docs/`);
 }

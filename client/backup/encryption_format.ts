@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { scrypt } from "node:crypto";
 import { KvError } from "../../shared/base/errors.ts";
 import type { Secret } from "../../shared/base/secret.ts";
@@ -63,9 +64,9 @@ export function checkPassphrase(text: string): void {
 /** A key as its file has it: 32 bytes in base64 or hexadecimal. @throws {KvError} `bad_request` */
 export function parseKey(text: string): Uint8Array {
   const line = text.trim();
-  if (/^[0-9a-f]{64}$/i.test(line)) return Uint8Array.fromHex(line);
+  if (/^[0-9a-f]{64}$/i.test(line)) return new Uint8Array(Buffer.from(line, "hex"));
   if (/^[A-Za-z0-9+/]{43}=?$/.test(line)) {
-    return Uint8Array.fromBase64(line, { lastChunkHandling: "loose" });
+    return new Uint8Array(Buffer.from(line, "base64"));
   }
   throw new KvError(
     "bad_request",

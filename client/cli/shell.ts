@@ -6,6 +6,7 @@
  */
 import * as readline from "node:readline";
 import process from "node:process";
+import { promiseParts } from "../../shared/base/promise_parts.ts";
 import { flagOf } from "../../shared/program/setting.ts";
 import { findOption } from "../../shared/arguments/word_fields.ts";
 import type { CommandIo } from "./command/command.ts";
@@ -155,7 +156,7 @@ function askSecretAt(question: string, signal: AbortSignal): Promise<string | un
   stdin.removeAllListeners("keypress");
   stdout.write(question);
   const line = new SecretLine();
-  const typed = Promise.withResolvers<string | undefined>();
+  const typed = promiseParts<string | undefined>();
   const onData = (bytes: Uint8Array) => {
     try {
       const input = line.feed(bytes);

@@ -12,8 +12,6 @@ import {
   findCoordinator,
   parseAddress,
 } from "../../shared/discovery/coordinator_address.ts";
-import { networkInterfaces } from "../../shared/platform/deno/deno_network_interfaces.ts";
-import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
 import {
   discover,
   type Discovered,
@@ -27,11 +25,10 @@ import { Router } from "../../shared/routing/router.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
-import { environment } from "./deno_environment.ts";
-import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
 import { AnyCoordinator } from "./any_coordinator.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
+import { clientPlatform } from "./current_platform.ts";
 
 /** How to look for the coordinator on the local network. */
 export type ClientDiscovery = Pick<DiscoverOptions, "mode" | "port" | "name" | "secret">;
@@ -67,7 +64,7 @@ const ADVICE = "start one, or say where it is with the option coordinator; the a
  *
  * @example
  * ```ts
- * import { connect } from "./client/mod.ts";
+ * import { connect } from "kv-client";
  *
  * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
  * const version = await kv.put("username", "alice");
@@ -75,6 +72,7 @@ const ADVICE = "start one, or say where it is with the option coordinator; the a
  * ```
  */
 export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
+  const { environment, readTextFileIfThere } = await clientPlatform();
   const found = await findCoordinator({
     flag: options.coordinator,
     flagName: "option coordinator",
@@ -91,15 +89,16 @@ export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
 }
 
 /** Asks the networks of this machine. @param ca the authority (PEM) of a secured cluster: only its coordinators count */
-export function discoverFromHere(
+export async function discoverFromHere(
   options: ClientDiscovery,
   ca: string | undefined,
 ): Promise<Discovered> {
-  return discover({
+  const platform = await clientPlatform();
+  return await discover({
     clock: new SystemClock(),
     random: new SystemRandom(),
-    transport: new DenoTransport(),
-    interfaces: networkInterfaces,
+    transport: platform.transport(undefined),
+    interfaces: platform.networkInterfaces,
   }, { ...options, trust: ca === undefined ? undefined : { authorities: () => [ca] } });
 }
 
@@ -115,7 +114,7 @@ export async function connectTo(
   about: { name: string | undefined; advice: string },
 ): Promise<KvClient> {
   const clock = new SystemClock();
-  const transport = new DenoTransport(undefined, { authority: options.ca });
+  const transport = (await clientPlatform()).transport(options.ca);
   const deps = { clock, random: new SystemRandom(), transport };
   const login = loginOf(options);
   const router = new Router(deps, {

@@ -12,7 +12,7 @@ import { formatAddress } from "../../shared/platform/transport.ts";
 import { PeerServer } from "../../shared/server/peer_server.ts";
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
 import { type AgreementMessage, goes } from "../../shared/wire/messages.ts";
-import { formatEnvelope, type ParseBody, parseEnvelope } from "../register/envelope.ts";
+import { formatEnvelope, type ParseBody, parseEnvelope } from "./envelope.ts";
 import type { Envelope, Outgoing } from "../register/messages.ts";
 import { CoordinatorLink, type CoordinatorLinkDeps } from "./coordinator_link.ts";
 import { MessageParts, partsOf } from "./message_parts.ts";

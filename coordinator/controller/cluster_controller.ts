@@ -19,6 +19,7 @@
 import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { failureOf, KvError } from "../../shared/base/errors.ts";
 import { formatAddress } from "../../shared/platform/transport.ts";
+import type { MapSeals } from "../../shared/security/map_seal.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import { checkForget, Departures } from "../membership/departure.ts";
 import { DocumentCheck } from "../membership/document_check.ts";
@@ -46,6 +47,8 @@ export interface ControllerOptions {
   readonly changed: boolean;
   /** The id of this start: no other start of a coordinator has it. */
   readonly generation: string;
+  /** Of a secured cluster: by what maps are sealed. */
+  readonly seals?: MapSeals | undefined;
   /** The operator goes on from the document of this epoch, although nodes have seen later ones. */
   readonly acceptEpoch: number | undefined;
   /** A node that is down for less than this is still part of the target assignment. */
@@ -71,12 +74,12 @@ export class ClusterController {
   readonly #forcedPrimaries: ForcedPrimaries;
 
   constructor(options: ControllerOptions, nowMs: number) {
-    const { stored, generation, acceptEpoch, repairDelayMs, expectNodes, place } = options;
+    const { stored, seals, acceptEpoch, repairDelayMs, expectNodes, place } = options;
     const out = this.#out;
-    const state = this.#state = new ClusterState(out, stored, generation, nowMs);
+    const state = this.#state = new ClusterState(out, stored, options, nowMs);
     this.#changed = options.changed;
     this.#liveness = new Liveness(state, out, nowMs);
-    this.#documentCheck = new DocumentCheck(state, out, acceptEpoch);
+    this.#documentCheck = new DocumentCheck(state, out, { acceptEpoch, seals });
     this.#departures = new Departures(state, out, repairDelayMs);
     const target = new TargetAssignment(state, place, repairDelayMs);
     this.#failover = new FailoverController(state, target, out);

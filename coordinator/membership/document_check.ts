@@ -8,6 +8,7 @@
  */
 import { KvError } from "../../shared/base/errors.ts";
 import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../shared/limits/membership.ts";
+import type { MapSeals } from "../../shared/security/map_seal.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
 import { follows, forgive, type SeenMap } from "../state/lineage.ts";
@@ -20,14 +21,23 @@ export class DocumentCheck {
   /** The epoch of the document that was found at the start. */
   readonly #found: number;
   readonly #acceptEpoch: number | undefined;
+  readonly #seals: MapSeals | undefined;
   #stale: string | undefined;
 
-  /** @param acceptEpoch the operator goes on from the document of this epoch */
-  constructor(state: ClusterState, out: Outbox, acceptEpoch: number | undefined) {
+  /**
+   * @param options `acceptEpoch`: the operator goes on from the document of this epoch; `seals`: of a secured cluster,
+   *   whose nodes have to show that what they have seen was published
+   */
+  constructor(
+    state: ClusterState,
+    out: Outbox,
+    { acceptEpoch, seals }: { acceptEpoch: number | undefined; seals?: MapSeals | undefined },
+  ) {
     this.#state = state;
     this.#out = out;
     this.#found = state.published.epoch;
     this.#acceptEpoch = acceptEpoch;
+    this.#seals = seals;
   }
 
   /** Why the document is an old copy, so that nothing is done; undefined as long as it is none. */
@@ -44,7 +54,11 @@ export class DocumentCheck {
         generation: message.seen_generation ?? undefined,
       };
       const later = message.held.find(([p, term]) => term > table.get(p).term);
-      if (follows(lineage, published.epoch, seen) && later === undefined) return undefined;
+      const isPast = follows(lineage, published.epoch, seen);
+      if (isPast && later === undefined) return undefined;
+      // A term alone shows nothing: whoever has taken a node over could say any.
+      const isShown = !isPast && this.#seals?.isOurs(seen, message.seen_seal ?? undefined);
+      if (this.#seals !== undefined && !isShown) return unshown(message, seen);
       if (this.#acceptEpoch === this.#found) {
         this.#accept(message, seen, nowMs);
         return undefined;
@@ -83,4 +97,14 @@ export class DocumentCheck {
     }
     this.#state.flush(nowMs);
   }
+}
+
+/** In a secured cluster no single node can stop the coordinator by its word. Rule C9. */
+function unshown({ node }: Message<"register">, { epoch }: SeenMap): KvError {
+  return new KvError(
+    "bad_request",
+    `register: node ${node} says that it has seen a map (epoch ${epoch}) or a term that this coordinator has not ` +
+      "published, and does not show the seal of such a map: its folder is damaged or another cluster's, or somebody " +
+      "has its key; revoke its certificate (kv-client cert revoke), or let it join again with a new folder",
+  );
 }

@@ -17,6 +17,7 @@ import type {
   NodeInfo,
 } from "../../shared/cluster/cluster_map.ts";
 import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
+import type { MapSeals } from "../../shared/security/map_seal.ts";
 import { beginGeneration, type CoordinatorStart } from "./lineage.ts";
 import { MapPublisher } from "./map_publisher.ts";
 import { byId, type Member, newMember, sameInfo, type SessionId } from "./member.ts";
@@ -71,6 +72,7 @@ export class ClusterState {
   /** The nodes or their weights may have changed since the target assignment was computed. */
   targetStale = true;
   readonly #generation: string;
+  readonly #seals: MapSeals | undefined;
   readonly #out: Outbox;
   /** The lease of a primary that is not in the configuration any more may last until then. */
   readonly #formerLeases = new Map<number, number>();
@@ -81,13 +83,19 @@ export class ClusterState {
 
   /**
    * @param stored as read from disk, with the settings that count from now on; or a new cluster
-   * @param generation the id of this start of the coordinator
+   * @param start the id of this start of the coordinator, and by what maps are sealed if the cluster is secured
    */
-  constructor(out: Outbox, stored: StoredCluster, generation: string, nowMs: number) {
+  constructor(
+    out: Outbox,
+    stored: StoredCluster,
+    { generation, seals }: { generation: string; seals?: MapSeals | undefined },
+    nowMs: number,
+  ) {
     const { map, fresh } = stored;
     const { leaseMs, failureTimeoutMs } = map.settings;
     this.#out = out;
     this.#generation = generation;
+    this.#seals = seals;
     this.settings = map.settings;
     this.#coordinators = map.coordinators;
     this.lineage = beginGeneration(stored.lineage, generation, map.epoch);
@@ -221,11 +229,14 @@ export class ClusterState {
   #document(epoch: number): StoredCluster {
     const members = [...this.members.values()].sort(byId);
     this.#nodes ??= members.map(({ info }) => info);
+    const generation = this.#generation;
+    const seal = this.#seals?.of({ epoch, generation });
     return {
       format: STORED_FORMAT,
       map: {
         epoch,
-        generation: this.#generation,
+        generation,
+        ...(seal === undefined ? {} : { seal }),
         settings: this.settings,
         nodes: this.#nodes,
         ...(this.#coordinators === undefined ? {} : { coordinators: this.#coordinators }),

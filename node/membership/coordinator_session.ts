@@ -25,6 +25,7 @@ import {
   SESSION_SILENCE_OF_SEVERAL_MS,
 } from "../../shared/limits/membership.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
+import type { SeenMap } from "../../shared/security/map_seal.ts";
 import { hello } from "../../shared/wire/hello.ts";
 import type { HeldPartition, Message } from "../../shared/wire/messages.ts";
 import type { Random } from "../../shared/platform/random.ts";
@@ -86,6 +87,10 @@ export interface SessionOptions {
   clusterId(): string | undefined;
   /** Notes down that the folder belongs to this map's cluster, before the first map is used. */
   joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
+  /** In a secured cluster: see {@linkcode MapIntakeOptions}. */
+  noteSeen?: ((map: ClusterMap, done: () => void) => void) | undefined;
+  /** The newest map that was noted, by an earlier process as well. */
+  noted?: (() => SeenMap | undefined) | undefined;
   /** A newer map, to be given to the node core and to whoever else wants it. */
   onMap(map: ClusterMap): void;
   /** Registered: so heartbeats are sent. */
@@ -162,6 +167,7 @@ export class CoordinatorSession {
       known: options.node.map(),
       clusterId: () => options.clusterId(),
       joinCluster: (map, done) => options.joinCluster(map, done),
+      noteSeen: options.noteSeen,
       onMap: (map) => options.onMap(map),
       onJoinFailed: (error) => this.#fatal(error),
     });
@@ -296,13 +302,17 @@ export class CoordinatorSession {
     return (known?.epoch ?? 0) > (came?.epoch ?? 0) ? known : came;
   }
 
-  #seen(): { seen_epoch?: number; seen_generation?: string } {
-    const map = this.#newestMap;
+  /** The newest map that this node has seen, or one before it; of a secured cluster, with the seal that shows it. */
+  #seen(): { seen_epoch?: number; seen_generation?: string; seen_seal?: string } {
+    const { node, noted } = this.#options;
+    const known: (SeenMap | undefined)[] = [node.map(), node.keptMap, this.#maps.map, noted?.()];
+    const [map] = known.filter((one) => one !== undefined).sort((a, b) => b.epoch - a.epoch);
     if (map === undefined) return {};
-    const { epoch, generation } = map;
+    const { epoch, generation, seal } = map;
     return {
       seen_epoch: epoch,
       ...(generation === undefined ? {} : { seen_generation: generation }),
+      ...(seal === undefined ? {} : { seen_seal: seal }),
     };
   }
 

@@ -29,6 +29,8 @@ export interface MapIntakeOptions {
   clusterId(): string | undefined;
   /** Notes down that the folder belongs to this map's cluster, before the first map is used. */
   joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
+  /** In a secured cluster: notes down that a map was seen, before it is used. Rule C9. Calls do not overlap. */
+  noteSeen?: ((map: ClusterMap, done: () => void) => void) | undefined;
   /** A newer map. */
   onMap(map: ClusterMap): void;
   onJoinFailed(error: KvError): void;
@@ -47,6 +49,7 @@ export class MapIntake {
   /** The newest map that came; the node core has it, unless the node is still joining. */
   #map: ClusterMap | undefined;
   #joining: "not yet" | "under way" | "done";
+  #noting = false;
   /** Acknowledged heartbeats in a row that announced a newer map. */
   #behind = 0;
   #closed = false;
@@ -103,7 +106,7 @@ export class MapIntake {
     this.#behind = 0;
     switch (this.#joining) {
       case "done":
-        this.#options.onMap(map);
+        this.#use(map);
         return;
       case "not yet":
         this.#join(map);
@@ -122,8 +125,23 @@ export class MapIntake {
       if (this.#closed) return;
       if (error !== undefined) this.#options.onJoinFailed(error);
       // Changes may have come while the folder was being written: the newest map is used.
-      else this.#options.onMap(this.#map ?? map);
+      else this.#use(this.#map ?? map);
     });
+  }
+
+  /** What comes while one is being noted is noted next, the newest of it. */
+  #use(map: ClusterMap): void {
+    const { noteSeen, onMap } = this.#options;
+    if (noteSeen === undefined) onMap(map);
+    else if (!this.#noting) {
+      this.#noting = true;
+      noteSeen(map, () => {
+        this.#noting = false;
+        if (this.#closed) return;
+        onMap(map);
+        if (this.#map !== undefined && this.#map !== map) this.#use(this.#map);
+      });
+    }
   }
 
   /** Applies a change of the map. @returns false if it does not fit, so that a whole map is needed */

@@ -28,6 +28,7 @@ import {
   isSignedBy,
 } from "../../shared/security/members/certificate_renewal.ts";
 import type { KeptMember } from "../../shared/security/members/file_member.ts";
+import { type SeenMap, seenOf } from "../../shared/security/map_seal.ts";
 import {
   type JudgedDocument,
   parseJudgedDocument,
@@ -42,6 +43,10 @@ export interface MemberSecurityDeps {
   readonly access: AccessControl;
   keepMember(credentials: MemberCredentials): Promise<void>;
   keepJudged(document: JudgedDocument): Promise<void>;
+  /** The newest map that was kept. */
+  readonly seen: SeenMap | undefined;
+  /** Calls do not overlap. */
+  keepSeen(seen: SeenMap): Promise<void>;
 }
 
 /** One node's membership. */
@@ -58,6 +63,8 @@ export class MemberSecurity {
   #requestedMs = -Infinity;
   /** The certificate has other names and addresses than the node has by now. */
   #isMoved: boolean;
+  #seen: SeenMap | undefined;
+  #seenFailed = false;
 
   /** @param hosts names and addresses at which clients reach the node */
   constructor(
@@ -69,6 +76,7 @@ export class MemberSecurity {
     this.#hosts = hosts;
     this.#isMoved = JSON.stringify(before) !== JSON.stringify(hosts);
     this.access = deps.access;
+    this.#seen = deps.seen;
     const { authorities, revoked } = deps.access.document;
     this.#certificate = readMemberCertificate(credentials.certificate);
     const serials = revoked.map(({ serial }) => serial);
@@ -82,6 +90,29 @@ export class MemberSecurity {
 
   get cluster(): string {
     return this.#certificate.subject.cluster;
+  }
+
+  /** The newest map of which it can show that it was published, after a restart as well. */
+  get seen(): SeenMap | undefined {
+    return this.#seen;
+  }
+
+  /**
+   * Notes down that a map was seen. Rule C9: the node goes by it afterwards. If that fails, its disk takes nothing, so
+   * that it cannot hold a later term either.
+   */
+  noteSeen(map: SeenMap, done: () => void): void {
+    const seen = seenOf(map);
+    this.#deps.keepSeen(seen).then(() => {
+      this.#seen = seen;
+      this.#seenFailed = false;
+      done();
+    }, (error) => {
+      const { message } = failureOf(error);
+      if (!this.#seenFailed) this.#deps.log.error("a map cannot be noted", { error: message });
+      this.#seenFailed = true;
+      done();
+    });
   }
 
   /** Begins to look at whether the certificate is to be renewed. @param send over the session; false if there is none */

@@ -5,6 +5,7 @@
  * @module
  */
 import { REQUEST_OVERHEAD_BYTES } from "../../shared/limits/admission.ts";
+import { type RequestSeries, UNKNOWN_OPERATION } from "../../shared/metrics/request_metrics.ts";
 import type { Called } from "../../shared/wire/caller.ts";
 import type { KeyRequest, ReplyTo } from "../../shared/wire/messages.ts";
 import { wrongArity } from "./command/arguments.ts";
@@ -17,6 +18,7 @@ import type {
   OnePlan,
   Plan,
 } from "./command/command.ts";
+import { codeOfText } from "./command/error_text.ts";
 import { thrownText } from "./command/replies.ts";
 import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
 import type { ReplyQueue, Slot } from "./reply_queue.ts";
@@ -24,12 +26,21 @@ import type { RespLogin } from "./login.ts";
 import type { SessionServer } from "./session_server.ts";
 import type { Transaction } from "./transactions/transaction.ts";
 
+/** Where a command is counted, and when it came. */
+export interface Measured {
+  readonly series: RequestSeries;
+  readonly beganMs: number;
+}
+
 /** The connection, as a command that runs needs it (`session.ts`). */
 export interface DispatchSession extends CommandSession {
   readonly server: SessionServer;
   readonly transaction: Transaction;
   readonly login: RespLogin;
   lastCommand: CommandSpec | undefined;
+  /** How the command is counted that is being begun, until somebody takes it who knows when it ends. */
+  measured: Measured | undefined;
+  takeMeasured(): Measured | undefined;
   /** Runs something after all that is under way, and before anything else is read. */
   runAlone(begin: (done: () => void) => void): void;
   execute(request: KeyRequest & Called, done: ReplyTo): void;
@@ -55,28 +66,62 @@ export class CommandDispatch {
   run(args: Arguments): void {
     const session = this.#session;
     const { server, transaction } = session;
+    const { metrics } = server;
+    const beganMs = metrics.beganMs();
     const spec = this.#find(args);
-    if (spec === undefined) return;
+    if (spec === undefined) {
+      metrics.ended(metrics.series("resp", UNKNOWN_OPERATION), beganMs, "bad_request");
+      return;
+    }
     session.lastCommand = spec;
     server.counted();
+    const series = metrics.series("resp", spec.name);
     const refusal = session.login.whyRefused(spec);
     if (refusal !== undefined) {
       session.refuse(refusal);
+      metrics.ended(series, beganMs, codeOfText(refusal));
       return;
     }
     const { run } = spec;
-    if (run.kind === "frame") {
-      run.run(args, session);
-      return;
-    }
-    if (transaction.open) {
+    if (transaction.open && run.kind !== "frame") {
+      // It is counted as a part of EXEC.
       transaction.queue(spec, args);
       return;
     }
+    if (run.kind === "plan") {
+      this.#plan(run, args, series, beganMs);
+      return;
+    }
+    const { errors } = session.out;
+    session.measured = { series, beganMs };
+    this.#run(run, args);
+    if (session.takeMeasured() === undefined) return;
+    const code = session.out.errors > errors ? codeOfText(session.out.lastError) : undefined;
+    metrics.ended(series, beganMs, code);
+  }
+
+  #plan(
+    run: Extract<CommandSpec["run"], { kind: "plan" }>,
+    args: Arguments,
+    series: RequestSeries,
+    beganMs: number,
+  ): void {
+    const { server } = this.#session;
+    try {
+      this.#begin(args, run.plan(args, server), series, beganMs);
+    } catch (error) {
+      this.#session.failed(error);
+      server.metrics.ended(series, beganMs, codeOfText(thrownText(error)));
+    }
+  }
+
+  #run(run: Exclude<CommandSpec["run"], { kind: "plan" }>, args: Arguments): void {
+    const session = this.#session;
+    const { transaction } = session;
     try {
       switch (run.kind) {
-        case "plan":
-          this.#begin(args, run.plan(args, server));
+        case "frame":
+          run.run(args, session);
           return;
         case "now":
           this.#runNow(run, args);
@@ -140,13 +185,17 @@ export class CommandDispatch {
     return spec;
   }
 
-  #begin(args: Arguments, plan: Plan): void {
+  #begin(args: Arguments, plan: Plan, series: RequestSeries, beganMs: number): void {
     const bytes = sizeOf(args);
-    if (!this.#session.server.budget.take(bytes)) {
+    const { server } = this.#session;
+    if (!server.budget.take(bytes)) {
       this.#session.refuseBytes();
+      server.metrics.ended(series, beganMs, "overloaded");
       return;
     }
     const slot = this.#queue.add(bytes);
+    slot.series = series;
+    slot.beganMs = beganMs;
     if ("request" in plan) this.#beginOne(slot, plan);
     else this.#beginMany(slot, plan);
   }
@@ -156,7 +205,8 @@ export class CommandDispatch {
     try {
       this.#session.execute(plan.request, slot.onReply);
     } catch (error) {
-      slot.finish((out) => out.error(thrownText(error)));
+      const text = thrownText(error);
+      slot.finish((out) => out.error(text), [], codeOfText(text));
     }
   }
 

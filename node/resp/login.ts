@@ -75,6 +75,7 @@ export class RespLogin implements CommandLogin {
     // What it asks is judged as the request that it stands for, which the audit log knows.
     if (FLUSHES.has(name)) return this.#whyNoFlush();
     if (isJudgedLater || rights.isAdmin) return undefined;
+    if (need === "monitor" && rights.mayMonitor) return undefined;
     this.#access.noteRefusal(name, this.#principal, this.#remote);
     return `NOPERM this user has no permissions to run the '${name}' command`;
   }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { RequestSeries } from "../../shared/metrics/request_metrics.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import type { OnePlan } from "./command/command.ts";
 import { bytesOfReply } from "./command/replies.ts";
@@ -21,6 +22,8 @@ export interface ReplyQueueHandlers {
   onKept(bytes: number): void;
   /** Commands have been answered. */
   onProgress(): void;
+  /** A command that is measured has its answer, though perhaps not its turn. @param code of the error, if it is one */
+  onMeasured(slot: Slot, series: RequestSeries, code: string | undefined): void;
 }
 
 /** A command's place in the queue. */
@@ -33,6 +36,9 @@ export class Slot {
   bytes = 0;
   /** The bytes of its replies while they wait for their turn. */
   replyBytes = 0;
+  /** Where the command is counted; undefined if it is counted elsewhere, or was already. */
+  series: RequestSeries | undefined;
+  beganMs = 0;
   /** The next place. */
   next: Slot | undefined;
   readonly #queue: ReplyQueue;
@@ -40,6 +46,7 @@ export class Slot {
   readonly onReply = (reply: Reply): void => {
     this.reply = reply;
     this.ready = true;
+    this.#queue.measure(this, reply.req_type === "error" ? reply.code : undefined);
     if (this.#queue.holdsUp(this)) this.#queue.keep(this, bytesOfReply(reply));
     else this.#queue.drain();
   };
@@ -48,10 +55,11 @@ export class Slot {
     this.#queue = queue;
   }
 
-  /** The command ends with what this writes, using `replies`. */
-  finish(write: (out: RespWriter) => void, replies: readonly Reply[] = []): void {
+  /** The command ends with what this writes, using `replies`. @param code of the error, if it failed before any reply */
+  finish(write: (out: RespWriter) => void, replies: readonly Reply[] = [], code?: string): void {
     this.write = write;
     this.ready = true;
+    this.#queue.measure(this, code ?? firstCode(replies));
     if (!this.#queue.holdsUp(this)) {
       this.#queue.drain();
       return;
@@ -99,6 +107,14 @@ export class ReplyQueue {
   /** Whether others must be answered before a slot. */
   holdsUp(slot: Slot): boolean {
     return this.#first !== slot || this.#draining;
+  }
+
+  /** Called by a slot that is ready. */
+  measure(slot: Slot, code: string | undefined): void {
+    const { series } = slot;
+    if (series === undefined) return;
+    slot.series = undefined;
+    this.#handlers.onMeasured(slot, series, code);
   }
 
   /** Called by a slot that is ready before its turn. */
@@ -149,4 +165,10 @@ export class ReplyQueue {
     slot.next = undefined;
     this.#free.push(slot);
   }
+}
+
+/** The code of the first error among replies. */
+function firstCode(replies: readonly Reply[]): string | undefined {
+  for (const reply of replies) if (reply.req_type === "error") return reply.code;
+  return undefined;
 }

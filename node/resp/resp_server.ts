@@ -14,6 +14,7 @@ import { DeduplicatingDatabase } from "../../shared/database/deduplicating_datab
 import { REQUESTS_PER_CONNECTION_MAX } from "../../shared/limits/admission.ts";
 import { RESP_REPLY_BYTES_MAX } from "../../shared/limits/resp.ts";
 import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
+import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
@@ -48,6 +49,8 @@ export interface RespServerDeps {
   /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
   readonly limits?: RequestLimits | undefined;
+  /** Counts requests; each process has one. Default: one of its own. */
+  readonly metrics?: RequestMetrics | undefined;
   /** The group of connections that are drained when the node stops. */
   readonly draining?: Draining | undefined;
 }
@@ -63,6 +66,7 @@ export class RespServer implements SessionServer {
   readonly node: RespNode;
   readonly budget: ByteBudget;
   readonly limits: RequestLimits | undefined;
+  readonly metrics: RequestMetrics;
   readonly valueBytesMax: number;
   readonly cursors: ScanCursors;
   readonly #once: DeduplicatingDatabase;
@@ -87,6 +91,7 @@ export class RespServer implements SessionServer {
     this.node = deps.node;
     this.budget = deps.budget;
     this.limits = deps.limits;
+    this.metrics = deps.metrics ?? new RequestMetrics(deps.clock);
     this.#draining = deps.draining;
     const name = `resp-${randomId(deps.random)}`;
     this.#once = new DeduplicatingDatabase(deps.database, deps.clock, () => name);

@@ -20,10 +20,11 @@ import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
 import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
 import { RespParser } from "./protocol/parser.ts";
+import { codeOfText } from "./command/error_text.ts";
 import { thrownText } from "./command/replies.ts";
 import { RespLogin } from "./login.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
-import { CommandDispatch, type DispatchSession } from "./command_dispatch.ts";
+import { CommandDispatch, type DispatchSession, type Measured } from "./command_dispatch.ts";
 import { ReplyQueue } from "./reply_queue.ts";
 import type { SessionServer } from "./session_server.ts";
 import { SessionOutput } from "./session_output.ts";
@@ -45,6 +46,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   noEvict = false;
   lastCommand: CommandSpec | undefined;
   lastActiveMs: number;
+  measured: Measured | undefined;
   /** The partition of the last write; for WAIT. */
   lastWrittenKey: string | undefined;
   readonly transaction: Transaction;
@@ -94,6 +96,8 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
       },
       onKept: (bytes) => seat.owe(bytes),
       onProgress: () => this.#onProgress(),
+      onMeasured: ({ beganMs, plan }, series, code) =>
+        server.metrics.ended(series, beganMs, code, plan?.request, stream.remote),
     });
     this.#guard = new StreamGuard(server.clock, stream, (why) => {
       server.log.info("a Redis client hangs: connection closed", { remote: this.address, why });
@@ -227,6 +231,9 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
       return;
     }
     const slot = this.#queue.add(bytes);
+    const measured = this.takeMeasured();
+    slot.series = measured?.series;
+    slot.beganMs = measured?.beganMs ?? 0;
     begin((write, replies) => slot.finish(write, replies));
   }
 
@@ -234,12 +241,15 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   runAlone(begin: (done: () => void) => void): void {
     invariant(!this.#alone, "one command runs alone");
     this.#alone = true;
+    const measured = this.takeMeasured();
     const run = () => {
       let ended = false;
+      const { errors } = this.out;
       const done = () => {
         if (ended || this.#closed) return;
         ended = true;
         this.#alone = false;
+        if (measured !== undefined) this.#countAlone(measured, errors);
         this.#onProgress();
       };
       try {
@@ -251,6 +261,20 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     };
     if (this.#queue.size === 0) run();
     else this.#waitingAlone = run;
+  }
+
+  /** What runs alone, and has written its answer, is counted. @param errorsBefore how many had been written before it */
+  #countAlone({ series, beganMs }: Measured, errorsBefore: number): void {
+    const { errors, lastError } = this.out;
+    const code = errors > errorsBefore ? codeOfText(lastError) : undefined;
+    this.server.metrics.ended(series, beganMs, code, undefined, this.stream.remote);
+  }
+
+  /** How the command is counted that is being begun; whoever takes it counts it. */
+  takeMeasured(): Measured | undefined {
+    const { measured } = this;
+    this.measured = undefined;
+    return measured;
   }
 
   /** Carries out a request. `done` is called once, perhaps before this returns. */

@@ -1,6 +1,7 @@
 /** What the sessions of the Redis front end share. @module */
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
+import type { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { ByteSlab } from "../storage/byte_slab.ts";
 import type { CommandServer, CommandSession } from "./command/command.ts";
 import type { CommandTable } from "./tables/command_table.ts";
@@ -12,6 +13,7 @@ export interface SessionServer extends CommandServer {
   readonly access: AccessControl | undefined;
   /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
+  readonly metrics: RequestMetrics;
   /** For values and replies that are on their way. */
   readonly slab: ByteSlab;
   readonly parserLimits: { readonly argumentBytesMax: number };

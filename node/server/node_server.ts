@@ -15,6 +15,10 @@ import type { Admission } from "../../shared/admission/admission.ts";
 import type { Seat } from "../../shared/admission/seat.ts";
 import { Acceptor } from "../../shared/server/acceptor.ts";
 import { executeBatch } from "../../shared/server/batch.ts";
+import { metricDocument } from "../../shared/metrics/metric_document.ts";
+import { MetricSet } from "../../shared/metrics/metric_set.ts";
+import { collectAdmission } from "../../shared/metrics/admission_metrics.ts";
+import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
@@ -62,6 +66,7 @@ export interface ServerNode extends DatabaseNode {
   /** A node has opened a connection to this one for replication, and its `hello` was accepted. */
   acceptPeer(node: NodeId, connection: PeerConnection): PeerHandlers<DownstreamMessage>;
   stats(): Record<string, unknown>;
+  collect(set: MetricSet): void;
 }
 
 /** What a server is given. */
@@ -83,13 +88,17 @@ export interface NodeServerOptions {
   readonly access?: AccessControl | undefined;
   /** More for `stats`. */
   stats?(): Record<string, unknown>;
+  /** Counts requests; the process has one. Default: one of its own. */
+  readonly requestMetrics?: RequestMetrics | undefined;
+  /** All numbers of the process. Default: those of this server. */
+  metrics?(): MetricSet;
 }
 
 /** Serves the JSON wire on every stream that it is given. */
 export class NodeServer {
   /** The whole cluster, for whoever serves another protocol here. */
   readonly database: NodeDatabase;
-  readonly #deps: { clock: Clock; log: Logger; work: WorkScheduler };
+  readonly #deps: { clock: Clock; log: Logger; work: WorkScheduler; metrics: RequestMetrics };
   readonly #options: NodeServerOptions;
   readonly #node: ServerNode;
   readonly #acceptor: Acceptor;
@@ -106,7 +115,11 @@ export class NodeServer {
     given: { clock: Clock; random: Random; log: Logger; work?: WorkScheduler | undefined },
     options: NodeServerOptions,
   ) {
-    const deps = { ...given, work: given.work ?? new WorkScheduler(given.clock) };
+    const deps = {
+      ...given,
+      work: given.work ?? new WorkScheduler(given.clock),
+      metrics: options.requestMetrics ?? new RequestMetrics(given.clock),
+    };
     this.#deps = deps;
     this.#options = options;
     this.#node = options.node;
@@ -249,6 +262,12 @@ export class NodeServer {
       }
       case "stats":
         return reply({ req_type: "result", result: this.#stats() });
+      case "metrics":
+        return reply({ req_type: "result", result: metricDocument(this.#metrics()) });
+      case "slow_requests": {
+        const { slow } = this.#deps.metrics;
+        return reply({ req_type: "result", result: slow.newest(request.limit ?? undefined) });
+      }
       case "announce":
         return reply({ req_type: "ack", message: "noted" });
       default:
@@ -337,6 +356,27 @@ export class NodeServer {
       });
     }
     return map;
+  }
+
+  #metrics(): MetricSet {
+    const all = this.#options.metrics?.();
+    if (all !== undefined) return all;
+    const own = new MetricSet();
+    this.collect(own);
+    return own;
+  }
+
+  /** Puts what is known here into a set. @param httpUnderWay requests of HTTP that are not answered */
+  collect(set: MetricSet, httpUnderWay = 0): void {
+    this.#deps.metrics.collect(set);
+    const resp = this.#resp.outstanding;
+    set.set("kv_requests_in_flight", this.outstanding - resp, "wire");
+    set.set("kv_requests_in_flight", resp, "resp");
+    set.set("kv_requests_in_flight", httpUnderWay, "http");
+    set.set("kv_forwarded_requests_total", this.#counts.forwarded);
+    set.set("kv_resp_connections", this.#resp.sessions.size);
+    collectAdmission(set, this.#options.admission.stats());
+    this.#node.collect(set);
   }
 
   #stats(): Record<string, unknown> {

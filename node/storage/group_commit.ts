@@ -30,6 +30,7 @@
  *
  * @module
  */
+import { CommitMetrics } from "../../shared/metrics/commit_metrics.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { Entry } from "../../shared/base/entry.ts";
@@ -125,6 +126,8 @@ export class GroupCommit {
   readonly cache: RowCache | undefined;
   /** Gives heavy work its turns. */
   readonly work: WorkScheduler;
+  /** What batches cost. */
+  readonly metrics = new CommitMetrics();
   /** For rows, which live until they are written. */
   readonly slab = new ByteSlab();
   readonly #clock: Clock;
@@ -410,8 +413,10 @@ export class GroupCommit {
       this.#finish(batch);
       return;
     }
+    const beganMs = this.#clock.monotonicMs();
     const done = (error: Error | undefined) => {
       if (error === undefined) {
+        this.metrics.note(batch.changes.length, batch.bytes, this.#clock.monotonicMs() - beganMs);
         if (sync) this.#syncedBatch = Math.max(this.#syncedBatch, batch.number);
         this.#finish(batch);
       } else {

@@ -66,6 +66,8 @@ export interface ClusterMap {
   readonly epoch: number;
   /** The start of the coordinator that made it; absent until a document is first changed. */
   readonly generation?: string;
+  /** Of a secured cluster: by which a node shows that this map was published (`shared/security/map_seal.ts`). */
+  readonly seal?: string;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeInfo[];
   /** The coordinators; absent in a map of a node that is a cluster by itself. */
@@ -78,8 +80,10 @@ export interface ClusterMap {
 export interface ClusterMapDelta {
   readonly fromEpoch: number;
   readonly epoch: number;
-  /** The settings, if they have changed. */
+  /** The generation, if it is another one. */
   readonly generation?: string;
+  /** That of the later map. */
+  readonly seal?: string;
   /** The whole list, if any node has changed. */
   readonly nodes?: readonly NodeInfo[];
   /** The whole list, if it has changed. */
@@ -92,11 +96,12 @@ export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap 
   if (delta.fromEpoch !== map.epoch) return undefined;
   const partitions = map.partitions.slice();
   for (const [partition, config] of delta.partitions) partitions[partition] = config;
-  const { generation = map.generation, coordinators = map.coordinators } = delta;
+  const { epoch, seal, generation = map.generation, coordinators = map.coordinators } = delta;
   return {
-    ...map,
-    epoch: delta.epoch,
+    epoch,
     ...(generation === undefined ? {} : { generation }),
+    ...(seal === undefined ? {} : { seal }),
+    settings: map.settings,
     ...(coordinators === undefined ? {} : { coordinators }),
     nodes: delta.nodes ?? map.nodes,
     partitions,
@@ -109,11 +114,12 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   to.partitions.forEach((config, partition) => {
     if (config !== from.partitions[partition]) partitions.push([partition, config]);
   });
-  const { generation, coordinators } = to;
+  const { generation, seal, coordinators } = to;
   const delta = {
     fromEpoch: from.epoch,
     epoch: to.epoch,
     ...(generation === undefined || generation === from.generation ? {} : { generation }),
+    ...(seal === undefined ? {} : { seal }),
     ...(coordinators === undefined || coordinators === from.coordinators ? {} : { coordinators }),
     partitions,
   };

@@ -52,9 +52,9 @@ export function isPartitionConfig(value: unknown): boolean {
 /** Form of a `ClusterMap`. */
 export function isClusterMap(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { epoch, generation, settings, nodes, coordinators, partitions } = value;
-  return isUint(epoch) && isOptionalText(generation) && isSettings(settings) && isNodeList(nodes) &&
-    isOptionalCoordinators(coordinators) &&
+  const { epoch, generation, seal, settings, nodes, coordinators, partitions } = value;
+  return isUint(epoch) && isOptionalText(generation) && isOptionalText(seal) &&
+    isSettings(settings) && isNodeList(nodes) && isOptionalCoordinators(coordinators) &&
     Array.isArray(partitions) && partitions.length === settings.partitionCount &&
     partitions.every(isPartitionConfig);
 }
@@ -62,9 +62,10 @@ export function isClusterMap(value: unknown): boolean {
 /** Form of a `ClusterMapDelta`. */
 export function isClusterMapDelta(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { fromEpoch, epoch, generation, nodes, coordinators, partitions } = value;
+  const { fromEpoch, epoch, generation, seal, nodes, coordinators, partitions } = value;
   return isUint(fromEpoch) && isUint(epoch) && isOptionalText(generation) &&
-    (nodes === undefined || isNodeList(nodes)) && isOptionalCoordinators(coordinators) &&
+    isOptionalText(seal) && isOptionalCoordinators(coordinators) &&
+    (nodes === undefined || isNodeList(nodes)) &&
     Array.isArray(partitions) && partitions.every(isPartitionChange);
 }
 

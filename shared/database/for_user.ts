@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { checkSession } from "../validation/request_checks.ts";
-import { ON_BEHALF } from "../wire/on_behalf.ts";
+import { ON_BEHALF, userOf } from "../wire/on_behalf.ts";
 import type { KeyRequest } from "../wire/messages.ts";
 
 /**
@@ -18,7 +18,10 @@ import type { KeyRequest } from "../wire/messages.ts";
 export function forUser<R extends KeyRequest>(request: R, user: string): R {
   const session = "session" in request ? request.session : undefined;
   // JSON null stands for an absent field.
-  if (typeof session !== "string") return { ...request, [ON_BEHALF]: user };
+  if (typeof session !== "string") {
+    // It says so already if it came over the JSON wire.
+    return userOf(request) === user ? request : { ...request, [ON_BEHALF]: user };
+  }
   checkSession(session, request.req_type);
   // A hash, so that it is no longer than a name may be. No user's name has a colon.
   const hash = createHash("sha256").update(`${user}:${session}`).digest("base64url");

@@ -14,6 +14,7 @@ import { type Clock, setPeriodic } from "../platform/clock.ts";
 import type { AnswerTrust } from "./answer_signature.ts";
 import { decodePacket, encodeQuestion } from "./discovery_packet.ts";
 import { DISCOVERY_GROUP, DISCOVERY_PORT, type DiscoveryMode } from "./discovery_settings.ts";
+import { promiseParts } from "../base/promise_parts.ts";
 import { KvError } from "../base/errors.ts";
 import {
   DISCOVERY_ANSWERS_MAX,
@@ -97,7 +98,7 @@ export async function discover(
   const bytes = encodeQuestion(question, secret);
   const answers = new Answers(options, nonce, clock);
 
-  const ended = Promise.withResolvers<void>();
+  const ended = promiseParts<void>();
   let settle = undefined as ReturnType<Clock["setTimer"]> | undefined;
   const onDatagram = (packet: Uint8Array, from: Address) => {
     if (!answers.take(packet, from)) return;

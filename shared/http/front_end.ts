@@ -8,6 +8,7 @@
  * @module
  */
 import type { Clock } from "../platform/clock.ts";
+import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { DeduplicatingDatabase } from "../database/deduplicating_database.ts";
 import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
@@ -43,6 +44,13 @@ interface Place {
   readonly key: string;
 }
 
+/** What is known of a request, for metrics. */
+interface Seen {
+  operation: string;
+  code: string | undefined;
+  key?: string;
+}
+
 const NOT_LOGGED_IN = new KvError(
   "unauthorized",
   "log in first: the header Authorization, Basic with user and password, or Bearer with a token",
@@ -56,15 +64,18 @@ export class HttpFrontEnd {
   readonly #logins: { readonly access: AccessControl; readonly http: HttpLogins } | undefined;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #metrics: RequestMetrics | undefined;
   #underWay = 0;
 
   constructor(
-    { clock, random, log, work }: {
+    { clock, random, log, work, metrics }: {
       clock: Clock;
       random: Random;
       log: Logger;
       /** Gives heavy work its turns; each process has one. Default: one of its own. */
       work?: WorkScheduler | undefined;
+      /** Counts requests; each process has one. Default: nobody does. */
+      metrics?: RequestMetrics | undefined;
     },
     site: HttpSite,
     rules: OriginRules,
@@ -76,6 +87,7 @@ export class HttpFrontEnd {
     this.#logins = access === undefined ? undefined : { access, http: new HttpLogins(access) };
     this.#clock = clock;
     this.#log = log;
+    this.#metrics = metrics;
     this.#rules = rules;
   }
 
@@ -94,6 +106,8 @@ export class HttpFrontEnd {
    */
   async handle(request: Request, caller?: HttpCaller): Promise<Response> {
     this.#underWay++;
+    const beganMs = this.#metrics?.beganMs() ?? 0;
+    const seen: Seen = { operation: UNKNOWN_OPERATION, code: undefined };
     const { budget } = this.#services.bodies;
     const taken = budget.take(REQUEST_OVERHEAD_BYTES);
     if (caller !== undefined) this.#services.countBody(request, caller);
@@ -103,13 +117,20 @@ export class HttpFrontEnd {
         throw new KvError("overloaded", "too many requests are under way; try again");
       }
       response = caller?.lengths.last === "heavy"
-        ? await this.#services.work.run(() => this.#answer(request, caller))
-        : await this.#answer(request, caller);
+        ? await this.#services.work.run(() => this.#answer(request, caller, seen))
+        : await this.#answer(request, caller, seen);
     } catch (error) {
-      response = problemResponse(this.#asKvError(error, request.method));
+      const problem = this.#asKvError(error, request.method);
+      seen.code = problem.code;
+      response = problemResponse(problem);
     } finally {
       this.#underWay--;
       if (taken) budget.give(REQUEST_OVERHEAD_BYTES);
+    }
+    if (this.#metrics !== undefined) {
+      const { operation, code } = seen;
+      const series = this.#metrics.series("http", operation);
+      this.#metrics.ended(series, beganMs, code, seen, caller?.remote);
     }
     addCorsHeaders(request, response.headers, this.#rules);
     if (request.method !== "HEAD" || response.body === null) return response;
@@ -117,7 +138,11 @@ export class HttpFrontEnd {
     return new Response(null, { status: response.status, headers: response.headers });
   }
 
-  async #answer(request: Request, caller: HttpCaller | undefined): Promise<Response> {
+  async #answer(
+    request: Request,
+    caller: HttpCaller | undefined,
+    seen: Seen,
+  ): Promise<Response> {
     if (caller?.closed) throw new KvError("unavailable", "the connection is closed");
     const target = targetOf(request.url);
     checkOrigin(request, target.authority, this.#rules);
@@ -134,6 +159,8 @@ export class HttpFrontEnd {
         { headers: { allow: allowed } },
       );
     }
+    seen.operation = `${method} ${route}`;
+    if (key !== "") seen.key = key;
     // Requests of other connections run directly, which costs less.
     const services = caller?.heavy ? this.#services.of(caller) : this.#services;
     if (this.#logins !== undefined) {
@@ -170,7 +197,9 @@ export class HttpFrontEnd {
     const rights = principal?.rights();
     if (caller === undefined || rights === undefined) throw NOT_LOGGED_IN;
     const isDatabases = need === "requests" || (typeof need === "object" && "range" in need);
-    if (need !== "login" && !isDatabases && !rights.isAdmin) {
+    const mayDoIt = need === "login" || isDatabases || rights.isAdmin ||
+      (need === "monitor" && rights.mayMonitor);
+    if (!mayDoIt) {
       access.noteRefusal(
         `${request.method} ${new URL(request.url).pathname}`,
         principal,
@@ -178,7 +207,9 @@ export class HttpFrontEnd {
       );
       throw new KvError(
         "forbidden",
-        `${request.method}: needs the right to administer the cluster`,
+        `${request.method}: needs the right to ${
+          need === "monitor" ? "monitor" : "administer"
+        } the cluster`,
       );
     }
     if (deletesAll(request)) {

@@ -83,3 +83,54 @@ invariant(
   READ_ATTEMPT_TIMEOUT_MS < REQUEST_TIMEOUT_MS,
   "a read has time for a second attempt",
 );
+
+// Metrics.
+
+/** Upper bounds of the latency buckets of requests, in seconds: 0.1 ms to 10 s. */
+export const REQUEST_SECONDS_BUCKETS: readonly number[] = [
+  0.0001,
+  0.00025,
+  0.0005,
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+];
+/** The same for a batch that goes to disk, and for how late the event loop is. */
+export const DISK_SECONDS_BUCKETS: readonly number[] = REQUEST_SECONDS_BUCKETS.slice(1);
+/** Writes in one batch. */
+export const BATCH_WRITES_BUCKETS: readonly number[] = [
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  1_000,
+  2_000,
+  5_000,
+];
+/** How often it is measured how late timers fire. */
+export const LOOP_SAMPLE_MS = 100;
+/** Requests that have ended in one turn and are counted together; with more, they are counted at once. */
+export const ENDED_PER_TURN_MAX = 4_096;
+/** Operations of one front end that are counted by name; all others as one. Their names come from tables. */
+export const COUNTED_OPERATIONS_MAX = 512;
+/** A request that takes longer is kept in the list of slow ones. It may be set for each process. */
+export const SLOW_REQUEST_MS = 100;
+/** So many slow requests are kept, the newest. */
+export const SLOW_REQUESTS_MAX = 128;
+/** So much of a slow request's key is kept. */
+export const SLOW_KEY_CHARACTERS_MAX = 256;

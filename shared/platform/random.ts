@@ -5,6 +5,8 @@
  * @module
  */
 
+import { Secret } from "../base/secret.ts";
+
 /** A source of random numbers. */
 export interface Random {
   /** An integer from 0 to 2^32-1. */
@@ -25,6 +27,11 @@ export function randomBelow(random: Random, bound: number): number {
 export function randomId(random: Random): string {
   const half = () => random.uint32().toString(16).padStart(8, "0");
   return half() + half();
+}
+
+/** A secret of 256 bits, as 64 lower-case hexadecimal digits. */
+export function randomSecret(random: Random): Secret {
+  return new Secret(Array.from({ length: 4 }, () => randomId(random)).join(""));
 }
 
 /** The platform's cryptographic generator. */

@@ -5,12 +5,20 @@
  * @module
  */
 import { isLoopback } from "../platform/network_interface.ts";
-import { flag } from "./setting.ts";
+import { SLOW_REQUEST_MS } from "../limits/requests.ts";
+import { flag, integer } from "./setting.ts";
 
 export const SERVER_SETTINGS = {
   endWithInput: flag({
     help: "Stop cleanly when standard input ends. A parent process that holds the other end of a " +
       "pipe, as deno task up does, then leaves no process behind, however it ends itself.",
+  }),
+  slowRequestMs: integer({
+    help: "A request that takes longer is kept in the list of slow requests, with its key.",
+    min: 0,
+    max: 3_600_000,
+    default: SLOW_REQUEST_MS,
+    unit: "ms",
   }),
   insecure: flag({
     help:

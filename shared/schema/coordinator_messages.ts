@@ -1,6 +1,6 @@
 /**
  * The messages between coordinators, and an operator's orders about them, as rows of the table of messages
- * (`wire/messages.ts`). What `agree` contains is checked in `coordinator/register/envelope.ts`.
+ * (`wire/messages.ts`). What `agree` contains is checked in `coordinator/agreement/envelope.ts`.
  *
  * @module
  */

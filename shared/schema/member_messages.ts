@@ -43,6 +43,8 @@ export const MEMBER_MESSAGES = {
     batch: optional(uint),
     /** Where other members reach it, in a secured cluster; absent: by `port`. */
     peer_port: optional(uint),
+    /** Of the map that it has seen, in a secured cluster: the seal that it came with. */
+    seen_seal: optional(text),
   }),
   registered: message(1, "push", {
     map: clusterMap,

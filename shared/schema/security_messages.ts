@@ -14,7 +14,7 @@ import { message, type MessageSpec } from "./reply_messages.ts";
 export interface WireGrant {
   readonly database: string;
   readonly prefix: string;
-  readonly right: "read" | "write" | "admin";
+  readonly right: "read" | "write" | "admin" | "monitor";
 }
 
 const GRANT_TEXTS = ["database", "prefix", "right"];

@@ -43,33 +43,48 @@ export interface Principal {
   rights(): Rights | undefined;
 }
 
-/** A login, and what it was made by: it ends when that does. */
+/** By what somebody has logged in: the login ends when that does. */
+interface LoginProof {
+  /** Whether a document still has it. Asked once of each document. */
+  isGood(document: JudgedDocument): boolean;
+  /** It ends by the clock, without a new document. Default: never. */
+  readonly untilMs?: number;
+}
+
+/** A login, and what it was made by. Asked before each request, so it looks into a document only once. */
 class Login implements Principal {
   readonly name: string;
   readonly #access: AccessControl;
-  readonly #isGood: (document: JudgedDocument) => boolean;
-  #version = 0;
+  readonly #clock: Pick<Clock, "wallMs">;
+  readonly #proof: LoginProof;
+  readonly #untilMs: number | undefined;
+  #judgedBy: JudgedDocument | undefined;
   #rights: Rights | undefined;
 
   constructor(
     access: AccessControl,
+    clock: Pick<Clock, "wallMs">,
     name: string,
-    isGood: (document: JudgedDocument) => boolean,
+    proof: LoginProof,
   ) {
     this.#access = access;
+    this.#clock = clock;
     this.name = name;
-    this.#isGood = isGood;
+    this.#proof = proof;
+    this.#untilMs = proof.untilMs;
   }
 
   rights(): Rights | undefined {
     const { document } = this.#access;
-    if (this.#version !== document.version) {
-      this.#version = document.version;
-      const grants = grantsOf(document, this.name);
-      this.#rights = grants === undefined ? undefined : new Rights(grants);
-    }
-    // A token ends by the clock, without a new version.
-    return this.#isGood(document) ? this.#rights : undefined;
+    if (this.#judgedBy !== document) this.#judge(document);
+    if (this.#untilMs !== undefined && this.#clock.wallMs() >= this.#untilMs) return undefined;
+    return this.#rights;
+  }
+
+  #judge(document: JudgedDocument): void {
+    this.#judgedBy = document;
+    const grants = this.#proof.isGood(document) ? grantsOf(document, this.name) : undefined;
+    this.#rights = grants === undefined ? undefined : new Rights(grants);
   }
 }
 
@@ -86,6 +101,8 @@ export class AccessControl {
   readonly #deps: AccessDeps;
   readonly #turns: LoginTurns;
   readonly #listeners: ((document: JudgedDocument) => void)[] = [];
+  /** Those of {@linkcode userNamed}; only users of the newest document, whose number is bounded. */
+  readonly #byName = new Map<string, Login>();
   #document: JudgedDocument;
 
   constructor(deps: AccessDeps, document: JudgedDocument) {
@@ -107,6 +124,7 @@ export class AccessControl {
   adopt(document: JudgedDocument): void {
     if (document.version <= this.#document.version) return;
     this.#document = document;
+    this.#byName.clear();
     for (const then of this.#listeners) then(document);
   }
 
@@ -141,8 +159,14 @@ export class AccessControl {
    * @throws {KvError} `unavailable` if there is no such user here: another member may have heard of it first
    */
   userNamed(name: string): Principal {
-    const isThere = (document: JudgedDocument) => document.users.some((user) => user.name === name);
-    if (isThere(this.#document)) return new Login(this, name, isThere);
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    const isGood = (document: JudgedDocument) => document.users.some((user) => user.name === name);
+    if (isGood(this.#document)) {
+      const login = new Login(this, this.#deps.clock, name, { isGood });
+      this.#byName.set(name, login);
+      return login;
+    }
     throw new KvError(
       "unavailable",
       "the user that this request is for is not known here, or not yet",
@@ -192,7 +216,9 @@ export class AccessControl {
       if (!isRight || hashOf(this.#document) !== hash) {
         throw new KvError("unauthorized", "login: user or password is wrong");
       }
-      return new Login(this, name, (document) => hashOf(document) === hash);
+      return new Login(this, this.#deps.clock, name, {
+        isGood: (document) => hashOf(document) === hash,
+      });
     });
   }
 
@@ -224,11 +250,10 @@ export class AccessControl {
       throw new KvError("unauthorized", "login: this token is another cluster's");
     }
     const { id, untilMs } = found;
-    return new Login(
-      this,
-      found.user,
-      (document) => clock.wallMs() < untilMs && document.tokens.some((one) => one.id === id),
-    );
+    return new Login(this, clock, found.user, {
+      isGood: (document) => document.tokens.some((one) => one.id === id),
+      untilMs,
+    });
   }
 }
 

@@ -12,24 +12,22 @@
 import { Buffer } from "node:buffer";
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { joinBytes } from "../base/join_bytes.ts";
-import { Secret } from "../base/secret.ts";
+import type { Secret } from "../base/secret.ts";
 import { DATAGRAM_BYTES_MAX } from "../limits/wire.ts";
-import type { Random } from "../platform/random.ts";
+import { type Random, randomSecret } from "../platform/random.ts";
 
 /** Whose end of a channel it is. */
 export type ChannelEnd = "node" | "coordinator";
 
 const encoder = new TextEncoder();
-const KEY_WORDS = 8;
 const NAME_DIGITS = 16;
-const KEY = new RegExp(`^[0-9a-f]{${KEY_WORDS * 8}}$`);
+const KEY = /^[0-9a-f]{64}$/;
 const NEWLINE = 10;
 const TRAILER = /^([0-9a-f]{16}) (\d{1,16}) ([0-9a-f]{64})$/;
 
 /** A new key of 256 random bits. */
 export function newChannelKey(random: Random): Secret {
-  const word = () => random.uint32().toString(16).padStart(8, "0");
-  return new Secret(Array.from({ length: KEY_WORDS }, word).join(""));
+  return randomSecret(random);
 }
 
 /** Whether a text can be a key. */

@@ -14,9 +14,7 @@ import { OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
 import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
 import { MESSAGE_NEEDS } from "./needs.ts";
-import type { Right, Rights } from "./rights.ts";
-
-type KeyRight = Exclude<Right, "admin">;
+import type { KeyRight, Right, Rights } from "./rights.ts";
 
 const READ: readonly KeyRight[] = ["read"];
 const WRITE: readonly KeyRight[] = ["write"];
@@ -52,6 +50,8 @@ export function whyForbidden(request: Request, rights: Rights | undefined): KvEr
       return undefined;
     case "admin":
       return rights.isAdmin ? undefined : refusal(request, "admin", "the cluster");
+    case "monitor":
+      return rights.mayMonitor ? undefined : refusal(request, "monitor", "the cluster");
     case "keys":
       return whyKeysForbidden(request as KeyRequest, rights);
     default:
@@ -62,7 +62,9 @@ export function whyForbidden(request: Request, rights: Rights | undefined): KvEr
 }
 
 function whyKeysForbidden(request: KeyRequest, rights: Rights): KvError | undefined {
-  if (request.req_type !== "transaction") return whyKeyForbidden(request, rights);
+  if (request.req_type !== "transaction") {
+    return rights.hasAllKeys ? undefined : whyKeyForbidden(request, rights);
+  }
   for (const [key] of request.checks ?? []) {
     // Whether the transaction happens tells the key's version.
     if (!rights.allowsKey("read", key)) return refusal(request, "read", keyText(key));

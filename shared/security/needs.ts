@@ -8,7 +8,7 @@
  * @module
  */
 import type { Request } from "../wire/messages.ts";
-import type { Right } from "./rights.ts";
+import type { KeyRight } from "./rights.ts";
 
 /** What is needed. */
 export type Need =
@@ -21,10 +21,12 @@ export type Need =
   /** Each request that it becomes is judged by itself. */
   | "requests"
   | "admin"
+  /** To see what the cluster does; an administrator may. */
+  | "monitor"
   /** These rights on every key between the bounds. */
-  | { readonly range: readonly Exclude<Right, "admin">[] }
+  | { readonly range: readonly KeyRight[] }
   /** These rights on each key that the command names. */
-  | { readonly named: readonly Exclude<Right, "admin">[] };
+  | { readonly named: readonly KeyRight[] };
 
 const READ_RANGE = { range: ["read"] } as const;
 /** Tells how many there were. */
@@ -61,7 +63,10 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   list_nodes: "login",
   get_nodes_for_key: "login",
   /** Counts of all keys, addresses, loads. */
-  stats: "admin",
+  stats: "monitor",
+  metrics: "monitor",
+  /** It has keys. */
+  slow_requests: "admin",
   // What is announced needs this of every key.
   announce: { range: ["write"] },
   backup_partition: READ_RANGE,
@@ -136,13 +141,13 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   "acl|cat": "login",
   "acl|help": "login",
 
-  // Who else is connected; how many keys there are; how this process is set up.
+  // Who else is connected; how this process is set up.
   "client|list": "admin",
   "config|get": "admin",
   "acl|list": "admin",
   "acl|users": "admin",
   "acl|getuser": "admin",
-  info: "admin",
+  info: "monitor",
 
   watch: { named: ["read"] },
   msetnx: READ_AND_WRITE,
@@ -226,6 +231,7 @@ export const ENDPOINT_NEEDS: Readonly<Record<string, Need>> = {
   "GET /health/ready": "anybody",
   "GET /openapi.json": "anybody",
   "GET /health": "login",
+  "GET /metrics": "monitor",
   "GET /cluster": "login",
   "GET /kv": READ_RANGE,
   "GET /keys": READ_RANGE,

@@ -3,17 +3,28 @@
  * Pure. What a request asks for is `demands.ts`; who has which roles is `security_document.ts`.
  *
  * Invariants: nothing is allowed that no grant allows; a range is allowed only if every key that could be
- * in it is. `write` does not include `read`. `admin` is for a whole database, and includes both.
+ * in it is. `write` does not include `read`. `admin` is for a whole database, and includes all; so is `monitor`, which includes none.
  *
  * @module
  */
 import { compareKeys, prefixEnd } from "../base/key_order.ts";
 import type { KeyRange } from "../base/key_range.ts";
 
-/** What may be done with keys; `admin`: with the cluster, its users and all keys. */
-export type Right = "read" | "write" | "admin";
+/**
+ * What may be done with keys; `admin`: with the cluster, its users and all keys; `monitor`: to see how the cluster is and
+ * what it does, and no keys.
+ */
+export type Right = "read" | "write" | "admin" | "monitor";
 
-export const RIGHTS: readonly Right[] = ["read", "write", "admin"];
+export const RIGHTS: readonly Right[] = ["read", "write", "admin", "monitor"];
+
+/** A right that is on keys, and not on the cluster. */
+export type KeyRight = Exclude<Right, "admin" | "monitor">;
+
+/** Whether a right is for a whole database: its prefix is empty. */
+export function isWhole(right: Right): right is Exclude<Right, KeyRight> {
+  return right === "admin" || right === "monitor";
+}
 
 /** The database that every request is for as long as there are no others. */
 export const DATABASE_DEFAULT = "default";
@@ -36,6 +47,10 @@ interface Span {
 /** The rights of one user in one database. */
 export class Rights {
   readonly isAdmin: boolean;
+  /** Whether every key may be read and written: then no request on keys has to be looked at. */
+  readonly hasAllKeys: boolean;
+  /** It may see what the cluster does; an administrator may. */
+  readonly mayMonitor: boolean;
   readonly #spans: { readonly [R in "read" | "write"]: readonly Span[] };
 
   /** @param grants those of all roles of the user; others' databases are passed over */
@@ -44,12 +59,15 @@ export class Rights {
       grant.database === database || grant.database === EVERY_DATABASE
     );
     this.isAdmin = ours.some(({ right }) => right === "admin");
+    this.mayMonitor = this.isAdmin || ours.some(({ right }) => right === "monitor");
     const all: Span[] = [{ start: "", end: undefined }];
     const spansOf = (right: Right) =>
       joined(ours.filter((grant) => grant.right === right).map(({ prefix }) => spanOf(prefix)));
     this.#spans = this.isAdmin
       ? { read: all, write: all }
       : { read: spansOf("read"), write: spansOf("write") };
+    const { read, write } = this.#spans;
+    this.hasAllKeys = isEverything(read) && isEverything(write);
   }
 
   /** O(log grants). */
@@ -71,6 +89,10 @@ export class Rights {
 
 function spanOf(prefix: string): Span {
   return { start: prefix, end: prefix === "" ? undefined : prefixEnd(prefix) };
+}
+
+function isEverything([first]: readonly Span[]): boolean {
+  return first?.start === "" && first.end === undefined;
 }
 
 function isBefore(key: string, end: string | undefined): boolean {

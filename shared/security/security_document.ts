@@ -25,9 +25,17 @@ import {
 import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import { isMemberId, type MemberRole } from "../platform/member_identity.ts";
+import { isSealKey } from "./map_seal.ts";
 import type { StoredJoinToken, StoredToken, TokenEntry } from "./user_token.ts";
 import { isPasswordHash } from "./login/password.ts";
-import { DATABASE_DEFAULT, EVERY_DATABASE, type Grant, type Right, RIGHTS } from "./rights.ts";
+import {
+  DATABASE_DEFAULT,
+  EVERY_DATABASE,
+  type Grant,
+  isWhole,
+  type Right,
+  RIGHTS,
+} from "./rights.ts";
 
 /** Some grants under a name. */
 export interface Role {
@@ -79,6 +87,8 @@ export interface JudgedDocument {
 export interface SecurityDocument extends JudgedDocument {
   /** The key (PEM) of the first authority, as `certificate_authority.ts` makes it. */
   readonly authorityKey: string;
+  /** By which the coordinator seals the maps that it publishes, see `map_seal.ts`. Nobody else ever has it. */
+  readonly sealKey: string;
   /** By which who trusts a former authority alone follows from a certificate of the newest one; members show them. */
   readonly bridges: readonly string[];
   readonly joins: readonly StoredJoinToken[];
@@ -96,7 +106,7 @@ const STANDALONE = "standalone";
 
 /** Of a new cluster: one user, who may do everything. */
 export function newSecurityDocument(
-  authority: { readonly certificate: string; readonly key: string },
+  authority: { readonly certificate: string; readonly key: string; readonly sealKey: string },
   admin: { readonly name: string; readonly passwordHash: string },
   cluster: string = STANDALONE,
 ): SecurityDocument {
@@ -106,6 +116,7 @@ export function newSecurityDocument(
     cluster,
     authorities: [authority.certificate],
     authorityKey: authority.key,
+    sealKey: authority.sealKey,
     users: [{ ...admin, roles: [ADMIN_ROLE] }],
     roles: [{ name: ADMIN_ROLE, grants: [everything] }],
     tokens: [],
@@ -310,6 +321,9 @@ export function parseSecurityDocument(value: unknown): SecurityDocument {
     if (typeof document.authorityKey !== "string") {
       throw new Error("the authority's key is missing");
     }
+    if (!isSealKey(document.sealKey)) {
+      throw new Error("the key by which maps are sealed is missing");
+    }
     return checked(document);
   } catch (error) {
     throw new KvError(
@@ -407,10 +421,10 @@ function checkRole({ name, grants }: Role): void {
     if (typeof prefix !== "string" || prefix.length > KEY_BYTES_MAX) {
       throw new KvError("bad_request", `role ${name}: a prefix is the beginning of a key`);
     }
-    if (right === "admin" && prefix !== "") {
+    if (isWhole(right) && prefix !== "") {
       throw new KvError(
         "bad_request",
-        `role ${name}: admin is for the whole database, and takes no prefix`,
+        `role ${name}: ${right} is for the whole database, and takes no prefix`,
       );
     }
   }
@@ -422,8 +436,8 @@ function checkToken(token: StoredToken): void {
 }
 
 function checkTokenEntry({ id, hash, madeMs, untilMs }: TokenEntry): void {
-  const isWhole = TOKEN_ID.test(id) && HASH.test(hash) && isUint(madeMs) && isUint(untilMs);
-  if (!isWhole) throw new KvError("bad_request", "a token is malformed");
+  const isSound = TOKEN_ID.test(id) && HASH.test(hash) && isUint(madeMs) && isUint(untilMs);
+  if (!isSound) throw new KvError("bad_request", "a token is malformed");
 }
 
 function checkCertificate({ id, serial, untilMs }: IssuedCertificate): void {

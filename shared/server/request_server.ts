@@ -26,6 +26,7 @@ import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
 import { Connection, type ConnectionHandlers, type ConnectionOptions } from "../wire/connection.ts";
 import type { Retirable } from "./draining.ts";
+import type { Identity } from "./handshake.ts";
 import { lengthOf, sizeOf } from "./message_weights.ts";
 import { ReplyTurns, type Turn } from "./reply_turns.ts";
 import { ReplyLengths } from "../wire/reply_lengths.ts";
@@ -38,6 +39,7 @@ import {
   REQUESTS_PER_CONNECTION_MAX,
 } from "../limits/admission.ts";
 import { LONG_REPLY_BYTES } from "../limits/requests.ts";
+import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
 import type { Logger } from "../platform/logger.ts";
 import { goes, type Message, type Reply, type Request } from "../wire/messages.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
@@ -74,6 +76,8 @@ export interface RequestServerDeps {
   readonly log: Logger;
   /** Gives heavy requests their turns; each process has one. Default: one of its own. */
   readonly work?: WorkScheduler | undefined;
+  /** Counts requests; each process has one. Default: nobody does. */
+  readonly metrics?: RequestMetrics | undefined;
 }
 
 /** Options of a {@linkcode RequestServer}; the defaults are in `shared/limits/admission.ts`. */
@@ -90,9 +94,12 @@ export interface RequestServerOptions extends ConnectionOptions {
 /** Serves one stream. */
 export class RequestServer implements Retirable, Caller {
   readonly connection: Connection;
+  /** Who has logged in, in a secured process. */
+  user: string | undefined = undefined;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #work: WorkScheduler;
+  readonly #metrics: RequestMetrics | undefined;
   readonly #handlers: RequestServerHandlers;
   readonly #requestsMax: number;
   readonly #requestBytesMax: number;
@@ -127,6 +134,7 @@ export class RequestServer implements Retirable, Caller {
     this.#log = deps.log;
     this.#clock = deps.clock;
     this.#work = deps.work ?? new WorkScheduler(deps.clock);
+    this.#metrics = deps.metrics;
     this.#handlers = handlers;
     this.#requestsMax = options.requestsMax ?? REQUESTS_PER_CONNECTION_MAX;
     this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
@@ -196,7 +204,7 @@ export class RequestServer implements Retirable, Caller {
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
     const taken = this.#budget?.take(bytes) ?? true;
-    const reply = this.#begin(request.id, bytes, taken ? this.#budget : undefined);
+    const reply = this.#begin(request.id, request, bytes, taken ? this.#budget : undefined);
     if (!taken) {
       const text = `${request.req_type}: too many bytes of requests are under way; try later`;
       reply(toErrorReply(new KvError("overloaded", text)));
@@ -285,15 +293,17 @@ export class RequestServer implements Retirable, Caller {
       code: error.code,
       message: error.message,
     });
-    this.#begin(id)(toErrorReply(error));
+    this.#begin(id, undefined)(toErrorReply(error));
   }
 
   /** Counts a request; the returned function ends that. */
   #begin(
     id: MessageId | undefined,
+    request: Request | undefined,
     bytes = 0,
     budget?: ByteBudget,
   ): (reply: Reply) => void {
+    const beganMs = this.#metrics?.beganMs() ?? 0;
     this.#outstanding++;
     this.#outstandingBytes += bytes;
     this.#pauseIfTooMany();
@@ -305,6 +315,7 @@ export class RequestServer implements Retirable, Caller {
         return;
       }
       answered = true;
+      if (this.#metrics !== undefined) this.#count(this.#metrics, request, reply, beganMs);
       budget?.give(bytes);
       this.#outstandingBytes -= bytes;
       const length = lengthOf(reply);
@@ -312,6 +323,24 @@ export class RequestServer implements Retirable, Caller {
       if (length > LONG_REPLY_BYTES) this.#finishInTurn(reply, length, id, turn);
       else this.#finish(reply, id, turn);
     };
+  }
+
+  #count(
+    metrics: RequestMetrics,
+    request: Request | undefined,
+    reply: Reply,
+    beganMs: number,
+  ): void {
+    const { remote } = this.connection;
+    // As `handshake.ts` has left it.
+    const identity = this.connection.peer as Identity | undefined;
+    const isPeer = identity !== undefined && identity.role !== "client";
+    const series = metrics.series(
+      isPeer ? "peer" : "wire",
+      request?.req_type ?? UNKNOWN_OPERATION,
+    );
+    const code = reply.req_type === "error" ? reply.code : undefined;
+    metrics.ended(series, beganMs, code, request, remote);
   }
 
   /** Replies that wait to be encoded count as unsent. */

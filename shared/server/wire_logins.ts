@@ -4,7 +4,7 @@
  * whom it is: that is believed, and the request is judged again here, key by key, by this process's own document.
  *
  * Invariant: a request that was admitted says whose it is in a way that its sender cannot have said by itself
- * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map.
+ * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map and for metrics.
  *
  * @module
  */
@@ -12,6 +12,7 @@ import { KvError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import type { AccessControl, Principal } from "../security/access_control.ts";
+import { type Called, CALLER } from "../wire/caller.ts";
 import type { Connection } from "../wire/connection.ts";
 import type { MemberName } from "../platform/member_identity.ts";
 import { isForActive, type Message, type Request } from "../wire/messages.ts";
@@ -68,7 +69,13 @@ export class WireLogins {
       : this.#access.userNamed(said);
     const refusal = this.#access.whyRefused(request, principal, remote);
     if (refusal !== undefined) throw refusal;
-    request[ON_BEHALF] = principal?.name;
+    if (principal === undefined) return;
+    const { name } = principal;
+    // Once for a connection: a field more in each request would cost as much as judging it. Who logs in again as
+    // somebody else says so in each request, since what is under way is the first one's.
+    const { [CALLER]: caller } = request as Called;
+    const isCallers = said === undefined && caller !== undefined && (caller.user ??= name) === name;
+    if (!isCallers) request[ON_BEHALF] = name;
   }
 }
 
@@ -92,7 +99,7 @@ export function admitRequest(
 function isPassedOn(request: Request, member: MemberName): boolean {
   const { req_type: type } = request;
   if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
-  if (type === "get_map" || type === "ping") return false;
+  if (type === "get_map" || type === "ping" || type === "metrics") return false;
   if (member.role === "coordinator" && isForActive(request)) return type !== "join";
   throw notForMembers({ req_type: type });
 }
@@ -100,7 +107,7 @@ function isPassedOn(request: Request, member: MemberName): boolean {
 function notForMembers({ req_type: type }: { readonly req_type: string }): KvError {
   return new KvError(
     "forbidden",
-    `${type}: a member asks for the map, or passes on a user's request and says whose it is, in "as"`,
+    `${type}: a member asks for the map or for metrics, or passes on a user's request and says whose it is, in "as"`,
   );
 }
 

@@ -16,6 +16,8 @@ export interface Caller {
   readonly closed: boolean;
   /** True if, as far as known, it gets long replies: its requests are kept out of the way of others. */
   readonly heavy: boolean;
+  /** Whose requests these are, as far as they do not say it themselves (`on_behalf.ts`): the user that has logged in. */
+  user?: string | undefined;
 }
 
 /** A request whose caller may be known. */

@@ -132,6 +132,10 @@ export const MESSAGES = {
   }),
   /** Independent requests, each handled by itself, in no order. */
   batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),
+  /** The numbers of one process. Answered by `result`: see `metrics/metric_document.ts`. */
+  metrics: message(1, "request", {}),
+  /** The newest slow requests of one process, the newest first. Answered by `result`. */
+  slow_requests: message(1, "request", { limit: optional(uint) }),
 
   // Replies: see reply_messages.ts.
   ...REPLY_MESSAGES,

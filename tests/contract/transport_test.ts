@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { DenoTransport } from "../../shared/platform/deno/deno_transport.ts";
+import { NodeTransport } from "../../shared/platform/node/node_transport.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import type { Stream } from "../../shared/platform/transport.ts";
 import { ManualClock } from "../support/doubles/manual_clock.ts";
@@ -25,17 +26,25 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 10; i++) await turn();
 }
 
+const LOOPBACK = {
+  addressOfA: { host: "127.0.0.1", port: 0 },
+  addressOfB: { host: "127.0.0.1", port: 0 },
+};
+const REAL = { ...LOOPBACK, until, settle };
+
 transportContract("DenoTransport", () => {
   const transport = new DenoTransport();
-  const loopback = { host: "127.0.0.1", port: 0 };
-  return {
-    a: transport,
-    b: transport,
-    addressOfA: loopback,
-    addressOfB: loopback,
-    until,
-    settle,
-  };
+  return { a: transport, b: transport, ...REAL };
+});
+
+// A client in Node, whose server is Deno's.
+transportContract("NodeTransport with DenoTransport", () => {
+  return { a: new NodeTransport(), b: new DenoTransport(), ...REAL };
+});
+
+transportContract("NodeTransport", () => {
+  const transport = new NodeTransport();
+  return { a: transport, b: transport, ...REAL };
 });
 
 for (const delayMs of [0, 3]) {

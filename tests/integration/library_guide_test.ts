@@ -24,8 +24,13 @@ function promised(code: string): string[] {
 }
 
 /** The blocks as one program, each in a scope of its own. */
-function program(codes: readonly string[], coordinator: string, seeds: readonly string[]): string {
-  const imports = new Set<string>(['import { connect } from "kv";']);
+function program(
+  codes: readonly string[],
+  coordinator: string,
+  seeds: readonly string[],
+  http: readonly string[],
+): string {
+  const imports = new Set<string>(['import { connect } from "kv-client";']);
   const scopes = codes.map((code) => {
     const lines = code.split("\n").filter((line) => {
       if (!line.startsWith("import ")) return true;
@@ -42,7 +47,13 @@ function program(codes: readonly string[], coordinator: string, seeds: readonly 
     .replaceAll("127.0.0.1:8080", coordinator)
     .replaceAll("127.0.0.1:8081", seeds[0] ?? "")
     .replaceAll("127.0.0.1:8082", seeds[1] ?? "")
-    .replaceAll('from "kv"', `from ${JSON.stringify(new URL("client/mod.ts", ROOT).href)}`);
+    .replaceAll("127.0.0.1:9081", http[0] ?? "")
+    .replaceAll("127.0.0.1:9082", http[1] ?? "")
+    .replaceAll('from "kv-client"', `from ${JSON.stringify(new URL("client/mod.ts", ROOT).href)}`)
+    .replaceAll(
+      'from "kv-client/fetch"',
+      `from ${JSON.stringify(new URL("client/fetch.ts", ROOT).href)}`,
+    );
 }
 
 Deno.test("docs/library.md: its examples compile, run, and print what it says", async () => {
@@ -53,7 +64,8 @@ Deno.test("docs/library.md: its examples compile, run, and print what it says", 
   const seeds = [first ?? "", second ?? ""];
   const folder = `${cluster.folder}/guide`;
   await Deno.mkdir(folder);
-  const text = program(codes, formatAddress(cluster.coordinatorAddress), seeds);
+  const http = [0, 1].map((i) => formatAddress(cluster.nodeHttpAddress(i)));
+  const text = program(codes, formatAddress(cluster.coordinatorAddress), seeds, http);
   await Deno.writeTextFile(`${folder}/guide.ts`, text);
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [

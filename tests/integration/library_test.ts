@@ -4,7 +4,7 @@ import readme from "../../README.md" with { type: "text" };
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-const APP = `import { connect, KvError, type KvClient } from "kv";
+const APP = `import { connect, KvError, type KvClient } from "kv-client";
 
 try {
   const kv: KvClient = await connect({ coordinator: "127.0.0.1:1", timeoutMs: 500 });
@@ -31,7 +31,7 @@ Deno.test("client/mod.ts works in another project, with the deno.json that READM
       [];
     await Deno.writeTextFile(`${project}/deno.json`, config ?? "README.md has no deno.json");
     await Deno.writeTextFile(`${project}/app.ts`, APP);
-    for (const folder of ["client", "shared", "std"]) {
+    for (const folder of ["client", "shared"]) {
       await copyFolder(`${ROOT}${folder}`, `${project}/kv/${folder}`);
     }
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {

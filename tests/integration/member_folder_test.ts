@@ -1,5 +1,5 @@
 /** What a node keeps of its membership in a secured cluster, and what it does with it at its next start. */
-import { joinHint } from "../../shared/security/members/given_token.ts";
+import { joinHint } from "../../shared/security/members/file_join_token.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   checkMemberIs,
@@ -20,7 +20,7 @@ import {
 import { MemberFolder } from "../../shared/security/members/file_member.ts";
 import { judgedPart, newSecurityDocument } from "../../shared/security/security_document.ts";
 import { createToken, parseToken, tokenName } from "../../shared/security/user_token.ts";
-import { HASH } from "../support/data/security_samples.ts";
+import { HASH, SEAL_KEY } from "../support/data/security_samples.ts";
 import { NO_LOG } from "../support/doubles/no_log.ts";
 
 const DEPS = { clock: new SystemClock(), random: new SystemRandom(), log: NO_LOG };
@@ -61,7 +61,7 @@ async function join(data: string, madeMs: number): Promise<string> {
   const credentials = { certificate, key, authorities: [kept.certificate], cluster: "c1" };
   const joinedBy = tokenName(parseToken(text.reveal()).secret);
   await folder.keepMember(credentials, { hosts: HOSTS, joinedBy });
-  const pair = { certificate: kept.certificate, key: kept.key.reveal() };
+  const pair = { certificate: kept.certificate, key: kept.key.reveal(), sealKey: SEAL_KEY };
   const document = newSecurityDocument(pair, { name: "root", passwordHash: HASH }, "c1");
   await folder.keepJudged(judgedPart(document));
   return text.reveal();

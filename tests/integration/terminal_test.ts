@@ -162,6 +162,7 @@ function taskRuns(folder: string): Record<string, TaskRun | LeftOut> {
     scenarios: { words: [] },
     // Their work takes minutes.
     build: { words: ["--help"] },
+    pack: { words: ["--help"] },
     test: { words: ["--help"] },
     ok: { words: ["--help"] },
     "sim:mutations": { words: ["--help"] },

@@ -2,6 +2,7 @@
  * The body of a JSON request over HTTP counted until it was parsed, not until it was answered: 336 MB were
  * under way of a budget of 256 MiB. Found by a review.
  */
+import { MetricSet } from "../../shared/metrics/metric_set.ts";
 import { assert } from "@std/assert";
 import { HttpFrontEnd } from "../../shared/http/front_end.ts";
 import { REQUEST_BYTES_MAX } from "../../shared/limits/admission.ts";
@@ -28,6 +29,7 @@ Deno.test("HTTP: the bodies of requests that are under way count, JSON too", asy
       database: new Slow(),
       limits: { keyBytesMax: 100, valueBytesMax: 8 << 20 },
       health: () => ({ role: "node", status: "ok", reasons: [], checks: {} }),
+      metrics: () => new MetricSet(),
     },
     LOCAL,
   );

@@ -24,11 +24,14 @@ import type { Stage } from "./scenario.ts";
 
 /** The commands, and what they do. `A` and `B` are nodes, by one letter. */
 export const COMMANDS: Readonly<Record<string, string>> = {
-  "cluster [nodes N] [partitions N] [factor N] [min-in-sync N] [repair-delay MS]":
+  "cluster [nodes N] [partitions N] [factor N] [min-in-sync N] [repair-delay MS] [secured yes]":
     "a new cluster, which is laid out when so many nodes are there: replicas are wanted for on the first of " +
     "them by name, the primary on the first of all",
   "start A… [held P:TERM:LAST[:damaged],…] [batch N]":
     "new processes of nodes register, with what their disks hold; each beats as soon as it hears that it is",
+  "A claims map EPOCH|term TERM":
+    "it registers over a new session, and says wrongly that it has seen a map of this start of the coordinator, or " +
+    "holds partition 0 in a term",
   "kill A": "the process dies, and its connection with it",
   "disconnect A, connect A": "its session ends; the same process registers over a new one",
   "silence A on|off": "its heartbeats do not arrive",
@@ -171,6 +174,8 @@ class MembershipStage {
         return world.leave(process, what === "stops");
       case "disk":
         return world.sayDisk(process, rest[0] === "well");
+      case "claims":
+        return this.#claim(letter, rest[0] ?? "", Number(rest[1]));
     }
     const at = rest.indexOf("in");
     const term = at === -1 ? world.config(0).term : Number(rest[at + 1]);
@@ -184,6 +189,7 @@ class MembershipStage {
     this.#world = new World({
       expectNodes: number("nodes", 1),
       repairDelayMs: number("repair-delay", 60_000),
+      secured: given.get("secured") === "yes",
       settings: {
         partitionCount: number("partitions", 1),
         replicationFactor: number("factor", 2),
@@ -215,6 +221,16 @@ class MembershipStage {
       return [Number(p), Number(term), Number(last), damaged === "damaged" ? 1 : 0];
     });
     const refusal = this.#cluster.register(this.#process(letter), { held });
+    if (refusal !== undefined) this.#say(`${letter} is refused: ${refusal.code}`);
+  }
+
+  #claim(letter: string, what: string, number: number): void {
+    const { generation } = this.#cluster.map;
+    const claims: Partial<Message<"register">> = what === "term" ? { held: [[0, number, 1, 0]] } : {
+      seen_epoch: number,
+      ...(generation === undefined ? {} : { seen_generation: generation }),
+    };
+    const refusal = this.#cluster.register(this.#process(letter), { claims });
     if (refusal !== undefined) this.#say(`${letter} is refused: ${refusal.code}`);
   }
 

@@ -95,6 +95,9 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   get_nodes_for_key: DIRECTORY,
   stats: REQUEST,
   announce: REQUEST,
+  // A member asks others how they are.
+  metrics: { ...REQUEST, passing: "answered" },
+  slow_requests: REQUEST,
   backup_partition: REQUEST,
   scan: REQUEST,
   count: REQUEST,

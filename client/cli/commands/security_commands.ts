@@ -230,10 +230,12 @@ function grantFrom(word: string): WireGrant {
   const colon = word.indexOf(":");
   const right = colon < 0 ? word : word.slice(0, colon);
   const prefix = colon < 0 ? "" : word.slice(colon + 1);
-  if (right !== "read" && right !== "write" && right !== "admin") {
+  if (right !== "read" && right !== "write" && right !== "admin" && right !== "monitor") {
     throw new KvError(
       "bad_request",
-      `role set: a grant is read:PREFIX, write:PREFIX or admin; got ${JSON.stringify(word)}`,
+      `role set: a grant is read:PREFIX, write:PREFIX, monitor or admin; got ${
+        JSON.stringify(word)
+      }`,
     );
   }
   return { database: "default", prefix, right };

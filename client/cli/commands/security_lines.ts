@@ -20,7 +20,7 @@ export function userLine(told: Told): string {
 export function roleLine(told: Told): string {
   const grants = told.grants as readonly { readonly prefix: string; readonly right: string }[];
   const listed = grants.map(({ prefix, right }) =>
-    right === "admin" ? right : `${right}:${keyLabel(prefix)}`
+    right === "admin" || right === "monitor" ? right : `${right}:${keyLabel(prefix)}`
   );
   return `${told.name}  ${listed.join(" ") || "nothing granted"}`;
 }

@@ -58,6 +58,15 @@ function textFor(code: string, message: string): string {
   return `${prefix} ${code} ${message}`;
 }
 
+const CODES_BY_PREFIX: ReadonlyMap<string, ErrorCode> = new Map(
+  Object.entries(ERROR_PREFIXES).map(([code, prefix]) => [prefix, code as ErrorCode]),
+);
+
+/** About which of our codes an error text stands for, where no reply says so. */
+export function codeOfText(text: string): ErrorCode {
+  return CODES_BY_PREFIX.get(text.slice(0, text.indexOf(" "))) ?? "bad_request";
+}
+
 /** Keys that must be in one partition are not. */
 export const CROSS_SLOT_ERROR = CROSS_SLOT;
 export const TOO_LONG_ERROR = TOO_LONG;

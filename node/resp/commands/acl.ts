@@ -20,7 +20,7 @@ const CATEGORIES = ["read", "write", "admin"];
 function patternsOf(document: JudgedDocument, name: string): string[] {
   const grants = grantsOf(document, name) ?? [];
   if (grants.some(({ right }) => right === "admin")) return ["~*"];
-  return grants.map(({ right, prefix }) =>
+  return grants.filter(({ right }) => right !== "monitor").map(({ right, prefix }) =>
     `%${right === "read" ? "R" : "W"}~${prefix.replace(/[\\*?[\]]/g, "\\$&")}*`
   );
 }

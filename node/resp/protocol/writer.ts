@@ -33,6 +33,9 @@ const QUEUED = fixed("+QUEUED\r\n");
 export class RespWriter {
   /** 2 or 3. */
   protocol: 2 | 3 = 2;
+  /** How many errors have been written, and the text of the last. */
+  errors = 0;
+  lastError = "";
   readonly #slab: ByteSlab | undefined;
   #bytes: Uint8Array = NOTHING;
   #length = 0;
@@ -80,6 +83,8 @@ export class RespWriter {
 
   /** An error: its text begins with a code in capitals, and is cut to one line. */
   error(text: string): void {
+    this.errors++;
+    this.lastError = text;
     this.#line(0x2d, text.replace(/[\r\n]/g, " "));
   }
 

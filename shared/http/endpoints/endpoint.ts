@@ -15,6 +15,7 @@ import {
 } from "../../database/delete_matching.ts";
 import type { AccessControl } from "../../security/access_control.ts";
 import { type Guard, GuardedDatabase } from "../../database/guarded_database.ts";
+import type { MetricSet } from "../../metrics/metric_set.ts";
 import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
 import { CALLER, type Caller } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
@@ -41,6 +42,8 @@ export interface HttpSite {
   readonly database: Database;
   readonly limits: RequestLimits;
   health(): HealthReport;
+  /** The numbers of this process now. */
+  metrics(): MetricSet;
   /** Of a secured cluster: who may do what. */
   readonly access?: AccessControl | undefined;
   /** The memory budget of requests under way, shared by all front ends. Absent: the front end gets its own. */

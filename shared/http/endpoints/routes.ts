@@ -8,6 +8,7 @@ import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ance
 import { postBatch } from "./batch_endpoint.ts";
 import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
 import type { Methods } from "./endpoint.ts";
+import { getMetrics } from "./metrics_endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health_endpoints.ts";
 import { operationRoutes } from "./operation_endpoints.ts";
 import { openApiEndpoint } from "./openapi.ts";
@@ -29,6 +30,7 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/health": { GET: getHealth },
   "/health/live": { GET: getLiveness },
   "/health/ready": { GET: getReadiness },
+  "/metrics": { GET: getMetrics },
   "/batch": { POST: postBatch },
   ...operationRoutes(),
   "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },

@@ -26,7 +26,8 @@ export interface OriginRules {
 export const NO_ORIGINS: OriginRules = { corsOrigins: [], hosts: [] };
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-const ALLOWED_HEADERS = "Content-Type, If-Match, If-None-Match, If-Modified-Since, " +
+const ALLOWED_HEADERS =
+  "Authorization, Content-Type, If-Match, If-None-Match, If-Modified-Since, " +
   "If-Unmodified-Since, KV-TTL, KV-Expires-At";
 const EXPOSED_HEADERS =
   "ETag, Last-Modified, KV-Version, KV-TTL, KV-Expires-At, Retry-After, Allow";

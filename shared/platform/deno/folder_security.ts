@@ -18,6 +18,11 @@ export function securityFolderOf(data: string): string {
   return `${data.replace(/(?<=[^/\\])[/\\]+$/, "")}.security`;
 }
 
+/** Whether a data folder has a folder of keys and users beside it. */
+export function hasSecurity(data: string): Promise<boolean> {
+  return exists(securityFolderOf(data));
+}
+
 /** Notes that a folder belongs to a secured process. The folder is made if it does not exist. */
 export async function markSecured(data: string): Promise<void> {
   try {

@@ -19,6 +19,7 @@ import {
   type KeyedCertificate,
   type ServerCertificate,
 } from "../../platform/server_certificate.ts";
+import { validityOf } from "./certificate_periods.ts";
 
 /** The time of a certificate, in milliseconds since 1970. */
 export interface Validity {
@@ -110,9 +111,4 @@ export async function renewedServerCertificate(
     },
   });
   return held;
-}
-
-function validityOf(certificate: string): Validity {
-  const { validFrom, validTo } = new X509Certificate(certificate);
-  return { fromMs: Date.parse(validFrom), untilMs: Date.parse(validTo) };
 }

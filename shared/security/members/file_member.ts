@@ -3,6 +3,7 @@
  *
  *     member.json   its certificate with the key, and the authorities that it trusts
  *     judged.json   users, roles, tokens and revoked certificates, as it heard of them last (a node's)
+ *     seen.json     which map it has seen last (a node's), with its seal
  *     ca.crt        the authorities' certificates, for clients
  *
  * All are for the owner alone (0700, 0600).
@@ -16,6 +17,7 @@ import { Secret } from "../../base/secret.ts";
 import { FileDocumentStore } from "../../platform/deno/file_document_store.ts";
 import type { MemberCredentials } from "../../platform/member_identity.ts";
 import { type MemberCertificate, readMemberCertificate } from "../certificate_authority.ts";
+import { parseSeenMap, type SeenMap } from "../map_seal.ts";
 import { type JudgedDocument, parseJudgedDocument } from "../security_document.ts";
 import { makePrivateFolder } from "./file_security.ts";
 import { pemFile } from "./pem_file.ts";
@@ -39,6 +41,7 @@ export class MemberFolder {
   readonly #path: string;
   readonly #member: FileDocumentStore;
   readonly #judged: FileDocumentStore;
+  readonly #seen: FileDocumentStore;
   /** One write after the other. */
   #writing: Promise<void> = Promise.resolve();
 
@@ -46,6 +49,7 @@ export class MemberFolder {
     this.#path = path;
     this.#member = new FileDocumentStore(`${path}/member.json`);
     this.#judged = new FileDocumentStore(`${path}/judged.json`);
+    this.#seen = new FileDocumentStore(`${path}/seen.json`);
   }
 
   /** @throws {KvError} `corrupt`, `storage_failed` */
@@ -108,6 +112,16 @@ export class MemberFolder {
         mode: 0o600,
       });
     });
+  }
+
+  /** What cannot be read counts as nothing: a node that cannot show what it has seen is not believed, and harms nobody. */
+  async readSeen(): Promise<SeenMap | undefined> {
+    return parseSeenMap(await this.#seen.read().catch(() => undefined));
+  }
+
+  /** Calls must not overlap. @throws {KvError} `storage_failed` */
+  async keepSeen(seen: SeenMap): Promise<void> {
+    await this.#seen.write(seen);
   }
 
   #oneAfterTheOther(write: () => Promise<void>): Promise<void> {

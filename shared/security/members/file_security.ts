@@ -29,6 +29,7 @@ import { AuditLog } from "../audit_log.ts";
 import { fingerprintOfPem } from "../authority_fingerprint.ts";
 import { CertificateAuthority, createAuthority, createRequest } from "../certificate_authority.ts";
 import { PasswordHasher } from "../login/password.ts";
+import { newSealKey } from "../map_seal.ts";
 import {
   type JudgedDocument,
   newSecurityDocument,
@@ -191,7 +192,8 @@ async function begin(
   const passwordHash = await hasher.hash(password, random);
   const { certificate, key } = authority;
   const admin = { name: ADMIN, passwordHash };
-  return newSecurityDocument({ certificate, key: key.reveal() }, admin, cluster);
+  const sealKey = newSealKey(random).reveal();
+  return newSecurityDocument({ certificate, key: key.reveal(), sealKey }, admin, cluster);
 }
 
 function keeperOf(

@@ -404,7 +404,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "an old copy of the coordinator's document is believed",
     file: "coordinator/membership/document_check.ts",
     edits: [[
-      "if (follows(lineage, published.epoch, seen) && later === undefined) return undefined;",
+      "if (isPast && later === undefined) return undefined;",
       "return undefined;",
     ]],
     seedsMax: 5,

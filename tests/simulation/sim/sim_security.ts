@@ -6,7 +6,7 @@
  * @module
  */
 import type { MemberRole } from "../../../shared/platform/member_identity.ts";
-import { type Random, randomId } from "../../../shared/platform/random.ts";
+import { type Random, randomId, randomSecret } from "../../../shared/platform/random.ts";
 import { fingerprintOfPem } from "../../../shared/security/authority_fingerprint.ts";
 import { HeldMemberIdentity } from "../../../shared/security/member_identity.ts";
 import {
@@ -53,7 +53,7 @@ export class SimSecurity {
   /** @param nowMs of the processes' wall clocks, about */
   constructor(random: Random, nowMs: number) {
     this.clusterId = randomId(random);
-    const authority = { certificate: AUTHORITY, key: "" };
+    const authority = { certificate: AUTHORITY, key: "", sealKey: randomSecret(random).reveal() };
     let document = newSecurityDocument(
       authority,
       { name: "root", passwordHash: HASH },

@@ -43,6 +43,7 @@ import {
   judgedPart,
   parseJudgedDocument,
 } from "../../../shared/security/security_document.ts";
+import { type SeenMap, seenOf } from "../../../shared/security/map_seal.ts";
 import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { Router } from "../../../shared/routing/router.ts";
@@ -124,6 +125,8 @@ interface SecuredHost {
   certified: NodeId | undefined;
   /** What it has kept of users and revoked certificates. */
   judged: JudgedDocument | undefined;
+  /** The map that it has noted last. */
+  seen: SeenMap | undefined;
 }
 
 /** A node's host: its disk, and its process while one runs. */
@@ -418,6 +421,7 @@ export class World {
       identity: undefined,
       certified: undefined,
       judged: undefined,
+      seen: undefined,
       gone: false,
     };
     this.hosts.push(host);
@@ -521,6 +525,14 @@ export class World {
       membership: {
         start: () => {},
         stop: () => {},
+        get seen() {
+          return host.seen;
+        },
+        noteSeen: (map, done) =>
+          process.clock.defer(() => {
+            host.seen = seenOf(map);
+            done();
+          }),
         onCertificate: () => {},
         onSecurity: ({ document }) => access.adopt(parseJudgedDocument(document)),
       },
@@ -549,6 +561,7 @@ export class World {
     if (host.nodeId !== undefined) this.replaced.add(host.nodeId);
     host.disk.wipe();
     host.nodeId = undefined;
+    host.seen = undefined;
     this.startNode(host);
   }
 
@@ -568,7 +581,12 @@ export class World {
       this.network.processDied(process, true);
     };
     // The copy is of the whole machine: it has a certificate of the node.
-    const own: SecuredHost = { identity: undefined, certified: undefined, judged: undefined };
+    const own: SecuredHost = {
+      identity: undefined,
+      certified: undefined,
+      judged: undefined,
+      seen: undefined,
+    };
     this.#startRuntime(process, own, async () => {
       const folder = await SimFolder.open(disk, process);
       this.#certify(own, folder.nodeId);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MetricSet } from "../../../shared/metrics/metric_set.ts";
 import { assertEquals } from "@std/assert";
 import { ERROR_CODES, type ErrorCode } from "../../../shared/base/errors.ts";
 import { HttpFrontEnd } from "../../../shared/http/front_end.ts";
@@ -39,6 +40,7 @@ export class HttpBench {
       database: this.database,
       limits: { keyBytesMax: 100, valueBytesMax: VALUE_BYTES_MAX },
       health: () => this.health,
+      metrics: () => new MetricSet(),
       access,
     }, rules);
   }

@@ -58,6 +58,8 @@ export function messageSamples(
     get_nodes_for_key: { key },
     stats: {},
     announce: { what: "restore" },
+    metrics: {},
+    slow_requests: { limit: 10 },
     backup_partition: { partition: p },
     scan: { prefix: "" },
     count: { prefix: "" },

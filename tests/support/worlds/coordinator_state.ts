@@ -57,7 +57,7 @@ export function coordinatorState(options: StateOptions = {}) {
     map: { ...empty.map, epoch, nodes: nodes.map(infoFor), partitions },
   };
   const out = new Outbox();
-  const state = new ClusterState(out, stored, "g1", START_MS);
+  const state = new ClusterState(out, stored, { generation: "g1" }, START_MS);
   [...state.members.values()].forEach((member, i) => revive(state, member, i + 1));
   return { state, out, member: (id: string) => memberOf(state, id) };
 }

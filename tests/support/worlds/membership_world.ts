@@ -29,6 +29,8 @@ import {
   type PartitionConfig,
 } from "../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../shared/base/errors.ts";
+import { randomSecret, SeededRandom } from "../../../shared/platform/random.ts";
+import { MapSeals } from "../../../shared/security/map_seal.ts";
 import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
 import type { LogFields, Logger } from "../../../shared/platform/logger.ts";
 import { NO_LOG } from "../doubles/no_log.ts";
@@ -191,7 +193,12 @@ export interface WorldOptions {
   /** False: the test's own nodes do what it says; true: they answer as healthy nodes would. */
   obedient?: boolean;
   place?: Place;
+  /** Maps are sealed. */
+  secured?: boolean;
 }
+
+/** By which maps are sealed. */
+const SEALS = new MapSeals(randomSecret(new SeededRandom(1)), SETTINGS.clusterId);
 
 export class World {
   nowMs = 1_000_000;
@@ -253,6 +260,7 @@ export class World {
         expectNodes: this.#options.expectNodes ?? 1,
         generation: `g${++this.#generations}`,
         acceptEpoch: this.acceptEpoch,
+        seals: this.#options.secured === true ? SEALS : undefined,
       },
       this.nowMs,
       (ready) => this.#carryOut(ready, log),
@@ -454,7 +462,14 @@ export class World {
   /** Opens a new session and registers over it. */
   register(
     process: Process,
-    options: { held?: HeldPartition[]; memory?: boolean; zone?: string; host?: string } = {},
+    options: {
+      held?: HeldPartition[];
+      memory?: boolean;
+      zone?: string;
+      host?: string;
+      /** What it says without being right. */
+      claims?: Partial<Message<"register">>;
+    } = {},
   ): KvError | undefined {
     process.session = ++this.#sessions;
     process.heldUp = [];
@@ -473,6 +488,7 @@ export class World {
       batch: process.batch,
       ...seenBy(process),
       ...(options.memory === true ? { memory: true } : {}),
+      ...options.claims,
     }, this.nowMs);
     this.#beatFirst();
     this.#autoPersist();
@@ -587,12 +603,13 @@ export class World {
 }
 
 /** What a node says of the newest map that it has seen. */
-function seenBy({ map }: Process): { seen_epoch?: number; seen_generation?: string } {
+function seenBy({ map }: Process): Partial<Message<"register">> {
   if (map === undefined) return {};
-  const { epoch, generation } = map;
+  const { epoch, generation, seal } = map;
   return {
     seen_epoch: epoch,
     ...(generation === undefined ? {} : { seen_generation: generation }),
+    ...(seal === undefined ? {} : { seen_seal: seal }),
   };
 }
 

@@ -10,24 +10,18 @@ import { parseClusterDocument } from "../../../coordinator/state/cluster_documen
 import { newClusterRecord } from "../../../coordinator/state/coordinator_record.ts";
 import { AccessControl } from "../../../shared/security/access_control.ts";
 import { LoginThrottle } from "../../../shared/security/login/login_throttle.ts";
-import type { ErrorCode } from "../../../shared/base/errors.ts";
+import { PasswordHasher } from "../../../shared/security/login/password.ts";
+import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
 import { NO_LOG } from "../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../shared/platform/random.ts";
-import type { Stream } from "../../../shared/platform/transport.ts";
-import { AuditLog } from "../../../shared/security/audit_log.ts";
 import {
-  createAuthority,
   createRequest,
   readMemberCertificate,
 } from "../../../shared/security/certificate_authority.ts";
 import { MESSAGE_NEEDS } from "../../../shared/security/needs.ts";
-import { PasswordHasher } from "../../../shared/security/login/password.ts";
 import {
-  addUser,
-  newSecurityDocument,
   parseJudgedDocument,
   type SecurityDocument,
-  setRole,
 } from "../../../shared/security/security_document.ts";
 import { parseToken } from "../../../shared/security/user_token.ts";
 import { JOIN_TOKEN_LIFETIME_MS } from "../../../shared/limits/security.ts";
@@ -35,13 +29,15 @@ import {
   type Granted,
   MemberAuthority,
 } from "../../../shared/security/members/member_authority.ts";
-import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
-import { Connection } from "../../../shared/wire/connection.ts";
-import { type Message, MESSAGES, type MessageType } from "../../../shared/wire/messages.ts";
-import { ManualClock } from "../../support/doubles/manual_clock.ts";
 import { MemoryDocumentStore } from "../../support/doubles/memory_document_store.ts";
-import { MemoryNetwork } from "../../support/doubles/memory_transport.ts";
-import { HASH, OTHER_HASH } from "../../support/data/security_samples.ts";
+import {
+  ALICE,
+  ROOT,
+  sampleOf,
+  securedDocument,
+  SecuredWire,
+  type WireClient,
+} from "../../support/worlds/secured_wire.ts";
 
 const OPTIONS: Omit<CoordinatorOptions, "security"> = {
   listen: { host: "coord", port: 8080 },
@@ -51,78 +47,19 @@ const OPTIONS: Omit<CoordinatorOptions, "security"> = {
   expectNodes: 1,
   cacheEntries: 10,
 };
-const ROOT = { user: "root", secret: "other horse" };
-const ALICE = { user: "alice", secret: "correct horse" };
-
-/** `root` may administer, `alice` may read and write what begins with `app:`. */
-async function firstDocument(): Promise<SecurityDocument> {
-  const { certificate, key } = await createAuthority("kv", Date.UTC(2026, 0, 1));
-  const authority = { certificate, key: key.reveal() };
-  const first = newSecurityDocument(authority, { name: "root", passwordHash: OTHER_HASH });
-  const grants = (["read", "write"] as const).map((right) => ({
-    database: "default",
-    prefix: "app:",
-    right,
-  }));
-  const withRole = setRole(first, { name: "app", grants });
-  return addUser(withRole, { name: "alice", passwordHash: HASH, roles: ["app"] });
-}
-
-/** One client's connection, message by message. */
-class Client {
-  readonly #scene: Scene;
-  readonly #connection: Connection;
-  readonly #answers = new Map<unknown, Message>();
-  #next = 1;
-
-  constructor(scene: Scene, stream: Stream) {
-    this.#scene = scene;
-    this.#connection = new Connection(stream, scene.clock, {
-      onMessage: (message) => this.#answers.set(message.id, message),
-      onInvalid: () => {},
-      onClose: () => {},
-    });
-  }
-
-  /** The answer to a message; hashes are computed in real time. */
-  async ask(message: object): Promise<Message> {
-    const id = this.#next++;
-    this.#connection.sendText(JSON.stringify({ ...message, id }));
-    return await this.#scene.until(() => this.#answers.get(id));
-  }
-
-  async logIn(credentials: object): Promise<Message> {
-    return await this.ask({ req_type: "hello", protocol: 1, role: "client", ...credentials });
-  }
-
-  async code(message: object): Promise<ErrorCode | "none"> {
-    const answer = await this.ask(message);
-    return answer.req_type === "error" ? answer.code as ErrorCode : "none";
-  }
-
-  async result(message: object): Promise<unknown> {
-    const answer = await this.ask(message);
-    assert(answer.req_type === "result", JSON.stringify(answer));
-    return answer.result;
-  }
-}
-
-class Scene implements AsyncDisposable {
-  readonly clock = new ManualClock();
-  readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
-  readonly store = new MemoryDocumentStore();
-  readonly audit: string[] = [];
+class Scene extends SecuredWire implements AsyncDisposable {
+  readonly records = new MemoryDocumentStore();
   coordinator: Coordinator | undefined;
 
   static async open({ secured = true } = {}): Promise<Scene> {
-    const scene = new Scene();
-    await scene.start(secured ? await firstDocument() : undefined);
+    const scene = new Scene(OPTIONS.listen);
+    await scene.start(secured ? await securedDocument() : undefined);
     return scene;
   }
 
   async start(document?: SecurityDocument): Promise<void> {
     if (document !== undefined) {
-      await this.store.write(newClusterRecord(
+      await this.records.write(newClusterRecord(
         { id: "c1", folder: "f1", address: OPTIONS.listen },
         { clusterId: document.cluster, settings: OPTIONS.settings, security: document },
       ));
@@ -131,21 +68,18 @@ class Scene implements AsyncDisposable {
       clock: this.clock,
       random: new SystemRandom(),
       transport: this.network.transport("coord"),
-      store: this.store,
+      store: this.records,
       logger: () => NO_LOG,
     }, { ...OPTIONS, security: document && this.#security(document) });
     await this.clock.run(10);
   }
 
   #security(document: SecurityDocument): CoordinatorSecurity {
-    const { clock } = this;
+    const { clock, auditLog: audit } = this;
     const random = new SystemRandom();
     const hasher = new PasswordHasher();
-    const audit = new AuditLog(clock, (line) => this.audit.push(line));
-    const access = new AccessControl(
-      { clock, hasher, audit, throttle: new LoginThrottle() },
-      document,
-    );
+    const throttle = new LoginThrottle();
+    const access = new AccessControl({ clock, hasher, audit, throttle }, document);
     return {
       access,
       adopt: (next) => access.adopt(next),
@@ -156,25 +90,9 @@ class Scene implements AsyncDisposable {
     };
   }
 
-  async until<T>(look: () => T | undefined): Promise<T> {
-    for (;;) {
-      await this.clock.run(5);
-      const found = look();
-      if (found !== undefined) return found;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
-
-  async connect(from = "client"): Promise<Client> {
-    const transport = this.network.transport(from);
-    let stream: Stream | undefined;
-    transport.connect(OPTIONS.listen, 1_000, (opened) => stream = opened, () => {});
-    return new Client(this, await this.until(() => stream));
-  }
-
   /** The document as it is on disk. */
-  get stored(): SecurityDocument {
-    const record = parseRecord(JSON.parse(this.store.text ?? "{}"), parseClusterDocument);
+  override get stored(): SecurityDocument {
+    const record = parseRecord(JSON.parse(this.records.text ?? "{}"), parseClusterDocument);
     const security = record.accepted?.document.body.security;
     assert(security !== undefined, "a secured cluster has users");
     return security;
@@ -187,33 +105,12 @@ class Scene implements AsyncDisposable {
   }
 }
 
-/** A message with all fields that it must have, of values that pass for some. */
-function sample(req_type: string): object {
-  const samples: Record<string, unknown> = {
-    key: "app:1",
-    partition: 1,
-    requests: [],
-    user: "alice",
-    role: "app",
-    grants: [],
-    token: "0".repeat(12),
-    node: "n",
-    protocol: 1,
-    prefix: "",
-    certificate: "n1",
-  };
-  const { fields } = MESSAGES[req_type as MessageType];
-  const needed = Object.entries(fields as Record<string, { optional: boolean }>)
-    .filter(([, { optional }]) => !optional).map(([name]) => [name, samples[name]]);
-  return { req_type, ...Object.fromEntries(needed) };
-}
-
 Deno.test("secured Coordinator: a stranger is refused everything but hello and ping", async () => {
   await using scene = await Scene.open();
   const stranger = await scene.connect();
   for (const [req_type, need] of Object.entries(MESSAGE_NEEDS)) {
     if (need === "anybody") continue;
-    const message = sample(req_type);
+    const message = sampleOf(req_type);
     // What fails the check of its fields is refused before it is looked at.
     const isWhole = Object.values(message).every((value) => value !== undefined);
     const expected = isWhole ? ["unauthorized"] : ["unauthorized", "bad_request"];
@@ -304,7 +201,7 @@ Deno.test("secured Coordinator: orders change the document on disk, and count at
 });
 
 /** What an administrator orders for a machine, as a script. */
-async function joinToken(scene: Scene): Promise<{ root: Client; secret: string; id: string }> {
+async function joinToken(scene: Scene): Promise<{ root: WireClient; secret: string; id: string }> {
   const root = await scene.connect();
   await root.logIn(ROOT);
   const made = await root.result({ req_type: "token_create", join: "node" }) as {
@@ -325,7 +222,7 @@ async function joining(secret: string, node = "n1", more: object = {}): Promise<
 Deno.test("secured Coordinator: a machine with a token becomes a member, and is told by what to judge", async () => {
   await using scene = await Scene.open();
   const { root, secret, id } = await joinToken(scene);
-  const machine = await scene.connect("machine");
+  const machine = await scene.connect(undefined, "machine");
   const { cluster, authorities } = await machine.result({ req_type: "get_authorities" }) as {
     cluster: string;
     authorities: string[];
@@ -355,7 +252,7 @@ Deno.test("secured Coordinator: a machine with a token becomes a member, and is 
 Deno.test("secured Coordinator: who may not join is told why, and gets nothing", async () => {
   await using scene = await Scene.open();
   const { root, secret } = await joinToken(scene);
-  const machine = await scene.connect("machine");
+  const machine = await scene.connect(undefined, "machine");
   assertEquals(await machine.code(await joining(secret)), "none");
   const taken = await machine.ask(await joining(secret));
   assert(taken.req_type === "error" && taken.code === "exists", JSON.stringify(taken));
@@ -377,7 +274,7 @@ Deno.test("secured Coordinator: who may not join is told why, and gets nothing",
   }
   assertEquals(await machine.code(await joining("B".repeat(43), "n2")), "unauthorized");
   assertEquals(await machine.code(await joining(secret, "n2")), "overloaded", "and is slowed down");
-  const elsewhere = await scene.connect("elsewhere");
+  const elsewhere = await scene.connect(undefined, "elsewhere");
   assertEquals(await elsewhere.code(await joining(secret, "n2")), "none");
   scene.clock.advance(JOIN_TOKEN_LIFETIME_MS);
   assertEquals(await elsewhere.code(await joining(secret, "n3")), "unauthorized", "it has ended");
@@ -387,7 +284,7 @@ Deno.test("secured Coordinator: who may not join is told why, and gets nothing",
 Deno.test("secured Coordinator: a revoked node is in the list as such, and may join again", async () => {
   await using scene = await Scene.open();
   const { root, secret } = await joinToken(scene);
-  const machine = await scene.connect("machine");
+  const machine = await scene.connect(undefined, "machine");
   await machine.result(await joining(secret));
   assertEquals(await root.code({ req_type: "cert_revoke", certificate: "n2" }), "not_found");
   await root.result({ req_type: "cert_revoke", certificate: "n1" });
@@ -403,7 +300,7 @@ Deno.test("secured Coordinator: a revoked node is in the list as such, and may j
 Deno.test("secured Coordinator: after a rotation the new authority signs, and both are trusted until it is finished", async () => {
   await using scene = await Scene.open();
   const { root, secret } = await joinToken(scene);
-  const machine = await scene.connect("machine");
+  const machine = await scene.connect(undefined, "machine");
   const [before] = scene.stored.authorities;
   await root.result({ req_type: "cert_rotate" });
   const granted = await machine.result(await joining(secret)) as Granted;

@@ -4,6 +4,7 @@
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import foundBugs from "../../../docs/found-bugs.md" with { type: "text" };
+import metrics from "../../../docs/metrics.md" with { type: "text" };
 import library from "../../../docs/library.md" with { type: "text" };
 import operations from "../../../docs/operations.md" with { type: "text" };
 import reference from "../../../docs/operations-reference.md" with { type: "text" };
@@ -22,6 +23,7 @@ import { MESSAGES } from "../../../shared/wire/messages.ts";
 import { flagOf } from "../../../shared/program/setting.ts";
 import { settingRows } from "../../../shared/cluster/cluster_settings.ts";
 import { withClusterSettings } from "../../../tools/cluster_settings_reference.ts";
+import { metricsReference } from "../../../tools/metrics_reference.ts";
 import { operationsReference, withWireTable } from "../../../tools/operations_reference.ts";
 
 /** Rows of the tables of a part of a page, as lists of cells. */
@@ -62,6 +64,10 @@ Deno.test("docs/protocol.md: lists every message with its fields, and no other",
 Deno.test("docs/operations-reference.md and the table in docs/protocol.md: `deno task docs` changes nothing", () => {
   assertEquals(reference, operationsReference());
   assertEquals(protocol, withWireTable(protocol));
+});
+
+Deno.test("docs/metrics.md: has every metric with type, labels and help; `deno task docs` changes nothing", () => {
+  assertEquals(metrics, metricsReference());
 });
 
 Deno.test("docs/operations.md, the cluster's settings: `deno task docs` changes nothing", () => {

@@ -13,12 +13,12 @@ import { blankRecord } from "../../../../coordinator/register/register_record.ts
 import { newCluster } from "../../../../coordinator/state/stored_cluster.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { newSecurityDocument } from "../../../../shared/security/security_document.ts";
-import { HASH } from "../../../support/data/security_samples.ts";
+import { HASH, SEAL_KEY } from "../../../support/data/security_samples.ts";
 import { infoFor } from "../../../support/worlds/coordinator_state.ts";
 import { SETTINGS } from "../../../support/worlds/membership_world.ts";
 
 const SECURITY = newSecurityDocument(
-  { certificate: "", key: "" },
+  { certificate: "", key: "", sealKey: SEAL_KEY },
   { name: "admin", passwordHash: HASH },
 );
 const cluster = newCluster(SETTINGS);

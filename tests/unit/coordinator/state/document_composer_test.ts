@@ -4,12 +4,12 @@ import type { ClusterDocument } from "../../../../coordinator/state/cluster_docu
 import { DocumentComposer } from "../../../../coordinator/state/document_composer.ts";
 import { newCluster } from "../../../../coordinator/state/stored_cluster.ts";
 import { newSecurityDocument } from "../../../../shared/security/security_document.ts";
-import { HASH } from "../../../support/data/security_samples.ts";
+import { HASH, SEAL_KEY } from "../../../support/data/security_samples.ts";
 import { SETTINGS } from "../../../support/worlds/membership_world.ts";
 
 const CLUSTER = newCluster(SETTINGS);
 const SECURITY = newSecurityDocument(
-  { certificate: "", key: "" },
+  { certificate: "", key: "", sealKey: SEAL_KEY },
   { name: "admin", passwordHash: HASH },
 );
 const generation = { number: 1, coordinator: "c1", run: "r" };

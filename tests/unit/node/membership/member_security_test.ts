@@ -19,8 +19,9 @@ import {
   newSecurityDocument,
   revokeCertificates,
 } from "../../../../shared/security/security_document.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
-import { HASH } from "../../../support/data/security_samples.ts";
+import { HASH, SEAL_KEY } from "../../../support/data/security_samples.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
 
@@ -35,7 +36,7 @@ async function setUp(hosts = HOSTS) {
   const kept = await createAuthority("kv", clock.wallMs());
   const authority = await CertificateAuthority.open(kept);
   const admin = { name: "root", passwordHash: HASH };
-  const pair = { certificate: kept.certificate, key: kept.key.reveal() };
+  const pair = { certificate: kept.certificate, key: kept.key.reveal(), sealKey: SEAL_KEY };
   const document = newSecurityDocument(pair, admin, "c1");
   const { request, key } = await createRequest();
   const certificate = await authority.signMember(
@@ -47,6 +48,7 @@ async function setUp(hosts = HOSTS) {
   );
   const keptMembers: MemberCredentials[] = [];
   const keptDocuments: JudgedDocument[] = [];
+  let keepSeen = () => Promise.resolve();
   const access = new AccessControl({
     clock,
     hasher: new PasswordHasher(),
@@ -60,6 +62,8 @@ async function setUp(hosts = HOSTS) {
       access,
       keepMember: (credentials) => Promise.resolve(void keptMembers.push(credentials)),
       keepJudged: (judged) => Promise.resolve(void keptDocuments.push(judged)),
+      seen: undefined,
+      keepSeen: () => keepSeen(),
     },
     {
       credentials: { certificate, key, authorities: [kept.certificate], cluster: "c1" },
@@ -77,7 +81,18 @@ async function setUp(hosts = HOSTS) {
     while (sent.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
     return sent[count - 1] as Message<"renew_certificate">;
   };
-  return { clock, authority, document, member, sent, asked, keptMembers, keptDocuments };
+  const refuseSeen = () => keepSeen = () => Promise.reject(new KvError("storage_failed", "full"));
+  return {
+    clock,
+    authority,
+    document,
+    member,
+    sent,
+    asked,
+    keptMembers,
+    keptDocuments,
+    refuseSeen,
+  };
 }
 
 function security(document: object): Message<"security"> {
@@ -166,4 +181,15 @@ Deno.test("MemberSecurity: a certificate that names another node is not used", a
   member.onCertificate({ req_type: "certificate", id, certificate: "nonsense" });
   assertEquals(member.identity.current(), before);
   member.stop();
+});
+
+Deno.test("MemberSecurity.noteSeen: what was noted is shown; if the disk refuses it, the node goes on (rule C9)", async () => {
+  const { member, refuseSeen } = await setUp();
+  const map = { epoch: 7, generation: "g", seal: "s" };
+  assertEquals(member.seen, undefined);
+  await new Promise<void>((resolve) => member.noteSeen(map, resolve));
+  assertEquals(member.seen, map);
+  refuseSeen();
+  await new Promise<void>((resolve) => member.noteSeen({ ...map, epoch: 8 }, resolve));
+  assertEquals(member.seen, map, "what is not on disk is not shown");
 });

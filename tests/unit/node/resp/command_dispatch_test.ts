@@ -4,6 +4,8 @@ import { ReplyQueue } from "../../../../node/resp/reply_queue.ts";
 import { RespWriter } from "../../../../node/resp/protocol/writer.ts";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
 import { ByteSlab } from "../../../../node/storage/byte_slab.ts";
+import { RequestMetrics } from "../../../../shared/metrics/request_metrics.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import type { KeyRequest } from "../../../../shared/wire/messages.ts";
 
 /** A connection that notes what its commands do to it. */
@@ -13,7 +15,9 @@ function setUp({ budget = true, open = false, refused = "" } = {}) {
   const requests: KeyRequest[] = [];
   const session = {
     out,
+    takeMeasured: () => undefined,
     server: {
+      metrics: new RequestMetrics(new ManualClock()),
       table: COMMAND_TABLE,
       budget: { take: () => budget },
       counted: () => told.push("counted"),
@@ -38,6 +42,7 @@ function setUp({ budget = true, open = false, refused = "" } = {}) {
     onReply: () => {},
     onKept: () => {},
     onProgress: () => {},
+    onMeasured: () => {},
   });
   const dispatch = new CommandDispatch(session, queue);
   const encoder = new TextEncoder();

@@ -1,4 +1,5 @@
 /** Node and coordinator never say that they can serve if they cannot. */
+import { ALONE } from "../../../support/data/coordinators_sample.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { CoordinatorsReport } from "../../../../coordinator/coordinators_report.ts";
 import { coordinatorHealth, standbyHealth } from "../../../../coordinator/health.ts";
@@ -146,14 +147,7 @@ const GOOD: ClusterStats = {
 };
 
 const REPORT: CoordinatorsReport = {
-  coordinator: "c1",
-  role: "active",
-  right: true,
-  generation: 2,
-  revision: 1,
-  active_since: 0,
-  activities: 1,
-  last_end: null,
+  ...ALONE,
   coordinators: ["c1", "c2", "c3"].map((id, i) => ({
     id,
     folder: id,

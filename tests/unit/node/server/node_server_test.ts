@@ -56,6 +56,7 @@ class Bench {
         onClose: () => void this.peersClosed++,
       }),
       stats: () => ({ node: "n1" }),
+      collect: (set) => set.set("kv_node_lease", true),
     };
     this.server = new NodeServer({ clock: this.clock, random: new SeededRandom(1), log: NO_LOG }, {
       node,

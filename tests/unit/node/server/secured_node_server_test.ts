@@ -6,31 +6,19 @@ import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import type { MemberName } from "../../../../shared/platform/member_identity.ts";
-import type { Stream } from "../../../../shared/platform/transport.ts";
 import { userOf } from "../../../../shared/wire/on_behalf.ts";
-import { AuditLog } from "../../../../shared/security/audit_log.ts";
-import { createAuthority } from "../../../../shared/security/certificate_authority.ts";
 import { MESSAGE_NEEDS } from "../../../../shared/security/needs.ts";
-import { PasswordHasher } from "../../../../shared/security/login/password.ts";
-import {
-  addUser,
-  newSecurityDocument,
-  type SecurityDocument,
-  setRole,
-} from "../../../../shared/security/security_document.ts";
-import { SecurityKeeper } from "../../../../shared/security/security_keeper.ts";
-import { Connection } from "../../../../shared/wire/connection.ts";
-import {
-  type KeyRequest,
-  type Message,
-  MESSAGES,
-  type MessageType,
-} from "../../../../shared/wire/messages.ts";
-import { HASH, OTHER_HASH } from "../../../support/data/security_samples.ts";
-import { ManualClock } from "../../../support/doubles/manual_clock.ts";
-import { MemoryDocumentStore } from "../../../support/doubles/memory_document_store.ts";
-import { MemoryNetwork } from "../../../support/doubles/memory_transport.ts";
+import { type SecurityDocument } from "../../../../shared/security/security_document.ts";
+import { type KeyRequest, type Message, MESSAGES } from "../../../../shared/wire/messages.ts";
 import { testAdmission } from "../../../support/doubles/test_admission.ts";
+import {
+  ALICE,
+  ROOT,
+  sampleOf,
+  securedDocument,
+  SecuredWire,
+  type WireClient,
+} from "../../../support/worlds/secured_wire.ts";
 
 const ADDRESS = { host: "node", port: 8081 };
 const MAP = standaloneMap({
@@ -46,69 +34,8 @@ const MAP = standaloneMap({
     state: "up",
   },
 });
-const ROOT = { user: "root", secret: "other horse" };
-const ALICE = { user: "alice", secret: "correct horse" };
-
-/** `root` may administer, `alice` may read and write what begins with `app:`. */
-async function firstDocument(): Promise<SecurityDocument> {
-  const { certificate, key } = await createAuthority("kv", Date.UTC(2026, 0, 1));
-  const authority = { certificate, key: key.reveal() };
-  const first = newSecurityDocument(authority, { name: "root", passwordHash: OTHER_HASH });
-  const grants = (["read", "write"] as const).map((right) => ({
-    database: "default",
-    prefix: "app:",
-    right,
-  }));
-  const withRole = setRole(first, { name: "app", grants });
-  return addUser(withRole, { name: "alice", passwordHash: HASH, roles: ["app"] });
-}
-
-/** One client's connection, message by message. */
-class Client {
-  closed = false;
-  readonly #scene: Scene;
-  readonly #connection: Connection;
-  readonly #answers = new Map<unknown, Message>();
-  #next = 1;
-
-  constructor(scene: Scene, stream: Stream) {
-    this.#scene = scene;
-    this.#connection = new Connection(stream, scene.clock, {
-      onMessage: (message) => this.#answers.set(message.id, message),
-      onInvalid: () => {},
-      onClose: () => this.closed = true,
-    });
-  }
-
-  /** The answer to a message; hashes are computed in real time. */
-  async ask(message: object): Promise<Message> {
-    const id = this.#next++;
-    this.#connection.sendText(JSON.stringify({ ...message, id }));
-    return await this.#scene.until(() => this.#answers.get(id));
-  }
-
-  async logIn(credentials: object): Promise<Message> {
-    return await this.ask({ req_type: "hello", protocol: 1, role: "client", ...credentials });
-  }
-
-  async code(message: object): Promise<ErrorCode | "none"> {
-    const answer = await this.ask(message);
-    return answer.req_type === "error" ? answer.code as ErrorCode : "none";
-  }
-
-  async result(message: object): Promise<unknown> {
-    const answer = await this.ask(message);
-    assert(answer.req_type === "result", JSON.stringify(answer));
-    return answer.result;
-  }
-}
-
 /** A server round a node that answers everything. */
-class Scene {
-  readonly clock = new ManualClock();
-  readonly network = new MemoryNetwork(this.clock, { delayMs: 1 });
-  readonly store = new MemoryDocumentStore();
-  readonly audit: string[] = [];
+class Scene extends SecuredWire {
   readonly executed: KeyRequest[] = [];
   /** Users and keys of what was passed on. */
   readonly passedOn: (string | undefined)[][] = [];
@@ -117,6 +44,7 @@ class Scene {
   peers = 0;
 
   private constructor(document: SecurityDocument | undefined) {
+    super(ADDRESS);
     const server = new NodeServer({ clock: this.clock, random: new SystemRandom(), log: NO_LOG }, {
       node: {
         nodeId: "n1",
@@ -132,6 +60,7 @@ class Scene {
           return { onMessage: () => {}, onClose: () => {} };
         },
         stats: () => ({}),
+        collect: () => {},
       },
       forwarder: {
         execute: (request, _timeoutMs, done) => {
@@ -147,79 +76,22 @@ class Scene {
       },
       clusterId: () => "c1",
       admission: testAdmission({ connectionsMax: 100 }, this.clock),
-      security: document && this.#keeper(document),
+      security: document && this.keeperOf(document),
     });
     this.network.transport("node").listen(ADDRESS, (stream) => server.accept(stream));
   }
 
   static async open({ secured = true } = {}): Promise<Scene> {
-    return new Scene(secured ? await firstDocument() : undefined);
-  }
-
-  #keeper(document: SecurityDocument): SecurityKeeper {
-    const { clock, store } = this;
-    const first = store.write(document);
-    return new SecurityKeeper({
-      clock,
-      random: new SystemRandom(),
-      hasher: new PasswordHasher(),
-      audit: new AuditLog(clock, (line) => this.audit.push(line)),
-      write: (changed) => first.then(() => store.write(changed)),
-    }, document);
-  }
-
-  async until<T>(look: () => T | undefined): Promise<T> {
-    for (;;) {
-      await this.clock.run(5);
-      const found = look();
-      if (found !== undefined) return found;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    return new Scene(secured ? await securedDocument() : undefined);
   }
 
   /** A connection of a member, by its certificate, that has said what it is. */
-  async connectMember(hello: object, member: Omit<MemberName, "serial">): Promise<Client> {
+  async connectMember(hello: object, member: Omit<MemberName, "serial">): Promise<WireClient> {
     this.network.certify(member.id, { ...member, serial: "1" });
     const client = await this.connect(undefined, member.id);
     assertEquals(await client.code({ req_type: "hello", protocol: 1, ...hello }), "none");
     return client;
   }
-
-  async connect(credentials?: object, host = "client"): Promise<Client> {
-    const transport = this.network.transport(host);
-    let stream: Stream | undefined;
-    transport.connect(ADDRESS, 1_000, (opened) => stream = opened, () => {});
-    const client = new Client(this, await this.until(() => stream));
-    if (credentials !== undefined) {
-      assertEquals((await client.logIn(credentials)).req_type, "ack");
-    }
-    return client;
-  }
-
-  /** The document as it is on disk. */
-  get stored(): SecurityDocument {
-    return JSON.parse(this.store.text ?? "{}");
-  }
-}
-
-/** A message with all fields that it must have, of values that pass for some. */
-function sample(req_type: string): object {
-  const samples: Record<string, unknown> = {
-    key: "app:1",
-    partition: 1,
-    requests: [],
-    user: "alice",
-    role: "app",
-    grants: [],
-    token: "0".repeat(12),
-    node: "n",
-    protocol: 1,
-    prefix: "",
-  };
-  const { fields } = MESSAGES[req_type as MessageType];
-  const needed = Object.entries(fields as Record<string, { optional: boolean }>)
-    .filter(([, { optional }]) => !optional).map(([name]) => [name, samples[name]]);
-  return { req_type, ...Object.fromEntries(needed) };
 }
 
 const HELLO = { req_type: "hello", protocol: 1, role: "client" };
@@ -230,7 +102,7 @@ Deno.test("secured NodeServer: a stranger is refused everything but hello, ping 
   const stranger = await scene.connect();
   for (const [req_type, need] of Object.entries(MESSAGE_NEEDS)) {
     if (need === "anybody") continue;
-    const message = sample(req_type);
+    const message = sampleOf(req_type);
     // What fails the check of its fields is refused before it is looked at.
     const isWhole = Object.values(message).every((value) => value !== undefined);
     const expected = isWhole ? ["unauthorized"] : ["unauthorized", "bad_request"];
@@ -306,7 +178,7 @@ Deno.test("secured NodeServer: a user gets as far as its rights, and no further"
   const root = await scene.connect(ROOT);
   for (const [req_type, { direction }] of Object.entries(MESSAGES)) {
     if (direction === "request" || direction === "reply") continue;
-    assertEquals(await root.code(sample(req_type)), "bad_request", req_type);
+    assertEquals(await root.code(sampleOf(req_type)), "bad_request", req_type);
   }
 });
 
@@ -314,7 +186,7 @@ Deno.test("secured NodeServer: a client session is its user's, whatever others c
   const scene = await Scene.open();
   const [alice, root] = [await scene.connect(ALICE), await scene.connect(ROOT)];
   const write = { req_type: "increment", key: "app:1", session: "s", request_number: 1 };
-  const sessionOf = async (client: Client, request: object) => {
+  const sessionOf = async (client: WireClient, request: object) => {
     assertEquals(await client.code(request), "none");
     const last = scene.executed.at(-1);
     return last !== undefined && "session" in last ? last.session : undefined;
@@ -362,6 +234,8 @@ Deno.test("secured NodeServer: what a member passes on is judged again, key by k
     [{ req_type: "scan_node", prefix: "app:" }, "forbidden"],
     [{ req_type: "get_map", as }, "forbidden"],
     [{ req_type: "get_map" }, "none"],
+    [{ req_type: "metrics", as }, "forbidden"],
+    [{ req_type: "metrics" }, "none"],
     [{ req_type: "ping" }, "none"],
   ];
   for (const [message, code] of rows) {
@@ -370,10 +244,10 @@ Deno.test("secured NodeServer: what a member passes on is judged again, key by k
   // ... and what no member passes on is not taken from one, whomever it names.
   for (const req_type of Object.keys(MESSAGE_NEEDS)) {
     const passedOn = MESSAGE_NEEDS[req_type as keyof typeof MESSAGE_NEEDS] === "keys" ||
-      ["scan_node", "count_node", "get_map", "ping", "hello"].includes(req_type);
+      ["scan_node", "count_node", "get_map", "metrics", "ping", "hello"].includes(req_type);
     if (passedOn) continue;
     for (const envelope of [{}, { as: "root" }]) {
-      const code = await node.code({ ...sample(req_type), ...envelope });
+      const code = await node.code({ ...sampleOf(req_type), ...envelope });
       assert(code === "forbidden" || code === "bad_request", `${req_type}: ${code}`);
     }
   }

@@ -2,7 +2,12 @@ import { assertEquals } from "@std/assert";
 import { compareKeys } from "../../../../shared/base/key_order.ts";
 import { keyRange } from "../../../../shared/base/key_range.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
-import { type Grant, type Right, Rights } from "../../../../shared/security/rights.ts";
+import {
+  type Grant,
+  type KeyRight,
+  type Right,
+  Rights,
+} from "../../../../shared/security/rights.ts";
 
 const grant = (right: Right, prefix: string, database = "default"): Grant => ({
   database,
@@ -27,7 +32,7 @@ Deno.test("Rights: a grant is for its prefix, its right and its database", () =>
     grant("write", "log:"),
     grant("read", "x", "other"),
   ]);
-  const table: [Right, string, boolean][] = [
+  const table: [KeyRight, string, boolean][] = [
     ["read", "app:", true],
     ["read", "app:1", true],
     ["read", "app", false],
@@ -39,7 +44,7 @@ Deno.test("Rights: a grant is for its prefix, its right and its database", () =>
     ["read", "x", false],
   ];
   for (const [right, key, allowed] of table) {
-    if (right !== "admin") assertEquals(rights.allowsKey(right, key), allowed, `${right} ${key}`);
+    assertEquals(rights.allowsKey(right, key), allowed, `${right} ${key}`);
   }
 });
 
@@ -50,6 +55,18 @@ Deno.test("Rights: every database, and admin, which may everything", () => {
   assertEquals(admin.allowsKey("write", "any"), true);
   assertEquals(admin.allowsRange("read", keyRange({})), true);
   assertEquals(new Rights([grant("admin", "", "other")]).isAdmin, false);
+});
+
+Deno.test("Rights: who monitors may see what the cluster does, and no key", () => {
+  const monitor = new Rights([grant("monitor", "")]);
+  assertEquals([monitor.mayMonitor, monitor.isAdmin], [true, false]);
+  for (const right of ["read", "write"] as const) {
+    assertEquals(monitor.allowsKey(right, "any"), false);
+    assertEquals(monitor.allowsRange(right, keyRange({})), false);
+  }
+  assertEquals(new Rights([grant("admin", "")]).mayMonitor, true);
+  assertEquals(new Rights([grant("read", ""), grant("write", "")]).mayMonitor, false);
+  assertEquals(new Rights([grant("monitor", "", "other")]).mayMonitor, false);
 });
 
 Deno.test("Rights: a range must be inside of what is granted, at both ends", () => {

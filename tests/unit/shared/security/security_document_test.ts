@@ -26,12 +26,12 @@ import {
   type SecurityDocument,
   setRole,
 } from "../../../../shared/security/security_document.ts";
-import { HASH, OTHER_HASH, tokenOf } from "../../../support/data/security_samples.ts";
+import { HASH, OTHER_HASH, SEAL_KEY, tokenOf } from "../../../support/data/security_samples.ts";
 
-const FIRST = newSecurityDocument({ certificate: "CERTIFICATE", key: "KEY" }, {
-  name: "root",
-  passwordHash: HASH,
-});
+const FIRST = newSecurityDocument(
+  { certificate: "CERTIFICATE", key: "KEY", sealKey: SEAL_KEY },
+  { name: "root", passwordHash: HASH },
+);
 const READ: Grant = { database: "default", prefix: "app:", right: "read" };
 
 function refused(change: () => unknown): ErrorCode {

@@ -14,8 +14,8 @@ import type {
   Question,
   RegisterDocument,
   Sender,
-} from "./messages.ts";
-import type { Stamped } from "./register.ts";
+} from "../register/messages.ts";
+import type { Stamped } from "../register/register.ts";
 import {
   isCount,
   isGeneration,
@@ -24,7 +24,7 @@ import {
   isStamp,
   parseDocument,
   parseSet,
-} from "./register_record.ts";
+} from "../register/register_record.ts";
 
 /** Reads the document that the coordinators keep. @throws {KvError} */
 export type ParseBody<D> = (body: unknown) => D;

@@ -1,6 +1,6 @@
 /**
  * A coordinator's part in the register at work: timers, disk and messages round the state machine of
- * `register_member.ts`. It decides nothing. It is a {@linkcode Register} for whoever keeps a document in it.
+ * `../register/register_member.ts`. It decides nothing. It is a {@linkcode Register} for whoever keeps a document in it.
  *
  * Invariants: what a step asks for is done in its order, and before that of the next step; a message leaves
  * when the record that it tells of is on disk, since the state machine keeps it back until then; one record is written
@@ -15,14 +15,28 @@ import type { DocumentStore } from "../../shared/platform/document_store.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import type { Address } from "../../shared/platform/transport.ts";
-import { type CoordinatorMember, type CoordinatorSet, isMember } from "./coordinator_set.ts";
-import { compareStamps, type Stamp } from "./generation.ts";
-import type { Envelope, Outgoing } from "./messages.ts";
-import type { Differences, Outcome, Register, RegisterEvents, Stamped } from "./register.ts";
-import { type RegisterInput, RegisterMember, type RegisterRole } from "./register_member.ts";
-import type { RegisterReady } from "./register_ready.ts";
-import type { RegisterRecord } from "./register_record.ts";
-import type { Moment } from "./right.ts";
+import {
+  type CoordinatorMember,
+  type CoordinatorSet,
+  isMember,
+} from "../register/coordinator_set.ts";
+import { compareStamps, type Stamp } from "../register/generation.ts";
+import type { Envelope, Outgoing } from "../register/messages.ts";
+import type {
+  Differences,
+  Outcome,
+  Register,
+  RegisterEvents,
+  Stamped,
+} from "../register/register.ts";
+import {
+  type RegisterInput,
+  RegisterMember,
+  type RegisterRole,
+} from "../register/register_member.ts";
+import type { RegisterReady } from "../register/register_ready.ts";
+import type { RegisterRecord } from "../register/register_record.ts";
+import type { Moment } from "../register/right.ts";
 
 /** What a runner needs. */
 export interface RegisterRunnerDeps {
@@ -144,7 +158,7 @@ export class RegisterRunner<D> implements Register<D> {
     let isInside = true;
     this.#outcomes.set(token, (outcome) => {
       // Never from inside of this call.
-      if (isInside) queueMicrotask(() => done(outcome));
+      if (isInside) void Promise.resolve().then(() => done(outcome));
       else done(outcome);
     });
     this.#step({ type: "compare_and_set", token, expected, body: next });

@@ -8,7 +8,7 @@ import {
   type RegisterRecord,
 } from "../../../../coordinator/register/register_record.ts";
 import type { Outgoing } from "../../../../coordinator/register/messages.ts";
-import { RegisterRunner } from "../../../../coordinator/register/register_runner.ts";
+import { RegisterRunner } from "../../../../coordinator/agreement/register_runner.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import {
   COORDINATOR_DISK_RETRY_MS,

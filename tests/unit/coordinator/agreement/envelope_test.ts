@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatEnvelope, parseEnvelope } from "../../../../coordinator/register/envelope.ts";
+import { formatEnvelope, parseEnvelope } from "../../../../coordinator/agreement/envelope.ts";
 import type { Answer, Envelope, Question } from "../../../../coordinator/register/messages.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 

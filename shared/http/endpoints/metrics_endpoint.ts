@@ -1,0 +1,14 @@
+/** The numbers of a process, for Prometheus. @module */
+import { EXPOSITION_TYPE, expositionOf } from "../../metrics/exposition.ts";
+import { endpoint } from "./endpoint.ts";
+
+export const getMetrics = endpoint({
+  id: "getMetrics",
+  summary: "What this process does, in numbers, in Prometheus' text format",
+  parameters: {},
+  responses: { 200: { description: "The metrics.", contentType: "text/plain" } },
+  run: ({ services }) =>
+    new Response(expositionOf(services.site.metrics()), {
+      headers: { "content-type": EXPOSITION_TYPE, "cache-control": "no-store" },
+    }),
+});

@@ -1,0 +1,315 @@
+/**
+ * Every metric, in one table: its type, what it says, its labels, and which processes have it. `docs/metrics.md`, the
+ * text of `/metrics` and the wire's `metrics` follow from it. To add one, write a row here, and the line that fills it in
+ * `node/server/node_metrics.ts` or `coordinator/coordinator_metrics.ts`; then `deno task docs`.
+ *
+ * Invariants: a name is never used for something else later; no label has a value for each key, client or address of
+ * a client, so that the number of series is bounded by the tables of operations, errors and nodes. Units are seconds
+ * and bytes, as Prometheus has them.
+ *
+ * @module
+ */
+import {
+  BATCH_WRITES_BUCKETS,
+  DISK_SECONDS_BUCKETS,
+  REQUEST_SECONDS_BUCKETS,
+} from "../limits/requests.ts";
+
+/** As in Prometheus' data model. A counter's name ends in `_total`. */
+export type MetricType = "counter" | "gauge" | "histogram";
+
+/** Which processes have it. */
+export type MetricOf = "both" | "node" | "coordinator";
+
+/** A row. */
+export interface MetricSpec {
+  readonly type: MetricType;
+  /** One line. */
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly of: MetricOf;
+  /** Of a histogram. */
+  readonly bounds?: readonly number[];
+}
+
+function counter(of: MetricOf, help: string, ...labels: string[]): MetricSpec {
+  return { type: "counter", help, labels, of };
+}
+
+function gauge(of: MetricOf, help: string, ...labels: string[]): MetricSpec {
+  return { type: "gauge", help, labels, of };
+}
+
+function histogram(
+  of: MetricOf,
+  bounds: readonly number[],
+  help: string,
+  ...labels: string[]
+): MetricSpec {
+  return { type: "histogram", help, labels, of, bounds };
+}
+
+/** The table. Group by what they are about; the order is that of `/metrics` and of the page. */
+export const METRICS = {
+  // The process.
+  kv_info: gauge(
+    "both",
+    "Always 1; the labels say what the process is.",
+    "role",
+    "id",
+    "cluster",
+    "version",
+  ),
+  kv_health: gauge(
+    "both",
+    "1 for the status that /health reports now: ok, degraded or unavailable.",
+    "status",
+  ),
+  process_start_time_seconds: gauge(
+    "both",
+    "When the process began, in seconds since 1970-01-01 UTC.",
+  ),
+  process_cpu_seconds_total: counter("both", "Processor time of the process, user and system."),
+  process_resident_memory_bytes: gauge("both", "Memory of the process that is in RAM."),
+  kv_heap_bytes: gauge(
+    "both",
+    "Memory of JavaScript: used, committed (both of the heap), external (buffers beside it).",
+    "kind",
+  ),
+  kv_event_loop_delay_seconds: histogram(
+    "both",
+    DISK_SECONDS_BUCKETS,
+    "How late a timer fired, measured every 0.1 s: how long everything else had to wait.",
+  ),
+
+  // Requests.
+  kv_requests_total: counter(
+    "both",
+    "Requests that were answered, by front end (wire, http, resp; peer: passed on by another process), operation and code (ok, or the error's).",
+    "front_end",
+    "operation",
+    "code",
+  ),
+  kv_request_seconds: histogram(
+    "both",
+    REQUEST_SECONDS_BUCKETS,
+    "From a request's arrival to the end of the turn in which it was answered.",
+    "front_end",
+    "operation",
+  ),
+  kv_requests_in_flight: gauge(
+    "both",
+    "Requests that have come and are not answered.",
+    "front_end",
+  ),
+  kv_slow_requests_total: counter("both", "Requests that took so long that SLOWLOG has them."),
+  kv_forwarded_requests_total: counter(
+    "node",
+    "Requests that this node has passed on to another one.",
+  ),
+  kv_requests_waiting: gauge(
+    "node",
+    "Requests that wait for an earlier write of their key, for a lease, or for their partition to be served.",
+  ),
+  kv_writes_in_flight: gauge("node", "Writes that are applied here and not committed."),
+
+  // Connections.
+  kv_connections: gauge("both", "Open connections, HTTP's too."),
+  kv_connections_max: gauge(
+    "both",
+    "How many of them clients may have; follows from the limit of descriptors.",
+  ),
+  kv_peer_connections: gauge(
+    "both",
+    "Those of the open connections that nodes and the coordinator have made.",
+  ),
+  kv_resp_connections: gauge("node", "Those of the open connections that speak RESP."),
+  kv_connections_refused_total: counter(
+    "both",
+    "Connections and messages for which there was no room.",
+  ),
+  kv_buffered_bytes: gauge(
+    "both",
+    "Memory for what comes from outside: incomplete messages, requests under way, replies that are not taken.",
+    "of",
+  ),
+  kv_certificate_begin_seconds: gauge(
+    "both",
+    "Of a secured process: since when its certificates are good, in seconds since 1970-01-01 UTC. It renews them at two thirds of their life.",
+    "of",
+  ),
+  kv_certificate_end_seconds: gauge(
+    "both",
+    "Of a secured process: when the certificate ends that its clients see (of=server), and the authority's that signs (of=authority), in seconds since 1970-01-01 UTC.",
+    "of",
+  ),
+
+  // Membership, as this process sees it.
+  kv_map_epoch: gauge("both", "The epoch of the cluster map that the process goes by."),
+  kv_node_registered: gauge(
+    "node",
+    "1 if the node's session with the coordinator stands, or it needs none.",
+  ),
+  kv_node_lease: gauge(
+    "node",
+    "1 if the node holds a lease: it may answer reads without asking its followers.",
+  ),
+
+  // What a node holds.
+  kv_replicas: gauge(
+    "node",
+    "Replicas that this node holds, by state: primary, in_sync, learner; and those of them that are damaged.",
+    "state",
+  ),
+  kv_partitions_unserved: gauge(
+    "node",
+    "Partitions of which this node is the primary and that it cannot serve now.",
+  ),
+  kv_partitions_read_only: gauge(
+    "node",
+    "Partitions of which this node is the primary, with fewer replicas in sync than a write needs.",
+  ),
+  kv_entries: gauge(
+    "node",
+    "Entries of all replicas here, by kind: keys (with the store's own records of client sessions), tombstones.",
+    "kind",
+  ),
+  kv_client_sessions: gauge("node", "Client sessions that this node's partitions remember."),
+  kv_client_sessions_evicted_total: counter(
+    "node",
+    "Client sessions that had to make room for others.",
+  ),
+  kv_expired_keys_total: counter(
+    "node",
+    "Keys that this node has deleted because they had expired.",
+  ),
+  kv_divergences_total: counter(
+    "node",
+    "Replicas that were found to differ from their primary, and were filled anew.",
+  ),
+  kv_retries: gauge(
+    "node",
+    "Tasks that have failed and are tried again, such as filling a replica.",
+  ),
+
+  // Replication, as a primary sees it.
+  kv_replication_streams: gauge(
+    "node",
+    "Replicas elsewhere that this node's primaries feed, by state: level, resyncing, querying, down.",
+    "peer",
+    "state",
+  ),
+  kv_replication_lag_writes: gauge(
+    "node",
+    "Writes of this node's partitions that a peer has not on disk, as far as is known: those of streams that are level.",
+    "peer",
+  ),
+  kv_replication_queued_bytes: gauge(
+    "node",
+    "Bytes for a peer that the network has not taken.",
+    "peer",
+  ),
+  kv_peer_up: gauge("node", "1 if the link to a peer stands.", "peer"),
+  kv_resynced_replicas_total: counter("node", "Replicas elsewhere that were made equal."),
+  kv_resynced_entries_total: counter("node", "Entries that were sent to make replicas equal."),
+
+  // The disk.
+  kv_commit_seconds: histogram(
+    "node",
+    DISK_SECONDS_BUCKETS,
+    "What a group commit took: write and sync of one batch.",
+  ),
+  kv_commit_writes: histogram(
+    "node",
+    BATCH_WRITES_BUCKETS,
+    "Changes in one group commit, those of state records among them.",
+  ),
+  kv_commit_bytes_total: counter(
+    "node",
+    "Bytes of keys and values that went to disk in group commits.",
+  ),
+  kv_commit_pending_bytes: gauge("node", "Bytes of writes that are not on disk yet."),
+  kv_disk_writable: gauge("node", "1 if the disk takes writes."),
+  kv_database_bytes: gauge("node", "Size of the database's files, as last measured."),
+  kv_disk_free_bytes: gauge(
+    "node",
+    "Free space of the file system of the data folder that this user may use.",
+  ),
+  kv_disk_size_bytes: gauge("node", "Size of the file system of the data folder."),
+
+  // The cluster, as the coordinator sees it.
+  kv_cluster_nodes: gauge(
+    "coordinator",
+    "Nodes by state: up, down, leaving, unknown (not heard of since the coordinator's start).",
+    "state",
+  ),
+  kv_cluster_node_up: gauge("coordinator", "1 if a node is up.", "node"),
+  kv_cluster_nodes_awaited: gauge(
+    "coordinator",
+    "Nodes that have to come before a new cluster is laid out; 0 once that is done.",
+  ),
+  kv_cluster_partitions: gauge(
+    "coordinator",
+    "Partitions by what is wrong with them: without_primary, lost (nobody can take over), unserved, read_only, under_replicated; and all of them. One may count several times.",
+    "state",
+  ),
+  kv_cluster_damaged_replicas: gauge(
+    "coordinator",
+    "Replicas that were found damaged and are not replaced.",
+  ),
+  kv_cluster_read_only_nodes: gauge("coordinator", "Nodes whose disk takes no writes."),
+  kv_cluster_moves: gauge("coordinator", "Replicas that are being filled."),
+  kv_cluster_handovers: gauge("coordinator", "Primaries that are being handed over."),
+  kv_cluster_failovers_total: counter(
+    "coordinator",
+    "Primaries that were replaced because they had failed, since the coordinator's start.",
+  ),
+  kv_cluster_moves_total: counter(
+    "coordinator",
+    "Replicas that were filled, since the coordinator's start.",
+  ),
+  kv_cluster_handovers_total: counter(
+    "coordinator",
+    "Primaries that were handed over, since the coordinator's start.",
+  ),
+  kv_cluster_nodes_registered: gauge(
+    "coordinator",
+    "Nodes that have a session with the coordinator.",
+  ),
+  kv_cluster_document_stale: gauge(
+    "coordinator",
+    "1 if the coordinator's document is an old copy, so that it does nothing.",
+  ),
+  kv_cluster_document_failing: gauge(
+    "coordinator",
+    "1 if the cluster's map cannot be written to disk.",
+  ),
+  kv_coordinators: gauge(
+    "coordinator",
+    "Coordinators of the cluster, as far as this one knows; those that wait to be added do not count.",
+  ),
+  kv_coordinator_active: gauge("coordinator", "1 if this coordinator is the active one."),
+  kv_coordinator_right: gauge(
+    "coordinator",
+    "1 if a majority has confirmed lately that this coordinator is the active one.",
+  ),
+  kv_coordinator_generation: gauge(
+    "coordinator",
+    "The generation of the newest document here. It grows with each change of activity.",
+  ),
+  kv_coordinator_activities_total: counter(
+    "coordinator",
+    "How often this coordinator has become the active one since its start.",
+  ),
+} as const satisfies Record<string, MetricSpec>;
+
+/** The name of a metric. */
+export type MetricName = keyof typeof METRICS;
+
+/** The rows, in their order. */
+export const METRIC_ROWS: readonly (readonly [MetricName, MetricSpec])[] = Object.entries(
+  METRICS,
+) as [
+  MetricName,
+  MetricSpec,
+][];
