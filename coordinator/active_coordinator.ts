@@ -42,6 +42,8 @@ export interface ActiveDeps {
   readonly random: Random;
   readonly register: Register<ClusterDocument>;
   logger(category: string): Logger;
+  /** @throws {KvError} `unavailable` if another coordinator may have taken over */
+  checkRight(what: string): void;
   /** Called if somebody else has written into the register: this one is not active any more. */
   onLost(reason: string): void;
   /** Of a secured cluster. @param write resolves when the document is chosen */
@@ -101,6 +103,7 @@ export class ActiveCoordinator implements HeartbeatTaker {
       {
         step: (input) => this.step(input),
         hasRight: () => register.hasRight(),
+        checkRight: (what) => deps.checkRight(what),
         publishedMap: (what) => this.publishedMap(what),
         get closed() {
           return isClosed();

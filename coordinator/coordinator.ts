@@ -14,13 +14,17 @@ import type { Connection, ConnectionHandlers } from "../shared/wire/connection.t
 import { settingsShown } from "../shared/cluster/cluster_settings.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
-import { failureOf } from "../shared/base/errors.ts";
+import { failureOf, KvError } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
-import { COORDINATOR_TICK_MS, COORDINATORS_CHANGE_MS } from "../shared/limits/membership.ts";
+import {
+  COORDINATOR_PROMISE_BAR_MS,
+  COORDINATOR_TICK_MS,
+  COORDINATORS_CHANGE_MS,
+} from "../shared/limits/membership.ts";
 import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
@@ -171,6 +175,8 @@ export class Coordinator {
   /** Whom it has been told of. */
   #coordinatorsText = "";
   #refusalLoggedMs = -Infinity;
+  /** When it had its right last. */
+  #rightMs = 0;
 
   /**
    * Reads the record, or makes a new cluster (a secured one's record must be there), and listens.
@@ -451,6 +457,7 @@ export class Coordinator {
     );
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
       this.#active?.tick();
+      this.#letGo();
       this.#endChanges();
     });
     await this.#register.start();
@@ -475,6 +482,7 @@ export class Coordinator {
         random,
         logger,
         register,
+        checkRight: (what) => void this.#activeFor(what),
         onLost: (reason) => this.#giveUp(reason),
         openOffice: this.#security?.openOffice,
       },
@@ -556,8 +564,28 @@ export class Coordinator {
   }
 
   #activeFor(what: string): ActiveCoordinator {
-    if (this.#active !== undefined) return this.#active;
-    throw notActive(what, this.#holder);
+    if (this.#active === undefined) throw notActive(what, this.#holder);
+    if (this.#hasRight) return this.#active;
+    throw new KvError(
+      "unavailable",
+      `${what}: this coordinator does not reach a majority of the coordinators now; try again, or another one`,
+    );
+  }
+
+  /** Whether it may act. One that is alone need not ask anybody. */
+  get #hasRight(): boolean {
+    const register = this.#register;
+    return register !== undefined && (register.hasRight() || !register.hasOthers);
+  }
+
+  /**
+   * Nodes are let go if it has had no right for so long that another one may act: they look for that one, and this one
+   * would not know of it while the others cannot reach it.
+   */
+  #letGo(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#active === undefined || this.#hasRight) this.#rightMs = nowMs;
+    else if (nowMs >= this.#rightMs + COORDINATOR_PROMISE_BAR_MS) this.#active.sessions.closeAll();
   }
 
   /** Where the active coordinator is, as far as is known here; undefined if it would be this one. */

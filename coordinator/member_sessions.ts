@@ -47,6 +47,8 @@ export interface SessionsOwner {
   step(input: Input): Ready;
   /** Whether leases may be given at this moment. */
   hasRight(): boolean;
+  /** @throws {KvError} `unavailable` if another coordinator may have taken over: its map is older then */
+  checkRight(what: string): void;
   /** @throws {KvError} `unavailable` if there is no map yet that may be shown */
   publishedMap(what: string): ClusterMap;
   /** The coordinator has ended: what connections do does not matter any more. */
@@ -183,6 +185,7 @@ export class MemberSessions {
   ): void {
     switch (message.req_type) {
       case "register": {
+        this.#owner.checkRight("register");
         const { refusal } = this.#owner.step({ type: "register", session, message });
         if (refusal !== undefined) throw refusal;
         return;

@@ -16,6 +16,7 @@ function setUp() {
     closed: false,
     publishedMap: () => ({ epoch: 3 }),
     hasRight: () => true,
+    checkRight: () => {},
     step: (input: Input) => {
       const { type, session } = input as Input & { session: number };
       const message = "message" in input ? input.message as Message : undefined;

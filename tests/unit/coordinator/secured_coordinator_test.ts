@@ -29,7 +29,6 @@ import {
   type Granted,
   MemberAuthority,
 } from "../../../shared/security/members/member_authority.ts";
-import { MemoryDocumentStore } from "../../support/doubles/memory_document_store.ts";
 import {
   ALICE,
   ROOT,
@@ -48,7 +47,6 @@ const OPTIONS: Omit<CoordinatorOptions, "security"> = {
   cacheEntries: 10,
 };
 class Scene extends SecuredWire implements AsyncDisposable {
-  readonly records = new MemoryDocumentStore();
   coordinator: Coordinator | undefined;
 
   static async open({ secured = true } = {}): Promise<Scene> {
@@ -59,7 +57,7 @@ class Scene extends SecuredWire implements AsyncDisposable {
 
   async start(document?: SecurityDocument): Promise<void> {
     if (document !== undefined) {
-      await this.records.write(newClusterRecord(
+      await this.store.write(newClusterRecord(
         { id: "c1", folder: "f1", address: OPTIONS.listen },
         { clusterId: document.cluster, settings: OPTIONS.settings, security: document },
       ));
@@ -68,7 +66,7 @@ class Scene extends SecuredWire implements AsyncDisposable {
       clock: this.clock,
       random: new SystemRandom(),
       transport: this.network.transport("coord"),
-      store: this.records,
+      store: this.store,
       logger: () => NO_LOG,
     }, { ...OPTIONS, security: document && this.#security(document) });
     await this.clock.run(10);
@@ -92,7 +90,7 @@ class Scene extends SecuredWire implements AsyncDisposable {
 
   /** The document as it is on disk. */
   override get stored(): SecurityDocument {
-    const record = parseRecord(JSON.parse(this.records.text ?? "{}"), parseClusterDocument);
+    const record = parseRecord(JSON.parse(this.store.text ?? "{}"), parseClusterDocument);
     const security = record.accepted?.document.body.security;
     assert(security !== undefined, "a secured cluster has users");
     return security;
@@ -243,6 +241,9 @@ Deno.test("secured Coordinator: a machine with a token becomes a member, and is 
   assertEquals(listed.map(({ id, role, serial, revoked }) => ({ id, role, serial, revoked })), [
     { id: "n1", role: "node", serial, revoked: false },
   ]);
+  // A token is for one role.
+  const asCoordinator = await joining(secret, "c2", { role: "coordinator" });
+  assertEquals(await machine.code(asCoordinator), "unauthorized");
   // A token is for as many machines as there are to set up, until it is revoked.
   assertEquals(await machine.code(await joining(secret, "n2")), "none");
   await root.result({ req_type: "token_revoke", token: id });
