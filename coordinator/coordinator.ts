@@ -337,7 +337,7 @@ export class Coordinator {
 
   /** How the coordinators stand; what `coordinators` answers. */
   coordinators(): CoordinatorsReport {
-    return coordinatorsReport(this.#register?.state, this.#register?.hasRight() ?? false, {
+    return coordinatorsReport(this.#register?.state, this.hasRight, {
       monotonicMs: this.#deps.clock.monotonicMs(),
     });
   }
@@ -565,15 +565,20 @@ export class Coordinator {
 
   #activeFor(what: string): ActiveCoordinator {
     if (this.#active === undefined) throw notActive(what, this.#holder);
-    if (this.#hasRight) return this.#active;
+    if (this.#mayAct) return this.#active;
     throw new KvError(
       "unavailable",
       `${what}: this coordinator does not reach a majority of the coordinators now; try again, or another one`,
     );
   }
 
+  /** Whether it may give leases at this moment. */
+  get hasRight(): boolean {
+    return this.#register?.hasRight() ?? false;
+  }
+
   /** Whether it may act. One that is alone need not ask anybody. */
-  get #hasRight(): boolean {
+  get #mayAct(): boolean {
     const register = this.#register;
     return register !== undefined && (register.hasRight() || !register.hasOthers);
   }
@@ -584,7 +589,7 @@ export class Coordinator {
    */
   #letGo(): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    if (this.#active === undefined || this.#hasRight) this.#rightMs = nowMs;
+    if (this.#active === undefined || this.#mayAct) this.#rightMs = nowMs;
     else if (nowMs >= this.#rightMs + COORDINATOR_PROMISE_BAR_MS) this.#active.sessions.closeAll();
   }
 

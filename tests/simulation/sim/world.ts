@@ -7,6 +7,7 @@
  */
 import { KvClient } from "../../../client/library/kv_client.ts";
 import { Coordinator, type CoordinatorSecurity } from "../../../coordinator/coordinator.ts";
+import { compareStamps, type Stamp } from "../../../coordinator/register/generation.ts";
 import { parseRecord } from "../../../coordinator/register/register_record.ts";
 import {
   type ClusterDocument,
@@ -97,6 +98,8 @@ export interface ClusterShape {
   readonly leases: readonly LeaseTimes[];
   /** Clients log in, members show certificates, and somebody tries to get through. */
   readonly secured: boolean;
+  /** Default 1. Several only in a cluster that is not secured. */
+  readonly coordinators?: number | undefined;
 }
 
 /** Settings of the coordinator that may change from start to start. */
@@ -142,6 +145,15 @@ export interface NodeHost extends SecuredHost {
   gone: boolean;
 }
 
+/** The host of a coordinator beside the first one. */
+export interface StandbyHost {
+  readonly id: string;
+  readonly name: string;
+  readonly disk: SimDisk;
+  process: SimProcess | undefined;
+  coordinator: Coordinator | undefined;
+}
+
 /** Whom a client asks: the nodes themselves, the coordinator, or one node. */
 export type ClientKind = "library" | "gateway" | "node";
 
@@ -156,7 +168,10 @@ export class World {
   readonly hosts: NodeHost[] = [];
   readonly coordinatorDisk: SimDisk;
   coordinatorProcess: SimProcess | undefined;
-  coordinator: Coordinator | undefined;
+  /** The one on the first host. */
+  firstCoordinator: Coordinator | undefined;
+  /** Further coordinators. */
+  readonly standbys: StandbyHost[];
   /** What the coordinator's process runs on: its disk, or an old copy. */
   #coordinatorOn: SimDisk;
   readonly clientProcesses: SimProcess[] = [];
@@ -174,6 +189,7 @@ export class World {
   #coordinatorRuns = 0;
   #documentText: string | undefined;
   #document: ClusterDocument | undefined;
+  #chosenStamp: Stamp | undefined;
 
   constructor(
     faults: Faults,
@@ -193,6 +209,12 @@ export class World {
     this.#coordinatorIdentity = this.security?.identityOf(randomId(random), "coordinator");
     this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
     this.#coordinatorOn = this.coordinatorDisk;
+    this.standbys = Array.from({ length: (shape.coordinators ?? 1) - 1 }, (_, i) => {
+      const name = `${COORDINATOR_HOST}${i + 2}`;
+      const disk = this.#disk(name);
+      return { id: `c${i + 2}`, name, disk, process: undefined, coordinator: undefined };
+    });
+    if (this.standbys.length > 0) this.#foundCluster();
     this.trace.onSuspicious = (process, event, fields) => {
       const { partition, error } = fields;
       if (typeof partition !== "number" || this.#isExplained(partition, String(error))) return;
@@ -222,8 +244,34 @@ export class World {
     return rates.wallJump > 0 ? Infinity : 2 * wallOffsetMs;
   }
 
-  /** The document on the coordinator's disk; undefined before the first. */
+  /** All coordinators that run, by host. */
+  get coordinators(): { name: string; process: SimProcess; coordinator: Coordinator }[] {
+    const first = {
+      name: COORDINATOR_HOST,
+      process: this.coordinatorProcess,
+      coordinator: this.firstCoordinator,
+    };
+    return [first, ...this.standbys].flatMap(({ name, process, coordinator }) =>
+      process === undefined || coordinator === undefined ? [] : [{ name, process, coordinator }]
+    );
+  }
+
+  /** The active coordinator, or the first one if there is none. */
+  get coordinator(): Coordinator | undefined {
+    const active = this.coordinators.find(({ coordinator, process }) =>
+      coordinator.isActive && process.running && coordinator.coordinators().right
+    );
+    return active?.coordinator ?? this.firstCoordinator;
+  }
+
+  /** The hosts of coordinators. */
+  get coordinatorHosts(): string[] {
+    return [COORDINATOR_HOST, ...this.standbys.map(({ name }) => name)];
+  }
+
+  /** The document on the coordinator's disk, or the newest that a majority's disks have; undefined before the first. */
   get document(): ClusterDocument | undefined {
+    if (this.standbys.length > 0) return this.#chosenOnDisks();
     const text = this.coordinatorDisk.documents.get(RECORD_DOCUMENT);
     if (text !== this.#documentText) {
       this.#documentText = text;
@@ -231,6 +279,28 @@ export class World {
         ? undefined
         : parseRecord(JSON.parse(text), parseClusterDocument);
       this.#document = record?.accepted?.document.body;
+    }
+    return this.#document;
+  }
+
+  /** What a majority of the disks has at this moment is chosen; it stays so when they go on. */
+  #chosenOnDisks(): ClusterDocument | undefined {
+    const disks = [this.coordinatorDisk, ...this.standbys.map(({ disk }) => disk)];
+    const texts = disks.map((disk) => disk.documents.get(RECORD_DOCUMENT));
+    const joined = texts.join("\n");
+    if (joined === this.#documentText) return this.#document;
+    this.#documentText = joined;
+    const accepted = texts.flatMap((text) => {
+      if (text === undefined) return [];
+      const found = parseRecord(JSON.parse(text), parseClusterDocument).accepted;
+      return found === undefined ? [] : [found];
+    });
+    for (const one of accepted) {
+      const count = accepted.filter(({ stamp }) => compareStamps(stamp, one.stamp) === 0).length;
+      const isNewer = compareStamps(one.stamp, this.#chosenStamp) > 0;
+      if (2 * count <= disks.length || !isNewer) continue;
+      this.#chosenStamp = one.stamp;
+      this.#document = one.document.body;
     }
     return this.#document;
   }
@@ -274,6 +344,7 @@ export class World {
    * @param acceptEpoch the operator goes on from the document of this epoch, although nodes have seen later ones
    */
   startCoordinator(disk = this.coordinatorDisk, acceptEpoch?: number): void {
+    for (const host of this.standbys) this.startStandby(host);
     if (this.coordinatorProcess !== undefined) return;
     this.#coordinatorOn = disk;
     this.network.powerOn(COORDINATOR_HOST);
@@ -311,10 +382,86 @@ export class World {
       : this.#openSecurity(this.security, identity, process, disk, times).then(start);
     started.then((coordinator) => {
       if (!process.alive) return;
-      this.coordinator = coordinator;
+      this.firstCoordinator = coordinator;
       this.#sabotage.coordinator?.(coordinator, this);
       if (isOld) this.#watchOldDocument(process, coordinator);
     }, (error) => this.#fail(`the coordinator does not start: ${toKvError(error).message}`, error));
+  }
+
+  /** Several coordinators have been added already: all their disks have the first document. */
+  #foundCluster(): void {
+    const hosts = [
+      { id: "c1", name: COORDINATOR_HOST, disk: this.coordinatorDisk },
+      ...this.standbys,
+    ];
+    const voters = hosts.map(({ id, name }) => ({
+      id,
+      folder: `f-${id}`,
+      address: { host: name, port: COORDINATOR_ADDRESS.port },
+    }));
+    const [first] = voters;
+    invariant(first !== undefined, "there is a first coordinator");
+    const settings = this.#settings(this.shape.leases[0]);
+    const { accepted, ...rest } = newClusterRecord(first, { clusterId: "several", settings });
+    invariant(accepted !== undefined, "a new cluster has a document");
+    const document = { ...accepted.document, set: { voters, joint: false } };
+    hosts.forEach(({ id, disk }) => {
+      const record = { ...rest, id, folder: `f-${id}`, accepted: { ...accepted, document } };
+      disk.documents.set(RECORD_DOCUMENT, JSON.stringify(record));
+    });
+  }
+
+  startStandby(host: StandbyHost): void {
+    if (host.process !== undefined) return;
+    const { name, disk } = host;
+    this.network.powerOn(name);
+    const process = host.process = this.spawn(`${name}#${++this.#coordinatorRuns}`, name);
+    this.trace.add(process.name, "the process starts");
+    Coordinator.start({
+      clock: process.clock,
+      random: process.random,
+      transport: this.network.transport(process),
+      store: disk.document(process, RECORD_DOCUMENT),
+      logger: (category) => this.trace.logger(process, category),
+    }, {
+      listen: { host: name, port: COORDINATOR_ADDRESS.port },
+      heartbeats: { host: name, port: HEARTBEAT_PORT },
+      settings: this.#settings(this.shape.leases[0]),
+      repairDelayMs: this.shape.repairDelayMs,
+      expectNodes: this.shape.expectNodes,
+      cacheEntries: 16,
+    }).then((coordinator) => {
+      if (!process.alive) return;
+      host.coordinator = coordinator;
+      this.#sabotage.coordinator?.(coordinator, this);
+    }, (error) => this.#fail(`${name} does not start: ${toKvError(error).message}`, error));
+  }
+
+  killStandby(host: StandbyHost, power: boolean): void {
+    const { process } = host;
+    if (process === undefined) return;
+    this.trace.add(process.name, power ? "killed" : "loses its power");
+    process.kill();
+    this.network.processDied(process, power);
+    host.disk.crash(power);
+    host.process = undefined;
+    host.coordinator = undefined;
+  }
+
+  /** In good order. */
+  stopStandby(host: StandbyHost, then: () => void): void {
+    const { coordinator, process } = host;
+    if (coordinator === undefined || process === undefined) return;
+    this.trace.add(process.name, "is told to stop");
+    const ended = () => {
+      if (host.process !== process) return;
+      this.killStandby(host, true);
+      then();
+    };
+    coordinator.close().then(ended, (error) => {
+      this.#fail(`${host.name} does not stop`, error);
+      ended();
+    });
   }
 
   /** As the coordinator's program does it: reads the document, or begins with the first one. */
@@ -376,12 +523,12 @@ export class World {
     this.network.processDied(process, power);
     this.#coordinatorOn.crash(power);
     this.coordinatorProcess = undefined;
-    this.coordinator = undefined;
+    this.firstCoordinator = undefined;
   }
 
   /** In good order. */
   stopCoordinator(then: () => void): void {
-    const { coordinator, coordinatorProcess: process } = this;
+    const { firstCoordinator: coordinator, coordinatorProcess: process } = this;
     if (coordinator === undefined || process === undefined) return;
     this.trace.add(process.name, "is told to stop");
     const ended = () => {
@@ -485,7 +632,10 @@ export class World {
       weight: 1,
       secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {
-        locate: (use) => process.clock.defer(() => use([COORDINATOR_ADDRESS])),
+        locate: (use) =>
+          process.clock.defer(() =>
+            use(this.coordinatorHosts.map((host) => ({ host, port: COORDINATOR_ADDRESS.port })))
+          ),
       },
     });
   }
@@ -826,7 +976,7 @@ export class World {
     for (const { runtime } of this.members) {
       if (runtime !== undefined) closing.push(runtime.close());
     }
-    if (this.coordinator !== undefined) closing.push(this.coordinator.close());
+    for (const { coordinator } of this.coordinators) closing.push(coordinator.close());
     await Promise.all(closing);
   }
 
