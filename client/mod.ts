@@ -53,6 +53,17 @@ export { KvClient } from "./library/kv_client.ts";
 export type { PutManyEntry } from "./library/kv_client.ts";
 export { Atomic } from "./library/atomic.ts";
 export type { AtomicOutcome, AtomicResult } from "./library/atomic.ts";
+export { Collection } from "./library/collection.ts";
+export type {
+  CollectionEntry,
+  CollectionSelection,
+  CollectionStore,
+  SchemaIssue,
+  SchemaResult,
+  StandardSchema,
+} from "./library/collection.ts";
+export type { DebugListener, Tracer, TraceSpan } from "./calls/call_trace.ts";
+export type { ClientEvent } from "./calls/client_events.ts";
 export type { ManyResult } from "./library/many.ts";
 export type {
   CallOptions,

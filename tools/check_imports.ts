@@ -5,7 +5,7 @@
  * - Inside of `shared/` and of each role, a folder imports its own files and those of folders below it
  *   (see {@linkcode LAYERS}), holds at most {@linkcode FOLDER_FILES_MAX} files, and says in a `README.md` what it is for. No files import each other in a circle, types included.
  * - Nothing imports a `main.ts`, a test, or a file of `tools/` or `bench/`; `tests/` may import
- *   everything else, `tools/` and `bench/` import everything but tests.
+ *   everything else, `tools/` and `bench/` import everything but tests. `examples/` imports the library by its name.
  * - A file `_private.ts` is imported from its own folder only.
  * - A package is imported by its name in deno.json, never by `npm:` or `jsr:`; `std/` imports nothing.
  * - Only certain files touch the real world (see {@linkcode REAL_FILES}): all others get time, randomness,
@@ -16,7 +16,7 @@
 import { dirname, join, normalize } from "node:path/posix";
 
 const ROLES = ["coordinator", "node", "client"] as const;
-const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench"] as const;
+const FOLDERS = ["shared", ...ROLES, "std", "tests", "tools", "bench", "examples"] as const;
 
 /**
  * The folders of `shared/` and of each role, from the lowest layer to the highest. A folder imports only
@@ -86,7 +86,7 @@ const REAL_FILES: readonly RegExp[] = [
   /^shared\/program\/(log|program|terminal)\.ts$/,
   /^coordinator\/discovery\/cs_config\.ts$/,
   /^node\/storage\/leveldb\/data_folder\.ts$/,
-  /^(std|tests|tools|bench)\//,
+  /^(std|tests|tools|bench|examples)\//,
 ];
 
 /** How the real world is touched. */

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { CallTrace, DebugListener, Tracer } from "./call_trace.ts";
+import type { ClientEvents } from "./client_events.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { fromErrorReply } from "../../shared/wire/error_reply.ts";
@@ -169,6 +171,10 @@ export interface KvClientDeps {
    * recognised when they are sent again, so the client repeats them after a lost answer.
    */
   clientId?: string | undefined;
+  /** What happens to its connections. */
+  events?: ClientEvents | undefined;
+  /** Observes each request on keys. */
+  trace?: CallTrace | undefined;
 }
 
 /** How to reach a secured cluster, and as whom. */
@@ -193,6 +199,16 @@ export interface KvClientOptions extends ClientLogin {
   consistency?: Consistency | undefined;
   /** Default `all`. */
   acks?: Acks | undefined;
+  /**
+   * Called with each event of the connections and each request on keys: what happened, and facts about it such as
+   * `operation`, `elapsedMs` and `code`; never with keys or values. It must not throw. Default: none.
+   */
+  debug?: DebugListener | undefined;
+  /**
+   * Makes a span of each request on keys. Default: the one of `@opentelemetry/api`, if the program has set it up before
+   * it connects.
+   */
+  tracer?: Tracer | undefined;
   /** Longest key, in bytes of UTF-8. Default 1,024; raise it if the cluster's limit was raised. */
   keyBytesMax?: number | undefined;
   /** Longest value, in bytes. Default 8 MiB; raise it if the cluster's limit was raised. */

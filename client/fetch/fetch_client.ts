@@ -99,12 +99,30 @@ export class FetchKv {
     this.#authorization = authorizationOf(options);
   }
 
-  /** The value of a key, or undefined if there is no such key. @throws {KvError} */
+  /**
+   * The value of a key, or undefined if there is no such key. @throws {KvError}
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.put("bytes", new Uint8Array([1, 2]));
+   * console.log(await web.get("bytes")); // Uint8Array(2) [ 1, 2 ]
+   * ```
+   */
   async get(key: string, options: FetchCallOptions = {}): Promise<Uint8Array | undefined> {
     return (await this.getEntry(key, options))?.value;
   }
 
-  /** As {@linkcode get}, as text. @throws {KvError} `bad_request` if the value is not valid UTF-8 */
+  /**
+   * As {@linkcode get}, as text. @throws {KvError} `bad_request` if the value is not valid UTF-8
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.put("username", "alice");
+   * console.log(await web.getText("username")); // alice
+   * ```
+   */
   async getText(key: string, options: FetchCallOptions = {}): Promise<string | undefined> {
     const value = await this.get(key, options);
     if (value === undefined) return undefined;
@@ -116,7 +134,16 @@ export class FetchKv {
     }
   }
 
-  /** As {@linkcode get}, parsed as JSON. @throws {KvError} `bad_request` if the value is not JSON */
+  /**
+   * As {@linkcode get}, parsed as JSON. @throws {KvError} `bad_request` if the value is not JSON
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.putJson("user:7", { name: "Zoë" });
+   * console.log(await web.getJson("user:7")); // { name: "Zoë" }
+   * ```
+   */
   async getJson(key: string, options: FetchCallOptions = {}): Promise<unknown> {
     const text = await this.getText(key, options);
     if (text === undefined) return undefined;
@@ -128,7 +155,17 @@ export class FetchKv {
     }
   }
 
-  /** As {@linkcode get}, with version and media type. */
+  /**
+   * As {@linkcode get}, with version and media type.
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * const version = await web.put("page", "<p>hi</p>", { contentType: "text/html" });
+   * const entry = await web.getEntry("page");
+   * console.log(entry?.version === version, entry?.contentType); // true text/html
+   * ```
+   */
   async getEntry(key: string, options: FetchCallOptions = {}): Promise<FetchEntry | undefined> {
     const path = pathOf(key);
     const { status, headers, bytes } = await this.#ask({ method: "GET", path }, options);
@@ -145,6 +182,13 @@ export class FetchKv {
    *
    * @returns its new version
    * @throws {KvError} `outcome_unknown` if the answer was lost and the write may have happened; otherwise it did not
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * const version = await web.put("username", "alice", { ttlMs: 60_000 });
+   * await web.put("username", "bob", { ifVersion: version });
+   * ```
    */
   async put(
     key: string,
@@ -166,14 +210,31 @@ export class FetchKv {
     return Number(headers.get("kv-version"));
   }
 
-  /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} if it has none */
+  /**
+   * As {@linkcode put}, with the value's JSON text. @throws {TypeError} if it has none
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.putJson("user:7", { name: "Zoë" });
+   * ```
+   */
   async putJson(key: string, value: unknown, options: FetchStoreOptions = {}): Promise<number> {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new TypeError("putJson: the value cannot be written as JSON");
     return await this.put(key, text, { contentType: "application/json", ...options });
   }
 
-  /** Deletes a key. @returns whether it existed @throws {KvError} as {@linkcode put} */
+  /**
+   * Deletes a key. @returns whether it existed @throws {KvError} as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.put("username", "alice");
+   * console.log(await web.delete("username")); // true
+   * ```
+   */
   async delete(
     key: string,
     options: FetchCallOptions & { ifVersion?: number | undefined } = {},
@@ -187,7 +248,16 @@ export class FetchKv {
     return status !== 404;
   }
 
-  /** Adds to a key's integer; a key that does not exist counts as 0. @returns the new number */
+  /**
+   * Adds to a key's integer; a key that does not exist counts as 0. @returns the new number
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.delete("visits");
+   * console.log(await web.increment("visits")); // 1n
+   * ```
+   */
   async increment(
     key: string,
     by: number | bigint = 1,
@@ -202,7 +272,16 @@ export class FetchKv {
     return BigInt((jsonOf(answer) as { result: string }).result);
   }
 
-  /** The keys of a selection in the order of their bytes, page by page; leaving the loop ends it. */
+  /**
+   * The keys of a selection in the order of their bytes, page by page; leaving the loop ends it.
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.put("w:1", "a");
+   * for await (const key of web.keys({ prefix: "w:" })) console.log(key); // w:1
+   * ```
+   */
   async *keys(selection: FetchSelection = {}): AsyncGenerator<string, void, void> {
     const { prefix, start, end, reverse = false } = selection;
     const query = new URLSearchParams({ limit: String(PAGE_KEYS) });
@@ -298,9 +377,9 @@ export class FetchKv {
  * ```ts
  * import { fetchKv } from "kv-client/fetch";
  *
- * const kv = fetchKv({ urls: "http://127.0.0.1:9081" });
- * await kv.put("username", "alice");
- * console.log(await kv.getText("username")); // alice
+ * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+ * await web.put("username", "alice");
+ * console.log(await web.getText("username")); // alice
  * ```
  */
 export function fetchKv(options: FetchOptions): FetchKv {

@@ -83,6 +83,14 @@ export class Atomic<R extends readonly unknown[] = []> {
    *
    * @param version 0 or undefined: only if it does not exist
    * @throws {KvError} `bad_request`, `key_too_large`
+   *
+   * @example
+   * ```ts
+   * await kv.put("a:{1}", "x");
+   * const entry = await kv.getEntry("a:{1}");
+   * const outcome = await kv.atomic().check("a:{1}", entry?.version).put("a:{1}", "y").commit();
+   * console.log(outcome.ok); // true
+   * ```
    */
   check(key: string, version: number | undefined): this {
     this.#calls.checkKey("check", key);
@@ -93,7 +101,14 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this;
   }
 
-  /** As `KvClient.put`: its result is the key's new version. @throws {KvError} for an invalid key or value */
+  /**
+   * As `KvClient.put`: its result is the key's new version. @throws {KvError} for an invalid key or value
+   *
+   * @example
+   * ```ts
+   * await kv.atomic().put("a:{1}", "x").put("b:{1}", "y", { ttlMs: 60_000 }).commit();
+   * ```
+   */
   put(
     key: string,
     value: string | Uint8Array,
@@ -102,7 +117,15 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this.#add(this.#calls.store("put", key, value, options));
   }
 
-  /** As `KvClient.create`. */
+  /**
+   * As `KvClient.create`.
+   *
+   * @example
+   * ```ts
+   * await kv.delete("a:{1}");
+   * await kv.atomic().create("a:{1}", "x").commit();
+   * ```
+   */
   create(
     key: string,
     value: string | Uint8Array,
@@ -111,7 +134,15 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this.#add(this.#calls.store("create", key, value, options));
   }
 
-  /** As `KvClient.update`. */
+  /**
+   * As `KvClient.update`.
+   *
+   * @example
+   * ```ts
+   * await kv.put("a:{1}", "x");
+   * await kv.atomic().update("a:{1}", "y").commit();
+   * ```
+   */
   update(
     key: string,
     value: string | Uint8Array,
@@ -120,42 +151,106 @@ export class Atomic<R extends readonly unknown[] = []> {
     return this.#add(this.#calls.store("update", key, value, options));
   }
 
-  /** As `KvClient.delete`: its result is whether the key existed. */
+  /**
+   * As `KvClient.delete`: its result is whether the key existed.
+   *
+   * @example
+   * ```ts
+   * const outcome = await kv.atomic().put("a:{1}", "x").delete("a:{1}").commit();
+   * console.log(outcome.ok && outcome.results[1]); // { ok: true, value: true }
+   * ```
+   */
   delete(key: string, options: Of<DeleteOptions> = {}): Atomic<[...R, AtomicResult<boolean>]> {
     return this.#add(this.#calls.delete(key, options));
   }
 
-  /** As `KvClient.increment`: its result is the new number. */
+  /**
+   * As `KvClient.increment`: its result is the new number.
+   *
+   * @example
+   * ```ts
+   * await kv.putMany([["a:{1}", "10"], ["b:{1}", "0"]]);
+   * const outcome = await kv.atomic().increment("a:{1}", -5).increment("b:{1}", 5).commit();
+   * console.log(outcome.ok && outcome.results[0]); // { ok: true, value: 5n }
+   * ```
+   */
   increment(key: string, by: number | bigint = 1): Atomic<[...R, AtomicResult<bigint>]> {
     return this.#add(this.#calls.increment(key, by));
   }
 
-  /** As `KvClient.incrementFloat`. */
+  /**
+   * As `KvClient.incrementFloat`.
+   *
+   * @example
+   * ```ts
+   * await kv.put("a:{1}", "0.5");
+   * await kv.atomic().incrementFloat("a:{1}", 0.25).commit();
+   * ```
+   */
   incrementFloat(key: string, by: number): Atomic<[...R, AtomicResult<number>]> {
     return this.#add(this.#calls.incrementFloat(key, by));
   }
 
-  /** As `KvClient.append`: its result is the new length. */
+  /**
+   * As `KvClient.append`: its result is the new length.
+   *
+   * @example
+   * ```ts
+   * await kv.atomic().put("a:{1}", "x").append("a:{1}", "y").commit();
+   * console.log(await kv.getText("a:{1}")); // xy
+   * ```
+   */
   append(key: string, value: string | Uint8Array): Atomic<[...R, AtomicResult<number>]> {
     return this.#add(this.#calls.append(key, value));
   }
 
-  /** As `KvClient.expire`: its result is whether it was set. */
+  /**
+   * As `KvClient.expire`: its result is whether it was set.
+   *
+   * @example
+   * ```ts
+   * await kv.atomic().put("a:{1}", "x").expire("a:{1}", { ttlMs: 60_000 }).commit();
+   * ```
+   */
   expire(key: string, options: Of<ExpireOptions>): Atomic<[...R, AtomicResult<boolean>]> {
     return this.#add(this.#calls.expire(key, options));
   }
 
-  /** As `KvClient.persist`. */
+  /**
+   * As `KvClient.persist`.
+   *
+   * @example
+   * ```ts
+   * await kv.atomic().put("a:{1}", "x", { ttlMs: 60_000 }).persist("a:{1}").commit();
+   * ```
+   */
   persist(key: string): Atomic<[...R, AtomicResult<boolean>]> {
     return this.#add(this.#calls.persist(key));
   }
 
-  /** As `KvClient.getEntry`: its result is the entry as the earlier operations have left it. */
+  /**
+   * As `KvClient.getEntry`: its result is the entry as the earlier operations have left it.
+   *
+   * @example
+   * ```ts
+   * const outcome = await kv.atomic().put("a:{1}", "x").get("a:{1}").commit();
+   * const read = outcome.ok ? outcome.results[1] : undefined;
+   * console.log(read?.ok && read.value?.value); // Uint8Array(1) [ 120 ]
+   * ```
+   */
   get(key: string): Atomic<[...R, AtomicResult<KvEntry | undefined>]> {
     return this.#add(this.#calls.get(key));
   }
 
-  /** As `KvClient.exists`. */
+  /**
+   * As `KvClient.exists`.
+   *
+   * @example
+   * ```ts
+   * const outcome = await kv.atomic().exists("nothing:{1}").commit();
+   * console.log(outcome.ok && outcome.results[0]); // { ok: true, value: false }
+   * ```
+   */
   exists(key: string): Atomic<[...R, AtomicResult<boolean>]> {
     return this.#add(this.#calls.exists(key));
   }
@@ -166,6 +261,12 @@ export class Atomic<R extends readonly unknown[] = []> {
    *
    * @throws {KvError} `cross_partition` if the keys are in several partitions; `transaction_too_large`;
    * `outcome_unknown` if it may have happened (as a whole) or not; otherwise as `KvClient.put`
+   *
+   * @example
+   * ```ts
+   * const outcome = await kv.atomic().check("nothing:{1}", 7).put("a:{1}", "x").commit();
+   * console.log(outcome.ok); // false
+   * ```
    */
   async commit(options: WriteOptions = {}): Promise<AtomicOutcome<R>> {
     if (this.#committed) {

@@ -24,8 +24,11 @@ import { randomId, SystemRandom } from "../../shared/platform/random.ts";
 import { Router } from "../../shared/routing/router.ts";
 import { RpcClient } from "../../shared/wire/rpc_client.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
+import { VERSION } from "../../shared/base/version.ts";
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
 import { AnyCoordinator } from "./any_coordinator.ts";
+import { CallTrace, globalTracer } from "../calls/call_trace.ts";
+import { ClientEvents } from "../calls/client_events.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
 import { clientPlatform } from "./current_platform.ts";
@@ -68,7 +71,7 @@ const ADVICE = "start one, or say where it is with the option coordinator; the a
  *
  * await using kv = await connect({ coordinator: "127.0.0.1:8080" });
  * const version = await kv.put("username", "alice");
- * console.log(version, await kv.getText("username"));
+ * console.log(version > 0, await kv.getText("username")); // true alice
  * ```
  */
 export async function connect(options: ConnectOptions = {}): Promise<KvClient> {
@@ -117,10 +120,16 @@ export async function connectTo(
   const transport = (await clientPlatform()).transport(options.ca);
   const deps = { clock, random: new SystemRandom(), transport };
   const login = loginOf(options);
+  const { debug, tracer = globalTracer(VERSION) } = options;
+  const events = new ClientEvents(
+    debug && (({ type, ...facts }) => debug(type, facts)),
+  );
   const router = new Router(deps, {
     role: "client",
     hello: login,
     seeds: [...found.addresses, ...seeds],
+    connections: events,
+    onMap: ({ epoch, nodes }) => events.onMap(epoch, new Set(nodes.map(({ id }) => id))),
   });
   const map = await firstMap(clock, router, found, seeds, options, about.advice);
   const { clusterName: name } = map.settings;
@@ -154,6 +163,10 @@ export async function connectTo(
       administrator,
       secured: options.ca !== undefined,
       clientId: randomId(deps.random),
+      events,
+      trace: debug === undefined && tracer === undefined
+        ? undefined
+        : new CallTrace(clock, name, { debug, tracer }),
     },
     options,
   );

@@ -28,6 +28,7 @@ import { operationOf } from "../../shared/arguments/request_words.ts";
 import { onlyReads } from "../../shared/operations/repeat.ts";
 import type { ValueFields } from "../../shared/schema/value_codec.ts";
 import { Atomic } from "./atomic.ts";
+import { Collection, type StandardSchema } from "./collection.ts";
 import { Processes } from "./processes.ts";
 import { Sender } from "./sender.ts";
 import { type BackupOptions, type BackupSummary, runBackup } from "../backup/backup_run.ts";
@@ -50,6 +51,7 @@ import {
   withSignal,
   type WriteOptions,
 } from "../calls/call.ts";
+import type { ClientEvent } from "../calls/client_events.ts";
 import { type KeyCall, KeyCalls } from "../calls/key_calls.ts";
 import { quote } from "../../shared/operations/operation.ts";
 import { type ManyResult, mapped, oneOf, runMany } from "./many.ts";
@@ -108,6 +110,12 @@ export class KvClient implements AsyncDisposable {
    * @throws {KvError} `outcome_unknown` if the answer was lost and the write may have happened;
    * `unavailable` or `timeout` if it did not happen; `key_too_large`, `value_too_large`,
    * `bad_request`, `not_enough_replicas`, …
+   *
+   * @example
+   * ```ts
+   * const version = await kv.put("username", "alice", { ttlMs: 60_000 });
+   * console.log(version > 0); // true
+   * ```
    */
   async put(
     key: string,
@@ -122,6 +130,13 @@ export class KvClient implements AsyncDisposable {
    *
    * @returns the key's new version
    * @throws {KvError} `not_found` if it does not exist; otherwise as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.put("username", "alice");
+   * await kv.update("username", "bob");
+   * console.log(await kv.getText("username")); // bob
+   * ```
    */
   async update(
     key: string,
@@ -136,6 +151,13 @@ export class KvClient implements AsyncDisposable {
    *
    * @returns the key's new version
    * @throws {KvError} `exists` if it exists; otherwise as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.delete("username");
+   * const version = await kv.create("username", "alice");
+   * await kv.put("username", "bob", { ifVersion: version });
+   * ```
    */
   async create(
     key: string,
@@ -145,14 +167,30 @@ export class KvClient implements AsyncDisposable {
     return await this.#change(this.#calls.store("create", key, value, options), options);
   }
 
-  /** As {@linkcode put}, with the value's JSON text. @throws {TypeError} if it has none */
+  /**
+   * As {@linkcode put}, with the value's JSON text. @throws {TypeError} if it has none
+   *
+   * @example
+   * ```ts
+   * await kv.putJson("user:7", { name: "Zoë" });
+   * console.log(await kv.getJson("user:7")); // { name: "Zoë" }
+   * ```
+   */
   async putJson(key: string, value: unknown, options: StoreOptions = {}): Promise<number> {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new TypeError("putJson: the value cannot be written as JSON");
     return await this.put(key, text, options);
   }
 
-  /** Deletes a key. @returns whether it existed @throws {KvError} as {@linkcode put} */
+  /**
+   * Deletes a key. @returns whether it existed @throws {KvError} as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.put("username", "alice");
+   * console.log(await kv.delete("username"), await kv.delete("username")); // true false
+   * ```
+   */
   async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
     return await this.#change(this.#calls.delete(key, options), options);
   }
@@ -165,6 +203,12 @@ export class KvClient implements AsyncDisposable {
    * @returns the new number
    * @throws {KvError} `not_an_integer` if the value is not an integer of 64 bits, `out_of_range` if the sum
    * is not; otherwise as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.delete("visits");
+   * console.log(await kv.increment("visits"), await kv.increment("visits", 9)); // 1n 10n
+   * ```
    */
   async increment(
     key: string,
@@ -174,7 +218,15 @@ export class KvClient implements AsyncDisposable {
     return await this.#change(this.#calls.increment(key, by), options);
   }
 
-  /** As {@linkcode increment}, with a number that may have a fraction. @throws {KvError} `not_a_float`, … */
+  /**
+   * As {@linkcode increment}, with a number that may have a fraction. @throws {KvError} `not_a_float`, …
+   *
+   * @example
+   * ```ts
+   * await kv.put("price", "1.5");
+   * console.log(await kv.incrementFloat("price", 0.25)); // 1.75
+   * ```
+   */
   async incrementFloat(key: string, by: number, options: WriteOptions = {}): Promise<number> {
     return await this.#change(this.#calls.incrementFloat(key, by), options);
   }
@@ -184,6 +236,12 @@ export class KvClient implements AsyncDisposable {
    *
    * @returns the new length in bytes
    * @throws {KvError} `value_too_large`; otherwise as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.put("log", "one,");
+   * console.log(await kv.append("log", "two")); // 7
+   * ```
    */
   async append(
     key: string,
@@ -198,12 +256,26 @@ export class KvClient implements AsyncDisposable {
    *
    * @returns whether it was set: false if there is no such key, or `when` does not allow it
    * @throws {KvError} `bad_request` without an expiry; otherwise as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.put("session:9", "bob");
+   * console.log(await kv.expire("session:9", { ttlMs: 60_000 })); // true
+   * ```
    */
   async expire(key: string, options: ExpireOptions): Promise<boolean> {
     return await this.#change(this.#calls.expire(key, options), options);
   }
 
-  /** Removes a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put} */
+  /**
+   * Removes a key's expiry. @returns whether it had one @throws {KvError} as {@linkcode put}
+   *
+   * @example
+   * ```ts
+   * await kv.put("session:9", "bob", { ttlMs: 60_000 });
+   * console.log(await kv.persist("session:9")); // true
+   * ```
+   */
   async persist(key: string, options: WriteOptions = {}): Promise<boolean> {
     return await this.#change(this.#calls.persist(key), options);
   }
@@ -212,6 +284,12 @@ export class KvClient implements AsyncDisposable {
    * The value of a key, or undefined if there is no such key.
    *
    * @throws {KvError} `unavailable`, `timeout`, `corrupt`, `bad_request`, …
+   *
+   * @example
+   * ```ts
+   * await kv.put("bytes", new Uint8Array([1, 2]));
+   * console.log(await kv.get("bytes"), await kv.get("nobody")); // Uint8Array(2) [ 1, 2 ] undefined
+   * ```
    */
   async get(key: string, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     return (await this.getEntry(key, options))?.value;
@@ -221,6 +299,12 @@ export class KvClient implements AsyncDisposable {
    * As {@linkcode get}, as text.
    *
    * @throws {KvError} `bad_request` if the value is not valid UTF-8
+   *
+   * @example
+   * ```ts
+   * await kv.put("username", "alice");
+   * console.log(await kv.getText("username")); // alice
+   * ```
    */
   async getText(key: string, options: ReadOptions = {}): Promise<string | undefined> {
     const value = await this.get(key, options);
@@ -237,6 +321,12 @@ export class KvClient implements AsyncDisposable {
    * As {@linkcode get}, parsed as JSON.
    *
    * @throws {KvError} `bad_request` if the value is not JSON
+   *
+   * @example
+   * ```ts
+   * await kv.putJson("user:7", { name: "Zoë" });
+   * console.log(await kv.getJson("user:7", { consistency: "strong" })); // { name: "Zoë" }
+   * ```
    */
   async getJson(key: string, options: ReadOptions = {}): Promise<unknown> {
     const text = await this.getText(key, options);
@@ -249,12 +339,29 @@ export class KvClient implements AsyncDisposable {
     }
   }
 
-  /** As {@linkcode get}, with version and times. */
+  /**
+   * As {@linkcode get}, with version and times.
+   *
+   * @example
+   * ```ts
+   * const version = await kv.put("page", "<p>hi</p>", { contentType: "text/html" });
+   * const entry = await kv.getEntry("page");
+   * console.log(entry?.version === version, entry?.contentType); // true text/html
+   * ```
+   */
   async getEntry(key: string, options: ReadOptions = {}): Promise<KvEntry | undefined> {
     return await this.#read(this.#calls.get(key), options);
   }
 
-  /** Whether the key exists. */
+  /**
+   * Whether the key exists.
+   *
+   * @example
+   * ```ts
+   * await kv.put("username", "alice");
+   * console.log(await kv.exists("username")); // true
+   * ```
+   */
   async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
     return await this.#read(this.#calls.exists(key), options);
   }
@@ -267,6 +374,12 @@ export class KvClient implements AsyncDisposable {
    * @param given the request; fields that the table does not have are left out
    * @returns the reply: `ack`, `data` or `result`, as the operation's row says
    * @throws {KvError} the error with which the cluster refused it, including `not_found`
+   *
+   * @example
+   * ```ts
+   * const reply = await kv.execute({ req_type: "put", key: "city", value: "Bern" });
+   * console.log(reply.req_type); // ack
+   * ```
    */
   async execute(
     given: KeyRequest,
@@ -311,6 +424,13 @@ export class KvClient implements AsyncDisposable {
    * outcome for each key, in order; an error of one key does not affect the others.
    *
    * @throws the reason of the signal
+   *
+   * @example
+   * ```ts
+   * await kv.put("a", "1");
+   * const [a] = await kv.getMany(["a", "b"]);
+   * console.log(a?.ok && a.value?.key); // a
+   * ```
    */
   getMany(
     keys: Iterable<string>,
@@ -323,6 +443,12 @@ export class KvClient implements AsyncDisposable {
    * As {@linkcode put} for any number of entries (a `Map` of keys and values works), each by itself: some may
    * be written while others are not. Two entries for one key have no order. `options` apply to all; an entry's
    * own options take precedence.
+   *
+   * @example
+   * ```ts
+   * const results = await kv.putMany([["a", "1"], ["b", "2", { ttlMs: 60_000 }]]);
+   * console.log(results.every(({ ok }) => ok)); // true
+   * ```
    */
   putMany(
     entries: Iterable<PutManyEntry>,
@@ -335,7 +461,16 @@ export class KvClient implements AsyncDisposable {
     }));
   }
 
-  /** As {@linkcode delete} for any number of keys, each by itself. */
+  /**
+   * As {@linkcode delete} for any number of keys, each by itself.
+   *
+   * @example
+   * ```ts
+   * await kv.put("a", "1");
+   * const [a] = await kv.deleteMany(["a"]);
+   * console.log(a?.ok && a.value); // true
+   * ```
+   */
   deleteMany(
     keys: Iterable<string>,
     options: WriteOptions = {},
@@ -343,28 +478,71 @@ export class KvClient implements AsyncDisposable {
     return runMany(mapped(keys, (key) => oneOf(key, 0, () => this.delete(key, options))));
   }
 
-  /** The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable` */
+  /**
+   * The cluster map, newest that a node or the coordinator has. @throws {KvError} `unavailable`
+   *
+   * @example
+   * ```ts
+   * const { settings } = await kv.clusterMap();
+   * console.log(settings.replicationFactor > 0); // true
+   * ```
+   */
   clusterMap(): Promise<ClusterMap> {
     return this.#sender.map();
   }
 
-  /** The members of the cluster, and what each holds. @throws {KvError} `unavailable` */
+  /**
+   * The members of the cluster, and what each holds. @throws {KvError} `unavailable`
+   *
+   * @example
+   * ```ts
+   * for (const { id, state } of await kv.listNodes()) console.log(id !== "", state);
+   * // true up
+   * // true up
+   * // true up
+   * ```
+   */
   async listNodes(): Promise<NodeListing[]> {
     return nodeListings(await this.clusterMap());
   }
 
-  /** The nodes that hold a key. @throws {KvError} `unavailable`, `bad_request` */
+  /**
+   * The nodes that hold a key. @throws {KvError} `unavailable`, `bad_request`
+   *
+   * @example
+   * ```ts
+   * const { partition, nodes } = await kv.nodesForKey("username");
+   * console.log(partition >= 0, nodes.length); // true 3
+   * ```
+   */
   async nodesForKey(key: string): Promise<KeyLocation> {
     this.#calls.checkKey("nodesForKey", key);
     return locateKey(await this.clusterMap(), key);
   }
 
-  /** The counters of the coordinator and of each node; asks all of them at once. */
+  /**
+   * The counters of the coordinator and of each node; asks all of them at once.
+   *
+   * @example
+   * ```ts
+   * const stats = await kv.stats();
+   * console.log(stats.every(({ error }) => error === undefined)); // true
+   * ```
+   */
   stats(options: CallOptions = {}): Promise<ProcessStats[]> {
     return this.#processes.stats(options);
   }
 
-  /** Asks the coordinator and each node whether they are there. */
+  /**
+   * Asks the coordinator and each node whether they are there.
+   *
+   * @example
+   * ```ts
+   * for (const { id, elapsedMs } of await kv.ping()) {
+   *   if (elapsedMs === undefined) console.log(`${id} does not answer`);
+   * }
+   * ```
+   */
   ping(options: CallOptions = {}): Promise<PingResult[]> {
     return this.#processes.ping(options);
   }
@@ -376,6 +554,12 @@ export class KvClient implements AsyncDisposable {
    * @returns the partitions that had to be forced, with `options.force`
    * @throws {KvError} `bad_request` if it is up, is not in the cluster, or alone holds acknowledged writes and
    * `force` was not given; `unavailable` if it is not known yet whether it is down, or there is no coordinator
+   *
+   * @example
+   * ```ts ignore
+   * const forced = await kv.forgetNode("0123456789abcdef");
+   * console.log(forced.length); // 0
+   * ```
    */
   forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForcedPartition[]> {
     return this.#processes.forget(id, options);
@@ -400,6 +584,11 @@ export class KvClient implements AsyncDisposable {
    * @returns what the order answers
    * @throws {KvError} `forbidden` without the right to; `bad_request` if the cluster is not secured; what the order
    * is refused with
+   *
+   * @example
+   * ```ts ignore
+   * await kv.administer({ req_type: "user_add", user: "alice", password: "correct horse", roles: [] });
+   * ```
    */
   administer(
     order: SecurityOrder | CertificateOrder,
@@ -416,6 +605,14 @@ export class KvClient implements AsyncDisposable {
    * `options.timeoutMs` bounds the time without progress.
    *
    * @throws {KvError} `unavailable`, `timeout`, `bad_request`, …
+   *
+   * @example
+   * ```ts
+   * await kv.putMany([["x:1", "a"], ["x:2", "b"]]);
+   * for await (const { key, value } of kv.scan({ prefix: "x:" })) console.log(key, value.length);
+   * // x:1 1
+   * // x:2 1
+   * ```
    */
   async *scan(options: ScanOptions = {}): AsyncGenerator<KvEntry, void, void> {
     for await (const page of this.#pages(options)) {
@@ -423,7 +620,15 @@ export class KvClient implements AsyncDisposable {
     }
   }
 
-  /** As {@linkcode scan}, but only the keys. */
+  /**
+   * As {@linkcode scan}, but only the keys.
+   *
+   * @example
+   * ```ts
+   * await kv.putMany([["x:1", "a"], ["x:2", "b"]]);
+   * for await (const key of kv.keys({ prefix: "x:", reverse: true, limit: 1 })) console.log(key); // x:2
+   * ```
+   */
   async *keys(options: KeysOptions = {}): AsyncGenerator<string, void, void> {
     for await (const page of this.#pages({ ...options, values: false })) {
       for (const { key } of page) yield key;
@@ -434,6 +639,12 @@ export class KvClient implements AsyncDisposable {
    * The number of keys, or of keys in a selection. `options.timeoutMs` bounds the time without progress.
    *
    * @throws {KvError} as {@linkcode scan}
+   *
+   * @example
+   * ```ts
+   * await kv.putMany([["x:1", "a"], ["x:2", "b"]]);
+   * console.log(await kv.count({ prefix: "x:" })); // 2
+   * ```
    */
   async count(options: KeySelection & CallOptions = {}): Promise<number> {
     this.#sender.checkOpen();
@@ -454,6 +665,12 @@ export class KvClient implements AsyncDisposable {
    * @returns how many were deleted
    * @throws {KvError} `bad_request` if the selection leaves out no key, such as `{}` or `{ prefix: "" }`: use
    * {@linkcode flushAll} for that; otherwise as {@linkcode delete}. Keys deleted before an error stay deleted
+   *
+   * @example
+   * ```ts
+   * await kv.putMany([["x:1", "a"], ["x:2", "b"]]);
+   * console.log(await kv.deleteMatching({ prefix: "x:" })); // 2
+   * ```
    */
   async deleteMatching(
     selection: KeySelection,
@@ -463,7 +680,15 @@ export class KvClient implements AsyncDisposable {
     return await this.#deleteAll(selection, options);
   }
 
-  /** Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode delete} */
+  /**
+   * Deletes every key. @returns how many were deleted @throws {KvError} as {@linkcode delete}
+   *
+   * @example
+   * ```ts
+   * await kv.put("username", "alice");
+   * console.log(await kv.flushAll() > 0, await kv.count()); // true 0
+   * ```
+   */
   async flushAll(options: DeleteMatchingOptions = {}): Promise<number> {
     await this.announce("flush_all", options);
     return await this.#deleteAll({}, options);
@@ -474,6 +699,11 @@ export class KvClient implements AsyncDisposable {
    * cluster is not secured.
    *
    * @throws {KvError} `unavailable`, `timeout`, `unauthorized`
+   *
+   * @example
+   * ```ts
+   * await kv.announce("flush_all");
+   * ```
    */
   announce(what: "restore" | "flush_all", options: CallOptions = {}): Promise<void> {
     return this.#processes.announce(what, options);
@@ -497,6 +727,16 @@ export class KvClient implements AsyncDisposable {
    * The format is docs/backup.md; `kv-client restore` reads it.
    *
    * @throws {KvError} `unavailable` if a partition cannot be read for too long
+   *
+   * @example
+   * ```ts
+   * let bytes = 0;
+   * await kv.backup((part) => {
+   *   bytes += part.length;
+   *   return Promise.resolve();
+   * });
+   * console.log(bytes > 0); // true
+   * ```
    */
   async backup(
     write: (bytes: Uint8Array) => Promise<void>,
@@ -506,7 +746,52 @@ export class KvClient implements AsyncDisposable {
     return await runBackup(this.#deps, write, options);
   }
 
-  /** Ends the client and its connections. Calls under way end with an error, later ones with `bad_request`. */
+  /**
+   * Values of one type under one prefix of keys, stored as JSON.
+   *
+   * @param schema checks what is written and read: any of the Standard Schema specification, as those of zod and valibot
+   *
+   * @example
+   * ```ts
+   * const carts = kv.collection<{ items: string[] }>("cart:");
+   * await carts.put("7", { items: ["tea"] });
+   * console.log((await carts.get("7"))?.items[0]); // tea
+   * ```
+   */
+  collection<Output, Input = Output>(
+    prefix: string,
+    schema?: StandardSchema<Input, Output>,
+  ): Collection<Output, Input> {
+    return new Collection(this, prefix, schema);
+  }
+
+  /**
+   * What happens to the connections, from now on and until the client is closed. A client connects to a node when it
+   * first has a request for it.
+   *
+   * @example
+   * ```ts
+   * const events = kv.events();
+   * await kv.put("username", "alice");
+   * for await (const { type } of events) {
+   *   if (type === "connected") break;
+   * }
+   * ```
+   */
+  events(): AsyncIterableIterator<ClientEvent> {
+    const { events } = this.#deps;
+    if (events === undefined) throw new KvError("bad_request", "events: this client has none");
+    return events.read();
+  }
+
+  /**
+   * Ends the client and its connections. Calls under way end with an error, later ones with `bad_request`.
+   *
+   * @example
+   * ```ts
+   * kv.close();
+   * ```
+   */
   close(): void {
     this.#database.close();
     this.#sender.close();

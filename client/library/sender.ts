@@ -61,7 +61,10 @@ export class Sender {
     if (sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
     this.checkOpen();
     const timeoutMs = this.timeoutMs(options);
-    return withSignal(options.signal, (done) => sessions.execute(full, timeoutMs, done));
+    return this.#observed(
+      request,
+      () => withSignal(options.signal, (done) => sessions.execute(full, timeoutMs, done)),
+    );
   }
 
   /** Any request, unchanged. */
@@ -71,12 +74,20 @@ export class Sender {
     const timeoutMs = this.timeoutMs(options);
     const timed = { ...request, timeout_ms: timeoutMs };
     const isCached = "consistency" in timed && timed.consistency === "cached";
-    return withSignal(
-      options.signal,
-      (done) =>
-        coordinator === undefined || !isCached
-          ? router.execute(timed, timeoutMs, done)
-          : this.#cachedRead(timed, timeoutMs, done),
+    const begin = (done: (reply: Reply) => void) =>
+      coordinator === undefined || !isCached
+        ? router.execute(timed, timeoutMs, done)
+        : this.#cachedRead(timed, timeoutMs, done);
+    return this.#observed(request, () => withSignal(options.signal, begin));
+  }
+
+  #observed({ req_type }: KeyRequest, call: () => Promise<Reply>): Promise<Reply> {
+    const { trace } = this.#deps;
+    if (trace === undefined) return call();
+    return trace.observe(
+      req_type,
+      call,
+      (reply) => reply.req_type === "error" ? reply.code : undefined,
     );
   }
 
@@ -102,6 +113,7 @@ export class Sender {
     if (this.#closed) return;
     this.#closed = true;
     this.#deps.router.close();
+    this.#deps.events?.close();
     this.#deps.coordinator?.close();
     if (this.#deps.administrator !== this.#deps.coordinator) this.#deps.administrator?.close();
   }

@@ -29,3 +29,5 @@ export const RECENT_KEYS_MAX = 1_000;
 export const SCAN_LIBRARY_KEYS = 4_000;
 /** The client's export writes this much at a time. */
 export const EXPORT_CHUNK_BYTES = 64 * KIB;
+/** Events of connections that wait for one reader; beyond it the oldest are dropped, and counted. */
+export const CLIENT_EVENTS_MAX = 1_000;

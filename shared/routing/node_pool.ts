@@ -17,10 +17,19 @@ import type { Address } from "../platform/transport.ts";
 import type { Message } from "../wire/messages.ts";
 import { RpcClient, type RpcClientDeps, type RpcClientOptions } from "../wire/rpc_client.ts";
 
+/** What is told about the first connection to each node. */
+export interface NodeConnectionHandlers {
+  onConnecting(node: NodeId, address: Address): void;
+  onConnected(node: NodeId, address: Address): void;
+  /** @param reason if something went wrong */
+  onDisconnected(node: NodeId, address: Address, reason: Error | undefined): void;
+}
+
 /** What the pool calls. */
 export interface NodePoolHandlers {
   /** Requests are under way, and the node is silent. */
   onSilence(node: NodeId): void;
+  readonly connections?: NodeConnectionHandlers | undefined;
 }
 
 /** Connections to nodes. */
@@ -46,7 +55,7 @@ export class NodePool {
 
   /** The connection to a member of the map. */
   client(id: NodeId): RpcClient | undefined {
-    return this.#clientOf(id, this.#clients, {});
+    return this.#clientOf(id, this.#clients, {}, this.#handlers.connections);
   }
 
   /** A second connection to a member of the map, for requests of callers that get long replies. */
@@ -58,6 +67,7 @@ export class NodePool {
     id: NodeId,
     clients: Map<NodeId, RpcClient>,
     options: RpcClientOptions,
+    told?: NodeConnectionHandlers,
   ): RpcClient | undefined {
     const known = clients.get(id);
     if (known !== undefined) return known;
@@ -67,11 +77,17 @@ export class NodePool {
     const hello = { ...this.#hello, to: id };
     const onSilence = () => this.#handlers.onSilence(id);
     const member = { role: "node", id } as const;
+    const address = this.#addressOf(node);
     const client = new RpcClient(
       this.#deps,
-      this.#addressOf(node),
+      address,
       hello,
-      { onSilence },
+      told === undefined ? { onSilence } : {
+        onSilence,
+        onConnecting: () => told.onConnecting(id, address),
+        onUp: () => told.onConnected(id, address),
+        onDown: (reason) => told.onDisconnected(id, address, reason),
+      },
       this.#isMember ? { ...options, member } : options,
     );
     clients.set(id, client);

@@ -33,7 +33,7 @@ import { isAbandoned, isHeavy } from "../wire/caller.ts";
 import { MapRefresh } from "./map_refresh.ts";
 import { hello } from "../wire/hello.ts";
 import { type KeyRequest, type Message, type Reply, type ReplyTo } from "../wire/messages.ts";
-import { NodePool } from "./node_pool.ts";
+import { type NodeConnectionHandlers, NodePool } from "./node_pool.ts";
 import { Targets } from "./targets.ts";
 import {
   finalReply,
@@ -70,6 +70,8 @@ export interface RouterOptions {
   readonly local?: LocalNode;
   /** A newer map was adopted. */
   onMap?(map: ClusterMap): void;
+  /** Told about connections to nodes. */
+  readonly connections?: NodeConnectionHandlers | undefined;
 }
 
 const CLOSED = "this client is closed";
@@ -101,6 +103,7 @@ export class Router {
     this.#pool = new NodePool(deps, greeting, {
       // Perhaps it has failed, and others know.
       onSilence: () => this.#refresh.start(),
+      connections: options.connections,
     });
     this.#targets = new Targets(this.#pool, deps.random, options.local?.nodeId);
     this.#refresh = new MapRefresh({

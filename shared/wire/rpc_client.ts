@@ -46,6 +46,8 @@ export interface RpcClientDeps {
 
 /** What a client calls. */
 export interface RpcClientHandlers {
+  /** An attempt to connect begins. */
+  onConnecting?(): void;
   /** Connected, and `hello` was accepted. */
   onUp?(): void;
   /** Follows each `onUp`, once the connection has ended; `reason` is given if something went wrong. */
@@ -142,6 +144,7 @@ export class RpcClient {
     this.#wanted = true;
     if (this.#connection !== undefined || this.#abandon !== undefined) return;
     if (this.#closed || this.#retryTimer !== undefined) return;
+    this.#handlers.onConnecting?.();
     this.#abandon = this.#deps.transport.connect(
       this.address,
       CONNECT_TIMEOUT_MS,

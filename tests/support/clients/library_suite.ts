@@ -177,6 +177,11 @@ async function failover(kv: KvClient): Promise<void> {
   const keys = Array.from({ length: 64 }, (_, i) => `suite:failover:${i}`);
   const acknowledged = new Map<string, number>();
   let isOver = false;
+  const events: string[] = [];
+  const reader = kv.events();
+  const reading = (async () => {
+    for await (const { type } of reader) events.push(type);
+  })();
   const writer = async (key: string) => {
     for (let i = 1; !isOver; i++) {
       try {
@@ -189,14 +194,21 @@ async function failover(kv: KvClient): Promise<void> {
     }
   };
   const writers = Promise.all(keys.map(writer));
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  // By then there is a connection to each node.
+  await until(() => acknowledged.size === keys.length);
   await wants("a node killed");
   // From here on each key must be written again.
   const before = new Map(acknowledged);
-  while (keys.some((key) => acknowledged.get(key) === before.get(key))) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  await until(() => keys.every((key) => acknowledged.get(key) !== before.get(key)));
   isOver = true;
   await writers;
+  await reader.return?.();
+  await reading;
+  const connected = events.filter((type) => type === "connected").length;
+  assert.ok(connected >= 3 && events.includes("disconnected"), events.join(" "));
   for (const key of keys) {
     assert.ok(Number(await kv.getText(key)) >= (acknowledged.get(key) ?? 0), `${key} was lost`);
   }
