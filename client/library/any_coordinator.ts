@@ -35,7 +35,7 @@ export class AnyCoordinator implements RequestTarget {
     this.#options = options;
   }
 
-  request(message: object & { id?: unknown }, timeoutMs: number, done: ReplyTo): void {
+  request(message: object, timeoutMs: number, done: ReplyTo): void {
     this.#ask(this.#inOrder(), 0, message, this.#deps.clock.monotonicMs() + timeoutMs, done);
   }
 
@@ -47,7 +47,7 @@ export class AnyCoordinator implements RequestTarget {
   #ask(
     addresses: readonly Address[],
     at: number,
-    message: object & { id?: unknown },
+    message: object,
     deadlineMs: number,
     done: ReplyTo,
   ): void {
