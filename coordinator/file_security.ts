@@ -33,7 +33,6 @@ import {
 import { MemberAuthority, signOwn } from "../shared/security/members/member_authority.ts";
 import {
   type JudgedDocument,
-  judgedPart,
   type SecurityDocument,
 } from "../shared/security/security_document.ts";
 import { SecurityKeeper } from "../shared/security/security_keeper.ts";
@@ -137,14 +136,13 @@ export async function openCoordinatorSecurity(
       if (!isNews && "authorityKey" in document) return;
       document = next;
       if (!isNews) return;
-      folder.keepJudged(judgedPart(next)).catch((error) =>
-        log.error("users and roles cannot be kept", { error: messageOf(error) })
-      );
       access.adopt(next);
       const { authorities } = next;
       const current = identity.current();
-      const isSame = JSON.stringify(current.authorities) === JSON.stringify(authorities);
-      if (!isSame) identity.renew({ ...current, authorities });
+      if (JSON.stringify(current.authorities) !== JSON.stringify(authorities)) {
+        opened.writeAuthorities(authorities);
+        identity.renew({ ...current, authorities });
+      }
       identity.setRevoked(revokedNow());
       renewal.look();
     },
