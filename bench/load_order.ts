@@ -4,10 +4,10 @@
  * @module
  */
 
+import type { ProbeLogin } from "../tools/json_probe.ts";
+
 /** How to get into a secured server. */
-export interface LoadLogin {
-  /** Its authority's certificate, PEM. */
-  readonly ca: string;
+export interface LoadLogin extends ProbeLogin {
   /** A user's token. */
   readonly token: string;
 }

@@ -9,7 +9,7 @@
  * | ring | position of a key, AVL tree, walk on the ring, placement |
  * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
  * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
- * | secure | the same of two nodes in turn, one of them with `--secure`; and how fast clients connect |
+ * | secure | the same of two nodes in turn, one of them with `--secure`; how fast clients connect; and of two clusters, see cluster |
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  *
@@ -120,7 +120,25 @@ async function measureGroup(
       const { servers, login } = await starter.startSecuredNode(`${folder}/secure`, flags);
       const contestants = [{ servers: plain }, { servers, login, label: ", TLS" }];
       const workloads = [...DIRECT_WORKLOADS, ...CONNECTING_WORKLOADS];
-      return await measureServers(group, contestants, workloads, connections, effort, report);
+      await measureServers(group, contestants, workloads, connections, effort, report);
+      await starter.stopAll();
+      const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/plain-cluster`, flags);
+      const secured = await starter.startSecuredCluster(
+        CLUSTER_NODES,
+        `${folder}/secured-cluster`,
+        flags,
+      );
+      return await measureServers(
+        group,
+        [
+          { servers: cluster, label: ", cluster" },
+          { ...secured, label: ", cluster, TLS" },
+        ],
+        [...DIRECT_WORKLOADS, ...FORWARDED_WORKLOADS],
+        connections,
+        effort,
+        report,
+      );
     }
     case "fairness": {
       const node = await starter.startNode(`${folder}/fairness`, flags);

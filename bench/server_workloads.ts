@@ -78,7 +78,7 @@ export async function measureServers(
     const keys = sampleKeys(KEYS);
     const targetsOf: ((workload: Omit<ServerWorkload, "name">, pick: Pick) => LoadTarget[])[] = [];
     for (const { servers: { nodes }, login } of contestants) {
-      const keysOf = nodes.length === 1 ? [keys] : await keysOfNodes(nodes, keys);
+      const keysOf = nodes.length === 1 ? [keys] : await keysOfNodes(nodes, keys, login);
       targetsOf.push((workload, pick) =>
         nodes.map(({ host, port }, i) => ({
           host,
@@ -199,10 +199,11 @@ async function measureInTurn(
 async function keysOfNodes(
   nodes: readonly Address[],
   keys: readonly string[],
+  login: LoadLogin | undefined,
 ): Promise<string[][]> {
   const [first] = nodes;
   if (first === undefined) throw new Error("no node has said where it listens");
-  const map = await fetchMap(first);
+  const map = await fetchMap(first, login);
   if (map === undefined) throw new Error("the servers have no cluster map");
   const indexOf = new Map<string, number>();
   for (const { id, host, port } of map.nodes) {

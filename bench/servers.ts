@@ -7,6 +7,7 @@
 import { connect } from "../client/mod.ts";
 import type { Address } from "../shared/platform/transport.ts";
 import { fetchMap, whatIsMissing } from "../tools/cluster_state.ts";
+import type { ProbeLogin } from "../tools/json_probe.ts";
 import type { LoadLogin } from "./load_order.ts";
 import { COORDINATOR, NODE, type ProgramSpec } from "../tools/programs.ts";
 import { type ReadyLine, ServerProcess } from "../tools/server_process.ts";
@@ -39,20 +40,8 @@ export class ServerStarter {
   ): Promise<{ servers: Servers; login: LoadLogin }> {
     const data = `${folder}/secured`;
     const node = await this.#start(NODE, ["--standalone", "--secure", `--data=${data}`, ...flags]);
-    const { user, password, ca } = JSON.parse(
-      await Deno.readTextFile(`${data}.security/admin.json`),
-    );
-    await using client = await connect({
-      coordinator: `${node.host}:${node.port}`,
-      ca,
-      user,
-      password,
-    });
-    const made = await client.administer({ req_type: "token_create", user });
-    return {
-      servers: this.#servers([node]),
-      login: { ca, token: (made as { text: string }).text },
-    };
+    const login = await tokenAt(node, await administratorIn(data));
+    return { servers: this.#servers([node]), login };
   }
 
   /** A coordinator and this many nodes, on new folders, when every partition has all its replicas. */
@@ -61,12 +50,51 @@ export class ServerStarter {
     folder: string,
     flags: readonly string[],
   ): Promise<Servers> {
-    const coordinator = await this.#start(COORDINATOR, [
+    const coordinator = await this.#startCoordinator(nodeCount, folder, []);
+    return await this.#startNodes(coordinator, nodeCount, folder, flags);
+  }
+
+  /** The same, secured: TLS at all ports, certificates between members. */
+  async startSecuredCluster(
+    nodeCount: number,
+    folder: string,
+    flags: readonly string[],
+  ): Promise<{ servers: Servers; login: LoadLogin }> {
+    const coordinator = await this.#startCoordinator(nodeCount, folder, ["--secure"]);
+    const admin = await administratorIn(`${folder}/coordinator`);
+    await using client = await connect({
+      coordinator: `${coordinator.host}:${coordinator.port}`,
+      ...admin,
+    });
+    const made = await client.administer({ req_type: "token_create", join: "node" });
+    const token = `${folder}/join`;
+    await Deno.writeTextFile(token, (made as { text: string }).text, { mode: 0o600 });
+    const more = [...flags, `--join=${token}`, "--peer-port=0"];
+    const servers = await this.#startNodes(coordinator, nodeCount, folder, more, admin);
+    return { servers, login: await tokenAt(coordinator, admin) };
+  }
+
+  #startCoordinator(
+    nodeCount: number,
+    folder: string,
+    flags: readonly string[],
+  ): Promise<ReadyLine> {
+    return this.#start(COORDINATOR, [
       "--heartbeat-port=0",
       "--discovery=off",
       `--data=${folder}/coordinator`,
       `--expect-nodes=${nodeCount}`,
+      ...flags,
     ]);
+  }
+
+  async #startNodes(
+    coordinator: ReadyLine,
+    nodeCount: number,
+    folder: string,
+    flags: readonly string[],
+    login?: ProbeLogin,
+  ): Promise<Servers> {
     const nodes: ReadyLine[] = [];
     for (let i = 1; i <= nodeCount; i++) {
       nodes.push(
@@ -77,15 +105,15 @@ export class ServerStarter {
         ]),
       );
     }
-    await untilWhole(coordinator, nodeCount);
+    await untilWhole(coordinator, nodeCount, login);
     return this.#servers(nodes, nodes.length + 1);
   }
 
-  /** The coordinator goes first, so that nodes do not hand over to others that are about to end too. */
+  /** Coordinators go first, so that nodes do not hand over to others that are about to end too. */
   async stopAll(): Promise<void> {
-    const [first, ...others] = this.#processes;
-    await first?.stop();
-    await Promise.all(others.map((process) => process.stop()));
+    const isFirst = ({ program }: ServerProcess) => program === COORDINATOR;
+    for (const process of this.#processes.filter(isFirst)) await process.stop();
+    await Promise.all(this.#processes.map((process) => process.stop()));
     this.#processes.length = 0;
   }
 
@@ -101,9 +129,28 @@ export class ServerStarter {
   }
 }
 
-async function untilWhole(server: Address, nodeCount: number): Promise<void> {
+/** The credentials that the first start has made. */
+async function administratorIn(data: string): Promise<ProbeLogin> {
+  const { user, password, ca } = JSON.parse(
+    await Deno.readTextFile(`${data}.security/admin.json`),
+  );
+  return { user, password, ca };
+}
+
+/** A token of the administrator, which costs a login less than its password. */
+async function tokenAt({ host, port }: Address, admin: ProbeLogin): Promise<LoadLogin> {
+  await using client = await connect({ coordinator: `${host}:${port}`, ...admin });
+  const made = await client.administer({ req_type: "token_create", user: admin.user });
+  return { ...admin, token: (made as { text: string }).text };
+}
+
+async function untilWhole(
+  server: Address,
+  nodeCount: number,
+  login?: ProbeLogin,
+): Promise<void> {
   for (let waitedMs = 0;; waitedMs += POLL_MS) {
-    const missing = await fetchMap(server).then((map) => whatIsMissing(map, nodeCount))
+    const missing = await fetchMap(server, login).then((map) => whatIsMissing(map, nodeCount))
       .catch((error) => `no answer (${error.message})`);
     if (missing === undefined) return;
     if (waitedMs >= WHOLE_TIMEOUT_MS) throw new Error(`the servers are not ready: ${missing}`);

@@ -72,6 +72,7 @@ export type {
   ExpireOptions,
   ForcedPartition,
   ForgetNodeOptions,
+  ForgottenNode,
   KeyRouter,
   KvClientDeps,
   KvClientOptions,

@@ -113,6 +113,10 @@ export class ActiveCoordinator implements HeartbeatTaker {
         get document() {
           return office.keeper.access.document;
         },
+        noteVersion: (version, node) => {
+          const newer = office.keeper.noteVersion(version, node);
+          if (newer !== undefined) this.#log.error("an older copy of users and roles", { newer });
+        },
         renew: (message, caller, done) => office.members.renew(message, caller, done),
       },
     );

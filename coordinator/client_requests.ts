@@ -188,12 +188,25 @@ export class ClientRequests {
     );
   }
 
-  /** An operator's order. */
+  /** An operator's order. In a secured cluster nobody is believed as this node from then on. */
   #onForgetNode(message: Message<"forget_node">, reply: ReplyTo, connection: Connection): void {
     const { node } = message;
     const force = message.force === true;
-    this.#order(message, { reply, connection }, force, (active) => {
-      return { node, forced: active.ask({ type: "forget_node", node, force }).forced };
+    const principal = this.#owner.logins?.principalFor(message, connection);
+    const { office } = this.#owner.active(message.req_type);
+    let forced: unknown;
+    const revoking: ReplyTo = (answer) => {
+      if (answer.req_type !== "result" || office === undefined || principal === undefined) {
+        return reply(answer);
+      }
+      office.members.forget(node, { principal, remote: connection.remote }, (revoked) => {
+        if (revoked.req_type !== "result") return reply(revoked);
+        reply({ req_type: "result", result: { node, forced, ...revoked.result as object } });
+      });
+    };
+    this.#order(message, { reply: revoking, connection }, force, (active) => {
+      forced = active.ask({ type: "forget_node", node, force }).forced;
+      return { node, forced };
     });
   }
 

@@ -17,7 +17,7 @@ import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { failureOf, KvError } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
-import type { HealthReport } from "../shared/http/protocol/health_report.ts";
+import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import {
@@ -294,19 +294,20 @@ export class Coordinator {
     const active = this.#active;
     const map = this.#map;
     const published = map !== undefined && map.epoch > 0;
-    const report = this.coordinators();
     const about = {
       published,
       persistFailure: this.#register?.state.diskFailure,
-      report,
+      report: this.coordinators(),
     };
-    if (active === undefined || map === undefined) {
-      return standbyHealth({ ...about, epoch: map?.epoch ?? 0 });
-    }
-    return coordinatorHealth(active.stats(), {
-      ...about,
-      minInSync: map.settings.minInSync,
-    });
+    const report = active === undefined || map === undefined
+      ? standbyHealth({ ...about, epoch: map?.epoch ?? 0 })
+      : coordinatorHealth(active.stats(), {
+        ...about,
+        minInSync: map.settings.minInSync,
+        newerUsers: active.office?.keeper.newerSeen,
+      });
+    const access = this.#security?.access;
+    return access === undefined ? report : withAudit(report, access.auditFailure);
   }
 
   /** What `/metrics` shows. */
@@ -371,6 +372,10 @@ export class Coordinator {
       ...this.#active?.stats(),
       ...this.admission.stats(),
       ...(this.#secured ? { refused_heartbeats: this.#heartbeats?.refused ?? 0 } : {}),
+      ...(this.#security === undefined ? {} : {
+        audit_failure: this.#security.access.auditFailure ?? null,
+        newer_users_seen: this.#active?.office?.keeper.newerSeen ?? null,
+      }),
       requests: this.#requests,
       cache: this.#gateway.stats(),
     };

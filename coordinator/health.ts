@@ -18,13 +18,15 @@ const AWAY_MS = 5_000;
 /** The report. */
 export function coordinatorHealth(
   stats: ClusterStats,
-  { published, persistFailure, minInSync, report }: {
+  { published, persistFailure, minInSync, report, newerUsers }: {
     published: boolean;
     persistFailure: string | undefined;
     /** How the coordinators stand. */
     report: CoordinatorsReport;
     /** How many in-sync replicas a write needs. */
     minInSync: number;
+    /** A node has a later version of users and roles than this coordinator. */
+    newerUsers?: string | undefined;
   },
 ): HealthReport {
   const found = new HealthFindings();
@@ -75,6 +77,7 @@ export function coordinatorHealth(
     unserved > 0,
     `${unserved} of ${partitions} partitions have a primary that cannot serve them now`,
   );
+  found.degraded(newerUsers !== undefined, newerUsers ?? "");
   const { under_replicated_partitions: thin, damaged_replicas: damaged } = stats;
   const { read_only_nodes: full } = stats;
   found.degraded(full > 0, some(full, "node's disk takes", "nodes' disks take", "no writes"));

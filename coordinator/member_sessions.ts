@@ -33,6 +33,8 @@ import type { SessionId } from "./state/member.ts";
 export interface SessionsSecurity {
   /** By what all members judge. */
   readonly document: JudgedDocument;
+  /** A node judges by this version. */
+  noteVersion(version: number, node: string): void;
   /** @throws {KvError} which the node is told */
   renew(
     message: Message<"renew_certificate">,
@@ -188,6 +190,9 @@ export class MemberSessions {
         this.#owner.checkRight("register");
         const { refusal } = this.#owner.step({ type: "register", session, message });
         if (refusal !== undefined) throw refusal;
+        const { security_version: version, node } = message;
+        // JSON null stands for an absent field.
+        if (typeof version === "number") this.#security?.noteVersion(version, node);
         return;
       }
       case "heartbeat": {

@@ -7,6 +7,8 @@
 import { KvError } from "../shared/base/errors.ts";
 import { markSecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import type { Address } from "../shared/platform/transport.ts";
+import { randomId } from "../shared/platform/random.ts";
+import { AuditLog } from "../shared/security/audit_log.ts";
 import { AccessControl } from "../shared/security/access_control.ts";
 import { LoginThrottle } from "../shared/security/login/login_throttle.ts";
 import { PasswordHasher } from "../shared/security/login/password.ts";
@@ -92,6 +94,43 @@ export async function openMemberSecurity(
       keepSeen: (seen) => folder.keepSeen(seen),
     },
     member,
+    hosts,
+  );
+}
+
+/**
+ * A member that keeps nothing on a disk. What belongs into an audit log is in the process's log.
+ *
+ * @throws {KvError} why it cannot join
+ */
+export async function memberInMemory(
+  { join, hosts, locate }: Pick<JoinOptions, "hosts" | "locate"> & { readonly join: string },
+  { clock, random, log }: SecurityDeps,
+): Promise<MemberSecurity> {
+  const token = await tokenFrom(join);
+  const node = randomId(random);
+  const joining = { node, cluster: undefined, hosts, memory: true };
+  const { credentials, document } = await joinCluster(await locate(), token, joining);
+  log.info("joined a secured cluster", { cluster: credentials.cluster, node });
+  const access = new AccessControl({
+    clock,
+    hasher: new PasswordHasher(),
+    throttle: new LoginThrottle(),
+    audit: new AuditLog(clock, (line) => log.info("audit", { line: line.trimEnd() })),
+  }, document);
+  const nothing = () => Promise.resolve();
+  return new MemberSecurity(
+    {
+      clock,
+      log,
+      access,
+      memory: true,
+      keepMember: nothing,
+      keepJudged: nothing,
+      seen: undefined,
+      keepSeen: nothing,
+    },
+    { credentials, hosts },
     hosts,
   );
 }

@@ -6,7 +6,12 @@
  * @module
  */
 import { DataFolder } from "./storage/leveldb/data_folder.ts";
-import { checkMemberIs, type FolderIdentity, openMemberSecurity } from "./file_member_security.ts";
+import {
+  checkMemberIs,
+  type FolderIdentity,
+  memberInMemory,
+  openMemberSecurity,
+} from "./file_member_security.ts";
 import { joinHint } from "../shared/security/members/file_join_token.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
 import type { Source } from "../shared/program/given_value.ts";
@@ -63,6 +68,27 @@ export async function openNodeSecurity(
   const member = await openMemberSecurity(data, { join, hosts, identity, locate }, deps);
   if (member === undefined) return undefined;
   return { member, tls: member.identity, checkIs: (nodeId) => checkMemberIs(member, nodeId) };
+}
+
+/**
+ * A node in memory is a new one at each start: it joins by its token each time, and its certificate is gone with the
+ * process.
+ *
+ * @throws {KvError} why it cannot join
+ */
+export async function joinInMemory(
+  { join, joinSource, hosts, locate }: {
+    readonly join: string;
+    readonly joinSource: Source;
+    readonly hosts: readonly string[];
+    readonly locate: () => Promise<readonly Address[]>;
+  },
+  deps: SecurityDeps,
+): Promise<NodeSecurity> {
+  const hint = joinHint(join, joinSource);
+  if (hint !== undefined) deps.log.warn(hint);
+  const member = await memberInMemory({ join, hosts, locate }, deps);
+  return { member, tls: member.identity };
 }
 
 /** A node that is a cluster by itself. */

@@ -92,7 +92,9 @@ async function main(run: NodeRun): Promise<void> {
       listen,
       advertiseHost: config.advertiseHost,
       openFolder: async (port): Promise<NodeFolder> => {
-        if (config.storage === "memory") return new MemoryFolder(deps.clock, deps.random);
+        if (config.storage === "memory") {
+          return new MemoryFolder(deps.clock, deps.random, security?.member?.node);
+        }
         const path = dataPath = config.data ?? `.kv-node-${port}`;
         if (security === undefined) await refuseUnsecured(path, `with ${howToSecure(config)}`);
         const folder = await DataFolder.open(path, {
@@ -216,6 +218,14 @@ async function securityOf(
   deps: SecurityDeps,
 ): Promise<NodeSecurity | undefined> {
   const { data, secure, join } = config;
+  const hosts = certificateHosts(config.host, config.advertiseHost);
+  const locate = "locate" in cluster
+    ? () => new Promise<readonly Address[]>((use, fail) => cluster.locate(use, fail, undefined))
+    : undefined;
+  if (config.storage === "memory" && join !== undefined && locate !== undefined) {
+    const { joinInMemory } = await import("./file_node_security.ts");
+    return await joinInMemory({ join, joinSource: sources.join, hosts, locate }, deps);
+  }
   if (data === undefined) return undefined;
   if (secure || join !== undefined || await hasSecurity(data)) {
     const { openNodeSecurity } = await import("./file_node_security.ts");
@@ -224,10 +234,8 @@ async function securityOf(
       secure,
       join,
       joinSource: sources.join,
-      hosts: certificateHosts(config.host, config.advertiseHost),
-      locate: "locate" in cluster
-        ? () => new Promise((use, fail) => cluster.locate(use, fail, undefined))
-        : undefined,
+      hosts,
+      locate,
     }, deps);
     if (security !== undefined) return security;
   }

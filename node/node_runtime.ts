@@ -19,7 +19,7 @@ import { type Random, randomId } from "../shared/platform/random.ts";
 import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
-import type { HealthReport } from "../shared/http/protocol/health_report.ts";
+import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
@@ -129,6 +129,8 @@ export class NodeRuntime {
   readonly #listener: Listener;
   readonly #peerListener: Listener | undefined;
   readonly #membership: NodeMembership | undefined;
+  /** Of a secured process. */
+  readonly #access: AccessControl | undefined;
   readonly #http: HttpServer | undefined;
   readonly #frontEnd: HttpFrontEnd;
   readonly #requestMetrics: RequestMetrics;
@@ -256,6 +258,7 @@ export class NodeRuntime {
     this.#listener = listener;
     this.#peerListener = peerListener;
     this.#membership = options.secured?.membership;
+    this.#access = options.security?.access ?? options.secured?.access;
     this.#http = http;
     this.httpPort = http?.address.port ?? 0;
     this.#folder = folder;
@@ -316,7 +319,8 @@ export class NodeRuntime {
   }
 
   #health(): HealthReport {
-    return this.node.health(this.up, this.#session?.refusal);
+    const report = this.node.health(this.up, this.#session?.refusal);
+    return this.#access === undefined ? report : withAudit(report, this.#access.auditFailure);
   }
 
   /** Whether the node is registered with its coordinator, or needs none. */
@@ -472,7 +476,7 @@ export class NodeRuntime {
       metrics: () => this.metrics(),
       database: this.server.database,
       requests: admission.requests,
-      access: options.security?.access ?? options.secured?.access,
+      access: this.#access,
     }, options.origins ?? NO_ORIGINS);
   }
 
@@ -525,6 +529,7 @@ export class NodeRuntime {
           );
         },
         noteSeen: membership && ((map, done) => membership.noteSeen(map, done)),
+        securityVersion: options.secured && (() => options.secured?.access.document.version ?? 0),
         noted: membership && (() => membership.seen),
         onMap: (map) => {
           const isFirst = this.node.map() === undefined;

@@ -125,7 +125,8 @@ export const NODE_SETTINGS = {
   join: optionalText({
     help:
       "Become a node of a secured cluster, by a token (kv-client token create --join node) or the file that holds " +
-      "it. It is used once; from then on the node is secured by what is in FOLDER.security, also without --join. " +
+      "it. It is used once; from then on the node is secured by what is in FOLDER.security, also without --join " +
+      "(with --storage memory: at each start). " +
       "Needs a --data folder.",
     placeholder: "TOKEN|FILE",
   }),
@@ -258,10 +259,8 @@ function whyWrong(values: NodeSettings): string | undefined {
 function whyNoJoin(values: NodeSettings): string | undefined {
   if (values.standalone) return "--standalone and --join exclude each other; leave one out";
   if (values.insecure) return "--insecure and --join exclude each other; leave one out";
-  if (values.data === undefined) return "--join needs a --data folder";
-  if (values.storage === "memory") {
-    return "--join needs --storage leveldb: a node in memory is a new one at each start, and its certificate that " +
-      "of another";
+  if (values.storage === "leveldb" && values.data === undefined) {
+    return "--join needs a --data folder, or --storage memory";
   }
   return undefined;
 }

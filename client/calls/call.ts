@@ -157,6 +157,14 @@ export interface ForcedPartition {
   lastSeq: number;
 }
 
+/** What became of a node that is gone for good. */
+export interface ForgottenNode {
+  /** Partitions that are served from replicas that may lack acknowledged writes; only with `force`. */
+  forced: ForcedPartition[];
+  /** Serials of its certificates, which count no more; none if the cluster is not secured. */
+  revoked: string[];
+}
+
 /** What a client needs. */
 export interface KvClientDeps {
   clock: Clock;

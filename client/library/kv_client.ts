@@ -38,8 +38,8 @@ import {
   type CoordinatorsReport,
   type DeleteOptions,
   type ExpireOptions,
-  type ForcedPartition,
   type ForgetNodeOptions,
+  type ForgottenNode,
   type KvClientDeps,
   type KvClientOptions,
   type KvEntry,
@@ -549,9 +549,8 @@ export class KvClient implements AsyncDisposable {
 
   /**
    * Removes a node that is down and will not come back from the cluster's list of nodes. If it comes back all
-   * the same, it is a new node.
+   * the same, it is a new node; in a secured cluster it needs a new token to join.
    *
-   * @returns the partitions that had to be forced, with `options.force`
    * @throws {KvError} `bad_request` if it is up, is not in the cluster, or alone holds acknowledged writes and
    * `force` was not given; `unavailable` if it is not known yet whether it is down, or there is no coordinator
    *
@@ -561,7 +560,7 @@ export class KvClient implements AsyncDisposable {
    * console.log(forced.length); // 0
    * ```
    */
-  forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForcedPartition[]> {
+  forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForgottenNode> {
     return this.#processes.forget(id, options);
   }
 

@@ -17,6 +17,7 @@ import {
   type CoordinatorsReport,
   type ForcedPartition,
   type ForgetNodeOptions,
+  type ForgottenNode,
   type KvClientDeps,
   type PingResult,
   type ProcessStats,
@@ -50,7 +51,7 @@ export class Processes {
   }
 
   /** @throws {KvError} as `KvClient.forgetNode` */
-  async forget(id: string, options: ForgetNodeOptions): Promise<ForcedPartition[]> {
+  async forget(id: string, options: ForgetNodeOptions): Promise<ForgottenNode> {
     this.#sender.checkOpen();
     const { coordinator } = this.#deps;
     if (coordinator === undefined) {
@@ -64,10 +65,16 @@ export class Processes {
     const timeoutMs = this.#sender.timeoutMs(options);
     const reply = await askOne(options, (done) => coordinator.request(order, timeoutMs, done));
     if (reply.req_type !== "result") throw replyError(reply, "forget_node");
-    const { forced } = reply.result as { forced: (ForcedPartition & { last_seq: number })[] };
-    return forced.map(({ partition, node, term, last_seq: lastSeq }) => {
-      return { partition, node, term, lastSeq };
-    });
+    const { forced, revoked = [] } = reply.result as {
+      forced: (ForcedPartition & { last_seq: number })[];
+      revoked?: string[];
+    };
+    return {
+      forced: forced.map(({ partition, node, term, last_seq: lastSeq }) => {
+        return { partition, node, term, lastSeq };
+      }),
+      revoked,
+    };
   }
 
   /** @throws {KvError} as `KvClient.administer` */

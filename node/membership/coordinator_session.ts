@@ -89,6 +89,8 @@ export interface SessionOptions {
   joinCluster(map: ClusterMap, done: (error: KvError | undefined) => void): void;
   /** In a secured cluster: see {@linkcode MapIntakeOptions}. */
   noteSeen?: ((map: ClusterMap, done: () => void) => void) | undefined;
+  /** By which version of users and roles it judges, in a secured cluster. */
+  securityVersion?: (() => number) | undefined;
   /** The newest map that was noted, by an earlier process as well. */
   noted?: (() => SeenMap | undefined) | undefined;
   /** A newer map, to be given to the node core and to whoever else wants it. */
@@ -262,7 +264,7 @@ export class CoordinatorSession {
   }
 
   #register(connection: Connection, first: boolean): void {
-    const { identity, node } = this.#options;
+    const { identity, node, securityVersion } = this.#options;
     const clusterId = this.#options.clusterId();
     const cluster = clusterId === undefined ? {} : { cluster_id: clusterId };
     this.#state = "registering";
@@ -285,6 +287,7 @@ export class CoordinatorSession {
       held: node.held(),
       ...this.#seen(),
       batch: node.openedBatch,
+      ...(securityVersion === undefined ? {} : { security_version: securityVersion() }),
     };
     connection.send(register);
     this.#isGreeting = first && areSeveral(this.#newestMap);

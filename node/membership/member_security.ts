@@ -41,6 +41,8 @@ export interface MemberSecurityDeps {
   readonly log: Logger;
   /** By the document that was kept. */
   readonly access: AccessControl;
+  /** It is gone with its process, so its certificates are good for a short time only. */
+  readonly memory?: boolean;
   keepMember(credentials: MemberCredentials): Promise<void>;
   keepJudged(document: JudgedDocument): Promise<void>;
   /** The newest map that was kept. */
@@ -210,6 +212,7 @@ export class MemberSecurity {
           id,
           certificate_request: request,
           hosts: this.#hosts,
+          ...(this.#deps.memory === true ? { memory: true } : {}),
         });
       },
       (error) =>

@@ -380,9 +380,11 @@ export class NodeServer {
   }
 
   #stats(): Record<string, unknown> {
+    const access = this.#options.security?.access ?? this.#options.access;
     return {
       ...this.#node.stats(),
       ...this.#options.admission.stats(),
+      ...(access === undefined ? {} : { audit_failure: access.auditFailure ?? null }),
       ...this.#options.stats?.(),
       requests: this.#counts.requests,
       forwarded: this.#counts.forwarded,

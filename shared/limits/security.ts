@@ -8,6 +8,8 @@ import { DAY_MS, MIB } from "../base/units.ts";
 
 /** A node makes itself a new certificate at each start. */
 export const CERTIFICATE_LIFETIME_MS = 90 * DAY_MS;
+/** Of a node in memory, which gets another one at each start: 8,000 starts a day leave room on the list. */
+export const MEMORY_CERTIFICATE_LIFETIME_MS = DAY_MS;
 export const AUTHORITY_LIFETIME_MS = 10 * 365 * DAY_MS;
 /** A new certificate begins so much earlier, for clients whose clocks are behind. */
 export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
@@ -55,6 +57,8 @@ export const JUDGED_CHARACTERS_MAX = 4 * MIB;
 export const CERTIFICATE_OVERLAP_MS = 250;
 export const CERTIFICATE_OVERLAP_MS_MAX = 1_000;
 export const CERTIFICATE_QUIET_MS = 10;
+/** A member may be ahead of the coordinator's document by so many changes: one each second for a year. */
+export const SECURITY_VERSION_JUMP_MAX = 2 ** 25;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;
 export const PASSWORD_CHARACTERS_MIN = 8;

@@ -39,6 +39,12 @@ export interface Stream {
   readonly member?: MemberName | undefined;
   /** Bytes given to `write` that the system has not accepted yet. */
   readonly queuedBytes: number;
+  /**
+   * The other side is a port of a secured process: its system may hold back the end of what it sends until ours has
+   * acknowledged the beginning, because a connection that `Deno.listenTls` has accepted cannot be told TCP_NODELAY. An
+   * acknowledgement by itself comes after 40 ms; one goes with whatever is written.
+   */
+  readonly isHeldBack?: boolean;
   /** Begins reading. Data that arrived earlier is kept until then. Nothing is called from inside this call. */
   start(handlers: StreamHandlers): void;
   /** Queues bytes. The stream owns the array from now on. Ignored once closed. */

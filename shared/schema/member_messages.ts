@@ -45,6 +45,8 @@ export const MEMBER_MESSAGES = {
     peer_port: optional(uint),
     /** Of the map that it has seen, in a secured cluster: the seal that it came with. */
     seen_seal: optional(text),
+    /** By which version of users and roles it judges, in a secured cluster. */
+    security_version: optional(uint),
   }),
   registered: message(1, "push", {
     map: clusterMap,
@@ -151,6 +153,10 @@ export const MEMBER_MESSAGES = {
    */
   security: message(1, "push", { document: object<object>() }),
   /** A node asks for its next certificate, with a key of its own choice; answered by `certificate`. */
-  renew_certificate: message(1, "member", { certificate_request: text, hosts: texts }),
+  renew_certificate: message(1, "member", {
+    certificate_request: text,
+    hosts: texts,
+    memory: optional(flag),
+  }),
   certificate: message(1, "push", { certificate: text }),
 } as const satisfies Record<string, MessageSpec>;

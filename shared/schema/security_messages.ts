@@ -81,6 +81,8 @@ export const JOIN_MESSAGES = {
     certificate_request: text,
     /** Names and addresses at which clients reach it. */
     hosts: texts,
+    /** It holds its data in memory, so its certificate is good for a day at most. */
+    memory: optional(flag),
     /** As what it joins; absent: as a node. The token must be one for that. */
     role: optional(oneOf("node", "coordinator")),
   }),

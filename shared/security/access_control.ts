@@ -115,6 +115,11 @@ export class AccessControl {
     return this.#document;
   }
 
+  /** Why nobody can see later what happens now: the audit log is not written. */
+  get auditFailure(): string | undefined {
+    return this.#deps.audit.failure;
+  }
+
   /** Told after each change; any number may ask. */
   onChange(then: (document: JudgedDocument) => void): void {
     this.#listeners.push(then);

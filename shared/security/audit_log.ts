@@ -36,11 +36,25 @@ const FIELD_CHARACTERS_MAX = 256;
 export class AuditLog {
   readonly #clock: Pick<Clock, "wallMs">;
   readonly #write: (line: string) => void;
+  readonly #failure: () => string | undefined;
 
-  /** @param write is given a line with its end; what it cannot keep is its own to tell */
-  constructor(clock: Pick<Clock, "wallMs">, write: (line: string) => void) {
+  /**
+   * @param write is given a line with its end; what it cannot keep is its own to tell
+   * @param failure why lines are not kept now, if they are not
+   */
+  constructor(
+    clock: Pick<Clock, "wallMs">,
+    write: (line: string) => void,
+    failure: () => string | undefined = () => undefined,
+  ) {
     this.#clock = clock;
     this.#write = write;
+    this.#failure = failure;
+  }
+
+  /** Why what happens is not written down now; undefined if it is. */
+  get failure(): string | undefined {
+    return this.#failure();
   }
 
   note(event: AuditEvent, caller: AuditedCaller): void {

@@ -3,12 +3,17 @@
  * itself, and is answered, when it is on disk. Changes are made one at a time, so that one that cannot be written is in
  * no other: its order is answered with the reason, and the next one begins from what is on disk.
  *
- * Invariants: versions grow by one with each change, in the order in which changes were made; nobody is judged
+ * Versions do not go back. If somebody else has a later version than is on this disk, an older copy of the document was put
+ * back: that is said, until the next change is made, which gets a version above all that were seen, so that it counts
+ * everywhere.
+ *
+ * Invariants: versions grow with each change, in the order in which changes were made; nobody is judged
  * by a document that is not on disk; each order is answered once.
  *
  * @module
  */
 import { failureOf, KvError } from "../base/errors.ts";
+import { SECURITY_VERSION_JUMP_MAX } from "../limits/security.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
@@ -70,6 +75,8 @@ export class SecurityKeeper {
   readonly #due: DueChange[] = [];
   #writing = false;
   #document: SecurityDocument;
+  /** The latest version that a member has shown. */
+  #seen = { version: 0, by: "" };
 
   constructor(deps: SecurityKeeperDeps, document: SecurityDocument) {
     this.#deps = deps;
@@ -82,6 +89,28 @@ export class SecurityKeeper {
   /** The document that counts. */
   get document(): SecurityDocument {
     return this.#document;
+  }
+
+  /**
+   * A member goes by a document of this version.
+   *
+   * @returns what to tell an operator, if it is later than the one that is kept, and that was not known
+   */
+  noteVersion(version: number, by: string): string | undefined {
+    if (version <= Math.max(this.#document.version, this.#seen.version)) return undefined;
+    if (version > this.#document.version + SECURITY_VERSION_JUMP_MAX) return undefined;
+    this.#seen = { version, by };
+    return this.newerSeen;
+  }
+
+  /** Whether, and by whom, a later version of the document was seen than the one that counts here. */
+  get newerSeen(): string | undefined {
+    const { version, by } = this.#seen;
+    const ours = this.#document.version;
+    if (version <= ours) return undefined;
+    return `node ${by} has users and roles of version ${version}, and this coordinator those of version ${ours}: an older ` +
+      "copy of them was put back; nodes go by the newer ones until something is changed here. Revoke and change " +
+      "again what was revoked and changed since";
   }
 
   /** Carries an order out; whether it may be given was judged before. */
@@ -134,7 +163,10 @@ export class SecurityKeeper {
     const before = this.#document;
     const { document, result } = change(before);
     if (document === before) reply({ req_type: "result", result });
-    else this.#write(due, document, result);
+    else {
+      const version = Math.max(document.version, this.#seen.version + 1);
+      this.#write(due, { ...document, version }, result);
+    }
   }
 
   #write({ about, reply }: DueChange, document: SecurityDocument, result: unknown): void {

@@ -136,11 +136,11 @@ function whyIdInvalid(id: unknown): string | undefined {
 /** A message as a line, without the newline. `id` replaces the message's own. A user that it is for is told. */
 export function encodeWithId(message: object & { id?: unknown }, id: MessageId): string {
   const user = userOf(message);
-  const wire = user === undefined ? wireForm(message) : { ...wireForm(message), as: user };
-  if (wire.id !== undefined) return JSON.stringify({ ...wire, id });
-  const text = JSON.stringify(wire);
-  // The id goes before the first field: cheaper than copying the object.
-  return text.length === 2 ? `{"id":${idText(id)}}` : `{"id":${idText(id)},` + text.slice(1);
+  const wire = wireForm(message);
+  const text = JSON.stringify(wire.id === undefined ? wire : { ...wire, id: undefined });
+  // What belongs to the envelope goes before the first field: cheaper than copying the object.
+  const as = user === undefined ? "" : `,"as":${JSON.stringify(user)}`;
+  return `{"id":${idText(id)}${as}${text.length === 2 ? "}" : `,${text.slice(1)}`}`;
 }
 
 /** A reply as a line, without the newline. The most frequent ones are put together by hand. */

@@ -22,6 +22,7 @@ import type { MemberName } from "../platform/member_identity.ts";
 import type { Address, Stream } from "../platform/transport.ts";
 
 const encoder = new TextEncoder();
+const BLANK_LINE = encoder.encode("\n");
 
 /** What a connection calls. */
 export interface ConnectionHandlers {
@@ -210,6 +211,11 @@ export class Connection {
     const hadPartial = this.#framer.partialBytes > 0;
     const endedLine = this.#framer.feed(bytes);
     if (this.#framer.partialBytes > 0 && (endedLine || !hadPartial)) this.#startFrameTimer();
+    // The rest of a line may be held back until something is sent. A blank line says nothing.
+    if (this.#framer.partialBytes > 0 && this.#stream.isHeldBack === true) {
+      this.#writtenBytes += BLANK_LINE.length;
+      this.#stream.write(BLANK_LINE.slice());
+    }
     this.#deliver();
   }
 

@@ -28,6 +28,7 @@ export function userOf(request: object): string | undefined {
 export function takeSaidUser(message: object & { as?: unknown }): string | undefined {
   const { as } = message;
   if (as === undefined) return undefined;
-  delete message.as;
+  // Not deleted, which would make a slow object of it; nothing that has no value is sent.
+  message.as = undefined;
   return typeof as === "string" ? as : undefined;
 }

@@ -19,6 +19,7 @@ import {
   type WantedMember,
 } from "../../shared/platform/member_identity.ts";
 import type { Listener, Stream, Transport } from "../../shared/platform/transport.ts";
+import { readMemberCertificate } from "../../shared/security/certificate_authority.ts";
 import { HeldMemberIdentity } from "../../shared/security/member_identity.ts";
 import { MemberMaker, serialOf } from "../support/data/members.ts";
 import { transportContract } from "./transport_contract.ts";
@@ -190,6 +191,36 @@ for (const clients of [false, true]) {
     assertEquals(await ask(port.port, shown(own)), "node bbbb");
     if (clients) assertEquals(await ask(port.port, {}), "client");
     await until("what was refused is closed", () => port.open === 0);
+  });
+}
+
+for (const short of ["caller's", "server's"] as const) {
+  Deno.test(`MemberTransport: a connection is closed when the ${short} certificate ends by the date`, async () => {
+    // A certificate has no milliseconds, so it ends within its second.
+    const lifetimeMs = 2_000;
+    const server = await ours.credentials(
+      SERVER.id,
+      short === "server's" ? { lifetimeMs } : {},
+    );
+    const caller = await ours.credentials("bbbb", short === "caller's" ? { lifetimeMs } : {});
+    await using port = await Port.open(new HeldMemberIdentity(server));
+    const closed = Promise.withResolvers<Error | undefined>();
+    let answers = 0;
+    transportOf(caller).connect(
+      { ...LOOPBACK, port: port.port },
+      GIVE_UP_MS,
+      (stream) => {
+        stream.start({ onData: () => answers++, onClose: closed.resolve });
+        stream.write(new TextEncoder().encode("x"));
+      },
+      closed.reject,
+      SERVER,
+    );
+    await until("it is served", () => answers > 0);
+    await closed.promise;
+    const { certificate } = short === "server's" ? server : caller;
+    assert(Date.now() >= readMemberCertificate(certificate).untilMs);
+    await until("the port has closed it", () => port.open === 0);
   });
 }
 

@@ -68,6 +68,7 @@ interface Listed {
   readonly id: string;
   readonly role: string;
   readonly serial: string;
+  readonly until: number;
   readonly revoked: boolean;
 }
 
@@ -401,4 +402,170 @@ Deno.test("secured cluster: the authority is rotated while clients that know onl
   // By the new authority alone: each port shows a certificate of it by now.
   await using anew = await connect({ coordinator: `${host}:${port}`, ...admin, ca: after });
   for (let i = 0; i < 12; i++) await anew.put(`k${i}`, "v");
+});
+
+Deno.test("secured cluster: a node that is forgotten is revoked, and both are said", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  const before = await certificates(cluster);
+  await cluster.crash(2);
+  const map = await cluster.waitFor(
+    "the node is down",
+    (map) => map.nodes.some(({ state }) => state === "down"),
+  );
+  const id = map.nodes.find(({ state }) => state === "down")?.id ?? "";
+  assertEquals(before.filter((one) => one.id === id && !one.revoked).length, 1);
+  const answer = await cluster.client("forget-node", id);
+  assertEquals(answer.stdout, `node ${id} is forgotten, and its certificates are revoked\n`);
+  const after = await certificates(cluster);
+  assertEquals(after.filter(({ revoked }) => revoked).map((one) => one.id), [id]);
+});
+
+Deno.test("secured cluster: older users in a coordinator's folder are noticed, and the next change counts everywhere", async () => {
+  await using cluster = await TestCluster.start({ nodes: 2, secured: true });
+  const file = `${cluster.folder}/coordinator/register.json`;
+  await cluster.coordinatorProcess.crash();
+  const copy = await Deno.readTextFile(file);
+  await cluster.restartCoordinator();
+  for (let i = 0; i < 3; i++) {
+    await cluster.order({ req_type: "role_set", role: `role${i}`, grants: [] });
+  }
+  await cluster.coordinatorProcess.crash();
+  await Deno.writeTextFile(file, copy);
+  await cluster.restartCoordinator();
+  const health = async () => {
+    const door = { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 };
+    return JSON.parse((await http(cluster, door, "/health", credentialsOf(cluster))).text);
+  };
+  const isSaid = (reasons: string[]) => reasons.some((why) => why.includes("older copy of users"));
+  await cluster.poll("it is said", async () => {
+    const { status, reasons } = await health();
+    return status === "degraded" && isSaid(reasons) ? true : undefined;
+  });
+  // It counts at the node too, although the version that was put back has had fewer changes.
+  await addAlice(cluster);
+  assertEquals(isSaid((await health()).reasons), false);
+  await cluster.poll("alice may log in at the node", async () => {
+    const door = cluster.nodeHttpAddress(0);
+    const { status } = await http(cluster, door, "/kv/app:1", ALICE);
+    return status === 404 ? true : undefined;
+  });
+});
+
+Deno.test("secured cluster: an audit log that cannot be written is in health and stats, and requests go on", async () => {
+  await using cluster = await TestCluster.start({ nodes: 2, secured: true });
+  const admin = credentialsOf(cluster);
+  const door = { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 };
+  const files = [`${cluster.folder}/coordinator.security`, await securityFolderOfNode(cluster)]
+    .map((folder) => `${folder}/audit.log`);
+  for (const file of files) {
+    await Deno.rename(file, `${file}.kept`).catch(() => {});
+    await Deno.mkdir(file);
+  }
+  for (const at of [door, cluster.nodeHttpAddress(0)]) {
+    await cluster.poll("it is said", async () => {
+      // Each login is a line that waits.
+      const { text } = await http(cluster, at, "/health", admin);
+      const { status, reasons, checks } = JSON.parse(text);
+      const isSaid = reasons.some((why: string) => why.startsWith("the audit log is not written"));
+      return isSaid && status === "degraded" && checks.audit_failure !== null ? true : undefined;
+    });
+    const put = await http(cluster, at, "/kv/k", admin, { method: "PUT", body: "v" });
+    assert(put.status < 300, put.text);
+  }
+  const { audit_failure: failure } = await cluster.order({ req_type: "stats" }) as {
+    audit_failure: string;
+  };
+  assert(failure.includes("audit.log"), failure);
+  // As soon as it can be written, what has waited is in it.
+  for (const file of files) await Deno.remove(file);
+  for (const [i, at] of [door, cluster.nodeHttpAddress(0)].entries()) {
+    await cluster.poll("all is well", async () => {
+      const { text } = await http(cluster, at, "/health", admin);
+      return JSON.parse(text).checks.audit_failure === null ? true : undefined;
+    });
+    assert((await Deno.readTextFile(files[i] ?? "")).includes('"event":"login"'));
+  }
+});
+
+async function securityFolderOfNode(cluster: TestCluster): Promise<string> {
+  for await (const { name } of Deno.readDir(cluster.folder)) {
+    if (name.endsWith(".security") && name !== "coordinator.security") {
+      return `${cluster.folder}/${name}`;
+    }
+  }
+  throw new Error("the node keeps no certificate");
+}
+
+Deno.test("secured cluster: a change of rights is in force at every node within 2 s, on open connections too", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  await addAlice(cluster);
+  await using kv = await cluster.connect();
+  await kv.put("app:1", "v");
+  const connections = await Promise.all([0, 1, 2].map(async (index) => {
+    const redis = redisOf(cluster, index, ALICE);
+    await redis.connect();
+    assertEquals(await redis.get("app:1"), "v");
+    return redis;
+  }));
+  // Each asks again and again; of what was served, the last question counts by when it was asked.
+  let isOver = false;
+  const asking = connections.map(async (redis) => {
+    let lastMs = 0;
+    while (!isOver) {
+      const askedMs = performance.now();
+      const answer = await redis.get("app:1").catch((error) => String(error));
+      if (answer === "v") lastMs = askedMs;
+      else return { lastMs, answer };
+    }
+    return { lastMs, answer: "served to the end" };
+  });
+  await cluster.order({ req_type: "role_set", role: "app", grants: [] });
+  const changedMs = performance.now();
+  let results: { lastMs: number; answer: string | null }[] | undefined;
+  const ended = Promise.all(asking).then((all) => results = all);
+  await cluster.poll("all are refused", () => Promise.resolve(results)).finally(() =>
+    isOver = true
+  );
+  await ended;
+  for (const { lastMs, answer } of results ?? []) {
+    assert(answer?.includes("NOPERM"), answer ?? "nothing");
+    assert(lastMs - changedMs < 2_000, `still served ${lastMs - changedMs} ms after the change`);
+  }
+  for (const redis of connections) redis.destroy();
+});
+
+Deno.test("secured cluster: a node in memory joins at each start, by a certificate that it keeps in memory", async () => {
+  await using cluster = await TestCluster.start({ secured: true });
+  const before = new Set((await certificates(cluster)).map(({ serial }) => serial));
+  const token = `${cluster.folder}/token`;
+  await Deno.writeTextFile(token, await cluster.joinToken(), { mode: 0o600 });
+  const { host, port } = cluster.coordinatorAddress;
+  const start = () =>
+    ServerProcess.start(NODE, [
+      "--host=127.0.0.1",
+      "--port=0",
+      "--peer-port=0",
+      "--storage=memory",
+      `--coordinator=${host}:${port}`,
+      `--join=${token}`,
+    ], { cwd: cluster.folder, detached: false });
+  for (let times = 1; times <= 2; times++) {
+    const process = start();
+    try {
+      await process.ready;
+      await cluster.waitFor(
+        "it is up",
+        (map) => map.nodes.filter(({ state }) => state === "up").length === 4,
+      );
+    } finally {
+      await process.crash();
+    }
+    const made = (await certificates(cluster)).filter(({ serial }) => !before.has(serial));
+    assertEquals(new Set(made.map(({ id }) => id)).size, times, "it is another node each time");
+    for (const { until } of made) assert(until < Date.now() + 25 * 3_600_000, "it ends soon");
+    await cluster.waitFor(
+      "it is missed",
+      (map) => map.nodes.filter(({ state }) => state === "up").length === 3,
+    );
+  }
 });

@@ -19,6 +19,7 @@ export const EXPECTED = {
   "adversary: datagram repeated or changed": 5,
   "adversary: heartbeat forged": 5,
   "adversary: acknowledgement forged": 5,
+  "adversary: claims a later map": 5,
   "adversary: comes as a stranger": 5,
   "adversary: comes as a user": 5,
   "adversary: comes as a member": 5,

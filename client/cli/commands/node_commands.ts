@@ -53,12 +53,17 @@ async function runForgetNode(args: readonly Word[], context: CommandContext): Pr
       throw new KvError("bad_request", "forget-node: not confirmed; nothing was done");
     }
   }
-  const forced = await client.forgetNode(id, { force, timeoutMs: settings.timeoutMs, signal });
+  const { forced, revoked } = await client.forgetNode(id, {
+    force,
+    timeoutMs: settings.timeoutMs,
+    signal,
+  });
   const lines = forced.map(({ partition, node, term, lastSeq }) =>
     `partition ${partition}: node ${node} serves, from a replica of term ${term} with writes up to ` +
     `seq ${lastSeq}\n`
   );
-  const text = `node ${id} is forgotten\n${lines.join("")}`;
-  await printEither(context, { forgotten: id, forced }, text);
+  const certificates = revoked.length === 0 ? "" : ", and its certificates are revoked";
+  const text = `node ${id} is forgotten${certificates}\n${lines.join("")}`;
+  await printEither(context, { forgotten: id, forced, revoked }, text);
   return EXIT.ok;
 }

@@ -16,8 +16,9 @@ export class MemoryFolder {
   readonly storage: Storage;
   #cluster: { id: string; partitionCount: number } | undefined;
 
-  constructor(clock: Clock, random: Random) {
-    this.nodeId = randomId(random);
+  /** @param nodeId as its certificate names it; by default a random one */
+  constructor(clock: Clock, random: Random, nodeId: NodeId = randomId(random)) {
+    this.nodeId = nodeId;
     this.storage = new MemoryStorage(clock, random, { volatile: true });
   }
 

@@ -39,3 +39,16 @@ export class HealthFindings {
     return { role, status, reasons: [...this.#unavailable, ...this.#degraded], checks };
   }
 }
+
+/** The report of a secured process: it serves without its audit log, and says so. */
+export function withAudit(report: HealthReport, failure: string | undefined): HealthReport {
+  const checks = { ...report.checks, audit_failure: failure ?? null };
+  if (failure === undefined) return { ...report, checks };
+  const reasons = [...report.reasons, `the audit log is not written: ${failure}`];
+  return {
+    ...report,
+    status: report.status === "ok" ? "degraded" : report.status,
+    reasons,
+    checks,
+  };
+}

@@ -4,7 +4,7 @@
  * got through by its certificate; a port that clients use too lets in those that show none, as nobody.
  *
  * Invariants: a stream with a `member` has its verified certificate, of this cluster, within its time and not
- * revoked; one whose certificate is revoked while it is open is closed; a certificate that is not right is
+ * revoked; one whose certificate is revoked, or ends by the date, while it is open is closed; a certificate that is not right is
  * refused, even if none would have been accepted; what is renewed counts from the next connection on, and
  * connections that stand stay.
  *
@@ -12,6 +12,7 @@
  */
 import type { PeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 import { invariant, KvError, messageOf } from "../../base/errors.ts";
+import { RENEWAL_LOOK_MS_MAX } from "../../limits/security.ts";
 import type { Logger } from "../logger.ts";
 import {
   type MemberIdentity,
@@ -52,11 +53,16 @@ export class MemberTransport implements Transport {
   readonly #identity: MemberIdentity;
   readonly #options: MemberTransportOptions;
   readonly #open = new Set<TlsConnection>();
+  /** When the certificates of open connections end, in milliseconds since 1970. */
+  readonly #untilMs = new WeakMap<MemberName, number>();
+  /** The next look at whether one has ended. */
+  #look: ReturnType<typeof setTimeout> | undefined;
+  #lookMs = Infinity;
 
   constructor(identity: MemberIdentity, options: MemberTransportOptions) {
     this.#identity = identity;
     this.#options = options;
-    identity.onChange(() => this.#endRevoked());
+    identity.onChange(() => this.#endUncertified());
   }
 
   /** @throws {KvError} also `bad_config` if the runtime does not check certificates */
@@ -207,7 +213,10 @@ export class MemberTransport implements Transport {
 
   #add(connection: TlsConnection): TlsConnection {
     this.#open.add(connection);
-    connection.onClosed = () => this.#open.delete(connection);
+    connection.onClosed = () => {
+      this.#open.delete(connection);
+      if (this.#open.size === 0) this.#lookLater(undefined);
+    };
     return connection;
   }
 
@@ -230,20 +239,46 @@ export class MemberTransport implements Transport {
     if (this.#identity.isRevoked(serial)) {
       throw new KvError("unauthorized", `the certificate of ${role} ${id} is revoked`);
     }
-    return { id, role, serial };
+    const member: MemberName = { id, role, serial };
+    const untilMs = Date.parse(certificate.valid_to);
+    this.#untilMs.set(member, untilMs);
+    if (this.#look === undefined || untilMs < this.#lookMs) this.#lookLater(untilMs);
+    return member;
   }
 
-  #endRevoked(): void {
+  /** Closes connections of members whose certificates count no more. */
+  #endUncertified(): void {
+    let nextMs: number | undefined;
     for (const connection of [...this.#open]) {
       const { member } = connection;
-      if (member === undefined || !this.#identity.isRevoked(member.serial)) continue;
+      if (member === undefined) continue;
+      const untilMs = this.#untilMs.get(member) ?? Infinity;
+      const isRevoked = this.#identity.isRevoked(member.serial);
+      if (!isRevoked && Date.now() <= untilMs) {
+        nextMs = Math.min(nextMs ?? Infinity, untilMs);
+        continue;
+      }
       const { role, id } = member;
-      this.#options.log?.warn("a member's certificate was revoked: its connection is closed", {
+      const why = isRevoked ? "is revoked" : "has ended";
+      this.#options.log?.warn("a member's certificate counts no more: its connection is closed", {
         role,
         id,
+        why,
       });
-      connection.fail(new KvError("unauthorized", `the certificate of ${role} ${id} is revoked`));
+      connection.fail(new KvError("unauthorized", `the certificate of ${role} ${id} ${why}`));
     }
+    this.#lookLater(nextMs);
+  }
+
+  /** @param untilMs when the next certificate ends; undefined if there is none to look at */
+  #lookLater(untilMs: number | undefined): void {
+    clearTimeout(this.#look);
+    this.#look = undefined;
+    if (untilMs === undefined) return;
+    this.#lookMs = untilMs;
+    // Clocks are set and machines sleep, so the date is looked at now and then.
+    const pauseMs = Math.min(Math.max(untilMs - Date.now() + 1, 1), RENEWAL_LOOK_MS_MAX);
+    this.#look = setTimeout(() => this.#endUncertified(), pauseMs);
   }
 }
 

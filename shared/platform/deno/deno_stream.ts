@@ -49,6 +49,7 @@ export interface ByteConnection {
  */
 export class DenoStream implements Stream {
   readonly remote: Address;
+  readonly isHeldBack: boolean;
   readonly #conn: ByteConnection;
   #handlers: StreamHandlers | undefined;
   #state: "open" | "flushing" | "lingering" | "closed" = "open";
@@ -65,8 +66,10 @@ export class DenoStream implements Stream {
   #aboveHighWater = false;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(conn: ByteConnection) {
+  /** @param isHeldBack see {@linkcode Stream} */
+  constructor(conn: ByteConnection, isHeldBack = false) {
     this.#conn = conn;
+    this.isHeldBack = isHeldBack;
     this.remote = addressOf(conn.remoteAddr as Deno.NetAddr);
   }
 

@@ -106,7 +106,7 @@ export class DenoTransport implements Transport {
           return;
         }
         settled = true;
-        onOpen(new DenoStream(conn));
+        onOpen(new DenoStream(conn, this.#tls.authority !== undefined));
       },
       (error) => {
         clearTimeout(timer);

@@ -53,6 +53,7 @@ export function codeOf(error: unknown): string | undefined {
  */
 export class NodeStream implements Stream {
   readonly remote: Address;
+  readonly isHeldBack: boolean;
   readonly #socket: Socket;
   #handlers: StreamHandlers | undefined;
   #state: "open" | "closing" | "closed" = "open";
@@ -68,8 +69,10 @@ export class NodeStream implements Stream {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param socket is connected, and allows half-open connections */
-  constructor(socket: Socket, remote: Address) {
+  /** @param isHeldBack see {@linkcode Stream} */
+  constructor(socket: Socket, remote: Address, isHeldBack = false) {
     this.#socket = socket;
+    this.isHeldBack = isHeldBack;
     this.remote = remote;
     socket.pause();
     socket.on("error", (error) => this.#end(brokenError(remote, error)));

@@ -79,7 +79,7 @@ export class NodeTransport implements Transport {
     socket.once(this.#authority === undefined ? "connect" : "secureConnect", () => {
       if (settled) return;
       settle();
-      onOpen(new NodeStream(socket, remoteOf(socket)));
+      onOpen(new NodeStream(socket, remoteOf(socket), this.#authority !== undefined));
     });
     return () => {
       if (settled) return;

@@ -34,6 +34,8 @@ export interface Joining {
   readonly cluster: string | undefined;
   /** Names and addresses at which clients reach it. */
   readonly hosts: readonly string[];
+  /** It is gone with its process. Default false. */
+  readonly memory?: boolean;
 }
 
 /** What a machine is that has joined. */
@@ -68,7 +70,7 @@ export async function joinCluster(
 async function joinAt(
   coordinator: Address,
   token: Token,
-  { node, role = "node", cluster: ours, hosts }: Joining,
+  { node, role = "node", cluster: ours, hosts, memory = false }: Joining,
 ): Promise<Joined> {
   const { authority, cluster: theirs } = await fetchAuthority(coordinator, token.fingerprint);
   if (ours !== undefined && ours !== theirs) {
@@ -85,6 +87,7 @@ async function joinAt(
     certificate_request: request,
     hosts,
     role,
+    ...(memory ? { memory } : {}),
   };
   const answer = await askOverTls("join", coordinator, message, {
     ca: [authority],

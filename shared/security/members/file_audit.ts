@@ -35,7 +35,8 @@ export class AuditFile {
   #lines: string[] = [];
   #characters = 0;
   #lost = 0;
-  #failing = false;
+  /** Why the last attempt to write failed, if it did. */
+  #failure: string | undefined;
   #timer: Timer | undefined;
 
   constructor(path: string, deps: AuditFileDeps, fileBytesMax = AUDIT_FILE_BYTES_MAX) {
@@ -44,11 +45,16 @@ export class AuditFile {
     this.#fileBytesMax = fileBytesMax;
   }
 
+  /** Why it cannot be written, as of the last attempt; undefined if it can. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
   /** @param line with its end */
   add(line: string): void {
     if (this.#characters + line.length > AUDIT_WAITING_CHARACTERS_MAX) {
       // While it can be written there is room again at once.
-      if (!this.#failing) this.flushQuietly();
+      if (this.#failure === undefined) this.flushQuietly();
       if (this.#characters + line.length > AUDIT_WAITING_CHARACTERS_MAX) {
         this.#lost++;
         return;
@@ -71,7 +77,7 @@ export class AuditFile {
       lines: this.#lost,
     }) + "\n";
     // What was written when it failed may have ended within a line.
-    const text = (this.#failing ? "\n" : "") + lost + this.#lines.join("");
+    const text = (this.#failure === undefined ? "" : "\n") + lost + this.#lines.join("");
     try {
       this.#rotate(text.length);
       Deno.writeTextFileSync(this.#path, text, { append: true, mode: 0o600 });
@@ -89,15 +95,14 @@ export class AuditFile {
     const lost = this.#lost;
     try {
       this.flush();
-      if (this.#failing) log.info("the audit log is written again", { lost });
-      this.#failing = false;
+      if (this.#failure !== undefined) log.info("the audit log is written again", { lost });
+      this.#failure = undefined;
     } catch (error) {
-      if (!this.#failing) {
-        log.error("the audit log cannot be written; requests go on without it", {
-          error: messageOf(error),
-        });
+      const message = messageOf(error);
+      if (this.#failure === undefined) {
+        log.error("the audit log cannot be written; requests go on without it", { error: message });
       }
-      this.#failing = true;
+      this.#failure = message;
     }
   }
 

@@ -173,7 +173,7 @@ export function auditLogIn(folder: string, deps: SecurityDeps): AuditLog {
   const file = new AuditFile(`${folder}/audit.log`, deps);
   // However the process ends, but for a signal that cannot be caught.
   globalThis.addEventListener("unload", () => file.flushQuietly());
-  return new AuditLog(deps.clock, (line) => file.add(line));
+  return new AuditLog(deps.clock, (line) => file.add(line), () => file.failure);
 }
 
 /** The credentials are in their file before anything else is there: who finds no document begins anew. */

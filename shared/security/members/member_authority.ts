@@ -14,6 +14,7 @@ import {
   CERTIFICATE_HOSTS_MAX,
   CERTIFICATE_LIFETIME_MS,
   CERTIFICATES_PER_MEMBER_MAX,
+  MEMORY_CERTIFICATE_LIFETIME_MS,
 } from "../../limits/security.ts";
 import { Secret } from "../../base/secret.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -125,7 +126,8 @@ export class MemberAuthority {
       );
     };
     isNew(keeper.document);
-    const prepared = this.#prepare({ request, id, role, hosts }, (document) => {
+    const lifetimeMs = this.#lifetimeOf(message);
+    const prepared = this.#prepare({ request, id, role, hosts, lifetimeMs }, (document) => {
       checkToken(document);
       isNew(document);
     });
@@ -144,14 +146,16 @@ export class MemberAuthority {
    * @throws {KvError} `bad_request`
    */
   renew(
-    { certificate_request: request, hosts }: Message<"renew_certificate">,
+    message: Message<"renew_certificate">,
     { member, remote }: { member: MemberName; remote: Address },
     done: (certificate: string | Message<"error">) => void,
   ): void {
     const { clock, keeper } = this.#deps;
     const { id, role, serial } = member;
+    const { certificate_request: request, hosts } = message;
     checkSubject(id, hosts);
-    const prepared = this.#prepare({ request, id, role, hosts }, (document) => {
+    const lifetimeMs = this.#lifetimeOf(message);
+    const prepared = this.#prepare({ request, id, role, hosts, lifetimeMs }, (document) => {
       const valid = validCertificates(document, id, clock.wallMs());
       // That of the connection may have ended meanwhile; whoever has none that counts has to join again.
       if (valid.length === 0 || document.revoked.some((one) => one.serial === serial)) {
@@ -205,6 +209,28 @@ export class MemberAuthority {
     keeper.carryOut(this.#ordered(order), keeper.changeBy(order, name, by), reply);
   }
 
+  /**
+   * A node is forgotten: no certificate of it counts any more. Whether that may be ordered was judged before.
+   *
+   * @param done is told which were revoked, or why that could not be written
+   */
+  forget(id: string, { principal, remote }: OrderedBy, done: (reply: Reply) => void): void {
+    const { clock, keeper } = this.#deps;
+    const change: OrderedChange = (before) => {
+      const nowMs = clock.wallMs();
+      const isKnown = validCertificates(before, id, nowMs).length > 0;
+      if (!isKnown) return { document: before, result: { revoked: [] } };
+      const { document, revoked } = revokeCertificates(before, id, nowMs);
+      return { document, result: { revoked: revoked.map(({ serial }) => serial) } };
+    };
+    keeper.carryOut(Promise.resolve(change), {
+      what: "forget_node: the node is forgotten, and its certificates still count; use cert revoke",
+      whyRefused: () => undefined,
+      audited: { event: "changed", what: "cert_revoke", name: id },
+      caller: { user: principal.name, from: formatAddress(remote) },
+    }, done);
+  }
+
   async #ordered(order: CertificateOrder): Promise<OrderedChange> {
     const { clock, keeper } = this.#deps;
     switch (order.req_type) {
@@ -250,17 +276,24 @@ export class MemberAuthority {
     }
   }
 
+  /** A node in memory leaves its certificates behind at each start, so they end soon. */
+  #lifetimeOf({ memory }: { readonly memory?: boolean | undefined }): number {
+    const { lifetimeMs = CERTIFICATE_LIFETIME_MS } = this.#deps;
+    return memory === true ? Math.min(lifetimeMs, MEMORY_CERTIFICATE_LIFETIME_MS) : lifetimeMs;
+  }
+
   /** Signs, and makes the change that notes it. @param check of the newest document, when it is noted */
   async #prepare(
-    { request, id, role, hosts }: {
+    { request, id, role, hosts, lifetimeMs }: {
       request: string;
       id: string;
       role: MemberSubject["role"];
       hosts: readonly string[];
+      lifetimeMs: number;
     },
     check: (document: SecurityDocument) => void,
   ): Promise<OrderedChange> {
-    const { clock, keeper, lifetimeMs = CERTIFICATE_LIFETIME_MS } = this.#deps;
+    const { clock, keeper } = this.#deps;
     const { cluster } = keeper.document;
     const { authority, certificate: signer } = await this.#signer(keeper.document);
     const madeMs = clock.wallMs();

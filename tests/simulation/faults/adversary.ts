@@ -30,6 +30,10 @@ const CONNECT_MS = 3_000;
 /** A connection is used for this long. */
 const STAY_MS = 2_000;
 const MESSAGES_PER_CONNECTION = 8;
+/** Between two claims to have seen a later map. */
+const CLAIM_MS = 4_000;
+/** So many maps later than there is one; an honest node may be so far ahead of an old document. */
+const CLAIMED_EPOCHS = 1_000;
 const ROLES = ["client", "node", "gateway", "coordinator", "peer", "member"] as const;
 /** What a user without any right is told. */
 const OPEN_TO_USERS: readonly MessageType[] = ["get_map", "list_nodes", "get_nodes_for_key"];
@@ -97,6 +101,7 @@ export class Adversary {
     network.transport(process).bindDatagram({ host: HOST, port: 0 }, () => {}).then((socket) => {
       this.#send = (bytes, to) => socket.send(bytes, to);
       this.#moveLater();
+      this.#claimLater();
     });
   }
 
@@ -147,6 +152,62 @@ export class Adversary {
       () => this.#connectAs("revoked"),
     ];
     this.#pick(moves)?.();
+  }
+
+  #claimLater(): void {
+    this.#process?.clock.setTimer(CLAIM_MS, () => {
+      this.#claim();
+      this.#claimLater();
+    });
+  }
+
+  /** It registers as itself and says that it has seen a later map, to stop the coordinator. Rule C9. */
+  #claim(): void {
+    const process = this.#process;
+    const [coordinator] = this.#world.ports.members;
+    const { map } = this.#world;
+    if (process === undefined || coordinator === undefined || map === undefined) return;
+    const { clusterId: cluster } = this.#security;
+    const node = this.#ownName;
+    const { epoch, generation, seal } = map;
+    const register = {
+      ...messageSamples({
+        cluster,
+        sender: node,
+        node,
+        partition: 0,
+        config: { term: 1, primary: undefined, inSync: [], learners: [] },
+        epoch,
+        key: "hot0",
+      }).register,
+      req_type: "register",
+      id: 2,
+      incarnation: 1,
+      held: [],
+      seen_epoch: epoch + CLAIMED_EPOCHS,
+      seen_generation: generation,
+      // That of a map that was published.
+      seen_seal: seal,
+    };
+    this.#world.coverage.hit("adversary: claims a later map");
+    this.#world.network.transport(process, this.#tls.member).connect(
+      coordinator,
+      CONNECT_MS,
+      (stream) => {
+        const connection = new Connection(stream, process.clock, {
+          onMessage: ({ req_type: type }) => {
+            if (type === "registered") this.#caught("it has registered with a false claim");
+          },
+          onInvalid: () => {},
+          onClose: () => {},
+        });
+        const hello = { req_type: "hello", protocol: 1, cluster_id: cluster, role: "member", node };
+        connection.send({ ...hello, id: 1 });
+        connection.send(register);
+        process.clock.setTimer(STAY_MS, () => connection.close());
+      },
+      () => {},
+    );
   }
 
   // Datagrams.

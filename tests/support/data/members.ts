@@ -30,13 +30,20 @@ export class MemberMaker {
   /** @param given what is not as it should be */
   async credentials(
     id: string,
-    given: { role?: MemberRole; cluster?: string; signedMs?: number; trusts?: MemberMaker[] } = {},
+    given: {
+      role?: MemberRole;
+      cluster?: string;
+      signedMs?: number;
+      lifetimeMs?: number;
+      trusts?: MemberMaker[];
+    } = {},
   ): Promise<MemberCredentials> {
     const { request, key } = await createRequest();
-    const { role = "node", cluster = this.cluster, signedMs = Date.now(), trusts = [this] } = given;
+    const { role = "node", cluster = this.cluster, trusts = [this] } = given;
+    const { signedMs = Date.now(), lifetimeMs } = given;
     const subject = { id, role, cluster };
     return {
-      certificate: await this.authority.signMember(request, subject, [], signedMs),
+      certificate: await this.authority.signMember(request, subject, [], signedMs, lifetimeMs),
       key,
       authorities: trusts.map(({ authority }) => authority.certificate),
       cluster: this.cluster,

@@ -28,10 +28,11 @@ Deno.test("Processes.stats: one that does not answer is in the list, with its er
 
 Deno.test("Processes.forget: asks the coordinator, and says what had to be forced", async () => {
   const forced = [{ partition: 3, node: "n2", term: 4, last_seq: 5 }];
-  const { processes, asked } = setUp({ req_type: "result", result: { forced } });
-  assertEquals(await processes.forget("n1", { force: true }), [
-    { partition: 3, node: "n2", term: 4, lastSeq: 5 },
-  ]);
+  const { processes, asked } = setUp({ req_type: "result", result: { forced, revoked: ["5e"] } });
+  assertEquals(await processes.forget("n1", { force: true }), {
+    forced: [{ partition: 3, node: "n2", term: 4, lastSeq: 5 }],
+    revoked: ["5e"],
+  });
   assertEquals(asked, [{ req_type: "forget_node", node: "n1", force: true }]);
 });
 

@@ -11,6 +11,7 @@ import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 class NotedStream implements Stream {
   readonly remote: Address = { host: "there", port: 1 };
   queuedBytes = 0;
+  isHeldBack = false;
   readonly writes: string[] = [];
   readonly calls: string[] = [];
   handlers: StreamHandlers | undefined;
@@ -55,6 +56,19 @@ function open(handlers: Partial<ConnectionHandlers> = {}) {
 }
 
 const ping = (id: number) => `{"id":${id},"req_type":"ping"}\n`;
+
+Deno.test("Connection: where the end of a line is held back, a part of it is acknowledged by a blank line", () => {
+  for (const isHeldBack of [false, true]) {
+    const { stream, messages } = open();
+    stream.isHeldBack = isHeldBack;
+    stream.receive(ping(1));
+    stream.receive(ping(2) + ping(3).slice(0, 9));
+    assertEquals(stream.writes.splice(0), isHeldBack ? ["\n"] : []);
+    stream.receive(ping(3).slice(9));
+    assertEquals(stream.writes, []);
+    assertEquals(messages.length, 3);
+  }
+});
 
 Deno.test("Connection sends what one turn brings in one write, at its end", () => {
   const { clock, stream, connection } = open();

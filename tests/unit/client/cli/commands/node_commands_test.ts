@@ -106,7 +106,13 @@ Deno.test("forget-node prints what was forced, and why it was refused", async ()
   assertEquals(JSON.parse(json), {
     forgotten: ID,
     forced: [{ partition: 3, node: "b", term: 4, lastSeq: 9 }],
+    revoked: [],
   });
+  bench.reply = { req_type: "result", result: { node: ID, forced: [], revoked: ["5e"] } };
+  assertStringIncludes(
+    (await bench.line(`forget-node ${ID}`))[1],
+    `node ${ID} is forgotten, and its certificates are revoked`,
+  );
   bench.reply = { req_type: "error", code: "bad_request", message: "forget_node: it is up" };
   assertEquals(await bench.line(`forget-node ${ID}`), [
     2,
