@@ -109,7 +109,7 @@ export class SecurityKeeper {
     const ours = this.#document.version;
     if (version <= ours) return undefined;
     return `node ${by} has users and roles of version ${version}, and this coordinator those of version ${ours}: an older ` +
-      "copy of them was put back; nodes go by the newer ones until something is changed here. Revoke and change " +
+      "copy of users and roles was put back; nodes go by the newer ones until something is changed here. Revoke and change " +
       "again what was revoked and changed since";
   }
 
