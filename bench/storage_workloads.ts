@@ -1,13 +1,16 @@
 /**
- * A node's storage without network and replication: partition stores on LevelDB, group commit.
+ * A node's storage without network and replication: partition stores, group commit, journal and LevelDB.
  *
  * @module
  */
 import { GroupCommit } from "../node/storage/group_commit.ts";
 import { SeededKeyHash } from "../node/storage/key_hash.ts";
+import { DenoJournalFiles } from "../node/storage/journal/deno_journal_files.ts";
+import { JournalStorage } from "../node/storage/journal/journal_storage.ts";
 import { LevelStorage } from "../node/storage/leveldb/level_storage.ts";
 import { openPartitionStores } from "../node/storage/recovery.ts";
 import { NO_STATE, PartitionStore } from "../node/storage/partition_store.ts";
+import { isControlKey } from "../node/storage/state_record.ts";
 import { RowCache } from "../node/storage/row_cache.ts";
 import { SystemClock } from "../shared/platform/clock.ts";
 import type { Entry } from "../shared/base/entry.ts";
@@ -77,7 +80,16 @@ interface Stores {
 
 async function openStores(folder: string, cacheBytes: number): Promise<Stores> {
   const clock = new SystemClock();
-  const storage = await LevelStorage.open(folder);
+  const random = new SystemRandom();
+  const storage = await JournalStorage.open({
+    clock,
+    random,
+    files: new DenoJournalFiles(`${folder}/journal`),
+    table: await LevelStorage.open(`${folder}/db`),
+    id: "bench",
+    create: true,
+    isControl: isControlKey,
+  });
   await openPartitionStores(storage, PARTITIONS);
   const queue = new GroupCommit(storage, clock, {
     fsync: "always",

@@ -47,9 +47,9 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   node: [
     ["storage", "membership"],
-    ["requests", "storage/leveldb", "storage/memory", "resp/protocol"],
-    ["replication", "resp/command"],
-    ["peers", "scans", "maintenance", "resp/commands", "resp/transactions"],
+    ["requests", "storage/memory", "resp/protocol"],
+    ["replication", "storage/journal", "resp/command"],
+    ["peers", "scans", "maintenance", "storage/leveldb", "resp/commands", "resp/transactions"],
     ["resp/tables"],
     ["resp"],
     ["server"],

@@ -2,8 +2,8 @@
  * Group commit: one for each node. Everything that all partitions write in one turn, and everything that
  * arrives while a batch is being written, goes to disk as one atomic batch with one sync.
  *
- * It is not a log: nothing is read back from it. Readers see what is in it through `PartitionStore`, which
- * knows the writes of its keys that are under way.
+ * What a batch contains is appended to the journal as one frame (`journal/journal.ts`). Readers see what is not there
+ * yet through `PartitionStore`, which knows the writes of its keys that are under way.
  *
  * Invariants
  * - Batches reach the disk one at a time, in the order in which they were filled. None is skipped.
@@ -17,8 +17,8 @@
  * acknowledged: memory is ahead of the disk by exactly the writes that wait, so replication need not undo anything
  * when the disk has recovered.
  *
- * The disk is also checked from time to time ({@linkcode GroupCommit.check}), because LevelDB goes on
- * writing into files that somebody has deleted. If something is wrong, writes are refused in the same way.
+ * The disk is also checked from time to time ({@linkcode GroupCommit.check}), because files that somebody has
+ * deleted take writes as before. If something is wrong, writes are refused in the same way.
  *
  * If nothing outlives the process (`Storage.volatile`), a write is made at once, because no restart can
  * find half of a turn. Batches then only tell their members that their turn has ended, and are not
@@ -43,10 +43,8 @@ import {
   STORAGE_RETRY_MS,
 } from "../../shared/limits/storage.ts";
 import type { Storage, StorageChange } from "./storage.ts";
-import { digestOf } from "./record.ts";
 import type { RowCache } from "./row_cache.ts";
 import { ByteSlab } from "./byte_slab.ts";
-import { decodeHead, encodeHead, encodeMark, type Head, HEAD_KEY } from "./state_record.ts";
 
 /** When a batch is made to survive a power cut. */
 export type FsyncMode = "always" | "interval" | "never";
@@ -66,14 +64,8 @@ export interface GroupCommitOptions {
 
 /** What the queue calls in a partition's store. */
 export interface QueueMember {
-  /** The current state record; it replaces the old one in the sum of states. */
-  takeStateRecord(): {
-    change: StorageChange;
-    replacedCrc: number | undefined;
-    crc: number | undefined;
-    lastSeq: number;
-    term: number;
-  };
+  /** The current state record. */
+  takeStateRecord(): { change: StorageChange; lastSeq: number; term: number };
   /** What a state record made now would say of its writes. */
   progress(): { lastSeq: number; term: number };
   /** A write is on disk. */
@@ -101,8 +93,6 @@ class Batch {
   readonly synced: { member: QueueMember; lastSeq: number; term: number }[] = [];
   readonly callbacks: ((error: KvError | undefined) => void)[] = [];
   bytes = 0;
-  /** Grows by one with each batch of the database, across processes; 0 if nothing outlives them. */
-  number = 0;
   /** It contains nothing but a sync. */
   syncOnly = false;
 
@@ -132,8 +122,7 @@ export class GroupCommit {
   readonly slab = new ByteSlab();
   readonly #clock: Clock;
   readonly #options: GroupCommitOptions;
-  readonly #head: Head;
-  /** The number of the last batch that was there when the database was opened. */
+  /** The number of the last batch that was there when the storage was opened. */
   readonly openedBatch: number;
   /** The number of the last batch that survives a power cut, as far as this process knows. */
   #syncedBatch: number;
@@ -160,7 +149,6 @@ export class GroupCommit {
 
   /**
    * @param storage open, and checked by `openPartitionStores` since it was opened
-   * @throws {KvError} `corrupt` if the database's head record is damaged
    */
   constructor(storage: Storage, clock: Clock, options: GroupCommitOptions) {
     this.storage = storage;
@@ -168,9 +156,7 @@ export class GroupCommit {
     this.#options = options;
     this.cache = options.cache;
     this.work = options.work ?? new WorkScheduler(clock);
-    const head = storage.get(HEAD_KEY);
-    this.#head = head === undefined ? { batch: 0, firstMark: 1, stateSum: 0 } : decodeHead(head);
-    this.openedBatch = this.#syncedBatch = this.#head.batch;
+    this.openedBatch = this.#syncedBatch = storage.batch ?? 0;
   }
 
   /** The number of the last batch that survives a power cut; it only grows, also from process to process. */
@@ -184,8 +170,7 @@ export class GroupCommit {
   }
 
   /**
-   * Checks the disk: its files must be there, and it must be possible to write, sync and read back a batch.
-   * The result is in {@linkcode failure}. This finds a full disk before a client does.
+   * Checks the disk: its files must be there, and it must be possible to write and sync a batch. The result is in {@linkcode failure}. This finds a full disk before a client does.
    */
   check(): void {
     const { storage } = this;
@@ -200,23 +185,10 @@ export class GroupCommit {
     };
     storage.check().then(() => {
       if (this.#closed) return done(undefined);
-      const { batch } = this.#head;
-      // The head of the database is written with each batch.
       this.#filling.syncOnly = true;
       this.#scheduleTurnEnd();
-      this.whenWritten((error) => done(error ?? this.#whyNotReadBack(batch)));
+      this.whenWritten(done);
     }, (error) => done(failureOf(error)));
-  }
-
-  #whyNotReadBack(batch: number): KvError | undefined {
-    if (this.#closed) return undefined;
-    try {
-      const head = this.storage.get(HEAD_KEY);
-      if (head !== undefined && decodeHead(head).batch > batch) return undefined;
-    } catch (error) {
-      return failureOf(error);
-    }
-    return new KvError("storage_failed", "what was written to the disk is not what is read back");
   }
 
   /** Bytes of writes that are not on disk yet. */
@@ -362,11 +334,10 @@ export class GroupCommit {
     else if (this.#filling.isFull) this.#seal();
   };
 
-  /** Closes the batch that is being filled: adds the state records, the head and the batch's mark. */
+  /** Closes the batch that is being filled: adds the state records. */
   #seal(): void {
     const batch = this.#filling;
     this.#filling = new Batch();
-    const head = this.#head;
     if (this.storage.volatile === true) {
       for (const member of batch.members) {
         const { lastSeq, term } = member.progress();
@@ -377,15 +348,10 @@ export class GroupCommit {
     }
     for (const member of batch.members) {
       this.#later.delete(member);
-      const { change, replacedCrc, crc, lastSeq, term } = member.takeStateRecord();
+      const { change, lastSeq, term } = member.takeStateRecord();
       batch.changes.push(change);
-      if (replacedCrc !== undefined) head.stateSum -= digestOf(replacedCrc);
-      if (crc !== undefined) head.stateSum += digestOf(crc);
-      head.stateSum >>>= 0;
       batch.synced.push({ member, lastSeq, term });
     }
-    batch.number = ++head.batch;
-    batch.changes.push(row(encodeHead(head)), row(encodeMark(head.batch)));
     this.#sealed.push(batch);
   }
 
@@ -417,7 +383,7 @@ export class GroupCommit {
     const done = (error: Error | undefined) => {
       if (error === undefined) {
         this.metrics.note(batch.changes.length, batch.bytes, this.#clock.monotonicMs() - beganMs);
-        if (sync) this.#syncedBatch = Math.max(this.#syncedBatch, batch.number);
+        if (sync) this.#syncedBatch = this.storage.batch ?? 0;
         this.#finish(batch);
       } else {
         // What should have been synced with this batch must still be synced.
@@ -486,8 +452,4 @@ export class GroupCommit {
     this.#closing?.reject(error);
     this.#closing = undefined;
   }
-}
-
-function row(encoded: { key: Uint8Array; value: Uint8Array }): StorageChange {
-  return { key: encoded.key, value: encoded.value };
 }

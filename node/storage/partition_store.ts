@@ -64,15 +64,13 @@ export class PartitionStore {
   readonly #pending = new Map<string, PendingWrite>();
   readonly #sums: PartitionSums;
   #changes = 0;
-  /** CRC of the state record that was last given to a batch. */
-  #stateCrc: number | undefined;
   /** The owner under which it finds its rows in the cache; `clear` takes a new one. */
   #cacheOwner: number;
   #clearing: "no" | "rows" | "state" = "no";
   #clearRuns = false;
 
   /**
-   * @param state as `openPartitionStores` found it, or `NO_STATE` itself if it found nothing
+   * @param state as `openPartitionStores` found it, or `NO_STATE` if it found nothing
    * @param onSynced a batch is on disk: everything up to `lastSeq`, under this term
    * @param expiringMax how many of the keys that expire next are kept in memory
    */
@@ -89,8 +87,6 @@ export class PartitionStore {
     this.#state = { ...state };
     this.#sums = new PartitionSums(this.#state);
     this.#cacheOwner = queue.cache?.newOwner() ?? 0;
-    // What was opened is on disk as it is; it is not read again, because reading may fail.
-    this.#stateCrc = state === NO_STATE ? undefined : encodeState(partition, state).crc;
     this.#member = {
       takeStateRecord: () => this.#takeStateRecord(),
       progress: () => ({ lastSeq: this.#state.lastSeq, term: this.#state.term }),
@@ -420,20 +416,16 @@ export class PartitionStore {
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
     const { lastSeq, term } = this.#state;
-    const replacedCrc = this.#stateCrc;
     if (this.#clearing === "state") {
-      this.#stateCrc = undefined;
-      const change = { key: stateKey(this.partition) };
-      return { change, replacedCrc, crc: undefined, lastSeq, term };
+      return { change: { key: stateKey(this.partition) }, lastSeq, term };
     }
-    const { key, value, crc } = encodeState(
+    const { key, value } = encodeState(
       this.partition,
       this.#state,
       this.#clearing === "rows",
       this.#queue.slab,
     );
-    this.#stateCrc = crc;
-    return { change: { key, value }, replacedCrc, crc, lastSeq, term };
+    return { change: { key, value }, lastSeq, term };
   }
 
   #written(write: PendingWrite): void {

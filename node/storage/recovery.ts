@@ -1,23 +1,14 @@
 /**
- * Reads what a database holds when it is opened, and checks whether everything is there.
+ * Reads what a database holds when it is opened, and says which partitions are not reliable.
  *
- * LevelDB replays its log at open and silently skips what is garbled in it. The log's records are our
- * batches, so whole batches can be missing from the middle, with later ones present. Two things are
- * checked here, without reading the data:
+ * State records come from the journal, which checks what it reads and finds what is missing
+ * (`journal/replay.ts`). If synced batches are missing, then of a partition whose state record was written since, the
+ * record is right: its rows are read through, and count and digest tell whether some are missing. Any other
+ * partition may have been written in a missing batch, and counts as damaged.
  *
- * - *State sum.* The head record, written with every batch, holds a sum over the state records of all
- *   partitions. A missing batch took its state records along: if one of those partitions was not written
- *   again since, its state record is an older one, and the sum is wrong. Then some state record is wrong,
- *   nothing says which, and every partition counts as damaged.
- * - *Marks.* Each of the last BATCH_MARKS batches left its number. If one is missing and the sum is right,
- *   all state records are the newest ones. Then each partition is read through: count and digest tell
- *   which of them lack entries.
- *
- * This check cannot see three things. Batches missing at the very end: everything that would reveal them is
- * gone with them (the partition's other replicas reveal it, because this replica's last seq is behind
- * theirs). A batch that is missing from further back than the marks reach, whose partitions were all
- * written again since (the scrubber finds it with `PartitionStore.verify`). And, with `fsync` "interval" or
- * "never", a normal loss by a power cut looks like damage if it left a gap.
+ * It cannot see that batches are missing at the very end: everything that would reveal them is gone with them. The
+ * coordinator sees it by the number of the last batch (rule C8), and the partition's other replicas, because this
+ * replica's last seq is behind theirs.
  *
  * A finding is written to the database at once, so that a second start cannot forget it: the state records
  * get the flag "damaged", which is removed only when the partition is cleared.
@@ -25,22 +16,12 @@
  * @module
  */
 import { isDamage } from "../../shared/base/errors.ts";
-import { BATCH_MARKS, PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
-import type { Storage, StorageChange, StorageRow } from "./storage.ts";
-import { crc32c } from "../../shared/base/crc32c.ts";
-import { compareBytes } from "../../shared/base/key_order.ts";
-import { decodeRecord, digestOf, recordCrc, rowsEnd, rowsFrom } from "./record.ts";
+import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
+import type { LostBatches, Storage, StorageChange, StorageRow } from "./storage.ts";
+import { decodeRecord, recordCrc, rowsEnd, rowsFrom } from "./record.ts";
 import {
-  decodeHead,
-  decodeMark,
   decodeState,
-  encodeHead,
-  encodeMark,
   encodeState,
-  type Head,
-  HEAD_KEY,
-  MARKS_END,
-  MARKS_FROM,
   NO_STATE,
   type PartitionState,
   stateKey,
@@ -58,8 +39,6 @@ interface StateRecords {
   readonly opened: OpenedPartitions;
   /** Partitions whose deletion was interrupted. */
   readonly clearing: number[];
-  /** The possible sums of the state records: two values if one record is garbled. */
-  sums: number[];
 }
 
 /**
@@ -80,103 +59,65 @@ export async function openPartitionStores(
   const records = readStates(storage, partitionCount);
   const { opened, clearing } = records;
   const known = new Set(opened.damaged.keys());
-  const head = readHead(storage);
-  const marks = await storage.range({
-    from: MARKS_FROM,
-    to: MARKS_END,
-    rowsMax: BATCH_MARKS + 1,
-    bytesMax: Infinity,
-  });
-  const wrong = head === undefined || !records.sums.includes(head.stateSum);
-  if (wrong) {
-    await suspectAll(storage, partitionCount, holdsAll, records);
-  } else if (suspect || !marksAreWhole(marks, head)) {
-    await readThroughAll(storage, opened);
+  if (storage.lost !== undefined) {
+    await suspectUnwritten(storage, partitionCount, holdsAll, records, storage.lost);
   }
+  if (storage.lost !== undefined || suspect) await readThroughAll(storage, opened);
   for (const partition of clearing) await deleteRows(storage, partition);
   const changed = [...opened.damaged.keys()].some((partition) => !known.has(partition)) ||
     [...opened].some(([partition, state]) => opened.damaged.has(partition) && !state.damaged);
-  if (wrong || changed || clearing.length > 0) {
-    await writeFindings(storage, opened, clearing, head, marks);
-  }
+  if (changed || clearing.length > 0) await writeFindings(storage, opened, clearing);
   return opened;
 }
 
 function readStates(storage: Storage, partitionCount: number): StateRecords {
   const opened = new OpenedPartitions();
   const clearing: number[] = [];
-  let sums = [0];
   for (let partition = 0; partition < partitionCount; partition++) {
     const key = stateKey(partition);
     const bytes = storage.get(key);
     if (bytes === undefined) continue;
-    const stored = digestOf(recordCrc(bytes));
     const read = decodeOrUndefined(() => decodeState(key, bytes));
-    if (read !== undefined) {
-      sums = sums.map((sum) => (sum + stored) >>> 0);
-      if (read.clearing) {
-        clearing.push(partition);
-        continue;
-      }
+    if (read === undefined) {
+      opened.set(partition, { ...NO_STATE });
+      opened.damaged.set(partition, "its state record is garbled");
+    } else if (read.clearing) {
+      clearing.push(partition);
+    } else {
       opened.set(partition, read.state);
       if (read.state.damaged) opened.damaged.set(partition, "it was found damaged before");
-      continue;
     }
-    opened.set(partition, { ...NO_STATE });
-    opened.damaged.set(partition, "its state record is garbled");
-    // If the body is garbled, the stored CRC is the one that was counted; otherwise the CRC is garbled.
-    const computed = digestOf(crc32c(bytes, crc32c(key), 4));
-    sums = sums.length > 2 ? [] : sums.flatMap((sum) => [
-      (sum + stored) >>> 0,
-      (sum + computed) >>> 0,
-    ]);
   }
-  return { opened, clearing, sums };
+  return { opened, clearing };
 }
 
-/** The head record; undefined if it is garbled. */
-function readHead(storage: Storage): Head | undefined {
-  const bytes = storage.get(HEAD_KEY);
-  if (bytes === undefined) return { batch: 0, firstMark: 1, stateSum: 0 };
-  return decodeOrUndefined(() => decodeHead(bytes));
-}
-
-function marksAreWhole(marks: readonly StorageRow[], head: Head): boolean {
-  const first = Math.max(head.firstMark, head.batch - BATCH_MARKS + 1, 1);
-  const found = new Set<number>();
-  for (const [key, value] of marks) {
-    const batch = decodeOrUndefined(() => decodeMark(key, value));
-    if (batch === undefined || batch > head.batch) return false;
-    if (batch >= first && compareBytes(encodeMark(batch).key, key) === 0) found.add(batch);
-  }
-  return found.size === head.batch - first + 1;
-}
-
-/** No state record is reliable. */
-async function suspectAll(
+/** What a missing batch may have changed is damaged, unless its state record was written since. */
+async function suspectUnwritten(
   storage: Storage,
   partitionCount: number,
   holdsAll: boolean,
   { opened, clearing }: StateRecords,
+  lost: LostBatches,
 ): Promise<void> {
   for (let partition = 0; partition < partitionCount; partition++) {
     if (opened.damaged.has(partition) || clearing.includes(partition)) continue;
+    if (opened.has(partition) && lost.writtenSince(stateKey(partition))) continue;
     if (!opened.has(partition)) {
       // Its state record may be what is missing.
       const rows = await readRows(storage, partition, undefined, 1);
       if (rows.length === 0 && !holdsAll) continue;
       opened.set(partition, { ...NO_STATE });
     }
-    opened.damaged.set(partition, "a batch is missing from the database");
+    opened.damaged.set(partition, lost.why);
   }
 }
 
-/** All state records are right: a partition is damaged if its rows do not agree with its record. */
+/** All other state records are right: a partition is damaged if its rows do not agree with its record. */
 async function readThroughAll(storage: Storage, opened: OpenedPartitions): Promise<void> {
   for (const [partition, state] of opened) {
     if (opened.damaged.has(partition)) continue;
     if (!await rowsFitState(storage, partition, state)) {
-      opened.damaged.set(partition, "a batch is missing, and with it entries of this partition");
+      opened.damaged.set(partition, "entries of this partition are missing");
     }
   }
 }
@@ -210,26 +151,19 @@ async function deleteRows(storage: Storage, partition: number): Promise<void> {
   }
 }
 
-/** Notes damage in the state records, removes those of cleared partitions, and begins new marks. */
+/** Notes damage in the state records, and removes those of cleared partitions. */
 async function writeFindings(
   storage: Storage,
   opened: OpenedPartitions,
   cleared: readonly number[],
-  head: Head | undefined,
-  marks: readonly StorageRow[],
 ): Promise<void> {
   const changes: StorageChange[] = cleared.map((partition) => ({ key: stateKey(partition) }));
-  let stateSum = 0;
   for (const [partition, state] of opened) {
-    if (opened.damaged.has(partition)) state.damaged = true;
-    const { key, value, crc } = encodeState(partition, state);
+    if (!opened.damaged.has(partition)) continue;
+    state.damaged = true;
+    const { key, value } = encodeState(partition, state);
     changes.push({ key, value });
-    stateSum = (stateSum + digestOf(crc)) >>> 0;
   }
-  for (const [key] of marks) changes.push({ key });
-  const batch = head?.batch ?? 0;
-  const { key, value } = encodeHead({ batch, firstMark: batch + 1, stateSum });
-  changes.push({ key, value });
   await writeNow(storage, changes);
 }
 

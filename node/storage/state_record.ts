@@ -14,16 +14,14 @@
  * key, since 0xFF never occurs in UTF-8:
  *
  *     00          identity: at 8 the database's id, in UTF-8
- *     01          head:  8  number of the last batch (8)   16  number of the first one that left a mark (8)
- *                       24  sum of digestOf(CRC) of all state records (4)
- *     02 ss ss    mark of a batch, in slot (number mod BATCH_MARKS):   8  its number (8)
+ *     01          in the table alone: 8  the last batch that it was fed (8)   16  the last one of which it may have
+ *                 something (8)   24  the database's id, in UTF-8
  *
  * @module
  */
 import type { ByteSlab } from "./byte_slab.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { TOMBSTONE } from "../../shared/base/entry.ts";
-import { BATCH_MARKS } from "../../shared/limits/storage.ts";
 import {
   checkRow,
   digestOf,
@@ -122,8 +120,7 @@ export const NO_STATE: Readonly<PartitionState> = Object.freeze({
 const CLEARING = 1;
 const DAMAGED = 2;
 const STATE_BYTES = 68;
-const HEAD_BYTES = 28;
-const MARK_BYTES = 16;
+const FED_BYTES = 24;
 
 /** A row of fixed length with its CRC. */
 export interface EncodedRow {
@@ -133,10 +130,7 @@ export interface EncodedRow {
 }
 
 export const IDENTITY_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 0]);
-export const HEAD_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
-/** All marks are at or after the first key, and before the second. */
-export const MARKS_FROM: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 2]);
-export const MARKS_END: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 3]);
+export const FED_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
 
 /** The row key of a partition's state record. @param slab where it is cut from, if it is not kept for long */
 export function stateKey(partition: number, slab?: ByteSlab): Uint8Array {
@@ -190,45 +184,37 @@ export function decodeState(
   return { state, clearing: (flags & CLEARING) !== 0 };
 }
 
-/** What is known of the batches that were written. */
-export interface Head {
-  /** The last batch; 0 if there was none. */
-  batch: number;
-  /** The first batch whose mark should be there. */
-  firstMark: number;
-  /** Sum of `digestOf(crc)` of all state records, mod 2^32. */
-  stateSum: number;
+/** How far a table was fed, and with whose data. */
+export interface Fed {
+  /** It has everything up to this batch. */
+  readonly number: number;
+  /** It may have some of what came later, up to this batch. */
+  readonly begun: number;
+  readonly id: string;
 }
 
-export function encodeHead(head: Head): EncodedRow {
-  const value = new Uint8Array(HEAD_BYTES);
-  putUint64(value, 8, head.batch);
-  putUint64(value, 16, head.firstMark);
-  putUint32(value, 24, head.stateSum);
-  return seal(HEAD_KEY, value);
+export function encodeFed({ number, begun, id }: Fed): EncodedRow {
+  const text = new TextEncoder().encode(id);
+  const value = new Uint8Array(FED_BYTES + text.length);
+  putUint64(value, 8, number);
+  putUint64(value, 16, begun);
+  value.set(text, FED_BYTES);
+  return seal(FED_KEY, value);
 }
 
 /** @throws {KvError} `corrupt`, `wrong_version` */
-export function decodeHead(bytes: Uint8Array): Head {
-  checkRow(HEAD_KEY, bytes, HEAD_BYTES);
+export function decodeFed(bytes: Uint8Array): Fed {
+  checkRow(FED_KEY, bytes, FED_BYTES);
   return {
-    batch: getUint64(bytes, 8),
-    firstMark: getUint64(bytes, 16),
-    stateSum: getUint32(bytes, 24),
+    number: getUint64(bytes, 8),
+    begun: getUint64(bytes, 16),
+    id: new TextDecoder().decode(bytes.subarray(FED_BYTES)),
   };
 }
 
-export function encodeMark(batch: number): EncodedRow {
-  const slot = batch % BATCH_MARKS;
-  const value = new Uint8Array(MARK_BYTES);
-  putUint64(value, 8, batch);
-  return seal(new Uint8Array([0xff, 0xff, 0xff, 2, slot >>> 8, slot]), value);
-}
-
-/** The number of a mark's batch. @throws {KvError} `corrupt`, `wrong_version` */
-export function decodeMark(key: Uint8Array, bytes: Uint8Array): number {
-  checkRow(key, bytes, MARK_BYTES);
-  return getUint64(bytes, 8);
+/** Whether a row says something about other rows: a state record, or the identity. These stay in the journal. */
+export function isControlKey(key: Uint8Array): boolean {
+  return key.length === 2 || (key[0] === 0xff && key[1] === 0xff && key[2] === 0xff);
 }
 
 export function encodeIdentity(id: string): EncodedRow {

@@ -1,8 +1,8 @@
 /**
  * The disk as a node sees it: an ordered map of byte strings with atomic, durable batches. It knows nothing
  * of partitions or records; `node/storage/partition_store.ts` does. The real versions are
- * `node/storage/leveldb/level_storage.ts` and `node/storage/memory/memory_storage.ts`; the simulator has one
- * that loses, tears and garbles data.
+ * `node/storage/journal/journal_storage.ts`, with `node/storage/leveldb/level_storage.ts` as its table, and
+ * `node/storage/memory/memory_storage.ts`; the simulator has files and a table that lose, tear and garble data.
  *
  * @module
  */
@@ -31,17 +31,25 @@ export interface StorageRange {
 }
 
 /** Which rows {@linkcode Storage.snapshot} shows, and how many at a time. */
-export type SnapshotRange = Omit<StorageRange, "reverse">;
+export type SnapshotRange = StorageRange;
 
 /** A range as it was at one moment, read once from its beginning to its end while writes go on. */
 export interface StorageSnapshot {
   /**
-   * The next rows in key order: at most `rowsMax`, and none after the row with which `bytesMax` is reached;
+   * The next rows in the order of the range: at most `rowsMax`, and none after the row with which `bytesMax` is reached;
    * none at all at the end. One call at a time.
    */
   next(): Promise<StorageRow[]>;
   /** Releases what it holds. Nothing may be called afterwards. */
   close(): Promise<void>;
+}
+
+/** Synced batches that were missing when a storage was opened. */
+export interface LostBatches {
+  /** What is missing, in words. */
+  readonly why: string;
+  /** Whether a row was certainly written after them. Known of control rows only: state records, the identity. */
+  writtenSince(key: Uint8Array): boolean;
 }
 
 /** An ordered, durable map. */
@@ -51,6 +59,13 @@ export interface Storage {
    * batches) need not be written. Default false.
    */
   readonly volatile?: boolean;
+  /**
+   * The number of the last batch that was written; it only grows, also from process to process. Absent: nothing is
+   * numbered.
+   */
+  readonly batch?: number;
+  /** What was found missing when it was opened; undefined if nothing was. */
+  readonly lost?: LostBatches | undefined;
   /** For a volatile storage: writes a row, or deletes it if it has no value, within this call. */
   put?(key: Uint8Array, value: Uint8Array | undefined): void;
   /** The value of a key, as of the last finished write; from memory or disk, synchronously. */
@@ -68,6 +83,13 @@ export interface Storage {
    * that is under way may be in it, as a whole). It costs memory or disk until it is closed.
    */
   snapshot(range: SnapshotRange): StorageSnapshot;
+  /**
+   * Everything that was written before the call survives a power cut, and does not depend on a log that may be
+   * damaged without a word. Absent: `sync` of a batch is all there is.
+   *
+   * @throws {KvError} `corrupt`, `storage_failed`; then what was written since the last flush may be lost
+   */
+  flush?(): Promise<void>;
   /**
    * Checks that everything it needs on disk is there: files may be deleted under a running process, and
    * neither reads nor writes notice that. Absent: nothing can be missing.

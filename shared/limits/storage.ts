@@ -51,8 +51,19 @@ export const DISK_HANDOVER_MS = 4_000;
 export const DAMAGED_FOLDERS_MAX = 100;
 /** A commit seq that no write carries to disk is written after this time. */
 export const STATE_WRITE_DELAY_MS = 1_000;
-/** Among this many of the latest batches, the database can tell that one is missing. */
-export const BATCH_MARKS = 4_096;
+/** Rows that are in the journal and not in the table: at this size they are fed to it, ... */
+export const FEED_BYTES: number = 8 * MIB;
+/** ... or after this time. */
+export const FEED_DELAY_MS = 60_000;
+/** One batch of what is fed has at most this many rows, or bytes and one row. It holds up the event loop for some ms. */
+export const FEED_SLICE_ROWS = 4_000;
+export const FEED_SLICE_BYTES: number = 512 * KIB;
+/** At this size of what the table lacks, the table is fed, however little is left of it after overwriting. */
+export const JOURNAL_BYTES: number = 64 * MIB;
+/** A segment of this size is followed by another one, ... */
+export const SEGMENT_BYTES: number = 16 * MIB;
+/** ... and so is one of this size when the table has been fed, so that the space comes back. */
+export const SEGMENT_BYTES_MIN: number = 1 * MIB;
 /** Full passes over a partition (unacknowledged keys, scrub, clearing) read this much at a time. */
 export const PASS_PAGE_ROWS = 1_000;
 export const PASS_PAGE_BYTES = 1 * MIB;
@@ -80,4 +91,8 @@ invariant(
   "a partition's share has bounds",
 );
 invariant(EXPIRED_PER_WRITE > 1, "expired keys are deleted faster than such keys are written");
-invariant(BATCH_MARKS <= 65_536, "a batch mark's slot is two bytes", { BATCH_MARKS });
+invariant(
+  FEED_SLICE_BYTES < FEED_BYTES && FEED_BYTES < JOURNAL_BYTES && SEGMENT_BYTES < JOURNAL_BYTES,
+  "what is fed is a part of the journal, in slices",
+);
+invariant(SEGMENT_BYTES_MIN < SEGMENT_BYTES, "a segment has a size between its bounds");

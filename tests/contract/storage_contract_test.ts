@@ -1,6 +1,8 @@
-/** What every {@linkcode Storage} keeps to: one suite for LevelDB and memory. */
+/** What every {@linkcode Storage} keeps to: one suite for the journal, LevelDB and memory. */
 import { assert, assertEquals } from "@std/assert";
 import { LevelStorage } from "../../node/storage/leveldb/level_storage.ts";
+import { DenoJournalFiles } from "../../node/storage/journal/deno_journal_files.ts";
+import { type JournalBounds, JournalStorage } from "../../node/storage/journal/journal_storage.ts";
 import { MemoryStorage } from "../../node/storage/memory/memory_storage.ts";
 import { compareBytes } from "../../shared/base/key_order.ts";
 import { SystemClock } from "../../shared/platform/clock.ts";
@@ -16,11 +18,32 @@ import type {
 
 const MAKERS: [name: string, open: (folder: string) => Promise<Storage>][] = [
   ["LevelStorage", (folder) => LevelStorage.open(folder)],
+  ["JournalStorage", (folder) => openJournal(folder, {})],
+  [
+    "JournalStorage that feeds often",
+    (folder) => openJournal(folder, { feedBytes: 30_000, feedDelayMs: 50 }),
+  ],
+  [
+    "JournalStorage that never feeds",
+    (folder) => openJournal(folder, { feedBytes: 2 ** 40, feedDelayMs: 2 ** 30 }),
+  ],
   [
     "MemoryStorage",
     () => Promise.resolve(new MemoryStorage(new SystemClock(), new SystemRandom())),
   ],
 ];
+
+async function openJournal(folder: string, bounds: Partial<JournalBounds>): Promise<Storage> {
+  return await JournalStorage.open({
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    files: new DenoJournalFiles(`${folder}/journal`),
+    table: await LevelStorage.open(`${folder}/db`),
+    id: "contract",
+    create: true,
+    bounds,
+  });
+}
 
 function contract(
   what: string,

@@ -80,18 +80,28 @@ Deno.test("DataFolder refuses a folder that is in use, leaving its user alone", 
   });
 });
 
-Deno.test("DataFolder refuses a folder of a newer format", async () => {
+Deno.test("DataFolder refuses a folder of a newer format, and says how to leave an older one", async () => {
   await inFolder(async (path) => {
     await used(path);
     const store = new FileDocumentStore(`${path}/node.json`);
-    await store.write({ ...(await store.read() as object), format: 2, incarnation: "other" });
+    await store.write({ ...(await store.read() as object), format: 3, incarnation: "other" });
     assertEquals((await whyNot(path)).code, "wrong_version");
+    await store.write({ ...(await store.read() as object), format: 1 });
+    const { code, text } = await whyNot(path);
+    assertEquals(code, "wrong_version");
+    assertMatch(text, /earlier version .* kv-client backup/);
   });
 });
 
 Deno.test("DataFolder names what is damaged and how to rebuild it, and rebuilds it", async () => {
   const table: [string, (path: string) => Promise<void>][] = [
     ["database deleted", (path) => Deno.remove(`${path}/db`, { recursive: true })],
+    ["journal deleted", (path) => Deno.remove(`${path}/journal`, { recursive: true })],
+    ["journal of another node", async (path) => {
+      await used(`${path}-2`);
+      await Deno.remove(`${path}/journal`, { recursive: true });
+      await Deno.rename(`${path}-2/journal`, `${path}/journal`);
+    }],
     ["identity deleted", (path) => Deno.remove(`${path}/node.json`)],
     ["identity garbled", (path) => Deno.writeTextFile(`${path}/node.json`, "{")],
     ["identity without fields", (path) => new FileDocumentStore(`${path}/node.json`).write({})],
@@ -147,7 +157,7 @@ Deno.test("DataFolder with rebuild uses a folder that can be used", async () => 
     }
     // A newer version's data is not damaged.
     const store = new FileDocumentStore(`${path}/node.json`);
-    await store.write({ ...(await store.read() as object), format: 2 });
+    await store.write({ ...(await store.read() as object), format: 3 });
     assertEquals((await whyNot(path, true)).code, "wrong_version");
   });
 });

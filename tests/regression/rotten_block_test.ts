@@ -50,7 +50,7 @@ Deno.test("a replica in a database with an unreadable block is replaced, and the
     await using client = await cluster.connect();
     await Promise.all(Array.from({ length: KEYS }, (_, i) => client.put(`k${i}`, VALUES[i] ?? "")));
   }
-  // What was in the log is in a table file after a start. Rows that are sent to it again are in a newer file, and
+  // What was in the journal is in a table file after a stop. Rows that are sent to it again are in a newer file, and
   // hide what rots in an older one; so it starts again until nothing is sent.
   for (let sent = -1, before = -2; sent !== before;) {
     before = sent;

@@ -4,11 +4,12 @@
  *     lock        locked while a process uses the folder
  *     node.json   the node's identity: {@linkcode NodeDocument}
  *     map.json    the newest cluster map that the node has followed; it may be missing
- *     db/         the LevelDB database
+ *     journal/    what was written last
+ *     db/         the table: a LevelDB database with everything else
  *
- * `node.json` and the database both contain the database's id. So if the database was deleted, restored
- * from elsewhere, or lost its index while `node.json` stayed, it is not mistaken for an empty database
- * that has acknowledged nothing.
+ * `node.json`, journal and table all contain the database's id. So if one of them was deleted, restored from
+ * elsewhere, or lost its index while `node.json` stayed, it is not mistaken for a database that has acknowledged
+ * nothing.
  *
  * Invariant: each process that opened the folder has a greater incarnation than every process before it;
  * the incarnation is on disk before anything else is done.
@@ -28,10 +29,13 @@ import { keptMapDocument, parseKeptMap } from "../../membership/map_keeper.ts";
 import { isStandalone } from "../../membership/standalone_cluster.ts";
 import { DAMAGED_FOLDERS_MAX } from "../../../shared/limits/storage.ts";
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
-import { decodeIdentity, encodeIdentity, IDENTITY_KEY } from "../state_record.ts";
+import { DenoJournalFiles } from "../journal/deno_journal_files.ts";
+import { JournalStorage } from "../journal/journal_storage.ts";
+import { SystemClock } from "../../../shared/platform/clock.ts";
+import { decodeIdentity, encodeIdentity, IDENTITY_KEY, isControlKey } from "../state_record.ts";
 
-/** The folder format that this code writes, and the newest that it reads. */
-const FOLDER_FORMAT = 1;
+/** The folder format that this code writes and reads. */
+const FOLDER_FORMAT = 2;
 
 /** What `node.json` holds. */
 interface NodeDocument {
@@ -62,7 +66,7 @@ export interface DataFolderOptions {
 /** An open data folder. */
 export class DataFolder {
   readonly path: string;
-  /** The database. Closed by {@linkcode DataFolder.close}. */
+  /** Journal and table. Closed by {@linkcode DataFolder.close}. */
   readonly storage: Storage;
   /** Where `rebuild` moved the former content, if there was any. */
   readonly movedTo: string | undefined;
@@ -124,14 +128,14 @@ export class DataFolder {
   ): Promise<DataFolder> {
     await checkFolderKind(path, "node");
     const lock = await FolderLock.acquire(path, "kv-node");
-    let storage: LevelStorage | undefined;
+    let storage: Storage | undefined;
     try {
       const store = new FileDocumentStore(`${path}/node.json`);
       const before = await readDocument(path, store) ?? await newDocument(path, random);
       let document = { ...before, incarnation: before.incarnation + 1 };
       await store.write(document);
       if (document.repair === true) await LevelStorage.repair(`${path}/db`);
-      storage = await LevelStorage.open(`${path}/db`);
+      storage = await openStorage(path, document, random);
       if (document.database_made) {
         checkIdentity(path, storage, document.database_id);
       } else {
@@ -231,6 +235,29 @@ export class DataFolder {
   }
 }
 
+/** Journal and table. */
+async function openStorage(path: string, document: NodeDocument, random: Random): Promise<Storage> {
+  const table = await LevelStorage.open(`${path}/db`);
+  try {
+    return await JournalStorage.open({
+      clock: new SystemClock(),
+      random,
+      files: new DenoJournalFiles(`${path}/journal`),
+      table,
+      id: document.database_id,
+      create: !document.database_made,
+      repaired: document.repair === true,
+      isControl: isControlKey,
+    });
+  } catch (error) {
+    await table.close();
+    if (!isDamage(error)) throw error;
+    throw new KvError("corrupt", `folder ${path}: ${messageOf(error)}; ${REBUILD_ADVICE}`, {
+      cause: error,
+    });
+  }
+}
+
 /** A map that is damaged or cannot be read is ignored: it is needed only while the coordinator is away. */
 async function readKeptMap(
   store: DocumentStore,
@@ -257,8 +284,16 @@ async function readDocument(path: string, store: DocumentStore): Promise<NodeDoc
   if (typeof format === "number" && format > FOLDER_FORMAT) {
     throw new KvError(
       "wrong_version",
-      `folder ${path} was written by a newer version (format ${format}; this program reads up to ` +
-        `${FOLDER_FORMAT}); run that version, or give this node another folder`,
+      `folder ${path} was written by a newer version (format ${format}; this program reads ` +
+        `format ${FOLDER_FORMAT}); run that version, or give this node another folder`,
+    );
+  }
+  if (typeof format === "number" && format < FOLDER_FORMAT) {
+    throw new KvError(
+      "wrong_version",
+      `folder ${path} was written by an earlier version (format ${format}; this program reads format ` +
+        `${FOLDER_FORMAT}); start that version with it, save the data with kv-client backup, and restore ` +
+        "that into this version with a new folder",
     );
   }
   if (!isNodeDocument(document)) {
@@ -293,7 +328,7 @@ function isNodeDocument(value: unknown): value is NodeDocument {
 
 /** The document of a folder that was never used. */
 async function newDocument(path: string, random: Random): Promise<NodeDocument> {
-  if (await exists(`${path}/db`)) {
+  if (await exists(`${path}/db`) || await exists(`${path}/journal`)) {
     throw new KvError(
       "corrupt",
       `folder ${path} holds a database but no node.json, so it is not known which node it ` +

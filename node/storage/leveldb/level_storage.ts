@@ -1,5 +1,5 @@
 /**
- * Storage on LevelDB, through classic-level. It adds three things: one write at a time, in order (the
+ * Storage on LevelDB, through classic-level: the table behind a journal. It adds three things: one write at a time, in order (the
  * binding's worker threads would let two overtake each other); errors with codes; and a reopening of the
  * database after a failed write.
  *
@@ -27,6 +27,10 @@ type Database = ClassicLevel<Uint8Array, Uint8Array>;
 /** What a recovery may have to write: the write buffer as a table file, a batch, and some more. */
 const RECOVERY_BYTES = 16 * 1024 * 1024;
 const LEVEL_CACHE_BYTES = 32 * 1024 * 1024;
+/** What is fed between two flushes fits, so that a flush makes one file. */
+const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
+/** No row has this key, nor a greater one. */
+const PAST_ALL_ROWS = new Uint8Array([0xff, 0xff, 0xff, 0xff]);
 /** `highWaterMarkBytes` is an unsigned 32-bit number. */
 const PAGE_BYTES_MAX = 2 ** 31;
 
@@ -63,6 +67,7 @@ export class LevelStorage implements Storage {
       keyEncoding: "view",
       valueEncoding: "view",
       cacheSize: LEVEL_CACHE_BYTES,
+      writeBufferSize: WRITE_BUFFER_BYTES,
     });
     try {
       await db.open();
@@ -166,6 +171,37 @@ export class LevelStorage implements Storage {
     const missing = ["LOCK", manifest, ...tables].filter((name) => !there.has(name));
     if (![...there].some((name) => name.endsWith(".log"))) missing.push("its log");
     if (missing.length > 0) throw filesGone(this.#path, `missing: ${missing.join(", ")}`);
+  }
+
+  /**
+   * Makes LevelDB write its memory into a table file, which it syncs. It says nothing of a failure: if it could not
+   * begin a new log, the old one stays; if it could not write the file, it refuses every later write.
+   */
+  async flush(): Promise<void> {
+    const before = await this.#logNumber();
+    await this.compact(PAST_ALL_ROWS, PAST_ALL_ROWS);
+    if (await this.#logNumber() <= before) {
+      this.#mustReopen = true;
+      throw new KvError("storage_failed", `flush of ${this.#path} failed: no new log was begun`);
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.write([{ key: PAST_ALL_ROWS }], false, (error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  async #logNumber(): Promise<number> {
+    let number = 0;
+    try {
+      for await (const { name } of Deno.readDir(this.#path)) {
+        if (name.endsWith(".log")) number = Math.max(number, Number.parseInt(name));
+      }
+    } catch (error) {
+      throw useError("read", this.#path, error);
+    }
+    return number;
   }
 
   async sizeOf(from: Uint8Array, to: Uint8Array): Promise<number> {
@@ -285,7 +321,8 @@ class LevelSnapshot implements StorageSnapshot {
     this.#range = range;
     const highWaterMarkBytes = Math.max(0, Math.min(range.bytesMax, PAGE_BYTES_MAX) - 1);
     try {
-      this.#iterator = db.iterator({ gte: range.from, lt: range.to, highWaterMarkBytes });
+      const { from, to, reverse = false } = range;
+      this.#iterator = db.iterator({ gte: from, lt: to, reverse, highWaterMarkBytes });
     } catch (error) {
       this.#failure = error;
     }

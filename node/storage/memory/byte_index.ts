@@ -99,13 +99,16 @@ export class ByteIndex implements SequenceKeys {
     entries[i + CHUNK] = this.#arena.filling;
   }
 
+  /** All entries, in no order that means anything. */
+  *entries(): Generator<number> {
+    for (let entry = 1; entry < this.#unused; entry++) if (this.lives(entry)) yield entry;
+  }
+
   /** All keys in order. Valid until the next change. */
   inOrder(): KeySequence {
     if (this.#sequence === undefined) {
       this.#sequence = new KeySequence(this);
-      for (let entry = 1; entry < this.#unused; entry++) {
-        if (this.lives(entry)) this.#sequence.added(entry);
-      }
+      for (const entry of this.entries()) this.#sequence.added(entry);
     }
     this.#sequence.settle();
     return this.#sequence;

@@ -67,6 +67,11 @@ export class MemoryArena {
     return bytes;
   }
 
+  /** The bytes of the records that are in use. */
+  get liveBytes(): number {
+    return (this.#used - this.#dead) * 4;
+  }
+
   /** The number of the chunk in which the last record was put. */
   get filling(): number {
     return this.#filling;

@@ -59,5 +59,5 @@ export function whyForeign(names: readonly string[], role: FolderRole): string |
 /** Besides the system's hidden files: files that are written before the document, or remain without it. */
 function mayLie(name: string, role: FolderRole): boolean {
   return name.startsWith(".") || HARMLESS.has(name) || name.startsWith(`${DOCUMENTS[role]}.`) ||
-    (role === "node" && name === "db");
+    (role === "node" && (name === "db" || name === "journal"));
 }

@@ -394,20 +394,29 @@ export class Nemesis {
     const power = !this.#chance(world.faults.powerLoss);
     world.coverage.hit(power ? "fault: node killed" : "fault: node without power");
     world.killNode(host, power);
-    if (this.#chance(world.faults.vanishing) && this.#othersHoldAll(host)) {
-      const lost = host.disk.loseBatches();
-      if (lost.length > 0) {
-        world.coverage.hit("fault: batches vanished");
-        this.#say(`${host.name} loses synced batches, ${lost.length} rows`);
-      }
-    }
     this.#startLater(host);
   }
 
   #startLater(host: NodeHost): void {
     this.#later(this.#world.outageMs(), () => {
-      if (!host.gone) this.#world.startNode(host);
+      if (host.gone) return;
+      this.#damageJournal(host);
+      this.#world.startNode(host);
     });
+  }
+
+  /**
+   * A bit of a dead node's journal flips, if others hold the same: at the last moment, since until then these may fail
+   * and leave the partitions to it alone.
+   */
+  #damageJournal(host: NodeHost): void {
+    const world = this.#world;
+    if (host.process !== undefined || world.shape.memory) return;
+    if (!this.#chance(world.faults.vanishing) || !this.#othersHoldAll(host)) return;
+    const lost = host.disk.damageJournal();
+    if (lost === undefined) return;
+    world.coverage.hit("fault: journal damaged");
+    this.#say(`a bit of the journal of ${host.name} flips, and ${lost} rows are lost`);
   }
 
   #pause(process: SimProcess, what: string): void {
@@ -582,7 +591,7 @@ export class Nemesis {
     );
     const { host, partition = 0 } = this.#pick(filled) ?? {};
     const prefix = String.fromCharCode(partition >>> 8, partition & 0xff);
-    const key = this.#pick(host?.disk.rows.keys(prefix) ?? []);
+    const key = this.#pick(host?.disk.keysInTable(prefix) ?? []);
     if (host === undefined || key === undefined || !this.#othersHoldAll(host)) {
       if (tries > 0) this.#later(LEARNER_TRY_MS, () => this.#damageLearner(tries - 1));
       return;
@@ -766,7 +775,9 @@ export class Nemesis {
     const host = this.#pick(world.members);
     if (host === undefined || !this.#othersHoldAll(host)) return;
     const partition = randomBelow(this.#random, world.shape.partitions);
-    const keys = host.disk.rows.keys(String.fromCharCode(partition >>> 8, partition & 0xff));
+    const keys = host.disk.keysInTable(
+      String.fromCharCode(partition >>> 8, partition & 0xff),
+    );
     const key = this.#pick(keys);
     if (key === undefined) return;
     world.coverage.hit("fault: bit flipped");
@@ -780,7 +791,9 @@ export class Nemesis {
     const host = this.#pick(world.members);
     if (host === undefined || !this.#othersHoldAll(host)) return;
     const partition = randomBelow(this.#random, world.shape.partitions);
-    const keys = host.disk.rows.keys(String.fromCharCode(partition >>> 8, partition & 0xff));
+    const keys = host.disk.keysInTable(
+      String.fromCharCode(partition >>> 8, partition & 0xff),
+    );
     if (keys.length === 0) return;
     const from = randomBelow(this.#random, keys.length);
     const block = keys.slice(from, from + 1 + randomBelow(this.#random, 4));

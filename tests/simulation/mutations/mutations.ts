@@ -31,6 +31,9 @@ export interface Mutation {
   readonly test?: string;
 }
 
+/** Crashes at every byte, against a model. */
+const JOURNAL_TEST = "tests/unit/node/storage/journal/journal_crash_test.ts";
+
 /** All of them. */
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -492,12 +495,194 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a repaired database is trusted as it is",
     file: "node/storage/recovery.ts",
-    edits: [[
-      "} else if (suspect || !marksAreWhole(marks, head)) {",
-      "} else if (!marksAreWhole(marks, head)) {",
-    ]],
+    edits: [
+      [
+        "if (storage.lost !== undefined || suspect) await",
+        "if (storage.lost !== undefined) await",
+      ],
+    ],
     seedsMax: 20,
     storm: "disks",
+  },
+  {
+    name: "batches that are missing from the journal are held against nobody",
+    file: "node/storage/recovery.ts",
+    edits: [
+      [
+        "  if (storage.lost !== undefined) {\n",
+        "  if (storage.lost !== undefined && suspect) {\n",
+      ],
+    ],
+    seedsMax: 40,
+    storm: "disks",
+  },
+  {
+    name: "a frame is not synced",
+    file: "node/storage/journal/journal.ts",
+    edits: [
+      [
+        "await segment.file.append(frame, sync);",
+        "await segment.file.append(frame, false);",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "the checkpoint moves on before the table is flushed",
+    file: "node/storage/journal/journal_storage.ts",
+    edits: [
+      [
+        "      await this.#table.flush?.();\n    } catch",
+        "    } catch",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "the table is fed with what the journal may lose",
+    file: "node/storage/journal/journal_storage.ts",
+    edits: [
+      [
+        "if (this.#journal.synced < upto) await this.#sync();",
+        "",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "what is written while the table is fed counts as fed",
+    file: "node/storage/journal/journal_storage.ts",
+    edits: [
+      [
+        "this.#journal.setCheckpoint(upto, journalBytes);",
+        "this.#journal.setCheckpoint(this.#remembered, journalBytes);",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a replay skips a batch",
+    file: "node/storage/journal/replay.ts",
+    edits: [
+      [
+        "    frames.push(frame);\n",
+        "    if (frame.number % 7 !== 0) frames.push(frame);\n",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a replay applies a batch again, after later ones",
+    file: "node/storage/journal/replay.ts",
+    edits: [
+      [
+        "  return gap === undefined ? { frames, last }",
+        "  const again = frames.at(-2);\n  if (again !== undefined && again.kind !== RESTATEMENT) frames.push(again);\n  return gap === undefined ? { frames, last }",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a torn frame is taken for a whole one",
+    file: "node/storage/journal/frame.ts",
+    edits: [
+      [
+        "  if (crc32(part(bytes, at + 12, to)) !== getUint32(bytes, at + 8)) return undefined;\n",
+        "",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "what a failed write has left counts",
+    file: "node/storage/journal/replay.ts",
+    edits: [
+      [
+        "if (frame.number <= end) all.push",
+        "all.push",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a gap in the journal is taken for its end",
+    file: "node/storage/journal/replay.ts",
+    edits: [
+      [
+        "if ((syncedLater[i] ?? 0) <= last) break;",
+        "break;",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a hole in what was never synced is taken for damage",
+    file: "node/storage/journal/replay.ts",
+    edits: [
+      [
+        "      if ((syncedLater[i] ?? 0) <= last) break;\n",
+        "",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a segment is removed before the table has all of it",
+    file: "node/storage/journal/journal.ts",
+    edits: [
+      [
+        "({ number }) => number <= said",
+        "() => true",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a segment is removed before a frame on disk says that the table has all of it",
+    file: "node/storage/journal/journal.ts",
+    edits: [
+      [
+        "({ number }) => number <= said",
+        "({ number }) => number <= Math.max(said, this.#checkpoint)",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "a segment is appended to after a failure",
+    file: "node/storage/journal/journal.ts",
+    edits: [
+      [
+        "    this.#mustRoll = true;\n    await segment",
+        "    await segment",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
+    name: "what a failed sync may have lost is not written again",
+    file: "node/storage/journal/journal.ts",
+    edits: [
+      [
+        "for (const frame of this.#unsynced) {",
+        "for (const frame of this.#unsynced.slice(0, 0)) {",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
   },
   {
     name: "a full replica takes away what was written meanwhile",

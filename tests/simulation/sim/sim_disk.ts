@@ -1,50 +1,39 @@
 /**
- * A simulated disk: it outlives the processes that use it. Holds an ordered map with LevelDB's
- * promises (`node/storage/storage.ts`) and JSON documents that are replaced as a whole. What it does
- * wrong, it does only when told to (`DiskFaults`).
+ * A simulated disk: it outlives the processes that use it. It has the files of a journal (`sim_files.ts`), the table
+ * behind it (`sim_table.ts`), and JSON documents that are replaced as a whole. What it does wrong, it does only when
+ * told to (`DiskFaults`).
  *
- * Invariants: batches take effect whole and in order; what was synced survives everything but an
- * injected fault; what was not is lost from the end backwards; a process that is dead changes
- * nothing any more and hears nothing.
+ * Invariants: a process that is dead changes nothing any more and hears nothing. `rows` are what a storage that is opened
+ * on this disk now would show: the journal over the table.
  *
  * @module
  */
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
-import type {
-  Storage,
-  StorageChange,
-  StorageRange,
-  StorageRow,
-} from "../../../node/storage/storage.ts";
-import type { Coverage } from "../coverage.ts";
-import type { Scheduler, SimProcess } from "./scheduler.ts";
-import { between } from "./scheduler.ts";
+import { randomFraction } from "../../../shared/platform/random.ts";
+import { forEachChange, RESTATEMENT, valueOf } from "../../../node/storage/journal/frame.ts";
+import type { JournalFiles } from "../../../node/storage/journal/journal_files.ts";
+import {
+  beginsWell,
+  checkpointOf,
+  firstNeeded,
+  planReplay,
+  segmentsAmong,
+} from "../../../node/storage/journal/replay.ts";
+import { decodeFed, FED_KEY, isControlKey } from "../../../node/storage/state_record.ts";
 import { RowsSnapshot } from "../../../node/storage/memory/rows_snapshot.ts";
+import type { Storage, StorageRange, StorageRow } from "../../../node/storage/storage.ts";
+import type { Coverage } from "../coverage.ts";
+import { between, type Scheduler, type SimProcess } from "./scheduler.ts";
+import { type DiskFaults, type DiskPorts, readMs, SimFiles, syncMs } from "./sim_files.ts";
+import { SimTable } from "./sim_table.ts";
 import { SortedRows, textOf } from "./sorted_rows.ts";
 
-/** What is wrong with a disk at this moment. */
-export interface DiskFaults {
-  /** Writes are refused. */
-  full: boolean;
-  /** A sync, or a read of several rows, takes up to this long; 0 for the usual. */
-  slowMs: number;
-  /** With this probability, a read fails. */
-  readErrors: number;
-  /** Files are not there: neither reads nor writes notice, but whoever looks does. */
-  filesMissing: boolean;
-}
+export type { DiskFaults } from "./sim_files.ts";
 
-/** The share of batches with which files are compacted. */
-const COMPACTION_RATE = 1 / 300;
-/** How many batches back one can vanish. */
-const HISTORY_BATCHES = 48;
-
-/** A batch that has been given to the disk. */
+/** What a frame has changed, and what was there before. */
 interface Written {
-  readonly changes: readonly StorageChange[];
-  /** What was there before; filled in when it takes effect. */
+  readonly keys: string[];
   readonly before: (Uint8Array | undefined)[];
 }
 
@@ -75,64 +64,65 @@ export class SimDisk {
   mayBeDamaged = false;
   readonly rows = new SortedRows();
   readonly documents = new Map<string, string>();
-  readonly #scheduler: Scheduler;
-  readonly #coverage: Coverage;
-  readonly #random: Random;
+  readonly #ports: DiskPorts;
+  readonly #files: SimFiles;
+  readonly #table: SimTable;
+  #isMemory = false;
   /** Took effect and are not synced. */
   #unsynced: Written[] = [];
-  /** Given to the disk by the process that lives; first in, first done. */
-  #underWay: Written[] = [];
-  /** Refused, although something of it may have got there. */
-  #ghost: Written | undefined;
-  /** Synced, the newest last. */
-  readonly #history: Written[] = [];
-  #busyUntilMs = 0;
-  /** Keys whose rows are in a block that cannot be read, and whether they have been written again since. */
-  readonly #rotten = new Map<string, { written: boolean }>();
-  /** The database came upon that block while it compacted files: it takes no writes until it is repaired. */
-  #compactionFailed = false;
 
   constructor(name: string, scheduler: Scheduler, coverage: Coverage) {
     this.name = name;
-    this.#scheduler = scheduler;
-    this.#coverage = coverage;
-    this.#random = scheduler.random;
+    this.#ports = { scheduler, coverage, random: scheduler.random, faults: this.faults };
+    this.#table = new SimTable(this.#ports);
+    this.#files = new SimFiles(this.#ports, {
+      onFrame: (frame) => this.#apply(frame, { from: 0, to: frame.length }),
+      onSynced: () => this.#unsynced = [],
+    });
   }
 
-  /** The disk as a process sees it. @param volatile it is gone when the process ends */
-  open(process: SimProcess, volatile = false): Storage {
-    const atOnce = {
-      put: (key: Uint8Array, value: Uint8Array | undefined) => {
-        if (process.alive) this.#put(textOf(key), value?.slice());
-      },
+  /** The journal's files as a process sees them. */
+  files(process: SimProcess): JournalFiles {
+    return this.#files.open(process);
+  }
+
+  /** The table as a process sees it. */
+  table(process: SimProcess): Storage {
+    return this.#table.open(process);
+  }
+
+  /** Rows in a process's memory, which are wiped when it has ended. */
+  memory(process: SimProcess): Storage {
+    const { scheduler, random } = this.#ports;
+    const put = (key: Uint8Array, value: Uint8Array | undefined) => {
+      if (!process.alive) return;
+      if (value === undefined) this.rows.delete(textOf(key));
+      else this.rows.set(textOf(key), value.slice());
     };
+    const range = (range: StorageRange): Promise<StorageRow[]> => {
+      const rows = this.rows.range(range);
+      return new Promise((resolve) => {
+        if (process.alive) scheduler.after(readMs(this.#ports), process, () => resolve(rows));
+      });
+    };
+    this.#isMemory = true;
     return {
-      volatile,
-      ...(volatile ? atOnce : { check: () => this.#check(process) }),
-      get: (key) => {
-        this.#mayFail("get");
-        const text = textOf(key);
-        if (this.#rotten.get(text)?.written === false) throw rot();
-        return this.rows.get(text);
+      volatile: true,
+      put,
+      get: (key) => this.rows.get(textOf(key)),
+      write: (changes, _sync, done) => {
+        for (const { key, value } of changes) put(key, value);
+        if (process.alive) {
+          scheduler.after(between(random, 0.02, 0.3), process, () => done(undefined));
+        }
       },
-      write: (changes, sync, done) => this.#write(process, changes, sync, done),
-      range: (range) => this.#range(process, range),
-      snapshot: (range) => {
-        const all = this.rows.range({ ...range, rowsMax: Infinity, bytesMax: Infinity });
-        const snapshot = new RowsSnapshot(all, range);
-        return {
-          next: () =>
-            this.#later(process, () => {
-              this.#checkRot(textOf(range.from), textOf(range.to));
-              return snapshot.next();
-            }),
-          close: () => snapshot.close(),
-        };
-      },
-      close: () => {
-        if (this.#underWay.length === 0) return Promise.resolve();
-        return new Promise((resolve) => this.#whenIdle(process, resolve));
-      },
+      range,
+      snapshot: (range) =>
+        new RowsSnapshot(
+          this.rows.range({ ...range, rowsMax: Infinity, bytesMax: Infinity }),
+          range,
+        ),
+      close: () => Promise.resolve(),
     };
   }
 
@@ -148,15 +138,15 @@ export class SimDisk {
           if (!process.alive) return;
           const begun = { text };
           this.#documentsUnderWay.set(name, begun);
-          this.#scheduler.after(this.#syncMs(), undefined, () => {
+          this.#ports.scheduler.after(syncMs(this.#ports), undefined, () => {
             if (!process.alive || this.#documentsUnderWay.get(name) !== begun) return;
             this.#documentsUnderWay.delete(name);
             const { full } = this.faults;
             if (!full) this.documents.set(name, text);
-            this.#scheduler.after(0, process, () => {
+            this.#ports.scheduler.after(0, process, () => {
               if (!full) resolve();
               else {
-                this.#coverage.hit("disk: write refused");
+                this.#ports.coverage.hit("disk: write refused");
                 reject(new KvError("storage_failed", `cannot write ${name}: no space is left`));
               }
             });
@@ -170,9 +160,11 @@ export class SimDisk {
 
   /** What a copy of it that somebody makes now would hold. */
   copy(name: string): SimDisk {
-    const copy = new SimDisk(name, this.#scheduler, this.#coverage);
+    const copy = new SimDisk(name, this.#ports.scheduler, this.#ports.coverage);
     for (const [document, text] of this.documents) copy.documents.set(document, text);
-    for (const [key, value] of this.rows.entries()) copy.rows.set(key, value);
+    this.#files.copyTo(copy.#files);
+    this.#table.copyTo(copy.#table);
+    copy.#rebuild();
     for (const partition of this.everFlipped) copy.everFlipped.add(partition);
     copy.everVanished = this.everVanished;
     return copy;
@@ -183,286 +175,154 @@ export class SimDisk {
     const newer = [...this.rows.entries()];
     this.wipe();
     for (const [document, text] of copy.documents) this.documents.set(document, text);
-    for (const [key, value] of copy.rows.entries()) this.rows.set(key, value);
-    for (const [key, was] of newer) {
-      const value = this.rows.get(key);
-      if (value !== was) this.damage.push({ key, value, what: "vanished" });
-    }
-    this.everVanished = true;
-    this.mayBeDamaged = true;
+    copy.#files.copyTo(this.#files);
+    copy.#table.copyTo(this.#table);
+    this.#rebuild();
+    this.#vanished(newer);
   }
 
-  /** Nothing is left: it was memory. */
+  /** Nothing is left. */
   wipe(): void {
     this.rows.clear();
     this.documents.clear();
+    this.#documentsUnderWay.clear();
     this.damage = [];
     this.#unsynced = [];
-    this.#underWay = [];
-    this.#ghost = undefined;
-    this.#history.length = 0;
-    this.#busyUntilMs = 0;
-    this.#rotten.clear();
-    this.#compactionFailed = false;
+    this.#files.clear();
+    this.#table.clear();
   }
 
   /** The process that used the disk is dead. @param power false: what the system held in memory is gone too */
   crash(power: boolean): void {
     for (const [name, { text }] of this.#documentsUnderWay) {
       // A rename has happened or has not.
-      if (randomFraction(this.#random) < 0.5) this.documents.set(name, text);
+      if (randomFraction(this.#ports.random) < 0.5) this.documents.set(name, text);
     }
     this.#documentsUnderWay.clear();
-    if (!power && this.#unsynced.length > 0) {
-      const kept = randomBelow(this.#random, this.#unsynced.length + 1);
-      const lost = this.#unsynced.splice(kept);
-      for (const written of lost.reverse()) this.#undo(written);
-      if (lost.length > 0) this.#underWay = [];
-    }
-    const candidates = this.#ghost === undefined
-      ? this.#underWay
-      : [this.#ghost, ...this.#underWay];
-    this.#underWay = [];
-    this.#ghost = undefined;
-    let keeping = true;
-    for (const written of candidates) {
-      keeping &&= randomFraction(this.#random) < 0.5;
-      this.#coverage.hit(keeping ? "disk: batch under way kept" : "disk: batch under way lost");
-      if (keeping) this.#apply(written);
-      if (keeping) this.#unsynced.push(written);
-    }
-    // Opening the database again writes what is there to a new file.
-    this.#sync();
-    this.#busyUntilMs = 0;
+    this.#files.crash(power);
+    this.#table.crash(power);
+    if (!this.#isMemory) this.#rebuild();
   }
 
   /** The row as it would be after a power cut at this moment. */
   durable(key: string): Uint8Array | undefined {
-    for (const { changes, before } of this.#unsynced) {
-      const at = changes.findIndex((change) => textOf(change.key) === key);
+    for (const { keys, before } of this.#unsynced) {
+      const at = keys.indexOf(key);
       if (at >= 0) return before[at];
     }
     return this.rows.get(key);
   }
 
-  /** Flips one bit of a row's value. */
+  /** Flips one bit of a row's value in the table, if it is there. */
   flipBit(key: string): void {
-    const value = this.rows.get(key);
-    if (value === undefined || value.length === 0) return;
-    const flipped = value.slice();
-    const bit = randomBelow(this.#random, flipped.length * 8);
-    flipped[bit >>> 3] = (flipped[bit >>> 3] ?? 0) ^ (1 << (bit & 7));
-    this.rows.set(key, flipped);
+    if (this.#isMemory) return;
+    const flipped = this.#table.flipBit(key);
+    if (flipped === undefined) return;
     this.mayBeDamaged = true;
     this.damage.push({ key, value: flipped, what: "flipped" });
     this.everFlipped.add(key.charCodeAt(0) << 8 | key.charCodeAt(1));
   }
 
-  /** A block of the database, with some rows that lie together, cannot be read any more. */
+  /** The keys of a partition's rows in the table, in order. @param prefix the partition */
+  keysInTable(prefix: string): readonly string[] {
+    return this.#table.rows.keys(prefix);
+  }
+
+  /** A block of the table, with some rows that lie together, cannot be read any more. */
   rotBlock(keys: readonly string[]): void {
     // A repair lets go of it, and what is there then is certain only when it has been read through.
     this.everVanished = true;
-    for (const key of keys) {
-      this.#rotten.set(key, { written: false });
-      this.mayBeDamaged = true;
-      this.damage.push({ key, value: undefined, what: "rotten" });
-    }
+    this.mayBeDamaged = true;
+    this.#table.rotBlock(keys);
+    for (const key of keys) this.damage.push({ key, value: undefined, what: "rotten" });
   }
 
   /** What can be read is kept, the rest is gone; `LevelStorage.repair`. */
   repair(): void {
-    for (const [key, { written }] of this.#rotten) {
-      if (!written) this.rows.delete(key);
-    }
-    this.#coverage.hit("disk: repaired");
-    this.#rotten.clear();
-    this.#compactionFailed = false;
-    this.damage = this.damage.map((damage) =>
-      damage.what === "rotten" ? { ...damage, what: "vanished" } : damage
-    );
+    this.#table.repair();
+    this.#ports.coverage.hit("disk: repaired");
+    this.#rebuild();
+    this.damage = this.damage.flatMap((damage) => {
+      if (damage.what !== "rotten") return [damage];
+      const { key } = damage;
+      return this.rows.get(key) === undefined ? [{ key, value: undefined, what: "vanished" }] : [];
+    });
   }
 
   /**
-   * Some batches that were synced are gone from the middle of the log, as after a garbled block.
-   * Only while no process uses the disk. @returns the keys that are not what they were
+   * A bit of the journal flips, so that a batch is not there any more. Only while no process uses the disk.
+   *
+   * @returns how many rows are not what they were; undefined if there is nothing that could be damaged
    */
-  loseBatches(): string[] {
-    const ends = this.#history.length - 1;
-    if (ends < 1) return [];
-    const first = randomBelow(this.#random, ends);
-    const count = 1 + randomBelow(this.#random, Math.min(3, ends - first));
-    const lost: string[] = [];
-    for (let i = first + count - 1; i >= first; i--) {
-      const written = this.#history[i];
-      written?.changes.forEach((change, at) => {
-        const key = textOf(change.key);
-        for (let later = first + count; later < this.#history.length; later++) {
-          if (this.#history[later]?.changes.some((other) => textOf(other.key) === key)) return;
-        }
-        this.#put(key, written.before[at]);
-        lost.push(key);
-      });
-    }
-    this.#history.length = 0;
-    for (const key of new Set(lost)) {
-      this.mayBeDamaged = true;
-      this.damage.push({ key, value: this.rows.get(key), what: "vanished" });
-    }
-    if (lost.length > 0) this.everVanished = true;
-    return lost;
+  damageJournal(): number | undefined {
+    const before = [...this.rows.entries()];
+    if (!this.#files.flipBit()) return undefined;
+    this.#rebuild();
+    return this.#vanished(before);
   }
 
   /** Damage that nobody has mended: the damaged rows are there as they were. */
   outstandingDamage(): Damage[] {
     this.damage = this.damage.filter(({ key, value, what }) =>
-      what === "rotten" || this.rows.get(key) === value
+      what === "rotten" ||
+      (what === "flipped" ? this.#table.rows.get(key) : this.rows.get(key)) === value
     );
     return this.damage;
   }
 
-  #write(
-    process: SimProcess,
-    changes: readonly StorageChange[],
-    sync: boolean,
-    done: (error: Error | undefined) => void,
-  ): void {
-    if (!process.alive) return;
-    // The caller may use its array again.
-    const written: Written = { changes: changes.map((change) => ({ ...change })), before: [] };
-    this.#underWay.push(written);
-    const tookMs = sync ? this.#syncMs() : between(this.#random, 0.02, 0.3);
-    this.#busyUntilMs = Math.max(this.#busyUntilMs, this.#scheduler.nowMs) + tookMs;
-    // The disk does its work whether the process is stopped or not.
-    this.#scheduler.after(this.#busyUntilMs - this.#scheduler.nowMs, undefined, () => {
-      if (!process.alive || !this.#underWay.includes(written)) return;
-      if (this.#rotten.size > 0 && randomFraction(this.#random) < COMPACTION_RATE) {
-        this.#compactionFailed = true;
-        this.#coverage.hit("disk: compaction failed");
-      }
-      if (this.faults.full || this.#compactionFailed) {
-        this.#underWay.shift();
-        this.#ghost = written;
-        this.#coverage.hit("disk: write refused");
-        const error = this.#compactionFailed
-          ? rot()
-          : new KvError("storage_failed", "cannot write: no space is left");
-        this.#scheduler.after(0, process, () => done(error));
-        return;
-      }
-      this.#ghost = undefined;
-      this.#scheduler.after(0, process, () => {
-        // What is read sees the batch when the process is told of it, at the latest.
-        done(undefined);
-      });
-      this.#underWay.shift();
-      this.#apply(written);
-      this.#unsynced.push(written);
-      if (sync) this.#sync();
-    });
-  }
-
-  #range(process: SimProcess, range: StorageRange): Promise<StorageRow[]> {
-    return new Promise((resolve, reject) => {
-      if (!process.alive) return;
-      const rows = this.rows.range(range);
-      this.#scheduler.after(this.#readMs(), process, () => {
-        try {
-          this.#mayFail("range");
-          this.#checkRot(textOf(range.from), textOf(range.to));
-          resolve(rows);
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
-  }
-
-  /** What is read, when the disk has read it. */
-  #later<T>(process: SimProcess, read: () => T | Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (!process.alive) return;
-      this.#scheduler.after(this.#readMs(), process, () => {
-        try {
-          this.#mayFail("snapshot");
-          resolve(read());
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
-  }
-
-  #check(process: SimProcess): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (!process.alive) return;
-      this.#scheduler.after(this.#readMs(), process, () => {
-        if (!this.faults.filesMissing) return resolve();
-        this.#coverage.hit("disk: files found missing");
-        reject(new KvError("storage_failed", "files of the database are not there"));
-      });
-    });
-  }
-
-  #whenIdle(process: SimProcess, then: () => void): void {
-    if (this.#underWay.length === 0) then();
-    else this.#scheduler.after(1, process, () => this.#whenIdle(process, then));
-  }
-
-  #mayFail(what: string): void {
-    const { readErrors } = this.faults;
-    if (readErrors === 0 || randomFraction(this.#random) >= readErrors) return;
-    this.#coverage.hit("fault: read error");
-    throw new KvError("storage_failed", `cannot read (${what}): an error of the disk`);
-  }
-
-  #syncMs(): number {
-    const { slowMs } = this.faults;
-    if (slowMs > 0) return between(this.#random, 0.3, slowMs);
-    return between(this.#random, 0.3, 1.5);
-  }
-
-  /** A disk that is slow is so for reads as well. */
-  #readMs(): number {
-    const { slowMs } = this.faults;
-    return between(this.#random, 0.05, slowMs > 0 ? slowMs : 0.5);
-  }
-
-  #apply(written: Written): void {
-    written.before.length = 0;
-    for (const { key, value } of written.changes) {
-      const text = textOf(key);
-      written.before.push(this.rows.get(text));
-      this.#put(text, value);
+  /** @param before the rows as they were before batches vanished */
+  #vanished(before: readonly [string, Uint8Array][]): number {
+    this.everVanished = true;
+    this.mayBeDamaged = true;
+    let count = 0;
+    for (const [key, was] of before) {
+      const value = this.rows.get(key);
+      if (value !== undefined && textOf(value) === textOf(was)) continue;
+      this.damage.push({ key, value, what: "vanished" });
+      count++;
     }
+    return count;
   }
 
-  #undo(written: Written): void {
-    for (let i = written.changes.length - 1; i >= 0; i--) {
-      const change = written.changes[i];
-      if (change !== undefined) this.#put(textOf(change.key), written.before[i]);
+  /** What a storage would find. */
+  #rebuild(): void {
+    this.rows.clear();
+    for (const [key, value] of this.#table.rows.entries()) this.rows.set(key, value);
+    const bytes = new Map(this.#files.entries());
+    const segments = segmentsAmong(bytes.keys()).map((name) => ({
+      ...name,
+      bytes: bytes.get(name.name) ?? new Uint8Array(),
+    }));
+    const fed = this.#table.rows.get(textOf(FED_KEY));
+    const number = fed === undefined ? 0 : decodeFed(fed).number;
+    const tableHas = Math.min(checkpointOf(segments), number);
+    let first = firstNeeded(segments, tableHas);
+    while (first > 0 && !beginsWell(segments[first])) first--;
+    const plan = planReplay(segments.slice(first), tableHas, 0);
+    for (const frame of plan.frames) {
+      if (frame.kind === RESTATEMENT) this.#forgetControls();
+      this.#apply(frame.bytes, frame);
     }
-  }
-
-  /** A range goes through the block, whether its rows have been replaced or deleted since or not. */
-  #checkRot(from: string, to: string): void {
-    for (const key of this.#rotten.keys()) if (key >= from && key < to) throw rot();
-  }
-
-  #put(key: string, value: Uint8Array | undefined): void {
-    const rotten = this.#rotten.get(key);
-    if (rotten !== undefined) rotten.written = true;
-    if (value === undefined) this.rows.delete(key);
-    else this.rows.set(key, value);
-  }
-
-  #sync(): void {
-    this.#history.push(...this.#unsynced);
     this.#unsynced = [];
-    const surplus = this.#history.length - HISTORY_BATCHES;
-    if (surplus > 0) this.#history.splice(0, surplus);
   }
-}
 
-function rot(): KvError {
-  return new KvError("corrupt", "a block of the database cannot be read");
+  #forgetControls(): void {
+    const controls = [...this.rows.entries()].filter(([key]) =>
+      isControlKey(Uint8Array.from(key, (char) => char.charCodeAt(0)))
+    );
+    for (const [key] of controls) this.rows.delete(key);
+  }
+
+  #apply(bytes: Uint8Array, frame: { readonly from: number; readonly to: number }): void {
+    const written: Written = { keys: [], before: [] };
+    forEachChange(bytes, frame, (key, stored) => {
+      const text = textOf(key);
+      const value = valueOf(stored)?.slice();
+      written.keys.push(text);
+      written.before.push(this.rows.get(text));
+      if (value === undefined) this.rows.delete(text);
+      else this.rows.set(text, value);
+    });
+    this.#unsynced.push(written);
+  }
 }

@@ -12,9 +12,14 @@ import { keptMapDocument, parseKeptMap } from "../../../node/membership/map_keep
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import type { DocumentStore } from "../../../shared/platform/document_store.ts";
 import { KvError } from "../../../shared/base/errors.ts";
-import { randomId } from "../../../shared/platform/random.ts";
+import { type Random, randomId } from "../../../shared/platform/random.ts";
+import {
+  type JournalBounds,
+  JournalStorage,
+} from "../../../node/storage/journal/journal_storage.ts";
+import { isControlKey } from "../../../node/storage/state_record.ts";
 import type { Storage } from "../../../node/storage/storage.ts";
-import type { SimProcess } from "./scheduler.ts";
+import { type SimProcess, spread } from "./scheduler.ts";
 import type { SimDisk } from "./sim_disk.ts";
 
 /** Where it keeps who it is. */
@@ -28,6 +33,20 @@ interface Identity {
   readonly clusterId?: string;
   readonly partitionCount?: number;
   readonly repair?: boolean;
+  /** Journal and table were made. */
+  readonly made?: boolean;
+}
+
+/** Small enough that the table is fed often. */
+function boundsOf(random: Random): Partial<JournalBounds> {
+  const feedBytes = spread(random, 500, 60_000);
+  return {
+    feedBytes,
+    feedDelayMs: spread(random, 200, 30_000),
+    journalBytes: feedBytes * spread(random, 2, 20),
+    segmentBytes: feedBytes * spread(random, 0.5, 4),
+    segmentBytesMin: feedBytes * spread(random, 0.1, 1),
+  };
 }
 
 /** A folder. */
@@ -58,14 +77,27 @@ export class SimFolder implements NodeFolder {
   static async open(disk: SimDisk, process: SimProcess): Promise<SimFolder> {
     const store = disk.document(process, NODE_DOCUMENT);
     const before = await store.read() as Identity | undefined;
-    const identity = before === undefined
+    const identity: Identity = before === undefined
       ? { nodeId: randomId(process.random), incarnation: 1 }
       : { ...before, incarnation: before.incarnation + 1 };
     await store.write(identity);
     if (identity.repair === true) disk.repair();
+    const storage = await JournalStorage.open({
+      clock: process.clock,
+      random: process.random,
+      files: disk.files(process),
+      table: disk.table(process),
+      id: identity.nodeId,
+      create: before?.made !== true,
+      repaired: identity.repair === true,
+      isControl: isControlKey,
+      bounds: boundsOf(process.random),
+    });
+    const made = { ...identity, made: true };
+    if (identity.made !== true) await store.write(made);
     const mapStore = disk.document(process, KEPT_MAP_DOCUMENT);
     const keptMap = parseKeptMap(await mapStore.read(), identity.clusterId);
-    return new SimFolder(disk.open(process), store, mapStore, keptMap, identity);
+    return new SimFolder(storage, store, mapStore, keptMap, made);
   }
 
   get nodeId(): string {

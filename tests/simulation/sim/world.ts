@@ -589,7 +589,7 @@ export class World {
         // What a dead process had in memory is gone; see `#end`.
         ? withStorage(
           new MemoryFolder(process.clock, process.random),
-          host.disk.open(process, true),
+          host.disk.memory(process),
         )
         : await SimFolder.open(host.disk, process);
       host.nodeId = folder.nodeId;

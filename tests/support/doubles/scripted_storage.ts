@@ -8,6 +8,7 @@
 import { assertExists } from "@std/assert";
 import { RowsSnapshot } from "../../../node/storage/memory/rows_snapshot.ts";
 import type {
+  LostBatches,
   SnapshotRange,
   Storage,
   StorageChange,
@@ -32,6 +33,8 @@ export class ScriptedStorage implements Storage {
   readonly writes: HeldWrite[] = [];
   /** Ranges wait from now on, until {@linkcode releaseRanges}. */
   holdRanges = false;
+  /** What it says was missing when it was opened. */
+  lost: LostBatches | undefined;
   closed = false;
   /** It plays a storage that nobody opens again; the test still says when batches end. */
   volatile = false;
@@ -44,6 +47,10 @@ export class ScriptedStorage implements Storage {
     const storage = new ScriptedStorage();
     for (const changes of batches) storage.#commit(copyOf(changes));
     return storage;
+  }
+
+  get batch(): number {
+    return this.batches.length;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -85,6 +92,7 @@ export class ScriptedStorage implements Storage {
     const { from, to } = range;
     const keys = [...this.rows.keys()].filter((key) => key >= hexOf(from) && key < hexOf(to))
       .sort();
+    if (range.reverse) keys.reverse();
     const rows = keys.map((key): StorageRow => [bytesOf(key), this.rows.get(key) ?? bytesOf("")]);
     const snapshot = new RowsSnapshot(rows.map(([key, value]) => [key, value.slice()]), range);
     return {

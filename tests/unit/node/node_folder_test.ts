@@ -15,6 +15,8 @@ class ScriptedFolder {
     const { lines, repaired } = this;
     const storage = new ScriptedStorage();
     if (this.readable === false || (this.readable === "once repaired" && !repaired)) {
+      // Only then are rows read at once.
+      storage.lost = { why: "batches are missing", writtenSince: () => false };
       storage.range = () => Promise.reject(new KvError("corrupt", "a block is damaged"));
     }
     lines.push("opened");

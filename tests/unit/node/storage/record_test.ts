@@ -11,13 +11,11 @@ import {
   rowsFrom,
 } from "../../../../node/storage/record.ts";
 import {
-  decodeHead,
+  decodeFed,
   decodeIdentity,
-  decodeMark,
   decodeState,
-  encodeHead,
+  encodeFed,
   encodeIdentity,
-  encodeMark,
   encodeState,
 } from "../../../../node/storage/state_record.ts";
 import { compareBytes } from "../../../../shared/base/key_order.ts";
@@ -117,7 +115,6 @@ Deno.test("decodeRecord finds every flipped bit, cut tail and exchanged row", ()
       ...encodeState(7, { term: 3, commitSeq: 4, lastSeq: 5, watermark: 6, count: 7, digest: 8 }),
       decode: decodeState,
     },
-    { ...encodeMark(12), decode: decodeMark },
   ];
   for (const { key, value, decode } of rows) {
     for (let bit = 0; bit < 8 * value.length; bit++) {
@@ -168,7 +165,7 @@ Deno.test("rowsFrom and rowsEnd enclose all keys of a partition and nothing else
       if (other < 0 || other > 0xffff) continue;
       for (const key of keys) assertEquals(inside(recordKey(other, key), from, to), false);
     }
-    for (const own of [encodeHead({ batch: 1, firstMark: 1, stateSum: 0 }), encodeMark(9)]) {
+    for (const own of [encodeFed({ number: 1, begun: 2, id: "i" }), encodeIdentity("i")]) {
       assertEquals(inside(own.key, from, to), false, "the database's own");
     }
   }
@@ -194,10 +191,8 @@ Deno.test("the database's own records come back as they were", () => {
     state: { ...state, ...tombstones, highSeq: state.lastSeq, damaged: true },
     clearing: true,
   });
-  const head = { batch: 2 ** 33, firstMark: 9, stateSum: 0xfffffff0 };
-  assertEquals(decodeHead(encodeHead(head).value), head);
-  const mark = encodeMark(2 ** 35 + 3);
-  assertEquals(decodeMark(mark.key, mark.value), 2 ** 35 + 3);
+  const fed = { number: 2 ** 33, begun: 2 ** 34, id: "0123456789abcdef" };
+  assertEquals(decodeFed(encodeFed(fed).value), fed);
   assertEquals(decodeIdentity(encodeIdentity("0123456789abcdef").value), "0123456789abcdef");
 });
 

@@ -6,7 +6,7 @@ Deno.test("whyForeign: a folder of the role, or without anybody's files, is take
     ["node", []],
     ["node", ["lock"]],
     ["node", ["lock", "node.json.new"]],
-    ["node", ["db", "lock"]], // Without node.json: the folder's own check has better advice.
+    ["node", ["db", "journal", "lock"]], // Without node.json: the folder's own check has better advice.
     ["node", ["db", "lock", "node.json", "notes.txt"]],
     ["node", [".snapshot", "lost+found"]],
     ["coordinator", ["lock", "register.json.new"]],

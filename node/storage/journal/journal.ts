@@ -1,0 +1,301 @@
+/**
+ * The journal: every batch is appended to it as one frame, and is on disk with one sync. It is read only when it is
+ * opened. The rows of its batches go to the table in the background (`journal_storage.ts`); control rows, which say
+ * something about the other rows, stay here alone, and each segment begins with all of them.
+ *
+ * A segment is never appended to after a failure, nor by a later process: a new one begins instead, whose name says
+ * where the one before it ends (`replay.ts`). What was not synced before a failure is written again there, because a
+ * failed sync may have lost it.
+ *
+ * Invariants
+ * - A batch is acknowledged only when it and every batch before it are on disk.
+ * - A segment is removed only when a synced frame says that the table has all of it.
+ *
+ * @module
+ */
+import { type Random, randomBelow } from "../../../shared/platform/random.ts";
+import { failureOf, invariant } from "../../../shared/base/errors.ts";
+import type { StorageChange } from "../storage.ts";
+import {
+  BATCH,
+  DELETED,
+  encodeFrame,
+  forEachChange,
+  framesOf,
+  RESTATEMENT,
+  valueOf,
+} from "./frame.ts";
+import type { JournalFile, JournalFiles } from "./journal_files.ts";
+import {
+  beginsWell,
+  checkpointOf,
+  firstNeeded,
+  planReplay,
+  type ReplayedFrame,
+  type ReplayPlan,
+  type Segment,
+  type SegmentName,
+  segmentName,
+  segmentsAmong,
+} from "./replay.ts";
+
+/** A segment that is being written. */
+interface OpenSegment extends SegmentName {
+  readonly file: JournalFile;
+  bytes: number;
+}
+
+/** What a journal needs. */
+export interface JournalOptions {
+  readonly files: JournalFiles;
+  readonly random: Random;
+  /** A segment of this size is followed by another one. */
+  readonly segmentBytes: number;
+}
+
+/** What was found when a journal was opened. */
+export interface OpenedJournal {
+  readonly journal: Journal;
+  readonly plan: ReplayPlan;
+  /** There was no journal. */
+  readonly isNew: boolean;
+}
+
+/** An open journal. One append at a time. */
+export class Journal {
+  readonly #options: JournalOptions;
+  /** By key, one character for each byte. */
+  readonly #controls = new Map<string, { readonly key: Uint8Array; value: Uint8Array }>();
+  /** All that are there, in order; the last is the open one, if one is. */
+  #segments: SegmentName[];
+  #open: OpenSegment | undefined;
+  #mustRoll = true;
+  #index: number;
+  #last: number;
+  #synced: number;
+  /** The frames after `#synced`. */
+  #unsynced: Uint8Array[] = [];
+  #checkpoint: number;
+  #bytesSinceCheckpoint = 0;
+  #removing: Promise<void> = Promise.resolve();
+
+  private constructor(
+    options: JournalOptions,
+    segments: readonly SegmentName[],
+    last: number,
+    checkpoint: number,
+  ) {
+    this.#options = options;
+    this.#segments = [...segments];
+    this.#index = segments.at(-1)?.index ?? 0;
+    this.#last = this.#synced = last;
+    this.#checkpoint = checkpoint;
+  }
+
+  /**
+   * Reads what is there. Nothing may be appended before the plan's frames were applied.
+   *
+   * @param fed the last batch that the table says it has, and the last of which it may have something
+   * @throws {KvError} `storage_failed`
+   */
+  static async open(
+    options: JournalOptions,
+    fed: { readonly number: number; readonly begun: number },
+  ): Promise<OpenedJournal> {
+    const { files } = options;
+    const names = segmentsAmong(await files.list());
+    const read = new Map<string, Segment>();
+    const segmentAt = async (at: number): Promise<Segment | undefined> => {
+      const name = names[at];
+      if (name === undefined) return undefined;
+      const known = read.get(name.name) ?? { ...name, bytes: await files.read(name.name) };
+      read.set(name.name, known);
+      return known;
+    };
+    // The newest checkpoint is in the last segment that has anything.
+    let checkpoint = 0;
+    for (let at = names.length - 1; at >= 0; at--) {
+      const segment = await segmentAt(at);
+      if (segment === undefined || framesOf(segment.bytes, segment.salt).length === 0) continue;
+      checkpoint = checkpointOf([segment]);
+      break;
+    }
+    const tableHas = Math.min(checkpoint, fed.number);
+    let first = firstNeeded(names, tableHas);
+    while (first > 0 && !beginsWell(await segmentAt(first))) first--;
+    const segments: Segment[] = [];
+    for (let at = first; at < names.length; at++) {
+      const segment = await segmentAt(at);
+      if (segment !== undefined) segments.push(segment);
+    }
+    const known = Math.max(checkpoint, fed.number, fed.begun);
+    const plan = planReplay(segments, tableHas, known);
+    // What a process that died has appended may be in the system's memory alone.
+    for (const { name } of segments) await files.sync(name);
+    const journal = new Journal(options, names, Math.max(plan.last, known), checkpoint);
+    return { journal, plan, isNew: names.length === 0 };
+  }
+
+  /** The number of the last batch that was written. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Everything up to this batch survives a power cut. */
+  get synced(): number {
+    return this.#synced;
+  }
+
+  /** Bytes of the frames that are not known to be safe in the table. */
+  get bytesSinceCheckpoint(): number {
+    return this.#bytesSinceCheckpoint;
+  }
+
+  /** Bytes of the segment that is being written. */
+  get segmentBytes(): number {
+    return this.#open?.bytes ?? 0;
+  }
+
+  /** The name of the file that is being written. */
+  get fileName(): string | undefined {
+    return this.#open?.name;
+  }
+
+  /** A control row. */
+  control(key: Uint8Array): Uint8Array | undefined {
+    return this.#controls.get(textOf(key))?.value.slice();
+  }
+
+  /** Keeps a control row of a frame, or of one that was appended just now. @param stored as in a frame */
+  setControl(key: Uint8Array, stored: Uint8Array): void {
+    const text = textOf(key);
+    if (stored[0] === DELETED) {
+      this.#controls.delete(text);
+      return;
+    }
+    const known = this.#controls.get(text);
+    if (known?.value.length === stored.length - 1) {
+      // A byte at a time: a part of an array is an object, and this is done for each partition of each batch.
+      for (let i = 1; i < stored.length; i++) known.value[i - 1] = stored[i] ?? 0;
+    } else {
+      this.#controls.set(text, { key: key.slice(), value: stored.slice(1) });
+    }
+  }
+
+  /** A frame that was read comes next. */
+  replaying(frame: ReplayedFrame): void {
+    this.#bytesSinceCheckpoint += frame.to - frame.from;
+    // What is not restated was deleted.
+    if (frame.kind === RESTATEMENT) this.#controls.clear();
+  }
+
+  /**
+   * Everything up to this batch is safe in the table.
+   *
+   * @param bytes what {@linkcode bytesSinceCheckpoint} was when that was the last batch
+   */
+  setCheckpoint(number: number, bytes: number): void {
+    this.#checkpoint = number;
+    this.#bytesSinceCheckpoint -= bytes;
+  }
+
+  /**
+   * Appends a batch. If it fails, the batch has not happened, and may be tried again.
+   *
+   * @returns its frame, of which the control rows are to be set before anything else is called
+   * @throws {KvError} `storage_failed`
+   */
+  async append(changes: readonly StorageChange[], sync: boolean): Promise<Uint8Array> {
+    const { segmentBytes } = this.#options;
+    if (this.#mustRoll || this.segmentBytes >= segmentBytes) await this.roll();
+    const segment = this.#open;
+    invariant(segment !== undefined, "a segment is open");
+    const checkpoint = this.#checkpoint;
+    const header = { kind: BATCH, number: this.#last + 1, upto: this.#synced, checkpoint } as const;
+    const frame = encodeFrame(segment.salt, header, changes);
+    this.#mustRoll = true;
+    await segment.file.append(frame, sync);
+    this.#mustRoll = false;
+    this.#last++;
+    segment.bytes += frame.length;
+    this.#bytesSinceCheckpoint += frame.length;
+    if (sync) this.#allSynced(checkpoint);
+    else this.#unsynced.push(frame);
+    return frame;
+  }
+
+  /** Begins a new segment. Everything is synced then. @throws {KvError} `storage_failed` */
+  async roll(): Promise<void> {
+    this.#mustRoll = true;
+    const { files, random } = this.#options;
+    const name = segmentName(++this.#index, this.#last, randomBelow(random, 2 ** 32));
+    const checkpoint = this.#checkpoint;
+    const header = {
+      kind: RESTATEMENT,
+      number: this.#last,
+      upto: this.#synced,
+      checkpoint,
+    } as const;
+    const content = encodeFrame(name.salt, header, this.#restated());
+    let file: JournalFile;
+    try {
+      file = await files.create(name.name, content);
+    } catch (error) {
+      // A full disk refuses this every second; what it has left is not to pile up.
+      await this.#remove([name]);
+      throw error;
+    }
+    this.#segments.push(name);
+    this.#open?.file.close();
+    this.#open = { ...name, file, bytes: content.length };
+    this.#mustRoll = false;
+    this.#allSynced(checkpoint);
+  }
+
+  /** Waits for what is being removed, and closes the file. */
+  async close(): Promise<void> {
+    await this.#removing;
+    this.#open?.file.close();
+    this.#open = undefined;
+  }
+
+  /** All control rows, and every other row that is not synced. */
+  #restated(): StorageChange[] {
+    const changes: StorageChange[] = [...this.#controls.values()];
+    for (const frame of this.#unsynced) {
+      forEachChange(frame, { from: 0, to: frame.length }, (key, stored) => {
+        if (this.#controls.has(textOf(key))) return;
+        const value = valueOf(stored);
+        changes.push(value === undefined ? { key } : { key, value });
+      });
+    }
+    return changes;
+  }
+
+  /** @param said the checkpoint that is on disk now */
+  #allSynced(said: number): void {
+    this.#synced = this.#last;
+    this.#unsynced = [];
+    const keptFrom = this.#segments.findLastIndex(({ number }) => number <= said);
+    if (keptFrom <= 0) return;
+    const removed = this.#segments.slice(0, keptFrom);
+    this.#segments = this.#segments.slice(keptFrom);
+    this.#removing = this.#removing.then(() => this.#remove(removed));
+  }
+
+  async #remove(segments: readonly SegmentName[]): Promise<void> {
+    for (const { name } of segments) {
+      try {
+        await this.#options.files.remove(name);
+      } catch (error) {
+        // It is void: the next start tries again.
+        failureOf(error);
+      }
+    }
+  }
+}
+
+/** Keys of control rows are short. */
+function textOf(key: Uint8Array): string {
+  return String.fromCharCode.apply(null, key as unknown as number[]);
+}
