@@ -6,6 +6,7 @@
  * | group | what |
  * |---|---|
  * | codec | framing, decoding and encoding of the JSON wire, values, entries, checksums |
+ * | metrics | what counting and timing costs a request, and what a scrape costs |
  * | ring | position of a key, AVL tree, walk on the ring, placement |
  * | storage | partition stores on LevelDB: synced batches of 1, 100 and 1,000 puts, gets, scans |
  * | node | one node by itself: put and get, 1 and 16 requests outstanding on each connection |
@@ -30,6 +31,7 @@ import { measureCodec } from "./codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
 import { measureFairness } from "./fairness_workloads.ts";
+import { measureMetrics } from "./metrics_workloads.ts";
 import { measureRing } from "./ring_workloads.ts";
 import {
   CONNECTING_WORKLOADS,
@@ -40,7 +42,16 @@ import {
 import { ServerStarter } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
 
-const GROUPS = ["codec", "ring", "storage", "node", "secure", "cluster", "fairness"] as const;
+const GROUPS = [
+  "codec",
+  "metrics",
+  "ring",
+  "storage",
+  "node",
+  "secure",
+  "cluster",
+  "fairness",
+] as const;
 type Group = (typeof GROUPS)[number];
 
 const CLUSTER_NODES = 3;
@@ -99,6 +110,8 @@ async function measureGroup(
   switch (group) {
     case "codec":
       return await measureCodec(effort, report);
+    case "metrics":
+      return await measureMetrics(effort, report);
     case "ring":
       return await measureRing(effort, report);
     case "storage":

@@ -78,6 +78,8 @@ export type {
   KvClientOptions,
   KvEntry,
   PingResult,
+  ProcessMetrics,
+  ProcessSlowRequests,
   ProcessStats,
   ReadOptions,
   RequestTarget,
@@ -90,6 +92,8 @@ export type {
   KeysOptions,
   ScanOptions,
 } from "./library/ordered_scan.ts";
+export type { MetricDocument, MetricFamily } from "../shared/metrics/metric_document.ts";
+export type { SlowRequest } from "../shared/metrics/slow_log.ts";
 export { ERROR_CODES, KvError } from "../shared/base/errors.ts";
 export type { ErrorCode, KvErrorOptions } from "../shared/base/errors.ts";
 export type {

@@ -25,6 +25,8 @@ import {
   COORDINATOR_TICK_MS,
   COORDINATORS_CHANGE_MS,
 } from "../shared/limits/membership.ts";
+import { ClusterWatch } from "../shared/console/cluster_watch.ts";
+import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
@@ -215,6 +217,15 @@ export class Coordinator {
     this.#logins = security === undefined ? undefined : new WireLogins(security.access);
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
+    const watch = new ClusterWatch(deps.clock, {
+      secured: this.#secured,
+      self: undefined,
+      map: () => this.#map !== undefined && this.#map.epoch > 0 ? this.#map : undefined,
+      health: () => this.health(),
+      own: () => metricDocument(this.metrics()),
+      ask: (node, message, timeoutMs, done) =>
+        this.#gateway.request(node, message, timeoutMs, done),
+    });
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
       metrics: this.#requestMetrics,
@@ -224,6 +235,7 @@ export class Coordinator {
       limits: DEFAULT_LIMITS,
       health: () => this.health(),
       metrics: () => this.metrics(),
+      snapshot: () => watch.snapshot(),
       database: this.#gateway.database,
       requests: this.admission.requests,
       access: security?.access,

@@ -10,6 +10,8 @@ import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
 import { STOP_GRACE_MS } from "../shared/limits/connections.ts";
+import { ClusterWatch } from "../shared/console/cluster_watch.ts";
+import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
@@ -469,11 +471,20 @@ export class NodeRuntime {
   #makeFrontEnd(options: NodeRuntimeOptions, admission: Admission): HttpFrontEnd {
     const { clock, random, logger } = this.#deps;
     const limits = options.limits ?? DEFAULT_LIMITS;
+    const watch = new ClusterWatch(clock, {
+      secured: (options.security ?? options.secured) !== undefined,
+      self: this.node.nodeId,
+      map: () => this.node.map(),
+      health: () => this.#health(),
+      own: () => metricDocument(this.metrics()),
+      ask: (node, message, timeoutMs, done) => this.#router.request(node, message, timeoutMs, done),
+    });
     const deps = { clock, random, log: logger("http"), work: this.node.work };
     return new HttpFrontEnd({ ...deps, metrics: this.#requestMetrics }, {
       limits,
       health: () => this.#health(),
       metrics: () => this.metrics(),
+      snapshot: () => watch.snapshot(),
       database: this.server.database,
       requests: admission.requests,
       access: this.#access,

@@ -6,6 +6,8 @@
  */
 import type { CallTrace, DebugListener, Tracer } from "./call_trace.ts";
 import type { ClientEvents } from "./client_events.ts";
+import type { MetricDocument } from "../../shared/metrics/metric_document.ts";
+import type { SlowRequest } from "../../shared/metrics/slow_log.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { fromErrorReply } from "../../shared/wire/error_reply.ts";
@@ -97,6 +99,23 @@ export interface ProcessStats {
   /** The node's id, or `coordinator`. */
   id: string;
   stats?: unknown;
+  error?: KvError;
+}
+
+/** A process and its metrics, or why it did not answer. */
+export interface ProcessMetrics {
+  /** The node's id, or `coordinator`. */
+  id: string;
+  /** By the names of docs/metrics.md. */
+  metrics?: MetricDocument;
+  error?: KvError;
+}
+
+/** A process and its slow requests, the newest first, or why it did not answer. */
+export interface ProcessSlowRequests {
+  /** The node's id, or `coordinator`. */
+  id: string;
+  requests?: SlowRequest[];
   error?: KvError;
 }
 

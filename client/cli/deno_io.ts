@@ -8,6 +8,7 @@ import { syncFolder } from "../../shared/platform/deno/file_document_store.ts";
 import { escapeControls, printError } from "../../shared/program/terminal.ts";
 import type { CommandIo, Progress, WholeFile } from "./command/command.ts";
 import { Keyboard } from "./deno_keyboard.ts";
+import { openScreen } from "./deno_screen.ts";
 import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
 import { systemReason } from "./command/output.ts";
 import { startProgressBar } from "./progress_bar.ts";
@@ -95,6 +96,9 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
       if (Deno.stderr.isTerminal()) shown = startProgressBar(totalBytes);
       return shown;
     },
+    screen: Deno.stdout.isTerminal()
+      ? () => openScreen(!commandsFromInput && Deno.stdin.isTerminal())
+      : undefined,
     ask: isAttended ? (question) => keyboard.ask(question) : undefined,
     askSecret: isAttended ? (question) => keyboard.askSecret(question) : undefined,
   };

@@ -66,11 +66,19 @@ export class Keyboard {
   }
 }
 
-/** Switches the echo off. @returns what switches it on again */
-function rawMode(): () => void {
+/**
+ * Switches the echo off.
+ *
+ * @param before what is to be done, too, if a signal ends the process
+ * @returns what switches it on again
+ */
+export function rawMode(before: () => void = () => {}): () => void {
   const listeners = Object.keys(SIGNALS).map((name) => {
     const signal = name as keyof typeof SIGNALS;
-    return [signal, () => endBy(signal, restore)] as const;
+    return [signal, () => {
+      before();
+      endBy(signal, restore);
+    }] as const;
   });
   let isRaw = true;
   const restore = () => {

@@ -44,6 +44,8 @@ import {
   type KvClientOptions,
   type KvEntry,
   type PingResult,
+  type ProcessMetrics,
+  type ProcessSlowRequests,
   type ProcessStats,
   type ReadOptions,
   replyError,
@@ -531,6 +533,34 @@ export class KvClient implements AsyncDisposable {
    */
   stats(options: CallOptions = {}): Promise<ProcessStats[]> {
     return this.#processes.stats(options);
+  }
+
+  /**
+   * The metrics of the coordinator and of each node, as docs/metrics.md lists them; asks all of them at once.
+   *
+   * @example
+   * ```ts
+   * const processes = await kv.metrics();
+   * console.log(processes.every(({ metrics }) => metrics?.kv_info !== undefined)); // true
+   * ```
+   */
+  metrics(options: CallOptions = {}): Promise<ProcessMetrics[]> {
+    return this.#processes.metrics(options);
+  }
+
+  /**
+   * The newest slow requests of the coordinator and of each node, with their keys.
+   *
+   * @param limit of each process
+   *
+   * @example
+   * ```ts
+   * const slow = (await kv.slowRequests(10)).flatMap(({ requests = [] }) => requests);
+   * console.log(slow.every(({ elapsedMs }) => elapsedMs > 50)); // true
+   * ```
+   */
+  slowRequests(limit: number, options: CallOptions = {}): Promise<ProcessSlowRequests[]> {
+    return this.#processes.slowRequests(limit, options);
   }
 
   /**

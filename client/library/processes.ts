@@ -5,6 +5,8 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
+import { readMetricDocument } from "../../shared/metrics/metric_document.ts";
+import { readSlowRequests } from "../../shared/metrics/slow_log.ts";
 import type {
   CertificateOrder,
   Message,
@@ -20,6 +22,8 @@ import {
   type ForgottenNode,
   type KvClientDeps,
   type PingResult,
+  type ProcessMetrics,
+  type ProcessSlowRequests,
   type ProcessStats,
   replyError,
   withSignal,
@@ -40,6 +44,20 @@ export class Processes {
     return this.#askAll({ req_type: "stats" }, options, (id, reply) => {
       if (reply.req_type === "result") return { id, stats: reply.result };
       return { id, error: replyError(reply, "stats") };
+    });
+  }
+
+  metrics(options: CallOptions): Promise<ProcessMetrics[]> {
+    return this.#askAll({ req_type: "metrics" }, options, (id, reply) => {
+      const metrics = reply.req_type === "result" ? readMetricDocument(reply.result) : undefined;
+      return metrics === undefined ? { id, error: replyError(reply, "metrics") } : { id, metrics };
+    });
+  }
+
+  slowRequests(limit: number, options: CallOptions): Promise<ProcessSlowRequests[]> {
+    return this.#askAll({ req_type: "slow_requests", limit }, options, (id, reply) => {
+      if (reply.req_type !== "result") return { id, error: replyError(reply, "slow_requests") };
+      return { id, requests: readSlowRequests(reply.result) };
     });
   }
 

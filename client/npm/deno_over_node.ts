@@ -224,6 +224,7 @@ export function denoOverNode() {
     get ppid() {
       return process.ppid;
     },
+    consoleSize: () => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 }),
     exit: (code: number) => process.exit(code),
     inspect,
     addSignalListener: (signal: NodeJS.Signals, listener: () => void) =>

@@ -10,7 +10,7 @@
  */
 import { executeBatch } from "../../shared/server/batch.ts";
 import { ClusterDatabase } from "../../shared/database/cluster_database.ts";
-import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { GATEWAY_CACHE_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { KeyRequest, Message, ReplyTo } from "../../shared/wire/messages.ts";
@@ -111,6 +111,11 @@ export class Gateway {
     executeBatch(this.#deps.clock, batch, (one, answer) => {
       this.execute(admit(one), answer);
     }, reply);
+  }
+
+  /** Asks a node for something that is not about a key. */
+  request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void {
+    this.#router.request(node, message, timeoutMs, done);
   }
 
   stats(): Record<string, unknown> {

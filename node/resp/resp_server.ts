@@ -14,6 +14,7 @@ import { DeduplicatingDatabase } from "../../shared/database/deduplicating_datab
 import { REQUESTS_PER_CONNECTION_MAX } from "../../shared/limits/admission.ts";
 import { RESP_REPLY_BYTES_MAX } from "../../shared/limits/resp.ts";
 import { VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
+import type { SlowLog } from "../../shared/metrics/slow_log.ts";
 import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
@@ -100,6 +101,10 @@ export class RespServer implements SessionServer {
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
     this.parserLimits = { argumentBytesMax: 2 * this.valueBytesMax };
     this.startedMs = deps.clock.monotonicMs();
+  }
+
+  get slow(): SlowLog {
+    return this.metrics.slow;
   }
 
   /** The number of unanswered commands. */

@@ -20,3 +20,13 @@ export const HTTP_PAGE_KEYS_MAX = 1_000;
 export const HTTP_CONDITION_ATTEMPTS_MAX = 8;
 /** Its HTTP front end sends clients elsewhere until none has come for this long, or RETIRE_MS have passed. */
 export const HTTP_QUIET_MS = 200;
+/** The console: all processes are asked at most once in this long, whoever looks. */
+export const CONSOLE_PERIOD_MS = 2_000;
+/** A node that does not answer in this long is shown as one that does not. */
+export const CONSOLE_ASK_TIMEOUT_MS = 1_500;
+/** Rates are shown if two looks are at most this far apart. */
+export const CONSOLE_GAP_MS_MAX = 15_000;
+/** With more partitions the console shows counts, and not each of them. */
+export const CONSOLE_PARTITIONS_MAX = 4_096;
+/** Operations that the console lists, the most frequent. */
+export const CONSOLE_OPERATIONS_MAX = 12;

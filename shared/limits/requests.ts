@@ -134,3 +134,6 @@ export const SLOW_REQUEST_MS = 100;
 export const SLOW_REQUESTS_MAX = 128;
 /** So much of a slow request's key is kept. */
 export const SLOW_KEY_CHARACTERS_MAX = 256;
+/** What is read of another process's metrics: samples of one metric, and bounds of a histogram. */
+export const SAMPLES_READ_MAX = 10_000;
+export const BOUNDS_READ_MAX = 256;

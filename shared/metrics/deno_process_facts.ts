@@ -12,6 +12,10 @@ export class DenoProcessFacts {
   /** About when the process began: when this was made. */
   readonly startedMs = Date.now();
 
+  wallMs(): number {
+    return Date.now();
+  }
+
   cpuSeconds(): number {
     const { user, system } = cpuUsage();
     return (user + system) / 1e6;

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { isObject } from "../cluster/map_shape.ts";
+import { BOUNDS_READ_MAX, SAMPLES_READ_MAX } from "../limits/requests.ts";
 import type { HistogramState } from "./histogram.ts";
 import type { MetricSet, Sample } from "./metric_set.ts";
 import { METRIC_ROWS, type MetricName } from "./metric_table.ts";
@@ -37,6 +39,49 @@ export function metricDocument(set: MetricSet): MetricDocument {
     };
   }
   return document;
+}
+
+/**
+ * What another process has sent, as far as it is a document: of metrics that the table has, with labels that are texts and
+ * numbers that are. What is not is left out, and nothing that a process can send makes a reader fail.
+ */
+export function readMetricDocument(value: unknown): MetricDocument | undefined {
+  if (!isObject(value)) return undefined;
+  const document: Record<string, MetricFamily> = {};
+  for (const [name, spec] of METRIC_ROWS) {
+    const family = value[name];
+    if (!isObject(family) || !Array.isArray(family.samples)) continue;
+    const bounds = numbersOf(family.bounds);
+    if ((bounds === undefined) === (spec.type === "histogram")) continue;
+    const samples: MetricFamily["samples"][number][] = [];
+    for (const sample of family.samples.slice(0, SAMPLES_READ_MAX)) {
+      const read = readSample(sample, spec.labels.length, bounds);
+      if (read !== undefined) samples.push(read);
+    }
+    document[name] = { labels: spec.labels, ...(bounds === undefined ? {} : { bounds }), samples };
+  }
+  return document;
+}
+
+function readSample(
+  sample: unknown,
+  labelCount: number,
+  bounds: readonly number[] | undefined,
+): MetricFamily["samples"][number] | undefined {
+  if (!Array.isArray(sample)) return undefined;
+  const [labels, value, given]: unknown[] = sample;
+  if (!Array.isArray(labels) || labels.length !== labelCount) return undefined;
+  if (typeof value !== "number" || !labels.every((label) => typeof label === "string")) {
+    return undefined;
+  }
+  if (bounds === undefined) return [labels, value];
+  const counts = numbersOf(given);
+  return counts?.length === bounds.length + 1 ? [labels, value, counts] : undefined;
+}
+
+function numbersOf(value: unknown): readonly number[] | undefined {
+  if (!Array.isArray(value) || value.length > BOUNDS_READ_MAX) return undefined;
+  return value.every((one) => typeof one === "number") ? value : undefined;
 }
 
 /** The samples of a metric in a document, each as labels by name and number or histogram. */

@@ -69,6 +69,10 @@ export const METRICS = {
     "both",
     "When the process began, in seconds since 1970-01-01 UTC.",
   ),
+  kv_date_seconds: gauge(
+    "both",
+    "The process's date, in seconds since 1970-01-01 UTC: by it keys expire.",
+  ),
   process_cpu_seconds_total: counter("both", "Processor time of the process, user and system."),
   process_resident_memory_bytes: gauge("both", "Memory of the process that is in RAM."),
   kv_heap_bytes: gauge(

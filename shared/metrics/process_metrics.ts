@@ -11,6 +11,8 @@ import type { MetricSet } from "./metric_set.ts";
 /** What the platform says of the process. */
 export interface ProcessFacts {
   readonly startedMs: number;
+  /** The date. */
+  wallMs(): number;
   cpuSeconds(): number;
   memory(): {
     readonly rss: number;
@@ -40,6 +42,7 @@ export class ProcessMetrics {
     const { startedMs } = this.#facts;
     const { rss, heapUsed, heapTotal, external } = this.#facts.memory();
     set.set("process_start_time_seconds", startedMs / 1_000);
+    set.set("kv_date_seconds", this.#facts.wallMs() / 1_000);
     set.set("process_cpu_seconds_total", this.#facts.cpuSeconds());
     set.set("process_resident_memory_bytes", rss);
     set.set("kv_heap_bytes", heapUsed, "used");

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isObject } from "../cluster/map_shape.ts";
 import { SLOW_KEY_CHARACTERS_MAX, SLOW_REQUEST_MS, SLOW_REQUESTS_MAX } from "../limits/requests.ts";
 import { type Address, formatAddress } from "../platform/transport.ts";
 
@@ -24,6 +25,17 @@ export interface SlowRequest {
   readonly key?: string;
   /** Who asked. Absent if that is not known. */
   readonly client?: string;
+}
+
+/** What another process has sent as its slow requests; what is none is left out. */
+export function readSlowRequests(value: unknown): SlowRequest[] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, SLOW_REQUESTS_MAX).filter((one): one is SlowRequest =>
+    isObject(one) &&
+    ["id", "atMs", "elapsedMs"].every((field) => typeof one[field] === "number") &&
+    ["frontEnd", "operation", "code"].every((field) => typeof one[field] === "string") &&
+    ["key", "client"].every((field) => ["string", "undefined"].includes(typeof one[field]))
+  );
 }
 
 /** Keeps them. */

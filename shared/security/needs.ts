@@ -133,6 +133,8 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   "command|list": "login",
   "command|help": "login",
   config: "login",
+  slowlog: "login",
+  "slowlog|help": "login",
   "config|help": "login",
   list_nodes: "login",
   get_nodes_for_key: "login",
@@ -144,6 +146,10 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   // Who else is connected; how this process is set up.
   "client|list": "admin",
   "config|get": "admin",
+  // It has keys.
+  "slowlog|get": "admin",
+  "slowlog|len": "admin",
+  "slowlog|reset": "admin",
   "acl|list": "admin",
   "acl|users": "admin",
   "acl|getuser": "admin",
@@ -230,6 +236,11 @@ export const ENDPOINT_NEEDS: Readonly<Record<string, Need>> = {
   "GET /health/live": "anybody",
   "GET /health/ready": "anybody",
   "GET /openapi.json": "anybody",
+  // The page without anything on it.
+  "GET /": "anybody",
+  "GET /console.js": "anybody",
+  "GET /console.css": "anybody",
+  "GET /console/snapshot": "monitor",
   "GET /health": "login",
   "GET /metrics": "monitor",
   "GET /cluster": "login",

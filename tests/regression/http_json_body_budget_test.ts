@@ -30,6 +30,7 @@ Deno.test("HTTP: the bodies of requests that are under way count, JSON too", asy
       limits: { keyBytesMax: 100, valueBytesMax: 8 << 20 },
       health: () => ({ role: "node", status: "ok", reasons: [], checks: {} }),
       metrics: () => new MetricSet(),
+      snapshot: () => Promise.resolve("{}"),
     },
     LOCAL,
   );

@@ -58,6 +58,22 @@ export interface Progress {
   stop(): void;
 }
 
+/** A line of a picture. */
+export interface ScreenLine {
+  readonly text: string;
+  readonly strong?: boolean;
+}
+
+/** The whole terminal, which a command draws again and again. */
+export interface Screen {
+  size(): { readonly columns: number; readonly rows: number };
+  show(lines: readonly ScreenLine[]): void;
+  /** Whoever looks has seen enough. */
+  readonly ended: Promise<void>;
+  /** The terminal is as it was before. */
+  end(): void;
+}
+
 /** The terminal and the files, as commands see them. */
 export interface CommandIo {
   /** To standard output. @throws {KvError} `storage_failed` if it accepts nothing more */
@@ -78,6 +94,8 @@ export interface CommandIo {
   openAnywhere(path: string): Promise<ByteSource & { close(): void }>;
   /** Undefined if nobody watches. */
   progress(totalBytes: number | undefined): Progress | undefined;
+  /** Undefined if the output is no terminal. */
+  screen: (() => Screen) | undefined;
   /** Asks the person at the terminal; undefined if there is none. The shell has its own. */
   ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
   /**

@@ -26,7 +26,10 @@ export const EXIT = {
 /** One line each, for `--help`. */
 export const EXIT_CODE_HELP: readonly (readonly [code: number, meaning: string])[] = [
   [EXIT.ok, "success"],
-  [EXIT.error, "any other error; import: some records were rejected"],
+  [
+    EXIT.error,
+    "any other error; import: some records were rejected; doctor: there is something to mend",
+  ],
   [EXIT.usage, "wrong command, argument, flag or setting"],
   [EXIT.notFound, "no such key, or nothing to change (persist, expire)"],
   [EXIT.unavailable, "no node could serve it in time; it did not happen, try again"],

@@ -21,10 +21,11 @@ import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
 import { errorLine, formatDocument, formatTable } from "../command/output.ts";
 import { SECURITY_COMMANDS } from "./security_commands.ts";
-import { COORDINATOR_COMMANDS } from "./coordinator_commands.ts";
-import { NODE_COMMANDS } from "./node_commands.ts";
+import { COORDINATOR_COMMANDS, NODE_COMMANDS } from "./node_commands.ts";
 import { SCAN_COMMANDS } from "./scan_commands.ts";
+import { DOCTOR_COMMANDS } from "./doctor_commands.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
+import { WATCH_COMMANDS } from "./watch_commands.ts";
 
 const OPTIONS = ["json", "timeoutMs"] as const;
 
@@ -62,6 +63,8 @@ const ROWS: readonly Command[] = [
     help: "whether the coordinator and each node answer",
     run: runPing,
   },
+  ...WATCH_COMMANDS,
+  ...DOCTOR_COMMANDS,
   ...NODE_COMMANDS,
   ...COORDINATOR_COMMANDS,
   ...LOGIN_COMMANDS,

@@ -7,6 +7,7 @@
  */
 import type { Entry } from "../../../shared/base/entry.ts";
 import type { Database } from "../../../shared/database/database.ts";
+import type { SlowLog } from "../../../shared/metrics/slow_log.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import type { Logger } from "../../../shared/platform/logger.ts";
 import type { Random } from "../../../shared/platform/random.ts";
@@ -136,6 +137,8 @@ export interface CommandServer extends PlanContext {
   readonly node: RespNode;
   readonly limits: RequestLimits | undefined;
   readonly cursors: ScanCursors;
+  /** What took long at this node, at any front end. */
+  readonly slow: SlowLog;
   readonly table: { readonly all: readonly CommandSpec[] };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;

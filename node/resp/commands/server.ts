@@ -1,4 +1,4 @@
-/** Commands about the server: INFO, CONFIG GET, COMMAND, TIME, WAIT. @module */
+/** Commands about the server: INFO, CONFIG GET, COMMAND, SLOWLOG, TIME, WAIT. @module */
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { partitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
@@ -138,6 +138,27 @@ function wait(args: Arguments, call: Call, done: () => void): void {
   done();
 }
 
+/** As Redis shows them: id, seconds since 1970, microseconds, the command and its key, who asked, its name. */
+function slowlogGet(args: Arguments, { out, server }: Call): void {
+  const given = args.length > 2 ? integerOf(args[2]) : SLOWLOG_DEFAULT;
+  if (given < -1n) throw new CommandError("ERR count should be greater than or equal to -1");
+  const all = server.slow.newest(given === -1n ? undefined : Number(given));
+  out.array(all.length);
+  for (const { id, atMs, elapsedMs, operation, key, client = "" } of all) {
+    out.array(6);
+    out.integer(id);
+    out.integer(Math.floor(atMs / 1_000));
+    out.integer(Math.round(elapsedMs * 1_000));
+    const words = key === undefined ? [operation] : [operation, key];
+    out.array(words.length);
+    for (const word of words) out.bulkText(word);
+    out.bulkText(client);
+    out.bulkText("");
+  }
+}
+
+const SLOWLOG_DEFAULT = 10n;
+
 const about = (since: string, summary: string) => ({ group: "server", since, summary });
 
 const CONTAINER = (_args: Arguments, { out }: Call) => out.error(SYNTAX_ERROR);
@@ -199,6 +220,44 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
         NO_KEYS,
         about("2.0.0", "Get the values of configuration parameters"),
         { kind: "now", run: configGet },
+      ),
+    ],
+  },
+  {
+    ...command("slowlog", -2, "", NO_KEYS, about("2.2.12", "A container for slow log commands"), {
+      kind: "now",
+      run: CONTAINER,
+    }),
+    subcommands: [
+      command(
+        "slowlog|get",
+        -2,
+        "admin loading stale",
+        NO_KEYS,
+        about("2.2.12", "Get the newest requests of this node that took long"),
+        { kind: "now", run: slowlogGet },
+      ),
+      command(
+        "slowlog|len",
+        2,
+        "admin loading stale",
+        NO_KEYS,
+        about("2.2.12", "Get the number of slow requests that are kept"),
+        { kind: "now", run: (_args, { out, server }) => out.integer(server.slow.size) },
+      ),
+      command(
+        "slowlog|reset",
+        2,
+        "admin loading stale",
+        NO_KEYS,
+        about("2.2.12", "Forget the slow requests of this node"),
+        {
+          kind: "now",
+          run: (_args, { out, server }) => {
+            server.slow.clear();
+            out.ok();
+          },
+        },
       ),
     ],
   },

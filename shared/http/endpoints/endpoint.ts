@@ -44,6 +44,8 @@ export interface HttpSite {
   health(): HealthReport;
   /** The numbers of this process now. */
   metrics(): MetricSet;
+  /** What the console shows, as JSON: see `shared/console/cluster_watch.ts`. */
+  snapshot(): Promise<string>;
   /** Of a secured cluster: who may do what. */
   readonly access?: AccessControl | undefined;
   /** The memory budget of requests under way, shared by all front ends. Absent: the front end gets its own. */
@@ -240,26 +242,26 @@ export class Services {
   }
 }
 
+/** A text as a response. A long one is counted until it is sent. */
+export function textResponse(
+  text: string,
+  headers: Readonly<Record<string, string>>,
+  status = 200,
+): Response {
+  const length: Record<string, string> = text.length > HTTP_RESPONSE_COUNTED_BYTES
+    ? { "content-length": String(Buffer.byteLength(text)) }
+    : {};
+  return new Response(text, { status, headers: { ...length, ...headers } });
+}
+
 /** A JSON document as a response. */
 export function json(
   status: number,
   document: unknown,
   headers: Record<string, string> = {},
 ): Response {
-  const text = JSON.stringify(document);
-  // A long document is counted until it is sent.
-  const length: Record<string, string> = text.length > HTTP_RESPONSE_COUNTED_BYTES
-    ? { "content-length": String(Buffer.byteLength(text)) }
-    : {};
-  return new Response(text, {
-    status,
-    headers: {
-      "content-type": "application/json",
-      "cache-control": "no-store",
-      ...length,
-      ...headers,
-    },
-  });
+  const common = { "content-type": "application/json", "cache-control": "no-store" };
+  return textResponse(JSON.stringify(document), { ...common, ...headers }, status);
 }
 
 /** The error for a reply of a type that the operation does not have. */

@@ -1,6 +1,6 @@
 /** The numbers of a process, for Prometheus. @module */
 import { EXPOSITION_TYPE, expositionOf } from "../../metrics/exposition.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, textResponse } from "./endpoint.ts";
 
 export const getMetrics = endpoint({
   id: "getMetrics",
@@ -8,7 +8,8 @@ export const getMetrics = endpoint({
   parameters: {},
   responses: { 200: { description: "The metrics.", contentType: "text/plain" } },
   run: ({ services }) =>
-    new Response(expositionOf(services.site.metrics()), {
-      headers: { "content-type": EXPOSITION_TYPE, "cache-control": "no-store" },
+    textResponse(expositionOf(services.site.metrics()), {
+      "content-type": EXPOSITION_TYPE,
+      "cache-control": "no-store",
     }),
 });

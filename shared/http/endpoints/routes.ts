@@ -8,6 +8,12 @@ import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ance
 import { postBatch } from "./batch_endpoint.ts";
 import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
 import type { Methods } from "./endpoint.ts";
+import {
+  getConsole,
+  getConsoleScript,
+  getConsoleSnapshot,
+  getConsoleStyle,
+} from "./console_endpoints.ts";
 import { getMetrics } from "./metrics_endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health_endpoints.ts";
 import { operationRoutes } from "./operation_endpoints.ts";
@@ -31,6 +37,10 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/health/live": { GET: getLiveness },
   "/health/ready": { GET: getReadiness },
   "/metrics": { GET: getMetrics },
+  "/": { GET: getConsole },
+  "/console.js": { GET: getConsoleScript },
+  "/console.css": { GET: getConsoleStyle },
+  "/console/snapshot": { GET: getConsoleSnapshot },
   "/batch": { POST: postBatch },
   ...operationRoutes(),
   "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },

@@ -41,6 +41,7 @@ export class HttpBench {
       limits: { keyBytesMax: 100, valueBytesMax: VALUE_BYTES_MAX },
       health: () => this.health,
       metrics: () => new MetricSet(),
+      snapshot: () => Promise.resolve("{}"),
       access,
     }, rules);
   }

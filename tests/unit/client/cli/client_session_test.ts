@@ -82,6 +82,7 @@ class Bench {
         });
       },
       progress: () => undefined,
+      screen: undefined,
       ask: undefined,
       askSecret: undefined,
     };

@@ -286,3 +286,28 @@ Deno.test("Glob matches as a naive matcher does, and its prefix is one of all th
   const hostile = new Glob(encoder.encode("*a".repeat(50) + "b"));
   assertEquals(hostile.matches(encoder.encode("a".repeat(1_000))), false);
 });
+
+Deno.test("SLOWLOG: the newest requests that took long, as Redis shows them", async () => {
+  const bench = new RespBench();
+  const { metrics } = bench.server;
+  const peer = bench.connect();
+  assertEquals(await peer.ask("SLOWLOG GET"), "*0\r\n");
+  const remote = { host: "10.0.0.9", port: 4711 };
+  const series = metrics.series("resp", "set");
+  for (const key of ["a", "b", "c"]) {
+    metrics.ended(series, bench.clock.monotonicMs() - 250, undefined, { key }, remote);
+  }
+  bench.clock.settle();
+  assertEquals(await peer.ask("SLOWLOG LEN"), ":3\r\n");
+  const seconds = Math.floor(bench.clock.wallMs() / 1_000);
+  const entry = (id: number, key: string) =>
+    `*6\r\n:${id}\r\n:${seconds}\r\n:250000\r\n*2\r\n$3\r\nset\r\n$1\r\n${key}\r\n` +
+    "$13\r\n10.0.0.9:4711\r\n$0\r\n\r\n";
+  assertEquals(await peer.ask("SLOWLOG GET 2"), `*2\r\n${entry(2, "c")}${entry(1, "b")}`);
+  assertEquals((await peer.ask("SLOWLOG GET -1")).split("*6").length, 4);
+  assertEquals(await peer.ask("SLOWLOG GET 0"), "*0\r\n");
+  assertMatch(await peer.ask("SLOWLOG GET x"), /^-ERR value is not an integer/);
+  assertMatch(await peer.ask("SLOWLOG GET -2"), /^-ERR count should be/);
+  assertEquals(await peer.ask("SLOWLOG RESET"), "+OK\r\n");
+  assertEquals(await peer.ask("SLOWLOG LEN"), ":0\r\n");
+});

@@ -354,7 +354,7 @@ Deno.test("HTTP: what is wrong with a request is told", async () => {
       [400, "bad_request", "GET", "/get?key=k&timeout_ms=0"],
       [400, "bad_request", "GET", "/get?key=k&timeout_ms=1e3"],
       [400, "bad_request", "DELETE", "/kv/k?all=yes"],
-      [404, "bad_request", "GET", "/"],
+      [404, "bad_request", "GET", "/console"],
       [404, "bad_request", "GET", "/nothing"],
       [404, "bad_request", "GET", "/get/"],
       [404, "bad_request", "GET", "/__proto__"],

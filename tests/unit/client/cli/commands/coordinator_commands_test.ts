@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { CoordinatorsReport } from "../../../../../client/calls/call.ts";
-import { coordinatorsText } from "../../../../../client/cli/commands/coordinator_commands.ts";
+import { coordinatorsText } from "../../../../../client/cli/commands/node_commands.ts";
 
 const REPORT: CoordinatorsReport = {
   coordinator: "c1",

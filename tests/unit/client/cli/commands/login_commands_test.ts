@@ -52,6 +52,7 @@ class Bench {
       createWhole: () => Promise.reject(new Error("Read-only")),
       openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => undefined,
+      screen: undefined,
       get ask() {
         return answers() && ((question: string) => {
           say(question);

@@ -45,6 +45,7 @@ class Bench {
       createWhole: () => Promise.reject(new Error("Read-only")),
       openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => undefined,
+      screen: undefined,
       ask: undefined,
       askSecret: undefined,
     };

@@ -37,6 +37,7 @@ class Bench {
         update: (_, text) => void this.progress.push(text),
         stop: () => void this.progress.push("stop"),
       }),
+      screen: undefined,
       ask: undefined,
       askSecret: undefined,
     };
