@@ -340,6 +340,7 @@ class Simulation {
     const checkMs = 5_000;
     for (let at = 0; at < stormMs; at += checkMs) {
       await this.#pass(Math.min(checkMs, stormMs - at));
+      world.changeUsers();
       this.#invariants.checkAll();
     }
     this.#nemesis.end();
@@ -608,6 +609,8 @@ class Simulation {
       const epoch = host.runtime.node.map()?.epoch;
       if (epoch !== map.epoch) return { text: `${host.name} has map ${epoch} of ${map.epoch}` };
     }
+    const old = this.#world.whoJudgesByOldUsers;
+    if (old !== undefined) return { text: old };
     const up = map.nodes.filter(({ state }) => state === "up");
     if (up.length !== members.length) {
       return { text: `the map knows ${up.length} nodes that are up; ${members.length} are` };

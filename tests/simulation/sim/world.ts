@@ -43,6 +43,7 @@ import {
   type JudgedDocument,
   judgedPart,
   parseJudgedDocument,
+  setRole,
 } from "../../../shared/security/security_document.ts";
 import { type SeenMap, seenOf } from "../../../shared/security/map_seal.ts";
 import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
@@ -184,6 +185,9 @@ export class World {
   /** Of a secured cluster. */
   readonly security: SimSecurity | undefined;
   readonly #coordinatorIdentity: HeldMemberIdentity | undefined;
+  /** Of the coordinator's latest process. */
+  #keeper: SecurityKeeper | undefined;
+  #changesOfUsers = 0;
   readonly #sabotage: Sabotage;
   #hostNext = 1;
   #coordinatorRuns = 0;
@@ -501,6 +505,7 @@ export class World {
       adopt: (next) => access.adopt(next),
       openOffice: (held, write) => {
         const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
+        this.#keeper = keeper;
         return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
       },
     };
@@ -513,6 +518,39 @@ export class World {
       minInSync: this.shape.minInSync,
       ...times,
     };
+  }
+
+  /** An administrator changes a role, in a secured cluster whose coordinator runs. */
+  changeUsers(): void {
+    if (this.coordinator === undefined || this.#keeper === undefined) return;
+    const prefix = `changed-${++this.#changesOfUsers}:`;
+    const grants = [{ database: "default", prefix, right: "read" }] as const;
+    this.#keeper.carryOut(
+      Promise.resolve((document) => ({
+        document: setRole(document, { name: "changed", grants }),
+        result: null,
+      })),
+      {
+        what: "role_set",
+        whyRefused: () => undefined,
+        audited: { event: "changed", what: "role_set", name: "changed" },
+        caller: { user: "root", from: COORDINATOR_HOST },
+      },
+      ({ req_type: type }) => {
+        if (type === "result") this.coverage.hit("fault: users changed");
+      },
+    );
+  }
+
+  /** A node that runs and does not judge as the coordinator says. */
+  get whoJudgesByOldUsers(): string | undefined {
+    // If an old copy was put back, nodes have a later version than the coordinator.
+    const version = this.#keeper?.document.version ?? 0;
+    const behind = this.members.find(({ runtime, judged }) =>
+      runtime !== undefined && (judged?.version ?? 0) < version
+    );
+    return behind &&
+      `${behind.name} judges by users of version ${behind.judged?.version}, and there is version ${version}`;
   }
 
   killCoordinator(power: boolean): void {
