@@ -114,6 +114,7 @@ export class ClientRequests {
       case "backup_partition":
       case "scan_node":
       case "count_node":
+      case "pubsub":
         throw new KvError(
           "bad_request",
           `${request.req_type}: ask a node; the coordinator has no keys`,

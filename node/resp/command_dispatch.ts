@@ -50,6 +50,11 @@ export interface DispatchSession extends CommandSession {
   failed(error: unknown): void;
 }
 
+/** What a RESP2 client that has subscribed may say: an answer would look like a message to it. */
+function mayFollow({ name }: CommandSpec): boolean {
+  return /^[ps]?(un)?subscribe$/.test(name) || ["ping", "quit", "reset"].includes(name);
+}
+
 /** Runs the commands of one connection. */
 export class CommandDispatch {
   readonly #session: DispatchSession;
@@ -80,6 +85,13 @@ export class CommandDispatch {
     if (refusal !== undefined) {
       session.refuse(refusal);
       metrics.ended(series, beganMs, codeOfText(refusal));
+      return;
+    }
+    if (session.out.protocol === 2 && server.pubSub.local.has(session) && !mayFollow(spec)) {
+      session.refuse(
+        `ERR Can't execute '${spec.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / ` +
+          "RESET are allowed in this context",
+      );
       return;
     }
     const { run } = spec;

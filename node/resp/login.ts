@@ -6,6 +6,7 @@
  * @module
  */
 import { failureOf, type KvError } from "../../shared/base/errors.ts";
+import { keyRange } from "../../shared/base/key_range.ts";
 import { Secret } from "../../shared/base/secret.ts";
 import type { Database } from "../../shared/database/database.ts";
 import { GuardedDatabase } from "../../shared/database/guarded_database.ts";
@@ -63,6 +64,16 @@ export class RespLogin implements CommandLogin {
     return this.#principal?.name ?? DEFAULT_USER;
   }
 
+  mayUse(right: "read" | "write", name: string): boolean {
+    if (this.#access === undefined) return true;
+    return this.#principal?.rights()?.allowsKey(right, name) ?? false;
+  }
+
+  mayUseRange(right: "read" | "write", prefix: string): boolean {
+    if (this.#access === undefined) return true;
+    return this.#principal?.rights()?.allowsRange(right, keyRange({ prefix })) ?? false;
+  }
+
   /** Why a command may not run, or undefined. What it asks of keys is judged where it asks. */
   whyRefused({ name }: CommandSpec): string | undefined {
     if (this.#access === undefined) return undefined;
@@ -71,7 +82,7 @@ export class RespLogin implements CommandLogin {
     const rights = this.#principal?.rights();
     if (rights === undefined) return NO_AUTH;
     const isJudgedLater = need === "login" || need === "requests" ||
-      (typeof need === "object" && ("range" in need || "named" in need));
+      typeof need === "object";
     // What it asks is judged as the request that it stands for, which the audit log knows.
     if (FLUSHES.has(name)) return this.#whyNoFlush();
     if (isJudgedLater || rights.isAdmin) return undefined;

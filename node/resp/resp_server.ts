@@ -28,6 +28,7 @@ import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
 import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
+import { AllNodes } from "./pubsub/all_nodes.ts";
 import { RespSession } from "./session.ts";
 import type { SessionServer } from "./session_server.ts";
 
@@ -70,6 +71,7 @@ export class RespServer implements SessionServer {
   readonly metrics: RequestMetrics;
   readonly valueBytesMax: number;
   readonly cursors: ScanCursors;
+  readonly pubSub: AllNodes;
   readonly #once: DeduplicatingDatabase;
   readonly #draining: Draining | undefined;
   readonly parserLimits: { readonly argumentBytesMax: number };
@@ -81,6 +83,7 @@ export class RespServer implements SessionServer {
   /** Counts since the start. */
   connections = 0;
   commands = 0;
+  countedBefore = { connections: 0, commands: 0 };
 
   constructor(deps: RespServerDeps) {
     this.clock = deps.clock;
@@ -97,6 +100,7 @@ export class RespServer implements SessionServer {
     const name = `resp-${randomId(deps.random)}`;
     this.#once = new DeduplicatingDatabase(deps.database, deps.clock, () => name);
     this.cursors = new ScanCursors(deps.random);
+    this.pubSub = new AllNodes(deps.node);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
     this.parserLimits = { argumentBytesMax: 2 * this.valueBytesMax };

@@ -210,6 +210,14 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     this.#output.answer(write);
   }
 
+  push(write: Write): void {
+    this.#output.push(write);
+  }
+
+  mayHear(channel: string): boolean {
+    return this.login.mayUse("read", channel);
+  }
+
   /** Answers in turn: now, if nothing comes before it. */
   answerInTurn(write: Write): void {
     if (this.#queue.size === 0) this.answer(write);
@@ -462,6 +470,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     this.server.budget.give(this.#queue.clear() + this.#heldBytes);
     this.#heldBytes = 0;
     this.transaction.reset();
+    this.server.pubSub.local.forget(this);
     this.server.forget(this);
   }
 }

@@ -8,6 +8,7 @@
  * @module
  */
 import { REPLY_BYTES_MAX, REPLY_BYTES_PAUSE } from "../../shared/limits/admission.ts";
+import { RESP_PUSH_BYTES_MAX } from "../../shared/limits/resp.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Stream } from "../../shared/platform/transport.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
@@ -43,6 +44,7 @@ export class SessionOutput {
   readonly #guard: StreamGuard;
   readonly #events: OutputEvents;
   #flushScheduled = false;
+  #pushes: Write[] = [];
   #ended = false;
 
   constructor(
@@ -84,6 +86,24 @@ export class SessionOutput {
     const falling = this.lateReplyBytes - (this.lateReplyBytes >> 3);
     this.lateReplyBytes = length > falling ? length : falling;
   }
+
+  /** Writes something that answers no command. A client that reads too slowly for what it asked to be told is cut off. */
+  push(write: Write): void {
+    if (this.#ended) return;
+    this.#pushes.push(write);
+    if (this.#pushes.length > 1) return;
+    this.#clock.defer(this.#pushNow);
+  }
+
+  readonly #pushNow = (): void => {
+    const pushes = this.#pushes;
+    this.#pushes = [];
+    if (this.#ended) return;
+    for (const write of pushes) write(this.out);
+    const waiting = this.#stream.queuedBytes + this.out.length;
+    if (waiting > RESP_PUSH_BYTES_MAX) this.#events.onUnread(waiting);
+    else this.flush();
+  };
 
   /**
    * Writes when all that came together is done, on other connections too. A write wakes its client, which

@@ -42,6 +42,8 @@ export interface Forwarder {
   execute(request: KeyRequest, timeoutMs: number, done: ReplyTo): () => void;
   request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void;
   refresh(): Promise<ClusterMap>;
+  /** Whether a node would probably answer. Default: yes. */
+  mayReach?(node: NodeId): boolean;
 }
 
 /** What a database is given. */

@@ -33,6 +33,7 @@ import {
   isSecurityOrder,
   type KeyRequest,
   type Message,
+  type Reply,
   type ReplyTo,
   type Request,
   type SecurityOrder,
@@ -154,6 +155,8 @@ export class NodeServer {
         persistent: options.memory !== true,
         address: () => options.address?.(),
         clientsMax: () => options.admission.clientsMax,
+        isReachable: (node) => this.#mayReach(node),
+        askOthers: (message, timeoutMs, done) => this.#askOthers(message, timeoutMs, done),
         stats: () => this.#stats(),
       },
     });
@@ -270,6 +273,8 @@ export class NodeServer {
       }
       case "announce":
         return reply({ req_type: "ack", message: "noted" });
+      case "pubsub":
+        return reply({ req_type: "result", result: this.#resp.pubSub.serve(request) });
       default:
         checkKeyRequest(request, this.#options.limits);
         return this.#executeKey(request, reply, connection);
@@ -346,6 +351,25 @@ export class NodeServer {
         { name: `node ${node}`, takes: (message) => goes(message, "downstream") },
         (peer) => this.#node.acceptPeer(node, peer),
       );
+  }
+
+  #mayReach(node: NodeId): boolean {
+    return this.#options.forwarder.mayReach?.(node) ?? true;
+  }
+
+  #askOthers(message: object, timeoutMs: number, done: (replies: readonly Reply[]) => void): void {
+    const { nodeId } = this.#node;
+    const others = (this.#node.map()?.nodes ?? []).filter(({ id, state }) =>
+      id !== nodeId && state === "up" && this.#mayReach(id)
+    );
+    const replies: Reply[] = [];
+    if (others.length === 0) this.#deps.clock.defer(() => done(replies));
+    for (const { id } of others) {
+      this.#options.forwarder.request(id, message, timeoutMs, (reply) => {
+        replies.push(reply);
+        if (replies.length === others.length) done(replies);
+      });
+    }
   }
 
   #map(what: string): ClusterMap {

@@ -161,6 +161,12 @@ export class Router {
     return () => this.#forget(task);
   }
 
+  /** Whether a node would probably answer: it is in the map, and the last attempt to reach it has not failed. */
+  mayReach(node: NodeId): boolean {
+    const client = this.#closed ? undefined : this.#pool.client(node);
+    return client !== undefined && !client.isDoubtful;
+  }
+
   /** Sends any request to one node; a piece of a scan through another node if necessary. */
   request(node: NodeId, message: object, timeoutMs: number, done: ReplyTo): void {
     const client = this.#closed ? undefined : this.#pool.client(node);

@@ -28,6 +28,12 @@ export type Need =
   /** These rights on each key that the command names. */
   | { readonly named: readonly KeyRight[] };
 
+/** What a command of RESP needs. */
+export type CommandNeed =
+  | Need
+  /** These rights on each channel that the command names, as on a key of its name. */
+  | { readonly channels: readonly KeyRight[] };
+
 const READ_RANGE = { range: ["read"] } as const;
 /** Tells how many there were. */
 const DELETE_RANGE = { range: ["read", "write"] } as const;
@@ -77,6 +83,9 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   count_node: READ_RANGE,
   batch: "requests",
 
+  /** Nodes ask each other; what a client publishes is judged where it asks. */
+  pubsub: "admin",
+
   force: "admin",
   forget_node: "admin",
   coordinators: "admin",
@@ -97,7 +106,7 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
 };
 
 /** Of RESP, by name; `client|id` for a subcommand. */
-export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
+export const COMMAND_NEEDS: Readonly<Record<string, CommandNeed>> = {
   hello: "anybody",
   auth: "anybody",
   quit: "anybody",
@@ -138,6 +147,54 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   "config|help": "login",
   list_nodes: "login",
   get_nodes_for_key: "login",
+  subscribe: { channels: ["read"] },
+  // Of every channel that the pattern may match.
+  psubscribe: READ_RANGE,
+  ssubscribe: { channels: ["read"] },
+  unsubscribe: "login",
+  punsubscribe: "login",
+  sunsubscribe: "login",
+  publish: { channels: ["write"] },
+  spublish: { channels: ["write"] },
+  pubsub: "login",
+  "pubsub|help": "login",
+  "pubsub|channels": "admin",
+  "pubsub|shardchannels": "admin",
+  "pubsub|numpat": "admin",
+  "pubsub|numsub": "login",
+  "pubsub|shardnumsub": "login",
+  role: "login",
+  readonly: "login",
+  readwrite: "login",
+  asking: "login",
+  cluster: "login",
+  "cluster|slots": "login",
+  "cluster|shards": "login",
+  "cluster|nodes": "login",
+  "cluster|info": "login",
+  "cluster|replicas": "login",
+  "cluster|slaves": "login",
+  "cluster|links": "login",
+  "cluster|myid": "login",
+  "cluster|keyslot": "login",
+  "cluster|help": "login",
+  sentinel: "login",
+  "sentinel|get-master-addr-by-name": "login",
+  "sentinel|masters": "login",
+  "sentinel|master": "login",
+  "sentinel|sentinels": "login",
+  "sentinel|replicas": "login",
+  "sentinel|slaves": "login",
+  "sentinel|myid": "login",
+  "sentinel|ckquorum": "login",
+  "sentinel|help": "login",
+  "command|getkeys": "login",
+  "client|no-touch": "login",
+  "client|unblock": "login",
+  latency: "login",
+  "latency|help": "login",
+  memory: "login",
+  "memory|help": "login",
   acl: "login",
   "acl|whoami": "login",
   "acl|cat": "login",
@@ -145,6 +202,14 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
 
   // Who else is connected; how this process is set up.
   "client|list": "admin",
+  "client|kill": "admin",
+  "config|set": "admin",
+  "config|resetstat": "admin",
+  "config|rewrite": "admin",
+  "latency|latest": "admin",
+  "latency|history": "admin",
+  "latency|reset": "admin",
+  "latency|doctor": "admin",
   "config|get": "admin",
   // It has keys.
   "slowlog|get": "admin",
@@ -160,6 +225,8 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   rename: READ_AND_WRITE,
   renamenx: READ_AND_WRITE,
   copy: READ_AND_WRITE,
+  bitop: READ_AND_WRITE,
+  bitfield: READ_AND_WRITE,
 
   scan: READ_RANGE,
   keys: READ_RANGE,
@@ -195,6 +262,14 @@ export const COMMAND_NEEDS: Readonly<Record<string, Need>> = {
   setbit: "requests",
   getbit: "requests",
   bitcount: "requests",
+  bitpos: "requests",
+  dump: "requests",
+  restore: "requests",
+  bitfield_ro: "requests",
+  "memory|usage": "requests",
+  "object|freq": "requests",
+  "object|idletime": "requests",
+  "object|refcount": "requests",
   del: "requests",
   unlink: "requests",
   exists: "requests",

@@ -99,7 +99,7 @@ export function admitRequest(
 function isPassedOn(request: Request, member: MemberName): boolean {
   const { req_type: type } = request;
   if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
-  if (type === "get_map" || type === "ping" || type === "metrics") return false;
+  if (["get_map", "ping", "metrics", "pubsub"].includes(type)) return false;
   if (member.role === "coordinator" && isForActive(request)) return type !== "join";
   throw notForMembers({ req_type: type });
 }
@@ -107,7 +107,7 @@ function isPassedOn(request: Request, member: MemberName): boolean {
 function notForMembers({ req_type: type }: { readonly req_type: string }): KvError {
   return new KvError(
     "forbidden",
-    `${type}: a member asks for the map or for metrics, or passes on a user's request and says whose it is, in "as"`,
+    `${type}: a member asks for the map, for metrics or of subscribers, or passes on a user's request and says whose it is, in "as"`,
   );
 }
 

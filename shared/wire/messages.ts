@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { texts } from "../schema/cluster_fields.ts";
 import { array, flag, oneOf, optional, text, uint } from "../schema/fields.ts";
 import { COORDINATOR_MESSAGES } from "../schema/coordinator_messages.ts";
 import { type HeldPartition, MEMBER_MESSAGES } from "../schema/member_messages.ts";
@@ -129,6 +130,19 @@ export const MESSAGES = {
     after: optional(text),
     timeout_ms: optional(uint),
     of: optional(text),
+  }),
+  /**
+   * Between nodes: a message for the subscribers of the asked node, or a question about them. Answered by `result`:
+   * `receivers`, `channels`, `subscribers` (of each channel that was asked about) and `patterns`.
+   */
+  pubsub: message(1, "request", {
+    op: oneOf("publish", "channels", "numsub"),
+    /** Of shard channels, which patterns do not match. */
+    shard: optional(flag),
+    channels: optional(texts),
+    pattern: optional(text),
+    value: optional(text),
+    value64: optional(text),
   }),
   /** Independent requests, each handled by itself, in no order. */
   batch: message(1, "request", { requests: array<object>(), timeout_ms: optional(uint) }),

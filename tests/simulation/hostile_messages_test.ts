@@ -98,6 +98,8 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   // A member asks others how they are.
   metrics: { ...REQUEST, passing: "answered" },
   slow_requests: REQUEST,
+  // Between nodes, for clients that each node has judged by itself.
+  pubsub: { ...REQUEST, passing: "answered" },
   backup_partition: REQUEST,
   scan: REQUEST,
   count: REQUEST,

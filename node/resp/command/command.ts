@@ -40,8 +40,65 @@ export type Write = (out: RespWriter) => void;
 /** `skip`: the next command is not answered. */
 export type ReplyMode = "on" | "off" | "skip";
 
+/** What one may subscribe to. */
+export type ChannelKind = "channel" | "pattern" | "shard";
+
+/** A connection that messages can be pushed to. */
+export interface Subscriber {
+  /** Whether it has the right, at this moment. */
+  mayHear(channel: string): boolean;
+  /** Writes something that answers no command, soon, and never inside of an answer. */
+  push(write: Write): void;
+}
+
+/** Who has subscribed to what at this node (`pubsub/subscriptions.ts`). */
+export interface CommandSubscriptions {
+  /** @throws {CommandError} if there are too many, or the name is too long */
+  add(subscriber: Subscriber, kind: ChannelKind, name: string): void;
+  remove(subscriber: Subscriber, kind: ChannelKind, name: string): void;
+  forget(subscriber: Subscriber): void;
+  names(subscriber: Subscriber, kind: ChannelKind): string[];
+  count(subscriber: Subscriber, kind: ChannelKind): number;
+  has(subscriber: Subscriber): boolean;
+  deliver(kind: "channel" | "shard", channel: string, message: Uint8Array): number;
+  channels(kind: "channel" | "shard", pattern: string | undefined): string[];
+  readonly patterns: readonly string[];
+}
+
+/** What is told of subscribers. */
+export interface PubSubCounts {
+  /** How many got a message that was published. */
+  readonly receivers: number;
+  readonly channels: readonly string[];
+  /** Of each channel that was asked about. */
+  readonly subscribers: readonly number[];
+  readonly patterns: readonly string[];
+}
+
+/** Subscribers of all nodes (`pubsub/all_nodes.ts`). Each `done` is called once. */
+export interface CommandPubSub {
+  readonly local: CommandSubscriptions;
+  publish(
+    kind: "channel" | "shard",
+    channel: string,
+    message: Uint8Array,
+    done: (receivers: number) => void,
+  ): void;
+  publishElsewhere(
+    kind: "channel" | "shard",
+    channel: string,
+    message: Uint8Array,
+    done: (receivers: number) => void,
+  ): void;
+  counts(
+    kind: "channel" | "shard",
+    asked: { readonly channels?: readonly string[]; readonly pattern?: string | undefined },
+    done: (counts: PubSubCounts) => void,
+  ): void;
+}
+
 /** What a command may know and do of the connection over which it came (`session.ts`). */
-export interface CommandSession {
+export interface CommandSession extends Subscriber {
   readonly id: number;
   readonly server: CommandServer;
   readonly out: RespWriter;
@@ -80,6 +137,10 @@ export interface CommandLogin {
   readonly user: string;
   /** It has logged in, or need not. */
   readonly isKnown: boolean;
+  /** Whether it has a right on a key, or on a channel of this name. */
+  mayUse(right: "read" | "write", name: string): boolean;
+  /** Whether it has a right on everything that begins so. */
+  mayUseRange(right: "read" | "write", prefix: string): boolean;
   /**
    * `done` is called once, perhaps before this returns.
    *
@@ -121,6 +182,10 @@ export interface RespNode {
   readonly persistent: boolean;
   /** How many clients may be connected. */
   clientsMax(): number;
+  /** Whether another node would probably answer. */
+  isReachable(nodeId: string): boolean;
+  /** Asks all other nodes that are up and can be reached. @param done gets their answers once, later */
+  askOthers(message: object, timeoutMs: number, done: (replies: readonly Reply[]) => void): void;
   stats(): Record<string, unknown>;
 }
 
@@ -139,12 +204,15 @@ export interface CommandServer extends PlanContext {
   readonly cursors: ScanCursors;
   /** What took long at this node, at any front end. */
   readonly slow: SlowLog;
+  readonly pubSub: CommandPubSub;
   readonly table: { readonly all: readonly CommandSpec[] };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;
   /** Since the start. */
   readonly connections: number;
   readonly commands: number;
+  /** What was counted before CONFIG RESETSTAT. */
+  countedBefore: { readonly connections: number; readonly commands: number };
   /** Carries a request out; one that would do harm twice, in a client session. */
   execute(request: KeyRequest, timeoutMs: number, done: (reply: Reply) => void): void;
   /** Carries each request out by itself; `done` gets the replies in the order of the requests. */

@@ -14,7 +14,16 @@ const COUNT_TIMEOUT_MS = 2_000;
 
 type Facts = Readonly<Record<string, string | number>>;
 
-const SECTIONS = ["server", "clients", "stats", "replication", "cluster", "keyspace", "kv"];
+const SECTIONS = [
+  "server",
+  "clients",
+  "memory",
+  "stats",
+  "replication",
+  "cluster",
+  "keyspace",
+  "kv",
+];
 /** Words that mean all sections. */
 const ALL = new Set(["all", "default", "everything"]);
 
@@ -51,6 +60,7 @@ function factsOf(section: string, call: Call, keys: number | undefined): Facts {
         redis_version: REDIS_VERSION,
         redis_mode: "standalone",
         server_name: "kv-node",
+        arch_bits: 64,
         run_id: server.node.nodeId,
         tcp_port: server.node.address()?.port ?? 0,
         uptime_in_seconds: upSeconds,
@@ -58,17 +68,27 @@ function factsOf(section: string, call: Call, keys: number | undefined): Facts {
       };
     }
     case "clients":
-      return { connected_clients: server.sessions.size, blocked_clients: 0 };
+      return {
+        connected_clients: server.sessions.size,
+        maxclients: server.node.clientsMax(),
+        blocked_clients: 0,
+      };
+    case "memory":
+      // Nothing is ever evicted.
+      return { maxmemory: 0, maxmemory_policy: "noeviction" };
     case "stats":
       return {
-        total_connections_received: server.connections,
-        total_commands_processed: server.commands,
+        total_connections_received: server.connections - server.countedBefore.connections,
+        total_commands_processed: server.commands - server.countedBefore.commands,
+        pubsub_channels: server.pubSub.local.channels("channel", undefined).length,
+        pubsub_patterns: server.pubSub.local.patterns.length,
       };
     case "replication":
       // Each node takes every write, whoever its primary is.
       return { role: "master", connected_slaves: 0 };
     case "cluster":
-      return { cluster_enabled: 0 };
+      // CLUSTER answers, and some clients in cluster mode look here before they ask.
+      return { cluster_enabled: 1 };
     case "keyspace":
       return keys === undefined || keys === 0 ? {} : { db0: `keys=${keys},expires=0,avg_ttl=0` };
     default:

@@ -16,6 +16,7 @@ import { parseInteger } from "../protocol/integer_text.ts";
 import { clientLine } from "../command/client_line.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
+import { CLIENT_CONTROL, typeOf } from "./introspection.ts";
 import { checkDatabase } from "./keys.ts";
 
 const NO_AUTH_HELLO =
@@ -164,7 +165,9 @@ function list(args: Arguments, { out, server }: Call): void {
       if (type === undefined) {
         throw new CommandError(`ERR Unknown client type '${textOf(at(args, 3))}'`);
       }
-      if (type !== "normal") ids = new Set();
+      ids = new Set(
+        [...server.sessions.values()].filter((one) => typeOf(one) === type).map(({ id }) => id),
+      );
     } else if (word === "id" && args.length > 3) {
       ids = new Set(
         args.slice(3).map((argument) => {
@@ -288,6 +291,7 @@ const CLIENT_SUBCOMMANDS: readonly CommandSpec[] = [
     about("3.2.0", "Instruct the server whether to reply to commands"),
     { kind: "now", run: reply },
   ),
+  ...CLIENT_CONTROL,
 ];
 
 /**
@@ -322,11 +326,15 @@ function http(name: string): CommandSpec {
 export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
   command("ping", -1, "fast", NO_KEYS, about("1.0.0", "Ping the server"), {
     kind: "now",
-    run: (args, { out }) => {
+    run: (args, { out, session, server }) => {
       if (args.length > 2) {
         throw new CommandError("ERR wrong number of arguments for 'ping' command");
       }
-      if (args.length === 2) out.bulk(at(args, 1));
+      if (out.protocol === 2 && server.pubSub.local.has(session)) {
+        out.array(2);
+        out.bulkText("pong");
+        out.bulk(args[1] ?? new Uint8Array());
+      } else if (args.length === 2) out.bulk(at(args, 1));
       else out.simple("PONG");
     },
   }),
@@ -368,6 +376,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     kind: "frame",
     run: (_args, session) => {
       session.transaction.reset();
+      session.server.pubSub.local.forget(session);
       session.login.logOut();
       session.answerInTurn((out) => {
         session.clientName = "";

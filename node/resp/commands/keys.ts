@@ -1,6 +1,7 @@
 /** Commands on keys, whatever their values. Those that go through all keys are in `scans.ts`. @module */
 import type { Entry } from "../../../shared/base/entry.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
+import { OBJECT_SUBCOMMANDS } from "./introspection.ts";
 import { valueOfReply } from "../../../shared/schema/value_codec.ts";
 import { at, integerOf, keyOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
 import {
@@ -184,6 +185,7 @@ export const KEY_COMMANDS: readonly CommandSpec[] = [
           }),
         },
       ),
+      ...OBJECT_SUBCOMMANDS,
     ],
   },
 ];

@@ -2,7 +2,7 @@
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { partitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
-import { at, integerOf, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
+import { at, integerOf, SYNTAX_ERROR, textOf, wordOf, wrongArity } from "../command/arguments.ts";
 import {
   type Arguments,
   type Call,
@@ -50,6 +50,48 @@ function configGet(args: Arguments, call: Call): void {
     call.out.bulkText(name);
     call.out.bulkText(value);
   }
+}
+
+/** What is set here follows from the node's own settings; to set what is set already changes nothing. @throws {CommandError} */
+function configSet(args: Arguments, call: Call): void {
+  if (args.length % 2 !== 0) throw wrongArity("config|set");
+  const known = settings(call);
+  for (let i = 2; i < args.length; i += 2) {
+    const given = textOf(at(args, i));
+    const value = known[given.toLowerCase()];
+    if (value === undefined) {
+      throw new CommandError(
+        `ERR Unknown option or number of arguments for CONFIG SET - '${given}'`,
+      );
+    }
+    if (value === textOf(at(args, i + 1))) continue;
+    throw new CommandError(
+      `ERR CONFIG SET failed (possibly related to argument '${given}') - can't set immutable config`,
+    );
+  }
+  call.out.ok();
+}
+
+/** The keys of a command, by its row. @throws {CommandError} */
+function commandGetKeys(args: Arguments, call: Call): void {
+  const asked = args.slice(2);
+  const found = specOf(call, at(args, 2));
+  const name = found?.subcommands === undefined || asked[1] === undefined
+    ? undefined
+    : `${found.name}|${textOf(asked[1]).toLowerCase()}`;
+  const spec = name === undefined
+    ? found
+    : found?.subcommands?.find((sub) => sub.name === name) ?? found;
+  if (spec === undefined) throw new CommandError("ERR Invalid command specified");
+  const { arity, keys: [first, last, step] } = spec;
+  if (arity > 0 ? asked.length !== arity : asked.length < -arity) {
+    throw new CommandError("ERR Invalid number of arguments specified for command");
+  }
+  if (first === 0) throw new CommandError("ERR The command has no key arguments");
+  const end = last < 0 ? asked.length + last : last;
+  const keys = asked.filter((_, i) => i >= first && i <= end && (i - first) % step === 0);
+  call.out.array(keys.length);
+  for (const key of keys) call.out.bulk(key);
 }
 
 /** The commands that are listed. */
@@ -221,6 +263,40 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
         about("2.0.0", "Get the values of configuration parameters"),
         { kind: "now", run: configGet },
       ),
+      command(
+        "config|set",
+        -4,
+        "admin noscript loading stale",
+        NO_KEYS,
+        about("2.0.0", "Refused, unless it changes nothing: settings are the node's own"),
+        { kind: "now", run: configSet },
+      ),
+      command(
+        "config|resetstat",
+        2,
+        "admin noscript loading stale",
+        NO_KEYS,
+        about("2.0.0", "Begins INFO's counts of connections and commands anew"),
+        {
+          kind: "now",
+          run: (_args, { out, server }) => {
+            const { connections, commands } = server;
+            server.countedBefore = { connections, commands };
+            out.ok();
+          },
+        },
+      ),
+      command(
+        "config|rewrite",
+        2,
+        "admin noscript loading stale",
+        NO_KEYS,
+        about("2.8.0", "Refused: settings are the node's own"),
+        {
+          kind: "now",
+          run: (_args, { out }) => out.error("ERR The server is running without a config file"),
+        },
+      ),
     ],
   },
   {
@@ -286,6 +362,14 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
         NO_KEYS,
         about("7.0.0", "Get documentary information about commands"),
         { kind: "now", run: commandDocs },
+      ),
+      command(
+        "command|getkeys",
+        -4,
+        "loading stale",
+        NO_KEYS,
+        about("2.8.13", "Extract the key names from an arbitrary command"),
+        { kind: "now", run: commandGetKeys },
       ),
       command(
         "command|info",

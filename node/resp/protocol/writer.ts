@@ -137,6 +137,11 @@ export class RespWriter {
     this.#header(0x2a, count);
   }
 
+  /** This many values follow, which answer no command. */
+  push(count: number): void {
+    this.#header(this.protocol === 3 ? 0x3e : 0x2a, count);
+  }
+
   /** This many pairs follow. */
   map(pairs: number): void {
     if (this.protocol === 3) this.#header(0x25, pairs);

@@ -6,9 +6,15 @@
 import type { CommandSpec } from "../command/command.ts";
 import { CommandLookup } from "./command_lookup.ts";
 import { ACL_COMMANDS } from "../commands/acl.ts";
-import { BIT_COMMANDS } from "../commands/bits.ts";
+import { DUMP_COMMANDS } from "../rdb/dump_commands.ts";
+import { BITMAP_COMMANDS } from "../bitmaps/bit_commands.ts";
+import { BIT_COMMANDS } from "../bitmaps/bits.ts";
 import { CONNECTION_COMMANDS } from "../commands/connection.ts";
 import { EXPIRY_COMMANDS } from "../commands/expiry.ts";
+import { CLUSTER_COMMANDS } from "../topology/cluster_commands.ts";
+import { SENTINEL_COMMANDS } from "../topology/sentinel_commands.ts";
+import { PUBSUB_COMMANDS } from "../pubsub/pubsub_commands.ts";
+import { INTROSPECTION_COMMANDS } from "../commands/introspection.ts";
 import { KEY_COMMANDS } from "../commands/keys.ts";
 import { OPERATION_COMMANDS } from "../commands/operations.ts";
 import { OWN_COMMANDS } from "../commands/own.ts";
@@ -32,6 +38,8 @@ const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...STRING_COMMANDS,
   ...RANGE_COMMANDS,
   ...BIT_COMMANDS,
+  ...BITMAP_COMMANDS,
+  ...DUMP_COMMANDS,
   ...KEY_COMMANDS,
   ...EXPIRY_COMMANDS,
   ...SCAN_COMMANDS,
@@ -39,6 +47,10 @@ const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...TRANSACTION_COMMANDS,
   ...SERVER_COMMANDS,
   ...ACL_COMMANDS,
+  ...INTROSPECTION_COMMANDS,
+  ...PUBSUB_COMMANDS,
+  ...CLUSTER_COMMANDS,
+  ...SENTINEL_COMMANDS,
 ];
 
 const ALL: readonly CommandSpec[] = [

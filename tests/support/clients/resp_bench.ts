@@ -75,6 +75,8 @@ export class RespBench {
         persistent: options.persistent ?? true,
         address: () => ({ host: "node", port: 8081 }),
         clientsMax: () => this.admission.clientsMax,
+        isReachable: () => true,
+        askOthers: (_message, _timeoutMs, done) => this.clock.defer(() => done([])),
         stats: () => ({ node: "n1" }),
       },
     });

@@ -60,6 +60,7 @@ export function messageSamples(
     announce: { what: "restore" },
     metrics: {},
     slow_requests: { limit: 10 },
+    pubsub: { op: "publish", channels: ["of a stranger"], value: "x" },
     backup_partition: { partition: p },
     scan: { prefix: "" },
     count: { prefix: "" },

@@ -795,6 +795,190 @@ export const REDIS_CASES: readonly RedisCase[] = [
     WAIT 0 -1
     WAIT x 0
   `),
+  lines(`
+    SET k "\\xff\\xf0\\x00"
+    BITPOS k 0
+    BITPOS k 1
+    BITPOS k 1 2
+    BITPOS k 0 0 0
+    BITPOS k 0 0 -1
+    BITPOS k 1 -1
+    BITPOS k 1 8 16 BIT
+    BITPOS k 0 0 11 BIT
+    BITPOS k 1 2 1
+    BITPOS k 2
+    BITPOS k x
+    BITPOS k 1 x
+    BITPOS k 1 0 1 FOO
+    BITPOS k 1 0 1 BIT x
+    BITPOS none 0
+    BITPOS none 1
+    BITPOS none 0 0 -1
+    SET f "\\xff\\xff"
+    BITPOS f 0
+    BITPOS f 0 0
+    BITPOS f 0 0 -1
+    BITPOS f 0 0 15 BIT
+  `),
+  lines(`
+    MSET {x}a abcdef {x}b "\\x0f\\xf0" {x}e "" {x}d old
+    EXPIRE {x}d 1000
+    BITOP AND {x}d {x}a {x}b
+    GET {x}d
+    TTL {x}d
+    BITOP OR {x}d {x}a {x}b {x}none
+    GET {x}d
+    BITOP XOR {x}d {x}a {x}a
+    GET {x}d
+    BITOP NOT {x}d {x}b
+    GET {x}d
+    BITOP NOT {x}d {x}a {x}b
+    BITOP FOO {x}d {x}a
+    BITOP AND {x}d {x}none {x}e
+    EXISTS {x}d
+    BITOP NOT {x}d {x}none
+    BITOP AND {x}a {x}a
+    GET {x}a
+    MULTI
+    BITOP OR {x}m {x}a {x}b
+    BITFIELD {x}m SET u8 0 1
+    EXEC
+    GET {x}m
+  `),
+  lines(`
+    BITFIELD k SET i8 0 100 GET i8 0 GET u4 0
+    BITFIELD k INCRBY i8 0 100
+    BITFIELD k OVERFLOW SAT INCRBY i8 0 -1000 GET i8 0
+    BITFIELD k OVERFLOW FAIL INCRBY i8 0 -1000 GET i8 0
+    BITFIELD k OVERFLOW FAIL SET u8 0 256 OVERFLOW WRAP SET u8 0 257 GET u8 0
+    BITFIELD k SET u63 #1 9223372036854775807 GET u63 #1
+    BITFIELD k SET i64 3 -5 GET i64 3 INCRBY i64 3 9223372036854775807
+    BITFIELD k GET u8 1000
+    STRLEN k
+    GET k
+    BITFIELD k GET u64 0
+    BITFIELD k GET i65 0
+    BITFIELD k GET i0 0
+    BITFIELD k GET x8 0
+    BITFIELD k GET u8 -1
+    BITFIELD k GET u8 x
+    BITFIELD k SET u8 0 x
+    BITFIELD k SET u8 0
+    BITFIELD k OVERFLOW FOO
+    BITFIELD k FOO u8 0
+    BITFIELD k
+    BITFIELD_RO k GET u8 0 GET u8 #1
+    BITFIELD_RO k SET u8 0 1
+    BITFIELD_RO none GET u8 0
+    BITFIELD none GET i5 0
+    EXISTS none
+    SET t x EX 1000
+    BITFIELD t SET u8 0 65
+    GET t
+    TTL t
+  `),
+  lines(`
+    ROLE
+    COMMAND GETKEYS GET a
+    COMMAND GETKEYS MSET a 1 b 2
+    COMMAND GETKEYS DEL a b c
+    COMMAND GETKEYS BITOP AND d a b
+    COMMAND GETKEYS OBJECT ENCODING a
+    COMMAND GETKEYS PING
+    COMMAND GETKEYS NOSUCH a
+    COMMAND GETKEYS GET
+    OBJECT FREQ none
+    OBJECT IDLETIME none
+    OBJECT REFCOUNT none
+    SET k v
+    OBJECT FREQ k
+    OBJECT IDLETIME k
+    OBJECT REFCOUNT k
+    MEMORY USAGE none
+    MEMORY FOO
+    LATENCY LATEST
+    LATENCY HISTORY command
+    LATENCY RESET
+    LATENCY RESET command
+    CONFIG RESETSTAT
+    CONFIG REWRITE
+    CLIENT KILL 1.2.3.4:5
+    CLIENT KILL ID 999999
+    CLIENT KILL ID 0
+    CLIENT KILL ID x
+    CLIENT KILL ADDR 1.2.3.4:5
+    CLIENT KILL TYPE foo
+    CLIENT KILL SKIPME foo
+    CLIENT KILL FOO x
+    CLIENT UNBLOCK 999999
+    CLIENT UNBLOCK x
+    CLIENT UNBLOCK 1 FOO
+    PING
+  `),
+  lines(`
+    SUBSCRIBE a
+    GET k
+    PING
+    PING x
+    PSUBSCRIBE p*
+    SUBSCRIBE a
+    SSUBSCRIBE s
+    SUNSUBSCRIBE s
+    SUNSUBSCRIBE s
+    UNSUBSCRIBE none
+    UNSUBSCRIBE a
+    PUNSUBSCRIBE p*
+    GET k
+    PUBLISH a x
+    SPUBLISH a x
+    PUBLISH a
+    SUBSCRIBE
+    PUBSUB CHANNELS
+    PUBSUB CHANNELS a*
+    PUBSUB CHANNELS a b
+    PUBSUB NUMSUB
+    PUBSUB NUMSUB a b
+    PUBSUB NUMPAT
+    PUBSUB NUMPAT x
+    PUBSUB SHARDCHANNELS
+    PUBSUB SHARDNUMSUB a
+    PUBSUB FOO
+    UNSUBSCRIBE
+    PUNSUBSCRIBE
+    SUBSCRIBE b
+    RESET
+    GET k
+    MULTI
+    PUBLISH a x
+    SUBSCRIBE c
+    EXEC
+    UNSUBSCRIBE
+    PING
+  `),
+  lines(`
+    RESTORE r 0 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a"
+    GET r
+    RESTORE r 0 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a"
+    RESTORE r 2000000 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE
+    TTL r
+    RESTORE r 9999999999999 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE ABSTTL IDLETIME 5
+    RESTORE r 9999999999999 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE ABSTTL IDLETIME 5 FREQ 3
+    RESTORE r 9999999999999 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE ABSTTL IDLETIME -1
+    RESTORE r 9999999999999 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE ABSTTL FREQ 256
+    RESTORE r 9999999999999 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE ABSTTL IDLETIME x
+    PEXPIRETIME r
+    RESTORE r 0 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" REPLACE
+    TTL r
+    RESTORE s -1 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a"
+    RESTORE s x "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a"
+    RESTORE s 0 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" FOO
+    RESTORE s 0 "x\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a"
+    RESTORE s 0 ""
+    RESTORE s 0 hello
+    RESTORE s 1 "\\x00\\x05\\x68\\x65\\x6c\\x6c\\x6f\\x0a\\x00\\x63\\x72\\xdf\\x76\\x65\\x34\\x20\\x0a" ABSTTL
+    GET s
+    DUMP none
+  `),
 ];
 
 /** Bytes that no client sends; both servers must give the same answer before they close. */

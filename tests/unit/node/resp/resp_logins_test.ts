@@ -1,6 +1,7 @@
 /** Logins and rights at the Redis front end: what is refused must not have reached the database. */
 import { assert, assertEquals } from "@std/assert";
 import type { CommandSpec } from "../../../../node/resp/command/command.ts";
+import { dumpString } from "../../../../node/resp/rdb/rdb_string.ts";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
 import { SystemRandom } from "../../../../shared/platform/random.ts";
 import { fingerprintOfPem } from "../../../../shared/security/authority_fingerprint.ts";
@@ -52,13 +53,15 @@ function* allCommands(): Generator<CommandSpec> {
 }
 
 /** A call of a command with so many arguments as it wants; "1" is a key, a number and a value. */
-function sample({ name, arity, subcommands }: CommandSpec): string[] {
+function sample({ name, arity, subcommands }: CommandSpec): (string | Uint8Array)[] {
   const words = name.split("|");
   // A container by itself would be a subcommand.
   const count = subcommands === undefined ? Math.abs(arity) : 1;
   const filler = name === "scan" ? "0" : "1";
   while (words.length < count) words.push(filler);
   if (name === "mset" || name === "msetnx") return [name, "1", "1"];
+  if (name === "restore") return [name, "1", "0", dumpString(Uint8Array.of(1))];
+  if (name === "bitop") return [name, "and", "1", "2"];
   if (name === "copy" || name === "rename" || name === "renamenx") return [name, "1", "2"];
   if (
     name === "put" || name === "update" || name === "kv.put" || name === "kv.update" ||

@@ -72,7 +72,10 @@ const WORDS = [
 ];
 
 /** Commands after which a connection's replies cannot be counted, or that end it. */
-const LEFT_OUT = new Set(["quit", "post", "host:", "client"]);
+const LEFT_OUT = new Set([
+  ...["quit", "post", "host:", "client"],
+  ...["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"],
+]);
 
 const NAMES = COMMAND_TABLE.all.map(({ name }) => name).filter((name) => !LEFT_OUT.has(name));
 
