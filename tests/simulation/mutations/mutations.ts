@@ -1011,7 +1011,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "coordinator/membership/registration.ts",
     edits: [["    if (leap <= max) continue;\n", "    if (leap <= max || true) continue;\n"]],
     seedsMax: 1,
-    test: "tests/simulation/hostile_messages_test.ts",
+    test: "tests/unit/coordinator/membership/registration_test.ts",
   },
   {
     name: "a revoked certificate counts",
