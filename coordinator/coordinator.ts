@@ -1,7 +1,7 @@
 /**
- * The coordinator at work: sockets, timers and the disk round the state machine of `cluster_controller.ts`,
- * and the requests of clients. Everything that it touches is given to it, so that the simulator can
- * run it as it is. It decides nothing about the cluster.
+ * The coordinator at work: sockets, the register in which the cluster's document is kept, and the requests of clients.
+ * What it does while it is the active one is `active_coordinator.ts`. Everything that it touches is given to it, so
+ * that the simulator can run it as it is. It decides nothing about the cluster.
  *
  * @module
  */
@@ -12,71 +12,68 @@ import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { settingsShown } from "../shared/cluster/cluster_settings.ts";
-import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { Database } from "../shared/database/database.ts";
 import type { DocumentStore } from "../shared/platform/document_store.ts";
-import { toErrorReply } from "../shared/wire/error_reply.ts";
-import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
-import { Secret } from "../shared/base/secret.ts";
+import { failureOf, KvError } from "../shared/base/errors.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
-import { COORDINATOR_TICK_MS, FORCE_WAIT_MS } from "../shared/limits/membership.ts";
+import {
+  COORDINATOR_PROMISE_BAR_MS,
+  COORDINATOR_TICK_MS,
+  COORDINATORS_CHANGE_MS,
+} from "../shared/limits/membership.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
-import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
+import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
-import {
-  type CertificateOrder,
-  isCertificateOrder,
-  isSecurityOrder,
-  type KeyRequest,
-  type Message,
-  type ReplyTo,
-  type Request,
-  type SecurityOrder,
-} from "../shared/wire/messages.ts";
+import type { Message } from "../shared/wire/messages.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
-import { checkKey, DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
+import { DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { Draining } from "../shared/server/draining.ts";
 import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
-import { serveCount, serveDeleteMatching, serveScan } from "../shared/server/scan_requests.ts";
-import { MapSeals } from "../shared/security/map_seal.ts";
-import type { MemberAuthority } from "../shared/security/members/member_authority.ts";
-import { notSecured, type SecurityKeeper } from "../shared/security/security_keeper.ts";
-import { admitRequest, WireLogins } from "../shared/server/wire_logins.ts";
-import { forUser } from "../shared/database/for_user.ts";
-import { userOf } from "../shared/wire/on_behalf.ts";
-import { SuspensionWatch } from "../shared/platform/suspension.ts";
-import {
-  type Address,
-  formatAddress,
-  type Listener,
-  type Stream,
-  type Transport,
-} from "../shared/platform/transport.ts";
+import type { AccessControl } from "../shared/security/access_control.ts";
+import type { SecurityDocument } from "../shared/security/security_document.ts";
+import { WireLogins } from "../shared/server/wire_logins.ts";
+import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import { CoordinatorForwarding, notActive } from "./agreement/coordinator_forwarding.ts";
+import { CoordinatorPeers } from "./agreement/coordinator_peers.ts";
+import { ActiveCoordinator, type ActiveDeps, notOnDisk } from "./active_coordinator.ts";
+import { ClientRequests } from "./client_requests.ts";
 import { clusterSettings, type WantedSettings } from "./state/cluster_settings.ts";
 import {
   DiscoveryResponder,
   type DiscoveryResponderOptions,
 } from "./discovery/discovery_responder.ts";
 import { Gateway } from "./gateway/gateway.ts";
-import { ClusterController } from "./controller/cluster_controller.ts";
-import type { Input } from "./controller/input.ts";
-import { collectCluster } from "./coordinator_metrics.ts";
-import { coordinatorHealth } from "./health.ts";
+import { collectCluster, collectCoordinators } from "./coordinator_metrics.ts";
+import { coordinatorHealth, standbyHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
-import { MemberSessions } from "./member_sessions.ts";
-import { place } from "./placement/placement.ts";
-import { type Ready, writeLog } from "./state/ready.ts";
-import { newCluster, parseStoredCluster, type StoredCluster } from "./state/stored_cluster.ts";
+import type { Stamped } from "./register/register.ts";
+import { RegisterRunner } from "./agreement/register_runner.ts";
+import { isMember, membersOf } from "./register/coordinator_set.ts";
+import { blankRecord } from "./register/register_record.ts";
+import { type CoordinatorsReport, coordinatorsReport } from "./coordinators_report.ts";
+import { type CoordinatorsChange, votersAfter } from "./register/change_coordinators.ts";
+import {
+  CLUSTER_DIFFERENCES,
+  type ClusterDocument,
+  parseClusterDocument,
+} from "./state/cluster_document.ts";
+import {
+  clusterIdOf,
+  type CoordinatorRecord,
+  FIRST_ID,
+  newClusterRecord,
+  readRecord,
+} from "./state/coordinator_record.ts";
 
 /** Nodes that are refused come again and again: of them all, one is logged in this long. */
 const REFUSAL_LOG_MS = 60_000;
@@ -86,7 +83,7 @@ export interface CoordinatorDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
-  /** Where the cluster map is kept. */
+  /** Where the coordinator's record is kept, with the cluster's document. */
   readonly store: DocumentStore;
   /** The log of one part, such as `membership`. */
   logger(category: string): Logger;
@@ -96,6 +93,10 @@ export interface CoordinatorDeps {
 export interface CoordinatorOptions {
   readonly listen: Address;
   readonly heartbeats: Address;
+  /** Its name among the coordinators, if the folder is new. Default: `c1`. */
+  readonly id?: string | undefined;
+  /** Where others reach it, if that is not the address to listen on. */
+  readonly advertiseHost?: string | undefined;
   readonly settings: WantedSettings;
   readonly repairDelayMs: number;
   readonly expectNodes: number;
@@ -112,8 +113,10 @@ export interface CoordinatorOptions {
   readonly discovery?: DiscoveryOptions | undefined;
   /** Nodes show certificates, and seal their heartbeats. Default: whether there are users (`security`). */
   readonly secured?: boolean | undefined;
-  /** The id of the cluster, if it is a new one. Default: a random one. */
+  /** The id of the cluster, if it is a new one (default: a random one), or one that this coordinator joins. */
   readonly clusterId?: string | undefined;
+  /** Where coordinators of the cluster are that a new folder joins. Absent or empty: it begins a cluster. */
+  readonly join?: readonly Address[] | undefined;
   /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
   readonly security?: CoordinatorSecurity | undefined;
   /** What is known of the process and its machine, for metrics. Default: nothing. */
@@ -122,10 +125,13 @@ export interface CoordinatorOptions {
   readonly slowRequestMs?: number | undefined;
 }
 
-/** What a secured coordinator keeps. */
+/** What a secured coordinator has for as long as its process runs. */
 export interface CoordinatorSecurity {
-  readonly keeper: SecurityKeeper;
-  readonly members: MemberAuthority;
+  /** Judges by the newest document that is chosen. */
+  readonly access: AccessControl;
+  /** A document is chosen: from now on it is the one that counts. */
+  adopt(document: SecurityDocument): void;
+  readonly openOffice: NonNullable<ActiveDeps["openOffice"]>;
 }
 
 /** See {@linkcode DiscoveryResponderOptions}. */
@@ -137,53 +143,58 @@ export type DiscoveryOptions = Pick<
 /** A running coordinator. */
 export class Coordinator {
   readonly #deps: CoordinatorDeps;
+  readonly #options: CoordinatorOptions;
   readonly #log: Logger;
-  readonly #controller: ClusterController;
-  readonly #controllerLog: Logger;
+  readonly #clusterId: string;
   readonly #gateway: Gateway;
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
-  readonly #sessions: MemberSessions;
   readonly #secured: boolean;
   readonly #security: CoordinatorSecurity | undefined;
   /** Of a secured cluster. */
   readonly #logins: WireLogins | undefined;
+  readonly #clientRequests: ClientRequests;
+  readonly #peers: CoordinatorPeers<ClusterDocument>;
+  readonly #forwarding: CoordinatorForwarding;
+  /** Called when a change of the coordinators is done, or its time is over. */
+  #changes: { readonly untilMs: number; readonly done: () => void }[] = [];
+  #register: RegisterRunner<ClusterDocument> | undefined;
+  /** While it is the active one. */
+  #active: ActiveCoordinator | undefined;
+  /** The map of the newest document that is known to be chosen. */
+  #map: ClusterMap | undefined;
   #listener: Listener | undefined;
   #heartbeats: HeartbeatListener | undefined;
   #discovery: DiscoveryResponder | undefined;
   #ticks: Timer | undefined;
-  #writing: Promise<void> = Promise.resolve();
   #closed = false;
   readonly admission: Admission;
   readonly #frontEnd: HttpFrontEnd;
   readonly #requestMetrics: RequestMetrics;
-  readonly #process: ProcessSite | undefined;
   #http: HttpServer | undefined;
   #requests = 0;
+  #onCoordinators: (addresses: readonly Address[]) => void = () => {};
+  /** Whom it has been told of. */
+  #coordinatorsText = "";
   #refusalLoggedMs = -Infinity;
-  /** The map is on disk as it is. */
-  #mapShown: boolean;
-  /** Why the last write of the map failed, if it did. */
-  #persistFailure: string | undefined;
+  /** When it had its right last. */
+  #rightMs = 0;
 
   /**
-   * Reads the map, or makes a new cluster, and listens.
+   * Reads the record, or makes a new cluster (a secured one's record must be there), and listens.
    *
    * @throws {KvError} `bad_config`, `address_in_use`, `corrupt`, `wrong_version`, `storage_failed`
    */
   static async start(deps: CoordinatorDeps, options: CoordinatorOptions): Promise<Coordinator> {
-    const document = await readMap(deps.store);
-    const found = document === undefined ? undefined : parseStoredCluster(document);
-    const before = found?.map.settings;
-    const newId = options.clusterId ?? randomId(deps.random);
-    const settings = clusterSettings(options.settings, before, newId);
-    const stored = found === undefined
-      ? newCluster(settings)
-      : { ...found, map: { ...found.map, settings } };
-    const changed = before === undefined || JSON.stringify(before) !== JSON.stringify(settings);
-    const coordinator = new Coordinator(deps, options, { stored, changed });
+    const found = await readRecord(deps.store);
+    const clusterId = clusterIdOf(found) ?? options.clusterId ?? randomId(deps.random);
+    // What contradicts the cluster is told at once.
+    const before = found?.accepted?.document.body.cluster.map.settings;
+    clusterSettings(options.settings, before, clusterId);
+    const coordinator = new Coordinator(deps, options, clusterId);
     try {
-      await coordinator.#listen(options);
+      await coordinator.#listen();
+      await coordinator.#begin(found ?? coordinator.#newRecord());
     } catch (error) {
       await coordinator.close();
       throw error;
@@ -191,13 +202,10 @@ export class Coordinator {
     return coordinator;
   }
 
-  private constructor(
-    deps: CoordinatorDeps,
-    options: CoordinatorOptions,
-    cluster: { stored: StoredCluster; changed: boolean },
-  ) {
-    const { clusterId } = cluster.stored.map.settings;
+  private constructor(deps: CoordinatorDeps, options: CoordinatorOptions, clusterId: string) {
     this.#deps = deps;
+    this.#options = options;
+    this.#clusterId = clusterId;
     this.#log = deps.logger("coordinator");
     this.admission = new Admission(
       { clock: deps.clock, log: deps.logger("admission") },
@@ -206,14 +214,13 @@ export class Coordinator {
     const { security } = options;
     this.#security = security;
     this.#secured = options.secured ?? security !== undefined;
-    this.#logins = security === undefined ? undefined : new WireLogins(security.keeper.access);
+    this.#logins = security === undefined ? undefined : new WireLogins(security.access);
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
-    this.#process = options.process;
     const watch = new ClusterWatch(deps.clock, {
       secured: this.#secured,
       self: undefined,
-      map: () => this.#mapShown ? this.map : undefined,
+      map: () => this.#map !== undefined && this.#map.epoch > 0 ? this.#map : undefined,
       health: () => this.health(),
       own: () => metricDocument(this.metrics()),
       ask: (node, message, timeoutMs, done) =>
@@ -231,47 +238,48 @@ export class Coordinator {
       snapshot: () => watch.snapshot(),
       database: this.#gateway.database,
       requests: this.admission.requests,
-      access: security?.keeper.access,
+      access: security?.access,
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor(
       { json: (stream, seat) => this.#serve(stream, seat) },
       this.admission,
     );
-    this.#controllerLog = deps.logger("membership");
-    const isClosed = () => this.#closed;
-    this.#sessions = new MemberSessions(
-      { log: this.#log, random: deps.random },
+    const isActive = () => this.isActive;
+    this.#forwarding = new CoordinatorForwarding(deps, clusterId);
+    this.#peers = new CoordinatorPeers<ClusterDocument>(
+      { ...deps, log: deps.logger("register"), clusterId },
       {
-        step: (input) => this.#step(input),
-        publishedMap: (what) => this.#publishedMap(what),
-        get closed() {
-          return isClosed();
-        },
-      },
-      security === undefined ? undefined : {
-        get document() {
-          return security.keeper.access.document;
-        },
-        noteVersion: (version, node) => {
-          const newer = security.keeper.noteVersion(version, node);
-          if (newer !== undefined) this.#log.error("an older copy of users and roles", { newer });
-        },
-        renew: (message, caller, done) => security.members.renew(message, caller, done),
+        parseBody: parseClusterDocument,
+        onEnvelope: (envelope) => this.#register?.receive(envelope),
       },
     );
-    security?.keeper.access.onChange(() => this.#sessions.tellSecurity());
-    this.#controller = new ClusterController({
-      ...cluster,
-      place,
-      repairDelayMs: options.repairDelayMs,
-      expectNodes: options.expectNodes,
-      generation: randomId(deps.random),
-      seals: security && new MapSeals(new Secret(security.keeper.document.sealKey), clusterId),
-      acceptEpoch: options.acceptEpoch,
-    }, deps.clock.monotonicMs());
-    this.#mapShown = !cluster.changed;
-    if (this.#mapShown) this.#gateway.adopt(this.#controller.published);
+    this.#clientRequests = new ClientRequests({
+      clock: deps.clock,
+      log: this.#log,
+      gateway: this.#gateway,
+      logins: this.#logins,
+      authorities: () => this.#authorities(),
+      get isActive() {
+        return isActive();
+      },
+      passOn: (request, reply, peer) => this.#forwarding.passOn(this.#holder, request, reply, peer),
+      coordinators: () => this.coordinators(),
+      changeCoordinators: (change, done) => this.#changeCoordinators(change, done),
+      active: (what) => this.#activeFor(what),
+      publishedMap: (what) => this.#publishedMap(what),
+      stats: () => this.stats(),
+      metrics: () => this.metrics(),
+      slowRequests: (limit) => this.#requestMetrics.slow.newest(limit),
+    });
+    security?.access.onChange(() => this.#active?.sessions.tellSecurity());
+  }
+
+  /** Told where the coordinators are: at once, and after each change. */
+  set onCoordinators(then: (addresses: readonly Address[]) => void) {
+    this.#onCoordinators = then;
+    this.#coordinatorsText = "";
+    this.#tellCoordinators();
   }
 
   /** Where clients and nodes reach it. */
@@ -288,39 +296,63 @@ export class Coordinator {
     return this.#http?.address.port ?? 0;
   }
 
+  /** Whether it is the coordinator that acts. */
+  get isActive(): boolean {
+    return this.#active !== undefined;
+  }
+
   /** Whether the whole cluster can serve, as far as is known here. */
   health(): HealthReport {
-    const report = coordinatorHealth(this.#controller.stats(), {
-      published: this.#mapShown,
-      persistFailure: this.#persistFailure,
-      minInSync: this.map.settings.minInSync,
-      newerUsers: this.#security?.keeper.newerSeen,
-    });
-    const access = this.#security?.keeper.access;
+    const active = this.#active;
+    const map = this.#map;
+    const published = map !== undefined && map.epoch > 0;
+    const about = {
+      published,
+      persistFailure: this.#register?.state.diskFailure,
+      report: this.coordinators(),
+    };
+    const report = active === undefined || map === undefined
+      ? standbyHealth({ ...about, epoch: map?.epoch ?? 0 })
+      : coordinatorHealth(active.stats(), {
+        ...about,
+        minInSync: map.settings.minInSync,
+        newerUsers: active.office?.keeper.newerSeen,
+      });
+    const access = this.#security?.access;
     return access === undefined ? report : withAudit(report, access.auditFailure);
   }
 
   /** What `/metrics` shows. */
   metrics(): MetricSet {
     const set = new MetricSet();
-    const { clusterId } = this.map.settings;
-    collectProcess(set, this.#process, {
+    const report = this.coordinators();
+    collectProcess(set, this.#options.process, {
       role: "coordinator",
-      id: "coordinator",
-      cluster: clusterId,
+      id: report.coordinator,
+      cluster: this.#clusterId,
       health: this.health(),
     });
     this.#requestMetrics.collect(set);
     set.set("kv_requests_in_flight", this.#draining.outstanding, "wire");
     set.set("kv_requests_in_flight", this.#frontEnd.underWay, "http");
     collectAdmission(set, this.admission.stats());
+    collectCoordinators(set, report);
+    const active = this.#active;
+    if (active === undefined || this.#map === undefined) return set;
     collectCluster(set, {
-      stats: this.#controller.stats(),
-      map: this.map,
-      sessions: this.#sessions.size,
-      persistFailure: this.#persistFailure,
+      stats: active.stats(),
+      map: this.#map,
+      sessions: active.sessions.size,
+      persistFailure: this.#register?.state.diskFailure,
     });
     return set;
+  }
+
+  /** How the coordinators stand; what `coordinators` answers. */
+  coordinators(): CoordinatorsReport {
+    return coordinatorsReport(this.#register?.state, this.hasRight, {
+      monotonicMs: this.#deps.clock.monotonicMs(),
+    });
   }
 
   /** The whole cluster, for whoever serves another protocol here. */
@@ -333,24 +365,28 @@ export class Coordinator {
     return this.#discovery?.port;
   }
 
-  /** The published map. */
-  get map(): ClusterMap {
-    return this.#controller.published;
+  /** The newest map that is known to be chosen. */
+  get map(): ClusterMap | undefined {
+    return this.#map;
   }
 
   /** The state of the cluster and of the gateway; what `stats` answers. */
   stats(): Record<string, unknown> {
-    const { settings } = this.map;
+    const settings = this.#map?.settings;
     return {
       role: "coordinator",
-      cluster_id: settings.clusterId,
-      ...settingsShown(settings),
-      ...this.#controller.stats(),
+      active: this.isActive,
+      cluster_id: this.#clusterId,
+      ...(settings === undefined ? {} : settingsShown(settings)),
+      epoch: this.#map?.epoch ?? 0,
+      stale_document: null,
+      coordinators: this.coordinators(),
+      ...this.#active?.stats(),
       ...this.admission.stats(),
       ...(this.#secured ? { refused_heartbeats: this.#heartbeats?.refused ?? 0 } : {}),
       ...(this.#security === undefined ? {} : {
-        audit_failure: this.#security.keeper.access.auditFailure ?? null,
-        newer_users_seen: this.#security.keeper.newerSeen ?? null,
+        audit_failure: this.#security.access.auditFailure ?? null,
+        newer_users_seen: this.#active?.office?.keeper.newerSeen ?? null,
       }),
       requests: this.#requests,
       cache: this.#gateway.stats(),
@@ -359,11 +395,14 @@ export class Coordinator {
 
   /**
    * Stops listening, answers what clients have asked (within STOP_GRACE_MS), ends all connections, and
-   * waits for a write of the map that is under way.
+   * waits for a write of the record that is under way.
    */
   async close(): Promise<void> {
     // Before anybody is asked to go, who would come again at once.
     await this.#listener?.close();
+    const register = this.#register;
+    // Another one takes over, and need not wait for the end of this one's right.
+    if (register?.hasOthers === true && this.isActive) register.release(STOP_GRACE_MS * 2);
     this.#discovery?.close();
     this.#http?.retire();
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
@@ -373,101 +412,244 @@ export class Coordinator {
     await httpClosed;
     this.#closed = true;
     this.#ticks?.cancel();
+    this.#endActivity();
+    this.#peers.close();
+    this.#forwarding.close();
     this.#heartbeats?.close();
     this.#gateway.close();
     this.#acceptor.closeAll(true);
     await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
-    await this.#writing;
+    await this.#register?.close();
   }
 
-  async #listen(options: CoordinatorOptions): Promise<void> {
-    const { listen, heartbeats, discovery } = options;
-    const { clock, transport } = this.#deps;
+  async #listen(): Promise<void> {
+    const { listen, heartbeats, openHttp } = this.#options;
+    const { transport } = this.#deps;
     // The TCP port first: it is the one that is more often in use, and the message is about it then.
     this.#listener = await transport.listen(listen, (stream) => this.#acceptor.accept(stream));
-    this.#http = options.openHttp?.(
+    this.#http = openHttp?.(
       this.address.port,
       (request, account) => this.#frontEnd.handle(request, account),
       this.admission,
     );
-    this.#heartbeats = await HeartbeatListener.open(
-      transport,
-      heartbeats,
-      (message) =>
-        this.#closed ? undefined : this.#step({
-          type: "heartbeat",
-          session: undefined,
-          message,
-        }).acknowledgement,
-      this.#secured ? this.#sessions.channels : undefined,
+    this.#heartbeats = await HeartbeatListener.open(transport, heartbeats, () => this.#active);
+  }
+
+  /** The record of the first coordinator of a new cluster, or of one that joins. */
+  #newRecord(): CoordinatorRecord {
+    const { id = FIRST_ID, settings, join = [] } = this.#options;
+    const folder = randomId(this.#deps.random);
+    if (join.length > 0) return blankRecord(id, folder);
+    const member = { id, folder, address: this.#advertised };
+    return newClusterRecord(member, { clusterId: this.#clusterId, settings });
+  }
+
+  /** Where others reach it. */
+  get #advertised(): Address {
+    const { listen, advertiseHost } = this.#options;
+    return { host: advertiseHost ?? listen.host, port: this.address.port };
+  }
+
+  async #begin(record: CoordinatorRecord): Promise<void> {
+    const { clock, random, store, logger } = this.#deps;
+    const log = logger("register");
+    this.#register = new RegisterRunner<ClusterDocument>(
+      { clock, random, store, log },
+      {
+        record,
+        address: this.#advertised,
+        differences: CLUSTER_DIFFERENCES,
+        peers: this.#options.join,
+        send: (message) => this.#peers.send(message),
+      },
+      {
+        onHeld: (held) => this.#beginActivity(held),
+        onLost: () => this.#endActivity(),
+        onChosen: ({ document }) => {
+          this.#adopt(document);
+          this.#tellCoordinators();
+        },
+        onHolder: () => {},
+      },
     );
-    // At once: whoever registers is told the port for heartbeats.
-    this.#step({ type: "start", heartbeatPort: this.heartbeatPort });
-    const suspensions = new SuspensionWatch(clock);
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
-      this.#step({ type: "stood_still", ms: suspensions.lostMs() });
-      this.#step({ type: "tick" });
+      this.#active?.tick();
+      this.#letGo();
+      this.#endChanges();
     });
+    await this.#register.start();
+    const { listen, discovery } = this.#options;
     if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
+  }
+
+  /** This coordinator is the active one from now on. */
+  #beginActivity(held: Stamped<ClusterDocument>): void {
+    const register = this.#register;
+    if (register === undefined || this.#closed) return;
+    this.#endActivity();
+    const { clock, random, logger } = this.#deps;
+    const { repairDelayMs, expectNodes, acceptEpoch } = this.#options;
+    const { cluster } = held.document;
+    const before = cluster.map.settings;
+    const settings = this.#settingsAfter(before);
+    const changed = cluster.map.epoch === 0 || JSON.stringify(before) !== JSON.stringify(settings);
+    const active = new ActiveCoordinator(
+      {
+        clock,
+        random,
+        logger,
+        register,
+        checkRight: (what) => void this.#activeFor(what),
+        onLost: (reason) => this.#giveUp(reason),
+        openOffice: this.#security?.openOffice,
+      },
+      held,
+      {
+        stored: { ...cluster, map: { ...cluster.map, settings } },
+        changed,
+        heartbeatPort: this.heartbeatPort,
+        repairDelayMs,
+        expectNodes,
+        acceptEpoch,
+        secured: this.#secured,
+      },
+    );
+    this.#active = active;
+    active.start();
+    this.#tellCoordinators();
+  }
+
+  /** What this coordinator was told counts, unless it contradicts the cluster. */
+  #settingsAfter(before: ClusterMap["settings"]): ClusterMap["settings"] {
+    try {
+      return clusterSettings(this.#options.settings, before, this.#clusterId);
+    } catch (error) {
+      const { message } = failureOf(error);
+      this.#log.error("settings that contradict the cluster's are left out", { error: message });
+      return before;
+    }
+  }
+
+  #endActivity(): void {
+    this.#active?.close();
+    this.#active = undefined;
+  }
+
+  /** Somebody else has written into the register. */
+  #giveUp(reason: string): void {
+    this.#log.warn("this coordinator stands down", { reason });
+    this.#register?.release();
+  }
+
+  /** The map says where the coordinators are. */
+  #tellCoordinators(): void {
+    const set = this.#register?.set;
+    if (set === undefined) return;
+    const members = membersOf(set);
+    const coordinators = members.map(({ id, address }) => ({ id, ...address }));
+    this.#active?.step({ type: "coordinators", coordinators });
+    const text = JSON.stringify(coordinators);
+    if (text === this.#coordinatorsText) return;
+    this.#coordinatorsText = text;
+    this.#onCoordinators(members.map(({ address }) => address));
+  }
+
+  /** A document was chosen, by whomever. */
+  #adopt({ cluster, security }: ClusterDocument): void {
+    this.#map = cluster.map;
+    if (security !== undefined) this.#security?.adopt(security);
+    if (cluster.map.epoch === 0) return;
+    this.#gateway.adopt(cluster.map);
+    this.#log.debug("a map is chosen", { epoch: cluster.map.epoch });
   }
 
   async #openDiscovery(host: string, discovery: DiscoveryOptions): Promise<void> {
     const { clock, random, transport, logger } = this.#deps;
-    const { clusterId, clusterName } = this.map.settings;
+    const nameNow = () => this.#map?.settings.clusterName ?? "";
     this.#discovery = await DiscoveryResponder.open(
       { clock, transport, log: logger("discovery") },
       {
         ...discovery,
-        cluster: clusterId,
-        name: clusterName,
+        cluster: this.#clusterId,
+        get name() {
+          return nameNow();
+        },
         instance: randomId(random),
         address: { host, port: this.address.port },
       },
     );
   }
 
-  #now(): number {
-    return this.#deps.clock.monotonicMs();
-  }
-
-  /** The controller takes an input, and all that it asks for is done, in its order. */
-  #step(input: Input): Ready {
-    const ready = this.#controller.step(input, this.#now());
-    writeLog(this.#controllerLog, ready.log);
-    if (ready.published !== undefined) this.#show(ready.published);
-    for (const { sessions, message } of ready.messages) this.#sessions.send(sessions, message);
-    for (const session of ready.closed) this.#sessions.close(session);
-    if (ready.document !== undefined) this.#persist(ready.document);
-    return ready;
-  }
-
-  /** As {@linkcode #step}. @throws {KvError} if what was asked for is refused */
-  #ask(input: Input): Ready {
-    const ready = this.#step(input);
-    if (ready.refusal !== undefined) throw ready.refusal;
-    return ready;
-  }
-
-  #show(map: ClusterMap): void {
-    this.#mapShown = true;
-    this.#gateway.adopt(map);
-    this.#log.debug("published a map", { epoch: map.epoch });
-  }
-
-  #persist(document: StoredCluster): void {
-    const { epoch } = document.map;
-    // Both ends are called later, and what they throw is a defect that must end the process.
-    this.#writing = this.#deps.store.write(document).then(
-      () => {
-        this.#persistFailure = undefined;
-        if (!this.#closed) this.#step({ type: "persisted", epoch });
-      },
-      (cause) => {
-        const error = failureOf(cause);
-        this.#persistFailure = error.message;
-        if (!this.#closed) this.#step({ type: "persist_failed", epoch, error });
-      },
+  #activeFor(what: string): ActiveCoordinator {
+    if (this.#active === undefined) throw notActive(what, this.#holder);
+    if (this.#mayAct) return this.#active;
+    throw new KvError(
+      "unavailable",
+      `${what}: this coordinator does not reach a majority of the coordinators now; try again, or another one`,
     );
+  }
+
+  /** Whether it may give leases at this moment. */
+  get hasRight(): boolean {
+    return this.#register?.hasRight() ?? false;
+  }
+
+  /** Whether it may act. One that is alone need not ask anybody. */
+  get #mayAct(): boolean {
+    const register = this.#register;
+    return register !== undefined && (register.hasRight() || !register.hasOthers);
+  }
+
+  /**
+   * Nodes are let go if it has had no right for so long that another one may act: they look for that one, and this one
+   * would not know of it while the others cannot reach it.
+   */
+  #letGo(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#active === undefined || this.#mayAct) this.#rightMs = nowMs;
+    else if (nowMs >= this.#rightMs + COORDINATOR_PROMISE_BAR_MS) this.#active.sessions.closeAll();
+  }
+
+  /** Where the active coordinator is, as far as is known here; undefined if it would be this one. */
+  get #holder(): Address | undefined {
+    const state = this.#register?.state;
+    const { set, holder, member } = state ?? {};
+    // One that was taken out hears of nobody any more.
+    const isOut = set !== undefined && member !== undefined && !isMember(set, member.folder);
+    if (isOut) return set.voters[0]?.address;
+    return holder?.folder === member?.folder ? undefined : holder?.address;
+  }
+
+  #changeCoordinators(change: CoordinatorsChange, done: () => void): void {
+    const register = this.#register;
+    if (register === undefined) throw notActive("coordinators_change", undefined);
+    const { set, joining } = register.state;
+    if (set === undefined) throw notActive("coordinators_change", this.#holder);
+    register.want(votersAfter(set, joining, change));
+    const untilMs = this.#deps.clock.monotonicMs() + COORDINATORS_CHANGE_MS;
+    this.#changes.push({ untilMs, done });
+  }
+
+  #endChanges(): void {
+    if (this.#changes.length === 0) return;
+    const { set } = this.#register?.state ?? {};
+    const nowMs = this.#deps.clock.monotonicMs();
+    const isDone = set !== undefined && set.wanted === undefined && this.#register?.isSettled;
+    const ended = this.#changes.filter(({ untilMs }) => isDone || nowMs >= untilMs);
+    this.#changes = this.#changes.filter((change) => !ended.includes(change));
+    for (const { done } of ended) done();
+  }
+
+  #publishedMap(what: string): ClusterMap {
+    if (this.#active !== undefined) return this.#active.publishedMap(what);
+    if (this.#map !== undefined && this.#map.epoch > 0) return this.#map;
+    throw notOnDisk(what);
+  }
+
+  #authorities(): { cluster: string; authorities: readonly string[] } | undefined {
+    if (this.#security === undefined) return undefined;
+    const { cluster, authorities } = this.#security.access.document;
+    return { cluster, authorities };
   }
 
   #serve(stream: Stream, seat: Seat): void {
@@ -475,7 +657,10 @@ export class Coordinator {
     const metrics = this.#requestMetrics;
     const deps = { clock: this.#deps.clock, log: this.#log, work, metrics };
     const server = new RequestServer(stream, deps, {
-      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onRequest: (request, reply, connection) => {
+        this.#requests++;
+        this.#clientRequests.take(request, reply, connection);
+      },
       onHello: (hello, connection, isFirst) => {
         const takeOver = this.#onHello(hello, connection, seat, isFirst);
         // A node's session has no request whose answer somebody would miss.
@@ -487,106 +672,6 @@ export class Coordinator {
     this.#draining.add(server);
   }
 
-  #onRequest(
-    request: Request,
-    reply: ReplyTo,
-    connection: Connection,
-  ): void {
-    this.#requests++;
-    admitRequest(request, connection, this.#logins);
-    if (isSecurityOrder(request) || isCertificateOrder(request)) {
-      return this.#onSecurityOrder(request, reply, connection);
-    }
-    switch (request.req_type) {
-      case "get_authorities":
-        if (this.#security === undefined) throw notSecured(request);
-        return reply({ req_type: "result", result: this.#security.members.authorities });
-      case "join":
-        if (this.#security === undefined) throw notSecured(request);
-        return this.#security.members.join(request, connection.remote, reply);
-      case "hello":
-        return invariant(false, "a hello is judged before it is a request");
-      case "force":
-        return this.#onForce(request, reply, connection);
-      case "forget_node":
-        return this.#onForgetNode(request, reply, connection);
-      case "scan":
-        return serveScan(this.#gateway.database, request, reply);
-      case "count":
-        return serveCount(this.#gateway.database, request, reply);
-      case "delete_matching":
-        return serveDeleteMatching(
-          { clock: this.#deps.clock, work: this.#gateway.work, database: this.#gateway.database },
-          request,
-          reply,
-        );
-      case "backup_partition":
-      case "prepare_part":
-      case "read_part":
-      case "finish_part":
-      case "transaction_status":
-      case "scan_node":
-      case "count_node":
-      case "pubsub":
-        throw new KvError(
-          "bad_request",
-          `${request.req_type}: ask a node; the coordinator has no keys`,
-        );
-      case "batch":
-        return this.#gateway.executeBatch(
-          request,
-          (one) => {
-            this.#logins?.admit(one, connection, undefined);
-            return ofItsUser(one);
-          },
-          reply,
-        );
-      case "ping":
-        return reply({ req_type: "ack", message: "pong" });
-      case "get_map":
-        return reply({ req_type: "map", map: this.#publishedMap(request.req_type) });
-      case "list_nodes": {
-        const map = this.#publishedMap(request.req_type);
-        return reply({ req_type: "result", result: nodeListings(map) });
-      }
-      case "get_nodes_for_key": {
-        checkKey(request.key, undefined, request.req_type);
-        const map = this.#publishedMap(request.req_type);
-        return reply({ req_type: "result", result: locateKey(map, request.key) });
-      }
-      case "stats":
-        return reply({ req_type: "result", result: this.stats() });
-      case "metrics":
-        return reply({ req_type: "result", result: metricDocument(this.metrics()) });
-      case "slow_requests": {
-        const { slow } = this.#requestMetrics;
-        return reply({ req_type: "result", result: slow.newest(request.limit ?? undefined) });
-      }
-      case "announce":
-        return reply({ req_type: "ack", message: "noted" });
-      default:
-        return this.#gateway.execute(ofItsUser(request), reply);
-    }
-  }
-
-  #onSecurityOrder(
-    order: SecurityOrder | CertificateOrder,
-    reply: ReplyTo,
-    connection: Connection,
-  ): void {
-    const principal = this.#logins?.principalOf(connection);
-    if (this.#security === undefined || principal === undefined) throw notSecured(order);
-    const { keeper, members } = this.#security;
-    const by = { principal, remote: connection.remote };
-    if (isCertificateOrder(order)) members.order(order, by, reply);
-    else keeper.order(order, by, reply);
-  }
-
-  #publishedMap(what: string): ClusterMap {
-    if (this.#mapShown) return this.map;
-    throw new KvError("unavailable", `${what}: the cluster's map is not on disk yet`);
-  }
-
   /** @returns who takes the connection over if it is a node's session; in a secured cluster, a client's login */
   #onHello(
     hello: Message<"hello">,
@@ -595,18 +680,19 @@ export class Coordinator {
     isFirst: boolean,
   ): (() => ConnectionHandlers) | Promise<void> | undefined {
     this.#requests++;
-    const { clusterId } = this.map.settings;
     const greeted: Greeted = {
       kind: "coordinator",
       secured: this.#security !== undefined,
-      clusterId: () => clusterId,
+      clusterId: () => this.#clusterId,
       hasPlace: () => true,
     };
     try {
       const { role, rights, node } = greet(hello, greeted, { connection, seat, isFirst });
+      if (rights === "agreement") return () => this.#peers.accept(connection);
       if (role === "client") return this.#logins?.logIn(hello, connection);
       if (rights !== "membership" || node === undefined) return undefined;
-      return () => this.#sessions.accept(node, connection);
+      const { sessions } = this.#activeFor("hello");
+      return () => sessions.accept(node, connection);
     } catch (error) {
       if (failureOf(error).code === "wrong_cluster") this.#logRefusal(hello);
       throw error;
@@ -615,95 +701,13 @@ export class Coordinator {
 
   /** Somebody will look here for why a node of theirs does not come. */
   #logRefusal({ node, cluster_id: cluster }: Message<"hello">): void {
-    if (typeof node !== "string" || this.#now() < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
-    this.#refusalLoggedMs = this.#now();
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (typeof node !== "string" || nowMs < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;
+    this.#refusalLoggedMs = nowMs;
     this.#log.warn("a node of another cluster was refused", {
       node,
       cluster,
-      ours: this.map.settings.clusterId,
+      ours: this.#clusterId,
     });
-  }
-
-  /** An operator's order; if it names no node, it is carried out once the nodes have told what they hold by now. */
-  #onForce(message: Message<"force">, reply: ReplyTo, connection: Connection): void {
-    const node = message.node ?? undefined;
-    const partition = message.partition ?? undefined;
-    this.#order(
-      message,
-      { reply, connection },
-      node === undefined,
-      () => this.#ask({ type: "force", partition, node }).forced,
-    );
-  }
-
-  /** An operator's order. In a secured cluster nobody is believed as this node from then on. */
-  #onForgetNode(message: Message<"forget_node">, reply: ReplyTo, connection: Connection): void {
-    const { node } = message;
-    const force = message.force === true;
-    const by = this.#logins?.principalOf(connection);
-    let forced: unknown;
-    const revoking: ReplyTo = (answer) => {
-      if (answer.req_type !== "result" || this.#security === undefined || by === undefined) {
-        return reply(answer);
-      }
-      this.#security.members.forget(
-        node,
-        { principal: by, remote: connection.remote },
-        (revoked) => {
-          if (revoked.req_type !== "result") return reply(revoked);
-          reply({ req_type: "result", result: { node, forced, ...revoked.result as object } });
-        },
-      );
-    };
-    this.#order(message, { reply: revoking, connection }, force, () => {
-      forced = this.#ask({ type: "forget_node", node, force }).forced;
-      return { node, forced };
-    });
-  }
-
-  /** @param asking whether nodes first tell what they hold by now, if that may be asked for */
-  #order(
-    { id: _, ...order }: Message<"force" | "forget_node">,
-    { reply, connection }: { reply: ReplyTo; connection: Connection },
-    asking: boolean,
-    carryOut: () => unknown,
-  ): void {
-    this.#log.warn("an operator gives an order", {
-      from: formatAddress(connection.remote),
-      order: JSON.stringify(order),
-    });
-    const answer = () => reply({ req_type: "result", result: carryOut() });
-    if (!asking || !this.#step({ type: "ask_what_is_held" }).asked) return answer();
-    this.#deps.clock.setTimer(FORCE_WAIT_MS, () => {
-      if (this.#closed) return;
-      try {
-        answer();
-      } catch (error) {
-        if (!(error instanceof KvError)) throw error;
-        reply(toErrorReply(error));
-      }
-    });
-  }
-}
-
-/** A request whose user, if it has one, is known. */
-function ofItsUser(request: KeyRequest): KeyRequest {
-  const user = userOf(request);
-  return user === undefined ? request : forUser(request, user);
-}
-
-async function readMap(store: DocumentStore): Promise<unknown | undefined> {
-  try {
-    return await store.read();
-  } catch (error) {
-    const { code, message } = failureOf(error);
-    if (code !== "corrupt") throw error;
-    throw new KvError(
-      code,
-      `the cluster map is damaged: ${message}; put back a copy of its folder`,
-      {
-        cause: error,
-      },
-    );
   }
 }

@@ -6,7 +6,18 @@
  */
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { MetricSet } from "../shared/metrics/metric_set.ts";
+import type { CoordinatorsReport } from "./coordinators_report.ts";
 import type { ClusterStats } from "./controller/cluster_stats.ts";
+
+/** Of the coordinators, as this one knows them. */
+export function collectCoordinators(set: MetricSet, report: CoordinatorsReport): void {
+  set.set("kv_coordinator_active", report.role === "active");
+  set.set("kv_coordinator_right", report.right);
+  set.set("kv_coordinator_activities_total", report.activities);
+  set.set("kv_coordinator_generation", report.generation ?? 0);
+  const members = report.coordinators.filter(({ role }) => role !== "waiting");
+  set.set("kv_coordinators", members.length);
+}
 
 /** Puts it into a set. */
 export function collectCluster(

@@ -9,14 +9,20 @@
 import { whatWritesNeed, whyNotLaidOut } from "../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { ClusterStats } from "./controller/cluster_stats.ts";
+import type { CoordinatorsReport } from "./coordinators_report.ts";
 import { NOBODY_REGISTERED } from "./membership/liveness.ts";
+
+/** A coordinator that was not heard of for this long counts as away: longer than a change of activity takes. */
+const AWAY_MS = 5_000;
 
 /** The report. */
 export function coordinatorHealth(
   stats: ClusterStats,
-  { published, persistFailure, minInSync, newerUsers }: {
+  { published, persistFailure, minInSync, report, newerUsers }: {
     published: boolean;
     persistFailure: string | undefined;
+    /** How the coordinators stand. */
+    report: CoordinatorsReport;
     /** How many in-sync replicas a write needs. */
     minInSync: number;
     /** A node has a later version of users and roles than this coordinator. */
@@ -31,6 +37,19 @@ export function coordinatorHealth(
   found.unavailable(
     persistFailure !== undefined,
     `the cluster's map cannot be written: ${persistFailure}`,
+  );
+  const others = report.coordinators.filter((one) => one.role !== "waiting");
+  const away = others.filter(({ heard_ms: ms }) => ms === null || ms > AWAY_MS).map(({ id }) => id);
+  found.unavailable(
+    !report.right,
+    `this coordinator does not reach a majority (${
+      others.length - away.length
+    } of ${others.length} are ` +
+      "there): membership stands still, data is served",
+  );
+  found.degraded(
+    report.right && away.length > 0,
+    `${away.length} of ${others.length} coordinators are away: ${away.join(", ")}`,
   );
   const { nobody_registered: nobody, stale_document: stale } = stats;
   found.unavailable(stale !== null, stale ?? "");
@@ -73,6 +92,7 @@ export function coordinatorHealth(
   );
   found.degraded(damaged > 0, some(damaged, "replica is", "replicas are", "damaged"));
   return found.report("coordinator", {
+    active: true,
     epoch: stats.epoch,
     nodes,
     partitions,
@@ -90,4 +110,38 @@ export function coordinatorHealth(
 
 function some(count: number, one: string, many: string, what: string): string {
   return `${count} ${count === 1 ? one : many} ${what}`;
+}
+
+/** Of a coordinator that is not the active one: it serves data requests, and knows of nodes what the map says. */
+export function standbyHealth(
+  { published, persistFailure, epoch, report }: {
+    published: boolean;
+    persistFailure: string | undefined;
+    epoch: number;
+    report: CoordinatorsReport;
+  },
+): HealthReport {
+  const found = new HealthFindings();
+  found.unavailable(!published, "the cluster's map is not on disk yet");
+  found.unavailable(
+    persistFailure !== undefined,
+    `the cluster's map cannot be written: ${persistFailure}`,
+  );
+  const { role, coordinators } = report;
+  found.unavailable(
+    role === "removed",
+    "this coordinator was taken out of its cluster: stop it, and give clients and nodes the address of another one",
+  );
+  found.unavailable(
+    role === "stranger",
+    "this coordinator waits to be added: kv-client coordinators add",
+  );
+  const active = coordinators.find((one) => one.role === "active");
+  const isHeard = active?.heard_ms !== undefined && active.heard_ms !== null &&
+    active.heard_ms <= AWAY_MS && active.id !== report.coordinator;
+  found.degraded(
+    role !== "removed" && role !== "stranger" && !isHeard,
+    "no active coordinator is heard of here: membership stands still, data is served",
+  );
+  return found.report("coordinator", { epoch, active: false });
 }

@@ -13,7 +13,7 @@ import { networkInterfaces } from "../shared/platform/deno/deno_network_interfac
 import { countFreeDescriptors } from "../shared/platform/deno/deno_descriptors.ts";
 import { DenoTransport } from "../shared/platform/deno/deno_transport.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
-import { CS_CONFIG_FILE } from "../shared/discovery/coordinator_address.ts";
+import { CS_CONFIG_FILE, parseAddresses } from "../shared/discovery/coordinator_address.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { FileDocumentStore } from "../shared/platform/deno/file_document_store.ts";
@@ -27,40 +27,83 @@ import type { Message, Reply } from "../shared/wire/messages.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { printLine } from "../shared/program/terminal.ts";
-import { type Random, SystemRandom } from "../shared/platform/random.ts";
+import type { KeptUsers } from "../shared/security/members/file_recovery.ts";
+import { type Random, randomId, SystemRandom } from "../shared/platform/random.ts";
 import type { MemberIdentity } from "../shared/platform/member_identity.ts";
 import { refuseUnsecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
 import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
-import { formatAddress } from "../shared/platform/transport.ts";
+import { joinHint } from "../shared/security/members/file_join_token.ts";
+import { type Address, formatAddress } from "../shared/platform/transport.ts";
 import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
 import type { OpenedCoordinatorSecurity } from "./file_security.ts";
-import { parseStoredCluster } from "./state/stored_cluster.ts";
+import {
+  clusterIdOf,
+  type CoordinatorRecord,
+  FIRST_ID,
+  newClusterRecord,
+  readRecord,
+  RECORD_FILE,
+  withSecurity,
+} from "./state/coordinator_record.ts";
+import { recover } from "./register/recover.ts";
 import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
-
-const MAP_FILE = "cluster_map.json";
 
 type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
 
 async function main(run: CoordinatorRun): Promise<void> {
   exitOnDefect(COORDINATOR_PROGRAM.name);
   const { config } = run;
-  if (config.recoverAdmin) await recover(run);
+  if (config.recoverAdmin) await recoverUsers(run);
+  else if (config.recover) await recoverAlone(run);
   else if (config.force) await force(run);
   else await serve(run);
 }
 
-async function recover({ config, logger }: CoordinatorRun): Promise<void> {
+/** This coordinator goes on alone. */
+async function recoverAlone({ config }: CoordinatorRun): Promise<void> {
+  await checkFolderKind(config.data, "coordinator");
+  const lock = await FolderLock.acquire(config.data, COORDINATOR_PROGRAM.name);
+  try {
+    const store = new FileDocumentStore(`${config.data}/${RECORD_FILE}`);
+    const found = await readRecord(store);
+    if (found === undefined) {
+      throw new KvError(
+        "bad_config",
+        `--recover: ${config.data} is no coordinator's folder; give the --data folder of a survivor`,
+      );
+    }
+    const address = {
+      host: config.advertiseHost ?? reachable(config.host),
+      port: config.port,
+    };
+    const { record, report } = recover(found, address);
+    await store.write(record);
+    for (const line of report) printLine(line);
+  } finally {
+    lock.release();
+  }
+}
+
+async function recoverUsers({ config, logger }: CoordinatorRun): Promise<void> {
   const deps = { clock: new DenoClock(), random: new SystemRandom(), log: logger("security") };
+  const store = new FileDocumentStore(`${config.data}/${RECORD_FILE}`);
+  const users: KeptUsers = {
+    read: async () => (await readRecord(store))?.accepted?.document.body.security,
+    write: async (security) => {
+      const record = await readRecord(store);
+      if (record !== undefined) await store.write(withSecurity(record, security));
+    },
+  };
   const { recoverAdmin, recoveredLine } = await import(
     "../shared/security/members/file_recovery.ts"
   );
-  printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps)));
+  printLine(recoveredLine(await recoverAdmin(config.data, COORDINATOR_PROGRAM.name, deps, users)));
 }
 
-async function serve({ config, logger }: CoordinatorRun): Promise<void> {
+async function serve({ config, sources, logger }: CoordinatorRun): Promise<void> {
   const ended = untilTold(config.endWithInput);
   const log = logger("coordinator");
   const howToSecure = "--secure";
@@ -72,9 +115,11 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   let started = false;
   try {
     const [clock, random] = [new DenoClock(), new SystemRandom()];
-    const store = new FileDocumentStore(`${config.data}/${MAP_FILE}`);
+    const store = new FileDocumentStore(`${config.data}/${RECORD_FILE}`);
+    const found = await readRecord(store);
+    const join = joinAddresses(config, found);
     const security = config.secure
-      ? await secure({ config, logger }, await clusterIdIn(store), { clock, random })
+      ? await secure({ config, logger, sources }, { store, found, join }, { clock, random })
       : undefined;
     const plain = new DenoTransport(logger("transport"));
     const transport = security === undefined ? plain : new MemberTransport(security.identity, {
@@ -84,8 +129,12 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     });
     const periods = new CertificatePeriods();
     const coordinator = await Coordinator.start({ clock, random, transport, store, logger }, {
-      clusterId: security?.keeper.document.cluster,
       security,
+      id: security?.id ?? config.id ?? (join.length === 0 ? undefined : joiningId(random)),
+      join,
+      clusterId: security?.access.document.cluster ??
+        (join.length === 0 ? undefined : await clusterAt(join, { clock, random })),
+      advertiseHost: config.advertiseHost ?? reachable(config.host),
       listen: { host: config.host, port: config.port },
       heartbeats: { host: config.host, port: config.heartbeatPort },
       settings: wantedOf(config),
@@ -111,7 +160,7 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
         ...(security === undefined ? {} : {
           certificates: () => ({
             server: periods.periodOf("server", security.identity.current().certificate),
-            authority: periods.periodOf("authority", security.keeper.document.authorities[0] ?? ""),
+            authority: periods.periodOf("authority", security.access.document.authorities[0] ?? ""),
           }),
         }),
       },
@@ -123,7 +172,17 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
     keepOnly({ read: [], write }, log);
     const { port } = coordinator.address;
     const address = { host: config.advertiseHost ?? reachable(config.host), port };
-    if (!config.noCsConfig) await writeCsConfig(address, log);
+    if (!config.noCsConfig) {
+      // One write after the other.
+      let writing = Promise.resolve();
+      coordinator.onCoordinators = (all) => {
+        const others = all.filter(({ host, port }) =>
+          host !== address.host || port !== address.port
+        );
+        writing = writing.then(() => writeCsConfig(address, others, log));
+      };
+      await writing;
+    }
     console.log(readyLine(config.host, coordinator));
     log.info(`${await ended}: stopping`);
     if (!config.noCsConfig) await removeCsConfig(address, log);
@@ -136,18 +195,98 @@ async function serve({ config, logger }: CoordinatorRun): Promise<void> {
   }
 }
 
+/**
+ * Where the coordinators are that a new folder joins; none for a folder that belongs to a cluster.
+ *
+ * @throws {KvError} `bad_config`
+ */
+function joinAddresses(
+  { join, data }: CoordinatorRun["config"],
+  found: CoordinatorRecord | undefined,
+): Address[] {
+  if (found?.accepted !== undefined) return [];
+  if (join !== undefined) return parseAddresses(join, "--join");
+  if (found === undefined) return [];
+  throw new KvError(
+    "bad_config",
+    `folder ${data} is that of coordinator ${found.id}, which has no document yet: start it with --join and the ` +
+      "address of another coordinator of its cluster",
+  );
+}
+
+function joiningId(random: Random): string {
+  return `c-${randomId(random).slice(0, 8)}`;
+}
+
+/** The id of the cluster whose coordinators are at these addresses. @throws {KvError} `unavailable` */
+async function clusterAt(
+  addresses: readonly Address[],
+  deps: { clock: Clock; random: Random },
+): Promise<string> {
+  const why: string[] = [];
+  for (const address of addresses) {
+    const client = new RpcClient(
+      { ...deps, transport: new DenoTransport() },
+      address,
+      hello("client"),
+    );
+    const request: Message<"get_map"> = { req_type: "get_map" };
+    const reply = await new Promise<Reply>((resolve) =>
+      client.request(request, REQUEST_TIMEOUT_MS, resolve)
+    );
+    client.close();
+    if (reply.req_type === "map") return reply.map.settings.clusterId;
+    why.push(reply.req_type === "error" ? reply.message : reply.req_type);
+  }
+  throw new KvError("unavailable", `--join: no coordinator answers: ${why.join("; ")}`);
+}
+
+/** A secured coordinator's folder. */
+interface Kept {
+  readonly store: FileDocumentStore;
+  readonly found: CoordinatorRecord | undefined;
+  readonly join: readonly Address[];
+}
+
 /** Opens users, authority and the coordinator's own certificate, and says where they are. */
 async function secure(
-  { config, logger }: Pick<CoordinatorRun, "config" | "logger">,
-  cluster: string | undefined,
+  run: Pick<CoordinatorRun, "config" | "logger" | "sources">,
+  { store, found, join }: Kept,
   deps: { clock: Clock; random: Random },
-): Promise<OpenedCoordinatorSecurity> {
+): Promise<OpenedCoordinatorSecurity & { readonly id: string }> {
+  const { config, logger, sources } = run;
   const log = logger("security");
   // What certificates need takes a third of the time of a start, and only who is secured needs it.
-  const { openCoordinatorSecurity } = await import("./file_security.ts");
+  const { joinSecured, openCoordinatorSecurity } = await import("./file_security.ts");
+  const hosts = certificateHosts(config.host, config.advertiseHost);
+  if (config.joinToken !== undefined) {
+    const hint = joinHint(config.joinToken, sources.joinToken, "--join-token");
+    if (hint !== undefined) log.warn(hint);
+  }
+  const joined = join.length === 0 ? undefined : await joinSecured(config.data, {
+    id: found?.id ?? config.id,
+    addresses: join,
+    token: config.joinToken,
+    hosts,
+  }, { ...deps, log });
+  const id = joined?.id ?? found?.id ?? config.id ?? FIRST_ID;
+  const cluster = joined?.document.cluster ?? clusterIdOf(found) ?? randomId(deps.random);
   const security = await openCoordinatorSecurity(config.data, {
+    id,
     cluster,
-    hosts: certificateHosts(config.host, config.advertiseHost),
+    read: () => Promise.resolve(joined?.document ?? found?.accepted?.document.body.security),
+    write: async (security) => {
+      // A cluster that was not secured until now.
+      if (found !== undefined) return await store.write(withSecurity(found, security));
+      const address = {
+        host: config.advertiseHost ?? reachable(config.host),
+        port: config.port,
+      };
+      const member = { id, folder: randomId(deps.random), address };
+      const settings = wantedOf(config);
+      await store.write(newClusterRecord(member, { clusterId: cluster, settings, security }));
+    },
+    hosts,
     lifetimeMs: config.certificateLifetimeMs,
   }, { ...deps, log });
   const { fingerprint, authorityFile, credentialsFile } = security;
@@ -157,13 +296,7 @@ async function secure(
       credentialsFile,
     });
   }
-  return security;
-}
-
-/** The id of the cluster whose map is kept; undefined if there is none yet. What is damaged is told when it is read. */
-async function clusterIdIn(store: FileDocumentStore): Promise<string | undefined> {
-  const document = await store.read().catch(() => undefined);
-  return document === undefined ? undefined : parseStoredCluster(document).map.settings.clusterId;
+  return { ...security, id };
 }
 
 function discoveryOf(

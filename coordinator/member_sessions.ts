@@ -43,10 +43,14 @@ export interface SessionsSecurity {
   ): void;
 }
 
-/** What sessions need of the coordinator. */
+/** What sessions need of the active coordinator. */
 export interface SessionsOwner {
   /** Has the state machine take an input, and does what it asks for. */
   step(input: Input): Ready;
+  /** Whether leases may be given at this moment. */
+  hasRight(): boolean;
+  /** @throws {KvError} `unavailable` if another coordinator may have taken over: its map is older then */
+  checkRight(what: string): void;
   /** @throws {KvError} `unavailable` if there is no map yet that may be shown */
   publishedMap(what: string): ClusterMap;
   /** The coordinator has ended: what connections do does not matter any more. */
@@ -170,6 +174,11 @@ export class MemberSessions {
     this.#open.get(session)?.close();
   }
 
+  /** Ends them all. */
+  closeAll(): void {
+    for (const peer of this.#open.values()) peer.close();
+  }
+
   /** @throws {KvError} which the node is told */
   #onMessage(
     session: SessionId,
@@ -178,6 +187,7 @@ export class MemberSessions {
   ): void {
     switch (message.req_type) {
       case "register": {
+        this.#owner.checkRight("register");
         const { refusal } = this.#owner.step({ type: "register", session, message });
         if (refusal !== undefined) throw refusal;
         const { security_version: version, node } = message;
@@ -186,7 +196,13 @@ export class MemberSessions {
         return;
       }
       case "heartbeat": {
-        const { acknowledgement } = this.#owner.step({ type: "heartbeat", session, message });
+        const hasRight = this.#owner.hasRight();
+        const { acknowledgement } = this.#owner.step({
+          type: "heartbeat",
+          session,
+          message,
+          hasRight,
+        });
         if (acknowledgement !== undefined) peer.send(acknowledgement);
         return;
       }

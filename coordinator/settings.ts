@@ -89,8 +89,25 @@ export const COORDINATOR_SETTINGS = {
     unit: "ms",
     default: CERTIFICATE_LIFETIME_MS,
   }),
+  id: optionalText({
+    help:
+      "The coordinator's name among the coordinators of its cluster, for a new folder; by default c1 for the " +
+      "first one, and a random one with --join.",
+    placeholder: "NAME",
+  }),
+  join: optionalText({
+    help:
+      "Become a coordinator of the cluster whose coordinators are at these addresses; an operator then adds it " +
+      "(kv-client coordinators add). It has no effect on a folder that belongs to a cluster already.",
+    placeholder: "HOST:PORT[,…]",
+  }),
+  joinToken: optionalText({
+    help:
+      "With --join and --secure: the token (kv-client token create --join coordinator), or a file that holds it.",
+    placeholder: "TOKEN|FILE",
+  }),
   data: text({
-    help: "The folder of the cluster map; it is created if it does not exist.",
+    help: "The folder of the cluster's document; it is created if it does not exist.",
     default: ".kv-coordinator",
     placeholder: "FOLDER",
   }),
@@ -109,8 +126,7 @@ export const COORDINATOR_SETTINGS = {
     default: 1,
   }),
   acceptEpoch: optionalInteger({
-    help:
-      "After a disaster: go on from the cluster_map.json of this epoch, although nodes have seen a " +
+    help: "After a disaster: go on from the document of this epoch, although nodes have seen a " +
       "later one. Acknowledged writes may be lost. It has no effect on any other document.",
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
@@ -123,6 +139,11 @@ export const COORDINATOR_SETTINGS = {
     default: GATEWAY_CACHE_ENTRIES_DEFAULT,
   }),
   noCsConfig: flag({ help: `Do not write ${CS_CONFIG_FILE} into the working folder.` }),
+  recover: flag({
+    help:
+      "After the majority of the coordinators is gone for good: make this one, which does not run, the only " +
+      "coordinator of its cluster, from the document in its folder; then exit.",
+  }),
   recoverAdmin: flag({
     help:
       "Of a secured cluster whose coordinator does not run: give the user admin a new password, in " +
@@ -174,6 +195,9 @@ export function wantedOf(settings: CoordinatorSettings): WantedSettings {
 function whyWrong(settings: CoordinatorSettings): string | undefined {
   const { force, forcePartition, forceNode, secure, insecure } = settings;
   if (secure && insecure) return "--secure and --insecure exclude each other; leave one out";
+  if (settings.joinToken !== undefined && (settings.join === undefined || !secure)) {
+    return "--join-token needs --join and --secure";
+  }
   if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
     return "--force-partition and --force-node need --force";
   }

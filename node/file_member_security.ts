@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { KvError, messageOf } from "../shared/base/errors.ts";
-import type { Source } from "../shared/program/given_value.ts";
+import { KvError } from "../shared/base/errors.ts";
 import { markSecured, securityFolderOf } from "../shared/platform/deno/folder_security.ts";
 import type { Address } from "../shared/platform/transport.ts";
 import { randomId } from "../shared/platform/random.ts";
@@ -14,11 +13,12 @@ import { AccessControl } from "../shared/security/access_control.ts";
 import { LoginThrottle } from "../shared/security/login/login_throttle.ts";
 import { PasswordHasher } from "../shared/security/login/password.ts";
 import { joinCluster } from "../shared/security/members/deno_join.ts";
+import { tokenFrom } from "../shared/security/members/file_join_token.ts";
 import { type KeptMember, MemberFolder } from "../shared/security/members/file_member.ts";
 import { auditLogIn, type SecurityDeps } from "../shared/security/members/file_security.ts";
 import type { JudgedDocument } from "../shared/security/security_document.ts";
 import { readMemberCertificate } from "../shared/security/certificate_authority.ts";
-import { parseToken, type Token, tokenName } from "../shared/security/user_token.ts";
+import { type Token, tokenName } from "../shared/security/user_token.ts";
 import { MemberSecurity } from "./membership/member_security.ts";
 
 /** Which node a data folder is. */
@@ -35,8 +35,8 @@ export interface JoinOptions {
   readonly hosts: readonly string[];
   /** Reads who the folder is; makes it if it is new. */
   identity(): Promise<FolderIdentity>;
-  /** Where the coordinator is. */
-  locate(): Promise<Address>;
+  /** Where the coordinators are. */
+  locate(): Promise<readonly Address[]>;
 }
 
 /**
@@ -145,13 +145,6 @@ export function checkMemberIs(member: MemberSecurity, nodeId: string): void {
   );
 }
 
-/** A hint for who gives a token in an argument, which every process of the machine can read; else undefined. */
-export function joinHint(join: string, source: Source): string | undefined {
-  if (source !== "flag" || !isToken(join)) return undefined;
-  return "the token in --join can be read by everybody on this machine while this process runs: better give a " +
-    "file that holds it, or KV_JOIN";
-}
-
 async function joinIfNew(
   token: Token,
   { member, judged }: {
@@ -174,27 +167,4 @@ async function joinIfNew(
   });
   const certificate = readMemberCertificate(credentials.certificate);
   return { member: { credentials, certificate, hosts, joinedBy }, judged: document };
-}
-
-/** @throws {KvError} `bad_config`, `bad_request`; the text shows nothing of the token */
-async function tokenFrom(join: string): Promise<Token> {
-  if (isToken(join)) return parseToken(join);
-  try {
-    // Also as kv-client prints a new one, with what else is known of it.
-    const text = await Deno.readTextFile(join);
-    const [found = text] = /kv1\.[0-9a-f]{64}\.[A-Za-z0-9_-]{43}/.exec(text) ?? [];
-    return parseToken(found);
-  } catch (error) {
-    if (error instanceof KvError) throw error;
-    throw new KvError(
-      "bad_config",
-      `--join: a token begins with kv1.; the file ${JSON.stringify(join)} cannot be read: ${
-        messageOf(error)
-      }`,
-    );
-  }
-}
-
-function isToken(text: string): boolean {
-  return text.trim().startsWith("kv1.");
 }

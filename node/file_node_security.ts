@@ -9,10 +9,10 @@ import { DataFolder } from "./storage/leveldb/data_folder.ts";
 import {
   checkMemberIs,
   type FolderIdentity,
-  joinHint,
   memberInMemory,
   openMemberSecurity,
 } from "./file_member_security.ts";
+import { joinHint } from "../shared/security/members/file_join_token.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
 import type { Source } from "../shared/program/given_value.ts";
 import type { Random } from "../shared/platform/random.ts";
@@ -48,8 +48,8 @@ export interface NodeSecurityOptions {
   readonly joinSource: Source;
   /** Names and addresses at which clients reach the node. */
   readonly hosts: readonly string[];
-  /** Where the coordinator is; undefined if the node is a cluster by itself. */
-  readonly locate: (() => Promise<Address>) | undefined;
+  /** Where the coordinators are; undefined if the node is a cluster by itself. */
+  readonly locate: (() => Promise<readonly Address[]>) | undefined;
 }
 
 /**
@@ -81,7 +81,7 @@ export async function joinInMemory(
     readonly join: string;
     readonly joinSource: Source;
     readonly hosts: readonly string[];
-    readonly locate: () => Promise<Address>;
+    readonly locate: () => Promise<readonly Address[]>;
   },
   deps: SecurityDeps,
 ): Promise<NodeSecurity> {

@@ -220,7 +220,7 @@ async function securityOf(
   const { data, secure, join } = config;
   const hosts = certificateHosts(config.host, config.advertiseHost);
   const locate = "locate" in cluster
-    ? () => new Promise<Address>((use, fail) => cluster.locate(use, fail, undefined))
+    ? () => new Promise<readonly Address[]>((use, fail) => cluster.locate(use, fail, undefined))
     : undefined;
   if (config.storage === "memory" && join !== undefined && locate !== undefined) {
     const { joinInMemory } = await import("./file_node_security.ts");
@@ -303,7 +303,7 @@ function clusterOf(
           const search = describeSearch(found);
           if (search !== said) logger("session").info("looking for the coordinator", { search });
           said = search;
-          use(found.address);
+          use(found.addresses);
         },
         (error) => fail(failureOf(error)),
       );

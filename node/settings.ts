@@ -6,7 +6,7 @@
  */
 import type { Program, Values } from "../shared/program/config.ts";
 import { SERVER_SETTINGS } from "../shared/program/server_settings.ts";
-import { parseAddress } from "../shared/discovery/coordinator_address.ts";
+import { parseAddresses } from "../shared/discovery/coordinator_address.ts";
 import { discoverySettings, whyWeakSecret } from "../shared/discovery/discovery_settings.ts";
 import { failureOf, KvError } from "../shared/base/errors.ts";
 import type { Address } from "../shared/platform/transport.ts";
@@ -268,7 +268,7 @@ function whyNoJoin(values: NodeSettings): string | undefined {
 /** Found out at the start, and not at each attempt to connect. */
 function whyNoAddress(coordinator: string | undefined): string | undefined {
   try {
-    if (coordinator !== undefined) parseAddress(coordinator, "--coordinator");
+    if (coordinator !== undefined) parseAddresses(coordinator, "--coordinator");
     return undefined;
   } catch (error) {
     return failureOf(error).message;

@@ -77,7 +77,8 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   coordinator: [
-    ["state", "placement", "gateway", "discovery"],
+    ["placement", "gateway", "discovery", "register"],
+    ["agreement", "state"],
     ["partitions", "membership"],
     ["controller"],
     [""],

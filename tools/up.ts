@@ -1,5 +1,5 @@
 /**
- * A local cluster from source: one coordinator and some nodes as child processes, and the client's shell in
+ * A local cluster from source: coordinators and some nodes as child processes, and the client's shell in
  * front if there is a terminal. Prints one line per process, then `ready` when every partition has all its
  * replicas in sync. Ctrl-C, SIGTERM, the shell's `exit`, or the end of what started it (`npx`, `deno task`) end
  * all of it cleanly; the data stays in the folder for the next time. A child that dies is reported, not
@@ -8,7 +8,7 @@
  * With `--secure` the cluster is secured: its nodes join by a token that is made for them, and what to type next is
  * printed.
  *
- *     deno task up [--nodes 3] [--base-port 8080] [--data .kv] [--secure] …
+ *     deno task up [--nodes 3] [--coordinators 1] [--base-port 8080] [--data .kv] [--secure] …
  *
  * Invariant: whatever happens after the first child was started, all children are gone at the end, even if this
  * process is killed: each watches a pipe that closes with it.
@@ -19,6 +19,7 @@ import { minInSyncDefault } from "../shared/cluster/cluster_settings.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
 import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/limits/cluster.ts";
+import { COORDINATORS_CHANGE_MS, COORDINATORS_MAX } from "../shared/limits/membership.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
 import { printError } from "../shared/program/terminal.ts";
@@ -33,6 +34,12 @@ import { howEnded, ServerProcess } from "./server_process.ts";
 
 const UP_SETTINGS = {
   nodes: integer({ help: "How many nodes.", default: 3, min: 1, max: 100 }),
+  coordinators: integer({
+    help: "How many coordinators. A cluster that has more of them already keeps them.",
+    default: 1,
+    min: 1,
+    max: COORDINATORS_MAX,
+  }),
   basePort: integer({
     help: "The coordinator's TCP port; the nodes have the following ones. If it is given, the " +
       "UDP port of the heartbeats is the same (otherwise 3769). With 0 the system chooses all ports.",
@@ -74,6 +81,10 @@ const HEARTBEAT_PORT_DEFAULT = 3769;
 const TOKEN_MS = 600_000;
 /** The time between two looks at the cluster's map until it is complete. */
 const POLL_MS = 100;
+/** How often it asks for the new coordinators to be added. */
+const STANDBY_ATTEMPTS = 100;
+/** What a coordinator's folder has once it was started. */
+const RECORD_FILE = "register.json";
 /** After this time it prints what is still missing, and again each time the same time has passed. */
 const TELL_MISSING_MS = 5_000;
 
@@ -155,6 +166,7 @@ class LocalCluster {
   /** Of a secured cluster. */
   #credentials: { readonly file: string; readonly login: ProbeLogin } | undefined;
   readonly #nodes: Address[] = [];
+  readonly #coordinators: Address[] = [];
   #stopping = false;
 
   constructor(settings: Values<typeof UP_SETTINGS>, heartbeatPort: number) {
@@ -182,10 +194,12 @@ class LocalCluster {
       `--expect-nodes=${nodes}`,
       ...(secure ? ["--secure"] : []),
     ]);
+    this.#coordinators.push(this.#coordinator);
     if (secure) {
       this.#credentials = await readCredentials(`${coordinatorFolder}.security/admin.json`);
     }
-    const coordinator = formatAddress(this.#coordinator);
+    await this.#startStandbys(coordinatorFolder);
+    const coordinator = this.#coordinators.map(formatAddress).join(",");
     for (let i = 1; i <= nodes && !this.#stopping; i++) {
       const token = await this.#joinToken(`${data}/node-${i}`);
       const node = await this.#startServer(NODE, `node-${i}`, [
@@ -199,18 +213,57 @@ class LocalCluster {
     }
   }
 
+  /** The further coordinators, with folders beside that of the first one, and ports behind those of the nodes. */
+  async #startStandbys(first: string): Promise<void> {
+    const { nodes, basePort, coordinators, secure } = this.#settings;
+    const [leader] = this.#coordinators;
+    if (leader === undefined) return;
+    // Those that are there from the last time have a say in who is active: all are started before anybody waits.
+    const fresh: string[] = [];
+    for (let i = 2; i <= coordinators && !this.#stopping; i++) {
+      const folder = `${first}-${i}`;
+      const isNew = !await isThere(`${folder}/${RECORD_FILE}`);
+      if (isNew) fresh.push(`c${i}`);
+      const token = secure && isNew ? await this.#joinToken(folder, "coordinator") : undefined;
+      const standby = await this.#startServer(COORDINATOR, `coordinator-${i}`, [
+        "--host=127.0.0.1",
+        `--port=${basePort === 0 ? 0 : basePort + nodes + i - 1}`,
+        "--heartbeat-port=0",
+        "--discovery=off",
+        `--id=c${i}`,
+        `--join=${formatAddress(leader)}`,
+        `--data=${folder}`,
+        "--no-cs-config",
+        ...(secure ? ["--secure"] : []),
+      ], token === undefined ? {} : { KV_JOIN_TOKEN: token });
+      this.#coordinators.push(standby);
+    }
+    if (fresh.length === 0) return;
+    const login = this.#credentials?.login;
+    for (let attempt = 0; !this.#stopping; attempt++) {
+      const added = await askJson(
+        leader,
+        { req_type: "coordinators_change", add: fresh },
+        2 * COORDINATORS_CHANGE_MS,
+        login,
+      );
+      if (added.req_type === "result") return;
+      // It waits for them to say that they are there.
+      if (attempt === STANDBY_ATTEMPTS) {
+        throw new KvError("unavailable", `the coordinators were not added: ${added.message}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
   /** A token for a node that is no member yet; undefined for one that needs none. */
-  async #joinToken(nodeFolder: string): Promise<string | undefined> {
+  async #joinToken(
+    folder: string,
+    role: "node" | "coordinator" = "node",
+  ): Promise<string | undefined> {
     if (this.#credentials === undefined || this.#coordinator === undefined) return undefined;
-    const isMember = await Deno.lstat(`${nodeFolder}.security/member.json`).then(
-      () => true,
-      (error) => {
-        ignoreNotFound(error);
-        return false;
-      },
-    );
-    if (isMember) return undefined;
-    const order = { req_type: "token_create", join: "node", ttl_ms: TOKEN_MS };
+    if (await isThere(`${folder}.security/member.json`)) return undefined;
+    const order = { req_type: "token_create", join: role, ttl_ms: TOKEN_MS };
     const made = await askJson(this.#coordinator, order, undefined, this.#credentials.login);
     if (made.req_type !== "result") throw new KvError("unavailable", `no token: ${made.message}`);
     return (made.result as { text: string }).text;
@@ -222,7 +275,7 @@ class LocalCluster {
     const { file, login: { user } } = this.#credentials;
     const ca = `${this.#settings.data}/coordinator.security/ca.crt`;
     const [node] = this.#nodes;
-    const coordinator = formatAddress(this.#coordinator);
+    const coordinator = this.#coordinators.map(formatAddress).join(",");
     console.log("secured: all ports speak TLS, and want a login. What to type next:");
     console.log(
       `  export KV_CREDENTIALS=${file} KV_COORDINATOR=${coordinator}\n` +
@@ -308,7 +361,6 @@ class LocalCluster {
 
   /** The client's shell, on our terminal, to its end. */
   async runShell(): Promise<void> {
-    const { host, port } = this.#coordinator ?? { host: "127.0.0.1", port: 0 };
     this.#shell = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -316,7 +368,7 @@ class LocalCluster {
         "--no-prompt",
         ...CLIENT.permissions,
         new URL(`../${CLIENT.entry}`, import.meta.url).pathname,
-        `--coordinator=${formatAddress({ host, port })}`,
+        `--coordinator=${this.#coordinators.map(formatAddress).join(",")}`,
         ...(this.#credentials === undefined ? [] : [`--credentials=${this.#credentials.file}`]),
       ],
     }).spawn();
@@ -340,9 +392,10 @@ class LocalCluster {
     } catch {
       // It ended a moment ago.
     }
-    const [coordinator, ...nodes] = this.#servers;
-    await coordinator?.stop();
-    await Promise.all(nodes.map((node) => node.stop()));
+    const count = this.#coordinators.length;
+    // All at once: none of them is to take over from another.
+    await Promise.all(this.#servers.slice(0, count).map((server) => server.stop()));
+    await Promise.all(this.#servers.slice(count).map((server) => server.stop()));
     for (const log of this.#logs) log.close();
   }
 
@@ -364,6 +417,13 @@ async function readCredentials(file: string): Promise<{ file: string; login: Pro
       { cause },
     );
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, (error) => {
+    ignoreNotFound(error);
+    return false;
+  });
 }
 
 function ignoreNotFound(error: unknown): void {

@@ -82,7 +82,7 @@ export class SimulatedMembers {
 
   /** What comes of a node's heartbeat. */
   beat(message: Message<"heartbeat">): Ready {
-    return this.#step({ type: "heartbeat", session: undefined, message });
+    return this.#step({ type: "heartbeat", session: undefined, message, hasRight: true });
   }
 
   heartbeatOf(node: string): Message<"heartbeat"> {

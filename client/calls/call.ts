@@ -134,6 +134,38 @@ export interface ForgetNodeOptions extends CallOptions {
   force?: boolean | undefined;
 }
 
+/** Other coordinators, by name. */
+export interface CoordinatorsChange {
+  /** Without names: all that wait. */
+  add?: readonly string[];
+  remove?: readonly string[];
+}
+
+/** One coordinator. */
+export interface CoordinatorLine {
+  id: string;
+  /** `host:port`, where the others reach it. */
+  address: string;
+  role: "active" | "standby" | "joining" | "leaving" | "waiting";
+  /** How many changes it is behind the active one; null if that is not known. */
+  behind: number | null;
+  /** How long ago the active one has heard of it, in ms; null for never. */
+  heard_ms: number | null;
+}
+
+/** What {@linkcode KvClient.coordinators} answers. */
+export interface CoordinatorsReport {
+  /** Who answers: the active one. */
+  coordinator: string;
+  /** Whether a majority has confirmed it lately. */
+  right: boolean;
+  /** The number of its generation, which grows with each change of activity. */
+  generation: number | null;
+  /** Since when it is active, in milliseconds since 1970. */
+  active_since: number | null;
+  coordinators: CoordinatorLine[];
+}
+
 /** A partition that is served from a replica that may lack acknowledged writes. */
 export interface ForcedPartition {
   partition: number;

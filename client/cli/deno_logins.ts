@@ -66,7 +66,12 @@ export class DenoLogins implements Logins {
   async addressesOf(address: Address, login: ClientLogin): Promise<string[]> {
     const { timeoutMs, clusterName: name } = this.#options;
     const source = "login";
-    const found = { address, source, tried: [`${source} says ${formatAddress(address)}`] };
+    const found = {
+      address,
+      addresses: [address],
+      source,
+      tried: [`${source} says ${formatAddress(address)}`],
+    };
     const advice = "look whether the address is right";
     const client = await connectTo(found, [], { ...login, timeoutMs }, { name, advice });
     try {

@@ -26,6 +26,7 @@ import { RpcClient } from "../../shared/wire/rpc_client.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 import { VERSION } from "../../shared/base/version.ts";
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
+import { AnyCoordinator } from "./any_coordinator.ts";
 import { CallTrace, globalTracer } from "../calls/call_trace.ts";
 import { ClientEvents } from "../calls/client_events.ts";
 import { awaitMap } from "./first_map.ts";
@@ -126,7 +127,7 @@ export async function connectTo(
   const router = new Router(deps, {
     role: "client",
     hello: login,
-    seeds: [found.address, ...seeds],
+    seeds: [...found.addresses, ...seeds],
     connections: events,
     onMap: ({ epoch, nodes }) => events.onMap(epoch, new Set(nodes.map(({ id }) => id))),
   });
@@ -146,7 +147,11 @@ export async function connectTo(
   // With a node's address one can find the cluster, but the node does not become a coordinator by that.
   const isNode = map.nodes.some((node) => node.host === host && node.port === port);
   const ours = hello("client", login);
-  const coordinator = isNode ? undefined : new RpcClient(deps, found.address, ours);
+  const coordinator = isNode ? undefined : new AnyCoordinator(deps, {
+    hello: ours,
+    named: found.addresses,
+    map: () => router.map(),
+  });
   // A node that is a cluster by itself keeps its users itself.
   const administrator = coordinator ??
     (options.ca === undefined ? undefined : new RpcClient(deps, found.address, ours));
@@ -200,7 +205,7 @@ async function firstMap(
   } catch (cause) {
     router.close();
     const error = toKvError(cause);
-    const asked = [found.address, ...seeds].map(formatAddress).join(", ");
+    const asked = [...found.addresses, ...seeds].map(formatAddress).join(", ");
     throw new KvError(
       error.code,
       `cannot reach the cluster at ${asked}: ${error.message} (how the coordinator was looked for: ` +

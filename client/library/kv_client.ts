@@ -34,6 +34,8 @@ import { Sender } from "./sender.ts";
 import { type BackupOptions, type BackupSummary, runBackup } from "../backup/backup_run.ts";
 import {
   type CallOptions,
+  type CoordinatorsChange,
+  type CoordinatorsReport,
   type DeleteOptions,
   type ExpireOptions,
   type ForgetNodeOptions,
@@ -590,6 +592,19 @@ export class KvClient implements AsyncDisposable {
    */
   forgetNode(id: string, options: ForgetNodeOptions = {}): Promise<ForgottenNode> {
     return this.#processes.forget(id, options);
+  }
+
+  /**
+   * The coordinators, and how they stand; with `change`, after other ones have taken over.
+   *
+   * @throws {KvError} `bad_request` if a name is nobody's, or none would be left; `unavailable` if none is active,
+   * another change is under way, or this client was given a node's address
+   */
+  coordinators(
+    change?: CoordinatorsChange,
+    options: CallOptions = {},
+  ): Promise<CoordinatorsReport> {
+    return this.#processes.coordinators(change, options);
   }
 
   /**

@@ -15,6 +15,8 @@ import type {
 } from "../../shared/wire/messages.ts";
 import {
   type CallOptions,
+  type CoordinatorsChange,
+  type CoordinatorsReport,
   type ForcedPartition,
   type ForgetNodeOptions,
   type ForgottenNode,
@@ -110,6 +112,28 @@ export class Processes {
     const reply = await askOne(options, (done) => administrator.request(order, timeoutMs, done));
     if (reply.req_type !== "result") throw replyError(reply, order.req_type);
     return reply.result;
+  }
+
+  /** @throws {KvError} as `KvClient.coordinators` */
+  async coordinators(
+    change: CoordinatorsChange | undefined,
+    options: CallOptions,
+  ): Promise<CoordinatorsReport> {
+    this.#sender.checkOpen();
+    const { coordinator } = this.#deps;
+    if (coordinator === undefined) {
+      throw new KvError(
+        "unavailable",
+        "coordinators: this client was given a node's address; name a coordinator's",
+      );
+    }
+    const order = change === undefined
+      ? { req_type: "coordinators" }
+      : { req_type: "coordinators_change", ...change };
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const reply = await askOne(options, (done) => coordinator.request(order, timeoutMs, done));
+    if (reply.req_type !== "result") throw replyError(reply, order.req_type);
+    return reply.result as CoordinatorsReport;
   }
 
   /** @throws {KvError} as `KvClient.announce` */

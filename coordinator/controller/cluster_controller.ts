@@ -122,7 +122,7 @@ export class ClusterController {
       case "register":
         return this.#register(input.session, input.message, nowMs);
       case "heartbeat":
-        return this.#heartbeat(input.session, input.message, nowMs);
+        return this.#heartbeat(input, nowMs);
       case "report":
         return this.#report(input.session, input.message, nowMs);
       case "disk":
@@ -135,6 +135,9 @@ export class ClusterController {
         return this.#tick(nowMs);
       case "stood_still":
         return this.#liveness.stoodStill(input.ms, nowMs);
+      case "coordinators":
+        this.#state.setCoordinators(input.coordinators);
+        return this.#state.flush(nowMs);
       case "persisted":
         this.#state.publisher.persisted(input.epoch, nowMs);
         this.#mover.onPublished();
@@ -213,7 +216,10 @@ export class ClusterController {
     member.owedMs = nowMs;
   }
 
-  #heartbeat(over: SessionId | undefined, message: Message<"heartbeat">, nowMs: number): void {
+  #heartbeat(
+    { session: over, message, hasRight }: Extract<Input, { type: "heartbeat" }>,
+    nowMs: number,
+  ): void {
     const sender = this.#liveness.senderOf(message);
     if (sender === undefined || !this.#liveness.hear(sender, message, nowMs)) {
       const session = over ?? sender?.session;
@@ -224,7 +230,8 @@ export class ClusterController {
     if (this.#state.hasNews) this.#settle(nowMs);
     this.#liveness.noteAdopted(sender, message.epoch);
     this.#state.flush(nowMs);
-    this.#out.answer({ acknowledgement: this.#liveness.acknowledge(sender, message, nowMs) });
+    const acknowledgement = this.#liveness.acknowledge(sender, message, hasRight, nowMs);
+    this.#out.answer({ acknowledgement });
   }
 
   #report(session: SessionId, message: Report, nowMs: number): void {

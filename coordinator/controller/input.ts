@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import type { CoordinatorInfo, NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { Report } from "../partitions/reports.ts";
@@ -24,6 +24,8 @@ export type Input =
     readonly type: "heartbeat";
     readonly session: SessionId | undefined;
     readonly message: Message<"heartbeat">;
+    /** Whether this coordinator may give leases at this moment: rule G8 of docs/coordinators.md. */
+    readonly hasRight: boolean;
   }
   /** A node's word about a partition. */
   | { readonly type: "report"; readonly session: SessionId; readonly message: Report }
@@ -37,6 +39,8 @@ export type Input =
   | { readonly type: "tick" }
   /** The coordinator, or its whole machine, may have done nothing for this long. */
   | { readonly type: "stood_still"; readonly ms: number }
+  /** Where the coordinators are by now, for the map. */
+  | { readonly type: "coordinators"; readonly coordinators: readonly CoordinatorInfo[] }
   /** The document of an earlier step is on disk. */
   | { readonly type: "persisted"; readonly epoch: number }
   /** It could not be written. */

@@ -14,13 +14,17 @@ import type { Logger } from "../../shared/platform/logger.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 
 /** Writes the file. A folder that cannot be written is no reason not to serve. */
-export async function writeCsConfig(address: Address, log: Logger): Promise<void> {
+export async function writeCsConfig(
+  address: Address,
+  others: readonly Address[],
+  log: Logger,
+): Promise<void> {
   try {
     const before = await readCsConfig();
-    const text = formatCsConfig(address);
+    const text = formatCsConfig(address, others);
     if (before === text) return;
     await Deno.writeTextFile(CS_CONFIG_FILE, text);
-    if (before === undefined) return;
+    if (before === undefined || isOf(before, address)) return;
     log.warn(`${CS_CONFIG_FILE} in the working folder named another coordinator; overwritten`, {
       named: addressText(before),
       names: formatAddress(address),
@@ -38,7 +42,8 @@ export async function writeCsConfig(address: Address, log: Logger): Promise<void
  */
 export async function removeCsConfig(address: Address, log: Logger): Promise<void> {
   try {
-    if (await readCsConfig() === formatCsConfig(address)) await Deno.remove(CS_CONFIG_FILE);
+    const text = await readCsConfig();
+    if (text !== undefined && isOf(text, address)) await Deno.remove(CS_CONFIG_FILE);
   } catch (error) {
     log.warn(`cannot remove ${CS_CONFIG_FILE}`, { reason: reasonOf(error) });
   }
@@ -53,10 +58,15 @@ async function readCsConfig(): Promise<string | undefined> {
   }
 }
 
+/** Whether a coordinator at this address has written the file. */
+function isOf(text: string, address: Address): boolean {
+  return text.startsWith(formatCsConfig(address));
+}
+
 /** Somebody may have written anything there. */
 function addressText(text: string): string {
   try {
-    return formatAddress(parseCsConfig(text));
+    return parseCsConfig(text).map(formatAddress).join(", ");
   } catch {
     return "no address";
   }

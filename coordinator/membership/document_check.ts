@@ -63,8 +63,7 @@ export class DocumentCheck {
         this.#accept(message, seen, nowMs);
         return undefined;
       }
-      this.#stale =
-        `the coordinator's cluster_map.json (epoch ${this.#found}) is an old copy: node ` +
+      this.#stale = `the coordinator's register.json (epoch ${this.#found}) is an old copy: node ` +
         `${message.node} has seen a later one` + (seen.epoch > 0 ? ` (epoch ${seen.epoch})` : "") +
         "; stop the coordinator, put the newest copy back and start it again; if there is none, start it " +
         `with --accept-epoch ${this.#found}, which may lose acknowledged writes`;

@@ -13,35 +13,37 @@ import type { Message } from "../../shared/wire/messages.ts";
 import type { Address, DatagramSocket, Transport } from "../../shared/platform/transport.ts";
 import type { HeartbeatChannels } from "./heartbeat_channels.ts";
 
-/** Gives the acknowledgement, or undefined for none. */
-export type OnHeartbeat = (message: Message<"heartbeat">) => object | undefined;
+/** Who takes heartbeats. */
+export interface HeartbeatTaker {
+  /** Gives the acknowledgement, or undefined for none. */
+  onHeartbeat(message: Message<"heartbeat">): object | undefined;
+  /** In a secured cluster: only what is sealed counts. */
+  readonly channels?: HeartbeatChannels | undefined;
+}
 
 /** The coordinator's socket for heartbeats. */
 export class HeartbeatListener {
   /** Datagrams that nobody of the cluster has sealed, or that had come before. */
   refused = 0;
-  readonly #onHeartbeat: OnHeartbeat;
-  readonly #channels: HeartbeatChannels | undefined;
+  readonly #taker: () => HeartbeatTaker | undefined;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #socket: DatagramSocket | undefined;
 
-  private constructor(onHeartbeat: OnHeartbeat, channels: HeartbeatChannels | undefined) {
-    this.#onHeartbeat = onHeartbeat;
-    this.#channels = channels;
+  private constructor(taker: () => HeartbeatTaker | undefined) {
+    this.#taker = taker;
   }
 
   /**
-   * @param channels of a secured cluster: only what is sealed counts
+   * @param taker asked for each datagram; without one it is dropped
    * @throws {KvError} `address_in_use`, `unavailable`
    */
   static async open(
     transport: Transport,
     address: Address,
-    onHeartbeat: OnHeartbeat,
-    channels?: HeartbeatChannels,
+    taker: () => HeartbeatTaker | undefined,
   ): Promise<HeartbeatListener> {
-    const listener = new HeartbeatListener(onHeartbeat, channels);
+    const listener = new HeartbeatListener(taker);
     try {
       listener.#socket = await transport.bindDatagram(
         address,
@@ -69,24 +71,30 @@ export class HeartbeatListener {
   }
 
   #onDatagram(bytes: Uint8Array, from: Address): void {
-    if (this.#channels === undefined) {
-      const answer = this.#answerTo(this.#decode(bytes));
+    const taker = this.#taker();
+    if (taker === undefined) return;
+    const { channels } = taker;
+    if (channels === undefined) {
+      const answer = this.#answerTo(taker, this.#decode(bytes));
       if (answer !== undefined) this.#socket?.send(answer, from);
       return;
     }
-    const opened = this.#channels.open(bytes);
+    const opened = channels.open(bytes);
     const message = opened === undefined ? undefined : this.#decode(opened.message);
     // A node speaks for itself alone.
     if (opened === undefined || message?.node !== opened.node) {
       this.refused++;
       return;
     }
-    const answer = this.#answerTo(message);
+    const answer = this.#answerTo(taker, message);
     if (answer !== undefined) this.#socket?.send(opened.seal(answer), from);
   }
 
-  #answerTo(message: Message<"heartbeat"> | undefined): Uint8Array | undefined {
-    const ack = message === undefined ? undefined : this.#onHeartbeat(message);
+  #answerTo(
+    taker: HeartbeatTaker,
+    message: Message<"heartbeat"> | undefined,
+  ): Uint8Array | undefined {
+    const ack = message === undefined ? undefined : taker.onHeartbeat(message);
     return ack === undefined ? undefined : this.#encoder.encode(JSON.stringify(ack));
   }
 

@@ -86,10 +86,15 @@ export class Liveness {
     return true;
   }
 
-  /** The answer to a heartbeat, once everything that it brings about is decided. */
+  /**
+   * The answer to a heartbeat, once everything that it brings about is decided.
+   *
+   * @param hasRight whether this coordinator may give leases: without, it may have been replaced
+   */
   acknowledge(
     member: Member,
     { node, instance, sent }: Message<"heartbeat">,
+    hasRight: boolean,
     nowMs: number,
   ): Message<"heartbeat_ack"> {
     const { published, settingsEpoch } = this.#state;
@@ -102,7 +107,7 @@ export class Liveness {
       // Rule L1.
       epoch: Math.max(published.epoch, member.ackEpochMin, settingsEpoch),
       at: nowMs,
-      lease: hears,
+      lease: hears && hasRight,
     };
   }
 

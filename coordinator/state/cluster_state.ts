@@ -12,12 +12,13 @@
 import type {
   ClusterMap,
   ClusterSettings,
+  CoordinatorInfo,
   NodeId,
   NodeInfo,
 } from "../../shared/cluster/cluster_map.ts";
 import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
 import type { MapSeals } from "../../shared/security/map_seal.ts";
-import { beginGeneration, type Generation } from "./lineage.ts";
+import { beginGeneration, type CoordinatorStart } from "./lineage.ts";
 import { MapPublisher } from "./map_publisher.ts";
 import { byId, type Member, newMember, sameInfo, type SessionId } from "./member.ts";
 import {
@@ -65,7 +66,9 @@ export class ClusterState {
   leaseMsMax: number;
   /** Maps before this epoch may name another lease. */
   settingsEpoch = 0;
-  lineage: readonly Generation[];
+  lineage: readonly CoordinatorStart[];
+  /** Where the coordinators are. */
+  #coordinators: readonly CoordinatorInfo[] | undefined;
   /** The nodes or their weights may have changed since the target assignment was computed. */
   targetStale = true;
   readonly #generation: string;
@@ -94,6 +97,7 @@ export class ClusterState {
     this.#generation = generation;
     this.#seals = seals;
     this.settings = map.settings;
+    this.#coordinators = map.coordinators;
     this.lineage = beginGeneration(stored.lineage, generation, map.epoch);
     this.graceUntilMs = nowMs + failureTimeoutMs;
     this.leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
@@ -126,6 +130,13 @@ export class ClusterState {
     this.members.delete(member.id);
     this.#nodes = undefined;
     this.targetStale = true;
+    this.publisher.decide();
+  }
+
+  /** The map names these coordinators from now on. */
+  setCoordinators(coordinators: readonly CoordinatorInfo[]): void {
+    if (JSON.stringify(this.#coordinators) === JSON.stringify(coordinators)) return;
+    this.#coordinators = coordinators;
     this.publisher.decide();
   }
 
@@ -228,6 +239,7 @@ export class ClusterState {
         ...(seal === undefined ? {} : { seal }),
         settings: this.settings,
         nodes: this.#nodes,
+        ...(this.#coordinators === undefined ? {} : { coordinators: this.#coordinators }),
         partitions: this.table.toArray(),
       },
       members: members.map(({ id, instance, memory, stale, damaged, batch }) => ({

@@ -13,7 +13,7 @@
 import { GENERATIONS_KEPT } from "../../shared/limits/membership.ts";
 
 /** One start of a coordinator. */
-export interface Generation {
+export interface CoordinatorStart {
   readonly id: string;
   /** The first epoch that it could give. */
   readonly from: number;
@@ -28,10 +28,10 @@ export interface SeenMap {
 
 /** The lineage with a new generation, which gives the epochs behind `epoch`. */
 export function beginGeneration(
-  lineage: readonly Generation[],
+  lineage: readonly CoordinatorStart[],
   id: string,
   epoch: number,
-): Generation[] {
+): CoordinatorStart[] {
   return [...lineage, { id, from: epoch + 1 }].slice(-GENERATIONS_KEPT);
 }
 
@@ -40,7 +40,11 @@ export function beginGeneration(
  *
  * @param epoch of the document's newest map
  */
-export function follows(lineage: readonly Generation[], epoch: number, seen: SeenMap): boolean {
+export function follows(
+  lineage: readonly CoordinatorStart[],
+  epoch: number,
+  seen: SeenMap,
+): boolean {
   if (seen.epoch > epoch) return false;
   const at = lineage.findIndex(({ id }) => id === seen.generation);
   // A generation that is not known is older than those that are kept, or belongs to a document that is not this one's past.
@@ -54,10 +58,10 @@ export function follows(lineage: readonly Generation[], epoch: number, seen: See
  * counts as a predecessor of the last one, which goes on from `from`.
  */
 export function forgive(
-  lineage: readonly Generation[],
+  lineage: readonly CoordinatorStart[],
   seen: SeenMap,
   from: number,
-): Generation[] {
+): CoordinatorStart[] {
   const current = lineage.at(-1);
   if (current === undefined) return [];
   const others = lineage.filter(({ id }) => id !== seen.generation && id !== current.id);

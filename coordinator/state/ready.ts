@@ -77,6 +77,9 @@ function emptyDraft(): Draft {
   };
 }
 
+/** After an end. */
+export const NOTHING_TO_DO: Ready = emptyDraft();
+
 /** Collects what a step asks for. The parts of the machine log and send through it. */
 export class Outbox implements Logger {
   #draft = emptyDraft();

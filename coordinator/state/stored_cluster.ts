@@ -13,7 +13,7 @@ import {
   type PartitionConfig,
 } from "../../shared/cluster/cluster_map.ts";
 import { KvError, messageOf } from "../../shared/base/errors.ts";
-import type { Generation } from "./lineage.ts";
+import type { CoordinatorStart } from "./lineage.ts";
 import { isClusterMap, isUint } from "../../shared/cluster/map_shape.ts";
 
 /** The layout of {@linkcode StoredCluster}. */
@@ -40,7 +40,7 @@ export interface StoredCluster {
   /** Partitions that no node is known to have served yet. */
   readonly fresh: readonly number[];
   /** The latest starts of coordinators that this document follows from, the last one being that which wrote it. */
-  readonly lineage: readonly Generation[];
+  readonly lineage: readonly CoordinatorStart[];
   /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
   readonly leaseMsMax: number;
 }

@@ -17,9 +17,12 @@ import { CONNECT_TIMEOUT_MS } from "../../shared/limits/connections.ts";
 import {
   SESSION_BACKOFF_MS,
   SESSION_BACKOFF_MS_MAX,
+  SESSION_BACKOFF_OF_SEVERAL_MS_MAX,
+  SESSION_GREETING_MS,
   SESSION_PING_MS,
   SESSION_REPLY_TIMEOUT_MS,
   SESSION_SILENCE_MS,
+  SESSION_SILENCE_OF_SEVERAL_MS,
 } from "../../shared/limits/membership.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { SeenMap } from "../../shared/security/map_seal.ts";
@@ -29,6 +32,7 @@ import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
 import type { HeartbeatAck, HeartbeatStart } from "./heartbeat_sender.ts";
+import { areSeveral, CoordinatorChoice } from "./coordinator_choice.ts";
 import { MapIntake } from "./map_intake.ts";
 
 /** What the session needs of the node core. */
@@ -64,11 +68,11 @@ export interface SessionIdentity {
 }
 
 /**
- * Finds the coordinator (of a given cluster, if the node belongs to one already), and calls one of
+ * Finds the coordinators (of a given cluster, if the node belongs to one already), and calls one of
  * the two.
  */
 export type Locate = (
-  use: (address: Address) => void,
+  use: (addresses: readonly Address[]) => void,
   fail: (error: KvError) => void,
   clusterId: string | undefined,
 ) => void;
@@ -142,6 +146,9 @@ export class CoordinatorSession {
   #watch: Timer | undefined;
   #attempts = 0;
   readonly #maps: MapIntake;
+  readonly #choice: CoordinatorChoice;
+  /** Nothing has come over the connection yet. */
+  #isGreeting = false;
   #askingForMap = false;
   #aliveMs = 0;
   #leaving: "no" | "stopping" | "for good" = "no";
@@ -156,6 +163,7 @@ export class CoordinatorSession {
   ) {
     this.#deps = deps;
     this.#options = options;
+    this.#choice = new CoordinatorChoice(deps.random);
     this.#maps = new MapIntake({
       log: deps.log,
       known: options.node.map(),
@@ -214,7 +222,11 @@ export class CoordinatorSession {
     if (this.#state === "closed") return;
     this.#state = "connecting";
     this.#options.locate(
-      (address) => this.#connect(address),
+      (located) => {
+        const address = this.#choice.next(located, this.#newestMap);
+        if (address !== undefined) this.#connect(address);
+        else this.#failed(new KvError("unavailable", "no coordinator is known"));
+      },
       (error) => this.#failed(error),
       this.#options.clusterId(),
     );
@@ -278,7 +290,19 @@ export class CoordinatorSession {
       ...(securityVersion === undefined ? {} : { security_version: securityVersion() }),
     };
     connection.send(register);
-    this.#setDeadline("register");
+    this.#isGreeting = first && areSeveral(this.#newestMap);
+    this.#setDeadline(
+      "register",
+      this.#isGreeting ? SESSION_GREETING_MS : SESSION_REPLY_TIMEOUT_MS,
+    );
+  }
+
+  /** The newest map that this process has seen, or one before it. */
+  get #newestMap(): ClusterMap | undefined {
+    const { node } = this.#options;
+    const known = node.map() ?? node.keptMap;
+    const came = this.#maps.map;
+    return (known?.epoch ?? 0) > (came?.epoch ?? 0) ? known : came;
   }
 
   /** The newest map that this node has seen, or one before it; of a secured cluster, with the seal that shows it. */
@@ -297,6 +321,10 @@ export class CoordinatorSession {
 
   #onMessage(message: Message): void {
     this.#aliveMs = this.#deps.clock.monotonicMs();
+    if (this.#isGreeting) {
+      this.#isGreeting = false;
+      this.#setDeadline("register");
+    }
     switch (message.req_type) {
       case "registered":
         return this.#onRegistered(message);
@@ -396,7 +424,13 @@ export class CoordinatorSession {
 
   #onError(message: Message<"error">): void {
     const code = isErrorCode(message.code) ? message.code : "internal";
-    const error = new KvError(code, message.message);
+    const { detail } = message;
+    const isRecord = typeof detail === "object" && detail !== null;
+    const error = new KvError(
+      code,
+      message.message,
+      isRecord ? { detail: detail as Record<string, unknown> } : {},
+    );
     const ends = FATAL.has(code) && (code === "stale_incarnation" || !this.#maps.joined);
     if (ends) this.#fatal(error);
     else if (message.id === REGISTER_ID || message.id === HELLO_ID || message.id === MAP_ID) {
@@ -432,7 +466,11 @@ export class CoordinatorSession {
     const wasUp = this.#state === "registered";
     this.#state = "waiting";
     this.#cancelTimers();
-    if (wasUp) this.#options.onDown();
+    if (wasUp) {
+      this.#choice.lost(this.#address);
+      this.#options.onDown();
+    }
+    const isShownTheWay = reason instanceof KvError && this.#choice.refused(reason);
     const refused = reason instanceof KvError &&
       (FATAL.has(reason.code) || reason.code === "stale_document");
     this.#refusal = refused ? reason.message : undefined;
@@ -453,7 +491,13 @@ export class CoordinatorSession {
     }
     // Chance spreads it, so that the nodes of a cluster do not all come at the same moment.
     const { clock, random } = this.#deps;
-    const pauseMs = backoffMs(SESSION_BACKOFF_MS, SESSION_BACKOFF_MS_MAX, this.#attempts++, random);
+    const maxMs = areSeveral(this.#newestMap)
+      ? SESSION_BACKOFF_OF_SEVERAL_MS_MAX
+      : SESSION_BACKOFF_MS_MAX;
+    // Who was shown the way goes there soon; if that is no help, the pauses grow all the same.
+    const attempts = isShownTheWay ? Math.min(this.#attempts, 1) : this.#attempts;
+    this.#attempts++;
+    const pauseMs = backoffMs(SESSION_BACKOFF_MS, maxMs, attempts, random);
     this.#retry = clock.setTimer(pauseMs, () => this.#attempt());
   }
 
@@ -462,12 +506,10 @@ export class CoordinatorSession {
     this.#options.onFatal(error);
   }
 
-  #setDeadline(what: string): void {
+  #setDeadline(what: string, timeoutMs: number = SESSION_REPLY_TIMEOUT_MS): void {
     this.#clearDeadline();
-    this.#deadline = this.#deps.clock.setTimer(SESSION_REPLY_TIMEOUT_MS, () => {
-      this.#break(
-        new KvError("timeout", `${what}: no answer within ${SESSION_REPLY_TIMEOUT_MS} ms`),
-      );
+    this.#deadline = this.#deps.clock.setTimer(timeoutMs, () => {
+      this.#break(new KvError("timeout", `${what}: no answer within ${timeoutMs} ms`));
     });
   }
 
@@ -484,14 +526,20 @@ export class CoordinatorSession {
   #watchForSilence(): void {
     this.#watch?.cancel();
     const silentMs = this.#deps.clock.monotonicMs() - this.#aliveMs;
-    if (silentMs >= SESSION_SILENCE_MS) {
+    const silenceMs = areSeveral(this.#newestMap)
+      ? SESSION_SILENCE_OF_SEVERAL_MS
+      : SESSION_SILENCE_MS;
+    if (silentMs >= silenceMs) {
       this.#break(
-        new KvError("timeout", `nothing came from the coordinator for ${SESSION_SILENCE_MS} ms`),
+        new KvError("timeout", `nothing came from the coordinator for ${silenceMs} ms`),
       );
       return;
     }
     if (silentMs >= SESSION_PING_MS) this.#connection?.send({ req_type: "ping", id: PING_ID });
-    this.#watch = this.#deps.clock.setTimer(SESSION_PING_MS, () => this.#watchForSilence());
+    this.#watch = this.#deps.clock.setTimer(
+      Math.min(SESSION_PING_MS, silenceMs - silentMs),
+      () => this.#watchForSilence(),
+    );
   }
 
   #cancelTimers(): void {

@@ -226,6 +226,8 @@ export class NodeServer {
       case "join":
       case "force":
       case "forget_node":
+      case "coordinators":
+      case "coordinators_change":
         throw new KvError(
           "bad_request",
           `${request.req_type}: this is a node, not a coordinator; name the coordinator's address`,

@@ -54,6 +54,13 @@ export interface PartitionConfig {
   readonly forcedTerm?: number;
 }
 
+/** Where one of the cluster's coordinators is. */
+export interface CoordinatorInfo {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+}
+
 /** The whole document. */
 export interface ClusterMap {
   readonly epoch: number;
@@ -63,6 +70,8 @@ export interface ClusterMap {
   readonly seal?: string;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeInfo[];
+  /** The coordinators; absent in a map of a node that is a cluster by itself. */
+  readonly coordinators?: readonly CoordinatorInfo[];
   /** Index: partition number. */
   readonly partitions: readonly PartitionConfig[];
 }
@@ -77,6 +86,8 @@ export interface ClusterMapDelta {
   readonly seal?: string;
   /** The whole list, if any node has changed. */
   readonly nodes?: readonly NodeInfo[];
+  /** The whole list, if it has changed. */
+  readonly coordinators?: readonly CoordinatorInfo[];
   readonly partitions: readonly (readonly [partition: number, config: PartitionConfig])[];
 }
 
@@ -85,12 +96,13 @@ export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap 
   if (delta.fromEpoch !== map.epoch) return undefined;
   const partitions = map.partitions.slice();
   for (const [partition, config] of delta.partitions) partitions[partition] = config;
-  const { epoch, seal, generation = map.generation } = delta;
+  const { epoch, seal, generation = map.generation, coordinators = map.coordinators } = delta;
   return {
     epoch,
     ...(generation === undefined ? {} : { generation }),
     ...(seal === undefined ? {} : { seal }),
     settings: map.settings,
+    ...(coordinators === undefined ? {} : { coordinators }),
     nodes: delta.nodes ?? map.nodes,
     partitions,
   };
@@ -102,12 +114,13 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   to.partitions.forEach((config, partition) => {
     if (config !== from.partitions[partition]) partitions.push([partition, config]);
   });
-  const { generation, seal } = to;
+  const { generation, seal, coordinators } = to;
   const delta = {
     fromEpoch: from.epoch,
     epoch: to.epoch,
     ...(generation === undefined || generation === from.generation ? {} : { generation }),
     ...(seal === undefined ? {} : { seal }),
+    ...(coordinators === undefined || coordinators === from.coordinators ? {} : { coordinators }),
     partitions,
   };
   return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };

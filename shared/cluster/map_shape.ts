@@ -7,9 +7,12 @@
  * @module
  */
 import { PARTITIONS_MAX, TERM_MAX } from "../limits/cluster.ts";
+import { COORDINATORS_MAX } from "../limits/membership.ts";
 import { CONTENT_TYPE_CHARACTERS_MAX } from "../limits/wire.ts";
 import { isClusterSettings } from "./cluster_settings.ts";
 
+/** While they are changed, the old and the new ones are listed. */
+const COORDINATORS_LISTED_MAX = 2 * COORDINATORS_MAX;
 const NODE_STATES: readonly unknown[] = ["up", "down", "leaving"];
 
 /** A whole number that a JavaScript number holds exactly. */
@@ -49,9 +52,9 @@ export function isPartitionConfig(value: unknown): boolean {
 /** Form of a `ClusterMap`. */
 export function isClusterMap(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { epoch, generation, seal, settings, nodes, partitions } = value;
+  const { epoch, generation, seal, settings, nodes, coordinators, partitions } = value;
   return isUint(epoch) && isOptionalText(generation) && isOptionalText(seal) &&
-    isSettings(settings) && isNodeList(nodes) &&
+    isSettings(settings) && isNodeList(nodes) && isOptionalCoordinators(coordinators) &&
     Array.isArray(partitions) && partitions.length === settings.partitionCount &&
     partitions.every(isPartitionConfig);
 }
@@ -59,9 +62,9 @@ export function isClusterMap(value: unknown): boolean {
 /** Form of a `ClusterMapDelta`. */
 export function isClusterMapDelta(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { fromEpoch, epoch, generation, seal, nodes, partitions } = value;
+  const { fromEpoch, epoch, generation, seal, nodes, coordinators, partitions } = value;
   return isUint(fromEpoch) && isUint(epoch) && isOptionalText(generation) &&
-    isOptionalText(seal) &&
+    isOptionalText(seal) && isOptionalCoordinators(coordinators) &&
     (nodes === undefined || isNodeList(nodes)) &&
     Array.isArray(partitions) && partitions.every(isPartitionChange);
 }
@@ -76,6 +79,17 @@ function isPartitionChange(value: unknown): boolean {
 
 function isNodeList(value: unknown): boolean {
   return Array.isArray(value) && value.every(isNodeInfo);
+}
+
+function isOptionalCoordinators(value: unknown): boolean {
+  return value === undefined ||
+    (Array.isArray(value) && value.length <= COORDINATORS_LISTED_MAX && value.every(isCoordinator));
+}
+
+function isCoordinator(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { id, host, port } = value;
+  return typeof id === "string" && typeof host === "string" && isPort(port);
 }
 
 function isNodeInfo(value: unknown): boolean {

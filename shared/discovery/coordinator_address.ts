@@ -14,12 +14,17 @@ import { type Address, formatAddress } from "../platform/transport.ts";
 /** Where a coordinator listens by default. */
 export const COORDINATOR_PORT_DEFAULT = 8080;
 
-/** The file that a coordinator writes into its working folder: host on line 1, port on line 2. */
+const DEFAULT: Address = { host: "127.0.0.1", port: COORDINATOR_PORT_DEFAULT };
+
+/**
+ * The file that a coordinator writes into its working folder: host on line 1, port on line 2; further coordinators
+ * behind that, a line each.
+ */
 export const CS_CONFIG_FILE = "cs_config.txt";
 
 /** Where to look. Each source is optional; the first that names an address wins. */
 export interface CoordinatorSources {
-  /** `host`, `host:port` or `[ipv6]:port`, from the command line or the program. */
+  /** `host`, `host:port` or `[ipv6]:port`, or several behind commas, from the command line or the program. */
   flag?: string | undefined;
   /** What the first source is called in texts. Default `--coordinator`. */
   flagName?: string | undefined;
@@ -37,7 +42,10 @@ export interface CoordinatorSources {
 
 /** Where the coordinator should be, and how that is known. */
 export interface CoordinatorAddress {
+  /** The first of them. */
   address: Address;
+  /** All coordinators that the source names. */
+  addresses: readonly Address[];
   /** The source that named it, such as `KV_COORDINATOR`. */
   source: string;
   /** One clause for each source, in the order of the search, the winner last. */
@@ -76,14 +84,22 @@ function parsePort(text: string): number | undefined {
 }
 
 /**
+ * Parses one address, or several behind commas.
+ *
+ * @throws {KvError} `bad_config`
+ */
+export function parseAddresses(text: string, what: string): Address[] {
+  return text.split(",").map((one) => parseAddress(one, what));
+}
+
+/**
  * Parses the text of a {@linkcode CS_CONFIG_FILE}.
  *
  * @throws {KvError} `bad_config`
  */
-export function parseCsConfig(text: string): Address {
-  const [host = "", portText = ""] = text.replace(/^\uFEFF/, "").split(/\r?\n/).map((l) =>
-    l.trim()
-  );
+export function parseCsConfig(text: string): Address[] {
+  const [host = "", portText = "", ...others] = text.replace(/^\uFEFF/, "").split(/\r?\n/)
+    .map((line) => line.trim());
   const port = parsePort(portText);
   const canonical = canonicalHost(host);
   if (canonical === undefined || port === undefined) {
@@ -95,12 +111,15 @@ export function parseCsConfig(text: string): Address {
         }; correct the file or delete it`,
     );
   }
-  return { host: canonical, port };
+  const further = others.filter((line) => line !== "")
+    .map((line) => parseAddress(line, CS_CONFIG_FILE));
+  return [{ host: canonical, port }, ...further];
 }
 
-/** The text of a {@linkcode CS_CONFIG_FILE}. */
-export function formatCsConfig(address: Address): string {
-  return `${address.host}\n${address.port}\n`;
+/** The text of a {@linkcode CS_CONFIG_FILE}: further coordinators have a line each. */
+export function formatCsConfig(address: Address, others: readonly Address[] = []): string {
+  const lines = [address.host, address.port, ...others.map(formatAddress)];
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /**
@@ -110,9 +129,10 @@ export function formatCsConfig(address: Address): string {
  */
 export async function findCoordinator(sources: CoordinatorSources): Promise<CoordinatorAddress> {
   const tried: string[] = [];
-  const found = (address: Address, source: string): CoordinatorAddress => {
-    tried.push(`${source} says ${formatAddress(address)}`);
-    return { address, source, tried };
+  const found = (addresses: readonly Address[], source: string): CoordinatorAddress => {
+    const [address = DEFAULT] = addresses;
+    tried.push(`${source} says ${addresses.map(formatAddress).join(", ")}`);
+    return { address, addresses, source, tried };
   };
 
   const named = [
@@ -123,7 +143,7 @@ export async function findCoordinator(sources: CoordinatorSources): Promise<Coor
       : []),
   ] as const;
   for (const [source, text, absent] of named) {
-    if (text !== undefined && text !== "") return found(parseAddress(text, source), source);
+    if (text !== undefined && text !== "") return found(parseAddresses(text, source), source);
     tried.push(`${source} ${absent}`);
   }
 
@@ -132,14 +152,14 @@ export async function findCoordinator(sources: CoordinatorSources): Promise<Coor
   tried.push(`no ${CS_CONFIG_FILE} in the working folder`);
 
   if (sources.login !== undefined) {
-    return found(parseAddress(sources.login, "the login"), "the login");
+    return found(parseAddresses(sources.login, "the login"), "the login");
   }
   if (sources.discover !== undefined) {
     const { address, said } = await sources.discover();
-    if (address !== undefined) return found(address, "discovery");
+    if (address !== undefined) return found([address], "discovery");
     tried.push(`nobody answered discovery (${said})`);
   }
-  return found({ host: "127.0.0.1", port: COORDINATOR_PORT_DEFAULT }, "the default");
+  return found([DEFAULT], "the default");
 }
 
 /** The search as a clause for an error text. */

@@ -1,5 +1,6 @@
 /**
- * Who is alive: heartbeats, leases, repair, a node's session with the coordinator, and discovery.
+ * Who is alive: heartbeats, leases, repair, a node's session with the coordinator, the coordinators' right to act, and
+ * discovery.
  *
  * @module
  */
@@ -58,6 +59,13 @@ export const SESSION_REPLY_TIMEOUT_MS = 5_000;
 export const SESSION_PING_MS = 1_000;
 /** ... and taken for dead after this long. */
 export const SESSION_SILENCE_MS = 5_000;
+/**
+ * If the cluster has several coordinators, a node looks for another one sooner: when a session is this silent, when
+ * nothing at all answers a new connection for this long, and with pauses up to this between attempts.
+ */
+export const SESSION_SILENCE_OF_SEVERAL_MS = 2_500;
+export const SESSION_GREETING_MS = 1_500;
+export const SESSION_BACKOFF_OF_SEVERAL_MS_MAX = 500;
 /** A node writes the newest map to its disk no sooner than this long after the last one, ... */
 export const KEEP_MAP_MS_MIN = 1_000;
 /** ... and no sooner than this many times what that took, so a large map takes a small share of the time. */
@@ -83,6 +91,55 @@ export const DISCOVERY_HOSTS_MAX = 1_024;
 /** How often a coordinator looks for networks that were added later. */
 export const DISCOVERY_JOIN_MS = 15_000;
 
+// Several coordinators: rules G6, G7 and G8 of docs/coordinators.md.
+
+/** For so long after the question was sent, a confirmation of a majority gives the active coordinator its right. */
+export const COORDINATOR_HOLD_MS = 1_500;
+/**
+ * For so long after a confirmation, and after its own start, a coordinator promises nothing to another one. It is
+ * the hold by the slowest clock that the holder may have.
+ */
+export const COORDINATOR_PROMISE_BAR_MS = COORDINATOR_HOLD_MS * (1 + CLOCK_DRIFT_MAX);
+/** How often the active coordinator has its right confirmed. */
+export const COORDINATOR_CONFIRM_MS = 400;
+/** How many of these rounds it remembers: answers to older ones give no right any more. */
+export const COORDINATOR_ROUNDS_KEPT = 8;
+/** A question that waits for an answer is sent again after this time. */
+export const COORDINATOR_RESEND_MS = 500;
+/** An attempt to become active that has not come through is given up after this time: a sync may take 2 s. */
+export const COORDINATOR_ATTEMPT_MS = 6_000;
+/** Before an attempt one waits a random part of this time, so that two seldom try at once. */
+export const COORDINATOR_JITTER_MS = 400;
+/** After an attempt that failed, a random part of this time more. */
+export const COORDINATOR_BACKOFF_MS = 1_000;
+/** A record that could not be written is written again after this time. */
+export const COORDINATOR_DISK_RETRY_MS = 1_000;
+/** More coordinators cost more answers for each change, and bear no more than two failures that are likely. */
+export const COORDINATORS_MAX = 7;
+/** A learner that is at most so many changes behind may become a voter: nobody waits for it for long. */
+export const COORDINATOR_LAG_MAX = 2;
+/** A survivor that goes on alone goes on this far above every generation that the others may have had. */
+export const RECOVERED_GENERATION_LEAP = 1_000_000;
+
+/** A message between coordinators is sent in pieces of this many characters if it is longer, ... */
+export const AGREEMENT_PART_CHARACTERS = 1_048_576;
+/** ... and is refused if it has more than this: the largest map, all users, and the members, with room. */
+export const AGREEMENT_CHARACTERS_MAX = 67_108_864;
+/** While more is queued for another coordinator, what would be sent to it is dropped: it is asked again. */
+export const AGREEMENT_QUEUE_BYTES_MAX = 8_388_608;
+/** How often a connection between coordinators is pinged, and after how long a silence it is given up. */
+export const COORDINATOR_PING_MS = 500;
+export const COORDINATOR_SILENCE_MS = 2_000;
+/** Pauses between attempts to reach another coordinator. */
+export const COORDINATOR_RECONNECT_MS = 50;
+export const COORDINATOR_RECONNECT_MS_MAX = 500;
+/** A connection to another coordinator for which there was nothing for this long is closed. */
+export const COORDINATOR_IDLE_MS = 60_000;
+/** How many messages wait for a connection. */
+export const COORDINATOR_WAITING_MAX = 8;
+/** An order to change the coordinators is answered within this time, done or not. */
+export const COORDINATORS_CHANGE_MS = 8_000;
+
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
 invariant(
   HEARD_INTERVALS_MAX * HEARTBEAT_INTERVAL_MS < FAILURE_TIMEOUT_MS,
@@ -101,3 +158,23 @@ invariant(
   "a question that was lost is asked again in time",
 );
 invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time to answer");
+invariant(
+  SESSION_SILENCE_OF_SEVERAL_MS > 2 * SESSION_PING_MS,
+  "a pinged session has time to answer, also if there are other coordinators",
+);
+invariant(
+  COORDINATOR_HOLD_MS > 3 * COORDINATOR_CONFIRM_MS,
+  "the right outlives two confirmations that were lost",
+);
+invariant(
+  COORDINATOR_ROUNDS_KEPT * COORDINATOR_CONFIRM_MS > COORDINATOR_HOLD_MS,
+  "a round that can still give a right is remembered",
+);
+invariant(
+  COORDINATOR_SILENCE_MS > 3 * COORDINATOR_PING_MS,
+  "a coordinator that is pinged has time to answer",
+);
+invariant(
+  COORDINATOR_ATTEMPT_MS > 2 * COORDINATOR_RESEND_MS,
+  "a question of an attempt that was lost is sent again in time",
+);

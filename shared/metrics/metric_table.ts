@@ -288,6 +288,23 @@ export const METRICS = {
     "coordinator",
     "1 if the cluster's map cannot be written to disk.",
   ),
+  kv_coordinators: gauge(
+    "coordinator",
+    "Coordinators of the cluster, as far as this one knows; those that wait to be added do not count.",
+  ),
+  kv_coordinator_active: gauge("coordinator", "1 if this coordinator is the active one."),
+  kv_coordinator_right: gauge(
+    "coordinator",
+    "1 if a majority has confirmed lately that this coordinator is the active one.",
+  ),
+  kv_coordinator_generation: gauge(
+    "coordinator",
+    "The generation of the newest document here. It grows with each change of activity.",
+  ),
+  kv_coordinator_activities_total: counter(
+    "coordinator",
+    "How often this coordinator has become the active one since its start.",
+  ),
 } as const satisfies Record<string, MetricSpec>;
 
 /** The name of a metric. */

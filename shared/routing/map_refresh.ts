@@ -124,7 +124,10 @@ export class MapRefresh {
     const first = this.#first === undefined || pool.node(this.#first) === undefined
       ? []
       : [{ node: this.#first }];
-    const seedSources = this.#shuffled(seeds.map((seed): Source => ({ seed })));
+    const coordinators = current.call(this.#options)?.coordinators ?? [];
+    const further = coordinators.map(({ host, port }) => ({ host, port }))
+      .filter(({ host, port }) => !seeds.some((seed) => seed.host === host && seed.port === port));
+    const seedSources = this.#shuffled([...seeds, ...further].map((seed): Source => ({ seed })));
     // Nodes that are said to be down come last, because asking them mostly ends in a time-out.
     return [...first, ...others(true), ...seedSources, ...others(false)];
   }

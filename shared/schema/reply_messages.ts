@@ -23,7 +23,7 @@ import {
 
 /**
  * Who sends a message to whom: `request` and `reply` between anybody and a server; `downstream` from a primary to
- * a follower, `upstream` back; `member` from a node's session to the coordinator; `push` from a server to who is
+ * a follower, `upstream` back; `member` from a node's session to the coordinator; `agreement` between coordinators; `push` from a server to who is
  * connected to it, unasked; `datagram` by UDP.
  */
 export type Direction =
@@ -32,6 +32,7 @@ export type Direction =
   | "downstream"
   | "upstream"
   | "member"
+  | "agreement"
   | "push"
   | "datagram";
 

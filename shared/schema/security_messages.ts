@@ -51,7 +51,7 @@ export const SECURITY_MESSAGES = {
   token_create: message(1, "request", {
     user: optional(text),
     ttl_ms: optional(positiveDuration),
-    join: optional(oneOf("node")),
+    join: optional(oneOf("node", "coordinator")),
   }),
   token_list: message(1, "request", {}),
   /** `token` is its id, as `token_list` shows it. */
@@ -83,5 +83,7 @@ export const JOIN_MESSAGES = {
     hosts: texts,
     /** It holds its data in memory, so its certificate is good for a day at most. */
     memory: optional(flag),
+    /** As what it joins; absent: as a node. The token must be one for that. */
+    role: optional(oneOf("node", "coordinator")),
   }),
 } as const satisfies Record<string, MessageSpec>;

@@ -94,6 +94,8 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
 
   force: "admin",
   forget_node: "admin",
+  coordinators: "admin",
+  coordinators_change: "admin",
   user_add: "admin",
   user_change: "admin",
   user_remove: "admin",

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { MemberRole } from "../platform/member_identity.ts";
 import { KvError } from "../base/errors.ts";
 import { JOIN_TOKEN_LIFETIME_MS, USER_TOKEN_LIFETIME_MS } from "../limits/security.ts";
 import { Secret } from "../base/secret.ts";
@@ -105,7 +106,7 @@ export class SecurityAdmin {
     if ((typeof user === "string") === (typeof join === "string")) {
       throw new KvError(
         "bad_request",
-        "token_create: say whom the token logs in (user), or that a node joins by it (join)",
+        "token_create: say whom the token logs in (user), or that a node or a coordinator joins by it (join)",
       );
     }
     const { clock, random } = this.#deps;
@@ -122,7 +123,7 @@ export class SecurityAdmin {
         const shown = { ...shownToken(stored), text: text.reveal() };
         return done(addToken(document, stored, nowMs), shown);
       }
-      const role = "node" as const;
+      const role: MemberRole = join === "coordinator" ? "coordinator" : "node";
       const { text, stored } = createToken(random, fingerprint, { role }, nowMs, lifetimeMs);
       const shown = { ...shownToken(stored), text: text.reveal() };
       return done(addJoinToken(document, stored, nowMs), shown);

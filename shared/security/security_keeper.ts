@@ -35,9 +35,11 @@ export interface SecurityKeeperDeps {
   /**
    * Writes the document. Resolves when it is on disk.
    *
-   * @throws {KvError} `storage_failed`; `stale_document` if nothing may be changed
+   * @throws {KvError} `storage_failed`; `stale_document` if nothing may be changed; `outcome_unknown`
    */
   write(document: SecurityDocument): Promise<void>;
+  /** Judges by what is on disk, for longer than this keeper is there. Default: one of its own. */
+  readonly access?: AccessControl | undefined;
 }
 
 /** Whose order it is. */
@@ -80,7 +82,8 @@ export class SecurityKeeper {
     this.#deps = deps;
     this.#document = document;
     this.#admin = new SecurityAdmin(deps);
-    this.access = new AccessControl({ ...deps, throttle: new LoginThrottle() }, document);
+    this.access = deps.access ??
+      new AccessControl({ ...deps, throttle: new LoginThrottle() }, document);
   }
 
   /** The document that counts. */
@@ -106,7 +109,7 @@ export class SecurityKeeper {
     const ours = this.#document.version;
     if (version <= ours) return undefined;
     return `node ${by} has users and roles of version ${version}, and this coordinator those of version ${ours}: an older ` +
-      "copy of users.json was put back; nodes go by the newer ones until something is changed here. Revoke and change " +
+      "copy of users and roles was put back; nodes go by the newer ones until something is changed here. Revoke and change " +
       "again what was revoked and changed since";
   }
 
@@ -182,7 +185,8 @@ export class SecurityKeeper {
       },
       (error) => {
         const { code, message } = failureOf(error);
-        const text = `${about.what}: this change does not count: ${message}`;
+        const isKnown = code !== "outcome_unknown";
+        const text = `${about.what}: ${isKnown ? "this change does not count: " : ""}${message}`;
         done(toErrorReply(new KvError(code, text, { cause: error })));
       },
     );

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { MemberRole } from "../platform/member_identity.ts";
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { KvError } from "../base/errors.ts";
@@ -41,7 +42,7 @@ export interface StoredToken extends TokenEntry {
 /** A token by which a machine becomes a member. */
 export interface StoredJoinToken extends TokenEntry {
   /** What it becomes. */
-  readonly role: "node";
+  readonly role: MemberRole;
 }
 
 /** The parts of a token. */

@@ -22,16 +22,17 @@ export type Role = Message<"hello">["role"];
 
 /**
  * What a connection is for, and so which messages are taken over it: `requests`, each of which gets one reply;
- * `replication`, between a primary and its followers; `membership`, a node's session with the coordinator.
+ * `replication`, between a primary and its followers; `membership`, a node's session with the coordinator; `agreement`,
+ * between coordinators.
  */
-export type Rights = "requests" | "replication" | "membership";
+export type Rights = "requests" | "replication" | "membership" | "agreement";
 
 const RIGHTS: Readonly<Record<Role, Rights>> = {
   client: "requests",
   // It passes on requests of its own clients.
   node: "requests",
   gateway: "requests",
-  coordinator: "requests",
+  coordinator: "agreement",
   peer: "replication",
   member: "membership",
 };
@@ -90,7 +91,8 @@ export function greet(
   // JSON null stands for an absent field.
   const node = hello.node ?? undefined;
   // So that no number of clients keeps a peer from its connections.
-  if (role === "gateway" && greeted.kind === "node") seat.becomePeer("the coordinator");
+  if (role === "coordinator") seat.becomePeer("a coordinator");
+  else if (role === "gateway" && greeted.kind === "node") seat.becomePeer("a coordinator");
   else if (isNode(role) && node !== undefined && greeted.hasPlace(node)) {
     seat.becomePeer(`node ${node}`);
   }
@@ -147,7 +149,7 @@ function whyRefused(
   }
   const uncertified = whyUncertified(hello, greeted, member);
   if (uncertified !== undefined) return uncertified;
-  if (rights === "membership" && kind === "node") {
+  if ((rights === "membership" || rights === "agreement") && kind === "node") {
     return new KvError("bad_request", `hello: ${NOT_A_COORDINATOR}`);
   }
   if (rights === "replication" && kind === "coordinator") {
@@ -171,10 +173,10 @@ function whyRefused(
       `hello: this is node ${nodeId}, the caller looks for ${to}; it is elsewhere or gone`,
     );
   }
-  if (!isNode(role)) return undefined;
   if (rights !== "requests" && !isFirst) {
     return new KvError("bad_request", `hello: a ${role} says it before anything else`);
   }
+  if (!isNode(role)) return undefined;
   if (kind === "node" && theirs === undefined) {
     return new KvError("bad_request", 'hello: a node names its cluster, in "cluster_id"');
   }

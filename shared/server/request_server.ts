@@ -462,8 +462,8 @@ export class RequestServer implements Retirable, Caller {
 /** Why a message of the table is not taken on a connection of requests. */
 function whyNoRequest(message: Message): string {
   const isPeers = goes(message, "downstream") || goes(message, "upstream") ||
-    goes(message, "member");
+    goes(message, "member") || goes(message, "agreement");
   return isPeers
-    ? `${message.req_type}: only for nodes, after a hello that says so`
+    ? `${message.req_type}: only for members of the cluster, after a hello that says so`
     : `${message.req_type}: not a request`;
 }

@@ -14,8 +14,9 @@ import { OPERATIONS } from "../operations/table.ts";
 import type { AccessControl, Principal } from "../security/access_control.ts";
 import { type Called, CALLER } from "../wire/caller.ts";
 import type { Connection } from "../wire/connection.ts";
-import { isPartRequest, type Message, type Request } from "../wire/messages.ts";
-import { ON_BEHALF, type OnBehalf, takeSaidUser } from "../wire/on_behalf.ts";
+import type { MemberName } from "../platform/member_identity.ts";
+import { isForActive, isPartRequest, type Message, type Request } from "../wire/messages.ts";
+import { ON_BEHALF, type OnBehalf, takeSaidUser, userOf } from "../wire/on_behalf.ts";
 
 /** Knows who is who. One for a process. */
 export class WireLogins {
@@ -45,6 +46,12 @@ export class WireLogins {
     return this.#principals.get(connection);
   }
 
+  /** Whose a request is that was admitted: of who has logged in, or of whom a member has said it is for. */
+  principalFor(request: Request, connection: Connection): Principal | undefined {
+    const user = connection.member === undefined ? undefined : userOf(request);
+    return user === undefined ? this.principalOf(connection) : this.#access.userNamed(user);
+  }
+
   /**
    * Judges a request, and notes whose it is.
    *
@@ -54,7 +61,7 @@ export class WireLogins {
   admit(request: Request & OnBehalf, connection: Connection, said: string | undefined): void {
     const { member, remote } = connection;
     if (member !== undefined) {
-      if (isPassedOn(request) !== (said !== undefined)) throw notForMembers(request);
+      if (isPassedOn(request, member) !== (said !== undefined)) throw notForMembers(request);
       if (said === undefined) return;
     } else if (said !== undefined) throw notAMember(request);
     const principal = said === undefined
@@ -89,10 +96,11 @@ export function admitRequest(
 }
 
 /** What a member passes on for a user. All else that it asks, it asks for itself. */
-function isPassedOn(request: Request): boolean {
+function isPassedOn(request: Request, member: MemberName): boolean {
   const { req_type: type } = request;
   if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
   if (["get_map", "ping", "metrics", "pubsub"].includes(type)) return false;
+  if (member.role === "coordinator" && isForActive(request)) return type !== "join";
   if (isPartRequest(request)) return false;
   throw notForMembers({ req_type: type });
 }

@@ -7,6 +7,7 @@
  */
 import { texts } from "../schema/cluster_fields.ts";
 import { array, flag, oneOf, optional, text, uint } from "../schema/fields.ts";
+import { COORDINATOR_MESSAGES } from "../schema/coordinator_messages.ts";
 import { type HeldPartition, MEMBER_MESSAGES } from "../schema/member_messages.ts";
 import { PEER_MESSAGES } from "../schema/peer_messages.ts";
 import {
@@ -165,6 +166,8 @@ export const MESSAGES = {
   ...SECURITY_MESSAGES,
   ...CERTIFICATE_MESSAGES,
   ...JOIN_MESSAGES,
+  // Between coordinators, and about them: see coordinator_messages.ts.
+  ...COORDINATOR_MESSAGES,
 
   // To every peer that has said hello: this process stops. It answers what was asked; ask nothing more.
   closing: message(1, "push", {}),
@@ -219,6 +222,14 @@ export function isCertificateOrder(message: Message): message is CertificateOrde
   return Object.hasOwn(CERTIFICATE_MESSAGES, message.req_type);
 }
 
+/** Whether only the active coordinator can carry a request out; the others pass it on to that one. */
+export function isForActive(message: Message): boolean {
+  const { req_type: type } = message;
+  return isSecurityOrder(message) || isCertificateOrder(message) || type === "join" ||
+    type === "force" || type === "forget_node" || type === "coordinators" ||
+    type === "coordinators_change";
+}
+
 /** What a primary sends to a node that follows it. */
 export type DownstreamMessage = Message<TypesOf<"downstream">>;
 
@@ -227,6 +238,9 @@ export type UpstreamMessage = Message<TypesOf<"upstream">>;
 
 /** What a node says in its session with the coordinator. */
 export type MemberMessage = Message<TypesOf<"member"> | "heartbeat" | "get_map">;
+
+/** What one coordinator sends to another. */
+export type AgreementMessage = Message<TypesOf<"agreement">>;
 
 /** Whether the table says that a message goes in this direction. */
 export function goes<D extends Direction>(

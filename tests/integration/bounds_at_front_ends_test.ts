@@ -221,7 +221,7 @@ async function startCoordinator(admission: AdmissionOptions): Promise<Site> {
     }],
     admission: coordinator.admission,
     clock,
-    peerHello: hello("n1", coordinator.map.settings.clusterId),
+    peerHello: hello("n1", coordinator.map?.settings.clusterId ?? ""),
     [Symbol.asyncDispose]: () => coordinator.close(),
   };
 }

@@ -47,7 +47,7 @@ Deno.test("kv-coordinator says in one line why it does not start, with exit code
   const { port, facts } = await first.ready;
   await Deno.writeTextFile(`${bench.folder}/file`, "");
   await Deno.mkdir(`${bench.folder}/damaged`);
-  await Deno.writeTextFile(`${bench.folder}/damaged/cluster_map.json`, '{"epoch":');
+  await Deno.writeTextFile(`${bench.folder}/damaged/register.json`, '{"epoch":');
 
   await Deno.mkdir(`${bench.folder}/of-a-node`);
   await Deno.writeTextFile(`${bench.folder}/of-a-node/node.json`, "{}");

@@ -183,7 +183,7 @@ Deno.test("DataFolder says in one line why a path cannot be a folder", async () 
 });
 
 Deno.test("DataFolder refuses a folder of others, rebuild or not, and writes nothing there", async () => {
-  for (const name of ["README.md", "cluster_map.json"]) {
+  for (const name of ["README.md", "register.json"]) {
     await inFolder(async (path) => {
       await Deno.mkdir(path, { recursive: true });
       await Deno.writeTextFile(`${path}/${name}`, "");

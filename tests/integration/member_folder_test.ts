@@ -1,8 +1,8 @@
 /** What a node keeps of its membership in a secured cluster, and what it does with it at its next start. */
+import { joinHint } from "../../shared/security/members/file_join_token.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   checkMemberIs,
-  joinHint,
   type JoinOptions,
   openMemberSecurity,
 } from "../../node/file_member_security.ts";

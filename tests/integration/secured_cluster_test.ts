@@ -289,7 +289,7 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
   const join = (at: TestCluster, token: string, more: object = {}) =>
     assertRejects(
       () =>
-        joinCluster(at.coordinatorAddress, parseToken(token), {
+        joinCluster([at.coordinatorAddress], parseToken(token), {
           node,
           cluster: undefined,
           hosts: ["127.0.0.1"],
@@ -304,7 +304,7 @@ Deno.test("secured cluster: who may not join is told why, and a secret is told t
   await using between = await Between.open(cluster);
   const caught = await assertRejects(
     () =>
-      joinCluster(between.address, parseToken(ours), {
+      joinCluster([between.address], parseToken(ours), {
         node,
         cluster: undefined,
         hosts: ["127.0.0.1"],
@@ -420,10 +420,12 @@ Deno.test("secured cluster: a node that is forgotten is revoked, and both are sa
   assertEquals(after.filter(({ revoked }) => revoked).map((one) => one.id), [id]);
 });
 
-Deno.test("secured cluster: an older copy of users.json is noticed, and the next change counts everywhere", async () => {
+Deno.test("secured cluster: older users in a coordinator's folder are noticed, and the next change counts everywhere", async () => {
   await using cluster = await TestCluster.start({ nodes: 2, secured: true });
-  const file = `${cluster.folder}/coordinator.security/users.json`;
+  const file = `${cluster.folder}/coordinator/register.json`;
+  await cluster.coordinatorProcess.crash();
   const copy = await Deno.readTextFile(file);
+  await cluster.restartCoordinator();
   for (let i = 0; i < 3; i++) {
     await cluster.order({ req_type: "role_set", role: `role${i}`, grants: [] });
   }

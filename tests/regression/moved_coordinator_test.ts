@@ -3,6 +3,7 @@
  * knew the old address: after the failure timeout it declared all of them failed and raised an alarm of
  * lost partitions, in its log and its health, and wrote that down. "Nobody has registered yet" is not "lost".
  */
+import { ALONE } from "../support/data/coordinators_sample.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { coordinatorHealth } from "../../coordinator/health.ts";
 import { NOBODY_REGISTERED } from "../../coordinator/membership/liveness.ts";
@@ -12,6 +13,7 @@ import { settled, type World } from "../support/worlds/membership_world.ts";
 function health(world: World) {
   const minInSync = 1;
   return coordinatorHealth(world.controller.stats(), {
+    report: ALONE,
     published: true,
     persistFailure: undefined,
     minInSync,

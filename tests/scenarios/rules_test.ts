@@ -1,5 +1,5 @@
 /**
- * The rules of docs/replication.md and docs/transactions.md, where they are shown and where they are kept: each by a scenario (or by a
+ * The rules of docs/replication.md, docs/transactions.md and docs/coordinators.md, where they are shown and where they are kept: each by a scenario (or by a
  * test that names it, "(rule D3)", if no scenario can show it) and at a place in the code that cites it,
  * "Rule W2."
  *
@@ -41,9 +41,14 @@ function citations(texts: ReadonlyMap<string, string>, pattern: RegExp): [string
   );
 }
 
-const document = await Deno.readTextFile("docs/replication.md") +
-  await Deno.readTextFile("docs/transactions.md");
-const defined = [...document.matchAll(DEFINED)].map(([, rule = ""]) => rule);
+const documents = await Promise.all(
+  ["docs/replication.md", "docs/transactions.md", "docs/coordinators.md"].map((path) =>
+    Deno.readTextFile(path)
+  ),
+);
+const defined = documents.flatMap((document) =>
+  [...document.matchAll(DEFINED)].map(([, rule = ""]) => rule)
+);
 
 const shown: [string, string][] = [];
 for (const file of await scenarioFiles()) {
@@ -53,22 +58,22 @@ for (const file of await scenarioFiles()) {
 shown.push(...citations(await readAll(["tests/unit", "tests/regression"]), TESTED));
 const kept = citations(await readAll(["coordinator", "node", "shared"]), CITED);
 
-Deno.test("rules of replication: each has a number of its own", () => {
+Deno.test("rules of the documents: each has a number of its own", () => {
   assertGreater(defined.length, 20);
   assertEquals(defined.filter((rule, i) => defined.indexOf(rule) !== i), []);
 });
 
-Deno.test("rules of replication: each is shown by a scenario, or by a test that names it", () => {
+Deno.test("rules of the documents: each is shown by a scenario, or by a test that names it", () => {
   const known = new Set(shown.map(([, rule]) => rule));
   assertEquals(defined.filter((rule) => !known.has(rule)), []);
 });
 
-Deno.test("rules of replication: each is cited by the code that keeps it", () => {
+Deno.test("rules of the documents: each is cited by the code that keeps it", () => {
   const known = new Set(kept.map(([, rule]) => rule));
   assertEquals(defined.filter((rule) => !known.has(rule)), []);
 });
 
-Deno.test("rules of replication: nothing cites a rule that there is not", () => {
+Deno.test("rules of the documents: nothing cites a rule that there is not", () => {
   const known = new Set(defined);
   assertEquals([...shown, ...kept].filter(([, rule]) => !known.has(rule)), []);
 });

@@ -4,10 +4,13 @@
  */
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { mutate, MUTATIONS } from "../simulation/mutations/mutations.ts";
+import { REGISTER_MUTATIONS } from "../simulation/mutations/register_mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-for (const mutation of MUTATIONS) {
+const ALL = [...MUTATIONS, ...REGISTER_MUTATIONS];
+
+for (const mutation of ALL) {
   Deno.test(`the seeded bug fits the code: ${mutation.name}`, async () => {
     const source = await Deno.readTextFile(new URL(mutation.file, ROOT));
     assertNotEquals(mutate(source, mutation), source);
@@ -15,5 +18,5 @@ for (const mutation of MUTATIONS) {
 }
 
 Deno.test("seeded bugs have names of their own", () => {
-  assertEquals(new Set(MUTATIONS.map(({ name }) => name)).size, MUTATIONS.length);
+  assertEquals(new Set(ALL.map(({ name }) => name)).size, ALL.length);
 });

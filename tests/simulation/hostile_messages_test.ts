@@ -181,6 +181,10 @@ const TABLE: { readonly [M in MessageType]: Row } = {
     stranger: ["bad_request", "unauthorized"],
     user: ["bad_request", "unauthorized"],
   },
+  agree: NEVER,
+  agree_part: NEVER,
+  coordinators: REQUEST,
+  coordinators_change: REQUEST,
   closing: NEVER,
 };
 
@@ -232,7 +236,7 @@ class Scene {
     const { world } = this;
     return {
       map: world.map,
-      security: world.coordinatorDisk.documents.get("users.json"),
+      security: world.document?.security,
       replicas: world.members.map(({ runtime }) =>
         Array.from({ length: PARTITIONS }, (_, p) => runtime?.node.partition(p)?.store.state)
       ),

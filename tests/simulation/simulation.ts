@@ -623,6 +623,11 @@ class Simulation {
   #whyUnhealed(): { text: string; partition?: number } | undefined {
     const { members, coordinator, map, shape } = this.#world;
     if (coordinator === undefined || map === undefined) return { text: "no coordinator runs" };
+    if (!coordinator.isActive) return { text: "no coordinator is active" };
+    const { revision } = coordinator.coordinators();
+    for (const { name, coordinator: one } of this.#world.coordinators) {
+      if (one.coordinators().revision !== revision) return { text: `${name} is behind` };
+    }
     for (const host of members) {
       if (host.runtime === undefined) return { text: `${host.name} does not run` };
       if (host.target !== "run") return { text: `${host.name} has not left yet` };
@@ -671,6 +676,7 @@ class Simulation {
   #isAllWell(): boolean {
     const { members, coordinatorProcess } = this.#world;
     return coordinatorProcess?.running === true &&
+      this.#world.standbys.every(({ process }) => process?.running === true) &&
       members.every(({ process }) => process?.running === true) &&
       this.#whyUnhealed() === undefined;
   }

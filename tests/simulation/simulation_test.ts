@@ -73,6 +73,11 @@ for (const storm of ["deaths", "coordinator's standstills"] as const) {
   });
 }
 
+Deno.test("simulate: three coordinators die, stand still and lose each other, one at most acts, and all heals", async () => {
+  const { failure } = await simulate({ ...STORMS.coordinators, seed: 3, stormMs: 60_000 });
+  assertEquals(failure?.what, undefined);
+});
+
 for (const storm of ["outages", "forces", "accepted"] as const) {
   Deno.test(`simulate: what happens in no storm of all kinds: ${storm}`, async () => {
     const { failure } = await simulate({ ...STORMS[storm], seed: 1 });

@@ -21,7 +21,7 @@ import { KEY, operationCommands, printEither } from "./operation_commands.ts";
 import { MANY_COMMANDS } from "./many_commands.ts";
 import { errorLine, formatDocument, formatTable } from "../command/output.ts";
 import { SECURITY_COMMANDS } from "./security_commands.ts";
-import { NODE_COMMANDS } from "./node_commands.ts";
+import { COORDINATOR_COMMANDS, NODE_COMMANDS } from "./node_commands.ts";
 import { SCAN_COMMANDS } from "./scan_commands.ts";
 import { DOCTOR_COMMANDS } from "./doctor_commands.ts";
 import { TRANSFER_COMMANDS } from "./transfer_commands.ts";
@@ -66,6 +66,7 @@ const ROWS: readonly Command[] = [
   ...WATCH_COMMANDS,
   ...DOCTOR_COMMANDS,
   ...NODE_COMMANDS,
+  ...COORDINATOR_COMMANDS,
   ...LOGIN_COMMANDS,
   ...SECURITY_COMMANDS,
   ...TRANSFER_COMMANDS,

@@ -30,7 +30,10 @@ const USER_FIELDS = {
 };
 const TOKEN_FIELDS = {
   user: described("Whom the token logs in", optional(text)),
-  join: described("What a machine becomes by it, in place of a user", optional(oneOf("node"))),
+  join: described(
+    "What a machine becomes by it, in place of a user",
+    optional(oneOf("node", "coordinator")),
+  ),
   ttl_ms: described("How long it is good for", optional(positiveDuration)),
 };
 const CERT_FIELDS = {

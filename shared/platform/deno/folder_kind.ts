@@ -9,7 +9,7 @@ import { KvError } from "../../base/errors.ts";
 import { folderError } from "./folder_lock.ts";
 
 /** The document that marks a folder as a role's own. */
-const DOCUMENTS = { node: "node.json", coordinator: "cluster_map.json" } as const;
+const DOCUMENTS = { node: "node.json", coordinator: "register.json" } as const;
 
 /** The roles that keep data in a folder. */
 export type FolderRole = keyof typeof DOCUMENTS;

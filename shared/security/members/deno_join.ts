@@ -11,7 +11,11 @@
  * @module
  */
 import { KvError } from "../../base/errors.ts";
-import { type MemberCredentials, memberServerName } from "../../platform/member_identity.ts";
+import {
+  type MemberCredentials,
+  type MemberRole,
+  memberServerName,
+} from "../../platform/member_identity.ts";
 import { type Address, formatAddress } from "../../platform/transport.ts";
 import type { Message } from "../../wire/messages.ts";
 import { fingerprintOfPem } from "../authority_fingerprint.ts";
@@ -24,6 +28,8 @@ import type { Granted } from "./member_authority.ts";
 /** Who joins. */
 export interface Joining {
   readonly node: string;
+  /** As what. Default: as a node. */
+  readonly role?: MemberRole | undefined;
   /** The cluster that its data belongs to; undefined for none yet. */
   readonly cluster: string | undefined;
   /** Names and addresses at which clients reach it. */
@@ -39,15 +45,32 @@ export interface Joined {
 }
 
 /**
- * Joins the cluster whose coordinator is at an address.
+ * Joins the cluster whose coordinators are at these addresses; the next one is asked if nobody answers at one.
  *
  * @throws {KvError} `unavailable` if nobody answers; `unauthorized` if whoever answers is not of the token's cluster,
  *   or does not know the token; `wrong_cluster` if the data is another one's; `exists` if the node has a certificate already; what else the coordinator says
  */
 export async function joinCluster(
+  coordinators: readonly Address[],
+  token: Token,
+  joining: Joining,
+): Promise<Joined> {
+  const why: string[] = [];
+  for (const coordinator of coordinators) {
+    try {
+      return await joinAt(coordinator, token, joining);
+    } catch (error) {
+      if (!(error instanceof KvError) || error.code !== "unavailable") throw error;
+      why.push(error.message);
+    }
+  }
+  throw new KvError("unavailable", why.join("; "));
+}
+
+async function joinAt(
   coordinator: Address,
   token: Token,
-  { node, cluster: ours, hosts, memory = false }: Joining,
+  { node, role = "node", cluster: ours, hosts, memory = false }: Joining,
 ): Promise<Joined> {
   const { authority, cluster: theirs } = await fetchAuthority(coordinator, token.fingerprint);
   if (ours !== undefined && ours !== theirs) {
@@ -63,6 +86,7 @@ export async function joinCluster(
     node,
     certificate_request: request,
     hosts,
+    role,
     ...(memory ? { memory } : {}),
   };
   const answer = await askOverTls("join", coordinator, message, {
@@ -81,7 +105,7 @@ export async function joinCluster(
   });
   const { cluster, certificate, authorities, document } = answer as Granted;
   const { subject } = readMemberCertificate(certificate);
-  if (subject.id !== node || subject.role !== "node" || subject.cluster !== cluster) {
+  if (subject.id !== node || subject.role !== role || subject.cluster !== cluster) {
     throw new KvError("unauthorized", "join: the certificate that came names somebody else");
   }
   return {

@@ -32,11 +32,32 @@ import { pemFile } from "./pem_file.ts";
 /** The role that is made if the role `admin` means something else by now. */
 const RECOVERED_ROLE = "recovered-admin";
 
+/** Where the users are kept. */
+export interface KeptUsers {
+  /** @returns undefined if there are none. @throws {KvError} `corrupt`, `storage_failed` */
+  read(): Promise<SecurityDocument | undefined>;
+  /** @throws {KvError} `storage_failed`; `bad_config` if they cannot be changed here */
+  write(document: SecurityDocument): Promise<void>;
+}
+
+/** Those of a node that is a cluster by itself. */
+function usersFile(data: string): KeptUsers {
+  const store = new FileDocumentStore(`${securityFolderOf(data)}/users.json`);
+  return {
+    read: async () => {
+      const kept = await store.read();
+      return kept === undefined ? undefined : parseSecurityDocument(kept);
+    },
+    write: (document) => store.write(document),
+  };
+}
+
 /**
  * Gives the user `admin` a new password and the right to administer; makes the user if it is gone.
  *
  * @param data the data folder of a coordinator, or of a node that is a cluster by itself
  * @param program for whoever else wants the folder
+ * @param store where they are kept. Default: as a node that is a cluster by itself keeps them
  * @returns the file with the credentials, as `kv-client --credentials` takes them
  * @throws {KvError} `folder_in_use` while a process runs; `bad_config` if no users are kept there; `corrupt`,
  *   `storage_failed`
@@ -45,9 +66,9 @@ export async function recoverAdmin(
   data: string,
   program: string,
   deps: SecurityDeps,
+  store: KeptUsers = usersFile(data),
 ): Promise<string> {
   const folder = securityFolderOf(data);
-  const store = new FileDocumentStore(`${folder}/users.json`);
   // Before the lock, which would make the folder.
   if (await store.read() === undefined) {
     throw new KvError(
@@ -58,7 +79,10 @@ export async function recoverAdmin(
   }
   const lock = await FolderLock.acquire(folder, program);
   try {
-    const before = parseSecurityDocument(await store.read());
+    const before = await store.read();
+    if (before === undefined) {
+      throw new KvError("corrupt", `there are no users in ${folder} any more`);
+    }
     const password = new Secret(randomId(deps.random) + randomId(deps.random));
     const document = await recovered(before, password, deps.random);
     const credentialsFile = `${folder}/admin.json`;

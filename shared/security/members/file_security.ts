@@ -2,7 +2,8 @@
  * The security of a process that is asked to change it (a coordinator, or a node that is a cluster by itself), in a
  * folder beside its data:
  *
- *     users.json   users, roles, tokens, certificates and the certificate authority (with its key)
+ *     users.json   of a node that is a cluster by itself: users, roles, tokens, and the certificate authority (with its
+ *                  key). Those of a cluster are in the document that its coordinators keep
  *     ca.crt       the authority's certificate, for clients
  *     admin.json   the first administrator's credentials, as `kv-client --credentials` takes them
  *     audit.log    who logged in, was refused, changed users: JSON lines; older ones in audit.log.1 and so on
@@ -30,6 +31,7 @@ import { CertificateAuthority, createAuthority, createRequest } from "../certifi
 import { PasswordHasher } from "../login/password.ts";
 import { newSealKey } from "../map_seal.ts";
 import {
+  type JudgedDocument,
   newSecurityDocument,
   parseSecurityDocument,
   type SecurityDocument,
@@ -70,51 +72,80 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 }
 
 /**
- * Opens the folder, or makes it with an administrator and an authority.
+ * Opens the folder of a node that is a cluster by itself, or makes it with an administrator and an authority.
  *
  * @param data the data folder that it is for
- * @param cluster `known` is the id that the data has, `fresh` one for a new cluster; absent for a node that is a
- *   cluster by itself
- * @throws {KvError} `corrupt`, `storage_failed`, `wrong_cluster` if it is another cluster's; `bad_config` if it is gone
- *   although it was there
+ * @throws {KvError} `corrupt`, `storage_failed`; `bad_config` if it is gone although it was there
  */
-export async function openSecurity(
+export async function openSecurity(data: string, deps: SecurityDeps): Promise<OpenedSecurity> {
+  const folder = securityFolderOf(data);
+  const store = new FileDocumentStore(`${folder}/users.json`);
+  const opened = await openSecurityFolder(data, {
+    read: async () => {
+      const kept = await store.read();
+      return kept === undefined ? undefined : parseSecurityDocument(kept);
+    },
+    write: (document) => store.write(document),
+    cluster: undefined,
+  }, deps);
+  const { document, hasher, audit } = opened;
+  const keeper = keeperOf(document, store, { ...deps, hasher, audit });
+  keeper.access.onChange(({ authorities }) => opened.writeAuthorities(authorities));
+  return { ...opened, keeper };
+}
+
+/** Where the document is kept: all of it, or what a coordinator knows that has just joined. */
+export interface SecurityDocumentStore<D extends JudgedDocument = SecurityDocument> {
+  /** @throws {KvError} `corrupt`, `storage_failed` */
+  read(): Promise<D | undefined>;
+  /** A new one. @throws {KvError} `storage_failed` */
+  write(document: SecurityDocument): Promise<void>;
+  /** The id of the cluster that a new document is for; undefined for a node that is one by itself. */
+  readonly cluster: string | undefined;
+}
+
+/** The folder without its keeper. */
+export interface OpenedSecurityFolder<D extends JudgedDocument>
+  extends Omit<OpenedSecurity, "keeper"> {
+  readonly document: D | SecurityDocument;
+  readonly hasher: PasswordHasher;
+  writeAuthorities(authorities: readonly string[]): void;
+}
+
+/**
+ * Locks the folder, and makes a first administrator and authority if there is no document yet.
+ *
+ * @throws {KvError} as {@linkcode openSecurity}
+ */
+export async function openSecurityFolder<D extends JudgedDocument>(
   data: string,
+  store: SecurityDocumentStore<D>,
   deps: SecurityDeps,
-  cluster?: { readonly known: string | undefined; readonly fresh: string },
-): Promise<OpenedSecurity> {
+): Promise<OpenedSecurityFolder<D>> {
   const folder = securityFolderOf(data);
   await makePrivateFolder(folder);
   // To the end of the process; a node in memory has no other lock.
   await FolderLock.acquire(folder, "a secured process");
-  const store = new FileDocumentStore(`${folder}/users.json`);
   const hasher = new PasswordHasher();
   const kept = await store.read();
   if (kept === undefined) await refuseNewSecurity(data);
   const credentialsFile = kept === undefined ? `${folder}/admin.json` : undefined;
-  const document = kept === undefined
-    ? await begin(`${folder}/admin.json`, hasher, deps, cluster?.known ?? cluster?.fresh)
-    : parseSecurityDocument(kept);
-  if (cluster?.known !== undefined && document.cluster !== cluster.known) {
-    throw new KvError(
-      "wrong_cluster",
-      `${folder} has the users of cluster ${document.cluster}, and the data is of cluster ${cluster.known}; put back the ` +
-        "folder that belongs to the data",
-    );
+  let document: D | SecurityDocument | undefined = kept;
+  if (document === undefined) {
+    const first = document = await begin(`${folder}/admin.json`, hasher, deps, store.cluster);
+    await store.write(first);
   }
-  if (kept === undefined) await store.write(document);
   await markSecured(data);
-  const audit = auditLogIn(folder, deps);
   const authorityFile = `${folder}/ca.crt`;
   const writeAuthorities = (authorities: readonly string[]) =>
     Deno.writeTextFileSync(authorityFile, pemFile(authorities), { mode: 0o600 });
   writeAuthorities(document.authorities);
-  const keeper = keeperOf(document, store, { ...deps, hasher, audit });
-  keeper.access.onChange(({ authorities }) => writeAuthorities(authorities));
   return {
-    keeper,
-    audit,
+    document,
+    hasher,
+    audit: auditLogIn(folder, deps),
     authorityFile,
+    writeAuthorities,
     fingerprint: fingerprintOfPem(document.authorities[0] ?? ""),
     credentialsFile,
   };

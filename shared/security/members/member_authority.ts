@@ -1,8 +1,9 @@
 /**
  * Signs the certificates of a cluster's members, and keeps the list of them in the document of users and roles: for
- * machines that join by a token, for members that renew theirs, and for the coordinator itself.
+ * machines that join by a token, and for members that renew theirs. Coordinators sign their own, since they have the
+ * authority's key; the active one notes its own in the list.
  *
- * Invariants: a certificate is in the list, on disk, before anybody gets it; it names a node only if a token to join
+ * Invariants: a node's certificate is in the list, on disk, before anybody gets it; it names a node only if a token to join
  * was shown, or the same node's valid certificate; nobody joins as a node that has a valid certificate; once an
  * authority was rotated, only the new one signs.
  *
@@ -86,6 +87,8 @@ export class MemberAuthority {
   join(message: Message<"join">, remote: Address, reply: (reply: Reply) => void): void {
     const { clock, keeper, audit } = this.#deps;
     const { node: id, hosts, certificate_request: request } = message;
+    // JSON null stands for an absent field.
+    const role = message.role ?? "node";
     const waitMs = this.#throttle.waitMs(remote.host, JOINING, clock.monotonicMs());
     if (waitMs > 0) {
       throw new KvError(
@@ -96,11 +99,14 @@ export class MemberAuthority {
     const secret = new Secret(message.secret);
     const caller = { user: JOINING, from: formatAddress(remote) };
     const checkToken = (document: SecurityDocument) => {
-      if (knownToken(document.joins, secret, clock.wallMs()) !== undefined) return;
-      const { message } = unknownToken();
+      const token = knownToken(document.joins, secret, clock.wallMs());
+      if (token?.role === role) return;
+      const why = token === undefined
+        ? unknownToken().message
+        : `this token is for a ${token.role}, not for a ${role}`;
       throw new KvError(
         "unauthorized",
-        `join: ${message}; an administrator makes one: kv-client token create --join node`,
+        `join: ${why}; an administrator makes one: kv-client token create --join ${role}`,
       );
     };
     try {
@@ -115,20 +121,20 @@ export class MemberAuthority {
       if (validCertificates(document, id, clock.wallMs()).length === 0) return;
       throw new KvError(
         "exists",
-        `join: node ${id} has a valid certificate already; if its key is lost, or is somebody else's, an ` +
+        `join: ${role} ${id} has a valid certificate already; if its key is lost, or is somebody else's, an ` +
           `administrator revokes it first: kv-client cert revoke ${id}`,
       );
     };
     isNew(keeper.document);
     const lifetimeMs = this.#lifetimeOf(message);
-    const prepared = this.#prepare({ request, id, role: "node", hosts, lifetimeMs }, (document) => {
+    const prepared = this.#prepare({ request, id, role, hosts, lifetimeMs }, (document) => {
       checkToken(document);
       isNew(document);
     });
     keeper.carryOut(prepared, {
       what: "join",
       whyRefused: () => undefined,
-      audited: { event: "certificate", id, role: "node" },
+      audited: { event: "certificate", id, role },
       caller,
     }, reply);
   }
@@ -175,29 +181,25 @@ export class MemberAuthority {
     });
   }
 
-  /** The coordinator's own certificate, with a new key. @throws {KvError} */
-  async issueOwn(id: string, hosts: readonly string[]): Promise<MemberCredentials> {
+  /** Notes a certificate that a coordinator has signed for itself, if it is not in the list. */
+  noteOwn(certificate: string): void {
     const { keeper } = this.#deps;
-    const { request, key } = await createRequest();
-    const lifetimeMs = this.#lifetimeOf({});
-    const subject = { request, id, role: "coordinator", hosts, lifetimeMs } as const;
-    const prepared = this.#prepare(subject, () => {});
-    const granted = await new Promise<Granted>((resolve, reject) =>
-      keeper.carryOut(prepared, {
-        what: "a certificate",
-        whyRefused: () => undefined,
-        audited: { event: "certificate", id, role: "coordinator" },
-        caller: { user: undefined, from: "" },
-      }, (reply) => {
-        if (reply.req_type === "result") resolve(reply.result as Granted);
-        else {
-          const why = reply.req_type === "error" ? reply.message : reply.req_type;
-          reject(new KvError("unavailable", `the coordinator's own certificate: ${why}`));
-        }
-      })
-    );
-    const { cluster, certificate, authorities } = granted;
-    return { certificate, key, authorities, cluster };
+    const { subject: { id, role }, serial, fromMs, untilMs } = readMemberCertificate(certificate);
+    const isNoted = ({ certificates }: SecurityDocument) =>
+      certificates.some((one) => one.serial === serial);
+    if (isNoted(keeper.document)) return;
+    const note: OrderedChange = (before) => ({
+      document: isNoted(before)
+        ? before
+        : addCertificate(before, { id, role, serial, madeMs: fromMs, untilMs }, fromMs),
+      result: {},
+    });
+    keeper.carryOut(Promise.resolve(note), {
+      what: "a certificate",
+      whyRefused: () => undefined,
+      audited: { event: "certificate", id, role },
+      caller: { user: undefined, from: "" },
+    }, () => {});
   }
 
   /** An administrator's order about certificates; whether it may be given was judged before. */
@@ -244,8 +246,9 @@ export class MemberAuthority {
           if (revoked.some(({ role }) => role === "coordinator")) {
             throw new KvError(
               "bad_request",
-              "cert revoke: the coordinator cannot revoke itself; if its key was stolen, stop it, remove " +
-                "member.json from its folder, and have a new authority: kv-client cert rotate",
+              "cert revoke: a coordinator's certificate is not revoked, since each coordinator has the authority's " +
+                "key; take it out (kv-client coordinators remove), and if its folder was stolen have a new authority: " +
+                "kv-client cert rotate",
             );
           }
           return {
@@ -320,6 +323,29 @@ export class MemberAuthority {
     const authority = await CertificateAuthority.open({ certificate, key });
     return this.#opened = { certificate, authority };
   }
+}
+
+/**
+ * A coordinator's own certificate, with a new key. Each coordinator has the authority's key, and needs nobody for it.
+ *
+ * @throws {KvError}
+ */
+export async function signOwn(
+  { cluster, authorities, authorityKey, bridges }: SecurityDocument,
+  id: string,
+  hosts: readonly string[],
+  nowMs: number,
+  lifetimeMs: number = CERTIFICATE_LIFETIME_MS,
+): Promise<MemberCredentials> {
+  const [signer = ""] = authorities;
+  const authority = await CertificateAuthority.open({
+    certificate: signer,
+    key: new Secret(authorityKey),
+  });
+  const { request, key } = await createRequest();
+  const subject = { id, role: "coordinator", cluster } as const;
+  const certificate = await authority.signMember(request, subject, hosts, nowMs, lifetimeMs);
+  return { certificate: pemFile([certificate, ...bridges]), key, authorities, cluster };
 }
 
 /** @throws {KvError} `unavailable` if another authority signs by now */

@@ -86,6 +86,10 @@ export class Invariants {
   /** Partitions whose data an operator gave up. */
   readonly #forced = new Set<number>();
   #eventsRead = 0;
+  /** Who had the right last. */
+  #holder: SimProcess | undefined;
+  /** Of each epoch that a node has adopted, which start of a coordinator gave it. */
+  readonly #generations = new Map<number, string>();
 
   constructor(world: World, history: History) {
     this.#world = world;
@@ -104,6 +108,33 @@ export class Invariants {
     }
     this.#readHistory();
     this.#watchMap();
+    if (this.#world.standbys.length > 0) this.#watchRight();
+  }
+
+  /** Of several coordinators one at most may give leases, whoever stands still. */
+  #watchRight(): void {
+    const holders = this.#world.coordinators.filter(({ coordinator }) =>
+      coordinator.isActive && coordinator.hasRight
+    );
+    if (holders.length > 1) {
+      throw new Violation(`two may give leases: ${holders.map(({ name }) => name).join(" and ")}`);
+    }
+    const [holder] = holders;
+    if (holder === undefined || holder.process === this.#holder) return;
+    this.#world.trace.add(holder.name, "acts from now on");
+    this.#holder = holder.process;
+  }
+
+  /** No two maps have one epoch. */
+  #watchEpoch(host: NodeHost, map: ClusterMap): void {
+    const { epoch, generation = "" } = map;
+    const before = this.#generations.get(epoch) ?? generation;
+    if (before !== generation) {
+      throw new Violation(
+        `${host.name} has map ${epoch} of ${generation}, others have that of ${before}`,
+      );
+    }
+    this.#generations.set(epoch, generation);
   }
 
   processEnded(host: NodeHost): void {
@@ -149,7 +180,11 @@ export class Invariants {
     if (epoch < before) {
       throw new Violation(`${host.name}: the map's epoch went from ${before} to ${epoch}`);
     }
-    if (epoch !== before) this.#epochs.set(process, epoch);
+    if (epoch !== before) {
+      this.#epochs.set(process, epoch);
+      const map = node.map();
+      if (map !== undefined && this.#world.standbys.length > 0) this.#watchEpoch(host, map);
+    }
     for (let partition = 0; partition < this.#partitions; partition++) {
       const replica = node.partition(partition);
       const last = seen[partition];

@@ -75,7 +75,11 @@ export function whatIsOpen(world: World, when: "idle" | "closed"): string | unde
   const wrong = check(
     world.coordinatorProcess,
     // For each node that the gateway keeps a connection to: its pings, and the wait for their answers.
-    limits(COORDINATOR_TIMERS_MAX + 3 * nodes, 4 * nodes + 2 * clients, 2),
+    limits(
+      COORDINATOR_TIMERS_MAX + 3 * nodes + 2 * world.standbys.length,
+      4 * nodes + 2 * clients + 4 * world.standbys.length,
+      2,
+    ),
   );
   if (wrong !== undefined) return wrong;
   for (const process of world.clientProcesses) {

@@ -14,7 +14,7 @@ import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
 import type { SimDisk } from "../sim/sim_disk.ts";
 import { NODE_DOCUMENT } from "../sim/sim_folder.ts";
 import type { Channel } from "../sim/sim_network.ts";
-import { COORDINATOR_HOST, type NodeHost, type World } from "../sim/world.ts";
+import { COORDINATOR_HOST, type NodeHost, type StandbyHost, type World } from "../sim/world.ts";
 
 const NODES_MAX = 6;
 /**
@@ -125,15 +125,23 @@ export class Nemesis {
       refusals: 0,
     };
     world.network.healAll();
-    for (const disk of [world.coordinatorDisk, ...world.hosts.map((host) => host.disk)]) {
+    const standbyDisks = world.standbys.map(({ disk }) => disk);
+    for (
+      const disk of [world.coordinatorDisk, ...standbyDisks, ...world.hosts.map(({ disk }) => disk)]
+    ) {
       disk.faults.full = false;
       disk.faults.slowMs = 0;
       disk.faults.readErrors = 0;
       disk.faults.filesMissing = false;
     }
-    const processes = [world.coordinatorProcess, ...world.members.map(({ process }) => process)];
+    const processes = [
+      world.coordinatorProcess,
+      ...world.standbys.map(({ process }) => process),
+      ...world.members.map(({ process }) => process),
+    ];
     for (const process of processes) if (process !== undefined) process.stepMs = 0;
     world.coordinatorProcess?.resume("as it came");
+    for (const { process } of world.standbys) process?.resume("as it came");
     if (this.#onOldDocument) world.killCoordinator(true);
     world.startCoordinator();
     for (const host of world.members) {
@@ -173,7 +181,8 @@ export class Nemesis {
   #places(): string[] {
     const { members, clientProcesses } = this.#world;
     const nodes = members.map(({ name }) => name);
-    return [...nodes, ...nodes, COORDINATOR_HOST, ...clientProcesses.map(({ host }) => host)];
+    const { coordinatorHosts } = this.#world;
+    return [...nodes, ...nodes, ...coordinatorHosts, ...clientProcesses.map(({ host }) => host)];
   }
 
   #say(what: string): void {
@@ -275,13 +284,13 @@ export class Nemesis {
     const node = this.#pick(this.#world.members)?.name ?? "";
     const others = this.#world.members.map(({ name }) => name).filter((name) => name !== node);
     this.#world.coverage.hit("fault: node isolated from all servers");
-    this.#cutOff(node, [...others, COORDINATOR_HOST]);
+    this.#cutOff(node, [...others, ...this.#world.coordinatorHosts]);
   }
 
   /** A node is cut off from the coordinator alone, for as long: its replicas still confirm its reads until they are told of another. */
   #orphan(): void {
     this.#world.coverage.hit("fault: node cut off from the coordinator alone");
-    this.#cutOff(this.#pick(this.#world.members)?.name ?? "", [COORDINATOR_HOST]);
+    this.#cutOff(this.#pick(this.#world.members)?.name ?? "", this.#world.coordinatorHosts);
   }
 
   #cutOff(node: string, places: readonly string[]): void {
@@ -319,7 +328,7 @@ export class Nemesis {
 
   /** The coordinator's machine sleeps; its sockets stay, and what is sent to it waits there. */
   #suspendCoordinator(): void {
-    const process = this.#world.coordinatorProcess;
+    const process = this.#coordinatorProcess();
     if (process?.running !== true) return;
     this.#world.coverage.hit("fault: coordinator's machine suspended");
     this.#sleep(process, COORDINATOR_HOST);
@@ -443,7 +452,7 @@ export class Nemesis {
   }
 
   #pauseCoordinator(): void {
-    const process = this.#world.coordinatorProcess;
+    const process = this.#coordinatorProcess();
     if (process?.running !== true) return;
     this.#world.coverage.hit("fault: coordinator paused");
     this.#pause(process, COORDINATOR_HOST);
@@ -485,8 +494,30 @@ export class Nemesis {
     if (this.#twin?.host === host) this.#twin.end();
   }
 
+  /** One of the others, if there are several and chance, which likes the active one, says so. */
+  #standby(): StandbyHost | undefined {
+    const { standbys } = this.#world;
+    if (standbys.length === 0) return undefined;
+    const active = standbys.find(({ coordinator }) => coordinator?.isActive === true);
+    if (this.#world.firstCoordinator?.isActive === true && this.#chance(0.5)) return undefined;
+    if (active !== undefined && this.#chance(0.5)) return active;
+    return this.#chance(1 / (standbys.length + 1)) ? undefined : this.#pick(standbys);
+  }
+
+  #coordinatorProcess(): SimProcess | undefined {
+    const standby = this.#standby();
+    return standby === undefined ? this.#world.coordinatorProcess : standby.process;
+  }
+
   #killCoordinator(): void {
     const world = this.#world;
+    const standby = this.#standby();
+    if (standby !== undefined) {
+      world.coverage.hit("fault: coordinator killed");
+      world.killStandby(standby, !this.#chance(world.faults.powerLoss));
+      this.#later(world.outageMs(), () => world.startStandby(standby));
+      return;
+    }
     if (world.coordinatorProcess === undefined || this.#onOldDocument) return;
     world.coverage.hit("fault: coordinator killed");
     world.killCoordinator(!this.#chance(world.faults.powerLoss));
@@ -495,6 +526,16 @@ export class Nemesis {
 
   #stopCoordinator(): void {
     const world = this.#world;
+    const standby = this.#standby();
+    if (standby !== undefined) {
+      if (standby.process?.running !== true) return;
+      world.stopStandby(standby, () => {
+        world.coverage.hit("fault: coordinator stopped in order");
+        if (this.#storm) this.#later(world.outageMs(), () => world.startStandby(standby));
+        else world.startStandby(standby);
+      });
+      return;
+    }
     if (world.coordinatorProcess?.running !== true || this.#onOldDocument) return;
     world.stopCoordinator(() => {
       world.coverage.hit("fault: coordinator stopped in order");
@@ -580,7 +621,10 @@ export class Nemesis {
 
   #disk() {
     const disks = this.#world.members.map(({ disk }) => disk);
-    return this.#chance(0.15) ? this.#world.coordinatorDisk : this.#pick(disks);
+    const standbys = this.#world.standbys.map(({ disk }) => disk);
+    return this.#chance(0.15)
+      ? this.#pick([this.#world.coordinatorDisk, ...standbys])
+      : this.#pick(disks);
   }
 
   #diskFull(): void {

@@ -55,6 +55,42 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
+  /** Three coordinators, that die, stand still, and lose each other and the nodes. */
+  coordinators: {
+    faults: {
+      ...NONE,
+      rates: {
+        ...NONE.rates,
+        cut: 8,
+        pairCut: 2,
+        channelCut: 4,
+        halfOpen: 2,
+        kill: 1,
+        pause: 1,
+        coordinatorKill: 6,
+        coordinatorStop: 2,
+        coordinatorPause: 4,
+        coordinatorSuspend: 2,
+        diskSlow: 2,
+        diskFull: 1,
+        wallJump: 0.5,
+      },
+      network: {
+        ...NONE.network,
+        latencyMinMs: 1,
+        latencySpreadMs: 30,
+        spikeRate: 0.02,
+        spikeMs: 2_000,
+      },
+      oneWay: 0.4,
+      powerLoss: 0.5,
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 120_000,
+    shape: { replicationFactor: 3, memory: false, coordinators: 3, secured: false, ...REMEMBERED },
+    workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
+  },
   /** As `cuts`, more of them, and the clients contradict each other all the time. */
   splits: {
     faults: {

@@ -7,7 +7,9 @@
  *
  * @module
  */
+import { messageOf } from "../../../shared/base/errors.ts";
 import { STORMS } from "../faults/storms.ts";
+import { runStorm } from "../../support/worlds/register_storms.ts";
 import { simulate } from "../simulation.ts";
 
 /** What the child says. */
@@ -34,7 +36,27 @@ async function runSeeds(from: number, seeds: number, storm: string): Promise<Mut
   return { seed: undefined, what: undefined, simulatedMs };
 }
 
+/** The coordinators' register alone. */
+function runRegisterSeeds(from: number, seeds: number): MutantReport {
+  let simulatedMs = 0;
+  for (let seed = from; seed < from + seeds; seed++) {
+    let what: string | undefined;
+    try {
+      const { world, recovered } = runStorm(seed);
+      simulatedMs += world.nowMs;
+      if (!recovered) what = "nobody is active after the storm";
+    } catch (error) {
+      what = messageOf(error);
+    }
+    if (what !== undefined) return { seed, what, simulatedMs };
+  }
+  return { seed: undefined, what: undefined, simulatedMs };
+}
+
 if (import.meta.main) {
   const [from, seeds, storm = ""] = Deno.args;
-  console.log(JSON.stringify(await runSeeds(Number(from), Number(seeds), storm)));
+  const report = storm === "register"
+    ? runRegisterSeeds(Number(from), Number(seeds))
+    : await runSeeds(Number(from), Number(seeds), storm);
+  console.log(JSON.stringify(report));
 }

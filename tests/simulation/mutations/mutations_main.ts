@@ -10,6 +10,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { showUsage } from "../../../tools/usage.ts";
 import { MUTATIONS } from "./mutations.ts";
+import { REGISTER_MUTATIONS } from "./register_mutations.ts";
 import { findMutation, type Unseeded } from "./mutation_run.ts";
 
 const USAGE = "usage: deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]";
@@ -19,7 +20,9 @@ async function main(args: string[]): Promise<number> {
   const flags = parseArgs(args, { string: ["from", "jobs"], default: { from: "1", jobs: "2" } });
   const from = Number(flags.from);
   const words = flags._.map(String);
-  const chosen = MUTATIONS.filter(({ name }) => words.every((word) => name.includes(word)));
+  const chosen = [...MUTATIONS, ...REGISTER_MUTATIONS].filter(({ name }) =>
+    words.every((word) => name.includes(word))
+  );
   if (chosen.length === 0) {
     console.error(`no seeded bug has ${words.join(" ")} in its name`);
     return 2;

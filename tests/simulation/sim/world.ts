@@ -7,10 +7,14 @@
  */
 import { KvClient } from "../../../client/library/kv_client.ts";
 import { Coordinator, type CoordinatorSecurity } from "../../../coordinator/coordinator.ts";
+import { compareStamps, type Stamp } from "../../../coordinator/register/generation.ts";
+import { parseRecord } from "../../../coordinator/register/register_record.ts";
 import {
-  parseStoredCluster,
-  type StoredCluster,
-} from "../../../coordinator/state/stored_cluster.ts";
+  type ClusterDocument,
+  parseClusterDocument,
+} from "../../../coordinator/state/cluster_document.ts";
+import { newClusterRecord, readRecord } from "../../../coordinator/state/coordinator_record.ts";
+import type { StoredCluster } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
 import { NodeRuntime, type SecuredNode } from "../../../node/node_runtime.ts";
@@ -39,8 +43,6 @@ import {
   type JudgedDocument,
   judgedPart,
   parseJudgedDocument,
-  parseSecurityDocument,
-  type SecurityDocument,
   setRole,
 } from "../../../shared/security/security_document.ts";
 import { type SeenMap, seenOf } from "../../../shared/security/map_seal.ts";
@@ -70,13 +72,12 @@ import { wireDatabase } from "./wire_database.ts";
 import type { WorkloadClient } from "../workload/workload.ts";
 
 export const COORDINATOR_HOST = "coord";
-const COORDINATOR_PORT = 8080;
+const COORDINATOR_ADDRESS: Address = { host: COORDINATOR_HOST, port: 8080 };
 const HEARTBEAT_PORT = 3769;
 const NODE_PORT = 8081;
 /** In a secured cluster. */
 const PEER_PORT = 18_081;
-const SECURITY_DOCUMENT = "users.json";
-const MAP_DOCUMENT = "cluster_map.json";
+const RECORD_DOCUMENT = "register.json";
 
 /** What a cluster is like. */
 export interface ClusterShape {
@@ -98,6 +99,8 @@ export interface ClusterShape {
   readonly leases: readonly LeaseTimes[];
   /** Clients log in, members show certificates, and somebody tries to get through. */
   readonly secured: boolean;
+  /** Default 1. Several only in a cluster that is not secured. */
+  readonly coordinators?: number | undefined;
 }
 
 /** Settings of the coordinator that may change from start to start. */
@@ -143,6 +146,15 @@ export interface NodeHost extends SecuredHost {
   gone: boolean;
 }
 
+/** The host of a coordinator beside the first one. */
+export interface StandbyHost {
+  readonly id: string;
+  readonly name: string;
+  readonly disk: SimDisk;
+  process: SimProcess | undefined;
+  coordinator: Coordinator | undefined;
+}
+
 /** Whom a client asks: the nodes themselves, the coordinator, or one node. */
 export type ClientKind = "library" | "gateway" | "node";
 
@@ -157,7 +169,10 @@ export class World {
   readonly hosts: NodeHost[] = [];
   readonly coordinatorDisk: SimDisk;
   coordinatorProcess: SimProcess | undefined;
-  coordinator: Coordinator | undefined;
+  /** The one on the first host. */
+  firstCoordinator: Coordinator | undefined;
+  /** Further coordinators. */
+  readonly standbys: StandbyHost[];
   /** What the coordinator's process runs on: its disk, or an old copy. */
   #coordinatorOn: SimDisk;
   readonly clientProcesses: SimProcess[] = [];
@@ -176,8 +191,9 @@ export class World {
   readonly #sabotage: Sabotage;
   #hostNext = 1;
   #coordinatorRuns = 0;
-  #persistedText: string | undefined;
-  #persisted: StoredCluster | undefined;
+  #documentText: string | undefined;
+  #document: ClusterDocument | undefined;
+  #chosenStamp: Stamp | undefined;
 
   constructor(
     faults: Faults,
@@ -197,6 +213,12 @@ export class World {
     this.#coordinatorIdentity = this.security?.identityOf(randomId(random), "coordinator");
     this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
     this.#coordinatorOn = this.coordinatorDisk;
+    this.standbys = Array.from({ length: (shape.coordinators ?? 1) - 1 }, (_, i) => {
+      const name = `${COORDINATOR_HOST}${i + 2}`;
+      const disk = this.#disk(name);
+      return { id: `c${i + 2}`, name, disk, process: undefined, coordinator: undefined };
+    });
+    if (this.standbys.length > 0) this.#foundCluster();
     this.trace.onSuspicious = (process, event, fields) => {
       const { partition, error } = fields;
       if (typeof partition !== "number" || this.#isExplained(partition, String(error))) return;
@@ -226,14 +248,69 @@ export class World {
     return rates.wallJump > 0 ? Infinity : 2 * wallOffsetMs;
   }
 
-  /** The map on the coordinator's disk; undefined before the first. */
-  get persisted(): StoredCluster | undefined {
-    const text = this.coordinatorDisk.documents.get(MAP_DOCUMENT);
-    if (text !== this.#persistedText) {
-      this.#persistedText = text;
-      this.#persisted = text === undefined ? undefined : parseStoredCluster(JSON.parse(text));
+  /** All coordinators that run, by host. */
+  get coordinators(): { name: string; process: SimProcess; coordinator: Coordinator }[] {
+    const first = {
+      name: COORDINATOR_HOST,
+      process: this.coordinatorProcess,
+      coordinator: this.firstCoordinator,
+    };
+    return [first, ...this.standbys].flatMap(({ name, process, coordinator }) =>
+      process === undefined || coordinator === undefined ? [] : [{ name, process, coordinator }]
+    );
+  }
+
+  /** The active coordinator, or the first one if there is none. */
+  get coordinator(): Coordinator | undefined {
+    const active = this.coordinators.find(({ coordinator, process }) =>
+      coordinator.isActive && process.running && coordinator.coordinators().right
+    );
+    return active?.coordinator ?? this.firstCoordinator;
+  }
+
+  /** The hosts of coordinators. */
+  get coordinatorHosts(): string[] {
+    return [COORDINATOR_HOST, ...this.standbys.map(({ name }) => name)];
+  }
+
+  /** The document on the coordinator's disk, or the newest that a majority's disks have; undefined before the first. */
+  get document(): ClusterDocument | undefined {
+    if (this.standbys.length > 0) return this.#chosenOnDisks();
+    const text = this.coordinatorDisk.documents.get(RECORD_DOCUMENT);
+    if (text !== this.#documentText) {
+      this.#documentText = text;
+      const record = text === undefined
+        ? undefined
+        : parseRecord(JSON.parse(text), parseClusterDocument);
+      this.#document = record?.accepted?.document.body;
     }
-    return this.#persisted;
+    return this.#document;
+  }
+
+  /** What a majority of the disks has at this moment is chosen; it stays so when they go on. */
+  #chosenOnDisks(): ClusterDocument | undefined {
+    const disks = [this.coordinatorDisk, ...this.standbys.map(({ disk }) => disk)];
+    const texts = disks.map((disk) => disk.documents.get(RECORD_DOCUMENT));
+    const joined = texts.join("\n");
+    if (joined === this.#documentText) return this.#document;
+    this.#documentText = joined;
+    const accepted = texts.flatMap((text) => {
+      if (text === undefined) return [];
+      const found = parseRecord(JSON.parse(text), parseClusterDocument).accepted;
+      return found === undefined ? [] : [found];
+    });
+    for (const one of accepted) {
+      const count = accepted.filter(({ stamp }) => compareStamps(stamp, one.stamp) === 0).length;
+      const isNewer = compareStamps(one.stamp, this.#chosenStamp) > 0;
+      if (2 * count <= disks.length || !isNewer) continue;
+      this.#chosenStamp = one.stamp;
+      this.#document = one.document.body;
+    }
+    return this.#document;
+  }
+
+  get persisted(): StoredCluster | undefined {
+    return this.document?.cluster;
   }
 
   get map(): ClusterMap | undefined {
@@ -271,6 +348,7 @@ export class World {
    * @param acceptEpoch the operator goes on from the document of this epoch, although nodes have seen later ones
    */
   startCoordinator(disk = this.coordinatorDisk, acceptEpoch?: number): void {
+    for (const host of this.standbys) this.startStandby(host);
     if (this.coordinatorProcess !== undefined) return;
     this.#coordinatorOn = disk;
     this.network.powerOn(COORDINATOR_HOST);
@@ -291,32 +369,103 @@ export class World {
         transport: identity === undefined
           ? this.network.transport(process)
           : this.network.transport(process, { identity, clients: true }),
-        store: disk.document(process, MAP_DOCUMENT),
+        store: disk.document(process, RECORD_DOCUMENT),
         logger: (category) => this.trace.logger(process, category),
       }, {
-        listen: { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+        listen: COORDINATOR_ADDRESS,
         heartbeats: { host: COORDINATOR_HOST, port: HEARTBEAT_PORT },
-        settings: {
-          partitionCount: this.shape.partitions,
-          replicationFactor: this.shape.replicationFactor,
-          minInSync: this.shape.minInSync,
-          ...times,
-        },
+        settings: this.#settings(times),
         repairDelayMs: this.shape.repairDelayMs,
         expectNodes: this.shape.expectNodes,
         acceptEpoch,
         cacheEntries: 16,
-        ...(security === undefined ? {} : { security, clusterId: this.security?.clusterId }),
+        ...(security === undefined ? {} : { security }),
       });
     const started = this.security === undefined || identity === undefined
       ? start()
-      : this.#openSecurity(this.security, identity, process, disk).then(start);
+      : this.#openSecurity(this.security, identity, process, disk, times).then(start);
     started.then((coordinator) => {
       if (!process.alive) return;
-      this.coordinator = coordinator;
+      this.firstCoordinator = coordinator;
       this.#sabotage.coordinator?.(coordinator, this);
       if (isOld) this.#watchOldDocument(process, coordinator);
     }, (error) => this.#fail(`the coordinator does not start: ${toKvError(error).message}`, error));
+  }
+
+  /** Several coordinators have been added already: all their disks have the first document. */
+  #foundCluster(): void {
+    const hosts = [
+      { id: "c1", name: COORDINATOR_HOST, disk: this.coordinatorDisk },
+      ...this.standbys,
+    ];
+    const voters = hosts.map(({ id, name }) => ({
+      id,
+      folder: `f-${id}`,
+      address: { host: name, port: COORDINATOR_ADDRESS.port },
+    }));
+    const [first] = voters;
+    invariant(first !== undefined, "there is a first coordinator");
+    const settings = this.#settings(this.shape.leases[0]);
+    const { accepted, ...rest } = newClusterRecord(first, { clusterId: "several", settings });
+    invariant(accepted !== undefined, "a new cluster has a document");
+    const document = { ...accepted.document, set: { voters, joint: false } };
+    hosts.forEach(({ id, disk }) => {
+      const record = { ...rest, id, folder: `f-${id}`, accepted: { ...accepted, document } };
+      disk.documents.set(RECORD_DOCUMENT, JSON.stringify(record));
+    });
+  }
+
+  startStandby(host: StandbyHost): void {
+    if (host.process !== undefined) return;
+    const { name, disk } = host;
+    this.network.powerOn(name);
+    const process = host.process = this.spawn(`${name}#${++this.#coordinatorRuns}`, name);
+    this.trace.add(process.name, "the process starts");
+    Coordinator.start({
+      clock: process.clock,
+      random: process.random,
+      transport: this.network.transport(process),
+      store: disk.document(process, RECORD_DOCUMENT),
+      logger: (category) => this.trace.logger(process, category),
+    }, {
+      listen: { host: name, port: COORDINATOR_ADDRESS.port },
+      heartbeats: { host: name, port: HEARTBEAT_PORT },
+      settings: this.#settings(this.shape.leases[0]),
+      repairDelayMs: this.shape.repairDelayMs,
+      expectNodes: this.shape.expectNodes,
+      cacheEntries: 16,
+    }).then((coordinator) => {
+      if (!process.alive) return;
+      host.coordinator = coordinator;
+      this.#sabotage.coordinator?.(coordinator, this);
+    }, (error) => this.#fail(`${name} does not start: ${toKvError(error).message}`, error));
+  }
+
+  killStandby(host: StandbyHost, power: boolean): void {
+    const { process } = host;
+    if (process === undefined) return;
+    this.trace.add(process.name, power ? "killed" : "loses its power");
+    process.kill();
+    this.network.processDied(process, power);
+    host.disk.crash(power);
+    host.process = undefined;
+    host.coordinator = undefined;
+  }
+
+  /** In good order. */
+  stopStandby(host: StandbyHost, then: () => void): void {
+    const { coordinator, process } = host;
+    if (coordinator === undefined || process === undefined) return;
+    this.trace.add(process.name, "is told to stop");
+    const ended = () => {
+      if (host.process !== process) return;
+      this.killStandby(host, true);
+      then();
+    };
+    coordinator.close().then(ended, (error) => {
+      this.#fail(`${host.name} does not stop`, error);
+      ended();
+    });
   }
 
   /** As the coordinator's program does it: reads the document, or begins with the first one. */
@@ -325,22 +474,50 @@ export class World {
     identity: HeldMemberIdentity,
     process: SimProcess,
     disk: SimDisk,
+    times: LeaseTimes | undefined,
   ): Promise<CoordinatorSecurity> {
-    const store = disk.document(process, SECURITY_DOCUMENT);
-    const kept = await store.read();
-    const document = kept === undefined ? first : parseSecurityDocument(kept);
-    if (kept === undefined) await store.write(document);
+    const store = disk.document(process, RECORD_DOCUMENT);
+    const kept = await readRecord(store);
+    if (kept === undefined) {
+      await store.write(newClusterRecord(
+        { id: "c1", folder: randomId(process.random), address: COORDINATOR_ADDRESS },
+        {
+          clusterId: this.security?.clusterId ?? "",
+          settings: this.#settings(times),
+          security: first,
+        },
+      ));
+    }
+    const document = kept?.accepted?.document.body.security ?? first;
     const { clock, random } = process;
     const audit = new AuditLog(clock, () => {});
     const hasher = new PasswordHasher();
-    const write = (changed: SecurityDocument) => store.write(changed);
-    const keeper = new SecurityKeeper({ clock, random, hasher, audit, write }, document);
+    const access = new AccessControl(
+      { clock, hasher, throttle: new LoginThrottle(), audit },
+      document,
+    );
     const revoke = ({ revoked }: JudgedDocument) =>
       identity.setRevoked(revoked.map(({ serial }) => serial));
-    this.#keeper = keeper;
-    keeper.access.onChange(revoke);
+    access.onChange(revoke);
     revoke(document);
-    return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+    return {
+      access,
+      adopt: (next) => access.adopt(next),
+      openOffice: (held, write) => {
+        const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
+        this.#keeper = keeper;
+        return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+      },
+    };
+  }
+
+  #settings(times: LeaseTimes | undefined) {
+    return {
+      partitionCount: this.shape.partitions,
+      replicationFactor: this.shape.replicationFactor,
+      minInSync: this.shape.minInSync,
+      ...times,
+    };
   }
 
   /** An administrator changes a role, in a secured cluster whose coordinator runs. */
@@ -384,12 +561,12 @@ export class World {
     this.network.processDied(process, power);
     this.#coordinatorOn.crash(power);
     this.coordinatorProcess = undefined;
-    this.coordinator = undefined;
+    this.firstCoordinator = undefined;
   }
 
   /** In good order. */
   stopCoordinator(then: () => void): void {
-    const { coordinator, coordinatorProcess: process } = this;
+    const { firstCoordinator: coordinator, coordinatorProcess: process } = this;
     if (coordinator === undefined || process === undefined) return;
     this.trace.add(process.name, "is told to stop");
     const ended = () => {
@@ -494,7 +671,9 @@ export class World {
       secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {
         locate: (use) =>
-          process.clock.defer(() => use({ host: COORDINATOR_HOST, port: COORDINATOR_PORT })),
+          process.clock.defer(() =>
+            use(this.coordinatorHosts.map((host) => ({ host, port: COORDINATOR_ADDRESS.port })))
+          ),
       },
     });
   }
@@ -552,7 +731,7 @@ export class World {
 
   /** Where clients of a secured cluster get in, and where members do: the coordinator's port is both. */
   get ports(): { readonly clients: Address[]; readonly members: Address[] } {
-    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
+    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port };
     const of = (port: number) => this.members.map(({ name: host }) => ({ host, port }));
     return {
       clients: [coordinator, ...of(NODE_PORT)],
@@ -744,7 +923,7 @@ export class World {
     const { clock, random } = process;
     const rpc = new RpcClient(
       { clock, random, transport: this.network.transport(process) },
-      { host: COORDINATOR_HOST, port: COORDINATOR_PORT },
+      { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port },
       {
         req_type: "hello",
         protocol: PROTOCOL_VERSION,
@@ -800,7 +979,7 @@ export class World {
     this.clientProcesses.push(process);
     const { clock, random } = process;
     const deps = { clock, random, transport: this.network.transport(process) };
-    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_PORT };
+    const coordinator = { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port };
     const nodes = this.hosts.map((host) => ({ host: host.name, port: NODE_PORT }));
     const seeds = [coordinator, ...nodes];
     const newRouter = (kind: ClientKind) =>
@@ -835,7 +1014,7 @@ export class World {
     for (const { runtime } of this.members) {
       if (runtime !== undefined) closing.push(runtime.close());
     }
-    if (this.coordinator !== undefined) closing.push(this.coordinator.close());
+    for (const { coordinator } of this.coordinators) closing.push(coordinator.close());
     await Promise.all(closing);
   }
 

@@ -154,6 +154,20 @@ export function messageSamples(
       certificate_request: "of a stranger",
       hosts,
     },
+    agree: {
+      from: {
+        id: "c1",
+        folder: "f1",
+        address: { host: "h", port: 1 },
+        start: 1,
+        run: "r",
+        writes: 1,
+      },
+      body: { type: "hello" },
+    },
+    agree_part: { text: "{", last: true },
+    coordinators: {},
+    coordinators_change: { add: ["c2"], remove: ["c1"] },
     closing: {},
   };
 }

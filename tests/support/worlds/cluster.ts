@@ -397,6 +397,14 @@ export class TestCluster implements AsyncDisposable {
     }, () => seen);
   }
 
+  /** Waits until the map of a node fulfils a condition. */
+  async waitForMap(index: number, condition: (map: ClusterMap) => boolean): Promise<void> {
+    await this.poll(`a map of node ${index}`, async () => {
+      const map = await fetchMap(this.nodeAddress(index), this.credentials);
+      return map !== undefined && condition(map) ? true : undefined;
+    });
+  }
+
   /** Waits until `look` returns something. It may throw meanwhile, for example because nobody listens yet. */
   async poll<T>(
     what: string,

@@ -126,7 +126,8 @@ export class DrivenController {
     session: number | undefined,
     nowMs: number,
   ): Message<"heartbeat_ack"> | undefined {
-    return this.step({ type: "heartbeat", session, message }, nowMs).acknowledgement;
+    return this.step({ type: "heartbeat", session, message, hasRight: true }, nowMs)
+      .acknowledgement;
   }
 
   report(session: number, message: Report, nowMs: number): void {

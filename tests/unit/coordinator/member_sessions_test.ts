@@ -15,6 +15,8 @@ function setUp() {
   const owner = {
     closed: false,
     publishedMap: () => ({ epoch: 3 }),
+    hasRight: () => true,
+    checkRight: () => {},
     step: (input: Input) => {
       const { type, session } = input as Input & { session: number };
       const message = "message" in input ? input.message as Message : undefined;

@@ -1,6 +1,17 @@
 /** A secured coordinator's JSON wire: who gets how far, and how a machine becomes a member. */
 import { assert, assertEquals } from "@std/assert";
-import { Coordinator, type CoordinatorOptions } from "../../../coordinator/coordinator.ts";
+import {
+  Coordinator,
+  type CoordinatorOptions,
+  type CoordinatorSecurity,
+} from "../../../coordinator/coordinator.ts";
+import { parseRecord } from "../../../coordinator/register/register_record.ts";
+import { parseClusterDocument } from "../../../coordinator/state/cluster_document.ts";
+import { newClusterRecord } from "../../../coordinator/state/coordinator_record.ts";
+import { AccessControl } from "../../../shared/security/access_control.ts";
+import { LoginThrottle } from "../../../shared/security/login/login_throttle.ts";
+import { PasswordHasher } from "../../../shared/security/login/password.ts";
+import { SecurityKeeper } from "../../../shared/security/security_keeper.ts";
 import { NO_LOG } from "../../support/doubles/no_log.ts";
 import { SystemRandom } from "../../../shared/platform/random.ts";
 import {
@@ -18,7 +29,6 @@ import {
   type Granted,
   MemberAuthority,
 } from "../../../shared/security/members/member_authority.ts";
-import { MemoryDocumentStore } from "../../support/doubles/memory_document_store.ts";
 import {
   ALICE,
   ROOT,
@@ -37,7 +47,6 @@ const OPTIONS: Omit<CoordinatorOptions, "security"> = {
   cacheEntries: 10,
 };
 class Scene extends SecuredWire implements AsyncDisposable {
-  readonly maps = new MemoryDocumentStore();
   coordinator: Coordinator | undefined;
 
   static async open({ secured = true } = {}): Promise<Scene> {
@@ -47,20 +56,44 @@ class Scene extends SecuredWire implements AsyncDisposable {
   }
 
   async start(document?: SecurityDocument): Promise<void> {
+    if (document !== undefined) {
+      await this.store.write(newClusterRecord(
+        { id: "c1", folder: "f1", address: OPTIONS.listen },
+        { clusterId: document.cluster, settings: OPTIONS.settings, security: document },
+      ));
+    }
     this.coordinator = await Coordinator.start({
       clock: this.clock,
       random: new SystemRandom(),
       transport: this.network.transport("coord"),
-      store: this.maps,
+      store: this.store,
       logger: () => NO_LOG,
     }, { ...OPTIONS, security: document && this.#security(document) });
     await this.clock.run(10);
   }
 
-  #security(document: SecurityDocument) {
+  #security(document: SecurityDocument): CoordinatorSecurity {
     const { clock, auditLog: audit } = this;
-    const keeper = this.keeperOf(document);
-    return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+    const random = new SystemRandom();
+    const hasher = new PasswordHasher();
+    const throttle = new LoginThrottle();
+    const access = new AccessControl({ clock, hasher, audit, throttle }, document);
+    return {
+      access,
+      adopt: (next) => access.adopt(next),
+      openOffice: (held, write) => {
+        const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
+        return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
+      },
+    };
+  }
+
+  /** The document as it is on disk. */
+  override get stored(): SecurityDocument {
+    const record = parseRecord(JSON.parse(this.store.text ?? "{}"), parseClusterDocument);
+    const security = record.accepted?.document.body.security;
+    assert(security !== undefined, "a secured cluster has users");
+    return security;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -208,6 +241,9 @@ Deno.test("secured Coordinator: a machine with a token becomes a member, and is 
   assertEquals(listed.map(({ id, role, serial, revoked }) => ({ id, role, serial, revoked })), [
     { id: "n1", role: "node", serial, revoked: false },
   ]);
+  // A token is for one role.
+  const asCoordinator = await joining(secret, "c2", { role: "coordinator" });
+  assertEquals(await machine.code(asCoordinator), "unauthorized");
   // A token is for as many machines as there are to set up, until it is revoked.
   assertEquals(await machine.code(await joining(secret, "n2")), "none");
   await root.result({ req_type: "token_revoke", token: id });

@@ -197,7 +197,9 @@ class ScriptedCoordinator {
   }
 }
 
-const CLUSTER = { locate: (use: (address: typeof COORDINATOR) => void) => use(COORDINATOR) };
+const CLUSTER = {
+  locate: (use: (addresses: readonly (typeof COORDINATOR)[]) => void) => use([COORDINATOR]),
+};
 
 Deno.test("NodeRuntime in a cluster serves once it is registered, with a lease by its heartbeats", async () => {
   const world = new World();

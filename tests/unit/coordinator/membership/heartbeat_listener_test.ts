@@ -32,10 +32,13 @@ async function setUp(secured: boolean) {
   const channels = new HeartbeatChannels(new SeededRandom(3));
   const heard: string[] = [];
   const answers: Uint8Array[] = [];
-  const opening = HeartbeatListener.open(network.transport(PORT.host), PORT, ({ node }) => {
-    heard.push(node);
-    return { req_type: "heartbeat_ack" };
-  }, secured ? channels : undefined);
+  const opening = HeartbeatListener.open(network.transport(PORT.host), PORT, () => ({
+    onHeartbeat: ({ node }) => {
+      heard.push(node);
+      return { req_type: "heartbeat_ack" };
+    },
+    channels: secured ? channels : undefined,
+  }));
   await clock.run(10);
   const listener = await opening;
   const from: Address = { host: "somebody", port: 0 };

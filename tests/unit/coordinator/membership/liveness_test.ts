@@ -39,7 +39,7 @@ Deno.test("Liveness.hear: a node that hears is live and has a lease, counted her
   assertEquals([a.presence, a.lastSeenMs, a.unserved, a.batch], ["live", LATER_MS, 3, 9]);
   assertEquals(a.leaseUntilMs, LATER_MS + state.settings.leaseMs * (1 + CLOCK_DRIFT_MAX));
   assertEquals([...state.takeNews().nodes], ["a"]);
-  const { lease, epoch, at } = liveness.acknowledge(a, beat(), LATER_MS);
+  const { lease, epoch, at } = liveness.acknowledge(a, beat(), true, LATER_MS);
   assertEquals([lease, epoch, at], [true, 5, LATER_MS]);
 });
 
@@ -60,7 +60,7 @@ Deno.test("Liveness.hear: a node that does not hear what it is told has no lease
     if (name === "never") delete (message as { heard?: number }).heard;
     liveness.hear(a, message, LATER_MS);
     assertEquals(a.deafness?.startsWith(why), true, `${name}: ${a.deafness}`);
-    assertEquals(liveness.acknowledge(a, message, LATER_MS).lease, false, name);
+    assertEquals(liveness.acknowledge(a, message, true, LATER_MS).lease, false, name);
   }
 });
 
@@ -81,9 +81,9 @@ Deno.test("Liveness.acknowledge: carries the epoch that takes a role away, and t
   const { liveness, beat, member, state } = setUp();
   const a = member("a");
   a.ackEpochMin = 8;
-  assertEquals(liveness.acknowledge(a, beat(), LATER_MS).epoch, 8);
+  assertEquals(liveness.acknowledge(a, beat(), true, LATER_MS).epoch, 8);
   state.settingsEpoch = 9;
-  assertEquals(liveness.acknowledge(a, beat(), LATER_MS).epoch, 9);
+  assertEquals(liveness.acknowledge(a, beat(), true, LATER_MS).epoch, 9);
 });
 
 Deno.test("Liveness.tick: who was silent for the failure timeout is down, and not before the grace is over", () => {

@@ -115,7 +115,7 @@ class Bench {
         onCoordinatorUp: () => void this.events.push("up"),
         onHandover: (p, term, to) => void this.events.push(`handover ${p} ${term} ${to}`),
       },
-      locate: (use) => use(COORDINATOR),
+      locate: (use) => use([COORDINATOR]),
       clusterId: () => this.clusterId,
       joinCluster: (map, done) => {
         this.events.push(`join ${map.settings.clusterId}`);

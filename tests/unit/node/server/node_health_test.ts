@@ -1,6 +1,8 @@
 /** Node and coordinator never say that they can serve if they cannot. */
+import { ALONE } from "../../../support/data/coordinators_sample.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { coordinatorHealth } from "../../../../coordinator/health.ts";
+import type { CoordinatorsReport } from "../../../../coordinator/coordinators_report.ts";
+import { coordinatorHealth, standbyHealth } from "../../../../coordinator/health.ts";
 import type { ClusterStats } from "../../../../coordinator/controller/cluster_stats.ts";
 import { nodeHealth, type NodeHealthFacts } from "../../../../node/server/node_health.ts";
 import type {
@@ -144,14 +146,53 @@ const GOOD: ClusterStats = {
   handovers_done: 0,
 };
 
-const WELL = { published: true, persistFailure: undefined, minInSync: 2 };
+const REPORT: CoordinatorsReport = {
+  ...ALONE,
+  coordinators: ["c1", "c2", "c3"].map((id, i) => ({
+    id,
+    folder: id,
+    address: "h:1",
+    role: i === 0 ? "active" as const : "standby" as const,
+    behind: 0,
+    heard_ms: 0,
+  })),
+};
+const WELL = { published: true, persistFailure: undefined, minInSync: 2, report: REPORT };
+
+Deno.test("coordinatorHealth, standbyHealth: what is said of the other coordinators", () => {
+  const [c1, c2, c3] = REPORT.coordinators;
+  if (c1 === undefined || c2 === undefined || c3 === undefined) throw new Error("there are three");
+  const away = { ...REPORT, coordinators: [c1, { ...c2, heard_ms: 9_000 }, c3] };
+  const degraded = coordinatorHealth(GOOD, { ...WELL, report: away });
+  assertEquals([degraded.status, degraded.reasons], [
+    "degraded",
+    ["1 of 3 coordinators are away: c2"],
+  ]);
+  const alone = {
+    ...REPORT,
+    right: false,
+    coordinators: [c1, { ...c2, heard_ms: null }, { ...c3, heard_ms: 9_000 }],
+  };
+  const lost = coordinatorHealth(GOOD, { ...WELL, report: alone });
+  assertEquals([lost.status, lost.reasons.length], ["unavailable", 1]);
+  assertStringIncludes(lost.reasons[0] ?? "", "1 of 3 are there");
+
+  const standby = { ...REPORT, coordinator: "c2", role: "standby", right: false };
+  const of = (report: CoordinatorsReport) =>
+    standbyHealth({ published: true, persistFailure: undefined, epoch: 1, report }).status;
+  assertEquals(of(standby), "ok");
+  const silent = [{ ...c1, heard_ms: 9_000 }, c2, c3];
+  assertEquals(of({ ...standby, coordinators: silent }), "degraded");
+  assertEquals(of({ ...standby, role: "removed" }), "unavailable");
+  assertEquals(of({ ...standby, role: "stranger", coordinators: [] }), "unavailable");
+});
 
 Deno.test("coordinatorHealth: ok, degraded, unavailable", () => {
   const healthOf = (
     stats: Partial<ClusterStats>,
     more: { published?: boolean; persistFailure?: string } = {},
   ) => {
-    const state = { published: true, persistFailure: undefined, minInSync: 2, ...more };
+    const state = { ...WELL, ...more };
     return coordinatorHealth({ ...GOOD, ...stats }, state).status;
   };
   assertEquals(healthOf({}), "ok");

@@ -4,6 +4,7 @@ import {
   findCoordinator,
   formatCsConfig,
   parseAddress,
+  parseAddresses,
   parseCsConfig,
 } from "../../../../shared/discovery/coordinator_address.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
@@ -29,10 +30,22 @@ Deno.test("parseAddress refuses what is not an address, and names the source", (
   }
 });
 
+Deno.test("several coordinators: behind commas, and a line each in cs_config.txt", () => {
+  const all = [{ host: "a", port: 1 }, { host: "::1", port: 2 }, { host: "c", port: 8080 }];
+  const [first = { host: "", port: 0 }, ...others] = all;
+  assertEquals(parseAddresses("a:1,[::1]:2,c", "--coordinator"), all);
+  assertThrows(() => parseAddresses("a:1,", "--coordinator"), KvError, "--coordinator");
+  const text = formatCsConfig(first, others);
+  // A reader of two lines finds what it knows.
+  assertEquals(text.split("\n").slice(0, 2), ["a", "1"]);
+  assertEquals(parseCsConfig(text), all);
+  assertThrows(() => parseCsConfig("a\n1\nb:x\n"), KvError, "cs_config.txt");
+});
+
 Deno.test("parseCsConfig reads host and port, whatever the line ends", () => {
-  assertEquals(parseCsConfig("h\n1\n"), { host: "h", port: 1 });
-  assertEquals(parseCsConfig("\uFEFFh\r\n1"), { host: "h", port: 1 });
-  assertEquals(parseCsConfig(formatCsConfig({ host: "::1", port: 5 })), { host: "::1", port: 5 });
+  assertEquals(parseCsConfig("h\n1\n"), [{ host: "h", port: 1 }]);
+  assertEquals(parseCsConfig("\uFEFFh\r\n1"), [{ host: "h", port: 1 }]);
+  assertEquals(parseCsConfig(formatCsConfig({ host: "::1", port: 5 })), [{ host: "::1", port: 5 }]);
   for (const text of ["", "h", "h\n", "h\nx", "\n1", "h\n0"]) {
     assertThrows(() => parseCsConfig(text), KvError, "cs_config.txt");
   }

@@ -47,7 +47,9 @@ Deno.test("greet: what a caller is, and what it may do, follow from its role and
   const node = { node: "n2", cluster_id: "c1" };
   const rows: [Partial<Message<"hello">>, atNode: string, atCoordinator: string][] = [
     [{}, "requests", "requests"],
-    [{ role: "gateway" }, "requests as the coordinator", "requests"],
+    [{ role: "gateway" }, "requests as a coordinator", "requests"],
+    [{ role: "coordinator", cluster_id: "c1" }, "bad_request", "agreement as a coordinator"],
+    [{ role: "coordinator", cluster_id: "c2" }, "bad_request", "wrong_cluster"],
     [{ ...node, role: "node" }, "requests as node n2", "requests as node n2"],
     [{ ...node, role: "peer" }, "replication as node n2", "bad_request"],
     [{ ...node, role: "member" }, "bad_request", "membership as node n2"],
@@ -86,6 +88,9 @@ Deno.test("greet: in a secured process a member is who its certificate says, and
     [{ ...node, role: "node" }, n3, "forbidden", "forbidden"],
     [{ ...node, role: "node" }, coordinator, "forbidden", "forbidden"],
     [{ ...node, role: "peer" }, undefined, "forbidden", "forbidden"],
+    [{ role: "coordinator" }, undefined, "forbidden", "forbidden"],
+    [{ role: "coordinator" }, n2, "forbidden", "forbidden"],
+    [{ role: "coordinator" }, coordinator, "bad_request", "agreement as a coordinator"],
     [{ ...node, role: "peer" }, n2, "replication as node n2", "bad_request"],
     [{ ...node, role: "peer" }, n3, "forbidden", "forbidden"],
     [{ role: "peer", cluster_id: "c1" }, n2, "forbidden", "forbidden"],
@@ -94,8 +99,7 @@ Deno.test("greet: in a secured process a member is who its certificate says, and
     [{ ...node, role: "member" }, n3, "forbidden", "forbidden"],
     [{ role: "gateway" }, undefined, "forbidden", "forbidden"],
     [{ role: "gateway" }, n2, "forbidden", "forbidden"],
-    [{ role: "gateway" }, coordinator, "requests as the coordinator", "requests"],
-    [{ role: "coordinator" }, coordinator, "requests", "requests"],
+    [{ role: "gateway" }, coordinator, "requests as a coordinator", "requests"],
     [{ role: "coordinator" }, n2, "forbidden", "forbidden"],
     // An older program is told so before it is asked for a certificate.
     [{ ...node, role: "peer", protocol: 99 }, undefined, "wrong_version", "wrong_version"],

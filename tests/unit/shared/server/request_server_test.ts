@@ -363,8 +363,8 @@ Deno.test("RequestServer takes requests alone", async () => {
     req_type: "ack",
   });
   assertEquals(replies.map(({ id, code, message }) => [id, code, message]), [
-    [4, "bad_request", "confirmed: only for nodes, after a hello that says so"],
-    [4, "bad_request", "leave: only for nodes, after a hello that says so"],
+    [4, "bad_request", "confirmed: only for members of the cluster, after a hello that says so"],
+    [4, "bad_request", "leave: only for members of the cluster, after a hello that says so"],
     [4, "bad_request", "ack: not a request"],
   ]);
   assertEquals(bench.asked, []);

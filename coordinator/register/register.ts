@@ -1,0 +1,82 @@
+/**
+ * The contract of the place in which the cluster's document is kept: read, compare-and-set by stamp, and hold
+ * for a while. `register_member.ts` fulfils it by agreement between coordinators; a service that the operator runs
+ * already, such as etcd, can stand behind it as well.
+ *
+ * What whoever stands behind it promises:
+ *
+ * - **One document.** Each `chosen` document follows from the one that was chosen before: a compare-and-set succeeds
+ *   only if nothing else was chosen since the stamp that it names. A document that was chosen is read by every later
+ *   holder, whoever fails, within the limits of the implementation, which it states.
+ * - **One holder.** From `onHeld` to `onLost` the caller is the holder. At no moment of true time does
+ *   {@linkcode Register.hasRight} say yes to two. Between `onHeld` and `onLost`, `hasRight` may say no for a while
+ *   (the others cannot be reached); a holder then gives no leases, changes nothing else, and stays what it is.
+ * - **Known ends.** An outcome `chosen` or `changed` is certain. `lost` means that the change may or may not have been
+ *   chosen: the next holder reads it or does not.
+ * - Stamps grow from each chosen document to the next. A later holder's generation is higher.
+ * - Callbacks come from `step` or from the network, never from inside of a call to the contract. `onLost` comes before
+ *   anything else that the loss brings about.
+ *
+ * What it asks of the caller: it gives leases only while `hasRight` says yes; and when it becomes holder it acts as a
+ * coordinator that was just started, so it waits for the longest lease that an earlier holder may have given.
+ *
+ * @module
+ */
+import type { CoordinatorMember } from "./coordinator_set.ts";
+import type { Stamp } from "./generation.ts";
+
+/** A document with its name. */
+export interface Stamped<D> {
+  readonly stamp: Stamp;
+  readonly document: D;
+}
+
+/** How a compare-and-set ended. */
+export type Outcome =
+  /** It was chosen, under this stamp. */
+  | { readonly type: "chosen"; readonly stamp: Stamp }
+  /** Nothing was done: something else was chosen since, or another change is under way. */
+  | { readonly type: "changed" }
+  /** The caller is not the holder any more, and the change may or may not have been chosen. */
+  | { readonly type: "lost" };
+
+/** What a register tells its user. */
+export interface RegisterEvents<D> {
+  /** The caller holds it from here on, and goes on from this document. */
+  onHeld(newest: Stamped<D>): void;
+  /** It holds it no more. @param reason in words, for the log */
+  onLost(reason: string): void;
+  /** A newer document is known to be chosen, also where nobody holds the register. */
+  onChosen(newest: Stamped<D>): void;
+  /** Who is believed to hold it, to be told to those who ask here; undefined if nobody is known. */
+  onHolder(holder: CoordinatorMember | undefined): void;
+}
+
+/** A register, as its user sees it. */
+export interface Register<D> {
+  /** The newest document that is known here to be chosen. It is the newest of all only if `hasRight` says yes. */
+  read(): Stamped<D> | undefined;
+  /** Whether this process may give leases at this moment. */
+  hasRight(): boolean;
+  /** Replaces the document, if nothing was chosen since `expected`. Only the holder may ask. */
+  compareAndSet(expected: Stamp, next: D, done: (outcome: Outcome) => void): void;
+  /** Gives the hold back, so that another one need not wait for its end. `onLost` has been called when this returns. */
+  release(): void;
+}
+
+/**
+ * Differences between documents, for those whose documents are large. A difference is used only where the other side
+ * has exactly the document that it was made from, which stamps tell; otherwise the whole document is sent.
+ */
+export interface Differences<D> {
+  /** What leads from one document to another; undefined if the whole is not larger. */
+  between(base: D, next: D): unknown | undefined;
+  /** @throws {KvError} `bad_request` if it is no difference of this document */
+  apply(base: D, difference: unknown): D;
+}
+
+/** Sends whole documents only. */
+export const WHOLE_DOCUMENTS: Differences<never> = {
+  between: () => undefined,
+  apply: (base) => base,
+};

@@ -1,0 +1,41 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { votersAfter } from "../../../../coordinator/register/change_coordinators.ts";
+import { setOf } from "../../../../coordinator/register/coordinator_set.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
+
+const member = (id: string, folder = `f-${id}`) => ({
+  id,
+  folder,
+  address: { host: "h", port: 1 },
+});
+const SET = setOf(member("c1"), member("c2"));
+const WAITING = [member("c3"), member("c4")];
+
+Deno.test("votersAfter: adds by name or all that wait, removes, replaces", () => {
+  const ids = (add: string[] | undefined, remove: string[] = []) =>
+    votersAfter(SET, WAITING, { add, remove }).map(({ id }) => id);
+  assertEquals(ids([]), ["c1", "c2", "c3", "c4"]);
+  assertEquals(ids(["c4"]), ["c1", "c2", "c4"]);
+  assertEquals(ids(undefined, ["c1"]), ["c2"]);
+  assertEquals(ids(["c3"], ["c2"]), ["c1", "c3"]);
+});
+
+Deno.test("votersAfter: what cannot be is refused, with who there is", () => {
+  const cases: [string[] | undefined, string[], string][] = [
+    [["c9"], [], "those that wait are c3, c4"],
+    [undefined, ["c9"], "there are c1, c2"],
+    [undefined, ["c1", "c2"], "one coordinator has to stay"],
+    [undefined, [], "nobody waits"],
+  ];
+  for (const [add, remove, text] of cases) {
+    const error = assertThrows(() => votersAfter(SET, WAITING, { add, remove }), KvError);
+    assertEquals(error.code, "bad_request");
+    assertStringIncludes(error.message, text);
+  }
+  const twin = [member("c2", "another")];
+  const error = assertThrows(
+    () => votersAfter(SET, twin, { add: ["c2"], remove: [] }),
+    KvError,
+  );
+  assertStringIncludes(error.message, "a coordinator's name already");
+});

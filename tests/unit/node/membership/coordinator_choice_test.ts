@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert";
+import { areSeveral, CoordinatorChoice } from "../../../../node/membership/coordinator_choice.ts";
+import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
+import { SeededRandom } from "../../../../shared/platform/random.ts";
+
+const [A, B, C] = [1, 2, 3].map((port) => ({ host: "h", port })) as [Address, Address, Address];
+type Address = { host: string; port: number };
+const MAP = {
+  coordinators: [A, B, C].map((address, i) => ({ id: `c${i}`, ...address })),
+} as unknown as ClusterMap;
+
+Deno.test("CoordinatorChoice: all that are known in turn, those of the map included, each once", () => {
+  const choice = new CoordinatorChoice(new SeededRandom(1));
+  const tried = Array.from({ length: 6 }, () => choice.next([A], MAP)?.port);
+  assertEquals(new Set(tried.slice(0, 3)).size, 3);
+  assertEquals(tried.slice(0, 3), tried.slice(3));
+  const alone = new CoordinatorChoice(new SeededRandom(1));
+  assertEquals([1, 2].map(() => alone.next([A], undefined)), [A, A]);
+  assertEquals(alone.next([], undefined), undefined);
+});
+
+Deno.test("CoordinatorChoice: first whom another one has named, then the one that was lost, each once", () => {
+  const choice = new CoordinatorChoice(new SeededRandom(1));
+  choice.lost(B);
+  const refusal = new KvError("unavailable", "elsewhere", { detail: { active: "h:3" } });
+  assertEquals(choice.refused(refusal), true);
+  assertEquals([choice.next([A], undefined), choice.next([A], undefined)], [C, B]);
+  assertEquals(choice.next([A], undefined), A);
+  for (const detail of [undefined, {}, { active: 1 }, { active: "no address:x" }]) {
+    const error = new KvError("unavailable", "", detail === undefined ? {} : { detail });
+    assertEquals(choice.refused(error), false);
+  }
+});
+
+Deno.test("areSeveral: by the map", () => {
+  assertEquals([areSeveral(undefined), areSeveral(MAP)], [false, true]);
+});
