@@ -5,12 +5,12 @@
  * If a key such as `user:{42}:cart` has a part between its first `{` and the next `}` that is not empty,
  * only that part is hashed (the rule of Redis Cluster). So keys can be kept together.
  *
- * Invariant: both ways below, one block by hand and any length by `node:crypto`, give the same
+ * Invariant: both ways below, one block by hand and any length by `@std/crypto`, give the same
  * position; tests compare them on random texts.
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { crypto } from "@std/crypto";
 import { BLOCK_WORDS, md5FirstWord, ONE_BLOCK_BYTES_MAX } from "./md5_block.ts";
 
 /** Positions are 0 to 2^32-1. */
@@ -55,9 +55,10 @@ export function firstPositionOf(partition: number, partitionCount: number): numb
   return partition * (RING_SIZE / partitionCount);
 }
 
-/** The position by `node:crypto` alone, for any length. */
+/** The position by `@std/crypto` alone, for any length. */
 export function positionByDigest(text: string): number {
-  return createHash("md5").update(text, "utf8").digest().readUInt32BE(0);
+  const digest = crypto.subtle.digestSync("MD5", encoder.encode(text));
+  return new DataView(digest).getUint32(0);
 }
 
 function positionOf(text: string, from: number, to: number): number {
