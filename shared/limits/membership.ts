@@ -139,6 +139,26 @@ export const COORDINATOR_IDLE_MS = 60_000;
 export const COORDINATOR_WAITING_MAX = 8;
 /** An order to change the coordinators is answered within this time, done or not. */
 export const COORDINATORS_CHANGE_MS = 8_000;
+// The register in etcd (coordinator/register/etcd/).
+
+/** How long who is active there may be silent. etcd may give more; it takes half a second more to notice. */
+export const ETCD_HOLD_SECONDS = 2;
+/** How often the hold is kept. */
+export const ETCD_KEEP_MS = 400;
+/** How often the others look whether it is free. */
+export const ETCD_LOOK_MS = 400;
+/** A request to etcd without an answer is given up after this time. */
+export const ETCD_TIMEOUT_MS = 1_000;
+/** A piece of the document: etcd takes requests of 1.5 MiB at most. */
+export const ETCD_PIECE_BYTES = 524_288;
+/** A document is refused beyond this: the largest map, all users and the members, with room. */
+export const ETCD_DOCUMENT_CHARACTERS_MAX = 67_108_864;
+/** A reply of etcd is refused beyond this: a piece in base64, with room. */
+export const ETCD_REPLY_BYTES_MAX = 4_194_304;
+/** A coordinator that was silent for this long is not in the list of those that run any more. */
+export const ETCD_PRESENCE_SECONDS = 10;
+/** How many of them are listed. */
+export const ETCD_MEMBERS_MAX = 64;
 
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
 invariant(
@@ -178,3 +198,8 @@ invariant(
   COORDINATOR_ATTEMPT_MS > 2 * COORDINATOR_RESEND_MS,
   "a question of an attempt that was lost is sent again in time",
 );
+invariant(
+  ETCD_HOLD_SECONDS * 1_000 / (1 + CLOCK_DRIFT_MAX) > 2 * ETCD_KEEP_MS + ETCD_TIMEOUT_MS,
+  "the hold outlives a request to etcd that was lost",
+);
+invariant(ETCD_REPLY_BYTES_MAX > 2 * ETCD_PIECE_BYTES, "a piece in base64 fits into a reply");
